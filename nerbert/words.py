@@ -27,25 +27,26 @@ from nerbert.records import Example
 _OLD_ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}"
 _SPACELESS = (
     rf"{_OLD_ALONE}\p{{Bopomofo}}\p{{Thai}}\p{{Lao}}\p{{Khmer}}\p{{Myanmar}}\p{{Tai_Tham}}\p{{New_Tai_Lue}}\p{{Tai_Le}}"
-    r"\p{Tai_Viet}\p{Javanese}\p{Balinese}"
+    r"\p{Tai_Viet}\p{Javanese}\p{Balinese}\u30fc\uff70\uff9e\uff9f"
 )
+"""Scripts without spaces; the codes are Japanese length and voice marks."""
 ALONE = rf"{_SPACELESS}\p{{Hangul}}"
 """Characters that are a word each, digits and marks apart."""
-_NOT_ALONE = r"\p{Nd}\p{M}"
-RUN_CHARACTER = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[[{ALONE}]--[{_NOT_ALONE}]]]"
+NOT_ALONE = r"\p{Nd}\p{M}"
+RUN_CHARACTER = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[[{ALONE}]--[{NOT_ALONE}]]]"
 """What begins a run and goes on in it."""
 JOINED = r"\p{M}\u200c\u200d\u0e33\u0eb3\u1100-\u11ff\ua960-\ua97c\ud7b0-\ud7fb"
 """Characters whose word their neighbours alone don't tell: marks, joiners, Thai and Lao `am`, parts of syllables."""
 _SYLLABLE = r"[\u1100-\u115f\ua960-\ua97c]++[\u1160-\u11ff\ud7b0-\ud7fb]*+\p{M}*+"
-_UNDER = r"(?<=[\u17d2\u1039])[\p{Khmer}\p{Myanmar}]"
-_SINGLE = rf"{_SYLLABLE}|[[{ALONE}]--[{_NOT_ALONE}]](?:\p{{M}}|[\u0e33\u0eb3]|{_UNDER})*+"
+_UNDER = rf"(?<=[\u1039\u17d2\u1a60\u1b44\ua9c0])(?=\p{{L}})[{_SPACELESS}]"
+_SINGLE = rf"{_SYLLABLE}|[[{ALONE}]--[{NOT_ALONE}]](?:\p{{M}}|[\u0e33\u0eb3]|{_UNDER})*+"
 """One character with its marks: a Khmer or Burmese consonant under another is one of them."""
-_RUN = rf"{RUN_CHARACTER}[[\p{{L}}\p{{M}}\p{{N}}_\u200c\u200d]--[[{ALONE}]--[{_NOT_ALONE}]]]*+"
+_RUN = rf"{RUN_CHARACTER}[[\p{{L}}\p{{M}}\p{{N}}_\u200c\u200d]--[[{ALONE}]--[{NOT_ALONE}]]]*+"
 _OTHER = r"[^\s\p{C}]\p{M}*"
 _CLITIC = r"['’](?:s|d|m|ll|re|ve)(?![\p{L}\p{N}])"
 
 _LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[{ALONE}]]"
-_PATH = rf"(?:[{_LETTER}/~%=&+#$-]|[.,:;!?'()*@|-]+(?=[{_LETTER}/~%=&+#$]))*+"
+_PATH = rf"(?:[{_LETTER}/~%=&+#$-]|\([^\s()\p{{C}}]*+\)|[.,:;!?'()*@|-]+(?=[{_LETTER}/~%=&+#$]))*+"
 ENDINGS = ("com", "org", "net", "edu", "gov", "info", "io")
 _BEGINS = r"(?<![\p{L}\p{N}_@#.&-])"
 _LABEL = rf"{_LETTER}(?:-?{_LETTER}){{0,62}}"
@@ -82,7 +83,7 @@ _FOR_DATA = ("unicode-words-2", "joined-words-2")
 SPLITTER = "unicode-words-2"
 """The corpus's splitter, and what a tagger has if nothing is known of its tokens. A changed rule is a new name."""
 _ICU = "icu-words-1"
-_BY_DICTIONARY = rf"[[{_SPACELESS}]--[{_NOT_ALONE}]](?:[{_SPACELESS}\p{{M}}]|[\u0e33\u0eb3])*+"
+_BY_DICTIONARY = rf"[[{_SPACELESS}]--[{NOT_ALONE}]](?:[{_SPACELESS}\p{{M}}]|[\u0e33\u0eb3])*+"
 
 
 @cache
@@ -143,7 +144,7 @@ def icu_splitter() -> str:
     need("icu", "icu")
     import icu
 
-    return f"{_ICU}/{icu.ICU_VERSION}"
+    return f"{_ICU}/{icu.ICU_VERSION.partition('.')[0]}"
 
 
 def words_between(text: str, edges: Iterable[int], splitter: str = SPLITTER) -> Iterator[tuple[int, int]]:
@@ -165,11 +166,15 @@ def check_splitter(name: object) -> str:
     return name
 
 
-def nearest_splitter(examples: Iterable[Example]) -> str:
-    """Return the splitter that leaves most of the examples' own words whole, the corpus's if they tie."""
-    whole = dict.fromkeys(_FOR_DATA, 0)
+def nearest_splitter(examples: Iterable[Example], own: str = "") -> str:
+    """Return the splitter that leaves most of the examples' own words whole, the corpus's if they tie.
+
+    `own` is that of the model that is trained on: one with dictionaries can be chosen too, and wins ties.
+    """
+    first = own if own.startswith(_ICU) else SPLITTER
+    whole = dict.fromkeys((first, *_FOR_DATA), 0)
     for example in examples:
         for start, end in example.words:
             for name in whole:
                 whole[name] += split_words(example.text[start:end], name) == ((0, end - start),)
-    return max(whole, key=lambda name: (whole[name], name == SPLITTER))
+    return max(whole, key=lambda name: whole[name])

@@ -23,6 +23,7 @@ def words(text: str, splitter: str = SPLITTER) -> list[str]:
         ("a\u200bb\x00 \u202e", ["a", "b"]),
         ("", []),
         (" \t\r\n\xa0", []),
+        ("東京タワー", ["東", "京", "タ", "ワ", "ー"]),
         ("나는 서울에서", ["나", "는", "서", "울", "에", "서"]),
         ("\u1112\u1161\u11ab\u1100\u1173\u11af", ["\u1112\u1161\u11ab", "\u1100\u1173\u11af"]),
         ("น้ำ ๒๕๖๗ไทย", ["น้ำ", "๒๕๖๗", "ไ", "ท", "ย"]),
@@ -65,14 +66,14 @@ def test_a_dictionary_cuts_scripts_without_spaces() -> None:
     assert words("ภาษาไทย x서울", name) == ["ภาษา", "ไทย", "x", "서", "울"]
     assert words("東京都𠀀 a@b.org", name)[-1] == "a@b.org"
     assert "".join(words("𠀀𠀁漢字かな", name)) == "𠀀𠀁漢字かな"
-    with pytest.raises(InputError, match=r"needs ICU 0\.1, here is .*, which may cut words otherwise"):
-        check_splitter("icu-words-1/0.1")
+    with pytest.raises(InputError, match=r"needs ICU 1, here is .*, which may cut words otherwise"):
+        check_splitter("icu-words-1/1")
 
 
 def test_a_dictionary_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match=r"icu not installed: pip install 'nerbert\[icu\]'"):
-        check_splitter("icu-words-1/77.1")
+        check_splitter("icu-words-1/77")
 
 
 @pytest.mark.parametrize(

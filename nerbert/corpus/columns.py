@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import regex
 
-from nerbert.corpus.glued import Glued
+from nerbert.corpus.glued import GluedLetters
 from nerbert.words import ALONE, ENDINGS, JOINED, RUN_CHARACTER, SPLITTER, split_words
 
 Places = npt.NDArray[np.int64]
@@ -87,7 +87,7 @@ def _web_places(text: str, codes: npt.NDArray[np.uint32]) -> Places:
 
 def links_on_words(
     sentence_starts: Sequence[int], texts: Sequence[str], words: Words, starts: Sequence[int], ends: Sequence[int],
-    glued: Glued | None = None,
+    glued: GluedLetters | None = None,
 ) -> Links:  # fmt: skip
     """Return links by sentence; all starts and ends are positions in the concatenated texts of the pages.
 
@@ -123,7 +123,7 @@ def links_on_words(
     )  # fmt: skip
 
 
-def _grown(text: str, words: Words, begin: int, start: int, end: int, glued: Glued) -> tuple[int, int]:
+def _grown(text: str, words: Words, begin: int, start: int, end: int, glued: GluedLetters) -> tuple[int, int]:
     """Return a link with the rest of the words that it cuts, as positions in the joined sentences; (0, 0) if it can't.
 
     `begin` is where the sentence begins there.
@@ -132,8 +132,8 @@ def _grown(text: str, words: Words, begin: int, start: int, end: int, glued: Glu
     if one < 0 or other == len(words.ends) or words.ends[one] <= start or words.starts[other] >= end:
         return 0, 0
     first, last = int(words.starts[one]), int(words.ends[other])
-    pieces = (text[a - begin : b - begin] for a, b in ((first, start), (start, end), (end, last)))
-    return (first, last) if glued.belongs(*pieces) else (0, 0)
+    parts = (first, start), (start, min(end, words.ends[one])), (max(start, words.starts[other]), end), (end, last)
+    return (first, last) if glued.belong(*(text[a - begin : b - begin] for a, b in parts)) else (0, 0)
 
 
 def _holds(places: Places, wanted: Places) -> npt.NDArray[np.bool_]:

@@ -1,43 +1,62 @@
-"""Decide whether a link that begins or ends inside a word takes in the whole word.
+"""Grow a link to the words that it begins or ends in, where what is glued to it belongs to no other name.
 
-Many languages glue endings and particles to names, and their Wikipedias link the name alone: `[[Ҡазан]]да`,
-`ב[[ירושלים]]`. MediaWiki's link trails take in the endings of some languages; a mention does so in all, as a tagger can
-find whole words only. A few small letters after a link are an ending. Before it, only the language's own particles may
-be, from `nerbert/tables/glued.tsv`, since `anti[[communism]]` is no mention of communism. The price: the mention is an
-inflected form. No digit is taken in, nor what another link has.
+Many languages write a preposition or an ending together with a name, and the link holds the name alone: Hebrew
+`ב[[ירושלים]]`, Nepali `[[नेपाल]]को`. No splitter can find that border in raw text, so the mention is the whole word.
+
+Words before a link are in `nerbert/tables/glued.tsv`, by language. After a link any small letters are its ending,
+unless they are of the wiki's link trail: MediaWiki would have taken them, so the author kept them apart on purpose.
+Digits, capitals, letters of another script and a second link are never grown over. The cost: the first part of a
+compound, where the wiki has no trail of its own, becomes a mention together with the rest.
 """
 
-from functools import cache
+import re
+from functools import lru_cache
+from unicodedata import name
 
 import regex
 
+from nerbert.corpus.dump.sites import Site
 from nerbert.tables import read_columns
+from nerbert.words import ALONE, NOT_ALONE
 
-_ENDING = regex.compile(r"[\p{L}\p{M}\u200c\u200d’']{1,5}+")
-
-
-class Glued:
-    """What may be glued to a name in one language."""
-
-    def __init__(self, language: str) -> None:
-        self._before = _particles(language)
-
-    def belongs(self, before: str, mention: str, after: str) -> bool:
-        """Return whether the letters before and after a mention, up to the word's edges, belong to it."""
-        return (not before or self._begins(before, mention)) and (not after or self._ends(mention, after))
-
-    def _begins(self, before: str, mention: str) -> bool:
-        return mention[0].isalnum() and self._before is not None and self._before.fullmatch(before) is not None
-
-    def _ends(self, mention: str, after: str) -> bool:
-        small = after == after.lower() and _ENDING.fullmatch(after) is not None
-        return small and (mention[-1].isalpha() or regex.match(r"\p{M}", mention[-1]) is not None)
+_SMALL = regex.compile(
+    rf"[[\p{{L}}\p{{M}}\u200c\u200d]--\p{{Lu}}--\p{{Lt}}--[[{ALONE}]--[{NOT_ALONE}]]]*+", regex.VERSION1
+)
+"""What can be glued to a name; characters that are words are not."""
+_MOST = 4
+"""Words before a name that are written together: "and that in Jerusalem" is one word in Hebrew."""
 
 
-@cache
-def _particles(language: str) -> "regex.Pattern[str] | None":
-    """Return the expression of what may stand before a name; None if nothing may."""
-    rows: dict[str, str] = {row[0]: row[1] for row in read_columns("glued.tsv", "language", "before")}
-    if language not in rows:
-        return None
-    return regex.compile(f"(?:{'|'.join(sorted(rows[language].split(), key=len, reverse=True))}){{1,4}}")
+class GluedLetters:
+    """What of a word outside a link belongs to the link, in one wiki."""
+
+    def __init__(self, site: Site) -> None:
+        rows = read_columns("glued.tsv", "language", "before")
+        parts = [part for of, before in rows if of == site.language for part in before.split()]
+        self._before = re.compile(f"(?:{'|'.join(parts)}){{0,{_MOST}}}")
+        self._trail = site.trail()
+
+    def belong(self, before: str, first: str, last: str, after: str) -> bool:
+        """Return whether the letters before and after a link belong to it.
+
+        `first` and `last` are the parts of the first and last word that are inside the link.
+        """
+        return (
+            self._before.fullmatch(before) is not None
+            and not self._trail.match(after)
+            and _of_one_script(before, first)
+            and _of_one_script(after, last)
+        )
+
+
+@lru_cache(maxsize=4)
+def glued_letters(site: Site) -> GluedLetters:
+    """Return the cached rules of a wiki; in a language that the table lacks, nothing before a link belongs to it."""
+    return GluedLetters(site)
+
+
+def _of_one_script(glued: str, inside: str) -> bool:
+    """Return whether `glued` has only small letters and marks, in no other script than the letters `inside`."""
+    if not _SMALL.fullmatch(glued):
+        return False
+    return not glued or len({name(each, "").partition(" ")[0] for each in glued + inside if each.isalpha()}) <= 1

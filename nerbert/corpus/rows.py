@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from nerbert.corpus.columns import Links, Places, Words, links_on_words, numbers_column, strings_column, words_of
 from nerbert.corpus.dump.sites import Site
-from nerbert.corpus.glued import Glued
+from nerbert.corpus.glued import glued_letters
 from nerbert.corpus.punkt import open_splitter
 from nerbert.corpus.settings import CorpusSettings, word_splitter
 from nerbert.corpus.shards import TITLES, UNTYPED
@@ -90,7 +90,7 @@ class PageRows:
     def __init__(self, site: Site, settings: CorpusSettings) -> None:
         self.site, self.settings, self.report = site, settings, PageReport()
         self._splitter, self._words = open_splitter(settings, site.language), word_splitter(settings)
-        self._glued = Glued(site.language) if settings.glued == "grow" else None
+        self._glued = glued_letters(site) if settings.glued == "grow" else None
         self._pack = _Pack()
         self._packed: list[pa.RecordBatch] = []
         self._sentences = self._weight = 0

@@ -138,8 +138,8 @@ def _write(folder: Path, settings: PretrainSettings) -> None:
             bar.advance()
     names = ", ".join(path.name for path in settings.open_types)
     if not any(table.counts):
-        some = f"{table.sentences} texts to train on" + (f" ({len(held_out)} are held out)" if held_out else "")
-        raise InputError(f"{names}: no entity in {some}; give texts with entities, which aren't held out as well")
+        some = f"{table.sentences} texts" + (f", {len(held_out)} others are held out" if held_out else "")
+        raise InputError(f"{names}: no entity to train on in {some}; give texts with entities")
     if not held_out:
         few = f"{table.sentences} texts are too few: none is held out (one in ten is, by chance)"
         raise InputError(f"{names}: {few}; add some")

@@ -161,8 +161,9 @@ def finetune_examples(
     log, best_step = _train(model, data, objective, pieces, settings, dev, what)
     if forgets:
         about |= forgets.facts(model)
+    splitter = nearest_splitter(examples, str(read_card(encoder).get("word_splitter", "")))
     card = dict(facts or {}) | start | {
-        "word_splitter": nearest_splitter(examples), "max_length": settings.max_length,
+        "word_splitter": splitter, "max_length": settings.max_length,
         "on_too_long": settings.on_too_long, "head": objective.head_name, "types": types,
         "settings": asdict(settings) | {"replay": [path.name for path in settings.replay]},
         "precision": precision_on(model.device.type, settings.precision), "log": log.entries, "best_step": best_step,

@@ -17,15 +17,14 @@ from pyarrow.parquet import ParquetFile
 
 import nerbert
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.dump.sites import make_site
 from nerbert.corpus.pages import fingerprint, write_pages
-from nerbert.corpus.rows import ARTICLE, PageReport, PageRows
+from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import LATER, CorpusSettings
 from nerbert.corpus.shards import read_table, shard_paths
 from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.errors import InputError
 from nerbert.executors import HERE, LocalExecutor
-from nerbert.records import CleanPage, RawPage, Reason, sentence_id
+from nerbert.records import CleanPage, Reason, sentence_id
 from nerbert.terminal import Progress
 from nerbert.words import split_words
 
@@ -105,34 +104,6 @@ def test_links_that_cut_words_are_counted(tmp_path: Path) -> None:
     assert (report.links[Reason.CUTS_A_WORD], report.grown) == (2, 0)
     assert report.links[Reason.LINK_TO_SELF] == 1
     check_counts(report, 1)
-
-
-@pytest.mark.parametrize(
-    ("language", "text", "mentions"),
-    [
-        ("en", "[[caf]]é [[1990]]é [[x]]" + "é" * 6, ["café"]),
-        ("en", "anti[[war]] [[a]]é[[b]] [[a]][[b]]é", []),
-        ("en", "[[You]]Tübé [[IBM]]7 7[[km]]", []),
-        ("he", "ב[[ירושלים]] וב[[תל אביב]]. אנ[[שים]] 5[[ק]]", ["בירושלים", "ובתל אביב"]),
-        ("am", "በ[[1155]] የ[[ጀርመን]]ን", ["በ1155", "የጀርመንን"]),
-        ("ar", "و[[القاهرة]].", ["والقاهرة"]),
-        ("ko", "[[서울]]에서 [[서울]]시", ["서울", "서울"]),
-        ("th", "ใน[[กรุงเทพ]]มี", ["กรุงเทพ"]),
-    ],
-)
-def test_a_link_inside_a_word_grows_to_it(language: str, text: str, mentions: list[str]) -> None:
-    def rows_of(settings: CorpusSettings) -> tuple[list[str], PageReport]:
-        rows = PageRows(make_site("", language, {}), settings)
-        rows.add(RawPage(1, 1, "T", 0, "", "wikitext", text), 0)
-        sentences = rows.take()[0].to_pylist()
-        spans = [row["text"][link["start"] : link["end"]] for row in sentences for link in row["links"]]
-        check_counts(rows.report, 1)
-        return spans, rows.report
-
-    found, report = rows_of(CorpusSettings())
-    assert found == mentions
-    dropped, without = rows_of(CorpusSettings(glued="drop"))
-    assert (len(dropped), without.grown) == (len(found) - report.grown, 0)
 
 
 def test_every_page_has_a_fate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def test_evaluate_and_tag(
 
 def test_the_card_tells_the_word_splitter(road: Path) -> None:
     card = json.loads((road / "tagger" / "nerbert.json").read_text())
-    assert card["word_splitter"] in ("unicode-words-1", "joined-words-1")
+    assert card["word_splitter"] in ("unicode-words-2", "joined-words-2")
     assert card["kind"] == "tagger"
     assert card["encoder"]["kind"] == "encoder"
 
