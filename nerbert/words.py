@@ -78,8 +78,8 @@ _EXPRESSIONS = {
     "unicode-words-2": rf"{_SINGLE}|{_RUN}|{_OTHER}",
     "joined-words-2": rf"{_SINGLE}|{_joined(_RUN)}|{_OTHER}",
 }
-_FOR_DATA = ("unicode-words-2", "joined-words-2")
-"""Those that a tagger's training chooses from."""
+_FOR_DATA = ("unicode-words-2", "joined-words-2", "unicode-words-1", "joined-words-1")
+"""Those that a tagger's training chooses from: Korean data by words, not syllables, needs an older one."""
 SPLITTER = "unicode-words-2"
 """The corpus's splitter, and what a tagger has if nothing is known of its tokens. A changed rule is a new name."""
 _ICU = "icu-words-1"

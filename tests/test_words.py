@@ -104,6 +104,11 @@ def test_nearest_splitter_follows_the_tokens() -> None:
     assert nearest_splitter(plain) == SPLITTER
 
 
+def test_korean_data_by_words_keeps_whole_words() -> None:
+    assert nearest_splitter([example_of(["서울에서", "왔다", "."], ["O"] * 3)]) == "unicode-words-1"
+    assert nearest_splitter([example_of(["서", "울", "에", "서"], ["O"] * 4)]) == SPLITTER
+
+
 def test_unknown_splitter_is_refused() -> None:
     with pytest.raises(InputError, match="word splitter 'other'"):
         check_splitter("other")
