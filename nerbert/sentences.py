@@ -53,6 +53,7 @@ def _candidates(own: str) -> re.Pattern[str]:
 
 
 _OPENING, _CLOSING = "".join(_PAIRS.values()), "".join(_PAIRS)
+_OPENS = re.compile(f"[{_OPENING}]")
 _INSIDE = re.compile(
     rf"(?:[^\n{_OPENING}{_CLOSING}]*+[{_OPENING}][^\n{_OPENING}{_CLOSING}]*+[{_CLOSING}])*+"
     rf"[^\n{_OPENING}{_CLOSING}]*+([{_CLOSING}])"
@@ -259,7 +260,7 @@ def _ends_wide(text: str, start: int, mark: int, close: int, end: int) -> bool:
     if _is_small(text[end]):
         return False
     low = max(start, mark - _PARENTHESIS)
-    if inside := _INSIDE.match(text, close, close + _PARENTHESIS):
+    if _OPENS.search(text, low, mark) and (inside := _INSIDE.match(text, close, close + _PARENTHESIS)):
         opened = text.rfind(_PAIRS[inside[1]], low, mark)
         if opened >= 0 and text.find(inside[1], opened, close) < 0:
             return False

@@ -25,23 +25,31 @@ from nerbert.errors import InputError, need
 from nerbert.records import Example
 
 _OLD_ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}"
-_SPACELESS = (
+_BLOCKS = r"\u02ea\u02eb\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u1950-\u1b7f\u2e80-\U0010ffff"
+"""Where the scripts without spaces lie. Asked first: other letters need one look then, not twenty."""
+_SCRIPTS = (
     rf"{_OLD_ALONE}\p{{Bopomofo}}\p{{Thai}}\p{{Lao}}\p{{Khmer}}\p{{Myanmar}}\p{{Tai_Tham}}\p{{New_Tai_Lue}}\p{{Tai_Le}}"
     r"\p{Tai_Viet}\p{Javanese}\p{Balinese}\u30fc\uff70\uff9e\uff9f"
 )
+SPACELESS = rf"[[{_BLOCKS}]&&[{_SCRIPTS}]]"
 """Scripts without spaces; the codes are Japanese length and voice marks."""
-ALONE = rf"{_SPACELESS}\p{{Hangul}}"
+ALONE = rf"[[{_BLOCKS}]&&[{_SCRIPTS}\p{{Hangul}}]]"
 """Characters that are a word each, digits and marks apart."""
 NOT_ALONE = r"\p{Nd}\p{M}"
 RUN_CHARACTER = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[[{ALONE}]--[{NOT_ALONE}]]]"
 """What begins a run and goes on in it."""
-JOINED = r"\p{M}\u200c\u200d\u0e33\u0eb3\u1100-\u11ff\ua960-\ua97c\ud7b0-\ud7fb"
-"""Characters whose word their neighbours alone don't tell: marks, joiners, Thai and Lao `am`, parts of syllables."""
-_SYLLABLE = r"[\u1100-\u115f\ua960-\ua97c]++[\u1160-\u11ff\ud7b0-\ud7fb]*+\p{M}*+"
-_UNDER = rf"(?<=[\u1039\u17d2\u1a60\u1b44\ua9c0])(?=\p{{L}})[{_SPACELESS}]"
-_SINGLE = rf"{_SYLLABLE}|[[{ALONE}]--[{NOT_ALONE}]](?:\p{{M}}|[\u0e33\u0eb3]|{_UNDER})*+"
+JOINERS = "\u200c\u200d"
+AM = "\u0e33\u0eb3"
+"""Thai and Lao vowels that follow their consonant, but are no marks."""
+STACKERS = "\u1039\u17d2\u1a60\u1b44\ua9c0"
+"""Marks that put the next consonant under the one before."""
+_FIRST_JAMO, _OTHER_JAMO = r"\u1100-\u115f\ua960-\ua97c", r"\u1160-\u11ff\ud7b0-\ud7fb"
+JAMO = _FIRST_JAMO + _OTHER_JAMO
+"""Parts of Korean syllables."""
+_UNDER = rf"(?<=[{STACKERS}])(?=\p{{L}})[{SPACELESS}]"
+_SINGLE = rf"[{_FIRST_JAMO}]++[{_OTHER_JAMO}]*+\p{{M}}*+|[[{ALONE}]--[{NOT_ALONE}]](?:\p{{M}}|[{AM}]|{_UNDER})*+"
 """One character with its marks: a Khmer or Burmese consonant under another is one of them."""
-_RUN = rf"{RUN_CHARACTER}[[\p{{L}}\p{{M}}\p{{N}}_\u200c\u200d]--[[{ALONE}]--[{NOT_ALONE}]]]*+"
+_RUN = rf"{RUN_CHARACTER}[[\p{{L}}\p{{M}}\p{{N}}_{JOINERS}]--[[{ALONE}]--[{NOT_ALONE}]]]*+"
 _OTHER = r"[^\s\p{C}]\p{M}*"
 _CLITIC = r"['’](?:s|d|m|ll|re|ve)(?![\p{L}\p{N}])"
 
@@ -75,7 +83,7 @@ _EXPRESSIONS = {
     "unicode-words-1": rf"{_OLD_CJK}|{_OLD_RUN}|{_OTHER}",
     "joined-words-1": rf"{_OLD_CJK}|{_joined(_OLD_RUN)}|{_OTHER}",
     "gliner-words-1": "",
-    "unicode-words-2": rf"{_SINGLE}|{_RUN}|{_OTHER}",
+    "unicode-words-2": rf"{_RUN}|{_SINGLE}|{_OTHER}",
     "joined-words-2": rf"{_SINGLE}|{_joined(_RUN)}|{_OTHER}",
 }
 _FOR_DATA = ("unicode-words-2", "joined-words-2", "unicode-words-1", "joined-words-1")
@@ -83,7 +91,7 @@ _FOR_DATA = ("unicode-words-2", "joined-words-2", "unicode-words-1", "joined-wor
 SPLITTER = "unicode-words-2"
 """The corpus's splitter, and what a tagger has if nothing is known of its tokens. A changed rule is a new name."""
 _ICU = "icu-words-1"
-_BY_DICTIONARY = rf"[[{_SPACELESS}]--[{NOT_ALONE}]](?:[{_SPACELESS}\p{{M}}]|[\u0e33\u0eb3])*+"
+_BY_DICTIONARY = rf"[[{SPACELESS}]--[{NOT_ALONE}]](?:[{SPACELESS}\p{{M}}]|[{AM}])*+"
 
 
 @cache

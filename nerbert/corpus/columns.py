@@ -1,9 +1,9 @@
 """Words and links of many sentences at once, as columns; `words.split_words` gives the same by sentence.
 
 A table made from the splitter's own expression gives each character's class, and a word's edges are where the class
-changes. Sentences with combining marks, joiners or addresses, which need more than two neighbours, use the expression
-itself, and so do scripts without spaces where ICU cuts them. The cost is a second implementation; a test on arbitrary
-text checks that both give the same words.
+changes. Marks take the class of the character that they stand on. Sentences with addresses, single parts of Korean
+syllables or joiners between anything but letters use the expression itself, and so do scripts without spaces where ICU
+cuts them. The cost is a second implementation; a test on arbitrary text checks that both give the same words.
 
 A link may begin or end inside a word: endings and prefixes are glued to names in many languages. Such a mention grows
 to the word (`glued.py`), as MediaWiki's own link trails let it, or is dropped.
@@ -19,11 +19,22 @@ import pyarrow as pa
 import regex
 
 from nerbert.corpus.glued import GluedLetters
-from nerbert.words import ALONE, ENDINGS, JOINED, RUN_CHARACTER, SPLITTER, split_words
+from nerbert.words import AM, ENDINGS, JAMO, JOINERS, RUN_CHARACTER, SPACELESS, SPLITTER, STACKERS, split_words
 
 Places = npt.NDArray[np.int64]
 
-_GAP, _RUN, _SINGLE, _TRICKY = 0, 1, 2, 3
+_GAP, _RUN, _SINGLE, _LETTER, _PART, _MARK, _JOINER, _AM, _TRICKY = range(9)
+"""Classes of characters. A letter is one of a script without spaces; a part belongs to the single one or letter before
+it; those from marks on depend on what stands before them."""
+_CLASSES = {
+    _GAP: r"[\s\p{C}]", _RUN: rf"[{RUN_CHARACTER}--\p{{M}}]", _LETTER: rf"[[{SPACELESS}]&&\p{{L}}]", _MARK: r"\p{M}",
+    _JOINER: f"[{JOINERS}]", _AM: f"[{AM}]", _TRICKY: f"[{JAMO}]",
+}  # fmt: skip
+_AFTER = {
+    (_RUN, _MARK): _RUN, (_RUN, _JOINER): _RUN, (_GAP, _MARK): _RUN, (_SINGLE, _MARK): _PART, (_LETTER, _MARK): _PART,
+    (_LETTER, _AM): _PART, (_LETTER, _LETTER): _PART,
+}  # fmt: skip
+"""What a character becomes after one of another class; pairs that aren't here are left to the expression."""
 _CODES = 0x110000
 _ASSIGNED = (range(0x40000), range(0xE0000, 0xE0200))
 """Where characters are; the other planes have none, or only private ones."""
@@ -66,13 +77,37 @@ def words_of(texts: Sequence[str], splitter: str = SPLITTER) -> Words:
     sentences = np.concatenate(([0], np.cumsum(lengths)))
     codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
     classes = _classes()[codes]
+    tricky = np.flatnonzero(classes >= _SINGLE) if splitter != SPLITTER else _resolve(classes, codes)
     starts, ends = _edges(classes)
-    tricky = np.flatnonzero(classes == _TRICKY if splitter == SPLITTER else classes >= _SINGLE)
     tricky = np.concatenate((tricky, _web_places(joined, codes)))
     if tricky.size:
         numbers = np.unique(np.searchsorted(sentences, tricky, "right") - 1)
         starts, ends = _resplit(texts, numbers, sentences, starts, ends, splitter)
     return Words(starts, ends, sentences, np.searchsorted(starts, sentences))
+
+
+def _resolve(classes: npt.NDArray[np.uint8], codes: npt.NDArray[np.uint32]) -> Places:
+    """Give characters that depend on others their class, in place; return where only the expression can tell it."""
+    marks = np.flatnonzero(classes == _MARK)
+    stacked = marks[np.isin(codes[marks], [ord(each) for each in STACKERS])] + 1  # a text ends with a newline
+    places = np.flatnonzero(classes >= _MARK)
+    if stacked.size:
+        places = np.union1d(places, stacked[classes[stacked] == _LETTER])
+    first = np.diff(places, prepend=-1) != 1
+    first[:1] = True
+    bases = np.concatenate(([_GAP], classes))[places[first]]
+    classes[places] = _becomes()[bases[np.cumsum(first) - 1], classes[places]]
+    tricky: Places = places[classes[places] == _TRICKY]
+    return tricky
+
+
+@cache
+def _becomes() -> npt.NDArray[np.uint8]:
+    """Return `_AFTER` as a table: the class of the character before, and of the one that depends on it."""
+    table = np.full((_TRICKY + 1, _TRICKY + 1), _TRICKY, np.uint8)
+    for pair, becomes in _AFTER.items():
+        table[pair] = becomes
+    return table
 
 
 def _web_places(text: str, codes: npt.NDArray[np.uint32]) -> Places:
@@ -146,28 +181,29 @@ def _holds(places: Places, wanted: Places) -> npt.NDArray[np.bool_]:
 
 
 def _edges(classes: npt.NDArray[np.uint8]) -> tuple[Places, Places]:
-    """Return the starts and ends of words: whole runs, and single characters."""
+    """Return the starts and ends of words: whole runs, and single characters with their parts."""
     run = classes == _RUN
-    single = classes == _SINGLE
+    single = (classes == _SINGLE) | (classes == _LETTER)
+    part = single | (classes == _PART)
     before = np.concatenate(([False], run[:-1]))
     after = np.concatenate((run[1:], [False]))
-    return np.flatnonzero(run & ~before | single), np.flatnonzero(run & ~after | single) + 1
+    goes_on = np.concatenate((classes[1:] == _PART, [False]))
+    return np.flatnonzero(run & ~before | single), np.flatnonzero(run & ~after | part & ~goes_on) + 1
 
 
 def _resplit(
     texts: Sequence[str], numbers: Places, sentences: Places, starts: Places, ends: Places, splitter: str
 ) -> tuple[Places, Places]:
     """Replace the words of some sentences by those of the expression."""
-    kept = ~np.isin(np.searchsorted(sentences, starts, "right") - 1, numbers)
     spans = [
         (sentences[number] + start, sentences[number] + end)
         for number in numbers
         for start, end in split_words(texts[number], splitter)
     ]
     added = np.array(spans, np.int64).reshape(-1, 2)
-    starts = np.concatenate((starts[kept], added[:, 0]))
-    order = np.argsort(starts, kind="stable")
-    return starts[order], np.concatenate((ends[kept], added[:, 1]))[order]
+    left = (places[~np.isin(np.searchsorted(sentences, places, "right") - 1, numbers)] for places in (starts, ends))
+    starts, ends = (np.sort(np.concatenate((some, more))) for some, more in zip(left, added.T, strict=True))
+    return starts, ends
 
 
 def numbers_column(values: Places | Sequence[int], kind: pa.DataType) -> pa.Array:
@@ -195,8 +231,7 @@ def _classes() -> npt.NDArray[np.uint8]:
         part = table[codes.start : codes.stop]
         part[:] = _SINGLE
         every = "".join(map(chr, codes))
-        for class_, pattern in ((_GAP, r"[\s\p{C}]++"), (_SINGLE, rf"[{ALONE}]++"), (_RUN, rf"{RUN_CHARACTER}++"),
-                                (_TRICKY, rf"[{JOINED}]++")):  # fmt: skip
-            for match in regex.compile(pattern, regex.VERSION1).finditer(every):
+        for class_, pattern in _CLASSES.items():
+            for match in regex.compile(f"{pattern}++", regex.VERSION1).finditer(every):
                 part[match.start() : match.end()] = class_
     return table
