@@ -21,9 +21,9 @@ import nerbert
 from nerbert.annotate.settings import AnnotateSettings
 from nerbert.cli import app as nerbert_app
 from nerbert.config import Settings, allowed, hints_of
-from nerbert.corpus.dump.languages import wikitext_of
+from nerbert.corpus.dump.sites import make_site
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.sentences import _words as words_of
+from nerbert.sentences import listed_words
 from nerbert.tables import read_columns
 from nerbert.training.settings import DistilSettings, FinetuneSettings, PretrainSettings, TrainSettings
 
@@ -54,14 +54,15 @@ or file, a `DataSet`, a list of `Example`, or a list for each split: `{{"train":
 """
 LANGUAGES = f"""# Languages
 
-What is a language's own where a corpus is built. Every Wikipedia is read: for a language that is not in this table,
-the letters `a` to `z` after `]]` belong to a link, and the sentence rules have no lists. The names of namespaces,
-options of pictures and behaviour switches are those of MediaWiki in every language.
+Where a corpus is built, these Wikipedias differ from the defaults. Every Wikipedia is read. An empty cell, or no row,
+means the default. Names of namespaces, options of pictures and behaviour switches are those of MediaWiki 1.39 and of
+the dump's head; where MediaWiki has none in the language, those of its fallback languages and English hold.
 
-- *after*: letters after `]]` that belong to the link. `own` are the language's letters, as in MediaWiki.
-- *before*: letters before `[[` that belong to the link: `own` as in MediaWiki, `particles` from
+- *after*: letters after `]]` that belong to the link, by default `a` to `z`. `own` are the language's letters, as in
+  MediaWiki.
+- *before*: letters before `[[` that belong to the link, by default none: `own` as in MediaWiki, `particles` from
   [our list](../nerbert/tables/glued.tsv).
-- *words*: where a word isn't what stands between spaces and punctuation. Each character is one, or with
+- *words*: by default what stands between spaces and punctuation. Else each character is one, or with
   `word_splitter=icu` what ICU's dictionaries say; each Korean syllable is one.
 - *sentences*: whether there are [lists](../nerbert/tables/sentence_words.tsv) of abbreviations, and of words that begin
   sentences.
@@ -154,7 +155,7 @@ def api_page() -> str:
     return API + "\n".join(_public(name, getattr(nerbert, name)) for name in names)
 
 
-WORDS = dict.fromkeys("blk gan ja km ksw lo lzh mnw my shn th wuu yue zh zh-classical zh-yue".split(), "characters")
+WORDS = dict.fromkeys("blk gan ja km lo mnw my rki shn tdd th wuu zh zh-classical zh-yue".split(), "characters")
 WORDS |= {"ko": "syllables"}
 
 
@@ -162,16 +163,17 @@ def languages_page() -> str:
     """Return the text of docs/languages.md."""
     pages = {path.stem for path in (Path(__file__).parent.parent / "tests/corpus/languages").glob("*.wiki")}
     kinds = {"never": "abbreviations", "starter": "starters"}
-    known = {code for row in read_columns("wikipedias.tsv", "code", "language") for code in row}
     trails = {"[a-z]++": "", "(?!)": "none"}
     glued = {row[0] for row in read_columns("glued.tsv", "language")}
     rows = []
-    for code in sorted(known | pages):
-        wikitext = wikitext_of(code)
-        after = trails.get(wikitext.trail, "own")
-        before = "own" if wikitext.prefix else "particles" if code in glued else ""
-        lists = ", ".join(name for kind, name in kinds.items() if words_of(code, kind) > words_of("", kind))
-        cells = [after, before, WORDS.get(code, ""), lists, "yes" if code in pages else ""]
+    for code, language in read_columns("wikipedias.tsv", "code", "language"):
+        site = make_site(f"{code.replace('-', '_')}wiki", language, {})
+        after = trails.get(site.wikitext.trail, "own")
+        before = "own" if site.wikitext.prefix else "particles" if site.language in glued else ""
+        lists = ", ".join(
+            name for kind, name in kinds.items() if listed_words(site.language, kind) > listed_words("", kind)
+        )
+        cells = [after, before, WORDS.get(code, ""), lists, "yes" if {code, language} & pages else ""]
         if any(cells):
             rows.append(f"| `{code}` | {' | '.join(cells)} |\n")
     return (

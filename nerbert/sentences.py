@@ -102,15 +102,15 @@ class RuleSplitter:
     name = "rules-2"
 
     def __init__(self, language: str) -> None:
-        self._never = _words(language, "never")
-        self._seldom, self._numbered = (_words(language, kind) - self._never for kind in ("seldom", "numbered"))
-        self._units = _words(language, "unit") - self._never - self._seldom
+        self._never = listed_words(language, "never")
+        self._seldom, self._numbered = (listed_words(language, kind) - self._never for kind in ("seldom", "numbered"))
+        self._units = listed_words(language, "unit") - self._never - self._seldom
         self._listed = self._never | self._seldom | self._numbered | {word.upper() for word in self._never}
-        self._starters = _words(language, "starter")
+        self._starters = listed_words(language, "starter")
         self._ordinals, self._no_stops = _ORDINALS.get(language, 0), language in _NO_STOPS
         self._consonants = bool(self._starters) and language not in _SYLLABIC
         self._candidates = _candidates(_OWN_ENDS.get(language, ""))
-        self._long, self._joiners = _LONG.get(language, 0), tuple(_words(language, "joiner"))
+        self._long, self._joiners = _LONG.get(language, 0), tuple(listed_words(language, "joiner"))
 
     def spans(self, text: str) -> list[Span]:
         """Return the sentences of a text, in order."""
@@ -214,8 +214,11 @@ def join_in_links(spans: Sequence[Span], starts: Sequence[int], ends: Sequence[i
 
 
 @cache
-def _words(language: str, kind: str) -> frozenset[str]:
-    """Return the words of a kind, of this language and of all; abbreviations also with an upper first letter."""
+def listed_words(language: str, kind: str) -> frozenset[str]:
+    """Return the listed words of a kind, of a language and of all; abbreviations also with an upper first letter.
+
+    The kinds are those of `nerbert/tables/sentence_words.tsv`.
+    """
     rows = read_columns("sentence_words.tsv", "languages", "kind", "words")
     of = {"*", language}
     words = [word for some, each, listed in rows if each == kind and of & {*some.split()} for word in listed.split()]

@@ -10,7 +10,7 @@ compound, where the wiki has no trail of its own, becomes a mention together wit
 """
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from unicodedata import name
 
 import regex
@@ -23,6 +23,7 @@ _SMALL = regex.compile(
     rf"[[\p{{L}}\p{{M}}\u200c\u200d]--\p{{Lu}}--\p{{Lt}}--[[{ALONE}]--[{NOT_ALONE}]]]*+", regex.VERSION1
 )
 """What can be glued to a name; characters that are words are not."""
+_OF_A_SCRIPT = regex.compile(r"[\p{L}--\p{Lm}--\p{Script=Common}--\p{Script=Inherited}]", regex.VERSION1)
 _MOST = 4
 """Words before a name that are written together: "and that in Jerusalem" is one word in Hebrew."""
 
@@ -56,7 +57,16 @@ def glued_letters(site: Site) -> GluedLetters:
 
 
 def _of_one_script(glued: str, inside: str) -> bool:
-    """Return whether `glued` has only small letters and marks, in no other script than the letters `inside`."""
+    """Return whether `glued` has only marks, joiners and letters without capitals, in no other script than `inside`.
+
+    Letters that all scripts share, such as a modifier apostrophe, count as of any.
+    """
     if not _SMALL.fullmatch(glued):
         return False
-    return not glued or len({name(each, "").partition(" ")[0] for each in glued + inside if each.isalpha()}) <= 1
+    return not glued or len({_script(each) for each in _OF_A_SCRIPT.findall(glued + inside)}) <= 1
+
+
+@cache
+def _script(letter: str) -> str:
+    """Return the first word of a letter's Unicode name, which tells scripts apart."""
+    return name(letter, "").partition(" ")[0]

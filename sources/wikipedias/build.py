@@ -1,10 +1,12 @@
 """Tabulate what Wikipedias' wikitext says differently by language: `python sources/wikipedias/build.py MEDIAWIKI`.
 
-MEDIAWIKI is the folder of an unpacked MediaWiki; README.md says which, and where from. Each language keeps the rows of
+MEDIAWIKI is the folder of an unpacked MediaWiki; README.md says which, and where from. With `--check` the table is only
+compared. Each language keeps the rows of
 its own message table, and one that names its fallback languages, so that no name stands twice. The cost: who reads the
 table must follow the fallbacks.
 """
 
+import argparse
 import re
 import sys
 import unicodedata
@@ -13,6 +15,10 @@ from pathlib import Path
 
 from php import Value, variables
 
+SOURCE = (
+    "# Letters, names and words of the message tables of MediaWiki 1.39.17 (GPL-2.0-or-later; facts, no code), and of",
+    "# Wikimedia's configuration, read on 22 November 2026 by sources/wikipedias/build.py. Values are separated by |.",
+)
 OUTPUT = Path(__file__).parents[2] / "nerbert" / "tables" / "wikipedias_wikitext.tsv"
 _NAMESPACES = {
     "NS_MEDIA": -2, "NS_SPECIAL": -1, "NS_TALK": 1, "NS_USER": 2, "NS_USER_TALK": 3, "NS_PROJECT": 4,
@@ -37,12 +43,28 @@ _JOINERS = frozenset("'’·\u200c\u200d")
 
 
 def main() -> None:
-    """Write the table."""
-    folder = Path(sys.argv[1]) / "languages" / "messages"
+    """Write the table, or exit with 1 if the one that is there is another."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("mediawiki", type=Path, help="folder of an unpacked MediaWiki")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the table is not this one")
+    given = parser.parse_args()
+    try:
+        text = build(given.mediawiki, _additions())
+    except (ValueError, OSError) as error:
+        sys.exit(f"{given.mediawiki}: {error}")
+    if not given.check:
+        OUTPUT.write_text(text, encoding="utf-8")
+    elif OUTPUT.read_text(encoding="utf-8") != text:
+        sys.exit(f"{OUTPUT.name}: not what {given.mediawiki} gives")
+
+
+def build(mediawiki: Path, additions: dict[str, dict[str, list[str]]]) -> str:
+    """Return the table; raise ValueError for message tables that can't be read."""
+    folder = mediawiki / "languages" / "messages"
     tables = {_code(path): variables(path) for path in sorted(folder.glob("Messages*.php"))}
-    additions = _additions()
-    rows = ["# Made by sources/wikipedias/build.py, whose README says from what. Values are separated by |.",
-            "language\tfact\tvalues"]  # fmt: skip
+    if "en" not in tables:
+        raise ValueError("no languages/messages/MessagesEn.php: not a MediaWiki")
+    rows = [*SOURCE, "language\tfact\tvalues"]
     english = _facts(tables["en"])
     for language, table in tables.items():
         facts = _facts(table)
@@ -54,8 +76,7 @@ def main() -> None:
             rows += [f"{language}\t{fact}\t{own}"] if own else []
     if additions:
         raise ValueError(f"additions to unknown languages: {', '.join(additions)}")
-    OUTPUT.write_text("\n".join([*rows, ""]), encoding="utf-8")
-    sys.stdout.write(f"{len(tables)} languages, {OUTPUT.stat().st_size} bytes\n")
+    return "\n".join([*rows, ""])
 
 
 def _code(path: Path) -> str:
@@ -139,13 +160,11 @@ def _trail(expression: str) -> list[str]:
     return [_ranges(letters) or _NONE, *("".join(map(_shown, each)) for each in joined)]
 
 
-def _decoded(body: str) -> str:
-    return _CODE.sub(lambda match: chr(int(match[1] or match[2], 16)), body)
-
-
 def _characters(body: str) -> Iterator[str]:
     """Yield the characters of a class; a hyphen after a range is itself, as PCRE has it."""
-    text = _decoded(body)
+    text = _CODE.sub(lambda match: chr(int(match[1] or match[2], 16)), body)
+    if "\\" in text:
+        raise ValueError(f"letters of another form: {body}")
     place = 0
     while place < len(text):
         if text[place + 1 : place + 2] == "-" and place + 2 < len(text):

@@ -1,7 +1,7 @@
 """Read the variables that a PHP file assigns, as far as MediaWiki's message tables go: strings, arrays, constants.
 
-No PHP is run. An assignment of another kind (a call, a loop) is an error that names it, so that nothing is lost in
-silence. A constant is returned as its name; `true` and `false` are booleans.
+No PHP is run. Anything else (a call, a loop, a sum of arrays) is an error that names it, so that nothing is lost in
+silence. A constant is returned as its name; `true`, `false` and `null` are booleans.
 """
 
 import re
@@ -17,7 +17,10 @@ _TOKEN = re.compile(
     r"|(?P<variable>\$\w++)|(?P<word>-?\w++)|(?P<sign>=>|.)",
     re.DOTALL,
 )
-_ESCAPE = re.compile(r"\\(?:u\{([0-9A-Fa-f]+)\}|(.))", re.DOTALL)
+_ESCAPE = re.compile(r"((?:\\x[0-9A-Fa-f]{2})++)|\\(?:u\{([0-9A-Fa-f]+)\}|(.))", re.DOTALL)
+_WORDS: dict[str, Value] = {"true": True, "false": False, "null": False}
+_CONSTANT = re.compile(r"-?\d+|[A-Z][A-Z_]*")
+_INSERTED = re.compile(r"(?<!\\)(?:\$[A-Za-z_]|\{\$)")
 _PLAIN = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "$": "$", "'": "'"}
 
 
@@ -31,6 +34,8 @@ def variables(path: Path) -> dict[str, Value]:
         if kind == "variable" and tokens[place + 1] == ("sign", "="):
             value, place = _sum(tokens, place + 2, found)
             found[text[1:]] = value
+            if tokens[place : place + 1] != [("sign", ";")]:
+                raise ValueError(f"{path}: something follows the value of {text}")
         elif (kind, text) != ("word", "unset"):
             raise ValueError(f"{path}: {text!r} begins no assignment")
         place = tokens.index(("sign", ";"), place) + 1
@@ -56,15 +61,17 @@ def _value(tokens: list[tuple[str, str]], place: int, known: dict[str, Value]) -
     kind, text = tokens[place]
     if kind == "single":
         return re.sub(r"\\([\\'])", r"\1", text[1:-1]), place + 1
-    if kind == "double":
+    if kind == "double" and not _INSERTED.search(text):
         return _ESCAPE.sub(_unescaped, text[1:-1]), place + 1
     if kind == "variable":
         return known[text[1:]], place + 1
     if text == "[":
         return _array(tokens, place + 1, known)
-    if kind == "word":
-        return {"true": True, "false": False}.get(text, text), place + 1
-    raise ValueError(f"{text!r} begins no value")
+    if kind == "word" and text.lower() in _WORDS:
+        return _WORDS[text.lower()], place + 1
+    if kind == "word" and _CONSTANT.fullmatch(text):
+        return text, place + 1
+    raise ValueError(f"{text!r} begins no value that can be read")
 
 
 def _array(tokens: list[tuple[str, str]], place: int, known: dict[str, Value]) -> tuple[Value, int]:
@@ -76,10 +83,15 @@ def _array(tokens: list[tuple[str, str]], place: int, known: dict[str, Value]) -
             key = str(value)
             value, place = _sum(tokens, place + 1, known)
         items[key] = value
-        place += tokens[place] == ("sign", ",")
+        if tokens[place] == ("sign", ","):
+            place += 1
+        elif tokens[place] != ("sign", "]"):
+            raise ValueError(f"{tokens[place][1]!r} follows a value in an array")
     return items, place + 1
 
 
 def _unescaped(escape: "re.Match[str]") -> str:
-    code, char = escape.groups()
+    octets, code, char = escape.groups()
+    if octets:
+        return bytes.fromhex(octets.replace("\\x", "")).decode()
     return chr(int(code, 16)) if code else _PLAIN.get(char, f"\\{char}")

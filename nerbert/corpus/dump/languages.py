@@ -1,8 +1,8 @@
 """Facts about the wikitext of a language: link trails, namespaces, redirects, switches and options of pictures.
 
 They are MediaWiki's own, tabulated in `nerbert/tables/wikipedias_wikitext.tsv`. A language lacks what its table lacks,
-unless a language that MediaWiki names as its fallback has it; English is the last one of all. Reading the table takes
-10 ms, once for each language that is asked for.
+unless a language that MediaWiki names as its fallback has it; English is the last one of all. The cost is 10 ms, once,
+to read the table.
 
 Trails and prefixes hold letters, marks and digits only. MediaWiki also takes quotes and dashes into a link in some
 languages; a mention does not want them.
@@ -63,11 +63,23 @@ def _trail(letters: str, joins: list[str]) -> str:
     return f"(?:{'|'.join(several)}|[{letters}])++" if joins else f"[{letters}]++"
 
 
-def _facts(language: str) -> dict[str, list[str]]:
-    """Return the facts of a language with those of its fallback languages: fact → values."""
+@cache
+def _table() -> dict[str, dict[str, list[str]]]:
+    """Return the table: language → fact → values."""
     rows: dict[str, dict[str, list[str]]] = {}
     for of, fact, cell in read_columns("wikipedias_wikitext.tsv", "language", "fact", "values"):
         rows.setdefault(of, {})[fact] = cell.split("|")
+    return rows
+
+
+def has_wikitext(language: str) -> bool:
+    """Return whether the table has facts of just this language."""
+    return language in _table()
+
+
+def _facts(language: str) -> dict[str, list[str]]:
+    """Return the facts of a language with those of its fallback languages: fact → values."""
+    rows = _table()
     own = next((each for each in (language, language.partition("-")[0]) if each in rows), "en")
     found: dict[str, list[str]] = {}
     for each in (own, *rows[own].get("fallback", []), "en"):

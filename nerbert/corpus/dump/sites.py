@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from unicodedata import normalize
 
-from nerbert.corpus.dump.languages import Wikitext, wikitext_of
+from nerbert.corpus.dump.languages import Wikitext, has_wikitext, wikitext_of
 from nerbert.tables import read_columns
 
 FILE, TEMPLATE, CATEGORY = 6, 10, 14
@@ -78,8 +78,10 @@ def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:
     """Return a Site from `<siteinfo>`, with the language's names added; missing parts default to English."""
     language = (language or "en").lower()
     wiki = wiki or f"{language}wiki"
-    code = wiki_codes(wiki, language)[0]
-    code = _LANGUAGE_OF.get(code, code)
+    named = wiki_codes(wiki, language)[0]
+    code = _LANGUAGE_OF.get(named, named)
+    if not has_wikitext(code) and has_wikitext(named):  # MediaWiki knows a few languages by their older code alone
+        code = named
     known = _EVERYWHERE | wikitext_of(code).namespaces | {name.lower(): key for name, key in names.items() if name}
     return Site(wiki, language.partition("-")[0], code, known)
 

@@ -3,7 +3,7 @@ import unicodedata
 
 import pytest
 
-from nerbert.corpus.dump.languages import wikitext_of
+from nerbert.corpus.dump.languages import has_wikitext, wikitext_of
 from nerbert.corpus.dump.parse import _one_of
 from nerbert.corpus.dump.sites import CATEGORY, FILE, TEMPLATE, make_site
 from nerbert.tables import read_columns
@@ -110,3 +110,10 @@ def test_no_trail_or_prefix_has_punctuation() -> None:
         letters = re.compile(f"[{body}]")
         found = {unicodedata.category(char) for char in map(chr, range(0x20, 0x3000)) if letters.match(char)}
         assert {category[0] for category in found - {"Cn"}} <= set("LMN")
+
+
+def test_each_wikipedia_has_the_facts_of_its_language() -> None:
+    for code, language in read_columns("wikipedias.tsv", "code", "language"):
+        site = make_site(f"{code.replace('-', '_')}wiki", language, {})
+        known = [each for each in (language, code) if has_wikitext(each)]
+        assert site.wikitext is wikitext_of(known[0] if known else site.code)
