@@ -168,7 +168,7 @@ def languages_page() -> str:
     rows = []
     for code, language in read_columns("wikipedias.tsv", "code", "language"):
         site = make_site(f"{code.replace('-', '_')}wiki", language, {})
-        after = trails.get(site.wikitext.trail, "own")
+        after = trails.get(site.wikitext.trail.pattern, "own")
         before = "own" if site.wikitext.prefix else "particles" if site.language in glued else ""
         lists = ", ".join(
             name for kind, name in kinds.items() if listed_words(site.language, kind) > listed_words("", kind)

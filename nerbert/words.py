@@ -3,8 +3,9 @@
 The corpus is split by `unicode-words-2`: a run of letters, marks and digits is a word, any other visible character
 stands alone. Characters of scripts without spaces (Han, kana, Thai, Lao, Khmer, Burmese …) are a word each, with their
 marks, and so are Korean syllables, whose particles are glued to names. That cuts finer than CoNLL's tokens do
-("Berlin-based" is three words), which keeps link anchors on word boundaries in every script. Addresses of the web and
-of mail, #hashtags and @names are one word. Annotated data brings its own tokens; a tagger keeps the name of the
+("Berlin-based" is three words), which keeps link anchors on word boundaries in every script. #Hashtags, @names and
+addresses of mail and the web are one word; an address without `http` or `www` needs one of seven endings (`.com`,
+`.org` …). Annotated data brings its own tokens; a tagger keeps the name of the
 splitter that comes closest to them, so that raw text is cut the way it was trained on.
 
 `icu-words-1/VERSION` is the same, but scripts without spaces are cut by ICU's dictionaries. Its name holds ICU's
@@ -26,7 +27,7 @@ from nerbert.records import Example
 
 _OLD_ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}"
 _BLOCKS = r"\u02ea\u02eb\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u1950-\u1b7f\u2e80-\U0010ffff"
-"""Where the scripts without spaces lie. Asked first: other letters need one look then, not twenty."""
+"""The blocks of scripts without spaces. They are compared first, which spares other letters twenty comparisons."""
 _SCRIPTS = (
     rf"{_OLD_ALONE}\p{{Bopomofo}}\p{{Thai}}\p{{Lao}}\p{{Khmer}}\p{{Myanmar}}\p{{Tai_Tham}}\p{{New_Tai_Lue}}\p{{Tai_Le}}"
     r"\p{Tai_Viet}\p{Javanese}\p{Balinese}\u30fc\uff70\uff9e\uff9f"

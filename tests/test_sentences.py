@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nerbert.sentences import RuleSplitter
+from nerbert.sentences import _END, _WIDE, RuleSplitter
 from nerbert.tables import read_columns
 
 PIECES = [
@@ -205,3 +205,9 @@ def test_the_word_lists_keep_their_form() -> None:
         assert kind == "joiner" or not any(word.endswith(".") for word in each), (languages, kind)
         small = [word for word in each if word[0].islower() and word[0].title() != word[0]]
         assert kind != "starter" or not small, (languages, small)
+
+
+@pytest.mark.parametrize("mark", sorted({*_END, *_WIDE} - {"፡"}))
+def test_each_end_mark_ends_a_sentence(mark: str) -> None:
+    text = f"Abcdef ghijk{mark} Lmnopq rstuv{mark}"
+    assert [text[start:end] for start, end in RuleSplitter("xx").spans(text)] == text.replace(" L", "\nL").split("\n")

@@ -35,7 +35,7 @@ class GluedLetters:
         rows = read_columns("glued.tsv", "language", "before")
         parts = [part for of, before in rows if of == site.language for part in before.split()]
         self._before = re.compile(f"(?:{'|'.join(parts)}){{0,{_MOST}}}")
-        self._trail = site.trail()
+        self._trail = site.wikitext.trail
 
     def belong(self, before: str, first: str, last: str, after: str) -> bool:
         """Return whether the letters before and after a link belong to it.

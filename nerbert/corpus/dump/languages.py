@@ -26,11 +26,11 @@ _MERGED = frozenset(("redirect", "switch", "exact switch", "width", "option"))
 class Wikitext:
     """The wikitext of one language.
 
-    `trail` is the expression of what belongs to a link after `]]`, `prefix` that of a letter that belongs to it before
+    `trail` matches what belongs to a link after `]]`; `prefix` is the expression of a letter that belongs to it before
     `[[`, "" if none does. `namespaces` maps lower-case names and aliases to their numbers.
     """
 
-    trail: str
+    trail: re.Pattern[str]
     prefix: str
     namespaces: dict[str, int]
     redirects: tuple[str, ...]
@@ -48,7 +48,7 @@ def wikitext_of(language: str) -> Wikitext:
     prefix = facts["prefix"][0]
     numbers = {name: int(name) for name in facts if name.lstrip("-").isdigit()}
     return Wikitext(
-        _NEVER if letters == _NONE else _trail(letters, joins),
+        re.compile(_NEVER if letters == _NONE else _trail(letters, joins)),
         {_NONE: "", _ANY: _ANY_LETTER}.get(prefix, f"[{prefix}]"),
         {name.lower(): number for fact, number in numbers.items() for name in facts[fact]},
         tuple(facts["redirect"]),

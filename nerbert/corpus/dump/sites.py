@@ -64,10 +64,6 @@ class Site:
             return ""
         return "language" if name in _LANGUAGES else "sister" if name in _SISTERS else ""
 
-    def trail(self) -> re.Pattern[str]:
-        """Return the pattern of letters after `]]` that belong to the link, in this language."""
-        return re.compile(self.wikitext.trail)
-
     @property
     def wikitext(self) -> Wikitext:
         """What is this language's own in wikitext."""

@@ -48,7 +48,7 @@ class LinkReader:
         names = "|".join(re.escape(name).replace(r"\ ", "[ _]") for name, key in site.namespaces.items() if key == FILE)
         self._file = re.compile(rf"\[\[[ _\n]*+(?:{names})[ _]*+:({IN_LINK})\]\]", re.IGNORECASE)
         self._link = re.compile(
-            rf"\[\[([^\[\]|{{}}<>\n]*+\n?+)(?:\|(\s*+)({_ANCHOR}))?\]\]((?:{site.trail().pattern})?)"
+            rf"\[\[([^\[\]|{{}}<>\n]*+\n?+)(?:\|(\s*+)({_ANCHOR}))?\]\]((?:{site.wikitext.trail.pattern})?)"
         )
         prefix = site.wikitext.prefix
         self._prefix = re.compile(rf"{prefix}++\Z") if prefix else None

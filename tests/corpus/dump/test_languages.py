@@ -28,7 +28,7 @@ ROWS = list(read_columns("wikipedias_wikitext.tsv", "language", "fact", "values"
     ],
 )  # fmt: skip
 def test_trails_hold_letters_only(wiki: str, language: str, text: str, trail: str | None) -> None:
-    match = make_site(wiki, language, {}).trail().match(text)
+    match = make_site(wiki, language, {}).wikitext.trail.match(text)
     assert (match.group() if match else None) == trail
 
 

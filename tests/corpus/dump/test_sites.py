@@ -52,7 +52,7 @@ def test_a_namespace_wins_over_an_interwiki_prefix() -> None:
     ],
 )  # fmt: skip
 def test_trails(language: str, text: str, trail: str | None) -> None:
-    match = make_site("", language, {}).trail().match(text)
+    match = make_site("", language, {}).wikitext.trail.match(text)
     assert (match.group() if match else None) == trail
 
 
