@@ -23,11 +23,11 @@ from nerbert.words import AM, ENDINGS, JAMO, JOINERS, RUN_CHARACTER, SPACELESS, 
 
 Places = npt.NDArray[np.int64]
 
-_GAP, _RUN, _SINGLE, _LETTER, _PART, _MARK, _JOINER, _AM, _TRICKY = range(9)
+_GAP, _RUN, _PART, _SINGLE, _LETTER, _MARK, _JOINER, _AM, _TRICKY = range(9)
 """Classes of characters. A letter is one of a script without spaces; a part belongs to the single one or letter before
 it; those from marks on depend on what stands before them."""
 _CLASSES = {
-    _GAP: r"[\s\p{C}]", _RUN: rf"[{RUN_CHARACTER}--\p{{M}}]", _LETTER: rf"[[{SPACELESS}]&&\p{{L}}]", _MARK: r"\p{M}",
+    _GAP: r"[\s\p{C}]", _RUN: RUN_CHARACTER, _LETTER: rf"[[{SPACELESS}]&&\p{{L}}]", _MARK: r"\p{M}",
     _JOINER: f"[{JOINERS}]", _AM: f"[{AM}]", _TRICKY: f"[{JAMO}]",
 }  # fmt: skip
 _AFTER = {
@@ -88,14 +88,12 @@ def words_of(texts: Sequence[str], splitter: str = SPLITTER) -> Words:
 
 def _resolve(classes: npt.NDArray[np.uint8], codes: npt.NDArray[np.uint32]) -> Places:
     """Give characters that depend on others their class, in place; return where only the expression can tell it."""
-    marks = np.flatnonzero(classes == _MARK)
-    stacked = marks[np.isin(codes[marks], [ord(each) for each in STACKERS])] + 1  # a text ends with a newline
     places = np.flatnonzero(classes >= _MARK)
+    stacked = places[np.isin(codes[places], [ord(each) for each in STACKERS])] + 1  # a text ends with a newline
     if stacked.size:
         places = np.union1d(places, stacked[classes[stacked] == _LETTER])
-    first = np.diff(places, prepend=-1) != 1
-    first[:1] = True
-    bases = np.concatenate(([_GAP], classes))[places[first]]
+    first = np.diff(places, prepend=-2) != 1
+    bases = classes[places[first] - 1]  # a gap before the first text: that is the last newline
     classes[places] = _becomes()[bases[np.cumsum(first) - 1], classes[places]]
     tricky: Places = places[classes[places] == _TRICKY]
     return tricky
@@ -183,12 +181,11 @@ def _holds(places: Places, wanted: Places) -> npt.NDArray[np.bool_]:
 def _edges(classes: npt.NDArray[np.uint8]) -> tuple[Places, Places]:
     """Return the starts and ends of words: whole runs, and single characters with their parts."""
     run = classes == _RUN
-    single = (classes == _SINGLE) | (classes == _LETTER)
-    part = single | (classes == _PART)
+    single = classes >= _SINGLE
     before = np.concatenate(([False], run[:-1]))
     after = np.concatenate((run[1:], [False]))
     goes_on = np.concatenate((classes[1:] == _PART, [False]))
-    return np.flatnonzero(run & ~before | single), np.flatnonzero(run & ~after | part & ~goes_on) + 1
+    return np.flatnonzero(run & ~before | single), np.flatnonzero(run & ~after | (classes >= _PART) & ~goes_on) + 1
 
 
 def _resplit(
@@ -201,9 +198,13 @@ def _resplit(
         for start, end in split_words(texts[number], splitter)
     ]
     added = np.array(spans, np.int64).reshape(-1, 2)
-    left = (places[~np.isin(np.searchsorted(sentences, places, "right") - 1, numbers)] for places in (starts, ends))
-    starts, ends = (np.sort(np.concatenate((some, more))) for some, more in zip(left, added.T, strict=True))
-    return starts, ends
+    both = []
+    for places, more in zip((starts, ends), added.T, strict=True):
+        kept = np.ones(len(places), np.bool_)
+        for bounds in np.searchsorted(places, sentences[[numbers, numbers + 1]]).T.tolist():
+            kept[slice(*bounds)] = False
+        both.append(np.sort(np.concatenate((places[kept], more)), kind="stable"))
+    return both[0], both[1]
 
 
 def numbers_column(values: Places | Sequence[int], kind: pa.DataType) -> pa.Array:
