@@ -27,7 +27,7 @@ _GAP, _RUN, _PART, _SINGLE, _LETTER, _MARK, _JOINER, _AM, _TRICKY = range(9)
 """Classes of characters. A letter is one of a script without spaces; a part belongs to the single one or letter before
 it; those from marks on depend on what stands before them."""
 _CLASSES = {
-    _GAP: r"[\s\p{C}]", _RUN: RUN_CHARACTER, _LETTER: rf"[[{SPACELESS}]&&\p{{L}}]", _MARK: r"\p{M}",
+    _GAP: r"[\s\p{C}]", _RUN: RUN_CHARACTER, _LETTER: rf"[\p{{L}}&&{SPACELESS}]", _MARK: r"\p{M}",
     _JOINER: f"[{JOINERS}]", _AM: f"[{AM}]", _TRICKY: f"[{JAMO}]",
 }  # fmt: skip
 _AFTER = {
