@@ -123,9 +123,10 @@ def _open_dumps(places: Sequence[Path | str], settings: CorpusSettings) -> Itera
             read = read_index(index) if index else None
             dumps.append(Dump(source, wiki=settings.wiki, language=settings.language, index=read))
             stack.callback(dumps[-1].close)
-            if dumps[-1].site.wiki != dumps[0].site.wiki:
+            one, other = (settings.wiki or each.database or each.site.wiki for each in (dumps[0], dumps[-1]))
+            if one != other:
                 raise InputError(
-                    f"{source}: of {dumps[-1].site.wiki}, {dumps[0].source.name} of {dumps[0].site.wiki}: "
+                    f"{source}: of {other}, {dumps[0].source.name} of {one}: "
                     "page ids and titles of two wikis mean different things; build a corpus for each"
                 )
         yield dumps

@@ -415,12 +415,13 @@ def test_fitted_balance_and_a_cap(sample: Path, tmp_path: Path) -> None:
         build_corpus(plan(sample, tmp_path / "more"), replace(SETTINGS, sample_size=90_000_000_000_000))
 
 
-def test_dumps_of_two_wikis_are_refused(sample: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("language", ["", "it"])
+def test_dumps_of_two_wikis_are_refused(sample: Path, tmp_path: Path, language: str) -> None:
     xml = (sample / "wiki.xml").read_text()
     (tmp_path / "other.xml").write_text(xml.replace("samplewiki", "otherwiki"))
     two = CorpusPlan((sample / "wiki.xml", tmp_path / "other.xml"), (sample / "knowledge",), tmp_path / "out")
     with pytest.raises(InputError, match=r"other\.xml: of otherwiki, wiki\.xml of samplewiki"):
-        build_corpus(two, SETTINGS)
+        build_corpus(two, replace(SETTINGS, language=language))
 
 
 def test_two_dumps_of_one_wiki_are_one_corpus(sample_corpus: Path, sample: Path, tmp_path: Path) -> None:

@@ -61,7 +61,10 @@ class Dump:
         raw = BufferedReader(self._raw, 1 << 18)
         kind = packing(raw.peek(16))
         self._packed, self._stream = kind == "bz2", unpacked(raw, or_text=False)
-        self._root, self._head, self.site = _read_head(self._stream, str(self.source), wiki, language)
+        self._root, self._head, tree = _read_head(self._stream, str(self.source))
+        self.database = tree.findtext("{*}siteinfo/{*}dbname") or ""
+        """The name of the wiki's database as the dump says, whatever the caller says; "" for none."""
+        self.site = _read_site(tree, str(self.source), self.database, wiki, language)
         self.splits = self.source.seeks and (not kind or (self._packed and self._has_streams()))
         """Whether workers can read parts of it independently."""
         if self.splits:
@@ -153,8 +156,8 @@ def _identity(source: Source) -> dict[str, Any]:
     return source.identity() | ({"changed": Path(source.place).stat().st_mtime_ns} if local else {})
 
 
-def _read_head(stream: IO[bytes], name: str, wiki: str, language: str) -> tuple[bytes, bytes, Site]:
-    """Read up to the first page or the end; return the root tag, what was read, and the site."""
+def _read_head(stream: IO[bytes], name: str) -> "tuple[bytes, bytes, etree._Element]":
+    """Read up to the first page or the end; return the root tag, what was read, and its tree."""
     head = stream.read(_BLOCK)
     root = _check_beginning(head, name)
     while not (found := _FIRST.search(head, root)) and len(head) < _LARGEST_HEAD and (more := stream.read(_BLOCK)):
@@ -165,7 +168,7 @@ def _read_head(stream: IO[bytes], name: str, wiki: str, language: str) -> tuple[
         tree = etree.fromstring(whole, etree.XMLParser(resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError as error:
         raise InputError(f"{name}:{error.lineno}: {fault_of(error)}") from error
-    return b" ".join(tag.group().split()) if tag else b"", head, _read_site(tree, name, wiki, language)
+    return b" ".join(tag.group().split()) if tag else b"", head, tree
 
 
 def _check_beginning(head: bytes, name: str) -> int:
@@ -187,7 +190,7 @@ def _check_beginning(head: bytes, name: str) -> int:
     raise InputError(f"{name}:1: {what}")
 
 
-def _read_site(root: "etree._Element", name: str, wiki: str, language: str) -> Site:
+def _read_site(root: "etree._Element", name: str, database: str, wiki: str, language: str) -> Site:
     """Return the site from the root and `<siteinfo>`.
 
     The caller's language wins. If the dump is of another one, its names of namespaces only add to that language's.
@@ -200,7 +203,6 @@ def _read_site(root: "etree._Element", name: str, wiki: str, language: str) -> S
             raise InputError(f"{name}:{each.sourceline}: {what}")
         namespaces[each.text or ""] = key
     own = (root.get("{http://www.w3.org/XML/1998/namespace}lang") or "").lower()
-    database = root.findtext("{*}siteinfo/{*}dbname") or ""
     if language and not _same(language.lower(), own or language.lower(), database):
         tell(f"{name}: says that it is {own or database!r}; it is read as {language!r}, as the setting language says")
         return make_site(wiki, language, namespaces)
