@@ -59,7 +59,7 @@ means the default. Names of namespaces, options of pictures and behaviour switch
 the dump's head; where MediaWiki has none in the language, those of its fallback languages and English hold.
 
 - *after*: letters after `]]` that belong to the link, by default `a` to `z`. `own` are the language's letters, as in
-  MediaWiki.
+  MediaWiki; `none` is no letter.
 - *before*: letters before `[[` that belong to the link, by default none: `own` as in MediaWiki, `particles` from
   [our list](../nerbert/tables/glued.tsv).
 - *words*: by default what stands between spaces and punctuation. Else each character is one, or with

@@ -123,7 +123,7 @@ def _open_dumps(places: Sequence[Path | str], settings: CorpusSettings) -> Itera
             read = read_index(index) if index else None
             dumps.append(Dump(source, wiki=settings.wiki, language=settings.language, index=read))
             stack.callback(dumps[-1].close)
-            one, other = (settings.wiki or each.database or each.site.wiki for each in (dumps[0], dumps[-1]))
+            one, other = (each.database or each.site.wiki for each in (dumps[0], dumps[-1]))
             if one != other:
                 raise InputError(
                     f"{source}: of {other}, {dumps[0].source.name} of {one}: "

@@ -35,6 +35,8 @@ _AFTER = {
     (_LETTER, _AM): _PART, (_LETTER, _LETTER): _PART,
 }  # fmt: skip
 """What a character becomes after one of another class; pairs that aren't here are left to the expression."""
+_LONGEST_GLUED = 64
+"""The most characters on one side of a link that it may grow over."""
 _CODES = 0x110000
 _ASSIGNED = (range(0x40000), range(0xE0000, 0xE0200))
 """Where characters are; the other planes have none, or only private ones."""
@@ -165,6 +167,8 @@ def _grown(text: str, words: Words, begin: int, start: int, end: int, glued: Glu
     if one < 0 or other == len(words.ends) or words.ends[one] <= start or words.starts[other] >= end:
         return 0, 0
     first, last = int(words.starts[one]), int(words.ends[other])
+    if start - first > _LONGEST_GLUED or last - end > _LONGEST_GLUED:
+        return 0, 0
     parts = (first, start), (start, min(end, words.ends[one])), (max(start, words.starts[other]), end), (end, last)
     return (first, last) if glued.belong(*(text[a - begin : b - begin] for a, b in parts)) else (0, 0)
 

@@ -18,8 +18,9 @@ class CorpusSettings(Settings):
     wiki: str = ""
     """Name of the wiki in sentence ids; empty takes the dump's own. Unit: database name. Source: ours."""
     language: str = ""
-    """Language of the wiki; it wins over the dump's own, which a warning tells; empty takes the dump's. Decides link
-    trails, sentence ends and which mappings are read. Unit: code such as `en`. Source: ours."""
+    """Language of the wiki; empty takes the dump's. If the dump names another one, this one wins with a warning, and
+    names the wiki, unless `wiki` does. Decides link trails, sentence ends and which mappings are read. Unit: a
+    Wikipedia's code (`no`) or its language's (`nb`); one that is not known is read as English. Source: ours."""
     sentence_splitter: Literal["rules", "punkt"] = "rules"
     """How text is cut into sentences: `rules` and word lists, or `punkt` with the model in `punkt_model` (needs
     `nerbert[punkt]`). Source: ours; NER-BERT §2.2 takes Punkt."""

@@ -35,6 +35,9 @@ _OLDER = {language: code for code, language in _LANGUAGE_OF.items() if language 
 """Languages whose Wikipedia is named after an older code."""
 _LANGUAGES = frozenset((*_LANGUAGE_OF, *_OLDER, *"cmn cz dk epo jp minnan zh-cfr zh-cn zh-tw".split()))
 """Prefixes of links to other Wikipedias."""
+_DOTTED = frozenset("az gag kaa tr".split())
+"""Languages whose small `i` has the capital `İ`, also in titles."""
+_SMALL_I = re.compile("[\\s_\u200e\u200f\u202a-\u202e]*+i")
 _DATABASE = re.compile(r"([a-z]{2,3}(?:[_-][a-z]{1,12}){0,2}|simple)wiki")
 """Database names of Wikipedias; all others have a longer first part (`commonswiki`, `testwiki`)."""
 
@@ -54,15 +57,30 @@ class Site:
     def namespace(self, title: str) -> int:
         """Return the number of a title's namespace; 0 for articles."""
         prefix, colon, _ = title.partition(":")
-        return self.namespaces.get(prefix.strip().replace("_", " ").lower(), 0) if colon else 0
+        return self.namespaces.get(_prefix(prefix), 0) if colon else 0
 
     def other_wiki(self, title: str) -> str:
         """Return `"language"`, `"sister"` or `""`: whether the title's prefix leads to another wiki."""
         prefix, colon, _ = title.partition(":")
-        name = prefix.strip().lower() if colon else ""
+        name = _prefix(prefix) if colon else ""
         if name in self.namespaces:
             return ""
         return "language" if name in _LANGUAGES else "sister" if name in _SISTERS else ""
+
+    @property
+    def own_prefixes(self) -> tuple[str, ...]:
+        """What links to the wiki itself may begin with, lower-case: `de:`."""
+        return tuple(f"{code}:" for code in wiki_codes(self.wiki, self.language))
+
+    @property
+    def dotted(self) -> bool:
+        """Whether a title's first `i` becomes `İ`, as in Turkish."""
+        return self.code in _DOTTED
+
+    def title(self, typed: str) -> str:
+        """Return the normal form of a title as this wiki's text has it."""
+        title = normalise_title(typed)
+        return f"İ{title[1:]}" if self.dotted and _SMALL_I.match(typed) else title
 
     @property
     def wikitext(self) -> Wikitext:
@@ -71,15 +89,29 @@ class Site:
 
 
 def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:
-    """Return a Site from `<siteinfo>`, with the language's names added; missing parts default to English."""
-    language = (language or "en").lower()
-    wiki = wiki or f"{language}wiki"
+    """Return a Site from `<siteinfo>`, with the language's names added.
+
+    Without a language, that of the wiki's database counts, else English. The language wins where the two differ.
+    """
+    language = "-".join(language.lower().replace("_", "-").split())
     named = wiki_codes(wiki, language)[0]
+    language = language or ("en" if named == "simple" else _LANGUAGE_OF.get(named, "en"))
+    if _base(_LANGUAGE_OF.get(named, named)) != _base(language) and named != "simple":
+        named = wiki_codes("", language)[0]
     code = _LANGUAGE_OF.get(named, named)
     if not has_wikitext(code) and has_wikitext(named):  # MediaWiki knows a few languages by their older code alone
         code = named
     known = _EVERYWHERE | wikitext_of(code).namespaces | {name.lower(): key for name, key in names.items() if name}
-    return Site(wiki, language.partition("-")[0], code, known)
+    return Site(wiki or f"{language}wiki", _base(language), code, known)
+
+
+def is_known_language(language: str) -> bool:
+    """Return whether there is a Wikipedia of this code or language, or MediaWiki speaks it."""
+    return any(each in _LANGUAGES or has_wikitext(each) for each in (language, _base(language)))
+
+
+def _base(language: str) -> str:
+    return language.partition("-")[0]
 
 
 def wiki_code(language: str) -> str:
@@ -107,7 +139,15 @@ def editions(wiki: str, language: str) -> tuple[str, ...]:
     return (*codes, "en") if codes == ("simple",) else codes
 
 
-_INVISIBLE = re.compile("[\u200e\u200f\u202a-\u202e]")
+DIRECTION_MARKS = "\u200e\u200f\u202a-\u202e"
+"""What MediaWiki removes from titles, as the inside of a character class."""
+_INVISIBLE = re.compile(f"[{DIRECTION_MARKS}]")
+
+
+def _prefix(text: str) -> str:
+    """Return the normal form of what stands before a title's colon."""
+    text = text if text.isascii() else _INVISIBLE.sub("", text)
+    return " ".join(text.replace("_", " ").split()).lower()
 
 
 def normalise_title(title: str) -> str:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from html.entities import html5
 from urllib.parse import unquote
 
-from nerbert.corpus.dump.sites import CATEGORY, FILE, Site, normalise_title
+from nerbert.corpus.dump.sites import CATEGORY, DIRECTION_MARKS, FILE, Site
 from nerbert.corpus.wikitext.protected import CLOSE, DYNAMIC, NUMBERED, OPEN, as_prose, show_protected, without_ours
 from nerbert.corpus.wikitext.templates import IN_LINK, arguments
 from nerbert.records import Reason
@@ -24,7 +24,10 @@ _PIPE_TRICK = re.compile(r"\[\[([^\[\]|{}<>\n]{1,300}+)\|\]\]")
 _TRICK = re.compile(r"(?:[^:]{0,60}:)?(.+?)(?: ?\([^()]*\)|, [^,]*)?", re.DOTALL)
 _PLAIN_TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9'(),.-]*+(?: [A-Za-z0-9'(),.-]++)*+")
 """A title that names an article as it is written, but for its first letter; most do."""
+_BLANK = rf" _\xa0{DIRECTION_MARKS}"
+"""What may stand in a namespace's name for a blank, and around it."""
 _PLAIN_LINK = re.compile(r"\[\[(?![^\[\]|\n]{0,40}:)")
+_MARKS = re.compile(f"[{DIRECTION_MARKS}]")
 _REMEMBERED = 200_000
 _DROP, _OUTSIDE, _LITERAL = _NO_ARTICLE = "[drop", "[outside", "[literal"
 """Meanings of targets that are no articles; no title contains a bracket."""
@@ -45,8 +48,11 @@ class LinkReader:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        names = "|".join(re.escape(name).replace(r"\ ", "[ _]") for name, key in site.namespaces.items() if key == FILE)
-        self._file = re.compile(rf"\[\[[ _\n]*+(?:{names})[ _]*+:({IN_LINK})\]\]", re.IGNORECASE)
+        names = "|".join(
+            re.escape(name).replace(r"\ ", f"[{_BLANK}]++") for name, key in site.namespaces.items() if key == FILE
+        )
+        self._file = re.compile(rf"\[\[[{_BLANK}\n]*+(?:{names})[{_BLANK}]*+:({IN_LINK})\]\]", re.IGNORECASE)
+        self._own = site.own_prefixes
         self._link = re.compile(
             rf"\[\[([^\[\]|{{}}<>\n]*+\n?+)(?:\|(\s*+)({_ANCHOR}))?\]\]((?:{site.wikitext.trail.pattern})?)"
         )
@@ -107,7 +113,7 @@ class LinkReader:
         """
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
-        if len(target) < _LONGEST and _PLAIN_TITLE.fullmatch(target):
+        if len(target) < _LONGEST and _PLAIN_TITLE.fullmatch(target) and not (self.site.dotted and target[0] == "i"):
             found = target[0].upper() + target[1:], target
         else:
             found = self._meaning(target), _shown(target)
@@ -116,11 +122,11 @@ class LinkReader:
         return found
 
     def _meaning(self, target: str) -> str:
-        name = unescape(target).strip()
+        name = _MARKS.sub("", unescape(target)).strip()
         name = without_ours(unquote(name)).strip() if "%" in name else name
         plain = name.startswith(":")
         name = show_protected(name.lstrip(": "))
-        own = name.lower().startswith(f"{self.site.language}:")
+        own = name.lower().startswith(self._own)
         name = name.partition(":")[2].lstrip(": ") if own else name
         space, other = self.site.namespace(name), self.site.other_wiki(name)
         if not plain and (space in (FILE, CATEGORY) or other == "language"):
@@ -129,7 +135,7 @@ class LinkReader:
             return _LITERAL
         if space or other or DYNAMIC in name:
             return _OUTSIDE
-        return normalise_title(name.partition("#")[0])
+        return self.site.title(name.partition("#")[0])
 
 
 @lru_cache(maxsize=4)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from nerbert.corpus.dump.sites import CATEGORY, FILE, Site, normalise_title
+from nerbert.corpus.dump.sites import CATEGORY, FILE, Site
 from nerbert.corpus.dump.sites import TEMPLATE as TEMPLATES
 from nerbert.corpus.wikitext.protected import APOSTROPHE, DYNAMIC, as_prose, is_protected, show_protected
 from nerbert.corpus.wikitext.text_templates import Arguments, Rule, text_rule
@@ -107,7 +107,7 @@ class TemplateReader:
             key = " ".join(name.replace("_", " ").lower().split())
             rule = _TITLE if key in _TITLES else text_rule(key, self.site.language)
             if rule is None and name and name[0] not in "#{:":
-                meaning = _Meaning(box=normalise_title(show_protected(name)))
+                meaning = _Meaning(box=self.site.title(show_protected(name)))
             elif rule is not None:
                 shown = rule.replace("'", APOSTROPHE) if isinstance(rule, str) else ""
                 meaning = _Meaning(shown, None if isinstance(rule, str) else rule)

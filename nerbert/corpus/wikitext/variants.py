@@ -27,10 +27,16 @@ _ORDER = {
     "zh": "zh zh-hans zh-hant zh-cn zh-tw zh-hk zh-sg zh-mo zh-my",
 }
 """Codes of the languages with variants → their variants; the first that a text has is shown."""
+_OTHER_NAMES = {
+    "sr-cyrl": "sr-ec", "sr-latn": "sr-el", "zh-hans-cn": "zh-cn", "zh-hans-sg": "zh-sg", "zh-hans-my": "zh-my",
+    "zh-hant-tw": "zh-tw", "zh-hant-hk": "zh-hk", "zh-hant-mo": "zh-mo",
+}  # fmt: skip
+"""Newer codes of variants → MediaWiki's own. Case doesn't count."""
 _INNERMOST = re.compile(r"-\{(?!\{)((?:[^-{}]++|\{\{[^{}]*+\}\}|-(?!\{(?!\{))|\}(?!-)|\{)*+)\}-")
 _FLAGS = re.compile(r"([\w;+\s-]*+)\|")
 _HIDING = frozenset("HNT+-")
-_DEEPEST = 4
+_DEEPEST = 10
+"""Variants within variants that are shown."""
 
 
 def show_variant(source: str, code: str) -> str:
@@ -49,7 +55,8 @@ def show_variant(source: str, code: str) -> str:
 @cache
 def _between(code: str) -> re.Pattern[str]:
     """Return the expression of the semicolon between two variants; other semicolons are text."""
-    return re.compile(rf";(?=\s*+(?:[^;=]*+=>\s*+)?(?:{'|'.join(_ORDER[code].split())})\s*+:|\s*+\Z)")
+    names = "|".join([*_ORDER[code].split(), *_OTHER_NAMES])
+    return re.compile(rf";(?=\s*+(?:[^;=]*+=>\s*+)?(?:{names})\s*+:|\s*+\Z)", re.IGNORECASE)
 
 
 def _shown(inside: str, order: list[str], between: re.Pattern[str]) -> str:
@@ -61,7 +68,8 @@ def _shown(inside: str, order: list[str], between: re.Pattern[str]) -> str:
     variants: dict[str, str] = {}
     for each in between.split(text):
         name, colon, shown = each.partition(":")
-        name = name.rpartition("=>")[2].strip()
+        name = name.rpartition("=>")[2].strip().lower()
+        name = _OTHER_NAMES.get(name, name)
         if colon and name not in order:
             return text  # it is text with a colon
         if colon:

@@ -80,6 +80,20 @@ def test_another_language_than_the_dumps_wins_and_is_told(
     assert [site.namespace(f"{name}:x") for name in ("Categoria", "Datei", "Image")] == [14, 6, 6]
 
 
+def test_simple_english_in_english_is_not_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "dump.xml"
+    path.write_bytes(XML.replace(b' xml:lang="de"', b' xml:lang="en"').replace(b"dewiki", b"simplewiki"))
+    assert Dump(path, language="en").site.wiki == "simplewiki"
+    assert not capsys.readouterr().err
+
+
+def test_a_language_without_wikipedia_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "dump.xml"
+    path.write_bytes(XML)
+    assert Dump(path, language="german").site.wikitext.trail.pattern == "[a-z]++"
+    assert "dump.xml: language 'german' is of no Wikipedia that is known here" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("language", ["de", "DE-ch"])
 def test_the_dumps_language_is_not_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], language: str) -> None:
     path = tmp_path / "dump.xml"

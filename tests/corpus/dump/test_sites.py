@@ -77,3 +77,34 @@ def test_a_wikipedia_is_called_by_its_database(wiki: str, language: str, codes: 
     assert wiki_codes(wiki, language) == codes
     assert wiki_code(codes[-1]) == codes[0]
     assert editions(wiki, language) == (*codes, *(["en"] if wiki == "simplewiki" else []))
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "number"),
+    [
+        ("ar", "\u200fملف:x.jpg", 6), ("ar", "تصنيف\u200f:x", 14), ("vi", "Tập  tin:x", 6),
+        ("vi", "thể\u00a0loại : x", 14), ("ru", "обсуждение__участника:x", 3), ("vi", "Tậptin:x", 0),
+    ],
+)  # fmt: skip
+def test_namespaces_are_found_behind_marks_and_any_blanks(language: str, title: str, number: int) -> None:
+    assert make_site("", language, {}).namespace(title) == number
+
+
+@pytest.mark.parametrize(
+    ("wiki", "language", "found"),
+    [
+        ("trwiki", "", ("trwiki", "tr", "tr")), ("trwiki", "de", ("trwiki", "de", "de")),
+        ("nowiki", "nb", ("nowiki", "nb", "nb")), ("simplewiki", "", ("simplewiki", "en", "simple")),
+        ("", " pt_BR ", ("pt-brwiki", "pt", "pt-br")), ("samplewiki", "", ("samplewiki", "en", "en")),
+        ("be_x_oldwiki", "", ("be_x_oldwiki", "be", "be-tarask")),
+    ],
+)  # fmt: skip
+def test_wiki_and_language_are_of_one_site(wiki: str, language: str, found: tuple[str, str, str]) -> None:
+    site = make_site(wiki, language, {})
+    assert (site.wiki, site.language, site.code) == found
+
+
+@pytest.mark.parametrize(("language", "expected"), [("tr", "İlçe"), ("az", "İlçe"), ("de", "Ilçe")])
+def test_a_small_i_at_the_start_of_a_title_keeps_its_dot_in_turkish(language: str, expected: str) -> None:
+    site = make_site("", language, {})
+    assert (site.title(" _ilçe"), site.title("ırmak"), site.title("Irak")) == (expected, "Irmak", "Irak")

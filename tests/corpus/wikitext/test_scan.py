@@ -419,3 +419,22 @@ def test_real_pages_keep_the_rules(shared: Path, language: str, least: int) -> N
         junk += sum(cleaned.text.count(mark) for mark in ("[[", "]]", "{{", "}}", "{|", "<ref", "''"))
     assert links > least
     assert junk < 10
+
+
+@pytest.mark.parametrize(
+    ("wiki", "language", "source", "text", "targets"),
+    [
+        ("nds_nlwiki", "nds-nl", "A [[nds:B]] [[nds-nl:C|c]] [[D]].", "A c D.", ["C", "D"]),
+        ("simplewiki", "en", "A [[en:B]] [[simple:C|c]].", "A c.", ["C"]),
+        ("be_x_oldwiki", "be-tarask", "A [[be:B]] [[:be:C|c]] [[D]].", "A c D.", ["D"]),
+        ("nowiki", "nb", "A [[no:B|b]] [[nb:C|c]] [[sv:D]].", "A b c .", ["B", "C"]),
+        ("arwiki", "ar", "A [[\u200fملف:x.jpg|تصغير|[[B]]]] [[\u200fتصنيف:C]] [[D]].", "A D.", ["D"]),
+        ("viwiki", "vi", "A [[Tập  tin:X.jpg|nhỏ|[[B]]]] [[Thể\u00a0loại:C]] [[D]].", "A D.", ["D"]),
+        ("trwiki", "tr", "A [[istanbul]] [[Irak]] [[ilçe|b]].", "A istanbul Irak b.", ["İstanbul", "Irak", "İlçe"]),
+    ],
+)
+def test_links_are_read_as_their_wiki_reads_them(
+    wiki: str, language: str, source: str, text: str, targets: list[str]
+) -> None:
+    page = clean(source, site=make_site(wiki, language, {}))
+    assert (" ".join(page.text.split()), page.targets) == (" ".join(text.split()), targets)
