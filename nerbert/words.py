@@ -55,17 +55,22 @@ _OTHER = r"[^\s\p{C}]\p{M}*"
 _CLITIC = r"['’](?:s|d|m|ll|re|ve)(?![\p{L}\p{N}])"
 
 _LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[{ALONE}]]"
-_PATH = rf"(?:[{_LETTER}/~%=&+#$-]|\([^\s()\p{{C}}]*+\)|[.,:;!?'()*@|-]+(?=[{_LETTER}/~%=&+#$]))*+"
+_PATH = (
+    rf"(?:[{_LETTER}/~%=&+#$-]|\((?:[^\s()\p{{C}}]|\([^\s()\p{{C}}]*+\))*+\)"
+    rf"|[.,:;!?'*@-]+(?!https?://)(?=[{_LETTER}/~%=&+#$]))*+"
+)
 ENDINGS = ("com", "org", "net", "edu", "gov", "info", "io")
-_BEGINS = r"(?<![\p{L}\p{N}_@#.&-])"
+_BEGINS = rf"(?<![[[\p{{L}}\p{{N}}]--[{ALONE}]]_@#.&-])"
 _LABEL = rf"{_LETTER}(?:-?{_LETTER}){{0,62}}"
 """A part of a domain's name. What is repeated is bounded, so hostile text takes linear time."""
-_URL = rf"(?:(?i:https?|ftp)://|{_BEGINS}(?i:www)\.){_LETTER}{_PATH}"
+_URL = rf"(?:(?i:https?|ftp)://|{_BEGINS}(?:www|WWW|Www)\.){_LETTER}{_PATH}"
 _MAIL = rf"{_BEGINS}{_LETTER}(?:[.%+-]?{_LETTER}){{0,63}}@{_LABEL}(?:\.{_LABEL}){{1,9}}"
 _ENDING = rf"\.(?:{'|'.join(ENDINGS)})(?:\.[a-z]{{2}})?(?![\p{{L}}\p{{N}}_])"
 _DOMAIN = rf"{_BEGINS}{_LABEL}(?:\.{_LABEL}){{0,5}}{_ENDING}(?:/{_PATH})?"
-_TAG = r"(?<![\p{L}\p{M}\p{N}_#&])#(?=[\p{N}_]{0,30}\p{L})[\p{L}\p{M}\p{N}_]++"
-_NAME = rf"(?<![\p{{L}}\p{{M}}\p{{N}}_@.])@{_LETTER}++(?:[.-]{_LETTER}++)*+"
+_TAG = (
+    r"(?<![\p{L}\p{M}\p{N}_#&])#(?=[\p{N}_]{0,30}\p{L})[\p{L}\p{M}\p{N}_]++(?:[\u200c\u200d]++[\p{L}\p{M}\p{N}_]++)*+"
+)
+_NAME = rf"(?<![[[\p{{L}}\p{{M}}\p{{N}}]--[{ALONE}]]_@.])@{_LETTER}++(?:(?:[.-]|[{JOINERS}]++){_LETTER}++)*+"
 _WEB = "|".join((_URL, _MAIL, _DOMAIN, _TAG, _NAME))
 """Addresses, hashtags and names of the web; punctuation at the end is not of them."""
 _HINTS = ("://", "ww.", "WW.", "@", "#", *(f".{each}" for each in ENDINGS))
@@ -87,12 +92,10 @@ _EXPRESSIONS = {
     "unicode-words-2": rf"{_RUN}|{_SINGLE}|{_OTHER}",
     "joined-words-2": rf"{_SINGLE}|{_joined(_RUN)}|{_OTHER}",
 }
-_FOR_DATA = ("unicode-words-2", "joined-words-2", "unicode-words-1", "joined-words-1")
-"""Those that a tagger's training chooses from: Korean data by words, not syllables, needs an older one."""
 SPLITTER = "unicode-words-2"
 """The corpus's splitter, and what a tagger has if nothing is known of its tokens. A changed rule is a new name."""
 _ICU = "icu-words-1"
-_BY_DICTIONARY = rf"[[{SPACELESS}]--[{NOT_ALONE}]](?:[{SPACELESS}\p{{M}}]|[{AM}])*+"
+_BY_DICTIONARY = rf"[[{SPACELESS}]--[{NOT_ALONE}]](?:[[{SPACELESS}\p{{M}}]--\p{{Nd}}]|[{AM}])*+"
 
 
 @cache
@@ -129,6 +132,7 @@ def _by_dictionary(text: str, match: Any) -> Iterator[tuple[int, int]]:
     if not match["spaceless"]:
         yield start, end
         return
+    need("icu", "icu")
     from icu import BreakIterator, Locale
 
     places = BreakIterator.createWordInstance(Locale("th"))
@@ -176,12 +180,14 @@ def check_splitter(name: object) -> str:
 
 
 def nearest_splitter(examples: Iterable[Example], own: str = "") -> str:
-    """Return the splitter that leaves most of the examples' own words whole, the corpus's if they tie.
+    """Return the splitter that leaves most of the examples' own words whole; of several, the corpus's or the newest.
 
-    `own` is that of the model that is trained on: one with dictionaries can be chosen too, and wins ties.
+    `own` is that of the model that is trained on: one with dictionaries is chosen where it leaves more words whole.
+    Data without words of its own is cut by the corpus's default, so the tagger is, too. Korean data by words, not
+    syllables, needs an older one.
     """
-    first = own if own.startswith(_ICU) else SPLITTER
-    whole = dict.fromkeys((first, *_FOR_DATA), 0)
+    names = [SPLITTER, "joined-words-2", *([own] if own.startswith(_ICU) else []), "unicode-words-1", "joined-words-1"]
+    whole = dict.fromkeys(names, 0)
     for example in examples:
         for start, end in example.words:
             for name in whole:

@@ -48,7 +48,10 @@ def split(text: str, language: str = "en") -> list[str]:
         ),
         ("it", "Nel 15 a.C. | È detto il M. Rossi di S. Pietro. | La sua opera, ecc. | Nel XIX sec. | Il resto."),
         ("fr", "M. Dupont est né vers 50 av. J.-C. à Lyon. | Il est mort. | Mme Curie, no. 5, etc. | Elle vit."),
-        ("xx", "J. Smith lives. | It is 5. | Ok."),
+        ("fr", "«\xa0Oui.\xa0» | Elle part. | «\xa0Viens\xa0!\xa0» | « Non. » dit-il. | Né en 50 apr. J.-C. à Rome."),
+        ("de", "Er kam. | »Ja«, sagte der Dipl.-Ing. Hans. | Sie ging."),
+        ("en", "See www.a.org. | Mail jane@x.org. | It is x.com. | Is it?\u200b | He left.\u200f | U.S. Army."),
+        ("xx", "J. Smith lives. | It is 5. | Ok. | Prof. Dr. Ali came. | Проф. Петров."),
         ("hi", "वह आया। | वह गया। | ठीक"),
         ("ar", "هل جاء؟ | نعم. | لا"),
         ("ko", "나는 너. | 그는 왔다."),
@@ -106,6 +109,11 @@ def test_hard_cases(language: str, text: str) -> None:
         ("sat", "ᱱᱚᱶᱟ ᱫᱚ ᱵᱤᱨ ᱠᱟᱱᱟ ᱾ | ᱚᱱᱟ ᱥᱟᱱᱟᱢ ᱿ | ᱱᱚᱸᱰᱮ"),
         ("sl", "Rojen je 3. Oktobra 1990. | Dr. Novak npr. Maribor itd. | Umrl je."),
         ("sr", "Рођен је 3. октобра 1990. године. | Он је проф. Петров и св. Петар. | Умро је."),
+        ("hi", "ए.पी.जे. अब्दुल कलाम आए। | वे गए।"),
+        ("ml", "എം.ടി. വാസുദേവൻ നായർ വന്നു. | അദ്ദേഹം"),
+        ("he", "א. ב. יהושע כתב ספר. | הוא בא.\u200f | היא הלכה."),
+        ("ckb", "ج. ک. ڕۆلینگ هات."),
+        ("cs", "Přišel MUDr. Novák, PaedDr. Malý a CSc. Nový. | On odešel."),
         ("sv", "Han var bl.a. Kungens vän, t.ex. Karl. | Det var ca 5. | Han dog."),
         ("ta", "எம். ஜி. ஆர். நடித்தார். | அவர் கி.மு. 300 இல். | இது."),
         ("th", "ดร. สมชายเกิด พ.ศ. 2500 ที่กรุงเทพ! | เขา"),
@@ -184,7 +192,7 @@ def test_paragraphs_do_not_touch_each_other(one: str, other: str, language: str)
     [
         ".", "A. ", ". ", "(", "((A. ", "?", "...", "…", "a", "!)", "。", "? 。", ".\"", "A.b.", "(Aaaaa. B",
         "(Aaaaa. B) ", "\n", " ", "Dr. ", ". é ", "z. B. ", "[... A", "1. ", "XIV. A", ". (", "'", "Aaaaa. (",
-        "（。", "「。", "。」", "（。）", "(।)", "། །", "፡", "กกกกกกกกกกกกกกกก ", "(ก ก", "“ก ", "。（", "a: A",
+        "（。", "「。", "。」", "（。）", "(।)", "། །", "། ", "፡", "กกกกกกกกกกกกกกกก ", "(ก ก", "“ก ", "。（", "a: A",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("language", ["en", "de", "th", "hy"])

@@ -32,6 +32,14 @@ def words(text: str, splitter: str = SPLITTER) -> list[str]:
         ("在http://a.com是 WWW.x.org/?", ["在", "http://a.com", "是", "WWW.x.org/", "?"]),
         ("jane.doe@mail.example.com, a@b", ["jane.doe@mail.example.com", ",", "a", "@", "b"]),
         ("#MeToo #1 C# @jack_d.", ["#MeToo", "#", "1", "C", "#", "@jack_d", "."]),
+        ("在www.b.com上jane@x.org。@jack的", ["在", "www.b.com", "上", "jane@x.org", "。", "@jack", "的"]),
+        (
+            "(http://a.org)(S) http://a.b,http://c",
+            ["(", "http://a.org", ")", "(", "S", ")", "http://a.b", ",", "http://c"],
+        ),
+        ("#می\u200cخواهم @آن\u200cها", ["#می\u200cخواهم", "@آن\u200cها"]),
+        ("http://a/b_(c_(d))|e", ["http://a/b_(c_(d))", "|", "e"]),
+        ("wWw.é Www.é", ["wWw", ".", "é", "Www.é"]),
         ("Amazon.com's x.com.au a.comb", ["Amazon.com", "'", "s", "x.com.au", "a", ".", "comb"]),
     ],
 )
@@ -64,6 +72,7 @@ def test_a_dictionary_cuts_scripts_without_spaces() -> None:
     name = icu_splitter()
     assert check_splitter(name) == name
     assert words("ภาษาไทย x서울", name) == ["ภาษา", "ไทย", "x", "서", "울"]
+    assert words("នៅឆ្នាំ១៩៥៣ប្រទេស ปี๒๕๖๗ไทย", name) == ["នៅ", "ឆ្នាំ", "១៩៥៣", "ប្រទេស", "ปี", "๒๕๖๗", "ไทย"]
     assert words("東京都𠀀 a@b.org", name)[-1] == "a@b.org"
     assert "".join(words("𠀀𠀁漢字かな", name)) == "𠀀𠀁漢字かな"
     with pytest.raises(InputError, match=r"needs ICU 1, here is .*, which may cut words otherwise"):
@@ -107,6 +116,14 @@ def test_nearest_splitter_follows_the_tokens() -> None:
 def test_korean_data_by_words_keeps_whole_words() -> None:
     assert nearest_splitter([example_of(["서울에서", "왔다", "."], ["O"] * 3)]) == "unicode-words-1"
     assert nearest_splitter([example_of(["서", "울", "에", "서"], ["O"] * 4)]) == SPLITTER
+
+
+def test_a_dictionary_is_chosen_where_it_leaves_more_words_whole() -> None:
+    pytest.importorskip("icu", reason="the extra icu is not installed: pip install 'nerbert[icu]'")
+    name = icu_splitter()
+    assert nearest_splitter([example_of(["ภาษา", "ไทย"], ["O", "O"])], name) == name
+    assert nearest_splitter([example_of(list("王小明在北京"), ["O"] * 6)], name) == SPLITTER
+    assert nearest_splitter([example_of(["plain", "words"], ["O", "O"])], name) == SPLITTER
 
 
 def test_unknown_splitter_is_refused() -> None:

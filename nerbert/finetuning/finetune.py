@@ -116,7 +116,7 @@ def finetune_data(
     encoder: str, target: DataSet, settings: FinetuneSettings, *, source: DataSet | None = None
 ) -> Finetuned:  # fmt: skip
     """Fine-tune an encoder on a data set in memory, first on `source` if there is one; return the tagger."""
-    facts, seed = _origin(encoder, source) | {"data": _facts(target)}, settings.seed
+    facts, seed = _origin(encoder, source, target.reading.language) | {"data": _facts(target)}, settings.seed
     with TemporaryDirectory() as scratch:
         if source:
             finetune_examples(
@@ -289,11 +289,14 @@ def _copied(weights: Mapping[str, Any]) -> dict[str, Any]:
     return {name: each.detach().to("cpu", copy=True) for name, each in weights.items()}
 
 
-def _origin(encoder: str, source: DataSet | None) -> dict[str, Any]:
-    """Return what a tagger's card says of its origin; the name of a local folder is left out."""
+def _origin(encoder: str, source: DataSet | None, language: str = "") -> dict[str, Any]:
+    """Return what a tagger's card says of its origin; the name of a local folder is left out.
+
+    `language` is that of the data, "" if it isn't said.
+    """
     name, card = None if Path(encoder).exists() else encoder, read_card(encoder)
     facts: dict[str, Any] = {
-        "language": card.get("language", "en"),
+        "language": language or card.get("language", "en"),
         "encoder": {"kind": card.get("kind", "foreign"), "corpus": card.get("corpus"), "name": name},
     }
     return facts | ({"source_data": _facts(source)} if source else {})

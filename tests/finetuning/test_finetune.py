@@ -13,6 +13,7 @@ from nerbert import evaluate
 from nerbert.cli import main
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.formats.data import read_data
+from nerbert.formats.documents import Reading
 from nerbert.model.backbone import TaggerFacts, save_model, tags_of, write_card
 from nerbert.model.fresh import train_tokenizer
 from nerbert.records import Document, Example, Repairs
@@ -506,6 +507,14 @@ def test_the_usual_rate_follows_the_encoders_width(
     for name, rate in (("own", 0.0), ("given", 1e-3)):
         finetune(str(tiny_encoder), data, tmp_path / name, replace(FAST, learning_rate=rate))
         assert card(tmp_path / name)["settings"]["learning_rate"] == (rate or 2e-4)
+
+
+def test_the_language_of_the_data_stands_in_the_card(
+    tiny_encoder: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    for language, expected in (("hi", "hi"), ("", "en")):
+        finetune(str(tiny_encoder), data, tmp_path / expected, FAST, reading=Reading(language=language))
+        assert card(tmp_path / expected)["language"] == expected
 
 
 def test_truncated_words_are_missed(tiny_encoder: Path, tmp_path: Path, card: Callable[[Path], Any]) -> None:
