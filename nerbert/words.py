@@ -36,8 +36,10 @@ SPACELESS = rf"[[{_BLOCKS}]&&[{_SCRIPTS}]]"
 """Scripts without spaces; the codes are Japanese length and voice marks."""
 ALONE = rf"[[{_BLOCKS}]&&[{_SCRIPTS}\p{{Hangul}}]]"
 """Characters that are a word each, digits and marks apart."""
-NOT_ALONE = r"\p{Nd}\p{M}"
-RUN_CHARACTER = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[[{ALONE}]--[{NOT_ALONE}]]]"
+_NOT_ALONE = r"\p{Nd}\p{M}"
+WORD_EACH = rf"[[{ALONE}]--[{_NOT_ALONE}]]"
+"""Those characters without digits and marks."""
+RUN_CHARACTER = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--{WORD_EACH}]"
 """What begins a run and goes on in it."""
 JOINERS = "\u200c\u200d"
 AM = "\u0e33\u0eb3"
@@ -48,9 +50,9 @@ _FIRST_JAMO, _OTHER_JAMO = r"\u1100-\u115f\ua960-\ua97c", r"\u1160-\u11ff\ud7b0-
 JAMO = _FIRST_JAMO + _OTHER_JAMO
 """Parts of Korean syllables."""
 _UNDER = rf"(?<=[{STACKERS}])(?=\p{{L}})[{SPACELESS}]"
-_SINGLE = rf"[{_FIRST_JAMO}]++[{_OTHER_JAMO}]*+\p{{M}}*+|[[{ALONE}]--[{NOT_ALONE}]](?:\p{{M}}|[{AM}]|{_UNDER})*+"
+_SINGLE = rf"[{_FIRST_JAMO}]++[{_OTHER_JAMO}]*+\p{{M}}*+|{WORD_EACH}(?:\p{{M}}|[{AM}]|{_UNDER})*+"
 """One character with its marks: a Khmer or Burmese consonant under another is one of them."""
-_RUN = rf"{RUN_CHARACTER}[[\p{{L}}\p{{M}}\p{{N}}_{JOINERS}]--[[{ALONE}]--[{NOT_ALONE}]]]*+"
+_RUN = rf"{RUN_CHARACTER}[[\p{{L}}\p{{M}}\p{{N}}_{JOINERS}]--{WORD_EACH}]*+"
 _OTHER = r"[^\s\p{C}]\p{M}*"
 _CLITIC = r"['’](?:s|d|m|ll|re|ve)(?![\p{L}\p{N}])"
 
@@ -68,7 +70,8 @@ _MAIL = rf"{_BEGINS}{_LETTER}(?:[.%+-]?{_LETTER}){{0,63}}@{_LABEL}(?:\.{_LABEL})
 _ENDING = rf"\.(?:{'|'.join(ENDINGS)})(?:\.[a-z]{{2}})?(?![\p{{L}}\p{{N}}_])"
 _DOMAIN = rf"{_BEGINS}{_LABEL}(?:\.{_LABEL}){{0,5}}{_ENDING}(?:/{_PATH})?"
 _TAG = (
-    r"(?<![\p{L}\p{M}\p{N}_#&])#(?=[\p{N}_]{0,30}\p{L})[\p{L}\p{M}\p{N}_]++(?:[\u200c\u200d]++[\p{L}\p{M}\p{N}_]++)*+"
+    r"(?<![\p{L}\p{M}\p{N}_#&])#(?=[\p{N}_]{0,30}\p{L})[\p{L}\p{M}\p{N}_]++"
+    rf"(?:[{JOINERS}]++[\p{{L}}\p{{M}}\p{{N}}_]++)*+"
 )
 _NAME = rf"(?<![[[\p{{L}}\p{{M}}\p{{N}}]--[{ALONE}]]_@.])@{_LETTER}++(?:(?:[.-]|[{JOINERS}]++){_LETTER}++)*+"
 _WEB = "|".join((_URL, _MAIL, _DOMAIN, _TAG, _NAME))
@@ -95,7 +98,7 @@ _EXPRESSIONS = {
 SPLITTER = "unicode-words-2"
 """The corpus's splitter, and what a tagger has if nothing is known of its tokens. A changed rule is a new name."""
 _ICU = "icu-words-1"
-_BY_DICTIONARY = rf"[[{SPACELESS}]--[{NOT_ALONE}]](?:[[{SPACELESS}\p{{M}}]--\p{{Nd}}]|[{AM}])*+"
+_BY_DICTIONARY = rf"[[{SPACELESS}]--[{_NOT_ALONE}]](?:[[{SPACELESS}\p{{M}}]--\p{{Nd}}]|[{AM}])*+"
 
 
 @cache

@@ -43,7 +43,7 @@ def build(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield import_module("build").build
     for name in ("build", "php"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+        del sys.modules[name]  # other folders of sources have scripts of these names
 
 
 def mediawiki(folder: Path, **tables: str) -> Path:

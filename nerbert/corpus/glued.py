@@ -17,11 +17,9 @@ import regex
 
 from nerbert.corpus.dump.sites import Site
 from nerbert.tables import read_columns
-from nerbert.words import ALONE, NOT_ALONE
+from nerbert.words import JOINERS, WORD_EACH
 
-_SMALL = regex.compile(
-    rf"[[\p{{L}}\p{{M}}\u200c\u200d]--\p{{Lu}}--\p{{Lt}}--[[{ALONE}]--[{NOT_ALONE}]]]*+", regex.VERSION1
-)
+_SMALL = regex.compile(rf"[[\p{{L}}\p{{M}}{JOINERS}]--\p{{Lu}}--\p{{Lt}}--{WORD_EACH}]*+", regex.VERSION1)
 """What can be glued to a name; characters that are words are not."""
 _OF_A_SCRIPT = regex.compile(r"[\p{L}--\p{Lm}--\p{Script=Common}--\p{Script=Inherited}]", regex.VERSION1)
 _MOST = 4

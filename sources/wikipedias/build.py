@@ -1,9 +1,8 @@
 """Tabulate what Wikipedias' wikitext says differently by language: `python sources/wikipedias/build.py MEDIAWIKI`.
 
-MEDIAWIKI is the folder of an unpacked MediaWiki; README.md says which, and where from. With `--check` the table is only
-compared. Each language keeps the rows of
-its own message table, and one that names its fallback languages, so that no name stands twice. The cost: who reads the
-table must follow the fallbacks.
+MEDIAWIKI is the folder of an unpacked MediaWiki; README.md says which, and where from. With `--check` the table is
+only compared. Each language keeps the rows of its own message table, and one that names its fallback languages, so that
+no name stands twice. The cost: who reads the table must follow the fallbacks.
 """
 
 import argparse

@@ -17,7 +17,7 @@ from lxml import etree
 
 from nerbert.corpus.dump.parse import fault_of, number_in, read_pages
 from nerbert.corpus.dump.parts import DumpPart, Index, chunks, find_mark, ranges, step_of, unpacked_streams
-from nerbert.corpus.dump.sites import Site, is_known_language, make_site, wiki_code, wiki_codes
+from nerbert.corpus.dump.sites import Site, is_known_language, language_code, make_site, wiki_code, wiki_codes
 from nerbert.errors import InputError
 from nerbert.records import RawPage
 from nerbert.sources.files import BOM, BZ2_STREAM, HashingFile, Source, packing, unpacked
@@ -208,7 +208,7 @@ def _read_site(root: "etree._Element", name: str, database: str, wiki: str, lang
         site = make_site(wiki, language, namespaces)
     else:
         site = make_site(wiki or database, language or own, namespaces)
-    if not is_known_language(given := (language or own or site.language).lower().replace("_", "-").strip()):
+    if not is_known_language(given := language_code(language or own or site.language)):
         tell(f"{name}: language {given!r} is of no Wikipedia that is known here; words and sentences are read as in "
              "English; set language to another one's code if that comes closer")  # fmt: skip
     return site

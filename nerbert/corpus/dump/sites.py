@@ -37,7 +37,6 @@ _LANGUAGES = frozenset((*_LANGUAGE_OF, *_OLDER, *"cmn cz dk epo jp minnan zh-cfr
 """Prefixes of links to other Wikipedias."""
 _DOTTED = frozenset("az gag kaa tr".split())
 """Languages whose small `i` has the capital `İ`, also in titles."""
-_SMALL_I = re.compile("[\\s_\u200e\u200f\u202a-\u202e]*+i")
 _DATABASE = re.compile(r"([a-z]{2,3}(?:[_-][a-z]{1,12}){0,2}|simple)wiki")
 """Database names of Wikipedias; all others have a longer first part (`commonswiki`, `testwiki`)."""
 
@@ -80,7 +79,8 @@ class Site:
     def title(self, typed: str) -> str:
         """Return the normal form of a title as this wiki's text has it."""
         title = normalise_title(typed)
-        return f"İ{title[1:]}" if self.dotted and _SMALL_I.match(typed) else title
+        small = self.dotted and without_direction_marks(typed).replace("_", " ").lstrip().startswith("i")
+        return f"İ{title[1:]}" if small else title
 
     @property
     def wikitext(self) -> Wikitext:
@@ -93,7 +93,7 @@ def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:
 
     Without a language, that of the wiki's database counts, else English. The language wins where the two differ.
     """
-    language = "-".join(language.lower().replace("_", "-").split())
+    language = language_code(language)
     named = wiki_codes(wiki, language)[0]
     language = language or ("en" if named == "simple" else _LANGUAGE_OF.get(named, "en"))
     if _base(_LANGUAGE_OF.get(named, named)) != _base(language) and named != "simple":
@@ -108,6 +108,11 @@ def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:
 def is_known_language(language: str) -> bool:
     """Return whether there is a Wikipedia of this code or language, or MediaWiki speaks it."""
     return any(each in _LANGUAGES or has_wikitext(each) for each in (language, _base(language)))
+
+
+def language_code(typed: str) -> str:
+    """Return a language's code in its usual form: ` pt_BR` → `pt-br`."""
+    return typed.strip().lower().replace("_", "-")
 
 
 def _base(language: str) -> str:
@@ -144,10 +149,14 @@ DIRECTION_MARKS = "\u200e\u200f\u202a-\u202e"
 _INVISIBLE = re.compile(f"[{DIRECTION_MARKS}]")
 
 
+def without_direction_marks(text: str) -> str:
+    """Return a text without the marks that MediaWiki removes from titles."""
+    return text if text.isascii() else _INVISIBLE.sub("", text)
+
+
 def _prefix(text: str) -> str:
     """Return the normal form of what stands before a title's colon."""
-    text = text if text.isascii() else _INVISIBLE.sub("", text)
-    return " ".join(text.replace("_", " ").split()).lower()
+    return " ".join(without_direction_marks(text).replace("_", " ").split()).lower()
 
 
 def normalise_title(title: str) -> str:

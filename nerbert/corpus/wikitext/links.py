@@ -13,7 +13,7 @@ from functools import lru_cache
 from html.entities import html5
 from urllib.parse import unquote
 
-from nerbert.corpus.dump.sites import CATEGORY, DIRECTION_MARKS, FILE, Site
+from nerbert.corpus.dump.sites import CATEGORY, DIRECTION_MARKS, FILE, Site, without_direction_marks
 from nerbert.corpus.wikitext.protected import CLOSE, DYNAMIC, NUMBERED, OPEN, as_prose, show_protected, without_ours
 from nerbert.corpus.wikitext.templates import IN_LINK, arguments
 from nerbert.records import Reason
@@ -27,7 +27,6 @@ _PLAIN_TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9'(),.-]*+(?: [A-Za-z0-9'(),.-]+
 _BLANK = rf" _\xa0{DIRECTION_MARKS}"
 """What may stand in a namespace's name for a blank, and around it."""
 _PLAIN_LINK = re.compile(r"\[\[(?![^\[\]|\n]{0,40}:)")
-_MARKS = re.compile(f"[{DIRECTION_MARKS}]")
 _REMEMBERED = 200_000
 _DROP, _OUTSIDE, _LITERAL = _NO_ARTICLE = "[drop", "[outside", "[literal"
 """Meanings of targets that are no articles; no title contains a bracket."""
@@ -122,7 +121,7 @@ class LinkReader:
         return found
 
     def _meaning(self, target: str) -> str:
-        name = _MARKS.sub("", unescape(target)).strip()
+        name = without_direction_marks(unescape(target)).strip()
         name = without_ours(unquote(name)).strip() if "%" in name else name
         plain = name.startswith(":")
         name = show_protected(name.lstrip(": "))
