@@ -155,6 +155,11 @@ def _characters(text: str, places: Iterable[int]) -> Sequence[int]:
     return [before[place] for place in found]
 
 
+def splitter_named(name: str) -> str:
+    """Return a splitter's name: `unicode` (or "") is the default, `icu` the installed ICU; see `check_splitter`."""
+    return icu_splitter() if name == "icu" else check_splitter({"unicode": SPLITTER, "": SPLITTER}.get(name, name))
+
+
 def icu_splitter() -> str:
     """Return the name of the splitter with the dictionaries of the ICU that is installed."""
     need("icu", "icu")
@@ -171,14 +176,14 @@ def words_between(text: str, edges: Iterable[int], splitter: str = SPLITTER) -> 
 
 def check_splitter(name: object) -> str:
     """Return `name` if this version has such a splitter; else raise InputError."""
-    if isinstance(name, str) and name.startswith(f"{_ICU}/"):
+    if isinstance(name, str) and re.fullmatch(rf"{_ICU}/\d{{1,4}}", name):
         if (here := icu_splitter()) != name:
-            version = name.partition("/")[2]
-            raise InputError(f"word splitter {name!r:.60}: needs ICU {version:.20}, here is {here.partition('/')[2]}, "
-                             "which may cut words otherwise; install that version, or train with this one")  # fmt: skip
+            raise InputError(f"word splitter {name!r}: needs ICU {name.partition('/')[2]}, here is "
+                             f"{here.partition('/')[2]}, which may cut words otherwise; install a release of "
+                             "pyicu-wheels that has it, or train with this one")  # fmt: skip
         return name
     if not isinstance(name, str) or name not in _EXPRESSIONS:
-        raise InputError(f"word splitter {name!r}; this version of nerbert has {', '.join(_EXPRESSIONS)}, {_ICU}/…")
+        raise InputError(f"word splitter {name!r:.60}; this version of nerbert has {', '.join(_EXPRESSIONS)}, {_ICU}/…")
     return name
 
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError, MissingExtra
 from nerbert.formats.conll import example_of
-from nerbert.words import SPLITTER, check_splitter, icu_splitter, nearest_splitter, split_words
+from nerbert.words import SPLITTER, check_splitter, icu_splitter, nearest_splitter, split_words, splitter_named
 
 
 def words(text: str, splitter: str = SPLITTER) -> list[str]:
@@ -75,8 +75,9 @@ def test_a_dictionary_cuts_scripts_without_spaces() -> None:
     assert words("នៅឆ្នាំ១៩៥៣ប្រទេស ปี๒๕๖๗ไทย", name) == ["នៅ", "ឆ្នាំ", "១៩៥៣", "ប្រទេស", "ปี", "๒๕๖๗", "ไทย"]
     assert words("東京都𠀀 a@b.org", name)[-1] == "a@b.org"
     assert "".join(words("𠀀𠀁漢字かな", name)) == "𠀀𠀁漢字かな"
-    with pytest.raises(InputError, match=r"needs ICU 1, here is .*, which may cut words otherwise"):
+    with pytest.raises(InputError, match=r"needs ICU 1, here is .*, which may cut words otherwise; .* pyicu-wheels"):
         check_splitter("icu-words-1/1")
+    assert splitter_named("icu") == name
 
 
 def test_a_dictionary_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +127,13 @@ def test_a_dictionary_is_chosen_where_it_leaves_more_words_whole() -> None:
     assert nearest_splitter([example_of(["plain", "words"], ["O", "O"])], name) == SPLITTER
 
 
+def test_splitters_have_short_names() -> None:
+    assert splitter_named("unicode") == splitter_named("") == SPLITTER
+    assert splitter_named("joined-words-1") == "joined-words-1"
+
+
 def test_unknown_splitter_is_refused() -> None:
+    with pytest.raises(InputError, match="word splitter 'icu-words-1/'; this version of nerbert has unicode-words-1,"):
+        check_splitter("icu-words-1/")
     with pytest.raises(InputError, match="word splitter 'other'"):
         check_splitter("other")

@@ -235,7 +235,7 @@ def _classes() -> npt.NDArray[np.uint8]:
     for codes in _ASSIGNED:
         part = table[codes.start : codes.stop]
         part[:] = _SINGLE
-        every = "".join(map(chr, codes))
+        every = np.arange(codes.start, codes.stop, dtype="<u4").tobytes().decode("utf-32-le", "surrogatepass")
         for class_, pattern in _CLASSES.items():
             for match in regex.compile(f"{pattern}++", regex.VERSION1).finditer(every):
                 part[match.start() : match.end()] = class_

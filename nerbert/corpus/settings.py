@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from nerbert.config import Bounds, Settings, refuse
 from nerbert.registry import STEPS
-from nerbert.words import SPLITTER, icu_splitter
+from nerbert.words import splitter_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ class CorpusSettings(Settings):
 
 def word_splitter(settings: CorpusSettings) -> str:
     """Return the name of the word splitter that the settings choose; raise MissingExtra where it isn't installed."""
-    return icu_splitter() if settings.word_splitter == "icu" else SPLITTER
+    return splitter_named(settings.word_splitter)
 
 
 LATER = frozenset(

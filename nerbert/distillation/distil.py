@@ -34,7 +34,7 @@ from nerbert.executors import check_alone
 from nerbert.finetuning.finetune import Finetuned, check_head, finetune_data, held_out_facts
 from nerbert.finetuning.sampling import many
 from nerbert.formats.data import AnyData, DataSet, read_data
-from nerbert.formats.documents import Reading, document_of
+from nerbert.formats.documents import Reading, document_of, reading_for
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.formats.inputs import JobPaths, check_source, find_sources
 from nerbert.formats.jsonl import JsonLines
@@ -143,7 +143,7 @@ def _sure(example: Example) -> Example:
 
 
 def _reading(plan: DistilPlan) -> Reading:
-    return Reading(language=str(read_card(plan.encoder).get("language") or ""))
+    return reading_for(read_card(plan.encoder), None)
 
 
 def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | None) -> Tagger:

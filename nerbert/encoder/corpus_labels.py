@@ -85,7 +85,7 @@ def read_label_set(
     none of the set's labels, or a category that the manifest doesn't list.
     """
     if settings.gazetteers:
-        lists = open_gazetteers(settings)
+        lists = open_gazetteers(settings, manifest["word_splitter"])
         facts = {"name": "gazetteers", "sha256": lists.digest, "match": lists.match, **lists.facts}
         return CorpusLabels(facts, tuple(sorted(lists.types)), gazetteers=lists)
     own, categories = manifest["label_set"], tuple(manifest["categories"])

@@ -124,9 +124,9 @@ def cut_shard(path: Path, cutter: Preprocessor, labels: CorpusLabels, *, alone: 
     return parts
 
 
-def _cut_open(cutter: Preprocessor, settings: PretrainSettings) -> Iterator[ShardWindows]:
+def _cut_open(cutter: Preprocessor, settings: PretrainSettings, splitter: str) -> Iterator[ShardWindows]:
     """Yield the windows of the texts of open types that are trained on, some texts at a time."""
-    texts = training_examples(settings)
+    texts = training_examples(settings, splitter)
     while some := list(islice(texts, _CHUNK)):
         windows = Windows.pack(cutter.pieces.windows(some, cutter.word_labels))
         expected = np.full(len(some), settings.open_types_copies, np.float64)
@@ -181,7 +181,8 @@ def open_training_data(
     shards = shard_hashes(settings.corpus, manifest) if settings.corpus else {}
     origin = {"version": _VERSION, "shards": shards, **cutter.key()}
     if open_types:
-        origin["open_types"] = [VERSION, settings.open_types_copies, settings.open_types_asked, *open_types]
+        how = [settings.open_types_copies, settings.open_types_asked]
+        origin["open_types"] = [VERSION, manifest["word_splitter"], *how, *open_types]
     make = partial(_make, manifest=manifest, settings=settings, cutter=cutter, workers=workers)
     windows, sentences = cached(settings.cache, "pieces", origin, make, _read)
     data = TrainingData(windows, _numbers_of(windows, sentences, settings), pieces.pad_id)
@@ -210,7 +211,9 @@ def _make(
     rows = sum(manifest["shards"].values()) if settings.corpus else 0
     workers = workers or (1 if rows < _FEW else cores())
     with progress("cutting sentences into pieces", rows or None) as bar, LocalExecutor(workers) as executor:
-        parts: Iterator[ShardWindows] = _cut_open(cutter, settings) if settings.open_types else iter(())
+        parts: Iterator[ShardWindows] = iter(())
+        if settings.open_types:
+            parts = _cut_open(cutter, settings, manifest["word_splitter"])
         if settings.corpus and cutter.labels:
             task = partial(cut_shard, cutter=cutter, labels=cutter.labels, alone=workers == 1)
             shards = executor.map_ordered(task, checked_shards(settings.corpus, manifest))

@@ -33,7 +33,7 @@ from nerbert.schema import read_json, to_plain
 from nerbert.sources.files import read_blocks
 from nerbert.terminal import tell
 from nerbert.training.settings import PretrainSettings
-from nerbert.words import split_words
+from nerbert.words import check_splitter, split_words
 
 _VERSION = 1
 """Of what is cached, and of how it matches."""
@@ -139,15 +139,20 @@ def marked(words: Sequence[str]) -> str:
     return f"{_BEGIN}{(_END + _BEGIN).join(words)}{_END}" if words else ""
 
 
-def open_gazetteers(settings: PretrainSettings) -> Gazetteers:
-    """Return the lists of the settings; raise InputError for a file without an entry, or a line that is none."""
+def open_gazetteers(settings: PretrainSettings, splitter: str) -> Gazetteers:
+    """Return the lists of the settings; for free text their entries are cut into the words of the corpus's `splitter`.
+
+    Raise InputError for a file without an entry, or a line that is none.
+    """
     match = settings.gazetteer_match
+    words = ""
     if match == "text":
         need("gazetteers", "ahocorasick_rs")
+        words = check_splitter(splitter)
     with at(setting="setting gazetteers"):
         files = [[path.name, _sum(path)] for path in settings.gazetteers]
-        origin = {"version": _VERSION, "match": match, "files": files}
-        make = partial(_write, paths=settings.gazetteers, match=match)
+        origin = {"version": _VERSION, "match": match, "words": words, "files": files}
+        make = partial(_write, paths=settings.gazetteers, words=words)
         folder, facts = cached(settings.cache, "gazetteers", origin, make, lambda folder: (folder, _facts(folder)))
     digest = sha256(json.dumps([origin, settings.gazetteer_max_words]).encode()).hexdigest()
     counts = {name: count for name, count in asdict(facts).items() if name != "types"}
@@ -174,10 +179,13 @@ def _open_automaton(folder: Path) -> Automaton:
         return Automaton((line[:-1] for line in file), mapped(folder / _KINDS, np.uint16, _facts(folder).entries))
 
 
-def _write(folder: Path, paths: Sequence[Path], match: Match) -> None:
-    """Write what the lists hold: hashes and types in the order of hashes, or entries and types in their own."""
+def _write(folder: Path, paths: Sequence[Path], words: str) -> None:
+    """Write what the lists hold: hashes and types in the order of hashes, or entries and types in their own.
+
+    The latter for free text; `words` is its splitter.
+    """
     types, hashes, numbers, one_letter = dict[str, int](), array("Q"), array("H"), 0
-    for key, type_ in _keys(paths, match):
+    for key, type_ in _keys(paths, words):
         if not key:
             one_letter += 1
             continue
@@ -187,9 +195,9 @@ def _write(folder: Path, paths: Sequence[Path], match: Match) -> None:
         numbers.append(types[type_])
     kinds = np.frombuffer(numbers, np.uint16)
     kept, first = np.unique(np.frombuffer(hashes, np.uint64), return_index=True)
-    if match == "text":
+    if words:
         first.sort()
-        _write_entries(folder / _ENTRIES, (key for key, _ in _keys(paths, match) if key), first)
+        _write_entries(folder / _ENTRIES, (key for key, _ in _keys(paths, words) if key), first)
     else:
         kept.tofile(folder / _HASHES)
     kinds[first].tofile(folder / _KINDS)
@@ -207,12 +215,12 @@ def _write_entries(path: Path, keys: Iterable[str], places: Array) -> None:
         file.writelines(f"{key}\n" for key in compress(keys, wanted))
 
 
-def _keys(paths: Sequence[Path], match: Match) -> Iterator[tuple[str, str]]:
+def _keys(paths: Sequence[Path], words: str) -> Iterator[tuple[str, str]]:
     """Yield what each entry is matched by, "" for one of a single letter, and its type."""
     for path in paths:
         found = False
         for entry, type_ in _entries(path):
-            key = entry if match == "anchors" else marked([entry[start:end] for start, end in split_words(entry)])
+            key = marked([entry[start:end] for start, end in split_words(entry, words)]) if words else entry
             key = key if len(entry) > 1 else ""
             found |= bool(key)
             yield key, type_

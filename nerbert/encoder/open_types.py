@@ -25,7 +25,7 @@ from nerbert.rng import uniform
 from nerbert.schema import read_json, to_plain
 from nerbert.terminal import progress
 from nerbert.training.settings import PretrainSettings
-from nerbert.words import words_between
+from nerbert.words import SPLITTER, check_splitter, words_between
 
 VERSION = 3
 """Of what is cached here, and of how texts become examples."""
@@ -83,19 +83,23 @@ class _Table:
     dropped: dict[str, int]
 
 
-def read_open_data(settings: PretrainSettings) -> OpenTypes | None:
-    """Return what the files of open types hold; None if there are none. Raise InputError where there is no entity."""
+def read_open_data(settings: PretrainSettings, splitter: str = SPLITTER) -> OpenTypes | None:
+    """Return what the files of open types hold, in words of `splitter`; None if there are none.
+
+    Raise InputError where there is no entity.
+    """
     if not settings.open_types:
         return None
     files, dev_files = (_files(settings, name) for name in ("open_types", "open_types_dev"))
     origin = {
-        "version": VERSION, "files": [each["sha256"] for each in files], "seed": settings.seed,
+        "version": VERSION, "words": check_splitter(splitter), "files": [each["sha256"] for each in files],
+        "seed": settings.seed,
         "descriptions": settings.concept_descriptions, "asked": settings.open_types_asked,
         "at_most": settings.max_eval_samples,
     } | ({"dev": [each["sha256"] for each in dev_files]} if dev_files else {})  # fmt: skip
 
     def make(folder: Path) -> None:
-        _write(folder, settings)
+        _write(folder, settings, splitter)
 
     def read(folder: Path) -> OpenTypes:
         found = read_json(folder / _TABLE, _Table, limit=_LARGEST)
@@ -104,7 +108,7 @@ def read_open_data(settings: PretrainSettings) -> OpenTypes | None:
             table.add(Concept(name, description), count)
         table.add_rows((own, found.asked[place]) for own, place in found.rows)
         texts = read_open_types(folder / _TEXTS)
-        return OpenTypes(table, [_example(each, settings) for each in texts], files, found.dropped, dev_files)
+        return OpenTypes(table, [_example(each, settings, splitter) for each in texts], files, found.dropped, dev_files)
 
     return cached(settings.cache, "open_types", origin, make, read)
 
@@ -117,13 +121,13 @@ def _files(settings: PretrainSettings, name: str) -> list[dict[str, str]]:
     return found
 
 
-def _write(folder: Path, settings: PretrainSettings) -> None:
+def _write(folder: Path, settings: PretrainSettings, splitter: str) -> None:
     """Go through the files once, and write the table and the held-out texts."""
     table, dropped = ConceptTable(), Counter[Reason]()
     held_out = []
     with progress("reading open types") as bar:
         for one, trained in _sided(settings, dropped):
-            example = _example(one, settings)
+            example = _example(one, settings, splitter)
             for type_ in one.asked or ():
                 table.add(_concept(type_, "", settings))
             concepts = (_concept(each.type, each.description, settings) for each in one.entities)
@@ -154,9 +158,9 @@ def _write(folder: Path, settings: PretrainSettings) -> None:
     write_json(folder / _TABLE, to_plain(_Table(names_of, table.counts, list(places), rows, table.sentences, told)))
 
 
-def training_examples(settings: PretrainSettings) -> Iterator[OpenExample]:
-    """Yield the texts that are trained on, in the order of the files."""
-    yield from (_example(one, settings) for one, trained in _sided(settings) if trained)
+def training_examples(settings: PretrainSettings, splitter: str = SPLITTER) -> Iterator[OpenExample]:
+    """Yield the texts that are trained on, in the order of the files and in words of `splitter`."""
+    yield from (_example(one, settings, splitter) for one, trained in _sided(settings) if trained)
 
 
 def _sided(settings: PretrainSettings, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
@@ -184,10 +188,11 @@ def is_held_out(text: str) -> bool:
     return uniform(0, "open types held out", text) < _HELD_OUT
 
 
-def _example(one: OpenText, settings: PretrainSettings) -> OpenExample:
+def _example(one: OpenText, settings: PretrainSettings, splitter: str) -> OpenExample:
     """Return a text with its words, cut where an entity begins or ends; an entity without a word is left out."""
     found = [Span(each.start, each.end, _concept(each.type, each.description, settings).text) for each in one.entities]
-    words = tuple(words_between(one.text, (place for each in found for place in (each.start, each.end))))
+    edges = (place for each in found for place in (each.start, each.end))
+    words = tuple(words_between(one.text, edges, splitter))
     spans = tuple(filter(None, (_on_words(each, words) for each in found)))
     return OpenExample(one.text, words, spans, types_asked(one))
 

@@ -120,7 +120,7 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
     if settings.backbone != FRESH:
         check_model_folder(settings.backbone)
     labels = read_label_set(manifest, settings, open_types=kind.open_types) if settings.corpus else None
-    open_types = read_open_data(settings)
+    open_types = read_open_data(settings, manifest["word_splitter"])
     backbone = _open_backbone(manifest, settings)
     objective = kind.of(_task(settings, backbone, labels, open_types))
     model = objective.make_model(backbone)

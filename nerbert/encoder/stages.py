@@ -15,6 +15,7 @@ from typing import Any
 
 from nerbert.artifacts import difference, sha256_of, write_json
 from nerbert.config import make_settings, parse_changes, read_toml
+from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.gazetteers import open_gazetteers
 from nerbert.encoder.pretrain import FREE, EncoderFacts, pretrain
 from nerbert.errors import SettingsError, StaleOutput, at, os_refused
@@ -106,7 +107,7 @@ def pretrain_stages(
 def _check_needs(settings: PretrainSettings) -> None:
     find_objective(settings.objective)
     if settings.gazetteers:
-        open_gazetteers(settings)
+        open_gazetteers(settings, read_manifest(settings.corpus_folder)["word_splitter"])
 
 
 def _write_cards(folder: Path, facts: EncoderFacts, stage: PretrainStage, card: Card | None) -> None:

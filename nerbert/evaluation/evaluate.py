@@ -14,11 +14,11 @@ from typing import Any
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
 from nerbert.formats.data import AnyData, read_data, read_gold, train_sum
-from nerbert.formats.documents import Reading
+from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Score
-from nerbert.model.backbone import PRETRAINED
+from nerbert.model.backbone import PRETRAINED, read_card
 from nerbert.tagger.tagger import Tagger, seed_folders
 
 _SUMMARY: dict[str, Callable[[Judgement], float]] = {
@@ -94,13 +94,15 @@ def evaluate(
     With `train` (a data folder or a file), entities seen in training are told from the rest, and test sentences of at
     least eight words that occur there are left out of a second score. `decoding` and `head` are as in `Tagger.load`.
     A tagger that is told its labels is asked for the data's types, by its usual thresholds. Others' thresholds leave
-    nothing out here. `reading` says how both are read.
+    nothing out here. `reading` says how both are read; what it leaves open is as in the (first) tagger's card.
     """
     if isinstance(tagger, Tagger) and (decoding or head):
         raise SettingsError("decoding and head are for a tagger's folder; a loaded one has its own: see Tagger.load")
     folders: Mapping[str, str | Tagger] = (
         {"tagger": tagger} if isinstance(tagger, Tagger) else tagger_folders(str(tagger))
     )
+    first = next(iter(folders.values()))
+    reading = reading_for(first.card if isinstance(first, Tagger) else read_card(first), reading)
     gold_data = read_gold(data, "test", reading)
     learnt, examples = None if train is None else read_data(train, reading=reading), gold_data.examples
     gold, words = [example_tags(each) for each in examples], [each.tokens for each in examples]

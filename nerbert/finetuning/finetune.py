@@ -19,7 +19,7 @@ from nerbert.config import refuse
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
 from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
-from nerbert.formats.documents import Reading
+from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import shared_tags, types_of
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import (
@@ -90,8 +90,7 @@ def finetune(
     """
     check_alone("fine-tuning")
     check_free(output, overwrite=overwrite)
-    reading = reading or Reading()
-    reading = reading if reading.language else replace(reading, language=str(read_card(encoder).get("language") or ""))
+    reading = reading_for(read_card(encoder), reading)
     target = read_data(data, reading=reading)
     origin = read_data(source, reading=reading) if source is not None else None
     if settings.select == "dev" and not target.dev:

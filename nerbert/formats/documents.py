@@ -13,20 +13,20 @@ A text without words is cut into sentences and words as a tagger cuts it. No sen
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations, pairwise
 from operator import index
 from pathlib import Path
-from typing import Literal, SupportsIndex, get_args
+from typing import Any, Literal, SupportsIndex, get_args
 
 from nerbert.config import Settings
 from nerbert.errors import InputError, at
 from nerbert.records import Document, Example, Repair, Repairs, Span
 from nerbert.sentences import RuleSplitter, join_in_links
 from nerbert.terminal import visible
-from nerbert.words import split_words
+from nerbert.words import split_words, splitter_named
 
 Overlaps = Literal["error", "longest", "first"]
 """What becomes of spans that overlap: an error; the longest stays; the one that the file names first stays."""
@@ -72,6 +72,9 @@ class Reading(Settings):
     """What offsets count: characters, utf-16 (units) or bytes; auto finds it out by the entities' texts."""
     language: str = ""
     """Language by whose rules texts without words are cut into sentences; default: the model's, else English."""
+    word_splitter: str = ""
+    """What cuts texts without words into words: unicode, icu, or a splitter's name; default: the model's, else
+    unicode."""
 
 
 _DEFAULT = Reading()
@@ -83,6 +86,18 @@ class CheckReading(Reading):
 
     overlaps: Overlaps = "longest"
     """Entities that overlap: an error, or the longest or the first (as the file lists them) is kept."""
+
+
+def reading_for(card: Mapping[str, Any], reading: Reading | None) -> Reading:
+    """Return how data is read for a model: where `reading` names no language or word splitter, the card's are taken.
+
+    GLiNER's splitter is not: those models find entities in any words.
+    """
+    reading, words = reading or _DEFAULT, str(card.get("word_splitter") or "")
+    return replace(
+        reading, language=reading.language or str(card.get("language") or ""),
+        word_splitter=reading.word_splitter or ("" if words.startswith("gliner") else words),
+    )  # fmt: skip
 
 
 def repairs_line(repairs: Repairs) -> str:
@@ -126,7 +141,7 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
     """
     reading, repairs = reading or _DEFAULT, Counter() if repairs is None else repairs
     text, words = document.text, document.words
-    words = split_words(text) if words is None else words
+    words = split_words(text, splitter_named(reading.word_splitter)) if words is None else words
     spans = document.spans and _apart(text, _whole_words(document, words, reading, repairs), reading.overlaps, repairs)
     if document.words is not None:
         return [Example(text, words, tuple(spans))]

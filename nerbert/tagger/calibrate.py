@@ -20,7 +20,7 @@ from typing import Any
 from nerbert.artifacts import write_json
 from nerbert.errors import InputError
 from nerbert.formats.data import AnyData, read_gold
-from nerbert.formats.documents import Reading
+from nerbert.formats.documents import Reading, reading_for
 from nerbert.metrics.calibration import Threshold, check_precision, lowest_thresholds, uncalibrated
 from nerbert.model.backbone import CARD, TaggerFacts, TaggerHook, read_card, to_copy
 from nerbert.model.heads import Head, Predicted, predict_entities
@@ -63,7 +63,7 @@ def calibrate(
     if precision is not None:
         check_precision(precision)
     cards = {folder: _card(folder) for folder in seed_folders(str(tagger)) or [Path(tagger)]}
-    gold = read_gold(data, "dev", reading)
+    gold = read_gold(data, "dev", reading_for(next(iter(cards.values())), reading))
     place = {"name": gold.name, "sha256": gold.sha256}
     for folder, before in cards.items():
         open_types = (before.get("open_types") or {}).get("files", ())

@@ -20,7 +20,7 @@ import numpy as np
 from nerbert.artifacts import publish_folder, write_json
 from nerbert.errors import InputError, OutputExists, at, need, refused
 from nerbert.formats.data import AnyData, read_gold
-from nerbert.formats.documents import Reading
+from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import CARD as MODEL_CARD
@@ -102,7 +102,7 @@ def export(
         raise InputError(f"{source}: a model on the hub has no folder to export into; name one with -o")
     if output is not None:
         _check_apart(Path(source), output)
-    examples = read_gold(data, "test", reading).examples if data is not None else []
+    examples = [] if data is None else read_gold(data, "test", reading_for(read_card(source), reading)).examples
     target = output or Path(source) / FOLDER
     with publish_folder(target, overwrite=overwrite) as folder:
         inside = folder / FOLDER if output else folder

@@ -461,6 +461,19 @@ def test_an_entity_is_of_the_words_in_it(tmp_path: Path) -> None:
     assert [(each.start, each.end, each.type) for each in last.spans] == [(4, 8, "city")]
 
 
+def test_texts_of_open_types_are_cut_as_the_corpus_beside_them(tmp_path: Path) -> None:
+    text = {"text": "서울에서", "entities": [{"start": 0, "end": 2, "type": "city"}]}
+    (tmp_path / "open.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in [*ROWS, text]))
+    settings = PretrainSettings(open_types=(tmp_path / "open.jsonl",), cache=str(tmp_path / "cache"), **SMALL)
+    words = {}
+    for splitter in ("unicode-words-1", "unicode-words-2"):
+        found = read_open_data(settings, splitter)
+        assert found is not None
+        every = [*training_examples(settings, splitter), *found.held_out]
+        (words[splitter],) = [each.words for each in every if each.text == text["text"]]
+    assert words == {"unicode-words-1": ((0, 2), (2, 4)), "unicode-words-2": ((0, 1), (1, 2), (2, 3), (3, 4))}
+
+
 def test_files_of_one_name_and_a_file_twice_are_other_data(tmp_path: Path) -> None:
     paths = []
     for place, rows in (("a", ROWS[:40]), ("b", ROWS)):

@@ -20,7 +20,7 @@ from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.records import TRAIN, Example, Span
 from nerbert.training.settings import PretrainSettings
-from nerbert.words import split_words
+from nerbert.words import SPLITTER, split_words
 
 
 @pytest.fixture
@@ -34,16 +34,29 @@ def lists(folder: Path, **files: str) -> tuple[Path, ...]:
     return tuple(folder / name.replace("_", ".") for name in files)
 
 
-def opened(folder: Path, match: str, *paths: Path) -> Gazetteers:
+def opened(folder: Path, match: str, *paths: Path, splitter: str = SPLITTER) -> Gazetteers:
     values: dict[str, Any] = {"corpus": "c", "cache": str(folder / "cache"), "gazetteer_match": match}
-    return open_gazetteers(PretrainSettings(gazetteers=paths, **values))
+    return open_gazetteers(PretrainSettings(gazetteers=paths, **values), splitter)
 
 
-def typed(found: Gazetteers, text: str, *anchors: str) -> list[tuple[str, str]]:
+def typed(found: Gazetteers, text: str, *anchors: str, splitter: str = SPLITTER) -> list[tuple[str, str]]:
     spans = tuple(Span(text.index(each), text.index(each) + len(each), "own", each) for each in anchors)
-    (example,) = found.relabelled([Example(text, split_words(text), spans)])
+    (example,) = found.relabelled([Example(text, split_words(text, splitter), spans)])
     assert all(text[span.start : span.end] == span.text for span in example.spans)
     return [(span.text, span.type) for span in example.spans]
+
+
+def test_free_text_is_matched_in_the_words_of_the_corpus(tmp_path: Path) -> None:
+    """Older corpora have Korean words, newer ones syllables; lists of one of them are not taken for the other's."""
+    (city,) = lists(tmp_path, city_txt="서울\n")
+    older, anchors = opened(tmp_path, "text", city, splitter="unicode-words-1"), opened(tmp_path, "anchors", city)
+    newer = opened(tmp_path, "text", city)
+    assert typed(older, "서울 서울시", splitter="unicode-words-1") == [("서울", "city")]
+    assert typed(newer, "서울 서울시") == [("서울", "city")] * 2
+    assert older.digest != newer.digest
+    assert anchors.digest == opened(tmp_path, "anchors", city, splitter="unicode-words-1").digest
+    with pytest.raises(InputError, match="word splitter 'other'"):
+        opened(tmp_path, "text", city, splitter="other")
 
 
 TEXT = "Ada met Paris in Paris, Texas; X was there."

@@ -517,6 +517,28 @@ def test_the_language_of_the_data_stands_in_the_card(
         assert card(tmp_path / expected)["language"] == expected
 
 
+def test_texts_without_words_are_cut_as_the_model_cuts_them(
+    tiny_encoder: Path, tmp_path: Path, card: Callable[[Path], Any]
+) -> None:
+    """A model of an older corpus has Korean words, not syllables; a German one doesn't end sentences after "3."."""
+    from nerbert.evaluation.evaluate import evaluate
+
+    encoder = tmp_path / "encoder"
+    shutil.copytree(tiny_encoder, encoder)
+    before = card(encoder) if (encoder / "nerbert.json").exists() else {"format": 1, "kind": "encoder"}
+    own = {"word_splitter": "unicode-words-1", "language": "de"}
+    (encoder / "nerbert.json").write_text(json.dumps(before | own))
+    row = {"text": "Am 3. Oktober in 서울.", "entities": [{"start": 17, "end": 19, "label": "place"}]}
+    (tmp_path / "train.jsonl").write_text(json.dumps(row))
+    finetune(str(encoder), tmp_path / "train.jsonl", tmp_path / "tagger", FAST)
+    assert {name: card(tmp_path / "tagger")[name] for name in own} == own
+    assert evaluate(tmp_path / "tagger", tmp_path / "train.jsonl").sentences == 1
+    in_english = Reading(language="en", word_splitter="unicode")
+    assert evaluate(tmp_path / "tagger", tmp_path / "train.jsonl", reading=in_english).sentences == 2
+    finetune(str(encoder), tmp_path / "train.jsonl", tmp_path / "other", FAST, reading=in_english)
+    assert (card(tmp_path / "other")["word_splitter"], card(tmp_path / "other")["language"]) == ("unicode-words-2", "en")
+
+
 def test_truncated_words_are_missed(tiny_encoder: Path, tmp_path: Path, card: Callable[[Path], Any]) -> None:
     from nerbert.evaluation.evaluate import evaluate
 
