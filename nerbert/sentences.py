@@ -71,6 +71,8 @@ _NEXT_WORD = re.compile(rf"[{_OPEN}]{{0,3}}+[ \xa0\u202f]?+((?:[^\W\d_]|[{_MARKS
 _CORE = re.compile(rf"(?s:.*[^\w.{_MARKS}])?([\w.{_MARKS}]*)")
 _LETTERS = rf"(?:[^\W\d_][{_MARKS}]*+){{1,3}}"
 _DOTTED = re.compile(rf"(?:{_LETTERS}\.-?)+{_LETTERS}")
+_SPACED = re.compile(r"\b([^\W\d_])\.[ \xa0](\w{1,3})\Z")
+"""A letter and a short word, each with a full stop."""
 _ADDRESS = re.compile(r"@|://|^www\.|\.(?:com|org|net|info)$")
 _CASELESS = re.compile("[א-ת\u0620-\u064a\u0671-\u06d3\u0710-\u072f]")
 """Letters of scripts without capitals in which one letter is an initial."""
@@ -115,6 +117,7 @@ class RuleSplitter:
     def __init__(self, language: str) -> None:
         self._never = listed_words(language, "never")
         self._seldom, self._numbered = (listed_words(language, kind) - self._never for kind in ("seldom", "numbered"))
+        self._endings = tuple(word[1:] for word in self._numbered if word[0] == "-")
         self._units = listed_words(language, "unit") - self._never - self._seldom
         self._listed = self._never | self._seldom | self._numbered | {word.upper() for word in self._never}
         self._starters = listed_words(language, "starter")
@@ -136,6 +139,7 @@ class RuleSplitter:
                     or self._ends(text, word, mark, close, first, start)
                 ) and not (
                     (text[first] > "z" and _is_small(text[first]))
+                    or (text[first].isdigit() and word.endswith(self._endings))
                     or (
                         (opened := text.rfind("(", start, mark)) >= 0
                         and opened > text.rfind(")", start, close)
@@ -179,12 +183,13 @@ class RuleSplitter:
         core = word if word.isalnum() or word in self._listed else _core(word)
         if core.isupper() and len(core) > 1 and (text[first].isdigit() or text[first : first + 2].isupper()):
             core = lower if (lower := core.lower()) in self._listed else core
-        if core in self._never or (core in self._numbered and _is_number(text, first)):
+        numbered = core in self._numbered and _is_number(text, first)
+        if numbered or core in self._never or self._is_pair(text, core, mark):
             return False
         if core in self._units and core == word:
             return True
         if core in self._seldom or (not _ADDRESS.search(word) and self._looks_short(core, word)):
-            return _pair(text, core, mark) not in self._never and self._starts(text, close)
+            return self._starts(text, close)
         return not (self._no_stops or (core.isdigit() and mark - len(core) == start))
 
     def _looks_short(self, core: str, word: str) -> bool:
@@ -201,6 +206,11 @@ class RuleSplitter:
         if self._ordinals and _ROMAN.fullmatch(core):
             return True
         return self._consonants and bool(_NO_VOWEL.fullmatch(core))
+
+    def _is_pair(self, text: str, core: str, mark: int) -> bool:
+        """Return whether a letter and a short word before `mark` are one abbreviation ("z. B", "p. ex")."""
+        match = _SPACED.search(text, max(mark - 8, 0), mark) if len(core) < 4 else None
+        return match is not None and f"{match[1]}.{match[2]}".lower() in self._never
 
     def _starts(self, text: str, close: int) -> bool:
         """Return whether the word after a sentence's end at `close` is a common sentence starter."""
@@ -251,12 +261,6 @@ def _core(word: str) -> str:
 
 def _is_number(text: str, place: int) -> bool:
     return text[place].isdigit() or _ROMAN.match(text, place) is not None
-
-
-def _pair(text: str, core: str, mark: int) -> str:
-    """Return two letters separated by white space as one abbreviation: "z. B" → "z.b"."""
-    spaced = len(core) == 1 and mark > 3 and text[mark - 3 : mark - 1] in (". ", ".\xa0")
-    return f"{text[mark - 4]}.{core}".lower() if spaced else ""
 
 
 def _closes(text: str, start: int, place: int) -> bool:

@@ -536,7 +536,8 @@ def test_texts_without_words_are_cut_as_the_model_cuts_them(
     in_english = Reading(language="en", word_splitter="unicode")
     assert evaluate(tmp_path / "tagger", tmp_path / "train.jsonl", reading=in_english).sentences == 2
     finetune(str(encoder), tmp_path / "train.jsonl", tmp_path / "other", FAST, reading=in_english)
-    assert (card(tmp_path / "other")["word_splitter"], card(tmp_path / "other")["language"]) == ("unicode-words-2", "en")
+    facts = card(tmp_path / "other")
+    assert (facts["word_splitter"], facts["language"]) == ("unicode-words-2", "en")
 
 
 def test_truncated_words_are_missed(tiny_encoder: Path, tmp_path: Path, card: Callable[[Path], Any]) -> None:
