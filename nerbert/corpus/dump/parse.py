@@ -17,6 +17,7 @@ _ANY_REDIRECT = re.compile(rf"\s*+[#＃][^\s#:\[\]]++{_TO}")
 """A redirect in any language, for pages that are known to be redirects."""
 _BETWEEN = 1 << 22
 """Maximum bytes between two pages, or before the first; valid dumps have only the site's facts there."""
+_NUMBER = re.compile(r"\s*(-?[0-9]{1,19})\s*")
 _LARGEST = 2**63 - 1
 
 
@@ -42,7 +43,10 @@ def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] =
                     if inside:
                         continue
                     pages += 1
-                    page = _page(element, f"{part}: page {pages}{within}", redirects)
+                    try:
+                        page = _page(element, redirects)
+                    except InputError as error:
+                        raise InputError(f"{part}: page {pages}{within}, {error}; fetch the dump again") from error
                     _forget(element)
                     last = f"after page {page.title!r} (id {page.page_id})"
                     yield page
@@ -73,36 +77,43 @@ def fault_of(error: etree.XMLSyntaxError) -> str:
 
 def number_in(text: str | None, *, lowest: int, highest: int = _LARGEST) -> int | None:
     """Parse the number in `text`; return None if there is none within bounds."""
-    match = re.fullmatch(r"\s*(-?[0-9]{1,19})\s*", text or "")
+    match = _NUMBER.fullmatch(text or "")
     number = int(match.group(1)) if match else None
     return number if number is not None and lowest <= number <= highest else None
 
 
-def _page(element: etree._Element, place: str, redirects: tuple[str, ...]) -> RawPage:
+def _page(element: etree._Element, redirects: tuple[str, ...]) -> RawPage:
     """Return a page with its last revision; missing ids are an error, because sentence ids depend on them."""
-    revisions = element.findall("{*}revision")
-    revision = revisions[-1] if revisions else element
-    title = element.findtext("{*}title") or ""
-    page_id, revision_id = (number_in(each.findtext("{*}id"), lowest=0) for each in (element, revision))
-    if page_id is None or revision_id is None or not revisions:
-        what = "page id" if page_id is None else "revision id"
-        raise InputError(f"{place}, {title!r}, has no usable {what}; fetch the dump again")
-    ns = element.findtext("{*}ns")
+    page = _fields(element)
+    revision = _fields(page["revision"]) if "revision" in page else {}
+    title, ns = _text(page, "title") or "", _text(page, "ns")
+    page_id, revision_id = (number_in(_text(each, "id"), lowest=0) for each in (page, revision))
+    if page_id is None or revision_id is None:
+        raise InputError(f"{title!r}, has no usable {'page' if page_id is None else 'revision'} id")
     namespace = number_in(ns, lowest=-2, highest=2**31 - 1)
     if ns is not None and namespace is None:
-        raise InputError(f"{place}, {title!r}, has namespace {ns!r}; fetch the dump again")
-    text = revision.findtext("{*}text") or ""
-    model = revision.findtext("{*}model") or "wikitext"
-    return RawPage(page_id, revision_id, title, namespace, _redirect(element, text, redirects), model, text)
+        raise InputError(f"{title!r}, has namespace {ns!r}")
+    text, redirect = _text(revision, "text") or "", page.get("redirect")
+    target = _redirect(None if redirect is None else redirect.get("title"), text, redirects)
+    return RawPage(page_id, revision_id, title, namespace, target, _text(revision, "model") or "wikitext", text)
 
 
-def _redirect(element: etree._Element, text: str, redirects: tuple[str, ...]) -> str:
+def _fields(element: etree._Element) -> dict[str, etree._Element]:
+    """Return the parts of a page or a revision by their names; of several with one name the last."""
+    return {str(each.tag).rpartition("}")[2]: each for each in element.iterchildren("{*}*")}
+
+
+def _text(fields: dict[str, etree._Element], name: str) -> str | None:
+    """Return the text of a part, None where there is no such part."""
+    part = fields.get(name)
+    return None if part is None else part.text or ""
+
+
+def _redirect(named: str | None, text: str, redirects: tuple[str, ...]) -> str:
     """Return the target of a page's redirect, with `#` and the section if it has one; "" for none.
 
-    Exports name the page, and leave the section to the text; old exports have both in the text only.
+    Exports have it as `named`, and leave the section to the text; old exports have both in the text only.
     """
-    redirect = element.find("{*}redirect")
-    named = redirect.get("title") if redirect is not None else None
     match = (_ANY_REDIRECT if named else _one_of(redirects)).match(text)
     title, section = (named or match[1].strip(), (match[2] or "").strip()) if match else (named or "", "")
     return f"{title}{section}" if title and len(section) > 1 else title
