@@ -2,11 +2,11 @@
 
 The expression runs over a whole page, so Python sees only the candidates, about one in 140 characters. That is about
 fifteen times as fast as Punkt, which NER-BERT takes (§2.2), makes fewer errors (docs/results/2026-11-20-sentences.md)
-and needs no training. The cost: lists to maintain (`nerbert/tables/sentence_words.tsv`), and a bias in doubtful cases.
-After an abbreviation, an initial or an ordinal as in German, a sentence ends only before a common sentence starter. It
-never ends inside a short parenthesis. So a few short sentences stay joined. Languages without lists use only the rules
-for initials and small letters. Scripts that write no end marks are cut at a space once a sentence is long, which is a
-clause's end rather than a sentence's.
+and needs no training. The cost: tables to maintain (`sentence_words.tsv` and `sentence_rules.tsv` in `nerbert/tables`),
+and a bias in doubtful cases. After an abbreviation, an initial or an ordinal as in German, a sentence ends only before
+a common sentence starter. It never ends inside a short parenthesis. So a few short sentences stay joined. Languages
+without lists use only the rules for initials and small letters. Scripts that write no end marks are cut at a space once
+a sentence is long, which is a clause's end rather than a sentence's.
 """
 
 import re
@@ -23,9 +23,6 @@ _CLOSE = f"\\])}}\"'”’“»«›¹²³⁰⁴-⁹*†‡{_UNSEEN}"
 _PAIRS = {pair[1]: pair[0] for pair in ("()", "（）", "「」", "『』", "“”", "《》", "〈〉", "【】")}
 _WIDE_CLOSE = f"\\])}}\"'”’»›¹²³⁰⁴-⁹*†‡）」』》〉】{_UNSEEN}"
 _END = ".!?…؟۔॥։߹᙮"
-_OWN_ENDS = {"el": ";", "hy": ":", "hyw": ":"}
-"""What else ends a sentence in one language: the Greek question mark, which Unicode makes a semicolon, and the colon
-that is typed for the Armenian full stop."""
 _WIDE = "。！？｡।።፡፧፨။។៕᱾᱿᠃᠉꧉᭟꯫།༎༑"
 """Marks that end a sentence with or without white space after them."""
 _NO_MARK = "(?!(?<=፡)[^፡]|(?<=\\ །)\\S)"
@@ -81,20 +78,7 @@ _NO_VOWEL = re.compile(
     r"[B-DF-HJ-NP-TV-Zb-df-hj-np-tv-xz][b-df-hj-np-tv-xz]{1,3}"
     r"|[БВГДЖЗКЛМНПРСТФХЦЧШЩбвгджзклмнпрстфхцчшщ][бвгджзклмнпрстфхцчшщ]{1,3}"
 )
-_SYLLABIC = frozenset({"cs", "sk", "sl", "hr", "bs", "sh", "sr", "mk"})
-"""Languages whose words may have no vowel ("Krk", "prst")."""
 _OPENERS = frozenset(_OPEN)
-_ORDINALS = dict.fromkeys("de als bar lb nds gsw".split(), 3) | dict.fromkeys(
-    "da no nb nn is et lv cs sk sl hr bs sh sr pl hu tr".split(), 2
-)
-"""Languages that write "3. Oktober", "Ludwig XIV.", and the most digits of an ordinal; one before a capital rarely ends
-a sentence there."""
-_SPACED_QUOTES = frozenset("fr br oc frp wa pcd nrf".split())
-"""Languages that write a blank inside « and »."""
-_NO_STOPS = frozenset("th lo km my shn mnw blk bo dz".split())
-"""Languages that write a full stop after abbreviations alone."""
-_LONG = {"th": 100, "lo": 100, "km": 250, "my": 250, "shn": 250, "mnw": 250, "blk": 250}
-"""Languages with few or no end marks, and the characters after which a sentence ends at a space."""
 _PLAIN = 5
 """A word of at least this many letters is an ordinary one unless a list contains it."""
 _PARENTHESIS = 200
@@ -121,10 +105,13 @@ class RuleSplitter:
         self._units = listed_words(language, "unit") - self._never - self._seldom
         self._listed = self._never | self._seldom | self._numbered | {word.upper() for word in self._never}
         self._starters = listed_words(language, "starter")
-        self._ordinals, self._no_stops = _ORDINALS.get(language, 0), language in _NO_STOPS
-        self._consonants = bool(self._starters) and language not in _SYLLABIC
-        self._candidates = _candidates(_OWN_ENDS.get(language, ""), language in _SPACED_QUOTES)
-        self._long, self._joiners = _LONG.get(language, 0), tuple(listed_words(language, "joiner"))
+        rules = {rule: value for rule, value, of in read_columns("sentence_rules.tsv", "rule", "value", "languages")
+                 if language in of.split()}  # fmt: skip
+        self._ordinals, self._long = (int(rules.get(rule, 0)) for rule in ("ordinal", "long"))
+        self._no_stops = "no stop" in rules
+        self._consonants = bool(self._starters) and "few vowels" not in rules
+        self._candidates = _candidates(rules.get("end", ""), "spaced quotes" in rules)
+        self._joiners = tuple(listed_words(language, "joiner"))
 
     def spans(self, text: str) -> list[Span]:
         """Return the sentences of a text, in order."""
