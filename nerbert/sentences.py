@@ -14,14 +14,16 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from nerbert.tables import read_columns
+from nerbert.words import ENDINGS
 
 Span = tuple[int, int]
 
 _OPEN = "\"'“„‟‘‚‛«»‹›(\\[{¿¡–—*-"
 _UNSEEN = "\u200b-\u200f\u202a-\u202e\u2066-\u2069"
-_CLOSE = f"\\])}}\"'”’“»«›¹²³⁰⁴-⁹*†‡{_UNSEEN}"
+_CLOSE_ALL = f"\\])}}\"'”’»›¹²³⁰⁴-⁹*†‡{_UNSEEN}"
+_CLOSE, _WIDE_CLOSE = f"{_CLOSE_ALL}“«", f"{_CLOSE_ALL}）」』》〉】"
+"""What may stand after end marks, and after wide ones."""
 _PAIRS = {pair[1]: pair[0] for pair in ("()", "（）", "「」", "『』", "“”", "《》", "〈〉", "【】")}
-_WIDE_CLOSE = f"\\])}}\"'”’»›¹²³⁰⁴-⁹*†‡）」』》〉】{_UNSEEN}"
 _END = ".!?…؟۔॥։߹᙮"
 _WIDE = "。！？｡।።፡፧፨။។៕᱾᱿᠃᠉꧉᭟꯫།༎༑"
 """Marks that end a sentence with or without white space after them."""
@@ -70,7 +72,10 @@ _LETTERS = rf"(?:[^\W\d_][{_MARKS}]*+){{1,3}}"
 _DOTTED = re.compile(rf"(?:{_LETTERS}\.-?)+{_LETTERS}")
 _SPACED = re.compile(r"\b([^\W\d_])\.[ \xa0](\w{1,3})\Z")
 """A letter and a short word, each with a full stop."""
-_ADDRESS = re.compile(r"@|://|^www\.|\.(?:com|org|net|info)$")
+_ADDRESS = re.compile(rf"@|://|^www\.|\.(?:{'|'.join(ENDINGS)})$")
+_VIRAMAS = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
+_SYLLABLE = re.compile(rf"[\u0900-\u0dff](?:[{_VIRAMAS}]\u200d?[^\W\d_]|\W)*+")
+"""A syllable of India's scripts: an initial. A letter after a virama belongs to the one before."""
 _CASELESS = re.compile("[א-ת\u0620-\u064a\u0671-\u06d3\u0710-\u072f]")
 """Letters of scripts without capitals in which one letter is an initial."""
 _ROMAN = re.compile(r"[IVXLC]+\b")
@@ -121,18 +126,11 @@ class RuleSplitter:
             (mark, end), (close, _), (first, _), (wide, _) = match.regs
             if first >= 0:
                 word = text[text.rfind(" ", seen, mark) + 1 or seen : mark]
-                ends = (
-                    (len(word) >= _PLAIN and word.isalpha() and word not in self._listed and text[mark] not in "…:")
-                    or self._ends(text, word, mark, close, first, start)
-                ) and not (
-                    (text[first] > "z" and _is_small(text[first]))
-                    or (text[first].isdigit() and word.endswith(self._endings))
-                    or (
-                        (opened := text.rfind("(", start, mark)) >= 0
-                        and opened > text.rfind(")", start, close)
-                        and _closes(text, start, end)
-                    )
-                )
+                plain = len(word) >= _PLAIN and word.isalpha() and word not in self._listed and text[mark] not in "…:"
+                small = text[first] > "z" and _is_small(text[first])
+                street = text[first].isdigit() and word.endswith(self._endings)
+                ends = not small and not street and (plain or self._ends(text, word, mark, close, first, start))
+                ends = ends and not _in_parenthesis(text, start, mark, close, end)
             elif wide >= 0:
                 close, ends = wide, _ends_wide(text, start, mark, wide, end)
             else:
@@ -184,9 +182,7 @@ class RuleSplitter:
         if len(core) == 1 and (core.lower() != core.upper() or _CASELESS.match(core)):
             before = word[-2:-1]
             return not before or (core.isupper() if before in "'’" else before in _OPENERS)
-        if "ऀ" <= core[:1] < "฀" and not any(map(str.isalpha, core[1:])):
-            return True  # a syllable of India: an initial
-        if "." in core and _DOTTED.fullmatch(core):
+        if _SYLLABLE.fullmatch(core) or ("." in core and _DOTTED.fullmatch(core)):
             return True
         if self._ordinals and core.isdigit():
             return len(core) <= self._ordinals and word[0] != "+"
@@ -250,10 +246,16 @@ def _is_number(text: str, place: int) -> bool:
     return text[place].isdigit() or _ROMAN.match(text, place) is not None
 
 
-def _closes(text: str, start: int, place: int) -> bool:
-    """Return whether the parenthesis open at `place` closes soon; one that starts the sentence has whole sentences."""
+def _in_parenthesis(text: str, start: int, mark: int, close: int, place: int) -> bool:
+    """Return whether the end mark at `mark` stands in a parenthesis that closes soon after `place`.
+
+    One that starts the sentence has whole sentences.
+    """
+    opened = text.rfind("(", start, mark)
+    if opened < 0 or opened <= text.rfind(")", start, close) or text[start] == "(":
+        return False
     following = text[place : place + _PARENTHESIS].partition("\n")[0]
-    return text[start] != "(" and ")" in following.partition("(")[0]
+    return ")" in following.partition("(")[0]
 
 
 def _ends_wide(text: str, start: int, mark: int, close: int, end: int) -> bool:

@@ -3,7 +3,7 @@
 For each language, `CODE.wiki` is a page with the kinds of markup that languages name in their own words, and
 `CODE.txt` is what the corpus shall have: a line for each sentence, with its mentions as `[text→target]`. A line with
 the sentence's words, each after a bar, may follow. A mention covers what MediaWiki shows as the link, without
-punctuation. Markup that is the same in all languages is tried around a name of each page.
+punctuation after it. Markup that is the same in all languages is tried around a name of each page.
 """
 
 import re
