@@ -33,12 +33,15 @@ COMMON = """
 <gallery>
 {file}:{t}.jpg|[[{t}]]
 </gallery>
+{t}{{{{'}}}} {t}{{{{'s}}}} ''[[{t}]]{{{{'}}}}'' [[{other}:{t}|{t}]] [[:{other}:{t}|{t}]]
 ;[[{t}]]
 [[{category}:{t}]]
+[[{other}:{t}]]
 """
-"""Text around a name, with two namespaces in the language's words."""
+"""Text around a name, with two namespaces in the language's words, and another language's page."""
 COMMON_FOUND = (
     "{t} {t} {t}–{t} ''{t}'' [{t}→{t}] {t} x [{t}→{t}] {t} {t} [{t}→{t} ({t})] [{t}→{t}]",
+    "{t}' {t}'s [{t}→{t}]' {t}",
     "[{t}→{t}]",
 )
 
@@ -135,6 +138,6 @@ def test_no_markup_is_left(code: str) -> None:
 def test_markup_that_all_languages_share_is_read(code: str) -> None:
     target = min((target for each in expected(code) for _, _, target in each.mentions), key=len)
     names = {number: name for name, number in make_site(f"{code}wiki", code, {}).namespaces.items()}
-    some = {"t": target, "file": names[6], "category": names[14]}
+    some = {"t": target, "file": names[6], "category": names[14], "other": "eo" if code != "eo" else "la"}
     made, wanted = found(code, COMMON.format(**some)), [written(line.format(**some)) for line in COMMON_FOUND]
     assert [(each.text, each.mentions) for each in made] == [(each.text, each.mentions) for each in wanted]
