@@ -3,10 +3,14 @@
 The corpus is split by `unicode-words-2`: a run of letters, marks and digits is a word, any other visible character
 stands alone. Characters of scripts without spaces (Han, kana, Thai, Lao, Khmer, Burmese …) are a word each, with their
 marks, and so are Korean syllables, whose particles are glued to names. That cuts finer than CoNLL's tokens do
-("Berlin-based" is three words), which keeps link anchors on word boundaries in every script. #Hashtags, @names and
-addresses of mail and the web are one word; an address without `http` or `www` needs one of seven endings (`.com`,
-`.org` …). Annotated data brings its own tokens; a tagger keeps the name of the
-splitter that comes closest to them, so that raw text is cut the way it was trained on.
+("Berlin-based" is three words), which keeps link anchors on word boundaries in every script.
+
+#Hashtags, @names and addresses of mail and the web are one word. An address without `http` or `www` needs one of eight
+endings (`.com`, `.org` …). Scripts without spaces and Korean are in hashtags alone: elsewhere they end what is of the
+web, since words follow an address there without a space; so the end of `https://ko.wikipedia.org/wiki/서울` is cut off.
+
+Annotated data brings its own tokens; a tagger keeps the name of the splitter that comes closest to them, so that raw
+text is cut the way it was trained on.
 
 `icu-words-1/VERSION` is the same, but scripts without spaces are cut by ICU's dictionaries. Its name holds ICU's
 version, because another one may cut otherwise. `gliner-words-1` is what GLiNER's models were trained on, for their
@@ -61,19 +65,23 @@ _PATH = (
     rf"(?:[{_LETTER}/~%=&+#$-]|\((?:[^\s()\p{{C}}]|\([^\s()\p{{C}}]*+\))*+\)"
     rf"|[.,:;!?'*@-]+(?!https?://)(?=[{_LETTER}/~%=&+#$]))*+"
 )
-ENDINGS = ("com", "org", "net", "edu", "gov", "info", "io")
+_ENDINGS = "com co org net edu gov info io"
+ENDINGS = (*_ENDINGS.split(), *_ENDINGS.upper().split())
+"""What tells that words with full stops between them are a domain."""
 _BEGINS = rf"(?<![[[\p{{L}}\p{{N}}]--[{ALONE}]]_@#.&-])"
 _LABEL = rf"{_LETTER}(?:-?{_LETTER}){{0,62}}"
 """A part of a domain's name. What is repeated is bounded, so hostile text takes linear time."""
 _URL = rf"(?:(?i:https?|ftp)://|{_BEGINS}(?:www|WWW|Www)\.){_LETTER}{_PATH}"
 _MAIL = rf"{_BEGINS}{_LETTER}(?:[.%+-]?{_LETTER}){{0,63}}@{_LABEL}(?:\.{_LABEL}){{1,9}}"
-_ENDING = rf"\.(?:{'|'.join(ENDINGS)})(?:\.[a-z]{{2}})?(?![\p{{L}}\p{{N}}_])"
+_ENDING = rf"\.(?:{'|'.join(ENDINGS)})(?:\.[A-Za-z]{{2}})?(?![\p{{L}}\p{{N}}_])"
 _DOMAIN = rf"{_BEGINS}{_LABEL}(?:\.{_LABEL}){{0,5}}{_ENDING}(?:/{_PATH})?"
 _TAG = (
-    r"(?<![\p{L}\p{M}\p{N}_#&])#(?=[\p{N}_]{0,30}\p{L})[\p{L}\p{M}\p{N}_]++"
+    rf"(?<![[[\p{{L}}\p{{M}}\p{{N}}]--[{ALONE}]]_#&])#(?=[\p{{N}}_]{{0,30}}\p{{L}})[\p{{L}}\p{{M}}\p{{N}}_]++"
     rf"(?:[{JOINERS}]++[\p{{L}}\p{{M}}\p{{N}}_]++)*+"
 )
-_NAME = rf"(?<![[[\p{{L}}\p{{M}}\p{{N}}]--[{ALONE}]]_@.])@{_LETTER}++(?:(?:[.-]|[{JOINERS}]++){_LETTER}++)*+"
+_SERVER = rf"(?:@{_LABEL}(?:\.{_LABEL}){{1,9}})?+"
+"""Where a name is, in networks of several servers: `@jane@example.org`."""
+_NAME = rf"(?<![[[\p{{L}}\p{{M}}\p{{N}}]--[{ALONE}]]_@.])@{_LETTER}++(?:(?:[.-]|[{JOINERS}]++){_LETTER}++)*+{_SERVER}"
 _WEB = "|".join((_URL, _MAIL, _DOMAIN, _TAG, _NAME))
 """Addresses, hashtags and names of the web; punctuation at the end is not of them."""
 _HINTS = ("://", "ww.", "WW.", "@", "#", *(f".{each}" for each in ENDINGS))
@@ -106,7 +114,7 @@ def _expression(splitter: str, *, web: bool) -> Any:
     """Return the compiled expression of a splitter; `web` is for text that has something of the web."""
     if splitter == "gliner-words-1":
         return re.compile(r"\w+(?:[-_]\w+)*|\S")
-    if splitter.startswith(_ICU):
+    if with_dictionaries(splitter):
         begin, rest = rf"(?P<spaceless>{_BY_DICTIONARY})|", _EXPRESSIONS["unicode-words-2"]
     else:
         begin, rest = "", _EXPRESSIONS[splitter]
@@ -119,7 +127,7 @@ def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], .
     (`gliner-words-1` takes them for words.)
     """
     found = _expression(splitter, web=not splitter.endswith("-1") and has_web(text)).finditer(text)
-    if not splitter.startswith(_ICU):
+    if not with_dictionaries(splitter):
         return tuple(match.span() for match in found)
     return tuple(span for match in found for span in _by_dictionary(text, match))
 
@@ -187,6 +195,11 @@ def check_splitter(name: object) -> str:
     return name
 
 
+def with_dictionaries(splitter: str) -> bool:
+    """Return whether a splitter cuts by dictionaries."""
+    return splitter.startswith(_ICU)
+
+
 def nearest_splitter(examples: Iterable[Example], own: str = "") -> str:
     """Return the splitter that leaves most of the examples' own words whole; of several, the corpus's or the newest.
 
@@ -194,8 +207,8 @@ def nearest_splitter(examples: Iterable[Example], own: str = "") -> str:
     Data without words of its own is cut by the corpus's default, so the tagger is, too. Korean data by words, not
     syllables, needs an older one.
     """
-    names = [SPLITTER, "joined-words-2", *([own] if own.startswith(_ICU) else []), "unicode-words-1", "joined-words-1"]
-    whole = dict.fromkeys(names, 0)
+    own = own if with_dictionaries(own) else SPLITTER
+    whole = dict.fromkeys((SPLITTER, "joined-words-2", own, "unicode-words-1", "joined-words-1"), 0)
     for example in examples:
         for start, end in example.words:
             for name in whole:

@@ -32,6 +32,8 @@ def words(text: str, splitter: str = SPLITTER) -> list[str]:
         ("在http://a.com是 WWW.x.org/?", ["在", "http://a.com", "是", "WWW.x.org/", "?"]),
         ("jane.doe@mail.example.com, a@b", ["jane.doe@mail.example.com", ",", "a", "@", "b"]),
         ("#MeToo #1 C# @jack_d.", ["#MeToo", "#", "1", "C", "#", "@jack_d", "."]),
+        ("EXAMPLE.COM, bbc.co.uk t.co/x A.b", ["EXAMPLE.COM", ",", "bbc.co.uk", "t.co/x", "A", ".", "b"]),
+        ("看#NLP好 看@user @a@b.org a#b", ["看", "#NLP好", "看", "@user", "@a@b.org", "a", "#", "b"]),
         ("在www.b.com上jane@x.org。@jack的", ["在", "www.b.com", "上", "jane@x.org", "。", "@jack", "的"]),
         (
             "(http://a.org)(S) http://a.b,http://c",

@@ -143,7 +143,7 @@ def _sure(example: Example) -> Example:
 
 
 def _reading(plan: DistilPlan) -> Reading:
-    return reading_for(read_card(plan.encoder), None)
+    return reading_for(read_card(plan.encoder), None, training=True)
 
 
 def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | None) -> Tagger:

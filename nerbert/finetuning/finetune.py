@@ -90,7 +90,7 @@ def finetune(
     """
     check_alone("fine-tuning")
     check_free(output, overwrite=overwrite)
-    reading = reading_for(read_card(encoder), reading)
+    reading = reading_for(read_card(encoder), reading, training=True)
     target = read_data(data, reading=reading)
     origin = read_data(source, reading=reading) if source is not None else None
     if settings.select == "dev" and not target.dev:

@@ -26,7 +26,7 @@ from nerbert.errors import InputError, at
 from nerbert.records import Document, Example, Repair, Repairs, Span
 from nerbert.sentences import RuleSplitter, join_in_links
 from nerbert.terminal import visible
-from nerbert.words import split_words, splitter_named
+from nerbert.words import split_words, splitter_named, with_dictionaries
 
 Overlaps = Literal["error", "longest", "first"]
 """What becomes of spans that overlap: an error; the longest stays; the one that the file names first stays."""
@@ -88,16 +88,16 @@ class CheckReading(Reading):
     """Entities that overlap: an error, or the longest or the first (as the file lists them) is kept."""
 
 
-def reading_for(card: Mapping[str, Any], reading: Reading | None) -> Reading:
+def reading_for(card: Mapping[str, Any], reading: Reading | None, *, training: bool = False) -> Reading:
     """Return how data is read for a model: where `reading` names no language or word splitter, the card's are taken.
 
-    GLiNER's splitter is not: those models find entities in any words.
+    A tagger is scored on words as it cuts them, except GLiNER's, which take any. `training` takes the card's splitter
+    only if that has dictionaries: a tagger that is trained now gets the newest of the others.
     """
     reading, words = reading or _DEFAULT, str(card.get("word_splitter") or "")
-    return replace(
-        reading, language=reading.language or str(card.get("language") or ""),
-        word_splitter=reading.word_splitter or ("" if words.startswith("gliner") else words),
-    )  # fmt: skip
+    kept = with_dictionaries(words) or not (training or words.startswith("gliner"))
+    language, own = str(card.get("language") or ""), words if kept else ""
+    return replace(reading, language=reading.language or language, word_splitter=reading.word_splitter or own)
 
 
 def repairs_line(repairs: Repairs) -> str:

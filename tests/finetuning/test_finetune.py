@@ -13,8 +13,8 @@ from nerbert import evaluate
 from nerbert.cli import main
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.formats.data import read_data
-from nerbert.formats.documents import Reading
-from nerbert.model.backbone import TaggerFacts, save_model, tags_of, write_card
+from nerbert.formats.documents import Reading, reading_for
+from nerbert.model.backbone import TaggerFacts, read_card, save_model, tags_of, write_card
 from nerbert.model.fresh import train_tokenizer
 from nerbert.records import Document, Example, Repairs
 from nerbert.registry import FORMATS, OBJECTIVES
@@ -520,24 +520,29 @@ def test_the_language_of_the_data_stands_in_the_card(
 def test_texts_without_words_are_cut_as_the_model_cuts_them(
     tiny_encoder: Path, tmp_path: Path, card: Callable[[Path], Any]
 ) -> None:
-    """A model of an older corpus has Korean words, not syllables; a German one doesn't end sentences after "3."."""
-    from nerbert.evaluation.evaluate import evaluate
-
     encoder = tmp_path / "encoder"
     shutil.copytree(tiny_encoder, encoder)
-    before = card(encoder) if (encoder / "nerbert.json").exists() else {"format": 1, "kind": "encoder"}
-    own = {"word_splitter": "unicode-words-1", "language": "de"}
-    (encoder / "nerbert.json").write_text(json.dumps(before | own))
+    (encoder / "nerbert.json").write_text(json.dumps(read_card(str(encoder)) | {"language": "de"}))
     row = {"text": "Am 3. Oktober in 서울.", "entities": [{"start": 17, "end": 19, "label": "place"}]}
     (tmp_path / "train.jsonl").write_text(json.dumps(row))
-    finetune(str(encoder), tmp_path / "train.jsonl", tmp_path / "tagger", FAST)
-    assert {name: card(tmp_path / "tagger")[name] for name in own} == own
-    assert evaluate(tmp_path / "tagger", tmp_path / "train.jsonl").sentences == 1
-    in_english = Reading(language="en", word_splitter="unicode")
-    assert evaluate(tmp_path / "tagger", tmp_path / "train.jsonl", reading=in_english).sentences == 2
-    finetune(str(encoder), tmp_path / "train.jsonl", tmp_path / "other", FAST, reading=in_english)
-    facts = card(tmp_path / "other")
-    assert (facts["word_splitter"], facts["language"]) == ("unicode-words-2", "en")
+    for name, reading in (("de", Reading()), ("en", Reading(language="en", word_splitter="unicode-words-1"))):
+        finetune(str(encoder), tmp_path / "train.jsonl", tmp_path / name, FAST, reading=reading)
+    facts = {name: (card(tmp_path / name)["language"], card(tmp_path / name)["word_splitter"]) for name in ("de", "en")}
+    assert facts == {"de": ("de", "unicode-words-2"), "en": ("en", "unicode-words-1")}
+    sentences = [evaluate(tmp_path / name, tmp_path / "train.jsonl").sentences for name in facts]
+    assert sentences == [1, 2]  # "3." ends one in English alone
+
+
+def test_a_card_says_how_texts_are_read() -> None:
+    old, icu, gliner = ({"word_splitter": f"{name}-words-1", "language": "ko"} for name in ("unicode", "icu", "gliner"))
+    assert [reading_for(each, None).word_splitter for each in (old, icu, gliner)] == [
+        "unicode-words-1", "icu-words-1", ""]  # fmt: skip
+    assert [reading_for(each, None, training=True).word_splitter for each in (old, icu, gliner)] == [
+        "", "icu-words-1", ""]  # fmt: skip
+    said = Reading(language="en", word_splitter="unicode", split="80/20")
+    assert reading_for(icu, said) == said
+    assert reading_for(icu, Reading(split="80/20")).language == "ko"
+    assert reading_for({}, None) == Reading()
 
 
 def test_truncated_words_are_missed(tiny_encoder: Path, tmp_path: Path, card: Callable[[Path], Any]) -> None:
