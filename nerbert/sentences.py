@@ -218,14 +218,19 @@ def join_in_links(spans: Sequence[Span], starts: Sequence[int], ends: Sequence[i
 
 
 @cache
+def _word_rows() -> list[tuple[str, ...]]:
+    return list(read_columns("sentence_words.tsv", "languages", "kind", "words"))
+
+
+@cache
 def listed_words(language: str, kind: str) -> frozenset[str]:
     """Return the listed words of a kind, of a language and of all; abbreviations also with an upper first letter.
 
     The kinds are those of `nerbert/tables/sentence_words.tsv`.
     """
-    rows = read_columns("sentence_words.tsv", "languages", "kind", "words")
-    of = {"*", language}
-    words = [word for some, each, listed in rows if each == kind and of & {*some.split()} for word in listed.split()]
+    rows = _word_rows()
+    words = [word for some, each, listed in rows if each == kind and (some == "*" or language in some.split())
+             for word in listed.split()]  # fmt: skip
     abbreviations = kind in ("never", "seldom", "numbered")
     return frozenset([*words, *(word[0].upper() + word[1:] for word in words if len(word) > 1 and abbreviations)])
 

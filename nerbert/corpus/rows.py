@@ -181,7 +181,7 @@ def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.R
     begin = np.repeat(words.sentences[:-1], np.diff(words.first))
     targets = strings_column([pack.targets[number] for number in links.numbers.tolist()])
     columns |= {
-        "id": pc.binary_join_element_wise(columns["id"], starts.cast(pa.string()), ""),
+        "id": pc.binary_join_element_wise(columns["id"], starts.cast(pa.string()), strings_column([""])[0]),
         "start": starts,
         "text": strings_column(pack.texts),
         "words": _lists(words.first, words.starts - begin, words.ends - begin),

@@ -16,4 +16,4 @@ def read_columns(name: str, *columns: str) -> Iterator[tuple[str, ...]]:
     places = [header.index(column) for column in columns]
     for line in lines:
         cells = line.split("\t")
-        yield tuple(cells[place] for place in places)
+        yield tuple([cells[place] for place in places])  # faster than a generator

@@ -64,11 +64,11 @@ def _trail(letters: str, joins: list[str]) -> str:
 
 
 @cache
-def _table() -> dict[str, dict[str, list[str]]]:
-    """Return the table: language → fact → values."""
-    rows: dict[str, dict[str, list[str]]] = {}
-    for of, fact, cell in read_columns("wikipedias_wikitext.tsv", "language", "fact", "values"):
-        rows.setdefault(of, {})[fact] = cell.split("|")
+def _table() -> dict[str, dict[str, str]]:
+    """Return the table: language → fact → values, joined by bars."""
+    rows: dict[str, dict[str, str]] = {}
+    for of, fact, values in read_columns("wikipedias_wikitext.tsv", "language", "fact", "values"):
+        rows.setdefault(of, {})[fact] = values
     return rows
 
 
@@ -82,8 +82,9 @@ def _facts(language: str) -> dict[str, list[str]]:
     rows = _table()
     own = next((each for each in (language, language.partition("-")[0]) if each in rows), "en")
     found: dict[str, list[str]] = {}
-    for each in (own, *rows[own].get("fallback", []), "en"):
-        for fact, values in rows.get(each, {}).items():
+    for each in (own, *filter(None, rows[own].get("fallback", "").split("|")), "en"):
+        for fact, cell in rows.get(each, {}).items():
+            values = cell.split("|")
             if fact in _MERGED or fact.lstrip("-").isdigit():
                 found[fact] = [*found.get(fact, []), *values]
             else:
