@@ -164,8 +164,8 @@ def _characters(text: str, places: Iterable[int]) -> Sequence[int]:
 
 
 def splitter_named(name: str) -> str:
-    """Return a splitter's name: `unicode` (or "") is the default, `icu` the installed ICU; see `check_splitter`."""
-    return icu_splitter() if name == "icu" else check_splitter({"unicode": SPLITTER, "": SPLITTER}.get(name, name))
+    """Return a splitter's name: `unicode` is the newest, `icu` that of the installed ICU; see `check_splitter`."""
+    return icu_splitter() if name == "icu" else check_splitter(SPLITTER if name == "unicode" else name)
 
 
 def icu_splitter() -> str:
@@ -191,7 +191,8 @@ def check_splitter(name: object) -> str:
                              "pyicu-wheels that has it, or train with this one")  # fmt: skip
         return name
     if not isinstance(name, str) or name not in _EXPRESSIONS:
-        raise InputError(f"word splitter {name!r:.60}; this version of nerbert has {', '.join(_EXPRESSIONS)}, {_ICU}/…")
+        raise InputError(f"word splitter {name!r:.60}; this version of nerbert has unicode, icu, "
+                         f"{', '.join(_EXPRESSIONS)}, {_ICU}/…")  # fmt: skip
     return name
 
 

@@ -26,7 +26,7 @@ from nerbert.errors import InputError, at
 from nerbert.records import Document, Example, Repair, Repairs, Span
 from nerbert.sentences import RuleSplitter, join_in_links
 from nerbert.terminal import visible
-from nerbert.words import split_words, splitter_named, with_dictionaries
+from nerbert.words import SPLITTER, split_words, splitter_named, with_dictionaries
 
 Overlaps = Literal["error", "longest", "first"]
 """What becomes of spans that overlap: an error; the longest stays; the one that the file names first stays."""
@@ -75,6 +75,12 @@ class Reading(Settings):
     word_splitter: str = ""
     """What cuts texts without words into words: unicode, icu, or a splitter's name; default: the model's, else
     unicode."""
+
+    def __post_init__(self) -> None:
+        """Find the splitter; raise InputError for one that isn't there."""
+        Settings.__post_init__(self)
+        with at(setting="setting word_splitter"):
+            object.__setattr__(self, "word_splitter", self.word_splitter and splitter_named(self.word_splitter))
 
 
 _DEFAULT = Reading()
@@ -141,7 +147,7 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
     """
     reading, repairs = reading or _DEFAULT, Counter() if repairs is None else repairs
     text, words = document.text, document.words
-    words = split_words(text, splitter_named(reading.word_splitter)) if words is None else words
+    words = split_words(text, reading.word_splitter or SPLITTER) if words is None else words
     spans = document.spans and _apart(text, _whole_words(document, words, reading, repairs), reading.overlaps, repairs)
     if document.words is not None:
         return [Example(text, words, tuple(spans))]

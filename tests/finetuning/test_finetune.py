@@ -533,13 +533,19 @@ def test_texts_without_words_are_cut_as_the_model_cuts_them(
     assert sentences == [1, 2]  # "3." ends one in English alone
 
 
-def test_a_card_says_how_texts_are_read() -> None:
-    old, icu, gliner = ({"word_splitter": f"{name}-words-1", "language": "ko"} for name in ("unicode", "icu", "gliner"))
-    assert [reading_for(each, None).word_splitter for each in (old, icu, gliner)] == [
-        "unicode-words-1", "icu-words-1", ""]  # fmt: skip
-    assert [reading_for(each, None, training=True).word_splitter for each in (old, icu, gliner)] == [
-        "", "icu-words-1", ""]  # fmt: skip
+def test_a_card_says_how_texts_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nerbert.words.icu_splitter", lambda: "icu-words-1/77")
+    splitters = "unicode-words-1", "icu-words-1/77", "gliner-words-1"
+    old, icu, gliner = ({"word_splitter": splitter, "language": "ko"} for splitter in splitters)
+    assert [reading_for(each, None).word_splitter for each in (old, icu, gliner)] == [*splitters[:2], ""]
+    trained = [reading_for(each, None, training=True).word_splitter for each in (old, icu, gliner)]
+    assert trained == ["", "icu-words-1/77", ""]
     said = Reading(language="en", word_splitter="unicode", split="80/20")
+    assert said.word_splitter == "unicode-words-2"
+    with pytest.raises(
+        InputError, match="setting word_splitter: word splitter 'other'; this version of nerbert has unic"
+    ):
+        Reading(word_splitter="other")
     assert reading_for(icu, said) == said
     assert reading_for(icu, Reading(split="80/20")).language == "ko"
     assert reading_for({}, None) == Reading()
