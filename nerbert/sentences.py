@@ -74,11 +74,13 @@ _SPACED = re.compile(r"\b([^\W\d_])\.[ \xa0](\w{1,3})\Z")
 """A letter and a short word, each with a full stop."""
 _ADDRESS = re.compile(rf"@|://|^www\.|\.(?:{'|'.join(ENDINGS)})$")
 _VIRAMAS = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
-_SYLLABLE = re.compile(rf"[\u0900-\u0dff](?:[{_VIRAMAS}]\u200d?[^\W\d_]|\W)*+")
+_SYLLABLE = re.compile(rf"(?=[\u0900-\u0dff])[^\W\d_](?:[{_VIRAMAS}]\u200d?[^\W\d_]|\W)*+")
 """A syllable of India's scripts: an initial. A letter after a virama belongs to the one before."""
 _CASELESS = re.compile("[א-ת\u0620-\u064a\u0671-\u06d3\u0710-\u072f]")
 """Letters of scripts without capitals in which one letter is an initial."""
 _ROMAN = re.compile(r"[IVXLC]+\b")
+_HOUSE = re.compile(r"\d{1,3}(?!\d)")
+"""A house's number, which is no year."""
 _NO_VOWEL = re.compile(
     r"[B-DF-HJ-NP-TV-Zb-df-hj-np-tv-xz][b-df-hj-np-tv-xz]{1,3}"
     r"|[БВГДЖЗКЛМНПРСТФХЦЧШЩбвгджзклмнпрстфхцчшщ][бвгджзклмнпрстфхцчшщ]{1,3}"
@@ -106,14 +108,13 @@ class RuleSplitter:
     def __init__(self, language: str) -> None:
         self._never = listed_words(language, "never")
         self._seldom, self._numbered = (listed_words(language, kind) - self._never for kind in ("seldom", "numbered"))
-        self._endings = tuple(word[1:] for word in self._numbered if word[0] == "-")
         self._units = listed_words(language, "unit") - self._never - self._seldom
         self._listed = self._never | self._seldom | self._numbered | {word.upper() for word in self._never}
         self._starters = listed_words(language, "starter")
         rules = {rule: value for rule, value, of in read_columns("sentence_rules.tsv", "rule", "value", "languages")
                  if language in of.split()}  # fmt: skip
         self._ordinals, self._long = (int(rules.get(rule, 0)) for rule in ("ordinal", "long"))
-        self._no_stops = "no stop" in rules
+        self._no_stops, self._streets = "no stop" in rules, tuple(rules.get("street", "").split())
         self._consonants = bool(self._starters) and "few vowels" not in rules
         self._candidates = _candidates(rules.get("end", ""), "spaced quotes" in rules)
         self._joiners = tuple(listed_words(language, "joiner"))
@@ -128,7 +129,7 @@ class RuleSplitter:
                 word = text[text.rfind(" ", seen, mark) + 1 or seen : mark]
                 plain = len(word) >= _PLAIN and word.isalpha() and word not in self._listed and text[mark] not in "…:"
                 small = text[first] > "z" and _is_small(text[first])
-                street = text[first].isdigit() and word.endswith(self._endings)
+                street = close == mark + 1 and word.endswith(self._streets) and _HOUSE.match(text, first)
                 ends = not small and not street and (plain or self._ends(text, word, mark, close, first, start))
                 ends = ends and not _in_parenthesis(text, start, mark, close, end)
             elif wide >= 0:

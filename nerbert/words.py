@@ -6,8 +6,9 @@ marks, and so are Korean syllables, whose particles are glued to names. That cut
 ("Berlin-based" is three words), which keeps link anchors on word boundaries in every script.
 
 #Hashtags, @names and addresses of mail and the web are one word. An address without `http` or `www` needs one of eight
-endings (`.com`, `.org` …). Scripts without spaces and Korean are in hashtags alone: elsewhere they end what is of the
-web, since words follow an address there without a space; so the end of `https://ko.wikipedia.org/wiki/서울` is cut off.
+endings (`.com`, `.org`, `.co.uk` …). Scripts without spaces and Korean stand in hashtags and within brackets alone:
+elsewhere they end what is of the web, since words follow an address there without a space. So the end of
+`https://ko.wikipedia.org/wiki/서울` is cut off.
 
 Annotated data brings its own tokens; a tagger keeps the name of the splitter that comes closest to them, so that raw
 text is cut the way it was trained on.
@@ -65,7 +66,7 @@ _PATH = (
     rf"(?:[{_LETTER}/~%=&+#$-]|\((?:[^\s()\p{{C}}]|\([^\s()\p{{C}}]*+\))*+\)"
     rf"|[.,:;!?'*@-]+(?!https?://)(?=[{_LETTER}/~%=&+#$]))*+"
 )
-_ENDINGS = "com co org net edu gov info io"
+_ENDINGS = "com org net edu gov info io"
 ENDINGS = (*_ENDINGS.split(), *_ENDINGS.upper().split())
 """What tells that words with full stops between them are a domain."""
 _BEGINS = rf"(?<![[[\p{{L}}\p{{N}}]--[{ALONE}]]_@#.&-])"
@@ -73,7 +74,9 @@ _LABEL = rf"{_LETTER}(?:-?{_LETTER}){{0,62}}"
 """A part of a domain's name. What is repeated is bounded, so hostile text takes linear time."""
 _URL = rf"(?:(?i:https?|ftp)://|{_BEGINS}(?:www|WWW|Www)\.){_LETTER}{_PATH}"
 _MAIL = rf"{_BEGINS}{_LETTER}(?:[.%+-]?{_LETTER}){{0,63}}@{_LABEL}(?:\.{_LABEL}){{1,9}}"
-_ENDING = rf"\.(?:{'|'.join(ENDINGS)})(?:\.[A-Za-z]{{2}})?(?![\p{{L}}\p{{N}}_])"
+_ENDING = (
+    rf"\.(?:(?:{'|'.join(ENDINGS)})(?:\.(?:[a-z]{{2}}|[A-Z]{{2}}))?|co\.[a-z]{{2}}|CO\.[A-Z]{{2}})(?![\p{{L}}\p{{N}}_])"
+)
 _DOMAIN = rf"{_BEGINS}{_LABEL}(?:\.{_LABEL}){{0,5}}{_ENDING}(?:/{_PATH})?"
 _TAG = (
     rf"(?<![[[\p{{L}}\p{{M}}\p{{N}}]--[{ALONE}]]_#&])#(?=[\p{{N}}_]{{0,30}}\p{{L}})[\p{{L}}\p{{M}}\p{{N}}_]++"
@@ -84,7 +87,7 @@ _SERVER = rf"(?:@{_LABEL}(?:\.{_LABEL}){{1,9}})?+"
 _NAME = rf"(?<![[[\p{{L}}\p{{M}}\p{{N}}]--[{ALONE}]]_@.])@{_LETTER}++(?:(?:[.-]|[{JOINERS}]++){_LETTER}++)*+{_SERVER}"
 _WEB = "|".join((_URL, _MAIL, _DOMAIN, _TAG, _NAME))
 """Addresses, hashtags and names of the web; punctuation at the end is not of them."""
-_HINTS = ("://", "ww.", "WW.", "@", "#", *(f".{each}" for each in ENDINGS))
+_HINTS = ("://", "ww.", "WW.", "@", "#", ".co.", ".CO.", *(f".{each}" for each in ENDINGS))
 """Text that has something of the web has one of these."""
 
 _OLD_CJK = rf"[{_OLD_ALONE}]\p{{M}}*"
@@ -204,12 +207,11 @@ def with_dictionaries(splitter: str) -> bool:
 def nearest_splitter(examples: Iterable[Example], own: str = "") -> str:
     """Return the splitter that leaves most of the examples' own words whole; of several, the corpus's or the newest.
 
-    `own` is that of the model that is trained on: one with dictionaries is chosen where it leaves more words whole.
-    Data without words of its own is cut by the corpus's default, so the tagger is, too. Korean data by words, not
-    syllables, needs an older one.
+    `own` is what cuts texts without words: one with dictionaries is chosen where it leaves more words whole. Korean
+    data by words, not syllables, needs an older one.
     """
-    own = own if with_dictionaries(own) else SPLITTER
-    whole = dict.fromkeys((SPLITTER, "joined-words-2", own, "unicode-words-1", "joined-words-1"), 0)
+    names = (SPLITTER, "joined-words-2", own or SPLITTER, "unicode-words-1", "joined-words-1")
+    whole = dict.fromkeys(names, 0)
     for example in examples:
         for start, end in example.words:
             for name in whole:

@@ -32,7 +32,11 @@ def words(text: str, splitter: str = SPLITTER) -> list[str]:
         ("在http://a.com是 WWW.x.org/?", ["在", "http://a.com", "是", "WWW.x.org/", "?"]),
         ("jane.doe@mail.example.com, a@b", ["jane.doe@mail.example.com", ",", "a", "@", "b"]),
         ("#MeToo #1 C# @jack_d.", ["#MeToo", "#", "1", "C", "#", "@jack_d", "."]),
-        ("EXAMPLE.COM, bbc.co.uk t.co/x A.b", ["EXAMPLE.COM", ",", "bbc.co.uk", "t.co/x", "A", ".", "b"]),
+        ("EXAMPLE.COM, bbc.co.uk BBC.CO.UK A.b", ["EXAMPLE.COM", ",", "bbc.co.uk", "BBC.CO.UK", "A", ".", "b"]),
+        (
+            "EXAMPLE.COM.AU example.com.It Inc.co-owner b.co.",
+            ["EXAMPLE.COM.AU", "example.com", ".", "It", "Inc", ".", "co", "-", "owner", "b", ".", "co", "."],
+        ),
         ("看#NLP好 看@user @a@b.org a#b", ["看", "#NLP好", "看", "@user", "@a@b.org", "a", "#", "b"]),
         ("在www.b.com上jane@x.org。@jack的", ["在", "www.b.com", "上", "jane@x.org", "。", "@jack", "的"]),
         (

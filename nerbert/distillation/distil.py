@@ -108,7 +108,8 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
         path = draft.path / SILVER
         JsonLines().write(path, map(document_of, silver))
         lessons = [taught(each, teacher.thresholds) for each in silver]
-        student = _train(plan, settings, DataSet(Path(SILVER), lessons, [], {SILVER: sha256_of(path)}, []), gold)
+        data = DataSet(Path(SILVER), lessons, [], {SILVER: sha256_of(path)}, [], reading=_reading(plan))
+        student = _train(plan, settings, data, gold)
         facts = {"teacher": _teacher_facts(plan, teacher), "silver": to_plain(counts), "excluded": list(excluded.files)}
         student.save(draft.path, distilled=facts, **(held_out_facts(student.head, gold) if gold else {}))
         if card:
@@ -143,7 +144,9 @@ def _sure(example: Example) -> Example:
 
 
 def _reading(plan: DistilPlan) -> Reading:
-    return reading_for(read_card(plan.encoder), None, training=True)
+    """Return how labelled texts are read: by the encoder's dictionaries or, if it has none, by the teacher's."""
+    reading = reading_for(read_card(plan.encoder), None, training=True)
+    return reading_for(read_card(plan.teacher), reading, training=True)
 
 
 def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | None) -> Tagger:

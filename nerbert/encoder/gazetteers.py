@@ -144,15 +144,14 @@ def open_gazetteers(settings: PretrainSettings, splitter: str) -> Gazetteers:
 
     Raise InputError for a file without an entry, or a line that is none.
     """
-    match = settings.gazetteer_match
-    words = ""
-    if match == "text":
+    match, splitter = settings.gazetteer_match, splitter if settings.gazetteer_match == "text" else ""
+    if splitter:
         need("gazetteers", "ahocorasick_rs")
-        words = check_splitter(splitter)
+        check_splitter(splitter)
     with at(setting="setting gazetteers"):
         files = [[path.name, _sum(path)] for path in settings.gazetteers]
-        origin = {"version": _VERSION, "match": match, "words": words, "files": files}
-        make = partial(_write, paths=settings.gazetteers, words=words)
+        origin = {"version": _VERSION, "match": match, "files": files} | ({"words": splitter} if splitter else {})
+        make = partial(_write, paths=settings.gazetteers, splitter=splitter)
         folder, facts = cached(settings.cache, "gazetteers", origin, make, lambda folder: (folder, _facts(folder)))
     digest = sha256(json.dumps([origin, settings.gazetteer_max_words]).encode()).hexdigest()
     counts = {name: count for name, count in asdict(facts).items() if name != "types"}
@@ -179,13 +178,10 @@ def _open_automaton(folder: Path) -> Automaton:
         return Automaton((line[:-1] for line in file), mapped(folder / _KINDS, np.uint16, _facts(folder).entries))
 
 
-def _write(folder: Path, paths: Sequence[Path], words: str) -> None:
-    """Write what the lists hold: hashes and types in the order of hashes, or entries and types in their own.
-
-    The latter for free text; `words` is its splitter.
-    """
+def _write(folder: Path, paths: Sequence[Path], splitter: str) -> None:
+    """Write what the lists hold, with types: entries in order for free text, cut by `splitter`; else sorted hashes."""
     types, hashes, numbers, one_letter = dict[str, int](), array("Q"), array("H"), 0
-    for key, type_ in _keys(paths, words):
+    for key, type_ in _keys(paths, splitter):
         if not key:
             one_letter += 1
             continue
@@ -195,9 +191,9 @@ def _write(folder: Path, paths: Sequence[Path], words: str) -> None:
         numbers.append(types[type_])
     kinds = np.frombuffer(numbers, np.uint16)
     kept, first = np.unique(np.frombuffer(hashes, np.uint64), return_index=True)
-    if words:
+    if splitter:
         first.sort()
-        _write_entries(folder / _ENTRIES, (key for key, _ in _keys(paths, words) if key), first)
+        _write_entries(folder / _ENTRIES, (key for key, _ in _keys(paths, splitter) if key), first)
     else:
         kept.tofile(folder / _HASHES)
     kinds[first].tofile(folder / _KINDS)
@@ -215,12 +211,12 @@ def _write_entries(path: Path, keys: Iterable[str], places: Array) -> None:
         file.writelines(f"{key}\n" for key in compress(keys, wanted))
 
 
-def _keys(paths: Sequence[Path], words: str) -> Iterator[tuple[str, str]]:
-    """Yield what each entry is matched by, "" for one of a single letter, and its type."""
+def _keys(paths: Sequence[Path], splitter: str) -> Iterator[tuple[str, str]]:
+    """Yield what each entry is matched by (its words, if there is a splitter), "" for a single letter, and its type."""
     for path in paths:
         found = False
         for entry, type_ in _entries(path):
-            key = marked([entry[start:end] for start, end in split_words(entry, words)]) if words else entry
+            key = marked([entry[start:end] for start, end in split_words(entry, splitter)]) if splitter else entry
             key = key if len(entry) > 1 else ""
             found |= bool(key)
             yield key, type_

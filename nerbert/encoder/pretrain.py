@@ -109,13 +109,19 @@ def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -
             raise OutputExists(f"{output}: lies in, or around, the {name} ({read}); choose another place")
 
 
-def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
-    """Read the corpus, load or make the model, open the windows."""
+def checked_objective(settings: PretrainSettings) -> type[Objective]:
+    """Return the objective; raise SettingsError for data that it doesn't learn from."""
     kind = find_objective(settings.objective)
     refuse(bool(settings.open_types) and not kind.open_types, "open_types", settings.open_types,
            f"left out with objective = {settings.objective!r}, which reads a corpus alone")  # fmt: skip
     refuse(bool(settings.gazetteers) and kind.open_types, "gazetteers", [path.name for path in settings.gazetteers],
            f"left out with objective = {settings.objective!r}, which learns from names of types")  # fmt: skip
+    return kind
+
+
+def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
+    """Read the corpus, load or make the model, open the windows."""
+    kind = checked_objective(settings)
     manifest = read_manifest(settings.corpus) if settings.corpus else _NO_CORPUS
     if settings.backbone != FRESH:
         check_model_folder(settings.backbone)

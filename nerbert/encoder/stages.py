@@ -17,13 +17,12 @@ from nerbert.artifacts import difference, sha256_of, write_json
 from nerbert.config import make_settings, parse_changes, read_toml
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.gazetteers import open_gazetteers
-from nerbert.encoder.pretrain import FREE, EncoderFacts, pretrain
+from nerbert.encoder.pretrain import FREE, EncoderFacts, checked_objective, pretrain
 from nerbert.errors import SettingsError, StaleOutput, at, os_refused
 from nerbert.schema import read_json, to_plain
 from nerbert.terminal import tell
 from nerbert.training.distributed import make_process_group
 from nerbert.training.log import TrainLog
-from nerbert.training.objective import find_objective
 from nerbert.training.settings import PretrainSettings
 
 _STAGES, _FILE = "stages", "stage.json"
@@ -105,7 +104,7 @@ def pretrain_stages(
 
 
 def _check_needs(settings: PretrainSettings) -> None:
-    find_objective(settings.objective)
+    checked_objective(settings)
     if settings.gazetteers:
         open_gazetteers(settings, read_manifest(settings.corpus_folder)["word_splitter"])
 

@@ -94,7 +94,9 @@ def evaluate(
     With `train` (a data folder or a file), entities seen in training are told from the rest, and test sentences of at
     least eight words that occur there are left out of a second score. `decoding` and `head` are as in `Tagger.load`.
     A tagger that is told its labels is asked for the data's types, by its usual thresholds. Others' thresholds leave
-    nothing out here. `reading` says how both are read; what it leaves open is as in the (first) tagger's card.
+    nothing out here. `reading` says how both are read; what it leaves open is as the (first) tagger has it:
+    entities of texts without words grow to its words, so give taggers with other splitters one `word_splitter` to
+    compare them.
     """
     if isinstance(tagger, Tagger) and (decoding or head):
         raise SettingsError("decoding and head are for a tagger's folder; a loaded one has its own: see Tagger.load")
@@ -102,7 +104,11 @@ def evaluate(
         {"tagger": tagger} if isinstance(tagger, Tagger) else tagger_folders(str(tagger))
     )
     first = next(iter(folders.values()))
-    reading = reading_for(first.card if isinstance(first, Tagger) else read_card(first), reading)
+    own = (
+        {"language": first.language, "word_splitter": first.splitter}
+        if isinstance(first, Tagger) else read_card(first)
+    )  # fmt: skip
+    reading = reading_for(own, reading)
     gold_data = read_gold(data, "test", reading)
     learnt, examples = None if train is None else read_data(train, reading=reading), gold_data.examples
     gold, words = [example_tags(each) for each in examples], [each.tokens for each in examples]

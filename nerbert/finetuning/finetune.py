@@ -116,27 +116,29 @@ def finetune_data(
 ) -> Finetuned:  # fmt: skip
     """Fine-tune an encoder on a data set in memory, first on `source` if there is one; return the tagger."""
     facts, seed = _origin(encoder, source, target.reading.language) | {"data": _facts(target)}, settings.seed
+    splitter = target.reading.word_splitter or (source.reading.word_splitter if source else "")
     with TemporaryDirectory() as scratch:
         if source:
             finetune_examples(
                 encoder, source.train, [], source_settings(settings, seed), Path(scratch), name=str(source.folder),
-                what=f"source domain, seed {seed}",
+                what=f"source domain, seed {seed}", splitter=splitter,
             )  # fmt: skip
         return finetune_examples(
             scratch if source else encoder, target.train, target.dev, settings, name=str(target.folder),
-            what=f"fine-tuning, seed {seed}", facts=facts,
+            what=f"fine-tuning, seed {seed}", facts=facts, splitter=splitter,
         )  # fmt: skip
 
 
 def finetune_examples(
     encoder: str, examples: Sequence[Example], dev: Sequence[Example], settings: FinetuneSettings,
     folder: Path | None = None, *, name: str = "the training examples", what: str = "fine-tuning",
-    facts: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] | None = None, splitter: str = "",
 ) -> Finetuned:  # fmt: skip
     """Fine-tune an encoder on examples in memory; `dev` is read only where `settings.select` is `dev`.
 
     With `folder`, an existing one, the tagger is written there, `facts` in its card. `name` is that of the data in
-    errors, `what` that of the training in its progress.
+    errors, `what` that of the training in its progress. `splitter` is what cut texts that had no words (default: as
+    `reading_for` has it): the tagger gets it where no other leaves more of the examples' words whole.
     """
     types = sorted({span.type for example in examples for span in example.spans})
     if not types:
@@ -160,9 +162,9 @@ def finetune_examples(
     log, best_step = _train(model, data, objective, pieces, settings, dev, what)
     if forgets:
         about |= forgets.facts(model)
-    splitter = nearest_splitter(examples, str(read_card(encoder).get("word_splitter", "")))
+    own = splitter or reading_for(read_card(encoder), None, training=True).word_splitter
     card = dict(facts or {}) | start | {
-        "word_splitter": splitter, "max_length": settings.max_length,
+        "word_splitter": nearest_splitter(examples, own), "max_length": settings.max_length,
         "on_too_long": settings.on_too_long, "head": objective.head_name, "types": types,
         "settings": asdict(settings) | {"replay": [path.name for path in settings.replay]},
         "precision": precision_on(model.device.type, settings.precision), "log": log.entries, "best_step": best_step,

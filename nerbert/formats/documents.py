@@ -73,8 +73,8 @@ class Reading(Settings):
     language: str = ""
     """Language by whose rules texts without words are cut into sentences; default: the model's, else English."""
     word_splitter: str = ""
-    """What cuts texts without words into words: unicode, icu, or a splitter's name; default: the model's, else
-    unicode."""
+    """What cuts texts without words into words: unicode, icu, or a splitter's name; default: the tagger's, in training
+    the encoder's if it is icu, else unicode."""
 
     def __post_init__(self) -> None:
         """Find the splitter; raise InputError for one that isn't there."""

@@ -17,6 +17,7 @@ from nerbert.formats.entity_labels import entity_labels
 from nerbert.model.backbone import read_card, write_card
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger
+from nerbert.words import icu_splitter
 from tests.commands import exit_code
 from tests.tagger.jobs.fakes import TYPES, Capitals
 
@@ -294,3 +295,15 @@ def test_a_real_tagger_teaches_and_its_types_are_fixed(
     assert set(load(tmp_path / "student").types) <= set(types)
     assert exit_code("distil", tiny_tagger, texts, *common) == 1
     assert "exists already" in capsys.readouterr().err
+
+
+def test_labelled_texts_and_the_student_have_the_dictionaries_of_the_teacher(
+    teacher: Teacher, untrained: list[Any], tmp_path: Path
+) -> None:
+    pytest.importorskip("icu", reason="the extra icu is not installed: pip install 'nerbert[icu]'")
+    write_card(Path("teacher"), "tagger", word_splitter=icu_splitter())
+    data = write_data(tmp_path / "data", train="เขาไป[กรุงเทพ|vowel]เมื่อวาน\n", test="เขาไป[กรุงเทพ|vowel]\n")
+    nerbert.distil("teacher", "in", "out", data=data, max_sentences=10, **FEW)
+    ((_, gold, *_), more) = untrained[0]
+    assert gold.reading.word_splitter == more["source"].reading.word_splitter == icu_splitter()
+    assert gold.train[0].tokens == ("เขา", "ไป", "กรุงเทพ", "เมื่อ", "วาน")

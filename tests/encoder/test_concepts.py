@@ -1,6 +1,7 @@
 """The objective `concepts`: its loss against a plain computation, how steps are cut, and what it writes."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -472,6 +473,40 @@ def test_texts_of_open_types_are_cut_as_the_corpus_beside_them(tmp_path: Path) -
         every = [*training_examples(settings, splitter), *found.held_out]
         (words[splitter],) = [each.words for each in every if each.text == text["text"]]
     assert words == {"unicode-words-1": ((0, 2), (2, 4)), "unicode-words-2": ((0, 1), (1, 2), (2, 3), (3, 4))}
+
+
+def test_another_splitter_has_a_table_of_its_own(tmp_path: Path) -> None:
+    """What no other splitter takes for a word is one for GLiNER's."""
+    text = {"text": "Oslo \u200b", "entities": [{"start": 5, "end": 6, "type": "gap"}]}
+    (tmp_path / "open.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in [*ROWS, text]))
+    settings = PretrainSettings(open_types=(tmp_path / "open.jsonl",), cache=str(tmp_path / "cache"), **SMALL)
+    found = [read_open_data(settings, splitter) for splitter in ("unicode-words-2", "gliner-words-1")]
+    assert [each and each.dropped for each in found] == [{"not_in_text": 1}, {}]
+
+
+def test_open_types_beside_a_corpus_are_in_its_words(few: Path, tmp_path: Path) -> None:
+    """An older corpus and a newer one, in one cache: Korean is in words, or in syllables."""
+    rows = [
+        {"text": f"서울에서 Fram {number}", "entities": [{"start": 0, "end": 2, "type": "city"}]}
+        for number in range(60)
+    ]
+    (tmp_path / "open.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    words, held_out = list[int](), 0
+    for splitter in ("unicode-words-1", "unicode-words-2"):
+        corpus = tmp_path / splitter
+        shutil.copytree(few, corpus)
+        manifest = json.loads((corpus / "manifest.json").read_text())
+        (corpus / "manifest.json").write_text(json.dumps(manifest | {"word_splitter": splitter}))
+        settings = PretrainSettings(
+            corpus=corpus, open_types=(tmp_path / "open.jsonl",), cache=str(tmp_path / "cache"), **SMALL
+        )
+        made = prepare(settings, make_process_group(settings))
+        assert made.open_types
+        held_out = len(made.open_types.held_out)
+        korean = [each.words for each in made.open_types.held_out]
+        assert {len(each) for each in korean} == {4 if splitter.endswith("-1") else 6}
+        words.append(len(made.data.windows.words))
+    assert words[1] - words[0] == 2 * (60 - held_out)
 
 
 def test_files_of_one_name_and_a_file_twice_are_other_data(tmp_path: Path) -> None:

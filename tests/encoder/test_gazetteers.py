@@ -59,6 +59,15 @@ def test_free_text_is_matched_in_the_words_of_the_corpus(tmp_path: Path) -> None
         opened(tmp_path, "text", city, splitter="other")
 
 
+def test_lists_are_cut_by_the_splitter_of_the_manifest(settings: PretrainSettings, tmp_path: Path) -> None:
+    (city,) = lists(tmp_path, city_txt="서울\n")
+    settings = replace(settings, gazetteers=(city,), gazetteer_match="text")
+    older = read_manifest(settings.corpus_folder) | {"word_splitter": "unicode-words-1"}
+    digest = open_gazetteers(settings, "unicode-words-1").digest
+    assert read_label_set(older, settings).facts["sha256"] == digest
+    assert read_label_set(older | {"word_splitter": SPLITTER}, settings).facts["sha256"] != digest
+
+
 TEXT = "Ada met Paris in Paris, Texas; X was there."
 
 

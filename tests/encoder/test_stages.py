@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import nerbert
+from nerbert.corpus.shards import read_manifest
 from nerbert.encoder import stages as module
 from nerbert.encoder.stages import PretrainStage, pretrain_stages, read_stages
 from nerbert.errors import InputError, MissingExtra, SettingsError, StaleOutput
@@ -190,7 +191,22 @@ def test_what_a_later_stage_needs_is_looked_at_first(
     (tmp_path / "place.txt").write_text("London\tplace\n")
     with pytest.raises(InputError, match=r"stage NEE: .*place\.txt.*: has a tab"):
         run(read_stages(file, [], tmp_path / "out"))
+    with pytest.raises(
+        SettingsError, match=r"stage NEE: setting gazetteers = .*: must be left out with objective = 'concepts'"
+    ):
+        run(read_stages(file, ["NEE.objective=concepts"], tmp_path / "out"))
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(MissingExtra, match=r"sklearn not installed: pip install 'nerbert\[cluster\]'"):
         run(read_stages(file, ["NEE.objective=typing"], tmp_path / "out"))
     assert made == []
+
+
+def test_lists_are_cut_by_the_splitter_of_the_corpus(
+    file: Path, sample_corpus: Path, tmp_path: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = list[str]()
+    older = read_manifest(sample_corpus) | {"word_splitter": "unicode-words-1"}
+    monkeypatch.setattr(module, "read_manifest", lambda _folder: older)
+    monkeypatch.setattr(module, "open_gazetteers", lambda _settings, splitter: seen.append(splitter))
+    run(read_stages(file, [], tmp_path / "out"))
+    assert seen == ["unicode-words-1"]

@@ -12,16 +12,18 @@ import nerbert.finetuning.finetune as stage
 from nerbert import evaluate
 from nerbert.cli import main
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
-from nerbert.formats.data import read_data
+from nerbert.formats.data import DataSet, read_data
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.model.backbone import TaggerFacts, read_card, save_model, tags_of, write_card
 from nerbert.model.fresh import train_tokenizer
 from nerbert.records import Document, Example, Repairs
 from nerbert.registry import FORMATS, OBJECTIVES
+from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
 from nerbert.training.loop import train
 from nerbert.training.objective import Tagging
 from nerbert.training.settings import FinetuneSettings
+from nerbert.words import icu_splitter
 from tests.commands import exit_code
 from tests.encoder.backbones import load_tagging_model, tiny_mlm
 from tests.stages import finetune
@@ -531,6 +533,35 @@ def test_texts_without_words_are_cut_as_the_model_cuts_them(
     assert facts == {"de": ("de", "unicode-words-2"), "en": ("en", "unicode-words-1")}
     sentences = [evaluate(tmp_path / name, tmp_path / "train.jsonl").sentences for name in facts]
     assert sentences == [1, 2]  # "3." ends one in English alone
+
+
+def test_the_splitter_asked_for_is_the_taggers(tiny_encoder: Path, tmp_path: Path, card: Callable[[Path], Any]) -> None:
+    """Not even the nearest of the others would cut raw text as the training texts were cut."""
+    row = {"text": "Yesterday in 北京", "entities": [{"start": 13, "end": 15, "label": "place"}]}
+    for name in ("train", "source"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row))
+    asked = Reading(word_splitter="gliner-words-1")
+    finetune(str(tiny_encoder), tmp_path / "train.jsonl", tmp_path / "one", FAST, reading=asked)
+    read = read_data(tmp_path / "source.jsonl", reading=asked)
+    source = stage.finetune_data(str(tiny_encoder), _in_memory(read.train), FAST, source=read)
+    assert card(tmp_path / "one")["word_splitter"] == source.card["word_splitter"] == "gliner-words-1"
+
+
+def test_thai_that_a_dictionary_cuts_is_tagged_in_its_words(tiny_encoder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("icu", reason="the extra icu is not installed: pip install 'nerbert[icu]'")
+    text = "เขาไปกรุงเทพเมื่อวาน"
+    row = {"text": text, "entities": [{"start": 5, "end": 12, "label": "place"}]}
+    (tmp_path / "train.jsonl").write_text(json.dumps(row))
+    asked = Reading(word_splitter="icu")
+    finetune(str(tiny_encoder), tmp_path / "train.jsonl", tmp_path / "th", FAST, reading=asked)
+    found = Tagger.load(tmp_path / "th")
+    assert found.splitter == icu_splitter()
+    (words,) = [each.words for each in read_data(tmp_path / "train.jsonl", reading=asked).train]
+    assert [text[start:end] for start, end in words] == ["เขา", "ไป", "กรุงเทพ", "เมื่อ", "วาน"]
+
+
+def _in_memory(examples: list[Example]) -> DataSet:
+    return DataSet(Path("memory"), examples, [], {}, [])
 
 
 def test_a_card_says_how_texts_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,8 +99,13 @@ def _page(element: etree._Element, redirects: tuple[str, ...]) -> RawPage:
 
 
 def _fields(element: etree._Element) -> dict[str, etree._Element]:
-    """Return the parts of a page or a revision by their names; of several with one name the last."""
-    return {str(each.tag).rpartition("}")[2]: each for each in element.iterchildren("{*}*")}
+    """Return the parts of a page or a revision by their names: the first of each, but the last revision."""
+    space, found = str(element.tag).rpartition("}")[0], dict[str, etree._Element]()
+    for each in element.iterchildren(f"{space or '{'}}}*"):
+        name = str(each.tag).rpartition("}")[2]
+        if name == "revision" or name not in found:
+            found[name] = each
+    return found
 
 
 def _text(fields: dict[str, etree._Element], name: str) -> str | None:

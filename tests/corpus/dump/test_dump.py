@@ -176,6 +176,14 @@ def test_the_last_revision_counts(tmp_path: Path) -> None:
     assert read(tmp_path, xml.encode()) == [RawPage(1, 3, "A", 4, "", "css", "new")]
 
 
+def test_of_parts_of_one_name_the_first_counts_and_others_tags_do_not(tmp_path: Path) -> None:
+    own = '<o:id xmlns:o="http://example.org">8</o:id><title>A</title><id>1</id><id>2</id><redirect title="B" />'
+    last = '<redirect /><revision><o:id xmlns:o="http://example.org">9</o:id><id>3</id><id>4</id></revision>'
+    assert read(tmp_path, f"{HEAD}<page>{own}{last}</page>{TAIL}".encode()) == [
+        RawPage(1, 3, "A", None, "B", "wikitext", "")
+    ]
+
+
 def test_a_page_without_text_or_title_is_a_page(tmp_path: Path) -> None:
     xml = HEAD + '<page><id>1</id><revision><id>3</id><text deleted="deleted" /></revision></page>' + TAIL
     assert read(tmp_path, xml.encode()) == [RawPage(1, 3, "", None, "", "wikitext", "")]
