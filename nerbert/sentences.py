@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from nerbert.tables import read_columns
-from nerbert.words import ENDINGS
+from nerbert.words import DOMAIN_ENDING
 
 Span = tuple[int, int]
 
@@ -72,15 +72,15 @@ _LETTERS = rf"(?:[^\W\d_][{_MARKS}]*+){{1,3}}"
 _DOTTED = re.compile(rf"(?:{_LETTERS}\.-?)+{_LETTERS}")
 _SPACED = re.compile(r"\b([^\W\d_])\.[ \xa0](\w{1,3})\Z")
 """A letter and a short word, each with a full stop."""
-_ADDRESS = re.compile(rf"@|://|^www\.|\.(?:{'|'.join(ENDINGS)})$")
+_ADDRESS = re.compile(rf"@|://|^www\.|{DOMAIN_ENDING}$")
 _VIRAMAS = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
 _SYLLABLE = re.compile(rf"(?=[\u0900-\u0dff])[^\W\d_](?:[{_VIRAMAS}]\u200d?[^\W\d_]|\W)*+")
 """A syllable of India's scripts: an initial. A letter after a virama belongs to the one before."""
 _CASELESS = re.compile("[א-ת\u0620-\u064a\u0671-\u06d3\u0710-\u072f]")
 """Letters of scripts without capitals in which one letter is an initial."""
 _ROMAN = re.compile(r"[IVXLC]+\b")
-_HOUSE = re.compile(r"\d{1,3}(?!\d)")
-"""A house's number, which is no year."""
+_HOUSE = re.compile(r"\d{1,3}(?![.,]?\d)")
+"""A house's number, which is no year and no amount."""
 _NO_VOWEL = re.compile(
     r"[B-DF-HJ-NP-TV-Zb-df-hj-np-tv-xz][b-df-hj-np-tv-xz]{1,3}"
     r"|[БВГДЖЗКЛМНПРСТФХЦЧШЩбвгджзклмнпрстфхцчшщ][бвгджзклмнпрстфхцчшщ]{1,3}"
@@ -129,7 +129,8 @@ class RuleSplitter:
                 word = text[text.rfind(" ", seen, mark) + 1 or seen : mark]
                 plain = len(word) >= _PLAIN and word.isalpha() and word not in self._listed and text[mark] not in "…:"
                 small = text[first] > "z" and _is_small(text[first])
-                street = close == mark + 1 and word.endswith(self._streets) and _HOUSE.match(text, first)
+                house = bool(self._streets) and close == mark + 1 and _HOUSE.match(text, first)
+                street = house and word.lower().endswith(self._streets)
                 ends = not small and not street and (plain or self._ends(text, word, mark, close, first, start))
                 ends = ends and not _in_parenthesis(text, start, mark, close, end)
             elif wide >= 0:

@@ -14,9 +14,9 @@ Annotated data brings its own tokens; a tagger keeps the name of the splitter th
 text is cut the way it was trained on.
 
 `icu-words-1/VERSION` is the same, but scripts without spaces are cut by ICU's dictionaries. Its name holds ICU's
-version, because another one may cut otherwise. `gliner-words-1` is what GLiNER's models were trained on, for their
-folders alone: a run of letters, digits, hyphens and underscores is a word, in Python's own sense of a letter; any other
-visible or control character stands alone. The other splitters that end in 1 are those of older corpora and taggers.
+version, because another one may cut otherwise. `gliner-words-1` is what GLiNER's models were trained on: a run of
+letters, digits, hyphens and underscores is a word, in Python's own sense of a letter; any other visible or control
+character stands alone. The other splitters that end in 1 are those of older corpora and taggers.
 """
 
 import re
@@ -39,8 +39,10 @@ _SCRIPTS = (
 )
 SPACELESS = rf"[[{_BLOCKS}]&&[{_SCRIPTS}]]"
 """Scripts without spaces; the codes are Japanese length and voice marks."""
-ALONE = rf"[[{_BLOCKS}]&&[{_SCRIPTS}\p{{Hangul}}]]"
-"""Characters that are a word each, digits and marks apart."""
+SCRIPTS_ALONE = rf"{_SCRIPTS}\p{{Hangul}}"
+"""Scripts whose characters are a word each, digits and marks apart."""
+ALONE = rf"[[{_BLOCKS}]&&[{SCRIPTS_ALONE}]]"
+"""Their characters."""
 _NOT_ALONE = r"\p{Nd}\p{M}"
 WORD_EACH = rf"[[{ALONE}]--[{_NOT_ALONE}]]"
 """Those characters without digits and marks."""
@@ -66,17 +68,18 @@ _PATH = (
     rf"(?:[{_LETTER}/~%=&+#$-]|\((?:[^\s()\p{{C}}]|\([^\s()\p{{C}}]*+\))*+\)"
     rf"|[.,:;!?'*@-]+(?!https?://)(?=[{_LETTER}/~%=&+#$]))*+"
 )
-_ENDINGS = "com org net edu gov info io"
-ENDINGS = (*_ENDINGS.split(), *_ENDINGS.upper().split())
+_SMALL = "com org net edu gov info io"
+_ENDINGS = (*_SMALL.split(), *_SMALL.upper().split())
+DOMAIN_ENDING = rf"\.(?:(?:{'|'.join(_ENDINGS)})(?:\.(?:[a-z]{{2}}|[A-Z]{{2}}))?|co\.[a-z]{{2}}|CO\.[A-Z]{{2}})"
 """What tells that words with full stops between them are a domain."""
+AFTER_STOP = (*_ENDINGS, "co.", "CO.")
+"""What the full stop before such an ending is followed by."""
 _BEGINS = rf"(?<![[[\p{{L}}\p{{N}}]--[{ALONE}]]_@#.&-])"
 _LABEL = rf"{_LETTER}(?:-?{_LETTER}){{0,62}}"
 """A part of a domain's name. What is repeated is bounded, so hostile text takes linear time."""
 _URL = rf"(?:(?i:https?|ftp)://|{_BEGINS}(?:www|WWW|Www)\.){_LETTER}{_PATH}"
 _MAIL = rf"{_BEGINS}{_LETTER}(?:[.%+-]?{_LETTER}){{0,63}}@{_LABEL}(?:\.{_LABEL}){{1,9}}"
-_ENDING = (
-    rf"\.(?:(?:{'|'.join(ENDINGS)})(?:\.(?:[a-z]{{2}}|[A-Z]{{2}}))?|co\.[a-z]{{2}}|CO\.[A-Z]{{2}})(?![\p{{L}}\p{{N}}_])"
-)
+_ENDING = rf"{DOMAIN_ENDING}(?![\p{{L}}\p{{N}}_])"
 _DOMAIN = rf"{_BEGINS}{_LABEL}(?:\.{_LABEL}){{0,5}}{_ENDING}(?:/{_PATH})?"
 _TAG = (
     rf"(?<![[[\p{{L}}\p{{M}}\p{{N}}]--[{ALONE}]]_#&])#(?=[\p{{N}}_]{{0,30}}\p{{L}})[\p{{L}}\p{{M}}\p{{N}}_]++"
@@ -87,7 +90,7 @@ _SERVER = rf"(?:@{_LABEL}(?:\.{_LABEL}){{1,9}})?+"
 _NAME = rf"(?<![[[\p{{L}}\p{{M}}\p{{N}}]--[{ALONE}]]_@.])@{_LETTER}++(?:(?:[.-]|[{JOINERS}]++){_LETTER}++)*+{_SERVER}"
 _WEB = "|".join((_URL, _MAIL, _DOMAIN, _TAG, _NAME))
 """Addresses, hashtags and names of the web; punctuation at the end is not of them."""
-_HINTS = ("://", "ww.", "WW.", "@", "#", ".co.", ".CO.", *(f".{each}" for each in ENDINGS))
+_HINTS = ("://", "ww.", "WW.", "@", "#", *(f".{each}" for each in AFTER_STOP))
 """Text that has something of the web has one of these."""
 
 _OLD_CJK = rf"[{_OLD_ALONE}]\p{{M}}*"
@@ -205,15 +208,14 @@ def with_dictionaries(splitter: str) -> bool:
 
 
 def nearest_splitter(examples: Iterable[Example], own: str = "") -> str:
-    """Return the splitter that leaves most of the examples' own words whole; of several, the corpus's or the newest.
+    """Return the splitter that finds most of the examples' own words in their text; of several, the corpus's or newest.
 
-    `own` is what cuts texts without words: one with dictionaries is chosen where it leaves more words whole. Korean
-    data by words, not syllables, needs an older one.
+    `own` is what cuts texts that have no words of their own. Korean data by words, not syllables, needs an older one.
     """
     names = (SPLITTER, "joined-words-2", own or SPLITTER, "unicode-words-1", "joined-words-1")
-    whole = dict.fromkeys(names, 0)
+    found = dict.fromkeys(names, 0)
     for example in examples:
-        for start, end in example.words:
-            for name in whole:
-                whole[name] += split_words(example.text[start:end], name) == ((0, end - start),)
-    return max(whole, key=lambda name: whole[name])
+        words = set(example.words)
+        for name in found:
+            found[name] += len(words.intersection(split_words(example.text, name)))
+    return max(found, key=lambda name: found[name])

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError, MissingExtra
 from nerbert.formats.conll import example_of
+from nerbert.records import Example
 from nerbert.words import SPLITTER, check_splitter, icu_splitter, nearest_splitter, split_words, splitter_named
 
 
@@ -32,7 +33,9 @@ def words(text: str, splitter: str = SPLITTER) -> list[str]:
         ("在http://a.com是 WWW.x.org/?", ["在", "http://a.com", "是", "WWW.x.org/", "?"]),
         ("jane.doe@mail.example.com, a@b", ["jane.doe@mail.example.com", ",", "a", "@", "b"]),
         ("#MeToo #1 C# @jack_d.", ["#MeToo", "#", "1", "C", "#", "@jack_d", "."]),
-        ("EXAMPLE.COM, bbc.co.uk BBC.CO.UK A.b", ["EXAMPLE.COM", ",", "bbc.co.uk", "BBC.CO.UK", "A", ".", "b"]),
+        ("EXAMPLE.COM, A.b", ["EXAMPLE.COM", ",", "A", ".", "b"]),
+        ("bbc.co.uk", ["bbc.co.uk"]),
+        ("BBC.CO.UK", ["BBC.CO.UK"]),
         (
             "EXAMPLE.COM.AU example.com.It Inc.co-owner b.co.",
             ["EXAMPLE.COM.AU", "example.com", ".", "It", "Inc", ".", "co", "-", "owner", "b", ".", "co", "."],
@@ -111,6 +114,15 @@ def test_gliners_splitter_is_never_a_trainings_choice() -> None:
     assert words(text, "gliner-words-1") == expected
     assert nearest_splitter([example_of(["state-of-the-art", "snake_case-a"], ["O", "O"])]) == "joined-words-2"
     assert nearest_splitter([example_of(["東京タワー"], ["O"])]) == SPLITTER
+
+
+def test_what_cut_texts_is_nearest_to_them() -> None:
+    """Also where others cut coarser, which would leave its words whole."""
+    for name, text in (
+        ("unicode-words-1", "Read www.oslo.org now, @oslo says."), ("gliner-words-1", "Oslo-based, of Oslo/Nord"),
+        ("joined-words-1", "@jack's state-of-the-art"), ("unicode-words-2", "Berlin-based www.oslo.org"),
+    ):  # fmt: skip
+        assert nearest_splitter([Example(text, split_words(text, name), ())], name) == name
 
 
 def test_nearest_splitter_follows_the_tokens() -> None:

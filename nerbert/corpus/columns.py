@@ -19,7 +19,7 @@ import pyarrow as pa
 import regex
 
 from nerbert.corpus.glued import GluedLetters
-from nerbert.words import AM, ENDINGS, JAMO, JOINERS, RUN_CHARACTER, SPACELESS, SPLITTER, STACKERS, split_words
+from nerbert.words import AFTER_STOP, AM, JAMO, JOINERS, RUN_CHARACTER, SPACELESS, SPLITTER, STACKERS, split_words
 
 Places = npt.NDArray[np.int64]
 
@@ -115,7 +115,7 @@ def _web_places(text: str, codes: npt.NDArray[np.uint32]) -> Places:
     dots, colons = np.flatnonzero(codes == ord(".")), np.flatnonzero(codes == ord(":"))
     after = codes[dots + 1]  # a text ends with a newline
     dots = dots[(after > ord(" ")) & (after != ord("."))]
-    some = [place for place in dots.tolist() if text[place - 1] in "wW" or text.startswith(ENDINGS, place + 1)]
+    some = [place for place in dots.tolist() if text[place - 1] in "wW" or text.startswith(AFTER_STOP, place + 1)]
     marks = np.flatnonzero((codes == ord("@")) | (codes == ord("#")))
     return np.concatenate((np.array(some, np.int64), colons[codes[colons + 1] == ord("/")], marks))
 

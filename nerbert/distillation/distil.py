@@ -144,9 +144,8 @@ def _sure(example: Example) -> Example:
 
 
 def _reading(plan: DistilPlan) -> Reading:
-    """Return how labelled texts are read: by the encoder's dictionaries or, if it has none, by the teacher's."""
-    reading = reading_for(read_card(plan.encoder), None, training=True)
-    return reading_for(read_card(plan.teacher), reading, training=True)
+    """Return how labelled texts are read: as the teacher reads, since the others are in its words and sentences."""
+    return reading_for(read_card(plan.encoder), reading_for(read_card(plan.teacher), None), training=True)
 
 
 def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | None) -> Tagger:

@@ -144,10 +144,10 @@ def open_gazetteers(settings: PretrainSettings, splitter: str) -> Gazetteers:
 
     Raise InputError for a file without an entry, or a line that is none.
     """
-    match, splitter = settings.gazetteer_match, splitter if settings.gazetteer_match == "text" else ""
-    if splitter:
+    match = settings.gazetteer_match
+    if match == "text":
         need("gazetteers", "ahocorasick_rs")
-        check_splitter(splitter)
+    splitter = check_splitter(splitter) if match == "text" else ""
     with at(setting="setting gazetteers"):
         files = [[path.name, _sum(path)] for path in settings.gazetteers]
         origin = {"version": _VERSION, "match": match, "files": files} | ({"words": splitter} if splitter else {})

@@ -34,6 +34,7 @@ from nerbert.model.backbone import (
     write_card,
 )
 from nerbert.model.concepts import ConceptTable
+from nerbert.model.entity_borders import tell_hidden_entities
 from nerbert.model.forward import precision_on
 from nerbert.model.fresh import fresh_config, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -133,6 +134,8 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
     frozen = objective.freeze(model, settings.num_frozen_layers)
     pieces = objective.subwords(model, backbone, settings)
     examples = held_out_examples(manifest, labels, settings) if labels else []
+    if processes.is_first and kind.head_name != "gliner":
+        tell_hidden_entities(examples, pieces, str(settings.corpus))
     files = open_types.digests if open_types else []
     data = open_training_data(manifest, labels, pieces, settings, own=objective.labels, open_types=files)
     score = objective.score_on([*examples, *(open_types.held_out if open_types else ())], pieces, settings, processes)

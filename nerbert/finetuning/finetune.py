@@ -34,6 +34,7 @@ from nerbert.model.backbone import (
     tags_of,
     write_card,
 )
+from nerbert.model.entity_borders import tell_hidden_entities
 from nerbert.model.forward import precision_on
 from nerbert.model.fresh import copy_head
 from nerbert.model.heads import Head, predict_entities
@@ -121,7 +122,7 @@ def finetune_data(
         if source:
             finetune_examples(
                 encoder, source.train, [], source_settings(settings, seed), Path(scratch), name=str(source.folder),
-                what=f"source domain, seed {seed}", splitter=splitter,
+                what=f"source domain, seed {seed}",
             )  # fmt: skip
         return finetune_examples(
             scratch if source else encoder, target.train, target.dev, settings, name=str(target.folder),
@@ -138,7 +139,7 @@ def finetune_examples(
 
     With `folder`, an existing one, the tagger is written there, `facts` in its card. `name` is that of the data in
     errors, `what` that of the training in its progress. `splitter` is what cut texts that had no words (default: as
-    `reading_for` has it): the tagger gets it where no other leaves more of the examples' words whole.
+    `reading_for` has it): the tagger gets it where no other finds more of the examples' words.
     """
     types = sorted({span.type for example in examples for span in example.spans})
     if not types:
@@ -153,6 +154,8 @@ def finetune_examples(
     model = objective.make_model(backbone)
     start = _start(model, backbone, settings)
     pieces = objective.subwords(model, backbone, settings)
+    if kind.head_name != "gliner":
+        tell_hidden_entities(examples, pieces, name)
     settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
     data = (told.data if told else _data)(examples, pieces, objective.labels)
     about = objective.facts(data.windows)

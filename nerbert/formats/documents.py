@@ -101,7 +101,7 @@ def reading_for(card: Mapping[str, Any], reading: Reading | None, *, training: b
     only if that has dictionaries: a tagger that is trained now gets the newest of the others.
     """
     reading, words = reading or _DEFAULT, str(card.get("word_splitter") or "")
-    kept = with_dictionaries(words) or not (training or words.startswith("gliner"))
+    kept = with_dictionaries(words) or not (training or card.get("head") == "gliner")
     language, own = str(card.get("language") or ""), words if kept else ""
     return replace(reading, language=reading.language or language, word_splitter=reading.word_splitter or own)
 

@@ -273,7 +273,7 @@ def read_card(source: str) -> dict[str, Any]:
             from nerbert.model.gliner.config import gliner_card
 
             own = gliner_card(Path(source))
-        return {"format": FORMAT, "kind": "foreign", "language": "en", **own}
+        return {"format": FORMAT, "kind": "foreign", **own}
     card = read_checked(path, _Card, limit=_LARGEST_CARD, remedy=_REMEDY)
     with at(path):
         check_splitter(card["word_splitter"])

@@ -10,18 +10,21 @@ too, and so are relative positions that all layers share. A language model's dec
 the same parameter and is frozen with them; its bias is trained. Models that have no one list of layers (ALBERT's are
 one shared layer) are refused.
 
-A small encoder has a cased WordPiece tokenizer trained on the corpus, and is a BERT with random weights.
+A small encoder has a cased WordPiece tokenizer trained on the corpus, and is a BERT with random weights. No subword has
+two words of the corpus, so characters of scripts without spaces, and Korean syllables, are a subword each.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from copy import deepcopy
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 import torch
 
 from nerbert.errors import SettingsError
+from nerbert.words import SCRIPTS_ALONE
 
 _PER_LAYER = ("layer_types", "mlp_layer_types", "attention_window")
 """What configurations have a list of, with one entry a layer."""
@@ -29,7 +32,9 @@ _SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _UNKNOWN = _SPECIALS[1]
 _POSITIONS = 512
 _ALPHABET = 1000
-"""Most characters that pieces are made of."""
+"""Characters that pieces are made of, if so many are wanted for the share below or fewer."""
+_COVERED = 0.9995
+"""The share of a corpus's characters that are pieces; Chinese needs more of them than the number above."""
 _MOST_TEXTS = 1_000_000
 
 
@@ -159,7 +164,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
 
     tokenizer = _bert_like(models.WordPiece(unk_token=_UNKNOWN))
     texts = list(islice(texts, _MOST_TEXTS))
-    first, inner = _characters(tokenizer, texts, min(_ALPHABET, (vocabulary - len(_SPECIALS)) // 2))
+    first, inner = _characters(tokenizer, texts, (vocabulary - len(_SPECIALS)) // 2)
     given = [*_SPECIALS, *(f"##{each}" for each in inner)]
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocabulary, special_tokens=given, show_progress=False, initial_alphabet=sorted({*first, *inner}),
@@ -174,24 +179,27 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
 
 
 def _bert_like(model: Any) -> Any:
-    from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
+    from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    alone = pre_tokenizers.Split(Regex(rf"[{SCRIPTS_ALONE}]\p{{M}}*"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([alone, pre_tokenizers.BertPreTokenizer()])
     tokenizer.decoder = decoders.WordPiece()
     return tokenizer
 
 
 def _characters(tokenizer: Any, texts: Iterable[str], most: int) -> tuple[list[str], list[str]]:
-    """Return the characters that words begin with, and those inside them, of the `most` frequent ones."""
+    """Return the characters that words begin with, and those inside them: frequent ones, at most `most`."""
     first, inner = Counter[str](), Counter[str]()
     for text in texts:
         for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)):
             first[word[0]] += 1
             inner.update(word[1:])
     counts = first + inner
-    kept = set(sorted(counts, key=lambda each: (-counts[each], each))[:most])
+    ranked = sorted(counts, key=lambda each: (-counts[each], each))
+    enough = bisect_left(list(accumulate(counts[each] for each in ranked)), _COVERED * counts.total()) + 1
+    kept = set(ranked[: min(most, max(_ALPHABET, enough))])
     return sorted(kept & first.keys()), sorted(kept & inner.keys())
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nerbert.corpus.columns import Words, links_on_words, numbers_column, strings_column, words_of
@@ -30,6 +30,7 @@ def by_sentence(words: Words) -> list[tuple[tuple[int, int], ...]]:
 
 
 @given(LINES)
+@example(["bbc.co.uk", "EXAMPLE.CO.UK EXAMPLE.COM.AU", "x.co.uk/a b.co x.com.It"])
 def test_words_are_those_of_the_splitter(texts: list[str]) -> None:
     assert by_sentence(words_of(texts)) == [split_words(text) for text in texts]
 

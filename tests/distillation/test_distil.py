@@ -304,6 +304,18 @@ def test_labelled_texts_and_the_student_have_the_dictionaries_of_the_teacher(
     write_card(Path("teacher"), "tagger", word_splitter=icu_splitter())
     data = write_data(tmp_path / "data", train="เขาไป[กรุงเทพ|vowel]เมื่อวาน\n", test="เขาไป[กรุงเทพ|vowel]\n")
     nerbert.distil("teacher", "in", "out", data=data, max_sentences=10, **FEW)
-    ((_, gold, *_), more) = untrained[0]
+    (_, gold, *_), more = untrained[0]
     assert gold.reading.word_splitter == more["source"].reading.word_splitter == icu_splitter()
     assert gold.train[0].tokens == ("เขา", "ไป", "กรุงเทพ", "เมื่อ", "วาน")
+
+
+def test_labelled_texts_are_read_as_the_teacher_reads(teacher: Teacher, untrained: list[Any], tmp_path: Path) -> None:
+    """By its language's sentences and its words, which the other sentences have."""
+    write_card(Path("teacher"), "tagger", word_splitter="unicode-words-1", language="de")
+    data = write_data(tmp_path / "data", train="Am 3. Oktober in [서울|vowel]에서.\n")
+    nerbert.distil("teacher", "in", "out", data=data, max_sentences=10, **FEW)
+    (_, gold, *_), more = untrained[0]
+    assert [each.tokens for each in gold.train] == [("Am", "3", ".", "Oktober", "in", "서울에서", ".")]
+    assert gold.reading.language == more["source"].reading.language == "de"
+    nerbert.distil("tagger", "in", "other", data=data, max_sentences=10, **FEW)
+    assert untrained[1][0][1].reading.language == "en", "the encoder's, since such a teacher says none"

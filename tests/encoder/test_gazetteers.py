@@ -55,8 +55,9 @@ def test_free_text_is_matched_in_the_words_of_the_corpus(tmp_path: Path) -> None
     assert typed(newer, "서울 서울시") == [("서울", "city")] * 2
     assert older.digest != newer.digest
     assert anchors.digest == opened(tmp_path, "anchors", city, splitter="unicode-words-1").digest
-    with pytest.raises(InputError, match="word splitter 'other'"):
-        opened(tmp_path, "text", city, splitter="other")
+    for wrong in ("other", ""):
+        with pytest.raises(InputError, match=f"word splitter '{wrong}'"):
+            opened(tmp_path, "text", city, splitter=wrong)
 
 
 def test_lists_are_cut_by_the_splitter_of_the_manifest(settings: PretrainSettings, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from nerbert.formats.data import DataSet, read_data
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.model.backbone import TaggerFacts, read_card, save_model, tags_of, write_card
 from nerbert.model.fresh import train_tokenizer
-from nerbert.records import Document, Example, Repairs
+from nerbert.records import Document, Example, Repairs, Span
 from nerbert.registry import FORMATS, OBJECTIVES
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
@@ -537,7 +537,7 @@ def test_texts_without_words_are_cut_as_the_model_cuts_them(
 
 def test_the_splitter_asked_for_is_the_taggers(tiny_encoder: Path, tmp_path: Path, card: Callable[[Path], Any]) -> None:
     """Not even the nearest of the others would cut raw text as the training texts were cut."""
-    row = {"text": "Yesterday in 北京", "entities": [{"start": 13, "end": 15, "label": "place"}]}
+    row = {"text": "Yesterday in 北京 and Oslo/Nord", "entities": [{"start": 13, "end": 15, "label": "place"}]}
     for name in ("train", "source"):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps(row))
     asked = Reading(word_splitter="gliner-words-1")
@@ -558,6 +558,8 @@ def test_thai_that_a_dictionary_cuts_is_tagged_in_its_words(tiny_encoder: Path, 
     assert found.splitter == icu_splitter()
     (words,) = [each.words for each in read_data(tmp_path / "train.jsonl", reading=asked).train]
     assert [text[start:end] for start, end in words] == ["เขา", "ไป", "กรุงเทพ", "เมื่อ", "วาน"]
+    again = stage.finetune_examples(str(tmp_path / "th"), [Example(text, words, (Span(5, 12, "place"),))], [], FAST)
+    assert again.card["word_splitter"] == icu_splitter()
 
 
 def _in_memory(examples: list[Example]) -> DataSet:
@@ -567,10 +569,11 @@ def _in_memory(examples: list[Example]) -> DataSet:
 def test_a_card_says_how_texts_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nerbert.words.icu_splitter", lambda: "icu-words-1/77")
     splitters = "unicode-words-1", "icu-words-1/77", "gliner-words-1"
-    old, icu, gliner = ({"word_splitter": splitter, "language": "ko"} for splitter in splitters)
-    assert [reading_for(each, None).word_splitter for each in (old, icu, gliner)] == [*splitters[:2], ""]
-    trained = [reading_for(each, None, training=True).word_splitter for each in (old, icu, gliner)]
-    assert trained == ["", "icu-words-1/77", ""]
+    old, icu, plain = ({"word_splitter": splitter, "language": "ko"} for splitter in splitters)
+    cards = old, icu, plain, plain | {"head": "gliner"}
+    assert [reading_for(each, None).word_splitter for each in cards] == [*splitters, ""]
+    trained = [reading_for(each, None, training=True).word_splitter for each in cards]
+    assert trained == ["", "icu-words-1/77", "", ""]
     said = Reading(language="en", word_splitter="unicode", split="80/20")
     assert said.word_splitter == "unicode-words-2"
     with pytest.raises(

@@ -88,3 +88,11 @@ def test_a_head_without_a_layer_over_labels_is_refused() -> None:
     with pytest.raises(SettingsError, match="no linear layer over labels") as caught:
         copy_head(model, tagger_of("Bert", 5, 2), {0: 0})
     assert caught.value.setting == "source_head"
+
+
+def test_chinese_has_as_many_characters_as_it_needs() -> None:
+    """Where a thousand are too few: of 3,000 equally frequent ones all but two are known."""
+    texts = ["".join(chr(0x4E00 + number) for number in range(3000))]
+    known = [piece for piece in train_tokenizer(texts, 8000).get_vocab() if "\u4e00" <= piece[0] <= "\u9fff"]
+    assert len(known) == 2999
+    assert len(train_tokenizer(["".join(map(chr, range(0x4E00, 0x4E00 + 3000)))], 1000)) <= 1000
