@@ -144,7 +144,10 @@ def _sure(example: Example) -> Example:
 
 
 def _reading(plan: DistilPlan) -> Reading:
-    """Return how labelled texts are read: as the teacher reads, since the others are in its words and sentences."""
+    """Return how labelled texts are read: as the teacher reads, whose words and sentences the others have.
+
+    The words of GLiNER's are not taken over.
+    """
     return reading_for(read_card(plan.encoder), reading_for(read_card(plan.teacher), None), training=True)
 
 

@@ -139,7 +139,7 @@ def finetune_examples(
 
     With `folder`, an existing one, the tagger is written there, `facts` in its card. `name` is that of the data in
     errors, `what` that of the training in its progress. `splitter` is what cut texts that had no words (default: as
-    `reading_for` has it): the tagger gets it where no other finds more of the examples' words.
+    `reading_for` has it): the tagger gets it where it finds more of the examples' words than every other.
     """
     types = sorted({span.type for example in examples for span in example.spans})
     if not types:

@@ -4,10 +4,9 @@ A subword has one answer for all words that begin in it. Tokenizers of another l
 script without spaces, mostly the unknown one; some of the language's own join a name and its particle.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
@@ -18,11 +17,16 @@ _MOST = 2000
 _MANY = 0.05
 """From this share of the entities on there is a warning."""
 _tell_once = cache(tell)
+_Place = tuple[int, int]
+"""The number of a window, and the place of a subword in it."""
 
 
 @dataclass(slots=True)
 class EntityBorders:
-    """Counts of entities: all; those that begin or end inside a subword; those of words that all are unknown."""
+    """Counts of entities: all that are read; hidden ones; those whose words all are read off the unknown subword.
+
+    One is hidden if it begins or ends inside a subword, or with a word that no subword is read off for.
+    """
 
     entities: int = 0
     hidden: int = 0
@@ -30,25 +34,34 @@ class EntityBorders:
 
 
 def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> EntityBorders:
-    """Count the entities of examples, and those that the tokenizer hides."""
+    """Count the entities of examples, and those that the tokenizer hides; entities that cut a word are passed over."""
     found = EntityBorders()
     some = [each for each in examples if each.spans]
-    joined, unknown = [set[int]() for _ in some], [set[int]() for _ in some]
-    for window in pieces.windows(some):
-        read = list(zip(window.words, window.positions, strict=True))
-        joined[window.sentence].update(word for (_, before), (word, place) in pairwise(read) if place == before)
-        unknown[window.sentence].update(
-            word for word, place in read if window.ids[place] == pieces.tokenizer.unk_token_id
-        )
-    for example, joins, unknowns in zip(some, joined, unknown, strict=True):
+    places = [dict[int, _Place]() for _ in some]
+    unknown = set[_Place]()
+    for number, window in enumerate(pieces.windows(some)):
+        for word, place in zip(window.words, window.positions, strict=True):
+            places[window.sentence][word] = number, place
+            if window.ids[place] == pieces.tokenizer.unk_token_id:
+                unknown.add((number, place))
+    for example, of_words in zip(some, places, strict=True):
         starts = {start: number for number, (start, _) in enumerate(example.words)}
         ends = {end: number for number, (_, end) in enumerate(example.words)}
         for span in example.spans:
-            first, last = starts[span.start], ends[span.end]
-            found.entities += 1
-            found.hidden += first in joins or last + 1 in joins
-            found.unknown += unknowns.issuperset(range(first, last + 1))
+            if span.start in starts and span.end in ends:
+                _count(found, range(starts[span.start], ends[span.end] + 1), of_words, unknown)
     return found
+
+
+def _count(found: EntityBorders, words: range, of_words: Mapping[int, _Place], unknown: set[_Place]) -> None:
+    """Count an entity of some words; one that is in no window isn't there."""
+    inside = {of_words[word] for word in words if word in of_words}
+    if inside:
+        found.entities += 1
+        outside = {place for word, place in of_words.items() if word not in words}
+        alone = words[0] in of_words and words[-1] in of_words and inside.isdisjoint(outside)
+        found.hidden += not alone
+        found.unknown += inside <= unknown
 
 
 def tell_hidden_entities(examples: Sequence[Example], pieces: SubwordTokenizer, name: str) -> None:
@@ -60,4 +73,4 @@ def tell_hidden_entities(examples: Sequence[Example], pieces: SubwordTokenizer, 
     ):
         if count and count >= _MANY * found.entities:
             share = percent(count / found.entities)
-            _tell_once(f"warning: {name}: {share} % of entities {why}; take an encoder of the texts' language")
+            _tell_once(f"warning: {name}: {share} % of entities {why}; take an encoder whose subwords fit the language")

@@ -10,8 +10,9 @@ too, and so are relative positions that all layers share. A language model's dec
 the same parameter and is frozen with them; its bias is trained. Models that have no one list of layers (ALBERT's are
 one shared layer) are refused.
 
-A small encoder has a cased WordPiece tokenizer trained on the corpus, and is a BERT with random weights. No subword has
-two words of the corpus, so characters of scripts without spaces, and Korean syllables, are a subword each.
+A small encoder has a cased WordPiece tokenizer trained on the corpus, and is a BERT with random weights. Its
+subwords end where words of the corpus do, invisible characters apart: characters of scripts without spaces, Korean
+syllables and symbols are a subword each.
 """
 
 from bisect import bisect_left
@@ -35,6 +36,8 @@ _ALPHABET = 1000
 """Characters that pieces are made of, if so many are wanted for the share below or fewer."""
 _COVERED = 0.9995
 """The share of a corpus's characters that are pieces; Chinese needs more of them than the number above."""
+_LETTERS = 0.75
+"""The largest share of the vocabulary that single characters take, at a word's begin and inside."""
 _MOST_TEXTS = 1_000_000
 
 
@@ -164,7 +167,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
 
     tokenizer = _bert_like(models.WordPiece(unk_token=_UNKNOWN))
     texts = list(islice(texts, _MOST_TEXTS))
-    first, inner = _characters(tokenizer, texts, (vocabulary - len(_SPECIALS)) // 2)
+    first, inner = _characters(tokenizer, texts, int((vocabulary - len(_SPECIALS)) * _LETTERS))
     given = [*_SPECIALS, *(f"##{each}" for each in inner)]
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocabulary, special_tokens=given, show_progress=False, initial_alphabet=sorted({*first, *inner}),
@@ -183,14 +186,14 @@ def _bert_like(model: Any) -> Any:
 
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
-    alone = pre_tokenizers.Split(Regex(rf"[{SCRIPTS_ALONE}]\p{{M}}*"), "isolated")
+    alone = pre_tokenizers.Split(Regex(rf"[{SCRIPTS_ALONE}]\p{{M}}*|[^\s\p{{L}}\p{{M}}\p{{N}}_]"), "isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([alone, pre_tokenizers.BertPreTokenizer()])
     tokenizer.decoder = decoders.WordPiece()
     return tokenizer
 
 
 def _characters(tokenizer: Any, texts: Iterable[str], most: int) -> tuple[list[str], list[str]]:
-    """Return the characters that words begin with, and those inside them: frequent ones, at most `most`."""
+    """Return the characters that words begin with, and those inside them: the frequent ones, at most `most` in all."""
     first, inner = Counter[str](), Counter[str]()
     for text in texts:
         for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)):
@@ -199,7 +202,8 @@ def _characters(tokenizer: Any, texts: Iterable[str], most: int) -> tuple[list[s
     counts = first + inner
     ranked = sorted(counts, key=lambda each: (-counts[each], each))
     enough = bisect_left(list(accumulate(counts[each] for each in ranked)), _COVERED * counts.total()) + 1
-    kept = set(ranked[: min(most, max(_ALPHABET, enough))])
+    forms = accumulate((each in first) + (each in inner) for each in ranked)
+    kept = {each for each, taken in zip(ranked[: max(_ALPHABET, enough)], forms, strict=False) if taken <= most}
     return sorted(kept & first.keys()), sorted(kept & inner.keys())
 
 

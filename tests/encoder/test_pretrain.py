@@ -347,3 +347,18 @@ def test_two_processes_make_one_encoder(sample_corpus: Path, tmp_path: Path) -> 
     facts = card(tmp_path / "e")
     assert facts["validation"]["typed_f1"] == pytest.approx(typed_f1(tmp_path / "e", sample_corpus), abs=1e-9)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e", "s.toml"]
+
+
+def test_entities_that_the_tokenizer_hides_are_told_once(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = list[tuple[int, str]]()
+    monkeypatch.setattr(
+        stage, "tell_hidden_entities", lambda examples, _pieces, name: seen.append((len(examples), name))
+    )
+    settings = PretrainSettings(corpus=few, cache=str(tmp_path / "cache"), **SMALL)
+    processes = make_process_group(settings)
+    for processes.rank in (0, 1):
+        prepare(settings, processes)
+    (validation,) = [(len(list(read_sentences(few, "validation"))), str(few))]
+    assert seen == [validation]

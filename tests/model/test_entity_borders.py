@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from nerbert.errors import InputError
 from nerbert.finetuning.finetune import finetune_examples
 from nerbert.formats.documents import example_of_spans
 from nerbert.model.backbone import load_tokenizer
-from nerbert.model.entity_borders import EntityBorders, entity_borders
+from nerbert.model.entity_borders import EntityBorders, entity_borders, tell_hidden_entities
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.records import Example
+from nerbert.records import Example, Span
 from nerbert.training.settings import FinetuneSettings
 
 SEOUL = [example_of_spans("나는 서울에서 왔다.", [(3, 5, "city")])]
@@ -43,16 +44,73 @@ def test_a_tokenizer_of_the_corpus_hides_none(examples: list[Example], most: int
 
 def test_a_word_that_ends_after_the_entity_hides_it() -> None:
     """Made of whole words, "서울에서" is one subword; the entity's end lies in it, then its begin."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    words = Tokenizer(models.WordLevel({"[UNK]": 0, "서울에서": 1, "북서울": 2, "서울": 3}, "[UNK]"))
-    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]")
+    tokenizer = _by_white_space("서울에서", "북서울", "서울")
     for text, hidden in (("x 서울에서", 1), ("x 북서울", 1), ("x 서울 y", 0)):
         start = text.index("서울")
         found = borders([example_of_spans(text, [(start, start + 2, "city")])], tokenizer)
         assert found == EntityBorders(1, hidden=hidden)
+
+
+@pytest.mark.parametrize(
+    ("text", "entity", "found"),
+    [
+        ("x Berlin-based y", "Berlin", EntityBorders(1, hidden=1, unknown=1)),
+        ("x C++ y", "C++", EntityBorders(1, hidden=1, unknown=1)),
+        ("x Q - Z y", "Q - Z", EntityBorders(1, unknown=1)),
+        ("x Q known y", "Q known", EntityBorders(1)),
+        ("x y", "x", EntityBorders(1, unknown=1)),
+    ],
+)
+def test_punctuation_inside_a_subword_hides_an_entity(text: str, entity: str, found: EntityBorders) -> None:
+    """No answer is read off for it, so it stays outside."""
+    assert borders([example_of_spans(text, [_place(text, entity)])], _by_white_space("known")) == found
+
+
+def test_what_is_beyond_a_cut_text_is_not_counted() -> None:
+    pieces = SubwordTokenizer(_by_white_space("a"), CONFIG, 4, on_too_long="truncate")
+    text = "a Oslo b c d Bergen"
+    example = example_of_spans(text, [_place(text, "Oslo"), _place(text, "Bergen")])
+    assert entity_borders([example, Example("", (), ())], pieces) == EntityBorders(1, unknown=1)
+
+
+@pytest.mark.parametrize(("others", "warns"), [(19, True), (20, False)])
+def test_one_entity_in_twenty_is_told(others: int, warns: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    pieces = SubwordTokenizer(_by_white_space("Oslo"), CONFIG, 64)
+    hidden, plain = example_of_spans("Oslo x-y", [(5, 6, "a")]), example_of_spans("Oslo", [(0, 4, "a")])
+    tell_hidden_entities([hidden, *[plain] * others], pieces, f"with {others}")
+    assert ("5.00 % of entities begin or end inside a subword" in capsys.readouterr().err) == warns
+
+
+def test_the_first_sentences_tell_enough(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("nerbert.model.entity_borders._MOST", 1)
+    pieces = SubwordTokenizer(load_tokenizer("embedded"), CONFIG, 64)
+    tell_hidden_entities([*OSLO, *SEOUL], pieces, "first")
+    assert not capsys.readouterr().err
+
+
+def test_an_entity_that_cuts_a_word_is_told_as_before() -> None:
+    wrong = Example("Oslo is big", ((0, 4), (5, 7), (8, 11)), (Span(0, 2, "x"),))
+    with pytest.raises(InputError, match="an entity of 'Oslo is big' cuts a word"):
+        finetune_examples("embedded", [wrong], [], FinetuneSettings(max_steps=1, min_steps=0, precision="fp32"))
+
+
+def test_a_tagger_that_reads_word_by_word_has_no_such_entities(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = FinetuneSettings(max_steps=1, min_steps=0, precision="fp32", threads=1)
+    finetune_examples("embedded-open", SEOUL, [], settings)
+    assert "warning" not in capsys.readouterr().err
+
+
+def _by_white_space(*words: str) -> Any:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    known = Tokenizer(models.WordLevel({"[UNK]": 0} | {word: number for number, word in enumerate(words, 1)}, "[UNK]"))
+    known.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=known, unk_token="[UNK]")
+
+
+def _place(text: str, entity: str) -> tuple[int, int, str]:
+    return text.index(entity), text.index(entity) + len(entity), "x"
 
 
 def test_fine_tuning_warns_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unicodedata import category
 
 import pytest
 import torch
 
 from nerbert.errors import SettingsError
 from nerbert.model.fresh import copy_head, train_tokenizer
+from nerbert.words import split_words
 
 TEXTS = [
     "The brig Margarethe sailed from Tromsø to Bergen.",
@@ -91,8 +93,18 @@ def test_a_head_without_a_layer_over_labels_is_refused() -> None:
 
 
 def test_chinese_has_as_many_characters_as_it_needs() -> None:
-    """Where a thousand are too few: of 3,000 equally frequent ones all but two are known."""
+    """Where a thousand are too few: all but one of 3,000 are known, or three quarters of the vocabulary."""
     texts = ["".join(chr(0x4E00 + number) for number in range(3000))]
-    known = [piece for piece in train_tokenizer(texts, 8000).get_vocab() if "\u4e00" <= piece[0] <= "\u9fff"]
-    assert len(known) == 2999
-    assert len(train_tokenizer(["".join(map(chr, range(0x4E00, 0x4E00 + 3000)))], 1000)) <= 1000
+    for vocabulary, characters in ((8000, 2999), (2005, 1500)):
+        pieces = train_tokenizer(texts, vocabulary).get_vocab()
+        assert len([piece for piece in pieces if "\u4e00" <= piece[0] <= "\u9fff"]) == characters
+
+
+def test_no_subword_holds_two_words() -> None:
+    """Whatever characters there are but invisible ones, and marks stay with what they stand on."""
+    letters = [char for char in map(chr, range(0x32000)) if category(char)[0] in "LMNPS"]
+    text = " ".join(f"a{char}b{char}{char} {char}" for char in letters) + " ก็abc 100€ ©Disney"
+    pieces = train_tokenizer(["a"], 100).backend_tokenizer.pre_tokenizer.pre_tokenize_str(text)
+    places = {place for _, span in pieces for place in span}
+    assert not [text[start:end] for start, end in split_words(text) if start not in places or end not in places]
+    assert "ก็" in [piece for piece, _ in pieces]
