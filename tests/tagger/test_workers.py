@@ -48,11 +48,11 @@ def tag(tagger, text):
 if __name__ == "__main__":
     from datasets import Dataset
 
-    tagger = Tagger.load(sys.argv[1], backend=sys.argv[2], device="cpu", threads=2)
+    tagger = Tagger.load(sys.argv[1], backend=sys.argv[2], device="cpu", precision="fp32", threads=2)
     found = {{"own": [tagger.tag(text).to_dicts() for text in TEXTS]}}
     with multiprocessing.get_context("fork").Pool(1) as pool:
         found["inherited"] = pool.apply_async(entities_by_global, [{{"text": TEXTS}}]).get(60)
-    tagger = Tagger.load(sys.argv[1], backend=sys.argv[2], device="cpu")
+    tagger = Tagger.load(sys.argv[1], backend=sys.argv[2], device="cpu", precision="fp32")
     mapped = Dataset.from_dict({{"text": TEXTS}}).map(
         entities, batched=True, num_proc=2, fn_kwargs={{"tagger": tagger}}
     )
