@@ -134,7 +134,7 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
     frozen = objective.freeze(model, settings.num_frozen_layers)
     pieces = objective.subwords(model, backbone, settings)
     examples = held_out_examples(manifest, labels, settings) if labels else []
-    if processes.is_first and kind.head_name != "gliner":
+    if processes.is_first:
         tell_hidden_entities(examples, pieces, str(settings.corpus))
     files = open_types.digests if open_types else []
     data = open_training_data(manifest, labels, pieces, settings, own=objective.labels, open_types=files)

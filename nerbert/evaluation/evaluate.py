@@ -104,9 +104,10 @@ def evaluate(
         {"tagger": tagger} if isinstance(tagger, Tagger) else tagger_folders(str(tagger))
     )
     first = next(iter(folders.values()))
-    own: Mapping[str, Any] = first.card if isinstance(first, Tagger) else read_card(first)
-    if isinstance(first, Tagger):
-        own = {**own, "language": first.language, "word_splitter": first.splitter}
+    own: Mapping[str, Any] = (
+        {**first.card, "language": first.language, "word_splitter": first.splitter}
+        if isinstance(first, Tagger) else read_card(first)
+    )  # fmt: skip
     reading = reading_for(own, reading)
     gold_data = read_gold(data, "test", reading)
     learnt, examples = None if train is None else read_data(train, reading=reading), gold_data.examples

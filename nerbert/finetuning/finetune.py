@@ -154,8 +154,7 @@ def finetune_examples(
     model = objective.make_model(backbone)
     start = _start(model, backbone, settings)
     pieces = objective.subwords(model, backbone, settings)
-    if kind.head_name != "gliner":
-        tell_hidden_entities(examples, pieces, name)
+    tell_hidden_entities(examples, pieces, name)
     settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
     data = (told.data if told else _data)(examples, pieces, objective.labels)
     about = objective.facts(data.windows)

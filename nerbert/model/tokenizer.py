@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from nerbert.config import check
 from nerbert.errors import InputError, SettingsError
@@ -81,6 +81,9 @@ class SubwordTokenizer:
     `further`, labelled windows list the pieces after a word's first one too, as the inside of its entity, each in the
     window where it has the most context; windows for prediction stay as they are.
     """
+
+    word_by_word: ClassVar[bool] = False
+    """Whether each word is cut alone, so that no subword has letters of two."""
 
     def __init__(
         self, tokenizer: Any, config: Any, max_length: int, *, on_too_long: str = "window", further: bool = False

@@ -9,7 +9,7 @@ and with labels are longer than `max_tokens_per_batch` says.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 
@@ -44,6 +44,8 @@ class PromptedPieces(SubwordTokenizer):
     With `recut` examples are cut into GLiNER's words first. Words of a sentence that is longer than a window lie in
     several, labelled in each of them.
     """
+
+    word_by_word: ClassVar[bool] = True
 
     def __init__(self, pieces: PromptTokenizer, config: Any, max_length: int, *, recut: bool) -> None:
         super().__init__(pieces.tokenizer, config, min(max_length, max(1, pieces.room // 2)))
