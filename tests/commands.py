@@ -1,4 +1,8 @@
-"""Commands of nerbert, run in this process."""
+"""Commands of nerbert, run in this process, or as a user runs them."""
+
+import os
+import subprocess
+from pathlib import Path
 
 
 def exit_code(*arguments: object) -> int:
@@ -10,3 +14,12 @@ def exit_code(*arguments: object) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
+
+
+def run_in(folder: Path, *command: str, path: Path) -> str:
+    """Run a command whose `nerbert` and `python` are in `path`; return what it prints, errors among it."""
+    environment = os.environ | {"PATH": f"{path}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stdout[-5000:]
+    return done.stdout

@@ -16,8 +16,8 @@ settings.load_profile("nerbert")
 
 INTEGRATION = frozenset({"extending", "faults", "golden", "quickstart", "roads"})
 """Folders of tests that run whole commands."""
-HEAVY = frozenset({"sample_corpus", "shared", "tiny_encoder", "tiny_tagger"})
-"""Fixtures that build, train or read real data."""
+HEAVY = frozenset({"sample_corpus", "shared", "tiny_encoder", "tiny_tagger", "warm", "warm_python"})
+"""Fixtures that build, train, start processes or read real data."""
 SAMPLE = Path(__file__).parent.parent / "nerbert" / "sample"
 
 
@@ -60,6 +60,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with `python` and `nerbert` that have torch loaded already, to be found in PATH."""
+    from tests.warm import warm_commands
+
+    with warm_commands(tmp_path_factory.mktemp("warm")) as folder:
         yield folder
 
 

@@ -1,6 +1,5 @@
 """The documentation is true: its commands run, its generated pages are fresh, its links lead somewhere."""
 
-import os
 import re
 import runpy
 import shutil
@@ -17,6 +16,7 @@ from nerbert.render.quickstart import picture
 from nerbert.schema import read_json
 from nerbert.tagger.export import export
 from nerbert.words import split_words
+from tests.commands import run_in
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -83,20 +83,10 @@ def take(desk: Path, names: str, folder: Path) -> Path:
     return folder
 
 
-def run_in(folder: Path, *command: str) -> str:
-    """Run a command; return what it prints, errors among it."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, check=False)  # fmt: skip
-    assert done.returncode == 0, done.stdout[-5000:]
-    return done.stdout
-
-
-def run_block(folder: Path, language: str, body: str) -> str:
+def run_block(folder: Path, language: str, body: str, path: Path) -> str:
     if language == "sh":
-        return run_in(folder, "bash", "-euc", body)  # no pipefail: `head` ends the command before it
-    return run_in(folder, sys.executable, "-W", "error", "-c", body) if language == "python" else ""
+        return run_in(folder, "bash", "-euc", body, path=path)  # no pipefail: `head` ends the command before it
+    return run_in(folder, "python", "-W", "error", "-c", body, path=path) if language == "python" else ""
 
 
 def normalised(line: str) -> str:
@@ -105,14 +95,14 @@ def normalised(line: str) -> str:
 
 
 @pytest.mark.parametrize("page", PLACES)
-def test_a_pages_commands_and_python_run(page: str, desk: Path, tmp_path: Path) -> None:
+def test_a_pages_commands_and_python_run(page: str, desk: Path, tmp_path: Path, warm: Path) -> None:
     take(desk, PLACES[page], tmp_path)
     if page.endswith("speed.md"):  # it makes this itself
         shutil.rmtree(tmp_path / "my-tagger" / "onnx")
     ran = 0
     for language, body in FENCE.findall((ROOT / page).read_text(encoding="utf-8")):
         if language == "python" or (language == "sh" and page not in ELSEWHERE):
-            run_block(tmp_path, language, body)
+            run_block(tmp_path, language, body, warm)
             ran += 1
     assert ran
     if page.endswith("tag.md"):
@@ -123,15 +113,15 @@ def test_a_pages_commands_and_python_run(page: str, desk: Path, tmp_path: Path) 
         ]  # fmt: skip
 
 
-def test_readmes_commands_and_python_run(desk: Path, tmp_path: Path) -> None:
+def test_readmes_commands_and_python_run(desk: Path, tmp_path: Path, warm: Path) -> None:
     take(desk, "dump.xml knowledge", tmp_path)
     shutil.copytree(ROOT / "docs" / "tutorial" / "data", tmp_path / "data")  # short sentences, quickly learnt
-    shown = run_in(tmp_path, "bash", "-euo", "pipefail", "-c", "".join(blocks(ROOT / "README.md", "sh")))
+    shown = run_in(tmp_path, "bash", "-euo", "pipefail", "-c", "".join(blocks(ROOT / "README.md", "sh")), path=warm)
     assert "what came in, went out, was dropped" in shown
     assert "F1 over 2 seeds" in shown
     assert '{"text": "The whaler Ingeborg left Bergen in May.", "spans": [' in shown
     (code,) = blocks(ROOT / "README.md", "python")
-    run_block(tmp_path, "python", code)
+    run_block(tmp_path, "python", code, warm)
 
 
 @pytest.mark.integration
@@ -141,18 +131,17 @@ def test_readmes_first_commands_print_what_the_readme_shows(tmp_path: Path) -> N
     for (name, command), (_, shown) in (fences[:2], fences[2:4]):
         assert name == "sh"
         assert "nerbert tag embedded" in command
-        printed = run_in(tmp_path, "bash", "-euo", "pipefail", "-c", command)
+        printed = run_in(tmp_path, "bash", "-euo", "pipefail", "-c", command, path=Path(sys.executable).parent)
         assert re.sub(r"[01]\.\d\d", "0.##", printed) == re.sub(r"[01]\.\d\d", "0.##", shown)
 
 
-@pytest.mark.integration
-def test_the_tutorials_commands_print_what_the_tutorial_shows(tmp_path: Path) -> None:
+def test_the_tutorials_commands_print_what_the_tutorial_shows(tmp_path: Path, warm: Path) -> None:
     """Each line of a block without a language comes, in this order, from the command before it, figures aside."""
     folder = shutil.copytree(ROOT / "docs" / "tutorial", tmp_path / "tutorial")
     printed, compared = "", 0
     for language, body in FENCE.findall((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")):
         if language:
-            printed = run_block(folder, language, body) or printed
+            printed = run_block(folder, language, body, warm) or printed
         else:
             lines = iter([normalised(line) for line in printed.splitlines()])
             for line in body.splitlines():

@@ -4,13 +4,10 @@ import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, replace
-from os import environ, pathsep
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,7 +26,7 @@ from nerbert.render.quickstart import LIMITS, NEXT, QuickstartReport, picture
 from nerbert.schema import read_json
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
-from tests.commands import exit_code
+from tests.commands import exit_code, run_in
 
 TEXT = "The brig Ada left Bergen in May 1884 with a brass sextant ."
 KEYS = ("mlm", "ner")
@@ -63,7 +60,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Tour:
     save_model(folder, fresh_model(len(tokenizer), 1, 64, None, 0), tokenizer)
     write_card(folder, "encoder", word_splitter=SPLITTER, language="en")
     return Tour(backbone=str(folder), pretrain_steps=4, pretrain_batch=24, pretrain_rate=3e-4, finetune_steps=3,
-                finetune_batch=8, finetune_rate=2e-3, seeds=(1, 2), examples=3)  # fmt: skip
+                finetune_batch=8, finetune_rate=2e-3, seeds=(1, 2), examples=3, workers=1)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -260,20 +257,22 @@ def test_it_says_what_it_found(taken: Taken) -> None:
 
 
 def test_without_keep_the_page_alone_is_left_and_the_figures_are_the_same(
-    taken: Taken, small: Tour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    taken: Taken, small: Tour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     here, temporary = tmp_path / "here", tmp_path / "temporary"
     here.mkdir()
     temporary.mkdir()
     monkeypatch.chdir(here)
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    again = run_quickstart(TEXT, None, None, small)
+    again = run_quickstart(TEXT, None, None, replace(small, workers=2))  # side by side
     assert [path.name for path in here.rglob("*")] == [PAGE] == ["nerbert-quickstart.html"]
-    assert list(temporary.iterdir()) == []
+    assert {path.name.partition("-")[0] for path in temporary.iterdir()} <= {"pymp"}  # Python's own, until it ends
     assert timeless(again) == timeless(taken.result)
-    said = capsys.readouterr().out
-    assert f"page: {PAGE}" in said.splitlines()
-    assert "all files" not in said
+    said = capfd.readouterr()
+    assert f"page: {PAGE}" in said.out.splitlines()
+    assert "all files" not in said.out
+    for encoder in again.encoders:
+        assert re.search(rf"^{encoder.title}: step 4 of 4: loss", said.err, re.MULTILINE)
 
     def comparable(page: str) -> str:
         return re.sub(r"in \d+ seconds|tokens, \d+ s\b", "", page)
@@ -384,17 +383,9 @@ def desk(taken: Taken, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shutil.copytree(taken.folder, tmp_path_factory.mktemp("desk") / "kept")
 
 
-def run_in(desk: Path, *command: str) -> str:
-    path = f"{Path(sys.executable).parent}{pathsep}{environ['PATH']}"
-    environment = environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=desk, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
-
-
-def test_guides_commands_run(taken: Taken, desk: Path) -> None:
+def test_guides_commands_run(taken: Taken, desk: Path, warm: Path) -> None:
     (commands,) = blocks((taken.folder / "README.md").read_text(encoding="utf-8"), "sh")
-    shown = run_in(desk, "bash", "-euo", "pipefail", "-c", commands)
+    shown = run_in(desk, "bash", "-euo", "pipefail", "-c", commands, path=warm)
     assert "samplewiki: what came in, went out, was dropped" in shown
     assert (desk / "corpus.html").is_file()
     ner = taken.result.encoders[1]
@@ -404,9 +395,9 @@ def test_guides_commands_run(taken: Taken, desk: Path) -> None:
     assert line["text"] == "The whaler Ingeborg left Bergen in May."
 
 
-def test_guides_python_runs(taken: Taken, desk: Path) -> None:
+def test_guides_python_runs(taken: Taken, desk: Path, warm: Path) -> None:
     (code,) = blocks((taken.folder / "README.md").read_text(encoding="utf-8"), "python")
-    shown = run_in(desk, sys.executable, "-W", "error", "-c", code).splitlines()
+    shown = run_in(desk, "python", "-W", "error", "-c", code, path=warm).splitlines()
     first = pq.read_table(taken.folder / "corpus" / "sentences").column("text")[0].as_py()
     assert shown[0].startswith(first)
     assert "'only_untyped': " in shown[1]

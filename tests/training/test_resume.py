@@ -7,6 +7,7 @@ import runpy
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,11 @@ SLOW = pytest.mark.slow
 
 def start(folder: Path, *kill: str, processes: int = 1, **more: str) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, str(CHILD), str(folder), *kill]
+    python = os.environ.get("WARM", sys.executable)
+    command = [python, str(CHILD), str(folder), *kill]
     if processes > 1:
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        command = [*torchrun, *command[1:]]
+        torchrun = ["torch.distributed.run", "--no-python", "--standalone", f"--nproc-per-node={processes}"]
+        command = [python, "-m", *torchrun, *command]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **more}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -55,7 +57,15 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def warm_python(warm: Path) -> Iterator[None]:
+    """Let the processes that a test starts have loaded torch already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WARM", str(warm / "python"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory, warm_python: None) -> Path:
     folder = tmp_path_factory.mktemp("unbroken")
     code, out = finish(start(folder))
     assert code == 0, out
@@ -72,7 +82,6 @@ def assert_same(folder: Path, unbroken: Path) -> None:
     assert len([each for each in lines(folder) if each["kind"] == "train"]) == STEPS
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("steps", [31, pytest.param(3, marks=SLOW)])
 def test_killed_at_any_step(unbroken: Path, tmp_path: Path, steps: int) -> None:
     folder = tmp_path / "run"
@@ -204,7 +213,7 @@ def test_a_full_disk_stops_with_the_last_good_checkpoint(unbroken: Path, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.integration
+@pytest.mark.usefixtures("warm_python")
 @pytest.mark.parametrize("memory", ["0", "20"])
 def test_two_processes_give_the_losses_of_one(tmp_path: Path, memory: str) -> None:
     """Also where the second one's memory takes smaller micro-batches alone."""
@@ -224,7 +233,7 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path, memory: str) -> No
         torch.testing.assert_close(others[name], weights[name], rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.integration
+@pytest.mark.usefixtures("warm_python")
 def test_two_processes_go_on_as_they_were(tmp_path: Path) -> None:
     """With columns that both compute anew in each epoch."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"

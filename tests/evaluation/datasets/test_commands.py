@@ -1,17 +1,14 @@
 """`nerbert data …` and its page: what is printed, and that the page's commands run."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from nerbert.evaluation.datasets.load import known_data
-from tests.commands import exit_code
+from tests.commands import exit_code, run_in
 from tests.evaluation.datasets.conftest import TRAIN, Make
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "data-sets.md"
@@ -124,17 +121,13 @@ def test_one_type_is_one_type(make: Make, capsys: Output) -> None:
     assert "1 type, entities of each" in capsys.readouterr().out
 
 
-@pytest.mark.integration
-def test_the_pages_commands_and_python_run(sample: Path, tmp_path: Path) -> None:
+def test_the_pages_commands_and_python_run(sample: Path, tmp_path: Path, warm: Path) -> None:
     shutil.copytree(sample / "domain", tmp_path / "data" / "ships")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     blocks = FENCE.findall(PAGE.read_text(encoding="utf-8"))
     commands = [["bash", "-euo", "pipefail", "-c", body] for language, body in blocks if language == "sh"]
-    code = [[sys.executable, "-W", "error", "-c", body] for language, body in blocks if language == "python"]
+    code = [["python", "-W", "error", "-c", body] for language, body in blocks if language == "python"]
     assert (len(commands), len(code)) == (4, 1)
     for command in [*commands, *code]:
-        done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True, text=True,
-                              check=False)  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        run_in(tmp_path, *command, path=warm)
     made = sorted(each.name for each in tmp_path.iterdir())
     assert made == ["cut", "data", "ships-20", "ships-5percent", "ships-json", "ships-k2", "ships.json", "train.jsonl"]
