@@ -15,8 +15,8 @@ from multiprocessing import current_process
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nerbert.artifacts import check_own, publish_folder, to_disk, write_json
-from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, WriteError
+from nerbert.artifacts import check_own, publish_folder, to_disk, unwritable, write_json
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.locks import held
 from nerbert.terminal import tell
 
@@ -40,9 +40,7 @@ def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], 
             wait = held(lock, "", wait=lambda: tell(f"{target}: another run is making it; waiting for its end"))
             stack.enter_context(wait)
         except OSError as error:
-            raise WriteError(
-                f"{target.parent}: can't be written: {error.strerror}; name another folder as cache"
-            ) from error
+            raise unwritable(target.parent, error, "name another folder as cache") from error
         stack.callback(lock.unlink, missing_ok=True)
         if (found := _whole(target, read)) is not None:
             return found

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.annotate.answers import Reply, Tokens
+from nerbert.artifacts import unwritable
 from nerbert.cache import cache_place
 from nerbert.errors import WriteError
 
@@ -65,7 +66,7 @@ def open_store(cache: str, asked: Any) -> Iterator[AnswerStore]:
         path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(path, timeout=60, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
-        raise WriteError(f"{path.parent}: can't be written: {error}; set another cache") from error
+        raise unwritable(path.parent, error, "set another cache") from error
     with closing(database):
         store = AnswerStore(database, path)
         with store.used():
