@@ -147,10 +147,12 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
         stack.enter_context(writing(target))
         (_check_file if file else _check_folder)(target, overwrite=overwrite)  # another run may just have made it
         _restore(draft, target, fingerprint, overwrite=overwrite)
-        _remove(draft.path)
-        draft.path.touch() if file else draft.path.mkdir()
         try:
             with writing(target):  # so that the note below is on the error that leaves
+                if fingerprint is not None:
+                    write_json(draft.work / _PLAN, fingerprint)
+                _remove(draft.path)
+                draft.path.touch() if file else draft.path.mkdir()
                 yield draft
                 if file:
                     to_disk(draft.path)
@@ -334,8 +336,6 @@ def _restore(draft: Draft, target: Path, fingerprint: Any, *, overwrite: bool) -
     for path in draft.work.iterdir() if difference else drafts:
         if path.name != _LOCK:
             _remove(path)
-    if wanted is not None:
-        write_json(plan, wanted)
 
 
 def _difference_from(plan: Path, wanted: Any) -> str:

@@ -407,6 +407,16 @@ def test_the_note_is_on_the_error_of_a_full_disk_too(tmp_path: Path) -> None:
     assert note.endswith(" stay: run the command again to go on, or delete both")
 
 
+def test_a_disk_that_is_full_from_the_start_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Path) -> None:
+        raise OSError(errno.ENOSPC, "")
+
+    monkeypatch.setattr("nerbert.artifacts.to_disk", full)
+    with pytest.raises(WriteError, match=r"plan\.json: can't be written: No space"), publish_job(tmp_path / "out", {}):
+        pass
+    assert names(tmp_path) == []
+
+
 def test_overwriting_resumes_too(tmp_path: Path) -> None:
     with publish_job(tmp_path / "out", {}) as (folder, _):
         (folder / "manifest.json").write_text("{}")
