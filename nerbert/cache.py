@@ -80,7 +80,7 @@ def _whole(target: Path, read: Callable[[Path], Read]) -> Read | None:
 
 def _checksums(folder: Path) -> dict[str, int]:
     """Return the CRC-32 of each file of a folder, by name."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != _CHECKSUMS)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != _CHECKSUMS)
     return {path.relative_to(folder).as_posix(): _checksum(path) for path in files}
 
 

@@ -122,7 +122,7 @@ def test_several_processes_make_the_same_bytes(
     one, two = ({path.name: path.read_bytes() for path in (Path(each.cache) / "pieces").rglob("*.*") if path.is_file()}
                 for each in (settings, other))  # fmt: skip
     assert one == two
-    assert len(one) == 13
+    assert len(one) == 14
 
 
 @pytest.mark.parametrize(
