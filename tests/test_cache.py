@@ -64,7 +64,7 @@ def test_a_damaged_one_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixtu
     (folder / "text").write_text("torn")
     assert cached(str(tmp_path), "kind", 1, makes(made), reads) == "whole"
     assert len(made) == 2
-    assert "damaged, or made by an older version; it is made again" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"{folder}: damaged, or made by an older version; it is made again\n"
 
 
 @pytest.mark.parametrize("name", ["text", "checksums.json", "below/more"])
