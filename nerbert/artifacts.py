@@ -34,9 +34,15 @@ _LARGEST_MARK = 1 << 32
 """Bytes of a mark, which may hold the result of a whole part."""
 _PLAN, _LOCK, _OLD = "plan.json", "lock", "old"
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
-"""Only writing fails with these."""
-_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EIO})
+_FULL = {
+    errno.ENOSPC: "free space or {other}", errno.EDQUOT: "free space or {other}", errno.EROFS: "{other}",
+    errno.EFBIG: "raise the limit (ulimit -f) or {other}",
+}  # fmt: skip
+"""What to do where only writing fails."""
+_DENIED = {
+    errno.EACCES: "get the right to write there or {other}", errno.EPERM: "get the right to write there or {other}",
+    errno.ENAMETOOLONG: "choose a shorter name", errno.EIO: "check the disk or {other}",
+}  # fmt: skip
 """Reading fails with these too, so the file must be the output's, or unnamed."""
 _SYNCLESS = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """What one says that can't be told to write at once."""
@@ -94,9 +100,10 @@ def _check_folder(target: Path, *, overwrite: bool) -> None:
 
 def check_free_file(target: Path, *, overwrite: bool) -> None:
     """Raise OutputExists or InputError if no file can become `target`; with `overwrite` a file may be replaced."""
-    if target.exists() and not target.is_file():
-        raise OutputExists(f"{target}: is no file; name one")
-    _finish(target)
+    with writing(target):
+        if target.exists() and not target.is_file():
+            raise OutputExists(f"{target}: is no file; name one")
+        _finish(target)
     _check_file(target, overwrite=overwrite)
     if not target.parent.is_dir():
         raise InputError(f"{target.parent}: no such folder; make it first")
@@ -140,14 +147,17 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
         stack.enter_context(writing(target))
         (_check_file if file else _check_folder)(target, overwrite=overwrite)  # another run may just have made it
         _restore(draft, target, fingerprint, overwrite=overwrite)
-        _remove(draft.path)
-        draft.path.touch() if file else draft.path.mkdir()
         try:
-            yield draft
-            if file:
-                to_disk(draft.path)
-            else:
-                _open_to_readers(draft.path)
+            with writing(target):  # so that the note below is on the error that leaves
+                if fingerprint is not None:
+                    write_json(draft.work / _PLAN, fingerprint)
+                _remove(draft.path)
+                draft.path.touch() if file else draft.path.mkdir()
+                yield draft
+                if file:
+                    to_disk(draft.path)
+                else:
+                    _open_to_readers(draft.path)
         except BaseException as error:
             if fingerprint is not None and _has_work(draft.work):
                 error.add_note(f"{draft.path} and {draft.work} stay: run the command again to go on, or delete both")
@@ -205,7 +215,7 @@ def standard_output() -> Iterator[IO[bytes]]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise WriteError(f"standard output: can't be written: {error.strerror}; free space") from error
+        raise unwritable("standard output", error) from error
 
 
 def link_file(source: Path, target: Path) -> None:
@@ -246,8 +256,14 @@ def writing(target: Path) -> Iterator[None]:
         ours = not isinstance(place, str) or _belongs(Path(place), target)
         if number not in _FULL and not (number in _DENIED and ours):
             raise
-        where, reason = target if ours else place, os.strerror(number)
-        raise WriteError(f"{where}: can't be written: {reason}; free space or choose another place") from error
+        raise unwritable(target if ours else str(place), error) from error
+
+
+def unwritable(place: Path | str, error: Exception, other: str = "choose another place") -> WriteError:
+    """Return what to say of a place where writing fails: why, and what helps; `other` asks for another place."""
+    number = _number_of(error)
+    remedy = (_FULL | _DENIED).get(number, "{other}").format(other=other)
+    return WriteError(f"{place}: can't be written: {os.strerror(number) if number else error}; {remedy}")
 
 
 def _number_of(error: Exception) -> int:
@@ -320,8 +336,6 @@ def _restore(draft: Draft, target: Path, fingerprint: Any, *, overwrite: bool) -
     for path in draft.work.iterdir() if difference else drafts:
         if path.name != _LOCK:
             _remove(path)
-    if wanted is not None:
-        write_json(plan, wanted)
 
 
 def _difference_from(plan: Path, wanted: Any) -> str:

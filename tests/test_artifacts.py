@@ -163,7 +163,8 @@ except WriteError as error:
 def test_no_room_is_one_line(tmp_path: Path, what: str) -> None:
     command = [sys.executable, "-c", FULL, str(tmp_path / "out"), what]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == f"{tmp_path / 'out'}: can't be written: File too large; free space or choose another place\n"
+    why = "can't be written: File too large; raise the limit (ulimit -f) or choose another place"
+    assert done.stdout == f"{tmp_path / 'out'}: {why}\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -173,16 +174,24 @@ def test_a_name_too_long_is_one_line(tmp_path: Path) -> None:
         check_free(long, overwrite=False)
     with pytest.raises(WriteError, match="File name too long"), publish_folder(long):
         pass
-    with pytest.raises(WriteError, match="File name too long"):
-        write_json(tmp_path / ("x" * 250), {})
+    for name in ("x" * 300, "x" * 250):  # the draft's name is longer
+        with pytest.raises(WriteError, match="File name too long; choose a shorter name"):
+            write_json(tmp_path / name, {})
+        with pytest.raises(WriteError, match="File name too long"):
+            leave(tmp_path / name, {}, file=True)
 
 
 @pytest.mark.parametrize(
     ("error", "message"),
     [
         (OSError(errno.ENOSPC, "", "/scratch/a"), "^/scratch/a: can't be written: No space left on device; free space"),
-        (OSError(errno.EIO, ""), "out: can't be written: Input/output error"),
-        (PermissionError(errno.EACCES, "", ".out.partial/a"), "^out: can't be written: Permission denied"),
+        (OSError(errno.EDQUOT, ""), "^out: can't be written: Disk quota exceeded; free space or choose another place$"),
+        (OSError(errno.EROFS, ""), "^out: can't be written: Read-only file system; choose another place$"),
+        (OSError(errno.EIO, ""), "out: can't be written: Input/output error; check the disk or choose another place"),
+        (
+            PermissionError(errno.EACCES, "", ".out.partial/a"),
+            "^out: can't be written: Permission denied; get the right to write there or choose another place$",
+        ),
         (OSError("[Errno 28] Error writing bytes"), "out: can't be written: No space left"),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "out: can't be written: No space left"),
     ],
@@ -384,6 +393,28 @@ def test_a_failure_says_how_to_resume_where_work_is_kept(tmp_path: Path) -> None
     (note,) = caught.value.__notes__
     places = f"{tmp_path}/.out.partial and {tmp_path}/.out.work"
     assert note == f"{places} stay: run the command again to go on, or delete both"
+
+
+def test_the_note_is_on_the_error_of_a_full_disk_too(tmp_path: Path) -> None:
+    def fill() -> None:
+        with publish_job(tmp_path / "out", {}) as (_, work):
+            (work / "part").write_text("half")
+            raise OSError(errno.ENOSPC, "")
+
+    with pytest.raises(WriteError, match="No space left on device; free space") as caught:
+        fill()
+    (note,) = caught.value.__notes__
+    assert note.endswith(" stay: run the command again to go on, or delete both")
+
+
+def test_a_disk_that_is_full_from_the_start_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Path) -> None:
+        raise OSError(errno.ENOSPC, "")
+
+    monkeypatch.setattr("nerbert.artifacts.to_disk", full)
+    with pytest.raises(WriteError, match=r"plan\.json: can't be written: No space"), publish_job(tmp_path / "out", {}):
+        pass
+    assert names(tmp_path) == []
 
 
 def test_overwriting_resumes_too(tmp_path: Path) -> None:

@@ -64,7 +64,37 @@ def test_a_damaged_one_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixtu
     (folder / "text").write_text("torn")
     assert cached(str(tmp_path), "kind", 1, makes(made), reads) == "whole"
     assert len(made) == 2
-    assert "damaged; it is made again" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"{folder}: damaged, or made by an older version; it is made again\n"
+
+
+@pytest.mark.parametrize("name", ["text", "checksums.json", "below/more"])
+def test_a_flipped_bit_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    def make(folder: Path) -> None:
+        (folder / "below").mkdir()
+        for part in ("text", "below/more"):
+            (folder / part).write_bytes(bytes(3 << 20))
+
+    def read(folder: Path) -> bytes:
+        return (folder / "text").read_bytes() + (folder / "below" / "more").read_bytes()
+
+    cached(str(tmp_path), "kind", 1, make, read)
+    (folder,) = (tmp_path / "kind").iterdir()
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    assert cached(str(tmp_path), "kind", 1, make, read) == bytes(6 << 20)
+    assert "it is made again" in capsys.readouterr().err
+    assert cached(str(tmp_path), "kind", 1, make, read) == bytes(6 << 20)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_without_checksums_is_made_again(tmp_path: Path) -> None:
+    made = list[str]()
+    cached(str(tmp_path), "kind", 1, makes(made), reads)
+    (folder,) = (tmp_path / "kind").iterdir()
+    (folder / "checksums.json").unlink()
+    cached(str(tmp_path), "kind", 1, makes(made), reads)
+    assert len(made) == 2
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
@@ -94,8 +124,8 @@ def test_what_a_killed_run_leaves_is_not_taken_for_whole(tmp_path: Path) -> None
     assert subprocess.run([sys.executable, "-c", CHILD, tmp_path], check=False).returncode == -9
     assert len(names(tmp_path)) > 1
     assert cached(str(tmp_path), "kind", 1, makes([]), reads) == "whole"
-    assert sorted(names(tmp_path))[-2:] == ["made_from.json", "text"]
-    assert len(names(tmp_path)) == 4
+    assert {"checksums.json", "made_from.json", "text"} < {*names(tmp_path)}
+    assert len(names(tmp_path)) == 5
 
 
 def test_of_two_that_want_the_same_the_second_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,8 @@ it. The price: with a temperature above 0 or a server that varies, another machi
 """
 
 import asyncio
+import json
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -38,6 +40,7 @@ _LISTED = 1000
 """Failed passages that a report lists."""
 _OVERHEAD = 64
 """Tokens that a server may put around a prompt. A token has a byte at least, which is what reservations count with."""
+_AGAIN = "run the same command again to go on"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -70,7 +73,7 @@ def annotate_texts(
     """Label texts by a language model; write `output`, JSON lines of open types, and a report beside it; return that.
 
     `texts` are files or folders, as `nerbert tag` reads them. Answers are kept as they come: the same call goes on
-    after a kill, an error, or with a larger budget, which raises BudgetSpent when it is used up.
+    after a kill or an error. Where the budget is used up, raise BudgetSpent, which names a larger one to go on with.
     """
     check_source("--from", from_)
     check_choice("--errors", errors, ERRORS)
@@ -91,13 +94,16 @@ def annotate_texts(
         try:
             run.ask()
         except (KeyboardInterrupt, SystemExit) as stop:
-            stop.add_note(f"{run.summary()}; the same command goes on")
+            stop.add_note(f"{run.summary()}; {_AGAIN}")
             raise
         run.write(draft.path)
     write_json(report, {"made_from": asked} | to_plain(run.report))
     if found.passed_over:
         tell(f"files passed over: {len(found.passed_over):,}, say {found.passed_over[0]}; name them, or give --from")
     tell(run.summary())
+    use = shlex.quote(f"open_types={json.dumps([str(output)], ensure_ascii=False)}")
+    tell(f"{output}: {run.report.answered:,} texts with {run.report.entities:,} entities; report: {report}; to train "
+         f"on it: nerbert pretrain SETTINGS.toml -o FOLDER --set objective=concepts --set {use}")  # fmt: skip
     return run.report
 
 
@@ -109,7 +115,7 @@ class _AnnotateRun:
         rows: Callable[[], Iterator[tuple[str, int, str]]],
     ) -> None:  # fmt: skip
         self._settings, self._prompt, self._key, self._store, self._rows = settings, prompt, key, store, rows
-        self.report, self._budget, self._longest = AnnotateReport(), Budget(settings), settings.longest_answer
+        self.report, self._budget, self._longest = AnnotateReport(), Budget(settings, store), settings.longest_answer
         self._failures: dict[bytes, tuple[Fault, str]] = {}
         self._stop: NerbertError | None = None
         self._stopped = asyncio.Event()
@@ -117,19 +123,19 @@ class _AnnotateRun:
 
     def ask(self) -> None:
         """Get an answer to each text that has none; raise NerbertError if the run can't be finished."""
-        report = self.report
+        report, keys = self.report, set[bytes]()
         for text in self._distinct():
-            reply, labels = self._kept(text)
-            self._budget.spend(reply.tokens)
-            report.distinct += 1
-            report.kept_before += labels is not None
-        self._done = report.kept_before
+            keys.add(text_key(text))
+            report.kept_before += self._kept(text)[1] is not None
+        report.distinct, self._done = len(keys), report.kept_before
+        self._budget.begin(keys)
         if self._done < report.distinct:
             with progress("texts", report.distinct) as bar:
                 bar.advance(self._done, before=True)
                 asyncio.run(self._ask_all(bar))
         if self._stop is not None:
-            raise type(self._stop)(f"{self._stop}; {self.summary()}; the same command goes on") from None
+            how = self._budget.remedy(self._done, report.distinct - self._done - len(self._failures)) or _AGAIN
+            raise type(self._stop)(f"{self._stop}; {self.summary()}; {how}") from None
         if report.distinct and len(self._failures) == report.distinct:
             fault, message = next(iter(self._failures.values()))
             raise InputError(f"no text got an answer of use ({fault}: {message}); {self.summary()}")
@@ -161,6 +167,7 @@ class _AnnotateRun:
                         report.failed_passages.append(listed)
                 else:
                     raise InputError(f"{place}: changed while it was read; give the same command again")
+        report.tokens_are_estimated |= self._budget.unanswered[0] > 0
         report.input_tokens, report.output_tokens = self._budget.spent
         report.cost = round(self._budget.cost(), 6)
 
@@ -170,8 +177,12 @@ class _AnnotateRun:
         faults = Counter(fault for fault, _ in self._failures.values())
         failed = "".join(f", {number:,} {fault}" for fault, number in faults.most_common())
         cost = f", cost {self._budget.cost():.4f}" if settings.input_price or settings.output_price else ""
+        requests, most = self._budget.unanswered
+        unanswered = (
+            f" ({sum(most):,} of them reserved for requests without an answer: {requests:,})" if requests else ""
+        )
         return (f"{self._done:,} of {report.distinct:,} texts done ({report.kept_before:,} by earlier runs){failed}; "
-                f"{spent.input:,} + {spent.output:,} tokens spent{cost}")  # fmt: skip
+                f"{spent.input:,} + {spent.output:,} tokens spent{unanswered}{cost}")  # fmt: skip
 
     async def _ask_all(self, bar: Progress) -> None:
         from nerbert.annotate.client import open_client
@@ -229,21 +240,21 @@ class _AnnotateRun:
         """Ask once, keep the answer, and read it; raise Failure if it is of no use."""
         size = len(self._prompt.filled(text).encode("utf-8", "replace"))
         estimate = size // BYTES_PER_TOKEN
-        async with self._budget.reserve(Tokens(size + _OVERHEAD, self._longest)):
-            if self._stop is not None:
-                return
-            try:
-                reply, failed = await client.ask(text, estimate), None
-            except Failure as failure:
-                if not failure.lost:
-                    raise
-                reply, failed = Reply(None, cut=False, tokens=Tokens(estimate, self._longest), estimated=True), failure
-            self._budget.spend(reply.tokens)
-            self._store.add(text, reply)
+        reply, failed = None, None
+        request = await self._budget.reserve(text, Tokens(size + _OVERHEAD, self._longest))
+        try:
+            if self._stop is None:
+                reply = await client.ask(text, estimate)
+        except (Failure, NerbertError) as error:
+            failed = error
+            if isinstance(error, Failure) and error.lost:
+                reply = Reply(None, cut=False, tokens=Tokens(estimate, self._longest), estimated=True)
+        await self._budget.settle(request, reply)
         if failed is not None:
             raise failed
-        read_labels(text, reply.content or "", self._prompt.form, cut=reply.cut)
-        self._done, self._failed_in_a_row = self._done + 1, 0
+        if reply is not None:
+            read_labels(text, reply.content or "", self._prompt.form, cut=reply.cut)
+            self._done, self._failed_in_a_row = self._done + 1, 0
 
     def _kept(self, text: str) -> tuple[Reply, Labels | None]:
         """Return what is kept of a text, and the labels that it gives; None if there is no answer, or none of use."""

@@ -63,6 +63,10 @@ class Tokens(NamedTuple):
         """Return the sum of both."""
         return Tokens(self.input + other.input, self.output + other.output)
 
+    def minus(self, other: "Tokens") -> "Tokens":
+        """Return the difference."""
+        return Tokens(self.input - other.input, self.output - other.output)
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:

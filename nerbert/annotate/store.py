@@ -2,29 +2,40 @@
 
 The choice: SQLite writes each answer whole, so a kill costs the requests in flight and no more, and several runs may
 use one file. Its log is not flushed for each answer: a loss of power may cost the last ones. Answers are kept as the
-model wrote them and read anew each time. The price: nobody deletes what is no longer wanted.
+model wrote them and read anew each time. What is spent is a table that only grows, so that a run reads what others have
+spent since it last looked. The price: nobody deletes what is no longer wanted.
 """
 
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from nerbert.annotate.answers import Reply, Tokens
+from nerbert.artifacts import unwritable
 from nerbert.cache import cache_place
 from nerbert.errors import WriteError
 
 _FORMAT = 1
 """Raise it when answers are asked for, or kept, otherwise."""
-_MAKE = """CREATE TABLE IF NOT EXISTS answers (text BLOB PRIMARY KEY, content TEXT, cut INTEGER NOT NULL,
-    input INTEGER NOT NULL, output INTEGER NOT NULL, estimated INTEGER NOT NULL) WITHOUT ROWID"""
+_MAKE = (
+    """CREATE TABLE IF NOT EXISTS answers (text BLOB PRIMARY KEY, content TEXT, cut INTEGER NOT NULL,
+    input INTEGER NOT NULL, output INTEGER NOT NULL, estimated INTEGER NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS spending (number INTEGER PRIMARY KEY, settles INTEGER, text BLOB NOT NULL,
+    input INTEGER NOT NULL, output INTEGER NOT NULL)""",
+    """INSERT INTO spending (settles, text, input, output) SELECT 0, text, input, output FROM answers
+    WHERE NOT EXISTS (SELECT 1 FROM spending)""",
+)
+"""The last one is for files that were made before there was the table."""
 _ADD = """INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (text) DO UPDATE SET
     content = excluded.content, cut = excluded.cut, input = input + excluded.input, output = output + excluded.output,
     estimated = max(estimated, excluded.estimated)"""
+_SPEND = "INSERT INTO spending (settles, text, input, output) VALUES (?, ?, ?, ?)"
+_SPENDING = "SELECT number, settles, text, input, output FROM spending WHERE number > ? ORDER BY number"
 _GET = "SELECT content, cut, input, output, estimated FROM answers WHERE text = ?"
 
 
@@ -42,10 +53,41 @@ class AnswerStore:
         content, cut, taken, given, estimated = row or (None, 0, 0, 0, 0)
         return Reply(content, bool(cut), Tokens(taken, given), bool(estimated))
 
-    def add(self, text: str, reply: Reply) -> None:
-        """Keep an answer; of one that was lost, what it took."""
+    def reserve(self, text: str, most: Tokens) -> int:
+        """Write down a request at the most that it can take; return its number."""
         with self.used():
-            self.database.execute(_ADD, (text_key(text), reply.content, reply.cut, *reply.tokens, reply.estimated))
+            return self.database.execute(_SPEND, (None, text_key(text), *most)).lastrowid or 0
+
+    def settle(self, number: int, text: str, most: Tokens, reply: Reply | None) -> None:
+        """Keep the answer to a request that was written down, and what it took in place of the most; None: nothing.
+
+        Of an answer that was lost, only what it took is kept.
+        """
+        key, taken = text_key(text), reply.tokens if reply else Tokens()
+        with self.alone(), self.used():
+            self.database.execute(_SPEND, (number, key, *taken.minus(most)))
+            if reply:
+                self.database.execute(_ADD, (key, reply.content, reply.cut, *taken, reply.estimated))
+
+    def spending(self, after: int) -> Iterator[tuple[int, int | None, bytes, Tokens]]:
+        """Yield what was written down after a number: number, the one that it settles or None, text's key, tokens."""
+        with self.used():
+            for number, settles, key, *tokens in self.database.execute(_SPENDING, (after,)):
+                yield number, settles, key, Tokens(*tokens)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let no other run write meanwhile; what is written is kept whole, or not at all if an error leaves."""
+        with self.used():
+            self.database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            with self.used():
+                self.database.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self.database.execute("ROLLBACK")
+            raise
 
     @contextmanager
     def used(self) -> Iterator[None]:
@@ -65,11 +107,11 @@ def open_store(cache: str, asked: Any) -> Iterator[AnswerStore]:
         path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(path, timeout=60, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
-        raise WriteError(f"{path.parent}: can't be written: {error}; set another cache") from error
+        raise unwritable(path.parent, error, "set another cache") from error
     with closing(database):
         store = AnswerStore(database, path)
         with store.used():
-            for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", _MAKE):
+            for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", *_MAKE):
                 database.execute(statement)
         yield store
 

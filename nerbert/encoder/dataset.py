@@ -243,9 +243,6 @@ def _written(folder: Path, parts: Iterable[ShardWindows], bar: Progress) -> Iter
 def _read(folder: Path) -> tuple[Windows, Sentences]:
     size = read_json(folder / _COUNTS, int)
     windows = open_windows(folder)
-    whole = ((windows.ends, len(windows.ids)), (windows.word_ends, len(windows.words)), (windows.sentences, size - 1))
-    if len(windows) and any(column[-1] > last for column, last in whole):
-        raise InputError(f"{folder}: damaged: its files don't belong together; delete the folder")
     return windows, Sentences(**{name: mapped(folder / f"{name}.bin", dtype, size) for name, dtype in _TYPES.items()})
 
 

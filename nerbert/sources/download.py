@@ -19,8 +19,8 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from nerbert.artifacts import check_own, to_disk, write_json, writing
-from nerbert.errors import InputError, OutputExists, SettingsError, WriteError
+from nerbert.artifacts import check_own, to_disk, unwritable, write_json, writing
+from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.locks import held
 from nerbert.schema import read_json
 from nerbert.sources.http import Answer, Missing, RetryPolicy, Version, read_small, stream
@@ -148,7 +148,7 @@ def open_output(output: Path | None, mirror: str = "") -> Iterator[Path]:
             output.mkdir(parents=True, exist_ok=True)
             stack.enter_context(held(output, f"{output}: another run is fetching into it; wait for its end"))
         except OSError as error:
-            raise WriteError(f"{output}: can't be made: {error.strerror}; choose another place") from error
+            raise unwritable(output, error) from error
         yield output
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from nerbert.artifacts import publish, write_json
-from nerbert.errors import WriteError, need
+from nerbert.artifacts import publish, unwritable, write_json
+from nerbert.errors import need
 from nerbert.training.objective import CheckpointScore
 
 
@@ -80,7 +80,7 @@ class StepLog:
             try:
                 self._file.write(json.dumps({"kind": kind, **figures}) + "\n")
             except OSError as error:
-                raise WriteError(f"{self._path}: can't be written: {error.strerror}; free space") from error
+                raise unwritable(self._path, error) from error
         if self._board is not None:
             step = int(figures["step"])
             for name in figures.keys() - {"step"}:

@@ -1,11 +1,16 @@
 """`nerbert annotate`: what is asked, kept, and written."""
 
+import asyncio
 import json
 import os
+import re
+import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +19,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.annotate.annotate import annotate_texts
+from nerbert.annotate.answers import Reply
 from nerbert.annotate.budget import BudgetSpent
+from nerbert.annotate.client import ChatClient
 from nerbert.annotate.settings import load_prompt
+from nerbert.annotate.store import AnswerStore
+from nerbert.config import load_settings
 from nerbert.errors import InputError, MissingExtra, NerbertError, OutputExists, SettingsError, WriteError
 from nerbert.formats.open_types import read_open_types
+from nerbert.training.settings import PretrainSettings
 from tests.annotate.conftest import Desk
 from tests.annotate.model_server import Handler, fail, hang_up, say
 from tests.commands import exit_code
@@ -204,17 +214,27 @@ def test_what_failed_in_earlier_runs_does_not_stop_a_later_one(desk: Desk) -> No
     assert desk.annotate(*texts, "More.", max_failures=3, overwrite=True).failed == 6
 
 
+def raised_limit(stopped: BudgetSpent, name: str) -> str:
+    """Return the limit that a run is told to go on with."""
+    told = re.search(rf"; run it again with --max-{name} (\S+) \(max_{name.replace('-', '_')}=(\S+)\), ", str(stopped))
+    assert told
+    assert told[1] == told[2]
+    return told[1]
+
+
 def test_a_budget_of_tokens_stops_and_a_larger_one_goes_on(desk: Desk) -> None:
     texts = [f"Text {number}." for number in range(10)]
     needed = len(load_prompt("lines-1").filled(texts[0])) + 64 + 50  # the most that one request may take
     budget: dict[str, Any] = {"max_answer_tokens": 50, "max_total_tokens": needed + 3 * 110}
-    with pytest.raises(BudgetSpent, match=r"4 of 10 texts done .* 400 \+ 40 tokens spent; the same command"):
+    with pytest.raises(BudgetSpent, match=r"4 of 10 texts done .* 400 \+ 40 tokens spent; run it again with --max"):
         desk.annotate(*texts, **budget)
     assert not desk.output.exists()
-    with pytest.raises(BudgetSpent, match=r"4 of 10 texts done \(4 by earlier runs\)"):
+    with pytest.raises(BudgetSpent, match=r"4 of 10 texts done \(4 by earlier runs\)") as stopped:
         desk.annotate(*texts, **budget)
     assert len(desk.server.asked) == 4
-    report = desk.annotate(*texts, max_answer_tokens=50, max_total_tokens=100_000)
+    report = desk.annotate(
+        *texts, max_answer_tokens=50, max_total_tokens=int(raised_limit(stopped.value, "total-tokens"))
+    )
     assert desk.server.passages == texts
     assert (report.input_tokens, report.kept_before) == (1000, 4)
 
@@ -228,11 +248,92 @@ def test_requests_in_flight_count_as_reserved(desk: Desk) -> None:
     assert 110 * len(desk.server.asked) <= 2 * most
 
 
+class Killed(SystemExit):
+    """What SIGTERM raises in a run."""
+
+
+def kill_in_flight(monkeypatch: pytest.MonkeyPatch, requests: int) -> None:
+    """Let a run end once the server has answered so many requests, whose answers never come."""
+    ask, answered = ChatClient.ask, list[str]()
+
+    async def killed(self: ChatClient, text: str, input_estimate: int) -> Reply:
+        await ask(self, text, input_estimate)
+        answered.append(text)
+        if len(answered) < requests:
+            await asyncio.Event().wait()
+        monkeypatch.undo()
+        raise Killed(143)
+
+    monkeypatch.setattr(ChatClient, "ask", killed)
+
+
+def test_requests_in_flight_at_a_kill_are_spent(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"Text {number}." for number in range(10)]
+    most = len(load_prompt("lines-1").filled(texts[0])) + 64 + 50
+    budget: dict[str, Any] = {"max_answer_tokens": 50, "max_total_tokens": 2 * most + 109}
+    with monkeypatch.context() as patch:
+        kill_in_flight(patch, 2)
+        with pytest.raises(Killed) as stopped:
+            desk.annotate(*texts, **budget, concurrency=2)
+    (said,) = stopped.value.__notes__
+    assert said.startswith("0 of 10 texts done (0 by earlier runs); ")
+    assert f"({2 * most:,} of them reserved for requests without an answer: 2); run the same command again" in said
+    assert len(desk.server.asked) == 2
+    with pytest.raises(BudgetSpent, match=f"the next request may take {most:,} tokens; 0 of 10 texts done"):
+        desk.annotate(*texts, **budget)
+    assert len(desk.server.asked) == 2
+    report = desk.annotate(*texts, max_answer_tokens=50)
+    assert report.tokens_are_estimated
+    assert report.input_tokens + report.output_tokens == 2 * most + 10 * 110
+    assert desk.annotate(*texts[5:], overwrite=True, max_answer_tokens=50).input_tokens == 500  # of other texts none
+
+
+def test_two_runs_at_once_share_a_budget(desk: Desk) -> None:
+    most = len(load_prompt("lines-1").filled(ADA)) + 64 + 50
+    settings = desk.settings(max_answer_tokens=50, max_total_tokens=2 * most - 1)
+    stopped = list[str]()
+
+    def second_run(handler: Handler) -> None:
+        try:
+            annotate_texts([desk.folder / "texts.txt"], desk.folder / "second.jsonl", settings)
+        except BudgetSpent as error:
+            stopped.append(str(error))
+        say("Ada <> name")(handler)
+
+    desk.server.moods = [second_run]
+    assert desk.annotate(ADA, max_answer_tokens=50, max_total_tokens=2 * most - 1).answered == 1
+    assert f"({most:,} of them reserved for requests without an answer: 1)" in stopped[0]
+    assert len(desk.server.asked) == 1
+
+
+def test_tokens_of_a_cache_without_reservations_count(desk: Desk) -> None:
+    desk.annotate(ADA)
+    (kept,) = (desk.folder / "cache").rglob("*.sqlite")
+    with closing(sqlite3.connect(kept)) as database:
+        database.execute("DROP TABLE spending")
+    assert desk.annotate(ADA, overwrite=True).input_tokens == 100
+    assert len(desk.server.asked) == 1
+
+
+def test_a_full_disk_stops_all_that_wait(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise WriteError("full")
+
+    most = len(load_prompt("lines-1").filled(ADA)) + 64 + 50
+    monkeypatch.setattr(AnswerStore, "settle", full)
+    with pytest.raises(WriteError, match="full; 0 of 2 texts done"):
+        desk.annotate(ADA, EVE, concurrency=2, max_answer_tokens=50, max_total_tokens=most)
+
+
 def test_a_budget_of_money(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     prices: dict[str, Any] = {"input_price": 10.0, "output_price": 100.0}
-    with pytest.raises(BudgetSpent, match=r"0 of 1 texts done .*cost 0\.0000"):
+    with pytest.raises(
+        BudgetSpent, match=r"0 of 1 texts done .*cost 0\.0000.*, enough for the next request"
+    ) as stopped:
         desk.annotate(ADA, max_cost=0.01, **prices)
-    assert desk.annotate(ADA, max_cost=10.0, **prices).cost == pytest.approx(100 * 10e-6 + 10 * 100e-6)
+    assert desk.annotate(ADA, max_cost=float(raised_limit(stopped.value, "cost")), **prices).cost == pytest.approx(
+        100 * 10e-6 + 10 * 100e-6
+    )
     assert "100 + 10 tokens spent, cost 0.0020" in capsys.readouterr().err
 
 
@@ -296,7 +397,12 @@ def test_the_command(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(*asked, "--max-total-tokens", 10) == 1
     assert capsys.readouterr().err.startswith("nerbert: the budget is used up: the next request may take ")
     assert exit_code(*asked, "--concurrency", 2) == 0
-    assert capsys.readouterr().err == "2 of 2 texts done (0 by earlier runs); 200 + 20 tokens spent\n"
+    done, wrote, *_ = capsys.readouterr().err.splitlines()
+    assert done == "2 of 2 texts done (0 by earlier runs); 200 + 20 tokens spent"
+    assert wrote.startswith(f"{desk.output}: 2 texts with 4 entities; report: {desk.folder}/out.report.json; to train")
+    use = shlex.split(wrote.partition("nerbert ")[2])
+    assert use[:2] == ["pretrain", "SETTINGS.toml"]
+    assert load_settings(PretrainSettings, None, use[use.index("--set") + 1 :: 2]).open_types == (desk.output,)
     assert len(desk.rows()) == 2
 
 
@@ -321,10 +427,12 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(desk: Desk) -> None:
         _, said = child.communicate(timeout=60)
         assert child.returncode == code, said
         assert not desk.output.exists()
-    done = "18 of 30 texts done (9 by earlier runs); 1,800 + 180 tokens spent"
-    assert said == f"nerbert: stopped; {done}; the same command goes on\n"
+    most = len(load_prompt("lines-1").filled(texts[10])) + 64
+    done = f"18 of 30 texts done (9 by earlier runs); {1800 + 2 * most - 1:,} + {180 + 2 * 2048:,} tokens spent"
+    assert said.startswith(f"nerbert: stopped; {done} (")
+    assert said.endswith(" without an answer: 2); run the same command again to go on\n")
     desk.server.always = say("none")
     report = desk.annotate(*texts)
-    assert (report.answered, report.kept_before, report.input_tokens) == (30, 18, 3000)
+    assert (report.answered, report.kept_before, report.input_tokens) == (30, 18, 3000 + 2 * most - 1)
     assert desk.server.passages == [*texts[:10], *texts[9:19], *texts[18:]]  # two got no answer the first time
     assert [row["text"] for row in desk.rows()] == texts

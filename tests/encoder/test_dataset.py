@@ -122,7 +122,7 @@ def test_several_processes_make_the_same_bytes(
     one, two = ({path.name: path.read_bytes() for path in (Path(each.cache) / "pieces").rglob("*.*") if path.is_file()}
                 for each in (settings, other))  # fmt: skip
     assert one == two
-    assert len(one) == 13
+    assert len(one) == 14
 
 
 @pytest.mark.parametrize(
@@ -168,6 +168,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "cut off": lambda path: path.write_bytes(path.read_bytes()[:-3]),
     "empty": lambda path: path.write_bytes(b""),
     "gone": Path.unlink,
+    "a bit": lambda path: path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1])),
 }
 
 

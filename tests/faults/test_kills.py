@@ -240,7 +240,7 @@ def test_a_full_disk_keeps_what_is_finished(dump: Path, sample: Path, whole: Pat
     with start(dump, sample, tmp_path / "out", limit=sizes[-1] - 100) as child:
         told = child.communicate()[1]
     assert "part-0000" in told or "out: can't be written" in told
-    assert "can't be written: File too large; free space or choose another place" in told
+    assert "can't be written: File too large; raise the limit (ulimit -f) or choose another place" in told
     (tmp_path / "child.py").unlink()
     assert marks(tmp_path / "out")
     check_resumed(dump, sample, tmp_path / "out", whole)

@@ -123,8 +123,8 @@ def test_lists_may_hold_anything(web: Web, tmp_path: Path) -> None:
 
 def test_a_folder_that_cant_be_made_is_told(web: Web, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    fails(WriteError, web, tmp_path / "file", "can't be made")
-    fails(WriteError, web, tmp_path / "file" / "below", "can't be made")
+    fails(WriteError, web, tmp_path / "file", "can't be written")
+    fails(WriteError, web, tmp_path / "file" / "below", "can't be written")
     assert web.asked == []
 
 

@@ -236,4 +236,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
             check=False,
         )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr == b"nerbert: standard output: can't be written: No space left on device; free space\n"
+    assert (
+        done.stderr
+        == b"nerbert: standard output: can't be written: No space left on device; free space or choose another place\n"
+    )
