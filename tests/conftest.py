@@ -1,6 +1,7 @@
 """Fixtures that many tests share."""
 
 import bz2
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from hypothesis import settings
 pytest_plugins = ["tests.model_fixtures"]
 
 settings.register_profile("nerbert", deadline=None)
-settings.load_profile("nerbert")
+settings.register_profile("fast", deadline=None, max_examples=25)
+gc.disable()  # until all tests are found
 
 INTEGRATION = frozenset({"extending", "faults", "golden", "quickstart", "roads"})
 """Folders of tests that run whole commands."""
@@ -24,6 +26,17 @@ SAMPLE = Path(__file__).parent.parent / "nerbert" / "sample"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that renews golden files."""
     parser.addoption("--update-golden", action="store_true", help="write tests/golden/*.json anew, on purpose")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try fewer examples of each property in the fast tier."""
+    settings.load_profile("fast" if "not integration" in config.option.markexpr else "nerbert")
+
+
+def pytest_collection_finish() -> None:
+    """Let no garbage collection look at what was imported: torch's objects made each one take a third of a second."""
+    gc.enable()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
