@@ -21,8 +21,8 @@ from pathlib import Path
 
 _LONGEST = 1000
 """Characters of a message."""
-_FEW = 10
-"""So many known names are listed; where there are more, they are counted."""
+_LONGEST_LIST, _FEW = 200, 10
+"""Characters of a list of known names; of a longer one, so many names and their count are told."""
 
 
 class NerbertError(Exception):
@@ -145,12 +145,13 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 def unknown(name: object, known: Iterable[str], *, see: str = "", allowed: str = "") -> str:
     """Return what to say after a name that isn't known: the nearest one that is, and what it must be.
 
-    `allowed` describes that; by default it is one of the known names. Where they are many, `see` says where they are.
+    `allowed` describes that; by default it is one of the known names. Where they are many, `see` says where to find
+    them.
     """
     names = list(dict.fromkeys(known))
-    listed = ", ".join(names[:_FEW])
-    if len(names) > _FEW:
-        listed = f"{len(names)}: {see or listed + ', …'}"
+    listed = ", ".join(names)
+    if len(listed) > _LONGEST_LIST:
+        listed = f"{len(names)}: {see or ', '.join(names[:_FEW]) + ', …'}"
     must = f"must be {allowed or 'one of ' + listed}" if names or allowed else "there is none"
     close = nearest(str(name), names)
     return f"{close} ({must})" if close else f": {must}"

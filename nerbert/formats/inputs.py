@@ -207,7 +207,7 @@ def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
         path = Path(place)
         if place == STDIN:
             sources.append(InputFile(STDIN, PurePath("stdin"), kind or TEXT))
-        elif place and (own := _whole(path, kind)):
+        elif place and (kind or os.path.lexists(place)) and (own := _whole(path, kind)):
             sources.append(InputFile(place, PurePath(path.name or "data"), own))
         elif place and path in folders:
             found, other = _in_folder(path, kind)
@@ -236,7 +236,7 @@ def _whole(path: Path, kind: str) -> str:
     """Return the format that reads a folder (or a name of the hub) as one input; "" if none does."""
     if kind:
         return kind if kind not in SOURCES and not FORMATS.find(kind)().suffixes else ""
-    return name_of(path) if os.path.isdir(path) else ""  # noqa: PTH112  (false, too, for what no path can be)
+    return name_of(path) if path.is_dir() else ""
 
 
 def _kind_of(path: PurePath) -> str:

@@ -51,7 +51,7 @@ def download(name: str, files: Iterable[str] = MODEL, **how: Any) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(files), **{**how, **only}))
     except Exception as error:
         first = refusal or error
-        reason = next(iter(str(first).strip().splitlines()), "") or type(first).__name__
+        reason = next(iter(str(first).strip().rstrip(".").splitlines()), "") or type(first).__name__
         raise InputError(
             f"{name}: no folder of that name, and not to be had from the hub: {reason:.300}; give a model's folder"
         ) from first
