@@ -77,6 +77,11 @@ def test_many_settings_are_counted() -> None:
         make_settings(FinetuneSettings, {"objective": "tagin"})
 
 
+def test_an_empty_backbone_names_those_in_the_package() -> None:
+    with pytest.raises(SettingsError, match="backbone = '': must be .*, a name on the hub, 'embedded' or 'fresh'"):
+        PretrainSettings(corpus=Path("corpus"), backbone="")
+
+
 def test_settings_made_in_python_are_checked_too() -> None:
     values: dict[str, Any] = {"size": 1, "rate": 1, "names": ["a"], "folder": "some/where"}
     assert Toy(**values) == make_settings(Toy, values) == Toy(size=1, rate=1.0, names=("a",), folder=Path("some/where"))

@@ -53,7 +53,8 @@ def download(name: str, files: Iterable[str] = MODEL, **how: Any) -> Path:
         first = refusal or error
         reason = next(iter(str(first).strip().rstrip(".").splitlines()), "") or type(first).__name__
         raise InputError(
-            f"{name}: no folder of that name, and not to be had from the hub: {reason:.300}; give a model's folder"
+            f"{name}: no folder of that name, and not to be had from the hub: {reason:.300}; give a model's folder "
+            "(`embedded` is a small encoder in the package)"
         ) from first
 
 
