@@ -38,8 +38,9 @@ right one is named. *Source* says where a default comes from: a section of the N
 """
 COMMANDS = f"""# Commands
 
-`nerbert COMMAND --help` prints the same on a terminal. Words in capitals are given without a name; `…` means one or
-more. Every error is one line on standard error. Exit code 0 means success, 1 an error, 130 Ctrl-C, 141 a closed pipe.
+`nerbert COMMAND --help` and `nerbert help COMMAND` print the same on a terminal. Words in capitals are given without a
+name; `…` means one or more. Every error is one line on standard error. Exit code 0 means success, 1 an error, 2 a
+command line that can't be read, 130 Ctrl-C, 141 a closed pipe.
 
 {MADE}
 """
@@ -47,8 +48,9 @@ API = f"""# Python API
 
 `import nerbert` gives the names on this page and loads nothing heavy; each name is imported when it is first used. Only
 these names are public. The version is {nerbert.__version__}: until 1.0 a name may still change, and
-[the changelog](../CHANGELOG.md) says so. Errors are subclasses of `NerbertError`, one line each. `AnyData` is a folder
-or file, a `DataSet`, a list of `Example`, or a list for each split: `{{"train": […], "dev": […]}}`.
+[the changelog](../CHANGELOG.md) says so. Errors are subclasses of `NerbertError`, one line of at most 1,000 characters
+each, without control characters. `AnyData` is a folder or file, a `DataSet`, a list of `Example`, or a list for each
+split: `{{"train": […], "dev": […]}}`.
 
 {MADE}
 """

@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from nerbert.errors import paths_refused
+
 if TYPE_CHECKING:
     from nerbert.annotate.annotate import annotate_texts
     from nerbert.annotate.settings import AnnotateSettings
@@ -81,6 +83,7 @@ __all__ = [
 ]
 
 
+@paths_refused()
 def build_corpus(
     dumps: str | Path | Sequence[str | Path], knowledge: str | Path | Sequence[str | Path], output: str | Path,
     settings: "CorpusSettings | None" = None, *, exclude: Sequence[str | Path] = (),
@@ -105,6 +108,7 @@ def build_corpus(
     return build.build_corpus(plan, _settings(Known, settings, keywords), write_corpus_card, executor or HERE)
 
 
+@paths_refused()
 def pretrain(
     output: str | Path, settings: "PretrainSettings | None" = None, *, overwrite: bool = False,
     **keywords: "Unpack[PretrainKeywords]",
@@ -123,6 +127,7 @@ def pretrain(
     return stage(made, Path(output), overwrite=overwrite, card=write_encoder_card)
 
 
+@paths_refused()
 def pretrain_stages(
     output: str | Path, config: str | Path, changes: Sequence[str] = (), *, overwrite: bool = False
 ) -> "dict[str, TrainLog]":
@@ -154,6 +159,7 @@ def example(
     return example_of_spans(text, entities, tokens)
 
 
+@paths_refused()
 def read_data(
     data: str | Path, splits: Collection[str] = ("train", "dev", "test"), *, from_: str = "", split: str = "",
     split_seed: int = 0, overlaps: Literal["error", "longest", "first"] = "error",
@@ -177,6 +183,7 @@ def read_data(
     return stage.read_data(data, splits, reading)
 
 
+@paths_refused()
 def finetune(
     encoder: str | Path, data: "AnyData", output: str | Path | None = None, settings: "FinetuneSettings | None" = None,
     *, source: "AnyData | None" = None, overwrite: bool = False, calibrate: bool = True,
@@ -215,6 +222,7 @@ def finetune(
     return tagger
 
 
+@paths_refused()
 def distil(
     teacher: str | Path, texts: str | Path | Sequence[str | Path], output: str | Path,
     settings: "DistilSettings | None" = None, *, labels: "Sequence[str | EntityLabel] | None" = None,
@@ -249,6 +257,7 @@ def distil(
     return Opened.load(output)
 
 
+@paths_refused()
 def evaluate(
     tagger: "str | Path | Tagger", data: "AnyData", *, train: "AnyData | None" = None, decoding: str = "",
     head: str = "",

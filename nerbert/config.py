@@ -15,7 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from nerbert.errors import InputError, SettingsError, nearest
+from nerbert import DOCS
+from nerbert.errors import InputError, SettingsError, unknown
+from nerbert.registry import Registry
 from nerbert.schema import LARGEST
 
 _Any = TypeVar("_Any")
@@ -108,8 +110,8 @@ def check_values(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
     hints = hints_of(cls)
     for name in values:
         if name not in hints:
-            like = nearest(name, hints, 0.4) or "; there are " + ", ".join(hints)
-            raise SettingsError(f"unknown setting {name!r}{like}", setting=name)
+            see = f"see {DOCS}/settings.md" if issubclass(cls, Settings) else ""
+            raise SettingsError(f"unknown setting {name!r}{unknown(name, hints, see=see)}", setting=name)
     return {name: check(name, value, hints[name]) for name, value in values.items()}
 
 
@@ -118,7 +120,8 @@ def check(name: str, value: Any, hint: Any) -> Any:
     try:
         return _convert(value, hint)
     except ValueError:
-        raise SettingsError(f"setting {name} = {value!r}: must be {allowed(hint)}", setting=name) from None
+        must = unknown(value, _choices(hint), allowed=allowed(hint))
+        raise SettingsError(f"setting {name} = {value!r}{must}", setting=name) from None
 
 
 def refuse(condition: bool, name: str, value: object, bound: str) -> None:
@@ -130,7 +133,7 @@ def refuse(condition: bool, name: str, value: object, bound: str) -> None:
 def check_choice(option: str, value: str, known: Sequence[str]) -> None:
     """Raise SettingsError for a value that is neither known nor empty."""
     if value and value not in known:
-        raise SettingsError(f"{option} {value!r}: must be one of {', '.join(known)}")
+        raise SettingsError(f"{option} {value!r}{unknown(value, known)}")
 
 
 def whole_numbers(option: str, text: str) -> tuple[int, ...]:
@@ -152,6 +155,15 @@ def allowed(hint: Any) -> str:
     if kind is tuple:
         return f"a list of {allowed(args[0]).removeprefix('a ')}"
     return " or ".join(map(allowed, args)) if kind in (Union, types.UnionType) else _NAMES.get(hint, str(hint))
+
+
+def _choices(hint: Any) -> list[str]:
+    """Return the names among the values that an annotation allows: of a `Literal`, or of a registry."""
+    args = get_args(hint)
+    if get_origin(hint) is Literal:
+        return [each for each in args if isinstance(each, str)]
+    own = list(args[1]) if get_origin(hint) is Annotated and isinstance(args[1], Registry) else []
+    return own + [name for each in args for name in _choices(each)]
 
 
 @cache

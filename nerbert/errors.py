@@ -9,16 +9,24 @@
     └── MissingExtra        501  an optional library is not installed
 
 The choice: messages say what was wrong *and what to do*; `at` adds the place, to the message and as fields. The price
-is longer raises.
+is longer raises. What a message quotes comes from outside: `NerbertError` makes it one line that is safe to print, and
+cuts the middle out of a long one, so that the place at its start and the remedy at its end stay.
 """
 
+import errno
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_LONGEST = 1000
+"""Characters of a message."""
+_LONGEST_LIST, _FEW = 200, 10
+"""Characters of a list of known names; of a longer one, so many names and their count are told."""
+
 
 class NerbertError(Exception):
-    """Base of all errors meant for people; `str(error)` is one line.
+    """Base of all errors meant for people; `str(error)` is one line of bounded length, without control characters.
 
     `path`, `line` and `setting` say where the fault is, as far as that is known: "" or None if not.
     """
@@ -27,7 +35,8 @@ class NerbertError(Exception):
     http_status = 500
 
     def __init__(self, message: str, *, path: str = "", line: int | None = None, setting: str = "") -> None:
-        super().__init__(" ".join(message.split()))
+        one_line = shortened(" ".join(message.split()), _LONGEST)
+        super().__init__(shortened(visible(one_line), _LONGEST))
         self.path, self.line, self.setting = path, line, setting
 
 
@@ -106,6 +115,24 @@ def os_refused(what: str, remedy: str = "") -> Iterator[None]:
         raise InputError(f"{why}; {remedy}" if remedy else why) from error
 
 
+@contextmanager
+def paths_refused() -> Iterator[None]:
+    """Turn the system's refusal of a path, one that is too long or holds NUL, into an InputError of one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise InputError(
+            f"{shortened(str(error.filename), 80)!r}: too long for the name of a file or folder; put a text into a "
+            "file, or tag it as it is (nerbert tag TAGGER --text …)"
+        ) from error
+    except ValueError as error:
+        if "embedded null" not in str(error):
+            raise
+        raise InputError("a path holds the character NUL, which no name can have; give another path") from error
+
+
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return `: did you mean 'x'?` with the known name that is most like `name`, whatever its case; "" if none is."""
     from difflib import get_close_matches
@@ -113,6 +140,41 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     by_folded = {each.casefold(): each for each in known}
     close = get_close_matches(name.casefold(), by_folded, 1, cutoff)
     return f": did you mean {by_folded[close[0]]!r}?" if close else ""
+
+
+def unknown(name: object, known: Iterable[str], *, see: str = "", allowed: str = "") -> str:
+    """Return what to say after a name that isn't known: the nearest one that is, and what it must be.
+
+    `allowed` describes that; by default it is one of the known names. Where they are many, `see` says where to find
+    them.
+    """
+    names = list(dict.fromkeys(known))
+    listed = ", ".join(names)
+    if len(listed) > _LONGEST_LIST:
+        listed = f"{len(names)}: {see or ', '.join(names[:_FEW]) + ', …'}"
+    must = f"must be {allowed or 'one of ' + listed}" if names or allowed else "there is none"
+    close = nearest(str(name), names)
+    return f"{close} ({must})" if close else f": {must}"
+
+
+def visible(text: str) -> str:
+    """Return `text` with control characters escaped, so that no input acts on the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(ascii(char)[1:-1] if _acts(char) else char for char in text)
+
+
+def _acts(char: str) -> bool:
+    """Return whether a character is a control, a change of direction or a lone surrogate, which act on the terminal."""
+    return (
+        unicodedata.category(char) in ("Cc", "Cs") or char in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    )
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text of at most so many characters: of a longer one the beginning and the end, with `…` between."""
+    end = longest * 2 // 5
+    return text if len(text) <= longest else f"{text[: longest - end - 3]} … {text[-end:]}"
 
 
 _TRAIN = frozenset({"torch", "transformers", "accelerate", "tokenizers", "safetensors", "huggingface_hub"})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from nerbert.errors import InputError, SettingsError, at, nearest, refused
+from nerbert.errors import InputError, SettingsError, at, nearest, refused, unknown
 from nerbert.records import ENTITY
 from nerbert.tables import read_columns
 
@@ -100,10 +100,8 @@ def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
     Blank lines, comments (`#`) and a header (`class`, `label`) are passed over.
     """
     if not path.is_file():
-        built_in = ", ".join(_BUILT_IN)
-        raise SettingsError(
-            f"label_set = {str(path)!r}: no such file, and none of {built_in}{nearest(str(path), _BUILT_IN)}"
-        )
+        must = f"a file, or one of {', '.join(_BUILT_IN)}"
+        raise SettingsError(f"label_set = {str(path)!r}{unknown(path, _BUILT_IN, allowed=must)}")
     if path.name in _BUILT_IN:
         raise SettingsError(f"label_set = {str(path)!r}: is called like a set of our own; give the file another name")
     known = {name.casefold() for name in classes}

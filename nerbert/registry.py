@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from nerbert.errors import SettingsError
+from nerbert.errors import SettingsError, unknown
 
 if TYPE_CHECKING:
     from nerbert.corpus.settings import CorpusSettings
@@ -56,7 +56,7 @@ class Registry(Generic[Kind]):
         `module:name` is imported, so a name from a file of others must be a known one.
         """
         if not self.contains(name):
-            raise SettingsError(f"{self._kind} {name!r:.80}: must be {self}")
+            raise SettingsError(f"{self._kind} {name!r:.80}{unknown(name, self, allowed=str(self))}")
         one = self._known.get(name, name)
         return _imported(self._kind, one) if isinstance(one, str) else one
 

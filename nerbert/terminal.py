@@ -4,7 +4,6 @@ Progress shows on terminals only, so logs and pipes stay clean.
 """
 
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from zlib import crc32
@@ -21,6 +20,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 from rich.text import Text
+
+from nerbert.errors import visible as visible  # noqa: PLC0414  (others import it from here)
 
 _PERIOD = 3600.0
 """Seconds that the time left is estimated from: a step may take minutes."""
@@ -81,13 +82,6 @@ def _bar(what: str, total: int | None, *columns: ProgressColumn) -> Iterator[Ric
         yield bar
 
 
-def visible(text: str) -> str:
-    """Return `text` with control characters escaped, so that no input acts on the terminal."""
-    if text.isprintable():
-        return text
-    return "".join(ascii(char)[1:-1] if _acts(char) else char for char in text)
-
-
 def tell(line: str) -> None:
     """Say something on standard error, at once."""
     sys.stderr.write(f"{visible(line)}\n")
@@ -97,13 +91,6 @@ def tell(line: str) -> None:
 def plain(value: object) -> Text:
     """Return `value` as it is, for rich: no markup is read in it, and its control characters are escaped."""
     return Text(visible(str(value)))
-
-
-def _acts(char: str) -> bool:
-    """Return whether a character is a control, a change of direction or a lone surrogate, which act on the terminal."""
-    return (
-        unicodedata.category(char) in ("Cc", "Cs") or char in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-    )
 
 
 def coloured(console: Console, text: str, spans: Iterable[tuple[int, int, str]]) -> Text:

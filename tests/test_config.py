@@ -45,7 +45,8 @@ def test_file_and_changes(tmp_path: Path) -> None:
     ("values", "message"),
     [
         ({"size": 1, "rat": 1.0}, "unknown setting 'rat': did you mean 'rate'"),
-        ({"size": 1, "zzz": 1.0}, "unknown setting 'zzz'; there are size, rate, step, mode, names, folder"),
+        ({"size": 1, "mode": "fats"}, r"mode = 'fats': did you mean 'fast'\? \(must be 'slow', 'fast' or 'off'\)"),
+        ({"size": 1, "zzz": 1.0}, "unknown setting 'zzz': must be one of size, rate, step, mode, names, folder"),
         ({"size": "big"}, "setting size = 'big': must be a whole number"),
         ({"size": True}, "setting size = True: must be a whole number"),
         ({"size": 1, "names": "a"}, "setting names = 'a': must be a list of text"),
@@ -65,6 +66,20 @@ def test_file_and_changes(tmp_path: Path) -> None:
 def test_refusals_carry_the_value(values: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         make_settings(Toy, values)
+
+
+def test_many_settings_are_counted() -> None:
+    with pytest.raises(SettingsError, match=r"^unknown setting 'zzz': must be one of \d\d: see https.*/settings\.md$"):
+        make_settings(FinetuneSettings, {"zzz": 1})
+    with pytest.raises(
+        SettingsError, match=r"objective = 'tagin': did you mean 'tagging'\? \(must be text, one of 'tagging'"
+    ):
+        make_settings(FinetuneSettings, {"objective": "tagin"})
+
+
+def test_an_empty_backbone_names_those_in_the_package() -> None:
+    with pytest.raises(SettingsError, match=r"backbone = '': must be .*, a name on the hub, 'embedded' or 'fresh'"):
+        PretrainSettings(corpus=Path("corpus"), backbone="")
 
 
 def test_settings_made_in_python_are_checked_too() -> None:

@@ -1,3 +1,4 @@
+import errno
 import pickle
 import re
 from contextlib import AbstractContextManager
@@ -6,7 +7,16 @@ import pytest
 
 from nerbert import errors
 from nerbert.config import refuse
-from nerbert.errors import InputError, MissingExtra, NerbertError, SettingsError, at, need
+from nerbert.errors import (
+    InputError,
+    MissingExtra,
+    NerbertError,
+    SettingsError,
+    at,
+    need,
+    paths_refused,
+    unknown,
+)
 
 
 def test_message_is_one_line() -> None:
@@ -80,3 +90,58 @@ def test_every_error_has_an_http_status_of_its_class() -> None:
     assert errors.__doc__
     for name, code in status.items():
         assert re.search(rf"{name}\b.*\b{code}\b", errors.__doc__), name
+
+
+def test_a_message_is_safe_to_print() -> None:
+    assert str(InputError("a\x1b[31mb\x00 \u202ec\udc80")) == r"a\x1b[31mb\x00 \u202ec\udc80"
+
+
+def test_a_long_message_keeps_its_place_and_its_remedy() -> None:
+    value = "x" * 100_000
+    with pytest.raises(InputError) as raised, at("data.jsonl", 3):
+        raise InputError(f"type {value!r}: must be one word; rename it")
+    told = str(raised.value)
+    assert told.startswith("data.jsonl:3: type 'xxx")
+    assert told.endswith("xxx': must be one word; rename it")
+    assert len(told) == 1000
+    assert len(str(InputError("\x00" * 100_000))) == 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "said"),
+    [
+        ("jsno", ["jsonl", "conll"], ": did you mean 'jsonl'? (must be one of jsonl, conll)"),
+        ("x", ["jsonl", "conll"], ": must be one of jsonl, conll"),
+        (7, ["jsonl"], ": must be one of jsonl"),
+        ("x", [], ": there is none"),
+        ("x", map(str, range(100, 141)), ": must be one of 41: 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, …"),
+    ],
+)
+def test_what_is_known_is_told(name: object, known: list[str], said: str) -> None:
+    assert unknown(name, known) == said
+
+
+def test_many_known_names_are_counted() -> None:
+    assert unknown("sed", ["seed", *map(str, range(1000))], see="see the docs") == (
+        ": did you mean 'seed'? (must be one of 1001: see the docs)"
+    )
+    assert unknown("x", ["y"], allowed="'y', or none") == ": must be 'y', or none"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENAMETOOLONG, "File name too long", "Ada " * 70), r"^'Ada Ada .* … .*Ada ': too long .* --text"),
+        (ValueError("embedded null byte"), "^a path holds the character NUL"),
+    ],
+)
+def test_paths_that_no_system_takes_are_refused(error: Exception, said: str) -> None:
+    with pytest.raises(InputError, match=said), paths_refused():
+        raise error
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "no"), ValueError("other"), InputError("own")])
+def test_other_errors_of_paths_pass(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, paths_refused():
+        raise error
+    assert raised.value is error

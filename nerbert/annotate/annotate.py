@@ -23,7 +23,7 @@ from nerbert.annotate.settings import AnnotateSettings, Prompt, load_key, load_p
 from nerbert.annotate.store import AnswerStore, open_store, text_key
 from nerbert.artifacts import check_free_file, publish_job, write_json
 from nerbert.config import check_choice
-from nerbert.errors import InputError, NerbertError, need
+from nerbert.errors import InputError, NerbertError, need, paths_refused
 from nerbert.formats.inputs import InputFile, check_no_input, check_source, find_sources
 from nerbert.formats.open_types import open_type_line
 from nerbert.formats.rows import ERRORS
@@ -66,6 +66,7 @@ class AnnotateReport:
     failed_passages: list[dict[str, Any]] = field(default_factory=list)
 
 
+@paths_refused()
 def annotate_texts(
     texts: Sequence[str | Path], output: str | Path, settings: AnnotateSettings, *, from_: str = "",
     field: str = "text", errors: str = ERRORS[0], overwrite: bool = False,

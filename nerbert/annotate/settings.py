@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from nerbert.config import Bounds, Settings, load_settings, refuse
-from nerbert.errors import SettingsError, at
+from nerbert.errors import SettingsError, at, unknown
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -120,7 +120,8 @@ def load_prompt(name: str) -> Prompt:
     known = {path.stem: path for path in sorted(_PROMPTS.glob("*.toml"))}
     path = known.get(name, Path(name))
     if name not in known and path.suffix != ".toml":
-        raise SettingsError(f"setting prompt = {name!r}: must be {', '.join(known)} or a TOML file", setting="prompt")
+        must = f"{', '.join(known)} or a TOML file"
+        raise SettingsError(f"setting prompt = {name!r}{unknown(name, known, allowed=must)}", setting="prompt")
     with at(path):
         prompt = load_settings(Prompt, path)
         refuse(prompt.text.count(PLACE) != 1, "text", prompt.text[:80], f"a text that contains {PLACE} once")

@@ -3,14 +3,16 @@
 import os
 import sys
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
+from typing import Literal, NoReturn
 
-from cyclopts import App
+from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError
 
 from nerbert import DOCS, __version__
 from nerbert.cli import annotate, data, distil, models, tag
 from nerbert.cli.options import UnwrappedHelp
-from nerbert.errors import NerbertError, missing_extra
+from nerbert.errors import NerbertError, missing_extra, paths_refused, unknown
 
 app = App(
     name="nerbert",
@@ -49,21 +51,48 @@ def quickstart(*, text: str = "", keep: Path | None = None, report: Path | None 
     run_quickstart(text, keep, report)
 
 
+@app.command(name="help")
+def show_help(*command: str) -> None:
+    """Print the help of a command.
+
+    Parameters
+    ----------
+    command
+        A command, say `tag` or `data convert`; without one all commands are listed.
+    """
+    _call([*command, "--help"])
+
+
+@app.command
+def completion(shell: Literal["bash", "zsh", "fish"]) -> None:
+    """Print a script by which a shell completes commands and options.
+
+    bash: `nerbert completion bash > ~/.local/share/bash-completion/completions/nerbert`; zsh: write `_nerbert` into a
+    folder of `$fpath`; fish: write `~/.config/fish/completions/nerbert.fish`.
+
+    Parameters
+    ----------
+    shell
+        bash, zsh or fish.
+    """
+    print(app.generate_completion(shell=shell))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command (the process's own arguments by default); an error of nerbert's is one line and its exit code."""
     from nerbert.executors import stop_on_sigterm
-    from nerbert.terminal import visible
 
     stop_on_sigterm()
     try:
-        app(sys.argv[1:] if arguments is None else arguments)
+        with paths_refused():
+            _call(sys.argv[1:] if arguments is None else arguments)
+    except CycloptsError as error:
+        _fail(_usage(error), 2)
     except (NerbertError, ModuleNotFoundError) as error:
         fault = error if isinstance(error, NerbertError) else missing_extra(error)
         if fault is None:
             raise
-        told = [str(fault), *getattr(error, "__notes__", [])]
-        print(f"nerbert: {visible('; '.join(told))}", file=sys.stderr)
-        sys.exit(fault.exit_code)
+        _fail("; ".join([str(fault), *getattr(error, "__notes__", [])]), fault.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
@@ -74,3 +103,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stop, KeyboardInterrupt):
             sys.exit(130)
         raise
+
+
+def _call(arguments: Sequence[str]) -> None:
+    app(arguments, exit_on_error=False, print_error=False)
+
+
+def _usage(error: CycloptsError) -> str:
+    """Return what is wrong with a command line, in the names that the help gives its parts."""
+    command = " ".join(["nerbert", *(error.command_chain or ())])
+    if isinstance(error, UnknownCommandError) and error.unused_tokens:
+        known = (name for name in reduce(App.__getitem__, error.command_chain or (), app) if not name.startswith("-"))
+        told = f"no command {error.unused_tokens[0]!r}{unknown(error.unused_tokens[0], known)}"
+    elif isinstance(error, MissingArgumentError) and error.argument and not error.argument.tokens:
+        argument, name = error.argument, error.argument.name
+        given = not set(argument.names).isdisjoint(error.root_input_tokens or ())
+        shown = name if argument.index is None else name.strip("-").upper()
+        told = f"{shown} {'needs a value' if given else 'is missing'}"
+    else:
+        told = str(error).strip().removesuffix(".")
+    return f"{told} (see {command} --help)"
+
+
+def _fail(line: str, code: int) -> NoReturn:
+    print(f"nerbert: {NerbertError(line)}", file=sys.stderr)
+    sys.exit(code)

@@ -230,8 +230,8 @@ def benchmark(
     output
         Folder for cells and tables; several suites may share one.
     encoder
-        NAME=FOLDER: the encoder (folder or hub name) of a system of the suite. Several for one name are pre-trainings
-        alike with other seeds: the i-th is fine-tuned with the i-th seed. Stars need five.
+        NAME=FOLDER: the encoder (folder, hub name or `embedded`) of a system of the suite. Several for one name are
+        pre-trainings alike with other seeds: the i-th is fine-tuned with the i-th seed. Stars need five.
     minutes
         Begin no cell after so many minutes.
     workers

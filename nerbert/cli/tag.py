@@ -12,6 +12,7 @@ _FEW_SHAPES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256", "LRU_CACHE_CAPACITY": "
 """How many compiled operations torch keeps on a CPU, one for each shape of a batch. Its own 1,024 let memory grow by
 hundreds of MB over a million words, and are no faster (docs/results/2026-11-22-labels.md)."""
 Place = Annotated[Path | None, Parameter(name=["--output", "-o"])]
+TextItself = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
 
 def tag(
@@ -19,7 +20,7 @@ def tag(
     to: str = "", json: Flag = False, field: str = "text", labels: str = "", min_confidence: str = "",
     offsets: str = "characters", decoding: str = "", on_too_long: str = "", backend: str = "auto",
     precision: str = "auto", device: str = "", threads: int = 0, head: str = "", errors: str = "strict",
-    fingerprint: Flag = False, overwrite: Flag = False,
+    fingerprint: Flag = False, overwrite: Flag = False, text: TextItself = None,
 ) -> None:  # fmt: skip
     """Tag texts: files, folders, or what comes through a pipe.
 
@@ -75,6 +76,8 @@ def tag(
         Add the tagger's fingerprint to each row, in the field `tagger`; in jsonl and parquet.
     overwrite
         Replace a file, or a folder that nerbert made; and what a job with other settings left half made.
+    text
+        A text itself, in place of files: --text "Ada Lovelace came to London."
     """
     for name, few in _FEW_SHAPES.items():  # read when torch is loaded
         os.environ.setdefault(name, few)
@@ -85,7 +88,7 @@ def tag(
     job = TagJob(
         tagger=tagger, inputs=inputs, output=output, from_=from_, to=to, json=json, field=field, errors=errors,
         offsets=offsets, sign=fingerprint, labels=labels, min_confidence=min_confidence, overwrite=overwrite,
-        loading=loading,
+        loading=loading, text=text,
     )  # fmt: skip
     tag_files(job, _write_page)
 

@@ -12,7 +12,7 @@ from typing import IO
 
 from nerbert.artifacts import check_free_file, json_line, publish, standard_output
 from nerbert.corpus.shards import read_manifest, read_sentences
-from nerbert.errors import InputError, SettingsError, at
+from nerbert.errors import InputError, SettingsError, at, unknown
 from nerbert.formats.conll import conll_block
 from nerbert.labels import sentence_example
 from nerbert.records import Sentence
@@ -29,10 +29,10 @@ def export_corpus(
     """
     text_of = _TEXT_OF.get(format_)
     if text_of is None:
-        raise SettingsError(f"--format {format_!r}: must be one of {', '.join(_TEXT_OF)}")
+        raise SettingsError(f"--format {format_!r}{unknown(format_, _TEXT_OF)}")
     splits = read_manifest(corpus)["splits"]
     if split and split not in splits:
-        raise InputError(f"{corpus}: has no split {split!r}; give --split one of {', '.join(splits)}, or none for all")
+        raise InputError(f"{corpus}: has no split {split!r}{unknown(split, splits)}, or left out for all")
     written = 0
     with _opened(output, overwrite=overwrite) as stream:
         for sentence in read_sentences(corpus, split or None):

@@ -18,7 +18,7 @@ from nerbert.config import make_settings, parse_changes, read_toml
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.gazetteers import open_gazetteers
 from nerbert.encoder.pretrain import FREE, EncoderFacts, checked_objective, pretrain
-from nerbert.errors import SettingsError, StaleOutput, at, os_refused
+from nerbert.errors import SettingsError, StaleOutput, at, os_refused, unknown
 from nerbert.schema import read_json, to_plain
 from nerbert.terminal import tell
 from nerbert.training.distributed import make_process_group
@@ -65,7 +65,7 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
     tables, wanted = common.pop(_STAGES), parse_changes(changes)
     names = _names(tables)
     if strange := next((key for key in wanted if "." in key and key.partition(".")[0] not in names), ""):
-        raise SettingsError(f"--set {strange!r}: there is no such stage; there are {', '.join(names)}")
+        raise SettingsError(f"--set {strange!r}: there is no such stage{unknown(strange.partition('.')[0], names)}")
     stages: list[PretrainStage] = []
     for name, table in zip(names, tables, strict=True):
         own = {key.partition(".")[2]: value for key, value in wanted.items() if key.startswith(f"{name}.")}

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from nerbert.artifacts import json_line, sha256_of
-from nerbert.errors import InputError, SettingsError, at
+from nerbert.errors import InputError, SettingsError, at, unknown
 from nerbert.formats.documents import Reading, repairs_line
 from nerbert.formats.examples import read_examples, read_sentences, recognised
 from nerbert.formats.format import Format
@@ -77,8 +77,8 @@ def read_data(
 
     Raise InputError with the fault; of the requested splits only train must exist. What is in memory is taken as it is.
     """
-    if unknown := [each for each in splits if each not in SPLITS]:
-        raise SettingsError(f"split {unknown[0]!r}: must be one of {', '.join(SPLITS)}")
+    if strange := [each for each in splits if each not in SPLITS]:
+        raise SettingsError(f"split {strange[0]!r}{unknown(strange[0], SPLITS)}")
     if not isinstance(data, str | Path):
         found = data if isinstance(data, DataSet) else _in_memory(data)
         if "train" in splits and not found.train:
@@ -109,8 +109,8 @@ def _in_memory(data: object) -> DataSet:
     if not isinstance(data, Mapping):
         examples = _checked(data)
         return DataSet(_MEMORY, examples, [], {_MEMORY.name: examples_digest(examples)}, [], {"train": _MEMORY})
-    if unknown := [each for each in data if each not in SPLITS]:
-        raise InputError(f"data: split {unknown[0]!r:.80} must be one of {', '.join(SPLITS)}")
+    if strange := [each for each in data if each not in SPLITS]:
+        raise InputError(f"data: split {strange[0]!r:.80}{unknown(strange[0], SPLITS)}")
     read = {split: _checked(each) for split, each in data.items()}
     train, dev, test = (read.get(split, []) for split in SPLITS)
     sums = {split: examples_digest(examples) for split, examples in read.items()}

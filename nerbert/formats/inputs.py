@@ -15,12 +15,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path, PurePath
 from typing import IO, cast
 
 from nerbert.artifacts import publish
 from nerbert.config import check_choice
-from nerbert.errors import InputError, os_refused
+from nerbert.errors import InputError, os_refused, shortened
 from nerbert.formats.conll import Conll, conll_rows
 from nerbert.formats.csv_rows import csv_rows
 from nerbert.formats.examples import foreign, head_of, name_of
@@ -33,6 +34,7 @@ from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lin
 from nerbert.records import Repairs
 from nerbert.registry import FORMATS
 from nerbert.sources.files import find_files, open_plain
+from nerbert.terminal import tell
 
 TEXT, JSONL, CONLL, PARQUET, CSV, HTML = "text", "jsonl", "conll", "parquet", "csv", "html"
 SUFFIXES = {
@@ -60,16 +62,21 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file to tag, or standard input, perhaps a `copy` of it; `name` is where it lies among the inputs."""
+    """A file to tag, or standard input, perhaps a `copy` of it; `name` is where it lies among the inputs.
+
+    A `text` is read as if it came from standard input.
+    """
 
     place: str
     name: PurePath
     kind: str
     copy: Path | None = None
+    text: str | None = None
 
     def __str__(self) -> str:
         """Return the place as messages name it."""
-        return "standard input" if self.place == STDIN else self.place
+        given = "standard input" if self.text is None else "--text"
+        return given if self.place == STDIN else self.place
 
     @property
     def size(self) -> int | None:
@@ -155,8 +162,13 @@ class InputFile:
             with self.copy.open("rb") if self.copy else open_plain(Path(self.place)) as stream:
                 yield stream
             return
+        if self.text is not None:
+            yield BytesIO(self.text.encode("utf-8", "surrogateescape"))
+            return
         if sys.stdin is None:
             raise InputError(f"{self}: is closed; name a file")
+        if sys.stdin.isatty():
+            tell("nerbert: reading from the terminal; end with Ctrl-D")
         with os_refused(f"{self}: can't be read"):
             yield cast("IO[bytes]", sys.stdin.buffer)
 
@@ -178,6 +190,13 @@ def check_source(option: str, kind: str) -> None:
         check_choice(option, kind, tuple(dict.fromkeys((*SOURCES, *FORMATS))))
 
 
+def given_text(text: str, kind: str) -> JobPaths:
+    """Return a text itself as what is to be tagged."""
+    return JobPaths(
+        [InputFile(STDIN, PurePath("text"), kind or TEXT, text=text)], many=False, folders=[], passed_over=[]
+    )
+
+
 def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
     """Return the files at these places, in order; `kind` is that of all of them, or "" to go by names and content."""
     sources: list[InputFile] = []
@@ -188,7 +207,7 @@ def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
         path = Path(place)
         if place == STDIN:
             sources.append(InputFile(STDIN, PurePath("stdin"), kind or TEXT))
-        elif place and (own := _whole(path, kind)):
+        elif place and (kind or os.path.lexists(place)) and (own := _whole(path, kind)):
             sources.append(InputFile(place, PurePath(path.name or "data"), own))
         elif place and path in folders:
             found, other = _in_folder(path, kind)
@@ -198,11 +217,19 @@ def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
         elif os.path.lexists(place):
             sources.append(InputFile(place, PurePath(path.name), kind or _kind_of(path) or _kind_by_content(path)))
         else:
-            named = place or "''"
-            raise InputError(f"{named}: no such file or folder; give files or folders, or - for standard input")
+            raise InputError(f"{shortened(place, 80) or repr(place)}: no such file or folder; {_remedy(place)}")
     if [source.place for source in sources].count(STDIN) > 1:
         raise InputError("standard input (-) can be read only once; name it once")
     return JobPaths(sources, many, folders, passed_over)
+
+
+def _remedy(place: str) -> str:
+    """Return what to give in place of what is no file: an option, a text itself, or a file."""
+    if place.startswith("-"):
+        return "nor is there such an option: see --help"
+    if any(map(str.isspace, place)):
+        return 'to tag a text itself: nerbert tag TAGGER --text "…", or echo "…" | nerbert tag TAGGER'
+    return "give files or folders, or - for standard input"
 
 
 def _whole(path: Path, kind: str) -> str:

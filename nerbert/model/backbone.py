@@ -1,7 +1,8 @@
 """Model folders: plain Hugging Face folders with a `nerbert.json` beside; read as hostile, written whole.
 
-Weights are safetensors only, no code of a model is run, and what is not a folder is taken for a hub's name. The price:
-models that ship pickled weights alone can't be used until their owner converts them.
+Weights are safetensors only, no code of a model is run, and what is not a folder is taken for a hub's name, which is
+resolved to a local folder before anything is loaded (`nerbert.model.download`). The price: models that ship pickled
+weights alone can't be used until their owner converts them.
 """
 
 import contextlib
@@ -18,9 +19,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from nerbert.artifacts import write_json
-from nerbert.errors import InputError, at, need, refused
+from nerbert.errors import InputError, at, refused
 from nerbert.labels import check_tags
 from nerbert.metrics.calibration import HIGHEST, LOWEST
+from nerbert.model.download import MODEL, check_hub_name, downloaded
 from nerbert.schema import LARGEST, read_checked, read_json
 from nerbert.words import SPLITTER, check_splitter
 
@@ -62,6 +64,15 @@ def embedded(source: str) -> str:
     return source
 
 
+def local(source: str, files: tuple[str, ...] = MODEL) -> str:
+    """Return a model's folder: `source` itself, the package's, or the local copy of one on the hub."""
+    source = embedded(source)
+    if os.path.exists(source):  # noqa: PTH110  (false, too, for what no path can be)
+        return source
+    check_model_folder(source)
+    return downloaded(source, files)
+
+
 def to_copy(source: str) -> str:
     """Return what gives a model a folder that can be written into."""
     if source in EMBEDDED:
@@ -73,7 +84,7 @@ def load_tokenizer(source: str) -> Any:
     """Return a fast tokenizer from a folder or a hub name."""
     from transformers import AutoTokenizer
 
-    source = embedded(source)
+    source = local(source)
     with _loading(source, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
     if not tokenizer.is_fast:
@@ -116,7 +127,7 @@ class Backbone:
 
         if self.fresh is not None:
             return self.fresh
-        source = embedded(self.source)
+        source = local(self.source)
         _check_trainable(source)
         with _loading(source, "model"):
             return AutoConfig.from_pretrained(source, trust_remote_code=False)
@@ -156,7 +167,7 @@ class Backbone:
 
 def _load(kind: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping[str, Any]]:
     """Return a model of an Auto class in fp32, and what the loader says of its weights; no code of the model is run."""
-    source = embedded(source)
+    source = local(source)
     _check_trainable(source)
     _check_kernels(source)
     fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True}
@@ -209,8 +220,7 @@ def check_model_folder(source: str) -> None:
     source = embedded(source)
     path = Path(source)
     if not os.path.exists(source):  # noqa: PTH110  (false, too, for what no path can be)
-        if source.startswith((".", "/", "~")) or source.count("/") > 1:
-            raise InputError(f"{source}: no such folder; give a model's folder or its name on the hub")
+        check_hub_name(source, EMBEDDED)
         return
     if path.is_file():
         raise InputError(f"{source}: is a file; give the model's folder")
@@ -265,9 +275,9 @@ class _Card:
 
 def read_card(source: str) -> dict[str, Any]:
     """Return the `nerbert.json` of a folder or a hub name, checked; a model without one gets the defaults."""
-    source = embedded(source)
-    path = Path(source) / CARD if Path(source).exists() else file_on_hub(source, CARD)
-    if path is None or not path.is_file():
+    source = local(source)
+    path = Path(source) / CARD
+    if not path.is_file():
         own = {"word_splitter": SPLITTER}
         if is_gliner(source):
             from nerbert.model.gliner.config import gliner_card
@@ -278,21 +288,6 @@ def read_card(source: str) -> dict[str, Any]:
     with at(path):
         check_splitter(card["word_splitter"])
     return card
-
-
-def file_on_hub(name: str, file: str) -> Path | None:
-    """Return a file of a model on the hub, in the local cache; None if it has none of that name."""
-    need("train", "torch", "transformers")
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    try:
-        with _loading(name, "model"):
-            return Path(hf_hub_download(name, file))
-    except InputError as error:
-        if isinstance(error.__cause__, EntryNotFoundError):
-            return None
-        raise
 
 
 def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
@@ -329,9 +324,8 @@ def tags_of(model: Any, source: str) -> list[str]:
 
 @contextlib.contextmanager
 def _loading(source: str, what: str) -> Iterator[None]:
-    """Load quietly; turn what a library raises on a bad folder or an unreachable hub into one line."""
-    folder = "" if Path(source).exists() else " (there is no folder of that name)"
-    with quiet(), refused(f"{source}: can't be loaded as a {what}{folder}"):
+    """Load quietly; turn what a library raises on a bad folder into one line."""
+    with quiet(), refused(f"{source}: can't be loaded as a {what}"):
         yield
 
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from nerbert.errors import InputError, nearest
+from nerbert.errors import InputError, unknown
 from nerbert.labels import WordSpan, bio_from_spans, word_spans
 from nerbert.metrics.calibration import cross_fit
 from nerbert.metrics.score import Score, score_spans
@@ -209,9 +209,8 @@ class FilteredHead(Head):
         self.decoding, self.longest_text = head.decoding, head.longest_text
         for each in labels:
             if each.name not in head.types:
-                known = ", ".join(head.types)
-                raise InputError(f"label {each.name!r:.80}: this tagger has fixed types, and it is none of them"
-                                 f"{nearest(each.name, head.types)} (known: {known:.1000})")  # fmt: skip
+                fixed = f"label {each.name!r:.80}: this tagger has fixed types"
+                raise InputError(f"{fixed}{unknown(each.name, head.types)}")
 
     @property
     def name(self) -> str:

@@ -17,10 +17,10 @@ from typing import Any
 from nerbert.artifacts import publish_folder, write_json
 from nerbert.errors import InputError, OutputExists, need, refused
 from nerbert.model.backbone import CARD, CONCEPTS, PRETRAINED, check_model_folder, embedded, is_gliner, read_card
+from nerbert.model.download import MODEL, download
 from nerbert.model.gliner.config import FOLDERS, PICKLED, WEIGHTS
 from nerbert.tagger import onnx
 
-_PARTS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "README.md")
 _EXPORTED = tuple(f"{onnx.FOLDER}/{name}" for name in onnx.FILES)
 _STALE = ["*.safetensors", "concepts/*", f"{onnx.FOLDER}/*"]
 """What of an older tagger doesn't fit beside a new one."""
@@ -34,13 +34,10 @@ def model_folder(source: str, **how: Any) -> Path:
     folder = Path(embedded(source))
     check_model_folder(source)
     if not folder.exists():
-        need("train", "huggingface_hub", *(() if find_spec("onnxruntime") else ("torch", "transformers")))
-        from huggingface_hub import snapshot_download
-
-        with refused(f"{source}: no folder of that name, and not to be had from the hub"):
-            folder = Path(snapshot_download(source, allow_patterns=[*_PARTS, *_EXPORTED], **how))
-            if is_gliner(folder) and not (folder / WEIGHTS).is_file():
-                folder = Path(snapshot_download(source, allow_patterns=[*_PARTS, PICKLED], **how))
+        need("train", *(() if find_spec("onnxruntime") else ("torch", "transformers")))
+        folder = download(source, [*MODEL, *_EXPORTED], **how)
+        if is_gliner(folder) and not (folder / WEIGHTS).is_file():
+            folder = download(source, [*MODEL, PICKLED], **how)
         check_model_folder(str(folder))
     return folder
 
@@ -61,7 +58,7 @@ def write_folder(source: Path, target: Path, card: Mapping[str, Any], *, overwri
     check_model_folder(str(source))
     own = [*FOLDERS, "."] if is_gliner(source) else [".", str(Path(CONCEPTS).parent)]
     paths = (path for each in own for path in sorted((source / each).glob("*")) if not path.name.startswith("."))
-    fit = (path for path in paths if any(fnmatch(path.name, part) for part in _PARTS))
+    fit = (path for path in paths if any(fnmatch(path.name, part) for part in MODEL))
     names = [path.relative_to(source).as_posix() for path in fit]
     with publish_folder(target, overwrite=overwrite) as folder:
         if is_gliner(source) and WEIGHTS not in names:

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, SettingsError, paths_refused
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.backbone import is_gliner, read_card
@@ -78,6 +78,7 @@ class Tagger:
         self._least: tuple[float, ...] = ()
 
     @classmethod
+    @paths_refused()
     def load(
         cls, source: str | Path, *, backend: str = "auto", precision: str = "auto", device: str = "", threads: int = 0,
         decoding: str = "", on_too_long: str = "", thresholds: float | Mapping[str, float] | None = None,
@@ -126,6 +127,7 @@ class Tagger:
         return tagger
 
     @classmethod
+    @paths_refused()
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | Path, *, force_download: bool = False,
         token: str | bool | None = None, cache_dir: str | Path | None = None, local_files_only: bool = False,
@@ -142,6 +144,7 @@ class Tagger:
         )  # fmt: skip
         return cls.load(folder, **options)
 
+    @paths_refused()
     def save_pretrained(
         self, save_directory: str | Path, *, repo_id: str = "", push_to_hub: bool = False, overwrite: bool = False,
         **push_options: Any,

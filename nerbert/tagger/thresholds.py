@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from nerbert.config import Bounds, check
-from nerbert.errors import SettingsError, nearest
+from nerbert.errors import SettingsError, unknown
 
 
 def thresholds_of(
@@ -20,9 +20,7 @@ def thresholds_of(
     bounds = dict.fromkeys(types, usual) | dict(own or {})
     for type_, bound in (wanted or {}).items():
         if type_ not in types:
-            raise SettingsError(
-                f"thresholds: no type {type_!r}{nearest(str(type_), types)} (known: {', '.join(types)})"
-            )
+            raise SettingsError(f"thresholds: no type {type_!r}{unknown(type_, types)}")
         bounds[type_] = _bound(f"thresholds[{type_}]", bound)
     return bounds
 

@@ -133,8 +133,8 @@ class PretrainSettings(TrainSettings):
     """With `zero_shot`: how many types that are not there a text is asked for, for each of its entities, at most: a
     number is drawn between 0 and this. Source: GLiNER's public code."""
     concept_backbone: str = ""
-    """With `concepts`, or a `bi_encoder`: what the encoder of names starts from, a folder or a name on the hub; empty:
-    the backbone. Source: ours; NuNER takes RoBERTa-base for both."""
+    """With `concepts`, or a `bi_encoder`: what the encoder of names starts from, a folder, a name on the hub or
+    `embedded`; empty: the backbone. Source: ours; NuNER takes RoBERTa-base for both."""
     concept_pooling: Literal["mean", "first"] = "mean"
     """With `concepts`: what of a name's last states is its vector, their `mean` or that of the `first` subword. Source:
     ours; NuNER doesn't say."""
@@ -200,7 +200,7 @@ class PretrainSettings(TrainSettings):
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
-        refuse(not self.backbone, "backbone", self.backbone, "a folder, a name on the hub, or 'fresh'")
+        refuse(not self.backbone, "backbone", self.backbone, "a folder, a name on the hub, 'embedded' or 'fresh'")
         if not self.open_types:
             _ = self.corpus_folder
             refuse(bool(self.open_types_dev), "open_types_dev", [path.name for path in self.open_types_dev],

@@ -126,7 +126,7 @@ def test_a_bad_prompt_is_told(tmp_path: Path, content: str, message: str) -> Non
     (tmp_path / "mine.toml").write_text(content)
     with pytest.raises(NerbertError, match=message):
         load_prompt(str(tmp_path / "mine.toml"))
-    with pytest.raises(SettingsError, match="prompt = 'lines-9': must be json-1, lines-1 or a TOML file"):
+    with pytest.raises(SettingsError, match=r"prompt = 'lines-9': did you mean 'lines-1'. .must be json-1"):
         load_prompt("lines-9")
 
 

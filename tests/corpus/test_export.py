@@ -105,7 +105,7 @@ def test_what_is_there_is_kept_unless_told(sample_corpus: Path, tmp_path: Path) 
     ("format_", "split", "error", "message"),
     [
         ("tsv", "", SettingsError, "--format 'tsv': must be one of conll, jsonl"),
-        ("conll", "dev", InputError, "has no split 'dev'; give --split one of train, validation"),
+        ("conll", "dev", InputError, "has no split 'dev': must be one of train, validation, or left out for all"),
     ],
 )
 def test_wrong_words_are_refused(

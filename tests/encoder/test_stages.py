@@ -81,7 +81,7 @@ def test_a_file_without_stages_has_none(tmp_path: Path) -> None:
         ('[[stages]]\nname = "../x"', [], "name = '../x': must be of its own, of letters, digits, - and _"),
         ('[[stages]]\nname = "A"\n[[stages]]\nname = "A"', [], "name = 'A': must be"),
         ('[[stages]]\nname = "A"\nepoch = 1', [], "stage A: unknown setting 'epoch': did you mean 'epochs'?"),
-        ('[[stages]]\nname = "A"', ["B.epochs=1"], "--set 'B.epochs': there is no such stage; there are A"),
+        ('[[stages]]\nname = "A"', ["B.epochs=1"], "--set 'B.epochs': there is no such stage: must be one of A"),
         ('[[stages]]\nname = "A"', ["A.epochs=0"], "stage A: setting epochs = 0: must be a number, above 0"),
         ('[[stages]]\nname = "A"', ["epochs"], "--set 'epochs': write it as key=value"),
     ],

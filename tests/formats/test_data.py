@@ -176,7 +176,7 @@ def test_examples_are_read_once_and_by_their_split() -> None:
     assert read_gold({"train": [ada], "test": [bob]}, "test").examples == [bob]
     with pytest.raises(InputError, match="its test split holds no sentence"):
         read_gold({"train": [ada]}, "test")
-    with pytest.raises(InputError, match="split 'valid' must be one of train, dev, test"):
+    with pytest.raises(InputError, match="split 'valid': must be one of train, dev, test"):
         read_data({"train": [ada], "valid": [bob]})
 
 

@@ -38,7 +38,10 @@ def test_content_decides_whatever_the_name(tmp_path: Path, name: str, content: s
 def test_a_named_format_is_not_asked_for(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.conll:1: not JSON: "):
         read_examples(written(tmp_path, "a.conll", CONLL), Reading(from_="jsonl"))
-    with pytest.raises(SettingsError, match=r"format 'connl': must be one of 'conll', .*'jsonl', .* or your own"):
+    with pytest.raises(
+        SettingsError,
+        match=r"format 'connl': did you mean 'conll'\? .must be one of 'conll', .* or your own",
+    ):
         find_format(tmp_path / "a.conll", "connl")
 
 

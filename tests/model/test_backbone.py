@@ -75,20 +75,6 @@ def test_a_strange_card_is_refused_by_name(folder: Path, change: dict[str, Any],
         read_card(str(folder))
 
 
-def test_a_card_on_the_hub_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    def fetch(name: str, file: str) -> str:
-        if name == "some/tagger":
-            return str(folder / file)
-        raise LocalEntryNotFoundError("not in the cache")
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
-    assert read_card("some/tagger")["kind"] == "tagger"
-    assert read_card("some/encoder")["kind"] == "foreign"
-
-
 def test_labels_that_are_not_bio_are_refused() -> None:
     model = tiny_tagging("bert", id2label=dict(enumerate(TAGS)))
     assert tags_of(model, "m") == TAGS

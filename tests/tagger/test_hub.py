@@ -47,6 +47,7 @@ class FakeHub:
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
     """A hub without a network."""
     made = FakeHub(tmp_path / "hub")
+    monkeypatch.setattr("nerbert.model.download._refusal", lambda *_, **__: None)
     monkeypatch.setattr("huggingface_hub.snapshot_download", made.snapshot_download)
     monkeypatch.setattr("huggingface_hub.HfApi", made.api)
     return made

@@ -41,7 +41,7 @@ from nerbert.corpus.knowledge.detect import (
 from nerbert.corpus.knowledge.mappings import Mappings, read_mappings
 from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
 from nerbert.corpus.knowledge.wikidata import site_of, wikidata_rows
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, SettingsError, nearest
 from nerbert.records import Infobox
 from nerbert.sources.files import FoundFile, find_all, open_plain
 
@@ -237,9 +237,9 @@ def ordered(named: Mapping[int, tuple[str, str]], precedence: str) -> list[int]:
         fitting = [place for place, words in named.items() if entry in words]
         if not fitting and entry not in _KINDS:
             there = ", ".join(f"{name} ({kind})" for name, kind in named.values())
-            raise SettingsError(
-                f"precedence: {entry!r} is no source in use; there are {there}; kinds are {', '.join(_KINDS)}"
-            )
+            like = nearest(entry, [*_KINDS, *(name for name, _ in named.values())])
+            there += f"; kinds are {', '.join(_KINDS)}"
+            raise SettingsError(f"precedence: {entry!r} is no source in use{like or ';'} there are {there}")
         order.update(dict.fromkeys(fitting))
     return list(order | dict.fromkeys(named))
 

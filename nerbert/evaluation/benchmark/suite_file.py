@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 from nerbert.config import Bounds, check, check_values, make_settings, read_toml
-from nerbert.errors import SettingsError, at, nearest
+from nerbert.errors import SettingsError, at, unknown
 from nerbert.evaluation.benchmark.external import check_command
 from nerbert.evaluation.benchmark.suite import SEEDS, Published, Readable, Seeds, Suite, System, Target
 from nerbert.evaluation.datasets.load import find_known
@@ -274,4 +274,4 @@ def _check_draws(target: Target, draws: int, enough: int) -> None:
 
 def _check_known(what: str, name: str, known: Iterable[str]) -> None:
     if name not in (known := list(known)):
-        raise SettingsError(f"unknown {what} {name!r}{nearest(name, known) or '; there are ' + ', '.join(known)}")
+        raise SettingsError(f"unknown {what} {name!r}{unknown(name, known)}")

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from nerbert import __version__
 from nerbert.artifacts import publish, publish_folder, sha256_of, write_json
-from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, at, nearest
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, at, unknown
 from nerbert.evaluation.datasets.load import KnownData, Recipe, all_names, find_known, known_data
 from nerbert.formats.columns import split_columns
 from nerbert.labels import OUTSIDE, bio_from_spans, spans_from_bio, split_tag
@@ -68,7 +68,7 @@ def find_public(name: str) -> KnownData:
     """Return a data set by its own name or the paper's; raise SettingsError or InputError if it can't be fetched."""
     data = find_known(name)
     if data is None:
-        like = nearest(name, all_names()) or "; `--list` prints the available names"
+        like = unknown(name, all_names(), see="see `nerbert data fetch --list`")
         raise SettingsError(f"no data set is known by that name{like}")
     if data.recipe.unfetched:
         raise InputError(f"no public address in this form: {data.recipe.unfetched}")

@@ -17,7 +17,8 @@ import torch
 
 from nerbert.artifacts import write_json
 from nerbert.errors import InputError, refused
-from nerbert.model.backbone import GLINER, embedded, load_tokenizer, quiet, save_tokenizer
+from nerbert.model.backbone import GLINER, embedded, load_tokenizer, local, quiet, save_tokenizer
+from nerbert.model.download import TOKENIZER
 from nerbert.model.gliner.config import (
     BACKBONE,
     LABELS_BACKBONE,
@@ -163,14 +164,14 @@ def _body(folder: Path, key: str, values: dict[str, Any] | None, name: str, own:
 
 
 def _tokenizer_of(folder: Path, place: Path, name: str, own: str) -> str:
-    """Return where a tokenizer lies: in `place`, or in the folder `own`, or with the model `name`."""
+    """Return the folder of a tokenizer: `place`, or the folder `own`, or that of the model `name`."""
     if (place / "tokenizer_config.json").is_file() or (place / "tokenizer.json").is_file():
         return str(place)
     return _named(folder, name, own)
 
 
 def _named(folder: Path, name: str, own: str) -> str:
-    """Return the folder `own`, or else the name of a model on the hub; raise InputError for a path in its place.
+    """Return the folder `own`, or else that of a model on the hub, by its name; raise InputError for a path there.
 
     A folder that comes from elsewhere has no say in which other folders of this machine are read.
     """
@@ -178,7 +179,10 @@ def _named(folder: Path, name: str, own: str) -> str:
         return str(folder / own)
     if not _ON_HUB.fullmatch(name) or Path(name).exists():
         raise InputError(f"{folder / GLINER}: {name!r:.100} must be a model on the hub; {_remedy(folder, name, own)}")
-    return name
+    try:
+        return local(name, TOKENIZER)
+    except InputError as error:
+        raise InputError(f"{folder / GLINER}: {error}; {_remedy(folder, name, own)}") from error
 
 
 def _remedy(folder: Path, name: str, own: str) -> str:

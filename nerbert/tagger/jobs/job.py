@@ -42,6 +42,7 @@ from nerbert.formats.inputs import (
     check_no_input,
     check_source,
     find_sources,
+    given_text,
     suffixes_of,
 )
 from nerbert.formats.jsonl import json_lines
@@ -87,6 +88,8 @@ class TagJob:
 
     tagger: str
     inputs: tuple[str, ...] = ()
+    text: str | None = None
+    """A text itself, in place of inputs."""
     output: Path | None = None
     from_: str = ""
     to: str = ""
@@ -112,7 +115,11 @@ class TagJob:
         check_choice("--offsets", self.offsets, OFFSETS)
         if self.json and self.to not in ("", JSONL):
             raise SettingsError(f"--json is --to jsonl, so --to {self.to} can't stand beside it; leave one out")
-        found = find_sources(self.inputs, self.from_)
+        if self.text is not None and self.inputs:
+            raise SettingsError(
+                f"--text: is tagged in place of files, and {self.inputs[0]!r:.80} is one; leave one out"
+            )
+        found = find_sources(self.inputs, self.from_) if self.text is None else given_text(self.text, self.from_)
         kind = JSONL if self.json else self.to or self._usual_kind(found)
         if self.output is None and kind not in _BY_LINE:
             what = "file" if suffixes_of(kind) else "folder"

@@ -191,6 +191,7 @@ def test_the_order_holds_every_source_once(entries: list[str]) -> None:
 
 def test_an_entry_that_fits_nothing_names_what_is_there() -> None:
     with pytest.raises(
-        SettingsError, match=r"'wikidate' is no source in use; there are a.nt \(instance-types\), .*kinds are infobox"
+        SettingsError,
+        match=r"'wikidate' is no source in use: did you mean 'wikidata'\? there are a.nt \(.*kinds are",
     ):
         ordered(dict(enumerate(SOURCES)), "table,wikidate")

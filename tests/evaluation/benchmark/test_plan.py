@@ -238,6 +238,7 @@ def test_cells_that_are_no_jobs_say_why(suite: Suite, desk: Path, monkeypatch: p
         asked.append(name)
         raise ConnectionError("no way to the hub")
 
+    monkeypatch.setattr("nerbert.model.download._refusal", lambda *_, **__: None)
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
     systems = suite.systems | {
         "B": System(),
@@ -253,7 +254,7 @@ def test_cells_that_are_no_jobs_say_why(suite: Suite, desk: Path, monkeypatch: p
 
     assert why("B") == {(State.NOT_RUN, "no encoder given: --encoder 'B'=FOLDER")}
     ((state, told),) = why("H")
-    assert (state, told.endswith("no way to the hub")) == (State.FAILED, True)
+    assert (state, "no way to the hub" in told) == (State.FAILED, True)
     assert asked == ["some/model"], "it is asked for once"
     ((state, told),) = why("S")
     assert "did you mean 'far'?" in told

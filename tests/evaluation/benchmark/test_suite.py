@@ -72,7 +72,7 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
         (
             "data =",
             'format = "connl"\ndata =',
-            "setting format = 'connl': must be text, one of 'conll', .* or your own",
+            "setting format = 'connl': did you mean 'conll'.*must be text, one of 'conll', .* or your own",
         ),
         ('encoder = "a"', 'encoder = "a"\nsource_format = ":x"', r"\[systems.'A'\]: setting source_format = ':x'"),
         (
@@ -95,7 +95,11 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
         ('select = "dev"', "threads = 2", "setting threads: neither a protocol's"),
         ("[systems.A]", "[systems.A.settings]\nthreads = 2\n[systems.A]", r"'A'\]: settings: setting threads: ne"),
         ("[systems.A]", "[systems.A.settings]\nhaed = 'names'\n[systems.A]", "'haed': did you mean 'head'"),
-        ("[systems.A]", "[systems.A.settings]\nhead = 'name'\n[systems.A]", "setting head = 'name': must be"),
+        (
+            "[systems.A]",
+            "[systems.A.settings]\nhead = 'name'\n[systems.A]",
+            "head = 'name': did you mean 'names'",
+        ),
         ('select = "dev"', "epochs = -1", r"\[protocols.'dev'\]: setting epochs = -1: must be a number, above 0"),
         ("[3, 5]", "[3, 3]", r"seeds = \[3, 3\]: must be different ones"),
         ("[3, 5]", "[]", r"seeds = \[\]"),

@@ -146,6 +146,16 @@ def _json_twice(_: Path) -> list[str]:
 REFUSED = [
     (lambda _: ["none.txt"], "none.txt: no such file or folder; give files or folders, or - for standard input"),
     (lambda _: ["in/a.txt", "none"], "none: no such file or folder"),
+    (
+        lambda _: ["Ada met Bob."],
+        'Ada met Bob.: no such file or folder; to tag a text itself: nerbert tag TAGGER --text "',
+    ),
+    (
+        lambda _: ["Ada came. " * 40],
+        "Ada came. Ada came. Ada came. Ada came. Ada c … . Ada came. Ada came. Ada came. : no such",
+    ),
+    (lambda _: ["--ouput", "x"], "--ouput: no such file or folder; nor is there such an option: see --help"),
+    (lambda _: ["in/a.txt", "--text", "Ada"], "--text: is tagged in place of files, and 'in/a.txt' is one"),
     (lambda _: ["", "x"], "'': no such file or folder"),
     (lambda _: ["in/deep/.h"], "in/deep/.h: "),
     (_clash, "in/a.txt and in/a.conll: both would become out/a.jsonl"),

@@ -111,6 +111,28 @@ def test_standard_input(tag: Tag, monkeypatch: pytest.MonkeyPatch, capsys: Caugh
     assert "standard input: is closed" in capsys.readouterr().err
 
 
+def test_a_text_itself_is_tagged(tag: Tag, capsys: Caught) -> None:
+    """It may begin with a hyphen, have several lines, and go to a file."""
+    assert tag("--text", "-Ada\nBob") == 0
+    assert capsys.readouterr().out == "-[Ada|vowel]\n  1–4  vowel  0.70  Ada\n[Bob|else]\n  0–3  else  0.83  Bob\n"
+    assert tag("--text", "Ada", "-o", "x.jsonl") == 0
+    assert json.loads(Path("x.jsonl").read_text())["text"] == "Ada"
+    assert tag("--text", os.fsdecode(b"A\xff")) == 1
+    assert "--text:1: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_terminal_that_is_waited_for_is_told(
+    tag: Tag, monkeypatch: pytest.MonkeyPatch, capsys: Caught, terminal: bool
+) -> None:
+    give(monkeypatch, b"Ada\n")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: terminal)
+    assert tag() == 0
+    told = capsys.readouterr()
+    assert told.err == ("nerbert: reading from the terminal; end with Ctrl-D\n" if terminal else "")
+    assert told.out.startswith("[Ada|vowel]")
+
+
 def test_several_inputs_follow_one_another(tag: Tag, capsys: Caught, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("a.txt").write_text("a")
     Path("b.jsonl").write_text('{"text": "b", "id": 7}\n')

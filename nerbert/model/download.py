@@ -1,0 +1,75 @@
+"""Models on the hub: whether a name can be one of them, and its files as a local folder.
+
+The loaders of `transformers` ask for one file after the other, and try each several times. So nothing of nerbert gives
+them a name: it is resolved here, once, to a folder. One short request says whether the hub answers. If it doesn't, what
+was downloaded before is taken, or the name is refused. The price: one request more.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from nerbert.errors import InputError, nearest, need
+
+MODEL = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "README.md")
+TOKENIZER = tuple(name for name in MODEL if name != "*.safetensors")
+_NAME = re.compile(r"(?!.*(--|\.\.|\.git$))(?=.{1,96}$)\w([\w.-]*\w)?(/\w([\w.-]*\w)?)?", re.ASCII)
+_PATIENCE = 10.0
+"""Seconds that the hub has for its first answer."""
+_ALIKE = 0.75
+
+
+def check_hub_name(name: str, own: Iterable[str]) -> None:
+    """Raise InputError for what is no folder, and can't be the name of a model on the hub.
+
+    A name without an owner that is like one of `own`, those of the package's models, is a slip.
+    """
+    own = list(own)
+    like = "" if "/" in name else nearest(name[:96], own, _ALIKE)
+    if like or not _NAME.fullmatch(name):
+        raise InputError(f"{name:.200}: no such folder{like or _remedy(own)}")
+
+
+def _remedy(own: Iterable[str]) -> str:
+    return f"; give a model's folder or its name on the hub, or one of {', '.join(own)}"
+
+
+def download(name: str, files: Iterable[str] = MODEL, **how: Any) -> Path:
+    """Return the local copy of a model on the hub, with the files of these patterns; raise InputError without one.
+
+    `how` goes to `huggingface_hub.snapshot_download`. Where the hub can't be reached, or must not be asked
+    (`HF_HUB_OFFLINE`), what was downloaded before is taken.
+    """
+    need("train", "huggingface_hub")
+    from huggingface_hub import snapshot_download
+
+    refusal = None if how.get("local_files_only") else _refusal(name, **how)
+    only = {"local_files_only": True} if refusal else {}
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(files), **{**how, **only}))
+    except Exception as error:
+        first = refusal or error
+        reason = next(iter(str(first).strip().rstrip(".").splitlines()), "") or type(first).__name__
+        raise InputError(
+            f"{name}: no folder of that name, and not to be had from the hub: {reason:.300}; give a model's folder "
+            "(`embedded` is a small encoder in the package)"
+        ) from first
+
+
+def _refusal(name: str, *, token: Any = None, revision: Any = None, **_: Any) -> Exception | None:
+    """Return why the hub doesn't tell of a model; None if it does."""
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi(token=token).model_info(name, revision=revision, timeout=_PATIENCE)
+    except Exception as error:
+        return error
+    return None
+
+
+@lru_cache
+def downloaded(name: str, files: tuple[str, ...] = MODEL) -> str:
+    """Return the local copy of a model on the hub; the hub is asked once in a process."""
+    return str(download(name, files))

@@ -1,0 +1,103 @@
+"""Names on the hub are resolved once, by one short request; without a network they are refused at once."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.errors import InputError
+from nerbert.model.backbone import Backbone, check_model_folder, embedded, load_tokenizer, local, read_card
+from nerbert.model.download import TOKENIZER, download, downloaded
+from nerbert.tagger.hub import model_folder
+
+
+class Hub:
+    """What huggingface_hub's functions are asked; it answers with the embedded encoder, or as it is `broken`."""
+
+    def __init__(self) -> None:
+        self.asked, self.broken, self.cached = list[tuple[Any, ...]](), ConnectionError("Name not known\nat all"), False
+        self.reachable = False
+
+    def model_info(self, name: str, *, timeout: float, **_: Any) -> None:
+        self.asked.append(("info", name, timeout))
+        if not self.reachable:
+            raise self.broken
+
+    def snapshot_download(self, name: str, *, allow_patterns: list[str], **how: Any) -> str:
+        self.asked.append(("snapshot", name, bool(how.get("local_files_only"))))
+        if not self.cached and (how.get("local_files_only") or not self.reachable):
+            raise FileNotFoundError("nothing in the cache")
+        return embedded("embedded")
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    made = Hub()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda _, name, **how: made.model_info(name, **how))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", made.snapshot_download)
+    downloaded.cache_clear()
+    yield made
+    downloaded.cache_clear()
+
+
+USES: list[Callable[[str], object]] = [
+    read_card, load_tokenizer, local, model_folder, lambda name: Backbone(name, None, 0).config,
+    lambda name: Backbone(name, None, 0).load_body(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("use", USES)
+def test_without_a_network_a_name_is_asked_for_once(hub: Hub, use: Callable[[str], object]) -> None:
+    with pytest.raises(InputError, match=r"^some/model: no folder .*from the hub: Name not known; give a model's"):
+        use("some/model")
+    assert hub.asked == [("info", "some/model", 10.0), ("snapshot", "some/model", True)]
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("name", ["embeded", "Embedded", "embeddedmlm"])
+def test_a_slip_in_an_embedded_name_asks_nobody(hub: Hub, use: Callable[[str], object], name: str) -> None:
+    with pytest.raises(InputError, match=f"^{name}: no such folder: did you mean 'embedded(-mlm)?'\\?$"):
+        use(name)
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a/b/c", "./a", "~/a", "/a", "a--b", "a..b", "a.git", "-a", "a/", "é", "a" * 97, "a\n", "a\0b"]
+)
+def test_what_can_be_no_name_asks_nobody(hub: Hub, name: str) -> None:
+    with pytest.raises(InputError, match="no such folder; give a model's folder or its name on the hub, or one of emb"):
+        check_model_folder(name)
+
+
+@pytest.mark.parametrize("name", ["bert-base-cased", "gpt2", "a", "urchade/gliner_small-v2.1", "me/embeded", "a" * 96])
+def test_what_can_be_a_name_is_one(name: str) -> None:
+    check_model_folder(name)
+
+
+def test_what_was_downloaded_before_is_used_without_a_network(hub: Hub) -> None:
+    hub.cached = True
+    for use in USES[:-1]:
+        use("some/model")
+    asked = [kind for kind, *_ in hub.asked]
+    assert asked == ["info", "snapshot"] * 2, "once for all loaders, and once for a tagger's folder"
+
+
+def test_what_is_there_is_downloaded(hub: Hub) -> None:
+    hub.reachable = True
+    assert download("some/model", TOKENIZER) == Path(embedded("embedded"))
+    assert hub.asked == [("info", "some/model", 10.0), ("snapshot", "some/model", False)]
+
+
+def test_local_files_only_asks_for_nothing(hub: Hub) -> None:
+    with pytest.raises(InputError, match="nothing in the cache"):
+        model_folder("some/model", local_files_only=True)
+    assert hub.asked == [("snapshot", "some/model", True)]
+
+
+def test_offline_mode_is_respected_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match=r"some/model: no folder of that name, and not .*: .*offline"):
+        download("some/model", cache_dir=tmp_path)
