@@ -90,8 +90,13 @@ def find_format(path: Path, format_: str = "") -> Format:
 
 def recognised(path: Path) -> Format | None:
     """Return the format of a file by its content; None if no format recognises it."""
-    head = head_of(path)
-    return next((each for each in _by_suffix(path) if each.recognise(path, head)), None)
+    from nerbert.formats.json_files import JsonFormat  # loaded where a file is looked at
+
+    with os_refused(f"{path}: can't be read"):
+        head = head_of(path)
+        first = head[:_HEAD]  # the rest is for those that read a whole JSON value
+        known = _by_suffix(path)
+        return next((each for each in known if each.recognise(path, head if isinstance(each, JsonFormat) else first)), None)
 
 
 def name_of(path: Path) -> str:

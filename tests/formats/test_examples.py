@@ -11,6 +11,7 @@ from nerbert.formats.conll import Conll, example_of
 from nerbert.formats.documents import Reading, document_of, example_of_spans
 from nerbert.formats.examples import find_format, name_of, read_examples, recognised
 from nerbert.formats.jsonl import JsonLines
+from nerbert.formats.tables import Tables
 from nerbert.labels import example_tags
 from nerbert.records import Example
 from nerbert.registry import FORMATS
@@ -87,6 +88,16 @@ def test_a_first_object_longer_than_what_is_looked_at_first_is_recognised(tmp_pa
     whole = json.dumps({"classes": ["x"], "annotations": [[text, {"entities": [[0, 3, "x"]]}]]})
     assert name_of(written(tmp_path, "a.json", whole)) == "spacy-json"
     assert name_of(written(tmp_path, "a.json", line[:-9])) == ""
+
+
+def test_what_is_no_json_is_recognised_by_its_beginning_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: dict[str, int] = {}
+    for one in (Tables, Conll, JsonLines):
+        monkeypatch.setattr(one, "recognise", lambda self, path, head: sizes.update({type(self).__name__: len(head)}))
+    recognised(written(tmp_path, "a.txt", json.dumps({"text": "x" * 3_000_000})))
+    assert sizes == {"Tables": 1 << 20, "Conll": 1 << 20, "JsonLines": 3_000_012}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
+from nerbert.formats import tables
 from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_documents
 from nerbert.formats.tables import Tables
@@ -134,6 +135,18 @@ def test_other_encodings_and_empty_files(tmp_path: Path) -> None:
 )
 def test_what_is_no_table_of_entities_is_not_recognised(tmp_path: Path, content: str) -> None:
     assert not Tables().recognise(tmp_path / "a.csv", content.encode())
+
+
+def test_a_long_first_line_is_no_header_and_names_are_folded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    folded = list[str]()
+    monkeypatch.setattr(tables, "_folded", lambda name: folded.append(name) or name)
+    names = ",".join(f"column {number}" for number in range(1000))
+    assert not Tables().recognise(Path("a.csv"), names.encode())
+    assert len(folded) == 1000 + 3  # with commas; with tabs, semicolons and bars it is one name
+    folded.clear()
+    assert not Tables().recognise(Path("a.csv"), f"{names}\n".encode() + b"x" * 99)
+    assert not Tables().recognise(Path("a.csv"), ",".join([names] * 10).encode())
+    assert len(folded) == 1000 + 3
 
 
 TEXTS = st.text(st.sampled_from('ab \n\r",;\t|é😀'), max_size=6)
