@@ -277,8 +277,9 @@ def _text(value: object) -> str:
 def _list(fields: Mapping[str, Any], name: str, kind: type) -> list[Any]:
     """Return a field that is a list of one kind of value; raise InputError for anything else."""
     value = fields[name]
-    if not isinstance(value, list) or (wrong := next((x for x in value if not isinstance(x, kind)), None)) is not None:
-        what = f"contains {wrong!r:.60}" if isinstance(value, list) else f"is {value!r:.60}"
+    wrong = [each for each in value if not isinstance(each, kind)] if isinstance(value, list) else []
+    if wrong or not isinstance(value, list):
+        what = f"contains {wrong[0]!r:.60}" if wrong else f"is {value!r:.60}"
         raise InputError(f'field "{name}" {what}: must be a list of {_KINDS[kind]}')
     return value
 

@@ -117,6 +117,9 @@ def test_text_and_confidence_of_spans() -> None:
         ({"start": 1, "end": 3, "label": ["x"]}, "must have a type"),
         ({"start": 1, "end": 3, "label": "x", "text": 7}, "its text is 7"),
         ([3, 3, "x"], r"span \[3, 3\) of type 'x' is empty"),
+        ({"start": 9, "length": 10**4300 - 1, "type": "x"}, "span of type 'x' has an offset of more than 18 digits"),
+        ({"start": -9, "length": 1 - 10**4300, "type": "x"}, "span of type 'x' has an offset of more than 18 digits"),
+        ([0, 10**4300, "x"], "span of type 'x' has an offset of more than 18 digits"),
         ([-1, 3, "x"], r"span \[-1, 3\) of type 'x' is empty or negative"),
     ],
 )
