@@ -13,7 +13,6 @@ were changed afterwards are common. So a text is read without those if more enti
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -47,9 +46,7 @@ class Brat:
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a folder holds an `.ann` file, or whether a file is one."""
         if path.is_dir():
-            with suppress(InputError):
-                return any(each.name.endswith(_ANN) for each in find_files(path))
-            return False
+            return any(each.name.endswith(_ANN) for each in find_files(path))
         return path.name.endswith(_ANN) and (not head.strip() or bool(_BEGIN.search(head)))
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:

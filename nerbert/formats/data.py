@@ -17,13 +17,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from nerbert.artifacts import json_line, sha256_of
-from nerbert.errors import InputError, SettingsError, at
+from nerbert.errors import InputError, SettingsError, at, os_refused
 from nerbert.formats.documents import Reading, repairs_line
 from nerbert.formats.examples import read_examples, read_sentences, recognised
 from nerbert.formats.format import Format
 from nerbert.records import Document, Example, Repairs
 from nerbert.registry import FORMATS
 from nerbert.rng import uniform
+from nerbert.sources.files import entries_of
 from nerbert.terminal import tell
 
 SPLITS = ("train", "dev", "test")
@@ -175,7 +176,11 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
     One file, or a folder in one format, is train, or that of every split if `reading.split` cuts it. Raise InputError
     for two of one of these splits, and for splits that are to be cut again.
     """
-    reading = reading or Reading()
+    with os_refused(f"{data}: can't be read"):
+        return _find_splits(data, reading or Reading(), splits)
+
+
+def _find_splits(data: Path, reading: Reading, splits: Collection[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     if reading.from_ == "datasets" and not data.exists():
         from nerbert.formats.hugging_face import hub_splits  # a name of the hub
@@ -199,7 +204,7 @@ def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
     """
     if not folder.is_dir():
         return
-    whole, inside = recognised(folder), sorted(folder.iterdir())
+    whole, inside = recognised(folder), [path for path, _ in entries_of(folder)]
     usual = {path for path in inside if path.name.lower().partition(".")[0] in _USUAL}
     others = {path.suffix for path in inside if path not in usual} if whole else set()
 

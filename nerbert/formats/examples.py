@@ -96,7 +96,9 @@ def recognised(path: Path) -> Format | None:
         head = head_of(path)
         first = head[:_HEAD]  # the rest is for those that read a whole JSON value
         known = _by_suffix(path)
-        return next((each for each in known if each.recognise(path, head if isinstance(each, JsonFormat) else first)), None)
+        return next(
+            (each for each in known if each.recognise(path, head if isinstance(each, JsonFormat) else first)), None
+        )
 
 
 def name_of(path: Path) -> str:

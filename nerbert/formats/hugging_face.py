@@ -103,7 +103,7 @@ def _opened(path: Path) -> Any:
 def _check_memory(data: Any) -> None:
     """Raise ArrowInvalid for rows that lie outside their file or aren't UTF-8: a damaged file, mapped as it is.
 
-    Whatever is read of such rows may end the process. Once for the whole table, as a slice's check is that of its lists.
+    Reading such rows may end the process. All at once, because the check of a slice is that of the whole lists' values.
     """
     for table in filter(None, (data.data, data._indices)):
         table.validate(full=True)

@@ -90,9 +90,7 @@ def test_a_first_object_longer_than_what_is_looked_at_first_is_recognised(tmp_pa
     assert name_of(written(tmp_path, "a.json", line[:-9])) == ""
 
 
-def test_what_is_no_json_is_recognised_by_its_beginning_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_no_json_is_recognised_by_its_beginning_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: dict[str, int] = {}
     for one in (Tables, Conll, JsonLines):
         monkeypatch.setattr(one, "recognise", lambda self, path, head: sizes.update({type(self).__name__: len(head)}))

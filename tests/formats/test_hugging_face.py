@@ -51,7 +51,7 @@ def test_a_damaged_file_is_refused_before_its_rows_are_read(
     before, after = (struct.pack(f"<{len(each)}i", *each) for each in (offsets, damaged))
     table.write_bytes(table.read_bytes().replace(before, after))
     monkeypatch.setattr("nerbert.formats.hugging_face.documents_of", lambda *_: iter(()))  # reading may end the process
-    with pytest.raises(InputError, match="one: can't be read as a data set of Hugging Face: .*ffset"):
+    with pytest.raises(InputError, match=r"one: can't be read as a data set of Hugging Face: .*ffset"):
         list(Datasets().read(tmp_path / "one", Repairs()))
 
 
