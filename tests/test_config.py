@@ -55,8 +55,14 @@ def test_one_path_is_a_list_of_one() -> None:
         ({"size": 1, "zzz": 1.0}, "unknown setting 'zzz'; there are size, rate, step, mode, names, folder, files"),
         ({"size": "big"}, "setting size = 'big': must be a whole number"),
         ({"size": True}, "setting size = True: must be a whole number"),
-        ({"size": 1, "names": "a"}, r"setting names = 'a': must be a list of text; write it as names = \[\"one\", \"two\"\]"),
-        ({"size": 1, "files": "a,b"}, r"setting files = 'a,b': must be a list of path; write it as files = \[\"one.jsonl"),
+        (
+            {"size": 1, "names": "a"},
+            r"names = 'a': must be a list of text; write it as names = \[\"one\", \"two\"\]",
+        ),
+        (
+            {"size": 1, "files": "a,b"},
+            r"files = 'a,b': must be a list of path; write it as files = \[\"one",
+        ),
         ({"size": 1, "files": ""}, "setting files = '': must be a list of path"),
         ({"size": 1, "files": 3}, "setting files = 3: must be a list of path"),
         ({"size": 1, "folder": 3}, "setting folder = 3: must be a path or none"),

@@ -19,7 +19,7 @@ from typing import ClassVar
 
 from nerbert.artifacts import publish_folder
 from nerbert.errors import InputError, at, os_refused
-from nerbert.formats.rows import LONGEST_LINE, read_lines
+from nerbert.formats.rows import LONGEST_LINE, UTF_16, is_utf16, read_lines
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.sources.files import find_files, writable
 
@@ -121,6 +121,8 @@ def _read_text(path: Path) -> str:
         raw = stream.read(LONGEST_LINE + 1)
     if len(raw) > LONGEST_LINE:
         raise InputError(f"{path}: a text of more than {LONGEST_LINE} bytes; break it into several files")
+    if is_utf16(raw):
+        raise InputError(f"{path}: seems to be {UTF_16}")
     try:
         return raw.decode()
     except UnicodeDecodeError as error:

@@ -143,12 +143,14 @@ def _form_of(path: Path) -> _Form:
 
 def _find_form(header: str) -> _Form:
     """Return the form that a header names, cut by whatever delimiter that makes one."""
+    any_known = False
     for delimiter in DELIMITERS if len(header) <= _LONGEST_HEADER else ():
         try:
             names = next(csv.reader([header], delimiter=delimiter, strict=True), [])
         except csv.Error:
             continue
         places = _places(names)
+        any_known = any_known or places != {}
         for needed, others in _FORMS.items():
             own: dict[str, int] = {}
             for meaning in (*needed, *others):
@@ -157,9 +159,10 @@ def _find_form(header: str) -> _Form:
                     own[meaning] = place
             if all(meaning in own for meaning in needed):
                 return _Form(delimiter, names, own)
+    remedy = "" if any_known else "; if it is none, write one above: text,start,end,label"
     raise InputError(
         f"header {header!r:.80}: must name text, start, end and label (a row a span), text and spans (as JSON), or "
-        "sentence, word and tag (a row a token), with commas, tabs, semicolons or bars between"
+        f"sentence, word and tag (a row a token), with commas, tabs, semicolons or bars between{remedy}"
     )
 
 

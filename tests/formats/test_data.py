@@ -55,6 +55,21 @@ def test_what_is_missing_or_empty_is_named(tmp_path: Path) -> None:
         read_data(tmp_path)
 
 
+def test_what_is_not_there_or_has_another_name_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nosuch: no such file or folder; name a file of annotated sentences, or a"):
+        read_data(tmp_path / "nosuch")
+    (tmp_path / "labels.jsonl").write_text(
+        '{"text": "a", "entities": [{"start": 0, "end": 1, "type": "x"}], "asked": "all"}'
+    )
+    (tmp_path / "labels.report.json").write_text('{"passages": 1}')
+    inside = re.escape(f"name a file in it, such as {tmp_path / 'labels.jsonl'}")
+    for read in (read_data, check_data, lambda folder: read_gold(folder, "test")):
+        with pytest.raises(InputError, match=r"label\.jsonl: no such file or folder: did you mean 'labels\.jsonl'\?$"):
+            read(str(tmp_path / "label.jsonl"))
+        with pytest.raises(InputError, match=rf"holds no \w+ split, say \w+\.conll or \w+\.jsonl; {inside}$"):
+            read(str(tmp_path))
+
+
 def test_what_is_not_asked_for_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "test.conll").write_text("Oslo\tB-place\n")
     for name in ("train", "dev"):

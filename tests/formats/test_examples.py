@@ -17,6 +17,7 @@ from nerbert.records import Example
 from nerbert.registry import FORMATS
 
 CONLL = "Ada\tB-person\nslept\tO\n\n"
+SPANS = "text,start,end,label\nAda,0,3,x\n"
 OURS = '{"text": "Ada slept", "spans": [{"start": 0, "end": 3, "type": "person"}]}\n'
 ADA = Example("Ada slept", ((0, 3), (4, 9)), example_of_spans("Ada slept", [(0, 3, "person")]).spans)
 
@@ -64,6 +65,31 @@ def test_another_format_is_named_with_those_that_are_read(
         f"{tmp_path / name}: seems to be {told}; formats read are {', '.join(FORMATS)}, and your own with "
         "--from module:name"
     )
+
+
+PROSE = "Ada Lovelace wrote to Charles Babbage, in London.\nShe was a mathematician, he an engineer.\n\nThey met.\n"
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.conll", "a.jsonl", "a.csv"])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (
+            PROSE,
+            r"seems to be untagged text \(mark its entities, say \[Oslo\|city\], .*; if it isn't, name its",
+        ),
+        ("# seen\n[Ada|person] slept.\n[Oslo|city|place] is old.\n", r"seems to be marked text \(give it a name that"),
+        (PROSE.encode("utf-16"), r"seems to be text in UTF-16 \(save it as UTF-8, or: iconv -f UTF-16 -t UTF-8\)$"),
+        ("漢字".encode("utf-16"), r"seems to be text in UTF-16 \("),
+        (CONLL.encode("utf-16-be"), r"seems to be text in UTF-16 \("),
+        (OURS.encode("utf-16-le"), r"seems to be text in UTF-16 \("),
+        (SPANS.encode("utf-16-le"), r"seems to be text in UTF-16 \("),
+        ('[{"text": "Ada", "spans": [],}]', r"not JSON: .*\(line 1, column 30\); no comma may stand before \] or \}"),
+    ],
+)
+def test_what_a_file_seems_to_be_has_a_remedy(tmp_path: Path, name: str, content: str | bytes, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        read_examples(written(tmp_path, name, content))
 
 
 def test_unknown_json_is_named_unless_the_name_says_json_lines(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.formats.open_types import LONGEST_TYPE, Mention, locate, normalised, open_type_line, read_open_types
+from nerbert.formats.rows import UTF_16
 from nerbert.records import OpenEntity, OpenText, Reason
 
 TEXT = "The Eiffel Tower is in Paris. paris loves the eiffel tower, not Paris-Nord."
@@ -185,7 +186,13 @@ def test_a_broken_row_is_an_error_with_its_line(row: Any, told: str, tmp_path: P
         (b'[\n  {"text": "a"}\n]', "one JSON array"),
         (b"input,output\na,b\n", "CSV"),
         (b"PAR1\x00\x01", "annotated sentences (parquet)"),
-        (b"Once upon a time\n", "something else"),
+        (
+            b"Once upon a time\n",
+            "untagged text (mark its entities, say [Oslo|city], and give it a name that ends in .marked)",
+        ),
+        (b"[Ada|x] slept.\n", "marked text (give it a name that ends in .marked, or --from marked)"),
+        ("input,output\n".encode("utf-16"), UTF_16),
+        (b"Once\n", "something else"),
     ],
 )
 def test_a_file_of_another_form_is_named(content: bytes, told: str, tmp_path: Path) -> None:

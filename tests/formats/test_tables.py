@@ -93,7 +93,7 @@ def test_rows_of_tokens(tmp_path: Path) -> None:
             2,
             "start '0', end '1.5', confidence '': start and end must be whole numbers",
         ),
-        (f"text,start,end,label\na,0,{'9' * 400},x\n", 2, "entity 0–9"),
+        (f"text,start,end,label\na,0,{'9' * 400},x\n", 2, "span of type 'x' has an offset of more than 18 digits"),
         ("text,start,end,label,confidence\na,0,1,x,7\n", 2, "start .*the confidence one from 0 to 1"),
         ("text,start,end,label\na,1,1,x\n", 2, r"span \[1, 1\) of type 'x' is empty"),
         ("text,start,end,label\na,,,x\n", 2, "label 'x' has neither start nor end"),
@@ -107,6 +107,8 @@ def test_rows_of_tokens(tmp_path: Path) -> None:
         ("sentence_id,word,tag\n1,a,O\n1,,O\n", 3, "a row without a word"),
         ("sentence_id,word,tag\n1,a,O\n1,b,Q-x\n", 3, "tag 'Q-x'"),
         ("name,age\nAda,36\n", 1, "header 'name,age': must name text, start, end and label"),
+        ("Ada slept,0,3,person\n", 1, "header .*; if it is none, write one above: text,start,end,label$"),
+        ("text,person\n", 1, "header .* or bars between$"),
     ],
 )
 def test_faults_name_file_and_line(tmp_path: Path, content: str, line: int, told: str) -> None:
