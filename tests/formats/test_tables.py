@@ -141,7 +141,12 @@ def test_what_is_no_table_of_entities_is_not_recognised(tmp_path: Path, content:
 
 def test_a_long_first_line_is_no_header_and_names_are_folded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     folded = list[str]()
-    monkeypatch.setattr(tables, "_folded", lambda name: folded.append(name) or name)
+
+    def fold(name: str) -> str:
+        folded.append(name)
+        return name
+
+    monkeypatch.setattr(tables, "_folded", fold)
     names = ",".join(f"column {number}" for number in range(1000))
     assert not Tables().recognise(Path("a.csv"), names.encode())
     assert len(folded) == 1000 + 3  # with commas; with tabs, semicolons and bars it is one name
