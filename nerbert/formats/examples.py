@@ -31,8 +31,8 @@ _FOREIGN_BEGINS = {
 _FOR_PEOPLE = re.compile(r"^  \d+–\d+  \S.*  [01]\.\d\d  ", re.MULTILINE)
 _BINARY = 1 << 12
 """Bytes among which text has no zero."""
-_LINES, _WORDS, _LONG = 200, 4, 40
-"""Lines by which prose is known: so many of them, each of at least so many words or more characters."""
+_LINES, _WORDS, _LONG = 200, 4, 20
+"""Lines by which prose is known: so many of them, each of at least so many words, or of more characters without."""
 _MARK = re.compile(r"\[[^\[\]|]+\|[^\[\]|]+")
 _KEY = re.compile(r'"(\w+)"\s*:')
 
@@ -144,12 +144,15 @@ def foreign(head: bytes, name: str) -> str:
 
 def unannotated(head: bytes) -> str:
     """Return what text with this beginning seems to be that no format recognises: marked, or prose; "" for no guess."""
-    text = head.decode("utf-8-sig", "replace")
+    text = head[:_HEAD].decode("utf-8-sig", "replace")
     lines = [line.strip() for line in text.splitlines()[:_LINES] if line.strip() and not line.startswith("#")]
     if lines and sum(bool(_MARK.search(line)) for line in lines) > len(lines) / 2:
         return "marked text (give it a name that ends in .marked, or --from marked)"
     words = [len(line.split()) for line in lines]
-    is_long = sum(count >= _WORDS or len(line) > _LONG for line, count in zip(lines, words, strict=True))
+    is_long = sum(
+        count >= _WORDS or (len(line) > _LONG and not line.isascii())  # Chinese, say
+        for line, count in zip(lines, words, strict=True)
+    )
     is_table = any("\t" in line or line.startswith(("{", "[", "<")) for line in lines)
     if is_long > len(lines) / 2 and not is_table and (len(lines) == 1 or len(set(words)) > 1):
         return "untagged text (mark its entities, say [Oslo|city], and give it a name that ends in .marked)"

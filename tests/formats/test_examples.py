@@ -78,6 +78,7 @@ PROSE = "Ada Lovelace wrote to Charles Babbage, in London.\nShe was a mathematic
             PROSE,
             r"seems to be untagged text \(mark its entities, say \[Oslo\|city\], .*; if it isn't, name its",
         ),
+        ("阿达·洛芙莱斯从伦敦写信给查尔斯·巴贝奇教授。\n", "seems to be untagged text"),
         ("# seen\n[Ada|person] slept.\n[Oslo|city|place] is old.\n", r"seems to be marked text \(give it a name that"),
         (PROSE.encode("utf-16"), r"seems to be text in UTF-16 \(save it as UTF-8, or: iconv -f UTF-16 -t UTF-8\)$"),
         ("漢字".encode("utf-16"), r"seems to be text in UTF-16 \("),
