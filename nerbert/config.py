@@ -27,6 +27,8 @@ _TESTS: dict[str, Callable[[float, float], bool]] = {
     "at_least": operator.ge, "above": operator.gt, "at_most": operator.le, "below": operator.lt,
     "multiple_of": lambda value, step: value % step == 0,
 }  # fmt: skip
+_LISTS = {int: "[1, 2]", float: "[0.1, 0.2]", str: '["one", "two"]', Path: '["one.jsonl", "two.jsonl"]'}
+"""A list of each kind of value, for messages."""
 _NAMES = {
     int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path", type(None): "none",
 }  # fmt: skip
@@ -120,8 +122,10 @@ def check(name: str, value: Any, hint: Any) -> Any:
     try:
         return _convert(value, hint)
     except ValueError:
+        example = _LISTS.get(get_args(hint)[0], "") if get_origin(hint) is tuple else ""
+        form = f"; write it as {name} = {example}" if example else ""
         must = unknown(value, _choices(hint), allowed=allowed(hint))
-        raise SettingsError(f"setting {name} = {value!r}{must}", setting=name) from None
+        raise SettingsError(f"setting {name} = {value!r}{must}{form}", setting=name) from None
 
 
 def refuse(condition: bool, name: str, value: object, bound: str) -> None:
@@ -193,6 +197,8 @@ def _convert(value: Any, hint: Any) -> Any:
             return value
     elif kind is tuple and isinstance(value, list | tuple):
         return tuple(_convert(one, args[0]) for one in value)
+    elif kind is tuple and args[0] is Path and isinstance(value, str | Path) and "," not in f"{value}" and value:
+        return (Path(value),)
     elif _is_one(value, hint):
         return hint(value) if hint in (float, Path) else value
     raise ValueError

@@ -15,6 +15,8 @@ from nerbert.errors import InputError
 
 TRAIN, VALIDATION = "train", "validation"
 """The two parts of a corpus's split."""
+_BEYOND = 1 << 63
+"""No text has such an offset, and Python writes no number of over 4,300 digits, not even in a message."""
 ENTITY = "ENTITY"
 """The category of a mention whose class is not known (NER-BERT §2.2)."""
 
@@ -63,8 +65,15 @@ class Span:
     confidence: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start < self.end:
-            raise InputError(f"span [{self.start}, {self.end}) of type {self.type!r} is empty or negative")
+        if not 0 <= self.start < self.end < _BEYOND:
+            raise _misplaced("span", self.start, self.end, self.type)
+
+
+def _misplaced(what: str, start: int, end: int, type_: str) -> InputError:
+    """Return what is wrong with offsets that are none."""
+    if max(abs(start), abs(end)) >= _BEYOND:
+        return InputError(f"{what} of type {type_!r:.80} has an offset of more than 18 digits, and no text is so long")
+    return InputError(f"{what} [{start}, {end}) of type {type_!r:.80} is empty or negative")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +144,8 @@ class OpenEntity:
     description: str = ""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start < self.end:
-            raise InputError(f"entity [{self.start}, {self.end}) of type {self.type!r:.80} is empty or negative")
+        if not 0 <= self.start < self.end < _BEYOND:
+            raise _misplaced("entity", self.start, self.end, self.type)
 
 
 @dataclass(frozen=True, slots=True)

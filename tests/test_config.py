@@ -32,6 +32,7 @@ class Toy(Settings):
     mode: Literal["slow", "fast", "off"] = "slow"
     names: tuple[str, ...] = ()
     folder: Path | None = None
+    files: tuple[Path, ...] = ()
 
 
 def test_file_and_changes(tmp_path: Path) -> None:
@@ -41,15 +42,30 @@ def test_file_and_changes(tmp_path: Path) -> None:
     assert isinstance(toy.rate, float)
 
 
+def test_one_path_is_a_list_of_one() -> None:
+    assert load_settings(Toy, None, ["size=1", "files=a.jsonl"]).files == (Path("a.jsonl"),)
+    assert load_settings(Toy, None, ["size=1", 'files=["a.jsonl", "b"]']).files == (Path("a.jsonl"), Path("b"))
+    assert make_settings(Toy, {"size": 1, "files": Path("c")}).files == (Path("c"),)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"size": 1, "rat": 1.0}, "unknown setting 'rat': did you mean 'rate'"),
         ({"size": 1, "mode": "fats"}, r"mode = 'fats': did you mean 'fast'\? \(must be 'slow', 'fast' or 'off'\)"),
-        ({"size": 1, "zzz": 1.0}, "unknown setting 'zzz': must be one of size, rate, step, mode, names, folder"),
+        ({"size": 1, "zzz": 1.0}, "unknown setting 'zzz': must be one of size, rate, step, mode, names, folder, files"),
         ({"size": "big"}, "setting size = 'big': must be a whole number"),
         ({"size": True}, "setting size = True: must be a whole number"),
-        ({"size": 1, "names": "a"}, "setting names = 'a': must be a list of text"),
+        (
+            {"size": 1, "names": "a"},
+            r"names = 'a': must be a list of text; write it as names = \[\"one\", \"two\"\]",
+        ),
+        (
+            {"size": 1, "files": "a,b"},
+            r"files = 'a,b': must be a list of path; write it as files = \[\"one",
+        ),
+        ({"size": 1, "files": ""}, "setting files = '': must be a list of path"),
+        ({"size": 1, "files": 3}, "setting files = 3: must be a list of path"),
         ({"size": 1, "folder": 3}, "setting folder = 3: must be a path or none"),
         ({"size": 1, "rate": 0}, "setting rate = 0: must be a number, above 0, at most 2"),
         ({"size": 1, "rate": 2.5}, "setting rate = 2.5: must be a number, above 0, at most 2"),

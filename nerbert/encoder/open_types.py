@@ -18,6 +18,7 @@ from typing import Any
 from nerbert.artifacts import publish, sha256_of, write_json
 from nerbert.cache import cached
 from nerbert.errors import InputError, at, os_refused
+from nerbert.formats.data import file_inside
 from nerbert.formats.open_types import normalised, open_type_line, read_open_types, types_asked
 from nerbert.model.concepts import Concept, ConceptTable
 from nerbert.records import Example, OpenText, Reason, Span
@@ -116,7 +117,7 @@ def read_open_data(settings: PretrainSettings, splitter: str = SPLITTER) -> Open
 def _files(settings: PretrainSettings, name: str) -> list[dict[str, str]]:
     found = []
     for path in getattr(settings, name):
-        with at(setting=f"setting {name}"), os_refused(f"{path}: can't be read"):
+        with at(setting=f"setting {name}"), os_refused(f"{path}: can't be read", file_inside(path)):
             found.append({"file": path.name, "sha256": sha256_of(path)})
     return found
 

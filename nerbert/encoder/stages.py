@@ -19,6 +19,7 @@ from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.gazetteers import open_gazetteers
 from nerbert.encoder.pretrain import FREE, EncoderFacts, checked_objective, pretrain
 from nerbert.errors import SettingsError, StaleOutput, at, os_refused, unknown
+from nerbert.formats.data import file_inside
 from nerbert.schema import read_json, to_plain
 from nerbert.terminal import tell
 from nerbert.training.distributed import make_process_group
@@ -141,7 +142,7 @@ def _made_from(settings: PretrainSettings, before: PretrainStage | None) -> dict
         files.append(label_set)
     sums = {}
     for number, path in enumerate(files, 1):
-        with os_refused(f"{path}: can't be read"):
+        with os_refused(f"{path}: can't be read", file_inside(path)):
             sums[f"{number} {path.name}"] = sha256_of(path)
     compared = {name: value for name, value in asdict(settings).items() if name not in FREE}
     start = {"before": before.made_from} if before else {"backbone": settings.backbone}

@@ -13,14 +13,13 @@ were changed afterwards are common. So a text is read without those if more enti
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from nerbert.artifacts import publish_folder
 from nerbert.errors import InputError, at, os_refused
-from nerbert.formats.rows import LONGEST_LINE, read_lines
+from nerbert.formats.rows import LONGEST_LINE, UTF_16, is_utf16, read_lines
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.sources.files import find_files, writable
 
@@ -47,9 +46,7 @@ class Brat:
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a folder holds an `.ann` file, or whether a file is one."""
         if path.is_dir():
-            with suppress(InputError):
-                return any(each.name.endswith(_ANN) for each in find_files(path))
-            return False
+            return any(each.name.endswith(_ANN) for each in find_files(path))
         return path.name.endswith(_ANN) and (not head.strip() or bool(_BEGIN.search(head)))
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
@@ -124,6 +121,8 @@ def _read_text(path: Path) -> str:
         raw = stream.read(LONGEST_LINE + 1)
     if len(raw) > LONGEST_LINE:
         raise InputError(f"{path}: a text of more than {LONGEST_LINE} bytes; break it into several files")
+    if is_utf16(raw):
+        raise InputError(f"{path}: seems to be {UTF_16}")
     try:
         return raw.decode()
     except UnicodeDecodeError as error:

@@ -8,6 +8,7 @@ they come, so a row ends with the first line at which no quote is open. The pric
 import csv
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from nerbert.errors import InputError, nearest
 from nerbert.formats.jsonl import row_of
@@ -15,6 +16,7 @@ from nerbert.formats.rows import LONGEST_LINE, Line, Lines, TextRow
 
 DELIMITERS = ",;\t|"
 """What may stand between cells."""
+_NUMBER = re.compile(r"\s*-?\d+(?:[.,]\d+)?\s*")
 _CLOSING = re.compile(r'[^"]*+(?:""[^"]*+)*+"')
 """The rest of a quoted cell, in which a quote is written twice."""
 
@@ -48,13 +50,17 @@ def csv_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
 
 def _header(text: str, field: str) -> tuple[list[str], str]:
     """Return the names of the columns, and what stands between them."""
-    cuts = [(_cells(text, each), each) for each in DELIMITERS]
+    cuts = list[tuple[list[str], str]]()
+    for each in DELIMITERS:
+        with suppress(InputError):  # a quoted cell ends at the wrong one
+            cuts.append((_cells(text, each), each))
     found = next((each for each in cuts if field in each[0]), None)
-    names, delimiter = found or max(cuts, key=lambda each: len(each[0]))
+    names, delimiter = found or max(cuts, key=lambda each: len(each[0]), default=(_cells(text, DELIMITERS[0]), ""))
     if found is None:
-        there = ", ".join(map(repr, names))
+        there, numbers = ", ".join(map(repr, names)), [name for name in names if _NUMBER.fullmatch(name)]
+        remedy = "write a first row that names the columns" if numbers else "name the text's with --field"
         raise InputError(
-            f"no column {field!r}{nearest(field, names)} (the header has {there:.200}); name the text's with --field, "
+            f"no column {field!r}{nearest(field, names)} (the header has {there:.200}); {remedy}, "
             "or pass --from text for a text a line"
         )
     if repeated := next((name for place, name in enumerate(names) if name in names[:place]), None):

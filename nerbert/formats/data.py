@@ -9,21 +9,23 @@ parts, and texts without a group that are equal stay together.
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from nerbert.artifacts import json_line, sha256_of
-from nerbert.errors import InputError, SettingsError, at, unknown
+from nerbert.errors import InputError, SettingsError, at, nearest, os_refused, unknown
 from nerbert.formats.documents import Reading, repairs_line
 from nerbert.formats.examples import read_examples, read_sentences, recognised
 from nerbert.formats.format import Format
 from nerbert.records import Document, Example, Repairs
 from nerbert.registry import FORMATS
 from nerbert.rng import uniform
+from nerbert.sources.files import entries_of
 from nerbert.terminal import tell
 
 SPLITS = ("train", "dev", "test")
@@ -35,6 +37,8 @@ _USUAL = {
 """The words in names that say which split a file is."""
 _WORD = re.compile(r"[a-z]+")
 _SHARES = re.compile(r"\d{1,3}(?:/\d{1,3}){1,2}")
+_LOOKED_AT = 20
+"""Files of a folder that are looked at to name one that is data."""
 _MEMORY = Path("examples in memory")
 
 
@@ -88,7 +92,7 @@ def read_data(
     folder, repairs = Path(data), Repairs()
     files = find_splits(folder, reading, splits)
     if "train" in splits and "train" not in files:
-        raise InputError(f"{folder}: {missing('train', reading.from_)}; give a folder with it (and with dev and test)")
+        raise no_split(folder, "train", reading.from_)
     if reading.split and len(set(files.values())) == 1:
         parts = _cut_parts(folder, reading, repairs)
         read = {split: each for split, each in parts.items() if split in splits}
@@ -149,8 +153,7 @@ def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> Gold
         elif split not in files:
             if files and reading.split:
                 raise InputError(f"{place}: --split {reading.split} cuts no {split} split; give it a share: 80/10/10")
-            fault = no_split(place, split, reading.from_)
-            raise InputError(f"{place}: {fault}; name a file of annotated sentences, or a folder with a {split} split")
+            raise no_split(place, split, reading.from_)
         else:
             data = read_data(place, (split,), reading)
     elif not isinstance(data, DataSet):
@@ -175,7 +178,11 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
     One file, or a folder in one format, is train, or that of every split if `reading.split` cuts it. Raise InputError
     for two of one of these splits, and for splits that are to be cut again.
     """
-    reading = reading or Reading()
+    with os_refused(f"{data}: can't be read"):
+        return _find_splits(data, reading or Reading(), splits)
+
+
+def _find_splits(data: Path, reading: Reading, splits: Collection[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     if reading.from_ == "datasets" and not data.exists():
         from nerbert.formats.hugging_face import hub_splits  # a name of the hub
@@ -199,7 +206,7 @@ def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
     """
     if not folder.is_dir():
         return
-    whole, inside = recognised(folder), sorted(folder.iterdir())
+    whole, inside = recognised(folder), [path for path, _ in entries_of(folder)]
     usual = {path for path in inside if path.name.lower().partition(".")[0] in _USUAL}
     others = {path.suffix for path in inside if path not in usual} if whole else set()
 
@@ -227,15 +234,25 @@ def _is_format(path: Path, format_: str) -> bool:
     return path.exists() and recognised(path) is not None
 
 
-def no_split(data: Path, split: str, format_: str = "") -> str:
-    """Return why a data set has no such split: its folder lacks it, or there is no data."""
-    return missing(split, format_) if data.is_dir() else "no such file or folder"
-
-
-def missing(split: str, format_: str = "") -> str:
-    """Return that a folder lacks a split, and how its file may be named."""
+def no_split(data: Path, split: str, format_: str = "") -> InputError:
+    """Return why a data set has no such split: there is no data, its files have other names, or its folder lacks it."""
+    remedy = f"name a file of annotated sentences, or a folder with a {split} split"
+    if not data.is_dir():
+        with suppress(OSError):
+            if like := nearest(data.name, (each.name for each in data.parent.iterdir())):
+                return InputError(f"{data}: no such file or folder{like}")
+        return InputError(f"{data}: no such file or folder; {remedy}")
     suffixes = FORMATS.find(format_)().suffixes[:1] if format_ else (".conll", ".jsonl")
-    return f"holds no {split} split, say {' or '.join(split + each for each in suffixes) or split}"
+    usual = " or ".join(split + each for each in suffixes) or split
+    return InputError(f"{data}: holds no {split} split, say {usual}; {file_inside(data) or remedy}")
+
+
+def file_inside(path: Path) -> str:
+    """Return that a file of a folder is to be named: the first that holds data and is no split; "" if there is none."""
+    there = entries_of(path) if path.is_dir() else ()
+    files = (each for each, is_folder in there if not (is_folder or split_of(each.name)))
+    found = next((each for each in islice(files, _LOOKED_AT) if recognised(each)), None)
+    return f"name a file in it, such as {found}" if found else ""
 
 
 def _formats(format_: str) -> list[Format]:

@@ -4,6 +4,7 @@ A file is read in the format that the user names. Otherwise the first format tha
 the file's suffix are asked first. The price: a file is opened twice.
 """
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.documents import Reading, no_sentence, prepared, sentences_of
 from nerbert.formats.format import Format, format_name
-from nerbert.formats.rows import LONGEST_LINE
+from nerbert.formats.rows import LONGEST_LINE, UTF_16, is_utf16
 from nerbert.records import Document, Example, Repair, Repairs
 from nerbert.registry import FORMATS
 
@@ -24,10 +25,15 @@ _FOREIGN_BEGINS = {
     b"BZh": "packed with bz2 (unpack it first)",
     b"\xfd7zXZ": "packed with xz (unpack it first)",
     b"%PDF": "PDF",
+    codecs.BOM_UTF16_LE: UTF_16,
+    codecs.BOM_UTF16_BE: UTF_16,
 }
 _FOR_PEOPLE = re.compile(r"^  \d+–\d+  \S.*  [01]\.\d\d  ", re.MULTILINE)
 _BINARY = 1 << 12
 """Bytes among which text has no zero."""
+_LINES, _WORDS, _LONG = 200, 4, 20
+"""Lines by which prose is known: so many of them, each of at least so many words, or of more characters without."""
+_MARK = re.compile(r"\[[^\[\]|]+\|[^\[\]|]+")
 _KEY = re.compile(r'"(\w+)"\s*:')
 
 
@@ -80,18 +86,34 @@ def find_format(path: Path, format_: str = "") -> Format:
         return FORMATS.find(format_)()
     if found := recognised(path):
         return found
-    other = foreign(head_of(path), path.name.lower())
+    from nerbert.formats.json_files import json_fault
+
+    head = head_of(path)
+    other = foreign(head, path.name.lower())
+    if other.startswith("JSON") and (fault := json_fault(head)):
+        raise InputError(f"{path}: {fault}")
+    if other == UTF_16:
+        raise InputError(f"{path}: seems to be {other}")
     if other and not (other == "CSV" and path.suffix.lower() == ".csv"):  # its reader says which columns it lacks
         known = ", ".join(FORMATS)
         raise InputError(f"{path}: seems to be {other}; formats read are {known}, and your own with --from module:name")
+    if what := unannotated(head):
+        raise InputError(f"{path}: seems to be {what}; if it isn't, name its format with --from")
     named = [each for each in _by_suffix(path) if path.name.lower().endswith(each.suffixes)]
     return named[-1] if named else FORMATS.find(next(iter(FORMATS)))()  # of one suffix the last format is the most open
 
 
 def recognised(path: Path) -> Format | None:
     """Return the format of a file by its content; None if no format recognises it."""
-    head = head_of(path)
-    return next((each for each in _by_suffix(path) if each.recognise(path, head)), None)
+    from nerbert.formats.json_files import JsonFormat  # loaded where a file is looked at
+
+    with os_refused(f"{path}: can't be read"):
+        head = head_of(path)
+        first = head[:_HEAD]  # the rest is for those that read a whole JSON value
+        known = _by_suffix(path)
+        return next(
+            (each for each in known if each.recognise(path, head if isinstance(each, JsonFormat) else first)), None
+        )
 
 
 def name_of(path: Path) -> str:
@@ -107,7 +129,7 @@ def foreign(head: bytes, name: str) -> str:
     if found := next((tool for magic, tool in _FOREIGN_BEGINS.items() if head.startswith(magic)), ""):
         return found
     if b"\0" in head[:_BINARY]:
-        return "binary, or text in another encoding than UTF-8"
+        return UTF_16 if is_utf16(head) else "binary, or text in another encoding than UTF-8"
     text = head.decode("utf-8-sig", "replace").lstrip()
     if text.startswith(("{", "[")) and (keys := sorted(set(_KEY.findall(text)))):
         return "" if name.endswith((".jsonl", ".ndjson")) else f"JSON with {', '.join(keys):.60}"
@@ -116,8 +138,25 @@ def foreign(head: bytes, name: str) -> str:
     if _FOR_PEOPLE.search(text):
         return "text that was tagged for people (give `nerbert tag` --to jsonl)"
     lines = [line for line in text.splitlines()[:20] if line]
-    counts = [{line.count(separator) for line in lines} for separator in ",;"]
+    counts = [{line.count(cut) - line.count(f"{cut} ") for line in lines} for cut in ",;"]  # prose has a space behind
     return "CSV" if len(lines) > 1 and any(len(each) == 1 and each != {0} for each in counts) else ""
+
+
+def unannotated(head: bytes) -> str:
+    """Return what text with this beginning seems to be that no format recognises: marked, or prose; "" for no guess."""
+    text = head[:_HEAD].decode("utf-8-sig", "replace")
+    lines = [line.strip() for line in text.splitlines()[:_LINES] if line.strip() and not line.startswith("#")]
+    if lines and sum(bool(_MARK.search(line)) for line in lines) > len(lines) / 2:
+        return "marked text (give it a name that ends in .marked, or --from marked)"
+    words = [len(line.split()) for line in lines]
+    is_long = sum(
+        count >= _WORDS or (len(line) > _LONG and not line.isascii())  # Chinese, say
+        for line, count in zip(lines, words, strict=True)
+    )
+    is_table = any("\t" in line or line.startswith(("{", "[", "<")) for line in lines)
+    if is_long > len(lines) / 2 and not is_table and (len(lines) == 1 or len(set(words)) > 1):
+        return "untagged text (mark its entities, say [Oslo|city], and give it a name that ends in .marked)"
+    return ""
 
 
 def _by_suffix(path: Path) -> list[Format]:

@@ -1,8 +1,11 @@
 """Data sets of Hugging Face's `datasets`: a folder that `save_to_disk` wrote, or one of the hub by its name.
 
-Rows are read as Parquet's are, labels by the names that the features give. A folder is written with a row a sentence:
-`tokens` and `ner_tags`, as most such data sets have them, and `text` and `spans`, which hold what tags can't (what
-stood between words, confidences). The price: a text without words comes back as the sentences of one document.
+Rows are read as Parquet's are, labels by the names that the features give. A folder's files are mapped into memory as
+they are, so all rows are checked before the first is read. The price: one more pass.
+
+A folder is written with a row a sentence: `tokens` and `ner_tags`, as most such data sets have them, and `text` and
+`spans`, which hold what tags can't (what stood between words, confidences). The price: a text without words comes back
+as the sentences of one document.
 """
 
 import re
@@ -53,6 +56,7 @@ class Datasets:
             if isinstance(data, DatasetDict):
                 there = ", ".join(f"{path / split}" for split in data)
                 raise InputError(f"{path}: holds several splits; name one of them: {there:.200}")
+            _check_memory(data)
             if {SPANS, _TAGS} <= set(data.features):  # the tags say no more than the spans
                 data = data.remove_columns(_TAGS)
             features, arrow = data.features.to_dict(), data.with_format("arrow")
@@ -94,6 +98,15 @@ def _opened(path: Path) -> Any:
         raise InputError(f"{path}: no such folder, and no name of a data set (OWNER/NAME/SPLIT)")
     name, config, split = _named(path)
     return load_dataset(name, *config, split=_SPLITS[split or "train"])
+
+
+def _check_memory(data: Any) -> None:
+    """Raise ArrowInvalid for rows that lie outside their file or aren't UTF-8: a damaged file, mapped as it is.
+
+    Reading such rows may end the process. All at once, because the check of a slice is that of the whole lists' values.
+    """
+    for table in filter(None, (data.data, data._indices)):
+        table.validate(full=True)
 
 
 def hub_splits(path: Path) -> list[str]:

@@ -236,7 +236,8 @@ def _whole(path: Path, kind: str) -> str:
     """Return the format that reads a folder (or a name of the hub) as one input; "" if none does."""
     if kind:
         return kind if kind not in SOURCES and not FORMATS.find(kind)().suffixes else ""
-    return name_of(path) if path.is_dir() else ""
+    with os_refused(f"{path}: can't be read"):
+        return name_of(path) if path.is_dir() else ""
 
 
 def _kind_of(path: PurePath) -> str:

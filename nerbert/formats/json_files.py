@@ -7,6 +7,7 @@ a value that is broken is named by the line at which it begins.
 
 import codecs
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ _PIECE = 1 << 20
 _SURE = 1 << 12
 """Characters before the end of a piece, where a fault isn't that the value goes on behind it."""
 _DECODER = json.JSONDecoder()
+_COMMA = re.compile(r",\s*[\]}]")
 _STARTS = ("start", "start_offset", "start_char", "begin", "offset")
 _ENDS = ("end", "end_offset", "end_char", "stop")
 _TYPES = ("type", "label", "tag", "entity_type", "entity_group", "entity_label", "class", "category", "entity")
@@ -94,7 +96,7 @@ def json_values(path: Path) -> Iterator[tuple[int, Any]]:
     with path.open("rb") as stream:
         head = stream.read(_PIECE)
         stream.seek(0)
-        if _is_array(head):
+        if is_array(head):
             yield from _array_values(path, stream)
             return
         if _is_one_object(head):
@@ -111,7 +113,7 @@ def holds_lines(path: Path) -> bool:
     """Return whether a file has a value a line, and not one array, or one object over several lines."""
     with path.open("rb") as stream:
         head = stream.read(_PIECE)
-    return not _is_array(head) and not _is_one_object(head)
+    return not is_array(head) and not _is_one_object(head)
 
 
 def json_value(text: str) -> Any:
@@ -119,9 +121,29 @@ def json_value(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"not JSON: {error.msg} at character {error.pos} of the line") from None
+        raise InputError(f"not JSON: {error.msg} at character {error.pos} of the line{_on_comma(error)}") from None
     except (ValueError, RecursionError):
         raise InputError("not JSON that can be read: too deep, or too long a number") from None
+
+
+def json_fault(head: bytes) -> str:
+    """Return what is wrong with the first value of a file that begins like this, and where; "" for nothing."""
+    text, whole = _first_text(head), head.removeprefix(BOM).decode("utf-8", "ignore")
+    try:
+        _DECODER.raw_decode(text)
+    except json.JSONDecodeError as error:
+        fault = json.JSONDecodeError(error.msg, whole, error.pos + len(whole) - len(text))
+        return f"not JSON: {fault.msg} (line {fault.lineno}, column {fault.colno}){_on_comma(fault)}"
+    except (ValueError, RecursionError):
+        pass
+    return ""
+
+
+def _on_comma(error: json.JSONDecodeError) -> str:
+    """Return the remedy for a comma before the end of an object or array; "" for another fault."""
+    before = len(error.doc[: error.pos].rstrip()) - 1
+    is_comma = any(_COMMA.match(error.doc, place) for place in (before, error.pos))
+    return "; no comma may stand before ] or }" if is_comma else ""
 
 
 def json_text(value: Any) -> str:
@@ -155,7 +177,7 @@ def is_cut(head: bytes) -> bool:
 def _first_text(head: bytes) -> str:
     """Return a file's beginning from its first object on."""
     text = head.removeprefix(BOM).decode("utf-8", "ignore").lstrip()
-    return text[1:].lstrip() if _is_array(head) else text
+    return text[1:].lstrip() if is_array(head) else text
 
 
 def _is_sure(error: json.JSONDecodeError, text: str) -> bool:
@@ -205,7 +227,7 @@ def _first(fields: Mapping[str, Any], names: Iterable[str]) -> Any:
     return next((fields[name] for name in names if fields.get(name) is not None), None)
 
 
-def _is_array(head: bytes) -> bool:
+def is_array(head: bytes) -> bool:
     """Return whether a file is one array of values; a line that is `["a text", …]` is one value of its own."""
     text = head.removeprefix(BOM).lstrip()
     return text.startswith(b"[") and text[1:].lstrip()[:1] in (b"{", b"[", b"]", b"")
@@ -231,7 +253,8 @@ def _whole(path: Path, stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
         try:
             value = json.loads(decoded(raw, 1))
         except json.JSONDecodeError as error:
-            raise InputError(f"not JSON: {error.msg} (line {error.lineno})") from None
+            place = f"(line {error.lineno}, column {error.colno})"
+            raise InputError(f"not JSON: {error.msg} {place}{_on_comma(error)}") from None
         except (ValueError, RecursionError):
             raise InputError("not JSON that can be read: too deep, or too long a number") from None
     yield 1, value
@@ -244,7 +267,8 @@ def _array_values(path: Path, stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
     while (char := text.next()) != "]":
         if char == ",":
             text.skip(",")
-            text.next()
+            if text.next() == "]":
+                raise text.fault(f"not JSON: a comma before the array's end (column {text.column()}); take it out")
         line = text.line
         yield line, text.value()
         if text.next() not in (",", "]"):
@@ -262,6 +286,7 @@ class _Text:
         self._path, self._stream, self._text, self._place = path, stream, "", 0
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self.line = 1
+        self._before = 0
         self._more()
 
     def next(self) -> str:
@@ -287,9 +312,10 @@ class _Text:
                 value, end = _DECODER.raw_decode(self._text, self._place)
                 break
             except json.JSONDecodeError as error:
+                line = self.line + self._text.count("\n", self._place, error.pos)
+                place = f"(line {line}, column {self.column(error.pos)})"
                 if _is_sure(error, self._text) or not self._more(size):
-                    line = self.line + self._text.count("\n", self._place, error.pos)
-                    raise self.fault(f"not JSON: {error.msg} (line {line})") from None
+                    raise self.fault(f"not JSON: {error.msg} {place}{_on_comma(error)}") from None
             except (ValueError, RecursionError):
                 raise self.fault("not JSON that can be read: too deep, or too long a number") from None
             if len(self._text) - self._place > LONGEST_LINE:
@@ -298,6 +324,12 @@ class _Text:
         self.line += self._text.count("\n", self._place, end)
         self._place = end
         return value
+
+    def column(self, place: int | None = None) -> int:
+        """Return the column (from 1) of a place in the text held, or of the place reached."""
+        place = self._place if place is None else place
+        newline = self._text.rfind("\n", 0, place)
+        return place - newline + (self._before if newline < 0 else 0)
 
     def fault(self, message: str) -> InputError:
         """Return an error at the line reached."""
@@ -310,6 +342,7 @@ class _Text:
             text = self._decoder.decode(raw, not raw)
         except UnicodeDecodeError as error:
             raise self.fault(f"not UTF-8 ({error.reason}) behind here; convert the file to UTF-8") from None
+        self._before = self.column() - 1
         self._text, self._place = self._text[self._place :] + text, 0
         return bool(raw)
 

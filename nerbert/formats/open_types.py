@@ -20,9 +20,10 @@ from typing import IO, Any
 
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
-from nerbert.formats.examples import foreign
+from nerbert.formats.examples import foreign, unannotated
+from nerbert.formats.json_files import is_array
 from nerbert.formats.jsonl import json_object, object_line
-from nerbert.formats.rows import SPANS, TEXT, TOKENS, read_lines
+from nerbert.formats.rows import SPANS, TEXT, TOKENS, UTF_16, is_utf16, read_lines
 from nerbert.records import OpenEntity, OpenText, Reason
 from nerbert.registry import FORMATS
 from nerbert.sources.files import BOM, open_plain
@@ -150,8 +151,9 @@ def _check_form(stream: IO[bytes], path: Path) -> None:
     head: bytes = peeked.peek(_HEAD).removeprefix(BOM)
     if head.strip() and not head.lstrip().startswith(b"{"):
         known = next((name for name in FORMATS if FORMATS.find(name)().recognise(path, head)), "")
-        array = "one JSON array" if head.lstrip().startswith(b"[") else ""
-        what = (known and f"annotated sentences ({known})") or array or foreign(head, "") or "something else"
+        array = "one JSON array" if is_array(head) else ""
+        other = UTF_16 if is_utf16(head) else (known and f"annotated sentences ({known})") or array or foreign(head, "")
+        what = other or unannotated(head) or "something else"
         raise InputError(f"{path}: seems to be {what}; open types are read from JSON lines, one object a line")
 
 
@@ -277,8 +279,9 @@ def _text(value: object) -> str:
 def _list(fields: Mapping[str, Any], name: str, kind: type) -> list[Any]:
     """Return a field that is a list of one kind of value; raise InputError for anything else."""
     value = fields[name]
-    if not isinstance(value, list) or (wrong := next((x for x in value if not isinstance(x, kind)), None)) is not None:
-        what = f"contains {wrong!r:.60}" if isinstance(value, list) else f"is {value!r:.60}"
+    wrong = [each for each in value if not isinstance(each, kind)] if isinstance(value, list) else []
+    if wrong or not isinstance(value, list):
+        what = f"contains {wrong[0]!r:.60}" if wrong else f"is {value!r:.60}"
         raise InputError(f'field "{name}" {what}: must be a list of {_KINDS[kind]}')
     return value
 

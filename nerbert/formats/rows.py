@@ -9,6 +9,7 @@ Lines are read as they come: a read waits only while there is nothing, so a slow
 blocks. Only `\\n` ends a line. The price: a line is held whole, so one longer than `LONGEST_LINE` is refused.
 """
 
+import codecs
 import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +31,8 @@ ERRORS = ("strict", "replace")
 """What may become of bytes that are no UTF-8: an error, or U+FFFD."""
 LONGEST_LINE = 1 << 28
 """Bytes; a text that long is no text that someone wrote."""
+UTF_16 = "text in UTF-16 (save it as UTF-8, or: iconv -f UTF-16 -t UTF-8)"
+"""What files of such text seem to be, for messages."""
 _BLOCK = 1 << 16
 _PARQUET = b"PAR1"
 
@@ -122,11 +125,20 @@ def decoded(raw: bytes, number: int, errors: str = "") -> str:
     """
     if number == 1:
         raw = raw.removeprefix(BOM)
+        if is_utf16(raw):
+            raise InputError(f"seems to be {UTF_16}")
     try:
         return raw.decode("utf-8", errors or "strict")
     except UnicodeDecodeError as error:
         other = " (or pass --errors replace)" if errors else ""
         raise InputError(f"not UTF-8 at byte {error.start} of the line; convert the text to UTF-8{other}") from None
+
+
+def is_utf16(start: bytes) -> bool:
+    """Return whether text that begins like this is in UTF-16: by its mark, or as every other byte is a zero."""
+    even, odd = start[:1000:2], start[1:1000:2]
+    few, many = sorted(each.count(0) / max(1, len(each)) for each in (even, odd))
+    return start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (few < 0.1 and many > 0.7)
 
 
 def blocks_at_hand(name: str, rows: Iterable[TextRow | None]) -> Iterator[Block]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nerbert.errors import InputError
 from nerbert.formats.data import cut_documents, data_sum, document_key, find_splits, no_split
 from nerbert.formats.documents import Reading
 from nerbert.formats.examples import annotated, read_documents
@@ -54,8 +53,7 @@ def known_splits(data: Path, reading: Reading) -> dict[str, Path]:
     """Return where the splits of a data set are, as `find_splits`; raise InputError if there are none."""
     files = find_splits(data, reading)
     if not files:
-        fault = no_split(data, "train", reading.from_)
-        raise InputError(f"{data}: {fault}; name a file of annotated texts, or a folder with a file for each split")
+        raise no_split(data, "train", reading.from_)
     return files
 
 

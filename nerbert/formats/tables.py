@@ -10,7 +10,7 @@ import ast
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, groupby
@@ -51,6 +51,9 @@ _FORMS = {
     (_TEXT, _SPANS): (_DOCUMENT,),
 }
 """The columns that make a form, and those that may be there besides."""
+_KNOWN = frozenset(name for names in _NAMES.values() for name in names.split())
+_LONGEST_HEADER = 1 << 16
+"""Characters of a first row that may name columns."""
 _FIELD = "field."
 """What a field's column begins with if it would else be taken for one of those above."""
 
@@ -140,29 +143,41 @@ def _form_of(path: Path) -> _Form:
 
 def _find_form(header: str) -> _Form:
     """Return the form that a header names, cut by whatever delimiter that makes one."""
-    for delimiter in DELIMITERS:
+    any_known = False
+    for delimiter in DELIMITERS if len(header) <= _LONGEST_HEADER else ():
         try:
             names = next(csv.reader([header], delimiter=delimiter, strict=True), [])
         except csv.Error:
             continue
+        places = _places(names)
+        any_known = any_known or places != {}
         for needed, others in _FORMS.items():
             own: dict[str, int] = {}
             for meaning in (*needed, *others):
-                place = _place_of(meaning, names, own.values())
+                place = _place_of(meaning, places, own.values())
                 if place is not None:
                     own[meaning] = place
             if all(meaning in own for meaning in needed):
                 return _Form(delimiter, names, own)
+    remedy = "" if any_known else "; if it is none, write one above: text,start,end,label"
     raise InputError(
         f"header {header!r:.80}: must name text, start, end and label (a row a span), text and spans (as JSON), or "
-        "sentence, word and tag (a row a token), with commas, tabs, semicolons or bars between"
+        f"sentence, word and tag (a row a token), with commas, tabs, semicolons or bars between{remedy}"
     )
 
 
-def _place_of(meaning: str, names: Sequence[str], taken: Iterable[int]) -> int | None:
+def _places(names: Iterable[str]) -> dict[str, list[int]]:
+    """Return where each usual name of a column stands."""
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(map(_folded, names)):
+        if name in _KNOWN:
+            places.setdefault(name, []).append(place)
+    return places
+
+
+def _place_of(meaning: str, places: Mapping[str, Sequence[int]], taken: Collection[int]) -> int | None:
     """Return the place of the best name for a meaning that isn't taken."""
-    folded = {_folded(name): place for place, name in reversed(list(enumerate(names))) if place not in taken}
-    return next((folded[name] for name in _NAMES[meaning].split() if name in folded), None)
+    return next((each for name in _NAMES[meaning].split() for each in places.get(name, ()) if each not in taken), None)
 
 
 def _folded(name: str) -> str:

@@ -11,7 +11,6 @@ or nothing could be split. A project's export has a file for each annotator: nam
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -72,12 +71,11 @@ class WebAnno:
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a file, or the first `.tsv` file of a folder, has the header of WebAnno TSV 3."""
         if path.is_dir():
-            with suppress(InputError, OSError):
-                first = next((each.path for each in find_files(path) if each.name.endswith(".tsv")), None)
-                if first is not None and first.is_file():
-                    with first.open("rb") as stream:
-                        return self.recognise(first, stream.read(len(BOM) + len(_FORMAT)))
-            return False
+            first = next((each.path for each in find_files(path) if each.name.endswith(".tsv")), None)
+            if first is None or not first.is_file():
+                return False
+            with first.open("rb") as stream:
+                return self.recognise(first, stream.read(len(BOM) + len(_FORMAT)))
         return head.removeprefix(BOM).startswith(_FORMAT.encode())
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:

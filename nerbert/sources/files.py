@@ -137,15 +137,19 @@ def writable(name: object) -> str:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    with os_refused(f"{folder}: can't be listed"):
-        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
-    for entry in entries:
+    for entry, is_folder in entries_of(folder):
         if entry.name.startswith("."):
             continue
-        if entry.is_dir() and not entry.is_symlink():
+        if is_folder and not entry.is_symlink():
             yield from _below(entry)
         else:
             yield entry
+
+
+def entries_of(folder: Path) -> list[tuple[Path, bool]]:
+    """Return what lies in a folder, by name, and whether each is a folder; raise InputError if that can't be known."""
+    with os_refused(f"{folder}: can't be listed", "name its files, or get the right to list and enter it"):
+        return [(entry, entry.is_dir()) for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)]
 
 
 @dataclass(frozen=True, slots=True)

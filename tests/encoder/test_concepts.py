@@ -559,6 +559,14 @@ def test_files_that_give_nothing(tmp_path: Path, content: str, message: str) -> 
         prepare(settings, make_process_group(settings))
 
 
+def test_of_a_folder_the_file_is_to_be_named(open_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    named = open_file.rename(tmp_path / "labels" / "all.jsonl")
+    settings = PretrainSettings(open_types=(named.parent,), cache=str(tmp_path / "cache"), **SMALL)
+    with pytest.raises(InputError, match=f"setting open_types: .*labels: .*; name a file in it, such as {named}"):
+        read_open_data(settings)
+
+
 def test_what_was_only_asked_for_has_the_description_of_others() -> None:
     table = ConceptTable()
     ship, bare, port = (table.add(each) for each in (Concept("ship"), Concept("port"), Concept("port", "of ships")))

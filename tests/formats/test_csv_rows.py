@@ -55,6 +55,11 @@ def test_a_row_is_given_before_the_next_line_is_asked_for() -> None:
     [
         (b"id,body\n1,Ada\n", "x.csv:1: no column 'text' (the header has 'id', 'body'); name the text's with --field"),
         (b"\n\nText,id\n", "x.csv:3: no column 'text': did you mean 'Text'? (the header has 'Text', 'id')"),
+        (
+            b"Ada,7\n",
+            "x.csv:1: no column 'text' (the header has 'Ada', '7'); write a first row that names the columns, or",
+        ),
+        (b'"Ada\n', "x.csv:1: a row that can't be read: unexpected end of data"),
         (b"text,id,id\n", "x.csv:1: several columns 'id'; rename all but one"),
         (b"text,id\nAda,1\nAda, of Bergen,2\n", "x.csv:3: the row has 3 columns, and the header 2; mend it"),
         (b'text,id\n"Ada,1\nBob,2\n', "x.csv:2: a row that can't be read: unexpected end of data; a quote"),

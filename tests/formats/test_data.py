@@ -1,6 +1,7 @@
 """Splits: found in a folder by their names, cut from one file, or examples in memory."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError, SettingsError
+from nerbert.evaluation.datasets.check import check_data
 from nerbert.formats.conll import example_of
+from nerbert.formats.convert import convert_data
 from nerbert.formats.data import (
     SPLITS,
     cut_documents,
@@ -19,6 +22,7 @@ from nerbert.formats.data import (
     train_sum,
 )
 from nerbert.formats.documents import Reading, document_of, example_of_spans
+from nerbert.formats.inputs import find_sources
 from nerbert.formats.jsonl import JsonLines
 
 OSLO = document_of(example_of(["Oslo"], ["B-place"]))
@@ -49,6 +53,21 @@ def test_what_is_missing_or_empty_is_named(tmp_path: Path) -> None:
     (tmp_path / "dev.conll").write_text("\n")
     with pytest.raises(InputError, match=r"dev\.conll: holds no sentence"):
         read_data(tmp_path)
+
+
+def test_what_is_not_there_or_has_another_name_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nosuch: no such file or folder; name a file of annotated sentences, or a"):
+        read_data(tmp_path / "nosuch")
+    (tmp_path / "labels.jsonl").write_text(
+        '{"text": "a", "entities": [{"start": 0, "end": 1, "type": "x"}], "asked": "all"}'
+    )
+    (tmp_path / "labels.report.json").write_text('{"passages": 1}')
+    inside = re.escape(f"name a file in it, such as {tmp_path / 'labels.jsonl'}")
+    for read in (read_data, check_data, lambda folder: read_gold(folder, "test")):
+        with pytest.raises(InputError, match=r"label\.jsonl: no such file or folder: did you mean 'labels\.jsonl'\?$"):
+            read(str(tmp_path / "label.jsonl"))
+        with pytest.raises(InputError, match=rf"holds no \w+ split, say \w+\.conll or \w+\.jsonl; {inside}$"):
+            read(str(tmp_path))
 
 
 def test_what_is_not_asked_for_is_not_read(tmp_path: Path) -> None:
@@ -109,6 +128,38 @@ def test_a_text_that_is_named_as_a_split_is_one_of_its_folder(tmp_path: Path) ->
     put("a")
     assert find_splits(tmp_path) == {"train": tmp_path}
     assert len(read_data(tmp_path).train) == 3
+
+
+@pytest.mark.parametrize("right", ["iterdir", "stat"])  # to list it; to enter it
+@pytest.mark.parametrize("locked", ["", "train", "other/inner"])
+def test_folders_that_cannot_be_listed_or_entered_are_named(
+    right: str, locked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("train", "other/inner"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "a.md").touch()
+    (tmp_path / "dev.conll").write_text("Oslo\tB-place\n")
+    before = getattr(Path, right)
+
+    def refuse(path: Path, **options: Any) -> Any:
+        if tmp_path / locked == (path if right == "iterdir" else path.parent):
+            raise PermissionError(13, "Permission denied", str(path))
+        return before(path, **options)
+
+    monkeypatch.setattr(Path, right, refuse)
+    told = f"^{re.escape(str(tmp_path / locked))}: can't be listed: Permission denied; name its files, or get the right"
+    for read in (
+        lambda: read_data(tmp_path),
+        lambda: read_gold(tmp_path, "test"),
+        lambda: check_data(str(tmp_path)),
+        lambda: convert_data(tmp_path, tmp_path.with_name("made")),
+        lambda: find_sources([str(tmp_path)], ""),
+    ):
+        with pytest.raises(InputError, match=told):
+            read()
+    if right == "stat":
+        with pytest.raises(InputError, match="can't be read: Permission denied"):
+            read_data(tmp_path / locked / "train.conll")
 
 
 def test_two_files_of_a_split_are_not_chosen_from(tmp_path: Path) -> None:

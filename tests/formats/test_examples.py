@@ -11,11 +11,13 @@ from nerbert.formats.conll import Conll, example_of
 from nerbert.formats.documents import Reading, document_of, example_of_spans
 from nerbert.formats.examples import find_format, name_of, read_examples, recognised
 from nerbert.formats.jsonl import JsonLines
+from nerbert.formats.tables import Tables
 from nerbert.labels import example_tags
 from nerbert.records import Example
 from nerbert.registry import FORMATS
 
 CONLL = "Ada\tB-person\nslept\tO\n\n"
+SPANS = "text,start,end,label\nAda,0,3,x\n"
 OURS = '{"text": "Ada slept", "spans": [{"start": 0, "end": 3, "type": "person"}]}\n'
 ADA = Example("Ada slept", ((0, 3), (4, 9)), example_of_spans("Ada slept", [(0, 3, "person")]).spans)
 
@@ -68,6 +70,32 @@ def test_another_format_is_named_with_those_that_are_read(
     )
 
 
+PROSE = "Ada Lovelace wrote to Charles Babbage, in London.\nShe was a mathematician, he an engineer.\n\nThey met.\n"
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.conll", "a.jsonl", "a.csv"])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (
+            PROSE,
+            r"seems to be untagged text \(mark its entities, say \[Oslo\|city\], .*; if it isn't, name its",
+        ),
+        ("阿达·洛芙莱斯从伦敦写信给查尔斯·巴贝奇教授。\n", "seems to be untagged text"),
+        ("# seen\n[Ada|person] slept.\n[Oslo|city|place] is old.\n", r"seems to be marked text \(give it a name that"),
+        (PROSE.encode("utf-16"), r"seems to be text in UTF-16 \(save it as UTF-8, or: iconv -f UTF-16 -t UTF-8\)$"),
+        ("漢字".encode("utf-16"), r"seems to be text in UTF-16 \("),
+        (CONLL.encode("utf-16-be"), r"seems to be text in UTF-16 \("),
+        (OURS.encode("utf-16-le"), r"seems to be text in UTF-16 \("),
+        (SPANS.encode("utf-16-le"), r"seems to be text in UTF-16 \("),
+        ('[{"text": "Ada", "spans": [],}]', r"not JSON: .*\(line 1, column 30\); no comma may stand before \] or \}"),
+    ],
+)
+def test_what_a_file_seems_to_be_has_a_remedy(tmp_path: Path, name: str, content: str | bytes, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        read_examples(written(tmp_path, name, content))
+
+
 def test_unknown_json_is_named_unless_the_name_says_json_lines(tmp_path: Path) -> None:
     array = json.dumps([{"words": ["Ada"]}])
     with pytest.raises(InputError, match=r"a\.conll: seems to be JSON with words; formats read are"):
@@ -90,6 +118,14 @@ def test_a_first_object_longer_than_what_is_looked_at_first_is_recognised(tmp_pa
     whole = json.dumps({"classes": ["x"], "annotations": [[text, {"entities": [[0, 3, "x"]]}]]})
     assert name_of(written(tmp_path, "a.json", whole)) == "spacy-json"
     assert name_of(written(tmp_path, "a.json", line[:-9])) == ""
+
+
+def test_what_is_no_json_is_recognised_by_its_beginning_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: dict[str, int] = {}
+    for one in (Tables, Conll, JsonLines):
+        monkeypatch.setattr(one, "recognise", lambda self, path, head: sizes.update({type(self).__name__: len(head)}))
+    recognised(written(tmp_path, "a.txt", json.dumps({"text": "x" * 3_000_000})))
+    assert sizes == {"Tables": 1 << 20, "Conll": 1 << 20, "JsonLines": 3_000_012}
 
 
 @pytest.mark.parametrize(

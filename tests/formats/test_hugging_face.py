@@ -1,3 +1,4 @@
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,22 @@ def test_folders_that_datasets_saved_are_read(tmp_path: Path) -> None:
     assert Datasets().recognise(tmp_path / "all" / "train", b"")
     with pytest.raises(InputError, match=r"holds several splits; name one of them: .*all/train, .*all/test"):
         list(Datasets().read(tmp_path / "all", Repairs()))
+
+
+@pytest.mark.parametrize(
+    ("offsets", "damaged"),
+    [((0, 3, 11, 16, 20), (0, 11, 3, 16, 20)), ((0, 3, 11, 16, 20), (0, 3, 11, 16, 1 << 30)), ((0, 3, 4), (0, 4, 3))],
+)
+def test_a_damaged_file_is_refused_before_its_rows_are_read(
+    offsets: tuple[int, ...], damaged: tuple[int, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    DATA.save_to_disk(tmp_path / "one")
+    (table,) = (tmp_path / "one").glob("*.arrow")
+    before, after = (struct.pack(f"<{len(each)}i", *each) for each in (offsets, damaged))
+    table.write_bytes(table.read_bytes().replace(before, after))
+    monkeypatch.setattr("nerbert.formats.hugging_face.documents_of", lambda *_: iter(()))  # reading may end the process
+    with pytest.raises(InputError, match=r"one: can't be read as a data set of Hugging Face: .*ffset"):
+        list(Datasets().read(tmp_path / "one", Repairs()))
 
 
 @pytest.mark.parametrize(

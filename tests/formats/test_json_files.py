@@ -37,7 +37,7 @@ def test_lines_and_arrays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int, text: str, lines: list[int]
 ) -> None:
     monkeypatch.setattr(json_files, "_PIECE", piece)
-    monkeypatch.setattr(json_files, "_is_array", lambda head: text.lstrip("\ufeff ").startswith("["))
+    monkeypatch.setattr(json_files, "is_array", lambda head: text.lstrip("\ufeff ").startswith("["))
     assert list(json_values(written(tmp_path, text))) == list(zip(lines, ROWS, strict=True))
 
 
@@ -55,6 +55,11 @@ def test_one_object_over_lines_and_nothing(tmp_path: Path) -> None:
         ('[{"a": 1},\n{"a": 1} {"a": 2}]', 2, "not JSON: '{' where a comma or the array's end must be"),
         ('[{"a": 1},\n{"a" 1}]', 2, "not JSON: Expecting ':' delimiter"),
         ('[{"a": 1},\n{"a": 1}', 2, "not JSON: the file's end where a comma"),
+        ('[{"a": 1},\n]', 2, r"not JSON: a comma before the array's end \(column 1\); take it out"),
+        ('[{"a": 1},\n {"a": [1,]}]', 2, r"not JSON: .*\(line 2, column 11\); no comma may stand before \] or \}"),
+        ('[{"a":\n{"b": 1,}}]', 1, r"not JSON: .*\(line 2, column 9\); no comma may stand before"),
+        ('{"a": 1}\n{"a": 1 , }', 2, "not JSON: .* at character 1. of the line; no comma may stand before"),
+        ('{\n"a": [1,\n]}', 1, r"not JSON: .*\(line 3, column 1\); no comma may stand before"),
         ('[{"a": 1}]\n{"a": 1}', 2, "'{' after the array's end"),
         ('[{"a": 1},\n' + "[" * 100_000, 2, "too deep"),
     ],
@@ -63,6 +68,13 @@ def test_faults_name_the_line(tmp_path: Path, text: str, line: int, told: str) -
     with pytest.raises(InputError, match=f"a.json:{line}: .*{told}") as raised:
         list(json_values(written(tmp_path, text)))
     assert raised.value.line == line
+
+
+def test_columns_are_counted_from_the_line_s_beginning_however_much_is_read(tmp_path: Path) -> None:
+    long = json.dumps("x" * 2_000_000)
+    text = f'[{{"a": {long}}},{{"a": {long} x}}]'
+    with pytest.raises(InputError, match=rf"\(line 1, column {text.index(' x') + 2}\)"):
+        list(json_values(written(tmp_path, text)))
 
 
 def test_bytes_that_are_no_utf_8(tmp_path: Path) -> None:
@@ -117,6 +129,9 @@ def test_text_and_confidence_of_spans() -> None:
         ({"start": 1, "end": 3, "label": ["x"]}, "must have a type"),
         ({"start": 1, "end": 3, "label": "x", "text": 7}, "its text is 7"),
         ([3, 3, "x"], r"span \[3, 3\) of type 'x' is empty"),
+        ({"start": 9, "length": 10**4300 - 1, "type": "x"}, "span of type 'x' has an offset of more than 18 digits"),
+        ({"start": -9, "length": 1 - 10**4300, "type": "x"}, "span of type 'x' has an offset of more than 18 digits"),
+        ([0, 10**4300, "x"], "span of type 'x' has an offset of more than 18 digits"),
         ([-1, 3, "x"], r"span \[-1, 3\) of type 'x' is empty or negative"),
     ],
 )

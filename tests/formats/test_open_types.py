@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.formats.open_types import LONGEST_TYPE, Mention, locate, normalised, open_type_line, read_open_types
+from nerbert.formats.rows import UTF_16
 from nerbert.records import OpenEntity, OpenText, Reason
 
 TEXT = "The Eiffel Tower is in Paris. paris loves the eiffel tower, not Paris-Nord."
@@ -154,6 +155,13 @@ def test_rows_of_tokens_end_with_their_last_token(tmp_path: Path) -> None:
         ({"text": "ab", "entities": [], "asked": "some"}, '"asked" is \'some\': must be "all" or a list'),
         ({"text": "ab", "entities": [], "asked": [""]}, 'must be "all" or a list'),
         ({"text": "ab", "entities": ["a"]}, "contains 'a': must be a list of objects"),
+        ({"text": "ab", "entities": [None]}, '"entities" contains None: must be a list of objects'),
+        ({"tokens": ["a"], "entities": [None]}, '"entities" contains None: must be a list of objects'),
+        ({"tokens": ["a", None], "ner": []}, '"tokens" contains None: must be a list of texts'),
+        ({"tokens": ["a"], "ner": [None]}, '"ner" contains None: must be a list of lists'),
+        ({"conversations": [None]}, '"conversations" contains None: must be a list of objects'),
+        ({"input": "ab", "output": [None]}, '"output" contains None: must be a list of texts'),
+        ({"text": "ab", "entities": [entity(0, 10**4299)]}, "an offset of more than 18 digits"),
         ({"text": 1, "entities": []}, "1: must be a text"),
         ({"text": "ab", "entities": [entity(0, 1, description=2)]}, "2: must be a text"),
         ({"tokens": ["a"], "ner": [[0, 1, "x"]]}, "the row has 1 tokens, the first is 0, the last included"),
@@ -178,7 +186,13 @@ def test_a_broken_row_is_an_error_with_its_line(row: Any, told: str, tmp_path: P
         (b'[\n  {"text": "a"}\n]', "one JSON array"),
         (b"input,output\na,b\n", "CSV"),
         (b"PAR1\x00\x01", "annotated sentences (parquet)"),
-        (b"Once upon a time\n", "something else"),
+        (
+            b"Once upon a time\n",
+            "untagged text (mark its entities, say [Oslo|city], and give it a name that ends in .marked)",
+        ),
+        (b"[Ada|x] slept.\n", "marked text (give it a name that ends in .marked, or --from marked)"),
+        ("input,output\n".encode("utf-16"), UTF_16),
+        (b"Once\n", "something else"),
     ],
 )
 def test_a_file_of_another_form_is_named(content: bytes, told: str, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
+from nerbert.formats import tables
 from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_documents
 from nerbert.formats.tables import Tables
@@ -92,7 +93,7 @@ def test_rows_of_tokens(tmp_path: Path) -> None:
             2,
             "start '0', end '1.5', confidence '': start and end must be whole numbers",
         ),
-        (f"text,start,end,label\na,0,{'9' * 400},x\n", 2, "entity 0–9"),
+        (f"text,start,end,label\na,0,{'9' * 400},x\n", 2, "span of type 'x' has an offset of more than 18 digits"),
         ("text,start,end,label,confidence\na,0,1,x,7\n", 2, "start .*the confidence one from 0 to 1"),
         ("text,start,end,label\na,1,1,x\n", 2, r"span \[1, 1\) of type 'x' is empty"),
         ("text,start,end,label\na,,,x\n", 2, "label 'x' has neither start nor end"),
@@ -106,6 +107,8 @@ def test_rows_of_tokens(tmp_path: Path) -> None:
         ("sentence_id,word,tag\n1,a,O\n1,,O\n", 3, "a row without a word"),
         ("sentence_id,word,tag\n1,a,O\n1,b,Q-x\n", 3, "tag 'Q-x'"),
         ("name,age\nAda,36\n", 1, "header 'name,age': must name text, start, end and label"),
+        ("Ada slept,0,3,person\n", 1, "header .*; if it is none, write one above: text,start,end,label$"),
+        ("text,person\n", 1, "header .* or bars between$"),
     ],
 )
 def test_faults_name_file_and_line(tmp_path: Path, content: str, line: int, told: str) -> None:
@@ -134,6 +137,23 @@ def test_other_encodings_and_empty_files(tmp_path: Path) -> None:
 )
 def test_what_is_no_table_of_entities_is_not_recognised(tmp_path: Path, content: str) -> None:
     assert not Tables().recognise(tmp_path / "a.csv", content.encode())
+
+
+def test_a_long_first_line_is_no_header_and_names_are_folded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    folded = list[str]()
+
+    def fold(name: str) -> str:
+        folded.append(name)
+        return name
+
+    monkeypatch.setattr(tables, "_folded", fold)
+    names = ",".join(f"column {number}" for number in range(1000))
+    assert not Tables().recognise(Path("a.csv"), names.encode())
+    assert len(folded) == 1000 + 3  # with commas; with tabs, semicolons and bars it is one name
+    folded.clear()
+    assert not Tables().recognise(Path("a.csv"), f"{names}\n".encode() + b"x" * 99)
+    assert not Tables().recognise(Path("a.csv"), ",".join([names] * 10).encode())
+    assert len(folded) == 1000 + 3
 
 
 TEXTS = st.text(st.sampled_from('ab \n\r",;\t|é😀'), max_size=6)

@@ -31,6 +31,7 @@ from nerbert.formats.data import SPLITS, DataSet, cut_of, data_sum, find_splits,
 from nerbert.formats.documents import Reading, document_of
 from nerbert.formats.examples import find_format
 from nerbert.records import Example
+from nerbert.sources.files import entries_of
 
 TABLE = "datasets.toml"
 
@@ -166,7 +167,8 @@ class Data(DataSet):
 class Listed:
     """A data set and its state in a folder: whole, –, not known, or `no dev`, `another test`; "" without a folder.
 
-    `link out` is a link that leads out of the folder, which no other command reads.
+    `link out` is a link that leads out of the folder, which no other command reads; `can't be listed` one without the
+    right to.
     """
 
     name: str
@@ -226,7 +228,7 @@ def find_folder(root: Path, name: str) -> Path:
 def link_out(root: Path, folder: Path) -> Path | None:
     """Return the first of a data set's folder and files that is a link out of `root`; None if none is."""
     inside = os.path.realpath(root)  # unlike resolve, no error where links go round
-    files = (path for path in folder.iterdir() if split_of(path.name) in SPLITS)
+    files = (path for path, _ in entries_of(folder) if split_of(path.name) in SPLITS)
     return next((path for path in (folder, *files) if not Path(os.path.realpath(path)).is_relative_to(inside)), None)
 
 
@@ -237,7 +239,7 @@ def list_data(root: Path | None = None) -> list[Listed]:
     check_root(root)
     listed = [Listed(name, known, _state(root, root / name, known)) for name, known in known_data().items()]
     others = [name for name in _folder_names(root) if name not in known_data()]
-    return listed + [Listed(name, None, "link out" if link_out(root, root / name) else "not known") for name in others]
+    return listed + [Listed(name, None, _state(root, root / name, None)) for name in others]
 
 
 def find_duplicates(train: Iterable[Example], test: Sequence[Example], at_least: int = AT_LEAST) -> tuple[int, ...]:
@@ -277,10 +279,15 @@ def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: b
     return subset
 
 
-def _state(root: Path, folder: Path, known: KnownData) -> str:
-    if folder.is_dir() and link_out(root, folder):
-        return "link out"
-    found = split_files(folder, "" if known.recipe.release else "conll")
+def _state(root: Path, folder: Path, known: KnownData | None) -> str:
+    try:
+        if folder.is_dir() and link_out(root, folder):
+            return "link out"
+        found = [*split_files(folder, "conll" if known and not known.recipe.release else "")]
+    except InputError:
+        return "can't be listed"
+    if known is None:
+        return "not known"
     files = {split: sha256_of(path) for split, path in found if path.is_file()}
     return (_faults(known, files) or "whole") if files else "–"
 
@@ -296,14 +303,22 @@ def _faults(known: KnownData, sha256: Mapping[str, str]) -> str:
 
 
 def _folder_names(root: Path) -> list[str]:
-    """Return the folders below `root` that hold a split, sorted."""
-    return sorted(path.name for path in root.iterdir() if path.is_dir() and any(split_files(path)))
+    """Return the folders below `root` that hold a split or can't be listed, sorted."""
+    return [path.name for path, is_folder in entries_of(root) if is_folder and _may_hold_split(path)]
+
+
+def _may_hold_split(folder: Path) -> bool:
+    try:
+        return any(split_files(folder))
+    except InputError:
+        return True
 
 
 def check_root(root: Path) -> None:
-    """Raise InputError if there is no folder of data sets."""
+    """Raise InputError if there is no folder of data sets, or no right to list it."""
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; name the one that holds the data sets (--data)")
+    entries_of(root)
 
 
 def _check_name(name: str) -> None:

@@ -1,9 +1,10 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.datasets.load import find_duplicates, known_data, open_data
+from nerbert.evaluation.datasets.load import find_duplicates, known_data, list_data, open_data
 from nerbert.formats.conll import example_of
 from tests.evaluation.datasets.conftest import Make
 
@@ -47,6 +48,24 @@ def test_links_that_go_round_are_no_files(make: Make, root: Path) -> None:
     folder = make("ships")
     (folder / "dev.conll").symlink_to("dev.conll")
     assert open_data("ships", root).dev == []
+
+
+def test_folders_that_cannot_be_listed_are_named(make: Make, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make("ships")
+    (root / "lost+found").mkdir()
+    before, locked = Path.iterdir, root / "lost+found"
+
+    def refuse(folder: Path) -> Iterator[Path]:
+        if folder == locked:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return before(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    there = {each.name: each.there for each in list_data(root) if each.known is None}
+    assert there == {"lost+found": "can't be listed", "ships": "not known"}
+    locked = root
+    with pytest.raises(InputError, match="can't be listed: Permission denied"):
+        list_data(root)
 
 
 def test_the_unknown_is_told_what_is_there(make: Make, root: Path, tmp_path: Path) -> None:
