@@ -97,7 +97,7 @@ class TagJob:
     sign: bool = False
     """Whether each row has the tagger's fingerprint, in the field `tagger`."""
     labels: str = ""
-    """What to look for: labels with commas between them, or a file of them; "": what the tagger learnt."""
+    """What to look for, as `parse_labels` reads it; "": what the tagger was trained on."""
     min_confidence: str = ""
     overwrite: bool = False
     loading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
