@@ -56,6 +56,7 @@ class _BodySizes:
     hidden_size: _Width = 1
     dim: _Width = 1
     embedding_size: _Width = 1
+    head_dim: _Width | None = 1
     intermediate_size: _Count = 1
     hidden_dim: _Count = 1
     num_hidden_layers: _Layers = 1

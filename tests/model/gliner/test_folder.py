@@ -134,6 +134,7 @@ def test_code_in_pickled_weights_is_refused_and_not_run(make: Make, tmp_path: Pa
         ({"words_splitter_type": "jieba"}, "with words_splitter_type 'jieba'"),
         ({"encoder_config": {**BODY, "model_type": "llama"}}, "a GLiNER model on 'llama', which nerbert can't compute"),
         ({"encoder_config": {**BODY, "hidden_size": 10**12}}, "hidden_size = 10{12}: must be less than or equal to"),
+        ({"encoder_config": {**BODY, "head_dim": 10**6}}, "head_dim = 1000000: must be less than or equal to"),
         ({"encoder_config": {**BODY, "num_hidden_layers": 10**6}}, "num_hidden_layers = 1000000: must be"),
         ({"encoder_config": {**BODY, "model_type": "albert", "inner_group_num": 10**6}}, "inner_group_num = 1000000: "),
         ({"encoder_config": {**BODY, "num_attention_heads": 3}}, "can't be built: "),
