@@ -49,7 +49,7 @@ def tag(
         output has room for fields.
     labels
         What to look for, with commas between them: "ship,port", or a file with a label a line, as `name` or
-        `name: description`. A tagger that learnt its types filters them.
+        `name: description`. A tagger that learnt its types filters them. Default: what the tagger was trained on.
     min_confidence
         Leave out what is less sure: a number from 0 to 1, or type=number,type=number.
     offsets

@@ -170,11 +170,10 @@ def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | No
         if not names:
             raise InputError(f"{plan.teacher}: knows none of the types of {gold.folder} ({', '.join(known):.200}), "
                              f"only {', '.join(teacher.types):.200}; take another teacher")  # fmt: skip
-    if not names:
-        if not teacher.types:
-            raise InputError(f"{plan.teacher}: {NEEDS_LABELS}")
-        return teacher
-    return teacher.with_labels(given or names)
+    teacher = teacher.with_labels(given or names) if names else teacher.with_default_labels()
+    if not teacher.types:
+        raise InputError(f"{plan.teacher}: {NEEDS_LABELS}")
+    return teacher
 
 
 def _fingerprint(plan: DistilPlan, teacher: Tagger, found: JobPaths) -> dict[str, Any]:

@@ -49,6 +49,8 @@ from nerbert.training.settings import FinetuneSettings, PretrainSettings, TrainS
 
 _NAMES = 64
 """Names that go through their own encoder at once."""
+_SAMPLED = 1024
+"""Windows whose prompts say how long prompts are."""
 
 
 @dataclass(slots=True)
@@ -148,7 +150,10 @@ class ZeroShot(Objective):
 
     def facts(self, windows: Windows) -> dict[str, Any]:
         """Return what `nerbert tag` must know, and how many entities are too long to be found; say so."""
-        config = self._made[0].gliner.config
+        model, _ = self._made
+        config = model.gliner.config
+        if not config.two_encoders:
+            model.expect_prompts(self._settings.max_types, self._prompt_length(windows))
         entities, lost = count_lost(np.asarray(windows.labels))
         if lost and is_first_process():
             tell(f"{lost:,} of {entities:,} entities are lost: they have more than max_width = {config.max_width} "
@@ -157,6 +162,13 @@ class ZeroShot(Objective):
             "word_splitter": SPLITTERS["whitespace"], "head": self.head_name, "decoding": "flat", "labels": NORMALISED,
             "architecture": architecture_of(config), "max_width": config.max_width, "entities": entities, "lost": lost,
         }  # fmt: skip
+
+    def _prompt_length(self, windows: Windows) -> int:
+        """Return how many pieces the types of the longest prompt take, among those of some windows."""
+        size = self._settings.batch_size
+        numbers = np.unique(np.linspace(0, len(windows) - 1, min(len(windows), _SAMPLED), dtype=np.int64))
+        steps = (self.begin_step(windows, numbers[start : start + size], 0) for start in range(0, len(numbers), size))
+        return max((int(self._sizes[prompt].sum()) for step in steps for prompt in step.prompts.values()), default=0)
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepPrompts:
         """Return what the step's windows are asked for, in all processes."""

@@ -37,7 +37,8 @@ def start_model(backbone: Backbone, labels: Backbone | None, settings: TrainSett
     if isinstance(settings, PretrainSettings):
         refuse(settings.max_width == 1, "max_width", 1, "at least 2; architecture = 'zero' scores single words")
         return new_gliner(backbone, labels, architecture=settings.architecture or ZERO_SPAN,
-                          max_width=settings.max_width or _USUAL_WIDTH, max_len=settings.max_length)  # fmt: skip
+                          max_width=settings.max_width or _USUAL_WIDTH, max_len=settings.max_length,
+                          max_types=settings.max_types)  # fmt: skip
     why = "setting objective = 'zero_shot': goes on with a GLiNER folder; make one with `nerbert pretrain`"
     raise SettingsError(f"{why}, this is none: {source}", setting="objective")
 

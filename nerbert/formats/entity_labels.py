@@ -1,13 +1,15 @@
 """Labels that a tagger is asked for at run time: from Python, from the command line, from a file.
 
 A label is a name, or `name: description`; entities have the name. What no tagger could mean is refused here, before a
-model is loaded: no label at all, an empty one, one twice (in any case: models read case, but a reader of the entities
-would take them for one), one too long.
+model is loaded: no label at all, an empty or invisible one, one twice (in any case: models read case, but a reader of
+the entities would take them for one), one too long, and a comma that may end a description or be part of it.
 """
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 from nerbert.errors import InputError, at
@@ -41,20 +43,47 @@ def entity_labels(given: Iterable[str | EntityLabel]) -> tuple[EntityLabel, ...]
 
 
 def parse_labels(given: str) -> tuple[EntityLabel, ...]:
-    """Return the labels of a command line: a file, a label a line, or labels with commas between them.
+    """Return the labels of a command line: a file, lines as in such a file, or labels with commas between them.
 
     A line is `name`, `name: description`, or name and description with a tab between them; empty lines and such as
-    begin with `#` are passed over.
+    begin with `#` are passed over. Raise InputError for a comma that may be part of a description.
     """
     path = Path(given)
+    if "\n" in given.strip():
+        return _labels_of_lines(given.splitlines())
     if "," in given or not os.path.isfile(given):  # noqa: PTH113  (false, too, for what no path can be)
         if given.endswith((".txt", ".tsv")) and "," not in given:
             raise InputError(f"{given}: no such file of labels")
-        return entity_labels(part for part in given.split(",") if part.strip())
+        return entity_labels(_labels_between_commas(given))
     with open_plain(path) as stream:
-        lines = [line.text.strip() for line in read_lines(stream, path) if line is not None]
+        lines = [line.text for line in read_lines(stream, path) if line is not None]
     with at(path):
-        return entity_labels(line.replace("\t", ": ", 1) for line in lines if line and not line.startswith("#"))
+        return _labels_of_lines(lines)
+
+
+def _labels_of_lines(lines: Iterable[str]) -> tuple[EntityLabel, ...]:
+    stripped = (line.strip() for line in lines)
+    return entity_labels(line.replace("\t", ": ", 1) for line in stripped if line and not line.startswith("#"))
+
+
+def _labels_between_commas(given: str) -> list[str]:
+    """Return the labels; raise InputError for a part without a description after one with a description."""
+    labels = [part.strip() for part in given.split(",") if part.strip()]
+    for one, other in pairwise(labels):
+        if ": " in one and ": " not in other:
+            raise InputError(f"labels {f'{one}, {other}'!r:.160}: the comma may be part of the description, or end it; "
+                             "put labels without a description first, or give a label a line: in a file, or with line "
+                             "breaks instead of commas")  # fmt: skip
+    return labels
+
+
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and signs that show nothing: fillers of Korean, and Braille without a dot."""
+
+
+def _has_ink(text: str) -> bool:
+    """Return whether a character of a text can be seen by itself: no white space, joiner, mark or unassigned one."""
+    return any(unicodedata.category(char)[0] not in "CMZ" and char not in _BLANK for char in text)
 
 
 def _label(given: str | EntityLabel) -> EntityLabel:
@@ -63,7 +92,7 @@ def _label(given: str | EntityLabel) -> EntityLabel:
     if not isinstance(given, EntityLabel):
         raise InputError(f"label {given!r:.80}: must be a text")
     given = EntityLabel(" ".join(given.name.split()), " ".join(given.description.split()))
-    if not given.name or visible(given.text) != given.text:
+    if not _has_ink(given.name) or visible(given.text) != given.text:
         raise InputError(f"label {given.text!r:.80}: must be printable, and its name not empty")
     for what, text, most in (("name", given.name, LONGEST_NAME),
                              ("description", given.description, LONGEST_DESCRIPTION)):  # fmt: skip

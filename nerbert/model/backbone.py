@@ -269,6 +269,7 @@ class _Card:
     max_length: Annotated[int, Field(ge=_SHORTEST, lt=LARGEST)] = _SHORTEST
     num_frozen_layers: Annotated[int, Field(ge=0, lt=LARGEST)] = 0
     language: str = "en"
+    types: list[str] | None = None
     calibration: _Calibration | None = None
     thresholds: dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]] | None = None
 

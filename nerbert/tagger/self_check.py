@@ -32,7 +32,7 @@ from nerbert.artifacts import write_json
 from nerbert.errors import InputError, NerbertError, at, refused
 from nerbert.model.backbone import TaggerFacts, TaggerHook, to_copy
 from nerbert.model.linear import LinearHead, word_scores
-from nerbert.records import EntityLabel, Span
+from nerbert.records import Span
 from nerbert.rng import Array, uniform
 from nerbert.schema import read_json, to_plain
 from nerbert.tagger.hub import model_folder
@@ -179,7 +179,8 @@ def write_check(folder: Path, head: str = "") -> None:
     if not folder.is_dir():
         raise InputError(f"{folder}: no folder here to write {CHECK} into; {to_copy(str(folder))}")
     _seen.add(folder.resolve())
-    tagger = _asked(Tagger.load(folder, backend=own_backend(folder), precision="fp32", device="cpu", head=head))
+    loaded = Tagger.load(folder, backend=own_backend(folder), precision="fp32", device="cpu", head=head)
+    tagger = loaded.with_default_labels()
     _check_types(tagger, folder)
     with refused(f"{folder}: can't answer the texts of {CHECK}"):
         answers = answers_of(tagger, check_texts(), tagger.decoding)
@@ -213,12 +214,6 @@ def read_check(folder: Path) -> Expected | None:
     return read_json(path, Expected, limit=_LARGEST, remedy=_REMEDY)
 
 
-def _asked(tagger: Tagger) -> Tagger:
-    """Return a tagger that is told its labels, told those that it was fine-tuned on, if it was; others as they are."""
-    learnt = tagger.card.get("types")
-    return tagger.with_labels(map(EntityLabel, learnt)) if learnt and not tagger.types else tagger
-
-
 def _check_types(tagger: Tagger, folder: Path) -> None:
     if not tagger.types:
         raise InputError(f"{folder}: is told its labels at run time, so it has no answers of its own to check")
@@ -235,7 +230,7 @@ def check(source: str | Path, *, renew: bool = False, head: str = "", **loading:
             write_check(Path(each), head)
         folder = model_folder(each)
         _seen.add(folder.resolve())
-        tagger, expected = _asked(Tagger.load(folder, head=head, **loading)), read_check(folder)
+        tagger, expected = Tagger.load(folder, head=head, **loading).with_default_labels(), read_check(folder)
         _check_types(tagger, folder)
         if expected is None:
             where = (
@@ -280,7 +275,7 @@ def check_loaded(tagger: Tagger, folder: Path) -> None:
         changes = _changes(tagger, folder, expected.versions) if expected else ""
         if expected is None or not changes:
             return
-        done = compare(_asked(tagger), str(folder), expected)
+        done = compare(tagger.with_default_labels(), str(folder), expected)
     except NerbertError as error:
         tell(f"not checked: {error}")
         return

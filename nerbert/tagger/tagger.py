@@ -235,6 +235,11 @@ class Tagger:
         self._asked = how, found
         return found
 
+    def with_default_labels(self) -> "Tagger":
+        """Return a tagger that looks for the types it was fine-tuned on, if it must be told labels; else itself."""
+        learnt = None if self.types else self.card.get("types")
+        return self.with_labels(map(EntityLabel, learnt)) if learnt else self
+
     def _ask(self) -> None:
         """Make the head ready for the labels, if there are some, with the thresholds and the temperature of now."""
         least = tuple(uncalibrated(self.thresholds.get(each.name, 0.0), self.temperature) for each in self.labels)
@@ -244,8 +249,8 @@ class Tagger:
     def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
         """Return the entities of `text`, in order: `text[span.start:span.end] == span.text`.
 
-        `labels` are what to look for, as in `with_labels`; a tagger that learnt its types needs none. The list shows
-        itself in notebooks, and goes to pandas and displaCy.
+        `labels` are what to look for, as in `with_labels`; a tagger that learnt types looks for those by default. The
+        list shows itself in notebooks, and goes to pandas and displaCy.
         """
         return next(self.tag_many([text], labels))
 
@@ -258,7 +263,7 @@ class Tagger:
         """
         if isinstance(texts, str):
             raise InputError("can't tag a str letter by letter: give a list of texts, or take `tag`")
-        return (self if labels is None else self.with_labels(labels))._tag_many(texts)
+        return (self.with_default_labels() if labels is None else self.with_labels(labels))._tag_many(texts)
 
     def _tag_many(self, texts: Iterable[str | Example]) -> Iterator[Spans]:
         if not self.types:

@@ -194,6 +194,13 @@ def test_the_cut_changes_nothing_and_the_loss_is_that_of_loops(
     assert whole["figures"]["loss"] == pytest.approx(_by_loops(work), rel=1e-4)
 
 
+def _longest_prompt(work: Preparation) -> int:
+    """The pieces of the types of the longest prompt of a step with all windows."""
+    assert isinstance(work.objective, ZeroShot)
+    step = work.objective.begin_step(work.data.windows, np.arange(len(work.data.windows)), 0)
+    return max(int(work.objective._sizes[each].sum()) for each in step.prompts.values())
+
+
 def _by_loops(work: Preparation) -> float:
     """The loss of a step from the heads' scores and the texts' own entities."""
     objective, model = work.objective, work.model.eval()
@@ -235,8 +242,12 @@ def test_what_is_saved_scores_as_in_training(
     assert (card["architecture"], card["head"], card["labels"]) == (architecture, "gliner", "normalised")
     assert card["validation"].keys() == {"zero_shot_f1", "zero_shot_precision", "zero_shot_recall", "zero_shot_loss"}
     own = {"architecture": architecture, "max_width": 0 if architecture == "zero" else 3}
-    work = prepared(settings(backbone=str(tmp_path / "m"), **own))
+    config = load_gliner(tmp_path / "m").model.config
+    work = prepared(settings(backbone=str(tmp_path / "m"), max_types=40, **own))
     model = work.model.eval()
+    if architecture != "bi_encoder":
+        assert (config.max_types, config.max_prompt_len) == (25, _longest_prompt(work))
+        assert (model.gliner.config.max_types, model.gliner.config.max_prompt_len) == (40, config.max_prompt_len)
     numbers = np.array([3, 4])
     step = work.objective.begin_step(work.data.windows, numbers, 7)
     (made,) = batches_of(work.data.windows, numbers, 9999, "cpu", work.data.pad_id)

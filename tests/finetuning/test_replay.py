@@ -59,6 +59,7 @@ def test_a_fine_tuned_folder_takes_any_labels(start: Path, tmp_path: Path, capsy
     tagger = Tagger.load(folder, device="cpu", thresholds=0.0)
     assert {each.type for each in tagger.tag(TEXT, labels=["Sea Bird", "city"])} <= {"Sea Bird", "city"}
     assert tagger.types == []
+    assert {each.type for each in tagger.tag(TEXT)} <= {"Political_Party", "city"}
     (done,) = check(folder, device="cpu")
     assert not done.differences
     assert len(done.expected.answers) == 20

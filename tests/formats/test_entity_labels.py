@@ -29,6 +29,9 @@ def test_labels_are_names_with_or_without_descriptions() -> None:
         (["ship" + " of the line" * 500], "label 'ship of the line.*: its name has 6,004 characters, more than 200"),
         (["ship: " + "it floats " * 500], "label 'ship': its description has 4,999 characters, more than 1,000"),
         (["sh\x1b[31mip"], "must be printable"),
+        (["ship", "\u200b"], r"label '\\u200b': must be printable, and its name not empty"),
+        (["\u200d\ufe0f\u00ad\u2060: it floats"], "its name not empty"),
+        (["\u3164\u2800"], "its name not empty"),
         ([3], "label 3: must be a text"),
     ],
 )
@@ -56,3 +59,23 @@ def test_a_command_line_names_labels_or_a_file_of_them(tmp_path: Path) -> None:
     path.write_text("ship\nSHIP\n")
     with pytest.raises(InputError, match=r"labels.txt: labels 'ship' and 'SHIP' differ in case alone"):
         parse_labels(str(path))
+
+
+@pytest.mark.parametrize(
+    "given", ["ship: a vessel, large", "ship: a vessel,large", "port,ship: holds 10,000 people", "ship: a, b, c: d"]
+)
+def test_a_comma_that_may_be_part_of_a_description_is_refused(given: str) -> None:
+    with pytest.raises(InputError, match=r"may be part of the description, or end it; .* give a label a line"):
+        parse_labels(given)
+
+
+def test_lines_keep_the_commas_of_descriptions() -> None:
+    vessel = EntityLabel("ship", "a vessel, large")
+    assert parse_labels("ship: a vessel, large\nport\twhere ships call\n# no more\n") == (vessel, PORT)
+    assert parse_labels("port: where ships call, ship: a vessel") == (PORT, EntityLabel("ship", "a vessel"))
+    assert entity_labels(["ship: a vessel, large"]) == (vessel,)
+
+
+def test_joiners_inside_of_a_label_stay() -> None:
+    names = ["می\u200cخواهم", "👩\u200d🔬", "☂"]
+    assert [each.name for each in entity_labels(names)] == names

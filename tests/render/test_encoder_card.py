@@ -57,6 +57,8 @@ def test_front_matter(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
     assert {"nerbert", "named-entity-recognition"} <= set(front.tags)
     mlm = front_of(encoder_card(facts | MLM | {"licence": "apache-2.0"}, manifest))
     assert (mlm.pipeline_tag, mlm.license) == ("fill-mask", "apache-2.0")
+    gliner = front_of(encoder_card(facts | {"objective": "zero_shot", "head": "gliner"}, manifest))
+    assert (gliner.library_name, gliner.pipeline_tag) == ("gliner", "token-classification")
 
 
 @pytest.mark.parametrize("backbone", ["fresh", "minilm", "../a/b", "a/b c", "a/b/c", ""])

@@ -67,6 +67,16 @@ def test_a_tagger_that_reads_two_layers_is_for_nerbert_alone(facts: dict[str, An
     assert "Only nerbert" not in plain
 
 
+def test_a_tagger_of_gliners_kind_is_for_that_package_too(facts: dict[str, Any]) -> None:
+    card = tagger_card(facts | {"head": "gliner"})
+    assert (front_of(card).library_name, front_of(card).pipeline_tag) == ("gliner", "token-classification")
+    assert "transformers import" not in card
+    use = section(card, "Use")
+    assert 'tagger.tag("Marie Curie was born in Warsaw.")' in use
+    assert "nerbert tag FOLDER text.txt\n" in use
+    assert "looks for the types above, or for others if it is told their names" in said(use)
+
+
 def test_what_it_is(facts: dict[str, Any]) -> None:
     card = said(tagger_card(facts))
     assert "# A named-entity tagger of 2 types" in card

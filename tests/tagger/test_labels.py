@@ -68,6 +68,24 @@ def test_a_tagger_without_types_needs_labels(open_tagger: Tagger) -> None:
     assert open_tagger.types == []
 
 
+def test_the_types_that_it_was_fine_tuned_on_are_the_default(
+    open_tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    open_tagger.card = {"types": ["port", "ship"], "thresholds": {"ship": 0.7}}
+    assert found(open_tagger, "a ship, a SHIP in port") == [("SHIP", "ship"), ("port", "port")]
+    assert found(open_tagger, "a whale, a ship", ["whale"]) == [("whale", "whale")]
+    assert open_tagger.types == []
+    monkeypatch.setattr(Tagger, "load", lambda *_, **__: open_tagger)
+    text = tmp_path / "in.txt"
+    text.write_text("a SHIP in port\n")
+    assert exit_code("tag", "x", text) == 0
+    assert capfd.readouterr().out.splitlines()[0] == "a [SHIP|ship] in [port|port]"
+    assert exit_code("tag", "x", text, "--labels", "port", "--json") == 0
+    assert [each["type"] for each in json.loads(capfd.readouterr().out)["spans"]] == ["port"]
+    assert exit_code("tag", "x", text, "--min-confidence", "shp=0.3") == 1
+    assert "thresholds: no type 'shp': did you mean 'ship'? (known: port, ship)" in capfd.readouterr().err
+
+
 def test_thresholds_are_by_label_and_meet_the_temperature(open_tagger: Tagger) -> None:
     text, labels = "ship SHIP port PORT", ["ship", "port"]
     assert len(found(open_tagger, text, labels)) == 4

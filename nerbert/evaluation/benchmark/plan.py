@@ -43,7 +43,7 @@ TRAINING = 1
 """Version of what draws sentences, fine-tunes and tags."""
 SCORING = 2
 """Version of what scores."""
-ASKING = 1
+ASKING = 2
 """Version of what asks a zero-shot tagger, and of Familiarity."""
 _MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken")
 """What is loaded of a model's folder."""

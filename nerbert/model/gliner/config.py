@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from nerbert.errors import InputError, at, refused
-from nerbert.model.backbone import GLINER
+from nerbert.model.backbone import GLINER, quiet
 from nerbert.schema import parse_json, read_json
 
 WEIGHTS, PICKLED = "model.safetensors", "pytorch_model.bin"
@@ -32,10 +32,13 @@ Architecture = Literal["zero", "zero_span", "bi_encoder"]
 """What new models may be: `nerbert.model.gliner.fresh` says more."""
 _REMEDY = "the file is damaged, or of a version of gliner that nerbert doesn't know"
 _LEFT_OUT = (
-    "auto_map", "quantization_config", "dtype", "torch_dtype", "model_type", "attn_implementation",
-    "experts_implementation", "num_labels",
+    "auto_map", "quantization_config", "dtype", "torch_dtype", "torchscript", "model_type", "attn_implementation",
+    "experts_implementation", "num_labels", "id2label", "label2id", "problem_type", "pruned_heads", "per_layer_config",
+    "chunk_size_feed_forward", "output_hidden_states", "output_attentions", "return_dict", "use_cache", "is_decoder",
+    "is_encoder_decoder", "add_cross_attention", "sinusoidal_pos_embds",
 )  # fmt: skip
-"""What of a body's configuration is about how it was loaded, or its head; `attn_implementation` may name code."""
+"""What of a body's configuration is about how it was loaded or called, its head, or weights before training. Names with
+an underscore in front are left out too; `attn_implementation` may name code."""
 _NOT_OURS = ("_name_or_path", "architectures", "id2label", "label2id")
 """What an encoder's configuration says of its origin, and of another head."""
 
@@ -53,6 +56,7 @@ class _BodySizes:
     hidden_size: _Width = 1
     dim: _Width = 1
     embedding_size: _Width = 1
+    head_dim: _Width | None = 1
     intermediate_size: _Count = 1
     hidden_dim: _Count = 1
     num_hidden_layers: _Layers = 1
@@ -76,6 +80,10 @@ class GlinerConfig:
     max_width: Annotated[int, Field(ge=1, le=1024)] = 12
     hidden_size: _Width = 512
     max_len: _Count = 384
+    max_types: _Count = 25
+    """Most labels that a prompt had in training."""
+    max_prompt_len: Annotated[int, Field(ge=0, le=1 << 20)] = 0
+    """Most pieces that they took there; nerbert's own key. 0: not known."""
     num_rnn_layers: Annotated[int, Field(ge=-1, le=16)] = 1
     dropout: Annotated[float, Field(ge=0, le=1)] = 0.4
     """Of the layers above the encoders, in training."""
@@ -166,6 +174,6 @@ def body_config(values: dict[str, Any], place: str) -> Any:
         if sizes.model_type not in BODIES:
             raise InputError(f"a GLiNER model on {sizes.model_type!r:.60}, which nerbert can't compute; it can on "
                              f"{', '.join(sorted(BODIES))}")  # fmt: skip
-        with refused("no encoder's configuration"):
-            kept = {name: value for name, value in values.items() if name.lstrip("_") not in _LEFT_OUT}
+        with quiet(), refused("no encoder's configuration"):
+            kept = {name: value for name, value in values.items() if name not in _LEFT_OUT and name[:1] != "_"}
             return AutoConfig.for_model(sizes.model_type, **kept)

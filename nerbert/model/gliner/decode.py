@@ -63,7 +63,7 @@ def word_candidates(odds: Array, probabilities: Array, thresholds: Array) -> lis
 def chosen_candidates(candidates: Sequence[Candidate], words: int, *, nested: bool) -> list[Candidate]:
     """Return the candidates that are entities, in order."""
     taken, kept = np.zeros(words, bool), list[Candidate]()
-    for each in sorted(candidates, key=lambda one: -one.probability):
+    for each in sorted(candidates, key=lambda one: (-one.probability, one.start)):
         here = slice(each.start, each.end)
         if taken[here].any() and not (nested and all(_may_both_be(each, other) for other in kept)):
             continue

@@ -35,6 +35,8 @@ from nerbert.model.gliner.prompt import PromptTokenizer
 
 _ON_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 """Names that a model on the hub may have."""
+_TRIED = 64
+"""Pieces that each encoder reads once it is loaded: a configuration may be such that it can't."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,9 +49,26 @@ class GlinerFolder:
 
 
 def load_gliner(folder: Path) -> GlinerFolder:
-    """Return the model of a folder; raise InputError for what can't be loaded as one."""
+    """Return the model of a folder; raise InputError for what can't be loaded as one, or computes nothing."""
     folder = Path(embedded(str(folder)))
     config = check_gliner_folder(folder)
+    with refused(f"{folder}: what {GLINER} says can't be computed"):
+        loaded = _load(folder, config)
+        _try(loaded.model.body, loaded.pieces)
+        if loaded.labels_pieces:
+            _try(loaded.model.labels_body, loaded.labels_pieces)
+    return loaded
+
+
+def _try(body: Any, pieces: PromptTokenizer) -> None:
+    """Let an encoder read some pieces."""
+    ids = torch.zeros((1, min(_TRIED, pieces.room)), dtype=torch.int64)
+    with torch.no_grad(), quiet():
+        body(input_ids=ids, attention_mask=torch.ones_like(ids))
+
+
+def _load(folder: Path, config: GlinerConfig) -> GlinerFolder:
+    """Return the model of a folder whose configuration is checked."""
     tokenizer = load_tokenizer(_tokenizer_of(folder, folder, config.model_name, BACKBONE))
     body = _body(folder, "encoder_config", config.encoder_config, config.model_name, BACKBONE)
     if config.encoder_config is None and config.vocab_size > 0:

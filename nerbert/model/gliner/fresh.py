@@ -38,11 +38,13 @@ def architecture_of(config: GlinerConfig) -> str:
 
 
 def new_gliner(
-    backbone: Backbone, labels: Backbone | None, *, architecture: Architecture, max_width: int, max_len: int
-) -> GlinerFolder:
+    backbone: Backbone, labels: Backbone | None, *, architecture: Architecture, max_width: int, max_len: int,
+    max_types: int = 25,
+) -> GlinerFolder:  # fmt: skip
     """Return a model on the encoder of `backbone`, for a `bi_encoder` with another one that reads `labels`.
 
-    `max_len` is how many words it reads at once. Raise InputError for an encoder that can't be part of such a model.
+    `max_len` is how many words it reads at once, `max_types` how many types it learns to be asked for. Raise InputError
+    for an encoder that can't be part of such a model.
     """
     if architecture == BI_ENCODER and labels is None:
         raise InputError("a bi_encoder needs an encoder of labels")
@@ -53,7 +55,7 @@ def new_gliner(
         config = GlinerConfig(
             model_name=_name_of(backbone), span_mode="marker" if architecture == ZERO else "markerV0",
             max_width=1 if architecture == ZERO else max_width, hidden_size=int(body.config.hidden_size),
-            max_len=max_len, num_rnn_layers=0, dropout=_DROPOUT,
+            max_len=max_len, max_types=max_types, max_prompt_len=1, num_rnn_layers=0, dropout=_DROPOUT,
             **(_two_encoders(labels, labels_body) if labels and labels_body else _with_marks(tokenizer, body)),
             encoder_config=plain_config(body.config),
         )  # fmt: skip

@@ -3,7 +3,8 @@
 Windows of many examples go through the model by length, so that little is padded. What depends on labels alone is
 computed once for all texts, as far as the architecture has it: with an encoder of their own that is all of it, else
 only the labels' pieces, since they are read together with each text. So there the entities may depend on the order of
-the labels, and on which others there are.
+the labels, and on which others there are. Many labels are asked for in groups (`PromptTokenizer.groups`), and entities
+are chosen among what is found for all of them. The price: a text is read once for each group.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,7 @@ from nerbert.model.heads import NEEDS_LABELS, Entities, Head, Odds
 from nerbert.model.windows import cheapest_cuts, micro_batches
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
+from nerbert.terminal import tell
 
 MAX_TOKENS = 384
 """Padded pieces of a batch on a CPU, labels included: long texts go alone, which was fastest on each shape tried."""
@@ -78,6 +80,9 @@ class GlinerHead(Head):
         self.longest_text = model.config.max_len
         self.decoding = decoding
         self._asked: _Asked | None = None
+        self._groups: tuple[GlinerHead, ...] = ()
+        self._told = [trains]
+        """Whether it was said that labels are asked for in groups; one list for all heads over the same weights."""
         if decoding not in DECODINGS or (decoding == "touching" and not self._single):
             fit = DECODINGS if self._single else DECODINGS[:2]
             raise SettingsError(f"setting decoding = {decoding!r:.40}: for this model it must be one of "
@@ -94,10 +99,16 @@ class GlinerHead(Head):
         return sorted(each.name for each in self._asked.labels) if self._asked else []
 
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "GlinerHead":
-        """Return a head over the same weights that finds these labels; raise InputError if they leave no room."""
-        found, vectors = copy(self), None
+        """Return a head over the same weights that finds these labels; raise InputError if one leaves no room."""
         read = [replace(each, name=normalised(each.name)) for each in labels] if self._normalises else labels
-        if self.labels_pieces is None:
+        groups = [slice(None)] if self.labels_pieces else self.pieces.groups(read)
+        found, vectors = copy(self), None
+        found._groups = ()
+        if len(groups) > 1:
+            self._tell_groups(len(labels), len(groups))
+            found._groups = tuple(self.for_labels(labels[each], thresholds[each]) for each in groups)
+            prompt = LabelPrompt()
+        elif self.labels_pieces is None:
             prompt = self.pieces.prompt(read)
         else:
             prompt = self.pieces.plain()
@@ -106,21 +117,40 @@ class GlinerHead(Head):
         found._asked = _Asked(tuple(labels), np.array(thresholds, np.float32), prompt, vectors)
         return found
 
+    def _tell_groups(self, labels: int, groups: int) -> None:
+        """Say once that labels are asked for in groups."""
+        if not any(self._told):
+            tell(f"{labels:,} labels are asked for in {groups:,} groups, and each text is read as often: this model is "
+                 "confused by more, or longer ones, at once than it had in training")  # fmt: skip
+            self._told.append(True)
+
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples; raise InputError if no labels were asked for."""
+        found = self._candidates(examples)
+        entities = [self._entities(*each) for each in zip(examples, found, strict=True)]
+        return Entities.of(entities, nested=self.decoding == "nested")
+
+    def _candidates(self, examples: Sequence[Example]) -> list[list[Candidate]]:
+        """Return what may be an entity of each example, by the numbers of the labels that were asked for."""
         asked = self._request
+        found: list[list[Candidate]] = [[] for _ in examples]
+        if self._groups:
+            first = 0
+            for group in self._groups:
+                for some, more in zip(found, group._candidates(examples), strict=True):
+                    some += [each._replace(label=each.label + first) for each in more]
+                first += len(group._request.labels)
+            return found
         windows = self.pieces.windows(examples, asked.prompt)
         candidates: list[list[Candidate]] = [[] for _ in windows]
         find = word_candidates if self.model.config.token_level else span_candidates
         for number, scores in self.scores(windows):
             probabilities = torch.sigmoid(scores).numpy()
             candidates[number] = find(scores.numpy(), probabilities, asked.thresholds)
-        found: list[list[tuple[WordSpan, Odds]]] = [[] for _ in examples]
-        for number, group in groupby(range(len(windows)), key=lambda each: windows[each].example):
-            numbers = list(group)
-            some = _of_example([windows[each] for each in numbers], [candidates[each] for each in numbers])
-            found[number] = self._entities(examples[number], some)
-        return Entities.of(found, nested=self.decoding == "nested")
+        for number, part in groupby(range(len(windows)), key=lambda each: windows[each].example):
+            numbers = list(part)
+            found[number] = _of_example([windows[each] for each in numbers], [candidates[each] for each in numbers])
+        return found
 
     def scores(self, windows: Sequence[WordWindow]) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield the number of each window and its log-odds, as `GlinerModel.scores` has them, by length."""

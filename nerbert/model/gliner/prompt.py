@@ -10,12 +10,16 @@ Nothing is cut in silence. A text of more words than the model was trained for, 
 beside the labels, goes through windows that share at least as many words as a span may have. A span counts in the
 window that holds it whole and in which its first word has the most context. A single word that takes more than half of
 the room is read by its first pieces.
+
+A model that is asked for more labels, or longer ones, than prompts had in its training finds nonsense. So many labels
+are asked for in groups. Where the length of prompts in training isn't known, labels have half of the room.
 """
 
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -67,7 +71,7 @@ class PromptTokenizer:
     """Cuts examples and labels for one encoder, which may be that of labels alone (`for_labels`)."""
 
     def __init__(self, tokenizer: Any, config: GlinerConfig, body: Any, *, for_labels: bool = False) -> None:
-        self.tokenizer, self._config = tokenizer, config
+        self.tokenizer, self.config = tokenizer, config
         for mark in () if for_labels else ("bos", "eos"):  # as the package does; some kinds lost them in transformers 5
             if hasattr(tokenizer, f"add_{mark}_token") and getattr(tokenizer, f"{mark}_token_id") is not None:
                 setattr(tokenizer, f"add_{mark}_token", True)
@@ -90,12 +94,12 @@ class PromptTokenizer:
 
     def prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:
         """Return labels' pieces as they stand before a text; raise InputError if they leave no room for one."""
-        ent, sep = (self._mark(each) for each in (self._config.ent_token, self._config.sep_token))
-        if self._config.class_token_index not in ent:
-            raise InputError(f"the tokenizer gives {ent} for {self._config.ent_token!r}, and the model knows a label "
-                             f"by {self._config.class_token_index}: they don't belong together")  # fmt: skip
+        ent, sep = (self._mark(each) for each in (self.config.ent_token, self.config.sep_token))
+        if self.config.class_token_index not in ent:
+            raise InputError(f"the tokenizer gives {ent} for {self.config.ent_token!r}, and the model knows a label "
+                             f"by {self.config.class_token_index}: they don't belong together")  # fmt: skip
         ids, places = list(self._before), []
-        shift = ent.index(self._config.class_token_index) + (not self._config.embed_ent_token)
+        shift = ent.index(self.config.class_token_index) + (not self.config.embed_ent_token)
         for pieces in self.pieces([each.text for each in labels]):
             places.append(len(ids) + shift)
             ids += [*ent, *pieces]
@@ -107,6 +111,17 @@ class PromptTokenizer:
                              f"{longest.text!r:.80}), or take a bi-encoder, which reads thousands")  # fmt: skip
         return LabelPrompt(tuple(ids), self._after, tuple(places))
 
+    def groups(self, labels: Sequence[EntityLabel]) -> list[slice]:
+        """Return which labels to ask for together, in order: as many as prompts had in training, no longer ones."""
+        most, room = self.config.max_types, self.config.max_prompt_len or self.room // 2
+        cuts, size = [0], 0
+        for number, own in enumerate(self.sizes([each.text for each in labels])):
+            size += own
+            if number - cuts[-1] == most or (size > room and number > cuts[-1]):
+                cuts.append(number)
+                size = own
+        return [slice(*each) for each in pairwise([*cuts, len(labels)])]
+
     def pieces(self, words: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the pieces of each word (or label), cut by itself."""
         if len(self._known) > _CACHED:
@@ -117,17 +132,17 @@ class PromptTokenizer:
 
     def sizes(self, labels: Sequence[str]) -> list[int]:
         """Return how many pieces each label takes in a prompt, its mark included."""
-        mark = len(self._mark(self._config.ent_token))
+        mark = len(self._mark(self.config.ent_token))
         return [mark + len(each) for each in self.pieces(labels)]
 
     def key(self) -> list[Any]:
         """Return what beside the tokenizer decides how texts are cut, as JSON."""
-        return [self.room, self._config.max_len, self._config.max_width, self._config.subtoken_pooling]
+        return [self.room, self.config.max_len, self.config.max_width, self.config.subtoken_pooling]
 
     @property
     def around(self) -> int:
         """Return how many pieces stand around labels and text: special ones, and the mark between them."""
-        return len(self._before) + len(self._mark(self._config.sep_token)) + len(self._after)
+        return len(self._before) + len(self._mark(self.config.sep_token)) + len(self._after)
 
     def alone(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the pieces of labels that stand alone, marks included; raise InputError for one that is too long."""
@@ -154,10 +169,10 @@ class PromptTokenizer:
             read = np.flatnonzero([bool(each) for each in words])
             kept = [words[place] for place in read.tolist()]
             ends = np.cumsum([len(each) for each in kept], dtype=np.int64)
-            for start, end in _cuts(ends, body, self._config.max_len, self._config.max_width):
+            for start, end in _cuts(ends, body, self.config.max_len, self.config.max_width):
                 ids = [piece for each in kept[start:end] for piece in each]
                 firsts = np.append(0, ends[start:end] - (ends[start - 1] if start else 0)) + len(prompt.before)
-                places, counts = _read_off(firsts, self._config.subtoken_pooling)
+                places, counts = _read_off(firsts, self.config.subtoken_pooling)
                 found.append(WordWindow(
                     number, read[start:end], (*prompt.before, *ids, *prompt.after), places, counts, start, len(kept)
                 ))  # fmt: skip

@@ -113,6 +113,16 @@ class GlinerTrainee(torch.nn.Module):
         """Return where the model lies."""
         return next(self.gliner.parameters()).device
 
+    def expect_prompts(self, types: int, pieces: int) -> None:
+        """Note in the model's configuration that training has prompts of so many types and pieces, or of more before.
+
+        Of a folder that doesn't say how long its prompts were nothing is noted of that.
+        """
+        own = self.gliner.config
+        pieces = max(own.max_prompt_len, pieces) if own.max_prompt_len else 0
+        config = replace(own, max_types=max(own.max_types, types), max_prompt_len=pieces)
+        self.gliner.config = self.loaded.pieces.config = config
+
     def label_vectors(self, texts: Sequence[str]) -> torch.Tensor:
         """Return (texts, width): labels by their own encoder."""
         pieces = self.loaded.labels_pieces

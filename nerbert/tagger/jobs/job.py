@@ -100,7 +100,7 @@ class TagJob:
     sign: bool = False
     """Whether each row has the tagger's fingerprint, in the field `tagger`."""
     labels: str = ""
-    """What to look for: labels with commas between them, or a file of them; "": what the tagger learnt."""
+    """What to look for, as `parse_labels` reads it; "": what the tagger was trained on."""
     min_confidence: str = ""
     overwrite: bool = False
     loading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -143,14 +143,13 @@ class TagJob:
         """Load the tagger as the job wants it; its offsets are characters, since outputs mark the text with them."""
         labels = parse_labels(self.labels) if self.labels else None
         least = parse_thresholds(self.min_confidence)
-        tagger = Tagger.load(self.tagger, thresholds=least, **self.loading)
-        if labels is None:
-            if not tagger.types:
-                raise InputError(f"{self.tagger}: {NEEDS_LABELS}")
-            return tagger
-        if isinstance(least, dict) and not tagger.types:  # else they were looked at
-            thresholds_of(least, None, [each.name for each in labels])
-        return tagger.with_labels(labels)
+        loaded = Tagger.load(self.tagger, thresholds=least, **self.loading)
+        tagger = loaded.with_default_labels() if labels is None else loaded.with_labels(labels)
+        if not tagger.types:
+            raise InputError(f"{self.tagger}: {NEEDS_LABELS}")
+        if isinstance(least, dict) and not loaded.types:  # else they were looked at
+            thresholds_of(least, None, [each.name for each in tagger.labels])
+        return tagger
 
     def fingerprint(self, tagger: Tagger, found: JobPaths) -> dict[str, Any]:
         """Return all that entities depend on but the inputs' content, which each part covers by itself."""

@@ -135,9 +135,13 @@ def test_code_in_pickled_weights_is_refused_and_not_run(make: Make, tmp_path: Pa
         ({"words_splitter_type": "jieba"}, "with words_splitter_type 'jieba'"),
         ({"encoder_config": {**BODY, "model_type": "llama"}}, "a GLiNER model on 'llama', which nerbert can't compute"),
         ({"encoder_config": {**BODY, "hidden_size": 10**12}}, "hidden_size = 10{12}: must be less than or equal to"),
+        ({"encoder_config": {**BODY, "head_dim": 10**6}}, "head_dim = 1000000: must be less than or equal to"),
         ({"encoder_config": {**BODY, "num_hidden_layers": 10**6}}, "num_hidden_layers = 1000000: must be"),
         ({"encoder_config": {**BODY, "model_type": "albert", "inner_group_num": 10**6}}, "inner_group_num = 1000000: "),
         ({"encoder_config": {**BODY, "num_attention_heads": 3}}, "can't be built: "),
+        ({"encoder_config": {**BODY, "to_dict": "x"}}, "what gliner_config.json says can't be computed: "),
+        ({"encoder_config": {**BODY, "layer_norm_eps": "a"}}, "layer_norm_eps|can't be computed: "),
+        ({"encoder_config": {**BODY, "sub_configs": 1}}, "no encoder's configuration: "),
         ({"max_width": 10**9}, "max_width = 1000000000: must be less than"),
         ({"max_width": 0}, "max_width = 0: must be greater than"),
         ({"hidden_size": "big"}, "hidden_size = 'big': must be a valid integer"),
@@ -153,6 +157,17 @@ def test_other_architectures_and_broken_configurations(make: Make, values: dict[
     with pytest.raises(InputError, match=message) as caught:
         Tagger.load(folder, device="cpu").tag(TEXT, labels=["ship"])
     assert "\n" not in str(caught.value)
+
+
+def test_how_an_encoder_was_called_is_left_out_of_its_configuration(make: Make) -> None:
+    folder, usual = make(), json.loads((make("other") / "gliner_config.json").read_text())["encoder_config"]
+    expected = found(folder)
+    called = {"chunk_size_feed_forward": 1.5, "output_hidden_states": "a", "output_attentions": True, "return_dict": 0,
+              "is_decoder": True, "use_cache": "a", "pruned_heads": {"0": [0]}}  # fmt: skip
+    change(folder, encoder_config={**usual, **called})
+    assert found(folder) == expected
+    change(folder, encoder_config={**usual, "chunk_size_feed_forward": 3})  # would do for texts of some lengths
+    assert found(folder) == expected
 
 
 def test_folders_that_lack_something(make: Make, tmp_path: Path) -> None:

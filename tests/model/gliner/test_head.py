@@ -10,9 +10,10 @@ import torch
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.backbone import read_card
+from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.model.gliner.prompt import best_window
-from nerbert.records import Example, Span
+from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.calibrate import calibrate
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
@@ -183,13 +184,51 @@ def test_marks_in_texts_and_labels_are_plain_text(make: Make, kind: str) -> None
     assert max(last for _, _, last, _, _ in head.predict([Example(" ".join(words), spans)]).spans()) == 6
 
 
-def test_labels_that_leave_no_room_are_counted(make: Make) -> None:
-    labels = [f"label number {number}" for number in range(10_000)]
+@pytest.mark.parametrize(
+    ("settings", "sizes"), [({}, [3]), ({"max_types": 2}, [2, 1]), ({"max_prompt_len": 2}, [1] * 3)]
+)
+def test_labels_are_asked_for_in_groups_within_what_training_had(
+    make: Make, settings: dict[str, int], sizes: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = example(TEXT)
+    head = asked(make, threshold=0.0, **settings)
+    assert [len(each.types) for each in head._groups or [head]] == sizes
+    parts, start = list[Any](), 0
+    for size in sizes:
+        parts.append(head.for_labels(list(map(EntityLabel, LABELS))[start : start + size], [0.0] * size))
+        start += size
+    scores = torch.cat([all_scores(each, [text])[0] for each in parts], -1).sigmoid()
+    found = list(head.predict([text]).spans())
+    assert len(found) > 3
+    assert max(each[-1] for each in found) == pytest.approx(float(scores[torch.isfinite(scores)].max()), abs=1e-6)
+    for _, first, last, type_, sure in found:
+        best = scores[first, last - first - 1]
+        assert sure == pytest.approx(float(best.max()), abs=1e-6)
+        assert type_ == LABELS[int(best.argmax())].split(":")[0]
+    told = capsys.readouterr().err
+    assert told.partition(",")[0] == (f"3 labels are asked for in {len(sizes)} groups" if len(sizes) > 1 else "")
+    assert told.count("\n") == (len(sizes) > 1)
+    assert head.for_labels([EntityLabel("ship")], [0.5])._groups == ()
+
+
+def test_a_model_that_does_not_say_so_had_prompts_of_25_labels_and_half_of_its_room(make: Make) -> None:
+    pieces = load_gliner(make(body={"max_position_embeddings": 512})).pieces
+    short, long = EntityLabel("s"), EntityLabel("a s d f g " * 10)
+    assert pieces.groups([short] * 25) == [slice(0, 25)]
+    assert pieces.groups([short] * 51) == [slice(0, 25), slice(25, 50), slice(50, 51)]
+    (size,) = pieces.sizes([long.text])
+    assert pieces.groups([long] * 25)[0] == slice(0, 256 // size)
+    assert pieces.groups([long, EntityLabel("s d " * 200), long]) == [slice(0, 1), slice(1, 2), slice(2, 3)]
+
+
+def test_a_label_that_leaves_no_room_is_told(make: Make) -> None:
+    labels = [f"label number {number}" for number in range(300)]
     tagger = Tagger.load(make(), device="cpu")
-    with pytest.raises(InputError, match=r"10,000 labels take [\d,]+ pieces of the 96 that the model has room for: 0"):
-        tagger.tag(TEXT, labels=labels)
+    assert len(tagger.with_labels(labels).types) == 300
+    with pytest.raises(InputError, match=r"1 labels take [\d,]+ pieces of the 96 that the model has room for: 0 are"):
+        tagger.tag(TEXT, labels=[*labels, "城 " * 99])
     two = Tagger.load(make("two", labels_encoder="x/y"), device="cpu")
-    assert len(two.with_labels(labels[:300]).types) == 300
+    assert len(two.with_labels(labels).types) == 300
     with pytest.raises(InputError, match=r"label '城 城.*takes \d+ pieces of the 96"):
         two.tag(TEXT, labels=["城 " * 99])
 
