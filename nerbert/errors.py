@@ -115,6 +115,13 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return f": did you mean {by_folded[close[0]]!r}?" if close else ""
 
 
+def few(names: Iterable[str], most: int = 5) -> str:
+    """Return the first names with commas between them, and how many more there are."""
+    every = list(names)
+    rest = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return f"{', '.join(every[:most])}{rest}" if every else "none"
+
+
 _TRAIN = frozenset({"torch", "transformers", "accelerate", "tokenizers", "safetensors", "huggingface_hub"})
 
 

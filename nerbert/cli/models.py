@@ -93,10 +93,13 @@ def finetune(
 
 
 def evaluate(
-    tagger: str, file: Path, *, train: Path | None = None, decoding: str = "", head: Head = "", json: Flag = False,
+    tagger: str, file: Path, *, train: Path | None = None, labels: str = "", min_confidence: str = "",
+    decoding: str = "", backend: str = "auto", precision: str = "auto", head: Head = "", json: Flag = False,
     read: Read = READ,
 ) -> None:  # fmt: skip
     """Score a tagger on annotated data: precision, recall and F1 by type and over all, errors, interval, calibration.
+
+    What `nerbert tag` gives with the same options is scored: a line says by which back end, decoding and thresholds.
 
     Parameters
     ----------
@@ -107,23 +110,37 @@ def evaluate(
     train
         What it was trained on (data folder or file): tells seen entities, leaves out repeated sentences. A note
         says so if the tagger was trained on another file.
+    labels
+        What types of the data are called by the tagger: "Restaurant_Name=restaurant name,PER=person", or a file with
+        one `TYPE=label` a line. Other types go by their own names.
+    min_confidence
+        Leave out what is less sure: a number from 0 to 1, or type=number,type=number; default: the tagger's own
+        thresholds, as `nerbert calibrate --precision` writes them. 0 scores all that it finds.
     decoding
         legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself). Cells of
         `nerbert benchmark` have both.
+    backend
+        torch, onnx or auto, as in `nerbert tag`.
+    precision
+        bf16, fp32, int8 or auto, as in `nerbert tag`.
     json
         Print JSON.
     """
     from nerbert.errors import SettingsError
     from nerbert.evaluation.evaluate import evaluate as run
     from nerbert.evaluation.open_types import evaluate_open, has_asked_types
+    from nerbert.formats.entity_labels import read_type_labels
     from nerbert.render.terminal.models import print_evaluation, print_open_evaluation
+    from nerbert.tagger.thresholds import parse_thresholds
 
+    names, least = read_type_labels(labels), parse_thresholds(min_confidence)
+    loading = {"decoding": decoding, "head": head, "backend": backend, "precision": precision}
     if has_asked_types(file):
         if train:
             raise SettingsError(f"--train {train}: {file} is of open types, for which seen entities aren't told apart")
-        print_open_evaluation(evaluate_open(tagger, file, decoding=decoding, head=head), as_json=json)
+        print_open_evaluation(evaluate_open(tagger, file, labels=names, thresholds=least, **loading), as_json=json)
         return
-    found = run(tagger, file, train=train, decoding=decoding, head=head, reading=read)
+    found = run(tagger, file, train=train, labels=names, thresholds=least, reading=read, **loading)
     print_evaluation(found, as_json=json)
 
 

@@ -7,10 +7,11 @@ would take them for one), one too long.
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from nerbert.errors import InputError, at
+from nerbert.errors import InputError, SettingsError, at
+from nerbert.formats.open_types import normalised
 from nerbert.formats.rows import read_lines
 from nerbert.records import EntityLabel
 from nerbert.sources.files import open_plain
@@ -51,10 +52,54 @@ def parse_labels(given: str) -> tuple[EntityLabel, ...]:
         if given.endswith((".txt", ".tsv")) and "," not in given:
             raise InputError(f"{given}: no such file of labels")
         return entity_labels(part for part in given.split(",") if part.strip())
+    with at(path):
+        return entity_labels(line.replace("\t", ": ", 1) for line in _lines(path))
+
+
+def parse_type_labels(given: Iterable[str]) -> dict[str, str]:
+    """Return type → label of `TYPE=label` or `TYPE` each; "": the type's own name in words.
+
+    Raise SettingsError for a type that is there twice.
+    """
+    found: dict[str, str] = {}
+    for each in given:
+        name, _, label = (part.strip() for part in each.partition("="))
+        if not name or name in found:
+            raise SettingsError(f"setting labels: {each!r:.80}: write TYPE=label, each type once", setting="labels")
+        found[name] = label
+    return found
+
+
+def read_type_labels(given: str) -> dict[str, str]:
+    """Return type → label of a command line: `TYPE=label` with commas between them, or a file with one a line."""
+    is_file = os.path.isfile(given)  # noqa: PTH113
+    found = parse_type_labels(_lines(Path(given)) if is_file else (part for part in given.split(",") if part.strip()))
+    for name, label in found.items():
+        if not label:
+            why = "write TYPE=label: the data's type, what the tagger is asked for; labels with commas go into a file"
+            raise SettingsError(f"--labels {name!r:.80}: {why}", setting="labels")
+    return found
+
+
+def labels_by_type(types: Iterable[str], given: Mapping[str, str]) -> dict[str, EntityLabel]:
+    """Return type → the label that it is asked for by, in order: that which is `given`, or its own name.
+
+    Raise InputError for two types with one label; labels that differ in case or underscores alone are one.
+    """
+    labels = {each: entity_labels([given.get(each) or EntityLabel(each)])[0] for each in types}
+    first = dict[str, str]()
+    for type_, label in labels.items():
+        if (other := first.setdefault(normalised(label.name), type_)) != type_:
+            both = f"types {other!r:.80} and {type_!r:.80}"
+            raise InputError(f"{both} are asked for by one name, {label.name!r:.80}; give them others (labels)")
+    return labels
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a file of labels, without empty ones and comments."""
     with open_plain(path) as stream:
         lines = [line.text.strip() for line in read_lines(stream, path) if line is not None]
-    with at(path):
-        return entity_labels(line.replace("\t", ": ", 1) for line in lines if line and not line.startswith("#"))
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _label(given: str | EntityLabel) -> EntityLabel:

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from nerbert.errors import InputError, nearest
+from nerbert.errors import InputError, few, nearest
 from nerbert.labels import WordSpan, bio_from_spans, word_spans
 from nerbert.metrics.calibration import cross_fit
 from nerbert.metrics.score import Score, score_spans
@@ -96,7 +96,14 @@ class Entities:
 
     def of_types(self, types: Collection[str]) -> "Entities":
         """Return the entities that have one of some types."""
-        keep = np.array([type_ in types for type_ in self.types], bool)
+        return self._where(np.array([type_ in types for type_ in self.types], bool))
+
+    def at_least(self, thresholds: Mapping[str, float], temperature: float = 1.0) -> "Entities":
+        """Return the entities whose confidence reaches their type's threshold (0–1); a type without one has 0."""
+        least = np.array([thresholds.get(type_, 0.0) for type_ in self.types])
+        return self._where(self.confidences(temperature) >= least) if least.any() else self
+
+    def _where(self, keep: Array) -> "Entities":
         lengths = np.diff(self.parts, append=len(self.chosen))
         rows = np.repeat(keep, lengths)
         return Entities(
@@ -209,9 +216,8 @@ class FilteredHead(Head):
         self.decoding, self.longest_text = head.decoding, head.longest_text
         for each in labels:
             if each.name not in head.types:
-                known = ", ".join(head.types)
                 raise InputError(f"label {each.name!r:.80}: this tagger has fixed types, and it is none of them"
-                                 f"{nearest(each.name, head.types)} (known: {known:.1000})")  # fmt: skip
+                                 f"{nearest(each.name, head.types)} (known: {few(head.types)})")  # fmt: skip
 
     @property
     def name(self) -> str:

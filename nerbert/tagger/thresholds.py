@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from nerbert.config import Bounds, check
-from nerbert.errors import SettingsError, nearest
+from nerbert.errors import SettingsError, few, nearest
 
 
 def thresholds_of(
@@ -20,12 +20,23 @@ def thresholds_of(
     bounds = dict.fromkeys(types, usual) | dict(own or {})
     for type_, bound in (wanted or {}).items():
         if type_ not in types:
-            raise SettingsError(
-                f"thresholds: no type {type_!r}{nearest(str(type_), types)} (known: {', '.join(types)})"
-            )
+            raise SettingsError(f"thresholds: no type {type_!r:.80}{nearest(str(type_), types)} (known: {few(types)})")
         bounds[type_] = _bound(f"thresholds[{type_}]", bound)
     return bounds
 
 
 def _bound(name: str, value: object) -> float:
     return float(check(name, value, Annotated[float, Bounds(at_least=0, at_most=1)]))
+
+
+def parse_thresholds(text: str) -> float | dict[str, float] | None:
+    """Return what `--min-confidence` means: a number for all types, or `type=number,…`."""
+    if not text:
+        return None
+    try:
+        if "=" not in text:
+            return float(text)
+        pairs = [part.rpartition("=") for part in text.split(",")]
+        return {name.strip(): float(number) for name, _, number in pairs}
+    except ValueError:
+        raise SettingsError(f"--min-confidence {text!r}: must be a number, or type=number,type=number") from None

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from nerbert.tagger.self_check import Checked, TextAnswer
     from nerbert.training.log import TrainLog
 
+EVALUATION_HEADS = ("type", "precision", "recall", "F1", "right", "predicted", "gold")
+
 
 def print_dry_run(run: "DryRun", output: Path) -> None:
     """Print sizes, memory and time of a pre-training, then what the command would do without --dry-run."""
@@ -98,11 +100,13 @@ def print_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
     if as_json:
         print_json(evaluation.as_json())
         return
-    console, heads = Console(), ("type", "precision", "recall", "F1", "right", "predicted", "gold")
+    console = Console()
     for name, judged in evaluation.judgements.items():
         title = f"{name} on {evaluation.file}: {many(evaluation.sentences, 'sentence')}"
         console.print(plain(title), plain(f"{judged.score.rules}; percent"), sep="\n")
-        console.print(table(heads, _rows(judged), numbers=range(1, 7)))
+        if name in evaluation.answering:
+            console.print(plain(f"scored as `nerbert tag` answers: {evaluation.answering[name]}"))
+        console.print(table(EVALUATION_HEADS, evaluation_rows(judged), numbers=range(1, 7)))
         say(console, "judgement", judged=judged, min_words=evaluation.min_words, many=many)
     say(console, "evaluation", evaluation=evaluation)
 
@@ -113,14 +117,16 @@ def print_open_evaluation(evaluation: "OpenEvaluation", *, as_json: bool) -> Non
     if as_json:
         print_json(facts)
         return
-    console, heads = Console(), ("", "precision", "recall", "F1", "right", "predicted", "gold")
+    console, heads = Console(), ("", *EVALUATION_HEADS[1:])
     passages, types = many(evaluation.passages, "passage"), many(evaluation.types, "type")
+    scored = plain(f"scored as `nerbert tag` answers: {evaluation.answering}")
     console.print(plain(f"{evaluation.file}: {passages}, {types} asked for"), plain(f"{facts['rules']}; percent"),
-                  sep="\n")  # fmt: skip
+                  scored, sep="\n")  # fmt: skip
     console.print(table(heads, [("mentions", *_figures(evaluation.counts))], numbers=range(1, 7)))
 
 
-def _rows(judged: Judgement) -> Iterator[tuple[object, ...]]:
+def evaluation_rows(judged: Judgement) -> Iterator[tuple[object, ...]]:
+    """Yield the rows of a tagger's scores, figures in percent, under `EVALUATION_HEADS`."""
     for name, counts in judged.score.by_type.items():
         yield name, *_figures(counts)
     yield "all (micro)", *_figures(judged.score)
