@@ -144,10 +144,13 @@ def evaluate(
     print_evaluation(found, as_json=json)
 
 
-def calibrate(tagger: str, data: Path, *, precision: float | None = None, read: Read = READ, head: Head = "") -> None:
+def calibrate(
+    tagger: str, data: Path | None = None, *, precision: float | None = None, dry_run: Flag = False, undo: Flag = False,
+    read: Read = READ, head: Head = "",
+) -> None:  # fmt: skip
     """Fit a tagger's confidences to annotated sentences that it wasn't trained on; its spans stay the same.
 
-    `nerbert finetune` does so by itself where the data has a dev split.
+    `nerbert finetune` does so by itself where the data has a dev split. The tagger keeps the values before, for --undo.
 
     Parameters
     ----------
@@ -158,12 +161,27 @@ def calibrate(tagger: str, data: Path, *, precision: float | None = None, read: 
     precision
         Precision to reach, say 0.9: for each type the lowest confidence at which it does, and entities below are left
         out from now on. Without it all entities are given.
+    dry_run
+        Print what would be written, and write nothing.
+    undo
+        Put back temperature and thresholds from before the last calibration; once more brings that one back.
     """
+    from nerbert.errors import SettingsError
     from nerbert.render.cards import write_tagger_card
-    from nerbert.render.terminal.models import print_calibrations
-    from nerbert.tagger.calibrate import calibrate as run
+    from nerbert.render.terminal.models import print_calibrations, print_restored
+    from nerbert.tagger import calibrate as stage
 
-    print_calibrations(run(tagger, data, precision=precision, head=head, card=write_tagger_card, reading=read), data)
+    if undo:
+        if data or precision is not None or dry_run:
+            raise SettingsError("--undo: takes no data and no other option; leave them out")
+        print_restored(stage.undo(tagger, head=head, card=write_tagger_card))
+        return
+    if data is None:
+        raise SettingsError(f"calibrate {tagger}: name annotated sentences to fit it to, or give --undo")
+    done = stage.calibrate(
+        tagger, data, precision=precision, head=head, card=write_tagger_card, reading=read, dry_run=dry_run
+    )
+    print_calibrations(done, data, dry_run=dry_run)
 
 
 def check(

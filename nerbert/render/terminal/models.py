@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nerbert.evaluation.evaluate import Evaluation
     from nerbert.evaluation.open_types import OpenEvaluation
     from nerbert.formats.convert import Conversion
-    from nerbert.tagger.calibrate import Calibrated
+    from nerbert.tagger.calibrate import Calibrated, Restored
     from nerbert.tagger.export import Export
     from nerbert.tagger.self_check import Checked, TextAnswer
     from nerbert.training.log import TrainLog
@@ -58,8 +58,8 @@ def print_taggers(folders: Iterable[Path]) -> None:
     say(Console(soft_wrap=True), "taggers", taggers=taggers)
 
 
-def print_calibrations(done: Sequence["Calibrated"], data: Path) -> None:
-    """Print temperature and calibration error of each tagger, and its thresholds."""
+def print_calibrations(done: Sequence["Calibrated"], data: Path, *, dry_run: bool = False) -> None:
+    """Print temperature and calibration error of each tagger, and its thresholds; with `dry_run` that none is kept."""
     console = Console(soft_wrap=True)
     for each in done:
         say(console, "calibration", each=each, told=each.calibration, data=data)
@@ -69,6 +69,13 @@ def print_calibrations(done: Sequence["Calibrated"], data: Path) -> None:
                     for name, bound in each.thresholds.items()]  # fmt: skip
             heads = ["type", "threshold", "found", "kept", "precision", "right kept"]
             console.print(table(heads, rows, numbers=range(1, 6)))
+    if dry_run:
+        console.print("nothing was written (--dry-run)")
+
+
+def print_restored(done: Iterable["Restored"]) -> None:
+    """Print the temperature and the thresholds that each tagger has again."""
+    say(Console(soft_wrap=True), "restored", done=done)
 
 
 def print_checks(done: Sequence["Checked"], *, as_json: bool) -> None:
