@@ -1,4 +1,4 @@
-"""`nerbert pretrain`, `finetune`, `calibrate`, `evaluate`, `check`, `export`, `benchmark`: make and score models."""
+"""Models: `nerbert pretrain`, `finetune`, `evaluate`, `show`, `calibrate`, `check`, `export`, `benchmark`."""
 
 import shlex
 import sys
@@ -142,6 +142,24 @@ def evaluate(
         return
     found = run(tagger, file, train=train, labels=names, thresholds=least, reading=read, **loading)
     print_evaluation(found, as_json=json)
+
+
+def show(model: str, *, json: Flag = False) -> None:
+    """Show what a tagger or an encoder is: types, thresholds, temperature, exports, and where it comes from.
+
+    Only the folder's small files are read, so torch isn't needed.
+
+    Parameters
+    ----------
+    model
+        Model's folder or hub name, or a folder of several seeds; `embedded` and `embedded-open` are in the package.
+    json
+        Print JSON, with all that `nerbert.json` holds.
+    """
+    from nerbert.render.terminal.models import print_summaries
+    from nerbert.tagger.summary import summarise
+
+    print_summaries(summarise(model), as_json=json)
 
 
 def calibrate(

@@ -14,7 +14,7 @@ from nerbert.finetuning.sampling import SizeUnit, Subset, many
 from nerbert.formats.data import SPLITS
 from nerbert.metrics.judging import Judgement
 from nerbert.metrics.score import Counts, Macro
-from nerbert.render import LOG_NAMES, log_figure
+from nerbert.render import LOG_NAMES, facts_of, log_figure
 from nerbert.render.terminal import print_json, say, table
 from nerbert.terminal import duration, percent, plain
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nerbert.tagger.calibrate import Calibrated, Restored
     from nerbert.tagger.export import Export
     from nerbert.tagger.self_check import Checked, TextAnswer
+    from nerbert.tagger.summary import ModelSummary
     from nerbert.training.log import TrainLog
 
 EVALUATION_HEADS = ("type", "precision", "recall", "F1", "right", "predicted", "gold")
@@ -76,6 +77,18 @@ def print_calibrations(done: Sequence["Calibrated"], data: Path, *, dry_run: boo
 def print_restored(done: Iterable["Restored"]) -> None:
     """Print the temperature and the thresholds that each tagger has again."""
     say(Console(soft_wrap=True), "restored", done=done)
+
+
+def print_summaries(models: Sequence["ModelSummary"], *, as_json: bool) -> None:
+    """Print what each model is and where it comes from."""
+    if as_json:
+        print_json([each.as_json() for each in models])
+        return
+    from nerbert.render.cards import chosen_settings
+
+    for each in models:
+        facts, settings = facts_of(each.card), chosen_settings(each.card)
+        say(Console(soft_wrap=True), "summary", model=each, card=facts, settings=settings)
 
 
 def print_checks(done: Sequence["Checked"], *, as_json: bool) -> None:
