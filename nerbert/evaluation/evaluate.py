@@ -15,16 +15,16 @@ from nerbert.errors import InputError, SettingsError, few, nearest
 from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
 from nerbert.formats.data import AnyData, read_data, read_gold, train_sum
 from nerbert.formats.documents import Reading, reading_for
-from nerbert.formats.entity_labels import labels_by_type
+from nerbert.formats.entity_labels import entity_labels
+from nerbert.formats.open_types import normalised
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Score
 from nerbert.model.backbone import PRETRAINED, read_card
 from nerbert.model.heads import WordTags
 from nerbert.records import EntityLabel, Example
-from nerbert.tagger.answering import Answering
 from nerbert.tagger.tagger import Tagger, seed_folders
-from nerbert.tagger.thresholds import thresholds_of
+from nerbert.tagger.thresholds import Answering, thresholds_of
 from nerbert.terminal import percent
 
 _SUMMARY: dict[str, Callable[[Judgement], float]] = {
@@ -204,6 +204,20 @@ def labels_asked(types: Iterable[str], given: Mapping[str, str]) -> dict[str, En
         why = f"the data has no type {strange[0]!r:.80}{nearest(strange[0], known)}; it has {few(known)}"
         raise SettingsError(f"setting labels: {why}", setting="labels")
     return labels_by_type(known, given) if given else {each: EntityLabel(each) for each in known}
+
+
+def labels_by_type(types: Iterable[str], given: Mapping[str, str]) -> dict[str, EntityLabel]:
+    """Return type → the label that it is asked for by, in order: that which is `given`, or its own name.
+
+    Raise InputError for two types with one label; labels that differ in case or underscores alone are one.
+    """
+    labels = {each: entity_labels([given.get(each) or EntityLabel(each)])[0] for each in types}
+    first = dict[str, str]()
+    for type_, label in labels.items():
+        if (other := first.setdefault(normalised(label.name), type_)) != type_:
+            both = f"types {other!r:.80} and {type_!r:.80}"
+            raise InputError(f"{both} are asked for by one name, {label.name!r:.80}; give them others (labels)")
+    return labels
 
 
 def _tagged(tagger: Tagger, examples: Sequence[Example], asked: Mapping[str, EntityLabel]) -> list[WordTags]:

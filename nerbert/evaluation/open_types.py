@@ -19,9 +19,8 @@ from nerbert.formats.open_types import normalised, read_open_types, types_asked
 from nerbert.metrics.score import Counts
 from nerbert.records import OpenText
 from nerbert.sources.files import open_plain
-from nerbert.tagger.answering import Answering, answering_of
 from nerbert.tagger.tagger import Tagger
-from nerbert.tagger.thresholds import thresholds_of
+from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of
 
 RULES = "mention F1 on open types: exact span, any one of its types, each passage asked for its own types"
 _HEAD = 1 << 20

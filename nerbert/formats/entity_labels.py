@@ -7,11 +7,10 @@ would take them for one), one too long.
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from nerbert.errors import InputError, SettingsError, at
-from nerbert.formats.open_types import normalised
 from nerbert.formats.rows import read_lines
 from nerbert.records import EntityLabel
 from nerbert.sources.files import open_plain
@@ -79,20 +78,6 @@ def read_type_labels(given: str) -> dict[str, str]:
             why = "write TYPE=label: the data's type, what the tagger is asked for; labels with commas go into a file"
             raise SettingsError(f"--labels {name!r:.80}: {why}", setting="labels")
     return found
-
-
-def labels_by_type(types: Iterable[str], given: Mapping[str, str]) -> dict[str, EntityLabel]:
-    """Return type → the label that it is asked for by, in order: that which is `given`, or its own name.
-
-    Raise InputError for two types with one label; labels that differ in case or underscores alone are one.
-    """
-    labels = {each: entity_labels([given.get(each) or EntityLabel(each)])[0] for each in types}
-    first = dict[str, str]()
-    for type_, label in labels.items():
-        if (other := first.setdefault(normalised(label.name), type_)) != type_:
-            both = f"types {other!r:.80} and {type_!r:.80}"
-            raise InputError(f"{both} are asked for by one name, {label.name!r:.80}; give them others (labels)")
-    return labels
 
 
 def _lines(path: Path) -> list[str]:

@@ -29,13 +29,12 @@ from nerbert.records import EntityLabel, Example
 from nerbert.registry import HEADS
 from nerbert.sentences import RuleSplitter
 from nerbert.tagger import hub, onnx
-from nerbert.tagger.answering import Answering, answering_of
 from nerbert.tagger.backends import LONGEST, OpenHead, Wanted, head_named
 from nerbert.tagger.fingerprint import fingerprint_of
 from nerbert.tagger.offsets import OFFSETS, check_offsets, utf16_spans
 from nerbert.tagger.pending import PendingText, joined, without_halves
 from nerbert.tagger.spans import Spans
-from nerbert.tagger.thresholds import thresholds_of
+from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of
 from nerbert.words import check_splitter, split_words
 
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512

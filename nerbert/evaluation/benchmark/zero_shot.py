@@ -23,7 +23,8 @@ import numpy as np
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark.cells import Asking, CellSentences, Job, Predictions
 from nerbert.evaluation.benchmark.learnt import LearntTypes, familiarities, learnt_types
-from nerbert.formats.entity_labels import labels_by_type, parse_type_labels
+from nerbert.evaluation.evaluate import labels_by_type
+from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.formats.open_types import normalised
 from nerbert.labels import WordSpan, bio_from_spans, word_spans
 from nerbert.metrics.score import score_spans

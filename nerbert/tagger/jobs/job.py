@@ -51,7 +51,6 @@ from nerbert.model.heads import NEEDS_LABELS
 from nerbert.records import Example, Repair, Repairs, Span
 from nerbert.registry import FORMATS
 from nerbert.sources.files import writable
-from nerbert.tagger.answering import answering_of
 from nerbert.tagger.jobs.files import (
     MANIFEST,
     TaggedParts,
@@ -64,7 +63,7 @@ from nerbert.tagger.jobs.files import (
 )
 from nerbert.tagger.offsets import OFFSETS
 from nerbert.tagger.tagger import Tagger, own_backend
-from nerbert.tagger.thresholds import parse_thresholds, thresholds_of
+from nerbert.tagger.thresholds import answering_of, parse_thresholds, thresholds_of
 from nerbert.terminal import Progress, tell, throughput
 
 _BY_LINE = (TEXT, JSONL, CONLL)
