@@ -1,4 +1,4 @@
-"""The lowest confidence of each type's entities: the user's, the tagger's own, or the usual one; how a tagger answers."""
+"""The lowest confidence of each type's entities (the user's, the tagger's own, the usual one); how a tagger answers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
