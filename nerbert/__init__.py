@@ -260,18 +260,24 @@ def distil(
 @paths_refused()
 def evaluate(
     tagger: "str | Path | Tagger", data: "AnyData", *, train: "AnyData | None" = None, decoding: str = "",
-    head: str = "",
+    head: str = "", backend: str = "auto", precision: str = "auto",
+    thresholds: float | Mapping[str, float] | None = None, labels: Mapping[str, str] | None = None,
 ) -> "Evaluation":  # fmt: skip
     """Score a tagger, its folder, or a folder of several seeds, on annotated sentences.
 
     `data` is a file, a list of `Example`, or the test split of a data folder or of what `read_data` returns.
     With `train`, entities seen in training are told from the rest, and test sentences of at least eight words that
-    occur there are left out of a second score. `decoding` and `head` are as in `Tagger.load`, for folders; a tagger
-    that is loaded has its own.
+    occur there are left out of a second score. `decoding`, `head`, `backend`, `precision` and `thresholds` are as in
+    `Tagger.load`, for folders; a tagger that is loaded has its own. What is scored is what the tagger gives.
+    `labels` (type in the data → label) says what types are called by the tagger: `{"Restaurant_Name": "restaurant
+    name"}`; others go by their own names.
     """
     from nerbert.evaluation.evaluate import evaluate as stage
 
-    return stage(tagger, data, train=train, decoding=decoding, head=head)
+    return stage(
+        tagger, data, train=train, decoding=decoding, head=head, backend=backend, precision=precision,
+        thresholds=thresholds, labels=labels,
+    )  # fmt: skip
 
 
 def _several(one: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:

@@ -151,10 +151,17 @@ def unknown(name: object, known: Iterable[str], *, see: str = "", allowed: str =
     names = list(dict.fromkeys(known))
     listed = ", ".join(names)
     if len(listed) > _LONGEST_LIST:
-        listed = f"{len(names)}: {see or ', '.join(names[:_FEW]) + ', …'}"
+        listed = f"{len(names)}: {see}" if see else few(names)
     must = f"must be {allowed or 'one of ' + listed}" if names or allowed else "there is none"
     close = nearest(str(name), names)
     return f"{close} ({must})" if close else f": {must}"
+
+
+def few(names: Iterable[str]) -> str:
+    """Return the first names with commas between them, and how many more there are."""
+    every = list(names)
+    rest = f" and {len(every) - _FEW:,} more" if len(every) > _FEW else ""
+    return f"{', '.join(every[:_FEW])}{rest}" if every else "none"
 
 
 def visible(text: str) -> str:

@@ -114,7 +114,7 @@ def test_a_long_message_keeps_its_place_and_its_remedy() -> None:
         ("x", ["jsonl", "conll"], ": must be one of jsonl, conll"),
         (7, ["jsonl"], ": must be one of jsonl"),
         ("x", [], ": there is none"),
-        ("x", map(str, range(100, 141)), ": must be one of 41: 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, …"),
+        ("x", map(str, range(1000, 1041)), f": must be one of {', '.join(map(str, range(1000, 1010)))} and 31 more"),
     ],
 )
 def test_what_is_known_is_told(name: object, known: list[str], said: str) -> None:

@@ -28,7 +28,7 @@ for group in (data.corpus_app, data.knowledge_app, data.data_app):
     app.command(group)
 for command in (
     models.pretrain, models.finetune, distil.distil, models.calibrate, models.evaluate, tag.tag, annotate.annotate,
-    models.check, models.export, models.benchmark,
+    models.show, models.check, models.export, models.benchmark,
 ):  # fmt: skip
     app.command(command)
 

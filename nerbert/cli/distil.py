@@ -60,8 +60,8 @@ def distil(
     need("train", "torch", "transformers")
     from nerbert.distillation.distil import DistilPlan
     from nerbert.distillation.distil import distil as run
-    from nerbert.tagger.jobs.job import parse_thresholds
     from nerbert.tagger.self_check import checking
+    from nerbert.tagger.thresholds import parse_thresholds
 
     plan = DistilPlan(
         teacher=teacher, texts=texts, output=output, labels=parse_labels(labels) if labels else None, encoder=encoder,

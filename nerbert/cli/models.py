@@ -1,4 +1,4 @@
-"""`nerbert pretrain`, `finetune`, `calibrate`, `evaluate`, `check`, `export`, `benchmark`: make and score models."""
+"""Models: `nerbert pretrain`, `finetune`, `evaluate`, `show`, `calibrate`, `check`, `export`, `benchmark`."""
 
 import shlex
 import sys
@@ -93,10 +93,13 @@ def finetune(
 
 
 def evaluate(
-    tagger: str, file: Path, *, train: Path | None = None, decoding: str = "", head: Head = "", json: Flag = False,
+    tagger: str, file: Path, *, train: Path | None = None, labels: str = "", min_confidence: str = "",
+    decoding: str = "", backend: str = "auto", precision: str = "auto", head: Head = "", json: Flag = False,
     read: Read = READ,
 ) -> None:  # fmt: skip
     """Score a tagger on annotated data: precision, recall and F1 by type and over all, errors, interval, calibration.
+
+    What `nerbert tag` gives with the same options is scored: a line says by which back end, decoding and thresholds.
 
     Parameters
     ----------
@@ -107,30 +110,65 @@ def evaluate(
     train
         What it was trained on (data folder or file): tells seen entities, leaves out repeated sentences. A note
         says so if the tagger was trained on another file.
+    labels
+        What types of the data are called by the tagger: "Restaurant_Name=restaurant name,PER=person", or a file with
+        one `TYPE=label` a line. Other types go by their own names.
+    min_confidence
+        Leave out what is less sure: a number from 0 to 1, or type=number,type=number; default: the tagger's own
+        thresholds, as `nerbert calibrate --precision` writes them. 0 scores all that it finds.
     decoding
         legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself). Cells of
         `nerbert benchmark` have both.
+    backend
+        torch, onnx or auto, as in `nerbert tag`.
+    precision
+        bf16, fp32, int8 or auto, as in `nerbert tag`.
     json
         Print JSON.
     """
     from nerbert.errors import SettingsError
     from nerbert.evaluation.evaluate import evaluate as run
     from nerbert.evaluation.open_types import evaluate_open, has_asked_types
+    from nerbert.formats.entity_labels import read_type_labels
     from nerbert.render.terminal.models import print_evaluation, print_open_evaluation
+    from nerbert.tagger.thresholds import parse_thresholds
 
+    names, least = read_type_labels(labels), parse_thresholds(min_confidence)
+    loading = {"decoding": decoding, "head": head, "backend": backend, "precision": precision}
     if has_asked_types(file):
         if train:
             raise SettingsError(f"--train {train}: {file} is of open types, for which seen entities aren't told apart")
-        print_open_evaluation(evaluate_open(tagger, file, decoding=decoding, head=head), as_json=json)
+        print_open_evaluation(evaluate_open(tagger, file, labels=names, thresholds=least, **loading), as_json=json)
         return
-    found = run(tagger, file, train=train, decoding=decoding, head=head, reading=read)
+    found = run(tagger, file, train=train, labels=names, thresholds=least, reading=read, **loading)
     print_evaluation(found, as_json=json)
 
 
-def calibrate(tagger: str, data: Path, *, precision: float | None = None, read: Read = READ, head: Head = "") -> None:
+def show(model: str, *, json: Flag = False) -> None:
+    """Show what a tagger or an encoder is: types, thresholds, temperature, exports, and where it comes from.
+
+    Only the folder's small files are read, so torch isn't needed.
+
+    Parameters
+    ----------
+    model
+        Model's folder or hub name, or a folder of several seeds; `embedded` and `embedded-open` are in the package.
+    json
+        Print JSON, with all that `nerbert.json` holds.
+    """
+    from nerbert.render.terminal.models import print_summaries
+    from nerbert.tagger.summary import summarise
+
+    print_summaries(summarise(model), as_json=json)
+
+
+def calibrate(
+    tagger: str, data: Path | None = None, *, precision: float | None = None, dry_run: Flag = False, undo: Flag = False,
+    read: Read = READ, head: Head = "",
+) -> None:  # fmt: skip
     """Fit a tagger's confidences to annotated sentences that it wasn't trained on; its spans stay the same.
 
-    `nerbert finetune` does so by itself where the data has a dev split.
+    `nerbert finetune` does so by itself where the data has a dev split. The tagger keeps the values before, for --undo.
 
     Parameters
     ----------
@@ -141,12 +179,27 @@ def calibrate(tagger: str, data: Path, *, precision: float | None = None, read: 
     precision
         Precision to reach, say 0.9: for each type the lowest confidence at which it does, and entities below are left
         out from now on. Without it all entities are given.
+    dry_run
+        Print what would be written, and write nothing.
+    undo
+        Put back temperature and thresholds from before the last calibration; once more brings that one back.
     """
+    from nerbert.errors import SettingsError
     from nerbert.render.cards import write_tagger_card
-    from nerbert.render.terminal.models import print_calibrations
-    from nerbert.tagger.calibrate import calibrate as run
+    from nerbert.render.terminal.models import print_calibrations, print_restored
+    from nerbert.tagger import calibrate as stage
 
-    print_calibrations(run(tagger, data, precision=precision, head=head, card=write_tagger_card, reading=read), data)
+    if undo:
+        if data or precision is not None or dry_run:
+            raise SettingsError("--undo: takes no data and no other option; leave them out")
+        print_restored(stage.undo(tagger, head=head, card=write_tagger_card))
+        return
+    if data is None:
+        raise SettingsError(f"calibrate {tagger}: name annotated sentences to fit it to, or give --undo")
+    done = stage.calibrate(
+        tagger, data, precision=precision, head=head, card=write_tagger_card, reading=read, dry_run=dry_run
+    )
+    print_calibrations(done, data, dry_run=dry_run)
 
 
 def check(

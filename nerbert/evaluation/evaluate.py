@@ -1,25 +1,31 @@
 """Tagger + gold sentences → scores; several seeds give their mean and standard deviation.
 
-Gold words are kept as they are; gold types that the tagger doesn't know count as missed. With the training sentences,
-entities that were seen there are told from the rest, and there is a second score without the sentences of the test that
-occur in train.
+What is scored is what `nerbert tag` gives: by the same back end, with the same thresholds. Gold words are kept as they
+are; gold types that the tagger doesn't know count as missed. With the training sentences, entities that were seen there
+are told from the rest, and there is a second score without the sentences of the test that occur in train.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, SettingsError, unknown
 from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
 from nerbert.formats.data import AnyData, read_data, read_gold, train_sum
 from nerbert.formats.documents import Reading, reading_for
+from nerbert.formats.entity_labels import entity_labels
+from nerbert.formats.open_types import normalised
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Score
 from nerbert.model.backbone import PRETRAINED, read_card
+from nerbert.model.heads import WordTags
+from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger, seed_folders
+from nerbert.tagger.thresholds import Answering, thresholds_of
+from nerbert.terminal import percent
 
 _SUMMARY: dict[str, Callable[[Judgement], float]] = {
     "micro": lambda judged: judged.score.f1,
@@ -30,9 +36,9 @@ _SUMMARY: dict[str, Callable[[Judgement], float]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Evaluation:
-    """What is said of one or more taggers (seeds) on one file."""
+    """What is said of one or more taggers (seeds) on one file; a notebook shows it as a table."""
 
     file: str
     sentences: int
@@ -48,6 +54,10 @@ class Evaluation:
     """Taggers that were trained on the very file that they are judged on, or on another cut of it."""
     min_words: int = AT_LEAST
     """Fewest words of a test sentence that counts as a repeat of a training sentence."""
+    answering: dict[str, Answering] = field(default_factory=dict)
+    """How each tagger answered."""
+    asked: dict[str, str] = field(default_factory=dict)
+    """Type → label that the taggers were asked for, where that is not the type's name."""
 
     @property
     def scores(self) -> dict[str, Score]:
@@ -63,6 +73,19 @@ class Evaluation:
     def f1_sd(self) -> float:
         """Sample standard deviation of F1 over seeds; 0 for one seed."""
         return self.over_seeds()["micro"]["sd"]
+
+    def __repr__(self) -> str:
+        judged, how = list(self.judgements.values()), " / ".join(dict.fromkeys(map(str, self.answering.values())))
+        figures = {"F1": self.f1_mean, "precision": mean(each.score.precision for each in judged),
+                   "recall": mean(each.score.recall for each in judged)}  # fmt: skip
+        shown = ", ".join(f"{name} {percent(each)}" for name, each in figures.items())
+        seeds = f" (means over {len(judged)} seeds)" if len(judged) > 1 else ""
+        return f"<Evaluation on {self.file}, {self.sentences:,} sentences: {shown}{seeds}{how and f'; {how}'}>"
+
+    def _repr_html_(self) -> str:
+        from nerbert.render.evaluation_table import evaluation_html  # templates, which only notebooks need
+
+        return evaluation_html(self)
 
     def over_seeds(self) -> dict[str, dict[str, float]]:
         """Return mean and sample standard deviation over seeds of F1: micro, macro, strict, span, macro token F1."""
@@ -81,25 +104,27 @@ class Evaluation:
             "f1": self.f1_mean, "f1_sd": self.f1_sd, "over_seeds": self.over_seeds(),
             "unknown_types": list(self.unknown_types), "not_finetuned": list(self.not_finetuned),
             "trained_on_other": list(self.other_train), "trained_on_file": list(self.learnt_gold),
+            "answering": {name: asdict(each) for name, each in self.answering.items()}, "asked": self.asked,
             "taggers": {name: judged.as_json() for name, judged in self.judgements.items()},
         }  # fmt: skip
 
 
 def evaluate(
     tagger: str | Path | Tagger, data: AnyData, *, train: AnyData | None = None, decoding: str = "", head: str = "",
-    reading: Reading | None = None,
+    backend: str = "auto", precision: str = "auto", thresholds: float | Mapping[str, float] | None = None,
+    labels: Mapping[str, str] | None = None, reading: Reading | None = None,
 ) -> Evaluation:  # fmt: skip
     """Judge a tagger's folder (or a folder of several seeds) on a file, or on the test split of a data folder.
 
     With `train` (a data folder or a file), entities seen in training are told from the rest, and test sentences of at
-    least eight words that occur there are left out of a second score. `decoding` and `head` are as in `Tagger.load`.
-    A tagger that is told its labels is asked for the data's types, by its usual thresholds. Others' thresholds leave
-    nothing out here. `reading` says how both are read; what it leaves open is as the (first) tagger has it:
-    entities of texts without words grow to its words, so give taggers with other splitters one `word_splitter` to
-    compare them.
+    least eight words that occur there are left out of a second score. `decoding`, `head`, `backend`, `precision` and
+    `thresholds` are as in `Tagger.load`, for folders: what is scored is what such a tagger gives. A tagger that is told
+    its labels is asked for the data's types. `labels` (type in the data → label) says by which other names; a tagger
+    that learnt its types is scored with its own types under the data's names. `reading` says how both are read; what it
+    leaves open is as the (first) tagger has it: entities of texts without words grow to its words, so give taggers with
+    other splitters one `word_splitter` to compare them.
     """
-    if isinstance(tagger, Tagger) and (decoding or head):
-        raise SettingsError("decoding and head are for a tagger's folder; a loaded one has its own: see Tagger.load")
+    loading = {"decoding": decoding, "head": head, "backend": backend, "precision": precision, "thresholds": thresholds}
     folders: Mapping[str, str | Tagger] = (
         {"tagger": tagger} if isinstance(tagger, Tagger) else tagger_folders(str(tagger))
     )
@@ -115,16 +140,17 @@ def evaluate(
     seen = seen_entities(learnt.train) if learnt else None
     duplicates = find_duplicates(learnt.train, examples) if learnt else ()
     types = frozenset(span.type for example in examples for span in example.spans)
+    asked = labels_asked(types, labels or {})
     unknown, untuned, other, same = set(types), list[str](), list[str](), list[str]()
-    judgements: dict[str, Judgement] = {}
+    judgements, answering = dict[str, Judgement](), dict[str, Answering]()
     for name, folder in folders.items():
-        loaded = folder if isinstance(folder, Tagger) else Tagger.load(folder, decoding=decoding, head=head)
-        loaded = loaded.with_labels(sorted(types)) if types and not loaded.types else loaded
-        card, found = loaded.card, loaded.tag_examples(examples)
+        loaded = _asking(open_tagger(folder, **loading), asked, labels or {}, thresholds)
+        card, found = loaded.card, _tagged(loaded, examples, asked)
+        answering[name] = loaded.answering
         tags, confidences = [each.tags for each in found], [each.confidences for each in found]
         judgements[name] = assess(gold, tags, confidences=confidences, words=words, seen=seen, without=duplicates)
-        unknown -= set(loaded.types)
-        if types and types.isdisjoint(loaded.types) and card.get("kind") in PRETRAINED:
+        unknown -= (known := {type_ for type_, label in asked.items() if label.name in loaded.types})
+        if types and not known and card.get("kind") in PRETRAINED:
             untuned.append(name)
         if learnt and train_sum(card.get("data")) not in ("", train_sum({"sha256": learnt.sha256})):
             other.append(name)
@@ -139,7 +165,67 @@ def evaluate(
         train="" if learnt is None else str(learnt.folder),
         other_train=tuple(other),
         learnt_gold=tuple(same),
+        answering=answering,
+        asked={type_: label.text for type_, label in asked.items() if label.text != type_},
     )
+
+
+def open_tagger(tagger: str | Path | Tagger, **loading: Any) -> Tagger:
+    """Return a tagger that is loaded, or load one; raise SettingsError for options of a loaded one."""
+    if not isinstance(tagger, Tagger):
+        return Tagger.load(tagger, **loading)
+    if given := [name for name, value in loading.items() if value not in ("", "auto", None)]:
+        names = " and ".join(given)
+        raise SettingsError(f"{names}: for a tagger's folder; a loaded one has its own: see Tagger.load")
+    return tagger
+
+
+def _asking(
+    tagger: Tagger, asked: Mapping[str, EntityLabel], given: Mapping[str, str],
+    thresholds: float | Mapping[str, float] | None = None,
+) -> Tagger:  # fmt: skip
+    """Return a tagger that looks for these labels if it is told them; one that learnt its types stays as it is.
+
+    Raise InputError for a `given` label that this one doesn't know, SettingsError for a threshold of no label.
+    """
+    if tagger.types:
+        if given:
+            tagger.with_labels(asked[type_] for type_ in given)
+        return tagger
+    if isinstance(thresholds, Mapping):
+        thresholds_of(thresholds, None, [each.name for each in asked.values()])
+    return tagger.with_labels(asked.values()) if asked else tagger
+
+
+def labels_asked(types: Iterable[str], given: Mapping[str, str]) -> dict[str, EntityLabel]:
+    """Return type → label for the types of the data; raise SettingsError for a given type that it doesn't have."""
+    known = sorted(types)
+    if strange := [each for each in given if each not in known]:
+        why = f"setting labels: the data has no type {strange[0]!r:.80}{unknown(strange[0], known)}"
+        raise SettingsError(why, setting="labels")
+    return labels_by_type(known, given) if given else {each: EntityLabel(each) for each in known}
+
+
+def labels_by_type(types: Iterable[str], given: Mapping[str, str]) -> dict[str, EntityLabel]:
+    """Return type → the label that it is asked for by, in order: that which is `given`, or its own name.
+
+    Raise InputError for two types with one label; labels that differ in case or underscores alone are one.
+    """
+    labels = {each: entity_labels([given.get(each) or EntityLabel(each)])[0] for each in types}
+    first = dict[str, str]()
+    for type_, label in labels.items():
+        if (other := first.setdefault(normalised(label.name), type_)) != type_:
+            both = f"types {other!r:.80} and {type_!r:.80}"
+            raise InputError(f"{both} are asked for by one name, {label.name!r:.80}; give them others (labels)")
+    return labels
+
+
+def _tagged(tagger: Tagger, examples: Sequence[Example], asked: Mapping[str, EntityLabel]) -> list[WordTags]:
+    """Return the tags of words, with the data's names of types."""
+    found = tagger.tag_examples(examples)
+    names = {f"{mark}-{label.name}": f"{mark}-{type_}" for type_, label in asked.items() for mark in "BI"
+             if label.name != type_}  # fmt: skip
+    return [replace(each, tags=[names.get(tag, tag) for tag in each.tags]) for each in found] if names else found
 
 
 def tagger_folders(source: str) -> dict[str, str]:

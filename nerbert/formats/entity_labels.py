@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from nerbert.errors import InputError, at
+from nerbert.errors import InputError, SettingsError, at
 from nerbert.formats.rows import read_lines
 from nerbert.records import EntityLabel
 from nerbert.sources.files import open_plain
@@ -55,10 +55,8 @@ def parse_labels(given: str) -> tuple[EntityLabel, ...]:
         if given.endswith((".txt", ".tsv")) and "," not in given:
             raise InputError(f"{given}: no such file of labels")
         return entity_labels(_labels_between_commas(given))
-    with open_plain(path) as stream:
-        lines = [line.text for line in read_lines(stream, path) if line is not None]
     with at(path):
-        return _labels_of_lines(lines)
+        return _labels_of_lines(_lines(path))
 
 
 def _labels_of_lines(lines: Iterable[str]) -> tuple[EntityLabel, ...]:
@@ -84,6 +82,38 @@ _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 def _has_ink(text: str) -> bool:
     """Return whether a character of a text can be seen by itself: no white space, joiner, mark or unassigned one."""
     return any(unicodedata.category(char)[0] not in "CMZ" and char not in _BLANK for char in text)
+
+
+def parse_type_labels(given: Iterable[str]) -> dict[str, str]:
+    """Return type → label of `TYPE=label` or `TYPE` each; "": the type's own name in words.
+
+    Raise SettingsError for a type that is there twice.
+    """
+    found: dict[str, str] = {}
+    for each in given:
+        name, _, label = (part.strip() for part in each.partition("="))
+        if not name or name in found:
+            raise SettingsError(f"setting labels: {each!r:.80}: write TYPE=label, each type once", setting="labels")
+        found[name] = label
+    return found
+
+
+def read_type_labels(given: str) -> dict[str, str]:
+    """Return type → label of a command line: `TYPE=label` with commas between them, or a file with one a line."""
+    is_file = os.path.isfile(given)  # noqa: PTH113
+    found = parse_type_labels(_lines(Path(given)) if is_file else (part for part in given.split(",") if part.strip()))
+    for name, label in found.items():
+        if not label:
+            why = "write TYPE=label: the data's type, what the tagger is asked for; labels with commas go into a file"
+            raise SettingsError(f"--labels {name!r:.80}: {why}", setting="labels")
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a file of labels, without empty ones and comments."""
+    with open_plain(path) as stream:
+        lines = [line.text.strip() for line in read_lines(stream, path) if line is not None]
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _label(given: str | EntityLabel) -> EntityLabel:

@@ -230,6 +230,9 @@ def check_model_folder(source: str) -> None:
         check_gliner_folder(path)
         return
     if not (path / "config.json").is_file():
+        if (path / Path(EXPORTED).name).is_file():
+            parent = path.absolute().parent if path.parent == Path() else path.parent
+            raise InputError(f"{source}: holds an exported model alone; give the tagger's own folder, {parent}")
         raise InputError(f"{source}: holds no config.json, so it is no model folder")
     if read_json(path / "config.json", dict[str, Any]).get("model_type") == _GLINER2:
         raise InputError(f"{source}: a GLiNER2 model, which nerbert can't compute; take one of the package gliner")
@@ -260,6 +263,17 @@ class _Calibration:
     temperature: Annotated[float, Field(ge=LOWEST, le=HIGHEST, allow_inf_nan=False)] = 1.0
 
 
+_Bounds: TypeAlias = dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Previous:
+    """What a card keeps of the calibration before the last one."""
+
+    calibration: _Calibration | None = None
+    thresholds: _Bounds | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Card:
     """What a card must hold to be read; it may hold more."""
@@ -271,7 +285,8 @@ class _Card:
     language: str = "en"
     types: list[str] | None = None
     calibration: _Calibration | None = None
-    thresholds: dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]] | None = None
+    thresholds: _Bounds | None = None
+    previous: _Previous | None = None
 
 
 def read_card(source: str) -> dict[str, Any]:

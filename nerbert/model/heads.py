@@ -96,7 +96,14 @@ class Entities:
 
     def of_types(self, types: Collection[str]) -> "Entities":
         """Return the entities that have one of some types."""
-        keep = np.array([type_ in types for type_ in self.types], bool)
+        return self._where(np.array([type_ in types for type_ in self.types], bool))
+
+    def at_least(self, thresholds: Mapping[str, float], temperature: float = 1.0) -> "Entities":
+        """Return the entities whose confidence reaches their type's threshold (0–1); a type without one has 0."""
+        least = np.array([thresholds.get(type_, 0.0) for type_ in self.types])
+        return self._where(self.confidences(temperature) >= least) if least.any() else self
+
+    def _where(self, keep: Array) -> "Entities":
         lengths = np.diff(self.parts, append=len(self.chosen))
         rows = np.repeat(keep, lengths)
         return Entities(

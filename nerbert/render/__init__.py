@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from nerbert import DOCS
 from nerbert.artifacts import publish
+from nerbert.errors import few
 from nerbert.render import escape
 from nerbert.terminal import percent, visible
 
@@ -75,7 +76,7 @@ def _latex() -> Environment:
 @cache
 def _text() -> Environment:
     environment = _environment(autoescape=False, finalize=_on_one_line)
-    environment.filters |= {"counted": _counted}
+    environment.filters |= {"counted": _counted, "few": few}
     return environment
 
 

@@ -69,16 +69,27 @@ def tagger_card(card: Card) -> str:
     return render("tagger_card.md.j2", **shared, task="token-classification", files=list(_files(facts)))
 
 
+def chosen_settings(card: Card) -> dict[str, Any]:
+    """Return the settings of a model's training that aren't the defaults."""
+    trained = DistilSettings if card.get("distilled") else FinetuneSettings
+    kind = trained if card.get("kind") == "tagger" else PretrainSettings
+    changed = changed_settings(card.get("settings") or {}, _usual(kind))
+    return {name: value for name, value in changed.items() if value not in ([], "")}
+
+
+def _usual(kind: type[TrainSettings]) -> dict[str, Any]:
+    return {each.name: each.default for each in fields(kind) if each.default is not MISSING}
+
+
 def _shared(card: Card, origin: str, kind: type[TrainSettings]) -> dict[str, Any]:
     """Return what both templates show: a model's origin, and its settings as rows: those that aren't defaults, all."""
     settings: Mapping[str, Any] = card.get("settings") or {}
-    usual = {each.name: each.default for each in fields(kind) if each.default is not MISSING}
     rows = {name: (code(name), code(f'"{value}"' if isinstance(value, str) else repr(value)))
             for name, value in settings.items()}  # fmt: skip
     return {
         "card": facts_of(card), "origin": origin, "is_embedded": origin in EMBEDDED,
         "base_model": origin if _HUB_NAME.fullmatch(origin) else "",
-        "changed": [rows[name] for name in changed_settings(settings, usual)], "settings": list(rows.values()),
+        "changed": [rows[name] for name in changed_settings(settings, _usual(kind))], "settings": list(rows.values()),
     }  # fmt: skip
 
 

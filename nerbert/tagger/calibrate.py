@@ -6,8 +6,9 @@ decides about words and spans before entities are chosen among them, so what is 
 
 Both are written into `nerbert.json`, and from there into README.md, each whole or not at all. Then the answers that the
 tagger checks itself by are made anew. A new temperature changes every confidence, so thresholds are always chosen anew
-with it, or go. A README that somebody has changed by hand stays as it is. The sentences that a tagger was trained on
-are refused: on those it is always sure, and always right.
+with it, or go. The card keeps the values before (`previous`), which `undo` puts back. A README that somebody has
+changed by hand stays as it is. The sentences that a tagger was trained on are refused: on those it is always sure, and
+always right. So is data that shares no type with the tagger: there it is always wrong.
 """
 
 import math
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import write_json
-from nerbert.errors import InputError
+from nerbert.errors import InputError, few
 from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.metrics.calibration import Threshold, check_precision, lowest_thresholds, uncalibrated
@@ -29,6 +30,8 @@ from nerbert.tagger.backends import head_named
 from nerbert.tagger.self_check import CHECK, try_write_check
 from nerbert.tagger.tagger import Tagger, own_backend, seed_folders
 
+_FITTED, _PREVIOUS = ("calibration", "thresholds"), "previous"
+"""What a calibration writes into the card, and where the card keeps what it replaced."""
 _PLACES = 6
 _LEAST = 0.05
 """The lowest threshold that is tried for a label given at run time."""
@@ -41,7 +44,8 @@ class Calibrated:
     """What was written of one tagger: its `calibration`, each found type's threshold if a precision was wanted.
 
     `lost` are thresholds that an earlier calibration had chosen and that went with it. `old_readme` says that README.md
-    was changed by hand, so it was left as it is.
+    was changed by hand, so it was left as it is. `unknown` are types of the data that the tagger doesn't know, `absent`
+    those of the tagger that the data doesn't have: what is found of them counts as wrong.
     """
 
     folder: Path
@@ -49,20 +53,32 @@ class Calibrated:
     thresholds: dict[str, Threshold]
     lost: tuple[str, ...]
     old_readme: bool
+    unknown: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a tagger has again: its temperature and its thresholds; whether README.md was changed by hand and stays."""
+
+    folder: Path
+    temperature: float
+    thresholds: dict[str, float]
+    old_readme: bool
 
 
 def calibrate(
     tagger: str | Path, data: AnyData, *, precision: float | None = None, head: str = "",
-    card: TaggerHook | None = None, reading: Reading | None = None,
+    card: TaggerHook | None = None, reading: Reading | None = None, dry_run: bool = False,
 ) -> list[Calibrated]:  # fmt: skip
     """Calibrate a tagger's folder (or a folder of several seeds) on a file, or a data folder's dev split.
 
     With `precision` (above 0, at most 1), entities below their type's threshold are left out from now on. `card` writes
-    the model card anew. `head` is as in `Tagger.load`, `reading` says how the data is read.
+    the model card anew. `head` is as in `Tagger.load`, `reading` says how the data is read. `dry_run` writes nothing.
     """
     if precision is not None:
         check_precision(precision)
-    cards = {folder: _card(folder) for folder in seed_folders(str(tagger)) or [Path(tagger)]}
+    cards = _cards(tagger)
     gold = read_gold(data, "dev", reading_for(next(iter(cards.values())), reading))
     place = {"name": gold.name, "sha256": gold.sha256}
     for folder, before in cards.items():
@@ -73,17 +89,42 @@ def calibrate(
                 "--split and --split-seed as in training"
             )
     return [
-        _calibrated(folder, before, gold.examples, place, precision, head, card) for folder, before in cards.items()
+        _calibrated(folder, before, gold.examples, place, precision, head, card, dry_run=dry_run)
+        for folder, before in cards.items()
     ]
+
+
+def undo(tagger: str | Path, *, head: str = "", card: TaggerHook | None = None) -> list[Restored]:
+    """Put back what a tagger (or each of several seeds) had before its last calibration; a second call undoes that.
+
+    Raise InputError where nothing is kept. `head` and `card` are as in `calibrate`.
+    """
+    cards = _cards(tagger)
+    for folder, now in cards.items():
+        if _PREVIOUS not in now:
+            raise InputError(f"{folder}: its card keeps no earlier calibration to go back to")
+    return [_restored(folder, now, head, card) for folder, now in cards.items()]
+
+
+def _restored(folder: Path, now: Mapping[str, Any], head: str, card: TaggerHook | None) -> Restored:
+    rest = {name: value for name, value in now.items() if name not in (_PREVIOUS, *_FITTED)}
+    after = {**rest, **{name: now[_PREVIOUS][name] for name in _FITTED if name in now[_PREVIOUS]}, _PREVIOUS: _fit(now)}
+    changed_by_hand = _write(folder, TaggerFacts(after, now), head, card)
+    temperature = (after.get("calibration") or {}).get("temperature", 1.0)
+    return Restored(folder, temperature, after.get("thresholds") or {}, changed_by_hand)
 
 
 def _calibrated(
     folder: Path, before: Mapping[str, Any], examples: list[Example], place: Mapping[str, str],
-    precision: float | None, head: str, card: TaggerHook | None,
+    precision: float | None, head: str, card: TaggerHook | None, *, dry_run: bool,
 ) -> Calibrated:  # fmt: skip
     """Calibrate one tagger and write the result."""
     loaded = Tagger.load(folder, backend=own_backend(folder), precision="fp32", head=head).head
-    find, usual = _finder(loaded, examples, place["name"]), loaded.usual_threshold
+    types = sorted({span.type for each in examples for span in each.spans})
+    if types and loaded.types and set(types).isdisjoint(loaded.types):
+        why = f"{folder} knows none of its types ({few(types)}), so all that the tagger finds there is wrong"
+        raise InputError(f"{place['name']}: {why}; give data with types of the tagger ({few(loaded.types)})")
+    find, usual = _finder(loaded, examples, types, place["name"]), loaded.usual_threshold
     found = find(lambda _: usual)
     if not found.entities.types:
         raise InputError(f"{folder}: finds no entity in {place['name']}; calibrate on sentences of its own domain")
@@ -96,22 +137,40 @@ def _calibrated(
         told |= {"precision": precision, "by_type": shown}
     chosen = {name: each.confidence for name, each in bounds.items() if each.confidence is not None}
     after = {**before, "calibration": told, "thresholds": chosen}
+    if _fit(after) != _fit(before):  # the same again leaves what was before it
+        after[_PREVIOUS] = _fit(before)
     lost = tuple(before.get("thresholds") or ()) if precision is None else ()
-    has_answers = bool(loaded.types)  # and a README of nerbert's; one that is told its labels has neither
-    changed_by_hand = has_answers and card is not None and not card(folder, TaggerFacts(after, before))
+    changed_by_hand = not dry_run and _write(folder, TaggerFacts(after, before), head, card)
+    unknown = tuple(each for each in types if loaded.types and each not in loaded.types)
+    absent = tuple(each for each in loaded.types if each not in types)
+    return Calibrated(folder, told, bounds, lost, changed_by_hand, unknown, absent)
+
+
+def _fit(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a card a calibration writes."""
+    return {name: card[name] for name in _FITTED if name in card}
+
+
+def _write(folder: Path, facts: TaggerFacts, head: str, card: TaggerHook | None) -> bool:
+    """Write a tagger's card, model card and answers; return whether the model card was changed by hand and stays.
+
+    Only what nerbert fine-tuned has a model card of nerbert's, and answers.
+    """
+    is_ours = facts.card.get("kind") == "tagger"
+    changed_by_hand = is_ours and card is not None and not card(folder, facts)
     (folder / CHECK).unlink(missing_ok=True)  # of the confidences before
-    write_json(folder / CARD, after)
-    if has_answers:
+    write_json(folder / CARD, facts.card)
+    if is_ours:
         try_write_check(folder, head)
-    return Calibrated(folder, told, bounds, lost, changed_by_hand)
+    return changed_by_hand
 
 
-def _finder(head: Head, examples: Sequence[Example], name: str) -> Find:
+def _finder(head: Head, examples: Sequence[Example], types: Sequence[str], name: str) -> Find:
     """Return what finds a head's entities; one that is told its labels is asked for the types of the data, `name`."""
     if head.types:
         found = predict_entities(head, examples)
         return lambda _: found
-    asked = [EntityLabel(each) for each in sorted({span.type for each in examples for span in each.spans})]
+    asked = list(map(EntityLabel, types))
     if not asked:
         raise InputError(f"{name}: holds no entity, so there is no type to ask the tagger for")
     return lambda least: predict_entities(head.for_labels(asked, [least(each.name) for each in asked]), examples)
@@ -143,6 +202,11 @@ def _thresholds(find: Find, usual: float, temperature: float, precision: float, 
                       kept=kept[name], kept_right=right[name])
         for name, each in bounds.items()
     }  # fmt: skip
+
+
+def _cards(tagger: str | Path) -> dict[Path, dict[str, Any]]:
+    """Return the card of each tagger in a folder, or of the folder's own."""
+    return {folder: _card(folder) for folder in seed_folders(str(tagger)) or [Path(tagger)]}
 
 
 def _card(folder: Path) -> dict[str, Any]:

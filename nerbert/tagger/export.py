@@ -9,7 +9,7 @@ a close call may fall otherwise in other company.
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -94,10 +94,12 @@ def export(
     With `data` (a file, or a folder: its test split; read as `reading` says) F1 and shared entities of each graph are
     measured and told.
     """
-    need("train", "torch", "transformers")
-    need("export", "onnxruntime", "onnx")
     source = embedded(str(tagger))
     check_model_folder(source)
+    if Path(source).is_dir():
+        _check_head(str(tagger), read_card(source))
+    need("train", "torch", "transformers")
+    need("export", "onnxruntime", "onnx")
     if output is None and not Path(source).is_dir():
         raise InputError(f"{source}: a model on the hub has no folder to export into; name one with -o")
     if output is not None:
@@ -116,11 +118,10 @@ def export(
 
 def _write(source: str, folder: Path, examples: Sequence[Example], *, int8: bool) -> dict[str, Agreement]:
     """Write graphs, tokenizer and card; return their agreement with torch."""
-    card, graphs = read_card(source), {"linear": _linear_graphs, "concepts": _concept_graphs}
-    if (head := head_named(source, card)) not in graphs:
-        raise InputError(f"{source}: its head is {head!r:.80}; only heads {', '.join(graphs)} can be exported")
+    card = read_card(source)
+    _check_head(source, card)
     tokenizer, longest = load_tokenizer(source), int(card.get("max_length") or LONGEST)
-    facts, agreement = graphs[head](source, folder, _Task(tokenizer, longest, examples, int8))
+    facts, agreement = _GRAPHS[head_named(source, card)](source, folder, _Task(tokenizer, longest, examples, int8))
     tokenizer.backend_tokenizer.save(str(folder / TOKENIZER), pretty=False)  # as `transformers` has set it up
     versions = {name: version(name) for name in ("torch", "transformers", "onnxruntime", "onnx")}
     told = {name: asdict(each) for name, each in agreement.items()}
@@ -196,6 +197,21 @@ def _concept_graphs(source: str, folder: Path, task: _Task) -> tuple[dict[str, A
     own = {"width": width, "temperature": model.temperature, "bias": model.bias.item(), "pooling": model.pooling,
            "longest": LONGEST_NAME, **names.facts()}  # fmt: skip
     return {"tags": [], "concepts": own, **pieces.facts()}, {}
+
+
+_GRAPHS = {"linear": _linear_graphs, "concepts": _concept_graphs}
+"""What writes the graphs of a head, by its name."""
+
+
+def _check_head(source: str, card: Mapping[str, object]) -> None:
+    """Raise InputError for a tagger whose head can't be exported."""
+    if (head := head_named(source, card)) in _GRAPHS:
+        return
+    if head == "gliner":
+        why = "a GLiNER model, which can't be exported yet"
+        raise InputError(f"{source}: {why}; `nerbert distil {source} TEXTS --labels …` trains a small tagger of fixed "
+                         "types on what it finds, which can be")  # fmt: skip
+    raise InputError(f"{source}: its head is {head!r:.80}; only heads {', '.join(_GRAPHS)} can be exported")
 
 
 def _write_rest(source: str, folder: Path) -> None:

@@ -92,7 +92,7 @@ class OnnxCard(TokenizerFacts):
     """What `nerbert-onnx.json` holds that tagging needs.
 
     These are the head's labels, or for a head that is given labels its `concepts`, and facts about the tokenizer;
-    `versions` are those of the libraries that exported it.
+    `versions` are those of the libraries that exported it, `agreement` is what each back end scored then, if measured.
     """
 
     format: Literal[1]
@@ -100,6 +100,7 @@ class OnnxCard(TokenizerFacts):
     made_from: Weights
     concepts: ConceptFacts | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    agreement: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

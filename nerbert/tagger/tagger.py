@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from nerbert.errors import InputError, SettingsError, paths_refused
+from nerbert.errors import InputError, SettingsError, few, paths_refused
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.backbone import is_gliner, read_card
@@ -34,7 +34,7 @@ from nerbert.tagger.fingerprint import fingerprint_of
 from nerbert.tagger.offsets import OFFSETS, check_offsets, utf16_spans
 from nerbert.tagger.pending import PendingText, joined, without_halves
 from nerbert.tagger.spans import Spans
-from nerbert.tagger.thresholds import thresholds_of
+from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of
 from nerbert.words import check_splitter, split_words
 
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
@@ -214,6 +214,15 @@ class Tagger:
         """Say how its head chooses tags."""
         return self.head.decoding
 
+    @property
+    def answering(self) -> Answering:
+        """Say how it answers: back end, decoding, temperature, thresholds."""
+        return answering_of(self.head.name, self.decoding, self.temperature, self.thresholds, self.types)
+
+    def __repr__(self) -> str:
+        types = f"types {few(self.types)}" if self.types else "labels at run time"
+        return f"<Tagger {self.origin.folder if self.origin else 'of no folder'}: {types}; {self.answering}>"
+
     def with_labels(self, labels: Iterable[str | EntityLabel]) -> "Tagger":
         """Return a tagger that looks for these labels alone, on the same model; each is `name` or `name: description`.
 
@@ -293,9 +302,13 @@ class Tagger:
     def tag_examples(self, examples: Sequence[Example]) -> list[WordTags]:
         """Return a tag and its probability for each word of each example; the examples keep their own words.
 
-        Thresholds are not applied: what is scored is what the model says.
+        The tags are those of the entities that `tag` gives. Without thresholds they are the head's own, raw.
         """
-        return self.head.tag(examples, self.temperature)
+        self._ask()
+        if not any(self.thresholds.values()):
+            return self.head.tag(examples, self.temperature)
+        found = self.head.predict(examples).at_least(self.thresholds, self.temperature)
+        return found.word_tags(examples, self.temperature)
 
     def sentences(self, text: str) -> Iterator[tuple[int, Example]]:
         """Yield (first character's place, sentence) for each sentence of a text, cut into words; without entities."""
@@ -332,11 +345,10 @@ class Tagger:
         """Find the entities of a block's sentences and put them into their texts."""
         if not block:
             return
-        found = self.head.predict([example for _, _, example in block])
+        found = self.head.predict([example for _, _, example in block]).at_least(self.thresholds, self.temperature)
         for number, first, last, type_, confidence in found.spans(self.temperature):
-            if confidence >= self.thresholds.get(type_, 0.0):
-                text, offset, example = block[number]
-                text.add(offset + example.words[first][0], offset + example.words[last - 1][1], type_, confidence)
+            text, offset, example = block[number]
+            text.add(offset + example.words[first][0], offset + example.words[last - 1][1], type_, confidence)
 
 
 def _loaded_again(
@@ -395,7 +407,8 @@ def _open_head(source: str, card: Mapping[str, object], own: str) -> OpenHead:
     raise SettingsError(f"{source}: its head is {name!r:.80}, code outside of nerbert{hint}")
 
 
-def _checked(text: str) -> str:
+def _checked(text: object) -> str:
     if not isinstance(text, str):
-        raise InputError(f"can't tag {type(text).__name__}: give a str")
+        many = "" if isinstance(text, bytes) or not isinstance(text, Iterable) else "; `tag_many` takes several texts"
+        raise InputError(f"can't tag {type(text).__name__}: give a str{many}")
     return text

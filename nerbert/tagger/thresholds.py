@@ -1,6 +1,7 @@
-"""The lowest confidence of each type's entities: the user's, the tagger's own, or the usual one."""
+"""The lowest confidence of each type's entities (the user's, the tagger's own, the usual one); how a tagger answers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from nerbert.config import Bounds, check
@@ -20,10 +21,58 @@ def thresholds_of(
     bounds = dict.fromkeys(types, usual) | dict(own or {})
     for type_, bound in (wanted or {}).items():
         if type_ not in types:
-            raise SettingsError(f"thresholds: no type {type_!r}{unknown(type_, types)}")
+            raise SettingsError(f"thresholds: no type {type_!r:.80}{unknown(type_, types)}")
         bounds[type_] = _bound(f"thresholds[{type_}]", bound)
     return bounds
 
 
 def _bound(name: str, value: object) -> float:
     return float(check(name, value, Annotated[float, Bounds(at_least=0, at_most=1)]))
+
+
+def parse_thresholds(text: str) -> float | dict[str, float] | None:
+    """Return what `--min-confidence` means: a number for all types, or `type=number,…`."""
+    if not text:
+        return None
+    try:
+        if "=" not in text:
+            return float(text)
+        pairs = [part.rpartition("=") for part in text.split(",")]
+        return {name.strip(): float(number) for name, _, number in pairs}
+    except ValueError:
+        raise SettingsError(f"--min-confidence {text!r}: must be a number, or type=number,type=number") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """How a tagger answers: its back end with precision and device, its decoding, its temperature, its thresholds.
+
+    `thresholds` are those above 0, of some of its `types`.
+    """
+
+    backend: str
+    decoding: str
+    temperature: float
+    thresholds: dict[str, float]
+    types: int
+
+    def __str__(self) -> str:
+        decoding = f"{self.decoding} decoding" if self.decoding else "its own decoding"
+        return f"{self.backend}, {decoding}, temperature {self.temperature:.3f}, {self.bounds}"
+
+    @property
+    def bounds(self) -> str:
+        """Return the thresholds in words."""
+        if not self.thresholds:
+            return "no thresholds"
+        low, high = min(self.thresholds.values()), max(self.thresholds.values())
+        bounds = f"thresholds {low:.3f} to {high:.3f}" if low < high else f"threshold {low:.3f}"
+        count = len(self.thresholds)
+        return bounds if count == self.types else f"{bounds} for {count} of {self.types} types"
+
+
+def answering_of(backend: str, decoding: str, temperature: float, thresholds: Mapping[str, float],
+                 types: Sequence[str]) -> Answering:  # fmt: skip
+    """Return how a tagger of these types answers; a threshold of 0 leaves nothing out."""
+    bounds = {name: bound for name, bound in thresholds.items() if bound > 0 and name in types}
+    return Answering(backend, decoding, temperature, bounds, len(types))

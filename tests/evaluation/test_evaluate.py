@@ -19,6 +19,10 @@ from nerbert.labels import example_tags
 from nerbert.metrics.judging import assess, seen_entities
 from nerbert.render.terminal.models import print_evaluation
 from nerbert.tagger.tagger import Tagger
+from nerbert.words import SPLITTER
+from tests.commands import exit_code
+from tests.tagger.test_answering import fixed
+from tests.tagger.test_labels import NamesHead
 
 GOOD = assess([["B-a", "O"]], [["B-a", "O"]])
 BAD = assess([["B-a", "O"]], [["O", "B-a"]], confidences=[[1.0, 0.75]])
@@ -131,7 +135,7 @@ def test_a_card_that_does_not_say_what_it_was_trained_on(
 def test_a_loaded_tagger_is_judged_as_its_folder_is(tiny_tagger: Path, sample: Path) -> None:
     gold, train = sample / "domain", [example_of(["Oslo"], ["B-place"])]
     folder = evaluate(str(tiny_tagger), gold, train=train, decoding="greedy")
-    tagger = Tagger.load(tiny_tagger, decoding="greedy", thresholds=0.9)
+    tagger = Tagger.load(tiny_tagger, decoding="greedy")
     loaded = evaluate(tagger, read_data(gold, ["test"]), train=train)
     assert list(folder.judgements.values()) == list(loaded.judgements.values())
     assert folder.other_train == (tiny_tagger.name,)
@@ -242,3 +246,77 @@ def test_an_encoder_that_is_not_fine_tuned_is_named(
     assert evaluate(tiny_tagger, tmp_path / "gold.conll").not_finetuned == ()
     (tmp_path / "gold.conll").write_text("The\tO\n")
     assert evaluate(tiny_encoder, tmp_path / "gold.conll").not_finetuned == ()
+
+
+def gold_file(folder: Path) -> Path:
+    """A ship and a port that are less sure, and a ship that is surer."""
+    folder.joinpath("gold.conll").write_text("a\tO\nship\tB-ship\nSHIP\tB-ship\n\nport\tB-port\nleft\tO\n\n")
+    return folder / "gold.conll"
+
+
+def test_what_tag_gives_is_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gold = gold_file(tmp_path)
+    for thresholds, predicted in ((None, 3), ({"ship": 0.8}, 2), ({"ship": 0.8, "port": 0.8}, 1)):
+        tagger = fixed(thresholds)
+        result = evaluate(tagger, gold)
+        assert result.scores["tagger"].predicted == predicted
+        assert sum(map(len, tagger.tag_many(read_examples(gold)))) == predicted
+    print_evaluation(result, as_json=False)
+    line = "scored as `nerbert tag` answers: onnx int8 cpu, legal decoding, temperature 1.000, threshold 0.800"
+    assert line in " ".join(capsys.readouterr().out.split())
+    assert result.as_json()["answering"]["tagger"]["thresholds"] == {"port": 0.8, "ship": 0.8}
+
+
+def test_options_of_tag_are_those_of_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[dict[str, object]]()
+    monkeypatch.setattr(Tagger, "load", lambda *_, **options: asked.append(options) or fixed())  # type: ignore[func-returns-value]
+    (tmp_path / "nerbert.json").write_text('{"format": 1, "kind": "tagger", "word_splitter": "unicode-words-1"}')
+    options = ("--min-confidence", "ship=0.5", "--backend", "onnx", "--precision", "int8", "--decoding", "greedy")
+    assert exit_code("evaluate", tmp_path, gold_file(tmp_path), *options) == 0
+    assert asked == [
+        {"thresholds": {"ship": 0.5}, "backend": "onnx", "precision": "int8", "decoding": "greedy", "head": ""}
+    ]
+    for given in ({"backend": "onnx"}, {"precision": "fp32"}, {"thresholds": 0.0}):
+        with pytest.raises(SettingsError, match="a loaded one has its own"):
+            evaluate(fixed(), gold_file(tmp_path), **given)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_types_of_the_data_have_other_names(told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gold = gold_file(tmp_path)
+    gold.write_text(gold.read_text().replace("B-ship", "B-Vessel_Name"))
+    tagger = Tagger(NamesHead(), SPLITTER, "en") if told else fixed()
+    assert evaluate(tagger, gold).scores["tagger"].right == 1
+    result = evaluate(tagger, gold, labels={"Vessel_Name": "ship"})
+    assert (result.f1_mean, result.unknown_types, result.asked) == (1.0, (), {"Vessel_Name": "ship"})
+    print_evaluation(result, as_json=False)
+    assert "asked for under other names: Vessel_Name = ship\n" in capsys.readouterr().out
+    with pytest.raises(SettingsError, match=r"no type 'Vessel_Nam': did you mean 'Vessel_Name'\? \(must be"):
+        evaluate(tagger, gold, labels={"Vessel_Nam": "ship"})
+    with pytest.raises(InputError, match="types 'Vessel_Name' and 'port' are asked for by one name, 'port'"):
+        evaluate(tagger, gold, labels={"Vessel_Name": "port"})
+    if not told:
+        with pytest.raises(InputError, match=r"label 'shp': this tagger has fixed types.* did you mean 'ship'"):
+            evaluate(tagger, gold, labels={"Vessel_Name": "shp"})
+
+
+def test_a_threshold_of_no_label_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tagger, "load", lambda *_, **__: Tagger(NamesHead(), SPLITTER, "en"))
+    (tmp_path / "nerbert.json").write_text('{"format": 1, "kind": "encoder", "word_splitter": "unicode-words-1"}')
+    with pytest.raises(SettingsError, match="no type 'shp': did you mean 'ship'"):
+        evaluate(tmp_path, gold_file(tmp_path), thresholds={"shp": 0.5})
+
+
+def test_a_repr_is_one_line_and_a_notebook_has_a_table(tmp_path: Path) -> None:
+    evaluation = evaluate(fixed({"ship": 0.8}), gold_file(tmp_path))
+    assert repr(evaluation) == (
+        f"<Evaluation on {tmp_path / 'gold.conll'}, 2 sentences: F1 80.00, precision 100.00, recall 66.67; "
+        "onnx int8 cpu, legal decoding, temperature 1.000, threshold 0.800 for 1 of 2 types>"
+    )
+    seeds = Evaluation("<b>", 1, {"<i>": assess([["B-<u>", "O"]], [["B-<u>", "O"]]), "two": BAD}, ())
+    assert "F1 50.00" in repr(seeds)
+    assert "(means over 2 seeds)" in repr(seeds)
+    page = seeds._repr_html_()
+    assert page.count("<table>") == 2
+    assert "<th>&lt;u&gt;</th><td>100.00</td>" in page
+    assert not any(tag in page for tag in ("<b>", "<i>", "<u>"))

@@ -17,10 +17,12 @@ from nerbert.model.backbone import embedded, read_card
 from nerbert.render.cards import tagger_card, write_tagger_card
 from nerbert.render.terminal.models import print_calibrations
 from nerbert.tagger import self_check
-from nerbert.tagger.calibrate import Calibrated
+from nerbert.tagger.calibrate import Calibrated, undo
 from nerbert.tagger.calibrate import calibrate as calibrate_tagger
 from nerbert.tagger.self_check import CHECK
 from nerbert.tagger.tagger import Tagger
+from tests.commands import exit_code
+from tests.tagger.test_answering import fixed
 
 calibrate = partial(calibrate_tagger, card=write_tagger_card)
 
@@ -51,7 +53,8 @@ def test_what_is_written(folder: Path, data: Path) -> None:
     assert told["sentences"] == 150
     assert told["data"]["name"] == "test.conll"
     assert after["thresholds"] == {}
-    assert {**after, "calibration": 0, "thresholds": 0} == {**before, "calibration": 0, "thresholds": 0}
+    assert after["previous"] == {"calibration": before["calibration"]}
+    assert {**after, "calibration": 0} == {**before, "calibration": 0, "thresholds": {}, "previous": after["previous"]}
     assert not done.old_readme
     assert (folder / "README.md").read_text() == tagger_card(after)
     assert read_card(str(folder)) == after
@@ -231,3 +234,79 @@ def test_nothing_that_is_printed_acts(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "changed by hand" in printed
     assert "never reached" in printed
     assert "fewer than 5 are kept" in printed
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose tagger finds ships and ports by name; its model has no files."""
+    monkeypatch.setattr(Tagger, "load", lambda *_, **__: fixed())
+    folder = tmp_path / "small"
+    folder.mkdir()
+    card = {"format": 1, "kind": "tagger", "word_splitter": "unicode-words-1", "types": ["port", "ship"]}
+    (folder / "nerbert.json").write_text(json.dumps(card | {"thresholds": {"ship": 0.7}}))
+    return folder
+
+
+def gold(folder: Path, *types: str) -> Path:
+    """Sentences in which a ship and a port of these types are found, the port by chance."""
+    lines = "".join(f"SHIP\tB-{types[0]}\nport\tO\nPORT\tB-{types[-1]}\n\n" for _ in range(5))
+    path = folder / "gold.conll"
+    path.write_text(lines)
+    return path
+
+
+def test_data_without_a_type_of_the_tagger_is_refused(small: Path, tmp_path: Path) -> None:
+    before = (small / "nerbert.json").read_bytes()
+    with pytest.raises(
+        InputError, match=r"small knows none of its types \(disease, drug\).*of the tagger \(port, ship\)"
+    ):
+        calibrate_tagger(small, gold(tmp_path, "drug", "disease"))
+    assert (small / "nerbert.json").read_bytes() == before
+
+
+def test_types_that_are_not_shared_are_warned_of(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (done,) = calibrate_tagger(small, gold(tmp_path, "ship", "harbour"), dry_run=True)
+    assert (done.unknown, done.absent) == (("harbour",), ("port",))
+    print_calibrations([done], tmp_path, dry_run=True)
+    told = capsys.readouterr().out
+    assert "warning: the tagger doesn't know types of this data (harbour), so they are not looked at\n" in told
+    assert "warning: this data has no entity of some of the tagger's types (port), so each that is found counts" in told
+    assert told.endswith("nothing was written (--dry-run)\n")
+
+
+def test_a_dry_run_writes_nothing(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (small / CHECK).write_text("{}")
+    before = {path.name: path.read_bytes() for path in small.iterdir()}
+    assert exit_code("calibrate", small, gold(tmp_path, "ship", "port"), "--precision", "0.9", "--dry-run") == 0
+    assert "nothing was written (--dry-run)" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in small.iterdir()} == before
+
+
+def test_the_values_before_can_be_put_back(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, data = card_of(small), gold(tmp_path, "ship", "port")
+    assert exit_code("calibrate", small, data, "--precision", "0.9") == 0
+    second = card_of(small)
+    assert second["previous"] == {"thresholds": {"ship": 0.7}}
+    assert exit_code("calibrate", small, data, "--precision", "0.9") == 0
+    assert card_of(small) == second, "the same again keeps what was before it"
+    capsys.readouterr()
+    assert exit_code("calibrate", small, "--undo") == 0
+    assert capsys.readouterr().out == f"{small}: temperature 1.000 again, thresholds ship 0.700\n"
+    undone = card_of(small)
+    assert {name: value for name, value in undone.items() if name != "previous"} == first
+    assert exit_code("calibrate", small, "--undo") == 0
+    assert card_of(small) == second
+
+
+def test_what_undo_refuses(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, why in (
+        (["--undo"], "its card keeps no earlier calibration"), (["x", "--undo"], "--undo: takes no data"),
+        ([], "name annotated sentences to fit it to, or give --undo"),
+    ):  # fmt: skip
+        assert exit_code("calibrate", small, *words) == 1
+        assert why in capsys.readouterr().err
+    (small / "nerbert.json").write_text(json.dumps(card_of(small) | {"previous": {"thresholds": {"ship": 2}}}))
+    with pytest.raises(InputError, match=r"previous\.thresholds\.ship = 2"):
+        undo(small)

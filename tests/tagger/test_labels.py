@@ -83,7 +83,7 @@ def test_the_types_that_it_was_fine_tuned_on_are_the_default(
     assert exit_code("tag", "x", text, "--labels", "port", "--json") == 0
     assert [each["type"] for each in json.loads(capfd.readouterr().out)["spans"]] == ["port"]
     assert exit_code("tag", "x", text, "--min-confidence", "shp=0.3") == 1
-    assert "thresholds: no type 'shp': did you mean 'ship'? (known: port, ship)" in capfd.readouterr().err
+    assert "thresholds: no type 'shp': did you mean 'ship'? (must be one of port, ship)" in capfd.readouterr().err
 
 
 def test_thresholds_are_by_label_and_meet_the_temperature(open_tagger: Tagger) -> None:

@@ -27,11 +27,12 @@ from nerbert.config import refuse
 from nerbert.errors import InputError, NerbertError, StaleOutput, os_refused
 from nerbert.evaluation.benchmark.cells import Asking, Cell, CellKey, Job, Machine, SourceTraining, State, Task
 from nerbert.evaluation.benchmark.external import places_of
-from nerbert.evaluation.benchmark.suite import Suite, System, Target, parse_type_labels
+from nerbert.evaluation.benchmark.suite import Suite, System, Target
 from nerbert.evaluation.datasets.load import find_folder
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.formats.data import data_sum, find_splits
 from nerbert.formats.documents import Reading
+from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.model.gliner.config import FOLDERS, PICKLED
 from nerbert.tagger.hub import model_folder
 from nerbert.terminal import tell

@@ -5,7 +5,7 @@ come from the command line, and paths in a command are relative to the current o
 has no place in it, only a name.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
@@ -13,6 +13,7 @@ from nerbert.config import Bounds, Settings
 from nerbert.errors import SettingsError
 from nerbert.evaluation.benchmark.cells import CellKey
 from nerbert.finetuning.sampling import SizeUnit, parse_size
+from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.registry import FORMATS
 from nerbert.training.settings import FinetuneSettings
 
@@ -184,17 +185,3 @@ class Suite:
         pairs = [(draw, place) for draw in range(target.draws) for place in range(len(seeds))]
         pairs.sort(key=lambda pair: ((pair[0] - pair[1]) % max(target.draws, len(seeds)), pair))
         return [(draw + 1, seeds[place]) for draw, place in pairs]
-
-
-def parse_type_labels(given: Iterable[str]) -> dict[str, str]:
-    """Return type → label of `TYPE=label` or `TYPE` each; "": the type's own name in words.
-
-    Raise SettingsError for a type that is there twice.
-    """
-    found: dict[str, str] = {}
-    for each in given:
-        name, _, label = (part.strip() for part in each.partition("="))
-        if not name or name in found:
-            raise SettingsError(f"setting labels: {each!r:.80}: write TYPE=label, each type once", setting="labels")
-        found[name] = label
-    return found

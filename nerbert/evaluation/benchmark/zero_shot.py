@@ -23,8 +23,8 @@ import numpy as np
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark.cells import Asking, CellSentences, Job, Predictions
 from nerbert.evaluation.benchmark.learnt import LearntTypes, familiarities, learnt_types
-from nerbert.evaluation.benchmark.suite import parse_type_labels
-from nerbert.formats.entity_labels import entity_labels
+from nerbert.evaluation.evaluate import labels_by_type
+from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.formats.open_types import normalised
 from nerbert.labels import WordSpan, bio_from_spans, word_spans
 from nerbert.metrics.score import score_spans
@@ -48,13 +48,7 @@ def asked_labels(asking: Asking, examples: Sequence[Example]) -> dict[str, Entit
     types = list(given) or sorted({span.type for each in examples for span in each.spans})
     if not types:
         raise InputError("the sentences have no entity, so there is no type to ask for; list them (labels)")
-    labels = {each: entity_labels([given.get(each) or class_words(each)])[0] for each in types}
-    first = dict[str, str]()
-    for type_, label in labels.items():
-        if (other := first.setdefault(normalised(label.name), type_)) != type_:
-            both = f"types {other!r:.80} and {type_!r:.80}"
-            raise InputError(f"{both} are asked for by one name, {label.name!r:.80}; give them others (labels)")
-    return labels
+    return labels_by_type(types, {each: given.get(each) or class_words(each) for each in types})
 
 
 def shuffled(labels: Mapping[str, EntityLabel], seed: int) -> dict[str, EntityLabel]:

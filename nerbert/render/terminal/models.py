@@ -14,7 +14,7 @@ from nerbert.finetuning.sampling import SizeUnit, Subset, many
 from nerbert.formats.data import SPLITS
 from nerbert.metrics.judging import Judgement
 from nerbert.metrics.score import Counts, Macro
-from nerbert.render import LOG_NAMES, log_figure
+from nerbert.render import LOG_NAMES, facts_of, log_figure
 from nerbert.render.terminal import print_json, say, table
 from nerbert.terminal import duration, percent, plain
 
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from nerbert.evaluation.evaluate import Evaluation
     from nerbert.evaluation.open_types import OpenEvaluation
     from nerbert.formats.convert import Conversion
-    from nerbert.tagger.calibrate import Calibrated
+    from nerbert.tagger.calibrate import Calibrated, Restored
     from nerbert.tagger.export import Export
     from nerbert.tagger.self_check import Checked, TextAnswer
+    from nerbert.tagger.summary import ModelSummary
     from nerbert.training.log import TrainLog
+
+EVALUATION_HEADS = ("type", "precision", "recall", "F1", "right", "predicted", "gold")
 
 
 def print_dry_run(run: "DryRun", output: Path) -> None:
@@ -56,8 +59,8 @@ def print_taggers(folders: Iterable[Path]) -> None:
     say(Console(soft_wrap=True), "taggers", taggers=taggers)
 
 
-def print_calibrations(done: Sequence["Calibrated"], data: Path) -> None:
-    """Print temperature and calibration error of each tagger, and its thresholds."""
+def print_calibrations(done: Sequence["Calibrated"], data: Path, *, dry_run: bool = False) -> None:
+    """Print temperature and calibration error of each tagger, and its thresholds; with `dry_run` that none is kept."""
     console = Console(soft_wrap=True)
     for each in done:
         say(console, "calibration", each=each, told=each.calibration, data=data)
@@ -67,6 +70,25 @@ def print_calibrations(done: Sequence["Calibrated"], data: Path) -> None:
                     for name, bound in each.thresholds.items()]  # fmt: skip
             heads = ["type", "threshold", "found", "kept", "precision", "right kept"]
             console.print(table(heads, rows, numbers=range(1, 6)))
+    if dry_run:
+        console.print("nothing was written (--dry-run)")
+
+
+def print_restored(done: Iterable["Restored"]) -> None:
+    """Print the temperature and the thresholds that each tagger has again."""
+    say(Console(soft_wrap=True), "restored", done=done)
+
+
+def print_summaries(models: Sequence["ModelSummary"], *, as_json: bool) -> None:
+    """Print what each model is and where it comes from."""
+    if as_json:
+        print_json([each.as_json() for each in models])
+        return
+    from nerbert.render.cards import chosen_settings
+
+    for each in models:
+        facts, settings = facts_of(each.card), chosen_settings(each.card)
+        say(Console(soft_wrap=True), "summary", model=each, card=facts, settings=settings)
 
 
 def print_checks(done: Sequence["Checked"], *, as_json: bool) -> None:
@@ -98,11 +120,13 @@ def print_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
     if as_json:
         print_json(evaluation.as_json())
         return
-    console, heads = Console(), ("type", "precision", "recall", "F1", "right", "predicted", "gold")
+    console = Console()
     for name, judged in evaluation.judgements.items():
         title = f"{name} on {evaluation.file}: {many(evaluation.sentences, 'sentence')}"
         console.print(plain(title), plain(f"{judged.score.rules}; percent"), sep="\n")
-        console.print(table(heads, _rows(judged), numbers=range(1, 7)))
+        if name in evaluation.answering:
+            console.print(plain(f"scored as `nerbert tag` answers: {evaluation.answering[name]}"))
+        console.print(table(EVALUATION_HEADS, evaluation_rows(judged), numbers=range(1, 7)))
         say(console, "judgement", judged=judged, min_words=evaluation.min_words, many=many)
     say(console, "evaluation", evaluation=evaluation)
 
@@ -113,14 +137,16 @@ def print_open_evaluation(evaluation: "OpenEvaluation", *, as_json: bool) -> Non
     if as_json:
         print_json(facts)
         return
-    console, heads = Console(), ("", "precision", "recall", "F1", "right", "predicted", "gold")
+    console, heads = Console(), ("", *EVALUATION_HEADS[1:])
     passages, types = many(evaluation.passages, "passage"), many(evaluation.types, "type")
+    scored = plain(f"scored as `nerbert tag` answers: {evaluation.answering}")
     console.print(plain(f"{evaluation.file}: {passages}, {types} asked for"), plain(f"{facts['rules']}; percent"),
-                  sep="\n")  # fmt: skip
+                  scored, sep="\n")  # fmt: skip
     console.print(table(heads, [("mentions", *_figures(evaluation.counts))], numbers=range(1, 7)))
 
 
-def _rows(judged: Judgement) -> Iterator[tuple[object, ...]]:
+def evaluation_rows(judged: Judgement) -> Iterator[tuple[object, ...]]:
+    """Yield the rows of a tagger's scores, figures in percent, under `EVALUATION_HEADS`."""
     for name, counts in judged.score.by_type.items():
         yield name, *_figures(counts)
     yield "all (micro)", *_figures(judged.score)

@@ -63,8 +63,8 @@ from nerbert.tagger.jobs.files import (
     target_kinds,
 )
 from nerbert.tagger.offsets import OFFSETS
-from nerbert.tagger.tagger import Tagger
-from nerbert.tagger.thresholds import thresholds_of
+from nerbert.tagger.tagger import Tagger, own_backend
+from nerbert.tagger.thresholds import answering_of, parse_thresholds, thresholds_of
 from nerbert.terminal import Progress, tell, throughput
 
 _BY_LINE = (TEXT, JSONL, CONLL)
@@ -149,7 +149,18 @@ class TagJob:
             raise InputError(f"{self.tagger}: {NEEDS_LABELS}")
         if isinstance(least, dict) and not loaded.types:  # else they were looked at
             thresholds_of(least, None, [each.name for each in tagger.labels])
+        if note := "; ".join(self._unasked(tagger)):
+            tell(f"{self.tagger}: {note}")
         return tagger
+
+    def _unasked(self, tagger: Tagger) -> Iterator[str]:
+        """Yield what the tagger's folder decides and nobody asked for: int8 before its own weights, thresholds."""
+        as_usual = all(self.loading.get(name, "auto") == "auto" for name in ("backend", "precision"))
+        if as_usual and "int8" in tagger.head.name.split() and own_backend(_folder_of(tagger)) == "torch":
+            yield "the exported int8 model answers (--precision fp32 for a more exact one)"
+        own = answering_of("", "", 1.0, tagger.card.get("thresholds") or {}, tagger.types)
+        if own.thresholds and not self.min_confidence:
+            yield f"entities below its own {own.bounds} are left out (--min-confidence sets others)"
 
     def fingerprint(self, tagger: Tagger, found: JobPaths) -> dict[str, Any]:
         """Return all that entities depend on but the inputs' content, which each part covers by itself."""
@@ -274,6 +285,10 @@ class _Run:
         return throughput("rows", None if None in sizes else sum(size or 0 for size in sizes))
 
 
+def _folder_of(tagger: Tagger) -> Path:
+    return Path(tagger.origin.folder if tagger.origin else "")
+
+
 def _write_lines(lines: LineWriter, target: Path, tagged: TaggedFile) -> None:
     with target.open("wb") as stream:
         for block, found in tagged:
@@ -318,16 +333,3 @@ def _content(row: TextRow) -> str | Example:
 def on_terminal() -> bool:
     """Return whether standard output is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()
-
-
-def parse_thresholds(text: str) -> float | dict[str, float] | None:
-    """Return what `--min-confidence` means: a number for all types, or `type=number,…`."""
-    if not text:
-        return None
-    try:
-        if "=" not in text:
-            return float(text)
-        pairs = [part.rpartition("=") for part in text.split(",")]
-        return {name.strip(): float(number) for name, _, number in pairs}
-    except ValueError:
-        raise SettingsError(f"--min-confidence {text!r}: must be a number, or type=number,type=number") from None

@@ -21,7 +21,7 @@ class Instant(Tagger):
 
     def __init__(self) -> None:
         self.head: Any = SimpleNamespace(name="instant", types=list(TYPES))
-        self.splitter, self.language = "unicode-words-1", "en"
+        self.splitter, self.language, self.card = "unicode-words-1", "en", {}
 
     @property
     def fingerprint(self) -> str:

@@ -1,0 +1,125 @@
+"""What a model's folder is, from its small files alone: card, configuration, the heads of its weights, its exports.
+
+Neither torch nor the weights are loaded. The price: nothing says whether the weights fit; loading does.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from nerbert.errors import InputError, os_refused
+from nerbert.labels import check_tags, types_of
+from nerbert.model.backbone import GLINER, is_gliner, read_card
+from nerbert.schema import parse_json, read_json, to_plain
+from nerbert.tagger.backends import head_named
+from nerbert.tagger.hub import model_folder
+from nerbert.tagger.onnx import GRAPHS, WEIGHTS, Exported, read_exported
+from nerbert.tagger.tagger import seed_folders
+
+_TOLD = ("gliner", "concepts")
+"""Heads that are told their labels when they tag."""
+_LONGEST_HEADER = 100_000_000
+"""Bytes; the format's own limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedGraph:
+    """An exported graph: its bytes, and where measured its F1 and the share (0–1) of torch's entities that it finds."""
+
+    bytes: int
+    f1: float | None
+    share: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """What a model is; `card` is its `nerbert.json`, or what stands for one.
+
+    `types` are those that it learnt; with `labels_at_run_time` it is asked for any. `layers` and `width` are 0 where
+    the configuration has no such name, and `parameters` is None where weights are pickled or only exported.
+    """
+
+    name: str
+    head: str
+    types: list[str]
+    labels_at_run_time: bool
+    architecture: str
+    layers: int
+    width: int
+    parameters: int | None
+    bytes: int
+    exports: dict[str, ExportedGraph]
+    card: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON."""
+        found: dict[str, Any] = to_plain(self)
+        return found
+
+
+def summarise(source: str) -> list[ModelSummary]:
+    """Return what a model (a folder, a hub name, a name of the package) is, or each of a folder of several seeds."""
+    return [_summary(each) for each in [*map(str, seed_folders(source))] or [source]]
+
+
+def _summary(source: str) -> ModelSummary:
+    folder = model_folder(source)
+    card, exported = read_card(str(folder)), read_exported(str(folder))
+    config = read_json(folder / (GLINER if is_gliner(folder) else "config.json"), dict[str, Any])
+    body = config.get("encoder_config") or config
+    head = head_named(str(folder), card)
+    weights = [path for pattern in WEIGHTS for path in sorted(folder.glob(pattern))]
+    return ModelSummary(
+        name=source, head=head, types=_types(head, card, config, exported), labels_at_run_time=head in _TOLD,
+        architecture=str(body.get("model_type") or "unknown"), layers=_number(body, "num_hidden_layers", "n_layers"),
+        width=_number(body, "hidden_size", "dim"),
+        parameters=sum(map(_parameters, weights)) if weights else None,
+        bytes=sum(path.stat().st_size for path in weights), exports=dict(_graphs(exported)), card=card,
+    )  # fmt: skip
+
+
+def _types(head: str, card: dict[str, Any], config: dict[str, Any], exported: Exported | None) -> list[str]:
+    """Return the types that a model learnt: those of its card, or of its tags if they are BIO's."""
+    if card.get("types") or head != "linear":
+        return [str(each) for each in card.get("types") or ()]
+    labels = config.get("id2label")
+    tags = exported.card.tags if exported else [*map(str, labels.values())] if isinstance(labels, dict) else []
+    try:
+        check_tags(tags)
+    except InputError:
+        return []
+    return types_of(tags)
+
+
+def _number(config: dict[str, Any], *names: str) -> int:
+    return next((config[name] for name in names if isinstance(config.get(name), int)), 0)
+
+
+def _graphs(exported: Exported | None) -> Iterator[tuple[str, ExportedGraph]]:
+    """Yield each exported graph by its precision."""
+    if exported is None:
+        return
+    for precision in GRAPHS:
+        if path := exported.graphs.get(precision):
+            measured = exported.card.agreement.get(f"onnx {precision}", {})
+            yield precision, ExportedGraph(path.stat().st_size, measured.get("f1"), measured.get("share"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What of a tensor the head of a file of weights says."""
+
+    shape: list[Annotated[int, Field(ge=0)]] = field(default_factory=list)
+
+
+def _parameters(path: Path) -> int:
+    """Return how many numbers a safetensors file holds, by its head."""
+    with os_refused(f"{path}: can't be read"), path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        head = stream.read(length) if length <= _LONGEST_HEADER else b""
+    stored = parse_json(head, dict[str, _Stored], path, remedy="the file is damaged")
+    return sum(math.prod(each.shape) for name, each in stored.items() if name != "__metadata__")

@@ -1,0 +1,131 @@
+"""What a model's folder is, by its small files; whatever is wrong with them is one line."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from nerbert.errors import InputError
+from nerbert.model.backbone import embedded
+from nerbert.tagger.export import export
+from nerbert.tagger.summary import summarise
+from tests.commands import exit_code
+
+CARD = {
+    "format": 1, "kind": "tagger", "made_by": "nerbert 0.1.0", "word_splitter": "unicode-words-1", "language": "en",
+    "types": ["port", "ship"], "max_length": 128, "settings": {"epochs": 3.0, "seed": 7},
+    "encoder": {"kind": "encoder", "name": "embedded", "corpus": None},
+    "data": {"name": "ships", "sentences": 300, "sha256": {"train.conll": "x"}}, "dev": {"f1": 0.381, "sentences": 50},
+    "calibration": {"temperature": 1.5, "precision": 0.8, "entities": 229, "sentences": 50,
+                    "data": {"name": "dev.conll"}},
+    "thresholds": {"ship": 0.25}, "previous": {"thresholds": {}},
+}  # fmt: skip
+EXPORTED = {
+    "format": 1, "tags": ["O", "B-port", "I-port", "B-ship", "I-ship"], "made_from": {"weights": {}}, "before": [1],
+    "after": [2], "pad_id": 0, "room": 512, "vocabulary": 9,
+    "agreement": {"onnx int8": {"f1": 0.399, "share": 0.97, "other": 3}},
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A tagger's folder without a model's numbers."""
+    (tmp_path / "my" / "onnx").mkdir(parents=True)
+    sizes = {"model_type": "bert", "num_hidden_layers": 6, "hidden_size": 1920}
+    head = json.dumps({"__metadata__": {"format": "pt"}, "a": {"shape": [40, 25], "dtype": "F32"}, "b": {"shape": []}})
+    content = len(head).to_bytes(8, "little") + head.encode()
+    for name, text in (("nerbert.json", CARD), ("config.json", sizes), ("onnx/nerbert-onnx.json", EXPORTED)):
+        (tmp_path / "my" / name).write_text(json.dumps(text))
+    (tmp_path / "my" / "model.safetensors").write_bytes(content)
+    (tmp_path / "my" / "onnx" / "model_int8.onnx").write_bytes(b"x" * 3000)
+    return tmp_path / "my"
+
+
+def test_a_tagger_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    size = (folder / "model.safetensors").stat().st_size
+    assert exit_code("show", folder) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{folder}: a tagger, fixed types",
+        "types (2): port, ship",
+        "temperature: 1.500, fitted on 229 entities in 50 sentences of dev.conll",
+        "thresholds (for precision 80.00): ship 0.250",
+        f"the calibration before is kept: nerbert calibrate {folder} --undo",
+        "exported: onnx int8, 3.0 kB; F1 39.90, 97.00 % of torch's entities",
+        "words: unicode-words-1; language: en; windows of 128 subwords",
+        f"architecture: bert, 6 layers, width 1920, head linear; 1,001 parameters, {size} bytes",
+        "made by: nerbert 0.1.0, from embedded (encoder)",
+        "trained on: ships, 300 sentences (train.conll)",
+        "settings that aren't the defaults: epochs = 3.0, seed = 7",
+        "dev: F1 38.10 on 50 sentences",
+    ]
+    assert exit_code("show", folder, "--json") == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["card"] == CARD
+    assert (told["types"], told["parameters"], told["labels_at_run_time"]) == (["port", "ship"], 1001, False)
+    assert told["exports"] == {"int8": {"bytes": 3000, "f1": 0.399, "share": 0.97}}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("embedded", ["an encoder, fixed types", "categories (87): ENTITY, academicjournal", "6 layers, width 192"]),
+        ("embedded-mlm", ["an encoder, no types; fine-tune it", "parameters, 7.7 MB"]),
+        ("embedded-open", ["an encoder, labels at run time (--labels)", "head gliner; 4,082,688 parameters, 8.2 MB"]),
+    ],
+)
+def test_models_of_the_package_are_shown_without_torch(
+    name: str, words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("torch", "transformers"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert exit_code("show", name) == 0
+    told = capsys.readouterr().out
+    assert all(each in told for each in words), told
+
+
+def test_seeds_are_shown_one_by_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in ("seed-1", "seed-2"):
+        shutil.copytree(folder, folder.parent / "seeds" / seed)
+    assert [Path(each.name).name for each in summarise(str(folder.parent / "seeds"))] == ["seed-1", "seed-2"]
+    assert exit_code("show", folder.parent / "seeds") == 0
+    assert capsys.readouterr().out.count("a tagger, fixed types\n") == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 8, (3).to_bytes(8, "little") + b"[1]"])
+def test_damaged_weights_are_named(folder: Path, content: bytes) -> None:
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(InputError, match=r"model\.safetensors.*the file is damaged"):
+        summarise(str(folder))
+
+
+def test_nothing_that_is_shown_acts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "nerbert.json").write_text(json.dumps(CARD | {"types": ["\x1b[31m[red]"], "language": "\x1b"}))
+    assert exit_code("show", folder) == 0
+    told = capsys.readouterr().out
+    assert "\x1b" not in told
+    assert "[red]" in told
+
+
+def test_an_exported_part_names_its_tagger(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        InputError, match=f"onnx: holds an exported model alone; give the tagger's own folder, {folder}$"
+    ):
+        summarise(str(folder / "onnx"))
+    monkeypatch.chdir(folder)
+    with pytest.raises(InputError, match=f"folder, {folder}$"):
+        summarise("onnx")
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_gliner_model_is_not_exported_but_can_be_distilled(copied: bool, tmp_path: Path) -> None:
+    source = "embedded-open"
+    if copied:
+        source = str(tmp_path / "gliner")
+        shutil.copytree(embedded("embedded-open"), source)
+        (tmp_path / "gliner" / "nerbert.json").unlink()
+    with pytest.raises(
+        InputError, match=rf"{source}: a GLiNER model, which can't be .* `nerbert distil {source} TEXTS "
+    ):
+        export(source)
