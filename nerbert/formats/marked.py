@@ -7,11 +7,13 @@ it is itself. Blank lines, and lines that begin with `#`, are no texts. People w
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError
+from nerbert.formats.format import LEAST, Abilities
 from nerbert.formats.rows import read_lines
 from nerbert.records import Document, Repairs, Span
 
@@ -39,6 +41,7 @@ class Marked:
     """The format `marked`."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".marked",)
+    holds: ClassVar[Abilities] = replace(LEAST, text="line")
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the file's name says so: any text could be one."""
