@@ -54,8 +54,8 @@ class Abilities:
         return self.text == "whole" or (self.text == "line" and text.splitlines() == [text.strip()])
 
 
-LEAST = Abilities(words=False, groups=False, tagged=False, confidences="none", fields=no_fields)
-"""Those of a format that keeps only texts and entities."""
+LEAST = Abilities(text="line", words=False, groups=False, tagged=False, confidences="none", fields=no_fields)
+"""Those of a format that keeps texts of one line and their entities, and nothing else."""
 
 
 class Format(Protocol):

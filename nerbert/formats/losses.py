@@ -63,7 +63,7 @@ class Losses:
             "where words begin and end: they are found anew when it is read": self._words,
             f"that a model alone tagged {self._tagged:,} texts: they look like annotated ones now": self._tagged,
             f"the fields {_listed(self._fields)}": self._fields,
-            f"null as the value of the fields {_listed(nulls)}": nulls,
+            f"nulls as values of the fields {_listed(nulls)}": nulls,
             f"the values of the fields {_listed(self._changed)} as they are": self._changed,
             f"confidences{annotated}: {self._confidences:,}": self._confidences,
             "which texts belong together": self._grouped,

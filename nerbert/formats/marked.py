@@ -7,7 +7,6 @@ it is itself. Blank lines, and lines that begin with `#`, are no texts. People w
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -41,7 +40,7 @@ class Marked:
     """The format `marked`."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".marked",)
-    holds: ClassVar[Abilities] = replace(LEAST, text="line")
+    holds: ClassVar[Abilities] = LEAST
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the file's name says so: any text could be one."""

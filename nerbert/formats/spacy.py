@@ -49,7 +49,7 @@ class SpacyTuples(JsonFormat):
     """The format `spacy-json`."""
 
     suffixes = (".json", ".jsonl", ".ndjson")
-    holds = replace(LEAST, fields=_kept_fields)
+    holds = replace(LEAST, text="whole", fields=_kept_fields)
     keys = f'[text, {{"{_ENTITIES}": …}}] (spacy-json)'
 
     def matches(self, value: Any) -> bool:
@@ -81,7 +81,7 @@ class SpacyDocBin:
     """The format `spacy`."""
 
     suffixes = (".spacy",)
-    holds = replace(LEAST, words=True, fields=_kept_cats)
+    holds = replace(LEAST, text="whole", words=True, fields=_kept_cats)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the file is packed, and what is in it begins as a DocBin does."""
