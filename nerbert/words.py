@@ -75,7 +75,7 @@ DOMAIN_ENDING = rf"\.(?:(?:{'|'.join(_ENDINGS)})(?:\.(?:[a-z]{{2}}|[A-Z]{{2}}))?
 """What tells that words with full stops between them are a domain."""
 AFTER_STOP = (*_ENDINGS, "co.", "CO.")
 """What the full stop before such an ending is followed by."""
-_NO_SPACE = re.compile(r"\S+")
+_NO_SPACE = re.compile(r"(?!\A\ufeff)\S+")
 _BREAK = "\u200b"
 """A zero-width space: a word may end there."""
 _BEGINS = rf"(?<![[[\p{{L}}\p{{N}}]--[{ALONE}]]_@#.&-])"
@@ -178,12 +178,12 @@ def whole_words(example: Example) -> Example:
 
     Visible characters between words become words. Others (joiners, soft hyphens, controls) go to the word before or
     behind them, and join the two. No word goes over the border of an entity; there such characters are a word too.
+    A byte order mark at the beginning is left out: readers take it for the file's.
     """
     text, own = example.text, set(example.words)
     places = [0, *(place for word in example.words for place in word), len(text)]
     gaps = zip(places[::2], places[1::2], strict=True)
-    found = ((start, part) for start, end in gaps for part in _NO_SPACE.finditer(text[start:end]))
-    loose = [(start + part.start(), start + part.end()) for start, part in found]
+    loose = [part.span() for start, end in gaps for part in _NO_SPACE.finditer(text, start, end)]
     if not loose:
         return example
     own.update((place + start, place + stop) for place, end in loose for start, stop in split_words(text[place:end]))
@@ -191,7 +191,7 @@ def whole_words(example: Example) -> Example:
     borders = {place for span in example.spans for place in (span.start, span.end)}
     for piece in pairwise(sorted({place for each in (*own, *loose) for place in each})):
         start, end = piece
-        if piece not in own and text[start:end].isspace():
+        if piece not in own and not _NO_SPACE.match(text, start, end):
             continue
         if words and words[-1][1] == start and start not in borders and (joins or piece not in own):
             words[-1] = words[-1][0], end

@@ -76,7 +76,7 @@ class Losses:
         if self.holds.text == "words":
             written = [" ".join(whole_words(each).tokens) for each in sentences]
         else:
-            written = [each.text.strip() for each in sentences]
+            written = [each.text.strip().removeprefix("\ufeff") for each in sentences]
         if sentences and written != [text]:
             self._spaces = True
             self._characters += Counter("".join(text.split())) - Counter("".join(written))

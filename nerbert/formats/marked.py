@@ -59,8 +59,10 @@ class Marked:
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write a text a line, whole or not at all; line ends within a text become spaces, lone surrogates a `?`."""
         with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
-            for document in documents:
-                stream.write(write_marks(document) + "\n")
+            for number, document in enumerate(documents):
+                line = write_marks(document)
+                mark = "" if number else line[: line.startswith("\ufeff")]  # the reader drops one
+                stream.write(f"{mark}{line}\n")
 
 
 def parse_marks(line: str, first: int = 1) -> tuple[str, tuple[Span, ...]]:

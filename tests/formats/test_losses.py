@@ -43,6 +43,7 @@ CONTENTS: dict[str, list[dict[str, Any]]] = {
         row("\u200fBo\u00ad left", "Bo"),
     ],
     "characters": [row("\u2066Ann\u2069 \u200b sails.\n\u200d\nBo", "Ann"), row("\u00adOslo\u00ad", "Oslo")],
+    "byte order mark": [row("\ufeffAnn\ufeff sails.", "Ann"), row("\ufeffBo \ufeffleft", "left")],
     "words": [row("co-op Ann", "Ann", tokens=["co-op", "Ann"]), row("Bo", "Bo", tokens=["Bo"])],
     "groups": [row(f"{name} {group}", name, document_id=group) for group in "ab" for name in ("Ann", "Bo", "Cy")],
     "sentences": [row("Ann sails. Bo rests.", "Bo"), row("Oslo", "Oslo")],
