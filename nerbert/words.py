@@ -21,6 +21,7 @@ character stands alone. The other splitters that end in 1 are those of older cor
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -74,6 +75,9 @@ DOMAIN_ENDING = rf"\.(?:(?:{'|'.join(_ENDINGS)})(?:\.(?:[a-z]{{2}}|[A-Z]{{2}}))?
 """What tells that words with full stops between them are a domain."""
 AFTER_STOP = (*_ENDINGS, "co.", "CO.")
 """What the full stop before such an ending is followed by."""
+_NO_SPACE = re.compile(r"(?!\A\ufeff)\S+")
+_BREAK = "\u200b"
+"""A zero-width space: a word may end there."""
 _BEGINS = rf"(?<![[[\p{{L}}\p{{N}}]--[{ALONE}]]_@#.&-])"
 _LABEL = rf"{_LETTER}(?:-?{_LETTER}){{0,62}}"
 """A part of a domain's name. What is repeated is bounded, so hostile text takes linear time."""
@@ -167,6 +171,34 @@ def _characters(text: str, places: Iterable[int]) -> Sequence[int]:
         units += 1 + (char > "\uffff")
         before[units] = number
     return [before[place] for place in found]
+
+
+def whole_words(example: Example) -> Example:
+    """Return a sentence whose words hold all its characters but white space, for files that hold words alone.
+
+    Visible characters between words become words. Others (joiners, soft hyphens, controls) go to the word before or
+    behind them, and join the two. No word goes over the border of an entity; there such characters are a word too.
+    A byte order mark at the beginning is left out: readers take it for the file's.
+    """
+    text, own = example.text, set(example.words)
+    places = [0, *(place for word in example.words for place in word), len(text)]
+    gaps = zip(places[::2], places[1::2], strict=True)
+    loose = [part.span() for start, end in gaps for part in _NO_SPACE.finditer(text, start, end)]
+    if not loose:
+        return example
+    own.update((place + start, place + stop) for place, end in loose for start, stop in split_words(text[place:end]))
+    words, joins = list[tuple[int, int]](), False
+    borders = {place for span in example.spans for place in (span.start, span.end)}
+    for piece in pairwise(sorted({place for each in (*own, *loose) for place in each})):
+        start, end = piece
+        if piece not in own and not _NO_SPACE.match(text, start, end):
+            continue
+        if words and words[-1][1] == start and start not in borders and (joins or piece not in own):
+            words[-1] = words[-1][0], end
+        else:
+            words.append(piece)
+        joins = piece not in own and _BREAK not in text[start:end]
+    return replace(example, words=tuple(words))
 
 
 def splitter_named(name: str) -> str:

@@ -4,8 +4,16 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError, MissingExtra
 from nerbert.formats.conll import example_of
-from nerbert.records import Example
-from nerbert.words import SPLITTER, check_splitter, icu_splitter, nearest_splitter, split_words, splitter_named
+from nerbert.records import Example, Span
+from nerbert.words import (
+    SPLITTER,
+    check_splitter,
+    icu_splitter,
+    nearest_splitter,
+    split_words,
+    splitter_named,
+    whole_words,
+)
 
 
 def words(text: str, splitter: str = SPLITTER) -> list[str]:
@@ -157,3 +165,45 @@ def test_unknown_splitter_is_refused() -> None:
         check_splitter("icu-words-1/")
     with pytest.raises(InputError, match="word splitter 'other'"):
         check_splitter("other")
+
+
+@pytest.mark.parametrize(
+    ("text", "entity", "expected"),
+    [
+        ("👩\u200d🔬 sails.", "", ["👩\u200d🔬", "sails", "."]),
+        ("co\u00adoperate", "", ["co\u00adoperate"]),
+        ("co\u00adoperate", "co\u00adoperate", ["co\u00adoperate"]),
+        ("co\u00adoperate", "co", ["co", "\u00adoperate"]),
+        ("co\u00adoperate", "operate", ["co\u00ad", "operate"]),
+        ("ខ\u200bខ a\u200b b", "", ["ខ\u200b", "ខ", "a\u200b", "b"]),
+        ("\u2066Ann\u2069 \u200b sails", "Ann", ["\u2066", "Ann", "\u2069", "\u200b", "sails"]),
+        ("plain words", "", ["plain", "words"]),
+        ("\u00ad", "", ["\u00ad"]),
+        ("\ufeffa\ufeffb", "", ["a\ufeffb"]),
+        ("\ufeff\u00ada", "a", ["\u00ad", "a"]),
+        (" ", "", []),
+    ],
+)
+def test_words_that_hold_all_characters(text: str, entity: str, expected: list[str]) -> None:
+    start = text.index(entity)
+    spans = (Span(start, start + len(entity), "x"),) if entity else ()
+    assert [*whole_words(Example(text, split_words(text), spans)).tokens] == expected
+
+
+def test_visible_characters_between_words_become_words() -> None:
+    assert whole_words(Example("Ann,Bo (2) New York", ((0, 3), (4, 6), (11, 19)))).tokens == (
+        "Ann", ",", "Bo", "(", "2", ")", "New York",
+    )  # fmt: skip
+
+
+@given(st.text(), st.data())
+def test_no_character_is_lost_and_no_entity_cut(text: str, data: st.DataObject) -> None:
+    words = split_words(text)
+    chosen = sorted(data.draw(st.sets(st.sampled_from(range(len(words) + 1)), max_size=4)))
+    spans = [
+        Span(words[one][0], words[other - 1][1], "x") for one, other in zip(chosen[::2], chosen[1::2], strict=False)
+    ]
+    found = whole_words(Example(text, words, tuple(spans)))
+    assert "".join("".join(found.tokens).split()) == "".join(text.removeprefix("\ufeff").split())
+    starts, ends = {start for start, _ in found.words}, {end for _, end in found.words}
+    assert all(each.start in starts and each.end in ends for each in spans)

@@ -94,7 +94,7 @@ def _answer(connection: socket.socket) -> None:
     if child := os.fork():
         for each in files:
             os.close(each)
-        if connection in select.select([connection, os.pidfd_open(child)], [], [])[0]:
+        if connection.fileno() in select.select([connection.fileno(), os.pidfd_open(child)], [], [])[0]:
             os.kill(child, signal.SIGKILL)  # who asked for it is gone
         _, status = os.waitpid(child, 0)
         connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
@@ -115,7 +115,7 @@ def _run(command: dict[str, Any]) -> None:
     sys.stderr.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     first, *rest = command["arguments"]
     if first == "-W":
-        warnings.simplefilter(rest[0])  # type: ignore[arg-type]
+        warnings.simplefilter(rest[0])
         first, *rest = rest[1:]
     main = ModuleType("__main__")
     sys.modules["__main__"] = main

@@ -32,7 +32,8 @@ class Budget:
     """Counts what some texts have taken; `reserve` lets a request begin only if it fits, whatever it will take."""
 
     def __init__(self, settings: AnnotateSettings, store: AnswerStore) -> None:
-        self._settings, self._store, self._texts = settings, store, frozenset[bytes]()
+        self._settings, self._store = settings, store
+        self._texts: Set[bytes] = frozenset()
         self.spent, self._open, self._last = Tokens(), dict[int, Tokens](), 0
         self._freed, self._in_flight, self._refused = asyncio.Condition(), 0, Tokens()
 

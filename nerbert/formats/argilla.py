@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 from nerbert.errors import InputError
 from nerbert.formats.documents import find_words
+from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import JsonFormat, fields_but
 from nerbert.formats.rows import TEXT, TOKENS, checked_words
 from nerbert.formats.tool_exports import list_of, object_of, span_of, text_key
 from nerbert.records import Document, Repair, Repairs, Span
 
-_FIELDS, _RESPONSES, _SUGGESTIONS, _METADATA = "fields", "responses", "suggestions", "metadata"
+_ID, _FIELDS, _RESPONSES, _SUGGESTIONS, _METADATA = "id", "fields", "responses", "suggestions", "metadata"
 _FLAT_RESPONSES, _FLAT_SUGGESTION = ".responses", ".suggestion"
 _FLAT = tuple(
     base + part
@@ -53,10 +54,16 @@ _Answers = dict[str, list[_Answer]]
 """The answers to each question."""
 
 
+def _kept_fields(document: Document) -> Mapping[str, Any]:
+    """Return all fields, but an id that is null."""
+    return fields_but(document.fields, *([_ID] if document.fields.get(_ID) is None else []))
+
+
 class Argilla(JsonFormat):
     """The format `argilla`: an array of records, or a record a line."""
 
     suffixes = (".json", ".jsonl", ".ndjson")
+    holds = Abilities(words=False, groups=False, confidences="tagged", fields=_kept_fields)
 
     def matches(self, value: Any) -> bool:
         """Return whether an object is a record of version 2, nested or flat, or of version 1."""
@@ -68,7 +75,7 @@ class Argilla(JsonFormat):
 
     def documents(self, value: Any, repairs: Repairs) -> Iterable[Document]:
         """Return a record's text, unless its answer was discarded."""
-        fields = {} if value.get("id") is None else {"id": value["id"]}
+        fields = {} if value.get(_ID) is None else {_ID: value[_ID]}
         if isinstance(value.get(_FIELDS), dict):
             texts, responses, suggestions = value[_FIELDS], _responses(value), _suggestions(value)
             fields |= object_of(value.get(_METADATA), _METADATA)
@@ -88,16 +95,16 @@ class Argilla(JsonFormat):
 
     def value(self, document: Document) -> Any:
         """Return a nested record with a response or, for what a model tagged, a suggestion."""
-        record = {"id": document.fields["id"]} if "id" in document.fields else {}
+        fields = self.holds.fields(document)
         spans = [{"start": each.start, "end": each.end, "label": each.type} for each in document.spans]
         answer: dict[str, Any] = {"value": spans, "user_id": _NOBODY, "status": "submitted"}
         if document.tagged:
             scores = [round(each.confidence, 4) for each in document.spans]
             answer = {"value": spans, "score": scores or None, "agent": _AGENT}
         return {
-            **record,
+            **{name: each for name, each in fields.items() if name == _ID},
             _FIELDS: {TEXT: document.text},
-            _METADATA: fields_but(document.fields, "id"),
+            _METADATA: fields_but(fields, _ID),
             _RESPONSES: {} if document.tagged else {_QUESTION: [answer]},
             _SUGGESTIONS: {_QUESTION: answer} if document.tagged else {},
         }

@@ -6,24 +6,29 @@ over the end of a line. Other entities in pieces are passed over and counted, si
 what somebody marked. A text without its `.ann` file is an error, as nobody can tell whether it has no entities: BRAT
 makes an empty file for that. Errors about an entity name the folder's document as its `group`.
 
+Texts are read in the order of their names. Where that is another than the order in which they were written, or where
+names aren't the texts' ids, a file `documents.list` has both: a name a line, and behind a tab the id as JSON.
+
 Offsets count the file as it is, with `\\r\\n` as two characters and a byte order mark as one. Files whose line ends
 were changed afterwards are common. So a text is read without those if more entities then have the text they should.
 """
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from nerbert.artifacts import publish_folder
 from nerbert.errors import InputError, at, os_refused
+from nerbert.formats.format import LEAST, Abilities
+from nerbert.formats.json_files import json_text, json_value
 from nerbert.formats.rows import LONGEST_LINE, UTF_16, is_utf16, read_lines
 from nerbert.records import Document, Repair, Repairs, Span
-from nerbert.sources.files import find_files, writable
+from nerbert.sources.files import FoundFile, find_files, writable
 
-_ANN, _TXT = ".ann", ".txt"
+_ANN, _TXT, _LIST = ".ann", ".txt", "documents.list"
 _BEGIN = re.compile(rb"^(\xef\xbb\xbf)?[TREAMN#*][^\t\n]*\t", re.MULTILINE)
 _ENTITY = re.compile(
     r"T[^\t]*\t([^\t]+?) +([0-9]{1,15} [0-9]{1,15}(?:;[0-9]{1,15} [0-9]{1,15})*) *(?:\t(.*))?", re.DOTALL
@@ -38,10 +43,16 @@ _NAME = re.compile(r'(?![. ])[^\x00-\x1f\x7f-\x9f\\/:*?"<>|\ud800-\udfff]+(?<![.
 _LONGEST_NAME, _MOST_FOLDERS = 200, 8
 
 
+def _kept_fields(document: Document) -> Mapping[str, Any]:
+    """Return the id."""
+    return {"id": document.fields["id"]} if "id" in document.fields else {}
+
+
 class Brat:
     """The format `brat`."""
 
     suffixes: ClassVar[tuple[str, ...]] = ()
+    holds: ClassVar[Abilities] = replace(LEAST, text="whole", fields=_kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a folder holds an `.ann` file, or whether a file is one."""
@@ -50,14 +61,16 @@ class Brat:
         return path.name.endswith(_ANN) and (not head.strip() or bool(_BEGIN.search(head)))
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-        """Yield the texts of a folder in the order of their names, or that of one file."""
+        """Yield the texts of a folder in the order of its list, else of their names; or that of one file."""
         if not path.is_dir():
             yield _document(path.with_suffix(_ANN), writable(path.stem), None, repairs)
             return
-        root = Path(os.path.realpath(path))
-        for found in find_files(path):
+        root, ids = Path(os.path.realpath(path)), _listed(path / _LIST)
+        for found in _in_order(find_files(path), list(ids)):
             if found.name.endswith(_ANN):
-                yield _document(found.path, found.name.removesuffix(_ANN), root, repairs)
+                name = found.name.removesuffix(_ANN)
+                document = _document(found.path, name, root, repairs)
+                yield replace(document, fields={"id": ids[name]}) if name in ids else document
             elif found.name.endswith(_TXT):
                 _check(found.path.with_suffix(_ANN), found.path, root)
 
@@ -67,6 +80,7 @@ class Brat:
         Raise InputError for a type that BRAT can't hold.
         """
         types: dict[str, None] = {}
+        ids: dict[str, Any] = {}
         number = 0
         with publish_folder(path) as folder:
             for document in documents:
@@ -77,11 +91,39 @@ class Brat:
                 with at(part=name):
                     lines = [_line(place, span, document.text) for place, span in enumerate(document.spans, 1)]
                 types.update(dict.fromkeys(span.type for span in document.spans))
+                ids[name] = document.fields.get("id", name)
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / f"{name}{_TXT}").write_bytes(document.text.encode("utf-8", "replace"))
                 (folder / f"{name}{_ANN}").write_bytes("".join(lines).encode("utf-8", "replace"))
             sections = ["[entities]", *types, "", "[relations]", "", "[events]", "", "[attributes]", ""]
             (folder / "annotation.conf").write_bytes("\n".join(sections).encode())
+            if [*ids.items()] != [(each, each) for each in _names(folder)]:
+                lines = [f"{name}\t{json_text(id_)}\n" for name, id_ in ids.items()]
+                (folder / _LIST).write_text("".join(lines), encoding="utf-8", newline="\n")
+
+
+def _names(folder: Path) -> list[str]:
+    """Return the names of a folder's texts as they are read without a list."""
+    return [each.name.removesuffix(_ANN) for each in find_files(folder) if each.name.endswith(_ANN)]
+
+
+def _listed(path: Path) -> dict[str, Any]:
+    """Return the texts' ids by name, in order, as a folder's list has them; nothing if there is none."""
+    ids: dict[str, Any] = {}
+    if path.is_file():
+        with os_refused(f"{path}: can't be read"), path.open("rb") as stream:
+            for line in read_lines(stream, path):
+                if line is not None and line.text:
+                    name, _, id_ = line.text.partition("\t")
+                    with line.place():
+                        ids[name] = json_value(id_)
+    return ids
+
+
+def _in_order(files: Iterable[FoundFile], names: Sequence[str]) -> Iterable[FoundFile]:
+    """Return files in the order of some names, and all others behind them."""
+    places = {f"{name}{_ANN}": place for place, name in enumerate(names)}
+    return sorted(files, key=lambda each: places.get(each.name, len(places))) if places else files
 
 
 def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Document:

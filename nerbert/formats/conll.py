@@ -1,7 +1,8 @@
 """CoNLL: one `token … tag` a line, a blank line between sentences, tags in the last column.
 
 Columns are cut at tabs if the line has one, else at spaces, so tokens keep no-break spaces. The text of a sentence is
-its tokens joined by single spaces: CoNLL files don't say what stood between them, and that is the price.
+its tokens joined by single spaces: CoNLL files don't say what stood between them, and that is the price. Characters of
+no word (joiners, soft hyphens) are written with the words beside them.
 
 The scheme of the tags follows from the whole file, which is therefore read twice. Documents (`-DOCSTART-`, `# newdoc`)
 stay together where data is split, if a file has several.
@@ -27,11 +28,13 @@ from nerbert.formats.columns import (
     token_rows,
 )
 from nerbert.formats.documents import sentences_of
+from nerbert.formats.format import Abilities, no_fields
 from nerbert.formats.rows import TEXT, TOKENS, Block, Line, Lines, LineWriter, Tagged, TextRow, read_lines
 from nerbert.formats.schemes import Scheme, find_scheme, is_tag
 from nerbert.labels import OUTSIDE, example_tags, spans_from_bio
 from nerbert.records import Document, Example, Repair, Repairs, Span
 from nerbert.terminal import visible
+from nerbert.words import whole_words
 
 _FIRST_LINES = 200
 _BREAKS, _COLUMN = re.compile(r"[\t\r\n]"), re.compile(r"[^\t\n]+")
@@ -118,6 +121,7 @@ class Conll:
     """The format `conll`."""
 
     suffixes = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes", ".conllu")
+    holds = Abilities(text="words", tagged=False, confidences="none", fields=no_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether most of the first lines end in a tag, as prose doesn't, or all their rows have one."""
@@ -147,7 +151,7 @@ class Conll:
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents as sentences of words, and before each whose sentences belong together `-DOCSTART-`."""
-        with publish(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as stream:
+        with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
             before = ""
             for number, document in enumerate(documents):
                 sentences = sentences_of(document)
@@ -155,7 +159,7 @@ class Conll:
                 if group != before:
                     stream.write(f"{DOCUMENT_START}\t{OUTSIDE}\n\n")
                     before = group
-                stream.writelines(conll_block(each) for each in sentences if each.words)
+                stream.writelines(conll_block(whole_words(each)) for each in sentences if each.words)
 
 
 def _all_tagged(lines: Iterable[str]) -> bool:
@@ -205,7 +209,7 @@ def conll_writer(sentences: Sentences, types: Iterable[str], *, terminal: bool =
                     examples: Iterable[Example] = [replace(row.example, spans=tuple(spans))]
                 else:
                     examples = _annotated(sentences(row.text), spans)
-                text = "".join(conll_block(each) for each in examples if each.words)
+                text = "".join(conll_block(whole_words(each)) for each in examples if each.words)
             yield (_COLUMN.sub(lambda part: visible(part[0]), text) if terminal else text).encode("utf-8", "replace")
 
     return lines

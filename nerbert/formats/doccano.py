@@ -7,6 +7,7 @@ project for sequence labelling takes. Relations are passed over and counted.
 from pathlib import Path
 from typing import Any
 
+from nerbert.formats.format import Abilities, fields_without
 from nerbert.formats.json_files import JsonFormat, fields_but, first_value, json_span
 from nerbert.formats.rows import TEXT
 from nerbert.records import Document, Repair, Repairs
@@ -19,6 +20,9 @@ _OWN = frozenset({_RELATIONS, "Comments"})
 class Doccano(JsonFormat):
     """The format `doccano`."""
 
+    holds = Abilities(
+        words=False, groups=False, tagged=False, confidences="none", fields=fields_without(TEXT, _LABEL, _RELATIONS)
+    )
     keys = f"{TEXT} and {_LABEL}, or {_ENTITIES} and {_RELATIONS} (doccano)"
 
     def matches(self, value: Any) -> bool:
@@ -41,7 +45,7 @@ class Doccano(JsonFormat):
     def value(self, document: Document) -> dict[str, Any]:
         """Return a document as an object with labels as lists."""
         label = [[span.start, span.end, span.type] for span in document.spans]
-        return {TEXT: document.text, _LABEL: label, **fields_but(document.fields, TEXT, _LABEL)}
+        return {TEXT: document.text, _LABEL: label, **self.holds.fields(document)}
 
 
 def _of(value: dict[str, Any], names: tuple[str, ...], kind: type) -> str:

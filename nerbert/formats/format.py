@@ -2,14 +2,60 @@
 
 A format says what a file holds, and no more: spans as they are written there, in whatever unit they count, even if they
 overlap or cut words. `nerbert.formats.documents` puts that right, in the same way for all formats.
+
+What a file can't hold is declared once, as the format's `Abilities`. Conversion reports losses by them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from nerbert.records import Document, Repairs
 from nerbert.registry import FORMATS
+
+Fields = Callable[[Document], Mapping[str, Any]]
+"""Returns a document's fields as they come back from a file."""
+
+
+def all_fields(document: Document) -> Mapping[str, Any]:
+    """Return all fields."""
+    return document.fields
+
+
+def no_fields(document: Document) -> Mapping[str, Any]:
+    """Return no field."""
+    return {}
+
+
+def fields_without(*reserved: str) -> Fields:
+    """Return what gives all fields, but those with names that the format needs itself."""
+    return lambda document: {name: each for name, each in document.fields.items() if name not in reserved}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What a format keeps of a document, besides the places and types of its entities."""
+
+    text: Literal["whole", "line", "sentences", "words"] = "whole"
+    """A text as it is; only one of one line; its sentences, each a text with words; only words, joined by spaces."""
+    words: bool = True
+    """Where words begin and end."""
+    groups: bool = True
+    """Which texts belong to one document."""
+    tagged: bool = True
+    """Whether only a model tagged a text."""
+    confidences: Literal["all", "tagged", "none"] = "all"
+    """Confidences of all texts, of those that only a model tagged, or none."""
+    fields: Fields = all_fields
+
+    def keep_text(self, text: str) -> bool:
+        """Return whether a text comes back as it is, not as its sentences."""
+        return self.text == "whole" or (self.text == "line" and text.splitlines() == [text.strip()])
+
+
+LEAST = Abilities(text="line", words=False, groups=False, tagged=False, confidences="none", fields=no_fields)
+"""Those of a format that keeps texts of one line and their entities, and nothing else."""
 
 
 class Format(Protocol):
@@ -21,6 +67,10 @@ class Format(Protocol):
 
         A format whose data is a folder has none.
         """
+
+    @property
+    def holds(self) -> Abilities:
+        """What a file keeps of a document."""
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a file that begins with these bytes (1 MB, or a whole JSON value) or a folder is of this."""

@@ -1,7 +1,8 @@
 """GLiNER's training data: the tokens of a sentence, and entities by their first and last token, the last included.
 
 Files are one array, as GLiNER's training reads them, or an object a line. The text is the tokens joined by spaces:
-what stood between them is not in the file. A text without words is written as its sentences, each an object.
+what stood between them is not in the file. A text without words is written as its sentences, each an object; characters
+of no word (joiners, soft hyphens) with the words beside them.
 """
 
 from collections.abc import Iterator
@@ -9,10 +10,12 @@ from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
+from nerbert.formats.format import Abilities, fields_without
 from nerbert.formats.json_files import JsonFormat, fields_but
 from nerbert.formats.rows import TEXT, TOKENS, checked_words
 from nerbert.labels import word_spans
 from nerbert.records import Document, Repairs, Span
+from nerbert.words import whole_words
 
 _TOKENS, _ENTITIES = "tokenized_text", "ner"
 
@@ -21,6 +24,9 @@ class Gliner(JsonFormat):
     """The format `gliner`."""
 
     suffixes = (".json", ".jsonl", ".ndjson")
+    holds = Abilities(
+        text="words", groups=False, tagged=False, confidences="none", fields=fields_without(_TOKENS, _ENTITIES)
+    )
     keys = f"{_TOKENS} and {_ENTITIES} (gliner)"
 
     def matches(self, value: Any) -> bool:
@@ -45,8 +51,8 @@ class Gliner(JsonFormat):
         """Yield a document's sentences; each has the document's other fields."""
         from nerbert.formats.documents import sentences_of
 
-        fields = fields_but(document.fields, _TOKENS, _ENTITIES)
-        for example in sentences_of(document):
+        fields = self.holds.fields(document)
+        for example in map(whole_words, sentences_of(document)):
             entities = [[first, last - 1, type_] for first, last, type_ in word_spans(example)]
             yield {_TOKENS: example.tokens, _ENTITIES: entities, **fields}
 

@@ -19,8 +19,10 @@ from typing import Any
 from nerbert.artifacts import publish_folder
 from nerbert.errors import InputError, need, refused
 from nerbert.formats.documents import sentences_of
+from nerbert.formats.format import Abilities
+from nerbert.formats.json_files import fields_but
 from nerbert.formats.parquet import write_parquet
-from nerbert.formats.parquet_documents import DocumentBlocks, documents_of
+from nerbert.formats.parquet_documents import DocumentBlocks, documents_of, kept_fields
 from nerbert.formats.rows import SPANS, TOKENS
 from nerbert.formats.spool import spooled
 from nerbert.labels import example_tags, tag_names
@@ -34,10 +36,16 @@ _ROWS = 1_000
 """Rows that are read together."""
 
 
+def _kept_fields(document: Document) -> Mapping[str, Any]:
+    """Return the fields that Parquet keeps, but none with the name of the tags."""
+    return fields_but(kept_fields(document), _TAGS)
+
+
 class Datasets:
     """The format `datasets`."""
 
     suffixes = ()
+    holds = Abilities(text="sentences", tagged=False, fields=_kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a folder is one that `Dataset.save_to_disk` wrote."""

@@ -15,7 +15,7 @@ from typing import IO, Any, ClassVar
 
 from nerbert.artifacts import json_line, publish
 from nerbert.errors import InputError, at
-from nerbert.formats.format import format_name
+from nerbert.formats.format import LEAST, Abilities, format_name
 from nerbert.formats.rows import LONGEST_LINE, TEXT, decoded, read_lines
 from nerbert.records import Document, Repairs, Span
 from nerbert.registry import FORMATS
@@ -39,6 +39,7 @@ class JsonFormat:
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
+    holds: ClassVar[Abilities] = LEAST
     keys: ClassVar[str] = ""
     """The fields by which people know it, for messages."""
 

@@ -17,6 +17,7 @@ from typing import Any
 from nerbert.errors import InputError, at
 from nerbert.formats.conll import example_of, row_of_words
 from nerbert.formats.documents import find_words
+from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import (
     JsonFormat,
     fields_but,
@@ -40,6 +41,13 @@ ANNOTATIONS = (
 _FIRST_ROWS = 100
 _GROUP = "document_id"
 _GROUPS = (_GROUP, "doc_id", "page_id")
+
+
+def _kept_fields(document: Document) -> dict[str, Any]:
+    """Return the fields that the reader doesn't take for text, words or spans; and what names the document's group."""
+    taken = (TEXT, SPANS, *(_WORDS if document.words is None else (TOKENS,)))
+    fields = fields_but(document.fields, *taken)
+    return {**fields, _GROUP: document.group} if document.group not in ("", group_of(fields)) else fields
 
 
 def json_object(text: str) -> dict[str, Any]:
@@ -120,6 +128,7 @@ def row_fields(block: Block) -> Sequence[Mapping[str, Any]]:
 class JsonLines(JsonFormat):
     """The format `jsonl`: a text or tokens, with spans or tags, and any other fields."""
 
+    holds = Abilities(tagged=False, fields=_kept_fields)
     keys = "a text and spans, or tokens and tags"
 
     def matches(self, value: Any) -> bool:
@@ -150,10 +159,8 @@ class JsonLines(JsonFormat):
 
     def value(self, document: Document) -> dict[str, Any]:
         """Return a document as an object, its own fields first."""
-        text, fields = document.text, fields_but(document.fields, TEXT, TOKENS, SPANS)
+        text, fields = document.text, self.holds.fields(document)
         tokens = {} if document.words is None else {TOKENS: [text[start:end] for start, end in document.words]}
-        if document.group and not any(name in fields for name in _GROUPS):
-            fields[_GROUP] = document.group
         return {TEXT: text, **tokens, SPANS: [span_json(each) for each in document.spans], **fields}
 
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.errors import InputError
+from nerbert.formats.format import Abilities, fields_without
 from nerbert.formats.json_files import JsonFormat, fields_but
 from nerbert.formats.rows import TEXT
-from nerbert.formats.tool_exports import list_of, object_of, span_of, text_key
+from nerbert.formats.tool_exports import list_of, object_of, score_json, score_of, span_of, text_key
 from nerbert.records import Document, Repair, Repairs, Span
 
 _CONTROL, _LABELS, _MODEL = "label", "labels", "nerbert"
@@ -33,6 +34,7 @@ class LabelStudio(JsonFormat):
     """The format `label-studio`: an array of tasks, or of JSON-MIN's annotations."""
 
     suffixes = (".json",)
+    holds = Abilities(words=False, groups=False, fields=fields_without(TEXT))
 
     def matches(self, value: Any) -> bool:
         """Return whether an object is a task with data and results, or an annotation of JSON-MIN."""
@@ -75,7 +77,7 @@ class LabelStudio(JsonFormat):
     def value(self, document: Document) -> Any:
         """Return a task with an annotation or, for what a model tagged, a prediction."""
         regions = [_region(number, each, document) for number, each in enumerate(document.spans)]
-        data = {**document.fields, TEXT: document.text}
+        data = {**self.holds.fields(document), TEXT: document.text}
         if not document.tagged:
             return {"data": data, "annotations": [{"result": regions}]}
         score = min((each["score"] for each in regions), default=1.0)
@@ -89,7 +91,7 @@ def _result(annotation: Mapping[str, Any], repairs: Repairs, tagged: bool) -> tu
         region = object_of(each, "a region")
         kind, value = region.get("type"), region.get("value")
         if kind == _LABELS:
-            score = region.get("score", annotation.get("score")) if tagged else None
+            score = score_of(region, tagged=tagged, usual=annotation.get("score"))
             spans.extend(_spans(object_of(value, "a region's value"), score, repairs))
             tags[str(region.get("to_name"))] = None
         else:
@@ -162,4 +164,4 @@ def _region(number: int, span: Span, document: Document) -> dict[str, Any]:
     """Return an entity as an item of a result."""
     value = {"start": span.start, "end": span.end, "text": document.text[span.start : span.end], _LABELS: [span.type]}
     region = {"id": f"entity-{number}", "from_name": _CONTROL, "to_name": TEXT, "type": _LABELS, "value": value}
-    return {**region, "score": round(span.confidence, 4)} if document.tagged else region
+    return region | score_json(span, tagged=document.tagged)

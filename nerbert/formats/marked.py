@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError
+from nerbert.formats.format import LEAST, Abilities
 from nerbert.formats.rows import read_lines
 from nerbert.records import Document, Repairs, Span
 
@@ -39,6 +40,7 @@ class Marked:
     """The format `marked`."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".marked",)
+    holds: ClassVar[Abilities] = LEAST
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the file's name says so: any text could be one."""
@@ -57,8 +59,10 @@ class Marked:
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write a text a line, whole or not at all; line ends within a text become spaces, lone surrogates a `?`."""
         with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
-            for document in documents:
-                stream.write(write_marks(document) + "\n")
+            for number, document in enumerate(documents):
+                line = write_marks(document)
+                mark = "" if number else line[: line.startswith("\ufeff")]  # the reader drops one
+                stream.write(f"{mark}{line}\n")
 
 
 def parse_marks(line: str, first: int = 1) -> tuple[str, tuple[Span, ...]]:

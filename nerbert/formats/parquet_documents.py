@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, refused
+from nerbert.formats.format import Abilities
 from nerbert.formats.jsonl import ANNOTATIONS, JsonLines, in_iob2
 from nerbert.formats.parquet import plain_rows, read_batches, write_parquet
-from nerbert.formats.rows import TOKENS, Block, Tagged, TextRow
+from nerbert.formats.rows import SPANS, Block, Tagged, TextRow
 from nerbert.formats.spool import spooled
 from nerbert.records import Document, Repairs
 
@@ -26,10 +27,17 @@ _ROWS = 2_000
 """Rows that are written together."""
 
 
+def kept_fields(document: Document) -> dict[str, Any]:
+    """Return the fields that JSON lines keep, without nulls: a column doesn't tell null from missing."""
+    kept: dict[str, Any] = _without_nulls(JsonLines.holds.fields(document))
+    return kept
+
+
 class Parquet:
     """The format `parquet`: a text or tokens, with spans or tags, and any other columns."""
 
     suffixes = (".parquet", ".pq")
+    holds = Abilities(tagged=False, fields=kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether it is Parquet; which columns it has is no question of its beginning."""
@@ -100,13 +108,23 @@ def _numbered_rows(
         with at(path):
             rows = plain_rows(batch)
         for number, columns in enumerate(rows, number + 1):  # noqa: B020
+            spans = (SPANS,) if SPANS in columns else ANNOTATIONS
             with at(path, number):
                 row = {
                     name: _as_list(_label_names(value, labelled[name], name) if name in labelled else value)
                     for name, value in columns.items()
-                    if value is not None or (name in ANNOTATIONS and name != TOKENS)
                 }
-            yield number, {name: [] if value is None else value for name, value in row.items()}
+            row |= {name: [] for name in spans if row.get(name, "") is None}
+            yield number, _without_nulls(row)
+
+
+def _without_nulls(value: Any) -> Any:
+    """Return a value without the nulls in its objects."""
+    if isinstance(value, list):
+        return [_without_nulls(each) for each in value]
+    if isinstance(value, Mapping):
+        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
+    return value
 
 
 def _label_names(value: Any, feature: Any, column: str) -> Any:

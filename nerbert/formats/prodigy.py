@@ -9,21 +9,33 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nerbert.errors import InputError
+from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import JsonFormat, fields_but
 from nerbert.formats.rows import SPANS, TEXT, TOKENS
-from nerbert.formats.tool_exports import list_of, object_of, span_of
+from nerbert.formats.tool_exports import list_of, object_of, score_json, score_of, span_of
 from nerbert.records import Document, Repair, Repairs, Span
 
 _ANSWER, _VIEW, _ACCEPTED = "answer", "_view_id", "accept"
 _ANSWERS = (_ACCEPTED, "reject", "ignore")
 _MARKS = frozenset({"_task_hash", "_input_hash", _VIEW})
+_RELATIONS = "relations"
+_WRITTEN = (TEXT, TOKENS, SPANS, _ANSWER, _VIEW)
+"""What isn't among a document's fields."""
 Words = tuple[tuple[int, int], ...]
+
+
+def _kept_fields(document: Document) -> Mapping[str, Any]:
+    """Return the fields that don't have a name of Prodigy's with another meaning."""
+    relations = document.fields.get(_RELATIONS)
+    taken = () if relations is None or isinstance(relations, list) else (_RELATIONS,)
+    return fields_but(document.fields, *_WRITTEN, *taken)
 
 
 class Prodigy(JsonFormat):
     """The format `prodigy`: a task a line."""
 
     suffixes = (".jsonl", ".ndjson", ".json")
+    holds = Abilities(groups=False, fields=_kept_fields)
 
     def matches(self, value: Any) -> bool:
         """Return whether an object has Prodigy's hashes or answers, or its tokens, or spans that count these."""
@@ -45,14 +57,14 @@ class Prodigy(JsonFormat):
             raise InputError(f"a task without a text ({', '.join(value):.100}); only tasks for entities can be read")
         if value.get(SPANS) is None and ("label" in value or "options" in value):
             raise InputError(f"a task for categories of whole texts, without {SPANS!r}; only entities can be read")
-        repairs[Repair.PASSED_OVER] += len(list_of(value.get("relations"), "relations"))
+        repairs[Repair.PASSED_OVER] += len(list_of(value.get(_RELATIONS), _RELATIONS))
         words, tagged = _words(text, list_of(value.get(TOKENS), TOKENS)), answer is None
         spans = [_span(object_of(each, "a span"), text, words, tagged) for each in list_of(value.get(SPANS), SPANS)]
         return [Document(text, tuple(spans), words, fields=fields_but(value, *_WRITTEN), tagged=tagged)]
 
     def value(self, document: Document) -> Any:
         """Return a task: accepted or, where a model tagged the text, not yet answered."""
-        task = {_VIEW: "ner_manual", **document.fields, TEXT: document.text}
+        task = {_VIEW: "ner_manual", **self.holds.fields(document), TEXT: document.text}
         words = document.words or ()
         if document.words is not None:
             task[TOKENS] = [_token(number, document.text, word) for number, word in enumerate(words)]
@@ -61,10 +73,6 @@ class Prodigy(JsonFormat):
             _span_value(each, firsts.get(each.start), lasts.get(each.end), document.tagged) for each in document.spans
         ]
         return task if document.tagged else {**task, _ANSWER: _ACCEPTED}
-
-
-_WRITTEN = (TEXT, TOKENS, SPANS, _ANSWER, _VIEW)
-"""What isn't among a document's fields."""
 
 
 def _has_object(value: Any, key: str) -> bool:
@@ -89,7 +97,7 @@ def _words(text: str, tokens: Sequence[Any]) -> Words | None:
 
 def _span(value: Mapping[str, Any], text: str, words: Words | None, tagged: bool) -> Span:
     """Return a span; with the text that it has in characters, if there are words to tell that these are counted."""
-    score = value.get("score") if tagged else None
+    score = score_of(value, tagged=tagged)
     span = span_of(value.get("start"), value.get("end"), value.get("label"), value.get(TEXT), score)
     if span.text or words is None:
         return span
@@ -106,4 +114,4 @@ def _span_value(span: Span, first: int | None, last: int | None, tagged: bool) -
     value: dict[str, Any] = {"start": span.start, "end": span.end, "label": span.type}
     if first is not None and last is not None:
         value |= {"token_start": first, "token_end": last}
-    return {**value, "score": round(span.confidence, 4)} if tagged else value
+    return value | score_json(span, tagged=tagged)

@@ -10,12 +10,14 @@ span groups are passed over, and counted by text. A DocBin is one block, so it i
 import gc
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, need, refused
+from nerbert.formats.format import LEAST
 from nerbert.formats.json_files import JsonFormat, fields_but, json_span
 from nerbert.labels import OUTSIDE
 from nerbert.records import Document, Repair, Repairs, Span
@@ -31,10 +33,23 @@ _INSIDE, _BEGIN = 1, 3
 """spaCy's numbers for I and B; 2 is O, 0 is unknown."""
 
 
+def _kept_fields(document: Document) -> Mapping[str, Any]:
+    """Return categories and links."""
+    return {name: document.fields[name] for name in (_CATS, _LINKS) if name in document.fields}
+
+
+def _kept_cats(document: Document) -> Mapping[str, Any]:
+    """Return categories, if they are spaCy's: numbers by name."""
+    cats = document.fields.get(_CATS)
+    are_cats = isinstance(cats, dict) and cats and all(isinstance(each, int | float) for each in cats.values())
+    return {_CATS: cats} if are_cats else {}
+
+
 class SpacyTuples(JsonFormat):
     """The format `spacy-json`."""
 
     suffixes = (".json", ".jsonl", ".ndjson")
+    holds = replace(LEAST, text="whole", fields=_kept_fields)
     keys = f'[text, {{"{_ENTITIES}": …}}] (spacy-json)'
 
     def matches(self, value: Any) -> bool:
@@ -59,14 +74,14 @@ class SpacyTuples(JsonFormat):
     def value(self, document: Document) -> list[Any]:
         """Return a document as a tuple; of its fields spaCy takes categories and links alone."""
         entities = [[span.start, span.end, span.type] for span in document.spans]
-        kept = {name: document.fields[name] for name in (_CATS, _LINKS) if name in document.fields}
-        return [document.text, {_ENTITIES: entities, **kept}]
+        return [document.text, {_ENTITIES: entities, **self.holds.fields(document)}]
 
 
 class SpacyDocBin:
     """The format `spacy`."""
 
     suffixes = (".spacy",)
+    holds = replace(LEAST, text="whole", words=True, fields=_kept_cats)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the file is packed, and what is in it begins as a DocBin does."""
@@ -101,8 +116,7 @@ class SpacyDocBin:
             with at(path), refused(f"spaCy can't hold text {number}"):
                 words, spaces, tags = _tokens(document)
                 doc = Doc(vocab, words=words, spaces=spaces, ents=tags)
-                if isinstance(cats := document.fields.get(_CATS), dict):
-                    doc.cats = cats
+                doc.cats = dict(self.holds.fields(document).get(_CATS, {}))
                 bin_.add(doc)
         with publish(path) as draft:
             draft.write_bytes(bin_.to_bytes())

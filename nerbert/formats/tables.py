@@ -21,6 +21,7 @@ from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
 from nerbert.formats.conll import example_of
 from nerbert.formats.csv_rows import DELIMITERS, allow_long_cells
+from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import json_span
 from nerbert.formats.rows import LONGEST_LINE, decoded
 from nerbert.formats.schemes import find_scheme
@@ -82,10 +83,16 @@ class _Row:
     cells: list[str]
 
 
+def _kept_fields(document: Document) -> Mapping[str, str]:
+    """Return fields as cells, without empty ones."""
+    return {name: cell for name, value in _with_group(document).items() if (cell := _cell(value))}
+
+
 class Tables:
     """The format `csv`."""
 
     suffixes = (".csv", ".tsv", ".tab")
+    holds = Abilities(words=False, tagged=False, fields=_kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the first row names the columns of a form (and, for spans in JSON, the second has such)."""
@@ -322,9 +329,9 @@ def _columns_of(documents: Iterable[Document]) -> tuple[list[str], bool]:
 
 
 def _with_group(document: Document) -> Mapping[str, Any]:
-    """Return a document's fields, and its group if none of them names it."""
-    known = [_folded(name) in _NAMES[_DOCUMENT].split() for name in document.fields]
-    return {**document.fields, _DOCUMENT: document.group} if document.group and not any(known) else document.fields
+    """Return a document's fields, and its group in the column by which the reader knows it."""
+    taken = any(_folded(name) in _NAMES[_DOCUMENT].split() for name in document.fields)
+    return {**document.fields, _DOCUMENT: document.group} if document.group or taken else document.fields
 
 
 def _column_name(name: str) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 from nerbert.errors import InputError
 from nerbert.records import Span
 
+_SCORE, _CONFIDENCE = "score", "confidence"
+
 
 def object_of(value: Any, what: str) -> Mapping[str, Any]:
     """Return `value` if it is an object, and an empty one for null; else raise InputError that names it."""
@@ -23,6 +25,22 @@ def list_of(value: Any, what: str) -> list[Any]:
     if not isinstance(value, list):
         raise InputError(f"{what} is {value!r:.60}: must be a list")
     return value
+
+
+def score_of(value: Mapping[str, Any], *, tagged: bool, usual: Any = None) -> Any:
+    """Return the confidence of a span as an export has it; None for none.
+
+    `score` is the model's, of whatever a person made of the span. What a person annotated has it as `confidence`, where
+    nerbert wrote it.
+    """
+    return value.get(_SCORE, usual) if tagged else value.get(_CONFIDENCE)
+
+
+def score_json(span: Span, *, tagged: bool) -> dict[str, float]:
+    """Return the confidence as a field that `score_of` finds; nothing for an annotated span that is sure."""
+    if span.confidence == 1 and not tagged:
+        return {}
+    return {_SCORE if tagged else _CONFIDENCE: round(span.confidence, 4)}
 
 
 def span_of(start: Any, end: Any, label: Any, text: Any = None, score: Any = None) -> Span:

@@ -10,14 +10,15 @@ or nothing could be split. A project's export has a file for each annotator: nam
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, os_refused
+from nerbert.formats.format import LEAST, Abilities
 from nerbert.formats.rows import Line, read_lines
 from nerbert.formats.webanno_rows import all_words, escaped_text, plain_text, plain_value, token_rows, utf16_units
 from nerbert.records import Document, Repair, Repairs, Span
@@ -63,10 +64,17 @@ class _Sentence:
     rows: list[_TokenRow] = field(default_factory=list)
 
 
+def _kept_fields(document: Document) -> Mapping[str, Any]:
+    """Return the id, if it is a text."""
+    name = document.fields.get("id")
+    return {"id": name} if isinstance(name, str) and name.strip() else {}
+
+
 class WebAnno:
     """The format `webanno`."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".tsv",)
+    holds: ClassVar[Abilities] = replace(LEAST, text="sentences", words=True, fields=_kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a file, or the first `.tsv` file of a folder, has the header of WebAnno TSV 3."""
@@ -103,12 +111,12 @@ class WebAnno:
         with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
             stream.write(f"{_FORMAT}.3\n{_SPAN_LAYER}={_ENTITIES}|identifier|value\n\n")
             for document in documents:
-                name = document.fields.get("id")
+                name = self.holds.fields(document).get("id")
                 for example in sentences_of(document):
                     if not example.words:
                         continue
                     number += 1
-                    if isinstance(name, str) and name.strip():
+                    if name is not None:
                         stream.write(f"\n{_ID}{escaped_text(name)}")
                     name = None
                     words = all_words(example)

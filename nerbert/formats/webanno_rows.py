@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from nerbert.errors import InputError
 from nerbert.records import Example
-from nerbert.words import split_words
+from nerbert.words import split_words, whole_words
 
 _VALUE_ESCAPE, _VALUE_SPECIAL = re.compile(r"\\(->|[\\\[\]|_;*tn])"), re.compile(r"->|[\\\[\]|_;*\t\n]")
 _TEXT_ESCAPE, _TEXT_SPECIAL = re.compile(r"\\([tnfrb\\\x00-\x07\x0e-\x1f])"), re.compile(r"[\\\x00-\x0a\x0c-\x1f]")
@@ -23,8 +23,8 @@ _BREAKS = re.compile(r"[\t\r\n]")
 def all_words(example: Example) -> list[tuple[int, int]]:
     """Return the words of a sentence, and those of the text before and behind them, which has no other place."""
     first, last = example.words[0][0], example.words[-1][1]
-    behind = split_words(example.text[last:])
-    return [*split_words(example.text[:first]), *example.words, *((last + start, last + end) for start, end in behind)]
+    before, behind = whole_words(Example(example.text[:first], ())).words, split_words(example.text[last:])
+    return [*before, *example.words, *((last + start, last + end) for start, end in behind)]
 
 
 def token_rows(

@@ -203,6 +203,24 @@ def test_written_files_have_names_of_their_own(tmp_path: Path) -> None:
     assert {"[relations]", "[events]", "[attributes]"} <= set(conf)
 
 
+def test_order_and_ids_come_back(tmp_path: Path) -> None:
+    """Names sort in another order than the texts have, and not every id can be a name."""
+    ids = ["doc_2", "doc_10", "doc_10", 7, "a/b", "", None]
+    Brat().write(tmp_path / "out", [Document(f"{number}", fields={"id": each}) for number, each in enumerate(ids)])
+    found = read(tmp_path / "out")
+    assert [(each.text, each.fields) for each in found] == [(f"{n}", {"id": each}) for n, each in enumerate(ids)]
+    (tmp_path / "out/doc_10.ann").rename(tmp_path / "out/new.ann")
+    (tmp_path / "out/doc_10.txt").rename(tmp_path / "out/new.txt")
+    moved = read(tmp_path / "out")
+    assert [each.text for each in moved] == ["0", "2", "3", "4", "5", "6", "1"], "what the list lacks comes last"
+    assert moved[-1].fields == {"id": "new"}
+    (tmp_path / "out/documents.list").write_text("doc_2\tdoc_2\n")
+    with pytest.raises(InputError, match=r"documents\.list:1: not JSON"):
+        read(tmp_path / "out")
+    Brat().write(tmp_path / "sorted", [Document(each, fields={"id": each}) for each in ("a", "b/c", "b")])
+    assert not (tmp_path / "sorted/documents.list").exists()
+
+
 def test_a_fault_leaves_no_folder(tmp_path: Path) -> None:
     texts = [Document("Olt", (Span(0, 3, "PER"),)), Document("Olt", (Span(0, 3, "my type"),))]
     with pytest.raises(InputError, match=r"000002: type 'my type'.*rename it, or choose jsonl"):

@@ -82,7 +82,7 @@ def test_a_format_of_words_gets_sentences_and_what_is_lost_is_told(tmp_path: Pat
     spaces, empty, confidences = done.losses
     assert "spaces" in spaces
     assert empty == "texts without a word: 1 left out"
-    assert confidences == "confidences"
+    assert confidences == "confidences: 1"
     with pytest.raises(InputError, match=r"a\.jsonl:2: .* cuts a word"):
         convert_data(source, tmp_path / "c.jsonl", reading=Reading(cut_words="error"))
     assert not (tmp_path / "c.jsonl").exists()

@@ -118,8 +118,9 @@ def test_texts_of_one_line_are_converted_whole(tmp_path: Path) -> None:
     texts = ("Fram left.\nIt sank.", " \n", "\ud800")
     (tmp_path / "c.jsonl").write_text("".join(json.dumps({"text": each, "spans": []}) + "\n" for each in texts))
     assert convert_data(tmp_path / "c.jsonl", tmp_path / "d.marked").losses == [
-        "the texts' own spaces and lines: it holds sentences of words",
+        "the texts' own spaces and lines: it holds sentences as texts of their own",
         "texts without a word: 1 left out",
+        "which texts belong together",
     ]
     assert (tmp_path / "d.marked").read_text() == "Fram left.\nIt sank.\n?\n"
 

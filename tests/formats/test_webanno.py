@@ -265,16 +265,19 @@ def annotated(draw: st.DrawFn) -> Document:
 @settings(max_examples=60)
 @given(st.lists(annotated(), min_size=1, max_size=3))
 def test_round_trip(documents: list[Document]) -> None:
-    def cut(one: Document) -> tuple[object, ...]:
-        begin = (one.words or ((0, 0),))[0][0]
+    def cut(one: Document, count: int) -> tuple[object, ...]:
+        """Return what lies behind the white space at the beginning; characters there that are no word become one."""
+        words = one.words or ((0, 0),)
+        begin = min(words[0][0], len(one.text) - len(one.text.lstrip()))
         found = [(each.start - begin, each.end - begin, each.type) for each in one.spans]
-        return one.text[begin:], [(start - begin, end - begin) for start, end in one.words or ()], found
+        return one.text[begin:], [(start - begin, end - begin) for start, end in words[-count:]], found
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "a.tsv"
         WebAnno().write(path, documents)
         found = read(path)
-    assert list(map(cut, found)) == list(map(cut, documents))
+    counts = [len(each.words or ()) for each in documents]
+    assert list(map(cut, found, counts)) == list(map(cut, documents, counts))
 
 
 def test_texts_without_words_are_cut(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nerbert.errors import InputError, at
 from nerbert.formats.documents import document_of, example_of_spans
+from nerbert.formats.format import LEAST
 from nerbert.records import Document, Repairs
 
 ENTITY = re.compile(r"\[(.+?)\]\((\w+)\)")
@@ -15,6 +16,7 @@ class Toy:
     """The format."""
 
     suffixes = (".toy",)
+    holds = LEAST
 
     def recognise(self, path: Path, head: bytes) -> bool:
         return bool(ENTITY.search(head.decode("utf-8", "replace")))

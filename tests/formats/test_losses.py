@@ -1,0 +1,161 @@
+"""Each format through a conversion and back: each kind of content comes back equal, or the summary names its loss."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.errors import MissingExtra
+from nerbert.formats.convert import convert_data
+from nerbert.formats.documents import Reading
+from nerbert.formats.examples import read_documents
+from nerbert.records import Document
+from nerbert.registry import FORMATS
+
+CLASHING = (
+    "tokens", "words", "spans", "entities", "label", "labels", "relations", "answer", "ner", "ner_tags",
+    "tokenized_text", "data", "meta", "metadata", "cats", "id", "document", "start", "score", "field.note",
+)  # fmt: skip
+"""Names of fields that formats use themselves."""
+
+
+def row(text: str, surface: str, confidence: float = 1.0, **more: Any) -> dict[str, Any]:
+    start = text.index(surface)
+    span = {"start": start, "end": start + len(surface), "type": "name", "text": surface, "confidence": confidence}
+    return {"text": text, "spans": [span], **more}
+
+
+def task(results: str, **fields: Any) -> dict[str, Any]:
+    """A task of Label Studio."""
+    span = {"start": 0, "end": 3, "text": "Ann", "labels": ["name"]}
+    result = [{"from_name": "label", "to_name": "text", "type": "labels", "value": span, "score": 0.5}]
+    return {"data": {"text": "Ann", **fields}, results: [{"result": result}]}
+
+
+CONTENTS: dict[str, list[dict[str, Any]]] = {
+    "confidences": [row("Ann sails.", "Ann", 0.5), row("Bo rests.", "Bo")],
+    "spaces": [row("Ann  sails.\n\tBo rests. ", "Bo"), row(" Oslo", "Oslo")],
+    "joiners": [
+        row("The \U0001f469\u200d\U0001f52c Ann co\u00adoperates\u200b.", "Ann"),
+        row("\u200fBo\u00ad left", "Bo"),
+    ],
+    "characters": [row("\u2066Ann\u2069 \u200b sails.\n\u200d\nBo", "Ann"), row("\u00adOslo\u00ad", "Oslo")],
+    "byte order mark": [row("\ufeffAnn\ufeff sails.", "Ann"), row("\ufeffBo \ufeffleft", "left")],
+    "words": [row("co-op Ann", "Ann", tokens=["co-op", "Ann"]), row("Bo", "Bo", tokens=["Bo"])],
+    "groups": [row(f"{name} {group}", name, document_id=group) for group in "ab" for name in ("Ann", "Bo", "Cy")],
+    "sentences": [row("Ann sails. Bo rests.", "Bo"), row("Oslo", "Oslo")],
+    "order": [row(f"Ann {id_}", "Ann", id=id_) for id_ in ("doc_10", "doc_2", "doc_2", "a/b", "../a")],
+    "ids": [row(f"Ann {id_}", "Ann", id=id_) for id_ in (10, 9, 9)],
+    "fields": [row("Ann", "Ann", note="kept", many=["a", "b"]), row("Bo", "Bo", note="é,\n\"'")],
+    "numbers": [row("Ann", "Ann", page=3, share=0.5, big=1 << 40, yes=True), row("Bo", "Bo", page=4)],
+    "nested": [row("Ann", "Ann", deep={"a": {"b": [1]}}), row("Bo", "Bo", deep={"c": [{"d": "e"}, {"f": 1}]})],
+    "nulls": [row("Ann", "Ann", note=None, all=None), row("Bo", "Bo", note="here", all=None)],
+    "inner nulls": [row("Ann", "Ann", deep={"a": None, "b": 1}), row("Bo", "Bo", deep={"b": 2})],
+    "empty": [row("Ann", "Ann", note="", many=[]), row("Bo", "Bo", note="x", many=["a"])],
+}
+
+
+def round_trip(folder: Path, source: Path, name: str) -> tuple[list[Document], list[Document], list[str]]:
+    """Return what a source holds, what comes back of it from a format, and the losses that were told."""
+    kind = FORMATS.find(name)()
+    output = folder / f"there{kind.suffixes[0] if kind.suffixes else ''}"
+    try:
+        losses = convert_data(source, output, to=name).losses
+    except MissingExtra as error:
+        pytest.skip(str(error))
+    reading = Reading(from_=name, units="characters")
+    return list(read_documents(source)), list(read_documents(output, reading)), losses
+
+
+def told(losses: Iterable[str], *words: str) -> bool:
+    return any(all(word in each for word in words) for each in losses)
+
+
+def characters(documents: Iterable[Document]) -> Counter[str]:
+    return Counter("".join("".join(each.text.split()) for each in documents))
+
+
+def marked(documents: Iterable[Document]) -> list[tuple[str, str]]:
+    return [(document.text[each.start : each.end], each.type) for document in documents for each in document.spans]
+
+
+def groups(documents: Sequence[Document]) -> list[list[int]]:
+    """The places of texts that belong together."""
+    names = [each.group or f"\0{place}" for place, each in enumerate(documents)]
+    return [[place for place, each in enumerate(names) if each == name] for name in dict.fromkeys(names)]
+
+
+def check_same(before: list[Document], after: list[Document], losses: list[str]) -> None:
+    """Fail for what is neither equal nor told."""
+    assert marked(after) == marked(before)
+    assert characters(after) == characters(before) or told(losses, "characters that belong to no word")
+    whole = [each.text for each in after] == [each.text for each in before]
+    assert whole or told(losses, "spaces")
+    tagged = {each.tagged for each in before}
+    assert {each.tagged for each in after} == tagged or told(losses, "a model alone tagged")
+    sure = [[span.confidence for each in documents for span in each.spans] for documents in (before, after)]
+    assert sure[0] == sure[1] or told(losses, "confidences")
+    if whole:
+        assert groups(after) == groups(before) or told(losses, "belong together")
+        words = [one.words in (None, other.words) for one, other in zip(before, after, strict=True)]
+        assert all(words) or told(losses, "where words begin and end")
+        for one, other in zip(before, after, strict=True):
+            for name, value in one.fields.items():
+                if name not in other.fields or other.fields[name] != value:
+                    assert told(losses, "fields", name), (name, value, other.fields, losses)
+    else:
+        assert told(losses, "belong together") or any(each.group for each in after) or len(before) == len(after)
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_content_comes_back_or_its_loss_is_told(tmp_path: Path, name: str, content: str) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(f"{json.dumps(each)}\n" for each in CONTENTS[content]))
+    check_same(*round_trip(tmp_path, source, name))
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("value", ["x", None, ["a", "b"]])
+def test_fields_with_names_that_formats_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: Any
+) -> None:
+    """They are read from Label Studio's data, which take any names."""
+    monkeypatch.setattr("nerbert.formats.losses._SHOWN", len(CLASHING))
+    fields = ({}, *({field: value} for field in CLASHING), dict.fromkeys(CLASHING, value))
+    source = tmp_path / "a.json"
+    source.write_text(json.dumps([task("annotations", **each) for each in fields]))
+    check_same(*round_trip(tmp_path, source, name))
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_what_a_model_tagged(tmp_path: Path, name: str) -> None:
+    source = tmp_path / "a.json"
+    source.write_text(json.dumps([task("predictions"), task("predictions", note="x")]))
+    before, after, losses = round_trip(tmp_path, source, name)
+    assert [span.confidence for each in before for span in each.spans] == [0.5, 0.5]
+    check_same(before, after, losses)
+
+
+def test_losses_are_counted_and_named(tmp_path: Path) -> None:
+    source = tmp_path / "a.jsonl"
+    rows = [*CONTENTS["confidences"], *CONTENTS["characters"], row("Ann", "Ann", label="x", page=3, empty=None)]
+    source.write_text("".join(f"{json.dumps(each)}\n" for each in rows))
+    expected = {
+        "conll": [
+            "the texts' own spaces and lines: it holds sentences of words",
+            "characters that belong to no word: 1 (U+200D)", "the fields label, page",
+            "nulls as values of the fields empty", "confidences: 1",
+        ],
+        "doccano": ["the fields label", "confidences: 1"],
+        "csv": ["nulls as values of the fields empty", "the values of the fields page as they are"],
+        "parquet": ["nulls as values of the fields empty"],
+        "argilla": ["confidences of annotated texts: 1"],
+        "prodigy": [],
+        "label-studio": [],
+    }  # fmt: skip
+    for name, losses in expected.items():
+        assert convert_data(source, tmp_path / name, to=name).losses == losses
