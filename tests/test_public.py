@@ -141,6 +141,7 @@ def test_entities_are_given_as_a_tagger_gives_them() -> None:
     assert nerbert.example(found.text, found) == nerbert.example("In Oslo.", [[np.int64(3), 7, "port"]]) == gold  # type: ignore[list-item]
 
 
+@pytest.mark.integration
 def test_a_temporary_tagger_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(NerbertError, match="nothing to learn"):

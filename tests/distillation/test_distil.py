@@ -91,6 +91,7 @@ def write_data(folder: Path, **splits: str) -> Path:
     return folder
 
 
+@pytest.mark.integration
 def test_a_student_knows_what_the_teacher_found(teacher: Teacher, capsys: pytest.CaptureFixture[str]) -> None:
     student = nerbert.distil("teacher", "in", "out", max_sentences=40, **FEW)
     assert student.types == TYPES
@@ -176,6 +177,7 @@ def test_confidences_are_taught_above_thresholds_and_labelled_sentences_are_sure
             assert (span.confidence > told["confidence"]) is (span.type == "else" and told["confidence"] < 1)
 
 
+@pytest.mark.integration
 def test_labelled_sentences_are_learnt_last(teacher: Teacher, tmp_path: Path) -> None:
     data = write_data(tmp_path / "data", train="[Ada|else] met [Eve|vowel] .\n", dev="[Bob|else] slept .\n")
     nerbert.distil("teacher", "in", "out", data=data, **FEW)

@@ -233,6 +233,7 @@ def _by_loops(work: Preparation) -> float:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.integration
 def test_what_is_saved_scores_as_in_training(
     settings: Callable[..., PretrainSettings], architecture: str, tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.integration
 def test_a_fine_tuned_folder_takes_any_labels(start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = FinetuneSettings(replay=(start / "open.jsonl",), **SETTINGS)
     hook = checking(lambda *_: True)
