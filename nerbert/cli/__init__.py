@@ -35,7 +35,7 @@ for command in (
 
 @app.command
 def quickstart(*, text: str = "", keep: Path | None = None, report: Path | None = None) -> None:
-    """Show every step in four minutes, on a small sample wiki and a sample domain.
+    """Show every step in two minutes, on a small sample wiki and a sample domain.
 
     Parameters
     ----------

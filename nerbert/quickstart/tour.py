@@ -67,16 +67,16 @@ _TASKS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tour:
-    """The sizes of a quickstart; the defaults take about two and a half minutes on two cores."""
+    """The sizes of a quickstart; the defaults take about two minutes on two cores."""
 
     backbone: str = "embedded-mlm"
     """Encoder that both start from."""
     sentences: int = 30
     """Sentences that the taggers are fine-tuned on."""
-    pretrain_steps: int = 240
+    pretrain_steps: int = 160
     pretrain_batch: int = 32
     pretrain_rate: float = 5e-4
-    finetune_steps: int = 120
+    finetune_steps: int = 80
     finetune_batch: int = 16
     finetune_rate: float = 5e-4
     seeds: tuple[int, ...] = (1, 2, 3)
