@@ -1,6 +1,7 @@
 """The train part's windows from the cache, against cutting all sentences in memory."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +28,12 @@ from nerbert.training.loop import TrainingData
 from nerbert.training.settings import PretrainSettings
 from tests.encoder.corpora import cut, poison, with_column
 from tests.windows import row_of
+
+
+@pytest.fixture
+def corpus(few: Path, tmp_path: Path) -> Path:
+    """Every tenth sentence of the sample's, in a folder of the test's own."""
+    return shutil.copytree(few, tmp_path / "corpus")
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def run(*command: str) -> None:
 @pytest.fixture(scope="module")
 def tagger(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("own-head") / "tagger"
-    settings = {"objective": OBJECTIVE, "epochs": 12, "min_steps": 0, "learning_rate": 2e-3, "select": "dev",
+    settings = {"objective": OBJECTIVE, "epochs": 4, "min_steps": 0, "learning_rate": 2e-3, "select": "dev",
                 "precision": "fp32", "threads": 1}  # fmt: skip
     changes = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
     run("finetune", "embedded", "--data", str(sample / "domain"), "-o", str(output), *changes)

@@ -1,9 +1,6 @@
 """An objective that only the tests know pre-trains an encoder by the command, in two processes."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +14,13 @@ from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.registry import OBJECTIVES
 from nerbert.training.settings import PretrainSettings
+from tests.commands import run_in
 
 ROOT = Path(__file__).parents[2]
 TOY = "tests.extending.toys.starts:Starts"
 
 
-def test_it_pre_trains_by_the_command_in_two_processes(sample_corpus: Path, tmp_path: Path) -> None:
+def test_it_pre_trains_by_the_command_in_two_processes(sample_corpus: Path, tmp_path: Path, warm: Path) -> None:
     settings = {
         "corpus": str(sample_corpus), "backbone": "embedded-mlm", "objective": TOY, "max_steps": 6, "epochs": 0.01,
         "batch_size": 8, "max_eval_samples": 30, "precision": "fp32", "threads": 1, "save_steps": 2,
@@ -30,12 +28,9 @@ def test_it_pre_trains_by_the_command_in_two_processes(sample_corpus: Path, tmp_
     }  # fmt: skip
     lines = (f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
     (tmp_path / "settings.toml").write_text("".join(lines))
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "nerbert"]
-    done = subprocess.run(
-        [*torchrun, "pretrain", str(tmp_path / "settings.toml"), "-o", str(tmp_path / "e")], cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    torchrun = ["-m", "torch.distributed.run", "--no-python", "--standalone", "--nproc-per-node=2"]
+    command = ["nerbert", "pretrain", str(tmp_path / "settings.toml"), "-o", str(tmp_path / "e")]
+    run_in(ROOT, "python", *torchrun, *command, path=warm)
     card = json.loads((tmp_path / "e" / "nerbert.json").read_text())
     assert (card["objective"], card["best_step"] > 0) == (TOY, True)
     assert card["validation"].keys() == {"missed"}
