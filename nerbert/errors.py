@@ -107,10 +107,15 @@ def refused(what: object) -> Iterator[None]:
 
 @contextmanager
 def os_refused(what: str, remedy: str = "") -> Iterator[None]:
-    """Turn an error of the system (no right, no such file) into an InputError of one line: `what`, why, the remedy."""
+    """Turn an error of the system (no right, no such file) into an InputError of one line: `what`, why, the remedy.
+
+    Without a remedy a name that is too long is left to `paths_refused`.
+    """
     try:
         yield
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG and not remedy:
+            raise
         why = f"{what}: {error.strerror or error}"
         raise InputError(f"{why}; {remedy}" if remedy else why) from error
 

@@ -86,6 +86,8 @@ class Budget:
 
     def remedy(self, done: int, left: int) -> str:
         """Return the limits with which a run goes on for `left` texts more; "" if it was not stopped by one."""
+        if not sum(self._refused):
+            return ""
         answered = self.spent.minus(self.unanswered[1])
         rest = Tokens(*(ceil(each / done * left) for each in answered)) if done else Tokens()
         wanted = self.spent.plus(self._refused).plus(rest)

@@ -186,11 +186,16 @@ def _asking(
 ) -> Tagger:  # fmt: skip
     """Return a tagger that looks for these labels if it is told them; one that learnt its types stays as it is.
 
-    Raise InputError for a `given` label that this one doesn't know, SettingsError for a threshold of no label.
+    Raise InputError for a `given` label that this one doesn't know, or a type that it has itself and that no label is,
+    SettingsError for a threshold of no label.
     """
     if tagger.types:
         if given:
             tagger.with_labels(asked[type_] for type_ in given)
+        taken = {label.name for label in asked.values()}
+        if own := [type_ for type_ in given if type_ in tagger.types and type_ not in taken]:
+            raise InputError(f"labels: the tagger has a type {own[0]!r:.80} itself, which would be scored as "
+                             f"{asked[own[0]].name!r:.80} is; leave {own[0]!r:.80} out")  # fmt: skip
         return tagger
     if isinstance(thresholds, Mapping):
         thresholds_of(thresholds, None, [each.name for each in asked.values()])

@@ -7,7 +7,7 @@ what somebody marked. A text without its `.ann` file is an error, as nobody can 
 makes an empty file for that. Errors about an entity name the folder's document as its `group`.
 
 Texts are read in the order of their names. Where that is another than the order in which they were written, or where
-names aren't the texts' ids, a file `documents.list` has both: a name a line, and behind a tab the id as JSON.
+names aren't the texts' ids, a file `nerbert.list` has both: a name a line, and behind a tab the id as JSON.
 
 Offsets count the file as it is, with `\\r\\n` as two characters and a byte order mark as one. Files whose line ends
 were changed afterwards are common. So a text is read without those if more entities then have the text they should.
@@ -28,7 +28,7 @@ from nerbert.formats.rows import LONGEST_LINE, UTF_16, is_utf16, read_lines
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.sources.files import FoundFile, find_files, writable
 
-_ANN, _TXT, _LIST = ".ann", ".txt", "documents.list"
+_ANN, _TXT, _LIST = ".ann", ".txt", "nerbert.list"
 _BEGIN = re.compile(rb"^(\xef\xbb\xbf)?[TREAMN#*][^\t\n]*\t", re.MULTILINE)
 _ENTITY = re.compile(
     r"T[^\t]*\t([^\t]+?) +([0-9]{1,15} [0-9]{1,15}(?:;[0-9]{1,15} [0-9]{1,15})*) *(?:\t(.*))?", re.DOTALL

@@ -55,7 +55,9 @@ def _header(text: str, field: str) -> tuple[list[str], str]:
         with suppress(InputError):  # a quoted cell ends at the wrong one
             cuts.append((_cells(text, each), each))
     found = next((each for each in cuts if field in each[0]), None)
-    names, delimiter = found or max(cuts, key=lambda each: len(each[0]), default=(_cells(text, DELIMITERS[0]), ""))
+    if not cuts:
+        _cells(text, DELIMITERS[0])  # says why
+    names, delimiter = found or max(cuts, key=lambda each: len(each[0]))
     if found is None:
         there, numbers = ", ".join(map(repr, names)), [name for name in names if _NUMBER.fullmatch(name)]
         remedy = "write a first row that names the columns" if numbers else "name the text's with --field"

@@ -250,8 +250,10 @@ def no_split(data: Path, split: str, format_: str = "") -> InputError:
 def file_inside(path: Path) -> str:
     """Return that a file of a folder is to be named: the first that holds data and is no split; "" if there is none."""
     there = entries_of(path) if path.is_dir() else ()
-    files = (each for each, is_folder in there if not (is_folder or split_of(each.name)))
-    found = next((each for each in islice(files, _LOOKED_AT) if recognised(each)), None)
+    files = (each for each, _ in there if each.is_file() and not split_of(each.name))
+    found = None
+    with suppress(InputError):  # a file that can't be read is no hint
+        found = next((each for each in islice(files, _LOOKED_AT) if recognised(each)), None)
     return f"name a file in it, such as {found}" if found else ""
 
 

@@ -49,7 +49,7 @@ def parse_labels(given: str) -> tuple[EntityLabel, ...]:
     begin with `#` are passed over. Raise InputError for a comma that may be part of a description.
     """
     path = Path(given)
-    if "\n" in given.strip():
+    if "\n" in given:
         return _labels_of_lines(given.splitlines())
     if "," in given or not os.path.isfile(given):  # noqa: PTH113  (false, too, for what no path can be)
         if given.endswith((".txt", ".tsv")) and "," not in given:
@@ -66,7 +66,7 @@ def _labels_of_lines(lines: Iterable[str]) -> tuple[EntityLabel, ...]:
 
 def _labels_between_commas(given: str) -> list[str]:
     """Return the labels; raise InputError for a part without a description after one with a description."""
-    labels = [part.strip() for part in given.split(",") if part.strip()]
+    labels = [part.strip() for part in given.replace("\t", ": ").split(",") if part.strip()]
     for one, other in pairwise(labels):
         if ": " in one and ": " not in other:
             raise InputError(f"labels {f'{one}, {other}'!r:.160}: the comma may be part of the description, or end it; "
@@ -75,6 +75,8 @@ def _labels_between_commas(given: str) -> list[str]:
     return labels
 
 
+_WITHOUT_WIDTH = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
+"""Removed from labels, which would look alike: zero-width spaces, byte order mark, soft hyphen; joiners stay."""
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and signs that show nothing: fillers of Korean, and Braille without a dot."""
 
@@ -121,7 +123,7 @@ def _label(given: str | EntityLabel) -> EntityLabel:
         given = EntityLabel(*given.removesuffix(":").split(": ", 1))
     if not isinstance(given, EntityLabel):
         raise InputError(f"label {given!r:.80}: must be a text")
-    given = EntityLabel(" ".join(given.name.split()), " ".join(given.description.split()))
+    given = EntityLabel(*(" ".join(text.translate(_WITHOUT_WIDTH).split()) for text in (given.name, given.description)))
     if not _has_ink(given.name) or visible(given.text) != given.text:
         raise InputError(f"label {given.text!r:.80}: must be printable, and its name not empty")
     for what, text, most in (("name", given.name, LONGEST_NAME),

@@ -94,10 +94,12 @@ def find_format(path: Path, format_: str = "") -> Format:
         raise InputError(f"{path}: {fault}")
     if other == UTF_16:
         raise InputError(f"{path}: seems to be {other}")
-    if other and not (other == "CSV" and path.suffix.lower() == ".csv"):  # its reader says which columns it lacks
+    is_table = path.suffix.lower() in (".csv", ".tsv", ".tab")  # its reader says which columns it lacks
+    if other and not (other == "CSV" and is_table):
         known = ", ".join(FORMATS)
         raise InputError(f"{path}: seems to be {other}; formats read are {known}, and your own with --from module:name")
-    if what := unannotated(head):
+    cells = is_table and re.search(rb"[,;\t]\S", head.partition(b"\n")[0])
+    if not (other or cells) and (what := unannotated(head)):
         raise InputError(f"{path}: seems to be {what}; if it isn't, name its format with --from")
     named = [each for each in _by_suffix(path) if path.name.lower().endswith(each.suffixes)]
     return named[-1] if named else FORMATS.find(next(iter(FORMATS)))()  # of one suffix the last format is the most open

@@ -73,7 +73,10 @@ class Format(Protocol):
         """What a file keeps of a document."""
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether a file that begins with these bytes (1 MB, or a whole JSON value) or a folder is of this."""
+        """Return whether a file that begins with these bytes or a folder is of this.
+
+        They are at most 1 MB; for the JSON formats of nerbert a whole value.
+        """
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Yield what a file or folder holds, in order, as it is read; count in `repairs` what is passed over.

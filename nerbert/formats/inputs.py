@@ -227,7 +227,7 @@ def _remedy(place: str) -> str:
     """Return what to give in place of what is no file: an option, a text itself, or a file."""
     if place.startswith("-"):
         return "nor is there such an option: see --help"
-    if any(map(str.isspace, place)):
+    if any(map(str.isspace, place)) and not PurePath(place).suffix:
         return 'to tag a text itself: nerbert tag TAGGER --text "…", or echo "…" | nerbert tag TAGGER'
     return "give files or folders, or - for standard input"
 

@@ -136,8 +136,10 @@ def decoded(raw: bytes, number: int, errors: str = "") -> str:
 
 def is_utf16(start: bytes) -> bool:
     """Return whether text that begins like this is in UTF-16: by its mark, or as every other byte is a zero."""
+    if start.startswith(codecs.BOM_UTF32_LE) or len(start) < 2:
+        return False
     even, odd = start[:1000:2], start[1:1000:2]
-    few, many = sorted(each.count(0) / max(1, len(each)) for each in (even, odd))
+    few, many = sorted(each.count(0) / len(each) for each in (even, odd))
     return start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (few < 0.1 and many > 0.7)
 
 

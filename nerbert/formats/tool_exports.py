@@ -31,9 +31,12 @@ def score_of(value: Mapping[str, Any], *, tagged: bool, usual: Any = None) -> An
     """Return the confidence of a span as an export has it; None for none.
 
     `score` is the model's, of whatever a person made of the span. What a person annotated has it as `confidence`, where
-    nerbert wrote it.
+    nerbert wrote it; anything else under that name is somebody else's.
     """
-    return value.get(_SCORE, usual) if tagged else value.get(_CONFIDENCE)
+    if tagged:
+        return value.get(_SCORE, usual)
+    own = value.get(_CONFIDENCE)
+    return own if isinstance(own, int | float) and 0 <= own <= 1 else None
 
 
 def score_json(span: Span, *, tagged: bool) -> dict[str, float]:

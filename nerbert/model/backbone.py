@@ -22,7 +22,7 @@ from nerbert.artifacts import write_json
 from nerbert.errors import InputError, at, refused
 from nerbert.labels import check_tags
 from nerbert.metrics.calibration import HIGHEST, LOWEST
-from nerbert.model.download import MODEL, check_hub_name, downloaded
+from nerbert.model.download import MODEL, TOKENIZER, check_hub_name, downloaded
 from nerbert.schema import LARGEST, read_checked, read_json
 from nerbert.words import SPLITTER, check_splitter
 
@@ -84,7 +84,7 @@ def load_tokenizer(source: str) -> Any:
     """Return a fast tokenizer from a folder or a hub name."""
     from transformers import AutoTokenizer
 
-    source = local(source)
+    source = local(source, TOKENIZER)
     with _loading(source, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
     if not tokenizer.is_fast:
@@ -291,7 +291,7 @@ class _Card:
 
 def read_card(source: str) -> dict[str, Any]:
     """Return the `nerbert.json` of a folder or a hub name, checked; a model without one gets the defaults."""
-    source = local(source)
+    source = local(source, TOKENIZER)
     path = Path(source) / CARD
     if not path.is_file():
         own = {"word_splitter": SPLITTER}

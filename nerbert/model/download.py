@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.errors import InputError, nearest, need
+from nerbert.terminal import tell
 
 MODEL = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "README.md")
 TOKENIZER = tuple(name for name in MODEL if name != "*.safetensors")
@@ -48,14 +49,17 @@ def download(name: str, files: Iterable[str] = MODEL, **how: Any) -> Path:
     refusal = None if how.get("local_files_only") else _refusal(name, **how)
     only = {"local_files_only": True} if refusal else {}
     try:
-        return Path(snapshot_download(name, allow_patterns=list(files), **{**how, **only}))
+        folder = Path(snapshot_download(name, allow_patterns=list(files), **{**how, **only}))
     except Exception as error:
         first = refusal or error
         reason = next(iter(str(first).strip().rstrip(".").splitlines()), "") or type(first).__name__
         raise InputError(
-            f"{name}: no folder of that name, and not to be had from the hub: {reason:.300}; give a model's folder "
-            "(`embedded` is a small encoder in the package)"
+            f"{name}: no folder of that name, and not to be had from the hub: {reason:.300}; check the name and the "
+            "network, or give a model's folder (`embedded` is a small encoder in the package)"
         ) from first
+    if refusal:
+        tell(f"{name}: the hub gives nothing now; the copy that was downloaded before is taken")
+    return folder
 
 
 def _refusal(name: str, *, token: Any = None, revision: Any = None, **_: Any) -> Exception | None:

@@ -216,7 +216,7 @@ class FilteredHead(Head):
         self.decoding, self.longest_text = head.decoding, head.longest_text
         for each in labels:
             if each.name not in head.types:
-                fixed = f"label {each.name!r:.80}: this tagger has fixed types"
+                fixed = f"label {each.name!r:.80} is none of this tagger's fixed types"
                 raise InputError(f"{fixed}{unknown(each.name, head.types)}")
 
     @property

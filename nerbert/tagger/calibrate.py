@@ -101,7 +101,7 @@ def undo(tagger: str | Path, *, head: str = "", card: TaggerHook | None = None) 
     """
     cards = _cards(tagger)
     for folder, now in cards.items():
-        if _PREVIOUS not in now:
+        if now.get(_PREVIOUS) is None:
             raise InputError(f"{folder}: its card keeps no earlier calibration to go back to")
     return [_restored(folder, now, head, card) for folder, now in cards.items()]
 

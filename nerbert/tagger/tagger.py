@@ -220,8 +220,8 @@ class Tagger:
         return answering_of(self.head.name, self.decoding, self.temperature, self.thresholds, self.types)
 
     def __repr__(self) -> str:
-        types = f"types {few(self.types)}" if self.types else "labels at run time"
-        return f"<Tagger {self.origin.folder if self.origin else 'of no folder'}: {types}; {self.answering}>"
+        how = f"types {few(self.types)}; {self.answering}" if self.types else f"labels at run time; {self.head.name}"
+        return f"<Tagger {self.origin.folder if self.origin else 'of no folder'}: {how}>"
 
     def with_labels(self, labels: Iterable[str | EntityLabel]) -> "Tagger":
         """Return a tagger that looks for these labels alone, on the same model; each is `name` or `name: description`.

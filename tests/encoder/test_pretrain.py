@@ -30,7 +30,7 @@ from nerbert.training.settings import PretrainSettings
 from tests.encoder.backbones import load_tagging_model, predict, write_fresh
 
 SMALL: dict[str, Any] = {
-    "epochs": 8, "learning_rate": 5e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
+    "epochs": 4, "learning_rate": 5e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
     "fresh_num_layers": 1, "fresh_hidden_size": 64, "fresh_vocab_size": 1500, "max_length": 128,
 }  # fmt: skip
 

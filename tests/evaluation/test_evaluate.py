@@ -296,8 +296,11 @@ def test_types_of_the_data_have_other_names(told: bool, tmp_path: Path, capsys: 
     with pytest.raises(InputError, match="types 'Vessel_Name' and 'port' are asked for by one name, 'port'"):
         evaluate(tagger, gold, labels={"Vessel_Name": "port"})
     if not told:
-        with pytest.raises(InputError, match=r"label 'shp': this tagger has fixed types.* did you mean 'ship'"):
+        with pytest.raises(InputError, match=r"label 'shp' is none of this tagger's fixed types: did you mean 'ship'"):
             evaluate(tagger, gold, labels={"Vessel_Name": "shp"})
+        gold.write_text(gold.read_text().replace("B-Vessel_Name", "B-port"))
+        with pytest.raises(InputError, match=r"has a type 'port' itself, .* scored as 'ship' is; leave 'port'"):
+            evaluate(tagger, gold, labels={"port": "ship"})
 
 
 def test_a_threshold_of_no_label_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,11 +214,11 @@ def test_order_and_ids_come_back(tmp_path: Path) -> None:
     moved = read(tmp_path / "out")
     assert [each.text for each in moved] == ["0", "2", "3", "4", "5", "6", "1"], "what the list lacks comes last"
     assert moved[-1].fields == {"id": "new"}
-    (tmp_path / "out/documents.list").write_text("doc_2\tdoc_2\n")
-    with pytest.raises(InputError, match=r"documents\.list:1: not JSON"):
+    (tmp_path / "out/nerbert.list").write_text("doc_2\tdoc_2\n")
+    with pytest.raises(InputError, match=r"nerbert\.list:1: not JSON"):
         read(tmp_path / "out")
     Brat().write(tmp_path / "sorted", [Document(each, fields={"id": each}) for each in ("a", "b/c", "b")])
-    assert not (tmp_path / "sorted/documents.list").exists()
+    assert not (tmp_path / "sorted/nerbert.list").exists()
 
 
 def test_a_fault_leaves_no_folder(tmp_path: Path) -> None:

@@ -93,3 +93,8 @@ def test_no_row_is_held_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_is_nothing(tmp_path: Path) -> None:
     assert rows(b"") == rows(b"text,id\n") == rows(b"\n \n") == []
+
+
+def test_quotes_are_no_fault_of_another_delimiter() -> None:
+    with pytest.raises(InputError, match=r"no column 'text' \(the header has 'body', 'id'\); name the text's"):
+        rows(b'"body";"id"\n"x y";"1"\n')

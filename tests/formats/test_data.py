@@ -1,6 +1,7 @@
 """Splits: found in a folder by their names, cut from one file, or examples in memory."""
 
 import json
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -68,6 +69,21 @@ def test_what_is_not_there_or_has_another_name_is_told(tmp_path: Path) -> None:
             read(str(tmp_path / "label.jsonl"))
         with pytest.raises(InputError, match=rf"holds no \w+ split, say \w+\.conll or \w+\.jsonl; {inside}$"):
             read(str(tmp_path))
+
+
+def test_a_hint_takes_no_faults_place(tmp_path: Path) -> None:
+    (tmp_path / "aa.txt").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "bb")
+    with pytest.raises(InputError, match="holds no train split"):
+        read_data(tmp_path)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_a_table_without_a_header_is_no_prose(tmp_path: Path, delimiter: str) -> None:
+    rows = ["The ship Fram left Oslo in June,4,13,ship", "Ann went to Rome,0,3,person", "She met Bob there,8,11,person"]
+    (tmp_path / "a.csv").write_text("".join(f"{row.replace(',', delimiter)}\n" for row in rows))
+    with pytest.raises(InputError, match=r"a\.csv:1: header .*write one above"):
+        read_data(tmp_path / "a.csv", ["train"])
 
 
 def test_what_is_not_asked_for_is_not_read(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_labels_are_names_with_or_without_descriptions() -> None:
         (["ship" + " of the line" * 500], "label 'ship of the line.*: its name has 6,004 characters, more than 200"),
         (["ship: " + "it floats " * 500], "label 'ship': its description has 4,999 characters, more than 1,000"),
         (["sh\x1b[31mip"], "must be printable"),
-        (["ship", "\u200b"], r"label '\\u200b': must be printable, and its name not empty"),
+        (["ship", "\u200b"], r"label '': must be printable, and its name not empty"),
         (["\u200d\ufe0f\u00ad\u2060: it floats"], "its name not empty"),
         (["\u3164\u2800"], "its name not empty"),
         ([3], "label 3: must be a text"),
@@ -79,3 +79,11 @@ def test_lines_keep_the_commas_of_descriptions() -> None:
 def test_joiners_inside_of_a_label_stay() -> None:
     names = ["می\u200cخواهم", "👩\u200d🔬", "☂"]
     assert [each.name for each in entity_labels(names)] == names
+
+
+def test_labels_that_look_alike_are_one() -> None:
+    with pytest.raises(InputError, match="label 'person' is given twice"):
+        parse_labels("person,per\u200bson")
+    with pytest.raises(InputError, match="the comma may be part of the description"):
+        parse_labels("ship\tvessel, large")
+    assert parse_labels("ship: a vessel, large\n")[0].description == "a vessel, large"

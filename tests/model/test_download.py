@@ -50,7 +50,7 @@ USES: list[Callable[[str], object]] = [
 
 @pytest.mark.parametrize("use", USES)
 def test_without_a_network_a_name_is_asked_for_once(hub: Hub, use: Callable[[str], object]) -> None:
-    with pytest.raises(InputError, match=r"^some/model: no folder .*from the hub: Name not known; give a model's"):
+    with pytest.raises(InputError, match=r"^some/model: no folder .*from the hub: Name not known; check the name and "):
         use("some/model")
     assert hub.asked == [("info", "some/model", 10.0), ("snapshot", "some/model", True)]
 
@@ -81,7 +81,7 @@ def test_what_was_downloaded_before_is_used_without_a_network(hub: Hub) -> None:
     for use in USES[:-1]:
         use("some/model")
     asked = [kind for kind, *_ in hub.asked]
-    assert asked == ["info", "snapshot"] * 2, "once for all loaders, and once for a tagger's folder"
+    assert asked == ["info", "snapshot"] * 3, "once for small files, for all loaders, and for a tagger's folder"
 
 
 def test_what_is_there_is_downloaded(hub: Hub) -> None:

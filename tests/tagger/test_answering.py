@@ -48,7 +48,7 @@ def test_a_repr_is_one_line() -> None:
 
 
 def test_names_are_listed_as_far_as_people_read_them() -> None:
-    assert few(map(str, range(87))) == "0, 1, 2, 3, 4 and 82 more"
+    assert few(map(str, range(87))) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 77 more"
     assert (few("abcde"), few([])) == ("a, b, c, d, e", "none")
 
 

@@ -202,7 +202,7 @@ def test_fixed_types_are_filtered(tagger: Tagger) -> None:
     first.thresholds = {kinds[0]: 1.0}  # the head is asked again, and isn't wrapped twice
     assert first.tag(SHIP) == []
     assert first.head._head is tagger.head  # type: ignore[attr-defined]
-    with pytest.raises(InputError, match=r"label 'whale': this tagger has fixed types: must be one of "):
+    with pytest.raises(InputError, match=r"label 'whale' is none of this tagger's fixed types: must be one of "):
         tagger.tag(SHIP, [kinds[0], "whale"])
 
 
@@ -229,4 +229,4 @@ def test_the_command_takes_labels(
     assert spans
     assert {each["type"] for each in spans} == {kind}
     assert exit_code("tag", tiny_tagger, text, "--labels", f"{kind},whale") == 1
-    assert "label 'whale': this tagger has fixed types" in capfd.readouterr().err
+    assert "label 'whale' is none of this tagger's fixed types" in capfd.readouterr().err

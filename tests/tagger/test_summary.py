@@ -72,7 +72,10 @@ def test_a_tagger_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     [
         ("embedded", ["an encoder, fixed types", "categories (87): ENTITY, academicjournal", "6 layers, width 192"]),
         ("embedded-mlm", ["an encoder, no types; fine-tune it", "parameters, 7.7 MB"]),
-        ("embedded-open", ["an encoder, labels at run time (--labels)", "head gliner; 4,082,688 parameters, 8.2 MB"]),
+        (
+            "embedded-open",
+            ["a zero-shot tagger, labels at run time (--labels)", "head gliner; 4,082,688 parameters, 8.2 MB"],
+        ),
     ],
 )
 def test_models_of_the_package_are_shown_without_torch(
@@ -129,3 +132,12 @@ def test_a_gliner_model_is_not_exported_but_can_be_distilled(copied: bool, tmp_p
         InputError, match=rf"{source}: a GLiNER model, which can't be .* `nerbert distil {source} TEXTS "
     ):
         export(source)
+
+
+@pytest.mark.parametrize("odd", [{"encoder": "bert"}, {"settings": 3}, {"data": {"sha256": 3}}, {"kind": []}])
+def test_a_card_that_nerbert_did_not_write_is_one_line(
+    folder: Path, odd: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "nerbert.json").write_text(json.dumps(CARD | odd))
+    assert exit_code("show", folder) == 1
+    assert f"nerbert: {folder}: its nerbert.json is not as nerbert writes it: " in capsys.readouterr().err

@@ -120,8 +120,8 @@ class GlinerHead(Head):
     def _tell_groups(self, labels: int, groups: int) -> None:
         """Say once that labels are asked for in groups."""
         if not any(self._told):
-            tell(f"{labels:,} labels are asked for in {groups:,} groups, and each text is read as often: this model is "
-                 "confused by more, or longer ones, at once than it had in training")  # fmt: skip
+            tell(f"{labels:,} labels are asked for in {groups:,} groups, so each text is read {groups:,} times: this "
+                 "model is confused by more, or longer ones, at once than it had in training")  # fmt: skip
             self._told.append(True)
 
     def predict(self, examples: Sequence[Example]) -> Entities:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from nerbert.errors import refused
 from nerbert.executors import is_first_process
 from nerbert.finetuning.sampling import SizeUnit, Subset, many
 from nerbert.formats.data import SPLITS
@@ -87,8 +88,9 @@ def print_summaries(models: Sequence["ModelSummary"], *, as_json: bool) -> None:
     from nerbert.render.cards import chosen_settings
 
     for each in models:
-        facts, settings = facts_of(each.card), chosen_settings(each.card)
-        say(Console(soft_wrap=True), "summary", model=each, card=facts, settings=settings)
+        with refused(f"{each.name}: its nerbert.json is not as nerbert writes it"):
+            facts, settings = facts_of(each.card), chosen_settings(each.card)
+            say(Console(soft_wrap=True), "summary", model=each, card=facts, settings=settings)
 
 
 def print_checks(done: Sequence["Checked"], *, as_json: bool) -> None:
