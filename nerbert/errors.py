@@ -109,13 +109,13 @@ def refused(what: object) -> Iterator[None]:
 def os_refused(what: str, remedy: str = "") -> Iterator[None]:
     """Turn an error of the system (no right, no such file) into an InputError of one line: `what`, why, the remedy.
 
-    Without a remedy a name that is too long is left to `paths_refused`.
+    Without a remedy a name that is too long has that of `paths_refused`.
     """
     try:
         yield
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG and not remedy:
-            raise
+            raise _too_long(error) from error
         why = f"{what}: {error.strerror or error}"
         raise InputError(f"{why}; {remedy}" if remedy else why) from error
 
@@ -128,14 +128,18 @@ def paths_refused() -> Iterator[None]:
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-        raise InputError(
-            f"{shortened(str(error.filename), 80)!r}: too long for the name of a file or folder; put a text into a "
-            "file, or tag it as it is (nerbert tag TAGGER --text …)"
-        ) from error
+        raise _too_long(error) from error
     except ValueError as error:
         if "embedded null" not in str(error):
             raise
         raise InputError("a path holds the character NUL, which no name can have; give another path") from error
+
+
+def _too_long(error: OSError) -> InputError:
+    return InputError(
+        f"{shortened(str(error.filename), 80)!r}: too long for the name of a file or folder; put a text into a "
+        "file, or tag it as it is (nerbert tag TAGGER --text …)"
+    )
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:

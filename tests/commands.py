@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 
@@ -14,6 +15,11 @@ def exit_code(*arguments: object) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
+
+
+def python() -> str:
+    """Return the Python of a new process; with the fixture `warm_python` one that has torch loaded already."""
+    return os.environ.get("WARM_PYTHON", sys.executable)
 
 
 def run_in(folder: Path, *command: str, path: Path) -> str:

@@ -90,6 +90,14 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture(scope="module")
+def warm_python(warm: Path) -> Iterator[None]:
+    """Let `tests.commands.python` be one that has torch loaded already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WARM_PYTHON", str(warm / "python"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data beside the checkout, or where NERBERT_SHARED says; skips where there is none."""

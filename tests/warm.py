@@ -122,6 +122,7 @@ def _run(command: dict[str, Any]) -> None:
     if first in ("-m", "-c"):
         what, *rest = rest
     sys.argv = [first, *rest]
+    sys.path[1:1] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     sys.path[0] = "" if first == "-c" else os.getcwd() if first == "-m" else str(Path(first).parent)  # noqa: PTH109
     code: Any = 0
     try:

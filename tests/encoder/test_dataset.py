@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from itertools import cycle
@@ -26,6 +25,7 @@ from nerbert.model.windows import Label, Window, Windows
 from nerbert.records import Example, Sentence
 from nerbert.training.loop import TrainingData
 from nerbert.training.settings import PretrainSettings
+from tests.commands import python
 from tests.encoder.corpora import cut, poison, with_column
 from tests.windows import row_of
 
@@ -245,10 +245,10 @@ print(len(cuts), len(found.windows), int(found.windows.ids.sum()))
 
 
 @pytest.fixture
-def child(settings: PretrainSettings, pieces: SubwordTokenizer, tmp_path: Path) -> list[str]:
+def child(settings: PretrainSettings, pieces: SubwordTokenizer, tmp_path: Path, warm_python: None) -> list[str]:
     """The command of a process that opens the training data, but for the shard at which it is killed."""
     pieces.tokenizer.save_pretrained(tmp_path / "tokenizer")
-    return [sys.executable, "-c", CHILD, str(settings.corpus_folder), settings.cache, str(tmp_path / "tokenizer")]
+    return [python(), "-c", CHILD, str(settings.corpus_folder), settings.cache, str(tmp_path / "tokenizer")]
 
 
 def test_two_processes_at_once_make_one_cache(

@@ -4,11 +4,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.commands import python
+
+pytestmark = pytest.mark.usefixtures("warm_python")
 
 CHILD = """
 import os, signal, sys
@@ -46,7 +49,7 @@ save_steps = 9
 
 def run(folder: Path, when: int, *more: str) -> tuple[int, int]:
     """Pre-train, and be killed at a rename (0: at none); the exit code, and how many renames there were."""
-    command = [sys.executable, "-c", CHILD, str(when), str(folder.parent / "s.toml"), "-o", str(folder), *more]
+    command = [python(), "-c", CHILD, str(when), str(folder.parent / "s.toml"), "-o", str(folder), *more]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr

@@ -4,14 +4,15 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nerbert.corpus.shards import read_sentences
-from tests.commands import exit_code
+from tests.commands import exit_code, python
+
+pytestmark = pytest.mark.usefixtures("warm_python")
 
 CHILD = """
 import os, signal, sys
@@ -70,7 +71,7 @@ epochs = 3
 
 def kill(folder: Path, place: str, when: int) -> None:
     """Pre-train in a process of its own, which is killed at a call."""
-    command = [sys.executable, "-c", CHILD, place, str(when), str(folder.parent / "s.toml"), "-o", str(folder)]
+    command = [python(), "-c", CHILD, place, str(when), str(folder.parent / "s.toml"), "-o", str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import python
+
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 ROOT = Path(__file__).parents[2]
 CHILD = """
 import os, signal, sys
@@ -42,7 +46,7 @@ OUTPUTS = ["out.jsonl", "out.parquet", "out.html"]
 
 def run(folder: Path, when: int, *arguments: str) -> tuple[int, int]:
     """Tag, and be killed at a rename (0: at none); how many renames there were, and how many rows were tagged."""
-    command = [sys.executable, "-c", CHILD, str(when), *arguments]
+    command = [python(), "-c", CHILD, str(when), *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr

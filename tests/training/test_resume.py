@@ -6,8 +6,6 @@ import re
 import runpy
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from nerbert.terminal import Progress
 from nerbert.training.checkpoint import Checkpoints
 from nerbert.training.log import TrainLog
 from nerbert.training.loop import TrainingData, make_optimizer, train
+from tests.commands import python
 
 CHILD = Path(__file__).parent / "child.py"
 _CHILD = runpy.run_path(str(CHILD))
@@ -31,11 +30,10 @@ SLOW = pytest.mark.slow
 
 def start(folder: Path, *kill: str, processes: int = 1, **more: str) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
-    python = os.environ.get("WARM", sys.executable)
-    command = [python, str(CHILD), str(folder), *kill]
+    command = [python(), str(CHILD), str(folder), *kill]
     if processes > 1:
         torchrun = ["torch.distributed.run", "--no-python", "--standalone", f"--nproc-per-node={processes}"]
-        command = [python, "-m", *torchrun, *command]
+        command = [python(), "-m", *torchrun, *command]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **more}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -54,14 +52,6 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     """The log without what hangs on the clock."""
     found = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [{name: value for name, value in each.items() if name != "seconds"} for each in found]
-
-
-@pytest.fixture(scope="module")
-def warm_python(warm: Path) -> Iterator[None]:
-    """Let the processes that a test starts have loaded torch already."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WARM", str(warm / "python"))
-        yield
 
 
 @pytest.fixture(scope="module")
