@@ -28,6 +28,8 @@ from nerbert.records import CleanPage, Reason, sentence_id
 from nerbert.terminal import Progress
 from nerbert.words import split_words
 
+pytestmark = pytest.mark.integration  # each builds
+
 SETTINGS = CorpusSettings()
 
 

@@ -23,6 +23,8 @@ from nerbert.sources.files import Source
 from nerbert.sources.http import RetryPolicy
 from nerbert.terminal import Progress
 
+pytestmark = pytest.mark.integration  # each builds
+
 HEAD, TAIL = b'<mediawiki xml:lang="en">\n', b"</mediawiki>\n"
 PAGES = [
     f"<page><title>P{n}</title><id>{n}</id><revision><id>9</id><text>{hashlib.sha256(bytes(n)).hexdigest() * 900}"
