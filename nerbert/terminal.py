@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from nerbert.errors import visible as visible  # noqa: PLC0414  (others import it from here)
+from nerbert.errors import visible
 
 _PERIOD = 3600.0
 """Seconds that the time left is estimated from: a step may take minutes."""

@@ -4,7 +4,8 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress as RichProgress
 
-from nerbert.terminal import Progress, coloured, percent, plain, progress, throughput, visible
+from nerbert.errors import visible
+from nerbert.terminal import Progress, coloured, percent, plain, progress, throughput
 
 
 def test_control_characters_are_escaped() -> None:

@@ -147,7 +147,7 @@ def evaluate(
 def show(model: str, *, json: Flag = False) -> None:
     """Show what a tagger or an encoder is: types, thresholds, temperature, exports, and where it comes from.
 
-    Only the folder's small files are read, so torch isn't needed.
+    Only the folder's small files are read, so torch isn't needed. A model on the hub is downloaded first.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ from nerbert.sources.files import writable
 from nerbert.tagger.jobs.files import TaggedParts, check_apart
 from nerbert.tagger.jobs.job import tag_block
 from nerbert.tagger.tagger import Tagger
-from nerbert.tagger.thresholds import thresholds_of
+from nerbert.tagger.thresholds import check_thresholds
 from nerbert.terminal import Progress, tell, throughput
 from nerbert.training.objective import find_objective
 from nerbert.training.settings import DistilSettings
@@ -159,8 +159,8 @@ def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | No
     if gold and (lacking := [name for name in names if name not in known]):
         raise InputError(f"{gold.folder}: no training sentence has an entity of {lacking[0]!r:.80}, so the student "
                          "would unlearn it there; add one, or leave the label or the data out")  # fmt: skip
-    if isinstance(plan.min_confidence, Mapping) and names:
-        thresholds_of(plan.min_confidence, None, names)
+    if names:
+        check_thresholds(plan.min_confidence, names)
     teacher = Tagger.load(plan.teacher, thresholds=plan.min_confidence, threads=settings.threads, **plan.loading)
     if teacher.decoding == "nested":
         why = "its entities may lie in one another (nested), which no student learns; give --decoding flat or touching"

@@ -24,7 +24,7 @@ from nerbert.model.backbone import PRETRAINED, read_card
 from nerbert.model.heads import WordTags
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger, seed_folders
-from nerbert.tagger.thresholds import Answering, thresholds_of
+from nerbert.tagger.thresholds import Answering, check_thresholds
 from nerbert.terminal import percent
 
 _SUMMARY: dict[str, Callable[[Judgement], float]] = {
@@ -197,8 +197,7 @@ def _asking(
             raise InputError(f"labels: the tagger has a type {own[0]!r:.80} itself, which would be scored as "
                              f"{asked[own[0]].name!r:.80} is; leave {own[0]!r:.80} out")  # fmt: skip
         return tagger
-    if isinstance(thresholds, Mapping):
-        thresholds_of(thresholds, None, [each.name for each in asked.values()])
+    check_thresholds(thresholds, (each.name for each in asked.values()))
     return tagger.with_labels(asked.values()) if asked else tagger
 
 

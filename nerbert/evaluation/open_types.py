@@ -20,7 +20,7 @@ from nerbert.metrics.score import Counts
 from nerbert.records import OpenText
 from nerbert.sources.files import open_plain
 from nerbert.tagger.tagger import Tagger
-from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of
+from nerbert.tagger.thresholds import Answering, answering_of, check_thresholds
 
 RULES = "mention F1 on open types: exact span, any one of its types, each passage asked for its own types"
 _HEAD = 1 << 20
@@ -75,8 +75,7 @@ def evaluate_open(
         groups.setdefault(every if group is None else group, []).append(one)
     names = labels_asked({name for group in groups for name in group},
                          {normalised(type_): label for type_, label in (labels or {}).items()})  # fmt: skip
-    if isinstance(thresholds, Mapping):
-        thresholds_of(thresholds, None, [each.name for each in names.values()])
+    check_thresholds(thresholds, (each.name for each in names.values()))
     right = predicted = gold = 0
     bounds = dict[str, float]()
     for group, some in groups.items():
@@ -90,7 +89,7 @@ def evaluate_open(
                 wanted.setdefault((each.start, each.end), set()).add(normalised(each.type))
             right += sum(type_ in wanted.get(span, ()) for span, type_ in found.items())
             predicted, gold = predicted + len(found), gold + len(wanted)
-    how = answering_of(loaded.head.name, loaded.decoding, loaded.temperature, bounds, list(bounds))
+    how = answering_of(loaded, bounds, list(bounds))
     return OpenEvaluation(str(path), len(texts), len(names), Counts(right, predicted, gold), how)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import publish
-from nerbert.errors import InputError, at
+from nerbert.errors import InputError, at, visible
 from nerbert.formats.columns import (
     DOCUMENT_START,
     ColumnLayout,
@@ -33,7 +33,6 @@ from nerbert.formats.rows import TEXT, TOKENS, Block, Line, Lines, LineWriter, T
 from nerbert.formats.schemes import Scheme, find_scheme, is_tag
 from nerbert.labels import OUTSIDE, example_tags, spans_from_bio
 from nerbert.records import Document, Example, Repair, Repairs, Span
-from nerbert.terminal import visible
 from nerbert.words import whole_words
 
 _FIRST_LINES = 200

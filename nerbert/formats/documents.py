@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Any, Literal, SupportsIndex, get_args
 
 from nerbert.config import Settings
-from nerbert.errors import InputError, at
+from nerbert.errors import InputError, at, visible
 from nerbert.records import Document, Example, Repair, Repairs, Span
 from nerbert.sentences import RuleSplitter, join_in_links
-from nerbert.terminal import visible
 from nerbert.words import SPLITTER, split_words, splitter_named, with_dictionaries
 
 Overlaps = Literal["error", "longest", "first"]

@@ -12,11 +12,10 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from nerbert.errors import InputError, SettingsError, at
+from nerbert.errors import InputError, SettingsError, at, visible
 from nerbert.formats.rows import read_lines
 from nerbert.records import EntityLabel
 from nerbert.sources.files import open_plain
-from nerbert.terminal import visible
 
 LONGEST_NAME, LONGEST_DESCRIPTION = 200, 1000
 """Characters."""

@@ -4,7 +4,6 @@ A file is read in the format that the user names. Otherwise the first format tha
 the file's suffix are asked first. The price: a file is opened twice.
 """
 
-import codecs
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -25,8 +24,6 @@ _FOREIGN_BEGINS = {
     b"BZh": "packed with bz2 (unpack it first)",
     b"\xfd7zXZ": "packed with xz (unpack it first)",
     b"%PDF": "PDF",
-    codecs.BOM_UTF16_LE: UTF_16,
-    codecs.BOM_UTF16_BE: UTF_16,
 }
 _FOR_PEOPLE = re.compile(r"^  \d+–\d+  \S.*  [01]\.\d\d  ", re.MULTILINE)
 _BINARY = 1 << 12
@@ -130,8 +127,9 @@ def foreign(head: bytes, name: str) -> str:
     """
     if found := next((tool for magic, tool in _FOREIGN_BEGINS.items() if head.startswith(magic)), ""):
         return found
-    if b"\0" in head[:_BINARY]:
-        return UTF_16 if is_utf16(head) else "binary, or text in another encoding than UTF-8"
+    utf16 = is_utf16(head)
+    if utf16 or b"\0" in head[:_BINARY]:
+        return UTF_16 if utf16 else "binary, or text in another encoding than UTF-8"
     text = head.decode("utf-8-sig", "replace").lstrip()
     if text.startswith(("{", "[")) and (keys := sorted(set(_KEY.findall(text)))):
         return "" if name.endswith((".jsonl", ".ndjson")) else f"JSON with {', '.join(keys):.60}"

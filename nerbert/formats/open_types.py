@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, visible
 from nerbert.formats.conll import example_of
 from nerbert.formats.examples import foreign, unannotated
 from nerbert.formats.json_files import is_array
@@ -27,7 +27,6 @@ from nerbert.formats.rows import SPANS, TEXT, TOKENS, UTF_16, is_utf16, read_lin
 from nerbert.records import OpenEntity, OpenText, Reason
 from nerbert.registry import FORMATS
 from nerbert.sources.files import BOM, open_plain
-from nerbert.terminal import visible
 
 Mention = tuple[str, str, str]
 """A mention, its type, and the type's description ("" for none)."""

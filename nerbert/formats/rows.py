@@ -20,10 +20,10 @@ from typing import IO, Any, NamedTuple
 
 from rich.console import Console
 
-from nerbert.errors import InputError, NerbertError, at
+from nerbert.errors import InputError, NerbertError, at, visible
 from nerbert.records import Example, Span
 from nerbert.sources.files import BOM
-from nerbert.terminal import coloured, visible
+from nerbert.terminal import coloured
 
 TEXT, TOKENS, SPANS = "text", "tokens", "spans"
 """Names of fields: the text; its words as strings; entities."""

@@ -20,9 +20,9 @@ from markupsafe import Markup
 
 from nerbert import DOCS
 from nerbert.artifacts import publish
-from nerbert.errors import few
+from nerbert.errors import few, visible
 from nerbert.render import escape
-from nerbert.terminal import percent, visible
+from nerbert.terminal import percent
 
 TEMPLATES = Path(__file__).parent / "templates"
 LOG_NAMES = ("step", "epoch", "loss")

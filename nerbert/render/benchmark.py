@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.text import Text
 
 from nerbert.artifacts import publish
-from nerbert.errors import InputError
+from nerbert.errors import InputError, visible
 from nerbert.render import render
 from nerbert.render.terminal import table as terminal_table
-from nerbert.terminal import plain, visible
+from nerbert.terminal import plain
 
 if TYPE_CHECKING:
     from nerbert.evaluation.tables.records import BenchmarkTable, Entry, Grid

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from nerbert.terminal import visible
+from nerbert.errors import visible
 
 _MEANS = re.compile(r"([\\`*_{}\[\]<>&|~$#!@])")
 _FENCE = re.compile(r"`+")

@@ -108,7 +108,7 @@ def undo(tagger: str | Path, *, head: str = "", card: TaggerHook | None = None) 
 
 def _restored(folder: Path, now: Mapping[str, Any], head: str, card: TaggerHook | None) -> Restored:
     rest = {name: value for name, value in now.items() if name not in (_PREVIOUS, *_FITTED)}
-    after = {**rest, **{name: now[_PREVIOUS][name] for name in _FITTED if name in now[_PREVIOUS]}, _PREVIOUS: _fit(now)}
+    after = {**rest, **_fit(now[_PREVIOUS]), _PREVIOUS: _fit(now)}
     changed_by_hand = _write(folder, TaggerFacts(after, now), head, card)
     temperature = (after.get("calibration") or {}).get("temperature", 1.0)
     return Restored(folder, temperature, after.get("thresholds") or {}, changed_by_hand)

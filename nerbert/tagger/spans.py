@@ -12,10 +12,9 @@ from html import escape
 from typing import Any
 from zlib import crc32
 
-from nerbert.errors import MissingExtra
+from nerbert.errors import MissingExtra, visible
 from nerbert.records import Span
 from nerbert.tagger.offsets import OFFSETS, character_spans
-from nerbert.terminal import visible
 
 _MOST_CHARACTERS, _MOST_ENTITIES = 50_000, 1000
 """What a notebook shows of a text; each output is kept in its file."""

@@ -217,7 +217,7 @@ class Tagger:
     @property
     def answering(self) -> Answering:
         """Say how it answers: back end, decoding, temperature, thresholds."""
-        return answering_of(self.head.name, self.decoding, self.temperature, self.thresholds, self.types)
+        return answering_of(self, self.thresholds, self.types)
 
     def __repr__(self) -> str:
         how = f"types {few(self.types)}; {self.answering}" if self.types else f"labels at run time; {self.head.name}"

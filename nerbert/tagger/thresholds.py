@@ -1,11 +1,14 @@
 """The lowest confidence of each type's entities (the user's, the tagger's own, the usual one); how a tagger answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from nerbert.config import Bounds, check
 from nerbert.errors import SettingsError, unknown
+
+if TYPE_CHECKING:
+    from nerbert.tagger.tagger import Tagger
 
 
 def thresholds_of(
@@ -24,6 +27,12 @@ def thresholds_of(
             raise SettingsError(f"thresholds: no type {type_!r:.80}{unknown(type_, types)}")
         bounds[type_] = _bound(f"thresholds[{type_}]", bound)
     return bounds
+
+
+def check_thresholds(wanted: float | Mapping[str, float] | None, types: Iterable[str]) -> None:
+    """Raise SettingsError for a bound of a type that isn't asked for; a number is for all."""
+    if isinstance(wanted, Mapping):
+        thresholds_of(wanted, None, list(types))
 
 
 def _bound(name: str, value: object) -> float:
@@ -71,8 +80,7 @@ class Answering:
         return bounds if count == self.types else f"{bounds} for {count} of {self.types} types"
 
 
-def answering_of(backend: str, decoding: str, temperature: float, thresholds: Mapping[str, float],
-                 types: Sequence[str]) -> Answering:  # fmt: skip
-    """Return how a tagger of these types answers; a threshold of 0 leaves nothing out."""
+def answering_of(tagger: "Tagger", thresholds: Mapping[str, float], types: Sequence[str]) -> Answering:
+    """Return how a tagger answers with thresholds of these types; a threshold of 0 leaves nothing out."""
     bounds = {name: bound for name, bound in thresholds.items() if bound > 0 and name in types}
-    return Answering(backend, decoding, temperature, bounds, len(types))
+    return Answering(tagger.head.name, tagger.decoding, tagger.temperature, bounds, len(types))

@@ -84,6 +84,7 @@ PROSE = "Ada Lovelace wrote to Charles Babbage, in London.\nShe was a mathematic
         ("阿达·洛芙莱斯从伦敦写信给查尔斯·巴贝奇教授。\n", "seems to be untagged text"),
         ("# seen\n[Ada|person] slept.\n[Oslo|city|place] is old.\n", r"seems to be marked text \(give it a name that"),
         (PROSE.encode("utf-16"), r"seems to be text in UTF-16 \(save it as UTF-8, or: iconv -f UTF-16 -t UTF-8\)$"),
+        (PROSE.encode("utf-32"), r"seems to be binary, or text in another encoding than UTF-8; formats read are"),
         ("漢字".encode("utf-16"), r"seems to be text in UTF-16 \("),
         (CONLL.encode("utf-16-be"), r"seems to be text in UTF-16 \("),
         (OURS.encode("utf-16-le"), r"seems to be text in UTF-16 \("),

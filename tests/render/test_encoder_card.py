@@ -10,10 +10,10 @@ import pytest
 
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.mlm import Mlm
+from nerbert.errors import visible
 from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.render.cards import encoder_card
 from nerbert.render.escape import code
-from nerbert.terminal import visible
 from nerbert.training.objective import Tagging
 from tests.pages import front_of, markdown_tables_of, said, section
 

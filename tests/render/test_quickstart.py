@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
+from nerbert.errors import visible
 from nerbert.quickstart.result import QuickstartResult, TaggedText
 from nerbert.render.quickstart import LIMITS, NEXT, picture, write_page, write_picture
-from nerbert.terminal import percent, visible
+from nerbert.terminal import percent
 from tests.pages import check_harmless, tables_of, text_of
 from tests.quickstart.made_up import made_up_result
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from nerbert.errors import visible
 from nerbert.model.backbone import TaggerFacts
 from nerbert.render.cards import tagger_card, write_tagger_card
 from nerbert.render.escape import code
-from nerbert.terminal import visible
 from tests.pages import front_of, markdown_tables_of, said, section
 
 EVIL = "---\n# x | y ``<script>`` [a](http://b) *c* \u202e\x1b &amp; \ud83d"

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree, html
 
+from nerbert.errors import visible
 from nerbert.records import Span
 from nerbert.render.tags_page import _direction, fitting
-from nerbert.terminal import visible
 from tests.tagger.jobs.conftest import Tag, capitals, tag
 from tests.tagger.jobs.fakes import Capitals
 

@@ -22,10 +22,9 @@ from typing import IO
 from lxml import etree
 
 from nerbert.corpus.dump.sites import normalise_title
-from nerbert.errors import InputError, at
+from nerbert.errors import InputError, at, visible
 from nerbert.label_sets import class_name
 from nerbert.tables import read_columns
-from nerbert.terminal import visible
 
 PAGE_PREFIX = "OntologyClass:"
 _THING = "thing"

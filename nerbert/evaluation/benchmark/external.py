@@ -15,13 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 
-from nerbert.errors import InputError, NerbertError, SettingsError, at
+from nerbert.errors import InputError, NerbertError, SettingsError, at, visible
 from nerbert.evaluation.benchmark.cells import CellSentences
 from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.examples import read_documents
 from nerbert.labels import example_tags
 from nerbert.records import Document, Example
-from nerbert.terminal import visible
 
 _PLACES = re.compile(r"\{(train|dev|test|output|seed)\}")
 _GUARD = Path(__file__).with_name("guard.py")

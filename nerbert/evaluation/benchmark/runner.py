@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import torch
 
-from nerbert.errors import NerbertError, SettingsError, WriteError, need
+from nerbert.errors import NerbertError, SettingsError, WriteError, need, visible
 from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, Job, Machine, SourceTraining, State
 from nerbert.evaluation.benchmark.plan import make_plan, this_machine
 from nerbert.evaluation.benchmark.steps import OUT_OF_TIME, Desk, End, run_task
@@ -25,7 +25,7 @@ from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.datasets.load import check_root
 from nerbert.executors import HERE, Executor, LocalExecutor, check_alone, cores
-from nerbert.terminal import percent, tell, visible
+from nerbert.terminal import percent, tell
 
 STOPPED = "the run was stopped"
 _AGAIN = "; the next run tries again"

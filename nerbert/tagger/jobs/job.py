@@ -64,7 +64,7 @@ from nerbert.tagger.jobs.files import (
 )
 from nerbert.tagger.offsets import OFFSETS
 from nerbert.tagger.tagger import Tagger, own_backend
-from nerbert.tagger.thresholds import answering_of, parse_thresholds, thresholds_of
+from nerbert.tagger.thresholds import answering_of, check_thresholds, parse_thresholds
 from nerbert.terminal import Progress, tell, throughput
 
 _BY_LINE = (TEXT, JSONL, CONLL)
@@ -147,8 +147,8 @@ class TagJob:
         tagger = loaded.with_default_labels() if labels is None else loaded.with_labels(labels)
         if not tagger.types:
             raise InputError(f"{self.tagger}: {NEEDS_LABELS}")
-        if isinstance(least, dict) and not loaded.types:  # else they were looked at
-            thresholds_of(least, None, [each.name for each in tagger.labels])
+        if not loaded.types:  # else they were looked at
+            check_thresholds(least, (each.name for each in tagger.labels))
         if note := "; ".join(self._unasked(tagger)):
             tell(f"{self.tagger}: {note}")
         return tagger
@@ -158,8 +158,8 @@ class TagJob:
         as_usual = all(self.loading.get(name, "auto") == "auto" for name in ("backend", "precision"))
         if as_usual and "int8" in tagger.head.name.split() and own_backend(_folder_of(tagger)) == "torch":
             yield "the exported int8 model answers (--precision fp32 for a more exact one)"
-        own = answering_of("", "", 1.0, tagger.card.get("thresholds") or {}, tagger.types)
-        if own.thresholds and not self.min_confidence:
+        kept = {} if self.min_confidence else tagger.card.get("thresholds")
+        if kept and (own := answering_of(tagger, kept, tagger.types)).thresholds:
             yield f"entities below its own {own.bounds} are left out (--min-confidence sets others)"
 
     def fingerprint(self, tagger: Tagger, found: JobPaths) -> dict[str, Any]:

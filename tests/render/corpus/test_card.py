@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from nerbert.corpus.build import BuiltCorpus
 from nerbert.corpus.shards import read_manifest
+from nerbert.errors import visible
 from nerbert.render.corpus import card_of, write_corpus_card
 from nerbert.render.escape import code, escaped, quoted
-from nerbert.terminal import visible
 from tests.pages import markdown_tables_of
 
 EVIL = "---\n# x | y ``<script>`` [a](http://b) *c* \u202e\x1b &amp; \ud83d"

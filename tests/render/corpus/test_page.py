@@ -19,9 +19,9 @@ from lxml import etree, html
 
 from nerbert import CorpusSettings, build_corpus
 from nerbert.corpus.shards import read_sentences
+from nerbert.errors import visible
 from nerbert.render.corpus import concentration, make_overview, marked_pieces, page_of
 from nerbert.rng import uniform
-from nerbert.terminal import visible
 from tests import pages
 
 VOID = {"meta", "link", "input", "wbr"}
