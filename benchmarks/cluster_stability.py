@@ -24,9 +24,9 @@ import numpy as np
 from report import surroundings
 
 from nerbert.corpus.shards import read_sentences
-from nerbert.encoder.cluster_map import MentionVectors, mention_vectors
-from nerbert.encoder.clustering import NO_CLUSTER, rand_index
-from nerbert.encoder.clusters import clusters_of
+from nerbert.encoder.objectives.cluster_typing.cluster_map import MentionVectors, mention_vectors
+from nerbert.encoder.objectives.cluster_typing.cluster_typing import clusters_of
+from nerbert.encoder.objectives.cluster_typing.clustering import NO_CLUSTER, rand_index
 from nerbert.rng import Array
 from nerbert.training.settings import PretrainSettings
 

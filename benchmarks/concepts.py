@@ -21,9 +21,9 @@ from statistics import median
 import numpy as np
 from report import surroundings
 
-from nerbert.encoder.concepts import Concepts
+from nerbert.encoder.objectives.concepts import Concepts
 from nerbert.encoder.pretrain import Preparation, prepare
-from nerbert.model.concepts import Concept, ConceptTable, class_words
+from nerbert.model.concept_encoder import Concept, ConceptTable, class_words
 from nerbert.rng import Array
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import make_optimizer, train_step

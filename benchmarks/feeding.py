@@ -30,8 +30,8 @@ from report import MB, Part, measure, surroundings
 
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.corpus_labels import read_label_set
-from nerbert.encoder.dataset import open_training_data
-from nerbert.encoder.mlm import Mlm
+from nerbert.encoder.objectives.mlm import Mlm
+from nerbert.encoder.preprocess import open_training_data
 from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows, open_windows, write_windows

@@ -103,11 +103,11 @@ OBJECTIVES: "Registry[type[Objective]]" = Registry(
     "objective",
     {
         "tagging": "nerbert.training.objective:Tagging",
-        "mlm": "nerbert.encoder.mlm:Mlm",
-        "concepts": "nerbert.encoder.concepts:Concepts",
-        "self_training": "nerbert.encoder.self_training:SelfTraining",
-        "typing": "nerbert.encoder.clusters:ClusterTyping",
-        "zero_shot": "nerbert.encoder.zero_shot:ZeroShot",
+        "mlm": "nerbert.encoder.objectives.mlm:Mlm",
+        "concepts": "nerbert.encoder.objectives.concepts:Concepts",
+        "self_training": "nerbert.encoder.objectives.self_training:SelfTraining",
+        "typing": "nerbert.encoder.objectives.cluster_typing.cluster_typing:ClusterTyping",
+        "zero_shot": "nerbert.encoder.objectives.zero_shot.zero_shot:ZeroShot",
         "distillation": "nerbert.distillation.objective:Distillation",
     },
 )
@@ -116,7 +116,7 @@ HEADS: "Registry[OpenHead]" = Registry(
     "head",
     {
         "linear": "nerbert.tagger.backends:open_linear",
-        "concepts": "nerbert.tagger.concepts:open_concept_head",
+        "concepts": "nerbert.tagger.concept_backends:open_concept_head",
         "gliner": "nerbert.tagger.gliner:open_gliner",
     },
 )

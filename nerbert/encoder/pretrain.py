@@ -19,10 +19,10 @@ from typing import Any
 from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_folder, publish_job, sha256_of, to_disk
 from nerbert.config import refuse
 from nerbert.corpus.shards import read_manifest, shard_hashes
-from nerbert.encoder.cluster_map import ClusterMap, cluster_map
 from nerbert.encoder.corpus_labels import CorpusLabels, held_out, held_out_examples, read_label_set, training_texts
-from nerbert.encoder.dataset import open_training_data, tokenizer_hash
-from nerbert.encoder.open_types import OpenTypes, read_open_data, training_examples
+from nerbert.encoder.objectives.cluster_typing.cluster_map import ClusterMap, cluster_map
+from nerbert.encoder.open_texts import OpenTypes, read_open_data, training_examples
+from nerbert.encoder.preprocess import open_training_data, tokenizer_hash
 from nerbert.errors import OutputExists
 from nerbert.model.backbone import (
     Backbone,
@@ -33,7 +33,7 @@ from nerbert.model.backbone import (
     save_model,
     write_card,
 )
-from nerbert.model.concepts import ConceptTable
+from nerbert.model.concept_encoder import ConceptTable
 from nerbert.model.entity_borders import tell_hidden_entities
 from nerbert.model.forward import precision_on
 from nerbert.model.fresh import fresh_config, train_tokenizer

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from nerbert.encoder.open_types import OpenExample, OpenTypes, read_open_data, training_examples
-from nerbert.encoder.zero_shot import ZeroShot
+from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot
+from nerbert.encoder.open_texts import OpenExample, OpenTypes, read_open_data, training_examples
 from nerbert.errors import at
 from nerbert.formats.open_types import normalised
 from nerbert.model.backbone import Backbone
-from nerbert.model.concepts import Concept, ConceptTable
+from nerbert.model.concept_encoder import Concept, ConceptTable
 from nerbert.model.gliner.trainee import with_gliner_words
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows

@@ -14,7 +14,7 @@ from nerbert.render import render, write
 from nerbert.render.plots import STYLES
 
 if TYPE_CHECKING:
-    from nerbert.encoder.cluster_map import ClusterMap
+    from nerbert.encoder.objectives.cluster_typing.cluster_map import ClusterMap
 
 PAGE = "clusters.html"
 """The file of an encoder's folder."""

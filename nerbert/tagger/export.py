@@ -167,7 +167,7 @@ def _concept_graphs(source: str, folder: Path, task: _Task) -> tuple[dict[str, A
 
     There are no labels here, so no agreement can be measured.
     """
-    from nerbert.model.concepts import LONGEST_NAME, ConceptModel, open_concepts
+    from nerbert.model.concept_encoder import LONGEST_NAME, ConceptModel, open_concepts
     from nerbert.model.forward import TorchScorer
 
     if task.examples:

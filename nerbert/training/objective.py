@@ -40,7 +40,7 @@ from nerbert.training.distributed import ProcessGroup
 from nerbert.training.settings import FinetuneSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from nerbert.model.concepts import ConceptTable
+    from nerbert.model.concept_encoder import ConceptTable
     from nerbert.training.loop import TrainingData
 
 Columns = Mapping[str, Array]

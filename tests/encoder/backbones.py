@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 
-from nerbert.encoder.mlm import Mlm
+from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.encoder.pretrain import prepare
 from nerbert.labels import continued
 from nerbert.model.backbone import Backbone, load_tagger_model, save_model, write_card

@@ -11,8 +11,8 @@ import pytest
 
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.corpus_labels import held_out_examples, read_label_set
-from nerbert.encoder.dataset import open_training_data
 from nerbert.encoder.gazetteers import Automaton, Gazetteers, marked, open_gazetteers
+from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.pretrain import pretrain
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.labels import sentence_example

@@ -8,7 +8,7 @@ import pytest
 
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.corpus_labels import read_label_set
-from nerbert.encoder.dataset import open_training_data
+from nerbert.encoder.preprocess import open_training_data
 from nerbert.errors import SettingsError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer

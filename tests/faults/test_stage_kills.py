@@ -32,7 +32,7 @@ if place == "stage":
     from nerbert.encoder import stages
     stages.pretrain = counted(stages.pretrain)
 elif place == "labelling":
-    from nerbert.encoder.self_training import SelfTraining
+    from nerbert.encoder.objectives.self_training import SelfTraining
     SelfTraining._labels = counted(SelfTraining._labels)
 elif place == "report":
     from nerbert.training.log import StepLog

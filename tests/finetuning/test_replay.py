@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot
 from nerbert.encoder.pretrain import pretrain
-from nerbert.encoder.zero_shot import ZeroShot
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark.plan import _in_key
 from nerbert.finetuning.finetune import check_head, finetune, finetune_examples
@@ -21,7 +21,7 @@ from nerbert.tagger.tagger import Tagger
 from nerbert.training.objective import Tagging
 from nerbert.training.settings import FinetuneSettings, PretrainSettings
 from nerbert.words import split_words
-from tests.encoder.test_zero_shot import SMALL, row, write
+from tests.encoder.objectives.test_zero_shot import SMALL, row, write
 
 TEXT = "The Political_Party of Oslo-by-the-sea met 3 times."
 SETTINGS: dict[str, Any] = {"max_steps": 3, "batch_size": 4, "precision": "fp32", "threads": 1, "max_length": 64}

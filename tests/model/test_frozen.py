@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.encoder.mlm import Mlm
+from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.errors import SettingsError
 from nerbert.model.forward import Batch
 from nerbert.model.fresh import freeze

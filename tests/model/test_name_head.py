@@ -10,7 +10,7 @@ import torch
 
 from nerbert.errors import SettingsError
 from nerbert.model.backbone import Backbone, load_tokenizer, save_model
-from nerbert.model.concepts import ConceptModel
+from nerbert.model.concept_encoder import ConceptModel
 from nerbert.model.forward import Batch, logits_at
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.name_head import start_from_names, type_words

@@ -3,7 +3,7 @@
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from nerbert.encoder.cluster_map import ClusterMap, MapCluster, MapPoint
+from nerbert.encoder.objectives.cluster_typing.cluster_map import ClusterMap, MapCluster, MapPoint
 from nerbert.render.clusters import write_cluster_page
 
 

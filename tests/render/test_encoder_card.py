@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nerbert.corpus.shards import read_manifest
-from nerbert.encoder.mlm import Mlm
+from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.errors import visible
 from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.render.cards import encoder_card

@@ -25,6 +25,7 @@ import torch
 
 from nerbert import __version__
 from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput, WriteError
+from nerbert.evaluation.benchmark.asking import tag_told, type_familiarities
 from nerbert.evaluation.benchmark.cells import (
     Cell,
     CellSentences,
@@ -38,7 +39,6 @@ from nerbert.evaluation.benchmark.cells import (
 from nerbert.evaluation.benchmark.external import tags_of_command
 from nerbert.evaluation.benchmark.plan import check_unchanged
 from nerbert.evaluation.benchmark.store import Store
-from nerbert.evaluation.benchmark.zero_shot import tag_told, type_familiarities
 from nerbert.evaluation.datasets.load import find_duplicates
 from nerbert.executors import cores
 from nerbert.finetuning.finetune import finetune_examples

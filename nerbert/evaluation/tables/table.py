@@ -19,11 +19,11 @@ from typing import Any
 
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Suite
+from nerbert.evaluation.tables.asked import zero_shot_grid
 from nerbert.evaluation.tables.compare import Tests, compare, tests_grid
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, learns, unit_of
 from nerbert.evaluation.tables.records import BenchmarkTable, Notes, inner, records
 from nerbert.evaluation.tables.scores import errors_grid, other_figures_grid, scores_grid, type_grids
-from nerbert.evaluation.tables.zero_shot import zero_shot_grid
 from nerbert.finetuning.sampling import SizeUnit, many, parse_size
 from nerbert.render import render
 from nerbert.render.plots import STYLES, Plot, PlotLine, PlotPoint

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-import nerbert.encoder.clusters as module
+import nerbert.encoder.objectives.cluster_typing.cluster_typing as module
 from nerbert import pretrain
 from nerbert.corpus.shards import read_sentences
-from nerbert.encoder.clustering import Clustering, rand_index
-from nerbert.encoder.clusters import ClusterTyping
-from nerbert.encoder.entity_vectors import EntityPieces, entities_of, vectors_of
+from nerbert.encoder.objectives.cluster_typing.cluster_typing import ClusterTyping
+from nerbert.encoder.objectives.cluster_typing.clustering import Clustering, rand_index
+from nerbert.encoder.objectives.cluster_typing.entity_vectors import EntityPieces, entities_of, vectors_of
 from nerbert.encoder.pretrain import Preparation, prepare
 from nerbert.errors import MissingExtra, NerbertError, SettingsError
 from nerbert.model.backbone import Backbone, load_tokenizer

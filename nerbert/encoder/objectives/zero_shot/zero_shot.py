@@ -1,6 +1,6 @@
 """Learning to find entities of types that are told by name: models as the package `gliner` has them.
 
-Each window is asked for some types (`nerbert.encoder.prompts`), and each of its spans is or isn't of each of them. The
+Each window is asked for some types (`prompts`), and each of its spans is or isn't of each of them. The
 loss is the binary cross-entropy, summed over the spans and types of a window's own prompt, entities twice, and divided
 by the step's words; spans of which nothing is known don't count. `zero` scores single words, so touching entities of
 one type become one; models of spans never find an entity of more than `max_width` words. Both are counted as missed.
@@ -23,14 +23,14 @@ import numpy as np
 import torch
 
 from nerbert.config import refuse
-from nerbert.encoder.prompts import PromptMaker
-from nerbert.encoder.span_labels import Answers, SpanLabels, WindowLabels, count_lost
-from nerbert.encoder.zero_shot_score import THRESHOLD, count_right
-from nerbert.encoder.zero_shot_start import labels_backbone, sizes_of, start_model
+from nerbert.encoder.objectives.zero_shot.prompts import PromptMaker
+from nerbert.encoder.objectives.zero_shot.score import THRESHOLD, count_right
+from nerbert.encoder.objectives.zero_shot.span_labels import Answers, SpanLabels, WindowLabels, count_lost
+from nerbert.encoder.objectives.zero_shot.start import labels_backbone, sizes_of, start_model
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import is_first_process
 from nerbert.model.backbone import Backbone, is_gliner
-from nerbert.model.concepts import ConceptTable
+from nerbert.model.concept_encoder import ConceptTable
 from nerbert.model.forward import Batch, autocast
 from nerbert.model.fresh import freeze
 from nerbert.model.gliner.config import SPLITTERS

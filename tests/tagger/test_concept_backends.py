@@ -20,8 +20,8 @@ from nerbert import Tagger
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.model.backbone import read_card, save_model, write_card
+from nerbert.model.concept_encoder import ConceptModel, open_concepts
 from nerbert.model.concept_head import AskedLabels, ConceptHead
-from nerbert.model.concepts import ConceptModel, open_concepts
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.linear import WordScores
 from nerbert.records import EntityLabel, Example, Span

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from nerbert.encoder.clustering import NO_CLUSTER, Clustering, Whitening, matched, rand_index, weights_of
+from nerbert.encoder.objectives.cluster_typing.clustering import (
+    NO_CLUSTER,
+    Clustering,
+    Whitening,
+    matched,
+    rand_index,
+    weights_of,
+)
 from nerbert.errors import InputError
 from nerbert.rng import Array
 
@@ -32,7 +39,7 @@ def test_whitened_vectors_are_those_of_scikit_learn_with_length_1(dimensions: in
 
 def test_whitening_in_chunks_is_that_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Whitening.fit(MIXED, 12).of(MIXED)
-    monkeypatch.setattr("nerbert.encoder.clustering._CHUNK", 7)
+    monkeypatch.setattr("nerbert.encoder.objectives.cluster_typing.clustering._CHUNK", 7)
     found = Whitening.fit(MIXED, 12).of(MIXED)
     np.testing.assert_allclose(found @ found.T, whole @ whole.T, atol=1e-4)
 

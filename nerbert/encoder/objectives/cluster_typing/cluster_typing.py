@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from nerbert.config import refuse
-from nerbert.encoder.clustering import NO_CLUSTER, Clustering, matched, rand_index, weights_of
-from nerbert.encoder.entity_vectors import EntityPieces, entities_of, summed, vectors_of
+from nerbert.encoder.objectives.cluster_typing.clustering import NO_CLUSTER, Clustering, matched, rand_index, weights_of
+from nerbert.encoder.objectives.cluster_typing.entity_vectors import EntityPieces, entities_of, summed, vectors_of
 from nerbert.errors import SettingsError
 from nerbert.model.backbone import Backbone
 from nerbert.model.forward import Batch

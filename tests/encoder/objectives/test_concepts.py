@@ -15,12 +15,12 @@ import torch
 
 from nerbert import pretrain
 from nerbert.artifacts import sha256_of, write_json
-from nerbert.encoder.concepts import ConceptBatch, Concepts
-from nerbert.encoder.open_types import OpenExample, is_held_out, read_open_data, training_examples
+from nerbert.encoder.objectives.concepts import ConceptBatch, Concepts
+from nerbert.encoder.open_texts import OpenExample, is_held_out, read_open_data, training_examples
 from nerbert.encoder.pretrain import Preparation, prepare
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.model.backbone import load_tokenizer
-from nerbert.model.concepts import ROOT, Concept, ConceptModel, ConceptTable, class_words, open_concepts
+from nerbert.model.concept_encoder import ROOT, Concept, ConceptModel, ConceptTable, class_words, open_concepts
 from nerbert.model.forward import Batch
 from nerbert.records import Example, Span
 from nerbert.training.distributed import make_process_group

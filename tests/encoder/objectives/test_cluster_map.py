@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from nerbert.corpus.shards import read_sentences
-from nerbert.encoder.cluster_map import cluster_map, mention_vectors
-from nerbert.model.concepts import class_words
+from nerbert.encoder.objectives.cluster_typing.cluster_map import cluster_map, mention_vectors
+from nerbert.model.concept_encoder import class_words
 from nerbert.records import Sentence
 from nerbert.training.settings import PretrainSettings
 
@@ -38,7 +38,7 @@ def test_each_mention_has_its_vector_text_and_class(
 def test_a_map_tells_of_clusters_and_places(
     tiny_encoder: Path, sentences: list[Sentence], settings: PretrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nerbert.encoder.cluster_map._DRAWN", 40)
+    monkeypatch.setattr("nerbert.encoder.objectives.cluster_typing.cluster_map._DRAWN", 40)
     found = cluster_map(str(tiny_encoder), sentences, settings)
     assert found is not None
     texts = mention_vectors(str(tiny_encoder), sentences, settings).texts

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.encoder.entity_vectors import EntityPieces, entities_of, vectors_of
+from nerbert.encoder.objectives.cluster_typing.entity_vectors import EntityPieces, entities_of, vectors_of
 from nerbert.labels import tag_names
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import IGNORED, Window, Windows
@@ -72,7 +72,7 @@ def test_some_windows_in_any_order_have_their_own(tokenizers: dict[str, Any]) ->
 def test_many_windows_are_looked_through_in_parts(tokenizers: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     windows = Windows.pack(pieces_of(tokenizers["wordpiece"]).windows([example()] * 7, BioLabels(TAGS)))
     whole = entities_of(windows, np.arange(7), 1)
-    monkeypatch.setattr("nerbert.encoder.entity_vectors._SCANNED", 2)
+    monkeypatch.setattr("nerbert.encoder.objectives.cluster_typing.entity_vectors._SCANNED", 2)
     for found, wanted in zip(entities_of(windows, np.arange(7), 1), whole, strict=True):
         assert found.tolist() == wanted.tolist()
 

@@ -25,7 +25,7 @@ from nerbert.artifacts import write_json
 from nerbert.cache import cached
 from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes
 from nerbert.encoder.corpus_labels import CorpusLabels, training_rows
-from nerbert.encoder.open_types import VERSION, training_examples
+from nerbert.encoder.open_texts import VERSION, training_examples
 from nerbert.errors import InputError, at
 from nerbert.executors import LocalExecutor, cores
 from nerbert.labels import tag_names

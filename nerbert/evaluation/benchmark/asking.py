@@ -28,7 +28,7 @@ from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.formats.open_types import normalised
 from nerbert.labels import WordSpan, bio_from_spans, word_spans
 from nerbert.metrics.score import score_spans
-from nerbert.model.concepts import class_words
+from nerbert.model.concept_encoder import class_words
 from nerbert.model.heads import Entities
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import uniform

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from nerbert.encoder.concepts import ConceptLabels
+from nerbert.encoder.objectives.concepts import ConceptLabels
 from nerbert.labels import word_spans
-from nerbert.model.concepts import ROOT, ConceptTable, Row
+from nerbert.model.concept_encoder import ROOT, ConceptTable, Row
 from nerbert.model.windows import IGNORED, Label
 from nerbert.records import Example
 from nerbert.rng import Array

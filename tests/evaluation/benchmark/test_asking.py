@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.evaluation.benchmark import zero_shot
+from nerbert.evaluation.benchmark import asking
+from nerbert.evaluation.benchmark.asking import above, asked_labels, best_threshold, seen_tags, shuffled
 from nerbert.evaluation.benchmark.cells import Asking, Cell, CellKey, CellSentences, Job, Machine, State
 from nerbert.evaluation.benchmark.learnt import learnt_types
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.runner import list_suite
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
 from nerbert.evaluation.benchmark.suite_file import read_suite
-from nerbert.evaluation.benchmark.zero_shot import above, asked_labels, best_threshold, seen_tags, shuffled
 from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.sampling import draw_subset
 from nerbert.formats.conll import example_of
@@ -30,7 +30,7 @@ from nerbert.training.settings import FinetuneSettings
 from tests.evaluation.benchmark.outcome import cells_of, made
 from tests.evaluation.tables.made_up import entry, grid_of
 from tests.model.gliner import conftest as gliner
-from tests.tagger.test_concepts import made as made_concepts
+from tests.tagger.test_concept_backends import made as made_concepts
 from tests.tagger.test_labels import NamesHead
 
 pytest.importorskip("scipy")
@@ -275,11 +275,11 @@ def test_a_suite_that_makes_no_sense_is_refused(tmp_path: Path, text: str, told:
 def test_a_head_of_names_is_asked_for_all_types_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """At 0.5 it finds what is 60 % sure, too."""
     monkeypatch.setattr(Tagger, "load", lambda *_, **__: Tagger(NamesHead(), "unicode-words-1", "en"))
-    monkeypatch.setattr(zero_shot, "own_backend", lambda _: "torch")
+    monkeypatch.setattr(asking, "own_backend", lambda _: "torch")
     rows = [example_of(["Ship", "ship", "port"], ["B-A", "O", "B-B"])]
     place = CellKey("A", "ships", "0", 1, 1, "p")
     job = Job(place, "", "", tmp_path, "x", "", FinetuneSettings(), {}, asking=Asking(("A=ship", "B=port")))
-    found = zero_shot.tag_told(job, CellSentences([], rows, {}, rows))
+    found = asking.tag_told(job, CellSentences([], rows, {}, rows))
     assert found.tags == [["B-A", "B-A", "B-B"]]
     assert found.facts["dev_threshold"] == 0.5
     assert found.tuned == found.tags

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.encoder.open_types import OpenExample, read_open_data, training_examples
+from nerbert.encoder.objectives.zero_shot.prompts import PromptMaker
+from nerbert.encoder.objectives.zero_shot.score import count_right
+from nerbert.encoder.objectives.zero_shot.span_labels import Answers, SpanLabels, WindowLabels, count_lost
+from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot, ZeroShotBatch
+from nerbert.encoder.objectives.zero_shot.zero_shot import _scores as scores_of
+from nerbert.encoder.open_texts import OpenExample, read_open_data, training_examples
 from nerbert.encoder.pretrain import Preparation, prepare, pretrain
-from nerbert.encoder.prompts import PromptMaker
-from nerbert.encoder.span_labels import Answers, SpanLabels, WindowLabels, count_lost
-from nerbert.encoder.zero_shot import ZeroShot, ZeroShotBatch
-from nerbert.encoder.zero_shot import _scores as scores_of
-from nerbert.encoder.zero_shot_score import count_right
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.backbone import read_card
-from nerbert.model.concepts import ROOT, Concept, ConceptTable
+from nerbert.model.concept_encoder import ROOT, Concept, ConceptTable
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.model.gliner.trainee import with_gliner_words
@@ -28,7 +28,7 @@ from nerbert.tagger.tagger import Tagger
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import batches_of, train_step
 from nerbert.training.settings import PretrainSettings
-from tests.encoder.test_concepts import gradients
+from tests.encoder.objectives.test_concepts import gradients
 
 ARCHITECTURES = ("zero", "zero_span", "bi_encoder")
 SMALL: dict[str, Any] = {

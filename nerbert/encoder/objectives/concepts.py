@@ -20,10 +20,10 @@ import numpy as np
 import torch
 
 from nerbert.config import refuse
-from nerbert.encoder.open_types import OpenExample
+from nerbert.encoder.open_texts import OpenExample
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.model.backbone import Backbone, check_model_folder, load_tokenizer
-from nerbert.model.concepts import ConceptModel, ConceptTable, Row, first_bias
+from nerbert.model.concept_encoder import ConceptModel, ConceptTable, Row, first_bias
 from nerbert.model.forward import Batch, autocast
 from nerbert.model.fresh import freeze
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels

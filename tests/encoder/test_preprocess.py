@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batches
-from nerbert.encoder import dataset as cutting
+from nerbert.encoder import preprocess as cutting
 from nerbert.encoder.corpus_labels import read_label_set, training_rows
-from nerbert.encoder.dataset import Preprocessor, Sentences, open_training_data
+from nerbert.encoder.preprocess import Preprocessor, Sentences, open_training_data
 from nerbert.errors import InputError, WriteError
 from nerbert.labels import sentence_example, tag_names
 from nerbert.model.backbone import load_tokenizer
@@ -219,14 +219,14 @@ import os, signal, sys
 from pathlib import Path
 from transformers import AutoConfig
 from nerbert.corpus.shards import read_manifest
-from nerbert.encoder import dataset
+from nerbert.encoder import preprocess
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.training.settings import PretrainSettings
 from nerbert.encoder.corpus_labels import read_label_set
 
 corpus, cache, tokenizer, kill = sys.argv[1:]
-cut_shard, cuts = dataset.cut_shard, []
+cut_shard, cuts = preprocess.cut_shard, []
 
 def counted(path, cutter, labels, *, alone):
     cuts.append(path)
@@ -234,12 +234,12 @@ def counted(path, cutter, labels, *, alone):
         os.kill(os.getpid(), signal.SIGKILL)
     return cut_shard(path, cutter, labels, alone=alone)
 
-dataset.cut_shard = counted
+preprocess.cut_shard = counted
 settings = PretrainSettings(corpus=Path(corpus), cache=cache)
 manifest = read_manifest(settings.corpus_folder)
 config = AutoConfig.for_model("bert", max_position_embeddings=64, vocab_size=3000)
 pieces = SubwordTokenizer(load_tokenizer(tokenizer), config, 32)
-found = dataset.open_training_data(manifest, read_label_set(manifest, settings), pieces, settings)
+found = preprocess.open_training_data(manifest, read_label_set(manifest, settings), pieces, settings)
 print(len(cuts), len(found.windows), int(found.windows.ids.sum()))
 """
 
@@ -345,7 +345,7 @@ def test_a_full_disk_names_the_cache(
         raise OSError(28, "No space left on device")
 
     read_label_set(read_manifest(settings.corpus_folder), settings)
-    monkeypatch.setattr("nerbert.encoder.dataset.write_windows", full)
+    monkeypatch.setattr("nerbert.encoder.preprocess.write_windows", full)
     with pytest.raises(WriteError, match=r"cache/pieces/[0-9a-f]{64}: can't be written: No space left"):
         data_of(settings, pieces)
     assert not list((Path(settings.cache) / "pieces").iterdir())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.encoder.self_training import SelfTraining, compared, decoded
+from nerbert.encoder.objectives.self_training import SelfTraining, compared, decoded
 from nerbert.errors import SettingsError
 from nerbert.labels import bio_from_spans, spans_from_bio
 from nerbert.metrics.score import Columns, decode_columns

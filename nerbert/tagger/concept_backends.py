@@ -25,7 +25,7 @@ def open_concept_head(source: str, wanted: Wanted) -> ConceptHead:
 
 def _on_torch(source: str, wanted: Wanted) -> ConceptHead:
     from nerbert.model.backbone import Backbone
-    from nerbert.model.concepts import open_comparison
+    from nerbert.model.concept_encoder import open_comparison
     from nerbert.model.forward import TorchScorer, states_at
 
     facts, own = open_comparison(source)
@@ -43,7 +43,7 @@ def _on_torch(source: str, wanted: Wanted) -> ConceptHead:
 
 def torch_encoder(source: str, text: object) -> LabelEncoder:
     """Return a folder's concept encoder on the CPU in fp32; `text` is its text encoder."""
-    from nerbert.model.concepts import LONGEST_NAME, ConceptModel, open_concepts
+    from nerbert.model.concept_encoder import LONGEST_NAME, ConceptModel, open_concepts
     from nerbert.model.forward import TorchScorer
 
     model = open_concepts(source, text)

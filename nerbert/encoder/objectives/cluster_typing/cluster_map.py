@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nerbert.encoder.clusters import clusters_of
-from nerbert.encoder.entity_vectors import entities_of, vectors_of
+from nerbert.encoder.objectives.cluster_typing.cluster_typing import clusters_of
+from nerbert.encoder.objectives.cluster_typing.entity_vectors import entities_of, vectors_of
 from nerbert.labels import sentence_example, tag_names
 from nerbert.model.backbone import Backbone, load_tokenizer
-from nerbert.model.concepts import class_words
+from nerbert.model.concept_encoder import class_words
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, special_pieces
 from nerbert.model.windows import Windows
 from nerbert.records import Mention, Sentence

@@ -11,7 +11,7 @@ import numpy as np
 from nerbert.config import refuse
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.model.backbone import Backbone, check_model_folder, is_gliner, load_tokenizer
-from nerbert.model.concepts import ConceptTable
+from nerbert.model.concept_encoder import ConceptTable
 from nerbert.model.gliner.folder import GlinerFolder, load_gliner
 from nerbert.model.gliner.fresh import BI_ENCODER, ZERO_SPAN, architecture_of, new_gliner
 from nerbert.model.gliner.trainee import check_trainable

@@ -1,0 +1,1 @@
+"""Typing with clusters of entities (CoFEE, Xue et al. 2020)."""
