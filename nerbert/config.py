@@ -1,8 +1,11 @@
 """Loads and checks settings.
 
-Settings are frozen dataclasses beside their stage. A field's annotation says what is allowed (`Literal` for choices,
+Settings are frozen dataclasses beside what they set. A field's annotation says what is allowed (`Literal` for choices,
 `Annotated[int, Bounds(at_least=1)]` for ranges); the docstring under it is its manual (`docs/generate.py`). Values come
 from TOML, from `key=value` on the command line, or from Python.
+
+What an objective or a source declares is a `Section`: a table of its name in TOML, `NAME.key=value` on the command line,
+a mapping or the section itself in Python. Settings that hold sections have a field `sections`.
 """
 
 import operator
@@ -10,17 +13,18 @@ import tomllib
 import types
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from nerbert import DOCS
 from nerbert.errors import InputError, SettingsError, unknown
-from nerbert.registry import Registry
+from nerbert.registry import OBJECTIVES, SECTIONS, Registry
 from nerbert.schema import LARGEST
 
 _Any = TypeVar("_Any")
+_Section = TypeVar("_Section", bound="Section")
 _PACKAGE = Path(__file__).parent
 _LONGEST_FILE = 1 << 20
 _TESTS: dict[str, Callable[[float, float], bool]] = {
@@ -61,13 +65,61 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, hint in hints_of(type(self)).items():  # type: ignore[arg-type]
-            object.__setattr__(self, name, check(name, getattr(self, name), hint))
+            object.__setattr__(self, name, check(_dotted(type(self), name), getattr(self, name), hint))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section(Settings):
+    """A base for the settings that an objective or a source declares: a section of its own."""
+
+    section: ClassVar[str] = ""
+    """Its name."""
+    formerly: ClassVar[Mapping[str, str]] = {}
+    """Names that its fields had when all settings were flat, where they differ."""
+    reads: ClassVar[tuple[str, ...]] = ()
+    """Fields that name files to read: their content is compared, not their place."""
+    models: ClassVar[tuple[str, ...]] = ()
+    """Fields that name a model's folder, or one on the hub."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sectioned(Settings):
+    """A base for settings that hold sections."""
+
+    sections: tuple[Section, ...] = ()
+    """What the objective and its sources declare, a section each. Source: ours."""
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        names = [each.section for each in self.sections]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise SettingsError(f"setting {twice}: is given twice; leave one out", setting=twice)
+
+    def of(self, kind: type[_Section]) -> _Section:
+        """Return the section of a kind, with its defaults if it isn't given."""
+        return next((each for each in self.sections if type(each) is kind), None) or kind()
+
+    def changed(self, values: Mapping[str, Any]) -> Self:
+        """Return the settings with some values changed, in sections key by key."""
+        return replace(self, **check_values(type(self), values, self))
 
 
 def load_settings(cls: type[_Any], path: Path | None, changes: Sequence[str] = ()) -> _Any:
     """Read `path` (TOML), apply `key=value` changes, and make a `cls`; raise SettingsError for anything amiss."""
     values = read_toml(path) if path is not None else {}
-    return make_settings(cls, values | parse_changes(changes))
+    return make_settings(cls, merged(values, parse_changes(changes)))
+
+
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `values` with changes in their place, tables key by key; `NAME.key` is a key of the table NAME."""
+    found = dict(values)
+    for name, value in changes.items():
+        table, dot, key = name.partition(".")
+        inner = {key: value} if dot else value
+        before = found.get(table)
+        both = isinstance(inner, Mapping) and isinstance(before, Mapping)
+        found[table] = {**before, **inner} if both else inner
+    return found
 
 
 def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
@@ -103,18 +155,73 @@ def make_settings(cls: type[_Any], values: Mapping[str, Any]) -> _Any:
     checked = check_values(cls, values)
     for each in fields(cls):  # type: ignore[arg-type]
         if each.name not in values and each.default is MISSING and each.default_factory is MISSING:
-            raise SettingsError(f"setting {each.name} is missing: it has no default", setting=each.name)
+            raise SettingsError(f"setting {_dotted(cls, each.name)} is missing: it has no default", setting=each.name)
     return cls(**checked)
 
 
-def check_values(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return some fields of `cls` in their types; raise SettingsError as `make_settings`. Others may be missing."""
+def check_values(cls: type, values: Mapping[str, Any], before: Sectioned | None = None) -> dict[str, Any]:
+    """Return some fields of `cls` in their types; raise SettingsError as `make_settings`. Others may be missing.
+
+    Sections that are named in `values` go into the field `sections`, those of `before` that aren't changed with them.
+    """
     hints = hints_of(cls)
-    for name in values:
-        if name not in hints:
-            see = f"see {DOCS}/settings.md" if issubclass(cls, Settings) else ""
-            raise SettingsError(f"unknown setting {name!r}{unknown(name, hints, see=see)}", setting=name)
-    return {name: check(name, value, hints[name]) for name, value in values.items()}
+    given = {name: values[name] for name in values if name in hints}
+    named = {name: values[name] for name in values if name not in hints}
+    if named and not issubclass(cls, Sectioned):
+        name = next(iter(named))
+        see = f"see {DOCS}/settings.md" if issubclass(cls, Settings) else ""
+        raise SettingsError(f"unknown setting {_dotted(cls, name)!r}{unknown(name, hints, see=see)}", setting=name)
+    checked = {name: check(_dotted(cls, name), value, hints[name]) for name, value in given.items()}
+    if named:
+        objective = str(checked.get("objective") or getattr(before, "objective", ""))
+        kept = {each.section: each for each in checked.get("sections", before.sections if before else ())}
+        made = [_section(name, value, objective, kept.pop(name, None), hints) for name, value in named.items()]
+        checked["sections"] = (*kept.values(), *made)
+    return checked
+
+
+def sections_of(objective: str = "") -> dict[str, type[Section]]:
+    """Return the classes of all known sections by name, that of an objective of a user's own among them."""
+    found: dict[str, type[Section]] = {name: SECTIONS.find(name) for name in SECTIONS}
+    return found | _own_section(objective)
+
+
+def _own_section(objective: str) -> dict[str, type[Section]]:
+    """Return the section of an objective that isn't built in, by its name, if it declares one."""
+    if objective in ("", *SECTIONS) or not OBJECTIVES.contains(objective):
+        return {}
+    kind = OBJECTIVES.find(objective).settings
+    return {kind.section: kind} if kind.section else {}
+
+
+def _section(name: str, value: Any, objective: str, before: Section | None, flat: Mapping[str, Any]) -> Section:
+    """Return a section that is given by name, over what was given `before`; raise SettingsError for none."""
+    known = {name: SECTIONS.find(name)} if name in [*SECTIONS] else _own_section(objective)
+    if name not in known:
+        raise _no_section(name, objective, flat)
+    kind = known[name]
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, Mapping):
+        field = kind.formerly.get(name, next(iter(hints_of(kind))))
+        why = f"is a section: write {name}.{field} = …, or a table [{name}]"
+        raise SettingsError(f"setting {name} = {value!r:.80}: {why}", setting=name)
+    return replace(before, **check_values(kind, value)) if before else make_settings(kind, value)
+
+
+def _no_section(name: str, objective: str, flat: Mapping[str, Any]) -> SettingsError:
+    """Return the error for a name that is neither a setting nor a section: one of before has another name now."""
+    known = sections_of(objective)
+    for kind in sorted(known.values(), key=lambda kind: kind.section != objective):
+        if (field := kind.formerly.get(name, name)) in hints_of(kind):
+            return SettingsError(f"setting {name}: is now {kind.section}.{field}", setting=name)
+    see = f"see {DOCS}/settings.md"
+    return SettingsError(f"unknown setting {name!r:.80}{unknown(name, [*flat, *known], see=see)}", setting=name)
+
+
+def _dotted(cls: type, name: str) -> str:
+    """Return a field's name with its section's before it, if its class is one."""
+    return f"{cls.section}.{name}" if issubclass(cls, Section) else name
 
 
 def check(name: str, value: Any, hint: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from nerbert.errors import SettingsError, unknown
 
 if TYPE_CHECKING:
+    from nerbert.config import Section
     from nerbert.corpus.settings import CorpusSettings
     from nerbert.corpus.steps import Step
     from nerbert.executors import Executor
@@ -72,6 +73,8 @@ def _imported(kind: str, place: str) -> Any:
         raise SettingsError(
             f"{kind} {place!r}: {error}; install its module, or put its folder into PYTHONPATH"
         ) from error
+    except Exception as error:
+        raise SettingsError(f"{kind} {place!r}: its import failed: {type(error).__name__}: {error}") from error
 
 
 FORMATS: "Registry[Callable[[], Format]]" = Registry(
@@ -102,7 +105,7 @@ EXECUTORS: "Registry[Callable[[int], Executor]]" = Registry("executor", {"local"
 OBJECTIVES: "Registry[type[Objective]]" = Registry(
     "objective",
     {
-        "tagging": "nerbert.training.objective:Tagging",
+        "tagging": "nerbert.training.tagging:Tagging",
         "mlm": "nerbert.encoder.objectives.mlm:Mlm",
         "concepts": "nerbert.encoder.objectives.concepts:Concepts",
         "self_training": "nerbert.encoder.objectives.self_training:SelfTraining",
@@ -112,6 +115,22 @@ OBJECTIVES: "Registry[type[Objective]]" = Registry(
     },
 )
 """What a model can be trained for."""
+SECTIONS: "Registry[type[Section]]" = Registry(
+    "section of settings",
+    {
+        "tagging": "nerbert.training.tagging:TaggingSettings",
+        "mlm": "nerbert.encoder.objectives.mlm:MlmSettings",
+        "concepts": "nerbert.encoder.objectives.concepts:ConceptsSettings",
+        "self_training": "nerbert.encoder.objectives.self_training:SelfTrainingSettings",
+        "typing": "nerbert.encoder.objectives.cluster_typing.cluster_typing:TypingSettings",
+        "zero_shot": "nerbert.encoder.objectives.zero_shot.start:ZeroShotSettings",
+        "distillation": "nerbert.distillation.objective:DistillationSettings",
+        "gazetteers": "nerbert.encoder.gazetteers:GazetteersSettings",
+        "open_types": "nerbert.encoder.open_texts:OpenTypesSettings",
+        "replay": "nerbert.finetuning.replay:ReplaySettings",
+    },
+)
+"""What objectives (by the objective's name) and sources declare to be set; a user's objective declares its own."""
 HEADS: "Registry[OpenHead]" = Registry(
     "head",
     {

@@ -7,22 +7,29 @@ The price: a mention that the teacher takes for another type, or just misses, is
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import torch
 
-from nerbert.errors import SettingsError
+from nerbert.config import Section
 from nerbert.labels import word_spans
 from nerbert.model.forward import Batch, logits_at
 from nerbert.model.tokenizer import BioLabels
 from nerbert.model.windows import IGNORED, Label
 from nerbert.records import Example
-from nerbert.training.objective import Description, Tagging, Task
-from nerbert.training.settings import FinetuneSettings
+from nerbert.training.objective import FINETUNE, Description, Task
+from nerbert.training.tagging import Tagging, TaggingSettings
 
 _OUTSIDE = 0
 """The number of O, as `labels.tag_names` has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistillationSettings(TaggingSettings):
+    """What distillation can be set."""
+
+    section: ClassVar[str] = "distillation"
 
 
 class SoftLabels(BioLabels):
@@ -55,13 +62,13 @@ def _moved(label: Label, by: int) -> Label:
 class Distillation(Tagging):
     """Tagging by a teacher's confidences."""
 
+    settings: ClassVar[type[Section]] = DistillationSettings
+    commands: ClassVar[tuple[str, ...]] = (FINETUNE,)
+
     @classmethod
     def of(cls, task: Task) -> Self:
-        """Return the objective for the types of a task; raise SettingsError outside of fine-tuning."""
-        if not isinstance(task.settings, FinetuneSettings):
-            why = "setting objective = 'distillation': a corpus has no confidences; it is for `nerbert distil`"
-            raise SettingsError(why, setting="objective")
-        return super().of(task)
+        """Return the objective for the types of a task."""
+        return cls(task.types, task.settings.of(DistillationSettings))
 
     @property
     def labels(self) -> SoftLabels:
@@ -72,7 +79,7 @@ class Distillation(Tagging):
         """Return the weights of all labelled words together, each divided over its tag and O."""
         tags, lacks = self._read(batch.labels)
         outside = int(torch.where(tags == _OUTSIDE, 100, lacks).sum()) / 100
-        return {"loss": len(tags) - outside + self._outside * outside}
+        return {"loss": len(tags) - outside + self._own.outside_weight * outside}
 
     def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the weighted sum of cross-entropies, computed in fp32."""
@@ -82,7 +89,7 @@ class Distillation(Tagging):
         targets = torch.zeros_like(logits).scatter_(1, tags[:, None], sure[:, None])
         targets[:, _OUTSIDE] += 1 - sure
         summed = torch.nn.functional.cross_entropy(
-            logits, targets, self._weights(logits), reduction="sum", label_smoothing=self._smoothing
+            logits, targets, self._weights(logits), reduction="sum", label_smoothing=self._own.label_smoothing
         )
         return {"loss": summed}
 

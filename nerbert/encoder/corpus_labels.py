@@ -21,7 +21,8 @@ from nerbert.artifacts import write_json
 from nerbert.cache import cached
 from nerbert.config import refuse
 from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes, typed_sentences, write_table
-from nerbert.encoder.gazetteers import Gazetteers, open_gazetteers
+from nerbert.encoder.gazetteers import Gazetteers, GazetteersSettings, open_gazetteers
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.formats.open_types import normalised
 from nerbert.label_sets import LabelSet, frequent_categories, open_label_set
@@ -30,7 +31,6 @@ from nerbert.model.concept_encoder import Concept, ConceptTable, class_words
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Example, Sentence, Span
 from nerbert.rng import uniform
 from nerbert.schema import read_json
-from nerbert.training.settings import PretrainSettings
 
 _VERSION = 1
 """Of what is cached here."""
@@ -77,24 +77,25 @@ class CorpusLabels:
 
 
 def read_label_set(
-    manifest: Mapping[str, Any], settings: PretrainSettings, *, open_types: bool = False
+    manifest: Mapping[str, Any], settings: PretrainSettings, *, named: bool = False, descriptions: bool = False
 ) -> CorpusLabels:
     """Return the categories of the corpus under `settings.label_set`.
 
-    With `open_types` each class is a category by default, however rare it is. Raise InputError if the train part has
+    With `named` each class is a category by default, however rare it is, and has a concept, its description with it
+    where `descriptions` are wanted. Raise InputError if the train part has
     none of the set's labels, or a category that the manifest doesn't list.
     """
-    if settings.gazetteers:
+    if settings.of(GazetteersSettings).files:
         lists = open_gazetteers(settings, manifest["word_splitter"])
         facts = {"name": "gazetteers", "sha256": lists.digest, "match": lists.match, **lists.facts}
         return CorpusLabels(facts, tuple(sorted(lists.types)), gazetteers=lists)
     own, categories = manifest["label_set"], tuple(manifest["categories"])
-    name = settings.label_set or (_EACH_CLASS if open_types else "")
+    name = settings.label_set or (_EACH_CLASS if named else "")
     some = open_label_set(name) if name else None
-    other = some if some is not None and (open_types or some.digest != own["sha256"]) else None
+    other = some if some is not None and (named or some.digest != own["sha256"]) else None
     kinds = _mention_kinds(manifest, settings)
     if other is not None:
-        kept = _frequent(kinds, other, 1 if open_types else int(manifest["settings"]["min_mentions"]))
+        kept = _frequent(kinds, other, 1 if named else int(manifest["settings"]["min_mentions"]))
         labels = CorpusLabels({"name": other.name, "sha256": other.digest}, tuple(sorted(kept | {ENTITY})), other)
     else:
         _check_categories(kinds, categories, settings.corpus_folder)
@@ -102,11 +103,11 @@ def read_label_set(
     typed = {kind: count for kind, count in kinds.items() if kind[0]}
     without_label = sum(count for kind, count in typed.items() if labels.category(*kind) == ENTITY)
     labels = replace(labels, facts=labels.facts | {"typed_mentions": sum(typed.values()), "made_entity": without_label})
-    return _with_concepts(manifest, labels, kinds, settings) if open_types else labels
+    return _with_concepts(manifest, labels, kinds, descriptions=descriptions) if named else labels
 
 
 def _with_concepts(
-    manifest: Mapping[str, Any], labels: CorpusLabels, kinds: Kinds, settings: PretrainSettings
+    manifest: Mapping[str, Any], labels: CorpusLabels, kinds: Kinds, *, descriptions: bool
 ) -> CorpusLabels:
     """Return the labels with their concepts: the knowledge's words for a class, else the class's own name in words.
 
@@ -121,7 +122,7 @@ def _with_concepts(
     for (path, own), count in sorted(kinds.items()):
         category = labels.category(path, own)
         above = {labels.category(path[:end], ENTITY) for end in range(1, len(path))} - {category, ENTITY}
-        description = classes.get(category, {}).get("description", "") if settings.concept_descriptions else ""
+        description = classes.get(category, {}).get("description", "") if descriptions else ""
         concept = Concept(name(category), description, tuple(sorted(map(name, above))))
         texts[category] = concept.text
         table.add(concept, count)
@@ -154,7 +155,7 @@ def held_out_examples(manifest: Mapping[str, Any], labels: CorpusLabels, setting
         return examples
     short = lists.short(np.array([len(each.words) for each in examples]))
     found = lists.relabelled([example for example, kept in zip(examples, short, strict=True) if kept])
-    refuse(not found, "gazetteer_max_words", lists.max_words, "larger: all validation sentences have more words")
+    refuse(not found, "gazetteers.max_words", lists.max_words, "larger: all validation sentences have more words")
     return found
 
 

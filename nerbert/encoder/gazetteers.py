@@ -13,18 +13,20 @@ each between two marks, so what it finds never cuts a word, and blanks between w
 
 import json
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from hashlib import blake2b, sha256
 from itertools import compress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
 from nerbert.artifacts import sha256_of, write_json
 from nerbert.cache import cached
+from nerbert.config import Bounds, Section
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, at, need, os_refused
 from nerbert.model.windows import mapped
 from nerbert.records import Example, Span
@@ -32,7 +34,6 @@ from nerbert.rng import Array
 from nerbert.schema import read_json, to_plain
 from nerbert.sources.files import read_blocks
 from nerbert.terminal import tell
-from nerbert.training.settings import PretrainSettings
 from nerbert.words import check_splitter, split_words
 
 _VERSION = 1
@@ -44,6 +45,27 @@ _PACKED = frozenset({".gz", ".bz2", ".xz"})
 _BEGIN, _END = "\x01", "\x02"
 """Marks around each word: control characters, which belong to no word."""
 Match = Literal["anchors", "text"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GazetteersSettings(Section):
+    """Lists of names whose types take the place of the corpus's categories."""
+
+    section: ClassVar[str] = "gazetteers"
+    formerly: ClassVar[Mapping[str, str]] = {
+        "gazetteers": "files", "gazetteer_match": "match", "gazetteer_max_words": "max_words",
+    }  # fmt: skip
+    reads: ClassVar[tuple[str, ...]] = ("files",)
+    files: tuple[Path, ...] = ()
+    """Lists of names whose types take the place of the corpus's categories: of a `.tsv` each line is entry, tab, type;
+    of any other file an entry, its type the file's stem. Of an entry that stands twice the first one counts; those of
+    one letter are left out. Source: CoFEE (Xue et al. 2020)."""
+    match: Literal["anchors", "text"] = "anchors"
+    """What is looked up in the lists: the text of each link (`anchors`; the others are O), or the longest runs of words
+    in all `text`, links or not: more entities and more noise (`nerbert[gazetteers]`). Source: CoFEE's public code has
+    anchors."""
+    max_words: Annotated[int, Bounds(at_least=0, below=1e6)] = 30
+    """Longest sentence, others are left out. 0: none is. Unit: words. Source: CoFEE's public code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +166,19 @@ def open_gazetteers(settings: PretrainSettings, splitter: str) -> Gazetteers:
 
     Raise InputError for a file without an entry, or a line that is none.
     """
-    match = settings.gazetteer_match
+    own = settings.of(GazetteersSettings)
+    match = own.match
     if match == "text":
         need("gazetteers", "ahocorasick_rs")
     splitter = check_splitter(splitter) if match == "text" else ""
-    with at(setting="setting gazetteers"):
-        files = [[path.name, _sum(path)] for path in settings.gazetteers]
+    with at(setting="setting gazetteers.files"):
+        files = [[path.name, _sum(path)] for path in own.files]
         origin = {"version": _VERSION, "match": match, "files": files} | ({"words": splitter} if splitter else {})
-        make = partial(_write, paths=settings.gazetteers, splitter=splitter)
+        make = partial(_write, paths=own.files, splitter=splitter)
         folder, facts = cached(settings.cache, "gazetteers", origin, make, lambda folder: (folder, _facts(folder)))
-    digest = sha256(json.dumps([origin, settings.gazetteer_max_words]).encode()).hexdigest()
+    digest = sha256(json.dumps([origin, own.max_words]).encode()).hexdigest()
     counts = {name: count for name, count in asdict(facts).items() if name != "types"}
-    return Gazetteers(folder, facts.types, match, settings.gazetteer_max_words, digest, counts)
+    return Gazetteers(folder, facts.types, match, own.max_words, digest, counts)
 
 
 def _sum(path: Path) -> str:

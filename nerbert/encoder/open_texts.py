@@ -8,15 +8,16 @@ domains. The price: mentions are located twice.
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 from nerbert.artifacts import publish, sha256_of, write_json
 from nerbert.cache import cached
+from nerbert.config import Bounds, Section
 from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.data import file_inside
 from nerbert.formats.open_types import normalised, open_type_line, read_open_types, types_asked
@@ -25,7 +26,6 @@ from nerbert.records import Example, OpenText, Reason, Span
 from nerbert.rng import uniform
 from nerbert.schema import read_json, to_plain
 from nerbert.terminal import progress
-from nerbert.training.settings import PretrainSettings
 from nerbert.words import SPLITTER, check_splitter, words_between
 
 VERSION = 3
@@ -35,6 +35,29 @@ _HELD_OUT = 0.1
 _TABLE, _TEXTS = "concepts.json", "held_out.jsonl"
 _LARGEST = 1 << 30
 """Bytes of a table of concepts that is read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTypesSettings(Section):
+    """Files of texts with open types."""
+
+    section: ClassVar[str] = "open_types"
+    formerly: ClassVar[Mapping[str, str]] = {
+        "open_types": "files", "open_types_dev": "dev", "open_types_copies": "copies", "open_types_asked": "asked",
+    }  # fmt: skip
+    reads: ClassVar[tuple[str, ...]] = ("files", "dev")
+    files: tuple[Path, ...] = ()
+    """Files of texts with open types (JSON lines), instead of a corpus or beside it. Source: NuNER (Bogdanov et al.
+    2024) takes a million sentences that a language model annotated."""
+    dev: tuple[Path, ...] = ()
+    """Files of open types that are held out and scored, in place of one text in ten of `files`: other domains show best
+    when a model is trained too long. Texts of theirs are trained on nowhere. Source: ours."""
+    copies: Annotated[float, Bounds(above=0, below=1e6)] = 1.0
+    """How often a text of `files` comes in an epoch, as a sentence of the corpus has copies: 0.5 takes every second
+    one, by chance, 3 takes each three times. Source: ours."""
+    asked: Literal["file", "all"] = "file"
+    """Which types were looked for in a text of `files`, so that no mark of them means none: those that the `file` says,
+    or `all`, whatever it says. Source: NuNER's and GLiNER's trainings take all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,126 +107,102 @@ class _Table:
     dropped: dict[str, int]
 
 
-def read_open_data(settings: PretrainSettings, splitter: str = SPLITTER) -> OpenTypes | None:
-    """Return what the files of open types hold, in words of `splitter`; None if there are none.
+@dataclass(frozen=True, slots=True)
+class OpenTexts:
+    """Files of open types as a source of texts, in words of `splitter`.
 
-    Raise InputError where there is no entity.
+    Of the held-out texts `most` are drawn by `seed` (0: all). `descriptions` says whether those of types are kept.
     """
-    if not settings.open_types:
-        return None
-    files, dev_files = (_files(settings, name) for name in ("open_types", "open_types_dev"))
-    origin = {
-        "version": VERSION, "words": check_splitter(splitter), "files": [each["sha256"] for each in files],
-        "seed": settings.seed,
-        "descriptions": settings.concept_descriptions, "asked": settings.open_types_asked,
-        "at_most": settings.max_eval_samples,
-    } | ({"dev": [each["sha256"] for each in dev_files]} if dev_files else {})  # fmt: skip
 
-    def make(folder: Path) -> None:
-        _write(folder, settings, splitter)
+    settings: OpenTypesSettings
+    splitter: str = SPLITTER
+    descriptions: bool = False
+    seed: int = 1
+    most: int = 0
+    cache: str = ""
 
-    def read(folder: Path) -> OpenTypes:
-        found = read_json(folder / _TABLE, _Table, limit=_LARGEST)
-        table = ConceptTable(sentences=found.sentences)
-        for (name, description), count in zip(found.concepts, found.counts, strict=True):
-            table.add(Concept(name, description), count)
-        table.add_rows((own, found.asked[place]) for own, place in found.rows)
-        texts = read_open_types(folder / _TEXTS)
-        return OpenTypes(table, [_example(each, settings, splitter) for each in texts], files, found.dropped, dev_files)
+    def read(self) -> OpenTypes:
+        """Return what the files hold; raise InputError where there is no entity."""
+        files, dev_files = (_files(getattr(self.settings, name), name) for name in ("files", "dev"))
+        origin = {
+            "version": VERSION, "words": check_splitter(self.splitter), "files": [each["sha256"] for each in files],
+            "seed": self.seed, "descriptions": self.descriptions, "asked": self.settings.asked, "at_most": self.most,
+        } | ({"dev": [each["sha256"] for each in dev_files]} if dev_files else {})  # fmt: skip
 
-    return cached(settings.cache, "open_types", origin, make, read)
+        def read(folder: Path) -> OpenTypes:
+            found = read_json(folder / _TABLE, _Table, limit=_LARGEST)
+            table = ConceptTable(sentences=found.sentences)
+            for (name, description), count in zip(found.concepts, found.counts, strict=True):
+                table.add(Concept(name, description), count)
+            table.add_rows((own, found.asked[place]) for own, place in found.rows)
+            texts = read_open_types(folder / _TEXTS)
+            return OpenTypes(table, list(map(self._example, texts)), files, found.dropped, dev_files)
 
+        return cached(self.cache, "open_types", origin, self._write, read)
 
-def _files(settings: PretrainSettings, name: str) -> list[dict[str, str]]:
-    found = []
-    for path in getattr(settings, name):
-        with at(setting=f"setting {name}"), os_refused(f"{path}: can't be read", file_inside(path)):
-            found.append({"file": path.name, "sha256": sha256_of(path)})
-    return found
+    def examples(self) -> Iterator[OpenExample]:
+        """Yield the texts that are trained on, in the order of the files."""
+        yield from (self._example(one) for one, trained in self._sided() if trained)
 
+    def _write(self, folder: Path) -> None:
+        """Go through the files once, and write the table and the held-out texts."""
+        table, dropped = ConceptTable(), Counter[Reason]()
+        held_out = []
+        with progress("reading open types") as bar:
+            for one, trained in self._sided(dropped):
+                example = self._example(one)
+                for type_ in one.asked or ():
+                    table.add(self._concept(type_))
+                concepts = (self._concept(each.type, each.description) for each in one.entities)
+                of_text = {each.text: each for each in concepts}
+                for span in example.spans:
+                    table.add(of_text[span.type], int(trained))
+                dropped[Reason.NOT_IN_TEXT] += len(one.entities) - len(example.spans)
+                table.add_rows(table.word_rows(example))
+                table.sentences += trained
+                if not trained:
+                    held_out.append(one)
+                bar.advance()
+        self._check(table, held_out)
+        drawn = nsmallest(
+            self.most or len(held_out), held_out, key=lambda one: uniform(self.seed, "validation part", one.text)
+        )
+        with publish(folder / _TEXTS) as draft, draft.open("wb") as stream:
+            stream.writelines(map(open_type_line, drawn))
+        names_of = [(each.name, each.description) for each in table.concepts]
+        told = {str(reason): count for reason, count in sorted(dropped.items()) if count}
+        places = {asked: place for place, asked in enumerate(dict.fromkeys(asked for _, asked in table.rows))}
+        rows = [(own, places[asked]) for own, asked in table.rows]
+        write_json(folder / _TABLE, to_plain(_Table(names_of, table.counts, list(places), rows, table.sentences, told)))
 
-def _write(folder: Path, settings: PretrainSettings, splitter: str) -> None:
-    """Go through the files once, and write the table and the held-out texts."""
-    table, dropped = ConceptTable(), Counter[Reason]()
-    held_out = []
-    with progress("reading open types") as bar:
-        for one, trained in _sided(settings, dropped):
-            example = _example(one, settings, splitter)
-            for type_ in one.asked or ():
-                table.add(_concept(type_, "", settings))
-            concepts = (_concept(each.type, each.description, settings) for each in one.entities)
-            of_text = {each.text: each for each in concepts}
-            for span in example.spans:
-                table.add(of_text[span.type], int(trained))
-            dropped[Reason.NOT_IN_TEXT] += len(one.entities) - len(example.spans)
-            table.add_rows(table.word_rows(example))
-            table.sentences += trained
-            if not trained:
-                held_out.append(one)
-            bar.advance()
-    names = ", ".join(path.name for path in settings.open_types)
-    if not any(table.counts):
-        some = f"{table.sentences} texts" + (f", {len(held_out)} others are held out" if held_out else "")
-        raise InputError(f"{names}: no entity to train on in {some}; give texts with entities")
-    if not held_out:
-        few = f"{table.sentences} texts are too few: none is held out (one in ten is, by chance)"
-        raise InputError(f"{names}: {few}; add some")
-    most = settings.max_eval_samples or len(held_out)
-    drawn = nsmallest(most, held_out, key=lambda one: uniform(settings.seed, "validation part", one.text))
-    with publish(folder / _TEXTS) as draft, draft.open("wb") as stream:
-        stream.writelines(map(open_type_line, drawn))
-    names_of = [(each.name, each.description) for each in table.concepts]
-    told = {str(reason): count for reason, count in sorted(dropped.items()) if count}
-    places = {asked: place for place, asked in enumerate(dict.fromkeys(asked for _, asked in table.rows))}
-    rows = [(own, places[asked]) for own, asked in table.rows]
-    write_json(folder / _TABLE, to_plain(_Table(names_of, table.counts, list(places), rows, table.sentences, told)))
+    def _check(self, table: ConceptTable, held_out: Sequence[OpenText]) -> None:
+        names = ", ".join(path.name for path in self.settings.files)
+        if not any(table.counts):
+            some = f"{table.sentences} texts" + (f", {len(held_out)} others are held out" if held_out else "")
+            raise InputError(f"{names}: no entity to train on in {some}; give texts with entities")
+        if not held_out:
+            few = f"{table.sentences} texts are too few: none is held out (one in ten is, by chance)"
+            raise InputError(f"{names}: {few}; add some")
 
+    def _sided(self, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
+        """Yield the texts of all files, and whether each is trained on; equal ones of files held out are left out."""
+        files, dev = self.settings.files, self.settings.dev
+        if not dev:
+            yield from ((one, not is_held_out(one.text)) for one in self._texts(files, dropped))
+            return
+        held_out = set[str]()
+        for one in self._texts(dev, dropped):
+            held_out.add(one.text)
+            yield one, False
+        yield from ((one, True) for one in self._texts(files, dropped) if one.text not in held_out)
 
-def training_examples(settings: PretrainSettings, splitter: str = SPLITTER) -> Iterator[OpenExample]:
-    """Yield the texts that are trained on, in the order of the files and in words of `splitter`."""
-    yield from (_example(one, settings, splitter) for one, trained in _sided(settings) if trained)
+    def _texts(self, paths: Iterable[Path], dropped: Counter[Reason] | None) -> Iterator[OpenText]:
+        """Yield the texts of some files, with the types that count as asked for."""
+        for one in chain.from_iterable(read_open_types(path, dropped) for path in paths):
+            yield one if self.settings.asked == "file" else replace(one, asked=None)
 
-
-def _sided(settings: PretrainSettings, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
-    """Yield the texts of all files, and whether each is trained on; equal ones of files held out are left out."""
-    if not settings.open_types_dev:
-        yield from ((one, not is_held_out(one.text)) for one in _texts(settings, settings.open_types, dropped))
-        return
-    held_out = set[str]()
-    for one in _texts(settings, settings.open_types_dev, dropped):
-        held_out.add(one.text)
-        yield one, False
-    yield from ((one, True) for one in _texts(settings, settings.open_types, dropped) if one.text not in held_out)
-
-
-def _texts(
-    settings: PretrainSettings, paths: Iterable[Path], dropped: Counter[Reason] | None = None
-) -> Iterator[OpenText]:
-    """Yield the texts of some files, with the types that count as asked for."""
-    for one in chain.from_iterable(read_open_types(path, dropped) for path in paths):
-        yield one if settings.open_types_asked == "file" else replace(one, asked=None)
-
-
-def is_held_out(text: str) -> bool:
-    """Return whether a text is held out."""
-    return uniform(0, "open types held out", text) < _HELD_OUT
-
-
-def _example(one: OpenText, settings: PretrainSettings, splitter: str) -> OpenExample:
-    """Return a text with its words, cut where an entity begins or ends; an entity without a word is left out."""
-    found = [Span(each.start, each.end, _concept(each.type, each.description, settings).text) for each in one.entities]
-    edges = (place for each in found for place in (each.start, each.end))
-    words = tuple(words_between(one.text, edges, splitter))
-    spans = tuple(filter(None, (_on_words(each, words) for each in found)))
-    return OpenExample(one.text, words, spans, types_asked(one))
-
-
-def _on_words(span: Span, words: Sequence[tuple[int, int]]) -> Span | None:
+    def _on_words(span: Span, words: Sequence[tuple[int, int]]) -> Span | None:
     """Return a span without what is no word at its edges (spaces, say); None if no word is in it."""
     first = bisect_left(words, span.start, key=lambda word: word[0])
     last = bisect_right(words, span.end, key=lambda word: word[1])
     return replace(span, start=words[first][0], end=words[last - 1][1]) if first < last else None
-
-
-def _concept(type_: str, description: str, settings: PretrainSettings) -> Concept:
-    return Concept(normalised(type_), description if settings.concept_descriptions else "")

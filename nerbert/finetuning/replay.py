@@ -37,6 +37,21 @@ _SCORED = 200
 """Held-out texts on which forgetting is measured, at most."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaySettings(Section):
+    """Files of open types beside the data of a fine-tuning."""
+
+    section: ClassVar[str] = "replay"
+    formerly: ClassVar[Mapping[str, str]] = {"replay": "files", "replay_share": "share"}
+    reads: ClassVar[tuple[str, ...]] = ("files",)
+    files: tuple[Path, ...] = ()
+    """Files of open types. How much a model forgets of types that the data lacks is measured on a tenth of their texts,
+    and the rest may be mixed in (`share`). Source: ours."""
+    share: Annotated[float, Bounds(at_least=0, below=1)] = 0.0
+    """Share of the sentences trained on that are texts of `files`, beside the data's own; each epoch has others.
+    Source: ours."""
+
+
 @dataclass(frozen=True, slots=True)
 class Replay:
     """Files of open types beside a fine-tuning's data: what they hold, and how they are read."""

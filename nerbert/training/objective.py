@@ -1,27 +1,24 @@
-"""What a training minimises: the one thing the loop knows of its task; and tagging, the objective of most trainings.
+"""What a training minimises: the one thing the loop knows of its task.
 
-An objective owns all that differs between trainings: the model with its head, the labels of words, what a whole step
-needs before it is cut, the loss, the score that chooses the checkpoint, and the words that plans and cards say of it.
+An objective owns all that differs between trainings: its settings, the data that it asks for, the model with its head,
+the labels of words, what a whole step needs before it is cut, the loss, the score that chooses the checkpoint, and the
+words that plans and cards say of it.
 
 Its loss has one part or several. A part is a sum of terms, and their number (weight, for weighted ones) is known before
 anything is computed. So a step's loss is the sum of its parts, each divided by its terms over all micro-batches and
 processes, however the step is cut. A part whose number of terms depends on the model's output does not fit.
 
 `OBJECTIVES` in `nerbert.registry` knows them by name; `docs/extending/objective.md` shows how to write one.
-
-Tagging (NER-BERT §3.1) is what pre-training and fine-tuning share: a linear layer over BIO tags of words, and the
-cross-entropy of each word's tag, read from the word's first piece. Its two settings mean what torch's own
-`cross_entropy` means by them, so that results can be reproduced elsewhere: a label's own share counts with that label's
-weight, the share that smoothing spreads over the classes with the weight of each class.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import torch
 
+from nerbert.config import Section
 from nerbert.errors import SettingsError, need
 from nerbert.labels import WordSpan, tag_names, word_spans
 from nerbert.metrics.score import collapse_types, score_spans
@@ -36,13 +33,16 @@ from nerbert.model.windows import IGNORED, Windows
 from nerbert.records import ENTITY, Example
 from nerbert.registry import OBJECTIVES
 from nerbert.rng import Array
+from nerbert.training.data import Data, Sources
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.settings import FinetuneSettings, TrainSettings
+from nerbert.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from nerbert.model.concept_encoder import ConceptTable
     from nerbert.training.loop import TrainingData
 
+PRETRAIN, FINETUNE = "pretrain", "finetune"
+"""Commands that objectives are for."""
 Columns = Mapping[str, Array]
 """Arrays by name that an epoch has of its own: most have a row for each labelled word of the windows, in order."""
 
@@ -51,7 +51,8 @@ Columns = Mapping[str, Array]
 class Task:
     """What an objective is made for: the entity types of the data, the settings, and the model to start from.
 
-    An objective of `open_types` has `concepts`, and by `concept_texts` those of the types.
+    Where the data's types are known by name, it has `concepts`, and by `concept_texts` those of the types. `finetunes`
+    says whether a tagger of these types is made, or an encoder.
     """
 
     types: Sequence[str]
@@ -59,6 +60,7 @@ class Task:
     backbone: Backbone
     concepts: "ConceptTable | None" = None
     concept_texts: Mapping[str, str] = field(default_factory=dict)
+    finetunes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class EpochColumns:
 class Objective(Protocol):
     """A subclass has to give `of`, `make_model`, `terms`, `loss`, `score_on` and `describe`.
 
+    What it can be set is a `Section` of its own, `settings`: `task.settings.of(MySettings)`.
+
     The loop calls `begin_epoch` before the first step of each epoch, `begin_step` once a step, then for each
     micro-batch `prepare`, `terms` (both on the CPU) and, inside `step_pass`, `loss`.
     """
@@ -117,12 +121,21 @@ class Objective(Protocol):
     """The parts of its loss, by name; of several none is called `loss`, `norm` or `rate`, as the log's own figures."""
     head_name: ClassVar[str] = ""
     """The head of its taggers in `HEADS`; "" for an objective that makes no tagger."""
-    open_types: ClassVar[bool] = False
-    """Whether it learns from names of types: then each class of a corpus is one, and files of open types are read."""
+    settings: ClassVar[type[Section]] = Section
+    """What it can be set; one without a name has none."""
+    sources: ClassVar[tuple[str, ...]] = ()
+    """Sections of the sources that its data may be read from, beside a corpus or annotated sentences."""
+    commands: ClassVar[tuple[str, ...]] = (PRETRAIN, FINETUNE)
+    """What it is for."""
     clusters: ClassVar[bool] = False
     """Whether it learns clusters of entities: then an encoder's folder has a page of them."""
     needs: ClassVar[tuple[str, ...]] = ()
     """An extra of nerbert and its modules that it needs."""
+
+    @classmethod
+    def data(cls, sources: Sources) -> Data:
+        """Return what it learns from: sentences with fixed types, unless it asks for another kind."""
+        return sources.labelled()
 
     @classmethod
     def of(cls, task: Task) -> Self:
@@ -140,11 +153,9 @@ class Objective(Protocol):
 
     def subwords(self, model: Any, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
         """Return what cuts examples into windows for the model."""
-        too_long = settings.on_too_long if isinstance(settings, FinetuneSettings) else "window"
         return SubwordTokenizer(
-            backbone.tokenizer, model.config, settings.max_length, on_too_long=too_long,
-            further=settings.label_all_tokens,
-        )  # fmt: skip
+            backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long
+        )
 
     def facts(self, windows: Windows) -> dict[str, Any]:
         """Return what the model's card says beside its settings; `windows` are those that it is trained on."""
@@ -203,6 +214,12 @@ class Objective(Protocol):
         """Return a function that scores a model on held-out sentences; the score chooses the checkpoint."""
         ...
 
+    def score_without(
+        self, types: Sequence[str], examples: Sequence[Example], pieces: SubwordTokenizer, processes: ProcessGroup
+    ) -> Callable[[Any], CheckpointScore] | None:
+        """Return a function that scores a model on all types but these; None for an objective that knows no others."""
+        return None
+
     def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> Head:
         """Return the model ready to find entities; only an objective with a `head_name` is asked."""
         raise SettingsError(f"{type(self).__name__}: finds no entities, so it makes no tagger")
@@ -218,6 +235,28 @@ def find_objective(name: str) -> type[Objective]:
     if found.needs:
         need(*found.needs)
     return found
+
+
+def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
+    """Return the objective of a training; raise SettingsError for one of another command, and for others' sections."""
+    kind, name = find_objective(settings.objective), settings.objective
+    if command not in kind.commands:
+        its = " and ".join(f"`nerbert {each}`" for each in kind.commands)
+        raise SettingsError(f"setting objective = {name!r}: is for {its} alone", setting="objective")
+    for each in settings.sections:
+        if each.section not in (kind.settings.section, *kind.sources):
+            raise _others_section(each, name, list(filter(None, (kind.settings.section, *kind.sources))))
+    return kind
+
+
+def _others_section(section: Section, objective: str, own: Sequence[str]) -> SettingsError:
+    """Return the error for a section that the objective doesn't read."""
+    usual = type(section)()
+    given = next((each.name for each in fields(section) if getattr(section, each.name) != getattr(usual, each.name)), "")
+    name = f"{section.section}.{given}" if given else section.section
+    whose = f"objective {section.section!r} has it" if section.section in [*OBJECTIVES] else "no source of it"
+    why = f"{whose}, but objective = {objective!r}, which reads {', '.join(own) or 'no section'}"
+    return SettingsError(f"setting {name}: {why}; leave it out, or choose another objective", setting=name)
 
 
 Spans = Sequence[Sequence[WordSpan]]
@@ -282,98 +321,3 @@ def typed_figures(gold: Spans, found: Spans) -> dict[str, int | float]:
 
 def _typed(spans: Sequence[WordSpan]) -> list[WordSpan]:
     return [span for span in spans if span[2] != ENTITY]
-
-
-_OUTSIDE = 0
-"""The class of words outside of any entity, as `labels.tag_names` numbers them."""
-
-
-class Tagging(Objective):
-    """A weighted mean over words that have a label; `IGNORED` ones count nothing.
-
-    `label_smoothing` (0–1) is the share of a label that is spread over all classes, `outside_weight` the weight of O,
-    `joined_layer` as in the settings of fine-tuning.
-    """
-
-    head_name: ClassVar[str] = "linear"
-
-    def __init__(
-        self, label_smoothing: float = 0.0, outside_weight: float = 1.0, *, types: Sequence[str] = (),
-        joined_layer: int = 0,
-    ) -> None:  # fmt: skip
-        self._smoothing, self._outside, self._types = label_smoothing, outside_weight, tuple(types)
-        self._joined = joined_layer
-        self._tags = tag_names(types)
-        self._chooses = "span_f1" if self._types == (ENTITY,) else "typed_f1"
-
-    @classmethod
-    def of(cls, task: Task) -> Self:
-        """Return the objective for the types of a task."""
-        settings = task.settings
-        joined = settings.joined_layer if isinstance(settings, FinetuneSettings) else 0
-        return cls(settings.label_smoothing, settings.outside_weight, types=task.types, joined_layer=joined)
-
-    def make_model(self, backbone: Backbone) -> Any:
-        """Return a token-classification model with a new layer over the tags."""
-        from transformers import AutoModelForTokenClassification
-
-        kind: Any = AutoModelForTokenClassification
-        if self._joined:
-            card = read_card(backbone.source)
-            layer = layer_to_join(self._joined, backbone.config, backbone.num_layers, card)
-            kind = joined_kind(backbone.config, layer)
-        return backbone.load(
-            kind, num_labels=len(self._tags), id2label=dict(enumerate(self._tags)),
-            label2id={tag: number for number, tag in enumerate(self._tags)},
-        )  # fmt: skip
-
-    @property
-    def labels(self) -> BioLabels:
-        """Return the numbers of the tags."""
-        return BioLabels(self._tags)
-
-    def terms(self, batch: Batch) -> dict[str, float]:
-        """Return the weights of all labelled words together."""
-        labelled, outside = int((batch.labels != IGNORED).sum()), int((batch.labels == _OUTSIDE).sum())
-        return {"loss": labelled - outside + self._outside * outside}
-
-    def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
-        """Return the weighted sum of cross-entropies, computed in fp32."""
-        logits = logits_at(model, batch).float()
-        summed = torch.nn.functional.cross_entropy(
-            logits, batch.labels, self._weights(logits), ignore_index=IGNORED, reduction="sum",
-            label_smoothing=self._smoothing,
-        )  # fmt: skip
-        return {"loss": summed}
-
-    def _weights(self, logits: torch.Tensor) -> torch.Tensor | None:
-        if self._outside == 1:
-            return None
-        weights = torch.ones(logits.shape[-1], device=logits.device)
-        weights[_OUTSIDE] = self._outside
-        return weights
-
-    def score_on(
-        self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
-    ) -> Callable[[Any], CheckpointScore]:
-        """Return F1 of typed entities; where ENTITY is the only category, of spans."""
-        return SpanScore(
-            lambda model: self.head(model, pieces, settings), examples, typed_figures, self._chooses, processes
-        )
-
-    def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> LinearHead:
-        """Return the model ready to tag."""
-        scorer = TorchScorer(model, settings.precision)
-        return LinearHead(scorer, pieces, self._tags, max_tokens=most_tokens(settings))
-
-    def describe(self) -> Description:
-        """Return what plans and cards say of it."""
-        return Description(
-            learnt="tag Wikipedia's links with the types of the pages they lead to (NER-BERT, arXiv 2112.00405)",
-            pipeline="token-classification",
-            chooses=self._chooses,
-            figures={
-                "typed_f1": f"entities with a type, {ENTITY} left out",
-                "span_f1": "all entities, whatever their types",
-            },
-        )

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 
-from nerbert.config import refuse
+from nerbert.config import Bounds, Section
 from nerbert.encoder.open_texts import OpenExample
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.model.backbone import Backbone, check_model_folder, load_tokenizer
@@ -30,13 +30,39 @@ from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import IGNORED, Label, Windows, chosen
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
+from nerbert.training.data import Data, Sources
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import explain_out_of_memory, held_out_batches
-from nerbert.training.objective import CheckpointScore, Description, Objective, Task, computed_once
-from nerbert.training.settings import PretrainSettings, TrainSettings
+from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, Objective, Task, computed_once
+from nerbert.training.settings import TrainSettings
 
 _UNKNOWN: Row = ((), ())
 """The row of a word of which nothing is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConceptsSettings(Section):
+    """What learning concepts by contrast can be set."""
+
+    section: ClassVar[str] = "concepts"
+    formerly: ClassVar[Mapping[str, str]] = {
+        "concept_backbone": "backbone", "concept_pooling": "pooling", "concept_descriptions": "descriptions",
+    }  # fmt: skip
+    models: ClassVar[tuple[str, ...]] = ("backbone",)
+    backbone: str = ""
+    """What the encoder of names starts from, a folder, a name on the hub or `embedded`; empty: the backbone. Source:
+    ours; NuNER takes RoBERTa-base for both."""
+    pooling: Literal["mean", "first"] = "mean"
+    """What of a name's last states is its vector, their `mean` or that of the `first` subword. Source: ours; NuNER
+    doesn't say."""
+    descriptions: bool = False
+    """Whether a type's description is read after its name, where there is one. Source: LitSet (Golde et al. 2024)."""
+    temperature: Annotated[float, Bounds(above=0, below=1e6)] = 4.0
+    """What the product of a word's and a concept's vector is divided by. Source: ours, on dev with all-MiniLM-L6-v2;
+    NuNER doesn't say."""
+    max_concepts: Annotated[int, Bounds(at_least=1, below=1e6)] = 2048
+    """Most concepts of a step; of more a random part is taken, and each step's log counts those that were left out.
+    Source: ours."""
 
 
 class ConceptLabels(WordLabels):
@@ -97,26 +123,31 @@ class ConceptBatch(Batch):
 class Concepts(Objective):
     """The objective; `backbone` is what the concept encoder starts from."""
 
-    open_types: ClassVar[bool] = True
+    settings: ClassVar[type[Section]] = ConceptsSettings
+    sources: ClassVar[tuple[str, ...]] = ("open_types",)
+    commands: ClassVar[tuple[str, ...]] = (PRETRAIN,)
 
     def __init__(
-        self, table: ConceptTable, texts: Mapping[str, str], settings: PretrainSettings, backbone: Backbone
+        self, table: ConceptTable, texts: Mapping[str, str], settings: TrainSettings, backbone: Backbone
     ) -> None:
         self._table, self._texts, self._settings, self._backbone = table, texts, settings, backbone
+        self._own = settings.of(ConceptsSettings)
         self._rows = list(table.rows)
+
+    @classmethod
+    def data(cls, sources: Sources) -> Data:
+        """Return texts whose types have names, and the descriptions that are read after them."""
+        return sources.named(descriptions=sources.settings.of(ConceptsSettings).descriptions)
 
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the concepts of a task; raise SettingsError for one without any."""
-        settings = task.settings
-        if not isinstance(settings, PretrainSettings) or task.concepts is None:
-            why = "setting objective = 'concepts': learns from names of types, so it is for `nerbert pretrain` alone"
-            raise SettingsError(why, setting="objective")
-        refuse(settings.label_smoothing != 0, "label_smoothing", settings.label_smoothing, "0 with 'concepts'")
-        refuse(settings.outside_weight != 1, "outside_weight", settings.outside_weight, "1 with 'concepts'")
+        settings, own = task.settings, task.settings.of(ConceptsSettings)
+        if task.concepts is None:
+            raise SettingsError("setting objective = 'concepts': there is no type to learn", setting="objective")
         backbone = task.backbone
-        if source := settings.concept_backbone:
-            with at(setting="setting concept_backbone"):
+        if source := own.backbone:
+            with at(setting="setting concepts.backbone"):
                 check_model_folder(source)
                 backbone = Backbone(source, load_tokenizer(source), settings.seed)
         return cls(task.concepts, task.concept_texts, settings, backbone)
@@ -124,12 +155,12 @@ class Concepts(Objective):
     def make_model(self, backbone: Backbone) -> ConceptModel:
         """Return both encoders; of neither a pooling layer or a head is there."""
         text, names = backbone.load_body(), self._backbone.load_body()
-        expected = min(self._table.expected(self._settings.batch_size), self._settings.max_concepts)
+        expected = min(self._table.expected(self._settings.batch_size), self._own.max_concepts)
         with torch.random.fork_rng(devices=[]):  # a projection is drawn
             torch.manual_seed(self._settings.seed)
             return ConceptModel(
-                text, names, self._backbone.tokenizer, temperature=self._settings.temperature,
-                bias=first_bias(expected), pooling=self._settings.concept_pooling,
+                text, names, self._backbone.tokenizer, temperature=self._own.temperature,
+                bias=first_bias(expected), pooling=self._own.pooling,
             )  # fmt: skip
 
     def freeze(self, model: ConceptModel, layers: int) -> int:
@@ -154,7 +185,7 @@ class Concepts(Objective):
         places = np.unique(labels)
         rows = [self._rows[place] if place != IGNORED else _UNKNOWN for place in places.tolist()]
         candidates = self._table.candidates(rows)
-        most = self._settings.max_concepts
+        most = self._own.max_concepts
         if left_out := max(0, len(candidates) - most):
             chances = uniforms(self._settings.seed, f"concepts of step {step}", candidates)
             candidates = np.sort(candidates[np.argsort(chances, kind="stable")[:most]])
@@ -173,7 +204,7 @@ class Concepts(Objective):
         if not shared.texts:
             yield
             return
-        with explain_out_of_memory("max_concepts"), autocast(model.device.type, self._settings.precision):
+        with explain_out_of_memory("concepts.max_concepts"), autocast(model.device.type, self._settings.precision):
             vectors = model.name_vectors(shared.texts)
         shared.has, shared.known = shared.has.to(model.device), shared.known.to(model.device)
         with computed_once(vectors) as shared.vectors:

@@ -5,16 +5,16 @@ is cut nor on what runs beside it, and a resumed run draws the same ones. The pr
 are masked the same way, and a short window may have no masked piece at all, since each is drawn for itself.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
 
-from nerbert.config import refuse
-from nerbert.errors import InputError, SettingsError
+from nerbert.config import Bounds, Section
+from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone
 from nerbert.model.forward import Batch, autocast, logits_at
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -23,13 +23,24 @@ from nerbert.records import Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import held_out_batches
-from nerbert.training.objective import CheckpointScore, Description, Objective, Task
-from nerbert.training.settings import PretrainSettings, TrainSettings
+from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, Objective, Task
+from nerbert.training.settings import TrainSettings
 
 _MASKED, _REPLACED = 0.8, 0.1
 """Shares of the pieces asked for that are masked, and that are replaced by a random one; the others stay."""
 _LONGEST = 1 << 20
 """Windows are shorter than this, so window and column make one number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MlmSettings(Section):
+    """What masked language modelling can be set."""
+
+    section: ClassVar[str] = "mlm"
+    formerly: ClassVar[Mapping[str, str]] = {"mlm_probability": "probability"}
+    probability: Annotated[float, Bounds(above=0, at_most=1)] = 0.15
+    """Share of subwords that are asked for: 80 % of them masked, 10 % another subword, 10 % as they are. Source: Devlin
+    et al. 2019 §3.1."""
 
 
 class Mlm(Objective):
@@ -38,6 +49,9 @@ class Mlm(Objective):
     `share` (0–1) of the pieces are asked for, special ones never; a random piece is any of the first `vocabulary` ones
     that isn't special, by chance the same one again.
     """
+
+    settings: ClassVar[type[Section]] = MlmSettings
+    commands: ClassVar[tuple[str, ...]] = (PRETRAIN,)
 
     def __init__(self, seed: int, share: float, mask_id: int, vocabulary: int, special_ids: Iterable[int]) -> None:
         self._seed, self._share, self._mask_id = seed, share, mask_id
@@ -48,18 +62,13 @@ class Mlm(Objective):
     def of(cls, task: Task) -> Self:
         """Return the objective for a task's tokenizer and model; raise InputError if there is no mask token."""
         settings, tokenizer, config = task.settings, task.backbone.tokenizer, task.backbone.config
-        if not isinstance(settings, PretrainSettings):
-            why = "setting objective = 'mlm': finds no entities, so it is for `nerbert pretrain` alone"
-            raise SettingsError(why, setting="objective")
-        refuse(bool(settings.label_set), "label_set", settings.label_set, "left out with objective = 'mlm'")
-        refuse(settings.label_all_tokens, "label_all_tokens", True, "left out with objective = 'mlm'")
         known = int(getattr(config, "vocab_size", 0) or len(tokenizer))
         if tokenizer.mask_token_id is None or tokenizer.mask_token_id >= known:
             raise InputError(
                 f"{tokenizer.name_or_path or 'the tokenizer'}: has no mask piece that the model knows, so nothing can "
                 "be masked; add one as mask_token to tokenizer_config.json, or take objective = 'tagging'"
             )
-        share, vocabulary = settings.mlm_probability, min(len(tokenizer), known)
+        share, vocabulary = settings.of(MlmSettings).probability, min(len(tokenizer), known)
         return cls(settings.seed, share, tokenizer.mask_token_id, vocabulary, tokenizer.all_special_ids)
 
     def make_model(self, backbone: Backbone) -> Any:
@@ -116,7 +125,7 @@ class Mlm(Objective):
         loss, hits, count = processes.totals(loss, hits, count)
         if not count:
             raise InputError(
-                "no piece of the validation sentences is masked: take a larger mlm_probability, or more sentences"
+                "no piece of the validation sentences is masked: take a larger mlm.probability, or more sentences"
             )
         return CheckpointScore(loss / count, False, {"mlm_loss": loss / count, "mlm_accuracy": hits / count})
 

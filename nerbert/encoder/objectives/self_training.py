@@ -6,14 +6,14 @@ entity of type x ends with a word is P(B-x or I-x) there, times P(not I-x) of th
 are taken for independent, and an end is only as sharp as the tags of two words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
 
-from nerbert.errors import SettingsError
+from nerbert.config import Bounds, Section
 from nerbert.metrics.score import Columns as Spans
 from nerbert.metrics.score import decode_columns
 from nerbert.model.forward import Batch, autocast, logits_at
@@ -22,8 +22,9 @@ from nerbert.rng import Array, uniforms
 from nerbert.terminal import tell
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import TrainingData, batches_of
-from nerbert.training.objective import Columns, Description, EpochColumns, Tagging, Task, most_tokens
-from nerbert.training.settings import PretrainSettings
+from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, Task, most_tokens
+from nerbert.training.settings import TrainSettings
+from nerbert.training.tagging import Tagging, TaggingSettings
 
 _CHUNK = 256
 """Windows that are cut into micro-batches at once."""
@@ -32,20 +33,34 @@ _EXAMPLES = 20
 _CHANGES = ("added", "kept", "changed", "removed")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfTrainingSettings(TaggingSettings):
+    """What self-training can be set."""
+
+    section: ClassVar[str] = "self_training"
+    formerly: ClassVar[Mapping[str, str]] = {"self_training_threshold": "threshold"}
+    threshold: Annotated[float, Bounds(at_least=0, below=1)] = 0.1
+    """Probability that a span's beginning and its end must exceed. Low values find what the labels lack. Source:
+    CoFEE."""
+
+
 class SelfTraining(Tagging):
     """Tagging whose labels are the model's own from the second epoch on."""
 
-    def __init__(self, settings: PretrainSettings, tokenizer: Any, types: Sequence[str]) -> None:
-        super().__init__(settings.label_smoothing, settings.outside_weight, types=types)
-        self._settings, self._tokenizer = settings, tokenizer
+    settings: ClassVar[type[Section]] = SelfTrainingSettings
+    commands: ClassVar[tuple[str, ...]] = (PRETRAIN,)
+
+    def __init__(
+        self, types: Sequence[str], own: SelfTrainingSettings, settings: TrainSettings, tokenizer: Any
+    ) -> None:
+        super().__init__(types, own)
+        self._threshold, self._settings, self._tokenizer = own.threshold, settings, tokenizer
 
     @classmethod
     def of(cls, task: Task) -> Self:
-        """Return the objective for the types of a task; raise SettingsError outside of pre-training."""
-        if not isinstance(task.settings, PretrainSettings):
-            why = "setting objective = 'self_training': labels a corpus anew, so it is for `nerbert pretrain` alone"
-            raise SettingsError(why, setting="objective")
-        return cls(task.settings, task.backbone.tokenizer, sorted(set(task.types)))
+        """Return the objective for the types of a task."""
+        settings = task.settings
+        return cls(sorted(set(task.types)), settings.of(SelfTrainingSettings), settings, task.backbone.tokenizer)
 
     def begin_epoch(
         self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
@@ -89,7 +104,7 @@ class SelfTraining(Tagging):
         rows, words = batch.rows.cpu().numpy(), windows.words[places]
         own = is_own(rows, words, windows.positions[places])
         labels = np.full(len(rows), IGNORED)
-        labels[own] = decoded(chances[own], rows[own], self._settings.self_training_threshold)
+        labels[own] = decoded(chances[own], rows[own], self._threshold)
         further = ~own & (np.diff(words, prepend=-1) == 0) & (np.diff(rows, prepend=-1) == 0)
         of_word = labels[own][np.cumsum(own)[further] - 1]
         labels[further] = of_word + of_word % 2  # from B-x to I-x
@@ -111,7 +126,7 @@ class SelfTraining(Tagging):
                 name: [self._example(*span, was, name, text) for span in self._drawn(spans, f"{name} in {epoch}")]
                 for name, spans in of_type.items()
             }
-        return {"epoch": epoch + 1, "threshold": self._settings.self_training_threshold, "counts": counts,
+        return {"epoch": epoch + 1, "threshold": self._threshold, "counts": counts,
                 "examples": examples}  # fmt: skip
 
     def _drawn(self, spans: Spans, step: str) -> list[tuple[int, int]]:

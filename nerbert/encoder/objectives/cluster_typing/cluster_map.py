@@ -21,7 +21,7 @@ from nerbert.model.windows import Windows
 from nerbert.records import Mention, Sentence
 from nerbert.rng import Array, uniform, uniforms
 from nerbert.training.loop import TrainingData
-from nerbert.training.settings import PretrainSettings
+from nerbert.encoder.settings import PretrainSettings
 
 _DRAWN = 1500
 """Most points of a map; t-SNE's time grows with them."""
@@ -101,7 +101,7 @@ def cluster_map(encoder: str, sentences: Sequence[Sentence], settings: PretrainS
     found = mention_vectors(encoder, sentences, settings)
     if len(found.texts) < 2:
         return None
-    clustering = clusters_of(found.vectors, settings, seed_of(settings, "map"))
+    clustering = clusters_of(found.vectors, settings.of(TypingSettings), seed_of(settings, "map"))
     numbers, points = clustering.assign(found.vectors), clustering.whitening.of(found.vectors)
     names, near = _class_centres(found.classes, points)
     clusters = []

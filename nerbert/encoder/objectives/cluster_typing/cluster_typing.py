@@ -32,7 +32,7 @@ from nerbert.rng import Array, uniform, uniforms
 from nerbert.terminal import tell
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import TrainingData
-from nerbert.training.objective import Columns, Description, EpochColumns, Tagging, Task
+from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, Tagging, Task
 from nerbert.training.settings import PretrainSettings
 
 _DROPOUT = 0.1
@@ -52,6 +52,31 @@ class ClusterLayer(torch.nn.Module):
         """Return (entities, clusters)."""
         dropped = torch.nn.functional.dropout(vectors, _DROPOUT, self.training)
         return torch.nn.functional.linear(dropped, self.weight, self.bias)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypingSettings(TaggingSettings):
+    """What typing with clusters can be set."""
+
+    section: ClassVar[str] = "typing"
+    formerly: ClassVar[Mapping[str, str]] = {
+        f"cluster_{name}": name for name in ("weight", "by_type", "dimensions", "iterations", "sample")
+    }
+    num_clusters: Annotated[int, Bounds(at_least=2, at_most=100_000)] = 23
+    """Clusters of entities, made anew at each epoch's start. Source: CoFEE's public code."""
+    weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.001
+    """γ, the weight of the clusters' loss beside the tags'. Source: CoFEE's public code."""
+    by_type: bool = False
+    """Whether each type has `num_clusters` clusters of its own, or as many as it has entities; else they are of all
+    types together. It costs a pass over a type's sentences for each type. Source: ours; CoFEE's public code clusters
+    all together."""
+    dimensions: Annotated[int, Bounds(at_least=1, below=1e6)] = 128
+    """Most dimensions of an entity's vector after whitening. Source: CoFEE's public code."""
+    iterations: Annotated[int, Bounds(at_least=1, below=1e6)] = 60
+    """Most iterations of k-means. Source: CoFEE's public code."""
+    sample: Annotated[int, Bounds(at_least=100, below=1e9)] = 200_000
+    """Most entities that whitening and k-means are fitted on, drawn by seed, and whose vectors are held at once; others
+    are assigned to the nearest cluster. Source: ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +104,27 @@ class ClusterTyping(Tagging):
     clusters: ClassVar[bool] = True
     needs: ClassVar[tuple[str, ...]] = ("cluster", "sklearn")
 
-    def __init__(self, types: tuple[str, ...], settings: PretrainSettings, after: int) -> None:
-        super().__init__(settings.label_smoothing, settings.outside_weight, types=types)
-        self._settings, self._after = settings, after
-        self._groups = len(set(types)) if settings.cluster_by_type else 1
+    settings: ClassVar[type[Section]] = TypingSettings
+    commands: ClassVar[tuple[str, ...]] = (PRETRAIN,)
+
+    def __init__(self, types: Sequence[str], own: TypingSettings, settings: TrainSettings, after: int) -> None:
+        super().__init__(types, own)
+        self._typing, self._settings, self._after = own, settings, after
+        self._groups = len(set(types)) if own.by_type else 1
         self._columns: Columns = {}
 
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task."""
         settings = task.settings
-        if not isinstance(settings, PretrainSettings):
-            why = "setting objective = 'typing': clusters a corpus's entities, so it is for `nerbert pretrain` alone"
-            raise SettingsError(why, setting="objective")
-        return cls(tuple(task.types), settings, len(special_pieces(task.backbone.tokenizer)[1]))
+        return cls(task.types, settings.of(TypingSettings), settings, len(special_pieces(task.backbone.tokenizer)[1]))
 
     def make_model(self, backbone: Backbone) -> Any:
         """Return a token-classification model with a layer over clusters, which isn't saved with it."""
         model = super().make_model(backbone)
         config = model.config
         model.cluster_layer = ClusterLayer(
-            config.hidden_size, self._groups * self._settings.num_clusters,
+            config.hidden_size, self._groups * self._typing.num_clusters,
             float(getattr(config, "initializer_range", 0.02)), self._settings.seed,
         )  # fmt: skip
         own = {f"cluster_layer.{name}" for name, _ in model.cluster_layer.named_parameters()}
@@ -113,16 +138,16 @@ class ClusterTyping(Tagging):
 
         Raise SettingsError where there are fewer entities than clusters.
         """
-        settings = self._settings
+        own = self._typing
         homes, terms, types = entities_of(data.windows, np.unique(data.numbers_of(epoch)), self._after)
-        refuse(len(terms) < settings.num_clusters, "num_clusters", settings.num_clusters,
+        refuse(len(terms) < own.num_clusters, "typing.num_clusters", own.num_clusters,
                f"at most {len(terms)}, the number of entities in the training data")  # fmt: skip
-        vectors = partial(vectors_of, model, data, after=self._after, settings=settings)
-        work = _Clusterer(homes, terms, vectors, settings, processes)
+        vectors = partial(vectors_of, model, data, after=self._after, settings=self._settings)
+        work = _Clusterer(homes, terms, vectors, own, self._settings.seed, processes)
         groups = [np.flatnonzero(types == number) for number in range(self._groups)]
         old = before["clusters"][terms] if before else np.full(len(terms), NO_CLUSTER)
         clusters, weights = work.cluster_all(
-            groups if settings.cluster_by_type else [np.arange(len(terms))], old, epoch
+            groups if own.by_type else [np.arange(len(terms))], old, epoch
         )
         column = np.full(len(data.windows.labels), NO_CLUSTER, np.int32)
         column[terms] = clusters
@@ -168,7 +193,7 @@ class ClusterTyping(Tagging):
         pieces = seen[0][batch.entity_rows, batch.entity_columns]
         logits = model.cluster_layer(summed(pieces, batch.entities, len(batch.clusters))).float()
         losses = torch.nn.functional.cross_entropy(logits, batch.clusters, reduction="none")
-        return {"tagging": tagging, "clusters": self._settings.cluster_weight * (losses * batch.weights).sum()}
+        return {"tagging": tagging, "clusters": self._typing.weight * (losses * batch.weights).sum()}
 
     def describe(self) -> Description:
         """Return what plans and cards say of it."""
@@ -183,11 +208,11 @@ class _Clusterer:
     """
 
     def __init__(
-        self, homes: Array, terms: Array, vectors: Callable[[Array, Array], Array], settings: PretrainSettings,
-        processes: ProcessGroup,
+        self, homes: Array, terms: Array, vectors: Callable[[Array, Array], Array], settings: TypingSettings,
+        seed: int, processes: ProcessGroup,
     ) -> None:  # fmt: skip
         self._homes, self._terms, self._vectors = homes, terms, vectors
-        self._settings, self._processes = settings, processes
+        self._settings, self._seed, self._processes = settings, seed, processes
 
     def cluster_all(self, groups: Sequence[Array], before: Array, epoch: int) -> tuple[Array, Array]:
         """Return the clusters of all entities, and the clusters' weights; each group has clusters of its own."""
@@ -207,14 +232,14 @@ class _Clusterer:
         `before` are their clusters of the epoch before; `epoch` and `group` decide what is drawn.
         """
         settings, processes, what = self._settings, self._processes, f"of epoch {epoch}, group {group}"
-        order = np.argsort(uniforms(settings.seed, f"sample {what}", self._terms[own]), kind="stable")
-        sample, others = (own[np.sort(part)] for part in np.split(order, [settings.cluster_sample]))
-        rest = (others[start : start + settings.cluster_sample]  # neighbours, so that few windows are read twice
-                for start in range(0, len(others), settings.cluster_sample))  # fmt: skip
+        order = np.argsort(uniforms(self._seed, f"sample {what}", self._terms[own]), kind="stable")
+        sample, others = (own[np.sort(part)] for part in np.split(order, [settings.sample]))
+        rest = (others[start : start + settings.sample]  # neighbours, so that few windows are read twice
+                for start in range(0, len(others), settings.sample))  # fmt: skip
         mine = self._of_share(sample)
         vectors, fitted = self._of_all(sample, mine), None
         if processes.is_first:
-            seed = int(uniform(settings.seed, f"clusters {what}", "") * (1 << 32))
+            seed = int(uniform(self._seed, f"clusters {what}", "") * (1 << 32))
             fitted = clusters_of(vectors, settings, seed)
         clustering: Clustering = processes.gather([fitted])[0]
         clusters = np.full(len(self._terms), NO_CLUSTER, np.int32)
@@ -239,10 +264,10 @@ class _Clusterer:
         return found
 
 
-def clusters_of(vectors: Array, settings: PretrainSettings, seed: int) -> Clustering:
+def clusters_of(vectors: Array, settings: TypingSettings, seed: int) -> Clustering:
     """Return the clusters of vectors as the settings of `typing` want them."""
-    return Clustering.fit(vectors, min(settings.num_clusters, len(vectors)), settings.cluster_dimensions,
-                          settings.cluster_iterations, seed)  # fmt: skip
+    return Clustering.fit(vectors, min(settings.num_clusters, len(vectors)), settings.dimensions,
+                          settings.iterations, seed)  # fmt: skip
 
 
 def _figures(clusters: Array, before: Array) -> dict[str, float]:

@@ -4,55 +4,90 @@ A folder keeps its architecture, whatever the settings leave at their defaults. 
 refused before the training, by its name: later it would be cut out of every prompt in silence.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from nerbert.config import refuse
+from nerbert.config import Bounds, Section, refuse
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.model.backbone import Backbone, check_model_folder, is_gliner, load_tokenizer
 from nerbert.model.concept_encoder import ConceptTable
+from nerbert.model.gliner.config import Architecture
 from nerbert.model.gliner.folder import GlinerFolder, load_gliner
 from nerbert.model.gliner.fresh import BI_ENCODER, ZERO_SPAN, architecture_of, new_gliner
 from nerbert.model.gliner.trainee import check_trainable
 from nerbert.rng import Array
-from nerbert.training.settings import PretrainSettings, TrainSettings
+from nerbert.training.settings import TrainSettings
 
 _USUAL_WIDTH = 12
 
 
-def start_model(backbone: Backbone, labels: Backbone | None, settings: TrainSettings) -> GlinerFolder:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZeroShotSettings(Section):
+    """What learning by names of types can be set."""
+
+    section: ClassVar[str] = "zero_shot"
+    models: ClassVar[tuple[str, ...]] = ("labels_backbone",)
+    max_types: Annotated[int, Bounds(at_least=1, at_most=1000)] = 25
+    """Most types that a text is asked for at once. Source: GLiNER's public code."""
+    positive_weight: Annotated[float, Bounds(above=0, below=1e6)] = 2.0
+    """Weight in the loss of a span that is of a type; one that isn't has 1. Source: GLiNER's public code of the first
+    models."""
+    architecture: Architecture | Literal[""] = ""
+    """`zero` reads types before the text and finds single words, joined where they touch; `zero_span` the same with
+    spans; a `bi_encoder` reads types by an encoder of their own, so thousands cost little. Empty: that of the GLiNER
+    folder, else `zero_span`. Source: NuNER Zero (Bogdanov et al. 2024); GLiNER (Zaratiana et al. 2024)."""
+    max_width: Annotated[int, Bounds(at_least=0, at_most=64)] = 0
+    """Longest entity of a new `zero_span` or `bi_encoder`; longer ones are never found, and counted. 0: that of the
+    GLiNER folder, else 12. Unit: words. Source: GLiNER's public code."""
+    negative_ratio: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
+    """How many types that are not there a text is asked for, for each of its entities, at most: a number is drawn
+    between 0 and this. Source: GLiNER's public code."""
+    labels_backbone: str = ""
+    """With a `bi_encoder`: what the encoder of names starts from, a folder, a name on the hub or `embedded`; empty: the backbone. Source:
+    ours; NuNER takes RoBERTa-base for both."""
+    descriptions: bool = False
+    """Whether a type's description is read after its name, where there is one. Source: LitSet (Golde et al. 2024)."""
+
+
+def start_model(
+    backbone: Backbone, labels: Backbone | None, settings: TrainSettings, *, finetunes: bool
+) -> GlinerFolder:
     """Return the model of a GLiNER folder, or a new one, whose encoder of labels starts from `labels`.
 
-    Raise SettingsError for settings that don't fit the folder, and for a start that is none.
+    Raise SettingsError for settings that don't fit the folder, and for a start that is none: a fine-tuning goes on with
+    a folder.
     """
-    source = backbone.source
+    source, own = backbone.source, settings.of(ZeroShotSettings)
     if is_gliner(source):
         loaded = load_gliner(Path(source))
         check_trainable(loaded.model.config, source)
-        if isinstance(settings, PretrainSettings):
-            _check_architecture(loaded, settings, source)
+        _check_architecture(loaded, own, source)
         loaded.model.requires_grad_(True)
         return loaded
-    if isinstance(settings, PretrainSettings):
-        refuse(settings.max_width == 1, "max_width", 1, "at least 2; architecture = 'zero' scores single words")
-        return new_gliner(backbone, labels, architecture=settings.architecture or ZERO_SPAN,
-                          max_width=settings.max_width or _USUAL_WIDTH, max_len=settings.max_length,
-                          max_types=settings.max_types)  # fmt: skip
-    why = "setting objective = 'zero_shot': goes on with a GLiNER folder; make one with `nerbert pretrain`"
-    raise SettingsError(f"{why}, this is none: {source}", setting="objective")
+    if finetunes:
+        why = "setting objective = 'zero_shot': goes on with a GLiNER folder; make one with `nerbert pretrain`"
+        raise SettingsError(f"{why}, this is none: {source}", setting="objective")
+    refuse(own.max_width == 1, "zero_shot.max_width", 1, "at least 2; architecture = 'zero' scores single words")
+    return new_gliner(backbone, labels, architecture=own.architecture or ZERO_SPAN,
+                      max_width=own.max_width or _USUAL_WIDTH, max_len=settings.max_length,
+                      max_types=own.max_types)  # fmt: skip
 
 
-def labels_backbone(settings: PretrainSettings, backbone: Backbone) -> Backbone | None:
+def labels_backbone(settings: TrainSettings, backbone: Backbone) -> Backbone | None:
     """Return what an encoder of labels starts from; None if there is none."""
-    apart = settings.architecture == BI_ENCODER
-    refuse(bool(settings.concept_backbone) and not apart, "concept_backbone", settings.concept_backbone,
+    own = settings.of(ZeroShotSettings)
+    apart, source = own.architecture == BI_ENCODER, own.labels_backbone
+    refuse(bool(source) and not apart, "zero_shot.labels_backbone", source,
            "left out unless architecture = 'bi_encoder', which alone has an encoder of labels")  # fmt: skip
-    if not apart or not settings.concept_backbone:
+    if not apart or not source:
         return backbone if apart else None
-    with at(setting="setting concept_backbone"):
-        check_model_folder(settings.concept_backbone)
-        return Backbone(settings.concept_backbone, load_tokenizer(settings.concept_backbone), settings.seed)
+    with at(setting="setting zero_shot.labels_backbone"):
+        check_model_folder(source)
+        return Backbone(source, load_tokenizer(source), settings.seed)
 
 
 def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
@@ -65,16 +100,16 @@ def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
     if len(sizes) and sizes.max() > room:
         largest = table.concepts[int(sizes.argmax())]
         what = "with its description takes" if largest.description else "takes"
-        remedy = "shorten it, or leave concept_descriptions out" if largest.description else "shorten it"
+        remedy = "shorten it, or leave zero_shot.descriptions out" if largest.description else "shorten it"
         raise InputError(f"type {largest.name!r:.80}: {what} {int(sizes.max()):,} subwords, and a prompt beside a "
                          f"text has room for {room:,}; {remedy}, or take a smaller max_length")  # fmt: skip
     return sizes
 
 
-def _check_architecture(loaded: GlinerFolder, settings: PretrainSettings, source: str) -> None:
+def _check_architecture(loaded: GlinerFolder, settings: ZeroShotSettings, source: str) -> None:
     """Raise SettingsError for settings that say another architecture than the folder's."""
     own, width = architecture_of(loaded.model.config), loaded.model.config.max_width
     remedy = f"{own!r}, or left out: {source} is one"
-    refuse(settings.architecture not in ("", own), "architecture", settings.architecture, remedy)
-    refuse(settings.max_width not in (0, width), "max_width", settings.max_width,
+    refuse(settings.architecture not in ("", own), "zero_shot.architecture", settings.architecture, remedy)
+    refuse(settings.max_width not in (0, width), "zero_shot.max_width", settings.max_width,
            f"{width}, or left out: that is what {source} has")  # fmt: skip

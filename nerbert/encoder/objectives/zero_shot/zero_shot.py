@@ -22,13 +22,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 
-from nerbert.config import refuse
+from nerbert.config import Section, refuse
 from nerbert.encoder.objectives.zero_shot.prompts import PromptMaker
 from nerbert.encoder.objectives.zero_shot.score import THRESHOLD, count_right
 from nerbert.encoder.objectives.zero_shot.span_labels import Answers, SpanLabels, WindowLabels, count_lost
-from nerbert.encoder.objectives.zero_shot.start import labels_backbone, sizes_of, start_model
+from nerbert.encoder.objectives.zero_shot.start import ZeroShotSettings, labels_backbone, sizes_of, start_model
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import is_first_process
+from nerbert.formats.open_types import normalised
 from nerbert.model.backbone import Backbone, is_gliner
 from nerbert.model.concept_encoder import ConceptTable
 from nerbert.model.forward import Batch, autocast
@@ -42,10 +43,11 @@ from nerbert.model.windows import Windows, chosen
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.terminal import tell
+from nerbert.training.data import Data, Sources
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import explain_out_of_memory, held_out_batches
 from nerbert.training.objective import CheckpointScore, Description, Objective, Task, computed_once, most_tokens
-from nerbert.training.settings import FinetuneSettings, PretrainSettings, TrainSettings
+from nerbert.training.settings import TrainSettings
 
 _NAMES = 64
 """Names that go through their own encoder at once."""
@@ -78,14 +80,16 @@ class ZeroShotBatch(PromptBatch):
 class ZeroShot(Objective):
     """The objective; `labels_backbone` is what an encoder of labels starts from."""
 
-    open_types: ClassVar[bool] = True
     head_name: ClassVar[str] = "gliner"
+    settings: ClassVar[type[Section]] = ZeroShotSettings
+    sources: ClassVar[tuple[str, ...]] = ("open_types", "replay")
 
     def __init__(
         self, table: ConceptTable, texts: Mapping[str, str], settings: TrainSettings, *, types: Sequence[str] = (),
-        labels_backbone: Backbone | None = None,
+        labels_backbone: Backbone | None = None, finetunes: bool = False,
     ) -> None:  # fmt: skip
         self._table, self._texts, self._settings, self._types = table, texts, settings, tuple(types)
+        self._own, self._finetunes = settings.of(ZeroShotSettings), finetunes
         self._labels_backbone = labels_backbone
         self._rows = list(table.rows)
         self._model: GlinerTrainee | None = None
@@ -94,29 +98,29 @@ class ZeroShot(Objective):
         self._sizes = np.zeros(len(table.concepts), np.int64)
 
     @classmethod
+    def data(cls, sources: Sources) -> Data:
+        """Return texts whose types have names, and the descriptions that are read after them."""
+        return sources.named(descriptions=sources.settings.of(ZeroShotSettings).descriptions)
+
+    @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task; raise SettingsError for settings that don't go together."""
         settings, source = task.settings, task.backbone.source
         if task.concepts is None:
             raise SettingsError("setting objective = 'zero_shot': there is no type to learn", setting="objective")
-        kind = "'zero_shot'"
-        refuse(settings.label_smoothing != 0, "label_smoothing", settings.label_smoothing, f"0 with {kind}")
-        refuse(settings.outside_weight != 1, "outside_weight", settings.outside_weight, f"1 with {kind}")
-        refuse(settings.label_all_tokens, "label_all_tokens", True, f"left out with {kind}")
         refuse(settings.num_layers != 0 and is_gliner(source), "num_layers", settings.num_layers,
                "0 where the start is a GLiNER folder")  # fmt: skip
-        labels = labels_backbone(settings, task.backbone) if isinstance(settings, PretrainSettings) else None
-        if isinstance(settings, FinetuneSettings):
-            refuse(settings.on_too_long != "window", "on_too_long", settings.on_too_long, f"'window' with {kind}")
-        return cls(task.concepts, task.concept_texts, settings, types=task.types, labels_backbone=labels)
+        refuse(settings.on_too_long != "window", "on_too_long", settings.on_too_long, "'window' with 'zero_shot'")
+        labels = None if task.finetunes else labels_backbone(settings, task.backbone)
+        return cls(task.concepts, task.concept_texts, settings, types=task.types, labels_backbone=labels,
+                   finetunes=task.finetunes)  # fmt: skip
 
     def make_model(self, backbone: Backbone) -> GlinerTrainee:
         """Return the model of a GLiNER folder, or a new one on an encoder; raise InputError if a type has no room."""
         settings = self._settings
-        loaded = start_model(backbone, self._labels_backbone, settings)
+        loaded = start_model(backbone, self._labels_backbone, settings, finetunes=self._finetunes)
         self._model = model = GlinerTrainee(loaded)
-        recut = isinstance(settings, PretrainSettings)
-        self._pieces = PromptedPieces(loaded.pieces, model.config, settings.max_length, recut=recut)
+        self._pieces = PromptedPieces(loaded.pieces, model.config, settings.max_length, recut=not self._finetunes)
         self._sizes = sizes_of(self._table, loaded, self._pieces.room_for_labels)
         return model
 
@@ -153,7 +157,7 @@ class ZeroShot(Objective):
         model, _ = self._made
         config = model.gliner.config
         if not config.two_encoders:
-            model.expect_prompts(self._settings.max_types, self._prompt_length(windows))
+            model.expect_prompts(self._own.max_types, self._prompt_length(windows))
         entities, lost = count_lost(np.asarray(windows.labels))
         if lost and is_first_process():
             tell(f"{lost:,} of {entities:,} entities are lost: they have more than max_width = {config.max_width} "
@@ -173,20 +177,14 @@ class ZeroShot(Objective):
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepPrompts:
         """Return what the step's windows are asked for, in all processes."""
         if self._maker is None:
-            settings = self._settings
-            self._maker = self._make_prompts(
-                settings.negative_ratio if isinstance(settings, PretrainSettings) else None
-            )
+            self._maker = self._make_prompts(None if self._finetunes else self._own.negative_ratio)
         return self._step(windows, numbers, self._maker, step)
 
     def _make_prompts(self, ratio: float | None, barred: frozenset[int] = frozenset()) -> PromptMaker:
         """Return what makes prompts; those of a fine-tuning may have all of its data's types."""
-        settings, (_, pieces) = self._settings, self._made
-        finetunes = isinstance(settings, FinetuneSettings)
-        always = tuple(self._table.number_of(self._texts[each]) for each in self._types if finetunes)
-        return PromptMaker(
-            self._table, self._sizes, pieces.room_for_labels, settings.max_types, ratio, settings.seed, barred, always
-        )
+        (_, pieces), most, seed = self._made, self._own.max_types, self._settings.seed
+        always = tuple(self._table.number_of(self._texts[each]) for each in self._types if self._finetunes)
+        return PromptMaker(self._table, self._sizes, pieces.room_for_labels, most, ratio, seed, barred, always)
 
     def _step(self, windows: Windows, numbers: Array, maker: PromptMaker, step: int | str) -> StepPrompts:
         numbers = np.unique(numbers)
@@ -242,7 +240,7 @@ class ZeroShot(Objective):
 
     def _cross_entropy(self, scores: torch.Tensor, window: WindowLabels, asked: Array) -> torch.Tensor:
         """Return the sum over a window's spans and types."""
-        answers = Answers.of(window, self._table, asked, self._max_width, self._settings.positive_weight)
+        answers = Answers.of(window, self._table, asked, self._max_width, self._own.positive_weight)
         targets, weights = (torch.from_numpy(each).to(scores.device) for each in (answers.targets, answers.weights))
         return torch.nn.functional.binary_cross_entropy_with_logits(
             scores.masked_fill(weights == 0, 0.0), targets, weights, reduction="sum"
@@ -255,10 +253,11 @@ class ZeroShot(Objective):
         return self.score_without((), examples, pieces, processes)
 
     def score_without(
-        self, names: Sequence[str], examples: Sequence[Example], pieces: SubwordTokenizer, processes: ProcessGroup
+        self, types: Sequence[str], examples: Sequence[Example], pieces: SubwordTokenizer, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
-        """Return the same for all types but those with some names."""
+        """Return the same for all types but these."""
         windows = Windows.pack(pieces.windows(examples, self.labels))
+        names = {normalised(each) for each in types}
         barred = frozenset(number for number, each in enumerate(self._table.concepts) if each.name in names)
         step = self._step(windows, np.arange(len(windows)), self._make_prompts(None, barred), "dev")
         if not any(window.spans(step.prompts[number]) for number, window in step.windows.items()):

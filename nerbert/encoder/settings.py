@@ -1,0 +1,69 @@
+"""What a pre-training can be set, beside what its objective and its sources declare."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from nerbert.config import Bounds, Sectioned, refuse
+from nerbert.errors import SettingsError
+from nerbert.training.settings import TrainSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainSettings(TrainSettings):
+    """How an encoder is pre-trained as a tagger on a corpus (NER-BERT §3)."""
+
+    corpus: Path | None = None
+    """Folder that `nerbert corpus build` made; it may be left out where `open_types.files` are given. Source: ours."""
+    backbone: str = "fresh"
+    """Encoder to start from: a folder, a name on the hub, `embedded` or `embedded-mlm` for the small ones in the
+    package (with types of links, masked words alone; `embedded-open` is a zero-shot tagger), or `fresh` for a small
+    BERT with random weights and a tokenizer trained on the corpus. Source: NER-BERT §3.1 takes BERT-base-cased."""
+    label_set: str = ""
+    """Categories to train on: empty takes the corpus's own; `4types`, `212types`, `1type` and all that `corpus build`
+    knows are read off the class paths of the same sentences. Source: NER-BERT §4.3."""
+    num_frozen_layers: Annotated[int, Bounds(at_least=-1, below=1e6)] = -1
+    """Lowest layers, embeddings with them, that stay as the backbone has them. 0: all is trained. -1: as the objective
+    has it, half of them with `concepts`, else none. Of six layers half was far too many (docs/results). Source: NuNER
+    freezes 6 of 12; NER-BERT none."""
+    cache: str = ""
+    """Folder for the corpus's subwords, made once for each corpus, label set and tokenizer, and mapped from then on.
+    May be deleted at any time. Empty: `nerbert` in the user's cache folder. Source: ours."""
+    save_minutes: Annotated[float, Bounds(at_least=0, below=1e6)] = 10.0
+    """Time between checkpoints: how much of a killed run is lost at most. The same command goes on from its last
+    checkpoint, as if it had never stopped. SIGTERM makes one too. 0: only by steps. Unit: minutes. Source: ours."""
+    save_steps: Annotated[int, Bounds(at_least=0)] = 0
+    """Steps between checkpoints; 0: only by time. Source: ours."""
+    save_total_limit: Annotated[int, Bounds(at_least=1)] = 2
+    """How many checkpoints are kept until the end, the newest ones. Source: ours."""
+    tensorboard: str = ""
+    """Folder for TensorBoard's event files, written while it trains (`nerbert[tensorboard]`). Empty: none; the figures
+    of each step are in the encoder's log.jsonl in any case. Source: ours."""
+    resample_each_epoch: bool = False
+    """Draw each sentence's copies anew in each epoch, from the corpus's `expected_copies`. Epochs then differ in size
+    by about a percent; steps are counted, and scores taken, by the first one's. Source: ours."""
+    max_eval_samples: Annotated[int, Bounds(at_least=0)] = 5000
+    """Validation sentences scored after each epoch, drawn by seed; 0 takes all. Source: ours."""
+    select: Literal["last", "dev"] = "dev"
+    """Which model is kept: for `dev` that of the best score on validation sentences, or the `last`, say with
+    `self_training`: what it finds beyond the labels counts as wrong there. Source: ours; CoFEE's public code has
+    `dev`."""
+    fresh_num_layers: Annotated[int, Bounds(at_least=1, at_most=1000)] = 4
+    """Layers of a fresh encoder. Source: ours."""
+    fresh_hidden_size: Annotated[int, Bounds(at_least=64, at_most=16384, multiple_of=64)] = 256
+    """Width of a fresh encoder; its heads are 64 wide. Unit: dimensions. Source: ours."""
+    fresh_vocab_size: Annotated[int, Bounds(at_least=100, at_most=1_000_000)] = 8000
+    """Largest vocabulary of a fresh cased WordPiece tokenizer. Unit: subwords. Source: ours."""
+
+    @property
+    def corpus_folder(self) -> Path:
+        """Return the corpus where there must be one."""
+        if self.corpus is None:
+            raise SettingsError("setting corpus is missing: it has no default", setting="corpus")
+        return self.corpus
+
+    def __post_init__(self) -> None:
+        Sectioned.__post_init__(self)
+        refuse(not self.backbone, "backbone", self.backbone, "a folder, a name on the hub, 'embedded' or 'fresh'")
+        cut = self.num_layers != 0 and self.backbone == "fresh"
+        refuse(cut, "num_layers", self.num_layers, "0 with backbone = 'fresh', which has fresh_num_layers")

@@ -1,0 +1,142 @@
+"""Tagging (NER-BERT §3.1), what pre-training and fine-tuning share: a linear layer over BIO tags of words.
+
+The loss is the cross-entropy of each word's tag, read from the word's first piece. Its two settings mean what torch's own
+`cross_entropy` means by them, so that results can be reproduced elsewhere: a label's own share counts with that label's
+weight, the share that smoothing spreads over the classes with the weight of each class.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Self
+
+import torch
+
+from nerbert.config import Bounds, Section
+from nerbert.labels import tag_names
+from nerbert.model.backbone import Backbone, read_card
+from nerbert.model.forward import Batch, TorchScorer, logits_at
+from nerbert.model.joined import joined_kind, layer_to_join
+from nerbert.model.linear import LinearHead
+from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
+from nerbert.model.windows import IGNORED
+from nerbert.records import ENTITY, Example
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.objective import CheckpointScore, Description, Objective, SpanScore, Task, most_tokens, typed_figures
+from nerbert.training.settings import TrainSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaggingSettings(Section):
+    """What tagging can be set."""
+
+    section: ClassVar[str] = "tagging"
+    label_all_tokens: bool = False
+    """Whether a word's further subwords give loss too, as the inside of its entity; a word is read off its first
+    subword in any case. Source: NER-BERT §3.1 (first subwords alone)."""
+    label_smoothing: Annotated[float, Bounds(at_least=0, below=1)] = 0.0
+    """Share of each label that is spread over all classes. Source: ours; 0 as in the paper."""
+    outside_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
+    """Weight of words outside of any entity in the loss: in a corpus many of them are names without a link. Source:
+    ours; 1 as in the paper."""
+    joined_layer: Annotated[int, Bounds(at_least=-1, below=1e6)] = 0
+    """A layer, counted from 1, whose states the head reads joined with those of the last one: twice as wide, and only
+    nerbert loads such a tagger. -1: the highest one that was frozen in pre-training, by the encoder's nerbert.json. 0:
+    the last layer alone. Source: ours (0); NuNER's authors join layer 6 with layer 12, 6 being the highest frozen."""
+
+
+_USUAL = TaggingSettings()
+_OUTSIDE = 0
+"""The class of words outside of any entity, as `labels.tag_names` numbers them."""
+
+
+class Tagging(Objective):
+    """A weighted mean over words that have a label; `IGNORED` ones count nothing.
+
+    An objective that extends it has a section of its own that extends `TaggingSettings`.
+    """
+
+    head_name: ClassVar[str] = "linear"
+    settings: ClassVar[type[Section]] = TaggingSettings
+    sources: ClassVar[tuple[str, ...]] = ("gazetteers",)
+
+    def __init__(self, types: Sequence[str] = (), own: TaggingSettings = _USUAL) -> None:
+        self._types, self._own = tuple(types), own
+        self._tags = tag_names(types)
+        self._chooses = "span_f1" if self._types == (ENTITY,) else "typed_f1"
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """Return the objective for the types of a task."""
+        return cls(task.types, task.settings.of(TaggingSettings))
+
+    def make_model(self, backbone: Backbone) -> Any:
+        """Return a token-classification model with a new layer over the tags."""
+        from transformers import AutoModelForTokenClassification
+
+        kind: Any = AutoModelForTokenClassification
+        if self._own.joined_layer:
+            card = read_card(backbone.source)
+            layer = layer_to_join(self._own.joined_layer, backbone.config, backbone.num_layers, card)
+            kind = joined_kind(backbone.config, layer)
+        return backbone.load(
+            kind, num_labels=len(self._tags), id2label=dict(enumerate(self._tags)),
+            label2id={tag: number for number, tag in enumerate(self._tags)},
+        )  # fmt: skip
+
+    def subwords(self, model: Any, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
+        """Return what cuts examples into windows, with labels for further subwords if the settings want them."""
+        return SubwordTokenizer(
+            backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long,
+            further=self._own.label_all_tokens,
+        )  # fmt: skip
+
+    @property
+    def labels(self) -> BioLabels:
+        """Return the numbers of the tags."""
+        return BioLabels(self._tags)
+
+    def terms(self, batch: Batch) -> dict[str, float]:
+        """Return the weights of all labelled words together."""
+        labelled, outside = int((batch.labels != IGNORED).sum()), int((batch.labels == _OUTSIDE).sum())
+        return {"loss": labelled - outside + self._own.outside_weight * outside}
+
+    def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
+        """Return the weighted sum of cross-entropies, computed in fp32."""
+        logits = logits_at(model, batch).float()
+        summed = torch.nn.functional.cross_entropy(
+            logits, batch.labels, self._weights(logits), ignore_index=IGNORED, reduction="sum",
+            label_smoothing=self._own.label_smoothing,
+        )  # fmt: skip
+        return {"loss": summed}
+
+    def _weights(self, logits: torch.Tensor) -> torch.Tensor | None:
+        if self._own.outside_weight == 1:
+            return None
+        weights = torch.ones(logits.shape[-1], device=logits.device)
+        weights[_OUTSIDE] = self._own.outside_weight
+        return weights
+
+    def score_on(
+        self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
+    ) -> Callable[[Any], CheckpointScore]:
+        """Return F1 of typed entities; where ENTITY is the only category, of spans."""
+        return SpanScore(
+            lambda model: self.head(model, pieces, settings), examples, typed_figures, self._chooses, processes
+        )
+
+    def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> LinearHead:
+        """Return the model ready to tag."""
+        scorer = TorchScorer(model, settings.precision)
+        return LinearHead(scorer, pieces, self._tags, max_tokens=most_tokens(settings))
+
+    def describe(self) -> Description:
+        """Return what plans and cards say of it."""
+        return Description(
+            learnt="tag Wikipedia's links with the types of the pages they lead to (NER-BERT, arXiv 2112.00405)",
+            pipeline="token-classification",
+            chooses=self._chooses,
+            figures={
+                "typed_f1": f"entities with a type, {ENTITY} left out",
+                "span_f1": "all entities, whatever their types",
+            },
+        )
