@@ -19,7 +19,6 @@ from typing import Any
 from nerbert import __version__
 from nerbert.artifacts import Draft, check_free, publish_job, sha256_of
 from nerbert.config import check_choice
-from nerbert.corpus.exclude import Excluded, read_excluded
 from nerbert.distillation.silver import (
     SHARED_WORDS,
     SilverCounts,
@@ -36,6 +35,7 @@ from nerbert.finetuning.sampling import many
 from nerbert.formats.data import AnyData, DataSet, read_data
 from nerbert.formats.documents import Reading, document_of, reading_for
 from nerbert.formats.entity_labels import entity_labels
+from nerbert.formats.exclude import Excluded, read_excluded
 from nerbert.formats.inputs import JobPaths, check_source, find_sources
 from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.rows import ERRORS, TEXT, Block
