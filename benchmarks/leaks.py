@@ -9,9 +9,9 @@ all words of a shorter sentence that has at least four, so that equal ones share
 import argparse
 from pathlib import Path
 
-from nerbert.corpus.exclude import ngrams
 from nerbert.corpus.shards import read_batches, shard_paths
 from nerbert.formats.conll import read_conll
+from nerbert.formats.exclude import ngrams
 
 
 def main() -> None:

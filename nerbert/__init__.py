@@ -110,13 +110,14 @@ def build_corpus(
 
 @paths_refused()
 def pretrain(
-    output: str | Path, settings: "PretrainSettings | None" = None, *, overwrite: bool = False,
-    **keywords: "Unpack[PretrainKeywords]",
+    output: str | Path, settings: "PretrainSettings | None" = None, *, executor: "Executor | None" = None,
+    overwrite: bool = False, **keywords: "Unpack[PretrainKeywords]",
 ) -> "TrainLog":  # fmt: skip
     """Pre-train an encoder and write it to `output`, a Hugging Face folder; return the log.
 
     Keywords are settings (docs/settings.md) and win over `settings`: `pretrain("encoder", corpus="corpus", epochs=1)`.
-    A run that was killed resumes from its last checkpoint when it is called again with the same settings.
+    An `executor` cuts the corpus into windows; without one, processes on all cores do. A run that was killed resumes
+    from its last checkpoint when it is called again with the same settings.
     """
     _need_torch()
     from nerbert.encoder.pretrain import pretrain as stage
@@ -124,16 +125,18 @@ def pretrain(
     from nerbert.training.settings import PretrainSettings as Known
 
     made = _settings(Known, settings, keywords)
-    return stage(made, Path(output), overwrite=overwrite, card=write_encoder_card)
+    return stage(made, Path(output), overwrite=overwrite, card=write_encoder_card, executor=executor)
 
 
 @paths_refused()
 def pretrain_stages(
-    output: str | Path, config: str | Path, changes: Sequence[str] = (), *, overwrite: bool = False
-) -> "dict[str, TrainLog]":
+    output: str | Path, config: str | Path, changes: Sequence[str] = (), *, executor: "Executor | None" = None,
+    overwrite: bool = False,
+) -> "dict[str, TrainLog]":  # fmt: skip
     """Pre-train in the stages of a settings file, each an encoder's folder in `output`; return the logs by stage.
 
     `changes` are as after `--set`: `["seed=2", "NEE.epochs=3"]`. Stages that are done are passed over and have no log.
+    `executor` is as in `pretrain`.
     """
     _need_torch()
     from nerbert.encoder.stages import pretrain_stages as run
@@ -143,7 +146,8 @@ def pretrain_stages(
 
     if not (stages := read_stages(Path(config), changes, Path(output))):
         raise SettingsError(f"{config}: has no tables [[stages]]; take `pretrain` for a single training")
-    return {stage.name: log for stage, log in run(stages, overwrite=overwrite, card=write_encoder_card)}
+    logs = run(stages, overwrite=overwrite, card=write_encoder_card, executor=executor)
+    return {stage.name: log for stage, log in logs}
 
 
 def example(
@@ -228,7 +232,8 @@ def distil(
     settings: "DistilSettings | None" = None, *, labels: "Sequence[str | EntityLabel] | None" = None,
     encoder: str | Path = "embedded", data: "AnyData | None" = None, exclude: Sequence[str | Path] = (),
     thresholds: float | Mapping[str, float] | None = None, from_: str = "", field: str = "text",
-    errors: str = "strict", overwrite: bool = False, **keywords: "Unpack[DistilKeywords]",
+    errors: str = "strict", executor: "Executor | None" = None, overwrite: bool = False,
+    **keywords: "Unpack[DistilKeywords]",
 ) -> "Tagger":  # fmt: skip
     """Train a tagger of fixed types on what a `teacher` (a tagger's folder or hub name) finds in texts; return it.
 
@@ -237,8 +242,8 @@ def distil(
     and learns from the labelled sentences of `data` last. No silver sentence shares eight words in a row with a file of
     `exclude`. Keywords are settings (docs/settings.md) and win over `settings`.
 
-    The teacher's sentences that the student learnt from are in the folder `output` too, as silver.jsonl. A call that
-    was killed goes on tagging when it is made again.
+    The teacher tags in this process, or where `executor` says. Its sentences that the student learnt from are in the
+    folder `output` too, as silver.jsonl. A call that was killed goes on tagging when it is made again.
     """
     _need_torch()
     from nerbert.distillation.distil import DistilPlan
@@ -251,7 +256,7 @@ def distil(
     plan = DistilPlan(
         teacher=str(teacher), texts=[*map(str, _several(texts))], output=Path(output), labels=labels,
         encoder=str(encoder), data=data, exclude=[*map(Path, exclude)], min_confidence=thresholds, from_=from_,
-        text_field=field, errors=errors, overwrite=overwrite,
+        text_field=field, errors=errors, overwrite=overwrite, executor=executor,
     )  # fmt: skip
     stage(plan, _settings(Known, settings, keywords), checking(write_tagger_card))
     return Opened.load(output)

@@ -6,6 +6,7 @@
     ├── OutputExists        409  the output's place is taken
     ├── StaleOutput         409  half of an output is there, made from something else
     ├── WriteError          507  the output can't be written: full disk, read-only, name too long
+    ├── WorkerDied          503  a worker of an executor ended without a result
     └── MissingExtra        501  an optional library is not installed
 
 The choice: messages say what was wrong *and what to do*; `at` adds the place, to the message and as fields. The price
@@ -33,6 +34,8 @@ class NerbertError(Exception):
 
     exit_code = 1
     http_status = 500
+    try_again = True
+    """Whether the same work may succeed when it is run again: the fault isn't in what was given."""
 
     def __init__(self, message: str, *, path: str = "", line: int | None = None, setting: str = "") -> None:
         one_line = shortened(" ".join(message.split()), _LONGEST)
@@ -44,12 +47,14 @@ class InputError(NerbertError):
     """What came from outside (dump, table, CoNLL, model folder) can't be used."""
 
     http_status = 422
+    try_again = False
 
 
 class SettingsError(NerbertError):
     """A setting is refused."""
 
     http_status = 400
+    try_again = False
 
 
 class OutputExists(NerbertError):  # noqa: N818  (reads as the fact that it reports)
@@ -70,10 +75,24 @@ class WriteError(NerbertError):
     http_status = 507
 
 
+class WorkerDied(NerbertError):  # noqa: N818
+    """A worker of an executor ended without a result, and nobody knows by which task."""
+
+    http_status = 503
+
+
 class MissingExtra(NerbertError):  # noqa: N818
     """An optional library is needed; the message names the extra that brings it."""
 
     http_status = 501
+
+
+def may_try_again(error: BaseException) -> bool:
+    """Return whether the same work may succeed when it is run again, as the machine may have made it fail.
+
+    Only what nerbert says of input and settings is final, unless the system or a lack of memory was its cause.
+    """
+    return getattr(error, "try_again", True) or isinstance(error.__cause__, OSError | MemoryError)
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 The choice: results come back in the order of the items whatever the number of workers, and at most a few items a
 worker are under way, so memory stays flat. The price is that one slow item can hold the others back for a moment.
+A task carries what its items share: a table, or a model, whose pickle says how to load it. Each worker unpickles a task
+once, so a model is loaded once in each, and the protocol needs no other word for state.
 The local executor's workers are processes. However the main process ends, they end too: each has a thread that waits
 for that, at the other end of a pipe. Ctrl-C is the main process's alone; its workers, which never hear of it, end with
 it in the middle of their items. An extension point: docs/extending/executor.md.
 """
 
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -15,49 +18,78 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import forkserver, get_context, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
-from nerbert.errors import NerbertError, SettingsError
+from nerbert.errors import NerbertError, SettingsError, WorkerDied, unknown
+from nerbert.registry import EXECUTORS
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_MEMBERS = ("workers", "map_ordered", "__enter__", "__exit__")
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one task takes, for executors that place tasks on machines; `local` goes by its `workers` alone."""
+
+    cpus: float = 1
+    gpus: float = 0
+    memory: int = 0
+    """Bytes; 0 is not known."""
+    isolated: bool = False
+    """Whether the task may kill its process, so it needs another one than the command's."""
+
+
+ONE_CORE = Resources()
+
 
 class Executor(Protocol):
-    """What runs a command's tasks: made as `Class(workers)`, and entered and left once, as a context manager."""
+    """What runs a command's tasks: made as `Class(workers)`, and entered and left once, as a context manager.
+
+    One that is named by an address (`name://…`) is made as `Class.at(address, workers)`.
+    """
 
     workers: int
     """How many tasks may run at once."""
 
-    def map_ordered(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Yield `task(item)` for each item, in order; take few items ahead. `task` is importable and pure."""
+    def map_ordered(
+        self, task: Callable[[Item], Result], items: Iterable[Item], needs: Resources = ONE_CORE
+    ) -> Iterator[Result]:
+        """Yield `task(item)` for each item, in order; take few items ahead. `task` is importable and pure.
+
+        A task's own error is raised where its result is due. Raise WorkerDied where a worker ends without a result.
+        """
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(self, *_: object) -> object: ...
+    def __exit__(self, *_: object) -> bool | None: ...
 
 
 class LocalExecutor:
-    """Run tasks in local processes, or with one worker in this process (unless it is `isolated`).
+    """Run tasks in local processes, or with one worker in this process (unless they need to be isolated).
 
     The processes start with the first task, and stay until the executor is left. They end at once where a caller stops
-    in the middle of its results; then the next task starts others. A worker that dies raises NerbertError.
+    in the middle of its results; then the next task starts others. A worker that dies raises WorkerDied.
     """
 
-    def __init__(self, workers: int = 1, *, isolated: bool = False) -> None:
-        if workers < 1:
-            raise SettingsError(f"workers = {workers}: must be at least 1")
-        self.workers, self._here = workers, workers == 1 and not isolated
+    def __init__(self, workers: int = 1) -> None:
+        self.workers = _at_least_one(workers)
         self._pool: tuple[ProcessPoolExecutor, Connection] | None = None
         self._under_way = 0
 
-    def map_ordered(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def map_ordered(
+        self, task: Callable[[Item], Result], items: Iterable[Item], needs: Resources = ONE_CORE
+    ) -> Iterator[Result]:
         """Yield `task(item)` for each item, in order; a task's own error ends the run, and leaves the processes."""
-        return map(task, items) if self._here else self._map_in_processes(task, items)
+        here = self.workers == 1 and not needs.isolated
+        return map(task, items) if here else self._map_in_processes(task, items)
 
     def __enter__(self) -> Self:
         return self
@@ -67,18 +99,19 @@ class LocalExecutor:
 
     def _map_in_processes(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         futures: deque[Future[Result]] = deque()
+        pickled = pickle.dumps(task)
         self._under_way += 1
         try:
             for item in items:
                 with without_ctrl_c():
-                    futures.append(self._started().submit(task, item))
+                    futures.append(self._started().submit(_run, pickled, item))
                 if len(futures) > 2 * self.workers:
                     yield futures.popleft().result()
             while futures:
                 yield futures.popleft().result()
         except BrokenProcessPool as error:
             self._end(at_once=True)
-            raise NerbertError("a worker process died (out of memory?): try fewer --workers") from error
+            raise WorkerDied("a worker process died (out of memory?): try fewer --workers") from error
         except (KeyboardInterrupt, SystemExit, GeneratorExit) as stop:
             if self._under_way == 1 or not isinstance(stop, GeneratorExit):  # else others need the processes
                 self._end(at_once=True)
@@ -106,6 +139,71 @@ class LocalExecutor:
                 ours.close()
             pool.shutdown()
             ours.close()
+
+
+def _run(pickled: bytes, item: Any) -> Any:
+    return _unpickled(pickled)(item)
+
+
+@lru_cache(maxsize=2)
+def _unpickled(pickled: bytes) -> Callable[[Any], Any]:
+    """Return a task; two are kept, with their models, since a stage may read the results of another one."""
+    task: Callable[[Any], Any] = pickle.loads(pickled)  # noqa: S301  (the main process's own)
+    return task
+
+
+def given_or_local(executor: Executor | None, workers: int) -> AbstractContextManager[Executor]:
+    """Provide the executor that was given, or else a local one for as long as the block lasts."""
+    return LocalExecutor(workers) if executor is None else nullcontext(executor)
+
+
+@contextmanager
+def open_executor(name: str = "local", workers: int | None = None) -> Iterator[Executor]:
+    """Provide an executor by its name: `local`, `local:4`, `module:Class`, or an address `name://…` of a known one.
+
+    `workers` None is 1, or what the address says. Raise SettingsError for a name that can't be read, and for an
+    executor that can't be started.
+    """
+    with ExitStack() as stack:
+        try:
+            made = _make(name, workers)
+            if lacking := [each for each in _MEMBERS if not hasattr(made, each)]:
+                raise SettingsError(f"executor {name!r:.80}: has no {', '.join(lacking)}, which every executor has")
+            executor = stack.enter_context(made)
+        except NerbertError:
+            raise
+        except Exception as error:
+            why = f"can't be started: {type(error).__name__}: {error}"
+            raise SettingsError(f"executor {name!r:.80}: {why:.300}; mend it, or take local") from error
+        yield executor
+
+
+def _make(name: str, workers: int | None) -> Executor:
+    """Return the executor of a name, not entered yet."""
+    if workers is not None:
+        _at_least_one(workers)
+    kind, _, rest = name.partition(":")
+    known, is_address = kind in EXECUTORS, rest.startswith("//") and rest != "//"
+    if known and rest.isdecimal():
+        if workers not in (None, int(rest)):
+            raise SettingsError(f"executor {name!r:.80}: has workers, and so has workers = {workers}; leave one out")
+        return EXECUTORS.find(kind)(int(rest))
+    if known and is_address:
+        made = EXECUTORS.find(kind)
+        if not hasattr(made, "at"):
+            raise SettingsError(f"executor {name!r:.80}: {kind} has no addresses; take {kind}, or {kind}:4")
+        opened: Executor = made.at(name, workers)
+        return opened
+    if (known and ":" in name) or not EXECUTORS.contains(name):
+        forms = f"{EXECUTORS}; NAME:4 has 4 workers, NAME://ADDRESS is a cluster's"
+        raise SettingsError(f"executor {name!r:.80}{unknown(kind, EXECUTORS, allowed=forms)}")
+    return EXECUTORS.find(name)(workers or 1)
+
+
+def _at_least_one(workers: int) -> int:
+    if workers < 1:
+        raise SettingsError(f"workers = {workers}: must be at least 1")
+    return workers
 
 
 HERE: Executor = LocalExecutor()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from nerbert.errors import SettingsError, unknown
+from nerbert.errors import NerbertError, SettingsError, unknown
 
 if TYPE_CHECKING:
     from nerbert.config import Section
@@ -73,8 +73,11 @@ def _imported(kind: str, place: str) -> Any:
         raise SettingsError(
             f"{kind} {place!r}: {error}; install its module, or put its folder into PYTHONPATH"
         ) from error
+    except NerbertError:
+        raise
     except Exception as error:
-        raise SettingsError(f"{kind} {place!r}: its import failed: {type(error).__name__}: {error}") from error
+        why = f"{type(error).__name__}: {error}"
+        raise SettingsError(f"{kind} {place!r}: its module can't be imported: {why:.300}; mend it") from error
 
 
 FORMATS: "Registry[Callable[[], Format]]" = Registry(
@@ -101,7 +104,7 @@ FORMATS: "Registry[Callable[[], Format]]" = Registry(
 STEPS: "Registry[Callable[[CorpusSettings], Step]]" = Registry("corpus step", {})
 """Corpus steps of users; the build's own are a list in `nerbert.corpus.build`."""
 EXECUTORS: "Registry[Callable[[int], Executor]]" = Registry("executor", {"local": "nerbert.executors:LocalExecutor"})
-"""What runs tasks over many items: functions from a number of workers to an `Executor`."""
+"""What runs tasks over many items: functions from a number of workers to an `Executor`; `at` takes an address."""
 OBJECTIVES: "Registry[type[Objective]]" = Registry(
     "objective",
     {

@@ -38,6 +38,10 @@ class Progress:
         self._bar, self._of_bytes = bar, of_bytes
         self.items = self.items_before = 0
 
+    def __reduce__(self) -> tuple[type["Progress"], tuple[()]]:
+        """Become a count that shows nothing in another process."""
+        return Progress, ()
+
     def advance(self, items: int = 1, note: str = "", *, size: int = 0, before: bool = False) -> None:
         """Say that `items` more are done, from `size` bytes of input; `note` is shown beside the bar.
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from nerbert.errors import NerbertError, SettingsError
-from nerbert.executors import LocalExecutor, stop_asked
+from nerbert.errors import NerbertError, SettingsError, WorkerDied
+from nerbert.executors import LocalExecutor, Resources, stop_asked
 from nerbert.registry import EXECUTORS
 
 
@@ -50,10 +50,10 @@ def test_results_come_in_order(workers: int) -> None:
 
 @pytest.mark.integration
 def test_an_isolated_worker_is_a_process_of_its_own() -> None:
-    with LocalExecutor(isolated=True) as executor:
-        (other,) = executor.map_ordered(pid_after, [0])
-        with pytest.raises(NerbertError, match="a worker process died"):
-            list(executor.map_ordered(die, [0]))
+    with LocalExecutor() as executor:
+        (other,) = executor.map_ordered(pid_after, [0], Resources(isolated=True))
+        with pytest.raises(WorkerDied, match="a worker process died"):
+            list(executor.map_ordered(die, [0], Resources(isolated=True)))
     assert other != os.getpid()
 
 
@@ -84,7 +84,7 @@ def test_one_pool_serves_all_tasks_and_ends_with_the_executor() -> None:
 
 @pytest.mark.integration
 def test_a_dead_worker_is_an_error_and_the_next_task_runs(two: LocalExecutor) -> None:
-    with pytest.raises(NerbertError, match="worker process died"):
+    with pytest.raises(WorkerDied, match="worker process died"):
         list(two.map_ordered(die, range(3)))
     assert list(two.map_ordered(square, range(3))) == [0, 1, 4]
 

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 from nerbert.cli.options import (
     CHECK,
     READ,
+    RUN,
     CheckRead,
     Config,
     DataName,
@@ -22,6 +23,7 @@ from nerbert.cli.options import (
     Output,
     Overwrite,
     Read,
+    Run,
     Set,
 )
 
@@ -32,8 +34,8 @@ knowledge_app = App(name="knowledge", help="Get what gives titles their types.")
 @corpus_app.command(name="build")
 def corpus_build(
     *dumps: FileOrDash, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
-    output: Output, exclude: Many = None, workers: int = 1, executor: str = "local", config: Config = None,
-    set_: Set = None, overwrite: Flag = False,
+    output: Output, exclude: Many = None, config: Config = None, set_: Set = None, run: Run = RUN,
+    overwrite: Flag = False,
 ) -> None:  # fmt: skip
     """Build a corpus from a dump: sentences with typed links, filtered and sampled as in the paper.
 
@@ -52,23 +54,18 @@ def corpus_build(
     exclude
         Annotated data, JSON lines, or text with a sentence a line, files or folders; sentences that share eight words
         in a row with them, or equal a shorter one of at least four, are left out.
-    workers
-        How many tasks run at once; the result is the same for any number.
-    executor
-        What runs them: `local` (processes of this machine), or your own as module:Class.
     overwrite
         Replace a folder that nerbert made, and what a build from something else left half made.
     """
     import nerbert
     from nerbert.config import load_settings
     from nerbert.corpus.settings import CorpusSettings
-    from nerbert.registry import EXECUTORS
     from nerbert.render.corpus import print_summary
 
     settings = load_settings(CorpusSettings, config, set_ or [])
-    with EXECUTORS.find(executor)(workers) as made:
+    with run.opened() as executor:
         built = nerbert.build_corpus(
-            dumps, knowledge, output, settings, exclude=exclude or (), executor=made, overwrite=overwrite
+            dumps, knowledge, output, settings, exclude=exclude or (), executor=executor, overwrite=overwrite
         )
     print_summary(built.manifest, output)
 

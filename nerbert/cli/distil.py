@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from nerbert.cli.options import Config, FileOrDash, Head, Many, Output, Overwrite, Set
+from nerbert.cli.options import RUN, Config, FileOrDash, Head, Many, Output, Overwrite, Run, Set
 
 
 def distil(
@@ -13,12 +13,12 @@ def distil(
     data: Path | None = None, exclude: Many = None, min_confidence: str = "", decoding: str = "", device: str = "",
     head: Head = "", field: str = "text", errors: str = "strict",
     from_: Annotated[str, Parameter(name="--from")] = "", config: Config = None, set_: Set = None,
-    overwrite: Overwrite = False,
+    run: Run = RUN, overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """Train a small tagger of fixed types on what another tagger finds in texts, and on labelled sentences if any.
 
-    The teacher tags the texts in parts. A run that was stopped, killed even, goes on when the same command is given
-    again; only the training begins anew.
+    The teacher tags the texts in parts, on --workers, each of which loads it. A run that was stopped, killed even, goes
+    on when the same command is given again; only the training begins anew.
 
     Parameters
     ----------
@@ -59,15 +59,16 @@ def distil(
     settings = load_settings(DistilSettings, config, set_ or [])
     need("train", "torch", "transformers")
     from nerbert.distillation.distil import DistilPlan
-    from nerbert.distillation.distil import distil as run
+    from nerbert.distillation.distil import distil as stage
     from nerbert.tagger.self_check import checking
     from nerbert.tagger.thresholds import parse_thresholds
 
-    plan = DistilPlan(
-        teacher=teacher, texts=texts, output=output, labels=parse_labels(labels) if labels else None, encoder=encoder,
-        data=data, exclude=exclude or (), min_confidence=parse_thresholds(min_confidence),
-        loading={"decoding": decoding, "device": device, "head": head}, from_=from_, text_field=field,
-        errors=errors, overwrite=overwrite,
-    )  # fmt: skip
-    run(plan, settings, checking(write_tagger_card))
+    with run.opened() as executor:
+        plan = DistilPlan(
+            teacher=teacher, texts=texts, output=output, labels=parse_labels(labels) if labels else None,
+            encoder=encoder, data=data, exclude=exclude or (), min_confidence=parse_thresholds(min_confidence),
+            loading={"decoding": decoding, "device": device, "head": head}, from_=from_, text_field=field,
+            errors=errors, overwrite=overwrite, executor=executor,
+        )  # fmt: skip
+        stage(plan, settings, checking(write_tagger_card))
     print_taggers([output])

@@ -8,16 +8,17 @@ from typing import Annotated
 from cyclopts import Parameter
 
 import nerbert
-from nerbert.cli.options import READ, Config, Flag, Head, OptionalOutput, Output, Overwrite, Read, Set
+from nerbert.cli.options import READ, RUN, Config, Flag, Head, OptionalOutput, Output, Overwrite, Read, Run, Set
 
 
 def pretrain(
-    config: Path, *, output: Output, set_: Set = None, overwrite: Overwrite = False, dry_run: Flag = False
-) -> None:
+    config: Path, *, output: Output, set_: Set = None, run: Run = RUN, overwrite: Overwrite = False,
+    dry_run: Flag = False,
+) -> None:  # fmt: skip
     """Train an encoder on a corpus, as a tagger over the corpus's categories.
 
     A run that was killed goes on when the same command is given again. For several processes, give the command to
-    torchrun: `torchrun --nproc-per-node 4 -m nerbert pretrain …`.
+    torchrun: `torchrun --nproc-per-node 4 -m nerbert pretrain …`. --workers cut the corpus into windows before.
 
     Where the settings have tables [[stages]], each stage is such a folder in the output, and begins with the encoder of
     the one before. Stages that are done are passed over. --set NAME.key=value is for the stage NAME alone.
@@ -41,19 +42,20 @@ def pretrain(
     from nerbert.training.settings import PretrainSettings
 
     stages = read_stages(config, set_ or [], output)
-    if stages and not dry_run:
-        for stage, log in pretrain_stages(stages, overwrite=overwrite, card=write_encoder_card):
-            print_log(log, stage.folder)
-        return
-    if stages:
+    if stages and dry_run:
         tried = next((each for each in stages if overwrite or not each.done), stages[-1])
         settings, output = tried.settings, tried.folder
-    else:
+    elif not stages:
         settings = load_settings(PretrainSettings, config, set_ or [])
-    if dry_run:
-        print_dry_run(run_dry(settings, output, overwrite=overwrite), output)
-    else:
-        print_log(nerbert.pretrain(output, settings, overwrite=overwrite), output)
+    with run.opened() as executor:
+        if dry_run:
+            print_dry_run(run_dry(settings, output, overwrite=overwrite, executor=executor), output)
+        elif stages:
+            card = write_encoder_card
+            for stage, log in pretrain_stages(stages, overwrite=overwrite, card=card, executor=executor):
+                print_log(log, stage.folder)
+        else:
+            print_log(nerbert.pretrain(output, settings, overwrite=overwrite, executor=executor), output)
 
 
 def finetune(
@@ -269,7 +271,7 @@ Encoders = Annotated[list[str] | None, Parameter(name="--encoder", negative="", 
 
 def benchmark(
     suite: Path, *, data: Path, output: Output, encoder: Encoders = None, minutes: float | None = None,
-    workers: int = 0, dry_run: Flag = False, retry: Flag = False,
+    run: Run = RUN, dry_run: Flag = False, retry: Flag = False,
 ) -> None:  # fmt: skip
     """Run a suite of systems, data, settings and seeds, and write its tables. Finished cells are not run again.
 
@@ -287,8 +289,6 @@ def benchmark(
         pre-trainings alike with other seeds: the i-th is fine-tuned with the i-th seed. Stars need five.
     minutes
         Begin no cell after so many minutes.
-    workers
-        Cells at once; 0 is one a GPU, or one a core.
     dry_run
         Print the cells in order, which are cached and which would run.
     retry
@@ -300,7 +300,7 @@ def benchmark(
     again = ["nerbert", "benchmark", str(suite), "--data", str(data), "-o", str(output)]
     again += [part for each in encoder or [] for part in ("--encoder", each)]
     again += ["--minutes", f"{minutes:g}"] if minutes is not None else []
-    again += (["--workers", str(workers)] if workers else []) + (["--retry"] if retry else [])
+    again += run.words() + (["--retry"] if retry else [])
     wanted = read_suite(suite, parse_encoders(encoder or []))
     need("train", "torch", "transformers", "accelerate", "tokenizers")
     from nerbert.evaluation.benchmark import runner  # imports torch
@@ -308,7 +308,7 @@ def benchmark(
     if dry_run:
         for line in runner.list_suite(wanted, data, output, retry=retry):
             print(line)
-    elif not runner.benchmark(
-        wanted, data, output, minutes=minutes, workers=workers, retry=retry, again=shlex.join(again)
-    ):
-        sys.exit(1)
+        return
+    with run.opened() as executor:
+        if not runner.benchmark(wanted, data, output, executor, minutes=minutes, retry=retry, again=shlex.join(again)):
+            sys.exit(1)

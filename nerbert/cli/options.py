@@ -1,7 +1,10 @@
 """Types of options that several commands share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 from cyclopts.help import DefaultFormatter, HelpPanel, InlineText
@@ -10,6 +13,9 @@ from rich.text import Text
 
 from nerbert import DOCS
 from nerbert.formats.documents import CheckReading, Reading
+
+if TYPE_CHECKING:
+    from nerbert.executors import Executor
 
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 OptionalOutput = Annotated[Path | None, Parameter(name=["--output", "-o"])]
@@ -31,6 +37,45 @@ READ = Reading()
 """Annotated data as it comes."""
 CHECK = CheckReading()
 """Annotated data to be checked."""
+
+
+@dataclass(frozen=True)
+class RunOn:
+    """What runs a command's tasks.
+
+    Parameters
+    ----------
+    workers
+        How many tasks run at once; the result is the same for any number. Default: 1; of `pretrain` with a large corpus
+        as many as there are cores, of `benchmark` one a GPU, or one a core.
+    executor
+        What runs them: `local` (processes of this machine; `local:4` has 4 workers), your own as module:Class, or a
+        cluster's address, as NAME://….
+    """
+
+    workers: int | None = None
+    executor: str = "local"
+
+    def words(self) -> list[str]:
+        """Return the options on a command line that say so."""
+        workers = [] if self.workers is None else ["--workers", str(self.workers)]
+        return workers + ([] if self.executor == "local" else ["--executor", self.executor])
+
+    @contextmanager
+    def opened(self) -> "Iterator[Executor | None]":
+        """Provide the executor that is wanted; None if the command is to choose."""
+        if self == RUN:
+            yield None
+            return
+        from nerbert.executors import open_executor
+
+        with open_executor(self.executor, self.workers) as executor:
+            yield executor
+
+
+RUN = RunOn()
+"""Tasks run as the command chooses."""
+Run = Annotated[RunOn, Parameter(name="*", group=Group("How tasks run", sort_key=2))]
 Head = Annotated[
     str, Parameter(help="For a tagger whose head is your own code: its module:function, which is imported.")
 ]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from nerbert.cli.options import FileOrDash, Flag
+from nerbert.cli.options import RUN, FileOrDash, Flag, Run
 
 _FEW_SHAPES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256", "LRU_CACHE_CAPACITY": "64"}
 """How many compiled operations torch keeps on a CPU, one for each shape of a batch. Its own 1,024 let memory grow by
@@ -20,11 +20,12 @@ def tag(
     to: str = "", json: Flag = False, field: str = "text", labels: str = "", min_confidence: str = "",
     offsets: str = "characters", decoding: str = "", on_too_long: str = "", backend: str = "auto",
     precision: str = "auto", device: str = "", threads: int = 0, head: str = "", errors: str = "strict",
-    fingerprint: Flag = False, overwrite: Flag = False, text: TextItself = None,
+    fingerprint: Flag = False, overwrite: Flag = False, text: TextItself = None, run: Run = RUN,
 ) -> None:  # fmt: skip
     """Tag texts: files, folders, or what comes through a pipe.
 
-    A job with -o that was stopped, killed even, goes on when the same command is given again.
+    A job with -o that was stopped, killed even, goes on when the same command is given again. Its parts are tagged by
+    --workers, each of which loads the tagger.
 
     Parameters
     ----------
@@ -90,7 +91,8 @@ def tag(
         offsets=offsets, sign=fingerprint, labels=labels, min_confidence=min_confidence, overwrite=overwrite,
         loading=loading, text=text,
     )  # fmt: skip
-    tag_files(job, _write_page)
+    with run.opened() as executor:
+        tag_files(job, _write_page, executor)
 
 
 def _write_page(*rows: Any, **names: Any) -> None:

@@ -22,10 +22,10 @@ from nerbert.artifacts import check_free, publish_job, sha256_of, write_json
 from nerbert.corpus.dump.deduplicate import Titles, read_titles, write_newest
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parts import pair_indexes, read_index
-from nerbert.corpus.exclude import Excluded, ExcludedTexts, read_excluded
 from nerbert.corpus.filters import (
     CommonCategories,
     EqualInTrain,
+    ExcludedTexts,
     OnlyUntyped,
     RareCategories,
     Sampling,
@@ -45,6 +45,7 @@ from nerbert.corpus.types import SCRATCH, write_targets
 from nerbert.corpus.wikitext.scan import SCANNER
 from nerbert.errors import InputError
 from nerbert.executors import HERE, Executor
+from nerbert.formats.exclude import Excluded, read_excluded
 from nerbert.label_sets import LabelSet, open_label_set
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
 from nerbert.sources.files import Source

@@ -5,7 +5,6 @@ train split before its filters, so a few are dropped for a duplicate that the fi
 Counts and rankings that the filters need are made on the train part alone, so that validation decides nothing.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -32,6 +31,7 @@ from nerbert.corpus.mentions import (
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.steps import Upstream
 from nerbert.errors import NerbertError, SettingsError
+from nerbert.formats.exclude import ngrams, normalised_words
 from nerbert.label_sets import frequent_categories
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
 from nerbert.rng import uniform
@@ -41,7 +41,6 @@ _DROPPED = (0.0, 0.0, 0.0, 0.3, 0.5, 0.7)
 
 _MOST_COPIES = (1 << 31) - 1
 """What the column `copies` holds."""
-_WORD = re.compile(r"\w+")
 
 Verdict = tuple[pa.RecordBatch, Sequence[Reason | None]]
 
@@ -55,6 +54,22 @@ class WithoutLink:
     def apply(self, rows: pa.RecordBatch) -> Verdict:
         """Look at the links of pass 1."""
         return rows, [None if links else Reason.NO_ENTITY for links in pc.list_value_length(rows["links"]).to_pylist()]
+
+
+@dataclass(frozen=True, slots=True)
+class ExcludedTexts:
+    """Drop sentences that share a run of words with the texts to exclude, or equal a short one."""
+
+    ngrams: frozenset[str]
+    length: int
+    name = "exclude"
+
+    def apply(self, rows: pa.RecordBatch) -> Verdict:
+        """Compare the words of each sentence, if there is something to exclude."""
+        if not self.ngrams:
+            return rows, ()
+        shared = (not ngrams(text, self.length).isdisjoint(self.ngrams) for text in rows["text"].to_pylist())
+        return rows, [Reason.EXCLUDED_TEXT if each else None for each in shared]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +107,6 @@ def _write_keys(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> 
             keys[side].add(sentence_key(text))
     for side, some in keys.items():
         write_keys(some, folder / side / f"{part.stem}.npy")
-
-
-def normalised_words(text: str) -> list[str]:
-    """Return the words of a text for comparisons: lower-case `\\w+`."""
-    return _WORD.findall(text.lower())
 
 
 def sentence_key(text: str) -> int:

@@ -12,14 +12,12 @@ that are trained on; only these are in memory. The training itself begins anew a
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nerbert import __version__
 from nerbert.artifacts import Draft, check_free, publish_job, sha256_of
 from nerbert.config import check_choice
-from nerbert.corpus.exclude import Excluded, read_excluded
 from nerbert.distillation.silver import (
     SHARED_WORDS,
     SilverCounts,
@@ -30,25 +28,26 @@ from nerbert.distillation.silver import (
     taught,
 )
 from nerbert.errors import InputError, SettingsError
-from nerbert.executors import check_alone
+from nerbert.executors import HERE, Executor, check_alone
 from nerbert.finetuning.finetune import Finetuned, check_head, finetune_data, held_out_facts
 from nerbert.finetuning.sampling import many
 from nerbert.formats.data import AnyData, DataSet, read_data
 from nerbert.formats.documents import Reading, document_of, reading_for
 from nerbert.formats.entity_labels import entity_labels
+from nerbert.formats.exclude import Excluded, read_excluded
 from nerbert.formats.inputs import JobPaths, check_source, find_sources
 from nerbert.formats.jsonl import JsonLines
-from nerbert.formats.rows import ERRORS, TEXT, Block
+from nerbert.formats.rows import ERRORS, TEXT
 from nerbert.model.backbone import Backbone, TaggerFacts, TaggerHook, is_gliner, load_tokenizer, read_card
 from nerbert.model.heads import NEEDS_LABELS
-from nerbert.records import EntityLabel, Example, Span
+from nerbert.records import EntityLabel, Example
 from nerbert.schema import to_plain
 from nerbert.sources.files import writable
 from nerbert.tagger.jobs.files import TaggedParts, check_apart
-from nerbert.tagger.jobs.job import tag_block
+from nerbert.tagger.jobs.job import tag_all
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import check_thresholds
-from nerbert.terminal import Progress, tell, throughput
+from nerbert.terminal import tell
 from nerbert.training.objective import find_objective
 from nerbert.training.settings import DistilSettings
 
@@ -78,6 +77,8 @@ class DistilPlan:
     text_field: str = TEXT
     errors: str = ERRORS[0]
     overwrite: bool = False
+    executor: Executor | None = None
+    """Runs the teacher's tagging (None: this process); each of its workers loads the teacher once."""
 
 
 def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None = None) -> SilverCounts:
@@ -197,13 +198,9 @@ def _teacher_facts(plan: DistilPlan, teacher: Tagger) -> dict[str, Any]:
 
 def _tag(plan: DistilPlan, teacher: Tagger, found: JobPaths, draft: Draft) -> list[TaggedParts]:
     """Tag all texts, but for the parts that an earlier run has tagged; raise InputError if nothing is found."""
-    sizes, parts = [source.size for source in found.sources], list[TaggedParts]()
-    with throughput("rows", None if None in sizes else sum(size or 0 for size in sizes)) as bar:
-        for number, source in enumerate(found.sources):
-            folder = draft.work / "parts" / f"{number:06d}"
-            one = TaggedParts(source, folder, plan.text_field, plan.errors, utf16=False)
-            one.tag(partial(_tag_block, teacher, bar), partial(_pass_over, bar))
-            parts.append(one)
+    parts = [TaggedParts(source, draft.work / "parts" / f"{number:06d}", plan.text_field, plan.errors, utf16=False)
+             for number, source in enumerate(found.sources)]  # fmt: skip
+    tag_all(parts, teacher, found.sources, plan.executor or HERE)
     if not any(each.entities for each in parts):
         bounds = sorted(set(teacher.thresholds.values()) or {0.0})
         raise InputError(
@@ -212,14 +209,6 @@ def _tag(plan: DistilPlan, teacher: Tagger, found: JobPaths, draft: Draft) -> li
             "lower --min-confidence (and --overwrite, since these tags are kept)"
         )
     return parts
-
-
-def _tag_block(teacher: Tagger, bar: Progress, block: Block) -> list[list[Span]]:
-    return list(tag_block(teacher, block, bar))
-
-
-def _pass_over(bar: Progress, block: Block) -> None:
-    bar.advance(len(block.rows), size=block.size, before=True)
 
 
 def _draw(

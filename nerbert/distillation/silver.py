@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nerbert.corpus.exclude import ngrams
+from nerbert.formats.exclude import ngrams
 from nerbert.formats.rows import TextRow
 from nerbert.records import Example, Span
 from nerbert.rng import uniform

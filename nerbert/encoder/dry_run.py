@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from nerbert.encoder.pretrain import Preparation, begin
+from nerbert.executors import Executor
 from nerbert.model.forward import precision_on
 from nerbert.rng import Array
 from nerbert.training.distributed import ProcessGroup
@@ -61,9 +62,11 @@ class DryRun:
         return self.tokens / self.speed + self.evaluations * self.scoring
 
 
-def dry_run(settings: PretrainSettings, output: Path, *, overwrite: bool = False) -> DryRun:
+def dry_run(
+    settings: PretrainSettings, output: Path, *, overwrite: bool = False, executor: Executor | None = None
+) -> DryRun:
     """Take a few steps of what `pretrain` would do and return its figures; write nothing but the cache of windows."""
-    processes, work = begin(settings, output, overwrite=overwrite)
+    processes, work = begin(settings, output, overwrite=overwrite, executor=executor)
     figures = measure(work, settings, processes)
     processes.end()
     return figures

@@ -27,7 +27,7 @@ from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes
 from nerbert.encoder.corpus_labels import CorpusLabels, training_rows
 from nerbert.encoder.open_texts import VERSION, training_examples
 from nerbert.errors import InputError, at
-from nerbert.executors import LocalExecutor, cores
+from nerbert.executors import Executor, cores, given_or_local
 from nerbert.labels import tag_names
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows, mapped, open_windows, write_windows
@@ -168,9 +168,9 @@ def _identity(name: str) -> int:
 
 def open_training_data(
     manifest: Mapping[str, Any], labels: CorpusLabels | None, pieces: SubwordTokenizer, settings: PretrainSettings,
-    workers: int | None = None, own: WordLabels | None = None, open_types: Sequence[str] = (),
+    executor: Executor | None = None, own: WordLabels | None = None, open_types: Sequence[str] = (),
 ) -> TrainingData:  # fmt: skip
-    """Open the train part's windows in the cache; `workers` processes (None: all cores) make them if there are none.
+    """Open the train part's windows in the cache; an `executor` (None: processes on all cores) makes them if need be.
 
     `own` are the labels of an objective that reads some; another one shares the windows of BIO tags. Without `labels`
     there is no corpus. `open_types` are the digests of the files of open types. Safe to call from several processes at
@@ -183,7 +183,7 @@ def open_training_data(
     if open_types:
         how = [settings.open_types_copies, settings.open_types_asked]
         origin["open_types"] = [VERSION, manifest["word_splitter"], *how, *open_types]
-    make = partial(_make, manifest=manifest, settings=settings, cutter=cutter, workers=workers)
+    make = partial(_make, manifest=manifest, settings=settings, cutter=cutter, executor=executor)
     windows, sentences = cached(settings.cache, "pieces", origin, make, _read)
     data = TrainingData(windows, _numbers_of(windows, sentences, settings), pieces.pad_id)
     if not len(data.numbers_of(0)):
@@ -206,17 +206,18 @@ def _numbers_of(windows: Windows, sentences: Sentences, settings: PretrainSettin
 
 
 def _make(
-    folder: Path, manifest: Mapping[str, Any], settings: PretrainSettings, cutter: Preprocessor, workers: int | None
-) -> None:
+    folder: Path, manifest: Mapping[str, Any], settings: PretrainSettings, cutter: Preprocessor,
+    executor: Executor | None,
+) -> None:  # fmt: skip
     rows = sum(manifest["shards"].values()) if settings.corpus else 0
-    workers = workers or (1 if rows < _FEW else cores())
-    with progress("cutting sentences into pieces", rows or None) as bar, LocalExecutor(workers) as executor:
+    opened = given_or_local(executor, 1 if rows < _FEW else cores())
+    with progress("cutting sentences into pieces", rows or None) as bar, opened as cutting:
         parts: Iterator[ShardWindows] = iter(())
         if settings.open_types:
             parts = _cut_open(cutter, settings, manifest["word_splitter"])
         if settings.corpus and cutter.labels:
-            task = partial(cut_shard, cutter=cutter, labels=cutter.labels, alone=workers == 1)
-            shards = executor.map_ordered(task, checked_shards(settings.corpus, manifest))
+            task = partial(cut_shard, cutter=cutter, labels=cutter.labels, alone=cutting.workers == 1)
+            shards = cutting.map_ordered(task, checked_shards(settings.corpus, manifest))
             parts = chain(chain.from_iterable(shards), parts)
         write_windows(folder, _written(folder, parts, bar))
 

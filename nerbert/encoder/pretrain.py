@@ -24,6 +24,7 @@ from nerbert.encoder.objectives.cluster_typing.cluster_map import ClusterMap, cl
 from nerbert.encoder.open_texts import OpenTypes, read_open_data, training_examples
 from nerbert.encoder.preprocess import open_training_data, tokenizer_hash
 from nerbert.errors import OutputExists
+from nerbert.executors import Executor
 from nerbert.model.backbone import (
     Backbone,
     check_model_folder,
@@ -89,12 +90,17 @@ class Preparation:
 
 
 def begin(
-    settings: PretrainSettings, output: Path, *, overwrite: bool, processes: ProcessGroup | None = None
+    settings: PretrainSettings,
+    output: Path,
+    *,
+    overwrite: bool,
+    processes: ProcessGroup | None = None,
+    executor: Executor | None = None,
 ) -> tuple[ProcessGroup, Preparation]:
     """Check the output's place, then join the other processes and prepare the training."""
     _check_place(settings, output, overwrite=overwrite)
     processes = processes or make_process_group(settings)
-    return processes, prepare(settings, processes)
+    return processes, prepare(settings, processes, executor)
 
 
 def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -> None:
@@ -120,8 +126,8 @@ def checked_objective(settings: PretrainSettings) -> type[Objective]:
     return kind
 
 
-def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
-    """Read the corpus, load or make the model, open the windows."""
+def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Executor | None = None) -> Preparation:
+    """Read the corpus, load or make the model, open the windows, which an `executor` makes if need be."""
     kind = checked_objective(settings)
     manifest = read_manifest(settings.corpus) if settings.corpus else _NO_CORPUS
     if settings.backbone != FRESH:
@@ -137,7 +143,7 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup) -> Preparation:
     if processes.is_first:
         tell_hidden_entities(examples, pieces, str(settings.corpus))
     files = open_types.digests if open_types else []
-    data = open_training_data(manifest, labels, pieces, settings, own=objective.labels, open_types=files)
+    data = open_training_data(manifest, labels, pieces, settings, executor, objective.labels, files)
     score = objective.score_on([*examples, *(open_types.held_out if open_types else ())], pieces, settings, processes)
     identity = _identity(settings, manifest, labels, model, pieces.tokenizer, processes) | {"open_types": files}
     facts = objective.facts(data.windows)
@@ -210,14 +216,15 @@ class EncoderFacts:
 def pretrain(
     settings: PretrainSettings, output: Path, *, overwrite: bool = False,
     card: Callable[[Path, EncoderFacts], None] | None = None, processes: ProcessGroup | None = None,
+    executor: Executor | None = None,
 ) -> TrainLog:  # fmt: skip
     """Pre-train an encoder and write it to `output`, a Hugging Face folder; return the log.
 
     A run that was killed resumes from its last checkpoint. `card` writes the model card. The group of `processes` is
-    ended with the training, unless it is given.
+    ended with the training, unless it is given. An `executor` cuts the corpus into windows.
     """
     given = processes
-    processes, work = begin(settings, output, overwrite=overwrite, processes=given)
+    processes, work = begin(settings, output, overwrite=overwrite, processes=given, executor=executor)
     total = total_steps(len(work.data.numbers_of(0)), settings)
     with _common_folder(processes, output, work.identity, overwrite=overwrite) as (folder, place):
         models = _BestModels(place, work.pieces.tokenizer, processes)

@@ -19,6 +19,7 @@ from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.gazetteers import open_gazetteers
 from nerbert.encoder.pretrain import FREE, EncoderFacts, checked_objective, pretrain
 from nerbert.errors import SettingsError, StaleOutput, at, os_refused, unknown
+from nerbert.executors import Executor
 from nerbert.formats.data import file_inside
 from nerbert.schema import read_json, to_plain
 from nerbert.terminal import tell
@@ -83,7 +84,11 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
 
 
 def pretrain_stages(
-    stages: Sequence[PretrainStage], *, overwrite: bool = False, card: Card | None = None
+    stages: Sequence[PretrainStage],
+    *,
+    overwrite: bool = False,
+    card: Card | None = None,
+    executor: Executor | None = None,
 ) -> Iterator[tuple[PretrainStage, TrainLog]]:
     """Make the encoders of the stages that aren't done; yield each one with its log. `card` writes model cards.
 
@@ -100,7 +105,8 @@ def pretrain_stages(
             tell(f"stage {stage.name}: {'pre-training' if stage in missing else 'done before'}")
         if stage in missing:
             write = partial(_write_cards, stage=stage, card=card)
-            yield stage, pretrain(stage.settings, stage.folder, overwrite=overwrite, card=write, processes=processes)
+            yield stage, pretrain(stage.settings, stage.folder, overwrite=overwrite, card=write, processes=processes,
+                                  executor=executor)  # fmt: skip
     processes.end()
 
 

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from nerbert.corpus import filters
-from nerbert.corpus.exclude import ExcludedTexts, ngrams
 from nerbert.corpus.filters import (
     CommonCategories,
+    ExcludedTexts,
     OnlyUntyped,
     RareCategories,
     most_common,
@@ -16,6 +16,7 @@ from nerbert.corpus.filters import (
 from nerbert.corpus.mentions import MADE_ENTITY, categories_of
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED
+from nerbert.formats.exclude import ngrams
 from nerbert.label_sets import frequent_categories
 from nerbert.records import ENTITY, Reason
 

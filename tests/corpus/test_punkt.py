@@ -222,9 +222,9 @@ def test_a_corpus_by_punkt_is_the_same_from_a_worker(dump: Path, model: Path, tm
     (tmp_path / "t.tsv").write_text("title\tclass\nOslo\tCity\nKowl\tPerson\n")
     settings = settings_of(model, min_mentions=1, split_bytes=2000)
     manifests = []
-    for isolated in (False, True):
-        plan = CorpusPlan((dump,), (tmp_path / "t.tsv",), tmp_path / f"out{isolated:d}")
-        with LocalExecutor(isolated=isolated) as executor:
+    for workers in (1, 2):
+        plan = CorpusPlan((dump,), (tmp_path / "t.tsv",), tmp_path / f"out{workers}")
+        with LocalExecutor(workers) as executor:
             manifests.append(build_corpus(plan, settings, executor=executor).manifest)
     assert manifests[0] == manifests[1]
     assert manifests[0]["sentence_splitter"] == open_splitter(settings, "de").name

@@ -1,6 +1,8 @@
 """The command, with a teacher that needs no model, and students of few steps."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -321,3 +323,11 @@ def test_labelled_texts_are_read_as_the_teacher_reads(teacher: Teacher, untraine
     assert gold.reading.language == more["source"].reading.language == "de"
     nerbert.distil("tagger", "in", "other", data=data, max_sentences=10, **FEW)
     assert untrained[1][0][1].reading.language == "en", "the encoder's, since such a teacher says none"
+
+
+@pytest.mark.integration
+def test_it_loads_nothing_of_the_corpus() -> None:
+    code = "import sys, nerbert.distillation.distil; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "nerbert.formats.exclude" in loaded
+    assert not [name for name in loaded if name.startswith("nerbert.corpus") or name in ("lxml", "duckdb")]

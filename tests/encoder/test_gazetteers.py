@@ -15,6 +15,7 @@ from nerbert.encoder.gazetteers import Automaton, Gazetteers, marked, open_gazet
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.pretrain import pretrain
 from nerbert.errors import InputError, NerbertError, SettingsError
+from nerbert.executors import LocalExecutor
 from nerbert.labels import sentence_example
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
@@ -174,7 +175,8 @@ def test_a_corpus_is_cut_with_the_types_of_lists(
     for workers in (1, 2) if most else (1,):
         own = replace(settings, cache=str(tmp_path / str(workers)))
         labels = read_label_set(manifest, own)
-        found.append(open_training_data(manifest, labels, pieces, own, workers, BioLabels(tags)).windows)
+        with LocalExecutor(workers) as executor:
+            found.append(open_training_data(manifest, labels, pieces, own, executor, BioLabels(tags)).windows)
     windows = found[0]
     assert ("sentences have more words than gazetteer_max_words" in capsys.readouterr().err) == bool(most)
     assert all(np.array_equal(getattr(windows, name), getattr(found[-1], name)) for name in ("ids", "labels"))

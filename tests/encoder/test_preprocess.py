@@ -17,6 +17,7 @@ from nerbert.encoder import preprocess as cutting
 from nerbert.encoder.corpus_labels import read_label_set, training_rows
 from nerbert.encoder.preprocess import Preprocessor, Sentences, open_training_data
 from nerbert.errors import InputError, WriteError
+from nerbert.executors import HERE, LocalExecutor
 from nerbert.labels import sentence_example, tag_names
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.fresh import train_tokenizer
@@ -44,7 +45,8 @@ def pieces(tokenizers: dict[str, Any], config: Callable[..., Any]) -> SubwordTok
 
 def data_of(settings: PretrainSettings, pieces: SubwordTokenizer, workers: int = 1) -> TrainingData:
     manifest = read_manifest(settings.corpus_folder)
-    return open_training_data(manifest, read_label_set(manifest, settings), pieces, settings, workers)
+    with LocalExecutor(workers) as executor:
+        return open_training_data(manifest, read_label_set(manifest, settings), pieces, settings, executor)
 
 
 def training(settings: PretrainSettings) -> list[Sentence]:
@@ -406,7 +408,7 @@ def test_other_labels_with_an_inherited_key_have_their_own_windows(
     labels = read_label_set(manifest, settings)
     tags = tag_names(labels.categories)
     usual, own = (
-        open_training_data(manifest, labels, pieces, settings, 1, kind(tags)).windows
+        open_training_data(manifest, labels, pieces, settings, HERE, kind(tags)).windows
         for kind in (BioLabels, AllOutside)
     )
     assert (usual.labels > 0).any()

@@ -106,7 +106,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The stages that were made, by a training that only makes the folder."""
     names: list[str] = []
 
-    def pretrain(_settings: Any, folder: Path, *, overwrite: bool, card: Any, processes: Any) -> TrainLog:
+    def pretrain(_: Any, folder: Path, *, overwrite: bool, card: Any, processes: Any, executor: Any) -> TrainLog:
         assert processes is not None
         names.append(folder.name)
         folder.mkdir(parents=True, exist_ok=overwrite)

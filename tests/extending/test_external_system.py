@@ -7,7 +7,7 @@ import pytest
 
 from nerbert.evaluation.benchmark import runner
 from nerbert.evaluation.benchmark.suite_file import read_suite
-from nerbert.executors import LocalExecutor
+from nerbert.executors import ONE_CORE
 from tests.commands import exit_code
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "extending" / "external-system.md").read_text(encoding="utf-8")
@@ -21,7 +21,7 @@ def blocks(language: str) -> list[str]:
 def test_the_script_is_a_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("scipy")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runner, "LocalExecutor", lambda workers, **_: LocalExecutor(workers))
+    monkeypatch.setattr(runner, "Resources", lambda **_: ONE_CORE)
     (code,) = blocks("python")
     Path("first_seen.py").write_text(code, encoding="utf-8")
     folder = Path("data", "ships")

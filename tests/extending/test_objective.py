@@ -10,6 +10,7 @@ from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.corpus_labels import read_label_set
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.errors import SettingsError
+from nerbert.executors import LocalExecutor
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.registry import OBJECTIVES
@@ -56,7 +57,8 @@ def test_its_labels_are_cut_by_two_workers_as_by_one(
         labels, tokenizer = read_label_set(manifest, settings), load_tokenizer(str(tiny_encoder))
         pieces = SubwordTokenizer(tokenizer, type("Config", (), {"model_type": "bert"})(), 64)
         own = OBJECTIVES.find(TOY)(labels.categories).labels  # type: ignore[call-arg]
-        found.append(open_training_data(manifest, labels, pieces, settings, workers, own).windows)
+        with LocalExecutor(workers) as executor:
+            found.append(open_training_data(manifest, labels, pieces, settings, executor, own).windows)
     one, two = found
     assert one.labels.shape == (len(one.words), 2)
     assert np.array_equal(one.labels, two.labels)

@@ -17,14 +17,14 @@ from typing import TypeVar
 
 import torch
 
-from nerbert.errors import NerbertError, SettingsError, WriteError, need, visible
+from nerbert.errors import SettingsError, WorkerDied, WriteError, may_try_again, need, visible
 from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, Job, Machine, SourceTraining, State
 from nerbert.evaluation.benchmark.plan import make_plan, this_machine
 from nerbert.evaluation.benchmark.steps import OUT_OF_TIME, Desk, End, run_task
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.datasets.load import check_root
-from nerbert.executors import HERE, Executor, LocalExecutor, check_alone, cores
+from nerbert.executors import Executor, Resources, check_alone, cores, given_or_local
 from nerbert.terminal import percent, tell
 
 STOPPED = "the run was stopped"
@@ -34,22 +34,20 @@ _Stop = KeyboardInterrupt | SystemExit | WriteError | None
 
 
 def benchmark(
-    suite: Suite, data: Path, output: Path, *, minutes: float | None = None, workers: int = 0, retry: bool = False,
-    again: str = "run the same command again",
+    suite: Suite, data: Path, output: Path, executor: Executor | None = None, *, minutes: float | None = None,
+    retry: bool = False, again: str = "run the same command again",
 ) -> bool:  # fmt: skip
     """Run a suite, write its tables to `output` and print them; return whether no cell failed.
 
-    So many `workers` run cells at once (0: one a GPU, else one a core).
+    Without an `executor` as many local processes as there are GPUs run cells, else one a core.
     """
     from nerbert.evaluation.tables.table import make_table
     from nerbert.render.benchmark import print_table, write_tables
 
     need("benchmark", "scipy")
     check_alone("a benchmark")
-    if workers < 0:
-        raise SettingsError(f"--workers {workers}: must be at least 0")
-    with LocalExecutor(workers or len(_gpus(this_machine())) or cores(), isolated=True) as executor:
-        cells, stop = run_suite(suite, data, output, executor, minutes=minutes, retry=retry)
+    with given_or_local(executor, len(_gpus(this_machine())) or cores()) as opened:
+        cells, stop = run_suite(suite, data, output, opened, minutes=minutes, retry=retry)
     table = make_table(suite, cells)
     try:
         files = write_tables(output, table)
@@ -64,8 +62,7 @@ def benchmark(
 
 
 def run_suite(
-    suite: Suite, data: Path, output: Path, executor: Executor = HERE, *, minutes: float | None = None,
-    retry: bool = False,
+    suite: Suite, data: Path, output: Path, executor: Executor, *, minutes: float | None = None, retry: bool = False
 ) -> tuple[list[Cell], _Stop]:  # fmt: skip
     """Return every cell of a suite, in order of worth, and what stopped the run before its end, if something did.
 
@@ -101,6 +98,7 @@ class _SuiteRun:
 
     def __init__(self, jobs: Sequence[Job], store: Store, executor: Executor, desk: Desk) -> None:
         self._jobs, self._store, self._executor, self._desk = jobs, store, executor, desk
+        self._needs = Resources(gpus=float(desk.machine.device == "cuda"), isolated=True)
         self.done: dict[str, Cell] = {}
 
     def run(self) -> None:
@@ -135,15 +133,13 @@ class _SuiteRun:
         waiting = deque(tasks)
         while waiting:
             try:
-                for end in self._executor.map_ordered(partial(run_task, self._desk), tuple(waiting)):
+                for end in self._executor.map_ordered(partial(run_task, self._desk), tuple(waiting), self._needs):
                     if end.full:
                         raise WriteError(f"{self._store.folder}: takes no more, so no more cells are begun: {end.why}")
                     yield waiting.popleft(), end
-            except WriteError:
-                raise
-            except NerbertError as error:
+            except WorkerDied as error:
                 if len(tasks) == 1:
-                    yield waiting.popleft(), End(State.FAILED, f"{error}{_AGAIN}", try_again=True)
+                    yield waiting.popleft(), End(State.FAILED, f"{error}{_AGAIN}", may_try_again(error))
                     return
                 tell(f"{error}; the tasks that were under way run again, one by one")
                 begun = [task for task in waiting if (self._store.scratch / task.key).exists()] or [waiting[0]]

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import torch
 
 from nerbert import __version__
-from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput, WriteError
+from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput, WriteError, may_try_again
 from nerbert.evaluation.benchmark.asking import tag_told, type_familiarities
 from nerbert.evaluation.benchmark.cells import (
     Cell,
@@ -131,15 +131,14 @@ def gpu_of(process: str, gpus: tuple[str, ...]) -> str:
 def failure(error: Exception, scratch: Path, data: Path) -> End:
     """Return an error as an end, in one line without folders, since others may have the same.
 
-    Only what nerbert says of input and settings is the cell's own fault. Everything else may be the machine's: no
-    memory, no file handles, a bad disk, files that changed meanwhile.
+    What may be tried again may be the machine's fault: no memory, no file handles, a bad disk, files that changed
+    meanwhile.
     """
     said = " ".join(str(error).split())
     why = said if isinstance(error, NerbertError) else f"{type(error).__name__}: {said}"
     why = why.replace(f"{scratch}/", "").replace(f"{data}/", "").replace(f"{data}: ", "")[:_LONGEST_WHY]
-    own = isinstance(error, InputError | SettingsError) and not isinstance(error.__cause__, OSError | MemoryError)
     full = isinstance(error, WriteError) or (isinstance(error, OSError) and error.errno in _FULL)
-    return End(State.FAILED, why, not own, full)
+    return End(State.FAILED, why, may_try_again(error), full)
 
 
 @contextmanager

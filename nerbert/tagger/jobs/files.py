@@ -17,10 +17,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
-from typing import NoReturn, TypeAlias
+from typing import NamedTuple, NoReturn, TypeAlias
 
-from nerbert.artifacts import artifact, sha256_of
+from nerbert.artifacts import Made, artifact, sha256_of
 from nerbert.errors import InputError, NerbertError, SettingsError, refused
+from nerbert.executors import ONE_CORE, Executor, Resources
 from nerbert.formats.format import formats_of_suffix
 from nerbert.formats.inputs import (
     JSON,
@@ -37,6 +38,7 @@ from nerbert.formats.rows import Block, TextRow
 from nerbert.records import Repairs, Span
 from nerbert.registry import FORMATS
 from nerbert.tagger.offsets import utf16_spans
+from nerbert.terminal import Progress
 
 MANIFEST = "manifest.json"
 """What says of a folder of outputs what they were made from."""
@@ -174,38 +176,82 @@ class TaggedParts:
         self._source, self._folder, self._how, self._utf16 = source, folder, (field, errors), utf16
         self.count, self.rows, self.entities, self.repairs = 0, 0, Counter[str](), Repairs()
 
-    def tag(self, find: Find, advance: Callable[[Block], None]) -> None:
-        """Tag the parts that aren't done, and count all; `advance` is called for each one that is."""
+    def blocks(self) -> Iterator[tuple[Path, Block]]:
+        """Yield each part with the file for its entities, and count."""
         self._source = self._source.copied(self._folder)
         for block in _parts(self._source, *self._how, self.repairs):
-            rows, before = self._rows(self.count, block, partial(find, block))
-            if before:
-                advance(block)
+            yield self._mark(self.count), block
             self.count, self.rows = self.count + 1, self.rows + len(block.rows)
-            self.entities.update(type_ for row in rows for _, _, type_, _ in row)
 
     def __iter__(self) -> Iterator[tuple[Block, list[list[Span]]]]:
         number = 0
         for number, block in enumerate(_parts(self._source, *self._how), 1):
-            rows, _ = self._rows(number - 1, block, self._changed)
-            found = []
-            for row, entities in zip(block.rows, rows, strict=True):
+            found, made = [], _made(self._mark(number - 1), block, self._changed)
+            for row, entities in zip(block.rows, made.result, strict=True):
                 spans = [Span(*each[:3], row.text[each[0] : each[1]], each[3]) for each in entities]
                 found.append(utf16_spans(row.text, spans) if self._utf16 else spans)
             yield signed(block, self._fingerprint), found
         if number != self.count:
             self._changed()
 
-    def _rows(
-        self, number: int, block: Block, find: Callable[[], Sequence[Sequence[Span]]]
-    ) -> tuple[list[list[Entity]], bool]:
-        """Return the entities of each row of a part, and whether they were found before."""
+    def _mark(self, number: int) -> Path:
+        return self._folder / f"{number:06d}.json"
 
-        def make() -> list[list[Entity]]:
-            return [[(each.start, each.end, each.type, each.confidence) for each in spans] for spans in find()]
-
-        made = artifact(self._folder / f"{number:06d}.json", block.digest, [], make, list[list[Entity]])
-        return made.result, made.before
-
-    def _changed(self) -> NoReturn:
+    def _changed(self, _: Block | None = None) -> NoReturn:
         raise InputError(f"{self._source}: changed while it was read; give the same command again")
+
+
+class _Part(NamedTuple):
+    """A part that travels to a worker: of which file, where its entities go, its rows without their other fields."""
+
+    file: int
+    mark: Path
+    block: Block
+
+
+class _Done(NamedTuple):
+    """A part that is tagged; `before` says that an earlier run did it."""
+
+    file: int
+    rows: int
+    size: int
+    entities: Counter[str]
+    before: bool
+
+
+def tag_parts(
+    files: Sequence[TaggedParts], find: Find, bar: Progress, executor: Executor, needs: Resources = ONE_CORE
+) -> None:
+    """Tag the parts of files that aren't done, and count all; `find` travels to the workers of the executor.
+
+    They write the parts, so nothing that one of them has done is lost. `find` may advance the bar; in other processes
+    that has no effect, so what is missing is added here.
+    """
+    total = bar.items
+    for done in executor.map_ordered(partial(_tag_part, find=find), _travelling(files), needs):
+        total += done.rows
+        files[done.file].entities.update(done.entities)
+        if total > bar.items:
+            bar.advance(total - bar.items, size=done.size, before=done.before)
+
+
+def _travelling(files: Sequence[TaggedParts]) -> Iterator[_Part]:
+    for number, file in enumerate(files):
+        for mark, block in file.blocks():
+            rows = [row._replace(fields={}, source="") for row in block.rows]
+            yield _Part(number, mark, replace(block, rows=rows, batch=None))
+
+
+def _tag_part(part: _Part, find: Find) -> _Done:
+    made = _made(part.mark, part.block, find)
+    entities = Counter(type_ for row in made.result for _, _, type_, _ in row)
+    return _Done(part.file, len(part.block.rows), part.block.size, entities, made.before)
+
+
+def _made(mark: Path, block: Block, find: Find) -> Made[list[list[Entity]]]:
+    """Return the entities of each row of a part; find and keep them unless an earlier run did."""
+
+    def make() -> list[list[Entity]]:
+        return [[(each.start, each.end, each.type, each.confidence) for each in spans] for spans in find(block)]
+
+    return artifact(mark, block.digest, [], make, list[list[Entity]])

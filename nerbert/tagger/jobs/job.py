@@ -10,7 +10,6 @@ import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
@@ -26,6 +25,7 @@ from nerbert.artifacts import (
 )
 from nerbert.config import check_choice
 from nerbert.errors import InputError, SettingsError, at
+from nerbert.executors import HERE, Executor, Resources
 from nerbert.formats.conll import conll_writer
 from nerbert.formats.documents import repairs_line
 from nerbert.formats.entity_labels import parse_labels
@@ -59,6 +59,7 @@ from nerbert.tagger.jobs.files import (
     named_draft,
     place_outputs,
     signed,
+    tag_parts,
     target_kind,
     target_kinds,
 )
@@ -175,20 +176,25 @@ class TagJob:
         }  # fmt: skip
 
 
-def tag_files(job: TagJob, page: PageWriter | None = None) -> None:
+def tag_files(job: TagJob, page: PageWriter | None = None, executor: Executor | None = None) -> None:
     """Tag files, folders or standard input, and write the rows with their entities to standard output or to files.
 
-    `page` writes HTML pages (`nerbert.render.tags_page.write_page`); without it, HTML is refused.
+    `page` writes HTML pages (`nerbert.render.tags_page.write_page`); without it, HTML is refused. Parts of files are
+    tagged by the `executor`'s workers, each of which loads the tagger once; without one in this process.
     """
+    executor = executor or HERE
     found, kind = job.find()
+    if job.output is None and executor.workers > 1:
+        raise SettingsError(f"workers = {executor.workers}: rows go to standard output as they come, tagged by one "
+                            "process; name a file or folder with -o")  # fmt: skip
     if kind == HTML and page is None:
         raise SettingsError("--to html: no page writer was given; pass page=nerbert.render.tags_page.write_page")
     if job.output is None:
-        _Run(job, found, kind, job.load(), page).to_standard_output()
+        _Run(job, found, kind, job.load(), page, executor).to_standard_output()
     elif found.many:
         names = place_outputs(found, job.output, kind)
         check_free(job.output, overwrite=job.overwrite)
-        _Run(job, found, kind, job.load(), page).to_folder(job.output, names)
+        _Run(job, found, kind, job.load(), page, executor).to_folder(job.output, names)
     else:
         check_no_input(found, job.output)
         if suffixes_of(kind):
@@ -196,7 +202,7 @@ def tag_files(job: TagJob, page: PageWriter | None = None) -> None:
         else:
             check_apart(found, job.output)
             check_free(job.output, overwrite=job.overwrite)
-        _Run(job, found, kind, job.load(), page).to_file(job.output)
+        _Run(job, found, kind, job.load(), page, executor).to_file(job.output)
     if found.passed_over:
         tell(f"files passed over: {len(found.passed_over):,}, say {found.passed_over[0]}; name them, or give --from")
 
@@ -210,6 +216,7 @@ class _Run:
     kind: str
     tagger: Tagger
     page: PageWriter | None
+    executor: Executor
 
     def to_standard_output(self) -> None:
         """Write rows as they come."""
@@ -226,35 +233,34 @@ class _Run:
         """Write one file, when all its parts are tagged."""
         made, is_file = self.job.fingerprint(self.tagger, self.found), bool(suffixes_of(self.kind))
         job = publish_job(target, made, overwrite=self.job.overwrite, file=is_file)
-        with job as (draft, work), self._bar() as bar, named_draft(target, draft, work, self.kind) as path:
-            done = self._make(self.found.sources[0], work / "parts", path, bar)
-        tell(f"{target}: {_summary([done])}")
+        with job as (draft, work), named_draft(target, draft, work, self.kind) as path:
+            done = self._make([work / "parts"], [path])
+        tell(f"{target}: {_summary(done)}")
 
     def to_folder(self, target: Path, names: Sequence[PurePath]) -> None:
         """Write a file for each source into a folder that appears when it is whole."""
         made = self.job.fingerprint(self.tagger, self.found)
-        done = []
-        with publish_job(target, made, overwrite=self.job.overwrite) as (folder, work), self._bar() as bar:
-            for number, (source, name) in enumerate(zip(self.found.sources, names, strict=True)):
+        with publish_job(target, made, overwrite=self.job.overwrite) as (folder, work):
+            for name in names:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                done.append(self._make(source, work / "parts" / f"{number:06d}", folder / name, bar))
+            parts = [work / "parts" / f"{number:06d}" for number in range(len(names))]
+            done = self._make(parts, [folder / name for name in names])
             files = [{"file": writable(name), "rows": each.rows, "entities": each.entities}
                      for name, each in zip(names, done, strict=True)]  # fmt: skip
             write_json(folder / MANIFEST, {**made, "to": self.kind, "offsets": self.job.offsets, "files": files})
         tell(f"{target}: {len(files):,} files, {_summary(done)}")
 
-    def _make(self, source: InputFile, folder: Path, target: Path, bar: Progress) -> TaggedParts:
-        """Tag the parts of one file that aren't tagged yet, then write all its rows with their entities."""
-        utf16 = self.job.offsets == OFFSETS[1]
-        write, how = self._writer(source), (self.job.field, self.job.errors)
-        parts = TaggedParts(source, folder, *how, utf16=utf16, fingerprint=self._fingerprint)
-        parts.tag(
-            lambda block: list(tag_block(self.tagger, block, bar)),
-            lambda block: bar.advance(len(block.rows), size=block.size, before=True),
-        )
-        write(target, parts)
-        _tell_rejected(parts.repairs)
-        return parts
+    def _make(self, folders: Sequence[Path], targets: Sequence[Path]) -> list[TaggedParts]:
+        """Tag the parts of all files that aren't tagged yet, then write all rows with their entities."""
+        how: dict[str, Any] = {"utf16": self.job.offsets == OFFSETS[1], "fingerprint": self._fingerprint}
+        sources, field, errors = self.found.sources, self.job.field, self.job.errors
+        files = [TaggedParts(*each, field, errors, **how) for each in zip(sources, folders, strict=True)]
+        writers = list(map(self._writer, sources))  # whoever can't write says so before all is tagged
+        tag_all(files, self.tagger, sources, self.executor)
+        for write, target, parts in zip(writers, targets, files, strict=True):
+            write(target, parts)
+            _tell_rejected(parts.repairs)
+        return files
 
     @property
     def _fingerprint(self) -> str:
@@ -278,11 +284,6 @@ class _Run:
         if self.kind == CONLL:
             return conll_writer(self.tagger.sentences, self.tagger.types, terminal=terminal)
         return json_lines if self.kind == JSONL else text_writer(terminal=terminal)
-
-    def _bar(self) -> AbstractContextManager[Progress]:
-        """Return a bar over the bytes of all inputs, if they are known."""
-        sizes = [source.size for source in self.found.sources]
-        return throughput("rows", None if None in sizes else sum(size or 0 for size in sizes))
 
 
 def _folder_of(tagger: Tagger) -> Path:
@@ -310,6 +311,18 @@ def _summary(done: Sequence[TaggedParts]) -> str:
     types = ", ".join(f"{name} {each:,}" for name, each in entities.most_common())
     rows = sum(each.rows for each in done)
     return f"{rows:,} rows, {entities.total():,} entities{f' ({types})' if types else ''}"
+
+
+def tag_all(files: Sequence[TaggedParts], tagger: Tagger, sources: Sequence[InputFile], executor: Executor) -> None:
+    """Tag the parts of files that aren't tagged yet, under a bar over the bytes of their sources, if they are known."""
+    sizes = [source.size for source in sources]
+    needs = Resources(gpus=float("cuda" in tagger.head.name))
+    with throughput("rows", None if None in sizes else sum(size or 0 for size in sizes)) as bar:
+        tag_parts(files, partial(_found_in, tagger=tagger, bar=bar), bar, executor, needs)
+
+
+def _found_in(block: Block, tagger: Tagger, bar: Progress) -> list[list[Span]]:
+    return list(tag_block(tagger, block, bar))
 
 
 def tag_block(tagger: Tagger, block: Block, bar: Progress) -> Iterator[list[Span]]:

@@ -8,7 +8,7 @@ from nerbert.evaluation.benchmark import runner
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.benchmark.suite_file import read_suite
-from nerbert.executors import LocalExecutor
+from nerbert.executors import ONE_CORE
 
 SHIPS = (
     "The\tO\nMargarethe\tB-ship\nsailed\tO\n\nLarsen\tB-person\n&\tI-person\nHolm\tI-person\n\n"
@@ -19,7 +19,7 @@ SHIPS = (
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the cells of `benchmark` with one worker here, where a test can patch what they do."""
-    monkeypatch.setattr(runner, "LocalExecutor", lambda workers, **_: LocalExecutor(workers))
+    monkeypatch.setattr(runner, "Resources", lambda **_: ONE_CORE)
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from typing import Any
 
 from nerbert.evaluation.benchmark.cells import Cell, CellSentences, Job, Predictions
 from nerbert.evaluation.benchmark.runner import run_suite
+from nerbert.evaluation.benchmark.suite import Suite
+from nerbert.executors import HERE, Executor
 
 
 def made(output: Path) -> dict[str, int]:
@@ -19,9 +21,9 @@ def all_outside(_: Job, part: CellSentences, *__: Any) -> Predictions:
     return Predictions(tags, sure, tags, {"seconds": {"train": {"wall": 1.0, "cpu": 1.0}}})
 
 
-def cells_of(*given: Any, **options: Any) -> list[Cell]:
+def cells_of(suite: Suite, data: Path, output: Path, executor: Executor = HERE, **options: Any) -> list[Cell]:
     """Run a suite to its end, which nothing may stop; return its cells."""
-    cells, stop = run_suite(*given, **options)
+    cells, stop = run_suite(suite, data, output, executor, **options)
     if stop:
         raise stop
     return cells

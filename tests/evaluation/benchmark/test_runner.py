@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nerbert.errors import NerbertError, OutputExists, WriteError
+from nerbert.errors import OutputExists, WorkerDied, WriteError
 from nerbert.evaluation.benchmark import runner, steps
 from nerbert.evaluation.benchmark.cells import Cell, Machine, State, Task
 from nerbert.evaluation.benchmark.runner import STOPPED
@@ -21,7 +21,7 @@ from nerbert.evaluation.benchmark.steps import OUT_OF_TIME, End, run_task
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.benchmark.suite_file import read_suite
-from nerbert.executors import LocalExecutor
+from nerbert.executors import ONE_CORE, LocalExecutor, Resources
 from nerbert.model.backbone import read_card
 from tests.commands import exit_code
 from tests.evaluation.benchmark.outcome import all_outside, cells_of, made
@@ -210,14 +210,16 @@ class Mortal:
     def __init__(self, scratch: Path, fatal: Callable[[Task], bool]) -> None:
         self.scratch, self.fatal, self.begun = scratch, fatal, list[tuple[str, ...]]()
 
-    def map_ordered(self, task: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    def map_ordered(
+        self, task: Callable[[Any], Any], items: Iterable[Any], needs: Resources = ONE_CORE
+    ) -> Iterator[Any]:
         items = list(items)
         self.begun.append(tuple(each.key for each in items))
         for place, item in enumerate(items):
             if self.fatal(item):
                 for each in items[place : place + 2]:
                     (self.scratch / each.key).mkdir(exist_ok=True)
-                raise NerbertError("a worker process died")
+                raise WorkerDied("a worker process died")
             yield task(item)
 
     def __enter__(self) -> "Mortal":
@@ -391,7 +393,7 @@ def test_what_to_do_about_cells_that_are_left(suite: Suite) -> None:
     ("options", "told"),
     [
         (["--minutes", "0"], "--minutes 0: must be above 0"),
-        (["--workers", "-1"], "--workers -1: must be at least 0"),
+        (["--workers", "0"], "workers = 0: must be at least 1"),
         (["--data", "/nowhere"], "/nowhere: no such folder"),
         (["--encoder", "tny=x"], "unknown system 'tny': did you mean 'tiny'?"),
     ],

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ClassVar, TypeVar
 
+from nerbert.executors import ONE_CORE, Resources
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -16,10 +18,13 @@ class Threads(ThreadPoolExecutor):
 
     def __init__(self, workers: int) -> None:
         super().__init__(workers)
-        self.workers, self.tasks, self.left = workers, 0, 0
+        self.workers, self.tasks, self.left, self.needs = workers, 0, 0, set[Resources]()
         self.made.append(self)
 
-    def map_ordered(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def map_ordered(
+        self, task: Callable[[Item], Result], items: Iterable[Item], needs: Resources = ONE_CORE
+    ) -> Iterator[Result]:
+        self.needs.add(needs)
         results: deque[Future[Result]] = deque()
         for item in items:
             self.tasks += 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nerbert.tagger.jobs.files import TaggedParts
+from nerbert.tagger.jobs import files, job
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
 
@@ -188,17 +188,17 @@ def test_an_input_that_changes_before_it_is_written_is_told(
     tag: Tag, monkeypatch: pytest.MonkeyPatch, capsys: Caught, after: list[str]
 ) -> None:
     Path("x.txt").write_text("\n".join(LINES))
-    tagged = TaggedParts.tag
+    tag_parts = files.tag_parts
 
-    def changed(self: TaggedParts, *given: Any) -> None:
-        tagged(self, *given)
+    def changed(*given: Any) -> None:
+        tag_parts(*given)
         Path("x.txt").write_text("\n".join(after))
 
-    monkeypatch.setattr(TaggedParts, "tag", changed)
+    monkeypatch.setattr(job, "tag_parts", changed)
     assert tag("x.txt", "-o", "y.jsonl") == 1
     assert "x.txt: changed while it was read; give the same command again" in capsys.readouterr().err
     assert not Path("y.jsonl").exists()
-    monkeypatch.setattr(TaggedParts, "tag", tagged)
+    monkeypatch.setattr(job, "tag_parts", tag_parts)
     assert tag("x.txt", "-o", "y.jsonl") == 0
     assert texts("y.jsonl") == after
 

@@ -1,4 +1,4 @@
-"""Texts that the corpus must not share runs of words with: annotated data, JSON lines or plain text, by content.
+"""Texts that nothing trained on may share runs of words with: annotated data, JSON lines or plain text, by content.
 
 A text too short for a run is compared as a whole: it excludes the sentences that equal it. The shortest can't be judged
 at all, and are counted.
@@ -14,14 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from nerbert.corpus.filters import Verdict, normalised_words
 from nerbert.errors import InputError, at
 from nerbert.formats.data import data_sum
 from nerbert.formats.examples import foreign, head_of, recognised
 from nerbert.formats.jsonl import JsonLines, json_object, row_of
-from nerbert.records import Reason, Repairs
+from nerbert.records import Repairs
 from nerbert.registry import FORMATS
 from nerbert.sources.files import find_all, find_files, writable
 
@@ -35,6 +32,7 @@ _KEYS = ("text", "sentence", "tokens", "words", "tokenized_text")
 _MIN_WORDS = 4
 """Fewest words of a text that is compared as a whole. Equality of shorter ones ("CENTRAL DIVISION", "Scorers :",
 "0-1 .") is no sign of a leak, since any text may hold them. Unit: normalised words. Source: ours."""
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +43,6 @@ class Excluded:
     files: tuple[dict[str, Any], ...] = ()
     judged: Counter[str] = field(default_factory=Counter)
     """How many sentences to exclude are compared `by_ngram`, `by_equality`, or `not_judged`, of all files."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExcludedTexts:
-    """Drop sentences that share a run of words with the texts to exclude, or equal a short one."""
-
-    ngrams: frozenset[str]
-    length: int
-    name = "exclude"
-
-    def apply(self, rows: pa.RecordBatch) -> Verdict:
-        """Compare the words of each sentence, if there is something to exclude."""
-        if not self.ngrams:
-            return rows, ()
-        shared = (not ngrams(text, self.length).isdisjoint(self.ngrams) for text in rows["text"].to_pylist())
-        return rows, [Reason.EXCLUDED_TEXT if each else None for each in shared]
 
 
 def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
@@ -145,6 +127,11 @@ def _json_text(line: str) -> str:
     if key is None:
         raise InputError(f"{line[:60]!r}: has no text; one of {', '.join(_KEYS)} must be there")
     return row_of(0, fields, key).text
+
+
+def normalised_words(text: str) -> list[str]:
+    """Return the words of a text for comparisons: lower-case `\\w+`."""
+    return _WORD.findall(text.lower())
 
 
 def ngrams(text: str, length: int) -> set[str]:

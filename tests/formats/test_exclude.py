@@ -6,8 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from nerbert.corpus.exclude import ExcludedTexts, read_excluded
+from nerbert.corpus.filters import ExcludedTexts
 from nerbert.errors import InputError
+from nerbert.formats.exclude import read_excluded
 from nerbert.records import Document, Reason
 from nerbert.registry import FORMATS
 from tests.extending.toys.format_toy import Toy
