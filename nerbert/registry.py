@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nerbert.corpus.steps import Step
     from nerbert.executors import Executor
     from nerbert.formats.format import Format
+    from nerbert.model.folder import ModelKind
     from nerbert.tagger.backends import OpenHead
     from nerbert.training.objective import Objective
 
@@ -121,3 +122,13 @@ HEADS: "Registry[OpenHead]" = Registry(
     },
 )
 """What finds a tagger's entities: functions from a tagger's folder to a `Head`."""
+MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
+    "kind of model folder",
+    {
+        "transformers": "nerbert.model.folder:TransformersKind",
+        "export": "nerbert.model.folder:ExportAlone",
+        "concepts": "nerbert.model.folder:ConceptKind",
+        "gliner": "nerbert.model.gliner.kind:GlinerKind",
+    },
+)
+"""What a model's folder may be; of several that fit, the last."""

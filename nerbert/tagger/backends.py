@@ -6,7 +6,7 @@ the order of speed (docs/results/2026-11-21-tagger.md). int8 is there only if so
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from nerbert.config import Bounds, check
 from nerbert.errors import InputError, SettingsError, need
-from nerbert.model.backbone import CONCEPTS, embedded, load_tagger_model, load_tokenizer, read_card, tags_of
+from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
+from nerbert.model.folder import ModelFolder, embedded, read_card
 from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -58,11 +59,6 @@ OpenHead: TypeAlias = Callable[[str, Wanted], Head]
 """Returns the head of a tagger's folder or hub name, ready to predict as is wanted."""
 
 
-def head_named(source: str, card: Mapping[str, object]) -> str:
-    """Return the name of the head of a model's folder: what its card says, or what an encoder's files are good for."""
-    return str(card.get("head") or ("concepts" if (Path(source) / CONCEPTS).is_file() else "linear"))
-
-
 def open_linear(source: str, wanted: Wanted) -> LinearHead:
     """Return a linear head on a back end that is wanted; raise InputError or MissingExtra if there is none."""
     source = embedded(source)
@@ -81,7 +77,7 @@ def on_back_end(
     """
     exported = onnx.read_exported(source)
     precision = _exported_precision(exported, wanted)
-    has_weights = not Path(source).is_dir() or any(Path(source).glob("*.safetensors"))
+    has_weights = not Path(source).is_dir() or ModelFolder(source).backend == "torch"
     if exported and precision and not (has_weights and wanted.backend == "auto" and _on_gpu(wanted)):
         exported.check_weights(source)
         return on_onnx(source, exported, precision, wanted)

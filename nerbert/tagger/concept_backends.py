@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from nerbert.errors import InputError
-from nerbert.model.backbone import CONCEPTS, embedded, load_tokenizer
+from nerbert.model.backbone import load_tokenizer
 from nerbert.model.concept_head import ConceptHead
+from nerbert.model.folder import CONCEPTS, embedded
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.tagger import onnx
 from nerbert.tagger.backends import Wanted, on_back_end, placed

@@ -23,21 +23,13 @@ from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import word_spans
 from nerbert.metrics.score import score_spans
-from nerbert.model.backbone import CARD as MODEL_CARD
-from nerbert.model.backbone import (
-    Backbone,
-    check_model_folder,
-    embedded,
-    load_tagger_model,
-    load_tokenizer,
-    quiet,
-    read_card,
-    tags_of,
-)
+from nerbert.model.backbone import Backbone, load_tagger_model, load_tokenizer, quiet, tags_of
+from nerbert.model.folder import CARD as MODEL_CARD
+from nerbert.model.folder import ModelFolder, embedded, read_card
 from nerbert.model.linear import LinearHead, Scorer, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
-from nerbert.tagger.backends import LONGEST, head_named
+from nerbert.tagger.backends import LONGEST
 from nerbert.tagger.hub import check_apart
 from nerbert.tagger.onnx import (
     CARD,
@@ -95,7 +87,7 @@ def export(
     measured and told.
     """
     source = embedded(str(tagger))
-    check_model_folder(source)
+    ModelFolder.open(source, "model").check()
     if Path(source).is_dir():
         _check_head(str(tagger), read_card(source))
     need("train", "torch", "transformers")
@@ -121,7 +113,8 @@ def _write(source: str, folder: Path, examples: Sequence[Example], *, int8: bool
     card = read_card(source)
     _check_head(source, card)
     tokenizer, longest = load_tokenizer(source), int(card.get("max_length") or LONGEST)
-    facts, agreement = _GRAPHS[head_named(source, card)](source, folder, _Task(tokenizer, longest, examples, int8))
+    graphs = _GRAPHS[ModelFolder.open(source).head_name(card)]
+    facts, agreement = graphs(source, folder, _Task(tokenizer, longest, examples, int8))
     tokenizer.backend_tokenizer.save(str(folder / TOKENIZER), pretty=False)  # as `transformers` has set it up
     versions = {name: version(name) for name in ("torch", "transformers", "onnxruntime", "onnx")}
     told = {name: asdict(each) for name, each in agreement.items()}
@@ -205,7 +198,7 @@ _GRAPHS = {"linear": _linear_graphs, "concepts": _concept_graphs}
 
 def _check_head(source: str, card: Mapping[str, object]) -> None:
     """Raise InputError for a tagger whose head can't be exported."""
-    if (head := head_named(source, card)) in _GRAPHS:
+    if (head := ModelFolder.open(source).head_name(card)) in _GRAPHS:
         return
     if head == "gliner":
         why = "a GLiNER model, which can't be exported yet"
@@ -223,7 +216,7 @@ def _write_rest(source: str, folder: Path) -> None:
         if (file := Path(source) / name).is_file():
             shutil.copyfile(file, folder / name)
     card = read_card(source)
-    head = head_named(source, card)
+    head = ModelFolder.open(source).head_name(card)
     write_json(folder / MODEL_CARD, card if head == "linear" else card | {"head": head})
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nerbert.errors import InputError, need
-from nerbert.model.backbone import read_card
+from nerbert.model.folder import read_card
 from nerbert.model.heads import Head
 from nerbert.tagger.backends import Wanted, placed
 

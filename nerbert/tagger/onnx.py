@@ -19,17 +19,15 @@ from pydantic import Field
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, at, need, refused
 from nerbert.labels import check_tags
+from nerbert.model.folder import EXPORTED, ModelFolder
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded
 from nerbert.rng import Array
 from nerbert.schema import read_json
 
-WEIGHTS = ("*.safetensors", "concepts/*.safetensors")
-"""Files of torch's weights in a model's folder."""
-FOLDER, CARD, TOKENIZER, FORMAT = "onnx", "nerbert-onnx.json", "tokenizer.json", 1
-GRAPHS = {"fp32": "model.onnx", "int8": "model_int8.onnx"}
-CONCEPTS_GRAPH, CONCEPTS_TOKENIZER = "concepts.onnx", "concepts_tokenizer.json"
-FILES = (CARD, TOKENIZER, *GRAPHS.values(), CONCEPTS_GRAPH, CONCEPTS_TOKENIZER)
+FOLDER, FORMAT = "onnx", 1
+CARD, TOKENIZER, _FP32, _INT8, CONCEPTS_GRAPH, CONCEPTS_TOKENIZER = (Path(each).name for each in EXPORTED)
+GRAPHS = {"fp32": _FP32, "int8": _INT8}
 LOGITS, STATES = "logits", "last_hidden_state"
 """Outputs of graphs: of a tagger, and of an encoder."""
 MAX_TOKENS = 256
@@ -127,7 +125,7 @@ class Exported:
 
 def weights_of(source: str) -> dict[str, str]:
     """Return the SHA-256 of each file of weights in a model's folder."""
-    paths = [path for pattern in WEIGHTS for path in sorted(Path(source).glob(pattern))]
+    paths = ModelFolder(source).files("weights")
     return {path.relative_to(source).as_posix(): sha256_of(path) for path in paths}
 
 

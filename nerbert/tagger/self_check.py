@@ -30,14 +30,13 @@ from pydantic import Field
 from nerbert import __version__
 from nerbert.artifacts import write_json
 from nerbert.errors import InputError, NerbertError, at, refused
-from nerbert.model.backbone import TaggerFacts, TaggerHook, to_copy
+from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook, seed_folders, to_copy
 from nerbert.model.linear import LinearHead, word_scores
 from nerbert.records import Span
 from nerbert.rng import Array, uniform
 from nerbert.schema import read_json, to_plain
-from nerbert.tagger.hub import model_folder
 from nerbert.tagger.onnx import read_exported
-from nerbert.tagger.tagger import Tagger, own_backend, seed_folders
+from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import tell
 
 CHECK = "check.json"
@@ -179,7 +178,7 @@ def write_check(folder: Path, head: str = "") -> None:
     if not folder.is_dir():
         raise InputError(f"{folder}: no folder here to write {CHECK} into; {to_copy(str(folder))}")
     _seen.add(folder.resolve())
-    loaded = Tagger.load(folder, backend=own_backend(folder), precision="fp32", device="cpu", head=head)
+    loaded = Tagger.load(folder, backend=ModelFolder(str(folder)).backend, precision="fp32", device="cpu", head=head)
     tagger = loaded.with_default_labels()
     _check_types(tagger, folder)
     with refused(f"{folder}: can't answer the texts of {CHECK}"):
@@ -228,7 +227,7 @@ def check(source: str | Path, *, renew: bool = False, head: str = "", **loading:
     for each in [str(folder) for folder in seed_folders(str(source))] or [str(source)]:
         if renew:
             write_check(Path(each), head)
-        folder = model_folder(each)
+        folder = ModelFolder.open(each, "tagger").check().path
         _seen.add(folder.resolve())
         tagger, expected = Tagger.load(folder, head=head, **loading).with_default_labels(), read_check(folder)
         _check_types(tagger, folder)

@@ -13,12 +13,9 @@ from pydantic import Field
 
 from nerbert.errors import InputError, os_refused
 from nerbert.labels import check_tags, types_of
-from nerbert.model.backbone import GLINER, is_gliner, read_card
+from nerbert.model.folder import ModelFolder, seed_folders
 from nerbert.schema import parse_json, read_json, to_plain
-from nerbert.tagger.backends import head_named
-from nerbert.tagger.hub import model_folder
-from nerbert.tagger.onnx import GRAPHS, WEIGHTS, Exported, read_exported
-from nerbert.tagger.tagger import seed_folders
+from nerbert.tagger.onnx import GRAPHS, Exported, read_exported
 
 _TOLD = ("gliner", "concepts")
 """Heads that are told their labels when they tag."""
@@ -67,12 +64,11 @@ def summarise(source: str) -> list[ModelSummary]:
 
 
 def _summary(source: str) -> ModelSummary:
-    folder = model_folder(source)
-    card, exported = read_card(str(folder)), read_exported(str(folder))
-    config = read_json(folder / (GLINER if is_gliner(folder) else "config.json"), dict[str, Any])
-    body = config.get("encoder_config") or config
-    head = head_named(str(folder), card)
-    weights = [path for pattern in WEIGHTS for path in sorted(folder.glob(pattern))]
+    folder = ModelFolder.open(source, "tagger").check()
+    card, exported = folder.card(), read_exported(folder.name)
+    config = read_json(folder.path / folder.kind.config, dict[str, Any])
+    body, head = config.get("encoder_config") or config, folder.head_name(card)
+    weights = [path for path in folder.files("weights") if path.suffix == ".safetensors"]
     return ModelSummary(
         name=source, head=head, types=_types(head, card, config, exported), labels_at_run_time=head in _TOLD,
         architecture=str(body.get("model_type") or "unknown"), layers=_number(body, "num_hidden_layers", "n_layers"),

@@ -14,7 +14,8 @@ from nerbert.cli import main
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.formats.data import DataSet, read_data
 from nerbert.formats.documents import Reading, reading_for
-from nerbert.model.backbone import TaggerFacts, read_card, save_model, tags_of, write_card
+from nerbert.model.backbone import save_model, tags_of
+from nerbert.model.folder import TaggerFacts, read_card, write_card
 from nerbert.model.fresh import train_tokenizer
 from nerbert.records import Document, Example, Repairs, Span
 from nerbert.registry import FORMATS, OBJECTIVES

@@ -13,7 +13,8 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark.plan import _in_key
 from nerbert.finetuning.finetune import check_head, finetune, finetune_examples
 from nerbert.finetuning.replay import open_replay, open_task, training_data
-from nerbert.model.backbone import Backbone, read_card
+from nerbert.model.backbone import Backbone
+from nerbert.model.folder import read_card
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.records import Example, Span
 from nerbert.tagger.self_check import check, checking

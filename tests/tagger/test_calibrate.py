@@ -13,7 +13,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.formats.documents import Reading
 from nerbert.metrics.calibration import Threshold
 from nerbert.metrics.calibration import calibrate as calibration_error
-from nerbert.model.backbone import embedded, read_card
+from nerbert.model.folder import embedded, read_card
 from nerbert.render.cards import tagger_card, write_tagger_card
 from nerbert.render.terminal.models import print_calibrations
 from nerbert.tagger import self_check

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError, NerbertError
-from nerbert.model.backbone import TaggerFacts, read_card
+from nerbert.model.folder import TaggerFacts, read_card
 from nerbert.tagger import self_check
 from nerbert.tagger.self_check import CHECK, Checked, Expected, check, check_texts, checking
 from nerbert.tagger.tagger import Tagger

@@ -22,7 +22,7 @@ import torch
 from nerbert.config import refuse
 from nerbert.encoder.open_texts import OpenExample
 from nerbert.errors import InputError, SettingsError, at
-from nerbert.model.backbone import Backbone, check_model_folder, load_tokenizer
+from nerbert.model.backbone import Backbone
 from nerbert.model.concept_encoder import ConceptModel, ConceptTable, Row, first_bias
 from nerbert.model.forward import Batch, autocast
 from nerbert.model.fresh import freeze
@@ -117,8 +117,7 @@ class Concepts(Objective):
         backbone = task.backbone
         if source := settings.concept_backbone:
             with at(setting="setting concept_backbone"):
-                check_model_folder(source)
-                backbone = Backbone(source, load_tokenizer(source), settings.seed)
+                backbone = Backbone.of(source, settings.seed)
         return cls(task.concepts, task.concept_texts, settings, backbone)
 
     def make_model(self, backbone: Backbone) -> ConceptModel:

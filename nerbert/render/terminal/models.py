@@ -54,7 +54,7 @@ def print_log(log: "TrainLog", output: Path) -> None:
 
 def print_taggers(folders: Iterable[Path]) -> None:
     """Print where each tagger is and its F1 on the dev split."""
-    from nerbert.model.backbone import read_card
+    from nerbert.model.folder import read_card
 
     taggers = {folder: read_card(str(folder)).get("dev") for folder in folders}
     say(Console(soft_wrap=True), "taggers", taggers=taggers)

@@ -11,7 +11,7 @@ from nerbert.evaluation.benchmark import plan
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, State
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
-from nerbert.model.backbone import write_card
+from nerbert.model.folder import write_card
 from nerbert.training.settings import FinetuneSettings
 from nerbert.words import SPLITTER
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from nerbert.config import refuse
 from nerbert.errors import InputError, SettingsError, at
-from nerbert.model.backbone import Backbone, check_model_folder, is_gliner, load_tokenizer
+from nerbert.model.backbone import Backbone
 from nerbert.model.concept_encoder import ConceptTable
 from nerbert.model.gliner.folder import GlinerFolder, load_gliner
 from nerbert.model.gliner.fresh import BI_ENCODER, ZERO_SPAN, architecture_of, new_gliner
@@ -27,7 +27,7 @@ def start_model(backbone: Backbone, labels: Backbone | None, settings: TrainSett
     Raise SettingsError for settings that don't fit the folder, and for a start that is none.
     """
     source = backbone.source
-    if is_gliner(source):
+    if backbone.objective == "zero_shot":
         loaded = load_gliner(Path(source))
         check_trainable(loaded.model.config, source)
         if isinstance(settings, PretrainSettings):
@@ -51,8 +51,7 @@ def labels_backbone(settings: PretrainSettings, backbone: Backbone) -> Backbone 
     if not apart or not settings.concept_backbone:
         return backbone if apart else None
     with at(setting="setting concept_backbone"):
-        check_model_folder(settings.concept_backbone)
-        return Backbone(settings.concept_backbone, load_tokenizer(settings.concept_backbone), settings.seed)
+        return Backbone.of(settings.concept_backbone, settings.seed)
 
 
 def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:

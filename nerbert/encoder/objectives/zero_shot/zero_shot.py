@@ -29,7 +29,7 @@ from nerbert.encoder.objectives.zero_shot.span_labels import Answers, SpanLabels
 from nerbert.encoder.objectives.zero_shot.start import labels_backbone, sizes_of, start_model
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import is_first_process
-from nerbert.model.backbone import Backbone, is_gliner
+from nerbert.model.backbone import Backbone
 from nerbert.model.concept_encoder import ConceptTable
 from nerbert.model.forward import Batch, autocast
 from nerbert.model.fresh import freeze
@@ -96,14 +96,14 @@ class ZeroShot(Objective):
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task; raise SettingsError for settings that don't go together."""
-        settings, source = task.settings, task.backbone.source
+        settings = task.settings
         if task.concepts is None:
             raise SettingsError("setting objective = 'zero_shot': there is no type to learn", setting="objective")
         kind = "'zero_shot'"
         refuse(settings.label_smoothing != 0, "label_smoothing", settings.label_smoothing, f"0 with {kind}")
         refuse(settings.outside_weight != 1, "outside_weight", settings.outside_weight, f"1 with {kind}")
         refuse(settings.label_all_tokens, "label_all_tokens", True, f"left out with {kind}")
-        refuse(settings.num_layers != 0 and is_gliner(source), "num_layers", settings.num_layers,
+        refuse(settings.num_layers != 0 and bool(task.backbone.objective), "num_layers", settings.num_layers,
                "0 where the start is a GLiNER folder")  # fmt: skip
         labels = labels_backbone(settings, task.backbone) if isinstance(settings, PretrainSettings) else None
         if isinstance(settings, FinetuneSettings):
