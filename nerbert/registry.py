@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nerbert.executors import Executor
     from nerbert.formats.format import Format
     from nerbert.model.folder import ModelKind
-    from nerbert.tagger.backends import OpenHead
+    from nerbert.tagger.backends import HeadKind
     from nerbert.training.objective import Objective
 
 Kind = TypeVar("Kind")
@@ -113,15 +113,15 @@ OBJECTIVES: "Registry[type[Objective]]" = Registry(
     },
 )
 """What a model can be trained for."""
-HEADS: "Registry[OpenHead]" = Registry(
+HEADS: "Registry[type[HeadKind]]" = Registry(
     "head",
     {
-        "linear": "nerbert.tagger.backends:open_linear",
-        "concepts": "nerbert.tagger.concept_backends:open_concept_head",
-        "gliner": "nerbert.tagger.gliner:open_gliner",
+        "linear": "nerbert.tagger.backends:Linear",
+        "concepts": "nerbert.tagger.concept_backends:Concepts",
+        "gliner": "nerbert.tagger.gliner:Gliner",
     },
 )
-"""What finds a tagger's entities: functions from a tagger's folder to a `Head`."""
+"""What finds a tagger's entities: how its head is opened, exported and fine-tuned."""
 MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
     "kind of model folder",
     {

@@ -183,8 +183,8 @@ def check_head(kind: type[Objective], settings: FinetuneSettings) -> None:
         why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {kind.head_name!r}"
         raise SettingsError(why, setting="objective")
     for setting, value in (("source_head", settings.source_head), ("head", settings.head)):
-        if value != "new" and kind.head_name != "linear":
-            why = f"setting {setting} = {value!r}: objective {settings.objective!r} has no linear head; take 'new'"
+        if value != "new" and value not in HEADS.find(kind.head_name).starts:
+            why = f"setting {setting} = {value!r}: not for the head of objective {settings.objective!r}; take 'new'"
             raise SettingsError(why, setting=setting)
     refuse(bool(settings.replay) and not kind.open_types, "replay", [path.name for path in settings.replay],
            f"left out with objective = {settings.objective!r}, which has types of its own")  # fmt: skip

@@ -25,7 +25,7 @@ from nerbert.schema import LARGEST, read_checked, read_json
 from nerbert.words import SPLITTER, check_splitter
 
 if TYPE_CHECKING:
-    from nerbert.tagger.backends import OpenHead
+    from nerbert.tagger.backends import HeadKind
 
 CARD = "nerbert.json"
 CONCEPTS = "concepts/concepts.json"
@@ -274,7 +274,13 @@ class ModelFolder:
         """Return the name of its head: what its card says, or what its kind usually has."""
         return str((self.card() if card is None else card).get("head") or self.kind.head)
 
-    def head_kind(self, own: str = "", card: Mapping[str, Any] | None = None) -> "OpenHead":
+    @property
+    def labels_at_run_time(self) -> bool:
+        """Return whether its head is asked for any labels, and learns no types of its own."""
+        name = self.head_name()
+        return name in HEADS and HEADS.find(name).labels_at_run_time
+
+    def head_kind(self, own: str = "", card: Mapping[str, Any] | None = None) -> "type[HeadKind]":
         """Return what knows its head; `own` is the user's own word for it.
 
         Raise SettingsError where the folder names code outside of nerbert, which only its user may do.

@@ -26,7 +26,8 @@ from nerbert.metrics.calibration import Threshold, check_precision, lowest_thres
 from nerbert.model.folder import CARD, ModelFolder, TaggerFacts, TaggerHook, read_card, seed_folders, to_copy
 from nerbert.model.heads import Head, Predicted, predict_entities
 from nerbert.records import EntityLabel, Example
-from nerbert.tagger.self_check import CHECK, try_write_check
+from nerbert.tagger.answers import CHECK
+from nerbert.tagger.self_check import try_write_check
 from nerbert.tagger.tagger import Tagger
 
 _FITTED, _PREVIOUS = ("calibration", "thresholds"), "previous"
@@ -213,7 +214,7 @@ def _card(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; {to_copy(str(folder))}")
     card = read_card(str(folder))
-    if card.get("kind") != "tagger" and ModelFolder(str(folder)).head_name(card) == "linear":
+    if card.get("kind") != "tagger" and not ModelFolder(str(folder)).labels_at_run_time:
         raise InputError(f"{folder}: no tagger that `nerbert finetune` made, nor one that is told its labels; others "
                          "can't be calibrated")  # fmt: skip
     return card

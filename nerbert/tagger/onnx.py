@@ -89,14 +89,16 @@ class ConceptFacts(TokenizerFacts):
 class OnnxCard(TokenizerFacts):
     """What `nerbert-onnx.json` holds that tagging needs.
 
-    These are the head's labels, or for a head that is given labels its `concepts`, and facts about the tokenizer;
-    `versions` are those of the libraries that exported it, `agreement` is what each back end scored then, if measured.
+    These are the head's labels, or for a head that is given labels its `concepts`, what an `own` head needs, and facts
+    about the tokenizer; `versions` are those of the libraries that exported it, `agreement` is what each back end
+    scored then, if measured.
     """
 
     format: Literal[1]
     tags: list[str]
     made_from: Weights
     concepts: ConceptFacts | None = None
+    own: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     agreement: dict[str, dict[str, float]] = field(default_factory=dict)
 
@@ -112,6 +114,12 @@ class Exported:
     def pieces(self, longest: int, on_too_long: str) -> SubwordTokenizer:
         """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
         return self.card.pieces(self.folder / TOKENIZER, longest, on_too_long)
+
+    def tags(self) -> list[str]:
+        """Return the labels of a head over BIO tags; raise InputError for others."""
+        with at(self.folder / CARD):
+            check_tags(self.card.tags)
+        return self.card.tags
 
     def check_weights(self, source: str) -> None:
         """Raise InputError if a folder's weights are no longer those that were exported."""
@@ -135,9 +143,6 @@ def read_exported(source: str) -> Exported | None:
     if not (folder / CARD).is_file():
         return None
     card = read_json(folder / CARD, OnnxCard, limit=_LARGEST_CARD, remedy=_REMEDY)
-    if card.concepts is None:
-        with at(folder / CARD):
-            check_tags(card.tags)
     return Exported(folder, {name: folder / file for name, file in GRAPHS.items() if (folder / file).is_file()}, card)
 
 

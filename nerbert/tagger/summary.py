@@ -17,8 +17,6 @@ from nerbert.model.folder import ModelFolder, seed_folders
 from nerbert.schema import parse_json, read_json, to_plain
 from nerbert.tagger.onnx import GRAPHS, Exported, read_exported
 
-_TOLD = ("gliner", "concepts")
-"""Heads that are told their labels when they tag."""
 _LONGEST_HEADER = 100_000_000
 """Bytes; the format's own limit."""
 
@@ -70,7 +68,7 @@ def _summary(source: str) -> ModelSummary:
     body, head = config.get("encoder_config") or config, folder.head_name(card)
     weights = [path for path in folder.files("weights") if path.suffix == ".safetensors"]
     return ModelSummary(
-        name=source, head=head, types=_types(head, card, config, exported), labels_at_run_time=head in _TOLD,
+        name=source, head=head, types=_types(folder, config, exported), labels_at_run_time=folder.labels_at_run_time,
         architecture=str(body.get("model_type") or "unknown"), layers=_number(body, "num_hidden_layers", "n_layers"),
         width=_number(body, "hidden_size", "dim"),
         parameters=sum(map(_parameters, weights)) if weights else None,
@@ -78,10 +76,11 @@ def _summary(source: str) -> ModelSummary:
     )  # fmt: skip
 
 
-def _types(head: str, card: dict[str, Any], config: dict[str, Any], exported: Exported | None) -> list[str]:
+def _types(folder: ModelFolder, config: dict[str, Any], exported: Exported | None) -> list[str]:
     """Return the types that a model learnt: those of its card, or of its tags if they are BIO's."""
-    if card.get("types") or head != "linear":
-        return [str(each) for each in card.get("types") or ()]
+    learnt = folder.card().get("types")
+    if learnt or folder.head_name() != "linear":
+        return [str(each) for each in learnt or ()]
     labels = config.get("id2label")
     tags = exported.card.tags if exported else [*map(str, labels.values())] if isinstance(labels, dict) else []
     try:

@@ -27,6 +27,7 @@ from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
 from nerbert.records import EntityLabel, Example
 from nerbert.sentences import RuleSplitter
 from nerbert.tagger import hub
+from nerbert.tagger.answers import check_loaded
 from nerbert.tagger.backends import LONGEST, Wanted
 from nerbert.tagger.offsets import OFFSETS, check_offsets, utf16_spans
 from nerbert.tagger.pending import PendingText, joined, without_halves
@@ -100,8 +101,6 @@ class Tagger:
         `head` is for a tagger with a head of your own: `module:function`, which is imported. A folder's own word is not
         enough for that, since the folder may be somebody else's.
         """
-        from nerbert.tagger.self_check import check_loaded  # which loads taggers itself
-
         if seeds := seed_folders(str(source)):
             raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
         folder = ModelFolder.open(source, "tagger").check()
@@ -109,7 +108,7 @@ class Tagger:
         how = Wanted(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
                      on_too_long or str(card.get("on_too_long") or "window"),
                      decoding or str(card.get("decoding") or ""))  # fmt: skip
-        opened = folder.head_kind(head, card)(folder.name, how)
+        opened = folder.head_kind(head, card).open(folder.name, how)
         bounds = thresholds_of(thresholds, card.get("thresholds"), opened.types) if opened.types else {}
         tagger = cls(
             opened, check_splitter(card["word_splitter"]), str(card.get("language") or "en"),

@@ -335,7 +335,7 @@ def test_a_head_that_starts_from_something_must_be_linear(
     monkeypatch.setattr(OBJECTIVES, "_known", known)
     monkeypatch.delattr(Tagging, "make_model")
     settings = replace(FAST, objective="own", **{setting: value})  # type: ignore[arg-type]
-    with pytest.raises(SettingsError, match=f"{setting} = .*'own' has no linear head; take 'new'") as caught:
+    with pytest.raises(SettingsError, match=f"{setting} = .*not for the head of objective 'own'; take 'new'") as caught:
         finetune(str(tiny_encoder), data, tmp_path / "tagger", settings, source=source)
     assert caught.value.setting == setting
 

@@ -17,9 +17,9 @@ from nerbert.model.folder import embedded, read_card
 from nerbert.render.cards import tagger_card, write_tagger_card
 from nerbert.render.terminal.models import print_calibrations
 from nerbert.tagger import self_check
+from nerbert.tagger.answers import CHECK
 from nerbert.tagger.calibrate import Calibrated, undo
 from nerbert.tagger.calibrate import calibrate as calibrate_tagger
-from nerbert.tagger.self_check import CHECK
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 from tests.tagger.test_answering import fixed

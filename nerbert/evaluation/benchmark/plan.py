@@ -322,7 +322,7 @@ def _encoder(name: str) -> tuple[str, str, str]:
 
 def _is_told(folder: str) -> bool:
     """Return whether a tagger can be told what to find."""
-    return ModelFolder(folder).head_name() != "linear"
+    return ModelFolder(folder).labels_at_run_time
 
 
 def _learnt(paths: Iterable[Path]) -> dict[str, str]:

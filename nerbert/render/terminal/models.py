@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from nerbert.evaluation.evaluate import Evaluation
     from nerbert.evaluation.open_evaluation import OpenEvaluation
     from nerbert.formats.convert import Conversion
+    from nerbert.tagger.answers import Checked, TextAnswer
     from nerbert.tagger.calibrate import Calibrated, Restored
     from nerbert.tagger.export import Export
-    from nerbert.tagger.self_check import Checked, TextAnswer
     from nerbert.tagger.summary import ModelSummary
     from nerbert.training.log import TrainLog
 
