@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from nerbert.corpus.steps import Step
     from nerbert.executors import Executor
     from nerbert.formats.format import Format
-    from nerbert.tagger.backends import OpenHead
+    from nerbert.model.folder import ModelKind
+    from nerbert.tagger.backends import HeadKind
     from nerbert.training.objective import Objective
 
 Kind = TypeVar("Kind")
@@ -134,12 +135,22 @@ SECTIONS: "Registry[type[Section]]" = Registry(
     },
 )
 """What objectives (by the objective's name) and sources declare to be set; a user's objective declares its own."""
-HEADS: "Registry[OpenHead]" = Registry(
+HEADS: "Registry[type[HeadKind]]" = Registry(
     "head",
     {
-        "linear": "nerbert.tagger.backends:open_linear",
-        "concepts": "nerbert.tagger.concept_backends:open_concept_head",
-        "gliner": "nerbert.tagger.gliner:open_gliner",
+        "linear": "nerbert.tagger.backends:Linear",
+        "concepts": "nerbert.tagger.concept_backends:Concepts",
+        "gliner": "nerbert.tagger.gliner:Gliner",
     },
 )
-"""What finds a tagger's entities: functions from a tagger's folder to a `Head`."""
+"""What finds a tagger's entities: how its head is opened, exported and fine-tuned."""
+MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
+    "kind of model folder",
+    {
+        "transformers": "nerbert.model.folder:TransformersKind",
+        "export": "nerbert.model.folder:ExportAlone",
+        "concepts": "nerbert.model.folder:ConceptKind",
+        "gliner": "nerbert.model.gliner.kind:GlinerKind",
+    },
+)
+"""What a model's folder may be; of several that fit, the last."""

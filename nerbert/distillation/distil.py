@@ -38,7 +38,8 @@ from nerbert.formats.exclude import Excluded, read_excluded
 from nerbert.formats.inputs import JobPaths, check_source, find_sources
 from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.rows import ERRORS, TEXT
-from nerbert.model.backbone import Backbone, TaggerFacts, TaggerHook, is_gliner, load_tokenizer, read_card
+from nerbert.model.backbone import Backbone
+from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook, read_card
 from nerbert.model.heads import NEEDS_LABELS
 from nerbert.records import EntityLabel, Example
 from nerbert.schema import to_plain
@@ -90,13 +91,13 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     check_source("--from", plan.from_)
     check_choice("--errors", plan.errors, ERRORS)
     check_head(find_objective(settings.objective), settings)
-    if is_gliner(plan.encoder):
+    if ModelFolder.open(plan.encoder).kind.objective:
         raise SettingsError(f"--encoder {plan.encoder}: is a zero-shot tagger, and a student has fixed types; start "
                             "from an encoder, say embedded")  # fmt: skip
     found = find_sources(plan.texts, plan.from_)
     check_apart(found, plan.output)
     check_free(plan.output, overwrite=plan.overwrite)
-    _ = Backbone(plan.encoder, load_tokenizer(plan.encoder), settings.seed).config  # a fault there is found at once
+    _ = Backbone.of(plan.encoder, settings.seed).config  # a fault there is found at once
     gold = _read_gold(plan, settings)
     held_out = _read_held_out(plan, gold) if gold else {}
     excluded = read_excluded(plan.exclude, SHARED_WORDS) if plan.exclude else Excluded()

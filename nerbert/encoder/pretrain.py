@@ -25,17 +25,10 @@ from nerbert.encoder.open_texts import OpenTypes, read_open_data, training_examp
 from nerbert.encoder.preprocess import open_training_data, tokenizer_hash
 from nerbert.errors import OutputExists
 from nerbert.executors import Executor
-from nerbert.model.backbone import (
-    Backbone,
-    check_model_folder,
-    is_gliner,
-    load_tokenizer,
-    read_card,
-    save_model,
-    write_card,
-)
+from nerbert.model.backbone import Backbone, save_model
 from nerbert.model.concept_encoder import ConceptTable
 from nerbert.model.entity_borders import tell_hidden_entities
+from nerbert.model.folder import ModelFolder, read_card, write_card
 from nerbert.model.forward import precision_on
 from nerbert.model.fresh import fresh_config, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -131,7 +124,7 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Execu
     kind = checked_objective(settings)
     manifest = read_manifest(settings.corpus) if settings.corpus else _NO_CORPUS
     if settings.backbone != FRESH:
-        check_model_folder(settings.backbone)
+        ModelFolder.open(settings.backbone, "model").check()
     labels = read_label_set(manifest, settings, open_types=kind.open_types) if settings.corpus else None
     open_types = read_open_data(settings, manifest["word_splitter"])
     backbone = _open_backbone(manifest, settings)
@@ -166,8 +159,7 @@ def _task(
 def _open_backbone(manifest: Mapping[str, Any], settings: PretrainSettings) -> Backbone:
     """Return what the training starts from, with its tokenizer; for a fresh one it is trained on the corpus."""
     if settings.backbone != FRESH:
-        tokenizer = None if is_gliner(settings.backbone) else load_tokenizer(settings.backbone)
-        return Backbone(settings.backbone, tokenizer, settings.seed, settings.num_layers)
+        return Backbone.of(settings.backbone, settings.seed, settings.num_layers)
     texts = chain(
         training_texts(manifest, settings) if settings.corpus else (),
         (example.text for example in training_examples(settings)),

@@ -20,10 +20,10 @@ from nerbert.formats.open_types import normalised
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Score
-from nerbert.model.backbone import PRETRAINED, read_card
+from nerbert.model.folder import PRETRAINED, read_card, seed_folders
 from nerbert.model.heads import WordTags
 from nerbert.records import EntityLabel, Example
-from nerbert.tagger.tagger import Tagger, seed_folders
+from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import Answering, check_thresholds
 from nerbert.terminal import percent
 

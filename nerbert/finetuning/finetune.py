@@ -22,19 +22,9 @@ from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import shared_tags, types_of
 from nerbert.metrics.score import score_spans
-from nerbert.model.backbone import (
-    Backbone,
-    TaggerFacts,
-    TaggerHook,
-    is_gliner,
-    load_tagger_model,
-    load_tokenizer,
-    read_card,
-    save_model,
-    tags_of,
-    write_card,
-)
+from nerbert.model.backbone import Backbone, load_tagger_model, save_model, tags_of
 from nerbert.model.entity_borders import tell_hidden_entities
+from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook, read_card, write_card
 from nerbert.model.forward import precision_on
 from nerbert.model.fresh import copy_head
 from nerbert.model.heads import Head, predict_entities
@@ -145,8 +135,7 @@ def finetune_examples(
     if not types:
         raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
     settings = objective_for(encoder, settings)
-    tokenizer = None if is_gliner(encoder) else load_tokenizer(encoder)
-    backbone = Backbone(encoder, tokenizer, settings.seed, settings.num_layers)
+    backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
     kind = find_objective(settings.objective)
     told = _open_training(examples, settings, backbone) if kind.open_types else None
     objective = kind.of(told.task if told else Task(types, settings, backbone))
@@ -194,8 +183,8 @@ def check_head(kind: type[Objective], settings: FinetuneSettings) -> None:
         why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {kind.head_name!r}"
         raise SettingsError(why, setting="objective")
     for setting, value in (("source_head", settings.source_head), ("head", settings.head)):
-        if value != "new" and kind.head_name != "linear":
-            why = f"setting {setting} = {value!r}: objective {settings.objective!r} has no linear head; take 'new'"
+        if value != "new" and value not in HEADS.find(kind.head_name).starts:
+            why = f"setting {setting} = {value!r}: not for the head of objective {settings.objective!r}; take 'new'"
             raise SettingsError(why, setting=setting)
     refuse(bool(settings.replay) and not kind.open_types, "replay", [path.name for path in settings.replay],
            f"left out with objective = {settings.objective!r}, which has types of its own")  # fmt: skip
@@ -248,8 +237,8 @@ def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
 
 def objective_for(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
     """Return the settings with the objective of a GLiNER folder, where it was left at its default."""
-    usual = settings.objective == _USUAL_OBJECTIVE
-    return replace(settings, objective="zero_shot") if usual and is_gliner(encoder) else settings
+    own = ModelFolder.open(encoder).kind.objective
+    return replace(settings, objective=own) if own and settings.objective == _USUAL_OBJECTIVE else settings
 
 
 def usual_rate(config: Any) -> float:

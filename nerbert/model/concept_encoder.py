@@ -26,7 +26,8 @@ from nerbert.artifacts import write_json
 from nerbert.errors import InputError, refused
 from nerbert.formats.open_types import normalised
 from nerbert.labels import word_spans
-from nerbert.model.backbone import CONCEPTS, Backbone, check_model_folder, load_tokenizer, save_tokenizer
+from nerbert.model.backbone import Backbone, load_tokenizer, save_tokenizer
+from nerbert.model.folder import CONCEPTS, ModelFolder
 from nerbert.model.forward import Batch, states_at
 from nerbert.records import Example
 from nerbert.rng import Array
@@ -324,7 +325,7 @@ def open_comparison(source: str) -> tuple[Comparison, dict[str, torch.Tensor]]:
     if not (inside / _FACTS).is_file():
         raise InputError(f"{source}: holds no concept encoder; make one with objective = 'concepts'")
     facts = read_json(inside / _FACTS, Comparison)
-    check_model_folder(str(inside))
+    ModelFolder(str(inside)).check()
     if not any(path.name != _SCORER for path in inside.glob("*.safetensors")):
         raise InputError(f"{inside}: holds no weights of a concept encoder; copy the folder again, with all its files")
     with refused(f"{inside / _SCORER}: can't be read"):

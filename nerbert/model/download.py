@@ -14,12 +14,15 @@ from typing import Any
 from nerbert.errors import InputError, nearest, need
 from nerbert.terminal import tell
 
-MODEL = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "README.md")
-TOKENIZER = tuple(name for name in MODEL if name != "*.safetensors")
 _NAME = re.compile(r"(?!.*(--|\.\.|\.git$))(?=.{1,96}$)\w([\w.-]*\w)?(/\w([\w.-]*\w)?)?", re.ASCII)
 _PATIENCE = 10.0
 """Seconds that the hub has for its first answer."""
 _ALIKE = 0.75
+
+
+def is_hub_name(name: str) -> bool:
+    """Return whether a model on the hub may have a name."""
+    return _NAME.fullmatch(name) is not None
 
 
 def check_hub_name(name: str, own: Iterable[str]) -> None:
@@ -29,7 +32,7 @@ def check_hub_name(name: str, own: Iterable[str]) -> None:
     """
     own = list(own)
     like = "" if "/" in name else nearest(name[:96], own, _ALIKE)
-    if like or not _NAME.fullmatch(name):
+    if like or not is_hub_name(name):
         raise InputError(f"{name:.200}: no such folder{like or _remedy(own)}")
 
 
@@ -37,7 +40,7 @@ def _remedy(own: Iterable[str]) -> str:
     return f"; give a model's folder or its name on the hub, or one of {', '.join(own)}"
 
 
-def download(name: str, files: Iterable[str] = MODEL, **how: Any) -> Path:
+def download(name: str, files: Iterable[str], **how: Any) -> Path:
     """Return the local copy of a model on the hub, with the files of these patterns; raise InputError without one.
 
     `how` goes to `huggingface_hub.snapshot_download`. Where the hub can't be reached, or must not be asked
@@ -74,6 +77,6 @@ def _refusal(name: str, *, token: Any = None, revision: Any = None, **_: Any) ->
 
 
 @lru_cache
-def downloaded(name: str, files: tuple[str, ...] = MODEL) -> str:
+def downloaded(name: str, files: tuple[str, ...]) -> str:
     """Return the local copy of a model on the hub; the hub is asked once in a process."""
     return str(download(name, files))

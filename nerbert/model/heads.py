@@ -207,6 +207,14 @@ class Head(Protocol):
         """Return a tag and its probability for each word; a head that makes tags gives them raw."""
         return self.predict(examples).word_tags(examples, temperature)
 
+    def checked(self, decoding: str) -> "Head":
+        """Return the head as its self-check asks it: by the decoding of the answers that are expected."""
+        return self
+
+    def projections(self, texts: Sequence[Sequence[Example]]) -> list[float | None]:
+        """Return a number for each text, cut into sentences, that moves with any weight; None where there is none."""
+        return [None] * len(texts)
+
 
 class FilteredHead(Head):
     """A head of fixed types that gives entities of some of them; raise InputError for labels that it doesn't know."""

@@ -11,8 +11,9 @@ probabilities and never a path.
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -26,7 +27,7 @@ from nerbert.model.heads import Entities, Head, WordTags, probabilities
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded, Windows, chosen, micro_batches, padded
 from nerbert.records import Example
-from nerbert.rng import Array
+from nerbert.rng import Array, uniform
 
 MAX_TOKENS = 8192
 """Largest micro-batch, padding included, where nothing better is known."""
@@ -251,6 +252,23 @@ class LinearHead(Head):
             for decoding in found:
                 found[decoding] += word_tags(scores, self.classes, decode(scores, self.classes, decoding), temperature)
         return [found[decoding] for decoding in decodings]
+
+    def checked(self, decoding: str) -> "LinearHead":
+        """Return it with a decoding; long sentences go through windows."""
+        return replace(self, decoding=decoding, pieces=self.pieces.windowing())
+
+    def projections(self, texts: Sequence[Sequence[Example]]) -> list[float | None]:
+        """Return for each text the mean over words of the tags' log probabilities, weighted by their names."""
+        scores = word_scores(self.scorer, self.pieces, [*itertools.chain(*texts)], len(self.tags), self.max_tokens)
+        logits = scores.logits.astype(np.float64)
+        logits -= logits.max(1, keepdims=True, initial=-np.inf)
+        weights = np.array([2 * uniform(0, "self check", tag) - 1 for tag in self.tags]) / math.sqrt(len(self.tags))
+        of_words = (logits - np.log(np.exp(logits).sum(1, keepdims=True))) @ weights
+        ends = np.cumsum([sum(len(example.words) for example in some) for some in texts])
+        text_of = np.searchsorted(ends, scores.read, side="right")
+        sums, counts = (np.bincount(text_of, each, len(texts)) for each in (of_words, np.ones(len(of_words))))
+        means: list[float | None] = (sums / np.maximum(counts, 1)).tolist()
+        return means
 
     def _scored(self, examples: Sequence[Example]) -> Iterator[WordScores]:
         for _, scores in scored(self.scorer, self.pieces, examples, len(self.tags), self.max_tokens):

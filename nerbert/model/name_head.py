@@ -22,8 +22,9 @@ import torch
 
 from nerbert.errors import SettingsError
 from nerbert.labels import common_name, split_tag
-from nerbert.model.backbone import CONCEPTS, Backbone, tags_of
+from nerbert.model.backbone import Backbone, tags_of
 from nerbert.model.concept_encoder import LONGEST_NAME, class_words, open_concepts
+from nerbert.model.folder import CONCEPTS
 from nerbert.model.fresh import head_of
 from nerbert.model.tokenizer import room_for
 

@@ -24,7 +24,7 @@ from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.executors import LocalExecutor, cores
 from nerbert.finetuning.finetune import finetune
-from nerbert.model.backbone import read_card
+from nerbert.model.folder import read_card
 from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
 from nerbert.records import Example, Span
 from nerbert.render.cards import write_tagger_card

@@ -5,14 +5,14 @@ shown as "–". So a card can be written anew when a temperature changes, and on
 recognised and left alone. The licence of a backbone isn't known here: the card says `other` until its maker says more.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nerbert.formats.data import split_of
-from nerbert.model.backbone import EMBEDDED, TaggerFacts
+from nerbert.model.download import is_hub_name
+from nerbert.model.folder import EMBEDDED, TaggerFacts
 from nerbert.render import LOG_NAMES, Facts, changed_settings, facts_of, log_figure, render, write
 from nerbert.render.clusters import PAGE, write_cluster_page
 from nerbert.render.escape import Markdown, code
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from nerbert.encoder.pretrain import EncoderFacts
 
 Card = Mapping[str, Any]
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
-"""An owner and a model on the hub."""
 _SHOWN = 50
 """Evaluations that an encoder's card shows, the last ones; all are in nerbert.json."""
 
@@ -88,7 +86,7 @@ def _shared(card: Card, origin: str, kind: type[TrainSettings]) -> dict[str, Any
             for name, value in settings.items()}  # fmt: skip
     return {
         "card": facts_of(card), "origin": origin, "is_embedded": origin in EMBEDDED,
-        "base_model": origin if _HUB_NAME.fullmatch(origin) else "",
+        "base_model": origin if "/" in origin and is_hub_name(origin) else "",
         "changed": [rows[name] for name in changed_settings(settings, _usual(kind))], "settings": list(rows.values()),
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What computes a linear head's logits: torch, or an exported model on onnxruntime.
+"""Kinds of heads, and what computes a linear one's logits: torch, or an exported model on onnxruntime.
 
 A back end is a scorer with the tokenizer, labels and batch size that fit it; the rest of the head is the same for all.
 `auto` is a rule: an exported tagger is computed by onnxruntime on a CPU (int8 before fp32), any other by torch. That is
@@ -6,19 +6,23 @@ the order of speed (docs/results/2026-11-21-tagger.md). int8 is there only if so
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from nerbert.config import Bounds, check
 from nerbert.errors import InputError, SettingsError, need
-from nerbert.model.backbone import CONCEPTS, embedded, load_tagger_model, load_tokenizer, read_card, tags_of
+from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
+from nerbert.model.folder import ModelFolder, embedded, read_card
 from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.tagger import onnx
+
+if TYPE_CHECKING:
+    from nerbert.tagger.export import ExportedHead, ExportTask
 
 LONGEST = 256
 """Pieces of a window where the card says nothing."""
@@ -53,22 +57,61 @@ class Wanted:
         return self.device.partition(":")[0] in ("", "cpu")
 
 
+class HeadKind:
+    """A kind of head, an entry of `HEADS`: how its taggers are opened and exported, and what they may start from."""
+
+    labels_at_run_time: ClassVar[bool] = False
+    """Whether its taggers are asked for any labels, and learn no types of their own."""
+    starts: ClassVar[frozenset[str]] = frozenset()
+    """What a new head may start from in a fine-tuning: types that a head before learnt (`shared`), types' `names`."""
+
+    @classmethod
+    def open(cls, source: str, wanted: Wanted) -> Head:
+        """Return the head of a tagger's folder or hub name, ready to predict as is wanted."""
+        raise NotImplementedError
+
+    @classmethod
+    def check_export(cls, source: str) -> None:
+        """Raise InputError if its taggers can't be exported."""
+        if cls.export.__func__ is HeadKind.export.__func__:  # type: ignore[attr-defined]
+            raise InputError(f"{source}: its head can't be exported: {cls.__name__} has no `export`")
+
+    @classmethod
+    def export(cls, task: "ExportTask") -> "ExportedHead":
+        """Write the graphs of a tagger; return what its export's card says, and the head on each back end."""
+        raise NotImplementedError
+
+
 AnyHead = TypeVar("AnyHead", bound=Head)
-OpenHead: TypeAlias = Callable[[str, Wanted], Head]
-"""Returns the head of a tagger's folder or hub name, ready to predict as is wanted."""
 
 
-def head_named(source: str, card: Mapping[str, object]) -> str:
-    """Return the name of the head of a model's folder: what its card says, or what an encoder's files are good for."""
-    return str(card.get("head") or ("concepts" if (Path(source) / CONCEPTS).is_file() else "linear"))
+class Linear(HeadKind):
+    """A linear layer over BIO tags."""
 
+    starts = frozenset({"shared", "names"})
 
-def open_linear(source: str, wanted: Wanted) -> LinearHead:
-    """Return a linear head on a back end that is wanted; raise InputError or MissingExtra if there is none."""
-    source = embedded(source)
-    if not wanted.decoding:
-        wanted = replace(wanted, decoding="greedy" if read_card(source)["kind"] == "foreign" else "legal")
-    return on_back_end(source, wanted, _on_onnx, _on_torch)
+    @classmethod
+    def open(cls, source: str, wanted: Wanted) -> LinearHead:
+        """Return it on a back end that is wanted; raise InputError or MissingExtra if there is none."""
+        source = embedded(source)
+        if not wanted.decoding:
+            wanted = replace(wanted, decoding="greedy" if read_card(source)["kind"] == "foreign" else "legal")
+        return on_back_end(source, wanted, _on_onnx, _on_torch)
+
+    @classmethod
+    def export(cls, task: "ExportTask") -> "ExportedHead":
+        """Write the graphs of its logits."""
+        from nerbert.model.forward import TorchScorer
+
+        model = load_tagger_model(task.source)
+        tags, pieces = tags_of(model, task.source), task.pieces(model.config)
+
+        def logits(ids: Any, mask: Any) -> Any:
+            return model(input_ids=ids, attention_mask=mask).logits
+
+        scorers = task.graphs([model], logits, TorchScorer(model, "fp32"), pieces, len(tags))
+        heads = {name: LinearHead(scorer, pieces, tags, onnx.MAX_TOKENS) for name, scorer in scorers.items()}
+        return {"tags": tags, **pieces.facts()}, heads
 
 
 def on_back_end(
@@ -81,7 +124,7 @@ def on_back_end(
     """
     exported = onnx.read_exported(source)
     precision = _exported_precision(exported, wanted)
-    has_weights = not Path(source).is_dir() or any(Path(source).glob("*.safetensors"))
+    has_weights = not Path(source).is_dir() or ModelFolder(source).backend == "torch"
     if exported and precision and not (has_weights and wanted.backend == "auto" and _on_gpu(wanted)):
         exported.check_weights(source)
         return on_onnx(source, exported, precision, wanted)
@@ -113,7 +156,7 @@ def _on_gpu(wanted: Wanted) -> bool:
 
 
 def _on_onnx(_: str, exported: onnx.Exported, precision: str, wanted: Wanted) -> LinearHead:
-    tags = exported.card.tags
+    tags = exported.tags()
     scorer = onnx.OnnxScorer(exported.graphs[precision], len(tags), threads=wanted.threads)
     pieces = exported.pieces(wanted.longest, wanted.on_too_long)
     return LinearHead(scorer, pieces, tags, onnx.MAX_TOKENS, wanted.decoding, f"onnx {precision} cpu")

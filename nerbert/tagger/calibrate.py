@@ -23,12 +23,12 @@ from nerbert.errors import InputError, few
 from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.metrics.calibration import Threshold, check_precision, lowest_thresholds, uncalibrated
-from nerbert.model.backbone import CARD, TaggerFacts, TaggerHook, read_card, to_copy
+from nerbert.model.folder import CARD, ModelFolder, TaggerFacts, TaggerHook, read_card, seed_folders, to_copy
 from nerbert.model.heads import Head, Predicted, predict_entities
 from nerbert.records import EntityLabel, Example
-from nerbert.tagger.backends import head_named
-from nerbert.tagger.self_check import CHECK, try_write_check
-from nerbert.tagger.tagger import Tagger, own_backend, seed_folders
+from nerbert.tagger.answers import CHECK
+from nerbert.tagger.self_check import try_write_check
+from nerbert.tagger.tagger import Tagger
 
 _FITTED, _PREVIOUS = ("calibration", "thresholds"), "previous"
 """What a calibration writes into the card, and where the card keeps what it replaced."""
@@ -119,7 +119,7 @@ def _calibrated(
     precision: float | None, head: str, card: TaggerHook | None, *, dry_run: bool,
 ) -> Calibrated:  # fmt: skip
     """Calibrate one tagger and write the result."""
-    loaded = Tagger.load(folder, backend=own_backend(folder), precision="fp32", head=head).head
+    loaded = Tagger.load(folder, backend=ModelFolder(str(folder)).backend, precision="fp32", head=head).head
     types = sorted({span.type for each in examples for span in each.spans})
     if types and loaded.types and set(types).isdisjoint(loaded.types):
         why = f"{folder} knows none of its types ({few(types)}), so all that the tagger finds there is wrong"
@@ -214,7 +214,7 @@ def _card(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; {to_copy(str(folder))}")
     card = read_card(str(folder))
-    if card.get("kind") != "tagger" and head_named(str(folder), card) == "linear":
+    if card.get("kind") != "tagger" and not ModelFolder(str(folder)).labels_at_run_time:
         raise InputError(f"{folder}: no tagger that `nerbert finetune` made, nor one that is told its labels; others "
                          "can't be calibrated")  # fmt: skip
     return card

@@ -5,22 +5,58 @@ The concept encoder is opened only for labels whose vectors aren't in the cache.
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nerbert.errors import InputError
-from nerbert.model.backbone import CONCEPTS, embedded, load_tokenizer
+from nerbert.model.backbone import load_tokenizer
 from nerbert.model.concept_head import ConceptHead
+from nerbert.model.folder import CONCEPTS, embedded
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.tagger import onnx
-from nerbert.tagger.backends import Wanted, on_back_end, placed
+from nerbert.tagger.backends import HeadKind, Wanted, on_back_end, placed
 from nerbert.tagger.label_vectors import LabelEncoder, LabelVectors
 
+if TYPE_CHECKING:
+    from nerbert.tagger.export import ExportedHead, ExportTask
 
-def open_concept_head(source: str, wanted: Wanted) -> ConceptHead:
-    """Return the head of a text encoder and its concept encoder, on a back end that is wanted.
 
-    Raise InputError for a folder without a concept encoder, and InputError or MissingExtra if there is no back end.
-    """
-    return on_back_end(embedded(source), wanted, _on_onnx, _on_torch)
+class Concepts(HeadKind):
+    """A text encoder and its concept encoder."""
+
+    labels_at_run_time = True
+
+    @classmethod
+    def open(cls, source: str, wanted: Wanted) -> ConceptHead:
+        """Return it on a back end that is wanted.
+
+        Raise InputError for a folder without a concept encoder, and InputError or MissingExtra if there is no back end.
+        """
+        return on_back_end(embedded(source), wanted, _on_onnx, _on_torch)
+
+    @classmethod
+    def export(cls, task: "ExportTask") -> "ExportedHead":
+        """Write the graphs of both encoders, of which the second stays in fp32."""
+        from nerbert.model.concept_encoder import LONGEST_NAME, ConceptModel, open_concepts
+        from nerbert.model.forward import TorchScorer
+
+        model = open_concepts(task.source)
+        width, own = int(model.config.hidden_size), ConceptModel.name_states
+        pieces, names = task.pieces(model.config), SubwordTokenizer(model.tokenizer, model.names.config, LONGEST_NAME)
+
+        def of_text(ids: Any, mask: Any) -> Any:
+            return model.text(input_ids=ids, attention_mask=mask).last_hidden_state
+
+        def of_name(ids: Any, mask: Any) -> Any:
+            return model.projection(model.names(input_ids=ids, attention_mask=mask).last_hidden_state)
+
+        words = TorchScorer(model, "fp32", ConceptModel.word_vectors)
+        task.graphs([model.text], of_text, words, pieces, width, onnx.STATES)
+        parts = [model.names, model.projection]
+        task.graph(parts, of_name, TorchScorer(model, "fp32", own), names, width, onnx.STATES, onnx.CONCEPTS_GRAPH)
+        model.tokenizer.backend_tokenizer.save(str(task.folder / onnx.CONCEPTS_TOKENIZER), pretty=False)
+        facts = {"width": width, "temperature": model.temperature, "bias": model.bias.item(), "pooling": model.pooling,
+                 "longest": LONGEST_NAME, **names.facts()}  # fmt: skip
+        return {"tags": [], "concepts": facts, **pieces.facts()}, {}
 
 
 def _on_torch(source: str, wanted: Wanted) -> ConceptHead:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -23,37 +23,27 @@ from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import word_spans
 from nerbert.metrics.score import score_spans
-from nerbert.model.backbone import CARD as MODEL_CARD
-from nerbert.model.backbone import (
-    Backbone,
-    check_model_folder,
-    embedded,
-    load_tagger_model,
-    load_tokenizer,
-    quiet,
-    read_card,
-    tags_of,
-)
-from nerbert.model.linear import LinearHead, Scorer, word_scores
+from nerbert.model.backbone import Backbone, load_tokenizer, quiet
+from nerbert.model.folder import CARD as MODEL_CARD
+from nerbert.model.folder import ModelFolder, TransformersKind, embedded
+from nerbert.model.heads import Head
+from nerbert.model.linear import Scorer, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
-from nerbert.tagger.backends import LONGEST, head_named
+from nerbert.tagger.answers import CHECK
+from nerbert.tagger.backends import LONGEST, HeadKind
 from nerbert.tagger.hub import check_apart
 from nerbert.tagger.onnx import (
     CARD,
-    CONCEPTS_GRAPH,
-    CONCEPTS_TOKENIZER,
     FOLDER,
     FORMAT,
     GRAPHS,
     LOGITS,
     MAX_TOKENS,
-    STATES,
     TOKENIZER,
     OnnxScorer,
     weights_of,
 )
-from nerbert.tagger.self_check import CHECK
 from nerbert.words import split_words
 
 _OPSET = 17
@@ -85,146 +75,109 @@ class Export:
     agreement: dict[str, Agreement]
 
 
+ExportedHead: TypeAlias = tuple[dict[str, Any], Mapping[str, Head]]
+"""What the card of an export says of a head, and the head by the name of each back end, torch's first; none for one
+that is told its labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportTask:
+    """A tagger to export: its folder or hub name, where its graphs go, what cuts texts, whether int8 is wanted, too."""
+
+    source: str
+    folder: Path
+    tokenizer: Any
+    longest: int
+    int8: bool
+
+    def pieces(self, config: Any) -> SubwordTokenizer:
+        """Return what cuts texts for a model of this configuration."""
+        return SubwordTokenizer(self.tokenizer, config, self.longest)
+
+    def graphs(
+        self, parts: Sequence[Any], run: Callable[[Any, Any], Any], torch: Scorer, pieces: SubwordTokenizer,
+        columns: int, output: str = LOGITS,
+    ) -> dict[str, Scorer]:  # fmt: skip
+        """Write the graph of `graph` in each precision that is wanted; return what computes it, by back end."""
+        found: dict[str, Scorer] = {"torch fp32": torch}
+        found["onnx fp32"] = self.graph(parts, run, torch, pieces, columns, output, GRAPHS["fp32"])
+        if self.int8:
+            _quantise(self.folder)
+            found["onnx int8"] = OnnxScorer(self.folder / GRAPHS["int8"], columns, output=output)
+        return found
+
+    def graph(
+        self, parts: Sequence[Any], run: Callable[[Any, Any], Any], torch: Scorer, pieces: SubwordTokenizer,
+        columns: int, output: str, file: str,
+    ) -> Scorer:  # fmt: skip
+        """Write the fp32 graph of what `run` computes from pieces and mask, `columns` numbers a piece; return it.
+
+        `parts` are the modules that it runs through, the first a `transformers` model. Raise InputError if it gives
+        other numbers than `torch` for words cut by `pieces`.
+        """
+        _trace(self.source, parts, run, self.folder / file, output)
+        found = OnnxScorer(self.folder / file, columns, output=output)
+        _check_close(self.source, pieces, torch, found, columns)
+        return found
+
+
 def export(
     tagger: str | Path, *, int8: bool = False, output: Path | None = None, data: AnyData | None = None,
-    overwrite: bool = False, reading: Reading | None = None,
+    overwrite: bool = False, reading: Reading | None = None, head: str = "",
 ) -> Export:  # fmt: skip
     """Export a tagger's folder or hub name into its `onnx/`, or with `output` into a folder without torch's weights.
 
     With `data` (a file, or a folder: its test split; read as `reading` says) F1 and shared entities of each graph are
-    measured and told.
+    measured and told. `head` is as in `Tagger.load`.
     """
-    source = embedded(str(tagger))
-    check_model_folder(source)
-    if Path(source).is_dir():
-        _check_head(str(tagger), read_card(source))
+    source = ModelFolder.open(tagger, "model").check()
+    card = source.card()
+    kind = source.head_kind(head, card)
+    kind.check_export(str(tagger))
     need("train", "torch", "transformers")
     need("export", "onnxruntime", "onnx")
-    if output is None and not Path(source).is_dir():
-        raise InputError(f"{source}: a model on the hub has no folder to export into; name one with -o")
+    if output is None and not Path(embedded(str(tagger))).is_dir():
+        raise InputError(f"{tagger}: a model on the hub has no folder to export into; name one with -o")
     if output is not None:
-        _check_apart(Path(source), output)
-    examples = [] if data is None else read_gold(data, "test", reading_for(read_card(source), reading)).examples
-    target = output or Path(source) / FOLDER
-    with publish_folder(target, overwrite=overwrite) as folder:
+        _check_apart(source.path, output)
+    if data is not None and kind.labels_at_run_time:
+        why = "its labels are given at run time, so data can't tell how the graphs agree; export it without"
+        raise InputError(f"{source}: {why}")
+    examples = [] if data is None else read_gold(data, "test", reading_for(card, reading)).examples
+    with publish_folder(output or source.path / FOLDER, overwrite=overwrite) as folder:
         inside = folder / FOLDER if output else folder
         inside.mkdir(exist_ok=True)
-        agreement = _write(source, inside, examples, int8=int8)
+        longest = int(card.get("max_length") or LONGEST)
+        agreement = _write(ExportTask(source.name, inside, load_tokenizer(source.name), longest, int8), kind, examples)
         if output:
             _write_rest(source, folder)
         sizes = {path.name: path.stat().st_size for path in inside.glob("*.onnx")}
-    return Export(output or Path(source), sizes, agreement)
+    return Export(output or source.path, sizes, agreement)
 
 
-def _write(source: str, folder: Path, examples: Sequence[Example], *, int8: bool) -> dict[str, Agreement]:
-    """Write graphs, tokenizer and card; return their agreement with torch."""
-    card = read_card(source)
-    _check_head(source, card)
-    tokenizer, longest = load_tokenizer(source), int(card.get("max_length") or LONGEST)
-    facts, agreement = _GRAPHS[head_named(source, card)](source, folder, _Task(tokenizer, longest, examples, int8))
-    tokenizer.backend_tokenizer.save(str(folder / TOKENIZER), pretty=False)  # as `transformers` has set it up
+def _write(task: ExportTask, kind: type[HeadKind], examples: Sequence[Example]) -> dict[str, Agreement]:
+    """Write graphs, tokenizer and card; return their agreement with torch, if there are examples."""
+    facts, heads = kind.export(task)
+    agreement = _agreement(heads, examples) if examples else {}
+    path = str(task.folder / TOKENIZER)
+    task.tokenizer.backend_tokenizer.save(path, pretty=False)  # as `transformers` has set it up
     versions = {name: version(name) for name in ("torch", "transformers", "onnxruntime", "onnx")}
-    told = {name: asdict(each) for name, each in agreement.items()}
-    facts |= {"made_from": {"weights": weights_of(source)}, "opset": _OPSET, "versions": versions, "agreement": told}
-    write_json(folder / CARD, {"format": FORMAT, **facts})
+    told, made_from = {name: asdict(each) for name, each in agreement.items()}, {"weights": weights_of(task.source)}
+    facts |= {"made_from": made_from, "opset": _OPSET, "versions": versions, "agreement": told}
+    write_json(task.folder / CARD, {"format": FORMAT, **facts})
     return agreement
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """What is exported beside the weights, and the sentences that agreement is measured on."""
-
-    tokenizer: Any
-    longest: int
-    examples: Sequence[Example]
-    int8: bool
-
-
-def _linear_graphs(source: str, folder: Path, task: _Task) -> tuple[dict[str, Any], dict[str, Agreement]]:
-    """Write a tagger's graphs; return what the card says of it, and their agreement with torch."""
-    from nerbert.model.forward import TorchScorer
-
-    model = load_tagger_model(source)
-    tags = tags_of(model, source)
-    pieces = SubwordTokenizer(task.tokenizer, model.config, task.longest)
-    scorers: dict[str, Scorer] = {"torch fp32": TorchScorer(model, "fp32")}
-
-    def logits(ids: Any, mask: Any) -> Any:
-        return model(input_ids=ids, attention_mask=mask).logits
-
-    _trace(source, [model], logits, folder / GRAPHS["fp32"], LOGITS)
-    scorers["onnx fp32"] = OnnxScorer(folder / GRAPHS["fp32"], len(tags))
-    _check_close(source, pieces, scorers, len(tags))
-    if task.int8:
-        _quantise(folder)
-        scorers["onnx int8"] = OnnxScorer(folder / GRAPHS["int8"], len(tags))
-    agreement = _agreement(scorers, pieces, task.examples, tags) if task.examples else {}
-    return {"tags": tags, **pieces.facts()}, agreement
-
-
-def _concept_graphs(source: str, folder: Path, task: _Task) -> tuple[dict[str, Any], dict[str, Agreement]]:
-    """Write the graphs of a text encoder and its concept encoder, of which the second stays in fp32.
-
-    There are no labels here, so no agreement can be measured.
-    """
-    from nerbert.model.concept_encoder import LONGEST_NAME, ConceptModel, open_concepts
-    from nerbert.model.forward import TorchScorer
-
-    if task.examples:
-        why = "its labels are given at run time, so data can't tell how the graphs agree; export it without"
-        raise InputError(f"{source}: {why}")
-    model = open_concepts(source)
-    width, both = int(model.config.hidden_size), [model.names, model.projection]
-    pieces = SubwordTokenizer(task.tokenizer, model.config, task.longest)
-    names = SubwordTokenizer(model.tokenizer, model.names.config, LONGEST_NAME)
-
-    def of_text(ids: Any, mask: Any) -> Any:
-        return model.text(input_ids=ids, attention_mask=mask).last_hidden_state
-
-    def of_name(ids: Any, mask: Any) -> Any:
-        return model.projection(model.names(input_ids=ids, attention_mask=mask).last_hidden_state)
-
-    for file, run, parts, tokens, forward in (
-        (GRAPHS["fp32"], of_text, [model.text], pieces, ConceptModel.word_vectors),
-        (CONCEPTS_GRAPH, of_name, both, names, ConceptModel.name_states),
-    ):
-        _trace(source, parts, run, folder / file, STATES)
-        graph = OnnxScorer(folder / file, width, output=STATES)
-        _check_close(source, tokens, {"torch": TorchScorer(model, "fp32", forward), "onnx": graph}, width)
-    if task.int8:
-        _quantise(folder)
-    model.tokenizer.backend_tokenizer.save(str(folder / CONCEPTS_TOKENIZER), pretty=False)
-    own = {"width": width, "temperature": model.temperature, "bias": model.bias.item(), "pooling": model.pooling,
-           "longest": LONGEST_NAME, **names.facts()}  # fmt: skip
-    return {"tags": [], "concepts": own, **pieces.facts()}, {}
-
-
-_GRAPHS = {"linear": _linear_graphs, "concepts": _concept_graphs}
-"""What writes the graphs of a head, by its name."""
-
-
-def _check_head(source: str, card: Mapping[str, object]) -> None:
-    """Raise InputError for a tagger whose head can't be exported."""
-    if (head := head_named(source, card)) in _GRAPHS:
-        return
-    if head == "gliner":
-        why = "a GLiNER model, which can't be exported yet"
-        raise InputError(f"{source}: {why}; `nerbert distil {source} TEXTS --labels …` trains a small tagger of fixed "
-                         "types on what it finds, which can be")  # fmt: skip
-    raise InputError(f"{source}: its head is {head!r:.80}; only heads {', '.join(_GRAPHS)} can be exported")
-
-
-def _write_rest(source: str, folder: Path) -> None:
+def _write_rest(source: ModelFolder, folder: Path) -> None:
     """Write all of a tagger but its weights; its card in any case, which marks the folder as ours."""
-    backbone = Backbone(source, load_tokenizer(source), seed=0)
+    backbone = Backbone.of(source.name, seed=0)
     backbone.config.save_pretrained(folder)
     backbone.tokenizer.save_pretrained(folder)
     for name in ("README.md", CHECK):
-        if (file := Path(source) / name).is_file():
+        if (file := source.path / name).is_file():
             shutil.copyfile(file, folder / name)
-    card = read_card(source)
-    head = head_named(source, card)
-    write_json(folder / MODEL_CARD, card if head == "linear" else card | {"head": head})
+    card, head = source.card(), source.head_name()
+    write_json(folder / MODEL_CARD, card if head == TransformersKind.head else card | {"head": head})
 
 
 def _trace(source: str, parts: Sequence[Any], run: Callable[[Any, Any], Any], path: Path, output: str) -> None:
@@ -280,25 +233,23 @@ def _quantise(folder: Path) -> None:
         )  # fmt: skip
 
 
-def _check_close(source: str, pieces: SubwordTokenizer, scorers: dict[str, Scorer], classes: int) -> None:
+def _check_close(source: str, pieces: SubwordTokenizer, torch: Scorer, graph: Scorer, columns: int) -> None:
     """Raise InputError if a graph's output isn't torch's: in batches, alone, and in the longest window there is."""
     longest = " ".join(_TEXTS) * (1 + pieces.body // 40)
     examples = [Example(text, split_words(text)) for text in (*_TEXTS, longest)]
     for some in (examples[:-1], examples[:1], examples[-1:]):
         with at(source):
-            ours, theirs = (word_scores(each, pieces, some, classes, MAX_TOKENS).logits for each in scorers.values())
+            ours, theirs = (word_scores(each, pieces, some, columns, MAX_TOKENS).logits for each in (torch, graph))
         worst = float(np.abs(ours - theirs).max())
         if not worst <= _CLOSE * max(1.0, float(np.abs(ours).max())):
             raise InputError(f"{source}: its graph's output differs from torch's by {worst:.4f}; it can't be exported")
 
 
-def _agreement(
-    scorers: dict[str, Scorer], pieces: SubwordTokenizer, examples: Sequence[Example], tags: list[str]
-) -> dict[str, Agreement]:
-    """Return each scorer's F1, and its entities compared with the first one's."""
+def _agreement(heads: Mapping[str, Head], examples: Sequence[Example]) -> dict[str, Agreement]:
+    """Return each head's F1, and its entities compared with the first one's."""
     gold, found, reference = [word_spans(each) for each in examples], {}, None
-    for name, scorer in scorers.items():
-        rows = LinearHead(scorer, pieces, tags, MAX_TOKENS).predict(examples).word_spans(len(examples))
+    for name, head in heads.items():
+        rows = head.predict(examples).word_spans(len(examples))
         spans = {(number, *span) for number, row in enumerate(rows) for span in row}
         reference = spans if reference is None else reference
         share = len(spans & reference) / len(reference) if reference else 1.0

@@ -4,31 +4,44 @@ from dataclasses import replace
 from pathlib import Path
 
 from nerbert.errors import InputError, need
-from nerbert.model.backbone import read_card
+from nerbert.model.folder import read_card
 from nerbert.model.heads import Head
-from nerbert.tagger.backends import Wanted, placed
+from nerbert.tagger.backends import HeadKind, Wanted, placed
 
 
-def open_gliner(source: str, wanted: Wanted) -> Head:
-    """Return the head of a GLiNER folder; raise InputError for what it doesn't have: onnx, int8, cutting texts off.
+class Gliner(HeadKind):
+    """A GLiNER model."""
 
-    The precision is fp32 unless bf16 is wanted: published thresholds hold for it.
-    """
-    if wanted.backend == "onnx" or wanted.precision == "int8":
-        raise InputError(f"{source}: a GLiNER model has no back end for backend = {wanted.backend!r}, precision = "
-                         f"{wanted.precision!r}: torch computes it in fp32 and bf16")  # fmt: skip
-    if wanted.on_too_long != "window":
-        raise InputError(f"{source}: a GLiNER model reads long texts in windows that overlap; on_too_long = "
-                         f"{wanted.on_too_long!r:.40} is not for it")  # fmt: skip
-    need("train", "torch", "transformers")
-    from nerbert.model.gliner.folder import load_gliner
-    from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
+    labels_at_run_time = True
 
-    loaded = load_gliner(Path(source))
-    precision = "bf16" if wanted.precision == "bf16" else "fp32"
-    name, tokens = placed(loaded.model, replace(wanted, precision=precision))
-    return GlinerHead(
-        loaded.model, loaded.pieces, loaded.labels_pieces, decoding=wanted.decoding, precision=precision,
-        max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens, name=name,
-        normalises=read_card(source).get("labels") == NORMALISED,
-    )  # fmt: skip
+    @classmethod
+    def open(cls, source: str, wanted: Wanted) -> Head:
+        """Return it; raise InputError for what it doesn't have: onnx, int8, cutting texts off.
+
+        The precision is fp32 unless bf16 is wanted: published thresholds hold for it.
+        """
+        if wanted.backend == "onnx" or wanted.precision == "int8":
+            raise InputError(f"{source}: a GLiNER model has no back end for backend = {wanted.backend!r}, precision = "
+                             f"{wanted.precision!r}: torch computes it in fp32 and bf16")  # fmt: skip
+        if wanted.on_too_long != "window":
+            raise InputError(f"{source}: a GLiNER model reads long texts in windows that overlap; on_too_long = "
+                             f"{wanted.on_too_long!r:.40} is not for it")  # fmt: skip
+        need("train", "torch", "transformers")
+        from nerbert.model.gliner.folder import load_gliner
+        from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
+
+        loaded = load_gliner(Path(source))
+        precision = "bf16" if wanted.precision == "bf16" else "fp32"
+        name, tokens = placed(loaded.model, replace(wanted, precision=precision))
+        return GlinerHead(
+            loaded.model, loaded.pieces, loaded.labels_pieces, decoding=wanted.decoding, precision=precision,
+            max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens, name=name,
+            normalises=read_card(source).get("labels") == NORMALISED,
+        )  # fmt: skip
+
+    @classmethod
+    def check_export(cls, source: str) -> None:
+        """Raise InputError: it can't be exported yet."""
+        why = "a GLiNER model, which can't be exported yet"
+        raise InputError(f"{source}: {why}; `nerbert distil {source} TEXTS --labels …` trains a small tagger of fixed "
+                         "types on what it finds, which can be")  # fmt: skip

@@ -8,38 +8,13 @@ has no others. They are read as numbers alone, and written as safetensors.
 
 import shutil
 from collections.abc import Mapping
-from fnmatch import fnmatch
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from nerbert.artifacts import publish_folder, write_json
 from nerbert.errors import InputError, OutputExists, need, refused
-from nerbert.model.backbone import CARD, CONCEPTS, PRETRAINED, check_model_folder, embedded, is_gliner, read_card
-from nerbert.model.download import MODEL, download
-from nerbert.model.gliner.config import FOLDERS, PICKLED, WEIGHTS
-from nerbert.tagger import onnx
-
-_EXPORTED = tuple(f"{onnx.FOLDER}/{name}" for name in onnx.FILES)
-_STALE = ["*.safetensors", "concepts/*", f"{onnx.FOLDER}/*"]
-"""What of an older tagger doesn't fit beside a new one."""
-
-
-def model_folder(source: str, **how: Any) -> Path:
-    """Return a model's folder: `source` itself, what it names in the package, or the local copy of one on the hub.
-
-    `how` goes to `huggingface_hub.snapshot_download`.
-    """
-    folder = Path(embedded(source))
-    check_model_folder(source)
-    if not folder.exists():
-        need("train", *(() if find_spec("onnxruntime") else ("torch", "transformers")))
-        folder = download(source, [*MODEL, *_EXPORTED], **how)
-        if is_gliner(folder) and not (folder / WEIGHTS).is_file():
-            folder = download(source, [*MODEL, PICKLED], **how)
-        check_model_folder(str(folder))
-    return folder
+from nerbert.model.folder import CARD, FILES, PRETRAINED, WEIGHTS, ModelFolder, read_card
 
 
 def check_apart(source: Path, output: Path) -> None:
@@ -55,28 +30,15 @@ def write_folder(source: Path, target: Path, card: Mapping[str, Any], *, overwri
     kind = read_card(str(target))["kind"] if (target / CARD).is_file() else ""
     if overwrite and target.is_dir() and any(target.iterdir()) and kind in ("", *PRETRAINED):
         raise OutputExists(f"{target}: holds no tagger, so it is left alone; name another folder")
-    check_model_folder(str(source))
-    own = [*FOLDERS, "."] if is_gliner(source) else [".", str(Path(CONCEPTS).parent)]
-    paths = (path for each in own for path in sorted((source / each).glob("*")) if not path.name.startswith("."))
-    fit = (path for path in paths if any(fnmatch(path.name, part) for part in MODEL))
-    names = [path.relative_to(source).as_posix() for path in fit]
+    model = ModelFolder(str(source)).check()
+    names = [path.relative_to(source) for path in model.files("tagger")]
     with publish_folder(target, overwrite=overwrite) as folder:
-        if is_gliner(source) and WEIGHTS not in names:
-            convert_weights(source, folder)
-        for name in (*names, *_EXPORTED):
-            if name != CARD and (source / name).is_file():
-                (folder / name).parent.mkdir(exist_ok=True)
-                shutil.copyfile(source / name, folder / name)
+        if Path(WEIGHTS) not in names:
+            model.kind.convert(source, folder)
+        for name in names:
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(source / name, folder / name)
         write_json(folder / CARD, card)
-
-
-def convert_weights(source: Path, folder: Path) -> None:
-    """Write a GLiNER folder's pickled weights into another one, as safetensors."""
-    from safetensors.torch import save_file
-
-    from nerbert.model.gliner.folder import read_weights
-
-    save_file({name: each.contiguous().clone() for name, each in read_weights(source).items()}, folder / WEIGHTS)
 
 
 def upload(
@@ -94,6 +56,6 @@ def upload(
         name = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
         commit = api.upload_folder(
             repo_id=name, folder_path=folder, commit_message=commit_message, revision=branch, create_pr=create_pr,
-            delete_patterns=_STALE,
+            delete_patterns=[*FILES["stale"]],
         )  # fmt: skip
         return str(commit)

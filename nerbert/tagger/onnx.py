@@ -19,17 +19,15 @@ from pydantic import Field
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, at, need, refused
 from nerbert.labels import check_tags
+from nerbert.model.folder import EXPORTED, ModelFolder
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded
 from nerbert.rng import Array
 from nerbert.schema import read_json
 
-WEIGHTS = ("*.safetensors", "concepts/*.safetensors")
-"""Files of torch's weights in a model's folder."""
-FOLDER, CARD, TOKENIZER, FORMAT = "onnx", "nerbert-onnx.json", "tokenizer.json", 1
-GRAPHS = {"fp32": "model.onnx", "int8": "model_int8.onnx"}
-CONCEPTS_GRAPH, CONCEPTS_TOKENIZER = "concepts.onnx", "concepts_tokenizer.json"
-FILES = (CARD, TOKENIZER, *GRAPHS.values(), CONCEPTS_GRAPH, CONCEPTS_TOKENIZER)
+FOLDER, FORMAT = "onnx", 1
+CARD, TOKENIZER, _FP32, _INT8, CONCEPTS_GRAPH, CONCEPTS_TOKENIZER = (Path(each).name for each in EXPORTED)
+GRAPHS = {"fp32": _FP32, "int8": _INT8}
 LOGITS, STATES = "logits", "last_hidden_state"
 """Outputs of graphs: of a tagger, and of an encoder."""
 MAX_TOKENS = 256
@@ -91,14 +89,16 @@ class ConceptFacts(TokenizerFacts):
 class OnnxCard(TokenizerFacts):
     """What `nerbert-onnx.json` holds that tagging needs.
 
-    These are the head's labels, or for a head that is given labels its `concepts`, and facts about the tokenizer;
-    `versions` are those of the libraries that exported it, `agreement` is what each back end scored then, if measured.
+    These are the head's labels, or for a head that is given labels its `concepts`, what an `own` head needs, and facts
+    about the tokenizer; `versions` are those of the libraries that exported it, `agreement` is what each back end
+    scored then, if measured.
     """
 
     format: Literal[1]
     tags: list[str]
     made_from: Weights
     concepts: ConceptFacts | None = None
+    own: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     agreement: dict[str, dict[str, float]] = field(default_factory=dict)
 
@@ -115,6 +115,12 @@ class Exported:
         """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
         return self.card.pieces(self.folder / TOKENIZER, longest, on_too_long)
 
+    def tags(self) -> list[str]:
+        """Return the labels of a head over BIO tags; raise InputError for others."""
+        with at(self.folder / CARD):
+            check_tags(self.card.tags)
+        return self.card.tags
+
     def check_weights(self, source: str) -> None:
         """Raise InputError if a folder's weights are no longer those that were exported."""
         for name, digest in weights_of(source).items():
@@ -127,7 +133,7 @@ class Exported:
 
 def weights_of(source: str) -> dict[str, str]:
     """Return the SHA-256 of each file of weights in a model's folder."""
-    paths = [path for pattern in WEIGHTS for path in sorted(Path(source).glob(pattern))]
+    paths = ModelFolder(source).files("weights")
     return {path.relative_to(source).as_posix(): sha256_of(path) for path in paths}
 
 
@@ -137,9 +143,6 @@ def read_exported(source: str) -> Exported | None:
     if not (folder / CARD).is_file():
         return None
     card = read_json(folder / CARD, OnnxCard, limit=_LARGEST_CARD, remedy=_REMEDY)
-    if card.concepts is None:
-        with at(folder / CARD):
-            check_tags(card.tags)
     return Exported(folder, {name: folder / file for name, file in GRAPHS.items() if (folder / file).is_file()}, card)
 
 

@@ -1,185 +1,34 @@
-"""A tagger's own answers to 20 short texts, kept in its folder, and what differs when it answers again.
+"""Writes a tagger's answers into its folder (`check.json`), and compares them with those of now."""
 
-`check.json` holds the texts (`nerbert/tables/check_texts.txt`), the entities with their confidences, and a number for
-each text, its projection: the mean, over words, of the log probabilities of all tags, each weighted by a number drawn
-from the tag's name. The choice: it moves with any weight and with the order of the labels, even where no entity is
-found, and hardly with the rounding of a back end. The price: it says that a model differs, not how.
-
-Expected answers are always those of torch in fp32 on a CPU, without thresholds; a folder without torch's weights is
-asked by its fp32 graph. Tolerances follow from four taggers of 1, 4 and 6 layers on a CPU. The greatest differences
-from torch in fp32, in projection and confidence, were: onnx fp32 below 0.00001 and 0.00001; torch bf16 0.0038 and
-0.009; onnx int8 0.10 and 0.23. Noise of 0.1 % on the weights of one layer of six moves a projection by 0.0006, another
-seed by 0.32. So int8 shows only what is grossly wrong.
-"""
-
-import math
 import platform
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
-from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import numpy as np
-from pydantic import Field
-
-from nerbert import __version__
 from nerbert.artifacts import write_json
-from nerbert.errors import InputError, NerbertError, at, refused
-from nerbert.model.backbone import TaggerFacts, TaggerHook, to_copy
-from nerbert.model.linear import LinearHead, word_scores
-from nerbert.records import Span
-from nerbert.rng import Array, uniform
-from nerbert.schema import read_json, to_plain
-from nerbert.tagger.hub import model_folder
-from nerbert.tagger.onnx import read_exported
-from nerbert.tagger.tagger import Tagger, own_backend, seed_folders
+from nerbert.errors import InputError, NerbertError, refused
+from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook, seed_folders, to_copy
+from nerbert.schema import to_plain
+from nerbert.tagger.answers import (
+    CHECK,
+    Checked,
+    Expected,
+    answers_of,
+    check_texts,
+    compare,
+    mark_checked,
+    read_check,
+    versions,
+)
+from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import tell
-
-CHECK = "check.json"
-_PLACES = 5
-_LARGEST = 1 << 20
-_REMEDY = "the file is damaged, or of another version of nerbert: make it again with `nerbert check TAGGER --renew`"
-_LIBRARIES = {"torch": ("torch", "transformers", "tokenizers"), "onnx": ("onnxruntime", "tokenizers")}
-"""What a back end's answers come from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """The most by which projections and confidences (0–1) may differ; whether the same entities must be found."""
-
-    projection: float
-    confidence: float
-    same_entities: bool
-
-
-TOLERANCES = {
-    "fp32": Tolerance(0.0005, 0.001, same_entities=True),
-    "bf16": Tolerance(0.02, 0.05, same_entities=False),
-    "int8": Tolerance(0.25, 0.5, same_entities=False),
-}
-"""By precision; in bf16 and int8 an entity of which the model isn't sure may come or go."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextAnswer:
-    """What a tagger says of a text; `projection` is None for a head that isn't linear."""
-
-    text: Annotated[str, Field(max_length=10_000)]
-    spans: Annotated[list[Span], Field(max_length=1000)]
-    projection: Annotated[float, Field(allow_inf_nan=False)] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What `check.json` holds."""
-
-    format: Literal[1]
-    versions: dict[str, str]
-    platform: str
-    backend: str
-    decoding: str
-    answers: Annotated[list[TextAnswer], Field(min_length=1, max_length=100)]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A text whose answers differ by more than the tolerance."""
-
-    expected: TextAnswer
-    found: TextAnswer
-
-    @property
-    def projection(self) -> float:
-        """Return how far apart the projections are; 1 if only one answer has one."""
-        one, other = self.expected.projection, self.found.projection
-        if one is None or other is None:
-            return 0.0 if one is other else 1.0
-        return round(abs(one - other), _PLACES)
-
-    @property
-    def confidence(self) -> float:
-        """Return the greatest difference in confidence of an entity that both have."""
-        one, other = _entities(self.expected), _entities(self.found)
-        return max((round(abs(one[each] - other[each]), _PLACES) for each in one.keys() & other.keys()), default=0.0)
-
-    def within(self, tolerance: Tolerance) -> bool:
-        """Return whether a tolerance allows it."""
-        if tolerance.same_entities and _entities(self.expected).keys() != _entities(self.found).keys():
-            return False
-        return self.projection <= tolerance.projection and self.confidence <= tolerance.confidence
-
-
-def _entities(answer: TextAnswer) -> dict[tuple[int, int, str], float]:
-    return {(each.start, each.end, each.type): each.confidence for each in answer.spans}
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What a check found: of how many texts the answers differ, and the greatest differences of all texts.
-
-    `versions` are those of now, as in `check.json`; `backend` says what answered.
-    """
-
-    tagger: str
-    fingerprint: str
-    backend: str
-    versions: dict[str, str]
-    expected: Expected
-    tolerance: Tolerance
-    projection: float
-    confidence: float
-    differences: list[Difference]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return all but the texts whose answers are as expected; a difference without a number is null."""
-        found = to_plain(self)
-        found["expected"]["answers"] = len(self.expected.answers)
-        return {"ok": not self.differences, **found}
-
-
-@cache
-def check_texts() -> list[str]:
-    """Return the texts that new taggers answer."""
-    return files("nerbert.tables").joinpath("check_texts.txt").read_text(encoding="utf-8").splitlines()
-
-
-def answers_of(tagger: Tagger, texts: Sequence[str], decoding: str) -> list[TextAnswer]:
-    """Return a tagger's answers without its thresholds; long sentences go through windows."""
-    head = tagger.head
-    if isinstance(head, LinearHead):
-        head = replace(head, decoding=decoding, pieces=head.pieces.windowing())
-    bare = Tagger(head, tagger.splitter, tagger.language, temperature=tagger.temperature)
-    found = bare.tag_many(texts)
-    spans = [[replace(each, confidence=round(each.confidence, _PLACES)) for each in some] for some in found]
-    projections = _projections(head, bare, texts) if isinstance(head, LinearHead) else [None] * len(texts)
-    return [TextAnswer(*each) for each in zip(texts, spans, projections, strict=True)]
-
-
-def _projections(head: LinearHead, tagger: Tagger, texts: Sequence[str]) -> list[float | None]:
-    cut = [[example for _, example in tagger.sentences(text)] for text in texts]
-    scores = word_scores(head.scorer, head.pieces, list(chain.from_iterable(cut)), len(head.tags), head.max_tokens)
-    logits = scores.logits.astype(np.float64)
-    logits -= logits.max(1, keepdims=True, initial=-np.inf)
-    weights = np.array([2 * uniform(0, "self check", tag) - 1 for tag in head.tags]) / math.sqrt(len(head.tags))
-    of_words = (logits - np.log(np.exp(logits).sum(1, keepdims=True))) @ weights
-    ends = np.cumsum([sum(len(example.words) for example in some) for some in cut])
-    text_of = np.searchsorted(ends, scores.read, side="right")
-    sums, counts = (np.bincount(text_of, each, len(texts)) for each in (of_words, np.ones(len(of_words))))
-    means: Array = sums / np.maximum(counts, 1)
-    return [round(float(each), _PLACES) for each in means]
 
 
 def write_check(folder: Path, head: str = "") -> None:
     """Let a tagger answer the texts and write `check.json` into its folder; `head` is as in `Tagger.load`."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no folder here to write {CHECK} into; {to_copy(str(folder))}")
-    _seen.add(folder.resolve())
-    loaded = Tagger.load(folder, backend=own_backend(folder), precision="fp32", device="cpu", head=head)
+    mark_checked(folder)
+    loaded = Tagger.load(folder, backend=ModelFolder(str(folder)).backend, precision="fp32", device="cpu", head=head)
     tagger = loaded.with_default_labels()
     _check_types(tagger, folder)
     with refused(f"{folder}: can't answer the texts of {CHECK}"):
@@ -206,14 +55,6 @@ def checking(card: TaggerHook) -> TaggerHook:
     return finish
 
 
-def read_check(folder: Path) -> Expected | None:
-    """Return what a tagger's folder expects; None without `check.json`."""
-    path = folder / CHECK
-    if not path.is_file():
-        return None
-    return read_json(path, Expected, limit=_LARGEST, remedy=_REMEDY)
-
-
 def _check_types(tagger: Tagger, folder: Path) -> None:
     if not tagger.types:
         raise InputError(f"{folder}: is told its labels at run time, so it has no answers of its own to check")
@@ -228,8 +69,8 @@ def check(source: str | Path, *, renew: bool = False, head: str = "", **loading:
     for each in [str(folder) for folder in seed_folders(str(source))] or [str(source)]:
         if renew:
             write_check(Path(each), head)
-        folder = model_folder(each)
-        _seen.add(folder.resolve())
+        folder = ModelFolder.open(each, "tagger").check().path
+        mark_checked(folder)
         tagger, expected = Tagger.load(folder, head=head, **loading).with_default_labels(), read_check(folder)
         _check_types(tagger, folder)
         if expected is None:
@@ -240,70 +81,4 @@ def check(source: str | Path, *, renew: bool = False, head: str = "", **loading:
             )
             raise InputError(f"{each}: holds no {CHECK} to compare with; {where} --renew` writes one")
         found.append(compare(tagger, each, expected))
-    return found
-
-
-def compare(tagger: Tagger, name: str, expected: Expected) -> Checked:
-    """Compare a tagger's answers with those expected."""
-    with at(name), refused(f"can't answer the texts of {CHECK}"):
-        answers = answers_of(tagger, [each.text for each in expected.answers], expected.decoding)
-    pairs = [Difference(*pair) for pair in zip(expected.answers, answers, strict=True)]
-    precision = next((each for each in ("bf16", "int8") if each in tagger.head.name.split()), "fp32")
-    tolerance = TOLERANCES[precision]
-    return Checked(
-        name, tagger.fingerprint, tagger.head.name, versions(), expected, tolerance,
-        max(each.projection for each in pairs), max(each.confidence for each in pairs),
-        [each for each in pairs if not each.within(tolerance)],
-    )  # fmt: skip
-
-
-_seen = set[Path]()
-"""Folders that this process has checked, or has no need to."""
-
-
-def check_loaded(tagger: Tagger, folder: Path) -> None:
-    """Say so if a tagger that was loaded under other versions of its libraries than it was made with answers otherwise.
-
-    It is checked once a process, and only if major or minor numbers differ. It loads in any case: what keeps the check
-    from being made is one line.
-    """
-    if folder.resolve() in _seen:
-        return
-    _seen.add(folder.resolve())
-    try:
-        expected = read_check(folder)
-        changes = _changes(tagger, folder, expected.versions) if expected else ""
-        if expected is None or not changes:
-            return
-        done = compare(tagger.with_default_labels(), str(folder), expected)
-    except NerbertError as error:
-        tell(f"not checked: {error}")
-        return
-    if done.differences:
-        tell(f"{folder}: under other versions than it was made with ({changes}) it answers {len(done.differences)} of "
-             f"{len(expected.answers)} texts otherwise; `nerbert check` shows them")  # fmt: skip
-
-
-def _changes(tagger: Tagger, folder: Path, made: Mapping[str, str]) -> str:
-    """Return in words how the versions differ; an exported graph's onnxruntime is that of its own card."""
-    backend = tagger.head.name.partition(" ")[0]
-    names, here = _LIBRARIES.get(backend, _LIBRARIES["torch"]), versions()
-    if backend == "onnx" and (exported := read_exported(str(folder))):
-        made = {**made, **exported.card.versions}
-    pairs = ((name, made.get(name, ""), here.get(name, "")) for name in names)
-    return ", ".join(
-        f"{name} {then} then, {now} now" for name, then, now in pairs if then and now and _minor(then) != _minor(now)
-    )
-
-
-def _minor(number: str) -> list[str]:
-    return number.split(".")[:2]
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of nerbert, Python and the libraries that answers come from, as far as they are there."""
-    found = {"nerbert": __version__, "python": platform.python_version()}
-    for name in dict.fromkeys(chain.from_iterable(_LIBRARIES.values())):
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
     return found

@@ -13,15 +13,10 @@ from pydantic import Field
 
 from nerbert.errors import InputError, os_refused
 from nerbert.labels import check_tags, types_of
-from nerbert.model.backbone import GLINER, is_gliner, read_card
+from nerbert.model.folder import ModelFolder, seed_folders
 from nerbert.schema import parse_json, read_json, to_plain
-from nerbert.tagger.backends import head_named
-from nerbert.tagger.hub import model_folder
-from nerbert.tagger.onnx import GRAPHS, WEIGHTS, Exported, read_exported
-from nerbert.tagger.tagger import seed_folders
+from nerbert.tagger.onnx import GRAPHS, Exported, read_exported
 
-_TOLD = ("gliner", "concepts")
-"""Heads that are told their labels when they tag."""
 _LONGEST_HEADER = 100_000_000
 """Bytes; the format's own limit."""
 
@@ -67,14 +62,13 @@ def summarise(source: str) -> list[ModelSummary]:
 
 
 def _summary(source: str) -> ModelSummary:
-    folder = model_folder(source)
-    card, exported = read_card(str(folder)), read_exported(str(folder))
-    config = read_json(folder / (GLINER if is_gliner(folder) else "config.json"), dict[str, Any])
-    body = config.get("encoder_config") or config
-    head = head_named(str(folder), card)
-    weights = [path for pattern in WEIGHTS for path in sorted(folder.glob(pattern))]
+    folder = ModelFolder.open(source, "tagger").check()
+    card, exported = folder.card(), read_exported(folder.name)
+    config = read_json(folder.path / folder.kind.config, dict[str, Any])
+    body, head = config.get("encoder_config") or config, folder.head_name(card)
+    weights = [path for path in folder.files("weights") if path.suffix == ".safetensors"]
     return ModelSummary(
-        name=source, head=head, types=_types(head, card, config, exported), labels_at_run_time=head in _TOLD,
+        name=source, head=head, types=_types(folder, config, exported), labels_at_run_time=folder.labels_at_run_time,
         architecture=str(body.get("model_type") or "unknown"), layers=_number(body, "num_hidden_layers", "n_layers"),
         width=_number(body, "hidden_size", "dim"),
         parameters=sum(map(_parameters, weights)) if weights else None,
@@ -82,10 +76,11 @@ def _summary(source: str) -> ModelSummary:
     )  # fmt: skip
 
 
-def _types(head: str, card: dict[str, Any], config: dict[str, Any], exported: Exported | None) -> list[str]:
+def _types(folder: ModelFolder, config: dict[str, Any], exported: Exported | None) -> list[str]:
     """Return the types that a model learnt: those of its card, or of its tags if they are BIO's."""
-    if card.get("types") or head != "linear":
-        return [str(each) for each in card.get("types") or ()]
+    learnt = folder.card().get("types")
+    if learnt or folder.head_name() != "linear":
+        return [str(each) for each in learnt or ()]
     labels = config.get("id2label")
     tags = exported.card.tags if exported else [*map(str, labels.values())] if isinstance(labels, dict) else []
     try:

@@ -19,18 +19,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from nerbert.errors import InputError, SettingsError, few, paths_refused
+from nerbert.errors import InputError, few, paths_refused
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.metrics.calibration import uncalibrated
-from nerbert.model.backbone import is_gliner, read_card
-from nerbert.model.gliner.config import PICKLED
+from nerbert.model.folder import ModelFolder, read_card, seed_folders
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
 from nerbert.records import EntityLabel, Example
-from nerbert.registry import HEADS
 from nerbert.sentences import RuleSplitter
-from nerbert.tagger import hub, onnx
-from nerbert.tagger.backends import LONGEST, OpenHead, Wanted, head_named
-from nerbert.tagger.fingerprint import fingerprint_of
+from nerbert.tagger import hub
+from nerbert.tagger.answers import check_loaded
+from nerbert.tagger.backends import LONGEST, Wanted
 from nerbert.tagger.offsets import OFFSETS, check_offsets, utf16_spans
 from nerbert.tagger.pending import PendingText, joined, without_halves
 from nerbert.tagger.spans import Spans
@@ -103,16 +101,14 @@ class Tagger:
         `head` is for a tagger with a head of your own: `module:function`, which is imported. A folder's own word is not
         enough for that, since the folder may be somebody else's.
         """
-        from nerbert.tagger.self_check import check_loaded  # which loads taggers itself
-
         if seeds := seed_folders(str(source)):
             raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
-        name = str(hub.model_folder(str(source)))
-        weights, card = _weights_of(name), read_card(name)
+        folder = ModelFolder.open(source, "tagger").check()
+        weights, card = _weights_of(folder), folder.card()
         how = Wanted(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
                      on_too_long or str(card.get("on_too_long") or "window"),
                      decoding or str(card.get("decoding") or ""))  # fmt: skip
-        opened = _open_head(name, card, head)(name, how)
+        opened = folder.head_kind(head, card).open(folder.name, how)
         bounds = thresholds_of(thresholds, card.get("thresholds"), opened.types) if opened.types else {}
         tagger = cls(
             opened, check_splitter(card["word_splitter"]), str(card.get("language") or "en"),
@@ -121,9 +117,9 @@ class Tagger:
         tagger._wanted = thresholds
         options = {"backend": backend, "precision": precision, "device": device, "threads": threads,
                    "decoding": decoding, "on_too_long": on_too_long, "head": head}  # fmt: skip
-        tagger.origin = Origin(os.path.abspath(name), tuple(options.items()), weights)  # noqa: PTH100  (links stay)
+        tagger.origin = Origin(os.path.abspath(folder.name), tuple(options.items()), weights)  # noqa: PTH100  (links stay)
         tagger.card = card
-        check_loaded(tagger, Path(name))
+        check_loaded(tagger, folder.path)
         return tagger
 
     @classmethod
@@ -138,11 +134,11 @@ class Tagger:
         `revision` is a branch, a tag or a commit; `local_files_only` takes what was downloaded before. No pickled
         weights are downloaded.
         """
-        folder = hub.model_folder(
-            str(pretrained_model_name_or_path), force_download=force_download, token=token, cache_dir=cache_dir,
+        folder = ModelFolder.open(
+            pretrained_model_name_or_path, "tagger", force_download=force_download, token=token, cache_dir=cache_dir,
             local_files_only=local_files_only, revision=revision,
         )  # fmt: skip
-        return cls.load(folder, **options)
+        return cls.load(folder.name, **options)
 
     @paths_refused()
     def save_pretrained(
@@ -202,7 +198,7 @@ class Tagger:
     @cached_property
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits of the SHA-256 of what was loaded; "" for a tagger that wasn't."""
-        return fingerprint_of(Path(self.origin.folder)) if self.origin else ""
+        return ModelFolder(self.origin.folder).fingerprint if self.origin else ""
 
     @property
     def types(self) -> list[str]:
@@ -356,7 +352,7 @@ def _loaded_again(
     wanted: float | Mapping[str, float] | None, offsets: str, labels: tuple[EntityLabel, ...],
 ) -> Tagger:  # fmt: skip
     """Return a tagger that was pickled; raise InputError if its folder holds other weights now."""
-    if _weights_of(origin.folder) != origin.weights:
+    if _weights_of(ModelFolder(origin.folder)) != origin.weights:
         raise InputError(f"{origin.folder}: is gone, or holds other weights than when the tagger was loaded")
     options = dict(origin.options)
     if _in_worker():
@@ -368,11 +364,9 @@ def _loaded_again(
     return tagger
 
 
-def _weights_of(folder: str) -> tuple[tuple[str, int, int], ...]:
+def _weights_of(folder: ModelFolder) -> tuple[tuple[str, int, int], ...]:
     """Return name, size and time of change of each file of weights; reading them would take seconds."""
-    patterns = (*onnx.WEIGHTS, f"{onnx.FOLDER}/*.onnx", *([PICKLED] if is_gliner(folder) else []))
-    paths = sorted(path for pattern in patterns for path in Path(folder).glob(pattern))
-    return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
+    return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in folder.files("loaded"))
 
 
 def _in_worker() -> bool:
@@ -383,28 +377,6 @@ def _in_worker() -> bool:
 
 def _temperature_of(card: Mapping[str, Any]) -> float:
     return float((card.get("calibration") or {}).get("temperature", 1.0))
-
-
-def seed_folders(source: str) -> list[Path]:
-    """Return the taggers' folders below `source`, in the order of their seeds; none if it is a tagger itself."""
-    path = Path(source)
-    if not path.is_dir() or (path / "config.json").exists() or is_gliner(path):
-        return []
-    return sorted(path.glob("seed-*"), key=lambda each: (len(each.name), each.name))
-
-
-def own_backend(folder: Path) -> str:
-    """Return the back end of a folder's own weights: torch, or onnx where there is nothing but an exported graph."""
-    return "torch" if is_gliner(folder) or any(folder.glob("*.safetensors")) else "onnx"
-
-
-def _open_head(source: str, card: Mapping[str, object], own: str) -> OpenHead:
-    """Return what opens the head that a tagger's card names; `own` is the user's own word for it."""
-    name = head_named(source, card)
-    if own or name in HEADS:
-        return HEADS.find(own or name)
-    hint = f": if you trust it, name it (head, --head {name})" if HEADS.contains(name) else ", no head's name"
-    raise SettingsError(f"{source}: its head is {name!r:.80}, code outside of nerbert{hint}")
 
 
 def _checked(text: object) -> str:

@@ -22,7 +22,8 @@ from nerbert.config import Section
 from nerbert.errors import SettingsError, need
 from nerbert.labels import WordSpan, tag_names, word_spans
 from nerbert.metrics.score import collapse_types, score_spans
-from nerbert.model.backbone import Backbone, read_card
+from nerbert.model.backbone import Backbone
+from nerbert.model.folder import read_card
 from nerbert.model.forward import Batch, TorchScorer, logits_at
 from nerbert.model.fresh import freeze
 from nerbert.model.heads import Head

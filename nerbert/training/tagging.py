@@ -13,7 +13,8 @@ import torch
 
 from nerbert.config import Bounds, Section
 from nerbert.labels import tag_names
-from nerbert.model.backbone import Backbone, read_card
+from nerbert.model.backbone import Backbone
+from nerbert.model.folder import read_card
 from nerbert.model.forward import Batch, TorchScorer, logits_at
 from nerbert.model.joined import joined_kind, layer_to_join
 from nerbert.model.linear import LinearHead

@@ -12,7 +12,8 @@ import torch
 
 from nerbert.artifacts import publish, publish_folder, write_json
 from nerbert.errors import InputError
-from nerbert.model.backbone import CARD, Backbone, load_tagger_model, load_tokenizer, read_card, save_model
+from nerbert.model.backbone import Backbone, load_tagger_model, load_tokenizer, save_model
+from nerbert.model.folder import CARD, read_card
 from nerbert.model.gliner.folder import load_gliner, save_gliner
 from nerbert.model.gliner.layers import GlinerModel
 from nerbert.schema import read_json

@@ -15,7 +15,8 @@ from nerbert.artifacts import publish_job, sha256_of
 from nerbert.config import load_settings
 from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.encoder.pretrain import FRESH
-from nerbert.model.backbone import Backbone, save_model, write_card
+from nerbert.model.backbone import Backbone, save_model
+from nerbert.model.folder import write_card
 from nerbert.model.fresh import fresh_config, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows

@@ -10,7 +10,8 @@ import torch
 from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.encoder.pretrain import prepare
 from nerbert.labels import continued
-from nerbert.model.backbone import Backbone, load_tagger_model, save_model, write_card
+from nerbert.model.backbone import Backbone, load_tagger_model, save_model
+from nerbert.model.folder import write_card
 from nerbert.model.fresh import fresh_config
 from nerbert.model.linear import LinearHead, Scorer
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels

@@ -8,7 +8,7 @@ import pytest
 
 from nerbert.cli import main
 
-OBJECTIVE, HEAD = "tests.extending.toys.starts:Starts", "tests.extending.toys.starts:open_starts"
+OBJECTIVE, HEAD = "tests.extending.toys.starts:Starts", "tests.extending.toys.starts:StartsKind"
 TEXT = "The brig Margarethe was built by Larsen & Holm in Bergen."
 
 

@@ -14,7 +14,8 @@ from nerbert.cli import main
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.formats.data import DataSet, read_data
 from nerbert.formats.documents import Reading, reading_for
-from nerbert.model.backbone import TaggerFacts, read_card, save_model, tags_of, write_card
+from nerbert.model.backbone import save_model, tags_of
+from nerbert.model.folder import TaggerFacts, read_card, write_card
 from nerbert.model.fresh import train_tokenizer
 from nerbert.records import Document, Example, Repairs, Span
 from nerbert.registry import FORMATS, OBJECTIVES
@@ -334,7 +335,7 @@ def test_a_head_that_starts_from_something_must_be_linear(
     monkeypatch.setattr(OBJECTIVES, "_known", known)
     monkeypatch.delattr(Tagging, "make_model")
     settings = replace(FAST, objective="own", **{setting: value})  # type: ignore[arg-type]
-    with pytest.raises(SettingsError, match=f"{setting} = .*'own' has no linear head; take 'new'") as caught:
+    with pytest.raises(SettingsError, match=f"{setting} = .*not for the head of objective 'own'; take 'new'") as caught:
         finetune(str(tiny_encoder), data, tmp_path / "tagger", settings, source=source)
     assert caught.value.setting == setting
 

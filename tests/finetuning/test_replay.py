@@ -13,7 +13,8 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark.plan import _in_key
 from nerbert.finetuning.finetune import check_head, finetune, finetune_examples
 from nerbert.finetuning.replay import open_replay, open_task, training_data
-from nerbert.model.backbone import Backbone, read_card
+from nerbert.model.backbone import Backbone
+from nerbert.model.folder import read_card
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.records import Example, Span
 from nerbert.tagger.self_check import check, checking
@@ -118,7 +119,7 @@ def test_a_share_of_each_epoch_is_replayed(start: Path, share: float, many: int)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [({"replay_share": 0.5}, "replay_share = 0.5: must be 0 without replay files"),
-     ({"on_too_long": "error"}, "on_too_long"), ({"source_head": "shared"}, "has no linear head"),
+     ({"on_too_long": "error"}, "on_too_long"), ({"source_head": "shared"}, "not for the head of"),
      ({"num_layers": 1}, "num_layers = 1: must be 0 where the start is a GLiNER folder"),
      ({"joined_layer": 1}, "joins no layers"), ({"replay": (Path("none.jsonl"),)}, "none.jsonl: can't be read")],
 )  # fmt: skip

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nerbert.errors import InputError
-from nerbert.model.backbone import EMBEDDED, Backbone, embedded, load_tokenizer, read_card, tags_of, write_card
+from nerbert.model.backbone import Backbone, load_tokenizer, tags_of
+from nerbert.model.folder import EMBEDDED, embedded, read_card, write_card
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.tagger.tagger import Tagger
 from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_tagging

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.model.backbone import Backbone, check_model_folder, embedded, load_tokenizer, local, read_card
-from nerbert.model.download import TOKENIZER, download, downloaded
-from nerbert.tagger.hub import model_folder
+from nerbert.model.backbone import Backbone, load_tokenizer
+from nerbert.model.download import check_hub_name, download, downloaded
+from nerbert.model.folder import EMBEDDED, FILES, ModelFolder, embedded, read_card
 
 
 class Hub:
@@ -43,7 +43,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 
 
 USES: list[Callable[[str], object]] = [
-    read_card, load_tokenizer, local, model_folder, lambda name: Backbone(name, None, 0).config,
+    read_card, load_tokenizer, lambda name: ModelFolder.open(name, "model"),
+    lambda name: ModelFolder.open(name, "tagger"), lambda name: Backbone(name, None, 0).config,
     lambda name: Backbone(name, None, 0).load_body(),
 ]  # fmt: skip
 
@@ -68,12 +69,13 @@ def test_a_slip_in_an_embedded_name_asks_nobody(hub: Hub, use: Callable[[str], o
 )
 def test_what_can_be_no_name_asks_nobody(hub: Hub, name: str) -> None:
     with pytest.raises(InputError, match="no such folder; give a model's folder or its name on the hub, or one of emb"):
-        check_model_folder(name)
+        ModelFolder.open(name)
+    assert hub.asked == []
 
 
 @pytest.mark.parametrize("name", ["bert-base-cased", "gpt2", "a", "urchade/gliner_small-v2.1", "me/embeded", "a" * 96])
 def test_what_can_be_a_name_is_one(name: str) -> None:
-    check_model_folder(name)
+    check_hub_name(name, EMBEDDED)
 
 
 def test_what_was_downloaded_before_is_used_without_a_network(hub: Hub) -> None:
@@ -86,13 +88,13 @@ def test_what_was_downloaded_before_is_used_without_a_network(hub: Hub) -> None:
 
 def test_what_is_there_is_downloaded(hub: Hub) -> None:
     hub.reachable = True
-    assert download("some/model", TOKENIZER) == Path(embedded("embedded"))
+    assert download("some/model", FILES["small"]) == Path(embedded("embedded"))
     assert hub.asked == [("info", "some/model", 10.0), ("snapshot", "some/model", False)]
 
 
 def test_local_files_only_asks_for_nothing(hub: Hub) -> None:
     with pytest.raises(InputError, match="nothing in the cache"):
-        model_folder("some/model", local_files_only=True)
+        ModelFolder.open("some/model", "tagger", local_files_only=True)
     assert hub.asked == [("snapshot", "some/model", True)]
 
 
@@ -100,4 +102,4 @@ def test_offline_mode_is_respected_at_once(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(InputError, match=r"some/model: no folder of that name, and not .*: .*offline"):
-        download("some/model", cache_dir=tmp_path)
+        download("some/model", FILES["model"], cache_dir=tmp_path)

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.model.backbone import Backbone, load_tagger_model, save_model, write_card
+from nerbert.model.backbone import Backbone, load_tagger_model, save_model
+from nerbert.model.folder import write_card
 from nerbert.model.forward import Batch, logits_at
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.windows import Window, Windows

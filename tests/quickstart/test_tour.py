@@ -49,7 +49,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Tour:
     """A tour of a few steps, from a masked language model of one layer that knows nothing."""
     import torch
 
-    from nerbert.model.backbone import save_model, write_card
+    from nerbert.model.backbone import save_model
+    from nerbert.model.folder import write_card
     from nerbert.model.fresh import train_tokenizer
     from nerbert.words import SPLITTER
     from tests.encoder.backbones import fresh_model

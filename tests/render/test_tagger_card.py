@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nerbert.errors import visible
-from nerbert.model.backbone import TaggerFacts
+from nerbert.model.folder import TaggerFacts
 from nerbert.render.cards import tagger_card, write_tagger_card
 from nerbert.render.escape import code
 from tests.pages import front_of, markdown_tables_of, said, section

@@ -13,13 +13,13 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.formats.documents import Reading
 from nerbert.metrics.calibration import Threshold
 from nerbert.metrics.calibration import calibrate as calibration_error
-from nerbert.model.backbone import embedded, read_card
+from nerbert.model.folder import embedded, read_card
 from nerbert.render.cards import tagger_card, write_tagger_card
 from nerbert.render.terminal.models import print_calibrations
 from nerbert.tagger import self_check
+from nerbert.tagger.answers import CHECK
 from nerbert.tagger.calibrate import Calibrated, undo
 from nerbert.tagger.calibrate import calibrate as calibrate_tagger
-from nerbert.tagger.self_check import CHECK
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 from tests.tagger.test_answering import fixed

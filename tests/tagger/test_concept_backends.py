@@ -19,9 +19,10 @@ import torch
 from nerbert import Tagger
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.evaluation.evaluate import evaluate
-from nerbert.model.backbone import read_card, save_model, write_card
+from nerbert.model.backbone import save_model
 from nerbert.model.concept_encoder import ConceptModel, open_concepts
 from nerbert.model.concept_head import AskedLabels, ConceptHead
+from nerbert.model.folder import read_card, write_card
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.linear import WordScores
 from nerbert.records import EntityLabel, Example, Span

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError, NerbertError
-from nerbert.model.backbone import TaggerFacts, read_card
-from nerbert.tagger import self_check
-from nerbert.tagger.self_check import CHECK, Checked, Expected, check, check_texts, checking
+from nerbert.model.folder import TaggerFacts, read_card
+from nerbert.tagger import answers
+from nerbert.tagger.answers import CHECK, Checked, Expected, check_texts
+from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 
@@ -66,7 +67,7 @@ def test_other_precision_and_options_are_within_the_tolerance(folder: Path) -> N
     assert found.projection > 0
     assert found.differences == []
     loaded = Tagger.load(folder, device="cpu", precision="fp32", thresholds=1.0, decoding="greedy", offsets="utf-16")
-    assert not self_check.compare(loaded, str(folder), found.expected).differences
+    assert not answers.compare(loaded, str(folder), found.expected).differences
 
 
 @pytest.mark.parametrize("name", ["classifier.bias", "layer.0.attention"])
@@ -88,7 +89,7 @@ def test_another_order_of_labels_differs_by_the_projection_alone(folder: Path) -
         config["label2id"] = {name: int(number) for number, name in names.items()}
 
     edit(folder / "config.json", swap)
-    assert checked(folder).projection > 10 * self_check.TOLERANCES["fp32"].projection
+    assert checked(folder).projection > 10 * answers.TOLERANCES["fp32"].projection
 
 
 def test_another_temperature_differs_by_confidences_alone(folder: Path) -> None:
@@ -126,7 +127,7 @@ def damaged(*answers: dict[str, Any], decoding: str = "legal") -> str:
         (damaged(ANSWER, decoding="best"), "decoding"),
         (damaged(ANSWER | {"spans": [{"start": 2, "end": 1, "type": "x"}]}), "empty or negative"),
         (damaged(ANSWER | {"text": "a" * 20_000}), "at most 10000 characters"),
-        (" " * (self_check._LARGEST + 1), "more than"),
+        (" " * (answers._LARGEST + 1), "more than"),
     ],
 )
 def test_a_damaged_file_is_one_line_and_the_tagger_loads(
@@ -147,13 +148,13 @@ def test_other_versions_are_checked_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[str] = []
-    real = self_check.compare
+    real = answers.compare
 
     def compare(tagger: Tagger, name: str, expected: Expected) -> Checked:
         asked.append(name)
         return real(tagger, name, expected)
 
-    monkeypatch.setattr(self_check, "compare", compare)
+    monkeypatch.setattr(answers, "compare", compare)
 
     def load() -> str:
         Tagger.load(folder, device="cpu", precision="fp32")
@@ -161,9 +162,9 @@ def test_other_versions_are_checked_once(
 
     def made_with(torch: str) -> None:
         edit(folder / CHECK, lambda made: made["versions"].update(torch=torch))
-        self_check._seen.clear()
+        answers._seen.clear()
 
-    now = self_check.versions()["torch"]
+    now = answers.versions()["torch"]
     made_with(".".join([*now.split(".")[:2], "99"]))
     assert load() == ""
     assert not asked

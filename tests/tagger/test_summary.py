@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.model.backbone import embedded
+from nerbert.model.folder import embedded
 from nerbert.tagger.export import export
 from nerbert.tagger.summary import summarise
 from tests.commands import exit_code

@@ -22,7 +22,7 @@ import torch
 from nerbert.config import Bounds, Section
 from nerbert.encoder.open_texts import OpenExample
 from nerbert.errors import InputError, SettingsError, at
-from nerbert.model.backbone import Backbone, check_model_folder, load_tokenizer
+from nerbert.model.backbone import Backbone
 from nerbert.model.concept_encoder import ConceptModel, ConceptTable, Row, first_bias
 from nerbert.model.forward import Batch, autocast
 from nerbert.model.fresh import freeze
@@ -148,8 +148,7 @@ class Concepts(Objective):
         backbone = task.backbone
         if source := own.backbone:
             with at(setting="setting concepts.backbone"):
-                check_model_folder(source)
-                backbone = Backbone(source, load_tokenizer(source), settings.seed)
+                backbone = Backbone.of(source, settings.seed)
         return cls(task.concepts, task.concept_texts, settings, backbone)
 
     def make_model(self, backbone: Backbone) -> ConceptModel:

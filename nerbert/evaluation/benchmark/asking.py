@@ -29,10 +29,11 @@ from nerbert.formats.open_types import normalised
 from nerbert.labels import WordSpan, bio_from_spans, word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.concept_encoder import class_words
+from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import Entities
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import uniform
-from nerbert.tagger.tagger import Tagger, own_backend
+from nerbert.tagger.tagger import Tagger
 
 FIXED = 0.5
 """The threshold that is fixed beforehand."""
@@ -68,7 +69,7 @@ def tag_told(job: Job, part: CellSentences) -> Predictions:
         return Predictions(tags, None, tags, {"asked": _told(labels)})
     labels = shuffled(labels, job.place.seed) if asking.shuffled else labels
     loaded = Tagger.load(
-        job.encoder, backend=own_backend(Path(job.encoder)), precision=job.settings.precision,
+        job.encoder, backend=ModelFolder(job.encoder).backend, precision=job.settings.precision,
         threads=job.settings.threads,
     )  # fmt: skip
     head, types = loaded.head, {each.name: type_ for type_, each in labels.items()}

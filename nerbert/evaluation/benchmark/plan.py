@@ -33,8 +33,7 @@ from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.formats.data import data_sum, find_splits
 from nerbert.formats.documents import Reading
 from nerbert.formats.entity_labels import parse_type_labels
-from nerbert.model.gliner.config import FOLDERS, PICKLED
-from nerbert.tagger.hub import model_folder
+from nerbert.model.folder import ModelFolder, Use
 from nerbert.terminal import tell
 from nerbert.training.settings import FinetuneSettings
 
@@ -46,11 +45,6 @@ SCORING = 2
 """Version of what scores."""
 ASKING = 2
 """Version of what asks a zero-shot tagger, and of Familiarity."""
-_MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken")
-"""What is loaded of a model's folder."""
-_TOLD_FILES = (*_MODEL_FILES, PICKLED, "concepts/*", *(f"{folder}/*.json" for folder in FOLDERS))
-"""The same of a GLiNER folder, and of an encoder that learnt concepts."""
-_WEIGHTS = ("*.safetensors", PICKLED)
 
 
 def key_of(step: str, **facts: Any) -> str:
@@ -59,19 +53,10 @@ def key_of(step: str, **facts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def encoder_digest(folder: Path, patterns: Iterable[str] = ()) -> str:
-    """Return one digest over the names and contents of the files that are loaded of a model's folder."""
-    patterns = patterns or (_TOLD_FILES if _learnt_names(folder) else _MODEL_FILES)
-    files = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
-    names = "".join(f"{path.name} {file_digest(path)}\n" for path in sorted(files) if not path.name.startswith("."))
+def encoder_digest(folder: Path, use: Use = "digest") -> str:
+    """Return one digest over the names and contents of a model's files that count for a use."""
+    names = "".join(f"{path.name} {file_digest(path)}\n" for path in ModelFolder(str(folder)).files(use))
     return hashlib.sha256(names.encode()).hexdigest()
-
-
-def _learnt_names(folder: Path) -> bool:
-    """Return whether a model has learnt to be told its labels, which files beside its own are for."""
-    from nerbert.model.backbone import CONCEPTS, is_gliner
-
-    return is_gliner(folder) or (folder / CONCEPTS).exists()
 
 
 def command_digest(command: Sequence[str]) -> str:
@@ -280,11 +265,9 @@ class _Planner:
 
 def _check_start(encoder: str, settings: FinetuneSettings) -> None:
     """Raise SettingsError for settings that the encoder can't be fine-tuned with, and files to replay that are gone."""
-    from nerbert.model.backbone import is_gliner
-
     for path in settings.replay:
         refuse(not path.is_file(), "replay", str(path), "files that are there")
-    if is_gliner(encoder):
+    if ModelFolder(encoder).kind.objective:
         from nerbert.finetuning.finetune import check_head, objective_for  # loads torch
         from nerbert.training.objective import find_objective
 
@@ -332,19 +315,14 @@ def _encoder(name: str) -> tuple[str, str, str]:
 
     What nerbert trained, also as a tagger, has luck of its own.
     """
-    from nerbert.model.backbone import read_card
-
-    folder = model_folder(name)
-    as_it_comes = read_card(str(folder)).get("kind") == "foreign"
-    return str(folder), encoder_digest(folder), "" if as_it_comes else encoder_digest(folder, _WEIGHTS)
+    folder = ModelFolder.open(name, "tagger").check()
+    as_it_comes = folder.card()["kind"] == "foreign"
+    return folder.name, encoder_digest(folder.path), "" if as_it_comes else encoder_digest(folder.path, "weights")
 
 
 def _is_told(folder: str) -> bool:
     """Return whether a tagger can be told what to find."""
-    from nerbert.model.backbone import read_card
-    from nerbert.tagger.backends import head_named
-
-    return head_named(folder, read_card(folder)) != "linear"
+    return ModelFolder(folder).labels_at_run_time
 
 
 def _learnt(paths: Iterable[Path]) -> dict[str, str]:
@@ -362,7 +340,7 @@ def _lacking(sums: Mapping[str, str]) -> str:
 def _label_encoder(name: str) -> tuple[str, str]:
     """Return the folder and digest of what embeds names; "" where there is none, which is told."""
     try:
-        folder = model_folder(name) if name else None
+        folder = ModelFolder.open(name, "tagger").check().path if name else None
     except NerbertError as error:
         tell(f"Familiarity is left out: label_encoder: {error}")
         folder = None

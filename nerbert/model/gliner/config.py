@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from nerbert.errors import InputError, at, refused
-from nerbert.model.backbone import GLINER, quiet
+from nerbert.model.backbone import quiet
 from nerbert.schema import parse_json, read_json
 
-WEIGHTS, PICKLED = "model.safetensors", "pytorch_model.bin"
-"""Files of weights; the second is read only where there is no first."""
+GLINER, PICKLED = "gliner_config.json", "pytorch_model.bin"
+"""Its configuration, and a file of weights that is read only where there is no model.safetensors."""
 BACKBONE, LABELS_BACKBONE, LABELS_TOKENIZER = "backbone", "labels_backbone", "labels_tokenizer"
 FOLDERS = (BACKBONE, LABELS_BACKBONE, LABELS_TOKENIZER)
 """Folders that may be in a model's own: the first two are nerbert's own way to hold what a first version only names."""
@@ -134,20 +134,6 @@ class GlinerConfig:
 
 POOLINGS = ("first", "last", "mean", "max")
 """What a word's vector is, of its pieces."""
-
-
-def check_gliner_folder(folder: Path) -> GlinerConfig:
-    """Return a GLiNER folder's configuration; raise InputError if it has no weights, or another architecture."""
-    config = read_config(folder)
-    if not any((folder / name).is_file() for name in (WEIGHTS, PICKLED)):
-        raise InputError(f"{folder}: holds {GLINER}, but neither {WEIGHTS} nor {PICKLED}: its weights are missing")
-    return config
-
-
-def gliner_card(folder: Path) -> dict[str, str]:
-    """Return what a card says of a folder of the package: the head, its word splitter and its decoding."""
-    splitter = SPLITTERS[read_config(folder).words_splitter_type]
-    return {"head": "gliner", "word_splitter": splitter, "decoding": "flat"}
 
 
 def read_config(folder: Path) -> GlinerConfig:

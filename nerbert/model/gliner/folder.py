@@ -8,7 +8,6 @@ versions name them only: then their configuration and tokenizer come from a fold
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,24 +16,23 @@ import torch
 
 from nerbert.artifacts import write_json
 from nerbert.errors import InputError, refused
-from nerbert.model.backbone import GLINER, embedded, load_tokenizer, local, quiet, save_tokenizer
-from nerbert.model.download import TOKENIZER
+from nerbert.model.backbone import load_tokenizer, quiet, save_tokenizer
+from nerbert.model.download import is_hub_name
+from nerbert.model.folder import WEIGHTS, ModelFolder
 from nerbert.model.gliner.config import (
     BACKBONE,
+    GLINER,
     LABELS_BACKBONE,
     LABELS_TOKENIZER,
     PICKLED,
-    WEIGHTS,
     GlinerConfig,
     body_config,
-    check_gliner_folder,
     plain_config,
+    read_config,
 )
 from nerbert.model.gliner.layers import GlinerModel
 from nerbert.model.gliner.prompt import PromptTokenizer
 
-_ON_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
-"""Names that a model on the hub may have."""
 _TRIED = 64
 """Pieces that each encoder reads once it is loaded: a configuration may be such that it can't."""
 
@@ -50,8 +48,8 @@ class GlinerFolder:
 
 def load_gliner(folder: Path) -> GlinerFolder:
     """Return the model of a folder; raise InputError for what can't be loaded as one, or computes nothing."""
-    folder = Path(embedded(str(folder)))
-    config = check_gliner_folder(folder)
+    folder = ModelFolder.open(folder, "tagger").check().path
+    config = read_config(folder)
     with refused(f"{folder}: what {GLINER} says can't be computed"):
         loaded = _load(folder, config)
         _try(loaded.model.body, loaded.pieces)
@@ -196,10 +194,10 @@ def _named(folder: Path, name: str, own: str) -> str:
     """
     if (folder / own).is_dir():
         return str(folder / own)
-    if not _ON_HUB.fullmatch(name) or Path(name).exists():
+    if not is_hub_name(name) or Path(name).exists():
         raise InputError(f"{folder / GLINER}: {name!r:.100} must be a model on the hub; {_remedy(folder, name, own)}")
     try:
-        return local(name, TOKENIZER)
+        return ModelFolder.open(name).name
     except InputError as error:
         raise InputError(f"{folder / GLINER}: {error}; {_remedy(folder, name, own)}") from error
 

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from nerbert.errors import InputError
-from nerbert.model.backbone import Backbone, embedded
+from nerbert.model.backbone import Backbone
+from nerbert.model.folder import embedded
 from nerbert.model.gliner.config import Architecture, GlinerConfig, body_config, plain_config
 from nerbert.model.gliner.folder import GlinerFolder
 from nerbert.model.gliner.layers import GlinerModel

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from nerbert.evaluation.evaluate import Evaluation
     from nerbert.evaluation.open_evaluation import OpenEvaluation
     from nerbert.formats.convert import Conversion
+    from nerbert.tagger.answers import Checked, TextAnswer
     from nerbert.tagger.calibrate import Calibrated, Restored
     from nerbert.tagger.export import Export
-    from nerbert.tagger.self_check import Checked, TextAnswer
     from nerbert.tagger.summary import ModelSummary
     from nerbert.training.log import TrainLog
 
@@ -54,7 +54,7 @@ def print_log(log: "TrainLog", output: Path) -> None:
 
 def print_taggers(folders: Iterable[Path]) -> None:
     """Print where each tagger is and its F1 on the dev split."""
-    from nerbert.model.backbone import read_card
+    from nerbert.model.folder import read_card
 
     taggers = {folder: read_card(str(folder)).get("dev") for folder in folders}
     say(Console(soft_wrap=True), "taggers", taggers=taggers)

@@ -48,6 +48,7 @@ from nerbert.formats.inputs import (
 from nerbert.formats.jsonl import json_lines
 from nerbert.formats.row_documents import tagged_documents
 from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow, text_writer
+from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import NEEDS_LABELS
 from nerbert.records import Example, Repair, Repairs, Span
 from nerbert.registry import FORMATS
@@ -64,7 +65,7 @@ from nerbert.tagger.jobs.files import (
     target_kinds,
 )
 from nerbert.tagger.offsets import OFFSETS
-from nerbert.tagger.tagger import Tagger, own_backend
+from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import answering_of, check_thresholds, parse_thresholds
 from nerbert.terminal import Progress, tell, throughput
 
@@ -157,7 +158,7 @@ class TagJob:
     def _unasked(self, tagger: Tagger) -> Iterator[str]:
         """Yield what the tagger's folder decides and nobody asked for: int8 before its own weights, thresholds."""
         as_usual = all(self.loading.get(name, "auto") == "auto" for name in ("backend", "precision"))
-        if as_usual and "int8" in tagger.head.name.split() and own_backend(_folder_of(tagger)) == "torch":
+        if as_usual and "int8" in tagger.head.name.split() and ModelFolder(str(_folder_of(tagger))).backend == "torch":
             yield "the exported int8 model answers (--precision fp32 for a more exact one)"
         kept = {} if self.min_confidence else tagger.card.get("thresholds")
         if kept and (own := answering_of(tagger, kept, tagger.types)).thresholds:

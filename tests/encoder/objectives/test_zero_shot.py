@@ -18,8 +18,8 @@ from nerbert.encoder.objectives.zero_shot.zero_shot import _scores as scores_of
 from nerbert.encoder.open_texts import OpenExample, read_open_data, training_examples
 from nerbert.encoder.pretrain import Preparation, prepare, pretrain
 from nerbert.errors import InputError, SettingsError
-from nerbert.model.backbone import read_card
 from nerbert.model.concept_encoder import ROOT, Concept, ConceptTable
+from nerbert.model.folder import read_card
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.model.gliner.trainee import with_gliner_words

@@ -275,7 +275,6 @@ def test_a_suite_that_makes_no_sense_is_refused(tmp_path: Path, text: str, told:
 def test_a_head_of_names_is_asked_for_all_types_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """At 0.5 it finds what is 60 % sure, too."""
     monkeypatch.setattr(Tagger, "load", lambda *_, **__: Tagger(NamesHead(), "unicode-words-1", "en"))
-    monkeypatch.setattr(asking, "own_backend", lambda _: "torch")
     rows = [example_of(["Ship", "ship", "port"], ["B-A", "O", "B-B"])]
     place = CellKey("A", "ships", "0", 1, 1, "p")
     job = Job(place, "", "", tmp_path, "x", "", FinetuneSettings(), {}, asking=Asking(("A=ship", "B=port")))

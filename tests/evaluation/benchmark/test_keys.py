@@ -11,7 +11,7 @@ from nerbert.evaluation.benchmark.plan import SCORING, TRAINING, encoder_digest,
 from nerbert.evaluation.benchmark.steps import draw_part
 from nerbert.finetuning.finetune import usual_rate
 from nerbert.formats.conll import example_of
-from nerbert.tagger.hub import model_folder
+from nerbert.model.folder import ModelFolder
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 TRAINED = ("losses-tagging.json", "logits-torch-fp32.json", "spans-torch-fp32.json", "suite-cells.json")
@@ -80,9 +80,9 @@ def test_what_has_learnt_to_be_told_its_labels_is_more(tmp_path: Path, mark: str
 
 def test_an_encoder_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="no such folder"):
-        model_folder(str(tmp_path / "none"))
+        ModelFolder.open(str(tmp_path / "none"), "tagger").check()
     with pytest.raises(InputError, match="no model folder"):
-        model_folder(str(tmp_path))
+        ModelFolder.open(str(tmp_path), "tagger").check()
 
     def refuse(*_: object, **__: object) -> str:
         raise ConnectionError("no way\nto the hub")
@@ -90,7 +90,7 @@ def test_an_encoder_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("nerbert.model.download._refusal", lambda *_, **__: None)
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
     with pytest.raises(InputError, match=r"some/model: no folder of that name, .* hub: no way; check the name"):
-        model_folder("some/model")
+        ModelFolder.open("some/model", "tagger").check()
 
 
 def test_a_model_of_the_hub_is_its_local_copy(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,5 +102,5 @@ def test_a_model_of_the_hub_is_its_local_copy(tiny_encoder: Path, monkeypatch: p
 
     monkeypatch.setattr("nerbert.model.download._refusal", lambda *_, **__: None)
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
-    assert model_folder("some/model") == tiny_encoder
+    assert ModelFolder.open("some/model", "tagger").check().path == tiny_encoder
     assert asked == [("some/model", True, False)]

@@ -11,7 +11,7 @@ from nerbert.evaluation.benchmark import plan
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, State
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
-from nerbert.model.backbone import write_card
+from nerbert.model.folder import write_card
 from nerbert.training.settings import FinetuneSettings
 from nerbert.words import SPLITTER
 
@@ -109,7 +109,7 @@ def test_a_setting_of_a_system_wins_over_every_protocol(suite: Suite, desk: Path
 
 def test_settings_that_an_encoder_can_not_be_trained_with_fail_before_the_run(suite: Suite, desk: Path) -> None:
     cases: list[tuple[str, dict[str, Any], str]] = [
-        ("embedded-open", {"head": "names"}, "objective 'zero_shot' has no linear head"),
+        ("embedded-open", {"head": "names"}, "not for the head of objective 'zero_shot'"),
         (str(desk / "a"), {"replay": (desk / "none.jsonl",), "replay_share": 0.1}, "setting replay = "),
     ]
     for encoder, settings, why in cases:

@@ -22,7 +22,7 @@ from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.benchmark.suite_file import read_suite
 from nerbert.executors import ONE_CORE, LocalExecutor, Resources
-from nerbert.model.backbone import read_card
+from nerbert.model.folder import read_card
 from tests.commands import exit_code
 from tests.evaluation.benchmark.outcome import all_outside, cells_of, made
 

@@ -20,7 +20,8 @@ from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
 from nerbert.finetuning.finetune import Finetuned, finetune_examples, usual_rate
 from nerbert.formats.examples import read_examples
-from nerbert.model.backbone import load_tokenizer, save_model, write_card
+from nerbert.model.backbone import load_tokenizer, save_model
+from nerbert.model.folder import write_card
 from nerbert.model.linear import tag_both_ways
 from nerbert.training.settings import FinetuneSettings
 from nerbert.words import SPLITTER

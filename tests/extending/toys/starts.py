@@ -15,7 +15,7 @@ from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import IGNORED, Label, Windows, padded
 from nerbert.records import Example
 from nerbert.rng import Array
-from nerbert.tagger.backends import Wanted
+from nerbert.tagger.backends import HeadKind, Wanted
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.objective import CheckpointScore, Description, Objective, SpanScore, Task, typed_figures
 from nerbert.training.settings import TrainSettings
@@ -62,7 +62,7 @@ class Starts(Objective):
     """Two parts, each divided by its own number: types over all words, lengths over those that begin an entity."""
 
     parts: ClassVar[tuple[str, ...]] = ("type", "length")
-    head_name: ClassVar[str] = "tests.extending.toys.starts:open_starts"
+    head_name: ClassVar[str] = "tests.extending.toys.starts:StartsKind"
 
     def __init__(self, types: Sequence[str]) -> None:
         self._labels = StartLabels(types)
@@ -146,8 +146,12 @@ class StartsHead(Head):
         return Entities.of(found)
 
 
-def open_starts(source: str, wanted: Wanted) -> Head:
-    """Return the head of a tagger's folder."""
-    model = StartsModel.from_pretrained(source, use_safetensors=True)
-    pieces = SubwordTokenizer(load_tokenizer(source), model.config, wanted.longest)
-    return StartsHead(model, pieces, [model.config.id2label[number] for number in range(model.config.num_labels)])
+class StartsKind(HeadKind):
+    """How taggers with this head are opened."""
+
+    @classmethod
+    def open(cls, source: str, wanted: Wanted) -> Head:
+        """Return the head of a tagger's folder."""
+        model = StartsModel.from_pretrained(source, use_safetensors=True)
+        pieces = SubwordTokenizer(load_tokenizer(source), model.config, wanted.longest)
+        return StartsHead(model, pieces, [model.config.id2label[number] for number in range(model.config.num_labels)])

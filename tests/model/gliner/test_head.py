@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.model.backbone import read_card
+from nerbert.model.folder import read_card
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.model.gliner.prompt import best_window

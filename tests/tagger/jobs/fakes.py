@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from nerbert.errors import InputError
+from nerbert.model.folder import ModelFolder
 from nerbert.records import Example, Span
-from nerbert.tagger.fingerprint import fingerprint_of
 from nerbert.tagger.spans import Spans
 from nerbert.tagger.tagger import Tagger
 
@@ -26,7 +25,7 @@ class Instant(Tagger):
     @property
     def fingerprint(self) -> str:
         """That of the folder `tagger` as it is now."""
-        return fingerprint_of(Path("tagger"))
+        return ModelFolder("tagger").fingerprint
 
     def tag_many(self, texts: Iterable[str | Example], labels: object = None) -> Iterator[Spans]:
         """As many empty lists as texts."""

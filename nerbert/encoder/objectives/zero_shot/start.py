@@ -13,7 +13,7 @@ import numpy as np
 
 from nerbert.config import Bounds, Section, refuse
 from nerbert.errors import InputError, SettingsError, at
-from nerbert.model.backbone import Backbone, check_model_folder, is_gliner, load_tokenizer
+from nerbert.model.backbone import Backbone
 from nerbert.model.concept_encoder import ConceptTable
 from nerbert.model.gliner.config import Architecture
 from nerbert.model.gliner.folder import GlinerFolder, load_gliner
@@ -45,10 +45,10 @@ class ZeroShotSettings(Section):
     GLiNER folder, else 12. Unit: words. Source: GLiNER's public code."""
     negative_ratio: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
     """How many types that are not there a text is asked for, for each of its entities, at most: a number is drawn
-    between 0 and this. Source: GLiNER's public code."""
+    between 0 and this. A fine-tuning asks for all of its types. Source: GLiNER's public code."""
     labels_backbone: str = ""
-    """With a `bi_encoder`: what the encoder of names starts from, a folder, a name on the hub or `embedded`; empty: the backbone. Source:
-    ours; NuNER takes RoBERTa-base for both."""
+    """With a `bi_encoder`: what the encoder of names starts from, a folder, a name on the hub or `embedded`; empty: the
+    backbone. Source: ours."""
     descriptions: bool = False
     """Whether a type's description is read after its name, where there is one. Source: LitSet (Golde et al. 2024)."""
 
@@ -62,7 +62,7 @@ def start_model(
     a folder.
     """
     source, own = backbone.source, settings.of(ZeroShotSettings)
-    if is_gliner(source):
+    if backbone.objective == "zero_shot":
         loaded = load_gliner(Path(source))
         check_trainable(loaded.model.config, source)
         _check_architecture(loaded, own, source)
@@ -86,8 +86,7 @@ def labels_backbone(settings: TrainSettings, backbone: Backbone) -> Backbone | N
     if not apart or not source:
         return backbone if apart else None
     with at(setting="setting zero_shot.labels_backbone"):
-        check_model_folder(source)
-        return Backbone(source, load_tokenizer(source), settings.seed)
+        return Backbone.of(source, settings.seed)
 
 
 def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:

@@ -30,7 +30,7 @@ from nerbert.encoder.objectives.zero_shot.start import ZeroShotSettings, labels_
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import is_first_process
 from nerbert.formats.open_types import normalised
-from nerbert.model.backbone import Backbone, is_gliner
+from nerbert.model.backbone import Backbone
 from nerbert.model.concept_encoder import ConceptTable
 from nerbert.model.forward import Batch, autocast
 from nerbert.model.fresh import freeze
@@ -105,10 +105,10 @@ class ZeroShot(Objective):
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task; raise SettingsError for settings that don't go together."""
-        settings, source = task.settings, task.backbone.source
+        settings = task.settings
         if task.concepts is None:
             raise SettingsError("setting objective = 'zero_shot': there is no type to learn", setting="objective")
-        refuse(settings.num_layers != 0 and is_gliner(source), "num_layers", settings.num_layers,
+        refuse(settings.num_layers != 0 and bool(task.backbone.objective), "num_layers", settings.num_layers,
                "0 where the start is a GLiNER folder")  # fmt: skip
         refuse(settings.on_too_long != "window", "on_too_long", settings.on_too_long, "'window' with 'zero_shot'")
         labels = None if task.finetunes else labels_backbone(settings, task.backbone)

@@ -1,0 +1,352 @@
+"""Model folders: what a folder or a hub name holds, its card, and which of its files count for what.
+
+A kind of folder (`MODEL_KINDS` in the registry) is known by one file, and says what else belongs to it. A folder may be
+anybody's: its small files are read as hostile, weights are safetensors, and no code of a model is run. The price:
+models that ship pickled weights alone can't be used until their owner converts them, but for GLiNER's.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import Field
+
+from nerbert.artifacts import sha256_of, write_json
+from nerbert.errors import InputError, SettingsError, at, need
+from nerbert.metrics.calibration import HIGHEST, LOWEST
+from nerbert.model.download import check_hub_name, download, downloaded
+from nerbert.registry import HEADS, MODEL_KINDS
+from nerbert.schema import LARGEST, read_checked, read_json
+from nerbert.words import SPLITTER, check_splitter
+
+if TYPE_CHECKING:
+    from nerbert.tagger.backends import HeadKind
+
+CARD = "nerbert.json"
+CONCEPTS = "concepts/concepts.json"
+"""What the folder of a text encoder holds that has a concept encoder beside it."""
+PRETRAINED = ("encoder", "untrained")
+"""Kinds of card whose head knows a corpus's categories, not a domain's types."""
+EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm", "embedded-open": "open"}
+"""Names of the models in the package, and their folders: encoders pre-trained on types of links and on masked words
+alone, and a zero-shot tagger."""
+WEIGHTS = "model.safetensors"
+EXPORTED = tuple(f"onnx/{name}" for name in (
+    "nerbert-onnx.json", "tokenizer.json", "model.onnx", "model_int8.onnx", "concepts.onnx", "concepts_tokenizer.json",
+))  # fmt: skip
+"""What `nerbert export` writes: its card, tokenizer, graphs in fp32 and int8, and those of a concept encoder."""
+
+Use: TypeAlias = Literal["small", "model", "tagger", "digest", "fingerprint", "weights", "loaded", "stale"]
+_SMALL = ("*.json", "*.txt", "*.model", "*.tiktoken")
+_MODEL = (*_SMALL, "README.md", "*.safetensors")
+FILES: Mapping[Use, tuple[str, ...]] = {
+    "small": (*_SMALL, "README.md"),
+    "model": _MODEL,
+    "tagger": (*_MODEL, *EXPORTED),
+    "digest": (*_SMALL, "*.safetensors"),
+    "fingerprint": ("config.json", CARD, "tokenizer*.json", "*.safetensors", "onnx/*"),
+    "weights": ("*.safetensors", "concepts/*.safetensors"),
+    "loaded": ("*.safetensors", "concepts/*.safetensors", "onnx/*.onnx"),
+    "stale": ("*.safetensors", "concepts/*", "onnx/*"),
+}
+"""Which files count, for each use; a kind of folder adds its own.
+
+These are what is fetched from the hub to read a card or a tokenizer (`small`), to train (`model`) and to tag or to copy
+(`tagger`); what a model is for a benchmark (`digest`) and a tagger for its users (`fingerprint`); torch's `weights`;
+all weights that may be `loaded`; and what of an older tagger doesn't fit beside a new one (`stale`).
+"""
+_FORMAT = 1
+_DIGITS = 16
+_GLINER2 = "extractor"
+_SHORTEST = 8
+_LARGEST_CARD = 16 << 20
+_REMEDY = "the card is damaged, or of another version of nerbert"
+
+
+@dataclass(frozen=True, slots=True)
+class TaggerFacts:
+    """What a tagger's model card is made of: what its `nerbert.json` holds, and what it held `before`, if it did."""
+
+    card: Mapping[str, Any]
+    before: Mapping[str, Any] | None = None
+
+
+TaggerHook: TypeAlias = Callable[[Path, TaggerFacts], bool]
+"""Writes the model card into a tagger's unfinished folder; returns whether it did."""
+
+
+class ModelKind:
+    """A kind of model folder."""
+
+    marker: ClassVar[str]
+    """The file by which it is known."""
+    config: ClassVar[str] = "config.json"
+    """The file with its configuration."""
+    head: ClassVar[str] = "linear"
+    """Its head in `HEADS`, where its card names none."""
+    noun: ClassVar[str] = "a model"
+    objective: ClassVar[str] = ""
+    """The only objective that trains it on; "": any that starts from an encoder."""
+    folders: ClassVar[tuple[str, ...]] = ()
+    """Folders inside it that are copied with it."""
+    counted: ClassVar[tuple[str, ...]] = ()
+    """Patterns of its own for `digest` and `fingerprint`."""
+    pickled: ClassVar[tuple[str, ...]] = ()
+    """A file of pickled numbers that is read where there is no model.safetensors."""
+
+    @classmethod
+    def check(cls, folder: "ModelFolder") -> None:
+        """Raise InputError for a folder that lacks what it needs, or holds what can't be computed."""
+
+    @classmethod
+    def is_whole(cls, path: Path) -> bool:
+        """Return whether a folder of another kind is one of this kind, too, and doesn't only hold its marker."""
+        return False
+
+    @classmethod
+    def card(cls, path: Path) -> dict[str, Any]:
+        """Return what stands for a card where there is none."""
+        return {"word_splitter": SPLITTER}
+
+    @classmethod
+    def convert(cls, source: Path, folder: Path) -> None:
+        """Write pickled weights into another folder, as safetensors."""
+
+
+class TransformersKind(ModelKind):
+    """An encoder or a tagger of `transformers`."""
+
+    marker = "config.json"
+    noun = "a model of transformers"
+
+    @classmethod
+    def check(cls, folder: "ModelFolder") -> None:
+        """Raise InputError without weights that can be read, and for a GLiNER2 model."""
+        path = folder.path
+        if read_json(path / cls.config, dict[str, Any]).get("model_type") == _GLINER2:
+            raise InputError(f"{folder}: a GLiNER2 model, which nerbert can't compute; take one of the package gliner")
+        if not any(path.glob("*.safetensors")) and not (path / EXPORTED[0]).is_file():
+            other = next((p.name for p in path.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5")), "no weights")
+            raise InputError(f"{folder}: holds {other}, not {WEIGHTS}; pickled weights are refused, convert them")
+
+    @classmethod
+    def is_whole(cls, path: Path) -> bool:
+        """Return whether its configuration is that of a model with a head."""
+        names = read_json(path / cls.config, dict[str, Any]).get("architectures")
+        return isinstance(names, list) and any("For" in str(each) for each in names)
+
+
+class ConceptKind(TransformersKind):
+    """A text encoder with a concept encoder beside it."""
+
+    marker = CONCEPTS
+    head = "concepts"
+    folders = ("concepts",)
+    counted = ("concepts/*",)
+
+
+class ExportAlone(ModelKind):
+    """The folder `onnx/` without the tagger's own around it."""
+
+    marker = Path(EXPORTED[0]).name
+
+    @classmethod
+    def check(cls, folder: "ModelFolder") -> None:
+        """Raise InputError: it is no model's folder."""
+        parent = folder.path.absolute().parent if folder.path.parent == Path() else folder.path.parent
+        raise InputError(f"{folder}: holds an exported model alone; give the tagger's own folder, {parent}")
+
+
+def embedded(source: str) -> str:
+    """Return `source`, or the package's folder if it names an embedded model; a folder of that name wins."""
+    if source in EMBEDDED and not Path(source).is_dir():
+        return str(Path(__file__).parent.parent / "sample" / "encoder" / EMBEDDED[source])
+    return source
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model's folder on this machine, `name` as messages have it."""
+
+    name: str
+
+    @classmethod
+    def open(cls, source: str | Path, files: Use = "small", **how: Any) -> "ModelFolder":
+        """Return the folder that a path, a name of the package or a name on the hub leads to.
+
+        Of a model on the hub at least those `files` are fetched; `how` goes to `huggingface_hub.snapshot_download`.
+        Raise InputError for a name that can't be one. The folder's content isn't checked.
+        """
+        name = embedded(str(source))
+        if os.path.exists(name):  # noqa: PTH110  (false, too, for what no path can be)
+            return cls(name)
+        check_hub_name(name, EMBEDDED)
+        if files != "tagger":
+            return cls(downloaded(name, FILES[files]))
+        need("train", *(() if find_spec("onnxruntime") else ("torch", "transformers")))
+        found = cls(str(download(name, FILES[files], **how)))
+        if found.kind.pickled and not (found.path / WEIGHTS).is_file():
+            found = cls(str(download(name, [*FILES["model"], *found.kind.pickled], **how)))
+        return found
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def path(self) -> Path:
+        """Return the folder's path."""
+        return Path(self.name)
+
+    @cached_property
+    def kinds(self) -> list[type[ModelKind]]:
+        """Return the kinds whose marker is there, the latest to be registered first."""
+        known = map(MODEL_KINDS.find, reversed([*MODEL_KINDS]))
+        return [each for each in known if (self.path / each.marker).is_file()]
+
+    @property
+    def kind(self) -> type[ModelKind]:
+        """Return what kind of folder it is."""
+        return self.kinds[0] if self.kinds else TransformersKind
+
+    def check(self) -> "ModelFolder":
+        """Return the folder; raise InputError if it is no model's, two at once, or lacks what its kind needs."""
+        if self.path.is_file():
+            raise InputError(f"{self}: is a file; give the model's folder")
+        if not self.kinds:
+            raise InputError(f"{self}: holds no config.json, so it is no model folder")
+        kind, *others = self.kinds
+        for other in others:
+            if not issubclass(kind, other) and other.is_whole(self.path):
+                why = f"holds {kind.marker} and {other.marker}, so it is {kind.noun} and {other.noun} at once"
+                raise InputError(f"{self}: {why}; give each a folder of its own")
+        kind.check(self)
+        return self
+
+    def check_trainable(self) -> "ModelFolder":
+        """Return the folder; raise InputError for one that `check` refuses, or that one objective alone trains on."""
+        kind = self.check().kind
+        if kind.objective:
+            raise InputError(f"{self}: {kind.noun}, which tags as it is (`nerbert tag --labels`); only objective = "
+                             f"{kind.objective!r} trains it on")  # fmt: skip
+        return self
+
+    def files(self, use: Use) -> list[Path]:
+        """Return the files that count for a use, in order; hidden ones never do."""
+        patterns, kind = FILES[use], self.kind
+        if use in ("digest", "fingerprint"):
+            patterns += kind.counted
+        if use == "digest" or (use in ("fingerprint", "weights", "loaded") and not (self.path / WEIGHTS).is_file()):
+            patterns += kind.pickled
+        if use == "fingerprint":
+            patterns += (kind.config,)
+        if use == "tagger":
+            patterns += tuple(f"{folder}/{pattern}" for folder in kind.folders for pattern in FILES["model"])
+        found = {path for pattern in patterns for path in self.path.glob(pattern)}
+        return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+
+    @property
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits of the SHA-256 of what a tagger's answers depend on, wherever it lies."""
+        lines = (f"{path.relative_to(self.path)} {sha256_of(path)}\n" for path in self.files("fingerprint"))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()[:_DIGITS]
+
+    @property
+    def backend(self) -> str:
+        """Return the back end of its own weights: torch, or onnx where there is nothing but an exported graph."""
+        return "torch" if self.files("weights") else "onnx"
+
+    def card(self) -> dict[str, Any]:
+        """Return its `nerbert.json`, checked; a model without one gets the defaults."""
+        path = self.path / CARD
+        if not path.is_file():
+            return {"format": _FORMAT, "kind": "foreign", **self.kind.card(self.path)}
+        card = read_checked(path, _Card, limit=_LARGEST_CARD, remedy=_REMEDY)
+        with at(path):
+            check_splitter(card["word_splitter"])
+        return card
+
+    def head_name(self, card: Mapping[str, Any] | None = None) -> str:
+        """Return the name of its head: what its card says, or what its kind usually has."""
+        return str((self.card() if card is None else card).get("head") or self.kind.head)
+
+    @property
+    def labels_at_run_time(self) -> bool:
+        """Return whether its head is asked for any labels, and learns no types of its own."""
+        name = self.head_name()
+        return name in HEADS and HEADS.find(name).labels_at_run_time
+
+    def head_kind(self, own: str = "", card: Mapping[str, Any] | None = None) -> "type[HeadKind]":
+        """Return what knows its head; `own` is the user's own word for it.
+
+        Raise SettingsError where the folder names code outside of nerbert, which only its user may do.
+        """
+        name = own or self.head_name(card)
+        if own or name in HEADS:
+            return HEADS.find(name)
+        hint = f": if you trust it, name it (head, --head {name})" if HEADS.contains(name) else ", no head's name"
+        raise SettingsError(f"{self}: its head is {name!r:.80}, code outside of nerbert{hint}")
+
+
+def read_card(source: str | Path) -> dict[str, Any]:
+    """Return the card of a folder or a hub name."""
+    return ModelFolder.open(source).card()
+
+
+def write_card(folder: Path, kind: str, **facts: Any) -> None:
+    """Write `nerbert.json`, last of all files: what made the folder, and what its user must know."""
+    from nerbert import __version__
+
+    write_json(folder / CARD, {"format": _FORMAT, "kind": kind, "made_by": f"nerbert {__version__}", **facts})
+
+
+def seed_folders(source: str | Path) -> list[Path]:
+    """Return the taggers' folders below `source`, in the order of their seeds; none if it is a tagger itself."""
+    path = Path(source)
+    if not path.is_dir() or ModelFolder(str(path)).kinds:
+        return []
+    return sorted(path.glob("seed-*"), key=lambda each: (len(each.name), each.name))
+
+
+def to_copy(source: str) -> str:
+    """Return what gives a model a folder that can be written into."""
+    if source in EMBEDDED:
+        return f"that one is part of the package: copy {embedded(source)} into a folder, and name it"
+    return "a model on the hub must be copied into one first"
+
+
+@dataclass(frozen=True, slots=True)
+class _Calibration:
+    """What of a card's calibration changes a confidence."""
+
+    temperature: Annotated[float, Field(ge=LOWEST, le=HIGHEST, allow_inf_nan=False)] = 1.0
+
+
+_Bounds: TypeAlias = dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Previous:
+    """What a card keeps of the calibration before the last one."""
+
+    calibration: _Calibration | None = None
+    thresholds: _Bounds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """What a card must hold to be read; it may hold more."""
+
+    format: Literal[1]
+    word_splitter: str
+    max_length: Annotated[int, Field(ge=_SHORTEST, lt=LARGEST)] = _SHORTEST
+    num_frozen_layers: Annotated[int, Field(ge=0, lt=LARGEST)] = 0
+    language: str = "en"
+    types: list[str] | None = None
+    calibration: _Calibration | None = None
+    thresholds: _Bounds | None = None
+    previous: _Previous | None = None

@@ -1,0 +1,43 @@
+"""GLiNER's folders as a kind of model folder."""
+
+from pathlib import Path
+from typing import Any
+
+from nerbert.errors import InputError
+from nerbert.model.folder import WEIGHTS, ModelFolder, ModelKind
+from nerbert.model.gliner.config import FOLDERS, GLINER, PICKLED, SPLITTERS, read_config
+
+
+class GlinerKind(ModelKind):
+    """A folder of the package `gliner`."""
+
+    marker = GLINER
+    config = GLINER
+    head = "gliner"
+    noun = "a GLiNER model"
+    objective = "zero_shot"
+    folders = FOLDERS
+    counted = tuple(f"{folder}/*.json" for folder in FOLDERS)
+    pickled = (PICKLED,)
+
+    @classmethod
+    def check(cls, folder: ModelFolder) -> None:
+        """Raise InputError if it has no weights, or an architecture that can't be computed."""
+        read_config(folder.path)
+        if not any((folder.path / name).is_file() for name in (WEIGHTS, PICKLED)):
+            raise InputError(f"{folder}: holds {GLINER}, but neither {WEIGHTS} nor {PICKLED}: its weights are missing")
+
+    @classmethod
+    def card(cls, path: Path) -> dict[str, Any]:
+        """Return its head, its word splitter and its decoding."""
+        splitter = SPLITTERS[read_config(path).words_splitter_type]
+        return {"head": cls.head, "word_splitter": splitter, "decoding": "flat"}
+
+    @classmethod
+    def convert(cls, source: Path, folder: Path) -> None:
+        """Write pickled weights into another folder, as safetensors."""
+        from safetensors.torch import save_file
+
+        from nerbert.model.gliner.folder import read_weights
+
+        save_file({name: each.contiguous().clone() for name, each in read_weights(source).items()}, folder / WEIGHTS)

@@ -1,0 +1,119 @@
+"""What a model's folder is, and which of its files count."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nerbert.errors import InputError, SettingsError
+from nerbert.evaluation.benchmark.plan import encoder_digest
+from nerbert.model.folder import FILES, ModelFolder, ModelKind, Use
+from nerbert.registry import MODEL_KINDS
+
+FOLDERS = {
+    "tagger": "config.json nerbert.json model.safetensors tokenizer.json tokenizer_config.json vocab.txt README.md "
+    "check.json onnx/nerbert-onnx.json onnx/model.onnx onnx/model_int8.onnx onnx/tokenizer.json optimizer.pt "
+    ".hidden.json sub/config.json",
+    "concept encoder": "config.json nerbert.json model.safetensors tokenizer.json concepts/concepts.json "
+    "concepts/config.json concepts/model.safetensors concepts/scorer.safetensors concepts/vocab.txt",
+    "gliner": "gliner_config.json model.safetensors pytorch_model.bin tokenizer.json tokenizer_config.json "
+    "added_tokens.json labels_tokenizer/tokenizer.json labels_tokenizer/vocab.txt backbone/config.json onnx/model.onnx "
+    "README.md",
+    "pickled": "gliner_config.json pytorch_model.bin tokenizer.json spm.model",
+}
+
+
+def made(folder: Path, files: str) -> ModelFolder:
+    """A folder with some files, which hold their names."""
+    for name in files.split():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}" if name.endswith(".json") else name)
+    return ModelFolder(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("kind", "fingerprint", "digest"),
+    [
+        ("tagger", "fe13c6847693b0c7", "a8aa97971fcf642a96559c597c083db67b19221329775829318466e971f37a39"),
+        ("concept encoder", "bd0702953dfa36e1", "9cdae743f55ee71c80f28215c2a0405af6c071fa2cb8b8658b467e66a6f0b55c"),
+        ("gliner", "e608b3198e51aa33", "425202b497fc98843d4440073c3736558b08173a97e6d8b59087f7ea40496464"),
+        ("pickled", "797376391ad8d8c7", "81b5f55d445f08c6f260240c16e91cb22dd5637754c097559e0b17f4b4ab7f15"),
+    ],
+)
+def test_digests_stay_as_users_have_them(kind: str, fingerprint: str, digest: str, tmp_path: Path) -> None:
+    folder = made(tmp_path, FOLDERS[kind])
+    assert (folder.fingerprint, encoder_digest(folder.path)) == (fingerprint, digest)
+
+
+@pytest.mark.parametrize(
+    ("kind", "use", "wanted"),
+    [
+        ("tagger", "loaded", "model.safetensors onnx/model.onnx onnx/model_int8.onnx"),
+        ("tagger", "weights", "model.safetensors"),
+        ("tagger", "tagger", FOLDERS["tagger"].partition(" optimizer.pt")[0]),
+        ("concept encoder", "weights", "concepts/model.safetensors concepts/scorer.safetensors model.safetensors"),
+        ("concept encoder", "tagger", FOLDERS["concept encoder"]),
+        ("gliner", "weights", "model.safetensors"),
+        ("gliner", "tagger", FOLDERS["gliner"].replace("pytorch_model.bin ", "")),
+        ("pickled", "weights", "pytorch_model.bin"),
+        ("pickled", "tagger", "gliner_config.json spm.model tokenizer.json"),
+    ],
+)  # fmt: skip
+def test_which_files_count(kind: str, use: Use, wanted: str, tmp_path: Path) -> None:
+    found = made(tmp_path, FOLDERS[kind]).files(use)
+    assert {path.relative_to(tmp_path).as_posix() for path in found} == set(wanted.split())
+    assert found == sorted(found)
+
+
+def test_no_pattern_takes_pickles_or_code() -> None:
+    names = [name for patterns in FILES.values() for name in patterns]
+    assert not [each for each in names if each.endswith((".bin", ".pt", ".pkl", ".py")) or each == "*"]
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "head", "backend"),
+    [
+        (FOLDERS["tagger"], "transformers", "linear", "torch"),
+        (FOLDERS["concept encoder"], "concepts", "concepts", "torch"),
+        (FOLDERS["gliner"], "gliner", "gliner", "torch"),
+        (FOLDERS["pickled"], "gliner", "gliner", "torch"),
+        ("config.json nerbert.json onnx/nerbert-onnx.json onnx/model.onnx", "transformers", "linear", "onnx"),
+        ("nerbert-onnx.json model.onnx tokenizer.json", "export", "linear", "onnx"),
+    ],
+)
+def test_its_kind(files: str, kind: str, head: str, backend: str, tmp_path: Path) -> None:
+    folder = made(tmp_path, files)
+    assert folder.kind is MODEL_KINDS.find(kind)
+    assert (folder.head_name({}), folder.backend) == (head, backend)
+
+
+def test_two_models_at_once_are_refused(tmp_path: Path) -> None:
+    folder = made(tmp_path, FOLDERS["gliner"] + " config.json")
+    assert folder.check() is folder, "some packages put an encoder's configuration there"
+    for names, whole in ((["BertModel"], False), (["BertForTokenClassification"], True), ("For", False)):
+        (tmp_path / "config.json").write_text(json.dumps({"architectures": names}))
+        if not whole:
+            assert ModelFolder(str(tmp_path)).check().kind.head == "gliner"
+            continue
+        why = "holds gliner_config.json and config.json, so it is a GLiNER model and a model of transformers at once"
+        with pytest.raises(InputError, match=f"{why}; give each a folder of its own"):
+            ModelFolder(str(tmp_path)).check()
+
+
+def test_a_kind_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Own(ModelKind):
+        marker = "own.json"
+        head = "own"
+
+        @classmethod
+        def check(cls, folder: ModelFolder) -> None:
+            raise InputError(f"{folder}: seen")
+
+    monkeypatch.setattr(MODEL_KINDS, "_known", {**MODEL_KINDS._known})
+    MODEL_KINDS.register("own", Own)
+    folder = made(tmp_path, "config.json own.json")
+    assert folder.kind is Own
+    with pytest.raises(InputError, match="seen"):
+        folder.check()
+    with pytest.raises(SettingsError, match="its head is 'own', code outside of nerbert, no head's name"):
+        folder.head_kind()
