@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from nerbert.annotate.settings import AnnotateSettings
     from nerbert.corpus.build import BuiltCorpus
     from nerbert.corpus.settings import CorpusSettings
+    from nerbert.distillation.settings import DistilSettings
+    from nerbert.encoder.settings import PretrainSettings
     from nerbert.errors import NerbertError
     from nerbert.evaluation.evaluate import Evaluation
     from nerbert.executors import Executor
+    from nerbert.finetuning.settings import FinetuneSettings
     from nerbert.formats.data import AnyData, DataSet
     from nerbert.keywords import CorpusKeywords, DistilKeywords, FinetuneKeywords, PretrainKeywords
     from nerbert.metrics.score import score_tags
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
     from nerbert.tagger.spans import Spans
     from nerbert.tagger.tagger import Tagger
     from nerbert.training.log import TrainLog
-    from nerbert.training.settings import DistilSettings, FinetuneSettings, PretrainSettings
 
 __version__ = "0.1.0"
 HOMEPAGE = "https://github.com/nerbert/nerbert"
@@ -41,13 +43,13 @@ _HOMES = {
     "AnnotateSettings": "annotate.settings",
     "CorpusSettings": "corpus.settings",
     "DataSet": "formats.data",
-    "DistilSettings": "training.settings",
+    "DistilSettings": "distillation.settings",
     "Evaluation": "evaluation.evaluate",
     "Example": "records",
-    "FinetuneSettings": "training.settings",
+    "FinetuneSettings": "finetuning.settings",
     "LocalExecutor": "executors",
     "NerbertError": "errors",
-    "PretrainSettings": "training.settings",
+    "PretrainSettings": "encoder.settings",
     "Span": "records",
     "Spans": "tagger.spans",
     "Tagger": "tagger.tagger",
@@ -121,8 +123,8 @@ def pretrain(
     """
     _need_torch()
     from nerbert.encoder.pretrain import pretrain as stage
+    from nerbert.encoder.settings import PretrainSettings as Known
     from nerbert.render.cards import write_encoder_card
-    from nerbert.training.settings import PretrainSettings as Known
 
     made = _settings(Known, settings, keywords)
     return stage(made, Path(output), overwrite=overwrite, card=write_encoder_card, executor=executor)
@@ -205,10 +207,10 @@ def finetune(
     """
     _need_torch()
     from nerbert.finetuning.finetune import finetune as stage
+    from nerbert.finetuning.settings import FinetuneSettings as Known
     from nerbert.render.cards import write_tagger_card
     from nerbert.tagger.self_check import checking
     from nerbert.tagger.tagger import Tagger as Opened
-    from nerbert.training.settings import FinetuneSettings as Known
 
     made = _settings(Known, settings, keywords)
     scratch = mkdtemp(prefix="nerbert-") if output is None else ""
@@ -248,10 +250,10 @@ def distil(
     _need_torch()
     from nerbert.distillation.distil import DistilPlan
     from nerbert.distillation.distil import distil as stage
+    from nerbert.distillation.settings import DistilSettings as Known
     from nerbert.render.cards import write_tagger_card
     from nerbert.tagger.self_check import checking
     from nerbert.tagger.tagger import Tagger as Opened
-    from nerbert.training.settings import DistilSettings as Known
 
     plan = DistilPlan(
         teacher=str(teacher), texts=[*map(str, _several(texts))], output=Path(output), labels=labels,
@@ -297,15 +299,12 @@ def _remove(scratch: str, maker: int) -> None:
 
 def _settings(cls: type[Any], given: Any, keywords: Any) -> Any:
     """Return settings of this class: those given, with the keywords in their place."""
-    from dataclasses import fields
-
     from nerbert.config import make_settings
     from nerbert.errors import SettingsError
 
     if given is not None and not isinstance(given, cls):
         raise SettingsError(f"settings: {type(given).__name__} is no {cls.__name__}; make one, or give keywords")
-    before = {each.name: getattr(given, each.name) for each in fields(cls)} if given is not None else {}
-    return make_settings(cls, {**before, **keywords})
+    return make_settings(cls, keywords, given)
 
 
 def _need_torch() -> None:

@@ -4,8 +4,8 @@ Settings are frozen dataclasses beside what they set. A field's annotation says 
 `Annotated[int, Bounds(at_least=1)]` for ranges); the docstring under it is its manual (`docs/generate.py`). Values come
 from TOML, from `key=value` on the command line, or from Python.
 
-What an objective or a source declares is a `Section`: a table of its name in TOML, `NAME.key=value` on the command line,
-a mapping or the section itself in Python. Settings that hold sections have a field `sections`.
+What an objective or a source declares is a `Section`: a table of its name in TOML, `NAME.key=value` on the command
+line, a mapping or the section itself in Python. Settings that hold sections have a field `sections`.
 """
 
 import operator
@@ -13,7 +13,7 @@ import tomllib
 import types
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -101,7 +101,7 @@ class Sectioned(Settings):
 
     def changed(self, values: Mapping[str, Any]) -> Self:
         """Return the settings with some values changed, in sections key by key."""
-        return replace(self, **check_values(type(self), values, self))
+        return make_settings(type(self), values, self)
 
 
 def load_settings(cls: type[_Any], path: Path | None, changes: Sequence[str] = ()) -> _Any:
@@ -115,11 +115,33 @@ def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     found = dict(values)
     for name, value in changes.items():
         table, dot, key = name.partition(".")
-        inner = {key: value} if dot else value
-        before = found.get(table)
-        both = isinstance(inner, Mapping) and isinstance(before, Mapping)
-        found[table] = {**before, **inner} if both else inner
+        inner, before = {key: value} if dot else value, found.get(table)
+        if isinstance(inner, Mapping) and isinstance(before, Mapping):
+            inner = {**before, **inner}
+        found[table] = inner
     return found
+
+
+def plain_settings(settings: Sectioned) -> dict[str, Any]:
+    """Return the values of settings by name, of each section those that aren't its defaults.
+
+    Of what a section reads and of its models only the last part of a path is there.
+    """
+    values = {each.name: getattr(settings, each.name) for each in fields(settings) if each.name != "sections"}
+    for section in settings.sections:
+        own, usual = asdict(section), type(section)()
+        own |= {name: [path.name for path in own[name]] for name in section.reads}
+        own |= {name: Path(own[name]).name for name in section.models}
+        if changed := {name: own[name] for name in own if getattr(section, name) != getattr(usual, name)}:
+            values[section.section] = changed
+    return values
+
+
+def flat_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings by name, those of a section with its name before theirs, after the others."""
+    found = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
+    sections = {name: value for name, value in values.items() if isinstance(value, Mapping)}
+    return found | {f"{name}.{key}": value for name, own in sections.items() for key, value in own.items()}
 
 
 def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
@@ -150,16 +172,22 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: not TOML: {str(error).splitlines()[0]}") from error
 
 
-def make_settings(cls: type[_Any], values: Mapping[str, Any]) -> _Any:
-    """Make a `cls`, any dataclass, from values by name; raise SettingsError for an unknown name or a wrong value."""
-    checked = check_values(cls, values)
+def make_settings(cls: type[_Any], values: Mapping[str, Any], before: _Any | None = None) -> _Any:
+    """Make a `cls`, any dataclass, from values by name, over those of `before`.
+
+    Raise SettingsError for an unknown name, a wrong value or one that is missing.
+    """
+    checked = check_values(cls, values, before)
+    if before is not None:
+        return replace(before, **checked)  # type: ignore[type-var]
     for each in fields(cls):  # type: ignore[arg-type]
         if each.name not in values and each.default is MISSING and each.default_factory is MISSING:
-            raise SettingsError(f"setting {_dotted(cls, each.name)} is missing: it has no default", setting=each.name)
+            name = _dotted(cls, each.name)
+            raise SettingsError(f"setting {name} is missing: it has no default", setting=name)
     return cls(**checked)
 
 
-def check_values(cls: type, values: Mapping[str, Any], before: Sectioned | None = None) -> dict[str, Any]:
+def check_values(cls: type, values: Mapping[str, Any], before: object = None) -> dict[str, Any]:
     """Return some fields of `cls` in their types; raise SettingsError as `make_settings`. Others may be missing.
 
     Sections that are named in `values` go into the field `sections`, those of `before` that aren't changed with them.
@@ -174,7 +202,7 @@ def check_values(cls: type, values: Mapping[str, Any], before: Sectioned | None 
     checked = {name: check(_dotted(cls, name), value, hints[name]) for name, value in given.items()}
     if named:
         objective = str(checked.get("objective") or getattr(before, "objective", ""))
-        kept = {each.section: each for each in checked.get("sections", before.sections if before else ())}
+        kept = {each.section: each for each in checked.get("sections", getattr(before, "sections", ()))}
         made = [_section(name, value, objective, kept.pop(name, None), hints) for name, value in named.items()]
         checked["sections"] = (*kept.values(), *made)
     return checked
@@ -203,17 +231,17 @@ def _section(name: str, value: Any, objective: str, before: Section | None, flat
     if isinstance(value, kind):
         return value
     if not isinstance(value, Mapping):
-        field = kind.formerly.get(name, next(iter(hints_of(kind))))
+        field = kind.formerly.get(name) or fields(kind)[0].name
         why = f"is a section: write {name}.{field} = …, or a table [{name}]"
         raise SettingsError(f"setting {name} = {value!r:.80}: {why}", setting=name)
-    return replace(before, **check_values(kind, value)) if before else make_settings(kind, value)
+    return make_settings(kind, value, before)
 
 
 def _no_section(name: str, objective: str, flat: Mapping[str, Any]) -> SettingsError:
     """Return the error for a name that is neither a setting nor a section: one of before has another name now."""
     known = sections_of(objective)
     for kind in sorted(known.values(), key=lambda kind: kind.section != objective):
-        if (field := kind.formerly.get(name, name)) in hints_of(kind):
+        if (field := kind.formerly.get(name, name)) in hints_of(kind):  # type: ignore[arg-type]
             return SettingsError(f"setting {name}: is now {kind.section}.{field}", setting=name)
     see = f"see {DOCS}/settings.md"
     return SettingsError(f"unknown setting {name!r:.80}{unknown(name, [*flat, *known], see=see)}", setting=name)

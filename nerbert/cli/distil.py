@@ -50,11 +50,11 @@ def distil(
         Bytes of the texts that are no UTF-8: strict (an error that names the line) or replace (they become U+FFFD).
     """
     from nerbert.config import load_settings
+    from nerbert.distillation.settings import DistilSettings
     from nerbert.errors import need
     from nerbert.formats.entity_labels import parse_labels
     from nerbert.render.cards import write_tagger_card
     from nerbert.render.terminal.models import print_taggers
-    from nerbert.training.settings import DistilSettings
 
     settings = load_settings(DistilSettings, config, set_ or [])
     need("train", "torch", "transformers")

@@ -36,10 +36,10 @@ def pretrain(
     """
     from nerbert.config import load_settings
     from nerbert.encoder.dry_run import dry_run as run_dry
+    from nerbert.encoder.settings import PretrainSettings
     from nerbert.encoder.stages import pretrain_stages, read_stages
     from nerbert.render.cards import write_encoder_card
     from nerbert.render.terminal.models import print_dry_run, print_log
-    from nerbert.training.settings import PretrainSettings
 
     stages = read_stages(config, set_ or [], output)
     if stages and dry_run:
@@ -79,9 +79,9 @@ def finetune(
     """
     from nerbert.config import load_settings, whole_numbers
     from nerbert.errors import need
+    from nerbert.finetuning.settings import FinetuneSettings
     from nerbert.render.cards import write_tagger_card
     from nerbert.render.terminal.models import print_taggers
-    from nerbert.training.settings import FinetuneSettings
 
     settings, each_seed = load_settings(FinetuneSettings, config, set_ or []), whole_numbers("--seeds", seeds)
     need("train", "torch", "transformers")

@@ -18,6 +18,7 @@ from typing import Any
 from nerbert import __version__
 from nerbert.artifacts import Draft, check_free, publish_job, sha256_of
 from nerbert.config import check_choice
+from nerbert.distillation.settings import DistilSettings
 from nerbert.distillation.silver import (
     SHARED_WORDS,
     SilverCounts,
@@ -50,7 +51,6 @@ from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import check_thresholds
 from nerbert.terminal import tell
 from nerbert.training.objective import find_objective
-from nerbert.training.settings import DistilSettings
 
 SILVER = "silver.jsonl"
 """The file with the silver sentences, in the student's folder."""

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from nerbert.encoder.pretrain import Preparation, begin
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.executors import Executor
 from nerbert.model.forward import precision_on
 from nerbert.rng import Array
@@ -29,7 +30,6 @@ from nerbert.training.loop import (
     total_steps,
     train_step,
 )
-from nerbert.training.settings import PretrainSettings
 
 _TIMED = 3
 """Steps that are timed."""

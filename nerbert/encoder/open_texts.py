@@ -201,7 +201,32 @@ class OpenTexts:
         for one in chain.from_iterable(read_open_types(path, dropped) for path in paths):
             yield one if self.settings.asked == "file" else replace(one, asked=None)
 
-    def _on_words(span: Span, words: Sequence[tuple[int, int]]) -> Span | None:
+    def _example(self, one: OpenText) -> OpenExample:
+        """Return a text with its words, cut where an entity begins or ends; an entity without a word is left out."""
+        found = [Span(each.start, each.end, self._concept(each.type, each.description).text) for each in one.entities]
+        edges = (place for each in found for place in (each.start, each.end))
+        words = tuple(words_between(one.text, edges, self.splitter))
+        spans = tuple(filter(None, (_on_words(each, words) for each in found)))
+        return OpenExample(one.text, words, spans, types_asked(one))
+
+    def _concept(self, type_: str, description: str = "") -> Concept:
+        return Concept(normalised(type_), description if self.descriptions else "")
+
+
+def _files(paths: Iterable[Path], name: str) -> list[dict[str, str]]:
+    found = []
+    for path in paths:
+        with at(setting=f"setting open_types.{name}"), os_refused(f"{path}: can't be read", file_inside(path)):
+            found.append({"file": path.name, "sha256": sha256_of(path)})
+    return found
+
+
+def is_held_out(text: str) -> bool:
+    """Return whether a text is held out."""
+    return uniform(0, "open types held out", text) < _HELD_OUT
+
+
+def _on_words(span: Span, words: Sequence[tuple[int, int]]) -> Span | None:
     """Return a span without what is no word at its edges (spaces, say); None if no word is in it."""
     first = bisect_left(words, span.start, key=lambda word: word[0])
     last = bisect_right(words, span.end, key=lambda word: word[1])

@@ -9,7 +9,7 @@ fast as by way of whole `Sentence`s; a test holds the two ways equal.
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from hashlib import blake2b, sha256
@@ -25,7 +25,8 @@ from nerbert.artifacts import write_json
 from nerbert.cache import cached
 from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes
 from nerbert.encoder.corpus_labels import CorpusLabels, training_rows
-from nerbert.encoder.open_texts import VERSION, training_examples
+from nerbert.encoder.open_texts import VERSION, OpenTexts, OpenTypes
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, at
 from nerbert.executors import Executor, cores, given_or_local
 from nerbert.labels import tag_names
@@ -36,7 +37,6 @@ from nerbert.rng import Array, uniforms
 from nerbert.schema import read_json
 from nerbert.terminal import Progress, progress, tell
 from nerbert.training.loop import TrainingData
-from nerbert.training.settings import PretrainSettings
 
 _VERSION = 2
 """Of the files that are made of this, and of how they are made, here and in `pieces`."""
@@ -124,12 +124,12 @@ def cut_shard(path: Path, cutter: Preprocessor, labels: CorpusLabels, *, alone: 
     return parts
 
 
-def _cut_open(cutter: Preprocessor, settings: PretrainSettings, splitter: str) -> Iterator[ShardWindows]:
+def _cut_open(cutter: Preprocessor, source: OpenTexts) -> Iterator[ShardWindows]:
     """Yield the windows of the texts of open types that are trained on, some texts at a time."""
-    texts = training_examples(settings, splitter)
+    texts = source.examples()
     while some := list(islice(texts, _CHUNK)):
         windows = Windows.pack(cutter.pieces.windows(some, cutter.word_labels))
-        expected = np.full(len(some), settings.open_types_copies, np.float64)
+        expected = np.full(len(some), source.settings.copies, np.float64)
         identities = np.array([_identity(each.text) for each in some], np.uint64)
         copies = np.floor(expected + uniforms(0, "copies of open types", identities))
         yield ShardWindows(len(some), windows, Sentences(copies, expected, identities))
@@ -168,29 +168,32 @@ def _identity(name: str) -> int:
 
 def open_training_data(
     manifest: Mapping[str, Any], labels: CorpusLabels | None, pieces: SubwordTokenizer, settings: PretrainSettings,
-    executor: Executor | None = None, own: WordLabels | None = None, open_types: Sequence[str] = (),
+    executor: Executor | None = None, own: WordLabels | None = None, open_texts: OpenTexts | None = None,
+    open_types: OpenTypes | None = None,
 ) -> TrainingData:  # fmt: skip
     """Open the train part's windows in the cache; an `executor` (None: processes on all cores) makes them if need be.
 
     `own` are the labels of an objective that reads some; another one shares the windows of BIO tags. Without `labels`
-    there is no corpus. `open_types` are the digests of the files of open types. Safe to call from several processes at
+    there is no corpus. `open_types` is what `open_texts` hold. Safe to call from several processes at
     once: one makes them. Raise InputError for a shard that isn't as the manifest says, and where there is nothing to
     train on.
     """
     cutter = Preprocessor(pieces, labels, own or BioLabels(tag_names(labels.categories if labels else ())))
     shards = shard_hashes(settings.corpus, manifest) if settings.corpus else {}
     origin = {"version": _VERSION, "shards": shards, **cutter.key()}
-    if open_types:
-        how = [settings.open_types_copies, settings.open_types_asked]
-        origin["open_types"] = [VERSION, manifest["word_splitter"], *how, *open_types]
-    make = partial(_make, manifest=manifest, settings=settings, cutter=cutter, executor=executor)
+    if open_texts and open_types:
+        how = [open_texts.settings.copies, open_texts.settings.asked]
+        origin["open_types"] = [VERSION, open_texts.splitter, *how, *open_types.digests]
+    make = partial(_make, manifest=manifest, settings=settings, cutter=cutter, executor=executor, open_texts=open_texts)
     windows, sentences = cached(settings.cache, "pieces", origin, make, _read)
     data = TrainingData(windows, _numbers_of(windows, sentences, settings), pieces.pad_id)
     if not len(data.numbers_of(0)):
         raise InputError("nothing to train on: no training sentence has copies and a word that the tokenizer knows")
     if labels and labels.gazetteers and own and not (windows.labels > 0).any():
         what = "no link of the corpus" if labels.gazetteers.match == "anchors" else "nothing in the corpus's text"
-        raise InputError(f"setting gazetteers: {what} stands in the lists: are they of its language, and its spelling?")
+        raise InputError(
+            f"setting gazetteers.files: {what} stands in the lists: are they of its language, and its spelling?"
+        )
     return data
 
 
@@ -207,14 +210,14 @@ def _numbers_of(windows: Windows, sentences: Sentences, settings: PretrainSettin
 
 def _make(
     folder: Path, manifest: Mapping[str, Any], settings: PretrainSettings, cutter: Preprocessor,
-    executor: Executor | None,
+    executor: Executor | None, open_texts: OpenTexts | None,
 ) -> None:  # fmt: skip
     rows = sum(manifest["shards"].values()) if settings.corpus else 0
     opened = given_or_local(executor, 1 if rows < _FEW else cores())
     with progress("cutting sentences into pieces", rows or None) as bar, opened as cutting:
         parts: Iterator[ShardWindows] = iter(())
-        if settings.open_types:
-            parts = _cut_open(cutter, settings, manifest["word_splitter"])
+        if open_texts:
+            parts = _cut_open(cutter, open_texts)
         if settings.corpus and cutter.labels:
             task = partial(cut_shard, cutter=cutter, labels=cutter.labels, alone=cutting.workers == 1)
             shards = cutting.map_ordered(task, checked_shards(settings.corpus, manifest))
@@ -238,7 +241,7 @@ def _written(folder: Path, parts: Iterable[ShardWindows], bar: Progress) -> Iter
             file.close()
     write_json(folder / _COUNTS, count)
     if too_long:
-        tell(f"{too_long:,} sentences have more words than gazetteer_max_words and are left out; {count:,} are there")
+        tell(f"{too_long:,} sentences have more words than gazetteers.max_words and are left out; {count:,} are there")
 
 
 def _read(folder: Path) -> tuple[Windows, Sentences]:

@@ -12,21 +12,18 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_folder, publish_job, sha256_of, to_disk
-from nerbert.config import refuse
-from nerbert.corpus.shards import read_manifest, shard_hashes
-from nerbert.encoder.corpus_labels import CorpusLabels, held_out, held_out_examples, read_label_set, training_texts
+from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_folder, publish_job, to_disk
+from nerbert.config import plain_settings, refuse
+from nerbert.encoder.data import PretrainData, PretrainSources
 from nerbert.encoder.objectives.cluster_typing.cluster_map import ClusterMap, cluster_map
-from nerbert.encoder.open_texts import OpenTypes, read_open_data, training_examples
-from nerbert.encoder.preprocess import open_training_data, tokenizer_hash
+from nerbert.encoder.preprocess import tokenizer_hash
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import OutputExists
 from nerbert.executors import Executor
 from nerbert.model.backbone import Backbone, save_model
-from nerbert.model.concept_encoder import ConceptTable
 from nerbert.model.entity_borders import tell_hidden_entities
 from nerbert.model.folder import ModelFolder, read_card, write_card
 from nerbert.model.forward import precision_on
@@ -37,9 +34,7 @@ from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
 from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.loop import VERSION, TrainingData, total_steps, train
-from nerbert.training.objective import CheckpointScore, Objective, Task, find_objective
-from nerbert.training.settings import PretrainSettings
-from nerbert.words import SPLITTER
+from nerbert.training.objective import PRETRAIN, CheckpointScore, Objective, Task, chosen_objective
 
 LOG = "log.jsonl"
 """The file of an encoder that has the figures of each step."""
@@ -48,18 +43,15 @@ _REPORTS = "*-epoch-*.json"
 FRESH = "fresh"
 FREE = frozenset(
     {
-        "corpus", "open_types", "open_types_dev", "backbone", "concept_backbone", "label_set", "gazetteers",
-        "precision", "cache", "tensorboard", "threads", "max_tokens_per_batch", "save_minutes", "save_steps",
-        "save_total_limit",
+        "corpus", "backbone", "label_set", "precision", "cache", "tensorboard", "threads", "max_tokens_per_batch",
+        "save_minutes", "save_steps", "save_total_limit",
     }
 )  # fmt: skip
 """Settings that a run may go on with others of: what they lead to is compared instead, or they change rounding and
-(`max_tokens_per_batch`, with dropout) luck, never what is computed."""
+(`max_tokens_per_batch`, with dropout) luck, never what is computed. So it is for files and models of a section."""
 
-_FILES = ("open_types", "open_types_dev", "gazetteers")
-"""Settings that name files to read."""
-_NO_CORPUS = {"word_splitter": SPLITTER, "language": "en", "wiki": ""}
-"""The manifest of a training on files of open types alone."""
+_UNLABELLED = ("corpus", "open_types")
+"""Facts of the data that a card has though no label was read."""
 _NAMES = ("_name_or_path", "transformers_version")
 """What a model's configuration says that changes nothing."""
 
@@ -68,9 +60,7 @@ _NAMES = ("_name_or_path", "transformers_version")
 class Preparation:
     """All that a pre-training needs; `identity` is what decides its outcome, so that only the same run is resumed."""
 
-    manifest: Mapping[str, Any]
-    labels: CorpusLabels | None
-    open_types: OpenTypes | None
+    source: PretrainData
     model: Any
     pieces: SubwordTokenizer
     data: TrainingData
@@ -83,13 +73,9 @@ class Preparation:
 
 
 def begin(
-    settings: PretrainSettings,
-    output: Path,
-    *,
-    overwrite: bool,
-    processes: ProcessGroup | None = None,
+    settings: PretrainSettings, output: Path, *, overwrite: bool, processes: ProcessGroup | None = None,
     executor: Executor | None = None,
-) -> tuple[ProcessGroup, Preparation]:
+) -> tuple[ProcessGroup, Preparation]:  # fmt: skip
     """Check the output's place, then join the other processes and prepare the training."""
     _check_place(settings, output, overwrite=overwrite)
     processes = processes or make_process_group(settings)
@@ -100,81 +86,50 @@ def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -
     """Raise OutputExists for an output that is taken, or that lies in or around what is read."""
     check_free(output, overwrite=overwrite)
     place = output.resolve()
-    folders = [(name, getattr(settings, name)) for name in ("corpus", "backbone", "concept_backbone")]
-    files = [(name, each) for name in _FILES for each in getattr(settings, name)]
-    for name, read in [*folders, *files]:
+    models = [(f"{each.section}.{name}", getattr(each, name)) for each in settings.sections for name in each.models]
+    files = [(f"{each.section}.{name}", path) for each in settings.sections for name in each.reads
+             for path in getattr(each, name)]  # fmt: skip
+    for name, read in [("corpus", settings.corpus), ("backbone", settings.backbone), *models, *files]:
         there = Path(read or "").resolve()
         inside = place.is_relative_to(there) or there.is_relative_to(place)
-        if read and inside and (there.is_dir() or name in _FILES):
+        if read and inside and (there.is_dir() or (name, read) in files):
             raise OutputExists(f"{output}: lies in, or around, the {name} ({read}); choose another place")
 
 
-def checked_objective(settings: PretrainSettings) -> type[Objective]:
-    """Return the objective; raise SettingsError for data that it doesn't learn from."""
-    kind = find_objective(settings.objective)
-    refuse(bool(settings.open_types) and not kind.open_types, "open_types", settings.open_types,
-           f"left out with objective = {settings.objective!r}, which reads a corpus alone")  # fmt: skip
-    refuse(bool(settings.gazetteers) and kind.open_types, "gazetteers", [path.name for path in settings.gazetteers],
-           f"left out with objective = {settings.objective!r}, which learns from names of types")  # fmt: skip
-    return kind
-
-
 def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Executor | None = None) -> Preparation:
-    """Read the corpus, load or make the model, open the windows, which an `executor` makes if need be."""
-    kind = checked_objective(settings)
-    manifest = read_manifest(settings.corpus) if settings.corpus else _NO_CORPUS
+    """Open the data, load or make the model, open the windows, which an `executor` makes if need be."""
+    kind = chosen_objective(settings, PRETRAIN)
     if settings.backbone != FRESH:
         ModelFolder.open(settings.backbone, "model").check()
-    labels = read_label_set(manifest, settings, open_types=kind.open_types) if settings.corpus else None
-    open_types = read_open_data(settings, manifest["word_splitter"])
-    backbone = _open_backbone(manifest, settings)
-    objective = kind.of(_task(settings, backbone, labels, open_types))
+    source = kind.data(PretrainSources(settings, executor))
+    backbone = _open_backbone(source, settings)
+    objective = kind.of(Task(source.types, settings, backbone, source.concepts, source.concept_texts))
     model = objective.make_model(backbone)
     frozen = objective.freeze(model, settings.num_frozen_layers)
     pieces = objective.subwords(model, backbone, settings)
-    examples = held_out_examples(manifest, labels, settings) if labels else []
+    if objective.labels is None:
+        refuse(bool(settings.label_set), "label_set", settings.label_set,
+               f"left out with objective = {settings.objective!r}, which reads no labels")  # fmt: skip
+    examples = source.held_out()
     if processes.is_first:
         tell_hidden_entities(examples, pieces, str(settings.corpus))
-    files = open_types.digests if open_types else []
-    data = open_training_data(manifest, labels, pieces, settings, executor, objective.labels, files)
-    score = objective.score_on([*examples, *(open_types.held_out if open_types else ())], pieces, settings, processes)
-    identity = _identity(settings, manifest, labels, model, pieces.tokenizer, processes) | {"open_types": files}
-    facts = objective.facts(data.windows)
-    return Preparation(manifest, labels, open_types, model, pieces, data, objective, score, identity, frozen, facts)
+    data = source.windows(pieces, objective.labels)
+    score = objective.score_on(examples, pieces, settings, processes)
+    identity = _identity(settings, model, pieces.tokenizer, processes) | source.identity()
+    return Preparation(source, model, pieces, data, objective, score, identity, frozen, objective.facts(data.windows))
 
 
-def _task(
-    settings: PretrainSettings, backbone: Backbone, labels: CorpusLabels | None, open_types: OpenTypes | None
-) -> Task:
-    """Return what the objective is made for: the corpus's categories, and the concepts of both kinds of data."""
-    table = labels.concepts if labels else None
-    if open_types:
-        if table:
-            table.close()
-        table = table or ConceptTable()
-        table.extend(open_types.table)
-    return Task(labels.categories if labels else (), settings, backbone, table, labels.concept_texts if labels else {})
-
-
-def _open_backbone(manifest: Mapping[str, Any], settings: PretrainSettings) -> Backbone:
-    """Return what the training starts from, with its tokenizer; for a fresh one it is trained on the corpus."""
+def _open_backbone(source: PretrainData, settings: PretrainSettings) -> Backbone:
+    """Return what the training starts from, with its tokenizer; for a fresh one it is trained on the data."""
     if settings.backbone != FRESH:
         return Backbone.of(settings.backbone, settings.seed, settings.num_layers)
-    texts = chain(
-        training_texts(manifest, settings) if settings.corpus else (),
-        (example.text for example in training_examples(settings)),
-    )
-    tokenizer = train_tokenizer(texts, settings.fresh_vocab_size)
+    tokenizer = train_tokenizer(source.texts(), settings.fresh_vocab_size)
     config = fresh_config(len(tokenizer), settings.fresh_num_layers, settings.fresh_hidden_size)
     return Backbone(FRESH, tokenizer, settings.seed, fresh=config)
 
 
-def _identity(
-    settings: PretrainSettings, manifest: Mapping[str, Any], labels: CorpusLabels | None, model: Any, tokenizer: Any,
-    processes: ProcessGroup,
-) -> dict[str, Any]:  # fmt: skip
-    """Return all that decides a training's outcome, as JSON."""
-    compared = {name: value for name, value in asdict(settings).items() if name not in FREE}
+def _identity(settings: PretrainSettings, model: Any, tokenizer: Any, processes: ProcessGroup) -> dict[str, Any]:
+    """Return all that decides a training's outcome but its data, as JSON."""
     weights = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         weights.update(f"{name} {tuple(tensor.shape)}\n".encode())
@@ -182,15 +137,22 @@ def _identity(
     config = {name: value for name, value in model.config.to_dict().items() if name not in _NAMES}
     return {
         "loop": VERSION,
-        "settings": compared,
+        "settings": compared_settings(settings),
         "precision": precision_on(processes.device.type, settings.precision),
         "config": config,
-        "corpus": sha256_of(settings.corpus / "manifest.json") if settings.corpus else "",
-        "shards": shard_hashes(settings.corpus, manifest) if settings.corpus else {},
-        "label_set": labels.facts if labels else {},
         "weights": weights.hexdigest(),
         "tokenizer": tokenizer_hash(tokenizer),
     }
+
+
+def compared_settings(settings: PretrainSettings) -> dict[str, Any]:
+    """Return the settings that decide an outcome by themselves, sections by name."""
+    values = plain_settings(settings)
+    for each in settings.sections:
+        own = values.pop(each.section, {})
+        if decide := {name: own[name] for name in own if name not in (*each.reads, *each.models)}:
+            values[each.section] = decide
+    return {name: value for name, value in values.items() if name not in FREE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,16 +198,16 @@ def pretrain(
             _write_json_card(folder, settings, work, best, log)
             if card:
                 clusters = _clusters(folder, settings, work)
-                card(folder, EncoderFacts(read_card(str(folder)), work.manifest, clusters))
+                card(folder, EncoderFacts(read_card(str(folder)), work.source.manifest, clusters))
     processes.wait() if given else processes.end()
     return log
 
 
 def _clusters(folder: Path, settings: PretrainSettings, work: Preparation) -> ClusterMap | None:
     """Return the map of an encoder that learnt clusters, by validation sentences; None for any other."""
-    if not work.objective.clusters or work.labels is None:
+    if not work.objective.clusters:
         return None
-    return cluster_map(str(folder), held_out(work.manifest, work.labels, settings), settings)
+    return cluster_map(str(folder), work.source.sentences(), settings)
 
 
 class _BestModels:
@@ -300,32 +262,22 @@ def _write_json_card(
     folder: Path, settings: PretrainSettings, work: Preparation, best: BestCheckpoint, log: TrainLog
 ) -> None:
     """Write nerbert.json: the settings, the corpus and the figures of the encoder, for programs."""
-    manifest = work.manifest
-    made_from: dict[str, Any] = {}
-    if work.labels and settings.corpus:
-        made_from["corpus"] = {
-            "wiki": manifest["wiki"],
-            "manifest_sha256": sha256_of(settings.corpus / "manifest.json"),
-        }
-        if work.objective.labels:
-            made_from |= {"label_set": work.labels.facts, "categories": len(work.labels.categories)}
-    if work.open_types:
-        made_from["open_types"] = work.open_types.facts
+    manifest = work.source.manifest
     own = {"word_splitter": manifest["word_splitter"]} | work.facts
+    learnt = {name: each for name, each in work.source.facts().items() if work.objective.labels or name in _UNLABELLED}
     write_card(
         folder, "encoder", **own, language=manifest["language"], objective=settings.objective,
-         description=asdict(work.objective.describe()), **made_from,
+         description=asdict(work.objective.describe()), **learnt,
         settings=_plain(settings), num_frozen_layers=work.num_frozen_layers,
         precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
         best_step=best.best_step, validation=best.best.figures if best.best else {},
     )  # fmt: skip
 
 
-def _plain(settings: Any) -> dict[str, Any]:
+def _plain(settings: PretrainSettings) -> dict[str, Any]:
     """Return settings as JSON; of paths only the last part, so that no folder of this machine is shown."""
-    plain = {name: value.name if isinstance(value, Path) else value for name, value in asdict(settings).items()}
-    paths = {name: Path(plain[name]).name for name in ("label_set", "cache", "tensorboard", "concept_backbone")}
+    plain = plain_settings(settings)
+    paths = {name: Path(plain[name]).name for name in ("label_set", "cache", "tensorboard")}
     backbone = Path(settings.backbone).resolve().name if Path(settings.backbone).is_dir() else settings.backbone
     corpus = settings.corpus.resolve().name if settings.corpus else ""
-    files = {name: [path.name for path in getattr(settings, name)] for name in _FILES}
-    return plain | paths | {"backbone": backbone, "corpus": corpus} | files
+    return plain | paths | {"backbone": backbone, "corpus": corpus}

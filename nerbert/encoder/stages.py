@@ -8,24 +8,27 @@ own `stage.json` says that it was made from. The price: a stage that is deleted 
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import dataclass
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import difference, sha256_of, write_json
-from nerbert.config import make_settings, parse_changes, read_toml
+from nerbert.config import make_settings, merged, parse_changes, read_toml
 from nerbert.corpus.shards import read_manifest
-from nerbert.encoder.gazetteers import open_gazetteers
-from nerbert.encoder.pretrain import FREE, EncoderFacts, checked_objective, pretrain
+from nerbert.encoder.data import files_read
+from nerbert.encoder.gazetteers import GazetteersSettings, open_gazetteers
+from nerbert.encoder.pretrain import EncoderFacts, compared_settings, pretrain
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError, StaleOutput, at, os_refused, unknown
 from nerbert.executors import Executor
 from nerbert.formats.data import file_inside
+from nerbert.registry import SECTIONS
 from nerbert.schema import read_json, to_plain
 from nerbert.terminal import tell
 from nerbert.training.distributed import make_process_group
 from nerbert.training.log import TrainLog
-from nerbert.training.settings import PretrainSettings
+from nerbert.training.objective import PRETRAIN, chosen_objective, find_objective
 
 _STAGES, _FILE = "stages", "stage.json"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
@@ -58,38 +61,54 @@ class PretrainStage:
 def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[PretrainStage]:
     """Return the stages of a settings file whose encoders go below `output`; [] if it has none.
 
-    `changes` are `key=value`, for all stages, or `NAME.key=value`, for one. Raise SettingsError for anything amiss in
-    any stage, and InputError for a file that a stage reads and that isn't there.
+    `changes` are `key=value`, for all stages, or `STAGE.key=value`, for one; a key of a section is `SECTION.key`. A
+    section for all stages is read by those whose objective has it. Raise SettingsError for anything amiss in any stage,
+    and InputError for a file that a stage reads and that isn't there.
     """
     common = read_toml(path)
     if _STAGES not in common:
         return []
     tables, wanted = common.pop(_STAGES), parse_changes(changes)
     names = _names(tables)
-    if strange := next((key for key in wanted if "." in key and key.partition(".")[0] not in names), ""):
-        raise SettingsError(f"--set {strange!r}: there is no such stage{unknown(strange.partition('.')[0], names)}")
-    stages: list[PretrainStage] = []
+    of_all = {key: value for key, value in wanted.items() if key.partition(".")[0] not in names}
+    stages, read = list[PretrainStage](), set[str]()
     for name, table in zip(names, tables, strict=True):
-        own = {key.partition(".")[2]: value for key, value in wanted.items() if key.startswith(f"{name}.")}
-        of_all = {key: value for key, value in wanted.items() if "." not in key}
         before = {"backbone": str(stages[-1].folder)} if stages else {}
-        table = {key: value for key, value in table.items() if key != "name"}  # noqa: PLW2901
         if stages:
             of_all.pop("backbone", None)
+        own = {key.partition(".")[2]: value for key, value in wanted.items() if key.startswith(f"{name}.")}
         with at(part=f"stage {name}"):
-            settings = make_settings(PretrainSettings, common | before | table | of_all | own)
+            values = reduce(merged, (before, {key: table[key] for key in table if key != "name"}, of_all, own), common)
+            sections = _sections_of(values)
+            mine = {*sections, *table, *(key.partition(".")[0] for key in own)}
+            values = {key: value for key, value in values.items() if key in mine or not isinstance(value, Mapping)}
+            settings = make_settings(PretrainSettings, values)
             made_from = _made_from(settings, stages[-1] if settings.backbone == before.get("backbone") else None)
         stages.append(PretrainStage(name, settings, output / name, made_from))
+        read |= sections
+    _check_read({key for key in common if isinstance(common[key], Mapping)}, of_all, read, names)
     return stages
 
 
+def _sections_of(values: Mapping[str, Any]) -> set[str]:
+    """Return the names of the sections that a stage's objective and its sources have."""
+    kind = find_objective(str(values.get("objective") or PretrainSettings().objective))
+    return {kind.settings.section, *kind.sources}
+
+
+def _check_read(tables: set[str], of_all: Mapping[str, Any], read: set[str], names: Sequence[str]) -> None:
+    """Raise SettingsError for a section for all stages that none of them has, or a dotted name of neither."""
+    dotted = {key.partition(".")[0] for key in of_all if "." in key}
+    for name in sorted((tables | dotted) - read):
+        if name in [*SECTIONS]:
+            raise SettingsError(f"setting {name}: no stage has an objective that reads this section", setting=name)
+        raise SettingsError(f"setting {name!r}: neither a stage nor a section{unknown(name, [*names, *sorted(read)])}")
+
+
 def pretrain_stages(
-    stages: Sequence[PretrainStage],
-    *,
-    overwrite: bool = False,
-    card: Card | None = None,
+    stages: Sequence[PretrainStage], *, overwrite: bool = False, card: Card | None = None,
     executor: Executor | None = None,
-) -> Iterator[tuple[PretrainStage, TrainLog]]:
+) -> Iterator[tuple[PretrainStage, TrainLog]]:  # fmt: skip
     """Make the encoders of the stages that aren't done; yield each one with its log. `card` writes model cards.
 
     What later stages need is looked at before the first one begins: raise InputError for a list that can't be read, and
@@ -111,8 +130,8 @@ def pretrain_stages(
 
 
 def _check_needs(settings: PretrainSettings) -> None:
-    checked_objective(settings)
-    if settings.gazetteers:
+    chosen_objective(settings, PRETRAIN)
+    if settings.of(GazetteersSettings).files:
         open_gazetteers(settings, read_manifest(settings.corpus_folder)["word_splitter"])
 
 
@@ -133,6 +152,10 @@ def _names(tables: Any) -> list[str]:
                 f"stages: name = {name!r:.80}: must be of its own, of letters, digits, - and _: it is a folder",
                 setting=_STAGES,
             )
+        if name in [*SECTIONS]:
+            raise SettingsError(
+                f"stages: name = {name!r}: is a section of settings; name it otherwise", setting=_STAGES
+            )
     return names
 
 
@@ -141,16 +164,15 @@ def _made_from(settings: PretrainSettings, before: PretrainStage | None) -> dict
 
     Files are numbered: two may have one name, and which list comes first decides.
     """
-    files = [*settings.gazetteers, *settings.open_types, *settings.open_types_dev]
-    if settings.corpus:
-        files.append(settings.corpus / "manifest.json")
+    files = files_read(settings)
     if (label_set := Path(settings.label_set)).is_file():
         files.append(label_set)
     sums = {}
     for number, path in enumerate(files, 1):
         with os_refused(f"{path}: can't be read", file_inside(path)):
             sums[f"{number} {path.name}"] = sha256_of(path)
-    compared = {name: value for name, value in asdict(settings).items() if name not in FREE}
     start = {"before": before.made_from} if before else {"backbone": settings.backbone}
-    plain: dict[str, Any] = to_plain({"settings": compared, "label_set": settings.label_set, "files": sums, **start})
+    plain: dict[str, Any] = to_plain(
+        {"settings": compared_settings(settings), "label_set": settings.label_set, "files": sums, **start}
+    )
     return plain

@@ -5,19 +5,22 @@ that seed, so that the source's luck isn't shared either. Then the head is renew
 learnt of types that both have (`source_head`). Seeds that are named have a folder each below the output. Where there is
 a dev split, it gives the tagger's confidences their temperature; the test split is never looked at here.
 
-A GLiNER folder goes on as what it is, and still takes any labels after (`nerbert.finetuning.replay`).
+A GLiNER folder goes on as what it is, and still takes any labels after (`nerbert.finetuning.data`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nerbert.artifacts import check_free, publish_folder, write_json
-from nerbert.config import refuse
+from nerbert.config import plain_settings
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
+from nerbert.finetuning.data import FinetuneSources
+from nerbert.finetuning.replay import ReplaySettings
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import shared_tags, types_of
@@ -29,22 +32,18 @@ from nerbert.model.forward import precision_on
 from nerbert.model.fresh import copy_head
 from nerbert.model.heads import Head, predict_entities
 from nerbert.model.joined import JOINED
-from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
-from nerbert.model.windows import Windows
+from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.registry import HEADS
 from nerbert.terminal import progress, tell
 from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.log import TrainLog
 from nerbert.training.loop import TrainingData, total_steps, train
-from nerbert.training.objective import Objective, SpanScore, Task, find_objective
-from nerbert.training.settings import FinetuneSettings
+from nerbert.training.objective import FINETUNE, Objective, SpanScore, Task, chosen_objective
+from nerbert.training.settings import TrainSettings
 from nerbert.words import nearest_splitter
 
-if TYPE_CHECKING:
-    from nerbert.finetuning.replay import OpenTraining
-
-_USUAL_OBJECTIVE = FinetuneSettings().objective
+_USUAL_OBJECTIVE = TrainSettings().objective
 _WIDE = 768
 """BERT-base's width."""
 
@@ -131,23 +130,23 @@ def finetune_examples(
     errors, `what` that of the training in its progress. `splitter` is what cut texts that had no words (default: as
     `reading_for` has it): the tagger gets it where it finds more of the examples' words than every other.
     """
-    types = sorted({span.type for example in examples for span in example.spans})
-    if not types:
+    if not any(each.spans for each in examples):
         raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
     settings = objective_for(encoder, settings)
     backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
-    kind = find_objective(settings.objective)
-    told = _open_training(examples, settings, backbone) if kind.open_types else None
-    objective = kind.of(told.task if told else Task(types, settings, backbone))
+    kind = chosen_objective(settings, FINETUNE)
+    source = kind.data(FinetuneSources(settings, examples, dev))
+    texts = source.concept_texts
+    objective = kind.of(Task(source.types, settings, backbone, source.concepts, texts, finetunes=True))
     check_head(kind, settings)
     model = objective.make_model(backbone)
     start = _start(model, backbone, settings)
     pieces = objective.subwords(model, backbone, settings)
     tell_hidden_entities(examples, pieces, name)
     settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
-    data = (told.data if told else _data)(examples, pieces, objective.labels)
+    data = source.windows(pieces, objective.labels)
     about = objective.facts(data.windows)
-    forgets = told.forgetting(objective, pieces) if told else None
+    forgets = source.forgetting(objective, pieces)
     if forgets:
         forgets.measure(model)
     log, best_step = _train(model, data, objective, pieces, settings, dev, what)
@@ -156,8 +155,8 @@ def finetune_examples(
     own = splitter or reading_for(read_card(encoder), None, training=True).word_splitter
     card = dict(facts or {}) | start | {
         "word_splitter": nearest_splitter(examples, own), "max_length": settings.max_length,
-        "on_too_long": settings.on_too_long, "head": objective.head_name, "types": types,
-        "settings": asdict(settings) | {"replay": [path.name for path in settings.replay]},
+        "on_too_long": settings.on_too_long, "head": objective.head_name, "types": list(source.types),
+        "settings": plain_settings(settings),
         "precision": precision_on(model.device.type, settings.precision), "log": log.entries, "best_step": best_step,
         **about,
     }  # fmt: skip
@@ -165,16 +164,6 @@ def finetune_examples(
     if folder:
         found.save(folder)
     return found
-
-
-def _data(examples: Sequence[Example], pieces: SubwordTokenizer, labels: WordLabels | None) -> TrainingData:
-    return TrainingData.each_once(Windows.pack(pieces.windows(examples, labels)), pieces.pad_id)
-
-
-def _open_training(examples: Sequence[Example], settings: FinetuneSettings, backbone: Backbone) -> "OpenTraining":
-    from nerbert.finetuning.replay import OpenTraining  # loads what pre-training needs
-
-    return OpenTraining.of(examples, settings, backbone)
 
 
 def check_head(kind: type[Objective], settings: FinetuneSettings) -> None:
@@ -186,17 +175,11 @@ def check_head(kind: type[Objective], settings: FinetuneSettings) -> None:
         if value != "new" and value not in HEADS.find(kind.head_name).starts:
             why = f"setting {setting} = {value!r}: not for the head of objective {settings.objective!r}; take 'new'"
             raise SettingsError(why, setting=setting)
-    refuse(bool(settings.replay) and not kind.open_types, "replay", [path.name for path in settings.replay],
-           f"left out with objective = {settings.objective!r}, which has types of its own")  # fmt: skip
 
 
 def _start(model: Any, backbone: Backbone, settings: FinetuneSettings) -> dict[str, Any]:
     """Give a new head what the settings let it start with; return what a card says of the model's start."""
     facts, joined = dict[str, Any](), _joined(model)
-    if settings.joined_layer and not joined:
-        own = f"objective {settings.objective!r}"
-        why = f"setting joined_layer = {settings.joined_layer}: {own} joins no layers; take 0"
-        raise SettingsError(why, setting="joined_layer")
     if settings.source_head == "shared":
         facts |= _keep_shared(model, backbone.source)
     if settings.head == "names":
@@ -231,14 +214,15 @@ def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
     """Return the settings for the source domain: its own number of passes, nothing chosen on dev."""
     return replace(
         settings, seed=seed, epochs=settings.source_epochs, min_steps=0, max_steps=0, select="last", patience=0,
-        replay=(), replay_share=0.0,
+        sections=tuple(each for each in settings.sections if type(each) is not ReplaySettings),
     )  # fmt: skip
 
 
 def objective_for(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
-    """Return the settings with the objective of a GLiNER folder, where it was left at its default."""
-    own = ModelFolder.open(encoder).kind.objective
-    return replace(settings, objective=own) if own and settings.objective == _USUAL_OBJECTIVE else settings
+    """Return the settings with an objective: by the encoder, if they name none."""
+    if settings.objective:
+        return settings
+    return replace(settings, objective=ModelFolder.open(encoder).kind.objective or _USUAL_OBJECTIVE)
 
 
 def usual_rate(config: Any) -> float:

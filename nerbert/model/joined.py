@@ -67,18 +67,18 @@ def joined_in(config: Any, source: str) -> int:
 
 
 def layer_to_join(wanted: int, config: Any, kept: int, card: Mapping[str, Any]) -> int:
-    """Return the number of the layer that the setting `joined_layer` names; it isn't 0.
+    """Return the number of the layer that the setting `tagging.joined_layer` names; it isn't 0.
 
     `kept` is the setting `num_layers`, `card` the start's own. Raise SettingsError if there is no such layer.
     """
     layer = wanted if wanted > 0 else int(card.get("num_frozen_layers") or 0)
     if not layer:
         why = "the encoder's nerbert.json names no frozen layers (num_frozen_layers); name a layer, or take 0"
-        raise SettingsError(f"setting joined_layer = {wanted}: {why}", setting="joined_layer")
+        raise SettingsError(f"setting tagging.joined_layer = {wanted}: {why}", setting="tagging.joined_layer")
     depth = min(kept or _depth(config), _depth(config))
     if layer >= depth:
         why = f"layer {layer} isn't below the last one of {depth}, which is read in any case; take a lower one, or 0"
-        raise SettingsError(f"setting joined_layer = {wanted}: {why}", setting="joined_layer")
+        raise SettingsError(f"setting tagging.joined_layer = {wanted}: {why}", setting="tagging.joined_layer")
     return layer
 
 

@@ -19,11 +19,13 @@ from typing import Any, Literal
 import nerbert
 from nerbert import __version__
 from nerbert.corpus.shards import read_manifest
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists, os_refused
 from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.executors import LocalExecutor, cores
 from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.folder import read_card
 from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
 from nerbert.records import Example, Span
@@ -33,7 +35,6 @@ from nerbert.rng import uniform
 from nerbert.tagger.self_check import checking
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import tell
-from nerbert.training.settings import FinetuneSettings, PretrainSettings
 
 SAMPLE = Path(__file__).parent.parent / "sample"
 DEFAULT_TEXT = (

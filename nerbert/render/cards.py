@@ -10,13 +10,17 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nerbert.config import flat_settings
+from nerbert.distillation.settings import DistilSettings
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import split_of
 from nerbert.model.download import is_hub_name
 from nerbert.model.folder import EMBEDDED, TaggerFacts
 from nerbert.render import LOG_NAMES, Facts, changed_settings, facts_of, log_figure, render, write
 from nerbert.render.clusters import PAGE, write_cluster_page
 from nerbert.render.escape import Markdown, code
-from nerbert.training.settings import DistilSettings, FinetuneSettings, PretrainSettings, TrainSettings
+from nerbert.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from nerbert.encoder.pretrain import EncoderFacts
@@ -71,7 +75,7 @@ def chosen_settings(card: Card) -> dict[str, Any]:
     """Return the settings of a model's training that aren't the defaults."""
     trained = DistilSettings if card.get("distilled") else FinetuneSettings
     kind = trained if card.get("kind") == "tagger" else PretrainSettings
-    changed = changed_settings(card.get("settings") or {}, _usual(kind))
+    changed = changed_settings(flat_settings(card.get("settings") or {}), _usual(kind))
     return {name: value for name, value in changed.items() if value not in ([], "")}
 
 
@@ -81,7 +85,7 @@ def _usual(kind: type[TrainSettings]) -> dict[str, Any]:
 
 def _shared(card: Card, origin: str, kind: type[TrainSettings]) -> dict[str, Any]:
     """Return what both templates show: a model's origin, and its settings as rows: those that aren't defaults, all."""
-    settings: Mapping[str, Any] = card.get("settings") or {}
+    settings = flat_settings(card.get("settings") or {})
     rows = {name: (code(name), code(f'"{value}"' if isinstance(value, str) else repr(value)))
             for name, value in settings.items()}  # fmt: skip
     return {

@@ -5,7 +5,7 @@ replay. An objective asks them for the kind of data that it learns from (`Object
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.records import Example
@@ -46,12 +46,11 @@ class Data(Protocol):
         """Return labelled windows, and those of each epoch."""
         ...
 
-    def facts(self) -> dict[str, Any]:
-        """Return what a card says of it."""
-        ...
+
+Data_co = TypeVar("Data_co", bound=Data, covariant=True)
 
 
-class Sources(Protocol):
+class Sources(Protocol[Data_co]):
     """What a command offers its objective; both raise SettingsError for settings of sources that don't fit."""
 
     @property
@@ -59,10 +58,10 @@ class Sources(Protocol):
         """Return the settings of the training."""
         ...
 
-    def labelled(self) -> Data:
+    def labelled(self) -> Data_co:
         """Return sentences whose entities have one of some fixed types."""
         ...
 
-    def named(self, *, descriptions: bool = False) -> Data:
+    def named(self, *, descriptions: bool = False) -> Data_co:
         """Return texts whose entities have types known by name, with descriptions of them if wanted."""
         ...

@@ -20,21 +20,18 @@ import torch
 
 from nerbert.config import Section
 from nerbert.errors import SettingsError, need
-from nerbert.labels import WordSpan, tag_names, word_spans
+from nerbert.labels import WordSpan, word_spans
 from nerbert.metrics.score import collapse_types, score_spans
 from nerbert.model.backbone import Backbone
-from nerbert.model.folder import read_card
-from nerbert.model.forward import Batch, TorchScorer, logits_at
+from nerbert.model.forward import Batch
 from nerbert.model.fresh import freeze
 from nerbert.model.heads import Head
-from nerbert.model.joined import joined_kind, layer_to_join
-from nerbert.model.linear import LinearHead
-from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
-from nerbert.model.windows import IGNORED, Windows
+from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
+from nerbert.model.windows import Windows
 from nerbert.records import ENTITY, Example
 from nerbert.registry import OBJECTIVES
 from nerbert.rng import Array
-from nerbert.training.data import Data, Sources
+from nerbert.training.data import Data_co, Sources
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.settings import TrainSettings
 
@@ -134,7 +131,7 @@ class Objective(Protocol):
     """An extra of nerbert and its modules that it needs."""
 
     @classmethod
-    def data(cls, sources: Sources) -> Data:
+    def data(cls, sources: Sources[Data_co]) -> Data_co:
         """Return what it learns from: sentences with fixed types, unless it asks for another kind."""
         return sources.labelled()
 
@@ -154,9 +151,7 @@ class Objective(Protocol):
 
     def subwords(self, model: Any, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
         """Return what cuts examples into windows for the model."""
-        return SubwordTokenizer(
-            backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long
-        )
+        return SubwordTokenizer(backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long)
 
     def facts(self, windows: Windows) -> dict[str, Any]:
         """Return what the model's card says beside its settings; `windows` are those that it is trained on."""
@@ -253,7 +248,9 @@ def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
 def _others_section(section: Section, objective: str, own: Sequence[str]) -> SettingsError:
     """Return the error for a section that the objective doesn't read."""
     usual = type(section)()
-    given = next((each.name for each in fields(section) if getattr(section, each.name) != getattr(usual, each.name)), "")
+    given = next(
+        (each.name for each in fields(section) if getattr(section, each.name) != getattr(usual, each.name)), ""
+    )
     name = f"{section.section}.{given}" if given else section.section
     whose = f"objective {section.section!r} has it" if section.section in [*OBJECTIVES] else "no source of it"
     why = f"{whose}, but objective = {objective!r}, which reads {', '.join(own) or 'no section'}"

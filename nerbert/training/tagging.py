@@ -1,8 +1,8 @@
 """Tagging (NER-BERT §3.1), what pre-training and fine-tuning share: a linear layer over BIO tags of words.
 
-The loss is the cross-entropy of each word's tag, read from the word's first piece. Its two settings mean what torch's own
-`cross_entropy` means by them, so that results can be reproduced elsewhere: a label's own share counts with that label's
-weight, the share that smoothing spreads over the classes with the weight of each class.
+The loss is the cross-entropy of each word's tag, read from the word's first piece. Its two settings mean what torch's
+own `cross_entropy` means by them, so that results can be reproduced elsewhere: a label's own share counts with that
+label's weight, the share that smoothing spreads over the classes with the weight of each class.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,15 @@ from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import IGNORED
 from nerbert.records import ENTITY, Example
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.objective import CheckpointScore, Description, Objective, SpanScore, Task, most_tokens, typed_figures
+from nerbert.training.objective import (
+    CheckpointScore,
+    Description,
+    Objective,
+    SpanScore,
+    Task,
+    most_tokens,
+    typed_figures,
+)
 from nerbert.training.settings import TrainSettings
 
 

@@ -30,7 +30,7 @@ from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import IGNORED, Label, Windows, chosen
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
-from nerbert.training.data import Data, Sources
+from nerbert.training.data import Data_co, Sources
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import explain_out_of_memory, held_out_batches
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, Objective, Task, computed_once
@@ -60,6 +60,8 @@ class ConceptsSettings(Section):
     temperature: Annotated[float, Bounds(above=0, below=1e6)] = 4.0
     """What the product of a word's and a concept's vector is divided by. Source: ours, on dev with all-MiniLM-L6-v2;
     NuNER doesn't say."""
+    label_all_tokens: bool = False
+    """Whether a word's further subwords give loss too. Source: ours."""
     max_concepts: Annotated[int, Bounds(at_least=1, below=1e6)] = 2048
     """Most concepts of a step; of more a random part is taken, and each step's log counts those that were left out.
     Source: ours."""
@@ -135,7 +137,7 @@ class Concepts(Objective):
         self._rows = list(table.rows)
 
     @classmethod
-    def data(cls, sources: Sources) -> Data:
+    def data(cls, sources: Sources[Data_co]) -> Data_co:
         """Return texts whose types have names, and the descriptions that are read after them."""
         return sources.named(descriptions=sources.settings.of(ConceptsSettings).descriptions)
 
@@ -169,6 +171,13 @@ class Concepts(Objective):
         freeze(model.text, halves[0])
         freeze(model.names, min(halves[1], depths[1]))
         return halves[0]
+
+    def subwords(self, model: ConceptModel, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
+        """Return what cuts examples into windows, with labels for further subwords if the settings want them."""
+        return SubwordTokenizer(
+            backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long,
+            further=self._own.label_all_tokens,
+        )  # fmt: skip
 
     @property
     def labels(self) -> ConceptLabels:

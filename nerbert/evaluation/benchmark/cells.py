@@ -6,9 +6,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.heads import WordTags
 from nerbert.records import Example
-from nerbert.training.settings import FinetuneSettings
 
 
 class CellKey(NamedTuple):

@@ -17,27 +17,27 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nerbert.artifacts import sha256_of
-from nerbert.config import refuse
+from nerbert.config import plain_settings, refuse
 from nerbert.errors import InputError, NerbertError, StaleOutput, os_refused
 from nerbert.evaluation.benchmark.cells import Asking, Cell, CellKey, Job, Machine, SourceTraining, State, Task
 from nerbert.evaluation.benchmark.external import places_of
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
 from nerbert.evaluation.datasets.load import find_folder
 from nerbert.finetuning.sampling import SizeUnit, parse_size
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import data_sum, find_splits
 from nerbert.formats.documents import Reading
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.model.folder import ModelFolder, Use
 from nerbert.terminal import tell
-from nerbert.training.settings import FinetuneSettings
 
-FORMAT = 3
+FORMAT = 4
 """Raise it to run everything again."""
 TRAINING = 1
 """Version of what draws sentences, fine-tunes and tags."""
@@ -121,11 +121,6 @@ def _check_same(digest_now: Callable[[], str], what: object, digest: str) -> Non
 _Out = TypeVar("_Out")
 _NOT_IN_KEY = ("seed", "threads", "source_epochs")
 """Settings that are in the key otherwise, or change nothing."""
-_LATER: dict[str, Any] = {
-    "schedule": "linear", "patience": 0, "source_head": "new", "joined_layer": 0, "head": "new", "max_types": 25,
-    "positive_weight": 2.0, "replay": (), "replay_share": 0.0,
-}  # fmt: skip
-"""Settings that came after the first cells; at these values they are no part of the key, so those cells still hold."""
 
 
 def this_machine() -> Machine:
@@ -265,8 +260,10 @@ class _Planner:
 
 def _check_start(encoder: str, settings: FinetuneSettings) -> None:
     """Raise SettingsError for settings that the encoder can't be fine-tuned with, and files to replay that are gone."""
-    for path in settings.replay:
-        refuse(not path.is_file(), "replay", str(path), "files that are there")
+    for each in settings.sections:
+        for name in each.reads:
+            for path in getattr(each, name):
+                refuse(not path.is_file(), f"{each.section}.{name}", str(path), "files that are there")
     if ModelFolder(encoder).kind.objective:
         from nerbert.finetuning.finetune import check_head, objective_for  # loads torch
         from nerbert.training.objective import find_objective
@@ -353,9 +350,13 @@ def _training(settings: FinetuneSettings) -> tuple[int, ...]:
 
 
 def _in_key(settings: FinetuneSettings) -> dict[str, Any]:
-    values = asdict(settings)
-    kept = {name: value for name, value in values.items() if name not in _NOT_IN_KEY and _LATER.get(name) != value}
-    return kept | ({"replay": [data_digest(path) for path in settings.replay]} if settings.replay else {})
+    """Return the settings that differ from their defaults, sections by name; files of a section by their content."""
+    usual, values = plain_settings(FinetuneSettings()), plain_settings(settings)
+    for each in settings.sections:
+        for name in each.reads:
+            if paths := getattr(each, name):
+                values[each.section] |= {name: [data_digest(path) for path in paths]}
+    return {name: value for name, value in values.items() if name not in _NOT_IN_KEY and value != usual.get(name)}
 
 
 def _remembered(make: Callable[..., _Out]) -> Callable[..., _Out]:

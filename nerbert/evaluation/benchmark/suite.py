@@ -6,16 +6,16 @@ has no place in it, only a name.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from nerbert.config import Bounds, Settings
 from nerbert.errors import SettingsError
 from nerbert.evaluation.benchmark.cells import CellKey
 from nerbert.finetuning.sampling import SizeUnit, parse_size
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.registry import FORMATS
-from nerbert.training.settings import FinetuneSettings
 
 SEEDS = (1, 2, 3, 4, 5)
 """The seeds of a suite that names none."""
@@ -170,7 +170,7 @@ class Suite:
 
     def settings_of(self, system: str, protocol: str) -> FinetuneSettings:
         """Return how a system is fine-tuned under a protocol; raise SettingsError for what doesn't go together."""
-        return replace(self.protocols[protocol], **self.systems[system].settings)
+        return self.protocols[protocol].changed(self.systems[system].settings)
 
     def trainings(self, target: Target, size: str | int) -> list[tuple[int, int]]:
         """Return (draw, seed) of a target's cells at a size, in order of worth.

@@ -18,7 +18,7 @@ from nerbert.evaluation.benchmark.external import check_command
 from nerbert.evaluation.benchmark.suite import SEEDS, Published, Readable, Seeds, Suite, System, Target
 from nerbert.evaluation.datasets.load import find_known
 from nerbert.finetuning.sampling import SizeUnit, parse_size
-from nerbert.training.settings import FinetuneSettings
+from nerbert.finetuning.settings import FinetuneSettings
 
 _Table = TypeVar("_Table")
 _Percent = Annotated[float, Bounds(at_least=0, at_most=100)]
@@ -139,7 +139,7 @@ def _changes(values: object) -> dict[str, Any]:
     with at(setting="settings"):
         changes = _table(values)
         _check_chosen(changes)
-        return check_values(FinetuneSettings, changes)
+        return check_values(FinetuneSettings, changes) and changes
 
 
 def _table(values: object) -> dict[str, Any]:

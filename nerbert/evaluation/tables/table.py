@@ -13,10 +13,10 @@ shortened: the cells have them in full.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
+from nerbert.config import flat_settings, plain_settings
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.tables.asked import zero_shot_grid
@@ -25,9 +25,9 @@ from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, b
 from nerbert.evaluation.tables.records import BenchmarkTable, Notes, inner, records
 from nerbert.evaluation.tables.scores import errors_grid, other_figures_grid, scores_grid, type_grids
 from nerbert.finetuning.sampling import SizeUnit, many, parse_size
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.render import render
 from nerbert.render.plots import STYLES, Plot, PlotLine, PlotPoint
-from nerbert.training.settings import FinetuneSettings
 
 
 def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
@@ -113,7 +113,7 @@ def notes_of(layout: Layout, tests: Tests) -> tuple[str, ...]:
         encoders={layout.named(column): len(there) for column in layout.ran if (there := layout.encoders(column))},
         commands={name: " ".join(each.version.split()) for name, each in layout.suite.systems.items() if each.command},
         protocols={name: _changes(settings) for name, settings in layout.suite.protocols.items()},
-        own_settings={name: [f"{key} = {value}" for key, value in each.settings.items()]
+        own_settings={name: [f"{key} = {value}" for key, value in flat_settings(each.settings).items()]
                       for name, each in layout.suite.systems.items() if each.settings},
         sources=_sources(layout),
         differences={name: _counted(values) for name, values in _should_agree(done).items()},
@@ -170,8 +170,9 @@ def _drawn_once(layout: Layout, row_key: RowKey) -> bool:
 
 def _changes(settings: FinetuneSettings) -> list[str]:
     """Return the settings of a protocol that aren't the defaults."""
-    usual = asdict(FinetuneSettings())
-    changed = {name: value for name, value in asdict(settings).items() if value != usual[name] and name != "seed"}
+    usual = flat_settings(plain_settings(FinetuneSettings()))
+    values = flat_settings(plain_settings(settings)).items()
+    changed = {name: value for name, value in values if value != usual.get(name) and name != "seed"}
     return [f"{name} = {value!r}" for name, value in sorted(changed.items())]
 
 

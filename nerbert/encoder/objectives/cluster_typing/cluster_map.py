@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nerbert.encoder.objectives.cluster_typing.cluster_typing import clusters_of
+from nerbert.encoder.objectives.cluster_typing.cluster_typing import TypingSettings, clusters_of
 from nerbert.encoder.objectives.cluster_typing.entity_vectors import entities_of, vectors_of
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.labels import sentence_example, tag_names
 from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.model.concept_encoder import class_words
@@ -21,7 +22,6 @@ from nerbert.model.windows import Windows
 from nerbert.records import Mention, Sentence
 from nerbert.rng import Array, uniform, uniforms
 from nerbert.training.loop import TrainingData
-from nerbert.encoder.settings import PretrainSettings
 
 _DRAWN = 1500
 """Most points of a map; t-SNE's time grows with them."""

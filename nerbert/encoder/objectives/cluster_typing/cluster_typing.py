@@ -11,19 +11,18 @@ not of the encoder. The price of an epoch's start is a forward pass over all win
 fitted, and the others are assigned to its clusters.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
 
-from nerbert.config import refuse
+from nerbert.config import Bounds, Section, refuse
 from nerbert.encoder.objectives.cluster_typing.clustering import NO_CLUSTER, Clustering, matched, rand_index, weights_of
 from nerbert.encoder.objectives.cluster_typing.entity_vectors import EntityPieces, entities_of, summed, vectors_of
-from nerbert.errors import SettingsError
 from nerbert.model.backbone import Backbone
 from nerbert.model.forward import Batch
 from nerbert.model.tokenizer import special_pieces
@@ -32,8 +31,9 @@ from nerbert.rng import Array, uniform, uniforms
 from nerbert.terminal import tell
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import TrainingData
-from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, Tagging, Task
-from nerbert.training.settings import PretrainSettings
+from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, Task
+from nerbert.training.settings import TrainSettings
+from nerbert.training.tagging import Tagging, TaggingSettings
 
 _DROPOUT = 0.1
 """Share of an entity's vector that is dropped before the layer over clusters, as in CoFEE's public code."""
@@ -103,7 +103,6 @@ class ClusterTyping(Tagging):
     parts: ClassVar[tuple[str, ...]] = ("tagging", "clusters")
     clusters: ClassVar[bool] = True
     needs: ClassVar[tuple[str, ...]] = ("cluster", "sklearn")
-
     settings: ClassVar[type[Section]] = TypingSettings
     commands: ClassVar[tuple[str, ...]] = (PRETRAIN,)
 
@@ -146,9 +145,7 @@ class ClusterTyping(Tagging):
         work = _Clusterer(homes, terms, vectors, own, self._settings.seed, processes)
         groups = [np.flatnonzero(types == number) for number in range(self._groups)]
         old = before["clusters"][terms] if before else np.full(len(terms), NO_CLUSTER)
-        clusters, weights = work.cluster_all(
-            groups if own.by_type else [np.arange(len(terms))], old, epoch
-        )
+        clusters, weights = work.cluster_all(groups if own.by_type else [np.arange(len(terms))], old, epoch)
         column = np.full(len(data.windows.labels), NO_CLUSTER, np.int32)
         column[terms] = clusters
         figures = _figures(clusters, old)

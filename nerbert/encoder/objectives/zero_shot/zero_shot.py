@@ -43,7 +43,7 @@ from nerbert.model.windows import Windows, chosen
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.terminal import tell
-from nerbert.training.data import Data, Sources
+from nerbert.training.data import Data_co, Sources
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import explain_out_of_memory, held_out_batches
 from nerbert.training.objective import CheckpointScore, Description, Objective, Task, computed_once, most_tokens
@@ -98,7 +98,7 @@ class ZeroShot(Objective):
         self._sizes = np.zeros(len(table.concepts), np.int64)
 
     @classmethod
-    def data(cls, sources: Sources) -> Data:
+    def data(cls, sources: Sources[Data_co]) -> Data_co:
         """Return texts whose types have names, and the descriptions that are read after them."""
         return sources.named(descriptions=sources.settings.of(ZeroShotSettings).descriptions)
 

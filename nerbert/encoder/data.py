@@ -1,0 +1,132 @@
+"""What a pre-training learns from: a corpus, with gazetteers or without, files of open types, or both."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from nerbert.artifacts import sha256_of
+from nerbert.config import refuse
+from nerbert.corpus.shards import read_manifest, shard_hashes
+from nerbert.encoder.corpus_labels import CorpusLabels, held_out, held_out_examples, read_label_set, training_texts
+from nerbert.encoder.gazetteers import GazetteersSettings
+from nerbert.encoder.open_texts import OpenTexts, OpenTypes, OpenTypesSettings
+from nerbert.encoder.preprocess import open_training_data
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.executors import Executor
+from nerbert.model.concept_encoder import ConceptTable
+from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
+from nerbert.records import Example, Sentence
+from nerbert.training.loop import TrainingData
+from nerbert.words import SPLITTER
+
+_NO_CORPUS = {"word_splitter": SPLITTER, "language": "en", "wiki": ""}
+"""The manifest of a training on files of open types alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainData:
+    """A corpus with its labels, files of open types, or both; `concepts` are those of both."""
+
+    settings: PretrainSettings
+    manifest: Mapping[str, Any]
+    labels: CorpusLabels | None = None
+    open_texts: OpenTexts | None = None
+    open_types: OpenTypes | None = None
+    concepts: ConceptTable | None = None
+    executor: Executor | None = None
+
+    @property
+    def types(self) -> Sequence[str]:
+        """Return the corpus's categories."""
+        return self.labels.categories if self.labels else ()
+
+    @property
+    def concept_texts(self) -> Mapping[str, str]:
+        """Return the text of each category's concept."""
+        return self.labels.concept_texts if self.labels else {}
+
+    def texts(self) -> Iterator[str]:
+        """Yield the texts that are trained on."""
+        corpus = training_texts(self.manifest, self.settings) if self.labels else ()
+        return chain(corpus, (each.text for each in self.open_texts.examples()) if self.open_texts else ())
+
+    def held_out(self) -> list[Example]:
+        """Return the validation sentences, then the held-out texts of open types."""
+        examples = held_out_examples(self.manifest, self.labels, self.settings) if self.labels else []
+        return [*examples, *(self.open_types.held_out if self.open_types else ())]
+
+    def sentences(self) -> list[Sentence]:
+        """Return the validation sentences with their mentions."""
+        return held_out(self.manifest, self.labels, self.settings) if self.labels else []
+
+    def windows(self, pieces: SubwordTokenizer, labels: WordLabels | None) -> TrainingData:
+        """Return the windows of the train part, from the cache; they are made there if there are none."""
+        return open_training_data(
+            self.manifest, self.labels, pieces, self.settings, self.executor, labels, self.open_texts, self.open_types
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Return what of the data decides a training's outcome."""
+        corpus = self.settings.corpus
+        return {
+            "corpus": sha256_of(corpus / "manifest.json") if corpus else "",
+            "shards": shard_hashes(corpus, self.manifest) if corpus else {},
+            "label_set": self.labels.facts if self.labels else {},
+            "open_types": self.open_types.digests if self.open_types else [],
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the encoder's card says of it."""
+        found: dict[str, Any] = {}
+        if self.labels and self.settings.corpus:
+            digest = sha256_of(self.settings.corpus / "manifest.json")
+            found["corpus"] = {"wiki": self.manifest["wiki"], "manifest_sha256": digest}
+            found |= {"label_set": self.labels.facts, "categories": len(self.labels.categories)}
+        return found | ({"open_types": self.open_types.facts} if self.open_types else {})
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainSources:
+    """What `nerbert pretrain` offers; an `executor` cuts the corpus into windows."""
+
+    settings: PretrainSettings
+    executor: Executor | None = None
+
+    def labelled(self) -> PretrainData:
+        """Return the corpus with the categories of a label set, or with types by gazetteers."""
+        lists, label_set = self.settings.of(GazetteersSettings).files, self.settings.label_set
+        both = bool(lists and label_set)
+        refuse(both, "label_set", label_set, "empty with gazetteers, whose types are the categories")
+        manifest = read_manifest(self.settings.corpus_folder)
+        labels = read_label_set(manifest, self.settings)
+        return PretrainData(self.settings, manifest, labels, executor=self.executor)
+
+    def named(self, *, descriptions: bool = False) -> PretrainData:
+        """Return the corpus, each of whose classes is a type, and files of open types; one of them may be missing."""
+        settings, own = self.settings, self.settings.of(OpenTypesSettings)
+        refuse(bool(own.dev) and not own.files, "open_types.dev", [path.name for path in own.dev],
+               "left out without open_types.files, which they are held out for")  # fmt: skip
+        if not own.files:
+            _ = settings.corpus_folder
+        manifest = read_manifest(settings.corpus) if settings.corpus else _NO_CORPUS
+        labels = read_label_set(manifest, settings, named=True, descriptions=descriptions) if settings.corpus else None
+        concepts = labels.concepts if labels else None
+        if not own.files:
+            return PretrainData(settings, manifest, labels, concepts=concepts, executor=self.executor)
+        texts = OpenTexts(
+            own, manifest["word_splitter"], descriptions, settings.seed, settings.max_eval_samples, settings.cache
+        )
+        found = texts.read()
+        if concepts:
+            concepts.close()
+        concepts = concepts or ConceptTable()
+        concepts.extend(found.table)
+        return PretrainData(settings, manifest, labels, texts, found, concepts, self.executor)
+
+
+def files_read(settings: PretrainSettings) -> list[Path]:
+    """Return the corpus's manifest and all files that the settings' sections name."""
+    files = [path for each in settings.sections for name in each.reads for path in getattr(each, name)]
+    return [*files, *([settings.corpus / "manifest.json"] if settings.corpus else [])]
