@@ -183,17 +183,16 @@ def _make(name: str, workers: int | None) -> Executor:
     if workers is not None:
         _at_least_one(workers)
     kind, _, rest = name.partition(":")
-    known, is_address = kind in EXECUTORS, rest.startswith("//") and rest != "//"
+    known = kind in EXECUTORS
     if known and rest.isdecimal():
         if workers not in (None, int(rest)):
             raise SettingsError(f"executor {name!r:.80}: has workers, and so has workers = {workers}; leave one out")
         return EXECUTORS.find(kind)(int(rest))
-    if known and is_address:
-        made = EXECUTORS.find(kind)
-        if not hasattr(made, "at"):
+    if known and rest.startswith("//") and rest != "//":
+        at: Callable[[str, int | None], Executor] | None = getattr(EXECUTORS.find(kind), "at", None)
+        if at is None:
             raise SettingsError(f"executor {name!r:.80}: {kind} has no addresses; take {kind}, or {kind}:4")
-        opened: Executor = made.at(name, workers)
-        return opened
+        return at(name, workers)
     if (known and ":" in name) or not EXECUTORS.contains(name):
         forms = f"{EXECUTORS}; NAME:4 has 4 workers, NAME://ADDRESS is a cluster's"
         raise SettingsError(f"executor {name!r:.80}{unknown(kind, EXECUTORS, allowed=forms)}")

@@ -12,6 +12,8 @@ from nerbert.errors import (
     MissingExtra,
     NerbertError,
     SettingsError,
+    WorkerDied,
+    WriteError,
     at,
     need,
     paths_refused,
@@ -85,11 +87,18 @@ def test_every_error_has_an_http_status_of_its_class() -> None:
     status = {each.__name__: each.http_status for each in tree if each.__module__ == "nerbert.errors"}
     assert status == {
         "NerbertError": 500, "InputError": 422, "SettingsError": 400, "OutputExists": 409, "StaleOutput": 409,
-        "WriteError": 507, "MissingExtra": 501,
+        "WriteError": 507, "WorkerDied": 503, "MissingExtra": 501,
     }  # fmt: skip
     assert errors.__doc__
     for name, code in status.items():
         assert re.search(rf"{name}\b.*\b{code}\b", errors.__doc__), name
+
+
+def test_what_may_succeed_when_it_is_run_again() -> None:
+    cut_off = InputError("can't be read")
+    cut_off.__cause__ = OSError(5, "Input/output error")
+    assert all(map(errors.may_try_again, (WorkerDied("killed"), WriteError("full"), MemoryError(), cut_off)))
+    assert not any(map(errors.may_try_again, (InputError("torn"), SettingsError("unknown"))))
 
 
 def test_a_message_is_safe_to_print() -> None:

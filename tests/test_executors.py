@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count, islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from nerbert.errors import NerbertError, SettingsError, WorkerDied
-from nerbert.executors import LocalExecutor, Resources, stop_asked
+from nerbert.executors import LocalExecutor, Resources, open_executor, stop_asked
 from nerbert.registry import EXECUTORS
 
 
@@ -100,9 +101,112 @@ def test_a_task_that_is_given_up_leaves_the_others_alone(two: LocalExecutor) -> 
     assert list(two.map_ordered(square, range(3))) == [0, 1, 4]
 
 
+class Loaded:
+    """A model of a kind: it is not pickled, but loaded where it is used, and notes by which process."""
+
+    def __init__(self, notes: Path) -> None:
+        self.notes = notes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load, (self.notes,)
+
+
+def load(notes: Path) -> Loaded:
+    with notes.open("a") as stream:
+        stream.write(f"{os.getpid()}\n")
+    return Loaded(notes)
+
+
+def use(number: int, model: Loaded) -> int:
+    time.sleep(0.01)
+    return os.getpid()
+
+
+@pytest.mark.integration
+def test_what_a_task_carries_is_loaded_once_in_each_worker(two: LocalExecutor, tmp_path: Path) -> None:
+    task = partial(use, model=Loaded(tmp_path / "notes"))
+    workers = {pid for _ in range(2) for pid in two.map_ordered(task, range(20))}
+    loaded = (tmp_path / "notes").read_text().split()
+    assert len(loaded) == len(set(loaded))
+    assert {str(pid) for pid in workers} <= set(loaded)
+
+
 def test_workers_below_one_are_refused_at_once() -> None:
     with pytest.raises(SettingsError, match="workers = 0: must be at least 1"):
-        EXECUTORS.find("local")(0)
+        LocalExecutor(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "workers", "made"), [("local", None, 1), ("local", 3, 3), ("local:4", None, 4), ("local:4", 4, 4)]
+)
+def test_an_executor_by_its_name(name: str, workers: int | None, made: int) -> None:
+    with open_executor(name, workers) as executor:
+        assert (type(executor), executor.workers) == (LocalExecutor, made)
+
+
+class Cluster(LocalExecutor):
+    """One with addresses."""
+
+    @classmethod
+    def at(cls, address: str, workers: int | None) -> "Cluster":
+        made = cls(workers or 8)
+        made.address = address  # type: ignore[attr-defined]
+        return made
+
+
+class Startless(LocalExecutor):
+    """One that has no room for any worker."""
+
+    def __enter__(self) -> "Startless":
+        raise RuntimeError("no room")
+
+
+def test_a_cluster_by_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EXECUTORS, "_known", dict(EXECUTORS._known))
+    EXECUTORS.register("sun", Cluster)
+    for workers, expected in ((None, 8), (3, 3)):
+        with open_executor("sun://host:10001", workers) as executor:
+            assert (vars(executor)["address"], executor.workers) == ("sun://host:10001", expected)
+    with pytest.raises(SettingsError, match=r"executor 'sn://host': did you mean 'sun'\?"), open_executor("sn://host"):
+        pass
+
+
+FORMS = r"must be one of 'local', or your own as module:name; NAME:4 has 4 workers, NAME://ADDRESS is a cluster's"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("", rf"executor '': {FORMS}"),
+        ("://host", rf"executor '://host': {FORMS}"),
+        ("ray://", rf"executor 'ray://': {FORMS}"),
+        ("locl", r"executor 'locl': did you mean 'local'\? \(must be one of"),
+        ("locl:4", r"executor 'locl:4': did you mean 'local'\?"),
+        ("local:", "executor 'local:'"),
+        ("local:four", "executor 'local:four'"),
+        ("local:-1", "executor 'local:-1'"),
+        ("local:0", "workers = 0: must be at least 1"),
+        ("local://", "executor 'local://'"),
+        ("local://host:1", "executor 'local://host:1': local has no addresses; take local, or local:4"),
+        ("json:loads", "executor 'json:loads': can't be started: TypeError: "),
+        ("builtins:int", "executor 'builtins:int': has no workers, map_ordered, __enter__, __exit__, which every"),
+        (f"{__name__}:Startless", "can't be started: RuntimeError: no room; mend it, or take local"),
+        ("torn_executor:Any", "executor 'torn_executor:Any': its module can't be imported: ValueError: torn; mend it"),
+    ],
+)
+def test_names_of_executors_that_are_refused(
+    name: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torn_executor.py").write_text("raise ValueError('torn')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SettingsError, match=told), open_executor(name):
+        pass
+
+
+def test_two_numbers_of_workers_are_refused() -> None:
+    told = "executor 'local:4': has workers, and so has workers = 2; leave one out"
+    with pytest.raises(SettingsError, match=told), open_executor("local:4", 2):
+        pass
 
 
 def linger(file: str) -> None:

@@ -1,20 +1,50 @@
 """An executor that only these tests know runs a command's tasks; the built-in one starts its processes once."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from nerbert import executors
 from nerbert.cli import main
+from nerbert.corpus.shards import read_sentences
 from nerbert.registry import EXECUTORS
+from nerbert.tagger.jobs import files
+from tests.commands import exit_code
 from tests.extending.test_corpus_step import digests
 from tests.extending.toys.executor_toy import Threads
+
+Job = Callable[..., dict[str, Any]]
+
+
+class Shared(NamedTuple):
+    """What the jobs read."""
+
+    data: Path
+    corpus: Path
+    encoder: Path
+    tagger: Path
+    texts: list[Path]
+
+
+@pytest.fixture(scope="module")
+def shared_things(
+    sample: Path, plain: Path, tiny_encoder: Path, tiny_tagger: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Shared:
+    folder = tmp_path_factory.mktemp("texts")
+    sentences = [each.text for each in read_sentences(plain)]
+    texts = [folder / f"{number}.txt" for number in range(2)]
+    for number, path in enumerate(texts):
+        path.write_text("\n".join(sentences[number::2][:150]))
+    return Shared(sample, plain, tiny_encoder, tiny_tagger, texts)
+
 
 NAME = "tests.extending.toys.executor_toy:Threads"
 PAGE = Path(__file__).parents[2] / "docs" / "extending" / "executor.md"
@@ -26,6 +56,83 @@ def build(sample: Path, output: Path, *options: str) -> int:
         main(["corpus", "build", str(sample / "wiki.xml"), "--knowledge", str(sample / "knowledge"),
               "-o", str(output), "--set", "min_mentions=5", "--set", "split_bytes=40_000", *options])  # fmt: skip
     return int(stop.value.code or 0)
+
+
+def pretrained(shared: Shared, to: Path, *options: str) -> dict[str, bytes]:
+    """Pre-train for one step; return the windows."""
+    config = to / "pretrain.toml"
+    config.write_text(f"""corpus = "{shared.corpus}"
+cache = "{to / "cache"}"
+backbone = "{shared.encoder}"
+max_steps = 1
+precision = "fp32"
+threads = 1
+""")
+    assert exit_code("pretrain", config, "-o", to / "encoder", *options) == 0
+    return {path.name: path.read_bytes() for path in (to / "cache" / "pieces").rglob("*.bin")}
+
+
+def tagged(shared: Shared, to: Path, *options: str) -> dict[str, bytes]:
+    """Tag two files; return the outputs."""
+    assert exit_code("tag", shared.tagger, *shared.texts, "-o", to / "tagged", "--device", "cpu", *options) == 0
+    return {path.name: path.read_bytes() for path in (to / "tagged").iterdir()}
+
+
+def distilled(shared: Shared, to: Path, *options: str) -> dict[str, bytes]:
+    """Distil a tagger; return the teacher's sentences."""
+    few = {"source_epochs": 0.1, "epochs": 0.1, "min_steps": 1, "threads": 1, "precision": "fp32"}
+    sets = [part for name, value in few.items() for part in ("--set", f"{name}={value}")]
+    words = ("--encoder", shared.encoder, "-o", to / "student", "--device", "cpu", *sets)
+    assert exit_code("distil", shared.tagger, *shared.texts, *words, *options) == 0
+    return {"silver": (to / "student" / "silver.jsonl").read_bytes()}
+
+
+def benchmarked(shared: Shared, to: Path, *options: str) -> dict[str, bytes]:
+    """Run a suite of two cells; return their scores."""
+    pytest.importorskip("scipy")
+    suite = to / "suite.toml"
+    suite.write_text(f"""seeds = [1, 2]
+[systems.tiny]
+encoder = "{shared.encoder}"
+[protocols.fast]
+max_steps = 1
+min_steps = 0
+precision = "fp32"
+[[targets]]
+data = "domain"
+sizes = [3]
+""")
+    assert exit_code("benchmark", suite, "--data", shared.data, "-o", to / "out", *options) == 0
+    cells = [json.loads(path.read_text()) for path in sorted((to / "out" / "cells").iterdir())]
+    return {"scores": json.dumps([each["scores"] for each in cells]).encode()}
+
+
+def built(shared: Shared, to: Path, *options: str) -> dict[str, str]:
+    """Build the sample's corpus of several parts; return its files."""
+    assert build(shared.data, to / "corpus", *options) == 0
+    return digests(to / "corpus")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("job", "tasks"), [(built, 30), (pretrained, 5), (tagged, 10), (distilled, 10), (benchmarked, 2)]
+)
+def test_all_five_long_jobs_run_on_it_and_make_the_same(
+    job: Job, tasks: int, shared_things: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Threads, "made", [])
+    monkeypatch.setattr(files, "_PART", 2000)
+    wanted = {"threads": ("--executor", NAME, "--workers", "1"), "local": ("--executor", "local:2"), "default": ()}
+    found = {}
+    for name, options in wanted.items():
+        (tmp_path / name).mkdir()
+        found[name] = job(shared_things, tmp_path / name, *options)
+    (made,) = Threads.made
+    assert (made.workers, made.left) == (1, 1)
+    assert made.tasks >= tasks
+    assert found["threads"]
+    assert found["threads"] == found["local"] == found["default"]
+    assert {each.isolated for each in made.needs} == {job is benchmarked}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +184,10 @@ def test_a_build_starts_one_pool_of_processes(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--executor", "none"], "executor 'none': must be one of 'local', or your own as module:name"),
+        (
+            ["--executor", "none"],
+            "executor 'none': must be one of 'local', or your own as module:name; NAME:4 has 4 workers",
+        ),
         (["--executor", "no_such_module:Any"], "executor 'no_such_module:Any': No module named 'no_such_module'"),
         (["--workers", "0"], "workers = 0: must be at least 1"),
     ],

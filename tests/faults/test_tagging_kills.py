@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import python
+from nerbert.tagger.jobs import files
+from tests.commands import exit_code, python
 
 pytestmark = pytest.mark.usefixtures("warm_python")
 
@@ -135,3 +136,19 @@ def test_ctrl_c_says_how_to_go_on(desk: Path) -> None:
     run(desk, 0, "tagger", "x.txt", "-o", "ctrl-c.jsonl")
     texts = [json.loads(line)["text"] for line in (desk / "ctrl-c.jsonl").read_text().splitlines()]
     assert texts == LINES
+
+
+def test_a_worker_that_dies_loses_nothing(
+    tiny_tagger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(files, "_PART", 400)
+    monkeypatch.chdir(tmp_path)
+    Path("x.txt").write_text("\n".join([*LINES[:60], f"deadly {tmp_path / 'flag'}", *LINES[60:]]))
+    command = ["tag", tiny_tagger, "x.txt", "--head", "tests.faults.deadly_head:open_deadly"]
+    assert exit_code(*command, "-o", "y.jsonl", "--workers", 2) == 1
+    told = "a worker process died (out of memory?): try fewer --workers; .y.jsonl.partial and .y.jsonl.work stay: run"
+    assert told in capsys.readouterr().err
+    assert len(list(Path(".y.jsonl.work", "parts").iterdir())) > 3
+    assert exit_code(*command, "-o", "y.jsonl", "--workers", 2) == 0
+    assert exit_code(*command, "-o", "whole.jsonl") == 0
+    assert Path("y.jsonl").read_bytes() == Path("whole.jsonl").read_bytes()

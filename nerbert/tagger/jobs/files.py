@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import NamedTuple, NoReturn, TypeAlias
@@ -176,12 +177,13 @@ class TaggedParts:
         self._source, self._folder, self._how, self._utf16 = source, folder, (field, errors), utf16
         self.count, self.rows, self.entities, self.repairs = 0, 0, Counter[str](), Repairs()
 
-    def blocks(self) -> Iterator[tuple[Path, Block]]:
-        """Yield each part with the file for its entities, and count."""
+    def parts(self, file: int) -> Iterator["_Part"]:
+        """Yield the parts of the `file`-th file as they travel to workers, and count."""
         self._source = self._source.copied(self._folder)
         for block in _parts(self._source, *self._how, self.repairs):
-            yield self._mark(self.count), block
-            self.count, self.rows = self.count + 1, self.rows + len(block.rows)
+            rows = [row._replace(fields={}, source="") for row in block.rows]
+            yield _Part(file, self._mark(self.count), replace(block, rows=rows, batch=None))
+            self.count, self.rows = self.count + 1, self.rows + len(rows)
 
     def __iter__(self) -> Iterator[tuple[Block, list[list[Span]]]]:
         number = 0
@@ -202,7 +204,7 @@ class TaggedParts:
 
 
 class _Part(NamedTuple):
-    """A part that travels to a worker: of which file, where its entities go, its rows without their other fields."""
+    """A part to tag: of which file, where its entities go, and its rows without their other fields."""
 
     file: int
     mark: Path
@@ -227,19 +229,12 @@ def tag_parts(
     They write the parts, so nothing that one of them has done is lost. `find` may advance the bar; in other processes
     that has no effect, so what is missing is added here.
     """
-    total = bar.items
-    for done in executor.map_ordered(partial(_tag_part, find=find), _travelling(files), needs):
+    total, parts = bar.items, chain.from_iterable(each.parts(number) for number, each in enumerate(files))
+    for done in executor.map_ordered(partial(_tag_part, find=find), parts, needs):
         total += done.rows
         files[done.file].entities.update(done.entities)
         if total > bar.items:
             bar.advance(total - bar.items, size=done.size, before=done.before)
-
-
-def _travelling(files: Sequence[TaggedParts]) -> Iterator[_Part]:
-    for number, file in enumerate(files):
-        for mark, block in file.blocks():
-            rows = [row._replace(fields={}, source="") for row in block.rows]
-            yield _Part(number, mark, replace(block, rows=rows, batch=None))
 
 
 def _tag_part(part: _Part, find: Find) -> _Done:
