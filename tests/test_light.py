@@ -7,7 +7,7 @@ environment, measures it, and runs the same commands there.
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,9 @@ for line in lines:
     answers[line] = [code, out.buffer.getvalue().decode(), err.getvalue()]
 print(json.dumps(answers))
 """
-HEAVY = ("pyarrow", "duckdb", "lxml", "torch", "transformers", "accelerate", "safetensors", "datasets", "spacy")
-HEAVY += ("huggingface_hub", "openai", "scipy")
+HEAVY = """
+    pyarrow duckdb lxml torch transformers accelerate safetensors huggingface_hub datasets spacy openai scipy
+""".split()
 TEXT_FORMATS = "conll jsonl csv gliner spacy-json doccano label-studio prodigy argilla marked webanno brat".split()
 WORKS = (
     "tag light notes.txt", "tag light notes.txt --json", "tag light notes.txt -o tagged.jsonl",
@@ -109,7 +110,7 @@ def answers(place: Path) -> Answers:
     return run(sys.executable, place, HEAVY)
 
 
-def run(python: str | Path, place: Path, heavy: tuple[str, ...]) -> Answers:
+def run(python: str | Path, place: Path, heavy: Sequence[str]) -> Answers:
     asked = json.dumps([heavy, [*WORKS, *REFUSED, *HELPS]])
     done = subprocess.run([python, "-c", CHILD], cwd=place, input=asked, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
