@@ -98,6 +98,9 @@ def build_corpus(
     in this process, or where `executor` says: `with LocalExecutor(workers=8) as executor: …`. A build that was killed
     resumes when it is called again.
     """
+    from nerbert.errors import need
+
+    need("corpus", "pyarrow", "duckdb", "lxml")
     from nerbert.corpus import build
     from nerbert.corpus.settings import CorpusSettings as Known
     from nerbert.executors import HERE

@@ -212,13 +212,17 @@ def shortened(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - end - 3]} … {text[-end:]}"
 
 
-_TRAIN = frozenset({"torch", "transformers", "accelerate", "tokenizers", "safetensors", "huggingface_hub"})
+_EXTRAS = {
+    **dict.fromkeys(("pyarrow", "duckdb", "lxml"), "corpus"),
+    **dict.fromkeys(("torch", "transformers", "accelerate", "tokenizers", "safetensors", "huggingface_hub"), "train"),
+}
+"""Libraries that whole modules are written with, and the extras that bring them."""
 
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
-    """Return what to say of a failed import, if it is of a library of the extra `train`; else None."""
+    """Return what to say of a failed import, if it is of a library of the extra `corpus` or `train`; else None."""
     name = (error.name or "").partition(".")[0]
-    return MissingExtra(f"{name} not installed: pip install 'nerbert[train]'") if name in _TRAIN else None
+    return MissingExtra(f"{name} not installed: pip install 'nerbert[{_EXTRAS[name]}]'") if name in _EXTRAS else None
 
 
 def need(extra: str, *modules: str) -> None:

@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandErr
 from nerbert import DOCS, __version__
 from nerbert.cli import annotate, data, distil, models, tag
 from nerbert.cli.options import UnwrappedHelp
-from nerbert.errors import NerbertError, missing_extra, paths_refused, unknown
+from nerbert.errors import NerbertError, missing_extra, need, paths_refused, unknown
 
 app = App(
     name="nerbert",
@@ -46,6 +46,7 @@ def quickstart(*, text: str = "", keep: Path | None = None, report: Path | None 
     report
         New HTML file to write: report.html in the folder of --keep, else nerbert-quickstart.html here.
     """
+    need("train", "torch", "transformers")
     from nerbert.quickstart.tour import run_quickstart
 
     run_quickstart(text, keep, report)

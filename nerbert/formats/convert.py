@@ -14,7 +14,7 @@ from nerbert.artifacts import check_free, check_free_file, publish_folder, publi
 from nerbert.errors import InputError, NerbertError, SettingsError, at
 from nerbert.formats.documents import Reading, repairs_line, sentences_of
 from nerbert.formats.examples import find_format
-from nerbert.formats.format import LEAST, Abilities, Format, format_name, formats_of_suffix
+from nerbert.formats.format import LEAST, Abilities, Format, format_name, formats_of_suffix, usable
 from nerbert.formats.losses import Losses
 from nerbert.formats.split_streams import SplitStream, known_splits, stream_splits
 from nerbert.records import Document, Repairs
@@ -53,7 +53,7 @@ def convert_data(
     files = known_splits(source, reading)
     whole = set(files.values()) == {source} and not reading.split
     name = _target(output, to, next(iter(files.values())), reading.from_)
-    kind = FORMATS.find(name)()
+    kind = usable(FORMATS.find(name)())
     if not whole and output.name.lower().endswith(kind.suffixes):
         raise InputError(f"{output}: {source} becomes several files, so the output is a folder; name one")
     as_file = whole and kind.suffixes != ()

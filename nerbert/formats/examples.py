@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.documents import Reading, no_sentence, prepared, sentences_of
-from nerbert.formats.format import Format, format_name
+from nerbert.formats.format import Format, format_name, usable
 from nerbert.formats.rows import LONGEST_LINE, UTF_16, is_utf16
 from nerbert.records import Document, Example, Repair, Repairs
 from nerbert.registry import FORMATS
@@ -41,7 +41,7 @@ def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs 
     """
     reading, counts = reading or Reading(), Repairs() if repairs is None else repairs
     with os_refused(f"{path}: can't be read"):
-        kind = find_format(path, reading.from_)
+        kind = usable(find_format(path, reading.from_))
         yield from prepared(path, lambda wanted: kind.read(path, wanted), reading, counts)
 
 

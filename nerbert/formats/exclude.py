@@ -17,6 +17,7 @@ from typing import Any
 from nerbert.errors import InputError, at
 from nerbert.formats.data import data_sum
 from nerbert.formats.examples import foreign, head_of, recognised
+from nerbert.formats.format import usable
 from nerbert.formats.jsonl import JsonLines, json_object, row_of
 from nerbert.records import Repairs
 from nerbert.registry import FORMATS
@@ -105,7 +106,7 @@ def _texts(path: Path) -> Iterator[str]:
     """Yield annotated sentences, the texts of JSON lines, or the lines of a text."""
     try:
         if (found := recognised(path)) and not isinstance(found, JsonLines):  # of JSON the text is enough
-            yield from (document.text for document in found.read(path, Repairs()))
+            yield from (document.text for document in usable(found).read(path, Repairs()))
             return
         with path.open(encoding="utf-8-sig") as stream:
             is_json = next((line for line in stream if line.strip()), "").lstrip().startswith("{")

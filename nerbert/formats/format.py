@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from nerbert.errors import need
 from nerbert.records import Document, Repairs
 from nerbert.registry import FORMATS
 
@@ -59,7 +60,10 @@ LEAST = Abilities(text="line", words=False, groups=False, tagged=False, confiden
 
 
 class Format(Protocol):
-    """An annotation format; a class that is made without arguments."""
+    """An annotation format; a class that is made without arguments.
+
+    One that needs a library names an extra of nerbert and its modules: `needs = ("spacy", "spacy")`.
+    """
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -86,6 +90,13 @@ class Format(Protocol):
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents so that `read` yields them again; their spans count characters and don't overlap."""
+
+
+def usable(one: Format) -> Format:
+    """Return a format; raise MissingExtra if a library that it needs isn't there."""
+    if needs := getattr(one, "needs", ()):
+        need(*needs)
+    return one
 
 
 def format_name(one: Format | None) -> str:

@@ -21,7 +21,6 @@ from nerbert.errors import InputError, need, refused
 from nerbert.formats.documents import sentences_of
 from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import fields_but
-from nerbert.formats.parquet import write_parquet
 from nerbert.formats.parquet_documents import DocumentBlocks, documents_of, kept_fields
 from nerbert.formats.rows import SPANS, TOKENS
 from nerbert.formats.spool import spooled
@@ -44,7 +43,7 @@ def _kept_fields(document: Document) -> Mapping[str, Any]:
 class Datasets:
     """The format `datasets`."""
 
-    suffixes = ()
+    suffixes, needs = (), ("datasets", "datasets")
     holds = Abilities(text="sentences", tagged=False, fields=_kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
@@ -56,7 +55,6 @@ class Datasets:
 
         Such a name is `NAME` or `OWNER/NAME`, perhaps with `/CONFIG`, and with `/SPLIT` (`train` if there is none).
         """
-        need("datasets", "datasets")
         from datasets import DatasetDict
 
         with refused(f"{path}: can't be read as a data set of Hugging Face"), _quietly():
@@ -72,9 +70,10 @@ class Datasets:
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write sentences as a folder that `datasets.load_from_disk` opens."""
-        need("datasets", "datasets")
         from datasets import ClassLabel, Dataset, Features, Sequence
         from pyarrow.parquet import read_schema
+
+        from nerbert.formats.parquet import write_parquet
 
         with spooled(_sentences(documents)) as again, TemporaryDirectory() as scratch, publish_folder(path) as draft:
             names = tag_names({span.type for each in again() for span in each.spans})

@@ -25,7 +25,7 @@ from nerbert.errors import InputError, os_refused, shortened
 from nerbert.formats.conll import Conll, conll_rows
 from nerbert.formats.csv_rows import csv_rows
 from nerbert.formats.examples import foreign, head_of, name_of
-from nerbert.formats.format import Format, formats_of_suffix
+from nerbert.formats.format import Format, formats_of_suffix, usable
 from nerbert.formats.json_files import holds_lines
 from nerbert.formats.jsonl import array_rows, json_rows
 from nerbert.formats.row_documents import document_rows
@@ -190,6 +190,12 @@ def check_source(option: str, kind: str) -> None:
         check_choice(option, kind, tuple(dict.fromkeys((*SOURCES, *FORMATS))))
 
 
+def check_usable(kinds: Iterable[str]) -> None:
+    """Raise MissingExtra if a library that one of these kinds needs isn't there."""
+    for kind in filter(FORMATS.contains, kinds):
+        usable(FORMATS.find(kind)())
+
+
 def given_text(text: str, kind: str) -> JobPaths:
     """Return a text itself as what is to be tagged."""
     return JobPaths(
@@ -220,6 +226,7 @@ def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
             raise InputError(f"{shortened(place, 80) or repr(place)}: no such file or folder; {_remedy(place)}")
     if [source.place for source in sources].count(STDIN) > 1:
         raise InputError("standard input (-) can be read only once; name it once")
+    check_usable({source.kind for source in sources})
     return JobPaths(sources, many, folders, passed_over)
 
 

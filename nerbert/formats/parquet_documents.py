@@ -11,13 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, refused
 from nerbert.formats.format import Abilities
 from nerbert.formats.jsonl import ANNOTATIONS, JsonLines, in_iob2
-from nerbert.formats.parquet import plain_rows, read_batches, write_parquet
 from nerbert.formats.rows import SPANS, Block, Tagged, TextRow
 from nerbert.formats.spool import spooled
 from nerbert.records import Document, Repairs
@@ -36,7 +33,7 @@ def kept_fields(document: Document) -> dict[str, Any]:
 class Parquet:
     """The format `parquet`: a text or tokens, with spans or tags, and any other columns."""
 
-    suffixes = (".parquet", ".pq")
+    suffixes, needs = (".parquet", ".pq"), ("corpus", "pyarrow")
     holds = Abilities(tagged=False, fields=kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
@@ -45,12 +42,18 @@ class Parquet:
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Yield the texts of a file; raise InputError that names file and row."""
+        from pyarrow.parquet import read_schema
+
+        from nerbert.formats.parquet import read_batches
+
         with refused(f"{path}: can't be read as Parquet"):
-            metadata = pq.read_schema(path).metadata or {}
+            metadata = read_schema(path).metadata or {}
         return documents_of(path, lambda: read_batches(path), features_of(metadata), repairs)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents as `nerbert tag` writes texts, with their words as `tokens`."""
+        from nerbert.formats.parquet import write_parquet
+
         with spooled(documents) as again, publish(path) as draft:
             write_parquet(draft, DocumentBlocks(path, again))
 
@@ -102,6 +105,8 @@ def _numbered_rows(
     path: Path, batches: Callable[[], Iterator[Any]], features: Mapping[str, Any]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the number (from 1) and columns of each row: labels by name, no nulls, but no spans for a null of them."""
+    from nerbert.formats.parquet import plain_rows
+
     labelled = {name: each for name, each in features.items() if "ClassLabel" in json.dumps(each)}
     number = 0
     for batch in batches():

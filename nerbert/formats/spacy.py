@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import publish
-from nerbert.errors import InputError, at, need, refused
+from nerbert.errors import InputError, at, refused
 from nerbert.formats.format import LEAST
 from nerbert.formats.json_files import JsonFormat, fields_but, json_span
 from nerbert.labels import OUTSIDE
@@ -80,7 +80,7 @@ class SpacyTuples(JsonFormat):
 class SpacyDocBin:
     """The format `spacy`."""
 
-    suffixes = (".spacy",)
+    suffixes, needs = (".spacy",), ("spacy", "spacy")
     holds = replace(LEAST, text="whole", words=True, fields=_kept_cats)
 
     def recognise(self, path: Path, head: bytes) -> bool:
@@ -93,7 +93,6 @@ class SpacyDocBin:
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Yield the texts, with spaCy's tokens as words; white space is no word."""
-        need("spacy", "spacy")
         packed = path.read_bytes()
         with at(path), refused("not a DocBin that spaCy can read"):
             _check_size(packed)
@@ -107,7 +106,6 @@ class SpacyDocBin:
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents, each whole; a word that an entity cuts is written in parts."""
-        need("spacy", "spacy")
         from spacy.tokens import Doc, DocBin
         from spacy.vocab import Vocab
 

@@ -9,6 +9,8 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, lo
 
 from nerbert.errors import InputError, MissingExtra
 from nerbert.formats.conll import example_of
+from nerbert.formats.documents import Reading
+from nerbert.formats.examples import read_documents
 from nerbert.formats.hugging_face import Datasets
 from nerbert.records import Document, Repairs, Span
 
@@ -90,7 +92,7 @@ def test_faults_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "datasets", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"nerbert\[datasets\]"):
-        Datasets().read(tmp_path, Repairs())
+        list(read_documents(tmp_path, Reading(from_="datasets")))
 
 
 def test_what_is_written_is_read_here_and_by_datasets(tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError, MissingExtra
 from nerbert.formats import spacy as module
+from nerbert.formats.convert import convert_data
+from nerbert.formats.documents import Reading
+from nerbert.formats.examples import read_documents
 from nerbert.formats.spacy import SpacyDocBin, SpacyTuples
 from nerbert.records import Document, Repair, Repairs, Span
 from tests.formats.documents import documents
@@ -70,9 +73,11 @@ def test_only_what_spacy_takes_is_written(tmp_path: Path) -> None:
 def test_without_spacy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"spacy not installed: pip install 'nerbert\[spacy\]'"):
-        list(SpacyDocBin().read(tmp_path / "a.spacy", Repairs()))
+        list(read_documents(tmp_path / "a.spacy", Reading(from_="spacy")))
+    (tmp_path / "a.jsonl").write_text('{"text": "Ada", "spans": []}')
     with pytest.raises(MissingExtra, match="spacy not installed"):
-        SpacyDocBin().write(tmp_path / "a.spacy", [])
+        convert_data(tmp_path / "a.jsonl", tmp_path / "a.spacy")
+    assert [each.name for each in tmp_path.iterdir()] == ["a.jsonl"]
 
 
 def test_files_that_are_no_docbin_are_not_recognised() -> None:

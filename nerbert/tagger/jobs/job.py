@@ -41,6 +41,7 @@ from nerbert.formats.inputs import (
     JobPaths,
     check_no_input,
     check_source,
+    check_usable,
     find_sources,
     given_text,
     suffixes_of,
@@ -123,6 +124,7 @@ class TagJob:
             )
         found = find_sources(self.inputs, self.from_) if self.text is None else given_text(self.text, self.from_)
         kind = JSONL if self.json else self.to or self._usual_kind(found)
+        check_usable([kind])
         if self.output is None and kind not in _BY_LINE:
             what = "file" if suffixes_of(kind) else "folder"
             raise SettingsError(f"--to {kind}: is made as a whole, so name a {what} for it with -o")
