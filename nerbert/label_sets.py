@@ -1,8 +1,7 @@
 """Label sets: which category a mention gets, read off the whole class path that the corpus keeps for it.
 
-The choice: a set is a table from classes to labels, and a path's label is that of its deepest class that the table
-holds, so one corpus serves every set. A class without a listed ancestor is ENTITY. The price: the paper's 315 names are
-tied to today's classes by a table of ours (`nerbert/tables/paper315.tsv`), and its 212 merged ones are not published.
+A path's label is that of its deepest class in the set's table, so one corpus serves every set. The price: the paper's
+315 names are tied to today's classes by a table of ours.
 """
 
 import re

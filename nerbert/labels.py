@@ -1,8 +1,7 @@
 """The only BIO coder, and the decoder that says what BIO means here.
 
-For whole test sets `metrics.score` has a fast one, which tests hold to this.
-Decoding follows the CoNLL script (= seqeval's default): an `I-x` that continues nothing begins an entity, and a type
-that changes ends one. Entities here are `(first word, word after the last, type)`.
+`metrics.score` has a fast decoder, held to this one by tests. By the CoNLL script's
+rules (seqeval's default), an `I-x` that continues nothing begins an entity.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,12 +1,7 @@
 """Split sentences by rules: one compiled expression finds every possible sentence end, word lists decide.
 
-The expression runs over a whole page, so Python sees only the candidates, about one in 140 characters. That is about
-fifteen times as fast as Punkt, which NER-BERT takes (§2.2), makes fewer errors (docs/results/2026-11-20-sentences.md)
-and needs no training. The cost: tables to maintain (`sentence_words.tsv` and `sentence_rules.tsv` in `nerbert/tables`),
-and a bias in doubtful cases. After an abbreviation, an initial or an ordinal as in German, a sentence ends only before
-a common sentence starter. It never ends inside a short parenthesis. So a few short sentences stay joined. Languages
-without lists use only the rules for initials and small letters. Scripts that write no end marks are cut at a space once
-a sentence is long, which is a clause's end rather than a sentence's.
+About fifteen times as fast as Punkt, with fewer errors. The cost: tables to maintain (`sentence_words.tsv`,
+`sentence_rules.tsv`), and in doubtful cases sentences stay joined (docs/explanation/corpus.md).
 """
 
 import re

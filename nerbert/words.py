@@ -1,22 +1,7 @@
 """Word splitters: regular expressions with exact offsets, the same for corpus and raw text.
 
-The corpus is split by `unicode-words-2`: a run of letters, marks and digits is a word, any other visible character
-stands alone. Characters of scripts without spaces (Han, kana, Thai, Lao, Khmer, Burmese …) are a word each, with their
-marks, and so are Korean syllables, whose particles are glued to names. That cuts finer than CoNLL's tokens do
-("Berlin-based" is three words), which keeps link anchors on word boundaries in every script.
-
-#Hashtags, @names and addresses of mail and the web are one word. An address without `http` or `www` needs one of eight
-endings (`.com`, `.org`, `.co.uk` …). Scripts without spaces and Korean stand in hashtags and within brackets alone:
-elsewhere they end what is of the web, since words follow an address there without a space. So the end of
-`https://ko.wikipedia.org/wiki/서울` is cut off.
-
-Annotated data brings its own tokens; a tagger keeps the name of the splitter that comes closest to them, so that raw
-text is cut the way it was trained on.
-
-`icu-words-1/VERSION` is the same, but scripts without spaces are cut by ICU's dictionaries. Its name holds ICU's
-version, because another one may cut otherwise. `gliner-words-1` is what GLiNER's models were trained on: a run of
-letters, digits, hyphens and underscores is a word, in Python's own sense of a letter; any other visible or control
-character stands alone. The other splitters that end in 1 are those of older corpora and taggers.
+`unicode-words-2` cuts the corpus, finer than CoNLL's tokens, so that link anchors fall on word boundaries. A tagger
+keeps the name of the one that comes closest to its data (docs/explanation/corpus.md, Words).
 """
 
 import re

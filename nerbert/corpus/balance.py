@@ -1,22 +1,6 @@
-"""The paper's sampling (NER-BERT §2.4) as a map-only step: categories drawn with p ∝ |E|^0.7.
+"""The paper's sampling (NER-BERT §2.4): how often each sentence is drawn, from its categories alone.
 
-The categories of a sentence determine its expected number of copies r, and the r of all sentences sum to the requested
-total. A sentence gets ⌊r⌋ copies, and one more with the fractional part as probability. No state is shared, so shards
-can be made in any order. Two methods:
-
-- `literal`, as the paper says: draw a category c by p, then a sentence that contains it. Then r = T · Σ p_c / D_c
-  over its distinct categories (D_c: sentences with c). Mention counts follow an exponent above alpha (0.85 on real text
-  for 0.7), because rare categories bring frequent ones with them.
-- `fit`, as the paper's Figure 1 shows: r such that *mentions* are ∝ |E|^alpha, while sentences are drawn as equally as
-  possible. A sentence's r is the geometric mean of its mentions' weights. Each round multiplies a category's weight by
-  wanted / expected mentions. A sentence's exponents, the shares of its mentions, sum to one, so this is generalised
-  iterative scaling (Darroch and Ratcliff 1972). It needs no step size, and of all expectations that reach the target it
-  finds those nearest to equal ones (in Kullback-Leibler divergence, counted by mention). The cost: about twenty passes
-  over the histogram, hundreds with a tight cap, and more repeats of sentences of rare categories than `literal`.
-
-With a cap k, no sentence has more than k expected copies, and all others get more to compensate.
-
-Sentences with the same categories are drawn alike, so millions reduce to the counts of their distinct multisets.
+Two methods, `literal` and `fit`; docs/explanation/corpus.md (Sampling) has their formulas and costs.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

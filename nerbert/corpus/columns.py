@@ -1,12 +1,7 @@
 """Words and links of many sentences at once, as columns; `words.split_words` gives the same by sentence.
 
-A table made from the splitter's own expression gives each character's class, and a word's edges are where the class
-changes. Marks take the class of the character that they stand on. Sentences with addresses, single parts of Korean
-syllables or joiners between anything but letters use the expression itself, and so do scripts without spaces where ICU
-cuts them. The cost is a second implementation; a test on arbitrary text checks that both give the same words.
-
-A link may begin or end inside a word: endings and prefixes are glued to names in many languages. Such a mention grows
-to the word (`glued.py`), as MediaWiki's own link trails let it, or is dropped.
+A table gives each character's class, and a word's edges are where the class changes. The cost is a second
+implementation, held to the first by a test.
 """
 
 from collections.abc import Sequence

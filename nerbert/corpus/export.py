@@ -1,7 +1,6 @@
 """Export a corpus to CoNLL or JSON lines, for programs that do not read Parquet, in the corpus's order.
 
-CoNLL contains words and BIO tags only. It has no standard comments, so the attribution (wiki, page, revision) is in the
-JSON lines and in the corpus itself. A file appears only when it is complete; a pipe gets each sentence at once.
+CoNLL has no standard comments, so the attribution is in the JSON lines alone. A pipe gets each sentence at once.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,12 +1,7 @@
 """Grow a link to the words that it begins or ends in, where what is glued to it belongs to no other name.
 
-Many languages write a preposition or an ending together with a name, and the link holds the name alone: Hebrew
-`ב[[ירושלים]]`, Nepali `[[नेपाल]]को`. No splitter can find that border in raw text, so the mention is the whole word.
-
-Words before a link are in `nerbert/tables/glued.tsv`, by language. After a link any small letters are its ending,
-unless they are of the wiki's link trail: MediaWiki would have taken them, so the author kept them apart on purpose.
-Digits, capitals, letters of another script and a second link are never grown over. The cost: the first part of a
-compound, where the wiki has no trail of its own, becomes a mention together with the rest.
+No splitter can find that border in raw text, so the mention is the whole word. The cost: the first part of a compound
+may become a mention together with the rest.
 """
 
 import re

@@ -1,7 +1,6 @@
 """Mentions as columns: type links and change categories for thousands of sentences at once.
 
-The facts of a link target (title, class path, source, category) are stored once for each target of a part. Mentions
-refer to them by number. The cost is code that works on offsets instead of sentences.
+Facts of a link target are stored once for each part, and mentions refer to them by number.
 """
 
 from collections import Counter

@@ -1,8 +1,6 @@
-"""The corpus's files: Parquet shards with a fixed schema, zstd, one row per sentence.
+"""The corpus's files: Parquet shards with a fixed schema, zstd, one row per sentence (docs/formats.md).
 
-`datasets`, DuckDB, pandas and polars open them directly (docs/formats.md). A shard corresponds to a part of the dump,
-so shards have the same bytes for any number of workers; the cost is that they differ in size. Files are written and
-read in pieces, so that their size is no limit, and appear only when they are complete.
+A shard is a part of the dump, so workers change no byte; the cost is that shards differ in size.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,8 +1,6 @@
 """Map link targets to classes: count them, resolve redirects, then look up what the knowledge says of titles.
 
-All is joined and counted in one database (`knowledge.database`), so memory does not grow with the wiki. If the
-knowledge does not name a redirect's end, its own title is looked up, because pages move and knowledge ages. The results
-are the files in `targets/`, which show why a link has its type, and scratch files with the targets of each part.
+All is joined in one database (`knowledge.database`). The results are the files in `targets/`, and scratch files.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,8 +1,6 @@
 """Tagger + gold sentences → scores; several seeds give their mean and standard deviation.
 
-What is scored is what `nerbert tag` gives: by the same back end, with the same thresholds. Gold words are kept as they
-are; gold types that the tagger doesn't know count as missed. With the training sentences, entities that were seen there
-are told from the rest, and there is a second score without the sentences of the test that occur in train.
+What is scored is what `nerbert tag` gives: by the same back end, with the same thresholds.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,10 +1,7 @@
 """A tagger that is told its labels, judged on files of open types, whose passages each ask for types of their own.
 
-A passage is asked for the types that its annotator looked for, in one prompt; one that looked for all of them, for all
-types of the file. Its entities may overlap: a mention has its narrow type and each broader one, and names may lie in
-names. A tagger gives a span once. So a mention is a span, which counts once, and is found if the tagger gives exactly
-this span with any one of its types. The price: narrow and broad are the same here, a tagger whose entities don't
-overlap misses names in names, and the figure stands beside no other set's.
+A mention is a span, found if the tagger gives exactly this span with any one of its types. The price: narrow and broad
+are the same here, and the figure can't be compared with another set's.
 """
 
 import json

@@ -1,22 +1,7 @@
 """Calibration: how often entities are right at a confidence, and the temperature that makes confidences honest.
 
-Expected calibration error is that of Guo et al. 2017 ("On Calibration of Modern Neural Networks", §2, equation 3):
-predicted entities are put into bins of equal width by confidence, ((m − 1) / M, m / M]; the error is the mean over
-bins, weighted by their entities, of |share that is right − mean confidence|. Here an entity's confidence is the mean
-probability of its words' tags, and it is right if its ends and type are. Entities that were missed have no confidence
-and are not in it: a low error says nothing of recall.
-
-Logits are divided by the temperature before the softmax (§4.2), so a word's best class and the best path of tags stay,
-and only the confidence changes: lower above 1. Guo et al. fit it by the log loss of classes. Here it is that of
-entities, which is what users see; fitted on words it leaves entities almost twice as far off
-(docs/results/2026-11-21-calibration.md). A normal prior on ln T weighs about as much as four entities: it decides where
-there are few, or where all are right or all wrong. Confidences are computed once for each temperature of a grid, and a
-parabola through the lowest three losses gives the rest, so a temperature is right to about a hundredth.
-
-Thresholds by type: of all that reach a wanted precision the lowest is chosen, which keeps most entities. A type whose
-precision never reaches it has none, and all its entities are kept. Thresholds are observed confidences, so nothing is
-claimed about values between them. With few entities of a type chance affects the threshold, and precision on other
-sentences will be lower than here.
+Expected calibration error of Guo et al. 2017 (§2, equation 3), of predicted entities. A temperature is fitted to
+entities, not words, which users see (docs/explanation/scores.md, Confidences).
 """
 
 import math

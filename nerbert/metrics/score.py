@@ -1,16 +1,7 @@
 """Precision, recall and F1 on entities: an entity counts if its words and its type are exactly right.
 
-There are two entry points: tags of a whole test set (`score_tags`, on columns), and spans sentence by sentence
-(`score_spans`, plain Python, which takes spans that overlap too). Beside them there is token F1 (`score_words`), which
-counts words instead of entities, and is another quantity. Figures are 0–1. A figure with a zero denominator is
-0, so that it can always be written and averaged; the counts say whether there was nothing to find.
-
-Columns have the entities of two taggings of the same words. There are two decoders. `labels.spans_from_bio` reads one
-sentence and defines what BIO means here. `decode_columns` reads all sentences of a test set at once, or all windows of
-a training, and must agree with it (a property test checks both). Python handles a tag only when it first occurs; the
-rest is numpy on one number per word. For one sentence this would be slower. Positions count words over all sentences,
-so an entity's position also determines its sentence. Entities of one tagging never overlap and are sorted, which makes
-every comparison a search in sorted numbers.
+Figures are 0–1, and 0 where the denominator is. `decode_columns` reads all sentences at once and must agree with
+`labels.spans_from_bio`; entities of one tagging never overlap and are sorted.
 """
 
 from collections import Counter

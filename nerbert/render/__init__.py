@@ -1,10 +1,7 @@
 """Pages, cards, pictures and tables for people. Science imports nothing from here.
 
-A stage returns facts. A template in `templates/` turns them into text, and `render` is the only way to run one. Text
-from outside is harmless by construction: HTML and SVG are autoescaped; in Markdown a plain string is escaped unless a
-filter (`code`, `quoted`, `table`) has made Markdown of it. Control characters become visible in both. A page is one
-file that requests nothing: style and script are inside, and the page's policy names their digests. JSON of ours
-(manifests, cards) is read as `Facts`, and texts come in pieces with their mentions marked.
+A template in `templates/` turns facts into text, and `render` is the only way to run one. Text from outside is escaped
+by construction. A page is one file that requests nothing.
 """
 
 import base64

@@ -1,8 +1,6 @@
-"""A benchmark's table: as Markdown, LaTeX, CSV and a page of HTML, and on the terminal.
+"""A benchmark's table: as Markdown, LaTeX, CSV and a page of HTML, and on the terminal; the same table, the same bytes.
 
-The same table gives the same bytes. F1 by type is on the page and in the CSV only. LaTeX is for `\\input`: tables break
-over pages, and their width is left to the author. Letters that pdfLaTeX doesn't know (other scripts in a name) need
-LuaLaTeX or XeLaTeX. The terminal has the F1s, the tests and the notes.
+LaTeX is for `\\input`; letters of other scripts need LuaLaTeX or XeLaTeX. F1 by type is on the page and in the CSV.
 """
 
 import csv

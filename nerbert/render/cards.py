@@ -1,8 +1,6 @@
 """The model cards of encoders and taggers: `README.md` in their folders, with the front matter of the hub.
 
-Every figure comes from `nerbert.json`, an encoder's also from the corpus's manifest; a key that is missing there is
-shown as "–". So a card can be written anew when a temperature changes, and one that somebody has changed by hand is
-recognised and left alone. The licence of a backbone isn't known here: the card says `other` until its maker says more.
+Every figure comes from `nerbert.json`, so a card can be written anew; one changed by hand is left alone.
 """
 
 import re

@@ -1,8 +1,4 @@
-"""The page of an encoder's clusters: a map of mentions, and a table of the clusters' classes and members.
-
-The map is SVG inside the page, and each point says its text and class on hovering. Colours come again after eight
-clusters; the number of a cluster stands in the middle of its points, and tells it apart from the others.
-"""
+"""The page of an encoder's clusters: a map of mentions as SVG, and a table of the clusters' classes and members."""
 
 from collections import defaultdict
 from dataclasses import dataclass

@@ -1,10 +1,7 @@
 """A corpus for people: on the terminal, as HTML, the same facts as JSON, and the data card, `README.md` in its folder.
 
-Figures follow from the manifest. Its readers check some of its keys; every other key may be absent. The terminal has
-the funnel, the categories and some sentences with coloured mentions. The page is readable without script. It shows some
-sentences of each category and some of what each step dropped, with marked mentions. The shards are read once, in
-batches, and of each category only the sentences with the smallest random numbers are kept, so memory doesn't grow with
-the corpus; the price is a hash for each category of each sentence.
+Keys of the manifest may be absent. Shards are read once; of each category only the sentences with the smallest random
+numbers are kept. The price is a hash for each category of each sentence.
 """
 
 import heapq

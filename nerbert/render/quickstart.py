@@ -1,8 +1,4 @@
-"""The quickstart's report on the terminal, its page, picture and guide.
-
-The report prints a few lines for each stage, as soon as they are known. The picture is drawn with attributes only, so
-it looks the same anywhere. The page shows the same figures in its own way: in a dark theme, and as narrow as a phone.
-"""
+"""The quickstart's report on the terminal, its page, picture and guide."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat

@@ -1,8 +1,6 @@
 """Tagged rows as one page of HTML: no request, no script, light and dark, readable from the disk.
 
-Each entity has its type beside it, and its confidence as the title that browsers show on hovering, and on focus for
-fingers and keyboards; entities that are less than half sure are marked as such in the text. A page shows the first rows
-until it is as long as a browser likes, and says what it leaves out; counts are of all rows.
+A page shows the first rows until it is as long as a browser likes, and says what it leaves out.
 """
 
 import unicodedata

@@ -1,10 +1,6 @@
 """Select the pages that count: the newest revision of each page id, and no disambiguation pages. Read from `titles/`.
 
-The files of pass 1 stay unchanged, so this step can be repeated; a part without changes is linked, not copied. Page ids
-are sorted as numbers, and only ids that occur twice are examined, so memory is eight bytes per page.
-
-Disambiguation pages are recognised by their templates and the brackets in their titles (`tables/disambiguation.tsv`).
-The cost: a page marked only by `__DISAMBIG__`, or by a template of another name, is missed.
+The files of pass 1 stay unchanged. Only ids that occur twice are examined: eight bytes of memory for each page.
 """
 
 import re

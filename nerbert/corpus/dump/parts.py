@@ -1,15 +1,6 @@
 """Divide a dump into parts of whole pages, which can be read separately.
 
-The cuts depend on the input and one setting, never on workers. Plain XML is cut where a `<page>` begins, bz2 of many
-streams where a stream begins: where the index says so, or without one at the next head. (A head is ten bytes that no
-packed data holds by chance, once in 2^77 bytes.) Workers read such parts themselves. The main process unpacks any
-other input, which is slower, because one process unpacks for all.
-
-A cut elsewhere than between two pages can't go unnoticed: each part must be well-formed XML below the dump's root.
-
-The index of a multistream dump has lines `offset:page id:title`. A dump can also be read without one; the index is a
-second check: a missing stream or a missing page is an error. Of the 25 million lines of a large wiki, only the distinct
-offsets are kept, in arrays.
+The cuts depend on the input and one setting, never on workers. The cost: what can't be cut is unpacked by one process.
 """
 
 import bz2

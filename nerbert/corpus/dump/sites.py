@@ -1,15 +1,7 @@
 """Facts about a wiki that the scanner needs (its name, language, namespaces), and the form of its titles.
 
-They come from the dump's `<siteinfo>` if it is present, and from tables of MediaWiki's words by language.
-Interlanguage prefixes are the table `nerbert/tables/wikipedias.tsv`, because dumps do not contain them: the prefix of a
-newer language is read as part of a title, not lost. A wiki is named after its language, except some that are older than
-their language's code (`nowiki` is in `nb`). The wiki's own code, from the name of its database, therefore selects what
-belongs to a wiki (DBpedia's files, Wikidata's links).
-
-Titles are normalised to the form that MediaWiki stores, in NFC, and chains of redirects are resolved. All sources
-(dump, tables, triples, template names) share one form, so a lookup is one dict access. The cost: titles that differ
-only in the case of their first letter become one title, also on the few wikis that distinguish them (Wiktionary).
-Unicode's title case of that letter differs from MediaWiki's for a few digraphs.
+All sources (dump, tables, triples, template names) share one form, so a lookup is one dict access. The cost: titles
+that differ only in the case of their first letter become one.
 """
 
 import re

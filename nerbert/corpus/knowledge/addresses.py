@@ -1,18 +1,6 @@
-"""Where the public knowledge files lie: a table of addresses, and nothing that asks the net.
+"""Where the public knowledge files lie: a table of addresses, written by hand; nothing here asks the net.
 
-The choice: addresses and checksum lists are data here, written by hand from public text (stored copies, read in
-November 2026; no server was asked): scripts that fetch from downloads.dbpedia.org, the tree of
-dbpedia/extraction-framework, Wikimedia's own dump scripts and programs that use the dumps. Found there:
-
-- DBpedia's exports: `ontology.xml` and `mappings/Mapping_LANGUAGE.xml`, for 44 languages, no checksums.
-- DBpedia's releases: `repo/dbpedia/GROUP/ARTIFACT/DATE/…_lang=LANGUAGE….ttl.bz2`, seen for 2020.12.01 to 2022.12.01,
-  the last of this kind, all for English. No folder `latest` was seen, and no checksum list (a SPARQL service has sums).
-- Wikimedia dumps: `WIKI/DATE/WIKI-DATE-sha1sums.txt` with lines of `sum  name`; below `latest` the lists have the names
-  with their dates, which is how `latest` is turned into a date here. Old dumps are removed.
-- Wikidata: `wikidatawiki/entities/DATE/wikidata-DATE-all.json.gz` with the same lists, weekly; `latest-all.json.gz`
-  without any (145 GiB in September 2026).
-
-The price: when a publisher moves its files, this table must follow; `--mirror` helps until then.
+The cost: when a publisher moves its files, this table must follow; `--mirror` helps until then.
 """
 
 import re

@@ -1,10 +1,6 @@
 """Claims: the classes that a source assigns to titles. Read from triples, tables and infoboxes, and counted.
 
-Lines are decoded one by one, so a bad byte costs one row, not the file. Claims are streamed; a title occurs as often as
-a source names it, and the database decides which claim counts: a table's first row on a title; the deepest class of
-triples, since DBpedia's transitive files list all classes of a path; the first infobox of a page that maps, refined by
-those that follow. A class that the ontology lacks types nothing, here as in Wikidata. The cost: if a title has two
-equally deep classes (a town and a ship), only their names decide.
+Lines are decoded one by one, so a bad byte costs one row. Claims are streamed; the database decides which one counts.
 """
 
 import re

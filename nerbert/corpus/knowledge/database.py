@@ -1,9 +1,6 @@
 """The database of one build: DuckDB, in which titles get their classes and link targets are counted, out of core.
 
-What does not fit into its share of memory is spilled below the build's own folder. Extensions, the network and other
-files are out of reach: rows come in and go out as Arrow tables. Every choice between rows is an order in SQL, so the
-result does not depend on the number of threads. The cost: rows travel through Arrow once more, and a count or a class
-can be looked up only by joining tables.
+Every choice between rows is an order in SQL, so threads change nothing. The cost: rows travel through Arrow once more.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence

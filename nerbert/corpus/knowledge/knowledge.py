@@ -1,9 +1,7 @@
 """Read titles and their classes from DBpedia's exports and triples, Wikidata's dumps, and tables of titles.
 
-Of the sources that type a title, the first named wins, or the first in the setting `precedence`; all are streamed into
-one table. The cost: each build reads every source in full, and detects damage at the end of a file only then. Triples
-and mappings of other wikis are skipped; http://dbpedia.org/resource/ belongs to the English one. Tables do not name
-their titles' language, and apply to every wiki.
+Of the sources that type a title, the first named wins, or the first in the setting `precedence`. The cost: each build
+reads every source in full, and detects damage at the end of a file only then.
 """
 
 from collections import Counter

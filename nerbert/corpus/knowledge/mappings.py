@@ -1,8 +1,6 @@
 """Map infoboxes to DBpedia classes by the MediaWiki export of the mappings' wiki (`Mapping xx:` pages).
 
-The wiki's rules are kept unchanged, with their conditions in order, and evaluated for each infobox as DBpedia's
-extraction does. The cost: conditions see the infobox's value as the dump writes it, without link brackets and bold,
-because templates inside a value are not rendered.
+The wiki's rules are evaluated as DBpedia's extraction does. The cost: templates inside a value are not rendered.
 """
 
 import re

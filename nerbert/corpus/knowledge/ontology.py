@@ -1,15 +1,7 @@
 """Read DBpedia's classes and their parents from its wiki's MediaWiki export, and parse such exports.
 
-The classes (`OntologyClass:` pages) form a tree. Of several parents, the first that is a class of the export counts. A
-class with an unknown parent becomes a root, and a cycle is cut where it closes. The wiki's tree changes with its
-editors (a person is an animal there, a bridge no place), so `nerbert/tables/parents.tsv` fixes a few parents. The cost:
-a class under two branches is seen under one only, and a fixed parent hides the wiki's. Names match in any case and with
-the usual prefixes (`dbo:`, `owl:`, the full IRI), because no two classes differ by case alone.
-
-A class's label and description are in the corpus's language, else in English, as one line of plain text.
-
-The parser of pages knows only `{{…}}`, `[[…]]`, `|` and comments; nothing else matters in these exports. It is as
-lenient as MediaWiki: an unclosed template ends with the text, an unopened one is text.
+The classes form a tree, with a few parents from `nerbert/tables/parents.tsv`. The cost: a class under two branches is
+seen under one only. Labels are in the corpus's language, else in English.
 """
 
 import html

@@ -1,14 +1,7 @@
 """Wikidata as a source of classes: `instance of`, then up `subclass of` to a class that equals one of DBpedia's.
 
-DBpedia's ontology says which item equals a class (`owl:equivalentClass = wikidata:Q5`), so no extra table is needed.
-The cost: items below no such class stay unknown. The dump is read once, one entity per line, in any order; only lines
-that name the wiki or `subclass of` are parsed, so a broken one is detected only where it would have counted. The best
-rank of statements counts.
-
-Titles with their classes wait in the database, parents of classes in memory (some five million, 8 bytes each). A
-breadth-first search runs down `subclass of` from all classes with an equivalent at once, so each edge is followed once
-and cycles end by themselves. The cost: distance is counted in Wikidata's steps, which are short in some fields and long
-in others, and has no limit. Nothing depends on the order of the dump: of equals, the lowest number counts.
+The dump is read once. Titles wait in the database, parents of classes in memory (some five million, 8 bytes each), and
+one breadth-first search from all known classes follows each edge once.
 """
 
 import re

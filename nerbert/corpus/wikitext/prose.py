@@ -1,13 +1,6 @@
 """Extract paragraphs from scanned text: remove headings, lists, table remains and apostrophes, tidy white space.
 
-Invisible characters (soft hyphens, zero-width spaces, direction marks) are removed too, because they would split words.
-Each paragraph becomes one line. Removing headings and lists loses some links; `lists` keeps the items as separate
-paragraphs. Each edit runs over the whole page, and only if the page contains its pattern: plain searches and
-replacements run at the speed of C, ten times as fast as expressions.
-
-Apostrophes are read line by line, as MediaWiki's `doQuotes` does. Two, three or five are a mark. Of four, one is text;
-of more than five, all but five are text. In a line with odd numbers of both bold and italic marks, one bold mark is
-read as an apostrophe and an italic mark. So `''Hamlet'''s` keeps its apostrophe.
+Each edit runs over the whole page, and only if the page contains its pattern: ten times as fast as expressions.
 """
 
 import re

@@ -1,8 +1,6 @@
 """Show one variant of words that a wiki writes in several scripts or spellings: `-{zh-hans:软件; zh-hant:軟體}-`.
 
-Readers of such a wiki choose a variant; what they see without a choice is kept: the text for the wiki's own code, else
-that for the first variant in the order of MediaWiki's language converters. Rules for a whole page (`-{H|…}-`) show
-nothing. The cost: text outside the braces is not converted, so a page keeps the mixture of variants its authors typed.
+The cost: text outside the braces is not converted, so a page keeps the mixture of variants its authors typed.
 """
 
 import re

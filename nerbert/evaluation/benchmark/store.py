@@ -1,15 +1,10 @@
 """The folder of a benchmark: what is done is kept under its key, whole or not at all.
 
-    benchmark.json          marks the folder as a benchmark's; no other is written to, unless it is empty
-    cells/KEY.json          a cell: what it is, its scores and how it was made; a failed one with its reason
-    predictions/KEY.json    what a tagger said of each test word, to be scored anew
-    sources/KEY/            a checkpoint trained on a source domain
-    sources/KEY.json        what it is, its digest and its cost; written last
-    .benchmark/             what is under way; emptied by the next run
-
-A key holds all that the outcome depends on, so a file is right or absent, whichever suite asks. Each file begins with
-the system, data and seed that it was first made for, for people. A file without a valid state, F1 or seconds is refused
-whole, and its cell is run again. The price: what no suite asks for any more stays until someone deletes it.
+benchmark.json          marks the folder as a benchmark's; no other is written to, unless it is empty
+cells/KEY.json          a cell: what it is, its scores and how it was made; a failed one with its reason
+predictions/KEY.json    what a tagger said of each test word, to be scored anew
+sources/KEY/            a checkpoint trained on a source domain; KEY.json: its digest and cost, written last
+.benchmark/             what is under way; emptied by the next run
 """
 
 import json

@@ -1,10 +1,6 @@
 """Check a data set: its contents, and faults that spoil scores (leaks, contradictions, slips, types not to be learnt).
 
-Nothing is corrected, and only what can't be read is refused. Sentences are equal if their tokens are. Tag schemes are
-read from the tags as written, since entities don't tell how they were written: IOB2 begins every entity with B-; IOB1
-only one that touches another of its type; IO none; others also mark ends (`nerbert.formats.schemes`); any other use is
-called mixed. Sentences are never held, so a data set may be of any size. The price: each file is read twice, CoNLL a
-third time, and a file that is cut once more.
+Nothing is corrected, and no sentence is held. The price: each file is read twice, CoNLL a third time.
 """
 
 import re

@@ -1,11 +1,7 @@
 """Fetch public data sets from their publishers, convert them to IOB2, and publish each as a whole folder.
 
-Files are small, so they are read and converted in memory, and kept only if each converted file has the SHA-256 of the
-registry. An existing data set is checked, and never replaced: its labels may have been corrected by hand. The price: a
-file that changed at its address can't be fetched at all, and a stopped run begins its data set anew.
-
-White space is removed from tokens; a token of white space alone becomes `_EMPTY_`, so that no line is lost. Tags that
-are IOB2 already are kept, with their faults.
+Only files of the known SHA-256 are kept, and what is there is never replaced. The price: a file that changed at its
+address can't be fetched.
 """
 
 import hashlib

@@ -1,16 +1,7 @@
 """Find, read, list and sample data sets by name: a folder below the data folder, or a name that the registry knows.
 
-The facts of known public data sets (source, licence, contents, hashes, how to fetch and convert them) are in a table of
-the package, `nerbert/tables/datasets.toml`; the package holds no data. A data set is identified by the bytes of its
-files in nerbert's own form, so every claim (counts, licence, whether it is the paper's split) is about exactly these
-bytes. The price: nothing is claimed of a set that was converted otherwise, a set that needs more than a recipe can't be
-fetched, and listing a folder reads all its files.
-
-A name comes from outside (a suite, a command line) and never leads out of the data folder, by dots, by being absolute,
-or through a link. The price: data elsewhere must be copied, not linked, into the data folder.
-
-A sample is a data folder: a new train split, dev and test unchanged, and a manifest that names data, size, draw and
-sentences, so that anyone with the data can draw the same. The price: a copy of dev and test for each sample.
+A known one (`nerbert/tables/datasets.toml`) is identified by its files' bytes. The price: nothing is claimed of a set
+that was converted otherwise. A name never leads out of the data folder.
 """
 
 import os

@@ -1,8 +1,6 @@
 """Mentions that are labelled in one place and not in another, or with several types: likely slips of annotators.
 
-A first reading counts what is labelled, a second one where the same words stand without a label: whole words, in the
-same case, the longest mention that fits. Memory is bounded: of more mentions than `MOST` the rarest are forgotten. A
-mention that stands without a label ten times as often as with one is an ordinary word ("May"), and no slip.
+Of more mentions than `MOST` the rarest are forgotten. The same words are sought in the same case, longest first.
 """
 
 from collections import Counter

@@ -1,14 +1,7 @@
 """Every system against the baseline, on each row and on all targets together, corrected for their number.
 
-A comparison takes only runs that both have: the same target, size, protocol, draw and seed; over all targets, only
-targets on which both have such runs, whatever other systems lack. The price: a run that only one of them has finished
-says nothing here, and two systems may have been tested over different targets (the table says how many).
-
-Stars claim more than a p: encoders need five, and every target three runs, whatever is pooled. A t-test of
-three is right on the average, and says little of whether its spread was well seen.
-
-Families of Holm's correction: in each protocol, the tests on single rows, and apart from them those over all targets,
-which are few and are the ones that one quotes. The price: each family has a false alarm of its own to give.
+Only runs that both have are compared. Tests on single rows are one family of Holm's correction, those over all targets
+another (docs/explanation/scores.md, Tests).
 """
 
 from collections import defaultdict

@@ -1,13 +1,7 @@
 """Grids of figures: F1 of every system on every row with published figures beside it, then other figures.
 
-Figures are of legal paths of tags, which users get. F1 of greedy tags (each word's most probable one, as published
-figures are) stands beside it. Macro token F1 has a column of its own: it is some seven points apart from entity F1.
-Other figures (precision, recall, other F1s, kinds of errors, types) are means over observations, without spread: the
-CSV has every run.
-
-Whether a published figure is of the same test sentences is asked of the registry: whether its split is the paper's, and
-whether the cells' files are those that it knows. A figure that is, or may be, of other sentences has a note. The price:
-a folder of one's own with a paper's very split has a note until the registry knows it.
+Figures are of legal paths of tags, which users get; greedy ones stand beside them. A published figure that may be of
+other sentences has a note.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

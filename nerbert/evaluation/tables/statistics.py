@@ -1,31 +1,7 @@
 """Mean, spread and tests over the runs of a benchmark: pure functions on figures of 0–1.
 
-The choices, and what they cost:
-
-*What counts as one observation* is the highest level of chance that the runs have (`units_of`). Runs that share a
-pre-trained encoder share its luck, which is as large as that of fine-tuning, so they are averaged and the encoders are
-the observations: with one encoder nothing can be said. So are checkpoints of a source domain, which all targets and
-draws of a seed share. A backbone as it comes is the same for everybody who takes it, so its runs vary by fine-tuning
-alone: each run is one, or each draw of the training sentences where a draw has several seeds. With one draw, or with
-encoders that share their draws, ± says nothing of how much the choice of sentences matters.
-
-*Several targets* are averaged within an encoder, since its luck is the same on all. Runs of backbones as they come are
-independent from target to target, so the interval of their mean is Welch's. Either way a claim is about these targets.
-
-*Episodes.* Seeds share the same episodes, so they say little of how another choice of episodes would come out. F1 is
-taken of the entities of all episodes and seeds added up (`pooled_f1`), and the draws (or encoders) are the
-observations, seeds of a draw added up too. An observation is the pooled F1 plus what its part takes it off by, to the
-first order (as for any ratio of sums), so their mean is the pooled F1 itself. The price: with few draws the interval is
-a little too narrow, since F1 is a ratio; and one draw alone has none.
-
-*A paired t-test* over the observations that both systems have, with n − 1 degrees of freedom. Differences of mean F1 on
-one test set are near enough to normal (Dror et al. 2018, "The Hitchhiker's Guide to Testing Statistical Significance in
-NLP", §3), and the distribution-free tests that the guide prefers elsewhere can't speak here: with three runs no sign
-test or permutation test gets below p = 2/2³ = 0.25. The price is the assumption of normality, which so few runs can't
-check. So from six observations on, the least that can get below 0.05, a sign-flip (permutation) test stands beside it.
-
-*Many comparisons: Holm's step-down correction* over a family of tests: the chance of a single false alarm in it stays
-below the level, whatever the tests have in common. Which tests are a family: see `compare`.
+An observation is the highest level of chance that runs have: encoders, else draws or runs (docs/explanation/scores.md
+has the choices and what they cost).
 """
 
 import math
@@ -91,7 +67,7 @@ class Test:
 
 
 def units_of(runs: Iterable[Run], *encoders: Mapping[Run, str], by_draw: bool = False) -> dict[Run, Unit]:
-    """Return the observation that each run is a part of. See the text above.
+    """Return the observation that each run is a part of (docs/explanation/scores.md).
 
     `encoders` have the encoder of a system's runs whose luck they share, "" for a backbone as it comes. Runs that share
     one of any of the systems are one observation. `by_draw` is for episodes: seeds of a draw are never apart.
@@ -123,7 +99,7 @@ def observations(runs: Mapping[Run, float], units: Mapping[Run, Unit]) -> dict[U
 
 
 def pooled_f1(runs: Mapping[Run, Sums], units: Mapping[Run, Unit]) -> dict[Unit, float]:
-    """Return an observation a unit, of episodes; their mean is the F1 of all entities together. See the text above."""
+    """Return an observation a unit, of episodes; their mean is the F1 of all entities together."""
     whole = math.fsum(both for _, both in runs.values())
     f1 = 2 * math.fsum(right for right, _ in runs.values()) / whole if whole else 0.0
     off: dict[Unit, float] = defaultdict(float)

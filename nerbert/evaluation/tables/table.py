@@ -1,14 +1,7 @@
 """Make the table of a suite from its cells. Pure: the same cells give the same table.
 
-The cells are laid out in rows and columns; every system is tested against the baseline; figures are worded (F1, tests,
-other figures, errors, types, curves). Needs scipy (extra `benchmark`) for the intervals.
-
-Notes say how to read the table, and what the cells don't have in common; facts say how to make it again. Nothing keeps
-cells that were made in different ways from being compared, so notes say what differs and in how many cells. The
-template `benchmark_notes.txt.j2` holds the sentences. Read from a cell's facts, where they are there: `versions`
-(library → version), `device`, `machine`, `precision`, `commit`, `finished`, `cpu_seconds`, `encoder` (digest), `data`
-(file → digest), `unknown_types` (of test entities, absent in training), `reached` (type → entities). Digests are
-shortened: the cells have them in full.
+Needs scipy (extra `benchmark`). Notes say how to read the table and what differs between cells, by the template
+`benchmark_notes.txt.j2`; facts say how to make it again.
 """
 
 from collections import Counter, defaultdict
