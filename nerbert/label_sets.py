@@ -94,10 +94,7 @@ def _table(column: str) -> dict[str, str]:
 
 
 def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
-    """Read `class<TAB>label` lines; raise InputError for a broken line or a class that the ontology lacks.
-
-    Blank lines, comments (`#`) and a header (`class`, `label`) are passed over.
-    """
+    """Read `class<TAB>label` lines, but blanks, comments (`#`) and a header; raise InputError for a broken one."""
     if not path.is_file():
         must = f"a file, or one of {', '.join(_BUILT_IN)}"
         raise SettingsError(f"label_set = {str(path)!r}{unknown(path, _BUILT_IN, allowed=must)}")

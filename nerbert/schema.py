@@ -17,19 +17,15 @@ LARGEST = 1 << 63
 
 
 def read_json(path: Path, kind: type[Read], *, limit: int = LARGEST_FILE, remedy: str = "") -> Read:
-    """Return the content of a JSON file as a `kind`.
+    """Return the content of a JSON file, of at most `limit` bytes, as a `kind`.
 
-    Raise InputError that names the file, the path inside, the value and what is allowed; `remedy` is added. A file of
-    more than `limit` bytes is refused.
+    Raise InputError that names the file, the path inside, the value and what is allowed; `remedy` is added.
     """
     return parse_json(_content(path, limit), kind, path, remedy=remedy)
 
 
 def read_checked(path: Path, kind: type, *, limit: int = LARGEST_FILE, remedy: str = "") -> dict[str, Any]:
-    """Return the object in a JSON file with all its keys, in their order, once it is known to be a `kind`.
-
-    Raise InputError as `read_json` does.
-    """
+    """Return the object in a JSON file with all its keys, once it is known to be a `kind`; raise InputError else."""
     content = _content(path, limit)
     parse_json(content, kind, path, remedy=remedy)
     return parse_json(content, dict, path, remedy=remedy)

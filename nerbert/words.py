@@ -117,10 +117,7 @@ def _expression(splitter: str, *, web: bool) -> Any:
 
 
 def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], ...]:
-    """Return the character span of each word of `text`, in order; control and format characters belong to no word.
-
-    (`gliner-words-1` takes them for words.)
-    """
+    """Return each word's character span, in order; `gliner-words-1` alone takes control characters for words."""
     found = _expression(splitter, web=not splitter.endswith("-1") and has_web(text)).finditer(text)
     if not with_dictionaries(splitter):
         return tuple(match.span() for match in found)
@@ -161,9 +158,8 @@ def _characters(text: str, places: Iterable[int]) -> Sequence[int]:
 def whole_words(example: Example) -> Example:
     """Return a sentence whose words hold all its characters but white space, for files that hold words alone.
 
-    Visible characters between words become words. Others (joiners, soft hyphens, controls) go to the word before or
-    behind them, and join the two. No word goes over the border of an entity; there such characters are a word too.
-    A byte order mark at the beginning is left out: readers take it for the file's.
+    Visible characters between words become words; others join the words beside them, but over no border of an entity. A
+    byte order mark at the beginning is left out.
     """
     text, own = example.text, set(example.words)
     places = [0, *(place for word in example.words for place in word), len(text)]

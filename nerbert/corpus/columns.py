@@ -119,10 +119,7 @@ def links_on_words(
     sentence_starts: Sequence[int], texts: Sequence[str], words: Words, starts: Sequence[int], ends: Sequence[int],
     glued: GluedLetters | None = None,
 ) -> Links:  # fmt: skip
-    """Return links by sentence; all starts and ends are positions in the concatenated texts of the pages.
-
-    With `glued`, links inside a word grow to it where that says so.
-    """
+    """Return links by sentence, placed in the pages' joined texts; with `glued`, links inside a word grow to it."""
     if not texts:
         none = np.zeros(0, np.int64)
         return Links(none, none, none, np.zeros(1, np.int64), 0, 0, len(starts))
@@ -207,10 +204,7 @@ def _resplit(
 
 
 def numbers_column(values: Places | Sequence[int], kind: pa.DataType) -> pa.Array:
-    """Return integers as an Arrow array.
-
-    `pa.array` would import pandas if it is installed, which takes half a second per worker.
-    """
+    """Return integers as an Arrow array; `pa.array` would import pandas, which takes half a second per worker."""
     array = np.ascontiguousarray(values, kind.to_pandas_dtype())
     return pa.Array.from_buffers(kind, len(array), [None, pa.py_buffer(array)])
 

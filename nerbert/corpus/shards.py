@@ -70,10 +70,7 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 @contextmanager
 def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
-    """Provide a function that appends a table; the file becomes `path` when the block ends without error.
-
-    Row groups are as large as the tables, 10,000 rows at most.
-    """
+    """Provide a function that appends a table as row groups; the file becomes `path` when the block ends well."""
     with publish(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
         yield lambda table: writer.write_table(table, row_group_size=_GROUP) if table.num_rows else None
 

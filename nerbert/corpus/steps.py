@@ -38,10 +38,7 @@ class Step(Protocol):
     """Its row in the funnel; "" if it never drops a row."""
 
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[str | None]]:
-        """Return the same rows, whose columns may have new values, and for each row the reason to drop it, or None.
-
-        No reasons, (), stand for None everywhere.
-        """
+        """Return the rows, with other values perhaps, and for each the reason to drop it or None; () drops none."""
 
 
 @runtime_checkable

@@ -81,7 +81,7 @@ class Evaluation:
         return f"<Evaluation on {self.file}, {self.sentences:,} sentences: {shown}{seeds}{how and f'; {how}'}>"
 
     def _repr_html_(self) -> str:
-        from nerbert.render.evaluation_table import evaluation_html  # templates, which only notebooks need
+        from nerbert.render.terminal.models import evaluation_html  # templates, which only notebooks need
 
         return evaluation_html(self)
 
@@ -114,13 +114,8 @@ def evaluate(
 ) -> Evaluation:  # fmt: skip
     """Judge a tagger's folder (or a folder of several seeds) on a file, or on the test split of a data folder.
 
-    With `train` (a data folder or a file), entities seen in training are told from the rest, and test sentences of at
-    least eight words that occur there are left out of a second score. `decoding`, `head`, `backend`, `precision` and
-    `thresholds` are as in `Tagger.load`, for folders: what is scored is what such a tagger gives. A tagger that is told
-    its labels is asked for the data's types. `labels` (type in the data → label) says by which other names; a tagger
-    that learnt its types is scored with its own types under the data's names. `reading` says how both are read; what it
-    leaves open is as the (first) tagger has it: entities of texts without words grow to its words, so give taggers with
-    other splitters one `word_splitter` to compare them.
+    Arguments are as in `nerbert.evaluate`. `reading` says how both are read; what it leaves open is as the (first)
+    tagger has it, so give taggers with other splitters one `word_splitter` to compare them.
     """
     loading = {"decoding": decoding, "head": head, "backend": backend, "precision": precision, "thresholds": thresholds}
     folders: Mapping[str, str | Tagger] = (
@@ -184,8 +179,7 @@ def _asking(
 ) -> Tagger:  # fmt: skip
     """Return a tagger that looks for these labels if it is told them; one that learnt its types stays as it is.
 
-    Raise InputError for a `given` label that this one doesn't know, or a type that it has itself and that no label is,
-    SettingsError for a threshold of no label.
+    Raise InputError for a `given` label that it doesn't know, or a type of its own that would be mixed up with one.
     """
     if tagger.types:
         if given:

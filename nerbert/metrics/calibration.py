@@ -88,8 +88,7 @@ _LEAST = 1e-6
 class Fitted:
     """A temperature, and how far confidences were off without it and are with it.
 
-    `after` is measured on entities that the temperature wasn't fitted on: those of each of `folds` parts of the
-    sentences have the confidences that the other parts' temperature gives them.
+    `after` is of entities that it wasn't fitted on: each of `folds` parts has the others' temperature.
     """
 
     temperature: float
@@ -126,10 +125,7 @@ def log_loss(confidences: npt.ArrayLike, right: npt.ArrayLike) -> Shares:
 
 
 def _best(losses: Shares) -> float:
-    """Return the temperature of the least loss, between the points of the grid too; the lowest of several.
-
-    `losses` is (grid, entities).
-    """
+    """Return the temperature of the least of the losses (grid, entities), between points too; the lowest of equals."""
     loss = losses.sum(axis=1) + _PRIOR * _GRID**2 / 2
     best = int(loss.argmin())
     if best in (0, _GRID.size - 1):

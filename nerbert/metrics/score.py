@@ -149,11 +149,10 @@ def _name_bad_tag(name: str, sentences: Sequence[Sequence[str]]) -> None:
 
 
 def decode_columns(codes: npt.NDArray[np.int32], offsets: Numbers) -> Columns:
-    """Decode the tag numbers of all sentences, whose words begin at `offsets`.
+    """Decode the tag numbers of all sentences, whose words begin at `offsets`, by the CoNLL script's rules.
 
-    Numbers are as in a head's list of labels (`labels.tag_names`): 0 is O, 2k - 1 is B- and 2k is I- of type k, counted
-    from 1; a negative one is no tag, and outside too. By the CoNLL script's rules, a word continues an entity if its
-    tag is I- of the same type as the word before.
+    Numbers are as in `labels.tag_names`: 0 is O, 2k - 1 is B- and 2k is I- of type k, counted from 1; negative is
+    outside.
     """
     first = np.zeros(codes.size + 1, bool)
     first[offsets] = True
@@ -207,8 +206,7 @@ class Counts:
 class Macro(NamedTuple):
     """Unweighted means over the types that occur in gold or predicted (seqeval's macro), and how many they are.
 
-    `f1` is the mean of the types' F1, not the F1 of the mean precision and recall. A type that is only predicted counts
-    as 0, so one stray prediction of a rare type costs much.
+    `f1` is the mean of the types' F1. A type that is only predicted counts as 0, so one stray prediction costs much.
     """
 
     precision: float
@@ -260,16 +258,10 @@ def score_pair(pair: Pair, rules: str = RULES) -> Score:
 
 
 def score_words(pair: Pair) -> Score:
-    """Score single words by IO labels: B-x and I-x are both x, and O is left out.
+    """Score single words by IO labels: B-x and I-x are both x, and a word that is O in both counts nowhere.
 
-    A word that is O in both counts nowhere. `macro.f1` is *macro token F1*: F1 of each type over words, then the mean
-    over the types that occur in gold or predicted. These are the types of `Macro` for entities, so both means are over
-    the same ones. It equals scikit-learn's `f1_score(average="macro")` with all labels that occur but O. NuNER's
-    few-shot table (Bogdanov et al. 2024) names this quantity; what it does with types in predicted alone is not known
-    here.
-
-    Never put it into one column with entity F1. An entity with one wrong word is wrong there, and mostly right here:
-    where a model's two figures are both published, they are some seven points apart.
+    `macro.f1` is *macro token F1*, scikit-learn's `f1_score(average="macro")` with all labels but O. Never put it into
+    one column with entity F1 (docs/explanation/glossary.md).
     """
     gold, found = pair.word_types(pair.gold), pair.word_types(pair.found)
     return _score(pair.types, gold[(gold == found) & (gold > 0)], found[found > 0], gold[gold > 0], TOKEN_RULES)

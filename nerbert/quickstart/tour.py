@@ -28,7 +28,7 @@ from nerbert.model.backbone import read_card
 from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
 from nerbert.records import Example, Span
 from nerbert.render.cards import write_tagger_card
-from nerbert.render.quickstart import QuickstartReport, sources, write_guide, write_page, write_picture
+from nerbert.render.quickstart import NEXT, QuickstartReport, sources, write_guide, write_page, write_picture
 from nerbert.rng import uniform
 from nerbert.tagger.self_check import checking
 from nerbert.tagger.tagger import Tagger
@@ -91,8 +91,7 @@ def run_quickstart(
 ) -> QuickstartResult:
     """Run the quickstart in `keep`, or in a folder that is removed; print the results, and write the page.
 
-    The page is `report`, a new file; else `report.html` in `keep`, or else `nerbert-quickstart.html` in the current
-    folder, which is replaced.
+    That is `report`, a new file; else `report.html` in `keep`, or `nerbert-quickstart.html` here, which is replaced.
     """
     if keep and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise OutputExists(f"{keep}: not an empty folder; give --keep a new one")
@@ -113,7 +112,7 @@ def run_quickstart(
             write_guide(result, folder / "README.md")
         if report or not keep:
             write_page(result, manifest, page)
-    reporter.end(result, page, keep)
+    reporter.say("end", result=result, page=page, keep=keep, next=NEXT)
     return result
 
 
@@ -136,16 +135,16 @@ def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -
     reporter.corpus(manifest)
     data = open_data(str(SAMPLE / "domain"))
     subset = write_sample(data, str(tour.sentences), 1, folder / "data")
-    reporter.encoders(tour.pretrain_steps, _TASKS["ner"].label_set)
+    reporter.say("encoders", steps=tour.pretrain_steps, label_set=_TASKS["ner"].label_set)
     with LocalExecutor(tour.workers) as executor:
         pretrained = []
         for each in executor.map_ordered(partial(_pretrained, folder, tour), _TASKS):
-            reporter.encoder(each)
+            reporter.say("encoder", encoder=each)
             pretrained.append(each)
-        reporter.domain(subset, len(tour.seeds))
+        reporter.say("domain", subset=subset, seeds=len(tour.seeds))
         encoders = []
         for each in executor.map_ordered(partial(_scored, folder, tour), pretrained):
-            reporter.taggers(each)
+            reporter.say("taggers", encoder=each)
             encoders.append(each)
     taggers = {key: Tagger.load(folder / f"tagger-{key}" / f"seed-{tour.seeds[0]}") for key in _TASKS}
     spans = taggers["ner"].tag(text)

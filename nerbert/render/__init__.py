@@ -30,8 +30,7 @@ _MOST = 1e15
 def render(template: str, /, **facts: Any) -> str:
     """Return a template's text with these facts; names that end in html, svg, md and tex `.j2` escape accordingly.
 
-    `NAME.txt.j2` is plain text, which whoever shows it escapes; a value is kept on one line.
-    Raise jinja2.UndefinedError for a fact that the template needs and that is missing.
+    `NAME.txt.j2` is plain text, which whoever shows it escapes. Raise jinja2.UndefinedError for a missing fact.
     """
     environments = {"md": _markdown, "tex": _latex, "txt": _text}
     environment = environments.get(template.split(".")[-2], _html)()
@@ -198,10 +197,7 @@ class Mark(NamedTuple):
 def pieces_of(
     text: str, marks: Iterable[tuple[int, int, Mark]], begin: int = 0, end: int | None = None
 ) -> Iterator[tuple[str, Mark | None]]:
-    """Yield a text from `begin` to `end` in pieces: each mention with its mark, and what is between them.
-
-    `marks` are sorted; those that overlap or lie outside the text are cut.
-    """
+    """Yield a text from `begin` to `end` in pieces: mentions with their (sorted) marks, and what is between them."""
     end = len(text) if end is None else end
     for start, stop, mark in marks:
         first, last = max(begin, start), min(end, stop)

@@ -47,8 +47,7 @@ def text_of(table: "BenchmarkTable", ending: str) -> str:
 def csv_of(table: "BenchmarkTable") -> str:
     """Return the records as CSV in UTF-8: quoted as RFC 4180 says, but lines end with LF alone.
 
-    A text that a spreadsheet would take for a formula (it begins with = + - @, tab or line end) gets a ' before it: the
-    price is that pandas shows it too.
+    A text that a spreadsheet would take for a formula gets a ' before it: the price is that pandas shows it too.
     """
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(map(harmless, table.records))
@@ -61,10 +60,7 @@ def harmless(record: Sequence[str]) -> list[str]:
 
 
 def print_table(table: "BenchmarkTable", console: Console | None = None) -> None:
-    """Print scores and tests, as wide as the terminal is, and the notes.
-
-    Columns that hold nothing are left out. Systems that don't fit the width are in further tables.
-    """
+    """Print scores and tests, without empty columns, in as many tables as the width asks for, and the notes."""
     console = console or Console()
     console.print(plain(table.title), style="bold")
     for grid in table.grids:

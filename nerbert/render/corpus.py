@@ -201,10 +201,7 @@ class DroppedSentence:
 
 
 def read_dropped(corpus: Path, steps: Iterable[str] = (), each: int = EACH) -> dict[str, dict[str, list[Row]]]:
-    """Return step → reason → up to `each` dropped sentences of `dropped.jsonl`; empty if there is no such file.
-
-    `steps` come first, in their order.
-    """
+    """Return step (`steps` first) → reason → up to `each` sentences of `dropped.jsonl`; empty without that file."""
     path = corpus / "dropped.jsonl"
     found: dict[str, dict[str, list[Row]]] = {step: {} for step in steps}
     if not path.is_file():

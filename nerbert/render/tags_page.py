@@ -24,10 +24,7 @@ _MORE: _Line = ("ltr", [("…", None)])
 
 
 def write_page(target: Path, tagged: TaggedFile, /, *, title: str, tagger: str, types: Sequence[str]) -> None:
-    """Write a page: counts of all types, the most frequent first, then the rows that there is room for.
-
-    `title` is what was tagged, `types` are the tagger's.
-    """
+    """Write a page of the `tagger`'s `types` in what `title` names: counts, then the rows that there is room for."""
     colours = {name: f"k k{place % _COLOURS}" for place, name in enumerate(types)}
     entities, rows = Counter[str](), list[list[_Line]]()
     room, whole, total = ROOM, 0, 0

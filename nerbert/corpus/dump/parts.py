@@ -27,10 +27,7 @@ _REMEDY = "fetch index and dump of the same date, or leave the index out"
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Distinct offsets in order, the number of pages at each, and the number of the first line with it.
-
-    They describe a whole dump, or one part of it.
-    """
+    """Of a dump or a part: distinct offsets in order, how many pages are at each, and the first line with it."""
 
     name: str
     sha256: str

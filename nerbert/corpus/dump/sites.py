@@ -117,10 +117,7 @@ def wiki_code(language: str) -> str:
 
 
 def wiki_codes(wiki: str, language: str) -> tuple[str, ...]:
-    """Return the codes of a Wikipedia, first the one in its address: `be_x_oldwiki` → be-x-old, be-tarask.
-
-    If the database is no known Wikipedia's (`samplewiki`), the language decides.
-    """
+    """Return a Wikipedia's codes, first its address's: `be_x_oldwiki` → be-x-old, be-tarask; else the language's."""
     named = _DATABASE.fullmatch(wiki)
     code = named[1].replace("_", "-") if named else ""
     code = wiki_code(code if code in _LANGUAGE_OF or code in _OLDER else language.lower())
@@ -128,10 +125,7 @@ def wiki_codes(wiki: str, language: str) -> tuple[str, ...]:
 
 
 def editions(wiki: str, language: str) -> tuple[str, ...]:
-    """Return the codes of the Wikipedias whose titles mean the same as here.
-
-    They are the wiki's own codes, and English for Simple English.
-    """
+    """Return the codes of the Wikipedias whose titles mean the same: its own, and English for Simple English."""
     codes = wiki_codes(wiki, language)
     return (*codes, "en") if codes == ("simple",) else codes
 

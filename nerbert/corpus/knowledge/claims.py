@@ -132,10 +132,7 @@ def read_rows(
 
 
 def ask_rows(rows: Iterable[Pair], ontology: Ontology, tally: ClaimCounts, *, deepest: bool) -> Iterator[Claim]:
-    """Yield the titles of a table or triples with their classes; only count classes that the ontology lacks.
-
-    Of a title's classes the `deepest` counts, or the first.
-    """
+    """Yield the titles of rows with their known classes, the `deepest` or the first; only count unknown classes."""
     classify = classifier(ontology)
     for title, name in rows:
         known, path = answer = classify(name)
@@ -178,10 +175,7 @@ def classifier(ontology: Ontology) -> Callable[[str], Answer]:
 
 
 def _class_of_page(names: Iterable[str], classify: Callable[[str], Answer], tally: ClaimCounts) -> ClassPath:
-    """Return the path of the first known class, or its deepest refinement.
-
-    Infoboxes of the classes Person and then Politician give Politician.
-    """
+    """Return the path of the first known class, or its deepest refinement: Person, then Politician, give Politician."""
     best: ClassPath = ()
     first = 0
     for name in names:
@@ -229,10 +223,7 @@ def edition_of(triple: "re.Match[str]") -> str:
 
 
 def parse_triple(line: bytes, pattern: "re.Pattern[str]", editions: Collection[str]) -> Pair | None:
-    """Return title and object of a triple that fits `pattern`; None if it is broken.
-
-    Other triples, those of other editions, and comments are NO_TYPE.
-    """
+    """Return title and object of a triple that fits `pattern`, NO_TYPE for another, a comment; None if it is broken."""
     text = decode(line) or ""
     match = pattern.fullmatch(text)
     if not match:

@@ -81,12 +81,10 @@ def insert(database: Database, table: str, rows: Iterable[Sequence[Any]], schema
 def write_types(
     database: Database, claims: Iterable[tuple[int, Claim]], names: Sequence[str], shown: Collection[int] = ()
 ) -> tuple[list[TitleCounts], int]:
-    """Write the table `types`: each title with the number of its class and of its source, null if it is barred.
+    """Write the table `types`: each title with its class's and source's numbers, null if it is barred; return counts.
 
-    The sources, whose `names` are given, are numbered by precedence. A disambiguation page has no class, whatever is
-    known of it: a link to it names nothing in particular. Those in `shown` read the dump's own pages, so no list of
-    disambiguation pages overrides their titles. The tables `classes` and `sources` have the names. Return the counts of
-    each source, and the number of disambiguation pages.
+    Sources are numbered by precedence. A disambiguation page has no class. Sources in `shown` read the dump's own
+    pages, so no list of disambiguation pages overrides their titles. `classes` and `sources` have the names.
     """
     check_sources(len(names))
     classes: dict[ClassPath, int] = {}

@@ -171,11 +171,9 @@ class Knowledge:
 
 
 def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", wiki: str = "") -> Knowledge:
-    """Detect the kinds of the files at `paths`, and read the classes and the wiki's mappings.
+    """Detect the kinds of the files at `paths`, and read the classes and the wiki's mappings; rows are read later.
 
-    Rows are read later, by `write_table`. `precedence` lists kinds and files, separated by commas, in decreasing
-    precedence; the others follow in their order. `wiki` is the database's name if it is known; else the language
-    determines the wiki.
+    `precedence` lists kinds and files, highest first; the others follow. `wiki` is the database's name if it is known.
     """
     language = language.lower()
     ours = editions(wiki, language)
@@ -225,10 +223,9 @@ def _choose(
 
 
 def ordered(named: Mapping[int, tuple[str, str]], precedence: str) -> list[int]:
-    """Return the keys of `named`, which has sources' names and kinds, in decreasing precedence.
+    """Return the keys of `named` (sources' names and kinds) in decreasing `precedence`; those that it lacks follow.
 
-    `precedence` lists names or kinds, separated by commas; sources that it does not name follow in their order. A kind
-    without a source is no error, because settings outlive one build; any other unknown entry is.
+    A kind without a source is no error, because settings outlive one build; any other unknown entry is.
     """
     order: dict[int, None] = {}
     for entry in filter(None, map(str.strip, precedence.split(","))):

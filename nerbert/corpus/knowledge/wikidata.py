@@ -108,9 +108,8 @@ class Sort(IntEnum):
 class WikidataClasses:
     """Wikidata's classes, mapped to DBpedia's.
 
-    `ordered` has the known classes' numbers: of an item's classes the first in this order counts, that with the deepest
-    path, of equals the nearest, then the lowest number. Within, classes are in order of their numbers, each with the
-    indices of its subclasses.
+    `ordered` has the known ones' numbers: of an item's classes the first in this order counts, that with the deepest
+    path, of equals the nearest, then the lowest number.
     """
 
     def __init__(self, parents: npt.NDArray[np.uint32], ontology: Ontology) -> None:
@@ -165,10 +164,7 @@ class WikidataClasses:
 
 
 def site_of(language: str, name: str = "") -> str:
-    """Return Wikidata's name of the Wikipedia called `name` (`zh_yuewiki`), or without a name, of a language's.
-
-    The language does not always identify the wiki (`simplewiki` is in `en`).
-    """
+    """Return Wikidata's name of the Wikipedia called `name` (`zh_yuewiki`), or, without a name, of a language's."""
     return wiki_codes(name, language)[0].replace("-", "_") + "wiki"
 
 
@@ -177,9 +173,8 @@ def wikidata_rows(
 ) -> Iterator[tuple[str, ClassPath]]:
     """Yield the titles of a wiki's pages with their classes, DISAMBIGUATION for such pages.
 
-    Each title counts as a row. Titles without `instance of` and Wikimedia's own pages (categories, lists, templates)
-    are valid but untyped. A title whose classes lead to none of DBpedia's has an unknown class, named by the lowest of
-    them.
+    Each title counts as a row; Wikimedia's own pages, and those without `instance of`, are valid but untyped. A title
+    whose classes lead to none of DBpedia's has an unknown class, named by the lowest of them.
     """
 
     def bad(number: int, line: bytes = b"a line too long") -> None:
@@ -207,10 +202,7 @@ def wikidata_rows(
 
 
 def _read_items(path: Path, site: str, parents: "array[int]", bad: _Bad) -> Iterator[tuple[int, str, int | None]]:
-    """Yield each item that has a page of the site with the page's title and a class; append pairs to `parents`.
-
-    An item has a row for each of its classes, or one with None.
-    """
+    """Yield each item with a page of the site: number, title, and each class or None; append pairs to `parents`."""
     marks = (f'"{site}"'.encode(), b'"P279"')
     for first, block in read_blocks(path, LONGEST_LINE, lambda number: bad(number, b"a line too long")):
         for number, line in enumerate(block.split(b"\n"), first):

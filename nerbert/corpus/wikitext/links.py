@@ -104,10 +104,7 @@ class LinkReader:
         return "".join(pieces), found
 
     def _resolve(self, target: str) -> tuple[str, str]:
-        """Return the meaning of a target, and the text that a link without an anchor shows.
-
-        The meaning is an article, "" for a section of the page itself, or one of `_NO_ARTICLE`.
-        """
+        """Return a target's meaning (an article, "" for a section of the page, or `_NO_ARTICLE`), and what it shows."""
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         if len(target) < _LONGEST and _PLAIN_TITLE.fullmatch(target) and not (self.site.dotted and target[0] == "i"):

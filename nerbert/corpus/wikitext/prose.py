@@ -77,10 +77,7 @@ def _replaced(text: str, *edits: tuple[str, str]) -> str:
 
 
 def squeeze(text: str) -> str:
-    """Remove repeated spaces, spaces at line edges and empty lines.
-
-    White space must already be spaces and newlines.
-    """
+    """Remove repeated spaces, spaces at line edges and empty lines; white space must be spaces and newlines already."""
     return "\n".join(filter(None, map(str.strip, _single_spaced(text).split("\n"))))
 
 
@@ -91,10 +88,7 @@ def _single_spaced(text: str) -> str:
 
 
 def _broken(tag: "re.Match[str]") -> str:
-    """Return a paragraph's end or a list item for a block tag.
-
-    A line mark after the tag is protected, because it does not start a line of the source.
-    """
+    """Return a paragraph's end or a list item for a block tag; a line mark after it is protected, starting no line."""
     return ("\n* " if tag[1].lower() == "li" else "\n\n") + protect(tag[2] or "")
 
 
@@ -135,10 +129,7 @@ def _resolved(line: str) -> str:
 
 
 def _lone(line: str, marks: Sequence[int], widths: Sequence[int]) -> int:
-    """Return the number of the bold mark that contains an apostrophe.
-
-    It is the first after a one-letter word, else the first after a longer word, else the first after a space.
-    """
+    """Return which bold mark has an apostrophe: the first after a one-letter word, else a longer one, or a space."""
     bold = [number for number, width in enumerate(widths) if width == 3]
     spaces = [number for number in bold if line[max(marks[number] - 1, 0) : marks[number]] == " "]
     after_space = set(spaces)

@@ -69,10 +69,7 @@ def _learnt(path: Path, _changed: int) -> LearntTypes:
 
 
 def familiarities(labels: Sequence[str], learnt: LearntTypes, label_encoder: Path) -> Array:
-    """Return (labels,): the Familiarity (0–1) of each, names' vectors being mean states of an encoder's subwords.
-
-    Raise InputError if nothing was learnt.
-    """
+    """Return (labels,): the Familiarity (0–1) of each, by mean states; raise InputError if nothing was learnt."""
     if not learnt.counts:
         raise InputError("trained_on: holds no mention, so there is no type to compare with")
     vectors = _vectors(label_encoder)

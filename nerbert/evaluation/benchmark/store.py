@@ -1,10 +1,12 @@
 """The folder of a benchmark: what is done is kept under its key, whole or not at all.
 
-benchmark.json          marks the folder as a benchmark's; no other is written to, unless it is empty
-cells/KEY.json          a cell: what it is, its scores and how it was made; a failed one with its reason
-predictions/KEY.json    what a tagger said of each test word, to be scored anew
-sources/KEY/            a checkpoint trained on a source domain; KEY.json: its digest and cost, written last
-.benchmark/             what is under way; emptied by the next run
+    benchmark.json          marks the folder as a benchmark's; no other is written to, unless it is empty
+    cells/KEY.json          a cell: what it is, its scores and how it was made; a failed one with its reason
+    predictions/KEY.json    what a tagger said of each test word, to be scored anew
+    sources/KEY/            a checkpoint trained on a source domain; KEY.json: its digest and cost, written last
+    .benchmark/             what is under way; emptied by the next run
+
+The price: what no suite asks for any more stays until someone deletes it.
 """
 
 import json
@@ -132,10 +134,7 @@ class Store:
                     draft.unlink()
 
     def read_cell(self, key: str, place: CellKey, *, retry: bool = False) -> Cell | None:
-        """Return the outcome of a cell.
-
-        None if it is to be run: there is none, it is broken, or it failed and may go now.
-        """
+        """Return the outcome of a cell; None if it is to run: none is there, it is broken, or failed and may go now."""
         path = self.cells / f"{key}.json"
         if not os.path.lexists(path):
             return None
@@ -180,10 +179,7 @@ class Store:
         return self.sources / key
 
     def source_cost(self, key: str, *, whole: bool = False) -> dict[str, float] | None:
-        """Return what a checkpoint cost, by kind of second; None if there is none.
-
-        With `whole`, None also for one that isn't as it was made.
-        """
+        """Return a checkpoint's cost by kind of second; None if there is none, or, with `whole`, if it was changed."""
         with suppress(OSError, InputError):
             file = read_json(self.sources / f"{key}.json", _SourceFile)
             if not whole or encoder_digest(self.source(key)) == file.sha256:

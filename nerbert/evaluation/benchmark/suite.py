@@ -173,10 +173,7 @@ class Suite:
         return replace(self.protocols[protocol], **self.systems[system].settings)
 
     def trainings(self, target: Target, size: str | int) -> list[tuple[int, int]]:
-        """Return (draw, seed) of a target's cells at a size, in order of worth.
-
-        A new draw with a new seed comes first.
-        """
+        """Return (draw, seed) of a target's cells at a size, by worth: a new draw with a new seed comes first."""
         seeds = target.seeds or self.seeds
         if parse_size(size).kind in (SizeUnit.ALL, SizeUnit.ZERO):
             return [(1, seed) for seed in seeds]

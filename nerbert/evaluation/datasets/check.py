@@ -5,23 +5,23 @@ Nothing is corrected, and no sentence is held. The price: each file is read twic
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from nerbert.errors import InputError, at
-from nerbert.evaluation.datasets.advice import Advice, advice_on
 from nerbert.evaluation.datasets.load import AT_LEAST, KnownData, find_known_files, find_place
 from nerbert.evaluation.datasets.mentions import ManyTypes, Mentions, Slip
 from nerbert.evaluation.datasets.repeats import Repeats, SentenceTable
 from nerbert.formats.conll import Conll, scheme_of
 from nerbert.formats.data import SPLITS
-from nerbert.formats.documents import CheckReading, Reading, no_sentence, sentences_of
+from nerbert.formats.documents import CheckReading, Reading, no_sentence, repairs_line, sentences_of
 from nerbert.formats.examples import find_format
 from nerbert.formats.schemes import Scheme
 from nerbert.formats.split_streams import SplitStream, stream_splits
-from nerbert.records import Example, Repairs
+from nerbert.records import Example, Repair, Repairs
+from nerbert.render import render
 
 _PAIRS = (("train", "test"), ("train", "dev"), ("dev", "test"))
 _SHOWN = 20
@@ -56,6 +56,15 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """A finding in words: its kind, how often it was found, and what it is, does, and asks for."""
+
+    kind: str
+    count: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
     """The result of a check. Of what there may be many, `…_examples` has the first or worst twenty."""
 
@@ -63,13 +72,11 @@ class Findings:
     """Words above which a sentence is long."""
     rare_below: ClassVar[int] = 5
     """Entities in train below which a type is rare."""
-    duplicates_at_least: ClassVar[int] = AT_LEAST
-    """Fewest tokens of equal sentences that count as duplicates."""
-    name: str
     folder: Path
-    sha256: dict[str, str]
+    name: str
     known: KnownData | None
     notes: tuple[str, ...]
+    sha256: dict[str, str]
     splits: dict[str, SplitFacts]
     lacking: dict[str, dict[str, int]]
     """By split, the types that train lacks, with their entities."""
@@ -77,6 +84,8 @@ class Findings:
     """Types of which train has fewer entities than `rare_below`."""
     duplicates: dict[str, int]
     """`train/test`: sentences of eight tokens or more of the second that are in the first, and so on."""
+    duplicates_at_least: int = AT_LEAST
+    """Fewest tokens of equal sentences that count as duplicates."""
     conflicts: int
     conflict_examples: tuple[Conflict, ...]
     similar_types: tuple[tuple[str, ...], ...]
@@ -99,22 +108,18 @@ class Findings:
     @property
     def advice(self) -> list[Advice]:
         """What to do, the most harmful first."""
-        return advice_on(self)
+        others = Repairs(self.repairs)
+        overlaps = others.pop(Repair.OVERLAP, 0)
+        lines = render("data_advice.txt.j2", findings=self, overlaps=overlaps, repaired=others.total(),
+                       repairs=repairs_line(others)).splitlines()  # fmt: skip
+        return [Advice(kind, int(count), text) for kind, count, text in (line.split(" ", 2) for line in lines if line)]
 
     def as_json(self) -> dict[str, Any]:
         """Return all findings as JSON."""
-        return {
-            "name": self.name, "known": self.known.name if self.known else None, "notes": list(self.notes),
-            "sha256": self.sha256, "splits": {split: asdict(facts) for split, facts in self.splits.items()},
-            "lacking": self.lacking, "rare": self.rare, "duplicates": self.duplicates,
-            "duplicates_at_least": self.duplicates_at_least, "conflicts": self.conflicts,
-            "conflict_examples": [asdict(each) for each in self.conflict_examples],
-            "similar_types": self.similar_types, "slips": self.slips,
-            "slip_examples": [asdict(each) for each in self.slip_examples], "many_types": self.many_types,
-            "many_types_examples": [asdict(each) for each in self.many_types_examples],
-            "mentions_cut": self.mentions_cut, "repairs": dict(+self.repairs),
-            "advice": [asdict(each) for each in self.advice],
-        }  # fmt: skip
+        known, advice = self.known.name if self.known else None, [asdict(each) for each in self.advice]
+        found = asdict(self) | {"known": known, "repairs": dict(+self.repairs), "advice": advice}
+        del found["folder"]
+        return found
 
 
 def check_data(name: str, root: Path | None = None, reading: Reading | None = None) -> Findings:
@@ -141,7 +146,10 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
         for split, path in stream.files.items()
     }
     learnt = splits["train"].types if "train" in splits else None
-    lacking = {split: _without(facts.types, learnt) for split, facts in splits.items()} if learnt is not None else {}
+    lacking = {
+        split: {type_: count for type_, count in facts.types.items() if type_ not in learnt}
+        for split, facts in splits.items()
+    } if learnt is not None else {}  # fmt: skip
     slips, many_types = mentions.slips(), mentions.many_types()
     known, notes = find_known_files(name, sums)
     return Findings(
@@ -215,10 +223,6 @@ def _look(stream: SplitStream, mentions: Mentions, repeats: Repeats) -> list[Con
 
 def _scheme(path: Path, format_: str) -> Scheme:
     return scheme_of(path) if isinstance(find_format(path, format_), Conll) else Scheme("spans", 0, 0)
-
-
-def _without(types: dict[str, int], learnt: Collection[str]) -> dict[str, int]:
-    return {type_: count for type_, count in types.items() if type_ not in learnt}
 
 
 def _similar(types: Iterable[str]) -> tuple[tuple[str, ...], ...]:

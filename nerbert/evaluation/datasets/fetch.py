@@ -32,10 +32,7 @@ Sentence = list[tuple[str, str]]
 def fetch_data(
     names: Sequence[str], output: Path | None, mirror: str = "", policy: RetryPolicy | None = None
 ) -> Iterator[str]:
-    """Fetch data sets into folders of their names below `output`, and yield the outcome of each.
-
-    One that fails keeps no other from being fetched; it is an error at the end.
-    """
+    """Fetch data sets into folders below `output`, and yield the outcome of each; failures are an error at the end."""
     if not names:
         raise SettingsError("name the data sets to fetch; --list names those that there are")
     failed: list[NerbertError] = []
@@ -154,34 +151,27 @@ def _read_pairs(lines: Iterable[str]) -> Iterator[Sentence]:
         yield [(word, tag) for word, _, tag in pairs]
 
 
-def _from_iob2(tags: Sequence[str]) -> list[str]:
-    """Return the tags unchanged; raise InputError for one that is no IOB2 tag."""
+def _checked(tags: Sequence[str]) -> list[str]:
+    """Return IOB2 as it is; raise InputError for another tag."""
     for tag in tags:
         split_tag(tag)
     return list(tags)
 
 
-def _from_iob1(tags: Sequence[str]) -> list[str]:
+def _begun(tags: Sequence[str]) -> list[str]:
     """Convert IOB1, where B- only separates touching entities of one type: begin every entity with B-."""
     return bio_from_spans(len(tags), spans_from_bio(tags))
-
-
-def _from_io(tags: Sequence[str]) -> list[str]:
-    """Convert bare types, where a run of one type is one entity."""
-    return _from_iob1([tag if tag == OUTSIDE else f"I-{tag}" for tag in tags])
-
-
-def _from_bioes(tags: Sequence[str]) -> list[str]:
-    """Convert BIOES, where E- ends an entity and S- is a whole one."""
-    return _from_iob1([{"E": "I", "S": "B"}.get(tag[:1], tag[:1]) + tag[1:] for tag in tags])
 
 
 _READERS: Mapping[str, Callable[[Iterable[str]], Iterator[Sentence]]] = {
     "columns": _read_columns, "pairs": _read_pairs,
 }  # fmt: skip
 _SCHEMES: Mapping[str, Callable[[Sequence[str]], list[str]]] = {
-    "iob2": _from_iob2, "iob1": _from_iob1, "io": _from_io, "bioes": _from_bioes,
-}  # fmt: skip
+    "iob2": _checked,
+    "iob1": _begun,
+    "io": lambda tags: _begun([tag if tag == OUTSIDE else f"I-{tag}" for tag in tags]),
+    "bioes": lambda tags: _begun([{"E": "I", "S": "B"}.get(tag[:1], tag[:1]) + tag[1:] for tag in tags]),
+}
 
 
 def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy | None) -> Iterator[str]:

@@ -29,10 +29,7 @@ TABLE = "datasets.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownSplit:
-    """A split: its counts, and the SHA-256 of its file.
-
-    Of open types, sentences are passages, and entities overlap.
-    """
+    """A split: its counts, and the SHA-256 of its file. Of open types, sentences are passages, and entities overlap."""
 
     sentences: int
     tokens: int
@@ -158,8 +155,7 @@ class Data(DataSet):
 class Listed:
     """A data set and its state in a folder: whole, –, not known, or `no dev`, `another test`; "" without a folder.
 
-    `link out` is a link that leads out of the folder, which no other command reads; `can't be listed` one without the
-    right to.
+    `link out` is a link that leads out of the folder; `can't be listed` one without the right to.
     """
 
     name: str

@@ -36,10 +36,9 @@ Key = tuple[ColumnKey, RowKey]
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A test with its corrected p, and what keeps it from stars.
+    """A test with its corrected p, and what keeps it from stars; `flipped` is the p of a sign-flip test.
 
-    `flipped` is the p of a sign-flip test on the same observations. `ahead` says on how many of the targets (of one
-    target: observations) the system is better.
+    `ahead` says on how many of the targets (of one target: observations) the system is better.
     """
 
     test: Test
@@ -120,10 +119,7 @@ def _compared(rows: Mapping[RowKey, Mapping[Unit, float]], *, by_encoder: bool) 
 
 
 def _parts(rows: Mapping[RowKey, Mapping[Unit, float]]) -> list[float]:
-    """Return what each run (or draw) gives to the mean difference over targets, each over all its sizes.
-
-    It is one observation on its own target alone, with all its sizes.
-    """
+    """Return what each run (or draw), an observation on its own target, gives to the mean difference over targets."""
     given: dict[tuple[str, Unit], float] = defaultdict(float)
     targets = by_target(rows)
     for target, row_keys in targets.items():

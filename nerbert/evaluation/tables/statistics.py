@@ -118,10 +118,9 @@ def summary(values: Sequence[float]) -> Summary:
 
 
 def mean_of(parts: Sequence[Summary]) -> Summary:
-    """Return the mean of independent means that all count the same: targets of a table.
+    """Return the mean of independent means that all count the same: targets of a table. `n` is that of all parts.
 
-    Its sd is that of one round of runs, one a part; its interval is Welch's (degrees of freedom by Satterthwaite). Both
-    are None where a part has none. `n` is that of all parts.
+    Its interval is Welch's (degrees of freedom by Satterthwaite); no spread where a part has none.
     """
     if not parts:
         raise InputError("no target to take the mean over: give at least one")
@@ -140,8 +139,7 @@ def mean_of(parts: Sequence[Summary]) -> Summary:
 def together(parts: Sequence[Summary]) -> Summary:
     """Return the mean of means that may depend on each other wholly: sizes of one target, drawn inside each other.
 
-    sd and interval are as wide as full dependence makes them: sd is the mean of the parts' sd, which no mean of one run
-    a part exceeds, and the interval takes the fewest runs that a part has.
+    sd is the mean of the parts' sd, and the interval takes the fewest runs: as wide as full dependence makes them.
     """
     if len(parts) == 1:
         return parts[0]
@@ -156,8 +154,7 @@ def together(parts: Sequence[Summary]) -> Summary:
 def over_targets(targets: Sequence[Sequence[Mapping[Unit, float]]], *, by_encoder: bool) -> Summary:
     """Return the mean over targets, each once; a target is a list of rows (sizes), each with its observations.
 
-    With encoders, all rows of an encoder are averaged, and only encoders that every row has count. There is a target,
-    and no row is empty.
+    With encoders, all rows of an encoder that every row has are averaged. There is a target, and no row is empty.
     """
     if not by_encoder:
         return mean_of([together([summary(list(row.values())) for row in rows]) for rows in targets])
@@ -189,8 +186,7 @@ def t_test(seen: Summary) -> Test:
 def sign_flip(parts: Sequence[float]) -> float | None:
     """Return the two-sided p of a sum: the share of all signs under which it is as far from 0 as it is.
 
-    `parts` are what each observation gives to the difference, weights included. None for fewer than six and for more
-    than twenty.
+    `parts` are what each observation gives to the difference. None for fewer than six, and for more than twenty.
     """
     if len(parts) not in FLIPS:
         return None
@@ -201,10 +197,7 @@ def sign_flip(parts: Sequence[float]) -> float | None:
 
 
 def holm(raw: Mapping[Name, float]) -> dict[Name, float]:
-    """Return Holm's step-down correction.
-
-    Each p times the number of tests not yet passed, never below the one before.
-    """
+    """Return Holm's correction: each p times the number of tests not yet passed, never below the one before."""
     corrected: dict[Name, float] = {}
     last = 0.0
     for place, (name, p) in enumerate(sorted(raw.items(), key=lambda item: item[1])):

@@ -12,11 +12,10 @@ from typing import Any
 
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.tables.asked import zero_shot_grid
 from nerbert.evaluation.tables.compare import Tests, compare, tests_grid
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, learns, unit_of
 from nerbert.evaluation.tables.records import BenchmarkTable, Notes, inner, records
-from nerbert.evaluation.tables.scores import errors_grid, other_figures_grid, scores_grid, type_grids
+from nerbert.evaluation.tables.scores import errors_grid, other_figures_grid, scores_grid, type_grids, zero_shot_grid
 from nerbert.finetuning.sampling import SizeUnit, many, parse_size
 from nerbert.render import render
 from nerbert.render.plots import STYLES, Plot, PlotLine, PlotPoint
@@ -48,8 +47,7 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
 def _curves(layout: Layout) -> Iterator[Plot]:
     """Yield F1 against training sentences for each target on which a system has two points or more.
 
-    A figure has at most as many systems as there are styles, and a system has the same style in all figures; more
-    systems are in further figures.
+    A system has the same style in all figures; a figure has as many systems as there are styles.
     """
     systems = list(layout.suite.systems)
     for target, row_keys in by_target(layout.row_keys).items():
