@@ -43,10 +43,8 @@ class GluedLetters:
         )
 
 
-@lru_cache(maxsize=4)
-def glued_letters(site: Site) -> GluedLetters:
-    """Return the cached rules of a wiki; in a language that the table lacks, nothing before a link belongs to it."""
-    return GluedLetters(site)
+glued_letters = lru_cache(maxsize=4)(GluedLetters)
+"""Returns the cached rules of a wiki; in a language that the table lacks, nothing before a link belongs to it."""
 
 
 def _of_one_script(glued: str, inside: str) -> bool:

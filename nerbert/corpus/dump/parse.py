@@ -47,7 +47,7 @@ def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] =
                         page = _page(element, redirects)
                     except InputError as error:
                         raise InputError(f"{part}: page {pages}{within}, {error}; fetch the dump again") from error
-                    _forget(element)
+                    forget(element)
                     last = f"after page {page.title!r} (id {page.page_id})"
                     yield page
             if inside and size > LARGEST_PAGE:
@@ -129,8 +129,8 @@ def _one_of(redirects: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(rf"\s*+[#＃](?:{'|'.join(map(re.escape, redirects))}){_TO}", re.IGNORECASE)
 
 
-def _forget(element: etree._Element) -> None:
-    """Free a page that has been read, and its preceding siblings."""
+def forget(element: etree._Element) -> None:
+    """Free an element that has been read, and its preceding siblings, so that memory is bounded by one."""
     element.clear()
     while element.getprevious() is not None:
         del element.getparent()[0]  # type: ignore[union-attr]

@@ -13,6 +13,7 @@ from typing import IO
 
 from lxml import etree
 
+from nerbert.corpus.dump.parse import forget
 from nerbert.corpus.dump.sites import normalise_title
 from nerbert.errors import InputError, at, visible
 from nerbert.label_sets import class_name
@@ -178,7 +179,7 @@ def export_pages(stream: IO[bytes], place: Path | str) -> Iterator[tuple[str, st
                     title = title or element.text or ""
                 case ("text", "revision", "page"):
                     text = element.text or ""
-            _forget(element)
+            forget(element)
     except etree.XMLSyntaxError as error:
         with at(place, error.lineno):
             raise InputError(f"XML is not well-formed: {error.msg}; fetch the export again") from error
@@ -236,11 +237,3 @@ def _names(element: etree._Element) -> tuple[str, str, str]:
     over = above.getparent() if above is not None else None
     one, two, three = ("" if each is None else str(each.tag).rpartition("}")[2] for each in (element, above, over))
     return one, two, three
-
-
-def _forget(element: etree._Element) -> None:
-    """Free an element that was read and its preceding siblings, so that memory is bounded by one text."""
-    element.clear()
-    parent = element.getparent()
-    while parent is not None and element.getprevious() is not None:
-        del parent[0]

@@ -132,10 +132,8 @@ class LinkReader:
         return self.site.title(name.partition("#")[0])
 
 
-@lru_cache(maxsize=4)
-def link_reader(site: Site) -> LinkReader:
-    """Return the cached reader of a wiki's links."""
-    return LinkReader(site)
+link_reader = lru_cache(maxsize=4)(LinkReader)
+"""Returns the cached reader of a wiki's links."""
 
 
 def unescape(text: str) -> str:

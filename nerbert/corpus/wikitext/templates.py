@@ -142,10 +142,8 @@ class TemplateReader:
         return True
 
 
-@lru_cache(maxsize=4)
-def template_reader(site: Site) -> TemplateReader:
-    """Return the cached reader of a wiki's templates."""
-    return TemplateReader(site)
+template_reader = lru_cache(maxsize=4)(TemplateReader)
+"""Returns the cached reader of a wiki's templates."""
 
 
 def arguments(inside: str) -> list[str]:

@@ -49,7 +49,10 @@ class Summary:
         """Return the ends of the t interval of the mean."""
         if self.error is None:
             return None
-        half = t_quantile(self.freedom) * self.error
+        need("benchmark", "scipy")
+        from scipy import stats
+
+        half = float(stats.t.ppf((1 + LEVEL) / 2, self.freedom)) * self.error
         return self.mean - half, self.mean + half
 
 
@@ -204,11 +207,3 @@ def holm(raw: Mapping[Name, float]) -> dict[Name, float]:
         last = max(last, min(1.0, (len(raw) - place) * p))
         corrected[name] = last
     return {name: corrected[name] for name in raw}
-
-
-def t_quantile(freedom: float) -> float:
-    """Return how many standard errors the interval of the mean reaches to each side."""
-    need("benchmark", "scipy")
-    from scipy import stats
-
-    return float(stats.t.ppf((1 + LEVEL) / 2, freedom))
