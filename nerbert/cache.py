@@ -1,7 +1,6 @@
 """Folders that are made once from the same things, and opened from then on: what is read off a corpus.
 
-A folder's name is the hash of all that it was made from. The price: nobody deletes what is no longer wanted, and a
-folder is read whole when it is opened, for its checksums.
+A name is the hash of all that it was made from. The price: nobody deletes old ones, and opening one reads all of it.
 """
 
 import json

@@ -1,7 +1,6 @@
 """Label sets: which category a mention gets, read off the whole class path that the corpus keeps for it.
 
-A path's label is that of its deepest class in the set's table, so one corpus serves every set. The price: the paper's
-315 names are tied to today's classes by a table of ours.
+The deepest class in a set's table counts. The price: the paper's 315 names are tied to classes by a table of ours.
 """
 
 import re
@@ -51,10 +50,8 @@ class LabelSet:
 
     def label(self, path: Sequence[str]) -> str:
         """Return the label of the deepest listed class of a path from the root down; ENTITY if none is listed."""
-        return next((self._label(name) for name in reversed(path) if self.lists(name)), ENTITY)
-
-    def _label(self, name: str) -> str:
-        return name if self.of_class is None else self.of_class[name.casefold()]
+        listed = next((name for name in reversed(path) if self.lists(name)), "")
+        return (listed if self.of_class is None else self.of_class.get(listed.casefold())) or ENTITY
 
 
 def open_label_set(name: str, classes: Collection[str] = ()) -> LabelSet:

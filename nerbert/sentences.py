@@ -1,7 +1,6 @@
 """Split sentences by rules: one compiled expression finds every possible sentence end, word lists decide.
 
-About fifteen times as fast as Punkt, with fewer errors. The cost: tables to maintain (`sentence_words.tsv`,
-`sentence_rules.tsv`), and in doubtful cases sentences stay joined (docs/explanation/corpus.md).
+Faster than Punkt, with fewer errors. The cost: tables to maintain, and joined sentences in doubtful cases.
 """
 
 import re

@@ -1,7 +1,6 @@
 """Word splitters: regular expressions with exact offsets, the same for corpus and raw text.
 
-`unicode-words-2` cuts the corpus, finer than CoNLL's tokens, so that link anchors fall on word boundaries. A tagger
-keeps the name of the one that comes closest to its data (docs/explanation/corpus.md, Words).
+`unicode-words-2` cuts the corpus; a tagger keeps the one nearest to its data (docs/explanation/corpus.md, Words).
 """
 
 import re

@@ -1,6 +1,6 @@
 """The paper's sampling (NER-BERT §2.4): how often each sentence is drawn, from its categories alone.
 
-Two methods, `literal` and `fit`; docs/explanation/corpus.md (Sampling) has their formulas and costs.
+docs/explanation/corpus.md (Sampling) has the formulas and costs of the methods, `literal` and `fit`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,7 +1,6 @@
 """The whole story of a corpus: dump → sentences with links → types → exclude → split → filters → balance → shards.
 
-Everything is a map over parts with a small sum in between. Pass 1, the long one, keeps its finished parts; the later
-steps (`_steps`) are made again. The manifest comes last.
+Maps over parts with small sums in between. Pass 1 keeps its finished parts, later steps are made again.
 """
 
 from collections import Counter

@@ -1,7 +1,6 @@
 """Words and links of many sentences at once, as columns; `words.split_words` gives the same by sentence.
 
-A table gives each character's class, and a word's edges are where the class changes. The cost is a second
-implementation, held to the first by a test.
+A table gives each character's class. The cost is a second implementation, held to the first by a test.
 """
 
 from collections.abc import Sequence

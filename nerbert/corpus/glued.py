@@ -1,7 +1,6 @@
 """Grow a link to the words that it begins or ends in, where what is glued to it belongs to no other name.
 
-No splitter can find that border in raw text, so the mention is the whole word. The cost: the first part of a compound
-may become a mention together with the rest.
+The cost: the first part of a compound may become a mention together with the rest.
 """
 
 import re

@@ -1,7 +1,6 @@
 """Pass 1: convert dumps to untyped sentences with their links, and a row for every page.
 
-A part of a dump becomes `pages/part-N`, `titles/part-N`, and last a mark, `done/part-N.json`, so finished parts survive
-a kill. The cost: size and time alone tell whether the input changed.
+Finished parts survive a kill. The cost: size and time alone tell whether the input changed.
 """
 
 import hashlib

@@ -1,7 +1,6 @@
 """Corpus steps: what a step is, and the runner that applies a list of them, counts their drops and keeps samples.
 
-A step that has to know the whole corpus first counts the rows that reach it, which are read once more for it. An
-extension point: docs/extending/corpus-step.md.
+The rows that a counting step needs are read once more for it. An extension point: docs/extending/corpus-step.md.
 """
 
 from collections import Counter

@@ -1,7 +1,6 @@
 """Calibration: how often entities are right at a confidence, and the temperature that makes confidences honest.
 
-Expected calibration error of Guo et al. 2017 (§2, equation 3), of predicted entities. A temperature is fitted to
-entities, not words, which users see (docs/explanation/scores.md, Confidences).
+A temperature is fitted to entities, not words: users see those (docs/explanation/scores.md, Confidences).
 """
 
 import math

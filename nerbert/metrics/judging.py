@@ -1,7 +1,6 @@
 """Compute all metrics of one tagger on one test set from its tags, decoded once.
 
-Each wrong entity is one mistake, paired greedily in a total order. The interval is a percentile bootstrap over test
-sentences (docs/explanation/scores.md).
+Each wrong entity is one mistake; the interval is a bootstrap over test sentences (docs/explanation/scores.md).
 """
 
 from bisect import bisect_left, bisect_right

@@ -1,7 +1,6 @@
-"""Precision, recall and F1 on entities: an entity counts if its words and its type are exactly right.
+"""Precision, recall and F1 on entities: an entity counts if its words and its type are exactly right. Figures are 0–1.
 
-Figures are 0–1, and 0 where the denominator is. `decode_columns` reads all sentences at once and must agree with
-`labels.spans_from_bio`; entities of one tagging never overlap and are sorted.
+`decode_columns` reads all sentences at once, and must agree with `labels.spans_from_bio`.
 """
 
 from collections import Counter

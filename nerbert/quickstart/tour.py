@@ -1,7 +1,6 @@
 """The quickstart's stages in order: corpus, two encoders, their taggers, scores, the user's sentence.
 
-The choice: where there are two cores, each encoder and then its taggers are trained in a process of their own, since so
-small a model is hardly faster on two threads. The price is that each process imports torch.
+Where there are two cores, each encoder has a process of its own. The price: each imports torch.
 """
 
 import io
@@ -28,7 +27,7 @@ from nerbert.model.backbone import read_card
 from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
 from nerbert.records import Example, Span
 from nerbert.render.cards import write_tagger_card
-from nerbert.render.quickstart import NEXT, QuickstartReport, sources, write_guide, write_page, write_picture
+from nerbert.render.quickstart import NEXT, QuickstartReport, sources, write_folder, write_page
 from nerbert.rng import uniform
 from nerbert.tagger.self_check import checking
 from nerbert.tagger.tagger import Tagger
@@ -106,10 +105,8 @@ def run_quickstart(
         result = take_tour(folder, readable or DEFAULT_TEXT, reporter, tour or Tour())
         manifest = read_manifest(folder / "corpus")
         if keep:
-            write_page(result, manifest, folder / "report.html")
+            write_folder(result, manifest, folder)
             result.write(folder / "result.json")
-            write_picture(result, folder / "result.svg")
-            write_guide(result, folder / "README.md")
         if report or not keep:
             write_page(result, manifest, page)
     reporter.say("end", result=result, page=page, keep=keep, next=NEXT)

@@ -1,7 +1,6 @@
 """Pages, cards, pictures and tables for people. Science imports nothing from here.
 
-A template in `templates/` turns facts into text, and `render` is the only way to run one. Text from outside is escaped
-by construction. A page is one file that requests nothing.
+`render` is the only way to run a template; text from outside is escaped by construction. A page requests nothing.
 """
 
 import base64

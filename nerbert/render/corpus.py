@@ -1,7 +1,6 @@
 """A corpus for people: on the terminal, as HTML, the same facts as JSON, and the data card, `README.md` in its folder.
 
-Keys of the manifest may be absent. Shards are read once; of each category only the sentences with the smallest random
-numbers are kept. The price is a hash for each category of each sentence.
+Shards are read once, whatever their size. The price is a hash for each category of each sentence.
 """
 
 import heapq

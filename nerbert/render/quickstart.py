@@ -46,19 +46,16 @@ def write_page(result: "QuickstartResult", manifest: Mapping[str, Any], output: 
     write(output, page)
 
 
-def write_picture(result: "QuickstartResult", path: Path) -> None:
-    """Write the picture as an SVG file."""
-    write(path, picture(result))
+def write_folder(result: "QuickstartResult", manifest: Mapping[str, Any], folder: Path) -> None:
+    """Write what `--keep` leaves for people: page, picture, and a README that says what each file is."""
+    write_page(result, manifest, folder / "report.html")
+    write(folder / "result.svg", picture(result))
+    write(folder / "README.md", render("quickstart_guide.md.j2", result=result, seed=str(result.seeds[0]), next=NEXT))
 
 
 def picture(result: "QuickstartResult") -> str:
     """Return the picture as SVG: a bar for each encoder, with its seeds as dots."""
     return render("quickstart.svg.j2", result=result)
-
-
-def write_guide(result: "QuickstartResult", path: Path) -> None:
-    """Write the README that `--keep` leaves: what each file is, and how to open it."""
-    write(path, render("quickstart_guide.md.j2", result=result, seed=str(result.seeds[0]), next=NEXT))
 
 
 def _parts(

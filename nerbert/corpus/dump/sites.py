@@ -1,7 +1,6 @@
 """Facts about a wiki that the scanner needs (its name, language, namespaces), and the form of its titles.
 
-All sources (dump, tables, triples, template names) share one form, so a lookup is one dict access. The cost: titles
-that differ only in the case of their first letter become one.
+All sources share one form of titles. The cost: those that differ only in the case of their first letter become one.
 """
 
 import re

@@ -1,7 +1,6 @@
 """Read titles and their classes from DBpedia's exports and triples, Wikidata's dumps, and tables of titles.
 
-Of the sources that type a title, the first named wins, or the first in the setting `precedence`. The cost: each build
-reads every source in full, and detects damage at the end of a file only then.
+The first source named wins, or the first in `precedence`. The cost: each build reads every source in full.
 """
 
 from collections import Counter

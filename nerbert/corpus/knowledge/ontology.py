@@ -1,7 +1,6 @@
 """Read DBpedia's classes and their parents from its wiki's MediaWiki export, and parse such exports.
 
-The classes form a tree, with a few parents from `nerbert/tables/parents.tsv`. The cost: a class under two branches is
-seen under one only. Labels are in the corpus's language, else in English.
+The classes form a tree. The cost: a class under two branches is seen under one only.
 """
 
 import html

@@ -1,7 +1,6 @@
 """Wikidata as a source of classes: `instance of`, then up `subclass of` to a class that equals one of DBpedia's.
 
-The dump is read once. Titles wait in the database, parents of classes in memory (some five million, 8 bytes each), and
-one breadth-first search from all known classes follows each edge once.
+Titles wait in the database, parents of classes in memory (some five million, 8 bytes each).
 """
 
 import re

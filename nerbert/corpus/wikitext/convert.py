@@ -1,7 +1,6 @@
 """Write numbers and measures: `{{convert|5|to|10|km|mi}}` is "5 to 10 kilometres", the template's number and unit.
 
-The conversion in brackets is left out. Units are in `nerbert/tables/units.tsv`; names of compound ones (`lb/sqft`,
-`e6acre`) are made of their parts', and a code that is missing is kept as it is.
+The conversion in brackets is left out. A unit that `nerbert/tables/units.tsv` lacks is kept as its code.
 """
 
 import re

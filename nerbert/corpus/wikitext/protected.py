@@ -1,7 +1,6 @@
 """Remove or protect the parts of wikitext that are not parsed as markup: comments, references, formulas, code.
 
-One pass finds all tags, so hostile input takes linear time. Control characters mark what is protected, so text from
-other sources must lose its own.
+One pass finds all tags, in linear time. Control characters mark what is protected.
 """
 
 import re

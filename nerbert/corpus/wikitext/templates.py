@@ -1,7 +1,6 @@
 """Expand the templates whose text belongs to the sentence, remove all others and tables, and keep infoboxes.
 
-Full expansion would need the whole wiki; text that only some other template has is missing. Nested brackets are found
-in linear time on any input.
+Full expansion would need the whole wiki. Nested brackets are found in linear time on any input.
 """
 
 import re

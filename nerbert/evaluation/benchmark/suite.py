@@ -1,8 +1,6 @@
 """A suite: which systems are compared on which data, under which protocols, with which seeds.
 
-The choice: everything that decides what is compared is in it, and nothing that depends on the machine does: folders
-come from the command line, and paths in a command are relative to the current one. The price: an encoder of one's own
-has no place in it, only a name.
+Nothing that depends on the machine is in it. The price: an encoder of one's own has no place, only a name.
 """
 
 from collections.abc import Iterator, Mapping

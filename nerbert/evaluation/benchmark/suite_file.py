@@ -1,8 +1,4 @@
-"""Reading a suite from its TOML file (docs/how-to/compare.md), checked.
-
-Whatever can be refused without data is refused here, before the first training. Whether a data set exists is known only
-where the data are, so a wrong name there makes its own cells fail and no others.
-"""
+"""Reading a suite from its TOML file (docs/how-to/compare.md): what can be refused without data is refused here."""
 
 import re
 from collections import Counter

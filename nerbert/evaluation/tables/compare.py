@@ -1,7 +1,6 @@
 """Every system against the baseline, on each row and on all targets together, corrected for their number.
 
-Only runs that both have are compared. Tests on single rows are one family of Holm's correction, those over all targets
-another (docs/explanation/scores.md, Tests).
+Only runs that both have are compared; docs/explanation/scores.md (Tests) has the families of Holm's correction.
 """
 
 from collections import defaultdict

@@ -1,8 +1,4 @@
-"""The cells of a suite laid out: rows are targets and sizes, columns are systems and protocols.
-
-Rows and columns come from the suite, so a missing cell counts as not run; cells that the suite doesn't ask for are
-counted and left out.
-"""
+"""The cells of a suite laid out: rows are targets and sizes, columns are systems and protocols, all from the suite."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

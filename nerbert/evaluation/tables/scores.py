@@ -1,7 +1,6 @@
 """Grids of figures: F1 of every system on every row with published figures beside it, then other figures.
 
-Figures are of legal paths of tags, which users get; greedy ones stand beside them. A published figure that may be of
-other sentences has a note.
+Figures are of legal paths of tags, greedy ones beside them. A published one that may be of other sentences has a note.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

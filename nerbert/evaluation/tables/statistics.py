@@ -1,7 +1,6 @@
 """Mean, spread and tests over the runs of a benchmark: pure functions on figures of 0–1.
 
-An observation is the highest level of chance that runs have: encoders, else draws or runs (docs/explanation/scores.md
-has the choices and what they cost).
+An observation is the highest level of chance that runs have (docs/explanation/scores.md).
 """
 
 import math

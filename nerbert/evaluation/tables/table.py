@@ -1,7 +1,6 @@
 """Make the table of a suite from its cells. Pure: the same cells give the same table.
 
-Needs scipy (extra `benchmark`). Notes say how to read the table and what differs between cells, by the template
-`benchmark_notes.txt.j2`; facts say how to make it again.
+Notes (`benchmark_notes.txt.j2`) say how to read it, facts how to make it again. Needs scipy (extra `benchmark`).
 """
 
 from collections import Counter, defaultdict

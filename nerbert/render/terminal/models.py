@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from nerbert.encoder.dry_run import DryRun
     from nerbert.evaluation.datasets.check import Findings
     from nerbert.evaluation.datasets.load import Listed
-    from nerbert.evaluation.evaluate import Evaluation
-    from nerbert.evaluation.open_evaluation import OpenEvaluation
+    from nerbert.evaluation.evaluate import Evaluation, OpenEvaluation
     from nerbert.formats.convert import Conversion
     from nerbert.tagger.calibrate import Calibrated, Restored
     from nerbert.tagger.export import Export
