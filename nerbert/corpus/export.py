@@ -22,10 +22,7 @@ PIPE = "-"
 def export_corpus(
     corpus: Path, output: Path, format_: str, split: str = "", copies: bool = False, *, overwrite: bool = False
 ) -> int:
-    """Write the sentences of a corpus as `format_`, of one split or all, and return their number.
-
-    `output` is a file, or `-` for standard output. `copies` writes each sentence as often as the sampling draws it.
-    """
+    """Write the sentences of a corpus, each once or as often as it is drawn (`copies`), and return their number."""
     text_of = _TEXT_OF.get(format_)
     if text_of is None:
         raise SettingsError(f"--format {format_!r}{unknown(format_, _TEXT_OF)}")

@@ -93,10 +93,7 @@ class PartTargets:
 
 
 def sides_of(rows: pa.RecordBatch, settings: CorpusSettings) -> list[str]:
-    """Return the split of each sentence: its page's, or its own by setting `split_by`.
-
-    It is random, and drawn before anything is counted, so the train split alone determines filters and sampling.
-    """
+    """Return the split of each sentence: its page's, or by `split_by` its own; drawn before anything is counted."""
 
     @cache
     def side_of(identity: str) -> str:

@@ -97,10 +97,7 @@ class Fitted:
 
 
 def cross_fit(confidences: ConfidencesAt, right: npt.ArrayLike, sentences: npt.ArrayLike, folds: int = FOLDS) -> Fitted:
-    """Fit a temperature on all entities, and measure it on those of each part of the sentences, fitted on the others.
-
-    `sentences` are the numbers of the entities' sentences: every `folds`-th is in one part.
-    """
+    """Fit a temperature on all entities, and measure it on every `folds`-th of the sentences, fitted on the others."""
     outcomes, part = np.asarray(right, bool), np.asarray(sentences, np.int64) % folds
     if outcomes.shape != part.shape:
         raise InputError(f"{outcomes.size} outcomes, {part.size} sentences: give one for each entity")
@@ -137,10 +134,7 @@ def _best(losses: Shares) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A type's threshold and its effect; `confidence` is None if no threshold reaches the precision.
-
-    0 keeps all entities: they already are precise enough. If it is None, `kept` also counts all.
-    """
+    """A type's threshold and its effect; 0 keeps all entities, None (all are counted) reaches no such precision."""
 
     confidence: float | None
     predicted: int

@@ -47,7 +47,7 @@ Rule = Callable[[Arguments], str]
 
 
 def text_rule(name: str, language: str) -> Rule | str | None:
-    """Return the rule of a template (lower case, stripped), or its text if that is always the same; None for none."""
+    """Return the rule of a template (lower case, stripped), or its text if it is always the same, or None."""
     rules = _rules(language)
     return rules.get(name, rules.get(f"{name.partition('-')[0]}-*"))
 

@@ -229,10 +229,7 @@ def list_data(root: Path | None = None) -> list[Listed]:
 
 
 def find_duplicates(train: Iterable[Example], test: Sequence[Example], at_least: int = AT_LEAST) -> tuple[int, ...]:
-    """Return the places of the test sentences of at least so many tokens whose tokens equal a train sentence's.
-
-    Shorter ones ("Yes .", the line of a box score) are no leak. Copies in another case aren't found.
-    """
+    """Return the places of test sentences of so many tokens that train has; shorter ones ("Yes .") are no leak."""
     seen = {each.tokens for each in train if len(each.words) >= at_least}
     return tuple(place for place, each in enumerate(test) if len(each.words) >= at_least and each.tokens in seen)
 
