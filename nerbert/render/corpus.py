@@ -6,6 +6,7 @@ Shards are read once, whatever their size. The price is a hash for each category
 import heapq
 import math
 import re
+from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,11 +183,9 @@ def _offer(batch: pa.RecordBatch, leads: dict[str, _Lead], each: int) -> None:
             if lead is None:
                 continue
             place = uniform(0, f"show {category}", identity)
-            if len(lead) == each and (place, identity) >= lead[-1][:2]:
-                continue
-            lead.append((place, identity, batch.slice(number, 1).to_pylist()[0]))
-            lead.sort(key=lambda entry: entry[:2])
-            del lead[each:]
+            if len(lead) < each or (place, identity) < lead[-1][:2]:
+                insort(lead, (place, identity, batch.slice(number, 1).to_pylist()[0]), key=lambda entry: entry[:2])
+                del lead[each:]
 
 
 @dataclass(frozen=True)

@@ -26,23 +26,34 @@ from nerbert.render import render
 _PAIRS = (("train", "test"), ("train", "dev"), ("dev", "test"))
 _SHOWN = 20
 _NO_LETTER = re.compile(r"[\W_]+")
+_NO_SCHEME = Scheme("spans", 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SplitFacts:
-    """The contents of a split."""
+    """The contents of a split, counted while it is read."""
 
-    sentences: int
-    tokens: int
-    entities: int
-    types: dict[str, int]
+    sentences: int = 0
+    tokens: int = 0
+    entities: int = 0
+    types: dict[str, int] = field(default_factory=dict)
     """Entities of each type."""
-    repeated: int
+    repeated: int = 0
     """Sentences equal to an earlier one of the split."""
-    long: int
-    scheme: Scheme
+    long: int = 0
+    scheme: Scheme = _NO_SCHEME
     first_long: str = ""
     """Where the first long sentence is."""
+
+    def add(self, example: Example, place: str) -> None:
+        """Count a sentence."""
+        self.sentences += 1
+        self.tokens += len(example.words)
+        self.entities += len(example.spans)
+        for span in example.spans:
+            self.types[span.type] = self.types.get(span.type, 0) + 1
+        if len(example.words) > Findings.long_above:
+            self.long, self.first_long = self.long + 1, self.first_long or place
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,24 +138,22 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
     reading, repairs, mentions = reading or CheckReading(), Repairs(), Mentions()
     folder, name = find_place(name, root)
     stream = stream_splits(folder, reading)
-    counts = {split: _SplitCounts() for split in stream.files}
+    splits = {split: SplitFacts() for split in stream.files}
     with SentenceTable(AT_LEAST) as table:
         for split, place, example in _sentences(stream, repairs):
-            counts[split].add(example, place)
+            splits[split].add(example, place)
             table.add(SPLITS.index(split), example)
             mentions.count(example)
         repeats = table.repeats(_SHOWN)
     for split, path in stream.files.items():
-        if not counts[split].sentences:
+        if not splits[split].sentences:
             raise InputError(f"{path}: {no_sentence(repairs)}")
     conflicts = _look(stream, mentions, repeats)
-    paths = dict.fromkeys(stream.files.values())
     sums = stream.sums()
-    schemes = {path: _scheme(path, reading.from_) for path in paths}
-    splits = {
-        split: counts[split].facts(repeats.repeated[SPLITS.index(split)], schemes[path])
-        for split, path in stream.files.items()
-    }
+    schemes = {path: _scheme(path, reading.from_) for path in dict.fromkeys(stream.files.values())}
+    for split, facts in splits.items():
+        facts.types = dict(sorted(facts.types.items(), key=lambda item: (-item[1], item[0])))
+        facts.repeated, facts.scheme = repeats.repeated[SPLITS.index(split)], schemes[stream.files[split]]
     learnt = splits["train"].types if "train" in splits else None
     lacking = {
         split: {type_: count for type_, count in facts.types.items() if type_ not in learnt}
@@ -167,30 +176,6 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
         many_types=len(many_types), many_types_examples=tuple(many_types[:_SHOWN]),
         mentions_cut=mentions.cut, repairs=repairs,
     )  # fmt: skip
-
-
-@dataclass(slots=True)
-class _SplitCounts:
-    """What is counted in a split while it is read."""
-
-    sentences: int = 0
-    tokens: int = 0
-    types: Counter[str] = field(default_factory=Counter)
-    long: int = 0
-    first_long: str = ""
-
-    def add(self, example: Example, place: str) -> None:
-        self.sentences += 1
-        self.tokens += len(example.words)
-        self.types.update(span.type for span in example.spans)
-        if len(example.words) > Findings.long_above:
-            self.long, self.first_long = self.long + 1, self.first_long or place
-
-    def facts(self, repeated: int, scheme: Scheme) -> SplitFacts:
-        types = dict(sorted(self.types.items(), key=lambda item: (-item[1], item[0])))
-        return SplitFacts(
-            self.sentences, self.tokens, self.types.total(), types, repeated, self.long, scheme, self.first_long
-        )
 
 
 def _sentences(stream: SplitStream, repairs: Repairs) -> Iterator[tuple[str, str, Example]]:
@@ -222,7 +207,7 @@ def _look(stream: SplitStream, mentions: Mentions, repeats: Repeats) -> list[Con
 
 
 def _scheme(path: Path, format_: str) -> Scheme:
-    return scheme_of(path) if isinstance(find_format(path, format_), Conll) else Scheme("spans", 0, 0)
+    return scheme_of(path) if isinstance(find_format(path, format_), Conll) else _NO_SCHEME
 
 
 def _similar(types: Iterable[str]) -> tuple[tuple[str, ...], ...]:

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
@@ -126,18 +127,12 @@ def conll_text(sentences: Iterable[Sentence]) -> str:
 
 def _read_columns(lines: Iterable[str]) -> Iterator[Sentence]:
     """Yield sentences of lines with the token first and the tag last, separated by tabs or else spaces."""
-    sentence: Sentence = []
-    for line in lines:
-        if line.strip():
-            cells = split_columns(line)
-            if len(cells) < 2:
-                raise InputError(f"broken line {line!r:.80}: expected a token, a tab or a space, and a tag")
-            sentence.append((cells[0], cells[-1].strip()))
-        elif sentence:
-            yield sentence
-            sentence = []
-    if sentence:
-        yield sentence
+    for blank, some in groupby(lines, lambda line: not line.strip()):
+        rows = [] if blank else [(line, split_columns(line)) for line in some]
+        if broken := next((line for line, cells in rows if len(cells) < 2), ""):
+            raise InputError(f"broken line {broken!r:.80}: expected a token, a tab or a space, and a tag")
+        if rows:
+            yield [(cells[0], cells[-1].strip()) for _, cells in rows]
 
 
 def _read_pairs(lines: Iterable[str]) -> Iterator[Sentence]:
