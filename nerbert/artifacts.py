@@ -113,10 +113,7 @@ def _check_file(target: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def publish_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield an empty folder that becomes `target` when the block ends well, and is removed when it doesn't.
-
-    A target that is a link is followed.
-    """
+    """Yield an empty folder that becomes `target`, or what that links to, if the block ends well; else it goes."""
     with publish_job(target, None, overwrite=overwrite) as draft:
         yield draft.path
 

@@ -95,10 +95,7 @@ def common_name(type_: str) -> str:
 
 
 def shared_tags(tags: Sequence[str], others: Sequence[str]) -> dict[str, str]:
-    """Return O and those of some tags whose type, by its common name, other tags have too → the other's tag.
-
-    Of several types with one common name the same spelling is taken, else the first.
-    """
+    """Return O and those of some tags whose type other tags have too, by its common name → the other's tag."""
     known = {split_tag(tag): tag for tag in others}
     common = {(prefix, common_name(type_)): tag for (prefix, type_), tag in reversed(known.items())}
     found = {tag: known.get((prefix, type_)) or common.get((prefix, common_name(type_)))

@@ -33,21 +33,16 @@ def export_corpus(
     with _opened(output, overwrite=overwrite) as stream:
         for sentence in read_sentences(corpus, split or None):
             times = sentence.copies if copies else 1
-            stream.write(text_of(sentence).encode() * times)
+            with at(sentence.id):
+                stream.write(text_of(sentence).encode() * times)
             written += times
     return written
 
 
-def _conll(sentence: Sentence) -> str:
-    with at(sentence.id):
-        return conll_block(sentence_example(sentence))
-
-
-def _jsonl(sentence: Sentence) -> str:
-    return json_line({"id": sentence.id} | asdict(sentence)) + "\n"
-
-
-_TEXT_OF: dict[str, Callable[[Sentence], str]] = {"conll": _conll, "jsonl": _jsonl}
+_TEXT_OF: dict[str, Callable[[Sentence], str]] = {
+    "conll": lambda sentence: conll_block(sentence_example(sentence)),
+    "jsonl": lambda sentence: json_line({"id": sentence.id} | asdict(sentence)) + "\n",
+}
 
 
 @contextmanager

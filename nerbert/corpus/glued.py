@@ -30,10 +30,7 @@ class GluedLetters:
         self._trail = site.wikitext.trail
 
     def belong(self, before: str, first: str, last: str, after: str) -> bool:
-        """Return whether the letters before and after a link belong to it.
-
-        `first` and `last` are the parts of the first and last word that are inside the link.
-        """
+        """Return whether the letters before and after a link belong to it; `first` and `last` are its own parts."""
         return (
             self._before.fullmatch(before) is not None
             and not self._trail.match(after)

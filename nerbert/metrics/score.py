@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, at
 from nerbert.labels import OUTSIDE, WordSpan, split_tag
 
 Numbers = npt.NDArray[np.int64]
@@ -133,18 +133,11 @@ def _numbers(name: str, sentences: Sequence[Sequence[str]], codes: _Codes, words
     try:
         return np.fromiter(map(codes.__getitem__, chain.from_iterable(sentences)), np.int32, words)
     except (InputError, TypeError):
-        _name_bad_tag(name, sentences)
+        for number, sentence in enumerate(sentences):
+            for place, tag in enumerate(sentence):
+                with at(part=f"{name}, sentence {number}, word {place}"):
+                    split_tag(tag)
         raise
-
-
-def _name_bad_tag(name: str, sentences: Sequence[Sequence[str]]) -> None:
-    """Find the first bad tag again, and raise an error with its position."""
-    for number, sentence in enumerate(sentences):
-        for place, tag in enumerate(sentence):
-            try:
-                split_tag(tag)
-            except InputError as error:
-                raise InputError(f"{name}, sentence {number}, word {place}: {error}") from None
 
 
 def decode_columns(codes: npt.NDArray[np.int32], offsets: Numbers) -> Columns:

@@ -53,10 +53,7 @@ def encoder_card(card: Card, manifest: Mapping[str, Any]) -> str:
 
 
 def write_tagger_card(folder: Path, facts: TaggerFacts) -> bool:
-    """Write the model card of a tagger's folder; return whether it was written.
-
-    With `facts.before`, a README that was made from neither that nor the new facts is left as it is.
-    """
+    """Write a tagger's model card; return whether it was: one changed by hand, by `facts.before`, is left alone."""
     path, text = folder / "README.md", tagger_card(facts.card)
     ours = (text, tagger_card(facts.before)) if facts.before is not None else ()
     if ours and path.exists() and path.read_bytes() not in [each.encode() for each in ours]:

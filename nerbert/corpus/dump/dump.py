@@ -30,10 +30,7 @@ _END_TAG = re.compile(rb"</mediawiki\s*>")
 
 
 class Dump:
-    """A pages-articles dump, opened: its site is known, and its parts can be read.
-
-    What can't be read in parts stays open until its parts are taken, or `close` is called.
-    """
+    """A pages-articles dump, opened: its site is known, and its parts can be read. `close` it if they aren't taken."""
 
     def __init__(
         self, place: Path | str | Source, *, wiki: str = "", language: str = "", index: Index | None = None

@@ -22,10 +22,7 @@ _LARGEST = 2**63 - 1
 
 
 def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] = ("REDIRECT",)) -> Iterator[RawPage]:
-    """Yield a part's pages; `stream` is the open part, `redirects` are the wiki's words for `#REDIRECT`.
-
-    InputErrors name file and place, and follow the pages before.
-    """
+    """Yield a part's pages, then raise InputError for a fault in it; `redirects` are the words for `#REDIRECT`."""
     parser = etree.XMLPullParser(
         ("start", "end"), tag="{*}page", no_network=True, load_dtd=False, remove_comments=True, remove_pis=True,
         huge_tree=True, resolve_entities="internal",  # type: ignore[arg-type]  # the stubs are older than lxml 5

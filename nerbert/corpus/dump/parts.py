@@ -152,10 +152,7 @@ class DumpPart:
         return self.start if self.data is not None else None if self.number else 1
 
     def key(self) -> list[object]:
-        """Return what distinguishes it from other parts of the same input: its place or its content, and if it is last.
-
-        The last part must close the root, so a finished part with the same content says nothing about it.
-        """
+        """Return what tells a part from others: its place or content, and whether it is last, so closes the root."""
         if self.data is not None:
             return [hashlib.sha256(self.data).hexdigest(), self.last]
         return [self.start, self.length, self.last]

@@ -80,10 +80,7 @@ class Site:
 
 
 def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:
-    """Return a Site from `<siteinfo>`, with the language's names added.
-
-    Without a language, that of the wiki's database counts, else English. The language wins where the two differ.
-    """
+    """Return a Site from `<siteinfo>`, with the names of its language, else of its database's, else of English."""
     language = language_code(language)
     named = wiki_codes(wiki, language)[0]
     language = language or ("en" if named == "simple" else _LANGUAGE_OF.get(named, "en"))
@@ -158,10 +155,7 @@ def normalise_title(title: str) -> str:
 
 
 def fold_redirects(redirects: Mapping[str, str]) -> dict[str, str]:
-    """Return each redirecting title with the end of its chain.
-
-    A title in a cycle ends at itself; a title that leads into a cycle ends where it enters. Runs in linear time.
-    """
+    """Return each redirecting title with the end of its chain: in a cycle itself, before one where it enters."""
     ends: dict[str, str] = {}
     for start in redirects:
         chain: dict[str, None] = {}

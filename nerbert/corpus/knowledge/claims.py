@@ -147,10 +147,7 @@ def ask_infoboxes(
     pages: Iterable[tuple[str, Sequence[Infobox]]],
     template_redirects: Mapping[str, str],
 ) -> Iterator[tuple[int, Claim]]:
-    """Yield the claim of each page's infoboxes, with the rank of the mappings; read `pages` once.
-
-    `mappings` have ranks and counts. `template_redirects` lead to the ends of their chains.
-    """
+    """Yield the claim of each page's infoboxes, with the rank of its mappings; redirects lead to chains' ends."""
     for _, mapping, tally in mappings:
         for place, why in mapping.unread:
             tally.bad(f"{place}: {why}")

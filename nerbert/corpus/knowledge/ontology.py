@@ -35,10 +35,7 @@ _WORDS = (("label", "labels", "Label", 200), ("description", "comments", "Commen
 
 @dataclass(frozen=True, slots=True)
 class Ontology:
-    """Classes with their parent ("" for roots), their names by case-folded name, and equivalent Wikidata items.
-
-    `words` has the label and the description of the classes that have one.
-    """
+    """Classes with parents ("" for roots), names by case-folded name, equivalent Wikidata items, and words."""
 
     parents: Mapping[str, str]
     folded: Mapping[str, str]

@@ -105,10 +105,7 @@ class Target(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """Figures of a paper, in a column of their own: entity F1 and token F1 in percent, by data set.
-
-    They are of a training on the whole train split, or of one on the `size` that is given (0: zero-shot).
-    """
+    """Figures of a paper on a `size` of the train split: entity F1 and token F1 in percent, by data set."""
 
     name: str
     of: str

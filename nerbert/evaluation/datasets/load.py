@@ -167,10 +167,7 @@ class Listed:
 
 
 def open_data(name: str, root: Path | None = None, reading: Reading | None = None) -> Data:
-    """Read a data set below `root`, or the folder (or file) at the path `name` where no `root` is given.
-
-    A split that isn't there is empty; at least one must be there. `reading` says how files are read.
-    """
+    """Read the splits of a data set below `root`, or of the folder (or file) at the path `name` without a root."""
     folder, name = find_place(name, root)
     found = read_data(folder, tuple(find_splits(folder, reading)) or SPLITS, reading)
     known, notes = find_known_files(name, found.sha256)
