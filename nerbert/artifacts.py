@@ -1,10 +1,7 @@
-"""The only way that anything is written: a draft beside the target, then one rename.
+"""The only way that anything is written: a draft beside the target (`.NAME.partial`), then one rename.
 
-So a name that exists is whole, after a loss of power too: content reaches the disk before its name does. There are two
-kinds of temporary names. A draft, `.NAME.partial` (with a process id for the files of workers), is never used again.
-The work folder of a long job, `.NAME.work`, outlives a kill or a failure: it holds finished parts (`artifact`), the
-fingerprint of all that they depend on, and the job's lock. A draft exists as long as the job is not finished. The cost:
-writing waits for the disk, and a folder is replaced by two renames, not one; the next run mends a kill between them.
+A long job's finished parts lie in `.NAME.work`, with its fingerprint and its lock. The cost: writing waits for the
+disk, and a folder is replaced by two renames; the next run mends a kill between them.
 """
 
 import errno
@@ -116,10 +113,7 @@ def _check_file(target: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def publish_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield an empty folder that becomes `target` when the block ends well, and is removed when it doesn't.
-
-    A target that is a link is followed.
-    """
+    """Yield an empty folder that becomes `target`, or what that links to, if the block ends well; else it goes."""
     with publish_job(target, None, overwrite=overwrite) as draft:
         yield draft.path
 

@@ -1,9 +1,6 @@
 """Folders that are made once from the same things, and opened from then on: what is read off a corpus.
 
-The choice: a folder's name is the hash of all that it was made from, so nothing is ever out of date, and any of them
-may be deleted at any time. Of several processes that want the same one the first makes it and the others wait. The
-price: nobody deletes what is no longer wanted, and all of a folder is read when it is opened, for its checksums: CRC-32
-finds any flipped bit, at some 2 GB a second of one core.
+A name is the hash of all that it was made from. The price: nobody deletes old ones, and opening one reads all of it.
 """
 
 import json

@@ -171,10 +171,9 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 
 def unknown(name: object, known: Iterable[str], *, see: str = "", allowed: str = "") -> str:
-    """Return what to say after a name that isn't known: the nearest one that is, and what it must be.
+    """Return what to say after an unknown name: the nearest known one, and what it must be (`allowed`, or known).
 
-    `allowed` describes that; by default it is one of the known names. Where they are many, `see` says where to find
-    them.
+    Where the known ones are many, `see` says where to find them.
     """
     names = list(dict.fromkeys(known))
     listed = ", ".join(names)

@@ -1,12 +1,9 @@
 """Executors run one pure task over many items, in order. A command makes one, and hands it down to every stage.
 
-The choice: results come back in the order of the items whatever the number of workers, and at most a few items a
-worker are under way, so memory stays flat. The price is that one slow item can hold the others back for a moment.
-A task carries what its items share: a table, or a model, whose pickle says how to load it. Each worker unpickles a task
-once, so a model is loaded once in each, and the protocol needs no other word for state.
-The local executor's workers are processes. However the main process ends, they end too: each has a thread that waits
-for that, at the other end of a pipe. Ctrl-C is the main process's alone; its workers, which never hear of it, end with
-it in the middle of their items. An extension point: docs/extending/executor.md.
+Few items are under way at once, so memory stays flat; the price is that a slow one holds back the others. A task carries
+what its items share: a table, or a model, whose pickle says how to load it. Each worker unpickles a task once, so a
+model is loaded once in each. Workers end with the main process, however it ends. An extension point:
+docs/extending/executor.md.
 """
 
 import os

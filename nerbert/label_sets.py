@@ -1,8 +1,6 @@
 """Label sets: which category a mention gets, read off the whole class path that the corpus keeps for it.
 
-The choice: a set is a table from classes to labels, and a path's label is that of its deepest class that the table
-holds, so one corpus serves every set. A class without a listed ancestor is ENTITY. The price: the paper's 315 names are
-tied to today's classes by a table of ours (`nerbert/tables/paper315.tsv`), and its 212 merged ones are not published.
+The deepest class in a set's table counts. The price: the paper's 315 names are tied to classes by a table of ours.
 """
 
 import re
@@ -52,10 +50,8 @@ class LabelSet:
 
     def label(self, path: Sequence[str]) -> str:
         """Return the label of the deepest listed class of a path from the root down; ENTITY if none is listed."""
-        return next((self._label(name) for name in reversed(path) if self.lists(name)), ENTITY)
-
-    def _label(self, name: str) -> str:
-        return name if self.of_class is None else self.of_class[name.casefold()]
+        listed = next((name for name in reversed(path) if self.lists(name)), "")
+        return (listed if self.of_class is None else self.of_class.get(listed.casefold())) or ENTITY
 
 
 def open_label_set(name: str, classes: Collection[str] = ()) -> LabelSet:
@@ -95,10 +91,7 @@ def _table(column: str) -> dict[str, str]:
 
 
 def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
-    """Read `class<TAB>label` lines; raise InputError for a broken line or a class that the ontology lacks.
-
-    Blank lines, comments (`#`) and a header (`class`, `label`) are passed over.
-    """
+    """Read `class<TAB>label` lines, but blanks, comments (`#`) and a header; raise InputError for a broken one."""
     if not path.is_file():
         must = f"a file, or one of {', '.join(_BUILT_IN)}"
         raise SettingsError(f"label_set = {str(path)!r}{unknown(path, _BUILT_IN, allowed=must)}")

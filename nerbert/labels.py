@@ -1,8 +1,7 @@
 """The only BIO coder, and the decoder that says what BIO means here.
 
-For whole test sets `metrics.score` has a fast one, which tests hold to this.
-Decoding follows the CoNLL script (= seqeval's default): an `I-x` that continues nothing begins an entity, and a type
-that changes ends one. Entities here are `(first word, word after the last, type)`.
+`metrics.score` has a fast decoder, held to this one by tests. By the CoNLL script's
+rules (seqeval's default), an `I-x` that continues nothing begins an entity.
 """
 
 from collections.abc import Iterable, Sequence
@@ -96,10 +95,7 @@ def common_name(type_: str) -> str:
 
 
 def shared_tags(tags: Sequence[str], others: Sequence[str]) -> dict[str, str]:
-    """Return O and those of some tags whose type, by its common name, other tags have too → the other's tag.
-
-    Of several types with one common name the same spelling is taken, else the first.
-    """
+    """Return O and those of some tags whose type other tags have too, by its common name → the other's tag."""
     known = {split_tag(tag): tag for tag in others}
     common = {(prefix, common_name(type_)): tag for (prefix, type_), tag in reversed(known.items())}
     found = {tag: known.get((prefix, type_)) or common.get((prefix, common_name(type_)))

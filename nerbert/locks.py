@@ -1,7 +1,6 @@
-"""One process at a time: folders and files that are held while they are made.
+"""One process at a time: folders and files that are held while they are made, by the system's own locks (`flock`).
 
-The choice: the system's own locks (`flock`), which end with the process that holds them, however it ends. The price:
-they guard against processes of one machine, and not at all where the file system has none.
+The price: they guard against processes of one machine, and not at all where the file system has none.
 """
 
 import errno

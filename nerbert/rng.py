@@ -1,7 +1,6 @@
 """Random numbers without a state: hash(seed, step, id) read as a number in [0, 1).
 
-No step shares its numbers with another one, so work can be done in any order, in any process, or twice, with the same
-outcome. The price is a hash for each number.
+So work can be done in any order, in any process, or twice. The price is a hash for each number.
 """
 
 from hashlib import blake2b
@@ -19,10 +18,7 @@ def uniform(seed: int, step: str, identity: str) -> float:
 
 
 def uniforms(seed: int, step: str, numbers: Array) -> Array:
-    """Return numbers in [0, 1) for many whole numbers at once, an array of the same shape.
-
-    One hash makes the key of seed and step; each number is mixed with it as in SplitMix64 (Steele et al. 2014).
-    """
+    """Return numbers in [0, 1) for many whole numbers: a key of seed and step, mixed with each by SplitMix64 (2014)."""
     key = np.uint64(int.from_bytes(blake2b(f"{seed}\0{step}".encode(), digest_size=8).digest(), "big"))
     mixed = _mixed(_mixed(numbers.astype(np.uint64) + key) ^ key)
     found: Array = (mixed >> np.uint64(11)).astype(np.float64) / float(1 << 53)

@@ -1,8 +1,6 @@
-"""Reads JSON that comes back from disk or the network as typed values: one check for every file.
+"""Reads JSON that comes back from disk or the network as typed values: one strict check for every file, by pydantic.
 
-A dataclass (or any other annotation) says what a file must hold. pydantic checks it strictly: "1" is no number.
-Keys that a class does not name are ignored, so that newer files stay readable. The price: pydantic is imported with
-the first file.
+Keys that a class does not name are ignored, so that newer files stay readable.
 """
 
 import re
@@ -19,19 +17,15 @@ LARGEST = 1 << 63
 
 
 def read_json(path: Path, kind: type[Read], *, limit: int = LARGEST_FILE, remedy: str = "") -> Read:
-    """Return the content of a JSON file as a `kind`.
+    """Return the content of a JSON file, of at most `limit` bytes, as a `kind`.
 
-    Raise InputError that names the file, the path inside, the value and what is allowed; `remedy` is added. A file of
-    more than `limit` bytes is refused.
+    Raise InputError that names the file, the path inside, the value and what is allowed; `remedy` is added.
     """
     return parse_json(_content(path, limit), kind, path, remedy=remedy)
 
 
 def read_checked(path: Path, kind: type, *, limit: int = LARGEST_FILE, remedy: str = "") -> dict[str, Any]:
-    """Return the object in a JSON file with all its keys, in their order, once it is known to be a `kind`.
-
-    Raise InputError as `read_json` does.
-    """
+    """Return the object in a JSON file with all its keys, once it is known to be a `kind`; raise InputError else."""
     content = _content(path, limit)
     parse_json(content, kind, path, remedy=remedy)
     return parse_json(content, dict, path, remedy=remedy)

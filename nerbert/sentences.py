@@ -1,12 +1,6 @@
 """Split sentences by rules: one compiled expression finds every possible sentence end, word lists decide.
 
-The expression runs over a whole page, so Python sees only the candidates, about one in 140 characters. That is about
-fifteen times as fast as Punkt, which NER-BERT takes (§2.2), makes fewer errors (docs/results/2026-11-20-sentences.md)
-and needs no training. The cost: tables to maintain (`sentence_words.tsv` and `sentence_rules.tsv` in `nerbert/tables`),
-and a bias in doubtful cases. After an abbreviation, an initial or an ordinal as in German, a sentence ends only before
-a common sentence starter. It never ends inside a short parenthesis. So a few short sentences stay joined. Languages
-without lists use only the rules for initials and small letters. Scripts that write no end marks are cut at a space once
-a sentence is long, which is a clause's end rather than a sentence's.
+Faster than Punkt, with fewer errors. The cost: tables to maintain, and joined sentences in doubtful cases.
 """
 
 import re
@@ -37,12 +31,9 @@ _NO_END = "(?!\\ ?ល\\ ?។|を|の(?!ち))"
 def _candidates(own: str, spaced: bool) -> re.Pattern[str]:
     """Return the expression of every place where a sentence may end; `own` are the language's own end marks.
 
-    `spaced` is for languages that write « Oui. » with blanks inside.
-
-    A line's end; or end marks before white space; or wide end marks. End marks have (1) the sentence's end and (2) the
-    first character of what follows, never an ASCII small letter; wide end marks have (3) the sentence's end. The
-    expression begins with one class, because `re` skips to a class at the speed of C: alternatives in its place make
-    the search seven times as slow. The lookbehinds make the engine read a run of marks once, not once from each mark.
+    End marks before white space have (1) the sentence's end and (2) the first character after it; wide ones (3) the
+    end. `spaced` is for languages that write « Oui. ». It begins with one class, since `re` skips to a class at the
+    speed of C; lookbehinds make the engine read a run of marks once.
     """
     end, opening = _END + own, _OPEN.replace("»", "") if spaced else _OPEN
     close = rf"[{_CLOSE}]*+(?:[ \xa0\u202f]»)?+" if spaced else rf"[{_CLOSE}]*+"
@@ -156,10 +147,7 @@ class RuleSplitter:
         yield start, end
 
     def _ends(self, text: str, word: str, mark: int, close: int, first: int, start: int) -> bool:
-        """Return whether a sentence ends after `word` and the end mark at `mark`.
-
-        The character at `first` is a capital or has no case.
-        """
+        """Return whether a sentence ends after `word` and the mark at `mark`, before a capital or a caseless letter."""
         if text[mark] == "…" or text.startswith("..", mark):
             before = text[mark - 1] if word else text[max(start, mark - 2)]
             return mark > start and before not in _OPENERS and text[first].isalpha() and "]" not in text[mark:close]
@@ -254,10 +242,7 @@ def _is_number(text: str, place: int) -> bool:
 
 
 def _in_parenthesis(text: str, start: int, mark: int, close: int, place: int) -> bool:
-    """Return whether the end mark at `mark` stands in a parenthesis that closes soon after `place`.
-
-    One that starts the sentence has whole sentences.
-    """
+    """Return whether an end mark is in a parenthesis, but one that starts the sentence, that closes soon after."""
     opened = text.rfind("(", start, mark)
     if opened < 0 or opened <= text.rfind(")", start, close) or text[start] == "(":
         return False
@@ -268,8 +253,7 @@ def _in_parenthesis(text: str, start: int, mark: int, close: int, place: int) ->
 def _ends_wide(text: str, start: int, mark: int, close: int, end: int) -> bool:
     """Return whether a sentence ends at `close`, after the wide end mark at `mark` and closing brackets.
 
-    It doesn't inside brackets that close soon. A quotation goes on ("「…。」と言った") unless white space or a colon
-    tells that it is a sentence of its own.
+    Not inside brackets that close soon, nor in a quotation ("「…。」と言った") that no white space or colon sets apart.
     """
     if _is_small(text[end]):
         return False

@@ -1,22 +1,6 @@
 """Word splitters: regular expressions with exact offsets, the same for corpus and raw text.
 
-The corpus is split by `unicode-words-2`: a run of letters, marks and digits is a word, any other visible character
-stands alone. Characters of scripts without spaces (Han, kana, Thai, Lao, Khmer, Burmese …) are a word each, with their
-marks, and so are Korean syllables, whose particles are glued to names. That cuts finer than CoNLL's tokens do
-("Berlin-based" is three words), which keeps link anchors on word boundaries in every script.
-
-#Hashtags, @names and addresses of mail and the web are one word. An address without `http` or `www` needs one of eight
-endings (`.com`, `.org`, `.co.uk` …). Scripts without spaces and Korean stand in hashtags and within brackets alone:
-elsewhere they end what is of the web, since words follow an address there without a space. So the end of
-`https://ko.wikipedia.org/wiki/서울` is cut off.
-
-Annotated data brings its own tokens; a tagger keeps the name of the splitter that comes closest to them, so that raw
-text is cut the way it was trained on.
-
-`icu-words-1/VERSION` is the same, but scripts without spaces are cut by ICU's dictionaries. Its name holds ICU's
-version, because another one may cut otherwise. `gliner-words-1` is what GLiNER's models were trained on: a run of
-letters, digits, hyphens and underscores is a word, in Python's own sense of a letter; any other visible or control
-character stands alone. The other splitters that end in 1 are those of older corpora and taggers.
+`unicode-words-2` cuts the corpus; a tagger keeps the one nearest to its data (docs/explanation/corpus.md, Words).
 """
 
 import re
@@ -132,10 +116,7 @@ def _expression(splitter: str, *, web: bool) -> Any:
 
 
 def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], ...]:
-    """Return the character span of each word of `text`, in order; control and format characters belong to no word.
-
-    (`gliner-words-1` takes them for words.)
-    """
+    """Return each word's character span, in order; `gliner-words-1` alone takes control characters for words."""
     found = _expression(splitter, web=not splitter.endswith("-1") and has_web(text)).finditer(text)
     if not with_dictionaries(splitter):
         return tuple(match.span() for match in found)
@@ -176,9 +157,8 @@ def _characters(text: str, places: Iterable[int]) -> Sequence[int]:
 def whole_words(example: Example) -> Example:
     """Return a sentence whose words hold all its characters but white space, for files that hold words alone.
 
-    Visible characters between words become words. Others (joiners, soft hyphens, controls) go to the word before or
-    behind them, and join the two. No word goes over the border of an entity; there such characters are a word too.
-    A byte order mark at the beginning is left out: readers take it for the file's.
+    Visible characters between words become words; others join the words beside them, but over no border of an entity. A
+    byte order mark at the beginning is left out.
     """
     text, own = example.text, set(example.words)
     places = [0, *(place for word in example.words for place in word), len(text)]

@@ -130,7 +130,7 @@ def evaluate(
     """
     from nerbert.errors import SettingsError
     from nerbert.evaluation.evaluate import evaluate as run
-    from nerbert.evaluation.open_evaluation import evaluate_open, has_asked_types
+    from nerbert.evaluation.evaluate import evaluate_open, has_asked_types
     from nerbert.formats.entity_labels import read_type_labels
     from nerbert.render.terminal.models import print_evaluation, print_open_evaluation
     from nerbert.tagger.thresholds import parse_thresholds

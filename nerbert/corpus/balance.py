@@ -1,22 +1,6 @@
-"""The paper's sampling (NER-BERT §2.4) as a map-only step: categories drawn with p ∝ |E|^0.7.
+"""The paper's sampling (NER-BERT §2.4): how often each sentence is drawn, from its categories alone.
 
-The categories of a sentence determine its expected number of copies r, and the r of all sentences sum to the requested
-total. A sentence gets ⌊r⌋ copies, and one more with the fractional part as probability. No state is shared, so shards
-can be made in any order. Two methods:
-
-- `literal`, as the paper says: draw a category c by p, then a sentence that contains it. Then r = T · Σ p_c / D_c
-  over its distinct categories (D_c: sentences with c). Mention counts follow an exponent above alpha (0.85 on real text
-  for 0.7), because rare categories bring frequent ones with them.
-- `fit`, as the paper's Figure 1 shows: r such that *mentions* are ∝ |E|^alpha, while sentences are drawn as equally as
-  possible. A sentence's r is the geometric mean of its mentions' weights. Each round multiplies a category's weight by
-  wanted / expected mentions. A sentence's exponents, the shares of its mentions, sum to one, so this is generalised
-  iterative scaling (Darroch and Ratcliff 1972). It needs no step size, and of all expectations that reach the target it
-  finds those nearest to equal ones (in Kullback-Leibler divergence, counted by mention). The cost: about twenty passes
-  over the histogram, hundreds with a tight cap, and more repeats of sentences of rare categories than `literal`.
-
-With a cap k, no sentence has more than k expected copies, and all others get more to compensate.
-
-Sentences with the same categories are drawn alike, so millions reduce to the counts of their distinct multisets.
+docs/explanation/corpus.md (Sampling) has the formulas and costs of the methods, `literal` and `fit`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -141,10 +125,7 @@ class Rates:
 
 
 def draw(counts: Mapping[Multiset, int], *, method: str, alpha: float, total: float = 0, cap: int = 0) -> Rates:
-    """Compute expected copies that sum to `total` (0: number of sentences), none above `cap` (0: no cap).
-
-    `counts` are numbers of sentences.
-    """
+    """Compute copies of so many sentences that sum to `total` (0: their number), none above `cap` (0: no cap)."""
     table = tabulate(counts)
     total = total or float(sum(counts.values()))
     _check(total, cap, drawable=int(table.sentences.sum()))
@@ -195,10 +176,7 @@ def _shares(mentions: Floats, alpha: float) -> Floats:
 
 
 def exponent(before: Mapping[str, float], after: Mapping[str, float]) -> float | None:
-    """Return the slope of log `after` over log `before` by least squares, with equal weights for categories.
-
-    Only categories with counts in both are used. Return None for fewer than two different counts.
-    """
+    """Return the slope of log `after` over log `before` by least squares, of counts in both; None for too few."""
     both = [name for name, count in before.items() if count > 0 and after.get(name, 0) > 0]
     return _slope(np.array([before[name] for name in both]), np.array([after[name] for name in both]))
 
@@ -218,10 +196,9 @@ def draw_copies(expected: float, chance: float) -> int:
 
 
 def level(values: Floats, counts: Floats, total: float, cap: float) -> float:
-    """Return λ with Σ counts · min(cap, λ · values) = total; cap 0 is none. `total` is at most cap · Σ counts.
+    """Return λ with Σ counts · min(cap, λ · values) = total, at most cap · Σ counts; cap 0 is none.
 
-    The search solves for λ with the capped values fixed. λ only grows as more values reach the cap, so the search ends,
-    and at the right λ. Fewer capped values than before are due to rounding.
+    λ only grows as more values reach the cap, so the search ends. Fewer capped ones than before are due to rounding.
     """
     found, capped = total / float(counts @ values), 0
     while cap:
@@ -242,8 +219,7 @@ def cut(values: Floats, cap: float) -> Floats:
 def fit(table: CategorySets, target: Floats, total: float, cap: float) -> tuple[Floats, int]:
     """Fit logarithms of weights that make mentions ∝ `target` and copies sum to `total`; return them and the rounds.
 
-    Such weights may not exist: a category may occur only with others, or be too rare for the cap. Then the round with
-    the least error is used, within PATIENCE and ROUNDS. Logarithms stay within ±200, which keeps all sums finite.
+    Such weights may not exist: then the round with the least error counts. Logarithms stay within ±200, sums finite.
     """
     before = table.by_category(table.sentences)
     logs, best, least, errors = np.zeros(len(before)), np.zeros(len(before)), np.inf, list[float]()

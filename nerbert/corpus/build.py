@@ -1,10 +1,6 @@
 """The whole story of a corpus: dump → sentences with links → types → exclude → split → filters → balance → shards.
 
-Everything is a map over parts with a small sum in between, so it runs on any executor and gives the same bytes. Pass 1,
-the long one, can be killed and run again: its finished parts stay. The later steps (`_steps`) are made again.
-
-The manifest comes last: the corpus's inputs and outputs, and the reasons for every drop. It contains no workers, times
-or absolute paths, so the same input gives the same manifest.
+Maps over parts with small sums in between. Pass 1 keeps its finished parts, later steps are made again.
 """
 
 from collections import Counter

@@ -1,12 +1,6 @@
 """Words and links of many sentences at once, as columns; `words.split_words` gives the same by sentence.
 
-A table made from the splitter's own expression gives each character's class, and a word's edges are where the class
-changes. Marks take the class of the character that they stand on. Sentences with addresses, single parts of Korean
-syllables or joiners between anything but letters use the expression itself, and so do scripts without spaces where ICU
-cuts them. The cost is a second implementation; a test on arbitrary text checks that both give the same words.
-
-A link may begin or end inside a word: endings and prefixes are glued to names in many languages. Such a mention grows
-to the word (`glued.py`), as MediaWiki's own link trails let it, or is dropped.
+A table gives each character's class. The cost is a second implementation, held to the first by a test.
 """
 
 from collections.abc import Sequence
@@ -124,10 +118,7 @@ def links_on_words(
     sentence_starts: Sequence[int], texts: Sequence[str], words: Words, starts: Sequence[int], ends: Sequence[int],
     glued: GluedLetters | None = None,
 ) -> Links:  # fmt: skip
-    """Return links by sentence; all starts and ends are positions in the concatenated texts of the pages.
-
-    With `glued`, links inside a word grow to it where that says so.
-    """
+    """Return links by sentence, placed in the pages' joined texts; with `glued`, links inside a word grow to it."""
     if not texts:
         none = np.zeros(0, np.int64)
         return Links(none, none, none, np.zeros(1, np.int64), 0, 0, len(starts))
@@ -212,10 +203,7 @@ def _resplit(
 
 
 def numbers_column(values: Places | Sequence[int], kind: pa.DataType) -> pa.Array:
-    """Return integers as an Arrow array.
-
-    `pa.array` would import pandas if it is installed, which takes half a second per worker.
-    """
+    """Return integers as an Arrow array; `pa.array` would import pandas, which takes half a second per worker."""
     array = np.ascontiguousarray(values, kind.to_pandas_dtype())
     return pa.Array.from_buffers(kind, len(array), [None, pa.py_buffer(array)])
 

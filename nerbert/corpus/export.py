@@ -1,7 +1,6 @@
 """Export a corpus to CoNLL or JSON lines, for programs that do not read Parquet, in the corpus's order.
 
-CoNLL contains words and BIO tags only. It has no standard comments, so the attribution (wiki, page, revision) is in the
-JSON lines and in the corpus itself. A file appears only when it is complete; a pipe gets each sentence at once.
+CoNLL has no standard comments, so the attribution is in the JSON lines alone. A pipe gets each sentence at once.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,10 +22,7 @@ PIPE = "-"
 def export_corpus(
     corpus: Path, output: Path, format_: str, split: str = "", copies: bool = False, *, overwrite: bool = False
 ) -> int:
-    """Write the sentences of a corpus as `format_`, of one split or all, and return their number.
-
-    `output` is a file, or `-` for standard output. `copies` writes each sentence as often as the sampling draws it.
-    """
+    """Write the sentences of a corpus, each once or as often as it is drawn (`copies`), and return their number."""
     text_of = _TEXT_OF.get(format_)
     if text_of is None:
         raise SettingsError(f"--format {format_!r}{unknown(format_, _TEXT_OF)}")
@@ -37,21 +33,16 @@ def export_corpus(
     with _opened(output, overwrite=overwrite) as stream:
         for sentence in read_sentences(corpus, split or None):
             times = sentence.copies if copies else 1
-            stream.write(text_of(sentence).encode() * times)
+            with at(sentence.id):
+                stream.write(text_of(sentence).encode() * times)
             written += times
     return written
 
 
-def _conll(sentence: Sentence) -> str:
-    with at(sentence.id):
-        return conll_block(sentence_example(sentence))
-
-
-def _jsonl(sentence: Sentence) -> str:
-    return json_line({"id": sentence.id} | asdict(sentence)) + "\n"
-
-
-_TEXT_OF: dict[str, Callable[[Sentence], str]] = {"conll": _conll, "jsonl": _jsonl}
+_TEXT_OF: dict[str, Callable[[Sentence], str]] = {
+    "conll": lambda sentence: conll_block(sentence_example(sentence)),
+    "jsonl": lambda sentence: json_line({"id": sentence.id} | asdict(sentence)) + "\n",
+}
 
 
 @contextmanager

@@ -1,8 +1,6 @@
 """The steps after typing: repeats over the split, the paper's three filters (NER-BERT §2.3) and its sampling (§2.4).
 
-A validation sentence whose words also occur in the train split (mostly boilerplate) is dropped. The cost: this uses the
-train split before its filters, so a few are dropped for a duplicate that the filters drop too.
-Counts and rankings that the filters need are made on the train part alone, so that validation decides nothing.
+Counts and rankings are made on the train part alone, so that validation decides nothing.
 """
 
 from collections import Counter

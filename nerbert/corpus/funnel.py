@@ -10,7 +10,7 @@ from bisect import insort
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from nerbert.artifacts import publish
 from nerbert.errors import NerbertError
-from nerbert.label_sets import LabelSet, open_label_set
+from nerbert.label_sets import open_label_set
 from nerbert.records import TRAIN
 from nerbert.rng import uniforms
 
@@ -150,9 +150,7 @@ def topic_of(path: tuple[str, ...]) -> str:
     return _TOPICS.get(_coarse().label(path), "others") if path else "untyped"
 
 
-@cache
-def _coarse() -> LabelSet:
-    return open_label_set("4types")
+_coarse = cache(partial(open_label_set, "4types"))
 
 
 def period_of(year: str) -> str:

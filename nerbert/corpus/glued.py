@@ -1,12 +1,6 @@
 """Grow a link to the words that it begins or ends in, where what is glued to it belongs to no other name.
 
-Many languages write a preposition or an ending together with a name, and the link holds the name alone: Hebrew
-`ב[[ירושלים]]`, Nepali `[[नेपाल]]को`. No splitter can find that border in raw text, so the mention is the whole word.
-
-Words before a link are in `nerbert/tables/glued.tsv`, by language. After a link any small letters are its ending,
-unless they are of the wiki's link trail: MediaWiki would have taken them, so the author kept them apart on purpose.
-Digits, capitals, letters of another script and a second link are never grown over. The cost: the first part of a
-compound, where the wiki has no trail of its own, becomes a mention together with the rest.
+The cost: the first part of a compound may become a mention together with the rest.
 """
 
 import re
@@ -36,10 +30,7 @@ class GluedLetters:
         self._trail = site.wikitext.trail
 
     def belong(self, before: str, first: str, last: str, after: str) -> bool:
-        """Return whether the letters before and after a link belong to it.
-
-        `first` and `last` are the parts of the first and last word that are inside the link.
-        """
+        """Return whether the letters before and after a link belong to it; `first` and `last` are its own parts."""
         return (
             self._before.fullmatch(before) is not None
             and not self._trail.match(after)
@@ -48,10 +39,8 @@ class GluedLetters:
         )
 
 
-@lru_cache(maxsize=4)
-def glued_letters(site: Site) -> GluedLetters:
-    """Return the cached rules of a wiki; in a language that the table lacks, nothing before a link belongs to it."""
-    return GluedLetters(site)
+glued_letters = lru_cache(maxsize=4)(GluedLetters)
+"""Returns the cached rules of a wiki; in a language that the table lacks, nothing before a link belongs to it."""
 
 
 def _of_one_script(glued: str, inside: str) -> bool:

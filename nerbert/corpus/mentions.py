@@ -1,7 +1,6 @@
 """Mentions as columns: type links and change categories for thousands of sentences at once.
 
-The facts of a link target (title, class path, source, category) are stored once for each target of a part. Mentions
-refer to them by number. The cost is code that works on offsets instead of sentences.
+Facts of a link target are stored once for each part, and mentions refer to them by number.
 """
 
 from collections import Counter
@@ -94,10 +93,7 @@ class PartTargets:
 
 
 def sides_of(rows: pa.RecordBatch, settings: CorpusSettings) -> list[str]:
-    """Return the split of each sentence: its page's, or its own by setting `split_by`.
-
-    It is random, and drawn before anything is counted, so the train split alone determines filters and sampling.
-    """
+    """Return the split of each sentence: its page's, or by `split_by` its own; drawn before anything is counted."""
 
     @cache
     def side_of(identity: str) -> str:

@@ -1,9 +1,6 @@
 """Pass 1: convert dumps to untyped sentences with their links, and a row for every page.
 
-All later steps read only these columns, so the dump is read once. A part of a dump becomes one part of the files,
-written by the worker that read it: `pages/part-N`, `titles/part-N`, and last a mark, `done/part-N.json`. So finished
-parts survive a kill, and the result does not depend on the number of workers. The cost: file sizes follow the dump's
-text, and a finished part is not compared with the input's bytes again; size and time tell whether a file changed.
+Finished parts survive a kill. The cost: size and time alone tell whether the input changed.
 """
 
 import hashlib

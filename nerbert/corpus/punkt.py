@@ -1,8 +1,6 @@
 """Split sentences with Punkt (Kiss & Strunk 2006), as NER-BERT does (§2.2): NLTK's code, and a model in NLTK's form.
 
-A model is a folder of four tab-separated files, never a pickle: a language's folder of NLTK's data `punkt_tab`, or what
-`train_punkt` learns from a dump. NLTK opens only its own data folders, so the files are opened here and decoded there.
-The cost: Punkt is much slower than the rules, and makes more errors (docs/results/2026-11-20-sentences.md).
+A model is a folder of four tab-separated files, never a pickle. The cost: slower than the rules, with more errors.
 """
 
 from collections import Counter

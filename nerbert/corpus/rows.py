@@ -1,8 +1,6 @@
 """Convert pages to rows: the sentences of an article with their links, and one row for the page itself.
 
-Pages are collected until there are some hundred sentences, whose words and links are then computed together, as
-columns; packs of rows are collected until they are taken. So a worker's memory does not grow with the dump, and no row
-is ever a dict, which would cost more than the scanner.
+Words and links of some hundred sentences are computed together, as columns; no row is ever a dict, for speed.
 """
 
 from collections import Counter

@@ -1,8 +1,6 @@
-"""The corpus's files: Parquet shards with a fixed schema, zstd, one row per sentence.
+"""The corpus's files: Parquet shards with a fixed schema, zstd, one row per sentence (docs/formats.md).
 
-`datasets`, DuckDB, pandas and polars open them directly (docs/formats.md). A shard corresponds to a part of the dump,
-so shards have the same bytes for any number of workers; the cost is that they differ in size. Files are written and
-read in pieces, so that their size is no limit, and appear only when they are complete.
+A shard is a part of the dump, so workers change no byte; the cost is that shards differ in size.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -72,10 +70,7 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 @contextmanager
 def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
-    """Provide a function that appends a table; the file becomes `path` when the block ends without error.
-
-    Row groups are as large as the tables, 10,000 rows at most.
-    """
+    """Provide a function that appends a table as row groups; the file becomes `path` when the block ends well."""
     with publish(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
         yield lambda table: writer.write_table(table, row_group_size=_GROUP) if table.num_rows else None
 

@@ -1,9 +1,6 @@
 """Corpus steps: what a step is, and the runner that applies a list of them, counts their drops and keeps samples.
 
-A step takes record batches and gives record batches, a few thousand rows each, so that no part is too large. Counts of
-parts can be added, so workers do not change the result. What is dropped is counted here alone: in = out + dropped
-needs no step's care. A step that has to know the whole corpus first counts the rows that reach it. The cost: these are
-read once more for each such step. An extension point: docs/extending/corpus-step.md.
+The rows that a counting step needs are read once more for it. An extension point: docs/extending/corpus-step.md.
 """
 
 from collections import Counter
@@ -40,10 +37,7 @@ class Step(Protocol):
     """Its row in the funnel; "" if it never drops a row."""
 
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[str | None]]:
-        """Return the same rows, whose columns may have new values, and for each row the reason to drop it, or None.
-
-        No reasons, (), stand for None everywhere.
-        """
+        """Return the rows, with other values perhaps, and for each the reason to drop it or None; () drops none."""
 
 
 @runtime_checkable

@@ -1,8 +1,6 @@
 """Map link targets to classes: count them, resolve redirects, then look up what the knowledge says of titles.
 
-All is joined and counted in one database (`knowledge.database`), so memory does not grow with the wiki. If the
-knowledge does not name a redirect's end, its own title is looked up, because pages move and knowledge ages. The results
-are the files in `targets/`, which show why a link has its type, and scratch files with the targets of each part.
+All is joined in one database (`knowledge.database`). The results are the files in `targets/`, and scratch files.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -69,10 +67,7 @@ Targets = Mapping[str, tuple[str, tuple[str, ...], str]]
 
 @dataclass(frozen=True, slots=True)
 class TargetReport:
-    """Number of targets, and of typed ones; and the most linked untyped titles, as in the manifest.
-
-    `bad_redirects` name an impossible title and are ignored.
-    """
+    """Numbers of targets, typed ones and ignored impossible redirects, and the most linked untyped titles."""
 
     targets: int
     typed: int
@@ -101,21 +96,16 @@ def write_targets(folder: Path, titles: Titles, knowledge: Knowledge, executor: 
 
 
 def read_targets(folder: Path, part: Path) -> Targets:
-    """Return target → (resolved target, class path, source) for the links of one part of `pages/`.
-
-    `folder` is the corpus.
-    """
+    """Return target → (resolved target, class path, source) for the links of one part of the corpus in `folder`."""
     table = read_table(folder / SCRATCH / part.name)
     columns = (table[name].to_pylist() for name in ("target", "resolved_target", "class_path", "source"))
     return {target: (end, tuple(path), source) for target, end, path, source in zip(*columns, strict=True)}
 
 
 def write_redirects(database: Database, redirects: Iterable[tuple[str, str]]) -> int:
-    """Write the table `redirects`, each title with the end of its chain; of a title's rows the last counts.
+    """Write the table `redirects`, each title with the end of its chain, as in `fold_redirects`; the last row counts.
 
-    A title in a cycle ends at itself; a title that leads into a cycle ends where it enters (as in
-    `titles.fold_redirects`, which uses a dict). Return the number of redirects that were omitted because one of their
-    titles is too long or the target is empty.
+    Return how many redirects were left out: a title is too long, or the target empty.
     """
     insert(database, "pairs", ((number, *pair) for number, pair in enumerate(redirects)), _PAIRS)
     omitted = _number(database, _IMPOSSIBLE, longest=LONGEST_TITLE)

@@ -1,31 +1,34 @@
 """Tagger + gold sentences → scores; several seeds give their mean and standard deviation.
 
-What is scored is what `nerbert tag` gives: by the same back end, with the same thresholds. Gold words are kept as they
-are; gold types that the tagger doesn't know count as missed. With the training sentences, entities that were seen there
-are told from the rest, and there is a second score without the sentences of the test that occur in train.
+What is scored is what `nerbert tag` gives: by the same back end, with the same thresholds.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from nerbert.errors import InputError, SettingsError, unknown
+from nerbert.errors import InputError, SettingsError, at, unknown
 from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
 from nerbert.formats.data import AnyData, read_data, read_gold, train_sum
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.formats.entity_labels import entity_labels
-from nerbert.formats.open_types import normalised
+from nerbert.formats.open_types import normalised, read_open_types, types_asked
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import Judgement, assess, seen_entities
-from nerbert.metrics.score import Score
+from nerbert.metrics.score import Counts, Score
 from nerbert.model.folder import PRETRAINED, read_card, seed_folders
 from nerbert.model.heads import WordTags
-from nerbert.records import EntityLabel, Example
+from nerbert.records import EntityLabel, Example, OpenText
+from nerbert.sources.files import open_plain
 from nerbert.tagger.tagger import Tagger
-from nerbert.tagger.thresholds import Answering, check_thresholds
+from nerbert.tagger.thresholds import Answering, answering_of, check_thresholds
 from nerbert.terminal import percent
+
+_OPEN_RULES = "mention F1 on open types: exact span, any one of its types, each passage asked for its own types"
+_HEAD = 1 << 20
 
 _SUMMARY: dict[str, Callable[[Judgement], float]] = {
     "micro": lambda judged: judged.score.f1,
@@ -83,7 +86,7 @@ class Evaluation:
         return f"<Evaluation on {self.file}, {self.sentences:,} sentences: {shown}{seeds}{how and f'; {how}'}>"
 
     def _repr_html_(self) -> str:
-        from nerbert.render.evaluation_table import evaluation_html  # templates, which only notebooks need
+        from nerbert.render.terminal.models import evaluation_html  # templates, which only notebooks need
 
         return evaluation_html(self)
 
@@ -116,13 +119,8 @@ def evaluate(
 ) -> Evaluation:  # fmt: skip
     """Judge a tagger's folder (or a folder of several seeds) on a file, or on the test split of a data folder.
 
-    With `train` (a data folder or a file), entities seen in training are told from the rest, and test sentences of at
-    least eight words that occur there are left out of a second score. `decoding`, `head`, `backend`, `precision` and
-    `thresholds` are as in `Tagger.load`, for folders: what is scored is what such a tagger gives. A tagger that is told
-    its labels is asked for the data's types. `labels` (type in the data → label) says by which other names; a tagger
-    that learnt its types is scored with its own types under the data's names. `reading` says how both are read; what it
-    leaves open is as the (first) tagger has it: entities of texts without words grow to its words, so give taggers with
-    other splitters one `word_splitter` to compare them.
+    Arguments are as in `nerbert.evaluate`. `reading` says how both are read; what it leaves open is as the (first)
+    tagger has it, so give taggers with other splitters one `word_splitter` to compare them.
     """
     loading = {"decoding": decoding, "head": head, "backend": backend, "precision": precision, "thresholds": thresholds}
     folders: Mapping[str, str | Tagger] = (
@@ -186,8 +184,7 @@ def _asking(
 ) -> Tagger:  # fmt: skip
     """Return a tagger that looks for these labels if it is told them; one that learnt its types stays as it is.
 
-    Raise InputError for a `given` label that this one doesn't know, or a type that it has itself and that no label is,
-    SettingsError for a threshold of no label.
+    Raise InputError for a `given` label that it doesn't know, or a type of its own that would be mixed up with one.
     """
     if tagger.types:
         if given:
@@ -241,3 +238,85 @@ def tagger_folders(source: str) -> dict[str, str]:
     if broken:
         raise InputError(f"{broken[0]}: no whole tagger (nerbert.json is missing); fine-tune again")
     return {each.name: str(each) for each in seeds}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEvaluation:
+    """What is said of a tagger on one file of open types: how many passages and types, and counts of mentions.
+
+    A mention is a span, found if the tagger gives exactly this span with any one of its types. The price: narrow and
+    broad are the same here, and the figure can't be compared with another set's.
+    """
+
+    file: str
+    passages: int
+    types: int
+    counts: Counts
+    answering: Answering
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON."""
+        facts = {"file": self.file, "passages": self.passages, "types": self.types, "rules": _OPEN_RULES}
+        return facts | self.counts.as_json() | {"answering": asdict(self.answering)}
+
+
+def has_asked_types(path: Path) -> bool:
+    """Return whether a file's first row is of open types with what was asked for."""
+    if not path.is_file():
+        return False
+    with open_plain(path) as stream:
+        line = stream.readline(_HEAD)
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(row, dict) and {"text", "entities", "asked"} <= row.keys()
+
+
+def evaluate_open(
+    tagger: str | Path | Tagger, path: Path, *, labels: Mapping[str, str] | None = None,
+    thresholds: float | Mapping[str, float] | None = None, **loading: Any,
+) -> OpenEvaluation:  # fmt: skip
+    """Judge a tagger, or its folder, on a file of open types, as `nerbert tag` answers.
+
+    `labels` (type → label) says by which other names types are asked for. `thresholds` and `loading` (decoding, head,
+    backend, precision) are as in `Tagger.load`. Raise InputError for a tagger that isn't told its labels.
+    """
+    loaded = open_tagger(tagger, thresholds=thresholds, **loading)
+    if loaded.types and not loaded.labels:
+        raise InputError(f"{path}: asks for types of its own, and this tagger finds those that it learnt alone")
+    texts = list(read_open_types(path))
+    every = tuple(sorted({normalised(each.type) for one in texts for each in one.entities}))
+    groups: dict[tuple[str, ...], list[OpenText]] = {}
+    for one in texts:
+        group = types_asked(one)
+        groups.setdefault(every if group is None else group, []).append(one)
+    names = labels_asked({name for group in groups for name in group},
+                         {normalised(type_): label for type_, label in (labels or {}).items()})  # fmt: skip
+    check_thresholds(thresholds, (each.name for each in names.values()))
+    right = predicted = gold = 0
+    bounds = dict[str, float]()
+    for group, some in groups.items():
+        with at(path):
+            asked = loaded.with_labels(names[each] for each in group) if group else None
+            tagged = list(_found(asked, {names[each].name: each for each in group}, some))
+        bounds |= asked.thresholds if asked else {}
+        for one, found in zip(some, tagged, strict=True):
+            wanted: dict[tuple[int, int], set[str]] = {}
+            for each in one.entities:
+                wanted.setdefault((each.start, each.end), set()).add(normalised(each.type))
+            right += sum(type_ in wanted.get(span, ()) for span, type_ in found.items())
+            predicted, gold = predicted + len(found), gold + len(wanted)
+    how = answering_of(loaded, bounds, list(bounds))
+    return OpenEvaluation(str(path), len(texts), len(names), Counts(right, predicted, gold), how)
+
+
+def _found(
+    tagger: Tagger | None, types: Mapping[str, str], some: list[OpenText]
+) -> Iterator[dict[tuple[int, int], str]]:
+    """Yield the type of each span that a tagger finds in each passage; nothing where nothing is asked for."""
+    if tagger is None:
+        yield from ({} for _ in some)
+        return
+    for spans in tagger.tag_many([one.text for one in some]):
+        yield {(each.start, each.end): types[each.type] for each in spans}

@@ -1,22 +1,6 @@
 """Calibration: how often entities are right at a confidence, and the temperature that makes confidences honest.
 
-Expected calibration error is that of Guo et al. 2017 ("On Calibration of Modern Neural Networks", §2, equation 3):
-predicted entities are put into bins of equal width by confidence, ((m − 1) / M, m / M]; the error is the mean over
-bins, weighted by their entities, of |share that is right − mean confidence|. Here an entity's confidence is the mean
-probability of its words' tags, and it is right if its ends and type are. Entities that were missed have no confidence
-and are not in it: a low error says nothing of recall.
-
-Logits are divided by the temperature before the softmax (§4.2), so a word's best class and the best path of tags stay,
-and only the confidence changes: lower above 1. Guo et al. fit it by the log loss of classes. Here it is that of
-entities, which is what users see; fitted on words it leaves entities almost twice as far off
-(docs/results/2026-11-21-calibration.md). A normal prior on ln T weighs about as much as four entities: it decides where
-there are few, or where all are right or all wrong. Confidences are computed once for each temperature of a grid, and a
-parabola through the lowest three losses gives the rest, so a temperature is right to about a hundredth.
-
-Thresholds by type: of all that reach a wanted precision the lowest is chosen, which keeps most entities. A type whose
-precision never reaches it has none, and all its entities are kept. Thresholds are observed confidences, so nothing is
-claimed about values between them. With few entities of a type chance affects the threshold, and precision on other
-sentences will be lower than here.
+A temperature is fitted to entities, not words: users see those (docs/explanation/scores.md, Confidences).
 """
 
 import math
@@ -103,8 +87,7 @@ _LEAST = 1e-6
 class Fitted:
     """A temperature, and how far confidences were off without it and are with it.
 
-    `after` is measured on entities that the temperature wasn't fitted on: those of each of `folds` parts of the
-    sentences have the confidences that the other parts' temperature gives them.
+    `after` is of entities that it wasn't fitted on: each of `folds` parts has the others' temperature.
     """
 
     temperature: float
@@ -114,10 +97,7 @@ class Fitted:
 
 
 def cross_fit(confidences: ConfidencesAt, right: npt.ArrayLike, sentences: npt.ArrayLike, folds: int = FOLDS) -> Fitted:
-    """Fit a temperature on all entities, and measure it on those of each part of the sentences, fitted on the others.
-
-    `sentences` are the numbers of the entities' sentences: every `folds`-th is in one part.
-    """
+    """Fit a temperature on all entities, and measure it on every `folds`-th of the sentences, fitted on the others."""
     outcomes, part = np.asarray(right, bool), np.asarray(sentences, np.int64) % folds
     if outcomes.shape != part.shape:
         raise InputError(f"{outcomes.size} outcomes, {part.size} sentences: give one for each entity")
@@ -141,10 +121,7 @@ def log_loss(confidences: npt.ArrayLike, right: npt.ArrayLike) -> Shares:
 
 
 def _best(losses: Shares) -> float:
-    """Return the temperature of the least loss, between the points of the grid too; the lowest of several.
-
-    `losses` is (grid, entities).
-    """
+    """Return the temperature of the least of the losses (grid, entities), between points too; the lowest of equals."""
     loss = losses.sum(axis=1) + _PRIOR * _GRID**2 / 2
     best = int(loss.argmin())
     if best in (0, _GRID.size - 1):
@@ -157,10 +134,7 @@ def _best(losses: Shares) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A type's threshold and its effect; `confidence` is None if no threshold reaches the precision.
-
-    0 keeps all entities: they already are precise enough. If it is None, `kept` also counts all.
-    """
+    """A type's threshold and its effect; 0 keeps all entities, None (all are counted) reaches no such precision."""
 
     confidence: float | None
     predicted: int

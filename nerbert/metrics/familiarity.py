@@ -1,15 +1,6 @@
-"""Familiarity: how well a zero-shot tagger knows the types that it is asked for, by what it was trained on.
+"""Familiarity: how well a zero-shot tagger knows the types that it is asked for (Golde et al. 2025, arXiv 2412.10121).
 
-Golde et al. 2025 ("Familiarity: Better Evaluation of Zero-Shot Named Entity Recognition by Quantifying Label Shifts in
-Synthetic Training Data", arXiv 2412.10121): for a test type, all mentions of the training data are put in order of the
-similarity of their type to it, which is the cosine of the names' embeddings, clipped at 0. Of the first K = 1,000
-mentions the mean similarity is taken, the mention at rank r with the weight 1/r (Zipf). The figure of a test set is the
-mean over its types. 1: each type was seen a thousand times under a name of the same meaning; 0: nothing like it.
-
-The choice: weights are divided by their sum over all K ranks, so a mention that is lacking counts as 0, as in the
-paper's unweighted form; the authors' code can't compute the weighted one for fewer than K mentions. The price: a small
-training set has a lower figure, at the same names. The figure depends on the encoder of the names, which is named
-wherever it stands; figures by two encoders can't be compared.
+A mention that lacks to 1,000 counts as 0. The price: a small training set has a lower figure, at the same names.
 """
 
 import numpy as np

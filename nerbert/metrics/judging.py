@@ -1,28 +1,6 @@
-"""Compute all metrics of one tagger on one test set from its tags.
+"""Compute all metrics of one tagger on one test set from its tags, decoded once.
 
-Gold and predicted are decoded once, and every figure is computed from the same columns. Figures use the CoNLL script's
-rules, except those under `strict`. Those under `token` count words instead of entities (`score_words`).
-
-An entity, gold or predicted, is *seen* if its text (words joined by single spaces, as they are written) occurs with its
-type among the training entities. A right prediction equals its gold entity, so it is in the same group.
-
-**Mistakes** (`find_mistakes`): each wrong entity is counted exactly once. Exact matches are removed first. The rest is
-paired one to one: first pairs with the same boundaries (`type`), then overlapping pairs of the same type (`boundary`),
-then other overlaps (`both`); within a kind the larger overlap first, then the leftmost. An entity without a partner is
-`missed` (gold) or `spurious` (predicted), even if it overlaps one that already has a partner: a gold entity cut in two
-is one `boundary` and one `spurious`. So always
-
-    gold      = right + type + boundary + both + missed
-    predicted = right + type + boundary + both + spurious
-
-The pairing is greedy in a total order, so it does not depend on the order of the entities. The cost: occasionally one
-more pair could be made by giving up a better one.
-
-**The interval** (`bootstrap`) says how much micro F1 depends on the choice of test sentences. The percentile bootstrap
-(Efron 1979) draws as many sentences as there are, with replacement, and computes F1 of each such sample. Sentences with
-the same three counts are equivalent, so the draw is of how often each kind of sentence occurs: the same distribution,
-at a cost that hardly grows with the test set. Training seeds and few-shot draws add their own variance. The draws come
-from numpy's `RandomState`, whose stream is frozen: the same counts give the same interval everywhere.
+Each wrong entity is one mistake; the interval is a bootstrap over test sentences (docs/explanation/scores.md).
 """
 
 from bisect import bisect_left, bisect_right

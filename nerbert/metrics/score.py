@@ -1,16 +1,6 @@
-"""Precision, recall and F1 on entities: an entity counts if its words and its type are exactly right.
+"""Precision, recall and F1 on entities: an entity counts if its words and its type are exactly right. Figures are 0–1.
 
-There are two entry points: tags of a whole test set (`score_tags`, on columns), and spans sentence by sentence
-(`score_spans`, plain Python, which takes spans that overlap too). Beside them there is token F1 (`score_words`), which
-counts words instead of entities, and is another quantity. Figures are 0–1. A figure with a zero denominator is
-0, so that it can always be written and averaged; the counts say whether there was nothing to find.
-
-Columns have the entities of two taggings of the same words. There are two decoders. `labels.spans_from_bio` reads one
-sentence and defines what BIO means here. `decode_columns` reads all sentences of a test set at once, or all windows of
-a training, and must agree with it (a property test checks both). Python handles a tag only when it first occurs; the
-rest is numpy on one number per word. For one sentence this would be slower. Positions count words over all sentences,
-so an entity's position also determines its sentence. Entities of one tagging never overlap and are sorted, which makes
-every comparison a search in sorted numbers.
+`decode_columns` reads all sentences at once, and must agree with `labels.spans_from_bio`.
 """
 
 from collections import Counter
@@ -22,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, at
 from nerbert.labels import OUTSIDE, WordSpan, split_tag
 
 Numbers = npt.NDArray[np.int64]
@@ -143,26 +133,18 @@ def _numbers(name: str, sentences: Sequence[Sequence[str]], codes: _Codes, words
     try:
         return np.fromiter(map(codes.__getitem__, chain.from_iterable(sentences)), np.int32, words)
     except (InputError, TypeError):
-        _name_bad_tag(name, sentences)
+        for number, sentence in enumerate(sentences):
+            for place, tag in enumerate(sentence):
+                with at(part=f"{name}, sentence {number}, word {place}"):
+                    split_tag(tag)
         raise
 
 
-def _name_bad_tag(name: str, sentences: Sequence[Sequence[str]]) -> None:
-    """Find the first bad tag again, and raise an error with its position."""
-    for number, sentence in enumerate(sentences):
-        for place, tag in enumerate(sentence):
-            try:
-                split_tag(tag)
-            except InputError as error:
-                raise InputError(f"{name}, sentence {number}, word {place}: {error}") from None
-
-
 def decode_columns(codes: npt.NDArray[np.int32], offsets: Numbers) -> Columns:
-    """Decode the tag numbers of all sentences, whose words begin at `offsets`.
+    """Decode the tag numbers of all sentences, whose words begin at `offsets`, by the CoNLL script's rules.
 
-    Numbers are as in a head's list of labels (`labels.tag_names`): 0 is O, 2k - 1 is B- and 2k is I- of type k, counted
-    from 1; a negative one is no tag, and outside too. By the CoNLL script's rules, a word continues an entity if its
-    tag is I- of the same type as the word before.
+    Numbers are as in `labels.tag_names`: 0 is O, 2k - 1 is B- and 2k is I- of type k, counted from 1; negative is
+    outside.
     """
     first = np.zeros(codes.size + 1, bool)
     first[offsets] = True
@@ -216,8 +198,7 @@ class Counts:
 class Macro(NamedTuple):
     """Unweighted means over the types that occur in gold or predicted (seqeval's macro), and how many they are.
 
-    `f1` is the mean of the types' F1, not the F1 of the mean precision and recall. A type that is only predicted counts
-    as 0, so one stray prediction of a rare type costs much.
+    `f1` is the mean of the types' F1. A type that is only predicted counts as 0, so one stray prediction costs much.
     """
 
     precision: float
@@ -269,16 +250,10 @@ def score_pair(pair: Pair, rules: str = RULES) -> Score:
 
 
 def score_words(pair: Pair) -> Score:
-    """Score single words by IO labels: B-x and I-x are both x, and O is left out.
+    """Score single words by IO labels: B-x and I-x are both x, and a word that is O in both counts nowhere.
 
-    A word that is O in both counts nowhere. `macro.f1` is *macro token F1*: F1 of each type over words, then the mean
-    over the types that occur in gold or predicted. These are the types of `Macro` for entities, so both means are over
-    the same ones. It equals scikit-learn's `f1_score(average="macro")` with all labels that occur but O. NuNER's
-    few-shot table (Bogdanov et al. 2024) names this quantity; what it does with types in predicted alone is not known
-    here.
-
-    Never put it into one column with entity F1. An entity with one wrong word is wrong there, and mostly right here:
-    where a model's two figures are both published, they are some seven points apart.
+    `macro.f1` is *macro token F1*, scikit-learn's `f1_score(average="macro")` with all labels but O. Never put it into
+    one column with entity F1 (docs/explanation/glossary.md).
     """
     gold, found = pair.word_types(pair.gold), pair.word_types(pair.found)
     return _score(pair.types, gold[(gold == found) & (gold > 0)], found[found > 0], gold[gold > 0], TOKEN_RULES)

@@ -101,8 +101,7 @@ class QuickstartResult:
     def verdict(self) -> str:
         """Which encoder is ahead, in one sentence that claims no more than the seeds allow.
 
-        An encoder is ahead if it is ahead in every seed, by at least a point of F1 and by more than the standard
-        deviation of the gains.
+        It must be ahead in every seed, by at least a point of F1 and by more than the standard deviation of the gains.
         """
         gains, points = self.gains, 100 * mean(self.gains)
         average = round(points, 1) + 0.0  # no "-0.0"

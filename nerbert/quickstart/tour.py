@@ -1,7 +1,6 @@
 """The quickstart's stages in order: corpus, two encoders, their taggers, scores, the user's sentence.
 
-The choice: where there are two cores, each encoder and then its taggers are trained in a process of their own, since so
-small a model is hardly faster on two threads. The price is that each process imports torch.
+Where there are two cores, each encoder has a process of its own. The price: each imports torch.
 """
 
 import io
@@ -30,7 +29,7 @@ from nerbert.model.folder import read_card
 from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
 from nerbert.records import Example, Span
 from nerbert.render.cards import write_tagger_card
-from nerbert.render.quickstart import QuickstartReport, sources, write_guide, write_page, write_picture
+from nerbert.render.quickstart import NEXT, QuickstartReport, sources, write_folder, write_page
 from nerbert.rng import uniform
 from nerbert.tagger.self_check import checking
 from nerbert.tagger.tagger import Tagger
@@ -92,8 +91,7 @@ def run_quickstart(
 ) -> QuickstartResult:
     """Run the quickstart in `keep`, or in a folder that is removed; print the results, and write the page.
 
-    The page is `report`, a new file; else `report.html` in `keep`, or else `nerbert-quickstart.html` in the current
-    folder, which is replaced.
+    That is `report`, a new file; else `report.html` in `keep`, or `nerbert-quickstart.html` here, which is replaced.
     """
     if keep and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise OutputExists(f"{keep}: not an empty folder; give --keep a new one")
@@ -108,13 +106,11 @@ def run_quickstart(
         result = take_tour(folder, readable or DEFAULT_TEXT, reporter, tour or Tour())
         manifest = read_manifest(folder / "corpus")
         if keep:
-            write_page(result, manifest, folder / "report.html")
+            write_folder(result, manifest, folder)
             result.write(folder / "result.json")
-            write_picture(result, folder / "result.svg")
-            write_guide(result, folder / "README.md")
         if report or not keep:
             write_page(result, manifest, page)
-    reporter.end(result, page, keep)
+    reporter.say("end", result=result, page=page, keep=keep, next=NEXT)
     return result
 
 
@@ -137,16 +133,16 @@ def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -
     reporter.corpus(manifest)
     data = open_data(str(SAMPLE / "domain"))
     subset = write_sample(data, str(tour.sentences), 1, folder / "data")
-    reporter.encoders(tour.pretrain_steps, _TASKS["ner"].label_set)
+    reporter.say("encoders", steps=tour.pretrain_steps, label_set=_TASKS["ner"].label_set)
     with LocalExecutor(tour.workers) as executor:
         pretrained = []
         for each in executor.map_ordered(partial(_pretrained, folder, tour), _TASKS):
-            reporter.encoder(each)
+            reporter.say("encoder", encoder=each)
             pretrained.append(each)
-        reporter.domain(subset, len(tour.seeds))
+        reporter.say("domain", subset=subset, seeds=len(tour.seeds))
         encoders = []
         for each in executor.map_ordered(partial(_scored, folder, tour), pretrained):
-            reporter.taggers(each)
+            reporter.say("taggers", encoder=each)
             encoders.append(each)
     taggers = {key: Tagger.load(folder / f"tagger-{key}" / f"seed-{tour.seeds[0]}") for key in _TASKS}
     spans = taggers["ner"].tag(text)

@@ -1,10 +1,6 @@
 """Pages, cards, pictures and tables for people. Science imports nothing from here.
 
-A stage returns facts. A template in `templates/` turns them into text, and `render` is the only way to run one. Text
-from outside is harmless by construction: HTML and SVG are autoescaped; in Markdown a plain string is escaped unless a
-filter (`code`, `quoted`, `table`) has made Markdown of it. Control characters become visible in both. A page is one
-file that requests nothing: style and script are inside, and the page's policy names their digests. JSON of ours
-(manifests, cards) is read as `Facts`, and texts come in pieces with their mentions marked.
+`render` is the only way to run a template; text from outside is escaped by construction. A page requests nothing.
 """
 
 import base64
@@ -33,8 +29,7 @@ _MOST = 1e15
 def render(template: str, /, **facts: Any) -> str:
     """Return a template's text with these facts; names that end in html, svg, md and tex `.j2` escape accordingly.
 
-    `NAME.txt.j2` is plain text, which whoever shows it escapes; a value is kept on one line.
-    Raise jinja2.UndefinedError for a fact that the template needs and that is missing.
+    `NAME.txt.j2` is plain text, which whoever shows it escapes. Raise jinja2.UndefinedError for a missing fact.
     """
     environments = {"md": _markdown, "tex": _latex, "txt": _text}
     environment = environments.get(template.split(".")[-2], _html)()
@@ -201,10 +196,7 @@ class Mark(NamedTuple):
 def pieces_of(
     text: str, marks: Iterable[tuple[int, int, Mark]], begin: int = 0, end: int | None = None
 ) -> Iterator[tuple[str, Mark | None]]:
-    """Yield a text from `begin` to `end` in pieces: each mention with its mark, and what is between them.
-
-    `marks` are sorted; those that overlap or lie outside the text are cut.
-    """
+    """Yield a text from `begin` to `end` in pieces: mentions with their (sorted) marks, and what is between them."""
     end = len(text) if end is None else end
     for start, stop, mark in marks:
         first, last = max(begin, start), min(end, stop)

@@ -1,8 +1,6 @@
-"""A benchmark's table: as Markdown, LaTeX, CSV and a page of HTML, and on the terminal.
+"""A benchmark's table: as Markdown, LaTeX, CSV and a page of HTML, and on the terminal; the same table, the same bytes.
 
-The same table gives the same bytes. F1 by type is on the page and in the CSV only. LaTeX is for `\\input`: tables break
-over pages, and their width is left to the author. Letters that pdfLaTeX doesn't know (other scripts in a name) need
-LuaLaTeX or XeLaTeX. The terminal has the F1s, the tests and the notes.
+LaTeX is for `\\input`; letters of other scripts need LuaLaTeX or XeLaTeX. F1 by type is on the page and in the CSV.
 """
 
 import csv
@@ -49,8 +47,7 @@ def text_of(table: "BenchmarkTable", ending: str) -> str:
 def csv_of(table: "BenchmarkTable") -> str:
     """Return the records as CSV in UTF-8: quoted as RFC 4180 says, but lines end with LF alone.
 
-    A text that a spreadsheet would take for a formula (it begins with = + - @, tab or line end) gets a ' before it: the
-    price is that pandas shows it too.
+    A text that a spreadsheet would take for a formula gets a ' before it: the price is that pandas shows it too.
     """
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(map(harmless, table.records))
@@ -63,10 +60,7 @@ def harmless(record: Sequence[str]) -> list[str]:
 
 
 def print_table(table: "BenchmarkTable", console: Console | None = None) -> None:
-    """Print scores and tests, as wide as the terminal is, and the notes.
-
-    Columns that hold nothing are left out. Systems that don't fit the width are in further tables.
-    """
+    """Print scores and tests, without empty columns, in as many tables as the width asks for, and the notes."""
     console = console or Console()
     console.print(plain(table.title), style="bold")
     for grid in table.grids:

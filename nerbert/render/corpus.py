@@ -1,15 +1,12 @@
 """A corpus for people: on the terminal, as HTML, the same facts as JSON, and the data card, `README.md` in its folder.
 
-Figures follow from the manifest. Its readers check some of its keys; every other key may be absent. The terminal has
-the funnel, the categories and some sentences with coloured mentions. The page is readable without script. It shows some
-sentences of each category and some of what each step dropped, with marked mentions. The shards are read once, in
-batches, and of each category only the sentences with the smallest random numbers are kept, so memory doesn't grow with
-the corpus; the price is a hash for each category of each sentence.
+Shards are read once, whatever their size. The price is a hash for each category of each sentence.
 """
 
 import heapq
 import math
 import re
+from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,11 +183,9 @@ def _offer(batch: pa.RecordBatch, leads: dict[str, _Lead], each: int) -> None:
             if lead is None:
                 continue
             place = uniform(0, f"show {category}", identity)
-            if len(lead) == each and (place, identity) >= lead[-1][:2]:
-                continue
-            lead.append((place, identity, batch.slice(number, 1).to_pylist()[0]))
-            lead.sort(key=lambda entry: entry[:2])
-            del lead[each:]
+            if len(lead) < each or (place, identity) < lead[-1][:2]:
+                insort(lead, (place, identity, batch.slice(number, 1).to_pylist()[0]), key=lambda entry: entry[:2])
+                del lead[each:]
 
 
 @dataclass(frozen=True)
@@ -204,10 +199,7 @@ class DroppedSentence:
 
 
 def read_dropped(corpus: Path, steps: Iterable[str] = (), each: int = EACH) -> dict[str, dict[str, list[Row]]]:
-    """Return step → reason → up to `each` dropped sentences of `dropped.jsonl`; empty if there is no such file.
-
-    `steps` come first, in their order.
-    """
+    """Return step (`steps` first) → reason → up to `each` sentences of `dropped.jsonl`; empty without that file."""
     path = corpus / "dropped.jsonl"
     found: dict[str, dict[str, list[Row]]] = {step: {} for step in steps}
     if not path.is_file():

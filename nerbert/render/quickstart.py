@@ -1,8 +1,4 @@
-"""The quickstart's report on the terminal, its page, picture and guide.
-
-The report prints a few lines for each stage, as soon as they are known. The picture is drawn with attributes only, so
-it looks the same anywhere. The page shows the same figures in its own way: in a dark theme, and as narrow as a phone.
-"""
+"""The quickstart's report on the terminal, its page, picture and guide."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
@@ -12,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from nerbert.finetuning.sampling import Subset
 from nerbert.formats.rows import print_tagged
 from nerbert.records import Span
 from nerbert.render import Mark, pieces_of, render, write
@@ -22,7 +17,7 @@ from nerbert.render.terminal import table
 from nerbert.terminal import percent, plain
 
 if TYPE_CHECKING:
-    from nerbert.quickstart.result import EncoderResult, QuickstartResult, TaggedText
+    from nerbert.quickstart.result import QuickstartResult, TaggedText
 
 TITLE = "nerbert quickstart"
 LIMITS = "One pre-training for each encoder, one draw of sentences; ± is over seeds of fine-tuning."
@@ -51,19 +46,16 @@ def write_page(result: "QuickstartResult", manifest: Mapping[str, Any], output: 
     write(output, page)
 
 
-def write_picture(result: "QuickstartResult", path: Path) -> None:
-    """Write the picture as an SVG file."""
-    write(path, picture(result))
+def write_folder(result: "QuickstartResult", manifest: Mapping[str, Any], folder: Path) -> None:
+    """Write what `--keep` leaves for people: page, picture, and a README that says what each file is."""
+    write_page(result, manifest, folder / "report.html")
+    write(folder / "result.svg", picture(result))
+    write(folder / "README.md", render("quickstart_guide.md.j2", result=result, seed=str(result.seeds[0]), next=NEXT))
 
 
 def picture(result: "QuickstartResult") -> str:
     """Return the picture as SVG: a bar for each encoder, with its seeds as dots."""
     return render("quickstart.svg.j2", result=result)
-
-
-def write_guide(result: "QuickstartResult", path: Path) -> None:
-    """Write the README that `--keep` leaves: what each file is, and how to open it."""
-    write(path, render("quickstart_guide.md.j2", result=result, seed=str(result.seeds[0]), next=NEXT))
 
 
 def _parts(
@@ -83,7 +75,8 @@ class QuickstartReport:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(soft_wrap=True, highlight=False)
 
-    def _say(self, stage: str, **facts: Any) -> None:
+    def say(self, stage: str, **facts: Any) -> None:
+        """Print what the template says at a stage."""
         for line in render("terminal/quickstart.txt.j2", stage=stage, **facts).splitlines():
             if line.startswith("# "):
                 self._console.rule(line.removeprefix("# "), align="left")
@@ -92,47 +85,27 @@ class QuickstartReport:
 
     def corpus(self, manifest: Mapping[str, Any]) -> None:
         """Print the corpus's funnel and its size."""
-        self._say("corpus")
+        self.say("corpus")
         print_funnel(manifest, self._console)
-        self._say("corpus made", manifest=manifest, sources=sources(manifest))
-
-    def encoders(self, steps: int, label_set: str) -> None:
-        """Introduce the two encoders."""
-        self._say("encoders", steps=steps, label_set=label_set)
-
-    def encoder(self, encoder: "EncoderResult") -> None:
-        """Print what a pre-training read and reached."""
-        self._say("encoder", encoder=encoder)
-
-    def domain(self, subset: Subset, seeds: int) -> None:
-        """Introduce the domain with its types."""
-        self._say("domain", subset=subset, seeds=seeds)
-
-    def taggers(self, encoder: "EncoderResult") -> None:
-        """Print the scores of an encoder's taggers."""
-        self._say("taggers", encoder=encoder)
+        self.say("corpus made", manifest=manifest, sources=sources(manifest))
 
     def outcome(self, result: "QuickstartResult") -> None:
         """Print both encoders side by side, and which is ahead."""
-        self._say("outcome")
+        self.say("outcome")
         title = f"entity F1 in percent on {result.test} test sentences with {result.test_mentions:,} mentions"
         seeds = (f"seed {seed}" for seed in result.seeds)
         heads = ["encoder before fine-tuning", "F1, mean ± sd", *seeds, "types ignored"]
         rows = [(each.title, each.summary, *map(percent, each.f1), percent(fmean(each.spans_f1)))
                 for each in result.encoders]  # fmt: skip
         self._console.print(table(heads, rows, numbers=range(1, len(heads)), title=title))
-        self._say("verdict", result=result, limits=LIMITS)
+        self.say("verdict", result=result, limits=LIMITS)
 
     def tagged(self, text: str, spans: Sequence[Span]) -> None:
         """Print the user's sentence, tagged."""
-        self._say("tagged")
+        self.say("tagged")
         print_tagged(self._console, text, list(spans))
         if not spans:
-            self._say("nothing")
-
-    def end(self, result: "QuickstartResult", page: Path, keep: Path | None) -> None:
-        """Print where everything is, and how to go on."""
-        self._say("end", result=result, page=page, keep=keep, next=NEXT)
+            self.say("nothing")
 
 
 def sources(manifest: Mapping[str, Any]) -> str:

@@ -1,8 +1,6 @@
 """Tagged rows as one page of HTML: no request, no script, light and dark, readable from the disk.
 
-Each entity has its type beside it, and its confidence as the title that browsers show on hovering, and on focus for
-fingers and keyboards; entities that are less than half sure are marked as such in the text. A page shows the first rows
-until it is as long as a browser likes, and says what it leaves out; counts are of all rows.
+A page shows the first rows until it is as long as a browser likes, and says what it leaves out.
 """
 
 import unicodedata
@@ -26,10 +24,7 @@ _MORE: _Line = ("ltr", [("…", None)])
 
 
 def write_page(target: Path, tagged: TaggedFile, /, *, title: str, tagger: str, types: Sequence[str]) -> None:
-    """Write a page: counts of all types, the most frequent first, then the rows that there is room for.
-
-    `title` is what was tagged, `types` are the tagger's.
-    """
+    """Write a page of the `tagger`'s `types` in what `title` names: counts, then the rows that there is room for."""
     colours = {name: f"k k{place % _COLOURS}" for place, name in enumerate(types)}
     entities, rows = Counter[str](), list[list[_Line]]()
     room, whole, total = ROOM, 0, 0

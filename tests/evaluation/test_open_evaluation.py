@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.open_evaluation import evaluate_open, has_asked_types
+from nerbert.evaluation.evaluate import evaluate_open, has_asked_types
 from nerbert.model.heads import Entities
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger

@@ -4,7 +4,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from nerbert.encoder.objectives.cluster_typing.cluster_map import ClusterMap, MapCluster, MapPoint
-from nerbert.render.clusters import write_cluster_page
+from nerbert.render.cards import write_cluster_page
 
 
 def test_a_page_shows_texts_as_they_are(tmp_path: Path) -> None:

@@ -1,10 +1,6 @@
 """Select the pages that count: the newest revision of each page id, and no disambiguation pages. Read from `titles/`.
 
-The files of pass 1 stay unchanged, so this step can be repeated; a part without changes is linked, not copied. Page ids
-are sorted as numbers, and only ids that occur twice are examined, so memory is eight bytes per page.
-
-Disambiguation pages are recognised by their templates and the brackets in their titles (`tables/disambiguation.tsv`).
-The cost: a page marked only by `__DISAMBIG__`, or by a template of another name, is missed.
+The files of pass 1 stay unchanged. Only ids that occur twice are examined: eight bytes of memory for each page.
 """
 
 import re
@@ -39,10 +35,7 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Titles:
-    """Template redirects with the ends of their chains, and the superseded pages of a dump.
-
-    The numbers of the superseded pages are sorted.
-    """
+    """Template redirects with the ends of their chains, and the numbers of the superseded pages of a dump, sorted."""
 
     template_redirects: dict[str, str]
     superseded: Numbers
@@ -66,8 +59,7 @@ def read_titles(folder: Path) -> Titles:
 def write_newest(source: Path, folder: Path, titles: Titles, language: str, executor: Executor = HERE) -> int:
     """Write `pages/` and `titles/` in `folder` from pass 1's, and return the number of disambiguation articles.
 
-    Superseded pages and disambiguation pages lose their sentences, and their fate is recorded. Disambiguation pages
-    without text are recorded but not counted, because they were dropped before.
+    Superseded and disambiguation pages lose their sentences; of the latter those with text are counted.
     """
     for kind in ("pages", "titles"):
         (folder / kind).mkdir()
@@ -98,10 +90,7 @@ def _patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def redirect_pairs(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield the normalised redirects of articles that are not superseded, except redirects to a section.
-
-    `Jack Dawson` redirects to `Titanic#Characters` and is no film, so that redirect is skipped.
-    """
+    """Yield the normalised redirects of articles that count, but to sections (`Jack Dawson`, `Titanic#…`)."""
     for batch in _batches(folder, ["title", "ns", "redirect", "fate"]):
         whole = _true(pc.match_substring_regex(batch["redirect"], "^[^#]+$"))
         wanted = _equal(batch["ns"], 0) & whole & ~_equal(batch["fate"], Reason.DUPLICATE_PAGE)

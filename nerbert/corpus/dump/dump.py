@@ -1,9 +1,6 @@
 """Open a MediaWiki dump, then divide it into parts that can be read separately.
 
-The first bytes identify plain XML, bz2 (multistream too), gzip and xz. The XML is not trusted: before a parser sees a
-byte, the file must begin as an export does, so there is no document type and no entity to expand; no address is
-followed. A truncated dump is an error that names the place, because half a corpus under a full name helps nobody. The
-cost: the last pages of a damaged dump are refused too.
+XML is not trusted, and a truncated dump is an error. The cost: the last pages of a damaged dump are refused too.
 """
 
 import hashlib
@@ -33,10 +30,7 @@ _END_TAG = re.compile(rb"</mediawiki\s*>")
 
 
 class Dump:
-    """A pages-articles dump, opened: its site is known, and its parts can be read.
-
-    What can't be read in parts stays open until its parts are taken, or `close` is called.
-    """
+    """A pages-articles dump, opened: its site is known, and its parts can be read. `close` it if they aren't taken."""
 
     def __init__(
         self, place: Path | str | Source, *, wiki: str = "", language: str = "", index: Index | None = None

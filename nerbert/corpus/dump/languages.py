@@ -1,11 +1,6 @@
 """Facts about the wikitext of a language: link trails, namespaces, redirects, switches and options of pictures.
 
-They are MediaWiki's own, tabulated in `nerbert/tables/wikipedias_wikitext.tsv`. A language lacks what its table lacks,
-unless a language that MediaWiki names as its fallback has it; English is the last one of all. The cost is 10 ms, once,
-to read the table.
-
-Trails and prefixes hold letters, marks and digits only. MediaWiki also takes quotes and dashes into a link in some
-languages; a mention does not want them.
+They are MediaWiki's own (`nerbert/tables/wikipedias_wikitext.tsv`); what a language lacks is its fallback's.
 """
 
 import re

@@ -22,10 +22,7 @@ _LARGEST = 2**63 - 1
 
 
 def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] = ("REDIRECT",)) -> Iterator[RawPage]:
-    """Yield a part's pages; `stream` is the open part, `redirects` are the wiki's words for `#REDIRECT`.
-
-    InputErrors name file and place, and follow the pages before.
-    """
+    """Yield a part's pages, then raise InputError for a fault in it; `redirects` are the words for `#REDIRECT`."""
     parser = etree.XMLPullParser(
         ("start", "end"), tag="{*}page", no_network=True, load_dtd=False, remove_comments=True, remove_pis=True,
         huge_tree=True, resolve_entities="internal",  # type: ignore[arg-type]  # the stubs are older than lxml 5
@@ -47,7 +44,7 @@ def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] =
                         page = _page(element, redirects)
                     except InputError as error:
                         raise InputError(f"{part}: page {pages}{within}, {error}; fetch the dump again") from error
-                    _forget(element)
+                    forget(element)
                     last = f"after page {page.title!r} (id {page.page_id})"
                     yield page
             if inside and size > LARGEST_PAGE:
@@ -129,8 +126,8 @@ def _one_of(redirects: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(rf"\s*+[#＃](?:{'|'.join(map(re.escape, redirects))}){_TO}", re.IGNORECASE)
 
 
-def _forget(element: etree._Element) -> None:
-    """Free a page that has been read, and its preceding siblings."""
+def forget(element: etree._Element) -> None:
+    """Free an element that has been read, and its preceding siblings, so that memory is bounded by one."""
     element.clear()
     while element.getprevious() is not None:
         del element.getparent()[0]  # type: ignore[union-attr]

@@ -1,15 +1,6 @@
 """Divide a dump into parts of whole pages, which can be read separately.
 
-The cuts depend on the input and one setting, never on workers. Plain XML is cut where a `<page>` begins, bz2 of many
-streams where a stream begins: where the index says so, or without one at the next head. (A head is ten bytes that no
-packed data holds by chance, once in 2^77 bytes.) Workers read such parts themselves. The main process unpacks any
-other input, which is slower, because one process unpacks for all.
-
-A cut elsewhere than between two pages can't go unnoticed: each part must be well-formed XML below the dump's root.
-
-The index of a multistream dump has lines `offset:page id:title`. A dump can also be read without one; the index is a
-second check: a missing stream or a missing page is an error. Of the 25 million lines of a large wiki, only the distinct
-offsets are kept, in arrays.
+The cuts depend on the input and one setting, never on workers. The cost: what can't be cut is unpacked by one process.
 """
 
 import bz2
@@ -36,10 +27,7 @@ _REMEDY = "fetch index and dump of the same date, or leave the index out"
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Distinct offsets in order, the number of pages at each, and the number of the first line with it.
-
-    They describe a whole dump, or one part of it.
-    """
+    """Of a dump or a part: distinct offsets in order, how many pages are at each, and the first line with it."""
 
     name: str
     sha256: str
@@ -164,10 +152,7 @@ class DumpPart:
         return self.start if self.data is not None else None if self.number else 1
 
     def key(self) -> list[object]:
-        """Return what distinguishes it from other parts of the same input: its place or its content, and if it is last.
-
-        The last part must close the root, so a finished part with the same content says nothing about it.
-        """
+        """Return what tells a part from others: its place or content, and whether it is last, so closes the root."""
         if self.data is not None:
             return [hashlib.sha256(self.data).hexdigest(), self.last]
         return [self.start, self.length, self.last]

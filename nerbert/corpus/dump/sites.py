@@ -1,15 +1,6 @@
 """Facts about a wiki that the scanner needs (its name, language, namespaces), and the form of its titles.
 
-They come from the dump's `<siteinfo>` if it is present, and from tables of MediaWiki's words by language.
-Interlanguage prefixes are the table `nerbert/tables/wikipedias.tsv`, because dumps do not contain them: the prefix of a
-newer language is read as part of a title, not lost. A wiki is named after its language, except some that are older than
-their language's code (`nowiki` is in `nb`). The wiki's own code, from the name of its database, therefore selects what
-belongs to a wiki (DBpedia's files, Wikidata's links).
-
-Titles are normalised to the form that MediaWiki stores, in NFC, and chains of redirects are resolved. All sources
-(dump, tables, triples, template names) share one form, so a lookup is one dict access. The cost: titles that differ
-only in the case of their first letter become one title, also on the few wikis that distinguish them (Wiktionary).
-Unicode's title case of that letter differs from MediaWiki's for a few digraphs.
+All sources share one form of titles. The cost: those that differ only in the case of their first letter become one.
 """
 
 import re
@@ -89,10 +80,7 @@ class Site:
 
 
 def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:
-    """Return a Site from `<siteinfo>`, with the language's names added.
-
-    Without a language, that of the wiki's database counts, else English. The language wins where the two differ.
-    """
+    """Return a Site from `<siteinfo>`, with the names of its language, else of its database's, else of English."""
     language = language_code(language)
     named = wiki_codes(wiki, language)[0]
     language = language or ("en" if named == "simple" else _LANGUAGE_OF.get(named, "en"))
@@ -125,10 +113,7 @@ def wiki_code(language: str) -> str:
 
 
 def wiki_codes(wiki: str, language: str) -> tuple[str, ...]:
-    """Return the codes of a Wikipedia, first the one in its address: `be_x_oldwiki` → be-x-old, be-tarask.
-
-    If the database is no known Wikipedia's (`samplewiki`), the language decides.
-    """
+    """Return a Wikipedia's codes, first its address's: `be_x_oldwiki` → be-x-old, be-tarask; else the language's."""
     named = _DATABASE.fullmatch(wiki)
     code = named[1].replace("_", "-") if named else ""
     code = wiki_code(code if code in _LANGUAGE_OF or code in _OLDER else language.lower())
@@ -136,10 +121,7 @@ def wiki_codes(wiki: str, language: str) -> tuple[str, ...]:
 
 
 def editions(wiki: str, language: str) -> tuple[str, ...]:
-    """Return the codes of the Wikipedias whose titles mean the same as here.
-
-    They are the wiki's own codes, and English for Simple English.
-    """
+    """Return the codes of the Wikipedias whose titles mean the same: its own, and English for Simple English."""
     codes = wiki_codes(wiki, language)
     return (*codes, "en") if codes == ("simple",) else codes
 
@@ -173,10 +155,7 @@ def normalise_title(title: str) -> str:
 
 
 def fold_redirects(redirects: Mapping[str, str]) -> dict[str, str]:
-    """Return each redirecting title with the end of its chain.
-
-    A title in a cycle ends at itself; a title that leads into a cycle ends where it enters. Runs in linear time.
-    """
+    """Return each redirecting title with the end of its chain: in a cycle itself, before one where it enters."""
     ends: dict[str, str] = {}
     for start in redirects:
         chain: dict[str, None] = {}

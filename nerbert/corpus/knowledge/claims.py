@@ -1,10 +1,6 @@
 """Claims: the classes that a source assigns to titles. Read from triples, tables and infoboxes, and counted.
 
-Lines are decoded one by one, so a bad byte costs one row, not the file. Claims are streamed; a title occurs as often as
-a source names it, and the database decides which claim counts: a table's first row on a title; the deepest class of
-triples, since DBpedia's transitive files list all classes of a path; the first infobox of a page that maps, refined by
-those that follow. A class that the ontology lacks types nothing, here as in Wikidata. The cost: if a title has two
-equally deep classes (a town and a ship), only their names decide.
+Lines are decoded one by one, so a bad byte costs one row. Claims are streamed; the database decides which one counts.
 """
 
 import re
@@ -136,10 +132,7 @@ def read_rows(
 
 
 def ask_rows(rows: Iterable[Pair], ontology: Ontology, tally: ClaimCounts, *, deepest: bool) -> Iterator[Claim]:
-    """Yield the titles of a table or triples with their classes; only count classes that the ontology lacks.
-
-    Of a title's classes the `deepest` counts, or the first.
-    """
+    """Yield the titles of rows with their known classes, the `deepest` or the first; only count unknown classes."""
     classify = classifier(ontology)
     for title, name in rows:
         known, path = answer = classify(name)
@@ -154,10 +147,7 @@ def ask_infoboxes(
     pages: Iterable[tuple[str, Sequence[Infobox]]],
     template_redirects: Mapping[str, str],
 ) -> Iterator[tuple[int, Claim]]:
-    """Yield the claim of each page's infoboxes, with the rank of the mappings; read `pages` once.
-
-    `mappings` have ranks and counts. `template_redirects` lead to the ends of their chains.
-    """
+    """Yield the claim of each page's infoboxes, with the rank of its mappings; redirects lead to chains' ends."""
     for _, mapping, tally in mappings:
         for place, why in mapping.unread:
             tally.bad(f"{place}: {why}")
@@ -182,10 +172,7 @@ def classifier(ontology: Ontology) -> Callable[[str], Answer]:
 
 
 def _class_of_page(names: Iterable[str], classify: Callable[[str], Answer], tally: ClaimCounts) -> ClassPath:
-    """Return the path of the first known class, or its deepest refinement.
-
-    Infoboxes of the classes Person and then Politician give Politician.
-    """
+    """Return the path of the first known class, or its deepest refinement: Person, then Politician, give Politician."""
     best: ClassPath = ()
     first = 0
     for name in names:
@@ -233,10 +220,7 @@ def edition_of(triple: "re.Match[str]") -> str:
 
 
 def parse_triple(line: bytes, pattern: "re.Pattern[str]", editions: Collection[str]) -> Pair | None:
-    """Return title and object of a triple that fits `pattern`; None if it is broken.
-
-    Other triples, those of other editions, and comments are NO_TYPE.
-    """
+    """Return title and object of a triple that fits `pattern`, NO_TYPE for another, a comment; None if it is broken."""
     text = decode(line) or ""
     match = pattern.fullmatch(text)
     if not match:

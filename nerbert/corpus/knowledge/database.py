@@ -1,9 +1,6 @@
 """The database of one build: DuckDB, in which titles get their classes and link targets are counted, out of core.
 
-What does not fit into its share of memory is spilled below the build's own folder. Extensions, the network and other
-files are out of reach: rows come in and go out as Arrow tables. Every choice between rows is an order in SQL, so the
-result does not depend on the number of threads. The cost: rows travel through Arrow once more, and a count or a class
-can be looked up only by joining tables.
+Every choice between rows is an order in SQL, so threads change nothing. The cost: rows travel through Arrow once more.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -84,12 +81,10 @@ def insert(database: Database, table: str, rows: Iterable[Sequence[Any]], schema
 def write_types(
     database: Database, claims: Iterable[tuple[int, Claim]], names: Sequence[str], shown: Collection[int] = ()
 ) -> tuple[list[TitleCounts], int]:
-    """Write the table `types`: each title with the number of its class and of its source, null if it is barred.
+    """Write the table `types`: each title with its class's and source's numbers, null if it is barred; return counts.
 
-    The sources, whose `names` are given, are numbered by precedence. A disambiguation page has no class, whatever is
-    known of it: a link to it names nothing in particular. Those in `shown` read the dump's own pages, so no list of
-    disambiguation pages overrides their titles. The tables `classes` and `sources` have the names. Return the counts of
-    each source, and the number of disambiguation pages.
+    Sources are numbered by precedence. A disambiguation page has no class. Sources in `shown` read the dump's own
+    pages, so no list of disambiguation pages overrides their titles. `classes` and `sources` have the names.
     """
     check_sources(len(names))
     classes: dict[ClassPath, int] = {}

@@ -1,9 +1,6 @@
 """Detect the kind of a knowledge file by its content, never by its name.
 
-An export is detected by its first page titles, triples and tables by their first thousand lines, a Wikidata dump by its
-first entity. The cost: a file whose start differs from the rest is detected wrongly. Without an ontology, two columns
-count as a title table if the second has single words; with one, its classes decide. Triples name the wiki of their
-titles; triples without a language belong to the English Wikipedia, as DBpedia writes them.
+Only its start is read. The cost: a file whose start differs from the rest is detected wrongly.
 """
 
 import re

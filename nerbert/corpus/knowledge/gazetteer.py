@@ -1,9 +1,6 @@
 """Write the titles that some knowledge types as a gazetteer: lines `entry<TAB>type`, for the setting `gazetteers`.
 
-An entry is a title without its disambiguation ("Paris (mythology)" → "Paris"), its type the label of its class. Of
-several titles with one entry the first in the order of titles counts, which is the one without brackets. The choice:
-titles are grouped in the build's database, out of core. The cost: infobox mappings type pages of a dump, so they say
-nothing here, and a second name of a thing is no entry unless a table has it.
+An entry is a title without its disambiguation. The cost: infobox mappings say nothing here, as they need pages.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,10 +32,7 @@ GROUP BY entry ORDER BY entry
 def write_gazetteer(
     knowledge: Sequence[Path], label_set: str, output: Path, *, language: str = "en", overwrite: bool = False
 ) -> int:
-    """Write the entries of some knowledge to `output`, sorted, each once; return how many there are.
-
-    Raise InputError where the label set gives no title a type.
-    """
+    """Write the entries of some knowledge, sorted, each once; return how many; raise InputError where none is."""
     check_free_file(output, overwrite=overwrite)
     read = open_knowledge(knowledge, language)
     labels = open_label_set(label_set, read.ontology.parents)

@@ -1,9 +1,6 @@
 """Read titles and their classes from DBpedia's exports and triples, Wikidata's dumps, and tables of titles.
 
-Of the sources that type a title, the first named wins, or the first in the setting `precedence`; all are streamed into
-one table. The cost: each build reads every source in full, and detects damage at the end of a file only then. Triples
-and mappings of other wikis are skipped; http://dbpedia.org/resource/ belongs to the English one. Tables do not name
-their titles' language, and apply to every wiki.
+The first source named wins, or the first in `precedence`. The cost: each build reads every source in full.
 """
 
 from collections import Counter
@@ -173,11 +170,9 @@ class Knowledge:
 
 
 def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", wiki: str = "") -> Knowledge:
-    """Detect the kinds of the files at `paths`, and read the classes and the wiki's mappings.
+    """Detect the kinds of the files at `paths`, and read the classes and the wiki's mappings; rows are read later.
 
-    Rows are read later, by `write_table`. `precedence` lists kinds and files, separated by commas, in decreasing
-    precedence; the others follow in their order. `wiki` is the database's name if it is known; else the language
-    determines the wiki.
+    `precedence` lists kinds and files, highest first; the others follow. `wiki` is the database's name if it is known.
     """
     language = language.lower()
     ours = editions(wiki, language)
@@ -227,10 +222,9 @@ def _choose(
 
 
 def ordered(named: Mapping[int, tuple[str, str]], precedence: str) -> list[int]:
-    """Return the keys of `named`, which has sources' names and kinds, in decreasing precedence.
+    """Return the keys of `named` (sources' names and kinds) in decreasing `precedence`; those that it lacks follow.
 
-    `precedence` lists names or kinds, separated by commas; sources that it does not name follow in their order. A kind
-    without a source is no error, because settings outlive one build; any other unknown entry is.
+    A kind without a source is no error, because settings outlive one build; any other unknown entry is.
     """
     order: dict[int, None] = {}
     for entry in filter(None, map(str.strip, precedence.split(","))):

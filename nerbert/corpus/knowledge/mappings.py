@@ -1,8 +1,6 @@
 """Map infoboxes to DBpedia classes by the MediaWiki export of the mappings' wiki (`Mapping xx:` pages).
 
-The wiki's rules are kept unchanged, with their conditions in order, and evaluated for each infobox as DBpedia's
-extraction does. The cost: conditions see the infobox's value as the dump writes it, without link brackets and bold,
-because templates inside a value are not rendered.
+The wiki's rules are evaluated as DBpedia's extraction does. The cost: templates inside a value are not rendered.
 """
 
 import re
@@ -69,8 +67,7 @@ class Mappings:
     def led_by(self, ends: Mapping[str, str]) -> "Mappings":
         """Return these mappings with redirected templates added: a redirect maps as the end of its chain does.
 
-        A mapping of a redirect also applies to its end, unless that has its own: the wiki has renamed the template
-        since.
+        An end without a mapping of its own has its redirect's: the wiki has renamed the template since.
         """
         rules = dict(self.rules)
         for name, outcome in self.rules.items():
@@ -81,10 +78,7 @@ class Mappings:
         return replace(self, rules=led | rules)
 
     def class_of(self, infobox: Infobox) -> str | None:
-        """Return the class as the mapping writes it; names that differ only in case also match.
-
-        Return None if no rule or case applies, or if the class is owl:Thing.
-        """
+        """Return the class as the mapping writes it, in any case of names; None for no rule, no case, and owl:Thing."""
         outcome = self._outcome(normalise_title(infobox.template))
         parameters = dict(infobox.parameters)
         while not isinstance(outcome, str):

@@ -1,15 +1,6 @@
 """Read DBpedia's classes and their parents from its wiki's MediaWiki export, and parse such exports.
 
-The classes (`OntologyClass:` pages) form a tree. Of several parents, the first that is a class of the export counts. A
-class with an unknown parent becomes a root, and a cycle is cut where it closes. The wiki's tree changes with its
-editors (a person is an animal there, a bridge no place), so `nerbert/tables/parents.tsv` fixes a few parents. The cost:
-a class under two branches is seen under one only, and a fixed parent hides the wiki's. Names match in any case and with
-the usual prefixes (`dbo:`, `owl:`, the full IRI), because no two classes differ by case alone.
-
-A class's label and description are in the corpus's language, else in English, as one line of plain text.
-
-The parser of pages knows only `{{…}}`, `[[…]]`, `|` and comments; nothing else matters in these exports. It is as
-lenient as MediaWiki: an unclosed template ends with the text, an unopened one is text.
+The classes form a tree. The cost: a class under two branches is seen under one only.
 """
 
 import html
@@ -21,6 +12,7 @@ from typing import IO
 
 from lxml import etree
 
+from nerbert.corpus.dump.parse import forget
 from nerbert.corpus.dump.sites import normalise_title
 from nerbert.errors import InputError, at, visible
 from nerbert.label_sets import class_name
@@ -43,10 +35,7 @@ _WORDS = (("label", "labels", "Label", 200), ("description", "comments", "Commen
 
 @dataclass(frozen=True, slots=True)
 class Ontology:
-    """Classes with their parent ("" for roots), their names by case-folded name, and equivalent Wikidata items.
-
-    `words` has the label and the description of the classes that have one.
-    """
+    """Classes with parents ("" for roots), names by case-folded name, equivalent Wikidata items, and words."""
 
     parents: Mapping[str, str]
     folded: Mapping[str, str]
@@ -186,7 +175,7 @@ def export_pages(stream: IO[bytes], place: Path | str) -> Iterator[tuple[str, st
                     title = title or element.text or ""
                 case ("text", "revision", "page"):
                     text = element.text or ""
-            _forget(element)
+            forget(element)
     except etree.XMLSyntaxError as error:
         with at(place, error.lineno):
             raise InputError(f"XML is not well-formed: {error.msg}; fetch the export again") from error
@@ -244,11 +233,3 @@ def _names(element: etree._Element) -> tuple[str, str, str]:
     over = above.getparent() if above is not None else None
     one, two, three = ("" if each is None else str(each.tag).rpartition("}")[2] for each in (element, above, over))
     return one, two, three
-
-
-def _forget(element: etree._Element) -> None:
-    """Free an element that was read and its preceding siblings, so that memory is bounded by one text."""
-    element.clear()
-    parent = element.getparent()
-    while parent is not None and element.getprevious() is not None:
-        del parent[0]

@@ -1,14 +1,6 @@
 """Wikidata as a source of classes: `instance of`, then up `subclass of` to a class that equals one of DBpedia's.
 
-DBpedia's ontology says which item equals a class (`owl:equivalentClass = wikidata:Q5`), so no extra table is needed.
-The cost: items below no such class stay unknown. The dump is read once, one entity per line, in any order; only lines
-that name the wiki or `subclass of` are parsed, so a broken one is detected only where it would have counted. The best
-rank of statements counts.
-
-Titles with their classes wait in the database, parents of classes in memory (some five million, 8 bytes each). A
-breadth-first search runs down `subclass of` from all classes with an equivalent at once, so each edge is followed once
-and cycles end by themselves. The cost: distance is counted in Wikidata's steps, which are short in some fields and long
-in others, and has no limit. Nothing depends on the order of the dump: of equals, the lowest number counts.
+Titles wait in the database, parents of classes in memory (some five million, 8 bytes each).
 """
 
 import re
@@ -115,9 +107,8 @@ class Sort(IntEnum):
 class WikidataClasses:
     """Wikidata's classes, mapped to DBpedia's.
 
-    `ordered` has the known classes' numbers: of an item's classes the first in this order counts, that with the deepest
-    path, of equals the nearest, then the lowest number. Within, classes are in order of their numbers, each with the
-    indices of its subclasses.
+    `ordered` has the known ones' numbers: of an item's classes the first in this order counts, that with the deepest
+    path, of equals the nearest, then the lowest number.
     """
 
     def __init__(self, parents: npt.NDArray[np.uint32], ontology: Ontology) -> None:
@@ -172,10 +163,7 @@ class WikidataClasses:
 
 
 def site_of(language: str, name: str = "") -> str:
-    """Return Wikidata's name of the Wikipedia called `name` (`zh_yuewiki`), or without a name, of a language's.
-
-    The language does not always identify the wiki (`simplewiki` is in `en`).
-    """
+    """Return Wikidata's name of the Wikipedia called `name` (`zh_yuewiki`), or, without a name, of a language's."""
     return wiki_codes(name, language)[0].replace("-", "_") + "wiki"
 
 
@@ -184,9 +172,8 @@ def wikidata_rows(
 ) -> Iterator[tuple[str, ClassPath]]:
     """Yield the titles of a wiki's pages with their classes, DISAMBIGUATION for such pages.
 
-    Each title counts as a row. Titles without `instance of` and Wikimedia's own pages (categories, lists, templates)
-    are valid but untyped. A title whose classes lead to none of DBpedia's has an unknown class, named by the lowest of
-    them.
+    Each title counts as a row; Wikimedia's own pages, and those without `instance of`, are valid but untyped. A title
+    whose classes lead to none of DBpedia's has an unknown class, named by the lowest of them.
     """
 
     def bad(number: int, line: bytes = b"a line too long") -> None:
@@ -214,10 +201,7 @@ def wikidata_rows(
 
 
 def _read_items(path: Path, site: str, parents: "array[int]", bad: _Bad) -> Iterator[tuple[int, str, int | None]]:
-    """Yield each item that has a page of the site with the page's title and a class; append pairs to `parents`.
-
-    An item has a row for each of its classes, or one with None.
-    """
+    """Yield each item with a page of the site: number, title, and each class or None; append pairs to `parents`."""
     marks = (f'"{site}"'.encode(), b'"P279"')
     for first, block in read_blocks(path, LONGEST_LINE, lambda number: bad(number, b"a line too long")):
         for number, line in enumerate(block.split(b"\n"), first):

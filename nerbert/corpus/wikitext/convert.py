@@ -1,9 +1,6 @@
 """Write numbers and measures: `{{convert|5|to|10|km|mi}}` is "5 to 10 kilometres", the template's number and unit.
 
-Module:Convert shows the input, in full words unless `abbr=on`, and the conversion in brackets. This module omits the
-conversion: it would need every unit's factor and the module's rounding, and it adds no information. `order=flip` and
-`disp=output only` therefore also give the input. The units are in `nerbert/tables/units.tsv`; names of compound ones
-(`lb/sqft`, `e6acre`) are made of those of their parts, as the module does. A code that is missing is kept as it is.
+The conversion in brackets is left out. A unit that `nerbert/tables/units.tsv` lacks is kept as its code.
 """
 
 import re

@@ -1,13 +1,6 @@
 """Extract paragraphs from scanned text: remove headings, lists, table remains and apostrophes, tidy white space.
 
-Invisible characters (soft hyphens, zero-width spaces, direction marks) are removed too, because they would split words.
-Each paragraph becomes one line. Removing headings and lists loses some links; `lists` keeps the items as separate
-paragraphs. Each edit runs over the whole page, and only if the page contains its pattern: plain searches and
-replacements run at the speed of C, ten times as fast as expressions.
-
-Apostrophes are read line by line, as MediaWiki's `doQuotes` does. Two, three or five are a mark. Of four, one is text;
-of more than five, all but five are text. In a line with odd numbers of both bold and italic marks, one bold mark is
-read as an apostrophe and an italic mark. So `''Hamlet'''s` keeps its apostrophe.
+Each edit runs over the whole page, and only if the page contains its pattern: ten times as fast as expressions.
 """
 
 import re
@@ -84,10 +77,7 @@ def _replaced(text: str, *edits: tuple[str, str]) -> str:
 
 
 def squeeze(text: str) -> str:
-    """Remove repeated spaces, spaces at line edges and empty lines.
-
-    White space must already be spaces and newlines.
-    """
+    """Remove repeated spaces, spaces at line edges and empty lines; white space must be spaces and newlines already."""
     return "\n".join(filter(None, map(str.strip, _single_spaced(text).split("\n"))))
 
 
@@ -98,10 +88,7 @@ def _single_spaced(text: str) -> str:
 
 
 def _broken(tag: "re.Match[str]") -> str:
-    """Return a paragraph's end or a list item for a block tag.
-
-    A line mark after the tag is protected, because it does not start a line of the source.
-    """
+    """Return a paragraph's end or a list item for a block tag; a line mark after it is protected, starting no line."""
     return ("\n* " if tag[1].lower() == "li" else "\n\n") + protect(tag[2] or "")
 
 
@@ -142,10 +129,7 @@ def _resolved(line: str) -> str:
 
 
 def _lone(line: str, marks: Sequence[int], widths: Sequence[int]) -> int:
-    """Return the number of the bold mark that contains an apostrophe.
-
-    It is the first after a one-letter word, else the first after a longer word, else the first after a space.
-    """
+    """Return which bold mark has an apostrophe: the first after a one-letter word, else a longer one, or a space."""
     bold = [number for number, width in enumerate(widths) if width == 3]
     spaces = [number for number in bold if line[max(marks[number] - 1, 0) : marks[number]] == " "]
     after_space = set(spaces)

@@ -1,10 +1,6 @@
-"""Remove or protect the parts of wikitext that are not parsed as markup.
+"""Remove or protect the parts of wikitext that are not parsed as markup: comments, references, formulas, code.
 
-Comments, references, formulas and code are removed; the content of `<nowiki>` stays as text. Unclosed parts are handled
-as in MediaWiki: an open comment runs to the end of the page, an open tag is only a tag. One pass finds all tags, so
-hostile input takes linear time. A formula that is a plain symbol or number stays. Any other becomes the word `formula`,
-because a gap would break its sentence. Control characters, which XML cannot contain, replace characters that could be
-read as markup and mark the links. Text from other sources must therefore lose its control characters.
+One pass finds all tags, in linear time. Control characters mark what is protected.
 """
 
 import re

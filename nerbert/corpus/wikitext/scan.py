@@ -1,12 +1,6 @@
-"""Convert wikitext to clean text with every internal link as an exact span.
+"""Convert wikitext to clean text with every internal link as an exact span, in a few linear passes over the page.
 
-The scanner is our own, because it decides quality and speed. It makes a few passes over the whole page, each one
-regular expression that cannot backtrack. They remove opaque parts, templates, tables and files, and mark the links.
-Then they select the lines of prose, and remove bold and italic marks, tags and entities. At last they join paragraphs,
-and convert the link marks to spans.
-
-All passes are linear. Broken markup never stops a page: unclosed markup is literal text. The cost of passes instead of
-a tree: markup that crosses other markup is read in the order of the passes.
+The cost of passes instead of a tree: markup that crosses other markup is read in their order.
 """
 
 import re

@@ -1,14 +1,6 @@
-"""Expand the templates whose text belongs to the sentence, remove all others and tables.
+"""Expand the templates whose text belongs to the sentence, remove all others and tables, and keep infoboxes.
 
-The position of a template distinguishes infoboxes from citations. A template is kept with its parameters if only other
-markup precedes it on its line. A template without parameters is kept if it ends its line (`* [[A]] {{disambig}}`). A
-list item that begins with a template is most often a reference, so a bullet does not count as markup here. Some
-citations and maintenance templates are kept as well. At most 120 filled parameters of a template are kept, and 120
-characters of a value. Of parameters with the same name the last counts, as in MediaWiki.
-
-Nested brackets are found in linear time on any input. Expressions without backtracking match up to a depth of eight,
-which keeps the scanner fast; a stack handles deeper nesting. A template that lacks its `}}` is therefore literal as a
-whole, as in MediaWiki. Full expansion would need the whole wiki; text that only some other template has is missing.
+Full expansion would need the whole wiki. Nested brackets are found in linear time on any input.
 """
 
 import re
@@ -149,10 +141,8 @@ class TemplateReader:
         return True
 
 
-@lru_cache(maxsize=4)
-def template_reader(site: Site) -> TemplateReader:
-    """Return the cached reader of a wiki's templates."""
-    return TemplateReader(site)
+template_reader = lru_cache(maxsize=4)(TemplateReader)
+"""Returns the cached reader of a wiki's templates."""
 
 
 def arguments(inside: str) -> list[str]:

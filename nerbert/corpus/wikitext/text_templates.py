@@ -1,21 +1,6 @@
 """Return the text that a template puts into its sentence, by the table `nerbert/tables/text_templates.tsv`.
 
-Expanding templates would need every template of the wiki and a Lua interpreter. The table has the templates that occur
-inside prose in real dumps (counted for en, de, it; French from its documentation), each with its documented output. A
-template that is missing here leaves a gap, and a wiki that redefines a name gets the usual text. The table also lists
-names known to show nothing, so that gaps can be distinguished from them.
-
-A row has a kind and its arguments. Most are of the kind `text`, a pattern in which
-
-- `{1}` is argument 1, `{text|1}` the first of two that is not blank, `{1:minus}` what a filter of `_FILTERS` makes of
-  it, and `{1, 2}` all that are not blank, with commas between;
-- `‹, {2}›` vanishes if an argument in it is blank;
-- ` || ` separates alternatives: the first counts that has no blank argument outside `‹›`;
-- `?hide: ` makes an alternative count only if that argument is given, `?labels=no: ` if it has this value in any case;
-- ` → ` separates the title of a link and its label.
-
-A `macro` is a pattern with parameters, `%1` to `%9`, whose name serves as a kind. An alternative returns an argument
-that contains markup at most once, so nested templates never make a text grow.
+docs/explanation/corpus.md says how the table's rows are written. A template that it lacks leaves a gap.
 """
 
 import re
@@ -62,10 +47,7 @@ Rule = Callable[[Arguments], str]
 
 
 def text_rule(name: str, language: str) -> Rule | str | None:
-    """Return the rule of a template, or its text if it is always the same; None if the table lacks it.
-
-    The name must be in lower case and stripped.
-    """
+    """Return the rule of a template (lower case, stripped), or its text if it is always the same, or None."""
     rules = _rules(language)
     return rules.get(name, rules.get(f"{name.partition('-')[0]}-*"))
 

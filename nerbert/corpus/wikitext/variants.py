@@ -1,37 +1,14 @@
 """Show one variant of words that a wiki writes in several scripts or spellings: `-{zh-hans:软件; zh-hant:軟體}-`.
 
-Readers of such a wiki choose a variant; what they see without a choice is kept: the text for the wiki's own code, else
-that for the first variant in the order of MediaWiki's language converters. Rules for a whole page (`-{H|…}-`) show
-nothing. The cost: text outside the braces is not converted, so a page keeps the mixture of variants its authors typed.
+The cost: text outside the braces is not converted, so a page keeps the mixture of variants its authors typed.
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache
 
-_ORDER = {
-    "ban": "ban ban-bali ban-x-dharma ban-x-palmleaf ban-x-pku",
-    "crh": "crh crh-latn crh-cyrl",
-    "gan": "gan gan-hans gan-hant",
-    "iu": "iu ike-cans ike-latn",
-    "kk": "kk kk-cyrl kk-latn kk-arab kk-kz kk-tr kk-cn",
-    "ku": "ku ku-latn ku-arab",
-    "mni": "mni mni-beng",
-    "sh": "sh sh-latn sh-cyrl",
-    "shi": "shi shi-latn shi-tfng",
-    "sr": "sr sr-ec sr-el",
-    "tg": "tg tg-latn",
-    "tly": "tly tly-cyrl",
-    "uz": "uz uz-latn uz-cyrl",
-    "wuu": "wuu wuu-hans wuu-hant",
-    "zgh": "zgh zgh-latn",
-    "zh": "zh zh-hans zh-hant zh-cn zh-tw zh-hk zh-sg zh-mo zh-my",
-}
-"""Codes of the languages with variants → their variants; the first that a text has is shown."""
-_OTHER_NAMES = {
-    "sr-cyrl": "sr-ec", "sr-latn": "sr-el", "zh-hans-cn": "zh-cn", "zh-hans-sg": "zh-sg", "zh-hans-my": "zh-my",
-    "zh-hant-tw": "zh-tw", "zh-hant-hk": "zh-hk", "zh-hant-mo": "zh-mo",
-}  # fmt: skip
-"""Newer codes of variants → MediaWiki's own. Case doesn't count."""
+from nerbert.tables import read_columns
+
 _INNERMOST = re.compile(r"-\{(?!\{)((?:[^-{}]++|\{\{[^{}]*+\}\}|-(?!\{(?!\{))|\}(?!-)|\{)*+)\}-")
 _FLAGS = re.compile(r"([\w;+\s-]*+)\|")
 _HIDING = frozenset("HNT+-")
@@ -41,8 +18,7 @@ _DEEPEST = 10
 
 def show_variant(source: str, code: str) -> str:
     """Return the wikitext with one variant of each `-{…}-`; `code` is that of the wiki's language, such as `zh`."""
-    order = _ORDER.get(code, "").split()
-    if not order or "-{" not in source:
+    if "-{" not in source or not (order := _order(code)):
         return source
     between = _between(code)
     for _ in range(_DEEPEST):
@@ -53,13 +29,20 @@ def show_variant(source: str, code: str) -> str:
 
 
 @cache
+def _order(code: str) -> dict[str, str]:
+    """Return the names of a language's variants, in order, each with MediaWiki's own; case doesn't count."""
+    row = next((each for of, each in read_columns("variants.tsv", "language", "variants") if of == code), "")
+    return {name: own for own, *newer in (each.split("=") for each in row.split()) for name in (own, *newer)}
+
+
+@cache
 def _between(code: str) -> re.Pattern[str]:
     """Return the expression of the semicolon between two variants; other semicolons are text."""
-    names = "|".join([*_ORDER[code].split(), *_OTHER_NAMES])
+    names = "|".join(_order(code))
     return re.compile(rf";(?=\s*+(?:[^;=]*+=>\s*+)?(?:{names})\s*+:|\s*+\Z)", re.IGNORECASE)
 
 
-def _shown(inside: str, order: list[str], between: re.Pattern[str]) -> str:
+def _shown(inside: str, order: Mapping[str, str], between: re.Pattern[str]) -> str:
     """Return the text of one `-{…}-`."""
     flags = _FLAGS.match(inside)
     if flags and not _HIDING.isdisjoint(each.strip() for each in flags[1].split(";")):
@@ -69,7 +52,7 @@ def _shown(inside: str, order: list[str], between: re.Pattern[str]) -> str:
     for each in between.split(text):
         name, colon, shown = each.partition(":")
         name = name.rpartition("=>")[2].strip().lower()
-        name = _OTHER_NAMES.get(name, name)
+        name = order.get(name, name)
         if colon and name not in order:
             return text  # it is text with a colon
         if colon:

@@ -1,16 +1,6 @@
 """Zero-shot cells: a tagger is told the names of a target's types, all in one prompt, and learns nothing of it.
 
-What is reported goes by a threshold that was fixed beforehand, 0.5. Beside it stands the one that is best on the dev
-split: a figure that has seen labels, though few. Both are read off one run of the model at a low threshold, since a
-higher one only takes words or spans away (`above`). The price: thresholds below 0.05 aren't tried.
-
-The types are those that the suite lists, or all that occur in the sentences that are read, under names in words
-(`RATINGS_AVERAGE` → `ratings average`). Confidences are as the model gives them: no temperature is fitted.
-
-Two baselines say how much of a figure is understanding. With shuffled labels each type is asked for under the name of
-the next one, in an order drawn by the seed. What was only seen (`seen_only`) is a match of strings: texts of training
-mentions, compared without white space, the longest first, with the commonest of their types that are asked for by the
-same name.
+Figures go by a fixed threshold, 0.5, and by the best one on dev, off the same run (`above`).
 """
 
 from collections import Counter
@@ -93,9 +83,7 @@ def tag_told(job: Job, part: CellSentences) -> Predictions:
 def above(found: Entities, least: float) -> Entities:
     """Return what a head that goes by thresholds finds at a higher one, `least` (0–1), without asking it again.
 
-    An entity of one part is kept or not. One whose words each have a probability keeps those that reach the threshold,
-    and falls into several where one between doesn't. A word or span that is less likely never kept a likelier one away,
-    so this is what the head would say.
+    An entity whose words each have a probability may fall into several. Nothing less likely kept a likelier one away.
     """
     odds, lengths = found.logits[:, 1] - found.logits[:, 0], np.diff(found.parts, append=len(found.chosen))
     owner = np.repeat(np.arange(len(lengths)), lengths)
@@ -114,10 +102,7 @@ def above(found: Entities, least: float) -> Entities:
 
 
 def best_threshold(found: Entities, examples: Sequence[Example]) -> tuple[float, float]:
-    """Return the threshold with the highest F1 on annotated sentences, of equal ones that nearest to 0.5; and its F1.
-
-    `found` are entities at the lowest threshold that is tried.
-    """
+    """Return the threshold with the highest F1 on examples, nearest to 0.5, and its F1; `found` is by the lowest."""
     gold = [word_spans(each) for each in examples]
     f1 = {each: score_spans(gold, above(found, each).word_spans(len(examples))).f1 for each in _TRIED}
     best = max(_TRIED, key=lambda each: (f1[each], -abs(each - FIXED), each))

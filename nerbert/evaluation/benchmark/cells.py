@@ -42,10 +42,8 @@ TRY_AGAIN = "try_again"
 class Cell:
     """A cell with its outcome. Everything is JSON; figures are 0–1.
 
-    `scores` is what `nerbert.metrics` says of the scored sentences: the same keys in every cell that is done. Its
-    figures are of the tags that users get (legal paths); those of each word's most probable tag are under `greedy`.
-    `facts` says how it was made: versions, hashes, settings, device, precision, CPU-seconds, sizes, k reached, types
-    unknown to train.
+    `scores` has the same keys in every cell that is done, of the tags that users get; those of greedy tags are under
+    `greedy`. `facts` says how it was made.
     """
 
     place: CellKey

@@ -1,8 +1,6 @@
 """A system that is not nerbert: a command that reads CoNLL, trains as it likes, and writes the entities that it found.
 
-It gets the sentences to learn from with their tags, and the scored ones without. What it writes is read in any
-annotation format, and must fit the scored sentences. It has one thread, its own packages, and ends with the process
-that waits for it. It is no sandbox: a command can read what its user can read, gold files too.
+It has one thread, its own packages, and ends with the process that waits for it. It is no sandbox.
 """
 
 import os

@@ -1,7 +1,6 @@
 """Run a command, and end it with all that it started when this program's standard input ends: `guard.py COMMAND…`.
 
-Whoever waits for the command holds the other end of that input. So nothing is left running however the waiting process
-ends, even killed. This file is run by its path and imports nothing of nerbert: it costs a few milliseconds.
+Nothing is left running however the waiting process ends. Run by its path, this file imports nothing of nerbert.
 """
 
 import os

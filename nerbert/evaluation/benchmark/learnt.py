@@ -1,8 +1,6 @@
 """What a zero-shot system was trained on: mentions of each type, their texts, and how like the types are to others.
 
-The choice: files say it (`trained_on`), since a model's folder doesn't hold them: open types, whose entities are
-counted as they are written, and corpora, whose manifest has the mentions of each category. The price: a label set that
-a pre-training chose for itself, or descriptions that it read, don't count; and a corpus gives no texts of mentions.
+Files say it (`trained_on`), since a model's folder doesn't. The price: a corpus gives no texts of mentions.
 """
 
 from collections import Counter
@@ -69,10 +67,7 @@ def _learnt(path: Path, _changed: int) -> LearntTypes:
 
 
 def familiarities(labels: Sequence[str], learnt: LearntTypes, label_encoder: Path) -> Array:
-    """Return (labels,): the Familiarity (0–1) of each, names' vectors being mean states of an encoder's subwords.
-
-    Raise InputError if nothing was learnt.
-    """
+    """Return (labels,): the Familiarity (0–1) of each, by mean states; raise InputError if nothing was learnt."""
     if not learnt.counts:
         raise InputError("trained_on: holds no mention, so there is no type to compare with")
     vectors = _vectors(label_encoder)

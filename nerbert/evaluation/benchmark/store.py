@@ -3,13 +3,10 @@
     benchmark.json          marks the folder as a benchmark's; no other is written to, unless it is empty
     cells/KEY.json          a cell: what it is, its scores and how it was made; a failed one with its reason
     predictions/KEY.json    what a tagger said of each test word, to be scored anew
-    sources/KEY/            a checkpoint trained on a source domain
-    sources/KEY.json        what it is, its digest and its cost; written last
+    sources/KEY/            a checkpoint trained on a source domain; KEY.json: its digest and cost, written last
     .benchmark/             what is under way; emptied by the next run
 
-A key holds all that the outcome depends on, so a file is right or absent, whichever suite asks. Each file begins with
-the system, data and seed that it was first made for, for people. A file without a valid state, F1 or seconds is refused
-whole, and its cell is run again. The price: what no suite asks for any more stays until someone deletes it.
+The price: what no suite asks for any more stays until someone deletes it.
 """
 
 import json
@@ -137,10 +134,7 @@ class Store:
                     draft.unlink()
 
     def read_cell(self, key: str, place: CellKey, *, retry: bool = False) -> Cell | None:
-        """Return the outcome of a cell.
-
-        None if it is to be run: there is none, it is broken, or it failed and may go now.
-        """
+        """Return the outcome of a cell; None if it is to run: none is there, it is broken, or failed and may go now."""
         path = self.cells / f"{key}.json"
         if not os.path.lexists(path):
             return None
@@ -185,10 +179,7 @@ class Store:
         return self.sources / key
 
     def source_cost(self, key: str, *, whole: bool = False) -> dict[str, float] | None:
-        """Return what a checkpoint cost, by kind of second; None if there is none.
-
-        With `whole`, None also for one that isn't as it was made.
-        """
+        """Return a checkpoint's cost by kind of second; None if there is none, or, with `whole`, if it was changed."""
         with suppress(OSError, InputError):
             file = read_json(self.sources / f"{key}.json", _SourceFile)
             if not whole or encoder_digest(self.source(key)) == file.sha256:

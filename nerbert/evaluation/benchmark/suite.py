@@ -1,8 +1,6 @@
 """A suite: which systems are compared on which data, under which protocols, with which seeds.
 
-The choice: everything that decides what is compared is in it, and nothing that depends on the machine does: folders
-come from the command line, and paths in a command are relative to the current one. The price: an encoder of one's own
-has no place in it, only a name.
+Nothing that depends on the machine is in it. The price: an encoder of one's own has no place, only a name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -107,10 +105,7 @@ class Target(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """Figures of a paper, in a column of their own: entity F1 and token F1 in percent, by data set.
-
-    They are of a training on the whole train split, or of one on the `size` that is given (0: zero-shot).
-    """
+    """Figures of a paper on a `size` of the train split: entity F1 and token F1 in percent, by data set."""
 
     name: str
     of: str
@@ -173,10 +168,7 @@ class Suite:
         return self.protocols[protocol].changed(self.systems[system].settings)
 
     def trainings(self, target: Target, size: str | int) -> list[tuple[int, int]]:
-        """Return (draw, seed) of a target's cells at a size, in order of worth.
-
-        A new draw with a new seed comes first.
-        """
+        """Return (draw, seed) of a target's cells at a size, by worth: a new draw with a new seed comes first."""
         seeds = target.seeds or self.seeds
         if parse_size(size).kind in (SizeUnit.ALL, SizeUnit.ZERO):
             return [(1, seed) for seed in seeds]

@@ -1,8 +1,4 @@
-"""Reading a suite from its TOML file (docs/how-to/compare.md), checked.
-
-Whatever can be refused without data is refused here, before the first training. Whether a data set exists is known only
-where the data are, so a wrong name there makes its own cells fail and no others.
-"""
+"""Reading a suite from its TOML file (docs/how-to/compare.md): what can be refused without data is refused here."""
 
 import re
 from collections import Counter
@@ -62,10 +58,7 @@ class _PublishedTable:
 
 
 def read_suite(path: Path, encoders: Mapping[str, str | tuple[str, ...]] | None = None) -> Suite:
-    """Read and check a suite; `encoders` (name of a system → folder or hub name, or several) win over the file's.
-
-    Raise SettingsError that names file, key and the nearest right one.
-    """
+    """Read and check a suite; `encoders` (system → folders) win. Raise SettingsError with file, key, nearest one."""
     with at(path):
         if not _NAME.fullmatch(path.stem):
             raise SettingsError("its name names the tables: use letters, digits, spaces, dots and hyphens alone")

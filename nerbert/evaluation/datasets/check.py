@@ -1,52 +1,59 @@
 """Check a data set: its contents, and faults that spoil scores (leaks, contradictions, slips, types not to be learnt).
 
-Nothing is corrected, and only what can't be read is refused. Sentences are equal if their tokens are. Tag schemes are
-read from the tags as written, since entities don't tell how they were written: IOB2 begins every entity with B-; IOB1
-only one that touches another of its type; IO none; others also mark ends (`nerbert.formats.schemes`); any other use is
-called mixed. Sentences are never held, so a data set may be of any size. The price: each file is read twice, CoNLL a
-third time, and a file that is cut once more.
+Nothing is corrected, and no sentence is held. The price: each file is read twice, CoNLL a third time.
 """
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from nerbert.errors import InputError, at
-from nerbert.evaluation.datasets.advice import Advice, advice_on
 from nerbert.evaluation.datasets.load import AT_LEAST, KnownData, find_known_files, find_place
 from nerbert.evaluation.datasets.mentions import ManyTypes, Mentions, Slip
 from nerbert.evaluation.datasets.repeats import Repeats, SentenceTable
 from nerbert.formats.conll import Conll, scheme_of
 from nerbert.formats.data import SPLITS
-from nerbert.formats.documents import CheckReading, Reading, no_sentence, sentences_of
+from nerbert.formats.documents import CheckReading, Reading, no_sentence, repairs_line, sentences_of
 from nerbert.formats.examples import find_format
 from nerbert.formats.schemes import Scheme
 from nerbert.formats.split_streams import SplitStream, stream_splits
-from nerbert.records import Example, Repairs
+from nerbert.records import Example, Repair, Repairs
+from nerbert.render import render
 
 _PAIRS = (("train", "test"), ("train", "dev"), ("dev", "test"))
 _SHOWN = 20
 _NO_LETTER = re.compile(r"[\W_]+")
+_NO_SCHEME = Scheme("spans", 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SplitFacts:
-    """The contents of a split."""
+    """The contents of a split, counted while it is read."""
 
-    sentences: int
-    tokens: int
-    entities: int
-    types: dict[str, int]
+    sentences: int = 0
+    tokens: int = 0
+    entities: int = 0
+    types: dict[str, int] = field(default_factory=dict)
     """Entities of each type."""
-    repeated: int
+    repeated: int = 0
     """Sentences equal to an earlier one of the split."""
-    long: int
-    scheme: Scheme
+    long: int = 0
+    scheme: Scheme = _NO_SCHEME
     first_long: str = ""
     """Where the first long sentence is."""
+
+    def add(self, example: Example, place: str) -> None:
+        """Count a sentence."""
+        self.sentences += 1
+        self.tokens += len(example.words)
+        self.entities += len(example.spans)
+        for span in example.spans:
+            self.types[span.type] = self.types.get(span.type, 0) + 1
+        if len(example.words) > Findings.long_above:
+            self.long, self.first_long = self.long + 1, self.first_long or place
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,15 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """A finding in words: its kind, how often it was found, and what it is, does, and asks for."""
+
+    kind: str
+    count: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
     """The result of a check. Of what there may be many, `…_examples` has the first or worst twenty."""
 
@@ -67,13 +83,11 @@ class Findings:
     """Words above which a sentence is long."""
     rare_below: ClassVar[int] = 5
     """Entities in train below which a type is rare."""
-    duplicates_at_least: ClassVar[int] = AT_LEAST
-    """Fewest tokens of equal sentences that count as duplicates."""
-    name: str
     folder: Path
-    sha256: dict[str, str]
+    name: str
     known: KnownData | None
     notes: tuple[str, ...]
+    sha256: dict[str, str]
     splits: dict[str, SplitFacts]
     lacking: dict[str, dict[str, int]]
     """By split, the types that train lacks, with their entities."""
@@ -81,6 +95,8 @@ class Findings:
     """Types of which train has fewer entities than `rare_below`."""
     duplicates: dict[str, int]
     """`train/test`: sentences of eight tokens or more of the second that are in the first, and so on."""
+    duplicates_at_least: int = AT_LEAST
+    """Fewest tokens of equal sentences that count as duplicates."""
     conflicts: int
     conflict_examples: tuple[Conflict, ...]
     similar_types: tuple[tuple[str, ...], ...]
@@ -103,22 +119,18 @@ class Findings:
     @property
     def advice(self) -> list[Advice]:
         """What to do, the most harmful first."""
-        return advice_on(self)
+        others = Repairs(self.repairs)
+        overlaps = others.pop(Repair.OVERLAP, 0)
+        lines = render("data_advice.txt.j2", findings=self, overlaps=overlaps, repaired=others.total(),
+                       repairs=repairs_line(others)).splitlines()  # fmt: skip
+        return [Advice(kind, int(count), text) for kind, count, text in (line.split(" ", 2) for line in lines if line)]
 
     def as_json(self) -> dict[str, Any]:
         """Return all findings as JSON."""
-        return {
-            "name": self.name, "known": self.known.name if self.known else None, "notes": list(self.notes),
-            "sha256": self.sha256, "splits": {split: asdict(facts) for split, facts in self.splits.items()},
-            "lacking": self.lacking, "rare": self.rare, "duplicates": self.duplicates,
-            "duplicates_at_least": self.duplicates_at_least, "conflicts": self.conflicts,
-            "conflict_examples": [asdict(each) for each in self.conflict_examples],
-            "similar_types": self.similar_types, "slips": self.slips,
-            "slip_examples": [asdict(each) for each in self.slip_examples], "many_types": self.many_types,
-            "many_types_examples": [asdict(each) for each in self.many_types_examples],
-            "mentions_cut": self.mentions_cut, "repairs": dict(+self.repairs),
-            "advice": [asdict(each) for each in self.advice],
-        }  # fmt: skip
+        known, advice = self.known.name if self.known else None, [asdict(each) for each in self.advice]
+        found = asdict(self) | {"known": known, "repairs": dict(+self.repairs), "advice": advice}
+        del found["folder"]
+        return found
 
 
 def check_data(name: str, root: Path | None = None, reading: Reading | None = None) -> Findings:
@@ -126,26 +138,27 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
     reading, repairs, mentions = reading or CheckReading(), Repairs(), Mentions()
     folder, name = find_place(name, root)
     stream = stream_splits(folder, reading)
-    counts = {split: _SplitCounts() for split in stream.files}
+    splits = {split: SplitFacts() for split in stream.files}
     with SentenceTable(AT_LEAST) as table:
         for split, place, example in _sentences(stream, repairs):
-            counts[split].add(example, place)
+            splits[split].add(example, place)
             table.add(SPLITS.index(split), example)
             mentions.count(example)
         repeats = table.repeats(_SHOWN)
     for split, path in stream.files.items():
-        if not counts[split].sentences:
+        if not splits[split].sentences:
             raise InputError(f"{path}: {no_sentence(repairs)}")
     conflicts = _look(stream, mentions, repeats)
-    paths = dict.fromkeys(stream.files.values())
     sums = stream.sums()
-    schemes = {path: _scheme(path, reading.from_) for path in paths}
-    splits = {
-        split: counts[split].facts(repeats.repeated[SPLITS.index(split)], schemes[path])
-        for split, path in stream.files.items()
-    }
+    schemes = {path: _scheme(path, reading.from_) for path in dict.fromkeys(stream.files.values())}
+    for split, facts in splits.items():
+        facts.types = dict(sorted(facts.types.items(), key=lambda item: (-item[1], item[0])))
+        facts.repeated, facts.scheme = repeats.repeated[SPLITS.index(split)], schemes[stream.files[split]]
     learnt = splits["train"].types if "train" in splits else None
-    lacking = {split: _without(facts.types, learnt) for split, facts in splits.items()} if learnt is not None else {}
+    lacking = {
+        split: {type_: count for type_, count in facts.types.items() if type_ not in learnt}
+        for split, facts in splits.items()
+    } if learnt is not None else {}  # fmt: skip
     slips, many_types = mentions.slips(), mentions.many_types()
     known, notes = find_known_files(name, sums)
     return Findings(
@@ -163,30 +176,6 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
         many_types=len(many_types), many_types_examples=tuple(many_types[:_SHOWN]),
         mentions_cut=mentions.cut, repairs=repairs,
     )  # fmt: skip
-
-
-@dataclass(slots=True)
-class _SplitCounts:
-    """What is counted in a split while it is read."""
-
-    sentences: int = 0
-    tokens: int = 0
-    types: Counter[str] = field(default_factory=Counter)
-    long: int = 0
-    first_long: str = ""
-
-    def add(self, example: Example, place: str) -> None:
-        self.sentences += 1
-        self.tokens += len(example.words)
-        self.types.update(span.type for span in example.spans)
-        if len(example.words) > Findings.long_above:
-            self.long, self.first_long = self.long + 1, self.first_long or place
-
-    def facts(self, repeated: int, scheme: Scheme) -> SplitFacts:
-        types = dict(sorted(self.types.items(), key=lambda item: (-item[1], item[0])))
-        return SplitFacts(
-            self.sentences, self.tokens, self.types.total(), types, repeated, self.long, scheme, self.first_long
-        )
 
 
 def _sentences(stream: SplitStream, repairs: Repairs) -> Iterator[tuple[str, str, Example]]:
@@ -218,11 +207,7 @@ def _look(stream: SplitStream, mentions: Mentions, repeats: Repeats) -> list[Con
 
 
 def _scheme(path: Path, format_: str) -> Scheme:
-    return scheme_of(path) if isinstance(find_format(path, format_), Conll) else Scheme("spans", 0, 0)
-
-
-def _without(types: dict[str, int], learnt: Collection[str]) -> dict[str, int]:
-    return {type_: count for type_, count in types.items() if type_ not in learnt}
+    return scheme_of(path) if isinstance(find_format(path, format_), Conll) else _NO_SCHEME
 
 
 def _similar(types: Iterable[str]) -> tuple[tuple[str, ...], ...]:

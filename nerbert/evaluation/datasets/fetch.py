@@ -1,11 +1,6 @@
 """Fetch public data sets from their publishers, convert them to IOB2, and publish each as a whole folder.
 
-Files are small, so they are read and converted in memory, and kept only if each converted file has the SHA-256 of the
-registry. An existing data set is checked, and never replaced: its labels may have been corrected by hand. The price: a
-file that changed at its address can't be fetched at all, and a stopped run begins its data set anew.
-
-White space is removed from tokens; a token of white space alone becomes `_EMPTY_`, so that no line is lost. Tags that
-are IOB2 already are kept, with their faults.
+Only files of the known SHA-256 are kept. The price: a file that changed at its address can't be fetched.
 """
 
 import hashlib
@@ -13,6 +8,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
@@ -36,10 +32,7 @@ Sentence = list[tuple[str, str]]
 def fetch_data(
     names: Sequence[str], output: Path | None, mirror: str = "", policy: RetryPolicy | None = None
 ) -> Iterator[str]:
-    """Fetch data sets into folders of their names below `output`, and yield the outcome of each.
-
-    One that fails keeps no other from being fetched; it is an error at the end.
-    """
+    """Fetch data sets into folders below `output`, and yield the outcome of each; failures are an error at the end."""
     if not names:
         raise SettingsError("name the data sets to fetch; --list names those that there are")
     failed: list[NerbertError] = []
@@ -134,18 +127,12 @@ def conll_text(sentences: Iterable[Sentence]) -> str:
 
 def _read_columns(lines: Iterable[str]) -> Iterator[Sentence]:
     """Yield sentences of lines with the token first and the tag last, separated by tabs or else spaces."""
-    sentence: Sentence = []
-    for line in lines:
-        if line.strip():
-            cells = split_columns(line)
-            if len(cells) < 2:
-                raise InputError(f"broken line {line!r:.80}: expected a token, a tab or a space, and a tag")
-            sentence.append((cells[0], cells[-1].strip()))
-        elif sentence:
-            yield sentence
-            sentence = []
-    if sentence:
-        yield sentence
+    for blank, some in groupby(lines, lambda line: not line.strip()):
+        rows = [] if blank else [(line, split_columns(line)) for line in some]
+        if broken := next((line for line, cells in rows if len(cells) < 2), ""):
+            raise InputError(f"broken line {broken!r:.80}: expected a token, a tab or a space, and a tag")
+        if rows:
+            yield [(cells[0], cells[-1].strip()) for _, cells in rows]
 
 
 def _read_pairs(lines: Iterable[str]) -> Iterator[Sentence]:
@@ -158,34 +145,27 @@ def _read_pairs(lines: Iterable[str]) -> Iterator[Sentence]:
         yield [(word, tag) for word, _, tag in pairs]
 
 
-def _from_iob2(tags: Sequence[str]) -> list[str]:
-    """Return the tags unchanged; raise InputError for one that is no IOB2 tag."""
+def _checked(tags: Sequence[str]) -> list[str]:
+    """Return IOB2 as it is; raise InputError for another tag."""
     for tag in tags:
         split_tag(tag)
     return list(tags)
 
 
-def _from_iob1(tags: Sequence[str]) -> list[str]:
+def _begun(tags: Sequence[str]) -> list[str]:
     """Convert IOB1, where B- only separates touching entities of one type: begin every entity with B-."""
     return bio_from_spans(len(tags), spans_from_bio(tags))
-
-
-def _from_io(tags: Sequence[str]) -> list[str]:
-    """Convert bare types, where a run of one type is one entity."""
-    return _from_iob1([tag if tag == OUTSIDE else f"I-{tag}" for tag in tags])
-
-
-def _from_bioes(tags: Sequence[str]) -> list[str]:
-    """Convert BIOES, where E- ends an entity and S- is a whole one."""
-    return _from_iob1([{"E": "I", "S": "B"}.get(tag[:1], tag[:1]) + tag[1:] for tag in tags])
 
 
 _READERS: Mapping[str, Callable[[Iterable[str]], Iterator[Sentence]]] = {
     "columns": _read_columns, "pairs": _read_pairs,
 }  # fmt: skip
 _SCHEMES: Mapping[str, Callable[[Sequence[str]], list[str]]] = {
-    "iob2": _from_iob2, "iob1": _from_iob1, "io": _from_io, "bioes": _from_bioes,
-}  # fmt: skip
+    "iob2": _checked,
+    "iob1": _begun,
+    "io": lambda tags: _begun([tag if tag == OUTSIDE else f"I-{tag}" for tag in tags]),
+    "bioes": lambda tags: _begun([{"E": "I", "S": "B"}.get(tag[:1], tag[:1]) + tag[1:] for tag in tags]),
+}
 
 
 def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy | None) -> Iterator[str]:

@@ -1,16 +1,6 @@
 """Find, read, list and sample data sets by name: a folder below the data folder, or a name that the registry knows.
 
-The facts of known public data sets (source, licence, contents, hashes, how to fetch and convert them) are in a table of
-the package, `nerbert/tables/datasets.toml`; the package holds no data. A data set is identified by the bytes of its
-files in nerbert's own form, so every claim (counts, licence, whether it is the paper's split) is about exactly these
-bytes. The price: nothing is claimed of a set that was converted otherwise, a set that needs more than a recipe can't be
-fetched, and listing a folder reads all its files.
-
-A name comes from outside (a suite, a command line) and never leads out of the data folder, by dots, by being absolute,
-or through a link. The price: data elsewhere must be copied, not linked, into the data folder.
-
-A sample is a data folder: a new train split, dev and test unchanged, and a manifest that names data, size, draw and
-sentences, so that anyone with the data can draw the same. The price: a copy of dev and test for each sample.
+A known one is identified by its files' bytes. The price: nothing is claimed of a set that was converted otherwise.
 """
 
 import os
@@ -38,10 +28,7 @@ TABLE = "datasets.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownSplit:
-    """A split: its counts, and the SHA-256 of its file.
-
-    Of open types, sentences are passages, and entities overlap.
-    """
+    """A split: its counts, and the SHA-256 of its file. Of open types, sentences are passages, and entities overlap."""
 
     sentences: int
     tokens: int
@@ -167,8 +154,7 @@ class Data(DataSet):
 class Listed:
     """A data set and its state in a folder: whole, –, not known, or `no dev`, `another test`; "" without a folder.
 
-    `link out` is a link that leads out of the folder, which no other command reads; `can't be listed` one without the
-    right to.
+    `link out` is a link that leads out of the folder; `can't be listed` one without the right to.
     """
 
     name: str
@@ -181,10 +167,7 @@ class Listed:
 
 
 def open_data(name: str, root: Path | None = None, reading: Reading | None = None) -> Data:
-    """Read a data set below `root`, or the folder (or file) at the path `name` where no `root` is given.
-
-    A split that isn't there is empty; at least one must be there. `reading` says how files are read.
-    """
+    """Read the splits of a data set below `root`, or of the folder (or file) at the path `name` without a root."""
     folder, name = find_place(name, root)
     found = read_data(folder, tuple(find_splits(folder, reading)) or SPLITS, reading)
     known, notes = find_known_files(name, found.sha256)
@@ -243,10 +226,7 @@ def list_data(root: Path | None = None) -> list[Listed]:
 
 
 def find_duplicates(train: Iterable[Example], test: Sequence[Example], at_least: int = AT_LEAST) -> tuple[int, ...]:
-    """Return the places of the test sentences of at least so many tokens whose tokens equal a train sentence's.
-
-    Shorter ones ("Yes .", the line of a box score) are no leak. Copies in another case aren't found.
-    """
+    """Return the places of test sentences of so many tokens that train has; shorter ones ("Yes .") are no leak."""
     seen = {each.tokens for each in train if len(each.words) >= at_least}
     return tuple(place for place, each in enumerate(test) if len(each.words) >= at_least and each.tokens in seen)
 

@@ -1,12 +1,10 @@
 """Mentions that are labelled in one place and not in another, or with several types: likely slips of annotators.
 
-A first reading counts what is labelled, a second one where the same words stand without a label: whole words, in the
-same case, the longest mention that fits. Memory is bounded: of more mentions than `MOST` the rarest are forgotten. A
-mention that stands without a label ten times as often as with one is an ordinary word ("May"), and no slip.
+Of more mentions than `MOST` the rarest are forgotten. The same words are sought in the same case, longest first.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from nerbert.labels import word_spans
 from nerbert.records import Example
@@ -38,12 +36,6 @@ class ManyTypes:
     places: dict[str, str]
 
 
-@dataclass(slots=True)
-class _Unlabelled:
-    count: int = 0
-    places: list[str] = field(default_factory=list)
-
-
 class Mentions:
     """What is labelled in a data set, and then what isn't."""
 
@@ -55,7 +47,7 @@ class Mentions:
         """Whether there were more."""
         self._types: dict[str, dict[str, int]] | None = None
         self._longest: dict[str, int] = {}
-        self._unlabelled: dict[str, _Unlabelled] = {}
+        self._unlabelled, self._places = Counter[str](), dict[str, list[str]]()
         self._labelled: dict[tuple[str, str], str] = {}
 
     def count(self, example: Example) -> None:
@@ -89,10 +81,9 @@ class Mentions:
             longest = self._longest.get(example.text[slice(*words[number])], 0)
             for last in range(min(free[-1], number + longest), number, -1):
                 if (text := _words(example, number, last)) in known:
-                    missed = self._unlabelled.setdefault(text, _Unlabelled())
-                    missed.count += 1
-                    if len(missed.places) < _PLACES:
-                        missed.places.append(place)
+                    self._unlabelled[text] += 1
+                    if self._unlabelled[text] <= _PLACES:
+                        self._places.setdefault(text, []).append(place)
                     number = last - 1
                     break
             number += 1
@@ -102,8 +93,8 @@ class Mentions:
         known, found = self._known(), list[Slip]()
         for text, missed in self._unlabelled.items():
             labelled = sum(known[text].values())
-            if missed.count <= _ORDINARY * labelled:
-                found.append(Slip(text, known[text], labelled, missed.count, tuple(missed.places)))
+            if missed <= _ORDINARY * labelled:
+                found.append(Slip(text, known[text], labelled, missed, tuple(self._places[text])))
         return sorted(found, key=_doubt)
 
     def many_types(self) -> list[ManyTypes]:

@@ -1,7 +1,6 @@
 """Equal sentences among any number: how often one is repeated, stands in two splits, or has other entities elsewhere.
 
-A sentence is kept as 22 bytes (digests of its words and of its entities, its place) in a temporary file, and sentences
-are compared in parts of it that fit into memory, by digest. The price: the file is read once for each two million.
+A sentence is 22 bytes in a temporary file. The price: it is read once for each two million.
 """
 
 import tempfile
@@ -81,7 +80,8 @@ class SentenceTable:
             found.conflicts += len(starts)
             for each in np.argsort(places[order[starts]])[:shown]:
                 equal = order[starts[each] : ends[each]]
-                firsts.append((int(places[equal[0]]), _places(rows[equal])))
+                equal_rows = rows[equal[:_MOST_PLACES]]
+                firsts.append((int(places[equal[0]]), [(int(row["split"]), int(row["number"])) for row in equal_rows]))
         found.examples = [each for _, each in sorted(firsts)[:shown]]
         return found
 
@@ -121,10 +121,6 @@ def _conflicts(places: Array, rows: Array) -> tuple[Array, Array, Array]:
     starts = np.flatnonzero(np.append(True, words[1:] != words[:-1]))
     differ = np.minimum.reduceat(entities, starts) != np.maximum.reduceat(entities, starts)
     return order, starts[differ], np.append(starts[1:], len(words))[differ]
-
-
-def _places(rows: Array) -> list[tuple[int, int]]:
-    return [(int(row["split"]), int(row["number"])) for row in rows[:_MOST_PLACES]]
 
 
 def _digest(text: str) -> int:

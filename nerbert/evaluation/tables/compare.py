@@ -1,14 +1,6 @@
 """Every system against the baseline, on each row and on all targets together, corrected for their number.
 
-A comparison takes only runs that both have: the same target, size, protocol, draw and seed; over all targets, only
-targets on which both have such runs, whatever other systems lack. The price: a run that only one of them has finished
-says nothing here, and two systems may have been tested over different targets (the table says how many).
-
-Stars claim more than a p: encoders need five, and every target three runs, whatever is pooled. A t-test of
-three is right on the average, and says little of whether its spread was well seen.
-
-Families of Holm's correction: in each protocol, the tests on single rows, and apart from them those over all targets,
-which are few and are the ones that one quotes. The price: each family has a false alarm of its own to give.
+Only runs that both have are compared; docs/explanation/scores.md (Tests) has the families of Holm's correction.
 """
 
 from collections import defaultdict
@@ -43,10 +35,9 @@ Key = tuple[ColumnKey, RowKey]
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A test with its corrected p, and what keeps it from stars.
+    """A test with its corrected p, and what keeps it from stars; `flipped` is the p of a sign-flip test.
 
-    `flipped` is the p of a sign-flip test on the same observations. `ahead` says on how many of the targets (of one
-    target: observations) the system is better.
+    `ahead` says on how many of the targets (of one target: observations) the system is better.
     """
 
     test: Test
@@ -127,10 +118,7 @@ def _compared(rows: Mapping[RowKey, Mapping[Unit, float]], *, by_encoder: bool) 
 
 
 def _parts(rows: Mapping[RowKey, Mapping[Unit, float]]) -> list[float]:
-    """Return what each run (or draw) gives to the mean difference over targets, each over all its sizes.
-
-    It is one observation on its own target alone, with all its sizes.
-    """
+    """Return what each run (or draw), an observation on its own target, gives to the mean difference over targets."""
     given: dict[tuple[str, Unit], float] = defaultdict(float)
     targets = by_target(rows)
     for target, row_keys in targets.items():

@@ -1,8 +1,4 @@
-"""The cells of a suite laid out: rows are targets and sizes, columns are systems and protocols.
-
-Rows and columns come from the suite, so a missing cell counts as not run; cells that the suite doesn't ask for are
-counted and left out.
-"""
+"""The cells of a suite laid out: rows are targets and sizes, columns are systems and protocols, all from the suite."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -125,10 +121,7 @@ class Layout:
         return self.suite.baseline or next(iter(self.suite.systems), "")
 
     def shared(self, columns: Collection[ColumnKey]) -> tuple[RowKey, ...]:
-        """Return rows on which every one of these columns has a finished run: what a mean may be taken over.
-
-        No columns share no rows.
-        """
+        """Return rows on which all of these columns have a finished run, for a mean; no columns share no rows."""
         return tuple(
             row_key for row_key in self.row_keys if columns and all(self.at(row_key, column).done for column in columns)
         )
@@ -187,10 +180,7 @@ def of_size(row_keys: Iterable[RowKey], size: str) -> list[RowKey]:
 
 
 def mean_sizes(row_keys: Sequence[RowKey]) -> list[str]:
-    """Return sizes over whose targets a mean is taken: each that several have, then, where that is more, "".
-
-    The "" means all of them.
-    """
+    """Return sizes over whose targets a mean is taken: each that several have, then, where that is more, "" for all."""
     targets, sizes = by_target(row_keys), dict.fromkeys(row_key.size for row_key in row_keys)
     shared = [size for size in sizes if len(of_size(row_keys, size)) > 1]
     alone = len(sizes) == 1

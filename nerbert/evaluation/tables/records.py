@@ -1,10 +1,6 @@
 """A benchmark's table as data: tidy records (a row is one figure of one cell), and grids of texts, notes and curves.
 
-Figures are rounded and worded once, when a grid is made; a template only lays them out and escapes them.
-
-Figures of episodes are pooled as Few-NERD does: right, predicted and gold entities are added up over all episodes and
-seeds, and the figures follow from the sums; a mean of the episodes' F1 would be another figure. The price: what doesn't
-follow from sums is left out (bootstrap interval, macro F1 under the strict rules).
+Figures of episodes are pooled, as Few-NERD does. The price: what doesn't follow from sums is left out.
 """
 
 import math
@@ -50,10 +46,7 @@ def inner(scores: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def records(cells: Iterable[Cell], published: Iterable[Published]) -> Iterator[tuple[str, ...]]:
-    """Yield the columns' names, every figure of every cell, then what is published.
-
-    A cell that failed or hasn't run is one record without metric.
-    """
+    """Yield the columns' names, every figure of every cell (none of a cell without one), then what is published."""
     yield COLUMNS
     for cell in cells:
         at = cell.place

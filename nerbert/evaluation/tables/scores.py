@@ -1,13 +1,6 @@
 """Grids of figures: F1 of every system on every row with published figures beside it, then other figures.
 
-Figures are of legal paths of tags, which users get. F1 of greedy tags (each word's most probable one, as published
-figures are) stands beside it. Macro token F1 has a column of its own: it is some seven points apart from entity F1.
-Other figures (precision, recall, other F1s, kinds of errors, types) are means over observations, without spread: the
-CSV has every run.
-
-Whether a published figure is of the same test sentences is asked of the registry: whether its split is the paper's, and
-whether the cells' files are those that it knows. A figure that is, or may be, of other sentences has a note. The price:
-a folder of one's own with a paper's very split has a note until the registry knows it.
+Figures are of legal paths of tags, greedy ones beside them. A published one that may be of other sentences has a note.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,10 +20,11 @@ from nerbert.evaluation.tables.layout import (
     learns,
     mean_sizes,
     of_size,
+    unit_of,
 )
 from nerbert.evaluation.tables.records import ERRORS, NONE, Entry, Grid, Notes, Row, entries, inner, number, sized
 from nerbert.evaluation.tables.statistics import FEWEST, Summary, over_targets
-from nerbert.finetuning.sampling import many
+from nerbert.finetuning.sampling import SizeUnit, many
 from nerbert.formats.data import split_sum
 from nerbert.terminal import percent
 
@@ -45,13 +39,17 @@ _FIGURES = {
 _LEARNT = (_GREEDY, "greedy.strict.f1", "seen.f1", "unseen.f1")
 """Figures that are nothing of their own where nothing is learnt."""
 _NAMES = ("target", "trained on", "system")
+_TOKEN, _THRESHOLD = "token.micro_f1", "facts.dev_threshold"
+_ZERO_SHOT = {
+    "F1 at 0.5": F1, "F1 at dev's threshold": "best_on_dev.f1", "dev's threshold": _THRESHOLD,
+    "F1 without else types": "without_else.f1", "token F1": _TOKEN, "macro token F1": "token.macro_f1",
+    "Familiarity": "familiarity",
+}  # fmt: skip
+"""Of zero-shot cells. Entity F1 and token F1 are in different columns, papers' too: some seven points lie between."""
 
 
 def scores_grid(layout: Layout, protocol: str, tests: Tests, notes: Notes) -> Grid:
-    """Return F1 on each target and size under a protocol, and means over the targets that all systems have.
-
-    Systems that haven't run have a column, but means and bold are those of the others.
-    """
+    """Return F1 on each target and size under a protocol, and means over the targets that all systems that ran have."""
     columns = [column for column in layout.columns if column.protocol == protocol]
     rows = {(row_key.target, row_key.size) for row_key in layout.row_keys}
     papers = [each for each in layout.suite.published if any((target, each.size) in rows for target in each.f1)]
@@ -179,6 +177,29 @@ def _doubt(layout: Layout, target: str) -> str:
     return "; ".join(filter(None, ("" if known.fits else known.split, differ)))
 
 
+def zero_shot_grid(layout: Layout, notes: Notes) -> Grid:
+    """Return the figures of zero-shot cells, and those of papers on the same targets; no rows where there are none."""
+    row_keys = [row_key for row_key in layout.row_keys if unit_of(row_key) is SizeUnit.ZERO]
+    rows = tuple(row for row_key in row_keys for row in _zero_shot_rows(layout, row_key, notes))
+    named = f" (types' names embedded by {layout.suite.label_encoder})" if layout.suite.label_encoder else ""
+    return Grid("zero_shot", f"Zero-shot, in percent; Familiarity{named}", entries(("target", "system", *_ZERO_SHOT)),
+                rows, names=2)  # fmt: skip
+
+
+def _zero_shot_rows(layout: Layout, row_key: RowKey, notes: Notes) -> Iterator[Row]:
+    for column in layout.columns:
+        group = layout.at(row_key, column)
+        if group.done:
+            shown = (_percent(group, metric) for metric in _ZERO_SHOT.values())
+            yield entries((row_key.target, layout.named(column), *shown))
+    for paper in layout.suite.published:
+        f1, token = (published_entry(layout, paper, [row_key], notes, token=token) for token in (False, True))
+        if {f1.text, token.text} != {NONE}:
+            name = Entry(f"{paper.name} (published)", notes=(number(notes, f"{paper.name}: {paper.of}"),))
+            known = {F1: f1, _TOKEN: token}
+            yield (Entry(row_key.target), name, *(known.get(metric, Entry()) for metric in _ZERO_SHOT.values()))
+
+
 def other_figures_grid(layout: Layout) -> Grid:
     """Return precision, recall, other F1s, and the interval of F1 that comes from the choice of test sentences."""
     figures = {name: metric for name, metric in _FIGURES.items() if learns(layout.row_keys) or metric not in _LEARNT}
@@ -223,8 +244,10 @@ def _groups(layout: Layout) -> Iterator[tuple[tuple[str, str, str], Group]]:
 
 
 def _percent(group: Group, metric: str) -> str:
-    seen = group.observed(metric)
-    return percent(fmean(seen.values())) if seen else NONE
+    """Return a mean in percent; a threshold as it is."""
+    if not (seen := group.observed(metric)):
+        return NONE
+    return f"{fmean(seen.values()):.2f}" if metric == _THRESHOLD else percent(fmean(seen.values()))
 
 
 def _count(group: Group, metric: str) -> str:

@@ -1,31 +1,6 @@
 """Mean, spread and tests over the runs of a benchmark: pure functions on figures of 0–1.
 
-The choices, and what they cost:
-
-*What counts as one observation* is the highest level of chance that the runs have (`units_of`). Runs that share a
-pre-trained encoder share its luck, which is as large as that of fine-tuning, so they are averaged and the encoders are
-the observations: with one encoder nothing can be said. So are checkpoints of a source domain, which all targets and
-draws of a seed share. A backbone as it comes is the same for everybody who takes it, so its runs vary by fine-tuning
-alone: each run is one, or each draw of the training sentences where a draw has several seeds. With one draw, or with
-encoders that share their draws, ± says nothing of how much the choice of sentences matters.
-
-*Several targets* are averaged within an encoder, since its luck is the same on all. Runs of backbones as they come are
-independent from target to target, so the interval of their mean is Welch's. Either way a claim is about these targets.
-
-*Episodes.* Seeds share the same episodes, so they say little of how another choice of episodes would come out. F1 is
-taken of the entities of all episodes and seeds added up (`pooled_f1`), and the draws (or encoders) are the
-observations, seeds of a draw added up too. An observation is the pooled F1 plus what its part takes it off by, to the
-first order (as for any ratio of sums), so their mean is the pooled F1 itself. The price: with few draws the interval is
-a little too narrow, since F1 is a ratio; and one draw alone has none.
-
-*A paired t-test* over the observations that both systems have, with n − 1 degrees of freedom. Differences of mean F1 on
-one test set are near enough to normal (Dror et al. 2018, "The Hitchhiker's Guide to Testing Statistical Significance in
-NLP", §3), and the distribution-free tests that the guide prefers elsewhere can't speak here: with three runs no sign
-test or permutation test gets below p = 2/2³ = 0.25. The price is the assumption of normality, which so few runs can't
-check. So from six observations on, the least that can get below 0.05, a sign-flip (permutation) test stands beside it.
-
-*Many comparisons: Holm's step-down correction* over a family of tests: the chance of a single false alarm in it stays
-below the level, whatever the tests have in common. Which tests are a family: see `compare`.
+An observation is the highest level of chance that runs have (docs/explanation/scores.md).
 """
 
 import math
@@ -73,7 +48,10 @@ class Summary:
         """Return the ends of the t interval of the mean."""
         if self.error is None:
             return None
-        half = t_quantile(self.freedom) * self.error
+        need("benchmark", "scipy")
+        from scipy import stats
+
+        half = float(stats.t.ppf((1 + LEVEL) / 2, self.freedom)) * self.error
         return self.mean - half, self.mean + half
 
 
@@ -91,7 +69,7 @@ class Test:
 
 
 def units_of(runs: Iterable[Run], *encoders: Mapping[Run, str], by_draw: bool = False) -> dict[Run, Unit]:
-    """Return the observation that each run is a part of. See the text above.
+    """Return the observation that each run is a part of (docs/explanation/scores.md).
 
     `encoders` have the encoder of a system's runs whose luck they share, "" for a backbone as it comes. Runs that share
     one of any of the systems are one observation. `by_draw` is for episodes: seeds of a draw are never apart.
@@ -123,7 +101,7 @@ def observations(runs: Mapping[Run, float], units: Mapping[Run, Unit]) -> dict[U
 
 
 def pooled_f1(runs: Mapping[Run, Sums], units: Mapping[Run, Unit]) -> dict[Unit, float]:
-    """Return an observation a unit, of episodes; their mean is the F1 of all entities together. See the text above."""
+    """Return an observation a unit, of episodes; their mean is the F1 of all entities together."""
     whole = math.fsum(both for _, both in runs.values())
     f1 = 2 * math.fsum(right for right, _ in runs.values()) / whole if whole else 0.0
     off: dict[Unit, float] = defaultdict(float)
@@ -142,10 +120,9 @@ def summary(values: Sequence[float]) -> Summary:
 
 
 def mean_of(parts: Sequence[Summary]) -> Summary:
-    """Return the mean of independent means that all count the same: targets of a table.
+    """Return the mean of independent means that all count the same: targets of a table. `n` is that of all parts.
 
-    Its sd is that of one round of runs, one a part; its interval is Welch's (degrees of freedom by Satterthwaite). Both
-    are None where a part has none. `n` is that of all parts.
+    Its interval is Welch's (degrees of freedom by Satterthwaite); no spread where a part has none.
     """
     if not parts:
         raise InputError("no target to take the mean over: give at least one")
@@ -164,8 +141,7 @@ def mean_of(parts: Sequence[Summary]) -> Summary:
 def together(parts: Sequence[Summary]) -> Summary:
     """Return the mean of means that may depend on each other wholly: sizes of one target, drawn inside each other.
 
-    sd and interval are as wide as full dependence makes them: sd is the mean of the parts' sd, which no mean of one run
-    a part exceeds, and the interval takes the fewest runs that a part has.
+    sd is the mean of the parts' sd, and the interval takes the fewest runs: as wide as full dependence makes them.
     """
     if len(parts) == 1:
         return parts[0]
@@ -180,8 +156,7 @@ def together(parts: Sequence[Summary]) -> Summary:
 def over_targets(targets: Sequence[Sequence[Mapping[Unit, float]]], *, by_encoder: bool) -> Summary:
     """Return the mean over targets, each once; a target is a list of rows (sizes), each with its observations.
 
-    With encoders, all rows of an encoder are averaged, and only encoders that every row has count. There is a target,
-    and no row is empty.
+    With encoders, all rows of an encoder that every row has are averaged. There is a target, and no row is empty.
     """
     if not by_encoder:
         return mean_of([together([summary(list(row.values())) for row in rows]) for rows in targets])
@@ -213,8 +188,7 @@ def t_test(seen: Summary) -> Test:
 def sign_flip(parts: Sequence[float]) -> float | None:
     """Return the two-sided p of a sum: the share of all signs under which it is as far from 0 as it is.
 
-    `parts` are what each observation gives to the difference, weights included. None for fewer than six and for more
-    than twenty.
+    `parts` are what each observation gives to the difference. None for fewer than six, and for more than twenty.
     """
     if len(parts) not in FLIPS:
         return None
@@ -225,21 +199,10 @@ def sign_flip(parts: Sequence[float]) -> float | None:
 
 
 def holm(raw: Mapping[Name, float]) -> dict[Name, float]:
-    """Return Holm's step-down correction.
-
-    Each p times the number of tests not yet passed, never below the one before.
-    """
+    """Return Holm's correction: each p times the number of tests not yet passed, never below the one before."""
     corrected: dict[Name, float] = {}
     last = 0.0
     for place, (name, p) in enumerate(sorted(raw.items(), key=lambda item: item[1])):
         last = max(last, min(1.0, (len(raw) - place) * p))
         corrected[name] = last
     return {name: corrected[name] for name in raw}
-
-
-def t_quantile(freedom: float) -> float:
-    """Return how many standard errors the interval of the mean reaches to each side."""
-    need("benchmark", "scipy")
-    from scipy import stats
-
-    return float(stats.t.ppf((1 + LEVEL) / 2, freedom))

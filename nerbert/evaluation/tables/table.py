@@ -1,14 +1,6 @@
 """Make the table of a suite from its cells. Pure: the same cells give the same table.
 
-The cells are laid out in rows and columns; every system is tested against the baseline; figures are worded (F1, tests,
-other figures, errors, types, curves). Needs scipy (extra `benchmark`) for the intervals.
-
-Notes say how to read the table, and what the cells don't have in common; facts say how to make it again. Nothing keeps
-cells that were made in different ways from being compared, so notes say what differs and in how many cells. The
-template `benchmark_notes.txt.j2` holds the sentences. Read from a cell's facts, where they are there: `versions`
-(library → version), `device`, `machine`, `precision`, `commit`, `finished`, `cpu_seconds`, `encoder` (digest), `data`
-(file → digest), `unknown_types` (of test entities, absent in training), `reached` (type → entities). Digests are
-shortened: the cells have them in full.
+Notes (`benchmark_notes.txt.j2`) say how to read it, facts how to make it again. Needs scipy (extra `benchmark`).
 """
 
 from collections import Counter, defaultdict
@@ -19,11 +11,10 @@ from typing import Any
 from nerbert.config import flat_settings, plain_settings
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.tables.asked import zero_shot_grid
 from nerbert.evaluation.tables.compare import Tests, compare, tests_grid
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, learns, unit_of
 from nerbert.evaluation.tables.records import BenchmarkTable, Notes, inner, records
-from nerbert.evaluation.tables.scores import errors_grid, other_figures_grid, scores_grid, type_grids
+from nerbert.evaluation.tables.scores import errors_grid, other_figures_grid, scores_grid, type_grids, zero_shot_grid
 from nerbert.finetuning.sampling import SizeUnit, many, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.render import render
@@ -55,8 +46,7 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
 def _curves(layout: Layout) -> Iterator[Plot]:
     """Yield F1 against training sentences for each target on which a system has two points or more.
 
-    A figure has at most as many systems as there are styles, and a system has the same style in all figures; more
-    systems are in further figures.
+    A system has the same style in all figures; a figure has as many systems as there are styles.
     """
     systems = list(layout.suite.systems)
     for target, row_keys in by_target(layout.row_keys).items():

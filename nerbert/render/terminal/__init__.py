@@ -18,8 +18,7 @@ def table(
 ) -> Table:
     """Return a table that wraps where the terminal ends, without loss; columns in `numbers` align right.
 
-    Whole numbers get their thousands marked, None is a dash, and control characters become visible; a `Text` keeps its
-    style.
+    Whole numbers get thousands marked, None is a dash, control characters become visible; a `Text` keeps its style.
     """
     drawn = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left")
     drawn.title = plain(title) if title else None

@@ -15,7 +15,7 @@ from nerbert.finetuning.sampling import SizeUnit, Subset, many
 from nerbert.formats.data import SPLITS
 from nerbert.metrics.judging import Judgement
 from nerbert.metrics.score import Counts, Macro
-from nerbert.render import LOG_NAMES, facts_of, log_figure
+from nerbert.render import LOG_NAMES, facts_of, log_figure, render
 from nerbert.render.terminal import print_json, say, table
 from nerbert.terminal import duration, percent, plain
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from nerbert.encoder.dry_run import DryRun
     from nerbert.evaluation.datasets.check import Findings
     from nerbert.evaluation.datasets.load import Listed
-    from nerbert.evaluation.evaluate import Evaluation
-    from nerbert.evaluation.open_evaluation import OpenEvaluation
+    from nerbert.evaluation.evaluate import Evaluation, OpenEvaluation
     from nerbert.formats.convert import Conversion
     from nerbert.tagger.answers import Checked, TextAnswer
     from nerbert.tagger.calibrate import Calibrated, Restored
@@ -131,6 +130,12 @@ def print_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
         console.print(table(EVALUATION_HEADS, evaluation_rows(judged), numbers=range(1, 7)))
         say(console, "judgement", judged=judged, min_words=evaluation.min_words, many=many)
     say(console, "evaluation", evaluation=evaluation)
+
+
+def evaluation_html(evaluation: "Evaluation") -> str:
+    """Return a table for each tagger, for notebooks, with the rows that the command prints."""
+    tables = {name: list(evaluation_rows(judged)) for name, judged in evaluation.judgements.items()}
+    return render("evaluation_table.html.j2", evaluation=evaluation, heads=EVALUATION_HEADS, tables=tables)
 
 
 def print_open_evaluation(evaluation: "OpenEvaluation", *, as_json: bool) -> None:
