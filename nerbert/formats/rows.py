@@ -88,15 +88,20 @@ TaggedFile = Iterable[tuple[Block, Tagged]]
 """The blocks of a file with their entities; each iteration reads the file anew."""
 
 
-def read_lines(stream: IO[bytes], source: Path | str, errors: str = "") -> Iterator[Line | None]:
-    """Yield the lines of a stream, and None after those that each read brings; `errors` is as in `decoded`."""
+def read_lines(
+    stream: IO[bytes], source: Path | str, errors: str = "", strip: str = "\r"
+) -> Iterator[Line | None]:  # fmt: skip
+    """Yield the lines of a stream, and None after those that each read brings; `errors` is as in `decoded`.
+
+    `strip` are the characters that are no part of a line's end.
+    """
     read: Any = getattr(stream, "read1", stream.read)
     name, number, rest, held = str(source), 0, list[bytes](), 0
     while block := read(_BLOCK):
         lines, newline, tail = block.rpartition(b"\n")
         if newline:
             for number, raw in enumerate(b"".join([*rest, lines]).split(b"\n"), number + 1):  # noqa: B020
-                yield _line(name, number, raw, errors)
+                yield _line(name, number, raw, errors, strip)
             yield None
             rest, held = [], 0
         if tail:
@@ -106,16 +111,16 @@ def read_lines(stream: IO[bytes], source: Path | str, errors: str = "") -> Itera
             with at(name, number + 1):
                 raise InputError(f"a line of more than {LONGEST_LINE} bytes is no text; break it into lines")
     if rest:
-        yield _line(name, number + 1, b"".join(rest), errors)
+        yield _line(name, number + 1, b"".join(rest), errors, strip)
 
 
-def _line(source: str, number: int, raw: bytes, errors: str) -> Line:
+def _line(source: str, number: int, raw: bytes, errors: str, strip: str) -> Line:
     if number > 1 and raw.isascii():
-        return Line(source, number, raw.decode().rstrip("\r"))
+        return Line(source, number, raw.decode().rstrip(strip))
     with at(source, number):
         if number == 1 and raw.startswith(_PARQUET):
             raise InputError("is Parquet, not text; pass --from parquet")
-        return Line(source, number, decoded(raw, number, errors).rstrip("\r"))
+        return Line(source, number, decoded(raw, number, errors).rstrip(strip))
 
 
 def decoded(raw: bytes, number: int, errors: str = "") -> str:
