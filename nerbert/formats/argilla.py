@@ -1,12 +1,7 @@
-"""Argilla's records: those of version 2 as `to_json`, `to_list` and `to_datasets` give them, and those of version 1.
+"""Argilla's records: those of version 2, nested or flat, and those of version 1.
 
-In version 2 people answer a dataset's questions (responses) and models propose answers (suggestions); those whose value
-is a list of spans are read, in whichever question. Nested, a record has `fields`, `responses` and `suggestions`; flat,
-it has columns such as `spans.responses` and `spans.suggestion`. A version 1 record has `annotation` and `prediction`.
-The first answer that was submitted counts; without any answer the text has what a model proposed.
-
-What is written is nested, for a dataset with a text field `text` and a span question `span_label`. A response must name
-its user, so it names none that exists (an id of zeros): put yours there to log what people marked.
+The first answer that was submitted counts; without any answer the text has what a model proposed. A response must name
+its user: what is written names none that exists.
 """
 
 from collections.abc import Iterable, Mapping

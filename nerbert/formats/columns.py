@@ -1,8 +1,6 @@
 """Rows of columns, as CoNLL's files have them: sentences, comments, borders of documents, where token and tag are.
 
-Columns are cut at tabs if a line has one, else at spaces. The first rows say where token and tag are. Rows may be
-numbered, as in CoNLL-U, where the tag may be in another column than the last, or be a field of it (`name=B-PER`); of
-two columns the tag may be the first. Comments (`# …`) come before the rows of a sentence; `#` may be a token as well.
+Columns are cut at tabs if a line has one, else at spaces. `#` may begin a comment, or be a token.
 """
 
 import re

@@ -1,11 +1,7 @@
 """CoNLL: one `token … tag` a line, a blank line between sentences, tags in the last column.
 
-Columns are cut at tabs if the line has one, else at spaces, so tokens keep no-break spaces. The text of a sentence is
-its tokens joined by single spaces: CoNLL files don't say what stood between them, and that is the price. Characters of
-no word (joiners, soft hyphens) are written with the words beside them.
-
-The scheme of the tags follows from the whole file, which is therefore read twice. Documents (`-DOCSTART-`, `# newdoc`)
-stay together where data is split, if a file has several.
+The text of a sentence is its tokens joined by spaces, since a file doesn't say what stood between them. The scheme of
+the tags follows from the whole file. The price: it is read twice.
 """
 
 import re

@@ -1,7 +1,6 @@
 """Convert annotated data: any format into any other, one document at a time, whole or not at all.
 
-What the other format can't hold follows from its abilities, and is reported. One that holds sentences or words alone
-gets sentences, as a model gets them; so does one whose texts are lines, for a text of several lines.
+What the other format can't hold follows from its abilities, and is reported.
 """
 
 from collections import Counter

@@ -1,9 +1,7 @@
 """Data sets: a folder with a file (or folder) for each split, one file that is cut into splits, or examples in memory.
 
-Splits are told by their usual names: `train.conll`, `dev.json`, `eng.testb`, `validation/`. The test split is read only
-by callers that request it, so no training code can see it by accident. A split that is not requested causes no failure.
-A file is cut by documents: each goes where the hash of its group (or its text) falls, so the same seed gives the same
-parts, and texts without a group that are equal stay together.
+Only splits that are asked for are read, so no training code can see the test split by accident. A file is cut by the
+hash of a document's group (or its text), so the same seed gives the same parts.
 """
 
 import hashlib

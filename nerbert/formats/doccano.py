@@ -1,8 +1,4 @@
-"""doccano's JSONL: `label` as lists [start, end, type], or, of projects with relations, `entities` as objects.
-
-Offsets count characters. Both forms are what doccano exports and imports; data is written in the first, which every
-project for sequence labelling takes. Relations are passed over and counted.
-"""
+"""doccano's JSONL: `label` as lists [start, end, type], or, of projects with relations, `entities` as objects."""
 
 from pathlib import Path
 from typing import Any

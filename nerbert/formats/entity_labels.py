@@ -1,8 +1,6 @@
 """Labels that a tagger is asked for at run time: from Python, from the command line, from a file.
 
-A label is a name, or `name: description`; entities have the name. What no tagger could mean is refused here, before a
-model is loaded: no label at all, an empty or invisible one, one twice (in any case: models read case, but a reader of
-the entities would take them for one), one too long, and a comma that may end a description or be part of it.
+What no tagger could mean is refused here, before a model is loaded.
 """
 
 import os

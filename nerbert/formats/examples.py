@@ -1,7 +1,6 @@
 """Which format a file is in, and what it holds: documents, or the sentences that a model learns from.
 
-A file is read in the format that the user names. Otherwise the first format that recognises it is taken; formats with
-the file's suffix are asked first. The price: a file is opened twice.
+The first format that recognises a file is taken, those with its suffix first. The price: a file is opened twice.
 """
 
 import re

@@ -1,9 +1,6 @@
 """What an annotation format is: a class that recognises, reads and writes files, and one line in `registry.FORMATS`.
 
-A format says what a file holds, and no more: spans as they are written there, in whatever unit they count, even if they
-overlap or cut words. `nerbert.formats.documents` puts that right, in the same way for all formats.
-
-What a file can't hold is declared once, as the format's `Abilities`. Conversion reports losses by them.
+A format gives spans as a file has them; `nerbert.formats.documents` puts them right, in the same way for all formats.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,8 +1,6 @@
 """GLiNER's training data: the tokens of a sentence, and entities by their first and last token, the last included.
 
-Files are one array, as GLiNER's training reads them, or an object a line. The text is the tokens joined by spaces:
-what stood between them is not in the file. A text without words is written as its sentences, each an object; characters
-of no word (joiners, soft hyphens) with the words beside them.
+The text is the tokens joined by spaces: what stood between them is not in the file.
 """
 
 from collections.abc import Iterator

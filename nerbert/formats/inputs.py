@@ -1,12 +1,7 @@
 """Files of texts: by name, folders by what lies in them, standard input; rows of any format.
 
-Text, JSON lines, CoNLL, CSV and Parquet are read row by row as they are, from pipes too (Parquet apart). Every other
-annotation format is read from the disk, a document a row, without its entities. A name decides; only where it says no
-more than JSON or CSV, or is one of an annotation format, the content does. So a name that says nothing is text, unless
-it is plainly something else, which is an error: the price is that text like JSON or HTML must be asked for.
-
-All errors of paths are found before any work. A folder is one input if a format of folders recognises it; else it means
-the files of known kinds below it; links that lead out of it are passed over, and so are other files, which is reported.
+A name decides; the content does where the name says no more than JSON or CSV. The price: text that begins like JSON or
+HTML must be asked for. All errors of paths are found before any work.
 """
 
 import os

@@ -1,11 +1,7 @@
 """JSON lines: one object per line, with a text (or a list of words), and any other fields.
 
-Values are written as they were read, as far as Python's JSON keeps them: numbers are doubles or integers of any size.
-
-As annotated data, objects are read that have a text, or tokens, and spans under one of the usual names, or tokens and
-tags. No other format is as open, so it is the last of JSON's that is asked whether a file is its own. What is written
-has `text`, `tokens` if the document has words, and `spans` as `nerbert tag --json` writes them. Tags as numbers are
-refused: their names are not in the file. The price of many names: a field of another meaning may be taken for spans.
+Spans and tags are found under many names, so it is the last JSON format that is asked whether a file is its own. The
+price: a field of another meaning may be taken for spans.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,13 +1,6 @@
-"""Label Studio's JSON export, and its minimal one (JSON-MIN).
+"""Label Studio's JSON export, whose objects are tasks, and its minimal one (JSON-MIN), whose objects are annotations.
 
-In the full export an object is a task: its `data`, and what annotators (`annotations`) and models (`predictions`) found
-in it. In JSON-MIN an object is one annotation: the task's data, a list of regions under the name of each control, and
-who made it. A task's annotations follow each other there, the newest first, and have the task's `id`.
-
-The export doesn't say which key of the data a Text tag shows. It is looked for under the tag's name and under `text`;
-else it is the only text, or the only one that holds the entities. Offsets count characters since 2022 and UTF-16 units
-before that. What is written can be imported into a project with `<Text name="text" value="$text"/>` and
-`<Labels name="label" toName="text">`; the server's own fields of a task (dates, counts, people) are not kept.
+The export doesn't say which key of the data is annotated: it is that of the tag's name, or `text`, or the only text.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,4 @@
-"""What is lost where documents are written in a format: their content, compared with the format's abilities.
-
-Of texts that are written as sentences, the characters are compared. The price: where a character stood isn't.
-"""
+"""What is lost where documents are written in a format: their content, compared with the format's abilities."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

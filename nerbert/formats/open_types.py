@@ -1,10 +1,7 @@
 """Texts with open types, one JSON object a line: our own form, and the rows that others publish.
 
-A row is recognised by its fields, so one file may mix forms. NuNER's and Pile-NER's rows name mentions without a place:
-`locate` marks every whole-word repeat, in any case. The price: a repeat of another meaning has the type too. GLiNER's
-rows list no types that were asked for, and its training takes every type that a row lacks as negative: all count as
-asked for. What a language model wrote and nobody can use is dropped and counted by `Reason`; a row that isn't what its
-fields say is an error.
+Rows that name mentions without a place get every whole-word repeat of each. The price: a repeat of another meaning has
+the type too. What nobody can use is dropped and counted by `Reason`.
 """
 
 import ast

@@ -1,8 +1,4 @@
-"""Rows from annotated documents, and documents from tagged rows: how any format is tagged, and tagged text written.
-
-A row of a document has the fields that it has as JSON lines, without its entities: they are what is to be found. The
-price: a document is held as JSON beside its row, since a job's parts are known by their rows' content.
-"""
+"""Rows from annotated documents, and documents from tagged rows: how any format is tagged, and tagged text written."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
