@@ -11,11 +11,11 @@ from typing import Any
 
 from nerbert.artifacts import check_free, check_free_file, publish_folder, publish_job, write_json
 from nerbert.errors import InputError, NerbertError, SettingsError, at
+from nerbert.formats.data import SplitStream, known_splits, stream_splits
 from nerbert.formats.documents import Reading, repairs_line, sentences_of
 from nerbert.formats.examples import find_format
 from nerbert.formats.format import LEAST, Abilities, Format, format_name, formats_of_suffix
 from nerbert.formats.losses import Losses
-from nerbert.formats.split_streams import SplitStream, known_splits, stream_splits
 from nerbert.records import Document, Repairs
 from nerbert.registry import FORMATS
 

@@ -44,20 +44,6 @@ def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs 
         yield from prepared(path, lambda wanted: kind.read(path, wanted), reading, counts)
 
 
-def read_sentences(
-    path: Path, reading: Reading | None = None, repairs: Repairs | None = None
-) -> Iterator[tuple[Document, list[Example]]]:
-    """Yield what people annotated in a file, each document with its sentences; as `read_documents`.
-
-    A text that only a model tagged is left out and counted: the entities that it lacks were looked for by nobody.
-    """
-    counts = Repairs() if repairs is None else repairs
-    for document in annotated(read_documents(path, reading, counts), counts):
-        with at(path, document.line or None):
-            sentences = sentences_of(document, reading, counts)
-        yield document, sentences
-
-
 def annotated(documents: Iterable[Document], repairs: Repairs) -> Iterator[Document]:
     """Yield the documents that people annotated; those that only a model tagged are counted and left out."""
     for document in documents:
@@ -68,12 +54,22 @@ def annotated(documents: Iterable[Document], repairs: Repairs) -> Iterator[Docum
 
 
 def read_examples(path: Path, reading: Reading | None = None, repairs: Repairs | None = None) -> list[Example]:
-    """Return the sentences of a file; raise InputError if there are none."""
+    """Return the sentences that people annotated in a file; raise InputError if there are none.
+
+    A text that only a model tagged is left out and counted: the entities that it lacks were looked for by nobody.
+    """
     counts = Repairs() if repairs is None else repairs
-    examples = [each for _, sentences in read_sentences(path, reading, counts) for each in sentences]
+    documents = annotated(read_documents(path, reading, counts), counts)
+    examples = [each for document in documents for each in examples_of(path, document, reading, counts)]
     if not examples:
         raise InputError(f"{path}: {no_sentence(counts)}")
     return examples
+
+
+def examples_of(path: Path, document: Document, reading: Reading | None, repairs: Repairs) -> list[Example]:
+    """Return the sentences of a document of a file, which errors name."""
+    with at(path, document.line or None):
+        return sentences_of(document, reading, repairs)
 
 
 def find_format(path: Path, format_: str = "") -> Format:
