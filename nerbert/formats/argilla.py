@@ -58,7 +58,7 @@ class Argilla(JsonFormat):
     """The format `argilla`: an array of records, or a record a line."""
 
     suffixes = (".json", ".jsonl", ".ndjson")
-    holds = Abilities(words=False, groups=False, confidences="tagged", fields=_kept_fields)
+    holds = Abilities(nested=True, words=False, groups=False, confidences="tagged", fields=_kept_fields)
 
     def matches(self, value: Any) -> bool:
         """Return whether an object is a record of version 2, nested or flat, or of version 1."""

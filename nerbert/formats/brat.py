@@ -43,7 +43,7 @@ class Brat:
     """The format `brat`."""
 
     suffixes: ClassVar[tuple[str, ...]] = ()
-    holds: ClassVar[Abilities] = replace(LEAST, text="whole", fields=_kept_fields)
+    holds: ClassVar[Abilities] = replace(LEAST, nested=True, text="whole", fields=_kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a folder holds an `.ann` file, or whether a file is one."""

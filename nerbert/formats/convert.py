@@ -14,7 +14,7 @@ from nerbert.errors import InputError, NerbertError, SettingsError, at
 from nerbert.formats.data import SplitStream, known_splits, stream_splits
 from nerbert.formats.documents import Reading, repairs_line, sentences_of
 from nerbert.formats.examples import find_format
-from nerbert.formats.format import LEAST, Abilities, Format, format_name, formats_of_suffix
+from nerbert.formats.format import Abilities, Format, abilities, format_name, formats_of_suffix
 from nerbert.formats.losses import Losses
 from nerbert.records import Document, Repairs
 from nerbert.registry import FORMATS
@@ -100,7 +100,7 @@ class _Work:
 
     def __init__(self, stream: SplitStream, kind: Format, name: str, conversion: Conversion) -> None:
         self._stream, self._kind, self._name, self._made = stream, kind, name, conversion
-        self._holds: Abilities = getattr(kind, "holds", LEAST)  # formats of users may be older than abilities
+        self._holds: Abilities = abilities(kind)
         self._losses = Losses(self._holds)
         self._repairs: Repairs = conversion.repairs
         self._place: tuple[Path, int | None] = (stream.data, None)

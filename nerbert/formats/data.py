@@ -19,7 +19,7 @@ from nerbert.artifacts import json_line, sha256_of
 from nerbert.errors import InputError, SettingsError, at, nearest, os_refused, unknown
 from nerbert.formats.documents import Reading, repairs_line
 from nerbert.formats.examples import annotated, examples_of, read_documents, read_examples, recognised
-from nerbert.formats.format import Format
+from nerbert.formats.format import Format, known_formats
 from nerbert.records import Document, Example, Repairs
 from nerbert.registry import FORMATS
 from nerbert.rng import uniform
@@ -259,7 +259,7 @@ def file_inside(path: Path) -> str:
 
 def _formats(format_: str) -> list[Format]:
     """Return the format named, or all."""
-    return [FORMATS.find(name)() for name in ([format_] if format_ else FORMATS)]
+    return [FORMATS.find(format_)()] if format_ else [*known_formats().values()]
 
 
 def split_of(name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.documents import Reading, no_sentence, prepared, sentences_of
-from nerbert.formats.format import Format, format_name
+from nerbert.formats.format import Format, format_name, known_formats
 from nerbert.formats.rows import LONGEST_LINE, UTF_16, is_utf16
 from nerbert.records import Document, Example, Repair, Repairs
 from nerbert.registry import FORMATS
@@ -99,15 +99,11 @@ def find_format(path: Path, format_: str = "") -> Format:
 
 def recognised(path: Path) -> Format | None:
     """Return the format of a file by its content; None if no format recognises it."""
-    from nerbert.formats.json_files import JsonFormat  # loaded where a file is looked at
-
     with os_refused(f"{path}: can't be read"):
         head = head_of(path)
         first = head[:_HEAD]  # the rest is for those that read a whole JSON value
-        known = _by_suffix(path)
-        return next(
-            (each for each in known if each.recognise(path, head if isinstance(each, JsonFormat) else first)), None
-        )
+        wants_value = ((each, getattr(each, "by_value", False)) for each in _by_suffix(path))
+        return next((each for each, whole in wants_value if each.recognise(path, head if whole else first)), None)
 
 
 def name_of(path: Path) -> str:
@@ -156,8 +152,7 @@ def unannotated(head: bytes) -> str:
 
 def _by_suffix(path: Path) -> list[Format]:
     """Return all formats, those of the file's suffix first."""
-    known = [FORMATS.find(name)() for name in FORMATS]
-    return sorted(known, key=lambda each: not path.name.lower().endswith(each.suffixes))
+    return sorted(known_formats().values(), key=lambda each: not path.name.lower().endswith(each.suffixes))
 
 
 def head_of(path: Path) -> bytes:

@@ -45,6 +45,8 @@ class Abilities:
     confidences: Literal["all", "tagged", "none"] = "all"
     """Confidences of all texts, of those that only a model tagged, or none."""
     fields: Fields = all_fields
+    nested: bool = False
+    """Entities that lie in one another."""
 
     def keep_text(self, text: str) -> bool:
         """Return whether a text comes back as it is, not as its sentences."""
@@ -85,11 +87,21 @@ class Format(Protocol):
         """Write documents so that `read` yields them again; their spans count characters and don't overlap."""
 
 
+def known_formats() -> dict[str, Format]:
+    """Return all formats by name, in the order in which they are asked."""
+    return {name: FORMATS.find(name)() for name in FORMATS}
+
+
+def abilities(one: Format) -> Abilities:
+    """Return what a format holds; formats of users may be older than abilities."""
+    return getattr(one, "holds", LEAST)
+
+
 def format_name(one: Format | None) -> str:
     """Return the name under which a format is known; "" if it isn't."""
-    return next((name for name in FORMATS if type(FORMATS.find(name)()) is type(one)), "")
+    return next((name for name, each in known_formats().items() if type(each) is type(one)), "")
 
 
 def formats_of_suffix(suffix: str) -> list[str]:
     """Return the names of the formats whose files end so, in the order in which they are asked."""
-    return [name for name in FORMATS if suffix in FORMATS.find(name)().suffixes]
+    return [name for name, each in known_formats().items() if suffix in each.suffixes]

@@ -20,7 +20,7 @@ from nerbert.errors import InputError, os_refused, shortened
 from nerbert.formats.conll import Conll, conll_rows
 from nerbert.formats.csv_rows import csv_rows
 from nerbert.formats.examples import foreign, head_of, name_of
-from nerbert.formats.format import Format, formats_of_suffix
+from nerbert.formats.format import Format, abilities, formats_of_suffix, known_formats
 from nerbert.formats.json_files import holds_lines
 from nerbert.formats.jsonl import array_rows, json_rows
 from nerbert.formats.row_documents import document_rows
@@ -296,6 +296,12 @@ def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
         ends = f"a name for {kind}" if kind else "a known name (.txt, .jsonl, .conll, .parquet)"
         raise InputError(f"{folder}: holds no file with {ends}; name the files themselves, with --from")
     return sources, passed_over
+
+
+def nested_kinds() -> tuple[str, ...]:
+    """Return the kinds that hold entities that lie in one another."""
+    nested = (name for name, each in known_formats().items() if abilities(each).nested)
+    return tuple(dict.fromkeys((TEXT, JSONL, *nested)))
 
 
 def suffixes_of(kind: str) -> tuple[str, ...]:

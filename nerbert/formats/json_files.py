@@ -13,10 +13,9 @@ from typing import Any, ClassVar
 
 from nerbert.artifacts import json_line, publish
 from nerbert.errors import InputError, at
-from nerbert.formats.format import LEAST, Abilities, format_name
+from nerbert.formats.format import LEAST, Abilities, format_name, known_formats
 from nerbert.formats.rows import TEXT, read_lines, read_whole
 from nerbert.records import Document, Repairs, Span
-from nerbert.registry import FORMATS
 from nerbert.sources.files import BOM
 
 _PIECE = 1 << 20
@@ -38,6 +37,8 @@ class JsonFormat:
 
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
     holds: ClassVar[Abilities] = LEAST
+    by_value: ClassVar[bool] = True
+    """Whether it is recognised by the whole of the first value."""
     keys: ClassVar[str] = ""
     """The fields by which people know it, for messages."""
 
@@ -243,6 +244,7 @@ def _is_one_object(head: bytes) -> bool:
 
 def _values_of(path: Path, text: str) -> Iterator[tuple[int, Any]]:
     """Yield the elements of an array, or the one object of a file, each with its line."""
+    place, line, counted = 0, 1, 0
 
     def character() -> str:
         """Go to the next character that is no white space, and return it; "" at the end."""
@@ -255,7 +257,6 @@ def _values_of(path: Path, text: str) -> Iterator[tuple[int, Any]]:
         line = text.count("\n", 0, place) + 1
         return InputError(f"{path}:{line}: {message}", path=str(path), line=line)
 
-    place, line, counted = 0, 1, 0
     in_array = character() == "["
     place += in_array
     while character() != "]":
@@ -300,9 +301,8 @@ def _described(value: Any) -> str:
 
 def _remedy(format_: JsonFormat, value: Any, *, first: bool) -> str:
     """Return what a value that isn't of this format seems to be, and what to do."""
-    known: dict[str, Any] = {name: FORMATS.find(name)() for name in FORMATS}
-    others = ((name, each) for name, each in known.items() if isinstance(each, JsonFormat))
-    name = next((name for name, each in others if each.matches(value)), "")
+    known = known_formats().items()
+    name = next((name for name, each in known if isinstance(each, JsonFormat) and each.matches(value)), "")
     seems = f"seems to be {name}" if name else "of no form that is read"
     wanted = format_.keys or format_name(format_) or "another"
     if first:

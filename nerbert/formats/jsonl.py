@@ -124,7 +124,7 @@ def row_fields(block: Block) -> Sequence[Mapping[str, Any]]:
 class JsonLines(JsonFormat):
     """The format `jsonl`: a text or tokens, with spans or tags, and any other fields."""
 
-    holds = Abilities(tagged=False, fields=_kept_fields)
+    holds = Abilities(nested=True, tagged=False, fields=_kept_fields)
     keys = "a text and spans, or tokens and tags"
 
     def matches(self, value: Any) -> bool:

@@ -27,7 +27,7 @@ class LabelStudio(JsonFormat):
     """The format `label-studio`: an array of tasks, or of JSON-MIN's annotations."""
 
     suffixes = (".json",)
-    holds = Abilities(words=False, groups=False, fields=fields_without(TEXT))
+    holds = Abilities(nested=True, words=False, groups=False, fields=fields_without(TEXT))
 
     def matches(self, value: Any) -> bool:
         """Return whether an object is a task with data and results, or an annotation of JSON-MIN."""

@@ -36,7 +36,7 @@ class Parquet:
     """The format `parquet`: a text or tokens, with spans or tags, and any other columns."""
 
     suffixes = (".parquet", ".pq")
-    holds = Abilities(tagged=False, fields=kept_fields)
+    holds = Abilities(nested=True, tagged=False, fields=kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether it is Parquet; which columns it has is no question of its beginning."""

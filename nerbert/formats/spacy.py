@@ -46,7 +46,7 @@ class SpacyTuples(JsonFormat):
     """The format `spacy-json`."""
 
     suffixes = (".json", ".jsonl", ".ndjson")
-    holds = replace(LEAST, text="whole", fields=_kept_fields)
+    holds = replace(LEAST, nested=True, text="whole", fields=_kept_fields)
     keys = f'[text, {{"{_ENTITIES}": …}}] (spacy-json)'
 
     def matches(self, value: Any) -> bool:

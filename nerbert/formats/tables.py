@@ -70,7 +70,7 @@ class Tables:
     """The format `csv`."""
 
     suffixes = (".csv", ".tsv", ".tab")
-    holds = Abilities(words=False, tagged=False, fields=_kept_fields)
+    holds = Abilities(nested=True, words=False, tagged=False, fields=_kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the first row names the columns of a form (and, for spans in JSON, the second has such)."""
