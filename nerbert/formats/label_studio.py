@@ -39,23 +39,27 @@ class LabelStudio(JsonFormat):
 
     def documents(self, value: Any, repairs: Repairs) -> Iterable[Document]:
         """Return a task's text with its first annotation that wasn't cancelled; without one, its first prediction."""
-        if not isinstance(value.get("data"), dict):
-            return [_minimal(value, repairs)]
-        data = value["data"]
-        old = value.get("completions")
-        given = [object_of(each, "an annotation") for each in list_of(value.get("annotations", old), "annotations")]
+        task = value if isinstance(value.get("data"), dict) else _task_of(value)
+        data, old = task["data"], task.get("completions")
+        given = [object_of(each, "an annotation") for each in list_of(task.get("annotations", old), "annotations")]
         kept = [each for each in given if not each.get("was_cancelled") and not each.get("skipped")]
         if given and not kept:
             repairs[Repair.REJECTED] += 1
             return []
         tagged = not given
         if tagged:
-            kept = [object_of(each, "a prediction") for each in list_of(value.get("predictions"), "predictions")]
+            kept = [object_of(each, "a prediction") for each in list_of(task.get("predictions"), "predictions")]
         results = [_result(each, repairs if number == 0 else Repairs(), tagged) for number, each in enumerate(kept)]
         spans, tags = results[0] if results else ([], [])
         repairs[Repair.ANNOTATOR] += sum(len(others) for others, _ in results[1:])
-        own = {name: value[name] for name in ("id", "meta") if value.get(name)}
-        return [_document(data, data, tags, spans, own, tagged=tagged)]
+        surfaces = (each.text for each in spans if _LINE_END not in each.text)
+        key = text_key(fields_but(data, *_OWN), [*tags, TEXT], surfaces)
+        text: str = data[key]
+        for place, each in enumerate(spans):
+            if each.text not in text:
+                spans[place] = replace(each, text=each.text.replace(_LINE_END, "\n"))
+        fields = {name: task[name] for name in ("id", "meta") if task.get(name)} | fields_but(data, key)
+        return [Document(text, tuple(spans), fields=fields, tagged=tagged)]
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Yield the documents of a file; of annotations of one task in JSON-MIN, the first."""
@@ -113,30 +117,11 @@ def _pass_over(kind: Any, repairs: Repairs) -> None:
     repairs[Repair.PASSED_OVER] += 1
 
 
-def _minimal(value: Mapping[str, Any], repairs: Repairs) -> Document:
-    """Return an annotation of JSON-MIN."""
+def _task_of(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an annotation of JSON-MIN as a task of the full export."""
     regions = {name: each for name, each in value.items() if _has_regions(each)}
-    spans = [
-        span
-        for each in regions.values()
-        for region in each
-        for span in _spans(object_of(region, "a region"), None, repairs)
-    ]
-    rest = fields_but(value, *regions)
-    return _document(rest, fields_but(rest, *_OWN), [], spans, {})
-
-
-def _document(
-    data: Mapping[str, Any], texts: Mapping[str, Any], tags: list[str], spans: list[Span], own: Mapping[str, Any],
-    *, tagged: bool = False,
-) -> Document:  # fmt: skip
-    """Return a task's document, its text the one of `texts` that is annotated, its fields the rest of `data`."""
-    key = text_key(texts, [*tags, TEXT], (each.text for each in spans if _LINE_END not in each.text))
-    text: str = data[key]
-    spans = [
-        replace(each, text=each.text.replace(_LINE_END, "\n")) if each.text not in text else each for each in spans
-    ]
-    return Document(text, tuple(spans), fields={**own, **fields_but(data, key)}, tagged=tagged)
+    result = [{"type": _LABELS, "value": region} for each in regions.values() for region in each]
+    return {"data": fields_but(value, *regions), "annotations": [{"result": result}]}
 
 
 def _has_regions(value: Any) -> bool:
