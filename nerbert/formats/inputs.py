@@ -22,8 +22,7 @@ from nerbert.formats.csv_rows import csv_rows
 from nerbert.formats.examples import foreign, head_of, name_of
 from nerbert.formats.format import Format, abilities, formats_of_suffix, known_formats
 from nerbert.formats.json_files import holds_lines
-from nerbert.formats.jsonl import array_rows, json_rows
-from nerbert.formats.row_documents import document_rows
+from nerbert.formats.jsonl import array_rows, document_rows, json_rows
 from nerbert.formats.rows import TEXT as TEXT_FIELD
 from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lines, text_rows
 from nerbert.records import Repairs

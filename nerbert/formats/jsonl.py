@@ -4,8 +4,9 @@ Spans and tags are found under many names, so it is the last JSON format that is
 price: a field of another meaning may be taken for spans.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,21 @@ from nerbert.formats.json_files import (
     json_values,
     seem_spans,
 )
-from nerbert.formats.rows import SPANS, TEXT, TOKENS, Block, Lines, Tagged, TextRow, checked_words, span_json
+from nerbert.formats.rows import (
+    SPANS,
+    TEXT,
+    TOKENS,
+    Block,
+    Lines,
+    Tagged,
+    TaggedFile,
+    TextRow,
+    checked_words,
+    span_json,
+)
 from nerbert.formats.schemes import find_scheme
 from nerbert.labels import spans_from_bio
-from nerbert.records import Document, Repair, Repairs, Span
+from nerbert.records import Document, Example, Repair, Repairs, Span
 
 _TEXTS = (TEXT, "sentence", "content", "document")
 _WORDS = (TOKENS, "words")
@@ -246,3 +258,22 @@ def _check_borders(spans: Sequence[Span], words: Sequence[tuple[int, int]]) -> N
             f"span {cut.start}–{cut.end} of type {cut.type!r:.60}: cuts a token; offsets must count the characters of "
             "the text (or of the tokens joined by spaces), and seem to count tokens"
         )
+
+
+def document_rows(documents: Iterable[Document]) -> Iterator[TextRow]:
+    """Yield a row a document; documents that have words are sentences, and keep them."""
+    for number, each in enumerate(documents, 1):
+        fields = fields_but(JsonLines().value(replace(each, spans=())), SPANS)
+        example = None if each.words is None else Example(each.text, each.words)
+        yield TextRow(each.line or number, each.text, example, fields, json_text(fields))
+
+
+def tagged_documents(tagged: TaggedFile, field: str) -> Iterator[Document]:
+    """Yield tagged rows as documents that a model tagged; `field` has the text (or words), which is no field then."""
+    for block, found in tagged:
+        for row, fields, spans in zip(block.rows, row_fields(block), found, strict=True):
+            words = None if row.example is None else row.example.words
+            own = [row.text] if row.example is None else [row.text, [*row.example.tokens]]
+            texts = [name for name in (TEXT, TOKENS, field) if fields.get(name) in own]
+            rest = fields_but(fields, SPANS, *texts)
+            yield Document(row.text, tuple(spans), words, group_of(fields), rest, row.number, tagged=True)

@@ -46,8 +46,7 @@ from nerbert.formats.inputs import (
     nested_kinds,
     suffixes_of,
 )
-from nerbert.formats.jsonl import json_lines
-from nerbert.formats.row_documents import tagged_documents
+from nerbert.formats.jsonl import json_lines, tagged_documents
 from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow, text_writer
 from nerbert.model.heads import NEEDS_LABELS
 from nerbert.records import Example, Repair, Repairs, Span
