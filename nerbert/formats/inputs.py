@@ -21,10 +21,10 @@ from nerbert.formats.conll import Conll, conll_rows
 from nerbert.formats.csv_rows import csv_rows
 from nerbert.formats.examples import foreign, head_of, name_of
 from nerbert.formats.format import Format, abilities, formats_of_suffix, known_formats
-from nerbert.formats.json_files import holds_lines
-from nerbert.formats.jsonl import array_rows, document_rows, json_rows
+from nerbert.formats.jsonl import JsonLines, array_rows, document_rows, json_rows
 from nerbert.formats.rows import TEXT as TEXT_FIELD
 from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lines, text_rows
+from nerbert.formats.tables import Tables
 from nerbert.records import Repairs
 from nerbert.registry import FORMATS
 from nerbert.sources.files import find_files, open_plain
@@ -32,8 +32,8 @@ from nerbert.terminal import tell
 
 TEXT, JSONL, CONLL, PARQUET, CSV, HTML = "text", "jsonl", "conll", "parquet", "csv", "html"
 SUFFIXES = {
-    TEXT: (".txt", ".text"), JSONL: (".jsonl", ".ndjson"), CONLL: Conll.suffixes, PARQUET: (".parquet", ".pq"),
-    HTML: (".html", ".htm"), CSV: (".csv", ".tsv", ".tab"),
+    TEXT: (".txt", ".text"), JSONL: JsonLines.suffixes[:2], CONLL: Conll.suffixes, PARQUET: (".parquet", ".pq"),
+    HTML: (".html", ".htm"), CSV: Tables.suffixes,
 }  # fmt: skip
 """How names of each kind of file end; the first is that of files to be written."""
 _FOREIGN = (*SUFFIXES[HTML], ".xhtml", ".xml")
@@ -103,7 +103,7 @@ class InputFile:
             with os_refused(f"{self}: can't be read"):
                 found = format_.read(self._on_disk(), Repairs() if repairs is None else repairs)
                 yield from _in_blocks(document_rows(found))
-        elif self._is_array():
+        elif self.kind == JSONL and Path(self.place).suffix.lower() == JSON and self._is_plain():
             yield from _in_blocks(array_rows(self.copy or Path(self.place), field))
         else:
             with self.opened() as stream:
@@ -119,10 +119,6 @@ class InputFile:
         if field != TEXT_FIELD:
             raise InputError(f"{self}: {self.kind} says where its texts are; leave --field {field} out")
         return FORMATS.find(self.kind)()
-
-    def _is_array(self) -> bool:
-        name = Path(self.place).suffix.lower()
-        return self.kind == JSONL and name == JSON and self._is_plain() and not holds_lines(Path(self.place))
 
     def _is_plain(self) -> bool:
         """Return whether the file is on the disk as it is: no pipe, and not packed."""

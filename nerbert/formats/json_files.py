@@ -106,13 +106,6 @@ def json_values(path: Path) -> Iterator[tuple[int, Any]]:
                 yield line.number, value
 
 
-def holds_lines(path: Path) -> bool:
-    """Return whether a file has a value a line, and not one array, or one object over several lines."""
-    with path.open("rb") as stream:
-        head = stream.read(_PIECE)
-    return not is_array(head) and not _is_one_object(head)
-
-
 def json_value(text: str) -> Any:
     """Parse a JSON text of one line; raise InputError for anything else."""
     try:

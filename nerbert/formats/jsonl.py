@@ -68,11 +68,11 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def array_rows(path: Path, field: str) -> Iterator[TextRow]:
-    """Yield the objects of an array, or one object over several lines, as `json_rows` does those of lines."""
+    """Yield the objects of a file, an array say, as `json_rows` does those of lines that come."""
     for line, value in json_values(path):
         with at(path, line):
             if not isinstance(value, dict):
-                raise InputError(f"not a JSON object: {value!r:.60}; write an array of objects")
+                raise InputError(f"not a JSON object: {value!r:.60}; write an array of objects, or one a line")
             row = row_of(line, value, field, json_text(value))
         yield row
 
