@@ -90,7 +90,7 @@ def read_lines(
 ) -> Iterator[Line | None]:  # fmt: skip
     """Yield the lines of a stream, and None after those that each read brings; `errors` is as in `decoded`.
 
-    `strip` are the characters that are no part of a line's end.
+    The characters of `strip` are taken off a line's end.
     """
     read: Any = getattr(stream, "read1", stream.read)
     name, number, rest, held = str(source), 0, list[bytes](), 0
