@@ -1,8 +1,8 @@
 """Executors run one pure task over many items, in order. A command makes one, and hands it down to every stage.
 
-Few items are under way at once, so memory stays flat; the price is that a slow one holds back the others. A task carries
-what its items share: a table, or a model, whose pickle says how to load it. Each worker unpickles a task once, so a
-model is loaded once in each. Workers end with the main process, however it ends. An extension point:
+Few items are under way at once, so memory stays flat; the price is that a slow one holds back the others. A task
+carries what its items share: a table, or a model, whose pickle says how to load it. Each worker unpickles a task once,
+so a model is loaded once in each. Workers end with the main process, however it ends. An extension point:
 docs/extending/executor.md.
 """
 

@@ -1,8 +1,7 @@
 """The story of `nerbert annotate`: read the texts, ask for what isn't known yet, write labels and a report.
 
-The texts are read three times, so memory doesn't grow with them but for a hash of each: to count what is kept already,
-to ask for the rest, and to write. The output depends on the kept answers alone; the report says why a passage is not in
-it. The price: with a temperature above 0 or a server that varies, another machine's output differs.
+The output depends on the kept answers alone. The price: the texts are read three times, and with a temperature above 0
+another machine's output differs.
 """
 
 import asyncio

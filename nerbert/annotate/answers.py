@@ -1,9 +1,7 @@
 """Answers: what the server sends, what a model wrote in it, and where that stands in the text.
 
-Answers are read strictly, and nothing is guessed: a line that is no `mention <> concept <> description` (numbering,
-code fences, chat) is counted as bad, and so is an entry without a usable type. JSON must fit its schema as a whole. An
-answer that was cut off at its longest length keeps its whole lines; as JSON it is a failure. Reasoning between <think>
-and </think> is passed over. The price: a model that answers in another form needs a prompt of its own.
+Answers are read strictly, and nothing is guessed. The price: a model that answers in another form needs a prompt of its
+own.
 """
 
 import json

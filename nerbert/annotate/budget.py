@@ -1,8 +1,7 @@
 """What may be spent: tokens and money, of all runs that share the kept answers.
 
-A request is written down at the most that it can take before it is sent, and corrected by its answer. So a request that
-a kill cut off stays as spent, since the server may have answered it, and a run sees what another one has in flight. The
-price: of a budget that is nearly used up a stopped request takes more than it cost.
+A request is written down at the most that it can take before it is sent, and corrected by its answer. The price: of a
+budget that is nearly used up a stopped request takes more than it cost.
 """
 
 import asyncio

@@ -1,9 +1,7 @@
 """One request to an OpenAI-compatible server, and what its failure means.
 
-The choice: the library `openai` speaks the protocol; tries, pauses and limits are ours, since its retries ignore a
-Retry-After above two minutes, its timeouts are those of a single read, and it reads answers of any length. A request is
-sent with headers of ours alone, to the endpoint alone: what the library takes from the environment (addresses,
-organisations, headers) is left out, and no redirect is followed. The key is set on the request as the last thing.
+The library `openai` speaks the protocol; tries, pauses and limits are ours. What the library takes from the environment
+is left out, and no redirect is followed, so the key goes to the endpoint alone.
 """
 
 import asyncio

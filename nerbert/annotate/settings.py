@@ -1,7 +1,6 @@
 """What is asked of a language model: the endpoint, the prompt, what may be spent, and the key, which is kept apart.
 
-A prompt is a versioned file: a change of its words is a new file, since answers are kept by its content. The key is
-read from the environment into a value that never shows itself, so that no message, file or traceback can hold it.
+Answers are kept by a prompt's content, so a change of its words is a new file.
 """
 
 import json

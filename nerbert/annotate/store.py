@@ -1,9 +1,7 @@
 """Answers that were paid for, kept as soon as they are there: one SQLite file for a model and a prompt.
 
-The choice: SQLite writes each answer whole, so a kill costs the requests in flight and no more, and several runs may
-use one file. Its log is not flushed for each answer: a loss of power may cost the last ones. Answers are kept as the
-model wrote them and read anew each time. What is spent is a table that only grows, so that a run reads what others have
-spent since it last looked. The price: nobody deletes what is no longer wanted.
+SQLite writes each answer whole, so several runs may use one file. The price: a loss of power may cost the last answers,
+and nobody deletes what is no longer wanted.
 """
 
 import json

@@ -1,15 +1,11 @@
-"""Argilla's records: those of version 2 as `to_json`, `to_list` and `to_datasets` give them, and those of version 1.
+"""Argilla's records: those of version 2, nested or flat, and those of version 1.
 
-In version 2 people answer a dataset's questions (responses) and models propose answers (suggestions); those whose value
-is a list of spans are read, in whichever question. Nested, a record has `fields`, `responses` and `suggestions`; flat,
-it has columns such as `spans.responses` and `spans.suggestion`. A version 1 record has `annotation` and `prediction`.
-The first answer that was submitted counts; without any answer the text has what a model proposed.
-
-What is written is nested, for a dataset with a text field `text` and a span question `span_label`. A response must name
-its user, so it names none that exists (an id of zeros): put yours there to log what people marked.
+The first answer that was submitted counts; without any answer the text has what a model proposed. A response must name
+its user: what is written names none that exists.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from nerbert.errors import InputError
@@ -63,7 +59,7 @@ class Argilla(JsonFormat):
     """The format `argilla`: an array of records, or a record a line."""
 
     suffixes = (".json", ".jsonl", ".ndjson")
-    holds = Abilities(words=False, groups=False, confidences="tagged", fields=_kept_fields)
+    holds = Abilities(nested=True, words=False, groups=False, confidences="tagged", fields=_kept_fields)
 
     def matches(self, value: Any) -> bool:
         """Return whether an object is a record of version 2, nested or flat, or of version 1."""
@@ -76,13 +72,10 @@ class Argilla(JsonFormat):
     def documents(self, value: Any, repairs: Repairs) -> Iterable[Document]:
         """Return a record's text, unless its answer was discarded."""
         fields = {} if value.get(_ID) is None else {_ID: value[_ID]}
-        if isinstance(value.get(_FIELDS), dict):
-            texts, responses, suggestions = value[_FIELDS], _responses(value), _suggestions(value)
+        kind = _nested if isinstance(value.get(_FIELDS), dict) else _flat if _is_flat(value) else _version_1
+        texts, responses, suggestions = kind(value)
+        if kind is not _flat:
             fields |= object_of(value.get(_METADATA), _METADATA)
-        elif _is_flat(value):
-            texts, responses, suggestions = _flat(value)
-        else:
-            return _of_version_1(value, fields, repairs)
         spans = _spans_of(responses, repairs)
         if spans is None and any(each.is_discarded for answers in responses.values() for each in answers):
             repairs[Repair.REJECTED] += 1
@@ -91,7 +84,11 @@ class Argilla(JsonFormat):
         if spans is None:
             spans = _spans_of(suggestions, repairs) or []
         key = text_key(texts, [TEXT])
-        return [Document(texts[key], tuple(spans), fields={**fields_but(texts, key), **fields}, tagged=tagged)]
+        text = texts[key]
+        words = _words(text, value.get(TOKENS)) if kind is _version_1 else None
+        if words:  # by them the unit of the offsets is known
+            spans = [replace(each, text=text[each.start : each.end]) for each in spans]
+        return [Document(text, tuple(spans), words, fields={**fields_but(texts, key), **fields}, tagged=tagged)]
 
     def value(self, document: Document) -> Any:
         """Return a nested record with a response or, for what a model tagged, a suggestion."""
@@ -119,6 +116,10 @@ def _is_version_1(value: Mapping[str, Any]) -> bool:
     if TEXT not in value or not any(name in value for name in _BEFORE_2):
         return False
     return any(name in value for name in ("status", *(f"{name}_agent" for name in _BEFORE_2)))
+
+
+def _nested(record: Mapping[str, Any]) -> tuple[dict[str, Any], _Answers, _Answers]:
+    return record[_FIELDS], _responses(record), _suggestions(record)
 
 
 def _responses(record: Mapping[str, Any]) -> _Answers:
@@ -184,25 +185,24 @@ def _spans(answer: _Answer) -> list[Span]:
     ]
 
 
-def _of_version_1(record: Mapping[str, Any], fields: Mapping[str, Any], repairs: Repairs) -> list[Document]:
-    """Return the text of a record with its annotation; without one, with its prediction."""
-    text = record[TEXT]
-    if not isinstance(text, str):
-        raise InputError(f"{TEXT} is {text!r:.60}: must be a text")
+def _version_1(record: Mapping[str, Any]) -> tuple[dict[str, Any], _Answers, _Answers]:
+    """Return the text of a record, its annotation as a response, and its prediction as a suggestion."""
+    if not isinstance(record[TEXT], str):
+        raise InputError(f"{TEXT} is {record[TEXT]!r:.60}: must be a text")
     if record.get("status") == "Discarded":
-        repairs[Repair.REJECTED] += 1
-        return []
-    tagged = record.get("annotation") is None
-    tokens = list_of(record.get(TOKENS), TOKENS)
-    places = find_words(text, checked_words(tokens, TOKENS)) if tokens else ()
-    words = tuple(place for place in places if text[slice(*place)].strip()) or None
-    spans = []
-    for each in list_of(record.get(_BEFORE_2[tagged]), _BEFORE_2[tagged]):
-        label, start, end, score = _entity(each)
-        surface = text[start:end] if words and type(start) is int and type(end) is int else ""
-        spans.append(span_of(start, end, label, surface, score if tagged else None))
-    fields = {**fields, **object_of(record.get(_METADATA), _METADATA)}
-    return [Document(text, tuple(spans), words, fields=fields, tagged=tagged)]
+        return {}, {_BEFORE_2[0]: [_Answer(None)]}, {}
+    tagged = record.get(_BEFORE_2[0]) is None
+    entities = [_entity(each) for each in list_of(record.get(_BEFORE_2[tagged]), _BEFORE_2[tagged])]
+    spans = [{"label": label, "start": start, "end": end} for label, start, end, _ in entities]
+    answer = {_BEFORE_2[tagged]: [_Answer(spans, score=[score for *_, score in entities] if tagged else None)]}
+    return {TEXT: record[TEXT]}, {} if tagged else answer, answer if tagged else {}
+
+
+def _words(text: str, tokens: Any) -> tuple[tuple[int, int], ...] | None:
+    """Return where the tokens of a record of version 1 are, if it has some."""
+    given = list_of(tokens, TOKENS)
+    places = find_words(text, checked_words(given, TOKENS)) if given else ()
+    return tuple(place for place in places if text[slice(*place)].strip()) or None
 
 
 def _entity(value: Any) -> tuple[Any, Any, Any, Any]:

@@ -1,16 +1,7 @@
 """BRAT: a folder of texts (`NAME.txt`) with their annotations beside them (`NAME.ann`), in folders below it too.
 
-Only text-bound annotations (`T`) are entities, triggers of events too; all other lines are passed over and counted.
-An entity in several pieces is one stretch if nothing but white space lies between them: BRAT writes entities so that go
-over the end of a line. Other entities in pieces are passed over and counted, since the whole stretch would be more than
-what somebody marked. A text without its `.ann` file is an error, as nobody can tell whether it has no entities: BRAT
-makes an empty file for that. Errors about an entity name the folder's document as its `group`.
-
-Texts are read in the order of their names. Where that is another than the order in which they were written, or where
-names aren't the texts' ids, a file `nerbert.list` has both: a name a line, and behind a tab the id as JSON.
-
-Offsets count the file as it is, with `\\r\\n` as two characters and a byte order mark as one. Files whose line ends
-were changed afterwards are common. So a text is read without those if more entities then have the text they should.
+Line ends are often changed after annotation, so a text is read without `\r` and byte order mark where more entities fit
+then. An entity in pieces counts only if white space alone is between them.
 """
 
 import os
@@ -24,7 +15,7 @@ from nerbert.artifacts import publish_folder
 from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.format import LEAST, Abilities
 from nerbert.formats.json_files import json_text, json_value
-from nerbert.formats.rows import LONGEST_LINE, UTF_16, is_utf16, read_lines
+from nerbert.formats.rows import read_lines, read_whole
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.sources.files import FoundFile, find_files, writable
 
@@ -52,7 +43,7 @@ class Brat:
     """The format `brat`."""
 
     suffixes: ClassVar[tuple[str, ...]] = ()
-    holds: ClassVar[Abilities] = replace(LEAST, text="whole", fields=_kept_fields)
+    holds: ClassVar[Abilities] = replace(LEAST, nested=True, text="whole", fields=_kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a folder holds an `.ann` file, or whether a file is one."""
@@ -142,7 +133,7 @@ def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Doc
                 repairs[Repair.PASSED_OVER] += 1
             else:
                 marked.append(found)
-    text = _as_counted(_read_text(source), [span for span, _ in marked], repairs)
+    text = _as_counted(read_whole(source), [span for span, _ in marked], repairs)
     spans = _joined(text, marked)
     kept = tuple(span for span in spans if span is not None)
     repairs[Repair.PASSED_OVER] += len(spans) - len(kept)
@@ -156,20 +147,6 @@ def _check(path: Path, other: Path, root: Path | None) -> None:
         raise InputError(f"{other}: lacks {path.name}, its {lacks}; add that, or move {other.name} away")
     if root is not None and not Path(os.path.realpath(path)).is_relative_to(root):
         raise InputError(f"{path}: is a link that leads out of the folder; put a copy of the file there")
-
-
-def _read_text(path: Path) -> str:
-    with os_refused(f"{path}: can't be read"), path.open("rb") as stream:
-        raw = stream.read(LONGEST_LINE + 1)
-    if len(raw) > LONGEST_LINE:
-        raise InputError(f"{path}: a text of more than {LONGEST_LINE} bytes; break it into several files")
-    if is_utf16(raw):
-        raise InputError(f"{path}: seems to be {UTF_16}")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        with at(path, raw.count(b"\n", 0, error.start) + 1):
-            raise InputError("not UTF-8; convert the text to UTF-8") from None
 
 
 def _entity(line: str) -> tuple[Span, bool] | None:

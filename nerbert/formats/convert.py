@@ -1,7 +1,6 @@
 """Convert annotated data: any format into any other, one document at a time, whole or not at all.
 
-What the other format can't hold follows from its abilities, and is reported. One that holds sentences or words alone
-gets sentences, as a model gets them; so does one whose texts are lines, for a text of several lines.
+What the other format can't hold follows from its abilities, and is reported.
 """
 
 from collections import Counter
@@ -12,13 +11,16 @@ from typing import Any
 
 from nerbert.artifacts import check_free, check_free_file, publish_folder, publish_job, write_json
 from nerbert.errors import InputError, NerbertError, SettingsError, at
+from nerbert.formats.data import SplitStream, known_splits, stream_splits
 from nerbert.formats.documents import Reading, repairs_line, sentences_of
 from nerbert.formats.examples import find_format
-from nerbert.formats.format import LEAST, Abilities, Format, format_name, formats_of_suffix, usable
-from nerbert.formats.losses import Losses
-from nerbert.formats.split_streams import SplitStream, known_splits, stream_splits
-from nerbert.records import Document, Repairs
+from nerbert.formats.format import Abilities, Format, abilities, format_name, formats_of_suffix, usable
+from nerbert.records import Document, Example, Repairs
 from nerbert.registry import FORMATS
+from nerbert.words import whole_words
+
+_SHOWN = 10
+_ABSENT = object()
 
 
 @dataclass(slots=True)
@@ -101,7 +103,7 @@ class _Work:
 
     def __init__(self, stream: SplitStream, kind: Format, name: str, conversion: Conversion) -> None:
         self._stream, self._kind, self._name, self._made = stream, kind, name, conversion
-        self._holds: Abilities = getattr(kind, "holds", LEAST)  # formats of users may be older than abilities
+        self._holds: Abilities = abilities(kind)
         self._losses = Losses(self._holds)
         self._repairs: Repairs = conversion.repairs
         self._place: tuple[Path, int | None] = (stream.data, None)
@@ -163,3 +165,86 @@ class _Work:
         return [
             replace(document, text=each.text, words=each.words, spans=each.spans, group=group) for each in sentences
         ]
+
+
+@dataclass(slots=True)
+class Losses:
+    """Counts what a format that `holds` so much loses of each document."""
+
+    holds: Abilities
+    _spaces: bool = False
+    _characters: Counter[str] = field(default_factory=Counter)
+    _texts: int = 0
+    _words: bool = False
+    _tagged: int = 0
+    _confidences: int = 0
+    _grouped: bool = False
+    _group: str = ""
+    _fields: dict[str, None] = field(default_factory=dict)
+    _nulls: dict[str, None] = field(default_factory=dict)
+    _changed: dict[str, None] = field(default_factory=dict)
+
+    def note(self, document: Document, sentences: Sequence[Example] | None) -> None:
+        """Note what is lost of a document, or of its sentences where these are written in its place."""
+        holds = self.holds
+        if sentences is not None:
+            self._note_sentences(document.text, sentences)
+        together = document.group != "" and document.group == self._group
+        self._group = document.group
+        if not holds.groups:
+            self._grouped = self._grouped or together or len(sentences or ()) > 1
+        if not holds.words:
+            self._words = self._words or document.words is not None
+        if not holds.tagged:
+            self._tagged += document.tagged
+        if holds.confidences == "none" or (holds.confidences == "tagged" and not document.tagged):
+            self._confidences += sum(span.confidence != 1 for span in document.spans)
+        if document.fields:
+            self._note_fields(document)
+
+    def lines(self) -> Iterator[str]:
+        """Return what is lost, in words: what the format doesn't keep."""
+        of_words = "of words" if self.holds.text == "words" else "as texts of their own"
+        annotated = " of annotated texts" if self.holds.confidences == "tagged" else ""
+        characters = ", ".join(f"U+{ord(char):04X}" for char, _ in self._characters.most_common(_SHOWN))
+        nulls = {name: None for name in self._nulls if name not in self._fields}
+        lost = {
+            f"the texts' own spaces and lines: it holds sentences {of_words}": self._spaces,
+            f"characters that belong to no word: {self._characters.total():,} ({characters})": self._characters,
+            f"texts without a word: {self._texts:,} left out": self._texts,
+            "where words begin and end: they are found anew when it is read": self._words,
+            f"that a model alone tagged {self._tagged:,} texts: they look like annotated ones now": self._tagged,
+            f"the fields {_listed(self._fields)}": self._fields,
+            f"nulls as values of the fields {_listed(nulls)}": nulls,
+            f"the values of the fields {_listed(self._changed)} as they are": self._changed,
+            f"confidences{annotated}: {self._confidences:,}": self._confidences,
+            "which texts belong together": self._grouped,
+        }
+        return (words for words, there in lost.items() if there)
+
+    def _note_sentences(self, text: str, sentences: Sequence[Example]) -> None:
+        """Note what is lost of a text that is written as these sentences."""
+        self._texts += not any(each.words for each in sentences)
+        if self.holds.text == "words":
+            written = [" ".join(whole_words(each).tokens) for each in sentences]
+        else:
+            written = [each.text.strip().removeprefix("\ufeff") for each in sentences]
+        if sentences and written != [text]:
+            self._spaces = True
+            self._characters += Counter("".join(text.split())) - Counter("".join(written))
+
+    def _note_fields(self, document: Document) -> None:
+        """Note fields that don't come back, or not as they are."""
+        kept = self.holds.fields(document)
+        for name, value in document.fields.items():
+            back = kept.get(name, _ABSENT)
+            if back == value:
+                continue
+            lost = self._changed if back is not _ABSENT else self._nulls if value is None else self._fields
+            if len(lost) <= _SHOWN:
+                lost[name] = None
+
+
+def _listed(names: dict[str, None]) -> str:
+    """Return the first names."""
+    return ", ".join(list(names)[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")

@@ -1,63 +1,73 @@
-"""Tables (CSV, TSV) with a header as rows of texts: one column holds the text, all others are fields, as texts.
+"""Tables (CSV, TSV) with a header, row by row as they come; as rows of texts, one column holds the text.
 
-Columns are cut at whichever of comma, semicolon, tab and bar finds the text's column in the header. Rows are given as
-they come, so a row ends with the first line at which no quote is open. The price: lines are scanned for that before
-`csv` parses them.
+Columns are cut at whichever of comma, semicolon, tab and bar makes the wanted ones of the header.
 """
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 from nerbert.errors import InputError, nearest
 from nerbert.formats.jsonl import row_of
 from nerbert.formats.rows import LONGEST_LINE, Line, Lines, TextRow
 
-DELIMITERS = ",;\t|"
-"""What may stand between cells."""
+_DELIMITERS = ",;\t|"
 _NUMBER = re.compile(r"\s*-?\d+(?:[.,]\d+)?\s*")
-_CLOSING = re.compile(r'[^"]*+(?:""[^"]*+)*+"')
-"""The rest of a quoted cell, in which a quote is written twice."""
+
+
+class TableForm(NamedTuple):
+    """How a table is cut into columns, the names of all, and which of them mean what: meaning → place."""
+
+    delimiter: str
+    names: list[str]
+    own: dict[str, int]
+
+
+class TableRow(NamedTuple):
+    """The cells of a row, and the lines that they were read from."""
+
+    form: TableForm
+    cells: list[str]
+    lines: list[Line]
+
+    @property
+    def line(self) -> int:
+        """Return the number of the first line."""
+        return self.lines[0].number
+
+    def get(self, meaning: str) -> str:
+        """Return a cell, "" if the table has no such column."""
+        place = self.form.own.get(meaning)
+        return "" if place is None else self.cells[place]
 
 
 def csv_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
-    """Yield a row a row of the table, its text in the column `field`; None where `lines` has it.
+    """Yield a row a row of the table, its text in the column `field`, all cells as fields; None where `lines` has it.
 
     Raise InputError for a header without that column, and for rows that don't fit it.
     """
-    header, delimiter = list[str](), ","
-    held, size, is_open = list[Line](), 0, False
-    for line in lines:
-        if line is None:
+    for row in table_rows(lines, lambda header: _text_form(header, field)):
+        if row is None:
             yield None
             continue
-        if not held and not (line.text if header else line.text.strip()):
-            continue
-        if not header:
-            with line.place():
-                header, delimiter = _header(line.text, field)
-            continue
-        is_open, size = _is_open(line.text, delimiter, is_open=is_open), size + len(line.text)
-        held.append(line)
-        if is_open and size <= LONGEST_LINE:
-            continue
-        yield _row(held, header, delimiter, field)
-        held, size, is_open = [], 0, False
-    if held:
-        yield _row(held, header, delimiter, field)
+        with row.lines[0].place():
+            source, fields = (
+                "\n".join(line.text for line in row.lines),
+                dict(zip(row.form.names, row.cells, strict=True)),
+            )
+            found = row_of(row.line, fields, field, source)
+        yield found
 
 
-def _header(text: str, field: str) -> tuple[list[str], str]:
-    """Return the names of the columns, and what stands between them."""
-    cuts = list[tuple[list[str], str]]()
-    for each in DELIMITERS:
-        with suppress(InputError):  # a quoted cell ends at the wrong one
-            cuts.append((_cells(text, each), each))
-    found = next((each for each in cuts if field in each[0]), None)
+def _text_form(header: str, field: str) -> TableForm:
+    """Return how a table is cut whose header has the column `field`."""
+    cuts = list(cuts_of(header))
     if not cuts:
-        _cells(text, DELIMITERS[0])  # says why
-    names, delimiter = found or max(cuts, key=lambda each: len(each[0]))
+        _cells(header, _DELIMITERS[0])  # says why
+    found = next((form for form in cuts if field in form.names), None)
+    names = (found or max(cuts, key=lambda form: len(form.names))).names
     if found is None:
         there, numbers = ", ".join(map(repr, names)), [name for name in names if _NUMBER.fullmatch(name)]
         remedy = "write a first row that names the columns" if numbers else "name the text's with --field"
@@ -67,42 +77,56 @@ def _header(text: str, field: str) -> tuple[list[str], str]:
         )
     if repeated := next((name for place, name in enumerate(names) if name in names[:place]), None):
         raise InputError(f"several columns {repeated!r}; rename all but one")
-    return names, delimiter
+    return found
 
 
-def _is_open(line: str, delimiter: str, *, is_open: bool) -> bool:
-    """Return whether a quoted cell goes on behind a line; `is_open` says whether one goes on from the line before."""
-    place = 0
-    while True:
-        if not is_open and line.startswith('"', place):
-            is_open, place = True, place + 1
-        if is_open:
-            closing = _CLOSING.match(line, place)
-            if closing is None:
-                return True
-            is_open, place = False, closing.end()
-        place = line.find(delimiter, place) + 1
-        if not place:
-            return False
+def cuts_of(header: str) -> Iterator[TableForm]:
+    """Yield the columns that each delimiter makes of a header, if it makes some."""
+    for delimiter in _DELIMITERS:
+        with suppress(InputError):  # a quoted cell ends at the wrong one
+            yield TableForm(delimiter, _cells(header, delimiter), {})
 
 
-def _row(lines: list[Line], header: list[str], delimiter: str, field: str) -> TextRow:
-    source = "\n".join(line.text for line in lines)
-    with lines[0].place():
-        cells = _cells(source, delimiter)
-        if len(cells) != len(header):
-            raise InputError(f"the row has {len(cells)} columns, and the header {len(header)}; mend it")
-        return row_of(lines[0].number, dict(zip(header, cells, strict=True)), field, source)
-
-
-def allow_long_cells() -> None:
-    """Let `csv` read cells of any length that a text may have; the limit is one for the whole process."""
-    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
-
-
-def _cells(source: str, delimiter: str) -> list[str]:
-    allow_long_cells()
+def _cells(header: str, delimiter: str) -> list[str]:
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))  # one for the whole process
     try:
-        return next(csv.reader([source], delimiter=delimiter, strict=True), [])
+        return next(csv.reader([header], delimiter=delimiter, strict=True), [])
     except csv.Error as error:
-        raise InputError(f"a row that can't be read: {error}; a quote in a quoted cell is written twice") from None
+        raise _unreadable(error) from None
+
+
+def table_rows(lines: Lines, form_of: Callable[[str], TableForm]) -> Iterator[TableRow | None]:
+    """Yield the rows behind the header, by whose text `form_of` says how to cut them; None where `lines` has it."""
+    lines = iter(lines)
+    for line in lines:
+        if line is None:
+            yield None
+        elif line.text.strip():
+            with line.place():
+                form = form_of(line.text.strip("\r"))
+            yield from _rows_behind(lines, form)
+
+
+def _rows_behind(lines: Iterator[Line | None], form: TableForm) -> Iterator[TableRow | None]:
+    held = list[Line]()
+
+    def texts() -> Iterator[str]:
+        for line in lines:
+            held.extend([line] if line else ())
+            yield f"{line.text}\n" if line else ""  # of nothing `csv` makes a row without cells
+
+    try:
+        for cells in csv.reader(texts(), delimiter=form.delimiter, strict=True):
+            row, held = held, []
+            if cells and len(cells) != len(form.names):
+                with row[0].place():
+                    raise InputError(f"the row has {len(cells)} columns, and the header {len(form.names)}; mend it")
+            if cells or not row:
+                yield TableRow(form, cells, row) if cells else None
+    except csv.Error as error:
+        with held[0].place():
+            raise _unreadable(error) from None
+
+
+def _unreadable(error: csv.Error) -> InputError:
+    return InputError(f"a row that can't be read: {error}; a quote in a quoted cell is written twice")

@@ -1,16 +1,14 @@
 """Data sets: a folder with a file (or folder) for each split, one file that is cut into splits, or examples in memory.
 
-Splits are told by their usual names: `train.conll`, `dev.json`, `eng.testb`, `validation/`. The test split is read only
-by callers that request it, so no training code can see it by accident. A split that is not requested causes no failure.
-A file is cut by documents: each goes where the hash of its group (or its text) falls, so the same seed gives the same
-parts, and texts without a group that are equal stay together.
+Only splits that are asked for are read, so no training code can see the test split by accident. A file is cut by the
+hash of a document's group (or its text), so the same seed gives the same parts.
 """
 
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,8 +18,8 @@ import numpy as np
 from nerbert.artifacts import json_line, sha256_of
 from nerbert.errors import InputError, SettingsError, at, nearest, os_refused, unknown
 from nerbert.formats.documents import Reading, repairs_line
-from nerbert.formats.examples import read_examples, read_sentences, recognised
-from nerbert.formats.format import Format
+from nerbert.formats.examples import annotated, examples_of, read_documents, read_examples, recognised
+from nerbert.formats.format import Format, known_formats
 from nerbert.records import Document, Example, Repairs
 from nerbert.registry import FORMATS
 from nerbert.rng import uniform
@@ -94,8 +92,10 @@ def read_data(
     if "train" in splits and "train" not in files:
         raise no_split(folder, "train", reading.from_)
     if reading.split and len(set(files.values())) == 1:
-        parts = _cut_parts(folder, reading, repairs)
-        read = {split: each for split, each in parts.items() if split in splits}
+        read: dict[str, list[Example]] = {split: [] for split in files}
+        for split, path, document in stream_splits(folder, reading).documents(repairs):
+            if split in read:
+                read[split] += examples_of(path, document, reading, repairs)
     else:
         read = {split: read_examples(path, reading, repairs) for split, path in files.items()}
     if repairs.total():
@@ -259,7 +259,7 @@ def file_inside(path: Path) -> str:
 
 def _formats(format_: str) -> list[Format]:
     """Return the format named, or all."""
-    return [FORMATS.find(name)() for name in ([format_] if format_ else FORMATS)]
+    return [FORMATS.find(format_)()] if format_ else [*known_formats().values()]
 
 
 def split_of(name: str) -> str:
@@ -341,13 +341,56 @@ def document_key(document: Document) -> str:
     return f"group {document.group}" if document.group else f"text {document.text}"
 
 
-def _cut_parts(path: Path, reading: Reading, repairs: Repairs) -> dict[str, list[Example]]:
-    """Return the sentences of a file by split."""
-    keys, sentences = list[str](), list[list[Example]]()
-    for document, found in read_sentences(path, reading, repairs):
-        keys.append(document_key(document))
-        sentences.append(found)
-    parts: dict[str, list[Example]] = {}
-    for split, found in zip(cut_documents(keys, reading.split, reading.split_seed, path), sentences, strict=True):
-        parts.setdefault(split, []).extend(found)
-    return parts
+@dataclass(frozen=True, slots=True)
+class SplitStream:
+    """The splits of a data set, whose documents are read anew, one by one, by each that asks for them."""
+
+    data: Path
+    files: Mapping[str, Path]
+    reading: Reading
+    tagged: bool = False
+    """Whether texts that only a model tagged are there too; else they are counted and left out, as in training."""
+    cut: Sequence[str] = ()
+    """The split of each document, where one file is cut into splits."""
+
+    def documents(self, repairs: Repairs) -> Iterator[tuple[str, Path, Document]]:
+        """Yield each document with its split and file, split by split, or as they lie in the file that is cut."""
+        if self.cut:
+            found = self._read(self.data, repairs)
+            yield from ((split, self.data, document) for split, document in zip(self.cut, found, strict=True))
+            return
+        for split, path in self.files.items():
+            yield from ((split, path, document) for document in self._read(path, repairs))
+
+    def split(self, name: str, repairs: Repairs) -> Iterator[tuple[Path, Document]]:
+        """Yield the documents of one split, each with its file; `repairs` counts those of all that is read for it."""
+        part = self if self.cut else replace(self, files={name: self.files[name]})
+        yield from ((path, document) for split, path, document in part.documents(repairs) if split == name)
+
+    def keys(self) -> Iterator[str]:
+        """Yield of each document of one file what it shares with those from which it must not be cut apart."""
+        return map(document_key, self._read(self.data, Repairs()))
+
+    def sums(self) -> dict[str, str]:
+        """Return the SHA-256 of each file, by name; none of what lies elsewhere, on a hub say."""
+        return {path.name: data_sum(path) for path in dict.fromkeys(self.files.values()) if path.exists()}
+
+    def _read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        documents = read_documents(path, self.reading, repairs)
+        return documents if self.tagged else annotated(documents, repairs)
+
+
+def known_splits(data: Path, reading: Reading) -> dict[str, Path]:
+    """Return where the splits of a data set are, as `find_splits`; raise InputError if there are none."""
+    files = find_splits(data, reading)
+    if not files:
+        raise no_split(data, "train", reading.from_)
+    return files
+
+
+def stream_splits(data: Path, reading: Reading, *, tagged: bool = False) -> SplitStream:
+    """Return the splits of a data set to be read in constant memory; a file that is cut is read once before."""
+    stream = SplitStream(data, known_splits(data, reading), reading, tagged)
+    if not reading.split:
+        return stream
+    return replace(stream, cut=cut_documents(stream.keys(), reading.split, reading.split_seed, data))

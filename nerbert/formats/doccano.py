@@ -1,13 +1,10 @@
-"""doccano's JSONL: `label` as lists [start, end, type], or, of projects with relations, `entities` as objects.
+"""doccano's JSONL: `label` as lists [start, end, type], or, of projects with relations, `entities` as objects."""
 
-Offsets count characters. Both forms are what doccano exports and imports; data is written in the first, which every
-project for sequence labelling takes. Relations are passed over and counted.
-"""
-
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nerbert.formats.format import Abilities, fields_without
+from nerbert.formats.format import LEAST, fields_without
 from nerbert.formats.json_files import JsonFormat, fields_but, first_value, json_span
 from nerbert.formats.rows import TEXT
 from nerbert.records import Document, Repair, Repairs
@@ -20,9 +17,7 @@ _OWN = frozenset({_RELATIONS, "Comments"})
 class Doccano(JsonFormat):
     """The format `doccano`."""
 
-    holds = Abilities(
-        words=False, groups=False, tagged=False, confidences="none", fields=fields_without(TEXT, _LABEL, _RELATIONS)
-    )
+    holds = replace(LEAST, text="whole", nested=True, fields=fields_without(TEXT, _LABEL, _RELATIONS))
     keys = f"{TEXT} and {_LABEL}, or {_ENTITIES} and {_RELATIONS} (doccano)"
 
     def matches(self, value: Any) -> bool:

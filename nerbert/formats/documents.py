@@ -1,13 +1,7 @@
 """From what a file says to what a model learns: offsets in characters, one entity a word, sentences of words.
 
-Tools count differently (JavaScript in UTF-16 units, Go and Rust often in bytes) and no file says so. One unit is taken
-for a whole file: that in which most spans have the text that the file gives for them or, where it gives none, begin and
-end at borders of words. It is looked for at the first text in which units differ, and then in all of the file, so a
-file with such a text is read twice. Surface text that isn't there afterwards is an error; so are two units alike.
-
-Annotators mark more than a tagger can learn. Spans that overlap are an error, or the longest or the first of them is
-kept. A span that cuts a word grows to the word's borders, or is an error. What is put right is counted (`Repair`).
-A text without words is cut into sentences and words as a tagger cuts it. No sentence ends inside an entity.
+No file says what its offsets count, so the unit is the one in which most spans fit. The price: a file with a text in
+which units differ is read twice. What is put right is counted (`Repair`).
 """
 
 from array import array

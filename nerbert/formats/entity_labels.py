@@ -1,8 +1,6 @@
 """Labels that a tagger is asked for at run time: from Python, from the command line, from a file.
 
-A label is a name, or `name: description`; entities have the name. What no tagger could mean is refused here, before a
-model is loaded: no label at all, an empty or invisible one, one twice (in any case: models read case, but a reader of
-the entities would take them for one), one too long, and a comma that may end a description or be part of it.
+What no tagger could mean is refused here, before a model is loaded.
 """
 
 import os
@@ -59,8 +57,12 @@ def parse_labels(given: str) -> tuple[EntityLabel, ...]:
 
 
 def _labels_of_lines(lines: Iterable[str]) -> tuple[EntityLabel, ...]:
+    return entity_labels(line.replace("\t", ": ", 1) for line in _without_comments(lines))
+
+
+def _without_comments(lines: Iterable[str]) -> list[str]:
     stripped = (line.strip() for line in lines)
-    return entity_labels(line.replace("\t", ": ", 1) for line in stripped if line and not line.startswith("#"))
+    return [line for line in stripped if line and not line.startswith("#")]
 
 
 def _labels_between_commas(given: str) -> list[str]:
@@ -113,8 +115,7 @@ def read_type_labels(given: str) -> dict[str, str]:
 def _lines(path: Path) -> list[str]:
     """Return the lines of a file of labels, without empty ones and comments."""
     with open_plain(path) as stream:
-        lines = [line.text.strip() for line in read_lines(stream, path) if line is not None]
-    return [line for line in lines if line and not line.startswith("#")]
+        return _without_comments(line.text for line in read_lines(stream, path) if line is not None)
 
 
 def _label(given: str | EntityLabel) -> EntityLabel:

@@ -1,7 +1,6 @@
 """Which format a file is in, and what it holds: documents, or the sentences that a model learns from.
 
-A file is read in the format that the user names. Otherwise the first format that recognises it is taken; formats with
-the file's suffix are asked first. The price: a file is opened twice.
+The first format that recognises a file is taken, those with its suffix first. The price: a file is opened twice.
 """
 
 import re
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.documents import Reading, no_sentence, prepared, sentences_of
-from nerbert.formats.format import Format, format_name, usable
+from nerbert.formats.format import Format, format_name, known_formats, usable
 from nerbert.formats.rows import LONGEST_LINE, UTF_16, is_utf16
 from nerbert.records import Document, Example, Repair, Repairs
 from nerbert.registry import FORMATS
@@ -45,20 +44,6 @@ def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs 
         yield from prepared(path, lambda wanted: kind.read(path, wanted), reading, counts)
 
 
-def read_sentences(
-    path: Path, reading: Reading | None = None, repairs: Repairs | None = None
-) -> Iterator[tuple[Document, list[Example]]]:
-    """Yield what people annotated in a file, each document with its sentences; as `read_documents`.
-
-    A text that only a model tagged is left out and counted: the entities that it lacks were looked for by nobody.
-    """
-    counts = Repairs() if repairs is None else repairs
-    for document in annotated(read_documents(path, reading, counts), counts):
-        with at(path, document.line or None):
-            sentences = sentences_of(document, reading, counts)
-        yield document, sentences
-
-
 def annotated(documents: Iterable[Document], repairs: Repairs) -> Iterator[Document]:
     """Yield the documents that people annotated; those that only a model tagged are counted and left out."""
     for document in documents:
@@ -69,12 +54,22 @@ def annotated(documents: Iterable[Document], repairs: Repairs) -> Iterator[Docum
 
 
 def read_examples(path: Path, reading: Reading | None = None, repairs: Repairs | None = None) -> list[Example]:
-    """Return the sentences of a file; raise InputError if there are none."""
+    """Return the sentences that people annotated in a file; raise InputError if there are none.
+
+    A text that only a model tagged is left out and counted: the entities that it lacks were looked for by nobody.
+    """
     counts = Repairs() if repairs is None else repairs
-    examples = [each for _, sentences in read_sentences(path, reading, counts) for each in sentences]
+    documents = annotated(read_documents(path, reading, counts), counts)
+    examples = [each for document in documents for each in examples_of(path, document, reading, counts)]
     if not examples:
         raise InputError(f"{path}: {no_sentence(counts)}")
     return examples
+
+
+def examples_of(path: Path, document: Document, reading: Reading | None, repairs: Repairs) -> list[Example]:
+    """Return the sentences of a document of a file, which errors name."""
+    with at(path, document.line or None):
+        return sentences_of(document, reading, repairs)
 
 
 def find_format(path: Path, format_: str = "") -> Format:
@@ -104,15 +99,11 @@ def find_format(path: Path, format_: str = "") -> Format:
 
 def recognised(path: Path) -> Format | None:
     """Return the format of a file by its content; None if no format recognises it."""
-    from nerbert.formats.json_files import JsonFormat  # loaded where a file is looked at
-
     with os_refused(f"{path}: can't be read"):
         head = head_of(path)
         first = head[:_HEAD]  # the rest is for those that read a whole JSON value
-        known = _by_suffix(path)
-        return next(
-            (each for each in known if each.recognise(path, head if isinstance(each, JsonFormat) else first)), None
-        )
+        wants_value = ((each, getattr(each, "by_value", False)) for each in _by_suffix(path))
+        return next((each for each, whole in wants_value if each.recognise(path, head if whole else first)), None)
 
 
 def name_of(path: Path) -> str:
@@ -161,8 +152,7 @@ def unannotated(head: bytes) -> str:
 
 def _by_suffix(path: Path) -> list[Format]:
     """Return all formats, those of the file's suffix first."""
-    known = [FORMATS.find(name)() for name in FORMATS]
-    return sorted(known, key=lambda each: not path.name.lower().endswith(each.suffixes))
+    return sorted(known_formats().values(), key=lambda each: not path.name.lower().endswith(each.suffixes))
 
 
 def head_of(path: Path) -> bytes:

@@ -1,9 +1,6 @@
 """What an annotation format is: a class that recognises, reads and writes files, and one line in `registry.FORMATS`.
 
-A format says what a file holds, and no more: spans as they are written there, in whatever unit they count, even if they
-overlap or cut words. `nerbert.formats.documents` puts that right, in the same way for all formats.
-
-What a file can't hold is declared once, as the format's `Abilities`. Conversion reports losses by them.
+A format gives spans as a file has them; `nerbert.formats.documents` puts them right, in the same way for all formats.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -49,6 +46,8 @@ class Abilities:
     confidences: Literal["all", "tagged", "none"] = "all"
     """Confidences of all texts, of those that only a model tagged, or none."""
     fields: Fields = all_fields
+    nested: bool = False
+    """Entities that lie in one another."""
 
     def keep_text(self, text: str) -> bool:
         """Return whether a text comes back as it is, not as its sentences."""
@@ -99,11 +98,21 @@ def usable(one: Format) -> Format:
     return one
 
 
+def known_formats() -> dict[str, Format]:
+    """Return all formats by name, in the order in which they are asked."""
+    return {name: FORMATS.find(name)() for name in FORMATS}
+
+
+def abilities(one: Format) -> Abilities:
+    """Return what a format holds; formats of users may be older than abilities."""
+    return getattr(one, "holds", LEAST)
+
+
 def format_name(one: Format | None) -> str:
     """Return the name under which a format is known; "" if it isn't."""
-    return next((name for name in FORMATS if type(FORMATS.find(name)()) is type(one)), "")
+    return next((name for name, each in known_formats().items() if type(each) is type(one)), "")
 
 
 def formats_of_suffix(suffix: str) -> list[str]:
     """Return the names of the formats whose files end so, in the order in which they are asked."""
-    return [name for name in FORMATS if suffix in FORMATS.find(name)().suffixes]
+    return [name for name, each in known_formats().items() if suffix in each.suffixes]

@@ -1,16 +1,15 @@
 """GLiNER's training data: the tokens of a sentence, and entities by their first and last token, the last included.
 
-Files are one array, as GLiNER's training reads them, or an object a line. The text is the tokens joined by spaces:
-what stood between them is not in the file. A text without words is written as its sentences, each an object; characters
-of no word (joiners, soft hyphens) with the words beside them.
+The text is the tokens joined by spaces: what stood between them is not in the file.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
-from nerbert.formats.format import Abilities, fields_without
+from nerbert.formats.format import LEAST, fields_without
 from nerbert.formats.json_files import JsonFormat, fields_but
 from nerbert.formats.rows import TEXT, TOKENS, checked_words
 from nerbert.labels import word_spans
@@ -24,9 +23,7 @@ class Gliner(JsonFormat):
     """The format `gliner`."""
 
     suffixes = (".json", ".jsonl", ".ndjson")
-    holds = Abilities(
-        text="words", groups=False, tagged=False, confidences="none", fields=fields_without(_TOKENS, _ENTITIES)
-    )
+    holds = replace(LEAST, text="words", words=True, fields=fields_without(_TOKENS, _ENTITIES))
     keys = f"{_TOKENS} and {_ENTITIES} (gliner)"
 
     def matches(self, value: Any) -> bool:
@@ -44,7 +41,8 @@ class Gliner(JsonFormat):
         """Return the sentence of an object."""
         name = _words_field(value)
         example = example_of(checked_words(value[name], name), ())
-        spans = tuple(_span(each, example.text, example.words) for each in value[_ENTITIES])
+        places = (token_span(each, example.words) for each in value[_ENTITIES])
+        spans = tuple(Span(start, end, type_, example.text[start:end]) for start, end, type_ in places)
         return [Document(example.text, spans, example.words, fields=fields_but(value, name, _ENTITIES))]
 
     def values(self, document: Document) -> Iterator[Any]:
@@ -62,12 +60,11 @@ def _words_field(value: dict[str, Any]) -> str:
     return TOKENS if _TOKENS not in value and TEXT not in value else _TOKENS
 
 
-def _span(value: Any, text: str, words: tuple[tuple[int, int], ...]) -> Span:
-    """Return an entity in characters; raise InputError for one that isn't there."""
+def token_span(value: Any, words: tuple[tuple[int, int], ...]) -> tuple[int, int, str]:
+    """Return an entity, given as [first token, last token, type], in characters; raise InputError for any other."""
     first, last, type_ = value if isinstance(value, list) and len(value) == 3 else (None, None, None)
     if type(first) is not int or type(last) is not int or not isinstance(type_, str):
         raise InputError(f"entity {value!r:.80}: must be first token, last token and type")
     if not 0 <= first <= last < len(words):
         raise InputError(f"entity {value!r:.80}: the row has {len(words)} tokens, the first is 0, the last included")
-    start, end = words[first][0], words[last][1]
-    return Span(start, end, type_, text[start:end])
+    return words[first][0], words[last][1], type_

@@ -1,11 +1,7 @@
 """Data sets of Hugging Face's `datasets`: a folder that `save_to_disk` wrote, or one of the hub by its name.
 
-Rows are read as Parquet's are, labels by the names that the features give. A folder's files are mapped into memory as
-they are, so all rows are checked before the first is read. The price: one more pass.
-
-A folder is written with a row a sentence: `tokens` and `ner_tags`, as most such data sets have them, and `text` and
-`spans`, which hold what tags can't (what stood between words, confidences). The price: a text without words comes back
-as the sentences of one document.
+Files are mapped into memory as they are, so all rows are checked first. The price: one more pass. A row is a sentence,
+so a text without words comes back as the sentences of one document.
 """
 
 import re

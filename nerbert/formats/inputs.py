@@ -1,12 +1,7 @@
 """Files of texts: by name, folders by what lies in them, standard input; rows of any format.
 
-Text, JSON lines, CoNLL, CSV and Parquet are read row by row as they are, from pipes too (Parquet apart). Every other
-annotation format is read from the disk, a document a row, without its entities. A name decides; only where it says no
-more than JSON or CSV, or is one of an annotation format, the content does. So a name that says nothing is text, unless
-it is plainly something else, which is an error: the price is that text like JSON or HTML must be asked for.
-
-All errors of paths are found before any work. A folder is one input if a format of folders recognises it; else it means
-the files of known kinds below it; links that lead out of it are passed over, and so are other files, which is reported.
+A name decides; the content does where the name says no more than JSON or CSV. The price: text that begins like JSON or
+HTML must be asked for. All errors of paths are found before any work.
 """
 
 import os
@@ -25,12 +20,11 @@ from nerbert.errors import InputError, os_refused, shortened
 from nerbert.formats.conll import Conll, conll_rows
 from nerbert.formats.csv_rows import csv_rows
 from nerbert.formats.examples import foreign, head_of, name_of
-from nerbert.formats.format import Format, formats_of_suffix, usable
-from nerbert.formats.json_files import holds_lines
-from nerbert.formats.jsonl import array_rows, json_rows
-from nerbert.formats.row_documents import document_rows
+from nerbert.formats.format import Format, abilities, formats_of_suffix, known_formats, usable
+from nerbert.formats.jsonl import JsonLines, array_rows, document_rows, json_rows
 from nerbert.formats.rows import TEXT as TEXT_FIELD
 from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lines, text_rows
+from nerbert.formats.tables import Tables
 from nerbert.records import Repairs
 from nerbert.registry import FORMATS
 from nerbert.sources.files import find_files, open_plain
@@ -38,8 +32,8 @@ from nerbert.terminal import tell
 
 TEXT, JSONL, CONLL, PARQUET, CSV, HTML = "text", "jsonl", "conll", "parquet", "csv", "html"
 SUFFIXES = {
-    TEXT: (".txt", ".text"), JSONL: (".jsonl", ".ndjson"), CONLL: Conll.suffixes, PARQUET: (".parquet", ".pq"),
-    HTML: (".html", ".htm"), CSV: (".csv", ".tsv", ".tab"),
+    TEXT: (".txt", ".text"), JSONL: JsonLines.suffixes[:2], CONLL: Conll.suffixes, PARQUET: (".parquet", ".pq"),
+    HTML: (".html", ".htm"), CSV: Tables.suffixes,
 }  # fmt: skip
 """How names of each kind of file end; the first is that of files to be written."""
 _FOREIGN = (*SUFFIXES[HTML], ".xhtml", ".xml")
@@ -109,7 +103,7 @@ class InputFile:
             with os_refused(f"{self}: can't be read"):
                 found = format_.read(self._on_disk(), Repairs() if repairs is None else repairs)
                 yield from _in_blocks(document_rows(found))
-        elif self._is_array():
+        elif self.kind == JSONL and Path(self.place).suffix.lower() == JSON and self._is_plain():
             yield from _in_blocks(array_rows(self.copy or Path(self.place), field))
         else:
             with self.opened() as stream:
@@ -125,10 +119,6 @@ class InputFile:
         if field != TEXT_FIELD:
             raise InputError(f"{self}: {self.kind} says where its texts are; leave --field {field} out")
         return FORMATS.find(self.kind)()
-
-    def _is_array(self) -> bool:
-        name = Path(self.place).suffix.lower()
-        return self.kind == JSONL and name == JSON and self._is_plain() and not holds_lines(Path(self.place))
 
     def _is_plain(self) -> bool:
         """Return whether the file is on the disk as it is: no pipe, and not packed."""
@@ -308,6 +298,12 @@ def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
         ends = f"a name for {kind}" if kind else "a known name (.txt, .jsonl, .conll, .parquet)"
         raise InputError(f"{folder}: holds no file with {ends}; name the files themselves, with --from")
     return sources, passed_over
+
+
+def nested_kinds() -> tuple[str, ...]:
+    """Return the kinds that hold entities that lie in one another."""
+    nested = (name for name, each in known_formats().items() if abilities(each).nested)
+    return tuple(dict.fromkeys((TEXT, JSONL, *nested)))
 
 
 def suffixes_of(kind: str) -> tuple[str, ...]:

@@ -1,24 +1,21 @@
-"""JSON as tools export it: one array of objects, or an object a line, read one by one whatever the size of the file.
+"""JSON as tools export it: one array of objects, or an object a line, read one by one.
 
-A format of such files says how an object is told from those of other formats, and what document it holds. An object of
-another format in the same file is an error that names it. The price: an array is decoded in growing pieces of text, so
-a value that is broken is named by the line at which it begins.
+A format says how an object is told from those of other formats, and what document it holds. The price: an array's text
+is held whole, so one longer than `LONGEST_FILE` is refused.
 """
 
-import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 
 from nerbert.artifacts import json_line, publish
 from nerbert.errors import InputError, at
-from nerbert.formats.format import LEAST, Abilities, format_name
-from nerbert.formats.rows import LONGEST_LINE, TEXT, decoded, read_lines
+from nerbert.formats.format import LEAST, Abilities, format_name, known_formats
+from nerbert.formats.rows import TEXT, read_lines, read_whole
 from nerbert.records import Document, Repairs, Span
-from nerbert.registry import FORMATS
 from nerbert.sources.files import BOM
 
 _PIECE = 1 << 20
@@ -40,6 +37,8 @@ class JsonFormat:
 
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
     holds: ClassVar[Abilities] = LEAST
+    by_value: ClassVar[bool] = True
+    """Whether it is recognised by the whole of the first value."""
     keys: ClassVar[str] = ""
     """The fields by which people know it, for messages."""
 
@@ -97,24 +96,14 @@ def json_values(path: Path) -> Iterator[tuple[int, Any]]:
     with path.open("rb") as stream:
         head = stream.read(_PIECE)
         stream.seek(0)
-        if is_array(head):
-            yield from _array_values(path, stream)
-            return
-        if _is_one_object(head):
-            yield from _whole(path, stream)
+        if is_array(head) or _is_one_object(head):
+            yield from _values_of(path, read_whole(path).removeprefix("\ufeff"))
             return
         for line in read_lines(stream, path):
             if line and line.text.strip():
                 with line.place():
                     value = json_value(line.text)
                 yield line.number, value
-
-
-def holds_lines(path: Path) -> bool:
-    """Return whether a file has a value a line, and not one array, or one object over several lines."""
-    with path.open("rb") as stream:
-        head = stream.read(_PIECE)
-    return not is_array(head) and not _is_one_object(head)
 
 
 def json_value(text: str) -> Any:
@@ -246,106 +235,52 @@ def _is_one_object(head: bytes) -> bool:
     return False
 
 
-def _whole(path: Path, stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
-    raw = stream.read(LONGEST_LINE + 1)
-    with at(path, 1):
-        if len(raw) > LONGEST_LINE:
-            raise InputError(f"one JSON object of more than {LONGEST_LINE} bytes; write an object a line")
-        try:
-            value = json.loads(decoded(raw, 1))
-        except json.JSONDecodeError as error:
-            place = f"(line {error.lineno}, column {error.colno})"
-            raise InputError(f"not JSON: {error.msg} {place}{_on_comma(error)}") from None
-        except (ValueError, RecursionError):
-            raise InputError("not JSON that can be read: too deep, or too long a number") from None
-    yield 1, value
+def _values_of(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+    """Yield the elements of an array, or the one object of a file, each with its line."""
+    place, line, counted = 0, 1, 0
+
+    def character() -> str:
+        """Go to the next character that is no white space, and return it; "" at the end."""
+        nonlocal place
+        while place < len(text) and text[place] in " \t\r\n":
+            place += 1
+        return text[place : place + 1]
+
+    def fault(message: str) -> InputError:
+        line = text.count("\n", 0, place) + 1
+        return InputError(f"{path}:{line}: {message}", path=str(path), line=line)
+
+    in_array = character() == "["
+    place += in_array
+    while character() != "]":
+        line, counted = line + text.count("\n", counted, place), place
+        with at(path, line):
+            value, place = _json_at(text, place)
+        yield line, value
+        char = character()
+        if not in_array:
+            break
+        if char not in (",", "]"):
+            found = repr(char) if char else "the file's end"
+            raise fault(f"not JSON: {found} where a comma or the array's end must be")
+        place += char == ","
+        if char == "," and character() == "]":
+            column = place - text.rfind("\n", 0, place)
+            raise fault(f"not JSON: a comma before the array's end (column {column}); take it out")
+    place += in_array
+    if char := character():
+        raise fault(f"{char!r} after the array's end: a file holds one array, or an object a line")
 
 
-def _array_values(path: Path, stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
-    """Yield the elements of an array, one after the other; what is decoded is dropped from the text held."""
-    text = _Text(path, stream)
-    text.skip("[")
-    while (char := text.next()) != "]":
-        if char == ",":
-            text.skip(",")
-            if text.next() == "]":
-                raise text.fault(f"not JSON: a comma before the array's end (column {text.column()}); take it out")
-        line = text.line
-        yield line, text.value()
-        if text.next() not in (",", "]"):
-            found = f"{text.next()!r}" if text.next() else "the file's end"
-            raise text.fault(f"not JSON: {found} where a comma or the array's end must be")
-    text.skip("]")
-    if char := text.next():
-        raise text.fault(f"{char!r} after the array's end: a file holds one array, or an object a line")
-
-
-class _Text:
-    """The text of a stream from the place reached on, and the number of the line there."""
-
-    def __init__(self, path: Path, stream: IO[bytes]) -> None:
-        self._path, self._stream, self._text, self._place = path, stream, "", 0
-        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
-        self.line = 1
-        self._before = 0
-        self._more()
-
-    def next(self) -> str:
-        """Return the next character that is no white space, "" at the end; the place is then before it."""
-        while True:
-            start = self._place
-            while self._place < len(self._text) and self._text[self._place] in " \t\r\n":
-                self._place += 1
-            self.line += self._text.count("\n", start, self._place)
-            if self._place < len(self._text) or not self._more():
-                return self._text[self._place : self._place + 1]
-
-    def skip(self, char: str) -> None:
-        """Go behind the next character, which is `char`."""
-        if self.next() == char:
-            self._place += 1
-
-    def value(self) -> Any:
-        """Return the value at the place, and go behind it."""
-        size = _PIECE
-        while True:
-            try:
-                value, end = _DECODER.raw_decode(self._text, self._place)
-                break
-            except json.JSONDecodeError as error:
-                line = self.line + self._text.count("\n", self._place, error.pos)
-                place = f"(line {line}, column {self.column(error.pos)})"
-                if _is_sure(error, self._text) or not self._more(size):
-                    raise self.fault(f"not JSON: {error.msg} {place}{_on_comma(error)}") from None
-            except (ValueError, RecursionError):
-                raise self.fault("not JSON that can be read: too deep, or too long a number") from None
-            if len(self._text) - self._place > LONGEST_LINE:
-                raise self.fault(f"a value of more than {LONGEST_LINE} characters, or one that isn't closed")
-            size *= 2
-        self.line += self._text.count("\n", self._place, end)
-        self._place = end
-        return value
-
-    def column(self, place: int | None = None) -> int:
-        """Return the column (from 1) of a place in the text held, or of the place reached."""
-        place = self._place if place is None else place
-        newline = self._text.rfind("\n", 0, place)
-        return place - newline + (self._before if newline < 0 else 0)
-
-    def fault(self, message: str) -> InputError:
-        """Return an error at the line reached."""
-        return InputError(f"{self._path}:{self.line}: {message}", path=str(self._path), line=self.line)
-
-    def _more(self, size: int = _PIECE) -> bool:
-        """Read on, and drop what is behind; return whether there was more."""
-        raw = self._stream.read(size)
-        try:
-            text = self._decoder.decode(raw, not raw)
-        except UnicodeDecodeError as error:
-            raise self.fault(f"not UTF-8 ({error.reason}) behind here; convert the file to UTF-8") from None
-        self._before = self.column() - 1
-        self._text, self._place = self._text[self._place :] + text, 0
-        return bool(raw)
+def _json_at(text: str, place: int) -> tuple[Any, int]:
+    """Return the value at a place of a text, and where it ends."""
+    try:
+        return _DECODER.raw_decode(text, place)
+    except json.JSONDecodeError as error:
+        where = f"(line {error.lineno}, column {error.colno})"
+        raise InputError(f"not JSON: {error.msg} {where}{_on_comma(error)}") from None
+    except (ValueError, RecursionError):
+        raise InputError("not JSON that can be read: too deep, or too long a number") from None
 
 
 def _described(value: Any) -> str:
@@ -359,9 +294,8 @@ def _described(value: Any) -> str:
 
 def _remedy(format_: JsonFormat, value: Any, *, first: bool) -> str:
     """Return what a value that isn't of this format seems to be, and what to do."""
-    known: dict[str, Any] = {name: FORMATS.find(name)() for name in FORMATS}
-    others = ((name, each) for name, each in known.items() if isinstance(each, JsonFormat))
-    name = next((name for name, each in others if each.matches(value)), "")
+    known = known_formats().items()
+    name = next((name for name, each in known if isinstance(each, JsonFormat) and each.matches(value)), "")
     seems = f"seems to be {name}" if name else "of no form that is read"
     wanted = format_.keys or format_name(format_) or "another"
     if first:

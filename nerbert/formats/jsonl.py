@@ -1,15 +1,12 @@
 """JSON lines: one object per line, with a text (or a list of words), and any other fields.
 
-Values are written as they were read, as far as Python's JSON keeps them: numbers are doubles or integers of any size.
-
-As annotated data, objects are read that have a text, or tokens, and spans under one of the usual names, or tokens and
-tags. No other format is as open, so it is the last of JSON's that is asked whether a file is its own. What is written
-has `text`, `tokens` if the document has words, and `spans` as `nerbert tag --json` writes them. Tags as numbers are
-refused: their names are not in the file. The price of many names: a field of another meaning may be taken for spans.
+Spans and tags are found under many names, so it is the last JSON format that is asked whether a file is its own. The
+price: a field of another meaning may be taken for spans.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,10 +24,21 @@ from nerbert.formats.json_files import (
     json_values,
     seem_spans,
 )
-from nerbert.formats.rows import SPANS, TEXT, TOKENS, Block, Lines, Tagged, TextRow, checked_words, span_json
+from nerbert.formats.rows import (
+    SPANS,
+    TEXT,
+    TOKENS,
+    Block,
+    Lines,
+    Tagged,
+    TaggedFile,
+    TextRow,
+    checked_words,
+    span_json,
+)
 from nerbert.formats.schemes import find_scheme
 from nerbert.labels import spans_from_bio
-from nerbert.records import Document, Repair, Repairs, Span
+from nerbert.records import Document, Example, Repair, Repairs, Span
 
 _TEXTS = (TEXT, "sentence", "content", "document")
 _WORDS = (TOKENS, "words")
@@ -60,11 +68,11 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def array_rows(path: Path, field: str) -> Iterator[TextRow]:
-    """Yield the objects of an array, or one object over several lines, as `json_rows` does those of lines."""
+    """Yield the objects of a file, an array say, as `json_rows` does those of lines that come."""
     for line, value in json_values(path):
         with at(path, line):
             if not isinstance(value, dict):
-                raise InputError(f"not a JSON object: {value!r:.60}; write an array of objects")
+                raise InputError(f"not a JSON object: {value!r:.60}; write an array of objects, or one a line")
             row = row_of(line, value, field, json_text(value))
         yield row
 
@@ -128,7 +136,7 @@ def row_fields(block: Block) -> Sequence[Mapping[str, Any]]:
 class JsonLines(JsonFormat):
     """The format `jsonl`: a text or tokens, with spans or tags, and any other fields."""
 
-    holds = Abilities(tagged=False, fields=_kept_fields)
+    holds = Abilities(nested=True, tagged=False, fields=_kept_fields)
     keys = "a text and spans, or tokens and tags"
 
     def matches(self, value: Any) -> bool:
@@ -250,3 +258,22 @@ def _check_borders(spans: Sequence[Span], words: Sequence[tuple[int, int]]) -> N
             f"span {cut.start}–{cut.end} of type {cut.type!r:.60}: cuts a token; offsets must count the characters of "
             "the text (or of the tokens joined by spaces), and seem to count tokens"
         )
+
+
+def document_rows(documents: Iterable[Document]) -> Iterator[TextRow]:
+    """Yield a row a document; documents that have words are sentences, and keep them."""
+    for number, each in enumerate(documents, 1):
+        fields = fields_but(JsonLines().value(replace(each, spans=())), SPANS)
+        example = None if each.words is None else Example(each.text, each.words)
+        yield TextRow(each.line or number, each.text, example, fields, json_text(fields))
+
+
+def tagged_documents(tagged: TaggedFile, field: str) -> Iterator[Document]:
+    """Yield tagged rows as documents that a model tagged; `field` has the text (or words), which is no field then."""
+    for block, found in tagged:
+        for row, fields, spans in zip(block.rows, row_fields(block), found, strict=True):
+            words = None if row.example is None else row.example.words
+            own = [row.text] if row.example is None else [row.text, [*row.example.tokens]]
+            texts = [name for name in (TEXT, TOKENS, field) if fields.get(name) in own]
+            rest = fields_but(fields, SPANS, *texts)
+            yield Document(row.text, tuple(spans), words, group_of(fields), rest, row.number, tagged=True)

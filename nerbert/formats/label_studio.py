@@ -1,13 +1,6 @@
-"""Label Studio's JSON export, and its minimal one (JSON-MIN).
+"""Label Studio's JSON export, whose objects are tasks, and its minimal one (JSON-MIN), whose objects are annotations.
 
-In the full export an object is a task: its `data`, and what annotators (`annotations`) and models (`predictions`) found
-in it. In JSON-MIN an object is one annotation: the task's data, a list of regions under the name of each control, and
-who made it. A task's annotations follow each other there, the newest first, and have the task's `id`.
-
-The export doesn't say which key of the data a Text tag shows. It is looked for under the tag's name and under `text`;
-else it is the only text, or the only one that holds the entities. Offsets count characters since 2022 and UTF-16 units
-before that. What is written can be imported into a project with `<Text name="text" value="$text"/>` and
-`<Labels name="label" toName="text">`; the server's own fields of a task (dates, counts, people) are not kept.
+The export doesn't say which key of the data is annotated: it is that of the tag's name, or `text`, or the only text.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,7 +27,7 @@ class LabelStudio(JsonFormat):
     """The format `label-studio`: an array of tasks, or of JSON-MIN's annotations."""
 
     suffixes = (".json",)
-    holds = Abilities(words=False, groups=False, fields=fields_without(TEXT))
+    holds = Abilities(nested=True, words=False, groups=False, fields=fields_without(TEXT))
 
     def matches(self, value: Any) -> bool:
         """Return whether an object is a task with data and results, or an annotation of JSON-MIN."""
@@ -46,23 +39,27 @@ class LabelStudio(JsonFormat):
 
     def documents(self, value: Any, repairs: Repairs) -> Iterable[Document]:
         """Return a task's text with its first annotation that wasn't cancelled; without one, its first prediction."""
-        if not isinstance(value.get("data"), dict):
-            return [_minimal(value, repairs)]
-        data = value["data"]
-        old = value.get("completions")
-        given = [object_of(each, "an annotation") for each in list_of(value.get("annotations", old), "annotations")]
+        task = value if isinstance(value.get("data"), dict) else _task_of(value)
+        data, old = task["data"], task.get("completions")
+        given = [object_of(each, "an annotation") for each in list_of(task.get("annotations", old), "annotations")]
         kept = [each for each in given if not each.get("was_cancelled") and not each.get("skipped")]
         if given and not kept:
             repairs[Repair.REJECTED] += 1
             return []
         tagged = not given
         if tagged:
-            kept = [object_of(each, "a prediction") for each in list_of(value.get("predictions"), "predictions")]
+            kept = [object_of(each, "a prediction") for each in list_of(task.get("predictions"), "predictions")]
         results = [_result(each, repairs if number == 0 else Repairs(), tagged) for number, each in enumerate(kept)]
         spans, tags = results[0] if results else ([], [])
         repairs[Repair.ANNOTATOR] += sum(len(others) for others, _ in results[1:])
-        own = {name: value[name] for name in ("id", "meta") if value.get(name)}
-        return [_document(data, data, tags, spans, own, tagged=tagged)]
+        surfaces = (each.text for each in spans if _LINE_END not in each.text)
+        key = text_key(fields_but(data, *_OWN), [*tags, TEXT], surfaces)
+        text: str = data[key]
+        for place, each in enumerate(spans):
+            if each.text not in text:
+                spans[place] = replace(each, text=each.text.replace(_LINE_END, "\n"))
+        fields = {name: task[name] for name in ("id", "meta") if task.get(name)} | fields_but(data, key)
+        return [Document(text, tuple(spans), fields=fields, tagged=tagged)]
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Yield the documents of a file; of annotations of one task in JSON-MIN, the first."""
@@ -120,30 +117,11 @@ def _pass_over(kind: Any, repairs: Repairs) -> None:
     repairs[Repair.PASSED_OVER] += 1
 
 
-def _minimal(value: Mapping[str, Any], repairs: Repairs) -> Document:
-    """Return an annotation of JSON-MIN."""
+def _task_of(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an annotation of JSON-MIN as a task of the full export."""
     regions = {name: each for name, each in value.items() if _has_regions(each)}
-    spans = [
-        span
-        for each in regions.values()
-        for region in each
-        for span in _spans(object_of(region, "a region"), None, repairs)
-    ]
-    rest = fields_but(value, *regions)
-    return _document(rest, fields_but(rest, *_OWN), [], spans, {})
-
-
-def _document(
-    data: Mapping[str, Any], texts: Mapping[str, Any], tags: list[str], spans: list[Span], own: Mapping[str, Any],
-    *, tagged: bool = False,
-) -> Document:  # fmt: skip
-    """Return a task's document, its text the one of `texts` that is annotated, its fields the rest of `data`."""
-    key = text_key(texts, [*tags, TEXT], (each.text for each in spans if _LINE_END not in each.text))
-    text: str = data[key]
-    spans = [
-        replace(each, text=each.text.replace(_LINE_END, "\n")) if each.text not in text else each for each in spans
-    ]
-    return Document(text, tuple(spans), fields={**own, **fields_but(data, key)}, tagged=tagged)
+    result = [{"type": _LABELS, "value": region} for each in regions.values() for region in each]
+    return {"data": fields_but(value, *regions), "annotations": [{"result": result}]}
 
 
 def _has_regions(value: Any) -> bool:

@@ -1,8 +1,6 @@
 """Marked text: a text a line, with its entities in brackets: `[Fram|polar ship] left [Oslo|port city].`
 
-A mark may hold others, and may name several types (`[Fram|polar ship|ship]`): each is an entity of its own. A backslash
-before `[`, `]`, `|` or a backslash takes them as they are, and so before `#` where a line begins; before anything else
-it is itself. Blank lines, and lines that begin with `#`, are no texts. People write it in any editor.
+A mark may hold others, and may name several types. A backslash takes the next sign as it is.
 """
 
 import re

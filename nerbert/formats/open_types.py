@@ -1,10 +1,7 @@
 """Texts with open types, one JSON object a line: our own form, and the rows that others publish.
 
-A row is recognised by its fields, so one file may mix forms. NuNER's and Pile-NER's rows name mentions without a place:
-`locate` marks every whole-word repeat, in any case. The price: a repeat of another meaning has the type too. GLiNER's
-rows list no types that were asked for, and its training takes every type that a row lacks as negative: all count as
-asked for. What a language model wrote and nobody can use is dropped and counted by `Reason`; a row that isn't what its
-fields say is an error.
+Rows that name mentions without a place get every whole-word repeat of each. The price: a repeat of another meaning has
+the type too. What nobody can use is dropped and counted by `Reason`.
 """
 
 import ast
@@ -21,6 +18,7 @@ from typing import IO, Any
 from nerbert.errors import InputError, visible
 from nerbert.formats.conll import example_of
 from nerbert.formats.examples import foreign, unannotated
+from nerbert.formats.gliner import token_span
 from nerbert.formats.json_files import is_array
 from nerbert.formats.jsonl import json_object, object_line
 from nerbert.formats.rows import SPANS, TEXT, TOKENS, UTF_16, is_utf16, read_lines
@@ -256,13 +254,7 @@ def _of_tokens(tokens: object, spans: Sequence[Sequence[Any]], dropped: Counter[
     example = example_of(map(_text, _list({TOKENS: tokens}, TOKENS, str)), ())
     text, words = example.text, example.words
     entities = []
-    for each in spans:
-        first, last, type_ = each if len(each) == 3 else (None, None, None)
-        if type(first) is not int or type(last) is not int or not isinstance(type_, str):
-            raise InputError(f"entity {each!r:.80}: must be first token, last token and type")
-        if not 0 <= first <= last < len(words):
-            raise InputError(f"entity {each!r:.80}: the row has {len(words)} tokens, the first is 0, the last included")
-        start, end = words[first][0], words[last][1]
+    for start, end, type_ in (token_span(each, words) for each in spans):
         for _, name, _ in usable([(text[start:end], type_, "")], dropped):
             entities.append(OpenEntity(start, end, name))
     return OpenText(text, _once(entities))

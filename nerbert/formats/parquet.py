@@ -1,10 +1,7 @@
 """Parquet: one text per row, its entities in the column `spans`; read and written in batches, for any size.
 
-Texts are read as bytes and decoded here, because files that claim UTF-8 do not always contain it. Lone surrogates,
-which come from broken JSON, become U+FFFD: Parquet cannot store them, and offsets stay the same.
-
-A file that is written keeps the input's own columns as they are. Columns of JSON's fields get their types from the
-values of each part, and the whole file types that take all of them.
+Texts are decoded here, because files that claim UTF-8 do not always contain it. The price: lone surrogates become
+U+FFFD.
 """
 
 import base64

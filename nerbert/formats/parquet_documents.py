@@ -1,7 +1,6 @@
 """Parquet as annotated data: a row is read as an object of JSON lines is, and written as `nerbert tag` writes it.
 
-Labels that are numbers get their names from the features that Hugging Face's `datasets` keeps in a file's schema. Rows
-are read batch by batch; tags are read twice, once for their scheme. The price: without features numbers are refused.
+Labels that are numbers get their names from the features that Hugging Face's `datasets` keeps in a file's schema.
 """
 
 import json
@@ -34,7 +33,7 @@ class Parquet:
     """The format `parquet`: a text or tokens, with spans or tags, and any other columns."""
 
     suffixes, needs = (".parquet", ".pq"), ("corpus", "pyarrow")
-    holds = Abilities(tagged=False, fields=kept_fields)
+    holds = Abilities(nested=True, tagged=False, fields=kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether it is Parquet; which columns it has is no question of its beginning."""

@@ -1,8 +1,6 @@
 """Prodigy's tasks, as `db-out` writes them and as its recipes read them: a text a line, with tokens and spans.
 
-A task that was rejected or ignored is left out. One without an answer is a task still to be annotated, so its spans are
-a model's; it is written that way too, ready to be corrected with `ner.manual`. Offsets count characters, and a span's
-`token_end` is its last token. Tokens that are pieces of words, as those of a transformer, are no words.
+A task without an answer is still to be annotated, so its spans are a model's. Tokens that are pieces of words are none.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

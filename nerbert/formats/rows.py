@@ -1,12 +1,7 @@
 """Rows of a user's file: a text, or its words, and all other fields; and the lines and blocks that they come in.
 
-A file to be tagged contains more than texts (names, dates, scores), which is written unchanged. A list of strings is a
-sentence already split into words, and its text is these words joined by spaces, as in CoNLL. So one field can contain a
-text in either form. In plain text a row is a line; tagged text is for people, coloured on a terminal, with brackets in
-a file, and control characters are escaped in both.
-
-Lines are read as they come: a read waits only while there is nothing, so a slow pipe is read line by line and a file in
-blocks. Only `\\n` ends a line. The price: a line is held whole, so one longer than `LONGEST_LINE` is refused.
+A read waits only while there is nothing, so a slow pipe is read line by line. The price: a line is held whole, so one
+longer than `LONGEST_LINE` is refused.
 """
 
 import codecs
@@ -20,7 +15,7 @@ from typing import IO, Any, NamedTuple
 
 from rich.console import Console
 
-from nerbert.errors import InputError, NerbertError, at, visible
+from nerbert.errors import InputError, NerbertError, at, os_refused, visible
 from nerbert.records import Example, Span
 from nerbert.sources.files import BOM
 from nerbert.terminal import coloured
@@ -31,6 +26,8 @@ ERRORS = ("strict", "replace")
 """What may become of bytes that are no UTF-8: an error, or U+FFFD."""
 LONGEST_LINE = 1 << 28
 """Bytes; a text that long is no text that someone wrote."""
+LONGEST_FILE = 1 << 30
+"""Bytes of a file that is held whole."""
 UTF_16 = "text in UTF-16 (save it as UTF-8, or: iconv -f UTF-16 -t UTF-8)"
 """What files of such text seem to be, for messages."""
 _BLOCK = 1 << 16
@@ -88,15 +85,20 @@ TaggedFile = Iterable[tuple[Block, Tagged]]
 """The blocks of a file with their entities; each iteration reads the file anew."""
 
 
-def read_lines(stream: IO[bytes], source: Path | str, errors: str = "") -> Iterator[Line | None]:
-    """Yield the lines of a stream, and None after those that each read brings; `errors` is as in `decoded`."""
+def read_lines(
+    stream: IO[bytes], source: Path | str, errors: str = "", strip: str = "\r"
+) -> Iterator[Line | None]:  # fmt: skip
+    """Yield the lines of a stream, and None after those that each read brings; `errors` is as in `decoded`.
+
+    The characters of `strip` are taken off a line's end.
+    """
     read: Any = getattr(stream, "read1", stream.read)
     name, number, rest, held = str(source), 0, list[bytes](), 0
     while block := read(_BLOCK):
         lines, newline, tail = block.rpartition(b"\n")
         if newline:
             for number, raw in enumerate(b"".join([*rest, lines]).split(b"\n"), number + 1):  # noqa: B020
-                yield _line(name, number, raw, errors)
+                yield _line(name, number, raw, errors, strip)
             yield None
             rest, held = [], 0
         if tail:
@@ -106,16 +108,16 @@ def read_lines(stream: IO[bytes], source: Path | str, errors: str = "") -> Itera
             with at(name, number + 1):
                 raise InputError(f"a line of more than {LONGEST_LINE} bytes is no text; break it into lines")
     if rest:
-        yield _line(name, number + 1, b"".join(rest), errors)
+        yield _line(name, number + 1, b"".join(rest), errors, strip)
 
 
-def _line(source: str, number: int, raw: bytes, errors: str) -> Line:
+def _line(source: str, number: int, raw: bytes, errors: str, strip: str) -> Line:
     if number > 1 and raw.isascii():
-        return Line(source, number, raw.decode().rstrip("\r"))
+        return Line(source, number, raw.decode().rstrip(strip))
     with at(source, number):
         if number == 1 and raw.startswith(_PARQUET):
             raise InputError("is Parquet, not text; pass --from parquet")
-        return Line(source, number, decoded(raw, number, errors).rstrip("\r"))
+        return Line(source, number, decoded(raw, number, errors).rstrip(strip))
 
 
 def decoded(raw: bytes, number: int, errors: str = "") -> str:
@@ -132,6 +134,23 @@ def decoded(raw: bytes, number: int, errors: str = "") -> str:
     except UnicodeDecodeError as error:
         other = " (or pass --errors replace)" if errors else ""
         raise InputError(f"not UTF-8 at byte {error.start} of the line; convert the text to UTF-8{other}") from None
+
+
+def read_whole(path: Path) -> str:
+    """Return a file's text as it is; raise InputError for one that is too long, or isn't in UTF-8."""
+    with os_refused(f"{path}: can't be read"), path.open("rb") as stream:
+        raw = stream.read(LONGEST_FILE + 1)
+    if len(raw) > LONGEST_FILE:
+        raise InputError(
+            f"{path}: more than {LONGEST_FILE} bytes; break it into parts, or write JSON as an object a line"
+        )
+    if is_utf16(raw):
+        raise InputError(f"{path}: seems to be {UTF_16}")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        with at(path, raw.count(b"\n", 0, error.start) + 1):
+            raise InputError("not UTF-8; convert the text to UTF-8") from None
 
 
 def is_utf16(start: bytes) -> bool:

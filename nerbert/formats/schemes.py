@@ -1,9 +1,6 @@
 """Tag schemes: found out from the tags of a whole file, and turned into IOB2, the only one that models here know.
 
-B and I are enough for IOB2 (each entity begins with B-), IOB1 (only one that touches another of its type does) and IO
-(none does). BIOES, BILOU and BMES also mark the last word and single words; IOE1 and IOE2 the last alone. Tags may be
-types without a prefix. All are read as the CoNLL script reads them: a word begins an entity if its tag says so, if the
-word before ends one, or if the types differ. So a tag that breaks its scheme costs no entity; it is counted.
+All are read as the CoNLL script reads them, so a tag that breaks its scheme costs no entity; it is counted.
 """
 
 from collections import Counter

@@ -1,10 +1,7 @@
 """spaCy's training data: tuples `[text, {"entities": [[start, end, type], …]}]` as JSON, and DocBin (`.spacy`).
 
-Tuples are what many tutorials and web pages for annotation write; the class that they come with counts characters.
-
-Of a DocBin, spaCy unpacks the file. Documents are then made here, from words, spaces and entities alone: no other
-column of a file from elsewhere reaches spaCy's C code, and the size is checked before anything is unpacked. The price:
-span groups are passed over, and counted by text. A DocBin is one block, so it is held in memory as a whole.
+Of a DocBin spaCy only unpacks the file, after its size is checked: no other column reaches spaCy's C code. The price:
+span groups are passed over, and a DocBin is held in memory as a whole.
 """
 
 import gc
@@ -49,7 +46,7 @@ class SpacyTuples(JsonFormat):
     """The format `spacy-json`."""
 
     suffixes = (".json", ".jsonl", ".ndjson")
-    holds = replace(LEAST, text="whole", fields=_kept_fields)
+    holds = replace(LEAST, nested=True, text="whole", fields=_kept_fields)
     keys = f'[text, {{"{_ENTITIES}": …}}] (spacy-json)'
 
     def matches(self, value: Any) -> bool:

@@ -1,9 +1,6 @@
-"""Tables (CSV, TSV) with a header, in one of three forms that the header's names tell apart.
+"""Tables (CSV, TSV) of annotated data, in one of three forms that the header's names tell apart.
 
-A row a span: text, start, end and label, where a text's rows follow each other; a row a text, whose spans are JSON in a
-column; a row a token, with its sentence's number, word and tag. This is what people export from spreadsheets. All other
-columns become fields. Tables are written in the first form, by which a text stands in each of its rows: the price of
-rows that make sense alone. Cells are texts, so a field that is a number comes back as text.
+A table is written with a row a span. The price: a text is in each of its rows, and a number comes back as text.
 """
 
 import ast
@@ -11,19 +8,17 @@ import csv
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
 from nerbert.formats.conll import example_of
-from nerbert.formats.csv_rows import DELIMITERS, allow_long_cells
+from nerbert.formats.csv_rows import TableForm, TableRow, cuts_of, table_rows
 from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import json_span
-from nerbert.formats.rows import LONGEST_LINE, decoded
+from nerbert.formats.rows import read_lines
 from nerbert.formats.schemes import find_scheme
 from nerbert.formats.spool import spooled
 from nerbert.records import Document, Repair, Repairs, Span
@@ -59,28 +54,11 @@ _FIELD = "field."
 """What a field's column begins with if it would else be taken for one of those above."""
 
 
-class _Form(NamedTuple):
-    """How a table is cut into columns, the names of all, and which of them mean what: meaning → place."""
-
-    delimiter: str
-    names: list[str]
-    own: dict[str, int]
-
-    def get(self, row: "_Row", meaning: str) -> str:
-        """Return a row's cell, "" if the table has no such column."""
-        place = self.own.get(meaning)
-        return "" if place is None else row.cells[place]
-
-    def fields(self, row: "_Row") -> dict[str, str]:
-        """Return the cells of all other columns, except empty ones; the texts' id too."""
-        others = set(range(len(self.names))) - (set(self.own.values()) - {self.own.get(_ID), self.own.get(_DOCUMENT)})
-        return {self.names[n].removeprefix(_FIELD): row.cells[n] for n in sorted(others) if row.cells[n]}
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    line: int
-    cells: list[str]
+def _fields(row: TableRow) -> dict[str, str]:
+    """Return the cells of all other columns, except empty ones; the texts' id too."""
+    own, names = row.form.own, row.form.names
+    others = set(range(len(names))) - (set(own.values()) - {own.get(_ID), own.get(_DOCUMENT)})
+    return {names[n].removeprefix(_FIELD): row.cells[n] for n in sorted(others) if row.cells[n]}
 
 
 def _kept_fields(document: Document) -> Mapping[str, str]:
@@ -92,11 +70,10 @@ class Tables:
     """The format `csv`."""
 
     suffixes = (".csv", ".tsv", ".tab")
-    holds = Abilities(words=False, tagged=False, fields=_kept_fields)
+    holds = Abilities(nested=True, words=False, tagged=False, fields=_kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the first row names the columns of a form (and, for spans in JSON, the second has such)."""
-        allow_long_cells()
         try:
             lines = [f"{line}\n" for line in head.removeprefix(BOM).decode("utf-8", "ignore").split("\n")]
             form = _find_form(next((line.strip("\r\n") for line in lines if line.strip()), ""))
@@ -118,8 +95,8 @@ class Tables:
         else:
             for row in _rows(path, form):
                 with at(path, row.line):
-                    text, spans = form.get(row, _TEXT), tuple(map(json_span, _listed(form.get(row, _SPANS))))
-                yield Document(text, spans, None, form.get(row, _DOCUMENT), form.fields(row), row.line)
+                    text, spans = row.get(_TEXT), tuple(map(json_span, _listed(row.get(_SPANS))))
+                yield Document(text, spans, None, row.get(_DOCUMENT), _fields(row), row.line)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write a row a span, with commas (in `.csv`) or tabs; a text without entities has a row of its own."""
@@ -138,34 +115,30 @@ class Tables:
                         table.writerow([*first, "", "", "", "", *last])
 
 
-def _form_of(path: Path) -> _Form:
-    """Return the form of a table; raise InputError if its header names none."""
+def _form_of(path: Path) -> TableForm:
+    """Return the form of an annotated table; raise InputError if its header names none."""
     with path.open("rb") as stream:
-        for number, text in enumerate(_lines(path, stream), 1):
-            if line := text.strip("\r\n"):
-                with at(path, number):
-                    return _find_form(line)
+        for line in read_lines(stream, path):
+            if line and line.text.strip():
+                with line.place():
+                    return _find_form(line.text)
     raise InputError(f"{path}: holds no header; name the columns in the first row: text, start, end, label")
 
 
-def _find_form(header: str) -> _Form:
+def _find_form(header: str) -> TableForm:
     """Return the form that a header names, cut by whatever delimiter that makes one."""
     any_known = False
-    for delimiter in DELIMITERS if len(header) <= _LONGEST_HEADER else ():
-        try:
-            names = next(csv.reader([header], delimiter=delimiter, strict=True), [])
-        except csv.Error:
-            continue
-        places = _places(names)
+    for form in cuts_of(header) if len(header) <= _LONGEST_HEADER else ():
+        places = _places(form.names)
         any_known = any_known or places != {}
         for needed, others in _FORMS.items():
-            own: dict[str, int] = {}
+            form.own.clear()
             for meaning in (*needed, *others):
-                place = _place_of(meaning, places, own.values())
+                place = _place_of(meaning, places, form.own.values())
                 if place is not None:
-                    own[meaning] = place
-            if all(meaning in own for meaning in needed):
-                return _Form(delimiter, names, own)
+                    form.own[meaning] = place
+            if all(meaning in form.own for meaning in needed):
+                return form
     remedy = "" if any_known else "; if it is none, write one above: text,start,end,label"
     raise InputError(
         f"header {header!r:.80}: must name text, start, end and label (a row a span), text and spans (as JSON), or "
@@ -191,41 +164,17 @@ def _folded(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold()) if not name.startswith(_FIELD) else name
 
 
-def _rows(path: Path, form: _Form) -> Iterator[_Row]:
-    """Yield the rows behind the header, with the line at which each begins; raise InputError for a broken one."""
-    allow_long_cells()
+def _rows(path: Path, form: TableForm) -> Iterator[TableRow]:
+    """Yield the rows behind the header."""
     with path.open("rb") as stream:
-        table = csv.reader(_lines(path, stream), delimiter=form.delimiter, strict=True)
-        header, line = False, 1
-        while True:
-            try:
-                cells = next(table, None)
-            except csv.Error as error:
-                with at(path, line):
-                    raise InputError(f"a row that can't be read: {error}; a quote in a cell is written twice") from None
-            if cells is None:
-                return
-            if cells and header:
-                if len(cells) != len(form.names):
-                    with at(path, line):
-                        raise InputError(f"the row has {len(cells)} columns, and the header {len(form.names)}")
-                yield _Row(line, cells)
-            header, line = header or bool(cells), table.line_num + 1
+        yield from filter(None, table_rows(read_lines(stream, path, strip=""), lambda _: form))
 
 
-def _lines(path: Path, stream: IO[bytes]) -> Iterator[str]:
-    for number, raw in enumerate(iter(partial(stream.readline, LONGEST_LINE + 1), b""), 1):
-        with at(path, number):
-            if len(raw) > LONGEST_LINE:
-                raise InputError(f"a line of more than {LONGEST_LINE} bytes is no text; break it into lines")
-            yield decoded(raw, number)
-
-
-def _span_documents(path: Path, form: _Form) -> Iterator[Document]:
+def _span_documents(path: Path, form: TableForm) -> Iterator[Document]:
     """Yield the texts of rows of spans; rows of one text follow each other."""
     seen = set[int]()
     for (id_, _, text), group in groupby(
-        _rows(path, form), lambda row: tuple(form.get(row, each) for each in (_ID, _DOCUMENT, _TEXT))
+        _rows(path, form), lambda row: tuple(row.get(each) for each in (_ID, _DOCUMENT, _TEXT))
     ):
         first = next(group)
         if _ID in form.own:
@@ -239,13 +188,13 @@ def _span_documents(path: Path, form: _Form) -> Iterator[Document]:
         spans = list[Span]()
         for row in chain([first], group):
             with at(path, row.line):
-                spans.extend(_span(form, row))
-        yield Document(text, tuple(spans), None, form.get(first, _DOCUMENT), form.fields(first), first.line)
+                spans.extend(_span(row))
+        yield Document(text, tuple(spans), None, first.get(_DOCUMENT), _fields(first), first.line)
 
 
-def _span(form: _Form, row: _Row) -> Iterator[Span]:
+def _span(row: TableRow) -> Iterator[Span]:
     """Yield the span of a row; nothing if it has none."""
-    start, end, label, sure = (form.get(row, each).strip() for each in (_START, _END, _LABEL, _CONFIDENCE))
+    start, end, label, sure = (row.get(each).strip() for each in (_START, _END, _LABEL, _CONFIDENCE))
     if not start and not end:
         if label not in ("", "O"):
             raise InputError(f"label {label!r:.60} has neither start nor end; leave all three empty for no entity")
@@ -260,7 +209,7 @@ def _span(form: _Form, row: _Row) -> Iterator[Span]:
             f"start {start!r:.20}, end {end!r:.20}, confidence {sure!r:.20}: start and end must be whole numbers, and "
             "the confidence one from 0 to 1"
         ) from None
-    yield Span(int(numbers[0]), int(numbers[1]), form.get(row, _LABEL), form.get(row, _MENTION), confidence)
+    yield Span(int(numbers[0]), int(numbers[1]), row.get(_LABEL), row.get(_MENTION), confidence)
 
 
 def _listed(cell: str) -> list[Any]:
@@ -281,32 +230,32 @@ def _listed(cell: str) -> list[Any]:
     return value
 
 
-def _token_documents(path: Path, form: _Form, repairs: Repairs) -> Iterator[Document]:
+def _token_documents(path: Path, form: TableForm, repairs: Repairs) -> Iterator[Document]:
     """Yield the sentences of rows of tokens; a sentence's number may be in its first row alone."""
 
     def tags() -> Iterator[list[tuple[int, str]]]:
         for rows in _sentences(path, form):
-            yield [(row.line, form.get(row, _TAG).strip()) for row in rows]
+            yield [(row.line, row.get(_TAG).strip()) for row in rows]
 
     scheme = find_scheme(tags(), lambda line: at(path, line))
     repairs[Repair.TAG] += scheme.repaired
     own = set(form.own.values())
     others = {name: place for place, name in enumerate(form.names) if place not in own}
     for rows in _sentences(path, form):
-        words = [form.get(row, _WORD) for row in rows]
-        example = example_of(words, scheme.bio(form.get(row, _TAG).strip() for row in rows))
+        words = [row.get(_WORD) for row in rows]
+        example = example_of(words, scheme.bio(row.get(_TAG).strip() for row in rows))
         fields = {name: [row.cells[place] for row in rows] for name, place in others.items()}
-        group = form.get(rows[0], _DOCUMENT)
+        group = rows[0].get(_DOCUMENT)
         yield Document(example.text, example.spans, example.words, group, fields, rows[0].line)
 
 
-def _sentences(path: Path, form: _Form) -> Iterator[list[_Row]]:
-    held, key = list[_Row](), ""
+def _sentences(path: Path, form: TableForm) -> Iterator[list[TableRow]]:
+    held, key = list[TableRow](), ""
     for row in _rows(path, form):
-        if not form.get(row, _WORD).strip(" \t"):
+        if not row.get(_WORD).strip(" \t"):
             with at(path, row.line):
                 raise InputError("a row without a word; delete it, or write the word")
-        number = form.get(row, _SENTENCE).strip()
+        number = row.get(_SENTENCE).strip()
         if held and number and number != key:
             yield held
             held = []

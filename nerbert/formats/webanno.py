@@ -1,12 +1,7 @@
 """WebAnno TSV 3: what INCEpTION and WebAnno export, a file a document, with a row a token and a column a feature.
 
-Entities are what the layer `NamedEntity` has as its `value`. Where a file lacks it, the one layer that the project made
-itself is taken; several such layers are an error. All other layers are passed over and counted, and so are entities
-without a value. A document here is a sentence of the file. Sentences that an entity joins are one.
-
-Offsets count UTF-16 units of the whole document; some scripts write characters. The tokens show which it is, so what is
-read has characters. A folder of such files is read as well. Its texts are grouped by file; those of one file aren't,
-or nothing could be split. A project's export has a file for each annotator: name the folder `curation` in it.
+Offsets count UTF-16 units of the whole document, but some scripts write characters: the tokens show which. A document
+here is a sentence of the file; sentences that an entity joins are one.
 """
 
 import re

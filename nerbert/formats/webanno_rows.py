@@ -1,8 +1,4 @@
-"""Rows and escapes of WebAnno TSV 3, as `nerbert.formats.webanno` reads and writes them.
-
-Texts have the escapes of control characters, feature values those of the characters that separate them. The token of a
-row has none.
-"""
+"""Rows and escapes of WebAnno TSV 3. Texts and feature values have escapes of their own, tokens have none."""
 
 import re
 from collections import deque

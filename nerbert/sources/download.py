@@ -1,13 +1,7 @@
 """Download public files into a folder: resumed, checked, never of two versions.
 
-`.fetched.json` (hidden, so that no reader of the folder sees it) has each file's address, size and SHA-256. A rerun
-fetches only what is missing. A file that is there is never replaced, and it is an error if it isn't the one in the
-list. `latest` is looked up once a folder, so that a dump and its index are of one date. The price: a new date needs a
-new folder.
-
-What has come of a file is in `.NAME.partial`; `.NAME.version` says of which version it is, by the server's ETag. Only
-the rest of that version is asked for; without a strong ETag a stopped download begins anew. The price: after a loss of
-power a partial file may have a hole, which a published checksum finds, or else the reader of the packed file.
+`.fetched.json` lists what was fetched; `.NAME.version` says which version `.NAME.partial` is of, by the server's ETag.
+The price: a new date needs a new folder, and without a strong ETag a stopped download begins anew.
 """
 
 import hashlib

@@ -1,9 +1,7 @@
 """Find files below a path, and open them unpacked: plain, bz2, gzip or xz, recognised by their first bytes.
 
-Lines come in large blocks of bytes, which the reader splits and decodes one by one: a bad byte costs one row.
-A `Source` is a file, standard input or an address by its name, small enough to travel to workers, which open it on
-their own. http and https go through our own client; other addresses (`s3://…`) through fsspec, which retries by its
-file systems' own rules. What those raise has no common kind, so every error of theirs becomes one InputError.
+A `Source` is a file, standard input or an address by its name, which workers open on their own: http and https by our
+client, other addresses (`s3://…`) by fsspec.
 """
 
 import bz2

@@ -1,9 +1,7 @@
 """The only HTTP client: a request, what its failure means, and when it is sent again.
 
-The choice: a failure is final (gone, refused, no such server) or may pass (a lost connection, silence, a busy server).
-Only the second kind is tried again, after a pause that doubles and varies, so that many workers don't ask at once.
-Redirects lead to http and https only, proxies come from the environment, and certificates are checked against the
-system's store. httpx is imported where it is used, since the import takes a tenth of a second.
+A failure is final, or may pass; only the second kind is tried again, after a pause that doubles and varies. httpx is
+imported where it is used, since the import takes a tenth of a second.
 """
 
 import os

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nerbert.corpus.export import export_corpus
 from nerbert.corpus.shards import read_sentences
 from nerbert.errors import InputError, OutputExists, SettingsError
-from nerbert.formats.conll import conll_block, read_conll
+from nerbert.formats.conll import conll_block
 from nerbert.formats.examples import read_examples
 from nerbert.labels import sentence_example, word_spans
 from nerbert.records import ENTITY, Mention, Sentence
@@ -132,5 +132,5 @@ def test_any_text_comes_back_from_conll(tmp_path_factory: pytest.TempPathFactory
     sentences = [Sentence("w", 1, 1, "T", 0, text, split_words(text), ()) for text in texts]
     path.write_bytes("".join(conll_block(sentence_example(each)) for each in sentences).encode("utf-8"))
     tokens = [[s.text[start:end] for start, end in s.words] for s in sentences]
-    assert [[e.text[start:end] for start, end in e.words] for e in read_conll(path)] == tokens
+    assert [[e.text[start:end] for start, end in e.words] for e in read_examples(path)] == tokens
     assert all(len(token.split()) == 1 for each in tokens for token in each)

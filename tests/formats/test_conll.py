@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.formats.conll import Conll, conll_rows, example_of, read_conll, write_conll
+from nerbert.formats.conll import Conll, conll_rows, example_of, write_conll
 from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_examples
 from nerbert.formats.rows import read_lines
@@ -31,7 +31,7 @@ PLAIN = "-DOCSTART-\tO\n\nAda\tB-person\nLovelace\tI-person\nslept\tO\n\nParis\t
 )
 def test_every_dress_of_the_same_file(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.conll").write_bytes(content.encode())
-    first, second = read_conll(tmp_path / "a.conll")
+    first, second = read_examples(tmp_path / "a.conll")
     assert first.text == "Ada Lovelace slept"
     assert first.words == ((0, 3), (4, 12), (13, 18))
     assert [(s.start, s.end, s.type, s.text) for s in first.spans] == [(0, 12, "person", "Ada Lovelace")]
@@ -55,13 +55,13 @@ def test_every_dress_of_the_same_file(tmp_path: Path, content: str) -> None:
 def test_faults_name_file_and_line(tmp_path: Path, content: str, place: int, message: str) -> None:
     (tmp_path / "a.conll").write_text(content)
     with pytest.raises(InputError, match=f"a.conll:{place}: {message}"):
-        list(read_conll(tmp_path / "a.conll"))
+        read_examples(tmp_path / "a.conll")
 
 
 def test_other_encodings_empty_and_missing_files(tmp_path: Path) -> None:
     (tmp_path / "latin.conll").write_bytes(b"a\tO\ncaf\xe9\tO\n")
     with pytest.raises(InputError, match=r"latin\.conll:2: not UTF-8 at byte 3"):
-        list(read_conll(tmp_path / "latin.conll"))
+        read_examples(tmp_path / "latin.conll")
     (tmp_path / "empty.conll").write_text("\n\n")
     with pytest.raises(InputError, match="holds no sentence"):
         read_examples(tmp_path / "empty.conll")
@@ -71,7 +71,7 @@ def test_other_encodings_empty_and_missing_files(tmp_path: Path) -> None:
 
 def test_tokens_keep_no_break_spaces(tmp_path: Path) -> None:
     (tmp_path / "a.conll").write_text("10\u00a0km\tB-x\n\u200d\tO\n")
-    (example,) = read_conll(tmp_path / "a.conll")
+    (example,) = read_examples(tmp_path / "a.conll")
     assert example.text == "10\u00a0km \u200d"
     assert example_tags(example) == ["B-x", "O"]
 
@@ -79,7 +79,7 @@ def test_tokens_keep_no_break_spaces(tmp_path: Path) -> None:
 def test_round_trip(tmp_path: Path) -> None:
     examples = [example_of(["Ada", "met", "Bob"], ["B-x", "O", "B-x"]), example_of(["x"], ["O"])]
     write_conll(tmp_path / "a.conll", examples)
-    assert list(read_conll(tmp_path / "a.conll")) == examples
+    assert read_examples(tmp_path / "a.conll") == examples
 
 
 def documents(path: Path, content: str) -> tuple[list[Document], Repairs]:

@@ -124,7 +124,7 @@ def test_fields_with_names_that_formats_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: Any
 ) -> None:
     """They are read from Label Studio's data, which take any names."""
-    monkeypatch.setattr("nerbert.formats.losses._SHOWN", len(CLASHING))
+    monkeypatch.setattr("nerbert.formats.convert._SHOWN", len(CLASHING))
     fields = ({}, *({field: value} for field in CLASHING), dict.fromkeys(CLASHING, value))
     source = tmp_path / "a.json"
     source.write_text(json.dumps([task("annotations", **each) for each in fields]))

@@ -15,11 +15,10 @@ from nerbert.evaluation.datasets.load import AT_LEAST, KnownData, find_known_fil
 from nerbert.evaluation.datasets.mentions import ManyTypes, Mentions, Slip
 from nerbert.evaluation.datasets.repeats import Repeats, SentenceTable
 from nerbert.formats.conll import Conll, scheme_of
-from nerbert.formats.data import SPLITS
+from nerbert.formats.data import SPLITS, SplitStream, stream_splits
 from nerbert.formats.documents import CheckReading, Reading, no_sentence, repairs_line, sentences_of
 from nerbert.formats.examples import find_format
 from nerbert.formats.schemes import Scheme
-from nerbert.formats.split_streams import SplitStream, stream_splits
 from nerbert.records import Example, Repair, Repairs
 from nerbert.render import render
 

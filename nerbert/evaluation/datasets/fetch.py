@@ -16,7 +16,7 @@ from nerbert import __version__
 from nerbert.artifacts import publish, publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, at, unknown
 from nerbert.evaluation.datasets.load import KnownData, Recipe, all_names, find_known, known_data
-from nerbert.formats.columns import split_columns
+from nerbert.formats.conll import split_columns
 from nerbert.labels import OUTSIDE, bio_from_spans, spans_from_bio, split_tag
 from nerbert.sources.download import check_mirror, on_mirror, open_output
 from nerbert.sources.http import Missing, RetryPolicy, read_small

@@ -44,10 +44,10 @@ from nerbert.formats.inputs import (
     check_usable,
     find_sources,
     given_text,
+    nested_kinds,
     suffixes_of,
 )
-from nerbert.formats.jsonl import json_lines
-from nerbert.formats.row_documents import tagged_documents
+from nerbert.formats.jsonl import json_lines, tagged_documents
 from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow, text_writer
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import NEEDS_LABELS
@@ -72,8 +72,6 @@ from nerbert.terminal import Progress, tell, throughput
 
 _BY_LINE = (TEXT, JSONL, CONLL)
 """What is written row by row, to standard output too."""
-_NESTED = (TEXT, JSONL, PARQUET, "csv", "brat", "doccano", "label-studio", "argilla", "spacy-json")
-"""What holds entities that lie in one another."""
 _FORMAT = 2
 """Raise it when parts are written otherwise."""
 
@@ -131,9 +129,9 @@ class TagJob:
         if self.offsets != OFFSETS[0] and kind not in (JSONL, PARQUET):
             why = "has no offsets for programs" if kind in TARGETS else "counts as its own readers do"
             raise SettingsError(f"--offsets utf-16: {kind} {why}; choose jsonl or parquet")
-        if self.loading.get("decoding") == "nested" and kind not in _NESTED:
+        if self.loading.get("decoding") == "nested" and kind not in nested_kinds():
             raise SettingsError(f"--decoding nested: {kind} has no room for entities in one another; choose one of "
-                                f"{', '.join(_NESTED)}")  # fmt: skip
+                                f"{', '.join(nested_kinds())}")  # fmt: skip
         if self.sign and kind not in (JSONL, PARQUET):
             raise SettingsError(f"--fingerprint: {kind} has no fields for all rows; choose jsonl or parquet")
         return found, kind

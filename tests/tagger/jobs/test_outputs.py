@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.errors import SettingsError
-from nerbert.formats.conll import read_conll, write_conll
+from nerbert.formats.conll import write_conll
 from nerbert.formats.examples import read_examples
 from nerbert.formats.jsonl import object_line
 from nerbert.formats.parquet import SPAN_LIST
@@ -96,7 +96,7 @@ def test_json_lines_are_annotated_sentences_again(tag: Tag) -> None:
 def test_text_becomes_sentences_of_conll(tag: Tag) -> None:
     Path("x.txt").write_text("The brig sailed. Ada slept in Oslo!\n\n  \nBob\n")
     assert tag("x.txt", "-o", "y.conll") == 0
-    found = list(read_conll(Path("y.conll")))
+    found = list(read_examples(Path("y.conll")))
     assert [each.tokens for each in found] == [
         ("The", "brig", "sailed", "."), ("Ada", "slept", "in", "Oslo", "!"), ("Bob",),
     ]  # fmt: skip
@@ -331,12 +331,12 @@ def test_halves_of_characters_go_out_as_they_came(tag: Tag) -> None:
 
 def test_a_real_tagger_finds_the_same_in_all_formats(tiny_tagger: Path, sample: Path, tmp_path: Path) -> None:
     """Given words go through as in scoring; sentences of a text hold what the text holds."""
-    gold = list(read_conll(sample / "domain" / "test.conll"))[:40]
+    gold = read_examples(sample / "domain" / "test.conll")[:40]
     tagger = Tagger.load(tiny_tagger)
     write_conll(tmp_path / "x.conll", gold)
     tag_files(TagJob(tagger=str(tiny_tagger), inputs=(str(tmp_path / "x.conll"),), output=tmp_path / "y.conll"))
     expected = [each.tags for each in tagger.tag_examples(gold)]
-    assert [example_tags(each) for each in read_conll(tmp_path / "y.conll")] == [
+    assert [example_tags(each) for each in read_examples(tmp_path / "y.conll")] == [
         bio_from_spans(len(tags), spans_from_bio(tags)) for tags in expected
     ]
     text = "\n".join(each.text for each in gold)
@@ -348,7 +348,7 @@ def test_a_real_tagger_finds_the_same_in_all_formats(tiny_tagger: Path, sample: 
     found = [(span["text"], span["type"]) for span in row["spans"]]
     assert len(found) > 40
     assert pq.read_table(tmp_path / "z.parquet").to_pylist() == [row]
-    in_conll = [span for each in read_conll(tmp_path / "z.conll") for span in each.spans]
+    in_conll = [span for each in read_examples(tmp_path / "z.conll") for span in each.spans]
     assert [(span.text.replace(" ", ""), span.type) for span in in_conll] == [
         (text.replace(" ", ""), type_) for text, type_ in found
     ]

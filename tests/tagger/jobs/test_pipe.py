@@ -17,7 +17,7 @@ from nerbert.records import Span
 from nerbert.tagger.jobs.job import TagJob, tag_files
 from nerbert.tagger.tagger import Tagger
 from tests.tagger.jobs.conftest import Tag
-from tests.tagger.jobs.fakes import Instant
+from tests.tagger.jobs.fakes import Capitals, Instant
 
 LINE = "The brig Margarethe was built by Larsen & Holm."
 Caught = pytest.CaptureFixture[str]
@@ -226,7 +226,7 @@ def test_a_row_that_cannot_be_tagged_is_named_and_those_before_it_given(tag: Tag
 
 CHILD = """
 import sys
-from tests.tagger.jobs.fakes import Capitals
+from tests.tagger.jobs.fakes import Capitals, Capitals
 from nerbert.cli import main
 from nerbert.tagger.tagger import Tagger
 Tagger.load = lambda source, **_: Capitals()
