@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from nerbert.errors import SettingsError, unknown
+from nerbert.errors import NerbertError, SettingsError, missing_extra, unknown
 
 if TYPE_CHECKING:
     from nerbert.corpus.settings import CorpusSettings
@@ -63,16 +63,19 @@ class Registry(Generic[Kind]):
 
 
 def _imported(kind: str, place: str) -> Any:
-    """Return what `module:name` names; raise SettingsError if it can't be imported."""
+    """Return what `module:name` names; raise SettingsError or MissingExtra if it can't be imported."""
     module, _, name = place.partition(":")
     try:
         return getattr(import_module(module), name)
-    except (ModuleNotFoundError, AttributeError) as error:
-        if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{error.name}."):
-            raise  # a library that the module needs
-        raise SettingsError(
-            f"{kind} {place!r}: {error}; install its module, or put its folder into PYTHONPATH"
-        ) from error
+    except NerbertError:
+        raise
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)):
+            raise missing from error
+        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        isnt_there = isinstance(error, ModuleNotFoundError | AttributeError)
+        remedy = "install its module, or put its folder into PYTHONPATH" if isnt_there else f"importing {module} failed"
+        raise SettingsError(f"{kind} {place!r}: {reason:.300}; {remedy}") from error
 
 
 FORMATS: "Registry[Callable[[], Format]]" = Registry(

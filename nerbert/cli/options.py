@@ -31,9 +31,7 @@ READ = Reading()
 """Annotated data as it comes."""
 CHECK = CheckReading()
 """Annotated data to be checked."""
-Head = Annotated[
-    str, Parameter(help="For a tagger whose head is your own code: its module:function, which is imported.")
-]
+Head = Annotated[str, Parameter(help="For a tagger whose head is your own code: its module:Class, which is imported.")]
 DataName = Annotated[
     str,
     Parameter(
