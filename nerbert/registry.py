@@ -3,7 +3,7 @@
 A built-in one is written as `module:name` and imported when it is first asked for, so naming it costs nothing. A user's
 own is registered by its code (`register`), or named in a setting as `module:name`; only the second form reaches worker
 processes, which import the module themselves. A registry is also the bound of the setting that chooses from it:
-`objective: Annotated[str, OBJECTIVES]`. The five extension points are at the end of this file.
+`objective: Annotated[str, OBJECTIVES]`. The extension points are at the end of this file.
 """
 
 import re
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nerbert.executors import Executor
     from nerbert.formats.format import Format
     from nerbert.model.folder import ModelKind
+    from nerbert.model.gliner.architectures import Architecture
     from nerbert.tagger.backends import HeadKind
     from nerbert.training.objective import Objective
 
@@ -135,3 +136,12 @@ MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
     },
 )
 """What a model's folder may be; of several that fit, the last."""
+ARCHITECTURES: "Registry[type[Architecture]]" = Registry(
+    "architecture",
+    {
+        "zero": "nerbert.model.gliner.architectures:Zero",
+        "zero_span": "nerbert.model.gliner.architectures:ZeroSpan",
+        "bi_encoder": "nerbert.model.gliner.architectures:BiEncoder",
+    },
+)
+"""What a zero-shot model computes."""

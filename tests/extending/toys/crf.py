@@ -45,7 +45,7 @@ class Crf(Tagging):
     def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
         kept = batch.labels != IGNORED
         logits, tags, rows = logits_at(model, batch).float()[kept], batch.labels[kept], batch.rows[kept]
-        windows = [(logits[rows == row], tags[rows == row]) for row in rows.unique()]
+        windows = [(logits[rows == row], tags[rows == row]) for row in torch.unique(rows)]
         return {"loss": torch.stack([_surprise(*each, model.follows.weight.float()) for each in windows]).sum()}
 
     def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> LinearHead:

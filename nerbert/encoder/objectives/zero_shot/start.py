@@ -12,9 +12,11 @@ from nerbert.config import refuse
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_encoder import ConceptTable
+from nerbert.model.gliner.architectures import USUAL, architecture_of
 from nerbert.model.gliner.folder import GlinerFolder, load_gliner
-from nerbert.model.gliner.fresh import BI_ENCODER, ZERO_SPAN, architecture_of, new_gliner
+from nerbert.model.gliner.fresh import new_gliner
 from nerbert.model.gliner.trainee import check_trainable
+from nerbert.registry import ARCHITECTURES
 from nerbert.rng import Array
 from nerbert.training.settings import PretrainSettings, TrainSettings
 
@@ -36,7 +38,7 @@ def start_model(backbone: Backbone, labels: Backbone | None, settings: TrainSett
         return loaded
     if isinstance(settings, PretrainSettings):
         refuse(settings.max_width == 1, "max_width", 1, "at least 2; architecture = 'zero' scores single words")
-        return new_gliner(backbone, labels, architecture=settings.architecture or ZERO_SPAN,
+        return new_gliner(backbone, labels, architecture=ARCHITECTURES.find(settings.architecture or USUAL),
                           max_width=settings.max_width or _USUAL_WIDTH, max_len=settings.max_length,
                           max_types=settings.max_types)  # fmt: skip
     why = "setting objective = 'zero_shot': goes on with a GLiNER folder; make one with `nerbert pretrain`"
@@ -45,7 +47,7 @@ def start_model(backbone: Backbone, labels: Backbone | None, settings: TrainSett
 
 def labels_backbone(settings: PretrainSettings, backbone: Backbone) -> Backbone | None:
     """Return what an encoder of labels starts from; None if there is none."""
-    apart = settings.architecture == BI_ENCODER
+    apart = ARCHITECTURES.find(settings.architecture or USUAL).two_encoders
     refuse(bool(settings.concept_backbone) and not apart, "concept_backbone", settings.concept_backbone,
            "left out unless architecture = 'bi_encoder', which alone has an encoder of labels")  # fmt: skip
     if not apart or not settings.concept_backbone:
@@ -72,8 +74,8 @@ def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
 
 def _check_architecture(loaded: GlinerFolder, settings: PretrainSettings, source: str) -> None:
     """Raise SettingsError for settings that say another architecture than the folder's."""
-    own, width = architecture_of(loaded.model.config), loaded.model.config.max_width
-    remedy = f"{own!r}, or left out: {source} is one"
-    refuse(settings.architecture not in ("", own), "architecture", settings.architecture, remedy)
+    own, width, wanted = architecture_of(loaded.model.config), loaded.model.config.max_width, settings.architecture
+    refuse(bool(wanted) and ARCHITECTURES.find(wanted) is not own, "architecture", wanted,
+           f"{own.name if own else ''!r}, or left out: {source} is one")  # fmt: skip
     refuse(settings.max_width not in (0, width), "max_width", settings.max_width,
            f"{width}, or left out: that is what {source} has")  # fmt: skip
