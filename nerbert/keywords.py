@@ -76,7 +76,7 @@ class PretrainKeywords(TrainKeywords, total=False):
     self_training_threshold: float
     mlm_probability: float
     num_frozen_layers: int
-    architecture: Literal["zero", "zero_span", "bi_encoder"] | Literal[""]
+    architecture: str | Literal[""]
     max_width: int
     negative_ratio: float
     concept_backbone: str

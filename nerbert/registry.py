@@ -3,7 +3,7 @@
 A built-in one is written as `module:name` and imported when it is first asked for, so naming it costs nothing. A user's
 own is registered by its code (`register`), or named in a setting as `module:name`; only the second form reaches worker
 processes, which import the module themselves. A registry is also the bound of the setting that chooses from it:
-`objective: Annotated[str, OBJECTIVES]`. The five extension points are at the end of this file.
+`objective: Annotated[str, OBJECTIVES]`. The extension points are at the end of this file.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from nerbert.errors import NerbertError, SettingsError, unknown
+from nerbert.errors import NerbertError, SettingsError, missing_extra, unknown
 
 if TYPE_CHECKING:
     from nerbert.config import Section
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nerbert.executors import Executor
     from nerbert.formats.format import Format
     from nerbert.model.folder import ModelKind
+    from nerbert.model.gliner.architectures import Architecture
     from nerbert.tagger.backends import HeadKind
     from nerbert.training.objective import Objective
 
@@ -64,21 +65,19 @@ class Registry(Generic[Kind]):
 
 
 def _imported(kind: str, place: str) -> Any:
-    """Return what `module:name` names; raise SettingsError if it can't be imported."""
+    """Return what `module:name` names; raise SettingsError or MissingExtra if it can't be imported."""
     module, _, name = place.partition(":")
     try:
         return getattr(import_module(module), name)
-    except (ModuleNotFoundError, AttributeError) as error:
-        if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{error.name}."):
-            raise  # a library that the module needs
-        raise SettingsError(
-            f"{kind} {place!r}: {error}; install its module, or put its folder into PYTHONPATH"
-        ) from error
     except NerbertError:
         raise
     except Exception as error:
-        why = f"{type(error).__name__}: {error}"
-        raise SettingsError(f"{kind} {place!r}: its module can't be imported: {why:.300}; mend it") from error
+        if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)):
+            raise missing from error
+        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        isnt_there = isinstance(error, ModuleNotFoundError | AttributeError)
+        remedy = "install its module, or put its folder into PYTHONPATH" if isnt_there else f"importing {module} failed"
+        raise SettingsError(f"{kind} {place!r}: {reason:.300}; {remedy}") from error
 
 
 FORMATS: "Registry[Callable[[], Format]]" = Registry(
@@ -154,3 +153,12 @@ MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
     },
 )
 """What a model's folder may be; of several that fit, the last."""
+ARCHITECTURES: "Registry[type[Architecture]]" = Registry(
+    "architecture",
+    {
+        "zero": "nerbert.model.gliner.architectures:Zero",
+        "zero_span": "nerbert.model.gliner.architectures:ZeroSpan",
+        "bi_encoder": "nerbert.model.gliner.architectures:BiEncoder",
+    },
+)
+"""What a zero-shot model computes."""

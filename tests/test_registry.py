@@ -7,7 +7,7 @@ from typing import Annotated
 import pytest
 
 from nerbert.config import check
-from nerbert.errors import SettingsError
+from nerbert.errors import MissingExtra, SettingsError
 from nerbert.registry import Registry
 
 
@@ -38,13 +38,33 @@ def test_unknown_ones(shapes: Registry[type], name: str) -> None:
         shapes.find(name)
 
 
-def test_a_missing_library_keeps_its_own_error(
+def test_a_missing_library_is_named_by_its_extra(
     shapes: Registry[type], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "needs_more.py").write_text("import no_such_library_here\n")
+    (tmp_path / "needs_more.py").write_text("raise ModuleNotFoundError(name='torch')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModuleNotFoundError, match="no_such_library_here"):
+    with pytest.raises(MissingExtra, match=re.escape("torch not installed: pip install 'nerbert[train]'")):
         shapes.find("needs_more:X")
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import no_such_library_here", "No module named 'no_such_library_here'; install its module"),
+        ("1 / 0", "division by zero; importing raises failed"),
+        ("def", "invalid syntax (raises.py, line 1); importing raises failed"),
+        ("raise RuntimeError", "RuntimeError; importing raises failed"),
+        ("from fractions import Nothing", "cannot import name 'Nothing' from 'fractions'"),
+    ],
+)
+def test_a_module_that_raises_is_one_line(
+    shapes: Registry[type], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, told: str
+) -> None:
+    (tmp_path / "raises.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SettingsError, match=re.escape(f"shape 'raises:X': {told}")) as caught:
+        shapes.find("raises:X")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_registry_bounds_a_setting(shapes: Registry[type]) -> None:

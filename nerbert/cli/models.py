@@ -241,7 +241,7 @@ def check(
 
 def export(
     tagger: str, *, onnx: Flag = True, int8: Flag = False, output: OptionalOutput = None, data: Path | None = None,
-    read: Read = READ, overwrite: Overwrite = False,
+    read: Read = READ, head: Head = "", overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """Export a tagger to ONNX, for onnxruntime: faster on a CPU, and no torch needed.
 
@@ -263,7 +263,7 @@ def export(
     from nerbert.render.terminal.models import print_export
     from nerbert.tagger.export import export as run
 
-    print_export(run(tagger, int8=int8, output=output, data=data, overwrite=overwrite, reading=read))
+    print_export(run(tagger, int8=int8, output=output, data=data, overwrite=overwrite, reading=read, head=head))
 
 
 Encoders = Annotated[list[str] | None, Parameter(name="--encoder", negative="", consume_multiple=False)]

@@ -70,9 +70,7 @@ class RunOn:
 RUN = RunOn()
 """Tasks run as the command chooses."""
 Run = Annotated[RunOn, Parameter(name="*", group=Group("How tasks run", sort_key=2))]
-Head = Annotated[
-    str, Parameter(help="For a tagger whose head is your own code: its module:function, which is imported.")
-]
+Head = Annotated[str, Parameter(help="For a tagger whose head is your own code: its module:Class, which is imported.")]
 DataName = Annotated[
     str,
     Parameter(

@@ -70,7 +70,7 @@ def tag(
     threads
         Threads of the CPU; 0 is the back end's own choice.
     head
-        For a tagger whose head is your own code: its module:function, which is imported.
+        For a tagger whose head is your own code: its module:Class, which is imported.
     errors
         Bytes that are no UTF-8: strict (an error that names the line) or replace (they become U+FFFD).
     fingerprint

@@ -98,7 +98,7 @@ class Tagger:
         sure than `thresholds` (0–1; one for all types, or by type, the rest as the tagger's card has them) are left
         out. `offsets` counts `start` and `end` in `characters` (code points) or `utf-16` units.
 
-        `head` is for a tagger with a head of your own: `module:function`, which is imported. A folder's own word is not
+        `head` is for a tagger with a head of your own: `module:Class`, which is imported. A folder's own word is not
         enough for that, since the folder may be somebody else's.
         """
         if seeds := seed_folders(str(source)):

@@ -39,6 +39,6 @@ def test_the_objective_trains(
 
 def test_the_head_finds(tiny_tagger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module("head.md", "names", tmp_path, monkeypatch)
-    tagger = Tagger.load(tiny_tagger, head="names:open_names")
+    tagger = Tagger.load(tiny_tagger, head="names:NamesKind")
     (span,) = tagger.tag("The whaler Ingeborg left Bergen.")
     assert (span.text, span.type, tagger.types) == ("Ingeborg", "ship", ["ship"])

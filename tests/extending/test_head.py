@@ -7,6 +7,12 @@ from pathlib import Path
 import pytest
 
 from nerbert.cli import main
+from nerbert.errors import InputError, SettingsError
+from nerbert.finetuning.finetune import check_head
+from nerbert.tagger.export import export
+from nerbert.tagger.self_check import check
+from nerbert.training.objective import find_objective
+from nerbert.training.settings import FinetuneSettings
 
 OBJECTIVE, HEAD = "tests.extending.toys.starts:Starts", "tests.extending.toys.starts:StartsKind"
 TEXT = "The brig Margarethe was built by Larsen & Holm in Bergen."
@@ -79,3 +85,44 @@ sizes = ["all"]
         f1 = [float(row["value"]) for row in csv.DictReader(file) if row["metric"] == "micro.f1"]
     assert len(f1) == 2
     assert min(f1) > 0
+
+
+CRF = "tests.extending.toys.crf:Crf"
+
+
+@pytest.fixture(scope="module")
+def crf(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("crf") / "tagger"
+    settings = {"objective": CRF, "epochs": 3, "min_steps": 0, "learning_rate": 2e-3, "precision": "fp32", "threads": 1}
+    changes = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+    run("finetune", "embedded", "--data", str(sample / "domain"), "-o", str(output), *changes)
+    return output
+
+
+def test_one_with_an_export_checks_itself(crf: Path, sample: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kind = f"{CRF}Kind"
+    assert any(each["projection"] for each in json.loads((crf / "check.json").read_text())["answers"])
+    run("export", str(crf), "--head", kind, "--int8", "--data", str(sample / "domain"))
+    card = json.loads((crf / "onnx" / "nerbert-onnx.json").read_text())
+    assert card["agreement"]["onnx fp32"]["share"] == 1
+    assert card["agreement"]["onnx fp32"]["f1"] > 0.3
+    capsys.readouterr()
+    for backend, precision in (("torch", "fp32"), ("onnx", "fp32"), ("onnx", "int8")):
+        run("check", str(crf), "--head", kind, "--backend", backend, "--precision", precision)
+        assert "20 texts are answered as expected" in capsys.readouterr().out
+    card["own"]["follows"] = [[each + 1 for each in row] for row in card["own"]["follows"]]
+    (crf / "onnx" / "nerbert-onnx.json").write_text(json.dumps(card))
+    (checked,) = check(crf, head=kind, backend="onnx", precision="fp32")
+    assert checked.differences, "the self-check sees what the head alone has"
+
+
+@pytest.mark.parametrize(("setting", "value"), [("source_head", "shared"), ("head", "names")])
+def test_what_a_head_can_not_start_from_is_refused(setting: str, value: str) -> None:
+    settings = FinetuneSettings(objective=CRF, **{setting: value})  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match=f"setting {setting} = '{value}': not for the head of objective '{CRF}'"):
+        check_head(find_objective(CRF), settings)
+
+
+def test_one_without_an_export_says_so(tagger: Path) -> None:
+    with pytest.raises(InputError, match="its head can't be exported: StartsKind has no `export`"):
+        export(tagger, head=HEAD)

@@ -7,12 +7,13 @@ package can't compute is refused by the name of its architecture, before weights
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
 
 from nerbert.errors import InputError, at, refused
 from nerbert.model.backbone import quiet
+from nerbert.registry import ARCHITECTURES
 from nerbert.schema import parse_json, read_json
 
 GLINER, PICKLED = "gliner_config.json", "pytorch_model.bin"
@@ -28,8 +29,8 @@ BODIES = frozenset(
     "xlm-roberta".split()
 )
 """Types of encoder that may be a model's body."""
-Architecture = Literal["zero", "zero_span", "bi_encoder"]
-"""What new models may be: `nerbert.model.gliner.fresh` says more."""
+Architecture: TypeAlias = Annotated[str, ARCHITECTURES]
+"""What new models may be: `nerbert.model.gliner.architectures` says more."""
 _REMEDY = "the file is damaged, or of a version of gliner that nerbert doesn't know"
 _LEFT_OUT = (
     "auto_map", "quantization_config", "dtype", "torch_dtype", "torchscript", "model_type", "attn_implementation",
@@ -101,6 +102,8 @@ class GlinerConfig:
     relations_layer: str | None = None
     span_encoder_config: dict[str, Any] | None = None
     post_fusion_schema: str | None = ""
+    architecture: str = ""
+    """One that the package doesn't have, by its name in `ARCHITECTURES`; nerbert's own key."""
     fuse_layers: bool = False
     represent_spans: bool = False
 

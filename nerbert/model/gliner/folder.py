@@ -15,10 +15,11 @@ from typing import Any
 import torch
 
 from nerbert.artifacts import write_json
-from nerbert.errors import InputError, refused
+from nerbert.errors import InputError, at, refused
 from nerbert.model.backbone import load_tokenizer, quiet, save_tokenizer
 from nerbert.model.download import is_hub_name
 from nerbert.model.folder import WEIGHTS, ModelFolder
+from nerbert.model.gliner.architectures import model_of
 from nerbert.model.gliner.config import (
     BACKBONE,
     GLINER,
@@ -97,6 +98,8 @@ def save_gliner(folder: Path, loaded: GlinerFolder) -> None:
     config = dataclasses.asdict(loaded.model.config)
     config["model_type"] = "_".join(("gliner", "bi" if loaded.labels_pieces else "uni", "encoder",
                                      "token" if loaded.model.config.token_level else "span"))  # fmt: skip
+    if not config["architecture"]:
+        del config["architecture"]
     write_json(folder / GLINER, json.loads(json.dumps(config, default=str)))
     weights = {name: each.detach().cpu().contiguous().clone() for name, each in loaded.model.state_dict().items()}
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
@@ -112,9 +115,12 @@ def build(
     """Return a model of encoders' configurations with these weights, or with random ones if there are none."""
     from transformers import AutoModel
 
+    with at(source):
+        kind = model_of(config)
+
     def make() -> GlinerModel:
         with refused(f"{source}: can't be built"), quiet():
-            return GlinerModel(config, *(AutoModel.from_config(each) for each in (body, labels_body) if each)).float()
+            return kind(config, *(AutoModel.from_config(each) for each in (body, labels_body) if each)).float()
 
     if weights is not None:
         with torch.device("meta"):

@@ -1,10 +1,8 @@
-"""New GLiNER models on encoders, in three architectures, as the package `gliner` would make them.
+"""New GLiNER models on encoders, as the package `gliner` would make them.
 
-`zero` has labels before the text and scores single words (NuNER Zero), `zero_span` the same with spans (GLiNER); a
-`bi_encoder` reads labels apart. The scores of spans are those of `markerV0`, which joins first and last word by a
-layer; single words need no more than `marker`. Vectors keep the encoder's own width, so there is no projection, and no
-LSTM stands between the encoder and the scores, which is slower (docs/results). New weights are
-drawn by the seed, but for two biases, which let a span be of no type at first: most are of none.
+Vectors keep the encoder's own width, so there is no projection, and no LSTM stands between the encoder and the scores,
+which is slower (docs/results). New weights are drawn by the seed, but for two biases, which let a span be of no type at
+first: most are of none.
 """
 
 from pathlib import Path
@@ -15,52 +13,39 @@ import torch
 from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import embedded
-from nerbert.model.gliner.config import Architecture, GlinerConfig, body_config, plain_config
+from nerbert.model.gliner.architectures import Architecture
+from nerbert.model.gliner.config import GlinerConfig, body_config, plain_config
 from nerbert.model.gliner.folder import GlinerFolder
-from nerbert.model.gliner.layers import GlinerModel
 from nerbert.model.gliner.prompt import PromptTokenizer
 
-ZERO: Architecture = "zero"
-ZERO_SPAN: Architecture = "zero_span"
-BI_ENCODER: Architecture = "bi_encoder"
 _PRIOR = 0.01
 """The probability that a new model gives a span of being of a type. Source: RetinaNet (Lin et al. 2017 §4.1)."""
 _DROPOUT = 0.1
 """Share of the units of the layers above the encoder that drop out. Source: ours, as in BERT; GLiNER's code has 0.4."""
 
 
-def architecture_of(config: GlinerConfig) -> str:
-    """Return which of the architectures a model has; "" for one that scores tokens as first and last ones."""
-    if config.token_level:
-        return ""
-    if config.two_encoders:
-        return BI_ENCODER
-    return ZERO if config.max_width == 1 else ZERO_SPAN
-
-
 def new_gliner(
-    backbone: Backbone, labels: Backbone | None, *, architecture: Architecture, max_width: int, max_len: int,
+    backbone: Backbone, labels: Backbone | None, *, architecture: type[Architecture], max_width: int, max_len: int,
     max_types: int = 25,
 ) -> GlinerFolder:  # fmt: skip
-    """Return a model on the encoder of `backbone`, for a `bi_encoder` with another one that reads `labels`.
+    """Return a model on the encoder of `backbone`, for two encoders with another one that reads `labels`.
 
     `max_len` is how many words it reads at once, `max_types` how many types it learns to be asked for. Raise InputError
     for an encoder that can't be part of such a model.
     """
-    if architecture == BI_ENCODER and labels is None:
-        raise InputError("a bi_encoder needs an encoder of labels")
+    if architecture.two_encoders and labels is None:
+        raise InputError(f"a {architecture.name} needs an encoder of labels")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(backbone.seed)
         body, tokenizer = _whole_body(backbone), backbone.tokenizer
-        labels_body = _whole_body(labels) if labels and architecture == BI_ENCODER else None
+        labels_body = _whole_body(labels) if labels and architecture.two_encoders else None
         config = GlinerConfig(
-            model_name=_name_of(backbone), span_mode="marker" if architecture == ZERO else "markerV0",
-            max_width=1 if architecture == ZERO else max_width, hidden_size=int(body.config.hidden_size),
-            max_len=max_len, max_types=max_types, max_prompt_len=1, num_rnn_layers=0, dropout=_DROPOUT,
+            model_name=_name_of(backbone), hidden_size=int(body.config.hidden_size), max_len=max_len,
+            max_types=max_types, max_prompt_len=1, num_rnn_layers=0, dropout=_DROPOUT,
             **(_two_encoders(labels, labels_body) if labels and labels_body else _with_marks(tokenizer, body)),
-            encoder_config=plain_config(body.config),
+            encoder_config=plain_config(body.config), **architecture.config(max_width),
         )  # fmt: skip
-        model = GlinerModel(config, body, labels_body)
+        model = architecture.model(config, body, labels_body)
         model.expect(_PRIOR)
     apart = PromptTokenizer(labels.tokenizer, config, labels_body, for_labels=True) if labels and labels_body else None
     return GlinerFolder(model, PromptTokenizer(tokenizer, config, body), apart)

@@ -117,7 +117,7 @@ class TokenLayers(nn.Module):
 
 
 class GlinerModel(nn.Module):
-    """A GLiNER model: encoders, an LSTM over words if there is one, and layers that score."""
+    """A GLiNER model: encoders, an LSTM over words if there is one; a subclass has the layers that score."""
 
     def __init__(self, config: GlinerConfig, body: Any, labels_body: Any = None) -> None:
         super().__init__()
@@ -132,13 +132,6 @@ class GlinerModel(nn.Module):
         elif config.num_rnn_layers > 0:  # with two encoders the package has one, and never asks it
             layers = {"num_layers": config.num_rnn_layers, "bidirectional": True, "batch_first": True}
             self.rnn = nn.ModuleDict({"lstm": nn.LSTM(width, width // 2, **layers)})
-        if config.token_level:
-            self.scorer = TokenLayers(width)
-        else:
-            self.span_rep_layer = nn.ModuleDict(
-                {"span_rep_layer": SpanLayers(width, config.max_width, config.span_mode, config.dropout)}
-            )
-            self.prompt_rep_layer = _two_layers(width, 4 * width, width, config.dropout)
 
     @property
     def body(self) -> Any:
@@ -174,23 +167,24 @@ class GlinerModel(nn.Module):
         weights = mask.unsqueeze(-1).to(states.dtype)
         return (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
 
-    def prepared(self, labels: torch.Tensor) -> torch.Tensor | Folded:
+    def prepared(self, labels: torch.Tensor) -> Any:
         """Return labels' vectors, (labels, width), as `scores` takes them."""
-        if self.config.token_level:
-            return labels
-        return self._spans.folded(self.prompt_rep_layer(labels))
+        return labels
 
     def parts(self, words: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return words' vectors, (words, width), as `scores` takes them."""
-        return (words,) if self.config.token_level else self._spans.words(words)
+        return (words,)
 
-    def scores(self, parts: tuple[torch.Tensor, ...], labels: torch.Tensor | Folded) -> torch.Tensor:
-        """Return the log-odds of one text: (words, widths, labels) of spans, or (words, labels, 3) of words."""
-        found: torch.Tensor = (self.scorer if self.config.token_level else self._spans)(*parts, labels)
-        return found.float()
+    def scores(self, parts: tuple[torch.Tensor, ...], labels: Any) -> torch.Tensor:
+        """Return the log-odds of one text in fp32: (words, widths, labels) of spans, or (words, labels, 3) of words."""
+        raise NotImplementedError
+
+    def expect(self, probability: float) -> None:
+        """Set biases so that a new model's log-odds of spans are around those of this."""
+        raise NotImplementedError
 
     def scores_of_texts(
-        self, words: torch.Tensor, counts: torch.Tensor, labels: Sequence[torch.Tensor | Folded]
+        self, words: torch.Tensor, counts: torch.Tensor, labels: Sequence[Any]
     ) -> Iterator[torch.Tensor]:
         """Yield the log-odds of several texts, as `scores` has them.
 
@@ -200,6 +194,44 @@ class GlinerModel(nn.Module):
         split = [torch.split_with_sizes(each, counts.tolist()) for each in self.parts(self.in_context(words, counts))]
         for number, asked in enumerate(labels):
             yield self.scores(tuple(each[number] for each in split), asked)
+
+
+class TokenModel(GlinerModel):
+    """A model that scores words as first, last and inner ones; it is only read."""
+
+    def __init__(self, config: GlinerConfig, body: Any, labels_body: Any = None) -> None:
+        super().__init__(config, body, labels_body)
+        self.scorer = TokenLayers(config.hidden_size)
+
+    def scores(self, parts: tuple[torch.Tensor, ...], labels: torch.Tensor) -> torch.Tensor:
+        """Return (words, labels, 3) log-odds of one text."""
+        found: torch.Tensor = self.scorer(*parts, labels)
+        return found.float()
+
+
+class SpanModel(GlinerModel):
+    """A model that scores spans, or single words as spans of one."""
+
+    def __init__(self, config: GlinerConfig, body: Any, labels_body: Any = None) -> None:
+        super().__init__(config, body, labels_body)
+        width = config.hidden_size
+        self.span_rep_layer = nn.ModuleDict(
+            {"span_rep_layer": SpanLayers(width, config.max_width, config.span_mode, config.dropout)}
+        )
+        self.prompt_rep_layer = _two_layers(width, 4 * width, width, config.dropout)
+
+    def prepared(self, labels: torch.Tensor) -> Folded:
+        """Return labels' vectors, (labels, width), as `scores` takes them."""
+        return self._spans.folded(self.prompt_rep_layer(labels))
+
+    def parts(self, words: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return words' vectors, (words, width), as `scores` takes them."""
+        return self._spans.words(words)
+
+    def scores(self, parts: tuple[torch.Tensor, ...], labels: Folded) -> torch.Tensor:
+        """Return (words, widths, labels) log-odds of one text."""
+        found: torch.Tensor = self._spans(*parts, labels)
+        return found.float()
 
     def expect(self, probability: float) -> None:
         """Set the biases of spans' and labels' vectors so that the log-odds of spans are around those of this."""

@@ -69,7 +69,8 @@ def test_bf16_is_near(make: Make, kind: str) -> None:
 
 def _plain(head: GlinerHead, text: Example) -> torch.Tensor:
     """Compute the scores as the papers say: a vector for each span, or for each pair of a word and a label."""
-    model, asked = head.model, head._asked
+    model: Any = head.model
+    asked = head._asked
     assert asked is not None
     (window,) = head.pieces.windows([text], asked.prompt)
     states = model.projected(model.body(input_ids=torch.tensor([window.ids]))[0])[0]

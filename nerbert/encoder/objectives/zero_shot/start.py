@@ -14,10 +14,11 @@ from nerbert.config import Bounds, Section, refuse
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_encoder import ConceptTable
-from nerbert.model.gliner.config import Architecture
+from nerbert.model.gliner.architectures import USUAL, architecture_of
 from nerbert.model.gliner.folder import GlinerFolder, load_gliner
-from nerbert.model.gliner.fresh import BI_ENCODER, ZERO_SPAN, architecture_of, new_gliner
+from nerbert.model.gliner.fresh import new_gliner
 from nerbert.model.gliner.trainee import check_trainable
+from nerbert.registry import ARCHITECTURES
 from nerbert.rng import Array
 from nerbert.training.settings import TrainSettings
 
@@ -35,7 +36,7 @@ class ZeroShotSettings(Section):
     positive_weight: Annotated[float, Bounds(above=0, below=1e6)] = 2.0
     """Weight in the loss of a span that is of a type; one that isn't has 1. Source: GLiNER's public code of the first
     models."""
-    architecture: Architecture | Literal[""] = ""
+    architecture: Annotated[str, ARCHITECTURES] | Literal[""] = ""
     """`zero` reads types before the text and finds single words, joined where they touch; `zero_span` the same with
     spans; a `bi_encoder` reads types by an encoder of their own, so thousands cost little. Empty: that of the GLiNER
     folder, else `zero_span`. Source: NuNER Zero (Bogdanov et al. 2024); GLiNER (Zaratiana et al. 2024)."""
@@ -71,7 +72,7 @@ def start_model(
         why = "setting objective = 'zero_shot': goes on with a GLiNER folder; make one with `nerbert pretrain`"
         raise SettingsError(f"{why}, this is none: {source}", setting="objective")
     refuse(own.max_width == 1, "zero_shot.max_width", 1, "at least 2; architecture = 'zero' scores single words")
-    return new_gliner(backbone, labels, architecture=own.architecture or ZERO_SPAN,
+    return new_gliner(backbone, labels, architecture=ARCHITECTURES.find(own.architecture or USUAL),
                       max_width=own.max_width or _USUAL_WIDTH, max_len=settings.max_length,
                       max_types=own.max_types)  # fmt: skip
 
@@ -79,7 +80,7 @@ def start_model(
 def labels_backbone(settings: TrainSettings, backbone: Backbone) -> Backbone | None:
     """Return what an encoder of labels starts from; None if there is none."""
     own = settings.of(ZeroShotSettings)
-    apart, source = own.architecture == BI_ENCODER, own.labels_backbone
+    apart, source = ARCHITECTURES.find(own.architecture or USUAL).two_encoders, own.labels_backbone
     refuse(bool(source) and not apart, "zero_shot.labels_backbone", source,
            "left out unless architecture = 'bi_encoder', which alone has an encoder of labels")  # fmt: skip
     if not apart or not source:
@@ -106,8 +107,8 @@ def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
 
 def _check_architecture(loaded: GlinerFolder, settings: ZeroShotSettings, source: str) -> None:
     """Raise SettingsError for settings that say another architecture than the folder's."""
-    own, width = architecture_of(loaded.model.config), loaded.model.config.max_width
-    remedy = f"{own!r}, or left out: {source} is one"
-    refuse(settings.architecture not in ("", own), "zero_shot.architecture", settings.architecture, remedy)
+    own, width, wanted = architecture_of(loaded.model.config), loaded.model.config.max_width, settings.architecture
+    refuse(bool(wanted) and ARCHITECTURES.find(wanted) is not own, "zero_shot.architecture", wanted,
+           f"{own.name if own else ''!r}, or left out: {source} is one")  # fmt: skip
     refuse(settings.max_width not in (0, width), "zero_shot.max_width", settings.max_width,
            f"{width}, or left out: that is what {source} has")  # fmt: skip

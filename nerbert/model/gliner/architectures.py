@@ -1,0 +1,103 @@
+"""The architectures that zero-shot models may have: what of a configuration is theirs, and which layers score.
+
+`zero` has labels before the text and scores single words (NuNER Zero), `zero_span` the same with spans (GLiNER); a
+`bi_encoder` reads labels apart. The scores of spans are those of `markerV0`, which joins first and last word by a
+layer; single words need no more than `marker`. Models that score words as first, last and inner ones are read, but
+never made. Another architecture is an entry of `ARCHITECTURES`; the package `gliner` can't read its folders.
+"""
+
+from typing import Any, ClassVar
+
+from nerbert.errors import InputError, unknown
+from nerbert.model.gliner.config import GlinerConfig
+from nerbert.model.gliner.layers import GlinerModel, SpanModel, TokenModel
+from nerbert.registry import ARCHITECTURES
+
+USUAL = "zero_span"
+"""The architecture of a new model where no other is wanted."""
+
+
+class Architecture:
+    """An architecture; a subclass is known in folders by its `name`, which `ARCHITECTURES` must know then."""
+
+    name: ClassVar[str]
+    two_encoders: ClassVar[bool] = False
+    """Whether labels have an encoder of their own, and not a place before the text."""
+    model: ClassVar[type[GlinerModel]] = SpanModel
+    """What computes it."""
+
+    @classmethod
+    def fits(cls, config: GlinerConfig) -> bool:
+        """Return whether a model's configuration is one of this architecture."""
+        return config.architecture == cls.name
+
+    @classmethod
+    def config(cls, max_width: int) -> dict[str, Any]:
+        """Return what the configuration of a new model says of it, for entities of at most so many words."""
+        return {"architecture": cls.name, "max_width": max_width}
+
+
+class Zero(Architecture):
+    """Labels before the text; single words."""
+
+    name = "zero"
+
+    @classmethod
+    def fits(cls, config: GlinerConfig) -> bool:
+        """Return whether a model's configuration is one of this architecture."""
+        return _of_package(config) and not config.two_encoders and config.max_width == 1
+
+    @classmethod
+    def config(cls, max_width: int) -> dict[str, Any]:
+        """Return what the configuration of a new model says of it."""
+        return {"span_mode": "marker", "max_width": 1}
+
+
+class ZeroSpan(Architecture):
+    """Labels before the text; spans."""
+
+    name = "zero_span"
+
+    @classmethod
+    def fits(cls, config: GlinerConfig) -> bool:
+        """Return whether a model's configuration is one of this architecture."""
+        return _of_package(config) and not config.two_encoders and config.max_width != 1
+
+    @classmethod
+    def config(cls, max_width: int) -> dict[str, Any]:
+        """Return what the configuration of a new model says of it."""
+        return {"span_mode": "markerV0", "max_width": max_width}
+
+
+class BiEncoder(ZeroSpan):
+    """Labels with an encoder of their own; spans."""
+
+    name = "bi_encoder"
+    two_encoders = True
+
+    @classmethod
+    def fits(cls, config: GlinerConfig) -> bool:
+        """Return whether a model's configuration is one of this architecture."""
+        return _of_package(config) and config.two_encoders
+
+
+def _of_package(config: GlinerConfig) -> bool:
+    return not config.architecture and not config.token_level
+
+
+def architecture_of(config: GlinerConfig) -> type[Architecture] | None:
+    """Return which architecture a model has; None for one that scores words as first, last and inner ones.
+
+    Raise InputError for a name that isn't registered: a folder's own word imports no code.
+    """
+    name = config.architecture
+    if name and name not in ARCHITECTURES:
+        hint = "; import what registers it, or name its head (head, --head)"
+        raise InputError(f"architecture {name!r:.80}{unknown(name, [*ARCHITECTURES])}{hint}")
+    return next((each for each in map(ARCHITECTURES.find, ARCHITECTURES) if each.fits(config)), None)
+
+
+def model_of(config: GlinerConfig) -> type[GlinerModel]:
+    """Return what computes a model of this configuration."""
+    found = architecture_of(config)
+    return found.model if found else TokenModel
