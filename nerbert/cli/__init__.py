@@ -1,4 +1,4 @@
-"""The commands: parse, call one function, print. No logic; heavy libraries are loaded by what is called."""
+"""The commands: parse, call one function, print. No logic; a command's module is imported when it is called."""
 
 import os
 import sys
@@ -10,7 +10,6 @@ from typing import Literal, NoReturn
 from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError
 
 from nerbert import DOCS, __version__
-from nerbert.cli import annotate, data, distil, models, tag
 from nerbert.cli.options import UnwrappedHelp
 from nerbert.errors import NerbertError, missing_extra, paths_refused, unknown
 
@@ -24,13 +23,13 @@ app = App(
     help_formatter=UnwrappedHelp(),
     suppress_keyboard_interrupt=False,
 )
-for group in (data.corpus_app, data.knowledge_app, data.data_app):
-    app.command(group)
+for group in ("corpus", "knowledge", "data"):
+    app.command(f"nerbert.cli.data:{group}_app", name=group)
 for command in (
-    models.pretrain, models.finetune, distil.distil, models.calibrate, models.evaluate, tag.tag, annotate.annotate,
-    models.show, models.check, models.export, models.benchmark,
+    "models:pretrain", "models:finetune", "distil:distil", "models:calibrate", "models:evaluate", "tag:tag",
+    "annotate:annotate", "models:show", "models:check", "models:export", "models:benchmark",
 ):  # fmt: skip
-    app.command(command)
+    app.command(f"nerbert.cli.{command}")
 
 
 @app.command
@@ -106,6 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _call(arguments: Sequence[str]) -> None:
+    if not arguments or arguments[0].startswith("-"):  # the list of commands shows what each one does
+        for name in app:
+            app[name]
     app(arguments, exit_on_error=False, print_error=False)
 
 

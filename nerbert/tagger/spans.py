@@ -31,13 +31,17 @@ _COLUMNS = {"start": "int64", "end": "int64", "text": "object", "type": "object"
 class Spans(list[Span]):
     """The entities of a text, in order: a list of spans, which a notebook shows as the text with its entities marked.
 
-    `text` is the text, `offsets` what `start` and `end` count: `characters` or `utf-16` units. A part of the list is a
+    `text` is the text, `offsets` what `start` and `end` count: `characters` or `utf-16` units. `read` is how many
+    characters of the text the model read: fewer than all where long sentences are truncated. A part of the list is a
     plain list; `Spans(spans.text, part)` shows it.
     """
 
-    def __init__(self, text: str, spans: Iterable[Span] = (), offsets: str = OFFSETS[0]) -> None:
+    def __init__(
+        self, text: str, spans: Iterable[Span] = (), offsets: str = OFFSETS[0], read: int | None = None
+    ) -> None:
         super().__init__(spans)
         self.text, self.offsets = text, offsets
+        self.read = len(text) if read is None else read
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return the spans as JSON has them (`nerbert tag --json`): text, type, start, end, confidence."""

@@ -403,7 +403,7 @@ def test_it_is_calibrated_by_the_types_of_the_data(folder: Path, tmp_path: Path)
     asked = Tagger.load(here, backend="torch", precision="fp32", thresholds=0.05).with_labels(LABELS[:4])
     texts = [Example(text, split_words(text)) for text in TEXTS[:3] if text]
     gold = []
-    for number, (text, found) in enumerate(zip(texts, asked.tag_words(texts), strict=True)):
+    for number, (text, found) in enumerate(zip(texts, asked.tag_many(texts), strict=True)):
         right = [span for place, span in enumerate(found) if (number + place) % 4]
         gold.append(replace(text, spans=tuple(Span(each.start, each.end, each.type) for each in right)))
     (done,) = calibrate(here, gold)
@@ -423,7 +423,7 @@ def test_it_is_calibrated_by_the_types_of_the_data(folder: Path, tmp_path: Path)
 def asked_again(folder: Path, gold: list[Example]) -> list[Any]:
     types = sorted({span.type for each in gold for span in each.spans})
     tagger = Tagger.load(folder, backend="torch", precision="fp32")
-    return list(tagger.with_labels(types).tag_words(gold))
+    return list(tagger.with_labels(types).tag_many(gold))
 
 
 @pytest.mark.parametrize(
