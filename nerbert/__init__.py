@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nerbert.keywords import CorpusKeywords, DistilKeywords, FinetuneKeywords, PretrainKeywords
     from nerbert.metrics.score import score_tags
     from nerbert.records import EntityLabel, Example, Span
+    from nerbert.tagger.pending import TagRequest
     from nerbert.tagger.spans import Spans
     from nerbert.tagger.tagger import Tagger
     from nerbert.training.log import TrainLog
@@ -50,6 +51,7 @@ _HOMES = {
     "PretrainSettings": "training.settings",
     "Span": "records",
     "Spans": "tagger.spans",
+    "TagRequest": "tagger.pending",
     "Tagger": "tagger.tagger",
     "annotate_texts": "annotate.annotate",
     "score_tags": "metrics.score",
@@ -68,6 +70,7 @@ __all__ = [
     "PretrainSettings",
     "Span",
     "Spans",
+    "TagRequest",
     "Tagger",
     "__version__",
     "annotate_texts",

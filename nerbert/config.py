@@ -6,7 +6,6 @@ from TOML, from `key=value` on the command line, or from Python.
 """
 
 import operator
-import tomllib
 import types
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -86,6 +85,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     `configs/NAME.toml` and `suites/NAME.toml` that aren't there are the package's.
     """
+    import tomllib
+
     if path.parts[:-1] in (("configs",), ("suites",)) and not path.exists() and (_PACKAGE / path).is_file():
         path = _PACKAGE / path
     try:
@@ -178,6 +179,8 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 
 def _parse_value(text: str) -> Any:
+    import tomllib
+
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):

@@ -1,30 +1,22 @@
 """What people see: progress on standard error, coloured spans, control characters made visible.
 
-Progress shows on terminals only, so logs and pipes stay clean.
+Progress shows on terminals only, so logs and pipes stay clean. rich is imported where there is something to show.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
 from zlib import crc32
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.progress import Progress as RichProgress
-from rich.text import Text
 
 from nerbert.errors import visible
 
-_PERIOD = 3600.0
-"""Seconds that the time left is estimated from: a step may take minutes."""
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as RichProgress
+    from rich.text import Text
+
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "red", "bright_cyan", "bright_green", "bright_magenta")
 
 
@@ -34,7 +26,7 @@ class Progress:
     What an earlier run had done counts as done, but not towards the speed, nor the time that is left.
     """
 
-    def __init__(self, bar: RichProgress | None = None, *, of_bytes: bool = False) -> None:
+    def __init__(self, bar: "RichProgress | None" = None, *, of_bytes: bool = False) -> None:
         self._bar, self._of_bytes = bar, of_bytes
         self.items = self.items_before = 0
 
@@ -56,30 +48,31 @@ class Progress:
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Progress]:
     """Provide a progress bar on standard error; silent where that is no terminal."""
-    with _bar(what, total, MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()) as bar:
+    if not may_be_terminal(sys.stderr):
+        yield Progress()
+        return
+    from nerbert.progress_bar import item_bar
+
+    with item_bar(what, total) as bar:
         yield Progress(bar)
 
 
 @contextmanager
 def throughput(what: str, size: int | None) -> Iterator[Progress]:
     """Provide a progress bar over `size` bytes of input, with speed and time left; silent without a terminal."""
-    items = TextColumn("{task.fields[items]} " + what, markup=False)
-    with _bar("", size, items, TransferSpeedColumn(), TimeRemainingColumn()) as bar:
+    if not may_be_terminal(sys.stderr):
+        yield Progress(of_bytes=True)
+        return
+    from nerbert.progress_bar import byte_bar
+
+    with byte_bar(what, size) as bar:
         yield Progress(bar, of_bytes=True)
 
 
-@contextmanager
-def _bar(what: str, total: int | None, *columns: ProgressColumn) -> Iterator[RichProgress | None]:
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    name, note = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[note]}"))
-    with RichProgress(
-        name, BarColumn(20), *columns, note, console=console, transient=True, speed_estimate_period=_PERIOD
-    ) as bar:
-        bar.add_task(what, total=total, note="", items="0")
-        yield bar
+def may_be_terminal(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal, or rich is told by the environment to take it for one."""
+    told = any(os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))
+    return told or (stream is not None and stream.isatty())
 
 
 def tell(line: str) -> None:
@@ -88,24 +81,37 @@ def tell(line: str) -> None:
     sys.stderr.flush()
 
 
-def plain(value: object) -> Text:
+def plain(value: object) -> "Text":
     """Return `value` as it is, for rich: no markup is read in it, and its control characters are escaped."""
+    from rich.text import Text
+
     return Text(visible(str(value)))
 
 
-def coloured(console: Console, text: str, spans: Iterable[tuple[int, int, str]]) -> Text:
+def bracketed(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
+    """Return `text` with each `(start, end, type)` as `[text|type]`; spans are sorted, disjoint."""
+    shown, place = "", 0
+    for start, end, type_ in spans:
+        shown += f"{visible(text[place:start])}[{visible(text[start:end])}|{visible(type_)}]"
+        place = end
+    return shown + visible(text[place:])
+
+
+def coloured(console: "Console", text: str, spans: Iterable[tuple[int, int, str]]) -> "Text":
     """Return `text` with each `(start, end, type)` in its type's colour, then the type; spans are sorted, disjoint.
 
-    On a console without colours an entity is `[text|type]`.
+    On a console without colours an entity is in brackets.
     """
-    before, between, after = ("[", "|", "]") if console.color_system is None else ("", " ", "")
+    from rich.text import Text
+
+    if console.color_system is None:
+        return Text(bracketed(text, spans))
     shown, place = Text(), 0
     for start, end, type_ in spans:
         colour = _COLOURS[crc32(type_.encode("utf-8", "surrogatepass")) % len(_COLOURS)]
-        shown.append(f"{visible(text[place:start])}{before}")
+        shown.append(visible(text[place:start]))
         shown.append(visible(text[start:end]), style=f"bold {colour} underline")
-        shown.append(f"{between}{visible(type_)}", style=f"dim {colour}")
-        shown.append(after)
+        shown.append(f" {visible(type_)}", style=f"dim {colour}")
         place = end
     shown.append(visible(text[place:]))
     return shown

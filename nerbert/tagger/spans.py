@@ -8,7 +8,6 @@ may import; so this one, which is a few tags, is escaped by hand.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from html import escape
 from typing import Any
 from zlib import crc32
 
@@ -95,4 +94,6 @@ def _marked(text: str, spans: Iterable[Span]) -> Iterator[str]:
 
 def _escaped(text: str) -> str:
     """Return text as HTML, its control characters visible but for tabs and ends of lines."""
+    from html import escape
+
     return escape("".join(part if place % 2 else visible(part) for place, part in enumerate(_KEPT.split(text))))

@@ -179,8 +179,9 @@ def test_a_label_is_encoded_once(tagger: Tagger, encoded: list[str], own_cache: 
 )
 def test_a_damaged_cache_is_made_again(
     tagger: Tagger, encoded: list[str], own_cache: Path, capsys: pytest.CaptureFixture[str],
-    damage: Callable[[Path], object],
+    damage: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
+    monkeypatch.setattr("nerbert.tagger.pending._KEPT", 1)
     wanted = spans_of(tagger.with_labels(LABELS))
     files = sorted(own_cache.rglob("*.npz"))
     damage(files[0])
