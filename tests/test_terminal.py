@@ -62,7 +62,8 @@ def test_bars_show_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     written = StringIO()
     now = iter(range(10_000))
     console = Console(file=written, force_terminal=True, width=150, get_time=lambda: float(next(now)))
-    monkeypatch.setattr("nerbert.terminal.Console", lambda **_: console)
+    monkeypatch.setattr("nerbert.progress_bar.Console", lambda **_: console)
+    monkeypatch.setenv("FORCE_COLOR", "1")
     with throughput("pages", 1000) as bar:
         bar.advance(7, "2 parts were done \x1balready", size=500, before=True)
     with progress("typing", 3) as bar:

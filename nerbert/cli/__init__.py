@@ -93,6 +93,7 @@ def stop_on_sigterm() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command (the process's own arguments by default); an error of nerbert's is one line and its exit code."""
     gc.set_threshold(_OBJECTS)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks for some in all installed packages
     stop_on_sigterm()
     try:
         with paths_refused():

@@ -1,7 +1,7 @@
 """Types of options that several commands share."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
@@ -60,3 +60,9 @@ class UnwrappedHelp:
             if isinstance(one := entry.description, InlineText) and isinstance(text := one.primary_renderable, Text):
                 one.primary_renderable = Text(" ".join(text.plain.split()))
         DefaultFormatter()(console, options, panel)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what else cyclopts asks of its own formatter: `render_usage`, `render_description`."""
+        from cyclopts.help import DefaultFormatter
+
+        return getattr(DefaultFormatter(), name)
