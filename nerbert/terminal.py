@@ -6,7 +6,7 @@ Progress shows on terminals only, so logs and pipes stay clean. rich is imported
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, TextIO
 from zlib import crc32
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.text import Text
 
+_PERIOD = 3600.0
+"""Seconds that the time left is estimated from: a step may take minutes."""
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "red", "bright_cyan", "bright_green", "bright_magenta")
 
 
@@ -45,34 +47,42 @@ class Progress:
             self._bar.update(task.id, advance=advance, note=visible(note), items=f"{self.items:,}")
 
 
-@contextmanager
-def progress(what: str, total: int | None = None) -> Iterator[Progress]:
+def progress(what: str, total: int | None = None) -> AbstractContextManager[Progress]:
     """Provide a progress bar on standard error; silent where that is no terminal."""
-    if not may_be_terminal(sys.stderr):
-        yield Progress()
-        return
-    from nerbert.progress_bar import item_bar
+    return _progress(what, total, of_bytes=False)
 
-    with item_bar(what, total) as bar:
-        yield Progress(bar)
+
+def throughput(what: str, size: int | None) -> AbstractContextManager[Progress]:
+    """Provide a progress bar over `size` bytes of input, with speed and time left; silent without a terminal."""
+    return _progress(what, size, of_bytes=True)
 
 
 @contextmanager
-def throughput(what: str, size: int | None) -> Iterator[Progress]:
-    """Provide a progress bar over `size` bytes of input, with speed and time left; silent without a terminal."""
-    if not may_be_terminal(sys.stderr):
-        yield Progress(of_bytes=True)
+def _progress(what: str, total: int | None, *, of_bytes: bool) -> Iterator[Progress]:
+    if not is_terminal(sys.stderr):
+        yield Progress(of_bytes=of_bytes)
         return
-    from nerbert.progress_bar import byte_bar
+    from rich import progress as rich
+    from rich.console import Console
 
-    with byte_bar(what, size) as bar:
-        yield Progress(bar, of_bytes=True)
+    items = (rich.MofNCompleteColumn(), rich.TimeElapsedColumn())
+    sizes = (rich.TextColumn("{task.fields[items]} " + what, markup=False), rich.TransferSpeedColumn())
+    name, note = (rich.TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[note]}"))
+    with rich.Progress(
+        name, rich.BarColumn(20), *(sizes if of_bytes else items), rich.TimeRemainingColumn(), note,
+        console=Console(stderr=True), transient=True, speed_estimate_period=_PERIOD,
+    ) as bar:  # fmt: skip
+        bar.add_task("" if of_bytes else what, total=total, note="", items="0")
+        yield Progress(bar, of_bytes=of_bytes)
 
 
-def may_be_terminal(stream: TextIO | None) -> bool:
-    """Return whether a stream is a terminal, or rich is told by the environment to take it for one."""
-    told = any(os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))
-    return told or (stream is not None and stream.isatty())
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal, or the environment says to take it for one; the same as rich's answer."""
+    if (told := os.environ.get("TTY_COMPATIBLE")) in ("0", "1"):
+        return told == "1"
+    if (forced := os.environ.get("FORCE_COLOR")) is not None:
+        return forced != ""
+    return stream is not None and stream.isatty()
 
 
 def tell(line: str) -> None:

@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from nerbert.errors import InputError, NerbertError, at, visible
 from nerbert.records import Example, Span
 from nerbert.sources.files import BOM
-from nerbert.terminal import bracketed, coloured, may_be_terminal
+from nerbert.terminal import bracketed, coloured, is_terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -190,7 +190,7 @@ def text_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
 def text_writer(*, terminal: bool = False) -> LineWriter:
     """Return what writes tagged rows as people read them, in colour if that is a terminal."""
     page = io.StringIO()
-    if not terminal and not may_be_terminal(page):
+    if not terminal and not is_terminal(page):
         return _plain_lines
     from rich.console import Console
 
