@@ -60,7 +60,7 @@ def main() -> None:
 def _runs(root: Path, jobs: Mapping[str, Sequence[str]], work: Path) -> tuple[Part, ...]:
     os.environ.update(_environment(root, work))
     return tuple(
-        measure(name, [sys.executable, "-m", "nerbert", "tag", *arguments], work / "log")
+        measure(name, [sys.executable, "-P", "-m", "nerbert", "tag", *arguments], work / "log")
         for name, arguments in jobs.items()
     )
 
@@ -73,7 +73,7 @@ def _environment(root: Path, work: Path) -> dict[str, str]:
 
 def _imports(arguments: Sequence[str], work: Path) -> Counter[str]:
     """Return the milliseconds that importing each package takes, without those that it imports."""
-    command = [sys.executable, "-X", "importtime", "-m", "nerbert", "tag", *arguments]
+    command = [sys.executable, "-P", "-X", "importtime", "-m", "nerbert", "tag", *arguments]
     done = subprocess.run(
         command, env=os.environ | _environment(HERE, work), capture_output=True, text=True, check=True
     )
