@@ -79,11 +79,11 @@ def _run(side: str, root: Path, work: Path, dump: Path, texts: Path) -> Run:
 
 
 def _nerbert(name: str, root: Path, work: Path, arguments: Sequence[str | Path]) -> Part:
-    return _measured(name, root, work, [sys.executable, "-m", "nerbert", *arguments])
+    return _measured(name, root, work, [sys.executable, "-P", "-m", "nerbert", *arguments])
 
 
 def _measured(name: str, root: Path, work: Path, command: Sequence[str | Path]) -> Part:
-    """Run a command with a checkout's code, one thread and a cache of its own."""
+    """Run a command with a checkout's code (`-P`: wherever this is run), one thread and a cache of its own."""
     own: Mapping[str, str] = {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false",
                               "XDG_CACHE_HOME": str(work / "cache")}  # fmt: skip
     os.environ.update(own)

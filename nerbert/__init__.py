@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nerbert.keywords import CorpusKeywords, DistilKeywords, FinetuneKeywords, PretrainKeywords
     from nerbert.metrics.score import score_tags
     from nerbert.records import EntityLabel, Example, Span
+    from nerbert.tagger.pending import TagRequest
     from nerbert.tagger.spans import Spans
     from nerbert.tagger.tagger import Tagger
     from nerbert.training.log import TrainLog
@@ -52,6 +53,7 @@ _HOMES = {
     "PretrainSettings": "encoder.settings",
     "Span": "records",
     "Spans": "tagger.spans",
+    "TagRequest": "tagger.pending",
     "Tagger": "tagger.tagger",
     "annotate_texts": "annotate.annotate",
     "score_tags": "metrics.score",
@@ -70,6 +72,7 @@ __all__ = [
     "PretrainSettings",
     "Span",
     "Spans",
+    "TagRequest",
     "Tagger",
     "__version__",
     "annotate_texts",

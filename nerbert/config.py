@@ -9,7 +9,6 @@ line, a mapping or the section itself in Python. Settings that hold sections hav
 """
 
 import operator
-import tomllib
 import types
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -160,6 +159,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     `configs/NAME.toml` and `suites/NAME.toml` that aren't there are the package's.
     """
+    import tomllib
+
     if path.parts[:-1] in (("configs",), ("suites",)) and not path.exists() and (_PACKAGE / path).is_file():
         path = _PACKAGE / path
     try:
@@ -313,6 +314,8 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 
 def _parse_value(text: str) -> Any:
+    import tomllib
+
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):

@@ -222,13 +222,6 @@ def check_alone(what: str) -> None:
         raise SettingsError(f"{what} runs in one process: start it without torchrun")
 
 
-def stop_on_sigterm() -> None:
-    """Make SIGTERM end the process as Ctrl-C does, with all clean-up, and exit code 143."""
-    main = threading.current_thread() is threading.main_thread()
-    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-
-
 @contextmanager
 def stop_asked() -> Iterator[Callable[[], int]]:
     """Provide a function that returns the first signal of SIGTERM and Ctrl-C, 0 if none came; neither ends the process.

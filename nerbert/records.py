@@ -78,11 +78,15 @@ def _misplaced(what: str, start: int, end: int, type_: str) -> InputError:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An annotated sentence: its text, the character span of each word, and its entities as character spans."""
+    """An annotated sentence: its text, the character span of each word, and its entities as character spans.
+
+    `asked` lists the types that were looked for; None means all types of the data.
+    """
 
     text: str
     words: tuple[tuple[int, int], ...]
     spans: tuple[Span, ...] = ()
+    asked: tuple[str, ...] | None = None
 
     @property
     def tokens(self) -> tuple[str, ...]:

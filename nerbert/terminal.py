@@ -1,27 +1,21 @@
 """What people see: progress on standard error, coloured spans, control characters made visible.
 
-Progress shows on terminals only, so logs and pipes stay clean.
+Progress shows on terminals only, so logs and pipes stay clean. rich is imported where there is something to show.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, TextIO
 from zlib import crc32
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.progress import Progress as RichProgress
-from rich.text import Text
-
 from nerbert.errors import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as RichProgress
+    from rich.text import Text
 
 _PERIOD = 3600.0
 """Seconds that the time left is estimated from: a step may take minutes."""
@@ -34,7 +28,7 @@ class Progress:
     What an earlier run had done counts as done, but not towards the speed, nor the time that is left.
     """
 
-    def __init__(self, bar: RichProgress | None = None, *, of_bytes: bool = False) -> None:
+    def __init__(self, bar: "RichProgress | None" = None, *, of_bytes: bool = False) -> None:
         self._bar, self._of_bytes = bar, of_bytes
         self.items = self.items_before = 0
 
@@ -57,33 +51,42 @@ class Progress:
             self._bar.update(task.id, advance=advance, note=visible(note), items=f"{self.items:,}")
 
 
-@contextmanager
-def progress(what: str, total: int | None = None) -> Iterator[Progress]:
+def progress(what: str, total: int | None = None) -> AbstractContextManager[Progress]:
     """Provide a progress bar on standard error; silent where that is no terminal."""
-    with _bar(what, total, MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()) as bar:
-        yield Progress(bar)
+    return _progress(what, total, of_bytes=False)
 
 
-@contextmanager
-def throughput(what: str, size: int | None) -> Iterator[Progress]:
+def throughput(what: str, size: int | None) -> AbstractContextManager[Progress]:
     """Provide a progress bar over `size` bytes of input, with speed and time left; silent without a terminal."""
-    items = TextColumn("{task.fields[items]} " + what, markup=False)
-    with _bar("", size, items, TransferSpeedColumn(), TimeRemainingColumn()) as bar:
-        yield Progress(bar, of_bytes=True)
+    return _progress(what, size, of_bytes=True)
 
 
 @contextmanager
-def _bar(what: str, total: int | None, *columns: ProgressColumn) -> Iterator[RichProgress | None]:
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
+def _progress(what: str, total: int | None, *, of_bytes: bool) -> Iterator[Progress]:
+    if not is_terminal(sys.stderr):
+        yield Progress(of_bytes=of_bytes)
         return
-    name, note = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[note]}"))
-    with RichProgress(
-        name, BarColumn(20), *columns, note, console=console, transient=True, speed_estimate_period=_PERIOD
-    ) as bar:
-        bar.add_task(what, total=total, note="", items="0")
-        yield bar
+    from rich import progress as rich
+    from rich.console import Console
+
+    items = (rich.MofNCompleteColumn(), rich.TimeElapsedColumn())
+    sizes = (rich.TextColumn("{task.fields[items]} " + what, markup=False), rich.TransferSpeedColumn())
+    name, note = (rich.TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[note]}"))
+    with rich.Progress(
+        name, rich.BarColumn(20), *(sizes if of_bytes else items), rich.TimeRemainingColumn(), note,
+        console=Console(stderr=True), transient=True, speed_estimate_period=_PERIOD,
+    ) as bar:  # fmt: skip
+        bar.add_task("" if of_bytes else what, total=total, note="", items="0")
+        yield Progress(bar, of_bytes=of_bytes)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal, or the environment says to take it for one; the same as rich's answer."""
+    if (told := os.environ.get("TTY_COMPATIBLE")) in ("0", "1"):
+        return told == "1"
+    if (forced := os.environ.get("FORCE_COLOR")) is not None:
+        return forced != ""
+    return stream is not None and stream.isatty()
 
 
 def tell(line: str) -> None:
@@ -92,24 +95,37 @@ def tell(line: str) -> None:
     sys.stderr.flush()
 
 
-def plain(value: object) -> Text:
+def plain(value: object) -> "Text":
     """Return `value` as it is, for rich: no markup is read in it, and its control characters are escaped."""
+    from rich.text import Text
+
     return Text(visible(str(value)))
 
 
-def coloured(console: Console, text: str, spans: Iterable[tuple[int, int, str]]) -> Text:
+def bracketed(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
+    """Return `text` with each `(start, end, type)` as `[text|type]`; spans are sorted, disjoint."""
+    shown, place = "", 0
+    for start, end, type_ in spans:
+        shown += f"{visible(text[place:start])}[{visible(text[start:end])}|{visible(type_)}]"
+        place = end
+    return shown + visible(text[place:])
+
+
+def coloured(console: "Console", text: str, spans: Iterable[tuple[int, int, str]]) -> "Text":
     """Return `text` with each `(start, end, type)` in its type's colour, then the type; spans are sorted, disjoint.
 
-    On a console without colours an entity is `[text|type]`.
+    On a console without colours an entity is in brackets.
     """
-    before, between, after = ("[", "|", "]") if console.color_system is None else ("", " ", "")
+    from rich.text import Text
+
+    if console.color_system is None:
+        return Text(bracketed(text, spans))
     shown, place = Text(), 0
     for start, end, type_ in spans:
         colour = _COLOURS[crc32(type_.encode("utf-8", "surrogatepass")) % len(_COLOURS)]
-        shown.append(f"{visible(text[place:start])}{before}")
+        shown.append(visible(text[place:start]))
         shown.append(visible(text[start:end]), style=f"bold {colour} underline")
-        shown.append(f"{between}{visible(type_)}", style=f"dim {colour}")
-        shown.append(after)
+        shown.append(f" {visible(type_)}", style=f"dim {colour}")
         place = end
     shown.append(visible(text[place:]))
     return shown

@@ -288,7 +288,7 @@ def linger_after_the_first(file: str) -> str:
 STOPPED = """
 import pathlib, sys, time
 from nerbert.artifacts import publish_folder
-from nerbert.executors import stop_on_sigterm
+from nerbert.cli import stop_on_sigterm
 
 stop_on_sigterm()
 with publish_folder(pathlib.Path(sys.argv[1])):

@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.progress import Progress as RichProgress
 
 from nerbert.errors import visible
-from nerbert.terminal import Progress, coloured, percent, plain, progress, throughput
+from nerbert.terminal import Progress, coloured, is_terminal, percent, plain, progress, throughput
 
 
 def test_control_characters_are_escaped() -> None:
@@ -62,7 +62,8 @@ def test_bars_show_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     written = StringIO()
     now = iter(range(10_000))
     console = Console(file=written, force_terminal=True, width=150, get_time=lambda: float(next(now)))
-    monkeypatch.setattr("nerbert.terminal.Console", lambda **_: console)
+    monkeypatch.setattr("rich.console.Console", lambda **_: console)
+    monkeypatch.setenv("FORCE_COLOR", "1")
     with throughput("pages", 1000) as bar:
         bar.advance(7, "2 parts were done \x1balready", size=500, before=True)
     with progress("typing", 3) as bar:
@@ -71,3 +72,15 @@ def test_bars_show_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "2 parts were done \\x1balready" in written.getvalue()
     assert "1/3" in written.getvalue()
     Progress().advance(2, size=5)
+
+
+@pytest.mark.parametrize(
+    "told", [{}, {"FORCE_COLOR": ""}, {"FORCE_COLOR": "1"}, {"TTY_COMPATIBLE": "0", "FORCE_COLOR": "1"},
+             {"TTY_COMPATIBLE": "1"}, {"TTY_COMPATIBLE": "x"}],
+)  # fmt: skip
+def test_what_is_a_terminal_is_rich_s_answer(told: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert is_terminal(StringIO()) == Console(file=StringIO()).is_terminal

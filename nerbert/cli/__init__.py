@@ -1,7 +1,10 @@
-"""The commands: parse, call one function, print. No logic; heavy libraries are loaded by what is called."""
+"""The commands: parse, call one function, print. No logic; a command's module is imported when it is called."""
 
+import gc
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
@@ -10,9 +13,11 @@ from typing import Literal, NoReturn
 from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError
 
 from nerbert import DOCS, __version__
-from nerbert.cli import annotate, data, distil, models, tag
 from nerbert.cli.options import UnwrappedHelp
 from nerbert.errors import NerbertError, missing_extra, need, paths_refused, unknown
+
+_OBJECTS = 20_000
+"""New objects from which on garbage is looked for: Python's own 700 cost a start more than all garbage is worth."""
 
 app = App(
     name="nerbert",
@@ -24,13 +29,13 @@ app = App(
     help_formatter=UnwrappedHelp(),
     suppress_keyboard_interrupt=False,
 )
-for group in (data.corpus_app, data.knowledge_app, data.data_app):
-    app.command(group)
+for group in ("corpus", "knowledge", "data"):
+    app.command(f"nerbert.cli.data:{group}_app", name=group)
 for command in (
-    models.pretrain, models.finetune, distil.distil, models.calibrate, models.evaluate, tag.tag, annotate.annotate,
-    models.show, models.check, models.export, models.benchmark,
+    "models:pretrain", "models:finetune", "distil:distil", "models:calibrate", "models:evaluate", "tag:tag",
+    "annotate:annotate", "models:show", "models:check", "models:export", "models:benchmark",
 ):  # fmt: skip
-    app.command(command)
+    app.command(f"nerbert.cli.{command}")
 
 
 @app.command
@@ -79,10 +84,17 @@ def completion(shell: Literal["bash", "zsh", "fish"]) -> None:
     print(app.generate_completion(shell=shell))
 
 
+def stop_on_sigterm() -> None:
+    """Make SIGTERM end the process as Ctrl-C does, with all clean-up, and exit code 143."""
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command (the process's own arguments by default); an error of nerbert's is one line and its exit code."""
-    from nerbert.executors import stop_on_sigterm
-
+    gc.set_threshold(_OBJECTS)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks for some in all installed packages
     stop_on_sigterm()
     try:
         with paths_refused():
@@ -107,6 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _call(arguments: Sequence[str]) -> None:
+    if not arguments or arguments[0].startswith("-"):  # the list of commands shows what each one does
+        for name in app:
+            app[name]
     app(arguments, exit_on_error=False, print_error=False)
 
 

@@ -4,17 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
-from cyclopts.help import DefaultFormatter, HelpPanel, InlineText
-from rich.console import Console, ConsoleOptions
-from rich.text import Text
 
 from nerbert import DOCS
 from nerbert.formats.documents import CheckReading, Reading
 
 if TYPE_CHECKING:
+    from cyclopts.help import HelpPanel
+    from rich.console import Console, ConsoleOptions
+
     from nerbert.executors import Executor
 
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
@@ -84,12 +84,21 @@ Overwrite = Annotated[bool, Parameter(negative="", help="Replace a folder that n
 ListOnly = Annotated[bool, Parameter(name="--list", negative="")]
 
 
-class UnwrappedHelp(DefaultFormatter):
+class UnwrappedHelp:
     """The help of a command, whose lines end where the terminal does, not where the source's did."""
 
-    def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+    def __call__(self, console: "Console", options: "ConsoleOptions", panel: "HelpPanel") -> None:
         """Print a part of it."""
+        from cyclopts.help import DefaultFormatter, InlineText
+        from rich.text import Text
+
         for entry in panel.entries:
             if isinstance(one := entry.description, InlineText) and isinstance(text := one.primary_renderable, Text):
                 one.primary_renderable = Text(" ".join(text.plain.split()))
-        super().__call__(console, options, panel)
+        DefaultFormatter()(console, options, panel)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what else cyclopts asks of its own formatter: `render_usage`, `render_description`."""
+        from cyclopts.help import DefaultFormatter
+
+        return getattr(DefaultFormatter(), name)

@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
-
-from rich.console import Console
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from nerbert.errors import InputError, NerbertError, at, os_refused, visible
 from nerbert.records import Example, Span
 from nerbert.sources.files import BOM
-from nerbert.terminal import coloured
+from nerbert.terminal import bracketed, coloured, is_terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 TEXT, TOKENS, SPANS = "text", "tokens", "spans"
 """Names of fields: the text; its words as strings; entities."""
@@ -208,6 +209,10 @@ def text_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
 def text_writer(*, terminal: bool = False) -> LineWriter:
     """Return what writes tagged rows as people read them, in colour if that is a terminal."""
     page = io.StringIO()
+    if not terminal and not is_terminal(page):
+        return _plain_lines
+    from rich.console import Console
+
     console = Console(file=page, soft_wrap=True, force_terminal=True if terminal else None)
 
     def lines(block: Block, found: Tagged) -> Iterator[bytes]:
@@ -221,16 +226,28 @@ def text_writer(*, terminal: bool = False) -> LineWriter:
     return lines
 
 
-def print_tagged(console: Console, text: str, spans: Sequence[Span]) -> None:
-    """Print a text, line by line, with its entities in colour or brackets, then an entity a row.
+def _plain_lines(block: Block, found: Tagged) -> Iterator[bytes]:
+    for row, spans in zip(block.rows, found, strict=True):
+        lines = [bracketed(*each) for each in _marked_lines(row.text, spans)] if row.text else []
+        yield "".join(f"{line}\n" for line in [*lines, *map(_entity_row, spans)]).encode()
 
-    Of entities that lie in one another the outermost are marked in the text.
-    """
-    for line, marked in lines_of(text, _outermost(spans)):
-        console.print(coloured(console, line, [(start, end, span.type) for start, end, span in marked]))
+
+def print_tagged(console: "Console", text: str, spans: Sequence[Span]) -> None:
+    """Print a text, line by line, with its entities in colour or brackets, then an entity a row."""
+    for line, marked in _marked_lines(text, spans):
+        console.print(coloured(console, line, marked))
     for each in spans:
-        row = f"  {each.start}–{each.end}  {visible(each.type)}  {each.confidence:.2f}  {visible(each.text)}"
-        console.print(row, style="dim", markup=False, highlight=False)
+        console.print(_entity_row(each), style="dim", markup=False, highlight=False, emoji=False)
+
+
+def _marked_lines(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, list[tuple[int, int, str]]]]:
+    """Yield each line with its entities, the outermost of those that lie in one another."""
+    for line, marked in lines_of(text, _outermost(spans)):
+        yield line, [(start, end, span.type) for start, end, span in marked]
+
+
+def _entity_row(each: Span) -> str:
+    return f"  {each.start}–{each.end}  {visible(each.type)}  {each.confidence:.2f}  {visible(each.text)}"
 
 
 def _outermost(spans: Iterable[Span]) -> list[Span]:

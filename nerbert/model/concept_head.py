@@ -12,14 +12,15 @@ of fp32. Of labels with the same score the first by name is taken.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import numpy as np
 
 from nerbert.config import check
 from nerbert.errors import InputError
-from nerbert.model.heads import NEEDS_LABELS, Entities, Head, is_one_entity
-from nerbert.model.linear import MAX_TOKENS, Scorer, WordScores, owners, scored
+from nerbert.model.heads import NEEDS_LABELS, Entities, is_one_entity
+from nerbert.model.linear import MAX_TOKENS, Scorer, WindowedHead, WordScores, owners, scored
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
@@ -41,7 +42,7 @@ class AskedLabels:
 
 
 @dataclass(frozen=True)
-class ConceptHead(Head):
+class ConceptHead(WindowedHead):
     """Two encoders of one space; see the module.
 
     `scorer` gives each word's vector, `vectors` those of labels, (labels, width). Without `asked` there are no types.
@@ -78,11 +79,24 @@ class ConceptHead(Head):
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples; raise InputError if no labels were asked for."""
-        if self.asked is None:
+        return self.predict_each([(self, examples)])[0]
+
+    def predict_each(self, groups: "Sequence[tuple[ConceptHead, Sequence[Example]]]") -> list[Entities]:  # type: ignore[override]
+        """Return the entities of several groups; their words' vectors are made together."""
+        if not all(head.asked for head, _ in groups):
             raise InputError(NEEDS_LABELS)
-        groups = scored(self.scorer, self.pieces, examples, self.width, self.max_tokens)
-        found, counts = zip(*((self._entities(*each, self.asked), len(each[0])) for each in groups), strict=True)
-        return found[0] if len(found) == 1 else Entities.join(found, counts)
+        ends = [0, *accumulate(len(examples) for _, examples in groups)]
+        found: list[list[tuple[Entities, int]]] = [[(Entities.of([]), 0)] for _ in groups]
+        examples = [example for _, some in groups for example in some]
+        start = 0
+        for some, scores in scored(self.scorer, self.pieces, examples, self.width, self.max_tokens):
+            for (head, _), own, (first, end) in zip(groups, found, pairwise(ends), strict=True):
+                here = slice(max(0, first - start), min(len(some), end - start))
+                if here.start < here.stop and head.asked:
+                    part = scores.part(here.start, here.stop)
+                    own.append((head._entities(some[here], part, head.asked), here.stop - here.start))
+            start += len(some)
+        return [Entities.join(*zip(*own, strict=True)) for own in found]
 
     def _entities(self, examples: Sequence[Example], scores: WordScores, asked: AskedLabels) -> Entities:
         labels, odds = np.full(scores.words, -1), np.zeros(scores.words, np.float32)

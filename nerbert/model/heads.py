@@ -13,8 +13,8 @@ memory.
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain, compress, pairwise
+from dataclasses import dataclass, replace
+from itertools import accumulate, chain, compress, pairwise
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -93,6 +93,12 @@ class Entities:
             chosen=np.concatenate([each.chosen for each in several]),
             parts=np.concatenate([each.parts + start for each, start in zip(several, parts, strict=False)]),
         )
+
+    def split(self, counts: Sequence[int]) -> "list[Entities]":
+        """Return the entities of each of several groups of examples, `counts` examples each, as if it were alone."""
+        parts = [(first, self._where((self.examples >= first) & (self.examples < last)))
+                 for first, last in pairwise([0, *accumulate(counts)])]  # fmt: skip
+        return [replace(part, examples=part.examples - first) for first, part in parts]
 
     def of_types(self, types: Collection[str]) -> "Entities":
         """Return the entities that have one of some types."""
@@ -195,6 +201,24 @@ class Head(Protocol):
         """Return the entities of some examples, which keep their own words."""
         ...
 
+    def predict_each(self, groups: "Sequence[tuple[Head, Sequence[Example]]]") -> list[Entities]:
+        """Return the entities of several groups of examples, each found by a head of its own over the same weights.
+
+        Each has the answer that its head's `predict` gives. Heads that can read all examples in the same batches.
+        """
+        return [head.predict(examples) for head, examples in groups]
+
+    def cost(self, examples: Sequence[Example], labels: Sequence[EntityLabel] = ()) -> int:
+        """Return how many subwords the model reads to find these labels; words where the head doesn't know it.
+
+        Without `labels`, those that it was asked for count. No model runs, so an encoder of labels doesn't count.
+        """
+        return sum(len(each.words) for each in examples)
+
+    def characters_read(self, examples: Sequence[Example]) -> list[int]:
+        """Return how many characters of each example the model reads: all, unless long ones are cut off."""
+        return [len(each.text) for each in examples]
+
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "Head":
         """Return a head, over the same weights, that finds entities of these labels alone.
 
@@ -244,6 +268,25 @@ class FilteredHead(Head):
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities that have one of the types."""
         return self._head.predict(examples).of_types(self._names)
+
+    def predict_each(self, groups: Sequence[tuple[Head, Sequence[Example]]]) -> list[Entities]:
+        """Return the entities of several groups, all read together."""
+        return predict_filtered(self._head, groups)
+
+    def cost(self, examples: Sequence[Example], labels: Sequence[EntityLabel] = ()) -> int:
+        """Return how many subwords the model reads, whatever the labels."""
+        return self._head.cost(examples)
+
+    def characters_read(self, examples: Sequence[Example]) -> list[int]:
+        """Return how many characters of each example the model reads."""
+        return self._head.characters_read(examples)
+
+
+def predict_filtered(head: Head, groups: Sequence[tuple[Head, Sequence[Example]]]) -> list[Entities]:
+    """Return the entities of several groups, each of the types of its own head, from one pass of a head of them all."""
+    found = head.predict([example for _, examples in groups for example in examples])
+    parts = zip(groups, found.split([len(examples) for _, examples in groups]), strict=True)
+    return [part.of_types(set(own.types)) for (own, _), part in parts]
 
 
 @dataclass(frozen=True, slots=True)

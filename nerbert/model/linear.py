@@ -23,10 +23,10 @@ from nerbert.config import check
 from nerbert.errors import InputError
 from nerbert.labels import split_tag, tag_names, types_of
 from nerbert.metrics.score import decode_columns
-from nerbert.model.heads import Entities, Head, WordTags, probabilities
+from nerbert.model.heads import Entities, Head, WordTags, predict_filtered, probabilities
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded, Windows, chosen, micro_batches, padded
-from nerbert.records import Example
+from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array, uniform
 
 MAX_TOKENS = 8192
@@ -57,6 +57,15 @@ class WordScores:
     def words(self) -> int:
         """Return the number of words of all examples."""
         return int(self.offsets[-1])
+
+    def part(self, first: int, last: int) -> "WordScores":
+        """Return what the model says of the examples from `first` to the one before `last`."""
+        start, end = self.offsets[first], self.offsets[last]
+        read, followers = (slice(*np.searchsorted(each, (start, end))) for each in (self.read, self.followers))
+        return WordScores(
+            self.offsets[first : last + 1] - start, self.read[read] - start, self.logits[read],
+            self.followers[followers] - start,
+        )  # fmt: skip
 
 
 def word_scores(
@@ -209,8 +218,22 @@ def owners(scores: WordScores) -> Array:
     return found
 
 
+class WindowedHead(Head):
+    """A head whose model reads examples in the windows of a `SubwordTokenizer`."""
+
+    pieces: SubwordTokenizer
+
+    def cost(self, examples: Sequence[Example], labels: Sequence[EntityLabel] = ()) -> int:
+        """Return how many subwords the model reads, whatever the labels."""
+        return sum(len(each.ids) for each in self.pieces.windows(examples))
+
+    def characters_read(self, examples: Sequence[Example]) -> list[int]:
+        """Return how many characters of each example are in a window."""
+        return self.pieces.characters_read(examples)
+
+
 @dataclass(frozen=True)
-class LinearHead(Head):
+class LinearHead(WindowedHead):
     """A linear layer over BIO `tags`, on any back end; see the module."""
 
     scorer: Scorer
@@ -238,6 +261,10 @@ class LinearHead(Head):
         parts = [(scores, self.path(scores, self.decoding)) for scores in self._scored(examples)]
         found = [entities_of(scores, self.classes, codes) for scores, codes in parts]
         return found[0] if len(found) == 1 else Entities.join(found, [len(each.offsets) - 1 for each, _ in parts])
+
+    def predict_each(self, groups: Sequence[tuple[Head, Sequence[Example]]]) -> list[Entities]:
+        """Return the entities of several groups, all read together."""
+        return predict_filtered(self, groups)
 
     def tag(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
         """Return a tag and its probability for each word, raw."""

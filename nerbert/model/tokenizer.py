@@ -109,11 +109,7 @@ class SubwordTokenizer:
         """Yield the windows of all examples, in order; with `labels`, labelled by them."""
         for start in range(0, len(examples), _CHUNK):
             some = examples[start : start + _CHUNK]
-            encoded = self.tokenizer(
-                [example.text for example in some],
-                add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False,
-                return_token_type_ids=False, verbose=False, split_special_tokens=True,
-            )  # fmt: skip
+            encoded = self._encoded([example.text for example in some])
             for place, example in enumerate(some):
                 ids, offsets = encoded["input_ids"][place], encoded["offset_mapping"][place]
                 self._check_ids(ids)
@@ -126,15 +122,29 @@ class SubwordTokenizer:
 
     def whole(self, text: str) -> tuple[int, ...]:
         """Return the pieces of a text with the special ones; raise InputError for none, or more than a window holds."""
-        encoded = self.tokenizer(
-            [text], add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False,
-            split_special_tokens=True,
-        )  # fmt: skip
-        ids = encoded["input_ids"][0]
+        ids = self._encoded([text])["input_ids"][0]
         self._check_ids(ids)
         if not 0 < len(ids) <= self.body:
             raise InputError(f"has {len(ids)} pieces; the model reads 1 to {self.body}")
         return (*self._before, *ids, *self._after)
+
+    def characters_read(self, examples: Sequence[Example]) -> list[int]:
+        """Return how many characters of each example are in a window: all, unless long ones are truncated."""
+        if self._on_too_long != "truncate":
+            return [len(each.text) for each in examples]
+        offsets = self._encoded([each.text for each in examples])["offset_mapping"]
+        return [some[self.body - 1][1] if len(some) > self.body else len(each.text)
+                for each, some in zip(examples, offsets, strict=True)]  # fmt: skip
+
+    def _encoded(self, texts: list[str]) -> Any:
+        """Return pieces and offsets of texts, without special pieces.
+
+        All calls have the same options: fast tokenizers keep them as their state, which threads share.
+        """
+        return self.tokenizer(
+            texts, add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False,
+            return_token_type_ids=False, verbose=False, split_special_tokens=True,
+        )  # fmt: skip
 
     def windowing(self) -> "SubwordTokenizer":
         """Return the same with `on_too_long` = `window`."""

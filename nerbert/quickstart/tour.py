@@ -228,7 +228,7 @@ def _examples(test: list[Example], taggers: dict[str, Tagger], count: int) -> tu
     """Draw test sentences with mentions at random: as annotated, and as each tagger tags them."""
     drawn = sorted((each for each in test if each.spans), key=lambda each: uniform(0, "quickstart", each.text))[:count]
     marked = {"gold": [each.spans for each in drawn]}
-    marked |= {key: [tuple(spans) for spans in tagger.tag_words(drawn)] for key, tagger in taggers.items()}
+    marked |= {key: [tuple(spans) for spans in tagger.tag_many(drawn)] for key, tagger in taggers.items()}
     return tuple(
         TaggedText(each.text, {key: _marked(spans[number]) for key, spans in marked.items()})
         for number, each in enumerate(drawn)

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from io import RawIOBase
 from typing import TYPE_CHECKING
 
@@ -341,5 +340,7 @@ def asked_wait(headers: "httpx.Headers") -> float:
     if value.isascii() and value.isdigit():
         return float(value[:9])
     with suppress(KeyError, TypeError, ValueError, OverflowError):
+        from email.utils import parsedate_to_datetime
+
         return max(0.0, (parsedate_to_datetime(value) - parsedate_to_datetime(headers["Date"])).total_seconds())
     return 0.0

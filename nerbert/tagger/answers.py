@@ -13,11 +13,11 @@ seed by 0.32. So int8 shows only what is grossly wrong.
 """
 
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
@@ -215,10 +215,10 @@ def check_loaded(tagger: "Tagger", folder: Path) -> None:
 def _changes(tagger: "Tagger", folder: Path, made: Mapping[str, str]) -> str:
     """Return in words how the versions differ; an exported graph's onnxruntime is that of its own card."""
     backend = tagger.head.name.partition(" ")[0]
-    names, here = _LIBRARIES.get(backend, _LIBRARIES["torch"]), versions()
+    names = _LIBRARIES.get(backend, _LIBRARIES["torch"])
     if backend == "onnx" and (exported := read_exported(str(folder))):
         made = {**made, **exported.card.versions}
-    pairs = ((name, made.get(name, ""), here.get(name, "")) for name in names)
+    pairs = ((name, made.get(name, ""), _version(name)) for name in names)
     return ", ".join(
         f"{name} {then} then, {now} now" for name, then, now in pairs if then and now and _minor(then) != _minor(now)
     )
@@ -231,7 +231,16 @@ def _minor(number: str) -> list[str]:
 def versions() -> dict[str, str]:
     """Return the versions of nerbert, Python and the libraries that answers come from, as far as they are there."""
     found = {"nerbert": __version__, "python": platform.python_version()}
-    for name in dict.fromkeys(chain.from_iterable(_LIBRARIES.values())):
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    libraries = {name: _version(name) for name in chain.from_iterable(_LIBRARIES.values())}
+    return found | {name: number for name, number in libraries.items() if number}
+
+
+def _version(name: str) -> str:
+    """Return a library's version, "" if it isn't there; one that is loaded says it itself, which costs nothing."""
+    if own := getattr(sys.modules.get(name), "__version__", ""):
+        return str(own)
+    from importlib.metadata import PackageNotFoundError, version
+
+    with suppress(PackageNotFoundError):
+        return version(name)
+    return ""

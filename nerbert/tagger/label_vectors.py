@@ -27,8 +27,8 @@ from nerbert.records import EntityLabel
 from nerbert.rng import Array
 from nerbert.terminal import progress, tell
 
-_opening = Lock()
-"""Held while an encoder is opened: `transformers` can't load two models in two threads."""
+_encoding = Lock()
+"""Held while labels are encoded: `transformers` can't load two models in two threads, nor rich show two bars."""
 _FORMAT = 1
 _KEY = 32
 """Bytes of a text's digest."""
@@ -72,7 +72,8 @@ class LabelVectors:
         found = self._read(place, {key[0] for key in keys}) if place else {}
         missing = {key: each for key, each in zip(keys, labels, strict=True) if key not in found}
         if missing:
-            new = self._encoded(missing)
+            with _encoding:
+                new = self._encoded(missing)
             if place:
                 self._keep(place, new)
             found |= new
@@ -85,8 +86,7 @@ class LabelVectors:
 
     def _encoded(self, labels: Mapping[bytes, EntityLabel]) -> dict[bytes, Array]:
         found = {}
-        with _opening:
-            encode = self._encoder = self._encoder or self._open()
+        encode = self._encoder = self._encoder or self._open()
         with progress("labels", len(labels)) as bar:
             for key, label in labels.items():
                 with at(part=f"label {label.text!r:.80}"):

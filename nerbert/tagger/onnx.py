@@ -147,7 +147,10 @@ def read_exported(source: str) -> Exported | None:
 
 
 class LightTokenizer:
-    """Pieces and offsets of plain text by a `tokenizer.json`: what `SubwordTokenizer` asks of `transformers`' one."""
+    """Pieces and offsets of plain text by a `tokenizer.json`: what `SubwordTokenizer` asks of `transformers`' one.
+
+    What looks like a special piece in a text is plain text. Nothing changes after it is made, so threads may share it.
+    """
 
     def __init__(self, path: Path, card: TokenizerFacts) -> None:
         need("onnx", "tokenizers")
@@ -158,16 +161,16 @@ class LightTokenizer:
             self._inner = Tokenizer.from_file(str(path))
             self._inner.no_padding()
             self._inner.no_truncation()
+            self._inner.encode_special_tokens = True
         self._path, self._before, self._after = path, card.before, card.after
         self.pad_token_id, self.model_max_length = card.pad_id, card.room
 
-    def __call__(self, texts: str | Sequence[str], **wanted: Any) -> Mapping[str, list[Any]]:
+    def __call__(self, texts: str | Sequence[str], **_: Any) -> Mapping[str, list[Any]]:
         """Return one text's pieces with the special ones marked; of several texts, pieces and offsets without."""
         if isinstance(texts, str):
             ids = self._inner.encode(texts, add_special_tokens=False).ids
             mask = [1] * len(self._before) + [0] * len(ids) + [1] * len(self._after)
             return {"input_ids": [*self._before, *ids, *self._after], "special_tokens_mask": mask}
-        self._inner.encode_special_tokens = bool(wanted.get("split_special_tokens"))
         with refused(f"{self._path}: can't cut a text"):
             found = self._inner.encode_batch(list(texts), add_special_tokens=False)
         return {"input_ids": [each.ids for each in found], "offset_mapping": [each.offsets for each in found]}

@@ -1,22 +1,100 @@
-"""Texts on their way through a tagger: what is found in them so far, and sentences that are read as one."""
+"""Texts on their way through a tagger: what each one is asked for, and what is found in it so far.
+
+Texts with different labels or thresholds go through the model together, as far as its head can do that. A text that
+can't be tagged fails alone: where a batch fails, its texts are tried one by one.
+"""
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from threading import Lock
+from typing import TypeAlias
 
-from nerbert.records import Example, Span
-from nerbert.tagger.offsets import Graphemes
+from nerbert.errors import NerbertError
+from nerbert.model.heads import Head
+from nerbert.records import EntityLabel, Example, Span
+from nerbert.tagger.offsets import OFFSETS, Graphemes, utf16_spans
+from nerbert.tagger.spans import Spans
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Halves of characters, which broken JSON brings and no tokenizer takes."""
+_BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
+"""Words, or texts, that are read before they go through the model."""
+_KEPT = 16
+"""Lists of labels whose heads are kept."""
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class TagRequest:
+    """A text to tag, with labels and thresholds of its own; None: those of the tagger.
+
+    `text` may be an example, one sentence with its own words. `cancelled` is called just before the text goes into the
+    model: where it returns True, the text is left out.
+    """
+
+    text: str | Example
+    labels: Iterable[str | EntityLabel] | None = None
+    thresholds: float | Mapping[str, float] | None = None
+    cancelled: Callable[[], bool] = _never
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """What is looked for: the entities of a head, at least as sure as `thresholds` (by type) at a temperature."""
+
+    head: Head
+    thresholds: Mapping[str, float]
+    temperature: float
+
+
+class AskedHeads:
+    """Heads over the same weights, by labels and their least probabilities; threads share the last few."""
+
+    def __init__(self) -> None:
+        self._kept, self._lock = dict[tuple[tuple[EntityLabel, ...], tuple[float, ...]], Head](), Lock()
+
+    def find(self, head: Head, labels: tuple[EntityLabel, ...], least: tuple[float, ...]) -> Head:
+        """Return the head for these labels; where none is kept, `head` makes one."""
+        with self._lock:
+            found = self._kept.pop((labels, least), None)
+            if found is not None:
+                self._kept[labels, least] = found
+        if found is None:
+            found = head.for_labels(labels, least)
+            with self._lock:
+                self._kept[labels, least] = found
+                for old in list(self._kept)[:-_KEPT]:
+                    del self._kept[old]
+        return found
 
 
 class PendingText:
-    """A text whose entities are being found."""
+    """A text, or a sentence with its own words, whose entities are being found.
 
-    def __init__(self, text: str) -> None:
-        self.text, self.graphemes = text, Graphemes(text)
-        self.spans: list[Span] = []
-        self._around, self._free = list[tuple[int, int]](), 0
+    `read` counts the characters that the model reads, `dropped` says that the text was cancelled, `error` why it can't
+    be tagged.
+    """
+
+    def __init__(
+        self, content: str | Example, asked: Asked | None = None, cancelled: Callable[[], bool] = _never,
+        error: NerbertError | None = None,
+    ) -> None:  # fmt: skip
+        self.content, self.asked, self.cancelled, self.error = content, asked, cancelled, error
+        self.text = content.text if isinstance(content, Example) else content
+        self.spans, self.read, self.dropped = list[Span](), len(self.text), False
+        self.graphemes, self._around, self._free = Graphemes(self.text), list[tuple[int, int]](), 0
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether it is still to be tagged; asks whether it was cancelled."""
+        self.dropped = self.dropped or self.cancelled()
+        return self.error is None and not self.dropped
 
     def add(self, start: int, end: int, type_: str, confidence: float) -> None:
         """Add an entity, grown to whole graphemes; of one that two entities share, the first has it.
@@ -32,14 +110,87 @@ class PendingText:
         if start < end:
             self.spans.append(Span(start, end, type_, self.text[start:end], confidence))
 
+    def answer(self, offsets: str) -> Spans:
+        """Return what was found, or raise the error; `offsets` says what places count."""
+        if self.error is not None:
+            raise self.error
+        found = utf16_spans(self.text, self.spans) if offsets == OFFSETS[1] else self.spans
+        return Spans(self.text, found, offsets, self.read)
+
+
+Cut: TypeAlias = Callable[[PendingText], Iterable[tuple[int, Example]]]
+"""Cuts a text into what goes through the model as one, each with the place of its first character."""
+_Sentence: TypeAlias = tuple[PendingText, int, Example]
+
+
+def found_in_order(texts: Iterable[PendingText], cut: Cut) -> Iterator[PendingText]:
+    """Yield texts, in order, when all their entities are found; read and hold some thousand words (or one text)."""
+    opened, block, words = list[PendingText](), list[_Sentence](), 0
+    for text in texts:
+        opened.append(text)
+        for offset, example in cut(text) if text.error is None else ():
+            block.append((text, offset, example))
+            words += len(example.words)
+            if words >= _BLOCK_WORDS:
+                _find(block)
+                block, words = [], 0
+        if len(opened) >= _BLOCK_TEXTS or not block:
+            _find(block)
+            yield from opened
+            opened, block, words = [], [], 0
+    _find(block)
+    yield from opened
+
+
+def _find(block: Sequence[_Sentence]) -> None:
+    """Find the entities of sentences and put them into their texts; a text that can't be tagged gets its error."""
+    texts = [[*some] for text, some in groupby(block, key=lambda each: each[0]) if text.is_open]
+    try:
+        _find_together([sentence for some in texts for sentence in some])
+    except NerbertError as error:
+        if len(texts) == 1:
+            texts[0][0][0].error = error
+        else:
+            for some in texts:
+                _find(some)
+
+
+def _find_together(block: Sequence[_Sentence]) -> None:
+    groups = defaultdict[Asked, list[_Sentence]](list)
+    for each in block:
+        if each[0].asked:
+            groups[each[0].asked].append(each)
+    parts = [(asked.head, [example for _, _, example in some]) for asked, some in groups.items()]
+    found = parts[0][0].predict_each(parts) if parts else []
+    for (asked, some), (head, examples), entities in zip(groups.items(), parts, found, strict=True):
+        sure = entities.at_least(asked.thresholds, asked.temperature)
+        for number, first, last, type_, confidence in sure.spans(asked.temperature):
+            text, offset, example = some[number]
+            text.add(offset + example.words[first][0], offset + example.words[last - 1][1], type_, confidence)
+        for (text, _, example), read in zip(some, head.characters_read(examples), strict=True):
+            text.read -= len(example.text) - read
+
 
 def without_halves(text: str) -> str:
     """Return a text with U+FFFD for each half of a character; places stay."""
     return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def joined(text: str, group: Sequence[tuple[int, Example]]) -> tuple[int, Example]:
-    """Return neighbouring sentences of a text as one, which begins where the first does."""
+def joined(text: str, sentences: Iterable[tuple[int, Example]], longest: int) -> Iterator[tuple[int, Example]]:
+    """Yield neighbouring sentences of a text as one, of at most `longest` words; a longer sentence is alone."""
+    group, words = list[tuple[int, Example]](), 0
+    for offset, sentence in sentences:
+        if group and words + len(sentence.words) > longest:
+            yield _as_one(text, group)
+            group, words = [], 0
+        group.append((offset, sentence))
+        words += len(sentence.words)
+    if group:
+        yield _as_one(text, group)
+
+
+def _as_one(text: str, group: Sequence[tuple[int, Example]]) -> tuple[int, Example]:
+    """Return sentences as one, with the place of its first character."""
     start, first = group[0]
     if len(group) == 1:
         return start, first

@@ -8,7 +8,6 @@ may import; so this one, which is a few tags, is escaped by hand.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from html import escape
 from typing import Any
 from zlib import crc32
 
@@ -31,13 +30,17 @@ _COLUMNS = {"start": "int64", "end": "int64", "text": "object", "type": "object"
 class Spans(list[Span]):
     """The entities of a text, in order: a list of spans, which a notebook shows as the text with its entities marked.
 
-    `text` is the text, `offsets` what `start` and `end` count: `characters` or `utf-16` units. A part of the list is a
+    `text` is the text, `offsets` what `start` and `end` count: `characters` or `utf-16` units. `read` is how many
+    characters of the text the model read: fewer than all where long sentences are truncated. A part of the list is a
     plain list; `Spans(spans.text, part)` shows it.
     """
 
-    def __init__(self, text: str, spans: Iterable[Span] = (), offsets: str = OFFSETS[0]) -> None:
+    def __init__(
+        self, text: str, spans: Iterable[Span] = (), offsets: str = OFFSETS[0], read: int | None = None
+    ) -> None:
         super().__init__(spans)
         self.text, self.offsets = text, offsets
+        self.read = len(text) if read is None else read
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return the spans as JSON has them (`nerbert tag --json`): text, type, start, end, confidence."""
@@ -91,4 +94,6 @@ def _marked(text: str, spans: Iterable[Span]) -> Iterator[str]:
 
 def _escaped(text: str) -> str:
     """Return text as HTML, its control characters visible but for tabs and ends of lines."""
+    from html import escape
+
     return escape("".join(part if place % 2 else visible(part) for place, part in enumerate(_KEPT.split(text))))

@@ -17,9 +17,9 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from nerbert.errors import InputError, few, paths_refused
+from nerbert.errors import InputError, NerbertError, few, paths_refused
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.folder import ModelFolder, read_card, seed_folders
@@ -29,17 +29,11 @@ from nerbert.sentences import RuleSplitter
 from nerbert.tagger import hub
 from nerbert.tagger.answers import check_loaded
 from nerbert.tagger.backends import LONGEST, Wanted
-from nerbert.tagger.offsets import OFFSETS, check_offsets, utf16_spans
-from nerbert.tagger.pending import PendingText, joined, without_halves
+from nerbert.tagger.offsets import check_offsets
+from nerbert.tagger.pending import Asked, AskedHeads, PendingText, TagRequest, found_in_order, joined, without_halves
 from nerbert.tagger.spans import Spans
 from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of
 from nerbert.words import check_splitter, split_words
-
-_BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
-"""Words, or texts, that are read before they go through the model."""
-
-_Block: TypeAlias = list[tuple[PendingText, int, Example]]
-"""Sentences that go through the model together: of which text, from which character on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +66,7 @@ class Tagger:
         self.offsets = check_offsets(offsets)
         self.temperature, self.thresholds = temperature, thresholds or {}
         self.card: Mapping[str, Any] = {}
-        self._asked: tuple[Any, Tagger] | None = None
-        self._least: tuple[float, ...] = ()
+        self._heads = AskedHeads()
 
     @classmethod
     @paths_refused()
@@ -226,18 +219,14 @@ class Tagger:
         over; what `thresholds` was set to since goes before them. Raise InputError for a label that the model can't
         look for, for none, and for one given twice.
         """
-        wanted = entity_labels(labels)
-        how = (wanted, self.temperature, dict(self.thresholds))
-        if self._asked and self._asked[0] == how:
-            return self._asked[1]
-        names, found = [each.name for each in wanted], copy(self)
+        wanted, found = entity_labels(labels), copy(self)
+        names = [each.name for each in wanted]
         given = {each: bound for each, bound in self._wanted.items() if each in names} if isinstance(
             self._wanted, Mapping) else self._wanted  # fmt: skip
         bounds = thresholds_of(given, self.card.get("thresholds"), names, self.head.usual_threshold)
         found.thresholds = {name: self.thresholds.get(name, bounds[name]) for name in names}
-        found.labels, found._asked, found._least = wanted, None, ()
-        found._ask()
-        self._asked = how, found
+        found.labels = wanted
+        found.head = found._head_for(found.thresholds)
         return found
 
     def with_default_labels(self) -> "Tagger":
@@ -245,11 +234,24 @@ class Tagger:
         learnt = None if self.types else self.card.get("types")
         return self.with_labels(map(EntityLabel, learnt)) if learnt else self
 
-    def _ask(self) -> None:
-        """Make the head ready for the labels, if there are some, with the thresholds and the temperature of now."""
-        least = tuple(uncalibrated(self.thresholds.get(each.name, 0.0), self.temperature) for each in self.labels)
-        if least != self._least:
-            self.head, self._least = self.head.for_labels(self.labels, least), least
+    def _head_for(self, thresholds: Mapping[str, float]) -> Head:
+        """Return the head that finds the tagger's labels, if it has some, at thresholds and the temperature of now."""
+        if not self.labels:
+            return self.head
+        least = tuple(uncalibrated(thresholds.get(each.name, 0.0), self.temperature) for each in self.labels)
+        return self._heads.find(self.head, self.labels, least)
+
+    def _asked(
+        self, labels: Iterable[str | EntityLabel] | None, thresholds: float | Mapping[str, float] | None = None
+    ) -> Asked:
+        """Return what is looked for; None: the tagger's own labels, or its own thresholds."""
+        tagger = self.with_default_labels() if labels is None else self.with_labels(labels)
+        if not tagger.types:
+            raise InputError(NEEDS_LABELS)
+        bounds = tagger.thresholds
+        if thresholds is not None:
+            bounds = thresholds_of(thresholds, bounds, tagger.types)
+        return Asked(tagger._head_for(bounds), bounds, tagger.temperature)
 
     def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
         """Return the entities of `text`, in order: `text[span.start:span.end] == span.text`.
@@ -268,83 +270,66 @@ class Tagger:
         """
         if isinstance(texts, str):
             raise InputError("can't tag a str letter by letter: give a list of texts, or take `tag`")
-        return (self.with_default_labels() if labels is None else self.with_labels(labels))._tag_many(texts)
+        asked = self._asked(labels)
+        pending = (PendingText(_checked(each), asked) for each in texts)
+        return (each.answer(self.offsets) for each in found_in_order(pending, self._cut))
 
-    def _tag_many(self, texts: Iterable[str | Example]) -> Iterator[Spans]:
-        if not self.types:
-            raise InputError(NEEDS_LABELS)
-        self._ask()
-        opened, block, words = list[PendingText](), _Block(), 0
-        for text in texts:
-            sentences = [(0, text)] if isinstance(text, Example) else self._read_at_once(_checked(text))
-            opened.append(PendingText(text.text if isinstance(text, Example) else text))
-            for offset, example in sentences:
-                block.append((opened[-1], offset, example))
-                words += len(example.words)
-                if words >= _BLOCK_WORDS:
-                    self._find(block)
-                    block, words = [], 0
-            if len(opened) >= _BLOCK_TEXTS or not block:
-                self._find(block)
-                yield from self._finished(opened)
-                opened, block, words = [], [], 0
-        self._find(block)
-        yield from self._finished(opened)
+    def tag_batch(self, requests: Iterable[TagRequest]) -> list[Spans | NerbertError | None]:
+        """Return the answer to each request; all go through the model together, whatever labels each one has.
 
-    def tag_words(self, examples: Iterable[Example]) -> Iterator[Spans]:
-        """Yield the entities of each sentence, in order; the sentences keep their own words."""
-        return self.tag_many(examples)
+        An answer is what `tag` gives for that text alone: spans, or the error that it would raise. A request that was
+        cancelled before it went into the model has None. Any number of threads may call it at once.
+        """
+        texts = found_in_order(map(self._requested, requests), self._cut)
+        return [each.error or (None if each.dropped else each.answer(self.offsets)) for each in texts]
+
+    def _requested(self, request: TagRequest) -> PendingText:
+        try:
+            asked = self._asked(request.labels, request.thresholds)
+            return PendingText(_checked(request.text), asked, request.cancelled)
+        except NerbertError as error:
+            return PendingText("", error=error)
+
+    def cost(self, text: str | Example, labels: Iterable[str | EntityLabel] | None = None) -> int:
+        """Return how many subwords the model reads to tag a text, in windows and with labels' prompts; it doesn't run.
+
+        `labels` are as in `tag`. What an encoder of labels reads, once for all texts, doesn't count. Raise InputError
+        for labels that leave no room for a text.
+        """
+        learnt = () if self.types else self.card.get("types") or ()
+        wanted = self.labels or tuple(map(EntityLabel, learnt)) if labels is None else entity_labels(labels)
+        return self.head.cost([each for _, each in self._cut(PendingText(_checked(text)))], wanted)
 
     def tag_examples(self, examples: Sequence[Example]) -> list[WordTags]:
         """Return a tag and its probability for each word of each example; the examples keep their own words.
 
         The tags are those of the entities that `tag` gives. Without thresholds they are the head's own, raw.
         """
-        self._ask()
+        head = self._head_for(self.thresholds)
         if not any(self.thresholds.values()):
-            return self.head.tag(examples, self.temperature)
-        found = self.head.predict(examples).at_least(self.thresholds, self.temperature)
+            return head.tag(examples, self.temperature)
+        found = head.predict(examples).at_least(self.thresholds, self.temperature)
         return found.word_tags(examples, self.temperature)
 
     def sentences(self, text: str) -> Iterator[tuple[int, Example]]:
         """Yield (first character's place, sentence) for each sentence of a text, cut into words; without entities."""
         offset = 0
-        for line in _checked(text).splitlines(keepends=True):
+        for line in text.splitlines(keepends=True):
             whole = without_halves(line)
             for start, end in self._splitter.spans(whole):
                 if words := split_words(whole[start:end], self.splitter):
                     yield offset + start, Example(whole[start:end], words)
             offset += len(line)
 
-    def _read_at_once(self, text: str) -> Iterator[tuple[int, Example]]:
-        """Yield what goes through the model as one: sentences, or as many of them as the head reads at once."""
-        group, words = list[tuple[int, Example]](), 0
-        for offset, sentence in self.sentences(text):
-            if group and words + len(sentence.words) > self.head.longest_text:
-                yield joined(text, group)
-                group, words = [], 0
-            group.append((offset, sentence))
-            words += len(sentence.words)
-        if group:
-            yield joined(text, group)
+    def _cut(self, pending: PendingText) -> Iterable[tuple[int, Example]]:
+        """Return what goes through the model as one: sentences, or as many of them as the head reads at once."""
+        if isinstance(pending.content, Example):
+            return [(0, pending.content)]
+        return joined(pending.text, self.sentences(pending.text), self.head.longest_text)
 
     @cached_property
     def _splitter(self) -> RuleSplitter:
         return RuleSplitter(self.language)
-
-    def _finished(self, opened: Iterable[PendingText]) -> Iterator[Spans]:
-        for each in opened:
-            found = utf16_spans(each.text, each.spans) if self.offsets == OFFSETS[1] else each.spans
-            yield Spans(each.text, found, self.offsets)
-
-    def _find(self, block: _Block) -> None:
-        """Find the entities of a block's sentences and put them into their texts."""
-        if not block:
-            return
-        found = self.head.predict([example for _, _, example in block]).at_least(self.thresholds, self.temperature)
-        for number, first, last, type_, confidence in found.spans(self.temperature):
-            text, offset, example = block[number]
-            text.add(offset + example.words[first][0], offset + example.words[last - 1][1], type_, confidence)
 
 
 def _loaded_again(
@@ -379,8 +364,8 @@ def _temperature_of(card: Mapping[str, Any]) -> float:
     return float((card.get("calibration") or {}).get("temperature", 1.0))
 
 
-def _checked(text: object) -> str:
-    if not isinstance(text, str):
+def _checked(text: object) -> str | Example:
+    if not isinstance(text, str | Example):
         many = "" if isinstance(text, bytes) or not isinstance(text, Iterable) else "; `tag_many` takes several texts"
         raise InputError(f"can't tag {type(text).__name__}: give a str{many}")
     return text

@@ -88,10 +88,10 @@ def test_thresholds_leave_out_and_go_with_the_next_temperature(folder: Path, dat
     assert chosen == {name: each.confidence for name, each in done.thresholds.items() if each.confidence is not None}
     assert any(bound > 0 for bound in chosen.values())
     examples = read_examples(data / "dev.conll")
-    kept = [span for spans in Tagger.load(folder, device="cpu", precision="fp32").tag_words(examples) for span in spans]
+    kept = [span for spans in Tagger.load(folder, device="cpu", precision="fp32").tag_many(examples) for span in spans]
     every = [
         span
-        for spans in Tagger.load(folder, device="cpu", precision="fp32", thresholds=0).tag_words(examples)
+        for spans in Tagger.load(folder, device="cpu", precision="fp32", thresholds=0).tag_many(examples)
         for span in spans
     ]
     for name, bound in done.thresholds.items():

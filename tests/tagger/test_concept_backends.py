@@ -180,8 +180,9 @@ def test_a_label_is_encoded_once(tagger: Tagger, encoded: list[str], own_cache: 
 )
 def test_a_damaged_cache_is_made_again(
     tagger: Tagger, encoded: list[str], own_cache: Path, capsys: pytest.CaptureFixture[str],
-    damage: Callable[[Path], object],
+    damage: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
+    monkeypatch.setattr("nerbert.tagger.pending._KEPT", 1)
     wanted = spans_of(tagger.with_labels(LABELS))
     files = sorted(own_cache.rglob("*.npz"))
     damage(files[0])
@@ -404,7 +405,7 @@ def test_it_is_calibrated_by_the_types_of_the_data(folder: Path, tmp_path: Path)
     asked = Tagger.load(here, backend="torch", precision="fp32", thresholds=0.05).with_labels(LABELS[:4])
     texts = [Example(text, split_words(text)) for text in TEXTS[:3] if text]
     gold = []
-    for number, (text, found) in enumerate(zip(texts, asked.tag_words(texts), strict=True)):
+    for number, (text, found) in enumerate(zip(texts, asked.tag_many(texts), strict=True)):
         right = [span for place, span in enumerate(found) if (number + place) % 4]
         gold.append(replace(text, spans=tuple(Span(each.start, each.end, each.type) for each in right)))
     (done,) = calibrate(here, gold)
@@ -424,7 +425,7 @@ def test_it_is_calibrated_by_the_types_of_the_data(folder: Path, tmp_path: Path)
 def asked_again(folder: Path, gold: list[Example]) -> list[Any]:
     types = sorted({span.type for each in gold for span in each.spans})
     tagger = Tagger.load(folder, backend="torch", precision="fp32")
-    return list(tagger.with_labels(types).tag_words(gold))
+    return list(tagger.with_labels(types).tag_many(gold))
 
 
 @pytest.mark.parametrize(

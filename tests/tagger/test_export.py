@@ -236,3 +236,22 @@ def test_an_export_is_replaced_on_demand_alone(done: Export, tmp_path: Path) -> 
     assert Tagger.load(folder, backend="onnx").head.name == "onnx fp32 cpu"
     with pytest.raises(InputError, match="no such file or folder; name a file of annotated"):
         export(folder, overwrite=True, data=tmp_path / "none.conll")
+
+
+HEAVY = (
+    "torch transformers huggingface_hub safetensors accelerate pyarrow duckdb lxml pandas scipy sklearn jinja2 httpx "
+    "rich tomllib multiprocessing.context concurrent.futures.process"
+).split()
+STAGES = "annotate corpus distillation encoder evaluation executors finetuning render training".split()
+
+
+def test_one_line_imports_little(done: Export) -> None:
+    """Each of these takes from some milliseconds to seconds, before the first word is read."""
+    told = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr))"
+    code = f"{told}; from nerbert.cli import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", code, "tag", str(done.folder), "--text", SHIP]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = set(run.stderr.splitlines()[-1].split())
+    assert "Margarethe" in run.stdout
+    assert {"onnxruntime", "nerbert.tagger.tagger"} <= loaded
+    assert not loaded & {*HEAVY, *(f"nerbert.{stage}" for stage in STAGES)}

@@ -86,5 +86,5 @@ def test_taggers_spans_grow(tagger: Tagger) -> None:
     """Whatever the model says, spans of given words are whole graphemes."""
     text = "🇩🇪🇯🇵👨‍👩‍👧 Brandt 🇩🇪"
     words = split_words(text)
-    for span in [*tagger.tag(text), *next(tagger.tag_words([Example(text, words)]))]:
+    for span in [*tagger.tag(text), *next(tagger.tag_many([Example(text, words)]))]:
         assert Graphemes(text).grow(span.start, span.end) == (span.start, span.end)

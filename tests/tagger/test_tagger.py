@@ -94,7 +94,7 @@ def test_a_text_of_many_blocks_is_the_sum_of_its_lines(tagger: Tagger, monkeypat
     wanted = tagger.tag(whole)
     assert len(wanted) >= 15
     for words in (1, 7, 30):
-        monkeypatch.setattr("nerbert.tagger.tagger._BLOCK_WORDS", words)
+        monkeypatch.setattr("nerbert.tagger.pending._BLOCK_WORDS", words)
         texts = ["", whole, SHIP, whole, ""]
         found = list(tagger.tag_many(iter(texts)))
         assert len(found) == 5
@@ -169,7 +169,7 @@ def test_what_is_not_sure_enough_is_left_out(tiny_tagger: Path, tagger: Tagger) 
 def test_given_words_are_kept(tagger: Tagger) -> None:
     words = "The brig Margarethe was built by Larsen & Holm".split()
     examples = [example_of(words, ["O"] * len(words)), Example("", ()), example_of(["Margarethe"], ["O"])] * 300
-    found = list(tagger.tag_words(iter(examples)))
+    found = list(tagger.tag_many(iter(examples)))
     assert len(found) == 900
     for example, spans in zip(examples, found, strict=True):
         check(example.text, spans)

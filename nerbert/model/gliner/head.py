@@ -10,7 +10,7 @@ are chosen among what is found for all of them. The price: a text is read once f
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import replace
-from itertools import groupby
+from itertools import accumulate, chain, groupby, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -100,22 +100,32 @@ class GlinerHead(Head):
 
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "GlinerHead":
         """Return a head over the same weights that finds these labels; raise InputError if one leaves no room."""
-        read = [replace(each, name=normalised(each.name)) for each in labels] if self._normalises else labels
-        groups = [slice(None)] if self.labels_pieces else self.pieces.groups(read)
+        read = self._as_read(labels)
+        groups = self._groups_of(read)
         found, vectors = copy(self), None
         found._groups = ()
         if len(groups) > 1:
             self._tell_groups(len(labels), len(groups))
             found._groups = tuple(self.for_labels(labels[each], thresholds[each]) for each in groups)
             prompt = LabelPrompt()
-        elif self.labels_pieces is None:
-            prompt = self.pieces.prompt(read)
         else:
-            prompt = self.pieces.plain()
+            prompt = self._prompt(read)
+        if self.labels_pieces is not None:
             with torch.inference_mode(), autocast(self._device.type, self._precision):
                 vectors = self.model.prepared(self._encoded(read, self.labels_pieces))
         found._asked = _Asked(tuple(labels), np.array(thresholds, np.float32), prompt, vectors)
         return found
+
+    def _as_read(self, labels: Sequence[EntityLabel]) -> Sequence[EntityLabel]:
+        """Return labels as the model has learnt to read them."""
+        return [replace(each, name=normalised(each.name)) for each in labels] if self._normalises else labels
+
+    def _groups_of(self, labels: Sequence[EntityLabel]) -> list[slice]:
+        """Return which labels are asked for together."""
+        return [slice(None)] if self.labels_pieces else self.pieces.groups(labels)
+
+    def _prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:
+        return self.pieces.plain() if self.labels_pieces else self.pieces.prompt(labels)
 
     def _tell_groups(self, labels: int, groups: int) -> None:
         """Say once that labels are asked for in groups."""
@@ -126,37 +136,60 @@ class GlinerHead(Head):
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples; raise InputError if no labels were asked for."""
-        found = self._candidates(examples)
-        entities = [self._entities(*each) for each in zip(examples, found, strict=True)]
-        return Entities.of(entities, nested=self.decoding == "nested")
+        return self.predict_each([(self, examples)])[0]
 
-    def _candidates(self, examples: Sequence[Example]) -> list[list[Candidate]]:
-        """Return what may be an entity of each example, by the numbers of the labels that were asked for."""
-        asked = self._request
-        found: list[list[Candidate]] = [[] for _ in examples]
-        if self._groups:
-            first = 0
-            for group in self._groups:
-                for some, more in zip(found, group._candidates(examples), strict=True):
-                    some += [each._replace(label=each.label + first) for each in more]
-                first += len(group._request.labels)
-            return found
-        windows = self.pieces.windows(examples, asked.prompt)
-        candidates: list[list[Candidate]] = [[] for _ in windows]
-        find = word_candidates if self.model.config.token_level else span_candidates
-        for number, scores in self.scores(windows):
-            probabilities = torch.sigmoid(scores).numpy()
-            candidates[number] = find(scores.numpy(), probabilities, asked.thresholds)
-        for number, part in groupby(range(len(windows)), key=lambda each: windows[each].example):
-            numbers = list(part)
-            found[number] = _of_example([windows[each] for each in numbers], [candidates[each] for each in numbers])
+    def predict_each(self, groups: "Sequence[tuple[GlinerHead, Sequence[Example]]]") -> list[Entities]:  # type: ignore[override]
+        """Return the entities of several groups, their windows sorted by length together."""
+        found = list[Entities]()
+        parts = [[(part._request, examples) for part in head._groups or (head,)] for head, examples in groups]
+        candidates = self._candidates([part for some in parts for part in some])
+        for head, examples in groups:
+            of_labels = [next(candidates) for _ in head._groups or (head,)]
+            entities = [head._entities(*each) for each in zip(examples, head._joined(of_labels), strict=True)]
+            found.append(Entities.of(entities, nested=self.decoding == "nested"))
         return found
 
-    def scores(self, windows: Sequence[WordWindow]) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield the number of each window and its log-odds, as `GlinerModel.scores` has them, by length."""
+    def _joined(self, of_labels: Sequence[Sequence[Sequence[Candidate]]]) -> list[list[Candidate]]:
+        """Return the candidates of each example, of those of each group of labels, by the numbers of all labels."""
+        if not self._groups:
+            return list(map(list, of_labels[0]))
+        firsts = accumulate((len(each._request.labels) for each in self._groups), initial=0)
+        shifted = [[[each._replace(label=each.label + first) for each in some] for some in found]
+                   for first, found in zip(firsts, of_labels, strict=False)]  # fmt: skip
+        return [list(chain(*some)) for some in zip(*shifted, strict=True)]
+
+    def _candidates(self, parts: Sequence[tuple[_Asked, Sequence[Example]]]) -> Iterator[list[list[Candidate]]]:
+        """Yield, for labels and the examples that are asked for them, what may be an entity of each example."""
+        cut = [self.pieces.windows(examples, asked.prompt) for asked, examples in parts]
+        windows = [window for some in cut for window in some]
+        owners = [asked for (asked, _), some in zip(parts, cut, strict=True) for _ in some]
+        candidates: list[list[Candidate]] = [[] for _ in windows]
+        find = word_candidates if self.model.config.token_level else span_candidates
+        for number, scores in self.scores(windows, owners):
+            candidates[number] = find(scores.numpy(), torch.sigmoid(scores).numpy(), owners[number].thresholds)
+        rest = iter(candidates)
+        for (_, examples), some in zip(parts, cut, strict=True):
+            found: list[list[Candidate]] = [[] for _ in examples]
+            for number, of_one in groupby(some, key=lambda each: each.example):
+                own = list(of_one)
+                found[number] = _of_example(own, list(islice(rest, len(own))))
+            yield found
+
+    def cost(self, examples: Sequence[Example], labels: Sequence[EntityLabel] = ()) -> int:
+        """Return how many subwords the model reads, prompts included; raise InputError if no labels are asked for."""
+        read = self._as_read(labels or self._request.labels)
+        windows = (self.pieces.windows(examples, self._prompt(read[each])) for each in self._groups_of(read))
+        return sum(len(window.ids) for some in windows for window in some)
+
+    def scores(self, windows: Sequence[WordWindow], asked: Sequence[_Asked] = ()) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield the number of each window and its log-odds, as `GlinerModel.scores` has them, by length.
+
+        `asked` says for each window what it is asked for (default: what this head is).
+        """
+        pairs = list(zip(windows, asked or [self._request] * len(windows), strict=True))
         for group in cheapest_cuts([len(each.ids) for each in windows], self._max_tokens, _START_COST):
             with torch.inference_mode(), autocast(self._device.type, self._precision):
-                for number, scores in zip(group, self._scored([windows[each] for each in group]), strict=True):
+                for number, scores in zip(group, self._scored([pairs[each] for each in group]), strict=True):
                     if torch.isnan(scores).any():
                         raise InputError("the model's scores are no numbers: its weights are damaged, or its precision "
                                          "is too low")  # fmt: skip
@@ -172,9 +205,9 @@ class GlinerHead(Head):
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def _scored(self, windows: Sequence[WordWindow]) -> Iterator[torch.Tensor]:
+    def _scored(self, pairs: Sequence[tuple[WordWindow, _Asked]]) -> Iterator[torch.Tensor]:
         """Yield the log-odds of windows that go through the encoder together."""
-        model, config, asked = self.model, self.model.config, self._request
+        model, config, windows = self.model, self.model.config, [window for window, _ in pairs]
         states = self._states([each.ids for each in windows])
         rows = np.repeat(np.arange(len(windows)), [len(each.places) for each in windows])
         words = model.projected(states[rows, np.concatenate([each.places for each in windows])])
@@ -182,11 +215,10 @@ class GlinerHead(Head):
             lengths = torch.from_numpy(np.concatenate([each.counts for each in windows])).to(self._device)
             words = torch.segment_reduce(words.float(), config.subtoken_pooling, lengths=lengths)
         counts = torch.tensor([len(each.read) for each in windows])
-        if asked.vectors is not None:
-            labels = [asked.vectors] * len(windows)
-        else:
-            places = list(asked.prompt.places)
-            labels = [model.prepared(model.projected(states[number, places])) for number in range(len(windows))]
+        labels = [
+            model.prepared(model.projected(own[list(asked.prompt.places)])) if asked.vectors is None else asked.vectors
+            for own, (_, asked) in zip(states, pairs, strict=True)
+        ]
         yield from model.scores_of_texts(words, counts, labels)
 
     def _states(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:

@@ -49,8 +49,8 @@ def _looking_up(layer: nn.Linear, table: _Remembered) -> Any:
         if not table.table.numel() or states.data_ptr() != table.table.data_ptr():
             return nn.functional.linear(states, layer.weight, layer.bias)
         key = id(layer), torch.is_autocast_enabled(states.device.type)
-        if key not in table.known:
-            table.known[key] = nn.functional.linear(states, layer.weight, layer.bias)
-        return table.known[key]
+        if (found := table.known.get(key)) is None:  # another thread may empty it at any time
+            found = table.known[key] = nn.functional.linear(states, layer.weight, layer.bias)
+        return found
 
     return forward

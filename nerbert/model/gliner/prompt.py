@@ -79,6 +79,7 @@ class PromptTokenizer:
         self._before, self._after = special_pieces(tokenizer)
         self._vocabulary = int(body.config.vocab_size)
         self._known: dict[str, tuple[int, ...]] = {}
+        self._marks = {} if for_labels else {each: self._mark(each) for each in (config.ent_token, config.sep_token)}
         marks = [each for each in (config.ent_token, config.sep_token) if len(each) > 1]
         cuts = "|".join(f"(?<={re.escape(each[0])})(?={re.escape(each[1:])})" for each in marks)
         self._in_mark = re.compile(cuts or "(?!)")  # the package's tokenizers don't know their marks as special pieces
@@ -94,7 +95,7 @@ class PromptTokenizer:
 
     def prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:
         """Return labels' pieces as they stand before a text; raise InputError if they leave no room for one."""
-        ent, sep = (self._mark(each) for each in (self.config.ent_token, self.config.sep_token))
+        ent, sep = (self._marks[each] for each in (self.config.ent_token, self.config.sep_token))
         if self.config.class_token_index not in ent:
             raise InputError(f"the tokenizer gives {ent} for {self.config.ent_token!r}, and the model knows a label "
                              f"by {self.config.class_token_index}: they don't belong together")  # fmt: skip
@@ -125,14 +126,15 @@ class PromptTokenizer:
     def pieces(self, words: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the pieces of each word (or label), cut by itself."""
         if len(self._known) > _CACHED:
-            self._known.clear()
-        if unknown := [each for each in dict.fromkeys(words) if each not in self._known]:
-            self._known.update(zip(unknown, self._cut(unknown), strict=True))
-        return [self._known[each] for each in words]
+            self._known = {}
+        known = self._known  # another thread may take a new one
+        if unknown := [each for each in dict.fromkeys(words) if each not in known]:
+            known.update(zip(unknown, self._cut(unknown), strict=True))
+        return [known[each] for each in words]
 
     def sizes(self, labels: Sequence[str]) -> list[int]:
         """Return how many pieces each label takes in a prompt, its mark included."""
-        mark = len(self._mark(self.config.ent_token))
+        mark = len(self._marks[self.config.ent_token])
         return [mark + len(each) for each in self.pieces(labels)]
 
     def key(self) -> list[Any]:
@@ -142,7 +144,7 @@ class PromptTokenizer:
     @property
     def around(self) -> int:
         """Return how many pieces stand around labels and text: special ones, and the mark between them."""
-        return len(self._before) + len(self._mark(self.config.sep_token)) + len(self._after)
+        return len(self._before) + len(self._marks[self.config.sep_token]) + len(self._after)
 
     def alone(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the pieces of labels that stand alone, marks included; raise InputError for one that is too long."""
@@ -179,6 +181,7 @@ class PromptTokenizer:
         return found
 
     def _mark(self, mark: str) -> tuple[int, ...]:
+        """Return a mark's pieces; to be called before threads share the tokenizer, whose state it changes."""
         return tuple(self._encoded([mark], split_special_tokens=False)["input_ids"])
 
     def _cut(self, words: Sequence[str]) -> list[tuple[int, ...]]:

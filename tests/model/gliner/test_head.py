@@ -136,14 +136,14 @@ def test_a_span_counts_in_the_window_in_which_its_first_word_has_most_context(ma
 def test_neighbouring_sentences_are_read_together_up_to_the_models_length(make: Make) -> None:
     tagger = Tagger.load(make(), device="cpu", thresholds=0.0)
     seen = list[int]()
-    predict = GlinerHead.predict
+    predict = GlinerHead.predict_each
 
-    def spy(self: GlinerHead, examples: Any) -> Any:
-        seen.extend(len(each.words) for each in examples)
-        return predict(self, examples)
+    def spy(self: GlinerHead, groups: Any) -> Any:
+        seen.extend(len(each.words) for _, examples in groups for each in examples)
+        return predict(self, groups)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(GlinerHead, "predict", spy)
+        patch.setattr(GlinerHead, "predict_each", spy)
         spans = tagger.tag(f"{TEXT} {TEXT}", labels=LABELS)
     assert seen == [29, 13]  # three sentences, then one: with it there would be 42 words, more than 30
     assert spans
