@@ -294,7 +294,7 @@ def allowed(hint: Any) -> str:
         return f"{allowed(args[0])}, {args[1]}"
     if kind is tuple:
         return f"a list of {allowed(args[0]).removeprefix('a ')}"
-    return " or ".join(map(allowed, args)) if kind in (Union, types.UnionType) else _NAMES.get(hint, str(hint))
+    return " or ".join(map(allowed, args)) if kind in (Union, types.UnionType) else _NAMES.get(hint, hint.__name__)
 
 
 def _choices(hint: Any) -> list[str]:
