@@ -91,6 +91,10 @@ class FinetuneSources:
         """Return the sentences."""
         return FinetuneData(self.settings, self.examples, self.dev)
 
+    def unlabelled(self) -> FinetuneData:
+        """Return the sentences."""
+        return self.labelled()
+
     def named(self, *, descriptions: bool = False) -> FinetuneData:
         """Return the sentences with a table of their types' names, closed, and of what is replayed.
 

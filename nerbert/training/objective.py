@@ -14,6 +14,7 @@ processes, however the step is cut. A part whose number of terms depends on the 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import torch
@@ -28,7 +29,7 @@ from nerbert.model.fresh import freeze
 from nerbert.model.heads import Head
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows
-from nerbert.records import ENTITY, Example
+from nerbert.records import ENTITY, Example, Sentence
 from nerbert.registry import OBJECTIVES
 from nerbert.rng import Array
 from nerbert.training.data import Data_co, Sources
@@ -125,8 +126,6 @@ class Objective(Protocol):
     """Sections of the sources that its data may be read from, beside a corpus or annotated sentences."""
     commands: ClassVar[tuple[str, ...]] = (PRETRAIN, FINETUNE)
     """What it is for."""
-    clusters: ClassVar[bool] = False
-    """Whether it learns clusters of entities: then an encoder's folder has a page of them."""
     needs: ClassVar[tuple[str, ...]] = ()
     """An extra of nerbert and its modules that it needs."""
 
@@ -219,6 +218,10 @@ class Objective(Protocol):
     def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> Head:
         """Return the model ready to find entities; only an objective with a `head_name` is asked."""
         raise SettingsError(f"{type(self).__name__}: finds no entities, so it makes no tagger")
+
+    def clusters(self, folder: Path, sentences: Callable[[], Sequence[Sentence]]) -> Any:
+        """Return the map of clusters in a trained encoder's `folder`, by held-out sentences; None if it learns none."""
+        return None
 
     def describe(self) -> Description:
         """Return what plans and cards say of it."""

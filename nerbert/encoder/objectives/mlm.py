@@ -21,6 +21,7 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
+from nerbert.training.data import Data_co, Sources
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import held_out_batches
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, Objective, Task
@@ -57,6 +58,11 @@ class Mlm(Objective):
         self._seed, self._share, self._mask_id = seed, share, mask_id
         self._special = np.array(sorted({*special_ids, mask_id}))
         self._ordinary = np.setdiff1d(np.arange(vocabulary), self._special)
+
+    @classmethod
+    def data(cls, sources: Sources[Data_co]) -> Data_co:
+        """Return sentences without labels."""
+        return sources.unlabelled()
 
     @classmethod
     def of(cls, task: Task) -> Self:

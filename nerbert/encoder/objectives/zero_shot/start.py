@@ -4,6 +4,7 @@ A folder keeps its architecture, whatever the settings leave at their defaults. 
 refused before the training, by its name: later it would be cut out of every prompt in silence.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
