@@ -96,9 +96,7 @@ def _mention_at(sentence: Sentence, word: int) -> Mention:
     return next(each for each in sentence.mentions if each.start == start)
 
 
-def cluster_map(
-    encoder: str, sentences: Sequence[Sentence], own: TypingSettings, settings: TrainSettings
-) -> ClusterMap | None:
+def cluster_map(encoder: str, sentences: Sequence[Sentence], settings: TrainSettings) -> ClusterMap | None:
     """Return the map of an encoder's folder; None where the sentences have no two mentions."""
     found = mention_vectors(encoder, sentences, settings)
     if len(found.texts) < 2:
