@@ -170,7 +170,7 @@ class TaggedParts:
     """
 
     def __init__(
-        self, source: InputFile, folder: Path, field: str, errors: str, *, utf16: bool, fingerprint: str = ""
+        self, source: InputFile, folder: Path, field: str, errors: str, *, utf16: bool = False, fingerprint: str = ""
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._fingerprint = fingerprint
