@@ -77,14 +77,14 @@ def test_no_pattern_takes_pickles_or_code() -> None:
         (FOLDERS["concept encoder"], "concepts", "concepts", "torch"),
         (FOLDERS["gliner"], "gliner", "gliner", "torch"),
         (FOLDERS["pickled"], "gliner", "gliner", "torch"),
-        ("config.json nerbert.json onnx/nerbert-onnx.json onnx/model.onnx", "transformers", "linear", "onnx"),
+        ("config.json onnx/nerbert-onnx.json onnx/model.onnx", "transformers", "linear", "onnx"),
         ("nerbert-onnx.json model.onnx tokenizer.json", "export", "linear", "onnx"),
     ],
 )
 def test_its_kind(files: str, kind: str, head: str, backend: str, tmp_path: Path) -> None:
     folder = made(tmp_path, files)
     assert folder.kind is MODEL_KINDS.find(kind)
-    assert (folder.head_name({}), folder.backend) == (head, backend)
+    assert (folder.head_name, folder.backend) == (head, backend)
 
 
 def test_two_models_at_once_are_refused(tmp_path: Path) -> None:

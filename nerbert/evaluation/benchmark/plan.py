@@ -316,7 +316,7 @@ def _encoder(name: str) -> tuple[str, str, str]:
     What nerbert trained, also as a tagger, has luck of its own.
     """
     folder = ModelFolder.open(name, "tagger").check()
-    as_it_comes = folder.card()["kind"] == "foreign"
+    as_it_comes = folder.card["kind"] == "foreign"
     return folder.name, encoder_digest(folder.path), "" if as_it_comes else encoder_digest(folder.path, "weights")
 
 
