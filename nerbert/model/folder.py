@@ -308,7 +308,7 @@ def write_card(folder: Path, kind: str, **facts: Any) -> None:
 def seed_folders(source: str | Path) -> list[Path]:
     """Return the taggers' folders below `source`, in the order of their seeds; none if it is a tagger itself."""
     path = Path(source)
-    if not path.is_dir() or ModelFolder(str(path)).kinds:
+    if not path.is_dir() or ModelFolder.open(path).kinds:
         return []
     return sorted(path.glob("seed-*"), key=lambda each: (len(each.name), each.name))
 

@@ -84,7 +84,7 @@ class HeadKind:
 AnyHead = TypeVar("AnyHead", bound=Head)
 
 
-class Linear(HeadKind):
+class LinearHeadKind(HeadKind):
     """A linear layer over BIO tags."""
 
     starts = frozenset({"shared", "names"})

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nerbert.tagger.export import ExportedHead, ExportTask
 
 
-class Concepts(HeadKind):
+class ConceptHeadKind(HeadKind):
     """A text encoder and its concept encoder."""
 
     labels_at_run_time = True

@@ -8,7 +8,7 @@ from nerbert.model.heads import Head
 from nerbert.tagger.backends import HeadKind, Wanted, placed
 
 
-class Gliner(HeadKind):
+class GlinerHeadKind(HeadKind):
     """A GLiNER model."""
 
     labels_at_run_time = True

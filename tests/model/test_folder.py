@@ -82,7 +82,7 @@ def test_no_pattern_takes_pickles_or_code() -> None:
     ],
 )
 def test_its_kind(files: str, kind: str, head: str, backend: str, tmp_path: Path) -> None:
-    folder = made(tmp_path, files)
+    folder = made(tmp_path, files.replace("nerbert.json ", ""))
     assert folder.kind is MODEL_KINDS.find(kind)
     assert (folder.head_name, folder.backend) == (head, backend)
 

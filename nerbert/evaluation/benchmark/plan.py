@@ -55,7 +55,7 @@ def key_of(step: str, **facts: Any) -> str:
 
 def encoder_digest(folder: Path, use: Use = "digest") -> str:
     """Return one digest over the names and contents of a model's files that count for a use."""
-    names = "".join(f"{path.name} {file_digest(path)}\n" for path in ModelFolder(str(folder)).files(use))
+    names = "".join(f"{path.name} {file_digest(path)}\n" for path in ModelFolder.open(folder).files(use))
     return hashlib.sha256(names.encode()).hexdigest()
 
 
