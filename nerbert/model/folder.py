@@ -288,7 +288,10 @@ class ModelFolder:
         """
         name = self.head_name
         if own or name in HEADS:
-            return HEADS.find(own or name)
+            found = HEADS.find(own or name)
+            if not hasattr(found, "open"):
+                raise SettingsError(f"head {own or name!r:.80}: no kind of head: it has no `open`; name a HeadKind")
+            return found
         hint = f": if you trust it, name it (head, --head {name})" if HEADS.contains(name) else ", no head's name"
         raise SettingsError(f"{self}: its head is {name!r:.80}, code outside of nerbert{hint}")
 

@@ -117,3 +117,5 @@ def test_a_kind_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         folder.check()
     with pytest.raises(SettingsError, match="its head is 'own', code outside of nerbert, no head's name"):
         folder.head_kind()
+    with pytest.raises(SettingsError, match="head 'pathlib:PurePath': no kind of head: it has no `open`; name a Head"):
+        folder.head_kind("pathlib:PurePath")
