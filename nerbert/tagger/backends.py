@@ -9,13 +9,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from nerbert.config import Bounds, check
 from nerbert.errors import InputError, SettingsError, need
 from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
-from nerbert.model.folder import ModelFolder, embedded, read_card
+from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -66,8 +65,8 @@ class HeadKind:
     """What a new head may start from in a fine-tuning: types that a head before learnt (`shared`), types' `names`."""
 
     @classmethod
-    def open(cls, source: str, wanted: Wanted) -> Head:
-        """Return the head of a tagger's folder or hub name, ready to predict as is wanted."""
+    def open(cls, folder: ModelFolder, wanted: Wanted) -> Head:
+        """Return the head of a tagger's folder, ready to predict as is wanted."""
         raise NotImplementedError
 
     @classmethod
@@ -85,18 +84,17 @@ class HeadKind:
 AnyHead = TypeVar("AnyHead", bound=Head)
 
 
-class Linear(HeadKind):
+class LinearHeadKind(HeadKind):
     """A linear layer over BIO tags."""
 
     starts = frozenset({"shared", "names"})
 
     @classmethod
-    def open(cls, source: str, wanted: Wanted) -> LinearHead:
+    def open(cls, folder: ModelFolder, wanted: Wanted) -> LinearHead:
         """Return it on a back end that is wanted; raise InputError or MissingExtra if there is none."""
-        source = embedded(source)
         if not wanted.decoding:
-            wanted = replace(wanted, decoding="greedy" if read_card(source)["kind"] == "foreign" else "legal")
-        return on_back_end(source, wanted, _on_onnx, _on_torch)
+            wanted = replace(wanted, decoding="greedy" if folder.card["kind"] == "foreign" else "legal")
+        return on_back_end(folder, wanted, _on_onnx, _on_torch)
 
     @classmethod
     def export(cls, task: "ExportTask") -> "ExportedHead":
@@ -115,23 +113,23 @@ class Linear(HeadKind):
 
 
 def on_back_end(
-    source: str, wanted: Wanted, on_onnx: Callable[[str, onnx.Exported, str, Wanted], AnyHead],
+    folder: ModelFolder, wanted: Wanted, on_onnx: Callable[[onnx.Exported, str, Wanted], AnyHead],
     on_torch: Callable[[str, Wanted], AnyHead],
 ) -> AnyHead:  # fmt: skip
     """Return a head by what opens it on an exported graph of some precision, or by what opens it on torch.
 
     Raise InputError or MissingExtra if there is no back end that is wanted.
     """
-    exported = onnx.read_exported(source)
+    exported = onnx.read_exported(folder.name)
     precision = _exported_precision(exported, wanted)
-    has_weights = not Path(source).is_dir() or ModelFolder(source).backend == "torch"
+    has_weights = folder.backend == "torch"
     if exported and precision and not (has_weights and wanted.backend == "auto" and _on_gpu(wanted)):
-        exported.check_weights(source)
-        return on_onnx(source, exported, precision, wanted)
+        exported.check_weights(folder.name)
+        return on_onnx(exported, precision, wanted)
     if has_weights and wanted.backend != "onnx" and wanted.precision != "int8":
         need("train", "torch", "transformers")
-        return on_torch(source, wanted)
-    raise InputError(f"{source}: {_missing(exported, wanted)}")
+        return on_torch(folder.name, wanted)
+    raise InputError(f"{folder}: {_missing(exported, wanted)}")
 
 
 def _exported_precision(exported: onnx.Exported | None, wanted: Wanted) -> str:
@@ -155,7 +153,7 @@ def _on_gpu(wanted: Wanted) -> bool:
     return bool(torch.cuda.is_available())
 
 
-def _on_onnx(_: str, exported: onnx.Exported, precision: str, wanted: Wanted) -> LinearHead:
+def _on_onnx(exported: onnx.Exported, precision: str, wanted: Wanted) -> LinearHead:
     tags = exported.tags()
     scorer = onnx.OnnxScorer(exported.graphs[precision], len(tags), threads=wanted.threads)
     pieces = exported.pieces(wanted.longest, wanted.on_too_long)
