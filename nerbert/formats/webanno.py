@@ -324,7 +324,9 @@ def _placed_in(block: list[_Sentence], *, wide: bool) -> tuple[str, list[tuple[i
         text += " " * gap + piece
         table.append(len(text))
         for row in sentence.rows:
-            start, end = (_at(table, place - origin) for place in (row.start, row.end))
+            start, end = (
+                table[place] if 0 <= place < len(table) else -1 for place in (row.start - origin, row.end - origin)
+            )
             with row.line.place():
                 if start < 0 or end < start or text[start:end] not in (row.token, _plain_value(row.token)):
                     there = text[max(start, 0) : max(end, 0)]
@@ -336,10 +338,6 @@ def _placed_in(block: list[_Sentence], *, wide: bool) -> tuple[str, list[tuple[i
             reached = end if row.whole else reached
             places.append((start, end))
     return text, places
-
-
-def _at(table: list[int], place: int) -> int:
-    return table[place] if 0 <= place < len(table) else -1
 
 
 def _all_words(example: Example) -> list[tuple[int, int]]:
