@@ -17,7 +17,7 @@ from nerbert.records import Span
 from nerbert.tagger.jobs.job import TagJob, tag_files
 from nerbert.tagger.tagger import Tagger
 from tests.tagger.jobs.conftest import Tag
-from tests.tagger.jobs.fakes import Capitals, Instant
+from tests.tagger.jobs.fakes import Instant
 
 LINE = "The brig Margarethe was built by Larsen & Holm."
 Caught = pytest.CaptureFixture[str]
