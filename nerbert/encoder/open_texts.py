@@ -60,11 +60,10 @@ class OpenTypesSettings(Section):
     or `all`, whatever it says. Source: NuNER's and GLiNER's trainings take all."""
 
 
-@dataclass(frozen=True, slots=True)
 class OpenExample(Example):
     """A text of open types: its spans have texts of concepts for types, and may overlap; `asked` are names."""
 
-    asked: tuple[str, ...] | None = None
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
