@@ -80,6 +80,8 @@ class Section(Settings):
     """Fields that name files to read: their content is compared, not their place."""
     models: ClassVar[tuple[str, ...]] = ()
     """Fields that name a model's folder, or one on the hub."""
+    commands: ClassVar[tuple[str, ...]] = ("pretrain", "finetune")
+    """The commands that offer it, of a source; an objective's own is for those of the objective."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,7 +295,7 @@ def allowed(hint: Any) -> str:
         return f"{allowed(args[0])}, {args[1]}"
     if kind is tuple:
         return f"a list of {allowed(args[0]).removeprefix('a ')}"
-    return " or ".join(map(allowed, args)) if kind in (Union, types.UnionType) else _NAMES.get(hint, str(hint))
+    return " or ".join(map(allowed, args)) if kind in (Union, types.UnionType) else _NAMES.get(hint, hint.__name__)
 
 
 def _choices(hint: Any) -> list[str]:

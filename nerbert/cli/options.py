@@ -41,20 +41,14 @@ CHECK = CheckReading()
 
 @dataclass(frozen=True)
 class RunOn:
-    """What runs a command's tasks.
-
-    Parameters
-    ----------
-    workers
-        How many tasks run at once; the result is the same for any number. Default: 1; of `pretrain` with a large corpus
-        as many as there are cores, of `benchmark` one a GPU, or one a core.
-    executor
-        What runs them: `local` (processes of this machine; `local:4` has 4 workers), your own as module:Class, or a
-        cluster's address, as NAME://….
-    """
+    """What runs a command's tasks."""
 
     workers: int | None = None
+    """How many tasks run at once; the result is the same for any number. Default: 1; of `pretrain` with a large corpus
+    as many as there are cores, of `benchmark` one a GPU, or one a core."""
     executor: str = "local"
+    """What runs them: `local` (processes of this machine; `local:4` has 4 workers), your own as module:Class, or a
+    cluster's address, as NAME://…."""
 
     def words(self) -> list[str]:
         """Return the options on a command line that say so."""

@@ -242,6 +242,9 @@ def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
     for each in settings.sections:
         if each.section not in (kind.settings.section, *kind.sources):
             raise _others_section(each, name, list(filter(None, (kind.settings.section, *kind.sources))))
+        if command not in each.commands:
+            its = " and ".join(f"`nerbert {one}`" for one in each.commands)
+            raise SettingsError(f"setting {each.section}: is for {its} alone; leave it out", setting=each.section)
     return kind
 
 

@@ -25,9 +25,9 @@ from nerbert.annotate.client import ChatClient
 from nerbert.annotate.settings import AnnotateSettings, load_prompt
 from nerbert.annotate.store import AnswerStore
 from nerbert.config import load_settings
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, MissingExtra, NerbertError, OutputExists, SettingsError, WriteError
 from nerbert.formats.open_types import read_open_types
-from nerbert.training.settings import PretrainSettings
 from tests.annotate.conftest import Desk
 from tests.annotate.model_server import Handler, fail, hang_up, say
 from tests.commands import exit_code

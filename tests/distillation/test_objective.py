@@ -9,14 +9,15 @@ import torch
 import nerbert.distillation.objective as objective
 from nerbert import example
 from nerbert.distillation.objective import Distillation, SoftLabels
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError
 from nerbert.labels import tag_names
 from nerbert.model.forward import Batch
 from nerbert.model.tokenizer import BioLabels
 from nerbert.model.windows import IGNORED
 from nerbert.records import Example
-from nerbert.training.objective import Tagging, Task
-from nerbert.training.settings import PretrainSettings
+from nerbert.training.objective import Task
+from nerbert.training.tagging import Tagging
 
 TYPES = ["port", "ship"]
 TAGS = tag_names(TYPES)

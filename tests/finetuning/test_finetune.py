@@ -12,6 +12,7 @@ import nerbert.finetuning.finetune as stage
 from nerbert import evaluate
 from nerbert.cli import main
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import DataSet, read_data
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.model.backbone import save_model, tags_of
@@ -22,8 +23,7 @@ from nerbert.registry import FORMATS, OBJECTIVES
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
 from nerbert.training.loop import train
-from nerbert.training.objective import Tagging
-from nerbert.training.settings import FinetuneSettings
+from nerbert.training.tagging import Tagging
 from nerbert.words import icu_splitter
 from tests.commands import exit_code
 from tests.encoder.backbones import load_tagging_model, tiny_mlm
@@ -458,8 +458,8 @@ def test_patience_needs_scores_on_dev() -> None:
 def test_fewer_layers_are_kept_on_the_whole_road(
     sample_corpus: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
 ) -> None:
+    from nerbert.encoder.settings import PretrainSettings
     from nerbert.tagger.tagger import Tagger
-    from nerbert.training.settings import PretrainSettings
     from tests.encoder.backbones import write_fresh
 
     write_fresh(PretrainSettings(corpus=sample_corpus, fresh_num_layers=3, fresh_hidden_size=64, fresh_vocab_size=500),

@@ -9,18 +9,19 @@ import pytest
 
 from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot
 from nerbert.encoder.pretrain import pretrain
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark.plan import _in_key
 from nerbert.finetuning.finetune import check_head, finetune, finetune_examples
 from nerbert.finetuning.replay import open_replay, open_task, training_data
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import read_card
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.records import Example, Span
 from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
-from nerbert.training.objective import Tagging
-from nerbert.training.settings import FinetuneSettings, PretrainSettings
+from nerbert.training.tagging import Tagging
 from nerbert.words import split_words
 from tests.encoder.objectives.test_zero_shot import SMALL, row, write
 

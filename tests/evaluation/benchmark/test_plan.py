@@ -11,8 +11,8 @@ from nerbert.evaluation.benchmark import plan
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, State
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.folder import write_card
-from nerbert.training.settings import FinetuneSettings
 from nerbert.words import SPLITTER
 
 CPU = Machine("cpu", "fp32")

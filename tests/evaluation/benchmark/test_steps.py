@@ -19,11 +19,11 @@ from nerbert.evaluation.benchmark.steps import Desk, End, failure, make_cell, re
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
 from nerbert.finetuning.finetune import Finetuned, finetune_examples, usual_rate
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.examples import read_examples
 from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.model.folder import write_card
 from nerbert.model.linear import tag_both_ways
-from nerbert.training.settings import FinetuneSettings
 from nerbert.words import SPLITTER
 from tests.encoder.backbones import tiny_tagging
 from tests.evaluation.benchmark.outcome import all_outside, made
