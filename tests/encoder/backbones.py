@@ -9,7 +9,6 @@ import torch
 
 from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.encoder.pretrain import prepare
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.labels import continued
 from nerbert.model.backbone import Backbone, load_tagger_model, save_model
 from nerbert.model.folder import write_card
@@ -20,6 +19,7 @@ from nerbert.model.windows import IGNORED, Label
 from nerbert.records import Example
 from nerbert.training.distributed import make_process_group
 from nerbert.training.objective import Task
+from nerbert.training.settings import PretrainSettings
 
 _SHAPES: dict[str, dict[str, Any]] = {
     "albert": {"embedding_size": 16},

@@ -12,11 +12,11 @@ import pytest
 from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batches
 from nerbert.encoder import corpus_labels as silver
 from nerbert.encoder.corpus_labels import CorpusLabels, held_out, read_label_set, training_texts
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.label_sets import frequent_categories, open_label_set
 from nerbert.records import ENTITY, Example, Sentence, Span
 from nerbert.rng import uniform
+from nerbert.training.settings import PretrainSettings
 from tests.encoder.corpora import cut, poison, with_column
 
 SETS = ["", "paper315", "4types", "212types", "1type", "dbpedia"]

@@ -11,15 +11,14 @@ import nerbert.encoder.dry_run as stage
 from nerbert.config import load_settings
 from nerbert.encoder.dry_run import DryRun, dry_run, measure, peak_memory
 from nerbert.encoder.pretrain import Preparation, prepare
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import NerbertError
 from nerbert.render.terminal.models import print_dry_run
 from nerbert.rng import Array
 from nerbert.terminal import Progress, duration
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import steps_of_epoch, train, train_step
-from nerbert.training.objective import SpanScore
-from nerbert.training.tagging import Tagging
+from nerbert.training.objective import SpanScore, Tagging
+from nerbert.training.settings import PretrainSettings
 
 FIGURES = DryRun(
     steps=18, tokens=2_800, evaluations=3, parameters=50_000, trained=40_000, device="cpu", precision="fp32",

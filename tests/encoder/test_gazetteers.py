@@ -14,13 +14,13 @@ from nerbert.encoder.corpus_labels import held_out_examples, read_label_set
 from nerbert.encoder.gazetteers import Automaton, Gazetteers, marked, open_gazetteers
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.pretrain import pretrain
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.executors import LocalExecutor
 from nerbert.labels import sentence_example
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.records import TRAIN, Example, Span
+from nerbert.training.settings import PretrainSettings
 from nerbert.words import SPLITTER, split_words
 
 

@@ -16,7 +16,7 @@ from nerbert.model.forward import Batch, logits_at
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.windows import Window, Windows
 from nerbert.training.loop import collate
-from nerbert.training.tagging import Tagging
+from nerbert.training.objective import Tagging
 from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_tagging
 
 KINDS = ("albert", "bert", "deberta-v2", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta")

@@ -16,7 +16,7 @@ from nerbert.model.fresh import train_tokenizer
 from nerbert.model.name_head import start_from_names, type_words
 from nerbert.model.windows import Window, Windows
 from nerbert.training.loop import collate
-from nerbert.training.tagging import Tagging
+from nerbert.training.objective import Tagging
 from tests.encoder.backbones import tiny_config, tiny_tagging
 
 TYPES = ["City", "MISC", "PER", "PolarShip", "ship"]

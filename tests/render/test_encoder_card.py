@@ -14,7 +14,7 @@ from nerbert.errors import visible
 from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.render.cards import encoder_card
 from nerbert.render.escape import code
-from nerbert.training.tagging import Tagging
+from nerbert.training.objective import Tagging
 from tests.pages import front_of, markdown_tables_of, said, section
 
 EVIL = "---\n# x | y ``<script>`` [a](http://b) *c* \u202e\x1b &amp; \ud83d"

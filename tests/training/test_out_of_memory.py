@@ -146,7 +146,7 @@ from nerbert.model.windows import Window, Windows
 from nerbert.terminal import Progress
 from nerbert.training.settings import TrainSettings
 from nerbert.training.loop import TrainingData, train
-from nerbert.training.tagging import Tagging
+from nerbert.training.objective import Tagging
 
 torch.manual_seed(1)
 places = tuple(range(60))

@@ -8,9 +8,9 @@ import pytest
 
 from nerbert.corpus.shards import read_sentences
 from nerbert.encoder.objectives.cluster_typing.cluster_map import cluster_map, mention_vectors
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.concept_encoder import class_words
 from nerbert.records import Sentence
+from nerbert.training.settings import PretrainSettings
 
 
 @pytest.fixture(scope="module")

@@ -17,15 +17,13 @@ from nerbert.encoder.objectives.cluster_typing.cluster_typing import ClusterTypi
 from nerbert.encoder.objectives.cluster_typing.clustering import Clustering, rand_index
 from nerbert.encoder.objectives.cluster_typing.entity_vectors import EntityPieces, entities_of, vectors_of
 from nerbert.encoder.pretrain import Preparation, prepare
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import MissingExtra, NerbertError, SettingsError
-from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.records import ENTITY
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import collate, train_step
-from nerbert.training.objective import EpochColumns, Task
-from nerbert.training.tagging import Tagging
+from nerbert.training.objective import EpochColumns, Tagging, Task
+from nerbert.training.settings import FinetuneSettings, PretrainSettings
 from tests.encoder.backbones import load_tagging_model
 
 SMALL: dict[str, Any] = {

@@ -18,7 +18,6 @@ from nerbert.artifacts import sha256_of, write_json
 from nerbert.encoder.objectives.concepts import ConceptBatch, Concepts
 from nerbert.encoder.open_texts import OpenExample, is_held_out, read_open_data, training_examples
 from nerbert.encoder.pretrain import Preparation, prepare
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.concept_encoder import ROOT, Concept, ConceptModel, ConceptTable, class_words, open_concepts
@@ -26,6 +25,7 @@ from nerbert.model.forward import Batch
 from nerbert.records import Example, Span
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import train_step
+from nerbert.training.settings import PretrainSettings
 from tests.encoder.backbones import write_fresh
 
 SMALL: dict[str, Any] = {

@@ -10,15 +10,14 @@ import pytest
 import torch
 
 from nerbert.encoder.objectives.self_training import SelfTraining, compared, decoded
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError
-from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.labels import bio_from_spans, spans_from_bio
 from nerbert.metrics.score import Columns, decode_columns
 from nerbert.model.windows import IGNORED, Window, Windows
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import TrainingData, collate
 from nerbert.training.objective import EpochColumns, Task
+from nerbert.training.settings import FinetuneSettings, PretrainSettings
 
 TYPES = ("boat", "place", "who")
 TAGS = ["O", *(f"{prefix}-{type_}" for type_ in TYPES for prefix in "BI")]

@@ -7,8 +7,7 @@ import torch
 from nerbert.model.forward import Batch
 from nerbert.model.windows import IGNORED, Window, Windows
 from nerbert.training.loop import collate
-from nerbert.training.objective import Objective
-from nerbert.training.tagging import Tagging
+from nerbert.training.objective import Objective, Tagging
 from tests.encoder.backbones import tiny_tagging
 
 LABELS = [(0, IGNORED, 4), (2,), (0, 1, 0)]

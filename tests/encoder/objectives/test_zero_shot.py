@@ -17,7 +17,6 @@ from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot, ZeroShotBat
 from nerbert.encoder.objectives.zero_shot.zero_shot import _scores as scores_of
 from nerbert.encoder.open_texts import OpenExample, read_open_data, training_examples
 from nerbert.encoder.pretrain import Preparation, prepare, pretrain
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.concept_encoder import ROOT, Concept, ConceptTable
 from nerbert.model.folder import read_card
@@ -28,6 +27,7 @@ from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import batches_of, train_step
+from nerbert.training.settings import PretrainSettings
 from tests.encoder.objectives.test_concepts import gradients
 
 ARCHITECTURES = ("zero", "zero_span", "bi_encoder")
