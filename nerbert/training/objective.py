@@ -255,8 +255,10 @@ def _others_section(section: Section, objective: str, own: Sequence[str]) -> Set
         (each.name for each in fields(section) if getattr(section, each.name) != getattr(usual, each.name)), ""
     )
     name = f"{section.section}.{given}" if given else section.section
-    whose = f"objective {section.section!r} has it" if section.section in [*OBJECTIVES] else "no source of it"
-    why = f"{whose}, but objective = {objective!r}, which reads {', '.join(own) or 'no section'}"
+    kinds = {each: OBJECTIVES.find(each) for each in OBJECTIVES}
+    readers = [each for each, kind in kinds.items() if section.section in (kind.settings.section, *kind.sources)]
+    whose = " or ".join(map(repr, readers)) or "another one"
+    why = f"is for objective {whose}, but objective = {objective!r}, which reads {', '.join(own) or 'no section'}"
     return SettingsError(f"setting {name}: {why}; leave it out, or choose another objective", setting=name)
 
 

@@ -147,7 +147,7 @@ def test_a_cell_after_a_source_reads_two_layers(
     tokenizer = load_tokenizer(str(tiny_encoder))
     save_model(tmp_path / "deep", tiny_tagging("bert", len(tokenizer), num_hidden_layers=3), tokenizer)
     write_card(tmp_path / "deep", "encoder", word_splitter=SPLITTER, num_frozen_layers=2)
-    job = planned(source="far", encoder=tmp_path / "deep", joined_layer=-1, source_head="shared")
+    job = planned(source="far", encoder=tmp_path / "deep", tagging={"joined_layer": -1}, source_head="shared")
     assert job.source
     for task in (job.source, job):
         assert run_task(Desk(store.folder, CPU), task) == End(State.DONE)
