@@ -79,6 +79,8 @@ class Section(Settings):
     """Fields that name files to read: their content is compared, not their place."""
     models: ClassVar[tuple[str, ...]] = ()
     """Fields that name a model's folder, or one on the hub."""
+    commands: ClassVar[tuple[str, ...]] = ("pretrain", "finetune")
+    """The commands that offer it, of a source; an objective's own is for those of the objective."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

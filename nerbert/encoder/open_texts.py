@@ -46,6 +46,7 @@ class OpenTypesSettings(Section):
         "open_types": "files", "open_types_dev": "dev", "open_types_copies": "copies", "open_types_asked": "asked",
     }  # fmt: skip
     reads: ClassVar[tuple[str, ...]] = ("files", "dev")
+    commands: ClassVar[tuple[str, ...]] = ("pretrain",)
     files: tuple[Path, ...] = ()
     """Files of texts with open types (JSON lines), instead of a corpus or beside it. Source: NuNER (Bogdanov et al.
     2024) takes a million sentences that a language model annotated."""

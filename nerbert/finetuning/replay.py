@@ -33,6 +33,7 @@ class ReplaySettings(Section):
     section: ClassVar[str] = "replay"
     formerly: ClassVar[Mapping[str, str]] = {"replay": "files", "replay_share": "share"}
     reads: ClassVar[tuple[str, ...]] = ("files",)
+    commands: ClassVar[tuple[str, ...]] = ("finetune",)
     files: tuple[Path, ...] = ()
     """Files of open types. How much a model forgets of types that the data lacks is measured on a tenth of their texts,
     and the rest may be mixed in (`share`). Source: ours."""

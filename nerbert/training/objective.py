@@ -245,6 +245,9 @@ def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
     for each in settings.sections:
         if each.section not in (kind.settings.section, *kind.sources):
             raise _others_section(each, name, list(filter(None, (kind.settings.section, *kind.sources))))
+        if command not in each.commands:
+            its = " and ".join(f"`nerbert {one}`" for one in each.commands)
+            raise SettingsError(f"setting {each.section}: is for {its} alone; leave it out", setting=each.section)
     return kind
 
 
@@ -255,8 +258,10 @@ def _others_section(section: Section, objective: str, own: Sequence[str]) -> Set
         (each.name for each in fields(section) if getattr(section, each.name) != getattr(usual, each.name)), ""
     )
     name = f"{section.section}.{given}" if given else section.section
-    whose = f"belongs to objective {section.section!r}" if section.section in [*OBJECTIVES] else "is of another source"
-    why = f"{whose}; objective = {objective!r} reads {', '.join(own) or 'no section'}"
+    kinds = {each: OBJECTIVES.find(each) for each in OBJECTIVES}
+    readers = [each for each, kind in kinds.items() if section.section in (kind.settings.section, *kind.sources)]
+    whose = " or ".join(map(repr, readers)) or "another one"
+    why = f"is for objective {whose}, but objective = {objective!r}, which reads {', '.join(own) or 'no section'}"
     return SettingsError(f"setting {name}: {why}; leave it out, or choose another objective", setting=name)
 
 
