@@ -8,6 +8,8 @@ import pytest
 import nerbert
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder import stages as module
+from nerbert.encoder.objectives.cluster_typing.cluster_typing import TypingSettings
+from nerbert.encoder.objectives.self_training import SelfTrainingSettings
 from nerbert.encoder.stages import PretrainStage, pretrain_stages, read_stages
 from nerbert.errors import InputError, MissingExtra, SettingsError, StaleOutput
 from nerbert.training.log import TrainLog
@@ -25,7 +27,7 @@ learning_rate = 6e-6
 [[stages]]
 name = "NEE"
 objective = "self_training"
-gazetteers = ["{names}"]
+gazetteers.files = ["{names}"]
 epochs = 2
 """
 
@@ -52,17 +54,14 @@ def test_each_stage_has_the_settings_of_the_file_and_its_own(file: Path, tmp_pat
 
 
 def test_the_package_has_the_stages_of_cofee(file: Path, sample_corpus: Path, tmp_path: Path) -> None:
-    lists = f'gazetteers=["{tmp_path / "place.txt"}"]'
+    lists = f'gazetteers.files=["{tmp_path / "place.txt"}"]'
     changes = [f"corpus={sample_corpus}", f"NEE.{lists}", f"FET.{lists}"]
     one, two, three = read_stages(Path("configs/cofee.toml"), changes, tmp_path)
     assert (one.settings.label_set, one.settings.learning_rate, one.settings.epochs) == ("1type", 6e-6, 5)
     assert (two.settings.learning_rate, two.settings.epochs, two.settings.warmup_ratio) == (3e-5, 6, 0.4)
-    assert (two.settings.objective, two.settings.self_training_threshold) == ("self_training", 0.1)
-    assert (three.settings.objective, three.settings.num_clusters, three.settings.cluster_weight) == (
-        "typing",
-        23,
-        1e-3,
-    )
+    assert (two.settings.objective, two.settings.of(SelfTrainingSettings).threshold) == ("self_training", 0.1)
+    own = three.settings.of(TypingSettings)
+    assert (three.settings.objective, own.num_clusters, own.weight) == ("typing", 23, 1e-3)
     assert (three.settings.learning_rate, three.settings.epochs) == (2e-5, 5)
     assert three.settings.backbone == str(tmp_path / "NEE")
 
@@ -167,10 +166,10 @@ def test_the_order_of_lists_and_equal_names_count(file: Path, tmp_path: Path, ma
     for path, text in (("b/place.txt", "Oslo\n"), ("person.txt", "Paris\n")):
         (tmp_path / path).write_text(text)
     one, two, three = (str(tmp_path / path) for path in ("place.txt", "b/place.txt", "person.txt"))
-    out, lists = tmp_path / "out", f"NEE.gazetteers={[one, two, three]}"
+    out, lists = tmp_path / "out", f"NEE.gazetteers.files={[one, two, three]}"
     run(read_stages(file, [lists], out))
     with pytest.raises(StaleOutput, match=r"\(files\.1 place\.txt: "):
-        run(read_stages(file, [f"NEE.gazetteers={[three, two, one]}"], out))
+        run(read_stages(file, [f"NEE.gazetteers.files={[three, two, one]}"], out))
     Path(one).write_text("Rome\n")
     with pytest.raises(StaleOutput, match=r"\(files\.1 place\.txt: "):
         run(read_stages(file, [lists], out))
