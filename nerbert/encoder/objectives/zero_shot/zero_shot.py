@@ -8,7 +8,7 @@ one type become one; models of spans never find an entity of more than `max_widt
 The checkpoint is chosen by F1 on held-out texts, each asked for its own types and as many others as a prompt may have,
 at a probability of 0.5, each type by itself; while F1 is 0, as it may be for many steps, by the loss. Trained too long,
 such models forget types they don't see (GLiNER's own recipe is best after a sixth of its steps), so files of other
-domains are better to choose by (`open_types_dev`).
+domains are better to choose by (`open_types.dev`).
 
 The encoder of labels runs once a step, as with `concepts`; labels in the text are read anew in each text.
 """
