@@ -244,7 +244,8 @@ def _no_section(name: str, objective: str, flat: Mapping[str, Any]) -> SettingsE
     """Return the error for a name that is neither a setting nor a section: one of before has another name now."""
     known = sections_of(objective)
     for kind in sorted(known.values(), key=lambda kind: kind.section != objective):
-        if (field := kind.formerly.get(name, name)) in hints_of(kind):  # type: ignore[arg-type]
+        same = name if name in hints_of(kind) and name not in kind.formerly.values() else ""  # type: ignore[arg-type]
+        if field := kind.formerly.get(name, same):
             return SettingsError(f"setting {name}: is now {kind.section}.{field}", setting=name)
     see = f"see {DOCS}/settings.md"
     return SettingsError(f"unknown setting {name!r:.80}{unknown(name, [*flat, *known], see=see)}", setting=name)
