@@ -252,8 +252,8 @@ def _others_section(section: Section, objective: str, own: Sequence[str]) -> Set
         (each.name for each in fields(section) if getattr(section, each.name) != getattr(usual, each.name)), ""
     )
     name = f"{section.section}.{given}" if given else section.section
-    owner = "objective" if section.section in [*OBJECTIVES] else "source"
-    why = f"{owner} {section.section!r} has it, but objective = {objective!r}, which reads {', '.join(own) or 'no section'}"
+    whose = f"objective {section.section!r} has it" if section.section in [*OBJECTIVES] else "no source of it"
+    why = f"{whose}, but objective = {objective!r}, which reads {', '.join(own) or 'no section'}"
     return SettingsError(f"setting {name}: {why}; leave it out, or choose another objective", setting=name)
 
 
