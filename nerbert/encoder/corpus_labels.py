@@ -1,10 +1,6 @@
 """The corpus as pre-training sees it: its own categories, or those of another label set on the same sentences.
 
-The choice: the corpus keeps whole class paths, so `4types`, `212types` or `1type` are read off them here; sentences,
-splits and copies stay those that the corpus's own set decided (NER-BERT §4.3 compares label sets on the same data).
-Filter 1 holds for the other set too: a label with too few mentions in the train part is ENTITY. The price: sentences
-whose only typed mention that set calls ENTITY stay in. Shards are gone through piece by piece, and what is counted and
-drawn there is cached, so memory doesn't follow the corpus, and a second run reads none of it.
+What is counted in the shards is cached. Cost: sentences whose only typed mention the other set calls ENTITY stay in.
 """
 
 from collections import Counter

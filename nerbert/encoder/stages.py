@@ -1,9 +1,6 @@
 """Pre-training in stages by one settings file, as CoFEE's three: each begins with the encoder of the one before.
 
-A settings file may hold tables `[[stages]]`, each with a `name` and the settings in which it differs from the rest of
-the file. A stage's encoder is a folder with that name, like any encoder's. Given the same command again, stages that
-are done are passed over, and a stage that was killed goes on; nothing else is written, so a stage is known by what its
-own `stage.json` says that it was made from. The price: a stage that is deleted is made again, those after it are not.
+A stage is known by its `stage.json`. Cost: one that is deleted is made again, those after it are not.
 """
 
 import re

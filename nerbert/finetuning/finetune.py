@@ -1,11 +1,6 @@
 """Encoder + annotated sentences → tagger (NER-BERT §4.4): a fresh head, the whole model trained.
 
-*Target only* trains on the target's train split; *source & target* first on a source domain, once for each seed with
-that seed, so that the source's luck isn't shared either. Then the head is renewed for the target, or keeps what it
-learnt of types that both have (`source_head`). Seeds that are named have a folder each below the output. Where there is
-a dev split, it gives the tagger's confidences their temperature; the test split is never looked at here.
-
-A GLiNER folder goes on as what it is, and still takes any labels after (`nerbert.finetuning.data`).
+Source & target trains on a source domain first, once for each seed. The test split is never looked at here.
 """
 
 from collections.abc import Mapping, Sequence

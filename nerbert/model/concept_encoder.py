@@ -1,12 +1,6 @@
-"""Concepts by name: what words are compared with when types are open (NuNER, Bogdanov et al. 2024).
+"""Words compared with names of concepts (NuNER, Bogdanov et al. 2024): two encoders of one space, P = σ(tᵢ·cⱼ/τ + b).
 
-Two encoders share one space: a text encoder gives each word a vector tᵢ (its first subword's last state), a concept
-encoder gives each concept a vector cⱼ, made of its name. The probability that a word is of a concept is
-σ(tᵢ·cⱼ/τ + b). The text encoder is an ordinary one and its vectors are compared as they are; where the two differ in
-width, a linear layer follows the concept encoder. The price: nothing of the text encoder's own weights is left out of
-the comparison, so its last layer comes to look like names.
-
-Which concepts a word has is a row of a table; a word's label is the row's number. Most words have row 0, no concept.
+A word's label is the number of its row in a table of concepts; row 0 is no concept.
 """
 
 import json

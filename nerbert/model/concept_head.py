@@ -1,12 +1,6 @@
-"""The head of labels that are given at run time: each word's vector against the labels' (NuNER's two encoders).
+"""The head of labels given at run time: each word's vector against the labels' (NuNER's two encoders).
 
-The probability that a word is of a label is σ(tᵢ·cⱼ/τ + b). A word has the label of the highest probability among
-those that reach their thresholds. Which neighbours of one label are one entity is said in `is_one_entity`. An entity's
-confidence is the mean probability of its words.
-
-Vectors are rounded to whole numbers of so few bits that sums of their products are exact in fp64. So a label's score is
-the same to the last bit, whatever other labels are asked for and in whatever order; the price is a rounding like that
-of fp32. Of labels with the same score the first by name is taken.
+Vectors are rounded to whole numbers whose products are exact in fp64. So a label's score doesn't depend on the others.
 """
 
 import math

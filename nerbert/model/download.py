@@ -1,8 +1,6 @@
-"""Models on the hub: whether a name can be one of them, and its files as a local folder.
+"""Models on the hub: whether a name can be one, and its files as a local folder.
 
-The loaders of `transformers` ask for one file after the other, and try each several times. So nothing of nerbert gives
-them a name: it is resolved here, once, to a folder. One short request says whether the hub answers. If it doesn't, what
-was downloaded before is taken, or the name is refused. The price: one request more.
+A name is resolved once, here, so no loader of `transformers` asks the hub. Cost: one request more.
 """
 
 import re

@@ -1,8 +1,4 @@
-"""Entities whose borders a tokenizer hides, so no model behind it can learn them: too few are found, and nothing fails.
-
-A subword has one answer for all words that begin in it. Tokenizers of another language have one for a whole clause of a
-script without spaces, mostly the unknown one; some of the language's own join a name and its particle.
-"""
+"""Entities whose borders a tokenizer hides: a subword has one answer for all words that begin in it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,18 +1,6 @@
 """What is changed or made before a training: fewer layers, frozen layers, a fresh head; a small encoder from nothing.
 
-A cut encoder keeps its lowest layers. Sajjad et al. 2020 (arXiv 2004.03844) found that dropping the top ones costs
-least, and layers spread over the depth were worse here too (docs/results/2026-11-21-small-and-fast.md); and whatever
-depends on a layer's number (kinds of attention in turn, relative positions that the first one holds) stays as it was. A
-cut encoder must be trained on, since what the dropped layers had learnt is gone.
-
-Frozen is all that the output of the last frozen layer depends on, by torch's own graph, so the embeddings are frozen
-too, and so are relative positions that all layers share. A language model's decoder that is tied to the embeddings is
-the same parameter and is frozen with them; its bias is trained. Models that have no one list of layers (ALBERT's are
-one shared layer) are refused.
-
-A small encoder has a cased WordPiece tokenizer trained on the corpus, and is a BERT with random weights. Its
-subwords end where words of the corpus do, invisible characters apart: characters of scripts without spaces, Korean
-syllables and symbols are a subword each.
+A cut encoder keeps its lowest layers. Frozen is all that the last frozen layer's output depends on.
 """
 
 from bisect import bisect_left

@@ -1,14 +1,6 @@
 """What finds entities: the protocol that training, evaluation, benchmark and tagger know, whatever a model's head is.
 
-A head is a model made ready to predict: it gives the entities of examples as spans of words, each with the scores that
-its confidence follows from. So a temperature can be fitted, and applied, without the model. Entities of one example
-don't overlap, unless a head says so: then one may hold others. BIO tags are one head's business
-(`nerbert.model.linear`); the tags of another one's words follow from its entities.
-
-An entity's confidence is the mean probability of its parts. Of the ways to make one number of a word's that were tried,
-the mean with a temperature fitted on entities is among the two best, and the simplest
-(docs/results/2026-11-21-calibration.md). Only the logits of words in entities are kept, so all of a data set's fit into
-memory.
+An entity's confidence is the mean probability of its parts, so a temperature can be fitted without the model.
 """
 
 import re

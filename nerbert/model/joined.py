@@ -1,11 +1,6 @@
-"""Taggers whose head reads two layers: the states of a lower one, joined with the last one's (NuNER's features).
+"""Taggers whose head reads a lower layer beside the last one (NuNER's features, Bogdanov et al. 2024).
 
-The authors of NuNER (Bogdanov et al. 2024) join the last layer with the highest one that was frozen in pre-training: it
-still has what the backbone had learnt. Here the head is a linear layer over both, after the type's own dropout.
-
-The class is made on the spot from the type's own tagging class. So the body's configuration, weights and names are
-those of `transformers`, and the folder is a backbone like any other. The wide layer takes the name of the narrow one.
-So `transformers` alone refuses the folder as a tagger (the shapes differ), and never makes up a head in silence.
+The class is made from the type's own tagging class. `transformers` alone refuses such a folder, as shapes differ.
 """
 
 from collections.abc import Mapping

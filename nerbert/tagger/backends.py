@@ -1,8 +1,6 @@
 """Kinds of heads, and what computes a linear one's logits: torch, or an exported model on onnxruntime.
 
-A back end is a scorer with the tokenizer, labels and batch size that fit it; the rest of the head is the same for all.
-`auto` is a rule: an exported tagger is computed by onnxruntime on a CPU (int8 before fp32), any other by torch. That is
-the order of speed (docs/results/2026-11-21-tagger.md). int8 is there only if somebody has exported it.
+`auto`: an export on a CPU (int8 before fp32), else torch.
 """
 
 import os

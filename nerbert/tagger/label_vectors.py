@@ -1,11 +1,4 @@
-"""Vectors of labels by a concept encoder, each made once and kept in the cache folder.
-
-Each label goes through the encoder alone, in fp32 on the CPU, so its vector doesn't depend on other labels, nor on the
-device of the text encoder. The price: ten thousand new labels take as long as ten thousand sentences, one by one.
-
-Vectors lie below the digest of all files that they follow from, by the digest of the label's text, in 256 files. What
-can't be read there is made again; where nothing can be written, nothing is kept, and a line says so.
-"""
+"""Vectors of labels by a concept encoder, each made once, alone, in fp32 on the CPU, and kept in the cache folder."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence

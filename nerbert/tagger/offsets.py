@@ -1,10 +1,4 @@
-"""Where an entity is: borders of whole graphemes, and the two ways to count them.
-
-A span grows to whole graphemes, since words can be parts of one. A grapheme is what a reader takes for one character: a
-letter with its accents, a flag, a family of joined emojis. Python counts characters (code points); JavaScript, Java and
-C# count UTF-16 units, where an emoji is two. Spans are found in characters and converted at the end, so
-`text[start:end] == span.text` holds for characters only.
-"""
+"""Where an entity is: borders of whole graphemes (characters, to a reader), counted in code points or UTF-16 units."""
 
 from array import array
 from bisect import bisect_left, bisect_right

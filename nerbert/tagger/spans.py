@@ -1,9 +1,4 @@
-"""The entities of one text, as a list that knows its text: shown in notebooks, and handed to pandas and displaCy.
-
-Colours are translucent and words keep the notebook's own colour, so both are readable on light and on dark. A type has
-the same colour in every text and from every tagger. Other pages are templates (`nerbert.render`), which nothing here
-may import; so this one, which is a few tags, is escaped by hand.
-"""
+"""The entities of one text, as a list that knows its text: shown in notebooks, and handed to pandas and displaCy."""
 
 import re
 from collections.abc import Iterable, Iterator

@@ -1,14 +1,6 @@
-"""What a training minimises: the one thing the loop knows of its task.
+"""What a training minimises: the one thing the loop knows of its task (`docs/extending/objective.md`).
 
-An objective owns all that differs between trainings: its settings, the data that it asks for, the model with its head,
-the labels of words, what a whole step needs before it is cut, the loss, the score that chooses the checkpoint, and the
-words that plans and cards say of it.
-
-Its loss has one part or several. A part is a sum of terms, and their number (weight, for weighted ones) is known before
-anything is computed. So a step's loss is the sum of its parts, each divided by its terms over all micro-batches and
-processes, however the step is cut. A part whose number of terms depends on the model's output does not fit.
-
-`OBJECTIVES` in `nerbert.registry` knows them by name; `docs/extending/objective.md` shows how to write one.
+A loss has parts: sums of terms whose number is known before anything is computed.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

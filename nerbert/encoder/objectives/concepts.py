@@ -1,13 +1,6 @@
 """Learning concepts by contrast (NuNER, Bogdanov et al. 2024): each word against the names of a whole step's concepts.
 
-The loss of a word is the binary cross-entropy of σ(tᵢ·cⱼ/τ + b), summed over the concepts of the step, and its mean is
-over words. All micro-batches and processes of a step have the same concepts, so how a step is cut changes nothing.
-Their names are encoded once a step; the micro-batches' gradients are gathered at the vectors and go through the concept
-encoder at the end.
-
-Not published are pooling, τ, rate, batch and whether vectors are normalised; ours are chosen on dev
-(docs/results/2026-11-21-concepts.md). A mention whose class is not known is an `entity`, and all other concepts are
-unknown there. So the many untyped links of a corpus teach where an entity is, as ENTITY does in NER-BERT (§2.2).
+The loss is σ(tᵢ·cⱼ/τ + b)'s binary cross-entropy, summed over concepts. Names are encoded once a step.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,10 +1,6 @@
 """A GLiNER model as a head: examples and labels → entities.
 
-Windows of many examples go through the model by length, so that little is padded. What depends on labels alone is
-computed once for all texts, as far as the architecture has it: with an encoder of their own that is all of it, else
-only the labels' pieces, since they are read together with each text. So there the entities may depend on the order of
-the labels, and on which others there are. Many labels are asked for in groups (`PromptTokenizer.groups`), and entities
-are chosen among what is found for all of them. The price: a text is read once for each group.
+What depends on labels alone is computed once for all texts. Cost: a text is read once for each group of labels.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,10 +1,6 @@
-"""GLiNER's layers above its encoders, computed without vectors of spans.
+"""GLiNER's layers above its encoders, computed without vectors of spans: in parts of a word and of a label.
 
-A span's score for a label is the product of two vectors, and the span's own is a linear function of a ReLU of a sum of
-two vectors, one of its first word and one of its last. So the sum's parts are computed once a word, and the linear
-function is applied once to each label's vector, not to each of some thousand spans (`folded`). At token level the first
-layer's product is cut likewise into parts of a word, of a label and of both. The scores are those of the package but
-for rounding (the tests hold them to 1e-4). Parts have the names that they have in the package's folders.
+Scores are those of the package but for rounding; parts have the names that they have in its folders.
 """
 
 import math

@@ -1,9 +1,6 @@
 """A GLiNER model as the training loop takes it: its forward pass on micro-batches, and windows of the pieces it reads.
 
-Pieces and forward pass are those of tagging: `PromptTokenizer` cuts words and labels, `GlinerModel.scores_of_texts`
-scores. Windows hold texts alone; labels are put before them for each step (`with_prompts`). So a window may take half
-of the encoder's positions, and labels have the other half. The price: micro-batches are cut by texts without labels,
-and with labels are longer than `max_tokens_per_batch` says.
+Labels are put before windows for each step. Cost: micro-batches are longer than `max_tokens_per_batch` says.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,14 +1,6 @@
 """Typing by clusters, CoFEE's third stage (Xue et al. 2020): tagging, and which cluster an entity is in.
 
-At each epoch's start the entities of the training windows are clustered by their vectors: the sums of their subwords'
-last states, whitened, of length 1, parted by k-means. A linear layer then learns each entity's cluster from its vector,
-beside the tags: loss = mean over words + γ · mean over entities, where a cluster weighs 1 ÷ its variance. So entities
-that are alike come closer, finer than the types of the labels.
-
-As in CoFEE's public code there is one clustering over all types by default, and the layer isn't drawn anew. Unlike
-there, clusters keep their numbers from epoch to epoch (`clustering.matched`). The layer is part of the checkpoints, and
-not of the encoder. The price of an epoch's start is a forward pass over all windows; of many entities a sample is
-fitted, and the others are assigned to its clusters.
+Entities are clustered at each epoch's start; clusters keep their numbers. Cost: a forward pass over all windows.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

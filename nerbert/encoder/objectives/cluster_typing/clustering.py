@@ -1,14 +1,4 @@
-"""Clusters of vectors, as CoFEE's third stage makes them (Xue et al. 2020): functions of arrays, without torch.
-
-Vectors are whitened by their principal components, brought to length 1, and parted by k-means (scikit-learn). Each part
-is a `Clustering`: it is fitted on some vectors, and any others can be assigned to its clusters, so memory follows a
-sample, not the data. Directions in which vectors don't differ are left out: a layer norm makes such ones, and whitening
-would blow up their rounding errors.
-
-K-means numbers its clusters by chance. `matched` gives them the numbers of the epoch before, so that as many entities
-as possible keep theirs. CoFEE's public code doesn't: there the layer over clusters begins each epoch with other
-meanings of its rows.
-"""
+"""Clusters of vectors, as CoFEE's third stage makes them (Xue et al. 2020): whitened, of length 1, by k-means."""
 
 import warnings
 from dataclasses import dataclass

@@ -1,11 +1,6 @@
 """What a GLiNER model is to answer: entities of words' labels, and what is known of each span and type.
 
-A word's label is two numbers: a row of the table of concepts, and marks. These say which of the row's concepts begin
-and end at the word, and how many entities that begin here are too long for the model. So entities that touch, or lie in
-others of another type, are told apart. The price: of entities of one type that overlap, what is read back may be a part
-or a union, and of a word's concepts the first twelve have marks. A word may be of a type though no entity of that type
-is read back around it: it has too many, or the entity reaches over the window's edge. Then nothing is known of its
-spans.
+A word's label is two numbers: a row of the table of concepts, and marks of where concepts begin and end.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,16 +1,6 @@
-"""Learning to find entities of types that are told by name: models as the package `gliner` has them.
+"""Learning to find entities of types that are known by name: models as the package `gliner` has them.
 
-Each window is asked for some types (`prompts`), and each of its spans is or isn't of each of them. The
-loss is the binary cross-entropy, summed over the spans and types of a window's own prompt, entities twice, and divided
-by the step's words; spans of which nothing is known don't count. `zero` scores single words, so touching entities of
-one type become one; models of spans never find an entity of more than `max_width` words. Both are counted as missed.
-
-The checkpoint is chosen by F1 on held-out texts, each asked for its own types and as many others as a prompt may have,
-at a probability of 0.5, each type by itself; while F1 is 0, as it may be for many steps, by the loss. Trained too long,
-such models forget types they don't see (GLiNER's own recipe is best after a sixth of its steps), so files of other
-domains are better to choose by (`open_types_dev`).
-
-The encoder of labels runs once a step, as with `concepts`; labels in the text are read anew in each text.
+Each window is asked for some types. The loss is the binary cross-entropy over spans and types.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
