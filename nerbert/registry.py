@@ -139,7 +139,7 @@ HEADS: "Registry[type[HeadKind]]" = Registry(
     {
         "linear": "nerbert.tagger.backends:Linear",
         "concepts": "nerbert.tagger.concept_backends:Concepts",
-        "gliner": "nerbert.tagger.gliner:Gliner",
+        "gliner": "nerbert.tagger.backends:Gliner",
     },
 )
 """What finds a tagger's entities: how its head is opened, exported and fine-tuned."""

@@ -13,8 +13,7 @@ from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.config import plain_settings
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
-from nerbert.finetuning.data import FinetuneSources
-from nerbert.finetuning.replay import ReplaySettings
+from nerbert.finetuning.replay import FinetuneSources, ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading, reading_for
@@ -24,9 +23,8 @@ from nerbert.model.backbone import Backbone, load_tagger_model, save_model, tags
 from nerbert.model.entity_borders import tell_hidden_entities
 from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook, read_card, write_card
 from nerbert.model.forward import precision_on
-from nerbert.model.fresh import copy_head
+from nerbert.model.fresh import JOINED, copy_head
 from nerbert.model.heads import Head, predict_entities
-from nerbert.model.joined import JOINED
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.registry import HEADS

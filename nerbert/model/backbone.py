@@ -37,7 +37,7 @@ def load_tagger_model(source: str) -> Any:
     """Return the token-classification model of a tagger's folder or hub name; raise InputError if it has no head."""
     from transformers import AutoModelForTokenClassification
 
-    from nerbert.model.joined import joined_in, joined_kind
+    from nerbert.model.fresh import joined_in, joined_kind
 
     config = Backbone(source, None, 0).config
     layer = joined_in(config, source)
@@ -90,8 +90,7 @@ class Backbone:
         """
         import torch
 
-        from nerbert.model.fresh import keep_layers, renew_head
-        from nerbert.model.joined import JOINED
+        from nerbert.model.fresh import JOINED, keep_layers, renew_head
 
         if self.fresh is not None:
             full = deepcopy(self.fresh)

@@ -15,8 +15,7 @@ from typing import TypeAlias
 from nerbert.errors import NerbertError
 from nerbert.model.heads import Head
 from nerbert.records import EntityLabel, Example, Span
-from nerbert.tagger.offsets import OFFSETS, Graphemes, utf16_spans
-from nerbert.tagger.spans import Spans
+from nerbert.tagger.spans import OFFSETS, Graphemes, Spans, utf16_spans
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Halves of characters, which broken JSON brings and no tokenizer takes."""

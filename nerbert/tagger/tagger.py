@@ -22,9 +22,8 @@ from nerbert.sentences import RuleSplitter
 from nerbert.tagger import hub
 from nerbert.tagger.answers import check_loaded
 from nerbert.tagger.backends import LONGEST, Wanted
-from nerbert.tagger.offsets import check_offsets
 from nerbert.tagger.pending import Asked, AskedHeads, PendingText, TagRequest, found_in_order, joined, without_halves
-from nerbert.tagger.spans import Spans
+from nerbert.tagger.spans import Spans, check_offsets
 from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of
 from nerbert.words import check_splitter, split_words
 

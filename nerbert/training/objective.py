@@ -23,9 +23,9 @@ from nerbert.model.windows import Windows
 from nerbert.records import ENTITY, Example
 from nerbert.registry import OBJECTIVES
 from nerbert.rng import Array
-from nerbert.training.data import Data_co, Sources
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.settings import TrainSettings
+from nerbert.training.sources import Data_co, Sources
 
 if TYPE_CHECKING:
     from nerbert.model.concept_encoder import ConceptTable

@@ -23,11 +23,11 @@ from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import IGNORED, Label, Windows, chosen
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
-from nerbert.training.data import Data_co, Sources
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import explain_out_of_memory, held_out_batches
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, Objective, Task, computed_once
 from nerbert.training.settings import TrainSettings
+from nerbert.training.sources import Data_co, Sources
 
 _UNKNOWN: Row = ((), ())
 """The row of a word of which nothing is known."""

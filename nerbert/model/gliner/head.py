@@ -25,8 +25,7 @@ from nerbert.model.gliner.decode import (
     span_candidates,
     word_candidates,
 )
-from nerbert.model.gliner.layers import Folded, GlinerModel
-from nerbert.model.gliner.positions import remember_positions
+from nerbert.model.gliner.layers import Folded, GlinerModel, remember_positions
 from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow, best_window
 from nerbert.model.heads import NEEDS_LABELS, Entities, Head, Odds
 from nerbert.model.windows import cheapest_cuts, micro_batches

@@ -32,7 +32,7 @@ from nerbert.formats.inputs import (
 from nerbert.formats.rows import Block, TextRow
 from nerbert.records import Repairs, Span
 from nerbert.registry import FORMATS
-from nerbert.tagger.offsets import utf16_spans
+from nerbert.tagger.spans import utf16_spans
 from nerbert.terminal import Progress
 
 MANIFEST = "manifest.json"

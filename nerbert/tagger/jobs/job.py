@@ -62,7 +62,7 @@ from nerbert.tagger.jobs.files import (
     target_kind,
     target_kinds,
 )
-from nerbert.tagger.offsets import OFFSETS
+from nerbert.tagger.spans import OFFSETS
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import answering_of, check_thresholds, parse_thresholds
 from nerbert.terminal import Progress, tell, throughput

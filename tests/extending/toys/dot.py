@@ -9,7 +9,7 @@ from nerbert.model.gliner.architectures import Architecture
 from nerbert.model.gliner.config import GlinerConfig
 from nerbert.model.gliner.layers import GlinerModel
 from nerbert.registry import ARCHITECTURES
-from nerbert.tagger.gliner import Gliner
+from nerbert.tagger.backends import Gliner
 
 
 class DotModel(GlinerModel):

@@ -33,11 +33,11 @@ from nerbert.model.windows import Windows, chosen
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.terminal import tell
-from nerbert.training.data import Data_co, Sources
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import explain_out_of_memory, held_out_batches
 from nerbert.training.objective import CheckpointScore, Description, Objective, Task, computed_once, most_tokens
 from nerbert.training.settings import TrainSettings
+from nerbert.training.sources import Data_co, Sources
 
 _NAMES = 64
 """Names that go through their own encoder at once."""
