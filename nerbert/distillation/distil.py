@@ -140,10 +140,7 @@ def _sure(example: Example) -> Example:
 
 
 def _reading(plan: DistilPlan) -> Reading:
-    """Return how labelled texts are read: as the teacher reads, whose words and sentences the others have.
-
-    The words of GLiNER's are not taken over.
-    """
+    """Return how labelled texts are read: with the teacher's words and sentences, but for GLiNER's words."""
     return reading_for(read_card(plan.encoder), reading_for(read_card(plan.teacher), None), training=True)
 
 

@@ -50,10 +50,7 @@ def silver_examples(tagger: Tagger, row: TextRow, spans: Sequence[Span]) -> Iter
 
 
 class SilverSample:
-    """A sample of at most so many sentences, of which at most a share (below 1) has no entity.
-
-    It holds as many sentences of each kind at once.
-    """
+    """A sample of at most so many sentences, of which at most a share (below 1) has no entity."""
 
     def __init__(self, most: int, empty_share: float, seed: int) -> None:
         self._most, self._share, self._seed = most, empty_share, seed

@@ -105,10 +105,7 @@ def read_label_set(
 def _with_concepts(
     manifest: Mapping[str, Any], labels: CorpusLabels, kinds: Kinds, *, descriptions: bool
 ) -> CorpusLabels:
-    """Return the labels with their concepts: the knowledge's words for a class, else the class's own name in words.
-
-    Ancestors are the categories that the classes above one have.
-    """
+    """Return the labels with concepts: the knowledge's words for a class, else its name; and categories above it."""
     classes = manifest.get("classes", {})
 
     def name(category: str) -> str:
@@ -142,10 +139,7 @@ def held_out(manifest: Mapping[str, Any], labels: CorpusLabels, settings: Pretra
 
 
 def held_out_examples(manifest: Mapping[str, Any], labels: CorpusLabels, settings: PretrainSettings) -> list[Example]:
-    """Return what `held_out` does as examples; with gazetteers as these label them, without the long ones.
-
-    Raise InputError where no sentence is short enough.
-    """
+    """Return `held_out` as examples, labelled by gazetteers if there are any; raise InputError for no short one."""
     examples = list(map(sentence_example, held_out(manifest, labels, settings)))
     if not (lists := labels.gazetteers):
         return examples

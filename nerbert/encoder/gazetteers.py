@@ -154,10 +154,7 @@ def marked(words: Sequence[str]) -> str:
 
 
 def open_gazetteers(settings: PretrainSettings, splitter: str) -> Gazetteers:
-    """Return the lists of the settings; for free text their entries are cut into the words of the corpus's `splitter`.
-
-    Raise InputError for a file without an entry, or a line that is none.
-    """
+    """Return the lists of the settings, cut by `splitter` for free text; raise InputError for a bad file or line."""
     own = settings.of(GazetteersSettings)
     match = own.match
     if match == "text":

@@ -106,10 +106,7 @@ class _Table:
 
 @dataclass(frozen=True, slots=True)
 class OpenTexts:
-    """Files of open types as a source of texts, in words of `splitter`.
-
-    Of the held-out texts `most` are drawn by `seed` (0: all). `descriptions` says whether those of types are kept.
-    """
+    """Files of open types as a source of texts, in words of `splitter`; `most` (0: all) held-out ones, by `seed`."""
 
     settings: OpenTypesSettings
     splitter: str = SPLITTER

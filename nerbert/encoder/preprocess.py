@@ -95,10 +95,7 @@ class Preprocessor:
 
 
 def cut_shard(path: Path, cutter: Preprocessor, labels: CorpusLabels, *, alone: bool) -> list[ShardWindows]:
-    """Cut one shard into windows by some labels; raise InputError that names the shard for a bad value.
-
-    Unless `alone`, the tokenizer starts no threads: the process runs beside others like it.
-    """
+    """Cut one shard into windows, with threads only if `alone`; raise InputError that names it for a bad value."""
     if not alone:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
     category = lru_cache(1 << 16)(labels.category)

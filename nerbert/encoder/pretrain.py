@@ -153,10 +153,7 @@ def compared_settings(settings: PretrainSettings) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class EncoderFacts:
-    """The facts of an encoder's model card: the content of its `nerbert.json`, and its corpus's manifest.
-
-    An encoder that learnt clusters has a map of them.
-    """
+    """The facts of an encoder's model card: its `nerbert.json`, its corpus's manifest, its map of clusters if any."""
 
     card: Mapping[str, Any]
     manifest: Mapping[str, Any]

@@ -157,10 +157,7 @@ def _names(tables: Any) -> list[str]:
 
 
 def _made_from(settings: PretrainSettings, before: PretrainStage | None) -> dict[str, Any]:
-    """Return all that decides a stage's encoder, by content; what comes from the stage `before` by that one's.
-
-    Files are numbered: two may have one name, and which list comes first decides.
-    """
+    """Return all that decides a stage's encoder, by content; files are numbered, since their order counts."""
     files = files_read(settings)
     if (label_set := Path(settings.label_set)).is_file():
         files.append(label_set)

@@ -224,10 +224,7 @@ def usual_rate(config: Any) -> float:
 
 
 def _keep_shared(model: Any, start: str) -> dict[str, Any]:
-    """Give a new head what the head of the tagger at `start` has learnt of O and of shared types; return a card's fact.
-
-    Where `start` is no tagger, nothing is kept.
-    """
+    """Give a new head what that of the tagger at `start`, if it is one, knows of shared types; return a card's fact."""
     if read_card(start).get("kind") != "tagger":
         return {}
     other = load_tagger_model(start)
@@ -259,10 +256,7 @@ def _copied(weights: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _origin(encoder: str, source: DataSet | None, language: str = "") -> dict[str, Any]:
-    """Return what a tagger's card says of its origin; the name of a local folder is left out.
-
-    `language` is that of the data, "" if it isn't said.
-    """
+    """Return what a tagger's card says of its origin, without a local folder's name; `language`: the data's."""
     name, card = None if Path(encoder).exists() else encoder, read_card(encoder)
     facts: dict[str, Any] = {
         "language": language or card.get("language", "en"),

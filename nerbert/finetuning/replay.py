@@ -129,10 +129,7 @@ class FinetuneData:
         return list(self.dev)
 
     def windows(self, pieces: SubwordTokenizer, labels: WordLabels | None) -> TrainingData:
-        """Return the windows of the sentences, and of texts that are replayed; each epoch has the next ones of them.
-
-        An epoch is once through the sentences, so it has the more windows, the more is replayed.
-        """
+        """Return the windows of the sentences; each epoch has the next ones of texts that are replayed beside them."""
         own, settings = list(pieces.windows(self.examples, labels)), self.settings
         share = settings.of(ReplaySettings).share
         if not self.replay or not share or not own:
@@ -173,10 +170,7 @@ class FinetuneSources:
         return FinetuneData(self.settings, self.examples, self.dev)
 
     def named(self, *, descriptions: bool = False) -> FinetuneData:
-        """Return the sentences with a table of their types' names, closed, and of what is replayed.
-
-        In the sentences nothing is known of other types, and in texts replayed only what was asked for there.
-        """
+        """Return the sentences with a table of their types' names, closed, and of what is replayed."""
         replay, examples = open_replay(self.settings, descriptions=descriptions), self.examples
         texts = {type_: Concept(normalised(type_)).text for type_ in types_of_examples(examples)}
         table = ConceptTable(sentences=len(examples))

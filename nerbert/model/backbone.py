@@ -48,10 +48,7 @@ def load_tagger_model(source: str) -> Any:
 
 @dataclass(frozen=True)
 class Backbone:
-    """What a training starts from: a model's folder or hub name, or, with `fresh`, a configuration of random weights.
-
-    New weights are drawn by `seed`; of the layers the lowest `num_layers` are kept (0: all).
-    """
+    """What a training starts from: a model's folder or hub name, or a `fresh` configuration; `num_layers` 0: all."""
 
     source: str
     tokenizer: Any

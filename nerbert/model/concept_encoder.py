@@ -232,10 +232,7 @@ class ConceptModel(torch.nn.Module):
         return self.bias.device
 
     def name_vectors(self, texts: Sequence[str]) -> torch.Tensor:
-        """Return (texts, width) in fp32, one vector a name; of a long name the first subwords are read.
-
-        Long names are encoded apart from short ones, which would be padded to their length.
-        """
+        """Return (texts, width) in fp32, one vector a name; long names, which are cut, are encoded apart."""
         starts = self.tokenizer(list(texts), truncation=True, max_length=_SHORT + 1)["input_ids"]
         order = sorted(range(len(texts)), key=lambda place: len(starts[place]) > _SHORT)
         short = sum(len(each) <= _SHORT for each in starts)
@@ -289,10 +286,7 @@ def first_bias(concepts: float) -> float:
 
 
 def open_concepts(source: str, text: Any = None) -> ConceptModel:
-    """Load both encoders from the folder that a pre-training with `concepts` made; `text` is the first one, if loaded.
-
-    Raise InputError for a folder without a concept encoder, and for weights that don't belong to it.
-    """
+    """Load both encoders of a folder (`text`: the first, if loaded); raise InputError without a concept encoder."""
     facts, own = open_comparison(source)
     inside = Path(source) / FOLDER
     text = Backbone(source, None, seed=0).load_body() if text is None else text
@@ -309,10 +303,7 @@ def open_concepts(source: str, text: Any = None) -> ConceptModel:
 
 
 def open_comparison(source: str) -> tuple[Comparison, dict[str, torch.Tensor]]:
-    """Return what compares words and names in a folder: its facts, and the tensors of neither encoder.
-
-    Raise InputError for a folder without a concept encoder.
-    """
+    """Return how a folder compares, and the tensors of neither encoder; raise InputError without a concept encoder."""
     from safetensors.torch import load_file
 
     inside = Path(source) / FOLDER

@@ -37,10 +37,7 @@ class AskedLabels:
 
 @dataclass(frozen=True)
 class ConceptHead(WindowedHead):
-    """Two encoders of one space; see the module.
-
-    `scorer` gives each word's vector, `vectors` those of labels, (labels, width). Without `asked` there are no types.
-    """
+    """Two encoders of one space: `scorer` gives words' vectors, `vectors` labels'; without `asked` it has no types."""
 
     scorer: Scorer
     pieces: SubwordTokenizer
@@ -136,10 +133,7 @@ def _slices(length: int, step: int) -> Iterator[slice]:
 
 
 def _whole_numbers(vectors: Array) -> tuple[Array, Array]:
-    """Return vectors as whole numbers in fp64, and the power of two by which each is to be multiplied.
-
-    A product of two such vectors is a sum that fp64 holds exactly, so its order doesn't matter.
-    """
+    """Return vectors as whole numbers, whose products fp64 sums exactly, and the power of two of each."""
     bits = (_EXACT_BITS - math.ceil(math.log2(vectors.shape[1]))) // 2
     _, exponents = np.frexp(np.abs(vectors).max(1, initial=0.0))
     numbers = np.rint(vectors * np.ldexp(1.0, bits - exponents)[:, None])

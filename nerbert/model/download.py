@@ -24,10 +24,7 @@ def is_hub_name(name: str) -> bool:
 
 
 def check_hub_name(name: str, own: Iterable[str]) -> None:
-    """Raise InputError for what is no folder, and can't be the name of a model on the hub.
-
-    A name without an owner that is like one of `own`, those of the package's models, is a slip.
-    """
+    """Raise InputError for what can't be a model on the hub, or is, without an owner, like one of `own`."""
     own = list(own)
     like = "" if "/" in name else nearest(name[:96], own, _ALIKE)
     if like or not is_hub_name(name):

@@ -61,10 +61,7 @@ def _count(found: EntityBorders, words: range, of_words: Mapping[int, _Place], u
 
 
 def tell_hidden_entities(examples: Sequence[Example], pieces: SubwordTokenizer, name: str) -> None:
-    """Warn, once, where the tokenizer hides one in twenty entities of the examples or more; `name` is the data's.
-
-    Pieces that are cut word by word hide none.
-    """
+    """Warn, once, where the tokenizer hides one in twenty entities of the data `name` or more."""
     if pieces.word_by_word:
         return
     found = entity_borders(examples[:_MOST], pieces)

@@ -100,10 +100,7 @@ def states_at(body: Any, batch: Batch) -> torch.Tensor:
 
 @contextlib.contextmanager
 def _chosen_only(body: Any, batch: Batch) -> Iterator[list[bool]]:
-    """Make `body` give its states at the batch's places only, (1, terms, width); yield [] or [True].
-
-    Calls from other threads are left alone.
-    """
+    """Make `body` give its states at the batch's places only, (1, terms, width), in this thread; yield [] or [True]."""
     handed: list[bool] = []
     mine = get_ident()
 

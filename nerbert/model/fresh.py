@@ -52,10 +52,7 @@ def keep_layers(model: Any, count: int) -> None:
 
 
 def layers_of(model: Any, setting: str, count: int) -> Any:
-    """Return the body's list of layers, of which `setting` asks for `count`.
-
-    Raise SettingsError where there is no such list, or where it is shorter.
-    """
+    """Return the body's list of layers; raise SettingsError if it has none, or fewer than `setting` asks for."""
     depth = int(getattr(model.config, "num_hidden_layers", 0) or 0)
     lists = {name: each for name, each in model.base_model.named_modules()
              if isinstance(each, torch.nn.ModuleList) and len(each) == depth}  # fmt: skip
@@ -103,10 +100,7 @@ def _causes_of(model: Any, layer: Any) -> list[torch.nn.Parameter]:
 
 
 def renew_head(model: Any, seed: int, only: Collection[str] | None = None) -> None:
-    """Give the head fresh weights: normal with the model's own range, biases 0, norms 1; the encoder stays.
-
-    What the head shares with the encoder (a tied decoder) stays too; with `only`, so does what has another name.
-    """
+    """Give the head (`only`: what of it has these names) fresh weights; what it shares with the encoder stays."""
     generator = torch.Generator().manual_seed(seed)
     spread = float(getattr(model.config, "initializer_range", 0.02))
     inside = {id(parameter) for parameter in model.base_model.parameters()}
@@ -150,10 +144,7 @@ JOINED = "nerbert_joined_layer"
 
 
 def joined_kind(config: Any, layer: int) -> Any:
-    """Return the class of taggers of a configuration's type whose head reads `layer` and the last one.
-
-    Raise InputError for a type that has no taggers.
-    """
+    """Return the class of taggers whose head reads `layer` and the last one; raise InputError if there is none."""
     from transformers import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING as KINDS
     from transformers.modeling_outputs import TokenClassifierOutput
 

@@ -38,7 +38,6 @@ class WordLabels(Protocol):
 
     def of(self, example: Example) -> Sequence[Label]:
         """Return a label for each word: a number, or as many for each word."""
-        ...
 
     def inside(self, label: Label) -> Label:
         """Return the label of a word's further subwords, where its first one has `label` (`label_all_tokens`)."""
@@ -46,7 +45,6 @@ class WordLabels(Protocol):
 
     def key(self) -> Any:
         """Return all that decides the labels, as JSON: windows are cached under it and the name of the class."""
-        ...
 
 
 class BioLabels(WordLabels):

@@ -193,11 +193,7 @@ def micro_batches(lengths: Sequence[int] | Array, max_tokens: int) -> Iterator[l
 
 
 def cheapest_cuts(lengths: Sequence[int] | Array, max_tokens: int, start_cost: int) -> list[list[int]]:
-    """Return `micro_batches` of the least cost: padded pieces, and `start_cost` pieces for each group.
-
-    Exact, since groups of the best cut are neighbours by length: the cheapest way to cut off the first n is known when
-    the cheapest for fewer are.
-    """
+    """Return `micro_batches` of the least cost: padded pieces, and `start_cost` a group; by dynamic programming."""
     order = _by_length(lengths)
     costs, begins = [0], [0]
     for end, place in enumerate(order, 1):

@@ -106,10 +106,7 @@ def _entities(answer: TextAnswer) -> dict[tuple[int, int, str], float]:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check found: of how many texts the answers differ, and the greatest differences of all texts.
-
-    `versions` are those of now, as in `check.json`; `backend` says what answered.
-    """
+    """What a check by `backend` found: how many texts differ, the greatest differences, the `versions` of now."""
 
     tagger: str
     fingerprint: str
@@ -182,11 +179,7 @@ def mark_checked(folder: Path) -> bool:
 
 
 def check_loaded(tagger: "Tagger", folder: Path) -> None:
-    """Say so if a tagger that was loaded under other versions of its libraries than it was made with answers otherwise.
-
-    It is checked once a process, and only if major or minor numbers differ. It loads in any case: what keeps the check
-    from being made is one line.
-    """
+    """Say so, once a process, if a tagger answers otherwise than under older versions of its libraries."""
     if mark_checked(folder):
         return
     try:

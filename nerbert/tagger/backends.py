@@ -154,10 +154,7 @@ def on_back_end(
     source: str, wanted: Wanted, on_onnx: Callable[[str, onnx.Exported, str, Wanted], AnyHead],
     on_torch: Callable[[str, Wanted], AnyHead],
 ) -> AnyHead:  # fmt: skip
-    """Return a head by what opens it on an exported graph of some precision, or by what opens it on torch.
-
-    Raise InputError or MissingExtra if there is no back end that is wanted.
-    """
+    """Return a head by what opens it on an exported graph, or on torch; raise InputError or MissingExtra for none."""
     exported = onnx.read_exported(source)
     precision = _exported_precision(exported, wanted)
     has_weights = not Path(source).is_dir() or ModelFolder(source).backend == "torch"

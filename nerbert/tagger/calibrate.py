@@ -87,10 +87,7 @@ def calibrate(
 
 
 def undo(tagger: str | Path, *, head: str = "", card: TaggerHook | None = None) -> list[Restored]:
-    """Put back what a tagger (or each of several seeds) had before its last calibration; a second call undoes that.
-
-    Raise InputError where nothing is kept. `head` and `card` are as in `calibrate`.
-    """
+    """Put back what was before the last calibration (again: undo that); raise InputError where nothing is kept."""
     cards = _cards(tagger)
     for folder, now in cards.items():
         if now.get(_PREVIOUS) is None:
@@ -144,10 +141,7 @@ def _fit(card: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write(folder: Path, facts: TaggerFacts, head: str, card: TaggerHook | None) -> bool:
-    """Write a tagger's card, model card and answers; return whether the model card was changed by hand and stays.
-
-    Only what nerbert fine-tuned has a model card of nerbert's, and answers.
-    """
+    """Write card, model card and answers; return whether the model card was changed by hand, so that it stays."""
     is_ours = facts.card.get("kind") == "tagger"
     changed_by_hand = is_ours and card is not None and not card(folder, facts)
     (folder / CHECK).unlink(missing_ok=True)  # of the confidences before

@@ -176,10 +176,7 @@ def _write_rest(source: ModelFolder, folder: Path) -> None:
 
 
 def _trace(source: str, parts: Sequence[Any], run: Callable[[Any, Any], Any], path: Path, output: str) -> None:
-    """Write the fp32 graph of what `run` computes from pieces and mask; `parts` are the modules that it runs through.
-
-    The first part is a `transformers` model.
-    """
+    """Write the fp32 graph of what `run` computes; `parts` are its modules, the first a `transformers` model."""
     import torch
 
     class Traced(torch.nn.Module):

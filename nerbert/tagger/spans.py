@@ -140,10 +140,7 @@ def _moved(spans: Sequence[Span], wide: Sequence[int], step: int) -> list[Span]:
 
 
 class Graphemes:
-    """The borders of a text's graphemes; white space always has one on either side.
-
-    They are looked for only where a span's end could be inside one, and then in all of the text.
-    """
+    """The borders of a text's graphemes, looked for only where a span's end could be inside one."""
 
     def __init__(self, text: str) -> None:
         self._text, self._ascii = text, text.isascii()

@@ -110,10 +110,7 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def resume(self, model: Any, optimizer: torch.optim.Optimizer) -> TrainLog:
-        """Bring model and optimiser to where the newest checkpoint is; its log, an empty one if there is none.
-
-        One that can't be read is passed over, and said so.
-        """
+        """Bring model and optimiser to the newest checkpoint that can be read; return its log, an empty one without."""
         for folder in reversed(self._found()):
             try:
                 log, self.columns = _load(folder, model, optimizer)

@@ -67,10 +67,7 @@ class TrainingData:
 
 @contextmanager
 def explain_out_of_memory(setting: str = "max_tokens_per_batch, which holds for evaluations too") -> Iterator[None]:
-    """Raise one line where memory runs out and no smaller micro-batch helps: in an update, or in an evaluation.
-
-    It names the `setting` to make smaller.
-    """
+    """Raise one line that names the `setting` to lower where memory runs out and no smaller micro-batch helps."""
     try:
         yield
     except (RuntimeError, MemoryError, OSError) as error:

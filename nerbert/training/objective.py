@@ -130,11 +130,9 @@ class Objective(Protocol):
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for a task; raise SettingsError or InputError if it can't be."""
-        ...
 
     def make_model(self, backbone: Backbone) -> Any:
         """Return the model to train, with a new head: a `transformers` model, as `backbone.load` gives it."""
-        ...
 
     def freeze(self, model: Any, layers: int) -> int:
         """Stop the training of the lowest `layers` layers; -1 leaves the number to the objective. Return the number."""
@@ -190,17 +188,14 @@ class Objective(Protocol):
 
     def terms(self, batch: Batch) -> Mapping[str, float]:
         """Return for each part the batch's share of the number that the part is divided by."""
-        ...
 
     def loss(self, model: Any, batch: Batch) -> Mapping[str, torch.Tensor]:
         """Return for each part the sum of its terms' losses, a scalar."""
-        ...
 
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
         """Return a function that scores a model on held-out sentences; the score chooses the checkpoint."""
-        ...
 
     def score_without(
         self, types: Sequence[str], examples: Sequence[Example], pieces: SubwordTokenizer, processes: ProcessGroup
@@ -214,7 +209,6 @@ class Objective(Protocol):
 
     def describe(self) -> Description:
         """Return what plans and cards say of it."""
-        ...
 
 
 def find_objective(name: str) -> type[Objective]:
@@ -256,10 +250,7 @@ SpanFigures = Callable[[Spans, Spans], dict[str, int | float]]
 
 @contextmanager
 def computed_once(vectors: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Yield vectors that a step's losses share, and take their gradient on through what made them at the end.
-
-    So micro-batches add up their gradients there, and what made the vectors is passed through once a step.
-    """
+    """Yield vectors that a step's losses share; at the end take their gradient once through what made them."""
     shared = vectors.detach().requires_grad_(vectors.requires_grad)
     yield shared
     if shared.grad is not None:
@@ -272,10 +263,7 @@ def most_tokens(settings: TrainSettings) -> int:
 
 
 class SpanScore:
-    """Scores the entities that a model's head finds in examples; each process tags its share of them.
-
-    `chooses` is the name of the figure that is the score's value.
-    """
+    """Scores the entities that a head finds, each process its share; `chooses` names the figure that is the value."""
 
     def __init__(
         self, head: Callable[[Any], Head], examples: Sequence[Example], figures: SpanFigures, chooses: str,

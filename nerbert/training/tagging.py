@@ -14,7 +14,7 @@ from nerbert.labels import tag_names
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import read_card
 from nerbert.model.forward import Batch, TorchScorer, logits_at
-from nerbert.model.joined import joined_kind, layer_to_join
+from nerbert.model.fresh import joined_kind, layer_to_join
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import IGNORED

@@ -177,10 +177,7 @@ class GlinerHead(Head):
         return sum(len(window.ids) for some in windows for window in some)
 
     def scores(self, windows: Sequence[WordWindow], asked: Sequence[_Asked] = ()) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield the number of each window and its log-odds, as `GlinerModel.scores` has them, by length.
-
-        `asked` says for each window what it is asked for (default: what this head is).
-        """
+        """Yield each window's number and log-odds, by length; `asked`: each window's request (default: the head's)."""
         pairs = list(zip(windows, asked or [self._request] * len(windows), strict=True))
         for group in cheapest_cuts([len(each.ids) for each in windows], self._max_tokens, _START_COST):
             with torch.inference_mode(), autocast(self._device.type, self._precision):

@@ -148,10 +148,7 @@ class PromptTokenizer:
         return found
 
     def windows(self, examples: Iterable[Example], prompt: LabelPrompt, most: int = 0) -> list[WordWindow]:
-        """Return the windows of all examples, in order; an example whose words have no pieces has none.
-
-        A window has at most `most` pieces (0: as many as there is room for).
-        """
+        """Return the windows of examples, in order, of at most `most` pieces (0: as many as there is room for)."""
         body = min(most or self.room, self.room) - len(prompt.before) - len(prompt.after)
         found = list[WordWindow]()
         for number, example in enumerate(examples):

@@ -125,10 +125,7 @@ class ClusterTyping(Tagging):
     def begin_epoch(
         self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
     ) -> EpochColumns:
-        """Return the cluster of each entity, at the word where it begins, and each cluster's weight.
-
-        Raise SettingsError where there are fewer entities than clusters.
-        """
+        """Return entities' clusters, where they begin, and clusters' weights; raise SettingsError for too few."""
         own = self._typing
         homes, terms, types = entities_of(data.windows, np.unique(data.numbers_of(epoch)), self._after)
         refuse(len(terms) < own.num_clusters, "typing.num_clusters", own.num_clusters,
@@ -191,10 +188,7 @@ class ClusterTyping(Tagging):
 
 
 class _Clusterer:
-    """Clusters entities, which all processes share by their windows, `homes`.
-
-    `vectors` is a function from windows and terms to entities' vectors.
-    """
+    """Clusters entities, which processes share by their windows, `homes`; `vectors`: windows and terms → vectors."""
 
     def __init__(
         self, homes: Array, terms: Array, vectors: Callable[[Array, Array], Array], settings: TypingSettings,

@@ -33,10 +33,7 @@ class Whitening:
 
     @classmethod
     def fit(cls, vectors: Array, dimensions: int) -> Self:
-        """Return the whitening of (count, width) vectors to at most so many dimensions.
-
-        Vectors that are all equal have one dimension, which is 0. Raise InputError for a vector that is no number.
-        """
+        """Return the whitening of vectors to so many dimensions; raise InputError for a vector that is no number."""
         mean = vectors.mean(0, dtype=np.float64)
         chunks = (vectors[start : start + _CHUNK] - mean for start in range(0, len(vectors), _CHUNK))
         covariance = sum(chunk.T @ chunk for chunk in chunks) / max(1, len(vectors) - 1)
@@ -113,10 +110,7 @@ def weights_of(vectors: Array, clusters: Array, count: int) -> Array:
 
 
 def rand_index(clusters: Array, others: Array) -> float:
-    """Return the adjusted Rand index of two partitions, over what has a cluster in both: 1 is equal, 0 is chance.
-
-    Where nothing has, it is no number.
-    """
+    """Return the adjusted Rand index of partitions where both have a cluster: 1 equal, 0 chance, NaN where none has."""
     from sklearn.metrics import adjusted_rand_score
 
     both: Any = (clusters >= 0) & (others >= 0)
