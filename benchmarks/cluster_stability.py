@@ -25,10 +25,10 @@ from report import surroundings
 
 from nerbert.corpus.shards import read_sentences
 from nerbert.encoder.objectives.cluster_typing.cluster_map import MentionVectors, mention_vectors
-from nerbert.encoder.objectives.cluster_typing.cluster_typing import clusters_of
+from nerbert.encoder.objectives.cluster_typing.cluster_typing import TypingSettings, clusters_of
 from nerbert.encoder.objectives.cluster_typing.clustering import NO_CLUSTER, rand_index
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.rng import Array
-from nerbert.training.settings import PretrainSettings
 
 PACKAGES = ("torch", "transformers", "scikit-learn", "numpy")
 
@@ -43,16 +43,15 @@ def main() -> None:
     parser.add_argument("--split", default="validation")
     parser.add_argument("--seeds", default="1,2,3")
     given = parser.parse_args()
-    settings = PretrainSettings(
-        corpus=given.corpus, num_clusters=given.num_clusters, cluster_dimensions=given.cluster_dimensions
-    )
+    settings = PretrainSettings(corpus=given.corpus)
+    own = TypingSettings(num_clusters=given.num_clusters, dimensions=given.cluster_dimensions)
     sentences = list(read_sentences(given.corpus, given.split))
     seeds = [int(each) for each in given.seeds.split(",")]
     mentions = {encoder: mention_vectors(encoder, sentences, settings) for encoder in given.encoders}
     if len({tuple(each.texts) for each in mentions.values()}) > 1:
         parser.error("the encoders don't read the same mentions: their tokenizers leave out different words")
-    runs = {name: [clusters_of(own.vectors, settings, seed).assign(own.vectors) for seed in seeds]
-            for name, own in mentions.items()}  # fmt: skip
+    runs = {name: [clusters_of(each.vectors, own, seed).assign(each.vectors) for seed in seeds]
+            for name, each in mentions.items()}  # fmt: skip
     rows = [row_of(name, runs, mentions[name]) for name in given.encoders]
     print("| encoder | mentions | k-means | encoders | classes |\n|---|---:|---:|---:|---:|")
     for row in rows:

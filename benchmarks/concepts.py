@@ -23,11 +23,11 @@ from report import surroundings
 
 from nerbert.encoder.objectives.concepts import Concepts
 from nerbert.encoder.pretrain import Preparation, prepare
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.concept_encoder import Concept, ConceptTable, class_words
 from nerbert.rng import Array
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import make_optimizer, train_step
-from nerbert.training.settings import PretrainSettings
 
 PACKAGES = ("nerbert", "torch", "transformers", "accelerate", "tokenizers", "numpy")
 
@@ -77,9 +77,9 @@ def _step(work: Preparation, subwords: int) -> Array:
 def _spread(work: Preparation, settings: PretrainSettings, count: int, numbers: Array) -> None:
     """Give the mentions of a step's words one of `count` concepts each, in turn."""
     objective = work.objective
-    if not isinstance(objective, Concepts) or work.labels is None:
+    if not isinstance(objective, Concepts) or work.source.labels is None:
         raise TypeError("not a training of concepts")
-    classes = [class_words(each) for each in work.labels.categories]
+    classes = [class_words(each) for each in work.source.labels.categories]
     names = [*classes, *(f"{one} of {other}" for one, other in product(classes, classes) if one != other)]
     table = ConceptTable()
     table.add_rows([((table.add(Concept(name)),), None) for name in names[:count]])

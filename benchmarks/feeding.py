@@ -32,12 +32,13 @@ from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.corpus_labels import read_label_set
 from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.encoder.preprocess import open_training_data
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows, open_windows, write_windows
 from nerbert.training.loop import TrainingData, batches_of, steps_of_epoch
-from nerbert.training.objective import Objective, Tagging, Task
-from nerbert.training.settings import PretrainSettings
+from nerbert.training.objective import Objective, Task
+from nerbert.training.tagging import Tagging
 
 HERE = Path(__file__).parent
 PACKAGES = ("nerbert", "torch", "transformers", "tokenizers", "numpy")

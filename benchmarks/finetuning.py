@@ -25,10 +25,10 @@ from statistics import mean, median, stdev
 from report import MB, Part, digest, measure, ratio, surroundings
 
 from nerbert.finetuning.sampling import draw_subset
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import write_conll
 from nerbert.formats.examples import read_examples
 from nerbert.training.loop import total_steps
-from nerbert.training.settings import FinetuneSettings
 
 HERE = Path(__file__).parent
 SIDES = ("nerbert", "plain", "plain, better", "nerbert, fp32")

@@ -20,13 +20,13 @@ import torch
 from transformers import DataCollatorForTokenClassification, Trainer, TrainingArguments
 
 from nerbert.encoder.pretrain import prepare
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.windows import IGNORED
 from nerbert.terminal import Progress
 from nerbert.training.distributed import make_process_group
 from nerbert.training.log import StepLog
 from nerbert.training.loop import TrainingData, batches_of, train
-from nerbert.training.objective import Tagging
-from nerbert.training.settings import PretrainSettings
+from nerbert.training.tagging import Tagging
 
 SIDES = ("nerbert", "nerbert, fp32", "Trainer", "Trainer, fp32", "Trainer, best", "Trainer, best, fp32")
 WARM_STEPS = 5

@@ -9,7 +9,7 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,19 +20,27 @@ from cyclopts import App, Parameter
 import nerbert
 from nerbert.annotate.settings import AnnotateSettings
 from nerbert.cli import app as nerbert_app
-from nerbert.config import Settings, allowed, hints_of
+from nerbert.config import Section, Settings, allowed, hints_of, sections_of
 from nerbert.corpus.dump.sites import make_site
 from nerbert.corpus.settings import CorpusSettings
+from nerbert.distillation.settings import DistilSettings
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.registry import OBJECTIVES
 from nerbert.sentences import listed_words
 from nerbert.tables import read_columns
-from nerbert.training.settings import DistilSettings, FinetuneSettings, PretrainSettings, TrainSettings
+from nerbert.training.objective import FINETUNE, PRETRAIN, Objective
+from nerbert.training.settings import TrainSettings
 
 MADE = "This page is made from the code by `python docs/generate.py`.\n"
 SETTINGS = f"""# Settings
 
 Every setting can stand in a TOML file or be given as `--set name=value`. Unknown names are refused, and the nearest
-right one is named. *Source* says where a default comes from: a section of the NER-BERT paper (arXiv 2112.00405), or
-*ours*. Settings of `nerbert annotate` are options of the command: `max_cost` is `--max-cost`.
+right one is named. A setting with a dot is in a section, which an objective or a source has: `zero_shot.max_types` is
+`max_types` in the table `[zero_shot]` of a TOML file, `--set zero_shot.max_types=3` on the command line, and
+`zero_shot={{"max_types": 3}}` in Python. A section that the chosen objective doesn't read is refused. *Source* says
+where a default comes from: a section of the NER-BERT paper (arXiv 2112.00405), or *ours*. Settings of `nerbert
+annotate` are options of the command: `max_cost` is `--max-cost`.
 
 {MADE}
 """
@@ -76,7 +84,13 @@ KEYWORDS = '''"""The settings as typed keywords of the public functions; made fr
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypedDict'''
+from typing import Literal, TypedDict
+
+from nerbert.config import Section'''
+COMMANDS_OF = {
+    TrainSettings: ("pretrain", "finetune", "distil"), PretrainSettings: ("pretrain",),
+    FinetuneSettings: ("finetune", "distil"),
+}  # fmt: skip
 KINDS = {"VAR_POSITIONAL": "…", "POSITIONAL_OR_KEYWORD": ""}
 
 
@@ -87,6 +101,7 @@ def settings_page() -> str:
         manual("`nerbert pretrain`", PretrainSettings),
         manual("`nerbert finetune`", FinetuneSettings),
         manual("`nerbert distil`", DistilSettings),
+        *map(section_manual, sections_of().values()),
         manual("`nerbert annotate`", AnnotateSettings),
     ]
     return SETTINGS + "\n".join(parts)
@@ -94,15 +109,39 @@ def settings_page() -> str:
 
 def keywords_module() -> str:
     """Return the text of nerbert/keywords.py: the settings as typed keywords of the public functions."""
-    names = {CorpusSettings: "CorpusKeywords", TrainSettings: "TrainKeywords", PretrainSettings: "PretrainKeywords",
-             FinetuneSettings: "FinetuneKeywords", DistilSettings: "DistilKeywords"}  # fmt: skip
+    sections = list(sections_of().values())
+    kinds = [CorpusSettings, *sections, TrainSettings, PretrainSettings, FinetuneSettings, DistilSettings]
     parts = [KEYWORDS]
-    for cls, name in names.items():
-        base = cls.__base__ if cls.__base__ in names else None
-        above, inherited = (names[base], hints_of(base)) if base else ("TypedDict", {})
-        parts += ["", "", f"class {name}({above}, total=False):", f'    """The settings of {cls.__name__}."""', ""]
-        parts += [f"    {key}: {_keyword(hint)}" for key, hint in hints_of(cls).items() if key not in inherited]
+    for cls in kinds:
+        base = cls.__base__ if cls.__base__ in kinds else None
+        above, inherited = (_keywords_of(base), hints_of(base)) if base else ("TypedDict", {})
+        parts += ["", "", f"class {_keywords_of(cls)}({above}, total=False):"]
+        parts += [f'    """The settings of {cls.__name__}."""']
+        own = [f"    {key}: {_keyword(hint)}" for key, hint in hints_of(cls).items() if key not in inherited]
+        own += [f"    {each.section}: {_keywords_of(each)} | Section" for each in sections if cls is _settings_of(each)]
+        parts += ["", *own] if own else []
     return "\n".join(parts) + "\n"
+
+
+def _keywords_of(cls: type) -> str:
+    """Return the name of a class's keywords."""
+    return f"{cls.__name__.removesuffix('Settings')}Keywords"
+
+
+def _settings_of(section: type[Section]) -> type[TrainSettings]:
+    """Return the class of settings that has a section: the base where several commands read it."""
+    commands = {command for each in _readers(section).values() for command in each.commands} & {*section.commands}
+    kinds = {frozenset({PRETRAIN}): PretrainSettings, frozenset({FINETUNE}): FinetuneSettings}
+    return kinds.get(frozenset(commands), TrainSettings)
+
+
+def _readers(section: type[Section]) -> dict[str, type[Objective]]:
+    """Return the objectives that read a section, by name."""
+    every = {name: OBJECTIVES.find(name) for name in OBJECTIVES}
+    return {
+        name: each for name, each in every.items()
+        if section is each.settings or (section.section in each.sources and {*section.commands} & {*each.commands})
+    }  # fmt: skip
 
 
 def _keyword(hint: Any) -> str:
@@ -137,13 +176,40 @@ def field_docs(cls: type) -> dict[str, str]:
 
 def manual(title: str, cls: type) -> str:
     """Return the settings of `cls` as a Markdown section."""
-    docs, hints = field_docs(cls), hints_of(cls)
     lines = [f"## {title}", "", inspect.getdoc(cls) or "", ""]
+    lines += [line for name, line in _field_lines(cls).items() if name != "sections"]
+    return "\n".join(lines) + "\n"
+
+
+def section_manual(cls: type[Section]) -> str:
+    """Return a section as a Markdown section, with who reads it; what it has of another one is named alone."""
+    base = cls.__base__
+    inherited = [*hints_of(base)] if base and base is not Section else []
+    names = _listed(_readers(cls), "or")
+    commands = _listed([f"nerbert {name}" for name in COMMANDS_OF[_settings_of(cls)]], "and")
+    lines = [f"## `[{cls.section}]`", "", f"{inspect.getdoc(cls)} Read by {commands} where `objective` is {names}.", ""]
+    lines += [line for name, line in _field_lines(cls).items() if name not in inherited]
+    if inherited:
+        same = ", ".join(f"**`{cls.section}.{name}`**" for name in inherited)
+        lines.append(f"- {same}: as in [`[{base.section}]`](#{base.section}).")
+    return "\n".join(lines) + "\n"
+
+
+def _listed(names: Iterable[str], word: str) -> str:
+    """Return names as code, with a word before the last one."""
+    *others, last = (f"`{name}`" for name in names)
+    return f"{', '.join(others)} {word} {last}" if others else last
+
+
+def _field_lines(cls: type) -> dict[str, str]:
+    """Return name → line of the manual of each field."""
+    docs, hints, lines = field_docs(cls), hints_of(cls), {}
+    before = f"{cls.section}." if issubclass(cls, Section) else ""
     for each in fields(cls):
         values = allowed(hints[each.name]).removeprefix("a ")
         default = "no default" if each.default is MISSING else f"default `{each.default!r}`"
-        lines.append(f"- **`{each.name}`** ({values}; {default}). {docs.get(each.name, '')}")
-    return "\n".join(lines) + "\n"
+        lines[each.name] = f"- **`{before}{each.name}`** ({values}; {default}). {docs.get(each.name, '')}"
+    return lines
 
 
 def commands_page() -> str:

@@ -113,7 +113,7 @@ def _check_file(target: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def publish_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield an empty folder that becomes `target`, or what that links to, if the block ends well; else it goes."""
+    """Yield an empty folder that becomes `target` (a link is followed) if the block ends well, else is removed."""
     with publish_job(target, None, overwrite=overwrite) as draft:
         yield draft.path
 

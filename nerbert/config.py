@@ -79,6 +79,8 @@ class Section(Settings):
     """Fields that name files to read: their content is compared, not their place."""
     models: ClassVar[tuple[str, ...]] = ()
     """Fields that name a model's folder, or one on the hub."""
+    commands: ClassVar[tuple[str, ...]] = ("pretrain", "finetune")
+    """The commands that offer it, of a source; an objective's own is for those of the objective."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +244,8 @@ def _no_section(name: str, objective: str, flat: Mapping[str, Any]) -> SettingsE
     """Return the error for a name that is neither a setting nor a section: one of before has another name now."""
     known = sections_of(objective)
     for kind in sorted(known.values(), key=lambda kind: kind.section != objective):
-        if (field := kind.formerly.get(name, name)) in hints_of(kind):  # type: ignore[arg-type]
+        same = name if name in hints_of(kind) and name not in kind.formerly.values() else ""  # type: ignore[arg-type]
+        if field := kind.formerly.get(name, same):
             return SettingsError(f"setting {name}: is now {kind.section}.{field}", setting=name)
     see = f"see {DOCS}/settings.md"
     return SettingsError(f"unknown setting {name!r:.80}{unknown(name, [*flat, *known], see=see)}", setting=name)
@@ -294,7 +297,7 @@ def allowed(hint: Any) -> str:
         return f"{allowed(args[0])}, {args[1]}"
     if kind is tuple:
         return f"a list of {allowed(args[0]).removeprefix('a ')}"
-    return " or ".join(map(allowed, args)) if kind in (Union, types.UnionType) else _NAMES.get(hint, str(hint))
+    return " or ".join(map(allowed, args)) if kind in (Union, types.UnionType) else _NAMES.get(hint, hint.__name__)
 
 
 def _choices(hint: Any) -> list[str]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypedDict
 
+from nerbert.config import Section
+
 
 class CorpusKeywords(TypedDict, total=False):
     """The settings of CorpusSettings."""
@@ -34,15 +36,94 @@ class CorpusKeywords(TypedDict, total=False):
     extra_steps: Sequence[str]
 
 
-class TrainKeywords(TypedDict, total=False):
-    """The settings of TrainSettings."""
+class TaggingKeywords(TypedDict, total=False):
+    """The settings of TaggingSettings."""
 
-    objective: str
     label_all_tokens: bool
     label_smoothing: float
     outside_weight: float
+    joined_layer: int
+
+
+class MlmKeywords(TypedDict, total=False):
+    """The settings of MlmSettings."""
+
+    probability: float
+
+
+class ConceptsKeywords(TypedDict, total=False):
+    """The settings of ConceptsSettings."""
+
+    backbone: str
+    pooling: Literal["mean", "first"]
+    descriptions: bool
+    temperature: float
+    label_all_tokens: bool
+    max_concepts: int
+
+
+class SelfTrainingKeywords(TaggingKeywords, total=False):
+    """The settings of SelfTrainingSettings."""
+
+    threshold: float
+
+
+class TypingKeywords(TaggingKeywords, total=False):
+    """The settings of TypingSettings."""
+
+    num_clusters: int
+    weight: float
+    by_type: bool
+    dimensions: int
+    iterations: int
+    sample: int
+
+
+class ZeroShotKeywords(TypedDict, total=False):
+    """The settings of ZeroShotSettings."""
+
     max_types: int
     positive_weight: float
+    architecture: str | Literal[""]
+    max_width: int
+    negative_ratio: float
+    labels_backbone: str
+    descriptions: bool
+
+
+class DistillationKeywords(TaggingKeywords, total=False):
+    """The settings of DistillationSettings."""
+
+
+class GazetteersKeywords(TypedDict, total=False):
+    """The settings of GazetteersSettings."""
+
+    files: Sequence[str | Path]
+    match: Literal["anchors", "text"]
+    max_words: int
+
+
+class OpenTypesKeywords(TypedDict, total=False):
+    """The settings of OpenTypesSettings."""
+
+    files: Sequence[str | Path]
+    dev: Sequence[str | Path]
+    copies: float
+    asked: Literal["file", "all"]
+
+
+class ReplayKeywords(TypedDict, total=False):
+    """The settings of ReplaySettings."""
+
+    files: Sequence[str | Path]
+    share: float
+
+
+class TrainKeywords(TypedDict, total=False):
+    """The settings of TrainSettings."""
+
+    sections: Sequence[Section]
+    objective: str
     seed: int
     epochs: float
     min_steps: int
@@ -55,41 +136,21 @@ class TrainKeywords(TypedDict, total=False):
     schedule: Literal["linear", "constant"]
     max_grad_norm: float
     max_length: int
+    on_too_long: Literal["window", "truncate", "error"]
     precision: Literal["auto", "bf16", "fp32"]
     num_layers: int
     threads: int
+    tagging: TaggingKeywords | Section
+    zero_shot: ZeroShotKeywords | Section
 
 
 class PretrainKeywords(TrainKeywords, total=False):
     """The settings of PretrainSettings."""
 
     corpus: str | Path | None
-    open_types: Sequence[str | Path]
-    open_types_dev: Sequence[str | Path]
-    open_types_copies: float
-    open_types_asked: Literal["file", "all"]
     backbone: str
     label_set: str
-    gazetteers: Sequence[str | Path]
-    gazetteer_match: Literal["anchors", "text"]
-    gazetteer_max_words: int
-    self_training_threshold: float
-    mlm_probability: float
     num_frozen_layers: int
-    architecture: str | Literal[""]
-    max_width: int
-    negative_ratio: float
-    concept_backbone: str
-    concept_pooling: Literal["mean", "first"]
-    concept_descriptions: bool
-    temperature: float
-    max_concepts: int
-    num_clusters: int
-    cluster_weight: float
-    cluster_by_type: bool
-    cluster_dimensions: int
-    cluster_iterations: int
-    cluster_sample: int
     cache: str
     save_minutes: float
     save_steps: int
@@ -101,6 +162,12 @@ class PretrainKeywords(TrainKeywords, total=False):
     fresh_num_layers: int
     fresh_hidden_size: int
     fresh_vocab_size: int
+    mlm: MlmKeywords | Section
+    concepts: ConceptsKeywords | Section
+    self_training: SelfTrainingKeywords | Section
+    typing: TypingKeywords | Section
+    gazetteers: GazetteersKeywords | Section
+    open_types: OpenTypesKeywords | Section
 
 
 class FinetuneKeywords(TrainKeywords, total=False):
@@ -109,12 +176,10 @@ class FinetuneKeywords(TrainKeywords, total=False):
     source_epochs: float
     source_head: Literal["new", "shared"]
     head: Literal["new", "names"]
-    joined_layer: int
-    on_too_long: Literal["window", "truncate", "error"]
     select: Literal["last", "dev"]
     patience: int
-    replay: Sequence[str | Path]
-    replay_share: float
+    distillation: DistillationKeywords | Section
+    replay: ReplayKeywords | Section
 
 
 class DistilKeywords(FinetuneKeywords, total=False):

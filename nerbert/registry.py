@@ -137,9 +137,9 @@ SECTIONS: "Registry[type[Section]]" = Registry(
 HEADS: "Registry[type[HeadKind]]" = Registry(
     "head",
     {
-        "linear": "nerbert.tagger.backends:Linear",
-        "concepts": "nerbert.tagger.concept_backends:Concepts",
-        "gliner": "nerbert.tagger.backends:Gliner",
+        "linear": "nerbert.tagger.backends:LinearHeadKind",
+        "concepts": "nerbert.tagger.concept_backends:ConceptHeadKind",
+        "gliner": "nerbert.tagger.backends:GlinerHeadKind",
     },
 )
 """What finds a tagger's entities: how its head is opened, exported and fine-tuned."""

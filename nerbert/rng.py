@@ -18,7 +18,7 @@ def uniform(seed: int, step: str, identity: str) -> float:
 
 
 def uniforms(seed: int, step: str, numbers: Array) -> Array:
-    """Return numbers in [0, 1) for many whole numbers: a key of seed and step, mixed with each by SplitMix64 (2014)."""
+    """Return numbers in [0, 1) for many whole numbers: a key of seed and step, mixed with each as in SplitMix64."""
     key = np.uint64(int.from_bytes(blake2b(f"{seed}\0{step}".encode(), digest_size=8).digest(), "big"))
     mixed = _mixed(_mixed(numbers.astype(np.uint64) + key) ^ key)
     found: Array = (mixed >> np.uint64(11)).astype(np.float64) / float(1 << 53)

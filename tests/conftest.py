@@ -134,7 +134,7 @@ def tiny_encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) 
     """A BERT of one layer with random weights, its tokenizer made from the sample corpus; read only."""
     import torch
 
-    from nerbert.training.settings import PretrainSettings
+    from nerbert.encoder.settings import PretrainSettings
     from tests.encoder.backbones import write_fresh
 
     torch.set_num_threads(1)
@@ -147,7 +147,7 @@ def tiny_encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 def tiny_tagger(tiny_encoder: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tagger of the sample domain, small and bad, that does find entities; read only."""
-    from nerbert.training.settings import FinetuneSettings
+    from nerbert.finetuning.settings import FinetuneSettings
     from tests.stages import finetune
 
     output = tmp_path_factory.mktemp("models") / "tagger"

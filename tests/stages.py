@@ -8,10 +8,10 @@ from nerbert.corpus import build
 from nerbert.corpus.build import BuiltCorpus, CorpusPlan
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.executors import HERE, Executor
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import AnyData
 from nerbert.render.cards import write_tagger_card
 from nerbert.render.corpus import write_corpus_card
-from nerbert.training.settings import FinetuneSettings
 
 __all__ = ["CorpusPlan", "build_corpus", "finetune"]
 

@@ -13,8 +13,9 @@ from nerbert.config import (
     whole_numbers,
 )
 from nerbert.corpus.settings import CorpusSettings
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
-from nerbert.training.settings import FinetuneSettings, PretrainSettings
+from nerbert.finetuning.settings import FinetuneSettings
 
 ALL = [CorpusSettings, PretrainSettings, FinetuneSettings]
 GENERATE = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "generate.py"))

@@ -236,7 +236,8 @@ def headings(page: Path) -> set[str]:
 def test_configs_are_valid() -> None:
     from nerbert.config import make_settings, read_toml
     from nerbert.corpus.settings import CorpusSettings
-    from nerbert.training.settings import FinetuneSettings, PretrainSettings
+    from nerbert.encoder.settings import PretrainSettings
+    from nerbert.finetuning.settings import FinetuneSettings
 
     kinds = {"finetune": FinetuneSettings, "corpus": CorpusSettings}
     for path in (ROOT / "nerbert" / "configs").glob("*.toml"):

@@ -101,7 +101,7 @@ def annotate_texts(
     if found.passed_over:
         tell(f"files passed over: {len(found.passed_over):,}, say {found.passed_over[0]}; name them, or give --from")
     tell(run.summary())
-    use = shlex.quote(f"open_types={json.dumps([str(output)], ensure_ascii=False)}")
+    use = shlex.quote(f"open_types.files={json.dumps([str(output)], ensure_ascii=False)}")
     tell(f"{output}: {run.report.answered:,} texts with {run.report.entities:,} entities; report: {report}; to train "
          f"on it: nerbert pretrain SETTINGS.toml -o FOLDER --set objective=concepts --set {use}")  # fmt: skip
     return run.report

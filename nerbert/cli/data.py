@@ -185,7 +185,7 @@ def knowledge_gazetteer(
     *knowledge: Path, output: Output, label_set: str = "4types", language: str = "en",
     overwrite: Annotated[bool, Parameter(negative="", help="Replace a file.")] = False,
 ) -> None:  # fmt: skip
-    """Write titles and their types as a list for `pretrain --set gazetteers=…`: lines of entry, tab, type.
+    """Write titles and their types as a list for `pretrain --set gazetteers.files=…`: lines of entry, tab, type.
 
     Titles lose their disambiguation in brackets. Infobox mappings give nothing: they need a dump's pages.
 

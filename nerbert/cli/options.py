@@ -1,7 +1,6 @@
 """Types of options that several commands share."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,16 +54,11 @@ class RunOn:
         workers = [] if self.workers is None else ["--workers", str(self.workers)]
         return workers + ([] if self.executor == "local" else ["--executor", self.executor])
 
-    @contextmanager
-    def opened(self) -> "Iterator[Executor | None]":
+    def opened(self) -> "AbstractContextManager[Executor | None]":
         """Provide the executor that is wanted; None if the command is to choose."""
-        if self == RUN:
-            yield None
-            return
         from nerbert.executors import open_executor
 
-        with open_executor(self.executor, self.workers) as executor:
-            yield executor
+        return nullcontext() if self == RUN else open_executor(self.executor, self.workers)
 
 
 RUN = RunOn()

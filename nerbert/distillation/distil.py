@@ -6,6 +6,7 @@ Silver sentences come first, then labelled ones (NEEDLE, Jiang et al. 2021), whi
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -190,9 +191,8 @@ def _teacher_facts(plan: DistilPlan, teacher: Tagger) -> dict[str, Any]:
 
 def _tag(plan: DistilPlan, teacher: Tagger, found: JobPaths, draft: Draft) -> list[TaggedParts]:
     """Tag all texts, but for the parts that an earlier run has tagged; raise InputError if nothing is found."""
-    parts = [TaggedParts(source, draft.work / "parts" / f"{number:06d}", plan.text_field, plan.errors, utf16=False)
-             for number, source in enumerate(found.sources)]  # fmt: skip
-    tag_all(parts, teacher, found.sources, plan.executor or HERE)
+    how = partial(TaggedParts, field=plan.text_field, errors=plan.errors)
+    parts = tag_all(found.sources, draft.work, how, teacher, plan.executor or HERE)
     if not any(each.entities for each in parts):
         bounds = sorted(set(teacher.thresholds.values()) or {0.0})
         raise InputError(

@@ -1,7 +1,7 @@
 """What a pre-training learns from: a corpus, with gazetteers or without, files of open types, or both."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,10 @@ _NO_CORPUS = {"word_splitter": SPLITTER, "language": "en", "wiki": ""}
 
 @dataclass(frozen=True, slots=True)
 class PretrainData:
-    """A corpus with its labels, files of open types, or both; `concepts` are those of both."""
+    """A corpus with its labels, files of open types, or both; `concepts` are those of both.
+
+    Unless `reads_labels`, a card says nothing of them.
+    """
 
     settings: PretrainSettings
     manifest: Mapping[str, Any]
@@ -36,6 +39,12 @@ class PretrainData:
     open_types: OpenTypes | None = None
     concepts: ConceptTable | None = None
     executor: Executor | None = None
+    reads_labels: bool = True
+
+    @property
+    def name(self) -> str:
+        """Return what messages call it."""
+        return str(self.settings.corpus or "the texts of open types")
 
     @property
     def types(self) -> Sequence[str]:
@@ -83,7 +92,8 @@ class PretrainData:
         if self.labels and self.settings.corpus:
             digest = sha256_of(self.settings.corpus / "manifest.json")
             found["corpus"] = {"wiki": self.manifest["wiki"], "manifest_sha256": digest}
-            found |= {"label_set": self.labels.facts, "categories": len(self.labels.categories)}
+            if self.reads_labels:
+                found |= {"label_set": self.labels.facts, "categories": len(self.labels.categories)}
         return found | ({"open_types": self.open_types.facts} if self.open_types else {})
 
 
@@ -102,6 +112,12 @@ class PretrainSources:
         manifest = read_manifest(self.settings.corpus_folder)
         labels = read_label_set(manifest, self.settings)
         return PretrainData(self.settings, manifest, labels, executor=self.executor)
+
+    def unlabelled(self) -> PretrainData:
+        """Return the corpus; raise SettingsError for a label set, which nothing would read."""
+        objective, label_set = self.settings.objective, self.settings.label_set
+        refuse(bool(label_set), "label_set", label_set, f"left out with objective = {objective!r}")
+        return replace(self.labelled(), reads_labels=False)
 
     def named(self, *, descriptions: bool = False) -> PretrainData:
         """Return the corpus, each of whose classes is a type, and files of open types; one of them may be missing."""

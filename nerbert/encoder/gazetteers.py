@@ -48,6 +48,7 @@ class GazetteersSettings(Section):
         "gazetteers": "files", "gazetteer_match": "match", "gazetteer_max_words": "max_words",
     }  # fmt: skip
     reads: ClassVar[tuple[str, ...]] = ("files",)
+    commands: ClassVar[tuple[str, ...]] = ("pretrain",)
     files: tuple[Path, ...] = ()
     """Lists of names whose types take the place of the corpus's categories: of a `.tsv` each line is entry, tab, type;
     of any other file an entry, its type the file's stem. Of an entry that stands twice the first one counts; those of

@@ -43,6 +43,7 @@ class OpenTypesSettings(Section):
         "open_types": "files", "open_types_dev": "dev", "open_types_copies": "copies", "open_types_asked": "asked",
     }  # fmt: skip
     reads: ClassVar[tuple[str, ...]] = ("files", "dev")
+    commands: ClassVar[tuple[str, ...]] = ("pretrain",)
     files: tuple[Path, ...] = ()
     """Files of texts with open types (JSON lines), instead of a corpus or beside it. Source: NuNER (Bogdanov et al.
     2024) takes a million sentences that a language model annotated."""
@@ -57,11 +58,10 @@ class OpenTypesSettings(Section):
     or `all`, whatever it says. Source: NuNER's and GLiNER's trainings take all."""
 
 
-@dataclass(frozen=True, slots=True)
 class OpenExample(Example):
     """A text of open types: its spans have texts of concepts for types, and may overlap; `asked` are names."""
 
-    asked: tuple[str, ...] | None = None
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_folder, publish_job, to_disk
-from nerbert.config import plain_settings, refuse
+from nerbert.config import plain_settings
 from nerbert.encoder.data import PretrainData, PretrainSources
-from nerbert.encoder.objectives.cluster_typing.cluster_map import ClusterMap, cluster_map
 from nerbert.encoder.preprocess import tokenizer_hash
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import OutputExists
@@ -32,6 +31,9 @@ from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.loop import VERSION, TrainingData, total_steps, train
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Objective, Task, chosen_objective
 
+if TYPE_CHECKING:
+    from nerbert.encoder.objectives.cluster_typing.cluster_map import ClusterMap
+
 LOG = "log.jsonl"
 """The file of an encoder that has the figures of each step."""
 _REPORTS = "*-epoch-*.json"
@@ -46,8 +48,6 @@ FREE = frozenset(
 """Settings that a run may go on with others of: what they lead to is compared instead, or they change rounding and
 (`max_tokens_per_batch`, with dropout) luck, never what is computed. So it is for files and models of a section."""
 
-_UNLABELLED = ("corpus", "open_types")
-"""Facts of the data that a card has though no label was read."""
 _NAMES = ("_name_or_path", "transformers_version")
 """What a model's configuration says that changes nothing."""
 
@@ -103,12 +103,9 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Execu
     model = objective.make_model(backbone)
     frozen = objective.freeze(model, settings.num_frozen_layers)
     pieces = objective.subwords(model, backbone, settings)
-    if objective.labels is None:
-        refuse(bool(settings.label_set), "label_set", settings.label_set,
-               f"left out with objective = {settings.objective!r}, which reads no labels")  # fmt: skip
     examples = source.held_out()
     if processes.is_first:
-        tell_hidden_entities(examples, pieces, str(settings.corpus))
+        tell_hidden_entities(examples, pieces, source.name)
     data = source.windows(pieces, objective.labels)
     score = objective.score_on(examples, pieces, settings, processes)
     identity = _identity(settings, model, pieces.tokenizer, processes) | source.identity()
@@ -157,7 +154,7 @@ class EncoderFacts:
 
     card: Mapping[str, Any]
     manifest: Mapping[str, Any]
-    clusters: ClusterMap | None = None
+    clusters: "ClusterMap | None" = None
 
 
 def pretrain(
@@ -190,17 +187,10 @@ def pretrain(
                 link_file(path, folder / path.name)
             _write_json_card(folder, settings, work, best, log)
             if card:
-                clusters = _clusters(folder, settings, work)
+                clusters = work.objective.clusters(folder, work.source.sentences)
                 card(folder, EncoderFacts(read_card(str(folder)), work.source.manifest, clusters))
     processes.wait() if given else processes.end()
     return log
-
-
-def _clusters(folder: Path, settings: PretrainSettings, work: Preparation) -> ClusterMap | None:
-    """Return the map of an encoder that learnt clusters, by validation sentences; None for any other."""
-    if not work.objective.clusters:
-        return None
-    return cluster_map(str(folder), work.source.sentences(), settings)
 
 
 class _BestModels:
@@ -257,10 +247,9 @@ def _write_json_card(
     """Write nerbert.json: the settings, the corpus and the figures of the encoder, for programs."""
     manifest = work.source.manifest
     own = {"word_splitter": manifest["word_splitter"]} | work.facts
-    learnt = {name: each for name, each in work.source.facts().items() if work.objective.labels or name in _UNLABELLED}
     write_card(
         folder, "encoder", **own, language=manifest["language"], objective=settings.objective,
-         description=asdict(work.objective.describe()), **learnt,
+         description=asdict(work.objective.describe()), **work.source.facts(),
         settings=_plain(settings), num_frozen_layers=work.num_frozen_layers,
         precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
         best_step=best.best_step, validation=best.best.figures if best.best else {},

@@ -4,14 +4,14 @@ A stage is known by its `stage.json`. Cost: one that is deleted is made again, t
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import difference, sha256_of, write_json
-from nerbert.config import make_settings, merged, parse_changes, read_toml
+from nerbert.config import check_values, make_settings, merged, parse_changes, read_toml
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.data import files_read
 from nerbert.encoder.gazetteers import GazetteersSettings, open_gazetteers
@@ -20,12 +20,12 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError, StaleOutput, at, os_refused, unknown
 from nerbert.executors import Executor
 from nerbert.formats.data import file_inside
-from nerbert.registry import SECTIONS
+from nerbert.registry import OBJECTIVES, SECTIONS
 from nerbert.schema import read_json, to_plain
 from nerbert.terminal import tell
 from nerbert.training.distributed import make_process_group
 from nerbert.training.log import TrainLog
-from nerbert.training.objective import PRETRAIN, chosen_objective, find_objective
+from nerbert.training.objective import PRETRAIN, chosen_objective
 
 _STAGES, _FILE = "stages", "stage.json"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
@@ -66,8 +66,8 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
     if _STAGES not in common:
         return []
     tables, wanted = common.pop(_STAGES), parse_changes(changes)
-    names = _names(tables)
-    of_all = {key: value for key, value in wanted.items() if key.partition(".")[0] not in names}
+    _check_names(names := _names(tables), SECTIONS)
+    of_all = {key: value for key, value in wanted.items() if not key.startswith(tuple(f"{name}." for name in names))}
     stages, read = list[PretrainStage](), set[str]()
     for name, table in zip(names, tables, strict=True):
         before = {"backbone": str(stages[-1].folder)} if stages else {}
@@ -76,7 +76,7 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
         own = {key.partition(".")[2]: value for key, value in wanted.items() if key.startswith(f"{name}.")}
         with at(part=f"stage {name}"):
             values = reduce(merged, (before, {key: table[key] for key in table if key != "name"}, of_all, own), common)
-            sections = _sections_of(values)
+            _check_names(names, sections := _sections_of(values))
             mine = {*sections, *table, *(key.partition(".")[0] for key in own)}
             values = {key: value for key, value in values.items() if key in mine or not isinstance(value, Mapping)}
             settings = make_settings(PretrainSettings, values)
@@ -89,8 +89,9 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
 
 def _sections_of(values: Mapping[str, Any]) -> set[str]:
     """Return the names of the sections that a stage's objective and its sources have."""
-    kind = find_objective(str(values.get("objective") or PretrainSettings().objective))
-    return {kind.settings.section, *kind.sources}
+    name = values.get("objective", PretrainSettings().objective)
+    kind = OBJECTIVES.find(check_values(PretrainSettings, {"objective": name})["objective"])
+    return {kind.settings.section, *kind.sources} - {""}
 
 
 def _check_read(tables: set[str], of_all: Mapping[str, Any], read: set[str], names: Sequence[str]) -> None:
@@ -149,11 +150,13 @@ def _names(tables: Any) -> list[str]:
                 f"stages: name = {name!r:.80}: must be of its own, of letters, digits, - and _: it is a folder",
                 setting=_STAGES,
             )
-        if name in [*SECTIONS]:
-            raise SettingsError(
-                f"stages: name = {name!r}: is a section of settings; name it otherwise", setting=_STAGES
-            )
     return names
+
+
+def _check_names(names: Iterable[str], sections: Iterable[str]) -> None:
+    """Raise SettingsError for a stage that is called as a section, so that a dotted name has one meaning."""
+    if both := next((name for name in names if name in [*sections]), ""):
+        raise SettingsError(f"stages: name = {both!r}: is a section of settings; name it otherwise", setting=_STAGES)
 
 
 def _made_from(settings: PretrainSettings, before: PretrainStage | None) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class ReplaySettings(Section):
     section: ClassVar[str] = "replay"
     formerly: ClassVar[Mapping[str, str]] = {"replay": "files", "replay_share": "share"}
     reads: ClassVar[tuple[str, ...]] = ("files",)
+    commands: ClassVar[tuple[str, ...]] = ("finetune",)
     files: tuple[Path, ...] = ()
     """Files of open types. How much a model forgets of types that the data lacks is measured on a tenth of their texts,
     and the rest may be mixed in (`share`). Source: ours."""
@@ -168,6 +169,10 @@ class FinetuneSources:
     def labelled(self) -> FinetuneData:
         """Return the sentences."""
         return FinetuneData(self.settings, self.examples, self.dev)
+
+    def unlabelled(self) -> FinetuneData:
+        """Return the sentences."""
+        return self.labelled()
 
     def named(self, *, descriptions: bool = False) -> FinetuneData:
         """Return the sentences with a table of their types' names, closed, and of what is replayed."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, visible
 from nerbert.formats.documents import sentences_of
-from nerbert.formats.format import Abilities, no_fields
+from nerbert.formats.format import LEAST
 from nerbert.formats.rows import TEXT, TOKENS, Block, Line, Lines, LineWriter, Tagged, TextRow, read_lines
 from nerbert.formats.schemes import Scheme, find_scheme, is_tag
 from nerbert.labels import OUTSIDE, example_tags, spans_from_bio
@@ -148,7 +148,7 @@ class Conll:
     """The format `conll`."""
 
     suffixes = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes", ".conllu")
-    holds = Abilities(text="words", tagged=False, confidences="none", fields=no_fields)
+    holds = replace(LEAST, text="words", words=True, groups=True)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether most of the first lines end in a tag, as prose doesn't, or all their rows have one."""

@@ -167,70 +167,57 @@ class _Work:
         ]
 
 
-@dataclass(slots=True)
 class Losses:
     """Counts what a format that `holds` so much loses of each document."""
 
-    holds: Abilities
-    _spaces: bool = False
-    _characters: Counter[str] = field(default_factory=Counter)
-    _texts: int = 0
-    _words: bool = False
-    _tagged: int = 0
-    _confidences: int = 0
-    _grouped: bool = False
-    _group: str = ""
-    _fields: dict[str, None] = field(default_factory=dict)
-    _nulls: dict[str, None] = field(default_factory=dict)
-    _changed: dict[str, None] = field(default_factory=dict)
+    def __init__(self, holds: Abilities) -> None:
+        self.holds, self._lost, self._characters, self._group = holds, Counter[str](), Counter[str](), ""
+        self._fields, self._nulls, self._changed = dict[str, None](), dict[str, None](), dict[str, None]()
 
     def note(self, document: Document, sentences: Sequence[Example] | None) -> None:
         """Note what is lost of a document, or of its sentences where these are written in its place."""
-        holds = self.holds
+        holds, lost = self.holds, self._lost
         if sentences is not None:
             self._note_sentences(document.text, sentences)
         together = document.group != "" and document.group == self._group
         self._group = document.group
-        if not holds.groups:
-            self._grouped = self._grouped or together or len(sentences or ()) > 1
-        if not holds.words:
-            self._words = self._words or document.words is not None
-        if not holds.tagged:
-            self._tagged += document.tagged
+        lost["groups"] += not holds.groups and (together or len(sentences or ()) > 1)
+        lost["words"] += not holds.words and document.words is not None
+        lost["tagged"] += not holds.tagged and document.tagged
         if holds.confidences == "none" or (holds.confidences == "tagged" and not document.tagged):
-            self._confidences += sum(span.confidence != 1 for span in document.spans)
+            lost["confidences"] += sum(span.confidence != 1 for span in document.spans)
         if document.fields:
             self._note_fields(document)
 
     def lines(self) -> Iterator[str]:
         """Return what is lost, in words: what the format doesn't keep."""
-        of_words = "of words" if self.holds.text == "words" else "as texts of their own"
+        lost, of_words = self._lost, "of words" if self.holds.text == "words" else "as texts of their own"
         annotated = " of annotated texts" if self.holds.confidences == "tagged" else ""
         characters = ", ".join(f"U+{ord(char):04X}" for char, _ in self._characters.most_common(_SHOWN))
         nulls = {name: None for name in self._nulls if name not in self._fields}
-        lost = {
-            f"the texts' own spaces and lines: it holds sentences {of_words}": self._spaces,
+        words = {
+            f"the texts' own spaces and lines: it holds sentences {of_words}": lost["spaces"],
             f"characters that belong to no word: {self._characters.total():,} ({characters})": self._characters,
-            f"texts without a word: {self._texts:,} left out": self._texts,
-            "where words begin and end: they are found anew when it is read": self._words,
-            f"that a model alone tagged {self._tagged:,} texts: they look like annotated ones now": self._tagged,
+            f"texts without a word: {lost['texts']:,} left out": lost["texts"],
+            "where words begin and end: they are found anew when it is read": lost["words"],
+            f"that a model alone tagged {lost['tagged']:,} texts: they look like annotated ones now": lost["tagged"],
             f"the fields {_listed(self._fields)}": self._fields,
             f"nulls as values of the fields {_listed(nulls)}": nulls,
             f"the values of the fields {_listed(self._changed)} as they are": self._changed,
-            f"confidences{annotated}: {self._confidences:,}": self._confidences,
-            "which texts belong together": self._grouped,
+            f"confidences{annotated}: {lost['confidences']:,}": lost["confidences"],
+            "which texts belong together": lost["groups"],
         }
-        return (words for words, there in lost.items() if there)
+        return (each for each, there in words.items() if there)
 
     def _note_sentences(self, text: str, sentences: Sequence[Example]) -> None:
         """Note what is lost of a text that is written as these sentences."""
-        self._texts += not any(each.words for each in sentences)
+        self._lost["texts"] += not any(each.words for each in sentences)
         if self.holds.text == "words":
             written = [" ".join(whole_words(each).tokens) for each in sentences]
         else:
             written = [each.text.strip().removeprefix("\ufeff") for each in sentences]
         if sentences and written != [text]:
-            self._spaces = True
+            self._lost["spaces"] += 1
             self._characters += Counter("".join(text.split())) - Counter("".join(written))
 
     def _note_fields(self, document: Document) -> None:

@@ -356,26 +356,23 @@ class SplitStream:
     def documents(self, repairs: Repairs) -> Iterator[tuple[str, Path, Document]]:
         """Yield each document with its split and file, split by split, or as they lie in the file that is cut."""
         if self.cut:
-            found = self._read(self.data, repairs)
+            found = self.read(self.data, repairs)
             yield from ((split, self.data, document) for split, document in zip(self.cut, found, strict=True))
             return
         for split, path in self.files.items():
-            yield from ((split, path, document) for document in self._read(path, repairs))
+            yield from ((split, path, document) for document in self.read(path, repairs))
 
     def split(self, name: str, repairs: Repairs) -> Iterator[tuple[Path, Document]]:
         """Yield the documents of one split, each with its file; `repairs` counts those of all that is read for it."""
         part = self if self.cut else replace(self, files={name: self.files[name]})
         yield from ((path, document) for split, path, document in part.documents(repairs) if split == name)
 
-    def keys(self) -> Iterator[str]:
-        """Yield of each document of one file what it shares with those from which it must not be cut apart."""
-        return map(document_key, self._read(self.data, Repairs()))
-
     def sums(self) -> dict[str, str]:
         """Return the SHA-256 of each file, by name; none of what lies elsewhere, on a hub say."""
         return {path.name: data_sum(path) for path in dict.fromkeys(self.files.values()) if path.exists()}
 
-    def _read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield the documents of a file."""
         documents = read_documents(path, self.reading, repairs)
         return documents if self.tagged else annotated(documents, repairs)
 
@@ -393,4 +390,5 @@ def stream_splits(data: Path, reading: Reading, *, tagged: bool = False) -> Spli
     stream = SplitStream(data, known_splits(data, reading), reading, tagged)
     if not reading.split:
         return stream
-    return replace(stream, cut=cut_documents(stream.keys(), reading.split, reading.split_seed, data))
+    keys = map(document_key, stream.read(data, Repairs()))
+    return replace(stream, cut=cut_documents(keys, reading.split, reading.split_seed, data))

@@ -21,11 +21,6 @@ def all_fields(document: Document) -> Mapping[str, Any]:
     return document.fields
 
 
-def no_fields(document: Document) -> Mapping[str, Any]:
-    """Return no field."""
-    return {}
-
-
 def fields_without(*reserved: str) -> Fields:
     """Return what gives all fields, but those with names that the format needs itself."""
     return lambda document: {name: each for name, each in document.fields.items() if name not in reserved}
@@ -54,7 +49,7 @@ class Abilities:
         return self.text == "whole" or (self.text == "line" and text.splitlines() == [text.strip()])
 
 
-LEAST = Abilities(text="line", words=False, groups=False, tagged=False, confidences="none", fields=no_fields)
+LEAST = Abilities(text="line", words=False, groups=False, tagged=False, confidences="none", fields=lambda _: {})
 """Those of a format that keeps texts of one line and their entities, and nothing else."""
 
 

@@ -50,8 +50,6 @@ STDIN = "-"
 _READERS: dict[str, Callable[[Lines, str], Iterator[TextRow | None]]] = {
     TEXT: text_rows, JSONL: json_rows, CONLL: conll_rows, CSV: csv_rows,
 }  # fmt: skip
-_BLOCK = 1 << 16
-"""Bytes of a format's documents that are tagged together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +100,9 @@ class InputFile:
         if format_ := self._format(field):
             with os_refused(f"{self}: can't be read"):
                 found = format_.read(self._on_disk(), Repairs() if repairs is None else repairs)
-                yield from _in_blocks(document_rows(found))
+                yield from document_rows(found)
         elif self.kind == JSONL and Path(self.place).suffix.lower() == JSON and self._is_plain():
-            yield from _in_blocks(array_rows(self.copy or Path(self.place), field))
+            yield from array_rows(self.copy or Path(self.place), field)
         else:
             with self.opened() as stream:
                 yield from _READERS[self.kind](read_lines(stream, str(self), errors), field)
@@ -254,7 +252,7 @@ def _kind_by_content(path: Path) -> str:
         found = name_of(path) if unpacked_name(path) == path else ""
         return found or usual or known[0]
     with open_plain(path) as stream:
-        seems = foreign(stream.read(_BLOCK), path.name.lower())
+        seems = foreign(stream.read(1 << 16), path.name.lower())
     if suffix in _FOREIGN or seems not in ("", "CSV"):
         what = seems or "XML or HTML"
         raise InputError(
@@ -265,17 +263,6 @@ def _kind_by_content(path: Path) -> str:
 
 def _title(kind: str) -> str:
     return "Parquet" if kind == PARQUET else kind
-
-
-def _in_blocks(rows: Iterable[TextRow]) -> Iterator[TextRow | None]:
-    """Yield rows, and None after each so many bytes."""
-    size = 0
-    for row in rows:
-        yield row
-        size += row.size
-        if size >= _BLOCK:
-            yield None
-            size = 0
 
 
 def unpacked_name(path: PurePath) -> PurePath:

@@ -118,15 +118,12 @@ def json_value(text: str) -> Any:
 
 def json_fault(head: bytes) -> str:
     """Return what is wrong with the first value of a file that begins like this, and where; "" for nothing."""
-    text, whole = _first_text(head), head.removeprefix(BOM).decode("utf-8", "ignore")
-    try:
-        _DECODER.raw_decode(text)
-    except json.JSONDecodeError as error:
-        fault = json.JSONDecodeError(error.msg, whole, error.pos + len(whole) - len(text))
-        return f"not JSON: {fault.msg} (line {fault.lineno}, column {fault.colno}){_on_comma(fault)}"
-    except (ValueError, RecursionError):
-        pass
-    return ""
+    text, _, error = _first_of(head)
+    if error is None:
+        return ""
+    whole = head.removeprefix(BOM).decode("utf-8", "ignore")
+    fault = json.JSONDecodeError(error.msg, whole, error.pos + len(whole) - len(text))
+    return f"not JSON: {fault.msg} (line {fault.lineno}, column {fault.colno}){_on_comma(fault)}"
 
 
 def _on_comma(error: json.JSONDecodeError) -> str:
@@ -146,33 +143,26 @@ def json_text(value: Any) -> str:
 
 def first_value(head: bytes) -> Any:
     """Return the first object of JSON lines or of an array that begin like this; None if there is no whole one."""
-    try:
-        return _DECODER.raw_decode(_first_text(head))[0]
-    except (ValueError, RecursionError):
-        return None
+    return _first_of(head)[1]
 
 
 def is_cut(head: bytes) -> bool:
     """Return whether the first object of JSON lines or of an array that begin like this goes on behind."""
-    text = _first_text(head) if head.removeprefix(BOM).lstrip()[:1] in (b"{", b"[") else ""
-    try:
-        _DECODER.raw_decode(text)
-    except json.JSONDecodeError as error:
-        return text != "" and not _is_sure(error, text)
-    except (ValueError, RecursionError):
-        pass
-    return False
+    text, _, error = _first_of(head) if head.removeprefix(BOM).lstrip()[:1] in (b"{", b"[") else ("", None, None)
+    is_sure = error is None or (error.pos < len(text) - _SURE and not error.msg.startswith("Unterminated"))
+    return text != "" and not is_sure
 
 
-def _first_text(head: bytes) -> str:
-    """Return a file's beginning from its first object on."""
+def _first_of(head: bytes) -> tuple[str, Any, json.JSONDecodeError | None]:
+    """Return a file's beginning from its first object on, that object, and what keeps the text from being one."""
     text = head.removeprefix(BOM).decode("utf-8", "ignore").lstrip()
-    return text[1:].lstrip() if is_array(head) else text
-
-
-def _is_sure(error: json.JSONDecodeError, text: str) -> bool:
-    """Return whether a text is no JSON, whatever goes on behind it."""
-    return error.pos < len(text) - _SURE and not error.msg.startswith("Unterminated")
+    text = text[1:].lstrip() if is_array(head) else text
+    try:
+        return text, _DECODER.raw_decode(text)[0], None
+    except json.JSONDecodeError as error:
+        return text, None, error
+    except (ValueError, RecursionError):
+        return text, None, None
 
 
 def fields_but(value: Mapping[str, Any], *own: str) -> dict[str, Any]:

@@ -164,20 +164,20 @@ def is_utf16(start: bytes) -> bool:
 
 
 def blocks_at_hand(name: str, rows: Iterable[TextRow | None]) -> Iterator[Block]:
-    """Yield rows in blocks as they come; the rows before a fault are a block of their own."""
-    held: list[TextRow] = []
-    fault = None
+    """Yield rows in blocks as they come, of about 64 KiB at most; the rows before a fault are a block of their own."""
+    held, size, fault = list[TextRow](), 0, None
     try:
         for row in rows:
             if row is not None:
                 held.append(row)
-            elif held:
-                yield Block(name, held, sum(each.size for each in held))
-                held = []
+                size += row.size
+            if held and (row is None or size >= _BLOCK):
+                yield Block(name, held, size)
+                held, size = [], 0
     except NerbertError as error:
         fault = error
     if held:
-        yield Block(name, held, sum(each.size for each in held))
+        yield Block(name, held, size)
     if fault is not None:
         raise fault
 

@@ -20,6 +20,7 @@ _ROLES = {
 _BEGIN, _END = ("B", "S"), ("E", "S", OUTSIDE)
 _PLAIN, _I_ALONE, _IOB1, _IOE = "IO", "IO or IOB1", "IOB1", "IOE"
 _WITH_ENDS = {_IOE: "IE", "BIOES": "BIES", "BILOU": "BILU", "BMES": "BMESW"}
+_ORPHAN, _UNENDED, _OWN_BEGIN = "orphan", "unended", "own begin"
 _MOST_PLAIN = 200
 """Types without prefix; a column with more different values is none of tags."""
 Place = Callable[[int], AbstractContextManager[None]]
@@ -52,22 +53,16 @@ class Scheme:
         return found
 
 
-class _Lines:
-    """How often something is the case, and where first."""
-
-    def __init__(self) -> None:
-        self.count = self.first = 0
-
-    def add(self, line: int) -> None:
-        self.count, self.first = self.count + 1, self.first or line
-
-
 class _Uses:
-    """How a file uses its tags."""
+    """How a file uses its tags: how often is the case what schemes differ in, and in which line first."""
 
     def __init__(self) -> None:
-        self.prefixes = Counter[str]()
-        self.orphans, self.unended, self.own_begins = _Lines(), _Lines(), _Lines()
+        self.prefixes, self.count, self.first = Counter[str](), Counter[str](), dict[str, int]()
+
+    def note(self, what: str, line: int) -> None:
+        """Count a case."""
+        self.count[what] += 1
+        self.first.setdefault(what, line)
 
     def add(self, words: Iterable[tuple[int, tuple[str, str]]]) -> None:
         """Count the prefixes and types of a sentence's words, each with its line."""
@@ -77,28 +72,25 @@ class _Uses:
             begins = _begins(before, here)
             orphan = begins and here[0] not in _BEGIN
             if open_line and before[0] not in _END and (begins or here[0] == OUTSIDE):
-                self.unended.add(open_line)
+                self.note(_UNENDED, open_line)
             if orphan:
-                self.orphans.add(line)
+                self.note(_ORPHAN, line)
             if here[0] == "B" and before[1] != type_:  # IOB1 has no such tag
-                self.own_begins.add(line)
+                self.note(_OWN_BEGIN, line)
             self.prefixes[prefix] += line > 0
             before, open_line = here, 0 if orphan else line
 
     def scheme(self) -> Scheme:
         """Return the scheme of tags that have prefixes."""
-        prefixes, orphans = set(+self.prefixes) - {OUTSIDE}, self.orphans
-        if prefixes <= set("BI"):
-            if not orphans.count:
-                name = "IOB2" if prefixes else "no entity"
-            elif "B" not in prefixes:
-                name = _I_ALONE
-            else:
-                name = "mixed" if self.own_begins.count else _IOB1
-            return Scheme(name, orphans.count, orphans.first)
+        prefixes, broken = set(+self.prefixes) - {OUTSIDE}, [_ORPHAN, _UNENDED]
         name = next((name for name, known in _WITH_ENDS.items() if prefixes <= set(known)), "mixed")
-        firsts = [each.first for each in (orphans, self.unended) if each.count]
-        return Scheme(name, orphans.count + self.unended.count, min(firsts, default=0))
+        if prefixes <= set("BI"):
+            broken = [_ORPHAN]
+            name = "mixed" if self.count[_OWN_BEGIN] else _IOB1 if "B" in prefixes else _I_ALONE
+            if not self.count[_ORPHAN]:
+                name = "IOB2" if prefixes else "no entity"
+        first = min((self.first[each] for each in broken if each in self.first), default=0)
+        return Scheme(name, sum(self.count[each] for each in broken), first)
 
 
 def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], place: Place) -> Scheme:
@@ -106,20 +98,20 @@ def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], place: Place) ->
 
     Types without prefix are tags only where no tag has one, O is the most frequent, and there are few.
     """
-    uses, plain, first_plain = _Uses(), Counter[str](), _Lines()
+    uses, plain, first_plain = _Uses(), Counter[str](), 0
     for sentence in sentences:
         words = [(line, tag, _parts_at(line, tag, place)) for line, tag in sentence]
         for line, tag, parts in words:
             if parts is None:
-                first_plain.add(line)
+                first_plain = first_plain or line
                 plain[tag] += 1
         if len(plain) > _MOST_PLAIN:
-            _refuse_plain(place, first_plain.first, next(iter(plain)))
+            _refuse_plain(place, first_plain, next(iter(plain)))
         uses.add((line, parts) for line, _, parts in words if parts)
     if not plain:
         return uses.scheme()
     if set(+uses.prefixes) != {OUTSIDE} or uses.prefixes[OUTSIDE] < max(plain.values()):
-        _refuse_plain(place, first_plain.first, next(iter(plain)))
+        _refuse_plain(place, first_plain, next(iter(plain)))
     return Scheme(_PLAIN, 0, 0)
 
 

@@ -5,7 +5,9 @@ here is a sentence of the file; sentences that an entity joins are one.
 """
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -13,12 +15,12 @@ from typing import Any, ClassVar, NamedTuple
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, os_refused
+from nerbert.formats.documents import sentences_of
 from nerbert.formats.format import LEAST, Abilities
 from nerbert.formats.rows import Line, read_lines
-from nerbert.formats.webanno_rows import all_words, escaped_text, plain_text, plain_value, token_rows, utf16_units
-from nerbert.records import Document, Repair, Repairs, Span
+from nerbert.records import Document, Example, Repair, Repairs, Span
 from nerbert.sources.files import BOM, find_files
-from nerbert.words import split_words
+from nerbert.words import split_words, whole_words
 
 _FORMAT = "#FORMAT=WebAnno TSV 3"
 _HEADER = re.compile(r"#FORMAT=WebAnno TSV 3\.([0-9]{1,3})\s*")
@@ -29,6 +31,12 @@ _TEXT, _ID = "#Text=", "#Sentence.id="
 _ROW = re.compile(r"[0-9]+-[0-9]+(\.[0-9]+)?\t([0-9]{1,15})-([0-9]{1,15})\t")
 _STACKED = re.compile(r"(?:\\.|[^|])+", re.DOTALL)
 _NUMBERED = re.compile(r"(.*)\[([0-9]+)\]", re.DOTALL)
+_VALUE_ESCAPE, _VALUE_SPECIAL = re.compile(r"\\(->|[\\\[\]|_;*tn])"), re.compile(r"->|[\\\[\]|_;*\t\n]")
+_TEXT_ESCAPE, _TEXT_SPECIAL = re.compile(r"\\([tnfrb\\\x00-\x07\x0e-\x1f])"), re.compile(r"[\\\x00-\x0a\x0c-\x1f]")
+_JAVA_ESCAPE = re.compile(r"\\(?:u+([0-9A-Fa-f]{4})|(.))")
+_SHORT = {"t": "\t", "n": "\n", "f": "\f", "r": "\r", "b": "\b"}
+_LONG = {char: letter for letter, char in _SHORT.items()}
+_BREAKS = re.compile(r"[\t\r\n]")
 _WIDEST_GAP = 1 << 16
 """Characters between two sentences that an entity joins."""
 
@@ -100,8 +108,6 @@ class WebAnno:
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write all sentences as one file of WebAnno TSV 3.3, whole or not at all."""
-        from nerbert.formats.documents import sentences_of
-
         number = place = annotations = 0
         with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
             stream.write(f"{_FORMAT}.3\n{_SPAN_LAYER}={_ENTITIES}|identifier|value\n\n")
@@ -112,14 +118,14 @@ class WebAnno:
                         continue
                     number += 1
                     if name is not None:
-                        stream.write(f"\n{_ID}{escaped_text(name)}")
+                        stream.write(f"\n{_ID}{_escaped_text(name)}")
                     name = None
-                    words = all_words(example)
+                    words = _all_words(example)
                     text = example.text[words[0][0] :]
-                    stream.write("".join(f"\n{_TEXT}{escaped_text(line)}" for line in text.split("\n")) + "\n")
-                    stream.writelines(token_rows(example, words, f"{number}-", place, annotations))
+                    stream.write("".join(f"\n{_TEXT}{_escaped_text(line)}" for line in text.split("\n")) + "\n")
+                    stream.writelines(_token_rows(example, words, f"{number}-", place, annotations))
                     annotations += len(example.spans)
-                    place += utf16_units(text) + 1
+                    place += _utf16_units(text) + 1
 
 
 def _header(path: Path, lines: Iterator[Line]) -> tuple[int, list[_Layer], Iterator[Line]]:
@@ -181,7 +187,10 @@ def _sentences(lines: Iterator[Line], layers: list[_Layer], version: int) -> Ite
                     done, held = _whole(held), None
                 if heads:
                     held = held or _Sentence(line.number)
-                    _add_header(held, line.text, version)
+                    if line.text.startswith(_ID):
+                        held.id = _plain_text(line.text.removeprefix(_ID), version)
+                    else:
+                        held.texts.append(_plain_text(line.text.removeprefix(_TEXT), version))
             elif line.text.startswith("#"):
                 continue
             elif held is None or not held.texts:
@@ -200,13 +209,6 @@ def _whole(sentence: _Sentence) -> _Sentence:
     if not sentence.rows or not sentence.rows[0].whole:
         raise InputError("a sentence without a token at its beginning; the file is cut off, or export it again")
     return sentence
-
-
-def _add_header(sentence: _Sentence, text: str, version: int) -> None:
-    if text.startswith(_ID):
-        sentence.id = plain_text(text.removeprefix(_ID), version)
-    else:
-        sentence.texts.append(plain_text(text.removeprefix(_TEXT), version))
 
 
 def _row(line: Line, columns: int) -> _TokenRow:
@@ -276,7 +278,7 @@ def _document(
         elif start >= end:
             repairs[Repair.EMPTY] += 1
         else:
-            spans.append(Span(start, end, plain_value(value), text[start:end]))
+            spans.append(Span(start, end, _plain_value(value), text[start:end]))
     others = [each for each in layers if not each.column <= column < each.column + len(each.features)]
     repairs[Repair.PASSED_OVER] += sum(_count(rows, layer) for layer in others)
     fields = {"id": block[0].id} if block[0].id else {}
@@ -292,13 +294,12 @@ def _count(rows: list[_TokenRow], layer: _Layer) -> int:
 
 def _placed(block: list[_Sentence]) -> tuple[str, list[tuple[int, int]]]:
     """Return the text of sentences, and where each row lies in it, in characters."""
-    faults: list[InputError] = []
-    for wide in (True, False):
-        try:
-            return _placed_in(block, wide=wide)
-        except InputError as error:
-            faults.append(error)
-    raise faults[0]
+    try:
+        return _placed_in(block, wide=True)
+    except InputError:
+        with suppress(InputError):
+            return _placed_in(block, wide=False)
+        raise
 
 
 def _placed_in(block: list[_Sentence], *, wide: bool) -> tuple[str, list[tuple[int, int]]]:
@@ -323,9 +324,11 @@ def _placed_in(block: list[_Sentence], *, wide: bool) -> tuple[str, list[tuple[i
         text += " " * gap + piece
         table.append(len(text))
         for row in sentence.rows:
-            start, end = (_at(table, place - origin) for place in (row.start, row.end))
+            start, end = (
+                table[place] if 0 <= place < len(table) else -1 for place in (row.start - origin, row.end - origin)
+            )
             with row.line.place():
-                if start < 0 or end < start or text[start:end] not in (row.token, plain_value(row.token)):
+                if start < 0 or end < start or text[start:end] not in (row.token, _plain_value(row.token)):
                     there = text[max(start, 0) : max(end, 0)]
                     raise InputError(
                         f"token {row.token!r:.60}: the sentence has {there!r:.60} at {row.start}-{row.end}"
@@ -337,5 +340,60 @@ def _placed_in(block: list[_Sentence], *, wide: bool) -> tuple[str, list[tuple[i
     return text, places
 
 
-def _at(table: list[int], place: int) -> int:
-    return table[place] if 0 <= place < len(table) else -1
+def _all_words(example: Example) -> list[tuple[int, int]]:
+    """Return the words of a sentence, and those of the text before and behind them, which has no other place."""
+    first, last = example.words[0][0], example.words[-1][1]
+    before, behind = whole_words(Example(example.text[:first], ())).words, split_words(example.text[last:])
+    return [*before, *example.words, *((last + start, last + end) for start, end in behind)]
+
+
+def _token_rows(
+    example: Example, words: list[tuple[int, int]], prefix: str, place: int, annotations: int
+) -> Iterator[str]:
+    """Yield the rows of a sentence whose first word begins at `place`, after so many annotations."""
+    reached = words[0][0]
+    spans = deque(enumerate(sorted(example.spans, key=lambda span: span.start), annotations + 1))
+    for count, (start, end) in enumerate(words, 1):
+        token = example.text[start:end]
+        if _BREAKS.search(token):
+            raise InputError(f"word {token!r:.60} holds a tab or the end of a line, which TSV can't; choose jsonl")
+        begin = place + _utf16_units(example.text[reached:start])
+        place, reached = begin + _utf16_units(token), end
+        while spans and spans[0][1].end <= start:
+            spans.popleft()
+        columns = "_\t_"
+        if spans and spans[0][1].start < end:
+            key, span = spans[0]
+            mark = "" if (span.start, span.end) == (start, end) else f"[{key}]"
+            columns = f"*{mark}\t{_VALUE_SPECIAL.sub(_value_escape, span.type)}{mark}"
+        yield f"{prefix}{count}\t{begin}-{place}\t{token}\t{columns}\t\n"
+
+
+def _utf16_units(text: str) -> int:
+    """Return how many UTF-16 units a text has."""
+    return len(text) + sum(char > "\uffff" for char in text)
+
+
+def _value_escape(found: re.Match[str]) -> str:
+    return "\\" + ({"\t": "t", "\n": "n"}.get(found[0]) or found[0])
+
+
+def _plain_value(value: str) -> str:
+    """Return a feature's value without escapes."""
+    return _VALUE_ESCAPE.sub(lambda found: {"t": "\t", "n": "\n"}.get(found[1]) or found[1], value)
+
+
+def _escaped_text(text: str) -> str:
+    """Return a line of text with control characters and backslashes escaped."""
+    return _TEXT_SPECIAL.sub(lambda found: "\\" + _LONG.get(found[0], found[0]), text)
+
+
+def _plain_text(text: str, version: int) -> str:
+    """Return a text without escapes, which were those of Java up to version 3.1."""
+    if version > 1:
+        return _TEXT_ESCAPE.sub(lambda found: _SHORT.get(found[1], found[1]), text)
+
+    def char(found: re.Match[str]) -> str:
+        return chr(int(found[1], 16)) if found[1] else _SHORT.get(found[2], found[2])
+
+    return _JAVA_ESCAPE.sub(char, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")

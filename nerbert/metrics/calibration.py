@@ -134,7 +134,7 @@ def _best(losses: Shares) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A type's threshold and its effect; 0 keeps all entities, None (all are counted) reaches no such precision."""
+    """A type's threshold and its effect; 0 keeps all entities, None (which counts all) fails to reach the precision."""
 
     confidence: float | None
     predicted: int

@@ -310,7 +310,7 @@ def open_comparison(source: str) -> tuple[Comparison, dict[str, torch.Tensor]]:
     if not (inside / _FACTS).is_file():
         raise InputError(f"{source}: holds no concept encoder; make one with objective = 'concepts'")
     facts = read_json(inside / _FACTS, Comparison)
-    ModelFolder(str(inside)).check()
+    ModelFolder.open(inside).check()
     if not any(path.name != _SCORER for path in inside.glob("*.safetensors")):
         raise InputError(f"{inside}: holds no weights of a concept encoder; copy the folder again, with all its files")
     with refused(f"{inside / _SCORER}: can't be read"):

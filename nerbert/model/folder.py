@@ -258,6 +258,7 @@ class ModelFolder:
         """Return the back end of its own weights: torch, or onnx where there is nothing but an exported graph."""
         return "torch" if self.files("weights") else "onnx"
 
+    @cached_property
     def card(self) -> dict[str, Any]:
         """Return its `nerbert.json`, checked; a model without one gets the defaults."""
         path = self.path / CARD
@@ -268,31 +269,34 @@ class ModelFolder:
             check_splitter(card["word_splitter"])
         return card
 
-    def head_name(self, card: Mapping[str, Any] | None = None) -> str:
+    @property
+    def head_name(self) -> str:
         """Return the name of its head: what its card says, or what its kind usually has."""
-        return str((self.card() if card is None else card).get("head") or self.kind.head)
+        return str(self.card.get("head") or self.kind.head)
 
     @property
     def labels_at_run_time(self) -> bool:
         """Return whether its head is asked for any labels, and learns no types of its own."""
-        name = self.head_name()
-        return name in HEADS and HEADS.find(name).labels_at_run_time
+        return self.head_name in HEADS and HEADS.find(self.head_name).labels_at_run_time
 
-    def head_kind(self, own: str = "", card: Mapping[str, Any] | None = None) -> "type[HeadKind]":
+    def head_kind(self, own: str = "") -> "type[HeadKind]":
         """Return what knows its head; `own` is the user's own word for it.
 
         Raise SettingsError where the folder names code outside of nerbert, which only its user may do.
         """
-        name = own or self.head_name(card)
+        name = self.head_name
         if own or name in HEADS:
-            return HEADS.find(name)
+            found = HEADS.find(own or name)
+            if not hasattr(found, "open"):
+                raise SettingsError(f"head {own or name!r:.80}: no kind of head: it has no `open`; name a HeadKind")
+            return found
         hint = f": if you trust it, name it (head, --head {name})" if HEADS.contains(name) else ", no head's name"
         raise SettingsError(f"{self}: its head is {name!r:.80}, code outside of nerbert{hint}")
 
 
 def read_card(source: str | Path) -> dict[str, Any]:
     """Return the card of a folder or a hub name."""
-    return ModelFolder.open(source).card()
+    return ModelFolder.open(source).card
 
 
 def write_card(folder: Path, kind: str, **facts: Any) -> None:
@@ -305,7 +309,7 @@ def write_card(folder: Path, kind: str, **facts: Any) -> None:
 def seed_folders(source: str | Path) -> list[Path]:
     """Return the taggers' folders below `source`, in the order of their seeds; none if it is a tagger itself."""
     path = Path(source)
-    if not path.is_dir() or ModelFolder(str(path)).kinds:
+    if not path.is_dir() or ModelFolder.open(path).kinds:
         return []
     return sorted(path.glob("seed-*"), key=lambda each: (len(each.name), each.name))
 

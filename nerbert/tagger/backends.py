@@ -7,13 +7,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from nerbert.config import Bounds, check
 from nerbert.errors import InputError, SettingsError, need
 from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
-from nerbert.model.folder import ModelFolder, embedded, read_card
+from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -64,8 +63,8 @@ class HeadKind:
     """What a new head may start from in a fine-tuning: types that a head before learnt (`shared`), types' `names`."""
 
     @classmethod
-    def open(cls, source: str, wanted: Wanted) -> Head:
-        """Return the head of a tagger's folder or hub name, ready to predict as is wanted."""
+    def open(cls, folder: ModelFolder, wanted: Wanted) -> Head:
+        """Return the head of a tagger's folder, ready to predict as is wanted."""
         raise NotImplementedError
 
     @classmethod
@@ -83,18 +82,17 @@ class HeadKind:
 AnyHead = TypeVar("AnyHead", bound=Head)
 
 
-class Linear(HeadKind):
+class LinearHeadKind(HeadKind):
     """A linear layer over BIO tags."""
 
     starts = frozenset({"shared", "names"})
 
     @classmethod
-    def open(cls, source: str, wanted: Wanted) -> LinearHead:
+    def open(cls, folder: ModelFolder, wanted: Wanted) -> LinearHead:
         """Return it on a back end that is wanted; raise InputError or MissingExtra if there is none."""
-        source = embedded(source)
         if not wanted.decoding:
-            wanted = replace(wanted, decoding="greedy" if read_card(source)["kind"] == "foreign" else "legal")
-        return on_back_end(source, wanted, _on_onnx, _on_torch)
+            wanted = replace(wanted, decoding="greedy" if folder.card["kind"] == "foreign" else "legal")
+        return on_back_end(folder, wanted, _on_onnx, _on_torch)
 
     @classmethod
     def export(cls, task: "ExportTask") -> "ExportedHead":
@@ -112,34 +110,34 @@ class Linear(HeadKind):
         return {"tags": tags, **pieces.facts()}, heads
 
 
-class Gliner(HeadKind):
+class GlinerHeadKind(HeadKind):
     """A GLiNER model."""
 
     labels_at_run_time = True
 
     @classmethod
-    def open(cls, source: str, wanted: Wanted) -> Head:
+    def open(cls, folder: ModelFolder, wanted: Wanted) -> Head:
         """Return it; raise InputError for what it doesn't have: onnx, int8, cutting texts off.
 
         The precision is fp32 unless bf16 is wanted: published thresholds hold for it.
         """
         if wanted.backend == "onnx" or wanted.precision == "int8":
-            raise InputError(f"{source}: a GLiNER model has no back end for backend = {wanted.backend!r}, precision = "
+            raise InputError(f"{folder}: a GLiNER model has no back end for backend = {wanted.backend!r}, precision = "
                              f"{wanted.precision!r}: torch computes it in fp32 and bf16")  # fmt: skip
         if wanted.on_too_long != "window":
-            raise InputError(f"{source}: a GLiNER model reads long texts in windows that overlap; on_too_long = "
+            raise InputError(f"{folder}: a GLiNER model reads long texts in windows that overlap; on_too_long = "
                              f"{wanted.on_too_long!r:.40} is not for it")  # fmt: skip
         need("train", "torch", "transformers")
         from nerbert.model.gliner.folder import load_gliner
         from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
 
-        loaded = load_gliner(Path(source))
+        loaded = load_gliner(folder.path)
         precision = "bf16" if wanted.precision == "bf16" else "fp32"
         name, tokens = placed(loaded.model, replace(wanted, precision=precision))
         return GlinerHead(
             loaded.model, loaded.pieces, loaded.labels_pieces, decoding=wanted.decoding, precision=precision,
             max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens, name=name,
-            normalises=read_card(source).get("labels") == NORMALISED,
+            normalises=folder.card.get("labels") == NORMALISED,
         )  # fmt: skip
 
     @classmethod
@@ -151,20 +149,20 @@ class Gliner(HeadKind):
 
 
 def on_back_end(
-    source: str, wanted: Wanted, on_onnx: Callable[[str, onnx.Exported, str, Wanted], AnyHead],
+    folder: ModelFolder, wanted: Wanted, on_onnx: Callable[[onnx.Exported, str, Wanted], AnyHead],
     on_torch: Callable[[str, Wanted], AnyHead],
 ) -> AnyHead:  # fmt: skip
     """Return a head by what opens it on an exported graph, or on torch; raise InputError or MissingExtra for none."""
-    exported = onnx.read_exported(source)
+    exported = onnx.read_exported(folder.name)
     precision = _exported_precision(exported, wanted)
-    has_weights = not Path(source).is_dir() or ModelFolder(source).backend == "torch"
+    has_weights = folder.backend == "torch"
     if exported and precision and not (has_weights and wanted.backend == "auto" and _on_gpu(wanted)):
-        exported.check_weights(source)
-        return on_onnx(source, exported, precision, wanted)
+        exported.check_weights(folder.name)
+        return on_onnx(exported, precision, wanted)
     if has_weights and wanted.backend != "onnx" and wanted.precision != "int8":
         need("train", "torch", "transformers")
-        return on_torch(source, wanted)
-    raise InputError(f"{source}: {_missing(exported, wanted)}")
+        return on_torch(folder.name, wanted)
+    raise InputError(f"{folder}: {_missing(exported, wanted)}")
 
 
 def _exported_precision(exported: onnx.Exported | None, wanted: Wanted) -> str:
@@ -188,7 +186,7 @@ def _on_gpu(wanted: Wanted) -> bool:
     return bool(torch.cuda.is_available())
 
 
-def _on_onnx(_: str, exported: onnx.Exported, precision: str, wanted: Wanted) -> LinearHead:
+def _on_onnx(exported: onnx.Exported, precision: str, wanted: Wanted) -> LinearHead:
     tags = exported.tags()
     scorer = onnx.OnnxScorer(exported.graphs[precision], len(tags), threads=wanted.threads)
     pieces = exported.pieces(wanted.longest, wanted.on_too_long)

@@ -108,7 +108,7 @@ def _calibrated(
     precision: float | None, head: str, card: TaggerHook | None, *, dry_run: bool,
 ) -> Calibrated:  # fmt: skip
     """Calibrate one tagger and write the result."""
-    loaded = Tagger.load(folder, backend=ModelFolder(str(folder)).backend, precision="fp32", head=head).head
+    loaded = Tagger.load(folder, backend=ModelFolder.open(folder).backend, precision="fp32", head=head).head
     types = sorted({span.type for each in examples for span in each.spans})
     if types and loaded.types and set(types).isdisjoint(loaded.types):
         why = f"{folder} knows none of its types ({few(types)}), so all that the tagger finds there is wrong"
@@ -200,7 +200,7 @@ def _card(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; {to_copy(str(folder))}")
     card = read_card(str(folder))
-    if card.get("kind") != "tagger" and not ModelFolder(str(folder)).labels_at_run_time:
+    if card.get("kind") != "tagger" and not ModelFolder.open(folder).labels_at_run_time:
         raise InputError(f"{folder}: no tagger that `nerbert finetune` made, nor one that is told its labels; others "
                          "can't be calibrated")  # fmt: skip
     return card

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nerbert.errors import InputError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.concept_head import ConceptHead
-from nerbert.model.folder import CONCEPTS, embedded
+from nerbert.model.folder import CONCEPTS, ModelFolder
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.tagger import onnx
 from nerbert.tagger.backends import HeadKind, Wanted, on_back_end, placed
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from nerbert.tagger.export import ExportedHead, ExportTask
 
 
-class Concepts(HeadKind):
+class ConceptHeadKind(HeadKind):
     """A text encoder and its concept encoder."""
 
     labels_at_run_time = True
 
     @classmethod
-    def open(cls, source: str, wanted: Wanted) -> ConceptHead:
+    def open(cls, folder: ModelFolder, wanted: Wanted) -> ConceptHead:
         """Return it on a back end that is wanted; raise InputError or MissingExtra if there is none."""
-        return on_back_end(embedded(source), wanted, _on_onnx, _on_torch)
+        return on_back_end(folder, wanted, _on_onnx, _on_torch)
 
     @classmethod
     def export(cls, task: "ExportTask") -> "ExportedHead":
@@ -85,7 +85,7 @@ def torch_encoder(source: str, text: object) -> LabelEncoder:
     return LabelEncoder(TorchScorer(model, "fp32", ConceptModel.name_states), pieces, model.pooling)
 
 
-def _on_onnx(_: str, exported: onnx.Exported, precision: str, wanted: Wanted) -> ConceptHead:
+def _on_onnx(exported: onnx.Exported, precision: str, wanted: Wanted) -> ConceptHead:
     facts = exported.card.concepts
     if facts is None:
         raise InputError(f"{exported.folder}: holds no concept encoder; export the encoder again")

@@ -126,8 +126,7 @@ def export(
     measured and told. `head` is as in `Tagger.load`.
     """
     source = ModelFolder.open(tagger, "model").check()
-    card = source.card()
-    kind = source.head_kind(head, card)
+    card, kind = source.card, source.head_kind(head)
     kind.check_export(str(tagger))
     need("train", "torch", "transformers")
     need("export", "onnxruntime", "onnx")
@@ -171,7 +170,7 @@ def _write_rest(source: ModelFolder, folder: Path) -> None:
     for name in ("README.md", CHECK):
         if (file := source.path / name).is_file():
             shutil.copyfile(file, folder / name)
-    card, head = source.card(), source.head_name()
+    card, head = source.card, source.head_name
     write_json(folder / MODEL_CARD, card if head == TransformersKind.head else card | {"head": head})
 
 

@@ -28,7 +28,7 @@ def write_check(folder: Path, head: str = "") -> None:
     if not folder.is_dir():
         raise InputError(f"{folder}: no folder here to write {CHECK} into; {to_copy(str(folder))}")
     mark_checked(folder)
-    loaded = Tagger.load(folder, backend=ModelFolder(str(folder)).backend, precision="fp32", device="cpu", head=head)
+    loaded = Tagger.load(folder, backend=ModelFolder.open(folder).backend, precision="fp32", device="cpu", head=head)
     tagger = loaded.with_default_labels()
     _check_types(tagger, folder)
     with refused(f"{folder}: can't answer the texts of {CHECK}"):

@@ -63,9 +63,9 @@ def summarise(source: str) -> list[ModelSummary]:
 
 def _summary(source: str) -> ModelSummary:
     folder = ModelFolder.open(source, "tagger").check()
-    card, exported = folder.card(), read_exported(folder.name)
+    card, exported = folder.card, read_exported(folder.name)
     config = read_json(folder.path / folder.kind.config, dict[str, Any])
-    body, head = config.get("encoder_config") or config, folder.head_name(card)
+    body, head = config.get("encoder_config") or config, folder.head_name
     weights = [path for path in folder.files("weights") if path.suffix == ".safetensors"]
     return ModelSummary(
         name=source, head=head, types=_types(folder, config, exported), labels_at_run_time=folder.labels_at_run_time,
@@ -78,8 +78,8 @@ def _summary(source: str) -> ModelSummary:
 
 def _types(folder: ModelFolder, config: dict[str, Any], exported: Exported | None) -> list[str]:
     """Return the types that a model learnt: those of its card, or of its tags if they are BIO's."""
-    learnt = folder.card().get("types")
-    if learnt or folder.head_name() != "linear":
+    learnt = folder.card.get("types")
+    if learnt or folder.head_name != "linear":
         return [str(each) for each in learnt or ()]
     labels = config.get("id2label")
     tags = exported.card.tags if exported else [*map(str, labels.values())] if isinstance(labels, dict) else []

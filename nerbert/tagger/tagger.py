@@ -89,11 +89,11 @@ class Tagger:
         if seeds := seed_folders(str(source)):
             raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
         folder = ModelFolder.open(source, "tagger").check()
-        weights, card = _weights_of(folder), folder.card()
+        weights, card = _weights_of(folder), folder.card
         how = Wanted(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
                      on_too_long or str(card.get("on_too_long") or "window"),
                      decoding or str(card.get("decoding") or ""))  # fmt: skip
-        opened = folder.head_kind(head, card).open(folder.name, how)
+        opened = folder.head_kind(head).open(folder, how)
         bounds = thresholds_of(thresholds, card.get("thresholds"), opened.types) if opened.types else {}
         tagger = cls(
             opened, check_splitter(card["word_splitter"]), str(card.get("language") or "en"),

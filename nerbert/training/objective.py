@@ -6,6 +6,7 @@ A loss has parts: sums of terms whose number is known before anything is compute
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import torch
@@ -20,7 +21,7 @@ from nerbert.model.fresh import freeze
 from nerbert.model.heads import Head
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows
-from nerbert.records import ENTITY, Example
+from nerbert.records import ENTITY, Example, Sentence
 from nerbert.registry import OBJECTIVES
 from nerbert.rng import Array
 from nerbert.training.distributed import ProcessGroup
@@ -117,8 +118,6 @@ class Objective(Protocol):
     """Sections of the sources that its data may be read from, beside a corpus or annotated sentences."""
     commands: ClassVar[tuple[str, ...]] = (PRETRAIN, FINETUNE)
     """What it is for."""
-    clusters: ClassVar[bool] = False
-    """Whether it learns clusters of entities: then an encoder's folder has a page of them."""
     needs: ClassVar[tuple[str, ...]] = ()
     """An extra of nerbert and its modules that it needs."""
 
@@ -207,6 +206,10 @@ class Objective(Protocol):
         """Return the model ready to find entities; only an objective with a `head_name` is asked."""
         raise SettingsError(f"{type(self).__name__}: finds no entities, so it makes no tagger")
 
+    def clusters(self, folder: Path, sentences: Callable[[], Sequence[Sentence]]) -> Any:
+        """Return the map of clusters in a trained encoder's `folder`, by held-out sentences; None if it learns none."""
+        return None
+
     def describe(self) -> Description:
         """Return what plans and cards say of it."""
 
@@ -228,6 +231,9 @@ def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
     for each in settings.sections:
         if each.section not in (kind.settings.section, *kind.sources):
             raise _others_section(each, name, list(filter(None, (kind.settings.section, *kind.sources))))
+        if command not in each.commands:
+            its = " and ".join(f"`nerbert {one}`" for one in each.commands)
+            raise SettingsError(f"setting {each.section}: is for {its} alone; leave it out", setting=each.section)
     return kind
 
 
@@ -238,8 +244,10 @@ def _others_section(section: Section, objective: str, own: Sequence[str]) -> Set
         (each.name for each in fields(section) if getattr(section, each.name) != getattr(usual, each.name)), ""
     )
     name = f"{section.section}.{given}" if given else section.section
-    whose = f"objective {section.section!r} has it" if section.section in [*OBJECTIVES] else "no source of it"
-    why = f"{whose}, but objective = {objective!r}, which reads {', '.join(own) or 'no section'}"
+    kinds = {each: OBJECTIVES.find(each) for each in OBJECTIVES}
+    readers = [each for each, kind in kinds.items() if section.section in (kind.settings.section, *kind.sources)]
+    whose = " or ".join(map(repr, readers)) or "another one"
+    why = f"is for objective {whose}, but objective = {objective!r}, which reads {', '.join(own) or 'no section'}"
     return SettingsError(f"setting {name}: {why}; leave it out, or choose another objective", setting=name)
 
 

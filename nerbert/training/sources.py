@@ -45,7 +45,7 @@ Data_co = TypeVar("Data_co", bound=Data, covariant=True)
 
 
 class Sources(Protocol[Data_co]):
-    """What a command offers its objective; both raise SettingsError for settings of sources that don't fit."""
+    """What a command offers its objective; all raise SettingsError for settings of sources that don't fit."""
 
     @property
     def settings(self) -> TrainSettings:
@@ -53,6 +53,9 @@ class Sources(Protocol[Data_co]):
 
     def labelled(self) -> Data_co:
         """Return sentences whose entities have one of some fixed types."""
+
+    def unlabelled(self) -> Data_co:
+        """Return the same sentences for an objective that reads no labels."""
 
     def named(self, *, descriptions: bool = False) -> Data_co:
         """Return texts whose entities have types known by name, with descriptions of them if wanted."""

@@ -15,6 +15,7 @@ from nerbert.artifacts import publish_job, sha256_of
 from nerbert.config import load_settings
 from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.encoder.pretrain import FRESH
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.backbone import Backbone, save_model
 from nerbert.model.folder import write_card
 from nerbert.model.fresh import fresh_config, train_tokenizer
@@ -27,7 +28,6 @@ from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import TrainingData, total_steps, train
 from nerbert.training.objective import Task
-from nerbert.training.settings import PretrainSettings
 from nerbert.words import SPLITTER, split_words
 
 _HELD_OUT = 100

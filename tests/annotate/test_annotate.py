@@ -25,9 +25,11 @@ from nerbert.annotate.client import ChatClient
 from nerbert.annotate.settings import AnnotateSettings, load_prompt
 from nerbert.annotate.store import AnswerStore
 from nerbert.config import load_settings
+from nerbert.encoder.open_texts import OpenTypesSettings
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, MissingExtra, NerbertError, OutputExists, SettingsError, WriteError
 from nerbert.formats.open_types import read_open_types
-from nerbert.training.settings import PretrainSettings
+from nerbert.training.objective import PRETRAIN, chosen_objective
 from tests.annotate.conftest import Desk
 from tests.annotate.model_server import Handler, fail, hang_up, say
 from tests.commands import exit_code
@@ -410,7 +412,9 @@ def test_the_command(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     assert wrote.startswith(f"{desk.output}: 2 texts with 4 entities; report: {desk.folder}/out.report.json; to train")
     use = shlex.split(wrote.partition("nerbert ")[2])
     assert use[:2] == ["pretrain", "SETTINGS.toml"]
-    assert load_settings(PretrainSettings, None, use[use.index("--set") + 1 :: 2]).open_types == (desk.output,)
+    chosen = load_settings(PretrainSettings, None, use[use.index("--set") + 1 :: 2])
+    assert chosen.of(OpenTypesSettings).files == (desk.output,)
+    assert chosen_objective(chosen, PRETRAIN).settings.section == "concepts"
     assert len(desk.rows()) == 2
 
 

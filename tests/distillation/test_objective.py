@@ -8,15 +8,16 @@ import torch
 
 import nerbert.distillation.objective as objective
 from nerbert import example
-from nerbert.distillation.objective import Distillation, SoftLabels
+from nerbert.distillation.objective import Distillation, DistillationSettings, SoftLabels
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError
 from nerbert.labels import tag_names
 from nerbert.model.forward import Batch
 from nerbert.model.tokenizer import BioLabels
 from nerbert.model.windows import IGNORED
 from nerbert.records import Example
-from nerbert.training.objective import Tagging, Task
-from nerbert.training.settings import PretrainSettings
+from nerbert.training.objective import PRETRAIN, chosen_objective
+from nerbert.training.tagging import Tagging, TaggingSettings
 
 TYPES = ["port", "ship"]
 TAGS = tag_names(TYPES)
@@ -54,9 +55,9 @@ def test_loss_is_that_of_tagging_and_of_no_entity_by_confidence(
 ) -> None:
     logits = torch.randn(6, len(TAGS), generator=torch.Generator().manual_seed(3))
     monkeypatch.setattr(objective, "logits_at", lambda *_: logits)
-    monkeypatch.setattr("nerbert.training.objective.logits_at", lambda *_: logits)
-    soft_loss = Distillation(smoothing, outside, types=TYPES)
-    plain = Tagging(smoothing, outside, types=TYPES)
+    monkeypatch.setattr("nerbert.training.tagging.logits_at", lambda *_: logits)
+    soft_loss = Distillation(TYPES, DistillationSettings(label_smoothing=smoothing, outside_weight=outside))
+    plain = Tagging(TYPES, TaggingSettings(label_smoothing=smoothing, outside_weight=outside))
 
     def losses(one: Tagging, labels: list[int]) -> tuple[float, float]:
         batch = batch_of_labels([*labels, IGNORED])
@@ -70,5 +71,5 @@ def test_loss_is_that_of_tagging_and_of_no_entity_by_confidence(
 
 
 def test_it_is_for_fine_tuning_alone() -> None:
-    with pytest.raises(SettingsError, match="it is for `nerbert distil`"):
-        Distillation.of(Task(TYPES, PretrainSettings(open_types=("x",)), None))  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="objective = 'distillation': is for `nerbert finetune` alone"):
+        chosen_objective(PretrainSettings(objective="distillation"), PRETRAIN)

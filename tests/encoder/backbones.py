@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import torch
 
-from nerbert.encoder.objectives.mlm import Mlm
+from nerbert.encoder.objectives.mlm import Mlm, MlmSettings
 from nerbert.encoder.pretrain import prepare
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.labels import continued
 from nerbert.model.backbone import Backbone, load_tagger_model, save_model
 from nerbert.model.folder import write_card
@@ -19,7 +20,6 @@ from nerbert.model.windows import IGNORED, Label
 from nerbert.records import Example
 from nerbert.training.distributed import make_process_group
 from nerbert.training.objective import Task
-from nerbert.training.settings import PretrainSettings
 
 _SHAPES: dict[str, dict[str, Any]] = {
     "albert": {"embedding_size": 16},
@@ -60,7 +60,12 @@ def write_fresh(settings: PretrainSettings, output: Path) -> None:
     work = prepare(settings, make_process_group(settings))
     output.mkdir()
     save_model(output, work.model, work.pieces.tokenizer)
-    write_card(output, "untrained", word_splitter=work.manifest["word_splitter"], language=work.manifest["language"])
+    write_card(
+        output,
+        "untrained",
+        word_splitter=work.source.manifest["word_splitter"],
+        language=work.source.manifest["language"],
+    )
 
 
 def tiny_mlm(kind: str, vocabulary: int = 60, **more: Any) -> Any:
@@ -101,7 +106,7 @@ def _tagging(backbone: Backbone, tags: Sequence[str]) -> Any:
 
 def mlm_of(tokenizer: Any, config: Any, seed: int, share: float) -> Mlm:
     """The objective for a tokenizer and a model's configuration."""
-    settings = PretrainSettings(corpus=Path("corpus"), seed=seed, mlm_probability=share)
+    settings = PretrainSettings(corpus=Path("corpus"), seed=seed, sections=(MlmSettings(probability=share),))
     return Mlm.of(Task((), settings, cast("Backbone", SimpleNamespace(tokenizer=tokenizer, config=config))))
 
 

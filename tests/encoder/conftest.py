@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nerbert.training.settings import PretrainSettings
+from nerbert.encoder.settings import PretrainSettings
 from tests.encoder.corpora import cut
 
 

@@ -17,7 +17,8 @@ from nerbert.model.fresh import renew_head, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.training.loop import collate
-from nerbert.training.objective import Objective, Tagging
+from nerbert.training.objective import Objective
+from nerbert.training.tagging import Tagging
 from tests.encoder.backbones import (
     Given,
     fresh_model,

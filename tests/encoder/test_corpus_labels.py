@@ -12,11 +12,11 @@ import pytest
 from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batches
 from nerbert.encoder import corpus_labels as silver
 from nerbert.encoder.corpus_labels import CorpusLabels, held_out, read_label_set, training_texts
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.label_sets import frequent_categories, open_label_set
 from nerbert.records import ENTITY, Example, Sentence, Span
 from nerbert.rng import uniform
-from nerbert.training.settings import PretrainSettings
 from tests.encoder.corpora import cut, poison, with_column
 
 SETS = ["", "paper315", "4types", "212types", "1type", "dbpedia"]
@@ -94,7 +94,7 @@ def test_a_class_that_only_the_validation_part_has_is_an_entity(
     """Where each mention of the train part has a class."""
     monkeypatch.setattr(silver, "_mention_kinds", lambda *_: Counter({(("Place",), "Place"): 9}))
     manifest = read_manifest(settings.corpus_folder)
-    labels = read_label_set(manifest, settings, open_types=True)
+    labels = read_label_set(manifest, settings, named=True)
     assert labels.concepts is not None
     kept = {each.category for one in held_out(manifest, labels, settings) for each in one.mentions}
     assert ENTITY in kept

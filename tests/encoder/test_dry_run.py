@@ -11,14 +11,15 @@ import nerbert.encoder.dry_run as stage
 from nerbert.config import load_settings
 from nerbert.encoder.dry_run import DryRun, dry_run, measure, peak_memory
 from nerbert.encoder.pretrain import Preparation, prepare
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import NerbertError
 from nerbert.render.terminal.models import print_dry_run
 from nerbert.rng import Array
 from nerbert.terminal import Progress, duration
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import steps_of_epoch, train, train_step
-from nerbert.training.objective import SpanScore, Tagging
-from nerbert.training.settings import PretrainSettings
+from nerbert.training.objective import SpanScore
+from nerbert.training.tagging import Tagging, TaggingSettings
 
 FIGURES = DryRun(
     steps=18, tokens=2_800, evaluations=3, parameters=50_000, trained=40_000, device="cpu", precision="fp32",
@@ -159,6 +160,7 @@ def test_the_papers_settings() -> None:
     paper = load_settings(PretrainSettings, path)
     trained = (paper.backbone, paper.batch_size, paper.learning_rate, paper.weight_decay, paper.objective)
     assert trained == ("google-bert/bert-base-cased", 960, 5e-5, 0.0, "tagging")
-    labels = (paper.label_set, paper.label_all_tokens, paper.label_smoothing, paper.outside_weight)
+    own = paper.of(TaggingSettings)
+    labels = (paper.label_set, own.label_all_tokens, own.label_smoothing, own.outside_weight)
     assert labels == ("", False, 0.0, 1.0)
     assert load_settings(PretrainSettings, path, ["backbone=bert"]).backbone == "bert"

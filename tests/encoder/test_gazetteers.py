@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nerbert.config import make_settings
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.corpus_labels import held_out_examples, read_label_set
 from nerbert.encoder.gazetteers import Automaton, Gazetteers, marked, open_gazetteers
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.pretrain import pretrain
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.executors import LocalExecutor
 from nerbert.labels import sentence_example
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.records import TRAIN, Example, Span
-from nerbert.training.settings import PretrainSettings
 from nerbert.words import SPLITTER, split_words
 
 
@@ -36,8 +37,8 @@ def lists(folder: Path, **files: str) -> tuple[Path, ...]:
 
 
 def opened(folder: Path, match: str, *paths: Path, splitter: str = SPLITTER) -> Gazetteers:
-    values: dict[str, Any] = {"corpus": "c", "cache": str(folder / "cache"), "gazetteer_match": match}
-    return open_gazetteers(PretrainSettings(gazetteers=paths, **values), splitter)
+    values = {"corpus": "c", "cache": str(folder / "cache"), "gazetteers": {"files": paths, "match": match}}
+    return open_gazetteers(make_settings(PretrainSettings, values), splitter)
 
 
 def typed(found: Gazetteers, text: str, *anchors: str, splitter: str = SPLITTER) -> list[tuple[str, str]]:
@@ -63,7 +64,7 @@ def test_free_text_is_matched_in_the_words_of_the_corpus(tmp_path: Path) -> None
 
 def test_lists_are_cut_by_the_splitter_of_the_manifest(settings: PretrainSettings, tmp_path: Path) -> None:
     (city,) = lists(tmp_path, city_txt="서울\n")
-    settings = replace(settings, gazetteers=(city,), gazetteer_match="text")
+    settings = settings.changed({"gazetteers": {"files": [city], "match": "text"}})
     older = read_manifest(settings.corpus_folder) | {"word_splitter": "unicode-words-1"}
     digest = open_gazetteers(settings, "unicode-words-1").digest
     assert read_label_set(older, settings).facts["sha256"] == digest
@@ -162,7 +163,7 @@ def test_a_corpus_is_cut_with_the_types_of_lists(
 ) -> None:  # fmt: skip
     entries = of_corpus(settings.corpus_folder, tmp_path)
     paths = (tmp_path / "one.txt", tmp_path / "two.txt")
-    settings = replace(settings, gazetteers=paths, gazetteer_match=match, gazetteer_max_words=most)  # type: ignore[arg-type]
+    settings = settings.changed({"gazetteers": {"files": paths, "match": match, "max_words": most}})
     manifest = read_manifest(settings.corpus_folder)
     labels = read_label_set(manifest, settings)
     assert labels.categories == ("one", "two")
@@ -178,7 +179,7 @@ def test_a_corpus_is_cut_with_the_types_of_lists(
         with LocalExecutor(workers) as executor:
             found.append(open_training_data(manifest, labels, pieces, own, executor, BioLabels(tags)).windows)
     windows = found[0]
-    assert ("sentences have more words than gazetteer_max_words" in capsys.readouterr().err) == bool(most)
+    assert ("sentences have more words than gazetteers.max_words" in capsys.readouterr().err) == bool(most)
     assert all(np.array_equal(getattr(windows, name), getattr(found[-1], name)) for name in ("ids", "labels"))
     trained = [sentence_example(each) for each in sentences if each.split == TRAIN and each.expected_copies]
     plain = [relabelled_plainly(example, entries, keys, match) for example in trained]
@@ -228,13 +229,15 @@ def test_a_bad_list_is_one_line(tmp_path: Path, name: str, content: bytes | None
     with pytest.raises(InputError) as error:
         opened(tmp_path, "anchors", tmp_path / name)
     assert said in str(error.value)
-    assert "setting gazetteers" in str(error.value)
+    assert "setting gazetteers.files" in str(error.value)
 
 
 def test_lists_that_match_nothing_are_refused(settings: PretrainSettings, tmp_path: Path) -> None:
     (tmp_path / "place.txt").write_text("Zzyzx Road 77\n")
     for match, what in (("anchors", "no link of the corpus stands"), ("text", "nothing in the corpus's text stands")):
-        some = replace(settings, gazetteers=(tmp_path / "place.txt",), gazetteer_match=match, fresh_vocab_size=300)  # type: ignore[arg-type]
+        some = settings.changed(
+            {"gazetteers": {"files": [tmp_path / "place.txt"], "match": match}, "fresh_vocab_size": 300}
+        )
         with pytest.raises(InputError, match=what):
             pretrain(some, tmp_path / "encoder")
 
@@ -243,16 +246,17 @@ def test_lists_that_match_nothing_are_refused(settings: PretrainSettings, tmp_pa
     ("more", "error", "said"),
     [
         ({"label_set": "4types"}, SettingsError, "label_set = '4types': must be empty with gazetteers"),
-        ({"objective": "concepts"}, SettingsError, "must be left out with objective = 'concepts'"),
-        ({"gazetteer_max_words": 1}, SettingsError, "gazetteer_max_words = 1: must be larger"),
+        ({"objective": "concepts"}, SettingsError, "gazetteers.files: .* but objective = 'concepts'.*; leave it out"),
+        ({"gazetteers": {"max_words": 1}}, SettingsError, "gazetteers.max_words = 1: must be larger"),
     ],
 )
 def test_settings_that_do_not_go_with_lists(
     settings: PretrainSettings, tmp_path: Path, more: dict[str, Any], error: type[NerbertError], said: str
 ) -> None:
     paths = lists(tmp_path, place_txt="Paris\n")
+    own = settings.changed({"gazetteers": {"files": paths}, "fresh_vocab_size": 300}).changed(more)
     with pytest.raises(error, match=said):
-        pretrain(replace(settings, gazetteers=paths, fresh_vocab_size=300, **more), tmp_path / "encoder")
+        pretrain(own, tmp_path / "encoder")
 
 
 def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

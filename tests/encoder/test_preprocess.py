@@ -16,6 +16,7 @@ from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batche
 from nerbert.encoder import preprocess as cutting
 from nerbert.encoder.corpus_labels import read_label_set, training_rows
 from nerbert.encoder.preprocess import Preprocessor, Sentences, open_training_data
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, WriteError
 from nerbert.executors import HERE, LocalExecutor
 from nerbert.labels import sentence_example, tag_names
@@ -25,7 +26,6 @@ from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import Label, Window, Windows
 from nerbert.records import Example, Sentence
 from nerbert.training.loop import TrainingData
-from nerbert.training.settings import PretrainSettings
 from tests.commands import python
 from tests.encoder.corpora import cut, poison, with_column
 from tests.windows import row_of
@@ -224,7 +224,7 @@ from nerbert.corpus.shards import read_manifest
 from nerbert.encoder import preprocess
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
-from nerbert.training.settings import PretrainSettings
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.encoder.corpus_labels import read_label_set
 
 corpus, cache, tokenizer, kill = sys.argv[1:]

@@ -16,6 +16,7 @@ from nerbert import pretrain
 from nerbert.cli import main
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.pretrain import prepare
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput
 from nerbert.labels import sentence_example, spans_from_bio, tag_names, word_spans
 from nerbert.metrics.score import score_spans
@@ -25,8 +26,7 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import padded
 from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.distributed import make_process_group
-from nerbert.training.objective import Tagging
-from nerbert.training.settings import PretrainSettings
+from nerbert.training.tagging import Tagging
 from tests.encoder.backbones import load_tagging_model, predict, write_fresh
 
 SMALL: dict[str, Any] = {

@@ -1,16 +1,23 @@
 """Stages: what a settings file makes of them, and which of them are made when the command is given again."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 import nerbert
+from nerbert.config import Section
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder import stages as module
+from nerbert.encoder.objectives.cluster_typing.cluster_typing import TypingSettings
+from nerbert.encoder.objectives.self_training import SelfTrainingSettings
+from nerbert.encoder.objectives.zero_shot.start import ZeroShotSettings
+from nerbert.encoder.open_texts import OpenTypesSettings
 from nerbert.encoder.stages import PretrainStage, pretrain_stages, read_stages
 from nerbert.errors import InputError, MissingExtra, SettingsError, StaleOutput
 from nerbert.training.log import TrainLog
+from nerbert.training.tagging import Tagging, TaggingSettings
 
 FILE = """
 corpus = "{corpus}"
@@ -25,7 +32,7 @@ learning_rate = 6e-6
 [[stages]]
 name = "NEE"
 objective = "self_training"
-gazetteers = ["{names}"]
+gazetteers.files = ["{names}"]
 epochs = 2
 """
 
@@ -52,19 +59,118 @@ def test_each_stage_has_the_settings_of_the_file_and_its_own(file: Path, tmp_pat
 
 
 def test_the_package_has_the_stages_of_cofee(file: Path, sample_corpus: Path, tmp_path: Path) -> None:
-    lists = f'gazetteers=["{tmp_path / "place.txt"}"]'
+    lists = f'gazetteers.files=["{tmp_path / "place.txt"}"]'
     changes = [f"corpus={sample_corpus}", f"NEE.{lists}", f"FET.{lists}"]
     one, two, three = read_stages(Path("configs/cofee.toml"), changes, tmp_path)
     assert (one.settings.label_set, one.settings.learning_rate, one.settings.epochs) == ("1type", 6e-6, 5)
     assert (two.settings.learning_rate, two.settings.epochs, two.settings.warmup_ratio) == (3e-5, 6, 0.4)
-    assert (two.settings.objective, two.settings.self_training_threshold) == ("self_training", 0.1)
-    assert (three.settings.objective, three.settings.num_clusters, three.settings.cluster_weight) == (
-        "typing",
-        23,
-        1e-3,
-    )
+    assert (two.settings.objective, two.settings.of(SelfTrainingSettings).threshold) == ("self_training", 0.1)
+    own = three.settings.of(TypingSettings)
+    assert (three.settings.objective, own.num_clusters, own.weight) == ("typing", 23, 1e-3)
     assert (three.settings.learning_rate, three.settings.epochs) == (2e-5, 5)
     assert three.settings.backbone == str(tmp_path / "NEE")
+
+
+SECTIONED = """
+corpus = "{corpus}"
+tagging.outside_weight = 0.5
+zero_shot.max_types = 9
+open_types = {{ files = ["{texts}"], copies = 2 }}
+
+[[stages]]
+name = "ESI"
+tagging.label_smoothing = 0.1
+
+[[stages]]
+name = "NEE"
+objective = "zero_shot"
+open_types.asked = "all"
+
+[[stages]]
+name = "FET"
+objective = "self_training"
+self_training.outside_weight = 0.25
+"""
+
+
+@pytest.fixture
+def sectioned(sample_corpus: Path, tmp_path: Path) -> Path:
+    (tmp_path / "texts.jsonl").write_text("{}\n")
+    text = SECTIONED.format(corpus=sample_corpus, texts=tmp_path / "texts.jsonl")
+    (tmp_path / "sectioned.toml").write_text(text)
+    return tmp_path / "sectioned.toml"
+
+
+def test_a_section_is_read_by_the_stages_whose_objective_has_it(sectioned: Path, tmp_path: Path) -> None:
+    changes = [
+        "NEE.zero_shot.max_types=3", "NEE.open_types.copies=4", "zero_shot.negative_ratio=2",
+        "FET.self_training.threshold=0.3", "tagging.label_smoothing=0.2", "ESI.tagging.outside_weight=0.75",
+    ]  # fmt: skip
+    one, two, three = (each.settings for each in read_stages(sectioned, changes, tmp_path / "out"))
+    assert one.sections == (TaggingSettings(label_smoothing=0.2, outside_weight=0.75),)
+    texts = OpenTypesSettings(files=(tmp_path / "texts.jsonl",), copies=4, asked="all")
+    assert {*two.sections} == {texts, ZeroShotSettings(max_types=3, negative_ratio=2)}
+    assert three.sections == (SelfTrainingSettings(outside_weight=0.25, threshold=0.3),)
+    plain = [each.settings.sections for each in read_stages(sectioned, [], tmp_path / "out")]
+    assert plain[0] == (TaggingSettings(label_smoothing=0.1, outside_weight=0.5),)
+    assert ZeroShotSettings(max_types=9) in plain[1]
+    for changes in (["zero_shot.max_types=3", "NEE.zero_shot.max_types=4"],) * 2:
+        (_, two, _) = (each.settings for each in read_stages(sectioned, changes, tmp_path / "out"))
+        assert two.of(ZeroShotSettings).max_types == 4, "a stage's own value wins, whatever the order"
+        changes.reverse()
+
+
+def test_what_a_stages_section_says_decides_its_encoder(sectioned: Path, tmp_path: Path, made: list[str]) -> None:
+    out = tmp_path / "out"
+    assert run(read_stages(sectioned, [], out)) == ["ESI", "NEE", "FET"]
+    assert run(read_stages(sectioned, ["NEE.zero_shot.max_types=9", "NEE.zero_shot.positive_weight=2"], out)) == []
+    said = r"NEE: made already, .*\(settings\.zero_shot.*max_types: 9 then, 3 now\)"
+    with pytest.raises(StaleOutput, match=said):
+        run(read_stages(sectioned, ["NEE.zero_shot.max_types=3"], out))
+    (tmp_path / "texts.jsonl").write_text("{} \n")
+    with pytest.raises(StaleOutput, match=r"NEE: made already, .*\(files\.1 texts\.jsonl: "):
+        run(read_stages(sectioned, [], out))
+
+
+def test_a_stages_own_section_that_its_objective_lacks_is_refused_before_any_is_made(
+    sectioned: Path, tmp_path: Path, made: list[str]
+) -> None:
+    said = r"stage NEE: setting mlm\.probability: objective 'mlm' has it, but objective = 'zero_shot', .*leave it out"
+    with pytest.raises(SettingsError, match=said):
+        run(read_stages(sectioned, ["NEE.mlm.probability=0.3"], tmp_path / "out"))
+    assert made == []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToySettings(Section):
+    """Settings of an objective of one's own."""
+
+    section: ClassVar[str] = "toy"
+    strength: float = 1.0
+
+
+class Toy(Tagging):
+    """An objective of one's own."""
+
+    settings: ClassVar[type[Section]] = ToySettings
+
+
+def test_an_objective_of_ones_own_has_its_section_in_stages(sample_corpus: Path, tmp_path: Path) -> None:
+    table = f'[[stages]]\nname = "NAME"\nobjective = "{__name__}:Toy"\ntoy.strength = 2\n'
+    (tmp_path / "s.toml").write_text(f'corpus = "{sample_corpus}"\n{table.replace("NAME", "A")}')
+    for changes, strength in ([], 2), (["toy.strength=3"], 3), (["A.toy.strength=4", "toy.strength=3"], 4):
+        (stage,) = read_stages(tmp_path / "s.toml", changes, tmp_path / "out")
+        assert stage.settings.of(ToySettings).strength == strength
+    (tmp_path / "s.toml").write_text(f'corpus = "{sample_corpus}"\n{table.replace("NAME", "toy")}')
+    with pytest.raises(SettingsError, match="stages: name = 'toy': is a section of settings; name it otherwise"):
+        read_stages(tmp_path / "s.toml", [], tmp_path / "out")
+
+
+def test_a_stage_called_as_a_setting_hides_none(sample_corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(f'corpus = "{sample_corpus}"\n[[stages]]\nname = "epochs"\n')
+    for changes, epochs in (["epochs=7"], 7), (["epochs.epochs=5", "epochs=7"], 5):
+        (stage,) = read_stages(tmp_path / "s.toml", changes, tmp_path / "out")
+        assert stage.settings.epochs == epochs
 
 
 def test_a_file_without_stages_has_none(tmp_path: Path) -> None:
@@ -81,7 +187,46 @@ def test_a_file_without_stages_has_none(tmp_path: Path) -> None:
         ('[[stages]]\nname = "../x"', [], "name = '../x': must be of its own, of letters, digits, - and _"),
         ('[[stages]]\nname = "A"\n[[stages]]\nname = "A"', [], "name = 'A': must be"),
         ('[[stages]]\nname = "A"\nepoch = 1', [], "stage A: unknown setting 'epoch': did you mean 'epochs'?"),
-        ('[[stages]]\nname = "A"', ["B.epochs=1"], "--set 'B.epochs': there is no such stage: must be one of A"),
+        ('[[stages]]\nname = "A"', ["A=1"], "stage A: unknown setting 'A'"),
+        ('[[stages]]\nname = "A"', ["B.epochs=1"], "setting 'B': neither a stage nor a section: must be one of A, "),
+        (
+            '[[stages]]\nname = "NEE"',
+            ["NEF.epochs=1"],
+            "neither a stage nor a section: did you mean 'NEE'?",
+        ),
+        ('[[stages]]\nname = "A"', ["taging.outside_weight=0"], "nor a section: did you mean 'tagging'?"),
+        ('[taging]\n[[stages]]\nname = "A"', [], "setting 'taging': neither a stage nor a section: did you mean"),
+        (
+            '[[stages]]\nname = "A"',
+            ["A.taging.outside_weight=0"],
+            "unknown setting 'taging': did you mean 'tagging'?",
+        ),
+        (
+            '[[stages]]\nname = "A"',
+            ["tagging.outsideweight=0"],
+            "unknown setting 'tagging.outsideweight': did you",
+        ),
+        (
+            '[[stages]]\nname = "A"',
+            ["A.tagging.outside_weight=-1"],
+            "stage A: setting tagging.outside_weight = -1",
+        ),
+        (
+            '[[stages]]\nname = "A"',
+            ["outside_weight=0"],
+            "setting outside_weight: is now tagging.outside_weight",
+        ),
+        ('[[stages]]\nname = "A"', ["tagging=0"], "stage A: setting tagging = 0: is a section: write tagging."),
+        ('[[stages]]\nname = "A"', ["mlm.probability=0.2"], "setting mlm: no stage has an objective that reads this"),
+        ('[mlm]\nprobability = 0.2\n[[stages]]\nname = "A"', [], "setting mlm: no stage has an objective that reads"),
+        ('[[stages]]\nname = "mlm"', [], "stages: name = 'mlm': is a section of settings; name it otherwise"),
+        ('[[stages]]\nname = "gazetteers"', [], "stages: name = 'gazetteers': is a section of settings"),
+        (
+            '[[stages]]\nname = "A"\nobjective = "taging"',
+            [],
+            "setting objective = 'taging': did you mean 'tagging'",
+        ),
+        ('[[stages]]\nname = "A"\nobjective = 3', [], "stage A: setting objective = 3: must be"),
         ('[[stages]]\nname = "A"', ["A.epochs=0"], "stage A: setting epochs = 0: must be a number, above 0"),
         ('[[stages]]\nname = "A"', ["epochs"], "--set 'epochs': write it as key=value"),
     ],
@@ -167,10 +312,10 @@ def test_the_order_of_lists_and_equal_names_count(file: Path, tmp_path: Path, ma
     for path, text in (("b/place.txt", "Oslo\n"), ("person.txt", "Paris\n")):
         (tmp_path / path).write_text(text)
     one, two, three = (str(tmp_path / path) for path in ("place.txt", "b/place.txt", "person.txt"))
-    out, lists = tmp_path / "out", f"NEE.gazetteers={[one, two, three]}"
+    out, lists = tmp_path / "out", f"NEE.gazetteers.files={[one, two, three]}"
     run(read_stages(file, [lists], out))
     with pytest.raises(StaleOutput, match=r"\(files\.1 place\.txt: "):
-        run(read_stages(file, [f"NEE.gazetteers={[three, two, one]}"], out))
+        run(read_stages(file, [f"NEE.gazetteers.files={[three, two, one]}"], out))
     Path(one).write_text("Rome\n")
     with pytest.raises(StaleOutput, match=r"\(files\.1 place\.txt: "):
         run(read_stages(file, [lists], out))
@@ -192,7 +337,7 @@ def test_what_a_later_stage_needs_is_looked_at_first(
     with pytest.raises(InputError, match=r"stage NEE: .*place\.txt.*: has a tab"):
         run(read_stages(file, [], tmp_path / "out"))
     with pytest.raises(
-        SettingsError, match=r"stage NEE: setting gazetteers = .*: must be left out with objective = 'concepts'"
+        SettingsError, match=r"stage NEE: setting gazetteers\.files: .*, but objective = 'concepts', .*; leave it out"
     ):
         run(read_stages(file, ["NEE.objective=concepts"], tmp_path / "out"))
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)

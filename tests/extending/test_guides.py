@@ -10,8 +10,8 @@ import torch
 
 from nerbert.config import make_settings
 from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.tagger.tagger import Tagger
-from nerbert.training.settings import FinetuneSettings
 
 GUIDES = Path(__file__).parents[2] / "docs" / "extending"
 

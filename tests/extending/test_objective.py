@@ -9,12 +9,12 @@ import pytest
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.corpus_labels import read_label_set
 from nerbert.encoder.preprocess import open_training_data
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError
 from nerbert.executors import LocalExecutor
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.registry import OBJECTIVES
-from nerbert.training.settings import PretrainSettings
 from tests.commands import run_in
 
 ROOT = Path(__file__).parents[2]

@@ -63,8 +63,8 @@ max_steps = 20
 [[stages]]
 name = "NEE"
 objective = "self_training"
-gazetteers = ["{names}"]
-gazetteer_max_words = 12
+gazetteers.files = ["{names}"]
+gazetteers.max_words = 12
 epochs = 3
 """
 

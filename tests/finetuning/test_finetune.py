@@ -11,7 +11,9 @@ import torch
 import nerbert.finetuning.finetune as stage
 from nerbert import evaluate
 from nerbert.cli import main
+from nerbert.config import Section
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import DataSet, read_data
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.model.backbone import save_model, tags_of
@@ -22,8 +24,7 @@ from nerbert.registry import FORMATS, OBJECTIVES
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
 from nerbert.training.loop import train
-from nerbert.training.objective import Tagging
-from nerbert.training.settings import FinetuneSettings
+from nerbert.training.tagging import Tagging
 from nerbert.words import icu_splitter
 from tests.commands import exit_code
 from tests.encoder.backbones import load_tagging_model, tiny_mlm
@@ -391,7 +392,7 @@ def test_a_tagger_that_reads_two_layers_goes_the_whole_way(
 
     output, text = tmp_path / "tagger", tmp_path / "text.txt"
     text.write_text("The Margarethe sailed. Larsen & Holm")
-    settings = {"joined_layer": -1, "epochs": 60, "min_steps": 0, "learning_rate": 3e-3, "precision": "fp32",
+    settings = {"tagging.joined_layer": -1, "epochs": 60, "min_steps": 0, "learning_rate": 3e-3, "precision": "fp32",
                 "threads": 1, "source_epochs": 1, "source_head": "shared", "select": "dev"}  # fmt: skip
     given = [each for name, value in settings.items() for each in ("--set", f"{name}={value}")]
     assert exit_code("finetune", half_frozen, "--data", data, "--source", source, "-o", output, *given) == 0
@@ -417,7 +418,12 @@ def test_a_tagger_that_reads_two_layers_goes_the_whole_way(
         with pytest.raises(
             SettingsError, match=r"source_head = 'shared': .* reads other layers \(joined_layer\)"
         ) as no:
-            finetune(str(output), data, tmp_path / "x", replace(FAST, source_head="shared", joined_layer=layer))
+            finetune(
+                str(output),
+                data,
+                tmp_path / "x",
+                FAST.changed({"source_head": "shared", "tagging": {"joined_layer": layer}}),
+            )
         assert no.value.setting == "source_head"
 
 
@@ -425,14 +431,19 @@ def test_an_objective_that_joins_no_layers_says_so(
     half_frozen: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Own(Tagging):
+        settings = Section
+
         @classmethod
         def of(cls, task: Any) -> "Own":
-            return cls(types=task.types)
+            return cls(task.types)
 
-    monkeypatch.setattr(OBJECTIVES, "_known", {"own": Own})
-    with pytest.raises(SettingsError, match="joined_layer = 1: objective 'own' joins no layers; take 0") as caught:
-        finetune(half_frozen, data, tmp_path / "tagger", replace(FAST, objective="own", joined_layer=1))
-    assert caught.value.setting == "joined_layer"
+    monkeypatch.setattr(OBJECTIVES, "_known", {"own": Own, "tagging": Tagging})
+    settings = FAST.changed({"objective": "own", "tagging": {"joined_layer": 1}})
+    with pytest.raises(
+        SettingsError, match="joined_layer: is for objective 'tagging', but objective = 'own'"
+    ) as caught:
+        finetune(half_frozen, data, tmp_path / "tagger", settings)
+    assert caught.value.setting == "tagging.joined_layer"
 
 
 def test_patience_ends_a_training_and_says_so(
@@ -458,8 +469,8 @@ def test_patience_needs_scores_on_dev() -> None:
 def test_fewer_layers_are_kept_on_the_whole_road(
     sample_corpus: Path, data: Path, tmp_path: Path, card: Callable[[Path], Any]
 ) -> None:
+    from nerbert.encoder.settings import PretrainSettings
     from nerbert.tagger.tagger import Tagger
-    from nerbert.training.settings import PretrainSettings
     from tests.encoder.backbones import write_fresh
 
     write_fresh(PretrainSettings(corpus=sample_corpus, fresh_num_layers=3, fresh_hidden_size=64, fresh_vocab_size=500),

@@ -7,20 +7,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nerbert.config import make_settings
 from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot
 from nerbert.encoder.pretrain import pretrain
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark.plan import _in_key
-from nerbert.finetuning.finetune import check_head, finetune, finetune_examples
-from nerbert.finetuning.replay import open_replay, open_task, training_data
+from nerbert.finetuning.finetune import finetune, finetune_examples
+from nerbert.finetuning.replay import FinetuneData, FinetuneSources, ReplaySettings
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import read_card
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.records import Example, Span
 from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
-from nerbert.training.objective import Tagging
-from nerbert.training.settings import FinetuneSettings, PretrainSettings
+from nerbert.training.loop import TrainingData
+from nerbert.training.objective import FINETUNE, Task, chosen_objective
 from nerbert.words import split_words
 from tests.encoder.objectives.test_zero_shot import SMALL, row, write
 
@@ -41,19 +44,22 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small GLiNER folder, and beside it the file that it learnt from."""
     folder = tmp_path_factory.mktemp("zero_shot")
     path = write(folder / "open.jsonl", [row(number) for number in range(60)])
-    pretrain(PretrainSettings(open_types=(path,), cache=str(folder / "cache"), **SMALL), folder / "m")
+    settings = make_settings(
+        PretrainSettings, SMALL | {"open_types": {"files": (path,)}, "cache": str(folder / "cache")}
+    )
+    pretrain(settings, folder / "m")
     return folder
 
 
 @pytest.mark.integration
 def test_a_fine_tuned_folder_takes_any_labels(start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = FinetuneSettings(replay=(start / "open.jsonl",), **SETTINGS)
+    settings = FinetuneSettings(sections=(ReplaySettings(files=(start / "open.jsonl",)),), **SETTINGS)
     hook = checking(lambda *_: True)
     (folder,) = finetune(str(start / "m"), EXAMPLES, tmp_path / "tuned", settings, card=hook)
     card = read_card(str(folder))
     assert (card["kind"], card["head"], card["types"]) == ("tagger", "gliner", ["Political_Party", "city"])
     assert (card["labels"], card["max_width"], card["word_splitter"]) == ("normalised", 3, "gliner-words-1")
-    assert (card["settings"]["objective"], card["settings"]["replay"]) == ("zero_shot", ["open.jsonl"])
+    assert (card["settings"]["objective"], card["settings"]["replay"]) == ("zero_shot", {"files": ["open.jsonl"]})
     assert card["forgetting"].keys() == {"before", "after", "texts"}
     assert f"before, {100 * card['forgetting']['after']:.1f} after, on {card['forgetting']['texts']} held-out" in (
         capsys.readouterr().err
@@ -69,6 +75,19 @@ def test_a_fine_tuned_folder_takes_any_labels(start: Path, tmp_path: Path, capsy
     assert "forgetting" not in read_card(str(again))
 
 
+def prepared(start: Path, examples: list[Example], share: float, **changes: Any) -> tuple[Task, ZeroShot, TrainingData]:
+    """Return the task, the objective and the windows of a fine-tuning that replays what the folder learnt from."""
+    replayed = ReplaySettings(files=(start / "open.jsonl",), share=share)
+    settings = FinetuneSettings(objective="zero_shot", sections=(replayed,), **SETTINGS | changes)
+    found: FinetuneData = ZeroShot.data(FinetuneSources(settings, examples))
+    assert found.replay is not None
+    backbone = Backbone.of(str(start / "m"), 1)
+    task = Task(found.types, settings, backbone, found.concepts, found.concept_texts, finetunes=True)
+    objective = ZeroShot.of(task)
+    pieces = objective.subwords(objective.make_model(backbone), backbone, settings)
+    return task, objective, found.windows(pieces, objective.labels)
+
+
 def test_dev_chooses_by_the_data_s_own_types(start: Path) -> None:
     settings = FinetuneSettings(select="dev", **SETTINGS)
     done = finetune_examples(str(start / "m"), EXAMPLES, EXAMPLES[:2], settings)
@@ -78,15 +97,8 @@ def test_dev_chooses_by_the_data_s_own_types(start: Path) -> None:
 
 
 def test_the_datas_types_are_closed_and_replays_are_not(start: Path) -> None:
-    settings = FinetuneSettings(replay=(start / "open.jsonl",), objective="zero_shot", **SETTINGS)
-    replay = open_replay(settings)
-    assert replay is not None
     examples = [replace(EXAMPLES[0], spans=EXAMPLES[0].spans[:1]), *EXAMPLES[1:]]
-    task = open_task(examples, settings, Backbone(str(start / "m"), None, 1), replay)
-    objective = ZeroShot.of(task)
-    model = objective.make_model(task.backbone)
-    pieces = objective.subwords(model, task.backbone, settings)
-    data = training_data(examples, pieces, objective.labels, replace(settings, replay_share=0.5), replay)
+    task, objective, data = prepared(start, examples, 0.5)
     (alone,) = objective.begin_step(data.windows, np.arange(1), 1).prompts.values()
     assert {task.concepts.concepts[each].name for each in alone.tolist()} == {"political party", "city"}  # type: ignore[union-attr]
     step = objective.begin_step(data.windows, np.arange(8), 1)
@@ -99,33 +111,27 @@ def test_the_datas_types_are_closed_and_replays_are_not(start: Path) -> None:
 
 @pytest.mark.parametrize(("share", "many"), [(0.0, 0), (0.25, 2), (0.5, 6), (0.75, 18)])
 def test_a_share_of_each_epoch_is_replayed(start: Path, share: float, many: int) -> None:
-    settings = FinetuneSettings(replay=(start / "open.jsonl",), replay_share=share, objective="zero_shot",
-                                **SETTINGS | {"max_steps": 12})  # fmt: skip
-    replay = open_replay(settings)
-    task = open_task(EXAMPLES, settings, Backbone(str(start / "m"), None, 1), replay)
-    objective = ZeroShot.of(task)
-    model = objective.make_model(task.backbone)
-    pieces = objective.subwords(model, task.backbone, settings)
-    data = training_data(EXAMPLES, pieces, objective.labels, settings, replay)
+    *_, data = prepared(start, EXAMPLES, share, max_steps=12)
     epochs = [data.numbers_of(epoch) for epoch in range(2)]
     assert [len(each) for each in epochs] == [6 + many] * 2
     assert all(set(range(6)) <= set(each.tolist()) for each in epochs)
     if many:
         assert not set(epochs[0].tolist()) & set(epochs[1].tolist()) - set(range(6))
-    again = training_data(EXAMPLES, pieces, objective.labels, settings, replay)
+    *_, again = prepared(start, EXAMPLES, share, max_steps=12)
     assert np.array_equal(again.windows.ids, data.windows.ids)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"replay_share": 0.5}, "replay_share = 0.5: must be 0 without replay files"),
+    [({"replay": {"share": 0.5}}, "replay.share = 0.5: must be 0 without replay.files"),
      ({"on_too_long": "error"}, "on_too_long"), ({"source_head": "shared"}, "not for the head of"),
      ({"num_layers": 1}, "num_layers = 1: must be 0 where the start is a GLiNER folder"),
-     ({"joined_layer": 1}, "joins no layers"), ({"replay": (Path("none.jsonl"),)}, "none.jsonl: can't be read")],
+     ({"tagging": {"joined_layer": 1}}, "joined_layer: is for objective 'tagging', but objective = 'zero_shot'"),
+     ({"replay": {"files": (Path("none.jsonl"),)}}, "none.jsonl: can't be read")],
 )  # fmt: skip
 def test_settings_that_do_not_go_together(start: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises((SettingsError, InputError), match=message):
-        finetune_examples(str(start / "m"), EXAMPLES, [], FinetuneSettings(**SETTINGS | changes))
+        finetune_examples(str(start / "m"), EXAMPLES, [], make_settings(FinetuneSettings, SETTINGS | changes))
 
 
 def test_the_tagger_in_the_package_is_a_start_by_its_name() -> None:
@@ -141,12 +147,14 @@ def test_an_encoder_is_no_start() -> None:
 
 
 def test_keys_of_cells_before_hold_and_replay_counts_by_content(start: Path) -> None:
-    plain, other = _in_key(FinetuneSettings()), _in_key(FinetuneSettings(replay=(start / "open.jsonl",)))
-    assert not {"replay", "replay_share", "max_types", "positive_weight"} & plain.keys()
-    assert len(other["replay"]) == 1
-    assert "open" not in other["replay"][0]
+    replayed = ReplaySettings(files=(start / "open.jsonl",))
+    plain, other = _in_key(FinetuneSettings()), _in_key(FinetuneSettings(sections=(replayed,)))
+    assert other.keys() - plain.keys() == {"replay"}
+    (digest,) = other["replay"]["files"]
+    assert "open" not in digest
 
 
 def test_replay_is_for_types_that_are_told_by_name(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"replay = \['open.jsonl'\]: must be left out with objective = 'tagging'"):
-        check_head(Tagging, FinetuneSettings(replay=(tmp_path / "open.jsonl",)))
+    settings = FinetuneSettings(objective="tagging", sections=(ReplaySettings(files=(tmp_path / "open.jsonl",)),))
+    with pytest.raises(SettingsError, match=r"replay\.files: is for objective 'zero_shot', but objective = 'tagging'"):
+        chosen_objective(settings, FINETUNE)

@@ -8,13 +8,13 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.finetuning.finetune import finetune_examples
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.documents import example_of_spans
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.entity_borders import EntityBorders, entity_borders, tell_hidden_entities
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example, Span
-from nerbert.training.settings import FinetuneSettings
 
 SEOUL = [example_of_spans("나는 서울에서 왔다.", [(3, 5, "city")])]
 BANGKOK = [example_of_spans("เขาไปกรุงเทพเมื่อวาน", [(5, 12, "city")])]

@@ -77,14 +77,14 @@ def test_no_pattern_takes_pickles_or_code() -> None:
         (FOLDERS["concept encoder"], "concepts", "concepts", "torch"),
         (FOLDERS["gliner"], "gliner", "gliner", "torch"),
         (FOLDERS["pickled"], "gliner", "gliner", "torch"),
-        ("config.json nerbert.json onnx/nerbert-onnx.json onnx/model.onnx", "transformers", "linear", "onnx"),
+        ("config.json onnx/nerbert-onnx.json onnx/model.onnx", "transformers", "linear", "onnx"),
         ("nerbert-onnx.json model.onnx tokenizer.json", "export", "linear", "onnx"),
     ],
 )
 def test_its_kind(files: str, kind: str, head: str, backend: str, tmp_path: Path) -> None:
-    folder = made(tmp_path, files)
+    folder = made(tmp_path, files.replace("nerbert.json ", ""))
     assert folder.kind is MODEL_KINDS.find(kind)
-    assert (folder.head_name({}), folder.backend) == (head, backend)
+    assert (folder.head_name, folder.backend) == (head, backend)
 
 
 def test_two_models_at_once_are_refused(tmp_path: Path) -> None:
@@ -117,3 +117,5 @@ def test_a_kind_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         folder.check()
     with pytest.raises(SettingsError, match="its head is 'own', code outside of nerbert, no head's name"):
         folder.head_kind()
+    with pytest.raises(SettingsError, match="head 'pathlib:PurePath': no kind of head: it has no `open`; name a Head"):
+        folder.head_kind("pathlib:PurePath")

@@ -12,7 +12,7 @@ from nerbert.model.forward import Batch
 from nerbert.model.fresh import freeze
 from nerbert.model.windows import Window, Windows
 from nerbert.training.loop import collate
-from nerbert.training.objective import Tagging
+from nerbert.training.tagging import Tagging
 from tests.encoder.backbones import tiny_mlm, tiny_tagging
 
 LOWEST = {

@@ -16,7 +16,7 @@ from nerbert.model.forward import Batch, logits_at
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.windows import Window, Windows
 from nerbert.training.loop import collate
-from nerbert.training.objective import Tagging
+from nerbert.training.tagging import Tagging, TaggingSettings
 from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_tagging
 
 KINDS = ("albert", "bert", "deberta-v2", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta")
@@ -47,7 +47,8 @@ def encoder(tmp_path: Path) -> Callable[..., str]:
 
 def joined(source: str, layer: int = 2, seed: int = 1, layers: int = 0, types: str = "xy") -> Any:
     """A new tagger."""
-    return Tagging(types=types, joined_layer=layer).make_model(Backbone(source, None, seed, layers)).eval()
+    own = TaggingSettings(joined_layer=layer)
+    return Tagging(types, own).make_model(Backbone(source, None, seed, layers)).eval()
 
 
 def saved(model: Any, folder: Path) -> str:
@@ -86,7 +87,7 @@ def test_the_head_reads_both_layers_and_comes_back(
 @pytest.mark.parametrize("kind", ["bert", "modernbert"])
 def test_a_step_teaches_head_and_body(kind: str, encoder: Callable[..., str], batch: Batch) -> None:
     model = joined(encoder(kind)).train()
-    Tagging(types="xy").loss(model, batch)["loss"].backward()  # type: ignore[no-untyped-call]
+    Tagging("xy").loss(model, batch)["loss"].backward()  # type: ignore[no-untyped-call]
     untaught = [name for name, each in model.named_parameters() if each.grad is None or not each.grad.any()]
     assert not [name for name in untaught if "bias" not in name and "token_type" not in name and "norm" not in name]
     head = model.classifier.weight.grad
@@ -127,7 +128,9 @@ def test_fewer_layers(encoder: Callable[..., str], batch: Batch, tmp_path: Path)
     assert again.config.num_hidden_layers == 3
     with torch.no_grad():
         torch.testing.assert_close(logits_at(again, batch), logits_at(model, batch))
-    with pytest.raises(SettingsError, match=r"joined_layer = 2: layer 2 isn't below the last one of 2,"):
+    with pytest.raises(
+        SettingsError, match=r"setting tagging\.joined_layer = 2: layer 2 isn't below the last one of 2,"
+    ):
         joined(source, layers=2)
 
 
@@ -148,18 +151,18 @@ def test_its_body_is_a_backbone_of_any_training(encoder: Callable[..., str], tmp
 def test_minus_1_is_the_highest_layer_that_was_frozen(encoder: Callable[..., str]) -> None:
     source = encoder()
     with pytest.raises(
-        SettingsError, match=r"joined_layer = -1: .* names no frozen layers \(num_frozen_layers\)"
+        SettingsError, match=r"setting tagging\.joined_layer = -1: .* names no frozen layers \(num_frozen_layers\)"
     ) as no:
         joined(source, -1)
-    assert no.value.setting == "joined_layer"
+    assert no.value.setting == "tagging.joined_layer"
     for frozen in (0, 3, LAYERS):
         write_card(Path(source), "encoder", word_splitter="unicode-words-1", num_frozen_layers=frozen)
         if frozen == 3:
             assert joined(source, -1).config.nerbert_joined_layer == 3
         else:
-            with pytest.raises(SettingsError, match="joined_layer = -1: ") as no:
+            with pytest.raises(SettingsError, match=r"setting tagging\.joined_layer = -1: ") as no:
                 joined(source, -1)
-            assert no.value.setting == "joined_layer"
+            assert no.value.setting == "tagging.joined_layer"
     write_card(Path(source), "encoder", word_splitter="unicode-words-1", num_frozen_layers="3 of them")
     with pytest.raises(InputError, match="num_frozen_layers"):
         joined(source, -1)
@@ -167,9 +170,11 @@ def test_minus_1_is_the_highest_layer_that_was_frozen(encoder: Callable[..., str
 
 @pytest.mark.parametrize("layer", [LAYERS, 99])
 def test_a_layer_that_is_not_below_the_last_is_refused(encoder: Callable[..., str], layer: int) -> None:
-    with pytest.raises(SettingsError, match=f"joined_layer = {layer}: .* below the last one of {LAYERS}") as caught:
+    with pytest.raises(
+        SettingsError, match=rf"setting tagging\.joined_layer = {layer}: .* below the last one of {LAYERS}"
+    ) as caught:
         joined(encoder(), layer)
-    assert caught.value.setting == "joined_layer"
+    assert caught.value.setting == "tagging.joined_layer"
 
 
 def test_a_type_without_taggers_is_refused(tmp_path: Path) -> None:

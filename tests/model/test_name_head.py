@@ -16,7 +16,7 @@ from nerbert.model.fresh import train_tokenizer
 from nerbert.model.name_head import start_from_names, type_words
 from nerbert.model.windows import Window, Windows
 from nerbert.training.loop import collate
-from nerbert.training.objective import Tagging
+from nerbert.training.tagging import Tagging, TaggingSettings
 from tests.encoder.backbones import tiny_config, tiny_tagging
 
 TYPES = ["City", "MISC", "PER", "PolarShip", "ship"]
@@ -75,7 +75,7 @@ def batch() -> Batch:
 def fresh(source: str, types: Any = TYPES, layer: int = 0, layers: int = 0) -> tuple[Any, Backbone]:
     """A new tagger, and what it is made of."""
     backbone = Backbone(source, load_tokenizer(source), 1, layers)
-    return Tagging(types=types, joined_layer=layer).make_model(backbone), backbone
+    return Tagging(types, TaggingSettings(joined_layer=layer)).make_model(backbone), backbone
 
 
 def head(model: Any) -> tuple[torch.Tensor, torch.Tensor]:

@@ -44,17 +44,17 @@ epochs = 2
 [[stages]]
 name = "NEE"
 objective = "self_training"
-gazetteers = ["{folder}/coarse.tsv"]
-gazetteer_match = "text"
+gazetteers.files = ["{folder}/coarse.tsv"]
+gazetteers.match = "text"
 epochs = 3
 """
 FINE = """
 [[stages]]
 name = "FET"
 objective = "typing"
-gazetteers = ["{folder}/coarse.tsv"]
-gazetteer_match = "text"
-cluster_dimensions = 32
+gazetteers.files = ["{folder}/coarse.tsv"]
+gazetteers.match = "text"
+typing.dimensions = 32
 epochs = 2
 """
 LINKABLE = re.compile(r"[\u4e00-\u9fffA-Za-z0-9]{2,}")

@@ -15,8 +15,9 @@ import pytest
 from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.formats.examples import read_examples
 from nerbert.model.backbone import load_tokenizer
+from nerbert.model.folder import ModelFolder
 from nerbert.records import Span
-from nerbert.tagger.backends import Linear, Wanted
+from nerbert.tagger.backends import LinearHeadKind, Wanted
 from nerbert.tagger.export import Export, export
 from nerbert.tagger.tagger import Tagger
 
@@ -128,15 +129,15 @@ def test_auto_takes_a_gpu_then_int8_then_fp32_then_torch(
     without = Path(shutil.copytree(done.folder, tmp_path / "fp32"))
     (without / "onnx" / "model_int8.onnx").unlink()
     assert chosen(without) == "onnx fp32 cpu"
-    on_torch = replace(Linear.open(str(without), Wanted()), name="torch gpu")
+    on_torch = replace(LinearHeadKind.open(ModelFolder(str(without)), Wanted()), name="torch gpu")
     monkeypatch.setattr("nerbert.tagger.backends._on_torch", lambda *_: on_torch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr("nerbert.tagger.backends._GPU_DEVICES", (str(tmp_path),))
-    assert Linear.open(str(done.folder), Wanted()).name == "torch gpu"
-    assert Linear.open(str(done.folder), Wanted(device="cpu")).name == "onnx int8 cpu"
-    assert Linear.open(str(done.folder), Wanted(backend="onnx")).name == "onnx int8 cpu"
+    assert LinearHeadKind.open(ModelFolder(str(done.folder)), Wanted()).name == "torch gpu"
+    assert LinearHeadKind.open(ModelFolder(str(done.folder)), Wanted(device="cpu")).name == "onnx int8 cpu"
+    assert LinearHeadKind.open(ModelFolder(str(done.folder)), Wanted(backend="onnx")).name == "onnx int8 cpu"
     monkeypatch.setattr("nerbert.tagger.backends.installed", lambda name: name != "onnxruntime")
-    assert Linear.open(str(done.folder), Wanted(device="cpu")).name == "torch gpu"
+    assert LinearHeadKind.open(ModelFolder(str(done.folder)), Wanted(device="cpu")).name == "torch gpu"
 
 
 def test_an_exported_tagger_starts_without_torch_where_no_driver_of_a_gpu_is(done: Export, tmp_path: Path) -> None:

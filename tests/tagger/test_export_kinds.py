@@ -12,7 +12,7 @@ from nerbert.model.backbone import Backbone, save_model
 from nerbert.model.fresh import renew_head, train_tokenizer
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
-from nerbert.training.objective import Tagging
+from nerbert.training.tagging import Tagging
 from tests.encoder.backbones import tiny_tagging
 
 TAGS = ["O", "B-person", "I-person", "B-ship", "I-ship"]

@@ -147,7 +147,7 @@ def ask_infoboxes(
     pages: Iterable[tuple[str, Sequence[Infobox]]],
     template_redirects: Mapping[str, str],
 ) -> Iterator[tuple[int, Claim]]:
-    """Yield the claim of each page's infoboxes, with the rank of its mappings; redirects lead to chains' ends."""
+    """Yield the claim of each page's infoboxes with its mappings' rank; read `pages` once; redirects are folded."""
     for _, mapping, tally in mappings:
         for place, why in mapping.unread:
             tally.bad(f"{place}: {why}")

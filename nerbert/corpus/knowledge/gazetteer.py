@@ -32,7 +32,7 @@ GROUP BY entry ORDER BY entry
 def write_gazetteer(
     knowledge: Sequence[Path], label_set: str, output: Path, *, language: str = "en", overwrite: bool = False
 ) -> int:
-    """Write the entries of some knowledge, sorted, each once; return how many; raise InputError where none is."""
+    """Write the entries of some knowledge, sorted, each once; return how many; raise InputError if there is none."""
     check_free_file(output, overwrite=overwrite)
     read = open_knowledge(knowledge, language)
     labels = open_label_set(label_set, read.ontology.parents)

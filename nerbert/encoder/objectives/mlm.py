@@ -23,6 +23,7 @@ from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import held_out_batches
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, Objective, Task
 from nerbert.training.settings import TrainSettings
+from nerbert.training.sources import Data_co, Sources
 
 _MASKED, _REPLACED = 0.8, 0.1
 """Shares of the pieces asked for that are masked, and that are replaced by a random one; the others stay."""
@@ -55,6 +56,11 @@ class Mlm(Objective):
         self._seed, self._share, self._mask_id = seed, share, mask_id
         self._special = np.array(sorted({*special_ids, mask_id}))
         self._ordinary = np.setdiff1d(np.arange(vocabulary), self._special)
+
+    @classmethod
+    def data(cls, sources: Sources[Data_co]) -> Data_co:
+        """Return sentences without labels."""
+        return sources.unlabelled()
 
     @classmethod
     def of(cls, task: Task) -> Self:

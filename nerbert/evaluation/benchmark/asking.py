@@ -102,7 +102,7 @@ def above(found: Entities, least: float) -> Entities:
 
 
 def best_threshold(found: Entities, examples: Sequence[Example]) -> tuple[float, float]:
-    """Return the threshold with the highest F1 on examples, nearest to 0.5, and its F1; `found` is by the lowest."""
+    """Return the threshold with the highest F1 on examples, nearest to 0.5, and its F1; `found` is at the lowest."""
     gold = [word_spans(each) for each in examples]
     f1 = {each: score_spans(gold, above(found, each).word_spans(len(examples))).f1 for each in _TRIED}
     best = max(_TRIED, key=lambda each: (f1[each], -abs(each - FIXED), each))

@@ -55,7 +55,7 @@ def key_of(step: str, **facts: Any) -> str:
 
 def encoder_digest(folder: Path, use: Use = "digest") -> str:
     """Return one digest over the names and contents of a model's files that count for a use."""
-    names = "".join(f"{path.name} {file_digest(path)}\n" for path in ModelFolder(str(folder)).files(use))
+    names = "".join(f"{path.name} {file_digest(path)}\n" for path in ModelFolder.open(folder).files(use))
     return hashlib.sha256(names.encode()).hexdigest()
 
 
@@ -313,7 +313,7 @@ def _encoder(name: str) -> tuple[str, str, str]:
     What nerbert trained, also as a tagger, has luck of its own.
     """
     folder = ModelFolder.open(name, "tagger").check()
-    as_it_comes = folder.card()["kind"] == "foreign"
+    as_it_comes = folder.card["kind"] == "foreign"
     return folder.name, encoder_digest(folder.path), "" if as_it_comes else encoder_digest(folder.path, "weights")
 
 

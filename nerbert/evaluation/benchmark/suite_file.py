@@ -58,7 +58,7 @@ class _PublishedTable:
 
 
 def read_suite(path: Path, encoders: Mapping[str, str | tuple[str, ...]] | None = None) -> Suite:
-    """Read and check a suite; `encoders` (system → folders) win. Raise SettingsError with file, key, nearest one."""
+    """Read and check a suite; `encoders` (system → folders) win over the file's; SettingsErrors name file and key."""
     with at(path):
         if not _NAME.fullmatch(path.stem):
             raise SettingsError("its name names the tables: use letters, digits, spaces, dots and hyphens alone")

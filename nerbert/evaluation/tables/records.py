@@ -46,7 +46,7 @@ def inner(scores: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def records(cells: Iterable[Cell], published: Iterable[Published]) -> Iterator[tuple[str, ...]]:
-    """Yield the columns' names, every figure of every cell (none of a cell without one), then what is published."""
+    """Yield the columns' names, every figure of every cell (or a record without metric), then what is published."""
     yield COLUMNS
     for cell in cells:
         at = cell.place

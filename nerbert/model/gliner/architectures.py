@@ -24,11 +24,6 @@ class Architecture:
     """What computes it."""
 
     @classmethod
-    def fits(cls, config: GlinerConfig) -> bool:
-        """Return whether a model's configuration is one of this architecture."""
-        return config.architecture == cls.name
-
-    @classmethod
     def config(cls, max_width: int) -> dict[str, Any]:
         """Return what the configuration of a new model says of it, for entities of at most so many words."""
         return {"architecture": cls.name, "max_width": max_width}
@@ -38,11 +33,6 @@ class Zero(Architecture):
     """Labels before the text; single words."""
 
     name = "zero"
-
-    @classmethod
-    def fits(cls, config: GlinerConfig) -> bool:
-        """Return whether a model's configuration is one of this architecture."""
-        return _of_package(config) and not config.two_encoders and config.max_width == 1
 
     @classmethod
     def config(cls, max_width: int) -> dict[str, Any]:
@@ -56,11 +46,6 @@ class ZeroSpan(Architecture):
     name = "zero_span"
 
     @classmethod
-    def fits(cls, config: GlinerConfig) -> bool:
-        """Return whether a model's configuration is one of this architecture."""
-        return _of_package(config) and not config.two_encoders and config.max_width != 1
-
-    @classmethod
     def config(cls, max_width: int) -> dict[str, Any]:
         """Return what the configuration of a new model says of it."""
         return {"span_mode": "markerV0", "max_width": max_width}
@@ -72,15 +57,6 @@ class BiEncoder(ZeroSpan):
     name = "bi_encoder"
     two_encoders = True
 
-    @classmethod
-    def fits(cls, config: GlinerConfig) -> bool:
-        """Return whether a model's configuration is one of this architecture."""
-        return _of_package(config) and config.two_encoders
-
-
-def _of_package(config: GlinerConfig) -> bool:
-    return not config.architecture and not config.token_level
-
 
 def architecture_of(config: GlinerConfig) -> type[Architecture] | None:
     """Return which architecture a model has; None for one that scores words as first, last and inner ones.
@@ -91,7 +67,10 @@ def architecture_of(config: GlinerConfig) -> type[Architecture] | None:
     if name and name not in ARCHITECTURES:
         hint = "; import what registers it, or name its head (head, --head)"
         raise InputError(f"architecture {name!r:.80}{unknown(name, [*ARCHITECTURES])}{hint}")
-    return next((each for each in map(ARCHITECTURES.find, ARCHITECTURES) if each.fits(config)), None)
+    if not name and config.token_level:
+        return None
+    usual = Zero if config.max_width == 1 else ZeroSpan
+    return ARCHITECTURES.find(name) if name else BiEncoder if config.two_encoders else usual
 
 
 def model_of(config: GlinerConfig) -> type[GlinerModel]:

@@ -164,7 +164,7 @@ class TaggedParts:
     """
 
     def __init__(
-        self, source: InputFile, folder: Path, field: str, errors: str, *, utf16: bool, fingerprint: str = ""
+        self, source: InputFile, folder: Path, field: str, errors: str, *, utf16: bool = False, fingerprint: str = ""
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._fingerprint = fingerprint
@@ -205,7 +205,7 @@ class _Part(NamedTuple):
     block: Block
 
 
-class _Done(NamedTuple):
+class _TaggedPart(NamedTuple):
     """A part that is tagged; `before` says that an earlier run did it."""
 
     file: int
@@ -231,10 +231,10 @@ def tag_parts(
             bar.advance(total - bar.items, size=done.size, before=done.before)
 
 
-def _tag_part(part: _Part, find: Find) -> _Done:
+def _tag_part(part: _Part, find: Find) -> _TaggedPart:
     made = _made(part.mark, part.block, find)
     entities = Counter(type_ for row in made.result for _, _, type_, _ in row)
-    return _Done(part.file, len(part.block.rows), part.block.size, entities, made.before)
+    return _TaggedPart(part.file, len(part.block.rows), part.block.size, entities, made.before)
 
 
 def _made(mark: Path, block: Block, find: Find) -> Made[list[list[Entity]]]:

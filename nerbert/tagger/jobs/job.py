@@ -232,7 +232,7 @@ class _Run:
         made, is_file = self.job.fingerprint(self.tagger, self.found), bool(suffixes_of(self.kind))
         job = publish_job(target, made, overwrite=self.job.overwrite, file=is_file)
         with job as (draft, work), named_draft(target, draft, work, self.kind) as path:
-            done = self._make([work / "parts"], [path])
+            done = self._make(work, [path])
         tell(f"{target}: {_summary(done)}")
 
     def to_folder(self, target: Path, names: Sequence[PurePath]) -> None:
@@ -241,20 +241,20 @@ class _Run:
         with publish_job(target, made, overwrite=self.job.overwrite) as (folder, work):
             for name in names:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            parts = [work / "parts" / f"{number:06d}" for number in range(len(names))]
-            done = self._make(parts, [folder / name for name in names])
+            done = self._make(work, [folder / name for name in names])
             files = [{"file": writable(name), "rows": each.rows, "entities": each.entities}
                      for name, each in zip(names, done, strict=True)]  # fmt: skip
             write_json(folder / MANIFEST, {**made, "to": self.kind, "offsets": self.job.offsets, "files": files})
         tell(f"{target}: {len(files):,} files, {_summary(done)}")
 
-    def _make(self, folders: Sequence[Path], targets: Sequence[Path]) -> list[TaggedParts]:
+    def _make(self, work: Path, targets: Sequence[Path]) -> list[TaggedParts]:
         """Tag the parts of all files that aren't tagged yet, then write all rows with their entities."""
-        how: dict[str, Any] = {"utf16": self.job.offsets == OFFSETS[1], "fingerprint": self._fingerprint}
-        sources, field, errors = self.found.sources, self.job.field, self.job.errors
-        files = [TaggedParts(*each, field, errors, **how) for each in zip(sources, folders, strict=True)]
-        writers = list(map(self._writer, sources))  # whoever can't write says so before all is tagged
-        tag_all(files, self.tagger, sources, self.executor)
+        writers = list(map(self._writer, self.found.sources))  # whoever can't write says so before all is tagged
+        how = partial(
+            TaggedParts, field=self.job.field, errors=self.job.errors, utf16=self.job.offsets == OFFSETS[1],
+            fingerprint=self._fingerprint,
+        )  # fmt: skip
+        files = tag_all(self.found.sources, work, how, self.tagger, self.executor)
         for write, target, parts in zip(writers, targets, files, strict=True):
             write(target, parts)
             _tell_rejected(parts.repairs)
@@ -311,12 +311,17 @@ def _summary(done: Sequence[TaggedParts]) -> str:
     return f"{rows:,} rows, {entities.total():,} entities{f' ({types})' if types else ''}"
 
 
-def tag_all(files: Sequence[TaggedParts], tagger: Tagger, sources: Sequence[InputFile], executor: Executor) -> None:
-    """Tag the parts of files that aren't tagged yet, under a bar over the bytes of their sources, if they are known."""
+def tag_all(
+    sources: Sequence[InputFile], work: Path, how: Callable[[InputFile, Path], TaggedParts], tagger: Tagger,
+    executor: Executor,
+) -> list[TaggedParts]:  # fmt: skip
+    """Return files whose parts are in `work`; tag those that aren't there, under a bar over all bytes if known."""
+    files = [how(source, work / "parts" / f"{number:06d}") for number, source in enumerate(sources)]
     sizes = [source.size for source in sources]
     needs = Resources(gpus=float("cuda" in tagger.head.name))
     with throughput("rows", None if None in sizes else sum(size or 0 for size in sizes)) as bar:
         tag_parts(files, partial(_found_in, tagger=tagger, bar=bar), bar, executor, needs)
+    return files
 
 
 def _found_in(block: Block, tagger: Tagger, bar: Progress) -> list[list[Span]]:

@@ -8,9 +8,10 @@ import pytest
 
 from nerbert.corpus.shards import read_sentences
 from nerbert.encoder.objectives.cluster_typing.cluster_map import cluster_map, mention_vectors
+from nerbert.encoder.objectives.cluster_typing.cluster_typing import TypingSettings
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.concept_encoder import class_words
 from nerbert.records import Sentence
-from nerbert.training.settings import PretrainSettings
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,9 @@ def sentences(sample_corpus: Path) -> list[Sentence]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> PretrainSettings:
-    return PretrainSettings(corpus=tmp_path, precision="fp32", num_clusters=5, max_length=64)
+    return PretrainSettings(
+        corpus=tmp_path, precision="fp32", max_length=64, sections=(TypingSettings(num_clusters=5),)
+    )
 
 
 def test_each_mention_has_its_vector_text_and_class(

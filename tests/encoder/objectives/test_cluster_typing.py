@@ -12,22 +12,25 @@ import torch
 
 import nerbert.encoder.objectives.cluster_typing.cluster_typing as module
 from nerbert import pretrain
+from nerbert.config import make_settings
 from nerbert.corpus.shards import read_sentences
 from nerbert.encoder.objectives.cluster_typing.cluster_typing import ClusterTyping
 from nerbert.encoder.objectives.cluster_typing.clustering import Clustering, rand_index
 from nerbert.encoder.objectives.cluster_typing.entity_vectors import EntityPieces, entities_of, vectors_of
 from nerbert.encoder.pretrain import Preparation, prepare
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import MissingExtra, NerbertError, SettingsError
-from nerbert.model.backbone import Backbone, load_tokenizer
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.model.backbone import load_tokenizer
 from nerbert.records import ENTITY
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import collate, train_step
-from nerbert.training.objective import EpochColumns, Tagging, Task
-from nerbert.training.settings import FinetuneSettings, PretrainSettings
+from nerbert.training.objective import FINETUNE, EpochColumns, chosen_objective
+from nerbert.training.tagging import Tagging
 from tests.encoder.backbones import load_tagging_model
 
 SMALL: dict[str, Any] = {
-    "objective": "typing", "num_clusters": 6, "cluster_dimensions": 4, "cluster_weight": 0.5, "learning_rate": 5e-3,
+    "objective": "typing", "typing": {"num_clusters": 6, "dimensions": 4, "weight": 0.5}, "learning_rate": 5e-3,
     "batch_size": 64, "precision": "fp32", "threads": 1, "fresh_num_layers": 1, "fresh_hidden_size": 64,
     "fresh_vocab_size": 1500, "max_length": 64, "max_eval_samples": 20,
 }  # fmt: skip
@@ -35,7 +38,7 @@ SMALL: dict[str, Any] = {
 
 @pytest.fixture
 def settings(few: Path, cache: Path) -> PretrainSettings:
-    return PretrainSettings(corpus=few, cache=str(cache), **SMALL)
+    return make_settings(PretrainSettings, {"corpus": few, "cache": str(cache), **SMALL})
 
 
 @pytest.fixture
@@ -90,7 +93,7 @@ def test_clusters_keep_their_numbers(work: Preparation) -> None:
 
 def test_few_fitted_entities_are_enough_for_all(settings: PretrainSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """What isn't in the sample has the nearest centre of those that the sample has."""
-    work, fitted = prepared(replace(settings, cluster_sample=100)), list[Clustering]()
+    work, fitted = prepared(settings.changed({"typing": {"sample": 100}})), list[Clustering]()
     real = Clustering.fit
 
     def fit(vectors: Any, *more: Any) -> Clustering:
@@ -107,12 +110,12 @@ def test_few_fitted_entities_are_enough_for_all(settings: PretrainSettings, monk
 
 
 def test_each_type_has_its_own_clusters(settings: PretrainSettings) -> None:
-    work = prepared(replace(settings, cluster_by_type=True, cluster_sample=100, label_set="4types"))
+    work = prepared(settings.changed({"typing": {"by_type": True, "sample": 100}, "label_set": "4types"}))
     begun = begin(work)
     clusters, labels = begun.columns["clusters"], work.data.windows.labels
     at = clusters >= 0
     assert (clusters[at] // 6 == labels[at] // 2).all()
-    types = len(work.labels.categories) if work.labels else 0
+    types = len(work.source.types)
     assert work.model.cluster_layer.weight.shape[0] == len(begun.columns["weights"]) == 6 * types
     for type_ in range(3):
         own = clusters[at & (labels // 2 == type_)]
@@ -155,7 +158,7 @@ def test_the_loss_is_that_of_words_and_of_entities(work: Preparation) -> None:
     numbers = np.unique(work.data.numbers_of(0))[[3, 0, 11, 4]].tolist()
     batch = batch_of(work, numbers)
     sums, terms = work.objective.loss(model, batch), work.objective.terms(batch)
-    tagging = Tagging(types=work.labels.categories) if work.labels else Tagging()
+    tagging = Tagging(work.source.types)
     assert sums["tagging"].item() == pytest.approx(tagging.loss(model, batch)["loss"].item(), rel=1e-5)
     assert terms["tagging"] == tagging.terms(batch)["loss"]
     loss, weights, starts = 0.0, [], [0, *windows.ends.tolist()]
@@ -233,7 +236,7 @@ def test_a_dry_run_has_all_entities_in_one_cluster(work: Preparation) -> None:
 
 def test_the_start_is_that_of_plain_tagging(work: Preparation, settings: PretrainSettings) -> None:
     """So the control differs by the loss alone; the new layer follows the seed."""
-    plain = prepared(replace(settings, objective="tagging")).model.state_dict()
+    plain = prepared(replace(settings, objective="tagging", sections=())).model.state_dict()
     mine = work.model.state_dict()
     assert {name for name in mine if name not in plain} == {"cluster_layer.weight", "cluster_layer.bias"}
     assert all(torch.equal(mine[name], each) for name, each in plain.items())
@@ -301,7 +304,7 @@ def test_entities_of_lists_of_names_are_clustered(settings: PretrainSettings, tm
     sentences = [*read_sentences(settings.corpus, "train")]
     names = {each.text[m.start : m.end] for each in sentences for m in each.mentions if m.category != ENTITY}
     (tmp_path / "name.txt").write_text("".join(f"{name}\n" for name in sorted(names)))
-    pretrain(tmp_path / "encoder", replace(settings, gazetteers=(tmp_path / "name.txt",), max_steps=1))
+    pretrain(tmp_path / "encoder", settings.changed({"gazetteers": {"files": [tmp_path / "name.txt"]}, "max_steps": 1}))
     (epoch, *_) = map(json.loads, (tmp_path / "encoder" / "log.jsonl").read_text().splitlines())
     assert epoch["kind"] == "epoch"
     assert epoch["entities"] > 100
@@ -310,15 +313,15 @@ def test_entities_of_lists_of_names_are_clustered(settings: PretrainSettings, tm
 
 def test_fewer_entities_than_clusters(settings: PretrainSettings, tmp_path: Path) -> None:
     with pytest.raises(
-        SettingsError, match=r"setting num_clusters = 99999: must be at most \d+, the number of entities"
+        SettingsError, match=r"setting typing.num_clusters = 99999: must be at most \d+, the number of entities"
     ):
-        pretrain(tmp_path / "encoder", replace(settings, num_clusters=99999, max_steps=1))
+        pretrain(tmp_path / "encoder", settings.changed({"typing": {"num_clusters": 99999}, "max_steps": 1}))
     assert not (tmp_path / "encoder").exists()
 
 
 def test_it_is_for_pre_training_alone() -> None:
-    with pytest.raises(SettingsError, match="objective = 'typing': clusters a corpus's entities"):
-        ClusterTyping.of(Task(("ship",), FinetuneSettings(), Backbone("fresh", None, 1)))
+    with pytest.raises(SettingsError, match="setting objective = 'typing': is for `nerbert pretrain` alone"):
+        chosen_objective(FinetuneSettings(objective="typing"), FINETUNE)
 
 
 def test_without_scikit_learn_the_extra_is_named(settings: PretrainSettings, monkeypatch: pytest.MonkeyPatch) -> None:

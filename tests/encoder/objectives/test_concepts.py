@@ -15,9 +15,11 @@ import torch
 
 from nerbert import pretrain
 from nerbert.artifacts import sha256_of, write_json
-from nerbert.encoder.objectives.concepts import ConceptBatch, Concepts
-from nerbert.encoder.open_texts import OpenExample, is_held_out, read_open_data, training_examples
+from nerbert.config import make_settings
+from nerbert.encoder.objectives.concepts import ConceptBatch, Concepts, ConceptsSettings
+from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypesSettings, is_held_out
 from nerbert.encoder.pretrain import Preparation, prepare
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.concept_encoder import ROOT, Concept, ConceptModel, ConceptTable, class_words, open_concepts
@@ -25,7 +27,7 @@ from nerbert.model.forward import Batch
 from nerbert.records import Example, Span
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import train_step
-from nerbert.training.settings import PretrainSettings
+from nerbert.words import SPLITTER
 from tests.encoder.backbones import write_fresh
 
 SMALL: dict[str, Any] = {
@@ -50,6 +52,16 @@ def open_file(tmp_path: Path) -> Path:
     path = tmp_path / "open.jsonl"
     path.write_text("".join(f"{json.dumps(row)}\n" for row in ROWS))
     return path
+
+
+def texts_of(path: Path, splitter: str = SPLITTER) -> OpenTexts:
+    """The texts of a file, cached beside it."""
+    return OpenTexts(OpenTypesSettings(files=(path,)), splitter, cache=str(path.parent / "cache"))
+
+
+def settings_on(path: Path) -> PretrainSettings:
+    """Settings on a file alone, cached beside it."""
+    return PretrainSettings(cache=str(path.parent / "cache"), sections=(OpenTypesSettings(files=(path,)),), **SMALL)
 
 
 @pytest.fixture
@@ -245,7 +257,7 @@ def test_too_many_concepts_are_left_out_and_counted(work: Preparation) -> None:
     assert isinstance(objective, Concepts)
     numbers = work.data.numbers_of(0)[:24]
     every = objective.begin_step(work.data.windows, numbers, 1)
-    objective._settings = replace(objective._settings, max_concepts=4)
+    objective._own = replace(objective._own, max_concepts=4)
     some, other = (objective.begin_step(work.data.windows, numbers, step) for step in (1, 2))
     assert set(some.texts) < set(every.texts)
     assert len(some.texts) == 4
@@ -294,7 +306,7 @@ def test_too_little_memory_for_the_names_is_told_with_the_setting(
         raise RuntimeError("CUDA out of memory. Tried to allocate 9 GiB")
 
     monkeypatch.setattr(ConceptModel, "name_vectors", no_memory)
-    with pytest.raises(NerbertError, match=r"out of memory.*; try a smaller max_concepts"):
+    with pytest.raises(NerbertError, match=r"out of memory.*; try a smaller concepts.max_concepts"):
         gradients(work, 100)
 
 
@@ -304,8 +316,9 @@ def test_a_projection_follows_the_seed_alone(sample_corpus: Path, tmp_path: Path
     found = []
     for seed, state in ((1, 7), (1, 8), (2, 8)):
         torch.manual_seed(state)
-        settings = PretrainSettings(corpus=sample_corpus, cache=str(tmp_path / "cache"), seed=seed,
-                                    concept_backbone=str(tmp_path / "wide"), **SMALL)  # fmt: skip
+        own = ConceptsSettings(backbone=str(tmp_path / "wide"))
+        settings = PretrainSettings(corpus=sample_corpus, cache=str(tmp_path / "cache"), seed=seed, sections=(own,),
+                                    **SMALL)  # fmt: skip
         found.append(prepare(settings, make_process_group(settings)).model.projection.weight)
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[2])
@@ -314,7 +327,10 @@ def test_a_projection_follows_the_seed_alone(sample_corpus: Path, tmp_path: Path
 @pytest.mark.integration
 def test_both_encoders_come_out(sample_corpus: Path, open_file: Path, tmp_path: Path) -> None:
     settings = PretrainSettings(
-        corpus=sample_corpus, open_types=(open_file,), cache=str(tmp_path / "cache"), **(SMALL | {"max_steps": 3})
+        corpus=sample_corpus,
+        sections=(OpenTypesSettings(files=(open_file,)),),
+        cache=str(tmp_path / "cache"),
+        **(SMALL | {"max_steps": 3}),
     )
     pretrain(tmp_path / "e", settings)
     card = json.loads((tmp_path / "e" / "nerbert.json").read_text())
@@ -342,7 +358,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
     open_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = SMALL | {"max_steps": 4, "save_steps": 1, "cache": str(tmp_path / "cache")}
-    settings = PretrainSettings(open_types=(open_file,), **named)
+    settings = PretrainSettings(sections=(OpenTypesSettings(files=(open_file,)),), **named)
     pretrain(tmp_path / "whole", settings)
 
     def stopping(self: Concepts, windows: Any, numbers: Any, step: int) -> Any:
@@ -397,18 +413,15 @@ def test_what_is_saved_compares_alike(work: Preparation, tmp_path: Path) -> None
 
 
 def test_open_types_alone(open_file: Path, tmp_path: Path) -> None:
+    own = OpenTypesSettings(files=(open_file,), copies=2.5)
     settings = PretrainSettings(
-        open_types=(open_file,),
-        open_types_copies=2.5,
-        cache=str(tmp_path / "cache"),
-        **SMALL,
-        concept_descriptions=True,
+        cache=str(tmp_path / "cache"), sections=(own, ConceptsSettings(descriptions=True)), **SMALL
     )
     made = prepare(settings, make_process_group(settings))
-    trained = list(training_examples(settings))
-    assert made.open_types is not None
-    assert len(trained) + len(made.open_types.held_out) == len(ROWS)
-    table = made.open_types.table
+    trained = list(OpenTexts(own, descriptions=True).examples())
+    assert made.source.open_types is not None
+    assert len(trained) + len(made.source.open_types.held_out) == len(ROWS)
+    table = made.source.open_types.table
     assert [each.text for each in table.concepts if "polar" in each.name] == ["polar ship: a ship for ice"]
     assert table.sentences == len(trained)
     assert sum(table.counts) == 3 * len(trained)
@@ -417,24 +430,25 @@ def test_open_types_alone(open_file: Path, tmp_path: Path) -> None:
     assert {asked for _, asked in table.rows} == {None, ("city", "harbour", "polar ship", "ship")}
     again = prepare(settings, make_process_group(settings))
     assert np.array_equal(again.data.windows.labels, made.data.windows.labels)
-    assert again.open_types == made.open_types
-    every = prepare(replace(settings, open_types_asked="all"), make_process_group(settings))
-    assert every.open_types is not None
-    assert {asked for _, asked in every.open_types.table.rows} == {None}
+    assert again.source.open_types == made.source.open_types
+    every = prepare(settings.changed({"open_types": {"asked": "all"}}), make_process_group(settings))
+    assert every.source.open_types is not None
+    assert {asked for _, asked in every.source.open_types.table.rows} == {None}
     assert every.data.windows.labels.max() < made.data.windows.labels.max()
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"objective": "tagging"}, "setting open_types = .*left out with objective = 'tagging'"),
-     ({"label_smoothing": 0.1}, "label_smoothing"), ({"outside_weight": 0.5}, "outside_weight"),
-     ({"concept_backbone": "/nowhere/e"}, "setting concept_backbone: /nowhere/e: no such folder")],
+    [({"objective": "tagging"}, "setting open_types.files: .*, but objective = 'tagging', .*leave it out"),
+     ({"tagging": {"label_smoothing": 0.1}}, "setting tagging.label_smoothing: .* but objective = 'concepts'"),
+     ({"tagging": {"outside_weight": 0.5}}, "setting tagging.outside_weight: .* but objective = 'concepts'"),
+     ({"concepts": {"backbone": "/nowhere/e"}}, "setting concepts.backbone: /nowhere/e: no such folder")],
 )  # fmt: skip
 def test_settings_that_do_not_go_together(
     sample_corpus: Path, open_file: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    named = {"corpus": sample_corpus, "open_types": (open_file,), "cache": str(tmp_path / "c"), **SMALL, **changes}
-    settings = PretrainSettings(**named)
+    named = {"corpus": sample_corpus, "open_types": {"files": [open_file]}, "cache": str(tmp_path / "c")}
+    settings = make_settings(PretrainSettings, {**named, **SMALL, **changes})
     with pytest.raises((SettingsError, InputError), match=message):
         prepare(settings, make_process_group(settings))
 
@@ -444,7 +458,7 @@ def test_validation_texts_without_an_entity_are_found_before_the_training(tmp_pa
     spans = [{"start": 0, "end": 4, "type": "city"}]
     rows = [{"text": text, "entities": [] if is_held_out(text) else spans} for text in texts]
     (tmp_path / "open.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    settings = PretrainSettings(open_types=(tmp_path / "open.jsonl",), cache=str(tmp_path / "cache"), **SMALL)
+    settings = settings_on(tmp_path / "open.jsonl")
     with pytest.raises(InputError, match="no word of the validation texts has a concept"):
         prepare(settings, make_process_group(settings))
 
@@ -453,24 +467,21 @@ def test_an_entity_is_of_the_words_in_it(tmp_path: Path) -> None:
     edges = {"text": "In  Oslo \u200b.", "entities": [{"start": 3, "end": 9, "type": "city"},
                                                       {"start": 9, "end": 10, "type": "gap"}]}  # fmt: skip
     (tmp_path / "open.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in [*ROWS, edges]))
-    settings = PretrainSettings(open_types=(tmp_path / "open.jsonl",), cache=str(tmp_path / "cache"), **SMALL)
-    found = read_open_data(settings)
-    assert found is not None
+    texts = texts_of(tmp_path / "open.jsonl")
+    found = texts.read()
     assert found.dropped == {"not_in_text": 1}
     assert "gap" not in {each.name for each in found.table.concepts}
-    (last,) = [each for each in [*training_examples(settings), *found.held_out] if each.text == edges["text"]]
+    (last,) = [each for each in [*texts.examples(), *found.held_out] if each.text == edges["text"]]
     assert [(each.start, each.end, each.type) for each in last.spans] == [(4, 8, "city")]
 
 
 def test_texts_of_open_types_are_cut_as_the_corpus_beside_them(tmp_path: Path) -> None:
     text = {"text": "서울에서", "entities": [{"start": 0, "end": 2, "type": "city"}]}
     (tmp_path / "open.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in [*ROWS, text]))
-    settings = PretrainSettings(open_types=(tmp_path / "open.jsonl",), cache=str(tmp_path / "cache"), **SMALL)
     words = {}
     for splitter in ("unicode-words-1", "unicode-words-2"):
-        found = read_open_data(settings, splitter)
-        assert found is not None
-        every = [*training_examples(settings, splitter), *found.held_out]
+        texts = texts_of(tmp_path / "open.jsonl", splitter)
+        every = [*texts.examples(), *texts.read().held_out]
         (words[splitter],) = [each.words for each in every if each.text == text["text"]]
     assert words == {"unicode-words-1": ((0, 2), (2, 4)), "unicode-words-2": ((0, 1), (1, 2), (2, 3), (3, 4))}
 
@@ -479,9 +490,9 @@ def test_another_splitter_has_a_table_of_its_own(tmp_path: Path) -> None:
     """What no other splitter takes for a word is one for GLiNER's."""
     text = {"text": "Oslo \u200b", "entities": [{"start": 5, "end": 6, "type": "gap"}]}
     (tmp_path / "open.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in [*ROWS, text]))
-    settings = PretrainSettings(open_types=(tmp_path / "open.jsonl",), cache=str(tmp_path / "cache"), **SMALL)
-    found = [read_open_data(settings, splitter) for splitter in ("unicode-words-2", "gliner-words-1")]
-    assert [each and each.dropped for each in found] == [{"not_in_text": 1}, {}]
+    splitters = ("unicode-words-2", "gliner-words-1")
+    found = [texts_of(tmp_path / "open.jsonl", splitter).read() for splitter in splitters]
+    assert [each.dropped for each in found] == [{"not_in_text": 1}, {}]
 
 
 def test_open_types_beside_a_corpus_are_in_its_words(few: Path, tmp_path: Path) -> None:
@@ -490,7 +501,7 @@ def test_open_types_beside_a_corpus_are_in_its_words(few: Path, tmp_path: Path) 
         {"text": f"서울에서 Fram {number}", "entities": [{"start": 0, "end": 2, "type": "city"}]}
         for number in range(60)
     ]
-    (tmp_path / "open.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (path := tmp_path / "open.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     words, held_out = list[int](), 0
     for splitter in ("unicode-words-1", "unicode-words-2"):
         corpus = tmp_path / splitter
@@ -498,12 +509,12 @@ def test_open_types_beside_a_corpus_are_in_its_words(few: Path, tmp_path: Path) 
         manifest = json.loads((corpus / "manifest.json").read_text())
         (corpus / "manifest.json").write_text(json.dumps(manifest | {"word_splitter": splitter}))
         settings = PretrainSettings(
-            corpus=corpus, open_types=(tmp_path / "open.jsonl",), cache=str(tmp_path / "cache"), **SMALL
+            corpus=corpus, cache=str(tmp_path / "cache"), sections=(OpenTypesSettings(files=(path,)),), **SMALL
         )
         made = prepare(settings, make_process_group(settings))
-        assert made.open_types
-        held_out = len(made.open_types.held_out)
-        korean = [each.words for each in made.open_types.held_out]
+        assert made.source.open_types
+        held_out = len(made.source.open_types.held_out)
+        korean = [each.words for each in made.source.open_types.held_out]
         assert {len(each) for each in korean} == {4 if splitter.endswith("-1") else 6}
         words.append(len(made.data.windows.words))
     assert words[1] - words[0] == 2 * (60 - held_out)
@@ -518,7 +529,7 @@ def test_files_of_one_name_and_a_file_twice_are_other_data(tmp_path: Path) -> No
 
     def prepared(*files: Path) -> Preparation:
         settings = PretrainSettings(
-            open_types=files,
+            sections=(OpenTypesSettings(files=files),),
             cache=str(tmp_path / "cache"),
             backbone="embedded",
             **{name: each for name, each in SMALL.items() if not name.startswith("fresh")},
@@ -526,23 +537,23 @@ def test_files_of_one_name_and_a_file_twice_are_other_data(tmp_path: Path) -> No
         return prepare(settings, make_process_group(settings))
 
     one, two, twice = (prepared(*files) for files in (paths[1:], paths, [paths[1], paths[1]]))
-    assert two.open_types is not None
-    assert [each["file"] for each in two.open_types.files] == ["open.jsonl", "open.jsonl"]
+    assert two.source.open_types is not None
+    assert [each["file"] for each in two.source.open_types.files] == ["open.jsonl", "open.jsonl"]
     assert len(one.data.windows) < len(two.data.windows) < len(twice.data.windows)
     assert len({json.dumps(each.identity["open_types"]) for each in (one, two, twice)}) == 3
 
 
 def test_an_output_around_what_is_read_is_refused(open_file: Path, tmp_path: Path) -> None:
     write_json(tmp_path / "nerbert.json", {})
-    settings = PretrainSettings(open_types=(open_file,), cache=str(tmp_path / "cache"), **SMALL)
-    with pytest.raises(OutputExists, match="lies in, or around, the open_types"):
+    settings = settings_on(open_file)
+    with pytest.raises(OutputExists, match=r"lies in, or around, the open_types\.files"):
         pretrain(tmp_path, settings, overwrite=True)
     assert open_file.is_file()
 
 
 def test_neither_corpus_nor_open_types() -> None:
     with pytest.raises(SettingsError, match="setting corpus is missing"):
-        PretrainSettings(objective="concepts")
+        prepare(settings := PretrainSettings(objective="concepts"), make_process_group(settings))
 
 
 @pytest.mark.parametrize(
@@ -554,7 +565,7 @@ def test_neither_corpus_nor_open_types() -> None:
 def test_files_that_give_nothing(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "open.jsonl"
     path.write_text(content)
-    settings = PretrainSettings(open_types=(path,), cache=str(tmp_path / "cache"), **SMALL)
+    settings = settings_on(path)
     with pytest.raises(InputError, match=message):
         prepare(settings, make_process_group(settings))
 
@@ -562,9 +573,9 @@ def test_files_that_give_nothing(tmp_path: Path, content: str, message: str) -> 
 def test_of_a_folder_the_file_is_to_be_named(open_file: Path, tmp_path: Path) -> None:
     (tmp_path / "labels").mkdir()
     named = open_file.rename(tmp_path / "labels" / "all.jsonl")
-    settings = PretrainSettings(open_types=(named.parent,), cache=str(tmp_path / "cache"), **SMALL)
-    with pytest.raises(InputError, match=f"setting open_types: .*labels: .*; name a file in it, such as {named}"):
-        read_open_data(settings)
+    said = rf"setting open_types\.files: .*labels: .*; name a file in it, such as {named}"
+    with pytest.raises(InputError, match=said):
+        texts_of(named.parent).read()
 
 
 def test_what_was_only_asked_for_has_the_description_of_others() -> None:

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from nerbert.encoder.objectives.cluster_typing.entity_vectors import EntityPieces, entities_of, vectors_of
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.labels import tag_names
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import IGNORED, Window, Windows
 from nerbert.records import Example, Span
 from nerbert.training.loop import TrainingData
-from nerbert.training.settings import PretrainSettings
 from nerbert.words import split_words
 from tests.encoder.backbones import tiny_tagging
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from nerbert.encoder.objectives.mlm import Mlm
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.model.forward import Batch
 from nerbert.model.windows import IGNORED, Window, Windows
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import collate
-from nerbert.training.settings import PretrainSettings
 from tests.encoder.backbones import mlm_of, tiny_mlm
 
 PAD, CLS, SEP, MASK, WORDS = 0, 2, 3, 4, 60

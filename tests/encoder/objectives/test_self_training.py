@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.encoder.objectives.self_training import SelfTraining, compared, decoded
+from nerbert.config import make_settings
+from nerbert.encoder.objectives.self_training import SelfTraining, SelfTrainingSettings, compared, decoded
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.labels import bio_from_spans, spans_from_bio
 from nerbert.metrics.score import Columns, decode_columns
 from nerbert.model.windows import IGNORED, Window, Windows
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import TrainingData, collate
-from nerbert.training.objective import EpochColumns, Task
-from nerbert.training.settings import FinetuneSettings, PretrainSettings
+from nerbert.training.objective import FINETUNE, EpochColumns, chosen_objective
 
 TYPES = ("boat", "place", "who")
 TAGS = ["O", *(f"{prefix}-{type_}" for type_ in TYPES for prefix in "BI")]
@@ -34,7 +36,7 @@ class Words:
 
 def settings_of(**more: Any) -> PretrainSettings:
     values: dict[str, Any] = {"corpus": "corpus", "precision": "fp32", "threads": 1, "max_tokens_per_batch": 60}
-    return PretrainSettings(**values | more)
+    return make_settings(PretrainSettings, values | more)
 
 
 def plain_spans(chances: Any, threshold: float) -> Found:
@@ -118,11 +120,15 @@ def model() -> Any:
     return made
 
 
+def made(settings: PretrainSettings) -> SelfTraining:
+    return SelfTraining(TYPES, settings.of(SelfTrainingSettings), settings, Words())
+
+
 def relabelled(model: Any, windows: Windows, epoch: int = 1, before: Any = None, **more: Any) -> EpochColumns | None:
     settings = settings_of(**more)
     numbers = np.arange(len(windows) - 5)
     data = TrainingData(windows, lambda _: np.repeat(numbers, 2), 0)
-    objective = SelfTraining(settings, Words(), TYPES)
+    objective = made(settings)
     return objective.begin_epoch(model, data, epoch, before or {}, make_process_group(settings))
 
 
@@ -154,7 +160,7 @@ def plain(model: Any, windows: Windows, number: int, threshold: float) -> list[i
 @pytest.mark.parametrize("threshold", [0.1, 0.35])
 def test_all_windows_are_labelled_anew(model: Any, threshold: float) -> None:
     windows = some_windows(60)
-    found = relabelled(model, windows, self_training_threshold=threshold)
+    found = relabelled(model, windows, self_training={"threshold": threshold})
     assert found is not None
     labels = found.columns["labels"]
     assert labels.dtype == windows.labels.dtype
@@ -183,7 +189,7 @@ def test_two_processes_label_as_one(model: Any) -> None:
 
     found = None
     for rank in range(2):
-        objective = SelfTraining(settings_of(), Words(), TYPES)
+        objective = made(settings_of())
         found = objective.begin_epoch(model, replace(data, numbers_of=lambda _: np.arange(35)), 1, {}, Half(rank))  # type: ignore[arg-type]
     assert alone is not None
     assert found is not None
@@ -264,5 +270,5 @@ def test_the_report_counts_by_type_and_shows_some(model: Any) -> None:
 
 
 def test_it_is_for_pre_training_alone() -> None:
-    with pytest.raises(SettingsError, match="objective = 'self_training': labels a corpus anew"):
-        SelfTraining.of(Task(TYPES, FinetuneSettings(), None))  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="setting objective = 'self_training': is for `nerbert pretrain` alone"):
+        chosen_objective(FinetuneSettings(objective="self_training"), FINETUNE)

@@ -7,7 +7,8 @@ import torch
 from nerbert.model.forward import Batch
 from nerbert.model.windows import IGNORED, Window, Windows
 from nerbert.training.loop import collate
-from nerbert.training.objective import Objective, Tagging
+from nerbert.training.objective import Objective
+from nerbert.training.tagging import Tagging, TaggingSettings
 from tests.encoder.backbones import tiny_tagging
 
 LABELS = [(0, IGNORED, 4), (2,), (0, 1, 0)]
@@ -21,6 +22,10 @@ WINDOWS = [
 @pytest.fixture(scope="module")
 def model() -> Any:
     return tiny_tagging("bert", num_labels=5).requires_grad_(False)
+
+
+def weighted(smoothing: float = 0.0, outside: float = 1.0) -> Tagging:
+    return Tagging(own=TaggingSettings(label_smoothing=smoothing, outside_weight=outside))
 
 
 def batch_of(*windows: Window) -> Batch:
@@ -43,7 +48,7 @@ def theirs(model: Any, batch: Batch, smoothing: float = 0.0, weight: torch.Tenso
 @pytest.mark.parametrize("outside", [1.0, 0.25, 3.0, 0.0])
 def test_the_mean_is_torchs_own(model: Any, smoothing: float, outside: float) -> None:
     batch, weight = batch_of(*WINDOWS), torch.tensor([outside, 1, 1, 1, 1])
-    mine = mean(Tagging(smoothing, outside), model, batch)
+    mine = mean(weighted(smoothing, outside), model, batch)
     assert mine == pytest.approx(theirs(model, batch, smoothing, weight), rel=1e-5)
 
 
@@ -62,7 +67,7 @@ def full_labels(batch: Batch) -> torch.Tensor:
     return labels
 
 
-@pytest.mark.parametrize("objective", [Tagging(), Tagging(0.1, 0.3)])
+@pytest.mark.parametrize("objective", [Tagging(), weighted(0.1, 0.3)])
 def test_parts_add_up(model: Any, objective: Tagging) -> None:
     parts = [batch_of(window) for window in WINDOWS]
     whole = batch_of(*WINDOWS)
@@ -74,7 +79,7 @@ def test_parts_add_up(model: Any, objective: Tagging) -> None:
 def test_ignored_labels_count_nothing(model: Any) -> None:
     batch = batch_of(Window(0, (2, 7, 8, 3), (0, 1), (1, 2), (1, IGNORED)))
     alone = batch_of(Window(0, (2, 7, 8, 3), (0,), (1,), (1,)))
-    for objective in (Tagging(), Tagging(0.1, 0.5)):
+    for objective in (Tagging(), weighted(0.1, 0.5)):
         assert objective.terms(batch) == objective.terms(alone) == {"loss": 1}
         torch.testing.assert_close(objective.loss(model, batch), objective.loss(model, alone))
     none = batch_of(Window(0, (2, 7, 3), (0,), (1,), (IGNORED,)))
@@ -83,14 +88,14 @@ def test_ignored_labels_count_nothing(model: Any) -> None:
 
 def test_weights_count_words_outside(model: Any) -> None:
     batch = batch_of(*WINDOWS)
-    assert [Tagging(outside_weight=weight).terms(batch)["loss"] for weight in (0, 0.5, 2)] == [3, 4.5, 9]
+    assert [weighted(outside=weight).terms(batch)["loss"] for weight in (0, 0.5, 2)] == [3, 4.5, 9]
 
 
 def test_the_loss_is_fp32_whatever_the_model_computes_in(model: Any) -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        loss = Tagging(0.1, 0.5).loss(model, batch_of(*WINDOWS))["loss"]
+        loss = weighted(0.1, 0.5).loss(model, batch_of(*WINDOWS))["loss"]
     assert loss.dtype == torch.float32
-    assert float(loss) == pytest.approx(float(Tagging(0.1, 0.5).loss(model, batch_of(*WINDOWS))["loss"]), rel=0.05)
+    assert float(loss) == pytest.approx(float(weighted(0.1, 0.5).loss(model, batch_of(*WINDOWS))["loss"]), rel=0.05)
 
 
 def test_nothing_is_drawn() -> None:

@@ -1,7 +1,7 @@
 """The objective `zero_shot`: its labels and prompts, its loss against loops, how steps are cut, and what it writes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from nerbert.config import make_settings
 from nerbert.encoder.objectives.zero_shot.prompts import PromptMaker
 from nerbert.encoder.objectives.zero_shot.score import count_right
 from nerbert.encoder.objectives.zero_shot.span_labels import Answers, SpanLabels, WindowLabels, count_lost
 from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot, ZeroShotBatch
 from nerbert.encoder.objectives.zero_shot.zero_shot import _scores as scores_of
-from nerbert.encoder.open_texts import OpenExample, read_open_data, training_examples
+from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypesSettings
 from nerbert.encoder.pretrain import Preparation, prepare, pretrain
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.concept_encoder import ROOT, Concept, ConceptTable
 from nerbert.model.folder import read_card
@@ -27,13 +29,14 @@ from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import batches_of, train_step
-from nerbert.training.settings import PretrainSettings
+from nerbert.training.settings import TrainSettings
 from tests.encoder.objectives.test_concepts import gradients
 
 ARCHITECTURES = ("zero", "zero_span", "bi_encoder")
 SMALL: dict[str, Any] = {
     "objective": "zero_shot", "epochs": 1, "learning_rate": 1e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
-    "fresh_num_layers": 1, "fresh_hidden_size": 64, "fresh_vocab_size": 300, "max_length": 64, "max_width": 3,
+    "fresh_num_layers": 1, "fresh_hidden_size": 64, "fresh_vocab_size": 300, "max_length": 64,
+    "zero_shot": {"max_width": 3},
 }  # fmt: skip
 ASKED = ["harbour", "polar ship", "ship", "city", "sea bird"]
 
@@ -57,9 +60,14 @@ def settings(tmp_path: Path) -> Callable[..., PretrainSettings]:
     path = write(tmp_path / "open.jsonl", [row(number) for number in range(60)])
 
     def make(**changes: Any) -> PretrainSettings:
-        return PretrainSettings(**{"open_types": (path,), "cache": str(tmp_path / "cache"), **SMALL, **changes})
+        usual = {"open_types": {"files": [path]}, "cache": str(tmp_path / "cache"), **SMALL}
+        return make_settings(PretrainSettings, usual).changed(changes)
 
     return make
+
+
+def _texts(settings: TrainSettings) -> Iterator[OpenExample]:
+    return OpenTexts(settings.of(OpenTypesSettings)).examples()
 
 
 def prepared(settings: PretrainSettings) -> Preparation:
@@ -184,7 +192,7 @@ def test_a_prompt_has_own_types_and_such_as_are_known_to_be_absent(table: Concep
 def test_the_cut_changes_nothing_and_the_loss_is_that_of_loops(
     settings: Callable[..., PretrainSettings], architecture: str
 ) -> None:
-    work = prepared(settings(architecture=architecture))
+    work = prepared(settings(zero_shot={"architecture": architecture}))
     whole, cut = gradients(work, 1 << 20), gradients(work, 70)
     assert whole["figures"]["loss"] == pytest.approx(cut["figures"]["loss"], rel=1e-5)
     for name in whole.keys() - {"figures"}:
@@ -207,7 +215,7 @@ def _by_loops(work: Preparation) -> float:
     assert isinstance(objective, ZeroShot)
     numbers = work.data.numbers_of(0)[:24]
     step = objective.begin_step(work.data.windows, numbers, 1)
-    examples = list(map(with_gliner_words, training_examples(objective._settings)))  # type: ignore[arg-type]
+    examples = list(map(with_gliner_words, _texts(objective._settings)))
     total, words = 0.0, 0
     for number in numbers.tolist():
         example = examples[int(work.data.windows.sentences[number])]
@@ -237,14 +245,14 @@ def _by_loops(work: Preparation) -> float:
 def test_what_is_saved_scores_as_in_training(
     settings: Callable[..., PretrainSettings], architecture: str, tmp_path: Path
 ) -> None:
-    log = pretrain(settings(architecture=architecture, epochs=2, max_eval_samples=4), tmp_path / "m")
+    log = pretrain(settings(zero_shot={"architecture": architecture}, epochs=2, max_eval_samples=4), tmp_path / "m")
     assert log.entries[-1]["loss"] < log.entries[0]["loss"]
     card = read_card(str(tmp_path / "m"))
     assert (card["architecture"], card["head"], card["labels"]) == (architecture, "gliner", "normalised")
     assert card["validation"].keys() == {"zero_shot_f1", "zero_shot_precision", "zero_shot_recall", "zero_shot_loss"}
     own = {"architecture": architecture, "max_width": 0 if architecture == "zero" else 3}
     config = load_gliner(tmp_path / "m").model.config
-    work = prepared(settings(backbone=str(tmp_path / "m"), max_types=40, **own))
+    work = prepared(settings(backbone=str(tmp_path / "m"), zero_shot={"max_types": 40, **own}))
     model = work.model.eval()
     if architecture != "bi_encoder":
         assert (config.max_types, config.max_prompt_len) == (25, _longest_prompt(work))
@@ -255,7 +263,7 @@ def test_what_is_saved_scores_as_in_training(
     batch = work.objective.prepare(made, 7, step)
     assert isinstance(batch, ZeroShotBatch)
     tagger = Tagger.load(tmp_path / "m", device="cpu", precision="fp32")
-    examples = list(map(with_gliner_words, training_examples(settings())))
+    examples = list(map(with_gliner_words, _texts(settings())))
     with torch.inference_mode(), work.objective.step_pass(model, step):
         vectors = None if step.vectors is None else [
             step.vectors[torch.from_numpy(np.searchsorted(step.used, each))] for each in batch.asked]  # fmt: skip
@@ -273,7 +281,7 @@ def test_what_is_saved_scores_as_in_training(
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_new_model_expects_spans_of_no_type(settings: Callable[..., PretrainSettings], architecture: str) -> None:
-    work = prepared(settings(architecture=architecture))
+    work = prepared(settings(zero_shot={"architecture": architecture}))
     model, numbers = work.model.eval(), work.data.numbers_of(0)[:8]
     step = work.objective.begin_step(work.data.windows, numbers, 1)
     (made,) = batches_of(work.data.windows, numbers, 9999, "cpu", work.data.pad_id)
@@ -288,13 +296,15 @@ def test_a_new_model_expects_spans_of_no_type(settings: Callable[..., PretrainSe
 
 
 def test_a_folder_keeps_its_architecture(settings: Callable[..., PretrainSettings], tmp_path: Path) -> None:
-    pretrain(settings(architecture="zero"), tmp_path / "m")
-    with pytest.raises(SettingsError, match="setting architecture = 'bi_encoder': must be 'zero', or left out"):
-        prepared(settings(backbone=str(tmp_path / "m"), architecture="bi_encoder"))
-    with pytest.raises(SettingsError, match="max_width = 3: must be 1, or left out"):
+    pretrain(settings(zero_shot={"architecture": "zero"}), tmp_path / "m")
+    said = r"setting zero_shot\.architecture = 'bi_encoder': must be 'zero', or left out"
+    with pytest.raises(SettingsError, match=said):
+        prepared(settings(backbone=str(tmp_path / "m"), zero_shot={"architecture": "bi_encoder"}))
+    with pytest.raises(SettingsError, match=r"setting zero_shot\.max_width = 3: must be 1, or left out"):
         prepared(settings(backbone=str(tmp_path / "m")))
+    texts = [settings().of(OpenTypesSettings)]
     with pytest.raises(InputError, match="only objective = 'zero_shot' trains it on"):
-        prepared(settings(backbone=str(tmp_path / "m"), objective="concepts"))
+        prepared(settings(backbone=str(tmp_path / "m"), objective="concepts", sections=texts))
     config = json.loads((tmp_path / "m" / "gliner_config.json").read_text())
     (tmp_path / "m" / "gliner_config.json").write_text(json.dumps(config | {"subtoken_pooling": "mean"}))
     with pytest.raises(SettingsError, match="reads the mean of a word's subwords: nerbert tags with it, but"):
@@ -304,9 +314,11 @@ def test_a_folder_keeps_its_architecture(settings: Callable[..., PretrainSetting
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"label_smoothing": 0.1}, "label_smoothing"), ({"outside_weight": 0.5}, "outside_weight"),
-     ({"label_all_tokens": True}, "label_all_tokens"), ({"concept_backbone": "embedded"}, "concept_backbone"),
-     ({"max_width": 1}, "max_width")],
+    [({"tagging": {"label_smoothing": 0.1}}, "tagging.label_smoothing: .* but objective = 'zero_shot'"),
+     ({"tagging": {"outside_weight": 0.5}}, "tagging.outside_weight: .* but objective = 'zero_shot'"),
+     ({"tagging": {"label_all_tokens": True}}, "tagging.label_all_tokens: .* but objective = 'zero_shot'"),
+     ({"zero_shot": {"labels_backbone": "embedded"}}, "zero_shot.labels_backbone = 'embedded': "),
+     ({"zero_shot": {"max_width": 1}}, "zero_shot.max_width = 1: ")],
 )  # fmt: skip
 def test_settings_that_do_not_go_together(
     settings: Callable[..., PretrainSettings], changes: dict[str, Any], message: str
@@ -321,12 +333,14 @@ def test_a_description_longer_than_the_window_is_named(
 ) -> None:
     rows = [row(number) for number in range(40)]
     rows[7]["entities"][2]["description"] = "a large town " * 400
-    changes = {"open_types": (write(tmp_path / "long.jsonl", rows),), "architecture": architecture}
-    spans = r"type 'city': with its description takes 1,\d{3} subwords, .* room for 4\d\d; shorten it, or leave concept"
+    changes = {"open_types": {"files": [write(tmp_path / "long.jsonl", rows)]}}
+    spans = (
+        r"type 'city': with its description takes 1,\d{3} subwords, .* room for 4\d\d; shorten it, or leave zero_shot"
+    )
     message = spans if architecture == "zero_span" else r"label 'city: a large town.*takes 1,\d{3} pieces of the 512"
     with pytest.raises(InputError, match=message):
-        prepared(settings(concept_descriptions=True, **changes))
-    prepared(settings(**changes))
+        prepared(settings(zero_shot={"architecture": architecture, "descriptions": True}, **changes))
+    prepared(settings(zero_shot={"architecture": architecture}, **changes))
 
 
 def test_two_thousand_types_fit_and_too_long_entities_are_told(
@@ -335,7 +349,7 @@ def test_two_thousand_types_fit_and_too_long_entities_are_told(
     rows = [row(number, asked="all") for number in range(50)]
     for number in range(2000):
         rows[number % 50]["entities"].append({"start": 4, "end": 40, "type": f"type number {number}"})
-    work = prepared(settings(open_types=(write(tmp_path / "many.jsonl", rows),)))
+    work = prepared(settings(open_types={"files": [write(tmp_path / "many.jsonl", rows)]}))
     step = work.objective.begin_step(work.data.windows, np.arange(8), 1)
     assert max(map(len, step.prompts.values())) <= 25
     assert len(work.objective._table.concepts) == 2003  # type: ignore[attr-defined]
@@ -348,7 +362,7 @@ def test_a_file_without_negatives_is_told(
     settings: Callable[..., PretrainSettings], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path / "none.jsonl", [row(number, asked=[]) for number in range(60)])
-    work = prepared(settings(open_types=(path,)))
+    work = prepared(settings(open_types={"files": [path]}))
     assert "no type is known to be absent from any validation text" in capsys.readouterr().err
     step = work.objective.begin_step(work.data.windows, np.arange(8), 1)
     assert all(set(step.prompts[each].tolist()) <= window.own for each, window in step.windows.items())
@@ -369,14 +383,13 @@ def test_a_corpus_gives_types_too(
 
 def test_dev_files_are_held_out(settings: Callable[..., PretrainSettings], tmp_path: Path) -> None:
     dev = write(tmp_path / "dev.jsonl", [row(number) for number in range(55, 65)])
-    some = settings(open_types_dev=(dev,))
-    found = read_open_data(some)
-    assert found is not None
+    own = settings(open_types={"dev": [dev]}).of(OpenTypesSettings)
+    found = OpenTexts(own).read()
     assert {each.text for each in found.held_out} == {row(number)["text"] for number in range(55, 65)}
-    assert {each.text for each in training_examples(some)} == {row(number)["text"] for number in range(55)}
+    assert {each.text for each in OpenTexts(own).examples()} == {row(number)["text"] for number in range(55)}
     assert found.table.sentences == 55
     assert found.facts["dev_files"][0]["file"] == "dev.jsonl"
-    with pytest.raises(SettingsError, match=r"open_types_dev = .*: must be left out without open_types"):
-        replace(some, open_types=(), corpus=tmp_path)
-    with pytest.raises(InputError, match=r"setting open_types_dev: .*can't be read"):
-        read_open_data(replace(some, open_types_dev=(tmp_path / "none.jsonl",)))
+    with pytest.raises(SettingsError, match=r"open_types\.dev = .*: must be left out without open_types\.files"):
+        prepared(settings(open_types={"files": [], "dev": [dev]}, corpus=tmp_path))
+    with pytest.raises(InputError, match=r"setting open_types\.dev: .*can't be read"):
+        OpenTexts(replace(own, dev=(tmp_path / "none.jsonl",))).read()

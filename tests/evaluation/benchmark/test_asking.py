@@ -21,12 +21,12 @@ from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
 from nerbert.evaluation.benchmark.suite_file import read_suite
 from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.sampling import draw_subset
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
 from nerbert.model.concept_head import ConceptHead
 from nerbert.model.heads import Entities, Head
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger
-from nerbert.training.settings import FinetuneSettings
 from tests.evaluation.benchmark.outcome import cells_of, made
 from tests.evaluation.tables.made_up import entry, grid_of
 from tests.model.gliner import conftest as gliner

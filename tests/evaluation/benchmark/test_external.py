@@ -22,7 +22,7 @@ from nerbert.evaluation.benchmark.suite import Suite, System, Target
 from nerbert.evaluation.benchmark.suite_file import read_suite
 from nerbert.evaluation.tables.layout import Layout
 from nerbert.evaluation.tables.table import facts_of
-from nerbert.training.settings import FinetuneSettings
+from nerbert.finetuning.settings import FinetuneSettings
 from tests.commands import exit_code
 from tests.evaluation.benchmark.outcome import cells_of, made
 

@@ -11,8 +11,8 @@ from nerbert.evaluation.benchmark import plan
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, State
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.folder import write_card
-from nerbert.training.settings import FinetuneSettings
 from nerbert.words import SPLITTER
 
 CPU = Machine("cpu", "fp32")
@@ -110,7 +110,7 @@ def test_a_setting_of_a_system_wins_over_every_protocol(suite: Suite, desk: Path
 def test_settings_that_an_encoder_can_not_be_trained_with_fail_before_the_run(suite: Suite, desk: Path) -> None:
     cases: list[tuple[str, dict[str, Any], str]] = [
         ("embedded-open", {"head": "names"}, "not for the head of objective 'zero_shot'"),
-        (str(desk / "a"), {"replay": (desk / "none.jsonl",), "replay_share": 0.1}, "setting replay = "),
+        (str(desk / "a"), {"replay": {"files": (desk / "none.jsonl",), "share": 0.1}}, "setting replay.files = "),
     ]
     for encoder, settings, why in cases:
         systems = suite.systems | {"A": System(encoder=encoder, settings=settings)}
@@ -120,17 +120,16 @@ def test_settings_that_an_encoder_can_not_be_trained_with_fail_before_the_run(su
         assert all(isinstance(each, Cell) and each.state is State.FAILED and why in each.why for each in cells)
 
 
-def test_settings_that_came_later_count_only_where_they_are_changed() -> None:
-    first = (
-        "batch_size epochs label_all_tokens label_smoothing learning_rate max_grad_norm max_length max_steps "
-        "max_tokens_per_batch min_steps num_layers objective on_too_long outside_weight precision select warmup_ratio "
-        "weight_decay"
-    )
-    assert sorted(plan._in_key(FinetuneSettings())) == first.split()
-    later: dict[str, Any] = {"schedule": "constant", "source_head": "shared", "joined_layer": -1, "head": "names"}
+def test_settings_count_only_where_they_are_changed() -> None:
+    usual = FinetuneSettings()
+    assert plan._in_key(usual) == {}
+    later: dict[str, Any] = {
+        "schedule": "constant", "source_head": "shared", "tagging": {"joined_layer": -1}, "head": "names",
+        "batch_size": 8, "objective": "zero_shot", "zero_shot": {"max_types": 3},
+    }  # fmt: skip
     for name, value in later.items():
-        other: Any = {name: value}
-        assert plan._in_key(replace(FinetuneSettings(), **other)) == plan._in_key(FinetuneSettings()) | other
+        assert plan._in_key(usual.changed({name: value})) == {name: value}
+    assert plan._in_key(usual.changed({"tagging": {"joined_layer": 0}})) == {}
     chosen = FinetuneSettings(select="dev")
     assert plan._in_key(replace(chosen, patience=8)) == plan._in_key(chosen) | {"patience": 8}
 

@@ -19,11 +19,11 @@ from nerbert.evaluation.benchmark.steps import Desk, End, failure, make_cell, re
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
 from nerbert.finetuning.finetune import Finetuned, finetune_examples, usual_rate
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.examples import read_examples
 from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.model.folder import write_card
 from nerbert.model.linear import tag_both_ways
-from nerbert.training.settings import FinetuneSettings
 from nerbert.words import SPLITTER
 from tests.encoder.backbones import tiny_tagging
 from tests.evaluation.benchmark.outcome import all_outside, made
@@ -147,7 +147,7 @@ def test_a_cell_after_a_source_reads_two_layers(
     tokenizer = load_tokenizer(str(tiny_encoder))
     save_model(tmp_path / "deep", tiny_tagging("bert", len(tokenizer), num_hidden_layers=3), tokenizer)
     write_card(tmp_path / "deep", "encoder", word_splitter=SPLITTER, num_frozen_layers=2)
-    job = planned(source="far", encoder=tmp_path / "deep", joined_layer=-1, source_head="shared")
+    job = planned(source="far", encoder=tmp_path / "deep", tagging={"joined_layer": -1}, source_head="shared")
     assert job.source
     for task in (job.source, job):
         assert run_task(Desk(store.folder, CPU), task) == End(State.DONE)

@@ -12,8 +12,8 @@ import pytest
 from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, SourceTraining, State
 from nerbert.evaluation.benchmark.store import MARKER, Store
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
-from nerbert.training.settings import FinetuneSettings
 
 PLACE = CellKey("A", "one", "all", 1, 1, "p")
 SECONDS = {"train": {"wall": 2.5, "cpu": 2}}

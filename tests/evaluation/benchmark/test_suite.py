@@ -9,8 +9,8 @@ from nerbert.errors import SettingsError
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
 from nerbert.evaluation.benchmark.suite_file import parse_encoders, read_suite
 from nerbert.evaluation.datasets.load import known_data
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.entity_labels import parse_type_labels
-from nerbert.training.settings import FinetuneSettings
 
 ROOT = Path(__file__).parents[3]
 GOOD = """

@@ -9,7 +9,7 @@ from nerbert.errors import StaleOutput
 from nerbert.evaluation.benchmark.cells import Job, Machine, SourceTraining
 from nerbert.evaluation.benchmark.plan import check_unchanged, make_plan
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
-from nerbert.training.settings import FinetuneSettings
+from nerbert.finetuning.settings import FinetuneSettings
 
 CPU = Machine("cpu", "fp32")
 ROWS = "The\tO\nMargarethe\tB-ship\nsailed\tO\n\n"

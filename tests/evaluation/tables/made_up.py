@@ -9,9 +9,9 @@ from typing import Any
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
 from nerbert.evaluation.tables.records import BenchmarkTable, Entry, Grid
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.metrics.judging import assess
 from nerbert.rng import uniform
-from nerbert.training.settings import FinetuneSettings
 
 TYPES = {"person": 0.5, "party": 0.3, "election": 0.2}
 SYSTEMS = {"MiniLM": 0.0, "MiniLM, pre-trained": 0.04, "BERT": 0.015}

@@ -12,7 +12,7 @@ from nerbert.evaluation.benchmark.suite import System, Target
 from nerbert.evaluation.tables.compare import WHOLE, compare, p_text
 from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey
 from nerbert.evaluation.tables.table import make_table
-from nerbert.training.settings import FinetuneSettings
+from nerbert.finetuning.settings import FinetuneSettings
 from tests.evaluation.tables.made_up import all_done, cells_of, entry, grid_of, made_up_cells, made_up_suite, small
 
 BERT = ColumnKey("BERT", "default")

@@ -12,7 +12,7 @@ from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.suite import System, Target
 from nerbert.evaluation.tables.records import COLUMNS, ERRORS, Entry, figures_of, pool
 from nerbert.evaluation.tables.table import make_table
-from nerbert.training.settings import FinetuneSettings
+from nerbert.finetuning.settings import FinetuneSettings
 from tests.evaluation.tables.made_up import (
     all_done,
     cells_of,

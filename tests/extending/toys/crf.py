@@ -10,6 +10,7 @@ from transformers import BertForTokenClassification
 
 from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone, load_tokenizer, tags_of
+from nerbert.model.folder import ModelFolder
 from nerbert.model.forward import Batch, TorchScorer, logits_at
 from nerbert.model.linear import LinearHead, WordScores, owners
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -102,8 +103,8 @@ class CrfKind(HeadKind):
     """How its taggers are opened and exported."""
 
     @classmethod
-    def open(cls, source: str, wanted: Wanted) -> CrfHead:
-        return on_back_end(source, wanted, _on_onnx, _on_torch)
+    def open(cls, folder: ModelFolder, wanted: Wanted) -> CrfHead:
+        return on_back_end(folder, wanted, _on_onnx, _on_torch)
 
     @classmethod
     def export(cls, task: ExportTask) -> ExportedHead:
@@ -126,7 +127,7 @@ def _on_torch(source: str, wanted: Wanted) -> CrfHead:
     return CrfHead(scorer, pieces, tags_of(model, source), tokens, "legal", name, follows=follows)
 
 
-def _on_onnx(_: str, exported: onnx.Exported, precision: str, wanted: Wanted) -> CrfHead:
+def _on_onnx(exported: onnx.Exported, precision: str, wanted: Wanted) -> CrfHead:
     tags = exported.tags()
     follows = np.array(exported.card.own.get("follows"), np.float32)
     if follows.shape != (len(tags), len(tags)):

@@ -9,7 +9,7 @@ from nerbert.model.gliner.architectures import Architecture
 from nerbert.model.gliner.config import GlinerConfig
 from nerbert.model.gliner.layers import GlinerModel
 from nerbert.registry import ARCHITECTURES
-from nerbert.tagger.backends import Gliner
+from nerbert.tagger.backends import GlinerHeadKind
 
 
 class DotModel(GlinerModel):
@@ -47,7 +47,7 @@ class Dot(Architecture):
         return {"architecture": cls.name, "max_width": 1}
 
 
-class DotKind(Gliner):
+class DotKind(GlinerHeadKind):
     """The head of its taggers: that of GLiNER; naming it, or `Dot`, imports this file."""
 
 

@@ -9,6 +9,7 @@ from transformers import BertModel, BertPreTrainedModel
 
 from nerbert.labels import word_spans
 from nerbert.model.backbone import Backbone, load_tokenizer
+from nerbert.model.folder import ModelFolder
 from nerbert.model.forward import Batch, batch_of
 from nerbert.model.heads import Entities, Head
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
@@ -150,8 +151,8 @@ class StartsKind(HeadKind):
     """How taggers with this head are opened."""
 
     @classmethod
-    def open(cls, source: str, wanted: Wanted) -> Head:
+    def open(cls, folder: ModelFolder, wanted: Wanted) -> Head:
         """Return the head of a tagger's folder."""
-        model = StartsModel.from_pretrained(source, use_safetensors=True)
-        pieces = SubwordTokenizer(load_tokenizer(source), model.config, wanted.longest)
+        model = StartsModel.from_pretrained(folder.name, use_safetensors=True)
+        pieces = SubwordTokenizer(load_tokenizer(folder.name), model.config, wanted.longest)
         return StartsHead(model, pieces, [model.config.id2label[number] for number in range(model.config.num_labels)])

@@ -17,7 +17,7 @@ from nerbert.records import Span
 from nerbert.tagger.jobs.job import TagJob, tag_files
 from nerbert.tagger.tagger import Tagger
 from tests.tagger.jobs.conftest import Tag
-from tests.tagger.jobs.fakes import Capitals, Instant
+from tests.tagger.jobs.fakes import Instant
 
 LINE = "The brig Margarethe was built by Larsen & Holm."
 Caught = pytest.CaptureFixture[str]
@@ -264,7 +264,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     )
 
 
-def test_several_workers_need_a_file_to_write(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
+def test_several_workers_need_a_file_to_write(tag: Tag, capsys: Caught) -> None:
     assert tag("--text", "Ada", "--workers", 2) == 1
     told = "workers = 2: rows go to standard output as they come, tagged by one process; name a file or folder with -o"
     assert told in capsys.readouterr().err

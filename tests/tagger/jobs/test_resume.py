@@ -143,7 +143,7 @@ def test_damaged_parts_are_made_again(tag: Tag, capitals: Capitals, what: str) -
     stop(capitals, after=6)
     assert tag("x.txt", "-o", "y.jsonl") == 130
     go_on(capitals)
-    part = Path(".y.jsonl.work/parts/000000.json")
+    part = Path(".y.jsonl.work/parts/000000/000000.json")
     content = {"torn": part.read_text()[:-9], "odd": "[1]"}
     part.unlink()
     if what != "gone":

@@ -11,7 +11,6 @@ import numpy as np
 
 from nerbert.encoder.objectives.cluster_typing.cluster_typing import TypingSettings, clusters_of
 from nerbert.encoder.objectives.cluster_typing.entity_vectors import entities_of, vectors_of
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.labels import sentence_example, tag_names
 from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.model.concept_encoder import class_words
@@ -20,6 +19,7 @@ from nerbert.model.windows import Windows
 from nerbert.records import Mention, Sentence
 from nerbert.rng import Array, uniform, uniforms
 from nerbert.training.loop import TrainingData
+from nerbert.training.settings import TrainSettings
 
 _DRAWN = 1500
 """Most points of a map; t-SNE's time grows with them."""
@@ -68,7 +68,7 @@ class MentionVectors:
     vectors: Array
 
 
-def mention_vectors(encoder: str, sentences: Sequence[Sentence], settings: PretrainSettings) -> MentionVectors:
+def mention_vectors(encoder: str, sentences: Sequence[Sentence], settings: TrainSettings) -> MentionVectors:
     """Return the vectors that an encoder's folder gives the mentions of sentences, in order."""
     tokenizer = load_tokenizer(encoder)
     model = Backbone(encoder, tokenizer, settings.seed).load_body().eval()
@@ -94,7 +94,7 @@ def _mention_at(sentence: Sentence, word: int) -> Mention:
     return next(each for each in sentence.mentions if each.start == start)
 
 
-def cluster_map(encoder: str, sentences: Sequence[Sentence], settings: PretrainSettings) -> ClusterMap | None:
+def cluster_map(encoder: str, sentences: Sequence[Sentence], settings: TrainSettings) -> ClusterMap | None:
     """Return the map of an encoder's folder; None where the sentences have no two mentions."""
     found = mention_vectors(encoder, sentences, settings)
     if len(found.texts) < 2:
@@ -118,7 +118,7 @@ def cluster_map(encoder: str, sentences: Sequence[Sentence], settings: PretrainS
     )
 
 
-def seed_of(settings: PretrainSettings, what: str) -> int:
+def seed_of(settings: TrainSettings, what: str) -> int:
     """Return scikit-learn's seed for something of a map."""
     return int(uniform(settings.seed, what, "clusters") * (1 << 32))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -19,6 +20,7 @@ from nerbert.model.backbone import Backbone
 from nerbert.model.forward import Batch
 from nerbert.model.tokenizer import special_pieces
 from nerbert.model.windows import Windows
+from nerbert.records import Sentence
 from nerbert.rng import Array, uniform, uniforms
 from nerbert.terminal import tell
 from nerbert.training.distributed import ProcessGroup
@@ -93,7 +95,6 @@ class ClusterTyping(Tagging):
     """The objective; `after` is the number of special pieces at a window's end."""
 
     parts: ClassVar[tuple[str, ...]] = ("tagging", "clusters")
-    clusters: ClassVar[bool] = True
     needs: ClassVar[tuple[str, ...]] = ("cluster", "sklearn")
     settings: ClassVar[type[Section]] = TypingSettings
     commands: ClassVar[tuple[str, ...]] = (PRETRAIN,)
@@ -180,6 +181,12 @@ class ClusterTyping(Tagging):
         logits = model.cluster_layer(summed(pieces, batch.entities, len(batch.clusters))).float()
         losses = torch.nn.functional.cross_entropy(logits, batch.clusters, reduction="none")
         return {"tagging": tagging, "clusters": self._typing.weight * (losses * batch.weights).sum()}
+
+    def clusters(self, folder: Path, sentences: Callable[[], Sequence[Sentence]]) -> Any:
+        """Return the map of clusters."""
+        from nerbert.encoder.objectives.cluster_typing.cluster_map import cluster_map  # which clusters as this does
+
+        return cluster_map(str(folder), sentences(), self._settings)
 
     def describe(self) -> Description:
         """Return what plans and cards say of it."""
