@@ -139,7 +139,7 @@ HEADS: "Registry[type[HeadKind]]" = Registry(
     {
         "linear": "nerbert.tagger.backends:LinearHeadKind",
         "concepts": "nerbert.tagger.concept_backends:ConceptHeadKind",
-        "gliner": "nerbert.tagger.gliner:GlinerHeadKind",
+        "gliner": "nerbert.tagger.backends:GlinerHeadKind",
     },
 )
 """What finds a tagger's entities: how its head is opened, exported and fine-tuned."""

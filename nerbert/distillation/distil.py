@@ -1,12 +1,6 @@
 """The story of `nerbert distil`: a teacher tags texts, and a student of fixed types learns from what it found.
 
-The student first learns from silver sentences, as surely as the teacher found each entity, and then from labelled ones,
-if there are any (weak labels first, as NEEDLE, Jiang et al. 2021). The order keeps a few dozen labelled sentences from
-being lost among thousands; the price is that these must have an entity of every type, since the student would unlearn
-what they lack.
-
-Texts are tagged in parts that outlive a kill, as in `nerbert tag`. Then they are read once more, to draw the sentences
-that are trained on; only these are in memory. The training itself begins anew after a kill.
+Silver sentences come first, then labelled ones (NEEDLE, Jiang et al. 2021), which must have every type.
 """
 
 from collections import Counter
@@ -147,10 +141,7 @@ def _sure(example: Example) -> Example:
 
 
 def _reading(plan: DistilPlan) -> Reading:
-    """Return how labelled texts are read: as the teacher reads, whose words and sentences the others have.
-
-    The words of GLiNER's are not taken over.
-    """
+    """Return how labelled texts are read: with the teacher's words and sentences, but for GLiNER's words."""
     return reading_for(read_card(plan.encoder), reading_for(read_card(plan.teacher), None), training=True)
 
 

@@ -1,10 +1,4 @@
-"""Learning from a teacher's tags and confidences (distillation, Hinton et al. 2015): tagging with soft labels.
-
-A teacher says how sure it is of an entity, not what else its words could be. So the rest of its confidence c goes to
-"no entity": a word of an entity has the loss c · CE(tag) + (1 − c) · CE(O). Of a word outside of any entity the teacher
-says nothing, so that one counts as sure. With confidences of 1 this is `Tagging`: labelled sentences are hard labels.
-The price: a mention that the teacher takes for another type, or just misses, is taught as it stands.
-"""
+"""Learning from a teacher's tags and confidences (Hinton et al. 2015): the loss is c · CE(tag) + (1 − c) · CE(O)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,10 +1,4 @@
-"""Silver sentences: what a teacher found in texts, cut into sentences; a bounded sample of them, drawn by hash.
-
-A sentence's place in the draw is the hash of its text, so the sample depends neither on the order of the files nor on
-when a run was killed. A teacher that reads several sentences at once may tag equal ones differently: that one counts in
-which it is surest of most. Only the sample is held in memory. The price: it comes in the order of the hashes, no longer
-as a text that one can follow.
-"""
+"""Silver sentences: what a teacher found in texts, cut into sentences; a bounded sample of them, drawn by hash."""
 
 import heapq
 from collections import Counter, deque
@@ -56,10 +50,7 @@ def silver_examples(tagger: Tagger, row: TextRow, spans: Sequence[Span]) -> Iter
 
 
 class SilverSample:
-    """A sample of at most so many sentences, of which at most a share (below 1) has no entity.
-
-    It holds as many sentences of each kind at once.
-    """
+    """A sample of at most so many sentences, of which at most a share (below 1) has no entity."""
 
     def __init__(self, most: int, empty_share: float, seed: int) -> None:
         self._most, self._share, self._seed = most, empty_share, seed

@@ -1,10 +1,6 @@
 """The corpus as pre-training sees it: its own categories, or those of another label set on the same sentences.
 
-The choice: the corpus keeps whole class paths, so `4types`, `212types` or `1type` are read off them here; sentences,
-splits and copies stay those that the corpus's own set decided (NER-BERT §4.3 compares label sets on the same data).
-Filter 1 holds for the other set too: a label with too few mentions in the train part is ENTITY. The price: sentences
-whose only typed mention that set calls ENTITY stay in. Shards are gone through piece by piece, and what is counted and
-drawn there is cached, so memory doesn't follow the corpus, and a second run reads none of it.
+What is counted in the shards is cached. Cost: sentences whose only typed mention the other set calls ENTITY stay in.
 """
 
 from collections import Counter
@@ -109,10 +105,7 @@ def read_label_set(
 def _with_concepts(
     manifest: Mapping[str, Any], labels: CorpusLabels, kinds: Kinds, *, descriptions: bool
 ) -> CorpusLabels:
-    """Return the labels with their concepts: the knowledge's words for a class, else the class's own name in words.
-
-    Ancestors are the categories that the classes above one have.
-    """
+    """Return the labels with concepts: the knowledge's words for a class, else its name; and categories above it."""
     classes = manifest.get("classes", {})
 
     def name(category: str) -> str:
@@ -146,10 +139,7 @@ def held_out(manifest: Mapping[str, Any], labels: CorpusLabels, settings: Pretra
 
 
 def held_out_examples(manifest: Mapping[str, Any], labels: CorpusLabels, settings: PretrainSettings) -> list[Example]:
-    """Return what `held_out` does as examples; with gazetteers as these label them, without the long ones.
-
-    Raise InputError where no sentence is short enough.
-    """
+    """Return `held_out` as examples, labelled by gazetteers if there are any; raise InputError for no short one."""
     examples = list(map(sentence_example, held_out(manifest, labels, settings)))
     if not (lists := labels.gazetteers):
         return examples

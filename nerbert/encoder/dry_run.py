@@ -1,9 +1,4 @@
-"""`nerbert pretrain --dry-run`: take a few real steps and one real score, and report what the whole would take.
-
-The step with the longest window comes first. It isn't timed, and mostly decides the peak of memory; so it is taken
-twice, since the optimiser has its moments from the second step on. The price: seconds to minutes; hours are multiplied
-from a few steps on this machine as it is now. Checkpoints aren't counted.
-"""
+"""`nerbert pretrain --dry-run`: take a few real steps and one real score, and report what the whole would take."""
 
 import math
 import resource

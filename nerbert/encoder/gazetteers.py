@@ -1,14 +1,6 @@
 """Gazetteers: users' lists of names, by which the sentences of a corpus get coarse types (CoFEE, Xue et al. 2020).
 
-A `.tsv` has lines `entry<TAB>type`; any other file has an entry a line, and its stem is their type. Where an entry
-stands twice, the first one counts, by the order of files and lines. What matches is a setting: the text of an anchor
-(CoFEE's public code), or the longest run of words in free text, links or not, which finds more and is noisier.
-
-The choice: lists are read once, into a cached folder that names them by their content. For anchors that is a sorted
-table of hashes, ten bytes an entry, mapped by all workers; the price: two texts of one hash of 64 bits would be taken
-for one, which happens once in a million with ten million entries and as many anchors. Free text takes an automaton
-(`ahocorasick_rs`), which each worker holds for itself; the figures are in benchmarks/gazetteers.py. It reads words,
-each between two marks, so what it finds never cuts a word, and blanks between words make no difference.
+For anchors they are a sorted, mapped table of 64-bit hashes; for free text an automaton in each worker.
 """
 
 import json
@@ -163,10 +155,7 @@ def marked(words: Sequence[str]) -> str:
 
 
 def open_gazetteers(settings: PretrainSettings, splitter: str) -> Gazetteers:
-    """Return the lists of the settings; for free text their entries are cut into the words of the corpus's `splitter`.
-
-    Raise InputError for a file without an entry, or a line that is none.
-    """
+    """Return the lists of the settings, cut by `splitter` for free text; raise InputError for a bad file or line."""
     own = settings.of(GazetteersSettings)
     match = own.match
     if match == "text":

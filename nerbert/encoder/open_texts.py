@@ -1,9 +1,6 @@
 """Files of open types as pre-training sees them: a table of their concepts, and windows whose words have rows of it.
 
-The choice: the files are gone through twice, once for the table, which the model is made for, and once for windows,
-which need the model's tokenizer; only the table, the held-out texts and the windows are kept (in the cache). A tenth of
-the texts is held out, by the hash of each text, so equal texts are on one side; or else whole files are, say of other
-domains. The price: mentions are located twice.
+Files are read twice. A tenth of the texts is held out, by the hash of each.
 """
 
 from bisect import bisect_left, bisect_right
@@ -109,10 +106,7 @@ class _Table:
 
 @dataclass(frozen=True, slots=True)
 class OpenTexts:
-    """Files of open types as a source of texts, in words of `splitter`.
-
-    Of the held-out texts `most` are drawn by `seed` (0: all). `descriptions` says whether those of types are kept.
-    """
+    """Files of open types as a source of texts, in words of `splitter`; `most` (0: all) held-out ones, by `seed`."""
 
     settings: OpenTypesSettings
     splitter: str = SPLITTER

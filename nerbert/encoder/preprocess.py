@@ -1,10 +1,6 @@
-"""Training data of a corpus: labelled windows of subwords, made once, memory-mapped from then on.
+"""Training data of a corpus: labelled windows of subwords, made once, shard by shard, memory-mapped from then on.
 
-The choice: every sentence that can have copies is cut into windows shard by shard, in order, by one process or several,
-into files whose folder is named by the hash of all that decides their content (`nerbert.cache`). An epoch is then a
-list of window numbers. The price: the corpus's pieces lie on the disk, about 15 bytes each, once for each label set,
-tokenizer and length. Only the columns that training needs are read, and examples are put together from them, twice as
-fast as by way of whole `Sentence`s; a test holds the two ways equal.
+Cost: about 15 bytes a piece on the disk, for each label set, tokenizer and length.
 """
 
 import json
@@ -99,10 +95,7 @@ class Preprocessor:
 
 
 def cut_shard(path: Path, cutter: Preprocessor, labels: CorpusLabels, *, alone: bool) -> list[ShardWindows]:
-    """Cut one shard into windows by some labels; raise InputError that names the shard for a bad value.
-
-    Unless `alone`, the tokenizer starts no threads: the process runs beside others like it.
-    """
+    """Cut one shard into windows, with threads only if `alone`; raise InputError that names it for a bad value."""
     if not alone:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
     category = lru_cache(1 << 16)(labels.category)

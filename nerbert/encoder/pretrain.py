@@ -1,10 +1,6 @@
 """Corpus → encoder: pre-training as a tagger over the corpus's categories (NER-BERT §3), or the control without labels.
 
-The language-model head gives way to a linear one over BIO tags of all categories, each word is predicted from its first
-piece, and the checkpoint with the best validation F1 on typed entities is kept. ENTITY is an ordinary class in
-training; it is left out of the score that chooses, since most links are untyped and it would drown the rest. A run that
-is killed goes on from its last checkpoint when the same command is given again. Several processes (`torchrun`) need the
-output's folder in common.
+ENTITY is an ordinary class in training, and left out of the score that chooses the checkpoint.
 """
 
 import hashlib
@@ -154,10 +150,7 @@ def compared_settings(settings: PretrainSettings) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class EncoderFacts:
-    """The facts of an encoder's model card: the content of its `nerbert.json`, and its corpus's manifest.
-
-    An encoder that learnt clusters has a map of them.
-    """
+    """The facts of an encoder's model card: its `nerbert.json`, its corpus's manifest, its map of clusters if any."""
 
     card: Mapping[str, Any]
     manifest: Mapping[str, Any]

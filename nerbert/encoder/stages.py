@@ -1,9 +1,6 @@
 """Pre-training in stages by one settings file, as CoFEE's three: each begins with the encoder of the one before.
 
-A settings file may hold tables `[[stages]]`, each with a `name` and the settings in which it differs from the rest of
-the file. A stage's encoder is a folder with that name, like any encoder's. Given the same command again, stages that
-are done are passed over, and a stage that was killed goes on; nothing else is written, so a stage is known by what its
-own `stage.json` says that it was made from. The price: a stage that is deleted is made again, those after it are not.
+A stage is known by its `stage.json`. Cost: one that is deleted is made again, those after it are not.
 """
 
 import re
@@ -163,10 +160,7 @@ def _check_names(names: Iterable[str], sections: Iterable[str]) -> None:
 
 
 def _made_from(settings: PretrainSettings, before: PretrainStage | None) -> dict[str, Any]:
-    """Return all that decides a stage's encoder, by content; what comes from the stage `before` by that one's.
-
-    Files are numbered: two may have one name, and which list comes first decides.
-    """
+    """Return all that decides a stage's encoder, by content; files are numbered, since their order counts."""
     files = files_read(settings)
     if (label_set := Path(settings.label_set)).is_file():
         files.append(label_set)

@@ -1,11 +1,6 @@
 """Encoder + annotated sentences → tagger (NER-BERT §4.4): a fresh head, the whole model trained.
 
-*Target only* trains on the target's train split; *source & target* first on a source domain, once for each seed with
-that seed, so that the source's luck isn't shared either. Then the head is renewed for the target, or keeps what it
-learnt of types that both have (`source_head`). Seeds that are named have a folder each below the output. Where there is
-a dev split, it gives the tagger's confidences their temperature; the test split is never looked at here.
-
-A GLiNER folder goes on as what it is, and still takes any labels after (`nerbert.finetuning.data`).
+Source & target trains on a source domain first, once for each seed. The test split is never looked at here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +13,7 @@ from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.config import plain_settings
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
-from nerbert.finetuning.data import FinetuneSources
-from nerbert.finetuning.replay import ReplaySettings
+from nerbert.finetuning.replay import FinetuneSources, ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading, reading_for
@@ -29,9 +23,8 @@ from nerbert.model.backbone import Backbone, load_tagger_model, save_model, tags
 from nerbert.model.entity_borders import tell_hidden_entities
 from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook, read_card, write_card
 from nerbert.model.forward import precision_on
-from nerbert.model.fresh import copy_head
+from nerbert.model.fresh import JOINED, copy_head
 from nerbert.model.heads import Head, predict_entities
-from nerbert.model.joined import JOINED
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.registry import HEADS
@@ -231,10 +224,7 @@ def usual_rate(config: Any) -> float:
 
 
 def _keep_shared(model: Any, start: str) -> dict[str, Any]:
-    """Give a new head what the head of the tagger at `start` has learnt of O and of shared types; return a card's fact.
-
-    Where `start` is no tagger, nothing is kept.
-    """
+    """Give a new head what that of the tagger at `start`, if it is one, knows of shared types; return a card's fact."""
     if read_card(start).get("kind") != "tagger":
         return {}
     other = load_tagger_model(start)
@@ -266,10 +256,7 @@ def _copied(weights: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _origin(encoder: str, source: DataSet | None, language: str = "") -> dict[str, Any]:
-    """Return what a tagger's card says of its origin; the name of a local folder is left out.
-
-    `language` is that of the data, "" if it isn't said.
-    """
+    """Return what a tagger's card says of its origin, without a local folder's name; `language`: the data's."""
     name, card = None if Path(encoder).exists() else encoder, read_card(encoder)
     facts: dict[str, Any] = {
         "language": language or card.get("language", "en"),

@@ -1,36 +1,6 @@
 """Small subsets and episodes of sentences: drawn apart from training's seeds, the same for every system.
 
-A draw's number decides everything: `rng.uniform` gives each sentence its place in an order, and a subset is a prefix
-of that order. So subsets of one draw are nested: 10 sentences are among the 25, shares lie between, and k entities a
-type lie in those of k + 1. To make sure of that, k is reached in rounds, one more of each type a round, rarest type
-first; StructShot (Yang & Katiyar 2020) brings one type to k before it goes to the next. k = 1 is the same, larger k
-take up to a twentieth more sentences.
-
-A subset is a list of places in the file, so that anyone can publish and repeat it; the places hold for one file only,
-so its hash belongs beside them. A sentence is identified by its text and by how many equal ones come before it. So
-sentences added to a file change no other's random number, and in a subset of so many sentences a new one can only
-replace some that come later in the order. That holds for sentence counts alone.
-
-An episode of N ways and K~2K shots is drawn in Few-NERD's manner (Ding et al. 2021). N types are drawn; then sentences
-in a random order, of which one is taken if it has entities, of the drawn types only, leaves none of its types with more
-than 2K, and has a type that isn't at K yet; until all N have K. The query part is drawn likewise from the rest, with Q
-for K; it doesn't hold the support part's texts either. Counts only grow, so one pass over the order is the whole of it.
-Where a pass ends with one short of K, other orders are tried and then other types, up to a bound; the original goes on
-for ever. Few-NERD counts the runs of one type in IO tags; here the entities of BIO are counted, so two of a type that
-touch are two.
-
-A size says how many examples to train on, as a suite or a command line has it.
-
-    all                       every sentence of the train split
-    50                        so many sentences
-    5%                        so large a share of them, at least one
-    k=4                       at least four entities of every type
-    5 way 1 shot              an episode: five types, one to two entities of each
-    5 way 1 shot 2 queries    the same, with two to four entities of each to be found
-    0                         nothing: the tagger is only told the types' names
-
-The choice: one text stands for one size everywhere (`str(size)`), so it can name a cell or a column. The price: an
-episode's usual number of queries, Few-NERD's, goes without saying: as many as shots up to five ways, else one.
+Subsets of one draw are nested. Episodes are Few-NERD's (Ding et al. 2021). `str(size)` is a size's one text.
 """
 
 import re

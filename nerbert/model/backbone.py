@@ -37,7 +37,7 @@ def load_tagger_model(source: str) -> Any:
     """Return the token-classification model of a tagger's folder or hub name; raise InputError if it has no head."""
     from transformers import AutoModelForTokenClassification
 
-    from nerbert.model.joined import joined_in, joined_kind
+    from nerbert.model.fresh import joined_in, joined_kind
 
     config = Backbone(source, None, 0).config
     layer = joined_in(config, source)
@@ -48,10 +48,7 @@ def load_tagger_model(source: str) -> Any:
 
 @dataclass(frozen=True)
 class Backbone:
-    """What a training starts from: a model's folder or hub name, or, with `fresh`, a configuration of random weights.
-
-    New weights are drawn by `seed`; of the layers the lowest `num_layers` are kept (0: all).
-    """
+    """What a training starts from: a model's folder or hub name, or a `fresh` configuration; `num_layers` 0: all."""
 
     source: str
     tokenizer: Any
@@ -90,8 +87,7 @@ class Backbone:
         """
         import torch
 
-        from nerbert.model.fresh import keep_layers, renew_head
-        from nerbert.model.joined import JOINED
+        from nerbert.model.fresh import JOINED, keep_layers, renew_head
 
         if self.fresh is not None:
             full = deepcopy(self.fresh)

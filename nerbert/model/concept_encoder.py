@@ -1,12 +1,6 @@
-"""Concepts by name: what words are compared with when types are open (NuNER, Bogdanov et al. 2024).
+"""Words compared with names of concepts (NuNER, Bogdanov et al. 2024): two encoders of one space, P = σ(tᵢ·cⱼ/τ + b).
 
-Two encoders share one space: a text encoder gives each word a vector tᵢ (its first subword's last state), a concept
-encoder gives each concept a vector cⱼ, made of its name. The probability that a word is of a concept is
-σ(tᵢ·cⱼ/τ + b). The text encoder is an ordinary one and its vectors are compared as they are; where the two differ in
-width, a linear layer follows the concept encoder. The price: nothing of the text encoder's own weights is left out of
-the comparison, so its last layer comes to look like names.
-
-Which concepts a word has is a row of a table; a word's label is the row's number. Most words have row 0, no concept.
+A word's label is the number of its row in a table of concepts; row 0 is no concept.
 """
 
 import json
@@ -238,10 +232,7 @@ class ConceptModel(torch.nn.Module):
         return self.bias.device
 
     def name_vectors(self, texts: Sequence[str]) -> torch.Tensor:
-        """Return (texts, width) in fp32, one vector a name; of a long name the first subwords are read.
-
-        Long names are encoded apart from short ones, which would be padded to their length.
-        """
+        """Return (texts, width) in fp32, one vector a name; long names, which are cut, are encoded apart."""
         starts = self.tokenizer(list(texts), truncation=True, max_length=_SHORT + 1)["input_ids"]
         order = sorted(range(len(texts)), key=lambda place: len(starts[place]) > _SHORT)
         short = sum(len(each) <= _SHORT for each in starts)
@@ -295,10 +286,7 @@ def first_bias(concepts: float) -> float:
 
 
 def open_concepts(source: str, text: Any = None) -> ConceptModel:
-    """Load both encoders from the folder that a pre-training with `concepts` made; `text` is the first one, if loaded.
-
-    Raise InputError for a folder without a concept encoder, and for weights that don't belong to it.
-    """
+    """Load both encoders of a folder (`text`: the first, if loaded); raise InputError without a concept encoder."""
     facts, own = open_comparison(source)
     inside = Path(source) / FOLDER
     text = Backbone(source, None, seed=0).load_body() if text is None else text
@@ -315,10 +303,7 @@ def open_concepts(source: str, text: Any = None) -> ConceptModel:
 
 
 def open_comparison(source: str) -> tuple[Comparison, dict[str, torch.Tensor]]:
-    """Return what compares words and names in a folder: its facts, and the tensors of neither encoder.
-
-    Raise InputError for a folder without a concept encoder.
-    """
+    """Return how a folder compares, and the tensors of neither encoder; raise InputError without a concept encoder."""
     from safetensors.torch import load_file
 
     inside = Path(source) / FOLDER

@@ -1,12 +1,6 @@
-"""The head of labels that are given at run time: each word's vector against the labels' (NuNER's two encoders).
+"""The head of labels given at run time: each word's vector against the labels' (NuNER's two encoders).
 
-The probability that a word is of a label is σ(tᵢ·cⱼ/τ + b). A word has the label of the highest probability among
-those that reach their thresholds. Which neighbours of one label are one entity is said in `is_one_entity`. An entity's
-confidence is the mean probability of its words.
-
-Vectors are rounded to whole numbers of so few bits that sums of their products are exact in fp64. So a label's score is
-the same to the last bit, whatever other labels are asked for and in whatever order; the price is a rounding like that
-of fp32. Of labels with the same score the first by name is taken.
+Vectors are rounded to whole numbers whose products are exact in fp64. So a label's score doesn't depend on the others.
 """
 
 import math
@@ -43,10 +37,7 @@ class AskedLabels:
 
 @dataclass(frozen=True)
 class ConceptHead(WindowedHead):
-    """Two encoders of one space; see the module.
-
-    `scorer` gives each word's vector, `vectors` those of labels, (labels, width). Without `asked` there are no types.
-    """
+    """Two encoders of one space: `scorer` gives words' vectors, `vectors` labels'; without `asked` it has no types."""
 
     scorer: Scorer
     pieces: SubwordTokenizer
@@ -142,10 +133,7 @@ def _slices(length: int, step: int) -> Iterator[slice]:
 
 
 def _whole_numbers(vectors: Array) -> tuple[Array, Array]:
-    """Return vectors as whole numbers in fp64, and the power of two by which each is to be multiplied.
-
-    A product of two such vectors is a sum that fp64 holds exactly, so its order doesn't matter.
-    """
+    """Return vectors as whole numbers, whose products fp64 sums exactly, and the power of two of each."""
     bits = (_EXACT_BITS - math.ceil(math.log2(vectors.shape[1]))) // 2
     _, exponents = np.frexp(np.abs(vectors).max(1, initial=0.0))
     numbers = np.rint(vectors * np.ldexp(1.0, bits - exponents)[:, None])

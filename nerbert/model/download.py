@@ -1,8 +1,6 @@
-"""Models on the hub: whether a name can be one of them, and its files as a local folder.
+"""Models on the hub: whether a name can be one, and its files as a local folder.
 
-The loaders of `transformers` ask for one file after the other, and try each several times. So nothing of nerbert gives
-them a name: it is resolved here, once, to a folder. One short request says whether the hub answers. If it doesn't, what
-was downloaded before is taken, or the name is refused. The price: one request more.
+A name is resolved once, here, so no loader of `transformers` asks the hub. Cost: one request more.
 """
 
 import re
@@ -26,10 +24,7 @@ def is_hub_name(name: str) -> bool:
 
 
 def check_hub_name(name: str, own: Iterable[str]) -> None:
-    """Raise InputError for what is no folder, and can't be the name of a model on the hub.
-
-    A name without an owner that is like one of `own`, those of the package's models, is a slip.
-    """
+    """Raise InputError for what can't be a model on the hub, or is, without an owner, like one of `own`."""
     own = list(own)
     like = "" if "/" in name else nearest(name[:96], own, _ALIKE)
     if like or not is_hub_name(name):

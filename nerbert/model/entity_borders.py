@@ -1,8 +1,4 @@
-"""Entities whose borders a tokenizer hides, so no model behind it can learn them: too few are found, and nothing fails.
-
-A subword has one answer for all words that begin in it. Tokenizers of another language have one for a whole clause of a
-script without spaces, mostly the unknown one; some of the language's own join a name and its particle.
-"""
+"""Entities whose borders a tokenizer hides: a subword has one answer for all words that begin in it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,10 +61,7 @@ def _count(found: EntityBorders, words: range, of_words: Mapping[int, _Place], u
 
 
 def tell_hidden_entities(examples: Sequence[Example], pieces: SubwordTokenizer, name: str) -> None:
-    """Warn, once, where the tokenizer hides one in twenty entities of the examples or more; `name` is the data's.
-
-    Pieces that are cut word by word hide none.
-    """
+    """Warn, once, where the tokenizer hides one in twenty entities of the data `name` or more."""
     if pieces.word_by_word:
         return
     found = entity_borders(examples[:_MOST], pieces)

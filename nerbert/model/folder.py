@@ -1,8 +1,6 @@
 """Model folders: what a folder or a hub name holds, its card, and which of its files count for what.
 
-A kind of folder (`MODEL_KINDS` in the registry) is known by one file, and says what else belongs to it. A folder may be
-anybody's: its small files are read as hostile, weights are safetensors, and no code of a model is run. The price:
-models that ship pickled weights alone can't be used until their owner converts them, but for GLiNER's.
+Each kind is known by one file. Files are read as hostile. Cost: pickled weights are refused, but for GLiNER's.
 """
 
 import hashlib

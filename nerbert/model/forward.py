@@ -1,9 +1,6 @@
 """A torch model's forward pass: a padded micro-batch as tensors, in a precision, to logits of the chosen pieces.
 
-The whole `transformers` model is called as it is, and a hook on its body hands the head the chosen pieces' states in
-place of all. So dropout, head and classifier cost what is read, not what is padded: a language model's head over 30,000
-pieces is larger than its body. This needs a head that looks at each piece alone. Those of the types in `POINTWISE` are
-compared with the full logits in the tests; any other model's head runs over all pieces, which is right but slower.
+A hook hands the head the chosen pieces' states alone. Heads of types outside `POINTWISE` run over all pieces: slower.
 """
 
 import contextlib
@@ -103,10 +100,7 @@ def states_at(body: Any, batch: Batch) -> torch.Tensor:
 
 @contextlib.contextmanager
 def _chosen_only(body: Any, batch: Batch) -> Iterator[list[bool]]:
-    """Make `body` give its states at the batch's places only, (1, terms, width); yield [] or [True].
-
-    Calls from other threads are left alone.
-    """
+    """Make `body` give its states at the batch's places only, (1, terms, width), in this thread; yield [] or [True]."""
     handed: list[bool] = []
     mine = get_ident()
 

@@ -1,18 +1,7 @@
-"""What is changed or made before a training: fewer layers, frozen layers, a fresh head; a small encoder from nothing.
+"""What is changed or made before a training: fewer layers, frozen layers, a fresh or joined head; a small encoder.
 
-A cut encoder keeps its lowest layers. Sajjad et al. 2020 (arXiv 2004.03844) found that dropping the top ones costs
-least, and layers spread over the depth were worse here too (docs/results/2026-11-21-small-and-fast.md); and whatever
-depends on a layer's number (kinds of attention in turn, relative positions that the first one holds) stays as it was. A
-cut encoder must be trained on, since what the dropped layers had learnt is gone.
-
-Frozen is all that the output of the last frozen layer depends on, by torch's own graph, so the embeddings are frozen
-too, and so are relative positions that all layers share. A language model's decoder that is tied to the embeddings is
-the same parameter and is frozen with them; its bias is trained. Models that have no one list of layers (ALBERT's are
-one shared layer) are refused.
-
-A small encoder has a cased WordPiece tokenizer trained on the corpus, and is a BERT with random weights. Its
-subwords end where words of the corpus do, invisible characters apart: characters of scripts without spaces, Korean
-syllables and symbols are a subword each.
+A cut encoder keeps its lowest layers. Frozen is all that the last frozen layer's output depends on. A joined head reads
+a lower layer beside the last one (NuNER); `transformers` alone refuses its folder.
 """
 
 from bisect import bisect_left
@@ -24,7 +13,7 @@ from typing import Any
 
 import torch
 
-from nerbert.errors import SettingsError
+from nerbert.errors import InputError, SettingsError
 from nerbert.words import SCRIPTS_ALONE
 
 _PER_LAYER = ("layer_types", "mlp_layer_types", "attention_window")
@@ -63,10 +52,7 @@ def keep_layers(model: Any, count: int) -> None:
 
 
 def layers_of(model: Any, setting: str, count: int) -> Any:
-    """Return the body's list of layers, of which `setting` asks for `count`.
-
-    Raise SettingsError where there is no such list, or where it is shorter.
-    """
+    """Return the body's list of layers; raise SettingsError if it has none, or fewer than `setting` asks for."""
     depth = int(getattr(model.config, "num_hidden_layers", 0) or 0)
     lists = {name: each for name, each in model.base_model.named_modules()
              if isinstance(each, torch.nn.ModuleList) and len(each) == depth}  # fmt: skip
@@ -114,10 +100,7 @@ def _causes_of(model: Any, layer: Any) -> list[torch.nn.Parameter]:
 
 
 def renew_head(model: Any, seed: int, only: Collection[str] | None = None) -> None:
-    """Give the head fresh weights: normal with the model's own range, biases 0, norms 1; the encoder stays.
-
-    What the head shares with the encoder (a tied decoder) stays too; with `only`, so does what has another name.
-    """
+    """Give the head (`only`: what of it has these names) fresh weights; what it shares with the encoder stays."""
     generator = torch.Generator().manual_seed(seed)
     spread = float(getattr(model.config, "initializer_range", 0.02))
     inside = {id(parameter) for parameter in model.base_model.parameters()}
@@ -154,6 +137,74 @@ def head_of(model: Any) -> tuple[str, dict[str, torch.nn.Parameter]]:
     layers = [name for name, each in model.named_modules() if id(each) not in body
               and isinstance(each, torch.nn.Linear) and each.out_features == model.config.num_labels]  # fmt: skip
     return (layers or [""])[-1], {name: each for name, each in model.named_parameters() if id(each) not in body}
+
+
+JOINED = "nerbert_joined_layer"
+"""The key of config.json that holds the number of the layer, counted from 1."""
+
+
+def joined_kind(config: Any, layer: int) -> Any:
+    """Return the class of taggers whose head reads `layer` and the last one; raise InputError if there is none."""
+    from transformers import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING as KINDS
+    from transformers.modeling_outputs import TokenClassifierOutput
+
+    plain: Any = KINDS.get(type(config), None)
+    if plain is None:
+        why = f"a {config.model_type} has no tagging class in transformers, so no layer can be joined"
+        raise InputError(f"{config.name_or_path}: {why}")
+
+    def init(self: Any, config: Any) -> None:
+        plain.__init__(self, config)
+        parts = {name: each for name, each in self.named_children() if each is not self.base_model}
+        self.last, _ = head_of(self)
+        if self.last not in parts:
+            raise ValueError(f"the head of a {config.model_type} has no one linear layer, so no layer can be joined")
+        for name in parts:
+            delattr(self, name)
+        self.drops = torch.nn.Sequential(*(each for each in parts.values() if isinstance(each, torch.nn.Dropout)))
+        setattr(self, self.last, torch.nn.Linear(2 * parts[self.last].in_features, config.num_labels))
+        setattr(self.config, JOINED, layer)
+
+    def forward(self: Any, input_ids: Any, attention_mask: Any = None) -> Any:
+        found = self.base_model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
+        states = torch.cat([found[0], found.hidden_states[layer]], -1)
+        return TokenClassifierOutput(logits=getattr(self, self.last)(self.drops(states)))
+
+    # transformers looks into the class's module for whether attention can be switched
+    body = {"__init__": init, "forward": forward, "__module__": plain.__module__, JOINED: layer}
+    return type(f"Joined{plain.__name__}", (plain,), body)
+
+
+def joined_in(config: Any, source: str) -> int:
+    """Return the layer that a tagger's configuration names, 0 for none; raise InputError if it can't be one."""
+    layer = getattr(config, JOINED, 0)
+    if layer == 0:
+        return 0
+    depth = _depth(config)
+    if type(layer) is not int or not 0 < layer < depth:
+        raise InputError(f"{source}: config.json: {JOINED} is {layer!r:.80}, not a layer below the last of {depth}")
+    return layer
+
+
+def layer_to_join(wanted: int, config: Any, kept: int, card: Mapping[str, Any]) -> int:
+    """Return the number of the layer that the setting `tagging.joined_layer` names; it isn't 0.
+
+    `kept` is the setting `num_layers`, `card` the start's own. Raise SettingsError if there is no such layer.
+    """
+    layer = wanted if wanted > 0 else int(card.get("num_frozen_layers") or 0)
+    if not layer:
+        why = "the encoder's nerbert.json names no frozen layers (num_frozen_layers); name a layer, or take 0"
+        raise SettingsError(f"setting tagging.joined_layer = {wanted}: {why}", setting="tagging.joined_layer")
+    depth = min(kept or _depth(config), _depth(config))
+    if layer >= depth:
+        why = f"layer {layer} isn't below the last one of {depth}, which is read in any case; take a lower one, or 0"
+        raise SettingsError(f"setting tagging.joined_layer = {wanted}: {why}", setting="tagging.joined_layer")
+    return layer
+
+
+def _depth(config: Any) -> int:
+    depth = getattr(config, "num_hidden_layers", 0)
+    return depth if isinstance(depth, int) else 0
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:

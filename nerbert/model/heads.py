@@ -1,14 +1,6 @@
 """What finds entities: the protocol that training, evaluation, benchmark and tagger know, whatever a model's head is.
 
-A head is a model made ready to predict: it gives the entities of examples as spans of words, each with the scores that
-its confidence follows from. So a temperature can be fitted, and applied, without the model. Entities of one example
-don't overlap, unless a head says so: then one may hold others. BIO tags are one head's business
-(`nerbert.model.linear`); the tags of another one's words follow from its entities.
-
-An entity's confidence is the mean probability of its parts. Of the ways to make one number of a word's that were tried,
-the mean with a temperature fitted on entities is among the two best, and the simplest
-(docs/results/2026-11-21-calibration.md). Only the logits of words in entities are kept, so all of a data set's fit into
-memory.
+An entity's confidence is the mean probability of its parts, so a temperature can be fitted without the model.
 """
 
 import re
@@ -66,10 +58,7 @@ class Entities:
 
     @classmethod
     def of(cls, found: Sequence[Sequence[tuple[WordSpan, Odds]]], *, nested: bool = False) -> "Entities":
-        """Return entities with their log-odds, from a list an example, in any order; outer ones come first.
-
-        Raise InputError for entities of one example that overlap; with `nested`, for such as cut each other.
-        """
+        """Return entities from a list an example; raise InputError where they overlap (`nested`: cut each other)."""
         rows = [(number, *span, odds if isinstance(odds, tuple) else (odds,)) for number, spans in enumerate(found)
                 for span, odds in sorted(spans, key=lambda each: (each[0][0], -each[0][1], each[0][2]))]  # fmt: skip
         _check_overlaps(rows, nested=nested)
@@ -137,10 +126,7 @@ class Entities:
         return [rows[start:end] for start, end in pairwise(places)]
 
     def word_tags(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
-        """Return the tags of the examples' words; a word has its entity's confidence, one outside of any has 1.
-
-        Of entities that hold others the outermost count.
-        """
+        """Return the tags of words, by the outermost entities; a word has its entity's confidence, any other has 1."""
         outer: list[list[WordSpan]] = [[] for _ in examples]
         sure = [[1.0] * len(each.words) for each in examples]
         for number, first, last, type_, confidence in self.spans(temperature):
@@ -176,12 +162,10 @@ def is_one_entity(example: Example, before: int, word: int, *, touching: bool) -
 
 
 class Head(Protocol):
-    """A model made ready to find entities of its `types`; a subclass has to give `types` and `predict`.
-
-    `decoding` is for cards: how it chooses between readings, if there are several ways.
-    """
+    """A model made ready to find entities of its `types`; a subclass has to give `types` and `predict`."""
 
     decoding: str = ""
+    """How it chooses between readings, if there are several ways; for cards."""
     usual_threshold: float = 0.0
     """The lowest confidence (0–1) of its entities where neither user nor card says otherwise."""
     longest_text: int = 0
@@ -195,11 +179,9 @@ class Head(Protocol):
     @property
     def types(self) -> list[str]:
         """Return the entity types that it knows, sorted."""
-        ...
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples, which keep their own words."""
-        ...
 
     def predict_each(self, groups: "Sequence[tuple[Head, Sequence[Example]]]") -> list[Entities]:
         """Return the entities of several groups of examples, each found by a head of its own over the same weights.
@@ -291,10 +273,7 @@ def predict_filtered(head: Head, groups: Sequence[tuple[Head, Sequence[Example]]
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """The entities that a head finds in annotated sentences, which of them are right, and their score.
-
-    There were so many `examples`, read by the head's `decoding`.
-    """
+    """The entities that a head finds in so many annotated `examples`, which of them are right, and their score."""
 
     entities: Entities
     right: Array

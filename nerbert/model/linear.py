@@ -1,13 +1,6 @@
-"""The linear head: examples → logits of every word → the best legal path of BIO tags → entities.
+"""The linear head: examples → logits of every word → the best legal path of BIO tags → entities; without torch.
 
-Whatever computes logits is a function of a padded batch (`Scorer`), so this module imports no torch, and every back end
-cuts, batches and decodes in the same way. Words of many examples are one array, which keeps Python out of what is done
-for each word.
-
-A tag is a number, as in `metrics.score` (0 is O, 2k - 1 is B- and 2k is I- of type k). Where the most probable tags
-are legal they are the best legal path too, so the search (Viterbi 1967) runs over the others alone, and over classes,
-not pairs of them: only B-x and I-x may come before I-x. A temperature divides all logits alike, so it changes
-probabilities and never a path.
+A tag is a number, as in `metrics.score`. A path is searched only where the likeliest tags are illegal.
 """
 
 import itertools

@@ -1,17 +1,6 @@
 """A fresh head that starts from its types' names: the vector of a type's name is added to its rows as they are drawn.
 
-Where a concept encoder stands beside the encoder, a name's vector is cⱼ/τ, and the types' bias is its b. So the logits
-are those of NuNER's two encoders (Bogdanov et al. 2024) and what is drawn, and the tagger starts as a zero-shot one.
-Any other encoder reads the names itself: a name's vector is the mean of what the head's layer reads at its subwords.
-All have one length, so that a logit's size doesn't depend on the encoder. These vectors tell types apart, but hardly
-entities from other words.
-
-The choice: rows keep what is drawn. Without it B and I of a type would be equal and O nothing, and training then learns
-slowly to tell them apart. Nor are the names' vectors centred: what they have in common is what O moves away from. The
-price: where a data set's names mislead, training must unlearn them.
-
-A type has only what is drawn, and the bias, if its name says nothing (`misc`), or if the tokenizer knows no subword of
-it.
+Names are read by a concept encoder if there is one, else by the encoder itself.
 """
 
 from collections.abc import Collection, Sequence

@@ -1,10 +1,6 @@
 """Words → pieces, by the tokenizer's own offsets; long sentences → overlapping windows.
 
-The sentence's text is tokenised as it stands, and each piece is given to the word it begins in; so byte-level and
-sentence-piece tokenizers see the text they were trained on, and what looks like a special piece in it is plain text.
-Where one piece holds several words (Han characters, say), the first is labelled and the others follow it, if they are
-letters or digits; punctuation there stays outside. A word that gets no piece (a lone control character, say) is in no
-window and shifts nothing. Of two windows that hold a word, the one with more context on both sides reads it off.
+A piece is given to the word it begins in; further words that begin in it follow its first word.
 """
 
 from bisect import bisect_right
@@ -42,7 +38,6 @@ class WordLabels(Protocol):
 
     def of(self, example: Example) -> Sequence[Label]:
         """Return a label for each word: a number, or as many for each word."""
-        ...
 
     def inside(self, label: Label) -> Label:
         """Return the label of a word's further subwords, where its first one has `label` (`label_all_tokens`)."""
@@ -50,7 +45,6 @@ class WordLabels(Protocol):
 
     def key(self) -> Any:
         """Return all that decides the labels, as JSON: windows are cached under it and the name of the class."""
-        ...
 
 
 class BioLabels(WordLabels):

@@ -1,10 +1,4 @@
-"""Windows of subwords as columns, in memory or mapped from files, and their padded micro-batches; without torch.
-
-There is one flat array a column, all windows one after the other, and where each one ends. A corpus of millions of
-windows is then a few files that are mapped, not read, and a batch is cut out of them without a loop over windows. A
-micro-batch groups neighbours by length, which pads least; how large it should be depends on the machine, so there are
-two ways to cut.
-"""
+"""Windows of subwords as flat columns, in memory or mapped from files, and padded micro-batches of them; no torch."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -199,11 +193,7 @@ def micro_batches(lengths: Sequence[int] | Array, max_tokens: int) -> Iterator[l
 
 
 def cheapest_cuts(lengths: Sequence[int] | Array, max_tokens: int, start_cost: int) -> list[list[int]]:
-    """Return `micro_batches` of the least cost: padded pieces, and `start_cost` pieces for each group.
-
-    Exact, since groups of the best cut are neighbours by length: the cheapest way to cut off the first n is known when
-    the cheapest for fewer are.
-    """
+    """Return `micro_batches` of the least cost: padded pieces, and `start_cost` a group; by dynamic programming."""
     order = _by_length(lengths)
     costs, begins = [0], [0]
     for end, place in enumerate(order, 1):

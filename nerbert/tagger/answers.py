@@ -1,15 +1,6 @@
 """A tagger's own answers to 20 short texts, kept in its folder, and what differs when it answers again.
 
-`check.json` holds the texts (`nerbert/tables/check_texts.txt`), the entities with their confidences, and a number for
-each text, its projection: the mean, over words, of the log probabilities of all tags, each weighted by a number drawn
-from the tag's name. The choice: it moves with any weight and with the order of the labels, even where no entity is
-found, and hardly with the rounding of a back end. The price: it says that a model differs, not how.
-
-Expected answers are always those of torch in fp32 on a CPU, without thresholds; a folder without torch's weights is
-asked by its fp32 graph. Tolerances follow from four taggers of 1, 4 and 6 layers on a CPU. The greatest differences
-from torch in fp32, in projection and confidence, were: onnx fp32 below 0.00001 and 0.00001; torch bf16 0.0038 and
-0.009; onnx int8 0.10 and 0.23. Noise of 0.1 % on the weights of one layer of six moves a projection by 0.0006, another
-seed by 0.32. So int8 shows only what is grossly wrong.
+A text's projection moves with any weight and label. Cost: it says that a model differs, not how.
 """
 
 import platform
@@ -115,10 +106,7 @@ def _entities(answer: TextAnswer) -> dict[tuple[int, int, str], float]:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check found: of how many texts the answers differ, and the greatest differences of all texts.
-
-    `versions` are those of now, as in `check.json`; `backend` says what answered.
-    """
+    """What a check by `backend` found: how many texts differ, the greatest differences, the `versions` of now."""
 
     tagger: str
     fingerprint: str
@@ -191,11 +179,7 @@ def mark_checked(folder: Path) -> bool:
 
 
 def check_loaded(tagger: "Tagger", folder: Path) -> None:
-    """Say so if a tagger that was loaded under other versions of its libraries than it was made with answers otherwise.
-
-    It is checked once a process, and only if major or minor numbers differ. It loads in any case: what keeps the check
-    from being made is one line.
-    """
+    """Say so, once a process, if a tagger answers otherwise than under older versions of its libraries."""
     if mark_checked(folder):
         return
     try:

@@ -1,8 +1,6 @@
 """Kinds of heads, and what computes a linear one's logits: torch, or an exported model on onnxruntime.
 
-A back end is a scorer with the tokenizer, labels and batch size that fit it; the rest of the head is the same for all.
-`auto` is a rule: an exported tagger is computed by onnxruntime on a CPU (int8 before fp32), any other by torch. That is
-the order of speed (docs/results/2026-11-21-tagger.md). int8 is there only if somebody has exported it.
+`auto`: an export on a CPU (int8 before fp32), else torch.
 """
 
 import os
@@ -112,14 +110,49 @@ class LinearHeadKind(HeadKind):
         return {"tags": tags, **pieces.facts()}, heads
 
 
+class GlinerHeadKind(HeadKind):
+    """A GLiNER model."""
+
+    labels_at_run_time = True
+
+    @classmethod
+    def open(cls, folder: ModelFolder, wanted: Wanted) -> Head:
+        """Return it; raise InputError for what it doesn't have: onnx, int8, cutting texts off.
+
+        The precision is fp32 unless bf16 is wanted: published thresholds hold for it.
+        """
+        if wanted.backend == "onnx" or wanted.precision == "int8":
+            raise InputError(f"{folder}: a GLiNER model has no back end for backend = {wanted.backend!r}, precision = "
+                             f"{wanted.precision!r}: torch computes it in fp32 and bf16")  # fmt: skip
+        if wanted.on_too_long != "window":
+            raise InputError(f"{folder}: a GLiNER model reads long texts in windows that overlap; on_too_long = "
+                             f"{wanted.on_too_long!r:.40} is not for it")  # fmt: skip
+        need("train", "torch", "transformers")
+        from nerbert.model.gliner.folder import load_gliner
+        from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
+
+        loaded = load_gliner(folder.path)
+        precision = "bf16" if wanted.precision == "bf16" else "fp32"
+        name, tokens = placed(loaded.model, replace(wanted, precision=precision))
+        return GlinerHead(
+            loaded.model, loaded.pieces, loaded.labels_pieces, decoding=wanted.decoding, precision=precision,
+            max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens, name=name,
+            normalises=folder.card.get("labels") == NORMALISED,
+        )  # fmt: skip
+
+    @classmethod
+    def check_export(cls, source: str) -> None:
+        """Raise InputError: it can't be exported yet."""
+        why = "a GLiNER model, which can't be exported yet"
+        raise InputError(f"{source}: {why}; `nerbert distil {source} TEXTS --labels …` trains a small tagger of fixed "
+                         "types on what it finds, which can be")  # fmt: skip
+
+
 def on_back_end(
     folder: ModelFolder, wanted: Wanted, on_onnx: Callable[[onnx.Exported, str, Wanted], AnyHead],
     on_torch: Callable[[str, Wanted], AnyHead],
 ) -> AnyHead:  # fmt: skip
-    """Return a head by what opens it on an exported graph of some precision, or by what opens it on torch.
-
-    Raise InputError or MissingExtra if there is no back end that is wanted.
-    """
+    """Return a head by what opens it on an exported graph, or on torch; raise InputError or MissingExtra for none."""
     exported = onnx.read_exported(folder.name)
     precision = _exported_precision(exported, wanted)
     has_weights = folder.backend == "torch"

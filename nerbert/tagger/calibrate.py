@@ -1,14 +1,6 @@
 """Annotated sentences → a tagger's temperature and, for a wanted precision, the threshold of each type.
 
-A tagger that is told its labels is asked for the data's types, and keeps what is found in its card by their names. Its
-temperature is fitted on what it finds by its usual threshold; thresholds are looked for from 0.05 on. A threshold there
-decides about words and spans before entities are chosen among them, so what is kept is counted anew.
-
-Both are written into `nerbert.json`, and from there into README.md, each whole or not at all. Then the answers that the
-tagger checks itself by are made anew. A new temperature changes every confidence, so thresholds are always chosen anew
-with it, or go. The card keeps the values before (`previous`), which `undo` puts back. A README that somebody has
-changed by hand stays as it is. The sentences that a tagger was trained on are refused: on those it is always sure, and
-always right. So is data that shares no type with the tagger: there it is always wrong.
+The card keeps the values before (`previous`), which `undo` puts back. Sentences it was trained on are refused.
 """
 
 import math
@@ -95,10 +87,7 @@ def calibrate(
 
 
 def undo(tagger: str | Path, *, head: str = "", card: TaggerHook | None = None) -> list[Restored]:
-    """Put back what a tagger (or each of several seeds) had before its last calibration; a second call undoes that.
-
-    Raise InputError where nothing is kept. `head` and `card` are as in `calibrate`.
-    """
+    """Put back what was before the last calibration (again: undo that); raise InputError where nothing is kept."""
     cards = _cards(tagger)
     for folder, now in cards.items():
         if now.get(_PREVIOUS) is None:
@@ -152,10 +141,7 @@ def _fit(card: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write(folder: Path, facts: TaggerFacts, head: str, card: TaggerHook | None) -> bool:
-    """Write a tagger's card, model card and answers; return whether the model card was changed by hand and stays.
-
-    Only what nerbert fine-tuned has a model card of nerbert's, and answers.
-    """
+    """Write card, model card and answers; return whether the model card was changed by hand, so that it stays."""
     is_ours = facts.card.get("kind") == "tagger"
     changed_by_hand = is_ours and card is not None and not card(folder, facts)
     (folder / CHECK).unlink(missing_ok=True)  # of the confidences before

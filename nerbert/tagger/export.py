@@ -1,11 +1,6 @@
-"""A tagger → ONNX graphs that run without torch, in fp32 and int8; checked before anyone sees them.
+"""A tagger → ONNX graphs that run without torch, in fp32 and int8; compared with torch before they are published.
 
-The choice: the graph is a plain one (`input_ids`, `attention_mask` → `logits`, any batch and length) as other tools
-take it, traced with eager attention, which onnxruntime computes fastest. int8 is dynamic: weights by channel ahead,
-activations as they come, so no calibration data is needed. What an export says is compared with torch on the spot, up
-to the longest window: an fp32 graph that differs is not published. The price: the trace fixes what a model decides by
-its input's values, so a model type that does (longformer) is refused; and int8 activations share one scale a batch, so
-a close call may fall otherwise in other company.
+Cost: a model type that decides by its input's values (longformer) is refused.
 """
 
 import shutil
@@ -180,10 +175,7 @@ def _write_rest(source: ModelFolder, folder: Path) -> None:
 
 
 def _trace(source: str, parts: Sequence[Any], run: Callable[[Any, Any], Any], path: Path, output: str) -> None:
-    """Write the fp32 graph of what `run` computes from pieces and mask; `parts` are the modules that it runs through.
-
-    The first part is a `transformers` model.
-    """
+    """Write the fp32 graph of what `run` computes; `parts` are its modules, the first a `transformers` model."""
     import torch
 
     class Traced(torch.nn.Module):

@@ -1,9 +1,6 @@
-"""Taggers on the hub: downloaded as a folder, written to one, uploaded as one.
+"""Taggers on the hub: downloaded as a folder, written to one, uploaded as one, by `ModelHubMixin`'s conventions.
 
-The conventions are those of `huggingface_hub.ModelHubMixin`. Its code is not used: it takes what config.json holds for
-arguments, deletes that file and writes it itself, and a class can't be defined without importing it and its HTTP
-client. Pickled weights are neither downloaded nor uploaded, but for one case: a repository of the package `gliner` that
-has no others. They are read as numbers alone, and written as safetensors.
+Its code is not used: it deletes config.json and writes it itself.
 """
 
 import shutil

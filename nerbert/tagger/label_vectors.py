@@ -1,11 +1,4 @@
-"""Vectors of labels by a concept encoder, each made once and kept in the cache folder.
-
-Each label goes through the encoder alone, in fp32 on the CPU, so its vector doesn't depend on other labels, nor on the
-device of the text encoder. The price: ten thousand new labels take as long as ten thousand sentences, one by one.
-
-Vectors lie below the digest of all files that they follow from, by the digest of the label's text, in 256 files. What
-can't be read there is made again; where nothing can be written, nothing is kept, and a line says so.
-"""
+"""Vectors of labels by a concept encoder, each made once, alone, in fp32 on the CPU, and kept in the cache folder."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -35,10 +28,7 @@ _KEY = 32
 
 
 class LabelEncoder:
-    """A concept encoder made ready: `scorer` gives the states of pieces; a text's vector is their mean, or the first.
-
-    A text is read whole or refused.
-    """
+    """A concept encoder made ready: a text, read whole or refused, has the mean of its states, or the first."""
 
     def __init__(self, scorer: Scorer, pieces: SubwordTokenizer, pooling: str) -> None:
         self._scorer, self._pieces, self._pooling = scorer, pieces, pooling
@@ -56,10 +46,7 @@ class LabelEncoder:
 
 
 class LabelVectors:
-    """The vectors of labels, from the cache or by an encoder, which is opened with the first label that isn't there.
-
-    `files` are all that the vectors follow from, `width` is their length.
-    """
+    """The vectors of labels, from the cache, or by an encoder that is opened for new ones; they follow from `files`."""
 
     def __init__(self, files: Sequence[Path], open_encoder: Callable[[], LabelEncoder], width: int) -> None:
         self._files, self._open, self._width = files, open_encoder, width

@@ -1,9 +1,6 @@
 """onnxruntime as a back end, and the folder `onnx/` that `nerbert export` writes: read as hostile.
 
-The choice: what a tagger needs beside the graph is in `nerbert-onnx.json` as plain numbers, and the tokenizer is there
-as `transformers` had set it up; so neither torch nor `transformers` is loaded. A graph that names another file for its
-weights is refused, whatever file, and its classes must be as many as the labels. The price: weights must fit into one
-file (2 GB), and `LightTokenizer` cuts texts into pieces and nothing else.
+Neither torch nor `transformers` is loaded. Cost: weights must fit into one file (2 GB).
 """
 
 from collections.abc import Mapping, Sequence

@@ -15,8 +15,7 @@ from typing import TypeAlias
 from nerbert.errors import NerbertError
 from nerbert.model.heads import Head
 from nerbert.records import EntityLabel, Example, Span
-from nerbert.tagger.offsets import OFFSETS, Graphemes, utf16_spans
-from nerbert.tagger.spans import Spans
+from nerbert.tagger.spans import OFFSETS, Graphemes, Spans, utf16_spans
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Halves of characters, which broken JSON brings and no tokenizer takes."""
@@ -97,10 +96,7 @@ class PendingText:
         return self.error is None and not self.dropped
 
     def add(self, start: int, end: int, type_: str, confidence: float) -> None:
-        """Add an entity, grown to whole graphemes; of one that two entities share, the first has it.
-
-        They come in the order of the text, outer ones before those that lie in them.
-        """
+        """Add an entity (outer ones first), grown to whole graphemes; of one that two share, the first has it."""
         while self._around and self._around[-1][0] <= start:
             self._free = max(self._free, self._around.pop()[1])
         own = end

@@ -1,13 +1,6 @@
 """A tagger: text in, entities with exact offsets and confidences out.
 
-Raw text is cut into lines and sentences first, as in training, then into words by the splitter that the tagger's folder
-names; a sentence of any length goes through windows, so nothing is cut in silence. Sentences of many texts go through
-the model together, sorted by length, which is where speed on a CPU comes from; the price is that some thousand words
-are read before the first entity is given. Tags are the best legal BIO path; an entity's confidence is calibrated where
-the tagger's card has a temperature.
-
-A tagger in another process is loaded again from its folder: no weights are pickled. So a pickle is small and always the
-same, which `datasets` takes for the key of its cache; the price is that the folder must be there.
+Sentences of many texts go through the model together. In another process it is loaded from its folder again.
 """
 
 import os
@@ -29,9 +22,8 @@ from nerbert.sentences import RuleSplitter
 from nerbert.tagger import hub
 from nerbert.tagger.answers import check_loaded
 from nerbert.tagger.backends import LONGEST, Wanted
-from nerbert.tagger.offsets import check_offsets
 from nerbert.tagger.pending import Asked, AskedHeads, PendingText, TagRequest, found_in_order, joined, without_halves
-from nerbert.tagger.spans import Spans
+from nerbert.tagger.spans import Spans, check_offsets
 from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of
 from nerbert.words import check_splitter, split_words
 

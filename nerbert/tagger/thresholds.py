@@ -54,10 +54,7 @@ def parse_thresholds(text: str) -> float | dict[str, float] | None:
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """How a tagger answers: its back end with precision and device, its decoding, its temperature, its thresholds.
-
-    `thresholds` are those above 0, of some of its `types`.
-    """
+    """How a tagger answers; `thresholds` are those above 0, of some of its `types`."""
 
     backend: str
     decoding: str

@@ -1,9 +1,6 @@
 """Checkpoints: those that a killed training goes on from, and the best one by a score.
 
-Those of the first kind are folders, whole or absent. Each holds the weights (`model.safetensors`, with what makes it a
-model's folder beside), the optimiser's moments (`optimizer.safetensors`), the columns of the epoch if it has any
-(`columns.safetensors`), and the log (`state.json`). Nothing of chance is in them: a step's chance comes from seed, step
-and rank alone. The price: a checkpoint is three times the weights, and written while the training waits.
+A folder is whole or absent, and holds nothing of chance. Cost: three times the weights, written while training waits.
 """
 
 import shutil
@@ -113,10 +110,7 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def resume(self, model: Any, optimizer: torch.optim.Optimizer) -> TrainLog:
-        """Bring model and optimiser to where the newest checkpoint is; its log, an empty one if there is none.
-
-        One that can't be read is passed over, and said so.
-        """
+        """Bring model and optimiser to the newest checkpoint that can be read; return its log, an empty one without."""
         for folder in reversed(self._found()):
             try:
                 log, self.columns = _load(folder, model, optimizer)

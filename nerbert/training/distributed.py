@@ -1,8 +1,6 @@
 """The processes that train together, one or several (`torchrun`), on Accelerate.
 
-The choice: the model isn't wrapped. Each process has its share of a step's windows, and gradients are summed over all
-once a step, so a step may be cut anywhere and a process may have nothing to do in it. The price: communication doesn't
-overlap with the last backward pass. Mixed precision is torch's own autocast (`loop.autocast`).
+Gradients are summed once a step. Cost: communication doesn't overlap with the last backward pass.
 """
 
 import os

@@ -31,10 +31,7 @@ class Epochs:
         self._use(columns)
 
     def begin(self, model: Any, epoch: int) -> EpochColumns | None:
-        """Let the objective begin an epoch; return what it says of it, if anything.
-
-        Raise NerbertError where processes have different columns.
-        """
+        """Let the objective begin an epoch, return what it says; raise NerbertError where processes' columns differ."""
         model.eval()
         with torch.no_grad():
             begun = self._objective.begin_epoch(model, self._own, epoch, self.columns, self._processes)

@@ -1,16 +1,6 @@
-"""The one training loop: short, visible, on Accelerate.
+"""The one training loop: short, visible, on Accelerate; it knows no task.
 
-A step's loss is the objective's terms summed over all its micro-batches and processes, divided by their number (each
-part of the loss by its own), so how a step is cut never changes the gradient. Where memory runs out, a step begins
-again with smaller micro-batches. A loss that is no number stops before the update. The loop knows no task: an objective
-turns batches into sums, and may give an epoch's windows columns that the model computes (`training.epochs`). What is
-random in a step comes from seed, step and rank, never from a running state: so a resumed run is the run that never
-stopped, bit for bit where the device computes so.
-
-A step has a fixed number of windows, drawn at random but sorted by length within pools of some steps, so that little is
-padded; the order depends on seed and epoch alone. In large pools a window meets others of its length more often; where
-all windows were one pool, it met the same ones in every epoch, which cost about one F1 at 100 sentences. So a pool is
-at most a quarter of an epoch, and small sets go in random order. Packing, for GPUs, belongs into `batches_of`.
+Losses are sums over a step, divided once, so how it is cut changes no gradient. Chance comes from seed, step and rank.
 """
 
 import math
@@ -77,10 +67,7 @@ class TrainingData:
 
 @contextmanager
 def explain_out_of_memory(setting: str = "max_tokens_per_batch, which holds for evaluations too") -> Iterator[None]:
-    """Raise one line where memory runs out and no smaller micro-batch helps: in an update, or in an evaluation.
-
-    It names the `setting` to make smaller.
-    """
+    """Raise one line that names the `setting` to lower where memory runs out and no smaller micro-batch helps."""
     try:
         yield
     except (RuntimeError, MemoryError, OSError) as error:

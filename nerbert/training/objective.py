@@ -1,14 +1,6 @@
-"""What a training minimises: the one thing the loop knows of its task.
+"""What a training minimises: the one thing the loop knows of its task (`docs/extending/objective.md`).
 
-An objective owns all that differs between trainings: its settings, the data that it asks for, the model with its head,
-the labels of words, what a whole step needs before it is cut, the loss, the score that chooses the checkpoint, and the
-words that plans and cards say of it.
-
-Its loss has one part or several. A part is a sum of terms, and their number (weight, for weighted ones) is known before
-anything is computed. So a step's loss is the sum of its parts, each divided by its terms over all micro-batches and
-processes, however the step is cut. A part whose number of terms depends on the model's output does not fit.
-
-`OBJECTIVES` in `nerbert.registry` knows them by name; `docs/extending/objective.md` shows how to write one.
+A loss has parts: sums of terms whose number is known before anything is computed.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,9 +24,9 @@ from nerbert.model.windows import Windows
 from nerbert.records import ENTITY, Example, Sentence
 from nerbert.registry import OBJECTIVES
 from nerbert.rng import Array
-from nerbert.training.data import Data_co, Sources
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.settings import TrainSettings
+from nerbert.training.sources import Data_co, Sources
 
 if TYPE_CHECKING:
     from nerbert.model.concept_encoder import ConceptTable
@@ -137,11 +129,9 @@ class Objective(Protocol):
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for a task; raise SettingsError or InputError if it can't be."""
-        ...
 
     def make_model(self, backbone: Backbone) -> Any:
         """Return the model to train, with a new head: a `transformers` model, as `backbone.load` gives it."""
-        ...
 
     def freeze(self, model: Any, layers: int) -> int:
         """Stop the training of the lowest `layers` layers; -1 leaves the number to the objective. Return the number."""
@@ -197,17 +187,14 @@ class Objective(Protocol):
 
     def terms(self, batch: Batch) -> Mapping[str, float]:
         """Return for each part the batch's share of the number that the part is divided by."""
-        ...
 
     def loss(self, model: Any, batch: Batch) -> Mapping[str, torch.Tensor]:
         """Return for each part the sum of its terms' losses, a scalar."""
-        ...
 
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
         """Return a function that scores a model on held-out sentences; the score chooses the checkpoint."""
-        ...
 
     def score_without(
         self, types: Sequence[str], examples: Sequence[Example], pieces: SubwordTokenizer, processes: ProcessGroup
@@ -225,7 +212,6 @@ class Objective(Protocol):
 
     def describe(self) -> Description:
         """Return what plans and cards say of it."""
-        ...
 
 
 def find_objective(name: str) -> type[Objective]:
@@ -272,10 +258,7 @@ SpanFigures = Callable[[Spans, Spans], dict[str, int | float]]
 
 @contextmanager
 def computed_once(vectors: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Yield vectors that a step's losses share, and take their gradient on through what made them at the end.
-
-    So micro-batches add up their gradients there, and what made the vectors is passed through once a step.
-    """
+    """Yield vectors that a step's losses share; at the end take their gradient once through what made them."""
     shared = vectors.detach().requires_grad_(vectors.requires_grad)
     yield shared
     if shared.grad is not None:
@@ -288,10 +271,7 @@ def most_tokens(settings: TrainSettings) -> int:
 
 
 class SpanScore:
-    """Scores the entities that a model's head finds in examples; each process tags its share of them.
-
-    `chooses` is the name of the figure that is the score's value.
-    """
+    """Scores the entities that a head finds, each process its share; `chooses` names the figure that is the value."""
 
     def __init__(
         self, head: Callable[[Any], Head], examples: Sequence[Example], figures: SpanFigures, chooses: str,

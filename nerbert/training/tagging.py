@@ -1,8 +1,6 @@
 """Tagging (NER-BERT §3.1), what pre-training and fine-tuning share: a linear layer over BIO tags of words.
 
-The loss is the cross-entropy of each word's tag, read from the word's first piece. Its two settings mean what torch's
-own `cross_entropy` means by them, so that results can be reproduced elsewhere: a label's own share counts with that
-label's weight, the share that smoothing spreads over the classes with the weight of each class.
+Its settings mean what torch's `cross_entropy` means by them.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +14,7 @@ from nerbert.labels import tag_names
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import read_card
 from nerbert.model.forward import Batch, TorchScorer, logits_at
-from nerbert.model.joined import joined_kind, layer_to_join
+from nerbert.model.fresh import joined_kind, layer_to_join
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import IGNORED

@@ -13,9 +13,8 @@ from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark.plan import _in_key
-from nerbert.finetuning.data import FinetuneData, FinetuneSources
 from nerbert.finetuning.finetune import finetune, finetune_examples
-from nerbert.finetuning.replay import ReplaySettings
+from nerbert.finetuning.replay import FinetuneData, FinetuneSources, ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import read_card

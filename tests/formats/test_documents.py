@@ -11,7 +11,7 @@ from nerbert.errors import InputError
 from nerbert.formats.documents import Reading, Units, prepared, repairs_line, sentences_of
 from nerbert.labels import example_tags
 from nerbert.records import Document, Example, Repair, Repairs, Span
-from nerbert.tagger.offsets import utf16_spans
+from nerbert.tagger.spans import utf16_spans
 
 Entity = tuple[int, int, str]
 

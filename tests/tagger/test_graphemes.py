@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from nerbert.formats.conll import conll_writer
 from nerbert.formats.rows import Block, TextRow
 from nerbert.records import Example
-from nerbert.tagger.offsets import Graphemes
 from nerbert.tagger.pending import PendingText
+from nerbert.tagger.spans import Graphemes
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import SettingsError
 from nerbert.records import Span
-from nerbert.tagger.offsets import character_spans, check_offsets, utf16_spans
+from nerbert.tagger.spans import character_spans, check_offsets, utf16_spans
 
 
 def unit(text: str, place: int) -> int:

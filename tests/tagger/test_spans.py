@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import MissingExtra
 from nerbert.records import Span
-from nerbert.tagger.offsets import utf16_spans
-from nerbert.tagger.spans import Spans
+from nerbert.tagger.spans import Spans, utf16_spans
 
 TEXT = "The whaler Ingeborg left Bergen in May."
 SPANS = [Span(11, 19, "vessel", "Ingeborg", 0.93456), Span(25, 31, "port", "Bergen", 0.5)]

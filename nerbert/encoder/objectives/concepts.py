@@ -1,13 +1,6 @@
 """Learning concepts by contrast (NuNER, Bogdanov et al. 2024): each word against the names of a whole step's concepts.
 
-The loss of a word is the binary cross-entropy of σ(tᵢ·cⱼ/τ + b), summed over the concepts of the step, and its mean is
-over words. All micro-batches and processes of a step have the same concepts, so how a step is cut changes nothing.
-Their names are encoded once a step; the micro-batches' gradients are gathered at the vectors and go through the concept
-encoder at the end.
-
-Not published are pooling, τ, rate, batch and whether vectors are normalised; ours are chosen on dev
-(docs/results/2026-11-21-concepts.md). A mention whose class is not known is an `entity`, and all other concepts are
-unknown there. So the many untyped links of a corpus teach where an entity is, as ENTITY does in NER-BERT (§2.2).
+The loss is σ(tᵢ·cⱼ/τ + b)'s binary cross-entropy, summed over concepts. Names are encoded once a step.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,11 +23,11 @@ from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import IGNORED, Label, Windows, chosen
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
-from nerbert.training.data import Data_co, Sources
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import explain_out_of_memory, held_out_batches
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, Objective, Task, computed_once
 from nerbert.training.settings import TrainSettings
+from nerbert.training.sources import Data_co, Sources
 
 _UNKNOWN: Row = ((), ())
 """The row of a word of which nothing is known."""

@@ -1,8 +1,6 @@
 """Masked language modelling (Devlin et al. 2019 §3.1): the control that sees the text without the labels.
 
-The choice: each piece of each window has random numbers of its own in each step. So masks depend neither on how a step
-is cut nor on what runs beside it, and a resumed run draws the same ones. The price: two copies of a window in one step
-are masked the same way, and a short window may have no masked piece at all, since each is drawn for itself.
+Masks are drawn by piece, window and step, so they don't depend on how a step is cut.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,11 +19,11 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
-from nerbert.training.data import Data_co, Sources
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import held_out_batches
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, Objective, Task
 from nerbert.training.settings import TrainSettings
+from nerbert.training.sources import Data_co, Sources
 
 _MASKED, _REPLACED = 0.8, 0.1
 """Shares of the pieces asked for that are masked, and that are replaced by a random one; the others stay."""

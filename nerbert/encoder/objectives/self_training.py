@@ -1,9 +1,6 @@
 """Self-training (CoFEE, Xue et al. 2020): after each epoch but the last the model labels the whole training set anew.
 
-CoFEE's heads say of each piece whether an entity begins there, and whether one ends there; both thresholds are low on
-purpose, to find what the gazetteers lack. A tagger of BIO tags has no head for ends, so here the probability that an
-entity of type x ends with a word is P(B-x or I-x) there, times P(not I-x) of the next word. The price: the two factors
-are taken for independent, and an end is only as sharp as the tags of two words.
+An entity's end has the probability P(B-x or I-x) there, times P(not I-x) of the next word.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,9 +1,6 @@
 """The architectures that zero-shot models may have: what of a configuration is theirs, and which layers score.
 
-`zero` has labels before the text and scores single words (NuNER Zero), `zero_span` the same with spans (GLiNER); a
-`bi_encoder` reads labels apart. The scores of spans are those of `markerV0`, which joins first and last word by a
-layer; single words need no more than `marker`. Models that score words as first, last and inner ones are read, but
-never made. Another architecture is an entry of `ARCHITECTURES`; the package `gliner` can't read its folders.
+Another one is an entry of `ARCHITECTURES`; the package `gliner` can't read its folders.
 """
 
 from typing import Any, ClassVar

@@ -1,12 +1,6 @@
-"""Scores of spans or words → entities.
+"""Scores of spans or words → entities, the most probable first, each unless it overlaps one before it.
 
-A span is a candidate for a label where its probability is above the label's threshold. At token level that holds of its
-first word as a first one, of its last as a last one, and of all its words as inner ones; the least of them is its
-probability. Of candidates the most probable ones are taken, each unless it overlaps one taken before (`flat`); with
-`nested` one may hold another, but not cut it, and no span has two labels. Of equal ones the first in the text wins.
-
-Models that score single words (`max_width` 1: NuNER Zero) leave open which neighbours of one label are one entity:
-`is_one_entity` says. The confidence is the mean of the words'.
+With `nested` one may hold another. Single words (`max_width` 1) are joined by `is_one_entity`.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,9 +1,6 @@
 """GLiNER folders: read as hostile, and written so that the package `gliner` reads them.
 
-Weights are `model.safetensors`; where there is none, `pytorch_model.bin` is read as numbers alone (`weights_only`), and
-refused if it holds anything else. Encoders are built from what the configuration holds of them. Folders of the first
-versions name them only: then their configuration and tokenizer come from a folder in the model's own (`backbone`,
-`labels_backbone`), or from the hub. A model is measured before memory is taken for it: shapes must be the weights' own.
+Pickled weights are read as numbers alone. Shapes must be the weights' own before memory is taken for a model.
 """
 
 import dataclasses

@@ -1,9 +1,4 @@
-"""New GLiNER models on encoders, as the package `gliner` would make them.
-
-Vectors keep the encoder's own width, so there is no projection, and no LSTM stands between the encoder and the scores,
-which is slower (docs/results). New weights are drawn by the seed, but for two biases, which let a span be of no type at
-first: most are of none.
-"""
+"""New GLiNER models on encoders, as the package `gliner` would make them; without a projection or an LSTM."""
 
 from pathlib import Path
 from typing import Any

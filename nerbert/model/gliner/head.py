@@ -1,10 +1,6 @@
 """A GLiNER model as a head: examples and labels → entities.
 
-Windows of many examples go through the model by length, so that little is padded. What depends on labels alone is
-computed once for all texts, as far as the architecture has it: with an encoder of their own that is all of it, else
-only the labels' pieces, since they are read together with each text. So there the entities may depend on the order of
-the labels, and on which others there are. Many labels are asked for in groups (`PromptTokenizer.groups`), and entities
-are chosen among what is found for all of them. The price: a text is read once for each group.
+What depends on labels alone is computed once for all texts. Cost: a text is read once for each group of labels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,8 +25,7 @@ from nerbert.model.gliner.decode import (
     span_candidates,
     word_candidates,
 )
-from nerbert.model.gliner.layers import Folded, GlinerModel
-from nerbert.model.gliner.positions import remember_positions
+from nerbert.model.gliner.layers import Folded, GlinerModel, remember_positions
 from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow, best_window
 from nerbert.model.heads import NEEDS_LABELS, Entities, Head, Odds
 from nerbert.model.windows import cheapest_cuts, micro_batches
@@ -182,10 +177,7 @@ class GlinerHead(Head):
         return sum(len(window.ids) for some in windows for window in some)
 
     def scores(self, windows: Sequence[WordWindow], asked: Sequence[_Asked] = ()) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield the number of each window and its log-odds, as `GlinerModel.scores` has them, by length.
-
-        `asked` says for each window what it is asked for (default: what this head is).
-        """
+        """Yield each window's number and log-odds, by length; `asked`: each window's request (default: the head's)."""
         pairs = list(zip(windows, asked or [self._request] * len(windows), strict=True))
         for group in cheapest_cuts([len(each.ids) for each in windows], self._max_tokens, _START_COST):
             with torch.inference_mode(), autocast(self._device.type, self._precision):

@@ -1,18 +1,6 @@
 """Words and labels → pieces, as GLiNER reads them; long texts → windows that overlap.
 
-A text is its words, each cut into pieces by itself, so a word's pieces are looked up where it was met before. Labels
-stand before it, each after `<<ENT>>`, and `<<SEP>>` ends them; where they have an encoder of their own the text stands
-alone. What looks like such a mark in a text or a label is plain text: the package would take a word `<<ENT>>` of given
-words for a further label. A word without a piece (a lone control character, say) is passed over; the package would give
-its vector to the next word.
-
-Nothing is cut in silence. A text of more words than the model was trained for, or of more pieces than it has room for
-beside the labels, goes through windows that share at least as many words as a span may have. A span counts in the
-window that holds it whole and in which its first word has the most context. A single word that takes more than half of
-the room is read by its first pieces.
-
-A model that is asked for more labels, or longer ones, than prompts had in its training finds nonsense. So many labels
-are asked for in groups. Where the length of prompts in training isn't known, labels have half of the room.
+Labels stand before a text, in groups of no more than prompts had in training. What looks like a mark is plain text.
 """
 
 import re
@@ -160,10 +148,7 @@ class PromptTokenizer:
         return found
 
     def windows(self, examples: Iterable[Example], prompt: LabelPrompt, most: int = 0) -> list[WordWindow]:
-        """Return the windows of all examples, in order; an example whose words have no pieces has none.
-
-        A window has at most `most` pieces (0: as many as there is room for).
-        """
+        """Return the windows of examples, in order, of at most `most` pieces (0: as many as there is room for)."""
         body = min(most or self.room, self.room) - len(prompt.before) - len(prompt.after)
         found = list[WordWindow]()
         for number, example in enumerate(examples):

@@ -1,9 +1,6 @@
 """A GLiNER model as the training loop takes it: its forward pass on micro-batches, and windows of the pieces it reads.
 
-Pieces and forward pass are those of tagging: `PromptTokenizer` cuts words and labels, `GlinerModel.scores_of_texts`
-scores. Windows hold texts alone; labels are put before them for each step (`with_prompts`). So a window may take half
-of the encoder's positions, and labels have the other half. The price: micro-batches are cut by texts without labels,
-and with labels are longer than `max_tokens_per_batch` says.
+Labels are put before windows for each step. Cost: micro-batches are longer than `max_tokens_per_batch` says.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,10 +26,7 @@ _SPLITTER = SPLITTERS["whitespace"]
 
 
 def with_gliner_words(example: AnyExample) -> AnyExample:
-    """Return an example cut into words as GLiNER's models see raw text; none reaches over an edge of an entity.
-
-    Control characters, which are words there, are left out.
-    """
+    """Return an example cut into GLiNER's words, none over an entity's edge; control characters are left out."""
     text, edges = example.text, (place for span in example.spans for place in (span.start, span.end))
     words = ((start, end) for start, end in words_between(text, edges, _SPLITTER) if text[start].isprintable())
     return replace(example, words=tuple(words))
@@ -114,10 +108,7 @@ class GlinerTrainee(torch.nn.Module):
         return next(self.gliner.parameters()).device
 
     def expect_prompts(self, types: int, pieces: int) -> None:
-        """Note in the model's configuration that training has prompts of so many types and pieces, or of more before.
-
-        Of a folder that doesn't say how long its prompts were nothing is noted of that.
-        """
+        """Note in the configuration how many types and pieces prompts have, if it says how long they were before."""
         own = self.gliner.config
         pieces = max(own.max_prompt_len, pieces) if own.max_prompt_len else 0
         config = replace(own, max_types=max(own.max_types, types), max_prompt_len=pieces)

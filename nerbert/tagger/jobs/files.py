@@ -1,12 +1,6 @@
-"""Where tagged texts go, and the parts in which files are tagged.
+"""Where tagged texts go, and the parts in which files are tagged, so that finished ones outlive a kill.
 
-An output takes the name of its input with another suffix. Two inputs that want the same name are an error; no number is
-appended.
-
-A file's tagged parts outlive a kill. A part is one file of entities alone, with the digest of its rows; the folder's
-fingerprint guards the rest (tagger, settings). So an input that was corrected in one line costs the parts from there
-on, and another kind of output costs none. The price: the input is read once more, which takes little time beside
-tagging.
+A part holds entities and the digest of its rows. Cost: the input is read once more.
 """
 
 import hashlib
@@ -38,7 +32,7 @@ from nerbert.formats.inputs import (
 from nerbert.formats.rows import Block, TextRow
 from nerbert.records import Repairs, Span
 from nerbert.registry import FORMATS
-from nerbert.tagger.offsets import utf16_spans
+from nerbert.tagger.spans import utf16_spans
 from nerbert.terminal import Progress
 
 MANIFEST = "manifest.json"

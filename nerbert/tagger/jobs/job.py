@@ -1,9 +1,6 @@
 """The story of `nerbert tag`: find what is to be read and where it goes, load the tagger, tag, write.
 
-To standard output rows go as they come. A file is tagged in parts that outlive a kill: the same command goes on with
-the first part that isn't done. Then the file is written from its input and the parts. It is the same to the byte, since
-parts are cut by the input alone and each is tagged by itself. The price: the last sentences of a part go through the
-model in a smaller batch than they could.
+A file is tagged in parts, cut by the input alone. Cost: a part's last batch is smaller.
 """
 
 import dataclasses
@@ -65,7 +62,7 @@ from nerbert.tagger.jobs.files import (
     target_kind,
     target_kinds,
 )
-from nerbert.tagger.offsets import OFFSETS
+from nerbert.tagger.spans import OFFSETS
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import answering_of, check_thresholds, parse_thresholds
 from nerbert.terminal import Progress, tell, throughput

@@ -9,7 +9,7 @@ from nerbert.model.gliner.architectures import Architecture
 from nerbert.model.gliner.config import GlinerConfig
 from nerbert.model.gliner.layers import GlinerModel
 from nerbert.registry import ARCHITECTURES
-from nerbert.tagger.gliner import GlinerHeadKind
+from nerbert.tagger.backends import GlinerHeadKind
 
 
 class DotModel(GlinerModel):

@@ -14,7 +14,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.model.backbone import Backbone
 from nerbert.model.gliner.config import body_config
 from nerbert.model.gliner.folder import load_gliner, read_weights
-from nerbert.model.gliner.positions import remember_positions
+from nerbert.model.gliner.layers import remember_positions
 from nerbert.tagger.tagger import Tagger
 
 from .conftest import BODY, Make

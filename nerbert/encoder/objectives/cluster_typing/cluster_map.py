@@ -1,8 +1,6 @@
 """A map of an encoder's clusters of entities: points on a plane, and for each cluster its classes and members.
 
-The choice: mentions of held-out sentences are clustered as an epoch of `typing` would do it, by the encoder as it was
-saved; so the map is of any encoder, and shows texts and classes that the training never saw. The price: it isn't the
-clustering that the last epoch learnt from.
+Held-out mentions are clustered anew. Cost: it isn't the clustering that the last epoch learnt from.
 """
 
 from collections import defaultdict

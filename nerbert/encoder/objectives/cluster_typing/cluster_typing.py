@@ -1,14 +1,6 @@
 """Typing by clusters, CoFEE's third stage (Xue et al. 2020): tagging, and which cluster an entity is in.
 
-At each epoch's start the entities of the training windows are clustered by their vectors: the sums of their subwords'
-last states, whitened, of length 1, parted by k-means. A linear layer then learns each entity's cluster from its vector,
-beside the tags: loss = mean over words + γ · mean over entities, where a cluster weighs 1 ÷ its variance. So entities
-that are alike come closer, finer than the types of the labels.
-
-As in CoFEE's public code there is one clustering over all types by default, and the layer isn't drawn anew. Unlike
-there, clusters keep their numbers from epoch to epoch (`clustering.matched`). The layer is part of the checkpoints, and
-not of the encoder. The price of an epoch's start is a forward pass over all windows; of many entities a sample is
-fitted, and the others are assigned to its clusters.
+Entities are clustered at each epoch's start; clusters keep their numbers. Cost: a forward pass over all windows.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -134,10 +126,7 @@ class ClusterTyping(Tagging):
     def begin_epoch(
         self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
     ) -> EpochColumns:
-        """Return the cluster of each entity, at the word where it begins, and each cluster's weight.
-
-        Raise SettingsError where there are fewer entities than clusters.
-        """
+        """Return entities' clusters, where they begin, and clusters' weights; raise SettingsError for too few."""
         own = self._typing
         homes, terms, types = entities_of(data.windows, np.unique(data.numbers_of(epoch)), self._after)
         refuse(len(terms) < own.num_clusters, "typing.num_clusters", own.num_clusters,
@@ -206,10 +195,7 @@ class ClusterTyping(Tagging):
 
 
 class _Clusterer:
-    """Clusters entities, which all processes share by their windows, `homes`.
-
-    `vectors` is a function from windows and terms to entities' vectors.
-    """
+    """Clusters entities, which processes share by their windows, `homes`; `vectors`: windows and terms → vectors."""
 
     def __init__(
         self, homes: Array, terms: Array, vectors: Callable[[Array, Array], Array], settings: TypingSettings,

@@ -1,14 +1,4 @@
-"""Clusters of vectors, as CoFEE's third stage makes them (Xue et al. 2020): functions of arrays, without torch.
-
-Vectors are whitened by their principal components, brought to length 1, and parted by k-means (scikit-learn). Each part
-is a `Clustering`: it is fitted on some vectors, and any others can be assigned to its clusters, so memory follows a
-sample, not the data. Directions in which vectors don't differ are left out: a layer norm makes such ones, and whitening
-would blow up their rounding errors.
-
-K-means numbers its clusters by chance. `matched` gives them the numbers of the epoch before, so that as many entities
-as possible keep theirs. CoFEE's public code doesn't: there the layer over clusters begins each epoch with other
-meanings of its rows.
-"""
+"""Clusters of vectors, as CoFEE's third stage makes them (Xue et al. 2020): whitened, of length 1, by k-means."""
 
 import warnings
 from dataclasses import dataclass
@@ -43,10 +33,7 @@ class Whitening:
 
     @classmethod
     def fit(cls, vectors: Array, dimensions: int) -> Self:
-        """Return the whitening of (count, width) vectors to at most so many dimensions.
-
-        Vectors that are all equal have one dimension, which is 0. Raise InputError for a vector that is no number.
-        """
+        """Return the whitening of vectors to so many dimensions; raise InputError for a vector that is no number."""
         mean = vectors.mean(0, dtype=np.float64)
         chunks = (vectors[start : start + _CHUNK] - mean for start in range(0, len(vectors), _CHUNK))
         covariance = sum(chunk.T @ chunk for chunk in chunks) / max(1, len(vectors) - 1)
@@ -123,10 +110,7 @@ def weights_of(vectors: Array, clusters: Array, count: int) -> Array:
 
 
 def rand_index(clusters: Array, others: Array) -> float:
-    """Return the adjusted Rand index of two partitions, over what has a cluster in both: 1 is equal, 0 is chance.
-
-    Where nothing has, it is no number.
-    """
+    """Return the adjusted Rand index of partitions where both have a cluster: 1 equal, 0 chance, NaN where none has."""
     from sklearn.metrics import adjusted_rand_score
 
     both: Any = (clusters >= 0) & (others >= 0)

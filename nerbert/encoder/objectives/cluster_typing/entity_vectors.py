@@ -1,9 +1,4 @@
-"""Entities of labelled windows, and their vectors: the sum of their subwords' last states (CoFEE, Xue et al. 2020).
-
-The choice: entities are read off the windows' own BIO labels, so nothing else is kept; each begins with a B label. A
-sentence that is cut into windows has each of its words' labels in one of them, and an entity is of the window where it
-begins. The price: one at the end of such a window has the subwords that are read there, of its last word the first one.
-"""
+"""Entities of labelled windows, and their vectors: the sum of their subwords' last states (CoFEE, Xue et al. 2020)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

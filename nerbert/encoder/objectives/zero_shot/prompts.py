@@ -1,11 +1,4 @@
-"""Which types each window of a step is asked for: its own, and some that are known not to be there.
-
-A window's own types are shuffled, and all but a random number of them dropped, as GLiNER does (Zaratiana et al. 2024).
-Others come from the whole step, in all processes: a third of them are frequent in the training data, a third share a
-word with a type of the window (these are hard to tell apart), and a third come by chance. So a window's prompt depends
-on seed, step and the step's windows, and never on how the step is cut. Where there is no ratio, a prompt has all of a
-window's own types and as many others as there is room for: what a user's list looks like.
-"""
+"""Which types each window of a step is asked for: its own, and some that are known not to be there (as in GLiNER)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

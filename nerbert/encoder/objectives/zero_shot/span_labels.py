@@ -1,11 +1,6 @@
 """What a GLiNER model is to answer: entities of words' labels, and what is known of each span and type.
 
-A word's label is two numbers: a row of the table of concepts, and marks. These say which of the row's concepts begin
-and end at the word, and how many entities that begin here are too long for the model. So entities that touch, or lie in
-others of another type, are told apart. The price: of entities of one type that overlap, what is read back may be a part
-or a union, and of a word's concepts the first twelve have marks. A word may be of a type though no entity of that type
-is read back around it: it has too many, or the entity reaches over the window's edge. Then nothing is known of its
-spans.
+A word's label is two numbers: a row of the table of concepts, and marks of where concepts begin and end.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,10 +52,7 @@ class SpanLabels(ConceptLabels):
 
 @dataclass(frozen=True, slots=True)
 class WindowLabels:
-    """What the words of a window are: `rows` are the distinct ones of the table, `places` (words,) each word's.
-
-    `marks` (words,) are as in the labels.
-    """
+    """What a window's words are: distinct `rows` of the table, `places` (words,) of each word's, `marks` (words,)."""
 
     rows: list[Row]
     places: Array
@@ -83,10 +75,7 @@ class WindowLabels:
         return _begun(self.marks)
 
     def absent(self, table: ConceptTable, types: Array) -> Array:
-        """Return those of some types that are known not to be here.
-
-        A word of which only `ROOT` is known says nothing of them, and the others must all say so.
-        """
+        """Return the types that all words of which more than `ROOT` is known say are not here."""
         tell = [row for row in self.rows if row[1] != (ROOT,) or not row[0]]
         if not tell or not len(types):
             return types[:0]
@@ -94,10 +83,7 @@ class WindowLabels:
         return types[(known & ~has).all(0)]
 
     def spans(self, types: Array) -> list[tuple[int, int, int]]:
-        """Return (first word, word after the last, place in `types`) of the entities of some types, whatever width.
-
-        One that reaches over the window's edge is none of them.
-        """
+        """Return (first word, word after the last, place in `types`) of entities that lie inside the window."""
         columns = {number: place for place, number in enumerate(types.tolist())}
         open_: dict[int, int] = {}
         found = []
@@ -131,10 +117,7 @@ class WindowLabels:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What is right for the spans of a window: `targets` and `weights` are (words, widths, types).
-
-    A weight is 0 where nothing is known, and beyond the window's end.
-    """
+    """What is right for a window's spans: `targets` and `weights` (0: not known) are (words, widths, types)."""
 
     targets: Array
     weights: Array

@@ -60,11 +60,7 @@ class ZeroShotSettings(Section):
 def start_model(
     backbone: Backbone, labels: Backbone | None, settings: TrainSettings, *, finetunes: bool
 ) -> GlinerFolder:
-    """Return the model of a GLiNER folder, or a new one, whose encoder of labels starts from `labels`.
-
-    Raise SettingsError for settings that don't fit the folder, and for a start that is none: a fine-tuning goes on with
-    a folder.
-    """
+    """Return the model of a GLiNER folder, or a new one; raise SettingsError for settings or a start that don't fit."""
     source, own = backbone.source, settings.of(ZeroShotSettings)
     if backbone.objective == "zero_shot":
         loaded = load_gliner(Path(source))

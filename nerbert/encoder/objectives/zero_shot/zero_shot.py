@@ -1,16 +1,6 @@
-"""Learning to find entities of types that are told by name: models as the package `gliner` has them.
+"""Learning to find entities of types that are known by name: models as the package `gliner` has them.
 
-Each window is asked for some types (`prompts`), and each of its spans is or isn't of each of them. The
-loss is the binary cross-entropy, summed over the spans and types of a window's own prompt, entities twice, and divided
-by the step's words; spans of which nothing is known don't count. `zero` scores single words, so touching entities of
-one type become one; models of spans never find an entity of more than `max_width` words. Both are counted as missed.
-
-The checkpoint is chosen by F1 on held-out texts, each asked for its own types and as many others as a prompt may have,
-at a probability of 0.5, each type by itself; while F1 is 0, as it may be for many steps, by the loss. Trained too long,
-such models forget types they don't see (GLiNER's own recipe is best after a sixth of its steps), so files of other
-domains are better to choose by (`open_types.dev`).
-
-The encoder of labels runs once a step, as with `concepts`; labels in the text are read anew in each text.
+Each window is asked for some types. The loss is the binary cross-entropy over spans and types.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,11 +33,11 @@ from nerbert.model.windows import Windows, chosen
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.terminal import tell
-from nerbert.training.data import Data_co, Sources
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import explain_out_of_memory, held_out_batches
 from nerbert.training.objective import CheckpointScore, Description, Objective, Task, computed_once, most_tokens
 from nerbert.training.settings import TrainSettings
+from nerbert.training.sources import Data_co, Sources
 
 _NAMES = 64
 """Names that go through their own encoder at once."""

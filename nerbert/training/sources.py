@@ -22,29 +22,23 @@ class Data(Protocol):
     @property
     def types(self) -> Sequence[str]:
         """Return the entity types."""
-        ...
 
     @property
     def concepts(self) -> "ConceptTable | None":
         """Return the table of concepts; None where types have no names."""
-        ...
 
     @property
     def concept_texts(self) -> Mapping[str, str]:
         """Return the text of each type's concept."""
-        ...
 
     def texts(self) -> Iterator[str]:
         """Yield the texts that are trained on, for a tokenizer of their own."""
-        ...
 
     def held_out(self) -> list[Example]:
         """Return the sentences that choose the checkpoint."""
-        ...
 
     def windows(self, pieces: SubwordTokenizer, labels: WordLabels | None) -> "TrainingData":
         """Return labelled windows, and those of each epoch."""
-        ...
 
 
 Data_co = TypeVar("Data_co", bound=Data, covariant=True)
@@ -56,16 +50,12 @@ class Sources(Protocol[Data_co]):
     @property
     def settings(self) -> TrainSettings:
         """Return the settings of the training."""
-        ...
 
     def labelled(self) -> Data_co:
         """Return sentences whose entities have one of some fixed types."""
-        ...
 
     def unlabelled(self) -> Data_co:
         """Return the same sentences for an objective that reads no labels."""
-        ...
 
     def named(self, *, descriptions: bool = False) -> Data_co:
         """Return texts whose entities have types known by name, with descriptions of them if wanted."""
-        ...
