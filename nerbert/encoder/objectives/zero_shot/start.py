@@ -4,6 +4,7 @@ A folder keeps its architecture, whatever the settings leave at their defaults. 
 refused before the training, by its name: later it would be cut out of every prompt in silence.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -29,6 +30,9 @@ class ZeroShotSettings(Section):
     """What learning by names of types can be set."""
 
     section: ClassVar[str] = "zero_shot"
+    formerly: ClassVar[Mapping[str, str]] = {
+        "concept_backbone": "labels_backbone", "concept_descriptions": "descriptions",
+    }  # fmt: skip
     models: ClassVar[tuple[str, ...]] = ("labels_backbone",)
     max_types: Annotated[int, Bounds(at_least=1, at_most=1000)] = 25
     """Most types that a text is asked for at once. Source: GLiNER's public code."""
