@@ -92,6 +92,7 @@ class Sectioned(Settings):
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
+        object.__setattr__(self, "sections", tuple(sorted(self.sections, key=lambda each: each.section)))
         names = [each.section for each in self.sections]
         if twice := next((name for name in names if names.count(name) > 1), ""):
             raise SettingsError(f"setting {twice}: is given twice; leave one out", setting=twice)
@@ -227,7 +228,7 @@ def _own_section(objective: str) -> dict[str, type[Section]]:
 
 def _section(name: str, value: Any, objective: str, before: Section | None, flat: Mapping[str, Any]) -> Section:
     """Return a section that is given by name, over what was given `before`; raise SettingsError for none."""
-    known = {name: SECTIONS.find(name)} if name in [*SECTIONS] else _own_section(objective)
+    known = ({name: SECTIONS.find(name)} if name in [*SECTIONS] else {}) | _own_section(objective)
     if name not in known:
         raise _no_section(name, objective, flat)
     kind = known[name]
@@ -244,8 +245,8 @@ def _no_section(name: str, objective: str, flat: Mapping[str, Any]) -> SettingsE
     """Return the error for a name that is neither a setting nor a section: one of before has another name now."""
     known = sections_of(objective)
     for kind in sorted(known.values(), key=lambda kind: kind.section != objective):
-        same = name if name in hints_of(kind) and name not in kind.formerly.values() else ""  # type: ignore[arg-type]
-        if field := kind.formerly.get(name, same):
+        kept = "" if name in kind.formerly.values() else name
+        if (field := kind.formerly.get(name, kept)) in hints_of(kind):  # type: ignore[arg-type]
             return SettingsError(f"setting {name}: is now {kind.section}.{field}", setting=name)
     see = f"see {DOCS}/settings.md"
     return SettingsError(f"unknown setting {name!r:.80}{unknown(name, [*flat, *known], see=see)}", setting=name)

@@ -1,3 +1,4 @@
+import re
 import runpy
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -8,16 +9,24 @@ import pytest
 from nerbert.config import (
     Bounds,
     Settings,
+    hints_of,
     load_settings,
     make_settings,
+    merged,
+    sections_of,
     whole_numbers,
 )
 from nerbert.corpus.settings import CorpusSettings
+from nerbert.distillation.settings import DistilSettings
+from nerbert.encoder.objectives.zero_shot.start import ZeroShotSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
+from nerbert.finetuning.replay import ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.registry import OBJECTIVES, SECTIONS, Registry
+from nerbert.training.objective import FINETUNE, PRETRAIN, chosen_objective
 
-ALL = [CorpusSettings, PretrainSettings, FinetuneSettings]
+ALL = [CorpusSettings, PretrainSettings, FinetuneSettings, DistilSettings, *sections_of().values()]
 GENERATE = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "generate.py"))
 
 
@@ -171,13 +180,168 @@ def test_every_setting_says_meaning_and_source(cls: type) -> None:
         (PretrainSettings, "fresh_hidden_size", 100),
         (PretrainSettings, "num_layers", 3),
         (PretrainSettings, "backbone", ""),
-        (PretrainSettings, "label_smoothing", 1.0),
-        (PretrainSettings, "mlm_probability", 0.0),
+        (PretrainSettings, "tagging.label_smoothing", 1.0),
+        (PretrainSettings, "mlm.probability", 0.0),
+        (FinetuneSettings, "replay.share", 1.0),
+        (FinetuneSettings, "zero_shot.max_types", 0),
         (PretrainSettings, "save_total_limit", 0),
         (FinetuneSettings, "num_layers", -1),
     ],
 )
 def test_out_of_bounds_is_refused(cls: type, name: str, value: object) -> None:
     values = {"corpus": Path("x")} if cls is PretrainSettings else {}
-    with pytest.raises(SettingsError, match=f"setting {name} = "):
-        make_settings(cls, values | {name: value})
+    with pytest.raises(SettingsError, match=f"setting {re.escape(name)} = ") as caught:
+        make_settings(cls, merged(values, {name: value}))
+    assert caught.value.setting == name
+
+
+THREE = ZeroShotSettings(max_types=3)
+
+
+def test_a_section_is_set_in_every_way(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("[zero_shot]\nmax_types = 3\n")
+    ways = [
+        load_settings(FinetuneSettings, tmp_path / "own.toml"),
+        load_settings(FinetuneSettings, None, ["zero_shot.max_types=3"]),
+        make_settings(FinetuneSettings, {"zero_shot": {"max_types": 3}}),
+        make_settings(FinetuneSettings, {"zero_shot": THREE}),
+        FinetuneSettings(sections=(THREE,)),
+        FinetuneSettings().changed({"zero_shot": {"max_types": 3}}),
+    ]
+    assert all(each == ways[0] for each in ways)
+    assert ways[0].of(ZeroShotSettings) == THREE
+    assert FinetuneSettings().of(ZeroShotSettings) == ZeroShotSettings()
+
+
+def test_sections_are_merged_key_by_key(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("epochs = 2\n[zero_shot]\nmax_types = 3\nmax_width = 5\n[replay]\nshare = 0.5\n")
+    of_file = load_settings(FinetuneSettings, tmp_path / "own.toml")
+    both = load_settings(
+        FinetuneSettings, tmp_path / "own.toml", ["zero_shot.max_width=7", "zero_shot.descriptions=true"]
+    )
+    assert both.of(ZeroShotSettings) == ZeroShotSettings(max_types=3, max_width=7, descriptions=True)
+    assert (both.of(ReplaySettings).share, both.epochs) == (0.5, 2)
+    assert of_file.changed({"zero_shot": {"max_width": 7, "descriptions": True}}) == both
+    assert of_file.changed({"zero_shot": THREE}).of(ZeroShotSettings) == THREE
+    assert of_file.changed({"zero_shot": THREE}).of(ReplaySettings).share == 0.5
+    assert merged({"a": {"x": 1, "y": 2}, "b": 1}, {"a.x": 3, "a": {"z": 4}, "b": 2}) == {
+        "a": {"x": 3, "y": 2, "z": 4}, "b": 2,
+    }  # fmt: skip
+
+
+def test_a_section_is_given_once(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="setting zero_shot: is given twice; leave one out"):
+        FinetuneSettings(sections=(THREE, ZeroShotSettings()))
+    (tmp_path / "twice.toml").write_text("[zero_shot]\nmax_types = 3\n[zero_shot]\nmax_width = 3\n")
+    with pytest.raises(SettingsError, match=r"twice\.toml: not TOML: Cannot declare .*zero_shot"):
+        load_settings(FinetuneSettings, tmp_path / "twice.toml")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"zero_sot": {"max_types": 3}}, "unknown setting 'zero_sot': did you mean 'zero_shot'"),
+        ({"zero_shot": {"max_type": 3}}, "unknown setting 'zero_shot.max_type': did you mean 'max_types'"),
+        ({"zero_shot": {"max_types": "3"}}, "setting zero_shot.max_types = '3': must be a whole number, at least 1"),
+        (
+            {"zero_shot": 3},
+            "setting zero_shot = 3: is a section: write zero_shot.max_types = …, or a table [zero_shot]",
+        ),
+        ({"zero_shot": ReplaySettings()}, "is a section: write zero_shot.max_types = …, or a table [zero_shot]"),
+        ({"epochs": {"max_types": 3}}, "setting epochs = {'max_types': 3}: must be a number"),
+        ({"sections": (3,)}, "setting sections = (3,): must be a list of Section"),
+        ({"zero_shot": {"architecture": "zer"}}, "setting zero_shot.architecture = 'zer': did you mean 'zero'"),
+    ],
+)
+def test_what_is_no_section_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)) as caught:
+        make_settings(FinetuneSettings, values)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+MOVED = {
+    "mlm_probability": "mlm.probability", "concept_backbone": "concepts.backbone",
+    "concept_pooling": "concepts.pooling", "concept_descriptions": "concepts.descriptions",
+    "temperature": "concepts.temperature", "max_concepts": "concepts.max_concepts",
+    "self_training_threshold": "self_training.threshold", "num_clusters": "typing.num_clusters",
+    "cluster_weight": "typing.weight", "cluster_by_type": "typing.by_type", "cluster_dimensions": "typing.dimensions",
+    "cluster_iterations": "typing.iterations", "cluster_sample": "typing.sample", "max_types": "zero_shot.max_types",
+    "positive_weight": "zero_shot.positive_weight", "architecture": "zero_shot.architecture",
+    "max_width": "zero_shot.max_width", "negative_ratio": "zero_shot.negative_ratio",
+    "label_smoothing": "tagging.label_smoothing", "outside_weight": "tagging.outside_weight",
+    "label_all_tokens": "tagging.label_all_tokens", "joined_layer": "tagging.joined_layer",
+    "gazetteer_match": "gazetteers.match", "gazetteer_max_words": "gazetteers.max_words",
+    "open_types_dev": "open_types.dev", "open_types_copies": "open_types.copies",
+    "open_types_asked": "open_types.asked",
+    "replay_share": "replay.share",
+}  # fmt: skip
+"""Settings that had no section once; the values of three others are named with their section's (below)."""
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED.items())
+def test_an_old_name_is_one_line_with_the_new_one(old: str, new: str) -> None:
+    with pytest.raises(SettingsError, match=f"^setting {old}: is now {re.escape(new)}$"):
+        load_settings(FinetuneSettings if "replay" in old else PretrainSettings, None, [f"{old}=1"])
+    section, _, name = new.partition(".")
+    assert name in hints_of(sections_of()[section])
+
+
+@pytest.mark.parametrize("name", ["open_types", "gazetteers", "replay"])
+def test_files_that_had_the_sections_name_are_one_line_too(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"^setting {name} = 'a.jsonl': is a section: write {name}.files = …"):
+        make_settings(PretrainSettings, {name: "a.jsonl"})
+
+
+@pytest.mark.parametrize(
+    ("objective", "old", "new"),
+    [
+        ("zero_shot", "concept_backbone", "zero_shot.labels_backbone"),
+        ("zero_shot", "concept_descriptions", "zero_shot.descriptions"),
+        ("self_training", "label_smoothing", "self_training.label_smoothing"),
+        ("concepts", "label_all_tokens", "concepts.label_all_tokens"),
+    ],
+)
+def test_the_new_name_is_that_of_the_chosen_objective(objective: str, old: str, new: str) -> None:
+    with pytest.raises(SettingsError, match=f"setting {old}: is now {re.escape(new)}"):
+        make_settings(PretrainSettings, {"objective": objective, old: 1})
+
+
+@pytest.mark.parametrize("name", ["files", "dev", "match", "threshold", "backbone"])
+def test_a_name_that_was_never_there_has_no_new_one(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"^unknown setting '{name}'"):
+        make_settings(FinetuneSettings, {name: 1})
+
+
+@pytest.mark.parametrize(
+    ("command", "values", "message"),
+    [
+        (PRETRAIN, {"zero_shot": {"max_types": 3}},
+         "max_types: is for objective 'zero_shot', but objective = 'tagging', which reads tagging, gazetteers; leave"),
+        (PRETRAIN, {"objective": "mlm", "open_types": {"files": ["a.jsonl"]}},
+         "open_types.files: is for objective 'concepts' or 'zero_shot', but objective = 'mlm', which reads mlm;"),
+        (PRETRAIN, {"objective": "self_training", "tagging": {}},
+         "setting tagging: is for objective 'tagging', but objective = 'self_training'"),
+        (PRETRAIN, {"objective": "zero_shot", "replay": {"share": 0.5}},
+         "setting replay: is for `nerbert finetune` alone; leave it out"),
+        (FINETUNE, {"objective": "tagging", "gazetteers": {"match": "text"}},
+         "setting gazetteers: is for `nerbert pretrain` alone; leave it out"),
+    ],
+)  # fmt: skip
+def test_a_section_that_the_objective_does_not_read_is_refused(
+    command: str, values: dict[str, Any], message: str
+) -> None:
+    settings = make_settings(PretrainSettings if command == PRETRAIN else FinetuneSettings, values)
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        chosen_objective(settings, command)
+
+
+@pytest.mark.parametrize("registry", [SECTIONS, OBJECTIVES])
+def test_an_entry_whose_module_raises_is_one_line(
+    registry: Registry[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "raising.py").write_text("raise RuntimeError('no such day')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_known", {**registry._known, "bad": "raising:Bad"})
+    values = {"bad": {"x": 1}} if registry is SECTIONS else {"objective": "bad", "bad": {"x": 1}}
+    with pytest.raises(SettingsError, match="'raising:Bad': its module can't be imported: RuntimeError: no such day"):
+        make_settings(FinetuneSettings, values)

@@ -116,6 +116,34 @@ def test_wrong_keywords_are_named_before_and_while_it_runs() -> None:
         nerbert.finetune("embedded", SENTENCES, settings={"epochs": 2})  # type: ignore[arg-type]
 
 
+def test_sections_are_keywords() -> None:
+    """A type checker knows each section's keys; a mapping or a section object is taken."""
+    from nerbert.encoder.gazetteers import GazetteersSettings
+    from nerbert.encoder.objectives.zero_shot.start import ZeroShotSettings
+
+    with pytest.raises(SettingsError, match=r"unknown setting 'zero_shot\.max_type': did you mean 'max_types'"):
+        nerbert.finetune("embedded", SENTENCES, zero_shot={"max_type": 3})  # type: ignore[typeddict-unknown-key]
+    with pytest.raises(SettingsError, match=r"setting tagging\.label_smoothing = 1: must be a number, at least 0"):
+        nerbert.pretrain("x", tagging={"label_smoothing": 1})
+    with pytest.raises(
+        SettingsError, match=r"zero_shot\.max_types: is for objective 'zero_shot', but objective = 'tag"
+    ):
+        nerbert.finetune("embedded", SENTENCES, zero_shot=ZeroShotSettings(max_types=3))
+    settings = nerbert.FinetuneSettings(sections=(GazetteersSettings(max_words=3),))
+    with pytest.raises(SettingsError, match="setting gazetteers: is for `nerbert pretrain` alone"):
+        nerbert.finetune("embedded", SENTENCES, settings=settings, tagging={"label_smoothing": 0.1})
+
+
+@pytest.mark.integration
+def test_a_section_over_settings_is_merged_key_by_key(tmp_path: Path) -> None:
+    from nerbert.training.tagging import TaggingSettings
+
+    settings = nerbert.FinetuneSettings(max_steps=1, threads=1, sections=(TaggingSettings(label_smoothing=0.1),))
+    nerbert.finetune("embedded", SENTENCES, tmp_path / "t", settings, tagging={"outside_weight": 0.5})
+    card = json.loads((tmp_path / "t" / "nerbert.json").read_text())
+    assert card["settings"]["tagging"] == {"label_smoothing": 0.1, "outside_weight": 0.5}
+
+
 @pytest.mark.parametrize(
     ("text", "entities", "why"),
     [

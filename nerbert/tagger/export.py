@@ -125,10 +125,10 @@ def export(
     With `data` (a file, or a folder: its test split; read as `reading` says) F1 and shared entities of each graph are
     measured and told. `head` is as in `Tagger.load`.
     """
+    need("train", "torch", "transformers")
     source = ModelFolder.open(tagger, "model").check()
     card, kind = source.card, source.head_kind(head)
     kind.check_export(str(tagger))
-    need("train", "torch", "transformers")
     need("export", "onnxruntime", "onnx")
     if output is None and not Path(embedded(str(tagger))).is_dir():
         raise InputError(f"{tagger}: a model on the hub has no folder to export into; name one with -o")

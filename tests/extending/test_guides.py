@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from nerbert.config import make_settings
+from nerbert.errors import SettingsError
 from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.tagger.tagger import Tagger
@@ -29,12 +30,16 @@ def test_the_objective_trains(
     module("objective.md", "focal", tmp_path, monkeypatch)
     values: dict[str, Any] = {"max_steps": 4, "precision": "fp32", "threads": 1, "objective": "focal:Focal"}
     own = make_settings(FinetuneSettings, values)
+    with pytest.raises(SettingsError, match=r"setting focal\.gamma = 11: must be a number, at least 0, at most 10"):
+        own.changed({"focal": {"gamma": 11}})
     weights = []
-    for number, settings in enumerate((own, replace(own, objective="tagging"))):
+    for number, settings in enumerate((own, own.changed({"focal": {"gamma": 0}}), replace(own, objective="tagging"))):
         (folder,) = finetune(str(tiny_encoder), sample / "domain", tmp_path / str(number), settings, calibrate=False)
         head: Any = Tagger.load(folder, backend="torch").head
         weights.append(head.scorer._model.classifier.weight)
-    assert not torch.equal(*weights)
+    focal, plain, tagging = weights
+    assert not torch.equal(focal, plain)
+    assert torch.allclose(plain, tagging, atol=1e-6)
 
 
 def test_the_head_finds(tiny_tagger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,21 +1,29 @@
 """An objective that only the tests know pre-trains an encoder by the command, in two processes."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import nerbert
+from nerbert.config import load_settings, make_settings, plain_settings
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.corpus_labels import read_label_set
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError
 from nerbert.executors import LocalExecutor
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.registry import OBJECTIVES
+from nerbert.training.objective import FINETUNE, chosen_objective
+from nerbert.training.tagging import TaggingSettings
 from tests.commands import run_in
+from tests.extending.toys.margin_toy import MarginSettings
 
 ROOT = Path(__file__).parents[2]
 TOY = "tests.extending.toys.starts:Starts"
@@ -69,3 +77,60 @@ def test_its_labels_are_cut_by_two_workers_as_by_one(
 def test_one_that_is_not_there(name: str, sample_corpus: Path) -> None:
     with pytest.raises(SettingsError, match="objective"):
         OBJECTIVES.find(PretrainSettings(corpus=sample_corpus, objective=name).objective)
+
+
+MARGIN = "tests.extending.toys.margin_toy:Margin"
+FAST: dict[str, Any] = {"objective": MARGIN, "max_steps": 2, "min_steps": 0, "precision": "fp32", "threads": 1}
+
+
+def test_settings_of_its_own_are_set_in_every_way(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(f'objective = "{MARGIN}"\n[margin]\nwidth = 2\npower = "two"\n')
+    of_file = load_settings(FinetuneSettings, tmp_path / "own.toml")
+    assert of_file.of(MarginSettings) == MarginSettings(width=2.0, power="two")
+    changed = load_settings(FinetuneSettings, tmp_path / "own.toml", ["margin.width=3"])
+    assert changed.of(MarginSettings) == MarginSettings(width=3.0, power="two")
+    assert make_settings(FinetuneSettings, {"objective": MARGIN, "margin": {"width": 3}}, of_file) == changed
+    own = MarginSettings(width=3, power="two")
+    assert make_settings(FinetuneSettings, {"objective": MARGIN, "margin": own}) == changed
+    assert FinetuneSettings(objective=MARGIN, sections=(own,)) == changed
+    assert plain_settings(changed)["margin"] == {"width": 3.0, "power": "two"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ("margin.width=0", "setting margin.width = 0: must be a number, above 0, at most 100"),
+        ("margin.power=three", "setting margin.power = 'three': must be 'one' or 'two'"),
+        ("margin.widht=2", "unknown setting 'margin.widht': did you mean 'width'"),
+        ("margn.width=2", "unknown setting 'margn': did you mean 'margin'"),
+        ("margin=2", "setting margin = 2: is a section: write margin.width = "),
+    ],
+)
+def test_wrong_settings_of_its_own_are_refused(changes: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        load_settings(FinetuneSettings, None, [f"objective={MARGIN}", changes])
+
+
+def test_settings_of_another_one_are_refused() -> None:
+    settings = FinetuneSettings(objective=MARGIN, sections=(TaggingSettings(label_smoothing=0.1),))
+    why = f"setting tagging.label_smoothing: is for objective 'tagging', but objective = '{MARGIN}', which reads margin"
+    with pytest.raises(SettingsError, match=re.escape(why)):
+        chosen_objective(settings, FINETUNE)
+    other = FinetuneSettings(objective="tagging", sections=(MarginSettings(width=2),))
+    with pytest.raises(SettingsError, match=r"setting margin\.width: is for .*, but objective = 'tagging'"):
+        chosen_objective(other, FINETUNE)
+
+
+@pytest.mark.integration
+def test_it_trains_by_its_settings(tiny_encoder: Path, sample: Path, tmp_path: Path) -> None:
+    losses, settings = {}, make_settings(FinetuneSettings, FAST)
+    for width in (1, 8):
+        made = nerbert.finetune(
+            tiny_encoder, sample / "domain", tmp_path / str(width), settings, calibrate=False,
+            sections=(MarginSettings(width=width),),
+        )  # fmt: skip
+        card = json.loads((tmp_path / str(width) / "nerbert.json").read_text())
+        losses[width] = card["log"][0]["loss"]
+        assert made.types
+        assert card["settings"].get("margin", {}) == ({"width": 8.0} if width == 8 else {})
+    assert losses[8] > 3 * losses[1] > 0
