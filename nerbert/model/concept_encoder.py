@@ -196,11 +196,7 @@ class Comparison:
 
 
 class ConceptModel(torch.nn.Module):
-    """A text encoder and a concept encoder, and what compares their vectors.
-
-    `text` and `names` are bodies of `transformers` models, `tokenizer` is the concept encoder's. `bias` is where b
-    begins.
-    """
+    """Encoders `text` and `names` (with its `tokenizer`), and what compares their vectors; `bias` is where b begins."""
 
     def __init__(
         self, text: Any, names: Any, tokenizer: Any, *, temperature: float, bias: float, pooling: Pooling = "mean"
