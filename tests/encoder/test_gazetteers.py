@@ -246,7 +246,7 @@ def test_lists_that_match_nothing_are_refused(settings: PretrainSettings, tmp_pa
     ("more", "error", "said"),
     [
         ({"label_set": "4types"}, SettingsError, "label_set = '4types': must be empty with gazetteers"),
-        ({"objective": "concepts"}, SettingsError, "gazetteers.files: .* but objective = 'concepts'.*; leave it out"),
+        ({"objective": "concepts"}, SettingsError, "gazetteers.files: .*objective = 'concepts'.*; leave it out"),
         ({"gazetteers": {"max_words": 1}}, SettingsError, "gazetteers.max_words = 1: must be larger"),
     ],
 )
