@@ -122,7 +122,7 @@ class ConceptTable:
         for start, end, type_ in word_spans(example):
             for each in found[start:end]:
                 each.add(self._numbers[texts[type_] if texts is not None else type_])
-        asked: tuple[str, ...] | None = getattr(example, "asked", _CLOSED if self.closed else None)
+        asked = _CLOSED if example.asked is None and texts is not None and self.closed else example.asked
         return [(tuple(sorted(each)), (ROOT,) if self._is_root(each) else asked) for each in found]
 
     def _is_root(self, own: Collection[int]) -> bool:
