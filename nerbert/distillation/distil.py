@@ -78,10 +78,7 @@ class DistilPlan:
 
 
 def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None = None) -> SilverCounts:
-    """Train a tagger on what a teacher finds in texts, and on labelled sentences; write it to the plan's output.
-
-    `card` writes its model card. The same call goes on after a kill.
-    """
+    """Train a tagger on what a teacher finds in texts, and on labelled sentences; the same call resumes it."""
     check_alone("distillation")
     check_source("--from", plan.from_)
     check_choice("--errors", plan.errors, ERRORS)

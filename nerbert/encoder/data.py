@@ -27,10 +27,7 @@ _NO_CORPUS = {"word_splitter": SPLITTER, "language": "en", "wiki": ""}
 
 @dataclass(frozen=True, slots=True)
 class PretrainData:
-    """A corpus with its labels, files of open types, or both; `concepts` are those of both.
-
-    Unless `reads_labels`, a card says nothing of them.
-    """
+    """A corpus with its labels, files of open types, or both; with `reads_labels` cards speak of them."""
 
     settings: PretrainSettings
     manifest: Mapping[str, Any]

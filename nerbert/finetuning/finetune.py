@@ -43,10 +43,7 @@ _WIDE = 768
 
 @dataclass(frozen=True, slots=True)
 class Finetuned:
-    """A fine-tuned model in memory: its `head`, ready to find entities, and the `log` of its training.
-
-    `card` is what the `nerbert.json` of its folder says of it; its `best_step` is None where the last model was kept.
-    """
+    """A model in memory: its `head`, the `log` of its training, its `card` (`best_step` None: the last was kept)."""
 
     model: Any
     tokenizer: Any

@@ -122,7 +122,7 @@ class ConceptTable:
         for start, end, type_ in word_spans(example):
             for each in found[start:end]:
                 each.add(self._numbers[texts[type_] if texts is not None else type_])
-        asked: tuple[str, ...] | None = getattr(example, "asked", _CLOSED if self.closed else None)
+        asked = _CLOSED if example.asked is None and texts is not None and self.closed else example.asked
         return [(tuple(sorted(each)), (ROOT,) if self._is_root(each) else asked) for each in found]
 
     def _is_root(self, own: Collection[int]) -> bool:
@@ -196,11 +196,7 @@ class Comparison:
 
 
 class ConceptModel(torch.nn.Module):
-    """A text encoder and a concept encoder, and what compares their vectors.
-
-    `text` and `names` are bodies of `transformers` models, `tokenizer` is the concept encoder's. `bias` is where b
-    begins.
-    """
+    """Encoders `text` and `names` (with its `tokenizer`), and what compares their vectors; `bias` is where b begins."""
 
     def __init__(
         self, text: Any, names: Any, tokenizer: Any, *, temperature: float, bias: float, pooling: Pooling = "mean"

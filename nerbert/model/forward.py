@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from threading import get_ident
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ class Batch:
     labels: torch.Tensor
     numbers: torch.Tensor
 
-    def to(self, device: Any) -> "Batch":
+    def to(self, device: Any) -> Self:
         """Return the batch with its tensors on `device`."""
         names = ("ids", "mask", "rows", "columns", "labels", "numbers")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})

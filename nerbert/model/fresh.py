@@ -187,10 +187,7 @@ def joined_in(config: Any, source: str) -> int:
 
 
 def layer_to_join(wanted: int, config: Any, kept: int, card: Mapping[str, Any]) -> int:
-    """Return the number of the layer that the setting `tagging.joined_layer` names; it isn't 0.
-
-    `kept` is the setting `num_layers`, `card` the start's own. Raise SettingsError if there is no such layer.
-    """
+    """Return the layer that `tagging.joined_layer` names, not 0 (`kept`: `num_layers`); raise SettingsError if none."""
     layer = wanted if wanted > 0 else int(card.get("num_frozen_layers") or 0)
     if not layer:
         why = "the encoder's nerbert.json names no frozen layers (num_frozen_layers); name a layer, or take 0"

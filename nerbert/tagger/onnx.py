@@ -51,11 +51,7 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerFacts:
-    """What a tokenizer and its model need of each other beside `tokenizer.json`.
-
-    These are the special pieces `before` and `after` a text, the piece for padding, the model's `room` (pieces in a
-    window) and the size of its `vocabulary`.
-    """
+    """Special pieces `before` and `after`, the one for padding, pieces in a window (`room`), size of `vocabulary`."""
 
     before: _Specials
     after: _Specials

@@ -74,11 +74,7 @@ class AskedHeads:
 
 
 class PendingText:
-    """A text, or a sentence with its own words, whose entities are being found.
-
-    `read` counts the characters that the model reads, `dropped` says that the text was cancelled, `error` why it can't
-    be tagged.
-    """
+    """A text or a sentence: its entities so far, characters `read`, whether it is `dropped` (cancelled), `error`."""
 
     def __init__(
         self, content: str | Example, asked: Asked | None = None, cancelled: Callable[[], bool] = _never,

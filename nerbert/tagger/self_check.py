@@ -61,10 +61,7 @@ def _check_types(tagger: Tagger, folder: Path) -> None:
 
 
 def check(source: str | Path, *, renew: bool = False, head: str = "", **loading: Any) -> list[Checked]:
-    """Compare the answers of a tagger, or of each seed, with those in its folder; `loading` is as in `Tagger.load`.
-
-    With `renew` its own answers of now are written there first. Raise InputError where there are none.
-    """
+    """Compare answers of a tagger, or each seed, with its own (`renew`: written first); raise InputError for none."""
     found = []
     for each in [str(folder) for folder in seed_folders(str(source))] or [str(source)]:
         if renew:

@@ -56,10 +56,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointScore:
-    """What a model's score is: the `value` that chooses the checkpoint, and `figures` by name for logs and cards.
-
-    The log's own `step`, `epoch` and `loss` (of training) win over figures of these names.
-    """
+    """What chooses a checkpoint, `value`, and `figures` for logs and cards (`step`, `epoch`, `loss` are taken)."""
 
     value: float
     higher_is_better: bool
@@ -105,7 +102,7 @@ class Objective(Protocol):
     What it can be set is a `Section` of its own, `settings`: `task.settings.of(MySettings)`.
 
     The loop calls `begin_epoch` before the first step of each epoch, `begin_step` once a step, then for each
-    micro-batch `prepare`, `terms` (both on the CPU) and, inside `step_pass`, `loss`.
+    micro-batch `prepare`, `terms` of its result (both on the CPU) and, inside `step_pass`, `loss`.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("loss",)
@@ -185,10 +182,10 @@ class Objective(Protocol):
         """Return the batch with what is drawn for this step (masks, say) by seed, step and window number."""
         return batch
 
-    def terms(self, batch: Batch) -> Mapping[str, float]:
+    def terms(self, batch: Any) -> Mapping[str, float]:
         """Return for each part the batch's share of the number that the part is divided by."""
 
-    def loss(self, model: Any, batch: Batch) -> Mapping[str, torch.Tensor]:
+    def loss(self, model: Any, batch: Any) -> Mapping[str, torch.Tensor]:
         """Return for each part the sum of its terms' losses, a scalar."""
 
     def score_on(

@@ -61,10 +61,7 @@ class ConceptsSettings(Section):
 
 
 class ConceptLabels(WordLabels):
-    """Words are labelled with rows of a table: the concepts of all entities that a word is in.
-
-    `texts` are the concepts of a corpus's categories; open types are texts of concepts themselves.
-    """
+    """Labels words with rows of a table: the concepts (`texts`: a corpus's categories') of entities they are in."""
 
     def __init__(self, table: ConceptTable, texts: Mapping[str, str]) -> None:
         self._table, self._texts = table, texts
@@ -218,25 +215,21 @@ class Concepts(Objective):
         columns = {each.name: getattr(batch, each.name) for each in fields(Batch)}
         return ConceptBatch(**columns | {"labels": places}, step=shared)
 
-    def terms(self, batch: Batch) -> dict[str, float]:
+    def terms(self, batch: ConceptBatch) -> dict[str, float]:
         """Return the number of words of which anything is known."""
-        return {"loss": int(_step_of(batch).tells[batch.labels].sum())}
+        return {"loss": int(batch.step.tells[batch.labels].sum())}
 
-    def loss(self, model: ConceptModel, batch: Batch) -> dict[str, torch.Tensor]:
+    def loss(self, model: ConceptModel, batch: ConceptBatch) -> dict[str, torch.Tensor]:
         """Return the sum of the words' losses, computed in fp32."""
         words = model.word_vectors(batch)
-        step = _step_of(batch)
-        if step.vectors is None:
+        if batch.step.vectors is None:
             return {"loss": words.float().sum() * 0}
-        return {"loss": _cross_entropy(model.logits(words, step.vectors), batch)}
+        return {"loss": _cross_entropy(model.logits(words, batch.step.vectors), batch)}
 
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
-        """Return the loss on held-out texts against their concepts, and F1 of what is more likely than not.
-
-        Of too many concepts a random part is taken, as of a step's. Raise InputError where no word has one.
-        """
+        """Return the loss on held-out texts, and F1 of what is likelier than not; raise InputError for no concept."""
         windows = Windows.pack(pieces.windows(examples, self.labels))
         concepts = self._concepts_of(windows.labels, 0)
         if not concepts.has.any():
@@ -258,10 +251,9 @@ class Concepts(Objective):
         figures = {"concept_loss": loss / words, "concept_f1": 2 * right / (found + gold)}
         return CheckpointScore(loss / words, False, figures)
 
-    def _counts(self, model: ConceptModel, batch: Batch) -> list[float]:
+    def _counts(self, model: ConceptModel, batch: ConceptBatch) -> list[float]:
         """Return a batch's loss, and how many pairs of word and concept are right, found and there."""
-        step = _step_of(batch)
-        words = model.word_vectors(batch)
+        step, words = batch.step, model.word_vectors(batch)
         logits = model.logits(words, step.vectors) if step.vectors is not None else words.new_zeros(len(words), 0)
         has, known = step.has[batch.labels], step.known[batch.labels]
         found = (logits > 0) & known
@@ -281,16 +273,8 @@ class Concepts(Objective):
         )
 
 
-def _step_of(batch: Batch) -> StepConcepts:
-    if not isinstance(batch, ConceptBatch):
-        raise TypeError("the batch isn't prepared")
-    return batch.step
-
-
-def _cross_entropy(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+def _cross_entropy(logits: torch.Tensor, batch: ConceptBatch) -> torch.Tensor:
     """Return the sum of binary cross-entropies over what is known."""
-    step = _step_of(batch)
-    losses = torch.nn.functional.binary_cross_entropy_with_logits(
-        logits.float(), step.has[batch.labels].float(), reduction="none"
-    )
-    return (losses * step.known[batch.labels]).sum()
+    has, known = batch.step.has[batch.labels], batch.step.known[batch.labels]
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), has.float(), reduction="none")
+    return (losses * known).sum()

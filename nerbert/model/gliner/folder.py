@@ -191,10 +191,7 @@ def _tokenizer_of(folder: Path, place: Path, name: str, own: str) -> str:
 
 
 def _named(folder: Path, name: str, own: str) -> str:
-    """Return the folder `own`, or else that of a model on the hub, by its name; raise InputError for a path there.
-
-    A folder that comes from elsewhere has no say in which other folders of this machine are read.
-    """
+    """Return the folder `own`, or that of a model on the hub by its name; raise InputError for a path elsewhere."""
     if (folder / own).is_dir():
         return str(folder / own)
     if not is_hub_name(name) or Path(name).exists():

@@ -122,10 +122,7 @@ class GlinerTrainee(torch.nn.Module):
         return self.gliner.label_vectors(*padded_rows(pieces.alone(texts), pieces.pad_id, self.device)).float()
 
     def scores(self, batch: PromptBatch, vectors: Sequence[torch.Tensor] | None) -> Iterator[torch.Tensor]:
-        """Yield (words, widths, labels) of each window: log-odds of its spans, in fp32, -inf beyond its end.
-
-        `vectors` (labels, width) are those of each window's labels, where they have an encoder of their own.
-        """
+        """Yield (words, widths, labels) log-odds of each window, in fp32; `vectors` are those of labels read apart."""
         model = self.gliner
         states = model.body(input_ids=batch.ids, attention_mask=batch.mask)[0]
         words = model.projected(states[batch.rows, batch.columns])

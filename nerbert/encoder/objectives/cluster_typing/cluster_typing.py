@@ -217,10 +217,7 @@ class _Clusterer:
         return clusters, weights
 
     def cluster(self, own: Array, before: Array, epoch: int, group: int) -> tuple[Array, Array]:
-        """Return the clusters of some entities, and the clusters' weights, the same in all processes.
-
-        `before` are their clusters of the epoch before; `epoch` and `group` decide what is drawn.
-        """
+        """Return entities' clusters and clusters' weights, the same in all processes; `before`: an epoch ago."""
         settings, processes, what = self._settings, self._processes, f"of epoch {epoch}, group {group}"
         order = np.argsort(uniforms(self._seed, f"sample {what}", self._terms[own]), kind="stable")
         sample, others = (own[np.sort(part)] for part in np.split(order, [settings.sample]))

@@ -82,10 +82,7 @@ class Clustering:
 
 
 def matched(clusters: Array, before: Array, count: int) -> Array:
-    """Return clusters under the numbers of those before that they share most entities with (Kuhn's Hungarian method).
-
-    Both are (entities,), of numbers below `count` or NO_CLUSTER; the same entities stay together.
-    """
+    """Return clusters under the numbers, below `count`, of those before that share most entities (Kuhn's method)."""
     from scipy.optimize import linear_sum_assignment
 
     both = (clusters >= 0) & (before >= 0)
@@ -97,11 +94,7 @@ def matched(clusters: Array, before: Array, count: int) -> Array:
 
 
 def weights_of(vectors: Array, clusters: Array, count: int) -> Array:
-    """Return (count,): the weight of each cluster, 1 ÷ its variance, so that the mean over vectors is 1.
-
-    A cluster's variance is the mean over the dimensions of its vectors. One without a vector, or of equal ones, has the
-    largest weight.
-    """
+    """Return (count,): each cluster's weight, 1 ÷ its variance, of mean 1 over vectors; empty ones have the largest."""
     own = (vectors[clusters == number] for number in range(count))
     variances = np.array([each.var(0, dtype=np.float64).mean() if len(each) else 0.0 for each in own])
     weights = 1 / np.maximum(variances, max(_EQUAL, _TIGHTEST * vectors.var(0, dtype=np.float64).mean()))

@@ -47,10 +47,7 @@ _SAMPLED = 1024
 
 @dataclass(slots=True)
 class StepPrompts:
-    """What a step's windows hold and are asked for, by their numbers; `used` are the numbers of all types asked for.
-
-    `vectors` (used, width) are the types', set while losses are computed, where they have an encoder of their own.
-    """
+    """What a step's windows hold and are asked for; `used` are all types, `vectors` (used, width) theirs, if apart."""
 
     windows: Mapping[int, WindowLabels]
     prompts: Mapping[int, Array]
@@ -223,9 +220,8 @@ class ZeroShot(Objective):
         """Return the number of words."""
         return {"loss": len(batch.rows)}
 
-    def loss(self, model: GlinerTrainee, batch: Batch) -> dict[str, torch.Tensor]:
+    def loss(self, model: GlinerTrainee, batch: ZeroShotBatch) -> dict[str, torch.Tensor]:
         """Return the sum over spans and types of the cross-entropies, computed in fp32."""
-        batch = _prompted(batch)
         windows = zip(_scores(model, batch), batch.windows, batch.asked, strict=True)
         return {"loss": torch.stack([self._cross_entropy(*each) for each in windows]).sum()}
 
@@ -268,7 +264,7 @@ class ZeroShot(Objective):
         with torch.inference_mode(), autocast(device, settings.precision), self.step_pass(model, step):
             for each in held_out_batches(windows, settings, processes, device, pad_id):
                 batch = self.prepare(each, 0, step)
-                found = _scores(model, _prompted(batch.to(model.device)))
+                found = _scores(model, batch.to(model.device))
                 for scores, window, asked in zip(found, batch.windows, batch.asked, strict=True):
                     counts = count_right(scores.cpu().numpy(), window, self._table, asked)
                     sums += [*counts, float(self._cross_entropy(scores, window, asked)), len(scores)]
@@ -298,12 +294,6 @@ class ZeroShot(Objective):
                 "zero_shot_loss": "the cross-entropy there, as in training: it chooses while F1 is 0",
             },
         )
-
-
-def _prompted(batch: Batch) -> ZeroShotBatch:
-    if not isinstance(batch, ZeroShotBatch):
-        raise TypeError("the batch isn't prepared")
-    return batch
 
 
 def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor]:
