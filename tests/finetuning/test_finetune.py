@@ -328,11 +328,11 @@ def test_a_shared_head_is_a_new_one_after_what_is_no_tagger(
 
 
 @pytest.mark.parametrize(("setting", "value"), [("source_head", "shared"), ("head", "names")])
-def test_a_head_that_starts_from_something_must_be_linear(
+def test_a_head_starts_only_from_what_its_kind_can(
     tiny_encoder: Path, data: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str,
     value: str,
 ) -> None:  # fmt: skip
-    known = {"own": type("Own", (Tagging,), {"head_name": "some.module:open_head"})}
+    known = {"own": type("Own", (Tagging,), {"head_name": "nerbert.tagger.gliner:GlinerHeadKind"})}
     monkeypatch.setattr(OBJECTIVES, "_known", known)
     monkeypatch.delattr(Tagging, "make_model")
     settings = replace(FAST, objective="own", **{setting: value})  # type: ignore[arg-type]
