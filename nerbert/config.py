@@ -12,7 +12,7 @@ import operator
 import types
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import MISSING, Field, asdict, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -99,7 +99,7 @@ class Sectioned(Settings):
 
     def of(self, kind: type[_Section]) -> _Section:
         """Return the section of a kind, with its defaults if it isn't given."""
-        return next((each for each in self.sections if type(each) is kind), None) or kind()
+        return next((each for each in self.sections if type(each) is kind), None) or make_settings(kind, {})
 
     def changed(self, values: Mapping[str, Any]) -> Self:
         """Return the settings with some values changed, in sections key by key."""
@@ -124,19 +124,29 @@ def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     return found
 
 
-def plain_settings(settings: Sectioned) -> dict[str, Any]:
-    """Return the values of settings by name, of each section those that aren't its defaults.
+def plain_settings(settings: Sectioned, own: type[Section] = Section) -> dict[str, Any]:
+    """Return the values of settings by name, those of sections by their names, of `own` though it isn't given.
 
     Of what a section reads and of its models only the last part of a path is there.
     """
     values = {each.name: getattr(settings, each.name) for each in fields(settings) if each.name != "sections"}
-    for section in settings.sections:
-        own, usual = asdict(section), type(section)()
-        own |= {name: [path.name for path in own[name]] for name in section.reads}
-        own |= {name: Path(own[name]).name for name in section.models}
-        if changed := {name: own[name] for name in own if getattr(section, name) != getattr(usual, name)}:
-            values[section.section] = changed
+    rest = [settings.of(own)] if own.section and all(type(each) is not own for each in settings.sections) else []
+    for section in sorted([*settings.sections, *rest], key=lambda each: each.section):
+        found = asdict(section)
+        found |= {name: [path.name for path in found[name]] for name in section.reads}
+        values[section.section] = found | {name: Path(found[name]).name for name in section.models}
     return values
+
+
+def changed_names(settings: Sectioned) -> list[str]:
+    """Return the names of settings that aren't their defaults, those of sections with their names before."""
+    names = [each.name for each in fields(settings) if each.name != "sections" and _changed(settings, each)]
+    own = ((section, each) for section in settings.sections for each in fields(section))
+    return names + [f"{section.section}.{each.name}" for section, each in own if _changed(section, each)]
+
+
+def _changed(settings: Settings, field: Field[Any]) -> bool:
+    return bool(getattr(settings, field.name) != field.default)
 
 
 def flat_settings(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,10 +215,12 @@ def check_values(cls: type, values: Mapping[str, Any], before: object = None) ->
         raise SettingsError(f"unknown setting {_dotted(cls, name)!r}{unknown(name, hints, see=see)}", setting=name)
     checked = {name: check(_dotted(cls, name), value, hints[name]) for name, value in given.items()}
     if named:
-        objective = str(checked.get("objective") or getattr(before, "objective", ""))
-        kept = {each.section: each for each in checked.get("sections", getattr(before, "sections", ()))}
-        made = [_section(name, value, objective, kept.pop(name, None), hints) for name, value in named.items()]
-        checked["sections"] = (*kept.values(), *made)
+        usual = next((each.default for each in fields(cls) if each.name == "objective"), "")
+        objective = str(checked.get("objective") or getattr(before, "objective", usual))
+        given = checked.get("sections", getattr(before, "sections", ()))
+        earlier = {each.section: each for each in given}
+        made = [_section(name, value, objective, earlier.get(name), hints) for name, value in named.items()]
+        checked["sections"] = (*(each for each in given if each.section not in named), *made)
     return checked
 
 
@@ -222,7 +234,7 @@ def _own_section(objective: str) -> dict[str, type[Section]]:
     """Return the section of an objective that isn't built in, by its name, if it declares one."""
     if objective in ("", *SECTIONS) or not OBJECTIVES.contains(objective):
         return {}
-    kind = OBJECTIVES.find(objective).settings
+    kind = getattr(OBJECTIVES.find(objective), "settings", Section)
     return {kind.section: kind} if kind.section else {}
 
 

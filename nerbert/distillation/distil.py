@@ -45,7 +45,7 @@ from nerbert.tagger.jobs.job import tag_all
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import check_thresholds
 from nerbert.terminal import tell
-from nerbert.training.objective import find_objective
+from nerbert.training.objective import FINETUNE, chosen_objective
 
 SILVER = "silver.jsonl"
 """The file with the silver sentences, in the student's folder."""
@@ -82,7 +82,7 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     check_alone("distillation")
     check_source("--from", plan.from_)
     check_choice("--errors", plan.errors, ERRORS)
-    check_head(find_objective(settings.objective), settings)
+    check_head(chosen_objective(settings, FINETUNE), settings)
     if ModelFolder.open(plan.encoder).kind.objective:
         raise SettingsError(f"--encoder {plan.encoder}: is a zero-shot tagger, and a student has fixed types; start "
                             "from an encoder, say embedded")  # fmt: skip

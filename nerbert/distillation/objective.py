@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 
@@ -12,7 +12,7 @@ from nerbert.model.forward import Batch, logits_at
 from nerbert.model.tokenizer import BioLabels
 from nerbert.model.windows import IGNORED, Label
 from nerbert.records import Example
-from nerbert.training.objective import FINETUNE, Description, Task
+from nerbert.training.objective import FINETUNE, Description
 from nerbert.training.tagging import Tagging, TaggingSettings
 
 _OUTSIDE = 0
@@ -58,11 +58,6 @@ class Distillation(Tagging):
 
     settings: ClassVar[type[Section]] = DistillationSettings
     commands: ClassVar[tuple[str, ...]] = (FINETUNE,)
-
-    @classmethod
-    def of(cls, task: Task) -> Self:
-        """Return the objective for the types of a task."""
-        return cls(task.types, task.settings.of(DistillationSettings))
 
     @property
     def labels(self) -> SoftLabels:

@@ -95,6 +95,39 @@ class PretrainData:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceChecks:
+    """What `nerbert pretrain` refuses of its sources' settings before it reads any; there is no data yet."""
+
+    settings: PretrainSettings
+
+    def labelled(self) -> Any:
+        """Check what sentences with fixed types need."""
+        _checked_corpus(self.settings)
+
+    def unlabelled(self) -> Any:
+        """Check what sentences without labels need."""
+        _refuse_labels(self.settings)
+        _checked_corpus(self.settings)
+
+    def named(self, *, descriptions: bool = False) -> Any:
+        """Check what texts with types by name need."""
+        if not self.settings.of(OpenTypesSettings).files:
+            _ = self.settings.corpus_folder
+
+
+def _checked_corpus(settings: PretrainSettings) -> Path:
+    label_set = settings.label_set
+    both = bool(settings.of(GazetteersSettings).files and label_set)
+    refuse(both, "label_set", label_set, "empty with gazetteers, whose types are the categories")
+    return settings.corpus_folder
+
+
+def _refuse_labels(settings: PretrainSettings) -> None:
+    objective, label_set = settings.objective, settings.label_set
+    refuse(bool(label_set), "label_set", label_set, f"left out with objective = {objective!r}")
+
+
+@dataclass(frozen=True, slots=True)
 class PretrainSources:
     """What `nerbert pretrain` offers; an `executor` cuts the corpus into windows."""
 
@@ -103,24 +136,18 @@ class PretrainSources:
 
     def labelled(self) -> PretrainData:
         """Return the corpus with the categories of a label set, or with types by gazetteers."""
-        lists, label_set = self.settings.of(GazetteersSettings).files, self.settings.label_set
-        both = bool(lists and label_set)
-        refuse(both, "label_set", label_set, "empty with gazetteers, whose types are the categories")
-        manifest = read_manifest(self.settings.corpus_folder)
+        manifest = read_manifest(_checked_corpus(self.settings))
         labels = read_label_set(manifest, self.settings)
         return PretrainData(self.settings, manifest, labels, executor=self.executor)
 
     def unlabelled(self) -> PretrainData:
         """Return the corpus; raise SettingsError for a label set, which nothing would read."""
-        objective, label_set = self.settings.objective, self.settings.label_set
-        refuse(bool(label_set), "label_set", label_set, f"left out with objective = {objective!r}")
+        _refuse_labels(self.settings)
         return replace(self.labelled(), reads_labels=False)
 
     def named(self, *, descriptions: bool = False) -> PretrainData:
         """Return the corpus, each of whose classes is a type, and files of open types; one of them may be missing."""
         settings, own = self.settings, self.settings.of(OpenTypesSettings)
-        refuse(bool(own.dev) and not own.files, "open_types.dev", [path.name for path in own.dev],
-               "left out without open_types.files, which they are held out for")  # fmt: skip
         if not own.files:
             _ = settings.corpus_folder
         manifest = read_manifest(settings.corpus) if settings.corpus else _NO_CORPUS
@@ -141,5 +168,6 @@ class PretrainSources:
 
 def files_read(settings: PretrainSettings) -> list[Path]:
     """Return the corpus's manifest and all files that the settings' sections name."""
-    files = [path for each in settings.sections for name in each.reads for path in getattr(each, name)]
+    sections = sorted(settings.sections, key=lambda each: each.section)
+    files = [path for each in sections for name in each.reads for path in getattr(each, name)]
     return [*files, *([settings.corpus / "manifest.json"] if settings.corpus else [])]

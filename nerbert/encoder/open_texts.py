@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from nerbert.artifacts import publish, sha256_of, write_json
 from nerbert.cache import cached
-from nerbert.config import Bounds, Section
+from nerbert.config import Bounds, Section, Settings, refuse
 from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.data import file_inside
 from nerbert.formats.open_types import normalised, open_type_line, read_open_types, types_asked
@@ -56,6 +56,11 @@ class OpenTypesSettings(Section):
     asked: Literal["file", "all"] = "file"
     """Which types were looked for in a text of `files`, so that no mark of them means none: those that the `file` says,
     or `all`, whatever it says. Source: NuNER's and GLiNER's trainings take all."""
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        refuse(bool(self.dev) and not self.files, "open_types.dev", [path.name for path in self.dev],
+               "left out without open_types.files, which they are held out for")  # fmt: skip
 
 
 class OpenExample(Example):

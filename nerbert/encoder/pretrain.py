@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_folder, publish_job, to_disk
-from nerbert.config import plain_settings
+from nerbert.config import changed_names, plain_settings
 from nerbert.encoder.data import PretrainData, PretrainSources
 from nerbert.encoder.preprocess import tokenizer_hash
 from nerbert.encoder.settings import PretrainSettings
@@ -24,6 +24,7 @@ from nerbert.model.folder import ModelFolder, read_card, write_card
 from nerbert.model.forward import precision_on
 from nerbert.model.fresh import fresh_config, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.registry import OBJECTIVES
 from nerbert.terminal import Progress, progress
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
 from nerbert.training.distributed import ProcessGroup, make_process_group
@@ -128,8 +129,11 @@ def _identity(settings: PretrainSettings, model: Any, tokenizer: Any, processes:
         weights.update(f"{name} {tuple(tensor.shape)}\n".encode())
         weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     config = {name: value for name, value in model.config.to_dict().items() if name not in _NAMES}
+    files = {f"{each.section}.{name}": [sha256_of(path) for path in getattr(each, name)]
+             for each in settings.sections for name in each.reads}  # fmt: skip
     return {
         "loop": VERSION,
+        "files": files,
         "settings": compared_settings(settings),
         "precision": precision_on(processes.device.type, settings.precision),
         "config": config,
@@ -140,11 +144,12 @@ def _identity(settings: PretrainSettings, model: Any, tokenizer: Any, processes:
 
 def compared_settings(settings: PretrainSettings) -> dict[str, Any]:
     """Return the settings that decide an outcome by themselves, sections by name."""
-    values = plain_settings(settings)
-    for each in settings.sections:
-        own = values.pop(each.section, {})
-        if decide := {name: own[name] for name in own if name not in (*each.reads, *each.models)}:
-            values[each.section] = decide
+    own = OBJECTIVES.find(settings.objective).settings
+    values = plain_settings(settings, own)
+    for each in (own, *map(type, settings.sections)):
+        if each.section:
+            left_out = (*each.reads, *each.models)
+            values[each.section] = {name: one for name, one in values[each.section].items() if name not in left_out}
     return {name: value for name, value in values.items() if name not in FREE}
 
 
@@ -250,7 +255,7 @@ def _write_json_card(
     write_card(
         folder, "encoder", **own, language=manifest["language"], objective=settings.objective,
          description=asdict(work.objective.describe()), **work.source.facts(),
-        settings=_plain(settings), num_frozen_layers=work.num_frozen_layers,
+        settings=_plain(settings), changed=changed_names(settings), num_frozen_layers=work.num_frozen_layers,
         precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
         best_step=best.best_step, validation=best.best.figures if best.best else {},
     )  # fmt: skip
@@ -258,7 +263,7 @@ def _write_json_card(
 
 def _plain(settings: PretrainSettings) -> dict[str, Any]:
     """Return settings as JSON; of paths only the last part, so that no folder of this machine is shown."""
-    plain = plain_settings(settings)
+    plain = plain_settings(settings, OBJECTIVES.find(settings.objective).settings)
     paths = {name: Path(plain[name]).name for name in ("label_set", "cache", "tensorboard")}
     backbone = Path(settings.backbone).resolve().name if Path(settings.backbone).is_dir() else settings.backbone
     corpus = settings.corpus.resolve().name if settings.corpus else ""

@@ -13,7 +13,7 @@ from typing import Any
 from nerbert.artifacts import difference, sha256_of, write_json
 from nerbert.config import check_values, make_settings, merged, parse_changes, read_toml
 from nerbert.corpus.shards import read_manifest
-from nerbert.encoder.data import files_read
+from nerbert.encoder.data import SourceChecks, files_read
 from nerbert.encoder.gazetteers import GazetteersSettings, open_gazetteers
 from nerbert.encoder.pretrain import EncoderFacts, compared_settings, pretrain
 from nerbert.encoder.settings import PretrainSettings
@@ -80,6 +80,7 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
             mine = {*sections, *table, *(key.partition(".")[0] for key in own)}
             values = {key: value for key, value in values.items() if key in mine or not isinstance(value, Mapping)}
             settings = make_settings(PretrainSettings, values)
+            OBJECTIVES.find(settings.objective).data(SourceChecks(settings))
             made_from = _made_from(settings, stages[-1] if settings.backbone == before.get("backbone") else None)
         stages.append(PretrainStage(name, settings, output / name, made_from))
         read |= sections
@@ -96,8 +97,10 @@ def _sections_of(values: Mapping[str, Any]) -> set[str]:
 
 def _check_read(tables: set[str], of_all: Mapping[str, Any], read: set[str], names: Sequence[str]) -> None:
     """Raise SettingsError for a section for all stages that none of them has, or a dotted name of neither."""
-    dotted = {key.partition(".")[0] for key in of_all if "." in key}
+    dotted = {key.partition(".")[0] for key, value in of_all.items() if "." in key or isinstance(value, Mapping)}
     for name in sorted((tables | dotted) - read):
+        if name in names:
+            raise SettingsError(f"setting {name}: is a stage: write {name}.KEY=… after --set, or its [[stages]] table")
         if name in [*SECTIONS]:
             raise SettingsError(f"setting {name}: no stage has an objective that reads this section", setting=name)
         raise SettingsError(f"setting {name!r}: neither a stage nor a section{unknown(name, [*names, *sorted(read)])}")

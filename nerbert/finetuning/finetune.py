@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from nerbert.artifacts import check_free, publish_folder, write_json
-from nerbert.config import plain_settings
+from nerbert.config import changed_names, plain_settings
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
 from nerbert.finetuning.replay import FinetuneSources, ReplaySettings
@@ -122,7 +122,7 @@ def finetune_examples(
     """
     if not any(each.spans for each in examples):
         raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
-    settings = objective_for(encoder, settings)
+    changed, settings = changed_names(settings), objective_for(encoder, settings)
     backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
     kind = chosen_objective(settings, FINETUNE)
     source = kind.data(FinetuneSources(settings, examples, dev))
@@ -146,7 +146,7 @@ def finetune_examples(
     card = dict(facts or {}) | start | {
         "word_splitter": nearest_splitter(examples, own), "max_length": settings.max_length,
         "on_too_long": settings.on_too_long, "head": objective.head_name, "types": list(source.types),
-        "settings": plain_settings(settings),
+        "settings": plain_settings(settings, kind.settings), "changed": changed,
         "precision": precision_on(model.device.type, settings.precision), "log": log.entries, "best_step": best_step,
         **about,
     }  # fmt: skip

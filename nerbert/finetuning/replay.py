@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from nerbert.config import Bounds, Section, refuse
+from nerbert.config import Bounds, Section, Settings, refuse
 from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypes, OpenTypesSettings
 from nerbert.errors import at
 from nerbert.finetuning.settings import FinetuneSettings
@@ -49,6 +49,10 @@ class ReplaySettings(Section):
     """Share of the sentences trained on that are texts of `files`, beside the data's own; each epoch has others.
     Source: ours."""
 
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        refuse(self.share > 0 and not self.files, "replay.share", self.share, "0 without replay.files")
+
 
 @dataclass(frozen=True, slots=True)
 class Replay:
@@ -66,7 +70,6 @@ class Replay:
 def open_replay(settings: TrainSettings, *, descriptions: bool = False) -> Replay | None:
     """Return the files that are replayed; None if there are none. Raise InputError for one that can't be read."""
     own = settings.of(ReplaySettings)
-    refuse(own.share > 0 and not own.files, "replay.share", own.share, "0 without replay.files")
     if not own.files:
         return None
     reading = OpenTypesSettings(files=own.files)

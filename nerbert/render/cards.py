@@ -4,7 +4,7 @@ Every figure comes from `nerbert.json`, so a card can be written anew; one chang
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from statistics import median
@@ -20,7 +20,6 @@ from nerbert.model.folder import EMBEDDED, TaggerFacts
 from nerbert.render import LOG_NAMES, Facts, changed_settings, facts_of, log_figure, render, write
 from nerbert.render.escape import Markdown, code
 from nerbert.render.plots import STYLES
-from nerbert.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from nerbert.encoder.objectives.cluster_typing.cluster_map import ClusterMap
@@ -47,7 +46,7 @@ def encoder_card(card: Card, manifest: Mapping[str, Any]) -> str:
     log = list(facts["log"])[-_SHOWN:]
     names = [*LOG_NAMES, *sorted({name for each in log for name in each} - {*LOG_NAMES})] if log else []
     return render(
-        "encoder_card.md.j2", **_shared(card, str(facts["settings"]["backbone"] or ""), PretrainSettings),
+        "encoder_card.md.j2", **_shared(card, str(facts["settings"]["backbone"] or "")),
         manifest=facts_of(manifest), task=facts["description"]["pipeline"] or "", figure=log_figure,
         log_heads=[name if name in LOG_NAMES else code(name) for name in names],
         log=[[log_figure(name, each[name]) for name in names] for each in log],
@@ -67,24 +66,29 @@ def write_tagger_card(folder: Path, facts: TaggerFacts) -> bool:
 def tagger_card(card: Card) -> str:
     """Return the card: `card` is what `nerbert.json` holds."""
     facts = facts_of(card)
-    kind = DistilSettings if facts["distilled"] else FinetuneSettings
-    shared = _shared(card, str(facts["encoder"]["name"] or ""), kind)
+    shared = _shared(card, str(facts["encoder"]["name"] or ""))
     return render("tagger_card.md.j2", **shared, task="token-classification", files=list(_files(facts)))
 
 
 def chosen_settings(card: Card) -> dict[str, Any]:
     """Return the settings of a model's training that aren't the defaults."""
+    values = flat_settings(card.get("settings") or {})
+    found = {name: values[name] for name in _changed(card) if name in values}
+    return {name: value for name, value in found.items() if value not in ([], "")}
+
+
+def _changed(card: Card) -> Sequence[str]:
+    """Return the names of settings that aren't their defaults, by the card's own word if it says them."""
+    if (told := card.get("changed")) is not None:
+        return list(map(str, told))
     trained = DistilSettings if card.get("distilled") else FinetuneSettings
     kind = trained if card.get("kind") == "tagger" else PretrainSettings
-    changed = changed_settings(flat_settings(card.get("settings") or {}), _usual(kind))
-    return {name: value for name, value in changed.items() if value not in ([], "")}
+    usual = {each.name: each.default for each in fields(kind) if each.default is not MISSING}
+    settings = {name: value for name, value in (card.get("settings") or {}).items() if name in usual}
+    return list(changed_settings(settings, usual))
 
 
-def _usual(kind: type[TrainSettings]) -> dict[str, Any]:
-    return {each.name: each.default for each in fields(kind) if each.default is not MISSING}
-
-
-def _shared(card: Card, origin: str, kind: type[TrainSettings]) -> dict[str, Any]:
+def _shared(card: Card, origin: str) -> dict[str, Any]:
     """Return what both templates show: a model's origin, and its settings as rows: those that aren't defaults, all."""
     settings = flat_settings(card.get("settings") or {})
     rows = {name: (code(name), code(f'"{value}"' if isinstance(value, str) else repr(value)))
@@ -92,7 +96,7 @@ def _shared(card: Card, origin: str, kind: type[TrainSettings]) -> dict[str, Any
     return {
         "card": facts_of(card), "origin": origin, "is_embedded": origin in EMBEDDED,
         "base_model": origin if "/" in origin and is_hub_name(origin) else "",
-        "changed": [rows[name] for name in changed_settings(settings, _usual(kind))], "settings": list(rows.values()),
+        "changed": [rows[name] for name in _changed(card) if name in rows], "settings": list(rows.values()),
     }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from nerbert.model.heads import Head
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows
 from nerbert.records import ENTITY, Example, Sentence
-from nerbert.registry import OBJECTIVES
+from nerbert.registry import OBJECTIVES, SECTIONS
 from nerbert.rng import Array
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.settings import TrainSettings
@@ -214,6 +214,8 @@ class Objective(Protocol):
 def find_objective(name: str) -> type[Objective]:
     """Return an objective by name; raise MissingExtra if a library that it needs isn't there."""
     found = OBJECTIVES.find(name)
+    if Objective not in getattr(found, "__mro__", ()):
+        raise SettingsError(f"setting objective = {name!r}: is no class of Objective", setting="objective")
     if found.needs:
         need(*found.needs)
     return found
@@ -225,8 +227,14 @@ def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
     if command not in kind.commands:
         its = " and ".join(f"`nerbert {each}`" for each in kind.commands)
         raise SettingsError(f"setting objective = {name!r}: is for {its} alone", setting="objective")
+    own = kind.settings
+    if own.section in hints_of(type(settings)) or (
+        own.section in [*SECTIONS] and SECTIONS.find(own.section) is not own
+    ):
+        why = f"its section is called {own.section!r}, as another setting is; call it otherwise"
+        raise SettingsError(f"setting objective = {name!r}: {why}", setting="objective")
     for each in settings.sections:
-        if each.section not in (kind.settings.section, *kind.sources):
+        if type(each) is not own and each.section not in kind.sources:
             raise _others_section(each, name, list(filter(None, (kind.settings.section, *kind.sources))))
         if command not in each.commands:
             its = " and ".join(f"`nerbert {one}`" for one in each.commands)

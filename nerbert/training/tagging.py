@@ -5,11 +5,12 @@ Its settings mean what torch's `cross_entropy` means by them.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import torch
 
-from nerbert.config import Bounds, Section
+from nerbert.config import Bounds, Section, refuse
+from nerbert.errors import SettingsError
 from nerbert.labels import tag_names
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import read_card
@@ -52,6 +53,7 @@ class TaggingSettings(Section):
 
 
 _USUAL = TaggingSettings()
+_Own = TypeVar("_Own", bound=TaggingSettings)
 _OUTSIDE = 0
 """The class of words outside of any entity, as `labels.tag_names` numbers them."""
 
@@ -74,7 +76,17 @@ class Tagging(Objective):
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task."""
-        return cls(task.types, task.settings.of(TaggingSettings))
+        return cls(task.types, cls.own_settings(task, TaggingSettings))
+
+    @classmethod
+    def own_settings(cls, task: Task, kind: type[_Own]) -> _Own:
+        """Return the section of the objective; raise SettingsError for one of another kind, and for what is refused."""
+        own = task.settings.of(cls.settings)
+        if not isinstance(own, kind):
+            raise SettingsError(f"{cls.__name__}: its settings must extend {kind.__name__}")
+        name = f"{own.section}.joined_layer"
+        refuse(own.joined_layer != 0 and not task.finetunes, name, own.joined_layer, "0 in pre-training")
+        return own
 
     def make_model(self, backbone: Backbone) -> Any:
         """Return a token-classification model with a new layer over the tags."""

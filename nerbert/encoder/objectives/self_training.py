@@ -57,7 +57,9 @@ class SelfTraining(Tagging):
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task."""
         settings = task.settings
-        return cls(sorted(set(task.types)), settings.of(SelfTrainingSettings), settings, task.backbone.tokenizer)
+        return cls(
+            sorted(set(task.types)), cls.own_settings(task, SelfTrainingSettings), settings, task.backbone.tokenizer
+        )
 
     def begin_epoch(
         self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup

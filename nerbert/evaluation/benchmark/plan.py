@@ -35,6 +35,7 @@ from nerbert.formats.data import data_sum, find_splits
 from nerbert.formats.documents import Reading
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.model.folder import ModelFolder, Use
+from nerbert.registry import OBJECTIVES
 from nerbert.terminal import tell
 
 FORMAT = 4
@@ -179,7 +180,7 @@ class _Planner:
             how = {"code": (TRAINING,), "command": digest, "version": system.version}
         else:
             encoder, digest, pretrained = self._encoder(place)
-            _check_start(encoder, settings)
+            settings = _startable(encoder, settings)
             source = self._source(system, encoder, digest, settings) if system.source else None
             needs_dev = kind is not SizeUnit.EPISODE or settings.select == "dev"
             how = {"code": _training(settings), "settings": _in_key(settings), "encoder": digest,
@@ -258,18 +259,18 @@ class _Planner:
         return SourceTraining(key, system.source, folder, encoder, digest, settings, sha256, format_)
 
 
-def _check_start(encoder: str, settings: FinetuneSettings) -> None:
-    """Raise SettingsError for settings that the encoder can't be fine-tuned with, and files to replay that are gone."""
+def _startable(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
+    """Return the settings with the encoder's objective; raise SettingsError for what it can't be fine-tuned with."""
+    from nerbert.finetuning.finetune import check_head, objective_for  # loads torch
+    from nerbert.training.objective import FINETUNE, chosen_objective
+
     for each in settings.sections:
         for name in each.reads:
             for path in getattr(each, name):
                 refuse(not path.is_file(), f"{each.section}.{name}", str(path), "files that are there")
-    if ModelFolder(encoder).kind.objective:
-        from nerbert.finetuning.finetune import check_head, objective_for  # loads torch
-        from nerbert.training.objective import find_objective
-
-        settings = objective_for(encoder, settings)
-        check_head(find_objective(settings.objective), settings)
+    settings = objective_for(encoder, settings)
+    check_head(chosen_objective(settings, FINETUNE), settings)
+    return settings
 
 
 def _not_told(system: System, target: Target) -> str:
@@ -350,13 +351,11 @@ def _training(settings: FinetuneSettings) -> tuple[int, ...]:
 
 
 def _in_key(settings: FinetuneSettings) -> dict[str, Any]:
-    """Return the settings that differ from their defaults, sections by name; files of a section by their content."""
-    usual, values = plain_settings(FinetuneSettings()), plain_settings(settings)
+    """Return the settings of a training whose objective is known, sections by name; files by their content."""
+    values = plain_settings(settings, OBJECTIVES.find(settings.objective).settings)
     for each in settings.sections:
-        for name in each.reads:
-            if paths := getattr(each, name):
-                values[each.section] |= {name: [data_digest(path) for path in paths]}
-    return {name: value for name, value in values.items() if name not in _NOT_IN_KEY and value != usual.get(name)}
+        values[each.section] |= {name: [data_digest(path) for path in getattr(each, name)] for name in each.reads}
+    return {name: value for name, value in values.items() if name not in _NOT_IN_KEY}
 
 
 def _remembered(make: Callable[..., _Out]) -> Callable[..., _Out]:

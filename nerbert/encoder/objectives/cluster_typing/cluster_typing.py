@@ -108,8 +108,8 @@ class ClusterTyping(Tagging):
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task."""
-        settings = task.settings
-        return cls(task.types, settings.of(TypingSettings), settings, len(special_pieces(task.backbone.tokenizer)[1]))
+        own, after = cls.own_settings(task, TypingSettings), len(special_pieces(task.backbone.tokenizer)[1])
+        return cls(task.types, own, task.settings, after)
 
     def make_model(self, backbone: Backbone) -> Any:
         """Return a token-classification model with a layer over clusters, which isn't saved with it."""

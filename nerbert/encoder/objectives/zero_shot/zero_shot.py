@@ -98,6 +98,11 @@ class ZeroShot(Objective):
         refuse(settings.num_layers != 0 and bool(task.backbone.objective), "num_layers", settings.num_layers,
                "0 where the start is a GLiNER folder")  # fmt: skip
         refuse(settings.on_too_long != "window", "on_too_long", settings.on_too_long, "'window' with 'zero_shot'")
+        own = settings.of(ZeroShotSettings)
+        if task.finetunes:
+            for name in ("labels_backbone", "negative_ratio"):
+                changed = getattr(own, name) != getattr(ZeroShotSettings(), name)
+                refuse(changed, f"zero_shot.{name}", getattr(own, name), "left out in fine-tuning")
         labels = None if task.finetunes else labels_backbone(settings, task.backbone)
         return cls(task.concepts, task.concept_texts, settings, types=task.types, labels_backbone=labels,
                    finetunes=task.finetunes)  # fmt: skip
