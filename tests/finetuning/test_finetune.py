@@ -332,7 +332,7 @@ def test_a_head_that_starts_from_something_must_be_linear(
     tiny_encoder: Path, data: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str,
     value: str,
 ) -> None:  # fmt: skip
-    known = {"own": type("Own", (Tagging,), {"head_name": "some.module:open_head"})}
+    known = {"own": type("Own", (Tagging,), {"head_name": "gliner"})}
     monkeypatch.setattr(OBJECTIVES, "_known", known)
     monkeypatch.delattr(Tagging, "make_model")
     settings = replace(FAST, objective="own", **{setting: value})  # type: ignore[arg-type]
