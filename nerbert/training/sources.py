@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nerbert.training.loop import TrainingData
 
 
-class Data(Protocol):
+class TaskData(Protocol):
     """Sentences and their types; `concepts` and `concept_texts` are those of types that are known by name."""
 
     @property
@@ -41,7 +41,7 @@ class Data(Protocol):
         """Return labelled windows, and those of each epoch."""
 
 
-Data_co = TypeVar("Data_co", bound=Data, covariant=True)
+Data_co = TypeVar("Data_co", bound=TaskData, covariant=True)
 
 
 class Sources(Protocol[Data_co]):

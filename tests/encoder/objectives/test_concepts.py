@@ -273,7 +273,7 @@ def test_words_are_counted_before_a_batch_moves_to_its_device(
     moved, move, terms = list[ConceptBatch](), ConceptBatch.to, Concepts.terms
 
     def moving(batch: ConceptBatch, device: Any) -> Any:
-        moved.append(made := move(batch, device))  # type: ignore[arg-type]
+        moved.append(made := move(batch, device))
         return made
 
     def counting(objective: Concepts, batch: Any) -> dict[str, float]:
