@@ -283,7 +283,7 @@ def test_an_old_name_is_one_line_with_the_new_one(old: str, new: str) -> None:
     with pytest.raises(SettingsError, match=f"^setting {old}: is now {re.escape(new)}$"):
         load_settings(FinetuneSettings if "replay" in old else PretrainSettings, None, [f"{old}=1"])
     section, _, name = new.partition(".")
-    assert name in hints_of(sections_of()[section])
+    assert name in hints_of(sections_of()[section])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["open_types", "gazetteers", "replay"])

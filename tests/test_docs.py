@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import nerbert.cli
+import nerbert.cli.data
 from nerbert.quickstart.result import QuickstartResult
 from nerbert.records import Reason
 from nerbert.render.quickstart import picture

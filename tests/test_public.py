@@ -122,7 +122,7 @@ def test_sections_are_keywords() -> None:
     from nerbert.encoder.objectives.zero_shot.start import ZeroShotSettings
 
     with pytest.raises(SettingsError, match=r"unknown setting 'zero_shot\.max_type': did you mean 'max_types'"):
-        nerbert.finetune("embedded", SENTENCES, zero_shot={"max_type": 3})  # type: ignore[typeddict-unknown-key]
+        nerbert.finetune("embedded", SENTENCES, zero_shot={"max_type": 3})  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match=r"setting tagging\.label_smoothing = 1: must be a number, at least 0"):
         nerbert.pretrain("x", tagging={"label_smoothing": 1})
     with pytest.raises(

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_folder, publish_job, to_disk
+from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_folder, publish_job, sha256_of, to_disk
 from nerbert.config import changed_names, plain_settings
 from nerbert.encoder.data import PretrainData, PretrainSources
 from nerbert.encoder.preprocess import tokenizer_hash
@@ -146,7 +146,7 @@ def compared_settings(settings: PretrainSettings) -> dict[str, Any]:
     """Return the settings that decide an outcome by themselves, sections by name."""
     own = OBJECTIVES.find(settings.objective).settings
     values = plain_settings(settings, own)
-    for each in (own, *map(type, settings.sections)):
+    for each in (own, *(type(section) for section in settings.sections)):
         if each.section:
             left_out = (*each.reads, *each.models)
             values[each.section] = {name: one for name, one in values[each.section].items() if name not in left_out}

@@ -228,9 +228,8 @@ def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
         its = " and ".join(f"`nerbert {each}`" for each in kind.commands)
         raise SettingsError(f"setting objective = {name!r}: is for {its} alone", setting="objective")
     own = kind.settings
-    if own.section in hints_of(type(settings)) or (
-        own.section in [*SECTIONS] and SECTIONS.find(own.section) is not own
-    ):
+    taken = own.section in [*SECTIONS] and SECTIONS.find(own.section) is not own
+    if taken or own.section in {each.name for each in fields(settings)}:
         why = f"its section is called {own.section!r}, as another setting is; call it otherwise"
         raise SettingsError(f"setting objective = {name!r}: {why}", setting="objective")
     for each in settings.sections:

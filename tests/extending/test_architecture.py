@@ -3,20 +3,21 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from nerbert.config import make_settings
 from nerbert.encoder.pretrain import pretrain
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.registry import ARCHITECTURES
 from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
-from nerbert.training.settings import FinetuneSettings, PretrainSettings
 from tests.encoder.objectives.test_zero_shot import SMALL, row, write
 from tests.finetuning.test_replay import EXAMPLES, SETTINGS, TEXT
 
@@ -28,8 +29,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of some steps."""
     place = tmp_path_factory.mktemp("dot")
     path = write(place / "open.jsonl", [row(number) for number in range(60)])
-    own: dict[str, Any] = SMALL | {"architecture": DOT, "max_width": 0, "epochs": 8}
-    pretrain(PretrainSettings(open_types=(path,), cache=str(place / "cache"), **own), place / "m")
+    settings = make_settings(
+        PretrainSettings, SMALL | {"open_types": {"files": (path,)}, "cache": str(place / "cache")}
+    )
+    pretrain(settings.changed({"epochs": 8, "zero_shot": {"architecture": DOT, "max_width": 0}}), place / "m")
     return place / "m"
 
 

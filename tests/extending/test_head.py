@@ -9,10 +9,10 @@ import pytest
 from nerbert.cli import main
 from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning.finetune import check_head
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.tagger.export import export
 from nerbert.tagger.self_check import check
 from nerbert.training.objective import find_objective
-from nerbert.training.settings import FinetuneSettings
 
 OBJECTIVE, HEAD = "tests.extending.toys.starts:Starts", "tests.extending.toys.starts:StartsKind"
 TEXT = "The brig Margarethe was built by Larsen & Holm in Bergen."

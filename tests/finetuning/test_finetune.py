@@ -332,7 +332,7 @@ def test_a_head_starts_only_from_what_its_kind_can(
     tiny_encoder: Path, data: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str,
     value: str,
 ) -> None:  # fmt: skip
-    known = {"own": type("Own", (Tagging,), {"head_name": "nerbert.tagger.gliner:GlinerHeadKind"})}
+    known = {"own": type("Own", (Tagging,), {"head_name": "gliner"})}
     monkeypatch.setattr(OBJECTIVES, "_known", known)
     monkeypatch.delattr(Tagging, "make_model")
     settings = replace(FAST, objective="own", **{setting: value})  # type: ignore[arg-type]

@@ -19,8 +19,8 @@ from nerbert.rng import Array
 from nerbert.tagger import onnx
 from nerbert.tagger.backends import HeadKind, Wanted, on_back_end, placed
 from nerbert.tagger.export import ExportedHead, ExportTask
-from nerbert.training.objective import Tagging
 from nerbert.training.settings import TrainSettings
+from nerbert.training.tagging import Tagging
 
 
 class CrfModel(BertForTokenClassification):  # type: ignore[misc]
