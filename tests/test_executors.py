@@ -191,7 +191,7 @@ FORMS = r"must be one of 'local', or your own as module:name; NAME:4 has 4 worke
         ("json:loads", "executor 'json:loads': can't be started: TypeError: "),
         ("builtins:int", "executor 'builtins:int': has no workers, map_ordered, __enter__, __exit__, which every"),
         (f"{__name__}:Startless", "can't be started: RuntimeError: no room; mend it, or take local"),
-        ("torn_executor:Any", "executor 'torn_executor:Any': its module can't be imported: ValueError: torn; mend it"),
+        ("torn_executor:Any", "executor 'torn_executor:Any': torn; importing torn_executor failed"),
     ],
 )
 def test_names_of_executors_that_are_refused(

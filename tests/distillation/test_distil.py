@@ -252,7 +252,7 @@ def test_a_teacher_that_finds_nothing_is_told(teacher: Teacher) -> None:
         (["in", "-o", "taken"], "taken: exists already"),
         (["in", "-o", "in/student"], "lie in one another"),
         (["in", "--encoder", "nowhere/at/all"], "nowhere/at/all"),
-        (["in", "--set", "objective=mlm"], "makes no tagger"),
+        (["in", "--set", "objective=mlm"], "objective = 'mlm': is for `nerbert pretrain` alone"),
         (["in", "--set", "empty_share=1"], "setting empty_share = 1"),
         (["in", "--from", "odd"], "--from 'odd'"),
         (["in", "--exclude", "missing.txt"], "missing.txt"),

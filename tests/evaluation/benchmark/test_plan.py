@@ -1,7 +1,7 @@
 """Change one byte of what a cell depends on, and it alone is run again."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.folder import write_card
+from nerbert.training.tagging import TaggingSettings
 from nerbert.words import SPLITTER
 
 CPU = Machine("cpu", "fp32")
@@ -120,17 +121,22 @@ def test_settings_that_an_encoder_can_not_be_trained_with_fail_before_the_run(su
         assert all(isinstance(each, Cell) and each.state is State.FAILED and why in each.why for each in cells)
 
 
-def test_settings_count_only_where_they_are_changed() -> None:
-    usual = FinetuneSettings()
-    assert plan._in_key(usual) == {}
-    later: dict[str, Any] = {
-        "schedule": "constant", "source_head": "shared", "tagging": {"joined_layer": -1}, "head": "names",
-        "batch_size": 8, "objective": "zero_shot", "zero_shot": {"max_types": 3},
-    }  # fmt: skip
-    for name, value in later.items():
-        assert plan._in_key(usual.changed({name: value})) == {name: value}
-    assert plan._in_key(usual.changed({"tagging": {"joined_layer": 0}})) == {}
-    chosen = FinetuneSettings(select="dev")
+def test_all_settings_count_as_they_are_given_or_not() -> None:
+    """A default that changes later must not make old cells those of the new one."""
+    usual = FinetuneSettings(objective="tagging")
+    key = plan._in_key(usual)
+    names = {each.name for each in fields(FinetuneSettings)} - {"sections", *plan._NOT_IN_KEY}
+    assert key.keys() == names | {"tagging"}
+    assert key["tagging"] == asdict(TaggingSettings())
+    assert plan._in_key(usual.changed({"epochs": usual.epochs, "tagging": {"joined_layer": 0}})) == key
+    changes: dict[str, Any] = {"schedule": "constant", "source_head": "shared", "head": "names", "batch_size": 8}
+    for name, value in changes.items():
+        assert plan._in_key(usual.changed({name: value})) == key | {name: value}
+    joined = plan._in_key(usual.changed({"tagging": {"joined_layer": -1}}))
+    assert joined == key | {"tagging": key["tagging"] | {"joined_layer": -1}}
+    told = plan._in_key(usual.changed({"objective": "zero_shot", "zero_shot": {"max_types": 3}}))
+    assert told["zero_shot"]["max_types"] == 3
+    chosen = FinetuneSettings(objective="tagging", select="dev")
     assert plan._in_key(replace(chosen, patience=8)) == plan._in_key(chosen) | {"patience": 8}
 
 
