@@ -164,15 +164,20 @@ def open_executor(name: str = "local", workers: int | None = None) -> Iterator[E
     with ExitStack() as stack:
         try:
             made = _make(name, workers)
-            if lacking := [each for each in _MEMBERS if not hasattr(made, each)]:
-                raise SettingsError(f"executor {name!r:.80}: has no {', '.join(lacking)}, which every executor has")
+            _check_members(name, made)
             executor = stack.enter_context(made)
+            _check_members(name, executor)
         except NerbertError:
             raise
         except Exception as error:
             why = f"can't be started: {type(error).__name__}: {error}"
             raise SettingsError(f"executor {name!r:.80}: {why:.300}; mend it, or take local") from error
         yield executor
+
+
+def _check_members(name: str, made: object) -> None:
+    if lacking := [each for each in _MEMBERS if not hasattr(made, each)]:
+        raise SettingsError(f"executor {name!r:.80}: has no {', '.join(lacking)}, which every executor has")
 
 
 def _make(name: str, workers: int | None) -> Executor:

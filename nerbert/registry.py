@@ -71,7 +71,7 @@ def _imported(kind: str, place: str) -> Any:
         return getattr(import_module(module), name)
     except NerbertError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)):
             raise missing from error
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__

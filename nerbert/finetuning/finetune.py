@@ -13,7 +13,6 @@ from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.config import changed_names, plain_settings
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import check_alone
-from nerbert.finetuning.replay import FinetuneSources, ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading, reading_for
@@ -125,6 +124,8 @@ def finetune_examples(
     changed, settings = changed_names(settings), objective_for(encoder, settings)
     backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
     kind = chosen_objective(settings, FINETUNE)
+    from nerbert.finetuning.replay import FinetuneSources  # loads what pre-training needs
+
     source = kind.data(FinetuneSources(settings, examples, dev))
     texts = source.concept_texts
     objective = kind.of(Task(source.types, settings, backbone, source.concepts, texts, finetunes=True))
@@ -204,7 +205,7 @@ def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
     """Return the settings for the source domain: its own number of passes, nothing chosen on dev."""
     return replace(
         settings, seed=seed, epochs=settings.source_epochs, min_steps=0, max_steps=0, select="last", patience=0,
-        sections=tuple(each for each in settings.sections if type(each) is not ReplaySettings),
+        sections=tuple(each for each in settings.sections if each.section != "replay"),
     )  # fmt: skip
 
 

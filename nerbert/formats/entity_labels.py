@@ -24,7 +24,7 @@ def entity_labels(given: Iterable[str | EntityLabel]) -> tuple[EntityLabel, ...]
 
     A text is a name, or a name and a description with a colon and a space between them.
     """
-    if isinstance(given, str):
+    if isinstance(given, str) or not isinstance(given, Iterable):
         raise InputError(f"labels {given!r:.80}: must be a list of texts; for one label, a list of one")
     labels = tuple(map(_label, given))
     if not labels:

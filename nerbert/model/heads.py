@@ -228,6 +228,7 @@ class FilteredHead(Head):
     def __init__(self, head: Head, labels: Sequence[EntityLabel]) -> None:
         self._head, self._names = head, {each.name for each in labels}
         self.decoding, self.longest_text = head.decoding, head.longest_text
+        self.usual_threshold = head.usual_threshold
         for each in labels:
             if each.name not in head.types:
                 fixed = f"label {each.name!r:.80} is none of this tagger's fixed types"

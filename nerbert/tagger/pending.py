@@ -120,7 +120,7 @@ def found_in_order(texts: Iterable[PendingText], cut: Cut) -> Iterator[PendingTe
     opened, block, words = list[PendingText](), list[_Sentence](), 0
     for text in texts:
         opened.append(text)
-        for offset, example in cut(text) if text.error is None else ():
+        for offset, example in cut(text) if text.is_open else ():
             block.append((text, offset, example))
             words += len(example.words)
             if words >= _BLOCK_WORDS:
@@ -154,13 +154,17 @@ def _find_together(block: Sequence[_Sentence]) -> None:
             groups[each[0].asked].append(each)
     parts = [(asked.head, [example for _, _, example in some]) for asked, some in groups.items()]
     found = parts[0][0].predict_each(parts) if parts else []
-    for (asked, some), (head, examples), entities in zip(groups.items(), parts, found, strict=True):
-        sure = entities.at_least(asked.thresholds, asked.temperature)
-        for number, first, last, type_, confidence in sure.spans(asked.temperature):
+    done = [
+        (some, list(entities.at_least(asked.thresholds, asked.temperature).spans(asked.temperature)),
+         head.characters_read(examples))
+        for (asked, some), (head, examples), entities in zip(groups.items(), parts, found, strict=True)
+    ]  # fmt: skip
+    for some, spans, read in done:  # whatever can fail has been done, so no text is written to twice
+        for number, first, last, type_, confidence in spans:
             text, offset, example = some[number]
             text.add(offset + example.words[first][0], offset + example.words[last - 1][1], type_, confidence)
-        for (text, _, example), read in zip(some, head.characters_read(examples), strict=True):
-            text.read -= len(example.text) - read
+        for (text, _, example), characters in zip(some, read, strict=True):
+            text.read -= len(example.text) - characters
 
 
 def without_halves(text: str) -> str:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,11 @@ class Tagger:
                      on_too_long or str(card.get("on_too_long") or "window"),
                      decoding or str(card.get("decoding") or ""))  # fmt: skip
         opened = folder.head_kind(head).open(folder, how)
-        bounds = thresholds_of(thresholds, card.get("thresholds"), opened.types) if opened.types else {}
+        bounds = (
+            thresholds_of(thresholds, card.get("thresholds"), opened.types, opened.usual_threshold)
+            if opened.types
+            else {}
+        )
         tagger = cls(
             opened, check_splitter(card["word_splitter"]), str(card.get("language") or "en"),
             temperature=_temperature_of(card), thresholds=bounds, offsets=offsets,
@@ -316,7 +320,7 @@ class Tagger:
     def _cut(self, pending: PendingText) -> Iterable[tuple[int, Example]]:
         """Return what goes through the model as one: sentences, or as many of them as the head reads at once."""
         if isinstance(pending.content, Example):
-            return [(0, pending.content)]
+            return [(0, replace(pending.content, text=without_halves(pending.text)))]
         return joined(pending.text, self.sentences(pending.text), self.head.longest_text)
 
     @cached_property

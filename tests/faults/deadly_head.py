@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from multiprocessing import parent_process
 from pathlib import Path
 
+from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import Entities, Head
 from nerbert.records import Example
-from nerbert.tagger.backends import Wanted
+from nerbert.tagger.backends import HeadKind, Wanted
 
 
 class Deadly(Head):
@@ -32,6 +33,10 @@ class Deadly(Head):
         ])  # fmt: skip
 
 
-def open_deadly(source: str, wanted: Wanted) -> Head:
-    """Return the head, whatever the folder holds."""
-    return Deadly()
+class DeadlyKind(HeadKind):
+    """The kind of that head."""
+
+    @classmethod
+    def open(cls, source: ModelFolder, wanted: Wanted) -> Head:
+        """Return the head, whatever the folder holds."""
+        return Deadly()

@@ -144,7 +144,7 @@ def test_a_worker_that_dies_loses_nothing(
     monkeypatch.setattr(files, "_PART", 400)
     monkeypatch.chdir(tmp_path)
     Path("x.txt").write_text("\n".join([*LINES[:60], f"deadly {tmp_path / 'flag'}", *LINES[60:]]))
-    command = ["tag", tiny_tagger, "x.txt", "--head", "tests.faults.deadly_head:open_deadly"]
+    command = ["tag", tiny_tagger, "x.txt", "--head", "tests.faults.deadly_head:DeadlyKind"]
     assert exit_code(*command, "-o", "y.jsonl", "--workers", 2) == 1
     told = "a worker process died (out of memory?): try fewer --workers; .y.jsonl.partial and .y.jsonl.work stay: run"
     assert told in capsys.readouterr().err

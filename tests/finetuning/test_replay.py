@@ -59,7 +59,9 @@ def test_a_fine_tuned_folder_takes_any_labels(start: Path, tmp_path: Path, capsy
     card = read_card(str(folder))
     assert (card["kind"], card["head"], card["types"]) == ("tagger", "gliner", ["Political_Party", "city"])
     assert (card["labels"], card["max_width"], card["word_splitter"]) == ("normalised", 3, "gliner-words-1")
-    assert (card["settings"]["objective"], card["settings"]["replay"]) == ("zero_shot", {"files": ["open.jsonl"]})
+    assert (card["settings"]["objective"], card["settings"]["replay"]) == (
+        "zero_shot", {"files": ["open.jsonl"], "share": 0.0},
+    )  # fmt: skip
     assert card["forgetting"].keys() == {"before", "after", "texts"}
     assert f"before, {100 * card['forgetting']['after']:.1f} after, on {card['forgetting']['texts']} held-out" in (
         capsys.readouterr().err
