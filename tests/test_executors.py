@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from nerbert.errors import NerbertError, SettingsError, WorkerDied
-from nerbert.executors import LocalExecutor, Resources, open_executor, stop_asked
+from nerbert.executors import LocalExecutor, Resources, open_executor
+from nerbert.process import stop_asked
 from nerbert.registry import EXECUTORS
 
 
@@ -123,10 +124,15 @@ def use(number: int, model: Loaded) -> int:
 
 
 @pytest.mark.integration
-def test_what_a_task_carries_is_loaded_once_in_each_worker(two: LocalExecutor, tmp_path: Path) -> None:
+def test_what_a_task_carries_is_loaded_once_in_each_worker(
+    two: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     task = partial(use, model=Loaded(tmp_path / "notes"))
     workers = {pid for _ in range(2) for pid in two.map_ordered(task, range(20))}
+    files = list(tmp_path.glob("nerbert-tasks-*/*"))
     loaded = (tmp_path / "notes").read_text().split()
+    assert len(files) == 1, "a task travels once, its items alone"
     assert len(loaded) == len(set(loaded))
     assert {str(pid) for pid in workers} <= set(loaded)
 
@@ -161,6 +167,22 @@ class Startless(LocalExecutor):
         raise RuntimeError("no room")
 
 
+class Textual(LocalExecutor):
+    """One whose workers are no number."""
+
+    workers: Any = "two"
+
+    def __init__(self, workers: int) -> None:
+        pass
+
+
+class Hiding(LocalExecutor):
+    """One that would hide errors."""
+
+    def __exit__(self, *_: object) -> Any:
+        return True
+
+
 def test_a_cluster_by_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EXECUTORS, "_known", dict(EXECUTORS._known))
     EXECUTORS.register("sun", Cluster)
@@ -191,6 +213,7 @@ FORMS = r"must be one of 'local', or your own as module:name; NAME:4 has 4 worke
         ("json:loads", "executor 'json:loads': can't be started: TypeError: "),
         ("builtins:int", "executor 'builtins:int': has no workers, map_ordered, __enter__, __exit__, which every"),
         (f"{__name__}:Startless", "can't be started: RuntimeError: no room; mend it, or take local"),
+        (f"{__name__}:Textual", "workers = 'two': must be a number of at least 1"),
         ("torn_executor:Any", "executor 'torn_executor:Any': torn; importing torn_executor failed"),
     ],
 )
@@ -201,6 +224,11 @@ def test_names_of_executors_that_are_refused(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(SettingsError, match=told), open_executor(name):
         pass
+
+
+def test_an_executor_hides_no_error() -> None:
+    with pytest.raises(ZeroDivisionError), open_executor(f"{__name__}:Hiding"):
+        raise ZeroDivisionError
 
 
 def test_two_numbers_of_workers_are_refused() -> None:

@@ -24,7 +24,7 @@ from nerbert.distillation.silver import (
     taught,
 )
 from nerbert.errors import InputError, SettingsError
-from nerbert.executors import HERE, Executor, check_alone
+from nerbert.executors import HERE, Executor
 from nerbert.finetuning.finetune import Finetuned, check_head, finetune_data, held_out_facts
 from nerbert.finetuning.sampling import many
 from nerbert.formats.data import AnyData, DataSet, read_data
@@ -37,6 +37,7 @@ from nerbert.formats.rows import ERRORS, TEXT
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook, read_card
 from nerbert.model.heads import NEEDS_LABELS
+from nerbert.process import check_alone
 from nerbert.records import EntityLabel, Example
 from nerbert.schema import to_plain
 from nerbert.sources.files import writable

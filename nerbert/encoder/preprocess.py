@@ -24,10 +24,11 @@ from nerbert.encoder.corpus_labels import CorpusLabels, training_rows
 from nerbert.encoder.open_texts import VERSION, OpenTexts, OpenTypes
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, at
-from nerbert.executors import Executor, cores, given_or_local
+from nerbert.executors import Executor, given_or_local
 from nerbert.labels import tag_names
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows, mapped, open_windows, write_windows
+from nerbert.process import cores
 from nerbert.records import Example, Span
 from nerbert.rng import Array, uniforms
 from nerbert.schema import read_json

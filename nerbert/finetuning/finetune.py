@@ -12,7 +12,6 @@ from typing import Any
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.config import changed_names, plain_settings
 from nerbert.errors import InputError, SettingsError
-from nerbert.executors import check_alone
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading, reading_for
@@ -25,6 +24,7 @@ from nerbert.model.forward import precision_on
 from nerbert.model.fresh import JOINED, copy_head
 from nerbert.model.heads import Head, predict_entities
 from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.process import check_alone
 from nerbert.records import Example
 from nerbert.registry import HEADS
 from nerbert.terminal import progress, tell

@@ -22,10 +22,11 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists, os_refused
 from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.evaluation.evaluate import evaluate
-from nerbert.executors import LocalExecutor, cores
+from nerbert.executors import LocalExecutor
 from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.folder import read_card
+from nerbert.process import cores
 from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
 from nerbert.records import Example, Span
 from nerbert.render.cards import write_tagger_card

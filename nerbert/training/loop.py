@@ -18,9 +18,9 @@ import torch
 from accelerate.utils.memory import clear_device_cache
 
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.executors import stop_asked
 from nerbert.model.forward import Batch, autocast, batch_of
 from nerbert.model.windows import Windows, cheapest_cuts, chosen, micro_batches, padded
+from nerbert.process import stop_asked
 from nerbert.rng import Array, uniform, uniforms
 from nerbert.terminal import Progress, tell
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, Recorder

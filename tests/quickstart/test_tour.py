@@ -18,8 +18,8 @@ from rich.console import Console
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.evaluate import evaluate
-from nerbert.executors import without_ctrl_c
 from nerbert.formats.examples import read_examples
+from nerbert.pool import without_ctrl_c
 from nerbert.quickstart import tour as touring
 from nerbert.quickstart.result import QuickstartResult, TaggedText
 from nerbert.quickstart.tour import PAGE, SAMPLE, Tour, run_quickstart

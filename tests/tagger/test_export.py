@@ -241,9 +241,9 @@ def test_an_export_is_replaced_on_demand_alone(done: Export, tmp_path: Path) -> 
 
 HEAVY = (
     "torch transformers huggingface_hub safetensors accelerate pyarrow duckdb lxml pandas scipy sklearn jinja2 httpx "
-    "rich tomllib multiprocessing.context concurrent.futures.process"
+    "rich tomllib multiprocessing.context nerbert.pool concurrent.futures.process"
 ).split()
-STAGES = "annotate corpus distillation encoder evaluation executors finetuning render training".split()
+STAGES = "annotate corpus distillation encoder evaluation finetuning render training".split()
 
 
 def test_one_line_imports_little(done: Export) -> None:

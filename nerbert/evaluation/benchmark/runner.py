@@ -24,7 +24,8 @@ from nerbert.evaluation.benchmark.steps import OUT_OF_TIME, Desk, End, run_task
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.datasets.load import check_root
-from nerbert.executors import Executor, Resources, check_alone, cores, given_or_local
+from nerbert.executors import Executor, Resources, given_or_local
+from nerbert.process import check_alone, cores
 from nerbert.terminal import percent, tell
 
 STOPPED = "the run was stopped"

@@ -40,7 +40,6 @@ from nerbert.evaluation.benchmark.external import tags_of_command
 from nerbert.evaluation.benchmark.plan import check_unchanged
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.datasets.load import find_duplicates
-from nerbert.executors import cores
 from nerbert.finetuning.finetune import finetune_examples
 from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, parse_size
 from nerbert.formats.data import read_data, split_of
@@ -50,6 +49,7 @@ from nerbert.metrics.judging import assess, seen_entities, without_types
 from nerbert.metrics.score import Counts, pair_of, score_pair
 from nerbert.model.heads import predict_entities
 from nerbert.model.linear import tag_both_ways
+from nerbert.process import cores
 from nerbert.records import Example
 
 OUT_OF_TIME = "no time left"

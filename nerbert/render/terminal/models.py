@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from nerbert.errors import refused
-from nerbert.executors import is_first_process
 from nerbert.finetuning.sampling import SizeUnit, Subset, many
 from nerbert.formats.data import SPLITS
 from nerbert.metrics.judging import Judgement
 from nerbert.metrics.score import Counts, Macro
+from nerbert.process import is_first_process
 from nerbert.render import LOG_NAMES, facts_of, log_figure, render
 from nerbert.render.terminal import print_json, say, table
 from nerbert.terminal import duration, percent, plain

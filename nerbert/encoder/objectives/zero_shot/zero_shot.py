@@ -18,7 +18,6 @@ from nerbert.encoder.objectives.zero_shot.score import THRESHOLD, count_right
 from nerbert.encoder.objectives.zero_shot.span_labels import Answers, SpanLabels, WindowLabels, count_lost
 from nerbert.encoder.objectives.zero_shot.start import ZeroShotSettings, labels_backbone, sizes_of, start_model
 from nerbert.errors import InputError, SettingsError
-from nerbert.executors import is_first_process
 from nerbert.formats.open_types import normalised
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_encoder import ConceptTable
@@ -30,6 +29,7 @@ from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
 from nerbert.model.gliner.trainee import GlinerTrainee, PromptBatch, PromptedPieces, with_prompts
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows, chosen
+from nerbert.process import is_first_process
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.terminal import tell

@@ -1,0 +1,149 @@
+"""The processes of the local executor. They end with the main process, however it ends, and never get Ctrl-C."""
+
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import lru_cache
+from hashlib import sha256
+from multiprocessing import forkserver, get_context, resource_tracker
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+from nerbert.errors import WorkerDied
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Pool:
+    """Processes that start with the first task, and end at once where a caller stops in the middle of its results."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._tasks = TemporaryDirectory(prefix="nerbert-tasks-", ignore_cleanup_errors=True)
+        self._started: tuple[ProcessPoolExecutor, Connection] | None = None
+        self._under_way = 0
+
+    def map_ordered(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield `task(item)` for each item, in order; a task's own error ends the run, and leaves the processes."""
+        futures: deque[Future[Result]] = deque()
+        self._under_way += 1
+        try:
+            path = self._shared(task)
+            for item in items:
+                with without_ctrl_c():
+                    futures.append(self._start().submit(_run, path, item))
+                if len(futures) > 2 * self._workers:
+                    yield futures.popleft().result()
+            while futures:
+                yield futures.popleft().result()
+        except BrokenProcessPool as error:
+            self._end(at_once=True)
+            raise WorkerDied("a worker process died (out of memory?): try fewer --workers") from error
+        except (KeyboardInterrupt, SystemExit, GeneratorExit) as stop:
+            if self._under_way == 1 or not isinstance(stop, GeneratorExit):  # else others need the processes
+                self._end(at_once=True)
+            raise
+        finally:
+            self._under_way -= 1
+            for future in futures:
+                future.cancel()
+            wait(futures)
+
+    def end(self) -> None:
+        """End the processes, in the middle of their tasks if results are still due."""
+        self._end(at_once=self._under_way > 0)
+        self._tasks.cleanup()
+
+    def _shared(self, task: Callable[[Any], Any]) -> str:
+        """Return the file of a pickled task, which each worker reads once; items travel without it."""
+        pickled = pickle.dumps(task)
+        path = Path(self._tasks.name, sha256(pickled).hexdigest())
+        if not path.exists():
+            path.write_bytes(pickled)
+        return str(path)
+
+    def _start(self) -> ProcessPoolExecutor:
+        """Return the pool of processes; start it if there is none."""
+        if self._started is None:
+            context = get_context("forkserver")
+            end, ours = context.Pipe(duplex=False)
+            pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=end_with_parent, initargs=(end,))
+            self._started = pool, ours
+        return self._started[0]
+
+    def _end(self, *, at_once: bool) -> None:
+        if self._started is not None:
+            (pool, ours), self._started = self._started, None
+            if at_once:
+                ours.close()
+            pool.shutdown()
+            ours.close()
+
+
+def _run(path: str, item: Any) -> Any:
+    return _task(path)(item)
+
+
+@lru_cache(maxsize=2)
+def _task(path: str) -> Callable[[Any], Any]:
+    """Return a task; two are kept, with their models, since a stage may read the results of another one."""
+    task: Callable[[Any], Any] = pickle.loads(Path(path).read_bytes())  # noqa: S301  (the main process's own)
+    return task
+
+
+@contextmanager
+def without_ctrl_c() -> Iterator[None]:
+    """Keep Ctrl-C waiting; processes that are started meanwhile never get it.
+
+    Python's own helpers are started here: one lets Ctrl-C through again once it has started, and both would import
+    what lies in the current folder.
+    """
+    with _own_path():
+        resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with _own_path():
+            forkserver.ensure_running()
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _own_path() -> Iterator[None]:
+    """Let helpers of Python that start meanwhile import from where this process does, and from nowhere else.
+
+    They are started as `python -c`, which looks into the current folder first, whatever lies there.
+    """
+    path = os.pathsep.join(str(Path(each or ".").absolute()) for each in sys.path if os.pathsep not in each)
+    ours = {"PYTHONSAFEPATH": "1", "PYTHONPATH": path}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ |= ours
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def end_with_parent(end: Connection) -> None:
+    """End this worker as soon as the main process closes its end of the pipe, or is gone, even if killed."""
+
+    def wait_for_end() -> None:
+        end.poll(None)
+        os._exit(1)
+
+    threading.Thread(target=wait_for_end, daemon=True).start()

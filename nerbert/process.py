@@ -1,0 +1,49 @@
+"""This process: its cores, its place among those of torchrun, and the signals that ask it to stop."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from nerbert.errors import SettingsError
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def is_first_process() -> bool:
+    """Return whether this is the only process, or the first one of torchrun, which prints and writes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def check_alone(what: str) -> None:
+    """Raise SettingsError where torchrun started several processes for what runs in one."""
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise SettingsError(f"{what} runs in one process: start it without torchrun")
+
+
+@contextmanager
+def stop_asked() -> Iterator[Callable[[], int]]:
+    """Provide a function that returns the first signal of SIGTERM and Ctrl-C, 0 if none came; neither ends the process.
+
+    So work can end where nothing is lost. A second Ctrl-C acts as usual; a second SIGTERM doesn't, since torchrun and
+    service managers send it twice.
+    """
+    came, before = list[int](), dict[int, Any]()
+
+    def note(number: int, _: object) -> None:
+        came.append(number)
+        if number == signal.SIGINT:
+            signal.signal(number, before[number])
+
+    if threading.current_thread() is threading.main_thread():
+        before |= {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: came[0] if came else 0
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, signal.SIG_DFL if handler is None else handler)
