@@ -22,8 +22,8 @@ from pydantic import BaseModel, Field
 
 from nerbert.artifacts import check_own, publish, write_json
 from nerbert.errors import InputError, OutputExists, os_refused
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, SourceTraining, State
-from nerbert.evaluation.benchmark.plan import encoder_digest
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, State
+from nerbert.evaluation.benchmark.keys import encoder_digest
 from nerbert.labels import spans_from_bio, split_tag
 from nerbert.locks import held
 from nerbert.records import Example
@@ -186,13 +186,12 @@ class Store:
                 return file.seconds
         return None
 
-    def keep_source(self, source: SourceTraining, made: Path, cost: dict[str, float]) -> None:
+    def keep_source(self, key: str, made: Path, cost: dict[str, float], about: dict[str, Any]) -> None:
         """Keep a checkpoint's folder, then its digest and cost; a broken one that is there goes."""
-        digest, target = encoder_digest(made), self.source(source.key)
+        digest, target = encoder_digest(made), self.source(key)
         shutil.rmtree(target, ignore_errors=True)
         made.replace(target)
-        about = {"data": source.data, "seed": source.settings.seed, "encoder": source.encoder_sha256}
-        write_json(self.sources / f"{source.key}.json", {"format": FORMAT, **about, "sha256": digest, "seconds": cost})
+        write_json(self.sources / f"{key}.json", {"format": FORMAT, **about, "sha256": digest, "seconds": cost})
 
 
 def _read_cell(path: Path, place: CellKey) -> Cell:

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError, OutputExists
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, SourceTraining, State
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, State
 from nerbert.evaluation.benchmark.store import MARKER, Store
-from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
 
 PLACE = CellKey("A", "one", "all", 1, 1, "p")
@@ -189,7 +188,6 @@ def test_a_file_in_a_folders_place_is_told(tmp_path: Path) -> None:
         Store(tmp_path / "out").hold().__enter__()
 
 
-SOURCE = SourceTraining("k", "far", Path("far"), "e", "ab12", FinetuneSettings(), {})
 COST = {"wall": 3.0, "cpu": 2.5}
 
 
@@ -204,7 +202,7 @@ def made(tmp_path: Path) -> Path:
 
 def test_a_source_comes_back_with_its_cost(store: Store, made: Path) -> None:
     assert store.source_cost("k") is None
-    store.keep_source(SOURCE, made, COST)
+    store.keep_source("k", made, COST, {"data": "far"})
     assert store.source_cost("k") == store.source_cost("k", whole=True) == COST
     assert (store.source("k") / "model.safetensors").read_bytes() == b"weights"
     assert json.loads((store.sources / "k.json").read_text())["data"] == "far"
@@ -212,7 +210,7 @@ def test_a_source_comes_back_with_its_cost(store: Store, made: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "bytes", "file", "folder", "mark", "cost"])
 def test_a_broken_source_is_made_anew(store: Store, made: Path, damage: str) -> None:
-    store.keep_source(SOURCE, shutil.copytree(made, made.with_name("first")), COST)
+    store.keep_source("k", shutil.copytree(made, made.with_name("first")), COST, {})
     folder, mark = store.source("k"), store.sources / "k.json"
     match damage:
         case "cut":
@@ -228,5 +226,5 @@ def test_a_broken_source_is_made_anew(store: Store, made: Path, damage: str) -> 
         case "cost":
             mark.write_text(mark.read_text().replace("2.5", '"x"'))
     assert store.source_cost("k", whole=True) is None
-    store.keep_source(SOURCE, made, COST)
+    store.keep_source("k", made, COST, {"data": "far"})
     assert store.source_cost("k", whole=True) == COST

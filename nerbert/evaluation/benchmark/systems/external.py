@@ -3,18 +3,27 @@
 It has one thread, its own packages, and ends with the process that waits for it. It is no sandbox.
 """
 
+import hashlib
+import json
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
+from typing import Any, ClassVar
 
 from nerbert.errors import InputError, NerbertError, SettingsError, at, visible
-from nerbert.evaluation.benchmark.cells import CellSentences
+from nerbert.evaluation.benchmark import keys
+from nerbert.evaluation.benchmark.cells import CellSentences, Predictions
+from nerbert.evaluation.benchmark.keys import check_same, data_digest
+from nerbert.evaluation.benchmark.store import Store
+from nerbert.evaluation.benchmark.system import timed
 from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.examples import read_documents
 from nerbert.labels import example_tags
@@ -43,24 +52,68 @@ def check_command(command: Sequence[str]) -> None:
         raise SettingsError(f"setting command: lacks {{{min(lost)}}}; placeholders are {known}", setting="command")
 
 
-def tags_of_command(
-    command: Sequence[str], part: CellSentences, seed: int, minutes: float, folder: Path
-) -> list[list[str]]:
-    """Return the tags that a command gives to the scored sentences; `folder` is for its files."""
-    folder.mkdir(exist_ok=True)
-    output, values = folder / "output", {"output": str(folder.resolve() / "output"), "seed": str(seed)}
-    bare = [replace(each, spans=()) for each in part.test]
-    for name, examples in (("train", part.train), ("dev", part.dev), ("test", bare)):
-        path = folder / f"{name}.conll"
-        with at(path.name):
-            write_conll(path, examples)
-        values[name] = str(path.resolve())
-    _run([_PLACES.sub(lambda place: values[place[1]], word) for word in command], minutes, folder / "errors")
-    if not output.is_file():
-        raise InputError("the command wrote no {output}")
-    if output.stat().st_size > _LARGEST:
-        raise InputError(f"{output}: more than {_LARGEST >> 20} MB are no tags of these sentences")
-    return list(_tags(list(read_documents(output)), part.test))
+def command_digest(command: Sequence[str]) -> str:
+    """Return one digest over the words of a command; a word that is a file counts by its bytes, wherever it lies."""
+    if shutil.which(command[0]) is None:
+        raise InputError(f"command: {command[0]!r:.200}: no such program; paths are relative to the current folder")
+    words = list(command)
+    for place, word in enumerate(command):
+        with suppress(InputError):  # too long for a name, or not to be read
+            words[place] = data_digest(Path(word)) or word
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A system that is not nerbert."""
+
+    words: tuple[str, ...]
+    sha256: str
+    version: str
+    """Of what its files don't show."""
+    minutes: float
+    """After which it is ended."""
+    seed: int
+    source: ClassVar[None] = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return its words and the content of the files among them, its version and its seed."""
+        return {"code": (keys.TRAINING,), "command": self.sha256, "version": self.version, "seed": self.seed}
+
+    def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
+        """Return train, what is scored, and dev if the command reads it."""
+        return (*(() if episode else ("train",)), split, *(("dev",) if "dev" in places_of(self.words) else ()))
+
+    def check_unchanged(self) -> None:
+        """Raise StaleOutput if a file that the command names changed."""
+        check_same(partial(command_digest, self.words), "a file that the command names", self.sha256)
+
+    def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
+        """Let the command train on a part's sentences and tag its test sentences."""
+        cost: dict[str, Any] = {}
+        with timed(cost, "command"):
+            tags = self._tags(part, scratch)
+        facts = {"seconds": cost, "command": list(self.words), "encoder": self.sha256, "pretrained": False}
+        return Predictions(tags, None, tags, facts)
+
+    def _tags(self, part: CellSentences, folder: Path) -> list[list[str]]:
+        """Return the tags that the command gives to the scored sentences; `folder` is for its files."""
+        output, values = folder / "output", {"output": str(folder.resolve() / "output"), "seed": str(self.seed)}
+        bare = [replace(each, spans=()) for each in part.test]
+        for name, examples in (("train", part.train), ("dev", part.dev), ("test", bare)):
+            path = folder / f"{name}.conll"
+            with at(path.name):
+                write_conll(path, examples)
+            values[name] = str(path.resolve())
+        _run(
+            [_PLACES.sub(lambda place: values[place[1]], word) for word in self.words], self.minutes, folder / "errors"
+        )
+        if not output.is_file():
+            raise InputError("the command wrote no {output}")
+        if output.stat().st_size > _LARGEST:
+            raise InputError(f"{output}: more than {_LARGEST >> 20} MB are no tags of these sentences")
+        return list(_tags_of(list(read_documents(output)), part.test))
 
 
 def _run(words: Sequence[str], minutes: float, errors: Path) -> None:
@@ -94,7 +147,7 @@ def _last_line(errors: Path) -> str:
     return next((visible(line.strip()) for line in reversed(lines) if line.strip()), "it said nothing")
 
 
-def _tags(found: Sequence[Document], test: Sequence[Example]) -> Iterator[list[str]]:
+def _tags_of(found: Sequence[Document], test: Sequence[Example]) -> Iterator[list[str]]:
     """Yield the tags of each sentence's words; raise InputError for what doesn't fit the sentences."""
     if not found:
         raise InputError("output: holds no sentence")

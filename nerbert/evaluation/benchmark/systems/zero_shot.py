@@ -1,18 +1,23 @@
-"""Zero-shot cells: a tagger is told the names of a target's types, all in one prompt, and learns nothing of it.
+"""Zero-shot systems: they are told the names of a target's types, all in one prompt, and learn nothing of it.
 
 Figures go by a fixed threshold, 0.5, and by the best one on dev, off the same run (`above`).
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nerbert.errors import InputError
-from nerbert.evaluation.benchmark.cells import Asking, CellSentences, Job, Predictions
-from nerbert.evaluation.benchmark.learnt import LearntTypes, familiarities, learnt_types
+from nerbert.evaluation.benchmark import keys
+from nerbert.evaluation.benchmark.cells import CellSentences, Predictions
+from nerbert.evaluation.benchmark.store import Store
+from nerbert.evaluation.benchmark.system import made_with_torch, timed
+from nerbert.evaluation.benchmark.systems.finetuned import Encoder
+from nerbert.evaluation.benchmark.systems.learnt import Learnt, LearntTypes
 from nerbert.evaluation.evaluate import labels_by_type
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.formats.open_types import normalised
@@ -30,12 +35,113 @@ FIXED = 0.5
 _TRIED = tuple(number / 20 for number in range(1, 20))
 
 
-def asked_labels(asking: Asking, examples: Sequence[Example]) -> dict[str, EntityLabel]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """A system that is told the types of a target, and learns nothing of it; it has one reading for all seeds."""
+
+    labels: tuple[str, ...] = ()
+    """The types that are asked for, `TYPE=label` or `TYPE` each; none: all types of the sentences that are read."""
+    learnt: Learnt = field(default_factory=Learnt)
+    source: ClassVar[None] = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return all that its predictions depend on but the data."""
+        return {"code": (keys.ASKING,), "labels": list(self.labels), **self.learnt.facts}
+
+    def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
+        """Return what is scored, and dev for the best threshold."""
+        return split, "dev"
+
+    def check_unchanged(self) -> None:
+        """Raise StaleOutput if what it learnt from changed."""
+        self.learnt.check_unchanged()
+
+    def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
+        """Return what it finds, with the labels and the Familiarity of types among the facts."""
+        cost: dict[str, Any] = {}
+        labels = asked_labels(self.labels, [*part.test, *part.dev])
+        with timed(cost, "tag"):
+            found = self.find(labels, part)
+        familiar = self.learnt.familiarity(labels)
+        found.facts.update({"seconds": cost} | ({"familiarity": familiar} if familiar else {}))
+        return found
+
+    def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
+        """Return what it finds of the labels by type."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenOnly(_Told):
+    """No tagger: what was seen in training as a mention of a type of that name is found again."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return what was seen."""
+        return {**super(SeenOnly, self).facts, "seen": sorted(self.learnt.sha256.values())}
+
+    def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
+        """Find known texts."""
+        tags = seen_tags(self.learnt.types(), labels, part.test)
+        return Predictions(tags, None, tags, {"asked": _told(labels)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZeroShot(_Told):
+    """A tagger whose labels are given at run time."""
+
+    encoder: Encoder
+    precision: str
+    device: str
+    shuffled: int | None = None
+    """The seed by which each type is asked for under another's name; None: each under its own."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return the tagger, and how it is asked."""
+        how = {"precision": self.precision, "device": self.device, "shuffled": self.shuffled}
+        return {**super(ZeroShot, self).facts, "encoder": self.encoder.sha256, **how}
+
+    def check_unchanged(self) -> None:
+        """Raise StaleOutput if the tagger, or what it learnt from, changed."""
+        super(ZeroShot, self).check_unchanged()
+        self.encoder.check_unchanged()
+
+    def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
+        """Ask for all types at once, and read the answer at both thresholds."""
+        labels = labels if self.shuffled is None else shuffled(labels, self.shuffled)
+        folder = self.encoder.folder
+        head = Tagger.load(folder, backend=ModelFolder(folder).backend, precision=self.precision, threads=1).head
+        types = {each.name: type_ for type_, each in labels.items()}
+
+        def found_in(examples: Sequence[Example], least: float) -> Entities:
+            found = head.for_labels(list(labels.values()), [least] * len(labels)).predict(examples)
+            found.types[:] = [types[each] for each in found.types]
+            return found
+
+        facts = {
+            "asked": _told(labels),
+            "threshold": FIXED,
+            **self.encoder.facts,
+            **made_with_torch(self.device, self.precision),
+        }
+        best = FIXED
+        if part.dev:
+            best, facts["dev_f1"] = best_threshold(found_in(part.dev, _TRIED[0]), part.dev)
+            facts["dev_threshold"] = best
+        whole = found_in(part.test, min(best, FIXED))
+        usual = above(whole, FIXED).word_tags(part.test)
+        tuned = [each.tags for each in above(whole, best).word_tags(part.test)] if part.dev else None
+        return Predictions.of(usual, facts, tuned=tuned)
+
+
+def asked_labels(asked: Sequence[str], examples: Sequence[Example]) -> dict[str, EntityLabel]:
     """Return type → the label that it is asked for by, in order; raise InputError if there is none, or one twice.
 
     Labels that differ in case or underscores alone are one.
     """
-    given = parse_type_labels(asking.labels)
+    given = parse_type_labels(asked)
     types = list(given) or sorted({span.type for each in examples for span in each.spans})
     if not types:
         raise InputError("the sentences have no entity, so there is no type to ask for; list them (labels)")
@@ -48,36 +154,6 @@ def shuffled(labels: Mapping[str, EntityLabel], seed: int) -> dict[str, EntityLa
         raise InputError("shuffled_labels: one type alone has no other one's name")
     order = sorted(labels, key=lambda name: uniform(seed, "shuffled labels", name))
     return {name: labels[other] for name, other in zip(order, order[1:] + order[:1], strict=True)}
-
-
-def tag_told(job: Job, part: CellSentences) -> Predictions:
-    """Tell a job's tagger a target's types and tag its scored sentences, at both thresholds."""
-    asking = job.asking or Asking()
-    labels = asked_labels(asking, [*part.test, *part.dev])
-    if asking.seen_only:
-        tags = seen_tags(learnt_types(asking.trained_on), labels, part.test)
-        return Predictions(tags, None, tags, {"asked": _told(labels)})
-    labels = shuffled(labels, job.place.seed) if asking.shuffled else labels
-    loaded = Tagger.load(
-        job.encoder, backend=ModelFolder(job.encoder).backend, precision=job.settings.precision,
-        threads=job.settings.threads,
-    )  # fmt: skip
-    head, types = loaded.head, {each.name: type_ for type_, each in labels.items()}
-
-    def found_in(examples: Sequence[Example], least: float) -> Entities:
-        found = head.for_labels(list(labels.values()), [least] * len(labels)).predict(examples)
-        found.types[:] = [types[each] for each in found.types]
-        return found
-
-    facts: dict[str, Any] = {"asked": _told(labels), "threshold": FIXED}
-    best = FIXED
-    if part.dev:
-        best, facts["dev_f1"] = best_threshold(found_in(part.dev, _TRIED[0]), part.dev)
-        facts["dev_threshold"] = best
-    whole = found_in(part.test, min(best, FIXED))
-    usual = above(whole, FIXED).word_tags(part.test)
-    tuned = [each.tags for each in above(whole, best).word_tags(part.test)] if part.dev else None
-    return Predictions.of(usual, facts, tuned=tuned)
 
 
 def above(found: Entities, least: float) -> Entities:
@@ -139,17 +215,6 @@ def _matches(tokens: Sequence[str], known: Mapping[str, str], longest: int) -> I
         if found:
             yield found
         start = found[1] if found else start + 1
-
-
-def type_familiarities(job: Job, part: CellSentences) -> dict[str, float]:
-    """Return the Familiarity (0–1) of each type that is asked for; empty where it can't be known."""
-    asking = job.asking
-    if asking is None or not (asking.label_encoder and asking.trained_on):
-        return {}
-    labels = asked_labels(asking, [*part.test, *part.dev])
-    figures = familiarities([each.name for each in labels.values()], learnt_types(asking.trained_on),
-                            Path(asking.label_encoder))  # fmt: skip
-    return dict(zip(labels, figures.tolist(), strict=True))
 
 
 def _told(labels: Mapping[str, EntityLabel]) -> dict[str, str]:
