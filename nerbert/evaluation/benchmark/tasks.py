@@ -79,7 +79,6 @@ def _free_gpu() -> None:
 
 def _settle(gpus: tuple[str, ...]) -> None:
     """Make a worker process quiet, so that bars and warnings don't mix on one terminal; give it one of several GPUs."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     if len(gpus) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of(current_process().name, gpus)
     with Path(os.devnull).open("w") as nowhere:

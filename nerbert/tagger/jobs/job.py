@@ -22,7 +22,7 @@ from nerbert.artifacts import (
 )
 from nerbert.config import check_choice
 from nerbert.errors import InputError, SettingsError, at
-from nerbert.executors import HERE, Executor, Resources
+from nerbert.executors import HERE, Executor, LocalExecutor, Resources
 from nerbert.formats.documents import repairs_line
 from nerbert.formats.entity_labels import parse_labels
 from nerbert.formats.format import Format, TextWriter, WritingRows
@@ -177,9 +177,9 @@ def tag_files(job: TagJob, page: PageWriter | None = None, executor: Executor | 
     """
     executor = executor or HERE
     found, kind = job.find()
-    if job.output is None and executor.workers > 1:
-        raise SettingsError(f"workers = {executor.workers}: rows go to standard output as they come, tagged by one "
-                            "process; name a file or folder with -o")  # fmt: skip
+    if job.output is None and (executor.workers > 1 or not isinstance(executor, LocalExecutor)):
+        raise SettingsError(f"executor {type(executor).__name__}, workers = {executor.workers}: rows go to standard "
+                            "output as they come, tagged by one process; name a file or folder with -o")  # fmt: skip
     if kind == HTML and page is None:
         raise SettingsError("--to html: no page writer was given; pass page=nerbert.render.tags_page.write_page")
     if job.output is None:
