@@ -175,7 +175,6 @@ class FinetuneKeywords(TrainKeywords, total=False):
 
     source_epochs: float
     source_head: Literal["new", "shared"]
-    head: Literal["new", "names"]
     select: Literal["last", "dev"]
     patience: int
     distillation: DistillationKeywords | Section
