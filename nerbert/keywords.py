@@ -33,7 +33,7 @@ class CorpusKeywords(TypedDict, total=False):
     balance: Literal["literal", "fit"]
     max_copies: int
     exclude_ngram_size: int
-    extra_steps: Sequence[str]
+    steps: Sequence[str]
 
 
 class TaggingKeywords(TypedDict, total=False):
