@@ -113,7 +113,7 @@ def test_a_setting_of_a_system_wins_over_every_protocol(suite: Suite, desk: Path
 
 def test_settings_that_an_encoder_can_not_be_trained_with_fail_before_the_run(suite: Suite, desk: Path) -> None:
     cases: list[tuple[str, dict[str, Any], str]] = [
-        ("embedded-open", {"head": "names"}, "not for the head of objective 'zero_shot'"),
+        ("embedded-open", {"source_head": "shared"}, "not for the head of objective 'zero_shot'"),
         (str(desk / "a"), {"replay": {"files": (desk / "none.jsonl",), "share": 0.1}}, "setting replay.files = "),
     ]
     for encoder, settings, why in cases:
@@ -132,7 +132,7 @@ def test_all_settings_count_as_they_are_given_or_not() -> None:
     assert key.keys() == names | {"tagging"}
     assert key["tagging"] == asdict(TaggingSettings())
     assert finetuned.in_key(usual.changed({"epochs": usual.epochs, "tagging": {"joined_layer": 0}})) == key
-    changes: dict[str, Any] = {"schedule": "constant", "source_head": "shared", "head": "names", "batch_size": 8}
+    changes: dict[str, Any] = {"schedule": "constant", "source_head": "shared", "batch_size": 8}
     for name, value in changes.items():
         assert finetuned.in_key(usual.changed({name: value})) == key | {name: value}
     joined = finetuned.in_key(usual.changed({"tagging": {"joined_layer": -1}}))
