@@ -1,11 +1,13 @@
 """The records of a benchmark: a cell's place, its sentences, what a system said of them, and what came out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
-from nerbert.model.heads import WordTags
+from nerbert.labels import spans_from_bio
+from nerbert.model.heads import Entities, WordTags
 from nerbert.records import Example
 
 
@@ -83,27 +85,37 @@ class CellSentences:
     """Of the data set: its folder."""
 
 
+FoundEntity = tuple[int, int, str, float | None]
+"""First word, the word after the last, type, confidence (0–1, four decimals; None of a system that says none)."""
+FoundEntities = list[list[FoundEntity]]
+"""The entities of each sentence, in order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What a tagger said of each word of the sentences to tag, and how it was made.
+    """What a system found in the sentences to tag, as users get it, and how that was made.
 
-    `tags` and `confidences` are what users get. `greedy` has each word's most probable tag; a head that makes no tags
-    has one reading only, which stands in both. A system that is not nerbert says no confidences.
-    `tuned` is what a zero-shot tagger says at the threshold that is best on dev.
+    `greedy` has each word's most probable tag; a system that makes no tags has one reading only. `tuned` is what a
+    zero-shot tagger says at the threshold that is best on dev.
     """
 
-    tags: list[list[str]]
-    confidences: list[list[float]] | None
-    greedy: list[list[str]]
+    entities: FoundEntities
     facts: dict[str, Any]
-    tuned: list[list[str]] | None = None
+    greedy: list[list[str]] | None = None
+    tuned: FoundEntities | None = None
 
-    @classmethod
-    def of(
-        cls, words: Sequence[WordTags], facts: dict[str, Any], *, greedy: list[list[str]] | None = None,
-        tuned: list[list[str]] | None = None,
-    ) -> "Predictions":  # fmt: skip
-        """Return what is kept of a tagger's words: four decimals of a confidence."""
-        tags = [each.tags for each in words]
-        sure = [[round(one, 4) for one in each.confidences] for each in words]
-        return cls(tags, sure, tags if greedy is None else greedy, facts, tuned)
+
+def found_entities(found: Entities, sentences: int) -> FoundEntities:
+    """Return the entities of each of so many sentences, as they are kept."""
+    kept: FoundEntities = [[] for _ in range(sentences)]
+    for number, start, end, type_, confidence in found.spans():
+        kept[number].append((start, end, type_, round(confidence, 4)))
+    return kept
+
+
+def tagged_entities(words: Iterable[WordTags]) -> FoundEntities:
+    """Return the entities that tags of words say, each as sure as its words on average."""
+    return [
+        [(start, end, type_, round(fmean(each.confidences[start:end]), 4))
+         for start, end, type_ in spans_from_bio(each.tags)] for each in words
+    ]  # fmt: skip

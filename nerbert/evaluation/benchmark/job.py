@@ -12,13 +12,13 @@ from statistics import fmean
 from typing import Any
 
 from nerbert.errors import InputError
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, CellSentences, Predictions, State
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, CellSentences, FoundEntities, Predictions, State
 from nerbert.evaluation.benchmark.keys import DataFiles
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.system import System, timed
 from nerbert.evaluation.datasets.load import find_duplicates
 from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, parse_size
-from nerbert.labels import example_tags
+from nerbert.labels import WordSpan, bio_from_spans, example_tags
 from nerbert.metrics.judging import assess, seen_entities, without_types
 from nerbert.metrics.score import Counts, pair_of, score_pair
 from nerbert.process import cores
@@ -96,21 +96,36 @@ def score_part(part: CellSentences, found: Predictions, else_types: Collection[s
     else types, at the threshold that is best on dev, with Familiarity.
     """
     gold = [example_tags(each) for each in part.test]
+    tags, sure = _tags(part.test, found.entities)
     judged = assess(
-        gold, found.tags, confidences=found.confidences, words=[each.tokens for each in part.test],
+        gold, tags, confidences=sure, words=[each.tokens for each in part.test],
         seen=seen_entities(part.train) if part.train else None, without=part.duplicates,
     )  # fmt: skip
-    pair = pair_of(gold, found.greedy)
+    pair = pair_of(gold, found.greedy or tags)
     greedy, strict = (Counts.as_json(score_pair(each)) for each in (pair, pair.strict()))
-    more = {"without_else": without_types(gold, found.tags, else_types).as_json()} if else_types else {}
+    more = {"without_else": without_types(gold, tags, else_types).as_json()} if else_types else {}
     if found.tuned is not None:
-        more["best_on_dev"] = Counts.as_json(score_pair(pair_of(gold, found.tuned)))
+        more["best_on_dev"] = Counts.as_json(score_pair(pair_of(gold, _tags(part.test, found.tuned)[0])))
     scores = judged.as_json() | {"greedy": greedy | {"strict": strict}} | more
     if familiar := found.facts.get("familiarity"):
         scores["familiarity"] = fmean(familiar.values())
         for name in familiar.keys() & scores["by_type"].keys():
             scores["by_type"][name]["familiarity"] = familiar[name]
     return scores
+
+
+def _tags(examples: Sequence[Example], found: FoundEntities) -> tuple[list[list[str]], list[list[float]] | None]:
+    """Return the tags of words by the outermost entities, and their confidences, None where a system says none."""
+    tags, sure = [], [[1.0] * len(each.words) for each in examples]
+    for number, entities in enumerate(found):
+        outer = list[WordSpan]()
+        for start, end, type_, confidence in entities:
+            if not outer or outer[-1][1] <= start:
+                outer.append((start, end, type_))
+                sure[number][start:end] = [1.0 if confidence is None else confidence] * (end - start)
+        tags.append(bio_from_spans(len(examples[number].words), outer))
+    said = {confidence for entities in found for *_, confidence in entities}
+    return tags, None if None in said else sure
 
 
 def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw: int) -> CellSentences:

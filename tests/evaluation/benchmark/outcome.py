@@ -16,9 +16,7 @@ def made(output: Path) -> dict[str, int]:
 
 def all_outside(_: object, part: CellSentences, *__: Any) -> Predictions:
     """Tag without a training: no word is in an entity."""
-    tags = [["O"] * len(each.words) for each in part.test]
-    sure = [[1.0] * len(row) for row in tags]
-    return Predictions(tags, sure, tags, {"seconds": {"train": {"wall": 1.0, "cpu": 1.0}}})
+    return Predictions([[] for _ in part.test], {"seconds": {"train": {"wall": 1.0, "cpu": 1.0}}})
 
 
 def cells_of(suite: Suite, data: Path, output: Path, executor: Executor = HERE, **options: Any) -> list[Cell]:

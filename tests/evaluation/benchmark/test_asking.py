@@ -25,7 +25,7 @@ from nerbert.evaluation.benchmark.systems.zero_shot import (
     above,
     asked_labels,
     best_threshold,
-    seen_tags,
+    seen_entities,
     shuffled,
 )
 from nerbert.evaluation.tables.table import make_table
@@ -204,7 +204,10 @@ def test_what_was_seen_is_found_by_text_and_name(learnt: Path) -> None:
     assert found.counts == {"ship": 1, "harbour town": 2, "city": 1, "person": 2}
     labels = asked_labels(("ship=SHIP", "person", "city"), [])
     rows = [SHIPS, example_of(["Larsen", "&", "Holm"], ["O"] * 3)]
-    assert seen_tags(found, labels, rows) == [["B-ship", "O", "B-city"], ["B-person", "I-person", "I-person"]]
+    assert seen_entities(found, labels, rows) == [
+        [(0, 1, "ship", None), (2, 3, "city", None)],
+        [(0, 3, "person", None)],
+    ]
 
 
 def jobs(suite: Suite, data: Path) -> list[Job | Cell]:
@@ -287,6 +290,6 @@ def test_a_head_of_names_is_asked_for_all_types_at_once(monkeypatch: pytest.Monk
     rows = [example_of(["Ship", "ship", "port"], ["B-A", "O", "B-B"])]
     system = ZeroShot(labels=("A=ship", "B=port"), encoder=Encoder("x", ""), precision="fp32", device="cpu")
     found = system.predict(CellSentences([], rows, {}, rows), Store(tmp_path), tmp_path)
-    assert found.tags == [["B-A", "B-A", "B-B"]]
+    assert [each[:3] for each in found.entities[0]] == [(0, 1, "A"), (1, 2, "A"), (2, 3, "B")]
     assert found.facts["dev_threshold"] == 0.5
-    assert found.tuned == found.tags
+    assert found.tuned == found.entities

@@ -185,8 +185,8 @@ def test_output_can_be_json_lines(planned: Plan, store: Store, monkeypatch: pyte
     assert end == End()
     found = store.read_predictions(job.tag_key, job.read().test)
     assert found is not None
-    assert found.tags[0] == found.greedy[0] == ["O", "B-ship", "B-verb"]
-    assert found.confidences is None
+    assert found.entities[0] == [(1, 2, "ship", None), (2, 3, "verb", None)]
+    assert found.greedy is None
     cell = store.read_cell(job.key, job.place)
     assert cell is not None
     assert cell.scores["micro"]["f1"] == pytest.approx(2 / (2 + 5))

@@ -11,7 +11,7 @@ import torch
 
 from nerbert.config import make_settings
 from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput, WriteError
-from nerbert.evaluation.benchmark.cells import CellSentences, Machine, State
+from nerbert.evaluation.benchmark.cells import CellSentences, Machine, State, tagged_entities
 from nerbert.evaluation.benchmark.job import Job
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.store import Store
@@ -178,10 +178,8 @@ def test_settings_and_precision_are_the_protocols(
     assert found.facts["settings"]["learning_rate"] == rate > 0 == job.system.settings.learning_rate
     assert (found.facts["settings"]["batch_size"], found.facts["steps"]) == (8, 2)
     assert taggers[0].card["precision"] == "bf16"
-    legal, raw = tag_both_ways(taggers[0].head, job.read().test)
-    assert (found.tags, found.greedy) == ([each.tags for each in legal], [each.tags for each in raw])
-    assert found.confidences is not None
-    assert [len(row) for row in found.tags] == [len(row) for row in found.confidences] == [3, 3, 9]
+    legal, raw = tag_both_ways(taggers[0].head, job.read().test, found.facts["temperature"])
+    assert (found.entities, found.greedy) == (tagged_entities(legal), [each.tags for each in raw])
 
 
 def test_tagged_sentences_are_only_scored(planned: Plan, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,13 +20,13 @@ from typing import Any, ClassVar
 
 from nerbert.errors import InputError, NerbertError, SettingsError, at, visible
 from nerbert.evaluation.benchmark import keys
-from nerbert.evaluation.benchmark.cells import CellSentences, Predictions
+from nerbert.evaluation.benchmark.cells import CellSentences, FoundEntities, FoundEntity, Predictions
 from nerbert.evaluation.benchmark.keys import check_same, data_digest
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.system import timed
 from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.examples import read_documents
-from nerbert.labels import example_tags
+from nerbert.labels import word_spans
 from nerbert.records import Document, Example
 
 _PLACES = re.compile(r"\{(train|dev|test|output|seed)\}")
@@ -93,12 +93,12 @@ class Command:
         """Let the command train on a part's sentences and tag its test sentences."""
         cost: dict[str, Any] = {}
         with timed(cost, "command"):
-            tags = self._tags(part, scratch)
+            found = self._found(part, scratch)
         facts = {"seconds": cost, "command": list(self.words), "encoder": self.sha256, "pretrained": False}
-        return Predictions(tags, None, tags, facts)
+        return Predictions(found, facts)
 
-    def _tags(self, part: CellSentences, folder: Path) -> list[list[str]]:
-        """Return the tags that the command gives to the scored sentences; `folder` is for its files."""
+    def _found(self, part: CellSentences, folder: Path) -> FoundEntities:
+        """Return what the command finds in the scored sentences; `folder` is for its files."""
         output, values = folder / "output", {"output": str(folder.resolve() / "output"), "seed": str(self.seed)}
         bare = [replace(each, spans=()) for each in part.test]
         for name, examples in (("train", part.train), ("dev", part.dev), ("test", bare)):
@@ -112,8 +112,8 @@ class Command:
         if not output.is_file():
             raise InputError("the command wrote no {output}")
         if output.stat().st_size > _LARGEST:
-            raise InputError(f"{output}: more than {_LARGEST >> 20} MB are no tags of these sentences")
-        return list(_tags_of(list(read_documents(output)), part.test))
+            raise InputError(f"{output}: more than {_LARGEST >> 20} MB are no entities of these sentences")
+        return list(_entities(list(read_documents(output)), part.test))
 
 
 def _run(words: Sequence[str], minutes: float, errors: Path) -> None:
@@ -147,8 +147,8 @@ def _last_line(errors: Path) -> str:
     return next((visible(line.strip()) for line in reversed(lines) if line.strip()), "it said nothing")
 
 
-def _tags_of(found: Sequence[Document], test: Sequence[Example]) -> Iterator[list[str]]:
-    """Yield the tags of each sentence's words; raise InputError for what doesn't fit the sentences."""
+def _entities(found: Sequence[Document], test: Sequence[Example]) -> Iterator[list[FoundEntity]]:
+    """Yield each sentence's entities; raise InputError for what doesn't fit the sentences."""
     if not found:
         raise InputError("output: holds no sentence")
     if len(found) != len(test):
@@ -158,4 +158,4 @@ def _tags_of(found: Sequence[Document], test: Sequence[Example]) -> Iterator[lis
         with at(part=f"output, sentence {number}"):
             if said.text != words.text:
                 raise InputError(f"is {said.text!r:.60}, not {words.text!r:.60}: words joined by single spaces")
-            yield example_tags(replace(words, spans=said.spans))
+            yield [(*span, None) for span in word_spans(replace(words, spans=said.spans))]

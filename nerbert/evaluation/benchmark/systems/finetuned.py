@@ -8,7 +8,7 @@ from typing import Any
 from nerbert.config import plain_settings
 from nerbert.errors import SettingsError, StaleOutput
 from nerbert.evaluation.benchmark import keys
-from nerbert.evaluation.benchmark.cells import CellSentences, Predictions
+from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, tagged_entities
 from nerbert.evaluation.benchmark.keys import DataFiles, check_same, data_digest, encoder_digest, key_of
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.system import made_with_torch, timed
@@ -131,7 +131,7 @@ class FineTuned:
         facts |= {"seconds": cost, "temperature": temperature, "steps": tagger.log.steps}
         facts |= {name: tagger.card[name] for name in ("best_step", "settings")}
         facts |= self.encoder.facts | made_with_torch(self.device, self.settings.precision)
-        return Predictions.of(words, facts, greedy=[each.tags for each in greedy])
+        return Predictions(tagged_entities(words), facts, [each.tags for each in greedy])
 
     def _start(self, store: Store) -> tuple[str, dict[str, Any]]:
         """Return the encoder that is fine-tuned, and what is kept of its origin."""

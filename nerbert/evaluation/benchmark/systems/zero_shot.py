@@ -13,7 +13,7 @@ import numpy as np
 
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark import keys
-from nerbert.evaluation.benchmark.cells import CellSentences, Predictions
+from nerbert.evaluation.benchmark.cells import CellSentences, FoundEntities, Predictions, found_entities
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.system import made_with_torch, timed
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder
@@ -21,7 +21,7 @@ from nerbert.evaluation.benchmark.systems.learnt import Learnt, LearntTypes
 from nerbert.evaluation.evaluate import labels_by_type
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.formats.open_types import normalised
-from nerbert.labels import WordSpan, bio_from_spans, word_spans
+from nerbert.labels import WordSpan, word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.concept_encoder import class_words
 from nerbert.model.folder import ModelFolder
@@ -83,8 +83,7 @@ class SeenOnly(_Told):
 
     def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
         """Find known texts."""
-        tags = seen_tags(self.learnt.types(), labels, part.test)
-        return Predictions(tags, None, tags, {"asked": _told(labels)})
+        return Predictions(seen_entities(self.learnt.types(), labels, part.test), {"asked": _told(labels)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,9 +130,8 @@ class ZeroShot(_Told):
             best, facts["dev_f1"] = best_threshold(found_in(part.dev, _TRIED[0]), part.dev)
             facts["dev_threshold"] = best
         whole = found_in(part.test, min(best, FIXED))
-        usual = above(whole, FIXED).word_tags(part.test)
-        tuned = [each.tags for each in above(whole, best).word_tags(part.test)] if part.dev else None
-        return Predictions.of(usual, facts, tuned=tuned)
+        usual, tuned = (found_entities(above(whole, each), len(part.test)) for each in (FIXED, best))
+        return Predictions(usual, facts, tuned=tuned if part.dev else None)
 
 
 def asked_labels(asked: Sequence[str], examples: Sequence[Example]) -> dict[str, EntityLabel]:
@@ -185,10 +183,8 @@ def best_threshold(found: Entities, examples: Sequence[Example]) -> tuple[float,
     return best, f1[best]
 
 
-def seen_tags(
-    learnt: LearntTypes, labels: Mapping[str, EntityLabel], examples: Sequence[Example]
-) -> list[list[str]]:  # fmt: skip
-    """Return the tags of words by texts that were seen with a type of a label's name; raise InputError for no texts."""
+def seen_entities(learnt: LearntTypes, labels: Mapping[str, EntityLabel], examples: Sequence[Example]) -> FoundEntities:
+    """Return texts that were seen with a type of a label's name as entities; raise InputError for no texts."""
     if not learnt.texts:
         raise InputError("trained_on: holds no text of a mention, so nothing was seen; give files of open types")
     types = {normalised(label.name): type_ for type_, label in labels.items()}
@@ -198,7 +194,7 @@ def seen_tags(
         if asked:
             known[text] = min(asked, key=lambda name: (-asked[name], name))
     longest = max(map(len, known), default=0)
-    return [bio_from_spans(len(each.words), _matches(each.tokens, known, longest)) for each in examples]
+    return [[(*span, None) for span in _matches(each.tokens, known, longest)] for each in examples]
 
 
 def _matches(tokens: Sequence[str], known: Mapping[str, str], longest: int) -> Iterator[WordSpan]:
