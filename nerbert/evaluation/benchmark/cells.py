@@ -105,10 +105,10 @@ class Predictions:
     tuned: FoundEntities | None = None
 
 
-def found_entities(found: Entities, sentences: int) -> FoundEntities:
+def found_entities(found: Entities, sentences: int, temperature: float = 1.0) -> FoundEntities:
     """Return the entities of each of so many sentences, as they are kept."""
     kept: FoundEntities = [[] for _ in range(sentences)]
-    for number, start, end, type_, confidence in found.spans():
+    for number, start, end, type_, confidence in found.spans(temperature):
         kept[number].append((start, end, type_, round(confidence, 4)))
     return kept
 

@@ -116,7 +116,8 @@ class _Planner:
                 raise _NotRunError(learnt.lacking)
             return SeenOnly(labels=target.labels, learnt=learnt)
         encoder = self._encoder(place)
-        if not ModelFolder(encoder.folder).labels_at_run_time:
+        folder = ModelFolder(encoder.folder)
+        if not folder.labels_at_run_time and (own.shuffled_labels or folder.card["kind"] != "tagger"):
             raise _NotRunError("zero-shot: its encoder can't be told what to find")
         mixed = place.seed if own.shuffled_labels else None
         return ZeroShot(labels=target.labels, learnt=learnt, encoder=encoder, precision=precision,

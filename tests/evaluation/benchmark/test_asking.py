@@ -32,6 +32,7 @@ from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
+from nerbert.formats.examples import read_examples
 from nerbert.model.concept_head import ConceptHead
 from nerbert.model.heads import Entities, Head
 from nerbert.records import EntityLabel, Example
@@ -293,3 +294,27 @@ def test_a_head_of_names_is_asked_for_all_types_at_once(monkeypatch: pytest.Monk
     assert [each[:3] for each in found.entities[0]] == [(0, 1, "A"), (1, 2, "A"), (2, 3, "B")]
     assert found.facts["dev_threshold"] == 0.5
     assert found.tuned == found.entities
+
+
+def test_a_tagger_of_fixed_types_is_scored_as_it_is(tiny_tagger: Path, tmp_path: Path, sample: Path) -> None:
+    """A distilled student, say; what it finds of types that nobody asked for is wrong."""
+    system = ZeroShot(labels=("ship=SHIP",), encoder=Encoder(str(tiny_tagger), ""), precision="fp32", device="cpu")
+    rows = read_examples(sample / "domain" / "test.conll")[:40]
+    found = system.predict(CellSentences([], rows, {}, rows), Store(tmp_path), tmp_path)
+    tagger = Tagger.load(tiny_tagger, backend="torch", precision="fp32")
+    wanted = [[(span.start, span.end, span.type) for span in spans] for spans in tagger.tag_many(rows)]
+    assert any(wanted)
+    assert [
+        [(row.words[start][0], row.words[end - 1][1], type_) for start, end, type_, _ in entities]
+        for row, entities in zip(rows, found.entities, strict=True)
+    ] == wanted
+    assert found.tuned is None
+
+
+def test_a_tagger_of_fixed_types_takes_no_other_names(tiny_tagger: Path, data: Path) -> None:
+    plain = SystemSettings(encoder=str(tiny_tagger))
+    assert all(isinstance(each, Job) for each in jobs(suite_of({"A": plain}), data))
+    mixed = jobs(suite_of({"A": replace(plain, shuffled_labels=True)}), data)
+    assert {each.why for each in mixed if isinstance(each, Cell)} == {
+        "zero-shot: its encoder can't be told what to find"
+    }

@@ -88,7 +88,7 @@ class SeenOnly(_Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZeroShot(_Told):
-    """A tagger whose labels are given at run time."""
+    """A tagger as it is: its labels are given at run time, or it learnt types of its own (a distilled student, say)."""
 
     encoder: Encoder
     precision: str
@@ -111,21 +111,21 @@ class ZeroShot(_Told):
         """Ask for all types at once, and read the answer at both thresholds."""
         labels = labels if self.shuffled is None else shuffled(labels, self.shuffled)
         folder = self.encoder.folder
-        head = Tagger.load(folder, backend=ModelFolder(folder).backend, precision=self.precision, threads=1).head
-        types = {each.name: type_ for type_, each in labels.items()}
+        tagger = Tagger.load(folder, backend=ModelFolder(folder).backend, precision=self.precision, threads=1)
+        head, types = tagger.head, {each.name: type_ for type_, each in labels.items()}
+        facts: dict[str, Any] = {"asked": _told(labels), **self.encoder.facts}
+        facts |= made_with_torch(self.device, self.precision)
+        if tagger.types:  # these alone
+            found = head.predict(part.test)
+            found.types[:] = [types.get(each, each) for each in found.types]
+            return Predictions(found_entities(found, len(part.test), tagger.temperature), facts)
 
         def found_in(examples: Sequence[Example], least: float) -> Entities:
             found = head.for_labels(list(labels.values()), [least] * len(labels)).predict(examples)
             found.types[:] = [types[each] for each in found.types]
             return found
 
-        facts = {
-            "asked": _told(labels),
-            "threshold": FIXED,
-            **self.encoder.facts,
-            **made_with_torch(self.device, self.precision),
-        }
-        best = FIXED
+        best = facts["threshold"] = FIXED
         if part.dev:
             best, facts["dev_f1"] = best_threshold(found_in(part.dev, _TRIED[0]), part.dev)
             facts["dev_threshold"] = best
