@@ -25,12 +25,11 @@ _SCANNED = 1 << 16
 class EntityPieces:
     """The entities of some windows, in order, (entities,) each.
 
-    `terms` are the places in the windows' column of labels where they begin, `types` the numbers of their types,
-    `rows` the places of their windows among those asked for, `firsts` and `ends` their pieces there.
+    `terms` are the places in the windows' column of labels where they begin, `rows` the places of their windows among
+    those asked for, `firsts` and `ends` their pieces there.
     """
 
     terms: Array
-    types: Array
     rows: Array
     firsts: Array
     ends: Array
@@ -52,14 +51,14 @@ class EntityPieces:
         ends = np.where(inside, np.r_[columns, 0][nexts], _last_ends(windows, numbers, after)[rows[begins]])
         cut = ends < 0  # the sentence goes on in another window
         ends[cut] = columns[nexts[cut] - 1] + 1
-        return cls(terms[begins], found.types - 1, rows[begins], columns[begins], ends)
+        return cls(terms[begins], rows[begins], columns[begins], ends)
 
     def __len__(self) -> int:
         return len(self.terms)
 
     def chosen(self, which: Array) -> "EntityPieces":
         """Return some of the entities."""
-        columns = (self.terms, self.types, self.rows, self.firsts, self.ends)
+        columns = (self.terms, self.rows, self.firsts, self.ends)
         return EntityPieces(*(each[which] for each in columns))
 
     def places(self) -> tuple[Array, Array, Array]:
@@ -78,15 +77,15 @@ def _last_ends(windows: Windows, numbers: Array, after: int) -> Array:
     return ends
 
 
-def entities_of(windows: Windows, numbers: Array, after: int) -> tuple[Array, Array, Array]:
-    """Return (entities,) of some windows, in order: their windows' numbers, terms and types."""
-    found = list[tuple[Array, Array, Array]]()
+def entities_of(windows: Windows, numbers: Array, after: int) -> tuple[Array, Array]:
+    """Return (entities,) of some windows, in order: their windows' numbers and terms."""
+    found = list[tuple[Array, Array]]()
     for start in range(0, len(numbers), _SCANNED):
         own = numbers[start : start + _SCANNED]
         entities = EntityPieces.of(windows, own, after)
-        found.append((own[entities.rows], entities.terms, entities.types))
-    homes, terms, types = (np.concatenate(each) for each in zip(*found, strict=True))
-    return homes, terms, types
+        found.append((own[entities.rows], entities.terms))
+    homes, terms = (np.concatenate(each) for each in zip(*found, strict=True))
+    return homes, terms
 
 
 def summed(states: torch.Tensor, entities: torch.Tensor, count: int) -> torch.Tensor:
