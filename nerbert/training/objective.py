@@ -116,6 +116,8 @@ class Objective(Protocol):
     """What it is for."""
     needs: ClassVar[tuple[str, ...]] = ()
     """An extra of nerbert and its modules that it needs."""
+    label_all_tokens: bool = False
+    """Whether a word's further subwords are labelled too."""
 
     @classmethod
     def data(cls, sources: Sources[Data_co]) -> Data_co:
@@ -136,7 +138,10 @@ class Objective(Protocol):
 
     def subwords(self, model: Any, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
         """Return what cuts examples into windows for the model."""
-        return SubwordTokenizer(backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long)
+        return SubwordTokenizer(
+            backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long,
+            further=self.label_all_tokens,
+        )  # fmt: skip
 
     def facts(self, windows: Windows) -> dict[str, Any]:
         """Return what the model's card says beside its settings; `windows` are those that it is trained on."""
