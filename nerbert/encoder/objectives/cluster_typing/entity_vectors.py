@@ -1,6 +1,5 @@
 """Entities of labelled windows, and their vectors: the sum of their subwords' last states (CoFEE, Xue et al. 2020)."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,12 +10,9 @@ from nerbert.metrics.score import decode_columns
 from nerbert.model.forward import Batch, autocast, states_at
 from nerbert.model.windows import Windows, places_of
 from nerbert.rng import Array
-from nerbert.training.loop import TrainingData, batches_of
-from nerbert.training.objective import most_tokens
+from nerbert.training.loop import TrainingData, batches_to_read
 from nerbert.training.settings import TrainSettings
 
-_POOL = 256
-"""Windows that are cut into micro-batches at once."""
 _SCANNED = 1 << 16
 """Windows whose entities are looked for at once."""
 
@@ -100,18 +96,12 @@ def vectors_of(
     device = next(model.parameters()).device
     vectors = np.empty((len(terms), int(model.config.hidden_size)), np.float32)
     with torch.inference_mode(), autocast(device.type, settings.precision):
-        for batch in _batches(data, np.unique(homes), settings, device.type):
+        for batch in batches_to_read(data.windows, np.unique(homes), settings, device.type, data.pad_id):
             entities = EntityPieces.of(data.windows, batch.numbers.numpy(), after)
             places = np.minimum(np.searchsorted(terms, entities.terms), len(terms) - 1)
             wanted = np.flatnonzero(terms[places] == entities.terms)
             vectors[places[wanted]] = _sums(model, batch, entities.chosen(wanted)).cpu().numpy()
     return vectors
-
-
-def _batches(data: TrainingData, numbers: Array, settings: TrainSettings, device: str) -> Iterator[Batch]:
-    for start in range(0, len(numbers), _POOL):
-        pool = numbers[start : start + _POOL]
-        yield from batches_of(data.windows, pool, most_tokens(settings), device, data.pad_id)
 
 
 def _sums(model: Any, batch: Batch, entities: EntityPieces) -> torch.Tensor:
