@@ -15,6 +15,7 @@ Last line: JSON.
 import argparse
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
 from statistics import fmean
@@ -24,11 +25,19 @@ import numpy as np
 from report import surroundings
 
 from nerbert.corpus.shards import read_sentences
-from nerbert.encoder.objectives.cluster_typing.cluster_map import MentionVectors, mention_vectors
 from nerbert.encoder.objectives.cluster_typing.cluster_typing import TypingSettings, clusters_of
 from nerbert.encoder.objectives.cluster_typing.clustering import NO_CLUSTER, rand_index
+from nerbert.encoder.objectives.cluster_typing.entity_vectors import entities_of, vectors_of
 from nerbert.encoder.settings import PretrainSettings
+from nerbert.labels import sentence_example, tag_names
+from nerbert.model.backbone import Backbone, load_tokenizer
+from nerbert.model.concept_encoder import class_words
+from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, special_pieces
+from nerbert.model.windows import Windows
+from nerbert.records import Mention, Sentence
 from nerbert.rng import Array
+from nerbert.training.loop import TrainingData
+from nerbert.training.settings import TrainSettings
 
 PACKAGES = ("torch", "transformers", "scikit-learn", "numpy")
 
@@ -60,6 +69,41 @@ def main() -> None:
     around = surroundings([given.corpus / "manifest.json"], PACKAGES)
     options = {"num_clusters": given.num_clusters, "cluster_dimensions": given.cluster_dimensions, "split": given.split}
     print(json.dumps({**options, "seeds": seeds, "rows": rows, **around}))
+
+
+@dataclass(frozen=True, slots=True)
+class MentionVectors:
+    """Mentions of sentences, their texts and classes in words ("" for none), and an encoder's vectors of them."""
+
+    texts: list[str]
+    classes: list[str]
+    vectors: Array
+
+
+def mention_vectors(encoder: str, sentences: Sequence[Sentence], settings: TrainSettings) -> MentionVectors:
+    """Return the vectors that an encoder's folder gives the mentions of sentences, in order."""
+    tokenizer = load_tokenizer(encoder)
+    model = Backbone(encoder, tokenizer, settings.seed).load_body().eval()
+    pieces = SubwordTokenizer(tokenizer, model.config, settings.max_length)
+    types = {each.category for sentence in sentences for each in sentence.mentions}
+    labels = BioLabels(tag_names(types))
+    windows = Windows.pack(pieces.windows([sentence_example(each) for each in sentences], labels))
+    numbers = np.arange(len(windows))
+    after = len(special_pieces(tokenizer)[1])
+    homes, terms = entities_of(windows, numbers, after)
+    data = TrainingData(windows, lambda _: numbers, pieces.pad_id)
+    places = zip(windows.sentences[homes].tolist(), windows.words[terms].tolist(), strict=True)
+    found = [(sentences[number], _mention_at(sentences[number], word)) for number, word in places]
+    return MentionVectors(
+        [sentence.text[each.start : each.end] for sentence, each in found],
+        [class_words(each.class_path[-1]) if each.class_path else "" for _, each in found],
+        vectors_of(model, data, homes, terms, after, settings),
+    )
+
+
+def _mention_at(sentence: Sentence, word: int) -> Mention:
+    start = sentence.words[word][0]
+    return next(each for each in sentence.mentions if each.start == start)
 
 
 def row_of(name: str, runs: dict[str, list[Array]], own: MentionVectors) -> dict[str, Any]:

@@ -73,7 +73,6 @@ class TypingKeywords(TaggingKeywords, total=False):
 
     num_clusters: int
     weight: float
-    by_type: bool
     dimensions: int
     iterations: int
     sample: int

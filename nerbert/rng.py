@@ -11,15 +11,19 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
+def hash64(text: str) -> int:
+    """Return 64 bits of a text's hash, the same on every machine; any text has some."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
 def uniform(seed: int, step: str, identity: str) -> float:
     """Return a number in [0, 1), uniform over identities, the same on every machine; `step` names the decision."""
-    digest = blake2b(f"{seed}\0{step}\0{identity}".encode(), digest_size=8).digest()
-    return (int.from_bytes(digest, "big") >> 11) / (1 << 53)
+    return (hash64(f"{seed}\0{step}\0{identity}") >> 11) / (1 << 53)
 
 
 def uniforms(seed: int, step: str, numbers: Array) -> Array:
     """Return numbers in [0, 1) for many whole numbers: a key of seed and step, mixed with each as in SplitMix64."""
-    key = np.uint64(int.from_bytes(blake2b(f"{seed}\0{step}".encode(), digest_size=8).digest(), "big"))
+    key = np.uint64(hash64(f"{seed}\0{step}"))
     mixed = _mixed(_mixed(numbers.astype(np.uint64) + key) ^ key)
     found: Array = (mixed >> np.uint64(11)).astype(np.float64) / float(1 << 53)
     return found

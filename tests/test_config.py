@@ -266,7 +266,7 @@ MOVED = {
     "concept_pooling": "concepts.pooling", "concept_descriptions": "concepts.descriptions",
     "temperature": "concepts.temperature", "max_concepts": "concepts.max_concepts",
     "self_training_threshold": "self_training.threshold", "num_clusters": "typing.num_clusters",
-    "cluster_weight": "typing.weight", "cluster_by_type": "typing.by_type", "cluster_dimensions": "typing.dimensions",
+    "cluster_weight": "typing.weight", "cluster_dimensions": "typing.dimensions",
     "cluster_iterations": "typing.iterations", "cluster_sample": "typing.sample", "max_types": "zero_shot.max_types",
     "positive_weight": "zero_shot.positive_weight", "architecture": "zero_shot.architecture",
     "max_width": "zero_shot.max_width", "negative_ratio": "zero_shot.negative_ratio",

@@ -1,19 +1,15 @@
 """`nerbert distil`: a tagger and texts in, a smaller tagger out."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from nerbert.cli.options import RUN, Config, FileOrDash, Head, Many, Output, Overwrite, Run, Set
+from nerbert.cli.options import RUN, TEXTS, Config, FileOrDash, Head, Many, Output, Overwrite, Run, Set, Texts
 
 
 def distil(
     teacher: str, *texts: FileOrDash, output: Output, labels: str = "", encoder: str = "embedded",
     data: Path | None = None, exclude: Many = None, min_confidence: str = "", decoding: str = "", device: str = "",
-    head: Head = "", field: str = "text", errors: str = "strict",
-    from_: Annotated[str, Parameter(name="--from")] = "", config: Config = None, set_: Set = None,
-    run: Run = RUN, overwrite: Overwrite = False,
+    head: Head = "", read: Texts = TEXTS, config: Config = None, set_: Set = None, run: Run = RUN,
+    overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """Train a small tagger of fixed types on what another tagger finds in texts, and on labelled sentences if any.
 
@@ -42,12 +38,6 @@ def distil(
         Of the teacher: flat or touching, legal or greedy, as in `nerbert tag`.
     device
         Torch's name of a device for the teacher; default: the GPU if there is one.
-    from_
-        Format of the texts, as in `nerbert tag`; default: as the files' names end.
-    field
-        Field of JSON, or column of CSV or Parquet, with the text or a list of words.
-    errors
-        Bytes of the texts that are no UTF-8: strict (an error that names the line) or replace (they become U+FFFD).
     """
     from nerbert.config import load_settings
     from nerbert.distillation.settings import DistilSettings
@@ -67,8 +57,8 @@ def distil(
         plan = DistilPlan(
             teacher=teacher, texts=texts, output=output, labels=parse_labels(labels) if labels else None,
             encoder=encoder, data=data, exclude=exclude or (), min_confidence=parse_thresholds(min_confidence),
-            loading={"decoding": decoding, "device": device, "head": head}, from_=from_, text_field=field,
-            errors=errors, overwrite=overwrite, executor=executor,
+            loading={"decoding": decoding, "device": device, "head": head}, from_=read.from_,
+            text_field=read.field, errors=read.errors, overwrite=overwrite, executor=executor,
         )  # fmt: skip
         stage(plan, settings, checking(write_tagger_card))
     print_taggers([output])

@@ -64,6 +64,24 @@ class RunOn:
 RUN = RunOn()
 """Tasks run as the command chooses."""
 Run = Annotated[RunOn, Parameter(name="*", group=Group("How tasks run", sort_key=2))]
+
+
+@dataclass(frozen=True)
+class TextsRead:
+    """How texts are read."""
+
+    from_: Annotated[str, Parameter(name="--from")] = ""
+    """text (a text a line), jsonl, conll, parquet, csv, any annotation format (label-studio, brat, …), or your own as
+    module:Class; default: as the files' names end, .json and .csv by content, else text."""
+    field: str = "text"
+    """Field of JSON, or column of CSV or Parquet, with the text or a list of words."""
+    errors: str = "strict"
+    """Bytes that are no UTF-8: strict (an error that names the line) or replace (they become U+FFFD)."""
+
+
+TEXTS = TextsRead()
+"""Texts as they come."""
+Texts = Annotated[TextsRead, Parameter(name="*", group=Group("How texts are read", sort_key=1))]
 Head = Annotated[str, Parameter(help="For a tagger whose head is your own code: its module:Class, which is imported.")]
 DataName = Annotated[
     str,

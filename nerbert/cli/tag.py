@@ -1,12 +1,13 @@
 """`nerbert tag`: text in, entities out."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from nerbert.cli.options import RUN, FileOrDash, Flag, Run
+from nerbert.cli.options import RUN, TEXTS, FileOrDash, Flag, Head, Run, Texts
 
 _FEW_SHAPES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256", "LRU_CACHE_CAPACITY": "64"}
 """How many compiled operations torch keeps on a CPU, one for each shape of a batch. Its own 1,024 let memory grow by
@@ -16,16 +17,15 @@ TextItself = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
 
 def tag(
-    tagger: str, *inputs: FileOrDash, output: Place = None, from_: Annotated[str, Parameter(name="--from")] = "",
-    to: str = "", json: Flag = False, field: str = "text", labels: str = "", min_confidence: str = "",
-    offsets: str = "characters", decoding: str = "", on_too_long: str = "", backend: str = "auto",
-    precision: str = "auto", device: str = "", threads: int = 0, head: str = "", errors: str = "strict",
-    fingerprint: Flag = False, overwrite: Flag = False, text: TextItself = None, run: Run = RUN,
+    tagger: str, *inputs: FileOrDash, output: Place = None, to: str = "", json: Flag = False, labels: str = "",
+    min_confidence: str = "", offsets: str = "characters", decoding: str = "", on_too_long: str = "",
+    backend: str = "auto", precision: str = "auto", device: str = "", threads: int = 0, head: Head = "",
+    fingerprint: Flag = False, overwrite: Flag = False, text: TextItself = None, read: Texts = TEXTS, run: Run = RUN,
 ) -> None:  # fmt: skip
     """Tag texts: files, folders, or what comes through a pipe.
 
     A job with -o that was stopped, killed even, goes on when the same command is given again. Its parts are tagged by
-    --workers, each of which loads the tagger.
+    --workers, each of which loads the tagger. Other fields and columns go along where the output has room for them.
 
     Parameters
     ----------
@@ -37,17 +37,11 @@ def tag(
     output
         File (or, for BRAT, folder) to make; for a folder, or several inputs, the folder to make, with a file for each.
         Without it rows go to standard output as they come.
-    from_
-        text (a row a line), jsonl, conll, parquet, csv, any annotation format (label-studio, brat, …), or your own as
-        module:Class; default: as the files' names end, .json and .csv by content, else text.
     to
         text (coloured on a terminal), jsonl, conll, parquet, html (one page), any annotation format, or your own as
         module:Class; default: as the output's name ends, else jsonl for a folder, text for standard output.
     json
         The same as --to jsonl.
-    field
-        Field of JSON, or column of CSV or Parquet, with the text or a list of words. All others go along where the
-        output has room for fields.
     labels
         What to look for, with commas between them: "ship,port", or a file with a label a line, as `name` or
         `name: description`. A tagger that learnt its types filters them. Default: what the tagger was trained on.
@@ -69,10 +63,6 @@ def tag(
         Torch's name of a device; default: the GPU if there is one.
     threads
         Threads of the CPU; 0 is the back end's own choice.
-    head
-        For a tagger whose head is your own code: its module:Class, which is imported.
-    errors
-        Bytes that are no UTF-8: strict (an error that names the line) or replace (they become U+FFFD).
     fingerprint
         Add the tagger's fingerprint to each row, in the field `tagger`; in jsonl and parquet.
     overwrite
@@ -87,9 +77,8 @@ def tag(
     loading = {"decoding": decoding, "on_too_long": on_too_long, "backend": backend, "precision": precision,
                "device": device, "threads": threads, "head": head}  # fmt: skip
     job = TagJob(
-        tagger=tagger, inputs=inputs, output=output, from_=from_, to=to, json=json, field=field, errors=errors,
-        offsets=offsets, sign=fingerprint, labels=labels, min_confidence=min_confidence, overwrite=overwrite,
-        loading=loading, text=text,
+        tagger=tagger, inputs=inputs, output=output, to=to, json=json, offsets=offsets, sign=fingerprint, labels=labels,
+        min_confidence=min_confidence, overwrite=overwrite, loading=loading, text=text, **asdict(read),
     )  # fmt: skip
     with run.opened() as executor:
         tag_files(job, _write_page, executor)

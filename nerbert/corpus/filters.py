@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -32,7 +31,7 @@ from nerbert.errors import NerbertError, SettingsError
 from nerbert.formats.exclude import ngrams, normalised_words
 from nerbert.label_sets import frequent_categories
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
-from nerbert.rng import uniform
+from nerbert.rng import hash64, uniform
 
 _DROPPED = (0.0, 0.0, 0.0, 0.3, 0.5, 0.7)
 """Filter 3: the probability of dropping a sentence with 0, 1, … 5 or more ENTITY mentions (NER-BERT §2.3)."""
@@ -109,8 +108,7 @@ def _write_keys(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> 
 
 def sentence_key(text: str) -> int:
     """Hash a sentence's normalised words to 64 bits; sentences with the same key are duplicates."""
-    words = " ".join(normalised_words(text))
-    return int.from_bytes(blake2b(words.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    return hash64(" ".join(normalised_words(text)))
 
 
 def write_keys(keys: Iterable[int], path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from nerbert.artifacts import sha256_of
 from nerbert.config import refuse
 from nerbert.corpus.shards import read_manifest, shard_hashes
-from nerbert.encoder.corpus_labels import CorpusLabels, held_out, held_out_examples, read_label_set, training_texts
+from nerbert.encoder.corpus_labels import CorpusLabels, held_out_examples, read_label_set, training_texts
 from nerbert.encoder.gazetteers import GazetteersSettings
 from nerbert.encoder.open_texts import OpenTexts, OpenTypes, OpenTypesSettings
 from nerbert.encoder.preprocess import open_training_data
@@ -17,7 +17,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.executors import Executor
 from nerbert.model.concept_encoder import ConceptTable
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
-from nerbert.records import Example, Sentence
+from nerbert.records import Example
 from nerbert.training.loop import TrainingData
 from nerbert.words import SPLITTER
 
@@ -62,10 +62,6 @@ class PretrainData:
         """Return the validation sentences, then the held-out texts of open types."""
         examples = held_out_examples(self.manifest, self.labels, self.settings) if self.labels else []
         return [*examples, *(self.open_types.held_out if self.open_types else ())]
-
-    def sentences(self) -> list[Sentence]:
-        """Return the validation sentences with their mentions."""
-        return held_out(self.manifest, self.labels, self.settings) if self.labels else []
 
     def windows(self, pieces: SubwordTokenizer, labels: WordLabels | None) -> TrainingData:
         """Return the windows of the train part, from the cache; they are made there if there are none."""

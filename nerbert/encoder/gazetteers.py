@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from itertools import compress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -22,7 +22,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, at, need, os_refused
 from nerbert.model.windows import mapped
 from nerbert.records import Example, Span
-from nerbert.rng import Array
+from nerbert.rng import Array, hash64
 from nerbert.schema import read_json, to_plain
 from nerbert.sources.files import read_blocks
 from nerbert.terminal import tell
@@ -122,7 +122,7 @@ class EntryTable:
 
     def kinds(self, texts: Sequence[str]) -> list[int]:
         """Return the number of each text's type, -1 for one that is in no list."""
-        hashes = np.array([_hash(text) for text in texts], np.uint64)
+        hashes = np.array([hash64(text) for text in texts], np.uint64)
         places = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
         kinds: list[int] = np.where(self._hashes[places] == hashes, self._kinds[places].astype(int), -1).tolist()
         return kinds
@@ -200,7 +200,7 @@ def _write(folder: Path, paths: Sequence[Path], splitter: str) -> None:
             continue
         if types.setdefault(type_, len(types)) == _MOST_TYPES:
             raise InputError(f"the lists name more than {_MOST_TYPES:,} types, at last {type_!r:.60}: are these types?")
-        hashes.append(_hash(key))
+        hashes.append(hash64(key))
         numbers.append(types[type_])
     kinds = np.frombuffer(numbers, np.uint16)
     kept, first = np.unique(np.frombuffer(hashes, np.uint64), return_index=True)
@@ -275,7 +275,3 @@ def _checked(type_: str) -> str:
     if not type_ or len(type_) > _LONGEST_TYPE or not type_.isprintable() or " " in type_:
         raise InputError(f"type {type_[:80]!r}: must be one word, as labels are")
     return type_
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())

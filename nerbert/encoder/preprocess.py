@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows, mapped, open_windows, write_windows
 from nerbert.process import cores
 from nerbert.records import Example, Span
-from nerbert.rng import Array, uniforms
+from nerbert.rng import Array, hash64, uniforms
 from nerbert.schema import read_json
 from nerbert.terminal import Progress, progress, tell
 from nerbert.training.loop import TrainingData
@@ -109,7 +109,7 @@ def cut_shard(path: Path, cutter: Preprocessor, labels: CorpusLabels) -> list[Sh
             examples = lists.relabelled(examples) if lists else examples
             windows = Windows.pack(cutter.pieces.windows(examples, cutter.word_labels))
             copies, expected = (rows[name].to_numpy() for name in ("copies", "expected_copies"))
-            identities = np.array([_identity(each) for each in rows["id"].to_pylist()], np.uint64)
+            identities = np.array([hash64(each) for each in rows["id"].to_pylist()], np.uint64)
             sentences = Sentences(copies, expected, identities)
             parts.append(ShardWindows(len(batch), windows, sentences, every - len(rows)))
     return parts
@@ -121,7 +121,7 @@ def _cut_open(cutter: Preprocessor, source: OpenTexts) -> Iterator[ShardWindows]
     while some := list(islice(texts, _CHUNK)):
         windows = Windows.pack(cutter.pieces.windows(some, cutter.word_labels))
         expected = np.full(len(some), source.settings.copies, np.float64)
-        identities = np.array([_identity(each.text) for each in some], np.uint64)
+        identities = np.array([hash64(each.text) for each in some], np.uint64)
         copies = np.floor(expected + uniforms(0, "copies of open types", identities))
         yield ShardWindows(len(some), windows, Sentences(copies, expected, identities))
 
@@ -151,10 +151,6 @@ def _examples(batch: pa.RecordBatch, category: Any) -> Iterator[Example]:
 def _field(column: pa.ListArray, name: str) -> list[Any]:
     values: list[Any] = pc.struct_field(column.flatten(), name).to_pylist()
     return values
-
-
-def _identity(name: str) -> int:
-    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 def open_training_data(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_folder, publish_job, sha256_of, to_disk
 from nerbert.config import changed_names, plain_settings
@@ -31,9 +31,6 @@ from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.loop import VERSION, TrainingData, total_steps, train
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Objective, Task, chosen_objective
-
-if TYPE_CHECKING:
-    from nerbert.encoder.objectives.cluster_typing.cluster_map import ClusterMap
 
 LOG = "log.jsonl"
 """The file of an encoder that has the figures of each step."""
@@ -155,11 +152,10 @@ def compared_settings(settings: PretrainSettings) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class EncoderFacts:
-    """The facts of an encoder's model card: its `nerbert.json`, its corpus's manifest, its map of clusters if any."""
+    """The facts of an encoder's model card: its `nerbert.json`, its corpus's manifest."""
 
     card: Mapping[str, Any]
     manifest: Mapping[str, Any]
-    clusters: "ClusterMap | None" = None
 
 
 def pretrain(
@@ -192,8 +188,7 @@ def pretrain(
                 link_file(path, folder / path.name)
             _write_json_card(folder, settings, work, best, log)
             if card:
-                clusters = work.objective.clusters(folder, work.source.sentences)
-                card(folder, EncoderFacts(read_card(str(folder)), work.source.manifest, clusters))
+                card(folder, EncoderFacts(read_card(str(folder)), work.source.manifest))
     processes.wait() if given else processes.end()
     return log
 

@@ -3,11 +3,9 @@
 Every figure comes from `nerbert.json`, so a card can be written anew; one changed by hand is left alone.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from nerbert.config import flat_settings
@@ -19,25 +17,18 @@ from nerbert.model.download import is_hub_name
 from nerbert.model.folder import EMBEDDED, TaggerFacts
 from nerbert.render import LOG_NAMES, Facts, changed_settings, facts_of, log_figure, render, write
 from nerbert.render.escape import Markdown, code
-from nerbert.render.plots import STYLES
 
 if TYPE_CHECKING:
-    from nerbert.encoder.objectives.cluster_typing.cluster_map import ClusterMap
     from nerbert.encoder.pretrain import EncoderFacts
 
 Card = Mapping[str, Any]
 _SHOWN = 50
 """Evaluations that an encoder's card shows, the last ones; all are in nerbert.json."""
-CLUSTER_PAGE = "clusters.html"
-"""The page of an encoder's clusters, in its folder."""
-_WIDTH, _HEIGHT, _EDGE = 860, 620, 16
 
 
 def write_encoder_card(folder: Path, facts: "EncoderFacts") -> None:
-    """Write the model card into an encoder's folder, and the page of its clusters if it learnt some."""
+    """Write the model card into an encoder's folder."""
     write(folder / "README.md", encoder_card(facts.card, facts.manifest))
-    if facts.clusters:
-        write_cluster_page(folder / CLUSTER_PAGE, facts.clusters)
 
 
 def encoder_card(card: Card, manifest: Mapping[str, Any]) -> str:
@@ -113,29 +104,3 @@ def _files(card: Facts) -> Iterator[tuple[Any, ...]]:
             elif key == "data":
                 dev = card["dev"]["sentences"]
                 yield code(data["name"]), code(file), "held out: scores, confidences", dev, code(digest)
-
-
-@dataclass(frozen=True, slots=True)
-class Dot:
-    """A point of the drawing, with what it says; a cluster's number is one too."""
-
-    x: float
-    y: float
-    style: int
-    text: str
-
-
-def write_cluster_page(target: Path, found: "ClusterMap") -> None:
-    """Write the page of an encoder's clusters: a map of mentions as SVG, and a table of the classes and members."""
-    places = defaultdict[int, list[Dot]](list)
-    for each in found.points:
-        told = f"{each.text} ({each.class_})" if each.class_ else each.text
-        x, y = _EDGE + each.x * (_WIDTH - 2 * _EDGE), _EDGE + each.y * (_HEIGHT - 2 * _EDGE)
-        places[each.cluster].append(Dot(round(x, 1), round(y, 1), each.cluster % STYLES, f"{each.cluster}: {told}"))
-    numbers = [Dot(median(dot.x for dot in dots), median(dot.y for dot in dots), number % STYLES, str(number))
-               for number, dots in sorted(places.items())]  # fmt: skip
-    rows = [(each.number, each.size, "; ".join(each.classes) or "–", "; ".join(each.members))
-            for each in found.clusters]  # fmt: skip
-    dots = [dot for own in places.values() for dot in own]
-    write(target, render("clusters.html.j2", dots=dots, numbers=numbers, rows=rows,
-                         mentions=sum(each.size for each in found.clusters), width=_WIDTH, height=_HEIGHT))  # fmt: skip

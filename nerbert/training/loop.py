@@ -302,7 +302,7 @@ def _stopped(signal_: int, step: int) -> BaseException:
 
 
 _POOL = 256
-"""Windows that a score cuts into micro-batches at once: cutting takes time that grows with their number."""
+"""Windows that are cut into micro-batches to be read at once: cutting takes time that grows with their number."""
 _POOL_STEPS = 50
 _POOLS = 4
 """Pools of an epoch, at least."""
@@ -327,13 +327,20 @@ def batches_of(windows: Windows, numbers: Array, max_tokens: int, device: str, p
         yield collate(windows, numbers[group], pad_id)
 
 
+def batches_to_read(
+    windows: Windows, numbers: Array, settings: TrainSettings, device: str, pad_id: int
+) -> Iterator[Batch]:
+    """Yield many windows as micro-batches, none larger than those that are trained on."""
+    for start in range(0, len(numbers), _POOL):
+        yield from batches_of(windows, numbers[start : start + _POOL], most_tokens(settings), device, pad_id)
+
+
 def held_out_batches(
     windows: Windows, settings: TrainSettings, processes: ProcessGroup, device: str, pad_id: int
 ) -> Iterator[Batch]:
     """Yield this process's share of held-out windows in micro-batches."""
     share = np.arange(processes.rank, len(windows), processes.count)
-    for start in range(0, len(share), _POOL):
-        yield from batches_of(windows, share[start : start + _POOL], most_tokens(settings), device, pad_id)
+    return batches_to_read(windows, share, settings, device, pad_id)
 
 
 def collate(windows: Windows, numbers: Array, pad_id: int) -> Batch:

@@ -6,7 +6,6 @@ A loss has parts: sums of terms whose number is known before anything is compute
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import torch
@@ -21,7 +20,7 @@ from nerbert.model.fresh import freeze
 from nerbert.model.heads import Head
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows
-from nerbert.records import ENTITY, Example, Sentence
+from nerbert.records import ENTITY, Example
 from nerbert.registry import OBJECTIVES, SECTIONS
 from nerbert.rng import Array
 from nerbert.training.distributed import ProcessGroup
@@ -117,6 +116,8 @@ class Objective(Protocol):
     """What it is for."""
     needs: ClassVar[tuple[str, ...]] = ()
     """An extra of nerbert and its modules that it needs."""
+    label_all_tokens: bool = False
+    """Whether a word's further subwords are labelled too."""
 
     @classmethod
     def data(cls, sources: Sources[Data_co]) -> Data_co:
@@ -137,7 +138,10 @@ class Objective(Protocol):
 
     def subwords(self, model: Any, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
         """Return what cuts examples into windows for the model."""
-        return SubwordTokenizer(backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long)
+        return SubwordTokenizer(
+            backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long,
+            further=self.label_all_tokens,
+        )  # fmt: skip
 
     def facts(self, windows: Windows) -> dict[str, Any]:
         """Return what the model's card says beside its settings; `windows` are those that it is trained on."""
@@ -202,10 +206,6 @@ class Objective(Protocol):
     def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> Head:
         """Return the model ready to find entities; only an objective with a `head_name` is asked."""
         raise SettingsError(f"{type(self).__name__}: finds no entities, so it makes no tagger")
-
-    def clusters(self, folder: Path, sentences: Callable[[], Sequence[Sentence]]) -> Any:
-        """Return the map of clusters in a trained encoder's `folder`, by held-out sentences; None if it learns none."""
-        return None
 
     def describe(self) -> Description:
         """Return what plans and cards say of it."""

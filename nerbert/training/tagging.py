@@ -69,7 +69,7 @@ class Tagging(Objective):
     sources: ClassVar[tuple[str, ...]] = ("gazetteers",)
 
     def __init__(self, types: Sequence[str] = (), own: TaggingSettings = _USUAL) -> None:
-        self._types, self._own = tuple(types), own
+        self._types, self._own, self.label_all_tokens = tuple(types), own, own.label_all_tokens
         self._tags = tag_names(types)
         self._chooses = "span_f1" if self._types == (ENTITY,) else "typed_f1"
 
@@ -100,13 +100,6 @@ class Tagging(Objective):
         return backbone.load(
             kind, num_labels=len(self._tags), id2label=dict(enumerate(self._tags)),
             label2id={tag: number for number, tag in enumerate(self._tags)},
-        )  # fmt: skip
-
-    def subwords(self, model: Any, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
-        """Return what cuts examples into windows, with labels for further subwords if the settings want them."""
-        return SubwordTokenizer(
-            backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long,
-            further=self._own.label_all_tokens,
         )  # fmt: skip
 
     @property

@@ -26,6 +26,7 @@ from nerbert.model.fresh import train_tokenizer
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import Label, Window, Windows
 from nerbert.records import Example, Sentence
+from nerbert.rng import hash64
 from nerbert.training.loop import TrainingData
 from tests.commands import python
 from tests.encoder.corpora import cut, poison, with_column
@@ -381,7 +382,7 @@ def test_copies_are_drawn_anew_each_epoch_around_their_expectation(
     settings = replace(settings, resample_each_epoch=True)
     data, sentences = data_of(settings, pieces), training(settings)
     expected = np.array([each.expected_copies for each in sentences])
-    columns = Sentences(np.empty(0), expected, np.array([cutting._identity(each.id) for each in sentences], np.uint64))
+    columns = Sentences(np.empty(0), expected, np.array([hash64(each.id) for each in sentences], np.uint64))
     epochs = np.array([columns.drawn(epoch, settings.seed) for epoch in range(200)])
     assert len({each.tobytes() for each in epochs}) == 200
     assert (epochs >= np.floor(expected)).all()

@@ -144,7 +144,6 @@ def test_three_stages_on_real_titles(shared: Path, tmp_path: Path, capsys: pytes
         "fresh", "ESI", "NEE",
     )  # fmt: skip
     assert nee["categories"] == fet["categories"] == 2
-    assert (cofee / "FET" / "clusters.html").is_file()
     (tmp_path / "data").mkdir()
     for split, many in (("train", 400), ("test", 498)):
         some = (data / f"{split}.conll").read_text(encoding="utf-8").split("\n\n")[:many]

@@ -87,11 +87,15 @@ class ClaimCounts:
         return {"sha256": self.sha256, **asdict(self.titles), **rows}
 
     def bad(self, text: str) -> None:
-        """Count a broken row, and keep its text if it is among the first."""
+        """Count a broken row, and keep what is wrong if it is among the first."""
         self.rows += 1
         self.dropped[Reason.BAD_ROW] += 1
         if len(self.bad_rows) < _BAD_ROWS_KEPT:
             self.bad_rows.append(text)
+
+    def bad_line(self, name: str, number: int, line: bytes = b"a line too long") -> None:
+        """Count a broken line of a file."""
+        self.bad(f"{name}:{number}: {line[:200].decode('utf-8', 'replace')}")
 
     def good(self, answer: Answer) -> None:
         """Count a valid row by its class."""
@@ -116,10 +120,7 @@ def read_rows(
     is_header: Callable[[bytes], bool] | None = None,
 ) -> Iterator[Pair]:
     """Yield the valid rows of a file; count broken rows and rows with an overlong title as bad."""
-
-    def bad(number: int, line: bytes = b"a line too long") -> None:
-        tally.bad(f"{found.name}:{number}: {line[:200].decode('utf-8', 'replace')}")
-
+    bad = partial(tally.bad_line, found.name)
     for first, block in read_blocks(found.path, _LONGEST_LINE, bad):
         for number, line in enumerate(block.split(b"\n"), first):
             if not line.strip() or (number == 1 and is_header and is_header(line)):

@@ -6,7 +6,6 @@ Every choice between rows is an order in SQL, so threads change nothing. The cos
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,6 +15,7 @@ import pyarrow as pa
 
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, Claim, ClassPath, TitleCounts
 from nerbert.errors import InputError, WriteError
+from nerbert.rng import hash64
 
 Database: TypeAlias = duckdb.DuckDBPyConnection
 _MEGABYTES, _MOST_THREADS = 85, 8
@@ -132,4 +132,4 @@ def _keyed(
 @lru_cache(maxsize=4096)
 def _drawn(path: ClassPath) -> int:
     """Hash a class path, so that the choice among equal claims does not depend on their order."""
-    return int.from_bytes(blake2b("\n".join(path).encode(), digest_size=8).digest()) >> 64 - _TIE_BITS
+    return hash64("\n".join(path)) >> 64 - _TIE_BITS

@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -175,10 +176,7 @@ def wikidata_rows(
     Each title counts as a row; Wikimedia's own pages, and those without `instance of`, are valid but untyped. A title
     whose classes lead to none of DBpedia's has an unknown class, named by the lowest of them.
     """
-
-    def bad(number: int, line: bytes = b"a line too long") -> None:
-        tally.bad(f"{found.name}:{number}: {line[:200].decode('utf-8', 'replace')}")
-
+    bad = partial(tally.bad_line, found.name)
     parents = array("I")
     for table in ("wikidata_items", "wikidata_ordered"):
         database.execute(f"DROP TABLE IF EXISTS {table}")

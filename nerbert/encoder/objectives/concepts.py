@@ -124,6 +124,7 @@ class Concepts(Objective):
     ) -> None:
         self._table, self._texts, self._settings, self._backbone = table, texts, settings, backbone
         self._own = settings.of(ConceptsSettings)
+        self.label_all_tokens = self._own.label_all_tokens
         self._rows = list(table.rows)
 
     @classmethod
@@ -161,13 +162,6 @@ class Concepts(Objective):
         freeze(model.text, halves[0])
         freeze(model.names, min(halves[1], depths[1]))
         return halves[0]
-
-    def subwords(self, model: ConceptModel, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
-        """Return what cuts examples into windows, with labels for further subwords if the settings want them."""
-        return SubwordTokenizer(
-            backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long,
-            further=self._own.label_all_tokens,
-        )  # fmt: skip
 
     @property
     def labels(self) -> ConceptLabels:

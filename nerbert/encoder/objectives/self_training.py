@@ -18,13 +18,11 @@ from nerbert.model.windows import IGNORED, Windows, places_of
 from nerbert.rng import Array, uniforms
 from nerbert.terminal import tell
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import TrainingData, batches_of
-from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, Task, most_tokens
+from nerbert.training.loop import TrainingData, batches_to_read
+from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, Task
 from nerbert.training.settings import TrainSettings
 from nerbert.training.tagging import Tagging, TaggingSettings
 
-_CHUNK = 256
-"""Windows that are cut into micro-batches at once."""
 _EXAMPLES = 20
 """Examples of each type and each kind of change in a report."""
 _CHANGES = ("added", "kept", "changed", "removed")
@@ -84,13 +82,10 @@ class SelfTraining(Tagging):
         """Return all labels; those of the windows of these `numbers` are new. Each process computes its share."""
         share = numbers[processes.rank :: processes.count]
         found = [np.empty((2, 0), np.int64)]
-        for start in range(0, len(share), _CHUNK):
-            some = share[start : start + _CHUNK]
-            most, device = most_tokens(self._settings), processes.device
-            for batch in batches_of(data.windows, some, most, device.type, data.pad_id):
-                places, _ = places_of(data.windows.word_ends, batch.numbers.numpy())
-                labels = self._labels(model, batch.to(device), data.windows, places)
-                found.append(np.stack([places, labels]))
+        for batch in batches_to_read(data.windows, share, self._settings, processes.device.type, data.pad_id):
+            places, _ = places_of(data.windows.word_ends, batch.numbers.numpy())
+            labels = self._labels(model, batch.to(processes.device), data.windows, places)
+            found.append(np.stack([places, labels]))
         new = np.array(old)
         for places, labels in processes.gather([np.concatenate(found, axis=1)]):
             new[places] = labels

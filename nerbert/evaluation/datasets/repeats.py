@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +16,7 @@ import numpy as np
 from nerbert.artifacts import writing
 from nerbert.labels import word_spans
 from nerbert.records import Example
+from nerbert.rng import hash64
 
 _KEPT = np.dtype([("words", "u8"), ("entities", "u8"), ("number", "u4"), ("split", "u1"), ("counts", "u1")])
 _BLOCK = 1 << 16
@@ -60,7 +60,7 @@ class SentenceTable:
         number = self._numbers[split]
         self._numbers[split] += 1
         tokens = example.tokens
-        row = _digest("\n".join(tokens)), _digest(repr(word_spans(example))) if example.spans else 0
+        row = hash64("\n".join(tokens)), hash64(repr(word_spans(example))) if example.spans else 0
         self._rows.append((*row, number, split, len(tokens) >= self._at_least))
         if len(self._rows) == _BLOCK:
             self._flush()
@@ -121,7 +121,3 @@ def _conflicts(places: Array, rows: Array) -> tuple[Array, Array, Array]:
     starts = np.flatnonzero(np.append(True, words[1:] != words[:-1]))
     differ = np.minimum.reduceat(entities, starts) != np.maximum.reduceat(entities, starts)
     return order, starts[differ], np.append(starts[1:], len(words))[differ]
-
-
-def _digest(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")

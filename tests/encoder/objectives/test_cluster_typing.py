@@ -103,25 +103,10 @@ def test_few_fitted_entities_are_enough_for_all(settings: PretrainSettings, monk
 
     monkeypatch.setattr(Clustering, "fit", fit)
     clusters = begin(work).columns["clusters"]
-    homes, terms, _ = entities_of(work.data.windows, np.unique(work.data.numbers_of(0)), 1)
+    homes, terms = entities_of(work.data.windows, np.unique(work.data.numbers_of(0)), 1)
     assert len(terms) > 300
     wanted = fitted[0].assign(vectors_of(work.model, work.data, homes, terms, 1, settings))
     assert (clusters[terms] == wanted).mean() > 0.99  # rounding follows the micro-batches
-
-
-def test_each_type_has_its_own_clusters(settings: PretrainSettings) -> None:
-    work = prepared(settings.changed({"typing": {"by_type": True, "sample": 100}, "label_set": "4types"}))
-    begun = begin(work)
-    clusters, labels = begun.columns["clusters"], work.data.windows.labels
-    at = clusters >= 0
-    assert (clusters[at] // 6 == labels[at] // 2).all()
-    types = len(work.source.types)
-    assert work.model.cluster_layer.weight.shape[0] == len(begun.columns["weights"]) == 6 * types
-    for type_ in range(3):
-        own = clusters[at & (labels // 2 == type_)]
-        assert len(np.unique(own)) == min(6, len(own))
-    again = begin(work, 1, begun.columns).columns["clusters"]
-    assert (again[at] // 6 == labels[at] // 2).all()
 
 
 def test_processes_share_the_work_and_have_the_same_columns(work: Preparation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,8 +238,6 @@ def test_an_encoder_comes_out_without_the_layer(settings: PretrainSettings, tmp_
         assert not [name for name in stream.keys() if "cluster" in name]  # noqa: SIM118
     assert load_tagging_model(str(tmp_path / "encoder")).num_labels > 2
     assert len(load_tokenizer(str(tmp_path / "encoder"))) > 100
-    assert "in 6 clusters" in (tmp_path / "encoder" / "clusters.html").read_text()
-    assert "`clusters.html`" in (tmp_path / "encoder" / "README.md").read_text()
     lines = [json.loads(line) for line in (tmp_path / "encoder" / "log.jsonl").read_text().splitlines()]
     epochs = [each for each in lines if each["kind"] == "epoch"]
     assert [each["epoch"] for each in epochs] == [0, 1]
@@ -294,8 +277,8 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
             pretrain(tmp_path / "broken", settings)
     pretrain(tmp_path / "broken", settings)
     assert begun == [0, 1, 1], "columns of an epoch that was begun are read, never computed anew"
-    for name in ("model.safetensors", "clusters.html"):
-        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes(), name
+    whole, broken = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "broken"))
+    assert whole == broken
 
 
 def test_entities_of_lists_of_names_are_clustered(settings: PretrainSettings, tmp_path: Path) -> None:
@@ -308,7 +291,6 @@ def test_entities_of_lists_of_names_are_clustered(settings: PretrainSettings, tm
     (epoch, *_) = map(json.loads, (tmp_path / "encoder" / "log.jsonl").read_text().splitlines())
     assert epoch["kind"] == "epoch"
     assert epoch["entities"] > 100
-    assert (tmp_path / "encoder" / "clusters.html").is_file()
 
 
 def test_fewer_entities_than_clusters(settings: PretrainSettings, tmp_path: Path) -> None:

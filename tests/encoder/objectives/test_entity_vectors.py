@@ -33,12 +33,11 @@ def pieces_of(tokenizer: Any, longest: int = 64, **more: Any) -> SubwordTokenize
     return SubwordTokenizer(tokenizer, config, longest, **more)
 
 
-def read(tokenizer: Any, windows: Windows, found: EntityPieces) -> list[tuple[str, str]]:
-    """(type, text) of each entity, by its pieces."""
+def read(tokenizer: Any, windows: Windows, found: EntityPieces) -> list[str]:
+    """The text of each entity, by its pieces."""
     starts = [0, *windows.ends.tolist()]
-    texts = [tokenizer.decode(windows.ids[starts[row] + first : starts[row] + end].tolist())
-             for row, first, end in zip(found.rows, found.firsts, found.ends, strict=True)]  # fmt: skip
-    return [(TYPES[type_], text.strip()) for type_, text in zip(found.types, texts, strict=True)]
+    return [tokenizer.decode(windows.ids[starts[row] + first : starts[row] + end].tolist()).strip()
+            for row, first, end in zip(found.rows, found.firsts, found.ends, strict=True)]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "byte-level", "unigram"])
@@ -50,9 +49,7 @@ def test_an_entity_has_all_pieces_of_its_words(tokenizers: dict[str, Any], kind:
     pieces = pieces_of(tokenizer, further=further)
     windows = Windows.pack(pieces.windows(examples, BioLabels(TAGS)))
     found = EntityPieces.of(windows, np.arange(3), len(pieces._after))
-    assert read(tokenizer, windows, found) == [
-        ("ship", "Margarethe"), ("person", "Larsen Andersen"), ("ship", "Tromsø"), ("person", "Larsen"),
-    ]  # fmt: skip
+    assert read(tokenizer, windows, found) == ["Margarethe", "Larsen Andersen", "Tromsø", "Larsen"]
     assert [TAGS[label][0] for label in windows.labels[found.terms]] == ["B"] * 4
 
 
@@ -63,10 +60,9 @@ def test_some_windows_in_any_order_have_their_own(tokenizers: dict[str, Any]) ->
     assert some.terms.tolist() == [*whole.terms[2:], *whole.terms[2:]]
     assert some.rows.tolist() == [0, 0, 2, 2]
     assert some.firsts.tolist() == whole.firsts.tolist()
-    homes, terms, types = entities_of(windows, np.array([0, 2]), 1)
+    homes, terms = entities_of(windows, np.array([0, 2]), 1)
     assert homes.tolist() == [0, 0, 2, 2]
     assert terms.tolist() == whole.terms.tolist()
-    assert types.tolist() == whole.types.tolist() == [1, 0, 1, 0]
 
 
 def test_many_windows_are_looked_through_in_parts(tokenizers: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +116,7 @@ def test_vectors_are_sums_of_last_states_window_by_window(tokenizers: dict[str, 
     pieces = SubwordTokenizer(tokenizer, model.config, 64)
     windows = Windows.pack(pieces.windows(examples, BioLabels(TAGS)))
     data, settings = TrainingData(windows, lambda _: np.arange(9), pieces.pad_id), settings_of(40)
-    homes, terms, _ = entities_of(windows, np.arange(9), 1)
+    homes, terms = entities_of(windows, np.arange(9), 1)
     some = np.array([0, 2, 3, 7])
     found = vectors_of(model, data, homes[some], terms[some], 1, settings)
     entities, starts, wanted = EntityPieces.of(windows, np.arange(9), 1), [0, *windows.ends.tolist()], []

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -20,7 +19,6 @@ from nerbert.model.backbone import Backbone
 from nerbert.model.forward import Batch
 from nerbert.model.tokenizer import special_pieces
 from nerbert.model.windows import Windows
-from nerbert.records import Sentence
 from nerbert.rng import Array, uniform, uniforms
 from nerbert.terminal import tell
 from nerbert.training.distributed import ProcessGroup
@@ -54,16 +52,12 @@ class TypingSettings(TaggingSettings):
 
     section: ClassVar[str] = "typing"
     formerly: ClassVar[Mapping[str, str]] = {
-        f"cluster_{name}": name for name in ("weight", "by_type", "dimensions", "iterations", "sample")
+        f"cluster_{name}": name for name in ("weight", "dimensions", "iterations", "sample")
     }
     num_clusters: Annotated[int, Bounds(at_least=2, at_most=100_000)] = 23
     """Clusters of entities, made anew at each epoch's start. Source: CoFEE's public code."""
     weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.001
     """γ, the weight of the clusters' loss beside the tags'. Source: CoFEE's public code."""
-    by_type: bool = False
-    """Whether each type has `num_clusters` clusters of its own, or as many as it has entities; else they are of all
-    types together. It costs a pass over a type's sentences for each type. Source: ours; CoFEE's public code clusters
-    all together."""
     dimensions: Annotated[int, Bounds(at_least=1, below=1e6)] = 128
     """Most dimensions of an entity's vector after whitening. Source: CoFEE's public code."""
     iterations: Annotated[int, Bounds(at_least=1, below=1e6)] = 60
@@ -102,7 +96,6 @@ class ClusterTyping(Tagging):
     def __init__(self, types: Sequence[str], own: TypingSettings, settings: TrainSettings, after: int) -> None:
         super().__init__(types, own)
         self._typing, self._settings, self._after = own, settings, after
-        self._groups = len(set(types)) if own.by_type else 1
         self._columns: Columns = {}
 
     @classmethod
@@ -116,8 +109,8 @@ class ClusterTyping(Tagging):
         model = super().make_model(backbone)
         config = model.config
         model.cluster_layer = ClusterLayer(
-            config.hidden_size, self._groups * self._typing.num_clusters,
-            float(getattr(config, "initializer_range", 0.02)), self._settings.seed,
+            config.hidden_size, self._typing.num_clusters, float(getattr(config, "initializer_range", 0.02)),
+            self._settings.seed,
         )  # fmt: skip
         own = {f"cluster_layer.{name}" for name, _ in model.cluster_layer.named_parameters()}
         model._keys_to_ignore_on_save = own | set(model._keys_to_ignore_on_save or ())
@@ -128,14 +121,13 @@ class ClusterTyping(Tagging):
     ) -> EpochColumns:
         """Return entities' clusters, where they begin, and clusters' weights; raise SettingsError for too few."""
         own = self._typing
-        homes, terms, types = entities_of(data.windows, np.unique(data.numbers_of(epoch)), self._after)
+        homes, terms = entities_of(data.windows, np.unique(data.numbers_of(epoch)), self._after)
         refuse(len(terms) < own.num_clusters, "typing.num_clusters", own.num_clusters,
                f"at most {len(terms)}, the number of entities in the training data")  # fmt: skip
         vectors = partial(vectors_of, model, data, after=self._after, settings=self._settings)
         work = _Clusterer(homes, terms, vectors, own, self._settings.seed, processes)
-        groups = [np.flatnonzero(types == number) for number in range(self._groups)]
         old = before["clusters"][terms] if before else np.full(len(terms), NO_CLUSTER)
-        clusters, weights = work.cluster_all(groups if own.by_type else [np.arange(len(terms))], old, epoch)
+        clusters, weights = work.cluster(old, epoch)
         column = np.full(len(data.windows.labels), NO_CLUSTER, np.int32)
         column[terms] = clusters
         figures = _figures(clusters, old)
@@ -182,12 +174,6 @@ class ClusterTyping(Tagging):
         losses = torch.nn.functional.cross_entropy(logits, batch.clusters, reduction="none")
         return {"tagging": tagging, "clusters": self._typing.weight * (losses * batch.weights).sum()}
 
-    def clusters(self, folder: Path, sentences: Callable[[], Sequence[Sentence]]) -> Any:
-        """Return the map of clusters."""
-        from nerbert.encoder.objectives.cluster_typing.cluster_map import cluster_map  # which clusters as this does
-
-        return cluster_map(str(folder), sentences(), self._settings)
-
     def describe(self) -> Description:
         """Return what plans and cards say of it."""
         coarse = super().describe()
@@ -204,23 +190,11 @@ class _Clusterer:
         self._homes, self._terms, self._vectors = homes, terms, vectors
         self._settings, self._seed, self._processes = settings, seed, processes
 
-    def cluster_all(self, groups: Sequence[Array], before: Array, epoch: int) -> tuple[Array, Array]:
-        """Return the clusters of all entities, and the clusters' weights; each group has clusters of its own."""
-        count = self._settings.num_clusters
-        clusters, weights = np.full(len(self._terms), NO_CLUSTER, np.int32), np.ones(len(groups) * count, np.float32)
-        for group, own in enumerate(groups):
-            if len(own):
-                first = group * count
-                earlier = np.where(before[own] >= 0, before[own] - first, NO_CLUSTER)
-                found, weights[first : first + count] = self.cluster(own, earlier, epoch, group)
-                clusters[own] = found + first
-        return clusters, weights
-
-    def cluster(self, own: Array, before: Array, epoch: int, group: int) -> tuple[Array, Array]:
+    def cluster(self, before: Array, epoch: int) -> tuple[Array, Array]:
         """Return entities' clusters and clusters' weights, the same in all processes; `before`: an epoch ago."""
-        settings, processes, what = self._settings, self._processes, f"of epoch {epoch}, group {group}"
-        order = np.argsort(uniforms(self._seed, f"sample {what}", self._terms[own]), kind="stable")
-        sample, others = (own[np.sort(part)] for part in np.split(order, [settings.sample]))
+        settings, processes, what = self._settings, self._processes, f"of epoch {epoch}"
+        order = np.argsort(uniforms(self._seed, f"sample {what}", self._terms), kind="stable")
+        sample, others = (np.sort(part) for part in np.split(order, [settings.sample]))
         rest = (others[start : start + settings.sample]  # neighbours, so that few windows are read twice
                 for start in range(0, len(others), settings.sample))  # fmt: skip
         mine = self._of_share(sample)
@@ -233,8 +207,8 @@ class _Clusterer:
         clusters[sample] = self._of_all(sample, clustering.assign(mine))
         for part in rest:
             clusters[part] = self._of_all(part, clustering.assign(self._of_share(part)))
-        clusters[own] = matched(clusters[own], before, settings.num_clusters)
-        return clusters[own], weights_of(vectors, clusters[sample], settings.num_clusters)
+        clusters = matched(clusters, before, settings.num_clusters)
+        return clusters, weights_of(vectors, clusters[sample], settings.num_clusters)
 
     def _of_share(self, entities: Array) -> Array:
         """Return the vectors of this process's share of some entities."""

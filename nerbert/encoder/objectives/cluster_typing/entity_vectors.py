@@ -1,6 +1,5 @@
 """Entities of labelled windows, and their vectors: the sum of their subwords' last states (CoFEE, Xue et al. 2020)."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,12 +10,9 @@ from nerbert.metrics.score import decode_columns
 from nerbert.model.forward import Batch, autocast, states_at
 from nerbert.model.windows import Windows, places_of
 from nerbert.rng import Array
-from nerbert.training.loop import TrainingData, batches_of
-from nerbert.training.objective import most_tokens
+from nerbert.training.loop import TrainingData, batches_to_read
 from nerbert.training.settings import TrainSettings
 
-_POOL = 256
-"""Windows that are cut into micro-batches at once."""
 _SCANNED = 1 << 16
 """Windows whose entities are looked for at once."""
 
@@ -25,12 +21,11 @@ _SCANNED = 1 << 16
 class EntityPieces:
     """The entities of some windows, in order, (entities,) each.
 
-    `terms` are the places in the windows' column of labels where they begin, `types` the numbers of their types,
-    `rows` the places of their windows among those asked for, `firsts` and `ends` their pieces there.
+    `terms` are the places in the windows' column of labels where they begin, `rows` the places of their windows among
+    those asked for, `firsts` and `ends` their pieces there.
     """
 
     terms: Array
-    types: Array
     rows: Array
     firsts: Array
     ends: Array
@@ -52,14 +47,14 @@ class EntityPieces:
         ends = np.where(inside, np.r_[columns, 0][nexts], _last_ends(windows, numbers, after)[rows[begins]])
         cut = ends < 0  # the sentence goes on in another window
         ends[cut] = columns[nexts[cut] - 1] + 1
-        return cls(terms[begins], found.types - 1, rows[begins], columns[begins], ends)
+        return cls(terms[begins], rows[begins], columns[begins], ends)
 
     def __len__(self) -> int:
         return len(self.terms)
 
     def chosen(self, which: Array) -> "EntityPieces":
         """Return some of the entities."""
-        columns = (self.terms, self.types, self.rows, self.firsts, self.ends)
+        columns = (self.terms, self.rows, self.firsts, self.ends)
         return EntityPieces(*(each[which] for each in columns))
 
     def places(self) -> tuple[Array, Array, Array]:
@@ -78,15 +73,15 @@ def _last_ends(windows: Windows, numbers: Array, after: int) -> Array:
     return ends
 
 
-def entities_of(windows: Windows, numbers: Array, after: int) -> tuple[Array, Array, Array]:
-    """Return (entities,) of some windows, in order: their windows' numbers, terms and types."""
-    found = list[tuple[Array, Array, Array]]()
+def entities_of(windows: Windows, numbers: Array, after: int) -> tuple[Array, Array]:
+    """Return (entities,) of some windows, in order: their windows' numbers and terms."""
+    found = list[tuple[Array, Array]]()
     for start in range(0, len(numbers), _SCANNED):
         own = numbers[start : start + _SCANNED]
         entities = EntityPieces.of(windows, own, after)
-        found.append((own[entities.rows], entities.terms, entities.types))
-    homes, terms, types = (np.concatenate(each) for each in zip(*found, strict=True))
-    return homes, terms, types
+        found.append((own[entities.rows], entities.terms))
+    homes, terms = (np.concatenate(each) for each in zip(*found, strict=True))
+    return homes, terms
 
 
 def summed(states: torch.Tensor, entities: torch.Tensor, count: int) -> torch.Tensor:
@@ -101,18 +96,12 @@ def vectors_of(
     device = next(model.parameters()).device
     vectors = np.empty((len(terms), int(model.config.hidden_size)), np.float32)
     with torch.inference_mode(), autocast(device.type, settings.precision):
-        for batch in _batches(data, np.unique(homes), settings, device.type):
+        for batch in batches_to_read(data.windows, np.unique(homes), settings, device.type, data.pad_id):
             entities = EntityPieces.of(data.windows, batch.numbers.numpy(), after)
             places = np.minimum(np.searchsorted(terms, entities.terms), len(terms) - 1)
             wanted = np.flatnonzero(terms[places] == entities.terms)
             vectors[places[wanted]] = _sums(model, batch, entities.chosen(wanted)).cpu().numpy()
     return vectors
-
-
-def _batches(data: TrainingData, numbers: Array, settings: TrainSettings, device: str) -> Iterator[Batch]:
-    for start in range(0, len(numbers), _POOL):
-        pool = numbers[start : start + _POOL]
-        yield from batches_of(data.windows, pool, most_tokens(settings), device, data.pad_id)
 
 
 def _sums(model: Any, batch: Batch, entities: EntityPieces) -> torch.Tensor:
