@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from nerbert.artifacts import sha256_of
 from nerbert.config import plain_settings, refuse
-from nerbert.errors import InputError, NerbertError, StaleOutput, os_refused
+from nerbert.errors import InputError, NerbertError, os_refused
 from nerbert.evaluation.benchmark.cells import Asking, Cell, CellKey, Job, Machine, SourceTraining, State, Task
 from nerbert.evaluation.benchmark.external import places_of
 from nerbert.evaluation.benchmark.suite import Suite, System, Target
@@ -94,7 +94,7 @@ def _digest(path: Path, *_state: int) -> str:
 
 
 def check_unchanged(task: Task) -> None:
-    """Raise StaleOutput if what a task reads isn't what its key holds any more; call it when that was read.
+    """Raise NerbertError if what a task reads isn't what its key holds any more; call it when that was read.
 
     A file that wasn't there then must not be there now.
     """
@@ -116,7 +116,7 @@ def _check_same(digest_now: Callable[[], str], what: object, digest: str) -> Non
     except (OSError, NerbertError):
         same = False
     if not same:
-        raise StaleOutput(f"{what}: changed while the benchmark ran; run it again")
+        raise NerbertError(f"{what}: changed while the benchmark ran; run it again")
 
 
 _Out = TypeVar("_Out")

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import torch
 
 from nerbert import __version__
-from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput, WriteError, may_try_again
+from nerbert.errors import InputError, NerbertError, SettingsError, WriteError, may_try_again
 from nerbert.evaluation.benchmark.asking import tag_told, type_familiarities
 from nerbert.evaluation.benchmark.cells import (
     Cell,
@@ -143,7 +143,7 @@ def failure(error: Exception, scratch: Path, data: Path) -> End:
 
 @contextmanager
 def _watched(task: Task) -> Iterator[None]:
-    """Raise StaleOutput if what a task reads isn't what its key holds, whatever else went wrong by that."""
+    """Raise NerbertError if what a task reads isn't what its key holds, whatever else went wrong by that."""
     try:
         yield
     except Exception:
@@ -263,7 +263,7 @@ def tag_part(job: Job, part: CellSentences, store: Store) -> Predictions:
         encoder = str(store.source(job.source.key))
         facts["source_seconds"] = store.source_cost(job.source.key)
         if facts["source_seconds"] is None:
-            raise StaleOutput("the source checkpoint that it needs is gone; run the benchmark again")
+            raise NerbertError("the source checkpoint that it needs is gone; run the benchmark again")
     with _timed(cost, "train"):
         tagger = finetune_examples(encoder, part.train, part.dev, job.settings, name=str(job.folder))
     temperature = 1.0
