@@ -122,15 +122,17 @@ def at(path: Path | str = "", line: int | None = None, *, part: str = "", settin
 
 
 @contextmanager
-def refused(what: object) -> Iterator[None]:
-    """Turn whatever a library raises inside into an InputError of one line: `what`, and the error's first line."""
+def refused(
+    what: object, kind: type[NerbertError] = InputError, of: type[Exception] | tuple[type[Exception], ...] = Exception
+) -> Iterator[None]:
+    """Turn whatever a library raises inside into an error of one line: `what`, and the first line of the library's."""
     try:
         yield
     except NerbertError:
         raise
-    except Exception as error:
+    except of as error:
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        raise InputError(f"{what}: {reason:.300}") from error
+        raise kind(f"{what}: {reason:.300}") from error
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class Resources:
     memory: int = 0
     """Bytes; 0 is not known."""
     isolated: bool = False
-    """Whether the task may kill its process, so it needs another one than the command's."""
+    """Whether the task may kill its process, so that it should have another one than the command's."""
 
 
 ONE_CORE = Resources()

@@ -33,7 +33,7 @@ class CorpusKeywords(TypedDict, total=False):
     balance: Literal["literal", "fit"]
     max_copies: int
     exclude_ngram_size: int
-    extra_steps: Sequence[str]
+    steps: Sequence[str]
 
 
 class TaggingKeywords(TypedDict, total=False):
@@ -175,7 +175,6 @@ class FinetuneKeywords(TrainKeywords, total=False):
 
     source_epochs: float
     source_head: Literal["new", "shared"]
-    head: Literal["new", "names"]
     select: Literal["last", "dev"]
     patience: int
     distillation: DistillationKeywords | Section

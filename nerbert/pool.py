@@ -77,7 +77,7 @@ class Pool:
         if self._started is None:
             context = get_context("forkserver")
             end, ours = context.Pipe(duplex=False)
-            pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=end_with_parent, initargs=(end,))
+            pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_begin, initargs=(end,))
             self._started = pool, ours
         return self._started[0]
 
@@ -137,6 +137,12 @@ def _own_path() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _begin(end: Connection) -> None:
+    """Make a worker ready: it leaves the other cores to the other workers, and ends with the main process."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    end_with_parent(end)
 
 
 def end_with_parent(end: Connection) -> None:

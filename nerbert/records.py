@@ -127,6 +127,7 @@ class Document:
     Its spans may overlap and cut words. `words` is None where the file has none. `group` names what must not be cut
     apart when data is split ("": the text alone). `fields` has all else that the file says of the text, in JSON types,
     `line` the line (row, number) for messages, 0 for none. `tagged` says that a model made the spans, not a person.
+    `size` counts the bytes that it was read from, where rows are read as they come.
     """
 
     text: str
@@ -136,6 +137,12 @@ class Document:
     fields: Mapping[str, Any] = field(default_factory=dict)
     line: int = 0
     tagged: bool = False
+    size: int = 0
+
+    @property
+    def sentence(self) -> Example | None:
+        """The text as a sentence of its words, without entities; None if the file has no words."""
+        return None if self.words is None else Example(self.text, self.words)
 
 
 @dataclass(frozen=True, slots=True)

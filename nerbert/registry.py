@@ -109,8 +109,20 @@ FORMATS: "Registry[Callable[[], Format]]" = Registry(
     },
 )
 """The formats of annotated sentences; what no format recognises is read as the first."""
-STEPS: "Registry[Callable[[CorpusSettings], Step]]" = Registry("corpus step", {})
-"""Corpus steps of users; the build's own are a list in `nerbert.corpus.build`."""
+STEPS: "Registry[Callable[[CorpusSettings], Step]]" = Registry(
+    "corpus step",
+    {
+        "exclude": "nerbert.corpus.filters:ExcludedTexts",
+        "no link": "nerbert.corpus.filters:WithoutLink",
+        "typing": "nerbert.corpus.mentions:Typing",
+        "split": "nerbert.corpus.filters:EqualInTrain",
+        "filter 1": "nerbert.corpus.filters:RareCategories",
+        "filter 2": "nerbert.corpus.filters:OnlyUntyped",
+        "filter 3": "nerbert.corpus.filters:CommonCategories",
+        "sampling": "nerbert.corpus.filters:Sampling",
+    },
+)
+"""What becomes of a corpus's sentences; the build makes its own steps, a user's are made as `Class(settings)`."""
 EXECUTORS: "Registry[Callable[[int], Executor]]" = Registry("executor", {"local": "nerbert.executors:LocalExecutor"})
 """What runs tasks over many items: functions from a number of workers to an `Executor`; `at` takes an address."""
 OBJECTIVES: "Registry[type[Objective]]" = Registry(

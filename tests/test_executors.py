@@ -60,6 +60,12 @@ def test_an_isolated_worker_is_a_process_of_its_own() -> None:
 
 
 @pytest.mark.integration
+def test_tokenizers_of_workers_have_one_thread(two: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
+    assert list(two.map_ordered(os.getenv, ["TOKENIZERS_PARALLELISM"])) == ["false"]
+
+
+@pytest.mark.integration
 def test_lazy_on_an_endless_input(two: LocalExecutor) -> None:
     assert list(islice(two.map_ordered(square, count()), 3)) == [0, 1, 4]
 

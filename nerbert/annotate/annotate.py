@@ -277,7 +277,7 @@ def _rows(sources: Sequence[InputFile], field: str, errors: str) -> Iterator[tup
     """Yield file, row and text of each row."""
     for source in sources:
         for block in source.blocks(field, errors):
-            yield from ((str(source), row.number, row.text) for row in block.rows)
+            yield from ((str(source), row.line, row.text) for row in block.rows)
 
 
 def _pass_over_stops(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -146,20 +146,20 @@ def _check_places(sources: Sequence[Source]) -> None:
 
 
 def _steps(
-    folder: Path, settings: CorpusSettings, label_set: LabelSet, forbidden: Excluded, own: Sequence[Step]
+    folder: Path, settings: CorpusSettings, label_set: LabelSet, forbidden: Excluded, own: Mapping[str, Step]
 ) -> list[Step | Typing]:
-    """Return the steps from sentences with links to the corpus, in order."""
-    return [
-        ExcludedTexts(forbidden.ngrams, settings.exclude_ngram_size),
-        WithoutLink(),
-        Typing(folder, settings, label_set),
-        *own,
-        EqualInTrain(),
-        RareCategories(settings),
-        OnlyUntyped(settings.keep_untyped or not label_set.typed),
-        CommonCategories(settings, label_set.typed),
-        Sampling(settings),
-    ]
+    """Return the steps from sentences with links to the corpus, in the order of the settings."""
+    usual: dict[str, Step | Typing] = {
+        "exclude": ExcludedTexts(forbidden.ngrams, settings.exclude_ngram_size),
+        "no link": WithoutLink(),
+        "typing": Typing(folder, settings, label_set),
+        "split": EqualInTrain(),
+        "filter 1": RareCategories(settings),
+        "filter 2": OnlyUntyped(settings.keep_untyped or not label_set.typed),
+        "filter 3": CommonCategories(settings, label_set.typed),
+        "sampling": Sampling(settings),
+    }
+    return [own[name] if name in own else usual[name] for name in settings.steps]
 
 
 def _size(dumps: Sequence[Dump]) -> int | None:

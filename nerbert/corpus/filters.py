@@ -286,7 +286,7 @@ def _why_empty(mentions: Counter[str], settings: CorpusSettings) -> str:
     """Return what is missing, and the remedy."""
     typed = Counter({name: count for name, count in mentions.items() if name != ENTITY})
     if not mentions:
-        own = f"; {', '.join(settings.extra_steps)} may drop them all" if settings.extra_steps else ""
+        own = f"; {', '.join(settings.own_steps)} may drop them all" if settings.own_steps else ""
         smaller = ", or a smaller --set validation_ratio" if settings.validation_ratio else ""
         return f"no sentence of the train part holds a link; give a larger dump{smaller}{own}"
     if not typed:

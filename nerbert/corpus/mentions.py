@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from nerbert.corpus.columns import Places
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import TYPED
+from nerbert.corpus.shards import TYPED, UNTYPED, with_columns
 from nerbert.corpus.types import Targets, read_targets
+from nerbert.errors import NerbertError
 from nerbert.label_sets import LabelSet
 from nerbert.records import ENTITY, TRAIN, VALIDATION
 from nerbert.rng import uniform
@@ -26,7 +27,7 @@ _MENTIONS = TYPED.field("mentions").type
 _MENTION = _MENTIONS.value_type
 CATEGORIES = "mentions.list.element.category"
 """What to read of a file of sentences if nothing else of the mentions is needed."""
-MADE_ENTITY = "made_entity"
+MADE_ENTITY = pa.field("made_entity", pa.int64())
 """Column that filter 1 adds for its note: how many of a sentence's mentions it made ENTITY."""
 
 
@@ -64,6 +65,7 @@ class PartTargets:
 
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[None]]:
         """Return rows of `pages/` as rows of the corpus, each with one copy."""
+        rows = with_columns(rows, UNTYPED)
         new = {
             "mentions": self.mentions(rows["links"]),
             "split": sides_of(rows, self._settings),
@@ -75,7 +77,10 @@ class PartTargets:
     def mentions(self, links: pa.Array) -> pa.Array:
         """Convert the links of sentences (a list array) to mentions."""
         flat, lengths = links.flatten(), pc.list_value_length(links).to_numpy()
-        numbers = np.array([self._numbers[each] for each in pc.struct_field(flat, "target").to_pylist()], np.int64)
+        targets = pc.struct_field(flat, "target").to_pylist()
+        if strange := {*targets} - self._numbers.keys():
+            raise NerbertError(f"a corpus step before typing made a link to {min(strange)!r}; it may only drop links")
+        numbers = np.array([self._numbers[each] for each in targets], np.int64)
         self._seen += np.bincount(numbers, minlength=len(self._seen))
         taken = {name: column.take(pa.array(numbers)) for name, column in self._columns.items()}
         places = {name: pc.struct_field(flat, name) for name in ("start", "end")}

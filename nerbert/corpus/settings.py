@@ -8,6 +8,9 @@ from nerbert.config import Bounds, Settings, refuse
 from nerbert.registry import STEPS
 from nerbert.words import splitter_named
 
+USUAL_STEPS = ("exclude", "no link", "typing", "split", "filter 1", "filter 2", "filter 3", "sampling")
+"""The build's own steps, in their order."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusSettings(Settings):
@@ -81,20 +84,29 @@ class CorpusSettings(Settings):
     exclude_ngram_size: Annotated[int, Bounds(at_least=1)] = 8
     """A sentence is excluded if it shares this many words in a row with a text to exclude, or equals one that is
     shorter but has at least four words. Unit: normalised words. Source: ours."""
-    extra_steps: tuple[Annotated[str, STEPS], ...] = ()
-    """Steps of your own, applied in this order to typed sentences, before the filters; the filters and the sampling
-    count only what they keep (docs/extending/corpus-step.md). Source: ours."""
+    steps: tuple[Annotated[str, STEPS], ...] = USUAL_STEPS
+    """What becomes of the sentences of pass 1, in this order: the build's own steps, each once and in the usual order,
+    with steps of your own anywhere between them (docs/extending/corpus-step.md). A step counts only what those before
+    it keep. Source: ours."""
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
         punkt = self.sentence_splitter == "punkt"
         bound = f"{'a folder' if punkt else 'empty'} with sentence_splitter {self.sentence_splitter!r}"
         refuse(bool(self.punkt_model) != punkt, "punkt_model", self.punkt_model, bound)
+        usual, whole = tuple(each for each in self.steps if each in USUAL_STEPS), ", ".join(USUAL_STEPS)
+        bound = f"a list with all of {whole}, each once, in this order"
+        refuse(usual != USUAL_STEPS, "steps", list(self.steps), bound)
+
+    @property
+    def own_steps(self) -> list[str]:
+        """The user's own among the steps."""
+        return [each for each in self.steps if each not in USUAL_STEPS]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings for the manifest: of a path its last part alone, since a corpus names no folders."""
         named = {name: Path(getattr(self, name)).name for name in ("label_set", "punkt_model")}
-        return asdict(self) | named | {"extra_steps": list(self.extra_steps)}
+        return asdict(self) | named | {"steps": list(self.steps)}
 
 
 def word_splitter(settings: CorpusSettings) -> str:
@@ -106,7 +118,7 @@ LATER = frozenset(
     {
         "seed", "label_set", "precedence", "split_by", "validation_ratio", "min_mentions", "rare_category",
         "keep_untyped", "common_categories", "alpha", "sample_size", "balance", "max_copies", "exclude_ngram_size",
-        "extra_steps",
+        "steps",
     }
 )  # fmt: skip
 """Settings that only the steps after pass 1 read; with any other changed, a half-made corpus must begin anew."""

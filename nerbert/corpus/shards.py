@@ -16,7 +16,7 @@ from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic
 
 from nerbert import DOCS
 from nerbert.artifacts import publish, sha256_of
-from nerbert.errors import InputError, os_refused
+from nerbert.errors import InputError, NerbertError, os_refused
 from nerbert.records import Mention, Sentence
 from nerbert.schema import read_checked
 
@@ -250,6 +250,17 @@ def sentence_batches(path: Path, columns: Sequence[str] | None = None, rows: int
             if place := null_in(name, batch[name]):
                 raise InputError(f"{path}: a sentence has no {place}; build the corpus again")
         yield batch
+
+
+def with_columns(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return rows with the columns of a schema alone; raise NerbertError if a step changed them or lost a value."""
+    try:
+        found = pa.RecordBatch.from_arrays([rows[each.name] for each in schema], schema=schema)
+    except (KeyError, TypeError, pa.ArrowException) as error:
+        raise NerbertError(f"a corpus step changed the columns ({DOCS}/formats.md): {error}") from error
+    if place := next(filter(None, (null_in(name, found[name]) for name in schema.names)), ""):
+        raise NerbertError(f"a corpus step left rows without {place}; give each a value")
+    return found
 
 
 def null_in(name: str, column: pa.Array) -> str:

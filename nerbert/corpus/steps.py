@@ -13,11 +13,10 @@ from typing import Protocol, TypeVar, runtime_checkable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert import DOCS
 from nerbert.corpus.funnel import Funnel, Samples
 from nerbert.corpus.mentions import MADE_ENTITY, PartTargets, Typing
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import TYPED, null_in, read_batches, shard_paths, write_grouped
+from nerbert.corpus.shards import TYPED, read_batches, shard_paths, with_columns, write_grouped
 from nerbert.errors import NerbertError, SettingsError
 from nerbert.executors import Executor
 from nerbert.registry import STEPS
@@ -74,10 +73,10 @@ class Upstream:
         return next(step for step in self.steps if isinstance(step, kind))
 
 
-def own_steps(settings: CorpusSettings) -> list[Step]:
+def own_steps(settings: CorpusSettings) -> dict[str, Step]:
     """Return the user's own steps, each made as `Class(settings)`; raise SettingsError for what is no step."""
-    steps, names = list[Step](), set(_TAKEN)
-    for place in settings.extra_steps:
+    steps, names = dict[str, Step](), set(_TAKEN)
+    for place in settings.own_steps:
         step = STEPS.find(place)(settings)
         name = getattr(step, "name", "")
         if not (isinstance(name, str) and name and name not in names and callable(getattr(step, "apply", None))):
@@ -86,19 +85,20 @@ def own_steps(settings: CorpusSettings) -> list[Step]:
                 f"{name!r}"
             )
         names.add(name)
-        steps.append(step)
+        steps[place] = step
     return steps
 
 
 def run_steps(steps: Sequence[Step | Typing], folder: Path, funnel: Funnel, executor: Executor) -> Upstream:
     """Make `sentences/` from `pages/`, and count; return the steps as they were prepared.
 
-    The rows that reach the first step that counts are written to `typed/`, so that what is before it runs once.
+    The typed rows that reach the first step that counts are written to `typed/`, so that what is before it runs once.
     """
-    first = next(place for place, step in enumerate(steps) if isinstance(step, CountingStep))
-    _write(Upstream(folder / "pages", tuple(steps[:first]), executor), folder / "typed", funnel, "typing shards")
-    upstream = Upstream(folder / "typed", (), executor)
-    for step in steps[first:]:
+    upstream = Upstream(folder / "pages", (), executor)
+    for step in steps:
+        if isinstance(step, CountingStep) and any(isinstance(each, Typing) for each in upstream.steps):
+            _write(upstream, folder / "typed", funnel, "typing shards")
+            upstream = Upstream(folder / "typed", (), executor)
         prepared = step.prepare(upstream) if isinstance(step, CountingStep) else step
         if prepared is None:
             raise NerbertError(f"corpus step {step.name!r}: prepare must return the step to apply")
@@ -161,15 +161,11 @@ def _as_texts(reasons: Sequence[str | None], rows: int, step: Step) -> pa.Array:
 
 def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
     """Return rows with the corpus's columns alone; count them if they are the final ones."""
-    try:
-        table = pa.table([rows[each.name] for each in TYPED], schema=TYPED)
-    except (KeyError, TypeError, pa.ArrowException) as error:
-        raise NerbertError(f"a corpus step changed the columns ({DOCS}/formats.md): {error}") from error
-    if place := next(filter(None, (null_in(name, rows[name]) for name in TYPED.names)), ""):
-        raise NerbertError(f"a corpus step left rows without {place}; give each a value")
+    rows = with_columns(rows, TYPED.append(MADE_ENTITY) if last else TYPED)
+    table = pa.Table.from_batches([rows.select(TYPED.names)])
     if last:
         funnel.count(table)
-        funnel.add({"made_entity": pc.sum(rows[MADE_ENTITY]).as_py() or 0})
+        funnel.add({"made_entity": pc.sum(rows[MADE_ENTITY.name]).as_py() or 0})
     return table
 
 

@@ -226,13 +226,12 @@ def _sentences(teacher: Tagger, parts: Iterable[TaggedParts], counts: SilverCoun
     """Yield all sentences with what the teacher found in each, and count."""
     for each in parts:
         counts.rows += each.rows
-        for block, found in each:
-            for row, spans in zip(block.rows, found, strict=True):
-                counts.lost += len(spans)
-                for example in silver_examples(teacher, row, spans):
-                    counts.sentences += 1
-                    counts.lost -= len(example.spans)
-                    yield example
+        for row in (row for block in each for row in block.rows):
+            counts.lost += len(row.spans)
+            for example in silver_examples(teacher, row):
+                counts.sentences += 1
+                counts.lost -= len(example.spans)
+                yield example
 
 
 def _tell_leaks(held_out: Mapping[str, tuple[frozenset[str], object]], silver: Sequence[Example]) -> None:

@@ -2,13 +2,12 @@
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nerbert.formats.exclude import ngrams
-from nerbert.formats.rows import TextRow
-from nerbert.records import Example, Span
+from nerbert.records import Document, Example, Span
 from nerbert.rng import uniform
 from nerbert.tagger.tagger import Tagger
 
@@ -34,12 +33,12 @@ class SilverCounts:
     """Those of the kept sentences, by type."""
 
 
-def silver_examples(tagger: Tagger, row: TextRow, spans: Sequence[Span]) -> Iterator[Example]:
-    """Yield the sentences of a row with the entities that lie in each; `spans` are the row's, in order."""
-    if row.example is not None:
-        yield replace(row.example, spans=tuple(spans))
+def silver_examples(tagger: Tagger, row: Document) -> Iterator[Example]:
+    """Yield the sentences of a tagged text with the entities that lie in each; its own are in order."""
+    if row.sentence is not None:
+        yield replace(row.sentence, spans=row.spans)
         return
-    waiting = deque(spans)
+    waiting = deque(row.spans)
     for start, sentence in tagger.sentences(row.text):
         own, end = list[Span](), start + len(sentence.text)
         while waiting and waiting[0].start < end:

@@ -4,7 +4,6 @@ Cost: about 15 bytes a piece on the disk, for each label set, tokenizer and leng
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -95,10 +94,8 @@ class Preprocessor:
         }  # fmt: skip
 
 
-def cut_shard(path: Path, cutter: Preprocessor, labels: CorpusLabels, *, alone: bool) -> list[ShardWindows]:
-    """Cut one shard into windows, with threads only if `alone`; raise InputError that names it for a bad value."""
-    if not alone:
-        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+def cut_shard(path: Path, cutter: Preprocessor, labels: CorpusLabels) -> list[ShardWindows]:
+    """Cut one shard into windows; raise InputError that names it for a bad value."""
     category = lru_cache(1 << 16)(labels.category)
     parts = []
     for batch in sentence_batches(path, _COLUMNS):
@@ -213,7 +210,7 @@ def _make(
         if open_texts:
             parts = _cut_open(cutter, open_texts)
         if settings.corpus and cutter.labels:
-            task = partial(cut_shard, cutter=cutter, labels=cutter.labels, alone=cutting.workers == 1)
+            task = partial(cut_shard, cutter=cutter, labels=cutter.labels)
             shards = cutting.map_ordered(task, checked_shards(settings.corpus, manifest))
             parts = chain(chain.from_iterable(shards), parts)
         write_windows(folder, _written(folder, parts, bar))

@@ -162,10 +162,9 @@ def check_head(kind: type[Objective], settings: FinetuneSettings) -> None:
     if not HEADS.contains(kind.head_name):
         why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {kind.head_name!r}"
         raise SettingsError(why, setting="objective")
-    for setting, value in (("source_head", settings.source_head), ("head", settings.head)):
-        if value != "new" and value not in HEADS.find(kind.head_name).starts:
-            why = f"setting {setting} = {value!r}: not for the head of objective {settings.objective!r}; take 'new'"
-            raise SettingsError(why, setting=setting)
+    if settings.source_head not in {"new", *HEADS.find(kind.head_name).starts}:
+        why = f"not for the head of objective {settings.objective!r}; take 'new'"
+        raise SettingsError(f"setting source_head = {settings.source_head!r}: {why}", setting="source_head")
 
 
 def _start(model: Any, backbone: Backbone, settings: FinetuneSettings) -> dict[str, Any]:
@@ -173,8 +172,6 @@ def _start(model: Any, backbone: Backbone, settings: FinetuneSettings) -> dict[s
     facts, joined = dict[str, Any](), _joined(model)
     if settings.source_head == "shared":
         facts |= _keep_shared(model, backbone.source)
-    if settings.head == "names":
-        facts |= _start_from_names(model, backbone, facts.get("shared_types", ()))
     frozen = {name: each for name, each in read_card(backbone.source).items() if name == "num_frozen_layers"}
     return facts | frozen | ({"joined_layer": joined} if joined else {})
 
@@ -233,16 +230,6 @@ def _keep_shared(model: Any, start: str) -> dict[str, Any]:
     same = shared_tags(tags, others)
     copy_head(model, other, {tags.index(tag): others.index(name) for tag, name in same.items()})
     return {"shared_types": types_of(same)}
-
-
-def _start_from_names(model: Any, backbone: Backbone, shared: Sequence[str]) -> dict[str, Any]:
-    """Give a new head its types' names, but for those that keep what was learnt; return a card's fact."""
-    from nerbert.model.name_head import start_from_names  # loads the concept encoder's code
-
-    found = start_from_names(model, backbone, shared)
-    if not (found or shared):
-        tell("setting head = 'names': no type has a name that says something, so the head starts as a new one")
-    return found
 
 
 def _joined(model: Any) -> int:

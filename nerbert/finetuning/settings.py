@@ -32,10 +32,6 @@ class FinetuneSettings(TrainSettings):
     that both have, by names without case, where PER is person (so for ORG, LOC, MISC). Other starts have a new head in
     any case. Source: ours (`new`); `shared` follows CrossNER's code, which trains the target's whole head on the source
     and keeps the optimiser's state: here types of the target alone begin fresh, and so does the optimiser."""
-    head: Literal["new", "names"] = "new"
-    """How a fresh head starts: all weights drawn (`new`), or each type's from the vector of its name (`names`), by the
-    encoder's concept encoder if its folder has one, else by the encoder's own states. What `source_head` keeps stays.
-    Source: ours."""
     select: Literal["last", "dev"] = "last"
     """Which model is kept: the `last`, or for `dev` that of the best F1 on the dev split, scored `epochs` times (a
     hidden budget of labels when few train). Source: ours; CrossNER's code has `dev`."""

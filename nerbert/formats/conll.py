@@ -6,17 +6,17 @@ the tags follows from the whole file. The price: it is read twice.
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, visible
 from nerbert.formats.documents import sentences_of
-from nerbert.formats.format import LEAST
-from nerbert.formats.rows import TEXT, TOKENS, Block, Line, Lines, LineWriter, Tagged, TextRow, read_lines
+from nerbert.formats.format import LEAST, TextWriter, WritingRows
+from nerbert.formats.rows import TEXT, TOKENS, Line, Lines, read_lines
 from nerbert.formats.schemes import Scheme, find_scheme, is_tag
 from nerbert.labels import OUTSIDE, example_tags, spans_from_bio
 from nerbert.records import Document, Example, Repair, Repairs, Span
@@ -36,8 +36,6 @@ _FIRST_LINES = 200
 _BREAKS, _COLUMN = re.compile(r"[\t\r\n]"), re.compile(r"[^\t\n]+")
 _HEADER = re.compile(r"(?:.*\t)?(?:tokens?|words?|form)\t(?:.*\t)?(?:tags?|labels?|ner|ner[-_ ]?tags?)", re.IGNORECASE)
 """The columns of a first line that names them, as tables have it; a column of types would take it for an entity."""
-Sentences = Callable[[str], Iterable[tuple[int, Example]]]
-"""Cuts a text into sentences of words, each with the place of its first character."""
 
 
 class TokenRows(NamedTuple):
@@ -89,20 +87,6 @@ def scheme_of(path: Path) -> Scheme:
     return find_scheme(sentences, lambda line: at(path, line))
 
 
-def conll_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
-    """Yield a row a sentence: the first column is its words (of CoNLL-U the second), all others are ignored.
-
-    Yield None as the lines have it.
-    """
-    for rows in token_rows(lines, tagged=False):
-        if rows is None:
-            yield None
-            continue
-        words = rows.tokens()
-        source = "\n".join(line.text for line in rows.lines)
-        yield row_of_words(rows.lines[0].number, words, {TOKENS: words}, source)
-
-
 def _read_rows(path: Path) -> Iterator[TokenRows]:
     with path.open("rb") as stream:
         yield from (rows for rows in token_rows(read_lines(stream, path), tagged=True) if rows is not None)
@@ -147,7 +131,7 @@ def conll_block(example: Example) -> str:
 class Conll:
     """The format `conll`."""
 
-    suffixes = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes", ".conllu")
+    suffixes = by_name = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes", ".conllu")
     holds = replace(LEAST, text="words", words=True, groups=True)
 
     def recognise(self, path: Path, head: bytes) -> bool:
@@ -175,6 +159,38 @@ class Conll:
             group = f"{rows.document}" if first != last else ""
             fields = named_comments(rows.comments) if rows.comments else {}
             yield Document(example.text, example.spans, example.words, group, fields, rows.lines[0].number)
+
+    def texts(self, lines: Lines, field: str) -> Iterator[Document | None]:
+        """Yield the words of each sentence: the first column (of CoNLL-U the second), all others are ignored.
+
+        Yield None as the lines have it.
+        """
+        for rows in token_rows(lines, tagged=False):
+            if rows is None:
+                yield None
+                continue
+            words, size = rows.tokens(), sum(line.size for line in rows.lines)
+            example = example_of(words, ())
+            fields = {TEXT: example.text, TOKENS: words}
+            yield Document(example.text, (), example.words, "", fields, rows.lines[0].number, size=size)
+
+    def writer(self, how: WritingRows) -> TextWriter:
+        """Return what writes a tagged text as `word<TAB>tag`: its own words, or else its sentences.
+
+        For a terminal, control characters are escaped. Raise InputError for types that CoNLL can't hold.
+        """
+        check_types(how.types)
+
+        def lines(row: Document) -> bytes:
+            if row.words is not None:
+                examples: Iterable[Example] = [Example(row.text, row.words, row.spans)]
+            else:
+                examples = _annotated(how.sentences(row.text), row.spans)
+            text = "".join(conll_block(whole_words(each)) for each in examples if each.words)
+            shown = _COLUMN.sub(lambda part: visible(part[0]), text) if how.terminal else text
+            return shown.encode("utf-8", "replace")
+
+        return lines
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents as sentences of words, and before each whose sentences belong together `-DOCSTART-`."""
@@ -214,32 +230,6 @@ def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:
         for first, last, type_ in spans_from_bio(list(tags))
     )
     return Example(text, tuple(words), spans)
-
-
-def row_of_words(number: int, words: Sequence[str], fields: Mapping[str, Any], source: str = "") -> TextRow:
-    """Return the row of a sentence's words; the fields get its text if they have none."""
-    example = example_of(words, ())
-    return TextRow(number, example.text, example, {TEXT: example.text} | dict(fields), source)
-
-
-def conll_writer(sentences: Sentences, types: Iterable[str], *, terminal: bool = False) -> LineWriter:
-    """Return what writes tagged rows as `word<TAB>tag`: a row's own words, or else its `sentences`.
-
-    For a terminal, control characters are escaped. Raise InputError for types that CoNLL can't hold.
-    """
-    check_types(types)
-
-    def lines(block: Block, found: Tagged) -> Iterator[bytes]:
-        for row, spans in zip(block.rows, found, strict=True):
-            with at(block.name, row.number):
-                if row.example is not None:
-                    examples: Iterable[Example] = [replace(row.example, spans=tuple(spans))]
-                else:
-                    examples = _annotated(sentences(row.text), spans)
-                text = "".join(conll_block(whole_words(each)) for each in examples if each.words)
-            yield (_COLUMN.sub(lambda part: visible(part[0]), text) if terminal else text).encode("utf-8", "replace")
-
-    return lines
 
 
 def _annotated(sentences: Iterable[tuple[int, Example]], spans: Sequence[Span]) -> Iterator[Example]:

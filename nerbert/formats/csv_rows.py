@@ -10,8 +10,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from nerbert.errors import InputError, nearest
-from nerbert.formats.jsonl import row_of
-from nerbert.formats.rows import LONGEST_LINE, Line, Lines, TextRow
+from nerbert.formats.jsonl import text_of
+from nerbert.formats.rows import LONGEST_LINE, Line, Lines
+from nerbert.records import Document
 
 _DELIMITERS = ",;\t|"
 _NUMBER = re.compile(r"\s*-?\d+(?:[.,]\d+)?\s*")
@@ -43,8 +44,8 @@ class TableRow(NamedTuple):
         return "" if place is None else self.cells[place]
 
 
-def csv_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
-    """Yield a row a row of the table, its text in the column `field`, all cells as fields; None where `lines` has it.
+def table_texts(lines: Lines, field: str) -> Iterator[Document | None]:
+    """Yield the text in the column `field` of each row, all cells as fields; None where `lines` has it.
 
     Raise InputError for a header without that column, and for rows that don't fit it.
     """
@@ -53,11 +54,8 @@ def csv_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
             yield None
             continue
         with row.lines[0].place():
-            source, fields = (
-                "\n".join(line.text for line in row.lines),
-                dict(zip(row.form.names, row.cells, strict=True)),
-            )
-            found = row_of(row.line, fields, field, source)
+            fields = dict(zip(row.form.names, row.cells, strict=True))
+            found = text_of(fields, field, row.line, sum(line.size for line in row.lines))
         yield found
 
 

@@ -18,7 +18,7 @@ from nerbert.errors import InputError, at
 from nerbert.formats.data import data_sum
 from nerbert.formats.examples import foreign, head_of, recognised
 from nerbert.formats.format import usable
-from nerbert.formats.jsonl import JsonLines, json_object, row_of
+from nerbert.formats.jsonl import JsonLines, json_object, text_of
 from nerbert.records import Repairs
 from nerbert.registry import FORMATS
 from nerbert.sources.files import find_all, find_files, writable
@@ -127,7 +127,7 @@ def _json_text(line: str) -> str:
     key = next((key for key in _KEYS if key in fields), None)
     if key is None:
         raise InputError(f"{line[:60]!r}: has no text; one of {', '.join(_KEYS)} must be there")
-    return row_of(0, fields, key).text
+    return text_of(fields, key).text
 
 
 def normalised_words(text: str) -> list[str]:

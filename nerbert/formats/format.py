@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from nerbert.errors import need
-from nerbert.records import Document, Repairs
+from nerbert.records import Document, Example, Repairs
 from nerbert.registry import FORMATS
 
 Fields = Callable[[Document], Mapping[str, Any]]
@@ -49,6 +49,17 @@ class Abilities:
         return self.text == "whole" or (self.text == "line" and text.splitlines() == [text.strip()])
 
 
+@dataclass(frozen=True, slots=True)
+class WritingRows:
+    """How texts are written one by one: what cuts them into sentences, all types, and whether a terminal shows them."""
+
+    sentences: Callable[[str], Iterable[tuple[int, Example]]]
+    types: Iterable[str] = ()
+    terminal: bool = False
+
+
+TextWriter = Callable[[Document], bytes]
+"""Returns a text with its entities as it is written."""
 LEAST = Abilities(text="line", words=False, groups=False, tagged=False, confidences="none", fields=lambda _: {})
 """Those of a format that keeps texts of one line and their entities, and nothing else."""
 

@@ -7,49 +7,46 @@ HTML must be asked for. All errors of paths are found before any work.
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path, PurePath
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from nerbert.artifacts import publish
 from nerbert.config import check_choice
 from nerbert.errors import InputError, os_refused, shortened
-from nerbert.formats.conll import Conll, conll_rows
-from nerbert.formats.csv_rows import csv_rows
 from nerbert.formats.examples import foreign, head_of, name_of
-from nerbert.formats.format import Format, abilities, formats_of_suffix, known_formats, usable
-from nerbert.formats.jsonl import JsonLines, array_rows, document_rows, json_rows
+from nerbert.formats.format import formats_of_suffix
+from nerbert.formats.jsonl import with_all_fields
+from nerbert.formats.kinds import (
+    CSV,
+    HTML,
+    JSONL,
+    PARQUET,
+    TEXT,
+    can,
+    check_usable,
+    is_known,
+    kind_named,
+    kind_of_name,
+    known_kinds,
+    suffixes_of,
+    unpacked_name,
+)
+from nerbert.formats.plain import Page
 from nerbert.formats.rows import TEXT as TEXT_FIELD
-from nerbert.formats.rows import Block, Lines, TextRow, blocks_at_hand, read_lines, text_rows
-from nerbert.formats.tables import Tables
-from nerbert.records import Repairs
-from nerbert.registry import FORMATS
+from nerbert.formats.rows import Block, blocks_at_hand, read_lines
+from nerbert.records import Document, Repairs
 from nerbert.sources.files import find_files, open_plain
 from nerbert.terminal import tell
 
-TEXT, JSONL, CONLL, PARQUET, CSV, HTML = "text", "jsonl", "conll", "parquet", "csv", "html"
-SUFFIXES = {
-    TEXT: (".txt", ".text"), JSONL: JsonLines.suffixes[:2], CONLL: Conll.suffixes, PARQUET: (".parquet", ".pq"),
-    HTML: (".html", ".htm"), CSV: Tables.suffixes,
-}  # fmt: skip
-"""How names of each kind of file end; the first is that of files to be written."""
-_FOREIGN = (*SUFFIXES[HTML], ".xhtml", ".xml")
-"""What is text only by name of the format."""
-SOURCES = (TEXT, JSONL, CONLL, PARQUET, CSV)
-"""What is read row by row, as it is."""
-TARGETS = (TEXT, JSONL, CONLL, PARQUET, HTML)
-"""What is written row by row, with all that the rows hold."""
-PACKED = (".gz", ".bz2", ".xz")
-"""How names of packed files end."""
 JSON = ".json"
 """JSON lines where a file is named itself; in folders it is mostly something else."""
 STDIN = "-"
-_READERS: dict[str, Callable[[Lines, str], Iterator[TextRow | None]]] = {
-    TEXT: text_rows, JSONL: json_rows, CONLL: conll_rows, CSV: csv_rows,
-}  # fmt: skip
+_NOT_TEXT = (*Page.suffixes, ".xhtml", ".xml")
+"""What is text only by name of the format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +71,13 @@ class InputFile:
     def size(self) -> int | None:
         """Return the bytes of a file that is read as it is; None where that is not known."""
         path = Path(self.place)
-        known = self.place != STDIN and self.kind in SOURCES and path.is_file() and unpacked_name(path) == path
+        known = self.place != STDIN and self.has_rows and path.is_file() and unpacked_name(path) == path
         return path.stat().st_size if known else None
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether it is read row by row, as it is."""
+        return can(self.kind, "texts", "blocks")
 
     @property
     def on_disk(self) -> bool:
@@ -88,35 +90,35 @@ class InputFile:
         `field` (or column) holds the text; `errors` says what becomes of bytes that are no UTF-8, where the format
         leaves a choice. What a format leaves out is counted in `repairs`.
         """
-        if self.kind == PARQUET:
-            from nerbert.formats.parquet import parquet_blocks
-
-            yield from parquet_blocks(self._on_disk(), field, errors)
+        kind = kind_named(self.kind)
+        if hasattr(kind, "blocks"):
+            yield from kind.blocks(self._on_disk(), field, errors)
         else:
             yield from blocks_at_hand(str(self), self.rows(field, errors, repairs))
 
-    def rows(self, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[TextRow | None]:
-        """Yield the rows of the file, where it isn't Parquet; None where the next one may take a while."""
-        if format_ := self._format(field):
+    def rows(self, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[Document | None]:
+        """Yield the texts of the file, where it isn't in columns; None where the next one may take a while."""
+        kind = kind_named(self.kind)
+        if self._is_annotated(kind, field):
             with os_refused(f"{self}: can't be read"):
-                found = format_.read(self._on_disk(), Repairs() if repairs is None else repairs)
-                yield from document_rows(found)
-        elif self.kind == JSONL and Path(self.place).suffix.lower() == JSON and self._is_plain():
-            yield from array_rows(self.copy or Path(self.place), field)
+                found = kind.read(self._on_disk(), Repairs() if repairs is None else repairs)
+                yield from (with_all_fields(each, number) for number, each in enumerate(found, 1))
+        elif hasattr(kind, "texts_of_array") and Path(self.place).suffix.lower() == JSON and self._is_plain():
+            yield from kind.texts_of_array(self.copy or Path(self.place), field)
         else:
             with self.opened() as stream:
-                yield from _READERS[self.kind](read_lines(stream, str(self), errors), field)
+                yield from kind.texts(read_lines(stream, str(self), errors), field)
 
-    def _format(self, field: str) -> Format | None:
-        """Return the annotation format that the file is read by; None if it is read row by row."""
-        if self.kind in SOURCES:
-            if self.kind != CSV or field != TEXT_FIELD or not FORMATS.contains(CSV) or not self._is_plain():
-                return None
-            path, tables = self.copy or Path(self.place), FORMATS.find(CSV)()
-            return tables if tables.recognise(path, head_of(path)) else None
-        if field != TEXT_FIELD:
-            raise InputError(f"{self}: {self.kind} says where its texts are; leave --field {field} out")
-        return FORMATS.find(self.kind)()
+    def _is_annotated(self, kind: Any, field: str) -> bool:
+        """Return whether the file is read as annotations are, and not row by row."""
+        if not hasattr(kind, "texts"):
+            if field != TEXT_FIELD:
+                raise InputError(f"{self}: {self.kind} says where its texts are; leave --field {field} out")
+            return True
+        if self.kind != CSV or field != TEXT_FIELD or not self._is_plain():
+            return False
+        path = self.copy or Path(self.place)
+        return bool(kind.recognise(path, head_of(path)))
 
     def _is_plain(self) -> bool:
         """Return whether the file is on the disk as it is: no pipe, and not packed."""
@@ -128,7 +130,7 @@ class InputFile:
         if not self.on_disk:
             raise InputError(f"{self}: {_title(self.kind)} is read from the disk, so a pipe won't do; name the file")
         path = self.copy or Path(self.place)
-        if self.kind != PARQUET and unpacked_name(path) != path:
+        if not hasattr(kind_named(self.kind), "blocks") and unpacked_name(path) != path:
             raise InputError(f"{self}: {_title(self.kind)} is read as it is, not packed; unpack it first")
         return path
 
@@ -174,14 +176,8 @@ class JobPaths:
 
 def check_source(option: str, kind: str) -> None:
     """Raise SettingsError unless `kind` can be read, or is empty."""
-    if not FORMATS.contains(kind):
-        check_choice(option, kind, tuple(dict.fromkeys((*SOURCES, *FORMATS))))
-
-
-def check_usable(kinds: Iterable[str]) -> None:
-    """Raise MissingExtra if a library that one of these kinds needs isn't there."""
-    for kind in filter(FORMATS.contains, kinds):
-        usable(FORMATS.find(kind)())
+    if kind == HTML or not is_known(kind):
+        check_choice(option, kind, tuple(each for each in known_kinds() if each != HTML))
 
 
 def given_text(text: str, kind: str) -> JobPaths:
@@ -209,12 +205,13 @@ def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
             passed_over += other
             many = True
         elif os.path.lexists(place):
-            sources.append(InputFile(place, PurePath(path.name), kind or _kind_of(path) or _kind_by_content(path)))
+            sources.append(InputFile(place, PurePath(path.name), kind or kind_of_name(path) or _kind_by_content(path)))
         else:
             raise InputError(f"{shortened(place, 80) or repr(place)}: no such file or folder; {_remedy(place)}")
     if [source.place for source in sources].count(STDIN) > 1:
         raise InputError("standard input (-) can be read only once; name it once")
-    check_usable({source.kind for source in sources})
+    for each in dict.fromkeys(source.kind for source in sources):
+        check_usable(each)
     return JobPaths(sources, many, folders, passed_over)
 
 
@@ -230,21 +227,15 @@ def _remedy(place: str) -> str:
 def _whole(path: Path, kind: str) -> str:
     """Return the format that reads a folder (or a name of the hub) as one input; "" if none does."""
     if kind:
-        return kind if kind not in SOURCES and not FORMATS.find(kind)().suffixes else ""
+        return "" if suffixes_of(kind) else kind
     with os_refused(f"{path}: can't be read"):
         return name_of(path) if path.is_dir() else ""
-
-
-def _kind_of(path: PurePath) -> str:
-    """Return the kind of a file by its name, compressed or not; "" if its name doesn't say."""
-    suffix = unpacked_name(path).suffix.lower()
-    return next((kind for kind in SOURCES if kind != CSV and suffix in SUFFIXES[kind]), "")
 
 
 def _kind_by_content(path: Path) -> str:
     """Return the kind of a file whose name doesn't say it; raise InputError for what is plainly no text."""
     suffix = unpacked_name(path).suffix.lower()
-    usual = JSONL if suffix == JSON else CSV if suffix in SUFFIXES[CSV] else ""
+    usual = JSONL if suffix == JSON else CSV if suffix in suffixes_of(CSV) else ""
     if not path.is_file():
         return usual or TEXT
     known = formats_of_suffix(suffix)
@@ -253,7 +244,7 @@ def _kind_by_content(path: Path) -> str:
         return found or usual or known[0]
     with open_plain(path) as stream:
         seems = foreign(stream.read(1 << 16), path.name.lower())
-    if suffix in _FOREIGN or seems not in ("", "CSV"):
+    if suffix in _NOT_TEXT or seems not in ("", "CSV"):
         what = seems or "XML or HTML"
         raise InputError(
             f"{path}: seems to be {what}; take its text out first, or name its format with --from (text: a row a line)"
@@ -265,18 +256,13 @@ def _title(kind: str) -> str:
     return "Parquet" if kind == PARQUET else kind
 
 
-def unpacked_name(path: PurePath) -> PurePath:
-    """Return a file's name without the suffix of its compression."""
-    return path.with_suffix("") if path.suffix.lower() in PACKED else path
-
-
 def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
     """Return the files below a folder of a known kind, or of the one that is wanted; and the other files."""
     inside = folder.resolve()
     sources, passed_over = [], []
     wanted = suffixes_of(kind) if kind else ()
     for each in find_files(folder):
-        own = kind if unpacked_name(each.path).suffix.lower() in wanted else "" if kind else _kind_of(each.path)
+        own = kind if unpacked_name(each.path).suffix.lower() in wanted else "" if kind else kind_of_name(each.path)
         if own and each.path.is_file() and each.path.resolve().is_relative_to(inside):
             sources.append(InputFile(str(each.path), each.path.relative_to(folder), own))
         else:
@@ -285,17 +271,6 @@ def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
         ends = f"a name for {kind}" if kind else "a known name (.txt, .jsonl, .conll, .parquet)"
         raise InputError(f"{folder}: holds no file with {ends}; name the files themselves, with --from")
     return sources, passed_over
-
-
-def nested_kinds() -> tuple[str, ...]:
-    """Return the kinds that hold entities that lie in one another."""
-    nested = (name for name, each in known_formats().items() if abilities(each).nested)
-    return tuple(dict.fromkeys((TEXT, JSONL, *nested)))
-
-
-def suffixes_of(kind: str) -> tuple[str, ...]:
-    """Return how names of the files of a kind end; nothing for a format of folders."""
-    return SUFFIXES[kind] if kind in SUFFIXES else FORMATS.find(kind)().suffixes
 
 
 def check_no_input(found: JobPaths, output: Path) -> None:

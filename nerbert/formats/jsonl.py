@@ -4,7 +4,7 @@ Spans and tags are found under many names, so it is the last JSON format that is
 price: a field of another meaning may be taken for spans.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.errors import InputError, at
-from nerbert.formats.conll import example_of, row_of_words
+from nerbert.formats.conll import example_of
 from nerbert.formats.documents import find_words
-from nerbert.formats.format import Abilities
+from nerbert.formats.format import Abilities, TextWriter, WritingRows
 from nerbert.formats.json_files import (
     JsonFormat,
     fields_but,
@@ -24,18 +24,7 @@ from nerbert.formats.json_files import (
     json_values,
     seem_spans,
 )
-from nerbert.formats.rows import (
-    SPANS,
-    TEXT,
-    TOKENS,
-    Block,
-    Lines,
-    Tagged,
-    TaggedFile,
-    TextRow,
-    checked_words,
-    span_json,
-)
+from nerbert.formats.rows import SPANS, TEXT, TOKENS, Lines, checked_words, span_json
 from nerbert.formats.schemes import find_scheme
 from nerbert.labels import spans_from_bio
 from nerbert.records import Document, Example, Repair, Repairs, Span
@@ -67,36 +56,10 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
-def array_rows(path: Path, field: str) -> Iterator[TextRow]:
-    """Yield the objects of a file, an array say, as `json_rows` does those of lines that come."""
-    for line, value in json_values(path):
-        with at(path, line):
-            if not isinstance(value, dict):
-                raise InputError(f"not a JSON object: {value!r:.60}; write an array of objects, or one a line")
-            row = row_of(line, value, field, json_text(value))
-        yield row
+def text_of(fields: Mapping[str, Any], field: str, line: int = 0, size: int = 0) -> Document:
+    """Return the text (or words) in a `field` of a JSON object, with all fields; `tokens` replaces a missing `text`.
 
-
-def object_line(fields: Mapping[str, Any]) -> bytes:
-    """Return an object as a line of UTF-8."""
-    return f"{json_text(fields)}\n".encode()
-
-
-def json_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
-    """Yield a row an object, its text in `field`; empty lines are none; None where `lines` has it."""
-    for line in lines:
-        if line is None:
-            yield None
-        elif line.text.strip():
-            with line.place():
-                row = row_of(line.number, json_object(line.text), field, line.text)
-            yield row
-
-
-def row_of(number: int, fields: Mapping[str, Any], field: str, source: str = "") -> TextRow:
-    """Return the row of a JSON object with its text (or words) in `field`; `tokens` replaces a missing `text`.
-
-    A row's fields have a `text`, as training needs it: the object's own, or else that of `field`.
+    Its fields have a `text`, as training needs it: the object's own, or else that of `field`.
     """
     if field not in fields and field == TEXT and TOKENS in fields:
         field = TOKENS
@@ -105,39 +68,47 @@ def row_of(number: int, fields: Mapping[str, Any], field: str, source: str = "")
         raise InputError(
             f"no field {field!r} (there are: {there:.200}); name the text's with --field, or the format with --from"
         )
-    value = fields[field]
-    if isinstance(value, str):
-        return TextRow(number, value, None, fields if TEXT in fields else {TEXT: value, **fields}, source)
-    return row_of_words(number, checked_words(value, field), fields, source)
+    value, words = fields[field], None
+    if not isinstance(value, str):
+        example = example_of(checked_words(value, field), ())
+        value, words = example.text, example.words
+    return Document(value, (), words, "", fields if TEXT in fields else {TEXT: value, **fields}, line, size=size)
 
 
-def json_lines(block: Block, found: Tagged) -> Iterator[bytes]:
-    """Yield tagged rows as objects: all that the input has of a row, and `spans`."""
-    for row, fields, spans in zip(block.rows, row_fields(block), found, strict=True):
-        with at(block.name, row.number):
-            line = object_line({**fields, SPANS: [span_json(each) for each in spans]})
-        yield line
-
-
-def row_fields(block: Block) -> Sequence[Mapping[str, Any]]:
-    """Return all that the input has of each row; of Parquet's rows that is in the columns of the batch."""
-    if block.batch is None:
-        return [row.fields for row in block.rows]
-    from nerbert.formats.parquet import plain_rows
-
-    with at(block.name):
-        columns = plain_rows(block.batch)
-    return [  # a text as it was decoded; of words the text is added
-        {TEXT: row.text, **fields} if row.example else {**fields, **row.fields}
-        for row, fields in zip(block.rows, columns, strict=True)
-    ]
+def object_line(fields: Mapping[str, Any]) -> bytes:
+    """Return an object as a line of UTF-8."""
+    return f"{json_text(fields)}\n".encode()
 
 
 class JsonLines(JsonFormat):
     """The format `jsonl`: a text or tokens, with spans or tags, and any other fields."""
 
+    by_name, for_programs = (".jsonl", ".ndjson"), True
     holds = Abilities(nested=True, tagged=False, fields=_kept_fields)
     keys = "a text and spans, or tokens and tags"
+
+    def texts(self, lines: Lines, field: str) -> Iterator[Document | None]:
+        """Yield the text in a field of each object; empty lines are none; None where `lines` has it."""
+        for line in lines:
+            if line is None:
+                yield None
+            elif line.text.strip():
+                with line.place():
+                    one = text_of(json_object(line.text), field, line.number, line.size)
+                yield one
+
+    def texts_of_array(self, path: Path, field: str) -> Iterator[Document]:
+        """Yield the text in a field of each object of a file, which may be one array."""
+        for line, value in json_values(path):
+            with at(path, line):
+                if not isinstance(value, dict):
+                    raise InputError(f"not a JSON object: {value!r:.60}; write an array of objects, or one a line")
+                one = text_of(value, field, line, len(json_text(value)))
+            yield one
+
+    def writer(self, how: WritingRows) -> TextWriter:
+        """Return what writes a text as an object: all that the input has of it, and `spans`."""
+        return lambda row: object_line({**row.fields, SPANS: [span_json(each) for each in row.spans]})
 
     def matches(self, value: Any) -> bool:
         """Return whether there is a text or tokens, and spans, or tags of tokens."""
@@ -260,20 +231,17 @@ def _check_borders(spans: Sequence[Span], words: Sequence[tuple[int, int]]) -> N
         )
 
 
-def document_rows(documents: Iterable[Document]) -> Iterator[TextRow]:
-    """Yield a row a document; documents that have words are sentences, and keep them."""
-    for number, each in enumerate(documents, 1):
-        fields = fields_but(JsonLines().value(replace(each, spans=())), SPANS)
-        example = None if each.words is None else Example(each.text, each.words)
-        yield TextRow(each.line or number, each.text, example, fields, json_text(fields))
+def with_all_fields(document: Document, number: int) -> Document:
+    """Return a document to be tagged: its fields hold its text, words and group too, as an object of JSON lines does.
+
+    One without a line is the `number`-th.
+    """
+    fields = fields_but(JsonLines().value(document), SPANS)
+    return replace(document, spans=(), fields=fields, line=document.line or number, size=len(json_text(fields)))
 
 
-def tagged_documents(tagged: TaggedFile, field: str) -> Iterator[Document]:
-    """Yield tagged rows as documents that a model tagged; `field` has the text (or words), which is no field then."""
-    for block, found in tagged:
-        for row, fields, spans in zip(block.rows, row_fields(block), found, strict=True):
-            words = None if row.example is None else row.example.words
-            own = [row.text] if row.example is None else [row.text, [*row.example.tokens]]
-            texts = [name for name in (TEXT, TOKENS, field) if fields.get(name) in own]
-            rest = fields_but(fields, SPANS, *texts)
-            yield Document(row.text, tuple(spans), words, group_of(fields), rest, row.number, tagged=True)
+def tagged_document(row: Document, field: str) -> Document:
+    """Return a text that a model tagged as a document; `field` has the text (or words), which is no field then."""
+    own = [row.text] if row.words is None else [row.text, [*Example(row.text, row.words).tokens]]
+    texts = [name for name in (TEXT, TOKENS, field) if row.fields.get(name) in own]
+    return replace(row, group=group_of(row.fields), fields=fields_but(row.fields, SPANS, *texts), tagged=True)

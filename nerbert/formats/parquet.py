@@ -7,7 +7,7 @@ U+FFFD.
 import base64
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nerbert.errors import InputError, at, refused
-from nerbert.formats.jsonl import row_of
-from nerbert.formats.rows import SPANS, TEXT, TOKENS, Block, Tagged, TaggedFile, TextRow, decoded, span_json
+from nerbert.formats.jsonl import text_of
+from nerbert.formats.rows import SPANS, TEXT, TOKENS, Block, decoded, span_json
+from nerbert.records import Document
 
 _BATCH_BYTES, _MOST_ROWS = 1 << 18, 2_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -42,10 +43,10 @@ def parquet_blocks(path: Path, field: str, errors: str) -> Iterator[Block]:
     first = 1
     for batch in read_batches(path):
         with at(path):
-            mended, rows = _mended(batch, field, first, errors), list[TextRow]()
+            mended, rows = _mended(batch, field, first, errors), list[Document]()
             for number, fields in enumerate(plain_rows(_texts(mended, field)), first):
                 with at(part=f"row {number}"):
-                    rows.append(row_of(number, fields, field))
+                    rows.append(text_of(fields, field, number))
         yield Block(str(path), rows, round(row_size * len(rows)), batch if errors == "strict" else mended)
         first += len(rows)
 
@@ -122,29 +123,28 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.table(columns)
 
 
-def write_parquet(path: Path, tagged: TaggedFile) -> None:
-    """Write tagged rows, a block a row group; columns are those of all blocks, and missing fields are empty.
+def write_parquet(path: Path, blocks: Iterable[Block]) -> None:
+    """Write blocks, which are gone through twice, each as a row group.
 
-    Raise InputError for fields that no type takes.
+    Columns are those of all blocks, and missing fields are empty. Raise InputError for fields that no type takes.
     """
     schema = pa.schema([])
-    for block, _ in tagged:
-        with at(block.name, block.rows[0].number if block.rows else None):
+    for block in blocks:
+        with at(block.name, block.rows[0].line if block.rows else None):
             schema = joined_schema(schema, _table(block).schema)
     empty = (schema if schema.names else pa.schema([(TEXT, pa.string())])).append(_SPANS).empty_table()
     try:
         with pq.ParquetWriter(path, empty.schema, compression="zstd") as writer:
-            for block, found in tagged:
-                table = _table(block).append_column(_SPANS, spans_column(found))
+            for block in blocks:
+                table = _table(block).append_column(_SPANS, _spans_column(block))
                 writer.write_table(pa.concat_tables([empty, table], promote_options="permissive").combine_chunks())
     except pa.ArrowNotImplementedError as error:
         with at(block.name):
             raise InputError(f"{error}; write JSON lines (--to jsonl)") from error
 
 
-def spans_column(found: Tagged) -> pa.Array:
-    """Return the column `spans` of some rows."""
-    return _column([[span_json(span) for span in spans] for spans in found], SPAN_LIST)
+def _spans_column(block: Block) -> pa.Array:
+    return _column([[span_json(span) for span in row.spans] for row in block.rows], SPAN_LIST)
 
 
 def joined_schema(one: pa.Schema, other: pa.Schema) -> pa.Schema:

@@ -14,7 +14,7 @@ from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, refused
 from nerbert.formats.format import Abilities
 from nerbert.formats.jsonl import ANNOTATIONS, JsonLines, in_iob2
-from nerbert.formats.rows import SPANS, Block, Tagged, TextRow
+from nerbert.formats.rows import SPANS, Block
 from nerbert.formats.spool import spooled
 from nerbert.records import Document, Repairs
 
@@ -32,7 +32,8 @@ def kept_fields(document: Document) -> dict[str, Any]:
 class Parquet:
     """The format `parquet`: a text or tokens, with spans or tags, and any other columns."""
 
-    suffixes, needs = (".parquet", ".pq"), ("corpus", "pyarrow")
+    suffixes = by_name = (".parquet", ".pq")
+    needs, for_programs = ("corpus", "pyarrow"), True
     holds = Abilities(nested=True, tagged=False, fields=kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
@@ -49,12 +50,22 @@ class Parquet:
             metadata = read_schema(path).metadata or {}
         return documents_of(path, lambda: read_batches(path), features_of(metadata), repairs)
 
-    def write(self, path: Path, documents: Iterable[Document]) -> None:
-        """Write documents as `nerbert tag` writes texts, with their words as `tokens`."""
+    def blocks(self, path: Path, field: str, errors: str) -> Iterator[Block]:
+        """Yield the text in a column of each row, a batch a block, which has all columns."""
+        from nerbert.formats.parquet import parquet_blocks
+
+        return parquet_blocks(path, field, errors)
+
+    def write_blocks(self, path: Path, blocks: Iterable[Block]) -> None:
+        """Write blocks, which are gone through twice, with all their columns."""
         from nerbert.formats.parquet import write_parquet
 
+        write_parquet(path, blocks)
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write documents as `nerbert tag` writes texts, with their words as `tokens`."""
         with spooled(documents) as again, publish(path) as draft:
-            write_parquet(draft, DocumentBlocks(path, again))
+            self.write_blocks(draft, DocumentBlocks(path, again))
 
 
 class DocumentBlocks:
@@ -66,11 +77,11 @@ class DocumentBlocks:
     ) -> None:  # fmt: skip
         self._path, self._again, self._more = path, again, more
 
-    def __iter__(self) -> Iterator[tuple[Block, Tagged]]:
+    def __iter__(self) -> Iterator[Block]:
         documents, format_ = self._again(), JsonLines()
         while part := list(islice(documents, _ROWS)):
-            rows = [TextRow(each.line, each.text, None, {**format_.value(each), **self._more(each)}) for each in part]
-            yield Block(str(self._path), rows, 0), [each.spans for each in part]
+            rows = [replace(each, fields={**format_.value(each), **self._more(each)}) for each in part]
+            yield Block(str(self._path), rows)
 
 
 def documents_of(

@@ -1,25 +1,19 @@
-"""Rows of a user's file: a text, or its words, and all other fields; and the lines and blocks that they come in.
+"""The lines of a user's file, and the blocks of texts that they hold; the fields of texts.
 
 A read waits only while there is nothing, so a slow pipe is read line by line. The price: a line is held whole, so one
 longer than `LONGEST_LINE` is refused.
 """
 
 import codecs
-import io
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
-from nerbert.errors import InputError, NerbertError, at, os_refused, visible
-from nerbert.records import Example, Span
+from nerbert.errors import InputError, NerbertError, at, os_refused
+from nerbert.records import Document, Span
 from nerbert.sources.files import BOM
-from nerbert.terminal import bracketed, coloured, is_terminal
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 TEXT, TOKENS, SPANS = "text", "tokens", "spans"
 """Names of fields: the text; its words as strings; entities."""
@@ -42,48 +36,45 @@ class Line(NamedTuple):
     number: int
     text: str
 
+    @property
+    def size(self) -> int:
+        """Return its bytes."""
+        return len(self.text.encode()) + 1
+
     def place(self) -> AbstractContextManager[None]:
         """Add the line's place to errors raised inside."""
         return at(self.source, self.number)
 
 
-class TextRow(NamedTuple):
-    """A text and its line or row number; `example` has its words if given, `source` the lines that it was read from."""
-
-    number: int
-    text: str
-    example: Example | None
-    fields: Mapping[str, Any]
-    source: str = ""
-
-    @property
-    def size(self) -> int:
-        """Return the bytes that the row was read from."""
-        return len(self.source.encode()) + 1
-
-
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows of the file `name` that are tagged together, from so many bytes; `batch` has the columns of Parquet's rows.
+    """Texts of the file `name` that are tagged together, from so many bytes; `batch` has the columns of Parquet's rows.
 
-    `digest` tells these rows from any others; only blocks of a file that is made in parts have it.
+    `digest` tells these texts from any others; only blocks of a file that is made in parts have it.
     """
 
     name: str
-    rows: Sequence[TextRow]
-    size: int
+    rows: Sequence[Document]
+    size: int = 0
     batch: Any = None
     digest: str = ""
+
+    def whole(self) -> Sequence[Document]:
+        """Return the rows with all that the input has of each, in JSON types; of Parquet that is in the columns."""
+        if self.batch is None:
+            return self.rows
+        from nerbert.formats.parquet import plain_rows
+
+        with at(self.name):
+            columns = plain_rows(self.batch)
+        return [  # a text as it was decoded; of words the text is added
+            replace(row, fields={**fields, **row.fields} if row.words is None else {TEXT: row.text, **fields})
+            for row, fields in zip(self.rows, columns, strict=True)
+        ]
 
 
 Lines = Iterable[Line | None]
 """Lines as they come; None stands where the next one may take a while."""
-Tagged = Iterable[Sequence[Span]]
-"""The entities of each row of a block."""
-LineWriter = Callable[[Block, Tagged], Iterator[bytes]]
-"""Yields the tagged rows of a block as bytes, row by row."""
-TaggedFile = Iterable[tuple[Block, Tagged]]
-"""The blocks of a file with their entities; each iteration reads the file anew."""
 
 
 def read_lines(
@@ -163,9 +154,9 @@ def is_utf16(start: bytes) -> bool:
     return start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (few < 0.1 and many > 0.7)
 
 
-def blocks_at_hand(name: str, rows: Iterable[TextRow | None]) -> Iterator[Block]:
-    """Yield rows in blocks as they come, of about 64 KiB at most; the rows before a fault are a block of their own."""
-    held, size, fault = list[TextRow](), 0, None
+def blocks_at_hand(name: str, rows: Iterable[Document | None]) -> Iterator[Block]:
+    """Yield texts in blocks as they come, of about 64 KiB at most; those before a fault are a block of their own."""
+    held, size, fault = list[Document](), 0, None
     try:
         for row in rows:
             if row is not None:
@@ -198,80 +189,3 @@ def span_json(span: Span) -> dict[str, str | int | float]:
         "text": span.text, "type": span.type, "start": span.start, "end": span.end,
         "confidence": round(span.confidence, 4),
     }  # fmt: skip
-
-
-def text_rows(lines: Lines, field: str) -> Iterator[TextRow | None]:
-    """Yield a row a line; None where `lines` has it."""
-    for line in lines:
-        yield None if line is None else TextRow(line.number, line.text, None, {TEXT: line.text}, line.text)
-
-
-def text_writer(*, terminal: bool = False) -> LineWriter:
-    """Return what writes tagged rows as people read them, in colour if that is a terminal."""
-    page = io.StringIO()
-    if not terminal and not is_terminal(page):
-        return _plain_lines
-    from rich.console import Console
-
-    console = Console(file=page, soft_wrap=True, force_terminal=True if terminal else None)
-
-    def lines(block: Block, found: Tagged) -> Iterator[bytes]:
-        for row, spans in zip(block.rows, found, strict=True):
-            if row.text:
-                print_tagged(console, row.text, spans)
-            yield page.getvalue().encode()
-            page.seek(0)
-            page.truncate()
-
-    return lines
-
-
-def _plain_lines(block: Block, found: Tagged) -> Iterator[bytes]:
-    for row, spans in zip(block.rows, found, strict=True):
-        lines = [bracketed(*each) for each in _marked_lines(row.text, spans)] if row.text else []
-        yield "".join(f"{line}\n" for line in [*lines, *map(_entity_row, spans)]).encode()
-
-
-def print_tagged(console: "Console", text: str, spans: Sequence[Span]) -> None:
-    """Print a text, line by line, with its entities in colour or brackets, then an entity a row."""
-    for line, marked in _marked_lines(text, spans):
-        console.print(coloured(console, line, marked))
-    for each in spans:
-        console.print(_entity_row(each), style="dim", markup=False, highlight=False, emoji=False)
-
-
-def _marked_lines(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, list[tuple[int, int, str]]]]:
-    """Yield each line with its entities, the outermost of those that lie in one another."""
-    for line, marked in lines_of(text, _outermost(spans)):
-        yield line, [(start, end, span.type) for start, end, span in marked]
-
-
-def _entity_row(each: Span) -> str:
-    return f"  {each.start}–{each.end}  {visible(each.type)}  {each.confidence:.2f}  {visible(each.text)}"
-
-
-def _outermost(spans: Iterable[Span]) -> list[Span]:
-    """Return the spans, in order, that lie in no other."""
-    found = list[Span]()
-    for each in spans:
-        if not found or found[-1].end <= each.start:
-            found.append(each)
-    return found
-
-
-def lines_of(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, list[tuple[int, int, Span]]]]:
-    """Yield each line of a text with the parts of entities in it: (start, end) in the line, and the entity."""
-    begin, waiting = 0, deque(spans)
-    for line in text.split("\n"):
-        shown, end = line.rstrip("\r"), begin + len(line)
-        marked = []
-        while waiting and waiting[0].start < end:
-            span = waiting[0]
-            start, stop = max(0, span.start - begin), min(len(shown), span.end - begin)
-            if start < stop:
-                marked.append((start, stop, span))
-            if span.end > end:
-                break
-            waiting.popleft()
-        yield shown, marked
-        begin = end + 1

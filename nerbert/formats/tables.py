@@ -15,10 +15,10 @@ from typing import Any
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
 from nerbert.formats.conll import example_of
-from nerbert.formats.csv_rows import TableForm, TableRow, cuts_of, table_rows
+from nerbert.formats.csv_rows import TableForm, TableRow, cuts_of, table_rows, table_texts
 from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import json_span
-from nerbert.formats.rows import read_lines
+from nerbert.formats.rows import Lines, read_lines
 from nerbert.formats.schemes import find_scheme
 from nerbert.formats.spool import spooled
 from nerbert.records import Document, Repair, Repairs, Span
@@ -97,6 +97,10 @@ class Tables:
                 with at(path, row.line):
                     text, spans = row.get(_TEXT), tuple(map(json_span, _listed(row.get(_SPANS))))
                 yield Document(text, spans, None, row.get(_DOCUMENT), _fields(row), row.line)
+
+    def texts(self, lines: Lines, field: str) -> Iterator[Document | None]:
+        """Yield the text in a column of each row, all cells as fields; None where `lines` has it."""
+        return table_texts(lines, field)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write a row a span, with commas (in `.csv`) or tabs; a text without entities has a row of its own."""

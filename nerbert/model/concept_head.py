@@ -29,10 +29,15 @@ _CELLS = 1 << 22
 class AskedLabels:
     """Labels, by name: their vectors as whole numbers (width, labels), the scale of each, and its least log-odds."""
 
-    names: list[str]
+    labels: list[EntityLabel]
     numbers: Array
     scales: Array
     bounds: Array
+
+    @property
+    def names(self) -> list[str]:
+        """Return the labels' names."""
+        return [each.name for each in self.labels]
 
 
 @dataclass(frozen=True)
@@ -57,16 +62,18 @@ class ConceptHead(WindowedHead):
     @property
     def types(self) -> list[str]:
         """Return the names of the labels that were asked for, sorted."""
-        return list(self.asked.names) if self.asked else []
+        return self.asked.names if self.asked else []
 
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "ConceptHead":
         """Return a head that finds entities of these labels, each at least as likely as its threshold."""
         pairs = sorted(zip(labels, thresholds, strict=True), key=lambda pair: pair[0].name)
         some, least = [label for label, _ in pairs], np.array([bound for _, bound in pairs], np.float64)
-        numbers, scales = _whole_numbers(self.vectors(some))
         with np.errstate(divide="ignore"):
             bounds = np.log(least) - np.log1p(-least)
-        return replace(self, asked=AskedLabels([each.name for each in some], numbers.T, scales, bounds))
+        if self.asked and self.asked.labels == some:
+            return replace(self, asked=replace(self.asked, bounds=bounds))
+        numbers, scales = _whole_numbers(self.vectors(some))
+        return replace(self, asked=AskedLabels(some, numbers.T, scales, bounds))
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples; raise InputError if no labels were asked for."""
@@ -107,17 +114,17 @@ class ConceptHead(WindowedHead):
                 int(places[place]),
                 touching=self.decoding == "touching",
             )
-        first = np.flatnonzero(~same)
+        first, names = np.flatnonzero(~same), asked.names
         last = np.append(first[1:], len(words))[: len(first)] - 1
         return Entities(
-            numbers[first], places[first], places[last] + 1, [asked.names[label] for label in labels[first].tolist()],
+            numbers[first], places[first], places[last] + 1, [names[label] for label in labels[first].tolist()],
             np.stack([np.zeros_like(odds), odds], 1), np.ones(len(words), np.int64), first,
         )  # fmt: skip
 
     def _best(self, vectors: Array, asked: AskedLabels) -> tuple[Array, Array]:
         """Return (words,) twice: the label that is likeliest of those that reach their bounds, or −1; its log-odds."""
         labels, odds = np.full(len(vectors), -1), np.zeros(len(vectors), np.float32)
-        for here in _slices(len(vectors), max(1, _CELLS // len(asked.names))):
+        for here in _slices(len(vectors), max(1, _CELLS // len(asked.labels))):
             numbers, scales = _whole_numbers(vectors[here])
             found = numbers @ asked.numbers * asked.scales * (scales / self.temperature)[:, None] + self.bias
             found[found < asked.bounds] = -np.inf

@@ -204,8 +204,9 @@ class Head(Protocol):
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "Head":
         """Return a head, over the same weights, that finds entities of these labels alone.
 
-        `thresholds` (0–1) are the labels' lowest probabilities, before any temperature. A head that learnt its types
-        filters by them; raise InputError for a label that it doesn't know.
+        `thresholds` (0–1) are the labels' lowest probabilities, before any temperature. A head that was asked for the
+        same labels keeps what it made of them. A head that learnt its types filters by them; raise InputError for a
+        label that it doesn't know.
         """
         return FilteredHead(self, labels)
 

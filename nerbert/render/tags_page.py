@@ -5,12 +5,12 @@ A page shows the first rows until it is as long as a browser likes, and says wha
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nerbert import render
-from nerbert.formats.rows import TaggedFile, lines_of
-from nerbert.records import Span
+from nerbert.formats.plain import lines_of
+from nerbert.records import Document, Span
 from nerbert.render import Mark, pieces_of
 
 ROOM = 1_000_000
@@ -23,20 +23,19 @@ _Line = tuple[str, list[tuple[str, Mark | None]]]
 _MORE: _Line = ("ltr", [("…", None)])
 
 
-def write_page(target: Path, tagged: TaggedFile, /, *, title: str, tagger: str, types: Sequence[str]) -> None:
+def write_page(target: Path, tagged: Iterable[Document], /, *, title: str, tagger: str, types: Sequence[str]) -> None:
     """Write a page of the `tagger`'s `types` in what `title` names: counts, then the rows that there is room for."""
     colours = {name: f"k k{place % _COLOURS}" for place, name in enumerate(types)}
     entities, rows = Counter[str](), list[list[_Line]]()
     room, whole, total = ROOM, 0, 0
-    for block, found in tagged:
-        for row, spans in zip(block.rows, found, strict=True):
-            entities.update(span.type for span in spans)
-            cut, shown = fitting(row.text, spans, room)
-            fits = whole == total and len(cut) == len(row.text)
-            room = room - len(row.text) - _ENTITY_ROOM * len(spans) if fits else 0
-            if cut:
-                rows.append([*_lines(cut, shown, colours), *([] if fits else [_MORE])])
-            total, whole = total + 1, whole + fits
+    for row in tagged:
+        entities.update(span.type for span in row.spans)
+        cut, shown = fitting(row.text, row.spans, room)
+        fits = whole == total and len(cut) == len(row.text)
+        room = room - len(row.text) - _ENTITY_ROOM * len(row.spans) if fits else 0
+        if cut:
+            rows.append([*_lines(cut, shown, colours), *([] if fits else [_MORE])])
+        total, whole = total + 1, whole + fits
     counts = sorted(entities.items(), key=lambda each: (-each[1], each[0]))
     page = render.render(
         "tags.html.j2", title=title, tagger=tagger, rows=rows, whole=whole, total=total, sure=_SURE,

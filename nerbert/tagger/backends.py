@@ -60,7 +60,7 @@ class HeadKind:
     labels_at_run_time: ClassVar[bool] = False
     """Whether its taggers are asked for any labels, and learn no types of their own."""
     starts: ClassVar[frozenset[str]] = frozenset()
-    """What a new head may start from in a fine-tuning: types that a head before learnt (`shared`), types' `names`."""
+    """What a new head may start from in a fine-tuning: types that a head before learnt (`shared`)."""
 
     @classmethod
     def open(cls, folder: ModelFolder, wanted: Wanted) -> Head:
@@ -85,7 +85,7 @@ AnyHead = TypeVar("AnyHead", bound=Head)
 class LinearHeadKind(HeadKind):
     """A linear layer over BIO tags."""
 
-    starts = frozenset({"shared", "names"})
+    starts = frozenset({"shared"})
 
     @classmethod
     def open(cls, folder: ModelFolder, wanted: Wanted) -> LinearHead:

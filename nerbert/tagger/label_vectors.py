@@ -1,7 +1,7 @@
 """Vectors of labels by a concept encoder, each made once, alone, in fp32 on the CPU, and kept in the cache folder."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -55,15 +55,16 @@ class LabelVectors:
     def __call__(self, labels: Sequence[EntityLabel]) -> Array:
         """Return (labels, width); raise InputError for a label that the encoder can't read."""
         keys = [sha256(each.text.encode()).digest() for each in labels]
-        place = self._place()
-        found = self._read(place, {key[0] for key in keys}) if place else {}
-        missing = {key: each for key, each in zip(keys, labels, strict=True) if key not in found}
-        if missing:
+        place, wanted = self._place(), dict(zip(keys, labels, strict=True))
+        found = self._read(place, wanted)
+        if wanted.keys() - found.keys():
             with _encoding:
-                new = self._encoded(missing)
-            if place:
-                self._keep(place, new)
-            found |= new
+                found |= self._read(place, wanted)  # another thread may have made them meanwhile
+                if missing := {key: each for key, each in wanted.items() if key not in found}:
+                    new = self._encoded(missing)
+                    if place:
+                        self._keep(place, new)
+                    found |= new
         return np.stack([found[key] for key in keys])
 
     @cached_property
@@ -91,11 +92,10 @@ class LabelVectors:
             return None
         return place
 
-    def _read(self, place: Path, numbers: set[int]) -> dict[bytes, Array]:
-        """Return what is in some of the files."""
+    def _read(self, place: Path | None, wanted: Iterable[bytes]) -> dict[bytes, Array]:
+        """Return what is in the files that some keys belong to, if there can be any."""
         found = dict[bytes, Array]()
-        for number in numbers:
-            path = _file(place, number)
+        for path in {_file(place, key[0]) for key in wanted} if place else ():
             if not path.exists():
                 continue
             try:
@@ -116,7 +116,7 @@ class LabelVectors:
         try:
             with held(place, "", wait=lambda: None):
                 for number, some in by_file.items():
-                    whole = self._read(place, {number}) | some
+                    whole = self._read(place, some) | some
                     keys = np.frombuffer(b"".join(whole), np.uint8).reshape(-1, _KEY)
                     with publish(_file(place, number)) as draft, draft.open("wb") as stream:
                         np.savez(stream, keys=keys, vectors=np.stack(list(whole.values())))

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import InputError, at, need, refused
+from nerbert.errors import InputError, NerbertError, at, need, refused
 from nerbert.labels import check_tags
 from nerbert.model.folder import EXPORTED, ModelFolder
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -194,7 +194,7 @@ class OnnxScorer:
             "input_ids": batch.ids.astype(np.int64, copy=False), "attention_mask": batch.mask.astype(np.int64),
             "token_type_ids": np.zeros(batch.ids.shape, np.int64),
         }  # fmt: skip
-        with refused(f"{self._path}: can't be run by onnxruntime"):
+        with refused(f"{self._path}: can't be run by onnxruntime", NerbertError):
             (logits,) = self._session.run([self._output], {name: feed[name] for name in self._inputs})
         if logits.dtype != np.float32 or logits.shape != (*batch.ids.shape, self._classes):
             raise InputError(f"{self._path}: gives {logits.dtype} logits of the shape {logits.shape} for windows of "

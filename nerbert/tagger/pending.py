@@ -1,18 +1,20 @@
 """Texts on their way through a tagger: what each one is asked for, and what is found in it so far.
 
 Texts with different labels or thresholds go through the model together, as far as its head can do that. A text that
-can't be tagged fails alone: where a batch fails, its texts are tried one by one.
+can't be tagged fails alone: where a batch's input is refused, its texts are tried one by one. A fault of the model
+is that of all of them, at once: it computes in small batches, so fewer texts would need no less memory.
 """
 
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from threading import Lock
 from typing import TypeAlias
 
-from nerbert.errors import NerbertError
+from nerbert.errors import InputError, NerbertError, refused
 from nerbert.model.heads import Head
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.spans import OFFSETS, Graphemes, Spans, utf16_spans
@@ -23,6 +25,8 @@ _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
 """Words, or texts, that are read before they go through the model."""
 _KEPT = 16
 """Lists of labels whose heads are kept."""
+_running = partial(refused, "the model can't be run", NerbertError, (RuntimeError, MemoryError))
+"""Turns a fault of the model into one line; other exceptions are mistakes in a head's code, and go through."""
 
 
 def _never() -> bool:
@@ -33,8 +37,8 @@ def _never() -> bool:
 class TagRequest:
     """A text to tag, with labels and thresholds of its own; None: those of the tagger.
 
-    `text` may be an example, one sentence with its own words. `cancelled` is called just before the text goes into the
-    model: where it returns True, the text is left out.
+    `text` may be an example, one sentence with its own words. `cancelled` is called before the labels are read, and
+    just before the text goes into the model: where it returns True, the text is left out.
     """
 
     text: str | Example
@@ -52,25 +56,30 @@ class Asked:
     temperature: float
 
 
-class AskedHeads:
-    """Heads over the same weights, by labels and their least probabilities; threads share the last few."""
+class _KeptHead:
+    """The head of some labels, at the least probabilities that were asked for last; one thread makes it."""
 
     def __init__(self) -> None:
-        self._kept, self._lock = dict[tuple[tuple[EntityLabel, ...], tuple[float, ...]], Head](), Lock()
+        self.lock, self.least = Lock(), tuple[float, ...]()
+        self.head: Head | None = None
+
+
+class AskedHeads:
+    """Heads over the same weights, by labels; threads share the last few."""
+
+    def __init__(self) -> None:
+        self._kept, self._lock = dict[tuple[EntityLabel, ...], _KeptHead](), Lock()
 
     def find(self, head: Head, labels: tuple[EntityLabel, ...], least: tuple[float, ...]) -> Head:
-        """Return the head for these labels; where none is kept, `head` makes one."""
+        """Return the head for these labels; the one that is kept makes it for other probabilities, else `head` does."""
         with self._lock:
-            found = self._kept.pop((labels, least), None)
-            if found is not None:
-                self._kept[labels, least] = found
-        if found is None:
-            found = head.for_labels(labels, least)
-            with self._lock:
-                self._kept[labels, least] = found
-                for old in list(self._kept)[:-_KEPT]:
-                    del self._kept[old]
-        return found
+            kept = self._kept[labels] = self._kept.pop(labels, _KeptHead())
+            for old in list(self._kept)[:-_KEPT]:
+                del self._kept[old]
+        with kept.lock, _running():
+            if kept.head is None or kept.least != least:
+                kept.head, kept.least = (kept.head or head).for_labels(labels, least), least
+            return kept.head
 
 
 class PendingText:
@@ -87,8 +96,12 @@ class PendingText:
 
     @property
     def is_open(self) -> bool:
-        """Return whether it is still to be tagged; asks whether it was cancelled."""
-        self.dropped = self.dropped or self.cancelled()
+        """Return whether it is still to be tagged; asks whether it was cancelled, which may be its error."""
+        try:
+            with refused("a request's `cancelled` failed", NerbertError):
+                self.dropped = self.dropped or (self.error is None and self.cancelled())
+        except NerbertError as error:
+            self.error = error
         return self.error is None and not self.dropped
 
     def add(self, start: int, end: int, type_: str, confidence: float) -> None:
@@ -135,16 +148,16 @@ def found_in_order(texts: Iterable[PendingText], cut: Cut) -> Iterator[PendingTe
 
 
 def _find(block: Sequence[_Sentence]) -> None:
-    """Find the entities of sentences and put them into their texts; a text that can't be tagged gets its error."""
+    """Find the entities of sentences and put them into their texts; texts that can't be tagged get their error."""
     texts = [[*some] for text, some in groupby(block, key=lambda each: each[0]) if text.is_open]
     try:
         _find_together([sentence for some in texts for sentence in some])
     except NerbertError as error:
-        if len(texts) == 1:
-            texts[0][0][0].error = error
-        else:
-            for some in texts:
+        for some in texts:
+            if len(texts) > 1 and isinstance(error, InputError):
                 _find(some)
+            else:
+                some[0][0].error = error
 
 
 def _find_together(block: Sequence[_Sentence]) -> None:
@@ -153,7 +166,8 @@ def _find_together(block: Sequence[_Sentence]) -> None:
         if each[0].asked:
             groups[each[0].asked].append(each)
     parts = [(asked.head, [example for _, _, example in some]) for asked, some in groups.items()]
-    found = parts[0][0].predict_each(parts) if parts else []
+    with _running():
+        found = parts[0][0].predict_each(parts) if parts else []
     done = [
         (some, list(entities.at_least(asked.thresholds, asked.temperature).spans(asked.temperature)),
          head.characters_read(examples))
@@ -170,6 +184,11 @@ def _find_together(block: Sequence[_Sentence]) -> None:
 def without_halves(text: str) -> str:
     """Return a text with U+FFFD for each half of a character; places stay."""
     return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def whole(example: Example) -> Example:
+    """Return an example whose text is `without_halves`."""
+    return replace(example, text=without_halves(example.text))
 
 
 def joined(text: str, sentences: Iterable[tuple[int, Example]], longest: int) -> Iterator[tuple[int, Example]]:

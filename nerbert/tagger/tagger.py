@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,16 @@ from nerbert.sentences import RuleSplitter
 from nerbert.tagger import hub
 from nerbert.tagger.answers import check_loaded
 from nerbert.tagger.backends import LONGEST, Wanted
-from nerbert.tagger.pending import Asked, AskedHeads, PendingText, TagRequest, found_in_order, joined, without_halves
+from nerbert.tagger.pending import (
+    Asked,
+    AskedHeads,
+    PendingText,
+    TagRequest,
+    found_in_order,
+    joined,
+    whole,
+    without_halves,
+)
 from nerbert.tagger.spans import Spans, check_offsets
 from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of
 from nerbert.words import check_splitter, split_words
@@ -192,7 +201,7 @@ class Tagger:
     @property
     def types(self) -> list[str]:
         """Return the entity types that this tagger knows, sorted."""
-        return self.head.types
+        return sorted(each.name for each in self.labels) or self.head.types
 
     @property
     def decoding(self) -> str:
@@ -215,20 +224,29 @@ class Tagger:
         over; what `thresholds` was set to since goes before them. Raise InputError for a label that the model can't
         look for, for none, and for one given twice.
         """
-        wanted, found = entity_labels(labels), copy(self)
-        names = [each.name for each in wanted]
-        given = {each: bound for each, bound in self._wanted.items() if each in names} if isinstance(
-            self._wanted, Mapping) else self._wanted  # fmt: skip
-        bounds = thresholds_of(given, self.card.get("thresholds"), names, self.head.usual_threshold)
-        found.thresholds = {name: self.thresholds.get(name, bounds[name]) for name in names}
-        found.labels = wanted
+        found = self._relabelled(entity_labels(labels))
         found.head = found._head_for(found.thresholds)
         return found
 
     def with_default_labels(self) -> "Tagger":
         """Return a tagger that looks for the types it was fine-tuned on, if it must be told labels; else itself."""
-        learnt = None if self.types else self.card.get("types")
-        return self.with_labels(map(EntityLabel, learnt)) if learnt else self
+        return self.with_labels(self._learnt) if self._learnt else self
+
+    @property
+    def _learnt(self) -> tuple[EntityLabel, ...]:
+        """Return the types that it was fine-tuned on, if it must be told labels."""
+        learnt = () if self.types else self.card.get("types")
+        return entity_labels(map(EntityLabel, learnt)) if learnt else ()
+
+    def _relabelled(self, labels: tuple[EntityLabel, ...]) -> "Tagger":
+        """Return a tagger with these labels and their thresholds, and without their head."""
+        found, names = copy(self), [each.name for each in labels]
+        given = {each: bound for each, bound in self._wanted.items() if each in names} if isinstance(
+            self._wanted, Mapping) else self._wanted  # fmt: skip
+        bounds = thresholds_of(given, self.card.get("thresholds"), names, self.head.usual_threshold)
+        found.thresholds = {name: self.thresholds.get(name, bounds[name]) for name in names}
+        found.labels = labels
+        return found
 
     def _head_for(self, thresholds: Mapping[str, float]) -> Head:
         """Return the head that finds the tagger's labels, if it has some, at thresholds and the temperature of now."""
@@ -238,16 +256,27 @@ class Tagger:
         return self._heads.find(self.head, self.labels, least)
 
     def _asked(
-        self, labels: Iterable[str | EntityLabel] | None, thresholds: float | Mapping[str, float] | None = None
-    ) -> Asked:
-        """Return what is looked for; None: the tagger's own labels, or its own thresholds."""
-        tagger = self.with_default_labels() if labels is None else self.with_labels(labels)
+        self, labels: Iterable[str | EntityLabel] | None, thresholds: float | Mapping[str, float] | None = None,
+        known: dict[object, Asked | NerbertError] | None = None,
+    ) -> Asked:  # fmt: skip
+        """Return what is looked for, or raise why it can't be; None: the tagger's own labels, or its own thresholds.
+
+        What is `known`, by labels and thresholds, isn't made again; this is added to it.
+        """
+        wanted = self._learnt if labels is None else entity_labels(labels)
+        tagger = self._relabelled(wanted) if wanted else self
         if not tagger.types:
             raise InputError(NEEDS_LABELS)
-        bounds = tagger.thresholds
-        if thresholds is not None:
-            bounds = thresholds_of(thresholds, bounds, tagger.types)
-        return Asked(tagger._head_for(bounds), bounds, tagger.temperature)
+        bounds = tagger.thresholds if thresholds is None else thresholds_of(thresholds, tagger.thresholds, tagger.types)
+        known, key = {} if known is None else known, (wanted, *bounds.items())
+        if key not in known:
+            try:
+                known[key] = Asked(tagger._head_for(bounds), bounds, tagger.temperature)
+            except NerbertError as error:
+                known[key] = error
+        if isinstance(found := known[key], NerbertError):
+            raise found
+        return found
 
     def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
         """Return the entities of `text`, in order: `text[span.start:span.end] == span.text`.
@@ -276,15 +305,18 @@ class Tagger:
         An answer is what `tag` gives for that text alone: spans, or the error that it would raise. A request that was
         cancelled before it went into the model has None. Any number of threads may call it at once.
         """
-        texts = found_in_order(map(self._requested, requests), self._cut)
+        known = dict[object, Asked | NerbertError]()
+        texts = found_in_order((self._requested(each, known) for each in requests), self._cut)
         return [each.error or (None if each.dropped else each.answer(self.offsets)) for each in texts]
 
-    def _requested(self, request: TagRequest) -> PendingText:
+    def _requested(self, request: TagRequest, known: dict[object, Asked | NerbertError]) -> PendingText:
         try:
-            asked = self._asked(request.labels, request.thresholds)
-            return PendingText(_checked(request.text), asked, request.cancelled)
+            text = PendingText(_checked(request.text), cancelled=request.cancelled)
+            if text.is_open:
+                text.asked = self._asked(request.labels, request.thresholds, known)
         except NerbertError as error:
-            return PendingText("", error=error)
+            text = PendingText("", error=error)
+        return text
 
     def cost(self, text: str | Example, labels: Iterable[str | EntityLabel] | None = None) -> int:
         """Return how many subwords the model reads to tag a text, in windows and with labels' prompts; it doesn't run.
@@ -292,8 +324,7 @@ class Tagger:
         `labels` are as in `tag`. What an encoder of labels reads, once for all texts, doesn't count. Raise InputError
         for labels that leave no room for a text.
         """
-        learnt = () if self.types else self.card.get("types") or ()
-        wanted = self.labels or tuple(map(EntityLabel, learnt)) if labels is None else entity_labels(labels)
+        wanted = self.labels or self._learnt if labels is None else entity_labels(labels)
         return self.head.cost([each for _, each in self._cut(PendingText(_checked(text)))], wanted)
 
     def tag_examples(self, examples: Sequence[Example]) -> list[WordTags]:
@@ -301,7 +332,7 @@ class Tagger:
 
         The tags are those of the entities that `tag` gives. Without thresholds they are the head's own, raw.
         """
-        head = self._head_for(self.thresholds)
+        head, examples = self._head_for(self.thresholds), list(map(whole, examples))
         if not any(self.thresholds.values()):
             return head.tag(examples, self.temperature)
         found = head.predict(examples).at_least(self.thresholds, self.temperature)
@@ -311,16 +342,16 @@ class Tagger:
         """Yield (first character's place, sentence) for each sentence of a text, cut into words; without entities."""
         offset = 0
         for line in text.splitlines(keepends=True):
-            whole = without_halves(line)
-            for start, end in self._splitter.spans(whole):
-                if words := split_words(whole[start:end], self.splitter):
-                    yield offset + start, Example(whole[start:end], words)
+            clean = without_halves(line)
+            for start, end in self._splitter.spans(clean):
+                if words := split_words(clean[start:end], self.splitter):
+                    yield offset + start, Example(clean[start:end], words)
             offset += len(line)
 
     def _cut(self, pending: PendingText) -> Iterable[tuple[int, Example]]:
         """Return what goes through the model as one: sentences, or as many of them as the head reads at once."""
         if isinstance(pending.content, Example):
-            return [(0, replace(pending.content, text=without_halves(pending.text)))]
+            return [(0, whole(pending.content))]
         return joined(pending.text, self.sentences(pending.text), self.head.longest_text)
 
     @cached_property

@@ -40,7 +40,7 @@ def test_filter_1_keeps_frequent_categories() -> None:
     rows = sentences(["City", "River", ENTITY], [], ["River", "River"])
     rows, reasons = RareCategories(SETTINGS, Counter(), kept).apply(rows.slice(0))
     assert categories_of(rows["mentions"]) == [["City", ENTITY, ENTITY], [], [ENTITY, ENTITY]]
-    assert rows[MADE_ENTITY].to_pylist() == [1, 0, 2]
+    assert rows[MADE_ENTITY.name].to_pylist() == [1, 0, 2]
     assert not any(reasons)
 
 

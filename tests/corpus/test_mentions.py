@@ -60,7 +60,7 @@ def test_categories_are_read_counted_and_changed(sentences: list[list[dict[str, 
 
 
 def test_rows_become_typed_and_the_rest_stays() -> None:
-    row = dict.fromkeys(UNTYPED.names, None) | {"id": "a", "text": "b", "links": [], "words": []}
+    row = dict.fromkeys(UNTYPED.names, 0) | {"id": "a", "wiki": "", "title": "", "text": "b", "links": [], "words": []}
     rows = pa.RecordBatch.from_pylist([row, row | {"id": "c"}], schema=UNTYPED)
     typed, reasons = PartTargets(TARGETS, LABELS, CorpusSettings(validation_ratio=1.0)).apply(rows)
     assert typed.schema == TYPED

@@ -1,20 +1,20 @@
 """The sentences that a teacher's tags make, and the sample of them."""
 
 import random
+from collections.abc import Sequence
 
 import pytest
 
 from nerbert import example
 from nerbert.distillation.silver import SilverSample, runs_of_words, shares_words, silver_examples, taught
-from nerbert.formats.rows import TextRow
-from nerbert.records import Example, Span
+from nerbert.records import Document, Example, Span
 from tests.tagger.jobs.fakes import Instant
 
 TEXT = "Fram left Oslo. Nobody saw her.\nShe came to Bergen."
 
 
-def row(text: str, words: Example | None = None) -> TextRow:
-    return TextRow(1, text, words, {})
+def found_in(text: str, spans: Sequence[Span], words: Example | None = None) -> list[Example]:
+    return list(silver_examples(Instant(), Document(text, tuple(spans), words.words if words else None)))
 
 
 def sentences(full: int, empty: int, more: str = "") -> list[Example]:
@@ -31,7 +31,7 @@ def drawn(most: int, share: float, examples: list[Example], seed: int = 1) -> li
 
 def test_each_sentence_has_its_own_entities() -> None:
     spans = [Span(0, 4, "ship", "Fram", 0.9), Span(10, 14, "port", "Oslo", 0.5), Span(44, 50, "port", "Bergen", 0.7)]
-    found = list(silver_examples(Instant(), row(TEXT), spans))
+    found = found_in(TEXT, spans)
     assert [each.text for each in found] == ["Fram left Oslo.", "Nobody saw her.", "She came to Bergen."]
     assert [[(each.text[span.start : span.end], span.confidence) for span in each.spans] for each in found] == [
         [("Fram", 0.9), ("Oslo", 0.5)], [], [("Bergen", 0.7)],
@@ -39,13 +39,13 @@ def test_each_sentence_has_its_own_entities() -> None:
 
 
 def test_an_entity_that_reaches_over_a_sentences_end_is_in_none() -> None:
-    found = list(silver_examples(Instant(), row(TEXT), [Span(10, 22, "x"), Span(44, 50, "port", "Bergen")]))
+    found = found_in(TEXT, [Span(10, 22, "x"), Span(44, 50, "port", "Bergen")])
     assert [[span.text for span in each.spans] for each in found] == [[], [], ["Bergen"]]
 
 
 def test_words_that_a_row_has_are_kept() -> None:
     given = example("don't", tokens=["don't"])
-    (found,) = silver_examples(Instant(), row("don't", given), [Span(0, 5, "x", "don't")])
+    (found,) = found_in("don't", [Span(0, 5, "x", "don't")], given)
     assert found == example("don't", [(0, 5, "x")], ["don't"])
 
 

@@ -1,6 +1,7 @@
 """The train part's windows from the cache, against cutting all sentences in memory."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from nerbert.records import Example, Sentence
 from nerbert.training.loop import TrainingData
 from tests.commands import python
 from tests.encoder.corpora import cut, poison, with_column
+from tests.extending.toys.executor_toy import Threads
 from tests.windows import row_of
 
 
@@ -134,6 +136,17 @@ def test_several_processes_make_the_same_bytes(
     assert len(one) == 14
 
 
+def test_threads_of_this_process_leave_its_environment_as_it_is(
+    settings: PretrainSettings, pieces: SubwordTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
+    manifest = read_manifest(settings.corpus_folder)
+    with Threads(2) as executor:
+        open_training_data(manifest, read_label_set(manifest, settings), pieces, settings, executor)
+    assert executor.tasks > 1
+    assert "TOKENIZERS_PARALLELISM" not in os.environ
+
+
 @pytest.mark.parametrize(
     "change", ["tokenizer", "label set", "length", "truncate", "further", "special pieces", "shards", "nothing"]
 )
@@ -230,11 +243,11 @@ from nerbert.encoder.corpus_labels import read_label_set
 corpus, cache, tokenizer, kill = sys.argv[1:]
 cut_shard, cuts = preprocess.cut_shard, []
 
-def counted(path, cutter, labels, *, alone):
+def counted(path, cutter, labels):
     cuts.append(path)
     if len(cuts) == int(kill):
         os.kill(os.getpid(), signal.SIGKILL)
-    return cut_shard(path, cutter, labels, alone=alone)
+    return cut_shard(path, cutter, labels)
 
 preprocess.cut_shard = counted
 settings = PretrainSettings(corpus=Path(corpus), cache=cache)

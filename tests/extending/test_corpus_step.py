@@ -7,24 +7,34 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nerbert.cli import main
+from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.corpus.steps import _TAKEN
 from nerbert.registry import STEPS
 from tests.extending.toys import step_toy
 
 TOYS = "tests.extending.toys.step_toy"
+USUAL = list(CorpusSettings().steps)
 PAGE = Path(__file__).parents[2] / "docs" / "extending" / "corpus-step.md"
 
 
-def build(sample: Path, output: Path, *steps: str, workers: int = 1) -> int:
+def placed(*own: str, before: str = "split") -> list[str]:
+    """Return the usual list of steps with some of one's own before one of them."""
+    place = USUAL.index(before)
+    return [*USUAL[:place], *own, *USUAL[place:]]
+
+
+def build(sample: Path, output: Path, *own: str, workers: int = 1, steps: Sequence[str] = ()) -> int:
     """Build the sample's corpus of several parts with steps of one's own; return the exit code."""
-    options = {"min_mentions": 5, "split_bytes": 40_000, "extra_steps": json.dumps(steps)}
+    options = {"min_mentions": 5, "split_bytes": 40_000, "steps": json.dumps(steps or placed(*own))}
     with pytest.raises(SystemExit) as stop:
         main(["corpus", "build", str(sample / "wiki.xml"), "--knowledge", str(sample / "knowledge"),
               "-o", str(output), "--workers", str(workers),
@@ -72,7 +82,7 @@ def test_what_a_step_drops_is_counted_and_kept_to_be_read(built: Path) -> None:
     counts = Counter(line["step"] for line in dropped)
     assert counts["length"] == counts["pages' sizes"] == 20
     assert all(len(line["text"].split()) < step_toy.FEWEST_WORDS for line in dropped if line["step"] == "length")
-    assert read_manifest(built)["settings"]["extra_steps"] == [f"{TOYS}:ShortSentences", f"{TOYS}:SmallPages"]
+    assert read_manifest(built)["settings"]["steps"] == placed(f"{TOYS}:ShortSentences", f"{TOYS}:SmallPages")
 
 
 def test_the_corpus_holds_what_the_steps_kept(built: Path, sample: Path, tmp_path: Path) -> None:
@@ -83,7 +93,28 @@ def test_the_corpus_holds_what_the_steps_kept(built: Path, sample: Path, tmp_pat
     plain = rows_of(tmp_path / "out")
     assert "length" not in plain
     assert plain["no link"] == rows_of(built)["no link"]
-    assert read_manifest(tmp_path / "out")["settings"]["extra_steps"] == []
+    assert read_manifest(tmp_path / "out")["settings"]["steps"] == USUAL
+
+
+def test_a_step_goes_anywhere_in_the_list(sample: Path, tmp_path: Path) -> None:
+    counting, keeping = f"{TOYS}:SmallPages", f"{TOYS}:ShortSentences"
+    first, last = [counting, *placed(keeping, before="filter 2")], [*placed(keeping, before="typing"), counting]
+    for name, steps in (("first", first), ("last", last)):
+        assert build(sample, tmp_path / name, steps=steps, workers=2) == 0
+        rows = list(rows_of(tmp_path / name).values())[4:]
+        own = {counting: "pages' sizes", keeping: "length"}
+        named = [own.get(step, step) for step in steps if step not in ("typing", "sampling")]
+        assert [row["step"] for row in rows] == named
+        assert all(one["out"] == other["in"] for one, other in pairwise(rows))
+        assert all(row["dropped"] for row in rows if row["step"] in own.values())
+        assert len(list(read_sentences(tmp_path / name))) == rows[-1]["out"]
+
+
+def test_before_typing_links_may_go_but_not_lead_elsewhere(sample: Path, tmp_path: Path, capsys: Any) -> None:
+    assert build(sample, tmp_path / "out", steps=placed(f"{TOYS}:Relinks", before="typing")) == 1
+    assert "a corpus step before typing made a link to 'Nowhere'; it may only drop links" in capsys.readouterr().err
+    assert build(sample, tmp_path / "out", steps=placed(f"{TOYS}:LosesAColumn", before="typing")) == 1
+    assert "a corpus step changed the columns" in capsys.readouterr().err
 
 
 def test_pages_for_people_name_the_step_and_its_reason(built: Path, tmp_path: Path, capsys: Any) -> None:
@@ -101,7 +132,7 @@ def test_pages_for_people_name_the_step_and_its_reason(built: Path, tmp_path: Pa
 
 
 def test_a_registered_name_is_a_step_too(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(STEPS, "_known", {})
+    monkeypatch.setattr(STEPS, "_known", dict(STEPS._known))
     STEPS.register("short", step_toy.ShortSentences)
     assert build(sample, tmp_path / "out", "short", workers=2) == 0
     assert rows_of(tmp_path / "out")["length"]["dropped"]["too_short"] > 0
@@ -129,11 +160,22 @@ def test_what_is_no_step_is_refused(steps: list[str], message: str, sample: Path
     assert not (tmp_path / "out").exists()
 
 
-def test_a_setting_that_names_no_step_is_refused(sample: Path, tmp_path: Path, capsys: Any) -> None:
-    assert build(sample, tmp_path / "out", "short") == 1
-    assert (
-        "setting extra_steps = ['short']: must be a list of text, your own, as module:name" in capsys.readouterr().err
-    )
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([*USUAL, "short"], "'sampling', or your own as module:name"),
+        (USUAL[1:], "must be a list with all of exclude, no link, typing, "),
+        (USUAL[::-1], "each once, in this order"),
+        ([*USUAL, "split"], "each once, in this order"),
+    ],
+)
+def test_a_list_of_other_steps_is_refused(
+    steps: list[str], message: str, sample: Path, tmp_path: Path, capsys: Any
+) -> None:
+    assert build(sample, tmp_path / "out", steps=steps) == 1
+    said = capsys.readouterr().err
+    assert "setting steps = [" in said
+    assert message in said
 
 
 def test_the_how_tos_example_runs(sample: Path, tmp_path: Path) -> None:

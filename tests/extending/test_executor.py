@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from nerbert import executors
+from nerbert import pool
 from nerbert.cli import main
 from nerbert.corpus.shards import read_sentences
 from nerbert.registry import EXECUTORS
@@ -169,7 +169,7 @@ def test_a_build_starts_one_pool_of_processes(
             super().__init__(*args, **more)
             started.append(self)
 
-    monkeypatch.setattr(executors, "ProcessPoolExecutor", Watched)
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", Watched)
     assert build(sample, tmp_path / "two", "--workers", "2") == 0
     assert len(started) == 1
     with pytest.raises(RuntimeError, match="after shutdown"):

@@ -12,7 +12,7 @@ from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
-from nerbert.evaluation.benchmark.plan import _in_key
+from nerbert.evaluation.benchmark.systems.finetuned import in_key
 from nerbert.finetuning.finetune import finetune, finetune_examples
 from nerbert.finetuning.replay import FinetuneData, FinetuneSources, ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
@@ -151,7 +151,7 @@ def test_an_encoder_is_no_start() -> None:
 def test_keys_of_cells_before_hold_and_replay_counts_by_content(start: Path) -> None:
     replayed = ReplaySettings(files=(start / "open.jsonl",))
     usual = FinetuneSettings(objective="zero_shot")
-    plain, other = _in_key(usual), _in_key(replace(usual, sections=(replayed,)))
+    plain, other = in_key(usual), in_key(replace(usual, sections=(replayed,)))
     assert other.keys() - plain.keys() == {"replay"}
     (digest,) = other["replay"]["files"]
     assert "open" not in digest

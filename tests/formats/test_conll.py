@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.formats.conll import Conll, conll_rows, example_of, write_conll
+from nerbert.formats.conll import Conll, example_of, write_conll
 from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_examples
 from nerbert.formats.rows import read_lines
@@ -174,7 +174,7 @@ def test_broken_tags_are_counted(tmp_path: Path) -> None:
 def test_words_of_conll_u_are_tagged_without_numbers_and_comments(tmp_path: Path) -> None:
     (tmp_path / "a").write_text(CONLL_U + "\n# O\nx\n")
     with (tmp_path / "a").open("rb") as stream:
-        rows = [row.text for row in conll_rows(read_lines(stream, "a"), "text") if row]
+        rows = [row.text for row in Conll().texts(read_lines(stream, "a"), "text") if row]
     assert rows == ["Ada Lovelace slept", "# x"]
 
 

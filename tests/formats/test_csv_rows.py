@@ -10,16 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.formats.csv_rows import csv_rows
-from nerbert.formats.rows import Line, TextRow, read_lines
+from nerbert.formats.csv_rows import table_texts
+from nerbert.formats.rows import Line, read_lines
+from nerbert.records import Document
 
 CELLS = st.text(st.sampled_from('aé ,;\t|"\n\u2028'), max_size=6)
 TABLES = st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=4)
 
 
-def rows(data: bytes, field: str = "text") -> list[TextRow]:
+def rows(data: bytes, field: str = "text") -> list[Document]:
     """The rows of a table."""
-    return [row for row in csv_rows(read_lines(io.BytesIO(data), "x.csv"), field) if row is not None]
+    return [row for row in table_texts(read_lines(io.BytesIO(data), "x.csv"), field) if row is not None]
 
 
 @given(TABLES, st.sampled_from(",;\t|"), st.sampled_from(["\n", "\r\n"]))
@@ -43,11 +44,11 @@ def test_a_row_is_given_before_the_next_line_is_asked_for() -> None:
             asked.append(number)
             yield Line("x", number, text)
 
-    found = csv_rows(lines(), "text")
-    assert next(found) == TextRow(2, "a\nb", None, {"text": "a\nb", "n": "1"}, '"a\nb",1')
+    found = table_texts(lines(), "text")
+    assert next(found) == Document("a\nb", fields={"text": "a\nb", "n": "1"}, line=2, size=8)
     assert asked == [1, 2, 3]
     waiting: list[Line | None] = [None, Line("x", 1, "text"), None]
-    assert list(csv_rows(waiting, "text")) == [None, None]
+    assert list(table_texts(waiting, "text")) == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_no_row_is_held_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
             yield Line("x", taken, "text" if taken == 1 else '"' if taken == 2 else "0123456789")
 
     with pytest.raises(InputError, match="x:2: a row that can't be read"):
-        list(csv_rows(lines(), "text"))
+        list(table_texts(lines(), "text"))
     assert taken < 10
 
 

@@ -5,22 +5,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats.jsonl import json_lines
 from nerbert.formats.parquet import (
     SPAN_LIST,
     joined_schema,
     parquet_blocks,
     read_batches,
-    spans_column,
     table_of,
     write_parquet,
 )
-from nerbert.records import Span
+from nerbert.formats.rows import SPANS, Block
+from nerbert.records import Document, Span
 
 
-def test_lone_surrogates_are_replaced() -> None:
+def test_lone_surrogates_are_replaced(tmp_path: Path) -> None:
     assert table_of([{"a\ud800": ["b\udc00"]}]).to_pylist() == [{"a\ufffd": ["b\ufffd"]}]
-    column = spans_column([[Span(0, 2, "x", "\ud800b")], []])
+    rows = [Document("\ud800b", (Span(0, 2, "x", "\ud800b"),), fields={"text": ""}), Document("", fields={"text": ""})]
+    write_parquet(tmp_path / "x", [Block("x", rows)])
+    column = pq.read_table(tmp_path / "x")[SPANS]
     assert column.type == SPAN_LIST
     assert column.to_pylist() == [[{"text": "\ufffdb", "type": "x", "start": 0, "end": 2, "confidence": 1.0}], []]
 
@@ -77,10 +78,10 @@ def test_columns_that_json_cannot_hold_are_no_fault_of_the_texts(tmp_path: Path)
     for name, told in (("other", "should hold text holds other bytes"), ("when", "holds what JSON can't: days=")):
         pq.write_table(pa.table({"text": ["a"], name: columns[name]}), tmp_path / "x")
         (block,) = parquet_blocks(tmp_path / "x", "text", "strict")
-        write_parquet(tmp_path / "y", [(block, [[]])])
+        write_parquet(tmp_path / "y", [block])
         assert pq.read_table(tmp_path / "y")[name].chunk(0) == pq.read_table(tmp_path / "x")[name].chunk(0)
         with pytest.raises(InputError, match=told):
-            list(json_lines(block, [[]]))
+            block.whole()
 
 
 def test_bytes_are_replaced_in_words_too(tmp_path: Path) -> None:

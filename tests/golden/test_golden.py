@@ -96,7 +96,7 @@ def _rounds_alike() -> bool:
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return False
     words = set(Path("/proc/cpuinfo").read_text().split())
-    return {"avx512_vnni", "avx512_bf16"} <= words
+    return {"avx512_vnni", "avx512_bf16"} <= words and "amx_bf16" not in words
 
 
 def _logits(tagger: Any) -> Iterator[np.ndarray[Any, Any]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.evaluation.benchmark.plan import encoder_digest
+from nerbert.evaluation.benchmark.keys import encoder_digest
 from nerbert.model.folder import FILES, ModelFolder, ModelKind, Use
 from nerbert.registry import MODEL_KINDS
 from nerbert.tagger.backends import Wanted

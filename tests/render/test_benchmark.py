@@ -13,7 +13,7 @@ from lxml import html
 from rich.console import Console
 
 from nerbert.errors import InputError
-from nerbert.evaluation.benchmark.suite import Suite, System, Target
+from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
 from nerbert.evaluation.tables.records import COLUMNS, BenchmarkTable
 from nerbert.evaluation.tables.table import make_table
 from nerbert.render.benchmark import csv_of, harmless, print_table, text_of, write_tables
@@ -74,7 +74,7 @@ def test_markdown_marks_what_is_best_and_significant() -> None:
 
 @pytest.mark.parametrize("about", ["- a list", "1. one", "2) two", "+ more", "two\nlines\n\n# head", "===", "    code"])
 def test_what_a_suite_is_about_is_one_paragraph(about: str) -> None:
-    suite = made_up_suite(about=about, systems={"- x": System(source="y"), "z": System()}, baseline="z")
+    suite = made_up_suite(about=about, systems={"- x": SystemSettings(source="y"), "z": SystemSettings()}, baseline="z")
     text = text_of(make_table(suite, []), "md")
     line = text.split("\n")[2]
     assert not re.match(r"\s|[-+*#=>]|\d+[.)]\s", line)
@@ -165,8 +165,9 @@ def test_the_terminal_reads_no_markup_and_no_control_characters() -> None:
 
 
 def test_nothing_run_is_a_table_too(tmp_path: Path) -> None:
-    empty = make_table(Suite(name="n", title="", systems={"A": System()}, targets=(Target(data="t"),), seeds=(1,),
-                             protocols=dict(SUITE.protocols)), [])  # fmt: skip
+    systems, targets = {"A": SystemSettings()}, (Target(data="t"),)
+    suite = Suite(name="n", title="", systems=systems, targets=targets, seeds=(1,), protocols=dict(SUITE.protocols))
+    empty = make_table(suite, [])
     assert len(write_tables(tmp_path, empty)) == 4
     assert "| t | all | – |" in (tmp_path / "n.md").read_text(encoding="utf-8")
     assert "Without a finished run: A." in printed(empty)

@@ -1,23 +1,25 @@
 """Texts of one batch: labels and thresholds of their own, cancelled ones, faults, threads, cost, coverage."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Event, Lock
 from typing import Any
 
 import pytest
 
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.model.heads import Entities
+from nerbert.model.heads import Entities, Head
 from nerbert.model.linear import LinearHead
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.export import export
 from nerbert.tagger.pending import AskedHeads, TagRequest
 from nerbert.tagger.spans import Spans
 from nerbert.tagger.tagger import Tagger
-from nerbert.words import SPLITTER
+from nerbert.words import SPLITTER, split_words
 from tests.tagger.batches import TEXTS, Load, check_batch, check_cost, check_same, check_threads
 from tests.tagger.test_answering import fixed
 from tests.tagger.test_concept_backends import made
@@ -93,33 +95,47 @@ def test_of_a_truncated_sentence_the_beginning_is_read(folders: dict[str, Path])
 
 
 class CountingHead(NamesHead):
-    """Says how many batches there were."""
+    """Says how many batches there were, and what each head was asked for."""
 
     batches: list[list[str]]
+    asked: list[tuple[str, ...]]
 
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "CountingHead":
         found = CountingHead(labels, thresholds)
-        found.batches = self.batches
+        found.batches, found.asked = self.batches, self.asked
+        self.asked.append(tuple(each.name for each in labels))
+        if found.asked[-1] == ("heavy",):
+            raise RuntimeError("out of memory")
         return found
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         self.batches.append([each.text for each in examples])
         if any("fault" in each.text for each in examples):
             raise InputError("no such text")
+        if any("heavy" in each.text for each in examples):
+            raise RuntimeError("out of memory\n(of the GPU)")
         return super().predict(examples)
+
+    def characters_read(self, examples: Sequence[Example]) -> list[int]:
+        if any("unread" in each.text for each in examples):
+            raise InputError("nobody knows")
+        return super().characters_read(examples)
 
 
 @pytest.fixture
 def counting() -> Tagger:
     head = CountingHead()
-    head.batches = []
+    head.batches, head.asked = [], []
     return Tagger(head, SPLITTER, "en")
 
 
 def batches(tagger: Tagger) -> list[list[str]]:
-    head = tagger.head
-    assert isinstance(head, CountingHead)
-    return head.batches
+    return head_of(tagger).batches
+
+
+def head_of(tagger: Tagger) -> CountingHead:
+    assert isinstance(tagger.head, CountingHead)
+    return tagger.head
 
 
 def test_a_cancelled_text_goes_into_no_model(counting: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,3 +197,112 @@ def test_heads_of_the_last_labels_are_kept(monkeypatch: pytest.MonkeyPatch) -> N
     assert heads.find(NamesHead(), labels[0], (0.5,)) is one
     assert heads.find(NamesHead(), labels[1], (0.5,)) is not other
     assert heads.find(NamesHead(), labels[0], (0.6,)) is not one
+
+
+def test_each_request_takes_one_head_and_equal_ones_share_it(counting: Tagger) -> None:
+    wanted: list[Any] = [(["ship"], 0.7), (("ship",), {"ship": 0.7}), ([EntityLabel("ship")], 0.7), (["ship"], 0.8)]
+    found = counting.tag_batch([TagRequest(f"{number} SHIP", *each) for number, each in enumerate(wanted)])
+    assert [[each.text for each in spans] for spans in found] == [["SHIP"]] * 4  # type: ignore[union-attr]
+    assert batches(counting) == [["0 SHIP", "1 SHIP", "2 SHIP"], ["3 SHIP"]]
+    assert head_of(counting).asked == [("ship",), ("ship",)]
+
+
+def test_thresholds_drive_no_head_of_other_labels_out() -> None:
+    heads, head = AskedHeads(), NamesHead()
+    other = heads.find(head, (EntityLabel("port"),), (0.5,))
+    for number in range(50):
+        assert heads.find(head, (EntityLabel("ship"),), (number / 50,)).least == {"ship": number / 50}  # type: ignore[attr-defined]
+    assert heads.find(head, (EntityLabel("port"),), (0.5,)) is other
+
+
+def test_two_threads_that_ask_for_new_labels_make_one_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one makes it until the second waits for it, or makes another one."""
+    entered, met, made = Event(), Event(), list[Head]()
+
+    class Watched:
+        def __init__(self) -> None:
+            self.lock = Lock()
+
+        def __enter__(self) -> None:
+            if not self.lock.acquire(blocking=False):
+                met.set()
+                self.lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self.lock.release()
+
+    class Slow(NamesHead):
+        def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> NamesHead:
+            made.append(self)
+            if len(made) == 1:
+                entered.set()
+                met.wait(60)
+            met.set()
+            return NamesHead(labels, thresholds)
+
+    monkeypatch.setattr("nerbert.tagger.pending.Lock", Watched)
+    heads, ask = AskedHeads(), (Slow(), (EntityLabel("ship"),), (0.5,))
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(heads.find, *ask)
+        entered.wait(60)
+        assert pool.submit(heads.find, *ask).result(60) is first.result(60)
+    assert len(made) == 1
+
+
+def test_a_cancelled_request_costs_no_head(counting: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "_cut", None)
+    cancelled = [TagRequest("a ship", ["ship"], cancelled=lambda: True) for _ in range(3)]
+    assert counting.tag_batch(cancelled) == [None] * 3
+    assert (head_of(counting).asked, batches(counting)) == ([], [])
+
+
+@pytest.mark.parametrize("good", [0, 1, 2])
+def test_where_asking_whether_it_was_cancelled_fails_that_text_alone_fails(counting: Tagger, good: int) -> None:
+    answers = iter([False] * good)
+    requests = [TagRequest("a ship", ["ship"]), TagRequest("ship two", ["ship"], cancelled=lambda: next(answers)),
+                TagRequest("the ship", ["ship"])]  # fmt: skip
+    one, wrong, other = counting.tag_batch(requests)
+    assert (type(one), type(wrong), type(other)) == (Spans, NerbertError, Spans)
+    assert str(wrong) == "a request's `cancelled` failed: StopIteration"
+    assert "ship two" not in [text for some in batches(counting) for text in some]
+
+
+def test_a_fault_of_the_model_is_tried_once(counting: Tagger) -> None:
+    texts = ["a ship", "a heavy ship", *["ship"] * 50]
+    found = counting.tag_batch([TagRequest(each, ["ship"]) for each in texts])
+    assert [(type(each), str(each)) for each in found] == [
+        (NerbertError, "the model can't be run: out of memory")] * 52  # fmt: skip
+    assert len(batches(counting)) == 1
+    *wrong, fine = counting.tag_batch([*[TagRequest("a ship", ["heavy"])] * 3, TagRequest("a ship", ["ship"])])
+    assert {type(each) for each in wrong} == {NerbertError}
+    assert isinstance(fine, Spans)
+    assert head_of(counting).asked.count(("heavy",)) == 1
+
+
+def test_what_was_found_before_a_fault_is_written_once(counting: Tagger) -> None:
+    """The second group fails when the first one's entities are there; then each text goes alone."""
+    one, wrong = counting.tag_batch([TagRequest("a ship", ["ship"]), TagRequest("an unread port", ["port"])])
+    assert isinstance(wrong, InputError)
+    assert isinstance(one, Spans)
+    assert [each.text for each in one] == ["ship"]
+
+
+def test_halves_of_characters_in_examples_go_into_no_model(tagger: Tagger, counting: Tagger) -> None:
+    example = Example("a \ud800 ship", split_words("a \ud800 ship"))
+    (found,) = counting.tag_many([example], ["ship"])
+    assert (found.text, [each.start for each in found]) == (example.text, [4])
+    assert batches(counting) == [["a \N{REPLACEMENT CHARACTER} ship"]]
+    (tags,) = tagger.tag_examples([example])
+    assert len(tags.tags) == len(example.words)
+
+
+def test_labels_that_are_no_list_are_one_line(counting: Tagger) -> None:
+    ask: list[Callable[[Any], object]] = [
+        counting.with_labels,
+        lambda labels: counting.tag("a ship", labels),
+        lambda labels: counting.cost("a", labels),
+    ]
+    for each in ask:
+        with pytest.raises(InputError, match=r"^labels 3: must be a list of texts; for one label, a list of one$"):
+            each(3)
+    assert isinstance(counting.tag_batch([TagRequest("a ship", 3)])[0], InputError)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier, get_ident
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,12 @@ from nerbert.model.linear import WordScores
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.calibrate import calibrate
 from nerbert.tagger.export import export
-from nerbert.tagger.label_vectors import LabelEncoder
+from nerbert.tagger.label_vectors import LabelEncoder, LabelVectors
+from nerbert.tagger.pending import TagRequest
 from nerbert.tagger.self_check import check
 from nerbert.words import split_words
 from tests.encoder.backbones import tiny_config
+from tests.tagger.batches import check_same
 
 LABELS = ["ship", "port: where ships call", "person", "polar ship", "city", "state", "harbour", "sea", "Insel", "река"]
 TEXTS = ["The ship Fram left Oslo on a Monday.\nShe called at Bergen. And at Tromsø!", "", "New York, Oslo  and Bergen",
@@ -166,6 +169,47 @@ def test_a_label_is_encoded_once(tagger: Tagger, encoded: list[str], own_cache: 
     assert not list(own_cache.rglob(".*.partial"))
 
 
+def test_requests_that_differ_in_thresholds_share_the_vectors_of_labels(
+    tagger: Tagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, real = list[Sequence[EntityLabel]](), LabelVectors.__call__
+
+    def vectors(self: LabelVectors, labels: Sequence[EntityLabel]) -> Any:
+        asked.append(labels)
+        return real(self, labels)
+
+    monkeypatch.setattr(LabelVectors, "__call__", vectors)
+    bounds = [number / 20 for number in range(20)]
+    found = tagger.tag_batch([TagRequest(TEXTS[0], LABELS, bound) for bound in bounds])
+    assert len(asked) == 1
+    for bound, spans in zip(bounds[::5], found[::5], strict=True):
+        folder = tagger.origin.folder  # type: ignore[union-attr]
+        alone = Tagger.load(folder, device="cpu", precision="fp32", thresholds=bound)
+        check_same(spans, alone.tag(TEXTS[0], LABELS))
+
+
+def test_two_threads_encode_a_new_label_once(
+    tagger: Tagger, encoded: list[str], own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have read the cache, which is empty, before either of them encodes."""
+    vectors, real, barrier = tagger.head.vectors, LabelVectors._read, Barrier(2)  # type: ignore[attr-defined]
+    waited = set[int]()
+
+    def read(self: LabelVectors, *given: Any) -> Any:
+        found = real(self, *given)
+        if get_ident() not in waited:
+            waited.add(get_ident())
+            barrier.wait(60)
+        return found
+
+    monkeypatch.setattr(LabelVectors, "_read", read)
+    labels = [EntityLabel("ship"), EntityLabel("port")]
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(vectors, [labels, labels])
+    assert sorted(encoded) == ["port", "ship"]
+    assert (one == other).all()
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -267,7 +311,7 @@ def test_which_words_are_one_entity(decoding: str) -> None:
     offsets = np.array([0, len(words)])
     scores = WordScores(offsets, np.arange(len(words)), logits.astype(np.float32), np.zeros(0, np.int64))
     head = ConceptHead(None, None, None, 2, 1.0, 0.0, decoding=decoding)  # type: ignore[arg-type]
-    asked = AskedLabels(["x", "y"], np.eye(2), np.ones(2), np.zeros(2))
+    asked = AskedLabels([EntityLabel("x"), EntityLabel("y")], np.eye(2), np.ones(2), np.zeros(2))
     found = head._entities([Example(text, words)], scores, asked)
     spans = [text[words[start][0] : words[end - 1][1]] for start, end, _ in found.word_spans(1)[0]]
     rest = {"flat": ["New York\tCity A", "B A/C D", "E F", "G H  I J\u00a0K", "L", "M", "N"],
@@ -283,7 +327,7 @@ def test_words_without_pieces_and_words_of_one_piece() -> None:
     words = ((0, 1), (1, 2), (3, 4), (5, 6), (7, 8))
     scores = WordScores(np.array([0, 0, 5]), np.array([0, 2, 4]), np.ones((3, 1), np.float32), np.array([1]))
     head = ConceptHead(None, None, None, 1, 1.0, 0.0)  # type: ignore[arg-type]
-    asked = AskedLabels(["x"], np.eye(1), np.ones(1), np.zeros(1))
+    asked = AskedLabels([EntityLabel("x")], np.eye(1), np.ones(1), np.zeros(1))
     found = head._entities([Example("", ()), Example(text, words)], scores, asked)
     assert found.word_spans(2) == [[], [(0, 3, "x"), (4, 5, "x")]]
 

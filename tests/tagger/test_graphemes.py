@@ -5,9 +5,9 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.formats.conll import conll_writer
-from nerbert.formats.rows import Block, TextRow
-from nerbert.records import Example
+from nerbert.formats.conll import Conll
+from nerbert.formats.format import WritingRows
+from nerbert.records import Document, Example
 from nerbert.tagger.pending import PendingText
 from nerbert.tagger.spans import Graphemes
 from nerbert.tagger.tagger import Tagger
@@ -77,8 +77,8 @@ def test_conll_holds_every_entity(tagger: Tagger, atoms: list[str], data: st.Dat
         for start, end in sentence.words:
             if data.draw(st.booleans()):
                 opened.add(offset + start, offset + end, tagger.types[0], 0.5)
-    block = Block("x", (TextRow(1, text, None, {}),), 0)
-    (lines,) = conll_writer(tagger.sentences, tagger.types)(block, [opened.spans])
+    write = Conll().writer(WritingRows(tagger.sentences, tagger.types))
+    lines = write(Document(text, tuple(opened.spans)))
     assert lines.count(b"\tB-") == len(opened.spans)
 
 

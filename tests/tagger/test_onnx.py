@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, NerbertError
 from nerbert.model.windows import Padded
 from nerbert.tagger.onnx import OnnxScorer
 
@@ -106,7 +106,7 @@ def test_a_graph_that_is_no_taggers_is_refused(tmp_path: Path, capfd: pytest.Cap
 def test_a_graph_that_breaks_off_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "model.onnx").write_bytes(graph())
     far = Padded(BATCH.ids + VOCABULARY, BATCH.mask, BATCH.rows, BATCH.columns)
-    with pytest.raises(InputError, match=r"model\.onnx: can't be run by onnxruntime") as caught:
+    with pytest.raises(NerbertError, match=r"model\.onnx: can't be run by onnxruntime") as caught:
         OnnxScorer(tmp_path / "model.onnx", CLASSES)(far)
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")

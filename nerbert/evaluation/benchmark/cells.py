@@ -1,13 +1,13 @@
-"""The records of a benchmark: what is to be run (`Job`, `SourceTraining`) and what came out (`Cell`, `Predictions`)."""
+"""The records of a benchmark: a cell's place, its sentences, what a system said of them, and what came out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
-from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.model.heads import WordTags
+from nerbert.labels import spans_from_bio
+from nerbert.model.heads import Entities, WordTags
 from nerbert.records import Example
 
 
@@ -69,75 +69,6 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceTraining:
-    """A checkpoint to be made: an encoder trained on a source domain."""
-
-    key: str
-    data: str
-    folder: Path
-    encoder: str
-    encoder_sha256: str
-    settings: FinetuneSettings
-    sha256: dict[str, str]
-    """Of the data files that it reads, by name; "" for one that isn't there."""
-    format: str = ""
-    """Of the data files, if it was named."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """How a zero-shot cell asks its tagger: nothing of the target is trained on.
-
-    `labels` are the types that are asked for, `TYPE=label` or `TYPE` each; none: all types of the sentences that are
-    read. With `shuffled` each type is asked for under another's name. `trained_on` is what the system learnt from, as
-    far as it is known; `label_encoder` embeds the names of types ("": none does). With `seen_only` there is no tagger:
-    what was seen is found again.
-    """
-
-    labels: tuple[str, ...] = ()
-    shuffled: bool = False
-    seen_only: bool = False
-    trained_on: tuple[Path, ...] = ()
-    label_encoder: str = ""
-    sha256: dict[str, str] = field(default_factory=dict)
-    """Of `trained_on`, and of all that is loaded of the tagger's folder, by path; "" for what isn't there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A cell to be run: its place, what it reads, and the keys of its steps."""
-
-    place: CellKey
-    tag_key: str
-    key: str
-    """The last step's: the cell's own."""
-    folder: Path
-    encoder: str
-    encoder_sha256: str
-    settings: FinetuneSettings
-    sha256: dict[str, str]
-    """As a source training's."""
-    source: SourceTraining | None = None
-    format: str = ""
-    """Of the data files, if it was named."""
-    pretrained: bool = False
-    """Whether nerbert trained the encoder, so that its luck is shared by all cells that have it."""
-    split: str = "test"
-    """The split that is scored."""
-    command: tuple[str, ...] = ()
-    """Of a system that is not nerbert; then `encoder` is "", and `encoder_sha256` the command's digest."""
-    timeout_minutes: float = 0.0
-    """After which a command is ended."""
-    asking: Asking | None = None
-    """Of a zero-shot cell."""
-    else_types: tuple[str, ...] = ()
-    """Types of the target that only say "none of the others"; there is a second score without them."""
-
-
-Task = Job | SourceTraining
-
-
-@dataclass(frozen=True, slots=True)
 class CellSentences:
     """Sentences to learn from and sentences to tag, and how they were chosen."""
 
@@ -150,29 +81,41 @@ class CellSentences:
     none, or where they are what is scored."""
     duplicates: tuple[int, ...] = ()
     """Places of test sentences that are in train too; none for an episode, which has no use for train."""
+    name: str = ""
+    """Of the data set: its folder."""
+
+
+FoundEntity = tuple[int, int, str, float | None]
+"""First word, the word after the last, type, confidence (0–1, four decimals; None of a system that says none)."""
+FoundEntities = list[list[FoundEntity]]
+"""The entities of each sentence, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What a tagger said of each word of the sentences to tag, and how it was made.
+    """What a system found in the sentences to tag, as users get it, and how that was made.
 
-    `tags` and `confidences` are what users get. `greedy` has each word's most probable tag; a head that makes no tags
-    has one reading only, which stands in both. A system that is not nerbert says no confidences.
-    `tuned` is what a zero-shot tagger says at the threshold that is best on dev.
+    `greedy` has each word's most probable tag; a system that makes no tags has one reading only. `tuned` is what a
+    zero-shot tagger says at the threshold that is best on dev.
     """
 
-    tags: list[list[str]]
-    confidences: list[list[float]] | None
-    greedy: list[list[str]]
+    entities: FoundEntities
     facts: dict[str, Any]
-    tuned: list[list[str]] | None = None
+    greedy: list[list[str]] | None = None
+    tuned: FoundEntities | None = None
 
-    @classmethod
-    def of(
-        cls, words: Sequence[WordTags], facts: dict[str, Any], *, greedy: list[list[str]] | None = None,
-        tuned: list[list[str]] | None = None,
-    ) -> "Predictions":  # fmt: skip
-        """Return what is kept of a tagger's words: four decimals of a confidence."""
-        tags = [each.tags for each in words]
-        sure = [[round(one, 4) for one in each.confidences] for each in words]
-        return cls(tags, sure, tags if greedy is None else greedy, facts, tuned)
+
+def found_entities(found: Entities, sentences: int, temperature: float = 1.0) -> FoundEntities:
+    """Return the entities of each of so many sentences, as they are kept."""
+    kept: FoundEntities = [[] for _ in range(sentences)]
+    for number, start, end, type_, confidence in found.spans(temperature):
+        kept[number].append((start, end, type_, round(confidence, 4)))
+    return kept
+
+
+def tagged_entities(words: Iterable[WordTags]) -> FoundEntities:
+    """Return the entities that tags of words say, each as sure as its words on average."""
+    return [
+        [(start, end, type_, round(fmean(each.confidences[start:end]), 4))
+         for start, end, type_ in spans_from_bio(each.tags)] for each in words
+    ]  # fmt: skip

@@ -18,11 +18,13 @@ from typing import TypeVar
 import torch
 
 from nerbert.errors import SettingsError, WorkerDied, WriteError, may_try_again, need, visible
-from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, Job, Machine, SourceTraining, State
+from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, Machine, State
+from nerbert.evaluation.benchmark.job import Job
 from nerbert.evaluation.benchmark.plan import make_plan, this_machine
-from nerbert.evaluation.benchmark.steps import OUT_OF_TIME, Desk, End, run_task
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
+from nerbert.evaluation.benchmark.system import Task
+from nerbert.evaluation.benchmark.tasks import OUT_OF_TIME, Desk, End, run_task
 from nerbert.evaluation.datasets.load import check_root
 from nerbert.executors import Executor, Resources, given_or_local
 from nerbert.process import check_alone, cores
@@ -30,7 +32,7 @@ from nerbert.terminal import percent, tell
 
 STOPPED = "the run was stopped"
 _AGAIN = "; the next run tries again"
-_Task = TypeVar("_Task", Job, SourceTraining)
+_Task = TypeVar("_Task", bound=Task)
 _Stop = KeyboardInterrupt | SystemExit | WriteError | None
 
 
@@ -107,22 +109,23 @@ class _SuiteRun:
         unmade = {}
         for source, end in self._ends(self._missing_sources()):
             if end.state is State.DONE:
-                tell(f"source {source.data}, seed {source.settings.seed}: made")
+                tell(f"{source}: made")
             else:
-                unmade[source.key] = end._replace(why=f"source data {source.data}: {end.why}")
+                unmade[source.key] = end._replace(why=f"{source}: {end.why}")
         ready = []
         for job in self._jobs:
-            if job.source and job.source.key in unmade:
-                self._ended(job, unmade[job.source.key])
+            if (start := job.system.source) and start.key in unmade:
+                self._ended(job, unmade[start.key])
             else:
                 ready.append(job)
         for job, end in self._ends(ready):
             self._ended(job, end)
 
-    def _missing_sources(self) -> list[SourceTraining]:
+    def _missing_sources(self) -> list[Task]:
         """Return the source checkpoints that jobs without predictions need and that aren't there, each once."""
-        untagged = (job for job in self._jobs if job.source and self._store.read_predictions(job.tag_key) is None)
-        sources = {job.source.key: job.source for job in untagged if job.source}
+        started = ((job, job.system.source) for job in self._jobs)
+        sources = {source.key: source for job, source in started
+                   if source and self._store.read_predictions(job.tag_key) is None}  # fmt: skip
         return [each for each in sources.values() if self._store.source_cost(each.key, whole=True) is None]
 
     def _ends(self, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, End]]:

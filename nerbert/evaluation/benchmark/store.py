@@ -22,17 +22,18 @@ from pydantic import BaseModel, Field
 
 from nerbert.artifacts import check_own, publish, write_json
 from nerbert.errors import InputError, OutputExists, os_refused
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, SourceTraining, State
-from nerbert.evaluation.benchmark.plan import encoder_digest
-from nerbert.labels import spans_from_bio, split_tag
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, State
+from nerbert.evaluation.benchmark.keys import encoder_digest
+from nerbert.labels import split_tag
 from nerbert.locks import held
 from nerbert.records import Example
 from nerbert.schema import read_json
 
-FORMAT = 3
+FORMAT = 4
 MARKER = "benchmark.json"
 _LARGEST = 512 << 20
 _Share = Annotated[float, Field(ge=0, le=1)]
+_Place = Annotated[int, Field(ge=0)]
 _Seconds = dict[str, Annotated[float, Field(ge=0, lt=1e9)]]
 
 
@@ -56,7 +57,7 @@ class _Facts(_OpenRecord):
 class _DoneFile:
     """A stored cell that is done."""
 
-    format: Literal[3]
+    format: Literal[4]
     state: Literal["done"]
     scores: _Scores
     facts: _Facts
@@ -64,7 +65,7 @@ class _DoneFile:
 
 @dataclass(frozen=True, slots=True)
 class _FailedFile:
-    format: Literal[3]
+    format: Literal[4]
     state: Literal["failed"]
     why: str
     facts: dict[str, Any]
@@ -75,17 +76,16 @@ _CellFile = Annotated[_DoneFile | _FailedFile, Field(discriminator="state")]
 
 @dataclass(frozen=True, slots=True)
 class _PredictionsFile:
-    format: Literal[3]
+    format: Literal[4]
     facts: _Facts
-    tags: list[list[str]]
-    confidences: list[list[_Share]] | None
-    greedy: list[list[str]]
-    tuned: list[list[str]] | None = None
+    entities: list[list[tuple[_Place, _Place, str, _Share | None]]]
+    greedy: list[list[str]] | None = None
+    tuned: list[list[tuple[_Place, _Place, str, _Share | None]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _SourceFile:
-    format: Literal[3]
+    format: Literal[4]
     sha256: str
     seconds: _Seconds
 
@@ -161,15 +161,13 @@ class Store:
         except InputError:
             path.unlink()
             return None
-        return Predictions(file.tags, file.confidences, file.greedy, file.facts.model_dump(), file.tuned)
+        return Predictions(file.entities, file.facts.model_dump(), file.greedy, file.tuned)
 
     def write_predictions(self, key: str, place: CellKey, found: Predictions) -> None:
-        """Keep what a tagger said: of each sentence its tags, their confidences, and the entities that follow."""
+        """Keep what a system found in each sentence."""
         content = {
-            "format": FORMAT, **place._asdict(), "facts": found.facts, "tags": found.tags,
-            "confidences": found.confidences, "greedy": found.greedy,
-            "spans": [spans_from_bio(tags) for tags in found.tags],
-            **({} if found.tuned is None else {"tuned": found.tuned}),
+            "format": FORMAT, **place._asdict(), "facts": found.facts, "entities": found.entities,
+            "greedy": found.greedy, "tuned": found.tuned,
         }  # fmt: skip
         with publish(self.predictions / f"{key}.json") as draft:
             draft.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
@@ -186,13 +184,12 @@ class Store:
                 return file.seconds
         return None
 
-    def keep_source(self, source: SourceTraining, made: Path, cost: dict[str, float]) -> None:
+    def keep_source(self, key: str, made: Path, cost: dict[str, float], about: dict[str, Any]) -> None:
         """Keep a checkpoint's folder, then its digest and cost; a broken one that is there goes."""
-        digest, target = encoder_digest(made), self.source(source.key)
+        digest, target = encoder_digest(made), self.source(key)
         shutil.rmtree(target, ignore_errors=True)
         made.replace(target)
-        about = {"data": source.data, "seed": source.settings.seed, "encoder": source.encoder_sha256}
-        write_json(self.sources / f"{source.key}.json", {"format": FORMAT, **about, "sha256": digest, "seconds": cost})
+        write_json(self.sources / f"{key}.json", {"format": FORMAT, **about, "sha256": digest, "seconds": cost})
 
 
 def _read_cell(path: Path, place: CellKey) -> Cell:
@@ -204,12 +201,17 @@ def _read_cell(path: Path, place: CellKey) -> Cell:
 
 
 def _check_fit(file: _PredictionsFile, test: Sequence[Example] | None) -> None:
-    """Raise InputError unless predictions are tags that fit their sentences."""
-    tuned = file.tags if file.tuned is None else file.tuned
-    for tag in {tag for rows in (file.tags, file.greedy, tuned) for tags in rows for tag in tags}:
+    """Raise InputError unless predictions are entities (and tags) that fit their sentences."""
+    for tag in {tag for tags in file.greedy or () for tag in tags}:
         split_tag(tag)
-    counts = [len(tags) for tags in file.tags]
-    wanted = counts if test is None else [len(each.words) for each in test]
-    others = (file.greedy, tuned, file.tags if file.confidences is None else file.confidences)
-    if counts != wanted or any([len(row) for row in each] != wanted for each in others):
+    if test is None:
+        return
+    lengths = [len(each.words) for each in test]
+    readings = [each for each in (file.entities, file.tuned) if each is not None]
+    fits = all(
+        len(each) == len(lengths)
+        and all(start < end <= length for length, found in zip(lengths, each, strict=True) for start, end, *_ in found)
+        for each in readings
+    )
+    if not fits or (file.greedy is not None and list(map(len, file.greedy)) != lengths):
         raise InputError("not predictions of these sentences")

@@ -38,7 +38,7 @@ Seeds = tuple[Annotated[int, Bounds(at_least=0, below=1 << 32)], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class System:
+class SystemSettings:
     """What is compared: an encoder, perhaps trained on a source domain first (source & target), or a command."""
 
     encoder: str | tuple[str, ...] = ""
@@ -121,7 +121,7 @@ class Suite:
 
     name: str
     title: str
-    systems: dict[str, System]
+    systems: dict[str, SystemSettings]
     targets: tuple[Target, ...]
     seeds: tuple[int, ...] = SEEDS
     split: Literal["test", "dev"] = "test"

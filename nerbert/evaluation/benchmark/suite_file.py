@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 
 from nerbert.config import Bounds, check, make_settings, read_toml
 from nerbert.errors import SettingsError, at, unknown
-from nerbert.evaluation.benchmark.external import check_command
-from nerbert.evaluation.benchmark.suite import SEEDS, Published, Readable, Seeds, Suite, System, Target
+from nerbert.evaluation.benchmark.suite import SEEDS, Published, Readable, Seeds, Suite, SystemSettings, Target
+from nerbert.evaluation.benchmark.systems.external import check_command
 from nerbert.evaluation.datasets.load import find_known
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
@@ -63,7 +63,7 @@ def read_suite(path: Path, encoders: Mapping[str, str | tuple[str, ...]] | None 
         if not _NAME.fullmatch(path.stem):
             raise SettingsError("its name names the tables: use letters, digits, spaces, dots and hyphens alone")
         file = make_settings(_SuiteFile, read_toml(path))
-        systems = _with_encoders(_named("systems", file.systems, System), encoders or {})
+        systems = _with_encoders(_named("systems", file.systems, SystemSettings), encoders or {})
         targets = tuple(_listed("targets", file.targets, Target))
         if not systems or not targets:
             raise SettingsError("a suite needs at least one [systems.NAME] and one [[targets]]")
@@ -121,7 +121,7 @@ def _made(kind: type[_Table], values: object) -> _Table:
         _check_chosen(values)
     if kind is Target and values.get("draw_by_seed") and "draws" in values:
         raise SettingsError("setting draws: leave it out where draw_by_seed is true; there are as many as seeds")
-    if kind is System and "settings" in values:
+    if kind is SystemSettings and "settings" in values:
         made: Any = make_settings(kind, {name: value for name, value in values.items() if name != "settings"})
         return cast("_Table", replace(made, settings=_changes(values["settings"])))
     return make_settings(kind, values)
@@ -166,7 +166,9 @@ def _figures(key: str, given: object, targets: Iterable[Target]) -> dict[str, fl
     return {data: check(f"{key}.{data}", value, _Percent) for data, value in given.items()}
 
 
-def _with_encoders(systems: Mapping[str, System], encoders: Mapping[str, str | tuple[str, ...]]) -> dict[str, System]:
+def _with_encoders(
+    systems: Mapping[str, SystemSettings], encoders: Mapping[str, str | tuple[str, ...]]
+) -> dict[str, SystemSettings]:
     """Return the systems with the encoders that the command line gives, also by way of `same_encoder_as`."""
     for name in encoders:
         _check_known("system", name, systems)
@@ -187,7 +189,7 @@ def _with_encoders(systems: Mapping[str, System], encoders: Mapping[str, str | t
     return made
 
 
-def _check_system(system: System) -> None:
+def _check_system(system: SystemSettings) -> None:
     """Raise SettingsError for a command, or what finds again what was seen, with what is an encoder's."""
     if system.command:
         check_command(system.command)

@@ -95,6 +95,8 @@ class GlinerHead(Head):
 
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "GlinerHead":
         """Return a head over the same weights that finds these labels; raise InputError if one leaves no room."""
+        if self._asked and self._asked.labels == tuple(labels):
+            return self._at(thresholds)
         read = self._as_read(labels)
         groups = self._groups_of(read)
         found, vectors = copy(self), None
@@ -109,6 +111,13 @@ class GlinerHead(Head):
             with torch.inference_mode(), autocast(self._device.type, self._precision):
                 vectors = self.model.prepared(self._encoded(read, self.labels_pieces))
         found._asked = _Asked(tuple(labels), np.array(thresholds, np.float32), prompt, vectors)
+        return found
+
+    def _at(self, thresholds: Sequence[float]) -> "GlinerHead":
+        """Return a head for the same labels at other thresholds."""
+        found, rest = copy(self), iter(thresholds)
+        found._asked = self._request._replace(thresholds=np.array(thresholds, np.float32))
+        found._groups = tuple(each._at(list(islice(rest, len(each._request.labels)))) for each in self._groups)
         return found
 
     def _as_read(self, labels: Sequence[EntityLabel]) -> Sequence[EntityLabel]:

@@ -14,24 +14,24 @@ from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import NamedTuple, NoReturn, TypeAlias
 
-from nerbert.artifacts import Made, artifact, sha256_of
+from nerbert.artifacts import Made, artifact, json_line, sha256_of
 from nerbert.errors import InputError, NerbertError, SettingsError, refused
 from nerbert.executors import ONE_CORE, Executor, Resources
 from nerbert.formats.format import formats_of_suffix
-from nerbert.formats.inputs import (
-    JSON,
+from nerbert.formats.inputs import JSON, InputFile, JobPaths
+from nerbert.formats.kinds import (
+    HTML,
     PACKED,
     PARQUET,
-    SUFFIXES,
-    TARGETS,
-    InputFile,
-    JobPaths,
+    keeps_rows,
+    kind_of_name,
+    known_kinds,
     suffixes_of,
     unpacked_name,
 )
-from nerbert.formats.rows import Block, TextRow
-from nerbert.records import Repairs, Span
-from nerbert.registry import FORMATS
+from nerbert.formats.plain import Page
+from nerbert.formats.rows import Block
+from nerbert.records import Document, Repairs, Span
 from nerbert.tagger.spans import utf16_spans
 from nerbert.terminal import Progress
 
@@ -48,19 +48,14 @@ def target_kind(output: Path) -> str:
     suffix = output.suffix.lower()
     if suffix in PACKED:
         raise SettingsError(f"{output}: can't be packed here; write to standard output, and to gzip from there")
-    if kind := next((kind for kind in TARGETS if suffix in SUFFIXES[kind]), ""):
+    if kind := HTML if suffix in Page.suffixes else kind_of_name(output):
         return kind
     formats = formats_of_suffix(suffix)
     if len(formats) == 1:
         return formats[0]
     if formats:
         raise SettingsError(f"{output}: several formats have such names; give --to one of {', '.join(formats)}")
-    raise SettingsError(f"{output}: its name tells no format; give --to one of {', '.join(target_kinds())}")
-
-
-def target_kinds() -> tuple[str, ...]:
-    """Return all kinds of output that have a name."""
-    return tuple(dict.fromkeys((*TARGETS, *FORMATS)))
+    raise SettingsError(f"{output}: its name tells no format; give --to one of {', '.join(known_kinds())}")
 
 
 def place_outputs(found: JobPaths, output: Path, kind: str) -> list[PurePath]:
@@ -81,14 +76,14 @@ def place_outputs(found: JobPaths, output: Path, kind: str) -> list[PurePath]:
 def _renamed(source: InputFile, kind: str) -> PurePath:
     """Return a file's name with the suffix of another kind, in place of its own if that says a kind."""
     name, (suffix, *_) = unpacked_name(source.name), (*suffixes_of(kind), "")
-    known = {JSON, *(each for one in (*SUFFIXES, *FORMATS, source.kind) for each in suffixes_of(one))}
+    known = {JSON, *(each for one in (*known_kinds(), source.kind) for each in suffixes_of(one))}
     return name.with_suffix(suffix) if name.suffix.lower() in known else name.with_name(name.name + suffix)
 
 
 @contextmanager
 def named_draft(target: Path, draft: Path, work: Path, kind: str) -> Iterator[Path]:
     """Provide where an output is written: its draft; for an annotation format, which goes by names, its own name."""
-    if kind in TARGETS:
+    if keeps_rows(kind):
         yield draft
         return
     with TemporaryDirectory(prefix=".", suffix=".work", dir=work) as folder:
@@ -116,10 +111,10 @@ def _parts(source: InputFile, field: str, errors: str, repairs: Repairs | None =
         with refused(f"{source}: can't be read as Parquet"):
             whole = sha256_of(source.copy or Path(source.place))
         for block in source.blocks(field, errors):
-            first = block.rows[0].number if block.rows else 1
+            first = block.rows[0].line if block.rows else 1
             yield replace(block, name=str(source), digest=f"{whole}: {len(block.rows)} from row {first}, {errors}")
         return
-    held, size = list[TextRow](), 0
+    held, size = list[Document](), 0
     for row in filter(None, source.rows(field, errors, repairs)):
         held.append(row)
         size += row.size
@@ -130,10 +125,11 @@ def _parts(source: InputFile, field: str, errors: str, repairs: Repairs | None =
         yield _part(source, held, size)
 
 
-def _part(source: InputFile, rows: Sequence[TextRow], size: int) -> Block:
-    """Return a part; an empty line between rows is what no row holds, so the digest covers where rows end."""
-    digest = hashlib.sha256("\n\n".join(row.source for row in rows).encode()).hexdigest()
-    return Block(str(source), rows, size, digest=digest)
+def _part(source: InputFile, rows: Sequence[Document], size: int) -> Block:
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json_line([row.text, row.words]).encode("utf-8", "surrogatepass") + b"\n")
+    return Block(str(source), rows, size, digest=digest.hexdigest())
 
 
 def signed(block: Block, fingerprint: str) -> Block:
@@ -141,7 +137,7 @@ def signed(block: Block, fingerprint: str) -> Block:
     if not fingerprint:
         return block
     if block.batch is None:
-        rows = [row._replace(fields={**row.fields, SIGNATURE: fingerprint}) for row in block.rows]
+        rows = [replace(row, fields={**row.fields, SIGNATURE: fingerprint}) for row in block.rows]
         return replace(block, rows=rows)
     import pyarrow as pa
 
@@ -157,7 +153,7 @@ Find: TypeAlias = Callable[[Block], Sequence[Sequence[Span]]]
 
 
 class TaggedParts:
-    """An input file with its parts in a folder; as an iterable its blocks with their entities, read anew each time.
+    """An input file with its parts in a folder; as an iterable its blocks, tagged, read anew each time.
 
     Standard input or a pipe is copied into the folder first. With `utf16` the entities' offsets count UTF-16 units;
     rows that are read are signed with the `fingerprint`, if there is one.
@@ -175,18 +171,18 @@ class TaggedParts:
         """Yield the parts of the `file`-th file as they travel to workers, and count."""
         self._source = self._source.copied(self._folder)
         for block in _parts(self._source, *self._how, self.repairs):
-            rows = [row._replace(fields={}, source="") for row in block.rows]
+            rows = [replace(row, fields={}) for row in block.rows]
             yield _Part(file, self._mark(self.count), replace(block, rows=rows, batch=None))
             self.count, self.rows = self.count + 1, self.rows + len(rows)
 
-    def __iter__(self) -> Iterator[tuple[Block, list[list[Span]]]]:
+    def __iter__(self) -> Iterator[Block]:
         number = 0
         for number, block in enumerate(_parts(self._source, *self._how), 1):
-            found, made = [], _made(self._mark(number - 1), block, self._changed)
+            rows, made = [], _made(self._mark(number - 1), block, self._changed)
             for row, entities in zip(block.rows, made.result, strict=True):
                 spans = [Span(*each[:3], row.text[each[0] : each[1]], each[3]) for each in entities]
-                found.append(utf16_spans(row.text, spans) if self._utf16 else spans)
-            yield signed(block, self._fingerprint), found
+                rows.append(replace(row, spans=tuple(utf16_spans(row.text, spans) if self._utf16 else spans)))
+            yield signed(replace(block, rows=rows), self._fingerprint)
         if number != self.count:
             self._changed()
 

@@ -6,8 +6,8 @@ A file is tagged in parts, cut by the input alone. Cost: a part's last batch is 
 import dataclasses
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, Protocol
@@ -22,34 +22,30 @@ from nerbert.artifacts import (
 )
 from nerbert.config import check_choice
 from nerbert.errors import InputError, SettingsError, at
-from nerbert.executors import HERE, Executor, Resources
-from nerbert.formats.conll import conll_writer
+from nerbert.executors import HERE, Executor, LocalExecutor, Resources
 from nerbert.formats.documents import repairs_line
 from nerbert.formats.entity_labels import parse_labels
-from nerbert.formats.format import Format
-from nerbert.formats.inputs import (
-    CONLL,
+from nerbert.formats.format import Format, TextWriter, WritingRows
+from nerbert.formats.inputs import InputFile, JobPaths, check_no_input, check_source, find_sources, given_text
+from nerbert.formats.jsonl import tagged_document
+from nerbert.formats.kinds import (
     HTML,
     JSONL,
-    PARQUET,
-    TARGETS,
     TEXT,
-    InputFile,
-    JobPaths,
-    check_no_input,
-    check_source,
+    can,
     check_usable,
-    find_sources,
-    given_text,
+    for_programs,
+    is_known,
+    keeps_rows,
+    kind_named,
+    known_kinds,
     nested_kinds,
     suffixes_of,
 )
-from nerbert.formats.jsonl import json_lines, tagged_documents
-from nerbert.formats.rows import ERRORS, Block, LineWriter, TaggedFile, TextRow, text_writer
+from nerbert.formats.rows import ERRORS, Block
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import NEEDS_LABELS
-from nerbert.records import Example, Repair, Repairs, Span
-from nerbert.registry import FORMATS
+from nerbert.records import Document, Example, Repair, Repairs, Span
 from nerbert.sources.files import writable
 from nerbert.tagger.jobs.files import (
     MANIFEST,
@@ -60,23 +56,22 @@ from nerbert.tagger.jobs.files import (
     signed,
     tag_parts,
     target_kind,
-    target_kinds,
 )
 from nerbert.tagger.spans import OFFSETS
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import answering_of, check_thresholds, parse_thresholds
 from nerbert.terminal import Progress, tell, throughput
 
-_BY_LINE = (TEXT, JSONL, CONLL)
-"""What is written row by row, to standard output too."""
-_FORMAT = 2
+_FORMAT = 3
 """Raise it when parts are written otherwise."""
 
 
 class PageWriter(Protocol):
     """Writes tagged rows as one HTML page."""
 
-    def __call__(self, target: Path, tagged: TaggedFile, /, *, title: str, tagger: str, types: Sequence[str]) -> None:
+    def __call__(
+        self, target: Path, tagged: Iterable[Document], /, *, title: str, tagger: str, types: Sequence[str]
+    ) -> None:
         """Write the page; `types` are the tagger's."""
 
 
@@ -107,8 +102,8 @@ class TagJob:
     def find(self) -> tuple[JobPaths, str]:
         """Return the files to tag and the kind of the output; raise SettingsError for options that clash."""
         check_source("--from", self.from_)
-        if not FORMATS.contains(self.to):
-            check_choice("--to", self.to, target_kinds())
+        if not is_known(self.to):
+            check_choice("--to", self.to, known_kinds())
         check_choice("--errors", self.errors, ERRORS)
         check_choice("--offsets", self.offsets, OFFSETS)
         if self.json and self.to not in ("", JSONL):
@@ -119,17 +114,17 @@ class TagJob:
             )
         found = find_sources(self.inputs, self.from_) if self.text is None else given_text(self.text, self.from_)
         kind = JSONL if self.json else self.to or self._usual_kind(found)
-        check_usable([kind])
-        if self.output is None and kind not in _BY_LINE:
+        check_usable(kind)
+        if self.output is None and not can(kind, "writer"):
             what = "file" if suffixes_of(kind) else "folder"
             raise SettingsError(f"--to {kind}: is made as a whole, so name a {what} for it with -o")
-        if self.offsets != OFFSETS[0] and kind not in (JSONL, PARQUET):
-            why = "has no offsets for programs" if kind in TARGETS else "counts as its own readers do"
+        if self.offsets != OFFSETS[0] and not for_programs(kind):
+            why = "has no offsets for programs" if keeps_rows(kind) else "counts as its own readers do"
             raise SettingsError(f"--offsets utf-16: {kind} {why}; choose jsonl or parquet")
-        if self.loading.get("decoding") == "nested" and kind not in nested_kinds():
+        if self.loading.get("decoding") == "nested" and kind not in (nested := list(nested_kinds())):
             raise SettingsError(f"--decoding nested: {kind} has no room for entities in one another; choose one of "
-                                f"{', '.join(nested_kinds())}")  # fmt: skip
-        if self.sign and kind not in (JSONL, PARQUET):
+                                f"{', '.join(nested)}")  # fmt: skip
+        if self.sign and not for_programs(kind):
             raise SettingsError(f"--fingerprint: {kind} has no fields for all rows; choose jsonl or parquet")
         return found, kind
 
@@ -182,9 +177,9 @@ def tag_files(job: TagJob, page: PageWriter | None = None, executor: Executor | 
     """
     executor = executor or HERE
     found, kind = job.find()
-    if job.output is None and executor.workers > 1:
-        raise SettingsError(f"workers = {executor.workers}: rows go to standard output as they come, tagged by one "
-                            "process; name a file or folder with -o")  # fmt: skip
+    if job.output is None and (executor.workers > 1 or not isinstance(executor, LocalExecutor)):
+        raise SettingsError(f"executor {type(executor).__name__}, workers = {executor.workers}: rows go to standard "
+                            "output as they come, tagged by one process; name a file or folder with -o")  # fmt: skip
     if kind == HTML and page is None:
         raise SettingsError("--to html: no page writer was given; pass page=nerbert.render.tags_page.write_page")
     if job.output is None:
@@ -218,12 +213,14 @@ class _Run:
 
     def to_standard_output(self) -> None:
         """Write rows as they come."""
-        lines, mark, left_out = self._lines(terminal=on_terminal()), self._fingerprint, Repairs()
+        write, mark, left_out = self._text_writer(terminal=on_terminal()), self._fingerprint, Repairs()
         with standard_output() as stream:
             for source in self.found.sources:
                 for block in source.blocks(self.job.field, self.job.errors, left_out):
-                    found = tag_block(self.tagger, block, Progress())
-                    stream.writelines(lines(signed(block, mark), found))
+                    for row, spans in zip(signed(block, mark).whole(), tag_block(self.tagger, block, Progress()),
+                                          strict=True):  # fmt: skip
+                        with at(block.name, row.line):
+                            stream.write(write(replace(row, spans=tuple(spans))))
                     stream.flush()
         _tell_rejected(left_out)
 
@@ -265,37 +262,41 @@ class _Run:
         """Return what rows are signed with; "" if they aren't."""
         return self.tagger.fingerprint if self.job.sign else ""
 
-    def _writer(self, source: InputFile) -> Callable[[Path, TaggedFile], None]:
+    def _writer(self, source: InputFile) -> Callable[[Path, Iterable[Block]], None]:
         """Return what writes all rows of a file."""
-        if self.kind == PARQUET:
-            from nerbert.formats.parquet import write_parquet
-
-            return write_parquet
+        kind = kind_named(self.kind)
+        if hasattr(kind, "write_blocks"):
+            writer: Callable[[Path, Iterable[Block]], None] = kind.write_blocks
+            return writer
         if self.kind == HTML and self.page:
-            return partial(self.page, title=source.name.name, tagger=self.job.tagger, types=self.tagger.types)
-        if self.kind in _BY_LINE:
-            return partial(_write_lines, self._lines())
-        return partial(_write_documents, FORMATS.find(self.kind)(), self.job.field)
+            page = partial(self.page, title=source.name.name, tagger=self.job.tagger, types=self.tagger.types)
+            return lambda path, blocks: page(path, (row for block in blocks for row in block.rows))
+        if hasattr(kind, "writer"):
+            return partial(_write_texts, self._text_writer())
+        return partial(_write_documents, kind, self.job.field)
 
-    def _lines(self, *, terminal: bool = False) -> LineWriter:
-        """Return what writes rows line by line."""
-        if self.kind == CONLL:
-            return conll_writer(self.tagger.sentences, self.tagger.types, terminal=terminal)
-        return json_lines if self.kind == JSONL else text_writer(terminal=terminal)
+    def _text_writer(self, *, terminal: bool = False) -> TextWriter:
+        """Return what writes tagged texts one by one."""
+        writer: TextWriter = kind_named(self.kind).writer(
+            WritingRows(self.tagger.sentences, self.tagger.types, terminal)
+        )
+        return writer
 
 
 def _folder_of(tagger: Tagger) -> Path:
     return Path(tagger.origin.folder if tagger.origin else "")
 
 
-def _write_lines(lines: LineWriter, target: Path, tagged: TaggedFile) -> None:
+def _write_texts(write: TextWriter, target: Path, tagged: Iterable[Block]) -> None:
     with target.open("wb") as stream:
-        for block, found in tagged:
-            stream.writelines(lines(block, found))
+        for block in tagged:
+            for row in block.whole():
+                with at(block.name, row.line):
+                    stream.write(write(row))
 
 
-def _write_documents(format_: Format, field: str, target: Path, tagged: TaggedFile) -> None:
-    format_.write(target, tagged_documents(tagged, field))
+def _write_documents(format_: Format, field: str, target: Path, tagged: Iterable[Block]) -> None:
+    format_.write(target, (tagged_document(row, field) for block in tagged for row in block.whole()))
 
 
 def _tell_rejected(repairs: Repairs) -> None:
@@ -338,12 +339,12 @@ def tag_block(tagger: Tagger, block: Block, bar: Progress) -> Iterator[list[Span
             bar.advance(size=block.size // len(block.rows))
     except InputError:
         for row in block.rows[done:]:
-            with at(block.name, row.number):
+            with at(block.name, row.line):
                 yield from tagger.tag_many([_content(row)])
 
 
-def _content(row: TextRow) -> str | Example:
-    return row.text if row.example is None else row.example
+def _content(row: Document) -> str | Example:
+    return row.sentence or row.text
 
 
 def on_terminal() -> bool:

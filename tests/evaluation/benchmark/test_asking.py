@@ -11,18 +11,28 @@ import numpy as np
 import pytest
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.evaluation.benchmark import asking
-from nerbert.evaluation.benchmark.asking import above, asked_labels, best_threshold, seen_tags, shuffled
-from nerbert.evaluation.benchmark.cells import Asking, Cell, CellKey, CellSentences, Job, Machine, State
-from nerbert.evaluation.benchmark.learnt import learnt_types
+from nerbert.evaluation.benchmark.cells import Cell, CellSentences, Machine, State
+from nerbert.evaluation.benchmark.job import Job
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.runner import list_suite
-from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
+from nerbert.evaluation.benchmark.store import Store
+from nerbert.evaluation.benchmark.suite import Published, Suite, SystemSettings, Target
 from nerbert.evaluation.benchmark.suite_file import read_suite
+from nerbert.evaluation.benchmark.systems.finetuned import Encoder
+from nerbert.evaluation.benchmark.systems.learnt import learnt_types
+from nerbert.evaluation.benchmark.systems.zero_shot import (
+    ZeroShot,
+    above,
+    asked_labels,
+    best_threshold,
+    seen_entities,
+    shuffled,
+)
 from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
+from nerbert.formats.examples import read_examples
 from nerbert.model.concept_head import ConceptHead
 from nerbert.model.heads import Entities, Head
 from nerbert.records import EntityLabel, Example
@@ -59,7 +69,7 @@ def learnt(tmp_path: Path) -> Path:
     return path
 
 
-def suite_of(systems: dict[str, System], **target: Any) -> Suite:
+def suite_of(systems: dict[str, SystemSettings], **target: Any) -> Suite:
     return Suite(
         name="s", title="S", systems=systems, targets=(Target(**{"data": "ships", "sizes": (0,), **target}),),
         seeds=(1, 2), protocols={"p": FinetuneSettings(precision="fp32")},
@@ -70,10 +80,10 @@ def test_a_suite_is_run_and_its_table_has_every_figure(
     folder: Path, learnt: Path, tiny_encoder: Path, data: Path, tmp_path: Path
 ) -> None:
     systems = {
-        "told": System(encoder=str(folder), trained_on=(str(learnt),)),
-        "shuffled": System(encoder=str(folder), shuffled_labels=True),
-        "seen": System(seen_only=True, trained_on=(str(learnt),)),
-        "not told": System(encoder=str(tiny_encoder)),
+        "told": SystemSettings(encoder=str(folder), trained_on=(str(learnt),)),
+        "shuffled": SystemSettings(encoder=str(folder), shuffled_labels=True),
+        "seen": SystemSettings(seen_only=True, trained_on=(str(learnt),)),
+        "not told": SystemSettings(encoder=str(tiny_encoder)),
     }
     suite = replace(
         suite_of(systems, else_types=("person",), labels=("ship", "place=harbour town", "person")),
@@ -171,19 +181,19 @@ def test_the_best_threshold_on_dev() -> None:
 
 
 def test_what_is_asked_for() -> None:
-    told = asked_labels(Asking(), [example_of(["x", "y"], ["B-RATINGS_AVERAGE", "B-PoliticalParty"])])
+    told = asked_labels((), [example_of(["x", "y"], ["B-RATINGS_AVERAGE", "B-PoliticalParty"])])
     assert {name: each.name for name, each in told.items()} == {
         "PoliticalParty": "political party", "RATINGS_AVERAGE": "ratings average"
     }  # fmt: skip
     with pytest.raises(InputError, match="no type to ask for"):
-        asked_labels(Asking(), [])
+        asked_labels((), [])
     for same in (("a=x", "b=x"), ("a=a b", "b=A_b")):
         with pytest.raises(InputError, match=r"types 'a' and 'b' are asked for by one name, .*\(labels\)"):
-            asked_labels(Asking(same), [])
+            asked_labels(same, [])
     with pytest.raises(InputError, match="one type alone"):
-        shuffled(asked_labels(Asking(("a",)), []), 1)
+        shuffled(asked_labels(("a",), []), 1)
     for seed in range(5):
-        labels = asked_labels(Asking(tuple("abcde")), [])
+        labels = asked_labels("abcde", [])
         other = shuffled(labels, seed)
         assert sorted(other) == sorted(labels)
         assert {each.name for each in other.values()} == set("abcde")
@@ -193,9 +203,12 @@ def test_what_is_asked_for() -> None:
 def test_what_was_seen_is_found_by_text_and_name(learnt: Path) -> None:
     found = learnt_types([learnt])
     assert found.counts == {"ship": 1, "harbour town": 2, "city": 1, "person": 2}
-    labels = asked_labels(Asking(("ship=SHIP", "person", "city")), [])
+    labels = asked_labels(("ship=SHIP", "person", "city"), [])
     rows = [SHIPS, example_of(["Larsen", "&", "Holm"], ["O"] * 3)]
-    assert seen_tags(found, labels, rows) == [["B-ship", "O", "B-city"], ["B-person", "I-person", "I-person"]]
+    assert seen_entities(found, labels, rows) == [
+        [(0, 1, "ship", None), (2, 3, "city", None)],
+        [(0, 3, "person", None)],
+    ]
 
 
 def jobs(suite: Suite, data: Path) -> list[Job | Cell]:
@@ -205,14 +218,14 @@ def jobs(suite: Suite, data: Path) -> list[Job | Cell]:
 def test_what_a_zero_shot_key_holds(
     folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def keys(system: System, label_encoder: str = "", **target: Any) -> tuple[str, str]:
+    def keys(system: SystemSettings, label_encoder: str = "", **target: Any) -> tuple[str, str]:
         job, other = jobs(replace(suite_of({"A": system}, **target), label_encoder=label_encoder), data)
         assert isinstance(job, Job)
         assert isinstance(other, Job)
         assert (job.key == other.key) is not system.shuffled_labels
         return job.tag_key, job.key
 
-    plain = System(encoder=str(folder))
+    plain = SystemSettings(encoder=str(folder))
     before = keys(plain)
     (data / "ships" / "train.conll").unlink()
     assert keys(plain) == before, "nothing of the target is trained on"
@@ -235,11 +248,11 @@ def test_what_a_zero_shot_key_holds(
     assert known[1] != with_names(plain)[1]
     (corpus / "train-0.parquet").write_bytes(b"not read")
     assert with_names(learnt) == known
-    missing = System(seen_only=True, trained_on=lacking)
+    missing = SystemSettings(seen_only=True, trained_on=lacking)
     told, mixed = "isn't told what to find", replace(plain, shuffled_labels=True)
-    cases: list[tuple[System, dict[str, Any], str]] = [
+    cases: list[tuple[SystemSettings, dict[str, Any], str]] = [
         (missing, {}, "none.jsonl: no such file or corpus"),
-        (System(command=("cat", "{test}", "{output}")), {}, told),
+        (SystemSettings(command=("cat", "{test}", "{output}")), {}, told),
         (replace(plain, source="far"), {}, told),
         (mixed, {"labels": ("ship",)}, "one type alone has no other one's name"),
         (mixed, {"sizes": (3,), "draw_by_seed": True}, "shuffled_labels is for size 0"),
@@ -276,9 +289,32 @@ def test_a_head_of_names_is_asked_for_all_types_at_once(monkeypatch: pytest.Monk
     """At 0.5 it finds what is 60 % sure, too."""
     monkeypatch.setattr(Tagger, "load", lambda *_, **__: Tagger(NamesHead(), "unicode-words-1", "en"))
     rows = [example_of(["Ship", "ship", "port"], ["B-A", "O", "B-B"])]
-    place = CellKey("A", "ships", "0", 1, 1, "p")
-    job = Job(place, "", "", tmp_path, "x", "", FinetuneSettings(), {}, asking=Asking(("A=ship", "B=port")))
-    found = asking.tag_told(job, CellSentences([], rows, {}, rows))
-    assert found.tags == [["B-A", "B-A", "B-B"]]
+    system = ZeroShot(labels=("A=ship", "B=port"), encoder=Encoder("x", ""), precision="fp32", device="cpu")
+    found = system.predict(CellSentences([], rows, {}, rows), Store(tmp_path), tmp_path)
+    assert [each[:3] for each in found.entities[0]] == [(0, 1, "A"), (1, 2, "A"), (2, 3, "B")]
     assert found.facts["dev_threshold"] == 0.5
-    assert found.tuned == found.tags
+    assert found.tuned == found.entities
+
+
+def test_a_tagger_of_fixed_types_is_scored_as_it_is(tiny_tagger: Path, tmp_path: Path, sample: Path) -> None:
+    """A distilled student, say; what it finds of types that nobody asked for is wrong."""
+    system = ZeroShot(labels=("ship=SHIP",), encoder=Encoder(str(tiny_tagger), ""), precision="fp32", device="cpu")
+    rows = read_examples(sample / "domain" / "test.conll")[:40]
+    found = system.predict(CellSentences([], rows, {}, rows), Store(tmp_path), tmp_path)
+    tagger = Tagger.load(tiny_tagger, backend="torch", precision="fp32")
+    wanted = [[(span.start, span.end, span.type) for span in spans] for spans in tagger.tag_many(rows)]
+    assert any(wanted)
+    assert [
+        [(row.words[start][0], row.words[end - 1][1], type_) for start, end, type_, _ in entities]
+        for row, entities in zip(rows, found.entities, strict=True)
+    ] == wanted
+    assert found.tuned is None
+
+
+def test_a_tagger_of_fixed_types_takes_no_other_names(tiny_tagger: Path, data: Path) -> None:
+    plain = SystemSettings(encoder=str(tiny_tagger))
+    assert all(isinstance(each, Job) for each in jobs(suite_of({"A": plain}), data))
+    mixed = jobs(suite_of({"A": replace(plain, shuffled_labels=True)}), data)
+    assert {each.why for each in mixed if isinstance(each, Cell)} == {
+        "zero-shot: its encoder can't be told what to find"
+    }

@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from nerbert.errors import SettingsError
-from nerbert.evaluation.benchmark import external
-from nerbert.evaluation.benchmark.cells import Cell, Job, Machine, State
+from nerbert.evaluation.benchmark.cells import Cell, Machine, State
+from nerbert.evaluation.benchmark.job import Job
 from nerbert.evaluation.benchmark.plan import make_plan
-from nerbert.evaluation.benchmark.steps import Desk, End, read_part, run_task
 from nerbert.evaluation.benchmark.store import Store
-from nerbert.evaluation.benchmark.suite import Suite, System, Target
+from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
 from nerbert.evaluation.benchmark.suite_file import read_suite
+from nerbert.evaluation.benchmark.systems import external
+from nerbert.evaluation.benchmark.tasks import Desk, End, run_task
 from nerbert.evaluation.tables.layout import Layout
 from nerbert.evaluation.tables.table import facts_of
 from nerbert.finetuning.settings import FinetuneSettings
@@ -63,7 +64,7 @@ def planned(data: Path, script: Path) -> Plan:
     def plan(*words: object, split: Any = "test", size: str = "all", select: Any = "last", **more: Any) -> Job:
         command = (sys.executable, *map(str, words or (script, *PLACES)))
         suite = Suite(
-            name="s", title="S", systems={"A": System(command=command, **more)}, seeds=(1,), split=split,
+            name="s", title="S", systems={"A": SystemSettings(command=command, **more)}, seeds=(1,), split=split,
             targets=(Target(data="ships", sizes=(size,), draws=5 if "way" in size else 1),),
             protocols={"p": FinetuneSettings(select=select)},
         )  # fmt: skip
@@ -182,10 +183,10 @@ def test_output_that_does_not_fit_fails_its_cell(
 def test_output_can_be_json_lines(planned: Plan, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     end, job = written(planned, store, monkeypatch, lines((4, 14, "ship"), (15, 21, "verb")))
     assert end == End()
-    found = store.read_predictions(job.tag_key, read_part(job).test)
+    found = store.read_predictions(job.tag_key, job.read().test)
     assert found is not None
-    assert found.tags[0] == found.greedy[0] == ["O", "B-ship", "B-verb"]
-    assert found.confidences is None
+    assert found.entities[0] == [(1, 2, "ship", None), (2, 3, "verb", None)]
+    assert found.greedy is None
     cell = store.read_cell(job.key, job.place)
     assert cell is not None
     assert cell.scores["micro"]["f1"] == pytest.approx(2 / (2 + 5))
@@ -209,8 +210,8 @@ def test_a_command_that_fails_is_told_with_its_last_words(
 
 def test_a_program_that_is_not_there_fails_before_anything_runs(planned: Plan, data: Path) -> None:
     suite = Suite(
-        name="s", title="S", systems={"A": System(command=("./no/python", *PLACES))}, targets=(Target(data="ships"),),
-        seeds=(1,), protocols={"p": FinetuneSettings()},
+        name="s", title="S", systems={"A": SystemSettings(command=("./no/python", *PLACES))}, seeds=(1,),
+        targets=(Target(data="ships"),), protocols={"p": FinetuneSettings()},
     )  # fmt: skip
     (cell,) = make_plan(suite, data, CPU)
     assert isinstance(cell, Cell)
@@ -309,7 +310,7 @@ def test_the_key_holds_what_the_command_reads(planned: Plan, script: Path, data:
 
 def test_what_a_command_gets_follows_its_placeholders(planned: Plan, data: Path) -> None:
     def counts(*words: object, **more: Any) -> tuple[int, int, int]:
-        part = read_part(planned(*words, **more))
+        part = planned(*words, **more).read()
         return len(part.train), len(part.test), len(part.dev)
 
     assert counts() == (12, 3, 3)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.cli import main
-from nerbert.evaluation.benchmark.suite import Published, System, Target
+from nerbert.evaluation.benchmark.suite import Published, SystemSettings, Target
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "how-to" / "compare.md").read_text(encoding="utf-8")
 
@@ -47,6 +47,6 @@ def test_the_guide_runs(
 
 
 def test_the_guide_names_every_key() -> None:
-    for table, cls in (("systems.NAME", System), ("targets", Target), ("published", Published)):
+    for table, cls in (("systems.NAME", SystemSettings), ("targets", Target), ("published", Published)):
         for each in fields(cls):
             assert f"{table}.{each.name}" in GUIDE or each.name in ("name", "of"), each.name

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.benchmark.plan import SCORING, TRAINING, encoder_digest, key_of
-from nerbert.evaluation.benchmark.steps import draw_part
+from nerbert.evaluation.benchmark.job import draw_part
+from nerbert.evaluation.benchmark.keys import SCORING, TRAINING, encoder_digest, key_of
 from nerbert.finetuning.finetune import usual_rate
 from nerbert.formats.conll import example_of
 from nerbert.model.folder import ModelFolder
@@ -26,7 +26,7 @@ def golden(names: tuple[str, ...]) -> str:
 
 
 def test_code_that_changed_its_meaning_has_another_version() -> None:
-    """If this fails: training, tagging or scores mean something else. Raise the version in plan.py, and add it here."""
+    """If this fails: training, tagging or scores mean something else. Raise the version in keys.py, and add it here."""
     rates = [usual_rate(SimpleNamespace(hidden_size=width)) for width in (384, 767, 768, 1024)]
     assert rates == [2e-4, 2e-4, 5e-5, 5e-5], "raise TRAINING: `learning_rate = 0` means another rate"
     assert TRAINING_GOLDEN[TRAINING] == golden(TRAINED)
@@ -34,7 +34,7 @@ def test_code_that_changed_its_meaning_has_another_version() -> None:
 
 
 def test_sentences_that_are_drawn_have_another_version() -> None:
-    """If this fails: cells train on other sentences than before. Raise TRAINING in plan.py."""
+    """If this fails: cells train on other sentences than before. Raise TRAINING in keys.py."""
     rows = [example_of(["The", f"x{n}"], ["O", f"B-{'abc'[n % 3]}"]) for n in range(12)]
     facts = {size: draw_part(rows, rows, size, 2).facts for size in ("3", "25%", "k=2", "2 way 1 shot")}
     assert [each["places"] for each in facts.values()] == [[0, 2, 5], [0, 2, 5], [0, 4, 8, 9, 10, 11], [7, 11]]

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from nerbert.evaluation.benchmark import plan
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, Job, Machine, State
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, Machine, State
+from nerbert.evaluation.benchmark.job import Job
 from nerbert.evaluation.benchmark.plan import make_plan
-from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
+from nerbert.evaluation.benchmark.suite import Published, Suite, SystemSettings, Target
+from nerbert.evaluation.benchmark.systems import finetuned
+from nerbert.evaluation.benchmark.systems.finetuned import Encoder, FineTuned
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.folder import write_card
 from nerbert.training.tagging import TaggingSettings
@@ -33,9 +35,9 @@ def desk(tmp_path: Path, encoders: Path) -> Path:
 @pytest.fixture
 def suite(desk: Path) -> Suite:
     systems = {
-        "A": System(encoder=str(desk / "a")),
-        "B": System(encoder=str(desk / "b")),
-        "A, source & target": System(encoder=str(desk / "a"), source="far"),
+        "A": SystemSettings(encoder=str(desk / "a")),
+        "B": SystemSettings(encoder=str(desk / "b")),
+        "A, source & target": SystemSettings(encoder=str(desk / "a"), source="far"),
     }
     protocols = {"last": FinetuneSettings(), "dev": FinetuneSettings(select="dev")}
     targets = (Target(data="one", sizes=("all", 5), draw_by_seed=True), Target(data="two"))
@@ -46,7 +48,8 @@ def keys(suite: Suite, desk: Path, machine: Machine = CPU) -> Keys:
     found = {}
     for job in make_plan(suite, desk / "data", machine):
         assert isinstance(job, Job)
-        found[job.place] = (job.source.key if job.source else "", job.tag_key, job.key)
+        source = job.system.source
+        found[job.place] = (source.key if source else "", job.tag_key, job.key)
     return found
 
 
@@ -110,11 +113,11 @@ def test_a_setting_of_a_system_wins_over_every_protocol(suite: Suite, desk: Path
 
 def test_settings_that_an_encoder_can_not_be_trained_with_fail_before_the_run(suite: Suite, desk: Path) -> None:
     cases: list[tuple[str, dict[str, Any], str]] = [
-        ("embedded-open", {"head": "names"}, "not for the head of objective 'zero_shot'"),
+        ("embedded-open", {"source_head": "shared"}, "not for the head of objective 'zero_shot'"),
         (str(desk / "a"), {"replay": {"files": (desk / "none.jsonl",), "share": 0.1}}, "setting replay.files = "),
     ]
     for encoder, settings, why in cases:
-        systems = suite.systems | {"A": System(encoder=encoder, settings=settings)}
+        systems = suite.systems | {"A": SystemSettings(encoder=encoder, settings=settings)}
         cells = [each for each in make_plan(replace(suite, systems=systems), desk / "data", CPU)
                  if each.place.system == "A"]  # fmt: skip
         assert cells
@@ -124,20 +127,20 @@ def test_settings_that_an_encoder_can_not_be_trained_with_fail_before_the_run(su
 def test_all_settings_count_as_they_are_given_or_not() -> None:
     """A default that changes later must not make old cells those of the new one."""
     usual = FinetuneSettings(objective="tagging")
-    key = plan._in_key(usual)
-    names = {each.name for each in fields(FinetuneSettings)} - {"sections", *plan._NOT_IN_KEY}
+    key = finetuned.in_key(usual)
+    names = {each.name for each in fields(FinetuneSettings)} - {"sections", *finetuned._NOT_IN_KEY}
     assert key.keys() == names | {"tagging"}
     assert key["tagging"] == asdict(TaggingSettings())
-    assert plan._in_key(usual.changed({"epochs": usual.epochs, "tagging": {"joined_layer": 0}})) == key
-    changes: dict[str, Any] = {"schedule": "constant", "source_head": "shared", "head": "names", "batch_size": 8}
+    assert finetuned.in_key(usual.changed({"epochs": usual.epochs, "tagging": {"joined_layer": 0}})) == key
+    changes: dict[str, Any] = {"schedule": "constant", "source_head": "shared", "batch_size": 8}
     for name, value in changes.items():
-        assert plan._in_key(usual.changed({name: value})) == key | {name: value}
-    joined = plan._in_key(usual.changed({"tagging": {"joined_layer": -1}}))
+        assert finetuned.in_key(usual.changed({name: value})) == key | {name: value}
+    joined = finetuned.in_key(usual.changed({"tagging": {"joined_layer": -1}}))
     assert joined == key | {"tagging": key["tagging"] | {"joined_layer": -1}}
-    told = plan._in_key(usual.changed({"objective": "zero_shot", "zero_shot": {"max_types": 3}}))
+    told = finetuned.in_key(usual.changed({"objective": "zero_shot", "zero_shot": {"max_types": 3}}))
     assert told["zero_shot"]["max_types"] == 3
     chosen = FinetuneSettings(objective="tagging", select="dev")
-    assert plan._in_key(replace(chosen, patience=8)) == plan._in_key(chosen) | {"patience": 8}
+    assert finetuned.in_key(replace(chosen, patience=8)) == finetuned.in_key(chosen) | {"patience": 8}
 
 
 def test_a_sources_epochs_touch_what_has_a_source(suite: Suite, desk: Path) -> None:
@@ -159,7 +162,9 @@ def test_what_changes_nothing(suite: Suite, desk: Path) -> None:
     before = keys(suite, desk)
     papers = (Published(name="P", of="Q", f1={"one": 1.0}),)
     other = replace(suite, name="t", title="T", about="U", baseline="B", published=papers, targets=suite.targets[::-1])
-    other = replace(other, systems=dict(reversed([*suite.systems.items(), ("C", System(encoder=str(desk / "b")))])))
+    other = replace(
+        other, systems=dict(reversed([*suite.systems.items(), ("C", SystemSettings(encoder=str(desk / "b")))]))
+    )
     after = keys(other, desk)
     assert not changed(before, after, SCORE)
     assert all(after[place._replace(system="C")] == after[place] for place in before if place.system == "B")
@@ -187,22 +192,30 @@ def test_bounds_of_the_targets_steps_touch_no_source(suite: Suite, desk: Path) -
 def test_versions_of_code(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another way to score trains nothing anew but where it chooses the epoch; another way to train does."""
     before = keys(suite, desk)
-    monkeypatch.setattr("nerbert.evaluation.benchmark.plan.SCORING", 1000)
+    monkeypatch.setattr("nerbert.evaluation.benchmark.keys.SCORING", 1000)
     scoring = keys(suite, desk)
     assert changed(before, scoring, SCORE) == set(before)
     assert changed(before, scoring, TAG) == {place for place in before if place.protocol == "dev"}
     assert not changed(before, scoring, SOURCE)
     monkeypatch.undo()
-    monkeypatch.setattr("nerbert.evaluation.benchmark.plan.TRAINING", 1000)
+    monkeypatch.setattr("nerbert.evaluation.benchmark.keys.TRAINING", 1000)
     training = keys(suite, desk)
     assert changed(before, training, TAG) == set(before)
     assert changed(before, training, SOURCE) == {place for place in before if "source" in place.system}
 
 
+def encoder_of(job: Job) -> Encoder:
+    assert isinstance(job.system, FineTuned)
+    return job.system.encoder
+
+
 def test_what_nerbert_trained_has_luck_of_its_own(suite: Suite, desk: Path) -> None:
     write_card(desk / "a", "tagger", word_splitter=SPLITTER)
     jobs = make_plan(suite, desk / "data", CPU)
-    assert {job.place.system for job in jobs if isinstance(job, Job) and job.pretrained} == {"A", "A, source & target"}
+    assert {job.place.system for job in jobs if isinstance(job, Job) and encoder_of(job).pretrained} == {
+        "A",
+        "A, source & target",
+    }
 
 
 def test_encoders_of_a_system_with_the_same_weights_are_refused(suite: Suite, desk: Path) -> None:
@@ -246,9 +259,9 @@ def test_cells_that_are_no_jobs_say_why(suite: Suite, desk: Path, monkeypatch: p
     monkeypatch.setattr("nerbert.model.download._refusal", lambda *_, **__: None)
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
     systems = suite.systems | {
-        "B": System(),
-        "H": System(encoder="some/model"),
-        "S": System(encoder=str(desk / "a"), source="fa"),
+        "B": SystemSettings(),
+        "H": SystemSettings(encoder="some/model"),
+        "S": SystemSettings(encoder=str(desk / "a"), source="fa"),
     }
     targets = (*suite.targets, Target(data="tow"))
     found = make_plan(replace(suite, systems=systems, targets=targets), desk / "data", CPU)
@@ -270,10 +283,13 @@ def test_cells_that_are_no_jobs_say_why(suite: Suite, desk: Path, monkeypatch: p
 
 def test_each_seed_has_its_encoder_and_says_whether_it_is_pre_trained(suite: Suite, desk: Path) -> None:
     write_card(desk / "b", "encoder", word_splitter=SPLITTER)
-    systems = {"A": System(encoder=(str(desk / "a"), str(desk / "b"))), "B": System(encoder=str(desk / "b"))}
+    systems = {
+        "A": SystemSettings(encoder=(str(desk / "a"), str(desk / "b"))),
+        "B": SystemSettings(encoder=str(desk / "b")),
+    }
     jobs = make_plan(replace(suite, systems=systems), desk / "data", CPU)
     assert all(isinstance(job, Job) for job in jobs)
     found = {(job.place.system, job.place.seed): job for job in jobs if isinstance(job, Job)}
-    assert [Path(found["A", seed].encoder).name for seed in (1, 2)] == ["a", "b"]
-    assert [found["A", seed].pretrained for seed in (1, 2)] == [False, True]
+    assert [Path(encoder_of(found["A", seed]).folder).name for seed in (1, 2)] == ["a", "b"]
+    assert [encoder_of(found["A", seed]).pretrained for seed in (1, 2)] == [False, True]
     assert found["A", 2].key == found["B", 2].key

@@ -14,13 +14,16 @@ from typing import Any
 import pytest
 
 from nerbert.errors import OutputExists, WorkerDied, WriteError
-from nerbert.evaluation.benchmark import runner, steps
-from nerbert.evaluation.benchmark.cells import Cell, Machine, State, Task
+from nerbert.evaluation.benchmark import runner, tasks
+from nerbert.evaluation.benchmark.cells import Cell, Machine, State
 from nerbert.evaluation.benchmark.runner import STOPPED
-from nerbert.evaluation.benchmark.steps import OUT_OF_TIME, End, run_task
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.benchmark.suite_file import read_suite
+from nerbert.evaluation.benchmark.system import Task
+from nerbert.evaluation.benchmark.systems import finetuned
+from nerbert.evaluation.benchmark.systems.finetuned import FineTuned
+from nerbert.evaluation.benchmark.tasks import OUT_OF_TIME, End, run_task
 from nerbert.executors import ONE_CORE, LocalExecutor, Resources
 from nerbert.model.folder import read_card
 from tests.commands import exit_code
@@ -43,8 +46,8 @@ def untrained(monkeypatch: pytest.MonkeyPatch, tiny_encoder: Path) -> list[str]:
         shutil.copytree(tiny_encoder, given[4], dirs_exist_ok=True)
 
     monkeypatch.setattr(runner, "run_task", begin)
-    monkeypatch.setattr(steps, "finetune_examples", trained)
-    monkeypatch.setattr(steps, "tag_part", all_outside)
+    monkeypatch.setattr(finetuned, "finetune_examples", trained)
+    monkeypatch.setattr(FineTuned, "predict", all_outside)
     return begun
 
 
@@ -65,7 +68,7 @@ def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
     assert {cell.state for cell in cells} == {State.DONE}
     told = capsys.readouterr().err.splitlines()
     assert told[0] == "cells to run: 8, 2 at once; done already: 0"
-    assert told[1:3] == [f"source far, seed {seed}: made" for seed in (1, 2)]
+    assert told[1:3] == [f"source data far, seed {seed}: made" for seed in (1, 2)]
     ends = [line.rpartition("; ")[2] for line in told[3:] if " F1 " in line]
     assert ends == [f"{number} of {CELLS} cells" for number in range(1, CELLS + 1)]
     assert not (output / ".benchmark").exists()
@@ -195,7 +198,8 @@ def test_a_source_that_fails_takes_its_cells_along(
     suite, output = read_suite(suite_file), tmp_path / "out"
     cells = cells_of(suite, data, output)
     lost = [cell for cell in cells if "source" in cell.place.system]
-    assert all(cell.why.startswith("source data torn: train.conll:2: broken line") for cell in lost)
+    for cell in lost:
+        assert cell.why.startswith(f"source data torn, seed {cell.place.seed}: train.conll:2: broken line")
     assert {cell.state for cell in cells if cell not in lost} == {State.DONE}
     assert len(untrained) == 2 + CELLS // 2
     assert cells_of(suite, data, output) == cells
@@ -250,7 +254,7 @@ def test_processes_that_die_before_they_begin_end_the_run(suite: Suite, data: Pa
     executor = Mortal(tmp_path / "out" / ".benchmark", lambda _: True)
     cells = cells_of(suite, data, tmp_path / "out", executor)
     assert {cell.state for cell in cells} == {State.FAILED}
-    assert cells[1].why == "source data far: a worker process died; the next run tries again"
+    assert cells[1].why == "source data far, seed 1: a worker process died; the next run tries again"
 
 
 def test_a_killed_process_loses_no_other_cell(suite_file: Path, data: Path, tmp_path: Path) -> None:
@@ -416,4 +420,4 @@ def test_processes_share_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert runner._gpus(machine) == ("0", "1")
     assert runner._gpus(replace(machine, device="cpu")) == ()
     names = [get_context("forkserver").Process().name for _ in range(4)]
-    assert [steps.gpu_of(name, ("a", "b")) for name in names] in (list("abab"), list("baba"))
+    assert [tasks.gpu_of(name, ("a", "b")) for name in names] in (list("abab"), list("baba"))

@@ -3,7 +3,6 @@
 import errno
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,12 +11,14 @@ import torch
 
 from nerbert.config import make_settings
 from nerbert.errors import InputError, NerbertError, SettingsError, WriteError
-from nerbert.evaluation.benchmark import steps
-from nerbert.evaluation.benchmark.cells import CellSentences, Job, Machine, State
+from nerbert.evaluation.benchmark.cells import CellSentences, Machine, State, tagged_entities
+from nerbert.evaluation.benchmark.job import Job
 from nerbert.evaluation.benchmark.plan import make_plan
-from nerbert.evaluation.benchmark.steps import Desk, End, failure, make_cell, read_part, run_task, tag_part
 from nerbert.evaluation.benchmark.store import Store
-from nerbert.evaluation.benchmark.suite import Suite, System, Target
+from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
+from nerbert.evaluation.benchmark.systems import finetuned
+from nerbert.evaluation.benchmark.systems.finetuned import FineTuned
+from nerbert.evaluation.benchmark.tasks import Desk, End, failure, run_task
 from nerbert.finetuning.finetune import Finetuned, finetune_examples, usual_rate
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.examples import read_examples
@@ -41,7 +42,7 @@ def planned(data: Path, tiny_encoder: Path) -> Plan:
     ) -> Job:  # fmt: skip
         settings = {"epochs": 1, "min_steps": 0, "batch_size": 8, "precision": "fp32", **more}
         suite = Suite(
-            name="s", title="S", systems={"A": System(encoder=str(encoder), source=source)},
+            name="s", title="S", systems={"A": SystemSettings(encoder=str(encoder), source=source)},
             targets=(Target(data=target, sizes=(size,)),), seeds=(1,), split=split,
             protocols={"p": make_settings(FinetuneSettings, settings)},
         )  # fmt: skip
@@ -57,18 +58,18 @@ def counts(reading: CellSentences) -> tuple[int, int, int]:
 
 
 def test_what_a_cell_does_not_use_may_be_broken_or_gone(planned: Plan, data: Path) -> None:
-    found = read_part(planned())
+    found = planned().read()
     assert (counts(found), found.duplicates) == ((12, 3, 3), (2,))
-    assert counts(read_part(planned("5"))) == (5, 3, 3)
+    assert counts(planned("5").read()) == (5, 3, 3)
     (data / "ships" / "dev.conll").unlink()
-    assert counts(read_part(planned("5"))) == (5, 3, 0)
+    assert counts(planned("5").read()) == (5, 3, 0)
     (data / "ships" / "dev.conll").write_text(BROKEN)
     rows = (f"Holm{number}\tB-person\nsees\tO\nIngeborg{number}\tB-ship\n\n" for number in range(8))
     (data / "ships" / "test.conll").write_text("".join(rows))
     for train in (BROKEN, None):
         path = data / "ships" / "train.conll"
         path.write_text(train) if train else path.unlink()
-        episode = read_part(planned("2 way 1 shot"))
+        episode = planned("2 way 1 shot").read()
         assert episode.duplicates == ()
         assert episode.train
         assert episode.test
@@ -76,7 +77,7 @@ def test_what_a_cell_does_not_use_may_be_broken_or_gone(planned: Plan, data: Pat
 
 def test_a_suite_on_dev_reads_no_test(planned: Plan, data: Path) -> None:
     (data / "ships" / "test.conll").write_text(BROKEN)
-    found = read_part(planned(split="dev"))
+    found = planned(split="dev").read()
     assert counts(found) == (12, 3, 0), "what is scored gives no temperature"
     assert found.test == read_examples(data / "ships" / "dev.conll")
 
@@ -120,16 +121,16 @@ def test_what_was_made_of_changed_files_is_not_kept(
 ) -> None:  # fmt: skip
     job = planned(encoder=shutil.copytree(tiny_encoder, tmp_path / "encoder"))
 
-    def change(job: Job, part: CellSentences, *_: object) -> Any:
+    def change(system: object, part: CellSentences, *_: object) -> Any:
         with (tmp_path / changed).open("a") as file:
             file.write("\n")
         if when == "and it fails":
             raise InputError("torn")
-        return all_outside(job, part)
+        return all_outside(system, part)
 
     if when == "before":
-        change(job, read_part(job))
-    monkeypatch.setattr(steps, "tag_part", all_outside if when == "before" else change)
+        change(job.system, job.read())
+    monkeypatch.setattr(FineTuned, "predict", all_outside if when == "before" else change)
     end = run_task(Desk(store.folder, CPU), job)
     assert end.why.endswith("changed while the benchmark ran; run it again")
     assert (end.state, end.try_again) == (State.FAILED, True)
@@ -148,8 +149,8 @@ def test_a_cell_after_a_source_reads_two_layers(
     save_model(tmp_path / "deep", tiny_tagging("bert", len(tokenizer), num_hidden_layers=3), tokenizer)
     write_card(tmp_path / "deep", "encoder", word_splitter=SPLITTER, num_frozen_layers=2)
     job = planned(source="far", encoder=tmp_path / "deep", tagging={"joined_layer": -1}, source_head="shared")
-    assert job.source
-    for task in (job.source, job):
+    assert job.system.source
+    for task in (job.system.source, job):
         assert run_task(Desk(store.folder, CPU), task) == End(State.DONE)
 
 
@@ -169,29 +170,28 @@ def test_settings_and_precision_are_the_protocols(
         taggers.append(finetune_examples(*given, **more))
         return taggers[-1]
 
-    monkeypatch.setattr(steps, "finetune_examples", spy)
+    monkeypatch.setattr(finetuned, "finetune_examples", spy)
     job = planned(precision="bf16")
-    found = tag_part(job, read_part(job), store)
+    assert isinstance(job.system, FineTuned)
+    found = job.system.predict(job.read(), store, store.scratch)
     rate = usual_rate(AutoConfig.from_pretrained(tiny_encoder))
-    assert found.facts["settings"]["learning_rate"] == rate > 0 == job.settings.learning_rate
+    assert found.facts["settings"]["learning_rate"] == rate > 0 == job.system.settings.learning_rate
     assert (found.facts["settings"]["batch_size"], found.facts["steps"]) == (8, 2)
     assert taggers[0].card["precision"] == "bf16"
-    legal, raw = tag_both_ways(taggers[0].head, read_part(job).test)
-    assert (found.tags, found.greedy) == ([each.tags for each in legal], [each.tags for each in raw])
-    assert found.confidences is not None
-    assert [len(row) for row in found.tags] == [len(row) for row in found.confidences] == [3, 3, 9]
+    legal, raw = tag_both_ways(taggers[0].head, job.read().test, found.facts["temperature"])
+    assert (found.entities, found.greedy) == (tagged_entities(legal), [each.tags for each in raw])
 
 
 def test_tagged_sentences_are_only_scored(planned: Plan, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     job = planned()
-    monkeypatch.setattr(steps, "tag_part", all_outside)
-    make_cell(job, store, CPU)
+    monkeypatch.setattr(FineTuned, "predict", all_outside)
+    job.make(store, store.scratch)
     first = store.read_cell(job.key, job.place)
     assert first is not None
     shutil.rmtree(store.cells)
     store.cells.mkdir()
-    monkeypatch.setattr(steps, "tag_part", None)
-    make_cell(replace(job, settings=replace(job.settings, seed=9)), store, CPU)
+    monkeypatch.setattr(FineTuned, "predict", None)
+    job.make(store, store.scratch)
     again = store.read_cell(job.key, job.place)
     assert again is not None
     assert again.scores == first.scores

@@ -10,17 +10,18 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError, OutputExists
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, SourceTraining, State
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, State
 from nerbert.evaluation.benchmark.store import MARKER, Store
-from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
 
 PLACE = CellKey("A", "one", "all", 1, 1, "p")
 SECONDS = {"train": {"wall": 2.5, "cpu": 2}}
 DONE = Cell(PLACE, State.DONE, "", {"micro": {"f1": 0.5}}, {"seconds": SECONDS})
 TEST = [example_of(["The", "Margarethe"], ["O", "B-ship"]), example_of(["sank"], ["O"])]
-TAGS, GREEDY = [["O", "B-big ship"], ["O"]], [["O", "I-big ship"], ["O"]]
-FOUND = Predictions(TAGS, [[0.5, 0.25], [1.0]], GREEDY, {"steps": 3, "seconds": SECONDS})
+GREEDY = [["O", "I-big ship"], ["O"]]
+FOUND = Predictions(
+    [[(1, 2, "big ship", 0.25)], []], {"steps": 3, "seconds": SECONDS}, GREEDY, [[], [(0, 1, "x", None)]]
+)
 
 
 @pytest.fixture
@@ -46,12 +47,12 @@ def test_a_cell_comes_back_at_any_place(store: Store) -> None:
     ("content", "told"),
     [
         ("", "not JSON"), ("{", "not JSON"), ("[" * 900, "not JSON"), ("[]", ""), ("null", ""), ("{}", "state"),
-        ('{"format": 3, "state": "lost"}', "state"),
+        ('{"format": 4, "state": "lost"}', "state"),
         ('{"format": 9, "state": "failed", "why": "", "facts": {}}', "format = 9"),
-        ('{"format": 3, "state": "not_run", "why": "", "scores": {}, "facts": {}}', "state"),
-        ('{"format": 3, "state": "failed", "why": 1, "scores": {}, "facts": {}}', "why = 1"),
-        ('{"format": 3, "state": "done", "scores": {}, "facts": {"seconds": {}}}', "scores.micro is missing"),
-        ('{"format": 3, "state": "done", "scores": {"micro": 1}, "facts": {"seconds": {}}}', "scores.micro = 1"),
+        ('{"format": 4, "state": "not_run", "why": "", "scores": {}, "facts": {}}', "state"),
+        ('{"format": 4, "state": "failed", "why": 1, "scores": {}, "facts": {}}', "why = 1"),
+        ('{"format": 4, "state": "done", "scores": {}, "facts": {"seconds": {}}}', "scores.micro is missing"),
+        ('{"format": 4, "state": "done", "scores": {"micro": 1}, "facts": {"seconds": {}}}', "scores.micro = 1"),
     ],
 )  # fmt: skip
 def test_a_broken_cell_is_none_and_told(store: Store, content: str, told: str) -> None:
@@ -77,9 +78,7 @@ def test_a_file_says_what_it_is(store: Store) -> None:
         file = json.loads((folder / "k.json").read_text())
         assert list(file)[1:7] == list(CellKey._fields)
         assert (file["system"], file["target"], file["seed"]) == ("A", "one", 1)
-    assert [file[name][0] for name in ("tags", "confidences", "spans")] == [
-        ["O", "B-big ship"], [0.5, 0.25], [[1, 2, "big ship"]],
-    ]  # fmt: skip
+    assert file["entities"][0] == [[1, 2, "big ship", 0.25]]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +100,7 @@ def test_odd_facts_are_no_cells(store: Store, facts: str) -> None:
 
 
 def write_by_hand(store: Store, f1: str, facts: str) -> None:
-    text = '{"format": 3, "state": "done", "why": "", "scores": {"micro": {"f1": %s}}, "facts": %s}'
+    text = '{"format": 4, "state": "done", "why": "", "scores": {"micro": {"f1": %s}}, "facts": %s}'
     (store.cells / "k.json").write_text(text % (f1, facts))
 
 
@@ -112,12 +111,14 @@ def test_predictions_come_back(store: Store) -> None:
 
 
 SPOILED: dict[str, Callable[[Any], object]] = {
-    "sentence": lambda content: content["tags"].pop(),
-    "word": lambda content: content["tags"][0].pop(),
-    "confidence": lambda content: content["confidences"][1].__setitem__(0, "much"),
-    "endless": lambda content: content["confidences"][1].__setitem__(0, math.nan),
-    "sure": lambda content: content["confidences"][1].__setitem__(0, 5e300),
-    "tag": lambda content: content["tags"][0].__setitem__(0, "X-ship"),
+    "sentence": lambda content: content["entities"].pop(),
+    "word": lambda content: content["greedy"][0].pop(),
+    "confidence": lambda content: content["entities"][0][0].__setitem__(3, "much"),
+    "endless": lambda content: content["entities"][0][0].__setitem__(3, math.nan),
+    "sure": lambda content: content["entities"][0][0].__setitem__(3, 5e300),
+    "tag": lambda content: content["greedy"][0].__setitem__(0, "X-ship"),
+    "place": lambda content: content["entities"][0][0].__setitem__(1, 3),
+    "tuned": lambda content: content["tuned"][1][0].__setitem__(0, 1),
     "format": lambda content: content.update(format=0),
     "facts": lambda content: content.update(facts={}),
 }
@@ -189,7 +190,6 @@ def test_a_file_in_a_folders_place_is_told(tmp_path: Path) -> None:
         Store(tmp_path / "out").hold().__enter__()
 
 
-SOURCE = SourceTraining("k", "far", Path("far"), "e", "ab12", FinetuneSettings(), {})
 COST = {"wall": 3.0, "cpu": 2.5}
 
 
@@ -204,7 +204,7 @@ def made(tmp_path: Path) -> Path:
 
 def test_a_source_comes_back_with_its_cost(store: Store, made: Path) -> None:
     assert store.source_cost("k") is None
-    store.keep_source(SOURCE, made, COST)
+    store.keep_source("k", made, COST, {"data": "far"})
     assert store.source_cost("k") == store.source_cost("k", whole=True) == COST
     assert (store.source("k") / "model.safetensors").read_bytes() == b"weights"
     assert json.loads((store.sources / "k.json").read_text())["data"] == "far"
@@ -212,7 +212,7 @@ def test_a_source_comes_back_with_its_cost(store: Store, made: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "bytes", "file", "folder", "mark", "cost"])
 def test_a_broken_source_is_made_anew(store: Store, made: Path, damage: str) -> None:
-    store.keep_source(SOURCE, shutil.copytree(made, made.with_name("first")), COST)
+    store.keep_source("k", shutil.copytree(made, made.with_name("first")), COST, {})
     folder, mark = store.source("k"), store.sources / "k.json"
     match damage:
         case "cut":
@@ -228,5 +228,5 @@ def test_a_broken_source_is_made_anew(store: Store, made: Path, damage: str) -> 
         case "cost":
             mark.write_text(mark.read_text().replace("2.5", '"x"'))
     assert store.source_cost("k", whole=True) is None
-    store.keep_source(SOURCE, made, COST)
+    store.keep_source("k", made, COST, {"data": "far"})
     assert store.source_cost("k", whole=True) == COST

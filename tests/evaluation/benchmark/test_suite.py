@@ -7,7 +7,7 @@ import pytest
 
 from nerbert.config import load_settings
 from nerbert.errors import SettingsError
-from nerbert.evaluation.benchmark.suite import Suite, System, Target
+from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
 from nerbert.evaluation.benchmark.suite_file import parse_encoders, read_suite
 from nerbert.evaluation.datasets.load import known_data
 from nerbert.finetuning.settings import FinetuneSettings
@@ -215,7 +215,9 @@ def test_a_suite_on_dev_holds_nothing_of_test(tmp_path: Path) -> None:
 def suite_of(**target: object) -> Suite:
     made = Target(data="x", **target)  # type: ignore[arg-type]
     protocols = {"p": FinetuneSettings()}
-    return Suite(name="s", title="", systems={"A": System()}, targets=(made,), seeds=(7, 8, 9), protocols=protocols)
+    return Suite(
+        name="s", title="", systems={"A": SystemSettings()}, targets=(made,), seeds=(7, 8, 9), protocols=protocols
+    )
 
 
 def test_a_draw_for_each_seed() -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import NerbertError
-from nerbert.evaluation.benchmark.cells import Job, Machine, SourceTraining
-from nerbert.evaluation.benchmark.plan import check_unchanged, make_plan
-from nerbert.evaluation.benchmark.suite import Suite, System, Target
+from nerbert.evaluation.benchmark.cells import Machine
+from nerbert.evaluation.benchmark.job import Job
+from nerbert.evaluation.benchmark.plan import make_plan
+from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
+from nerbert.evaluation.benchmark.system import Task
 from nerbert.finetuning.settings import FinetuneSettings
 
 CPU = Machine("cpu", "fp32")
@@ -27,7 +29,10 @@ def desk(tmp_path: Path, encoders: Path) -> Path:
 @pytest.fixture
 def suite(desk: Path) -> Suite:
     encoder = str(desk / "a")
-    systems = {"A": System(encoder=encoder), "A, source & target": System(encoder=encoder, source="far")}
+    systems = {
+        "A": SystemSettings(encoder=encoder),
+        "A, source & target": SystemSettings(encoder=encoder, source="far"),
+    }
     protocols = {"last": FinetuneSettings(), "dev": FinetuneSettings(select="dev")}
     return Suite(name="s", title="S", systems=systems, targets=(Target(data="one"),), seeds=(1,), protocols=protocols)
 
@@ -53,22 +58,22 @@ def tasks(suite: Suite, desk: Path) -> dict[tuple[str, str], Job]:
 @pytest.mark.parametrize("how", ["changed", "same size and date", "gone", "a folder"])
 def test_what_changed_since_the_plan(suite: Suite, desk: Path, path: str, touches: list[str], how: str) -> None:
     jobs = tasks(suite, desk)
-    named: dict[str, Job | SourceTraining] = {
+    named: dict[str, Task] = {
         f"{system} {protocol}": jobs[system, protocol]
         for system, protocol in (("A", "last"), ("A", "dev"), ("A, source & target", "last"))
     }
-    source = jobs["A, source & target", "last"].source
+    source = jobs["A, source & target", "last"].system.source
     assert source is not None
     named["source"] = source
     for task in named.values():
-        check_unchanged(task)
+        task.check_unchanged()
     change(desk / path, how)
     for name, task in named.items():
         if name in touches:
             with pytest.raises(NerbertError, match="changed while the benchmark ran; run it again"):
-                check_unchanged(task)
+                task.check_unchanged()
         else:
-            check_unchanged(task)
+            task.check_unchanged()
 
 
 def change(path: Path, how: str) -> None:
@@ -88,12 +93,12 @@ def test_a_file_that_came_since_the_plan(suite: Suite, desk: Path) -> None:
     (desk / "data" / "one" / "dev.conll").unlink()
     (desk / "data" / "far" / "train.conll").unlink()
     jobs = tasks(suite, desk)
-    job, source = jobs["A", "dev"], jobs["A, source & target", "last"].source
+    job, source = jobs["A", "dev"], jobs["A, source & target", "last"].system.source
     assert source is not None
     for task in (job, source):
-        check_unchanged(task)
+        task.check_unchanged()
     (desk / "data" / "one" / "dev.conll").write_text(ROWS)
     (desk / "data" / "far" / "train.conll").write_text(ROWS)
     for task in (job, source):
         with pytest.raises(NerbertError, match=r"(dev|train)\.conll: changed"):
-            check_unchanged(task)
+            task.check_unchanged()

@@ -1,7 +1,7 @@
 """A table in which every name, message and fact is meant to do harm."""
 
 from nerbert.evaluation.benchmark.cells import Cell, State
-from nerbert.evaluation.benchmark.suite import Published, System, Target
+from nerbert.evaluation.benchmark.suite import Published, SystemSettings, Target
 from nerbert.evaluation.tables.records import BenchmarkTable
 from nerbert.evaluation.tables.table import make_table
 from tests.evaluation.tables.made_up import made_up_suite, scores_of
@@ -16,7 +16,7 @@ BAD = (
 
 def hostile_table() -> BenchmarkTable:
     suite = made_up_suite(
-        systems={name: System() for name in BAD}, baseline=BAD[0], title=BAD[0], about=BAD[11], seeds=(1, 2, 3),
+        systems={name: SystemSettings() for name in BAD}, baseline=BAD[0], title=BAD[0], about=BAD[11], seeds=(1, 2, 3),
         targets=tuple(Target(data=name, sizes=(10, "all")) for name in BAD[:4]),
         published=(Published(name=BAD[1], of=BAD[3], f1={BAD[0]: 1.0}),),
     )  # fmt: skip

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
-from nerbert.evaluation.benchmark.suite import Published, Suite, System, Target
+from nerbert.evaluation.benchmark.suite import Published, Suite, SystemSettings, Target
 from nerbert.evaluation.tables.records import BenchmarkTable, Entry, Grid
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.metrics.judging import assess
@@ -25,7 +25,7 @@ def made_up_suite(**changes: Any) -> Suite:
     )
     suite = Suite(
         name="made_up", title="A made-up suite", about="Nothing in it was measured.", baseline="MiniLM",
-        targets=targets, systems={name: System(encoder="x") for name in SYSTEMS}, seeds=(1, 2, 3),
+        targets=targets, systems={name: SystemSettings(encoder="x") for name in SYSTEMS}, seeds=(1, 2, 3),
         protocols={"default": FinetuneSettings()},
         published=(Published(name="BERT-base", of="A paper, Table 2", f1={"politics": 66.56, "ai": 50.37}),),
     )  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from nerbert.evaluation.benchmark.cells import Cell
-from nerbert.evaluation.benchmark.suite import System, Target
+from nerbert.evaluation.benchmark.suite import SystemSettings, Target
 from nerbert.evaluation.tables.compare import WHOLE, compare, p_text
 from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey
 from nerbert.evaluation.tables.table import make_table
@@ -134,7 +134,7 @@ def test_two_runs_on_one_target_take_the_stars_from_the_mean() -> None:
     assert whole.no_stars.startswith("2 runs on a target")
 
 
-IDLE = {"MiniLM": System(), "BERT": System(), "yours": System()}
+IDLE = {"MiniLM": SystemSettings(), "BERT": SystemSettings(), "yours": SystemSettings()}
 
 
 def test_a_system_without_a_run_holds_nothing_up() -> None:

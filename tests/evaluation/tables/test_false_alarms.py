@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nerbert.evaluation.benchmark.cells import Cell, State
-from nerbert.evaluation.benchmark.suite import System, Target
+from nerbert.evaluation.benchmark.suite import SystemSettings, Target
 from nerbert.evaluation.tables.compare import WHOLE, Compared, compare
 from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey
 from nerbert.evaluation.tables.statistics import summary, t_test
@@ -26,7 +26,7 @@ def overall(
     """
     size = "all" if draws == 1 else "10"
     suite = made_up_suite(
-        systems={name: System(encoder="x") for name in encoders}, baseline="A", published=(),
+        systems={name: SystemSettings(encoder="x") for name in encoders}, baseline="A", published=(),
         targets=tuple(Target(data=name, sizes=(size,), draws=draws) for name in ("a", "b")),
         seeds=tuple(range(1, seeds + 1)),
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
-from nerbert.evaluation.benchmark.suite import System, Target
+from nerbert.evaluation.benchmark.suite import SystemSettings, Target
 from nerbert.evaluation.tables.records import COLUMNS, ERRORS, Entry, figures_of, pool
 from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.settings import FinetuneSettings
@@ -135,7 +135,7 @@ def test_other_figures_stand_beside() -> None:
 
 
 def test_a_figure_has_one_protocol_and_no_two_lines_alike() -> None:
-    systems = {f"S{number}": System() for number in range(10)}
+    systems = {f"S{number}": SystemSettings() for number in range(10)}
     protocols = {"dev": FinetuneSettings(select="dev"), "fixed": FinetuneSettings()}
     suite = made_up_suite(systems=systems, protocols=protocols, baseline="S0", published=())
     curves = make_table(suite, made_up_cells(suite, all_done)).curves
@@ -234,7 +234,7 @@ def test_one_draw_only_is_told_by_target_and_size() -> None:
 
 
 def test_a_source_domain_is_told() -> None:
-    suite = small("a", systems={"A": System(), "B": System(source="conll2003")}, baseline="A")
+    suite = small("a", systems={"A": SystemSettings(), "B": SystemSettings(source="conll2003")}, baseline="A")
     assert any(note.startswith("Trained on conll2003 first: B. Each seed") for note in make_table(suite, []).notes)
 
 

@@ -94,6 +94,13 @@ class ForgetsTitles(_Wrong):
         return rows.set_column(place, "title", pa.nulls(rows.num_rows, pa.string())), ()
 
 
+class Relinks(_Wrong):
+    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, tuple[()]]:
+        place = rows.schema.get_field_index("links")
+        links = [[link | {"target": "Nowhere"} for link in each] for each in rows["links"].to_pylist()]
+        return rows.set_column(place, rows.schema.field(place), pa.array(links, rows.schema.field(place).type)), ()
+
+
 class NoStep(_Wrong):
     """Has no method `apply`."""
 

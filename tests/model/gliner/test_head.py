@@ -264,3 +264,18 @@ def test_a_calibrated_folder_keeps_its_head_and_takes_its_thresholds(make: Make)
     assert told == dict.fromkeys(told, 0.5) | read_card(str(folder))["thresholds"]
     with pytest.raises(InputError, match="holds no entity, so there is no type to ask"):
         calibrate(folder, [example("Nothing.")])
+
+
+@pytest.mark.parametrize("settings", [KINDS["bi"], {"max_types": 2}])
+def test_other_thresholds_need_no_labels_again(
+    make: Make, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, labels = asked(make, **settings), list(map(EntityLabel, ("port", "ship", "city")))
+    bounds = [0.0, 0.4, 1.0]
+    wanted, one = head.for_labels(labels, bounds).predict([example(TEXT)]), head.for_labels(labels, [0.5] * 3)
+    for name in ("_encoded", "_prompt"):
+        monkeypatch.setattr(GlinerHead, name, None)
+    found = one.for_labels(labels, bounds).predict([example(TEXT)])
+    assert list(found.spans()) == list(wanted.spans())
+    assert {each for _, _, _, each, _ in found.spans()} == set(wanted.types)
+    assert wanted.types

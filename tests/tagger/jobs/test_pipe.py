@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nerbert.formats.rows import lines_of, print_tagged
+from nerbert.formats.plain import lines_of, print_tagged
 from nerbert.records import Span
 from nerbert.tagger.jobs.job import TagJob, tag_files
 from nerbert.tagger.tagger import Tagger
@@ -269,3 +269,6 @@ def test_several_workers_need_a_file_to_write(tag: Tag, capsys: Caught) -> None:
     told = "workers = 2: rows go to standard output as they come, tagged by one process; name a file or folder with -o"
     assert told in capsys.readouterr().err
     assert tag("--text", "Ada", "--workers", 1) == 0
+    assert tag("--text", "Ada", "--executor", "tests.extending.toys.executor_toy:Threads") == 1
+    assert "executor Threads, workers = 1: rows go to standard output" in capsys.readouterr().err
+    assert tag("--text", "Ada", "--executor", "local") == 0

@@ -4,15 +4,17 @@ Files say it (`trained_on`), since a model's folder doesn't. The price: a corpus
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nerbert.corpus.shards import read_manifest
 from nerbert.errors import InputError
+from nerbert.evaluation.benchmark.keys import check_same, data_digest
 from nerbert.formats.open_types import normalised, read_open_types
 from nerbert.metrics.familiarity import cosines, familiarity
 from nerbert.model.backbone import Backbone, load_tokenizer
@@ -46,6 +48,51 @@ def learnt_types(paths: Sequence[Path]) -> LearntTypes:
     for path in paths:
         found.add(_learnt(path, path.stat().st_mtime_ns))
     return found
+
+
+def learnt_digest(path: Path) -> str:
+    """Return the digest of what says what a system was trained on: a file, or a corpus's manifest; "" for neither."""
+    return data_digest(path / "manifest.json" if path.is_dir() else path)
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a system was trained on, by its files' digests ("" for what isn't there), and what embeds names of types.
+
+    Without a `label_encoder`, or where a file lacks, no Familiarity is known.
+    """
+
+    sha256: dict[str, str] = field(default_factory=dict)
+    label_encoder: str = ""
+    label_encoder_sha256: str = ""
+
+    @property
+    def lacking(self) -> str:
+        """Return what isn't there, as a reason; "" if all is."""
+        name = next((name for name, digest in self.sha256.items() if not digest), "")
+        return f"trained_on: {name}: no such file or corpus" if name else ""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return what Familiarity depends on, as a part of a key."""
+        known = bool(self.sha256) and not self.lacking and bool(self.label_encoder)
+        return {"familiarity": [sorted(self.sha256.values()), self.label_encoder_sha256]} if known else {}
+
+    def check_unchanged(self) -> None:
+        """Raise NerbertError if a file changed, or came."""
+        for name, digest in self.sha256.items():
+            check_same(partial(learnt_digest, Path(name)), name, digest)
+
+    def types(self) -> LearntTypes:
+        """Read it; raise InputError for what is neither a file of open types nor a corpus."""
+        return learnt_types(list(map(Path, self.sha256)))
+
+    def familiarity(self, labels: Mapping[str, EntityLabel]) -> dict[str, float]:
+        """Return the Familiarity (0–1) of each type; empty where it can't be known."""
+        if not self.facts:
+            return {}
+        figures = familiarities([each.name for each in labels.values()], self.types(), Path(self.label_encoder))
+        return dict(zip(labels, figures.tolist(), strict=True))
 
 
 @lru_cache(maxsize=8)

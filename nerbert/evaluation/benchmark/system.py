@@ -1,0 +1,85 @@
+"""What a benchmark compares: the protocol of a system, and the tasks that a run gives to its executor."""
+
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from nerbert import __version__
+from nerbert.evaluation.benchmark.cells import CellSentences, Predictions
+from nerbert.evaluation.benchmark.keys import DataFiles
+from nerbert.evaluation.benchmark.store import Store
+
+_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
+
+
+class Task(Protocol):
+    """What a run gives to its executor: a cell, or a checkpoint that is made before the cells that start from it."""
+
+    @property
+    def key(self) -> str:
+        """Return the key of all that it depends on."""
+
+    @property
+    def data(self) -> DataFiles:
+        """Return what it reads."""
+
+    def check_unchanged(self) -> None:
+        """Raise NerbertError if what it reads isn't what its key holds any more."""
+
+    def make(self, store: Store, scratch: Path) -> None:
+        """Make it, unless that is done, and keep it; `scratch` is a folder for what is under way."""
+
+
+class System(Protocol):
+    """What finds entities in a cell's sentences; it may learn from others of them before."""
+
+    @property
+    def source(self) -> Task | None:
+        """Return what is made before, once for all cells that start from it."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return all that its predictions depend on but the data: a part of its cells' keys."""
+
+    def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
+        """Return the splits that it reads where `split` is scored; an episode is drawn from that one alone."""
+
+    def check_unchanged(self) -> None:
+        """Raise NerbertError if what it reads isn't what its key holds any more."""
+
+    def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
+        """Learn from a part's sentences, if it does, and return what it finds in those that are scored.
+
+        Facts are kept with the cell: `seconds` by step, `encoder` (a digest), whether nerbert `pretrained` it, so that
+        its luck is shared by all cells that have it, and whatever else made the predictions.
+        """
+
+
+def made_with_torch(device: str, precision: str) -> dict[str, Any]:
+    """Return the device, the precision and the versions of what a model was run with."""
+    import torch
+
+    return {
+        "device": torch.cuda.get_device_name() if device == "cuda" else device,
+        "precision": precision,
+        "versions": {"nerbert": __version__, "python": platform.python_version(),
+                     **{name: version(name) for name in _LIBRARIES}},
+    }  # fmt: skip
+
+
+@contextmanager
+def timed(cost: dict[str, Any], name: str) -> Iterator[None]:
+    """Put what a block takes into `cost`: seconds on the wall, and of CPU (user and system), its commands' too."""
+    wall, cpu = time.monotonic(), _cpu()
+    yield
+    cost[name] = {"wall": round(time.monotonic() - wall, 3), "cpu": round(_cpu() - cpu, 3)}
+
+
+def _cpu() -> float:
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system

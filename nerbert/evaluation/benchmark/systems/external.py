@@ -1,0 +1,161 @@
+"""A system that is not nerbert: a command that reads CoNLL, trains as it likes, and writes the entities that it found.
+
+It has one thread, its own packages, and ends with the process that waits for it. It is no sandbox.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
+from typing import Any, ClassVar
+
+from nerbert.errors import InputError, NerbertError, SettingsError, at, visible
+from nerbert.evaluation.benchmark import keys
+from nerbert.evaluation.benchmark.cells import CellSentences, FoundEntities, FoundEntity, Predictions
+from nerbert.evaluation.benchmark.keys import check_same, data_digest
+from nerbert.evaluation.benchmark.store import Store
+from nerbert.evaluation.benchmark.system import timed
+from nerbert.formats.conll import example_of, write_conll
+from nerbert.formats.examples import read_documents
+from nerbert.labels import word_spans
+from nerbert.records import Document, Example
+
+_PLACES = re.compile(r"\{(train|dev|test|output|seed)\}")
+_GUARD = Path(__file__).with_name("guard.py")
+_NOT_ITS = ("PYTHONPATH", "PYTHONSAFEPATH", "PYTHONHOME")
+"""What leads a Python to nerbert's packages; worker processes have it."""
+_ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS",
+     "RAYON_NUM_THREADS"), "1",
+)  # fmt: skip
+_LARGEST = 256 << 20
+
+
+def places_of(command: Sequence[str]) -> set[str]:
+    """Return the placeholders that a command has."""
+    return {name for word in command for name in _PLACES.findall(word)}
+
+
+def check_command(command: Sequence[str]) -> None:
+    """Raise SettingsError for a command that reads or writes nothing to be scored."""
+    if lost := {"test", "output"} - places_of(command):
+        known = "{train}, {dev}, {test}, {output} and {seed}"
+        raise SettingsError(f"setting command: lacks {{{min(lost)}}}; placeholders are {known}", setting="command")
+
+
+def command_digest(command: Sequence[str]) -> str:
+    """Return one digest over the words of a command; a word that is a file counts by its bytes, wherever it lies."""
+    if shutil.which(command[0]) is None:
+        raise InputError(f"command: {command[0]!r:.200}: no such program; paths are relative to the current folder")
+    words = list(command)
+    for place, word in enumerate(command):
+        with suppress(InputError):  # too long for a name, or not to be read
+            words[place] = data_digest(Path(word)) or word
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A system that is not nerbert."""
+
+    words: tuple[str, ...]
+    sha256: str
+    version: str
+    """Of what its files don't show."""
+    minutes: float
+    """After which it is ended."""
+    seed: int
+    source: ClassVar[None] = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return its words and the content of the files among them, its version and its seed."""
+        return {"code": (keys.TRAINING,), "command": self.sha256, "version": self.version, "seed": self.seed}
+
+    def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
+        """Return train, what is scored, and dev if the command reads it."""
+        return (*(() if episode else ("train",)), split, *(("dev",) if "dev" in places_of(self.words) else ()))
+
+    def check_unchanged(self) -> None:
+        """Raise NerbertError if a file that the command names changed."""
+        check_same(partial(command_digest, self.words), "a file that the command names", self.sha256)
+
+    def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
+        """Let the command train on a part's sentences and tag its test sentences."""
+        cost: dict[str, Any] = {}
+        with timed(cost, "command"):
+            found = self._found(part, scratch)
+        facts = {"seconds": cost, "command": list(self.words), "encoder": self.sha256, "pretrained": False}
+        return Predictions(found, facts)
+
+    def _found(self, part: CellSentences, folder: Path) -> FoundEntities:
+        """Return what the command finds in the scored sentences; `folder` is for its files."""
+        output, values = folder / "output", {"output": str(folder.resolve() / "output"), "seed": str(self.seed)}
+        bare = [replace(each, spans=()) for each in part.test]
+        for name, examples in (("train", part.train), ("dev", part.dev), ("test", bare)):
+            path = folder / f"{name}.conll"
+            with at(path.name):
+                write_conll(path, examples)
+            values[name] = str(path.resolve())
+        _run(
+            [_PLACES.sub(lambda place: values[place[1]], word) for word in self.words], self.minutes, folder / "errors"
+        )
+        if not output.is_file():
+            raise InputError("the command wrote no {output}")
+        if output.stat().st_size > _LARGEST:
+            raise InputError(f"{output}: more than {_LARGEST >> 20} MB are no entities of these sentences")
+        return list(_entities(list(read_documents(output)), part.test))
+
+
+def _run(words: Sequence[str], minutes: float, errors: Path) -> None:
+    """Run a command to its end, and leave nothing running that it started; raise if it fails, with its last line."""
+    own = {name: value for name, value in os.environ.items() if name not in _NOT_ITS} | _ONE_THREAD
+    guarded = [sys.executable, "-I", str(_GUARD), *words]
+    with (
+        errors.open("wb") as said,
+        Popen(guarded, stdin=PIPE, stdout=DEVNULL, stderr=said, env=own, start_new_session=True) as process,  # noqa: S603
+    ):
+        try:
+            code = process.wait(60 * minutes)
+        except TimeoutExpired:
+            why = f"the command didn't end in {minutes:g} minutes; raise timeout_minutes, and pass --retry"
+            raise InputError(why) from None
+        finally:
+            with suppress(ProcessLookupError, PermissionError):  # nothing is left of its group
+                os.killpg(process.pid, signal.SIGKILL)
+    signal_ = -code if code < 0 else code - 128
+    if 0 < signal_ <= 64:  # the machine's doing, such as no memory
+        raise NerbertError(f"the command was ended by signal {signal_}: {_last_line(errors)}")
+    if code:
+        raise InputError(f"the command failed with exit code {code}: {_last_line(errors)}")
+
+
+def _last_line(errors: Path) -> str:
+    """Return the last line that a command said on standard error."""
+    with errors.open("rb") as file:
+        file.seek(max(0, errors.stat().st_size - 4096))
+        lines = file.read().decode("utf-8", "replace").split("\n")
+    return next((visible(line.strip()) for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+def _entities(found: Sequence[Document], test: Sequence[Example]) -> Iterator[list[FoundEntity]]:
+    """Yield each sentence's entities; raise InputError for what doesn't fit the sentences."""
+    if not found:
+        raise InputError("output: holds no sentence")
+    if len(found) != len(test):
+        raise InputError(f"output: holds {len(found)} sentences, not the {len(test)} of {{test}}; write each, in order")
+    for number, (said, asked) in enumerate(zip(found, test, strict=True), 1):
+        words = example_of(asked.tokens, ())
+        with at(part=f"output, sentence {number}"):
+            if said.text != words.text:
+                raise InputError(f"is {said.text!r:.60}, not {words.text!r:.60}: words joined by single spaces")
+            yield [(*span, None) for span in word_spans(replace(words, spans=said.spans))]

@@ -1,0 +1,158 @@
+"""nerbert's own system: an encoder, perhaps trained on a source domain first, that is fine-tuned in each cell."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nerbert.config import plain_settings
+from nerbert.errors import NerbertError, SettingsError
+from nerbert.evaluation.benchmark import keys
+from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, tagged_entities
+from nerbert.evaluation.benchmark.keys import DataFiles, check_same, data_digest, encoder_digest, key_of
+from nerbert.evaluation.benchmark.store import Store
+from nerbert.evaluation.benchmark.system import made_with_torch, timed
+from nerbert.finetuning.finetune import finetune_examples, source_settings
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.model.heads import predict_entities
+from nerbert.model.linear import tag_both_ways
+from nerbert.registry import OBJECTIVES
+
+_NOT_IN_KEY = ("seed", "threads", "source_epochs")
+"""Settings that are in the key otherwise, or change nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """An encoder's folder, and the digest of what is loaded of it."""
+
+    folder: str
+    sha256: str
+    pretrained: bool = False
+    """Whether nerbert trained it."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return what is kept of it with a cell."""
+        return {"encoder": self.sha256, "pretrained": self.pretrained}
+
+    def check_unchanged(self) -> None:
+        """Raise NerbertError if its files changed."""
+        check_same(partial(encoder_digest, Path(self.folder)), self.folder, self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDomain:
+    """A checkpoint to be made: an encoder trained on a source domain, as `finetune` trains it; one for each seed."""
+
+    name: str
+    encoder: Encoder
+    settings: FinetuneSettings
+    data: DataFiles
+    device: str
+
+    @classmethod
+    def of(cls, name: str, data: DataFiles, system: "FineTuned") -> "SourceDomain":
+        """Return the checkpoint that a system starts from."""
+        return cls(name, system.encoder, source_settings(system.settings, system.settings.seed), data, system.device)
+
+    @property
+    def key(self) -> str:
+        """Return the key of all that it depends on."""
+        how = trained_by(replace(self.settings, source_head="new"))
+        return key_of("source", **self.data.key, **how, encoder=self.encoder.sha256, device=self.device)
+
+    def check_unchanged(self) -> None:
+        """Raise NerbertError if what it reads isn't what its key holds any more."""
+        self.data.check_unchanged()
+        self.encoder.check_unchanged()
+
+    def make(self, store: Store, scratch: Path) -> None:
+        """Train the encoder on the source domain."""
+        if store.source_cost(self.key, whole=True):
+            return
+        cost: dict[str, Any] = {}
+        with timed(cost, "source"):
+            train = self.data.read().train
+            finetune_examples(self.encoder.folder, train, [], self.settings, scratch, name=str(self.data.folder))
+        self.check_unchanged()
+        about = {"data": self.name, "seed": self.settings.seed, "encoder": self.encoder.sha256}
+        store.keep_source(self.key, scratch, cost["source"], about)
+
+    def __str__(self) -> str:
+        return f"source data {self.name}, seed {self.settings.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuned:
+    """An encoder (or its source checkpoint) that is fine-tuned on a cell's sentences."""
+
+    encoder: Encoder
+    settings: FinetuneSettings
+    device: str
+    source: SourceDomain | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return all that a training depends on but the data."""
+        source = self.source.key if self.source else None
+        return {**trained_by(self.settings), "encoder": self.encoder.sha256, "source": source, "device": self.device}
+
+    def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
+        """Return train, what is scored, and dev: for the temperature, and the epoch where the protocol chooses."""
+        if episode:
+            return (split, "dev") if self.settings.select == "dev" else (split,)
+        return "train", split, "dev"
+
+    def check_unchanged(self) -> None:
+        """Raise NerbertError if the encoder changed."""
+        self.encoder.check_unchanged()
+
+    def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
+        """Fine-tune on a part's sentences and tag its test sentences.
+
+        Confidences have the temperature that `finetune` fits on the dev split; it is 1 where there is none.
+        """
+        if self.settings.select == "dev" and not part.dev:
+            why = "setting select = 'dev': there is no dev split; add one or take select = 'last'"
+            raise SettingsError(why, setting="select")
+        cost: dict[str, Any] = {}
+        encoder, facts = self._start(store)
+        with timed(cost, "train"):
+            tagger = finetune_examples(encoder, part.train, part.dev, self.settings, name=part.name)
+        temperature = 1.0
+        if part.dev:
+            with timed(cost, "calibrate"):
+                held_out = predict_entities(tagger.head, part.dev)
+                temperature = held_out.calibration_json({})["temperature"]
+            facts["dev_f1"] = held_out.score.f1
+        with timed(cost, "tag"):
+            words, greedy = tag_both_ways(tagger.head, part.test, temperature)
+        facts |= {"seconds": cost, "temperature": temperature, "steps": tagger.log.steps}
+        facts |= {name: tagger.card[name] for name in ("best_step", "settings")}
+        facts |= self.encoder.facts | made_with_torch(self.device, self.settings.precision)
+        return Predictions(tagged_entities(words), facts, [each.tags for each in greedy])
+
+    def _start(self, store: Store) -> tuple[str, dict[str, Any]]:
+        """Return the encoder that is fine-tuned, and what is kept of its origin."""
+        if self.source is None:
+            return self.encoder.folder, {}
+        seconds = store.source_cost(self.source.key)
+        if seconds is None:
+            raise NerbertError("the source checkpoint that it needs is gone; run the benchmark again")
+        origin = {"source_data": self.source.name, "source_seed": self.source.settings.seed, "source_seconds": seconds}
+        return str(store.source(self.source.key)), origin
+
+
+def trained_by(settings: FinetuneSettings) -> dict[str, Any]:
+    """Return what trains as a part of a key; where dev chooses the epoch, scores are a part of it."""
+    code = (keys.TRAINING, keys.SCORING) if settings.select == "dev" else (keys.TRAINING,)
+    return {"code": code, "settings": in_key(settings), "seed": settings.seed}
+
+
+def in_key(settings: FinetuneSettings) -> dict[str, Any]:
+    """Return the settings of a training whose objective is known, sections by name; files by their content."""
+    values = plain_settings(settings, OBJECTIVES.find(settings.objective).settings)
+    for each in settings.sections:
+        values[each.section] |= {name: [data_digest(path) for path in getattr(each, name)] for name in each.reads}
+    return {name: value for name, value in values.items() if name not in _NOT_IN_KEY}

@@ -1,0 +1,217 @@
+"""Zero-shot systems: they are told the names of a target's types, all in one prompt, and learn nothing of it.
+
+Figures go by a fixed threshold, 0.5, and by the best one on dev, off the same run (`above`).
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nerbert.errors import InputError
+from nerbert.evaluation.benchmark import keys
+from nerbert.evaluation.benchmark.cells import CellSentences, FoundEntities, Predictions, found_entities
+from nerbert.evaluation.benchmark.store import Store
+from nerbert.evaluation.benchmark.system import made_with_torch, timed
+from nerbert.evaluation.benchmark.systems.finetuned import Encoder
+from nerbert.evaluation.benchmark.systems.learnt import Learnt, LearntTypes
+from nerbert.evaluation.evaluate import labels_by_type
+from nerbert.formats.entity_labels import parse_type_labels
+from nerbert.formats.open_types import normalised
+from nerbert.labels import WordSpan, word_spans
+from nerbert.metrics.score import score_spans
+from nerbert.model.concept_encoder import class_words
+from nerbert.model.folder import ModelFolder
+from nerbert.model.heads import Entities
+from nerbert.records import EntityLabel, Example
+from nerbert.rng import uniform
+from nerbert.tagger.tagger import Tagger
+
+FIXED = 0.5
+"""The threshold that is fixed beforehand."""
+_TRIED = tuple(number / 20 for number in range(1, 20))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """A system that is told the types of a target, and learns nothing of it; it has one reading for all seeds."""
+
+    labels: tuple[str, ...] = ()
+    """The types that are asked for, `TYPE=label` or `TYPE` each; none: all types of the sentences that are read."""
+    learnt: Learnt = field(default_factory=Learnt)
+    source: ClassVar[None] = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return all that its predictions depend on but the data."""
+        return {"code": (keys.ASKING,), "labels": list(self.labels), **self.learnt.facts}
+
+    def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
+        """Return what is scored, and dev for the best threshold."""
+        return split, "dev"
+
+    def check_unchanged(self) -> None:
+        """Raise NerbertError if what it learnt from changed."""
+        self.learnt.check_unchanged()
+
+    def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
+        """Return what it finds, with the labels and the Familiarity of types among the facts."""
+        cost: dict[str, Any] = {}
+        labels = asked_labels(self.labels, [*part.test, *part.dev])
+        with timed(cost, "tag"):
+            found = self.find(labels, part)
+        familiar = self.learnt.familiarity(labels)
+        found.facts.update({"seconds": cost} | ({"familiarity": familiar} if familiar else {}))
+        return found
+
+    def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
+        """Return what it finds of the labels by type."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenOnly(_Told):
+    """No tagger: what was seen in training as a mention of a type of that name is found again."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return what was seen."""
+        return {**super(SeenOnly, self).facts, "seen": sorted(self.learnt.sha256.values())}
+
+    def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
+        """Find known texts."""
+        return Predictions(seen_entities(self.learnt.types(), labels, part.test), {"asked": _told(labels)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZeroShot(_Told):
+    """A tagger as it is: its labels are given at run time, or it learnt types of its own (a distilled student, say)."""
+
+    encoder: Encoder
+    precision: str
+    device: str
+    shuffled: int | None = None
+    """The seed by which each type is asked for under another's name; None: each under its own."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return the tagger, and how it is asked."""
+        how = {"precision": self.precision, "device": self.device, "shuffled": self.shuffled}
+        return {**super(ZeroShot, self).facts, "encoder": self.encoder.sha256, **how}
+
+    def check_unchanged(self) -> None:
+        """Raise NerbertError if the tagger, or what it learnt from, changed."""
+        super(ZeroShot, self).check_unchanged()
+        self.encoder.check_unchanged()
+
+    def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
+        """Ask for all types at once, and read the answer at both thresholds."""
+        labels = labels if self.shuffled is None else shuffled(labels, self.shuffled)
+        folder = self.encoder.folder
+        tagger = Tagger.load(folder, backend=ModelFolder(folder).backend, precision=self.precision, threads=1)
+        head, types = tagger.head, {each.name: type_ for type_, each in labels.items()}
+        facts: dict[str, Any] = {"asked": _told(labels), **self.encoder.facts}
+        facts |= made_with_torch(self.device, self.precision)
+        if tagger.types:  # these alone
+            found = head.predict(part.test)
+            found.types[:] = [types.get(each, each) for each in found.types]
+            return Predictions(found_entities(found, len(part.test), tagger.temperature), facts)
+
+        def found_in(examples: Sequence[Example], least: float) -> Entities:
+            found = head.for_labels(list(labels.values()), [least] * len(labels)).predict(examples)
+            found.types[:] = [types[each] for each in found.types]
+            return found
+
+        best = facts["threshold"] = FIXED
+        if part.dev:
+            best, facts["dev_f1"] = best_threshold(found_in(part.dev, _TRIED[0]), part.dev)
+            facts["dev_threshold"] = best
+        whole = found_in(part.test, min(best, FIXED))
+        usual, tuned = (found_entities(above(whole, each), len(part.test)) for each in (FIXED, best))
+        return Predictions(usual, facts, tuned=tuned if part.dev else None)
+
+
+def asked_labels(asked: Sequence[str], examples: Sequence[Example]) -> dict[str, EntityLabel]:
+    """Return type → the label that it is asked for by, in order; raise InputError if there is none, or one twice.
+
+    Labels that differ in case or underscores alone are one.
+    """
+    given = parse_type_labels(asked)
+    types = list(given) or sorted({span.type for each in examples for span in each.spans})
+    if not types:
+        raise InputError("the sentences have no entity, so there is no type to ask for; list them (labels)")
+    return labels_by_type(types, {each: given.get(each) or class_words(each) for each in types})
+
+
+def shuffled(labels: Mapping[str, EntityLabel], seed: int) -> dict[str, EntityLabel]:
+    """Return type → another one's label; raise InputError for one type alone."""
+    if len(labels) < 2:
+        raise InputError("shuffled_labels: one type alone has no other one's name")
+    order = sorted(labels, key=lambda name: uniform(seed, "shuffled labels", name))
+    return {name: labels[other] for name, other in zip(order, order[1:] + order[:1], strict=True)}
+
+
+def above(found: Entities, least: float) -> Entities:
+    """Return what a head that goes by thresholds finds at a higher one, `least` (0–1), without asking it again.
+
+    An entity whose words each have a probability may fall into several. Nothing less likely kept a likelier one away.
+    """
+    odds, lengths = found.logits[:, 1] - found.logits[:, 0], np.diff(found.parts, append=len(found.chosen))
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    place = np.arange(len(odds)) - found.parts[owner]
+    with np.errstate(divide="ignore"):
+        keep = odds >= np.log(least) - np.log1p(-least)
+    before, after = np.append(False, keep[:-1]), np.append(keep[1:], False)
+    first = np.flatnonzero(keep & ((place == 0) | ~before))
+    last = np.flatnonzero(keep & ((place == lengths[owner] - 1) | ~after))
+    of, whole = owner[first], lengths[owner[first]] == 1
+    starts = np.where(whole, found.starts[of], found.starts[of] + place[first])
+    ends = np.where(whole, found.ends[of], found.starts[of] + place[last] + 1)
+    parts = (np.cumsum(keep) - 1)[first]
+    return Entities(found.examples[of], starts, ends, [found.types[each] for each in of.tolist()],
+                    found.logits[keep], found.chosen[keep], parts)  # fmt: skip
+
+
+def best_threshold(found: Entities, examples: Sequence[Example]) -> tuple[float, float]:
+    """Return the threshold with the highest F1 on examples, nearest to 0.5, and its F1; `found` is at the lowest."""
+    gold = [word_spans(each) for each in examples]
+    f1 = {each: score_spans(gold, above(found, each).word_spans(len(examples))).f1 for each in _TRIED}
+    best = max(_TRIED, key=lambda each: (f1[each], -abs(each - FIXED), each))
+    return best, f1[best]
+
+
+def seen_entities(learnt: LearntTypes, labels: Mapping[str, EntityLabel], examples: Sequence[Example]) -> FoundEntities:
+    """Return texts that were seen with a type of a label's name as entities; raise InputError for no texts."""
+    if not learnt.texts:
+        raise InputError("trained_on: holds no text of a mention, so nothing was seen; give files of open types")
+    types = {normalised(label.name): type_ for type_, label in labels.items()}
+    known = dict[str, str]()
+    for text, counts in learnt.texts.items():
+        asked = Counter({types[name]: count for name, count in counts.items() if name in types})
+        if asked:
+            known[text] = min(asked, key=lambda name: (-asked[name], name))
+    longest = max(map(len, known), default=0)
+    return [[(*span, None) for span in _matches(each.tokens, known, longest)] for each in examples]
+
+
+def _matches(tokens: Sequence[str], known: Mapping[str, str], longest: int) -> Iterator[WordSpan]:
+    """Yield known texts among words, from the left, the longest first."""
+    start = 0
+    while start < len(tokens):
+        text, found = "", None
+        for end in range(start, len(tokens)):
+            text += tokens[end]
+            if len(text) > longest:
+                break
+            if text in known:
+                found = (start, end + 1, known[text])
+        if found:
+            yield found
+        start = found[1] if found else start + 1
+
+
+def _told(labels: Mapping[str, EntityLabel]) -> dict[str, str]:
+    return {type_: label.text for type_, label in labels.items()}

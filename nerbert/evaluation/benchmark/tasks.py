@@ -1,0 +1,113 @@
+"""A benchmark's tasks, as an executor runs them: cells, and checkpoints of source domains.
+
+A task writes its outcome into the store and returns only how it ended, so a process that dies loses nothing of others.
+"""
+
+import errno
+import gc
+import os
+import re
+import time
+from multiprocessing import current_process, parent_process
+from pathlib import Path
+from shutil import rmtree
+from typing import NamedTuple
+
+import torch
+
+from nerbert.errors import NerbertError, WriteError, may_try_again
+from nerbert.evaluation.benchmark.cells import Machine, State
+from nerbert.evaluation.benchmark.store import Store
+from nerbert.evaluation.benchmark.system import Task
+
+OUT_OF_TIME = "no time left"
+_LONGEST_WHY = 500
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+class Desk(NamedTuple):
+    """Where tasks work: the store's folder, the machine, its GPUs by name, and when (`time.time`) none begins."""
+
+    store: Path
+    machine: Machine
+    gpus: tuple[str, ...] = ()
+    until: float | None = None
+
+
+class End(NamedTuple):
+    """How a task ended: why it isn't done, and what that says of others."""
+
+    state: State = State.DONE
+    why: str = ""
+    try_again: bool = False
+    """It may be the machine's fault."""
+    full: bool = False
+    """The store's disk takes no more, so no other cell can be kept either."""
+
+
+def run_task(desk: Desk, task: Task) -> End:
+    """Make a cell or a source checkpoint, keep it in the store, and return how that ended."""
+    if desk.until is not None and time.time() >= desk.until:
+        return End(State.NOT_RUN, OUT_OF_TIME)
+    if parent_process() is not None:
+        _settle(desk.gpus)
+    store = Store(desk.store)
+    scratch = store.scratch / task.key
+    try:
+        rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        _make(task, store, scratch)
+    except Exception as error:
+        return failure(error, scratch, task.data.folder)
+    finally:
+        rmtree(scratch, ignore_errors=True)
+        gc.collect()  # models hold themselves, and this process makes others
+        if desk.machine.device == "cuda":
+            _free_gpu()
+    return End()
+
+
+def _free_gpu() -> None:
+    """Give cached memory back; end a worker process whose GPU refuses all further work."""
+    try:
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+    except RuntimeError:
+        if parent_process() is not None:
+            os._exit(1)
+
+
+def _settle(gpus: tuple[str, ...]) -> None:
+    """Make a worker process quiet, so that bars and warnings don't mix on one terminal; give it one of several GPUs."""
+    if len(gpus) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of(current_process().name, gpus)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+
+
+def gpu_of(process: str, gpus: tuple[str, ...]) -> str:
+    """Return the GPU of a process; Python numbers them in their names, so they take the GPUs in turn."""
+    return gpus[int(re.sub(r"\D", "", process) or 0) % len(gpus)]
+
+
+def failure(error: Exception, scratch: Path, data: Path) -> End:
+    """Return an error as an end, in one line without folders, since others may have the same.
+
+    What may be tried again may be the machine's fault: no memory, no file handles, a bad disk, files that changed
+    meanwhile.
+    """
+    said = " ".join(str(error).split())
+    why = said if isinstance(error, NerbertError) else f"{type(error).__name__}: {said}"
+    why = why.replace(f"{scratch}/", "").replace(f"{data}/", "").replace(f"{data}: ", "")[:_LONGEST_WHY]
+    full = isinstance(error, WriteError) or (isinstance(error, OSError) and error.errno in _FULL)
+    return End(State.FAILED, why, may_try_again(error), full)
+
+
+def _make(task: Task, store: Store, scratch: Path) -> None:
+    """Make what a task is for; what changed meanwhile is the reason of whatever else went wrong."""
+    try:
+        task.make(store, scratch)
+    except Exception:
+        task.check_unchanged()
+        raise
