@@ -61,12 +61,14 @@ class OutputExists(NerbertError):  # noqa: N818  (reads as the fact that it repo
     """The place where output should go is taken."""
 
     http_status = 409
+    try_again = False
 
 
 class StaleOutput(NerbertError):  # noqa: N818
     """What an earlier run left half made was made from other settings or other input."""
 
     http_status = 409
+    try_again = False
 
 
 class WriteError(NerbertError):
@@ -85,14 +87,21 @@ class MissingExtra(NerbertError):  # noqa: N818
     """An optional library is needed; the message names the extra that brings it."""
 
     http_status = 501
+    try_again = False
+
+
+_FINAL = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+"""What of the system's errors says something of the paths that were given, not of the machine."""
 
 
 def may_try_again(error: BaseException) -> bool:
     """Return whether the same work may succeed when it is run again, as the machine may have made it fail.
 
-    Only what nerbert says of input and settings is final, unless the system or a lack of memory was its cause.
+    Only what nerbert says of input, settings and places is final, unless the machine or a lack of memory was its cause.
     """
-    return getattr(error, "try_again", True) or isinstance(error.__cause__, OSError | MemoryError)
+    cause = error.__cause__
+    by_machine = isinstance(cause, OSError | MemoryError) and not isinstance(cause, _FINAL)
+    return getattr(error, "try_again", True) or by_machine
 
 
 @contextmanager

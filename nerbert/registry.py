@@ -29,10 +29,13 @@ _OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 class Registry(Generic[Kind]):
-    """The known ones of a `kind` (a noun, for messages); `built_in` maps names to `module:name`."""
+    """The known ones of a `kind` (a noun, for messages); `built_in` maps names to `module:name`.
 
-    def __init__(self, kind: str, built_in: dict[str, str]) -> None:
-        self._kind, self._known = kind, dict[str, str | Kind](built_in)
+    With a `base`, also written so, what is imported must be a subclass of it.
+    """
+
+    def __init__(self, kind: str, built_in: dict[str, str], base: str = "") -> None:
+        self._kind, self._known, self._base = kind, dict[str, str | Kind](built_in), base
 
     def __str__(self) -> str:
         names = ", ".join(map(repr, self._known))
@@ -61,7 +64,12 @@ class Registry(Generic[Kind]):
         if not self.contains(name):
             raise SettingsError(f"{self._kind} {name!r:.80}{unknown(name, self, allowed=str(self))}")
         one = self._known.get(name, name)
-        return _imported(self._kind, one) if isinstance(one, str) else one
+        if not isinstance(one, str):
+            return one
+        found: Kind = _imported(self._kind, one)
+        if self._base and not (isinstance(found, type) and issubclass(found, _imported(self._kind, self._base))):
+            raise SettingsError(f"{self._kind} {one!r:.80}: must be a subclass of {self._base.replace(':', '.')}")
+        return found
 
 
 def _imported(kind: str, place: str) -> Any:
@@ -153,13 +161,14 @@ HEADS: "Registry[type[HeadKind]]" = Registry(
         "concepts": "nerbert.tagger.concept_backends:ConceptHeadKind",
         "gliner": "nerbert.tagger.backends:GlinerHeadKind",
     },
+    "nerbert.tagger.backends:HeadKind",
 )
 """What finds a tagger's entities: how its head is opened, exported and fine-tuned."""
 MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
     "kind of model folder",
     {
-        "transformers": "nerbert.model.folder:TransformersKind",
         "export": "nerbert.model.folder:ExportAlone",
+        "transformers": "nerbert.model.folder:TransformersKind",
         "concepts": "nerbert.model.folder:ConceptKind",
         "gliner": "nerbert.model.gliner.kind:GlinerKind",
     },
@@ -172,5 +181,6 @@ ARCHITECTURES: "Registry[type[Architecture]]" = Registry(
         "zero_span": "nerbert.model.gliner.architectures:ZeroSpan",
         "bi_encoder": "nerbert.model.gliner.architectures:BiEncoder",
     },
+    "nerbert.model.gliner.architectures:Architecture",
 )
 """What a zero-shot model computes."""

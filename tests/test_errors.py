@@ -11,7 +11,9 @@ from nerbert.errors import (
     InputError,
     MissingExtra,
     NerbertError,
+    OutputExists,
     SettingsError,
+    StaleOutput,
     WorkerDied,
     WriteError,
     at,
@@ -98,7 +100,11 @@ def test_what_may_succeed_when_it_is_run_again() -> None:
     cut_off = InputError("can't be read")
     cut_off.__cause__ = OSError(5, "Input/output error")
     assert all(map(errors.may_try_again, (WorkerDied("killed"), WriteError("full"), MemoryError(), cut_off)))
-    assert not any(map(errors.may_try_again, (InputError("torn"), SettingsError("unknown"))))
+    final = (InputError, SettingsError, MissingExtra, OutputExists, StaleOutput)
+    assert not any(errors.may_try_again(each("given")) for each in final)
+    for kind in (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError):
+        cut_off.__cause__ = kind()
+        assert not errors.may_try_again(cut_off)
 
 
 def test_a_message_is_safe_to_print() -> None:

@@ -72,6 +72,6 @@ def _refusal(name: str, *, token: Any = None, revision: Any = None, **_: Any) ->
 
 
 @lru_cache
-def downloaded(name: str, files: tuple[str, ...]) -> str:
+def downloaded(name: str, files: tuple[str, ...], **how: Any) -> str:
     """Return the local copy of a model on the hub; the hub is asked once in a process."""
-    return str(download(name, files))
+    return str(download(name, files, **how))

@@ -135,6 +135,8 @@ class TransformersKind(ModelKind):
     @classmethod
     def is_whole(cls, path: Path) -> bool:
         """Return whether its configuration is that of a model with a head."""
+        if not (path / cls.config).is_file():
+            return False
         names = read_json(path / cls.config, dict[str, Any]).get("architectures")
         return isinstance(names, list) and any("For" in str(each) for each in names)
 
@@ -152,6 +154,7 @@ class ExportAlone(ModelKind):
     """The folder `onnx/` without the tagger's own around it."""
 
     marker = Path(EXPORTED[0]).name
+    noun = "an exported model"
 
     @classmethod
     def check(cls, folder: "ModelFolder") -> None:
@@ -185,7 +188,7 @@ class ModelFolder:
             return cls(name)
         check_hub_name(name, EMBEDDED)
         if files != "tagger":
-            return cls(downloaded(name, FILES[files]))
+            return cls(downloaded(name, FILES[files], **how))
         need("train", *(() if find_spec("onnxruntime") else ("torch", "transformers")))
         found = cls(str(download(name, FILES[files], **how)))
         if found.kind.pickled and not (found.path / WEIGHTS).is_file():
@@ -221,7 +224,8 @@ class ModelFolder:
         for other in others:
             if not issubclass(kind, other) and other.is_whole(self.path):
                 why = f"holds {kind.marker} and {other.marker}, so it is {kind.noun} and {other.noun} at once"
-                raise InputError(f"{self}: {why}; give each a folder of its own")
+                remedy = f"delete {other.marker} if it is {kind.noun}, else {kind.marker}"
+                raise InputError(f"{self}: {why}; give each a folder of its own, or {remedy}")
         kind.check(self)
         return self
 
@@ -286,10 +290,7 @@ class ModelFolder:
         """
         name = self.head_name
         if own or name in HEADS:
-            found = HEADS.find(own or name)
-            if not hasattr(found, "open"):
-                raise SettingsError(f"head {own or name!r:.80}: no kind of head: it has no `open`; name a HeadKind")
-            return found
+            return HEADS.find(own or name)
         hint = f": if you trust it, name it (head, --head {name})" if HEADS.contains(name) else ", no head's name"
         raise SettingsError(f"{self}: its head is {name!r:.80}, code outside of nerbert{hint}")
 
@@ -344,7 +345,9 @@ class _Card:
     """What a card must hold to be read; it may hold more."""
 
     format: Literal[1]
+    kind: str
     word_splitter: str
+    head: str | None = None
     max_length: Annotated[int, Field(ge=_SHORTEST, lt=LARGEST)] = _SHORTEST
     num_frozen_layers: Annotated[int, Field(ge=0, lt=LARGEST)] = 0
     language: str = "en"

@@ -65,7 +65,7 @@ class HeadKind:
     @classmethod
     def open(cls, folder: ModelFolder, wanted: Wanted) -> Head:
         """Return the head of a tagger's folder, ready to predict as is wanted."""
-        raise NotImplementedError
+        raise SettingsError(f"head {cls.__name__}: opens no tagger: the class has no `open` of its own")
 
     @classmethod
     def check_export(cls, source: str) -> None:

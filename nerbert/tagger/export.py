@@ -93,7 +93,10 @@ class ExportTask:
         self, parts: Sequence[Any], run: Callable[[Any, Any], Any], torch: Scorer, pieces: SubwordTokenizer,
         columns: int, output: str = LOGITS,
     ) -> dict[str, Scorer]:  # fmt: skip
-        """Write the graph of `graph` in each precision that is wanted; return what computes it, by back end."""
+        """Write what `run` computes as a graph in fp32, and in int8 if wanted; return a scorer for each back end.
+
+        The first scorer is `torch`. The parameters are those of `graph`.
+        """
         found: dict[str, Scorer] = {"torch fp32": torch}
         found["onnx fp32"] = self.graph(parts, run, torch, pieces, columns, output, GRAPHS["fp32"])
         if self.int8:

@@ -65,7 +65,8 @@ def _summary(source: str) -> ModelSummary:
     folder = ModelFolder.open(source, "tagger").check()
     card, exported = folder.card, read_exported(folder.name)
     config = read_json(folder.path / folder.kind.config, dict[str, Any])
-    body, head = config.get("encoder_config") or config, folder.head_name
+    inner, head = config.get("encoder_config"), folder.head_name
+    body = inner if inner and isinstance(inner, dict) else config
     weights = [path for path in folder.files("weights") if path.suffix == ".safetensors"]
     return ModelSummary(
         name=source, head=head, types=_types(folder, config, exported), labels_at_run_time=folder.labels_at_run_time,

@@ -9,16 +9,21 @@ import torch
 from safetensors.torch import load_file
 
 from nerbert.config import make_settings
+from nerbert.encoder.objectives.zero_shot.start import labels_backbone, start_model
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError
+from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.model.backbone import Backbone
+from nerbert.model.gliner.architectures import ZeroSpan, architecture_of
+from nerbert.model.gliner.config import GlinerConfig
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.registry import ARCHITECTURES
 from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
 from tests.encoder.objectives.test_zero_shot import SMALL, row, write
+from tests.extending.toys.dot import Dot
 from tests.finetuning.test_replay import EXAMPLES, SETTINGS, TEXT
 
 DOT = "tests.extending.toys.dot:Dot"
@@ -34,6 +39,41 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     pretrain(settings.changed({"epochs": 8, "zero_shot": {"architecture": DOT, "max_width": 0}}), place / "m")
     return place / "m"
+
+
+class Nameless(Dot):
+    """An architecture that its file forgot to register."""
+
+    name = "nameless"
+
+
+class Namesake(ZeroSpan):
+    """Another one's name, and other layers."""
+
+
+@pytest.mark.parametrize("own", [Nameless, Namesake])
+def test_one_that_a_folder_could_not_find_again_is_not_trained(own: type) -> None:
+    name = f"{own.__module__}:{own.__name__}"
+    settings = make_settings(PretrainSettings, {"objective": "zero_shot", "zero_shot": {"architecture": name}})
+    said = rf"setting zero_shot\.architecture = '{name}': must be registered: its folders say '(nameless|zero_span)'"
+    backbone = Backbone("embedded", None, 0)
+    with pytest.raises(SettingsError, match=said):
+        labels_backbone(settings, backbone)
+    with pytest.raises(SettingsError, match=said):
+        start_model(backbone, None, settings, finetunes=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "odd", "said"),
+    [
+        ("dot", {"span_mode": "token_level"}, "span_mode 'token_level'"),
+        ("zero_span", {"labels_encoder": "bert"}, "labels_encoder 'bert'"),
+        ("bi_encoder", {}, "labels_encoder None"),
+    ],
+)
+def test_a_name_that_the_rest_contradicts_is_refused(name: str, odd: dict[str, str], said: str) -> None:
+    with pytest.raises(InputError, match=f"architecture '{name}': gliner_config.json has {said}, which that one never"):
+        architecture_of(GlinerConfig(architecture=name, **odd))  # type: ignore[arg-type]
 
 
 def test_it_is_made_trained_and_read(folder: Path) -> None:

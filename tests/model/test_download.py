@@ -96,6 +96,9 @@ def test_local_files_only_asks_for_nothing(hub: Hub) -> None:
     with pytest.raises(InputError, match="nothing in the cache"):
         ModelFolder.open("some/model", "tagger", local_files_only=True)
     assert hub.asked == [("snapshot", "some/model", True)]
+    with pytest.raises(InputError, match="nothing in the cache"):
+        ModelFolder.open("some/model", local_files_only=True)
+    assert hub.asked[1:] == [("snapshot", "some/model", True)]
 
 
 def test_offline_mode_is_respected_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

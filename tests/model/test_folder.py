@@ -9,6 +9,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark.keys import encoder_digest
 from nerbert.model.folder import FILES, ModelFolder, ModelKind, Use
 from nerbert.registry import MODEL_KINDS
+from nerbert.tagger.backends import Wanted
 
 FOLDERS = {
     "tagger": "config.json nerbert.json model.safetensors tokenizer.json tokenizer_config.json vocab.txt README.md "
@@ -79,6 +80,7 @@ def test_no_pattern_takes_pickles_or_code() -> None:
         (FOLDERS["pickled"], "gliner", "gliner", "torch"),
         ("config.json onnx/nerbert-onnx.json onnx/model.onnx", "transformers", "linear", "onnx"),
         ("nerbert-onnx.json model.onnx tokenizer.json", "export", "linear", "onnx"),
+        ("config.json model.safetensors nerbert-onnx.json", "transformers", "linear", "torch"),
     ],
 )
 def test_its_kind(files: str, kind: str, head: str, backend: str, tmp_path: Path) -> None:
@@ -96,8 +98,26 @@ def test_two_models_at_once_are_refused(tmp_path: Path) -> None:
             assert ModelFolder(str(tmp_path)).check().kind.head == "gliner"
             continue
         why = "holds gliner_config.json and config.json, so it is a GLiNER model and a model of transformers at once"
-        with pytest.raises(InputError, match=f"{why}; give each a folder of its own"):
+        remedy = "give each a folder of its own, or delete config.json if it is a GLiNER model, else gliner_config.json"
+        with pytest.raises(InputError, match=f"{why}; {remedy}$"):
             ModelFolder(str(tmp_path)).check()
+
+
+def test_a_part_of_a_second_model_is_none(tmp_path: Path) -> None:
+    folder = made(tmp_path, FOLDERS["gliner"] + " concepts/concepts.json")
+    assert folder.check().kind is MODEL_KINDS.find("gliner")
+    assert MODEL_KINDS.find("export").noun == "an exported model"
+
+
+@pytest.mark.parametrize("odd", [{"kind": []}, {"kind": None}, {"head": {"linear": 1}}, {"head": ["linear"]}])
+def test_a_hostile_card_is_one_line(odd: dict[str, object], tmp_path: Path) -> None:
+    card = {"format": 1, "kind": "tagger", "word_splitter": "unicode-words-1", "head": None}
+    (tmp_path / "nerbert.json").write_text(json.dumps(card))
+    assert ModelFolder(str(tmp_path)).card == card
+    card = {key: each for key, each in (card | odd).items() if each is not None}
+    (tmp_path / "nerbert.json").write_text(json.dumps(card))
+    with pytest.raises(InputError, match=rf"nerbert\.json: .*{next(iter(odd))}.*the card is damaged"):
+        _ = ModelFolder(str(tmp_path)).card
 
 
 def test_a_kind_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,5 +137,15 @@ def test_a_kind_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         folder.check()
     with pytest.raises(SettingsError, match="its head is 'own', code outside of nerbert, no head's name"):
         folder.head_kind()
-    with pytest.raises(SettingsError, match="head 'pathlib:PurePath': no kind of head: it has no `open`; name a Head"):
-        folder.head_kind("pathlib:PurePath")
+
+
+@pytest.mark.parametrize("name", ["pathlib:Path", "json:dumps", "nerbert.model.folder:ModelKind"])
+def test_what_is_no_kind_of_head_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"head '{name}': must be a subclass of nerbert.tagger.backends.HeadKind"):
+        ModelFolder(str(tmp_path)).head_kind(name)
+
+
+def test_a_head_without_a_way_to_open_it_is_refused(tmp_path: Path) -> None:
+    kind = ModelFolder(str(tmp_path)).head_kind("nerbert.tagger.backends:HeadKind")
+    with pytest.raises(SettingsError, match="head HeadKind: opens no tagger: the class has no `open` of its own"):
+        kind.open(ModelFolder(str(tmp_path)), Wanted())

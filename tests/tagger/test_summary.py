@@ -96,6 +96,14 @@ def test_seeds_are_shown_one_by_one(folder: Path, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out.count("a tagger, fixed types\n") == 2
 
 
+@pytest.mark.parametrize("inner", ["bert", ["bert"], {}, None])
+def test_an_encoder_inside_that_is_none_is_passed_over(folder: Path, inner: object) -> None:
+    sizes = {"model_type": "bert", "num_hidden_layers": 6, "hidden_size": 1920, "encoder_config": inner}
+    (folder / "config.json").write_text(json.dumps(sizes))
+    (found,) = summarise(str(folder))
+    assert (found.architecture, found.layers) == ("bert", 6)
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff" * 8, (3).to_bytes(8, "little") + b"[1]"])
 def test_damaged_weights_are_named(folder: Path, content: bytes) -> None:
     (folder / "model.safetensors").write_bytes(content)
@@ -134,7 +142,7 @@ def test_a_gliner_model_is_not_exported_but_can_be_distilled(copied: bool, tmp_p
         export(source)
 
 
-@pytest.mark.parametrize("odd", [{"encoder": "bert"}, {"settings": 3}, {"data": {"sha256": 3}}, {"kind": []}])
+@pytest.mark.parametrize("odd", [{"encoder": "bert"}, {"settings": 3}, {"data": {"sha256": 3}}])
 def test_a_card_that_nerbert_did_not_write_is_one_line(
     folder: Path, odd: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -332,8 +332,8 @@ def test_precision_is_what_was_asked_for(tiny_tagger: Path, monkeypatch: pytest.
         Tagger.load(tiny_tagger, precision="fp16")
 
 
-@pytest.mark.parametrize("name", ["this:s", "x\x1b[2J:y", "linear; rm -rf ~", "a" * 9999, ["this:s"], {"this:s": 1}])
-def test_a_folders_head_is_neither_imported_nor_shown_as_it_is(tiny_tagger: Path, tmp_path: Path, name: Any) -> None:
+@pytest.mark.parametrize("name", ["this:s", "x\x1b[2J:y", "linear; rm -rf ~", "a" * 9999])
+def test_a_folders_head_is_neither_imported_nor_shown_as_it_is(tiny_tagger: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "theirs"
     shutil.copytree(tiny_tagger, folder)
     (folder / "nerbert.json").write_text(json.dumps(json.loads((folder / "nerbert.json").read_text()) | {"head": name}))

@@ -41,7 +41,7 @@ class Job:
     """The last step's: the cell's own."""
 
     def check_unchanged(self) -> None:
-        """Raise StaleOutput if what it reads isn't what its key holds any more; call it when that was read."""
+        """Raise NerbertError if what it reads isn't what its key holds any more; call it when that was read."""
         self.data.check_unchanged()
         self.system.check_unchanged()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import NerbertError, StaleOutput, os_refused
+from nerbert.errors import NerbertError, os_refused
 from nerbert.formats.data import DataSet, data_sum, find_splits, read_data, split_of
 from nerbert.formats.documents import Reading
 from nerbert.model.folder import ModelFolder, Use
@@ -60,13 +60,13 @@ def _digest(path: Path, *_state: int) -> str:
 
 
 def check_same(digest_now: Callable[[], str], what: object, digest: str) -> None:
-    """Raise StaleOutput if what was read doesn't have its digest any more."""
+    """Raise NerbertError if what was read doesn't have its digest any more."""
     try:
         same = digest_now() == digest
     except (OSError, NerbertError):
         same = False
     if not same:
-        raise StaleOutput(f"{what}: changed while the benchmark ran; run it again")
+        raise NerbertError(f"{what}: changed while the benchmark ran; run it again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,6 @@ class DataFiles:
         return read_data(self.folder, [split_of(name) for name in self.sha256], Reading(from_=self.format))
 
     def check_unchanged(self) -> None:
-        """Raise StaleOutput if a file changed; one that wasn't there must not be there now."""
+        """Raise NerbertError if a file changed; one that wasn't there must not be there now."""
         for name, digest in self.sha256.items():
             check_same(partial(data_digest, path := self.folder / name), path, digest)

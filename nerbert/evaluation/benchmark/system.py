@@ -29,7 +29,7 @@ class Task(Protocol):
         """Return what it reads."""
 
     def check_unchanged(self) -> None:
-        """Raise StaleOutput if what it reads isn't what its key holds any more."""
+        """Raise NerbertError if what it reads isn't what its key holds any more."""
 
     def make(self, store: Store, scratch: Path) -> None:
         """Make it, unless that is done, and keep it; `scratch` is a folder for what is under way."""
@@ -50,7 +50,7 @@ class System(Protocol):
         """Return the splits that it reads where `split` is scored; an episode is drawn from that one alone."""
 
     def check_unchanged(self) -> None:
-        """Raise StaleOutput if what it reads isn't what its key holds any more."""
+        """Raise NerbertError if what it reads isn't what its key holds any more."""
 
     def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
         """Learn from a part's sentences, if it does, and return what it finds in those that are scored.

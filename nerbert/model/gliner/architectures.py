@@ -6,7 +6,7 @@ Another one is an entry of `ARCHITECTURES`; the package `gliner` can't read its 
 from typing import Any, ClassVar
 
 from nerbert.errors import InputError, unknown
-from nerbert.model.gliner.config import GlinerConfig
+from nerbert.model.gliner.config import GLINER, TOKEN_LEVEL, GlinerConfig
 from nerbert.model.gliner.layers import GlinerModel, SpanModel, TokenModel
 from nerbert.registry import ARCHITECTURES
 
@@ -61,16 +61,22 @@ class BiEncoder(ZeroSpan):
 def architecture_of(config: GlinerConfig) -> type[Architecture] | None:
     """Return which architecture a model has; None for one that scores words as first, last and inner ones.
 
-    Raise InputError for a name that isn't registered: a folder's own word imports no code.
+    Raise InputError for a name that isn't registered (a folder's own word imports no code), or that the rest of the
+    configuration contradicts.
     """
     name = config.architecture
-    if name and name not in ARCHITECTURES:
+    if not name:
+        usual = Zero if config.max_width == 1 else ZeroSpan
+        return None if config.token_level else BiEncoder if config.two_encoders else usual
+    if name not in ARCHITECTURES:
         hint = "; import what registers it, or name its head (head, --head)"
         raise InputError(f"architecture {name!r:.80}{unknown(name, [*ARCHITECTURES])}{hint}")
-    if not name and config.token_level:
-        return None
-    usual = Zero if config.max_width == 1 else ZeroSpan
-    return ARCHITECTURES.find(name) if name else BiEncoder if config.two_encoders else usual
+    found = ARCHITECTURES.find(name)
+    if config.token_level or found.two_encoders != config.two_encoders:
+        other = f"span_mode {TOKEN_LEVEL!r}" if config.token_level else f"labels_encoder {config.labels_encoder!r:.80}"
+        raise InputError(f"architecture {name!r:.80}: {GLINER} has {other}, which that one never has; take the file "
+                         "that was written with the weights")  # fmt: skip
+    return found
 
 
 def model_of(config: GlinerConfig) -> type[GlinerModel]:

@@ -13,7 +13,6 @@ from pydantic import Field
 
 from nerbert.errors import InputError, at, refused
 from nerbert.model.backbone import quiet
-from nerbert.registry import ARCHITECTURES
 from nerbert.schema import parse_json, read_json
 
 GLINER, PICKLED = "gliner_config.json", "pytorch_model.bin"
@@ -29,8 +28,6 @@ BODIES = frozenset(
     "xlm-roberta".split()
 )
 """Types of encoder that may be a model's body."""
-Architecture: TypeAlias = Annotated[str, ARCHITECTURES]
-"""What new models may be: `nerbert.model.gliner.architectures` says more."""
 _REMEDY = "the file is damaged, or of a version of gliner that nerbert doesn't know"
 _LEFT_OUT = (
     "auto_map", "quantization_config", "dtype", "torch_dtype", "torchscript", "model_type", "attn_implementation",

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nerbert.config import make_settings
-from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput, WriteError
+from nerbert.errors import InputError, NerbertError, SettingsError, WriteError
 from nerbert.evaluation.benchmark.cells import CellSentences, Machine, State, tagged_entities
 from nerbert.evaluation.benchmark.job import Job
 from nerbert.evaluation.benchmark.plan import make_plan
@@ -212,7 +212,6 @@ def caused(outer: NerbertError, inner: Exception) -> NerbertError:
         (caused(InputError("x"), OSError(errno.EMFILE, "x")), True, False),
         (caused(InputError("x"), MemoryError()), True, False),
         (NerbertError("memory ran out"), True, False),
-        (StaleOutput("x"), True, False),
         (RuntimeError("x"), True, False),
         (torch.OutOfMemoryError("x"), True, False),
         (WriteError("x"), True, True),

@@ -15,7 +15,7 @@ from nerbert.config import Bounds, Section, refuse
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_encoder import ConceptTable
-from nerbert.model.gliner.architectures import USUAL, architecture_of
+from nerbert.model.gliner.architectures import USUAL, Architecture, architecture_of
 from nerbert.model.gliner.folder import GlinerFolder, load_gliner
 from nerbert.model.gliner.fresh import new_gliner
 from nerbert.model.gliner.trainee import check_trainable
@@ -62,6 +62,7 @@ def start_model(
 ) -> GlinerFolder:
     """Return the model of a GLiNER folder, or a new one; raise SettingsError for settings or a start that don't fit."""
     source, own = backbone.source, settings.of(ZeroShotSettings)
+    wanted = wanted_architecture(own)
     if backbone.objective == "zero_shot":
         loaded = load_gliner(Path(source))
         check_trainable(loaded.model.config, source)
@@ -72,15 +73,25 @@ def start_model(
         why = "setting objective = 'zero_shot': goes on with a GLiNER folder; make one with `nerbert pretrain`"
         raise SettingsError(f"{why}, this is none: {source}", setting="objective")
     refuse(own.max_width == 1, "zero_shot.max_width", 1, "at least 2; architecture = 'zero' scores single words")
-    return new_gliner(backbone, labels, architecture=ARCHITECTURES.find(own.architecture or USUAL),
+    return new_gliner(backbone, labels, architecture=wanted,
                       max_width=own.max_width or _USUAL_WIDTH, max_len=settings.max_length,
                       max_types=own.max_types)  # fmt: skip
+
+
+def wanted_architecture(settings: ZeroShotSettings) -> type[Architecture]:
+    """Return the architecture of a new model; raise SettingsError for one that can't be found by its `name`."""
+    found = ARCHITECTURES.find(settings.architecture or USUAL)
+    name = getattr(found, "name", "")
+    refuse(name not in ARCHITECTURES or ARCHITECTURES.find(name) is not found, "zero_shot.architecture",
+           settings.architecture, f"registered: its folders say {name!r}, and must find the class by that; end its "
+           "module with ARCHITECTURES.register(…)")  # fmt: skip
+    return found
 
 
 def labels_backbone(settings: TrainSettings, backbone: Backbone) -> Backbone | None:
     """Return what an encoder of labels starts from; None if there is none."""
     own = settings.of(ZeroShotSettings)
-    apart, source = ARCHITECTURES.find(own.architecture or USUAL).two_encoders, own.labels_backbone
+    apart, source = wanted_architecture(own).two_encoders, own.labels_backbone
     refuse(bool(source) and not apart, "zero_shot.labels_backbone", source,
            "left out unless architecture = 'bi_encoder', which alone has an encoder of labels")  # fmt: skip
     if not apart or not source:
@@ -108,7 +119,7 @@ def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
 def _check_architecture(loaded: GlinerFolder, settings: ZeroShotSettings, source: str) -> None:
     """Raise SettingsError for settings that say another architecture than the folder's."""
     own, width, wanted = architecture_of(loaded.model.config), loaded.model.config.max_width, settings.architecture
-    refuse(bool(wanted) and ARCHITECTURES.find(wanted) is not own, "zero_shot.architecture", wanted,
+    refuse(bool(wanted) and wanted_architecture(settings) is not own, "zero_shot.architecture", wanted,
            f"{own.name if own else ''!r}, or left out: {source} is one")  # fmt: skip
     refuse(settings.max_width not in (0, width), "zero_shot.max_width", settings.max_width,
            f"{width}, or left out: that is what {source} has")  # fmt: skip

@@ -86,7 +86,7 @@ class Command:
         return (*(() if episode else ("train",)), split, *(("dev",) if "dev" in places_of(self.words) else ()))
 
     def check_unchanged(self) -> None:
-        """Raise StaleOutput if a file that the command names changed."""
+        """Raise NerbertError if a file that the command names changed."""
         check_same(partial(command_digest, self.words), "a file that the command names", self.sha256)
 
     def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:

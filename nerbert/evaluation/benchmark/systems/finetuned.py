@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.config import plain_settings
-from nerbert.errors import SettingsError, StaleOutput
+from nerbert.errors import NerbertError, SettingsError
 from nerbert.evaluation.benchmark import keys
 from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, tagged_entities
 from nerbert.evaluation.benchmark.keys import DataFiles, check_same, data_digest, encoder_digest, key_of
@@ -37,7 +37,7 @@ class Encoder:
         return {"encoder": self.sha256, "pretrained": self.pretrained}
 
     def check_unchanged(self) -> None:
-        """Raise StaleOutput if its files changed."""
+        """Raise NerbertError if its files changed."""
         check_same(partial(encoder_digest, Path(self.folder)), self.folder, self.sha256)
 
 
@@ -63,7 +63,7 @@ class SourceDomain:
         return key_of("source", **self.data.key, **how, encoder=self.encoder.sha256, device=self.device)
 
     def check_unchanged(self) -> None:
-        """Raise StaleOutput if what it reads isn't what its key holds any more."""
+        """Raise NerbertError if what it reads isn't what its key holds any more."""
         self.data.check_unchanged()
         self.encoder.check_unchanged()
 
@@ -105,7 +105,7 @@ class FineTuned:
         return "train", split, "dev"
 
     def check_unchanged(self) -> None:
-        """Raise StaleOutput if the encoder changed."""
+        """Raise NerbertError if the encoder changed."""
         self.encoder.check_unchanged()
 
     def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
@@ -139,7 +139,7 @@ class FineTuned:
             return self.encoder.folder, {}
         seconds = store.source_cost(self.source.key)
         if seconds is None:
-            raise StaleOutput("the source checkpoint that it needs is gone; run the benchmark again")
+            raise NerbertError("the source checkpoint that it needs is gone; run the benchmark again")
         origin = {"source_data": self.source.name, "source_seed": self.source.settings.seed, "source_seconds": seconds}
         return str(store.source(self.source.key)), origin
 

@@ -79,7 +79,7 @@ class Learnt:
         return {"familiarity": [sorted(self.sha256.values()), self.label_encoder_sha256]} if known else {}
 
     def check_unchanged(self) -> None:
-        """Raise StaleOutput if a file changed, or came."""
+        """Raise NerbertError if a file changed, or came."""
         for name, digest in self.sha256.items():
             check_same(partial(learnt_digest, Path(name)), name, digest)
 

@@ -54,7 +54,7 @@ class _Told:
         return split, "dev"
 
     def check_unchanged(self) -> None:
-        """Raise StaleOutput if what it learnt from changed."""
+        """Raise NerbertError if what it learnt from changed."""
         self.learnt.check_unchanged()
 
     def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
@@ -103,7 +103,7 @@ class ZeroShot(_Told):
         return {**super(ZeroShot, self).facts, "encoder": self.encoder.sha256, **how}
 
     def check_unchanged(self) -> None:
-        """Raise StaleOutput if the tagger, or what it learnt from, changed."""
+        """Raise NerbertError if the tagger, or what it learnt from, changed."""
         super(ZeroShot, self).check_unchanged()
         self.encoder.check_unchanged()
 
