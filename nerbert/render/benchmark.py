@@ -50,7 +50,7 @@ def csv_of(table: "BenchmarkTable") -> str:
     A text that a spreadsheet would take for a formula gets a ' before it: the price is that pandas shows it too.
     """
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(map(harmless, table.records))
+    csv.writer(text, lineterminator="\n").writerows(map(harmless, table.records()))
     return text.getvalue()
 
 
@@ -69,9 +69,9 @@ def print_table(table: "BenchmarkTable", console: Console | None = None) -> None
                     for row in grid.rows)]  # fmt: skip
             most = max(1, (console.width - _NAMES_WIDTH) // _FIGURE_WIDTH)
             for first in range(0, max(1, len(said)), most):
-                _print_grid(grid, said[first : first + most], console)
+                _print_grid(table, grid, said[first : first + most], console)
         elif grid.key in ("tests", "zero_shot"):
-            _print_grid(grid, range(grid.names, len(grid.heads)), console)
+            _print_grid(table, grid, range(grid.names, len(grid.heads)), console)
     console.print()
     for number, note in enumerate(table.numbered, 1):
         console.print(plain(f"[{number}] {note}"))
@@ -79,13 +79,14 @@ def print_table(table: "BenchmarkTable", console: Console | None = None) -> None
         console.print(plain(line), style="dim")
 
 
-def _print_grid(grid: "Grid", places: Sequence[int], console: Console) -> None:
+def _print_grid(table: "BenchmarkTable", grid: "Grid", places: Sequence[int], console: Console) -> None:
     """Print a grid's names and the figures at some places."""
-    heads, *rows = ([_shown(row[place]) for place in (*range(grid.names), *places)] for row in (grid.heads, *grid.rows))
+    shown = (*range(grid.names), *places)
+    heads, *rows = ([_shown(table, row[place]) for place in shown] for row in (grid.heads, *grid.rows))
     console.print("", terminal_table(heads, rows, numbers=range(grid.names, len(heads)), title=grid.title), sep="\n")
 
 
-def _shown(entry: "Entry") -> Text:
-    notes = f" [{', '.join(map(str, entry.notes))}]" if entry.notes else ""
+def _shown(table: "BenchmarkTable", entry: "Entry") -> Text:
+    notes = f" {table.numbers(entry)}" if entry.notes else ""
     text = Text(visible(entry.text), style="bold" if entry.best else "").append(f"{entry.mark}{notes}")
     return text.append(f"\n{entry.below}", style="dim") if entry.below else text

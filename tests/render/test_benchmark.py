@@ -83,7 +83,7 @@ def test_what_a_suite_is_about_is_one_paragraph(about: str) -> None:
 
 
 def test_csv_reads_back_and_holds_no_formula() -> None:
-    assert [tuple(line) for line in csv.reader(io.StringIO(csv_of(TABLE), newline=""))] == [*TABLE.records]
+    assert [tuple(line) for line in csv.reader(io.StringIO(csv_of(TABLE), newline=""))] == [*TABLE.records()]
     hostile = list(csv.reader(io.StringIO(csv_of(HOSTILE), newline="")))
     assert {len(line) for line in hostile} == {len(COLUMNS)}
     assert not [text for line in hostile for text in line if text[:1] in set("=+-@\t\r\n")]

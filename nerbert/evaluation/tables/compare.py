@@ -4,12 +4,12 @@ Only runs that both have are compared; docs/explanation/scores.md (Tests) has th
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey, by_target, mean_sizes, of_size
-from nerbert.evaluation.tables.records import NONE, Entry, Grid, Notes, Row, entries, number, sized
+from nerbert.evaluation.tables.layout import WHOLE, ColumnKey, Layout, RowKey, by_target
+from nerbert.evaluation.tables.records import NONE, Entry, Grid, Row, entries
 from nerbert.evaluation.tables.statistics import (
     FEWEST,
     Test,
@@ -23,8 +23,6 @@ from nerbert.evaluation.tables.statistics import (
 )
 from nerbert.finetuning.sampling import many
 
-WHOLE = ""
-"""The target of a comparison that is over all targets; its size is theirs, or "" for each at its sizes."""
 ENCODERS_FOR_STARS = 5
 MORE_ENCODERS = "add seeds, and give each an encoder of its own (--encoder NAME=FOLDER, several times)"
 """What to do where encoders are too few."""
@@ -75,17 +73,15 @@ def compare(layout: Layout) -> dict[Key, Compared]:
     """Return all comparisons of a suite, each corrected within its family."""
     found: dict[Key, Compared] = {}
     for column in layout.columns:
-        if column.system == layout.baseline:
-            continue
         base = ColumnKey(layout.baseline, column.protocol)
-        by_encoder = bool(layout.encoders(column) or layout.encoders(base))
-        rows = {key: row for key in layout.row_keys if (row := _differences(layout, column, base, key))}
-        for row_key, row in rows.items():
-            found[column, row_key] = _compared({row_key: row}, by_encoder=by_encoder)
-        for size in mean_sizes(layout.row_keys):
-            asked = {row_key: rows[row_key] for row_key in of_size(rows, size)}
-            if len(by_target(asked)) > 1:
-                found[column, RowKey(WHOLE, size)] = _compared(asked, by_encoder=by_encoder)
+        if column == base:
+            continue
+        by_encoder = bool(layout.encoders[column] or layout.encoders[base])
+        differences = {each: _differences(layout, column, base, each) for each in layout.row_keys}
+        for place, row_keys in layout.places.items():
+            rows = {each: differences[each] for each in row_keys if differences[each]}
+            if len(by_target(rows)) > (place.target == WHOLE):
+                found[column, place] = _compared(rows, by_encoder=by_encoder)
     families: dict[tuple[str, bool], dict[Key, float]] = defaultdict(dict)
     for (column, row_key), each in found.items():
         if each.test.p is not None:
@@ -105,53 +101,46 @@ def _differences(layout: Layout, column: ColumnKey, baseline: ColumnKey, row_key
 def _compared(rows: Mapping[RowKey, Mapping[Unit, float]], *, by_encoder: bool) -> Compared:
     """Compare on some rows, each target with the same weight."""
     targets = [[rows[row_key] for row_key in row_keys] for row_keys in by_target(rows).values()]
-    seen = over_targets(targets, by_encoder=by_encoder)
-    if len(targets) == 1:
-        means = list(targets[0][0].values())
-    else:
-        means = [fmean(fmean(row.values()) for row in each) for each in targets]
+    alone = list(targets[0][0].values()) if len(targets) == 1 else []
+    means = alone or [fmean(fmean(row.values()) for row in each) for each in targets]
     return Compared(
-        t_test(seen), tuple(rows), (sum(mean > 0 for mean in means), len(means)),
-        flipped=sign_flip(encoder_means(targets) if by_encoder else _parts(rows)),
+        t_test(over_targets(targets, by_encoder=by_encoder)), tuple(rows),
+        ahead=(sum(mean > 0 for mean in means), len(means)),
+        flipped=sign_flip(encoder_means(targets) if by_encoder else _parts(targets)),
         by_encoder=by_encoder, fewest=min(map(len, rows.values())),
     )  # fmt: skip
 
 
-def _parts(rows: Mapping[RowKey, Mapping[Unit, float]]) -> list[float]:
+def _parts(targets: Sequence[Sequence[Mapping[Unit, float]]]) -> list[float]:
     """Return what each run (or draw), an observation on its own target, gives to the mean difference over targets."""
-    given: dict[tuple[str, Unit], float] = defaultdict(float)
-    targets = by_target(rows)
-    for target, row_keys in targets.items():
-        for row_key in row_keys:
-            for unit, difference in rows[row_key].items():
-                given[target, unit] += difference / len(rows[row_key]) / len(row_keys) / len(targets)
+    given: dict[tuple[int, Unit], float] = defaultdict(float)
+    for number, rows in enumerate(targets):
+        for row in rows:
+            for unit, difference in row.items():
+                given[number, unit] += difference / len(row) / len(rows) / len(targets)
     return list(given.values())
 
 
-def tests_grid(layout: Layout, tests: Tests, notes: Notes) -> Grid:
+def tests_grid(layout: Layout, tests: Tests) -> Grid:
     """Return each system's difference from the baseline, with its interval and p: on single targets, then over all."""
-    heads = ("target", "trained on", "system", "difference", "95 % interval", "n", "ahead on", "p", "Holm p",
-             "sign-flip p")  # fmt: skip
-    single = [(key, each) for key, each in tests.items() if key[1].target != WHOLE]
-    whole = [(key, each) for key, each in tests.items() if key[1].target == WHOLE]
-    rows = tuple(_row(layout, key, each, notes) for key, each in (*single, *whole))
-    return Grid("tests", f"Differences from {layout.baseline}, in points of F1", entries(heads), rows)
+    heads = entries("target", "trained on", "system", "difference", "95 % interval", "n", "ahead on", "p", "Holm p",
+                    "sign-flip p")  # fmt: skip
+    rows = (_row(layout, key, tests[key]) for key in sorted(tests, key=lambda key: key[1].target == WHOLE))
+    return Grid("tests", f"Differences from {layout.baseline}, in points of F1", heads, tuple(rows))
 
 
-def _row(layout: Layout, key: Key, compared: Compared, notes: Notes) -> Row:
-    column, row_key = key
-    test, target = compared.test, row_key.target
-    if target == WHOLE:
-        there, whole = (len(by_target(keys)) for keys in (compared.row_keys, of_size(layout.row_keys, row_key.size)))
-        target = f"all {whole} targets" if there == whole else f"{there} of {whole} targets"
-    low_high = f"[{100 * test.interval[0]:+.2f}, {100 * test.interval[1]:+.2f}]" if test.interval else NONE
+def _row(layout: Layout, key: Key, compared: Compared) -> Row:
+    (column, place), test = key, compared.test
+    there, whole = (len(by_target(row_keys)) for row_keys in (compared.row_keys, layout.places[place]))
+    over = f"all {whole} targets" if there == whole else f"{there} of {whole} targets"
     why = compared.no_stars or test.why
-    p = Entry(p_text(test.p), notes=(number(notes, why),) if why else ())
-    counted = many(test.n, "encoder") if compared.by_encoder else f"{test.n}"
-    ahead = f"{compared.ahead[0]} of {compared.ahead[1]}"
-    names = (target, sized(row_key.size), layout.named(column))
-    shown = entries((*names, f"{100 * test.difference:+.2f}", low_high, counted, ahead))
-    return (*shown, p, *entries((p_text(compared.corrected), p_text(compared.flipped))))
+    return entries(
+        place.target or over, place.trained_on, layout.named(column), f"{100 * test.difference:+.2f}",
+        f"[{100 * test.interval[0]:+.2f}, {100 * test.interval[1]:+.2f}]" if test.interval else NONE,
+        many(test.n, "encoder") if compared.by_encoder else f"{test.n}",
+        f"{compared.ahead[0]} of {compared.ahead[1]}",
+        Entry(p_text(test.p), notes=(why,) if why else ()), p_text(compared.corrected), p_text(compared.flipped),
+    )  # fmt: skip
 
 
 def p_text(p: float | None) -> str:

@@ -1,8 +1,10 @@
 """The cells of a suite laid out: rows are targets and sizes, columns are systems and protocols, all from the suite."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Any, NamedTuple
 
 from nerbert.evaluation.benchmark.cells import Cell, State
@@ -13,8 +15,8 @@ from nerbert.finetuning.sampling import SizeUnit, parse_size
 
 F1 = "micro.f1"
 """Entity F1, the figure of the table."""
-_ALL = (0, 0)
-"""Stands for all runs of episodes together."""
+WHOLE = ""
+"""The target of a row that is over all targets; its size is theirs, or "" for each at its sizes."""
 
 
 class RowKey(NamedTuple):
@@ -22,6 +24,18 @@ class RowKey(NamedTuple):
 
     target: str
     size: str
+
+    @property
+    def unit(self) -> SizeUnit:
+        """What its size counts."""
+        return parse_size(self.size).kind
+
+    @property
+    def trained_on(self) -> str:
+        """Its size in words."""
+        if self.size == "0":
+            return "nothing (zero-shot)"
+        return f"{self.size} sentences" if self.size.isdigit() else self.size or "each at its size"
 
 
 class ColumnKey(NamedTuple):
@@ -42,19 +56,27 @@ class Group:
     failed: dict[Run, str] = field(default_factory=dict)
     """Why each that failed did."""
     keys: dict[Run, str] = field(default_factory=dict)
-    """Of each run that is done, where it has one. A zero-shot tagger has one for all seeds: nothing is drawn for it."""
+    """Of each run that is done. A zero-shot tagger has one for all seeds: nothing is drawn for it."""
     encoders: dict[Run, str] = field(default_factory=dict)
     """What each run that is done shares the luck of: the digest of a pre-trained encoder, the key of the checkpoint of
-    a source domain; "" for a backbone as it comes."""
+    a source domain, which is of one pre-trained encoder alone; "" for a backbone as it comes."""
 
-    @property
-    def complete(self) -> bool:
-        """Whether every cell that the suite asks for is there."""
-        return len(self.done) == len(self.wanted)
+    def add(self, cell: Cell) -> None:
+        """Add a cell."""
+        run, figures, facts = (cell.place.draw, cell.place.seed), figures_of(cell), cell.facts
+        self.wanted.append(run)
+        if cell.state is State.DONE and (F1, "") in figures:
+            self.done[run] = figures if self.episodes else with_shares(figures)
+            self.keys[run] = str(inner(facts, "keys").get("score") or run)
+            source = inner(facts, "keys").get("source")
+            self.encoders[run] = str(facts.get("encoder") if facts.get("pretrained") is True else source or "")
+        elif cell.state is not State.NOT_RUN:
+            self.failed[run] = cell.why or "no F1 in its scores"
 
+    @cached_property
     def units(self) -> dict[Run, Unit]:
-        """Return the observation that each finished run is a part of; what was made once is one run."""
-        first = {self.keys.get(run) or str(run): run for run in sorted(self.done, reverse=True)}
+        """The observation that each finished run is a part of; what was made once is one run."""
+        first = {self.keys[run]: run for run in sorted(self.done, reverse=True)}
         return units_of(first.values(), self.encoders, by_draw=self.episodes)
 
     def observed(self, metric: str = F1, type_: str = "", units: Mapping[Run, Unit] | None = None) -> dict[Unit, float]:
@@ -63,14 +85,15 @@ class Group:
         Of episodes, F1 alone has observations whose mean it is (`pooled_f1`); another figure is one, of all together.
         One of nothing (no entity to find and none found, as seen ones without a training set) is left out.
         """
-        units = self.units() if units is None else units
+        units = self.units if units is None else units
         runs = {run: self.done[run] for run in units}
-        if self.episodes and (metric, type_) == (F1, ""):
+        if self.episodes and metric == F1:
             counts = {run: [each.get((f"micro.{key}", ""), 0) for key in COUNTS] for run, each in runs.items()}
-            sums = {run: (right, predicted + gold) for run, (right, predicted, gold) in counts.items()}
-            return pooled_f1(sums, units)
+            return pooled_f1(
+                {run: (right, predicted + gold) for run, (right, predicted, gold) in counts.items()}, units
+            )
         if self.episodes:
-            runs, units = ({_ALL: self._pooled} if self.done else {}), {_ALL: ("all",)}
+            runs, units = self._pooled, dict.fromkeys(self._pooled, ("all",))
         found = [f"{metric.rpartition('.')[0]}.{key}" for key in ("predicted", "gold")]
         values = {
             run: each[metric, type_] for run, each in runs.items() if (metric, type_) in each
@@ -84,8 +107,9 @@ class Group:
         return summary(list(seen.values())) if seen else None
 
     @cached_property
-    def _pooled(self) -> Figures:
-        return with_shares(pool(list(self.done.values())))
+    def _pooled(self) -> dict[Run, Figures]:
+        """All runs of episodes together, as one."""
+        return {run: with_shares(pool(list(self.done.values()))) for run in list(self.done)[:1]}
 
 
 class Layout:
@@ -93,77 +117,56 @@ class Layout:
 
     def __init__(self, suite: Suite, cells: Iterable[Cell]) -> None:
         self.suite = suite
-        places = list(dict.fromkeys(suite.places()))
         found = {cell.place: cell for cell in cells}
-        self.cells = [found.get(place, Cell(place, State.NOT_RUN)) for place in places]
-        self.strangers = len(found.keys() - set(places))
-        rows = dict.fromkeys(RowKey(target.data, str(size)) for target in suite.targets for size in target.sizes)
-        self.row_keys = tuple(row_key for each in by_target(rows).values() for row_key in each)
-        self.protocols = tuple(suite.protocols)
-        self.columns = tuple(ColumnKey(system, protocol) for protocol in self.protocols for system in suite.systems)
-        self._groups = {(row_key, column): Group(unit_of(row_key) is SizeUnit.EPISODE)
+        self.cells = [found.pop(place, Cell(place, State.NOT_RUN)) for place in dict.fromkeys(suite.places())]
+        self.strangers = len(found)
+        """Cells that the suite doesn't ask for."""
+        self.done = [cell for cell in self.cells if cell.state is State.DONE]
+        self.data: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        """The digests of each target's files that finished cells were made from; one entry if all had the same."""
+        for cell in self.done:
+            if (files := inner(cell.facts, "data")) not in self.data[cell.place.target]:
+                self.data[cell.place.target].append(files)
+        rows = by_target(dict.fromkeys(RowKey(each.data, str(size)) for each in suite.targets for size in each.sizes))
+        self.row_keys = tuple(row_key for each in rows.values() for row_key in each)
+        self.columns = tuple(ColumnKey(system, protocol) for protocol in suite.protocols for system in suite.systems)
+        self.baseline = suite.baseline or next(iter(suite.systems), "")
+        """The system that the others are tested against."""
+        self.groups = {(row_key, column): Group(row_key.unit is SizeUnit.EPISODE)
                         for row_key in self.row_keys for column in self.columns}  # fmt: skip
         for cell in self.cells:
-            self._put(cell)
-        self.ran = tuple(
-            column for column in self.columns if any(self.at(row_key, column).done for row_key in self.row_keys)
-        )
+            place = cell.place
+            self.at(RowKey(place.target, place.size), ColumnKey(place.system, place.protocol)).add(cell)
+        self.ran = tuple(column for column in self.columns if any(self.at(each, column).done for each in self.row_keys))
         """Columns with a finished run; the others hold nothing up."""
+        runs = {column: [self.at(each, column).encoders.values() for each in self.row_keys] for column in self.columns}
+        self.encoders = {column: set(chain.from_iterable(each)) - {""} for column, each in runs.items()}
+        """Encoders, with luck of their own, of a column's finished runs; a backbone as it comes is none."""
 
-    @property
-    def done(self) -> list[Cell]:
-        """The cells that are finished."""
-        return [cell for cell in self.cells if cell.state is State.DONE]
+    @cached_property
+    def places(self) -> dict[RowKey, list[RowKey]]:
+        """Return the rows of the table, and what each is of: itself, or for a mean the rows of several targets.
 
-    @property
-    def baseline(self) -> str:
-        """The system that the others are tested against."""
-        return self.suite.baseline or next(iter(self.suite.systems), "")
-
-    def shared(self, columns: Collection[ColumnKey]) -> tuple[RowKey, ...]:
-        """Return rows on which all of these columns have a finished run, for a mean; no columns share no rows."""
-        return tuple(
-            row_key for row_key in self.row_keys if columns and all(self.at(row_key, column).done for column in columns)
-        )
+        There is a mean at each size that several targets have, then, where that is more, over all of them.
+        """
+        sizes = dict.fromkeys(row_key.size for row_key in self.row_keys)
+        means = {size: [each for each in self.row_keys if size in ("", each.size)]
+                 for size in (*sizes, *([""] if len(sizes) > 1 else []))}  # fmt: skip
+        several = {RowKey(WHOLE, size): each for size, each in means.items() if len(by_target(each)) > 1}
+        return {row_key: [row_key] for row_key in self.row_keys} | several
 
     def at(self, row_key: RowKey, column: ColumnKey) -> Group:
         """Return the cells of a row and a column."""
-        return self._groups[row_key, column]
-
-    def encoders(self, column: ColumnKey) -> set[str]:
-        """Return the encoders, with luck of their own, of a column's finished runs; a backbone as it comes is none."""
-        return {each for row_key in self.row_keys for each in self.at(row_key, column).encoders.values()} - {""}
+        return self.groups[row_key, column]
 
     def named(self, column: ColumnKey) -> str:
         """Return a column's name on one line; the protocol only where there are several."""
-        return f"{column.system}, {column.protocol}" if len(self.protocols) > 1 else column.system
-
-    def _put(self, cell: Cell) -> None:
-        place = cell.place
-        group = self.at(RowKey(place.target, place.size), ColumnKey(place.system, place.protocol))
-        run, figures = (place.draw, place.seed), figures_of(cell)
-        group.wanted.append(run)
-        if cell.state is State.DONE and (F1, "") in figures:
-            group.done[run] = figures if group.episodes else with_shares(figures)
-            group.keys[run] = str(inner(cell.facts, "keys").get("score") or "")
-            group.encoders[run] = _encoder(cell.facts)
-        elif cell.state is not State.NOT_RUN:
-            group.failed[run] = cell.why or "no F1 in its scores"
-
-
-def _encoder(facts: Mapping[str, Any]) -> str:
-    """Return what a run shares the luck of; a source domain's checkpoint is of one pre-trained encoder alone."""
-    return str(facts.get("encoder") if facts.get("pretrained") is True else inner(facts, "keys").get("source") or "")
-
-
-def unit_of(row_key: RowKey) -> SizeUnit:
-    """Return what the size of a row counts."""
-    return parse_size(row_key.size).kind
+        return f"{column.system}, {column.protocol}" if len(self.suite.protocols) > 1 else column.system
 
 
 def learns(row_keys: Iterable[RowKey]) -> bool:
     """Return whether anything is learnt of a target at one of these rows: not all are zero-shot."""
-    return any(unit_of(row_key) is not SizeUnit.ZERO for row_key in row_keys)
+    return any(row_key.unit is not SizeUnit.ZERO for row_key in row_keys)
 
 
 def by_target(row_keys: Iterable[RowKey]) -> dict[str, list[RowKey]]:
@@ -172,16 +175,3 @@ def by_target(row_keys: Iterable[RowKey]) -> dict[str, list[RowKey]]:
     for row_key in row_keys:
         found.setdefault(row_key.target, []).append(row_key)
     return found
-
-
-def of_size(row_keys: Iterable[RowKey], size: str) -> list[RowKey]:
-    """Return rows of a size; "" is any."""
-    return [row_key for row_key in row_keys if size in ("", row_key.size)]
-
-
-def mean_sizes(row_keys: Sequence[RowKey]) -> list[str]:
-    """Return sizes over whose targets a mean is taken: each that several have, then, where that is more, "" for all."""
-    targets, sizes = by_target(row_keys), dict.fromkeys(row_key.size for row_key in row_keys)
-    shared = [size for size in sizes if len(of_size(row_keys, size)) > 1]
-    alone = len(sizes) == 1
-    return [*shared, *([""] if len(targets) > 1 and not alone else [])]

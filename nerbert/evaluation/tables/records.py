@@ -5,9 +5,9 @@ Figures of episodes are pooled, as Few-NERD does. The price: what doesn't follow
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal
 
 from nerbert.evaluation.benchmark.cells import Cell
@@ -22,6 +22,8 @@ Figures = dict[tuple[str, str], float]
 """(metric, type) → value."""
 ERRORS = ("boundary", "type", "both", "missed", "spurious")
 COUNTS = ("right", "predicted", "gold")
+NONE = "–"
+"""The text of a cell that wasn't run, or isn't known."""
 
 
 def figures_of(cell: Cell) -> Figures:
@@ -39,28 +41,19 @@ def _key(metric: str, type_: str) -> tuple[str, str]:
     return metric, type_
 
 
+def _numbers(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, int | float]]:
+    """Yield every number in nested mappings, with the keys that lead to it."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{above}{key}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            yield f"{above}{key}", value
+
+
 def inner(scores: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Return what is at a key; nothing where that holds no keys itself."""
     found = scores.get(key)
     return found if isinstance(found, Mapping) else {}
-
-
-def records(cells: Iterable[Cell], published: Iterable[Published]) -> Iterator[tuple[str, ...]]:
-    """Yield the columns' names, every figure of every cell (or a record without metric), then what is published."""
-    yield COLUMNS
-    for cell in cells:
-        at = cell.place
-        place = (at.system, at.protocol, at.target, at.size, str(at.draw), str(at.seed), cell.state.value)
-        figures = figures_of(cell)
-        for (metric, type_), value in figures.items():
-            yield (*place, metric, type_, repr(value), cell.why)
-        if not figures:
-            yield (*place, "", "", "", cell.why)
-    for paper in published:
-        kinds = (("micro.f1", paper.f1), ("token.f1", paper.token_f1))
-        for metric, target, value in ((metric, *each) for metric, f1s in kinds for each in f1s.items()):
-            f1 = repr(round(value / 100, 6))
-            yield (paper.name, "", target, paper.size, "", "", "published", metric, "", f1, paper.of)
 
 
 def pool(parts: Sequence[Figures]) -> Figures:
@@ -73,12 +66,14 @@ def pool(parts: Sequence[Figures]) -> Figures:
             group, _, last = metric.rpartition(".")
             if group == "errors" or last in (*COUNTS, "left_out"):
                 pooled[metric, type_] += value
-    groups = {(metric.removesuffix(".gold"), type_) for metric, type_ in pooled if metric.endswith(".gold")}
-    counts = {(group, type_): Counts(*(int(pooled[f"{group}.{key}", type_]) for key in COUNTS))
-              for group, type_ in sorted(groups)}  # fmt: skip
-    for (group, type_), each in counts.items():
-        pooled |= {(f"{group}.{key}", type_): value for key, value in each.as_json().items()}
-    if by_type := [each for (group, _), each in counts.items() if group == "by_type"]:
+    by_type = []
+    for metric, type_ in sorted(pooled):
+        group, _, last = metric.rpartition(".")
+        if last == "gold":
+            counts = Counts(*(int(pooled[f"{group}.{key}", type_]) for key in COUNTS))
+            by_type += [counts] if group == "by_type" else []
+            pooled |= {(f"{group}.{key}", type_): value for key, value in counts.as_json().items()}
+    if by_type:
         pooled["macro.f1", ""] = Macro.of(by_type).f1
     sure = [(part.get(("calibration.entities", ""), 0), part.get(("calibration.ece", ""), 0)) for part in parts]
     if entities := sum(number for number, _ in sure):
@@ -92,23 +87,8 @@ def with_shares(figures: Figures) -> Figures:
     if len(kinds) < len(ERRORS):
         return figures
     whole = sum(kinds.values())
-    shares = {(f"shares.{kind}", ""): count / whole for kind, count in kinds.items() if whole}
-    return {**figures, ("errors", ""): whole, **shares}
-
-
-def _numbers(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, int | float]]:
-    """Yield every number in nested mappings, with the keys that lead to it."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _numbers(value, f"{above}{key}.")
-        elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            yield f"{above}{key}", value
-
-
-NONE = "–"
-"""The text of a cell that wasn't run, or isn't known."""
-Notes = dict[str, int]
-"""Note → its number; the same note has one number."""
+    shares = {_key(f"shares.{kind}", ""): count / whole for kind, count in kinds.items() if whole}
+    return {**figures, _key("errors", ""): whole, **shares}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +100,16 @@ class Entry:
     """The confidence interval and greedy F1, in small print where there is room."""
     mark: str = ""
     """Stars of significance."""
-    notes: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
     best: bool = False
 
 
 Row = tuple[Entry, ...]
+
+
+def entries(*texts: str | Entry) -> Row:
+    """Return texts as a row."""
+    return tuple(each if isinstance(each, Entry) else Entry(each) for each in texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +123,7 @@ class Grid:
     names: int = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class BenchmarkTable:
     """All that is shown of a suite."""
 
@@ -148,27 +133,34 @@ class BenchmarkTable:
     grids: tuple[Grid, ...] = ()
     curves: tuple[Plot, ...] = ()
     """F1 against training sentences on one target under one protocol, a line a system."""
-    numbered: tuple[str, ...] = ()
-    """Notes that entries and heads refer to, from 1."""
     notes: tuple[str, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
     """What one needs to make the table again."""
-    records: tuple[tuple[str, ...], ...] = ()
-    """Rows of the CSV, heads first."""
+    cells: Sequence[Cell] = ()
+    published: Sequence[Published] = ()
 
+    @cached_property
+    def numbered(self) -> dict[str, int]:
+        """Number the notes to entries and heads from 1; the same note has one number."""
+        entries = (entry for grid in self.grids for row in (grid.heads, *grid.rows) for entry in row)
+        notes = dict.fromkeys(note for entry in entries for note in entry.notes)
+        return {note: number for number, note in enumerate(notes, 1)}
 
-def entries(texts: Iterable[str]) -> Row:
-    """Return texts as a row."""
-    return tuple(map(Entry, texts))
+    def numbers(self, entry: Entry) -> list[int]:
+        """Return the numbers of an entry's notes."""
+        return [self.numbered[note] for note in entry.notes]
 
-
-def number(notes: Notes, text: str) -> int:
-    """Return the number of a note, a new one if it wasn't there."""
-    return notes.setdefault(text, len(notes) + 1)
-
-
-def sized(size: str) -> str:
-    """Return a size in words; "" is of means over targets that have different sizes."""
-    if size == "0":
-        return "nothing (zero-shot)"
-    return f"{size} sentences" if size.isdigit() else size or "each at its size"
+    def records(self) -> Iterator[tuple[str, ...]]:
+        """Yield the columns' names, every figure of every cell (or a record without metric), then what is published."""
+        yield COLUMNS
+        for cell in self.cells:
+            at, figures = cell.place, figures_of(cell)
+            place = (at.system, at.protocol, at.target, at.size, f"{at.draw}", f"{at.seed}", cell.state.value)
+            yield from ((*place, *name, repr(value), cell.why) for name, value in figures.items())
+            if not figures:
+                yield (*place, "", "", "", cell.why)
+        for paper in self.published:
+            known = [("micro.f1", *each) for each in paper.f1.items()]
+            for metric, target, f1 in (*known, *(("token.f1", *each) for each in paper.token_f1.items())):
+                place = (paper.name, "", target, paper.size, "", "", "published")
+                yield (*place, metric, "", repr(round(f1 / 100, 6)), paper.of)

@@ -4,31 +4,35 @@ Notes (`benchmark_notes.txt.j2`) say how to read it, facts how to make it again.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
 from nerbert.config import flat_settings, plain_settings
-from nerbert.evaluation.benchmark.cells import Cell, State
+from nerbert.errors import few
+from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.tables.compare import Tests, compare, tests_grid
-from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, learns, unit_of
-from nerbert.evaluation.tables.records import BenchmarkTable, Notes, inner, records
-from nerbert.evaluation.tables.scores import errors_grid, other_figures_grid, scores_grid, type_grids, zero_shot_grid
-from nerbert.finetuning.sampling import SizeUnit, many, parse_size
+from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, learns
+from nerbert.evaluation.tables.records import BenchmarkTable, inner
+from nerbert.evaluation.tables.scores import errors_grid, figures_grid, scores_grid, type_grids, zero_shot_grid
+from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.render import render
+from nerbert.render import changed_settings, render
 from nerbert.render.plots import STYLES, Plot, PlotLine, PlotPoint
+
+_DIGEST = 12
+_SAME = ("device", "machine", "precision", "commit")
+"""Facts that the cells of a table should have in common, beside the versions."""
 
 
 def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
     """Return the table of a suite; missing cells count as not run, the order of cells doesn't matter."""
     layout = Layout(suite, cells)
-    tests, notes = compare(layout), Notes()
+    tests = compare(layout)
     grids = [
-        *(scores_grid(layout, protocol, tests, notes) for protocol in layout.protocols),
-        tests_grid(layout, tests, notes), zero_shot_grid(layout, notes), other_figures_grid(layout),
-        errors_grid(layout), *type_grids(layout),
+        *(scores_grid(layout, protocol, tests) for protocol in suite.protocols), tests_grid(layout, tests),
+        zero_shot_grid(layout), figures_grid(layout), errors_grid(layout), *type_grids(layout),
     ]  # fmt: skip
     return BenchmarkTable(
         name=suite.name,
@@ -36,10 +40,10 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
         about=" ".join(suite.about.split()),
         grids=tuple(grid for grid in grids if grid.rows or grid.key == "scores"),
         curves=tuple(_curves(layout)),
-        numbered=tuple(notes),
         notes=notes_of(layout, tests),
         facts=facts_of(layout),
-        records=tuple(records(layout.cells, suite.published)),
+        cells=layout.cells,
+        published=suite.published,
     )
 
 
@@ -50,8 +54,8 @@ def _curves(layout: Layout) -> Iterator[Plot]:
     """
     systems = list(layout.suite.systems)
     for target, row_keys in by_target(layout.row_keys).items():
-        for protocol in layout.protocols:
-            where = f"{target}, {protocol}" if len(layout.protocols) > 1 else target
+        for protocol in layout.suite.protocols:
+            where = f"{target}, {protocol}" if len(layout.suite.protocols) > 1 else target
             for first in range(0, len(systems), STYLES):
                 shown = enumerate(systems[first : first + STYLES])
                 lines = [PlotLine(system, style, _points(layout, row_keys, ColumnKey(system, protocol)))
@@ -73,42 +77,32 @@ def _points(layout: Layout, row_keys: Sequence[RowKey], column: ColumnKey) -> tu
 
 def _sentences(row_key: RowKey, group: Group) -> float | None:
     """Return how many sentences a row is trained on; of a share or all, as the cells' facts say."""
-    size = parse_size(row_key.size)
-    if size.kind is SizeUnit.SENTENCES:
-        return float(size.number)
-    known = group.observed("facts.sentences") if size.kind in (SizeUnit.PERCENT, SizeUnit.ALL) else {}
+    if row_key.unit is SizeUnit.SENTENCES:
+        return float(row_key.size)
+    known = group.observed("facts.sentences") if row_key.unit in (SizeUnit.PERCENT, SizeUnit.ALL) else {}
     return fmean(known.values()) if known else None
-
-
-_NAMED, _DIGEST = 8, 12
-_SAME = ("device", "machine", "precision", "commit")
-"""Facts that the cells of a table should have in common, beside the versions."""
 
 
 def notes_of(layout: Layout, tests: Tests) -> tuple[str, ...]:
     """Return the notes that apply, a sentence or more each."""
-    done, states = layout.done, Counter(cell.state for cell in layout.cells)
+    suite, done = layout.suite, layout.done
+    own = [{**{name: cell.facts[name] for name in _SAME if name in cell.facts}, **inner(cell.facts, "versions")}
+           for cell in done if "command" not in cell.facts]  # fmt: skip
+    libraries = sorted(set().union(*own) - {*_SAME})
     text = render(
-        "benchmark_notes.txt.j2",
+        "benchmark_notes.txt.j2", suite=suite, layout=layout, tests=tests,
+        units={row_key.unit for row_key in layout.row_keys}, learns=learns(layout.row_keys),
+        states=Counter(cell.state for cell in layout.cells), targets=by_target(layout.row_keys),
         rules={"F1": _counted(cell.scores.get("rules") for cell in done),
                "Strict F1": _counted(inner(cell.scores, "strict").get("rules") for cell in done)},
         idle=[layout.named(column) for column in layout.columns if column not in layout.ran],
         single=[", ".join(row_key) for row_key in layout.row_keys if _drawn_once(layout, row_key)],
-        episodes=any(unit_of(row_key) is SizeUnit.EPISODE for row_key in layout.row_keys),
-        learns=learns(layout.row_keys), zero_shot=any(unit_of(row_key) is SizeUnit.ZERO for row_key in layout.row_keys),
-        shuffled=[name for name, each in layout.suite.systems.items() if each.shuffled_labels],
-        seen_only=[name for name, each in layout.suite.systems.items() if each.seen_only],
-        means=len(by_target(layout.row_keys)) > 1,
-        baseline=layout.baseline, tests=tests, systems=len(layout.suite.systems), split=layout.suite.split,
-        encoders={layout.named(column): len(there) for column in layout.ran if (there := layout.encoders(column))},
-        commands={name: " ".join(each.version.split()) for name, each in layout.suite.systems.items() if each.command},
-        protocols={name: _changes(settings) for name, settings in layout.suite.protocols.items()},
+        encoders={layout.named(column): len(there) for column, there in layout.encoders.items() if there},
+        protocols={name: _changes(settings) for name, settings in suite.protocols.items()},
         own_settings={name: [f"{key} = {value}" for key, value in flat_settings(each.settings).items()]
-                      for name, each in layout.suite.systems.items() if each.settings},
-        sources=_sources(layout),
-        differences={name: _counted(values) for name, values in _should_agree(done).items()},
-        cells=len(layout.cells), done=len(done), failed=states[State.FAILED], not_run=states[State.NOT_RUN],
-        strangers=many(layout.strangers, "cell") if layout.strangers else "", **_coverage(done),
+                      for name, each in suite.systems.items() if each.settings},
+        differences={name: _counted(each.get(name, "unknown") for each in own) for name in (*_SAME, *libraries)},
+        **_coverage(done),
     )  # fmt: skip
     return tuple(line for line in text.split("\n") if line)
 
@@ -120,8 +114,8 @@ def facts_of(layout: Layout) -> dict[str, str]:
     seconds = sum(cell.facts.get("cpu_seconds", 0) for cell in by_key.values())  # a command's cell has several places
     finished = sorted(str(cell.facts["finished"]) for cell in done if cell.facts.get("finished"))
     versions = {f"{name} {version}" for cell in done for name, version in inner(cell.facts, "versions").items()}
-    data = ((f"{cell.place.target} {file}", digest) for cell in done
-            for file, digest in inner(cell.facts, "data").items())  # fmt: skip
+    data = ((f"{target} {file}", digest) for target, each in layout.data.items()
+            for files in each for file, digest in files.items())  # fmt: skip
     facts = {
         "cells": f"{len(done)} of {len(layout.cells)} done",
         "seeds": ", ".join(map(str, sorted({cell.place.seed for cell in layout.cells}))),
@@ -144,65 +138,41 @@ def _counted(values: Iterable[Any]) -> dict[str, int]:
     return dict(Counter(str(value) for value in values if value).most_common())
 
 
-def _should_agree(done: list[Cell]) -> dict[str, list[str]]:
-    """Return the values of each fact that cells should have in common; a command's are its own."""
-    done = [cell for cell in done if "command" not in cell.facts]
-    libraries = sorted({name for cell in done for name in inner(cell.facts, "versions")})
-    facts = {name: [cell.facts.get(name, "unknown") for cell in done] for name in _SAME}
-    return facts | {name: [inner(cell.facts, "versions").get(name, "unknown") for cell in done] for name in libraries}
-
-
 def _drawn_once(layout: Layout, row_key: RowKey) -> bool:
-    if unit_of(row_key) in (SizeUnit.ALL, SizeUnit.ZERO, SizeUnit.EPISODE):
+    if row_key.unit in (SizeUnit.ALL, SizeUnit.ZERO, SizeUnit.EPISODE):
         return False
     return len({draw for column in layout.columns for draw, _ in layout.at(row_key, column).wanted}) == 1
 
 
 def _changes(settings: FinetuneSettings) -> list[str]:
     """Return the settings of a protocol that aren't the defaults."""
-    usual = flat_settings(plain_settings(FinetuneSettings()))
-    values = flat_settings(plain_settings(settings)).items()
-    changed = {name: value for name, value in values if value != usual.get(name) and name != "seed"}
-    return [f"{name} = {value!r}" for name, value in sorted(changed.items())]
+    own, usual = (flat_settings(plain_settings(each)) for each in (settings, FinetuneSettings()))
+    changed = sorted(changed_settings(own, usual).items())
+    return [f"{name} = {value!r}" for name, value in changed if name != "seed"]
 
 
-def _sources(layout: Layout) -> dict[str, list[str]]:
-    """Return the systems that are trained on a source domain first, by its name."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for name, system in layout.suite.systems.items():
-        if system.source:
-            found[system.source].append(name)
-    return found
-
-
-def _coverage(done: list[Cell]) -> dict[str, list[str]]:
+def _coverage(done: list[Cell]) -> dict[str, Any]:
     """Return counts of duplicates by target, types that the training sentences lack, and the k that was reached."""
     duplicates: dict[str, int] = {}
     unknown: dict[str, set[str]] = defaultdict(set)
     reached: dict[RowKey, list[tuple[str, int]]] = defaultdict(list)
     for cell in done:
-        row_key = RowKey(cell.place.target, cell.place.size)
-        if (left_out := inner(cell.scores, "without").get("left_out")) and unit_of(row_key) is not SizeUnit.EPISODE:
-            duplicates[row_key.target] = max(left_out, duplicates.get(row_key.target, 0))
+        at = RowKey(cell.place.target, cell.place.size)
+        if (left_out := inner(cell.scores, "without").get("left_out")) and at.unit is not SizeUnit.EPISODE:
+            duplicates[at.target] = max(left_out, duplicates.get(at.target, 0))
         if types := cell.facts.get("unknown_types"):
-            unknown[", ".join(row_key)].update(types)
-        if unit_of(row_key) is SizeUnit.EACH:
-            reached[row_key] += inner(cell.facts, "reached").items()
+            unknown[", ".join(at)].update(types)
+        if at.unit is SizeUnit.EACH and (counts := inner(cell.facts, "reached")):
+            reached[at] += counts.items()
     return {
         "duplicates": [f"{target} {count}" for target, count in duplicates.items()],
-        "unknown": [f"{where}: {_named(sorted(types))}" for where, types in unknown.items()],
-        "reached": [_reached(row_key, dict(sorted(counts)), counts) for row_key, counts in reached.items() if counts],
+        "unknown": [f"{where}: {few(sorted(types))}" for where, types in unknown.items()],
+        "reached": [_reached(at, counts) for at, counts in reached.items()],
     }
 
 
-def _reached(row_key: RowKey, types: Mapping[str, int], counts: list[tuple[str, int]]) -> str:
+def _reached(at: RowKey, counts: Sequence[tuple[str, int]]) -> str:
     """Return `btc, k=4: 4–9, too few of X (2)`: types that have fewer in all of train."""
-    shots, all_counts = parse_size(row_key.size).shots, [count for _, count in counts]
-    fewer = _named([f"{name} ({count})" for name, count in types.items() if count < shots])
-    told = f"{', '.join(row_key)}: {min(all_counts)}–{max(all_counts)}"
-    return f"{told}, too few of {fewer}" if fewer else told
-
-
-def _named(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+    numbers, shots = [count for _, count in counts], parse_size(at.size).shots
+    fewer = [f"{name} ({count})" for name, count in dict(sorted(counts)).items() if count < shots]
+    return f"{', '.join(at)}: {min(numbers)}–{max(numbers)}{f', too few of {few(fewer)}' if fewer else ''}"

@@ -9,8 +9,8 @@ from scipy import stats
 
 from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.benchmark.suite import SystemSettings, Target
-from nerbert.evaluation.tables.compare import WHOLE, compare, p_text
-from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey
+from nerbert.evaluation.tables.compare import compare, p_text
+from nerbert.evaluation.tables.layout import WHOLE, ColumnKey, Layout, RowKey
 from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.settings import FinetuneSettings
 from tests.evaluation.tables.made_up import all_done, cells_of, entry, grid_of, made_up_cells, made_up_suite, small
@@ -112,7 +112,7 @@ def test_a_table_says_why_there_are_no_stars() -> None:
         shown = entry(table, ("mean of 2 targets", "all"), "BERT")
         assert (shown.mark, bool(shown.below)) == ("", count == 3)
         told = entry(table, ("a", "all", "BERT"), "p", "tests")
-        assert [table.numbered[note - 1].partition(":")[0] for note in told.notes] == [
+        assert [note.partition(":")[0] for note in told.notes] == [
             f"{count} encoder{'s' if count > 1 else ''}, pre-trained or trained on a source domain"
         ]
         assert entry(table, ("a", "all", "BERT"), "n", "tests").text.startswith(f"{count} encoder")

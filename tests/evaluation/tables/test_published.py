@@ -17,8 +17,8 @@ def test_published_figures_stand_apart_and_only_where_they_belong() -> None:
     table = make_table(SUITE, CELLS)
     assert entry(table, ("politics", "all"), "BERT-base").text == "66.56"
     assert entry(table, ("btc", "10 sentences"), "BERT-base").text == "–"
-    (number,) = next(head for head in grid_of(table, "scores").heads if head.text == "BERT-base (published)").notes
-    assert table.numbered[number - 1] == "BERT-base: A paper, Table 2"
+    (head,) = (head for head in grid_of(table, "scores").heads if head.text == "BERT-base (published)")
+    assert head.notes == ("BERT-base: A paper, Table 2",)
     suite = made_up_suite(targets=(Target(data="politics"), Target(data="ai")))
     means = make_table(suite, made_up_cells(suite, all_done))
     assert entry(means, ("mean of 2 targets", "all"), "BERT-base").text == f"{(66.56 + 50.37) / 2:.2f}"
@@ -40,7 +40,7 @@ def known_table(*names: str, wrong: str = "") -> BenchmarkTable:
 
 
 def marked(table: BenchmarkTable, *names: str) -> list[str]:
-    return [table.numbered[number - 1] for number in entry(table, names, "P").notes]
+    return [*entry(table, names, "P").notes]
 
 
 def test_a_split_that_is_not_the_papers_is_marked() -> None:
@@ -61,6 +61,6 @@ def test_files_that_are_not_the_registrys_are_marked() -> None:
 
 
 def test_a_data_set_that_nobody_knows_is_marked() -> None:
-    assert "not a data set that the registry knows" in make_table(SUITE, CELLS).numbered[
-        entry(make_table(SUITE, CELLS), ("politics", "all"), "BERT-base").notes[0] - 1]  # fmt: skip
+    (note,) = entry(make_table(SUITE, CELLS), ("politics", "all"), "BERT-base").notes
+    assert "not a data set that the registry knows" in note
     assert marked(make_table(known_suite(POL), []), POL, "all") == [], "no cell, nothing against it"
