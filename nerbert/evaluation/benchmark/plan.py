@@ -24,7 +24,7 @@ from nerbert.evaluation.benchmark.system import System
 from nerbert.evaluation.benchmark.systems.external import Command, command_digest
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder, FineTuned, SourceDomain
 from nerbert.evaluation.benchmark.systems.learnt import Learnt, learnt_digest
-from nerbert.evaluation.benchmark.systems.zero_shot import SeenOnly, ZeroShot
+from nerbert.evaluation.benchmark.systems.zero_shot import SeenOnly, ZeroShotTagger
 from nerbert.evaluation.datasets.load import find_folder
 from nerbert.finetuning.finetune import check_head, objective_for
 from nerbert.finetuning.sampling import SizeUnit, parse_size
@@ -120,7 +120,7 @@ class _Planner:
         if not folder.labels_at_run_time and (own.shuffled_labels or folder.card["kind"] != "tagger"):
             raise _NotRunError("zero-shot: its encoder can't be told what to find")
         mixed = place.seed if own.shuffled_labels else None
-        return ZeroShot(labels=target.labels, learnt=learnt, encoder=encoder, precision=precision,
+        return ZeroShotTagger(labels=target.labels, learnt=learnt, encoder=encoder, precision=precision,
                         device=self.machine.device, shuffled=mixed)  # fmt: skip
 
     def _encoder(self, place: CellKey) -> Encoder:

@@ -23,7 +23,7 @@ from nerbert.evaluation.benchmark.job import Job
 from nerbert.evaluation.benchmark.plan import make_plan, this_machine
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.benchmark.system import Task
+from nerbert.evaluation.benchmark.system import CellTask
 from nerbert.evaluation.benchmark.tasks import OUT_OF_TIME, Desk, End, run_task
 from nerbert.evaluation.datasets.load import check_root
 from nerbert.executors import Executor, Resources, given_or_local
@@ -32,7 +32,7 @@ from nerbert.terminal import percent, tell
 
 STOPPED = "the run was stopped"
 _AGAIN = "; the next run tries again"
-_Task = TypeVar("_Task", bound=Task)
+_Task = TypeVar("_Task", bound=CellTask)
 _Stop = KeyboardInterrupt | SystemExit | WriteError | None
 
 
@@ -121,7 +121,7 @@ class _SuiteRun:
         for job, end in self._ends(ready):
             self._ended(job, end)
 
-    def _missing_sources(self) -> list[Task]:
+    def _missing_sources(self) -> list[CellTask]:
         """Return the source checkpoints that jobs without predictions need and that aren't there, each once."""
         started = ((job, job.system.source) for job in self._jobs)
         sources = {source.key: source for job, source in started

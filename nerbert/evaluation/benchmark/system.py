@@ -17,7 +17,7 @@ from nerbert.evaluation.benchmark.store import Store
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
 
 
-class Task(Protocol):
+class CellTask(Protocol):
     """What a run gives to its executor: a cell, or a checkpoint that is made before the cells that start from it."""
 
     @property
@@ -39,7 +39,7 @@ class System(Protocol):
     """What finds entities in a cell's sentences; it may learn from others of them before."""
 
     @property
-    def source(self) -> Task | None:
+    def source(self) -> CellTask | None:
         """Return what is made before, once for all cells that start from it."""
 
     @property

@@ -18,7 +18,7 @@ import torch
 from nerbert.errors import NerbertError, WriteError, may_try_again
 from nerbert.evaluation.benchmark.cells import Machine, State
 from nerbert.evaluation.benchmark.store import Store
-from nerbert.evaluation.benchmark.system import Task
+from nerbert.evaluation.benchmark.system import CellTask
 
 OUT_OF_TIME = "no time left"
 _LONGEST_WHY = 500
@@ -45,7 +45,7 @@ class End(NamedTuple):
     """The store's disk takes no more, so no other cell can be kept either."""
 
 
-def run_task(desk: Desk, task: Task) -> End:
+def run_task(desk: Desk, task: CellTask) -> End:
     """Make a cell or a source checkpoint, keep it in the store, and return how that ended."""
     if desk.until is not None and time.time() >= desk.until:
         return End(State.NOT_RUN, OUT_OF_TIME)
@@ -104,7 +104,7 @@ def failure(error: Exception, scratch: Path, data: Path) -> End:
     return End(State.FAILED, why, may_try_again(error), full)
 
 
-def _make(task: Task, store: Store, scratch: Path) -> None:
+def _make(task: CellTask, store: Store, scratch: Path) -> None:
     """Make what a task is for; what changed meanwhile is the reason of whatever else went wrong."""
     try:
         task.make(store, scratch)

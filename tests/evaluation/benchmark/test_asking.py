@@ -21,7 +21,7 @@ from nerbert.evaluation.benchmark.suite_file import read_suite
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder
 from nerbert.evaluation.benchmark.systems.learnt import learnt_types
 from nerbert.evaluation.benchmark.systems.zero_shot import (
-    ZeroShot,
+    ZeroShotTagger,
     above,
     asked_labels,
     best_threshold,
@@ -289,7 +289,7 @@ def test_a_head_of_names_is_asked_for_all_types_at_once(monkeypatch: pytest.Monk
     """At 0.5 it finds what is 60 % sure, too."""
     monkeypatch.setattr(Tagger, "load", lambda *_, **__: Tagger(NamesHead(), "unicode-words-1", "en"))
     rows = [example_of(["Ship", "ship", "port"], ["B-A", "O", "B-B"])]
-    system = ZeroShot(labels=("A=ship", "B=port"), encoder=Encoder("x", ""), precision="fp32", device="cpu")
+    system = ZeroShotTagger(labels=("A=ship", "B=port"), encoder=Encoder("x", ""), precision="fp32", device="cpu")
     found = system.predict(CellSentences([], rows, {}, rows), Store(tmp_path), tmp_path)
     assert [each[:3] for each in found.entities[0]] == [(0, 1, "A"), (1, 2, "A"), (2, 3, "B")]
     assert found.facts["dev_threshold"] == 0.5
@@ -298,7 +298,9 @@ def test_a_head_of_names_is_asked_for_all_types_at_once(monkeypatch: pytest.Monk
 
 def test_a_tagger_of_fixed_types_is_scored_as_it_is(tiny_tagger: Path, tmp_path: Path, sample: Path) -> None:
     """A distilled student, say; what it finds of types that nobody asked for is wrong."""
-    system = ZeroShot(labels=("ship=SHIP",), encoder=Encoder(str(tiny_tagger), ""), precision="fp32", device="cpu")
+    system = ZeroShotTagger(
+        labels=("ship=SHIP",), encoder=Encoder(str(tiny_tagger), ""), precision="fp32", device="cpu"
+    )
     rows = read_examples(sample / "domain" / "test.conll")[:40]
     found = system.predict(CellSentences([], rows, {}, rows), Store(tmp_path), tmp_path)
     tagger = Tagger.load(tiny_tagger, backend="torch", precision="fp32")

@@ -20,7 +20,7 @@ from nerbert.evaluation.benchmark.runner import STOPPED
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.benchmark.suite_file import read_suite
-from nerbert.evaluation.benchmark.system import Task
+from nerbert.evaluation.benchmark.system import CellTask
 from nerbert.evaluation.benchmark.systems import finetuned
 from nerbert.evaluation.benchmark.systems.finetuned import FineTuned
 from nerbert.evaluation.benchmark.tasks import OUT_OF_TIME, End, run_task
@@ -38,7 +38,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch, tiny_encoder: Path) -> list[str]:
     """Let tasks of this process train nothing; return the keys of source trainings and cells that were begun."""
     begun: list[str] = []
 
-    def begin(desk: Any, task: Task) -> End:
+    def begin(desk: Any, task: CellTask) -> End:
         begun.append(task.key)
         return run_task(desk, task)
 
@@ -211,7 +211,7 @@ class Mortal:
 
     workers = 2
 
-    def __init__(self, scratch: Path, fatal: Callable[[Task], bool]) -> None:
+    def __init__(self, scratch: Path, fatal: Callable[[CellTask], bool]) -> None:
         self.scratch, self.fatal, self.begun = scratch, fatal, list[tuple[str, ...]]()
 
     def map_ordered(

@@ -10,7 +10,7 @@ from nerbert.evaluation.benchmark.cells import Machine
 from nerbert.evaluation.benchmark.job import Job
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
-from nerbert.evaluation.benchmark.system import Task
+from nerbert.evaluation.benchmark.system import CellTask
 from nerbert.finetuning.settings import FinetuneSettings
 
 CPU = Machine("cpu", "fp32")
@@ -58,7 +58,7 @@ def tasks(suite: Suite, desk: Path) -> dict[tuple[str, str], Job]:
 @pytest.mark.parametrize("how", ["changed", "same size and date", "gone", "a folder"])
 def test_what_changed_since_the_plan(suite: Suite, desk: Path, path: str, touches: list[str], how: str) -> None:
     jobs = tasks(suite, desk)
-    named: dict[str, Task] = {
+    named: dict[str, CellTask] = {
         f"{system} {protocol}": jobs[system, protocol]
         for system, protocol in (("A", "last"), ("A", "dev"), ("A, source & target", "last"))
     }

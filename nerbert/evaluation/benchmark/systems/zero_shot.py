@@ -87,7 +87,7 @@ class SeenOnly(_Told):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ZeroShot(_Told):
+class ZeroShotTagger(_Told):
     """A tagger as it is: its labels are given at run time, or it learnt types of its own (a distilled student, say)."""
 
     encoder: Encoder
@@ -100,11 +100,11 @@ class ZeroShot(_Told):
     def facts(self) -> dict[str, Any]:
         """Return the tagger, and how it is asked."""
         how = {"precision": self.precision, "device": self.device, "shuffled": self.shuffled}
-        return {**super(ZeroShot, self).facts, "encoder": self.encoder.sha256, **how}
+        return {**super(ZeroShotTagger, self).facts, "encoder": self.encoder.sha256, **how}
 
     def check_unchanged(self) -> None:
         """Raise NerbertError if the tagger, or what it learnt from, changed."""
-        super(ZeroShot, self).check_unchanged()
+        super(ZeroShotTagger, self).check_unchanged()
         self.encoder.check_unchanged()
 
     def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
