@@ -76,7 +76,7 @@ def _row(layout: Layout, columns: Sequence[ColumnKey], papers: Sequence[Publishe
     groups = {column: [layout.at(row_key, column) for row_key in row_keys] for column in columns}
     seen = {column: _mean(layout, column, row_keys) for column in columns}
     means = {column: percent(each.mean) for column, each in seen.items() if each is not None}
-    ranked = len(means) > 1 and all(len(each.done) == len(each.wanted) for column in ran for each in groups[column])
+    ranked = len(means) > 1 and all(len(each.done) == each.wanted for column in ran for each in groups[column])
     highest = max(means.values(), key=float) if ranked else None
     shown = []
     for column, each in groups.items():
@@ -97,7 +97,7 @@ def _entry(
 ) -> Entry:  # fmt: skip
     if seen is None:
         return Entry("failed" if failed else NONE, notes=failed)
-    done, wanted = sum(len(group.done) for group in groups), sum(len(group.wanted) for group in groups)
+    done, wanted = sum(len(group.done) for group in groups), sum(group.wanted for group in groups)
     missing = "" if done == wanted else f" ({done}/{wanted})"
     below = []
     if seen.interval:  # cut at 0 and 100, beyond which no F1 lies

@@ -66,12 +66,9 @@ def _curves(layout: Layout) -> Iterator[Plot]:
 
 
 def _points(layout: Layout, row_keys: Sequence[RowKey], column: ColumnKey) -> tuple[PlotPoint, ...]:
-    points = []
-    for row_key in row_keys:
-        group = layout.at(row_key, column)
-        seen, sentences = group.summary(), _sentences(row_key, group)
-        if seen and sentences:
-            points.append(PlotPoint(sentences, seen.mean, *(seen.interval or (None, None))))
+    groups = {row_key: layout.at(row_key, column) for row_key in row_keys}
+    points = (PlotPoint(sentences, seen.mean, *(seen.interval or ())) for at, group in groups.items()
+              if (seen := group.summary()) and (sentences := _sentences(at, group)))  # fmt: skip
     return tuple(sorted(points, key=lambda point: point.x))
 
 
@@ -96,7 +93,9 @@ def notes_of(layout: Layout, tests: Tests) -> tuple[str, ...]:
         rules={"F1": _counted(cell.scores.get("rules") for cell in done),
                "Strict F1": _counted(inner(cell.scores, "strict").get("rules") for cell in done)},
         idle=[layout.named(column) for column in layout.columns if column not in layout.ran],
-        single=[", ".join(row_key) for row_key in layout.row_keys if _drawn_once(layout, row_key)],
+        single=[f"{target.data}, {size}" for target in suite.targets for size in target.sizes
+                if parse_size(size).kind in (SizeUnit.SENTENCES, SizeUnit.PERCENT, SizeUnit.EACH)
+                and len({draw for draw, _ in suite.trainings(target, size)}) == 1],
         encoders={layout.named(column): len(there) for column, there in layout.encoders.items() if there},
         protocols={name: _changes(settings) for name, settings in suite.protocols.items()},
         own_settings={name: [f"{key} = {value}" for key, value in flat_settings(each.settings).items()]
@@ -136,12 +135,6 @@ def _digests(named: Iterable[tuple[str, Any]]) -> str:
 def _counted(values: Iterable[Any]) -> dict[str, int]:
     """Return values with their number of cells, most first."""
     return dict(Counter(str(value) for value in values if value).most_common())
-
-
-def _drawn_once(layout: Layout, row_key: RowKey) -> bool:
-    if row_key.unit in (SizeUnit.ALL, SizeUnit.ZERO, SizeUnit.EPISODE):
-        return False
-    return len({draw for column in layout.columns for draw, _ in layout.at(row_key, column).wanted}) == 1
 
 
 def _changes(settings: FinetuneSettings) -> list[str]:
