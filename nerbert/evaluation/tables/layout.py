@@ -135,10 +135,14 @@ class Layout:
                         for row_key in self.row_keys for column in self.columns}  # fmt: skip
         for cell in self.cells:
             place = cell.place
-            self.at(RowKey(place.target, place.size), ColumnKey(place.system, place.protocol)).add(cell)
-        self.ran = tuple(column for column in self.columns if any(self.at(each, column).done for each in self.row_keys))
+            self.groups[RowKey(place.target, place.size), ColumnKey(place.system, place.protocol)].add(cell)
+        self.ran = tuple(
+            column for column in self.columns if any(self.groups[each, column].done for each in self.row_keys)
+        )
         """Columns with a finished run; the others hold nothing up."""
-        runs = {column: [self.at(each, column).encoders.values() for each in self.row_keys] for column in self.columns}
+        runs = {
+            column: [self.groups[each, column].encoders.values() for each in self.row_keys] for column in self.columns
+        }
         self.encoders = {column: set(chain.from_iterable(each)) - {""} for column, each in runs.items()}
         """Encoders, with luck of their own, of a column's finished runs; a backbone as it comes is none."""
 
@@ -153,10 +157,6 @@ class Layout:
                  for size in (*sizes, *([""] if len(sizes) > 1 else []))}  # fmt: skip
         several = {mean: row_keys for mean, row_keys in means.items() if len(by_target(row_keys)) > 1}
         return {row_key: [row_key] for row_key in self.row_keys} | several
-
-    def at(self, row_key: RowKey, column: ColumnKey) -> Group:
-        """Return the cells of a row and a column."""
-        return self.groups[row_key, column]
 
     def named(self, column: ColumnKey) -> str:
         """Return a column's name on one line; the protocol only where there are several."""

@@ -72,8 +72,8 @@ def _spread(seen: Summary | None) -> str:
 def _row(layout: Layout, columns: Sequence[ColumnKey], papers: Sequence[Published], at: RowKey, tests: Tests) -> Row:
     """Return a target's row, or that of the mean over the targets on which every column that has run has a run."""
     asked, ran = layout.places[at], [column for column in columns if column in layout.ran]
-    row_keys = asked if at.target else [each for each in asked if ran and all(layout.at(each, c).done for c in ran)]
-    groups = {column: [layout.at(row_key, column) for row_key in row_keys] for column in columns}
+    row_keys = asked if at.target else [each for each in asked if ran and all(layout.groups[each, c].done for c in ran)]
+    groups = {column: [layout.groups[row_key, column] for row_key in row_keys] for column in columns}
     seen = {column: _mean(layout, column, row_keys) for column in columns}
     means = {column: percent(each.mean) for column, each in seen.items() if each is not None}
     ranked = len(means) > 1 and all(len(each.done) == each.wanted for column in ran for each in groups[column])
@@ -120,7 +120,7 @@ def _failed(where: str, group: Group) -> tuple[str, ...]:
 
 def _mean(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey], metric: str = F1) -> Summary | None:
     """Return the mean over targets, each once; None where a row has no run."""
-    targets = [[layout.at(row_key, column).observed(metric) for row_key in each]
+    targets = [[layout.groups[row_key, column].observed(metric) for row_key in each]
                for each in by_target(row_keys).values()]  # fmt: skip
     if not targets or not all(row for rows in targets for row in rows):
         return None
@@ -155,7 +155,7 @@ def zero_shot_grid(layout: Layout) -> Grid:
     rows = []
     for at in (row_key for row_key in layout.row_keys if row_key.unit is SizeUnit.ZERO):
         rows += [entries(at.target, layout.named(column), *_figures(group, _ZERO_SHOT))
-                 for column in layout.columns if (group := layout.at(at, column)).done]  # fmt: skip
+                 for column in layout.columns if (group := layout.groups[at, column]).done]  # fmt: skip
         for paper in layout.suite.published:
             f1s = {"F1 at 0.5": paper.f1, "token F1": paper.token_f1}
             known = {name: _published(layout, paper, given, [at]) for name, given in f1s.items()}
@@ -183,7 +183,7 @@ def type_grids(layout: Layout) -> Iterator[Grid]:
     for target, row_keys in by_target(layout.row_keys).items():
         rows = []
         for at in row_keys:
-            groups = [layout.at(at, column) for column in layout.columns]
+            groups = [layout.groups[at, column] for column in layout.columns]
             for name, gold in _types(groups).items():
                 seen = (_spread(group.summary("by_type.f1", name)) for group in groups)
                 rows.append(entries(name, at.trained_on, f"{gold:,.0f}", *seen))

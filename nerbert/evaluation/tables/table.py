@@ -66,7 +66,7 @@ def _curves(layout: Layout) -> Iterator[Plot]:
 
 
 def _points(layout: Layout, row_keys: Sequence[RowKey], column: ColumnKey) -> tuple[PlotPoint, ...]:
-    groups = {row_key: layout.at(row_key, column) for row_key in row_keys}
+    groups = {row_key: layout.groups[row_key, column] for row_key in row_keys}
     points = (PlotPoint(sentences, seen.mean, *(seen.interval or ())) for at, group in groups.items()
               if (seen := group.summary()) and (sentences := _sentences(at, group)))  # fmt: skip
     return tuple(sorted(points, key=lambda point: point.x))
