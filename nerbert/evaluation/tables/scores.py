@@ -6,6 +6,7 @@ Figures are of legal paths of tags, greedy ones beside them. A published one tha
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from statistics import fmean
+from typing import Literal
 
 from nerbert.evaluation.benchmark.suite import Published
 from nerbert.evaluation.datasets.load import find_known
@@ -25,9 +26,13 @@ _FIGURES = {
     "F1 without duplicates": "without.f1", "duplicates": "without.left_out", "CPU seconds a run": "facts.cpu_seconds",
     "test set's interval": "interval",
 }  # fmt: skip
+"""The interval of F1 is that of the choice of test sentences."""
 _LEARNT = ("greedy F1", "greedy strict F1", "seen F1", "unseen F1")
 """Figures that are nothing of their own where nothing is learnt."""
 _ERRORS = {"errors": "errors", **{kind: f"shares.{kind}" for kind in ERRORS}, "ECE": "calibration.ece"}
+"""Kinds of errors, and how well users' confidences are calibrated."""
+_GRIDS = {"figures": ("Other figures of the same runs, in percent", _FIGURES),
+          "errors": ("Kinds of errors, in percent of all errors", _ERRORS)}  # fmt: skip
 _COUNTS = ("errors", "without.left_out", "facts.cpu_seconds", "by_type.gold")
 _ZERO_SHOT = {
     "F1 at 0.5": F1, "F1 at dev's threshold": "best_on_dev.f1", "dev's threshold": "facts.dev_threshold",
@@ -166,16 +171,13 @@ def zero_shot_grid(layout: Layout) -> Grid:
     return Grid("zero_shot", f"Zero-shot, in percent; Familiarity{named}", heads, tuple(rows), names=2)
 
 
-def figures_grid(layout: Layout) -> Grid:
-    """Return precision, recall, other F1s, and the interval of F1 that comes from the choice of test sentences."""
-    left_out = () if learns(layout.row_keys) else _LEARNT
-    shown = {name: metric for name, metric in _FIGURES.items() if name not in left_out}
-    return Grid("figures", "Other figures of the same runs, in percent", *_figures_of_all(layout, shown))
-
-
-def errors_grid(layout: Layout) -> Grid:
-    """Return the kinds of errors, each as a share of all, and how well users' confidences are calibrated."""
-    return Grid("errors", "Kinds of errors, in percent of all errors", *_figures_of_all(layout, _ERRORS))
+def figures_grid(layout: Layout, key: Literal["figures", "errors"]) -> Grid:
+    """Return other figures, or kinds of errors, of each row and column that has a finished run."""
+    title, metrics = _GRIDS[key]
+    shown = {name: metric for name, metric in metrics.items() if learns(layout.row_keys) or name not in _LEARNT}
+    rows = (entries(at.target, at.trained_on, layout.named(column), *_figures(group, shown))
+            for (at, column), group in layout.groups.items() if group.done)  # fmt: skip
+    return Grid(key, title, entries("target", "trained on", "system", *shown), tuple(rows))
 
 
 def type_grids(layout: Layout) -> Iterator[Grid]:
@@ -189,13 +191,6 @@ def type_grids(layout: Layout) -> Iterator[Grid]:
                 rows.append(entries(name, at.trained_on, f"{gold:,.0f}", *seen))
         heads = entries("type", "trained on", "gold entities", *map(layout.named, layout.columns))
         yield Grid("types", f"F1 by type on {target}, in percent", heads, tuple(rows), names=2)
-
-
-def _figures_of_all(layout: Layout, metrics: Mapping[str, str]) -> tuple[Row, tuple[Row, ...]]:
-    """Return heads, and figures of each row and column that has a finished run."""
-    rows = (entries(at.target, at.trained_on, layout.named(column), *_figures(group, metrics))
-            for (at, column), group in layout.groups.items() if group.done)  # fmt: skip
-    return entries("target", "trained on", "system", *metrics), tuple(rows)
 
 
 def _figures(group: Group, metrics: Mapping[str, str]) -> list[str]:

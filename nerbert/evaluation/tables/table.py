@@ -15,7 +15,7 @@ from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.tables.compare import Tests, compare, tests_grid
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, learns
 from nerbert.evaluation.tables.records import BenchmarkTable, inner
-from nerbert.evaluation.tables.scores import errors_grid, figures_grid, scores_grid, type_grids, zero_shot_grid
+from nerbert.evaluation.tables.scores import figures_grid, scores_grid, type_grids, zero_shot_grid
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.render import changed_settings, render
@@ -32,7 +32,7 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
     tests = compare(layout)
     grids = [
         *(scores_grid(layout, protocol, tests) for protocol in suite.protocols), tests_grid(layout, tests),
-        zero_shot_grid(layout), figures_grid(layout), errors_grid(layout), *type_grids(layout),
+        zero_shot_grid(layout), figures_grid(layout, "figures"), figures_grid(layout, "errors"), *type_grids(layout),
     ]  # fmt: skip
     return BenchmarkTable(
         name=suite.name,
@@ -61,8 +61,8 @@ def _curves(layout: Layout) -> Iterator[Plot]:
                 lines = [PlotLine(system, style, _points(layout, row_keys, ColumnKey(system, protocol)))
                          for style, system in shown]  # fmt: skip
                 if any(len(line.points) > 1 for line in lines):
-                    title, drawn = f"{where}: F1 in percent", tuple(line for line in lines if line.points)
-                    yield Plot(title, "sentences", drawn, log=True)
+                    drawn = [line for line in lines if line.points]
+                    yield Plot(f"{where}: F1 in percent", "sentences", drawn, log=True)
 
 
 def _points(layout: Layout, row_keys: Sequence[RowKey], column: ColumnKey) -> tuple[PlotPoint, ...]:
