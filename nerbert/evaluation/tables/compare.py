@@ -92,7 +92,7 @@ def compare(layout: Layout) -> dict[Key, Compared]:
 
 def _differences(layout: Layout, column: ColumnKey, baseline: ColumnKey, row_key: RowKey) -> dict[Unit, float]:
     """Return system minus baseline in each independent observation that both have."""
-    own, base = layout.at(row_key, column), layout.at(row_key, baseline)
+    own, base = layout.groups[row_key, column], layout.groups[row_key, baseline]
     units = units_of(own.done.keys() & base.done.keys(), own.encoders, base.encoders, by_draw=own.episodes)
     ours, theirs = own.observed(units=units), base.observed(units=units)
     return {unit: ours[unit] - theirs[unit] for unit in ours}

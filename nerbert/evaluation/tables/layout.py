@@ -51,7 +51,8 @@ class Group:
 
     episodes: bool = False
     """Whether draws are episodes, whose counts are pooled before any figure is taken."""
-    wanted: list[Run] = field(default_factory=list)
+    wanted: int = 0
+    """How many cells the suite asks for."""
     done: dict[Run, Figures] = field(default_factory=dict)
     failed: dict[Run, str] = field(default_factory=dict)
     """Why each that failed did."""
@@ -64,7 +65,7 @@ class Group:
     def add(self, cell: Cell) -> None:
         """Add a cell."""
         run, figures, facts = (cell.place.draw, cell.place.seed), figures_of(cell), cell.facts
-        self.wanted.append(run)
+        self.wanted += 1
         if cell.state is State.DONE and (F1, "") in figures:
             self.done[run] = figures if self.episodes else with_shares(figures)
             self.keys[run] = str(inner(facts, "keys").get("score") or run)
@@ -89,9 +90,7 @@ class Group:
         runs = {run: self.done[run] for run in units}
         if self.episodes and metric == F1:
             counts = {run: [each.get((f"micro.{key}", ""), 0) for key in COUNTS] for run, each in runs.items()}
-            return pooled_f1(
-                {run: (right, predicted + gold) for run, (right, predicted, gold) in counts.items()}, units
-            )
+            return pooled_f1({run: (right, sum(both)) for run, (right, *both) in counts.items()}, units)
         if self.episodes:
             runs, units = self._pooled, dict.fromkeys(self._pooled, ("all",))
         found = [f"{metric.rpartition('.')[0]}.{key}" for key in ("predicted", "gold")]
@@ -136,10 +135,14 @@ class Layout:
                         for row_key in self.row_keys for column in self.columns}  # fmt: skip
         for cell in self.cells:
             place = cell.place
-            self.at(RowKey(place.target, place.size), ColumnKey(place.system, place.protocol)).add(cell)
-        self.ran = tuple(column for column in self.columns if any(self.at(each, column).done for each in self.row_keys))
+            self.groups[RowKey(place.target, place.size), ColumnKey(place.system, place.protocol)].add(cell)
+        self.ran = tuple(
+            column for column in self.columns if any(self.groups[each, column].done for each in self.row_keys)
+        )
         """Columns with a finished run; the others hold nothing up."""
-        runs = {column: [self.at(each, column).encoders.values() for each in self.row_keys] for column in self.columns}
+        runs = {
+            column: [self.groups[each, column].encoders.values() for each in self.row_keys] for column in self.columns
+        }
         self.encoders = {column: set(chain.from_iterable(each)) - {""} for column, each in runs.items()}
         """Encoders, with luck of their own, of a column's finished runs; a backbone as it comes is none."""
 
@@ -150,14 +153,10 @@ class Layout:
         There is a mean at each size that several targets have, then, where that is more, over all of them.
         """
         sizes = dict.fromkeys(row_key.size for row_key in self.row_keys)
-        means = {size: [each for each in self.row_keys if size in ("", each.size)]
+        means = {RowKey(WHOLE, size): [each for each in self.row_keys if size in ("", each.size)]
                  for size in (*sizes, *([""] if len(sizes) > 1 else []))}  # fmt: skip
-        several = {RowKey(WHOLE, size): each for size, each in means.items() if len(by_target(each)) > 1}
+        several = {mean: row_keys for mean, row_keys in means.items() if len(by_target(row_keys)) > 1}
         return {row_key: [row_key] for row_key in self.row_keys} | several
-
-    def at(self, row_key: RowKey, column: ColumnKey) -> Group:
-        """Return the cells of a row and a column."""
-        return self.groups[row_key, column]
 
     def named(self, column: ColumnKey) -> str:
         """Return a column's name on one line; the protocol only where there are several."""

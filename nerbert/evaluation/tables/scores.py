@@ -6,6 +6,7 @@ Figures are of legal paths of tags, greedy ones beside them. A published one tha
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from statistics import fmean
+from typing import Literal
 
 from nerbert.evaluation.benchmark.suite import Published
 from nerbert.evaluation.datasets.load import find_known
@@ -25,9 +26,13 @@ _FIGURES = {
     "F1 without duplicates": "without.f1", "duplicates": "without.left_out", "CPU seconds a run": "facts.cpu_seconds",
     "test set's interval": "interval",
 }  # fmt: skip
+"""The interval of F1 is that of the choice of test sentences."""
 _LEARNT = ("greedy F1", "greedy strict F1", "seen F1", "unseen F1")
 """Figures that are nothing of their own where nothing is learnt."""
 _ERRORS = {"errors": "errors", **{kind: f"shares.{kind}" for kind in ERRORS}, "ECE": "calibration.ece"}
+"""Kinds of errors, and how well users' confidences are calibrated."""
+_GRIDS = {"figures": ("Other figures of the same runs, in percent", _FIGURES),
+          "errors": ("Kinds of errors, in percent of all errors", _ERRORS)}  # fmt: skip
 _COUNTS = ("errors", "without.left_out", "facts.cpu_seconds", "by_type.gold")
 _ZERO_SHOT = {
     "F1 at 0.5": F1, "F1 at dev's threshold": "best_on_dev.f1", "dev's threshold": "facts.dev_threshold",
@@ -72,11 +77,11 @@ def _spread(seen: Summary | None) -> str:
 def _row(layout: Layout, columns: Sequence[ColumnKey], papers: Sequence[Published], at: RowKey, tests: Tests) -> Row:
     """Return a target's row, or that of the mean over the targets on which every column that has run has a run."""
     asked, ran = layout.places[at], [column for column in columns if column in layout.ran]
-    row_keys = asked if at.target else [each for each in asked if ran and all(layout.at(each, c).done for c in ran)]
-    groups = {column: [layout.at(row_key, column) for row_key in row_keys] for column in columns}
+    row_keys = asked if at.target else [each for each in asked if ran and all(layout.groups[each, c].done for c in ran)]
+    groups = {column: [layout.groups[row_key, column] for row_key in row_keys] for column in columns}
     seen = {column: _mean(layout, column, row_keys) for column in columns}
     means = {column: percent(each.mean) for column, each in seen.items() if each is not None}
-    ranked = len(means) > 1 and all(len(each.done) == len(each.wanted) for column in ran for each in groups[column])
+    ranked = len(means) > 1 and all(len(each.done) == each.wanted for column in ran for each in groups[column])
     highest = max(means.values(), key=float) if ranked else None
     shown = []
     for column, each in groups.items():
@@ -97,7 +102,7 @@ def _entry(
 ) -> Entry:  # fmt: skip
     if seen is None:
         return Entry("failed" if failed else NONE, notes=failed)
-    done, wanted = sum(len(group.done) for group in groups), sum(len(group.wanted) for group in groups)
+    done, wanted = sum(len(group.done) for group in groups), sum(group.wanted for group in groups)
     missing = "" if done == wanted else f" ({done}/{wanted})"
     below = []
     if seen.interval:  # cut at 0 and 100, beyond which no F1 lies
@@ -120,7 +125,7 @@ def _failed(where: str, group: Group) -> tuple[str, ...]:
 
 def _mean(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey], metric: str = F1) -> Summary | None:
     """Return the mean over targets, each once; None where a row has no run."""
-    targets = [[layout.at(row_key, column).observed(metric) for row_key in each]
+    targets = [[layout.groups[row_key, column].observed(metric) for row_key in each]
                for each in by_target(row_keys).values()]  # fmt: skip
     if not targets or not all(row for rows in targets for row in rows):
         return None
@@ -155,7 +160,7 @@ def zero_shot_grid(layout: Layout) -> Grid:
     rows = []
     for at in (row_key for row_key in layout.row_keys if row_key.unit is SizeUnit.ZERO):
         rows += [entries(at.target, layout.named(column), *_figures(group, _ZERO_SHOT))
-                 for column in layout.columns if (group := layout.at(at, column)).done]  # fmt: skip
+                 for column in layout.columns if (group := layout.groups[at, column]).done]  # fmt: skip
         for paper in layout.suite.published:
             f1s = {"F1 at 0.5": paper.f1, "token F1": paper.token_f1}
             known = {name: _published(layout, paper, given, [at]) for name, given in f1s.items()}
@@ -166,16 +171,13 @@ def zero_shot_grid(layout: Layout) -> Grid:
     return Grid("zero_shot", f"Zero-shot, in percent; Familiarity{named}", heads, tuple(rows), names=2)
 
 
-def figures_grid(layout: Layout) -> Grid:
-    """Return precision, recall, other F1s, and the interval of F1 that comes from the choice of test sentences."""
-    left_out = () if learns(layout.row_keys) else _LEARNT
-    shown = {name: metric for name, metric in _FIGURES.items() if name not in left_out}
-    return Grid("figures", "Other figures of the same runs, in percent", *_figures_of_all(layout, shown))
-
-
-def errors_grid(layout: Layout) -> Grid:
-    """Return the kinds of errors, each as a share of all, and how well users' confidences are calibrated."""
-    return Grid("errors", "Kinds of errors, in percent of all errors", *_figures_of_all(layout, _ERRORS))
+def figures_grid(layout: Layout, key: Literal["figures", "errors"]) -> Grid:
+    """Return other figures, or kinds of errors, of each row and column that has a finished run."""
+    title, metrics = _GRIDS[key]
+    shown = {name: metric for name, metric in metrics.items() if learns(layout.row_keys) or name not in _LEARNT}
+    rows = (entries(at.target, at.trained_on, layout.named(column), *_figures(group, shown))
+            for (at, column), group in layout.groups.items() if group.done)  # fmt: skip
+    return Grid(key, title, entries("target", "trained on", "system", *shown), tuple(rows))
 
 
 def type_grids(layout: Layout) -> Iterator[Grid]:
@@ -183,19 +185,12 @@ def type_grids(layout: Layout) -> Iterator[Grid]:
     for target, row_keys in by_target(layout.row_keys).items():
         rows = []
         for at in row_keys:
-            groups = [layout.at(at, column) for column in layout.columns]
+            groups = [layout.groups[at, column] for column in layout.columns]
             for name, gold in _types(groups).items():
                 seen = (_spread(group.summary("by_type.f1", name)) for group in groups)
                 rows.append(entries(name, at.trained_on, f"{gold:,.0f}", *seen))
         heads = entries("type", "trained on", "gold entities", *map(layout.named, layout.columns))
         yield Grid("types", f"F1 by type on {target}, in percent", heads, tuple(rows), names=2)
-
-
-def _figures_of_all(layout: Layout, metrics: Mapping[str, str]) -> tuple[Row, tuple[Row, ...]]:
-    """Return heads, and figures of each row and column that has a finished run."""
-    rows = (entries(at.target, at.trained_on, layout.named(column), *_figures(group, metrics))
-            for (at, column), group in layout.groups.items() if group.done)  # fmt: skip
-    return entries("target", "trained on", "system", *metrics), tuple(rows)
 
 
 def _figures(group: Group, metrics: Mapping[str, str]) -> list[str]:

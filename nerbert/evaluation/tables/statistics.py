@@ -7,12 +7,13 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import fmean, stdev
 from typing import TypeVar
 
 import numpy as np
 
-from nerbert.errors import InputError, need
+from nerbert.errors import need
 
 LEVEL = 0.95
 """Of all confidence intervals."""
@@ -111,9 +112,7 @@ def pooled_f1(runs: Mapping[Run, Sums], units: Mapping[Run, Unit]) -> dict[Unit,
 
 
 def summary(values: Sequence[float]) -> Summary:
-    """Return mean, sample standard deviation and standard error; raise InputError if there is no value."""
-    if not values:
-        raise InputError("no run to take the mean of: give at least one")
+    """Return mean, sample standard deviation and standard error of one value or more."""
     n, mean = len(values), fmean(values)
     sd = stdev(values) if n > 1 else None
     return Summary(n, mean, sd, None if sd is None or n < FEWEST else sd / math.sqrt(n), n - 1)
@@ -124,8 +123,6 @@ def mean_of(parts: Sequence[Summary]) -> Summary:
 
     Its interval is Welch's (degrees of freedom by Satterthwaite); no spread where a part has none.
     """
-    if not parts:
-        raise InputError("no target to take the mean over: give at least one")
     n, mean, number = sum(part.n for part in parts), fmean(part.mean for part in parts), len(parts)
     sds = [part.sd for part in parts if part.sd is not None]
     sd = math.hypot(*sds) / number if len(sds) == number else None
@@ -143,8 +140,6 @@ def together(parts: Sequence[Summary]) -> Summary:
 
     sd is the mean of the parts' sd, and the interval takes the fewest runs: as wide as full dependence makes them.
     """
-    if len(parts) == 1:
-        return parts[0]
     mean, n = fmean(part.mean for part in parts), min(part.n for part in parts)
     sds = [part.sd for part in parts if part.sd is not None]
     if len(sds) < len(parts):
@@ -200,9 +195,6 @@ def sign_flip(parts: Sequence[float]) -> float | None:
 
 def holm(raw: Mapping[Name, float]) -> dict[Name, float]:
     """Return Holm's correction: each p times the number of tests not yet passed, never below the one before."""
-    corrected: dict[Name, float] = {}
-    last = 0.0
-    for place, (name, p) in enumerate(sorted(raw.items(), key=lambda item: item[1])):
-        last = max(last, min(1.0, (len(raw) - place) * p))
-        corrected[name] = last
-    return {name: corrected[name] for name in raw}
+    ranked = sorted(raw, key=lambda name: raw[name])
+    corrected = (min(1.0, (len(raw) - place) * raw[name]) for place, name in enumerate(ranked))
+    return dict(zip(ranked, accumulate(corrected, max), strict=True))

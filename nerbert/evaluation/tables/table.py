@@ -15,7 +15,7 @@ from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.tables.compare import Tests, compare, tests_grid
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, learns
 from nerbert.evaluation.tables.records import BenchmarkTable, inner
-from nerbert.evaluation.tables.scores import errors_grid, figures_grid, scores_grid, type_grids, zero_shot_grid
+from nerbert.evaluation.tables.scores import figures_grid, scores_grid, type_grids, zero_shot_grid
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.render import changed_settings, render
@@ -32,7 +32,7 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
     tests = compare(layout)
     grids = [
         *(scores_grid(layout, protocol, tests) for protocol in suite.protocols), tests_grid(layout, tests),
-        zero_shot_grid(layout), figures_grid(layout), errors_grid(layout), *type_grids(layout),
+        zero_shot_grid(layout), figures_grid(layout, "figures"), figures_grid(layout, "errors"), *type_grids(layout),
     ]  # fmt: skip
     return BenchmarkTable(
         name=suite.name,
@@ -61,17 +61,14 @@ def _curves(layout: Layout) -> Iterator[Plot]:
                 lines = [PlotLine(system, style, _points(layout, row_keys, ColumnKey(system, protocol)))
                          for style, system in shown]  # fmt: skip
                 if any(len(line.points) > 1 for line in lines):
-                    title, drawn = f"{where}: F1 in percent", tuple(line for line in lines if line.points)
-                    yield Plot(title, "sentences", drawn, log=True)
+                    drawn = [line for line in lines if line.points]
+                    yield Plot(f"{where}: F1 in percent", "sentences", drawn, log=True)
 
 
 def _points(layout: Layout, row_keys: Sequence[RowKey], column: ColumnKey) -> tuple[PlotPoint, ...]:
-    points = []
-    for row_key in row_keys:
-        group = layout.at(row_key, column)
-        seen, sentences = group.summary(), _sentences(row_key, group)
-        if seen and sentences:
-            points.append(PlotPoint(sentences, seen.mean, *(seen.interval or (None, None))))
+    groups = {row_key: layout.groups[row_key, column] for row_key in row_keys}
+    points = (PlotPoint(sentences, seen.mean, *(seen.interval or ())) for at, group in groups.items()
+              if (seen := group.summary()) and (sentences := _sentences(at, group)))  # fmt: skip
     return tuple(sorted(points, key=lambda point: point.x))
 
 
@@ -96,7 +93,9 @@ def notes_of(layout: Layout, tests: Tests) -> tuple[str, ...]:
         rules={"F1": _counted(cell.scores.get("rules") for cell in done),
                "Strict F1": _counted(inner(cell.scores, "strict").get("rules") for cell in done)},
         idle=[layout.named(column) for column in layout.columns if column not in layout.ran],
-        single=[", ".join(row_key) for row_key in layout.row_keys if _drawn_once(layout, row_key)],
+        single=[f"{target.data}, {size}" for target in suite.targets for size in target.sizes
+                if parse_size(size).kind in (SizeUnit.SENTENCES, SizeUnit.PERCENT, SizeUnit.EACH)
+                and len({draw for draw, _ in suite.trainings(target, size)}) == 1],
         encoders={layout.named(column): len(there) for column, there in layout.encoders.items() if there},
         protocols={name: _changes(settings) for name, settings in suite.protocols.items()},
         own_settings={name: [f"{key} = {value}" for key, value in flat_settings(each.settings).items()]
@@ -136,12 +135,6 @@ def _digests(named: Iterable[tuple[str, Any]]) -> str:
 def _counted(values: Iterable[Any]) -> dict[str, int]:
     """Return values with their number of cells, most first."""
     return dict(Counter(str(value) for value in values if value).most_common())
-
-
-def _drawn_once(layout: Layout, row_key: RowKey) -> bool:
-    if row_key.unit in (SizeUnit.ALL, SizeUnit.ZERO, SizeUnit.EPISODE):
-        return False
-    return len({draw for column in layout.columns for draw, _ in layout.at(row_key, column).wanted}) == 1
 
 
 def _changes(settings: FinetuneSettings) -> list[str]:
