@@ -22,6 +22,8 @@ from tests.commands import run_in
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+UNWRAPPED = {"CHANGELOG.md", "settings.md", "commands.md", "api.md", "languages.md"}
+"""Generated pages, and one that grows line by line."""
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -223,6 +225,14 @@ def test_links_lead_somewhere(page: Path) -> None:
             place = page.parent / target if target else page
             assert place.exists(), target
             assert not heading or heading in headings(place), f"{target}#{heading}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in UNWRAPPED], ids=lambda page: page.stem)
+def test_prose_wraps_at_120_characters(page: Path) -> None:
+    """Except tables, headings, pictures, indented code, and what has no space to break at."""
+    lines = FENCE.sub("", page.read_text(encoding="utf-8")).splitlines()
+    prose = [line for line in lines if not re.match(r" *[|#!]| {4}", line)]
+    assert not [line for line in prose if len(line) > 120 and " " in line[:121].strip()]
 
 
 def headings(page: Path) -> set[str]:
