@@ -123,7 +123,7 @@ def test_readmes_commands_run(desk: Path, tmp_path: Path, warm: Path) -> None:
     shown = run_in(tmp_path, "bash", "-euo", "pipefail", "-c", "".join(blocks(ROOT / "README.md", "sh")), path=warm)
     assert "what came in, went out, was dropped" in shown
     assert "F1 over 2 seeds" in shown
-    assert '{"text": "The whaler Ingeborg left Bergen in May.", "spans": [' in shown
+    assert '{"text": "Fatima Rahal asked about her Tessel Cargo.", "spans": [' in shown
 
 
 @pytest.mark.integration
