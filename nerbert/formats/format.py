@@ -67,7 +67,8 @@ LEAST = Abilities(text="line", words=False, groups=False, tagged=False, confiden
 class Format(Protocol):
     """An annotation format; a class that is made without arguments.
 
-    One that needs a library names an extra of nerbert and its modules: `needs = ("spacy", "spacy")`.
+    One that needs a library names an extra of nerbert and its modules: `needs = ("spacy", "spacy")`. `nerbert tag` uses
+    further members where a format has them (docs/extending/format.md).
     """
 
     @property

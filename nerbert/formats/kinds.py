@@ -27,7 +27,8 @@ def kind_named(name: str) -> Any:
 
 def known_kinds() -> list[str]:
     """Return the names of all kinds, those first that a file's name tells."""
-    return sorted((*_OTHERS, *FORMATS), key=lambda name: name not in _by_suffix().values())
+    names = (*_OTHERS, *FORMATS)
+    return sorted(names, key=lambda name: name not in _by_suffix(names).values())
 
 
 def is_known(name: str) -> bool:
@@ -57,14 +58,13 @@ def suffixes_of(name: str) -> tuple[str, ...]:
 
 
 @cache
-def _by_suffix() -> dict[str, str]:
-    named = ((suffix, name) for name in (*_OTHERS, *FORMATS) for suffix in getattr(kind_named(name), "by_name", ()))
-    return dict(named)
+def _by_suffix(names: tuple[str, ...]) -> dict[str, str]:
+    return {suffix: name for name in names for suffix in getattr(kind_named(name), "by_name", ())}
 
 
 def kind_of_name(path: PurePath) -> str:
     """Return the kind of a file that its name tells, compressed or not; "" if the content must."""
-    return _by_suffix().get(unpacked_name(path).suffix.lower(), "")
+    return _by_suffix((*_OTHERS, *FORMATS)).get(unpacked_name(path).suffix.lower(), "")
 
 
 def unpacked_name(path: PurePath) -> PurePath:

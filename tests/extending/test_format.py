@@ -14,7 +14,7 @@ from nerbert.formats.documents import Reading
 from nerbert.formats.examples import find_format, read_documents, read_examples
 from nerbert.registry import FORMATS
 from tests.commands import exit_code
-from tests.extending.toys.format_toy import Toy
+from tests.extending.toys.format_toy import Numbered, Toy
 
 NAME = "tests.extending.toys.format_toy:Toy"
 SENTENCES = (
@@ -104,6 +104,24 @@ def test_a_registered_format_is_found_by_its_suffix_and_its_content(
     assert evaluated(tmp_path / "a", gold, capsys)["sentences"] == 3
 
 
+def test_a_format_that_reads_and_writes_row_by_row(
+    tiny_tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its name, in a pipe and in a folder; what a line has beside its text stays."""
+    monkeypatch.setattr(FORMATS, "_known", dict(FORMATS._known))
+    FORMATS.register("numbered", Numbered)
+    rows = [f"{number}: {text}" for number, text in enumerate(("The Margarethe sailed", "", "Larsen slept"), 7)]
+    (tmp_path / "in.numbered").write_text("".join(f"{row}\n" for row in rows))
+    assert exit_code("tag", tiny_tagger, tmp_path / "in.numbered", "--to", "numbered") == 0
+    shown = capsys.readouterr().out
+    assert [re.sub(r"\[(.+?)\]\(\w+\)", r"\1", line) for line in shown.splitlines()] == rows
+    assert exit_code("tag", tiny_tagger, tmp_path / "in.numbered", "-o", tmp_path / "out.numbered") == 0
+    assert (tmp_path / "out.numbered").read_text() == shown
+    assert exit_code("tag", tiny_tagger, tmp_path / "in.numbered", "-o", tmp_path / "out.jsonl") == 0
+    fields = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [(each["number"], each["text"]) for each in fields] == [tuple(row.split(": ")) for row in rows]
+
+
 @pytest.mark.slow
 def test_a_benchmark_reads_it_in_two_workers(tiny_encoder: Path, folders: dict[str, Path], tmp_path: Path) -> None:
     pytest.importorskip("scipy")
@@ -115,7 +133,7 @@ def test_a_benchmark_reads_it_in_two_workers(tiny_encoder: Path, folders: dict[s
         assert exit_code("benchmark", suite, "--data", data, "-o", output, "--workers", "2") == 0
         found[kind] = [json.loads(path.read_text()) for path in (output / "cells").glob("*.json")]
     scores = {
-        kind: {(each["facts"]["seed"], each["facts"]["source_data"]): each["scores"] for each in cells}
+        kind: {(each["facts"]["seed"], each["facts"].get("source_data")): each["scores"] for each in cells}
         for kind, cells in found.items()
     }
     assert len(scores["toy"]) == 4

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from nerbert.errors import InputError, at
 from nerbert.formats.documents import document_of, example_of_spans
-from nerbert.formats.format import LEAST
+from nerbert.formats.format import LEAST, TextWriter, WritingRows
+from nerbert.formats.rows import Lines
 from nerbert.records import Document, Repairs
 
 ENTITY = re.compile(r"\[(.+?)\]\((\w+)\)")
@@ -29,6 +30,23 @@ class Toy:
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         path.write_text("".join(f"{marked(each)}\n" for each in documents), encoding="utf-8")
+
+
+class Numbered(Toy):
+    """The same with a number before each text, read and written row by row."""
+
+    suffixes = by_name = (".numbered",)
+
+    def texts(self, lines: Lines, field: str) -> Iterator[Document | None]:
+        for line in lines:
+            if line is None:
+                yield None
+            else:
+                number, _, text = line.text.partition(": ")
+                yield Document(text, fields={"number": number, "text": text}, line=line.number, size=line.size)
+
+    def writer(self, how: WritingRows) -> TextWriter:
+        return lambda row: f"{row.fields['number']}: {marked(row)}\n".encode()
 
 
 def parse(line: str) -> Document:
