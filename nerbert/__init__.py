@@ -279,11 +279,11 @@ def evaluate(
     """Score a tagger, its folder, or a folder of several seeds, on annotated sentences.
 
     `data` is a file, a list of `Example`, or the test split of a data folder or of what `read_data` returns.
-    With `train`, entities seen in training are told from the rest, and test sentences of at least eight words that
+    With `train`, entities seen in training are scored apart, and test sentences of at least eight words that
     occur there are left out of a second score. `decoding`, `head`, `backend`, `precision` and `thresholds` are as in
     `Tagger.load`, for folders; a tagger that is loaded has its own. What is scored is what the tagger gives.
     `labels` (type in the data → label) says what types are called by the tagger: `{"Restaurant_Name": "restaurant
-    name"}`; others go by their own names.
+    name"}`; others have their own names.
     """
     from nerbert.evaluation.evaluate import evaluate as stage
 

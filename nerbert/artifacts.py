@@ -42,7 +42,7 @@ _DENIED = {
 }  # fmt: skip
 """Reading fails with these too, so the file must be the output's, or unnamed."""
 _SYNCLESS = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
-"""What one says that can't be told to write at once."""
+"""What one says that can't be made to write at once."""
 _JSON = json.JSONEncoder(ensure_ascii=False)
 _RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _TOLD_NUMBER = re.compile(r"(?:errno |os error |Os \{ code: )(\d+)", re.IGNORECASE)
@@ -264,8 +264,8 @@ def _number_of(error: Exception) -> int:
     """Return the errno of an error, 0 if it has none."""
     if isinstance(error, OSError) and error.errno:
         return error.errno
-    told = _TOLD_NUMBER.search(str(error))
-    return int(told[1]) if told else 0
+    size = _TOLD_NUMBER.search(str(error))
+    return int(size[1]) if size else 0
 
 
 def _belongs(path: Path, target: Path) -> bool:
@@ -324,7 +324,7 @@ def _restore(draft: Draft, target: Path, fingerprint: Any, *, overwrite: bool) -
     if difference and not overwrite and wanted is not None:
         raise StaleOutput(
             f"{target}: half made already, but from something else ({difference}); run as before, or pass --overwrite "
-            "to begin anew"
+            "to start again"
         )
     drafts = [*draft.work.rglob(".*.partial"), *draft.work.rglob(".*.work")]
     for path in draft.work.iterdir() if difference else drafts:

@@ -1,6 +1,6 @@
 """Folders that are made once from the same things, and opened from then on: what is read off a corpus.
 
-A name is the hash of all that it was made from. The price: nobody deletes old ones, and opening one reads all of it.
+A name is the hash of all that it was made from. Cost: nobody deletes old ones, and opening one reads all of it.
 """
 
 import json

@@ -23,7 +23,7 @@ from pathlib import Path
 _LONGEST = 1000
 """Characters of a message."""
 _LONGEST_LIST, _FEW = 200, 10
-"""Characters of a list of known names; of a longer one, so many names and their count are told."""
+"""Characters of a list of known names; of a longer one, so many names and their count are named."""
 
 
 class NerbertError(Exception):

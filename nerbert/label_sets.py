@@ -1,6 +1,6 @@
 """Label sets: which category a mention gets, read off the whole class path that the corpus keeps for it.
 
-The deepest class in a set's table counts. The price: the paper's 315 names are tied to classes by a table of ours.
+The deepest class in a set's table counts. Cost: the paper's 315 names are tied to classes by a table of ours.
 """
 
 import re
@@ -45,7 +45,7 @@ class LabelSet:
         return tuple(sorted({ENTITY, *(self.of_class or {}).values()}))
 
     def lists(self, name: str) -> bool:
-        """Return whether the class stands in the set itself."""
+        """Return whether the class is in the set itself."""
         return self.of_class is None or name.casefold() in self.of_class
 
     def label(self, path: Sequence[str]) -> str:

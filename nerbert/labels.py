@@ -80,7 +80,7 @@ def check_tags(tags: Sequence[str]) -> None:
     if OUTSIDE not in tags:
         raise InputError("its labels lack O")
     if twice := [tag for tag in tags if tags.count(tag) > 1]:
-        raise InputError(f"label {twice[0]!r} stands twice")
+        raise InputError(f"label {twice[0]!r} is listed twice")
 
 
 def types_of(tags: Iterable[str]) -> list[str]:

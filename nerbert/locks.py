@@ -1,6 +1,6 @@
 """One process at a time: folders and files that are held while they are made, by the system's own locks (`flock`).
 
-The price: they guard against processes of one machine, and not at all where the file system has none.
+Cost: they guard against processes of one machine, and not at all where the file system has none.
 """
 
 import errno

@@ -257,7 +257,7 @@ class Mention:
 class Sentence:
     """A sentence of the corpus; `start` is its first character's place in the page's clean text.
 
-    `copies` is how often the sampling drew it, `expected_copies` what that is drawn from, to be drawn anew.
+    `copies` is how often the sampling drew it, `expected_copies` what that is drawn from, to be drawn again.
     """
 
     wiki: str

@@ -82,8 +82,8 @@ def _progress(what: str, total: int | None, *, of_bytes: bool) -> Iterator[Progr
 
 def is_terminal(stream: TextIO | None) -> bool:
     """Return whether a stream is a terminal, or the environment says to take it for one; the same as rich's answer."""
-    if (told := os.environ.get("TTY_COMPATIBLE")) in ("0", "1"):
-        return told == "1"
+    if (compatible := os.environ.get("TTY_COMPATIBLE")) in ("0", "1"):
+        return compatible == "1"
     if (forced := os.environ.get("FORCE_COLOR")) is not None:
         return forced != ""
     return stream is not None and stream.isatty()

@@ -246,8 +246,8 @@ def licence_of(knowledge: Mapping[str, Any]) -> str:
     """Return the licences of the text and the types, according to the kinds of the sources used."""
     used = {each["kind"] for each in knowledge["used"]}
     there = {licence: [kind.value for kind in kinds if kind in used] for licence, kinds in _LICENCES.items()}
-    told = [licence.format(kinds=", ".join(kinds)) for licence, kinds in there.items() if kinds]
-    return f"{_LICENCE} Types: {'; '.join(told)}." if told else _LICENCE
+    of_types = [licence.format(kinds=", ".join(kinds)) for licence, kinds in there.items() if kinds]
+    return f"{_LICENCE} Types: {'; '.join(of_types)}." if of_types else _LICENCE
 
 
 def most_first(counts: Mapping[str, int]) -> dict[str, int]:

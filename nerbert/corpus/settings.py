@@ -121,4 +121,4 @@ LATER = frozenset(
         "steps",
     }
 )  # fmt: skip
-"""Settings that only the steps after pass 1 read; with any other changed, a half-made corpus must begin anew."""
+"""Settings that only the steps after pass 1 read; with any other changed, a half-made corpus must start again."""

@@ -199,10 +199,10 @@ def _check_shard(corpus: Path, name: str, rows: int) -> None:
 
 def shard_hashes(corpus: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
     """Return shard → SHA-256 of its bytes, from the manifest, or computed if an older manifest has none."""
-    told = manifest.get("shard_sha256", {})
-    if told and (lacking := sorted(manifest["shards"].keys() - told.keys())):
+    stored = manifest.get("shard_sha256", {})
+    if stored and (lacking := sorted(manifest["shards"].keys() - stored.keys())):
         raise InputError(f"{corpus / 'manifest.json'}: tells no SHA-256 of {lacking[0]}; build the corpus again")
-    return {name: told.get(name) or _sha256(corpus / name) for name in manifest["shards"]}
+    return {name: stored.get(name) or _sha256(corpus / name) for name in manifest["shards"]}
 
 
 def checked_shards(corpus: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:

@@ -182,7 +182,7 @@ def _asking(
     tagger: Tagger, asked: Mapping[str, EntityLabel], given: Mapping[str, str],
     thresholds: float | Mapping[str, float] | None = None,
 ) -> Tagger:  # fmt: skip
-    """Return a tagger that looks for these labels if it is told them; one that learnt its types stays as it is.
+    """Return a tagger that looks for these labels if it takes labels at run time; one of fixed types stays as it is.
 
     Raise InputError for a `given` label that it doesn't know, or a type of its own that would be mixed up with one.
     """
@@ -244,7 +244,7 @@ def tagger_folders(source: str) -> dict[str, str]:
 class OpenEvaluation:
     """What is said of a tagger on one file of open types: how many passages and types, and counts of mentions.
 
-    A mention is a span, found if the tagger gives exactly this span with any one of its types. The price: narrow and
+    A mention is a span, found if the tagger gives exactly this span with any one of its types. Cost: narrow and
     broad are the same here, and the figure can't be compared with another set's.
     """
 
@@ -280,7 +280,7 @@ def evaluate_open(
     """Judge a tagger, or its folder, on a file of open types, as `nerbert tag` answers.
 
     `labels` (type → label) says by which other names types are asked for. `thresholds` and `loading` (decoding, head,
-    backend, precision) are as in `Tagger.load`. Raise InputError for a tagger that isn't told its labels.
+    backend, precision) are as in `Tagger.load`. Raise InputError for a tagger that takes no labels at run time.
     """
     loaded = open_tagger(tagger, thresholds=thresholds, **loading)
     if loaded.types and not loaded.labels:

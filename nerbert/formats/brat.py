@@ -141,7 +141,7 @@ def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Doc
 
 
 def _check(path: Path, other: Path, root: Path | None) -> None:
-    """Raise InputError if the file that must be beside another isn't there, or lies outside of the folder."""
+    """Raise InputError if the file that must be beside another is missing, or lies outside of the folder."""
     if not path.is_file():
         lacks = "text" if path.name.endswith(_TXT) else "annotations (an empty file if it has no entities)"
         raise InputError(f"{other}: lacks {path.name}, its {lacks}; add that, or move {other.name} away")

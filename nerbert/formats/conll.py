@@ -1,7 +1,7 @@
 """CoNLL: one `token … tag` a line, a blank line between sentences, tags in the last column.
 
 The text of a sentence is its tokens joined by spaces, since a file doesn't say what stood between them. The scheme of
-the tags follows from the whole file. The price: it is read twice.
+the tags follows from the whole file. Cost: it is read twice.
 """
 
 import re

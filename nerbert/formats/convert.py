@@ -63,7 +63,7 @@ def convert_data(
     work = _Work(stream_splits(source, reading, tagged=not reading.split), kind, name, Conversion(output, name))
     if as_file:
         with publish_job(output, None, overwrite=overwrite, file=True) as draft:
-            made = draft.work / output.name  # a writer may go by the suffix
+            made = draft.work / output.name  # a writer may use the suffix
             work.write(next(iter(files)), "all", made)
             made.replace(draft.path)
     else:
@@ -114,8 +114,8 @@ class _Work:
         try:
             self._kind.write(path, self._documents(split, name))
         except NerbertError as error:
-            told = str(error).replace(str(path), str(self._made.output))
-            again = type(error)(told, path=error.path, line=error.line)
+            message = str(error).replace(str(path), str(self._made.output))
+            again = type(error)(message, path=error.path, line=error.line)
             if isinstance(error, InputError) and not self._reading:  # the writer's, which knows no place
                 with at(*self._place):
                     raise again from error
@@ -199,7 +199,7 @@ class Losses:
             f"the texts' own spaces and lines: it holds sentences {of_words}": lost["spaces"],
             f"characters that belong to no word: {self._characters.total():,} ({characters})": self._characters,
             f"texts without a word: {lost['texts']:,} left out": lost["texts"],
-            "where words begin and end: they are found anew when it is read": lost["words"],
+            "where words begin and end: they are found again when it is read": lost["words"],
             f"that a model alone tagged {lost['tagged']:,} texts: they look like annotated ones now": lost["tagged"],
             f"the fields {_listed(self._fields)}": self._fields,
             f"nulls as values of the fields {_listed(nulls)}": nulls,

@@ -59,7 +59,7 @@ class DataSet:
 
     @property
     def splits(self) -> dict[str, list[Example]]:
-        """The sentences by the name of their split; a split that isn't there is empty."""
+        """The sentences by the name of their split; a split that is missing is empty."""
         return {"train": self.train, "dev": self.dev, "test": self.test}
 
     def source(self, split: str) -> dict[str, str]:
@@ -269,13 +269,13 @@ def split_of(name: str) -> str:
 
 
 def split_sum(sums: Mapping[str, Any], split: str) -> str:
-    """Return the SHA-256 of a split's file, of several by name; "" if it isn't there."""
+    """Return the SHA-256 of a split's file, of several by name; "" if it is missing."""
     found = next((each for name, each in sums.items() if split_of(name) == split), "")
     return found if isinstance(found, str) else ""
 
 
 def train_sum(data: object) -> str:
-    """Return the SHA-256 of the training file (train, or the only one) from a card's `data`; "" if it isn't there."""
+    """Return the SHA-256 of the training file (train, or the only one) from a card's `data`; "" if it is missing."""
     sums = data.get("sha256") if isinstance(data, dict) else None
     sums = sums if isinstance(sums, dict) else {}
     (only,) = sums.values() if len(sums) == 1 else ("",)
@@ -343,7 +343,7 @@ def document_key(document: Document) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SplitStream:
-    """The splits of a data set, whose documents are read anew, one by one, by each that asks for them."""
+    """The splits of a data set, whose documents are read again, one by one, by each that asks for them."""
 
     data: Path
     files: Mapping[str, Path]

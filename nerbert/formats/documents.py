@@ -1,6 +1,6 @@
 """From what a file says to what a model learns: offsets in characters, one entity a word, sentences of words.
 
-No file says what its offsets count, so the unit is the one in which most spans fit. The price: a file with a text in
+No file says what its offsets count, so the unit is the one in which most spans fit. Cost: a file with a text in
 which units differ is read twice. What is put right is counted (`Repair`).
 """
 
@@ -70,7 +70,7 @@ class Reading(Settings):
     the encoder's if it is icu, else unicode."""
 
     def __post_init__(self) -> None:
-        """Find the splitter; raise InputError for one that isn't there."""
+        """Find the splitter; raise InputError for one that is missing."""
         Settings.__post_init__(self)
         with at(setting="setting word_splitter"):
             object.__setattr__(self, "word_splitter", self.word_splitter and splitter_named(self.word_splitter))
@@ -178,7 +178,7 @@ def document_of(example: Example) -> Document:
 
 
 def find_words(text: str, tokens: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Yield where each token is in the text; raise InputError for one that isn't there."""
+    """Yield where each token is in the text; raise InputError for one that is missing."""
     place = 0
     for number, token in enumerate(tokens):
         start = text.find(token, place)

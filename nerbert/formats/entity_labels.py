@@ -77,7 +77,7 @@ def _labels_between_commas(given: str) -> list[str]:
 
 
 _WITHOUT_WIDTH = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
-"""Removed from labels, which would look alike: zero-width spaces, byte order mark, soft hyphen; joiners stay."""
+"""Removed from labels, which would look the same: zero-width spaces, byte order mark, soft hyphen; joiners stay."""
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and signs that show nothing: fillers of Korean, and Braille without a dot."""
 

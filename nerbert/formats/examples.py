@@ -1,6 +1,6 @@
 """Which format a file is in, and what it holds: documents, or the sentences that a model learns from.
 
-The first format that recognises a file is taken, those with its suffix first. The price: a file is opened twice.
+The first format that recognises a file is taken, those with its suffix first. Cost: a file is opened twice.
 """
 
 import re
@@ -56,7 +56,7 @@ def annotated(documents: Iterable[Document], repairs: Repairs) -> Iterator[Docum
 def read_examples(path: Path, reading: Reading | None = None, repairs: Repairs | None = None) -> list[Example]:
     """Return the sentences that people annotated in a file; raise InputError if there are none.
 
-    A text that only a model tagged is left out and counted: the entities that it lacks were looked for by nobody.
+    A text that only a model tagged is left out and counted: nobody looked for the entities that it lacks.
     """
     counts = Repairs() if repairs is None else repairs
     documents = annotated(read_documents(path, reading, counts), counts)

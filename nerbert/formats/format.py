@@ -99,7 +99,7 @@ class Format(Protocol):
 
 
 def usable(one: Format) -> Format:
-    """Return a format; raise MissingExtra if a library that it needs isn't there."""
+    """Return a format; raise MissingExtra if a library that it needs is missing."""
     if needs := getattr(one, "needs", ()):
         need(*needs)
     return one

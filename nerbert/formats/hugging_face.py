@@ -1,6 +1,6 @@
 """Data sets of Hugging Face's `datasets`: a folder that `save_to_disk` wrote, or one of the hub by its name.
 
-Files are mapped into memory as they are, so all rows are checked first. The price: one more pass. A row is a sentence,
+Files are mapped into memory as they are, so all rows are checked first. Cost: one more pass. A row is a sentence,
 so a text without words comes back as the sentences of one document.
 """
 

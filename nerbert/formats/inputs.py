@@ -1,6 +1,6 @@
 """Files of texts: by name, folders by what lies in them, standard input; rows of any format.
 
-A name decides; the content does where the name says no more than JSON or CSV. The price: text that begins like JSON or
+A name decides; the content does where the name says no more than JSON or CSV. Cost: text that begins like JSON or
 HTML must be asked for. All errors of paths are found before any work.
 """
 
@@ -188,7 +188,7 @@ def given_text(text: str, kind: str) -> JobPaths:
 
 
 def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
-    """Return the files at these places, in order; `kind` is that of all of them, or "" to go by names and content."""
+    """Return the files at these places, in order; `kind` is that of all, or "" to recognise each."""
     sources: list[InputFile] = []
     passed_over: list[Path] = []
     folders = [Path(place) for place in inputs if os.path.isdir(place)]  # noqa: PTH112  ("" is no folder)

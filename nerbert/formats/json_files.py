@@ -1,6 +1,6 @@
 """JSON as tools export it: one array of objects, or an object a line, read one by one.
 
-A format says how an object is told from those of other formats, and what document it holds. The price: an array's text
+A format says how an object differs from those of other formats, and what document it holds. Cost: an array's text
 is held whole, so one longer than `LONGEST_FILE` is refused.
 """
 

@@ -78,5 +78,5 @@ def nested_kinds() -> Iterator[str]:
 
 
 def check_usable(name: str) -> None:
-    """Raise MissingExtra if a library that a kind needs isn't there."""
+    """Raise MissingExtra if a library that a kind needs is missing."""
     usable(kind_named(name))

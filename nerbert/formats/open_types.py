@@ -1,6 +1,6 @@
 """Texts with open types, one JSON object a line: our own form, and the rows that others publish.
 
-Rows that name mentions without a place get every whole-word repeat of each. The price: a repeat of another meaning has
+Rows that name mentions without a place get every whole-word repeat of each. Cost: a repeat of another meaning has
 the type too. What nobody can use is dropped and counted by `Reason`.
 """
 
@@ -188,7 +188,7 @@ def _own(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
 
 def _nuner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     parts = ([*map(str.strip, each.split("<>", 2)), "", ""] for each in _strings(fields["output"], "output"))
-    return _located(fields["input"], ((mention, type_, told) for mention, type_, told, *_ in parts), dropped)
+    return _located(fields["input"], ((name, type_, more) for name, type_, more, *_ in parts), dropped)
 
 
 def _conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:

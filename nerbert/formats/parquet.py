@@ -1,6 +1,6 @@
 """Parquet: one text per row, its entities in the column `spans`; read and written in batches, for any size.
 
-Texts are decoded here, because files that claim UTF-8 do not always contain it. The price: lone surrogates become
+Texts are decoded here, because files that claim UTF-8 do not always contain it. Cost: lone surrogates become
 U+FFFD.
 """
 
@@ -124,7 +124,7 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def write_parquet(path: Path, blocks: Iterable[Block]) -> None:
-    """Write blocks, which are gone through twice, each as a row group.
+    """Write blocks, which are read twice, each as a row group.
 
     Columns are those of all blocks, and missing fields are empty. Raise InputError for fields that no type takes.
     """

@@ -57,7 +57,7 @@ class Parquet:
         return parquet_blocks(path, field, errors)
 
     def write_blocks(self, path: Path, blocks: Iterable[Block]) -> None:
-        """Write blocks, which are gone through twice, with all their columns."""
+        """Write blocks, which are read twice, with all their columns."""
         from nerbert.formats.parquet import write_parquet
 
         write_parquet(path, blocks)
@@ -69,7 +69,7 @@ class Parquet:
 
 
 class DocumentBlocks:
-    """Documents as blocks of rows, made anew for each iteration; `more` gives further fields of a document."""
+    """Documents as blocks of rows, made again for each iteration; `more` gives further fields of a document."""
 
     def __init__(
         self, path: Path, again: Callable[[], Iterator[Document]],

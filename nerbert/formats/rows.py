@@ -1,6 +1,6 @@
 """The lines of a user's file, and the blocks of texts that they hold; the fields of texts.
 
-A read waits only while there is nothing, so a slow pipe is read line by line. The price: a line is held whole, so one
+A read waits only while there is nothing, so a slow pipe is read line by line. Cost: a line is held whole, so one
 longer than `LONGEST_LINE` is refused.
 """
 

@@ -153,7 +153,7 @@ def _unpacked(packed: bytes) -> tuple[Any, Any]:
 
 
 def _columns(bin_: Any) -> tuple[int, int, int]:
-    """Return the columns of words, of I, O and B, and of types (-1 for one that isn't there)."""
+    """Return the columns of words, of I, O and B, and of types (-1 for one that is missing)."""
     from spacy.attrs import ENT_IOB, ENT_TYPE, ORTH
 
     attrs = list(bin_.attrs)

@@ -1,4 +1,4 @@
-"""Documents that are gone through several times: kept in a temporary file, since a stream may be larger than memory."""
+"""Documents that are read several times: kept in a temporary file, since a stream may be larger than memory."""
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator

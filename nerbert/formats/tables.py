@@ -1,6 +1,6 @@
 """Tables (CSV, TSV) of annotated data, in one of three forms that the header's names tell apart.
 
-A table is written with a row a span. The price: a text is in each of its rows, and a number comes back as text.
+A table is written with a row a span. Cost: a text is in each of its rows, and a number comes back as text.
 """
 
 import ast

@@ -1,6 +1,6 @@
 """Familiarity: how well a zero-shot tagger knows the types that it is asked for (Golde et al. 2025, arXiv 2412.10121).
 
-What lacks to 1,000 mentions counts as 0. The price: a small training set has a lower figure, at the same names.
+What lacks to 1,000 mentions counts as 0. Cost: a small training set has a lower figure, at the same names.
 """
 
 import numpy as np

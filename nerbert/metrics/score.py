@@ -270,7 +270,7 @@ def _score(
 
 
 def count_where(pair: Pair, gold: Mask, found: Mask, *, typed: bool = True) -> Counts:
-    """Return counts of the entities that the masks keep; masks must treat a gold entity and its equal alike."""
+    """Return counts of the entities that the masks keep; a gold entity and its equal must agree."""
     right = pair.found.within(pair.gold, typed=typed) & found
     return Counts(int(right.sum()), int(found.sum()), int(gold.sum()))
 

@@ -1,6 +1,6 @@
 """The quickstart's stages in order: corpus, two encoders, their taggers, scores, the user's sentence.
 
-Where there are two cores, each encoder has a process of its own. The price: each imports torch.
+Where there are two cores, each encoder has a process of its own. Cost: each imports torch.
 """
 
 import io

@@ -1,7 +1,7 @@
 """Download public files into a folder: resumed, checked, never of two versions.
 
 `.fetched.json` lists what was fetched; `.NAME.version` says which version `.NAME.partial` is of, by the server's ETag.
-The price: a new date needs a new folder, and without a strong ETag a stopped download begins anew.
+Cost: a new date needs a new folder, and without a strong ETag a stopped download starts again.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class Address:
     """A public file: our name for it, what it holds, where it is, and how its content is recognised.
 
     `sums` is the address of a list of SHA-1 sums; `limit` is the most bytes that are taken; `advice` says what to try
-    where the file isn't there.
+    where the file is missing.
     """
 
     name: str

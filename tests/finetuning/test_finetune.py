@@ -177,7 +177,7 @@ def test_several_seeds_have_a_folder_each(tiny_encoder: Path, data: Path, tmp_pa
     assert not heads[0].equal(heads[1])
     again = finetune(str(tiny_encoder), data, tmp_path / "one", FinetuneSettings(**as_dict(FAST) | {"seed": 3}))
     assert load_tagging_model(str(again[0])).classifier.weight.equal(heads[0])
-    with pytest.raises(SettingsError, match="one stands twice"):
+    with pytest.raises(SettingsError, match="one is listed twice"):
         finetune(str(tiny_encoder), data, tmp_path / "x", FAST, seeds=(1, 1))
 
 

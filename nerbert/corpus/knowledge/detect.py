@@ -105,8 +105,8 @@ def tell_lines(path: Path, ontology: Ontology, mapped: Callable[[str], bool]) ->
     if wide or not texts:
         why = "text in UTF-16; save it in UTF-8" if wide else "not lines of text in UTF-8" if head.strip() else "empty"
         return Detected(None, why=why, unknown=True)
-    if told := _tell_triples(texts):
-        return told
+    if kind := _tell_triples(texts):
+        return kind
     if re.match(r"#{1,6} [^\t]+$", texts[0]):
         return Detected(None, why="Markdown")
     with at(path):

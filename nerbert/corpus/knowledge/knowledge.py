@@ -180,8 +180,8 @@ def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", w
     ontology = _first_ontology(exports, language)
     mappings = {
         found: _read(found, read_mappings)
-        for found, told in exports
-        if told and told.kind == SourceKind.MAPPING and told.language in ours
+        for found, detected in exports
+        if detected and detected.kind == SourceKind.MAPPING and detected.language in ours
     }
 
     def mapped(name: str) -> bool:
@@ -206,18 +206,18 @@ def _choose(
     sources: list[KnowledgeSource] = []
     passed_over: list[tuple[str, str]] = []
     used: set[Path | SourceKind] = set()
-    for found, told in files:
+    for found, detected in files:
         place = found.path.resolve()
-        why = _why_not(found, told, ours)
+        why = _why_not(found, detected, ours)
         if place in used:
             why = why or "named before"
-        elif told.kind == SourceKind.ONTOLOGY and told.kind in used:
+        elif detected.kind == SourceKind.ONTOLOGY and detected.kind in used:
             why = why or "a second ontology; the one named first is used"
-        if why or not told.kind:
+        if why or not detected.kind:
             passed_over.append((found.name, why))
         else:
-            sources.append(KnowledgeSource(found, told.kind, mappings.get(found)))
-            used |= {place, told.kind}
+            sources.append(KnowledgeSource(found, detected.kind, mappings.get(found)))
+            used |= {place, detected.kind}
     return sources, passed_over
 
 
@@ -244,18 +244,18 @@ def _read(found: FoundFile, read: Callable[[IO[bytes], Path | str], _Read]) -> _
 
 
 def _first_ontology(exports: Iterable[tuple[FoundFile, Detected | None]], language: str) -> Ontology:
-    for found, told in exports:
-        if told and told.kind == SourceKind.ONTOLOGY:
+    for found, detected in exports:
+        if detected and detected.kind == SourceKind.ONTOLOGY:
             return _read(found, partial(read_ontology, language=language))
     return Ontology.of({})
 
 
-def _why_not(found: FoundFile, told: Detected, ours: Collection[str]) -> str:
+def _why_not(found: FoundFile, detected: Detected, ours: Collection[str]) -> str:
     """Return why a file is skipped, "" if it is used; raise InputError if it was named directly and is unknown."""
-    if told.unknown and found.direct:
-        raise InputError(f"{found.path}: {told.why}; {UNDERSTOOD}")
-    if told.why:
-        return told.why
-    if told.language and told.language not in ours:
-        return f"{told.kind} of another language ({told.language}) than the dump's ({', '.join(ours)})"
+    if detected.unknown and found.direct:
+        raise InputError(f"{found.path}: {detected.why}; {UNDERSTOOD}")
+    if detected.why:
+        return detected.why
+    if detected.language and detected.language not in ours:
+        return f"{detected.kind} of another language ({detected.language}) than the dump's ({', '.join(ours)})"
     return ""

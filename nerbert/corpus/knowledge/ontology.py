@@ -85,8 +85,8 @@ def read_ontology(stream: IO[bytes], place: Path | str, language: str = "en") ->
             declared[name] = template.text("rdfs:subClassOf").split(",") if template else []
             for item in _EQUIVALENT.findall(template.text("owl:equivalentClass") if template else ""):
                 equivalents.setdefault(item, name)
-            if template and (told := _words(template, language)):
-                words[name] = told
+            if template and (words_there := _words(template, language)):
+                words[name] = words_there
     if not declared:
         with at(place):
             raise InputError(f"no page is called {PAGE_PREFIX}…; give the export of DBpedia's ontology classes")

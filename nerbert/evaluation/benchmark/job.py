@@ -1,6 +1,6 @@
 """A cell of a benchmark: read its sentences, let its system predict, score, keep.
 
-A tagger lives in memory. Only its predictions are kept: they can be scored anew whenever the rules change.
+A tagger lives in memory. Only its predictions are kept: they can be scored again whenever the rules change.
 """
 
 import platform

@@ -2,7 +2,7 @@
 
 Code counts by a number that is raised by hand: `TRAINING` if the same data, settings and seed draw, train or tag
 otherwise, `ASKING` if a zero-shot tagger is asked otherwise, `SCORING` if the same tags get other scores. Tests tie
-these numbers to draws, and to the losses, logits, spans and scores of the golden files. The price: a change that no
+these numbers to draws, and to the losses, logits, spans and scores of the golden files. Cost: a change that no
 golden file notices, and for which nobody raises a number, leaves old cells in place.
 """
 
@@ -43,7 +43,7 @@ def encoder_digest(folder: Path, use: Use = "digest") -> str:
 
 
 def data_digest(path: Path) -> str:
-    """Return the digest of a data file or folder; "" for one that isn't there, which is for its reader to say."""
+    """Return the digest of a data file or folder; "" for one that is missing, which is for its reader to say."""
     with os_refused(f"{path}: can't be read"):
         return file_digest(path) if path.is_file() else data_sum(path) if path.is_dir() else ""
 
@@ -77,7 +77,7 @@ class DataFiles:
     format: str
     """If it was named; "" for one that is recognised, so that it follows from the content."""
     sha256: dict[str, str]
-    """By name; "" for a split that isn't there, under its usual name."""
+    """By name; "" for a split that is missing, under its usual name."""
 
     @classmethod
     def find(cls, folder: Path, format_: str, splits: Iterable[str]) -> "DataFiles":

@@ -2,7 +2,7 @@
 
 Steps depend on one another: `source` (a checkpoint trained on a source domain; made once for all cells of its seed) →
 `tag` (fine-tuned, test sentences tagged) → `score`; a step's key is a part of the next one's. Digests are of exactly
-what a step reads. No sentence is read or drawn here. The price: a size that can't be drawn is told by its cells.
+what a step reads. No sentence is read or drawn here. Cost: a size that can't be drawn is reported by its cells.
 """
 
 from collections.abc import Callable, Iterable
@@ -118,7 +118,7 @@ class _Planner:
         encoder = self._encoder(place)
         folder = ModelFolder(encoder.folder)
         if not folder.labels_at_run_time and (own.shuffled_labels or folder.card["kind"] != "tagger"):
-            raise _NotRunError("zero-shot: its encoder can't be told what to find")
+            raise _NotRunError("zero-shot: its encoder takes no labels at run time")
         mixed = place.seed if own.shuffled_labels else None
         return ZeroShotTagger(labels=target.labels, learnt=learnt, encoder=encoder, precision=precision,
                         device=self.machine.device, shuffled=mixed)  # fmt: skip
@@ -150,7 +150,7 @@ def _startable(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
 def _not_told(system: SystemSettings, target: Target) -> str:
     """Return why a system has no zero-shot cell on a target; "" if it may have one."""
     if system.command or system.source:
-        return "zero-shot: a command, or a checkpoint of a source domain, isn't told what to find"
+        return "zero-shot: a command, or a checkpoint of a source domain, takes no labels at run time"
     if system.settings.keys() - {"precision"}:
         return "zero-shot: this system differs by settings of a fine-tuning"
     if system.shuffled_labels and len(parse_type_labels(target.labels)) == 1:
@@ -165,9 +165,9 @@ def _only_told(system: SystemSettings) -> str:
 
 
 def _encoder(name: str) -> tuple[Encoder, str]:
-    """Return an encoder, and the digest of its weights; "" for a backbone as it comes.
+    """Return an encoder, and the digest of its weights; "" for an untouched backbone.
 
-    What nerbert trained, also as a tagger, has luck of its own.
+    What nerbert trained, also as a tagger, has random variation of its own.
     """
     folder = ModelFolder.open(name, "tagger").check()
     trained = folder.card["kind"] != "foreign"
@@ -176,7 +176,7 @@ def _encoder(name: str) -> tuple[Encoder, str]:
 
 
 def _learnt(trained_on: Iterable[str], label_encoder: str) -> Learnt:
-    """Return what a system was trained on, and the encoder of labels; tell what isn't there."""
+    """Return what a system was trained on, and the encoder of labels; tell what is missing."""
     learnt = Learnt({name: learnt_digest(Path(name)) for name in trained_on})
     why, folder = learnt.lacking, None
     try:

@@ -177,7 +177,7 @@ def list_suite(suite: Suite, data: Path, output: Path, *, retry: bool = False) -
             state = f"cached: {_said(known[each.key])}"
         else:
             tagged = (store.predictions / f"{each.tag_key}.json").is_file()
-            state = "would be scored anew" if tagged else "would run"
+            state = "would be scored again" if tagged else "would run"
         yield visible(f"{each.place}: {state}")
     for reason in _reasons(each for each in plan if isinstance(each, Cell)):
         yield visible(f"can't run: {reason}")

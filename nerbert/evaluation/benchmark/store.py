@@ -2,11 +2,11 @@
 
     benchmark.json          marks the folder as a benchmark's; no other is written to, unless it is empty
     cells/KEY.json          a cell: what it is, its scores and how it was made; a failed one with its reason
-    predictions/KEY.json    what a tagger said of each test word, to be scored anew
+    predictions/KEY.json    what a tagger said of each test word, to be scored again
     sources/KEY/            a checkpoint trained on a source domain; KEY.json: its digest and cost, written last
     .benchmark/             what is under way; emptied by the next run
 
-The price: what no suite asks for any more stays until someone deletes it.
+Cost: what no suite asks for any more stays until someone deletes it.
 """
 
 import json

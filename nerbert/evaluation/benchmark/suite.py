@@ -1,6 +1,6 @@
 """A suite: which systems are compared on which data, under which protocols, with which seeds.
 
-Nothing that depends on the machine is in it. The price: an encoder of one's own has no place, only a name.
+Nothing that depends on the machine is in it. Cost: an encoder of one's own has no place, only a name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -42,8 +42,8 @@ class SystemSettings:
     """What is compared: an encoder, perhaps trained on a source domain first (source & target), or a command."""
 
     encoder: str | tuple[str, ...] = ""
-    """Folder or hub name; "" is one that the command line must give. Of several, pre-trained alike with other seeds,
-    the i-th is fine-tuned with the i-th seed, so that runs differ by the chance of pre-training too."""
+    """Folder or hub name; "" is one that the command line must give. Of several, pre-trained in the same way with
+    other seeds, the i-th is fine-tuned with the i-th seed, so that runs differ by the chance of pre-training too."""
     same_encoder_as: str = ""
     """Name of another system whose encoder this one has, also if the command line gives it."""
     source: str = ""

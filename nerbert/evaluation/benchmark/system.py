@@ -56,7 +56,7 @@ class System(Protocol):
         """Learn from a part's sentences, if it does, and return what it finds in those that are scored.
 
         Facts are kept with the cell: `seconds` by step, `encoder` (a digest), whether nerbert `pretrained` it, so that
-        its luck is shared by all cells that have it, and whatever else made the predictions.
+        its random variation is shared by all cells that have it, and whatever else made the predictions.
         """
 
 

@@ -1,6 +1,6 @@
 """Check a data set: its contents, and faults that spoil scores (leaks, contradictions, slips, types not to be learnt).
 
-Nothing is corrected, and no sentence is held. The price: each file is read twice, CoNLL a third time.
+Nothing is corrected, and no sentence is held. Cost: each file is read twice, CoNLL a third time.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Fetch public data sets from their publishers, convert them to IOB2, and publish each as a whole folder.
 
-Only files of the known SHA-256 are kept. The price: a file that changed at its address can't be fetched.
+Only files of the known SHA-256 are kept. Cost: a file that changed at its address can't be fetched.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Find, read, list and sample data sets by name: a folder below the data folder, or a name that the registry knows.
 
-A known one is identified by its files' bytes. The price: nothing is claimed of a set that was converted otherwise.
+A known one is identified by its files' bytes. Cost: nothing is claimed of a set that was converted otherwise.
 """
 
 import os

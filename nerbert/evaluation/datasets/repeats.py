@@ -1,6 +1,6 @@
-"""Equal sentences among any number: how often one is repeated, stands in two splits, or has other entities elsewhere.
+"""Equal sentences among any number: how often one is repeated, is in two splits, or has other entities elsewhere.
 
-A sentence is 22 bytes in a temporary file. The price: it is read once for each two million.
+A sentence is 22 bytes in a temporary file. Cost: it is read once for each two million.
 """
 
 import tempfile

@@ -59,8 +59,8 @@ class Compared:
     def no_stars(self) -> str:
         """Say why it has no stars whatever its p; "" where it may have."""
         if self.by_encoder and self.test.n < ENCODERS_FOR_STARS:
-            told = f"{many(self.test.n, 'encoder')}, pre-trained or trained on a source domain"
-            return f"{told}: an interval needs {FEWEST}, stars {ENCODERS_FOR_STARS}; {MORE_ENCODERS}"
+            there = f"{many(self.test.n, 'encoder')}, pre-trained or trained on a source domain"
+            return f"{there}: an interval needs {FEWEST}, stars {ENCODERS_FOR_STARS}; {MORE_ENCODERS}"
         if self.fewest < FEWEST:
             return f"{many(self.fewest, 'run')} on a target: interval and stars need {FEWEST} on each"
         return ""

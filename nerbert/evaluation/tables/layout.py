@@ -59,8 +59,8 @@ class Group:
     keys: dict[Run, str] = field(default_factory=dict)
     """Of each run that is done. A zero-shot tagger has one for all seeds: nothing is drawn for it."""
     encoders: dict[Run, str] = field(default_factory=dict)
-    """What each run that is done shares the luck of: the digest of a pre-trained encoder, the key of the checkpoint of
-    a source domain, which is of one pre-trained encoder alone; "" for a backbone as it comes."""
+    """What gives each finished run its random variation: the digest of a pre-trained encoder, or the key of a source
+    domain's checkpoint, which is of one pre-trained encoder alone; "" for an untouched backbone."""
 
     def add(self, cell: Cell) -> None:
         """Add a cell."""
@@ -144,7 +144,7 @@ class Layout:
             column: [self.groups[each, column].encoders.values() for each in self.row_keys] for column in self.columns
         }
         self.encoders = {column: set(chain.from_iterable(each)) - {""} for column, each in runs.items()}
-        """Encoders, with luck of their own, of a column's finished runs; a backbone as it comes is none."""
+        """Encoders, each with its own random variation, of a column's finished runs; an untouched backbone is none."""
 
     @cached_property
     def places(self) -> dict[RowKey, list[RowKey]]:

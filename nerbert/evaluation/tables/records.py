@@ -1,6 +1,6 @@
 """A benchmark's table as data: tidy records (a row is one figure of one cell), and grids of texts, notes and curves.
 
-Figures of episodes are pooled, as Few-NERD does. The price: what doesn't follow from sums is left out.
+Figures of episodes are pooled, as Few-NERD does. Cost: what doesn't follow from sums is left out.
 """
 
 import math

@@ -59,8 +59,8 @@ def scores_grid(layout: Layout, protocol: str, tests: Tests) -> Grid:
 def _few_encoders(layout: Layout, column: ColumnKey) -> tuple[str, ...]:
     """Return the note that says that a system has too few encoders for an interval; none where it has."""
     there = len(layout.encoders[column])
-    told = f"{column.system}: {many(there, 'encoder')}, pre-trained or trained on a source domain"
-    return (f"{told}, and an interval needs {FEWEST}; {MORE_ENCODERS}",) if 0 < there < FEWEST else ()
+    trained = f"{column.system}: {many(there, 'encoder')}, pre-trained or trained on a source domain"
+    return (f"{trained}, and an interval needs {FEWEST}; {MORE_ENCODERS}",) if 0 < there < FEWEST else ()
 
 
 def _named(paper: Published) -> Entry:
@@ -119,8 +119,8 @@ def _failed(where: str, group: Group) -> tuple[str, ...]:
         folded = " ".join(why.split())
         short = folded if len(folded) <= _WHY_LENGTH else f"{folded[:_WHY_LENGTH]}…"
         reasons.setdefault(short, []).append(f"{draw}/{seed}")
-    told = "; ".join(f"draw/seed {', '.join(runs)}: {why}" for why, runs in reasons.items())
-    return (f"{where}, failed at {told}",) if told else ()
+    failed = "; ".join(f"draw/seed {', '.join(runs)}: {why}" for why, runs in reasons.items())
+    return (f"{where}, failed at {failed}",) if failed else ()
 
 
 def _mean(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey], metric: str = F1) -> Summary | None:

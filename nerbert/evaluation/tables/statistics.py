@@ -72,8 +72,9 @@ class Test:
 def units_of(runs: Iterable[Run], *encoders: Mapping[Run, str], by_draw: bool = False) -> dict[Run, Unit]:
     """Return the observation that each run is a part of (docs/explanation/scores.md).
 
-    `encoders` have the encoder of a system's runs whose luck they share, "" for a backbone as it comes. Runs that share
-    one of any of the systems are one observation. `by_draw` is for episodes: seeds of a draw are never apart.
+    `encoders` have the encoder of a system's runs whose random variation they share, "" for an untouched backbone.
+    Runs that share one of any of the systems are one observation. `by_draw` is for episodes: seeds of a draw are never
+    apart.
     """
     runs = sorted(runs)
     names = {run: {f"{number} {each[run]}" for number, each in enumerate(encoders) if each.get(run)} for run in runs}

@@ -93,7 +93,7 @@ def test_a_suite_is_run_and_its_table_has_every_figure(
     cells = cells_of(suite, data, tmp_path / "out")
     done = {(each.place.system, each.place.seed): each for each in cells if each.state is State.DONE}
     assert {each.why for each in cells if each.state is not State.DONE} == {
-        "zero-shot: its encoder can't be told what to find"
+        "zero-shot: its encoder takes no labels at run time"
     }
     assert sorted(done) == [(name, seed) for name in ("seen", "shuffled", "told") for seed in (1, 2)]
     assert len(made(tmp_path / "out")) == 2 * (1 + 2 + 1), "the seed is nothing but a shuffle's"
@@ -249,7 +249,7 @@ def test_what_a_zero_shot_key_holds(
     (corpus / "train-0.parquet").write_bytes(b"not read")
     assert with_names(learnt) == known
     missing = SystemSettings(seen_only=True, trained_on=lacking)
-    told, mixed = "isn't told what to find", replace(plain, shuffled_labels=True)
+    told, mixed = "takes no labels at run time", replace(plain, shuffled_labels=True)
     cases: list[tuple[SystemSettings, dict[str, Any], str]] = [
         (missing, {}, "none.jsonl: no such file or corpus"),
         (SystemSettings(command=("cat", "{test}", "{output}")), {}, told),
@@ -318,5 +318,5 @@ def test_a_tagger_of_fixed_types_takes_no_other_names(tiny_tagger: Path, data: P
     assert all(isinstance(each, Job) for each in jobs(suite_of({"A": plain}), data))
     mixed = jobs(suite_of({"A": replace(plain, shuffled_labels=True)}), data)
     assert {each.why for each in mixed if isinstance(each, Cell)} == {
-        "zero-shot: its encoder can't be told what to find"
+        "zero-shot: its encoder takes no labels at run time"
     }

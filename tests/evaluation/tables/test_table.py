@@ -217,7 +217,7 @@ def test_a_type_has_a_column_of_its_own_in_the_records() -> None:
     scores["by_type"] = {"a.b": scores["by_type"]["person"], "a": {"b": {"f1": 0.25}}}
     suite = small("a")
     records = [*make_table(suite, [Cell(place, State.DONE, scores=scores) for place in suite.places()]).records()]
-    assert len({record[:9] for record in records}) == len(records), "nothing stands twice"
+    assert len({record[:9] for record in records}) == len(records), "nothing is listed twice"
     assert {record[8] for record in records if record[7] == "by_type.f1"} == {"a.b"}
 
 

@@ -78,7 +78,7 @@ def evil_corpus(sample_corpus: Path, tmp_path: Path) -> Path:
 
 
 class Strict(HTMLParser):
-    """Raises unless all tags are closed in order, no attribute stands twice and no id either."""
+    """Raises unless all tags are closed in order, no attribute is listed twice and no id either."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """What a zero-shot system was trained on: mentions of each type, their texts, and how like the types are to others.
 
-Files say it (`trained_on`), since a model's folder doesn't. The price: a corpus gives no texts of mentions.
+Files say it (`trained_on`), since a model's folder doesn't. Cost: a corpus gives no texts of mentions.
 """
 
 from collections import Counter
@@ -57,7 +57,7 @@ def learnt_digest(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """What a system was trained on, by its files' digests ("" for what isn't there), and what embeds names of types.
+    """What a system was trained on, by its files' digests ("" for what is missing), and what embeds names of types.
 
     Without a `label_encoder`, or where a file lacks, no Familiarity is known.
     """
@@ -68,7 +68,7 @@ class Learnt:
 
     @property
     def lacking(self) -> str:
-        """Return what isn't there, as a reason; "" if all is."""
+        """Return what is missing, as a reason; "" if all is."""
         name = next((name for name, digest in self.sha256.items() if not digest), "")
         return f"trained_on: {name}: no such file or corpus" if name else ""
 

@@ -1,6 +1,6 @@
-"""Zero-shot systems: they are told the names of a target's types, all in one prompt, and learn nothing of it.
+"""Zero-shot systems: they get the names of a target's types, all in one prompt, and are not trained on it.
 
-Figures go by a fixed threshold, 0.5, and by the best one on dev, off the same run (`above`).
+Figures are at a fixed threshold, 0.5, and at the best one on dev, from the same run (`above`).
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ _TRIED = tuple(number / 20 for number in range(1, 20))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Told:
-    """A system that is told the types of a target, and learns nothing of it; it has one reading for all seeds."""
+    """A system that gets the types of a target and is not trained on it; all seeds have the same result."""
 
     labels: tuple[str, ...] = ()
     """The types that are asked for, `TYPE=label` or `TYPE` each; none: all types of the sentences that are read."""
@@ -155,7 +155,7 @@ def shuffled(labels: Mapping[str, EntityLabel], seed: int) -> dict[str, EntityLa
 
 
 def above(found: Entities, least: float) -> Entities:
-    """Return what a head that goes by thresholds finds at a higher one, `least` (0–1), without asking it again.
+    """Return what a head with thresholds finds at a higher one, `least` (0–1), without asking it again.
 
     An entity whose words each have a probability may fall into several. Nothing less likely kept a likelier one away.
     """
