@@ -324,9 +324,9 @@ def test_a_name_that_was_never_there_has_no_new_one(name: str) -> None:
         (PRETRAIN, {"objective": "self_training", "tagging": {}},
          "setting tagging: is for objective 'tagging', but objective = 'self_training'"),
         (PRETRAIN, {"objective": "zero_shot", "replay": {"files": ["a"]}},
-         "setting replay: is for `nerbert finetune` alone; leave it out"),
+         "setting replay: is for `nerbert finetune` only; leave it out"),
         (FINETUNE, {"objective": "tagging", "gazetteers": {"match": "text"}},
-         "setting gazetteers: is for `nerbert pretrain` alone; leave it out"),
+         "setting gazetteers: is for `nerbert pretrain` only; leave it out"),
     ],
 )  # fmt: skip
 def test_a_section_that_the_objective_does_not_read_is_refused(

@@ -130,7 +130,7 @@ def test_sections_are_keywords() -> None:
     ):
         nerbert.finetune("embedded", SENTENCES, zero_shot=ZeroShotSettings(max_types=3))
     settings = nerbert.FinetuneSettings(sections=(GazetteersSettings(max_words=3),))
-    with pytest.raises(SettingsError, match="setting gazetteers: is for `nerbert pretrain` alone"):
+    with pytest.raises(SettingsError, match="setting gazetteers: is for `nerbert pretrain` only"):
         nerbert.finetune("embedded", SENTENCES, settings=settings, tagging={"label_smoothing": 0.1})
 
 

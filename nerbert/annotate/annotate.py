@@ -1,7 +1,7 @@
-"""The story of `nerbert annotate`: read the texts, ask for what isn't known yet, write labels and a report.
+"""The steps of `nerbert annotate`: read the texts, ask for missing labels, write labels and a report.
 
-The output depends on the kept answers alone. The price: the texts are read three times, and with a temperature above 0
-another machine's output differs.
+The output depends on the saved answers alone. Cost: the texts are read three times. With a temperature above 0 another
+machine's output differs.
 """
 
 import asyncio
@@ -39,13 +39,13 @@ _LISTED = 1000
 """Failed passages that a report lists."""
 _OVERHEAD = 64
 """Tokens that a server may put around a prompt. A token has a byte at least, which is what reservations count with."""
-_AGAIN = "run the same command again to go on"
+_AGAIN = "rerun the command to resume"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass
 class AnnotateReport:
-    """What became of the texts; passages = answered + failed, and `empty` ones are none."""
+    """Counts of texts; passages = answered + failed, without `empty` ones."""
 
     passages: int = 0
     distinct: int = 0
@@ -72,8 +72,8 @@ def annotate_texts(
 ) -> AnnotateReport:  # fmt: skip
     """Label texts by a language model; write `output`, JSON lines of open types, and a report beside it; return that.
 
-    `texts` are files or folders, as `nerbert tag` reads them. Answers are kept as they come: the same call goes on
-    after a kill or an error. Where the budget is used up, raise BudgetSpent, which names a larger one to go on with.
+    `texts` are files or folders, as `nerbert tag` reads them. Each answer is saved at once: after a kill or an error,
+    the same call resumes. If the budget is used up, raise BudgetSpent, which names a larger one.
     """
     check_source("--from", from_)
     check_choice("--errors", errors, ERRORS)
@@ -99,7 +99,7 @@ def annotate_texts(
         run.write(draft.path)
     write_json(report, {"made_from": asked} | to_plain(run.report))
     if found.passed_over:
-        tell(f"files passed over: {len(found.passed_over):,}, say {found.passed_over[0]}; name them, or give --from")
+        tell(f"files skipped: {len(found.passed_over):,}, such as {found.passed_over[0]}; name them, or give --from")
     tell(run.summary())
     use = shlex.quote(f"open_types.files={json.dumps([str(output)], ensure_ascii=False)}")
     tell(f"{output}: {run.report.answered:,} texts with {run.report.entities:,} entities; report: {report}; to train "
@@ -122,7 +122,7 @@ class _AnnotateRun:
         self._done, self._failed_in_a_row, self._resume_at = 0, 0, 0.0
 
     def ask(self) -> None:
-        """Get an answer to each text that has none; raise NerbertError if the run can't be finished."""
+        """Get an answer to each text without one; raise NerbertError if the run can't be finished."""
         report, keys = self.report, set[bytes]()
         for text in self._distinct():
             keys.add(text_key(text))
@@ -138,7 +138,7 @@ class _AnnotateRun:
             raise type(self._stop)(f"{self._stop}; {self.summary()}; {how}") from None
         if report.distinct and len(self._failures) == report.distinct:
             fault, message = next(iter(self._failures.values()))
-            raise InputError(f"no text got an answer of use ({fault}: {message}); {self.summary()}")
+            raise InputError(f"no text got a usable answer ({fault}: {message}); {self.summary()}")
 
     def write(self, path: Path) -> None:
         """Write the labels of all passages in order, and count."""
@@ -166,13 +166,13 @@ class _AnnotateRun:
                         listed = {"file": place, "row": row, "reason": failure[0], "message": failure[1]}
                         report.failed_passages.append(listed)
                 else:
-                    raise InputError(f"{place}: changed while it was read; give the same command again")
+                    raise InputError(f"{place}: changed while it was read; rerun the command")
         report.tokens_are_estimated |= self._budget.unanswered[0] > 0
         report.input_tokens, report.output_tokens = self._budget.spent
         report.cost = round(self._budget.cost(), 6)
 
     def summary(self) -> str:
-        """Return what is done and spent, in a line."""
+        """Return progress and spending in a line."""
         report, spent, settings = self.report, self._budget.spent, self._settings
         faults = Counter(fault for fault, _ in self._failures.values())
         failed = "".join(f", {number:,} {fault}" for fault, number in faults.most_common())
@@ -194,13 +194,13 @@ class _AnnotateRun:
                 group.create_task(self._work(client, texts, bar))
 
     async def _work(self, client: "ChatClient", texts: Iterator[str], bar: Progress) -> None:
-        """Ask for one text after another, until there is none, or the run stops; what is in flight is waited for."""
+        """Ask for one text after another, until none is left or the run stops; requests in flight are waited for."""
         for text in texts:
             if self._stop is not None:
                 return
             if self._kept(text)[1] is not None:
-                self._failed_in_a_row = 0  # else no run could pass over what failed in an earlier one
-                await asyncio.sleep(0)  # so that requests in flight go on meanwhile
+                self._failed_in_a_row = 0  # else no run could skip what failed in an earlier one
+                await asyncio.sleep(0)  # so that requests in flight continue meanwhile
                 continue
             try:
                 await self._ask(client, text, bar)
@@ -237,7 +237,7 @@ class _AnnotateRun:
                 break
 
     async def _try(self, client: "ChatClient", text: str) -> None:
-        """Ask once, keep the answer, and read it; raise Failure if it is of no use."""
+        """Ask once, keep the answer, and read it; raise Failure if it is unusable."""
         size = len(self._prompt.filled(text).encode("utf-8", "replace"))
         estimate = size // BYTES_PER_TOKEN
         reply, failed = None, None
@@ -257,7 +257,7 @@ class _AnnotateRun:
             self._done, self._failed_in_a_row = self._done + 1, 0
 
     def _kept(self, text: str) -> tuple[Reply, Labels | None]:
-        """Return what is kept of a text, and the labels that it gives; None if there is no answer, or none of use."""
+        """Return a text's saved answer and its labels; None without a usable answer."""
         reply = self._store.get(text)
         if reply.content is not None:
             with suppress(Failure):
@@ -281,7 +281,7 @@ def _rows(sources: Sequence[InputFile], field: str, errors: str) -> Iterator[tup
 
 
 def _pass_over_stops(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Let tasks that SIGTERM ended go without a word; the command itself says that it stopped."""
+    """Ignore tasks that SIGTERM ended; the command itself reports that it stopped."""
     if not isinstance(context.get("exception"), SystemExit):
         loop.default_exception_handler(context)
 

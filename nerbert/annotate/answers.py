@@ -1,7 +1,7 @@
-"""Answers: what the server sends, what a model wrote in it, and where that stands in the text.
+"""Answers: what the server sends, what the model wrote, and where that is in the text.
 
-Answers are read strictly, and nothing is guessed. The price: a model that answers in another form needs a prompt of its
-own.
+Answers are read strictly, and nothing is guessed. Limitation: a model that answers in another form needs its own
+prompt.
 """
 
 import json
@@ -16,11 +16,11 @@ from nerbert.records import OpenText
 from nerbert.schema import parse_json
 
 BYTES_PER_TOKEN = 3
-"""For estimates, where a server doesn't say what it used."""
+"""For estimates, where a server doesn't report usage."""
 SEPARATOR, NONE = "<>", "none"
 """What stands between the parts of a line, and the answer without any."""
 MOST_MENTIONS, LONGEST_DESCRIPTION = 500, 600
-"""Entries of an answer, and characters of a description; what is above is bad, as are types that no file may have."""
+"""Most entries of an answer, and characters of a description; more are bad, as are types that no file may have."""
 _THOUGHTS, _END_OF_THOUGHTS = "<think>", "</think>"
 """What some servers leave around a model's reasoning, which is no answer."""
 
@@ -40,10 +40,10 @@ class Fault(StrEnum):
     NOT_IN_TEXT = "no_mention_in_the_text"
 
 
-class Failure(Exception):  # noqa: N818  (is counted; the run goes on)
-    """A try that gave no labels; after `tries` of them the passage has failed.
+class Failure(Exception):  # noqa: N818  (is counted; the run continues)
+    """A try without labels; after `tries` of them the passage has failed.
 
-    `wait` is the pause that the server asks for. An answer that is `lost` may have to be paid for all the same.
+    `wait` is the pause that the server asks for. A `lost` answer may still cost money.
     """
 
     def __init__(self, fault: Fault, message: str, *, tries: int = 2, wait: float = 0.0, lost: bool = False) -> None:
@@ -70,7 +70,7 @@ class Tokens(NamedTuple):
 class Reply:
     """What a model wrote, None if nothing came, whether it was cut off, and the tokens.
 
-    They are `estimated` by length, if the server didn't say them.
+    They are `estimated` by length if the server doesn't report them.
     """
 
     content: str | None
@@ -113,7 +113,7 @@ def response_format() -> dict[str, Any]:
 def read_reply(data: str, input_estimate: int) -> Reply:
     """Return what a server's answer holds; raise Failure if there is no text of a model in it.
 
-    Servers differ: only the text must be there. Where the server doesn't say what was spent, the request counts
+    Servers differ: only the text must be there. Where the server doesn't report usage, the request counts
     `input_estimate`, and the answer is estimated.
     """
     try:
@@ -131,7 +131,7 @@ def read_reply(data: str, input_estimate: int) -> Reply:
 
 
 def read_labels(text: str, content: str, form: str, *, cut: bool) -> Labels:
-    """Return a text with the entities that an answer names; raise Failure if the answer is of no use."""
+    """Return a text with the entities that an answer names; raise Failure if the answer is unusable."""
     content = content.rpartition(_END_OF_THOUGHTS)[2]
     if not content.strip() or content.lstrip().startswith(_THOUGHTS):
         if cut:

@@ -1,7 +1,7 @@
-"""What may be spent: tokens and money, of all runs that share the kept answers.
+"""The budget in tokens and money, of all runs that share the saved answers.
 
-A request is written down at the most that it can take before it is sent, and corrected by its answer. The price: of a
-budget that is nearly used up a stopped request takes more than it cost.
+A request is recorded at its highest possible cost before it is sent, and corrected by its answer. Limitation: a stopped
+request takes more of the budget than it cost.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ class BudgetSpent(NerbertError):  # noqa: N818  (reads as the fact that it repor
 
 
 class Reservation(NamedTuple):
-    """A request that was written down; `most` is what it can take."""
+    """A recorded request; `most` is what it can take."""
 
     number: int
     text: str
@@ -42,7 +42,7 @@ class Budget:
         self.update()
 
     def update(self) -> None:
-        """Count what was written down since, by any run."""
+        """Count what any run has recorded since."""
         for number, settles, text, tokens in self._store.spending(self._last):
             self._last = number
             if text not in self._texts:
@@ -59,7 +59,7 @@ class Budget:
 
     @property
     def unanswered(self) -> tuple[int, Tokens]:
-        """Return how many of the requests counted have no answer, and the tokens that they are counted with."""
+        """Return how many counted requests have no answer, and the tokens counted for them."""
         return len(self._open), Tokens(*map(sum, zip(*self._open.values(), strict=True)))
 
     async def reserve(self, text: str, most: Tokens) -> Reservation:
@@ -84,7 +84,7 @@ class Budget:
                 self._freed.notify_all()
 
     def remedy(self, done: int, left: int) -> str:
-        """Return the limits with which a run goes on for `left` texts more; "" if it was not stopped by one."""
+        """Return the limits with which a run can do `left` more texts; "" if it was not stopped by one."""
         if not sum(self._refused):
             return ""
         answered = self.spent.minus(self.unanswered[1])
@@ -96,7 +96,7 @@ class Budget:
         options = " ".join(f"--{option.replace('_', '-')} {limit}" for option, limit in raised)
         arguments = ", ".join(f"{option}={limit}" for option, limit in raised)
         why = "about what all texts take" if done else "enough for the next request"
-        return f"run it again with {options} ({arguments}), {why}, to go on"
+        return f"rerun it with {options} ({arguments}), {why}"
 
     def _admit(self, text: str, most: Tokens) -> int | None:
         """Return the number of a reservation, before any other run writes one; None if it doesn't fit."""

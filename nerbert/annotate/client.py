@@ -24,11 +24,11 @@ from nerbert.errors import InputError, NerbertError, refused
 from nerbert.sources.http import DEFAULT_POLICY, asked_wait
 
 _HEADERS = frozenset({"host", "content-type", "content-length", "connection", "accept", "x-stainless-raw-response"})
-"""What of the library's headers is sent; by the last one it knows how it was called."""
+"""The library's headers that are sent; the last one tells it how it was called."""
 _MOST_BYTES, _BYTES_PER_TOKEN = 1 << 20, 256
 """Bytes of an answer: these, and so many for each token that it may have."""
 _MOST_STRANGE = 3
-"""Answers that are no completions after which a server that never sent one isn't asked again."""
+"""Answers that are not completions, after which a server that never sent one isn't asked again."""
 _BUSY = frozenset({408, 409, 425, 429})
 _UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 _SHORTEST_SECRET = 8
@@ -88,7 +88,7 @@ class ChatClient:
             self._strange += not self._answered
             if self._strange >= _MOST_STRANGE and not self._answered:
                 raise self._stop(f"does not answer as a model does ({failure}); "
-                                 "is it OpenAI-compatible? addresses mostly end in /v1") from None  # fmt: skip
+                                 "is it OpenAI-compatible? most addresses end in /v1") from None  # fmt: skip
             raise
         self._answered = True
         return replace(reply, content=self._hidden(reply.content or ""))
@@ -104,41 +104,41 @@ class ChatClient:
     async def _limit(self, response: httpx.Response) -> None:
         """Bound what is read of an answer, also of one with an error."""
         if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            raise self._stop("sends packed answers, which were not asked for; try another server")
+            raise self._stop("sends compressed answers, which were not requested; try another server")
         response.stream = _Limited(response.stream, self._most_bytes)
 
     def _refusal(self, response: Any) -> Exception:
         """Return what an answer with a status of 300 or more means."""
         code, wait, what = response.status_code, asked_wait(response.headers), ""
-        said, kind = self._said(response.content)
-        told = f"(status {code}{said and ': ' + said})"
+        message, kind = self._said(response.content)
+        detail = f"(status {code}{message and ': ' + message})"
         if code == 401:
-            what = f"refuses the key {told}; check the variable {self._settings.key_variable}"
+            what = f"refuses the key {detail}; check the variable {self._settings.key_variable}"
         elif code == 402 or kind == "insufficient_quota":
-            what = f"says that the account is used up {told}"
+            what = f"reports that the account is used up {detail}"
         elif code < 400:
             place = self._hidden(response.headers.get("Location", ""))
-            what = f"leads elsewhere, to {place!r:.200}; not followed: give that address as endpoint"
+            what = f"redirects to {place!r:.200}; not followed: give that address as endpoint"
         elif code in (404, 405):
-            what = f"has no model {self._settings.model!r:.100}, or is no endpoint {told}; addresses mostly end in /v1"
+            what = f"has no model {self._settings.model!r:.100}, or isn't an endpoint {detail}; most end in /v1"
         elif wait > DEFAULT_POLICY.longest_pause:
-            what = f"asks for a pause of {wait:.0f} seconds {told}; come back then"
+            what = f"asks for a pause of {wait:.0f} seconds {detail}; rerun the command then"
         if what:
             return self._stop(what)
         if code in _BUSY or code >= 500:
-            return Failure(Fault.BUSY, f"the server is busy or broken {told}", tries=DEFAULT_POLICY.tries, wait=wait)
-        return Failure(Fault.REJECTED, f"the server rejects the request {told}", tries=1)
+            return Failure(Fault.BUSY, f"the server is busy or broken {detail}", tries=DEFAULT_POLICY.tries, wait=wait)
+        return Failure(Fault.REJECTED, f"the server rejects the request {detail}", tries=1)
 
     def _broken(self, error: Exception) -> Exception:
         """Return what a request without a whole answer means."""
         cause = error.__cause__ or error
         if isinstance(cause, Failure | NerbertError):  # from our own hooks
             return cause
-        said = self._hidden(f"{type(cause).__name__}: {cause}")[:200]
+        message = self._hidden(f"{type(cause).__name__}: {cause}")[:200]
         unreached = isinstance(cause, _UNREACHED)
         if (unreached and not self._answered) or isinstance(cause, httpx.InvalidURL):
-            return self._stop(f"can't be reached ({said}); is the server running, and the address right?")
-        return Failure(Fault.CONNECTION, f"connection lost: {said}", tries=DEFAULT_POLICY.tries, lost=not unreached)
+            return self._stop(f"can't be reached ({message}); is the server running, and the address right?")
+        return Failure(Fault.CONNECTION, f"connection lost: {message}", tries=DEFAULT_POLICY.tries, lost=not unreached)
 
     def _said(self, body: bytes) -> tuple[str, str]:
         """Return the message and the code of an error, "" where there is none that can be shown."""
@@ -168,7 +168,7 @@ async def open_client(settings: AnnotateSettings, prompt: Prompt, key: SecretStr
     for name in ("openai", "httpcore"):  # their debug logs have headers of answers, which may hold the key
         logging.getLogger(name).setLevel(max(logging.getLogger(name).level, logging.INFO))
     limits = httpx.Limits(max_connections=settings.concurrency)
-    with refused("the proxies that the environment names can't be used"):
+    with refused("the proxies from the environment can't be used"):
         http = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=30.0), limits=limits, follow_redirects=False,
                                  verify=ssl.create_default_context())  # fmt: skip
     async with http:

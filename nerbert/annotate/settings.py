@@ -1,4 +1,4 @@
-"""What is asked of a language model: the endpoint, the prompt, what may be spent, and the key, which is kept apart.
+"""Settings of a language model: the endpoint, the prompt, the budget; and the key, which is kept apart.
 
 Answers are kept by a prompt's content, so a change of its words is a new file.
 """
@@ -21,22 +21,22 @@ PLACE = "{text}"
 _PROMPTS = Path(__file__).parent / "prompts"
 _KEY_VARIABLE = "OPENAI_API_KEY"
 _FIXED = ("model", "messages", "stream", "n")
-"""Fields of a request that nobody may replace."""
+"""Fields of a request that can't be replaced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotateSettings(Settings):
-    """Which model labels texts, how it is asked, and what may be spent. All defaults are ours."""
+    """The model that labels texts, its requests and the budget. All defaults are ours."""
 
     endpoint: str
     """Address of an OpenAI-compatible server, say http://localhost:8000/v1."""
     model: str
-    """The model's name, as the server knows it."""
+    """The model's name on the server."""
     prompt: str = "lines-1"
-    """lines-1 (a line a mention), json-1 (JSON by a schema, for servers that hold models to it), or a TOML file with
+    """lines-1 (one mention per line), json-1 (JSON by a schema, for servers that enforce it), or a TOML file with
     `form` and `text`, which contains {text} once."""
     temperature: Annotated[float, Bounds(at_least=0)] = 0.0
-    """Randomness of answers; 0: as little as the server can."""
+    """Randomness of answers; 0: as little as possible."""
     max_answer_tokens: Annotated[int, Bounds(at_least=1, at_most=1 << 20)] = 2048
     """Longest answer; longer ones are cut off."""
     request: str = ""
@@ -45,22 +45,22 @@ class AnnotateSettings(Settings):
     concurrency: Annotated[int, Bounds(at_least=1, at_most=512)] = 8
     """Requests at the same time."""
     deadline: Annotated[float, Bounds(above=0)] = 300.0
-    """Seconds in which an answer must be whole."""
+    """Seconds in which an answer must be complete."""
     max_total_tokens: Annotated[int, Bounds(at_least=0)] = 0
-    """Most tokens to be spent on these texts, in earlier runs too; 0: no limit."""
+    """Most tokens to spend on these texts, earlier runs included; 0: no limit."""
     max_cost: Annotated[float, Bounds(at_least=0)] = 0.0
-    """Most money to be spent on these texts, in earlier runs too, in the currency of the prices, which it needs; 0: no
+    """Most money to spend on these texts, earlier runs included, in the currency of the prices, which it needs; 0: no
     limit."""
     input_price: Annotated[float, Bounds(at_least=0)] = 0.0
-    """Price of a million tokens of requests."""
+    """Price per million tokens of requests."""
     output_price: Annotated[float, Bounds(at_least=0)] = 0.0
-    """Price of a million tokens of answers."""
+    """Price per million tokens of answers."""
     max_failures: Annotated[int, Bounds(at_least=1)] = 20
-    """Texts in a row that fail before the run stops, since it is the server then."""
+    """The run stops after this many failed texts in a row: then it is the server."""
     key_variable: str = _KEY_VARIABLE
     """Environment variable that holds the server's key. A server without keys needs none."""
     cache: str = ""
-    """Folder in which answers are kept; default: the user's cache folder."""
+    """Folder for saved answers; default: the user's cache folder."""
 
     def __post_init__(self) -> None:
         super(AnnotateSettings, self).__post_init__()
@@ -103,7 +103,7 @@ class AnnotateSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt(Settings):
-    """What the model is told, the form in which it answers, and the types that it is `asked` for; (): all types."""
+    """The model's instructions, the form of its answers, and the types that it is `asked` for; (): all types."""
 
     form: Literal["lines", "json"]
     text: str
@@ -128,7 +128,7 @@ def load_prompt(name: str) -> Prompt:
 
 
 def load_key(variable: str) -> "SecretStr":
-    """Return a server's key, which shows itself only when it is asked to; "" for none."""
+    """Return a server's key, hidden in logs; "" for none."""
     from pydantic import SecretStr
 
     key = os.environ.get(variable, "").strip()

@@ -1,7 +1,7 @@
-"""Answers that were paid for, kept as soon as they are there: one SQLite file for a model and a prompt.
+"""Saved answers: one SQLite file for a model and a prompt.
 
-SQLite writes each answer whole, so several runs may use one file. The price: a loss of power may cost the last answers,
-and nobody deletes what is no longer wanted.
+SQLite writes each answer whole, so several runs may use one file. Limitation: a loss of power may cost the last
+answers, and old ones are never deleted.
 """
 
 import json
@@ -19,7 +19,7 @@ from nerbert.cache import cache_place
 from nerbert.errors import WriteError
 
 _FORMAT = 1
-"""Raise it when answers are asked for, or kept, otherwise."""
+"""Raise it when requests or saved answers change."""
 _MAKE = (
     """CREATE TABLE IF NOT EXISTS answers (text BLOB PRIMARY KEY, content TEXT, cut INTEGER NOT NULL,
     input INTEGER NOT NULL, output INTEGER NOT NULL, estimated INTEGER NOT NULL) WITHOUT ROWID""",
@@ -52,14 +52,14 @@ class AnswerStore:
         return Reply(content, bool(cut), Tokens(taken, given), bool(estimated))
 
     def reserve(self, text: str, most: Tokens) -> int:
-        """Write down a request at the most that it can take; return its number."""
+        """Record a request at the most that it can take; return its number."""
         with self.used():
             return self.database.execute(_SPEND, (None, text_key(text), *most)).lastrowid or 0
 
     def settle(self, number: int, text: str, most: Tokens, reply: Reply | None) -> None:
-        """Keep the answer to a request that was written down, and what it took in place of the most; None: nothing.
+        """Save the answer to a recorded request, and what it took instead of the most; None: nothing.
 
-        Of an answer that was lost, only what it took is kept.
+        Of a lost answer, only what it took is saved.
         """
         key, taken = text_key(text), reply.tokens if reply else Tokens()
         with self.alone(), self.used():
@@ -68,14 +68,14 @@ class AnswerStore:
                 self.database.execute(_ADD, (key, reply.content, reply.cut, *taken, reply.estimated))
 
     def spending(self, after: int) -> Iterator[tuple[int, int | None, bytes, Tokens]]:
-        """Yield what was written down after a number: number, the one that it settles or None, text's key, tokens."""
+        """Yield the records after a number: number, the one that it settles or None, text's key, tokens."""
         with self.used():
             for number, settles, key, *tokens in self.database.execute(_SPENDING, (after,)):
                 yield number, settles, key, Tokens(*tokens)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Let no other run write meanwhile; what is written is kept whole, or not at all if an error leaves."""
+        """Let no other run write meanwhile; all is written, or nothing after an error."""
         with self.used():
             self.database.execute("BEGIN IMMEDIATE")
         try:
@@ -93,12 +93,12 @@ class AnswerStore:
         try:
             yield
         except (sqlite3.Error, OverflowError) as error:
-            raise WriteError(f"{self.path}: kept answers can't be used: {error}; set another cache") from error
+            raise WriteError(f"{self.path}: saved answers can't be used: {error}; set another cache") from error
 
 
 @contextmanager
 def open_store(cache: str, asked: Any) -> Iterator[AnswerStore]:
-    """Open the answers to one way of asking, a JSON value; `cache` is where they lie (the setting)."""
+    """Open the answers to one way of asking, a JSON value; `cache` is the setting."""
     name = sha256(json.dumps([_FORMAT, asked], sort_keys=True).encode()).hexdigest()
     path = cache_place(cache, "answers", f"{name}.sqlite")
     try:

@@ -17,7 +17,7 @@ from nerbert.cli.options import UnwrappedHelp
 from nerbert.errors import NerbertError, missing_extra, need, paths_refused, unknown
 
 _OBJECTS = 20_000
-"""New objects from which on garbage is looked for: Python's own 700 cost a start more than all garbage is worth."""
+"""Threshold of the garbage collector: Python's own 700 costs more at a start than it frees."""
 
 app = App(
     name="nerbert",
@@ -45,11 +45,11 @@ def quickstart(*, text: str = "", keep: Path | None = None, report: Path | None 
     Parameters
     ----------
     text
-        A sentence of yours to tag at the end.
+        A sentence to tag at the end.
     keep
-        Folder in which to leave all files, with a README that says what each one is.
+        Folder in which to keep all files, with a README that describes them.
     report
-        New HTML file to write: report.html in the folder of --keep, else nerbert-quickstart.html here.
+        HTML file to write; default: report.html in the folder of --keep, else nerbert-quickstart.html here.
     """
     need("train", "torch", "transformers")
     from nerbert.quickstart.tour import run_quickstart
@@ -92,7 +92,7 @@ def stop_on_sigterm() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command (the process's own arguments by default); an error of nerbert's is one line and its exit code."""
+    """Run a command (default: the process's arguments); a NerbertError ends it with one line and its exit code."""
     gc.set_threshold(_OBJECTS)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks for some in all installed packages
     stop_on_sigterm()
@@ -126,19 +126,19 @@ def _call(arguments: Sequence[str]) -> None:
 
 
 def _usage(error: CycloptsError) -> str:
-    """Return what is wrong with a command line, in the names that the help gives its parts."""
+    """Return what is wrong with a command line, in the names that the help uses."""
     command = " ".join(["nerbert", *(error.command_chain or ())])
     if isinstance(error, UnknownCommandError) and error.unused_tokens:
         known = (name for name in reduce(App.__getitem__, error.command_chain or (), app) if not name.startswith("-"))
-        told = f"no command {error.unused_tokens[0]!r}{unknown(error.unused_tokens[0], known)}"
+        problem = f"no command {error.unused_tokens[0]!r}{unknown(error.unused_tokens[0], known)}"
     elif isinstance(error, MissingArgumentError) and error.argument and not error.argument.tokens:
         argument, name = error.argument, error.argument.name
         given = not set(argument.names).isdisjoint(error.root_input_tokens or ())
         shown = name if argument.index is None else name.strip("-").upper()
-        told = f"{shown} {'needs a value' if given else 'is missing'}"
+        problem = f"{shown} {'needs a value' if given else 'is missing'}"
     else:
-        told = str(error).strip().removesuffix(".")
-    return f"{told} (see {command} --help)"
+        problem = str(error).strip().removesuffix(".")
+    return f"{problem} (see {command} --help)"
 
 
 def _fail(line: str, code: int) -> NoReturn:

@@ -15,17 +15,17 @@ def annotate(
 ) -> None:  # fmt: skip
     """Label texts with entities of any type, by a language model behind an OpenAI-compatible server.
 
-    Answers are kept as they come, so a run can be interrupted, killed even: run the command again to go on. A run that
-    has used up its budget names a larger one to go on with.
+    Each answer is saved at once, so a run can be interrupted: rerun the command to resume it. If the budget is used up,
+    the error names a larger one.
 
     Parameters
     ----------
     texts
         Files, or folders of them, as `nerbert tag` reads them; `-` or nothing for standard input.
     output
-        File of JSON lines to make, a text a line; a report lies beside it (NAME.report.json).
+        JSON lines file to make, one text per line; NAME.report.json beside it is the report.
     overwrite
-        Replace the file; kept answers stay, and only texts that failed are asked for again.
+        Replace the file. Saved answers are kept; only failed texts are sent again.
     """
     from nerbert.annotate.annotate import annotate_texts
 

@@ -27,8 +27,8 @@ from nerbert.cli.options import (
     Set,
 )
 
-corpus_app = App(name="corpus", help="Make and look at silver corpora.")
-knowledge_app = App(name="knowledge", help="Get what gives titles their types.")
+corpus_app = App(name="corpus", help="Build and inspect silver corpora.")
+knowledge_app = App(name="knowledge", help="Get types of titles.")
 
 
 @corpus_app.command(name="build")
@@ -43,19 +43,19 @@ def corpus_build(
     ----------
     dumps
         MediaWiki pages-articles files: .xml, .xml.bz2 (multistream or not), .xml.gz, .xml.xz; addresses (https://…;
-        s3://… needs nerbert[remote]); `-` for standard input. A multistream file's index (…-index.txt.bz2) may
-        stand beside it. A build that was stopped goes on when the same command is run again.
+        s3://… needs nerbert[remote]); `-` for standard input. A multistream file's index (…-index.txt.bz2) may lie
+        beside it. A build can be interrupted: rerun the command to resume it.
     knowledge
-        Files or folders that type titles: DBpedia's ontology and mapping exports, instance types, Wikidata, tables
-        `title<TAB>class`; `nerbert knowledge fetch` gets the public ones. Of two that type a title, the first wins,
-        or what --set precedence=… names.
+        Files or folders with types of titles: DBpedia's ontology and mapping exports, instance types, Wikidata, tables
+        `title<TAB>class`; `nerbert knowledge fetch` downloads the public ones. If two have a title, the first wins, or
+        what --set precedence=… names.
     output
         Folder to make.
     exclude
-        Annotated data, JSON lines, or text with a sentence a line, files or folders; sentences that share eight words
-        in a row with them, or equal a shorter one of at least four, are left out.
+        Files or folders of annotated data, JSON lines, or text with one sentence per line. Sentences that share eight
+        words in a row with them, or equal one of four to seven words, are left out.
     overwrite
-        Replace a folder that nerbert made, and what a build from something else left half made.
+        Replace a folder that nerbert made, or an unfinished build from something else.
     """
     import nerbert
     from nerbert.config import load_settings
@@ -83,7 +83,7 @@ def corpus_show(
     sentences
         How many sentences to show.
     json
-        Print all that the page shows as JSON instead: the manifest, and what follows from it.
+        Print the page's content as JSON: the manifest, and what follows from it.
     html
         Write one HTML page with figures and sentences of every category instead.
     overwrite
@@ -109,8 +109,8 @@ def corpus_punkt(
     output
         Folder to make.
     characters
-        How much text to learn from: that of the first articles, without markup. Ten million take half a minute and
-        a gigabyte of memory.
+        How much text to learn from: the first articles, without markup. Ten million take half a minute and a gigabyte
+        of memory.
     """
     from nerbert.corpus.punkt import train_punkt
 
@@ -154,7 +154,7 @@ def knowledge_fetch(
 ) -> None:  # fmt: skip
     """Fetch public files for `corpus build --knowledge`: DBpedia's ontology, mappings, instance types, and more.
 
-    A download that was stopped resumes when the same command is run again. What is there is not fetched twice.
+    Rerun the command to resume an interrupted download. Files that exist are not fetched again.
 
     Parameters
     ----------
@@ -163,12 +163,12 @@ def knowledge_fetch(
     date
         DBpedia's release: 2022.12.01 or 20221201 (its last one). The ontology and the mappings have no date.
     output
-        Folder to make or to go on with.
+        Folder to make or to complete.
     also
         wikidata (about 145 GiB) or dump (Wikipedia's text and its index), the newest or with a date behind a colon:
         dump, wikidata:20250625. May be given several times.
     mirror
-        http(s)://host/folder to be asked in place of every public server, with the same paths below it.
+        http(s)://host/folder to use instead of every public server, with the same paths below it.
     list_
         Print what would be fetched (name, kind, published checksum, address), and fetch nothing.
     """
@@ -187,19 +187,19 @@ def knowledge_gazetteer(
 ) -> None:  # fmt: skip
     """Write titles and their types as a list for `pretrain --set gazetteers.files=…`: lines of entry, tab, type.
 
-    Titles lose their disambiguation in brackets. Infobox mappings give nothing: they need a dump's pages.
+    Disambiguation in brackets is removed from titles. Infobox mappings add nothing: they need a dump's pages.
 
     Parameters
     ----------
     knowledge
-        Files or folders that type titles, as for `corpus build`: instance types, Wikidata, tables; an ontology.
+        Files or folders with types of titles, as for `corpus build`: instance types, Wikidata, tables; an ontology.
     output
         File to make, say coarse.tsv.
     label_set
-        What types are: 4types (person, location, organisation), paper315, 212types, dbpedia, or a file
-        `class<TAB>label`. Titles without one are left out.
+        Label set: 4types (person, location, organisation), paper315, 212types, dbpedia, or a file `class<TAB>label`.
+        Titles without one are left out.
     language
-        Wikipedia's code, of the titles.
+        Wikipedia's code of the titles.
     """
     from nerbert.corpus.knowledge.gazetteer import write_gazetteer
 
@@ -217,9 +217,9 @@ def data_list(*, data: Path | None = None, json: Flag = False) -> None:
     Parameters
     ----------
     data
-        Folder that holds data sets, a folder each: print of each whether its files are there and as published.
+        Folder with one folder per data set: also print whether each one's files exist and are as published.
     json
-        Print everything that is known of them as JSON instead.
+        Print all that is known about them as JSON.
     """
     from nerbert.evaluation.datasets.load import list_data
     from nerbert.render.terminal.models import print_list
@@ -232,7 +232,7 @@ def data_check(
     name: DataName, *, data: DataRoot = None, read: CheckRead = CHECK,
     json: Flag = False,
 ) -> None:  # fmt: skip
-    """Check annotated data for what spoils scores, and say what to do: leaks, contradictions, slips, rare types.
+    """Check annotated data for what distorts scores: leaks, contradictions, slips, rare types; name remedies.
 
     A data set by name, a folder, or a file in any format and of any size. Nothing is changed.
 
@@ -252,14 +252,14 @@ def data_convert(
     source: Path, output: Path, *, to: str = "", read: Read = READ,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace a file, or a folder that nerbert made.")] = False,
 ) -> None:  # fmt: skip
-    """Convert annotated data from any format to any other, whole or not at all, whatever its size.
+    """Convert annotated data of any size from any format to any other; the output is complete or absent.
 
     Parameters
     ----------
     source
         File, or folder with a file for each split, or folder of a format of folders.
     output
-        File to make. It is a folder to make, with a file for each split, if the source has splits or --split cuts it.
+        File to make; a folder with a file for each split, if the source has splits or --split cuts it.
     to
         Format to write: conll, jsonl, label-studio, brat, …, or your own as module:Class. Otherwise the output's suffix
         says it, and a name without suffix gets the format of the source.
@@ -282,9 +282,9 @@ def data_sample(
     size
         50 (sentences), 5% (of them), k=4 (entities of each type), or all.
     draw
-        Which of the draws, numbered from 1. Smaller sizes of a draw lie in its larger ones.
+        Number of the draw, from 1. Smaller sizes of a draw are part of its larger ones.
     output
-        Folder to make: the sentences drawn, dev and test as they are, and manifest.json with the sentences' places.
+        Folder to make: the sentences drawn, dev and test unchanged, and manifest.json with the sentences' positions.
     """
     from nerbert.evaluation.datasets.load import open_data, write_sample
     from nerbert.render.terminal.models import print_sample
@@ -296,8 +296,8 @@ def data_sample(
 def data_fetch(*names: str, output: OptionalOutput = None, mirror: str = "", list_: ListOnly = False) -> None:
     """Fetch public data sets from their publishers, and check them by SHA-256.
 
-    Each becomes a folder of train.conll, dev.conll and test.conll. Their licences are printed; the terms are the
-    publishers'. A data set that is there is checked, and not fetched again.
+    Each becomes a folder of train.conll, dev.conll and test.conll. Their licences are printed; the publishers' terms
+    apply. A data set that exists is checked, not fetched again.
 
     Parameters
     ----------
@@ -306,7 +306,7 @@ def data_fetch(*names: str, output: OptionalOutput = None, mirror: str = "", lis
     output
         Folder to make, or to add to; each data set becomes a folder in it.
     mirror
-        http(s)://host/folder to ask instead of the public server, with the same paths below it.
+        http(s)://host/folder to use instead of the public server, with the same paths below it.
     list_
         Print what would be fetched (data set, split, address, licence), and fetch nothing.
     """

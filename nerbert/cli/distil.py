@@ -11,31 +11,31 @@ def distil(
     head: Head = "", read: Texts = TEXTS, config: Config = None, set_: Set = None, run: Run = RUN,
     overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
-    """Train a small tagger of fixed types on what another tagger finds in texts, and on labelled sentences if any.
+    """Train a small tagger of fixed types on what another tagger finds in texts, and on labelled sentences if given.
 
-    The teacher tags the texts in parts, on --workers, each of which loads it. A run that was stopped, killed even, goes
-    on when the same command is given again; only the training begins anew.
+    The teacher tags the texts in parts, on --workers, each of which loads it. A run can be interrupted: rerun the
+    command to resume it; only the training starts over.
 
     Parameters
     ----------
     teacher
-        Tagger's folder or hub name: a model of GLiNER's family, an encoder that learnt concepts, or any tagger.
+        Tagger's folder or hub name: a GLiNER model, an encoder trained with `concepts`, or any tagger.
     texts
         Files, or folders of them, as `nerbert tag` reads them; `-` or nothing for standard input.
     output
-        Folder to make: the tagger, and in it silver.jsonl, the teacher's sentences that it learnt from.
+        Folder to make: the tagger, and in it silver.jsonl, the teacher's sentences that it was trained on.
     labels
-        What to look for, as in `nerbert tag`; default: the types of --data, else all that the teacher learnt.
+        Labels to find, as in `nerbert tag`; default: the types of --data, else all types of the teacher.
     encoder
         Model folder or hub name that the student starts from; `embedded` is a small English one in the package.
     data
-        Labelled sentences to learn from last: folder with a file train (and dev) in any format; or one file.
+        Labelled sentences to train on last: folder with a file train (and dev) in any format; or one file.
     exclude
         Files (a test set, say) that no silver sentence may share eight words in a row with.
     min_confidence
-        Leave out what the teacher is less sure of: a number from 0 to 1, or type=number,type=number.
+        Leave out entities below this confidence of the teacher: a number from 0 to 1, or type=number,type=number.
     decoding
-        Of the teacher: flat or touching, legal or greedy, as in `nerbert tag`.
+        The teacher's: flat or touching, legal or greedy, as in `nerbert tag`.
     device
         Torch's name of a device for the teacher; default: the GPU if there is one.
     """

@@ -17,11 +17,11 @@ def pretrain(
 ) -> None:  # fmt: skip
     """Train an encoder on a corpus, as a tagger over the corpus's categories.
 
-    A run that was killed goes on when the same command is given again. For several processes, give the command to
-    torchrun: `torchrun --nproc-per-node 4 -m nerbert pretrain …`. --workers cut the corpus into windows before.
+    A run can be interrupted: rerun the command to resume it. For several processes, use torchrun: `torchrun
+    --nproc-per-node 4 -m nerbert pretrain …`. --workers cut the corpus into windows before.
 
-    Where the settings have tables [[stages]], each stage is such a folder in the output, and begins with the encoder of
-    the one before. Stages that are done are passed over. --set NAME.key=value is for the stage NAME alone.
+    If the settings have [[stages]] tables, each stage is such a folder in the output and starts from the encoder of the
+    one before. Finished stages are skipped. --set NAME.key=value applies to the stage NAME only.
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ def pretrain(
     output
         Folder to make: a Hugging Face token-classification model.
     dry_run
-        Take a few real steps, and print the peak of memory, tokens a second and hours. Only the cache of windows is
-        written. Of stages the first that isn't done is tried.
+        Run a few steps, and print peak memory, tokens per second and hours. Only the cache of windows is written. Of
+        stages the first unfinished one is tried.
     """
     from nerbert.config import load_settings
     from nerbert.encoder.dry_run import dry_run as run_dry
@@ -101,23 +101,23 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Score a tagger on annotated data: precision, recall and F1 by type and over all, errors, interval, calibration.
 
-    What `nerbert tag` gives with the same options is scored: a line says by which back end, decoding and thresholds.
+    The output of `nerbert tag` with the same options is scored; a line names back end, decoding and thresholds.
 
     Parameters
     ----------
     tagger
         Tagger's folder, or a folder of several seeds.
     file
-        Gold file, or a data folder: its test split. Of a file of open types each passage is asked for its own types.
+        Gold file, or a data folder: its test split. In a file of open types each passage is tagged with its own types.
     train
-        What it was trained on (data folder or file): tells seen entities, leaves out repeated sentences. A note
-        says so if the tagger was trained on another file.
+        Its training data (folder or file), to separate seen entities and leave out repeated sentences. A note is
+        printed if the tagger was trained on another file.
     labels
-        What types of the data are called by the tagger: "Restaurant_Name=restaurant name,PER=person", or a file with
-        one `TYPE=label` a line. Other types go by their own names.
+        The tagger's labels for types of the data: "Restaurant_Name=restaurant name,PER=person", or a file with one
+        `TYPE=label` per line. Other types keep their names.
     min_confidence
-        Leave out what is less sure: a number from 0 to 1, or type=number,type=number; default: the tagger's own
-        thresholds, as `nerbert calibrate --precision` writes them. 0 scores all that it finds.
+        Leave out entities below this confidence: a number from 0 to 1, or type=number,type=number; default: the
+        tagger's own thresholds, as `nerbert calibrate --precision` writes them. 0 keeps all.
     decoding
         legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself). Cells of
         `nerbert benchmark` have both.
@@ -139,7 +139,7 @@ def evaluate(
     loading = {"decoding": decoding, "head": head, "backend": backend, "precision": precision}
     if has_asked_types(file):
         if train:
-            raise SettingsError(f"--train {train}: {file} is of open types, for which seen entities aren't told apart")
+            raise SettingsError(f"--train {train}: {file} is of open types, for which seen entities aren't separated")
         print_open_evaluation(evaluate_open(tagger, file, labels=names, thresholds=least, **loading), as_json=json)
         return
     found = run(tagger, file, train=train, labels=names, thresholds=least, reading=read, **loading)
@@ -147,7 +147,7 @@ def evaluate(
 
 
 def show(model: str, *, json: Flag = False) -> None:
-    """Show what a tagger or an encoder is: types, thresholds, temperature, exports, and where it comes from.
+    """Show a tagger's or encoder's types, thresholds, temperature, exports and origin.
 
     Only the folder's small files are read, so torch isn't needed. A model on the hub is downloaded first.
 
@@ -168,9 +168,9 @@ def calibrate(
     tagger: str, data: Path | None = None, *, precision: float | None = None, dry_run: Flag = False, undo: Flag = False,
     read: Read = READ, head: Head = "",
 ) -> None:  # fmt: skip
-    """Fit a tagger's confidences to annotated sentences that it wasn't trained on; its spans stay the same.
+    """Calibrate a tagger's confidences on annotated sentences that it wasn't trained on; its spans stay the same.
 
-    `nerbert finetune` does so by itself where the data has a dev split. The tagger keeps the values before, for --undo.
+    `nerbert finetune` does this if the data has a dev split. The previous values are kept for --undo.
 
     Parameters
     ----------
@@ -179,12 +179,12 @@ def calibrate(
     data
         Annotated file, or a data folder: its dev split. Thirty sentences are enough for a temperature.
     precision
-        Precision to reach, say 0.9: for each type the lowest confidence at which it does, and entities below are left
-        out from now on. Without it all entities are given.
+        Precision to reach, say 0.9: each type gets the lowest confidence at which it does, and entities below are left
+        out from then on. Without it all entities are kept.
     dry_run
         Print what would be written, and write nothing.
     undo
-        Put back temperature and thresholds from before the last calibration; once more brings that one back.
+        Restore temperature and thresholds from before the last calibration; a second --undo reverts the first.
     """
     from nerbert.errors import SettingsError
     from nerbert.render.cards import write_tagger_card
@@ -210,23 +210,22 @@ def check(
 ) -> None:  # fmt: skip
     """Compare a tagger's answers to 20 short texts with those in its folder (check.json); exit code 1 if they differ.
 
-    `nerbert finetune` writes them. Loading a tagger under other versions of its libraries compares them too.
+    `nerbert finetune` writes them. They are also compared when other versions of its libraries load a tagger.
 
     Parameters
     ----------
     tagger
         Tagger's folder or hub name, or a folder of several seeds.
     renew
-        Write the answers of now into the folder first, by torch in fp32: for a tagger without any, or one that you
-        changed.
+        Write new answers into the folder first, by torch in fp32: for a tagger without any, or one that you changed.
     backend
         torch, onnx or auto, as in `nerbert tag`.
     precision
-        bf16, fp32, int8 or auto. The less exact, the greater the tolerance.
+        bf16, fp32, int8 or auto. The tolerance grows as it gets less exact.
     device
         Torch's name of a device; default: the GPU if there is one.
     threads
-        Threads of the CPU; 0 is the back end's own choice.
+        CPU threads; 0 lets the back end choose.
     json
         Print JSON.
     """
@@ -252,9 +251,9 @@ def export(
     onnx
         The format; the only one so far.
     int8
-        Also with weights in int8: several times faster, a little less exact.
+        Also export int8 weights: several times faster, a little less exact.
     output
-        Folder to make that holds all but torch's weights; by default `onnx/` in the tagger's own folder.
+        Folder to make, with all but torch's weights; default: `onnx/` in the tagger's folder.
     data
         Gold file, or a data folder (its test split): compare F1 and entities with torch's.
     overwrite
@@ -273,7 +272,7 @@ def benchmark(
     suite: Path, *, data: Path, output: Output, encoder: Encoders = None, minutes: float | None = None,
     run: Run = RUN, dry_run: Flag = False, retry: Flag = False,
 ) -> None:  # fmt: skip
-    """Run a suite of systems, data, settings and seeds, and write its tables. Finished cells are not run again.
+    """Run a suite of systems, data, settings and seeds, and write its tables. Finished cells are not rerun.
 
     Parameters
     ----------
@@ -285,14 +284,14 @@ def benchmark(
     output
         Folder for cells and tables; several suites may share one.
     encoder
-        NAME=FOLDER: the encoder (folder, hub name or `embedded`) of a system of the suite. Several for one name are
-        pre-trainings alike with other seeds: the i-th is fine-tuned with the i-th seed. Stars need five.
+        NAME=FOLDER: the encoder (folder, hub name or `embedded`) of a system of the suite. Several for one name are the
+        same pre-training with other seeds: the i-th is fine-tuned with the i-th seed. Stars need five.
     minutes
-        Begin no cell after so many minutes.
+        Start no cell after this many minutes.
     dry_run
         Print the cells in order, which are cached and which would run.
     retry
-        Run cells again that failed.
+        Rerun failed cells.
     """
     from nerbert.errors import need
     from nerbert.evaluation.benchmark.suite_file import parse_encoders, read_suite

@@ -33,7 +33,7 @@ _READING = Group("How annotated data is read", sort_key=1)
 Read = Annotated[Reading, Parameter(name="*", group=_READING)]
 CheckRead = Annotated[CheckReading, Parameter(name="*", group=_READING)]
 READ = Reading()
-"""Annotated data as it comes."""
+"""The default reading of annotated data."""
 CHECK = CheckReading()
 """Annotated data to be checked."""
 
@@ -43,19 +43,19 @@ class RunOn:
     """What runs a command's tasks."""
 
     workers: int | None = None
-    """How many tasks run at once; the result is the same for any number. Default: 1; of `pretrain` with a large corpus
-    one a core, of `benchmark` one a GPU, or one a core."""
+    """Number of parallel tasks; it doesn't change the result. Default: 1; `pretrain` with a large corpus: one per core;
+    `benchmark`: one per GPU, else one per core."""
     executor: str = "local"
-    """What runs them: `local` (processes of this machine; `local:4` has 4 workers), your own as module:Class, or a
+    """Where they run: `local` (processes of this machine; `local:4` has 4 workers), your own as module:Class, or a
     cluster's address, as NAME://ADDRESS."""
 
     def words(self) -> list[str]:
-        """Return the options on a command line that say so."""
+        """Return it as options of a command line."""
         workers = [] if self.workers is None else ["--workers", str(self.workers)]
         return workers + ([] if self.executor == "local" else ["--executor", self.executor])
 
     def opened(self) -> "AbstractContextManager[Executor | None]":
-        """Provide the executor that is wanted; None if the command is to choose."""
+        """Provide the wanted executor; None if the command chooses."""
         from nerbert.executors import open_executor
 
         return nullcontext() if self == RUN else open_executor(self.executor, self.workers)
@@ -71,16 +71,16 @@ class TextsRead:
     """How texts are read."""
 
     from_: Annotated[str, Parameter(name="--from")] = ""
-    """text (a text a line), jsonl, conll, parquet, csv, any annotation format (label-studio, brat, …), or your own as
-    module:Class; default: as the files' names end, .json and .csv by content, else text."""
+    """text (one per line), jsonl, conll, parquet, csv, any annotation format (label-studio, brat, …), or your own as
+    module:Class; default: by the files' names, .json and .csv by content, else text."""
     field: str = "text"
     """Field of JSON, or column of CSV or Parquet, with the text or a list of words."""
     errors: str = "strict"
-    """Bytes that are no UTF-8: strict (an error that names the line) or replace (they become U+FFFD)."""
+    """Bytes that are not UTF-8: strict (an error that names the line) or replace (they become U+FFFD)."""
 
 
 TEXTS = TextsRead()
-"""Texts as they come."""
+"""The default reading of texts."""
 Texts = Annotated[TextsRead, Parameter(name="*", group=Group("How texts are read", sort_key=1))]
 Head = Annotated[str, Parameter(help="For a tagger whose head is your own code: its module:Class, which is imported.")]
 DataName = Annotated[
@@ -90,14 +90,14 @@ DataName = Annotated[
         "folder or a file."
     ),
 ]
-DataRoot = Annotated[Path | None, Parameter(name="--data", help="Folder that holds data sets, a folder each.")]
+DataRoot = Annotated[Path | None, Parameter(name="--data", help="Folder with one folder per data set.")]
 Flag = Annotated[bool, Parameter(negative="")]
 Overwrite = Annotated[bool, Parameter(negative="", help="Replace a folder that nerbert made.")]
 ListOnly = Annotated[bool, Parameter(name="--list", negative="")]
 
 
 class UnwrappedHelp:
-    """The help of a command, whose lines end where the terminal does, not where the source's did."""
+    """The help of a command, wrapped at the terminal's width."""
 
     def __call__(self, console: "Console", options: "ConsoleOptions", panel: "HelpPanel") -> None:
         """Print a part of it."""

@@ -10,8 +10,8 @@ from cyclopts import Parameter
 from nerbert.cli.options import RUN, TEXTS, FileOrDash, Flag, Head, Run, Texts
 
 _FEW_SHAPES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256", "LRU_CACHE_CAPACITY": "64"}
-"""How many compiled operations torch keeps on a CPU, one for each shape of a batch. Its own 1,024 let memory grow by
-hundreds of MB over a million words, and are no faster (docs/results/2026-11-22-labels.md)."""
+"""How many compiled operations torch keeps on a CPU, one per batch shape. Its default of 1,024 lets memory grow by
+hundreds of MB over a million words, and is no faster (docs/results/2026-11-22-labels.md)."""
 Place = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 TextItself = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
@@ -22,10 +22,10 @@ def tag(
     backend: str = "auto", precision: str = "auto", device: str = "", threads: int = 0, head: Head = "",
     fingerprint: Flag = False, overwrite: Flag = False, text: TextItself = None, read: Texts = TEXTS, run: Run = RUN,
 ) -> None:  # fmt: skip
-    """Tag texts: files, folders, or what comes through a pipe.
+    """Tag texts from files, folders or a pipe.
 
-    A job with -o that was stopped, killed even, goes on when the same command is given again. Its parts are tagged by
-    --workers, each of which loads the tagger. Other fields and columns go along where the output has room for them.
+    A job with -o can be interrupted: rerun the command to resume it. Its parts are tagged by --workers, each of which
+    loads the tagger. Other fields and columns are kept if the output's format has them.
 
     Parameters
     ----------
@@ -36,23 +36,23 @@ def tag(
         nothing for standard input.
     output
         File (or, for BRAT, folder) to make; for a folder, or several inputs, the folder to make, with a file for each.
-        Without it rows go to standard output as they come.
+        Without it rows go to standard output.
     to
         text (coloured on a terminal), jsonl, conll, parquet, html (one page), any annotation format, or your own as
-        module:Class; default: as the output's name ends, else jsonl for a folder, text for standard output.
+        module:Class; default: by the output's name, else jsonl for a folder, text for standard output.
     json
         The same as --to jsonl.
     labels
-        What to look for, with commas between them: "ship,port", or a file with a label a line, as `name` or
-        `name: description`. A tagger that learnt its types filters them. Default: what the tagger was trained on.
+        Labels to find, separated by commas: "ship,port"; or a file with one per line, as `name` or `name: description`.
+        A tagger with fixed types finds only those named. Default: the types that it was trained on.
     min_confidence
-        Leave out what is less sure: a number from 0 to 1, or type=number,type=number.
+        Leave out entities below this confidence: a number from 0 to 1, or type=number,type=number.
     offsets
         characters, or utf-16 units (JavaScript, Java), in jsonl and parquet.
     decoding
         legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself). For taggers
-        that are told their labels: flat (default), nested (GLiNER: entities in one another) or touching (models of
-        single words: neighbours of one label are joined).
+        that take labels at run time: flat (default), nested (GLiNER: entities inside others) or touching (single-word
+        models: neighbours with the same label are joined).
     on_too_long
         Sentences longer than the model's window: window (in overlapping parts), error or truncate.
     backend
@@ -62,13 +62,13 @@ def tag(
     device
         Torch's name of a device; default: the GPU if there is one.
     threads
-        Threads of the CPU; 0 is the back end's own choice.
+        CPU threads; 0 lets the back end choose.
     fingerprint
         Add the tagger's fingerprint to each row, in the field `tagger`; in jsonl and parquet.
     overwrite
-        Replace a file, or a folder that nerbert made; and what a job with other settings left half made.
+        Replace a file, a folder that nerbert made, or an unfinished job with other settings.
     text
-        A text itself, in place of files: --text "Ada Lovelace came to London."
+        Text to tag instead of files: --text "Ada Lovelace came to London."
     """
     for name, few in _FEW_SHAPES.items():  # read when torch is loaded
         os.environ.setdefault(name, few)

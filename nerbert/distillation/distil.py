@@ -1,4 +1,4 @@
-"""The story of `nerbert distil`: a teacher tags texts, and a student of fixed types learns from what it found.
+"""The steps of `nerbert distil`: a teacher tags texts, and a student of fixed types is trained on its entities.
 
 Silver sentences come first, then labelled ones (NEEDLE, Jiang et al. 2021), which must have every type.
 """
@@ -51,13 +51,13 @@ from nerbert.training.objective import FINETUNE, chosen_objective
 SILVER = "silver.jsonl"
 """The file with the silver sentences, in the student's folder."""
 _FORMAT = 1
-"""Raise it when parts are written otherwise."""
+"""Raise it when the format of parts changes."""
 _TOLD = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistilPlan:
-    """Who teaches, on which texts, whom; `labels` None: those of the data, else all that the teacher learnt."""
+    """Teacher, texts and student; `labels` None: those of the data, else all types of the teacher."""
 
     teacher: str
     texts: Sequence[str]
@@ -69,7 +69,7 @@ class DistilPlan:
     """Files with sentences that no silver one may share words with."""
     min_confidence: float | Mapping[str, float] | None = None
     loading: Mapping[str, Any] = field(default_factory=dict)
-    """What else `Tagger.load` takes of the teacher: decoding, device, head."""
+    """Other parameters of `Tagger.load` for the teacher: decoding, device, head."""
     from_: str = ""
     text_field: str = TEXT
     errors: str = ERRORS[0]
@@ -111,7 +111,7 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
             card(draft.path, TaggerFacts(read_card(str(draft.path))))
     _tell_counts(plan, teacher, counts)
     if found.passed_over:
-        tell(f"files passed over: {len(found.passed_over):,}, say {found.passed_over[0]}; name them, or give --from")
+        tell(f"files skipped: {len(found.passed_over):,}, such as {found.passed_over[0]}; name them, or give --from")
     return counts
 
 
@@ -119,7 +119,7 @@ def _read_gold(plan: DistilPlan, settings: DistilSettings) -> DataSet | None:
     """Return the labelled sentences, if there are some."""
     gold = None if plan.data is None else read_data(plan.data, reading=_reading(plan))
     if settings.select == "dev" and not (gold and gold.dev):
-        raise SettingsError("setting select = 'dev': needs data with a dev split; or take 'last'", setting="select")
+        raise SettingsError("setting select = 'dev': needs data with a dev split; or use 'last'", setting="select")
     if gold and not any(each.spans for each in gold.train):
         raise InputError(f"{gold.folder}: no training sentence has an entity; leave the data out, or label some")
     return replace(gold, train=[_sure(each) for each in gold.train]) if gold else None
@@ -134,7 +134,7 @@ def _read_held_out(plan: DistilPlan, gold: DataSet) -> dict[str, tuple[frozenset
 
 
 def _sure(example: Example) -> Example:
-    """Return a labelled sentence as it counts: whoever tagged it first, a person vouches for it."""
+    """Return a labelled sentence with confidence 1, whoever tagged it first: a person has checked it."""
     return replace(example, spans=tuple(replace(each, confidence=1.0) for each in example.spans))
 
 
@@ -144,7 +144,7 @@ def _reading(plan: DistilPlan) -> Reading:
 
 
 def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | None) -> Tagger:
-    """Return the teacher, told what to look for."""
+    """Return the teacher with its labels."""
     given = None if plan.labels is None else entity_labels(plan.labels)
     known = sorted({span.type for each in gold.train for span in each.spans}) if gold else []
     names = known if given is None else [each.name for each in given]
@@ -155,7 +155,7 @@ def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | No
         check_thresholds(plan.min_confidence, names)
     teacher = Tagger.load(plan.teacher, thresholds=plan.min_confidence, threads=settings.threads, **plan.loading)
     if teacher.decoding == "nested":
-        why = "its entities may lie in one another (nested), which no student learns; give --decoding flat or touching"
+        why = "its entities may be nested, which no student learns; give --decoding flat or touching"
         raise SettingsError(f"{plan.teacher}: {why}")
     if given is None and teacher.types and gold:
         names = [name for name in known if name in teacher.types]
@@ -169,7 +169,7 @@ def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | No
 
 
 def _fingerprint(plan: DistilPlan, teacher: Tagger, found: JobPaths) -> dict[str, Any]:
-    """Return all that the silver tags depend on but the texts' content, which each part covers by itself."""
+    """Return all that the silver tags depend on except the texts, which each part covers itself."""
     return {
         "format": _FORMAT, "made_by": f"nerbert {__version__}", "teacher": _teacher_facts(plan, teacher),
         "field": writable(plan.text_field),
@@ -188,7 +188,7 @@ def _teacher_facts(plan: DistilPlan, teacher: Tagger) -> dict[str, Any]:
 
 
 def _tag(plan: DistilPlan, teacher: Tagger, found: JobPaths, draft: Draft) -> list[TaggedParts]:
-    """Tag all texts, but for the parts that an earlier run has tagged; raise InputError if nothing is found."""
+    """Tag all texts except the parts of an earlier run; raise InputError if no entity is found."""
     how = partial(TaggedParts, field=plan.text_field, errors=plan.errors)
     parts = tag_all(found.sources, draft.work, how, teacher, plan.executor or HERE)
     if not any(each.entities for each in parts):
@@ -204,7 +204,7 @@ def _tag(plan: DistilPlan, teacher: Tagger, found: JobPaths, draft: Draft) -> li
 def _draw(
     plan: DistilPlan, settings: DistilSettings, teacher: Tagger, parts: Iterable[TaggedParts], excluded: Excluded
 ) -> tuple[list[Example], SilverCounts]:
-    """Return the sentences to train on, and what became of all."""
+    """Return the sentences to train on, and the counts of all."""
     sample, counts = SilverSample(settings.max_sentences, settings.empty_share, settings.seed), SilverCounts()
     for example in _sentences(teacher, parts, counts):
         if shares_words(example, excluded.ngrams):
@@ -235,7 +235,7 @@ def _sentences(teacher: Tagger, parts: Iterable[TaggedParts], counts: SilverCoun
 
 
 def _tell_leaks(held_out: Mapping[str, tuple[frozenset[str], object]], silver: Sequence[Example]) -> None:
-    """Warn of silver sentences that are the held-out ones' own."""
+    """Warn of silver sentences that are also held out."""
     for split, (runs, place) in held_out.items():
         if count := sum(shares_words(each, runs) for each in silver):
             tell(f"warning: {count:,} of {len(silver):,} silver sentences share {SHARED_WORDS} words in a row with the "
@@ -251,10 +251,10 @@ def _train(plan: DistilPlan, settings: DistilSettings, silver: DataSet, gold: Da
 
 def _tell_counts(plan: DistilPlan, teacher: Tagger, counts: SilverCounts) -> None:
     types = ", ".join(f"{name} {count:,}" for name, count in counts.entities.most_common(_TOLD))
-    tell(f"{plan.output}: learnt from {counts.kept:,} of {counts.sentences:,} sentences, "
+    tell(f"{plan.output}: trained on {counts.kept:,} of {counts.sentences:,} sentences, "
          f"{counts.kept - counts.kept_empty:,} of them with entities ({types})")  # fmt: skip
     if never := [name for name in teacher.types if name not in counts.entities]:
-        tell(f"no silver sentence has {', '.join(never):.200}, so the student doesn't know them from the teacher")
+        tell(f"no silver sentence has {', '.join(never):.200}, so the student didn't learn them from the teacher")
     if counts.excluded:
         tell(f"{many(counts.excluded, 'sentence')} left out, sharing words with --exclude")
     if counts.lost:

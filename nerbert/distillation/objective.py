@@ -1,4 +1,4 @@
-"""Learning from a teacher's tags and confidences (Hinton et al. 2015): the loss is c · CE(tag) + (1 − c) · CE(O)."""
+"""Training on a teacher's tags and confidences (Hinton et al. 2015): the loss is c · CE(tag) + (1 − c) · CE(O)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ _OUTSIDE = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistillationSettings(TaggingSettings):
-    """What distillation can be set."""
+    """Settings of distillation."""
 
     section: ClassVar[str] = "distillation"
 
@@ -88,5 +88,5 @@ class Distillation(Tagging):
         return labels % len(self._tags), labels // len(self._tags)
 
     def describe(self) -> Description:
-        """Return what plans and cards say of it."""
-        return replace(super().describe(), learnt="tag as a teacher does, as sure as it is (Hinton et al. 2015)")
+        """Return its description for plans and cards."""
+        return replace(super().describe(), learnt="tag as a teacher does, with its confidence (Hinton et al. 2015)")

@@ -1,4 +1,4 @@
-"""What a distillation can be set."""
+"""Settings of a distillation."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -10,20 +10,20 @@ from nerbert.registry import OBJECTIVES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistilSettings(FinetuneSettings):
-    """How a teacher's tags of texts, and labelled sentences beside them, become a tagger."""
+    """How a tagger is trained on a teacher's tags of texts, and on labelled sentences."""
 
     objective: Annotated[str, OBJECTIVES] = "distillation"
-    """What is learnt: `distillation`, an entity as surely as the teacher found it; `tagging`, each entity as if it were
-    sure; or your own as `module:Class`. Source: Hinton et al. 2015."""
+    """Training objective: `distillation`, entities with the teacher's confidence as a soft label; `tagging`, entities
+    as if certain; or your own as `module:Class`. Source: Hinton et al. 2015."""
     source_epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0
     """Passes over the silver sentences. `epochs` and `min_steps` are for the labelled ones, which come after them.
     Source: ours."""
     source_head: Literal["new", "shared"] = "shared"
-    """The head that learns from labelled sentences: `shared` keeps what it learnt from the silver ones, `new` draws all
-    its weights. Source: ours."""
+    """The head for labelled sentences: `shared` keeps the weights trained on the silver ones, `new` starts from random
+    ones. Source: ours."""
     max_sentences: Annotated[int, Bounds(at_least=1, below=1e9)] = 20_000
-    """Most silver sentences; of more so many are drawn, by hash. They are held in memory. Unit: sentences. Source:
+    """Most silver sentences; from more, a sample is drawn by hash. They are held in memory. Unit: sentences. Source:
     ours."""
     empty_share: Annotated[float, Bounds(at_least=0, below=1)] = 0.5
-    """Largest share of silver sentences without an entity, from which the student learns what is none; if there are
-    more, some are drawn, by hash. Source: ours."""
+    """Largest share of silver sentences without an entity, as negative examples; from more, a sample is drawn by hash.
+    Source: ours."""

@@ -17,7 +17,7 @@ SHARED_WORDS = 8
 
 @dataclass
 class SilverCounts:
-    """What became of the texts: `sentences` = `excluded` + `with_entities` + those without.
+    """Counts of the texts: `sentences` = `excluded` + `with_entities` + those without.
 
     `kept` are trained on, `kept_empty` of them have no entity. `lost` entities reach over the end of a sentence.
     """
@@ -49,7 +49,7 @@ def silver_examples(tagger: Tagger, row: Document) -> Iterator[Example]:
 
 
 class SilverSample:
-    """A sample of at most so many sentences, of which at most a share (below 1) has no entity."""
+    """A sample of sentences of bounded size, of which at most a share (below 1) has no entity."""
 
     def __init__(self, most: int, empty_share: float, seed: int) -> None:
         self._most, self._share, self._seed = most, empty_share, seed
@@ -57,7 +57,7 @@ class SilverSample:
         self._seen = Counter[bool]()
 
     def add(self, example: Example) -> None:
-        """Take a sentence into the draw."""
+        """Add a sentence to the draw."""
         self._seen[bool(example.spans)] += 1
         self._kinds[bool(example.spans)].add(uniform(self._seed, "distil: sentences", example.text), example)
 
@@ -105,10 +105,10 @@ def _surest(example: Example) -> tuple[Any, ...]:
 
 
 def taught(example: Example, thresholds: Mapping[str, float]) -> Example:
-    """Return a silver sentence with confidences as they are taught: above a teacher's thresholds (0–1, by type).
+    """Return a silver sentence with the confidences to train on: above a teacher's thresholds (0–1, by type).
 
-    The odds of an entity are divided by those of its type's threshold, so what a teacher just accepts is as likely as
-    not. Else a student would learn to leave out all that a teacher with a threshold below 0.5 isn't sure of. Higher
+    The odds of an entity are divided by those of its type's threshold, so what a teacher just accepts has probability
+    0.5. Else a student would learn to leave out all that a teacher with a threshold below 0.5 isn't sure of. Higher
     thresholds, and none (0), change nothing.
     """
     sure = [_above(each.confidence, thresholds.get(each.type, 0.0)) for each in example.spans]
@@ -128,5 +128,5 @@ def runs_of_words(examples: Iterable[Example]) -> frozenset[str]:
 
 
 def shares_words(example: Example, runs: frozenset[str]) -> bool:
-    """Return whether a sentence has so many words in a row with one of others, or equals a short one."""
+    """Return whether a sentence shares `SHARED_WORDS` words in a row with others, or equals a short one."""
     return bool(runs) and not ngrams(example.text, SHARED_WORDS).isdisjoint(runs)

@@ -1,6 +1,6 @@
-"""The corpus as pre-training sees it: its own categories, or those of another label set on the same sentences.
+"""The corpus in pre-training: its own categories, or those of another label set on the same sentences.
 
-What is counted in the shards is cached. Cost: sentences whose only typed mention the other set calls ENTITY stay in.
+Counts of the shards are cached. Limitation: sentences whose only typed mention the other set calls ENTITY stay in.
 """
 
 from collections import Counter
@@ -105,7 +105,8 @@ def read_label_set(
 def _with_concepts(
     manifest: Mapping[str, Any], labels: CorpusLabels, kinds: Kinds, *, descriptions: bool
 ) -> CorpusLabels:
-    """Return the labels with concepts: the knowledge's words for a class, else its name; and categories above it."""
+    """Return the labels with concepts: the knowledge's name of a class, else the class's own; and categories above
+    it."""
     classes = manifest.get("classes", {})
 
     def name(category: str) -> str:
@@ -150,7 +151,7 @@ def held_out_examples(manifest: Mapping[str, Any], labels: CorpusLabels, setting
 
 
 def training_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the rows of the train part that have copies, or can have some when copies are drawn anew."""
+    """Return the rows of the train part that have copies, or can have some when copies are drawn again."""
     possible = pc.or_(pc.greater(batch["copies"], 0), pc.greater(batch["expected_copies"], 0))
     return batch.filter(pc.and_(pc.equal(batch["split"], TRAIN), possible))
 
@@ -198,7 +199,7 @@ def _check_categories(kinds: Kinds, categories: Sequence[str], corpus: Path) -> 
     strange = sorted({own for _, own in kinds}.difference(categories))
     if strange:
         raise InputError(
-            f"{corpus}: its shards have the category {strange[0]!r}, which manifest.json doesn't list: categories "
+            f"{corpus}: its shards have the category {strange[0]!r}, which manifest.json doesn't list: they "
             "changed since; build the corpus again"
         )
 

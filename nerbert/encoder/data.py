@@ -1,4 +1,4 @@
-"""What a pre-training learns from: a corpus, with gazetteers or without, files of open types, or both."""
+"""The data of a pre-training: a corpus, with gazetteers or without, files of open types, or both."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ _NO_CORPUS = {"word_splitter": SPLITTER, "language": "en", "wiki": ""}
 
 @dataclass(frozen=True, slots=True)
 class PretrainData:
-    """A corpus with its labels, files of open types, or both; with `reads_labels` cards speak of them."""
+    """A corpus with its labels, files of open types, or both; with `reads_labels` cards name the labels."""
 
     settings: PretrainSettings
     manifest: Mapping[str, Any]
@@ -92,7 +92,7 @@ class PretrainData:
 
 @dataclass(frozen=True, slots=True)
 class SourceChecks:
-    """What `nerbert pretrain` refuses of its sources' settings before it reads any; there is no data yet."""
+    """Checks the settings of `nerbert pretrain`'s sources before any is read; there is no data yet."""
 
     settings: PretrainSettings
 
@@ -125,7 +125,7 @@ def _refuse_labels(settings: PretrainSettings) -> None:
 
 @dataclass(frozen=True, slots=True)
 class PretrainSources:
-    """What `nerbert pretrain` offers; an `executor` cuts the corpus into windows."""
+    """The sources of `nerbert pretrain`; an `executor` cuts the corpus into windows."""
 
     settings: PretrainSettings
     executor: Executor | None = None

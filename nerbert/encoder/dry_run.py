@@ -1,4 +1,4 @@
-"""`nerbert pretrain --dry-run`: take a few real steps and one real score, and report what the whole would take."""
+"""`nerbert pretrain --dry-run`: run a few steps and one evaluation, and report what the whole would take."""
 
 import math
 import resource
@@ -60,7 +60,7 @@ class DryRun:
 def dry_run(
     settings: PretrainSettings, output: Path, *, overwrite: bool = False, executor: Executor | None = None
 ) -> DryRun:
-    """Take a few steps of what `pretrain` would do and return its figures; write nothing but the cache of windows."""
+    """Run a few steps of `pretrain` and return its figures; write nothing but the cache of windows."""
     processes, work = begin(settings, output, overwrite=overwrite, executor=executor)
     figures = measure(work, settings, processes)
     processes.end()

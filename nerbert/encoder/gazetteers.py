@@ -50,15 +50,14 @@ class GazetteersSettings(Section):
     reads: ClassVar[tuple[str, ...]] = ("files",)
     commands: ClassVar[tuple[str, ...]] = ("pretrain",)
     files: tuple[Path, ...] = ()
-    """Lists of names whose types take the place of the corpus's categories: of a `.tsv` each line is entry, tab, type;
-    of any other file an entry, its type the file's stem. Of an entry that stands twice the first one counts; those of
-    one letter are left out. Source: CoFEE (Xue et al. 2020)."""
+    """Lists of names whose types replace the corpus's categories. A line of a `.tsv` is entry, tab, type; of any other
+    file an entry, its type the file's stem. Of repeated entries the first counts; those of one letter are left out.
+    Source: CoFEE (Xue et al. 2020)."""
     match: Literal["anchors", "text"] = "anchors"
-    """What is looked up in the lists: the text of each link (`anchors`; the others are O), or the longest runs of words
-    in all `text`, links or not: more entities and more noise (`nerbert[gazetteers]`). Source: CoFEE's public code has
-    anchors."""
+    """What is looked up in the lists: the text of each link (`anchors`; all else is O), or the longest runs of words in
+    all `text`: more entities and more noise (`nerbert[gazetteers]`). Source: CoFEE's public code has anchors."""
     max_words: Annotated[int, Bounds(at_least=0, below=1e6)] = 30
-    """Longest sentence, others are left out. 0: none is. Unit: words. Source: CoFEE's public code."""
+    """Longest sentence; longer ones are left out. 0: no limit. Unit: words. Source: CoFEE's public code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +211,7 @@ def _write(folder: Path, paths: Sequence[Path], splitter: str) -> None:
     kinds[first].tofile(folder / _KINDS)
     facts = GazetteerFacts(tuple(types), len(first), one_letter, len(kinds) - len(first))
     tell(f"gazetteers: {facts.entries:,} entries of {len(types)} types; left out: {one_letter:,} of one letter, "
-         f"{facts.repeated:,} that stood before")  # fmt: skip
+         f"{facts.repeated:,} repeated")  # fmt: skip
     write_json(folder / _FACTS, to_plain(facts))
 
 
@@ -238,7 +237,7 @@ def _keys(paths: Sequence[Path], splitter: str) -> Iterator[tuple[str, str]]:
 
 
 def _entries(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the entries of a list with their types; blank lines and a header (`entry`, `type`) are passed over."""
+    """Yield the entries of a list with their types; blank lines and a header (`entry`, `type`) are skipped."""
     name = Path(path.name.removesuffix(path.suffix) if path.suffix in _PACKED else path.name)
     table, stem = name.suffix == ".tsv", "" if name.suffix == ".tsv" else _checked(name.stem)
     for first, block in read_blocks(path, _LONGEST, partial(_refuse_line, path)):
@@ -251,13 +250,13 @@ def _entries(path: Path) -> Iterator[tuple[str, str]]:
                 if table and (len(cells) != 2 or not all(cells)):
                     raise InputError(f"{line[:80]!r}: must be entry<TAB>type")
                 if not table and len(cells) > 1:
-                    raise InputError(f"{line[:80]!r}: has a tab: is it entry<TAB>type? Then call the file .tsv")
+                    raise InputError(f"{line[:80]!r}: has a tab: if lines are entry<TAB>type, name the file .tsv")
                 yield cells[0], (_checked(cells[1]) if table else stem)
 
 
 def _refuse_line(path: Path, number: int) -> None:
     with at(path, number):
-        raise InputError("millions of bytes: is it a list of names?")
+        raise InputError("millions of bytes: not a list of names?")
 
 
 def _decoded(raw: bytes) -> str:

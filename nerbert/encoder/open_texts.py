@@ -1,4 +1,4 @@
-"""Files of open types as pre-training sees them: a table of their concepts, and windows whose words have rows of it.
+"""Files of open types in pre-training: a table of their concepts, and windows whose words have rows of it.
 
 Files are read twice. A tenth of the texts is held out, by the hash of each.
 """
@@ -45,17 +45,17 @@ class OpenTypesSettings(Section):
     reads: ClassVar[tuple[str, ...]] = ("files", "dev")
     commands: ClassVar[tuple[str, ...]] = ("pretrain",)
     files: tuple[Path, ...] = ()
-    """Files of texts with open types (JSON lines), instead of a corpus or beside it. Source: NuNER (Bogdanov et al.
+    """Files of texts with open types (JSON lines), instead of a corpus or in addition. Source: NuNER (Bogdanov et al.
     2024) takes a million sentences that a language model annotated."""
     dev: tuple[Path, ...] = ()
-    """Files of open types that are held out and scored, in place of one text in ten of `files`: other domains show best
-    when a model is trained too long. Texts of theirs are trained on nowhere. Source: ours."""
+    """Files of open types to hold out and score, instead of one text in ten of `files`: other domains show best when a
+    model is trained too long. Their texts are never trained on. Source: ours."""
     copies: Annotated[float, Bounds(above=0, below=1e6)] = 1.0
-    """How often a text of `files` comes in an epoch, as a sentence of the corpus has copies: 0.5 takes every second
-    one, by chance, 3 takes each three times. Source: ours."""
+    """Copies of each text of `files` in an epoch, as of sentences of the corpus: 0.5 takes a random half, 3 takes each
+    three times. Source: ours."""
     asked: Literal["file", "all"] = "file"
-    """Which types were looked for in a text of `files`, so that no mark of them means none: those that the `file` says,
-    or `all`, whatever it says. Source: NuNER's and GLiNER's trainings take all."""
+    """Which unmarked types count as absent from a text of `files`: those that the `file` lists as asked, or `all`.
+    Source: NuNER's and GLiNER's trainings use all."""
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
@@ -144,7 +144,7 @@ class OpenTexts:
         yield from (self._example(one) for one, trained in self._sided() if trained)
 
     def _write(self, folder: Path) -> None:
-        """Go through the files once, and write the table and the held-out texts."""
+        """Read the files once, and write the table and the held-out texts."""
         table, dropped = ConceptTable(), Counter[Reason]()
         held_out = []
         with progress("reading open types") as bar:
@@ -169,10 +169,11 @@ class OpenTexts:
         with publish(folder / _TEXTS) as draft, draft.open("wb") as stream:
             stream.writelines(map(open_type_line, drawn))
         names_of = [(each.name, each.description) for each in table.concepts]
-        told = {str(reason): count for reason, count in sorted(dropped.items()) if count}
+        reasons = {str(reason): count for reason, count in sorted(dropped.items()) if count}
         places = {asked: place for place, asked in enumerate(dict.fromkeys(asked for _, asked in table.rows))}
         rows = [(own, places[asked]) for own, asked in table.rows]
-        write_json(folder / _TABLE, to_plain(_Table(names_of, table.counts, list(places), rows, table.sentences, told)))
+        facts = _Table(names_of, table.counts, list(places), rows, table.sentences, reasons)
+        write_json(folder / _TABLE, to_plain(facts))
 
     def _check(self, table: ConceptTable, held_out: Sequence[OpenText]) -> None:
         names = ", ".join(path.name for path in self.settings.files)
@@ -180,7 +181,7 @@ class OpenTexts:
             some = f"{table.sentences} texts" + (f", {len(held_out)} others are held out" if held_out else "")
             raise InputError(f"{names}: no entity to train on in {some}; give texts with entities")
         if not held_out:
-            few = f"{table.sentences} texts are too few: none is held out (one in ten is, by chance)"
+            few = f"{table.sentences} texts are too few: none is held out (a random one in ten is)"
             raise InputError(f"{names}: {few}; add some")
 
     def _sided(self, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
@@ -226,7 +227,7 @@ def is_held_out(text: str) -> bool:
 
 
 def _on_words(span: Span, words: Sequence[tuple[int, int]]) -> Span | None:
-    """Return a span without what is no word at its edges (spaces, say); None if no word is in it."""
+    """Return a span without what isn't a word at its edges (spaces, say); None if it has no word."""
     first = bisect_left(words, span.start, key=lambda word: word[0])
     last = bisect_right(words, span.end, key=lambda word: word[1])
     return replace(span, start=words[first][0], end=words[last - 1][1]) if first < last else None

@@ -1,4 +1,4 @@
-"""Training data of a corpus: labelled windows of subwords, made once, shard by shard, memory-mapped from then on.
+"""Training data of a corpus: labelled windows of subwords, made once, shard by shard, then memory-mapped.
 
 Cost: about 15 bytes a piece on the disk, for each label set, tokenizer and length.
 """
@@ -35,7 +35,7 @@ from nerbert.terminal import Progress, progress, tell
 from nerbert.training.loop import TrainingData
 
 _VERSION = 2
-"""Of the files that are made of this, and of how they are made, here and in `pieces`."""
+"""The version of these files, and of how they are made, here and in `pieces`."""
 _COLUMNS = ("id", "split", "text", "words", "mentions", "copies", "expected_copies")
 _MOST_COPIES = float((1 << 31) - 1)
 _COUNTS = "sentences.json"
@@ -158,12 +158,11 @@ def open_training_data(
     executor: Executor | None = None, own: WordLabels | None = None, open_texts: OpenTexts | None = None,
     open_types: OpenTypes | None = None,
 ) -> TrainingData:  # fmt: skip
-    """Open the train part's windows in the cache; an `executor` (None: processes on all cores) makes them if need be.
+    """Open the train part's windows in the cache; an `executor` (None: processes on all cores) makes missing ones.
 
-    `own` are the labels of an objective that reads some; another one shares the windows of BIO tags. Without `labels`
-    there is no corpus. `open_types` is what `open_texts` hold. Safe to call from several processes at
-    once: one makes them. Raise InputError for a shard that isn't as the manifest says, and where there is nothing to
-    train on.
+    `own` are the labels of an objective that reads some; others share the windows of BIO tags. Without `labels` there
+    is no corpus. `open_types` is what `open_texts` hold. Safe to call from several processes at once: one makes them.
+    Raise InputError for a shard that isn't as the manifest says, and where there is nothing to train on.
     """
     cutter = Preprocessor(pieces, labels, own or BioLabels(tag_names(labels.categories if labels else ())))
     shards = shard_hashes(settings.corpus, manifest) if settings.corpus else {}
@@ -178,9 +177,7 @@ def open_training_data(
         raise InputError("nothing to train on: no training sentence has copies and a word that the tokenizer knows")
     if labels and labels.gazetteers and own and not (windows.labels > 0).any():
         what = "no link of the corpus" if labels.gazetteers.match == "anchors" else "nothing in the corpus's text"
-        raise InputError(
-            f"setting gazetteers.files: {what} stands in the lists: are they of its language, and its spelling?"
-        )
+        raise InputError(f"setting gazetteers.files: {what} is in the lists: do they have its language and spelling?")
     return data
 
 

@@ -43,11 +43,11 @@ FREE = frozenset(
         "save_minutes", "save_steps", "save_total_limit",
     }
 )  # fmt: skip
-"""Settings that a run may go on with others of: what they lead to is compared instead, or they change rounding and
-(`max_tokens_per_batch`, with dropout) luck, never what is computed. So it is for files and models of a section."""
+"""Settings that may differ when a run resumes: their effect is compared instead, or they change only rounding and
+(`max_tokens_per_batch`, with dropout) random variation. The same holds for files and models of a section."""
 
 _NAMES = ("_name_or_path", "transformers_version")
-"""What a model's configuration says that changes nothing."""
+"""Entries of a model's configuration without effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Preparation:
     identity: dict[str, Any]
     num_frozen_layers: int
     facts: dict[str, Any]
-    """What the card says beside the settings, by the objective's own word."""
+    """The objective's own facts for the card."""
 
 
 def begin(
@@ -91,7 +91,7 @@ def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -
 
 
 def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Executor | None = None) -> Preparation:
-    """Open the data, load or make the model, open the windows, which an `executor` makes if need be."""
+    """Open the data, load or make the model, open the windows; an `executor` makes missing ones."""
     kind = chosen_objective(settings, PRETRAIN)
     if settings.backbone != FRESH:
         ModelFolder.open(settings.backbone, "model").check()
@@ -111,7 +111,7 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Execu
 
 
 def _open_backbone(source: PretrainData, settings: PretrainSettings) -> Backbone:
-    """Return what the training starts from, with its tokenizer; for a fresh one it is trained on the data."""
+    """Return the backbone and its tokenizer; that of a fresh one is trained on the data."""
     if settings.backbone != FRESH:
         return Backbone.of(settings.backbone, settings.seed, settings.num_layers)
     tokenizer = train_tokenizer(source.texts(), settings.fresh_vocab_size)
@@ -165,8 +165,8 @@ def pretrain(
 ) -> TrainLog:  # fmt: skip
     """Pre-train an encoder and write it to `output`, a Hugging Face folder; return the log.
 
-    A run that was killed resumes from its last checkpoint. `card` writes the model card. The group of `processes` is
-    ended with the training, unless it is given. An `executor` cuts the corpus into windows.
+    A run that was killed resumes from its last checkpoint. `card` writes the model card. The group of `processes` ends
+    with the training, unless it is given. An `executor` cuts the corpus into windows.
     """
     given = processes
     processes, work = begin(settings, output, overwrite=overwrite, processes=given, executor=executor)
@@ -196,14 +196,14 @@ def pretrain(
 class _BestModels:
     """The best model so far, a folder beside the checkpoints; the one before it stays until the next but one.
 
-    By then a checkpoint knows of the one that took its place, so a kill in between loses neither.
+    By then a checkpoint names its successor, so a kill in between loses neither.
     """
 
     def __init__(self, place: Path, tokenizer: Any, processes: ProcessGroup) -> None:
         self._place, self._tokenizer, self._processes = place, tokenizer, processes
 
     def save(self, model: Any, step: int, before: int) -> None:
-        """Keep `model` as the best; `before` is the step of the one that was."""
+        """Keep `model` as the best; `before` is the step of the previous one."""
         if not self._processes.is_first:
             return
         for old in self._place.glob("best-*"):

@@ -1,4 +1,4 @@
-"""What a pre-training can be set, beside what its objective and its sources declare."""
+"""Settings of a pre-training, besides those of its objective and sources."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,38 +14,37 @@ class PretrainSettings(TrainSettings):
     """How an encoder is pre-trained as a tagger on a corpus (NER-BERT §3)."""
 
     corpus: Path | None = None
-    """Folder that `nerbert corpus build` made; it may be left out where `open_types.files` are given. Source: ours."""
+    """Folder that `nerbert corpus build` made; optional with `open_types.files`. Source: ours."""
     backbone: str = "fresh"
     """Encoder to start from: a folder, a name on the hub, `embedded` or `embedded-mlm` for the small ones in the
     package (with types of links, masked words alone; `embedded-open` is a zero-shot tagger), or `fresh` for a small
     BERT with random weights and a tokenizer trained on the corpus. Source: NER-BERT §3.1 takes BERT-base-cased."""
     label_set: str = ""
-    """Categories to train on: empty takes the corpus's own; `4types`, `212types`, `1type` and all that `corpus build`
-    knows are read off the class paths of the same sentences. Source: NER-BERT §4.3."""
+    """Categories to train on: empty takes the corpus's own; `4types`, `212types`, `1type` and all others of `corpus
+    build` are derived from the class paths of the same sentences. Source: NER-BERT §4.3."""
     num_frozen_layers: Annotated[int, Bounds(at_least=-1, below=1e6)] = -1
-    """Lowest layers, embeddings with them, that stay as the backbone has them. 0: all is trained. -1: as the objective
-    has it, half of them with `concepts`, else none. Of six layers half was far too many (docs/results). Source: NuNER
-    freezes 6 of 12; NER-BERT none."""
+    """Lowest layers to freeze, with the embeddings. 0: all are trained. -1: by objective, half of them with `concepts`,
+    else none. Of six layers half was far too many (docs/results). Source: NuNER freezes 6 of 12; NER-BERT none."""
     cache: str = ""
-    """Folder for the corpus's subwords, made once for each corpus, label set and tokenizer, and mapped from then on.
-    May be deleted at any time. Empty: `nerbert` in the user's cache folder. Source: ours."""
+    """Folder for the corpus's subwords, made once for each corpus, label set and tokenizer, then memory-mapped. May be
+    deleted at any time. Empty: `nerbert` in the user's cache folder. Source: ours."""
     save_minutes: Annotated[float, Bounds(at_least=0, below=1e6)] = 10.0
-    """Time between checkpoints: how much of a killed run is lost at most. The same command goes on from its last
-    checkpoint, as if it had never stopped. SIGTERM makes one too. 0: only by steps. Unit: minutes. Source: ours."""
+    """Time between checkpoints, the most that a killed run loses. The same command resumes from the last checkpoint,
+    with the same result. SIGTERM saves one too. 0: only by steps. Unit: minutes. Source: ours."""
     save_steps: Annotated[int, Bounds(at_least=0)] = 0
     """Steps between checkpoints; 0: only by time. Source: ours."""
     save_total_limit: Annotated[int, Bounds(at_least=1)] = 2
-    """How many checkpoints are kept until the end, the newest ones. Source: ours."""
+    """How many checkpoints to keep until the end: the newest ones. Source: ours."""
     tensorboard: str = ""
-    """Folder for TensorBoard's event files, written while it trains (`nerbert[tensorboard]`). Empty: none; the figures
-    of each step are in the encoder's log.jsonl in any case. Source: ours."""
+    """Folder for TensorBoard's event files, written during training (`nerbert[tensorboard]`). Empty: none; the
+    encoder's log.jsonl always has the figures of each step. Source: ours."""
     resample_each_epoch: bool = False
-    """Draw each sentence's copies anew in each epoch, from the corpus's `expected_copies`. Epochs then differ in size
-    by about a percent; steps are counted, and scores taken, by the first one's. Source: ours."""
+    """Draw each sentence's copies again in each epoch, from the corpus's `expected_copies`. Epochs then differ in size
+    by about a percent; steps and evaluations follow the first one's. Source: ours."""
     max_eval_samples: Annotated[int, Bounds(at_least=0)] = 5000
     """Validation sentences scored after each epoch, drawn by seed; 0 takes all. Source: ours."""
     select: Literal["last", "dev"] = "dev"
-    """Which model is kept: for `dev` that of the best score on validation sentences, or the `last`, say with
+    """Which model is kept: with `dev` that with the best score on validation sentences, or the `last`, say for
     `self_training`: what it finds beyond the labels counts as wrong there. Source: ours; CoFEE's public code has
     `dev`."""
     fresh_num_layers: Annotated[int, Bounds(at_least=1, at_most=1000)] = 4

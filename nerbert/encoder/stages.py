@@ -1,6 +1,6 @@
 """Pre-training in stages by one settings file, as CoFEE's three: each begins with the encoder of the one before.
 
-A stage is known by its `stage.json`. Cost: one that is deleted is made again, those after it are not.
+A stage is known by its `stage.json`. Limitation: a deleted one is made again, those after it are not.
 """
 
 import re
@@ -60,7 +60,7 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
 
     `changes` are `key=value`, for all stages, or `STAGE.key=value`, for one; a key of a section is `SECTION.key`. A
     section for all stages is read by those whose objective has it. Raise SettingsError for anything amiss in any stage,
-    and InputError for a file that a stage reads and that isn't there.
+    and InputError for a missing file.
     """
     common = read_toml(path)
     if _STAGES not in common:
@@ -112,8 +112,8 @@ def pretrain_stages(
 ) -> Iterator[tuple[PretrainStage, TrainLog]]:  # fmt: skip
     """Make the encoders of the stages that aren't done; yield each one with its log. `card` writes model cards.
 
-    What later stages need is looked at before the first one begins: raise InputError for a list that can't be read, and
-    MissingExtra for a library that isn't there.
+    What later stages need is checked before the first one begins: raise InputError for a list that can't be read, and
+    MissingExtra for a missing library.
     """
     missing = [stage for stage in stages if overwrite or not stage.done]
     for stage in missing:
@@ -150,7 +150,7 @@ def _names(tables: Any) -> list[str]:
     for place, name in enumerate(names):
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name in names[:place]:
             raise SettingsError(
-                f"stages: name = {name!r:.80}: must be of its own, of letters, digits, - and _: it is a folder",
+                f"stages: name = {name!r:.80}: must be unique, of letters, digits, - and _: it is a folder",
                 setting=_STAGES,
             )
     return names
@@ -159,7 +159,7 @@ def _names(tables: Any) -> list[str]:
 def _check_names(names: Iterable[str], sections: Iterable[str]) -> None:
     """Raise SettingsError for a stage that is called as a section, so that a dotted name has one meaning."""
     if both := next((name for name in names if name in [*sections]), ""):
-        raise SettingsError(f"stages: name = {both!r}: is a section of settings; name it otherwise", setting=_STAGES)
+        raise SettingsError(f"stages: name = {both!r}: is a section of settings; use another name", setting=_STAGES)
 
 
 def _made_from(settings: PretrainSettings, before: PretrainStage | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Encoder + annotated sentences → tagger (NER-BERT §4.4): a fresh head, the whole model trained.
+"""Encoder + annotated sentences → tagger (NER-BERT §4.4): a new head, the whole model trained.
 
 Source & target trains on a source domain first, once for each seed. The test split is never looked at here.
 """
@@ -64,8 +64,8 @@ def finetune(
     """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; return the taggers' folders.
 
     With `seeds`, even one, `output` holds `seed-N/` for each; without, it is the tagger, of the settings' seed. With
-    `source`, each of them is trained on that first, with its own seed. Unless `calibrate`, confidences are as the model
-    gives them. `card` writes each tagger's model card. `reading` says how files are read.
+    `source`, each of them is trained on that first, with its own seed. Without `calibrate`, confidences are the model's
+    own. `card` writes each tagger's model card. `reading` says how files are read.
     """
     check_alone("fine-tuning")
     check_free(output, overwrite=overwrite)
@@ -73,11 +73,11 @@ def finetune(
     target = read_data(data, reading=reading)
     origin = read_data(source, reading=reading) if source is not None else None
     if settings.select == "dev" and not target.dev:
-        why = f"setting select = 'dev': {target.folder} has no dev split; add one or take select = 'last'"
+        why = f"setting select = 'dev': {target.folder} has no dev split; add one or use select = 'last'"
         raise SettingsError(why, setting="select")
     folders = {seed: f"seed-{seed}" for seed in seeds} or {settings.seed: ""}
     if len(set(seeds)) != len(seeds):
-        raise SettingsError(f"seeds {', '.join(map(str, seeds))}: one stands twice")
+        raise SettingsError(f"seeds {', '.join(map(str, seeds))}: one is given twice")
     with publish_folder(output, overwrite=overwrite) as folder:
         for seed, name in folders.items():
             (folder / name).mkdir(exist_ok=True)
@@ -163,12 +163,12 @@ def check_head(kind: type[Objective], settings: FinetuneSettings) -> None:
         why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {kind.head_name!r}"
         raise SettingsError(why, setting="objective")
     if settings.source_head not in {"new", *HEADS.find(kind.head_name).starts}:
-        why = f"not for the head of objective {settings.objective!r}; take 'new'"
+        why = f"not for the head of objective {settings.objective!r}; use 'new'"
         raise SettingsError(f"setting source_head = {settings.source_head!r}: {why}", setting="source_head")
 
 
 def _start(model: Any, backbone: Backbone, settings: FinetuneSettings) -> dict[str, Any]:
-    """Give a new head what the settings let it start with; return what a card says of the model's start."""
+    """Initialise a new head as the settings say; return the card's facts about the model's start."""
     facts, joined = dict[str, Any](), _joined(model)
     if settings.source_head == "shared":
         facts |= _keep_shared(model, backbone.source)
@@ -180,7 +180,7 @@ def _train(
     model: Any, data: TrainingData, objective: Objective, pieces: SubwordTokenizer, settings: FinetuneSettings,
     dev: Sequence[Example], what: str,
 ) -> tuple[TrainLog, int | None]:  # fmt: skip
-    """Train the model, and leave it as its best step on dev, if the settings choose one; return that step, too."""
+    """Train the model, and restore its best step on dev if the settings choose it; return that step, too."""
     score = SpanScore(
         lambda model: objective.head(model, pieces, settings), dev,
         lambda gold, found: {"dev_f1": score_spans(gold, found).f1}, "dev_f1",
@@ -199,7 +199,7 @@ def _train(
 
 
 def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
-    """Return the settings for the source domain: its own number of passes, nothing chosen on dev."""
+    """Return the settings for the source domain: its own number of epochs, no selection on dev."""
     return replace(
         settings, seed=seed, epochs=settings.source_epochs, min_steps=0, max_steps=0, select="last", patience=0,
         sections=tuple(each for each in settings.sections if each.section != "replay"),
@@ -219,12 +219,12 @@ def usual_rate(config: Any) -> float:
 
 
 def _keep_shared(model: Any, start: str) -> dict[str, Any]:
-    """Give a new head what that of the tagger at `start`, if it is one, knows of shared types; return a card's fact."""
+    """Copy the weights of shared types from the head of a tagger at `start`; return a card's fact."""
     if read_card(start).get("kind") != "tagger":
         return {}
     other = load_tagger_model(start)
     if _joined(model) != _joined(other):
-        why = f"setting source_head = 'shared': the head of {start} reads other layers (joined_layer); take 'new'"
+        why = f"setting source_head = 'shared': the head of {start} reads other layers (joined_layer); use 'new'"
         raise SettingsError(why, setting="source_head")
     tags, others = tags_of(model, start), tags_of(other, start)
     same = shared_tags(tags, others)
@@ -241,7 +241,7 @@ def _copied(weights: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _origin(encoder: str, source: DataSet | None, language: str = "") -> dict[str, Any]:
-    """Return what a tagger's card says of its origin, without a local folder's name; `language`: the data's."""
+    """Return a tagger card's facts about its origin, without a local folder's name; `language`: the data's."""
     name, card = None if Path(encoder).exists() else encoder, read_card(encoder)
     facts: dict[str, Any] = {
         "language": language or card.get("language", "en"),

@@ -1,4 +1,4 @@
-"""What a fine-tuning learns from: annotated sentences, and texts of open types that are replayed beside them.
+"""The data of a fine-tuning: annotated sentences, and replayed texts of open types.
 
 F1 on a tenth of these texts, for types that the data lacks, is measured before and after. Cost: two evaluations.
 """
@@ -43,11 +43,10 @@ class ReplaySettings(Section):
     reads: ClassVar[tuple[str, ...]] = ("files",)
     commands: ClassVar[tuple[str, ...]] = ("finetune",)
     files: tuple[Path, ...] = ()
-    """Files of open types. How much a model forgets of types that the data lacks is measured on a tenth of their texts,
-    and the rest may be mixed in (`share`). Source: ours."""
+    """Files of open types. Forgetting of types that the data lacks is measured on a tenth of their texts; the rest can
+    be mixed in (`share`). Source: ours."""
     share: Annotated[float, Bounds(at_least=0, below=1)] = 0.0
-    """Share of the sentences trained on that are texts of `files`, beside the data's own; each epoch has others.
-    Source: ours."""
+    """Share of the training sentences that are texts of `files`; each epoch has other ones. Source: ours."""
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
@@ -62,13 +61,13 @@ class Replay:
     data: OpenTypes
 
     def texts(self, count: int, seed: int) -> list[OpenExample]:
-        """Return so many of the texts that may be trained on, drawn by seed; fewer if there are not so many."""
+        """Return `count` training texts, drawn by seed; fewer if there are fewer."""
         drawn = nsmallest(count, self.source.examples(), key=lambda each: uniform(seed, "replay", each.text))
         return list(map(with_gliner_words, drawn))
 
 
 def open_replay(settings: TrainSettings, *, descriptions: bool = False) -> Replay | None:
-    """Return the files that are replayed; None if there are none. Raise InputError for one that can't be read."""
+    """Return the files to replay; None if there are none. Raise InputError for one that can't be read."""
     own = settings.of(ReplaySettings)
     if not own.files:
         return None
@@ -97,11 +96,11 @@ class Forgetting:
         return cls(score, len(held_out), processes.device) if score else None
 
     def measure(self, model: Any) -> None:
-        """Measure the model as it is before."""
+        """Measure the model before training."""
         self._before = self._score(model.to(self._device)).value
 
     def facts(self, model: Any) -> dict[str, Any]:
-        """Measure it again; say so, and return what its card says."""
+        """Measure it again; print the result, and return it for the card."""
         after = self._score(model).value
         tell(f"types that the data lacks: F1 {100 * self._before:.1f} before, {100 * after:.1f} after, on "
              f"{self._texts:,} held-out texts of replay")  # fmt: skip
@@ -133,7 +132,7 @@ class FinetuneData:
         return list(self.dev)
 
     def windows(self, pieces: SubwordTokenizer, labels: WordLabels | None) -> TrainingData:
-        """Return the windows of the sentences; each epoch has the next ones of texts that are replayed beside them."""
+        """Return the windows of the sentences; each epoch adds the next ones of replayed texts."""
         own, settings = list(pieces.windows(self.examples, labels)), self.settings
         share = settings.of(ReplaySettings).share
         if not self.replay or not share or not own:
@@ -146,7 +145,7 @@ class FinetuneData:
         return TrainingData(Windows.pack([*own, *replayed]), numbers, pieces.pad_id)
 
     def forgetting(self, objective: Objective, pieces: SubwordTokenizer) -> Forgetting | None:
-        """Return what measures how much is forgotten; None where nothing is replayed."""
+        """Return what measures forgetting; None where nothing is replayed."""
         return Forgetting.of(self.replay, self.types, objective, pieces, self.settings) if self.replay else None
 
 

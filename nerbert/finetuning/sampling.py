@@ -1,4 +1,4 @@
-"""Small subsets and episodes of sentences: drawn apart from training's seeds, the same for every system.
+"""Small subsets and episodes of sentences: independent of training's seeds, the same for every system.
 
 Subsets of one draw are nested. Episodes are Few-NERD's (Ding et al. 2021). `str(size)` is a size's one text.
 """
@@ -37,7 +37,8 @@ class SizeUnit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A size, checked; `number` is sentences, percent, k, or an episode's shots. What a kind has no use for is zero."""
+    """A size, checked; `number` is sentences, percent, k, or an episode's shots. Fields that a kind doesn't use are
+    zero."""
 
     kind: SizeUnit
     number: Decimal = Decimal(0)
@@ -83,9 +84,9 @@ def parse_size(value: str | int) -> Size:
         raise SettingsError(f"size {value!r:.80}: {_FORMS}")
     zero = size.kind not in (SizeUnit.ALL, SizeUnit.ZERO) and not size.number
     if zero or (size.kind is SizeUnit.EPISODE and not (size.ways and size.queries)):
-        raise SettingsError(f"size {value!r}: must be more than nothing")
+        raise SettingsError(f"size {value!r}: must be above 0")
     if size.kind is SizeUnit.PERCENT and size.number > 100:
-        raise SettingsError(f"size {value!r}: there is no more than 100%")
+        raise SettingsError(f"size {value!r}: must be at most 100%")
     return size
 
 
@@ -203,7 +204,7 @@ class Episode:
 
 
 def draw_episode(examples: Sequence[Example], ways: int, shots: int, queries: int, draw: int) -> Episode:
-    """Return one of the numbered episodes; raise InputError that says what is missing if there is none."""
+    """Return one of the numbered episodes; raise InputError with the reason if there is none."""
     _check_draw(draw)
     for name, number in (("ways", ways), ("shots", shots), ("queries", queries)):
         if number < 1:
@@ -268,14 +269,14 @@ def _possible(counted: _Counted, wanted: int) -> list[str]:
 
 
 def _lack(counted: _Counted, wanted: int, tried: int) -> str:
-    """Say what there is where no episode was found, of the types that are most seldom alone in a sentence."""
+    """Return why no episode was found, with the types that are most rarely alone in a sentence."""
     there, enough = _total(counted, counted), len(_possible(counted, wanted))
     alone = _total(counted, [place for place, counts in counted.items() if len(counts) == 1])
     rarest = sorted(there, key=lambda type_: (alone[type_], type_))[:5]
-    told = ", ".join(f"{type_} {there[type_]} ({alone[type_]})" for type_ in rarest) or "none"
+    counts = ", ".join(f"{type_} {there[type_]} ({alone[type_]})" for type_ in rarest) or "none"
     return (f"{enough} of {many(len(there), 'type')} have the {wanted} entities that both parts need, and none of "
             f"{many(tried, 'order')} of sentences gave K to 2K of each; entities (in sentences without other types): "
-            f"{told}; ask for fewer ways, or other shots")  # fmt: skip
+            f"{counts}; ask for fewer ways, or other shots")  # fmt: skip
 
 
 def _check_draw(draw: int) -> None:

@@ -1,4 +1,4 @@
-"""What a fine-tuning can be set, beside what its objective and its sources declare."""
+"""Settings of a fine-tuning, besides those of its objective and sources."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -13,14 +13,14 @@ class FinetuneSettings(TrainSettings):
     """How an encoder becomes a tagger on annotated sentences (NER-BERT §4.4)."""
 
     objective: Annotated[str, OBJECTIVES] | Literal[""] = ""
-    """What is learnt, as in pre-training. Empty: `zero_shot` for a GLiNER folder, else `tagging`. Source: ours."""
+    """Training objective, as in pre-training. Empty: `zero_shot` for a GLiNER folder, else `tagging`. Source: ours."""
     epochs: Annotated[float, Bounds(above=0, below=1e6)] = 20.0
     """Passes over the training sentences. Source: ours, by a pilot; the paper doesn't say."""
     batch_size: Annotated[int, Bounds(at_least=1)] = 16
     """Sentences per step. Unit: windows. Source: NER-BERT §4.4 (16 or 32)."""
     min_steps: Annotated[int, Bounds(at_least=0)] = 250
-    """Fewest updates: a training set too small for that many in `epochs` is gone through more often. `max_steps`
-    wins over it. 0: no bound. Source: ours, by measurement at 10–200 sentences."""
+    """Fewest updates: a smaller training set is repeated beyond `epochs` until then. `max_steps` wins over it. 0: no
+    bound. Source: ours, by measurement at 10–200 sentences."""
     learning_rate: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.0
     """Highest learning rate of AdamW. 0 chooses by the encoder's width: 5e-5 from 768 on (NER-BERT §4.4, for
     BERT-base), 2e-4 below (ours, measured on all-MiniLM-L6-v2). Source: NER-BERT §4.4 and ours."""
@@ -28,15 +28,15 @@ class FinetuneSettings(TrainSettings):
     """Passes over the source data before the target's (source & target); bounds on steps are the target's alone.
     Source: ours; the paper doesn't say; CrossNER's code has 2."""
     source_head: Literal["new", "shared"] = "new"
-    """The head that follows a tagger, such as the source's: `new` draws all its weights; `shared` keeps O and the types
-    that both have, by names without case, where PER is person (so for ORG, LOC, MISC). Other starts have a new head in
-    any case. Source: ours (`new`); `shared` follows CrossNER's code, which trains the target's whole head on the source
-    and keeps the optimiser's state: here types of the target alone begin fresh, and so does the optimiser."""
+    """The head after a tagger, such as the source's: `new` has random weights; `shared` keeps O and the types that both
+    have, by names without case, where PER is person (so for ORG, LOC, MISC). Other starts always have a new head.
+    Source: ours (`new`); `shared` follows CrossNER's code, which trains the target's whole head on the source and keeps
+    the optimiser's state: here types of the target alone start from random weights, and the optimiser is new."""
     select: Literal["last", "dev"] = "last"
-    """Which model is kept: the `last`, or for `dev` that of the best F1 on the dev split, scored `epochs` times (a
-    hidden budget of labels when few train). Source: ours; CrossNER's code has `dev`."""
+    """Which model is kept: the `last`, or with `dev` that with the best F1 on the dev split, scored `epochs` times (if
+    few sentences train, this adds dev's labels). Source: ours; CrossNER's code has `dev`."""
     patience: Annotated[int, Bounds(at_least=0)] = 0
-    """With `select = "dev"`: stop after so many evaluations in a row without a better F1, also before `min_steps`. 0:
+    """With `select = "dev"`: stop after this many evaluations in a row without a better F1, even before `min_steps`. 0:
     never. Unit: evaluations, one an epoch where `min_steps` is 0. Source: ours; the paper doesn't say; CrossNER's code
     has 8."""
 

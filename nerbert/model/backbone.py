@@ -58,7 +58,8 @@ class Backbone:
 
     @classmethod
     def of(cls, source: str, seed: int, num_layers: int = 0) -> "Backbone":
-        """Return what a training starts from, checked; where one objective alone goes on, it loads the tokenizer."""
+        """Return what a training starts from, checked; where one objective alone trains it on, it loads the
+        tokenizer."""
         folder = ModelFolder.open(source, "model").check()
         return cls(source, None if folder.kind.objective else load_tokenizer(source), seed, num_layers)
 
@@ -81,9 +82,9 @@ class Backbone:
     def load(self, kind: Any, *, keep_head: bool = False, **config: Any) -> Any:
         """Return a model of an Auto class of `transformers`, or of a subclass of `PreTrainedModel`, in fp32.
 
-        Its head has fresh weights. With `keep_head` only what the folder lacks of it has, and a decoder that the
-        configuration ties to the embeddings stays tied. `config` changes the configuration (`num_labels`, say). The
-        weights of a fresh body follow from configuration and seed alone, so trainings with different heads start equal.
+        Its head has fresh weights. With `keep_head` only missing parts have, and a decoder that the configuration ties
+        to the embeddings stays tied. `config` changes the configuration (`num_labels`, say). The weights of a fresh
+        body follow from configuration and seed alone, so trainings with different heads start equal.
         """
         import torch
 
@@ -111,7 +112,7 @@ class Backbone:
 
 
 def _load(kind: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping[str, Any]]:
-    """Return a model of an Auto class in fp32, and what the loader says of its weights; no code of the model is run."""
+    """Return a model of an Auto class in fp32, and the loader's report on its weights; no code of the model is run."""
     source = _trainable(source)
     _check_kernels(source)
     fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True}
@@ -145,7 +146,7 @@ def _kernels(value: Any, name: str = "") -> Iterator[str]:
 
 
 def _check_weights(source: str, model: Any, report: Mapping[str, Any], *, with_head: bool) -> None:
-    """Raise InputError if weights that the model needs were not in the file: the loader makes them up."""
+    """Raise InputError if weights of the model were not in the file: the loader gives them random values."""
     mismatched = (each if isinstance(each, str) else each[0] for each in report["mismatched_keys"])
     made_up = {*report["missing_keys"], *mismatched}
     inside = {id(parameter) for parameter in model.base_model.parameters()}
@@ -168,11 +169,11 @@ def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
 
 _OF_A_CALL = ("is_local", "local_files_only", "max_length", "stride", "truncation_strategy", "truncation_side",
               "pad_to_multiple_of", "pad_token_type_id")  # fmt: skip
-"""What a tokenizer keeps of how it was loaded and last called; what cuts texts must not go into its file."""
+"""How a tokenizer was loaded and last called; that must not go into its file."""
 
 
 def save_tokenizer(folder: Path, tokenizer: Any) -> None:
-    """Write a tokenizer, without what it keeps of its last call."""
+    """Write a tokenizer, without options of its last call."""
     for name in _OF_A_CALL:
         tokenizer.init_kwargs.pop(name, None)
     tokenizer.backend_tokenizer.no_truncation()
@@ -200,7 +201,7 @@ def _loading(source: str, what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what libraries log, warn of and count on progress bars: notes on new heads, retries, traces."""
+    """Silence logs, warnings and progress bars of libraries: notes on new heads, retries, traces."""
     from transformers.utils import logging as hf_logging
 
     disabled, bars = logging.root.manager.disable, hf_logging.is_progress_bar_enabled()

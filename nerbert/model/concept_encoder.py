@@ -30,7 +30,7 @@ from nerbert.schema import read_json
 FOLDER, _FACTS = CONCEPTS.split("/")
 """The concept encoder's place in the folder of its text encoder, and a file there."""
 Pooling = Literal["mean", "first"]
-"""What of a name's last states is its vector: their mean, or the first one."""
+"""A name's vector: the mean of its last states, or the first one."""
 ROOT = "entity"
 """The concept of a word whose own is not known, and the ancestor of all others."""
 _SCORER = "scorer.safetensors"
@@ -48,7 +48,7 @@ def class_words(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """What a word can be: a normalised name, a description ("": none), and the names of its ancestors."""
+    """A word's class: a normalised name, a description ("": none), and the names of its ancestors."""
 
     name: str
     description: str = ""
@@ -100,7 +100,7 @@ class ConceptTable:
         return self._numbers[text]
 
     def close(self) -> None:
-        """Let texts of the corpus tell of the concepts that are here alone, since nobody looked for others there."""
+        """Limit the labels of corpus texts to the present concepts: others were not annotated there."""
         self.closed, rows = len(self.concepts), list(self.rows)
         self.rows = {rows[0]: 0}
         self.add_rows((own, _CLOSED if asked is None else asked) for own, asked in rows)
@@ -115,8 +115,8 @@ class ConceptTable:
     def word_rows(self, example: Example, texts: Mapping[str, str] | None = None) -> list[Row]:
         """Return the rows of an example's words; its spans may overlap, and `texts` gives the concepts of their types.
 
-        Without `texts` a type is the text of its concept. What an example was `asked` for counts, if it says so. A
-        mention of `ROOT` alone tells nothing of other concepts. Raise InputError for a span that cuts a word.
+        Without `texts` a type is the text of its concept. What an example was `asked` for counts, if known. A mention
+        with only `ROOT` leaves other concepts unknown. Raise InputError for a span that cuts a word.
         """
         found: list[set[int]] = [set() for _ in example.words]
         for start, end, type_ in word_spans(example):
@@ -140,14 +140,15 @@ class ConceptTable:
         return sha256(json.dumps(content).encode()).hexdigest()
 
     def expected(self, sentences: int) -> float:
-        """Return how many different concepts so many sentences have, about: each mention falls into any of them."""
+        """Return the expected number of different concepts in so many sentences: each mention falls into any of
+        them."""
         shares = np.array(self.counts, np.float64) * sentences / max(1, self.sentences)
         return float((1 - np.exp(-shares)).sum())
 
     def masks(self, rows: Sequence[Row], concepts: Array) -> tuple[Array, Array]:
         """Return (rows, concepts) twice: whether a row has a concept, and whether that is known.
 
-        Not known is what nobody asked for, and what has the name of a row's concept or of an ancestor of one.
+        Unknown are concepts that were not asked for, and those with the name of a row's concept or of its ancestors.
         """
         columns: dict[str, list[int]] = {}
         for column, number in enumerate(concepts.tolist()):
@@ -174,8 +175,8 @@ class ConceptTable:
     def candidates(self, rows: Iterable[Row]) -> Array:
         """Return the numbers of all concepts that some rows have or were asked for, in order.
 
-        What was only asked for has no description. Where others of its name have one, these stand in its place: else a
-        model would learn that a name without a description is never there.
+        A concept that was only asked for has no description. Those of its name with one replace it: else a model would
+        learn that a name without a description is always absent.
         """
         found = set[int]()
         for own, asked in rows:
@@ -188,7 +189,7 @@ class ConceptTable:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The content of `concepts.json`: what beside the weights says how names are compared."""
+    """The content of `concepts.json`: how names are compared, besides the weights."""
 
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     pooling: Pooling
@@ -196,7 +197,8 @@ class Comparison:
 
 
 class ConceptModel(torch.nn.Module):
-    """Encoders `text` and `names` (with its `tokenizer`), and what compares their vectors; `bias` is where b begins."""
+    """Encoders `text` and `names` (with its `tokenizer`), and what compares their vectors; `bias` is b's initial
+    value."""
 
     def __init__(
         self, text: Any, names: Any, tokenizer: Any, *, temperature: float, bias: float, pooling: Pooling = "mean"
@@ -277,7 +279,7 @@ class ConceptModel(torch.nn.Module):
 
 
 def first_bias(concepts: float) -> float:
-    """Return where b begins: at −ln of the number of concepts, about one of them is then expected of each word."""
+    """Return b's initial value: −ln of the number of concepts, so about one is expected for each word."""
     return -math.log(max(1.0, concepts))
 
 

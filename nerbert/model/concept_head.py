@@ -61,7 +61,7 @@ class ConceptHead(WindowedHead):
 
     @property
     def types(self) -> list[str]:
-        """Return the names of the labels that were asked for, sorted."""
+        """Return the names of its labels, sorted."""
         return self.asked.names if self.asked else []
 
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "ConceptHead":
@@ -76,11 +76,11 @@ class ConceptHead(WindowedHead):
         return replace(self, asked=AskedLabels(some, numbers.T, scales, bounds))
 
     def predict(self, examples: Sequence[Example]) -> Entities:
-        """Return the entities of some examples; raise InputError if no labels were asked for."""
+        """Return the entities of some examples; raise InputError without labels."""
         return self.predict_each([(self, examples)])[0]
 
     def predict_each(self, groups: "Sequence[tuple[ConceptHead, Sequence[Example]]]") -> list[Entities]:  # type: ignore[override]
-        """Return the entities of several groups; their words' vectors are made together."""
+        """Return the entities of several groups; their words' vectors are computed together."""
         if not all(head.asked for head, _ in groups):
             raise InputError(NEEDS_LABELS)
         ends = [0, *accumulate(len(examples) for _, examples in groups)]

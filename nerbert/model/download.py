@@ -14,7 +14,7 @@ from nerbert.terminal import tell
 
 _NAME = re.compile(r"(?!.*(--|\.\.|\.git$))(?=.{1,96}$)\w([\w.-]*\w)?(/\w([\w.-]*\w)?)?", re.ASCII)
 _PATIENCE = 10.0
-"""Seconds that the hub has for its first answer."""
+"""Seconds to wait for the hub's first answer."""
 _ALIKE = 0.75
 
 
@@ -38,8 +38,8 @@ def _remedy(own: Iterable[str]) -> str:
 def download(name: str, files: Iterable[str], **how: Any) -> Path:
     """Return the local copy of a model on the hub, with the files of these patterns; raise InputError without one.
 
-    `how` goes to `huggingface_hub.snapshot_download`. Where the hub can't be reached, or must not be asked
-    (`HF_HUB_OFFLINE`), what was downloaded before is taken.
+    `how` goes to `huggingface_hub.snapshot_download`. If the hub can't be reached, or must not be (`HF_HUB_OFFLINE`),
+    an earlier download is used.
     """
     need("train", "huggingface_hub")
     from huggingface_hub import snapshot_download
@@ -52,16 +52,16 @@ def download(name: str, files: Iterable[str], **how: Any) -> Path:
         first = refusal or error
         reason = next(iter(str(first).strip().rstrip(".").splitlines()), "") or type(first).__name__
         raise InputError(
-            f"{name}: no folder of that name, and not to be had from the hub: {reason:.300}; check the name and the "
+            f"{name}: no such folder, and not available from the hub: {reason:.300}; check the name and the "
             "network, or give a model's folder (`embedded` is a small encoder in the package)"
         ) from first
     if refusal:
-        tell(f"{name}: the hub gives nothing now; the copy that was downloaded before is taken")
+        tell(f"{name}: the hub can't be reached; an earlier download is used")
     return folder
 
 
 def _refusal(name: str, *, token: Any = None, revision: Any = None, **_: Any) -> Exception | None:
-    """Return why the hub doesn't tell of a model; None if it does."""
+    """Return why the hub doesn't provide a model; None if it does."""
     from huggingface_hub import HfApi
 
     try:

@@ -1,4 +1,4 @@
-"""Entities whose borders a tokenizer hides: a subword has one answer for all words that begin in it."""
+"""Entities whose borders a tokenizer hides: a subword has one label for all words that begin in it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class EntityBorders:
 
 
 def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> EntityBorders:
-    """Count the entities of examples, and those that the tokenizer hides; entities that cut a word are passed over."""
+    """Count the entities of examples, and those that the tokenizer hides; entities that cut a word are skipped."""
     found = EntityBorders()
     some = [each for each in examples if each.spans]
     places = [dict[int, _Place]() for _ in some]
@@ -50,7 +50,7 @@ def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> Ent
 
 
 def _count(found: EntityBorders, words: range, of_words: Mapping[int, _Place], unknown: set[_Place]) -> None:
-    """Count an entity of some words; one that is in no window isn't there."""
+    """Count an entity of some words; one in no window doesn't count."""
     inside = {of_words[word] for word in words if word in of_words}
     if inside:
         found.entities += 1
@@ -67,8 +67,8 @@ def tell_hidden_entities(examples: Sequence[Example], pieces: SubwordTokenizer, 
     found = entity_borders(examples[:_MOST], pieces)
     for count, why in (
         (found.hidden, "begin or end inside a subword, so the model can't tell them from the text around"),
-        (found.unknown, "have only words that the tokenizer doesn't know, so they look alike to the model"),
+        (found.unknown, "have only words that the tokenizer doesn't know, so they look the same to the model"),
     ):
         if count and count >= _MANY * found.entities:
             share = percent(count / found.entities)
-            _tell_once(f"warning: {name}: {share} % of entities {why}; take an encoder whose subwords fit the language")
+            _tell_once(f"warning: {name}: {share} % of entities {why}; use an encoder whose subwords fit the language")

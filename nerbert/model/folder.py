@@ -1,6 +1,6 @@
-"""Model folders: what a folder or a hub name holds, its card, and which of its files count for what.
+"""Model folders: what a folder or a hub name holds, its card, and the uses of its files.
 
-Each kind is known by one file. Files are read as hostile. Cost: pickled weights are refused, but for GLiNER's.
+Each kind is known by one file. Files are read as hostile. Cost: pickled weights are refused, except GLiNER's.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CARD = "nerbert.json"
 CONCEPTS = "concepts/concepts.json"
-"""What the folder of a text encoder holds that has a concept encoder beside it."""
+"""The marker of a text encoder's folder that has a concept encoder, too."""
 PRETRAINED = ("encoder", "untrained")
 """Kinds of card whose head knows a corpus's categories, not a domain's types."""
 EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm", "embedded-open": "open"}
@@ -68,7 +68,7 @@ _REMEDY = "the card is damaged, or of another version of nerbert"
 
 @dataclass(frozen=True, slots=True)
 class TaggerFacts:
-    """What a tagger's model card is made of: what its `nerbert.json` holds, and what it held `before`, if it did."""
+    """The content of a tagger's model card: its `nerbert.json`, and the one `before`, if any."""
 
     card: Mapping[str, Any]
     before: Mapping[str, Any] | None = None
@@ -93,22 +93,22 @@ class ModelKind:
     folders: ClassVar[tuple[str, ...]] = ()
     """Folders inside it that are copied with it."""
     counted: ClassVar[tuple[str, ...]] = ()
-    """Patterns of its own for `digest` and `fingerprint`."""
+    """Its patterns for `digest` and `fingerprint`."""
     pickled: ClassVar[tuple[str, ...]] = ()
     """A file of pickled numbers that is read where there is no model.safetensors."""
 
     @classmethod
     def check(cls, folder: "ModelFolder") -> None:
-        """Raise InputError for a folder that lacks what it needs, or holds what can't be computed."""
+        """Raise InputError for a folder that is incomplete, or holds an unsupported model."""
 
     @classmethod
     def is_whole(cls, path: Path) -> bool:
-        """Return whether a folder of another kind is one of this kind, too, and doesn't only hold its marker."""
+        """Return whether a folder of another kind is also a complete one of this kind."""
         return False
 
     @classmethod
     def card(cls, path: Path) -> dict[str, Any]:
-        """Return what stands for a card where there is none."""
+        """Return the defaults where there is no card."""
         return {"word_splitter": SPLITTER}
 
     @classmethod
@@ -127,7 +127,7 @@ class TransformersKind(ModelKind):
         """Raise InputError without weights that can be read, and for a GLiNER2 model."""
         path = folder.path
         if read_json(path / cls.config, dict[str, Any]).get("model_type") == _GLINER2:
-            raise InputError(f"{folder}: a GLiNER2 model, which nerbert can't compute; take one of the package gliner")
+            raise InputError(f"{folder}: a GLiNER2 model, which nerbert doesn't support; use one of the package gliner")
         if not any(path.glob("*.safetensors")) and not (path / EXPORTED[0]).is_file():
             other = next((p.name for p in path.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5")), "no weights")
             raise InputError(f"{folder}: holds {other}, not {WEIGHTS}; pickled weights are refused, convert them")
@@ -158,13 +158,14 @@ class ExportAlone(ModelKind):
 
     @classmethod
     def check(cls, folder: "ModelFolder") -> None:
-        """Raise InputError: it is no model's folder."""
+        """Raise InputError: it is not a model's folder."""
         parent = folder.path.absolute().parent if folder.path.parent == Path() else folder.path.parent
-        raise InputError(f"{folder}: holds an exported model alone; give the tagger's own folder, {parent}")
+        raise InputError(f"{folder}: holds only an exported model; give the tagger's own folder, {parent}")
 
 
 def embedded(source: str) -> str:
-    """Return `source`, or the package's folder if it names an embedded model; a folder of that name wins."""
+    """Return `source`, or the package's folder if it names an embedded model; a folder of that name takes
+    precedence."""
     if source in EMBEDDED and not Path(source).is_dir():
         return str(Path(__file__).parent.parent / "sample" / "encoder" / EMBEDDED[source])
     return source
@@ -178,10 +179,10 @@ class ModelFolder:
 
     @classmethod
     def open(cls, source: str | Path, files: Use = "small", **how: Any) -> "ModelFolder":
-        """Return the folder that a path, a name of the package or a name on the hub leads to.
+        """Return the folder of a path, a name of the package or a name on the hub.
 
-        Of a model on the hub at least those `files` are fetched; `how` goes to `huggingface_hub.snapshot_download`.
-        Raise InputError for a name that can't be one. The folder's content isn't checked.
+        From the hub at least those `files` are fetched; `how` goes to `huggingface_hub.snapshot_download`. Raise
+        InputError for a name that can't be one. The folder's content isn't checked.
         """
         name = embedded(str(source))
         if os.path.exists(name):  # noqa: PTH110  (false, too, for what no path can be)
@@ -215,11 +216,11 @@ class ModelFolder:
         return self.kinds[0] if self.kinds else TransformersKind
 
     def check(self) -> "ModelFolder":
-        """Return the folder; raise InputError if it is no model's, two at once, or lacks what its kind needs."""
+        """Return the folder; raise InputError if it is not a model's, two at once, or incomplete."""
         if self.path.is_file():
             raise InputError(f"{self}: is a file; give the model's folder")
         if not self.kinds:
-            raise InputError(f"{self}: holds no config.json, so it is no model folder")
+            raise InputError(f"{self}: holds no config.json, so it is not a model folder")
         kind, *others = self.kinds
         for other in others:
             if not issubclass(kind, other) and other.is_whole(self.path):
@@ -230,11 +231,11 @@ class ModelFolder:
         return self
 
     def check_trainable(self) -> "ModelFolder":
-        """Return the folder; raise InputError for one that `check` refuses, or that one objective alone trains on."""
+        """Return the folder; raise InputError for one that `check` refuses, or that only one objective trains on."""
         kind = self.check().kind
         if kind.objective:
-            raise InputError(f"{self}: {kind.noun}, which tags as it is (`nerbert tag --labels`); only objective = "
-                             f"{kind.objective!r} trains it on")  # fmt: skip
+            raise InputError(f"{self}: {kind.noun}, which tags without training (`nerbert tag --labels`); only "
+                             f"objective = {kind.objective!r} trains it on")  # fmt: skip
         return self
 
     def files(self, use: Use) -> list[Path]:
@@ -259,7 +260,7 @@ class ModelFolder:
 
     @property
     def backend(self) -> str:
-        """Return the back end of its own weights: torch, or onnx where there is nothing but an exported graph."""
+        """Return the back end of its own weights: torch, or onnx if there is only an exported graph."""
         return "torch" if self.files("weights") else "onnx"
 
     @cached_property
@@ -280,11 +281,11 @@ class ModelFolder:
 
     @property
     def labels_at_run_time(self) -> bool:
-        """Return whether its head is asked for any labels, and learns no types of its own."""
+        """Return whether its head takes labels at run time, and has no fixed types."""
         return self.head_name in HEADS and HEADS.find(self.head_name).labels_at_run_time
 
     def head_kind(self, own: str = "") -> "type[HeadKind]":
-        """Return what knows its head; `own` is the user's own word for it.
+        """Return the kind of its head; `own` is the user's choice of it.
 
         Raise SettingsError where the folder names code outside of nerbert, which only its user may do.
         """
@@ -301,7 +302,7 @@ def read_card(source: str | Path) -> dict[str, Any]:
 
 
 def write_card(folder: Path, kind: str, **facts: Any) -> None:
-    """Write `nerbert.json`, last of all files: what made the folder, and what its user must know."""
+    """Write `nerbert.json`, last of all files: the folder's origin, and facts for users."""
     from nerbert import __version__
 
     write_json(folder / CARD, {"format": _FORMAT, "kind": kind, "made_by": f"nerbert {__version__}", **facts})
@@ -316,15 +317,15 @@ def seed_folders(source: str | Path) -> list[Path]:
 
 
 def to_copy(source: str) -> str:
-    """Return what gives a model a folder that can be written into."""
+    """Return how to get a model's folder that can be written to."""
     if source in EMBEDDED:
-        return f"that one is part of the package: copy {embedded(source)} into a folder, and name it"
+        return f"that one is part of the package: copy {embedded(source)} into a folder, and give that"
     return "a model on the hub must be copied into one first"
 
 
 @dataclass(frozen=True, slots=True)
 class _Calibration:
-    """What of a card's calibration changes a confidence."""
+    """The parts of a card's calibration that change a confidence."""
 
     temperature: Annotated[float, Field(ge=LOWEST, le=HIGHEST, allow_inf_nan=False)] = 1.0
 
@@ -334,7 +335,7 @@ _Bounds: TypeAlias = dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=
 
 @dataclass(frozen=True, slots=True)
 class _Previous:
-    """What a card keeps of the calibration before the last one."""
+    """The calibration before the last one, in a card."""
 
     calibration: _Calibration | None = None
     thresholds: _Bounds | None = None

@@ -33,7 +33,7 @@ class Batch:
     """A padded micro-batch: `ids` and `mask` are (windows, pieces); `rows`, `columns`, `labels` are (terms,).
 
     Row and column say where in `ids` something is predicted, `labels` what. `numbers` (windows,) are the windows'
-    numbers in the data, so that what is drawn for one doesn't depend on its neighbours.
+    numbers in the data, so that random draws for one don't depend on its batch.
     """
 
     ids: torch.Tensor
@@ -50,13 +50,14 @@ class Batch:
 
 
 def batch_of(batch: Padded, labels: Array = _NONE, numbers: Array = _NONE) -> Batch:
-    """Return a padded micro-batch as tensors, with labels and windows' numbers if there are any."""
+    """Return a padded micro-batch as tensors, with labels and windows' numbers if any."""
     columns = (batch.ids, batch.mask, batch.rows, batch.columns, labels, numbers)
     return Batch(*(torch.from_numpy(each.astype(np.int64)) for each in columns))
 
 
 def autocast(device: str, precision: str) -> torch.autocast:
-    """Return a context that computes in bf16 if `precision` says so (`auto`: the device's best); weights stay fp32."""
+    """Return a context that computes in bf16 if `precision` asks for it (`auto`: the device's best); weights stay
+    fp32."""
     return torch.autocast(device, torch.bfloat16, enabled=precision_on(device, precision) == "bf16")
 
 
@@ -80,7 +81,7 @@ POINTWISE = frozenset(
     "jina_embeddings_v3 longformer megatron-bert mobilebert modernbert mpnet nomic_bert rembert roberta "
     "roberta-prelayernorm roc_bert roformer squeezebert xlm-roberta xlm-roberta-xl".split()
 )
-"""Model types whose tagging and language-model heads look at each piece alone."""
+"""Model types whose tagging and language-model heads read each piece separately."""
 
 
 def logits_at(model: Any, batch: Batch) -> torch.Tensor:
@@ -130,7 +131,7 @@ class TorchScorer:
     """Logits of a `transformers` token-classification model where it lies, without gradients or dropout.
 
     `precision` is as in the settings: `bf16` (weights stay as they are), `fp32` or `auto`. `forward` takes the model
-    and a batch, and gives what stands for logits.
+    and a batch, and returns logits.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""What is changed or made before a training: fewer layers, frozen layers, a fresh or joined head; a small encoder.
+"""Changes to a model before training: fewer layers, frozen layers, a fresh or joined head; and new small encoders.
 
-A cut encoder keeps its lowest layers. Frozen is all that the last frozen layer's output depends on. A joined head reads
+A cut encoder keeps its lowest layers. All that the last frozen layer's output depends on is frozen. A joined head reads
 a lower layer beside the last one (NuNER); `transformers` alone refuses its folder.
 """
 
@@ -31,7 +31,7 @@ _MOST_TEXTS = 1_000_000
 
 
 def keep_layers(model: Any, count: int) -> None:
-    """Cut off all but the lowest `count` layers of the model's body, in place; 0 leaves it as it is."""
+    """Remove all but the lowest `count` layers of the model's body, in place; 0 keeps all."""
     if count == 0:
         return
     stack = layers_of(model, "num_layers", count)
@@ -72,7 +72,7 @@ def _shapes(model: Any) -> dict[str, tuple[int, ...]]:
 
 
 def freeze(model: Any, layers: int) -> None:
-    """Stop the training of the embeddings and the lowest `layers` layers; 0 leaves the model as it is."""
+    """Freeze the embeddings and the lowest `layers` layers; 0 freezes nothing."""
     if layers == 0:
         return
     stack = layers_of(model, "num_frozen_layers", layers)
@@ -100,7 +100,7 @@ def _causes_of(model: Any, layer: Any) -> list[torch.nn.Parameter]:
 
 
 def renew_head(model: Any, seed: int, only: Collection[str] | None = None) -> None:
-    """Give the head (`only`: what of it has these names) fresh weights; what it shares with the encoder stays."""
+    """Give the head (`only`: its parts of these names) random weights; those shared with the encoder stay."""
     generator = torch.Generator().manual_seed(seed)
     spread = float(getattr(model.config, "initializer_range", 0.02))
     inside = {id(parameter) for parameter in model.base_model.parameters()}
@@ -121,7 +121,7 @@ def copy_head(model: Any, other: Any, rows: Mapping[int, int]) -> None:
     """
     (last, own), (their_last, theirs) = head_of(model), head_of(other)
     if not last or last != their_last or own.keys() != theirs.keys():
-        raise SettingsError("setting source_head = 'shared': the head has no linear layer over labels; take 'new'",
+        raise SettingsError("setting source_head = 'shared': the head has no linear layer over labels; use 'new'",
                             setting="source_head")  # fmt: skip
     with torch.no_grad():
         for name, parameter in own.items():

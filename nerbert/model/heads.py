@@ -1,4 +1,4 @@
-"""What finds entities: the protocol that training, evaluation, benchmark and tagger know, whatever a model's head is.
+"""What finds entities: the protocol that training, evaluation, benchmark and tagger use for any head.
 
 An entity's confidence is the mean probability of its parts, so a temperature can be fitted without the model.
 """
@@ -20,9 +20,9 @@ from nerbert.rng import Array
 
 _GAP = re.compile(r"[^\S\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*")
 _CARD_PLACES = 4
-NEEDS_LABELS = "this tagger finds what it is asked for: give labels (`labels=[…]`, `--labels`)"
+NEEDS_LABELS = "this tagger takes its labels at run time: give labels (`labels=[…]`, `--labels`)"
 _SURE = 1e4
-"""Log-odds of an entity that a head is certain of; infinite ones would be no numbers at a temperature."""
+"""Log-odds of an entity that a head is certain of; infinite ones would give NaN at a temperature."""
 
 Odds: TypeAlias = float | tuple[float, ...]
 """The log-odds of an entity, the logarithm of p ÷ (1 − p): one number, or one for each of its parts."""
@@ -165,15 +165,15 @@ class Head(Protocol):
     """A model made ready to find entities of its `types`; a subclass has to give `types` and `predict`."""
 
     decoding: str = ""
-    """How it chooses between readings, if there are several ways; for cards."""
+    """Its way of decoding, if there are several; for cards."""
     usual_threshold: float = 0.0
-    """The lowest confidence (0–1) of its entities where neither user nor card says otherwise."""
+    """The lowest confidence (0–1) of its entities where neither user nor card sets another."""
     longest_text: int = 0
     """How many words of a text it reads at once, sentences put together; 0: a sentence at a time."""
 
     @property
     def name(self) -> str:
-        """Say on what and how it computes."""
+        """Return how and on what it computes."""
         return type(self).__name__
 
     @property
@@ -193,7 +193,7 @@ class Head(Protocol):
     def cost(self, examples: Sequence[Example], labels: Sequence[EntityLabel] = ()) -> int:
         """Return how many subwords the model reads to find these labels; words where the head doesn't know it.
 
-        Without `labels`, those that it was asked for count. No model runs, so an encoder of labels doesn't count.
+        Default: its own labels. No model runs, so an encoder of labels doesn't count.
         """
         return sum(len(each.words) for each in examples)
 
@@ -202,11 +202,10 @@ class Head(Protocol):
         return [len(each.text) for each in examples]
 
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "Head":
-        """Return a head, over the same weights, that finds entities of these labels alone.
+        """Return a head, over the same weights, that finds entities of these labels only.
 
-        `thresholds` (0–1) are the labels' lowest probabilities, before any temperature. A head that was asked for the
-        same labels keeps what it made of them. A head that learnt its types filters by them; raise InputError for a
-        label that it doesn't know.
+        `thresholds` (0–1) are the labels' lowest probabilities, before any temperature. A head with the same labels
+        keeps their vectors. A head with fixed types filters by them; raise InputError for a label that it doesn't know.
         """
         return FilteredHead(self, labels)
 
@@ -237,16 +236,16 @@ class FilteredHead(Head):
 
     @property
     def name(self) -> str:
-        """Say on what and how it computes."""
+        """Return how and on what it computes."""
         return self._head.name
 
     @property
     def types(self) -> list[str]:
-        """Return the types that were asked for, sorted."""
+        """Return the wanted types, sorted."""
         return sorted(self._names)
 
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> Head:
-        """Return the head of all types, asked for these labels."""
+        """Return the head of all types, limited to these labels."""
         return self._head.for_labels(labels, thresholds)
 
     def predict(self, examples: Sequence[Example]) -> Entities:
@@ -303,7 +302,7 @@ class Predicted:
 
 
 def predict_entities(head: Head, examples: Sequence[Example]) -> Predicted:
-    """Find the entities of annotated sentences, and look at each."""
+    """Find the entities of annotated sentences, and judge each."""
     entities = head.predict(examples)
     gold, found = [word_spans(each) for each in examples], entities.word_spans(len(examples))
     right = [span in wanted for spans, wanted in zip(found, map(set, gold), strict=True) for span in spans]

@@ -23,7 +23,7 @@ from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array, uniform
 
 MAX_TOKENS = 8192
-"""Largest micro-batch, padding included, where nothing better is known."""
+"""Default size of the largest micro-batch, padding included."""
 
 
 class Scorer(Protocol):
@@ -35,7 +35,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WordScores:
-    """What a model says of the words of some examples, which stand in one row.
+    """A model's output for the words of some examples, one after the other.
 
     `offsets` (examples + 1,) says where each example's words begin. `logits` (read, classes) are of the words `read`
     (read,), rising; `followers` are words that share the piece of the word before. All other words got no piece.
@@ -52,7 +52,7 @@ class WordScores:
         return int(self.offsets[-1])
 
     def part(self, first: int, last: int) -> "WordScores":
-        """Return what the model says of the examples from `first` to the one before `last`."""
+        """Return the output for the examples from `first` to the one before `last`."""
         start, end = self.offsets[first], self.offsets[last]
         read, followers = (slice(*np.searchsorted(each, (start, end))) for each in (self.read, self.followers))
         return WordScores(
@@ -76,7 +76,7 @@ def word_scores(
 def scored(
     scorer: Scorer, pieces: SubwordTokenizer, examples: Sequence[Example], classes: int, max_tokens: int = MAX_TOKENS
 ) -> Iterator[tuple[Sequence[Example], WordScores]]:
-    """Yield some of the examples and the logits of their words after the other, so that memory is bounded."""
+    """Yield the examples and the logits of their words in parts, so that memory is bounded."""
     for start in range(0, max(1, len(examples)), _CHUNK):
         some = examples[start : start + _CHUNK]
         yield some, word_scores(scorer, pieces, some, classes, max_tokens)
@@ -107,7 +107,7 @@ _CHUNK = 1000
 
 
 class TagClasses:
-    """The classes of a head: their numbers, and what may follow what."""
+    """The classes of a head: their numbers, and legal successors."""
 
     def __init__(self, names: Sequence[str]) -> None:
         parts = [split_tag(name) for name in names]
@@ -302,7 +302,7 @@ class LinearHead(WindowedHead):
 def tag_both_ways(
     head: Head, examples: Sequence[Example], temperature: float = 1.0
 ) -> tuple[list[WordTags], list[WordTags]]:
-    """Return what a head says of each word, and each word's most probable tag; of a head without tags, both are one."""
+    """Return a head's tag of each word, and its most probable tag; without tags, both are the same."""
     if isinstance(head, LinearHead):
         found, greedy = head.tag_by((head.decoding, "greedy"), examples, temperature)
         return found, greedy

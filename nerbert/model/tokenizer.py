@@ -16,7 +16,7 @@ from nerbert.model.windows import IGNORED, Label, Window
 from nerbert.records import Example
 
 OnTooLong = Literal["window", "truncate", "error"]
-"""What becomes of a sentence that is longer than a window."""
+"""Ways to handle a sentence that is longer than a window."""
 _OVERLAP = 4
 """A window shares this fraction (one over) of its length with the next one."""
 _CHUNK = 1000
@@ -31,7 +31,7 @@ _Read = tuple[int, int, Label]
 
 
 class WordLabels(Protocol):
-    """What the words of an example are labelled with; it goes to worker processes, so it must be picklable."""
+    """Labels of an example's words; it goes to worker processes, so it must be picklable."""
 
     ignored: Label = IGNORED
     """The label that gives no loss: `IGNORED` for each number of a label."""
@@ -77,7 +77,7 @@ class SubwordTokenizer:
     """
 
     word_by_word: ClassVar[bool] = False
-    """Whether each word is cut alone, so that no subword has letters of two."""
+    """Whether each word is cut separately, so that no subword has letters of two."""
 
     def __init__(
         self, tokenizer: Any, config: Any, max_length: int, *, on_too_long: str = "window", further: bool = False
@@ -94,7 +94,7 @@ class SubwordTokenizer:
         if room - special < 2:
             raise InputError(
                 f"{getattr(config, 'name_or_path', '') or config.model_type}: has room for {room} pieces, {special} of "
-                f"them special: too few for text; take a model of more positions"
+                f"them special: too few for text; use a model with more positions"
             )
         if self.body < 2:
             raise SettingsError(f"max_length = {max_length}: leaves {self.body} pieces beside the special ones")
@@ -147,11 +147,11 @@ class SubwordTokenizer:
         return found
 
     def key(self) -> dict[str, Any]:
-        """Return all that decides how texts are cut beside the tokenizer itself, as JSON."""
+        """Return all that decides how texts are cut except the tokenizer itself, as JSON."""
         return {name: value for name, value in sorted(vars(self).items()) if name != "tokenizer"}
 
     def facts(self) -> dict[str, Any]:
-        """Return numbers about tokenizer and model that are enough to cut alike without torch."""
+        """Return numbers about tokenizer and model that are enough to cut the same way without torch."""
         return {
             "before": list(self._before), "after": list(self._after), "pad_id": self.pad_id, "room": self.room,
             "vocabulary": self.vocabulary,
@@ -167,7 +167,7 @@ class SubwordTokenizer:
         """Yield the windows of one sentence, each with what is read there."""
         if self._on_too_long == "error" and len(ids) > self.body:
             raise InputError(
-                f"a sentence of {len(ids)} pieces is longer than a window of {self.body}; take on_too_long = 'window' "
+                f"a sentence of {len(ids)} pieces is longer than a window of {self.body}; use on_too_long = 'window' "
                 "to have it cut into windows that overlap"
             )
         if self._on_too_long == "truncate":

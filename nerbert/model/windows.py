@@ -157,7 +157,7 @@ def _ends(lengths: Sequence[int]) -> Array:
 
 
 _MOST = 512
-"""Windows of a group that is looked for: beyond, a cut costs nothing to speak of."""
+"""Most windows in a search for a group: beyond, a cut costs next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)

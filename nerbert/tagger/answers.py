@@ -1,6 +1,6 @@
 """A tagger's own answers to 20 short texts, kept in its folder, and what differs when it answers again.
 
-A text's projection moves with any weight and label. Cost: it says that a model differs, not how.
+A text's projection moves with any weight and label. Limitation: it shows that a model differs, not how.
 """
 
 import platform
@@ -36,7 +36,7 @@ _LIBRARIES = {"torch": ("torch", "transformers", "tokenizers"), "onnx": ("onnxru
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """The most by which projections and confidences (0–1) may differ; whether the same entities must be found."""
+    """Largest differences of projections and confidences (0–1); whether the same entities must be found."""
 
     projection: float
     confidence: float
@@ -53,7 +53,7 @@ TOLERANCES = {
 
 @dataclass(frozen=True, slots=True)
 class TextAnswer:
-    """What a tagger says of a text; `projection` is None for a head that isn't linear."""
+    """A tagger's answer to a text; `projection` is None for a head that isn't linear."""
 
     text: Annotated[str, Field(max_length=10_000)]
     spans: Annotated[list[Span], Field(max_length=1000)]
@@ -146,7 +146,7 @@ def _rounded(value: float) -> float:
 
 
 def read_check(folder: Path) -> Expected | None:
-    """Return what a tagger's folder expects; None without `check.json`."""
+    """Return the answers stored in a tagger's folder; None without `check.json`."""
     path = folder / CHECK
     if not path.is_file():
         return None
@@ -172,14 +172,14 @@ _seen = set[Path]()
 
 
 def mark_checked(folder: Path) -> bool:
-    """Note that this process needn't check a folder; return whether it was noted before."""
+    """Mark a folder as checked in this process; return whether it was marked before."""
     known = folder.resolve() in _seen
     _seen.add(folder.resolve())
     return known
 
 
 def check_loaded(tagger: "Tagger", folder: Path) -> None:
-    """Say so, once a process, if a tagger answers otherwise than under older versions of its libraries."""
+    """Warn, once per process, if a tagger's answers differ from those under older versions of its libraries."""
     if mark_checked(folder):
         return
     try:
@@ -192,8 +192,8 @@ def check_loaded(tagger: "Tagger", folder: Path) -> None:
         tell(f"not checked: {error}")
         return
     if done.differences:
-        tell(f"{folder}: under other versions than it was made with ({changes}) it answers {len(done.differences)} of "
-             f"{len(expected.answers)} texts otherwise; `nerbert check` shows them")  # fmt: skip
+        tell(f"{folder}: under other versions than it was made with ({changes}) {len(done.differences)} of "
+             f"{len(expected.answers)} texts have other answers; `nerbert check` shows them")  # fmt: skip
 
 
 def _changes(tagger: "Tagger", folder: Path, made: Mapping[str, str]) -> str:
@@ -213,14 +213,14 @@ def _minor(number: str) -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of nerbert, Python and the libraries that answers come from, as far as they are there."""
+    """Return the versions of nerbert, Python and the installed libraries that answers depend on."""
     found = {"nerbert": __version__, "python": platform.python_version()}
     libraries = {name: _version(name) for name in chain.from_iterable(_LIBRARIES.values())}
     return found | {name: number for name, number in libraries.items() if number}
 
 
 def _version(name: str) -> str:
-    """Return a library's version, "" if it isn't there; one that is loaded says it itself, which costs nothing."""
+    """Return a library's version, "" if it is missing; that of a loaded one costs nothing."""
     if own := getattr(sys.modules.get(name), "__version__", ""):
         return str(own)
     from importlib.metadata import PackageNotFoundError, version

@@ -27,12 +27,12 @@ _TOKENS = {"cpu": 512}
 """Padded pieces of a batch on a device: a CPU pays for padding and for what leaves its cache; a GPU takes more."""
 _GPU_TOKENS = 16384
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu", "/dev/kfd")
-"""What drivers of GPUs make that torch calls CUDA: NVIDIA's, WSL's, Tegra's, AMD's. Without one torch isn't asked."""
+"""Device files of GPUs that torch calls CUDA: NVIDIA's, WSL's, Tegra's, AMD's. Without one torch isn't asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How a tagger is to compute, what becomes of long sentences, and how tags are chosen."""
+    """How a tagger computes, handles long sentences and chooses tags."""
 
     backend: str = "auto"
     precision: str = "auto"
@@ -58,13 +58,13 @@ class HeadKind:
     """A kind of head, an entry of `HEADS`: how its taggers are opened and exported, and what they may start from."""
 
     labels_at_run_time: ClassVar[bool] = False
-    """Whether its taggers are asked for any labels, and learn no types of their own."""
+    """Whether its taggers take labels at run time, and have no fixed types."""
     starts: ClassVar[frozenset[str]] = frozenset()
-    """What a new head may start from in a fine-tuning: types that a head before learnt (`shared`)."""
+    """What a new head may start from in a fine-tuning: the types of an earlier head (`shared`)."""
 
     @classmethod
     def open(cls, folder: ModelFolder, wanted: Wanted) -> Head:
-        """Return the head of a tagger's folder, ready to predict as is wanted."""
+        """Return the head of a tagger's folder, ready to predict as wanted."""
         raise SettingsError(f"head {cls.__name__}: opens no tagger: the class has no `open` of its own")
 
     @classmethod
@@ -89,7 +89,7 @@ class LinearHeadKind(HeadKind):
 
     @classmethod
     def open(cls, folder: ModelFolder, wanted: Wanted) -> LinearHead:
-        """Return it on a back end that is wanted; raise InputError or MissingExtra if there is none."""
+        """Return it on a wanted back end; raise InputError or MissingExtra if there is none."""
         if not wanted.decoding:
             wanted = replace(wanted, decoding="greedy" if folder.card["kind"] == "foreign" else "legal")
         return on_back_end(folder, wanted, _on_onnx, _on_torch)
@@ -117,7 +117,7 @@ class GlinerHeadKind(HeadKind):
 
     @classmethod
     def open(cls, folder: ModelFolder, wanted: Wanted) -> Head:
-        """Return it; raise InputError for what it doesn't have: onnx, int8, cutting texts off.
+        """Return it; raise InputError for what it doesn't support: onnx, int8, truncation.
 
         The precision is fp32 unless bf16 is wanted: published thresholds hold for it.
         """
@@ -126,7 +126,7 @@ class GlinerHeadKind(HeadKind):
                              f"{wanted.precision!r}: torch computes it in fp32 and bf16")  # fmt: skip
         if wanted.on_too_long != "window":
             raise InputError(f"{folder}: a GLiNER model reads long texts in windows that overlap; on_too_long = "
-                             f"{wanted.on_too_long!r:.40} is not for it")  # fmt: skip
+                             f"{wanted.on_too_long!r:.40} is not supported")  # fmt: skip
         need("train", "torch", "transformers")
         from nerbert.model.gliner.folder import load_gliner
         from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
@@ -223,7 +223,7 @@ def placed(model: Any, wanted: Wanted) -> tuple[str, int]:
 
 
 def _missing(exported: onnx.Exported | None, wanted: Wanted) -> str:
-    """Say what to do about a back end that isn't there."""
+    """Return what to do about a missing back end."""
     has = f"has {', '.join(exported.graphs) or 'none'}" if exported else "holds no onnx/"
     return (
         f"no back end for backend = {wanted.backend!r}, precision = {wanted.precision!r}, device = {wanted.device!r}: "

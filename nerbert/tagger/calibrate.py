@@ -1,6 +1,6 @@
 """Annotated sentences → a tagger's temperature and, for a wanted precision, the threshold of each type.
 
-The card keeps the values before (`previous`), which `undo` puts back. Sentences it was trained on are refused.
+The card keeps the values before (`previous`), which `undo` restores. Sentences it was trained on are refused.
 """
 
 import math
@@ -28,16 +28,16 @@ _PLACES = 6
 _LEAST = 0.05
 """The lowest threshold that is tried for a label given at run time."""
 Find = Callable[[Callable[[str], float]], Predicted]
-"""(Type → its lowest probability) → entities; a head that learnt its types finds all of them whatever it says."""
+"""(Type → its lowest probability) → entities; a head with fixed types ignores the probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """What was written of one tagger: its `calibration`, each found type's threshold if a precision was wanted.
+    """The result for one tagger: its `calibration`, each found type's threshold if a precision was wanted.
 
-    `lost` are thresholds that an earlier calibration had chosen and that went with it. `old_readme` says that README.md
-    was changed by hand, so it was left as it is. `unknown` are types of the data that the tagger doesn't know, `absent`
-    those of the tagger that the data doesn't have: what is found of them counts as wrong.
+    `lost` are the thresholds of an earlier calibration that it removed. `old_readme`: README.md was changed by hand, so
+    it was left unchanged. `unknown` are types of the data that the tagger doesn't know, `absent` those of the tagger
+    that the data doesn't have: entities of these count as wrong.
     """
 
     folder: Path
@@ -51,7 +51,7 @@ class Calibrated:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a tagger has again: its temperature and its thresholds; whether README.md was changed by hand and stays."""
+    """What was restored: temperature and thresholds; whether README.md was changed by hand and stays."""
 
     folder: Path
     temperature: float
@@ -65,8 +65,9 @@ def calibrate(
 ) -> list[Calibrated]:  # fmt: skip
     """Calibrate a tagger's folder (or a folder of several seeds) on a file, or a data folder's dev split.
 
-    With `precision` (above 0, at most 1), entities below their type's threshold are left out from now on. `card` writes
-    the model card anew. `head` is as in `Tagger.load`, `reading` says how the data is read. `dry_run` writes nothing.
+    With `precision` (above 0, at most 1), entities below their type's threshold are left out from now on. `card`
+    rewrites the model card. `head` is as in `Tagger.load`, `reading` says how the data is read. `dry_run` writes
+    nothing.
     """
     if precision is not None:
         check_precision(precision)
@@ -77,7 +78,7 @@ def calibrate(
         open_types = (before.get("open_types") or {}).get("files", ())
         if any(map(gold.learnt_by, (before.get("data"), before.get("source_data"), *open_types))):
             raise InputError(
-                f"{gold.place}: {folder} was trained on it, so its confidences there say nothing; name others, or give "
+                f"{gold.place}: {folder} was trained on it, so its confidences there mean nothing; give other data, or "
                 "--split and --split-seed as in training"
             )
     return [
@@ -87,11 +88,11 @@ def calibrate(
 
 
 def undo(tagger: str | Path, *, head: str = "", card: TaggerHook | None = None) -> list[Restored]:
-    """Put back what was before the last calibration (again: undo that); raise InputError where nothing is kept."""
+    """Restore the values from before the last calibration (again: undo that); raise InputError if there are none."""
     cards = _cards(tagger)
     for folder, now in cards.items():
         if now.get(_PREVIOUS) is None:
-            raise InputError(f"{folder}: its card keeps no earlier calibration to go back to")
+            raise InputError(f"{folder}: its card has no earlier calibration to restore")
     return [_restored(folder, now, head, card) for folder, now in cards.items()]
 
 
@@ -114,25 +115,25 @@ def _calibrated(
         why = f"{folder} knows none of its types ({few(types)}), so all that the tagger finds there is wrong"
         raise InputError(f"{place['name']}: {why}; give data with types of the tagger ({few(loaded.types)})")
     find, usual = _finder(loaded, examples, types, place["name"]), loaded.usual_threshold
-    found = find(lambda _: usual)
-    if not found.entities.types:
+    predicted = find(lambda _: usual)
+    if not predicted.entities.types:
         raise InputError(f"{folder}: finds no entity in {place['name']}; calibrate on sentences of its own domain")
-    told, bounds = found.calibration_json(place), dict[str, Threshold]()
+    calibration, bounds = predicted.calibration_json(place), dict[str, Threshold]()
     if precision is not None:
-        lowest = 0.0 if loaded.types else uncalibrated(_LEAST, 1 / told["temperature"])
-        bounds = _thresholds(find, usual, told["temperature"], precision, lowest)
+        lowest = 0.0 if loaded.types else uncalibrated(_LEAST, 1 / calibration["temperature"])
+        bounds = _thresholds(find, usual, calibration["temperature"], precision, lowest)
         shown = {name: asdict(each) | {"kept_precision": each.precision, "recall_kept": each.recall_kept}
                  for name, each in bounds.items()}  # fmt: skip
-        told |= {"precision": precision, "by_type": shown}
+        calibration |= {"precision": precision, "by_type": shown}
     chosen = {name: each.confidence for name, each in bounds.items() if each.confidence is not None}
-    after = {**before, "calibration": told, "thresholds": chosen}
+    after = {**before, "calibration": calibration, "thresholds": chosen}
     if _fit(after) != _fit(before):  # the same again leaves what was before it
         after[_PREVIOUS] = _fit(before)
     lost = tuple(before.get("thresholds") or ()) if precision is None else ()
     changed_by_hand = not dry_run and _write(folder, TaggerFacts(after, before), head, card)
     unknown = tuple(each for each in types if loaded.types and each not in loaded.types)
     absent = tuple(each for each in loaded.types if each not in types)
-    return Calibrated(folder, told, bounds, lost, changed_by_hand, unknown, absent)
+    return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent)
 
 
 def _fit(card: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,10 +153,10 @@ def _write(folder: Path, facts: TaggerFacts, head: str, card: TaggerHook | None)
 
 
 def _finder(head: Head, examples: Sequence[Example], types: Sequence[str], name: str) -> Find:
-    """Return what finds a head's entities; one that is told its labels is asked for the types of the data, `name`."""
+    """Return what finds a head's entities; labels given at run time are the types of the data, `name`."""
     if head.types:
-        found = predict_entities(head, examples)
-        return lambda _: found
+        predicted = predict_entities(head, examples)
+        return lambda _: predicted
     asked = list(map(EntityLabel, types))
     if not asked:
         raise InputError(f"{name}: holds no entity, so there is no type to ask the tagger for")
@@ -165,21 +166,21 @@ def _finder(head: Head, examples: Sequence[Example], types: Sequence[str], name:
 def _thresholds(find: Find, usual: float, temperature: float, precision: float, lowest: float) -> dict[str, Threshold]:
     """Return thresholds by type, rounded down, and what is kept by all of them; a type without one has the `usual`.
 
-    `lowest` is the least confidence that was looked at: below it nothing is known of the precision. Types compete for
-    words, so with other thresholds some type may be found more often; then what is found is that.
+    `lowest` is the least confidence that was tried: below it the precision is unknown. Types compete for words, so with
+    other thresholds some type may be found more often; then what is found is that.
     """
-    found, scale = find(lambda _: _LEAST), 10**_PLACES
+    predicted, scale = find(lambda _: _LEAST), 10**_PLACES
     lowest = math.floor(lowest * scale) / scale
-    confidences = [math.floor(each * scale) / scale for each in found.entities.confidences(temperature).tolist()]
+    confidences = [math.floor(each * scale) / scale for each in predicted.entities.confidences(temperature).tolist()]
     bounds = {
         name: each if each.confidence is None else replace(each, confidence=max(each.confidence, lowest))
-        for name, each in lowest_thresholds(found.entities.types, confidences, found.right, precision).items()
+        for name, each in lowest_thresholds(predicted.entities.types, confidences, predicted.right, precision).items()
     }
     wanted = {name: usual if each.confidence is None else each.confidence for name, each in bounds.items()}
-    found = find(lambda name: uncalibrated(wanted.get(name, usual), temperature))
-    sure = found.entities.confidences(temperature).tolist()
+    predicted = find(lambda name: uncalibrated(wanted.get(name, usual), temperature))
+    sure = predicted.entities.confidences(temperature).tolist()
     kept, right = Counter[str](), Counter[str]()
-    for type_, confidence, is_right in zip(found.entities.types, sure, found.right.tolist(), strict=True):
+    for type_, confidence, is_right in zip(predicted.entities.types, sure, predicted.right.tolist(), strict=True):
         if confidence >= wanted.get(type_, usual):
             kept[type_] += 1
             right[type_] += is_right
@@ -196,11 +197,11 @@ def _cards(tagger: str | Path) -> dict[Path, dict[str, Any]]:
 
 
 def _card(folder: Path) -> dict[str, Any]:
-    """Return the card of a tagger that nerbert made or that is told its labels, in a folder here."""
+    """Return the card of a tagger that nerbert made or that takes labels at run time, in a local folder."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; {to_copy(str(folder))}")
     card = read_card(str(folder))
     if card.get("kind") != "tagger" and not ModelFolder.open(folder).labels_at_run_time:
-        raise InputError(f"{folder}: no tagger that `nerbert finetune` made, nor one that is told its labels; others "
-                         "can't be calibrated")  # fmt: skip
+        raise InputError(f"{folder}: no tagger that `nerbert finetune` made, nor one that takes labels at run "
+                         "time; others can't be calibrated")  # fmt: skip
     return card

@@ -27,7 +27,7 @@ class ConceptHeadKind(HeadKind):
 
     @classmethod
     def open(cls, folder: ModelFolder, wanted: Wanted) -> ConceptHead:
-        """Return it on a back end that is wanted; raise InputError or MissingExtra if there is none."""
+        """Return it on a wanted back end; raise InputError or MissingExtra if there is none."""
         return on_back_end(folder, wanted, _on_onnx, _on_torch)
 
     @classmethod

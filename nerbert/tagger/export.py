@@ -71,8 +71,8 @@ class Export:
 
 
 ExportedHead: TypeAlias = tuple[dict[str, Any], Mapping[str, Head]]
-"""What the card of an export says of a head, and the head by the name of each back end, torch's first; none for one
-that is told its labels."""
+"""An export's card for a head, and the head by the name of each back end, torch's first; none if it takes labels at run
+time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +97,12 @@ class ExportTask:
 
         The first scorer is `torch`. The parameters are those of `graph`.
         """
-        found: dict[str, Scorer] = {"torch fp32": torch}
-        found["onnx fp32"] = self.graph(parts, run, torch, pieces, columns, output, GRAPHS["fp32"])
+        scorers: dict[str, Scorer] = {"torch fp32": torch}
+        scorers["onnx fp32"] = self.graph(parts, run, torch, pieces, columns, output, GRAPHS["fp32"])
         if self.int8:
             _quantise(self.folder)
-            found["onnx int8"] = OnnxScorer(self.folder / GRAPHS["int8"], columns, output=output)
-        return found
+            scorers["onnx int8"] = OnnxScorer(self.folder / GRAPHS["int8"], columns, output=output)
+        return scorers
 
     def graph(
         self, parts: Sequence[Any], run: Callable[[Any, Any], Any], torch: Scorer, pieces: SubwordTokenizer,
@@ -114,9 +114,9 @@ class ExportTask:
         other numbers than `torch` for words cut by `pieces`.
         """
         _trace(self.source, parts, run, self.folder / file, output)
-        found = OnnxScorer(self.folder / file, columns, output=output)
-        _check_close(self.source, pieces, torch, found, columns)
-        return found
+        graph = OnnxScorer(self.folder / file, columns, output=output)
+        _check_close(self.source, pieces, torch, graph, columns)
+        return graph
 
 
 def export(
@@ -126,7 +126,7 @@ def export(
     """Export a tagger's folder or hub name into its `onnx/`, or with `output` into a folder without torch's weights.
 
     With `data` (a file, or a folder: its test split; read as `reading` says) F1 and shared entities of each graph are
-    measured and told. `head` is as in `Tagger.load`.
+    measured and printed. `head` is as in `Tagger.load`.
     """
     need("train", "torch", "transformers")
     source = ModelFolder.open(tagger, "model").check()
@@ -138,7 +138,7 @@ def export(
     if output is not None:
         _check_apart(source.path, output)
     if data is not None and kind.labels_at_run_time:
-        why = "its labels are given at run time, so data can't tell how the graphs agree; export it without"
+        why = "its labels are given at run time, so data can't measure how the graphs agree; export it without"
         raise InputError(f"{source}: {why}")
     examples = [] if data is None else read_gold(data, "test", reading_for(card, reading)).examples
     with publish_folder(output or source.path / FOLDER, overwrite=overwrite) as folder:
@@ -159,14 +159,14 @@ def _write(task: ExportTask, kind: type[HeadKind], examples: Sequence[Example]) 
     path = str(task.folder / TOKENIZER)
     task.tokenizer.backend_tokenizer.save(path, pretty=False)  # as `transformers` has set it up
     versions = {name: version(name) for name in ("torch", "transformers", "onnxruntime", "onnx")}
-    told, made_from = {name: asdict(each) for name, each in agreement.items()}, {"weights": weights_of(task.source)}
-    facts |= {"made_from": made_from, "opset": _OPSET, "versions": versions, "agreement": told}
+    scores, made_from = {name: asdict(each) for name, each in agreement.items()}, {"weights": weights_of(task.source)}
+    facts |= {"made_from": made_from, "opset": _OPSET, "versions": versions, "agreement": scores}
     write_json(task.folder / CARD, {"format": FORMAT, **facts})
     return agreement
 
 
 def _write_rest(source: ModelFolder, folder: Path) -> None:
-    """Write all of a tagger but its weights; its card in any case, which marks the folder as ours."""
+    """Write all of a tagger but its weights; its card always, since it marks the folder as ours."""
     backbone = Backbone.of(source.name, seed=0)
     backbone.config.save_pretrained(folder)
     backbone.tokenizer.save_pretrained(folder)
@@ -241,18 +241,18 @@ def _check_close(source: str, pieces: SubwordTokenizer, torch: Scorer, graph: Sc
 
 def _agreement(heads: Mapping[str, Head], examples: Sequence[Example]) -> dict[str, Agreement]:
     """Return each head's F1, and its entities compared with the first one's."""
-    gold, found, reference = [word_spans(each) for each in examples], {}, None
+    gold, agreement, reference = [word_spans(each) for each in examples], {}, None
     for name, head in heads.items():
         rows = head.predict(examples).word_spans(len(examples))
         spans = {(number, *span) for number, row in enumerate(rows) for span in row}
         reference = spans if reference is None else reference
         share = len(spans & reference) / len(reference) if reference else 1.0
-        found[name] = Agreement(score_spans(gold, rows).f1, share, len(spans - reference))
-    return found
+        agreement[name] = Agreement(score_spans(gold, rows).f1, share, len(spans - reference))
+    return agreement
 
 
 def _check_apart(source: Path, output: Path) -> None:
     """Raise InputError for an output that would replace the tagger, or any weights."""
     check_apart(source, output)
     if any(output.glob("*.safetensors")):
-        raise OutputExists(f"{output}: holds a model's weights, so it is left alone; delete it by hand")
+        raise OutputExists(f"{output}: holds a model's weights, so it is not replaced; delete it by hand")

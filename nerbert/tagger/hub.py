@@ -26,7 +26,7 @@ def write_folder(source: Path, target: Path, card: Mapping[str, Any], *, overwri
     check_apart(source, target)
     kind = read_card(str(target))["kind"] if (target / CARD).is_file() else ""
     if overwrite and target.is_dir() and any(target.iterdir()) and kind in ("", *PRETRAINED):
-        raise OutputExists(f"{target}: holds no tagger, so it is left alone; name another folder")
+        raise OutputExists(f"{target}: holds no tagger, so it is not replaced; name another folder")
     model = ModelFolder.open(source).check()
     names = [path.relative_to(source) for path in model.files("tagger")]
     with publish_folder(target, overwrite=overwrite) as folder:

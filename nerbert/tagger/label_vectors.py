@@ -83,7 +83,7 @@ class LabelVectors:
         return found
 
     def _place(self) -> Path | None:
-        """Return where vectors are kept, None if they can't be."""
+        """Return the folder of cached vectors, None if there can't be one."""
         try:
             place = cache_place("", "labels", self._digest)
             place.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ class LabelVectors:
         return place
 
     def _read(self, place: Path | None, wanted: Iterable[bytes]) -> dict[bytes, Array]:
-        """Return what is in the files that some keys belong to, if there can be any."""
+        """Return what the files of some keys hold, if there can be any."""
         found = dict[bytes, Array]()
         for path in {_file(place, key[0]) for key in wanted} if place else ():
             if not path.exists():
@@ -105,7 +105,7 @@ class LabelVectors:
                     _check(vectors, np.float32, (len(keys), self._width))
                 found.update(zip(map(bytes, keys), vectors, strict=True))
             except InputError as error:
-                tell(f"{error}; it is made again")
+                tell(f"{error}; it is written again")
         return found
 
     def _keep(self, place: Path, new: Mapping[bytes, Array]) -> None:
@@ -134,4 +134,4 @@ def _check(column: Array, kind: type, shape: tuple[int, ...]) -> None:
 
 
 def _not_kept(error: Exception) -> None:
-    tell(f"vectors of labels are not kept: {error}")
+    tell(f"vectors of labels are not cached: {error}")

@@ -179,7 +179,7 @@ class OnnxScorer:
         outputs = {each.name: each.shape for each in self._session.get_outputs()}
         if list(outputs) != [output] or not {"input_ids"} <= set(self._inputs) <= set(_INPUTS):
             raise InputError(
-                f"{path}: takes {', '.join(self._inputs)} and gives {', '.join(outputs)}: no graph that nerbert made"
+                f"{path}: takes {', '.join(self._inputs)} and gives {', '.join(outputs)}: not a graph that nerbert made"
             )
         if outputs[output][-1:] != [classes]:
             what = "labels" if output == LOGITS else "columns"
@@ -198,7 +198,7 @@ class OnnxScorer:
             (logits,) = self._session.run([self._output], {name: feed[name] for name in self._inputs})
         if logits.dtype != np.float32 or logits.shape != (*batch.ids.shape, self._classes):
             raise InputError(f"{self._path}: gives {logits.dtype} logits of the shape {logits.shape} for windows of "
-                             f"{batch.ids.shape}: no tagger that nerbert exported")  # fmt: skip
+                             f"{batch.ids.shape}: not a tagger that nerbert exported")  # fmt: skip
         found: Array = logits[batch.rows, batch.columns]
         return found
 

@@ -1,8 +1,8 @@
-"""Texts on their way through a tagger: what each one is asked for, and what is found in it so far.
+"""Texts in progress: the labels of each, and its entities so far.
 
 Texts with different labels or thresholds go through the model together, as far as its head can do that. A text that
 can't be tagged fails alone: where a batch's input is refused, its texts are tried one by one. A fault of the model
-is that of all of them, at once: it computes in small batches, so fewer texts would need no less memory.
+fails all of them at once: it computes in small batches, so fewer texts would need no less memory.
 """
 
 import re
@@ -26,7 +26,7 @@ _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
 _KEPT = 16
 """Lists of labels whose heads are kept."""
 _running = partial(refused, "the model can't be run", NerbertError, (RuntimeError, MemoryError))
-"""Turns a fault of the model into one line; other exceptions are mistakes in a head's code, and go through."""
+"""Turns a fault of the model into one line; other exceptions are mistakes in a head's code, and propagate."""
 
 
 def _never() -> bool:
@@ -35,7 +35,7 @@ def _never() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TagRequest:
-    """A text to tag, with labels and thresholds of its own; None: those of the tagger.
+    """A text to tag, with its labels and thresholds; None: those of the tagger.
 
     `text` may be an example, one sentence with its own words. `cancelled` is called before the labels are read, and
     just before the text goes into the model: where it returns True, the text is left out.
@@ -49,7 +49,7 @@ class TagRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
-    """What is looked for: the entities of a head, at least as sure as `thresholds` (by type) at a temperature."""
+    """What to find: a head's entities with a confidence of `thresholds` (by type) or more at a temperature."""
 
     head: Head
     thresholds: Mapping[str, float]
@@ -96,7 +96,7 @@ class PendingText:
 
     @property
     def is_open(self) -> bool:
-        """Return whether it is still to be tagged; asks whether it was cancelled, which may be its error."""
+        """Return whether it is still to be tagged; a failing `cancelled` is its error."""
         try:
             with refused("a request's `cancelled` failed", NerbertError):
                 self.dropped = self.dropped or (self.error is None and self.cancelled())

@@ -1,4 +1,4 @@
-"""Writes a tagger's answers into its folder (`check.json`), and compares them with those of now."""
+"""Writes a tagger's answers into its folder (`check.json`), and compares them with new ones."""
 
 import platform
 from pathlib import Path
@@ -24,9 +24,9 @@ from nerbert.terminal import tell
 
 
 def write_check(folder: Path, head: str = "") -> None:
-    """Let a tagger answer the texts and write `check.json` into its folder; `head` is as in `Tagger.load`."""
+    """Write a tagger's answers to the texts into its folder, as `check.json`; `head` is as in `Tagger.load`."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: no folder here to write {CHECK} into; {to_copy(str(folder))}")
+        raise InputError(f"{folder}: not a local folder to write {CHECK} into; {to_copy(str(folder))}")
     mark_checked(folder)
     loaded = Tagger.load(folder, backend=ModelFolder.open(folder).backend, precision="fp32", device="cpu", head=head)
     tagger = loaded.with_default_labels()
@@ -38,7 +38,7 @@ def write_check(folder: Path, head: str = "") -> None:
 
 
 def try_write_check(folder: Path, head: str) -> None:
-    """Write `check.json` as `write_check` does; a tagger that can't be asked goes without, and a line says so."""
+    """Write `check.json` as `write_check` does; if the tagger can't answer, print a line instead."""
     try:
         write_check(folder, head)
     except NerbertError as error:
@@ -46,7 +46,7 @@ def try_write_check(folder: Path, head: str) -> None:
 
 
 def checking(card: TaggerHook) -> TaggerHook:
-    """Return a hook that writes `check.json` too, if the tagger can be asked."""
+    """Return a hook that writes `check.json` too, if the tagger can answer."""
 
     def finish(folder: Path, facts: TaggerFacts) -> bool:
         try_write_check(folder, str(facts.card.get("head") or ""))
@@ -57,12 +57,12 @@ def checking(card: TaggerHook) -> TaggerHook:
 
 def _check_types(tagger: Tagger, folder: Path) -> None:
     if not tagger.types:
-        raise InputError(f"{folder}: is told its labels at run time, so it has no answers of its own to check")
+        raise InputError(f"{folder}: takes its labels at run time, so it has no answers of its own to check")
 
 
 def check(source: str | Path, *, renew: bool = False, head: str = "", **loading: Any) -> list[Checked]:
     """Compare answers of a tagger, or each seed, with its own (`renew`: written first); raise InputError for none."""
-    found = []
+    results = []
     for each in [str(folder) for folder in seed_folders(str(source))] or [str(source)]:
         if renew:
             write_check(Path(each), head)
@@ -77,5 +77,5 @@ def check(source: str | Path, *, renew: bool = False, head: str = "", **loading:
                 else "copy it into a folder; there `nerbert check FOLDER"
             )
             raise InputError(f"{each}: holds no {CHECK} to compare with; {where} --renew` writes one")
-        found.append(compare(tagger, each, expected))
-    return found
+        results.append(compare(tagger, each, expected))
+    return results

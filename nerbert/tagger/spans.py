@@ -1,4 +1,4 @@
-"""The entities of one text, as a list that knows its text: shown in notebooks, and handed to pandas and displaCy.
+"""The entities of one text, as a list that knows its text: for notebooks, pandas and displaCy.
 
 Their borders are those of whole graphemes (characters, to a reader), counted in code points or UTF-16 units.
 """
@@ -69,7 +69,7 @@ class Spans(list[Span]):
         return self if self.offsets == OFFSETS[0] else character_spans(self.text, self)
 
     def _repr_html_(self) -> str:
-        """Return the beginning of the text, with its entities marked, as HTML in which no text means anything."""
+        """Return the beginning of the text, with its entities marked, as escaped HTML."""
         shown, end = self._in_characters(), min(len(self.text), _MOST_CHARACTERS)
         if len(shown) > _MOST_ENTITIES:
             end = min(end, shown[_MOST_ENTITIES].start)
@@ -78,7 +78,7 @@ class Spans(list[Span]):
         return f'<div style="{_TEXT}">{"".join(_marked(self.text[:end], shown))}</div>{self._note(end, len(shown))}'
 
     def _note(self, end: int, shown: int) -> str:
-        """Say what is not shown, or that nothing was found."""
+        """Return a note on what is not shown, or that no entity was found."""
         left = f"{len(self.text) - end:,} more characters with {len(self) - shown:,} more entities are not shown"
         note = left if end < len(self.text) else "" if self else "no entity found"
         return note and f'<div style="{_NOTE}">{note}</div>'
@@ -154,7 +154,7 @@ class Graphemes:
         return start, end
 
     def _is_border(self, place: int) -> bool:
-        """Return whether a place is a border for sure."""
+        """Return whether a place is certainly a border."""
         text = self._text
         if self._ascii or place in (0, len(text)) or text[place - 1].isspace() or text[place].isspace():
             return True

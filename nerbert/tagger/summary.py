@@ -1,6 +1,6 @@
 """What a model's folder is, from its small files alone: card, configuration, the heads of its weights, its exports.
 
-Neither torch nor the weights are loaded. The price: nothing says whether the weights fit; loading does.
+Neither torch nor the weights are loaded. Limitation: only loading shows whether the weights fit.
 """
 
 import math
@@ -32,9 +32,9 @@ class ExportedGraph:
 
 @dataclass(frozen=True, slots=True)
 class ModelSummary:
-    """What a model is; `card` is its `nerbert.json`, or what stands for one.
+    """What a model is; `card` is its `nerbert.json`, or the defaults of its kind.
 
-    `types` are those that it learnt; with `labels_at_run_time` it is asked for any. `layers` and `width` are 0 where
+    `types` are those that it was trained on; with `labels_at_run_time` it takes any. `layers` and `width` are 0 where
     the configuration has no such name, and `parameters` is None where weights are pickled or only exported.
     """
 
@@ -78,7 +78,7 @@ def _summary(source: str) -> ModelSummary:
 
 
 def _types(folder: ModelFolder, config: dict[str, Any], exported: Exported | None) -> list[str]:
-    """Return the types that a model learnt: those of its card, or of its tags if they are BIO's."""
+    """Return the types that a model was trained on: those of its card, or of its tags if they are BIO tags."""
     learnt = folder.card.get("types")
     if learnt or folder.head_name != "linear":
         return [str(each) for each in learnt or ()]
@@ -107,13 +107,13 @@ def _graphs(exported: Exported | None) -> Iterator[tuple[str, ExportedGraph]]:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """What of a tensor the head of a file of weights says."""
+    """A tensor's entry in the header of a file of weights."""
 
     shape: list[Annotated[int, Field(ge=0)]] = field(default_factory=list)
 
 
 def _parameters(path: Path) -> int:
-    """Return how many numbers a safetensors file holds, by its head."""
+    """Return how many numbers a safetensors file holds, by its header."""
     with os_refused(f"{path}: can't be read"), path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         head = stream.read(length) if length <= _LONGEST_HEADER else b""

@@ -50,12 +50,12 @@ class Tagger:
     """A fine-tuned model with its tokenizer and word splitter; make one with `Tagger.load`.
 
     It can be pickled, for worker processes on the same machine: they load it again from its folder, with the same
-    options. There it computes with one thread, unless `threads` says otherwise.
+    options. There it computes with one thread, unless `threads` is given.
     """
 
     origin: Origin | None = None
     labels: tuple[EntityLabel, ...] = ()
-    """What it looks for, if it was told so (`with_labels`)."""
+    """The labels to find, if given (`with_labels`)."""
     _wanted: float | Mapping[str, float] | None = None
     """The user's thresholds; those of labels are known when labels are."""
 
@@ -84,16 +84,16 @@ class Tagger:
         end's own choice; torch has one number for the whole process).
 
         `decoding` is `legal` (the best path of BIO tags; default for taggers of nerbert's) or `greedy` (the most
-        probable tag of each word; default for others). Taggers that are told their labels go by thresholds, 0.5 where
-        there is no other: `flat` (default) gives entities that don't overlap; `nested`, for models of spans, also such
-        as lie in one another; `touching`, for models of single words, joins neighbours of one label as NuNER Zero does,
-        whatever one character is between them. `on_too_long` says what becomes of a sentence that is longer than the
-        model's window: `window` (overlapping windows), `error` or `truncate`; default: as in training. Entities less
-        sure than `thresholds` (0–1; one for all types, or by type, the rest as the tagger's card has them) are left
-        out. `offsets` counts `start` and `end` in `characters` (code points) or `utf-16` units.
+        probable tag of each word; default for others). Taggers that take labels at run time use thresholds, by default
+        0.5: `flat` (default) gives entities that don't overlap; `nested`, for models of spans, also entities inside
+        others; `touching`, for models of single words, joins neighbours with the same label as NuNER Zero does,
+        whatever one character is between them. `on_too_long` is for sentences longer than the model's window: `window`
+        (overlapping windows), `error` or `truncate`; default: as in training. Entities with a confidence below
+        `thresholds` (0–1; one for all types, or by type, the rest from the tagger's card) are left out. `offsets`
+        counts `start` and `end` in `characters` (code points) or `utf-16` units.
 
-        `head` is for a tagger with a head of your own: `module:Class`, which is imported. A folder's own word is not
-        enough for that, since the folder may be somebody else's.
+        `head` is for a tagger with a head of your own: `module:Class`, which is imported. A folder can't choose this
+        itself, since it may be somebody else's.
         """
         if seeds := seed_folders(str(source)):
             raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
@@ -145,7 +145,7 @@ class Tagger:
     ) -> str | None:  # fmt: skip
         """Write the tagger to a folder of its own, whole or not at all; with `push_to_hub` push it too.
 
-        The folder is that which it was loaded from, with the tagger's `temperature` and `thresholds` of now. How it
+        It is a copy of the folder it was loaded from, with the tagger's current `temperature` and `thresholds`. How it
         computes, decodes and counts is not saved. `overwrite` replaces another tagger. `repo_id` (default: the folder's
         name) and `push_options` are as in `push_to_hub`, whose result is returned.
         """
@@ -158,7 +158,7 @@ class Tagger:
     ) -> str:  # fmt: skip
         """Upload what `save_pretrained` writes to the hub, as one commit, and return the commit's address.
 
-        The repository is made if it isn't there, `private` or not. Its older weights and exported models are deleted.
+        A missing repository is made, `private` or not. Its older weights and exported models are deleted.
         """
         return hub.upload(
             Path(self._origin().folder), repo_id, self._card(), commit_message=commit_message, private=private,
@@ -166,7 +166,7 @@ class Tagger:
         )  # fmt: skip
 
     def _card(self) -> dict[str, Any]:
-        """Return the card of the folder, with what was changed since."""
+        """Return the folder's card with later changes."""
         card = read_card(self._origin().folder)
         if self.temperature != _temperature_of(card):
             card["calibration"] = {"temperature": self.temperature}
@@ -195,7 +195,7 @@ class Tagger:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits of the SHA-256 of what was loaded; "" for a tagger that wasn't."""
+        """Return 16 hexadecimal digits of the SHA-256 of what was loaded; "" for a tagger without a folder."""
         return ModelFolder(self.origin.folder).fingerprint if self.origin else ""
 
     @property
@@ -205,12 +205,12 @@ class Tagger:
 
     @property
     def decoding(self) -> str:
-        """Say how its head chooses tags."""
+        """Return how its head chooses tags."""
         return self.head.decoding
 
     @property
     def answering(self) -> Answering:
-        """Say how it answers: back end, decoding, temperature, thresholds."""
+        """Return how it answers: back end, decoding, temperature, thresholds."""
         return answering_of(self, self.thresholds, self.types)
 
     def __repr__(self) -> str:
@@ -218,38 +218,38 @@ class Tagger:
         return f"<Tagger {self.origin.folder if self.origin else 'of no folder'}: {how}>"
 
     def with_labels(self, labels: Iterable[str | EntityLabel]) -> "Tagger":
-        """Return a tagger that looks for these labels alone, on the same model; each is `name` or `name: description`.
+        """Return a tagger that finds these labels only, on the same model; each is `name` or `name: description`.
 
-        A tagger that learnt its types filters them. Of the thresholds that were given those of other labels are passed
-        over; what `thresholds` was set to since goes before them. Raise InputError for a label that the model can't
-        look for, for none, and for one given twice.
+        A tagger with fixed types finds only those named. Given thresholds of other labels are ignored; values set in
+        `thresholds` since then come first. Raise InputError for a label that the model can't find, for none, and for
+        one given twice.
         """
-        found = self._relabelled(entity_labels(labels))
-        found.head = found._head_for(found.thresholds)
-        return found
+        tagger = self._relabelled(entity_labels(labels))
+        tagger.head = tagger._head_for(tagger.thresholds)
+        return tagger
 
     def with_default_labels(self) -> "Tagger":
-        """Return a tagger that looks for the types it was fine-tuned on, if it must be told labels; else itself."""
+        """Return a tagger that finds the types it was fine-tuned on, if it takes labels at run time; else itself."""
         return self.with_labels(self._learnt) if self._learnt else self
 
     @property
     def _learnt(self) -> tuple[EntityLabel, ...]:
-        """Return the types that it was fine-tuned on, if it must be told labels."""
+        """Return the types that it was fine-tuned on, if it takes labels at run time."""
         learnt = () if self.types else self.card.get("types")
         return entity_labels(map(EntityLabel, learnt)) if learnt else ()
 
     def _relabelled(self, labels: tuple[EntityLabel, ...]) -> "Tagger":
         """Return a tagger with these labels and their thresholds, and without their head."""
-        found, names = copy(self), [each.name for each in labels]
+        tagger, names = copy(self), [each.name for each in labels]
         given = {each: bound for each, bound in self._wanted.items() if each in names} if isinstance(
             self._wanted, Mapping) else self._wanted  # fmt: skip
         bounds = thresholds_of(given, self.card.get("thresholds"), names, self.head.usual_threshold)
-        found.thresholds = {name: self.thresholds.get(name, bounds[name]) for name in names}
-        found.labels = labels
-        return found
+        tagger.thresholds = {name: self.thresholds.get(name, bounds[name]) for name in names}
+        tagger.labels = labels
+        return tagger
 
     def _head_for(self, thresholds: Mapping[str, float]) -> Head:
-        """Return the head that finds the tagger's labels, if it has some, at thresholds and the temperature of now."""
+        """Return the head that finds the tagger's labels, if any, at thresholds and the current temperature."""
         if not self.labels:
             return self.head
         least = tuple(uncalibrated(thresholds.get(each.name, 0.0), self.temperature) for each in self.labels)
@@ -259,7 +259,7 @@ class Tagger:
         self, labels: Iterable[str | EntityLabel] | None, thresholds: float | Mapping[str, float] | None = None,
         known: dict[object, Asked | NerbertError] | None = None,
     ) -> Asked:  # fmt: skip
-        """Return what is looked for, or raise why it can't be; None: the tagger's own labels, or its own thresholds.
+        """Return what to find, or raise why it can't be found; None: the tagger's own labels, or its own thresholds.
 
         What is `known`, by labels and thresholds, isn't made again; this is added to it.
         """
@@ -274,15 +274,15 @@ class Tagger:
                 known[key] = Asked(tagger._head_for(bounds), bounds, tagger.temperature)
             except NerbertError as error:
                 known[key] = error
-        if isinstance(found := known[key], NerbertError):
-            raise found
-        return found
+        if isinstance(asked := known[key], NerbertError):
+            raise asked
+        return asked
 
     def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
         """Return the entities of `text`, in order: `text[span.start:span.end] == span.text`.
 
-        `labels` are what to look for, as in `with_labels`; a tagger that learnt types looks for those by default. The
-        list shows itself in notebooks, and goes to pandas and displaCy.
+        `labels` are as in `with_labels`; by default, the types that the tagger was trained on. Notebooks show the list;
+        it converts to pandas and displaCy.
         """
         return next(self.tag_many([text], labels))
 
@@ -294,13 +294,13 @@ class Tagger:
         An example is one sentence, and keeps its own words. `labels` are as in `tag`.
         """
         if isinstance(texts, str):
-            raise InputError("can't tag a str letter by letter: give a list of texts, or take `tag`")
+            raise InputError("can't tag a str letter by letter: give a list of texts, or use `tag`")
         asked = self._asked(labels)
         pending = (PendingText(_checked(each), asked) for each in texts)
         return (each.answer(self.offsets) for each in found_in_order(pending, self._cut))
 
     def tag_batch(self, requests: Iterable[TagRequest]) -> list[Spans | NerbertError | None]:
-        """Return the answer to each request; all go through the model together, whatever labels each one has.
+        """Return the answer to each request; all go through the model together, whatever their labels.
 
         An answer is what `tag` gives for that text alone: spans, or the error that it would raise. A request that was
         cancelled before it went into the model has None. Any number of threads may call it at once.
@@ -319,7 +319,7 @@ class Tagger:
         return text
 
     def cost(self, text: str | Example, labels: Iterable[str | EntityLabel] | None = None) -> int:
-        """Return how many subwords the model reads to tag a text, in windows and with labels' prompts; it doesn't run.
+        """Return how many subwords the model would read to tag a text, in windows and with labels' prompts.
 
         `labels` are as in `tag`. What an encoder of labels reads, once for all texts, doesn't count. Raise InputError
         for labels that leave no room for a text.

@@ -78,6 +78,6 @@ class Answering:
 
 
 def answering_of(tagger: "Tagger", thresholds: Mapping[str, float], types: Sequence[str]) -> Answering:
-    """Return how a tagger answers with thresholds of these types; a threshold of 0 leaves nothing out."""
+    """Return how a tagger answers with thresholds of these types; 0 leaves nothing out."""
     bounds = {name: bound for name, bound in thresholds.items() if bound > 0 and name in types}
     return Answering(tagger.head.name, tagger.decoding, tagger.temperature, bounds, len(types))

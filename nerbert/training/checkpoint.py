@@ -1,6 +1,7 @@
-"""Checkpoints: those that a killed training goes on from, and the best one by a score.
+"""Checkpoints: those that a killed training resumes from, and the best one by a score.
 
-A folder is whole or absent, and holds nothing of chance. Cost: three times the weights, written while training waits.
+A folder is complete or absent, and holds no random state. Cost: three times the weights, written while
+training waits.
 """
 
 import shutil
@@ -41,9 +42,9 @@ class _State:
 class BestCheckpoint:
     """Called by the loop after each epoch; `best` is the score of the checkpoint kept, `best_step` its step.
 
-    `save(model, step, before)` keeps a model as the best so far; `before` is the step of the one that was. The
-    training is to end after `patience` evaluations in a row without a better one (0: never). With `last` each model
-    passes for better than the one before.
+    `save(model, step, before)` keeps a model as the best so far; `before` is the step of the one that was. The training
+    is to end after `patience` evaluations in a row without a better one (0: never). With `last` each model counts as
+    better than the one before.
     """
 
     def __init__(
@@ -70,8 +71,8 @@ class BestCheckpoint:
 class Checkpoints:
     """The checkpoints of one training below `folder`: the newest `keep` of them.
 
-    One is due each `steps` steps and each `minutes` (0: not by that). With a `tokenizer`, each is a model's folder.
-    `columns` are those of the checkpoint that was resumed.
+    One is due each `steps` steps and each `minutes` (0: never). With a `tokenizer`, each is a model's folder. `columns`
+    are those of the checkpoint that was resumed.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Checkpoints:
         return by_time or (bool(self._steps) and step % self._steps == 0)
 
     def save(self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, columns: Columns | None = None) -> None:
-        """Save where the training is; older checkpoints go once the new one is whole."""
+        """Save the training's state; older checkpoints are deleted once the new one is complete."""
         target = self._folder / _name(log.steps)
         self._unreadable.discard(target)
         if target.exists():
@@ -110,12 +111,12 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def resume(self, model: Any, optimizer: torch.optim.Optimizer) -> TrainLog:
-        """Bring model and optimiser to the newest checkpoint that can be read; return its log, an empty one without."""
+        """Load model and optimiser from the newest readable checkpoint; return its log, an empty one without."""
         for folder in reversed(self._found()):
             try:
                 log, self.columns = _load(folder, model, optimizer)
             except InputError as error:
-                tell(f"nerbert: {error}; going on from the checkpoint before it, or anew")
+                tell(f"nerbert: {error}; resuming from the checkpoint before it, or from the start")
                 self._unreadable.add(folder)
             else:
                 return log
@@ -131,7 +132,7 @@ class Checkpoints:
 
 
 class Recorder:
-    """What the first process writes of a training: lines of the log, and checkpoints; others write nothing."""
+    """Writes a training's log and checkpoints in the first process; nothing in others."""
 
     def __init__(
         self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, epochs: Epochs, processes: ProcessGroup,
@@ -147,7 +148,7 @@ class Recorder:
         if self._steps:
             self._steps.begin(self._log.steps)
             if self._log.steps:
-                tell(f"going on after step {self._log.steps} of {self._total}")
+                tell(f"resuming after step {self._log.steps} of {self._total}")
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
@@ -162,7 +163,7 @@ class Recorder:
         return bool(self._checkpoints and self._checkpoints.is_due(step))
 
     def epoch(self, begun: EpochColumns | None) -> None:
-        """Write down what an objective says of an epoch that it has begun."""
+        """Log an objective's figures for a new epoch."""
         if self._steps and begun:
             if begun.figures:  # under the first of its steps, so that a run that resumes before it writes it once
                 place = {"step": self._log.steps + 1, "epoch": self._log.begun - 1}
@@ -171,20 +172,20 @@ class Recorder:
                 self._steps.report(name, report)
 
     def step(self, figures: dict[str, float]) -> None:
-        """Write down a step."""
+        """Log a step."""
         if self._steps:
             so_far = {"tokens": self._log.tokens, "seconds": round(self._log.seconds, 3)}
             self._steps.write("train", {"step": self._log.steps, **figures, **so_far})
 
     def entry(self, entry: dict[str, float]) -> None:
-        """Write down an evaluation, and say it where no bar shows how far the training is."""
+        """Log an evaluation, and print it where no progress bar is shown."""
         if self._steps:
             self._steps.write("validation", entry)
             if not sys.stderr.isatty():
                 tell(_progress_line(entry, self._log, self._total))
 
     def save(self, *, tells: bool) -> None:
-        """Make a checkpoint, and say so if it `tells`, where no bar shows how far the training is."""
+        """Make a checkpoint, and print a line if it `tells` and no progress bar is shown."""
         if self._checkpoints:
             self._checkpoints.save(*self._state, self._epochs.columns)
             if tells and self._steps and not sys.stderr.isatty():
@@ -225,10 +226,10 @@ def _moments(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Te
 
 
 def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> tuple[TrainLog, Columns]:
-    """Read all of a checkpoint before anything is changed; what is kept of it is copied, not mapped."""
+    """Read all of a checkpoint before anything is changed; kept parts are copied, not mapped."""
     log = read_json(folder / _STATE, _State).log
     if folder.name != _name(log.steps):
-        raise InputError(f"{folder / _STATE}: of step {log.steps}, which isn't the folder's")
+        raise InputError(f"{folder / _STATE}: of step {log.steps}, not of the folder's")
     wanted = _weights(model)
     weights, moments = _read(folder / _WEIGHTS), _read(folder / _OPTIMIZER)
     columns = _read_columns(folder / _COLUMNS, log.columns)

@@ -1,9 +1,8 @@
 """Epochs: where an objective begins one, and the columns that it gives the windows there.
 
-A column is an array that the model itself computes: a new label for each word, say. The choice: a column is made once,
-by all processes together, and is a part of every checkpoint until the next one is made; a resumed run reads it and
-never computes it anew. So a run that was killed equals one that never stopped. The price: each process holds the
-columns, a checkpoint is larger by them, and a kill while they are made costs what was made of them.
+A column is an array that the model computes: a new label for each word, say. All processes make it together, once, and
+every checkpoint has it until the next is made. A resumed run reads it, so a killed run equals one that never stopped.
+Cost: memory in each process, larger checkpoints, and a kill while columns are made loses them.
 """
 
 from dataclasses import replace
@@ -31,7 +30,7 @@ class Epochs:
         self._use(columns)
 
     def begin(self, model: Any, epoch: int) -> EpochColumns | None:
-        """Let the objective begin an epoch, return what it says; raise NerbertError where processes' columns differ."""
+        """Let the objective begin an epoch, return its figures; raise NerbertError where processes' columns differ."""
         model.eval()
         with torch.no_grad():
             begun = self._objective.begin_epoch(model, self._own, epoch, self.columns, self._processes)

@@ -1,8 +1,7 @@
-"""What happened in a training: kept with its checkpoints, and written down step by step.
+"""The log of a training: kept with its checkpoints, and written step by step.
 
-`log.jsonl` has a line a step and a line an evaluation. A run that goes on from a checkpoint first takes back what was
-written after it, so no step stands there twice. TensorBoard's files are the same figures again, with the extra
-`nerbert[tensorboard]`.
+`log.jsonl` has a line a step and a line an evaluation. A run that resumes from a checkpoint first removes later lines,
+so no step is logged twice. TensorBoard's files have the same figures, with the extra `nerbert[tensorboard]`.
 """
 
 import json
@@ -19,10 +18,10 @@ from nerbert.training.objective import CheckpointScore
 
 @dataclass(slots=True)
 class TrainLog:
-    """The mean loss since the last entry, with evaluations; and how far it is: steps, pieces, seconds.
+    """The mean loss since the last entry, with evaluations; and progress: steps, pieces, seconds.
 
     `loss_sum` and `loss_steps` are of the steps since the last entry. `best` is the best checkpoint's score so far.
-    `begun` epochs were begun; `columns` is the digest of the columns that the last one gave the windows, if any.
+    `begun` counts epochs; `columns` is the digest of the last one's columns, if any.
     """
 
     entries: list[dict[str, int | float]] = field(default_factory=list)

@@ -1,6 +1,7 @@
 """The one training loop: short, visible, on Accelerate; it knows no task.
 
-Losses are sums over a step, divided once, so how it is cut changes no gradient. Chance comes from seed, step and rank.
+Losses are sums over a step, divided once, so micro-batches change no gradient. Randomness comes from seed, step and
+rank.
 """
 
 import math
@@ -31,7 +32,7 @@ from nerbert.training.objective import Objective, most_tokens
 from nerbert.training.settings import TrainSettings
 
 VERSION = 3
-"""Raise it when the same settings come to train otherwise: a run that is half made doesn't go on then."""
+"""Raise it when the same settings train differently: unfinished runs then don't resume."""
 
 _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|ALLOC_FAILED|bad_alloc", re.IGNORECASE)
 """Messages of torch about a GPU, of its CPU allocator on Linux and on Windows, of cuBLAS, and of C++."""
@@ -74,7 +75,7 @@ def explain_out_of_memory(setting: str = "max_tokens_per_batch, which holds for 
         if not _is_of_memory(error):
             raise
         why = str(error).partition("\n")[0] or type(error).__name__
-        what = f"memory ran out beside the micro-batches of training: {why:.200}"
+        what = f"memory ran out outside the micro-batches of training: {why:.200}"
         raise NerbertError(f"{what}; try a smaller {setting}, or a smaller model") from error
 
 
@@ -95,8 +96,8 @@ def train(
     With `checkpoints`, start from the newest of them; a signal then stops the training after it has made one. Where
     `evaluate` is out of patience, the training ends at that evaluation, the last entry of the log.
 
-    The number of steps follows the first epoch's windows. There are about as many log entries, and evaluations, as
-    `settings.epochs`, also where `min_steps` goes through few windows more often than that.
+    The number of steps follows the first epoch's windows. There are about `settings.epochs` log entries, and
+    evaluations, even where `min_steps` repeats few windows more often than that.
     """
     processes = processes or make_process_group(settings)
     first = len(data.numbers_of(0))
@@ -111,7 +112,7 @@ def train(
         evaluate.best, evaluate.best_step = log.best, log.best_step
     epochs = Epochs(data, objective, processes, log, checkpoints.columns if checkpoints else {})
     recorder = Recorder(model, optimizer, log, epochs, processes, checkpoints, steps, total)
-    begin, said = time.monotonic() - log.seconds, False
+    begin, warned = time.monotonic() - log.seconds, False
     model.train()
     with recorder, explain_out_of_memory(), stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
         for epoch, numbers in data.steps(settings, log.steps, total):
@@ -124,7 +125,7 @@ def train(
             figures = train_step(model, now, numbers, objective, optimizer, rate, settings, processes, step)
             log.add_step(figures["loss"], int(now.windows.lengths_of(numbers).sum()), time.monotonic() - begin)
             recorder.step(figures)
-            said = said or _say_smaller(figures, settings)
+            warned = warned or _say_smaller(figures, settings)
             bar.advance(note=f"loss {figures['loss']:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
             if scored := log.steps % every == 0 or log.steps == total:
                 entry = log.add_entry(log.steps / per_epoch)
@@ -141,10 +142,10 @@ def train(
 
 
 def _check_together(processes: ProcessGroup, step: int) -> None:
-    """Raise NerbertError unless all processes go on from the same step."""
+    """Raise NerbertError unless all processes resume from the same step."""
     if processes.totals(step, step * step) != [processes.count * step, processes.count * step * step]:
         raise NerbertError(
-            f"process {processes.rank} resumes after step {step}, another one elsewhere: "
+            f"process {processes.rank} resumes after step {step}, another one after a different step: "
             "all must see the output's folder"
         )
 
@@ -199,7 +200,7 @@ def _add_gradients(
     """Add the gradients of a process's micro-batches, and return its share of the loss of each part.
 
     Return None where memory ran out; all gradients are dropped then. Nothing here waits for other processes, so each
-    may begin again by itself.
+    may retry by itself.
     """
     losses = torch.zeros(len(objective.parts), device=processes.device)
     try:
@@ -215,7 +216,7 @@ def _add_gradients(
     else:
         return losses
     model.zero_grad(set_to_none=True)
-    clear_device_cache(garbage_collection=True)  # the error is gone by now, and with it what its frames held
+    clear_device_cache(garbage_collection=True)  # here the error is freed, and with it what its frames held
     return None
 
 
@@ -279,7 +280,7 @@ def _check_numbers(figures: dict[str, float], step: int) -> None:
 
 
 def _say_smaller(figures: Mapping[str, float], settings: TrainSettings) -> bool:
-    """Say that memory ran out in a step, if it did; return whether."""
+    """Print that memory ran out in a step, if it did; return whether."""
     most = figures.get("max_tokens_per_batch")
     if most:
         tell(f"memory ran out with max_tokens_per_batch = {settings.max_tokens_per_batch}: step cut to {most}, and so "
@@ -295,19 +296,19 @@ def _evaluate(evaluate: BestCheckpoint, model: Any, step: int) -> dict[str, floa
 
 
 def _stopped(signal_: int, step: int) -> BaseException:
-    """Return how a training ends that was asked to: as Ctrl-C does, or with SIGTERM's exit code."""
+    """Return the exception that ends a stopped training: Ctrl-C's, or an exit with SIGTERM's code."""
     stop = KeyboardInterrupt() if signal_ == SIGINT else SystemExit(128 + SIGTERM)
     stop.add_note(f"step {step} is kept")
     return stop
 
 
 _POOL = 256
-"""Windows that are cut into micro-batches to be read at once: cutting takes time that grows with their number."""
+"""Windows cut into micro-batches at once for reading: the time for cutting grows with their number."""
 _POOL_STEPS = 50
 _POOLS = 4
 """Pools of an epoch, at least."""
 _START_COST = 50
-"""What a micro-batch costs on a CPU beside its pieces, in pieces: measured with MiniLM in bf16 (26 ms of CPU)."""
+"""Overhead of a micro-batch on a CPU, in pieces: measured with MiniLM in bf16 (26 ms of CPU)."""
 
 
 def steps_of_epoch(numbers: Array, lengths: Array, batch_size: int, seed: int, epoch: int) -> list[Array]:

@@ -1,6 +1,6 @@
-"""What a training minimises: the one thing the loop knows of its task (`docs/extending/objective.md`).
+"""What a training minimises: all that the loop knows of its task (`docs/extending/objective.md`).
 
-A loss has parts: sums of terms whose number is known before anything is computed.
+A loss has parts: sums over terms that are counted before the forward pass.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from nerbert.training.loop import TrainingData
 
 PRETRAIN, FINETUNE = "pretrain", "finetune"
-"""Commands that objectives are for."""
+"""The commands with objectives."""
 Columns = Mapping[str, Array]
-"""Arrays by name that an epoch has of its own: most have a row for each labelled word of the windows, in order."""
+"""An epoch's arrays by name: most have a row for each labelled word of the windows, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What an objective is made for: the entity types of the data, the settings, and the model to start from.
+    """The input of an objective: the entity types of the data, the settings, and the model to start from.
 
     Where the data's types are known by name, it has `concepts`, and by `concept_texts` those of the types. `finetunes`
     says whether a tagger of these types is made, or an encoder.
@@ -70,10 +70,10 @@ class CheckpointScore:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What plans and cards say of an objective.
+    """An objective's description for plans and cards.
 
     `learnt` completes "An encoder …, pre-trained to …"; `chooses` is the figure that chooses the checkpoint, and
-    `figures` explains all of them by name; `pipeline` is the hub's name of what the model does untouched.
+    `figures` explains all of them by name; `pipeline` is the hub's name of the model's task without fine-tuning.
     """
 
     learnt: str
@@ -98,7 +98,7 @@ class EpochColumns:
 class Objective(Protocol):
     """A subclass has to give `of`, `make_model`, `terms`, `loss`, `score_on` and `describe`.
 
-    What it can be set is a `Section` of its own, `settings`: `task.settings.of(MySettings)`.
+    Its settings are a `Section`, `settings`: `task.settings.of(MySettings)`.
 
     The loop calls `begin_epoch` before the first step of each epoch, `begin_step` once a step, then for each
     micro-batch `prepare`, `terms` of its result (both on the CPU) and, inside `step_pass`, `loss`.
@@ -109,11 +109,11 @@ class Objective(Protocol):
     head_name: ClassVar[str] = ""
     """The head of its taggers in `HEADS`; "" for an objective that makes no tagger."""
     settings: ClassVar[type[Section]] = Section
-    """What it can be set; one without a name has none."""
+    """Its settings; one without a name has none."""
     sources: ClassVar[tuple[str, ...]] = ()
     """Sections of the sources that its data may be read from, beside a corpus or annotated sentences."""
     commands: ClassVar[tuple[str, ...]] = (PRETRAIN, FINETUNE)
-    """What it is for."""
+    """Its commands."""
     needs: ClassVar[tuple[str, ...]] = ()
     """An extra of nerbert and its modules that it needs."""
     label_all_tokens: bool = False
@@ -121,18 +121,18 @@ class Objective(Protocol):
 
     @classmethod
     def data(cls, sources: Sources[Data_co]) -> Data_co:
-        """Return what it learns from: sentences with fixed types, unless it asks for another kind."""
+        """Return its training data: by default, sentences with fixed types."""
         return sources.labelled()
 
     @classmethod
     def of(cls, task: Task) -> Self:
-        """Return the objective for a task; raise SettingsError or InputError if it can't be."""
+        """Return the objective for a task; raise SettingsError or InputError if it doesn't fit."""
 
     def make_model(self, backbone: Backbone) -> Any:
         """Return the model to train, with a new head: a `transformers` model, as `backbone.load` gives it."""
 
     def freeze(self, model: Any, layers: int) -> int:
-        """Stop the training of the lowest `layers` layers; -1 leaves the number to the objective. Return the number."""
+        """Freeze the lowest `layers` layers; -1 leaves the number to the objective. Return the number."""
         freeze(model, max(0, layers))
         return max(0, layers)
 
@@ -144,7 +144,7 @@ class Objective(Protocol):
         )  # fmt: skip
 
     def facts(self, windows: Windows) -> dict[str, Any]:
-        """Return what the model's card says beside its settings; `windows` are those that it is trained on."""
+        """Return facts for the model's card; `windows` are those that it is trained on."""
         return {}
 
     @property
@@ -155,7 +155,7 @@ class Objective(Protocol):
     def begin_epoch(
         self, model: Any, data: "TrainingData", epoch: int, before: Columns, processes: ProcessGroup
     ) -> EpochColumns | None:
-        """Return the columns that the model gives an epoch, counted from 0; None leaves them as they are.
+        """Return the columns that the model gives an epoch, counted from 0; None keeps the last ones.
 
         The model is on its device, in evaluation, without gradients. `data` is as the training got it, whatever the
         epoch; `before` are the columns of the epoch before, none at first. All processes call it together and must
@@ -172,13 +172,13 @@ class Objective(Protocol):
         return None
 
     def step_figures(self, shared: Any) -> dict[str, float]:
-        """Return what the log says of a step beside its loss, by name; `shared` is what `begin_step` returned."""
+        """Return a step's figures for the log, by name; `shared` is what `begin_step` returned."""
         return {}
 
     def step_pass(self, model: Any, shared: Any) -> AbstractContextManager[None]:
         """Return the context of a step's losses, for what is computed once for all of them.
 
-        It is entered anew where memory ran out; gradients are complete when it ends.
+        It is entered again after memory ran out; gradients are complete when it ends.
         """
         return nullcontext()
 
@@ -200,7 +200,7 @@ class Objective(Protocol):
     def score_without(
         self, types: Sequence[str], examples: Sequence[Example], pieces: SubwordTokenizer, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore] | None:
-        """Return a function that scores a model on all types but these; None for an objective that knows no others."""
+        """Return a function that scores a model on all types but these; None if the objective has no others."""
         return None
 
     def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> Head:
@@ -208,14 +208,14 @@ class Objective(Protocol):
         raise SettingsError(f"{type(self).__name__}: finds no entities, so it makes no tagger")
 
     def describe(self) -> Description:
-        """Return what plans and cards say of it."""
+        """Return its description for plans and cards."""
 
 
 def find_objective(name: str) -> type[Objective]:
-    """Return an objective by name; raise MissingExtra if a library that it needs isn't there."""
+    """Return an objective by name; raise MissingExtra if a library that it needs is missing."""
     found = OBJECTIVES.find(name)
     if Objective not in getattr(found, "__mro__", ()):
-        raise SettingsError(f"setting objective = {name!r}: is no class of Objective", setting="objective")
+        raise SettingsError(f"setting objective = {name!r}: is not a class of Objective", setting="objective")
     if found.needs:
         need(*found.needs)
     return found
@@ -226,18 +226,18 @@ def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
     kind, name = find_objective(settings.objective), settings.objective
     if command not in kind.commands:
         its = " and ".join(f"`nerbert {each}`" for each in kind.commands)
-        raise SettingsError(f"setting objective = {name!r}: is for {its} alone", setting="objective")
+        raise SettingsError(f"setting objective = {name!r}: is for {its} only", setting="objective")
     own = kind.settings
     taken = own.section in [*SECTIONS] and SECTIONS.find(own.section) is not own
     if taken or own.section in {each.name for each in fields(settings)}:
-        why = f"its section is called {own.section!r}, as another setting is; call it otherwise"
+        why = f"its section is called {own.section!r}, as another setting is; use another name"
         raise SettingsError(f"setting objective = {name!r}: {why}", setting="objective")
     for each in settings.sections:
         if type(each) is not own and each.section not in kind.sources:
             raise _others_section(each, name, list(filter(None, (kind.settings.section, *kind.sources))))
         if command not in each.commands:
             its = " and ".join(f"`nerbert {one}`" for one in each.commands)
-            raise SettingsError(f"setting {each.section}: is for {its} alone; leave it out", setting=each.section)
+            raise SettingsError(f"setting {each.section}: is for {its} only; leave it out", setting=each.section)
     return kind
 
 
@@ -270,7 +270,7 @@ def computed_once(vectors: torch.Tensor) -> Iterator[torch.Tensor]:
 
 
 def most_tokens(settings: TrainSettings) -> int:
-    """Return the largest micro-batch to score: none larger than those that are trained on."""
+    """Return the largest micro-batch for scoring: at most that of training."""
     return min(settings.max_tokens_per_batch, settings.batch_size * settings.max_length)
 
 

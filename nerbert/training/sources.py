@@ -1,4 +1,4 @@
-"""What a training learns from, for pre-training and fine-tuning alike.
+"""The data of a training, for pre-training and fine-tuning.
 
 A command offers its sources: a corpus with gazetteers or files of open types, or annotated sentences with texts to
 replay. An objective asks them for the kind of data that it learns from (`Objective.data`).
@@ -45,7 +45,7 @@ Data_co = TypeVar("Data_co", bound=TaskData, covariant=True)
 
 
 class Sources(Protocol[Data_co]):
-    """What a command offers its objective; all raise SettingsError for settings of sources that don't fit."""
+    """The sources that a command offers its objective; all raise SettingsError for settings that don't fit."""
 
     @property
     def settings(self) -> TrainSettings:

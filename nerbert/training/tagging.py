@@ -1,6 +1,6 @@
 """Tagging (NER-BERT §3.1), what pre-training and fine-tuning share: a linear layer over BIO tags of words.
 
-Its settings mean what torch's `cross_entropy` means by them.
+Its settings are those of torch's `cross_entropy`.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,21 +35,21 @@ from nerbert.training.settings import TrainSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaggingSettings(Section):
-    """What tagging can be set."""
+    """Settings of tagging."""
 
     section: ClassVar[str] = "tagging"
     label_all_tokens: bool = False
-    """Whether a word's further subwords give loss too, as the inside of its entity; a word is read off its first
-    subword in any case. Source: NER-BERT §3.1 (first subwords alone)."""
+    """Whether a word's further subwords count in the loss, as the inside of its entity; prediction uses the first
+    subword only. Source: NER-BERT §3.1 (first subwords alone)."""
     label_smoothing: Annotated[float, Bounds(at_least=0, below=1)] = 0.0
     """Share of each label that is spread over all classes. Source: ours; 0 as in the paper."""
     outside_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
-    """Weight of words outside of any entity in the loss: in a corpus many of them are names without a link. Source:
-    ours; 1 as in the paper."""
+    """Weight of words outside entities in the loss: in a corpus many of them are names without a link. Source: ours; 1
+    as in the paper."""
     joined_layer: Annotated[int, Bounds(at_least=-1, below=1e6)] = 0
-    """A layer, counted from 1, whose states the head reads joined with those of the last one: twice as wide, and only
-    nerbert loads such a tagger. -1: the highest one that was frozen in pre-training, by the encoder's nerbert.json. 0:
-    the last layer alone. Source: ours (0); NuNER's authors join layer 6 with layer 12, 6 being the highest frozen."""
+    """A layer, counted from 1, whose states the head reads concatenated with those of the last one: twice as wide, and
+    only nerbert loads such a tagger. -1: the highest frozen layer of pre-training, by the encoder's nerbert.json. 0:
+    the last layer only. Source: ours (0); NuNER's authors join layer 6 with layer 12, 6 being the highest frozen."""
 
 
 _USUAL = TaggingSettings()
@@ -59,9 +59,9 @@ _OUTSIDE = 0
 
 
 class Tagging(Objective):
-    """A weighted mean over words that have a label; `IGNORED` ones count nothing.
+    """A weighted mean over words that have a label; `IGNORED` ones don't count.
 
-    An objective that extends it has a section of its own that extends `TaggingSettings`.
+    The section of an objective that extends it must extend `TaggingSettings`.
     """
 
     head_name: ClassVar[str] = "linear"
@@ -142,7 +142,7 @@ class Tagging(Objective):
         return LinearHead(scorer, pieces, self._tags, max_tokens=most_tokens(settings))
 
     def describe(self) -> Description:
-        """Return what plans and cards say of it."""
+        """Return its description for plans and cards."""
         return Description(
             learnt="tag Wikipedia's links with the types of the pages they lead to (NER-BERT, arXiv 2112.00405)",
             pipeline="token-classification",

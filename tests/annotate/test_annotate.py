@@ -196,7 +196,7 @@ def test_bad_answers_are_asked_for_again_then_counted_and_left_out(desk: Desk) -
 
 def test_nothing_is_written_if_every_text_fails(desk: Desk) -> None:
     desk.server.label = lambda passage: "Je ne comprends pas."
-    with pytest.raises(InputError, match=r"no text got an answer of use \(not_the_form_asked_for: no line is "):
+    with pytest.raises(InputError, match=r"no text got a usable answer \(not_the_form_asked_for: no line is "):
         desk.annotate(ADA, BOB)
     assert not desk.output.exists()
 
@@ -218,7 +218,7 @@ def test_what_failed_in_earlier_runs_does_not_stop_a_later_one(desk: Desk) -> No
 
 def raised_limit(stopped: BudgetSpent, name: str) -> str:
     """Return the limit that a run is told to go on with."""
-    told = re.search(rf"; run it again with --max-{name} (\S+) \(max_{name.replace('-', '_')}=(\S+)\), ", str(stopped))
+    told = re.search(rf"; rerun it with --max-{name} (\S+) \(max_{name.replace('-', '_')}=(\S+)\), ", str(stopped))
     assert told
     assert told[1] == told[2]
     return told[1]
@@ -228,7 +228,7 @@ def test_a_budget_of_tokens_stops_and_a_larger_one_goes_on(desk: Desk) -> None:
     texts = [f"Text {number}." for number in range(10)]
     needed = len(load_prompt("lines-1").filled(texts[0])) + 64 + 50  # the most that one request may take
     budget: dict[str, Any] = {"max_answer_tokens": 50, "max_total_tokens": needed + 3 * 110}
-    with pytest.raises(BudgetSpent, match=r"4 of 10 texts done .* 400 \+ 40 tokens spent; run it again with --max"):
+    with pytest.raises(BudgetSpent, match=r"4 of 10 texts done .* 400 \+ 40 tokens spent; rerun it with --max"):
         desk.annotate(*texts, **budget)
     assert not desk.output.exists()
     with pytest.raises(BudgetSpent, match=r"4 of 10 texts done \(4 by earlier runs\)") as stopped:
@@ -287,7 +287,7 @@ def test_requests_in_flight_at_a_kill_are_spent(desk: Desk, monkeypatch: pytest.
             desk.annotate(*texts, **budget, concurrency=2)
     (said,) = stopped.value.__notes__
     assert said.startswith("0 of 10 texts done (0 by earlier runs); ")
-    assert f"({2 * most:,} of them reserved for requests without an answer: 2); run the same command again" in said
+    assert f"({2 * most:,} of them reserved for requests without an answer: 2); rerun the command" in said
     assert len(desk.server.asked) == 2
     with pytest.raises(BudgetSpent, match=f"the next request may take {most:,} tokens; 0 of 10 texts done"):
         desk.annotate(*texts, **budget)
@@ -371,7 +371,7 @@ def test_a_damaged_cache_is_told(desk: Desk) -> None:
     desk.annotate(ADA)
     (kept,) = (desk.folder / "cache").rglob("*.sqlite")
     kept.write_bytes(b"x" * 5000)
-    with pytest.raises(WriteError, match=r"\.sqlite: kept answers can't be used: .*set another cache"):
+    with pytest.raises(WriteError, match=r"\.sqlite: saved answers can't be used: .*set another cache"):
         desk.annotate(ADA, overwrite=True)
 
 
@@ -442,7 +442,7 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(desk: Desk) -> None:
     most = len(load_prompt("lines-1").filled(texts[10])) + 64
     done = f"18 of 30 texts done (9 by earlier runs); {1800 + 2 * most - 1:,} + {180 + 2 * 2048:,} tokens spent"
     assert said.startswith(f"nerbert: stopped; {done} (")
-    assert said.endswith(" without an answer: 2); run the same command again to go on\n")
+    assert said.endswith(" without an answer: 2); rerun the command to resume\n")
     desk.server.always = say("none")
     report = desk.annotate(*texts)
     assert (report.answered, report.kept_before, report.input_tokens) == (30, 18, 3000 + 2 * most - 1)

@@ -128,12 +128,12 @@ def test_answers_of_no_use_are_counted_by_reason(desk: Desk, mood: Mood, fault: 
         (fail(401, "bad key"), r"refuses the key \(status 401: bad key\); check the variable OPENAI_API_KEY"),
         (fail(402, "no balance"), "the account is used up"),
         (fail(429, "You have no quota", "insufficient_quota"), "the account is used up .*You have no quota"),
-        (fail(404, "no model m"), r"has no model 'm', or is no endpoint \(status 404: no model m\)"),
+        (fail(404, "no model m"), r"has no model 'm', or isn't an endpoint \(status 404: no model m\)"),
         (send(b"<!doctype html><p>Hello", "text/html"), "does not answer as a model does"),
         (send(b"hello", "text/plain"), "does not answer as a model does"),
         (send(b'{"ok": true}'), "does not answer as a model does .*choices"),
-        (send(b"", status=301, Location="https://elsewhere.example/v1"), "leads elsewhere, to 'https://elsewhere"),
-        (send(gzip.compress(completion("none")), Content_Encoding="gzip"), "sends packed answers"),
+        (send(b"", status=301, Location="https://elsewhere.example/v1"), "redirects to 'https://elsewhere"),
+        (send(gzip.compress(completion("none")), Content_Encoding="gzip"), "sends compressed answers"),
     ],
 )
 def test_what_lasts_stops_the_run_at_once(desk: Desk, mood: Mood, message: str) -> None:
@@ -203,7 +203,7 @@ def test_the_key_goes_to_the_endpoint_and_nothing_else_of_the_environment(
         monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Other: of-another-project\nAuthorization: of-another-project")
         keyed.annotate(ADA)
         keyed.server.always = send(b"", status=307, Location=f"{other.address}/chat/completions")
-        with pytest.raises(InputError, match="leads elsewhere"):
+        with pytest.raises(InputError, match="redirects to"):
             keyed.annotate(EVE, overwrite=True)
         assert other.asked == []
     headers = keyed.server.asked[0].headers

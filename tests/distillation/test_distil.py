@@ -225,7 +225,7 @@ def test_the_tests_own_texts_are_warned_of_and_can_be_left_out(
 
 def test_a_teacher_of_nested_entities_is_refused_however_it_came_to_it(teacher: Teacher) -> None:
     teacher.head.decoding = "nested"
-    with pytest.raises(SettingsError, match=r"teacher: its entities may lie in one another .*give --decoding flat"):
+    with pytest.raises(SettingsError, match=r"teacher: its entities may be nested.*give --decoding flat"):
         nerbert.distil("teacher", "in", "out", **FEW)
     assert not teacher.seen
 
@@ -252,7 +252,7 @@ def test_a_teacher_that_finds_nothing_is_told(teacher: Teacher) -> None:
         (["in", "-o", "taken"], "taken: exists already"),
         (["in", "-o", "in/student"], "lie in one another"),
         (["in", "--encoder", "nowhere/at/all"], "nowhere/at/all"),
-        (["in", "--set", "objective=mlm"], "objective = 'mlm': is for `nerbert pretrain` alone"),
+        (["in", "--set", "objective=mlm"], "objective = 'mlm': is for `nerbert pretrain` only"),
         (["in", "--set", "empty_share=1"], "setting empty_share = 1"),
         (["in", "--from", "odd"], "--from 'odd'"),
         (["in", "--exclude", "missing.txt"], "missing.txt"),

@@ -71,5 +71,5 @@ def test_loss_is_that_of_tagging_and_of_no_entity_by_confidence(
 
 
 def test_it_is_for_fine_tuning_alone() -> None:
-    with pytest.raises(SettingsError, match="objective = 'distillation': is for `nerbert finetune` alone"):
+    with pytest.raises(SettingsError, match="objective = 'distillation': is for `nerbert finetune` only"):
         chosen_objective(PretrainSettings(objective="distillation"), PRETRAIN)

@@ -86,7 +86,7 @@ def test_the_first_of_equal_entries_counts(tmp_path: Path, match: str, capsys: p
     assert typed(found, TEXT, "Ada", "Paris", "Texas", "X")[:2] == [("Ada", "person"), ("Paris", "person")]
     assert found.types == ("person", "city", "state")
     assert found.facts == {"entries": 3, "one_letter": 1, "repeated": 2}
-    assert "3 entries of 3 types; left out: 1 of one letter, 2 that stood before" in capsys.readouterr().err
+    assert "3 entries of 3 types; left out: 1 of one letter, 2 repeated" in capsys.readouterr().err
     turned = opened(tmp_path, match, place, person)
     assert ("Paris", "city") in typed(turned, TEXT, "Paris")
     assert turned.digest != found.digest

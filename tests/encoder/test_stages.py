@@ -162,7 +162,7 @@ def test_an_objective_of_ones_own_has_its_section_in_stages(sample_corpus: Path,
         (stage,) = read_stages(tmp_path / "s.toml", changes, tmp_path / "out")
         assert stage.settings.of(ToySettings).strength == strength
     (tmp_path / "s.toml").write_text(f'corpus = "{sample_corpus}"\n{table.replace("NAME", "toy")}')
-    with pytest.raises(SettingsError, match="stages: name = 'toy': is a section of settings; name it otherwise"):
+    with pytest.raises(SettingsError, match="stages: name = 'toy': is a section of settings; use another name"):
         read_stages(tmp_path / "s.toml", [], tmp_path / "out")
 
 
@@ -184,7 +184,7 @@ def test_a_file_without_stages_has_none(tmp_path: Path) -> None:
         ("stages = 3", [], "stages: must be tables, each under a line [[stages]]"),
         ("stages = []", [], "must be tables"),
         ("[[stages]]\nepochs = 1", [], "name = None: must be of its own"),
-        ('[[stages]]\nname = "../x"', [], "name = '../x': must be of its own, of letters, digits, - and _"),
+        ('[[stages]]\nname = "../x"', [], "name = '../x': must be unique, of letters, digits, - and _"),
         ('[[stages]]\nname = "A"\n[[stages]]\nname = "A"', [], "name = 'A': must be"),
         ('[[stages]]\nname = "A"\nepoch = 1', [], "stage A: unknown setting 'epoch': did you mean 'epochs'?"),
         ('[[stages]]\nname = "A"', ["A=1"], "stage A: unknown setting 'A'"),
@@ -219,7 +219,7 @@ def test_a_file_without_stages_has_none(tmp_path: Path) -> None:
         ('[[stages]]\nname = "A"', ["tagging=0"], "stage A: setting tagging = 0: is a section: write tagging."),
         ('[[stages]]\nname = "A"', ["mlm.probability=0.2"], "setting mlm: no stage has an objective that reads this"),
         ('[mlm]\nprobability = 0.2\n[[stages]]\nname = "A"', [], "setting mlm: no stage has an objective that reads"),
-        ('[[stages]]\nname = "mlm"', [], "stages: name = 'mlm': is a section of settings; name it otherwise"),
+        ('[[stages]]\nname = "mlm"', [], "stages: name = 'mlm': is a section of settings; use another name"),
         ('[[stages]]\nname = "gazetteers"', [], "stages: name = 'gazetteers': is a section of settings"),
         (
             '[[stages]]\nname = "A"\nobjective = "taging"',

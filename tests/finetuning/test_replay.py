@@ -144,7 +144,7 @@ def test_the_tagger_in_the_package_is_a_start_by_its_name() -> None:
 
 def test_an_encoder_is_no_start() -> None:
     settings = FinetuneSettings(objective="zero_shot", **SETTINGS)
-    with pytest.raises(SettingsError, match="goes on with a GLiNER folder; make one with `nerbert pretrain`"):
+    with pytest.raises(SettingsError, match="continues a GLiNER folder; make one with `nerbert pretrain`"):
         finetune_examples("embedded", EXAMPLES, [], settings)
 
 

@@ -62,9 +62,9 @@ def test_what_is_no_size_is_told_the_forms(wrong: str) -> None:
 
 @pytest.mark.parametrize("nothing", ["0%", "k=0", "0 way 1 shot", "5 way 0 shot", "5 way 1 shot 0 query"])
 def test_nothing_is_no_size(nothing: str | int) -> None:
-    with pytest.raises(SettingsError, match="more than nothing"):
+    with pytest.raises(SettingsError, match="must be above 0"):
         parse_size(nothing)
-    with pytest.raises(SettingsError, match="no more than 100%"):
+    with pytest.raises(SettingsError, match="at most 100%"):
         parse_size("100.5%")
 
 

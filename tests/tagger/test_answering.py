@@ -75,7 +75,7 @@ def test_tag_says_what_the_folder_decides(
     (tmp_path / weights).write_bytes(b"")
     (tmp_path / "in.txt").write_text("A ship and a SHIP.\n")
     monkeypatch.setattr(Tagger, "load", lambda *_, **__: tagger)
-    chosen = "the exported int8 model answers (--precision fp32 for a more exact one)"
+    chosen = "the exported int8 model is used (--precision fp32 for a more exact one)"
     own = "entities below its own threshold 0.800 for 1 of 2 types are left out (--min-confidence sets others)"
     both = f"{chosen}; {own}" if weights == "model.safetensors" else own
     for options, note in (((), both), (("--precision", "int8"), own), (("--min-confidence", "0"), both[: -len(own)])):

@@ -302,7 +302,7 @@ def test_the_values_before_can_be_put_back(small: Path, tmp_path: Path, capsys: 
 
 def test_what_undo_refuses(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, why in (
-        (["--undo"], "its card keeps no earlier calibration"), (["x", "--undo"], "--undo: takes no data"),
+        (["--undo"], "its card has no earlier calibration"), (["x", "--undo"], "--undo: takes no data"),
         ([], "name annotated sentences to fit it to, or give --undo"),
     ):  # fmt: skip
         assert exit_code("calibrate", small, *words) == 1

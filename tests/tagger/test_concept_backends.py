@@ -237,7 +237,7 @@ def test_a_damaged_cache_is_made_again(
     assert 1 <= len(encoded) <= 1 + len(LABELS) - len(files)
     told = capsys.readouterr().err.splitlines()
     assert told
-    assert all(str(files[0]) in line and line.endswith("it is made again") for line in told)
+    assert all(str(files[0]) in line and line.endswith("it is written again") for line in told)
     del encoded[:]
     tagger.with_labels(["other"])
     tagger.with_labels(LABELS)
@@ -251,7 +251,7 @@ def test_where_no_cache_can_be_labels_are_encoded_each_time(
     own_cache.write_text("no folder")
     assert spans_of(tagger.with_labels(LABELS))
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("vectors of labels are not kept: ")
+    assert line.startswith("vectors of labels are not cached: ")
 
 
 def test_two_taggers_fill_one_cache(
@@ -438,9 +438,9 @@ def test_evaluation_needs_labels(folder: Path, tagger: Tagger, tmp_path: Path) -
     assert judged.unknown_types == ()
     assert judged.sentences == 1
     assert evaluate(folder, gold).unknown_types == ()  # it is asked for the data's types
-    with pytest.raises(InputError, match="finds what it is asked for: give labels"):
+    with pytest.raises(InputError, match="takes its labels at run time: give labels"):
         tagger.tag("Oslo")
-    with pytest.raises(InputError, match="is told its labels at run time, so it has no answers of its own to check"):
+    with pytest.raises(InputError, match="takes its labels at run time, so it has no answers of its own to check"):
         check(folder, renew=True)
 
 

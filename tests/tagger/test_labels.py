@@ -59,7 +59,7 @@ def found(tagger: Tagger, text: str, labels: list[str] | None = None) -> list[tu
 
 
 def test_a_tagger_without_types_needs_labels(open_tagger: Tagger) -> None:
-    with pytest.raises(InputError, match="finds what it is asked for: give labels"):
+    with pytest.raises(InputError, match="takes its labels at run time: give labels"):
         open_tagger.tag("a ship")
     assert found(open_tagger, "a ship in port", ["ship"]) == [("ship", "ship")]
     assert found(open_tagger, "a ship in port", ["port: where ships call", "ship"]) == [
@@ -135,7 +135,7 @@ def test_nested_entities_go_where_there_is_room(
     for kind in ("conll", "html", "spacy", "gliner", "webanno", "datasets", "marked", "prodigy"):
         assert exit_code("tag", "x", text, "--to", kind, "-o", tmp_path / "out", "--decoding", "nested") == 1
         told = capfd.readouterr().err
-        assert f"--decoding nested: {kind} has no room for entities in one another; choose one of text, jsonl" in told
+        assert f"--decoding nested: {kind} can't hold entities inside others; choose one of text, jsonl" in told
     assert exit_code("tag", "x", text, "--decoding", "nested") == 0
     marked, *rows = capfd.readouterr().out.splitlines()
     assert marked == "[Great Bergen harbour|ship] is open."
@@ -153,7 +153,7 @@ def test_a_threshold_of_no_label_and_no_labels_are_refused(
     assert exit_code("tag", "x", text, "--labels", "ship", "--min-confidence", "shp=0.3") == 1
     assert "thresholds: no type 'shp': did you mean 'ship'? (must be one of ship)" in capfd.readouterr().err
     assert exit_code("tag", "x", text, "-o", tmp_path / "out.jsonl") == 1
-    assert "x: this tagger finds what it is asked for: give labels" in capfd.readouterr().err
+    assert "x: this tagger takes its labels at run time: give labels" in capfd.readouterr().err
 
 
 def test_such_a_tagger_is_judged_by_the_types_of_the_data_and_has_no_answers_to_check(
@@ -167,7 +167,7 @@ def test_such_a_tagger_is_judged_by_the_types_of_the_data_and_has_no_answers_to_
     (tmp_path / "model.safetensors").write_bytes(b"")
     monkeypatch.setattr(Tagger, "load", lambda *_, **__: open_tagger)
     for renew in (False, True):
-        with pytest.raises(InputError, match="is told its labels at run time, so it has no answers of its own"):
+        with pytest.raises(InputError, match="takes its labels at run time, so it has no answers of its own"):
             check(tmp_path, renew=renew)
 
 

@@ -75,10 +75,10 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: graph([node("Gather", ["table", "attention_mask"], ["logits"])], inputs=["attention_mask"]),
         "takes attention_mask and gives logits",
     ),
-    "other output": (lambda: graph([node("Gather", TWICE, ["scores"])], outputs=["scores"]), "gives scores: no graph"),
+    "other output": (lambda: graph([node("Gather", TWICE, ["scores"])], outputs=["scores"]), ": not a graph"),
     "two outputs": (
         lambda: graph([node("Gather", TWICE, ["logits"]), node("Gather", TWICE, ["more"])], outputs=["logits", "more"]),
-        "gives logits, more: no graph",
+        "gives logits, more: not a graph",
     ),
     "told otherwise": (lambda: graph(shape=("batch", "pieces", 9)), "labels are 3"),
     "classes": (
@@ -126,7 +126,7 @@ def _doubles() -> list[Any]:
 def test_logits_of_another_kind_are_refused(tmp_path: Path, nodes: Callable[[], list[Any]], kind: int) -> None:
     (tmp_path / "model.onnx").write_bytes(graph(nodes(), shape=("one", "other", CLASSES), kind=kind))
     scorer = OnnxScorer(tmp_path / "model.onnx", CLASSES)
-    with pytest.raises(InputError, match=r"for windows of \(2, 4\): no tagger that nerbert exported"):
+    with pytest.raises(InputError, match=r"for windows of \(2, 4\): not a tagger that nerbert exported"):
         scorer(BATCH)
 
 

@@ -174,7 +174,7 @@ def test_other_versions_are_checked_once(
     made_with("1.0.0")
     change_weight(folder, "classifier.bias", 0.5)
     told = load()
-    assert f"(torch 1.0.0 then, {now} now) it answers 20 of 20 texts otherwise" in told
+    assert f"(torch 1.0.0 then, {now} now) 20 of 20 texts have other answers" in told
     assert load() == ""
 
 

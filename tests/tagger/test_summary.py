@@ -121,7 +121,7 @@ def test_nothing_that_is_shown_acts(folder: Path, capsys: pytest.CaptureFixture[
 
 def test_an_exported_part_names_its_tagger(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
-        InputError, match=f"onnx: holds an exported model alone; give the tagger's own folder, {folder}$"
+        InputError, match=f"onnx: holds only an exported model; give the tagger's own folder, {folder}$"
     ):
         summarise(str(folder / "onnx"))
     monkeypatch.chdir(folder)

@@ -146,7 +146,7 @@ def test_long_sentences_as_the_user_wants(tiny_tagger: Path) -> None:
     whole, cut = load("window").tag(LONG), load("truncate").tag(LONG)
     assert cut
     assert max(each.end for each in cut) < len(LONG) / 2 < max(each.end for each in whole)
-    with pytest.raises(InputError, match="longer than a window of 254; take on_too_long = 'window'"):
+    with pytest.raises(InputError, match="longer than a window of 254; use on_too_long = 'window'"):
         load("error").tag(LONG)
     assert load("error").tag(SHIP)
     with pytest.raises(SettingsError, match="on_too_long = 'cut': must be 'window', 'truncate' or 'error'"):

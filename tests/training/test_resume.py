@@ -78,7 +78,7 @@ def test_killed_at_any_step(unbroken: Path, tmp_path: Path, steps: int) -> None:
     assert finish(start(folder, "step", str(steps)))[0] == -signal.SIGKILL
     code, out = finish(start(folder))
     assert code == 0, out
-    assert ("going on after step" in out) == (steps > 5)
+    assert ("resuming after step" in out) == (steps > 5)
     assert re.search(r"step 48 of 48: loss \d\.\d{4}, norm [\d.]+; [\d,]+ tokens/s, 0:00:00 left", out)
     assert_same(folder, unbroken)
 
@@ -166,7 +166,7 @@ def test_a_damaged_checkpoint_takes_no_new_ones_place(tmp_path: Path, every: int
         ('{"format": 3, "log": {"entries": [1], "steps": 8}}', "log.entries[0] = 1: must be"),
         ('{"format": 3, "log": {"entries": [], "steps": "8"}}', "log.steps = '8': must be a valid integer"),
         ('{"format": 3, "log": {"entries": [], "steps": 8, "best": {"value": 1}}}', "is missing"),
-        ('{"format": 3, "log": {"entries": [], "steps": 7}}', "isn't the folder's"),
+        ('{"format": 3, "log": {"entries": [], "steps": 7}}', "not of the folder's"),
         ('{"format": 2, "log": {"entries": [], "steps": 8}}', "format = 2: must be 3"),
         ('{"format": 3}', "log is missing"),
         ("[]", "state.json"),

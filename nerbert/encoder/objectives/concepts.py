@@ -30,12 +30,12 @@ from nerbert.training.settings import TrainSettings
 from nerbert.training.sources import Data_co, Sources
 
 _UNKNOWN: Row = ((), ())
-"""The row of a word of which nothing is known."""
+"""The row of a word whose concepts are unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConceptsSettings(Section):
-    """What learning concepts by contrast can be set."""
+    """Settings of contrastive learning of concepts."""
 
     section: ClassVar[str] = "concepts"
     formerly: ClassVar[Mapping[str, str]] = {
@@ -43,21 +43,21 @@ class ConceptsSettings(Section):
     }  # fmt: skip
     models: ClassVar[tuple[str, ...]] = ("backbone",)
     backbone: str = ""
-    """What the encoder of names starts from, a folder, a name on the hub or `embedded`; empty: the backbone. Source:
-    ours; NuNER takes RoBERTa-base for both."""
+    """Encoder of names to start from: a folder, a name on the hub or `embedded`; empty: the backbone. Source: ours;
+    NuNER takes RoBERTa-base for both."""
     pooling: Literal["mean", "first"] = "mean"
-    """What of a name's last states is its vector, their `mean` or that of the `first` subword. Source: ours; NuNER
-    doesn't say."""
+    """A name's vector: the `mean` of its last states, or that of the `first` subword. Source: ours; NuNER doesn't
+    say."""
     descriptions: bool = False
-    """Whether a type's description is read after its name, where there is one. Source: LitSet (Golde et al. 2024)."""
+    """Whether to read a type's description, if any, after its name. Source: LitSet (Golde et al. 2024)."""
     temperature: Annotated[float, Bounds(above=0, below=1e6)] = 4.0
-    """What the product of a word's and a concept's vector is divided by. Source: ours, on dev with all-MiniLM-L6-v2;
-    NuNER doesn't say."""
+    """Divisor of the product of a word's and a concept's vector. Source: ours, on dev with all-MiniLM-L6-v2; NuNER
+    doesn't say."""
     label_all_tokens: bool = False
-    """Whether a word's further subwords give loss too. Source: ours."""
+    """Whether a word's further subwords count in the loss. Source: ours."""
     max_concepts: Annotated[int, Bounds(at_least=1, below=1e6)] = 2048
-    """Most concepts of a step; of more a random part is taken, and each step's log counts those that were left out.
-    Source: ours."""
+    """Most concepts of a step; from more, a random sample is taken, and each step's log counts those left out. Source:
+    ours."""
 
 
 class ConceptLabels(WordLabels):
@@ -145,7 +145,7 @@ class Concepts(Objective):
         return cls(task.concepts, task.concept_texts, settings, backbone)
 
     def make_model(self, backbone: Backbone) -> ConceptModel:
-        """Return both encoders; of neither a pooling layer or a head is there."""
+        """Return both encoders, without pooling layers or heads."""
         text, names = backbone.load_body(), self._backbone.load_body()
         expected = min(self._table.expected(self._settings.batch_size), self._own.max_concepts)
         with torch.random.fork_rng(devices=[]):  # a projection is drawn
@@ -210,7 +210,7 @@ class Concepts(Objective):
         return ConceptBatch(**columns | {"labels": places}, step=shared)
 
     def terms(self, batch: ConceptBatch) -> dict[str, float]:
-        """Return the number of words of which anything is known."""
+        """Return the number of words with known concepts."""
         return {"loss": int(batch.step.tells[batch.labels].sum())}
 
     def loss(self, model: ConceptModel, batch: ConceptBatch) -> dict[str, torch.Tensor]:
@@ -227,7 +227,7 @@ class Concepts(Objective):
         windows = Windows.pack(pieces.windows(examples, self.labels))
         concepts = self._concepts_of(windows.labels, 0)
         if not concepts.has.any():
-            raise InputError("no word of the validation texts has a concept: take more texts")
+            raise InputError("no word of the validation texts has a concept: use more texts")
         return partial(self._score, windows=windows, concepts=concepts, pad_id=pieces.pad_id, processes=processes)
 
     def _score(
@@ -255,9 +255,9 @@ class Concepts(Objective):
         return [float(_cross_entropy(logits, batch)), *(int(each.sum()) for each in pairs)]
 
     def describe(self) -> Description:
-        """Return what plans and cards say of it."""
+        """Return its description for plans and cards."""
         return Description(
-            learnt="bring words and the names of their concepts together, by contrast (NuNER, Bogdanov et al. 2024)",
+            learnt="match words with the names of their concepts, by contrast (NuNER, Bogdanov et al. 2024)",
             chooses="concept_loss",
             figures={
                 "concept_loss": "cross-entropy of a word's concepts, summed over those of the held-out texts, "

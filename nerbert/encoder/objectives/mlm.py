@@ -33,20 +33,20 @@ _LONGEST = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MlmSettings(Section):
-    """What masked language modelling can be set."""
+    """Settings of masked language modelling."""
 
     section: ClassVar[str] = "mlm"
     formerly: ClassVar[Mapping[str, str]] = {"mlm_probability": "probability"}
     probability: Annotated[float, Bounds(above=0, at_most=1)] = 0.15
-    """Share of subwords that are asked for: 80 % of them masked, 10 % another subword, 10 % as they are. Source: Devlin
-    et al. 2019 §3.1."""
+    """Share of subwords to predict: 80 % of them masked, 10 % replaced, 10 % unchanged. Source: Devlin et al. 2019
+    §3.1."""
 
 
 class Mlm(Objective):
     """The objective: the mean cross-entropy of the pieces asked for, over all pieces of the vocabulary.
 
     `share` (0–1) of the pieces are asked for, special ones never; a random piece is any of the first `vocabulary` ones
-    that isn't special, by chance the same one again.
+    that isn't special, possibly the same one.
     """
 
     settings: ClassVar[type[Section]] = MlmSettings
@@ -76,7 +76,7 @@ class Mlm(Objective):
         return cls(settings.seed, share, tokenizer.mask_token_id, vocabulary, tokenizer.all_special_ids)
 
     def make_model(self, backbone: Backbone) -> Any:
-        """Return a masked language model; the head that is there stays."""
+        """Return a masked language model; an existing head stays."""
         from transformers import AutoModelForMaskedLM
 
         return backbone.load(AutoModelForMaskedLM, keep_head=True)
@@ -129,12 +129,12 @@ class Mlm(Objective):
         loss, hits, count = processes.totals(loss, hits, count)
         if not count:
             raise InputError(
-                "no piece of the validation sentences is masked: take a larger mlm.probability, or more sentences"
+                "no piece of the validation sentences is masked: use a larger mlm.probability, or more sentences"
             )
         return CheckpointScore(loss / count, False, {"mlm_loss": loss / count, "mlm_accuracy": hits / count})
 
     def describe(self) -> Description:
-        """Return what plans and cards say of it."""
+        """Return its description for plans and cards."""
         return Description(
             learnt="predict masked subwords of Wikipedia's sentences (Devlin et al. 2019 §3.1), without the labels",
             chooses="mlm_loss",

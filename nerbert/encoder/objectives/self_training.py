@@ -1,4 +1,4 @@
-"""Self-training (CoFEE, Xue et al. 2020): after each epoch but the last the model labels the whole training set anew.
+"""Self-training (CoFEE, Xue et al. 2020): after each epoch but the last the model labels the whole training set again.
 
 An entity's end has the probability P(B-x or I-x) there, times P(not I-x) of the next word.
 """
@@ -30,7 +30,7 @@ _CHANGES = ("added", "kept", "changed", "removed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfTrainingSettings(TaggingSettings):
-    """What self-training can be set."""
+    """Settings of self-training."""
 
     section: ClassVar[str] = "self_training"
     formerly: ClassVar[Mapping[str, str]] = {"self_training_threshold": "threshold"}
@@ -71,7 +71,7 @@ class SelfTraining(Tagging):
         figures = {name: sum(counts[name] for counts in report["counts"].values()) for name in _CHANGES}
         if processes.is_first:
             counts = ", ".join(f"{count:,} {name}" for name, count in figures.items())
-            tell(f"epoch {epoch + 1}: labelled anew: {counts}")
+            tell(f"epoch {epoch + 1}: relabelled: {counts}")
         return EpochColumns({"labels": new}, figures, {f"relabelled-epoch-{epoch + 1}.json": report})
 
     def use_columns(self, windows: Windows, columns: Columns) -> Windows:
@@ -105,7 +105,7 @@ class SelfTraining(Tagging):
         return np.where(windows.labels[places] == IGNORED, IGNORED, labels)
 
     def _report(self, windows: Windows, old: Array, new: Array, epoch: int) -> dict[str, Any]:
-        """Return what changed, by type, with examples drawn by chance."""
+        """Return what changed, by type, with random examples."""
         rows = np.repeat(np.arange(len(windows)), np.diff(windows.word_ends, prepend=0))
         own = np.flatnonzero(is_own(rows, np.asarray(windows.words), np.asarray(windows.positions)))
         starts = np.flatnonzero(np.diff(rows[own], prepend=-1))
@@ -128,7 +128,7 @@ class SelfTraining(Tagging):
         return list(zip(spans.starts[order].tolist(), spans.ends[order].tolist(), strict=True))
 
     def _example(self, start: int, end: int, was: Spans, change: str, texts: "WordTexts") -> dict[str, Any]:
-        """Return a span with its text and its sentence; of a changed one also what was there."""
+        """Return a span with its text and its sentence; of a changed one also the old spans."""
         example: dict[str, Any] = {"entity": texts.of(start, end), "text": texts.around(start)}
         if change == "changed":
             over = range(np.searchsorted(was.ends, start, side="right"), np.searchsorted(was.starts, end))
@@ -137,7 +137,7 @@ class SelfTraining(Tagging):
         return example
 
     def describe(self) -> Description:
-        """Return what plans and cards say of it."""
+        """Return its description for plans and cards."""
         learnt = "tag entities, with labels that it gives its own training texts (CoFEE, Xue et al. 2020)"
         return replace(super().describe(), learnt=learnt)
 
@@ -175,10 +175,10 @@ def decoded(chances: Array, rows: Array, threshold: float) -> Array:
 
 
 def compared(was: Spans, now: Spans) -> dict[str, Spans]:
-    """Return the spans by what became of them: each of `now` but the removed ones, which are of `was`.
+    """Return the spans by kind of change: all are of `now`, but the removed ones of `was`.
 
-    A kept span is equal. A changed one has words of spans that were there, and is none of them; an added one has none
-    of such words, and a removed one no word of the spans that are there now.
+    A kept span is equal. A changed one shares words with old spans, and equals none; an added one shares none with
+    them, and a removed one none with new spans.
     """
     same, over = now.within(was), now.over(was)
     return {

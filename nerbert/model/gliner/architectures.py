@@ -1,4 +1,4 @@
-"""The architectures that zero-shot models may have: what of a configuration is theirs, and which layers score.
+"""The architectures of zero-shot models: their part of a configuration, and the layers that score.
 
 Another one is an entry of `ARCHITECTURES`; the package `gliner` can't read its folders.
 """
@@ -11,7 +11,7 @@ from nerbert.model.gliner.layers import GlinerModel, SpanModel, TokenModel
 from nerbert.registry import ARCHITECTURES
 
 USUAL = "zero_span"
-"""The architecture of a new model where no other is wanted."""
+"""The default architecture of a new model."""
 
 
 class Architecture:
@@ -19,13 +19,13 @@ class Architecture:
 
     name: ClassVar[str]
     two_encoders: ClassVar[bool] = False
-    """Whether labels have an encoder of their own, and not a place before the text."""
+    """Whether labels have their own encoder, instead of a place before the text."""
     model: ClassVar[type[GlinerModel]] = SpanModel
     """What computes it."""
 
     @classmethod
     def config(cls, max_width: int) -> dict[str, Any]:
-        """Return what the configuration of a new model says of it, for entities of at most so many words."""
+        """Return its part of a new model's configuration, for entities of at most so many words."""
         return {"architecture": cls.name, "max_width": max_width}
 
 
@@ -61,7 +61,7 @@ class BiEncoder(ZeroSpan):
 def architecture_of(config: GlinerConfig) -> type[Architecture] | None:
     """Return which architecture a model has; None for one that scores words as first, last and inner ones.
 
-    Raise InputError for a name that isn't registered (a folder's own word imports no code), or that the rest of the
+    Raise InputError for a name that isn't registered (a folder's name for it imports no code), or that the rest of the
     configuration contradicts.
     """
     name = config.architecture
@@ -74,7 +74,7 @@ def architecture_of(config: GlinerConfig) -> type[Architecture] | None:
     found = ARCHITECTURES.find(name)
     if config.token_level or found.two_encoders != config.two_encoders:
         other = f"span_mode {TOKEN_LEVEL!r}" if config.token_level else f"labels_encoder {config.labels_encoder!r:.80}"
-        raise InputError(f"architecture {name!r:.80}: {GLINER} has {other}, which that one never has; take the file "
+        raise InputError(f"architecture {name!r:.80}: {GLINER} has {other}, which contradicts it; use the file "
                          "that was written with the weights")  # fmt: skip
     return found
 

@@ -1,7 +1,7 @@
-"""What a GLiNER folder says of its model: `gliner_config.json`, checked, since folders come from anywhere.
+"""The configuration of a GLiNER folder, `gliner_config.json`, checked, since folders come from anywhere.
 
-Folders of the package's first versions lack most keys; they have the package's defaults of today, as there. What this
-package can't compute is refused by the name of its architecture, before weights are read.
+Folders of the package's first versions lack most keys; they have the package's defaults of today, as there. Unsupported
+architectures are refused by name, before weights are read.
 """
 
 import json
@@ -38,7 +38,7 @@ _LEFT_OUT = (
 """What of a body's configuration is about how it was loaded or called, its head, or weights before training. Names with
 an underscore in front are left out too; `attn_implementation` may name code."""
 _NOT_OURS = ("_name_or_path", "architectures", "id2label", "label2id")
-"""What an encoder's configuration says of its origin, and of another head."""
+"""Entries of an encoder's configuration on its origin, and another head."""
 
 _Width: TypeAlias = Annotated[int, Field(ge=1, le=1 << 15)]
 _Count: TypeAlias = Annotated[int, Field(ge=1, le=1 << 20)]
@@ -70,7 +70,7 @@ class _BodySizes:
 
 @dataclass(frozen=True, slots=True)
 class GlinerConfig:
-    """What of `gliner_config.json` decides the model, with the package's defaults."""
+    """The entries of `gliner_config.json` that decide the model, with the package's defaults."""
 
     model_name: str = "microsoft/deberta-v3-small"
     model_type: str | None = ""
@@ -111,12 +111,12 @@ class GlinerConfig:
 
     @property
     def two_encoders(self) -> bool:
-        """Return whether labels have an encoder of their own, and not a place before the text."""
+        """Return whether labels have their own encoder, instead of a place before the text."""
         return self.labels_encoder is not None
 
     @property
     def unsupported(self) -> str:
-        """Return what of the architecture can't be computed here, "" if all can."""
+        """Return the unsupported part of the architecture, "" if there is none."""
         kinds = {
             "a streaming decoder": "streaming" in (self.model_type or ""),
             "relation extraction": self.relations_layer is not None,
@@ -133,21 +133,21 @@ class GlinerConfig:
 
 
 POOLINGS = ("first", "last", "mean", "max")
-"""What a word's vector is, of its pieces."""
+"""How a word's vector is made from its pieces."""
 
 
 def read_config(folder: Path) -> GlinerConfig:
-    """Return a folder's configuration; raise InputError for what is not one, or is of another architecture."""
+    """Return a folder's configuration; raise InputError for an invalid one, or an unsupported architecture."""
     path = folder / GLINER
     config = read_json(path, GlinerConfig, remedy=_REMEDY)
     if config.unsupported:
-        raise InputError(f"{path}: a GLiNER model with {config.unsupported}, which nerbert can't compute; models that "
-                         "score spans (marker, markerV0) or tokens by given labels can be loaded")  # fmt: skip
+        raise InputError(f"{path}: a GLiNER model with {config.unsupported}, which nerbert doesn't support; models "
+                         "that score spans (marker, markerV0) or tokens by given labels can be loaded")  # fmt: skip
     return config
 
 
 def plain_config(body: Any) -> dict[str, Any]:
-    """Return an encoder's configuration as a dict, without what it says of its origin and of another head."""
+    """Return an encoder's configuration as a dict, without its origin and another head."""
     return {name: value for name, value in body.to_dict().items() if name not in _NOT_OURS}
 
 
@@ -158,8 +158,8 @@ def body_config(values: dict[str, Any], place: str) -> Any:
     sizes = parse_json(json.dumps(values), _BodySizes, place, remedy=_REMEDY)
     with at(place):
         if sizes.model_type not in BODIES:
-            raise InputError(f"a GLiNER model on {sizes.model_type!r:.60}, which nerbert can't compute; it can on "
-                             f"{', '.join(sorted(BODIES))}")  # fmt: skip
+            raise InputError(f"a GLiNER model on {sizes.model_type!r:.60}, which nerbert doesn't support; supported "
+                             f"are {', '.join(sorted(BODIES))}")  # fmt: skip
         with quiet(), refused("no encoder's configuration"):
             kept = {name: value for name, value in values.items() if name not in _LEFT_OUT and name[:1] != "_"}
             return AutoConfig.for_model(sizes.model_type, **kept)

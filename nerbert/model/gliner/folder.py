@@ -32,7 +32,7 @@ from nerbert.model.gliner.layers import GlinerModel
 from nerbert.model.gliner.prompt import PromptTokenizer
 
 _TRIED = 64
-"""Pieces that each encoder reads once it is loaded: a configuration may be such that it can't."""
+"""Pieces that each encoder reads as a test once it is loaded."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,10 +45,10 @@ class GlinerFolder:
 
 
 def load_gliner(folder: Path) -> GlinerFolder:
-    """Return the model of a folder; raise InputError for what can't be loaded as one, or computes nothing."""
+    """Return the model of a folder; raise InputError for what can't be loaded or computed."""
     folder = ModelFolder.open(folder, "tagger").check().path
     config = read_config(folder)
-    with refused(f"{folder}: what {GLINER} says can't be computed"):
+    with refused(f"{folder}: the model of {GLINER} can't be computed"):
         loaded = _load(folder, config)
         _try(loaded.model.body, loaded.pieces)
         if loaded.labels_pieces:
@@ -70,7 +70,7 @@ def _load(folder: Path, config: GlinerConfig) -> GlinerFolder:
     if config.encoder_config is None and config.vocab_size > 0:
         body.vocab_size = config.vocab_size
     if not config.two_encoders and min(config.class_token_index, config.vocab_size) < 0:
-        # as the package does: the marks are the last two pieces, after one that is of no use any more
+        # as the package does: the marks are the last two pieces, after one that is unused
         tokenizer.add_tokens(["[FLERT]", config.ent_token, config.sep_token], special_tokens=True)
         body.vocab_size = len(tokenizer)
         config = dataclasses.replace(config, class_token_index=len(tokenizer) - 2, vocab_size=len(tokenizer))
@@ -137,10 +137,10 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"{path}: damaged, or holds more than weights (pickled code), so it is refused; take a folder "
+        raise InputError(f"{path}: damaged, or holds more than weights (pickled code), so it is refused; use a folder "
                          f"with {WEIGHTS}") from error  # fmt: skip
     if not isinstance(found, dict) or not all(isinstance(each, torch.Tensor) for each in found.values()):
-        raise InputError(f"{path}: holds no weights by name; take a folder with {WEIGHTS}")
+        raise InputError(f"{path}: holds no weights by name; use a folder with {WEIGHTS}")
     return found
 
 
@@ -157,7 +157,7 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _check_shapes(model: GlinerModel, weights: Mapping[str, torch.Tensor], source: str) -> None:
-    """Raise InputError unless the weights are all there, in the shapes that the configuration wants."""
+    """Raise InputError unless all weights are present, in the shapes of the configuration."""
     wanted = {name: tuple(each.shape) for name, each in model.state_dict().items()}
     missing = [name for name in wanted if name not in weights]
     if missing:

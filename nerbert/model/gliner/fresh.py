@@ -25,7 +25,7 @@ def new_gliner(
 ) -> GlinerFolder:  # fmt: skip
     """Return a model on the encoder of `backbone`, for two encoders with another one that reads `labels`.
 
-    `max_len` is how many words it reads at once, `max_types` how many types it learns to be asked for. Raise InputError
+    `max_len` is how many words it reads at once, `max_types` how many types a prompt has in training. Raise InputError
     for an encoder that can't be part of such a model.
     """
     if architecture.two_encoders and labels is None:

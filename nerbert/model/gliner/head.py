@@ -1,6 +1,6 @@
 """A GLiNER model as a head: examples and labels → entities.
 
-What depends on labels alone is computed once for all texts. Cost: a text is read once for each group of labels.
+What depends only on labels is computed once for all texts. Cost: a text is read once for each group of labels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,7 +36,7 @@ from nerbert.terminal import tell
 MAX_TOKENS = 384
 """Padded pieces of a batch on a CPU, labels included: long texts go alone, which was fastest on each shape tried."""
 NORMALISED = "normalised"
-"""What the card of a folder says of its `labels` if the model learnt them as open types are written."""
+"""The value of `labels` in a folder's card if the model was trained on labels written as open types are."""
 _START_COST = 32
 """What a further batch costs, in pieces."""
 _LABELS = 64
@@ -53,10 +53,10 @@ class _Asked(NamedTuple):
 
 
 class GlinerHead(Head):
-    """A GLiNER model; it finds nothing until `for_labels` gave it labels.
+    """A GLiNER model; `for_labels` gives it labels.
 
     `labels_pieces` cuts labels that have an encoder of their own. With `normalises` it reads labels as open types are
-    written: without case and underscores. Of a model that is trained on after (`trains`) nothing is remembered.
+    written: without case and underscores. Nothing is cached of a model that is trained later (`trains`).
     """
 
     usual_threshold = 0.5
@@ -77,7 +77,7 @@ class GlinerHead(Head):
         self._asked: _Asked | None = None
         self._groups: tuple[GlinerHead, ...] = ()
         self._told = [trains]
-        """Whether it was said that labels are asked for in groups; one list for all heads over the same weights."""
+        """Whether the note on groups of labels was printed; one list for all heads over the same weights."""
         if decoding not in DECODINGS or (decoding == "touching" and not self._single):
             fit = DECODINGS if self._single else DECODINGS[:2]
             raise SettingsError(f"setting decoding = {decoding!r:.40}: for this model it must be one of "
@@ -85,12 +85,12 @@ class GlinerHead(Head):
 
     @property
     def name(self) -> str:
-        """Say on what it computes."""
+        """Return what it computes on."""
         return self._name
 
     @property
     def types(self) -> list[str]:
-        """Return the labels that were asked for, sorted; none before."""
+        """Return its labels, sorted; none before."""
         return sorted(each.name for each in self._asked.labels) if self._asked else []
 
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "GlinerHead":
@@ -121,25 +121,25 @@ class GlinerHead(Head):
         return found
 
     def _as_read(self, labels: Sequence[EntityLabel]) -> Sequence[EntityLabel]:
-        """Return labels as the model has learnt to read them."""
+        """Return labels as the model was trained to read them."""
         return [replace(each, name=normalised(each.name)) for each in labels] if self._normalises else labels
 
     def _groups_of(self, labels: Sequence[EntityLabel]) -> list[slice]:
-        """Return which labels are asked for together."""
+        """Return which labels share a prompt."""
         return [slice(None)] if self.labels_pieces else self.pieces.groups(labels)
 
     def _prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:
         return self.pieces.plain() if self.labels_pieces else self.pieces.prompt(labels)
 
     def _tell_groups(self, labels: int, groups: int) -> None:
-        """Say once that labels are asked for in groups."""
+        """Print once that labels are in several prompts."""
         if not any(self._told):
-            tell(f"{labels:,} labels are asked for in {groups:,} groups, so each text is read {groups:,} times: this "
+            tell(f"{labels:,} labels need {groups:,} prompts, so each text is read {groups:,} times: this "
                  "model is confused by more, or longer ones, at once than it had in training")  # fmt: skip
             self._told.append(True)
 
     def predict(self, examples: Sequence[Example]) -> Entities:
-        """Return the entities of some examples; raise InputError if no labels were asked for."""
+        """Return the entities of some examples; raise InputError without labels."""
         return self.predict_each([(self, examples)])[0]
 
     def predict_each(self, groups: "Sequence[tuple[GlinerHead, Sequence[Example]]]") -> list[Entities]:  # type: ignore[override]
@@ -180,7 +180,7 @@ class GlinerHead(Head):
             yield found
 
     def cost(self, examples: Sequence[Example], labels: Sequence[EntityLabel] = ()) -> int:
-        """Return how many subwords the model reads, prompts included; raise InputError if no labels are asked for."""
+        """Return how many subwords the model reads, prompts included; raise InputError without labels."""
         read = self._as_read(labels or self._request.labels)
         windows = (self.pieces.windows(examples, self._prompt(read[each])) for each in self._groups_of(read))
         return sum(len(window.ids) for some in windows for window in some)

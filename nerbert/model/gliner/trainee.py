@@ -136,7 +136,7 @@ class GlinerTrainee(torch.nn.Module):
 
 
 def check_trainable(config: GlinerConfig, source: str) -> None:
-    """Raise SettingsError for a folder that can tag, but isn't trained here."""
+    """Raise SettingsError for a folder that can tag, but can't be trained here."""
     what = "scores tokens as first, last and inner ones" if config.token_level else ""
     if config.subtoken_pooling not in ("first", "last"):
         what = f"reads the {config.subtoken_pooling} of a word's subwords"

@@ -36,7 +36,7 @@ from nerbert.tagger.spans import utf16_spans
 from nerbert.terminal import Progress
 
 MANIFEST = "manifest.json"
-"""What says of a folder of outputs what they were made from."""
+"""The file in a folder of outputs that names what they were made from."""
 SIGNATURE = "tagger"
 """The field with a tagger's fingerprint."""
 _PART = 1 << 18
@@ -58,11 +58,11 @@ def target_kind(output: Path) -> str:
     raise SettingsError(f"{output}: its name tells no format; give --to one of {', '.join(known_kinds())}")
 
 
-def place_outputs(found: JobPaths, output: Path, kind: str) -> list[PurePath]:
+def place_outputs(paths: JobPaths, output: Path, kind: str) -> list[PurePath]:
     """Return where each source's output goes within the folder `output`; raise InputError for clashes."""
-    check_apart(found, output)
+    check_apart(paths, output)
     taken: dict[PurePath, InputFile] = {}
-    for source in found.sources:
+    for source in paths.sources:
         name = _renamed(source, kind)
         if name in taken:
             raise InputError(f"{source} and {taken[name]}: both would become {output / name}; tag them one by one")
@@ -82,7 +82,7 @@ def _renamed(source: InputFile, kind: str) -> PurePath:
 
 @contextmanager
 def named_draft(target: Path, draft: Path, work: Path, kind: str) -> Iterator[Path]:
-    """Provide where an output is written: its draft; for an annotation format, which goes by names, its own name."""
+    """Provide where an output is written: its draft; for an annotation format, which depends on names, its own name."""
     if keeps_rows(kind):
         yield draft
         return
@@ -96,11 +96,11 @@ def named_draft(target: Path, draft: Path, work: Path, kind: str) -> Iterator[Pa
         path.replace(draft)
 
 
-def check_apart(found: JobPaths, output: Path) -> None:
+def check_apart(paths: JobPaths, output: Path) -> None:
     """Raise InputError if inputs lie in the output folder, or the output in one of theirs."""
     target = output.resolve()
-    inside = [source.place for source in found.sources if Path(source.place).resolve().is_relative_to(target)]
-    around = [folder for folder in found.folders if target.is_relative_to(folder.resolve())]
+    inside = [source.place for source in paths.sources if Path(source.place).resolve().is_relative_to(target)]
+    around = [folder for folder in paths.folders if target.is_relative_to(folder.resolve())]
     for place in [*inside, *around]:
         raise InputError(f"{output}: output and input ({place}) lie in one another; choose another place")
 
@@ -133,7 +133,7 @@ def _part(source: InputFile, rows: Sequence[Document], size: int) -> Block:
 
 
 def signed(block: Block, fingerprint: str) -> Block:
-    """Return rows with a tagger's fingerprint in the field `tagger`, in place of what is there; as they are for ""."""
+    """Return rows with a tagger's fingerprint in the field `tagger`; unchanged for ""."""
     if not fingerprint:
         return block
     if block.batch is None:
@@ -153,7 +153,7 @@ Find: TypeAlias = Callable[[Block], Sequence[Sequence[Span]]]
 
 
 class TaggedParts:
-    """An input file with its parts in a folder; as an iterable its blocks, tagged, read anew each time.
+    """An input file with its parts in a folder; as an iterable its blocks, tagged, read again each time.
 
     Standard input or a pipe is copied into the folder first. With `utf16` the entities' offsets count UTF-16 units;
     rows that are read are signed with the `fingerprint`, if there is one.
@@ -190,7 +190,7 @@ class TaggedParts:
         return self._folder / f"{number:06d}.json"
 
     def _changed(self, _: Block | None = None) -> NoReturn:
-        raise InputError(f"{self._source}: changed while it was read; give the same command again")
+        raise InputError(f"{self._source}: changed while it was read; rerun the command")
 
 
 class _Part(NamedTuple):
@@ -202,7 +202,7 @@ class _Part(NamedTuple):
 
 
 class _TaggedPart(NamedTuple):
-    """A part that is tagged; `before` says that an earlier run did it."""
+    """A tagged part; `before`: by an earlier run."""
 
     file: int
     rows: int

@@ -1,4 +1,4 @@
-"""The story of `nerbert tag`: find what is to be read and where it goes, load the tagger, tag, write.
+"""The steps of `nerbert tag`: find inputs and outputs, load the tagger, tag, write.
 
 A file is tagged in parts, cut by the input alone. Cost: a part's last batch is smaller.
 """
@@ -63,7 +63,7 @@ from nerbert.tagger.thresholds import answering_of, check_thresholds, parse_thre
 from nerbert.terminal import Progress, tell, throughput
 
 _FORMAT = 3
-"""Raise it when parts are written otherwise."""
+"""Raise it when the format of parts changes."""
 
 
 class PageWriter(Protocol):
@@ -77,12 +77,12 @@ class PageWriter(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagJob:
-    """What is to be tagged with what, and where it goes; texts are those of the command line."""
+    """Inputs, tagger and output of a job, as on the command line."""
 
     tagger: str
     inputs: tuple[str, ...] = ()
     text: str | None = None
-    """A text itself, in place of inputs."""
+    """A text to tag instead of inputs."""
     output: Path | None = None
     from_: str = ""
     to: str = ""
@@ -93,11 +93,11 @@ class TagJob:
     sign: bool = False
     """Whether each row has the tagger's fingerprint, in the field `tagger`."""
     labels: str = ""
-    """What to look for, as `parse_labels` reads it; "": what the tagger was trained on."""
+    """Labels to find, as `parse_labels` reads them; "": what the tagger was trained on."""
     min_confidence: str = ""
     overwrite: bool = False
     loading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """What else `Tagger.load` takes: back end, precision, device, threads, decoding, on_too_long."""
+    """Other parameters of `Tagger.load`: back end, precision, device, threads, decoding, on_too_long."""
 
     def find(self) -> tuple[JobPaths, str]:
         """Return the files to tag and the kind of the output; raise SettingsError for options that clash."""
@@ -107,13 +107,11 @@ class TagJob:
         check_choice("--errors", self.errors, ERRORS)
         check_choice("--offsets", self.offsets, OFFSETS)
         if self.json and self.to not in ("", JSONL):
-            raise SettingsError(f"--json is --to jsonl, so --to {self.to} can't stand beside it; leave one out")
+            raise SettingsError(f"--json is --to jsonl, so --to {self.to} contradicts it; leave one out")
         if self.text is not None and self.inputs:
-            raise SettingsError(
-                f"--text: is tagged in place of files, and {self.inputs[0]!r:.80} is one; leave one out"
-            )
-        found = find_sources(self.inputs, self.from_) if self.text is None else given_text(self.text, self.from_)
-        kind = JSONL if self.json else self.to or self._usual_kind(found)
+            raise SettingsError(f"--text: is tagged instead of files, such as {self.inputs[0]!r:.80}; leave one out")
+        paths = find_sources(self.inputs, self.from_) if self.text is None else given_text(self.text, self.from_)
+        kind = JSONL if self.json else self.to or self._usual_kind(paths)
         check_usable(kind)
         if self.output is None and not can(kind, "writer"):
             what = "file" if suffixes_of(kind) else "folder"
@@ -122,16 +120,16 @@ class TagJob:
             why = "has no offsets for programs" if keeps_rows(kind) else "counts as its own readers do"
             raise SettingsError(f"--offsets utf-16: {kind} {why}; choose jsonl or parquet")
         if self.loading.get("decoding") == "nested" and kind not in (nested := list(nested_kinds())):
-            raise SettingsError(f"--decoding nested: {kind} has no room for entities in one another; choose one of "
+            raise SettingsError(f"--decoding nested: {kind} can't hold entities inside others; choose one of "
                                 f"{', '.join(nested)}")  # fmt: skip
         if self.sign and not for_programs(kind):
             raise SettingsError(f"--fingerprint: {kind} has no fields for all rows; choose jsonl or parquet")
-        return found, kind
+        return paths, kind
 
-    def _usual_kind(self, found: JobPaths) -> str:
+    def _usual_kind(self, paths: JobPaths) -> str:
         if self.output is None:
             return TEXT
-        return JSONL if found.many else target_kind(self.output)
+        return JSONL if paths.many else target_kind(self.output)
 
     def load(self) -> Tagger:
         """Load the tagger as the job wants it; its offsets are characters, since outputs mark the text with them."""
@@ -148,15 +146,15 @@ class TagJob:
         return tagger
 
     def _unasked(self, tagger: Tagger) -> Iterator[str]:
-        """Yield what the tagger's folder decides and nobody asked for: int8 before its own weights, thresholds."""
+        """Yield what the tagger's folder decides by itself: int8 before its own weights, thresholds."""
         as_usual = all(self.loading.get(name, "auto") == "auto" for name in ("backend", "precision"))
         if as_usual and "int8" in tagger.head.name.split() and ModelFolder(str(_folder_of(tagger))).backend == "torch":
-            yield "the exported int8 model answers (--precision fp32 for a more exact one)"
+            yield "the exported int8 model is used (--precision fp32 for a more exact one)"
         kept = {} if self.min_confidence else tagger.card.get("thresholds")
         if kept and (own := answering_of(tagger, kept, tagger.types)).thresholds:
             yield f"entities below its own {own.bounds} are left out (--min-confidence sets others)"
 
-    def fingerprint(self, tagger: Tagger, found: JobPaths) -> dict[str, Any]:
+    def fingerprint(self, tagger: Tagger, paths: JobPaths) -> dict[str, Any]:
         """Return all that entities depend on but the inputs' content, which each part covers by itself."""
         loading = {name: self.loading.get(name) for name in ("decoding", "on_too_long", "head")}
         return {
@@ -165,7 +163,7 @@ class TagJob:
                        "min_confidence": writable(self.min_confidence)},
             **({"labels": [each.text for each in tagger.labels]} if tagger.labels else {}),
             "field": writable(self.field),
-            "inputs": [{"name": writable(source.name), "kind": source.kind} for source in found.sources],
+            "inputs": [{"name": writable(source.name), "kind": source.kind} for source in paths.sources],
         }  # fmt: skip
 
 
@@ -176,28 +174,28 @@ def tag_files(job: TagJob, page: PageWriter | None = None, executor: Executor | 
     tagged by the `executor`'s workers, each of which loads the tagger once; without one in this process.
     """
     executor = executor or HERE
-    found, kind = job.find()
+    paths, kind = job.find()
     if job.output is None and (executor.workers > 1 or not isinstance(executor, LocalExecutor)):
         raise SettingsError(f"executor {type(executor).__name__}, workers = {executor.workers}: rows go to standard "
-                            "output as they come, tagged by one process; name a file or folder with -o")  # fmt: skip
+                            "output from one process; name a file or folder with -o")  # fmt: skip
     if kind == HTML and page is None:
         raise SettingsError("--to html: no page writer was given; pass page=nerbert.render.tags_page.write_page")
     if job.output is None:
-        _Run(job, found, kind, job.load(), page, executor).to_standard_output()
-    elif found.many:
-        names = place_outputs(found, job.output, kind)
+        _Run(job, paths, kind, job.load(), page, executor).to_standard_output()
+    elif paths.many:
+        names = place_outputs(paths, job.output, kind)
         check_free(job.output, overwrite=job.overwrite)
-        _Run(job, found, kind, job.load(), page, executor).to_folder(job.output, names)
+        _Run(job, paths, kind, job.load(), page, executor).to_folder(job.output, names)
     else:
-        check_no_input(found, job.output)
+        check_no_input(paths, job.output)
         if suffixes_of(kind):
             check_free_file(job.output, overwrite=job.overwrite)
         else:
-            check_apart(found, job.output)
+            check_apart(paths, job.output)
             check_free(job.output, overwrite=job.overwrite)
-        _Run(job, found, kind, job.load(), page, executor).to_file(job.output)
-    if found.passed_over:
-        tell(f"files passed over: {len(found.passed_over):,}, say {found.passed_over[0]}; name them, or give --from")
+        _Run(job, paths, kind, job.load(), page, executor).to_file(job.output)
+    if paths.passed_over:
+        tell(f"files skipped: {len(paths.passed_over):,}, such as {paths.passed_over[0]}; name them, or give --from")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,17 +203,17 @@ class _Run:
     """A job whose tagger is loaded."""
 
     job: TagJob
-    found: JobPaths
+    paths: JobPaths
     kind: str
     tagger: Tagger
     page: PageWriter | None
     executor: Executor
 
     def to_standard_output(self) -> None:
-        """Write rows as they come."""
+        """Write each row at once."""
         write, mark, left_out = self._text_writer(terminal=on_terminal()), self._fingerprint, Repairs()
         with standard_output() as stream:
-            for source in self.found.sources:
+            for source in self.paths.sources:
                 for block in source.blocks(self.job.field, self.job.errors, left_out):
                     for row, spans in zip(signed(block, mark).whole(), tag_block(self.tagger, block, Progress()),
                                           strict=True):  # fmt: skip
@@ -226,7 +224,7 @@ class _Run:
 
     def to_file(self, target: Path) -> None:
         """Write one file, when all its parts are tagged."""
-        made, is_file = self.job.fingerprint(self.tagger, self.found), bool(suffixes_of(self.kind))
+        made, is_file = self.job.fingerprint(self.tagger, self.paths), bool(suffixes_of(self.kind))
         job = publish_job(target, made, overwrite=self.job.overwrite, file=is_file)
         with job as (draft, work), named_draft(target, draft, work, self.kind) as path:
             done = self._make(work, [path])
@@ -234,7 +232,7 @@ class _Run:
 
     def to_folder(self, target: Path, names: Sequence[PurePath]) -> None:
         """Write a file for each source into a folder that appears when it is whole."""
-        made = self.job.fingerprint(self.tagger, self.found)
+        made = self.job.fingerprint(self.tagger, self.paths)
         with publish_job(target, made, overwrite=self.job.overwrite) as (folder, work):
             for name in names:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -245,13 +243,13 @@ class _Run:
         tell(f"{target}: {len(files):,} files, {_summary(done)}")
 
     def _make(self, work: Path, targets: Sequence[Path]) -> list[TaggedParts]:
-        """Tag the parts of all files that aren't tagged yet, then write all rows with their entities."""
-        writers = list(map(self._writer, self.found.sources))  # whoever can't write says so before all is tagged
+        """Tag the missing parts of all files, then write all rows with their entities."""
+        writers = list(map(self._writer, self.paths.sources))  # one that can't write fails before all is tagged
         how = partial(
             TaggedParts, field=self.job.field, errors=self.job.errors, utf16=self.job.offsets == OFFSETS[1],
             fingerprint=self._fingerprint,
         )  # fmt: skip
-        files = tag_all(self.found.sources, work, how, self.tagger, self.executor)
+        files = tag_all(self.paths.sources, work, how, self.tagger, self.executor)
         for write, target, parts in zip(writers, targets, files, strict=True):
             write(target, parts)
             _tell_rejected(parts.repairs)
@@ -316,7 +314,7 @@ def tag_all(
     sources: Sequence[InputFile], work: Path, how: Callable[[InputFile, Path], TaggedParts], tagger: Tagger,
     executor: Executor,
 ) -> list[TaggedParts]:  # fmt: skip
-    """Return files whose parts are in `work`; tag those that aren't there, under a bar over all bytes if known."""
+    """Return files whose parts are in `work`; tag the missing ones, under a bar over all bytes if known."""
     files = [how(source, work / "parts" / f"{number:06d}") for number, source in enumerate(sources)]
     sizes = [source.size for source in sources]
     needs = Resources(gpus=float("cuda" in tagger.head.name))
@@ -330,7 +328,7 @@ def _found_in(block: Block, tagger: Tagger, bar: Progress) -> list[list[Span]]:
 
 
 def tag_block(tagger: Tagger, block: Block, bar: Progress) -> Iterator[list[Span]]:
-    """Yield the entities of each row; name a row that can't be tagged, after those before it are given."""
+    """Yield the entities of each row; an error names its row, after those before it are yielded."""
     done = 0
     try:
         for spans in tagger.tag_many(map(_content, block.rows)):

@@ -302,7 +302,7 @@ def test_fewer_entities_than_clusters(settings: PretrainSettings, tmp_path: Path
 
 
 def test_it_is_for_pre_training_alone() -> None:
-    with pytest.raises(SettingsError, match="setting objective = 'typing': is for `nerbert pretrain` alone"):
+    with pytest.raises(SettingsError, match="setting objective = 'typing': is for `nerbert pretrain` only"):
         chosen_objective(FinetuneSettings(objective="typing"), FINETUNE)
 
 

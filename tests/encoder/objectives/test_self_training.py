@@ -270,5 +270,5 @@ def test_the_report_counts_by_type_and_shows_some(model: Any) -> None:
 
 
 def test_it_is_for_pre_training_alone() -> None:
-    with pytest.raises(SettingsError, match="setting objective = 'self_training': is for `nerbert pretrain` alone"):
+    with pytest.raises(SettingsError, match="setting objective = 'self_training': is for `nerbert pretrain` only"):
         chosen_objective(FinetuneSettings(objective="self_training"), FINETUNE)

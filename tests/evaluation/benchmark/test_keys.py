@@ -81,7 +81,7 @@ def test_what_has_learnt_to_be_told_its_labels_is_more(tmp_path: Path, mark: str
 def test_an_encoder_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="no such folder"):
         ModelFolder.open(str(tmp_path / "none"), "tagger").check()
-    with pytest.raises(InputError, match="no model folder"):
+    with pytest.raises(InputError, match="not a model folder"):
         ModelFolder.open(str(tmp_path), "tagger").check()
 
     def refuse(*_: object, **__: object) -> str:

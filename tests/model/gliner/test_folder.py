@@ -123,7 +123,7 @@ def test_code_in_pickled_weights_is_refused_and_not_run(make: Make, tmp_path: Pa
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"labels_decoder": "gpt2"}, r"a decoder of labels \(gpt2\), which nerbert can't compute"),
+        ({"labels_decoder": "gpt2"}, r"a decoder of labels \(gpt2\), which nerbert doesn't support"),
         ({"relations_layer": "biaffine"}, "with relation extraction"),
         ({"model_type": "gliner_streaming_span"}, "with a streaming decoder"),
         ({"fuse_layers": True}, "with fused layers"),
@@ -133,13 +133,16 @@ def test_code_in_pickled_weights_is_refused_and_not_run(make: Make, tmp_path: Pa
         ({"span_mode": "conv_share"}, "with span_mode 'conv_share'"),
         ({"subtoken_pooling": "sum"}, "with subtoken_pooling 'sum'"),
         ({"words_splitter_type": "jieba"}, "with words_splitter_type 'jieba'"),
-        ({"encoder_config": {**BODY, "model_type": "llama"}}, "a GLiNER model on 'llama', which nerbert can't compute"),
+        (
+            {"encoder_config": {**BODY, "model_type": "llama"}},
+            "a GLiNER model on 'llama', which nerbert doesn't support",
+        ),
         ({"encoder_config": {**BODY, "hidden_size": 10**12}}, "hidden_size = 10{12}: must be less than or equal to"),
         ({"encoder_config": {**BODY, "head_dim": 10**6}}, "head_dim = 1000000: must be less than or equal to"),
         ({"encoder_config": {**BODY, "num_hidden_layers": 10**6}}, "num_hidden_layers = 1000000: must be"),
         ({"encoder_config": {**BODY, "model_type": "albert", "inner_group_num": 10**6}}, "inner_group_num = 1000000: "),
         ({"encoder_config": {**BODY, "num_attention_heads": 3}}, "can't be built: "),
-        ({"encoder_config": {**BODY, "to_dict": "x"}}, "what gliner_config.json says can't be computed: "),
+        ({"encoder_config": {**BODY, "to_dict": "x"}}, "the model of gliner_config.json can't be computed: "),
         ({"encoder_config": {**BODY, "layer_norm_eps": "a"}}, "layer_norm_eps|can't be computed: "),
         ({"encoder_config": {**BODY, "sub_configs": 1}}, "no encoder's configuration: "),
         ({"max_width": 10**9}, "max_width = 1000000000: must be less than"),
@@ -189,7 +192,7 @@ def test_folders_that_lack_something(make: Make, tmp_path: Path) -> None:
 def test_models_of_the_other_package_are_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "extractor", "architectures": ["Extractor"]}')
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(InputError, match="a GLiNER2 model, which nerbert can't compute"):
+    with pytest.raises(InputError, match="a GLiNER2 model, which nerbert doesn't support"):
         Tagger.load(tmp_path)
 
 
@@ -249,7 +252,7 @@ def test_what_looks_like_a_mark_is_plain_text_where_marks_are_no_special_pieces(
 
 def test_long_texts_are_never_cut_off(make: Make) -> None:
     for wanted in ("error", "truncate"):
-        with pytest.raises(InputError, match=rf"in windows that overlap; on_too_long = '{wanted}' is not for it"):
+        with pytest.raises(InputError, match=rf"in windows that overlap; on_too_long = '{wanted}' is not supported"):
             Tagger.load(make(wanted), on_too_long=wanted)
 
 
@@ -284,7 +287,7 @@ def test_back_ends_that_there_are_not(make: Make) -> None:
     with pytest.raises(SettingsError, match="decoding = 'legal': for this model it must be one of flat, nested"):
         Tagger.load(folder, decoding="legal")
     assert Tagger.load(folder, device="cpu").head.name == "torch fp32 cpu"
-    with pytest.raises(InputError, match="a GLiNER model, which tags as it is"):
+    with pytest.raises(InputError, match="a GLiNER model, which tags without training"):
         Backbone(str(folder), None, seed=0).load_body()
 
 

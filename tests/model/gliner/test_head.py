@@ -207,7 +207,7 @@ def test_labels_are_asked_for_in_groups_within_what_training_had(
         assert sure == pytest.approx(float(best.max()), abs=1e-6)
         assert type_ == LABELS[int(best.argmax())].split(":")[0]
     told = capsys.readouterr().err
-    assert told.partition(",")[0] == (f"3 labels are asked for in {len(sizes)} groups" if len(sizes) > 1 else "")
+    assert told.partition(",")[0] == (f"3 labels need {len(sizes)} prompts" if len(sizes) > 1 else "")
     assert told.count("\n") == (len(sizes) > 1)
     assert head.for_labels([EntityLabel("ship")], [0.5])._groups == ()
 

@@ -51,7 +51,7 @@ def test_a_folder_becomes_a_folder(tag: Tag, folder: Path, capsys: Caught) -> No
     ]
     assert capsys.readouterr().err == (
         "out: 3 files, 3 rows, 3 entities (vowel 2, else 1)\n"
-        "files passed over: 2, say in/README.md; name them, or give --from\n"
+        "files skipped: 2, such as in/README.md; name them, or give --from\n"
     )
     assert "manifest.json" in MARKERS
     assert tag(folder, "-o", "out") == 1
@@ -77,7 +77,7 @@ def test_links_that_lead_out_of_a_folder_are_passed_over(tag: Tag, folder: Path,
     os.mkfifo(folder / "pipe.txt")
     assert tag(folder, "-o", "out") == 0
     assert names("out") == ["a.jsonl", "deep/c.jsonl", "deep/er/b.jsonl", "in.jsonl", "manifest.json"]
-    assert "files passed over: 7" in capsys.readouterr().err
+    assert "files skipped: 7" in capsys.readouterr().err
 
 
 def test_several_inputs_become_a_folder(tag: Tag, folder: Path) -> None:
@@ -155,7 +155,7 @@ REFUSED = [
         "Ada came. Ada came. Ada came. Ada came. Ada c … . Ada came. Ada came. Ada came. : no such",
     ),
     (lambda _: ["--ouput", "x"], "--ouput: no such file or folder; nor is there such an option: see --help"),
-    (lambda _: ["in/a.txt", "--text", "Ada"], "--text: is tagged in place of files, and 'in/a.txt' is one"),
+    (lambda _: ["in/a.txt", "--text", "Ada"], "--text: is tagged instead of files, such as 'in/a.txt'"),
     (lambda _: ["", "x"], "'': no such file or folder"),
     (lambda _: ["in/deep/.h"], "in/deep/.h: "),
     (_clash, "in/a.txt and in/a.conll: both would become out/a.jsonl"),
@@ -186,7 +186,7 @@ REFUSED = [
     (lambda _: ["in/a.txt", "--errors", "ignore"], "--errors 'ignore': must be one of strict, replace"),
     (lambda _: ["in/a.txt", "--offsets", "bytes", "--json"], "--offsets 'bytes': must be one of characters, utf-16"),
     (lambda _: ["in/a.txt", "--offsets", "utf-16"], "--offsets utf-16: text has no offsets for programs"),
-    (_json_twice, "--json is --to jsonl, so --to conll can't stand beside it"),
+    (_json_twice, "--json is --to jsonl, so --to conll contradicts it"),
     (lambda _: ["-", "-"], "standard input (-) can be read only once"),
 ]
 

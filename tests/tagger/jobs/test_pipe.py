@@ -266,7 +266,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 
 def test_several_workers_need_a_file_to_write(tag: Tag, capsys: Caught) -> None:
     assert tag("--text", "Ada", "--workers", 2) == 1
-    told = "workers = 2: rows go to standard output as they come, tagged by one process; name a file or folder with -o"
+    told = "workers = 2: rows go to standard output from one process; name a file or folder with -o"
     assert told in capsys.readouterr().err
     assert tag("--text", "Ada", "--workers", 1) == 0
     assert tag("--text", "Ada", "--executor", "tests.extending.toys.executor_toy:Threads") == 1

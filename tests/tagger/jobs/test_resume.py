@@ -196,7 +196,7 @@ def test_an_input_that_changes_before_it_is_written_is_told(
 
     monkeypatch.setattr(job, "tag_parts", changed)
     assert tag("x.txt", "-o", "y.jsonl") == 1
-    assert "x.txt: changed while it was read; give the same command again" in capsys.readouterr().err
+    assert "x.txt: changed while it was read; rerun the command" in capsys.readouterr().err
     assert not Path("y.jsonl").exists()
     monkeypatch.setattr(job, "tag_parts", tag_parts)
     assert tag("x.txt", "-o", "y.jsonl") == 0

@@ -1,4 +1,4 @@
-"""Typing by clusters, CoFEE's third stage (Xue et al. 2020): tagging, and which cluster an entity is in.
+"""Typing by clusters, CoFEE's third stage (Xue et al. 2020): tagging, and predicting an entity's cluster.
 
 Entities are clustered at each epoch's start; clusters keep their numbers. Cost: a forward pass over all windows.
 """
@@ -48,23 +48,23 @@ class ClusterLayer(torch.nn.Module):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypingSettings(TaggingSettings):
-    """What typing with clusters can be set."""
+    """Settings of typing with clusters."""
 
     section: ClassVar[str] = "typing"
     formerly: ClassVar[Mapping[str, str]] = {
         f"cluster_{name}": name for name in ("weight", "dimensions", "iterations", "sample")
     }
     num_clusters: Annotated[int, Bounds(at_least=2, at_most=100_000)] = 23
-    """Clusters of entities, made anew at each epoch's start. Source: CoFEE's public code."""
+    """Clusters of entities, computed at each epoch's start. Source: CoFEE's public code."""
     weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.001
-    """γ, the weight of the clusters' loss beside the tags'. Source: CoFEE's public code."""
+    """γ, the weight of the clusters' loss; that of the tags' is 1. Source: CoFEE's public code."""
     dimensions: Annotated[int, Bounds(at_least=1, below=1e6)] = 128
     """Most dimensions of an entity's vector after whitening. Source: CoFEE's public code."""
     iterations: Annotated[int, Bounds(at_least=1, below=1e6)] = 60
     """Most iterations of k-means. Source: CoFEE's public code."""
     sample: Annotated[int, Bounds(at_least=100, below=1e9)] = 200_000
-    """Most entities that whitening and k-means are fitted on, drawn by seed, and whose vectors are held at once; others
-    are assigned to the nearest cluster. Source: ours."""
+    """Most entities to fit whitening and k-means on, drawn by seed, and to hold vectors of at once; others are assigned
+    to the nearest cluster. Source: ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class ClusterTyping(Tagging):
     def begin_epoch(
         self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
     ) -> EpochColumns:
-        """Return entities' clusters, where they begin, and clusters' weights; raise SettingsError for too few."""
+        """Return entities' clusters and beginnings, and clusters' weights; raise SettingsError for too few entities."""
         own = self._typing
         homes, terms = entities_of(data.windows, np.unique(data.numbers_of(epoch)), self._after)
         refuse(len(terms) < own.num_clusters, "typing.num_clusters", own.num_clusters,
@@ -175,9 +175,9 @@ class ClusterTyping(Tagging):
         return {"tagging": tagging, "clusters": self._typing.weight * (losses * batch.weights).sum()}
 
     def describe(self) -> Description:
-        """Return what plans and cards say of it."""
+        """Return its description for plans and cards."""
         coarse = super().describe()
-        return replace(coarse, learnt="tag entities, and to tell clusters of them apart (CoFEE, arXiv 2010.08210)")
+        return replace(coarse, learnt="tag entities, and to predict their clusters (CoFEE, arXiv 2010.08210)")
 
 
 class _Clusterer:

@@ -45,7 +45,7 @@ class EntityPieces:
         begins, nexts = found.starts, found.ends
         inside = np.r_[rows, -1][nexts] == rows[begins]
         ends = np.where(inside, np.r_[columns, 0][nexts], _last_ends(windows, numbers, after)[rows[begins]])
-        cut = ends < 0  # the sentence goes on in another window
+        cut = ends < 0  # the sentence continues in another window
         ends[cut] = columns[nexts[cut] - 1] + 1
         return cls(terms[begins], rows[begins], columns[begins], ends)
 
@@ -66,7 +66,7 @@ class EntityPieces:
 
 
 def _last_ends(windows: Windows, numbers: Array, after: int) -> Array:
-    """Return where the text of each window ends; -1 if its sentence goes on in the next one."""
+    """Return where the text of each window ends; -1 if its sentence continues in the next one."""
     nexts = np.minimum(numbers + 1, len(windows) - 1)
     goes_on = (nexts > numbers) & (windows.sentences[nexts] == windows.sentences[numbers])
     ends: Array = np.where(goes_on, -1, windows.lengths_of(numbers) - after)

@@ -1,1 +1,1 @@
-"""Entities of types that a model is told by name (GLiNER, Zaratiana et al. 2024)."""
+"""Entities of types given by name (GLiNER, Zaratiana et al. 2024)."""

@@ -1,4 +1,4 @@
-"""Which types each window of a step is asked for: its own, and some that are known not to be there (as in GLiNER)."""
+"""The types in each window's prompt: its own, and some that are known to be absent (as in GLiNER)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from nerbert.model.concept_encoder import ConceptTable
 from nerbert.rng import Array, uniform, uniforms
 
 _SHORT = 3
-"""Letters of a word, up to which it says nothing of a type (of, the, for)."""
+"""Words of up to so many letters are ignored in names of types (of, the, for)."""
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class PromptMaker:
         self._words = [frozenset(word for word in name.split() if len(word) > _SHORT) for name in names]
 
     def prompts(self, windows: Mapping[int, WindowLabels], step: int | str) -> dict[int, Array]:
-        """Return the numbers of the types that each window is asked for, in order, by the number of the window."""
+        """Return the numbers of the types in each window's prompt, in order, by the number of the window."""
         found = self.table.candidates(row for each in windows.values() for row in each.rows)
         shared = self._allowed(sorted({*found.tolist(), *self.always}))
         return {number: self._prompt(window, shared, f"step {step} window {number}")
@@ -62,7 +62,7 @@ class PromptMaker:
         return both[inside]
 
     def _others(self, window: WindowLabels, absent: Array, wanted: int, what: str) -> Array:
-        """Return types that are not there: frequent ones, similar ones, and any."""
+        """Return absent types: frequent, similar and random ones."""
         if wanted <= 0 or not len(absent):
             return absent[:0]
         chances = uniforms(self.seed, f"others of {what}", absent * 3 + np.arange(3)[:, None])

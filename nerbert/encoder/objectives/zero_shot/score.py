@@ -1,7 +1,7 @@
-"""Entities that a zero-shot tagger in training finds in a window, counted against those that are there.
+"""Entities that a zero-shot tagger in training finds in a window, compared with the gold ones.
 
-Each type is looked at by itself, and only where something is known, so what others are asked for changes nothing. The
-price: a tagger, which leaves no two entities overlapping, finds fewer.
+Each type is scored separately, and only where labels are known, so other types in a prompt change nothing. Limitation:
+a tagger, which leaves no two entities overlapping, finds fewer.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ THRESHOLD = 0.5
 
 
 def count_right(odds: Array, window: WindowLabels, table: ConceptTable, asked: Array) -> Array:
-    """Return how many entities are right, found and there, of log-odds (words, widths, types)."""
+    """Return how many entities are right, found and gold, of log-odds (words, widths, types)."""
     _, known = window.span_masks(table, asked, odds.shape[1])
     odds = np.where(known, odds, -np.inf)
     gold = set(window.spans(asked))
@@ -33,7 +33,7 @@ def count_right(odds: Array, window: WindowLabels, table: ConceptTable, asked: A
 
 
 def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return spans in order, those that touch as one."""
+    """Return spans in order, adjacent ones as one."""
     breaks = [place for place, (one, other) in enumerate(pairwise(spans), 1) if one[1] != other[0]]
     edges = [0, *breaks, len(spans)]
     return [(spans[first][0], spans[last - 1][1]) for first, last in pairwise(edges)]

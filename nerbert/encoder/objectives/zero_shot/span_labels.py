@@ -1,4 +1,4 @@
-"""What a GLiNER model is to answer: entities of words' labels, and what is known of each span and type.
+"""The targets of a GLiNER model: entities of words' labels, and what is known of each span and type.
 
 A word's label is two numbers: a row of the table of concepts, and marks of where concepts begin and end.
 """
@@ -19,7 +19,7 @@ from nerbert.rng import Array
 _CONCEPTS = 12
 """Concepts of a word that have marks, a bit for the beginning and one for the end."""
 _LOST = 2 * _CONCEPTS
-"""Where the number of entities that are too long begins."""
+"""The first bit of the number of entities that are too long."""
 _MOST_LOST = 63
 
 
@@ -75,7 +75,7 @@ class WindowLabels:
         return _begun(self.marks)
 
     def absent(self, table: ConceptTable, types: Array) -> Array:
-        """Return the types that all words of which more than `ROOT` is known say are not here."""
+        """Return the types that are absent by all words of which more than `ROOT` is known."""
         tell = [row for row in self.rows if row[1] != (ROOT,) or not row[0]]
         if not tell or not len(types):
             return types[:0]
@@ -117,7 +117,7 @@ class WindowLabels:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What is right for a window's spans: `targets` and `weights` (0: not known) are (words, widths, types)."""
+    """The targets of a window's spans: `targets` and `weights` (0: not known) are (words, widths, types)."""
 
     targets: Array
     weights: Array
@@ -126,7 +126,7 @@ class Answers:
     def of(
         cls, window: WindowLabels, table: ConceptTable, types: Array, max_width: int, positive_weight: float
     ) -> "Answers":
-        """Return the answers to some types; at a width of 1 each word of an entity is one."""
+        """Return the targets for some types; at a width of 1 each word of an entity is one."""
         if max_width == 1:
             targets, weights = (each[:, None] for each in window.masks(table, types))
         else:

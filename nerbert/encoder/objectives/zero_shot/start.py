@@ -1,7 +1,7 @@
-"""What a training of a zero-shot tagger starts from, checked: a GLiNER folder, or a new model on an encoder.
+"""The start of a zero-shot tagger's training, checked: a GLiNER folder, or a new model on an encoder.
 
-A folder keeps its architecture, whatever the settings leave at their defaults. A type that leaves no room for a text is
-refused before the training, by its name: later it would be cut out of every prompt in silence.
+A folder keeps its architecture where settings have their defaults. A type that leaves no room for a text is refused
+before the training: later it would silently be cut out of every prompt.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ _USUAL_WIDTH = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZeroShotSettings(Section):
-    """What learning by names of types can be set."""
+    """Settings of learning by names of types."""
 
     section: ClassVar[str] = "zero_shot"
     formerly: ClassVar[Mapping[str, str]] = {
@@ -36,25 +36,25 @@ class ZeroShotSettings(Section):
     }  # fmt: skip
     models: ClassVar[tuple[str, ...]] = ("labels_backbone",)
     max_types: Annotated[int, Bounds(at_least=1, at_most=1000)] = 25
-    """Most types that a text is asked for at once. Source: GLiNER's public code."""
+    """Most types in a prompt. Source: GLiNER's public code."""
     positive_weight: Annotated[float, Bounds(above=0, below=1e6)] = 2.0
-    """Weight in the loss of a span that is of a type; one that isn't has 1. Source: GLiNER's public code of the first
+    """Weight of positive spans in the loss; that of negative ones is 1. Source: GLiNER's public code of the first
     models."""
     architecture: Annotated[str, ARCHITECTURES] | Literal[""] = ""
-    """`zero` reads types before the text and finds single words, joined where they touch; `zero_span` the same with
-    spans; a `bi_encoder` reads types by an encoder of their own, so thousands cost little. Empty: that of the GLiNER
-    folder, else `zero_span`. Source: NuNER Zero (Bogdanov et al. 2024); GLiNER (Zaratiana et al. 2024)."""
+    """`zero` reads types before the text and finds single words, joined where adjacent; `zero_span` the same with
+    spans; `bi_encoder` encodes types separately, so thousands cost little. Empty: that of the GLiNER folder, else
+    `zero_span`. Source: NuNER Zero (Bogdanov et al. 2024); GLiNER (Zaratiana et al. 2024)."""
     max_width: Annotated[int, Bounds(at_least=0, at_most=64)] = 0
-    """Longest entity of a new `zero_span` or `bi_encoder`; longer ones are never found, and counted. 0: that of the
-    GLiNER folder, else 12. Unit: words. Source: GLiNER's public code."""
+    """Longest entity of a new `zero_span` or `bi_encoder`; longer ones are never found; their number is printed. 0:
+    that of the GLiNER folder, else 12. Unit: words. Source: GLiNER's public code."""
     negative_ratio: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
-    """How many types that are not there a text is asked for, for each of its entities, at most: a number is drawn
-    between 0 and this. A fine-tuning asks for all of its types. Source: GLiNER's public code."""
+    """Most absent types in a prompt for each entity of the text: a number is drawn between 0 and this. A fine-tuning
+    uses all of its types. Source: GLiNER's public code."""
     labels_backbone: str = ""
-    """With a `bi_encoder`: what the encoder of names starts from, a folder, a name on the hub or `embedded`; empty: the
+    """With a `bi_encoder`: encoder of names to start from: a folder, a name on the hub or `embedded`; empty: the
     backbone. Source: ours."""
     descriptions: bool = False
-    """Whether a type's description is read after its name, where there is one. Source: LitSet (Golde et al. 2024)."""
+    """Whether to read a type's description, if any, after its name. Source: LitSet (Golde et al. 2024)."""
 
 
 def start_model(
@@ -70,7 +70,7 @@ def start_model(
         loaded.model.requires_grad_(True)
         return loaded
     if finetunes:
-        why = "setting objective = 'zero_shot': goes on with a GLiNER folder; make one with `nerbert pretrain`"
+        why = "setting objective = 'zero_shot': continues a GLiNER folder; make one with `nerbert pretrain`"
         raise SettingsError(f"{why}, this is none: {source}", setting="objective")
     refuse(own.max_width == 1, "zero_shot.max_width", 1, "at least 2; architecture = 'zero' scores single words")
     return new_gliner(backbone, labels, architecture=wanted,
@@ -112,7 +112,7 @@ def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
         what = "with its description takes" if largest.description else "takes"
         remedy = "shorten it, or leave zero_shot.descriptions out" if largest.description else "shorten it"
         raise InputError(f"type {largest.name!r:.80}: {what} {int(sizes.max()):,} subwords, and a prompt beside a "
-                         f"text has room for {room:,}; {remedy}, or take a smaller max_length")  # fmt: skip
+                         f"text has room for {room:,}; {remedy}, or use a smaller max_length")  # fmt: skip
     return sizes
 
 

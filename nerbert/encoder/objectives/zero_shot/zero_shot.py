@@ -1,6 +1,6 @@
-"""Learning to find entities of types that are known by name: models as the package `gliner` has them.
+"""Training to find entities of types given by name, with models of the package `gliner`.
 
-Each window is asked for some types. The loss is the binary cross-entropy over spans and types.
+Each window has some types in its prompt. The loss is the binary cross-entropy over spans and types.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,12 +42,12 @@ from nerbert.training.sources import Data_co, Sources
 _NAMES = 64
 """Names that go through their own encoder at once."""
 _SAMPLED = 1024
-"""Windows whose prompts say how long prompts are."""
+"""Windows that the length of prompts is measured on."""
 
 
 @dataclass(slots=True)
 class StepPrompts:
-    """What a step's windows hold and are asked for; `used` are all types, `vectors` (used, width) theirs, if apart."""
+    """What a step's windows and prompts hold; `used` are all types, `vectors` (used, width) theirs, if apart."""
 
     windows: Mapping[int, WindowLabels]
     prompts: Mapping[int, Array]
@@ -57,7 +57,7 @@ class StepPrompts:
 
 @dataclass(frozen=True, slots=True)
 class ZeroShotBatch(PromptBatch):
-    """A micro-batch with the types that each window is asked for, and the step that it is of."""
+    """A micro-batch with the types in each window's prompt, and its step."""
 
     asked: tuple[Array, ...]
     windows: tuple[WindowLabels, ...]
@@ -145,7 +145,7 @@ class ZeroShot(Objective):
         return SpanLabels(self._table, self._texts, width if width > 1 else 0)
 
     def facts(self, windows: Windows) -> dict[str, Any]:
-        """Return what `nerbert tag` must know, and how many entities are too long to be found; say so."""
+        """Return facts for `nerbert tag`, and how many entities are too long to be found; print their number."""
         model, _ = self._made
         config = model.gliner.config
         if not config.two_encoders:
@@ -168,7 +168,7 @@ class ZeroShot(Objective):
         return max((int(self._sizes[prompt].sum()) for step in steps for prompt in step.prompts.values()), default=0)
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepPrompts:
-        """Return what the step's windows are asked for, in all processes."""
+        """Return the types in the prompts of the step's windows, in all processes."""
         if self._maker is None:
             self._maker = self._make_prompts(None if self._finetunes else self._own.negative_ratio)
         return self._step(windows, numbers, self._maker, step)
@@ -241,7 +241,7 @@ class ZeroShot(Objective):
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
-        """Return F1 on held-out texts, each asked for its own types and others; raise InputError without an entity."""
+        """Return F1 on held-out texts, for their own types and others; raise InputError without an entity."""
         return self.score_without((), examples, pieces, processes)
 
     def score_without(
@@ -253,11 +253,11 @@ class ZeroShot(Objective):
         barred = frozenset(number for number, each in enumerate(self._table.concepts) if each.name in names)
         step = self._step(windows, np.arange(len(windows)), self._make_prompts(None, barred), "dev")
         if not any(window.spans(step.prompts[number]) for number, window in step.windows.items()):
-            raise InputError("the validation texts hold no entity of any type: take more texts")
+            raise InputError("the validation texts have no entity of any type: use more texts")
         if is_first_process() and all(set(step.prompts[number].tolist()) <= window.own
                                       for number, window in step.windows.items()):  # fmt: skip
-            tell("no type is known to be absent from any validation text: all that is asked for is there, so the model "
-                 "doesn't learn, and F1 doesn't show, what isn't; give texts `asked` types that they lack")  # fmt: skip
+            tell("no type is known to be absent from any validation text, so the model doesn't learn what is absent, "
+                 "and F1 doesn't show it; give texts `asked` types that they lack")  # fmt: skip
         return partial(self._score, windows=windows, step=step, pad_id=pieces.pad_id, processes=processes)
 
     def _score(
@@ -279,7 +279,7 @@ class ZeroShot(Objective):
         return CheckpointScore(figures["zero_shot_f1"] or -figures["zero_shot_loss"], True, figures)
 
     def head(self, model: GlinerTrainee, pieces: SubwordTokenizer, settings: TrainSettings) -> GlinerHead:
-        """Return the model asked for the data's types."""
+        """Return the model with the data's types as labels."""
         loaded, on_cpu = model.loaded, model.device.type == "cpu"
         head = GlinerHead(
             loaded.model, loaded.pieces, loaded.labels_pieces, precision=settings.precision, normalises=True,
@@ -288,15 +288,15 @@ class ZeroShot(Objective):
         return head.for_labels(list(map(EntityLabel, self._types)), [THRESHOLD] * len(self._types))
 
     def describe(self) -> Description:
-        """Return what plans and cards say of it."""
+        """Return its description for plans and cards."""
         return Description(
-            learnt="find entities of types that it is told by name (GLiNER, Zaratiana et al. 2024)",
+            learnt="find entities of types given by name (GLiNER, Zaratiana et al. 2024)",
             chooses="zero_shot_f1",
             figures={
-                "zero_shot_f1": "entities of held-out texts, each asked for its own types and others, at 0.5",
-                "zero_shot_precision": "the share of right ones among those found there",
-                "zero_shot_recall": "the share found among those there",
-                "zero_shot_loss": "the cross-entropy there, as in training: it chooses while F1 is 0",
+                "zero_shot_f1": "entities of held-out texts, for their own types and others, at threshold 0.5",
+                "zero_shot_precision": "the share of correct ones among those found",
+                "zero_shot_recall": "the share of gold ones that are found",
+                "zero_shot_loss": "the cross-entropy on these texts: it chooses while F1 is 0",
             },
         )
 
