@@ -74,7 +74,7 @@ def test_a_tagger_of_gliners_kind_is_for_that_package_too(facts: dict[str, Any])
     use = section(card, "Use")
     assert 'tagger.tag("Marie Curie was born in Warsaw.")' in use
     assert "nerbert tag FOLDER text.txt\n" in use
-    assert "looks for the types above, or for others if it is told their names" in said(use)
+    assert "finds the types above; other types can be given at run time" in said(use)
 
 
 def test_what_it_is(facts: dict[str, Any]) -> None:
