@@ -56,8 +56,7 @@ def batch_of(batch: Padded, labels: Array = _NONE, numbers: Array = _NONE) -> Ba
 
 
 def autocast(device: str, precision: str) -> torch.autocast:
-    """Return a context that computes in bf16 if `precision` asks for it (`auto`: the device's best); weights stay
-    fp32."""
+    """Return a context that computes in bf16 if `precision` (`auto`: the device's best) is that; weights stay fp32."""
     return torch.autocast(device, torch.bfloat16, enabled=precision_on(device, precision) == "bf16")
 
 
