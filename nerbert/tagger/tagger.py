@@ -129,8 +129,8 @@ class Tagger:
     ) -> "Tagger":  # fmt: skip
         """Load a tagger as `load` does, with huggingface_hub's options for one on the hub; `options` are `load`'s.
 
-        `revision` is a branch, a tag or a commit; `local_files_only` takes what was downloaded before. No pickled
-        weights are downloaded.
+        `revision` is a branch, a tag or a commit; `local_files_only` takes what was downloaded before. Pickled weights
+        are downloaded only of GLiNER folders without others.
         """
         folder = ModelFolder.open(
             pretrained_model_name_or_path, "tagger", force_download=force_download, token=token, cache_dir=cache_dir,
