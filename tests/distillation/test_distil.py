@@ -111,7 +111,7 @@ def test_a_student_knows_what_the_teacher_found(teacher: Teacher, capsys: pytest
         "entities": 0,
     }  # fmt: skip
     assert card["distilled"]["teacher"]["name"] is None
-    assert "out: learnt from 40 of 120 sentences, 20 of them with entities (" in capsys.readouterr().err
+    assert "out: trained on 40 of 120 sentences, 20 of them with entities (" in capsys.readouterr().err
     assert "silver" in Path("out/README.md").read_text()
     assert not Path(".out.work").exists()
 

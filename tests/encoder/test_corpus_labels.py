@@ -150,7 +150,7 @@ def test_categories_that_the_manifest_lacks_are_told(settings: PretrainSettings)
     manifest = read_manifest(settings.corpus_folder)
     labels_of(settings)
     del manifest["categories"]["city"]
-    with pytest.raises(InputError, match=r"have the category 'city'.*categories changed since; build the corpus again"):
+    with pytest.raises(InputError, match=r"have the category 'city'.*they changed since; build the corpus again"):
         read_label_set(manifest, settings)
     assert read_label_set(manifest, replace(settings, label_set="4types")).categories
 

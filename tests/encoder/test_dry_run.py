@@ -123,7 +123,7 @@ def test_memory_that_runs_out_in_the_score_is_one_line(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
     monkeypatch.setattr(SpanScore, "__call__", fail)
-    with pytest.raises(NerbertError, match=r"^memory ran out beside .* Tried to allocate 20\.00 GiB[^\n]*$"):
+    with pytest.raises(NerbertError, match=r"^memory ran out outside .* Tried to allocate 20\.00 GiB[^\n]*$"):
         dry_run(settings, tmp_path / "e")
 
 

@@ -234,7 +234,10 @@ def test_a_bad_list_is_one_line(tmp_path: Path, name: str, content: bytes | None
 
 def test_lists_that_match_nothing_are_refused(settings: PretrainSettings, tmp_path: Path) -> None:
     (tmp_path / "place.txt").write_text("Zzyzx Road 77\n")
-    for match, what in (("anchors", "no link of the corpus stands"), ("text", "nothing in the corpus's text stands")):
+    for match, what in (
+        ("anchors", "no link of the corpus is in the lists"),
+        ("text", "nothing in the corpus's text is in the lists"),
+    ):
         some = settings.changed(
             {"gazetteers": {"files": [tmp_path / "place.txt"], "match": match}, "fresh_vocab_size": 300}
         )

@@ -183,7 +183,7 @@ def test_a_file_without_stages_has_none(tmp_path: Path) -> None:
     [
         ("stages = 3", [], "stages: must be tables, each under a line [[stages]]"),
         ("stages = []", [], "must be tables"),
-        ("[[stages]]\nepochs = 1", [], "name = None: must be of its own"),
+        ("[[stages]]\nepochs = 1", [], "name = None: must be unique"),
         ('[[stages]]\nname = "../x"', [], "name = '../x': must be unique, of letters, digits, - and _"),
         ('[[stages]]\nname = "A"\n[[stages]]\nname = "A"', [], "name = 'A': must be"),
         ('[[stages]]\nname = "A"\nepoch = 1', [], "stage A: unknown setting 'epoch': did you mean 'epochs'?"),

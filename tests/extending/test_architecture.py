@@ -72,7 +72,7 @@ def test_one_that_a_folder_could_not_find_again_is_not_trained(own: type) -> Non
     ],
 )
 def test_a_name_that_the_rest_contradicts_is_refused(name: str, odd: dict[str, str], said: str) -> None:
-    with pytest.raises(InputError, match=f"architecture '{name}': gliner_config.json has {said}, which that one never"):
+    with pytest.raises(InputError, match=f"architecture '{name}': gliner_config.json has {said}, which contradicts it"):
         architecture_of(GlinerConfig(architecture=name, **odd))  # type: ignore[arg-type]
 
 

@@ -177,7 +177,7 @@ def test_several_seeds_have_a_folder_each(tiny_encoder: Path, data: Path, tmp_pa
     assert not heads[0].equal(heads[1])
     again = finetune(str(tiny_encoder), data, tmp_path / "one", FinetuneSettings(**as_dict(FAST) | {"seed": 3}))
     assert load_tagging_model(str(again[0])).classifier.weight.equal(heads[0])
-    with pytest.raises(SettingsError, match="one is listed twice"):
+    with pytest.raises(SettingsError, match="one is given twice"):
         finetune(str(tiny_encoder), data, tmp_path / "x", FAST, seeds=(1, 1))
 
 
@@ -334,7 +334,7 @@ def test_a_head_starts_only_from_what_its_kind_can(
     monkeypatch.setattr(OBJECTIVES, "_known", known)
     monkeypatch.delattr(Tagging, "make_model")
     settings = replace(FAST, objective="own", source_head="shared")
-    with pytest.raises(SettingsError, match="not for the head of objective 'own'; take 'new'") as caught:
+    with pytest.raises(SettingsError, match="not for the head of objective 'own'; use 'new'") as caught:
         finetune(str(tiny_encoder), data, tmp_path / "tagger", settings, source=source)
     assert caught.value.setting == "source_head"
 

@@ -77,7 +77,7 @@ def test_a_tagger_of_the_hub_is_loaded_from_its_local_copy(hub: FakeHub, tiny_ta
     assert plain == {"name": "me/ships", "allow_patterns": asked["allow_patterns"]}
     assert "onnx/model_int8.onnx" in asked["allow_patterns"]
     assert not [each for each in asked["allow_patterns"] if each.endswith((".bin", ".pt", "*", ".py"))]
-    with pytest.raises(InputError, match=r"me/none: no folder of that name, and not .* the hub: 404: no such reposit"):
+    with pytest.raises(InputError, match=r"me/none: no such folder, and not .* the hub: 404: no such reposit"):
         Tagger.from_pretrained("me/none")
 
 

@@ -126,7 +126,7 @@ def test_memory_that_runs_out_in_an_evaluation_is_one_line(
         raise torch.OutOfMemoryError(f"{FAILURES['a GPU']}\nmore lines")
 
     data = TrainingData(windows, lambda _: np.arange(len(windows)), 0)
-    with pytest.raises(NerbertError, match=r"^memory ran out beside .*20\.00 GiB[^\n]*try a smaller [^\n]*$"):
+    with pytest.raises(NerbertError, match=r"^memory ran out outside .*20\.00 GiB[^\n]*try a smaller [^\n]*$"):
         train(make_model(), data, objective, FP32, Progress(), evaluate=BestCheckpoint(fail, lambda *_: None))
 
 

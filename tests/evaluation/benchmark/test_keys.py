@@ -89,7 +89,7 @@ def test_an_encoder_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr("nerbert.model.download._refusal", lambda *_, **__: None)
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
-    with pytest.raises(InputError, match=r"some/model: no folder of that name, .* hub: no way; check the name"):
+    with pytest.raises(InputError, match=r"some/model: no such folder, .* hub: no way; check the name"):
         ModelFolder.open("some/model", "tagger").check()
 
 
