@@ -130,13 +130,15 @@ class GlinerHeadKind(HeadKind):
         need("train", "torch", "transformers")
         from nerbert.model.gliner.folder import load_gliner
         from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
+        from nerbert.model.gliner.scorer import TorchGliner
 
         loaded = load_gliner(folder.path)
         precision = "bf16" if wanted.precision == "bf16" else "fp32"
         name, tokens = placed(loaded.model, replace(wanted, precision=precision))
+        scorer = TorchGliner(loaded.model, loaded.pieces.pad_id, precision, name)
         return GlinerHead(
-            loaded.model, loaded.pieces, loaded.labels_pieces, decoding=wanted.decoding, precision=precision,
-            max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens, name=name,
+            scorer, loaded.model.config, loaded.pieces, loaded.labels_pieces, decoding=wanted.decoding,
+            max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens,
             normalises=folder.card.get("labels") == NORMALISED,
         )  # fmt: skip
 

@@ -7,15 +7,13 @@ from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from itertools import accumulate, chain, groupby, islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.open_types import normalised
 from nerbert.labels import WordSpan
-from nerbert.model.forward import autocast
 from nerbert.model.gliner.decode import (
     DECODINGS,
     Candidate,
@@ -25,13 +23,16 @@ from nerbert.model.gliner.decode import (
     span_candidates,
     word_candidates,
 )
-from nerbert.model.gliner.layers import Folded, GlinerModel, remember_positions
 from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow, best_window
 from nerbert.model.heads import NEEDS_LABELS, Entities, Head, Odds
-from nerbert.model.windows import cheapest_cuts, micro_batches
+from nerbert.model.windows import cheapest_cuts
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.terminal import tell
+
+if TYPE_CHECKING:
+    from nerbert.model.gliner.config import GlinerConfig
+    from nerbert.model.gliner.scorer import GlinerScorer  # loads torch
 
 MAX_TOKENS = 384
 """Padded pieces of a batch on a CPU, labels included: long texts go alone, which was fastest on each shape tried."""
@@ -39,8 +40,6 @@ NORMALISED = "normalised"
 """The value of `labels` in a folder's card if the model was trained on labels written as open types are."""
 _START_COST = 32
 """What a further batch costs, in pieces."""
-_LABELS = 64
-"""Labels that go through their own encoder together."""
 
 
 class _Asked(NamedTuple):
@@ -49,34 +48,32 @@ class _Asked(NamedTuple):
     labels: tuple[EntityLabel, ...]
     thresholds: Array
     prompt: LabelPrompt
-    vectors: torch.Tensor | Folded | None
+    vectors: Any
 
 
 class GlinerHead(Head):
     """A GLiNER model; `for_labels` gives it labels.
 
     `labels_pieces` cuts labels that have an encoder of their own. With `normalises` it reads labels as open types are
-    written: without case and underscores. Nothing is cached of a model that is trained later (`trains`).
+    written: without case and underscores. With `quiet` it prints no note on groups of labels.
     """
 
     usual_threshold = 0.5
 
     def __init__(
-        self, model: GlinerModel, pieces: PromptTokenizer, labels_pieces: PromptTokenizer | None = None, *,
-        decoding: str = "flat", precision: str = "fp32", max_tokens: int = MAX_TOKENS, name: str = "gliner",
-        normalises: bool = False, trains: bool = False,
+        self, scorer: "GlinerScorer", config: "GlinerConfig", pieces: PromptTokenizer,
+        labels_pieces: PromptTokenizer | None = None, *, decoding: str = "flat", max_tokens: int = MAX_TOKENS,
+        normalises: bool = False, quiet: bool = False,
     ) -> None:  # fmt: skip
-        self._name, self._max_tokens, self._precision = name, max_tokens, precision
-        self.model, self.pieces, self.labels_pieces = model.eval(), pieces, labels_pieces
+        self.scorer, self.config, self._max_tokens = scorer, config, max_tokens
+        self.pieces, self.labels_pieces = pieces, labels_pieces
         self._normalises = normalises
-        if not trains:
-            remember_positions(model.body)
-        self._single = model.config.max_width == 1 and not model.config.token_level
-        self.longest_text = model.config.max_len
+        self._single = config.max_width == 1 and not config.token_level
+        self.longest_text = config.max_len
         self.decoding = decoding
         self._asked: _Asked | None = None
         self._groups: tuple[GlinerHead, ...] = ()
-        self._told = [trains]
+        self._noted = [quiet]
         """Whether the note on groups of labels was printed; one list for all heads over the same weights."""
         if decoding not in DECODINGS or (decoding == "touching" and not self._single):
             fit = DECODINGS if self._single else DECODINGS[:2]
@@ -86,7 +83,7 @@ class GlinerHead(Head):
     @property
     def name(self) -> str:
         """Return what it computes on."""
-        return self._name
+        return self.scorer.name
 
     @property
     def types(self) -> list[str]:
@@ -108,8 +105,7 @@ class GlinerHead(Head):
         else:
             prompt = self._prompt(read)
         if self.labels_pieces is not None:
-            with torch.inference_mode(), autocast(self._device.type, self._precision):
-                vectors = self.model.prepared(self._encoded(read, self.labels_pieces))
+            vectors = self.scorer.label_vectors(self.labels_pieces.alone([each.text for each in read]))
         found._asked = _Asked(tuple(labels), np.array(thresholds, np.float32), prompt, vectors)
         return found
 
@@ -133,10 +129,10 @@ class GlinerHead(Head):
 
     def _tell_groups(self, labels: int, groups: int) -> None:
         """Print once that labels are in several prompts."""
-        if not any(self._told):
+        if not any(self._noted):
             tell(f"{labels:,} labels need {groups:,} prompts, so each text is read {groups:,} times: this "
                  "model is confused by more, or longer ones, at once than it had in training")  # fmt: skip
-            self._told.append(True)
+            self._noted.append(True)
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples; raise InputError without labels."""
@@ -168,9 +164,9 @@ class GlinerHead(Head):
         windows = [window for some in cut for window in some]
         owners = [asked for (asked, _), some in zip(parts, cut, strict=True) for _ in some]
         candidates: list[list[Candidate]] = [[] for _ in windows]
-        find = word_candidates if self.model.config.token_level else span_candidates
+        find = word_candidates if self.config.token_level else span_candidates
         for number, scores in self.scores(windows, owners):
-            candidates[number] = find(scores.numpy(), torch.sigmoid(scores).numpy(), owners[number].thresholds)
+            candidates[number] = find(scores, _sigmoid(scores), owners[number].thresholds)
         rest = iter(candidates)
         for (_, examples), some in zip(parts, cut, strict=True):
             found: list[list[Candidate]] = [[] for _ in examples]
@@ -185,58 +181,23 @@ class GlinerHead(Head):
         windows = (self.pieces.windows(examples, self._prompt(read[each])) for each in self._groups_of(read))
         return sum(len(window.ids) for some in windows for window in some)
 
-    def scores(self, windows: Sequence[WordWindow], asked: Sequence[_Asked] = ()) -> Iterator[tuple[int, torch.Tensor]]:
+    def scores(self, windows: Sequence[WordWindow], asked: Sequence[_Asked] = ()) -> Iterator[tuple[int, Array]]:
         """Yield each window's number and log-odds, by length; `asked`: each window's request (default: the head's)."""
-        pairs = list(zip(windows, asked or [self._request] * len(windows), strict=True))
+        owners = asked or [self._request] * len(windows)
         for group in cheapest_cuts([len(each.ids) for each in windows], self._max_tokens, _START_COST):
-            with torch.inference_mode(), autocast(self._device.type, self._precision):
-                for number, scores in zip(group, self._scored([pairs[each] for each in group]), strict=True):
-                    if torch.isnan(scores).any():
-                        raise InputError("the model's scores are no numbers: its weights are damaged, or its precision "
-                                         "is too low")  # fmt: skip
-                    yield number, scores.cpu()
+            some, own = [windows[each] for each in group], [owners[each] for each in group]
+            found = self.scorer.scores(some, [each.prompt for each in own], [each.vectors for each in own])
+            for number, scores in zip(group, found, strict=True):
+                if np.isnan(scores).any():
+                    raise InputError("the model's scores are no numbers: its weights are damaged, or its precision "
+                                     "is too low")  # fmt: skip
+                yield number, scores
 
     @property
     def _request(self) -> _Asked:
         if self._asked is None:
             raise InputError(NEEDS_LABELS)
         return self._asked
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.model.parameters()).device
-
-    def _scored(self, pairs: Sequence[tuple[WordWindow, _Asked]]) -> Iterator[torch.Tensor]:
-        """Yield the log-odds of windows that go through the encoder together."""
-        model, config, windows = self.model, self.model.config, [window for window, _ in pairs]
-        states = self._states([each.ids for each in windows])
-        rows = np.repeat(np.arange(len(windows)), [len(each.places) for each in windows])
-        words = model.projected(states[rows, np.concatenate([each.places for each in windows])])
-        if config.subtoken_pooling in ("mean", "max"):
-            lengths = torch.from_numpy(np.concatenate([each.counts for each in windows])).to(self._device)
-            words = torch.segment_reduce(words.float(), config.subtoken_pooling, lengths=lengths)
-        counts = torch.tensor([len(each.read) for each in windows])
-        labels = [
-            model.prepared(model.projected(own[list(asked.prompt.places)])) if asked.vectors is None else asked.vectors
-            for own, (_, asked) in zip(states, pairs, strict=True)
-        ]
-        yield from model.scores_of_texts(words, counts, labels)
-
-    def _states(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Return (rows, pieces, width): the text encoder's states."""
-        ids, mask = padded_rows(rows, self.pieces.pad_id, self._device)
-        states: torch.Tensor = self.model.body(input_ids=ids, attention_mask=mask)[0]
-        return states
-
-    def _encoded(self, labels: Sequence[EntityLabel], pieces: PromptTokenizer) -> torch.Tensor:
-        """Return (labels, width): the vectors of labels by their own encoder, which reads each alone."""
-        rows = pieces.alone([each.text for each in labels])
-        found = torch.zeros((len(rows), self.model.config.hidden_size), device=self._device)
-        for group in micro_batches([len(each) for each in rows], _LABELS * 8):
-            found[group] = self.model.label_vectors(
-                *padded_rows([rows[each] for each in group], pieces.pad_id, self._device)
-            ).float()
-        return found
 
     def _entities(self, example: Example, candidates: Sequence[Candidate]) -> list[tuple[WordSpan, Odds]]:
         names = [each.name for each in self._request.labels]
@@ -257,9 +218,8 @@ def _of_example(windows: Sequence[WordWindow], candidates: Sequence[Sequence[Can
     return found
 
 
-def padded_rows(rows: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the ids and the mask of some rows, (rows, pieces) each."""
-    mask = np.arange(max(map(len, rows))) < np.array([len(each) for each in rows])[:, None]
-    ids = np.full(mask.shape, pad_id, np.int64)
-    ids[mask] = np.concatenate([np.array(each, np.int64) for each in rows])
-    return torch.from_numpy(ids).to(device), torch.from_numpy(mask.astype(np.int64)).to(device)
+def _sigmoid(odds: Array) -> Array:
+    """Return probabilities, (…) as the log-odds."""
+    small = np.exp(-np.abs(odds))
+    found: Array = np.where(odds >= 0, 1, small) / (1 + small)
+    return found

@@ -14,8 +14,8 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.model.forward import Batch
 from nerbert.model.gliner.config import SPLITTERS, GlinerConfig
 from nerbert.model.gliner.folder import GlinerFolder, save_gliner
-from nerbert.model.gliner.head import padded_rows
 from nerbert.model.gliner.prompt import LEAST, LabelPrompt, PromptTokenizer
+from nerbert.model.gliner.scorer import padded_rows
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Window
 from nerbert.records import Example

@@ -24,6 +24,7 @@ from nerbert.model.concept_encoder import ROOT, Concept, ConceptTable
 from nerbert.model.folder import read_card
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead
+from nerbert.model.gliner.scorer import TorchGliner
 from nerbert.model.gliner.trainee import with_gliner_words
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger
@@ -220,10 +221,12 @@ def _by_loops(work: Preparation) -> float:
     for number in numbers.tolist():
         example = examples[int(work.data.windows.sentences[number])]
         names = [objective._table.concepts[each].name for each in step.prompts[number].tolist()]
-        head = GlinerHead(model.gliner, model.loaded.pieces, model.loaded.labels_pieces, trains=True, precision="fp32")
+        scorer = TorchGliner(model.gliner, model.loaded.pieces.pad_id, trains=True)
+        head = GlinerHead(scorer, model.gliner.config, model.loaded.pieces, model.loaded.labels_pieces)
         asked = head.for_labels([EntityLabel(each) for each in names], [0.5] * len(names))
         assert asked._asked is not None
-        ((_, scores),) = asked.scores(asked.pieces.windows([example], asked._asked.prompt))
+        ((_, arrays),) = asked.scores(asked.pieces.windows([example], asked._asked.prompt))
+        scores = torch.from_numpy(arrays)
         spans = {(each.start, each.end, each.type) for each in example.spans}
         words += len(example.words)
         for start, (first, _) in enumerate(example.words):
@@ -276,7 +279,7 @@ def test_what_is_saved_scores_as_in_training(
         example = examples[int(work.data.windows.sentences[number])]
         ((_, found),) = head.scores(head.pieces.windows([example], head._asked.prompt))
         assert scores.shape == found.shape
-        assert torch.allclose(scores, found, atol=1e-5)
+        assert torch.allclose(scores, torch.from_numpy(found), atol=1e-5)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.model.gliner.head import GlinerHead
+from nerbert.model.gliner.scorer import TorchGliner
 from nerbert.tagger.tagger import Tagger
 from tests.model.gliner.conftest import Make
 from tests.tagger.batches import TEXTS, Load, check_batch, check_cost, check_threads
@@ -36,18 +36,18 @@ def test_eight_threads_get_the_answers_of_one(load: Load) -> None:
 
 def test_cost_is_what_the_model_reads(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     tagger, read, encoded = load(), list[int](), list[int]()
-    states, labels = GlinerHead._states, GlinerHead._encoded
+    states, labels = TorchGliner._states, TorchGliner.label_vectors
 
-    def spy(self: GlinerHead, rows: Any) -> Any:
+    def spy(self: TorchGliner, rows: Any) -> Any:
         read.extend(map(len, rows))
         return states(self, rows)
 
-    def spy_labels(self: GlinerHead, *both: Any) -> Any:
+    def spy_labels(self: TorchGliner, *both: Any) -> Any:
         encoded.append(1)
         return labels(self, *both)
 
-    monkeypatch.setattr(GlinerHead, "_states", spy)
-    monkeypatch.setattr(GlinerHead, "_encoded", spy_labels)
+    monkeypatch.setattr(TorchGliner, "_states", spy)
+    monkeypatch.setattr(TorchGliner, "label_vectors", spy_labels)
     check_cost(tagger, [*LABELS, MANY], read, lambda: len(read) + len(encoded))
     assert tagger.with_labels(LABELS[0]).cost(TEXTS[0]) == tagger.cost(TEXTS[0], LABELS[0])
     with pytest.raises(InputError, match="give labels"):

@@ -13,6 +13,7 @@ from nerbert.model.folder import read_card
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.model.gliner.prompt import best_window
+from nerbert.model.gliner.scorer import TorchGliner
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.calibrate import calibrate
 from nerbert.tagger.tagger import Tagger
@@ -41,7 +42,7 @@ def asked(make: Make, labels: Any = LABELS, threshold: float = 0.5, **settings: 
 def all_scores(head: GlinerHead, examples: list[Example]) -> list[torch.Tensor]:
     assert head._asked is not None
     windows = head.pieces.windows(examples, head._asked.prompt)
-    return [scores for _, scores in sorted(head.scores(windows))]
+    return [torch.from_numpy(scores) for _, scores in sorted(head.scores(windows), key=lambda each: each[0])]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -69,7 +70,7 @@ def test_bf16_is_near(make: Make, kind: str) -> None:
 
 def _plain(head: GlinerHead, text: Example) -> torch.Tensor:
     """Compute the scores as the papers say: a vector for each span, or for each pair of a word and a label."""
-    model: Any = head.model
+    model: Any = head.scorer.model  # type: ignore[attr-defined]
     asked = head._asked
     assert asked is not None
     (window,) = head.pieces.windows([text], asked.prompt)
@@ -273,8 +274,8 @@ def test_other_thresholds_need_no_labels_again(
     head, labels = asked(make, **settings), list(map(EntityLabel, ("port", "ship", "city")))
     bounds = [0.0, 0.4, 1.0]
     wanted, one = head.for_labels(labels, bounds).predict([example(TEXT)]), head.for_labels(labels, [0.5] * 3)
-    for name in ("_encoded", "_prompt"):
-        monkeypatch.setattr(GlinerHead, name, None)
+    monkeypatch.setattr(GlinerHead, "_prompt", None)
+    monkeypatch.setattr(TorchGliner, "label_vectors", None)
     found = one.for_labels(labels, bounds).predict([example(TEXT)])
     assert list(found.spans()) == list(wanted.spans())
     assert {each for _, _, _, each, _ in found.spans()} == set(wanted.types)

@@ -93,7 +93,7 @@ def ours(head: GlinerHead, texts: Any) -> list[np.ndarray[Any, Any]]:
     assert head._asked is not None
     windows = head.pieces.windows([words_of(each) for each in texts], head._asked.prompt)
     found = dict(head.scores(windows))
-    return [found[number].numpy() for number in range(len(windows))]
+    return [found[number] for number in range(len(windows))]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -26,6 +26,7 @@ from nerbert.model.fresh import freeze
 from nerbert.model.gliner.architectures import architecture_of
 from nerbert.model.gliner.config import SPLITTERS
 from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
+from nerbert.model.gliner.scorer import TorchGliner
 from nerbert.model.gliner.trainee import GlinerTrainee, PromptBatch, PromptedPieces, with_prompts
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows, chosen
@@ -281,9 +282,10 @@ class ZeroShot(Objective):
     def head(self, model: GlinerTrainee, pieces: SubwordTokenizer, settings: TrainSettings) -> GlinerHead:
         """Return the model with the data's types as labels."""
         loaded, on_cpu = model.loaded, model.device.type == "cpu"
+        scorer = TorchGliner(loaded.model, loaded.pieces.pad_id, settings.precision, trains=True)
         head = GlinerHead(
-            loaded.model, loaded.pieces, loaded.labels_pieces, precision=settings.precision, normalises=True,
-            trains=True, max_tokens=MAX_TOKENS if on_cpu else most_tokens(settings),
+            scorer, loaded.model.config, loaded.pieces, loaded.labels_pieces, normalises=True, quiet=True,
+            max_tokens=MAX_TOKENS if on_cpu else most_tokens(settings),
         )  # fmt: skip
         return head.for_labels(list(map(EntityLabel, self._types)), [THRESHOLD] * len(self._types))
 
