@@ -246,11 +246,11 @@ def distil(
     """Train a tagger of fixed types on what a `teacher` (a tagger's folder or hub name) finds in texts; return it.
 
     `texts` are files or folders, as `nerbert tag` reads them. `labels` are what the teacher looks for (default: the
-    types of `data`, else all that it learnt), `thresholds` from which confidence on. The student starts from `encoder`,
+    types of `data`, else all its own), `thresholds` from which confidence on. The student starts from `encoder`,
     and learns from the labelled sentences of `data` last. No silver sentence shares eight words in a row with a file of
     `exclude`. Keywords are settings (docs/settings.md) and win over `settings`.
 
-    The teacher tags in this process, or where `executor` says. Its sentences that the student learnt from are in the
+    The teacher tags in this process, or where `executor` says. The sentences that the student was trained on are in the
     folder `output` too, as silver.jsonl. A call that was killed goes on tagging when it is made again.
     """
     _need_torch()

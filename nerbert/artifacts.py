@@ -154,7 +154,7 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
                     _open_to_readers(draft.path)
         except BaseException as error:
             if fingerprint is not None and _has_work(draft.work):
-                error.add_note(f"{draft.path} and {draft.work} stay: run the command again to go on, or delete both")
+                error.add_note(f"{draft.path} and {draft.work} stay: rerun the command to resume, or delete both")
             else:
                 _remove(draft.path)
                 _remove(draft.work)

@@ -125,7 +125,7 @@ def fetch(
                 except Missing as error:
                     missing.append(f"{error}; {address.advice}")
     except (KeyboardInterrupt, SystemExit) as stop:
-        stop.add_note("run the same command again to go on")
+        stop.add_note("rerun the command to resume")
         raise
     if missing:
         raise InputError("; and ".join(missing))

@@ -164,7 +164,7 @@ def stream(
 def _pause(name: str, policy: RetryPolicy, failed: int, error: TransientError) -> None:
     """Wait after a failure; raise InputError after the last try."""
     if failed >= policy.tries:
-        raise InputError(f"{name}: {error} (tried {failed} times); run the same command again to go on") from error
+        raise InputError(f"{name}: {error} (tried {failed} times); rerun the command to resume") from error
     pause = pause_after(failed, error.wait, name, policy)
     policy.tell(f"{name}: {error} (try {failed} of {policy.tries} failed; the next in {pause:g} seconds)")
     policy.sleep(pause)

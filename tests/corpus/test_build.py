@@ -478,7 +478,7 @@ def test_what_a_failed_build_leaves_is_told(
     with pytest.raises(SystemExit):
         main([*words, "--set", "min_mentions=5000"])
     told = capsys.readouterr().err.splitlines()[-1]
-    assert told.endswith("; .out.partial and .out.work stay: run the command again to go on, or delete both")
+    assert told.endswith("; .out.partial and .out.work stay: rerun the command to resume, or delete both")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.partial", ".out.work"]
 
 

@@ -58,7 +58,7 @@ def test_each_failed_try_is_told_with_its_pause(web: Web, tmp_path: Path, capsys
 def test_patience_ends(web: Web, tmp_path: Path) -> None:
     web.moods[PLACE] = [Mood(cut=100)] + [Mood(cut=1)] * 20
     slept: list[float] = []
-    fails(InputError, web, tmp_path, PLACE, "tried 8 times", "again", slept=slept)
+    fails(InputError, web, tmp_path, PLACE, "tried 8 times", "rerun", slept=slept)
     assert slept == [1, 2, 4, 8, 16, 32, 64]
     assert names(tmp_path) == [".ontology.xml.partial", ".ontology.xml.version"]
     web.moods.clear()
@@ -292,7 +292,7 @@ def test_ctrl_c_leaves_what_has_come(web: Web, tmp_path: Path) -> None:
     web.moods[PLACE] = [Mood(cut=3000)]
     with pytest.raises(KeyboardInterrupt) as raised:
         get(web, tmp_path, sleep=stop)
-    assert raised.value.__notes__ == ["run the same command again to go on"]
+    assert raised.value.__notes__ == ["rerun the command to resume"]
     get(web, tmp_path)
     assert whole(tmp_path)
     assert web.ranges() == ["", "bytes=3000-"]

@@ -38,7 +38,7 @@ _Stop = KeyboardInterrupt | SystemExit | WriteError | None
 
 def benchmark(
     suite: Suite, data: Path, output: Path, executor: Executor | None = None, *, minutes: float | None = None,
-    retry: bool = False, again: str = "run the same command again",
+    retry: bool = False, again: str = "rerun the command",
 ) -> bool:  # fmt: skip
     """Run a suite, write its tables to `output` and print them; return whether no cell failed.
 
@@ -89,7 +89,7 @@ def run_suite(
             run.run()
         except (KeyboardInterrupt, SystemExit, WriteError) as error:
             stop = error
-            stop.add_note("run the same command again to go on")
+            stop.add_note("rerun the command to resume")
     if stop:  # cells that ended meanwhile
         known |= {job.key: cell for job in _jobs(plan) if (cell := store.read_cell(job.key, job.place))}
     cells, left = known | run.done, STOPPED if stop else OUT_OF_TIME

@@ -181,7 +181,7 @@ def test_what_the_net_does_wrong_is_one_line(slept: list[float]) -> None:
         with pytest.raises(InputError, match=r"^http://127[^ @]*/gone: not there \(status 404\); check the address$"):
             Dump(f"{address.replace('//', '//me:s%40cret@')}/gone?key=s@cret")
     assert slept == [1]
-    told = r"/dump: the connection failed: ConnectError .*refused.* \(tried 8 times\); run the same command again"
+    told = r"/dump: the connection failed: ConnectError .*refused.* \(tried 8 times\); rerun the command"
     with pytest.raises(InputError, match=told) as caught:
         Dump(f"{address}/dump?key=secret")
     assert "secret" not in str(caught.value)
