@@ -146,7 +146,7 @@ def test_a_worker_that_dies_loses_nothing(
     Path("x.txt").write_text("\n".join([*LINES[:60], f"deadly {tmp_path / 'flag'}", *LINES[60:]]))
     command = ["tag", tiny_tagger, "x.txt", "--head", "tests.faults.deadly_head:DeadlyKind"]
     assert exit_code(*command, "-o", "y.jsonl", "--workers", 2) == 1
-    told = "a worker process died (out of memory?): try fewer --workers; .y.jsonl.partial and .y.jsonl.work stay: run"
+    told = "a worker process died (out of memory?): try fewer --workers; .y.jsonl.partial and .y.jsonl.work stay: rerun"
     assert told in capsys.readouterr().err
     assert len(list(Path(".y.jsonl.work", "parts", "000000").iterdir())) > 3
     assert exit_code(*command, "-o", "y.jsonl", "--workers", 2) == 0
