@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from nerbert.errors import WorkerDied
+from nerbert.errors import WorkerDied, WriteError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,7 +29,8 @@ class Pool:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._tasks = TemporaryDirectory(prefix="nerbert-tasks-", ignore_cleanup_errors=True)
+        with _writing():
+            self._tasks = TemporaryDirectory(prefix="nerbert-tasks-", ignore_cleanup_errors=True)
         self._started: tuple[ProcessPoolExecutor, Connection] | None = None
         self._under_way = 0
 
@@ -69,7 +70,11 @@ class Pool:
         pickled = pickle.dumps(task)
         path = Path(self._tasks.name, sha256(pickled).hexdigest())
         if not path.exists():
-            path.write_bytes(pickled)
+            with _writing():
+                path.parent.mkdir(exist_ok=True)
+                draft = path.with_suffix(".part")
+                draft.write_bytes(pickled)
+                draft.replace(path)
         return str(path)
 
     def _start(self) -> ProcessPoolExecutor:
@@ -88,6 +93,14 @@ class Pool:
                 ours.close()
             pool.shutdown()
             ours.close()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(f"{error}: tasks can't be written there for workers; set TMPDIR to another folder") from error
 
 
 def _run(path: str, item: Any) -> Any:

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from nerbert.errors import NerbertError, SettingsError, WorkerDied
+from nerbert.errors import NerbertError, SettingsError, WorkerDied, WriteError
 from nerbert.executors import LocalExecutor, Resources, open_executor
 from nerbert.process import stop_asked
 from nerbert.registry import EXECUTORS
@@ -235,6 +236,15 @@ def test_names_of_executors_that_are_refused(
 def test_an_executor_hides_no_error() -> None:
     with pytest.raises(ZeroDivisionError), open_executor(f"{__name__}:Hiding"):
         raise ZeroDivisionError
+
+
+def test_a_task_that_cannot_be_written_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with LocalExecutor(2) as executor, pytest.raises(WriteError, match="No space left .* set TMPDIR to another"):
+        list(executor.map_ordered(square, range(3)))
 
 
 def test_two_numbers_of_workers_are_refused() -> None:

@@ -96,13 +96,14 @@ class Predictions:
     """What a system found in the sentences to tag, as users get it, and how that was made.
 
     `greedy` has each word's most probable tag; a system that makes no tags has one reading only. `tuned` is what a
-    zero-shot tagger says at the threshold that is best on dev.
+    zero-shot tagger says at the threshold that is best on dev, `sure` whether the system says confidences.
     """
 
     entities: FoundEntities
     facts: dict[str, Any]
     greedy: list[list[str]] | None = None
     tuned: FoundEntities | None = None
+    sure: bool = True
 
 
 def found_entities(found: Entities, sentences: int, temperature: float = 1.0) -> FoundEntities:

@@ -98,7 +98,7 @@ def score_part(part: CellSentences, found: Predictions, else_types: Collection[s
     gold = [example_tags(each) for each in part.test]
     tags, sure = _tags(part.test, found.entities)
     judged = assess(
-        gold, tags, confidences=sure, words=[each.tokens for each in part.test],
+        gold, tags, confidences=sure if found.sure else None, words=[each.tokens for each in part.test],
         seen=seen_entities(part.train) if part.train else None, without=part.duplicates,
     )  # fmt: skip
     pair = pair_of(gold, found.greedy or tags)
@@ -114,8 +114,8 @@ def score_part(part: CellSentences, found: Predictions, else_types: Collection[s
     return scores
 
 
-def _tags(examples: Sequence[Example], found: FoundEntities) -> tuple[list[list[str]], list[list[float]] | None]:
-    """Return the tags of words by the outermost entities, and their confidences, None where a system says none."""
+def _tags(examples: Sequence[Example], found: FoundEntities) -> tuple[list[list[str]], list[list[float]]]:
+    """Return the tags of words by the outermost entities, and their confidences, 1 where a system says none."""
     tags, sure = [], [[1.0] * len(each.words) for each in examples]
     for number, entities in enumerate(found):
         outer = list[WordSpan]()
@@ -124,8 +124,7 @@ def _tags(examples: Sequence[Example], found: FoundEntities) -> tuple[list[list[
                 outer.append((start, end, type_))
                 sure[number][start:end] = [1.0 if confidence is None else confidence] * (end - start)
         tags.append(bio_from_spans(len(examples[number].words), outer))
-    said = {confidence for entities in found for *_, confidence in entities}
-    return tags, None if None in said else sure
+    return tags, sure
 
 
 def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw: int) -> CellSentences:

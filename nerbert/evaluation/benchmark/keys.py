@@ -99,3 +99,5 @@ class DataFiles:
         """Raise NerbertError if a file changed; one that wasn't there must not be there now."""
         for name, digest in self.sha256.items():
             check_same(partial(data_digest, path := self.folder / name), path, digest)
+        again = DataFiles.find(self.folder, self.format, [split_of(name) for name in self.sha256])
+        check_same(lambda: key_of("", **again.key), self.folder, key_of("", **self.key))

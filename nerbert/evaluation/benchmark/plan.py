@@ -22,7 +22,7 @@ from nerbert.evaluation.benchmark.keys import DataFiles, encoder_digest, key_of
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
 from nerbert.evaluation.benchmark.system import System
 from nerbert.evaluation.benchmark.systems.external import Command, command_digest
-from nerbert.evaluation.benchmark.systems.finetuned import Encoder, FineTuned, SourceDomain
+from nerbert.evaluation.benchmark.systems.finetuned import Encoder, FineTuned, SourceDomain, trained_by
 from nerbert.evaluation.benchmark.systems.learnt import Learnt, learnt_digest
 from nerbert.evaluation.benchmark.systems.zero_shot import SeenOnly, ZeroShotTagger
 from nerbert.evaluation.datasets.load import find_folder
@@ -102,7 +102,8 @@ class _Planner:
             return Command(own.command, self.command_of(own.command), own.version, own.timeout_minutes, place.seed)
         settings = replace(settings, threads=1, precision=precision, seed=place.seed)
         encoder = self._encoder(place)
-        system = FineTuned(encoder, _startable(encoder.folder, settings), self.machine.device)
+        settings = _startable(encoder.folder, settings)
+        system = FineTuned(encoder, settings, trained_by(settings), self.machine.device)
         if not own.source:
             return system
         files = self.files_of(self.folder_of(own.source), own.source_format, ("train",))

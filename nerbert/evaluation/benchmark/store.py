@@ -81,6 +81,7 @@ class _PredictionsFile:
     entities: list[list[tuple[_Place, _Place, str, _Share | None]]]
     greedy: list[list[str]] | None = None
     tuned: list[list[tuple[_Place, _Place, str, _Share | None]]] | None = None
+    sure: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +162,13 @@ class Store:
         except InputError:
             path.unlink()
             return None
-        return Predictions(file.entities, file.facts.model_dump(), file.greedy, file.tuned)
+        return Predictions(file.entities, file.facts.model_dump(), file.greedy, file.tuned, file.sure)
 
     def write_predictions(self, key: str, place: CellKey, found: Predictions) -> None:
         """Keep what a system found in each sentence."""
         content = {
             "format": FORMAT, **place._asdict(), "facts": found.facts, "entities": found.entities,
-            "greedy": found.greedy, "tuned": found.tuned,
+            "greedy": found.greedy, "tuned": found.tuned, "sure": found.sure,
         }  # fmt: skip
         with publish(self.predictions / f"{key}.json") as draft:
             draft.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")

@@ -313,6 +313,21 @@ def test_a_tagger_of_fixed_types_is_scored_as_it_is(tiny_tagger: Path, tmp_path:
     assert found.tuned is None
 
 
+def test_a_tagger_of_fixed_types_keeps_its_thresholds_and_its_names(
+    tiny_tagger: Path, tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = read_examples(sample / "domain" / "test.conll")[:40]
+    own = Tagger.load(tiny_tagger, backend="torch", precision="fp32", thresholds=0.4)
+    monkeypatch.setattr(Tagger, "load", lambda *_, **__: own)
+    system = ZeroShotTagger(labels=("SHIP",), encoder=Encoder(str(tiny_tagger), ""), precision="fp32", device="cpu")
+    found = system.predict(CellSentences([], rows, {}, rows), Store(tmp_path), tmp_path)
+    assert [len(each) for each in found.entities] == [len(spans) for spans in own.tag_many(rows)]
+    one, other = own.types[:2]
+    mixed = replace(system, labels=(f"{one}={other}",))
+    with pytest.raises(InputError, match=f"the tagger has a type '{one}' itself"):
+        mixed.predict(CellSentences([], rows, {}, rows), Store(tmp_path), tmp_path)
+
+
 def test_a_tagger_of_fixed_types_takes_no_other_names(tiny_tagger: Path, data: Path) -> None:
     plain = SystemSettings(encoder=str(tiny_tagger))
     assert all(isinstance(each, Job) for each in jobs(suite_of({"A": plain}), data))

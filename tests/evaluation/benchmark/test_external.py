@@ -187,6 +187,7 @@ def test_output_can_be_json_lines(planned: Plan, store: Store, monkeypatch: pyte
     assert found is not None
     assert found.entities[0] == [(1, 2, "ship", None), (2, 3, "verb", None)]
     assert found.greedy is None
+    assert not found.sure
     cell = store.read_cell(job.key, job.place)
     assert cell is not None
     assert cell.scores["micro"]["f1"] == pytest.approx(2 / (2 + 5))

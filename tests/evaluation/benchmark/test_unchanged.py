@@ -102,3 +102,11 @@ def test_a_file_that_came_since_the_plan(suite: Suite, desk: Path) -> None:
     for task in (job, source):
         with pytest.raises(NerbertError, match=r"(dev|train)\.conll: changed"):
             task.check_unchanged()
+
+
+def test_a_split_that_came_under_another_name_since_the_plan(suite: Suite, desk: Path) -> None:
+    (desk / "data" / "one" / "dev.conll").unlink()
+    job = tasks(suite, desk)["A", "dev"]
+    (desk / "data" / "one" / "valid.conll").write_text(ROWS)
+    with pytest.raises(NerbertError, match="one: changed while the benchmark ran"):
+        job.check_unchanged()

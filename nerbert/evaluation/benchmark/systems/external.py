@@ -95,7 +95,7 @@ class Command:
         with timed(cost, "command"):
             found = self._found(part, scratch)
         facts = {"seconds": cost, "command": list(self.words), "encoder": self.sha256, "pretrained": False}
-        return Predictions(found, facts)
+        return Predictions(found, facts, sure=False)
 
     def _found(self, part: CellSentences, folder: Path) -> FoundEntities:
         """Return what the command finds in the scored sentences; `folder` is for its files."""

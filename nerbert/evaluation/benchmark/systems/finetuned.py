@@ -48,24 +48,28 @@ class SourceDomain:
     name: str
     encoder: Encoder
     settings: FinetuneSettings
+    trained: dict[str, Any]
+    """What trains, as a part of the key, by the files as they were planned."""
     data: DataFiles
     device: str
 
     @classmethod
     def of(cls, name: str, data: DataFiles, system: "FineTuned") -> "SourceDomain":
         """Return the checkpoint that a system starts from."""
-        return cls(name, system.encoder, source_settings(system.settings, system.settings.seed), data, system.device)
+        settings = source_settings(system.settings, system.settings.seed)
+        trained = trained_by(replace(settings, source_head="new"))
+        return cls(name, system.encoder, settings, trained, data, system.device)
 
     @property
     def key(self) -> str:
         """Return the key of all that it depends on."""
-        how = trained_by(replace(self.settings, source_head="new"))
-        return key_of("source", **self.data.key, **how, encoder=self.encoder.sha256, device=self.device)
+        return key_of("source", **self.data.key, **self.trained, encoder=self.encoder.sha256, device=self.device)
 
     def check_unchanged(self) -> None:
         """Raise NerbertError if what it reads isn't what its key holds any more."""
         self.data.check_unchanged()
         self.encoder.check_unchanged()
+        _check_settings(replace(self.settings, source_head="new"), self.trained)
 
     def make(self, store: Store, scratch: Path) -> None:
         """Train the encoder on the source domain."""
@@ -89,6 +93,8 @@ class FineTuned:
 
     encoder: Encoder
     settings: FinetuneSettings
+    trained: dict[str, Any]
+    """What trains, as a part of the key, by the files as they were planned."""
     device: str
     source: SourceDomain | None = None
 
@@ -96,7 +102,7 @@ class FineTuned:
     def facts(self) -> dict[str, Any]:
         """Return all that a training depends on but the data."""
         source = self.source.key if self.source else None
-        return {**trained_by(self.settings), "encoder": self.encoder.sha256, "source": source, "device": self.device}
+        return {**self.trained, "encoder": self.encoder.sha256, "source": source, "device": self.device}
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
         """Return train, what is scored, and dev: for the temperature, and the epoch where the protocol chooses."""
@@ -105,8 +111,9 @@ class FineTuned:
         return "train", split, "dev"
 
     def check_unchanged(self) -> None:
-        """Raise NerbertError if the encoder changed."""
+        """Raise NerbertError if the encoder, or a file that the settings name, changed."""
         self.encoder.check_unchanged()
+        _check_settings(self.settings, self.trained)
 
     def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
         """Fine-tune on a part's sentences and tag its test sentences.
@@ -148,6 +155,11 @@ def trained_by(settings: FinetuneSettings) -> dict[str, Any]:
     """Return what trains as a part of a key; where dev chooses the epoch, scores are a part of it."""
     code = (keys.TRAINING, keys.SCORING) if settings.select == "dev" else (keys.TRAINING,)
     return {"code": code, "settings": in_key(settings), "seed": settings.seed}
+
+
+def _check_settings(settings: FinetuneSettings, trained: dict[str, Any]) -> None:
+    """Raise NerbertError if a file that the settings name changed."""
+    check_same(lambda: key_of("", **trained_by(settings)), "a file that the settings name", key_of("", **trained))
 
 
 def in_key(settings: FinetuneSettings) -> dict[str, Any]:

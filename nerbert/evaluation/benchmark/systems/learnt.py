@@ -14,7 +14,7 @@ import numpy as np
 
 from nerbert.corpus.shards import read_manifest
 from nerbert.errors import InputError
-from nerbert.evaluation.benchmark.keys import check_same, data_digest
+from nerbert.evaluation.benchmark.keys import check_same, data_digest, encoder_digest
 from nerbert.formats.open_types import normalised, read_open_types
 from nerbert.metrics.familiarity import cosines, familiarity
 from nerbert.model.backbone import Backbone, load_tokenizer
@@ -82,6 +82,8 @@ class Learnt:
         """Raise NerbertError if a file changed, or came."""
         for name, digest in self.sha256.items():
             check_same(partial(learnt_digest, Path(name)), name, digest)
+        if name := self.label_encoder:
+            check_same(partial(encoder_digest, Path(name)), name, self.label_encoder_sha256)
 
     def types(self) -> LearntTypes:
         """Read it; raise InputError for what is neither a file of open types nor a corpus."""

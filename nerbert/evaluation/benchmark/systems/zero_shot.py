@@ -47,7 +47,7 @@ class _Told:
     @property
     def facts(self) -> dict[str, Any]:
         """Return all that its predictions depend on but the data."""
-        return {"code": (keys.ASKING,), "labels": list(self.labels), **self.learnt.facts}
+        return {"code": (keys.ASKING, keys.TRAINING, keys.SCORING), "labels": list(self.labels), **self.learnt.facts}
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
         """Return what is scored, and dev for the best threshold."""
@@ -61,9 +61,9 @@ class _Told:
         """Return what it finds, with the labels and the Familiarity of types among the facts."""
         cost: dict[str, Any] = {}
         labels = asked_labels(self.labels, [*part.test, *part.dev])
+        familiar = self.learnt.familiarity(labels)
         with timed(cost, "tag"):
             found = self.find(labels, part)
-        familiar = self.learnt.familiarity(labels)
         found.facts.update({"seconds": cost} | ({"familiarity": familiar} if familiar else {}))
         return found
 
@@ -83,7 +83,7 @@ class SeenOnly(_Told):
 
     def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
         """Find known texts."""
-        return Predictions(seen_entities(self.learnt.types(), labels, part.test), {"asked": _told(labels)})
+        return Predictions(seen_entities(self.learnt.types(), labels, part.test), {"asked": _told(labels)}, sure=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +116,10 @@ class ZeroShotTagger(_Told):
         facts: dict[str, Any] = {"asked": _told(labels), **self.encoder.facts}
         facts |= made_with_torch(self.device, self.precision)
         if tagger.types:  # these alone
-            found = head.predict(part.test)
+            own = set(tagger.types)
+            if mixed := [type_ for name, type_ in types.items() if name != type_ and {name, type_} <= own]:
+                raise InputError(f"labels: the tagger has a type {mixed[0]!r:.80} itself; leave its label out")
+            found = head.predict(part.test).at_least(tagger.thresholds, tagger.temperature)
             found.types[:] = [types.get(each, each) for each in found.types]
             return Predictions(found_entities(found, len(part.test), tagger.temperature), facts)
 
