@@ -243,7 +243,7 @@ def test_a_task_that_cannot_be_written_is_one_line(monkeypatch: pytest.MonkeyPat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with LocalExecutor(2) as executor, pytest.raises(WriteError, match="No space left .* set TMPDIR to another"):
+    with LocalExecutor(2) as executor, pytest.raises(WriteError, match=r"No space left .* set TMPDIR to another"):
         list(executor.map_ordered(square, range(3)))
 
 
