@@ -1,7 +1,7 @@
-"""The only way that anything is written: a draft beside the target (`.NAME.partial`), then one rename.
+"""Write every output: a draft beside the target (`.NAME.partial`), then one rename.
 
-A long job's finished parts lie in `.NAME.work`, with its fingerprint and its lock. The cost: writing waits for the
-disk, and a folder is replaced by two renames; the next run mends a kill between them.
+A long job's finished parts are in `.NAME.work`, with its fingerprint and its lock. Cost: writing waits for the disk,
+and a folder is replaced by two renames; the next run repairs a kill between them.
 """
 
 import errno
@@ -28,7 +28,7 @@ MARKERS = ("manifest.json", "nerbert.json", "nerbert-onnx.json")
 """A folder that holds one of these was made by nerbert and may be overwritten on demand."""
 
 _LARGEST_MARK = 1 << 32
-"""Bytes of a mark, which may hold the result of a whole part."""
+"""Maximum bytes of a mark, which may hold the result of a whole part."""
 _PLAN, _LOCK, _OLD = "plan.json", "lock", "old"
 
 _FULL = {
@@ -42,11 +42,11 @@ _DENIED = {
 }  # fmt: skip
 """Reading fails with these too, so the file must be the output's, or unnamed."""
 _SYNCLESS = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
-"""What one says that can't be told to write at once."""
+"""Errors of a file system that can't sync."""
 _JSON = json.JSONEncoder(ensure_ascii=False)
 _RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _TOLD_NUMBER = re.compile(r"(?:errno |os error |Os \{ code: )(\d+)", re.IGNORECASE)
-"""How pyarrow, safetensors and tokenizers tell the number where they raise no OSError with it."""
+"""How pyarrow, safetensors and tokenizers write the errno where they raise no OSError with it."""
 
 
 class Draft(NamedTuple):
@@ -154,7 +154,7 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
                     _open_to_readers(draft.path)
         except BaseException as error:
             if fingerprint is not None and _has_work(draft.work):
-                error.add_note(f"{draft.path} and {draft.work} stay: run the command again to go on, or delete both")
+                error.add_note(f"{draft.path} and {draft.work} stay: run the command again to resume, or delete both")
             else:
                 _remove(draft.path)
                 _remove(draft.work)

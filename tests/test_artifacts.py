@@ -392,7 +392,7 @@ def test_a_failure_says_how_to_resume_where_work_is_kept(tmp_path: Path) -> None
         stop()
     (note,) = caught.value.__notes__
     places = f"{tmp_path}/.out.partial and {tmp_path}/.out.work"
-    assert note == f"{places} stay: run the command again to go on, or delete both"
+    assert note == f"{places} stay: run the command again to resume, or delete both"
 
 
 def test_the_note_is_on_the_error_of_a_full_disk_too(tmp_path: Path) -> None:
@@ -404,7 +404,7 @@ def test_the_note_is_on_the_error_of_a_full_disk_too(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="No space left on device; free space") as caught:
         fill()
     (note,) = caught.value.__notes__
-    assert note.endswith(" stay: run the command again to go on, or delete both")
+    assert note.endswith(" stay: run the command again to resume, or delete both")
 
 
 def test_a_disk_that_is_full_from_the_start_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ _LISTED = 1000
 """Failed passages that a report lists."""
 _OVERHEAD = 64
 """Tokens that a server may put around a prompt. A token has a byte at least, which is what reservations count with."""
-_AGAIN = "run the same command again to go on"
+_AGAIN = "run the same command again to resume"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 

@@ -15,7 +15,7 @@ def annotate(
 ) -> None:  # fmt: skip
     """Label texts with entities of any type, by a language model behind an OpenAI-compatible server.
 
-    Answers are kept as they come, so a run can be interrupted, killed even: run the command again to go on. A run that
+    Answers are kept as they come, so a run can be interrupted, killed even: run the command again to resume. A run that
     has used up its budget names a larger one to go on with.
 
     Parameters

@@ -122,7 +122,7 @@ def seen_entities(examples: Iterable[Example]) -> set[Entity]:
 
 def _by_seen(pair: Pair, words: Sequence[Sequence[str]] | None, seen: AbstractSet[Entity]) -> tuple[Counts, Counts]:
     if words is None:
-        raise InputError("seen entities can't be told without words: give the words of the sentences too")
+        raise InputError("seen entities need the words of the sentences: give them too")
     check_lengths(pair.offsets, "words", words)
     flat = list(chain.from_iterable(words))
 

@@ -442,7 +442,7 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(desk: Desk) -> None:
     most = len(load_prompt("lines-1").filled(texts[10])) + 64
     done = f"18 of 30 texts done (9 by earlier runs); {1800 + 2 * most - 1:,} + {180 + 2 * 2048:,} tokens spent"
     assert said.startswith(f"nerbert: stopped; {done} (")
-    assert said.endswith(" without an answer: 2); run the same command again to go on\n")
+    assert said.endswith(" without an answer: 2); run the same command again to resume\n")
     desk.server.always = say("none")
     report = desk.annotate(*texts)
     assert (report.answered, report.kept_before, report.input_tokens) == (30, 18, 3000 + 2 * most - 1)

@@ -201,7 +201,7 @@ def test_ctrl_c_on_a_terminal_stops_main_process_and_workers_at_once(
     check_resumed(dump, sample, tmp_path / "out", whole, workers=2)
 
 
-@pytest.mark.parametrize(("when", "told"), [(9, " stay: run the command again to go on, or delete both\n"),
+@pytest.mark.parametrize(("when", "told"), [(9, " stay: run the command again to resume, or delete both\n"),
                                             (1, "nerbert: stopped\n")])  # fmt: skip
 def test_ctrl_c_on_the_command_line_says_how_to_go_on(
     sample: Path,

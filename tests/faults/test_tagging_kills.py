@@ -131,7 +131,7 @@ def test_ctrl_c_says_how_to_go_on(desk: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=desk, env=environment, capture_output=True, text=True, check=False)
     places = ".ctrl-c.jsonl.partial and .ctrl-c.jsonl.work"
-    told = f"nerbert: stopped; {places} stay: run the command again to go on, or delete both\n"
+    told = f"nerbert: stopped; {places} stay: run the command again to resume, or delete both\n"
     assert (done.returncode, done.stderr) == (130, told)
     run(desk, 0, "tagger", "x.txt", "-o", "ctrl-c.jsonl")
     texts = [json.loads(line)["text"] for line in (desk / "ctrl-c.jsonl").read_text().splitlines()]

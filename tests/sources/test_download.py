@@ -292,7 +292,7 @@ def test_ctrl_c_leaves_what_has_come(web: Web, tmp_path: Path) -> None:
     web.moods[PLACE] = [Mood(cut=3000)]
     with pytest.raises(KeyboardInterrupt) as raised:
         get(web, tmp_path, sleep=stop)
-    assert raised.value.__notes__ == ["run the same command again to go on"]
+    assert raised.value.__notes__ == ["run the same command again to resume"]
     get(web, tmp_path)
     assert whole(tmp_path)
     assert web.ranges() == ["", "bytes=3000-"]

@@ -1,4 +1,4 @@
-"""What a benchmark compares: the protocol of a system, and the tasks that a run gives to its executor."""
+"""The protocols of a system to compare, and of the tasks that a run gives to its executor."""
 
 import os
 import platform
@@ -18,7 +18,7 @@ _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
 
 
 class Task(Protocol):
-    """What a run gives to its executor: a cell, or a checkpoint that is made before the cells that start from it."""
+    """A task for the executor: a cell, or a checkpoint that is made before the cells that start from it."""
 
     @property
     def key(self) -> str:
@@ -26,42 +26,41 @@ class Task(Protocol):
 
     @property
     def data(self) -> DataFiles:
-        """Return what it reads."""
+        """Return its data files."""
 
     def check_unchanged(self) -> None:
         """Raise NerbertError if what it reads isn't what its key holds any more."""
 
     def make(self, store: Store, scratch: Path) -> None:
-        """Make it, unless that is done, and keep it; `scratch` is a folder for what is under way."""
+        """Run it, unless done, and store the result; `scratch` is a folder for unfinished work."""
 
 
 class System(Protocol):
-    """What finds entities in a cell's sentences; it may learn from others of them before."""
+    """Finds entities in a cell's sentences; it may train on others of them before."""
 
     @property
     def source(self) -> Task | None:
-        """Return what is made before, once for all cells that start from it."""
+        """Return the task to run before, once for all cells that start from it."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return all that its predictions depend on but the data: a part of its cells' keys."""
+        """Return all that its predictions depend on, except the data: a part of its cells' keys."""
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
-        """Return the splits that it reads where `split` is scored; an episode is drawn from that one alone."""
+        """Return the splits that it reads if `split` is scored; an episode is drawn only from that one."""
 
     def check_unchanged(self) -> None:
         """Raise NerbertError if what it reads isn't what its key holds any more."""
 
     def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
-        """Learn from a part's sentences, if it does, and return what it finds in those that are scored.
-
-        Facts are kept with the cell: `seconds` by step, `encoder` (a digest), whether nerbert `pretrained` it, so that
-        its luck is shared by all cells that have it, and whatever else made the predictions.
+        """Train on a part's sentences, if it trains, and return the entities in the sentences to score. Facts are
+        stored with the cell: `seconds` by step, `encoder` (a digest), whether nerbert `pretrained` it, so that its
+        cells share its random variation, and everything else that made the predictions.
         """
 
 
 def made_with_torch(device: str, precision: str) -> dict[str, Any]:
-    """Return the device, the precision and the versions of what a model was run with."""
+    """Return the device, the precision and the versions that a model was run with."""
     import torch
 
     return {
@@ -74,7 +73,7 @@ def made_with_torch(device: str, precision: str) -> dict[str, Any]:
 
 @contextmanager
 def timed(cost: dict[str, Any], name: str) -> Iterator[None]:
-    """Put what a block takes into `cost`: seconds on the wall, and of CPU (user and system), its commands' too."""
+    """Put a block's time into `cost`: wall-clock seconds, and CPU seconds (user and system), with its commands'."""
     wall, cpu = time.monotonic(), _cpu()
     yield
     cost[name] = {"wall": round(time.monotonic() - wall, 3), "cpu": round(_cpu() - cpu, 3)}

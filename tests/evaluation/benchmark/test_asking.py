@@ -93,7 +93,7 @@ def test_a_suite_is_run_and_its_table_has_every_figure(
     cells = cells_of(suite, data, tmp_path / "out")
     done = {(each.place.system, each.place.seed): each for each in cells if each.state is State.DONE}
     assert {each.why for each in cells if each.state is not State.DONE} == {
-        "zero-shot: its encoder can't be told what to find"
+        "zero-shot: its encoder doesn't take types at run time"
     }
     assert sorted(done) == [(name, seed) for name in ("seen", "shuffled", "told") for seed in (1, 2)]
     assert len(made(tmp_path / "out")) == 2 * (1 + 2 + 1), "the seed is nothing but a shuffle's"
@@ -188,7 +188,7 @@ def test_what_is_asked_for() -> None:
     with pytest.raises(InputError, match="no type to ask for"):
         asked_labels((), [])
     for same in (("a=x", "b=x"), ("a=a b", "b=A_b")):
-        with pytest.raises(InputError, match=r"types 'a' and 'b' are asked for by one name, .*\(labels\)"):
+        with pytest.raises(InputError, match=r"types 'a' and 'b' have the same label, .*\(labels\)"):
             asked_labels(same, [])
     with pytest.raises(InputError, match="one type alone"):
         shuffled(asked_labels(("a",), []), 1)
@@ -249,14 +249,14 @@ def test_what_a_zero_shot_key_holds(
     (corpus / "train-0.parquet").write_bytes(b"not read")
     assert with_names(learnt) == known
     missing = SystemSettings(seen_only=True, trained_on=lacking)
-    told, mixed = "isn't told what to find", replace(plain, shuffled_labels=True)
+    told, mixed = "doesn't take types at run time", replace(plain, shuffled_labels=True)
     cases: list[tuple[SystemSettings, dict[str, Any], str]] = [
         (missing, {}, "none.jsonl: no such file or corpus"),
         (SystemSettings(command=("cat", "{test}", "{output}")), {}, told),
         (replace(plain, source="far"), {}, told),
-        (mixed, {"labels": ("ship",)}, "one type alone has no other one's name"),
+        (mixed, {"labels": ("ship",)}, "a single type can't be shuffled"),
         (mixed, {"sizes": (3,), "draw_by_seed": True}, "shuffled_labels is for size 0"),
-        (replace(plain, settings={"max_steps": 2}), {}, "differs by settings of a fine-tuning"),
+        (replace(plain, settings={"max_steps": 2}), {}, "differs only by settings of fine-tuning"),
     ]
     for system, target, why in cases:
         (cell, _) = jobs(suite_of({"A": system}, **target), data)
@@ -316,5 +316,5 @@ def test_a_tagger_of_fixed_types_takes_no_other_names(tiny_tagger: Path, data: P
     assert all(isinstance(each, Job) for each in jobs(suite_of({"A": plain}), data))
     mixed = jobs(suite_of({"A": replace(plain, shuffled_labels=True)}), data)
     assert {each.why for each in mixed if isinstance(each, Cell)} == {
-        "zero-shot: its encoder can't be told what to find"
+        "zero-shot: its encoder doesn't take types at run time"
     }

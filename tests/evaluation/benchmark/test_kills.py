@@ -140,6 +140,6 @@ def test_stopped_it_writes_the_tables_and_says_how_to_go_on(
     assert (output / "small.html").is_file()
     assert "tiny" in shown
     assert f"{count['not_run']} cells are left; nerbert benchmark " in told
-    assert told.splitlines()[-1].endswith("stopped; run the same command again to go on")
+    assert told.splitlines()[-1].endswith("stopped; run the same command again to resume")
     assert "Traceback" not in told
     wait_for_end(family)

@@ -53,7 +53,7 @@ def test_it_goes_on_to_the_same_bytes(
     stop(capitals, after=6)
     assert tag("x.txt", "-o", f"y.{to}") == 130
     places = f".y.{to}.partial and .y.{to}.work"
-    told = f"nerbert: stopped; {places} stay: run the command again to go on, or delete both\n"
+    told = f"nerbert: stopped; {places} stay: run the command again to resume, or delete both\n"
     assert capsys.readouterr().err.endswith(told)
     assert not Path(f"y.{to}").exists()
     go_on(capitals)
@@ -87,7 +87,7 @@ def test_a_line_that_was_mended_costs_its_part_only(tag: Tag, capitals: Capitals
     assert tag("x.txt", "-o", "y.jsonl") == 1
     assert capsys.readouterr().err == (
         "nerbert: x.txt:8: not UTF-8 at byte 2 of the line; convert the text to UTF-8 (or pass --errors replace); "
-        ".y.jsonl.partial and .y.jsonl.work stay: run the command again to go on, or delete both\n"
+        ".y.jsonl.partial and .y.jsonl.work stay: run the command again to resume, or delete both\n"
     )
     assert capitals.seen == LINES[:6]
     Path("x.txt").write_bytes(b"\n".join([*lines[:7], b"Ada was mended", *lines[8:]]))

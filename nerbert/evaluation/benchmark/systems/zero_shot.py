@@ -1,6 +1,6 @@
-"""Zero-shot systems: they are told the names of a target's types, all in one prompt, and learn nothing of it.
+"""Zero-shot systems: they get the names of a target's types, all in one prompt, and don't train on it.
 
-Figures go by a fixed threshold, 0.5, and by the best one on dev, off the same run (`above`).
+Figures use a fixed threshold, 0.5, and the best one on dev, from the same run (`above`).
 """
 
 from collections import Counter
@@ -31,34 +31,36 @@ from nerbert.rng import uniform
 from nerbert.tagger.tagger import Tagger
 
 FIXED = 0.5
-"""The threshold that is fixed beforehand."""
+"""The fixed threshold."""
 _TRIED = tuple(number / 20 for number in range(1, 20))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Told:
-    """A system that is told the types of a target, and learns nothing of it; it has one reading for all seeds."""
+    """A system that gets a target's types at run time, and doesn't train on it; its result is the same for all
+    seeds.
+    """
 
     labels: tuple[str, ...] = ()
-    """The types that are asked for, `TYPE=label` or `TYPE` each; none: all types of the sentences that are read."""
+    """The types to ask for, `TYPE=label` or `TYPE` each; default: all types of the sentences."""
     learnt: Learnt = field(default_factory=Learnt)
     source: ClassVar[None] = None
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return all that its predictions depend on but the data."""
+        """Return all that its predictions depend on, except the data."""
         return {"code": (keys.ASKING,), "labels": list(self.labels), **self.learnt.facts}
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
-        """Return what is scored, and dev for the best threshold."""
+        """Return the scored split, and dev for the best threshold."""
         return split, "dev"
 
     def check_unchanged(self) -> None:
-        """Raise NerbertError if what it learnt from changed."""
+        """Raise NerbertError if its training data changed."""
         self.learnt.check_unchanged()
 
     def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
-        """Return what it finds, with the labels and the Familiarity of types among the facts."""
+        """Return its entities, with the labels and the Familiarity of types among the facts."""
         cost: dict[str, Any] = {}
         labels = asked_labels(self.labels, [*part.test, *part.dev])
         with timed(cost, "tag"):
@@ -68,17 +70,17 @@ class _Told:
         return found
 
     def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
-        """Return what it finds of the labels by type."""
+        """Return its entities for the labels by type."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenOnly(_Told):
-    """No tagger: what was seen in training as a mention of a type of that name is found again."""
+    """No tagger: finds texts that were a mention of a type of that name in training."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return what was seen."""
+        """Return the digests of the training data."""
         return {**super(SeenOnly, self).facts, "seen": sorted(self.learnt.sha256.values())}
 
     def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
@@ -88,13 +90,13 @@ class SeenOnly(_Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZeroShot(_Told):
-    """A tagger as it is: its labels are given at run time, or it learnt types of its own (a distilled student, say)."""
+    """An untouched tagger: its labels are given at run time, or it has fixed types (such as a distilled student)."""
 
     encoder: Encoder
     precision: str
     device: str
     shuffled: int | None = None
-    """The seed by which each type is asked for under another's name; None: each under its own."""
+    """The seed for shuffling the names of types; None: no shuffling."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -103,19 +105,19 @@ class ZeroShot(_Told):
         return {**super(ZeroShot, self).facts, "encoder": self.encoder.sha256, **how}
 
     def check_unchanged(self) -> None:
-        """Raise NerbertError if the tagger, or what it learnt from, changed."""
+        """Raise NerbertError if the tagger, or its training data, changed."""
         super(ZeroShot, self).check_unchanged()
         self.encoder.check_unchanged()
 
     def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
-        """Ask for all types at once, and read the answer at both thresholds."""
+        """Ask for all types at once, and apply both thresholds to the answer."""
         labels = labels if self.shuffled is None else shuffled(labels, self.shuffled)
         folder = self.encoder.folder
         tagger = Tagger.load(folder, backend=ModelFolder(folder).backend, precision=self.precision, threads=1)
         head, types = tagger.head, {each.name: type_ for type_, each in labels.items()}
         facts: dict[str, Any] = {"asked": _told(labels), **self.encoder.facts}
         facts |= made_with_torch(self.device, self.precision)
-        if tagger.types:  # these alone
+        if tagger.types:  # only these
             found = head.predict(part.test)
             found.types[:] = [types.get(each, each) for each in found.types]
             return Predictions(found_entities(found, len(part.test), tagger.temperature), facts)
@@ -135,9 +137,8 @@ class ZeroShot(_Told):
 
 
 def asked_labels(asked: Sequence[str], examples: Sequence[Example]) -> dict[str, EntityLabel]:
-    """Return type → the label that it is asked for by, in order; raise InputError if there is none, or one twice.
-
-    Labels that differ in case or underscores alone are one.
+    """Return type → the label to ask for, in order; raise InputError for none, or a repeated one. Labels that differ
+    only in case or underscores are one.
     """
     given = parse_type_labels(asked)
     types = list(given) or sorted({span.type for each in examples for span in each.spans})
@@ -147,17 +148,16 @@ def asked_labels(asked: Sequence[str], examples: Sequence[Example]) -> dict[str,
 
 
 def shuffled(labels: Mapping[str, EntityLabel], seed: int) -> dict[str, EntityLabel]:
-    """Return type → another one's label; raise InputError for one type alone."""
+    """Return type → another type's label; raise InputError for a single type."""
     if len(labels) < 2:
-        raise InputError("shuffled_labels: one type alone has no other one's name")
+        raise InputError("shuffled_labels: a single type can't be shuffled")
     order = sorted(labels, key=lambda name: uniform(seed, "shuffled labels", name))
     return {name: labels[other] for name, other in zip(order, order[1:] + order[:1], strict=True)}
 
 
 def above(found: Entities, least: float) -> Entities:
-    """Return what a head that goes by thresholds finds at a higher one, `least` (0–1), without asking it again.
-
-    An entity whose words each have a probability may fall into several. Nothing less likely kept a likelier one away.
+    """Return the entities of a head with thresholds at a higher one, `least` (0–1), without running it again. An entity
+    whose words each have a probability may split into several. No less likely entity blocked a likelier one.
     """
     odds, lengths = found.logits[:, 1] - found.logits[:, 0], np.diff(found.parts, append=len(found.chosen))
     owner = np.repeat(np.arange(len(lengths)), lengths)
@@ -184,9 +184,9 @@ def best_threshold(found: Entities, examples: Sequence[Example]) -> tuple[float,
 
 
 def seen_entities(learnt: LearntTypes, labels: Mapping[str, EntityLabel], examples: Sequence[Example]) -> FoundEntities:
-    """Return texts that were seen with a type of a label's name as entities; raise InputError for no texts."""
+    """Return texts that had a type of a label's name in training as entities; raise InputError without texts."""
     if not learnt.texts:
-        raise InputError("trained_on: holds no text of a mention, so nothing was seen; give files of open types")
+        raise InputError("trained_on: contains no text of a mention; give files of open types")
     types = {normalised(label.name): type_ for type_, label in labels.items()}
     known = dict[str, str]()
     for text, counts in learnt.texts.items():
