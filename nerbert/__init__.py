@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 HOMEPAGE = "https://github.com/nerbert/nerbert"
 DOCS = f"{HOMEPAGE}/blob/main/docs"
-"""Where the documentation is; the package has none of it."""
+"""The documentation's address; the package doesn't contain it."""
 
 _HOMES = {
     "AnnotateSettings": "annotate.settings",
@@ -96,10 +96,10 @@ def build_corpus(
 ) -> "BuiltCorpus":  # fmt: skip
     """Build a corpus from Wikipedia dumps, with its data card; return its folder and manifest.
 
-    `dumps` are files or addresses, `knowledge` files or folders that type titles, `exclude` annotated data that the
-    corpus must share no runs of words with. Keywords are settings (docs/settings.md) and win over `settings`. Tasks run
-    in this process, or where `executor` says: `with LocalExecutor(workers=8) as executor: …`. A build that was killed
-    resumes when it is called again.
+    `dumps` are files or addresses, `knowledge` files or folders with the types of titles, `exclude` annotated data:
+    sentences that share runs of words with it are left out. Keywords are settings (docs/settings.md) and override
+    `settings`. Tasks run in this process, or in `executor`: `with LocalExecutor(workers=8) as executor: …`. Call it
+    again to resume a build that was killed.
     """
     from nerbert.errors import need
 
@@ -123,9 +123,9 @@ def pretrain(
 ) -> "TrainLog":  # fmt: skip
     """Pre-train an encoder and write it to `output`, a Hugging Face folder; return the log.
 
-    Keywords are settings (docs/settings.md) and win over `settings`: `pretrain("encoder", corpus="corpus", epochs=1)`.
-    An `executor` cuts the corpus into windows; without one, processes on all cores do. A run that was killed resumes
-    from its last checkpoint when it is called again with the same settings.
+    Keywords are settings (docs/settings.md) and override `settings`: `pretrain("encoder", corpus="corpus", epochs=1)`.
+    An `executor` cuts the corpus into windows; without one, processes on all cores do. Call it again with the same
+    settings to resume a killed run from its last checkpoint.
     """
     _need_torch()
     from nerbert.encoder.pretrain import pretrain as stage
@@ -141,9 +141,9 @@ def pretrain_stages(
     output: str | Path, config: str | Path, changes: Sequence[str] = (), *, executor: "Executor | None" = None,
     overwrite: bool = False,
 ) -> "dict[str, TrainLog]":  # fmt: skip
-    """Pre-train in the stages of a settings file, each an encoder's folder in `output`; return the logs by stage.
+    """Pre-train in the stages of a settings file, each with an encoder folder in `output`; return the logs by stage.
 
-    `changes` are as after `--set`: `["seed=2", "NEE.epochs=3"]`. Stages that are done are passed over and have no log.
+    `changes` are written as after `--set`: `["seed=2", "NEE.epochs=3"]`. Finished stages are skipped and have no log.
     `executor` is as in `pretrain`.
     """
     _need_torch()
@@ -153,7 +153,7 @@ def pretrain_stages(
     from nerbert.render.cards import write_encoder_card
 
     if not (stages := read_stages(Path(config), changes, Path(output))):
-        raise SettingsError(f"{config}: has no tables [[stages]]; take `pretrain` for a single training")
+        raise SettingsError(f"{config}: has no tables [[stages]]; use `pretrain` for a single training")
     logs = run(stages, overwrite=overwrite, card=write_encoder_card, executor=executor)
     return {stage.name: log for stage, log in logs}
 
@@ -161,9 +161,9 @@ def pretrain_stages(
 def example(
     text: str, entities: "Sequence[tuple[int, int, str] | Span]" = (), tokens: Sequence[str] | None = None
 ) -> "Example":
-    """Return a sentence with entities (start, end, type) or spans, in characters, to train or score on.
+    """Return a sentence with entities, as (start, end, type) in characters or as spans, to train or score on.
 
-    Its words are `tokens`, or what nerbert's splitter makes of the text. Entities grow to whole words. Raise InputError
+    Its words are `tokens`; without them nerbert splits the text. Entities are extended to whole words. Raise InputError
     for entities that overlap or lie outside of the text.
     """
     from nerbert.formats.documents import example_of_spans
@@ -180,10 +180,10 @@ def read_data(
 ) -> "DataSet":  # fmt: skip
     """Read annotated data in any format: a folder with a file for each split, or one file.
 
-    `from_` names the format; by default it is recognised. `split` cuts one file into train, dev and test
-    (`"80/10/10"`). `overlaps` and `cut_words` say what becomes of entities that overlap or cut a word, `units` what
-    offsets count. Texts without words are cut into sentences by the rules of `language`, and into words by
-    `word_splitter`. The splits are lists of `Example`; of those asked for only train must be there, if it is asked for.
+    `from_` names the format; by default it is detected. `split` cuts one file into train, dev and test (`"80/10/10"`).
+    `overlaps` and `cut_words` set what happens to entities that overlap or cut a word, `units` what offsets count.
+    Texts without words are cut into sentences by the rules of `language`, and into words by `word_splitter`. The splits
+    are lists of `Example`. Of the splits asked for, only train must exist.
     """
     from nerbert.formats import data as stage
     from nerbert.formats.documents import Reading
@@ -205,11 +205,11 @@ def finetune(
 
     `data` is a folder with a train split (and perhaps dev), one file, what `read_data` returns, or examples: a list, or
     one for each split (`{"train": […], "dev": […]}`). `source` is data of another domain to train on first. Keywords
-    are settings (docs/settings.md) and win over `settings`: `finetune("embedded", "ships.jsonl", "tagger", seed=2)`.
+    are settings (docs/settings.md) and override `settings`: `finetune("embedded", "ships.jsonl", "tagger", seed=2)`.
     Confidences are calibrated on the dev split, if there is one, unless `calibrate` is false.
 
-    The tagger is written to the folder `output`. Without one, its folder is temporary and goes with the object: copies
-    and pickles need it, `save_pretrained` keeps it.
+    The tagger is written to the folder `output`. Without one, its folder is temporary and is deleted with the object:
+    copies and pickles need it, `save_pretrained` keeps it.
     """
     _need_torch()
     from nerbert.finetuning.finetune import finetune as stage
@@ -243,7 +243,7 @@ def distil(
     errors: str = "strict", executor: "Executor | None" = None, overwrite: bool = False,
     **keywords: "Unpack[DistilKeywords]",
 ) -> "Tagger":  # fmt: skip
-    """Train a tagger of fixed types on what a `teacher` (a tagger's folder or hub name) finds in texts; return it.
+    """Train a tagger of fixed types on the entities that a `teacher` (a tagger's folder or hub name) finds; return it.
 
     `texts` are files or folders, as `nerbert tag` reads them. `labels` are what the teacher looks for (default: the
     types of `data`, else all its own), `thresholds` from which confidence on. The student starts from `encoder`,
@@ -309,7 +309,7 @@ def _settings(cls: type[Any], given: Any, keywords: Any) -> Any:
     from nerbert.errors import SettingsError
 
     if given is not None and not isinstance(given, cls):
-        raise SettingsError(f"settings: {type(given).__name__} is no {cls.__name__}; make one, or give keywords")
+        raise SettingsError(f"settings: {type(given).__name__} is not a {cls.__name__}; pass one, or keywords")
     return make_settings(cls, keywords, given)
 
 

@@ -1,7 +1,7 @@
-"""The only way that anything is written: a draft beside the target (`.NAME.partial`), then one rename.
+"""Write every output: a draft beside the target (`.NAME.partial`), then one rename.
 
-A long job's finished parts lie in `.NAME.work`, with its fingerprint and its lock. The cost: writing waits for the
-disk, and a folder is replaced by two renames; the next run mends a kill between them.
+A long job's finished parts are in `.NAME.work`, with its fingerprint and its lock. Cost: writing waits for the disk,
+and a folder is replaced by two renames; the next run repairs a kill between them.
 """
 
 import errno
@@ -28,7 +28,7 @@ MARKERS = ("manifest.json", "nerbert.json", "nerbert-onnx.json")
 """A folder that holds one of these was made by nerbert and may be overwritten on demand."""
 
 _LARGEST_MARK = 1 << 32
-"""Bytes of a mark, which may hold the result of a whole part."""
+"""Maximum bytes of a mark, which may hold the result of a whole part."""
 _PLAN, _LOCK, _OLD = "plan.json", "lock", "old"
 
 _FULL = {
@@ -46,7 +46,7 @@ _SYNCLESS = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _JSON = json.JSONEncoder(ensure_ascii=False)
 _RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _TOLD_NUMBER = re.compile(r"(?:errno |os error |Os \{ code: )(\d+)", re.IGNORECASE)
-"""How pyarrow, safetensors and tokenizers tell the number where they raise no OSError with it."""
+"""How pyarrow, safetensors and tokenizers write the errno where they raise no OSError with it."""
 
 
 class Draft(NamedTuple):

@@ -1,4 +1,4 @@
-"""Folders that are made once from the same things, and opened from then on: what is read off a corpus.
+"""Folders computed once from the same inputs, such as a corpus, and reused.
 
 A name is the hash of all that it was made from. Cost: nobody deletes old ones, and opening one reads all of it.
 """
@@ -27,11 +27,10 @@ _BLOCK = 1 << 20
 
 
 def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], read: Callable[[Path], Read]) -> Read:
-    """Return what `read` finds in the cached folder of a kind that was made from `made_from`, a JSON value.
+    """Return what `read` reads from the cached folder of a kind that was made from `made_from`, a JSON value.
 
-    `make` fills it first where there is none, a file has other bytes than it was made with, or `read` raises
-    InputError; a failure leaves nothing behind. `cache` is where folders lie (the setting). Safe to call from several
-    processes at once.
+    `make` fills it first if it is missing or a file is damaged, or `read` raises InputError; a failure leaves nothing
+    behind. `cache` is the setting. Safe to call from several processes at once.
     """
     target = cache_place(cache, kind, sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest())
     if (found := _whole(target, read)) is not None:

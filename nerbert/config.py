@@ -74,13 +74,13 @@ class Section(Settings):
     section: ClassVar[str] = ""
     """Its name."""
     formerly: ClassVar[Mapping[str, str]] = {}
-    """Names that its fields had when all settings were flat, where they differ."""
+    """Earlier names of its fields, from when all settings were flat, where they differ."""
     reads: ClassVar[tuple[str, ...]] = ()
-    """Fields that name files to read: their content is compared, not their place."""
+    """Fields that name files to read: their content is compared, not their path."""
     models: ClassVar[tuple[str, ...]] = ()
     """Fields that name a model's folder, or one on the hub."""
     commands: ClassVar[tuple[str, ...]] = ("pretrain", "finetune")
-    """The commands that offer it, of a source; an objective's own is for those of the objective."""
+    """The commands that offer a source's section; an objective's section belongs to the objective's commands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class Sectioned(Settings):
     """A base for settings that hold sections."""
 
     sections: tuple[Section, ...] = ()
-    """What the objective and its sources declare, a section each. Source: ours."""
+    """The sections of the objective and its sources. Source: ours."""
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
@@ -107,7 +107,7 @@ class Sectioned(Settings):
 
 
 def load_settings(cls: type[_Any], path: Path | None, changes: Sequence[str] = ()) -> _Any:
-    """Read `path` (TOML), apply `key=value` changes, and make a `cls`; raise SettingsError for anything amiss."""
+    """Read `path` (TOML), apply `key=value` changes, and make a `cls`; raise SettingsError for any fault."""
     values = read_toml(path) if path is not None else {}
     return make_settings(cls, merged(values, parse_changes(changes)))
 
@@ -157,7 +157,7 @@ def flat_settings(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
-    """Return the values of `key=value` changes; raise SettingsError for one that is none."""
+    """Return the values of `key=value` changes; raise SettingsError for one of another form."""
     values = {}
     for change in changes:
         key, equals, value = change.partition("=")
@@ -170,7 +170,7 @@ def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file of at most a megabyte; errors name the file.
 
-    `configs/NAME.toml` and `suites/NAME.toml` that aren't there are the package's.
+    `configs/NAME.toml` and `suites/NAME.toml` that don't exist are read from the package.
     """
     import tomllib
 
@@ -178,7 +178,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         path = _PACKAGE / path
     try:
         if path.stat().st_size > _LONGEST_FILE:
-            raise SettingsError(f"{path}: {path.stat().st_size} bytes are too many for settings")
+            raise SettingsError(f"{path}: {path.stat().st_size} bytes are too many for a settings file")
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror}") from error
@@ -225,13 +225,13 @@ def check_values(cls: type, values: Mapping[str, Any], before: object = None) ->
 
 
 def sections_of(objective: str = "") -> dict[str, type[Section]]:
-    """Return the classes of all known sections by name, that of an objective of a user's own among them."""
+    """Return the classes of all known sections by name, that of a user-defined objective among them."""
     found: dict[str, type[Section]] = {name: SECTIONS.find(name) for name in SECTIONS}
     return found | _own_section(objective)
 
 
 def _own_section(objective: str) -> dict[str, type[Section]]:
-    """Return the section of an objective that isn't built in, by its name, if it declares one."""
+    """Return the section of a user-defined objective, by its name, if it declares one."""
     if objective in ("", *SECTIONS) or not OBJECTIVES.contains(objective):
         return {}
     kind = getattr(OBJECTIVES.find(objective), "settings", Section)
@@ -239,7 +239,7 @@ def _own_section(objective: str) -> dict[str, type[Section]]:
 
 
 def _section(name: str, value: Any, objective: str, before: Section | None, flat: Mapping[str, Any]) -> Section:
-    """Return a section that is given by name, over what was given `before`; raise SettingsError for none."""
+    """Return a section from its values, over those given `before`; raise SettingsError for any other value."""
     known = ({name: SECTIONS.find(name)} if name in [*SECTIONS] else {}) | _own_section(objective)
     if name not in known:
         raise _no_section(name, objective, flat)
@@ -254,7 +254,7 @@ def _section(name: str, value: Any, objective: str, before: Section | None, flat
 
 
 def _no_section(name: str, objective: str, flat: Mapping[str, Any]) -> SettingsError:
-    """Return the error for a name that is neither a setting nor a section: one of before has another name now."""
+    """Return the error for a name that is neither a setting nor a section; for a former name, it gives the new one."""
     known = sections_of(objective)
     for kind in sorted(known.values(), key=lambda kind: kind.section != objective):
         kept = "" if name in kind.formerly.values() else name

@@ -1,17 +1,17 @@
-"""The one tree of errors that nerbert raises on purpose.
+"""The errors that nerbert raises on purpose.
 
     NerbertError            exit code 1, HTTP 500: one line for people, never a traceback
-    ├── InputError          422  a file or a text that came from outside is not what it should be
+    ├── InputError          422  a file or a text from outside can't be used
     ├── SettingsError       400  a setting is unknown, of the wrong kind or out of bounds
-    ├── OutputExists        409  the output's place is taken
-    ├── StaleOutput         409  half of an output is there, made from something else
+    ├── OutputExists        409  the output exists already
+    ├── StaleOutput         409  an unfinished output was made from other settings or input
     ├── WriteError          507  the output can't be written: full disk, read-only, name too long
     ├── WorkerDied          503  a worker of an executor ended without a result
     └── MissingExtra        501  an optional library is not installed
 
-The choice: messages say what was wrong *and what to do*; `at` adds the place, to the message and as fields. The price
-is longer raises. What a message quotes comes from outside: `NerbertError` makes it one line that is safe to print, and
-cuts the middle out of a long one, so that the place at its start and the remedy at its end stay.
+Messages say what was wrong *and what to do*; `at` adds the place, to the message and as fields. Messages quote input,
+so `NerbertError` makes each one line that is safe to print, and cuts the middle out of a long one: the place at its
+start and the remedy at its end stay.
 """
 
 import errno
@@ -21,15 +21,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _LONGEST = 1000
-"""Characters of a message."""
+"""Maximum characters of a message."""
 _LONGEST_LIST, _FEW = 200, 10
 """Characters of a list of known names; of a longer one, so many names and their count are named."""
 
 
 class NerbertError(Exception):
     """Base of all errors meant for people; `str(error)` is one line of bounded length, without control characters.
-
-    `path`, `line` and `setting` say where the fault is, as far as that is known: "" or None if not.
+    `path`, `line` and `setting` say where the fault is: "" or None if that is unknown.
     """
 
     exit_code = 1
@@ -44,7 +43,7 @@ class NerbertError(Exception):
 
 
 class InputError(NerbertError):
-    """What came from outside (dump, table, CoNLL, model folder) can't be used."""
+    """Input (dump, table, CoNLL file, model folder) can't be used."""
 
     http_status = 422
     try_again = False
@@ -58,14 +57,14 @@ class SettingsError(NerbertError):
 
 
 class OutputExists(NerbertError):  # noqa: N818  (reads as the fact that it reports)
-    """The place where output should go is taken."""
+    """The output exists already."""
 
     http_status = 409
     try_again = False
 
 
 class StaleOutput(NerbertError):  # noqa: N818
-    """What an earlier run left half made was made from other settings or other input."""
+    """An unfinished output of an earlier run was made from other settings or other input."""
 
     http_status = 409
     try_again = False
@@ -78,7 +77,7 @@ class WriteError(NerbertError):
 
 
 class WorkerDied(NerbertError):  # noqa: N818
-    """A worker of an executor ended without a result, and nobody knows by which task."""
+    """A worker of an executor ended without a result; the task that caused it is unknown."""
 
     http_status = 503
 
@@ -91,13 +90,13 @@ class MissingExtra(NerbertError):  # noqa: N818
 
 
 _FINAL = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
-"""What of the system's errors says something of the paths that were given, not of the machine."""
+"""Errors of the operating system that are due to the given paths, not to the machine."""
 
 
 def may_try_again(error: BaseException) -> bool:
     """Return whether the same work may succeed when it is run again, as the machine may have made it fail.
 
-    Only what nerbert says of input, settings and places is final, unless the machine or a lack of memory was its cause.
+    Only errors of input, settings and places are final, unless the machine or a lack of memory caused them.
     """
     cause = error.__cause__
     by_machine = isinstance(cause, OSError | MemoryError) and not isinstance(cause, _FINAL)
@@ -152,7 +151,7 @@ def os_refused(what: str, remedy: str = "") -> Iterator[None]:
 
 @contextmanager
 def paths_refused() -> Iterator[None]:
-    """Turn the system's refusal of a path, one that is too long or holds NUL, into an InputError of one line."""
+    """Turn the system's refusal of a path (too long, or with NUL) into an InputError of one line."""
     try:
         yield
     except OSError as error:
@@ -162,7 +161,7 @@ def paths_refused() -> Iterator[None]:
     except ValueError as error:
         if "embedded null" not in str(error):
             raise
-        raise InputError("a path holds the character NUL, which no name can have; give another path") from error
+        raise InputError("a path contains the character NUL; give another path") from error
 
 
 def _too_long(error: OSError) -> InputError:
@@ -184,7 +183,7 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 def unknown(name: object, known: Iterable[str], *, see: str = "", allowed: str = "") -> str:
     """Return what to say after an unknown name: the nearest known one, and what it must be (`allowed`, or known).
 
-    Where the known ones are many, `see` says where to find them.
+    `see` says where to find them if they are many.
     """
     names = list(dict.fromkeys(known))
     listed = ", ".join(names)
@@ -226,11 +225,11 @@ _EXTRAS = {
     **dict.fromkeys(("pyarrow", "duckdb", "lxml"), "corpus"),
     **dict.fromkeys(("torch", "transformers", "accelerate", "tokenizers", "safetensors", "huggingface_hub"), "train"),
 }
-"""Libraries that whole modules are written with, and the extras that bring them."""
+"""Libraries that whole modules need, and the extras that install them."""
 
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
-    """Return what to say of a failed import, if it is of a library of the extra `corpus` or `train`; else None."""
+    """Return the error for a failed import of a library of the extra `corpus` or `train`; None for any other."""
     name = (error.name or "").partition(".")[0]
     return MissingExtra(f"{name} not installed: pip install 'nerbert[{_EXTRAS[name]}]'") if name in _EXTRAS else None
 

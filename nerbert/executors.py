@@ -1,8 +1,8 @@
-"""Executors run one pure task over many items, in order. A command makes one, and hands it down to every stage.
+"""Executors run one pure task over many items, in order. A command makes one, and passes it to every stage.
 
-Few items are under way at once, so memory stays flat; the price is that a slow one holds back the others. A task
-carries what its items share: a table, or a model, whose pickle says how to load it. Each worker unpickles a task once,
-so a model is loaded once in each. Workers end with the main process, however it ends. An extension point:
+Few items are in progress at once, so memory stays flat; the cost: a slow one delays the others. A task carries what its
+items share: a table, or a model, whose pickle says how to load it. Each worker unpickles a task once, so a model is
+loaded once in each. Workers end with the main process, even if it is killed. An extension point:
 docs/extending/executor.md.
 """
 
@@ -25,21 +25,21 @@ _MEMBERS = ("workers", "map_ordered", "__enter__", "__exit__")
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one task takes, for executors that place tasks on machines; `local` goes by its `workers` alone."""
+    """What one task needs, for executors that place tasks on machines; `local` uses only its `workers`."""
 
     cpus: float = 1
     gpus: float = 0
     memory: int = 0
-    """Bytes; 0 is not known."""
+    """Bytes; 0 if unknown."""
     isolated: bool = False
-    """Whether the task may kill its process, so that it should have another one than the command's."""
+    """Whether the task may kill its process, and so should not run in the command's."""
 
 
 ONE_CORE = Resources()
 
 
 class Executor(Protocol):
-    """What runs a command's tasks: made as `Class(workers)`, and entered and left once, as a context manager.
+    """Runs a command's tasks: made as `Class(workers)`, and entered and left once, as a context manager.
 
     One that is named by an address (`name://…`) is made as `Class.at(address, workers)`.
     """
@@ -52,7 +52,7 @@ class Executor(Protocol):
     ) -> Iterator[Result]:
         """Yield `task(item)` for each item, in order; take few items ahead. `task` is importable and pure.
 
-        A task's own error is raised where its result is due. Raise WorkerDied where a worker ends without a result.
+        A task's own error is raised in place of its result. Raise WorkerDied if a worker ends without a result.
         """
 
     def __enter__(self) -> Self: ...
@@ -63,8 +63,8 @@ class Executor(Protocol):
 class LocalExecutor:
     """Run tasks in local processes, or with one worker in this process (unless they need to be isolated).
 
-    The processes start with the first task, and stay until the executor is left. They end at once where a caller stops
-    in the middle of its results; then the next task starts others. A worker that dies raises WorkerDied.
+    The processes start with the first task, and stay until the executor is left. They end at once if a caller stops in
+    the middle of its results; then the next task starts new ones. A worker that dies raises WorkerDied.
     """
 
     def __init__(self, workers: int = 1) -> None:
@@ -74,7 +74,7 @@ class LocalExecutor:
     def map_ordered(
         self, task: Callable[[Item], Result], items: Iterable[Item], needs: Resources = ONE_CORE
     ) -> Iterator[Result]:
-        """Yield `task(item)` for each item, in order; a task's own error ends the run, and leaves the processes."""
+        """Yield `task(item)` for each item, in order; a task's own error ends the run, and the processes stay."""
         if self.workers == 1 and not needs.isolated:
             return map(task, items)
         if self._pool is None:
@@ -93,7 +93,7 @@ class LocalExecutor:
 
 
 def given_or_local(executor: Executor | None, workers: int) -> AbstractContextManager[Executor]:
-    """Provide the executor that was given, or else a local one for as long as the block lasts."""
+    """Provide the given executor, or a local one that ends with the block."""
     return LocalExecutor(workers) if executor is None else nullcontext(executor)
 
 
@@ -101,8 +101,8 @@ def given_or_local(executor: Executor | None, workers: int) -> AbstractContextMa
 def open_executor(name: str = "local", workers: int | None = None) -> Iterator[Executor]:
     """Provide an executor by its name: `local`, `local:4`, `module:Class`, or an address `name://…` of a known one.
 
-    `workers` None is 1, or what the address says. Raise SettingsError for a name that can't be read, and for an
-    executor that can't be started.
+    `workers` None is 1, or the address's number. Raise SettingsError for a name that can't be read, and for an executor
+    that can't be started.
     """
     with ExitStack() as stack:
         try:
@@ -115,13 +115,13 @@ def open_executor(name: str = "local", workers: int | None = None) -> Iterator[E
             raise
         except Exception as error:
             why = f"can't be started: {type(error).__name__}: {error}"
-            raise SettingsError(f"executor {name!r:.80}: {why:.300}; mend it, or take local") from error
+            raise SettingsError(f"executor {name!r:.80}: {why:.300}; fix it, or use local") from error
         yield executor
 
 
 def _check_members(name: str, made: Any) -> None:
     if lacking := [each for each in _MEMBERS if not hasattr(made, each)]:
-        raise SettingsError(f"executor {name!r:.80}: has no {', '.join(lacking)}, which every executor has")
+        raise SettingsError(f"executor {name!r:.80}: has no {', '.join(lacking)}, which every executor needs")
     if not (isinstance(made.workers, int) and made.workers > 0):
         raise SettingsError(f"executor {name!r:.80}: workers = {made.workers!r:.80}: must be a number of at least 1")
 
@@ -134,12 +134,12 @@ def _make(name: str, workers: int | None) -> Executor:
     known = kind in EXECUTORS
     if known and rest.isdecimal():
         if workers not in (None, int(rest)):
-            raise SettingsError(f"executor {name!r:.80}: has workers, and so has workers = {workers}; leave one out")
+            raise SettingsError(f"executor {name!r:.80}: gives workers, and so does workers = {workers}; leave one out")
         return EXECUTORS.find(kind)(int(rest))
     if known and rest.startswith("//") and rest != "//":
         at: Callable[[str, int | None], Executor] | None = getattr(EXECUTORS.find(kind), "at", None)
         if at is None:
-            raise SettingsError(f"executor {name!r:.80}: {kind} has no addresses; take {kind}, or {kind}:4")
+            raise SettingsError(f"executor {name!r:.80}: {kind} has no addresses; use {kind}, or {kind}:4")
         return at(name, workers)
     if (known and ":" in name) or not EXECUTORS.contains(name):
         forms = f"{EXECUTORS}; NAME:4 has 4 workers, NAME://ADDRESS is a cluster's"

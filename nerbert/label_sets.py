@@ -1,4 +1,4 @@
-"""Label sets: which category a mention gets, read off the whole class path that the corpus keeps for it.
+"""Label sets: which category a mention gets, from the whole class path that the corpus keeps for it.
 
 The deepest class in a set's table counts. Cost: the paper's 315 names are tied to classes by a table of ours.
 """
@@ -30,7 +30,7 @@ class LabelSet:
 
     @property
     def typed(self) -> bool:
-        """Whether the set tells types apart at all; `1type` doesn't."""
+        """Whether the set has types at all; `1type` hasn't."""
         return self.of_class is None or bool(self.of_class)
 
     @property
@@ -58,7 +58,7 @@ def open_label_set(name: str, classes: Collection[str] = ()) -> LabelSet:
     """Return a built-in set, or the user's map at the path `name`; `classes` are the ontology's, if one is known.
 
     `paper315`: the 315 categories of NER-BERT; `4types` and `212types`: the coarser sets of its §4.3; `1type`: any
-    entity; `dbpedia`: all `classes`, or whatever class a path ends with where there are none.
+    entity; `dbpedia`: all `classes`, or without an ontology the last class of each path.
     """
     match name:
         case "paper315":
@@ -96,7 +96,7 @@ def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
         must = f"a file, or one of {', '.join(_BUILT_IN)}"
         raise SettingsError(f"label_set = {str(path)!r}{unknown(path, _BUILT_IN, allowed=must)}")
     if path.name in _BUILT_IN:
-        raise SettingsError(f"label_set = {str(path)!r}: is called like a set of our own; give the file another name")
+        raise SettingsError(f"label_set = {str(path)!r}: has the name of a built-in set; rename the file")
     known = {name.casefold() for name in classes}
     found: dict[str, str] = {}
     for number, line in enumerate(_text(path).splitlines(), 1):
@@ -123,10 +123,10 @@ def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
 def _text(path: Path) -> str:
     with refused(f"{path}: can't be read as text in UTF-8"):
         if path.stat().st_size > _LARGEST:
-            raise InputError(f"{path}: larger than {_LARGEST:,} bytes; a label map has a line a class")
+            raise InputError(f"{path}: larger than {_LARGEST:,} bytes; a label map has one line per class")
         return path.read_text(encoding="utf-8-sig")
 
 
 def frequent_categories(counts: Mapping[str, int], at_least: int) -> frozenset[str]:
-    """Filter 1: the categories that have enough typed mentions; ENTITY is none (NER-BERT §2.3, filter 1)."""
+    """Filter 1: the categories that have enough typed mentions, without ENTITY (NER-BERT §2.3, filter 1)."""
     return frozenset(name for name, count in counts.items() if count >= at_least and name != ENTITY)

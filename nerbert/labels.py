@@ -1,7 +1,7 @@
-"""The only BIO coder, and the decoder that says what BIO means here.
+"""The only BIO encoder, and the reference decoder.
 
-`metrics.score` has a fast decoder, held to this one by tests. By the CoNLL script's
-rules (seqeval's default), an `I-x` that continues nothing begins an entity.
+`metrics.score` has a fast decoder, tested against this one. By the rules of the CoNLL script (seqeval's default), an
+`I-x` that continues nothing begins an entity.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ OUTSIDE = "O"
 _SAME_TYPES = {
     "per": "person", "org": "organisation", "organization": "organisation", "loc": "location", "miscellaneous": "misc",
 }  # fmt: skip
-"""Other names of CoNLL's four types, as data sets have them, without case."""
+"""Names of CoNLL's four types in other data sets, in lower case."""
 WordSpan = tuple[int, int, str]
 
 
@@ -89,7 +89,7 @@ def types_of(tags: Iterable[str]) -> list[str]:
 
 
 def common_name(type_: str) -> str:
-    """Return the name that a type has in common with the same type of other data sets: `PER` and `Person` are one."""
+    """Return a type's common name in all data sets: `PER` and `Person` have the same."""
     folded = type_.casefold()
     return _SAME_TYPES.get(folded, folded)
 

@@ -1,4 +1,4 @@
-"""One process at a time: folders and files that are held while they are made, by the system's own locks (`flock`).
+"""Lock folders and files while they are made, by the system's own locks (`flock`).
 
 Cost: they guard against processes of one machine, and not at all where the file system has none.
 """
@@ -13,15 +13,15 @@ from pathlib import Path
 from nerbert.errors import OutputExists
 
 _LOCKLESS = frozenset({errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
-"""What a file system that has no locks says to those who ask for one."""
+"""Errors of a file system without locks."""
 
 
 @contextmanager
 def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) -> Iterator[None]:
-    """Hold a folder, or a file that is made for it, against other processes; raise OutputExists(`taken`) if one has it.
+    """Lock a folder, or a file made for it, against other processes; raise OutputExists(`taken`) if one has the lock.
 
-    With `wait`, call that instead, and wait for the other's end. A dead process holds nothing. Where the file system
-    has no locks (some network ones) the work goes on without, and nobody guards it.
+    With `wait`, call that instead, and wait for the lock. A dead process holds none. On a file system without locks
+    (some network ones) nothing is locked.
     """
     handle = _locked(path, block=False)
     if handle is None and wait is not None:
@@ -37,7 +37,7 @@ def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) ->
 
 
 def _locked(path: Path, *, block: bool) -> int | None:
-    """Return a handle that locks the path; None if another process holds it, or held and removed it meanwhile."""
+    """Return a handle that locks the path; None if another process holds it, or has removed it meanwhile."""
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     free = False
     try:

@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 
 class Pool:
-    """Processes that start with the first task, and end at once where a caller stops in the middle of its results."""
+    """Processes that start with the first task, and end at once if a caller stops in the middle of its results."""
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
@@ -35,7 +35,7 @@ class Pool:
         self._under_way = 0
 
     def map_ordered(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Yield `task(item)` for each item, in order; a task's own error ends the run, and leaves the processes."""
+        """Yield `task(item)` for each item, in order; a task's own error ends the run, and the processes stay."""
         futures: deque[Future[Result]] = deque()
         self._under_way += 1
         try:
@@ -153,7 +153,7 @@ def _own_path() -> Iterator[None]:
 
 
 def _begin(end: Connection) -> None:
-    """Make a worker ready: it leaves the other cores to the other workers, and ends with the main process."""
+    """Set up a worker: its tokenizers use one core, and it ends with the main process."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     end_with_parent(end)
 

@@ -1,4 +1,4 @@
-"""This process: its cores, its place among those of torchrun, and the signals that ask it to stop."""
+"""This process: its cores, its rank under torchrun, and the signals that ask it to stop."""
 
 import os
 import signal
@@ -28,10 +28,10 @@ def check_alone(what: str) -> None:
 
 @contextmanager
 def stop_asked() -> Iterator[Callable[[], int]]:
-    """Provide a function that returns the first signal of SIGTERM and Ctrl-C, 0 if none came; neither ends the process.
+    """Provide a function that returns the first signal of SIGTERM and Ctrl-C, 0 for none; neither ends the process.
 
-    So work can end where nothing is lost. A second Ctrl-C acts as usual; a second SIGTERM doesn't, since torchrun and
-    service managers send it twice.
+    So work can stop without losses. A second Ctrl-C acts as usual; a second SIGTERM doesn't, since torchrun and service
+    managers send it twice.
     """
     came, before = list[int](), dict[int, Any]()
 

@@ -1,8 +1,8 @@
-"""Everything that travels along the road, named once.
+"""The records that all stages share.
 
-Offsets are Python string indices (code points), half-open, and checked at birth. Records are frozen; a step takes
-records and gives records. The price of plain tuples inside is that a changed sentence is a new object. Links and
-infoboxes, which come by the hundred million, are named tuples: as frozen as the rest, and made several times faster.
+Offsets are Python string indices (code points), half-open, and checked when a record is made. Records are frozen, so a
+changed sentence is a new object. Links and infoboxes, of which there are hundreds of millions, are named tuples: also
+frozen, and made several times faster.
 """
 
 from collections import Counter
@@ -16,16 +16,16 @@ from nerbert.errors import InputError
 TRAIN, VALIDATION = "train", "validation"
 """The two parts of a corpus's split."""
 _BEYOND = 1 << 63
-"""No text has such an offset, and Python writes no number of over 4,300 digits, not even in a message."""
+"""No text has such an offset, and Python can't print a number of over 4,300 digits."""
 ENTITY = "ENTITY"
 """The category of a mention whose class is not known (NER-BERT §2.2)."""
 
 
 class Reason(StrEnum):
-    """Why something was dropped; each step of the manifest counts these.
+    """Why something was dropped; the manifest counts these for each step.
 
     `LINK_OUTSIDE_PROSE` counts links in lists, headings, captions and tables (in the last two those whose target has no
-    colon). Links in templates and references belong to no text, and are not counted.
+    colon). Links in templates and references are not counted.
     """
 
     NOT_AN_ARTICLE = "not_an_article"
@@ -56,7 +56,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An entity in a text: `text[start:end]`, its type and how sure the tagger is (0–1; gold spans have 1)."""
+    """An entity in a text: `text[start:end]`, its type and the tagger's confidence (0–1; gold spans have 1)."""
 
     start: int
     end: int
@@ -70,7 +70,7 @@ class Span:
 
 
 def _misplaced(what: str, start: int, end: int, type_: str) -> InputError:
-    """Return what is wrong with offsets that are none."""
+    """Return the error for invalid offsets."""
     if max(abs(start), abs(end)) >= _BEYOND:
         return InputError(f"{what} of type {type_!r:.80} has an offset of more than 18 digits, and no text is so long")
     return InputError(f"{what} [{start}, {end}) of type {type_!r:.80} is empty or negative")
@@ -95,12 +95,12 @@ class Example:
 
 
 class Repair(StrEnum):
-    """What was put right, or left out, where annotated data was read.
+    """What was repaired, or left out, when annotated data was read.
 
     `TAG` counts tags that continue nothing or break their scheme; `TRIMMED` spans and types with white space around
     them; `EMPTY` spans of white space alone; `REJECTED` texts that an annotator rejected or skipped; `UNANNOTATED`
     those that only a model tagged; `ANNOTATOR` the spans of a text's second annotator and further ones; `PASSED_OVER`
-    annotations that are no entities.
+    annotations other than entities.
     """
 
     TAG = "tag"
@@ -122,12 +122,12 @@ Repairs = Counter[Repair]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text as a file holds it, with the entities that somebody marked in it: a sentence, or many.
+    """A text as a file holds it, with its annotated entities: a sentence, or many.
 
-    Its spans may overlap and cut words. `words` is None where the file has none. `group` names what must not be cut
-    apart when data is split ("": the text alone). `fields` has all else that the file says of the text, in JSON types,
-    `line` the line (row, number) for messages, 0 for none. `tagged` says that a model made the spans, not a person.
-    `size` counts the bytes that it was read from, where rows are read as they come.
+    Its spans may overlap and cut words. `words` is None where the file has none. Texts of one `group` stay together
+    when data is split, equal texts where it is "". `fields` has the file's other fields of the text, in JSON types,
+    `line` the line (row, number) for messages, 0 for none. `tagged`: a model made the spans, not a person. `size`
+    counts the bytes that it was read from, if rows are streamed.
     """
 
     text: str
@@ -163,8 +163,8 @@ class OpenEntity:
 class OpenText:
     """A text whose entities have open types: any number of types, nested and overlapping entities too.
 
-    `asked` lists the types that the annotator looked for; of all other types nothing is known. None: all types were
-    looked for, so what is not listed is not there. The types of the entities count as asked for in any case.
+    `asked` lists the types that the annotator looked for; other types are unknown. None: the annotator looked for all
+    types. The types of the entities always count as asked for.
     """
 
     text: str
@@ -179,14 +179,14 @@ class OpenText:
 
 @dataclass(frozen=True, slots=True)
 class EntityLabel:
-    """A type that is asked for at run time: its name, which its entities have, and a description ("" for none)."""
+    """A type that is asked for at run time: the name that its entities get, and a description ("" for none)."""
 
     name: str
     description: str = ""
 
     @property
     def text(self) -> str:
-        """Return what a model reads of it."""
+        """Return the text that a model reads."""
         return f"{self.name}: {self.description}" if self.description else self.name
 
 
@@ -206,7 +206,7 @@ class Infobox(NamedTuple):
 
 
 class RawPage(NamedTuple):
-    """A page as the dump has it. `redirect` is the target's title, "" for none; `ns` is None in old exports."""
+    """A page of the dump. `redirect` is the target's title, "" for none; `ns` is None in old exports."""
 
     page_id: int
     revision: int

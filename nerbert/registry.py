@@ -1,9 +1,9 @@
-"""Registries: what an extension point offers, by name.
+"""Registries: the entries of each extension point, by name.
 
-A built-in one is written as `module:name` and imported when it is first asked for, so naming it costs nothing. A user's
-own is registered by its code (`register`), or named in a setting as `module:name`; only the second form reaches worker
-processes, which import the module themselves. A registry is also the bound of the setting that chooses from it:
-`objective: Annotated[str, OBJECTIVES]`. The extension points are at the end of this file.
+A built-in entry is written as `module:name` and imported when it is first used. A user's entry is registered by code
+(`register`), or named in a setting as `module:name`; only the second form works in worker processes, which import the
+module themselves. A registry is also the annotation of the setting that chooses from it: `objective: Annotated[str,
+OBJECTIVES]`. The extension points are at the end of this file.
 """
 
 import re
@@ -29,7 +29,7 @@ _OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 class Registry(Generic[Kind]):
-    """The known ones of a `kind` (a noun, for messages); `built_in` maps names to `module:name`.
+    """The entries of a `kind` (a noun, for messages); `built_in` maps names to `module:name`.
 
     With a `base`, also written so, what is imported must be a subclass of it.
     """
@@ -46,7 +46,9 @@ class Registry(Generic[Kind]):
         return iter(list(self._known))
 
     def register(self, name: str, one: Kind) -> Kind:
-        """Add one under a new name in this process, and return it; raise SettingsError for a name that can't be."""
+        """Add an entry under a new name in this process, and return it; raise SettingsError for a name that isn't
+        allowed.
+        """
         if name in self._known or ":" in name:
             raise SettingsError(f"{self._kind} {name!r}: the name must be new and hold no colon; there are {self}")
         self._known[name] = one
@@ -57,9 +59,9 @@ class Registry(Generic[Kind]):
         return name in self._known or bool(_OWN.fullmatch(name))
 
     def find(self, name: str) -> Kind:
-        """Return the one of this name; raise SettingsError if there is none.
+        """Return the entry of this name; raise SettingsError if there is none.
 
-        `module:name` is imported, so a name from a file of others must be a known one.
+        `module:name` is imported, so a name from an untrusted file must be a known one.
         """
         if not self.contains(name):
             raise SettingsError(f"{self._kind} {name!r:.80}{unknown(name, self, allowed=str(self))}")
@@ -108,7 +110,7 @@ FORMATS: "Registry[Callable[[], Format]]" = Registry(
         "datasets": "nerbert.formats.hugging_face:Datasets",
     },
 )
-"""The formats of annotated sentences; what no format recognises is read as the first."""
+"""The formats of annotated sentences; a file that no format recognises is read as the first."""
 STEPS: "Registry[Callable[[CorpusSettings], Step]]" = Registry(
     "corpus step",
     {
@@ -122,9 +124,9 @@ STEPS: "Registry[Callable[[CorpusSettings], Step]]" = Registry(
         "sampling": "nerbert.corpus.filters:Sampling",
     },
 )
-"""What becomes of a corpus's sentences; the build makes its own steps, a user's are made as `Class(settings)`."""
+"""The steps of a corpus; the build makes its own steps, a user's are made as `Class(settings)`."""
 EXECUTORS: "Registry[Callable[[int], Executor]]" = Registry("executor", {"local": "nerbert.executors:LocalExecutor"})
-"""What runs tasks over many items: functions from a number of workers to an `Executor`; `at` takes an address."""
+"""Executors: functions from a number of workers to an `Executor`; `at` takes an address."""
 OBJECTIVES: "Registry[type[Objective]]" = Registry(
     "objective",
     {
@@ -137,7 +139,7 @@ OBJECTIVES: "Registry[type[Objective]]" = Registry(
         "distillation": "nerbert.distillation.objective:Distillation",
     },
 )
-"""What a model can be trained for."""
+"""The training objectives."""
 SECTIONS: "Registry[type[Section]]" = Registry(
     "section of settings",
     {
@@ -153,7 +155,7 @@ SECTIONS: "Registry[type[Section]]" = Registry(
         "replay": "nerbert.finetuning.replay:ReplaySettings",
     },
 )
-"""What objectives (by the objective's name) and sources declare to be set; a user's objective declares its own."""
+"""The settings of objectives (by the objective's name) and of sources; a user's objective declares its own."""
 HEADS: "Registry[type[HeadKind]]" = Registry(
     "head",
     {
@@ -163,7 +165,7 @@ HEADS: "Registry[type[HeadKind]]" = Registry(
     },
     "nerbert.tagger.backends:HeadKind",
 )
-"""What finds a tagger's entities: how its head is opened, exported and fine-tuned."""
+"""The heads of taggers: how each is opened, exported and fine-tuned."""
 MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
     "kind of model folder",
     {
@@ -173,7 +175,7 @@ MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
         "gliner": "nerbert.model.gliner.kind:GlinerKind",
     },
 )
-"""What a model's folder may be; of several that fit, the last."""
+"""The kinds of model folder; of several that fit, the last counts."""
 ARCHITECTURES: "Registry[type[Architecture]]" = Registry(
     "architecture",
     {
@@ -183,4 +185,4 @@ ARCHITECTURES: "Registry[type[Architecture]]" = Registry(
     },
     "nerbert.model.gliner.architectures:Architecture",
 )
-"""What a zero-shot model computes."""
+"""The architectures of zero-shot models."""

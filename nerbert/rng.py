@@ -1,6 +1,6 @@
 """Random numbers without a state: hash(seed, step, id) read as a number in [0, 1).
 
-So work can be done in any order, in any process, or twice. The price is a hash for each number.
+So work can be done in any order, in any process, or twice. Cost: a hash for each number.
 """
 
 from hashlib import blake2b

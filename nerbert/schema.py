@@ -1,6 +1,6 @@
-"""Reads JSON that comes back from disk or the network as typed values: one strict check for every file, by pydantic.
+"""Read JSON from disk or the network as typed values, checked strictly by pydantic.
 
-Keys that a class does not name are ignored, so that newer files stay readable.
+Unknown keys are ignored, so that newer files stay readable.
 """
 
 import re
@@ -13,7 +13,7 @@ from nerbert.errors import InputError, at, os_refused
 Read = TypeVar("Read")
 LARGEST_FILE = 64 << 20
 LARGEST = 1 << 63
-"""No whole number in a file of ours is that large: its readers need 64 bits."""
+"""Whole numbers in nerbert's files are smaller: readers use 64 bits."""
 
 
 def read_json(path: Path, kind: type[Read], *, limit: int = LARGEST_FILE, remedy: str = "") -> Read:
@@ -25,7 +25,7 @@ def read_json(path: Path, kind: type[Read], *, limit: int = LARGEST_FILE, remedy
 
 
 def read_checked(path: Path, kind: type, *, limit: int = LARGEST_FILE, remedy: str = "") -> dict[str, Any]:
-    """Return the object in a JSON file with all its keys, once it is known to be a `kind`; raise InputError else."""
+    """Return the object in a JSON file with all its keys, checked to be a `kind`; raise InputError otherwise."""
     content = _content(path, limit)
     parse_json(content, kind, path, remedy=remedy)
     return parse_json(content, dict, path, remedy=remedy)
@@ -78,7 +78,7 @@ def _describe(fault: str, location: tuple[int | str, ...], message: str, value: 
 
 
 def _syntax_error(what: str, content: bytes | str) -> tuple[str, int | None]:
-    """Return what keeps a text from being JSON, and the line where it is known."""
+    """Return why a text is not JSON, and the line if known."""
     try:
         text = content if isinstance(content, str) else content.decode()
     except UnicodeDecodeError:

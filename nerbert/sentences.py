@@ -1,4 +1,4 @@
-"""Split sentences by rules: one compiled expression finds every possible sentence end, word lists decide.
+"""Split text into sentences by rules: one compiled expression finds every possible sentence end, word lists decide.
 
 Faster than Punkt, with fewer errors. The cost: tables to maintain, and joined sentences in doubtful cases.
 """
@@ -20,7 +20,7 @@ _CLOSE, _WIDE_CLOSE = f"{_CLOSE_ALL}“«", f"{_CLOSE_ALL}）」』》〉】"
 _PAIRS = {pair[1]: pair[0] for pair in ("()", "（）", "「」", "『』", "“”", "《》", "〈〉", "【】")}
 _END = ".!?…؟۔॥։߹᙮"
 _WIDE = "。！？｡।።፡፧፨။។៕᱾᱿᠃᠉꧉᭟꯫།༎༑"
-"""Marks that end a sentence with or without white space after them."""
+"""Marks that end a sentence, with or without white space after them."""
 _NO_MARK = "(?!(?<=፡)[^፡]|(?<=\\ །)\\S)"
 """One Ethiopic word divider is no end mark, but two are typed for a full stop; a Tibetan mark may open a text."""
 _NO_END = "(?!\\ ?ល\\ ?។|を|の(?!ち))"

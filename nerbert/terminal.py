@@ -1,6 +1,6 @@
-"""What people see: progress on standard error, coloured spans, control characters made visible.
+"""Output for people: progress on standard error, coloured spans, control characters made visible.
 
-Progress shows on terminals only, so logs and pipes stay clean. rich is imported where there is something to show.
+Progress shows on terminals only, so logs and pipes stay clean. rich is imported when it is first needed.
 """
 
 import os
@@ -23,9 +23,9 @@ _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "red", "bright_cyan", 
 
 
 class Progress:
-    """A running count of done items; `advance` is all that work needs to know of it.
+    """A running count of finished items; jobs call only `advance`.
 
-    What an earlier run had done counts as done, but not towards the speed, nor the time that is left.
+    Items of an earlier run count as done, but not towards the speed or the time left.
     """
 
     def __init__(self, bar: "RichProgress | None" = None, *, of_bytes: bool = False) -> None:
@@ -33,13 +33,12 @@ class Progress:
         self.items = self.items_before = 0
 
     def __reduce__(self) -> tuple[type["Progress"], tuple[()]]:
-        """Become a count that shows nothing in another process."""
+        """Show nothing in another process."""
         return Progress, ()
 
     def advance(self, items: int = 1, note: str = "", *, size: int = 0, before: bool = False) -> None:
-        """Say that `items` more are done, from `size` bytes of input; `note` is shown beside the bar.
-
-        `before` says that an earlier run did them.
+        """Count `items` more as done, from `size` bytes of input; `note` is shown beside the bar. `before`: an earlier
+        run did them.
         """
         self.items += items
         self.items_before += items if before else 0
@@ -52,7 +51,7 @@ class Progress:
 
 
 def progress(what: str, total: int | None = None) -> AbstractContextManager[Progress]:
-    """Provide a progress bar on standard error; silent where that is no terminal."""
+    """Provide a progress bar on standard error; silent without a terminal."""
     return _progress(what, total, of_bytes=False)
 
 
@@ -90,13 +89,13 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def tell(line: str) -> None:
-    """Say something on standard error, at once."""
+    """Print a line to standard error, at once."""
     sys.stderr.write(f"{visible(line)}\n")
     sys.stderr.flush()
 
 
 def plain(value: object) -> "Text":
-    """Return `value` as it is, for rich: no markup is read in it, and its control characters are escaped."""
+    """Return `value` for rich without markup, its control characters escaped."""
     from rich.text import Text
 
     return Text(visible(str(value)))
@@ -113,8 +112,7 @@ def bracketed(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
 
 def coloured(console: "Console", text: str, spans: Iterable[tuple[int, int, str]]) -> "Text":
     """Return `text` with each `(start, end, type)` in its type's colour, then the type; spans are sorted, disjoint.
-
-    On a console without colours an entity is in brackets.
+    Without colours an entity is in brackets.
     """
     from rich.text import Text
 

@@ -17,7 +17,7 @@ from nerbert.records import Example
 
 _OLD_ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}"
 _BLOCKS = r"\u02ea\u02eb\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u1950-\u1b7f\u2e80-\U0010ffff"
-"""The blocks of scripts without spaces. They are compared first, which spares other letters twenty comparisons."""
+"""The blocks of scripts without spaces. Comparing them first saves other letters twenty comparisons."""
 _SCRIPTS = (
     rf"{_OLD_ALONE}\p{{Bopomofo}}\p{{Thai}}\p{{Lao}}\p{{Khmer}}\p{{Myanmar}}\p{{Tai_Tham}}\p{{New_Tai_Lue}}\p{{Tai_Le}}"
     r"\p{Tai_Viet}\p{Javanese}\p{Balinese}\u30fc\uff70\uff9e\uff9f"
@@ -32,7 +32,7 @@ _NOT_ALONE = r"\p{Nd}\p{M}"
 WORD_EACH = rf"[[{ALONE}]--[{_NOT_ALONE}]]"
 """Those characters without digits and marks."""
 RUN_CHARACTER = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--{WORD_EACH}]"
-"""What begins a run and goes on in it."""
+"""A character of a run, the first included."""
 JOINERS = "\u200c\u200d"
 AM = "\u0e33\u0eb3"
 """Thai and Lao vowels that follow their consonant, but are no marks."""
@@ -56,15 +56,15 @@ _PATH = (
 _SMALL = "com org net edu gov info io"
 _ENDINGS = (*_SMALL.split(), *_SMALL.upper().split())
 DOMAIN_ENDING = rf"\.(?:(?:{'|'.join(_ENDINGS)})(?:\.(?:[a-z]{{2}}|[A-Z]{{2}}))?|co\.[a-z]{{2}}|CO\.[A-Z]{{2}})"
-"""What tells that words with full stops between them are a domain."""
+"""An ending that makes words with full stops between them a domain."""
 AFTER_STOP = (*_ENDINGS, "co.", "CO.")
-"""What the full stop before such an ending is followed by."""
+"""What follows the full stop of such an ending."""
 _NO_SPACE = re.compile(r"(?!\A\ufeff)\S+")
 _BREAK = "\u200b"
 """A zero-width space: a word may end there."""
 _BEGINS = rf"(?<![[[\p{{L}}\p{{N}}]--[{ALONE}]]_@#.&-])"
 _LABEL = rf"{_LETTER}(?:-?{_LETTER}){{0,62}}"
-"""A part of a domain's name. What is repeated is bounded, so hostile text takes linear time."""
+"""A part of a domain's name. Repeats are bounded, so hostile text takes linear time."""
 _URL = rf"(?:(?i:https?|ftp)://|{_BEGINS}(?:www|WWW|Www)\.){_LETTER}{_PATH}"
 _MAIL = rf"{_BEGINS}{_LETTER}(?:[.%+-]?{_LETTER}){{0,63}}@{_LABEL}(?:\.{_LABEL}){{1,9}}"
 _ENDING = rf"{DOMAIN_ENDING}(?![\p{{L}}\p{{N}}_])"
@@ -74,19 +74,19 @@ _TAG = (
     rf"(?:[{JOINERS}]++[\p{{L}}\p{{M}}\p{{N}}_]++)*+"
 )
 _SERVER = rf"(?:@{_LABEL}(?:\.{_LABEL}){{1,9}})?+"
-"""Where a name is, in networks of several servers: `@jane@example.org`."""
+"""The server of a name, in networks of several servers: `@jane@example.org`."""
 _NAME = rf"(?<![[[\p{{L}}\p{{M}}\p{{N}}]--[{ALONE}]]_@.])@{_LETTER}++(?:(?:[.-]|[{JOINERS}]++){_LETTER}++)*+{_SERVER}"
 _WEB = "|".join((_URL, _MAIL, _DOMAIN, _TAG, _NAME))
-"""Addresses, hashtags and names of the web; punctuation at the end is not of them."""
+"""Addresses, hashtags and names of the web, without punctuation at the end."""
 _HINTS = ("://", "ww.", "WW.", "@", "#", *(f".{each}" for each in AFTER_STOP))
-"""Text that has something of the web has one of these."""
+"""Text with addresses, hashtags or names of the web contains one of these."""
 
 _OLD_CJK = rf"[{_OLD_ALONE}]\p{{M}}*"
 _OLD_RUN = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[{_OLD_ALONE}]][[\p{{L}}\p{{M}}\p{{N}}_\u200c\u200d]--[{_OLD_ALONE}]]*+"
 
 
 def _joined(run: str) -> str:
-    """Return the expression of words as most data sets have them: hyphens and apostrophes inside, clitics apart."""
+    """Return the expression of words as in most data sets: hyphens and apostrophes inside, clitics apart."""
     return rf"(?i:{_CLITIC})|(?:\p{{Lu}}\.){{2,}}|{run}(?:(?!(?i:{_CLITIC}))[-.,'’/&]{run})*"
 
 
@@ -98,14 +98,14 @@ _EXPRESSIONS = {
     "joined-words-2": rf"{_SINGLE}|{_joined(_RUN)}|{_OTHER}",
 }
 SPLITTER = "unicode-words-2"
-"""The corpus's splitter, and what a tagger has if nothing is known of its tokens. A changed rule is a new name."""
+"""The splitter of the corpus, and of taggers whose tokens are unknown. A changed rule needs a new name."""
 _ICU = "icu-words-1"
 _BY_DICTIONARY = rf"[[{SPACELESS}]--[{_NOT_ALONE}]](?:[[{SPACELESS}\p{{M}}]--\p{{Nd}}]|[{AM}])*+"
 
 
 @cache
 def _expression(splitter: str, *, web: bool) -> Any:
-    """Return the compiled expression of a splitter; `web` is for text that has something of the web."""
+    """Return the compiled expression of a splitter; `web` is for text with addresses or names of the web."""
     if splitter == "gliner-words-1":
         return re.compile(r"\w+(?:[-_]\w+)*|\S")
     if with_dictionaries(splitter):
@@ -116,7 +116,7 @@ def _expression(splitter: str, *, web: bool) -> Any:
 
 
 def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], ...]:
-    """Return each word's character span, in order; `gliner-words-1` alone takes control characters for words."""
+    """Return each word's character span, in order; only `gliner-words-1` counts control characters as words."""
     found = _expression(splitter, web=not splitter.endswith("-1") and has_web(text)).finditer(text)
     if not with_dictionaries(splitter):
         return tuple(match.span() for match in found)
@@ -129,7 +129,7 @@ def has_web(text: str) -> bool:
 
 
 def _by_dictionary(text: str, match: Any) -> Iterator[tuple[int, int]]:
-    """Yield the word that was found, or those that ICU's dictionaries cut of a stretch without spaces."""
+    """Yield the matched word, or the words that ICU's dictionaries find in a stretch without spaces."""
     start, end = match.span()
     if not match["spaceless"]:
         yield start, end
@@ -157,8 +157,8 @@ def _characters(text: str, places: Iterable[int]) -> Sequence[int]:
 def whole_words(example: Example) -> Example:
     """Return a sentence whose words hold all its characters but white space, for files that hold words alone.
 
-    Visible characters between words become words; others join the words beside them, but over no border of an entity. A
-    byte order mark at the beginning is left out.
+    Visible characters between words become words; others join the words beside them, but never across the border of an
+    entity. A byte order mark at the beginning is left out.
     """
     text, own = example.text, set(example.words)
     places = [0, *(place for word in example.words for place in word), len(text)]
@@ -187,7 +187,7 @@ def splitter_named(name: str) -> str:
 
 
 def icu_splitter() -> str:
-    """Return the name of the splitter with the dictionaries of the ICU that is installed."""
+    """Return the name of the splitter with the dictionaries of the installed ICU."""
     need("icu", "icu")
     import icu
 
@@ -195,7 +195,7 @@ def icu_splitter() -> str:
 
 
 def words_between(text: str, edges: Iterable[int], splitter: str = SPLITTER) -> Iterator[tuple[int, int]]:
-    """Yield the words of a text as `split_words` cuts it; none reaches over one of some places in it."""
+    """Yield the words of a text as `split_words` does; none crosses an edge."""
     for start, end in pairwise(sorted({0, len(text), *edges})):
         yield from ((start + first, start + last) for first, last in split_words(text[start:end], splitter))
 
@@ -204,8 +204,8 @@ def check_splitter(name: object) -> str:
     """Return `name` if this version has such a splitter; else raise InputError."""
     if isinstance(name, str) and re.fullmatch(rf"{_ICU}/\d{{1,4}}", name):
         if (here := icu_splitter()) != name:
-            raise InputError(f"word splitter {name!r}: needs ICU {name.partition('/')[2]}, here is "
-                             f"{here.partition('/')[2]}, which may cut words otherwise; install a release of "
+            raise InputError(f"word splitter {name!r}: needs ICU {name.partition('/')[2]}; installed is "
+                             f"{here.partition('/')[2]}, which may cut words differently; install a release of "
                              "pyicu-wheels that has it, or train with this one")  # fmt: skip
         return name
     if not isinstance(name, str) or name not in _EXPRESSIONS:
@@ -215,14 +215,14 @@ def check_splitter(name: object) -> str:
 
 
 def with_dictionaries(splitter: str) -> bool:
-    """Return whether a splitter cuts by dictionaries."""
+    """Return whether a splitter uses dictionaries."""
     return splitter.startswith(_ICU)
 
 
 def nearest_splitter(examples: Iterable[Example], own: str = "") -> str:
-    """Return the splitter that finds most of the examples' own words in their text; of several, the corpus's or newest.
+    """Return the splitter that finds most of the examples' words in their text; of several, the corpus's or newest.
 
-    `own` is what cuts texts that have no words of their own. Korean data by words, not syllables, needs an older one.
+    `own` cuts texts without words. Korean data with words instead of syllables needs an older one.
     """
     names = (SPLITTER, "joined-words-2", own or SPLITTER, "unicode-words-1", "joined-words-1")
     found = dict.fromkeys(names, 0)

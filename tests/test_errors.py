@@ -147,7 +147,7 @@ def test_many_known_names_are_counted() -> None:
     ("error", "said"),
     [
         (OSError(errno.ENAMETOOLONG, "File name too long", "Ada " * 70), r"^'Ada Ada .* … .*Ada ': too long .* --text"),
-        (ValueError("embedded null byte"), "^a path holds the character NUL"),
+        (ValueError("embedded null byte"), "^a path contains the character NUL"),
     ],
 )
 def test_paths_that_no_system_takes_are_refused(error: Exception, said: str) -> None:

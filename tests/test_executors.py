@@ -216,10 +216,10 @@ FORMS = r"must be one of 'local', or your own as module:name; NAME:4 has 4 worke
         ("local:-1", "executor 'local:-1'"),
         ("local:0", "workers = 0: must be at least 1"),
         ("local://", "executor 'local://'"),
-        ("local://host:1", "executor 'local://host:1': local has no addresses; take local, or local:4"),
+        ("local://host:1", "executor 'local://host:1': local has no addresses; use local, or local:4"),
         ("json:loads", "executor 'json:loads': can't be started: TypeError: "),
         ("builtins:int", "executor 'builtins:int': has no workers, map_ordered, __enter__, __exit__, which every"),
-        (f"{__name__}:Startless", "can't be started: RuntimeError: no room; mend it, or take local"),
+        (f"{__name__}:Startless", "can't be started: RuntimeError: no room; fix it, or use local"),
         (f"{__name__}:Textual", "workers = 'two': must be a number of at least 1"),
         ("torn_executor:Any", "executor 'torn_executor:Any': torn; importing torn_executor failed"),
     ],
@@ -248,7 +248,7 @@ def test_a_task_that_cannot_be_written_is_one_line(monkeypatch: pytest.MonkeyPat
 
 
 def test_two_numbers_of_workers_are_refused() -> None:
-    told = "executor 'local:4': has workers, and so has workers = 2; leave one out"
+    told = "executor 'local:4': gives workers, and so does workers = 2; leave one out"
     with pytest.raises(SettingsError, match=told), open_executor("local:4", 2):
         pass
 

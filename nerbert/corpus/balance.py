@@ -98,7 +98,7 @@ class Rates:
     """Σ r over all sentences."""
     cap: int
     scale: float
-    """`literal`: λ, a factor on all rates that compensates for the cap; `fit`: 1, as the weights include it."""
+    """`literal`: λ, a factor on all rates that compensates for the cap; `fit`: 1, since the weights include it."""
     weights: dict[str, float]
     """`literal`: T · p_c / D_c; `fit`: logarithm of the category's weight."""
     exponent: float | None
@@ -142,7 +142,7 @@ def draw(counts: Mapping[Multiset, int], *, method: str, alpha: float, total: fl
 
 
 def _check(total: float, cap: int, drawable: int) -> None:
-    """Raise SettingsError for what cannot be drawn from so many sentences."""
+    """Raise SettingsError for a total that so many sentences can't give."""
     if not drawable:
         raise SettingsError("no sentence holds a category: there is nothing to draw from")
     if cap and total > cap * drawable:
@@ -176,7 +176,7 @@ def _shares(mentions: Floats, alpha: float) -> Floats:
 
 
 def exponent(before: Mapping[str, float], after: Mapping[str, float]) -> float | None:
-    """Return the slope of log `after` over log `before` by least squares, of counts in both; None for too few."""
+    """Return the slope of log `after` over log `before` by least squares, for keys in both; None for too few."""
     both = [name for name, count in before.items() if count > 0 and after.get(name, 0) > 0]
     return _slope(np.array([before[name] for name in both]), np.array([after[name] for name in both]))
 
@@ -196,7 +196,7 @@ def draw_copies(expected: float, chance: float) -> int:
 
 
 def level(values: Floats, counts: Floats, total: float, cap: float) -> float:
-    """Return λ with Σ counts · min(cap, λ · values) = total, at most cap · Σ counts; cap 0 is none.
+    """Return λ with Σ counts · min(cap, λ · values) = total, at most cap · Σ counts; 0 means no cap.
 
     λ only grows as more values reach the cap, so the search ends. Fewer capped ones than before are due to rounding.
     """
@@ -212,7 +212,7 @@ def level(values: Floats, counts: Floats, total: float, cap: float) -> float:
 
 
 def cut(values: Floats, cap: float) -> Floats:
-    """Return `values`, none above the cap; cap 0 is none."""
+    """Return `values`, none above the cap; 0 means no cap."""
     return np.minimum(values, cap) if cap else values
 
 

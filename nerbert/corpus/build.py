@@ -1,6 +1,7 @@
-"""The whole story of a corpus: dump → sentences with links → types → exclude → split → filters → balance → shards.
+"""Build a corpus: dump → sentences with links → types → exclude → split → filters → balance → shards.
 
-Maps over parts with small sums in between. Pass 1 keeps its finished parts, later steps are made again.
+Each step maps over parts, with small sums in between. A rerun keeps the finished parts of pass 1 and repeats later
+steps.
 """
 
 from collections import Counter
@@ -50,7 +51,7 @@ from nerbert.terminal import throughput
 
 @dataclass(frozen=True, slots=True)
 class CorpusPlan:
-    """The inputs and the place of one corpus."""
+    """The inputs and the output of one corpus."""
 
     dumps: tuple[Path | str, ...]
     knowledge: tuple[Path, ...]
@@ -124,15 +125,15 @@ def _open_dumps(places: Sequence[Path | str], settings: CorpusSettings) -> Itera
             if one != other:
                 raise InputError(
                     f"{source}: of {other}, {dumps[0].source.name} of {one}: "
-                    "page ids and titles of two wikis mean different things; build a corpus for each"
+                    "page ids and titles differ between wikis; build a corpus for each"
                 )
         yield dumps
 
 
 def _check_places(sources: Sequence[Source]) -> None:
-    """Raise InputError unless there are dumps, each there and each named once."""
+    """Raise InputError unless there are dumps, and each exists and is named once."""
     if not sources:
-        raise InputError("no dump given: put it before --knowledge and --exclude, which take all that follows them")
+        raise InputError("no dump given: put it before --knowledge and --exclude, which take everything that follows")
     seen: set[str] = set()
     for source in sources:
         local = Path(source.place)
@@ -191,7 +192,7 @@ _LICENCES: Mapping[str, tuple[SourceKind, ...]] = {
     "DBpedia ({kinds}): CC BY-SA 3.0 and GFDL":
         (SourceKind.ONTOLOGY, SourceKind.MAPPING, SourceKind.TRIPLES, SourceKind.DISAMBIGUATIONS),
     "Wikidata: CC0 1.0": (SourceKind.WIKIDATA_JSON,),
-    "title tables: as their makers say": (SourceKind.TABLE,),
+    "title tables: see their sources": (SourceKind.TABLE,),
 }  # fmt: skip
 """The usual licences of each kind of knowledge; a file of the same format may have another source."""
 

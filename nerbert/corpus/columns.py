@@ -1,6 +1,6 @@
 """Words and links of many sentences at once, as columns; `words.split_words` gives the same by sentence.
 
-A table gives each character's class. The cost is a second implementation, held to the first by a test.
+A table gives each character's class. Cost: a second implementation, which a test compares with the first.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ Places = npt.NDArray[np.int64]
 
 _GAP, _RUN, _PART, _SINGLE, _LETTER, _MARK, _JOINER, _AM, _TRICKY = range(9)
 """Classes of characters. A letter is one of a script without spaces; a part belongs to the single one or letter before
-it; those from marks on depend on what stands before them."""
+it; marks and the classes after them depend on the character before."""
 _CLASSES = {
     _GAP: r"[\s\p{C}]", _RUN: RUN_CHARACTER, _LETTER: rf"[\p{{L}}&&{SPACELESS}]", _MARK: r"\p{M}",
     _JOINER: f"[{JOINERS}]", _AM: f"[{AM}]", _TRICKY: f"[{JAMO}]",
@@ -28,12 +28,12 @@ _AFTER = {
     (_RUN, _MARK): _RUN, (_RUN, _JOINER): _RUN, (_GAP, _MARK): _RUN, (_SINGLE, _MARK): _PART, (_LETTER, _MARK): _PART,
     (_LETTER, _AM): _PART, (_LETTER, _LETTER): _PART,
 }  # fmt: skip
-"""What a character becomes after one of another class; pairs that aren't here are left to the expression."""
+"""What a character becomes after one of another class; the expression decides all other pairs."""
 _LONGEST_GLUED = 64
-"""The most characters on one side of a link that it may grow over."""
+"""Maximum characters by which a link may grow on one side."""
 _CODES = 0x110000
 _ASSIGNED = (range(0x40000), range(0xE0000, 0xE0200))
-"""Where characters are; the other planes have none, or only private ones."""
+"""Planes with characters; the others have none, or only private ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,9 @@ def words_of(texts: Sequence[str], splitter: str = SPLITTER) -> Words:
 
 
 def _resolve(classes: npt.NDArray[np.uint8], codes: npt.NDArray[np.uint32]) -> Places:
-    """Give characters that depend on others their class, in place; return where only the expression can tell it."""
+    """Give characters that depend on others their class, in place; return the places that only the expression can
+    decide.
+    """
     places = np.flatnonzero(classes >= _MARK)
     stacked = places[np.isin(codes[places], [ord(each) for each in STACKERS])] + 1  # a text ends with a newline
     if stacked.size:
@@ -105,7 +107,7 @@ def _becomes() -> npt.NDArray[np.uint8]:
 
 
 def _web_places(text: str, codes: npt.NDArray[np.uint32]) -> Places:
-    """Return places in or beside what may be an address, a hashtag or a name of the web."""
+    """Return places in or beside a possible address, hashtag or name of the web."""
     dots, colons = np.flatnonzero(codes == ord(".")), np.flatnonzero(codes == ord(":"))
     after = codes[dots + 1]  # a text ends with a newline
     dots = dots[(after > ord(" ")) & (after != ord("."))]
@@ -151,8 +153,7 @@ def links_on_words(
 
 def _grown(text: str, words: Words, begin: int, start: int, end: int, glued: GluedLetters) -> tuple[int, int]:
     """Return a link with the rest of the words that it cuts, as positions in the joined sentences; (0, 0) if it can't.
-
-    `begin` is where the sentence begins there.
+    `begin` is the sentence's start there.
     """
     one, other = np.searchsorted(words.starts, start, "right") - 1, np.searchsorted(words.ends, end)
     if one < 0 or other == len(words.ends) or words.ends[one] <= start or words.starts[other] >= end:

@@ -1,6 +1,6 @@
-"""The steps after typing: repeats over the split, the paper's three filters (NER-BERT §2.3) and its sampling (§2.4).
+"""The steps after typing: repeats across the split, the paper's three filters (NER-BERT §2.3) and its sampling (§2.4).
 
-Counts and rankings are made on the train part alone, so that validation decides nothing.
+Counts and rankings use the train part only, so that validation has no influence.
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ _DROPPED = (0.0, 0.0, 0.0, 0.3, 0.5, 0.7)
 """Filter 3: the probability of dropping a sentence with 0, 1, … 5 or more ENTITY mentions (NER-BERT §2.3)."""
 
 _MOST_COPIES = (1 << 31) - 1
-"""What the column `copies` holds."""
+"""Maximum value of the column `copies`."""
 
 Verdict = tuple[pa.RecordBatch, Sequence[Reason | None]]
 
@@ -188,7 +188,7 @@ class CommonCategories:
 
     settings: CorpusSettings
     typed: bool
-    """Whether the label set has types; without them no filter can judge a sentence by its types."""
+    """Whether the label set has types; without them no filter can use types."""
     common: frozenset[str] = frozenset()
     name, columns = "filter 3", (CATEGORIES, "id")
 
@@ -226,7 +226,7 @@ class Sampling:
     settings: CorpusSettings
     rates: Rates | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
-    """The manifest's entry: what both methods expect, and which one drew."""
+    """The manifest's entry: what both methods expect, and the one used."""
     name = ""
 
     def prepare(self, upstream: Upstream) -> "Sampling":
@@ -246,7 +246,7 @@ class Sampling:
         rates = draws[settings.balance]
         if rates.largest >= _MOST_COPIES:
             raise SettingsError(
-                f"sample_size = {settings.sample_size}: a sentence would get {rates.largest:.3g} copies; take less"
+                f"sample_size = {settings.sample_size}: a sentence would get {rates.largest:.3g} copies; choose less"
             )
         report = {name: _without_weights(each) for name, each in draws.items()} | {"method": settings.balance}
         return replace(self, rates=rates, report=report)
@@ -286,7 +286,7 @@ def _why_empty(mentions: Counter[str], settings: CorpusSettings) -> str:
     if not mentions:
         own = f"; {', '.join(settings.own_steps)} may drop them all" if settings.own_steps else ""
         smaller = ", or a smaller --set validation_ratio" if settings.validation_ratio else ""
-        return f"no sentence of the train part holds a link; give a larger dump{smaller}{own}"
+        return f"no sentence of the train part has a link; give a larger dump{smaller}{own}"
     if not typed:
         return ("no link leads to a title that the knowledge types; give title tables or infobox mappings for this "
                 "wiki's titles (--knowledge)")  # fmt: skip

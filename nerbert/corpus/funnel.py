@@ -1,4 +1,4 @@
-"""The funnel: what came into each step, what was dropped and why, samples of it, and what the corpus holds in the end.
+"""The funnel: each step's input, what it dropped and why, samples of that, and the contents of the final corpus.
 
 A topic comes from a mention's whole class path, never from its category, which a label set may have merged from several
 roots.
@@ -25,7 +25,7 @@ from nerbert.records import TRAIN
 from nerbert.rng import uniforms
 
 TOPICS = ("persons", "places", "organisations", "others", "untyped")
-"""Topics of mentions: `others` have a class that is none of the three, `untyped` have no class."""
+"""Topics of mentions: `others` have another class, `untyped` have none."""
 _TOPICS = {"person": "persons", "location": "places", "organisation": "organisations"}
 _YEAR = re.compile(r"(?<![\d.,-])(?:1[0-9]|20)\d\d(?![\d.,]\d|\d)")
 

@@ -1,6 +1,6 @@
-"""Grow a link to the words that it begins or ends in, where what is glued to it belongs to no other name.
+"""Extend a link to whole words, unless the letters glued to it belong to another name.
 
-The cost: the first part of a compound may become a mention together with the rest.
+Limitation: the first part of a compound may become a mention together with the rest.
 """
 
 import re
@@ -14,14 +14,14 @@ from nerbert.tables import read_columns
 from nerbert.words import JOINERS, WORD_EACH
 
 _SMALL = regex.compile(rf"[[\p{{L}}\p{{M}}{JOINERS}]--\p{{Lu}}--\p{{Lt}}--{WORD_EACH}]*+", regex.VERSION1)
-"""What can be glued to a name; characters that are words are not."""
+"""Letters that can be glued to a name, without characters that are words themselves."""
 _OF_A_SCRIPT = regex.compile(r"[\p{L}--\p{Lm}--\p{Script=Common}--\p{Script=Inherited}]", regex.VERSION1)
 _MOST = 4
 """Words before a name that are written together: "and that in Jerusalem" is one word in Hebrew."""
 
 
 class GluedLetters:
-    """What of a word outside a link belongs to the link, in one wiki."""
+    """Decides which letters beside a link belong to it, in one wiki."""
 
     def __init__(self, site: Site) -> None:
         rows = read_columns("glued.tsv", "language", "before")
@@ -40,13 +40,12 @@ class GluedLetters:
 
 
 glued_letters = lru_cache(maxsize=4)(GluedLetters)
-"""Returns the cached rules of a wiki; in a language that the table lacks, nothing before a link belongs to it."""
+"""Returns the cached rules of a wiki; in a language missing from the table, nothing before a link belongs to it."""
 
 
 def _of_one_script(glued: str, inside: str) -> bool:
     """Return whether `glued` has only marks, joiners and letters without capitals, in no other script than `inside`.
-
-    Letters that all scripts share, such as a modifier apostrophe, count as of any.
+    Letters common to all scripts, such as a modifier apostrophe, fit any.
     """
     if not _SMALL.fullmatch(glued):
         return False
@@ -55,5 +54,5 @@ def _of_one_script(glued: str, inside: str) -> bool:
 
 @cache
 def _script(letter: str) -> str:
-    """Return the first word of a letter's Unicode name, which tells scripts apart."""
+    """Return the first word of a letter's Unicode name, which differs between scripts."""
     return name(letter, "").partition(" ")[0]

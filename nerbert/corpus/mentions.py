@@ -26,14 +26,14 @@ from nerbert.rng import uniform
 _MENTIONS = TYPED.field("mentions").type
 _MENTION = _MENTIONS.value_type
 CATEGORIES = "mentions.list.element.category"
-"""What to read of a file of sentences if nothing else of the mentions is needed."""
+"""The column of a file of sentences to read if only categories are needed."""
 MADE_ENTITY = pa.field("made_entity", pa.int64())
-"""Column that filter 1 adds for its note: how many of a sentence's mentions it made ENTITY."""
+"""Column that filter 1 adds: how many of a sentence's mentions it made ENTITY."""
 
 
 @dataclass(frozen=True, slots=True)
 class Typing:
-    """The step from links to typed mentions; it also draws each sentence's split. It is opened for each part."""
+    """The step from links to typed mentions; it also draws each sentence's split. Opened for each part."""
 
     folder: Path
     settings: CorpusSettings

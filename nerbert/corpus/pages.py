@@ -1,6 +1,6 @@
 """Pass 1: convert dumps to untyped sentences with their links, and a row for every page.
 
-Finished parts survive a kill. The cost: size and time alone tell whether the input changed.
+Finished parts survive a kill. Limitation: a changed input is noticed only by its size and time.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ class _PartTask:
 
 @dataclass(frozen=True, slots=True)
 class _PartReport:
-    """What a part's mark keeps: its counts, and the SHA-256 of its bytes of the input."""
+    """The content of a part's mark: its counts, and the SHA-256 of its bytes of the input."""
 
     pages: PageReport
     sha256: str
@@ -71,7 +71,7 @@ class _Done:
 
 
 def fingerprint(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, Any]:
-    """Return everything that pass 1's files depend on; each part identifies the content that a pipe gives it."""
+    """Return everything that pass 1's files depend on; of a pipe each part hashes its content."""
     return {
         "nerbert": __version__,
         "pyarrow": pa.__version__,
@@ -104,7 +104,7 @@ def write_pages(
 
 
 def _remove_from(folder: Path, number: int) -> None:
-    """Remove the parts from a number on, which a longer input left."""
+    """Remove the parts from a number on, left by a longer input."""
     for path in folder.glob("*/part-*"):
         match = _NAME.fullmatch(path.name)
         if match and int(match[1]) >= number:
@@ -112,20 +112,20 @@ def _remove_from(folder: Path, number: int) -> None:
 
 
 def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_PartTask]:
-    """Yield the parts of all dumps; those of a dump whose content may change unseen are never equal to earlier ones."""
+    """Yield the parts of all dumps; parts of a dump whose content may change unnoticed never equal earlier ones."""
     plan, number = fingerprint(dumps, settings), 0
     for place, dump in enumerate(dumps):
         own = _digest([plan, "" if dump.resumes else token_hex()])
         for part in dump.parts(settings.split_bytes):
             if number == MOST_PARTS:
-                raise InputError(f"{part}: would be part {number}, the last has to be {MOST_PARTS - 1}; take a larger "
+                raise InputError(f"{part}: would be part {number} of at most {MOST_PARTS - 1}; take a larger "
                                  "--set split_bytes")  # fmt: skip
             yield _PartTask(number, place, part, dump.site, settings, own)
             number += 1
 
 
 def _write_part(task: _PartTask, folder: Path) -> _Done:
-    """Write one part's files and last its mark, unless an equal part is there."""
+    """Write one part's files and then its mark, unless an equal part exists."""
     name = f"part-{task.number:05d}"
     files = [folder / kind / f"{name}.parquet" for kind in ("pages", "titles")]
     mark = folder / "done" / f"{name}.json"

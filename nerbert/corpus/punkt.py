@@ -1,6 +1,6 @@
 """Split sentences with Punkt (Kiss & Strunk 2006), as NER-BERT does (§2.2): NLTK's code, and a model in NLTK's form.
 
-A model is a folder of four tab-separated files, never a pickle. The cost: slower than the rules, with more errors.
+A model is a folder of four tab-separated files, never a pickle. Cost: slower than the rules, with more errors.
 """
 
 from collections import Counter
@@ -40,7 +40,7 @@ class PunktSplitter:
                 if path.stat().st_size > _LARGEST or not path.is_file():
                     raise InputError(f"{path}: no file of at most {_LARGEST >> 20} MB; {_REMEDY}")
                 files += (path.read_bytes(),)
-        with refused(f"{folder}: is no model of Punkt; {_REMEDY}"):
+        with refused(f"{folder}: not a Punkt model; {_REMEDY}"):
             self._punkt = _tokenizer(files)
         self.name = f"punkt-{nltk.__version__} {sha256(bytes(1).join(files)).hexdigest()[:16]}"
 
@@ -69,13 +69,13 @@ def _tokenizer(files: tuple[bytes, ...]) -> Any:
 
 
 def open_splitter(settings: CorpusSettings, language: str) -> RuleSplitter | PunktSplitter:
-    """Return the splitter that the settings name; raise InputError for what is no model."""
+    """Return the splitter that the settings name; raise InputError for a folder that is no model."""
     punkt = settings.sentence_splitter == "punkt"
     return PunktSplitter(Path(settings.punkt_model)) if punkt else RuleSplitter(language)
 
 
 def train_punkt(dumps: Sequence[Path | str], output: Path, characters: int, *, overwrite: bool = False) -> None:
-    """Write the folder of a model that NLTK learns from the first `characters` of the dumps' articles."""
+    """Train a Punkt model with NLTK on the first `characters` of the dumps' articles, and write its folder."""
     refuse(characters < 1, "characters", characters, "at least 1")
     need("punkt", "nltk")
     import nltk

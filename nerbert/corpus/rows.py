@@ -28,18 +28,18 @@ _PACK = 500
 _FULL, _HEAVY = 10_000, 1 << 24
 """Limits at which rows must be taken: sentences or pages, and characters of wikitext."""
 _LONGEST_PAGE = 5_000_000
-"""Characters of wikitext; MediaWiki itself takes no more than 2 MiB of bytes."""
+"""Maximum characters of wikitext; MediaWiki allows at most 2 MiB."""
 _NOTHING = CleanPage()
 
 
 @dataclass(slots=True)
 class PageReport:
-    """Counts of pass 1: fates of pages, links kept and dropped; reports of parts can be added."""
+    """Counts of pass 1: pages and links kept and dropped; reports of parts can be added."""
 
     fates: Counter[str] = field(default_factory=Counter)
     links: Counter[str] = field(default_factory=Counter)
     grown: int = 0
-    """Links, of those kept, that took in the rest of a word."""
+    """Kept links that were extended to a whole word."""
 
     def add(self, other: "PageReport") -> None:
         """Add another part's counts."""
@@ -64,7 +64,7 @@ class _Pack:
     """The start of each page, and of the next one."""
 
     def add(self, number: int, page: RawPage, clean: CleanPage, spans: Sequence[tuple[int, int]]) -> None:
-        """Add an article's sentences and links; `page` must come without its wikitext, to save memory."""
+        """Add an article's sentences and links; `page` must have no wikitext, to save memory."""
         offset, text = self.offsets[-1], clean.text
         self.texts += [text[start:end] for start, end in spans]
         self.starts += [offset + start for start, _ in spans]
@@ -162,7 +162,7 @@ def drop_reason(page: RawPage, ns: int) -> Reason | None:
 
 
 def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.RecordBatch:
-    """Return rows of `pages/`; what a page's sentences have in common is made once a page."""
+    """Return rows of `pages/`; values that a page's sentences share are made once per page."""
     pages = np.array(pack.pages, np.int64)
     numbers, raw = [number for number, _ in pack.page_rows], [page for _, page in pack.page_rows]
     ids = [sentence_id(site.wiki, page.page_id, page.revision, 0).removesuffix("0") for page in raw]

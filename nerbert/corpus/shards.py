@@ -1,6 +1,6 @@
 """The corpus's files: Parquet shards with a fixed schema, zstd, one row per sentence (docs/formats.md).
 
-A shard is a part of the dump, so workers change no byte; the cost is that shards differ in size.
+A shard is a part of the dump, so the number of workers changes no byte. Cost: shards differ in size.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -148,7 +148,7 @@ class _Knowledge(TypedDict):
 
 
 class _Manifest(TypedDict):
-    """What the readers of a corpus use of its manifest; there may be any other keys."""
+    """The keys of the manifest that readers of a corpus use; others are allowed."""
 
     __pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # noqa: RUF012  (pydantic's name, no key)
     format: Literal[2]
@@ -173,7 +173,7 @@ def read_manifest(corpus: Path) -> dict[str, Any]:
     if not corpus.is_dir():
         raise InputError(f"{corpus}: no such corpus folder; make one with `nerbert corpus build`")
     if not path.is_file():
-        raise InputError(f"{corpus}: has no manifest.json, so it is no corpus or is half written; build it again")
+        raise InputError(f"{corpus}: has no manifest.json: not a corpus, or unfinished; build it again")
     manifest = read_checked(path, _Manifest, remedy="build the corpus again")
     for name, rows in manifest["shards"].items():
         _check_shard(corpus, name, rows)
@@ -210,7 +210,7 @@ def checked_shards(corpus: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
     for name, digest in shard_hashes(corpus, manifest).items():
         if _sha256(corpus / name) != digest:
             raise InputError(
-                f"{corpus / name}: has other bytes than manifest.json says (SHA-256): damaged or changed since; build "
+                f"{corpus / name}: differs from the SHA-256 in manifest.json: damaged or changed; build "
                 "the corpus again"
             )
         yield corpus / name
@@ -224,7 +224,7 @@ def _sha256(path: Path) -> str:
 
 @lru_cache(1 << 16)
 def _sha256_once(path: Path, _size: int, _changed: int) -> str:
-    """Hash a file once per run, assuming that nobody writes to it."""
+    """Hash a file once per run, assuming that it doesn't change."""
     return sha256_of(path)
 
 
@@ -253,7 +253,7 @@ def sentence_batches(path: Path, columns: Sequence[str] | None = None, rows: int
 
 
 def with_columns(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Return rows with the columns of a schema alone; raise NerbertError if a step changed them or lost a value."""
+    """Return rows with only the columns of a schema; raise NerbertError if a step changed them or lost a value."""
     try:
         found = pa.RecordBatch.from_arrays([rows[each.name] for each in schema], schema=schema)
     except (KeyError, TypeError, pa.ArrowException) as error:

@@ -1,6 +1,6 @@
-"""Corpus steps: what a step is, and the runner that applies a list of them, counts their drops and keeps samples.
+"""Corpus steps: their protocol, and the runner that applies a list of them, counts their drops and keeps samples.
 
-The rows that a counting step needs are read once more for it. An extension point: docs/extending/corpus-step.md.
+A counting step reads its rows once more. An extension point: docs/extending/corpus-step.md.
 """
 
 from collections import Counter
@@ -26,22 +26,22 @@ Result = TypeVar("Result")
 _One = TypeVar("_One")
 _TAKEN = ("pages", "newest revisions", "disambiguation pages", "links", "exclude", "no link", "split", "filter 1",
           "filter 2", "filter 3")  # fmt: skip
-"""The build's own rows of the funnel."""
+"""The funnel's rows of the built-in steps."""
 
 
 class Step(Protocol):
-    """A step of the build; it travels to worker processes by pickle."""
+    """A step of the build; it is pickled for worker processes."""
 
     name: str
     """Its row in the funnel; "" if it never drops a row."""
 
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[str | None]]:
-        """Return the rows, with other values perhaps, and for each the reason to drop it or None; () drops none."""
+        """Return the rows, whose values may change, and for each the reason to drop it or None; () drops none."""
 
 
 @runtime_checkable
 class CountingStep(Step, Protocol):
-    """A step that has to count what reaches it before its first row."""
+    """A step that must count all its rows before it is applied to the first."""
 
     def prepare(self, upstream: "Upstream") -> Step:
         """Return the step to apply; `upstream` gives all rows that the steps before keep."""
@@ -60,8 +60,8 @@ class Upstream:
     ) -> Iterator[Result]:
         """Yield for each part, in order, what `task` returns for its path and its rows; `task` must be importable.
 
-        `columns` are those that it reads, None for all. Others are read too where a step before needs them; a step can
-        name its own in an attribute `columns`.
+        `columns` are those that it reads, None for all. Columns that earlier steps name in an attribute `columns` are
+        read too.
         """
         read = [columns, *(getattr(step, "columns", None) for step in self.steps)]
         names = None if None in read else sorted({name for each in read for name in each or ()})
@@ -74,7 +74,7 @@ class Upstream:
 
 
 def own_steps(settings: CorpusSettings) -> dict[str, Step]:
-    """Return the user's own steps, each made as `Class(settings)`; raise SettingsError for what is no step."""
+    """Return the user-defined steps, each made as `Class(settings)`; raise SettingsError for other objects."""
     steps, names = dict[str, Step](), set(_TAKEN)
     for place in settings.own_steps:
         step = STEPS.find(place)(settings)
@@ -92,7 +92,7 @@ def own_steps(settings: CorpusSettings) -> dict[str, Step]:
 def run_steps(steps: Sequence[Step | Typing], folder: Path, funnel: Funnel, executor: Executor) -> Upstream:
     """Make `sentences/` from `pages/`, and count; return the steps as they were prepared.
 
-    The typed rows that reach the first step that counts are written to `typed/`, so that what is before it runs once.
+    The typed rows that reach the first step that counts are written to `typed/`, so that earlier steps run once.
     """
     upstream = Upstream(folder / "pages", (), executor)
     for step in steps:
@@ -118,7 +118,7 @@ def _write(rows: Upstream, output: Path, funnel: Funnel, title: str, *, last: bo
 
 
 def _write_part(path: Path, steps: Sequence[Step | Typing], output: Path, seed: int, *, last: bool) -> Funnel:
-    """Write one part of what the steps keep; return its counts, those of the final sentences if they are the last."""
+    """Write one part of what the steps keep; return its counts, with those of the final sentences if `last`."""
     funnel, opened = Funnel(Samples(seed)), _opened(steps, path)
     batches = (apply_steps(batch, opened, funnel) for batch in read_batches(path))
     write_grouped((_table(rows, funnel, last=last) for rows in batches), output / path.name, TYPED)
@@ -139,7 +139,7 @@ def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | No
         if rows.num_rows != came.num_rows or len(reasons) not in (0, came.num_rows):
             raise NerbertError(
                 f"corpus step {step.name!r}: {came.num_rows} rows in, {rows.num_rows} out, {len(reasons)} reasons: "
-                "must be as many; a row is dropped by its reason alone"
+                "the numbers must be equal; drop a row by giving a reason"
             )
         dropped = _as_texts(reasons, came.num_rows, step)
         counts = Counter(dropped.drop_null().to_pylist())
@@ -153,14 +153,14 @@ def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | No
 
 
 def _as_texts(reasons: Sequence[str | None], rows: int, step: Step) -> pa.Array:
-    """Return a step's reasons as a column; raise NerbertError for what is no text."""
+    """Return a step's reasons as a column; raise NerbertError for one that is no text."""
     for wrong in (each for each in set(reasons) if not (each is None or (isinstance(each, str) and each))):
         raise NerbertError(f"corpus step {step.name!r}: reason {wrong!r}: must be a text, or None to keep a row")
     return pa.array(reasons, pa.string()) if len(reasons) else pa.nulls(rows, pa.string())
 
 
 def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
-    """Return rows with the corpus's columns alone; count them if they are the final ones."""
+    """Return rows with only the corpus's columns; count them if they are the final ones."""
     rows = with_columns(rows, TYPED.append(MADE_ENTITY) if last else TYPED)
     table = pa.Table.from_batches([rows.select(TYPED.names)])
     if last:

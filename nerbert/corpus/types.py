@@ -1,6 +1,6 @@
-"""Map link targets to classes: count them, resolve redirects, then look up what the knowledge says of titles.
+"""Map link targets to classes: count them, resolve redirects, then look up titles in the knowledge.
 
-All is joined in one database (`knowledge.database`). The results are the files in `targets/`, and scratch files.
+All joins run in one database (`knowledge.database`). The results are the files in `targets/`, and scratch files.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from nerbert.executors import HERE, Executor
 from nerbert.terminal import progress
 
 SCRATCH = "scratch"
-"""Folder of data that typing needs and the corpus does not: the targets of each part."""
+"""Folder of temporary data for typing: the targets of each part."""
 _MOST_UNTYPED = 100
 _BATCH = 10_000
 _PAIRS = pa.schema([("number", pa.int64()), ("title", pa.string()), ("target", pa.string())])
@@ -119,10 +119,9 @@ def write_redirects(database: Database, redirects: Iterable[tuple[str, str]]) ->
 
 
 def _follow_chains(database: Database) -> bool:
-    """Lead redirects to redirects to the ends of their chains; if there are cycles, only cut them and return False.
-
-    Each round doubles the steps that a row of `steps` has gone. A row that can go on after as many steps as there are
-    rows is in a cycle or leads into one, and its target is in the cycle.
+    """Resolve redirects to redirects to the ends of their chains; if there are cycles, only cut them and return False.
+    Each round doubles the steps that a row of `steps` has followed. A row that can go on after as many steps as there
+    are rows is in a cycle or leads into one, and its target is in the cycle.
     """
     database.execute(_FOLLOW)
     gone, rows = 1, _number(database, "SELECT count(*) FROM steps")

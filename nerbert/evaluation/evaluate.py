@@ -1,6 +1,6 @@
 """Tagger + gold sentences → scores; several seeds give their mean and standard deviation.
 
-What is scored is what `nerbert tag` gives: by the same back end, with the same thresholds.
+It scores the output of `nerbert tag`: the same back end, the same thresholds.
 """
 
 import json
@@ -41,7 +41,7 @@ _SUMMARY: dict[str, Callable[[Judgement], float]] = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Evaluation:
-    """What is said of one or more taggers (seeds) on one file; a notebook shows it as a table."""
+    """The scores of one or more taggers (seeds) on one file; a notebook shows them as a table."""
 
     file: str
     sentences: int
@@ -50,17 +50,17 @@ class Evaluation:
     not_finetuned: tuple[str, ...] = ()
     """Taggers that are pre-trained only and know none of the gold types."""
     train: str = ""
-    """Where the training sentences are from; "" if they were not given."""
+    """The source of the training sentences; "" if they were not given."""
     other_train: tuple[str, ...] = ()
-    """Taggers that were trained on another file than that, by its SHA-256; a subset of it is another file too."""
+    """Taggers that were trained on another file, by its SHA-256; a subset is another file too."""
     learnt_gold: tuple[str, ...] = ()
-    """Taggers that were trained on the very file that they are judged on, or on another cut of it."""
+    """Taggers that were trained on the scored file, or on another cut of it."""
     min_words: int = AT_LEAST
-    """Fewest words of a test sentence that counts as a repeat of a training sentence."""
+    """Minimum words of a test sentence that counts as a repeat of a training sentence."""
     answering: dict[str, Answering] = field(default_factory=dict)
-    """How each tagger answered."""
+    """How each tagger was run."""
     asked: dict[str, str] = field(default_factory=dict)
-    """Type → label that the taggers were asked for, where that is not the type's name."""
+    """Type → label that the taggers were asked for, if it is not the type's name."""
 
     @property
     def scores(self) -> dict[str, Score]:
@@ -117,10 +117,10 @@ def evaluate(
     backend: str = "auto", precision: str = "auto", thresholds: float | Mapping[str, float] | None = None,
     labels: Mapping[str, str] | None = None, reading: Reading | None = None,
 ) -> Evaluation:  # fmt: skip
-    """Judge a tagger's folder (or a folder of several seeds) on a file, or on the test split of a data folder.
+    """Score a tagger's folder (or a folder of several seeds) on a file, or on the test split of a data folder.
 
-    Arguments are as in `nerbert.evaluate`. `reading` says how both are read; what it leaves open is as the (first)
-    tagger has it, so give taggers with other splitters one `word_splitter` to compare them.
+    Arguments are as in `nerbert.evaluate`. `reading` sets how both are read, by default like the (first) tagger's data;
+    so give taggers with different splitters one `word_splitter` to compare them.
     """
     loading = {"decoding": decoding, "head": head, "backend": backend, "precision": precision, "thresholds": thresholds}
     folders: Mapping[str, str | Tagger] = (
@@ -169,12 +169,12 @@ def evaluate(
 
 
 def open_tagger(tagger: str | Path | Tagger, **loading: Any) -> Tagger:
-    """Return a tagger that is loaded, or load one; raise SettingsError for options of a loaded one."""
+    """Return a loaded tagger, or load one; raise SettingsError for options with a loaded one."""
     if not isinstance(tagger, Tagger):
         return Tagger.load(tagger, **loading)
     if given := [name for name, value in loading.items() if value not in ("", "auto", None)]:
         names = " and ".join(given)
-        raise SettingsError(f"{names}: for a tagger's folder; a loaded one has its own: see Tagger.load")
+        raise SettingsError(f"{names}: only for a tagger's folder; a loaded one has its own: see Tagger.load")
     return tagger
 
 
@@ -208,16 +208,15 @@ def labels_asked(types: Iterable[str], given: Mapping[str, str]) -> dict[str, En
 
 
 def labels_by_type(types: Iterable[str], given: Mapping[str, str]) -> dict[str, EntityLabel]:
-    """Return type → the label that it is asked for by, in order: that which is `given`, or its own name.
-
-    Raise InputError for two types with one label; labels that differ in case or underscores alone are one.
+    """Return type → the label to ask for, in order: the `given` one, or the type's name. Raise InputError for two types
+    with one label; labels that differ only in case or underscores are one.
     """
     labels = {each: entity_labels([given.get(each) or EntityLabel(each)])[0] for each in types}
     first = dict[str, str]()
     for type_, label in labels.items():
         if (other := first.setdefault(normalised(label.name), type_)) != type_:
             both = f"types {other!r:.80} and {type_!r:.80}"
-            raise InputError(f"{both} are asked for by one name, {label.name!r:.80}; give them others (labels)")
+            raise InputError(f"{both} have the same label, {label.name!r:.80}; give them different ones (labels)")
     return labels
 
 
@@ -236,7 +235,7 @@ def tagger_folders(source: str) -> dict[str, str]:
         return {Path(source).name or source: source}
     broken = [each for each in seeds if not (each / "nerbert.json").is_file()]
     if broken:
-        raise InputError(f"{broken[0]}: no whole tagger (nerbert.json is missing); fine-tune again")
+        raise InputError(f"{broken[0]}: not a complete tagger (nerbert.json is missing); fine-tune again")
     return {each.name: str(each) for each in seeds}
 
 
@@ -261,7 +260,7 @@ class OpenEvaluation:
 
 
 def has_asked_types(path: Path) -> bool:
-    """Return whether a file's first row is of open types with what was asked for."""
+    """Return whether a file's first row has open types and those asked for."""
     if not path.is_file():
         return False
     with open_plain(path) as stream:
@@ -284,7 +283,7 @@ def evaluate_open(
     """
     loaded = open_tagger(tagger, thresholds=thresholds, **loading)
     if loaded.types and not loaded.labels:
-        raise InputError(f"{path}: asks for types of its own, and this tagger finds those that it learnt alone")
+        raise InputError(f"{path}: asks for its own types, but this tagger finds only the types that it was trained on")
     texts = list(read_open_types(path))
     every = tuple(sorted({normalised(each.type) for one in texts for each in one.entities}))
     groups: dict[tuple[str, ...], list[OpenText]] = {}
@@ -314,7 +313,7 @@ def evaluate_open(
 def _found(
     tagger: Tagger | None, types: Mapping[str, str], some: list[OpenText]
 ) -> Iterator[dict[tuple[int, int], str]]:
-    """Yield the type of each span that a tagger finds in each passage; nothing where nothing is asked for."""
+    """Yield the type of each span that a tagger finds in each passage; nothing if no types are asked for."""
     if tagger is None:
         yield from ({} for _ in some)
         return

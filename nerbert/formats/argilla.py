@@ -1,7 +1,7 @@
 """Argilla's records: those of version 2, nested or flat, and those of version 1.
 
-The first answer that was submitted counts; without any answer the text has what a model proposed. A response must name
-its user: what is written names none that exists.
+The first submitted answer counts; without any answer, the model's suggestion does. A response must name its user;
+written ones name a made-up user.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,13 +23,13 @@ _FLAT = tuple(
     for base, parts in ((_FLAT_RESPONSES, ("", ".users", ".status")), (_FLAT_SUGGESTION, ("", ".agent", ".score")))
     for part in parts
 )
-"""How columns of a flat record end."""
+"""Suffixes of a flat record's columns."""
 _BEFORE_2 = ("annotation", "prediction")
 _QUESTION, _AGENT, _NOBODY = "span_label", "nerbert", "00000000-0000-0000-0000-000000000000"
 
 
 class _Answer(NamedTuple):
-    """What a person answered to a question, or a model proposed; `status` is None where the record has none."""
+    """A person's answer to a question, or a model's suggestion; `status` is None where the record has none."""
 
     value: Any
     status: Any = None
@@ -37,7 +37,7 @@ class _Answer(NamedTuple):
 
     @property
     def is_discarded(self) -> bool:
-        """Whether a person discarded the text; a nested record doesn't say so, but has no value then."""
+        """Whether a person discarded the text; then a nested record has no value."""
         return bool(self.status == "discarded") or (self.status is None and self.value is None)
 
     @property
@@ -51,12 +51,12 @@ _Answers = dict[str, list[_Answer]]
 
 
 def _kept_fields(document: Document) -> Mapping[str, Any]:
-    """Return all fields, but an id that is null."""
+    """Return all fields except an id that is null."""
     return fields_but(document.fields, *([_ID] if document.fields.get(_ID) is None else []))
 
 
 class Argilla(JsonFormat):
-    """The format `argilla`: an array of records, or a record a line."""
+    """The format `argilla`: an array of records, or one record per line."""
 
     suffixes = (".json", ".jsonl", ".ndjson")
     holds = Abilities(nested=True, words=False, groups=False, confidences="tagged", fields=_kept_fields)
@@ -91,7 +91,7 @@ class Argilla(JsonFormat):
         return [Document(text, tuple(spans), words, fields={**fields_but(texts, key), **fields}, tagged=tagged)]
 
     def value(self, document: Document) -> Any:
-        """Return a nested record with a response or, for what a model tagged, a suggestion."""
+        """Return a nested record with a response or, for a text that a model tagged, a suggestion."""
         fields = self.holds.fields(document)
         spans = [{"start": each.start, "end": each.end, "label": each.type} for each in document.spans]
         answer: dict[str, Any] = {"value": spans, "user_id": _NOBODY, "status": "submitted"}
@@ -112,7 +112,7 @@ def _is_flat(value: Mapping[str, Any]) -> bool:
 
 
 def _is_version_1(value: Mapping[str, Any]) -> bool:
-    """Return whether a record has version 1's fields; to those of its other tasks they are common."""
+    """Return whether a record has version 1's fields, which all its tasks share."""
     if TEXT not in value or not any(name in value for name in _BEFORE_2):
         return False
     return any(name in value for name in ("status", *(f"{name}_agent" for name in _BEFORE_2)))
@@ -139,7 +139,7 @@ def _suggestions(record: Mapping[str, Any]) -> _Answers:
 
 
 def _flat(record: Mapping[str, Any]) -> tuple[dict[str, Any], _Answers, _Answers]:
-    """Return the columns of a flat record that are no answers, responses, and suggestions."""
+    """Return a flat record's other columns, its responses and its suggestions."""
     responses, suggestions = _Answers(), _Answers()
     for name, value in record.items():
         if name.endswith(_FLAT_RESPONSES):
@@ -170,7 +170,7 @@ def _spans_of(answers: _Answers, repairs: Repairs) -> list[Span] | None:
 
 
 def _are_spans(value: Any) -> bool:
-    """Return whether an answer is one to a span question; other lists hold texts, or options with ranks."""
+    """Return whether an answer belongs to a span question; other lists hold texts, or options with ranks."""
     return isinstance(value, list) and all(isinstance(each, dict) and "rank" not in each for each in value)
 
 
@@ -178,7 +178,7 @@ def _spans(answer: _Answer) -> list[Span]:
     score = answer.score
     scores = score if isinstance(score, list) else [score] * len(answer.value)
     if len(scores) != len(answer.value):
-        raise InputError(f"a suggestion of {len(answer.value)} spans with {len(scores)} scores; must be as many")
+        raise InputError(f"a suggestion of {len(answer.value)} spans with {len(scores)} scores; give one for each")
     return [
         span_of(each.get("start"), each.get("end"), each.get("label"), score=score)
         for each, score in zip(answer.value, scores, strict=True)
@@ -199,7 +199,7 @@ def _version_1(record: Mapping[str, Any]) -> tuple[dict[str, Any], _Answers, _An
 
 
 def _words(text: str, tokens: Any) -> tuple[tuple[int, int], ...] | None:
-    """Return where the tokens of a record of version 1 are, if it has some."""
+    """Return the places of the tokens of a record of version 1, if it has some."""
     given = list_of(tokens, TOKENS)
     places = find_words(text, checked_words(given, TOKENS)) if given else ()
     return tuple(place for place in places if text[slice(*place)].strip()) or None

@@ -1,7 +1,7 @@
-"""BRAT: a folder of texts (`NAME.txt`) with their annotations beside them (`NAME.ann`), in folders below it too.
+"""BRAT: a folder of texts (`NAME.txt`) with their annotations (`NAME.ann`) beside them, subfolders included.
 
-Line ends are often changed after annotation, so a text is read without `\r` and byte order mark where more entities fit
-then. An entity in pieces counts only if white space alone is between them.
+Line ends are often changed after annotation, so a text is read without `\r` and byte order mark if more entities fit
+then. An entity in pieces counts only if they are separated by nothing but white space.
 """
 
 import os
@@ -25,9 +25,9 @@ _ENTITY = re.compile(
     r"T[^\t]*\t([^\t]+?) +([0-9]{1,15} [0-9]{1,15}(?:;[0-9]{1,15} [0-9]{1,15})*) *(?:\t(.*))?", re.DOTALL
 )
 _OTHER = re.compile(r"[REAMN#*][^\t]*\t")
-"""Relations, events, attributes (M: of old), normalisations, notes, equivalences."""
+"""Relations, events, attributes (M: old form), normalisations, notes, equivalences."""
 _TYPE = re.compile(r"-*[A-Za-z0-9_][A-Za-z0-9_-]*")
-"""What BRAT takes as a type in its configuration; hyphens alone are a separator there."""
+"""A type in BRAT's configuration, where only hyphens are a separator."""
 _PIECE = re.compile(r"[^\t\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 """BRAT's lines end at each of these, and its columns at tabs."""
 _NAME = re.compile(r'(?![. ])[^\x00-\x1f\x7f-\x9f\\/:*?"<>|\ud800-\udfff]+(?<![. ])')
@@ -66,7 +66,7 @@ class Brat:
                 _check(found.path.with_suffix(_ANN), found.path, root)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
-        """Write a folder, whole or not at all; files have a text's field `id` as name if they can, else a number.
+        """Write a folder, whole or not at all; files are named after a text's field `id` if possible, else by a number.
 
         Raise InputError for a type that BRAT can't hold.
         """
@@ -94,12 +94,12 @@ class Brat:
 
 
 def _names(folder: Path) -> list[str]:
-    """Return the names of a folder's texts as they are read without a list."""
+    """Return the names of a folder's texts in the order of reading without a list."""
     return [each.name.removesuffix(_ANN) for each in find_files(folder) if each.name.endswith(_ANN)]
 
 
 def _listed(path: Path) -> dict[str, Any]:
-    """Return the texts' ids by name, in order, as a folder's list has them; nothing if there is none."""
+    """Return the texts' ids by name, in the order of a folder's list; nothing without a list."""
     ids: dict[str, Any] = {}
     if path.is_file():
         with os_refused(f"{path}: can't be read"), path.open("rb") as stream:
@@ -112,7 +112,7 @@ def _listed(path: Path) -> dict[str, Any]:
 
 
 def _in_order(files: Iterable[FoundFile], names: Sequence[str]) -> Iterable[FoundFile]:
-    """Return files in the order of some names, and all others behind them."""
+    """Return files in the order of some names, then all others."""
     places = {f"{name}{_ANN}": place for place, name in enumerate(names)}
     return sorted(files, key=lambda each: places.get(each.name, len(places))) if places else files
 
@@ -178,9 +178,8 @@ def _as_counted(text: str, spans: list[Span], repairs: Repairs) -> str:
 
 
 def _joined(text: str, marked: Sequence[tuple[Span, bool]]) -> list[Span | None]:
-    """Return entities, those in pieces as one, or None where not only white space is between the pieces.
-
-    It may be so in whatever the offsets count.
+    """Return entities, those in pieces as one, or None where more than white space is between the pieces. All units of
+    offsets are tried.
     """
     pieces = any(in_pieces for _, in_pieces in marked)
     wide, narrow = (text.encode(each, "replace") if pieces else b"" for each in ("utf-16-le", "utf-8"))
@@ -199,10 +198,10 @@ def _joined(text: str, marked: Sequence[tuple[Span, bool]]) -> list[Span | None]
 
 
 def _line(number: int, span: Span, text: str) -> str:
-    """Return the line of an entity; one that goes over the end of a line has a piece on each."""
+    """Return the line of an entity; one across a line's end has a piece on each line."""
     if not _TYPE.fullmatch(span.type):
         raise InputError(
-            f"type {span.type!r:.60}: a type in BRAT has letters from a to z, digits, - and _ alone; rename it, or "
+            f"type {span.type!r:.60}: a type in BRAT has only letters from a to z, digits, - and _; rename it, or "
             "choose jsonl"
         )
     pieces = [each for each in _PIECE.finditer(text, span.start, span.end) if not each[0].isspace()]
@@ -211,7 +210,7 @@ def _line(number: int, span: Span, text: str) -> str:
 
 
 def _own_name(document: Document) -> str:
-    """Return a text's field `id` if files below a folder can be named so, on any system; else ""."""
+    """Return a text's field `id` if it is a valid file name on any system; else ""."""
     name = document.fields.get("id")
     parts = name.split("/") if isinstance(name, str) else [""]
     fit = all(_NAME.fullmatch(each) and len(each.encode()) <= _LONGEST_NAME for each in parts)
@@ -219,7 +218,7 @@ def _own_name(document: Document) -> str:
 
 
 def _is_free(folder: Path, name: str) -> bool:
-    """Return whether files can get this name: none has it, or is where a folder must be."""
+    """Return whether this name is free, and no file is in the place of one of its folders."""
     files = [folder / f"{name}{suffix}" for suffix in (_TXT, _ANN)]
     above = files[0].relative_to(folder).parents
     return not any(each.exists() for each in files) and not any((folder / each).is_file() for each in above)

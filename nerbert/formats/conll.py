@@ -1,4 +1,4 @@
-"""CoNLL: one `token … tag` a line, a blank line between sentences, tags in the last column.
+"""CoNLL: one `token … tag` per line, a blank line between sentences, tags in the last column.
 
 The text of a sentence is its tokens joined by spaces, since a file doesn't say what stood between them. The scheme of
 the tags follows from the whole file. Cost: it is read twice.
@@ -27,19 +27,19 @@ _COMMENT = re.compile(r"#\s*(?:(?P<key>[\w.:-]+)\s*=\s*|(?P<name>id|newdoc|newpa
 _ENTITY = re.compile(r"(?:^|\|)(?:name|NER?)=([^|]*)")
 """A tag as a field of CoNLL-U's last column."""
 _UNWRITTEN = re.compile(r"\d+[-.]\d+")
-"""Numbers of CoNLL-U's rows that are no words: ranges of words (1-2), and words that aren't written (1.1)."""
+"""Numbers of CoNLL-U's rows that are no words: ranges of words (1-2), and empty words (1.1)."""
 _CONLL_U = 10
 """Columns of CoNLL-U."""
 DOCUMENT_START = "-DOCSTART-"
-"""What a line begins with that begins a document, and holds no token."""
+"""Begins a line that starts a document and holds no token."""
 _FIRST_LINES = 200
 _BREAKS, _COLUMN = re.compile(r"[\t\r\n]"), re.compile(r"[^\t\n]+")
 _HEADER = re.compile(r"(?:.*\t)?(?:tokens?|words?|form)\t(?:.*\t)?(?:tags?|labels?|ner|ner[-_ ]?tags?)", re.IGNORECASE)
-"""The columns of a first line that names them, as tables have it; a column of types would take it for an entity."""
+"""A header line; in a column of types it would be read as an entity."""
 
 
 class TokenRows(NamedTuple):
-    """The lines of a sentence, with the columns of each; the number of its document, and its comments."""
+    """The lines of a sentence and their columns, the number of its document, and its comments."""
 
     lines: list[Line]
     columns: list[list[str]]
@@ -47,14 +47,14 @@ class TokenRows(NamedTuple):
     comments: tuple[str, ...] = ()
 
     def tokens(self) -> list[str]:
-        """Return the first column; of CoNLL-U, whose first column numbers the words, the second."""
+        """Return the first column; of CoNLL-U the second."""
         if _numbered(self.columns) and all(len(each) == _CONLL_U for each in self.columns):
             return [each[1] for each in self.columns if not _UNWRITTEN.fullmatch(each[0])]
         return [each[0] for each in self.columns]
 
 
 class ColumnLayout(NamedTuple):
-    """In which columns token and tag are; `numbered` says whether the first column numbers the words."""
+    """The columns of token and tag; `numbered`: the first column numbers the words."""
 
     token: int = 0
     tag: int = -1
@@ -81,7 +81,7 @@ class ColumnLayout(NamedTuple):
 
 
 def scheme_of(path: Path) -> Scheme:
-    """Return the scheme of a file's tags; raise InputError for a broken line, or a tag that is none."""
+    """Return the scheme of a file's tags; raise InputError for a broken line or an invalid tag."""
     layout = _layout_of(path)
     sentences = ([(line, tag) for line, _, tag in layout.words(rows)] for rows in _read_rows(path))
     return find_scheme(sentences, lambda line: at(path, line))
@@ -101,7 +101,7 @@ def _layout_of(path: Path) -> ColumnLayout:
         if len(found) == 1 and _HEADER.fullmatch("\t".join(rows.columns[0])):
             with rows.lines[0].place():
                 raise InputError(
-                    f"{rows.lines[0].text!r:.60} names columns, and would be read as a word; delete the line"
+                    f"{rows.lines[0].text!r:.60} is a header, and would be read as a word; delete the line"
                 )
         if size >= _FIRST_LINES:
             break
@@ -124,7 +124,7 @@ def conll_block(example: Example) -> str:
     """Return one sentence as lines of `token<TAB>tag`, and the blank line after it; raise InputError if it can't be."""
     check_types(span.type for span in example.spans)
     if broken := next((word for word in example.tokens if _BREAKS.search(word)), ""):
-        raise InputError(f"word {broken!r:.60} holds a tab or the end of a line, which CoNLL can't; choose jsonl")
+        raise InputError(f"word {broken!r:.60} contains a tab or line break, which CoNLL can't hold; choose jsonl")
     return "".join(f"{token}\t{tag}\n" for token, tag in zip(example.tokens, example_tags(example), strict=True)) + "\n"
 
 
@@ -135,7 +135,7 @@ class Conll:
     holds = replace(LEAST, text="words", words=True, groups=True)
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether most of the first lines end in a tag, as prose doesn't, or all their rows have one."""
+        """Return whether most of the first lines end in a tag, unlike prose, or all their rows have one."""
         lines = head.decode("utf-8-sig", "replace").split("\n")[:_FIRST_LINES]
         kept = [line.strip() for line in lines if line.strip() and not line.startswith((DOCUMENT_START, "# "))]
         ended = sum(len(columns := split_columns(line)) > 1 and is_tag(columns[-1]) for line in kept)
@@ -161,9 +161,8 @@ class Conll:
             yield Document(example.text, example.spans, example.words, group, fields, rows.lines[0].number)
 
     def texts(self, lines: Lines, field: str) -> Iterator[Document | None]:
-        """Yield the words of each sentence: the first column (of CoNLL-U the second), all others are ignored.
-
-        Yield None as the lines have it.
+        """Yield the words of each sentence: the first column (of CoNLL-U the second); other columns are ignored. Yield
+        None where `lines` does.
         """
         for rows in token_rows(lines, tagged=False):
             if rows is None:
@@ -175,7 +174,7 @@ class Conll:
             yield Document(example.text, (), example.words, "", fields, rows.lines[0].number, size=size)
 
     def writer(self, how: WritingRows) -> TextWriter:
-        """Return what writes a tagged text as `word<TAB>tag`: its own words, or else its sentences.
+        """Return a writer of tagged texts as `word<TAB>tag`: its own words, or else its sentences.
 
         For a terminal, control characters are escaped. Raise InputError for types that CoNLL can't hold.
         """
@@ -193,7 +192,7 @@ class Conll:
         return lines
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
-        """Write documents as sentences of words, and before each whose sentences belong together `-DOCSTART-`."""
+        """Write documents as sentences of words, with `-DOCSTART-` before each group of sentences."""
         with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
             before = ""
             for number, document in enumerate(documents):
@@ -206,7 +205,7 @@ class Conll:
 
 
 def _all_tagged(lines: Iterable[str]) -> bool:
-    """Return whether these lines have rows, each of which has a token and a tag."""
+    """Return whether there are rows, each with a token and a tag."""
     named = (Line("", number, line.rstrip("\r")) for number, line in enumerate(lines, 1))
     try:
         found = [rows for rows in token_rows(named, tagged=True) if rows]
@@ -247,12 +246,12 @@ def _annotated(sentences: Iterable[tuple[int, Example]], spans: Sequence[Span]) 
         yield replace(sentence, spans=tuple(inside))
     if place < len(spans):
         raise InputError(
-            f"entity {spans[place].text!r:.60} lies in no sentence, so CoNLL can't hold it; choose --to jsonl"
+            f"entity {spans[place].text!r:.60} is in no sentence, so CoNLL can't hold it; choose --to jsonl"
         )
 
 
 def find_layout(sentences: Sequence[list[list[str]]]) -> ColumnLayout:
-    """Return where tokens and tags are; as a rule in the first and the last column."""
+    """Return the columns of tokens and tags; usually the first and the last."""
     rows = [columns for sentence in sentences for columns in sentence]
     numbered = len(rows) > len(sentences) and all(_numbered(each) for each in sentences)
     if numbered:
@@ -281,7 +280,7 @@ def _all_tags(rows: Iterable[list[str]], place: int) -> bool:
 
 
 def token_rows(lines: Lines, *, tagged: bool) -> Iterator[TokenRows | None]:
-    """Yield the rows of each sentence; None where `lines` has it."""
+    """Yield the rows of each sentence; None where `lines` does."""
     held, document = list[Line](), 0
     for line in lines:
         if line is None:
@@ -322,7 +321,7 @@ def _sentence(lines: list[Line], document: int, *, tagged: bool) -> TokenRows:
 
 
 def _is_comment(line: str, width: int, *, tagged: bool) -> bool:
-    """Return whether a line before the rows, which have so many columns (0: there are none), is no row itself."""
+    """Return whether a line before the rows of so many columns (0: no rows) is a comment."""
     if line[:2] not in ("#", "# ", "#\t"):
         return False
     columns = split_columns(line)
@@ -332,7 +331,7 @@ def _is_comment(line: str, width: int, *, tagged: bool) -> bool:
 
 
 def named_comments(comments: Iterable[str]) -> dict[str, str]:
-    """Return what comments say by name (`# sent_id = 7`, `# id 7`)."""
+    """Return the named values of comments (`# sent_id = 7`, `# id 7`)."""
     named = (found for each in comments if (found := _COMMENT.fullmatch(each)))
     return {found["key"] or found["name"]: found["value"].strip() for found in named}
 
@@ -343,5 +342,5 @@ def split_columns(line: str) -> list[str]:
 
 
 def _broken(line: str, *, tagged: bool) -> InputError:
-    wanted = "a token, a tab (or space) and a tag" if tagged else "a token, and behind a tab or space anything"
+    wanted = "a token, a tab (or space) and a tag" if tagged else "a token, then a tab or space and anything"
     return InputError(f"broken line {line!r:.60}: expected {wanted}")

@@ -1,6 +1,6 @@
 """Convert annotated data: any format into any other, one document at a time, whole or not at all.
 
-What the other format can't hold follows from its abilities, and is reported.
+Losses are reported, from the abilities of the new format.
 """
 
 from collections import Counter
@@ -25,12 +25,12 @@ _ABSENT = object()
 
 @dataclass(slots=True)
 class Conversion:
-    """What was converted."""
+    """The result of a conversion."""
 
     output: Path
     format: str
     documents: Counter[str] = field(default_factory=Counter)
-    """By split; of one file as `all`."""
+    """By split; `all` for one file."""
     entities: Counter[str] = field(default_factory=Counter)
     repairs: Repairs = field(default_factory=Repairs)
     losses: list[str] = field(default_factory=list)
@@ -38,17 +38,17 @@ class Conversion:
 
     @property
     def repaired(self) -> str:
-        """What was put right or left out, in words."""
+        """What was repaired or left out, in words."""
         return repairs_line(self.repairs)
 
 
 def convert_data(
     source: Path, output: Path, *, to: str = "", reading: Reading | None = None, overwrite: bool = False
 ) -> Conversion:  # fmt: skip
-    """Convert a file or folder of annotated data to the format `to`, or else to that of the output's name.
+    """Convert a file or folder of annotated data to the format `to`; by default the output's name decides.
 
-    Splits become a folder with a file (or folder) each. Raise InputError that names file and line for what can't be
-    read or written; nothing is there then.
+    Splits become a folder with a file (or folder) each. Raise InputError that names file and line if something can't be
+    read or written; then nothing is written.
     """
     check_apart(output, source)
     reading = reading or Reading()
@@ -57,7 +57,7 @@ def convert_data(
     name = _target(output, to, next(iter(files.values())), reading.from_)
     kind = usable(FORMATS.find(name)())
     if not whole and output.name.lower().endswith(kind.suffixes):
-        raise InputError(f"{output}: {source} becomes several files, so the output is a folder; name one")
+        raise InputError(f"{output}: {source} becomes several files, so the output must be a folder; name one")
     as_file = whole and kind.suffixes != ()
     (check_free_file if as_file else check_free)(output, overwrite=overwrite)
     work = _Work(stream_splits(source, reading, tagged=not reading.split), kind, name, Conversion(output, name))
@@ -79,11 +79,11 @@ def check_apart(output: Path, source: Path) -> None:
     """Raise InputError if an output is its source, lies in it or holds it."""
     target, resolved = output.resolve(), source.resolve()
     if target.is_relative_to(resolved) or resolved.is_relative_to(target):
-        raise InputError(f"{output}: is the data set itself, lies in it or holds it; name a place outside it")
+        raise InputError(f"{output}: is the data set itself, is in it or contains it; name a place outside it")
 
 
 def _target(output: Path, to: str, first: Path, from_: str) -> str:
-    """Return the format to write: `to`, that of the output's suffix, or for a name without one that of the source."""
+    """Return the format to write: `to`, that of the output's suffix, or without a suffix that of the source."""
     if to:
         FORMATS.find(to)
         return to
@@ -92,14 +92,14 @@ def _target(output: Path, to: str, first: Path, from_: str) -> str:
     if suffix[1:] in found or len(found) == 1:
         return suffix[1:] if suffix[1:] in found else found[0]
     if found:
-        raise SettingsError(f"{output.name}: {suffix} may be {', '.join(found)}; say which with --to")
+        raise SettingsError(f"{output.name}: {suffix} may be {', '.join(found)}; choose one with --to")
     if suffix:
         raise SettingsError(f"{output.name}: no format has the suffix {suffix}; name the format with --to: {FORMATS}")
     return from_ or format_name(find_format(first))
 
 
 class _Work:
-    """A conversion under way: counts what is written, and what of it the format can't hold."""
+    """A running conversion: counts what is written, and what the format can't hold."""
 
     def __init__(self, stream: SplitStream, kind: Format, name: str, conversion: Conversion) -> None:
         self._stream, self._kind, self._name, self._made = stream, kind, name, conversion
@@ -110,7 +110,7 @@ class _Work:
         self._reading = False
 
     def write(self, split: str, name: str, path: Path) -> None:
-        """Write a split to a file or folder, and count it as `name`; errors say which text of the source it was."""
+        """Write a split to a file or folder, and count it as `name`; errors name the text of the source."""
         try:
             self._kind.write(path, self._documents(split, name))
         except NerbertError as error:
@@ -125,12 +125,12 @@ class _Work:
         self._repairs = Repairs() if self._stream.cut else self._made.repairs  # the file is read again for each split
 
     def done(self) -> Conversion:
-        """Return what was converted, with what the format can't hold."""
+        """Return the result, with what the format can't hold."""
         self._made.losses = list(self._losses.lines())
         return self._made
 
     def manifest(self, source: Path) -> dict[str, Any]:
-        """Return what says how a folder was made."""
+        """Return the manifest of the written folder."""
         stream, made = self._stream, self._made
         return {
             "kind": "converted", "format": self._name, "source": source.name,
@@ -152,7 +152,7 @@ class _Work:
         self._place, self._reading = (self._stream.files[split], None), False
 
     def _fitted(self, path: Path, document: Document, number: int) -> Sequence[Document]:
-        """Return a document as the format can hold it: as it is, or as sentences of words."""
+        """Return a document in a form that the format can hold: unchanged, or as sentences of words."""
         whole, reading = self._holds.keep_text(document.text), self._stream.reading
         sentences = None
         if not whole or reading.cut_words == "error":
@@ -168,14 +168,14 @@ class _Work:
 
 
 class Losses:
-    """Counts what a format that `holds` so much loses of each document."""
+    """Counts what each document loses in a format that `holds` so much."""
 
     def __init__(self, holds: Abilities) -> None:
         self.holds, self._lost, self._characters, self._group = holds, Counter[str](), Counter[str](), ""
         self._fields, self._nulls, self._changed = dict[str, None](), dict[str, None](), dict[str, None]()
 
     def note(self, document: Document, sentences: Sequence[Example] | None) -> None:
-        """Note what is lost of a document, or of its sentences where these are written in its place."""
+        """Note what a document loses, or its sentences if these are written in its place."""
         holds, lost = self.holds, self._lost
         if sentences is not None:
             self._note_sentences(document.text, sentences)
@@ -190,7 +190,7 @@ class Losses:
             self._note_fields(document)
 
     def lines(self) -> Iterator[str]:
-        """Return what is lost, in words: what the format doesn't keep."""
+        """Yield what is lost, in words: what the format doesn't keep."""
         lost, of_words = self._lost, "of words" if self.holds.text == "words" else "as texts of their own"
         annotated = " of annotated texts" if self.holds.confidences == "tagged" else ""
         characters = ", ".join(f"U+{ord(char):04X}" for char, _ in self._characters.most_common(_SHOWN))
@@ -210,7 +210,7 @@ class Losses:
         return (each for each, there in words.items() if there)
 
     def _note_sentences(self, text: str, sentences: Sequence[Example]) -> None:
-        """Note what is lost of a text that is written as these sentences."""
+        """Note what a text loses that is written as these sentences."""
         self._lost["texts"] += not any(each.words for each in sentences)
         if self.holds.text == "words":
             written = [" ".join(whole_words(each).tokens) for each in sentences]
@@ -221,7 +221,7 @@ class Losses:
             self._characters += Counter("".join(text.split())) - Counter("".join(written))
 
     def _note_fields(self, document: Document) -> None:
-        """Note fields that don't come back, or not as they are."""
+        """Note fields that are lost or changed."""
         kept = self.holds.fields(document)
         for name, value in document.fields.items():
             back = kept.get(name, _ABSENT)

@@ -1,6 +1,6 @@
-"""Tables (CSV, TSV) with a header, row by row as they come; as rows of texts, one column holds the text.
+"""Tables (CSV, TSV) with a header, streamed row by row; of texts, one column holds the text.
 
-Columns are cut at whichever of comma, semicolon, tab and bar makes the wanted ones of the header.
+The delimiter is whichever of comma, semicolon, tab and bar gives the wanted columns of the header.
 """
 
 import csv
@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"\s*-?\d+(?:[.,]\d+)?\s*")
 
 
 class TableForm(NamedTuple):
-    """How a table is cut into columns, the names of all, and which of them mean what: meaning → place."""
+    """A table's delimiter, the names of its columns, and their meanings: meaning → place."""
 
     delimiter: str
     names: list[str]
@@ -27,7 +27,7 @@ class TableForm(NamedTuple):
 
 
 class TableRow(NamedTuple):
-    """The cells of a row, and the lines that they were read from."""
+    """The cells of a row, and their lines."""
 
     form: TableForm
     cells: list[str]
@@ -45,9 +45,8 @@ class TableRow(NamedTuple):
 
 
 def table_texts(lines: Lines, field: str) -> Iterator[Document | None]:
-    """Yield the text in the column `field` of each row, all cells as fields; None where `lines` has it.
-
-    Raise InputError for a header without that column, and for rows that don't fit it.
+    """Yield the text in the column `field` of each row, all cells as fields; None where `lines` does. Raise InputError
+    for a header without that column, and for rows that don't fit it.
     """
     for row in table_rows(lines, lambda header: _text_form(header, field)):
         if row is None:
@@ -71,7 +70,7 @@ def _text_form(header: str, field: str) -> TableForm:
         remedy = "write a first row that names the columns" if numbers else "name the text's with --field"
         raise InputError(
             f"no column {field!r}{nearest(field, names)} (the header has {there:.200}); {remedy}, "
-            "or pass --from text for a text a line"
+            "or pass --from text for one text per line"
         )
     if repeated := next((name for place, name in enumerate(names) if name in names[:place]), None):
         raise InputError(f"several columns {repeated!r}; rename all but one")
@@ -79,7 +78,7 @@ def _text_form(header: str, field: str) -> TableForm:
 
 
 def cuts_of(header: str) -> Iterator[TableForm]:
-    """Yield the columns that each delimiter makes of a header, if it makes some."""
+    """Yield the columns of a header for each delimiter in it."""
     for delimiter in _DELIMITERS:
         with suppress(InputError):  # a quoted cell ends at the wrong one
             yield TableForm(delimiter, _cells(header, delimiter), {})
@@ -94,7 +93,7 @@ def _cells(header: str, delimiter: str) -> list[str]:
 
 
 def table_rows(lines: Lines, form_of: Callable[[str], TableForm]) -> Iterator[TableRow | None]:
-    """Yield the rows behind the header, by whose text `form_of` says how to cut them; None where `lines` has it."""
+    """Yield the rows after the header, cut as `form_of` says for its text; None where `lines` does."""
     lines = iter(lines)
     for line in lines:
         if line is None:
@@ -118,7 +117,7 @@ def _rows_behind(lines: Iterator[Line | None], form: TableForm) -> Iterator[Tabl
             row, held = held, []
             if cells and len(cells) != len(form.names):
                 with row[0].place():
-                    raise InputError(f"the row has {len(cells)} columns, and the header {len(form.names)}; mend it")
+                    raise InputError(f"the row has {len(cells)} columns, and the header {len(form.names)}; fix it")
             if cells or not row:
                 yield TableRow(form, cells, row) if cells else None
     except csv.Error as error:
@@ -127,4 +126,4 @@ def _rows_behind(lines: Iterator[Line | None], form: TableForm) -> Iterator[Tabl
 
 
 def _unreadable(error: csv.Error) -> InputError:
-    return InputError(f"a row that can't be read: {error}; a quote in a quoted cell is written twice")
+    return InputError(f"a row that can't be read: {error}; write a quote in a quoted cell twice")

@@ -32,19 +32,18 @@ _USUAL = {
     "train": "train", "training": "train", "dev": "dev", "devel": "dev", "development": "dev", "valid": "dev",
     "validation": "dev", "val": "dev", "testa": "dev", "test": "test", "testing": "test", "testb": "test",
 }  # fmt: skip
-"""The words in names that say which split a file is."""
+"""The words in file names that mark a split."""
 _WORD = re.compile(r"[a-z]+")
 _SHARES = re.compile(r"\d{1,3}(?:/\d{1,3}){1,2}")
 _LOOKED_AT = 20
-"""Files of a folder that are looked at to name one that is data."""
+"""Number of a folder's files to look at for an example of data."""
 _MEMORY = Path("examples in memory")
 
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """Annotated sentences by split, with the SHA-256 of what each was read from, by name.
-
-    A split that does not exist or was not requested is empty. `repairs` counts what was put right or left out.
+    """Annotated sentences by split, with the SHA-256 of each source, by name. A split that does not exist or was not
+    requested is empty. `repairs` counts what was repaired or left out.
     """
 
     folder: Path
@@ -53,7 +52,7 @@ class DataSet:
     sha256: dict[str, str]
     test: list[Example]
     files: dict[str, Path] = field(default_factory=dict)
-    """Where each split is; one file that is cut into splits is that of all of them."""
+    """The file of each split; if one file is cut into splits, the same for all."""
     reading: Reading = field(default_factory=Reading)
     repairs: Repairs = field(default_factory=Repairs)
 
@@ -63,13 +62,13 @@ class DataSet:
         return {"train": self.train, "dev": self.dev, "test": self.test}
 
     def source(self, split: str) -> dict[str, str]:
-        """Return the name of what a split was read from, and its SHA-256; nothing where it is not known."""
+        """Return the name of a split's source and its SHA-256; nothing if unknown."""
         path = self.files.get(split)
         return {"name": path.name, "sha256": self.sha256[path.name]} if path else {}
 
 
 AnyData: TypeAlias = str | Path | DataSet | Mapping[str, Sequence[Example]] | Iterable[Example]
-"""A data set: its folder or file, or one that is in memory, by split; examples alone are a train split."""
+"""A data set: its folder or file, or one in memory, by split; a list of examples is a train split."""
 
 
 def read_data(
@@ -77,7 +76,7 @@ def read_data(
 ) -> DataSet:  # fmt: skip
     """Read splits of a data folder (or one file, as train, unless it is cut into splits), and no other file.
 
-    Raise InputError with the fault; of the requested splits only train must exist. What is in memory is taken as it is.
+    Raise InputError with the fault; of the requested splits only train must exist. Data in memory is used unchanged.
     """
     if strange := [each for each in splits if each not in SPLITS]:
         raise SettingsError(f"split {strange[0]!r}{unknown(strange[0], SPLITS)}")
@@ -109,7 +108,7 @@ def read_data(
 
 
 def _in_memory(data: object) -> DataSet:
-    """Return examples as a data set: all are train, or those of each split by its name."""
+    """Return examples as a data set: all in train, or by split."""
     if not isinstance(data, Mapping):
         examples = _checked(data)
         return DataSet(_MEMORY, examples, [], {_MEMORY.name: examples_digest(examples)}, [], {"train": _MEMORY})
@@ -123,26 +122,25 @@ def _in_memory(data: object) -> DataSet:
 
 @dataclass(frozen=True, slots=True)
 class GoldSentences:
-    """The sentences that something is judged or fitted on: from which `place`, and its name and SHA-256."""
+    """The sentences to score or calibrate on, with their `place`, its name and SHA-256."""
 
     place: str
     examples: list[Example]
     name: str
     sha256: str
     cut: Mapping[str, Any] = field(default_factory=dict)
-    """How they were cut out of a file, as a card says it; empty if they are the whole of it."""
+    """How they were cut out of a file, in the form of a card; empty for a whole file."""
 
     def learnt_by(self, data: object) -> bool:
-        """Return whether what was trained on, by a card, is the same file: all of it, or a part by another cut."""
+        """Return whether a card's training data is the same file: all of it, or a part by another cut."""
         known = data if isinstance(data, dict) else {}
         same_cut = bool(self.cut) and all(known.get(key) == value for key, value in self.cut.items())
         return bool(self.sha256) and self.sha256 == train_sum(known) and not same_cut
 
 
 def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> GoldSentences:
-    """Read one split of a data set; a file that isn't cut into splits, or examples in memory, are taken whole.
-
-    Raise InputError if there is no such split.
+    """Read one split of a data set; a file that isn't cut into splits, or examples in memory, are used whole. Raise
+    InputError if there is no such split.
     """
     reading = reading or Reading()
     if isinstance(data, str | Path):
@@ -168,15 +166,15 @@ def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> Gold
 
 
 def cut_of(reading: Reading) -> dict[str, Any]:
-    """Return how a file is cut into splits, as a card says it; nothing if it isn't."""
+    """Return how a file is cut into splits, in the form of a card; nothing if it isn't."""
     return {"split": reading.split, "split_seed": reading.split_seed} if reading.split else {}
 
 
 def find_splits(data: Path, reading: Reading | None = None, splits: Collection[str] = SPLITS) -> dict[str, Path]:
-    """Return where each split of a data set is: the files (or folders) of a folder whose names say so.
+    """Return the path of each split of a data set: the files (or folders) of a folder with a split's name.
 
-    One file, or a folder in one format, is train, or that of every split if `reading.split` cuts it. Raise InputError
-    for two of one of these splits, and for splits that are to be cut again.
+    One file, or a folder in one format, is train, or every split if `reading.split` cuts it. Raise InputError for two
+    files of one of these splits, and for a cut of data that has splits.
     """
     with os_refused(f"{data}: can't be read"):
         return _find_splits(data, reading or Reading(), splits)
@@ -200,9 +198,8 @@ def _find_splits(data: Path, reading: Reading, splits: Collection[str]) -> dict[
 
 
 def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
-    """Yield each file (or folder) of a folder that is a split by its name, with the split, in the order of names.
-
-    A folder in one format may have a text `train-01.ann`, or `test.ann` beside others: such files are no splits.
+    """Yield each file (or folder) of a folder that has a split's name, with the split, in the order of names. A folder
+    in one format may contain texts such as `train-01.ann` or `test.ann`: these are no splits.
     """
     if not folder.is_dir():
         return
@@ -221,9 +218,8 @@ def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
 
 
 def _is_format(path: Path, format_: str) -> bool:
-    """Return whether a file or folder is in the format named, or in any: by its name, or else by its content.
-
-    The content decides where the name is more than a split and a suffix, so that `train_log.json` is no data.
+    """Return whether a file or folder is in the given format, or in any: by its name, or else by its content. The
+    content decides if the name is more than a split and a suffix, so that `train_log.json` is no data.
     """
     formats, (stem, dot, rest) = _formats(format_), path.name.lower().partition(".")
     if path.is_file() and stem in _USUAL and any(dot + rest in each.suffixes for each in formats):
@@ -235,7 +231,7 @@ def _is_format(path: Path, format_: str) -> bool:
 
 
 def no_split(data: Path, split: str, format_: str = "") -> InputError:
-    """Return why a data set has no such split: there is no data, its files have other names, or its folder lacks it."""
+    """Return why a data set has no such split: no data, files with other names, or a missing split."""
     remedy = f"name a file of annotated sentences, or a folder with a {split} split"
     if not data.is_dir():
         with suppress(OSError):
@@ -248,7 +244,7 @@ def no_split(data: Path, split: str, format_: str = "") -> InputError:
 
 
 def file_inside(path: Path) -> str:
-    """Return that a file of a folder is to be named: the first that holds data and is no split; "" if there is none."""
+    """Return advice to name a file of a folder: the first with data that is no split; "" if there is none."""
     there = entries_of(path) if path.is_dir() else ()
     files = (each for each, _ in there if each.is_file() and not split_of(each.name))
     found = None
@@ -258,12 +254,12 @@ def file_inside(path: Path) -> str:
 
 
 def _formats(format_: str) -> list[Format]:
-    """Return the format named, or all."""
+    """Return the given format, or all."""
     return [FORMATS.find(format_)()] if format_ else [*known_formats().values()]
 
 
 def split_of(name: str) -> str:
-    """Return which split a file's name says: `train` of `train.conll`, `dev` of `eng.testa`; "" for none or several."""
+    """Return the split in a file's name: `train` for `train.conll`, `dev` for `eng.testa`; "" for none or several."""
     found = {_USUAL[word] for word in _WORD.findall(name.lower()) if word in _USUAL}
     return found.pop() if len(found) == 1 else ""
 
@@ -301,12 +297,12 @@ def examples_digest(examples: Iterable[Example]) -> str:
 
 
 def _checked(examples: object) -> list[Example]:
-    """Return examples as a list; raise InputError for what is none."""
+    """Return examples as a list; raise InputError for anything else."""
     if not isinstance(examples, Iterable) or isinstance(examples, str | Example):
-        raise InputError(f"data: {type(examples).__name__} is no data; give a folder, a file or a list of examples")
+        raise InputError(f"data: {type(examples).__name__} is not data; give a folder, a file or a list of examples")
     found = list(examples)
     if wrong := [each for each in found if not isinstance(each, Example)]:
-        raise InputError(f"data: {type(wrong[0]).__name__} is no Example; make examples with nerbert.example")
+        raise InputError(f"data: {type(wrong[0]).__name__} is not an Example; make examples with nerbert.example")
     return found
 
 
@@ -314,14 +310,13 @@ def _shares(split: str) -> dict[str, float]:
     """Return the share (0–1) of each split from `80/10/10` (train, dev, test) or `80/20` (train, dev)."""
     parts = [int(each) for each in split.split("/")] if _SHARES.fullmatch(split) else []
     if sum(parts) != 100 or not parts[0]:
-        raise SettingsError(f"split {split!r}: must be percents of train, dev and test that make 100, such as 80/10/10")
+        raise SettingsError(f"split {split!r}: must be percentages of train, dev and test that sum to 100: 80/10/10")
     return {name: part / 100 for name, part in zip(SPLITS, parts, strict=False) if part}
 
 
 def cut_documents(keys: Iterable[str], split: str, seed: int, path: Path | str = "") -> list[str]:
-    """Return the split of each document, from the keys of what belongs together, by `split` (`80/10/10`) and `seed`.
-
-    Raise InputError, which names `path`, if there are too few for one of the splits. Keys are not held.
+    """Return the split of each document, by its key, `split` (`80/10/10`) and `seed`; equal keys stay together. Raise
+    InputError, which names `path`, if there are too few for one of the splits. Keys are not kept in memory.
     """
     shares = _shares(split)
     places = np.fromiter((uniform(seed, "split", key) for key in keys), np.float64)
@@ -337,7 +332,7 @@ def cut_documents(keys: Iterable[str], split: str, seed: int, path: Path | str =
 
 
 def document_key(document: Document) -> str:
-    """Return what two documents share that must not be cut apart: their group, or else their text."""
+    """Return the key that documents of one split share: their group, or else their text."""
     return f"group {document.group}" if document.group else f"text {document.text}"
 
 
@@ -349,12 +344,12 @@ class SplitStream:
     files: Mapping[str, Path]
     reading: Reading
     tagged: bool = False
-    """Whether texts that only a model tagged are there too; else they are counted and left out, as in training."""
+    """Whether to keep texts that only a model tagged; else they are counted and left out, as in training."""
     cut: Sequence[str] = ()
-    """The split of each document, where one file is cut into splits."""
+    """The split of each document, if one file is cut into splits."""
 
     def documents(self, repairs: Repairs) -> Iterator[tuple[str, Path, Document]]:
-        """Yield each document with its split and file, split by split, or as they lie in the file that is cut."""
+        """Yield each document with its split and file, split by split, or in the order of the file that is cut."""
         if self.cut:
             found = self.read(self.data, repairs)
             yield from ((split, self.data, document) for split, document in zip(self.cut, found, strict=True))
@@ -363,12 +358,12 @@ class SplitStream:
             yield from ((split, path, document) for document in self.read(path, repairs))
 
     def split(self, name: str, repairs: Repairs) -> Iterator[tuple[Path, Document]]:
-        """Yield the documents of one split, each with its file; `repairs` counts those of all that is read for it."""
+        """Yield the documents of one split, each with its file; `repairs` counts all documents read for it."""
         part = self if self.cut else replace(self, files={name: self.files[name]})
         yield from ((path, document) for split, path, document in part.documents(repairs) if split == name)
 
     def sums(self) -> dict[str, str]:
-        """Return the SHA-256 of each file, by name; none of what lies elsewhere, on a hub say."""
+        """Return the SHA-256 of each local file, by name."""
         return {path.name: data_sum(path) for path in dict.fromkeys(self.files.values()) if path.exists()}
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
@@ -378,7 +373,7 @@ class SplitStream:
 
 
 def known_splits(data: Path, reading: Reading) -> dict[str, Path]:
-    """Return where the splits of a data set are, as `find_splits`; raise InputError if there are none."""
+    """Return the paths of a data set's splits, as `find_splits`; raise InputError if there are none."""
     files = find_splits(data, reading)
     if not files:
         raise no_split(data, "train", reading.from_)
@@ -386,7 +381,7 @@ def known_splits(data: Path, reading: Reading) -> dict[str, Path]:
 
 
 def stream_splits(data: Path, reading: Reading, *, tagged: bool = False) -> SplitStream:
-    """Return the splits of a data set to be read in constant memory; a file that is cut is read once before."""
+    """Return the splits of a data set, to read in constant memory; a file that is cut is read once before."""
     stream = SplitStream(data, known_splits(data, reading), reading, tagged)
     if not reading.split:
         return stream

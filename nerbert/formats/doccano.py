@@ -25,7 +25,9 @@ class Doccano(JsonFormat):
         return isinstance(value, dict) and _of(value, _TEXTS, str) != "" and _annotation(value) != ""
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether the first object is doccano's; one without labels must have what only doccano writes."""
+        """Return whether the first object is doccano's; one without labels must have a field that only doccano
+        writes.
+        """
         first = first_value(head)
         return self.matches(first) and bool(first[_annotation(first)] or not _OWN.isdisjoint(first))
 

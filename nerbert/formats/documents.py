@@ -1,4 +1,4 @@
-"""From what a file says to what a model learns: offsets in characters, one entity a word, sentences of words.
+"""Prepare documents for training: offsets in characters, at most one entity per word, sentences of words.
 
 No file says what its offsets count, so the unit is the one in which most spans fit. Cost: a file with a text in
 which units differ is read twice. What is put right is counted (`Repair`).
@@ -22,26 +22,26 @@ from nerbert.sentences import RuleSplitter, join_in_links
 from nerbert.words import SPLITTER, split_words, splitter_named, with_dictionaries
 
 Overlaps = Literal["error", "longest", "first"]
-"""What becomes of spans that overlap: an error; the longest stays; the one that the file names first stays."""
+"""What to do with overlapping spans: an error, keep the longest, or keep the first in the file."""
 CutWords = Literal["grow", "error"]
-"""What becomes of a span that cuts a word: it grows to whole words; an error."""
+"""What to do with a span that cuts a word: extend it to whole words, or an error."""
 Units = Literal["auto", "characters", "utf-16", "bytes"]
-"""What a file's offsets count; `auto` finds it out."""
+"""The unit of a file's offsets; `auto` detects it."""
 _UNITS: tuple[Units, ...] = get_args(Units)[1:]
 
 
 _REPAIRS = {
     Repair.TAG: "tags that break their scheme, read as CoNLL's script reads them",
-    Repair.TRIMMED: "entities with white space around them, taken without it",
+    Repair.TRIMMED: "entities with white space around them, trimmed",
     Repair.EMPTY: "entities without a word, left out",
-    Repair.REPEATED: "entities that stand twice, taken once",
+    Repair.REPEATED: "repeated entities, kept once",
     Repair.OVERLAP: "overlapping entities left out",
-    Repair.GROWN: "entities grown to whole words",
+    Repair.GROWN: "entities extended to whole words",
     Repair.UNIT: "entities whose offsets count UTF-16 units or bytes, converted to characters",
     Repair.REJECTED: "rejected texts left out",
     Repair.UNANNOTATED: "texts that no person annotated, left out",
     Repair.ANNOTATOR: "annotations of second annotators left out",
-    Repair.PASSED_OVER: "annotations that are no entities, passed over",
+    Repair.PASSED_OVER: "annotations other than entities, ignored",
 }
 
 
@@ -53,21 +53,21 @@ class Reading(Settings):
     """Format of annotated data: conll, jsonl, csv, parquet, datasets, doccano, label-studio, prodigy, argilla, brat,
     webanno, marked, spacy, spacy-json, gliner, or your own as module:Class; else by content."""
     split: str = ""
-    """Cut data that has no splits into train, dev and test, in percent: 80/10/10; 80/20 has no test. Documents aren't
-    cut apart; equal texts stay together where the data names no documents."""
+    """Cut data that has no splits into train, dev and test, in percent: 80/10/10; 80/20 has no test. Documents stay
+    whole; equal texts stay together if the data names no documents."""
     split_seed: int = 0
-    """Which documents go into which split."""
+    """Seed of the split."""
     overlaps: Overlaps = "error"
     """Entities that overlap: an error, or the longest or the first (as the file lists them) is kept."""
     cut_words: CutWords = "grow"
-    """Entities that cut a word: they grow to whole words, or are an error."""
+    """Entities that cut a word: extend them to whole words, or report an error."""
     units: Units = "auto"
-    """What offsets count: characters, utf-16 (units) or bytes; auto finds it out by the entities' texts."""
+    """What offsets count: characters, utf-16 (units) or bytes; auto detects it from the entities' texts."""
     language: str = ""
-    """Language by whose rules texts without words are cut into sentences; default: the model's, else English."""
+    """Language whose rules split texts without words into sentences; default: the model's, else English."""
     word_splitter: str = ""
-    """What cuts texts without words into words: unicode, icu, or a splitter's name; default: the tagger's, in training
-    the encoder's if it is icu, else unicode."""
+    """Word splitter for texts without words: unicode, icu, or a splitter's name; default: the tagger's; in training the
+    encoder's if it is icu, else unicode."""
 
     def __post_init__(self) -> None:
         """Find the splitter; raise InputError for one that is missing."""
@@ -81,17 +81,16 @@ _DEFAULT = Reading()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReading(Reading):
-    """How annotated data is read to be checked: what overlaps is counted and ends nothing."""
+    """How annotated data is read for a check: overlaps are counted, and are no error."""
 
     overlaps: Overlaps = "longest"
     """Entities that overlap: an error, or the longest or the first (as the file lists them) is kept."""
 
 
 def reading_for(card: Mapping[str, Any], reading: Reading | None, *, training: bool = False) -> Reading:
-    """Return how data is read for a model: where `reading` names no language or word splitter, the card's are taken.
-
-    A tagger is scored on words as it cuts them, except GLiNER's, which take any. `training` takes the card's splitter
-    only if that has dictionaries: a tagger that is trained now gets the newest of the others.
+    """Return how data is read for a model: the card's language and word splitter, unless `reading` names others. A
+    tagger is scored on its own words, except GLiNER's, which accept any. `training` uses the card's splitter only if
+    that has dictionaries: newly trained taggers get the newest of the others.
     """
     reading, words = reading or _DEFAULT, str(card.get("word_splitter") or "")
     kept = with_dictionaries(words) or not (training or card.get("head") == "gliner")
@@ -100,14 +99,14 @@ def reading_for(card: Mapping[str, Any], reading: Reading | None, *, training: b
 
 
 def repairs_line(repairs: Repairs) -> str:
-    """Return what was put right or left out, in words; "" for nothing."""
+    """Return what was repaired or left out, in words; "" for nothing."""
     return "; ".join(f"{words}: {repairs[each]:,}" for each, words in _REPAIRS.items() if repairs[each])
 
 
 def no_sentence(repairs: Repairs) -> str:
-    """Return that a file holds no sentence, what was left out of it, and what to do where only a model tagged it."""
+    """Return that a file holds no sentence, what was left out of it, and a remedy if only a model tagged it."""
     why = f" ({repairs_line(repairs)})" if repairs.total() else ""
-    remedy = "; correct them in your tool and export again, or `nerbert data convert` takes them as they are"
+    remedy = "; correct them in your tool and export again, or use `nerbert data convert`, which keeps them"
     return f"holds no sentence{why}{remedy if repairs[Repair.UNANNOTATED] else ''}"
 
 
@@ -116,7 +115,7 @@ def prepared(
 ) -> Iterator[Document]:
     """Yield the documents that `read` gives, their spans in characters, in order and apart, with their text.
 
-    `read` is called again where the unit of the offsets has to be found. Errors name `path` and the document's line.
+    `read` is called again if the unit of the offsets has to be found. Errors name `path` and the document's line.
     """
     unit = reading.units
     for document in read(repairs):
@@ -136,7 +135,7 @@ def prepared(
 def sentences_of(document: Document, reading: Reading | None = None, repairs: Repairs | None = None) -> list[Example]:
     """Return a prepared document as sentences of words, whose entities are whole words.
 
-    A document that has words is one sentence. Raise InputError for spans that can't be, as `reading` has it.
+    A document that has words is one sentence. Raise InputError for spans that `reading` doesn't allow.
     """
     reading, repairs = reading or _DEFAULT, Counter() if repairs is None else repairs
     text, words = document.text, document.words
@@ -152,7 +151,7 @@ def example_of_spans(
 ) -> Example:
     """Return a text with entities (start, end, type), in characters, as one sentence; raise InputError for wrong ones.
 
-    Its words are `tokens`, or else what the corpus's splitter makes of it. Entities grow to whole words.
+    Its words are `tokens`, or by default those of the corpus's splitter. Entities are extended to whole words.
     """
     if not isinstance(text, str):
         raise InputError(f"a sentence is a str, not {type(text).__name__}")
@@ -163,7 +162,7 @@ def example_of_spans(
 
 
 def _span(given: object) -> Span:
-    """Return what a user gives for an entity as a span."""
+    """Return a user's entity as a span."""
     match given:
         case Span():
             return replace(given, confidence=1.0)
@@ -183,13 +182,13 @@ def find_words(text: str, tokens: Iterable[str]) -> Iterator[tuple[int, int]]:
     for number, token in enumerate(tokens):
         start = text.find(token, place)
         if start < 0:
-            raise InputError(f"token {number} (from 0), {token!r:.60}, isn't in the text after the one before")
+            raise InputError(f"token {number} (from 0), {token!r:.60}, isn't in the text after the previous token")
         place = start + len(token)
         yield start, place
 
 
 def _units_differ(document: Document) -> bool:
-    """Return whether spans lie elsewhere in another unit; those that a reader made of words count characters."""
+    """Return whether spans have other places in another unit; those that a reader made from words count characters."""
     text, spans = document.text, document.spans
     if text.isascii() or (
         document.words is not None and all(text[each.start : each.end] == each.text for each in spans)
@@ -219,18 +218,18 @@ def _find_unit(documents: Iterable[Document]) -> Units:
                     by_text[unit] += span.text != "" and _same(text[start:end], span.text)
                     by_border[unit] += start in starts and end in ends
     votes = by_text if by_text.total() else by_border
-    if not votes.total():  # nothing fits anywhere: what is wrong is said of characters
+    if not votes.total():  # nothing fits: the error is reported in characters
         return "characters"
     best = [unit for unit in _UNITS if votes[unit] == max(votes.values())]
     if not apart.isdisjoint(combinations(best, 2)):
         raise InputError(
-            f"offsets fit as well if they count {' as if they count '.join(best)}; say which (units, --units)"
+            f"offsets fit as well if they count {' as if they count '.join(best)}; choose one (units, --units)"
         )
     return best[0]
 
 
 class _Characters:
-    """Where the offsets of a text, in some unit, lie in characters."""
+    """Converts the offsets of a text, in some unit, to characters."""
 
     def __init__(self, text: str, unit: Units) -> None:
         self._size, self._starts = len(text), array("q")
@@ -242,7 +241,7 @@ class _Characters:
             self._starts.append(place)
 
     def of(self, span: Span) -> tuple[int, int] | None:
-        """Return a span's start and end in characters; None if it lies outside, or cuts a character."""
+        """Return a span's start and end in characters; None if it is outside the text, or cuts a character."""
         start, end = self._of(span.start), self._of(span.end)
         return None if start is None or end is None else (start, end)
 
@@ -254,7 +253,7 @@ class _Characters:
 
 
 def _in_characters(document: Document, unit: Units, repairs: Repairs) -> Iterator[Span]:
-    """Yield the spans with offsets in characters and their text; raise InputError for one that lies elsewhere."""
+    """Yield the spans with offsets in characters and their text; raise InputError for one with another text."""
     text = document.text
     places = _Characters(text, unit)
     for span in document.spans:
@@ -281,7 +280,7 @@ def _same(one: str, other: str) -> bool:
 
 
 def _clean(text: str, spans: Iterable[Span], repairs: Repairs) -> Iterator[Span]:
-    """Yield spans without white space around them or around their types; raise InputError for a type that is none."""
+    """Yield spans without white space around them or around their types; raise InputError for an invalid type."""
     for span in spans:
         type_, piece = span.type.strip(), text[span.start : span.end]
         if not type_ or visible(type_) != type_:
@@ -315,7 +314,7 @@ def _apart(text: str, spans: Iterable[Span], overlaps: Overlaps, repairs: Repair
         one, other = clash
         raise InputError(
             f"entities {text[one.start : one.end]!r:.60} ({one.type}) and {text[other.start : other.end]!r:.60} "
-            f"({other.type}) overlap; say which to keep: overlaps (--overlaps) longest or first"
+            f"({other.type}) overlap; choose which to keep: overlaps (--overlaps) longest or first"
         )
     kept: list[Span] = []
     for span in sorted(once.values(), key=lambda span: span.start - span.end if overlaps == "longest" else 0):

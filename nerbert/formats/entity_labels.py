@@ -1,6 +1,6 @@
 """Labels that a tagger is asked for at run time: from Python, from the command line, from a file.
 
-What no tagger could mean is refused here, before a model is loaded.
+Invalid labels are refused here, before a model is loaded.
 """
 
 import os
@@ -16,7 +16,7 @@ from nerbert.records import EntityLabel
 from nerbert.sources.files import open_plain
 
 LONGEST_NAME, LONGEST_DESCRIPTION = 200, 1000
-"""Characters."""
+"""Maximum characters."""
 
 
 def entity_labels(given: Iterable[str | EntityLabel]) -> tuple[EntityLabel, ...]:
@@ -28,11 +28,11 @@ def entity_labels(given: Iterable[str | EntityLabel]) -> tuple[EntityLabel, ...]
         raise InputError(f"labels {given!r:.80}: must be a list of texts; for one label, a list of one")
     labels = tuple(map(_label, given))
     if not labels:
-        raise InputError("labels: there are none; give at least one")
+        raise InputError("labels: none given; give at least one")
     first: dict[str, str] = {}
     for each in labels:
         if (other := first.setdefault(each.name.casefold(), each.name)) != each.name:
-            raise InputError(f"labels {other!r:.80} and {each.name!r:.80} differ in case alone; leave one out")
+            raise InputError(f"labels {other!r:.80} and {each.name!r:.80} differ only in case; leave one out")
     if len(first) < len(labels):
         twice = Counter(each.name for each in labels).most_common(1)[0][0]
         raise InputError(f"label {twice!r:.80} is given twice; leave one out")
@@ -42,8 +42,8 @@ def entity_labels(given: Iterable[str | EntityLabel]) -> tuple[EntityLabel, ...]
 def parse_labels(given: str) -> tuple[EntityLabel, ...]:
     """Return the labels of a command line: a file, lines as in such a file, or labels with commas between them.
 
-    A line is `name`, `name: description`, or name and description with a tab between them; empty lines and such as
-    begin with `#` are passed over. Raise InputError for a comma that may be part of a description.
+    A line is `name`, `name: description`, or name and description with a tab between them; empty lines and comments
+    (`#`) are skipped. Raise InputError for a comma that may be part of a description.
     """
     path = Path(given)
     if "\n" in given:
@@ -71,7 +71,7 @@ def _labels_between_commas(given: str) -> list[str]:
     for one, other in pairwise(labels):
         if ": " in one and ": " not in other:
             raise InputError(f"labels {f'{one}, {other}'!r:.160}: the comma may be part of the description, or end it; "
-                             "put labels without a description first, or give a label a line: in a file, or with line "
+                             "put labels without a description first, or write one per line: in a file, or with line "
                              "breaks instead of commas")  # fmt: skip
     return labels
 
@@ -79,18 +79,18 @@ def _labels_between_commas(given: str) -> list[str]:
 _WITHOUT_WIDTH = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
 """Removed from labels, which would look the same: zero-width spaces, byte order mark, soft hyphen; joiners stay."""
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-"""Letters and signs that show nothing: fillers of Korean, and Braille without a dot."""
+"""Invisible letters and signs: fillers of Korean, and Braille without a dot."""
 
 
 def _has_ink(text: str) -> bool:
-    """Return whether a character of a text can be seen by itself: no white space, joiner, mark or unassigned one."""
+    """Return whether a text has a visible character: no white space, joiner, mark or unassigned one."""
     return any(unicodedata.category(char)[0] not in "CMZ" and char not in _BLANK for char in text)
 
 
 def parse_type_labels(given: Iterable[str]) -> dict[str, str]:
     """Return type → label of `TYPE=label` or `TYPE` each; "": the type's own name in words.
 
-    Raise SettingsError for a type that is there twice.
+    Raise SettingsError for a repeated type.
     """
     found: dict[str, str] = {}
     for each in given:
@@ -107,7 +107,7 @@ def read_type_labels(given: str) -> dict[str, str]:
     found = parse_type_labels(_lines(Path(given)) if is_file else (part for part in given.split(",") if part.strip()))
     for name, label in found.items():
         if not label:
-            why = "write TYPE=label: the data's type, what the tagger is asked for; labels with commas go into a file"
+            why = "write TYPE=label: the data's type and the tagger's label; put labels with commas into a file"
             raise SettingsError(f"--labels {name!r:.80}: {why}", setting="labels")
     return found
 

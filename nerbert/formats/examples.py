@@ -1,4 +1,4 @@
-"""Which format a file is in, and what it holds: documents, or the sentences that a model learns from.
+"""Detect a file's format, and read its documents or training sentences.
 
 The first format that recognises a file is taken, those with its suffix first. Cost: a file is opened twice.
 """
@@ -15,20 +15,20 @@ from nerbert.records import Document, Example, Repair, Repairs
 from nerbert.registry import FORMATS
 
 _HEAD = 1 << 20
-"""Bytes of a file by which its format is recognised."""
+"""Bytes of a file used to detect its format."""
 _FOREIGN_BEGINS = {
     b"PAR1": "Parquet",
     b"PK\x03\x04": "a zip archive (unpack it first)",
-    b"\x1f\x8b": "packed with gzip (unpack it first)",
-    b"BZh": "packed with bz2 (unpack it first)",
-    b"\xfd7zXZ": "packed with xz (unpack it first)",
+    b"\x1f\x8b": "compressed with gzip (unpack it first)",
+    b"BZh": "compressed with bz2 (unpack it first)",
+    b"\xfd7zXZ": "compressed with xz (unpack it first)",
     b"%PDF": "PDF",
 }
 _FOR_PEOPLE = re.compile(r"^  \d+–\d+  \S.*  [01]\.\d\d  ", re.MULTILINE)
 _BINARY = 1 << 12
-"""Bytes among which text has no zero."""
+"""Number of first bytes among which text has no zero."""
 _LINES, _WORDS, _LONG = 200, 4, 20
-"""Lines by which prose is known: so many of them, each of at least so many words, or of more characters without."""
+"""Prose: how many lines to look at, and the minimum words of one, or characters without spaces."""
 _MARK = re.compile(r"\[[^\[\]|]+\|[^\[\]|]+")
 _KEY = re.compile(r'"(\w+)"\s*:')
 
@@ -36,7 +36,7 @@ _KEY = re.compile(r'"(\w+)"\s*:')
 def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs | None = None) -> Iterator[Document]:
     """Yield what a file (or a folder of a format of folders) holds, its spans in order, apart and in characters.
 
-    Raise InputError that names file and line. What is put right or left out is counted in `repairs`.
+    Raise InputError that names file and line. `repairs` counts what is repaired or left out.
     """
     reading, counts = reading or Reading(), Repairs() if repairs is None else repairs
     with os_refused(f"{path}: can't be read"):
@@ -73,7 +73,7 @@ def examples_of(path: Path, document: Document, reading: Reading | None, repairs
 
 
 def find_format(path: Path, format_: str = "") -> Format:
-    """Return the format named, or else that of a file; raise InputError for a file of a format that isn't read."""
+    """Return the given format, or that of a file; raise InputError for a file of an unsupported format."""
     if format_:
         return FORMATS.find(format_)()
     if found := recognised(path):
@@ -89,7 +89,7 @@ def find_format(path: Path, format_: str = "") -> Format:
     is_table = path.suffix.lower() in (".csv", ".tsv", ".tab")  # its reader says which columns it lacks
     if other and not (other == "CSV" and is_table):
         known = ", ".join(FORMATS)
-        raise InputError(f"{path}: seems to be {other}; formats read are {known}, and your own with --from module:name")
+        raise InputError(f"{path}: seems to be {other}; formats are {known}, or your own with --from module:name")
     cells = is_table and re.search(rb"[,;\t]\S", head.partition(b"\n")[0])
     if not (other or cells) and (what := unannotated(head)):
         raise InputError(f"{path}: seems to be {what}; if it isn't, name its format with --from")
@@ -112,9 +112,8 @@ def name_of(path: Path) -> str:
 
 
 def foreign(head: bytes, name: str) -> str:
-    """Return what a file with this beginning seems to be that no format reads, such as `CSV`; "" for no guess.
-
-    JSON in a file named as JSON lines is left to their reader, which names the line and the fault.
+    """Return a guess at the unsupported content of a file from its first bytes, such as `CSV`; "" for no guess. JSON in
+    a file named as JSON lines is left to their reader, which names the line and the fault.
     """
     if found := next((tool for magic, tool in _FOREIGN_BEGINS.items() if head.startswith(magic)), ""):
         return found
@@ -134,7 +133,7 @@ def foreign(head: bytes, name: str) -> str:
 
 
 def unannotated(head: bytes) -> str:
-    """Return what text with this beginning seems to be that no format recognises: marked, or prose; "" for no guess."""
+    """Return a guess at text that no format recognises, from its beginning: marked, or prose; "" for no guess."""
     text = head[:_HEAD].decode("utf-8-sig", "replace")
     lines = [line.strip() for line in text.splitlines()[:_LINES] if line.strip() and not line.startswith("#")]
     if lines and sum(bool(_MARK.search(line)) for line in lines) > len(lines) / 2:
@@ -156,7 +155,7 @@ def _by_suffix(path: Path) -> list[Format]:
 
 
 def head_of(path: Path) -> bytes:
-    """Return the beginning of a file, with the whole of a first JSON value; nothing of a folder."""
+    """Return the beginning of a file, with the whole of a first JSON value; nothing for a folder."""
     if path.is_dir():
         return b""
     from nerbert.formats.json_files import is_cut  # loaded where a file is looked at

@@ -1,10 +1,10 @@
-"""Texts that nothing trained on may share runs of words with: annotated data, JSON lines or plain text, by content.
+"""Texts to exclude from training data, by shared runs of words: annotated data, JSON lines or plain text, by content.
 
-A text too short for a run is compared as a whole: it excludes the sentences that equal it. The shortest can't be judged
-at all, and are counted.
+A text too short for a run is compared as a whole: it excludes equal sentences. The shortest are not compared, and are
+counted.
 
-To exclude nothing in silence would be the worst outcome. So a file that yields no run of words is an error, and so are
-a folder without a text and, in a folder, a file that is neither a text by its name nor a README or a licence.
+Never exclude nothing silently: a file without a run of words is an error, and so are a folder without a text and, in a
+folder, a file that is neither a text by its name nor a README or a licence.
 """
 
 import re
@@ -27,27 +27,27 @@ _TEXTS = (".txt", ".tsv")
 _ABOUT = re.compile(
     r"(?:readme|licen[cs]e|copying|notice|attribution)|.*\.md$|(?:manifest|dataset_dict)\.json$", re.IGNORECASE
 )
-"""Names of what is beside the texts: the last two are of nerbert's own data folders and of `datasets`."""
+"""Names of files beside the texts: the last two are of nerbert's own data folders and of `datasets`."""
 _KEYS = ("text", "sentence", "tokens", "words", "tokenized_text")
-"""What a line of JSON names its text, or its list of words; the first that is there counts."""
+"""Fields of a JSON line for its text, or its list of words; the first that exists counts."""
 _MIN_WORDS = 4
-"""Fewest words of a text that is compared as a whole. Equality of shorter ones ("CENTRAL DIVISION", "Scorers :",
-"0-1 .") is no sign of a leak, since any text may hold them. Unit: normalised words. Source: ours."""
+"""Minimum words of a text that is compared as a whole. Equality of shorter ones ("CENTRAL DIVISION", "Scorers :", "0-1
+.") is no sign of a leak, since any text may contain them. Unit: normalised words. Source: ours."""
 _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """Runs of words that no sentence may share, and the files that they come from, fit for the manifest."""
+    """Runs of words that no sentence may share, and their files, for the manifest."""
 
     ngrams: frozenset[str] = frozenset()
     files: tuple[dict[str, Any], ...] = ()
     judged: Counter[str] = field(default_factory=Counter)
-    """How many sentences to exclude are compared `by_ngram`, `by_equality`, or `not_judged`, of all files."""
+    """How many sentences of all files are compared `by_ngram`, `by_equality`, or are `not_judged`."""
 
 
 def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
-    """Return what `ngrams` finds in the sentences of these files, or of the files of a folder."""
+    """Return the n-grams of the sentences of these files, or of the files of a folder."""
     found: set[str] = set()
     files: list[dict[str, Any]] = []
     total = Counter[str]()
@@ -57,7 +57,7 @@ def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
         if not some:
             raise InputError(
                 f"{path}: no sentence of {min(length, _MIN_WORDS)} or more words to exclude; give CoNLL, JSON lines, "
-                "or a sentence a line"
+                "or one sentence per line"
             )
         judged = Counter(by_ngram=0, by_equality=0, not_judged=0)
         judged.update(_judged(text, length) for text in texts)
@@ -69,7 +69,7 @@ def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
 
 
 def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield each file with a name that no other has."""
+    """Yield each file with a unique name."""
     named = {found.path: found.name for found in find_all(paths)}
     texts = (*_TEXTS, *(suffix for name in FORMATS for suffix in FORMATS.find(name)().suffixes))
     for path in paths:
@@ -88,7 +88,7 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
             yield found.path, named[found.path]
         if not some:
             raise InputError(
-                f"{path}: holds no text to exclude; give CoNLL, JSON lines, or text with a sentence a line"
+                f"{path}: holds no text to exclude; give CoNLL, JSON lines, or text with one sentence per line"
             )
 
 
@@ -126,7 +126,7 @@ def _json_text(line: str) -> str:
     fields = json_object(line)
     key = next((key for key in _KEYS if key in fields), None)
     if key is None:
-        raise InputError(f"{line[:60]!r}: has no text; one of {', '.join(_KEYS)} must be there")
+        raise InputError(f"{line[:60]!r}: has no text; it needs one of {', '.join(_KEYS)}")
     return text_of(fields, key).text
 
 
@@ -136,9 +136,8 @@ def normalised_words(text: str) -> list[str]:
 
 
 def ngrams(text: str, length: int) -> set[str]:
-    """Return all runs of `length` normalised words of a text; of a shorter one all its words as a run, if not too few.
-
-    Two texts share a run of fewer than `length` words only if they are equal: a longer text has no run as short.
+    """Return all runs of `length` normalised words of a text; of a shorter one all its words as one run, if not too
+    few. Two texts share a run of fewer than `length` words only if they are equal: longer texts have no run as short.
     """
     words = normalised_words(text)
     size = length if len(words) >= length else max(len(words), _MIN_WORDS)

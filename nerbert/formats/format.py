@@ -1,6 +1,6 @@
-"""What an annotation format is: a class that recognises, reads and writes files, and one line in `registry.FORMATS`.
+"""The protocol of an annotation format: a class that recognises, reads and writes files, registered in `FORMATS`.
 
-A format gives spans as a file has them; `nerbert.formats.documents` puts them right, in the same way for all formats.
+A format returns spans as written in a file; `nerbert.formats.documents` repairs them, the same way for all formats.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ from nerbert.records import Document, Example, Repairs
 from nerbert.registry import FORMATS
 
 Fields = Callable[[Document], Mapping[str, Any]]
-"""Returns a document's fields as they come back from a file."""
+"""Returns a document's fields as they are read back from a file."""
 
 
 def all_fields(document: Document) -> Mapping[str, Any]:
@@ -22,7 +22,7 @@ def all_fields(document: Document) -> Mapping[str, Any]:
 
 
 def fields_without(*reserved: str) -> Fields:
-    """Return what gives all fields, but those with names that the format needs itself."""
+    """Return a function for all fields except those whose names the format uses itself."""
     return lambda document: {name: each for name, each in document.fields.items() if name not in reserved}
 
 
@@ -31,9 +31,9 @@ class Abilities:
     """What a format keeps of a document, besides the places and types of its entities."""
 
     text: Literal["whole", "line", "sentences", "words"] = "whole"
-    """A text as it is; only one of one line; its sentences, each a text with words; only words, joined by spaces."""
+    """The whole text; a text of one line; its sentences, each a text with words; only words, joined by spaces."""
     words: bool = True
-    """Where words begin and end."""
+    """Word boundaries."""
     groups: bool = True
     """Which texts belong to one document."""
     tagged: bool = True
@@ -42,16 +42,16 @@ class Abilities:
     """Confidences of all texts, of those that only a model tagged, or none."""
     fields: Fields = all_fields
     nested: bool = False
-    """Entities that lie in one another."""
+    """Nested entities."""
 
     def keep_text(self, text: str) -> bool:
-        """Return whether a text comes back as it is, not as its sentences."""
+        """Return whether a text is kept unchanged, not as its sentences."""
         return self.text == "whole" or (self.text == "line" and text.splitlines() == [text.strip()])
 
 
 @dataclass(frozen=True, slots=True)
 class WritingRows:
-    """How texts are written one by one: what cuts them into sentences, all types, and whether a terminal shows them."""
+    """How texts are written one by one: the sentence splitter, all types, and whether the output is a terminal."""
 
     sentences: Callable[[str], Iterable[tuple[int, Example]]]
     types: Iterable[str] = ()
@@ -59,9 +59,9 @@ class WritingRows:
 
 
 TextWriter = Callable[[Document], bytes]
-"""Returns a text with its entities as it is written."""
+"""Returns the bytes of a text with its entities."""
 LEAST = Abilities(text="line", words=False, groups=False, tagged=False, confidences="none", fields=lambda _: {})
-"""Those of a format that keeps texts of one line and their entities, and nothing else."""
+"""The abilities of a format that keeps only texts of one line and their entities."""
 
 
 class Format(Protocol):
@@ -73,23 +73,22 @@ class Format(Protocol):
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """How names of its files end, in lower case (`.conll`); the first is that of files to be written.
-
-        A format whose data is a folder has none.
+        """Suffixes of its files, in lower case (`.conll`); files are written with the first. A format whose data is a
+        folder has none.
         """
 
     @property
     def holds(self) -> Abilities:
-        """What a file keeps of a document."""
+        """The parts of a document that a file keeps."""
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether a file that begins with these bytes or a folder is of this.
+        """Return whether a file that begins with these bytes, or a folder, is in this format.
 
         They are at most 1 MB; for the JSON formats of nerbert a whole value.
         """
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-        """Yield what a file or folder holds, in order, as it is read; count in `repairs` what is passed over.
+        """Yield the documents of a file or folder, in order, while reading; count in `repairs` what is skipped.
 
         Raise InputError that names the line, by `nerbert.errors.at`.
         """
@@ -111,15 +110,15 @@ def known_formats() -> dict[str, Format]:
 
 
 def abilities(one: Format) -> Abilities:
-    """Return what a format holds; formats of users may be older than abilities."""
+    """Return a format's abilities; older formats of users may declare none."""
     return getattr(one, "holds", LEAST)
 
 
 def format_name(one: Format | None) -> str:
-    """Return the name under which a format is known; "" if it isn't."""
+    """Return the registered name of a format; "" if it has none."""
     return next((name for name, each in known_formats().items() if type(each) is type(one)), "")
 
 
 def formats_of_suffix(suffix: str) -> list[str]:
-    """Return the names of the formats whose files end so, in the order in which they are asked."""
+    """Return the names of the formats with a suffix, in the order in which they are asked."""
     return [name for name, each in known_formats().items() if suffix in each.suffixes]

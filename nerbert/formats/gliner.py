@@ -1,6 +1,6 @@
 """GLiNER's training data: the tokens of a sentence, and entities by their first and last token, the last included.
 
-The text is the tokens joined by spaces: what stood between them is not in the file.
+The text is the tokens joined by spaces: the file doesn't hold the original spacing.
 """
 
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ class Gliner(JsonFormat):
 
 
 def _words_field(value: dict[str, Any]) -> str:
-    """Return the name of the tokens; those of an object that has its text too are not GLiNER's."""
+    """Return the name of the tokens; an object that also has its text is not GLiNER's."""
     return TOKENS if _TOKENS not in value and TEXT not in value else _TOKENS
 
 

@@ -1,4 +1,4 @@
-"""Data sets of Hugging Face's `datasets`: a folder that `save_to_disk` wrote, or one of the hub by its name.
+"""Data sets of Hugging Face's `datasets`: a folder that `save_to_disk` wrote, or a name on the hub.
 
 Files are mapped into memory as they are, so all rows are checked first. Cost: one more pass. A row is a sentence,
 so a text without words comes back as the sentences of one document.
@@ -28,11 +28,11 @@ _TAGS = "ner_tags"
 _SPLITS = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+){0,3}")
 _ROWS = 1_000
-"""Rows that are read together."""
+"""Rows per batch."""
 
 
 def _kept_fields(document: Document) -> Mapping[str, Any]:
-    """Return the fields that Parquet keeps, but none with the name of the tags."""
+    """Return the fields that Parquet keeps, without the name of the tags."""
     return fields_but(kept_fields(document), _TAGS)
 
 
@@ -47,9 +47,8 @@ class Datasets:
         return (path / _STATE).is_file() and (path / _INFO).is_file()
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-        """Yield the rows of a folder, or, if there is none, of a split of the hub's data set of this name.
-
-        Such a name is `NAME` or `OWNER/NAME`, perhaps with `/CONFIG`, and with `/SPLIT` (`train` if there is none).
+        """Yield the rows of a folder, or, if it doesn't exist, of a split of the hub's data set of this name. Such a
+        name is `NAME` or `OWNER/NAME`, optionally with `/CONFIG` and `/SPLIT` (default `train`).
         """
         from datasets import DatasetDict
 
@@ -59,7 +58,7 @@ class Datasets:
                 there = ", ".join(f"{path / split}" for split in data)
                 raise InputError(f"{path}: holds several splits; name one of them: {there:.200}")
             _check_memory(data)
-            if {SPANS, _TAGS} <= set(data.features):  # the tags say no more than the spans
+            if {SPANS, _TAGS} <= set(data.features):  # the tags repeat the spans
                 data = data.remove_columns(_TAGS)
             features, arrow = data.features.to_dict(), data.with_format("arrow")
         return documents_of(path, lambda: arrow.iter(_ROWS), features, repairs)
@@ -83,7 +82,7 @@ class Datasets:
             write_parquet(table, DocumentBlocks(path, again, tags))
             features = Features.from_arrow_schema(read_schema(table))
             if _TAGS not in features:
-                raise InputError(f"{path}: there is no text to write, and a data set without rows can't be opened")
+                raise InputError(f"{path}: no text to write, and a data set without rows can't be opened")
             features[_TAGS] = Sequence(ClassLabel(names=names))
             features[TOKENS] = Sequence(features[TOKENS].feature)
             with _quietly():
@@ -98,42 +97,41 @@ def _opened(path: Path) -> Any:
     if path.exists():
         return load_from_disk(str(path))
     if not _NAME.fullmatch(str(path)):
-        raise InputError(f"{path}: no such folder, and no name of a data set (OWNER/NAME/SPLIT)")
+        raise InputError(f"{path}: no such folder, and not the name of a data set (OWNER/NAME/SPLIT)")
     name, config, split = _named(path)
     return load_dataset(name, *config, split=_SPLITS[split or "train"])
 
 
 def _check_memory(data: Any) -> None:
-    """Raise ArrowInvalid for rows that lie outside their file or aren't UTF-8: a damaged file, mapped as it is.
-
-    Reading such rows may end the process. All at once, because the check of a slice is that of the whole lists' values.
+    """Raise ArrowInvalid for rows that lie outside their file or aren't UTF-8: the file is damaged. Reading such rows
+    may end the process. All rows at once, because a slice's check covers all values of its lists.
     """
     for table in filter(None, (data.data, data._indices)):
         table.validate(full=True)
 
 
 def hub_splits(path: Path) -> list[str]:
-    """Return which of train, dev and test a data set of the hub has; none for a name that says a split itself."""
+    """Return which of train, dev and test a data set of the hub has; none for a name with a split."""
     need("datasets", "datasets")
     from datasets import get_dataset_split_names
 
     name, config, split = _named(path)
     if split:
         return []
-    with refused(f"{path}: can't be had from the hub"):
+    with refused(f"{path}: can't be loaded from the hub"):
         there = get_dataset_split_names(name, *config)
     return [split for split in ("train", "dev", "test") if _SPLITS[split] in there]
 
 
 def _named(path: Path) -> tuple[str, list[str], str]:
-    """Return a hub's name, its configuration (one or none), and the split that the name says, "" for none."""
+    """Return a name on the hub, its configuration (one or none), and the split in the name, "" for none."""
     parts = str(path).split("/")
     split = parts.pop() if len(parts) > 1 and parts[-1] in _SPLITS else ""
     return "/".join(parts[:2]), parts[2:], split
 
 
 def _sentences(documents: Iterable[Document]) -> Iterator[Document]:
-    """Yield documents with words: each as it is, or its sentences, which then have one group."""
+    """Yield documents with words: each unchanged, or its sentences, which then share a group."""
     for number, document in enumerate(documents, 1):
         if document.words is not None:
             yield document
@@ -146,7 +144,7 @@ def _sentences(documents: Iterable[Document]) -> Iterator[Document]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep `datasets` from drawing bars of its own."""
+    """Hide the progress bars of `datasets`."""
     from datasets.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
     enabled = is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""Files of texts: by name, folders by what lies in them, standard input; rows of any format.
+"""Find and read texts: files, folders, standard input; rows of any format.
 
 A name decides; the content does where the name says no more than JSON or CSV. Cost: text that begins like JSON or
 HTML must be asked for. All errors of paths are found before any work.
@@ -43,17 +43,16 @@ from nerbert.sources.files import find_files, open_plain
 from nerbert.terminal import tell
 
 JSON = ".json"
-"""JSON lines where a file is named itself; in folders it is mostly something else."""
+"""JSON lines if the file itself is named; in folders it is mostly something else."""
 STDIN = "-"
 _NOT_TEXT = (*Page.suffixes, ".xhtml", ".xml")
-"""What is text only by name of the format."""
+"""Suffixes that are text only if the format is named."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file to tag, or standard input, perhaps a `copy` of it; `name` is where it lies among the inputs.
-
-    A `text` is read as if it came from standard input.
+    """A file to tag, or standard input, perhaps a `copy` of it; `name` is its path among the inputs. A `text` is read
+    like standard input.
     """
 
     place: str
@@ -63,32 +62,31 @@ class InputFile:
     text: str | None = None
 
     def __str__(self) -> str:
-        """Return the place as messages name it."""
+        """Return the path for messages."""
         given = "standard input" if self.text is None else "--text"
         return given if self.place == STDIN else self.place
 
     @property
     def size(self) -> int | None:
-        """Return the bytes of a file that is read as it is; None where that is not known."""
+        """Return the bytes of an uncompressed file; None if unknown."""
         path = Path(self.place)
         known = self.place != STDIN and self.has_rows and path.is_file() and unpacked_name(path) == path
         return path.stat().st_size if known else None
 
     @property
     def has_rows(self) -> bool:
-        """Whether it is read row by row, as it is."""
+        """Whether it is read row by row, uncompressed."""
         return can(self.kind, "texts", "blocks")
 
     @property
     def on_disk(self) -> bool:
-        """Whether it can be read from any place: a file, or the copy of a pipe."""
+        """Whether it can be read from any offset: a file, or the copy of a pipe."""
         return self.copy is not None or (self.place != STDIN and not Path(self.place).is_fifo())
 
     def blocks(self, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[Block]:
-        """Yield what the file holds, block by block as it comes; raise InputError that names the line.
-
-        `field` (or column) holds the text; `errors` says what becomes of bytes that are no UTF-8, where the format
-        leaves a choice. What a format leaves out is counted in `repairs`.
+        """Yield the file's content block by block, while it is read; raise InputError that names the line. `field` (or
+        column) holds the text; `errors` sets what happens to bytes that are no UTF-8, if the format leaves a choice.
+        `repairs` counts what a format leaves out.
         """
         kind = kind_named(self.kind)
         if hasattr(kind, "blocks"):
@@ -97,7 +95,7 @@ class InputFile:
             yield from blocks_at_hand(str(self), self.rows(field, errors, repairs))
 
     def rows(self, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[Document | None]:
-        """Yield the texts of the file, where it isn't in columns; None where the next one may take a while."""
+        """Yield the texts of a file that isn't in columns; None where the next one may take a while."""
         kind = kind_named(self.kind)
         if self._is_annotated(kind, field):
             with os_refused(f"{self}: can't be read"):
@@ -113,7 +111,7 @@ class InputFile:
         """Return whether the file is read as annotations are, and not row by row."""
         if not hasattr(kind, "texts"):
             if field != TEXT_FIELD:
-                raise InputError(f"{self}: {self.kind} says where its texts are; leave --field {field} out")
+                raise InputError(f"{self}: {self.kind} has a fixed field for its texts; leave --field {field} out")
             return True
         if self.kind != CSV or field != TEXT_FIELD or not self._is_plain():
             return False
@@ -121,17 +119,17 @@ class InputFile:
         return bool(kind.recognise(path, head_of(path)))
 
     def _is_plain(self) -> bool:
-        """Return whether the file is on the disk as it is: no pipe, and not packed."""
+        """Return whether the file is on the disk: no pipe, and not compressed."""
         path = Path(self.place)
         return self.copy is not None or (self.place != STDIN and path.is_file() and unpacked_name(path) == path)
 
     def _on_disk(self) -> Path:
-        """Return the path of a file that must be there as a whole."""
+        """Return the path of a file that must be on the disk as a whole."""
         if not self.on_disk:
-            raise InputError(f"{self}: {_title(self.kind)} is read from the disk, so a pipe won't do; name the file")
+            raise InputError(f"{self}: {_title(self.kind)} can't be read from a pipe; name a file")
         path = self.copy or Path(self.place)
         if not hasattr(kind_named(self.kind), "blocks") and unpacked_name(path) != path:
-            raise InputError(f"{self}: {_title(self.kind)} is read as it is, not packed; unpack it first")
+            raise InputError(f"{self}: {_title(self.kind)} can't be read compressed; unpack it first")
         return path
 
     def copied(self, folder: Path) -> "InputFile":
@@ -147,7 +145,7 @@ class InputFile:
 
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:
-        """Provide the file's bytes, unpacked where it is packed."""
+        """Provide the file's bytes, decompressed if need be."""
         if self.copy or self.place != STDIN:
             with self.copy.open("rb") if self.copy else open_plain(Path(self.place)) as stream:
                 yield stream
@@ -165,7 +163,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class JobPaths:
-    """What is to be tagged, from which `folders`; `many` says whether it may be many files, even if it is one."""
+    """The inputs to tag, and their `folders`; `many`: there may be many files, even if there is one."""
 
     sources: list[InputFile]
     many: bool
@@ -181,7 +179,7 @@ def check_source(option: str, kind: str) -> None:
 
 
 def given_text(text: str, kind: str) -> JobPaths:
-    """Return a text itself as what is to be tagged."""
+    """Return a given text as the input."""
     return JobPaths(
         [InputFile(STDIN, PurePath("text"), kind or TEXT, text=text)], many=False, folders=[], passed_over=[]
     )
@@ -216,9 +214,9 @@ def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
 
 
 def _remedy(place: str) -> str:
-    """Return what to give in place of what is no file: an option, a text itself, or a file."""
+    """Return what to give instead of a path that doesn't exist: an option, a text itself, or a file."""
     if place.startswith("-"):
-        return "nor is there such an option: see --help"
+        return "there is no such option either: see --help"
     if any(map(str.isspace, place)) and not PurePath(place).suffix:
         return 'to tag a text itself: nerbert tag TAGGER --text "…", or echo "…" | nerbert tag TAGGER'
     return "give files or folders, or - for standard input"
@@ -233,7 +231,7 @@ def _whole(path: Path, kind: str) -> str:
 
 
 def _kind_by_content(path: Path) -> str:
-    """Return the kind of a file whose name doesn't say it; raise InputError for what is plainly no text."""
+    """Return the kind of a file whose name doesn't say it; raise InputError if it is clearly no text."""
     suffix = unpacked_name(path).suffix.lower()
     usual = JSONL if suffix == JSON else CSV if suffix in suffixes_of(CSV) else ""
     if not path.is_file():
@@ -247,7 +245,7 @@ def _kind_by_content(path: Path) -> str:
     if suffix in _NOT_TEXT or seems not in ("", "CSV"):
         what = seems or "XML or HTML"
         raise InputError(
-            f"{path}: seems to be {what}; take its text out first, or name its format with --from (text: a row a line)"
+            f"{path}: seems to be {what}; extract its text, or name its format with --from (text: one row per line)"
         )
     return TEXT
 
@@ -257,7 +255,7 @@ def _title(kind: str) -> str:
 
 
 def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
-    """Return the files below a folder of a known kind, or of the one that is wanted; and the other files."""
+    """Return the files below a folder of a known kind, or of the given one; and the other files."""
     inside = folder.resolve()
     sources, passed_over = [], []
     wanted = suffixes_of(kind) if kind else ()
@@ -269,12 +267,12 @@ def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
             passed_over.append(each.path)
     if not sources:
         ends = f"a name for {kind}" if kind else "a known name (.txt, .jsonl, .conll, .parquet)"
-        raise InputError(f"{folder}: holds no file with {ends}; name the files themselves, with --from")
+        raise InputError(f"{folder}: contains no file with {ends}; name the files themselves, with --from")
     return sources, passed_over
 
 
 def check_no_input(found: JobPaths, output: Path) -> None:
-    """Raise InputError if the output is what is read."""
+    """Raise InputError if the output is an input."""
     for path in (Path(source.place) for source in found.sources if source.place != STDIN):
         if output.exists() and path.exists() and output.samefile(path):
             raise InputError(f"{output}: is the input itself; name another output")

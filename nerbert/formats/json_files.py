@@ -1,4 +1,4 @@
-"""JSON as tools export it: one array of objects, or an object a line, read one by one.
+"""JSON as tools export it: one array of objects, or one object per line, read one by one.
 
 A format says how an object differs from those of other formats, and what document it holds. Cost: an array's text
 is held whole, so one longer than `LONGEST_FILE` is refused.
@@ -20,7 +20,7 @@ from nerbert.sources.files import BOM
 
 _PIECE = 1 << 20
 _SURE = 1 << 12
-"""Characters before the end of a piece, where a fault isn't that the value goes on behind it."""
+"""A fault so many characters before the end of a piece isn't due to the cut."""
 _DECODER = json.JSONDecoder()
 _COMMA = re.compile(r",\s*[\]}]")
 _STARTS = ("start", "start_offset", "start_char", "begin", "offset")
@@ -32,22 +32,22 @@ _SURE_OF = ("confidence", "score")
 class JsonFormat:
     """A format whose files are JSON lines (`.jsonl`) or one array (`.json`); a base class.
 
-    A `.json` file is written as an array, others as lines; where the name says neither, the first of `suffixes` does.
+    A `.json` file is written as an array, others as lines; without a suffix, the first of `suffixes` decides.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
     holds: ClassVar[Abilities] = LEAST
     by_value: ClassVar[bool] = True
-    """Whether it is recognised by the whole of the first value."""
+    """Whether the whole first value is needed to recognise it."""
     keys: ClassVar[str] = ""
-    """The fields by which people know it, for messages."""
+    """The fields that describe it, in messages."""
 
     def matches(self, value: Any) -> bool:
         """Return whether an object has the form of this format, by its fields and their types."""
         raise NotImplementedError
 
     def documents(self, value: Any, repairs: Repairs) -> Iterable[Document]:
-        """Return what an object holds; raise InputError for what can't be. It is one that matches."""
+        """Return the documents of a matching object; raise InputError for invalid values."""
         raise NotImplementedError
 
     def value(self, document: Document) -> Any:
@@ -55,11 +55,11 @@ class JsonFormat:
         raise NotImplementedError
 
     def values(self, document: Document) -> Iterable[Any]:
-        """Return a document as objects of this format; one, unless the format's objects are sentences."""
+        """Return a document as objects of this format: one, or its sentences."""
         return (self.value(document),)
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether the first object is of this form; one cut off at the end of `head` has no form."""
+        """Return whether the first object is of this form; one cut off at the end of `head` is not."""
         first = first_value(head)
         return first is not None and self.matches(first)
 
@@ -91,7 +91,7 @@ class JsonFormat:
 def json_values(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield each value of a file of JSON lines, or of one array, with the number of its line.
 
-    Raise InputError that names file and line for what is no JSON.
+    Raise InputError that names file and line for invalid JSON.
     """
     with path.open("rb") as stream:
         head = stream.read(_PIECE)
@@ -117,7 +117,7 @@ def json_value(text: str) -> Any:
 
 
 def json_fault(head: bytes) -> str:
-    """Return what is wrong with the first value of a file that begins like this, and where; "" for nothing."""
+    """Return the fault in the first value of a file that begins like this, with its place; "" for none."""
     text, _, error = _first_of(head)
     if error is None:
         return ""
@@ -130,7 +130,7 @@ def _on_comma(error: json.JSONDecodeError) -> str:
     """Return the remedy for a comma before the end of an object or array; "" for another fault."""
     before = len(error.doc[: error.pos].rstrip()) - 1
     is_comma = any(_COMMA.match(error.doc, place) for place in (before, error.pos))
-    return "; no comma may stand before ] or }" if is_comma else ""
+    return "; remove the comma before ] or }" if is_comma else ""
 
 
 def json_text(value: Any) -> str:
@@ -147,14 +147,14 @@ def first_value(head: bytes) -> Any:
 
 
 def is_cut(head: bytes) -> bool:
-    """Return whether the first object of JSON lines or of an array that begin like this goes on behind."""
+    """Return whether the first object of JSON lines or of an array that begin like this is cut off."""
     text, _, error = _first_of(head) if head.removeprefix(BOM).lstrip()[:1] in (b"{", b"[") else ("", None, None)
     is_sure = error is None or (error.pos < len(text) - _SURE and not error.msg.startswith("Unterminated"))
     return text != "" and not is_sure
 
 
 def _first_of(head: bytes) -> tuple[str, Any, json.JSONDecodeError | None]:
-    """Return a file's beginning from its first object on, that object, and what keeps the text from being one."""
+    """Return a file's beginning from its first object on, that object, and the error if it can't be parsed."""
     text = head.removeprefix(BOM).decode("utf-8", "ignore").lstrip()
     text = text[1:].lstrip() if is_array(head) else text
     try:
@@ -166,14 +166,13 @@ def _first_of(head: bytes) -> tuple[str, Any, json.JSONDecodeError | None]:
 
 
 def fields_but(value: Mapping[str, Any], *own: str) -> dict[str, Any]:
-    """Return the fields of an object that aren't the format's own."""
+    """Return the fields of an object except the format's own."""
     return {name: each for name, each in value.items() if name not in own}
 
 
 def json_span(value: Any) -> Span:
-    """Return a span that an object names by one of many names, or a list [start, end, type].
-
-    Raise InputError for values that can't be; what else the object has (ids, annotators) is passed over.
+    """Return the span of an object, whose fields may have various names, or of a list [start, end, type]. Raise
+    InputError for invalid values; other fields (ids, annotators) are ignored.
     """
     if isinstance(value, list) and len(value) in (3, 4):  # the fourth is spaCy's id in a knowledge base
         start, end, type_ = value[:3]
@@ -203,12 +202,12 @@ def seem_spans(value: Any) -> bool:
 
 
 def _first(fields: Mapping[str, Any], names: Iterable[str]) -> Any:
-    """Return the first of some fields that is there and not null."""
+    """Return the first of some fields that exists and isn't null."""
     return next((fields[name] for name in names if fields.get(name) is not None), None)
 
 
 def is_array(head: bytes) -> bool:
-    """Return whether a file is one array of values; a line that is `["a text", …]` is one value of its own."""
+    """Return whether a file is one array of values; a line `["a text", …]` is a value itself."""
     text = head.removeprefix(BOM).lstrip()
     return text.startswith(b"[") and text[1:].lstrip()[:1] in (b"{", b"[", b"]", b"")
 
@@ -230,7 +229,7 @@ def _values_of(path: Path, text: str) -> Iterator[tuple[int, Any]]:
     place, line, counted = 0, 1, 0
 
     def character() -> str:
-        """Go to the next character that is no white space, and return it; "" at the end."""
+        """Move to the next character that is no white space, and return it; "" at the end."""
         nonlocal place
         while place < len(text) and text[place] in " \t\r\n":
             place += 1
@@ -256,14 +255,14 @@ def _values_of(path: Path, text: str) -> Iterator[tuple[int, Any]]:
         place += char == ","
         if char == "," and character() == "]":
             column = place - text.rfind("\n", 0, place)
-            raise fault(f"not JSON: a comma before the array's end (column {column}); take it out")
+            raise fault(f"not JSON: a comma before the array's end (column {column}); remove it")
     place += in_array
     if char := character():
-        raise fault(f"{char!r} after the array's end: a file holds one array, or an object a line")
+        raise fault(f"{char!r} after the array's end: a file holds one array, or one object per line")
 
 
 def _json_at(text: str, place: int) -> tuple[Any, int]:
-    """Return the value at a place of a text, and where it ends."""
+    """Return the value at a place of a text, and its end."""
     try:
         return _DECODER.raw_decode(text, place)
     except json.JSONDecodeError as error:
@@ -274,7 +273,7 @@ def _json_at(text: str, place: int) -> tuple[Any, int]:
 
 
 def _described(value: Any) -> str:
-    """Return what an object holds, for messages."""
+    """Describe an object for messages."""
     if isinstance(value, dict):
         return f"an object with {', '.join(f'{name}: {each!r:.20}' for name, each in value.items()) or 'no field'}"[
             :200
@@ -283,11 +282,11 @@ def _described(value: Any) -> str:
 
 
 def _remedy(format_: JsonFormat, value: Any, *, first: bool) -> str:
-    """Return what a value that isn't of this format seems to be, and what to do."""
+    """Return a guess at a value of another format, and what to do."""
     known = known_formats().items()
     name = next((name for name, each in known if isinstance(each, JsonFormat) and each.matches(value)), "")
-    seems = f"seems to be {name}" if name else "of no form that is read"
+    seems = f"seems to be {name}" if name else "of no known form"
     wanted = format_.keys or format_name(format_) or "another"
     if first:
-        return f"{seems}, and not {wanted}; name its format with --from, or mend it"
-    return f"{seems}, where the lines before have {wanted}; a file holds one format: take the lines apart, or mend it"
+        return f"{seems}, and not {wanted}; name its format with --from, or fix it"
+    return f"{seems}, but earlier lines have {wanted}; a file holds one format: split it, or fix the line"

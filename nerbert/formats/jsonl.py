@@ -1,7 +1,7 @@
 """JSON lines: one object per line, with a text (or a list of words), and any other fields.
 
-Spans and tags are found under many names, so it is the last JSON format that is asked whether a file is its own. The
-price: a field of another meaning may be taken for spans.
+Spans and tags may have many names, so this format is tried after all other JSON formats. Limitation: a field of another
+meaning may be read as spans.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ _GROUPS = (_GROUP, "doc_id", "page_id")
 
 
 def _kept_fields(document: Document) -> dict[str, Any]:
-    """Return the fields that the reader doesn't take for text, words or spans; and what names the document's group."""
+    """Return the fields that the reader doesn't read as text, words or spans; and the field of the document's group."""
     taken = (TEXT, SPANS, *(_WORDS if document.words is None else (TOKENS,)))
     fields = fields_but(document.fields, *taken)
     return {**fields, _GROUP: document.group} if document.group not in ("", group_of(fields)) else fields
@@ -52,14 +52,14 @@ def json_object(text: str) -> dict[str, Any]:
     value = json_value(text)
     if not isinstance(value, dict):
         kind = "the file is one JSON array, not JSON lines" if text.lstrip().startswith("[") else f"{text!r:.60}"
-        raise InputError(f"not a JSON object: {kind}; write one object a line")
+        raise InputError(f"not a JSON object: {kind}; write one object per line")
     return value
 
 
 def text_of(fields: Mapping[str, Any], field: str, line: int = 0, size: int = 0) -> Document:
     """Return the text (or words) in a `field` of a JSON object, with all fields; `tokens` replaces a missing `text`.
 
-    Its fields have a `text`, as training needs it: the object's own, or else that of `field`.
+    Its fields have a `text`, which training needs: the object's own, or else that of `field`.
     """
     if field not in fields and field == TEXT and TOKENS in fields:
         field = TOKENS
@@ -88,7 +88,7 @@ class JsonLines(JsonFormat):
     keys = "a text and spans, or tokens and tags"
 
     def texts(self, lines: Lines, field: str) -> Iterator[Document | None]:
-        """Yield the text in a field of each object; empty lines are none; None where `lines` has it."""
+        """Yield the text in a field of each object; empty lines are skipped; None where `lines` is None."""
         for line in lines:
             if line is None:
                 yield None
@@ -102,12 +102,12 @@ class JsonLines(JsonFormat):
         for line, value in json_values(path):
             with at(path, line):
                 if not isinstance(value, dict):
-                    raise InputError(f"not a JSON object: {value!r:.60}; write an array of objects, or one a line")
+                    raise InputError(f"not a JSON object: {value!r:.60}; write an array of objects, or one per line")
                 one = text_of(value, field, line, len(json_text(value)))
             yield one
 
     def writer(self, how: WritingRows) -> TextWriter:
-        """Return what writes a text as an object: all that the input has of it, and `spans`."""
+        """Return a writer of texts as objects: all fields of the input, and `spans`."""
         return lambda row: object_line({**row.fields, SPANS: [span_json(each) for each in row.spans]})
 
     def matches(self, value: Any) -> bool:
@@ -119,7 +119,7 @@ class JsonLines(JsonFormat):
         return in_iob2(path, lambda: json_values(path), repairs)
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
-        """Return what an object holds; its words are its tokens, if it has some."""
+        """Return an object's document; its words are its tokens, if it has some."""
         name, text_field, words_field = _annotation(value), _text_field(value), _words_field(value)
         text, words = value.get(text_field, ""), None
         if words_field:
@@ -146,7 +146,7 @@ class JsonLines(JsonFormat):
 def in_iob2(
     path: Path, rows: Callable[[], Iterator[tuple[int, Any]]], repairs: Repairs
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
-    """Yield numbered rows with tags in IOB2, by the scheme of all rows; the first rows say which field has tags."""
+    """Yield numbered rows with tags in IOB2, by the scheme of all rows; the first rows show which field has tags."""
     name = next((found for _, row in islice(rows(), _FIRST_ROWS) if (found := _tags_field(row))), "")
     if not name:
         yield from rows()
@@ -168,7 +168,7 @@ def _tags_field(row: Any) -> str:
 
 
 def group_of(fields: Mapping[str, Any]) -> str:
-    """Return what names the document of a text among its fields; "" if none does."""
+    """Return the field that names a text's document; "" if there is none."""
     return next((f"{fields[each]}" for each in _GROUPS if isinstance(fields.get(each), str | int)), "")
 
 
@@ -184,7 +184,7 @@ def _words_field(value: Mapping[str, Any]) -> str:
 
 
 def _annotation(value: Mapping[str, Any]) -> str:
-    """Return the name of the spans or tags; "" if there are none, or nothing that they belong to."""
+    """Return the name of the spans or tags; "" if there are none, or no text for them."""
     words = _words_field(value) != ""
     if not words and not _text_field(value):
         return ""
@@ -204,8 +204,8 @@ def _tagged(
     numbers = [tag for tag in tags if isinstance(tag, int)]
     if numbers:
         raise InputError(
-            f"field {name!r} has tags as numbers ({numbers[0]}), whose names are not in the file; write the names, or "
-            "read the data set that it is from, with --from datasets"
+            f"field {name!r} has tags as numbers ({numbers[0]}), but the file lacks their names; write the names, or "
+            "read the original data set with --from datasets"
         )
     if len(tags) != len(words):
         raise InputError(f"field {name!r} has {len(tags)} tags for {len(words)} tokens; each token must have one")
@@ -217,12 +217,12 @@ def _tagged(
 
 
 def _may_count_tokens(spans: Sequence[Span], words: Sequence[tuple[int, int]]) -> bool:
-    """Return whether all spans could be numbers of tokens, and none has a text that says where it is."""
+    """Return whether all spans could count tokens, and none has a text."""
     return all(each.end <= len(words) and not each.text for each in spans)
 
 
 def _check_borders(spans: Sequence[Span], words: Sequence[tuple[int, int]]) -> None:
-    """Raise InputError for a span that cuts tokens without a text: there, many tools count tokens."""
+    """Raise InputError for a span without a text that cuts tokens: many tools count tokens."""
     starts, ends = {start for start, _ in words}, {end for _, end in words}
     if cut := next((span for span in spans if span.start not in starts or span.end not in ends), None):
         raise InputError(
@@ -232,16 +232,17 @@ def _check_borders(spans: Sequence[Span], words: Sequence[tuple[int, int]]) -> N
 
 
 def with_all_fields(document: Document, number: int) -> Document:
-    """Return a document to be tagged: its fields hold its text, words and group too, as an object of JSON lines does.
-
-    One without a line is the `number`-th.
+    """Return a document to be tagged: its fields include its text, words and group, as in JSON lines. One without a
+    line gets `number`.
     """
     fields = fields_but(JsonLines().value(document), SPANS)
     return replace(document, spans=(), fields=fields, line=document.line or number, size=len(json_text(fields)))
 
 
 def tagged_document(row: Document, field: str) -> Document:
-    """Return a text that a model tagged as a document; `field` has the text (or words), which is no field then."""
+    """Return a text that a model tagged as a document; `field` has the text (or words), and is removed from its
+    fields.
+    """
     own = [row.text] if row.words is None else [row.text, [*Example(row.text, row.words).tokens]]
     texts = [name for name in (TEXT, TOKENS, field) if row.fields.get(name) in own]
     return replace(row, group=group_of(row.fields), fields=fields_but(row.fields, SPANS, *texts), tagged=True)

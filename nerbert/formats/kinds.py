@@ -1,8 +1,7 @@
-"""Kinds of files by name: the annotation formats, and what only `nerbert tag` reads or writes (text, HTML).
+"""Kinds of files by name: the annotation formats, and those that only `nerbert tag` reads or writes (text, HTML).
 
-A kind says of itself how names of its files end, what its files can hold, and what can be done with it: `texts` (read
-row by row, as rows come), `writer` (written so), `blocks` and `write_blocks` (in columns). `by_name` has the endings
-that tell the kind without a look at the content.
+A kind declares its suffixes, its abilities, and its methods: `texts` (read as a stream of rows), `writer` (write so),
+`blocks` and `write_blocks` (in columns). `by_name` has the suffixes that suffice to know the kind.
 """
 
 from collections.abc import Iterator
@@ -17,11 +16,11 @@ from nerbert.registry import FORMATS
 TEXT, JSONL, CONLL, PARQUET, CSV, HTML = "text", "jsonl", "conll", "parquet", "csv", "html"
 _OTHERS = {TEXT: PlainText, HTML: Page}
 PACKED = (".gz", ".bz2", ".xz")
-"""How names of packed files end."""
+"""Suffixes of compressed files."""
 
 
 def kind_named(name: str) -> Any:
-    """Return a kind of files; raise SettingsError for a name that is none."""
+    """Return a kind of files; raise SettingsError for an unknown name."""
     return _OTHERS[name]() if name in _OTHERS else FORMATS.find(name)()
 
 
@@ -32,7 +31,7 @@ def known_kinds() -> list[str]:
 
 
 def is_known(name: str) -> bool:
-    """Return whether this names a kind, perhaps one's own as module:name."""
+    """Return whether this names a kind, perhaps a user's as module:name."""
     return name in _OTHERS or FORMATS.contains(name)
 
 
@@ -42,17 +41,17 @@ def can(name: str, *does: str) -> bool:
 
 
 def keeps_rows(name: str) -> bool:
-    """Return whether a kind is written with all that rows of any input hold."""
+    """Return whether a kind is written with all fields of any input's rows."""
     return name == HTML or can(name, "writer", "write_blocks")
 
 
 def for_programs(name: str) -> bool:
-    """Return whether programs read offsets and fields of every text in the files of a kind."""
+    """Return whether the files of a kind have offsets and fields of every text, for programs."""
     return bool(getattr(kind_named(name), "for_programs", False))
 
 
 def suffixes_of(name: str) -> tuple[str, ...]:
-    """Return how names of the files of a kind end; nothing for a format of folders."""
+    """Return the suffixes of a kind; nothing for a format of folders."""
     suffixes: tuple[str, ...] = kind_named(name).suffixes
     return suffixes
 
@@ -73,7 +72,7 @@ def unpacked_name(path: PurePath) -> PurePath:
 
 
 def nested_kinds() -> Iterator[str]:
-    """Yield the kinds that hold entities that lie in one another."""
+    """Yield the kinds that hold nested entities."""
     return (name for name in known_kinds() if abilities(kind_named(name)).nested)
 
 

@@ -1,6 +1,6 @@
 """Label Studio's JSON export, whose objects are tasks, and its minimal one (JSON-MIN), whose objects are annotations.
 
-The export doesn't say which key of the data is annotated: it is that of the tag's name, or `text`, or the only text.
+The export doesn't name the annotated key of the data: it is the tag's name, or `text`, or the only text.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ from nerbert.records import Document, Repair, Repairs, Span
 _CONTROL, _LABELS, _MODEL = "label", "labels", "nerbert"
 _RESULTS = ("annotations", "completions", "predictions")
 _LINE_END = r"\n"
-"""What Label Studio writes for a line's end in the text of an entity: two characters."""
+"""Label Studio's line end in the text of an entity: two characters."""
 _OWN = frozenset({"annotator", "annotation_id", "created_at", "updated_at", "lead_time"})
 """Fields of an annotation in JSON-MIN."""
 
@@ -72,7 +72,7 @@ class LabelStudio(JsonFormat):
             last = document
 
     def value(self, document: Document) -> Any:
-        """Return a task with an annotation or, for what a model tagged, a prediction."""
+        """Return a task with an annotation or, for a text that a model tagged, a prediction."""
         regions = [_region(number, each, document) for number, each in enumerate(document.spans)]
         data = {**self.holds.fields(document), TEXT: document.text}
         if not document.tagged:
@@ -94,7 +94,7 @@ def _result(annotation: Mapping[str, Any], repairs: Repairs, tagged: bool) -> tu
         else:
             _pass_over(kind, repairs)
     if len(tags) > 1:
-        raise InputError(f"a task with entities in several texts ({', '.join(tags):.100}); make a task of each text")
+        raise InputError(f"a task with entities in several texts ({', '.join(tags):.100}); make one task per text")
     return spans, list(tags)
 
 
@@ -109,7 +109,7 @@ def _spans(value: Mapping[str, Any], score: Any, repairs: Repairs) -> Iterator[S
 
 
 def _pass_over(kind: Any, repairs: Repairs) -> None:
-    """Count what is no entity (a relation, a choice); raise InputError for labels of what is no plain text."""
+    """Count other annotations (a relation, a choice); raise InputError for labels of anything but plain text."""
     if not isinstance(kind, str):
         raise InputError(f"a region's type is {kind!r:.60}: must be a text, {_LABELS!r} for entities")
     if kind.endswith(_LABELS):
@@ -125,7 +125,7 @@ def _task_of(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _has_regions(value: Any) -> bool:
-    """Return whether a value is what JSON-MIN has of a Labels control that was used."""
+    """Return whether a value is JSON-MIN's of a Labels control that was used."""
     return isinstance(value, list) and any(
         isinstance(each, dict) and {"start", _LABELS} <= each.keys() for each in value
     )

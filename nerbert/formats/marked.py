@@ -1,6 +1,6 @@
-"""Marked text: a text a line, with its entities in brackets: `[Fram|polar ship] left [Oslo|port city].`
+"""Marked text: one text per line, with its entities in brackets: `[Fram|polar ship] left [Oslo|port city].`
 
-A mark may hold others, and may name several types. A backslash takes the next sign as it is.
+Marks may be nested and have several types. A backslash escapes the next character.
 """
 
 import re
@@ -18,13 +18,12 @@ _COMMENT = "#"
 _PARTS = re.compile(r"\A\\#|\\[\[\]|\\]|[\[\]|]|[^\[\]|\\]+|\\")
 _SPECIAL = re.compile(r"[\[\]|\\]")
 _DEEPEST = 100
-"""Marks inside each other; more are no annotation."""
+"""Maximum depth of nested marks."""
 
 
 class _OpenMark(NamedTuple):
-    """A mark that is not closed yet: its column, where it begins in the text, and its types, each in pieces.
-
-    `pieces` and `place` are how many pieces of text and how many entities came before it.
+    """A mark that is not closed yet: its column, its start in the text, and its types, each in pieces. `pieces` and
+    `place` are the numbers of pieces of text and of entities before it.
     """
 
     column: int
@@ -41,7 +40,7 @@ class Marked:
     holds: ClassVar[Abilities] = LEAST
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether the file's name says so: any text could be one."""
+        """Return whether the file has the suffix: any text could be one."""
         return path.name.lower().endswith(self.suffixes)
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
@@ -55,7 +54,7 @@ class Marked:
                     yield Document(text, spans, line=line.number)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
-        """Write a text a line, whole or not at all; line ends within a text become spaces, lone surrogates a `?`."""
+        """Write one text per line, whole or not at all; line ends in a text become spaces, lone surrogates a `?`."""
         with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
             for number, document in enumerate(documents):
                 line = write_marks(document)
@@ -77,7 +76,7 @@ def parse_marks(line: str, first: int = 1) -> tuple[str, tuple[Span, ...]]:
         what, column = part[0], part.start() + first
         if what == "[" and not (open_ and open_[-1].types):
             if len(open_) == _DEEPEST:
-                raise InputError(f"column {column}: {_DEEPEST} marks inside each other; no more are read")
+                raise InputError(f"column {column}: {_DEEPEST} nested marks; no more are read")
             open_.append(_OpenMark(column, size, len(text), len(spans), []))
         elif what == "[":
             raise InputError(f"column {column}: '[' in a type; write \\[ if it belongs there")

@@ -1,4 +1,4 @@
-"""Texts with open types, one JSON object a line: our own form, and the rows that others publish.
+"""Texts with open types, one JSON object per line: nerbert's form, and those of published data sets.
 
 Rows that name mentions without a place get every whole-word repeat of each. Cost: a repeat of another meaning has
 the type too. What nobody can use is dropped and counted by `Reason`.
@@ -29,7 +29,7 @@ from nerbert.sources.files import BOM, open_plain
 Mention = tuple[str, str, str]
 """A mention, its type, and the type's description ("" for none)."""
 LONGEST_TYPE = 200
-"""Characters of a type's name."""
+"""Maximum characters of a type's name."""
 _TYPES = f"texts, printable, not empty and of at most {LONGEST_TYPE} characters"
 _ENTITIES, _ASKED, _ALL, _ABSENT = "entities", "asked", "all", "types_asked_absent"
 _TOKEN = re.compile(r"\w+(?:[-_]\w+)*|\S")
@@ -39,16 +39,15 @@ _QUESTION = re.compile(r"What describes (.*) in the text\?", re.DOTALL)
 _SAID = "Text: "
 _STRING = r"""(?>'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
 _STRINGS = re.compile(rf"\s*\[\s*(?:{_STRING}\s*(?:,\s*{_STRING}\s*)*+)?\]\s*")
-"""A list of strings as Python writes it; nothing that doesn't match is evaluated."""
+"""A list of strings as Python prints it; only a match is evaluated."""
 _HEAD, _LONGEST_LIST = 1 << 16, 1 << 20
 _PARTS = ("start", "end", "type", "description")
 _FORMS = "text and entities (our own), input and output (NuNER), conversations (Pile-NER), tokens and ner (GLiNER)"
 
 
 def read_open_types(path: Path, counts: Counter[Reason] | None = None) -> Iterator[OpenText]:
-    """Yield the texts of a file, plain or packed; count in `counts` what is dropped of them.
-
-    Raise InputError with the line of a broken row; for a file of another form, say what it seems to be.
+    """Yield the texts of a file, plain or compressed; count in `counts` what is dropped. Raise InputError with the line
+    of a broken row; for a file of another form, with a guess at it.
     """
     dropped = Counter[Reason]() if counts is None else counts
     empty = True
@@ -65,14 +64,14 @@ def read_open_types(path: Path, counts: Counter[Reason] | None = None) -> Iterat
 
 
 def types_asked(one: OpenText) -> tuple[str, ...] | None:
-    """Return the normalised names of what was looked for in a text, its own types among them, sorted; None: all."""
+    """Return the sorted, normalised names of the types asked for in a text, with its entities' types; None: all."""
     if one.asked is None:
         return None
     return tuple(sorted({normalised(type_) for type_ in (*one.asked, *(each.type for each in one.entities))}))
 
 
 def open_type_line(one: OpenText) -> bytes:
-    """Return a text as a line of our own form; descriptions are written where there are any."""
+    """Return a text as a line of nerbert's form, with any descriptions."""
     entities = [
         {"start": each.start, "end": each.end, "type": each.type}
         | ({"description": each.description} if each.description else {})
@@ -83,10 +82,9 @@ def open_type_line(one: OpenText) -> bytes:
 
 
 def locate(text: str, mentions: Iterable[Mention]) -> tuple[tuple[OpenEntity, ...], list[str]]:
-    """Return an entity for each whole-word repeat of each mention, in any case, and the mentions that aren't there.
-
-    Entities are in the order of their places, and those with equal span and type are one. An index of the words that
-    begin mentions makes the time linear in the text, unless it repeats the beginning of a mention over and over.
+    """Return an entity for each whole-word occurrence of each mention, in any case, and the mentions not found.
+    Entities are in text order, and those with equal span and type are one. An index of the mentions' first words makes
+    the time linear in the text, unless it repeats the beginning of a mention over and over.
     """
     spans = [match.span() for match in _TOKEN.finditer(text)]
     keys = [text[start:end].casefold() for start, end in spans]
@@ -106,7 +104,7 @@ def locate(text: str, mentions: Iterable[Mention]) -> tuple[tuple[OpenEntity, ..
 
 
 def usable(mentions: Iterable[Mention], dropped: Counter[Reason]) -> Iterator[Mention]:
-    """Yield mentions with a type that says something, spaces put right; count the others in `dropped`."""
+    """Yield mentions with a usable type, spaces normalised; count the others in `dropped`."""
     for mention, type_, description in mentions:
         name = " ".join(type_.split())
         if reason := _refusal(mention, name):
@@ -117,7 +115,7 @@ def usable(mentions: Iterable[Mention], dropped: Counter[Reason]) -> Iterator[Me
 
 @lru_cache(1 << 16)
 def normalised(type_: str) -> str:
-    """Return the string that is equal for two writings of one type: without case, widths and underscores."""
+    """Return a type's name without differences of case, width and underscores."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", type_).casefold())
     return " ".join(folded.replace("_", " ").split())
 
@@ -128,7 +126,7 @@ def _once(entities: Iterable[OpenEntity]) -> tuple[OpenEntity, ...]:
 
 
 def _refusal(mention: str, type_: str) -> Reason | None:
-    """Return why an entity is dropped: it has no text, its type is no name, or its type is its mention."""
+    """Return why an entity is dropped: no text, an invalid type, or a type that equals its mention."""
     if not mention.strip():
         return Reason.NOT_IN_TEXT
     if not _is_type(type_):
@@ -151,7 +149,7 @@ def _check_form(stream: IO[bytes], path: Path) -> None:
         array = "one JSON array" if is_array(head) else ""
         other = UTF_16 if is_utf16(head) else (known and f"annotated sentences ({known})") or array or foreign(head, "")
         what = other or unannotated(head) or "something else"
-        raise InputError(f"{path}: seems to be {what}; open types are read from JSON lines, one object a line")
+        raise InputError(f"{path}: seems to be {what}; open types are read from JSON lines, one object per line")
 
 
 def _open_text(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
@@ -160,7 +158,7 @@ def _open_text(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
         if names <= fields.keys():
             return read(fields, dropped)
     what = "tagged text, whose types are closed" if SPANS in fields else f"fields {', '.join(fields) or 'none'}"
-    raise InputError(f"{what:.200}: no form of open types; fields must be {_FORMS}")
+    raise InputError(f"{what:.200}: not a form of open types; fields must be {_FORMS}")
 
 
 def _own(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
@@ -209,7 +207,7 @@ def _conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenTe
 
 
 def _absent(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    """Read Pile-NER's row with its questions merged: entities, and the types asked for that the text has not."""
+    """Read Pile-NER's row with its questions merged: entities, and types asked for that the text doesn't contain."""
     mentions = [(_text(each.get(TEXT)), _text(each.get("type")), "") for each in _list(fields, _ENTITIES, dict)]
     asked = [type_ for _, type_, _ in mentions] + _list(fields, _ABSENT, str)
     return _located(fields[TEXT], mentions, dropped, asked)
@@ -233,13 +231,13 @@ _ROWS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any], Counter[Reason]]
     (frozenset({TEXT, _ENTITIES}), _own),
     (frozenset({TOKENS, _ENTITIES}), _token_objects),
 )
-"""The fields by which a row is recognised, and what reads it; the first that fits counts."""
+"""The fields of each form, and its reader; the first that fits counts."""
 
 
 def _located(
     text: object, mentions: Iterable[Mention], dropped: Counter[Reason], asked: Iterable[str] | None = None
 ) -> OpenText:
-    """Return a text with its mentions located; types asked for that nobody can use are left out."""
+    """Return a text with its mentions located; unusable types are left out of those asked for."""
     text = _text(text)
     entities, missing = locate(text, usable(mentions, dropped))
     dropped.update([Reason.NOT_IN_TEXT] * len(missing))
@@ -261,7 +259,7 @@ def _of_tokens(tokens: object, spans: Sequence[Sequence[Any]], dropped: Counter[
 
 
 def _text(value: object) -> str:
-    """Return a text without lone surrogates, which no tokenizer takes; raise InputError if it is none."""
+    """Return a text without lone surrogates, which no tokenizer accepts; raise InputError for anything else."""
     if not isinstance(value, str):
         raise InputError(f"{value!r:.60}: must be a text")
     return _SURROGATE.sub("\ufffd", value)
@@ -281,7 +279,7 @@ _KINDS: Mapping[type, str] = {dict: "objects", list: "lists", str: "texts"}
 
 
 def _strings(value: object, name: str) -> list[str]:
-    """Return a list of strings, which may come as one string: in JSON, or as Python writes it."""
+    """Return a list of strings, which may be given as one string: in JSON, or as Python prints it."""
     if isinstance(value, str):
         text = value
         with suppress(ValueError, RecursionError):

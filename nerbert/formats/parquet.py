@@ -33,10 +33,10 @@ _SPANS = pa.field(SPANS, SPAN_LIST)
 
 
 def parquet_blocks(path: Path, field: str, errors: str) -> Iterator[Block]:
-    """Yield the rows of a file, their texts (or words) in the column `field`, a batch a block.
+    """Yield the rows of a file, their texts (or words) in the column `field`, one block per batch.
 
     With `errors` = `replace` bytes that are no UTF-8 become U+FFFD in the texts, and in their column. The rows' fields
-    are their texts; all else is in the block's batch, and may be what JSON can't hold.
+    are their texts; other columns are in the block's batch, and may hold values that JSON can't.
     """
     with _reading(path):
         row_size = path.stat().st_size / max(1, pq.read_metadata(path).num_rows)
@@ -103,9 +103,9 @@ def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     try:
         return [_plain(row) for row in batch.to_pylist()]
     except UnicodeDecodeError as error:
-        raise InputError(f"a column that should hold text holds other bytes ({error.reason}); mend it") from None
+        raise InputError(f"a column that should hold text holds other bytes ({error.reason}); fix it") from None
     except (pa.ArrowException, ValueError, OverflowError) as error:
-        raise InputError(f"a column holds what JSON can't: {error!s:.120}; choose --to parquet") from None
+        raise InputError(f"a column holds values that JSON can't: {error!s:.120}; choose --to parquet") from None
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -148,7 +148,7 @@ def _spans_column(block: Block) -> pa.Array:
 
 
 def joined_schema(one: pa.Schema, other: pa.Schema) -> pa.Schema:
-    """Return a schema for the rows of both: integers become doubles beside doubles, null takes any type."""
+    """Return a schema for the rows of both: integers and doubles become doubles, null fits any type."""
     try:
         return pa.unify_schemas([one, other], promote_options="permissive")
     except pa.ArrowException as error:
@@ -156,7 +156,7 @@ def joined_schema(one: pa.Schema, other: pa.Schema) -> pa.Schema:
 
 
 def _table(block: Block) -> pa.Table:
-    """Return the rows' own columns, without entities that they had."""
+    """Return the rows' own columns, without earlier entities."""
     if block.batch is None:
         return table_of([{name: each for name, each in row.fields.items() if name != SPANS} for row in block.rows])
     table = pa.Table.from_batches([block.batch])

@@ -1,4 +1,4 @@
-"""Parquet as annotated data: a row is read as an object of JSON lines is, and written as `nerbert tag` writes it.
+"""Parquet as annotated data: rows are read like objects of JSON lines, and written like those of `nerbert tag`.
 
 Labels that are numbers get their names from the features that Hugging Face's `datasets` keeps in a file's schema.
 """
@@ -20,11 +20,11 @@ from nerbert.records import Document, Repairs
 
 _MAGIC = b"PAR1"
 _ROWS = 2_000
-"""Rows that are written together."""
+"""Rows per batch."""
 
 
 def kept_fields(document: Document) -> dict[str, Any]:
-    """Return the fields that JSON lines keep, without nulls: a column doesn't tell null from missing."""
+    """Return the fields that JSON lines keep, without nulls: a column can't distinguish null from missing."""
     kept: dict[str, Any] = _without_nulls(JsonLines.holds.fields(document))
     return kept
 
@@ -37,7 +37,7 @@ class Parquet:
     holds = Abilities(nested=True, tagged=False, fields=kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether it is Parquet; which columns it has is no question of its beginning."""
+        """Return whether it is Parquet; its beginning doesn't show its columns."""
         return head.startswith(_MAGIC)
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
@@ -51,7 +51,7 @@ class Parquet:
         return documents_of(path, lambda: read_batches(path), features_of(metadata), repairs)
 
     def blocks(self, path: Path, field: str, errors: str) -> Iterator[Block]:
-        """Yield the text in a column of each row, a batch a block, which has all columns."""
+        """Yield the text in a column of each row, one block per batch, with all columns."""
         from nerbert.formats.parquet import parquet_blocks
 
         return parquet_blocks(path, field, errors)
@@ -89,7 +89,7 @@ def documents_of(
 ) -> Iterator[Document]:
     """Yield the documents of rows of columns, each read as an object of JSON lines; raise InputError with the row.
 
-    `batches` gives the rows, each time that it is called; `features` describes columns as Hugging Face's `datasets`.
+    Each call of `batches` gives the rows from the start; `features` describes columns as in Hugging Face's `datasets`.
     """
     format_ = JsonLines()
     for number, row in in_iob2(path, lambda: _numbered_rows(path, batches, features), repairs):
@@ -103,7 +103,7 @@ def documents_of(
 
 
 def features_of(metadata: Mapping[bytes, bytes]) -> Mapping[str, Any]:
-    """Return the features that Hugging Face's `datasets` writes into a schema; none if it didn't write it."""
+    """Return the features that Hugging Face's `datasets` wrote into a schema; none otherwise."""
     try:
         found = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
     except (ValueError, KeyError, TypeError, RecursionError):

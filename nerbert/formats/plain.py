@@ -1,4 +1,4 @@
-"""What is no annotation format: texts a line each, read as they come and written for people; pages of HTML."""
+"""Kinds without annotations: one text per line, streamed, and written for people; pages of HTML."""
 
 import io
 from collections import deque
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 class PlainText:
-    """The kind `text`: a text a line; its entities are written behind it, for people."""
+    """The kind `text`: one text per line; its entities are written after it, for people."""
 
     suffixes = by_name = (".txt", ".text")
     holds = Abilities(nested=True)
 
     def texts(self, lines: Lines, field: str) -> Iterator[Document | None]:
-        """Yield a text a line; None where `lines` has it."""
+        """Yield one text per line; None where `lines` is None."""
         for line in lines:
             fields = {TEXT: line.text} if line else {}
             yield line and Document(line.text, fields=fields, line=line.number, size=line.size)
 
     def writer(self, how: WritingRows) -> TextWriter:
-        """Return what writes a tagged text as people read it, in colour if that is a terminal."""
+        """Return a writer of tagged texts for people, in colour on a terminal."""
         page = io.StringIO()
         if not how.terminal and not is_terminal(page):
             return _plain_lines
@@ -39,7 +39,7 @@ class PlainText:
 
 
 class Page:
-    """The kind `html`: a page for people, which is not read."""
+    """The kind `html`: a page for people; only written."""
 
     suffixes: ClassVar = (".html", ".htm")
     holds = Abilities()
@@ -60,7 +60,7 @@ def _plain_lines(row: Document) -> bytes:
 
 
 def print_tagged(console: "Console", text: str, spans: Sequence[Span]) -> None:
-    """Print a text, line by line, with its entities in colour or brackets, then an entity a row."""
+    """Print a text, line by line, with its entities in colour or brackets, then one entity per row."""
     for line, marked in _marked_lines(text, spans):
         console.print(coloured(console, line, marked))
     for each in spans:
@@ -68,7 +68,7 @@ def print_tagged(console: "Console", text: str, spans: Sequence[Span]) -> None:
 
 
 def _marked_lines(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, list[tuple[int, int, str]]]]:
-    """Yield each line with its entities, the outermost of those that lie in one another."""
+    """Yield each line with its entities, of nested ones the outermost."""
     for line, marked in lines_of(text, _outermost(spans)):
         yield line, [(start, end, span.type) for start, end, span in marked]
 
@@ -78,7 +78,7 @@ def _entity_row(each: Span) -> str:
 
 
 def _outermost(spans: Iterable[Span]) -> list[Span]:
-    """Return the spans, in order, that lie in no other."""
+    """Return the spans, in order, that are in no other."""
     found = list[Span]()
     for each in spans:
         if not found or found[-1].end <= each.start:

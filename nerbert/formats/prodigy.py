@@ -1,6 +1,6 @@
-"""Prodigy's tasks, as `db-out` writes them and as its recipes read them: a text a line, with tokens and spans.
+"""Prodigy's tasks, as `db-out` writes them and its recipes read them: one text per line, with tokens and spans.
 
-A task without an answer is still to be annotated, so its spans are a model's. Tokens that are pieces of words are none.
+A task without an answer is not annotated yet, so its spans are a model's. Tokens that are parts of words are ignored.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,25 +18,25 @@ _ANSWERS = (_ACCEPTED, "reject", "ignore")
 _MARKS = frozenset({"_task_hash", "_input_hash", _VIEW})
 _RELATIONS = "relations"
 _WRITTEN = (TEXT, TOKENS, SPANS, _ANSWER, _VIEW)
-"""What isn't among a document's fields."""
+"""Names that are not among a document's fields."""
 Words = tuple[tuple[int, int], ...]
 
 
 def _kept_fields(document: Document) -> Mapping[str, Any]:
-    """Return the fields that don't have a name of Prodigy's with another meaning."""
+    """Return the fields whose names have no other meaning in Prodigy."""
     relations = document.fields.get(_RELATIONS)
     taken = () if relations is None or isinstance(relations, list) else (_RELATIONS,)
     return fields_but(document.fields, *_WRITTEN, *taken)
 
 
 class Prodigy(JsonFormat):
-    """The format `prodigy`: a task a line."""
+    """The format `prodigy`: one task per line."""
 
     suffixes = (".jsonl", ".ndjson", ".json")
     holds = Abilities(groups=False, fields=_kept_fields)
 
     def matches(self, value: Any) -> bool:
-        """Return whether an object has Prodigy's hashes or answers, or its tokens, or spans that count these."""
+        """Return whether an object has Prodigy's hashes or answers, its tokens, or spans in tokens."""
         if not isinstance(value, dict):
             return False
         if not _MARKS.isdisjoint(value) or value.get(_ANSWER) in _ANSWERS:
@@ -78,7 +78,7 @@ def _has_object(value: Any, key: str) -> bool:
 
 
 def _words(text: str, tokens: Sequence[Any]) -> Words | None:
-    """Return where the tokens are that aren't white space; None if there are none, or they aren't those of the text."""
+    """Return the places of tokens other than white space; None if there are none, or they don't fit the text."""
     words, place = list[tuple[int, int]](), 0
     for number, each in enumerate(tokens):
         token = object_of(each, f"token {number}")
@@ -94,7 +94,7 @@ def _words(text: str, tokens: Sequence[Any]) -> Words | None:
 
 
 def _span(value: Mapping[str, Any], text: str, words: Words | None, tagged: bool) -> Span:
-    """Return a span; with the text that it has in characters, if there are words to tell that these are counted."""
+    """Return a span; with its text, if words show that its offsets count characters."""
     score = score_of(value, tagged=tagged)
     span = span_of(value.get("start"), value.get("end"), value.get("label"), value.get(TEXT), score)
     if span.text or words is None:
@@ -108,7 +108,7 @@ def _token(number: int, text: str, word: tuple[int, int]) -> dict[str, Any]:
 
 
 def _span_value(span: Span, first: int | None, last: int | None, tagged: bool) -> dict[str, Any]:
-    """Return a span as a task has it; with its first and its last token if it begins and ends with one."""
+    """Return a span for a task; with its first and last token if it begins and ends with one."""
     value: dict[str, Any] = {"start": span.start, "end": span.end, "label": span.type}
     if first is not None and last is not None:
         value |= {"token_start": first, "token_end": last}

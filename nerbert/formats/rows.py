@@ -1,4 +1,4 @@
-"""The lines of a user's file, and the blocks of texts that they hold; the fields of texts.
+"""Lines of files, blocks of texts, and the names of their fields.
 
 A read waits only while there is nothing, so a slow pipe is read line by line. Cost: a line is held whole, so one
 longer than `LONGEST_LINE` is refused.
@@ -18,13 +18,13 @@ from nerbert.sources.files import BOM
 TEXT, TOKENS, SPANS = "text", "tokens", "spans"
 """Names of fields: the text; its words as strings; entities."""
 ERRORS = ("strict", "replace")
-"""What may become of bytes that are no UTF-8: an error, or U+FFFD."""
+"""What to do with bytes that are no UTF-8: an error, or U+FFFD."""
 LONGEST_LINE = 1 << 28
-"""Bytes; a text that long is no text that someone wrote."""
+"""Maximum bytes of a line."""
 LONGEST_FILE = 1 << 30
-"""Bytes of a file that is held whole."""
+"""Maximum bytes of a file that is held in memory."""
 UTF_16 = "text in UTF-16 (save it as UTF-8, or: iconv -f UTF-16 -t UTF-8)"
-"""What files of such text seem to be, for messages."""
+"""The description of such files, for messages."""
 _BLOCK = 1 << 16
 _PARQUET = b"PAR1"
 
@@ -48,9 +48,8 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Texts of the file `name` that are tagged together, from so many bytes; `batch` has the columns of Parquet's rows.
-
-    `digest` tells these texts from any others; only blocks of a file that is made in parts have it.
+    """Texts of the file `name` that are tagged together, and their bytes; `batch` has the columns of Parquet's rows.
+    `digest` identifies the texts; only blocks of a file that is made in parts have it.
     """
 
     name: str
@@ -60,7 +59,7 @@ class Block:
     digest: str = ""
 
     def whole(self) -> Sequence[Document]:
-        """Return the rows with all that the input has of each, in JSON types; of Parquet that is in the columns."""
+        """Return the rows with all fields of the input, in JSON types; those of Parquet are in the columns."""
         if self.batch is None:
             return self.rows
         from nerbert.formats.parquet import plain_rows
@@ -74,15 +73,14 @@ class Block:
 
 
 Lines = Iterable[Line | None]
-"""Lines as they come; None stands where the next one may take a while."""
+"""A stream of lines; None where the next one may take a while."""
 
 
 def read_lines(
     stream: IO[bytes], source: Path | str, errors: str = "", strip: str = "\r"
 ) -> Iterator[Line | None]:  # fmt: skip
-    """Yield the lines of a stream, and None after those that each read brings; `errors` is as in `decoded`.
-
-    The characters of `strip` are taken off a line's end.
+    """Yield the lines of a stream, and None after those of each read; `errors` is as in `decoded`. The characters of
+    `strip` are removed from a line's end.
     """
     read: Any = getattr(stream, "read1", stream.read)
     name, number, rest, held = str(source), 0, list[bytes](), 0
@@ -98,7 +96,7 @@ def read_lines(
             held += len(tail)
         if held > LONGEST_LINE:
             with at(name, number + 1):
-                raise InputError(f"a line of more than {LONGEST_LINE} bytes is no text; break it into lines")
+                raise InputError(f"a line of more than {LONGEST_LINE} bytes is no text; split it into lines")
     if rest:
         yield _line(name, number + 1, b"".join(rest), errors, strip)
 
@@ -115,7 +113,7 @@ def _line(source: str, number: int, raw: bytes, errors: str, strip: str) -> Line
 def decoded(raw: bytes, number: int, errors: str = "") -> str:
     """Return a line's text; the first line may begin with a byte order mark.
 
-    `errors` is one of ERRORS where the user can choose, and "" where bytes that are no UTF-8 are always refused.
+    `errors` is one of ERRORS if the user can choose, and "" if bytes that are no UTF-8 are always refused.
     """
     if number == 1:
         raw = raw.removeprefix(BOM)
@@ -129,13 +127,11 @@ def decoded(raw: bytes, number: int, errors: str = "") -> str:
 
 
 def read_whole(path: Path) -> str:
-    """Return a file's text as it is; raise InputError for one that is too long, or isn't in UTF-8."""
+    """Return a file's text unchanged; raise InputError for one that is too long, or isn't in UTF-8."""
     with os_refused(f"{path}: can't be read"), path.open("rb") as stream:
         raw = stream.read(LONGEST_FILE + 1)
     if len(raw) > LONGEST_FILE:
-        raise InputError(
-            f"{path}: more than {LONGEST_FILE} bytes; break it into parts, or write JSON as an object a line"
-        )
+        raise InputError(f"{path}: more than {LONGEST_FILE} bytes; split it, or write JSON as one object per line")
     if is_utf16(raw):
         raise InputError(f"{path}: seems to be {UTF_16}")
     try:
@@ -146,7 +142,7 @@ def read_whole(path: Path) -> str:
 
 
 def is_utf16(start: bytes) -> bool:
-    """Return whether text that begins like this is in UTF-16: by its mark, or as every other byte is a zero."""
+    """Return whether text that begins like this is in UTF-16: by its mark, or since every other byte is a zero."""
     if start.startswith(codecs.BOM_UTF32_LE) or len(start) < 2:
         return False
     even, odd = start[:1000:2], start[1:1000:2]
@@ -155,7 +151,7 @@ def is_utf16(start: bytes) -> bool:
 
 
 def blocks_at_hand(name: str, rows: Iterable[Document | None]) -> Iterator[Block]:
-    """Yield texts in blocks as they come, of about 64 KiB at most; those before a fault are a block of their own."""
+    """Yield a stream of texts in blocks of at most about 64 KiB; those before a fault are a block of their own."""
     held, size, fault = list[Document](), 0, None
     try:
         for row in rows:
@@ -179,7 +175,7 @@ def checked_words(value: object, field: str) -> list[str]:
         raise InputError(f"field {field!r} holds {value!r:.60}: must be a text, or a list of words")
     for place, word in enumerate(value):
         if not isinstance(word, str) or not word:
-            raise InputError(f"field {field!r}: word {place} (from 0) is {word!r:.60}: must be a text that isn't empty")
+            raise InputError(f"field {field!r}: word {place} (from 0) is {word!r:.60}: must be a nonempty text")
     return value
 
 

@@ -1,6 +1,6 @@
-"""Tag schemes: found out from the tags of a whole file, and turned into IOB2, the only one that models here know.
+"""Tag schemes: detected from the tags of a whole file, and converted to IOB2, the only scheme of nerbert's models.
 
-All are read as the CoNLL script reads them, so a tag that breaks its scheme costs no entity; it is counted.
+All are read by the rules of the CoNLL script, so a tag that breaks its scheme loses no entity; it is counted.
 """
 
 from collections import Counter
@@ -16,13 +16,13 @@ from nerbert.labels import OUTSIDE, split_tag
 _ROLES = {
     OUTSIDE: OUTSIDE, "B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S",
 }  # fmt: skip
-"""What each prefix says: its word is in no entity, or begins, continues or ends one, or is one."""
+"""The meaning of each prefix: its word is in no entity, or begins, continues or ends one, or is one."""
 _BEGIN, _END = ("B", "S"), ("E", "S", OUTSIDE)
 _PLAIN, _I_ALONE, _IOB1, _IOE = "IO", "IO or IOB1", "IOB1", "IOE"
 _WITH_ENDS = {_IOE: "IE", "BIOES": "BIES", "BILOU": "BILU", "BMES": "BMESW"}
 _ORPHAN, _UNENDED, _OWN_BEGIN = "orphan", "unended", "own begin"
 _MOST_PLAIN = 200
-"""Types without prefix; a column with more different values is none of tags."""
+"""Maximum number of types without prefix; a column with more different values has no tags."""
 Place = Callable[[int], AbstractContextManager[None]]
 """Adds the place of a line to errors raised inside."""
 
@@ -33,13 +33,13 @@ class Scheme:
 
     name: str
     broken: int
-    """Number of tags that continue nothing, or, where ends are marked, end an entity without the mark."""
+    """Number of tags that continue nothing, or, if ends are marked, end an entity without the mark."""
     first_broken: int
     """Line of the first of these."""
 
     @property
     def repaired(self) -> int:
-        """Return how many tags break this very scheme: in IOB1, say, any entity may begin with I-."""
+        """Return how many tags break this scheme; in IOB1, for example, any entity may begin with I-."""
         return 0 if self.name in (_PLAIN, _I_ALONE, _IOB1, _IOE) else self.broken
 
     def bio(self, tags: Iterable[str]) -> list[str]:
@@ -54,7 +54,7 @@ class Scheme:
 
 
 class _Uses:
-    """How a file uses its tags: how often is the case what schemes differ in, and in which line first."""
+    """Counts of the cases in which schemes differ, and the first line of each."""
 
     def __init__(self) -> None:
         self.prefixes, self.count, self.first = Counter[str](), Counter[str](), dict[str, int]()
@@ -96,7 +96,7 @@ class _Uses:
 def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], place: Place) -> Scheme:
     """Return the scheme of a file's sentences, each of (line, tag); raise InputError, in its `place`, for a bad tag.
 
-    Types without prefix are tags only where no tag has one, O is the most frequent, and there are few.
+    Types without prefix are tags only if no tag has one, O is the most frequent, and there are few.
     """
     uses, plain, first_plain = _Uses(), Counter[str](), 0
     for sentence in sentences:
@@ -130,10 +130,7 @@ def _begins(before: tuple[str, str], here: tuple[str, str]) -> bool:
 
 @lru_cache(1 << 16)
 def _parts(tag: str) -> tuple[str, str] | None:
-    """Return a tag's prefix and type; None for what may be a type without prefix.
-
-    Raise InputError for what can be neither.
-    """
+    """Return a tag's prefix and type; None for a possible type without prefix. Raise InputError for anything else."""
     if tag == OUTSIDE:
         return OUTSIDE, ""
     prefix, dash, type_ = tag.partition("-")
@@ -157,5 +154,5 @@ def _refuse_plain(place: Place, line: int, tag: str) -> NoReturn:
     with place(line):
         raise InputError(
             f"tag {tag!r:.60}: must be O, B-TYPE or I-TYPE (or of BIOES, BILOU, BMES); types without prefix are read "
-            f"where no tag has one, O is the most frequent, and there are {_MOST_PLAIN} at most"
+            f"if no tag has one, O is the most frequent, and there are {_MOST_PLAIN} at most"
         )

@@ -1,7 +1,7 @@
 """spaCy's training data: tuples `[text, {"entities": [[start, end, type], …]}]` as JSON, and DocBin (`.spacy`).
 
-Of a DocBin spaCy only unpacks the file, after its size is checked: no other column reaches spaCy's C code. The price:
-span groups are passed over, and a DocBin is held in memory as a whole.
+spaCy only unpacks a DocBin, after its size is checked: no other column reaches spaCy's C code. Limitation: span groups
+are ignored, and a DocBin is held in memory.
 """
 
 import gc
@@ -22,10 +22,10 @@ from nerbert.words import split_words
 
 _ENTITIES, _CATS, _LINKS = "entities", "cats", "links"
 _LARGEST = 1 << 30
-"""Bytes of a DocBin, unpacked: about nine million words as spaCy writes them."""
+"""Maximum bytes of an unpacked DocBin: about nine million words as spaCy writes them."""
 _PIECE = 1 << 20
 _NO_GROUPS = 1
-"""Bytes of a text's span groups where there are none."""
+"""Bytes of a text's span groups if it has none."""
 _INSIDE, _BEGIN = 1, 3
 """spaCy's numbers for I and B; 2 is O, 0 is unknown."""
 
@@ -59,7 +59,7 @@ class SpacyTuples(JsonFormat):
         )
 
     def documents(self, value: Any, repairs: Repairs) -> Iterator[Document]:
-        """Yield the texts of a tuple, or of a file that is one object; texts that were skipped there are null."""
+        """Yield the texts of a tuple, or of a file that is one object; skipped texts are null."""
         for each in [value] if isinstance(value, list) else value["annotations"]:
             if each is None:
                 repairs[Repair.REJECTED] += 1
@@ -69,7 +69,7 @@ class SpacyTuples(JsonFormat):
             yield Document(text, spans, fields=fields_but(annotation, _ENTITIES))
 
     def value(self, document: Document) -> list[Any]:
-        """Return a document as a tuple; of its fields spaCy takes categories and links alone."""
+        """Return a document as a tuple; of its fields spaCy accepts only categories and links."""
         entities = [[span.start, span.end, span.type] for span in document.spans]
         return [document.text, {_ENTITIES: entities, **self.holds.fields(document)}]
 
@@ -81,7 +81,7 @@ class SpacyDocBin:
     holds = replace(LEAST, text="whole", words=True, fields=_kept_cats)
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether the file is packed, and what is in it begins as a DocBin does."""
+        """Return whether the file is compressed, and its content begins like a DocBin."""
         try:
             first = zlib.decompressobj().decompress(head, 64)
         except zlib.error:
@@ -129,7 +129,7 @@ def _is_tuple(value: Any) -> bool:
 
 
 def _check_size(packed: bytes) -> None:
-    """Raise InputError if there is more in a file than is unpacked."""
+    """Raise InputError if a file's content is too large."""
     size, unpacker = 0, zlib.decompressobj()
     while packed:
         size += len(unpacker.decompress(packed, _PIECE))
@@ -195,9 +195,8 @@ def _document(bin_: Any, place: int, strings: Any, columns: tuple[int, int, int]
 
 
 def _tokens(document: Document) -> tuple[list[str], list[bool], list[str]]:
-    """Return a document's text as spaCy's tokens, whether a space is behind each, and their BIO tags.
-
-    A token is a word, or what is between words beyond one space.
+    """Return a document's text as spaCy's tokens, whether a space follows each, and their BIO tags. A token is a word,
+    or anything between words beyond one space.
     """
     text, spans = document.text, document.spans
     words = split_words(text) if document.words is None else document.words

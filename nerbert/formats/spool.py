@@ -11,14 +11,14 @@ from nerbert.records import Document
 
 @contextmanager
 def spooled(documents: Iterable[Document]) -> Iterator[Callable[[], Iterator[Document]]]:
-    """Yield what gives the documents from the beginning, each time that it is called."""
+    """Yield a function; each call gives the documents from the beginning."""
     with TemporaryFile() as file:
         count = 0
         for count, document in enumerate(documents, 1):  # noqa: B007  (the last one is the number)
             try:
                 pickle.dump(document, file)
             except RecursionError:
-                raise InputError("its fields are nested too deep to be written; take them out") from None
+                raise InputError("its fields are nested too deep to be written; remove them") from None
 
         def again() -> Iterator[Document]:
             file.seek(0)

@@ -1,4 +1,4 @@
-"""Tables (CSV, TSV) of annotated data, in one of three forms that the header's names tell apart.
+"""Tables (CSV, TSV) of annotated data, in one of three forms, recognised by the header.
 
 A table is written with a row a span. Cost: a text is in each of its rows, and a number comes back as text.
 """
@@ -46,12 +46,12 @@ _FORMS = {
     (_SENTENCE, _WORD, _TAG): (_DOCUMENT,),
     (_TEXT, _SPANS): (_DOCUMENT,),
 }
-"""The columns that make a form, and those that may be there besides."""
+"""The required columns of each form, and its optional ones."""
 _KNOWN = frozenset(name for names in _NAMES.values() for name in names.split())
 _LONGEST_HEADER = 1 << 16
-"""Characters of a first row that may name columns."""
+"""Maximum characters of a header."""
 _FIELD = "field."
-"""What a field's column begins with if it would else be taken for one of those above."""
+"""Prefix of a field's column that would otherwise be read as one of those above."""
 
 
 def _fields(row: TableRow) -> dict[str, str]:
@@ -99,11 +99,11 @@ class Tables:
                 yield Document(text, spans, None, row.get(_DOCUMENT), _fields(row), row.line)
 
     def texts(self, lines: Lines, field: str) -> Iterator[Document | None]:
-        """Yield the text in a column of each row, all cells as fields; None where `lines` has it."""
+        """Yield the text in a column of each row, all cells as fields; None where `lines` is None."""
         return table_texts(lines, field)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
-        """Write a row a span, with commas (in `.csv`) or tabs; a text without entities has a row of its own."""
+        """Write one row per span, with commas (in `.csv`) or tabs; a text without entities has one row."""
         with spooled(documents) as again, publish(path) as draft:
             names, numbered = _columns_of(again())
             with draft.open("w", encoding="utf-8", errors="replace", newline="") as stream:
@@ -126,11 +126,11 @@ def _form_of(path: Path) -> TableForm:
             if line and line.text.strip():
                 with line.place():
                     return _find_form(line.text)
-    raise InputError(f"{path}: holds no header; name the columns in the first row: text, start, end, label")
+    raise InputError(f"{path}: has no header; name the columns in the first row: text, start, end, label")
 
 
 def _find_form(header: str) -> TableForm:
-    """Return the form that a header names, cut by whatever delimiter that makes one."""
+    """Return the form of a header, by whichever delimiter gives one."""
     any_known = False
     for form in cuts_of(header) if len(header) <= _LONGEST_HEADER else ():
         places = _places(form.names)
@@ -143,15 +143,15 @@ def _find_form(header: str) -> TableForm:
                     form.own[meaning] = place
             if all(meaning in form.own for meaning in needed):
                 return form
-    remedy = "" if any_known else "; if it is none, write one above: text,start,end,label"
+    remedy = "" if any_known else "; if it is no header, write one above: text,start,end,label"
     raise InputError(
-        f"header {header!r:.80}: must name text, start, end and label (a row a span), text and spans (as JSON), or "
-        f"sentence, word and tag (a row a token), with commas, tabs, semicolons or bars between{remedy}"
+        f"header {header!r:.80}: must name text, start, end and label (one row per span), text and spans (as JSON), or "
+        f"sentence, word and tag (one row per token), with commas, tabs, semicolons or bars between{remedy}"
     )
 
 
 def _places(names: Iterable[str]) -> dict[str, list[int]]:
-    """Return where each usual name of a column stands."""
+    """Return the places of each usual column name."""
     places: dict[str, list[int]] = {}
     for place, name in enumerate(map(_folded, names)):
         if name in _KNOWN:
@@ -169,7 +169,7 @@ def _folded(name: str) -> str:
 
 
 def _rows(path: Path, form: TableForm) -> Iterator[TableRow]:
-    """Yield the rows behind the header."""
+    """Yield the rows after the header."""
     with path.open("rb") as stream:
         yield from filter(None, table_rows(read_lines(stream, path, strip=""), lambda _: form))
 
@@ -217,7 +217,7 @@ def _span(row: TableRow) -> Iterator[Span]:
 
 
 def _listed(cell: str) -> list[Any]:
-    """Return the spans of a cell: JSON, or what Python prints of a list."""
+    """Return the spans of a cell: JSON, or a list as Python prints it."""
     if not cell.strip():
         return []
     try:
@@ -235,7 +235,7 @@ def _listed(cell: str) -> list[Any]:
 
 
 def _token_documents(path: Path, form: TableForm, repairs: Repairs) -> Iterator[Document]:
-    """Yield the sentences of rows of tokens; a sentence's number may be in its first row alone."""
+    """Yield the sentences of rows of tokens; a sentence's number may be only in its first row."""
 
     def tags() -> Iterator[list[tuple[int, str]]]:
         for rows in _sentences(path, form):
@@ -270,7 +270,7 @@ def _sentences(path: Path, form: TableForm) -> Iterator[list[TableRow]]:
 
 
 def _columns_of(documents: Iterable[Document]) -> tuple[list[str], bool]:
-    """Return the names of all fields but the id, and whether texts must be numbered, as no field is an id of all."""
+    """Return the names of all fields but the id, and whether texts must be numbered for lack of ids."""
     names, ids, count = dict[str, None](), set[int](), 0
     for count, document in enumerate(documents, 1):  # noqa: B007
         fields = _with_group(document)
@@ -282,17 +282,17 @@ def _columns_of(documents: Iterable[Document]) -> tuple[list[str], bool]:
 
 
 def _with_group(document: Document) -> Mapping[str, Any]:
-    """Return a document's fields, and its group in the column by which the reader knows it."""
+    """Return a document's fields, with its group in the reader's column for it."""
     taken = any(_folded(name) in _NAMES[_DOCUMENT].split() for name in document.fields)
     return {**document.fields, _DOCUMENT: document.group} if document.group or taken else document.fields
 
 
 def _column_name(name: str) -> str:
-    """Return the name of a field's column, which none of the table's own has."""
+    """Return the name of a field's column, different from the table's own."""
     own = {each for meaning, known in _NAMES.items() if meaning != _DOCUMENT for each in known.split()}
     return _FIELD + name if _folded(name) in own or name.startswith(_FIELD) else name
 
 
 def _cell(value: Any) -> str:
-    """Return a field as a cell: texts as they are, all else as JSON, null as nothing."""
+    """Return a field as a cell: texts unchanged, other values as JSON, null as nothing."""
     return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

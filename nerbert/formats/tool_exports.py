@@ -1,4 +1,4 @@
-"""What readers of annotation tools' exports share: values of JSON, checked, and which of several texts is annotated."""
+"""Shared code of the readers of tools' exports: checked JSON values, and which of several texts is annotated."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -28,10 +28,8 @@ def list_of(value: Any, what: str) -> list[Any]:
 
 
 def score_of(value: Mapping[str, Any], *, tagged: bool, usual: Any = None) -> Any:
-    """Return the confidence of a span as an export has it; None for none.
-
-    `score` is the model's, of whatever a person made of the span. What a person annotated has it as `confidence`, where
-    nerbert wrote it; anything else under that name is somebody else's.
+    """Return the confidence of a span in an export; None for none. `score` is the model's, even if a person changed the
+    span. A person's span has nerbert's `confidence`; other values of that name are not a confidence.
     """
     if tagged:
         return value.get(_SCORE, usual)
@@ -40,14 +38,14 @@ def score_of(value: Mapping[str, Any], *, tagged: bool, usual: Any = None) -> An
 
 
 def score_json(span: Span, *, tagged: bool) -> dict[str, float]:
-    """Return the confidence as a field that `score_of` finds; nothing for an annotated span that is sure."""
+    """Return the confidence as a field that `score_of` finds; nothing for an annotated span with confidence 1."""
     if span.confidence == 1 and not tagged:
         return {}
     return {_SCORE if tagged else _CONFIDENCE: round(span.confidence, 4)}
 
 
 def span_of(start: Any, end: Any, label: Any, text: Any = None, score: Any = None) -> Span:
-    """Return a span as an export has it, in whatever unit it counts; raise InputError for values of a wrong type."""
+    """Return a span of an export, in its own unit; raise InputError for values of a wrong type."""
     if type(start) is not int or type(end) is not int or not isinstance(label, str):
         raise InputError(
             f"entity {start!r:.40}–{end!r:.40} of type {label!r:.60}: start and end must be whole numbers, "
@@ -65,10 +63,8 @@ def span_of(start: Any, end: Any, label: Any, text: Any = None, score: Any = Non
 
 
 def text_key(values: Mapping[str, Any], names: Iterable[str], surfaces: Iterable[str] = ()) -> str:
-    """Return under which key the annotated text is; raise InputError where that can't be known.
-
-    It is under the first of `names` that is there. Without one, it is the only text, or the only one that holds all the
-    texts of the entities.
+    """Return the key of the annotated text; raise InputError if that is unclear. It is the first of `names` that
+    exists. Without one, it is the only text, or the only one that contains all the entities' texts.
     """
     texts = [key for key, value in values.items() if isinstance(value, str)]
     if named := next((name for name in names if name in texts), ""):
@@ -79,5 +75,5 @@ def text_key(values: Mapping[str, Any], names: Iterable[str], surfaces: Iterable
         texts = holding if wanted and len(holding) == 1 else texts
     if len(texts) != 1:
         known = ", ".join(texts) or "no text"
-        raise InputError(f"which text is annotated can't be known: there is {known:.200}; rename its key to 'text'")
+        raise InputError(f"the annotated text is unclear: there is {known:.200}; rename its key to 'text'")
     return texts[0]

@@ -1,7 +1,7 @@
-"""WebAnno TSV 3: what INCEpTION and WebAnno export, a file a document, with a row a token and a column a feature.
+"""WebAnno TSV 3 of INCEpTION and WebAnno: a file per document, a row per token, a column per feature.
 
-Offsets count UTF-16 units of the whole document, but some scripts write characters: the tokens show which. A document
-here is a sentence of the file; sentences that an entity joins are one.
+Offsets count UTF-16 units of the whole document, but some scripts write characters: the tokens show which. Here each
+sentence of the file is a document; sentences that an entity joins are one.
 """
 
 import re
@@ -38,7 +38,7 @@ _SHORT = {"t": "\t", "n": "\n", "f": "\f", "r": "\r", "b": "\b"}
 _LONG = {char: letter for letter, char in _SHORT.items()}
 _BREAKS = re.compile(r"[\t\r\n]")
 _WIDEST_GAP = 1 << 16
-"""Characters between two sentences that an entity joins."""
+"""Maximum characters between two sentences that an entity joins."""
 
 
 class _Layer(NamedTuple):
@@ -46,14 +46,14 @@ class _Layer(NamedTuple):
     name: str
     features: list[str]
     column: int
-    """The place of its first feature among all columns behind the token."""
+    """The place of its first feature among all columns after the token."""
 
 
 class _TokenRow(NamedTuple):
     line: Line
     token: str
     whole: bool
-    """Whether it is a token, no part of one."""
+    """Whether it is a whole token."""
     start: int
     end: int
     values: list[str]
@@ -100,7 +100,7 @@ class WebAnno:
                 version, layers, lines = _header(found.path, every)
                 layer, column = _entity_layer(found.path, layers)
                 if layer and chosen not in ("", layer):
-                    raise InputError(f"{found.path}: has the layer {layer}, files before it {chosen}; export one alone")
+                    raise InputError(f"{found.path}: has the layer {layer}, earlier files {chosen}; export only one")
                 chosen = layer or chosen
                 group = "" if found.direct else found.name
                 blocks = _blocks(_sentences(lines, layers, version), column)
@@ -129,7 +129,7 @@ class WebAnno:
 
 
 def _header(path: Path, lines: Iterator[Line]) -> tuple[int, list[_Layer], Iterator[Line]]:
-    """Return the minor version of the format, the layers, and the lines behind the header; other lines are comments."""
+    """Return the minor version of the format, the layers, and the lines after the header; other lines are comments."""
     first = next(lines, Line(str(path), 1, ""))
     found = _HEADER.fullmatch(first.text)
     if found is None:
@@ -155,7 +155,7 @@ def _header(path: Path, lines: Iterator[Line]) -> tuple[int, list[_Layer], Itera
 
 
 def _entity_layer(path: Path, layers: list[_Layer]) -> tuple[str, int]:
-    """Return the feature that holds the entities' types, and its column; "" and -1 where a file has none."""
+    """Return the feature that holds the entities' types, and its column; "" and -1 if a file has none."""
     candidates: dict[str, int] = {}
     for layer in layers:
         named = layer.name == _ENTITIES
@@ -170,7 +170,7 @@ def _entity_layer(path: Path, layers: list[_Layer]) -> tuple[str, int]:
     if len(candidates) > 1:
         raise InputError(
             f"{path}: has no layer NamedEntity, and several that could hold entities: {', '.join(candidates):.300}; "
-            "export one of them alone"
+            "export only one of them"
         )
     return next(iter(candidates.items()), ("", -1))
 
@@ -194,7 +194,7 @@ def _sentences(lines: Iterator[Line], layers: list[_Layer], version: int) -> Ite
             elif line.text.startswith("#"):
                 continue
             elif held is None or not held.texts:
-                raise InputError(f"{line.text!r:.60}: a token where a sentence must begin with {_TEXT}")
+                raise InputError(f"{line.text!r:.60}: a token, but a sentence must begin with {_TEXT}")
             else:
                 held.rows.append(_row(line, columns))
         if done is not None:
@@ -235,7 +235,7 @@ def _blocks(sentences: Iterable[_Sentence], column: int) -> Iterator[tuple[list[
 
 
 def _joins(one: _Sentence, other: _Sentence, column: int) -> bool:
-    """Return whether an entity goes on from the last token of a sentence into the first of the next."""
+    """Return whether an entity continues from the last token of a sentence into the first of the next."""
     last = next((place for place in range(len(one.rows) - 1, 0, -1) if one.rows[place].whole), 0)
     first = next((place for place, row in enumerate(other.rows) if place and row.whole), len(other.rows))
     ends, begins = (
@@ -262,7 +262,7 @@ def _document(
     if last and split_words(text[words[-1][1] :]):
         with rows[-1].line.place():
             raise InputError(
-                f"the sentence goes on behind its last token: {text[words[-1][1] :]!r:.60}; the file is cut off, or "
+                f"the sentence continues after its last token: {text[words[-1][1] :]!r:.60}; the file is cut off, or "
                 "export it again"
             )
     marked: dict[object, tuple[int, int, str]] = {}
@@ -286,14 +286,14 @@ def _document(
 
 
 def _count(rows: list[_TokenRow], layer: _Layer) -> int:
-    """Return how many annotations of a layer there are; one over several tokens has a number."""
+    """Return the number of a layer's annotations; one over several tokens has a number."""
     found = [each for row in rows for each in _values(row, layer.column)]
     numbers = {number for _, number in found if number} if layer.kind == _SPAN_LAYER else set()
     return len(numbers) + sum(not numbers or not number for _, number in found)
 
 
 def _placed(block: list[_Sentence]) -> tuple[str, list[tuple[int, int]]]:
-    """Return the text of sentences, and where each row lies in it, in characters."""
+    """Return the text of sentences, and the place of each row in it, in characters."""
     try:
         return _placed_in(block, wide=True)
     except InputError:
@@ -317,7 +317,7 @@ def _placed_in(block: list[_Sentence], *, wide: bool) -> tuple[str, list[tuple[i
         gap = first.start - lead - origin - (len(table) - 1)
         with first.line.place():
             if not 0 <= gap <= _WIDEST_GAP:
-                raise InputError(f"token at {first.start}: a sentence can't begin there, by the text before it")
+                raise InputError(f"token at {first.start}: a sentence can't begin there, after the text before it")
         table.pop()
         for place, char in enumerate(" " * gap + piece, len(text)):
             table.extend((place, -1) if wide and char > "\uffff" else (place,))
@@ -334,14 +334,14 @@ def _placed_in(block: list[_Sentence], *, wide: bool) -> tuple[str, list[tuple[i
                         f"token {row.token!r:.60}: the sentence has {there!r:.60} at {row.start}-{row.end}"
                     )
                 if row.whole and not reached <= start < end:
-                    raise InputError(f"token {row.token!r:.60}: is empty, or lies before the end of the one before it")
+                    raise InputError(f"token {row.token!r:.60}: is empty, or overlaps the previous token")
             reached = end if row.whole else reached
             places.append((start, end))
     return text, places
 
 
 def _all_words(example: Example) -> list[tuple[int, int]]:
-    """Return the words of a sentence, and those of the text before and behind them, which has no other place."""
+    """Return the words of a sentence, and those of the text before and after them."""
     first, last = example.words[0][0], example.words[-1][1]
     before, behind = whole_words(Example(example.text[:first], ())).words, split_words(example.text[last:])
     return [*before, *example.words, *((last + start, last + end) for start, end in behind)]
@@ -356,7 +356,7 @@ def _token_rows(
     for count, (start, end) in enumerate(words, 1):
         token = example.text[start:end]
         if _BREAKS.search(token):
-            raise InputError(f"word {token!r:.60} holds a tab or the end of a line, which TSV can't; choose jsonl")
+            raise InputError(f"word {token!r:.60} contains a tab or line break, which TSV can't hold; choose jsonl")
         begin = place + _utf16_units(example.text[reached:start])
         place, reached = begin + _utf16_units(token), end
         while spans and spans[0][1].end <= start:
@@ -389,7 +389,7 @@ def _escaped_text(text: str) -> str:
 
 
 def _plain_text(text: str, version: int) -> str:
-    """Return a text without escapes, which were those of Java up to version 3.1."""
+    """Return a text without escapes, up to version 3.1 those of Java."""
     if version > 1:
         return _TEXT_ESCAPE.sub(lambda found: _SHORT.get(found[1], found[1]), text)
 

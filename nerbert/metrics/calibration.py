@@ -1,6 +1,6 @@
-"""Calibration: how often entities are right at a confidence, and the temperature that makes confidences honest.
+"""Calibration: how often entities are right at a confidence, and the temperature that calibrates confidences.
 
-A temperature is fitted to entities, not words: users see those (docs/explanation/scores.md, Confidences).
+A temperature is fitted to entities, not words, since users see entities (docs/explanation/scores.md, Confidences).
 """
 
 import math
@@ -48,7 +48,7 @@ def uncalibrated(confidence: float, temperature: float) -> float:
 
 
 def calibration_of(pair: Pair, confidences: Sequence[Sequence[float]]) -> Calibration:
-    """Return the same of predicted entities; `confidences` are one probability a word."""
+    """Return the same for predicted entities; `confidences` are one probability per word."""
     check_lengths(pair.offsets, "confidences", confidences)
     words = np.fromiter(chain(chain.from_iterable(confidences), [0.0]), float)
     _check(words, pair)
@@ -77,17 +77,16 @@ LOWEST, HIGHEST = 0.05, 20.0
 """Bounds of a temperature: beyond them every confidence is 1, or chance."""
 FOLDS = 5
 _PRIOR = 4.0
-"""One over the variance of ln T's prior. It changed nothing from 30 sentences on; with two entities it does."""
+"""One over the variance of ln T's prior. It has no effect from 30 sentences on, but with two entities it has."""
 _GRID = np.linspace(math.log(LOWEST), math.log(HIGHEST), 61)
 _LEAST = 1e-6
-"""How far from 0 and 1 confidences are kept in the log loss: one sure mistake doesn't outweigh all else."""
+"""Minimum distance of confidences from 0 and 1 in the log loss, so that one sure mistake doesn't dominate it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A temperature, and how far confidences were off without it and are with it.
-
-    `after` is of entities that it wasn't fitted on: each of `folds` parts has the others' temperature.
+    """A temperature, and the calibration error without it and with it. `after` is for entities that it wasn't fitted
+    on: each of `folds` parts has the others' temperature.
     """
 
     temperature: float
@@ -121,7 +120,7 @@ def log_loss(confidences: npt.ArrayLike, right: npt.ArrayLike) -> Shares:
 
 
 def _best(losses: Shares) -> float:
-    """Return the temperature of the least of the losses (grid, entities), between points too; the lowest of equals."""
+    """Return the temperature of the lowest loss (grid, entities), between points too; of several, the lowest."""
     loss = losses.sum(axis=1) + _PRIOR * _GRID**2 / 2
     best = int(loss.argmin())
     if best in (0, _GRID.size - 1):
@@ -144,12 +143,12 @@ class Threshold:
 
     @property
     def precision(self) -> float:
-        """Share of right entities among the kept ones; 0 of none."""
+        """Share of right entities among the kept ones; 0 if none."""
         return self.kept_right / self.kept if self.kept else 0.0
 
     @property
     def recall_kept(self) -> float:
-        """Share of kept entities among the right ones; 0 of none."""
+        """Share of kept entities among the right ones; 0 if none."""
         return self.kept_right / self.right if self.right else 0.0
 
 

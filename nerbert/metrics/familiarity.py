@@ -9,12 +9,12 @@ import numpy.typing as npt
 from nerbert.errors import InputError
 
 FIRST = 1_000
-"""Mentions that count."""
+"""Number of mentions that count."""
 _Figures = npt.NDArray[np.float64]
 
 
 def cosines(tests: npt.ArrayLike, trained: npt.ArrayLike) -> _Figures:
-    """Return (test types, training types): the cosines of vectors, clipped at 0; a vector of zeros is like nothing."""
+    """Return (test types, training types): the cosines of vectors, clipped at 0; 0 for a vector of zeros."""
     one, other = (_unit(np.asarray(each, np.float64)) for each in (tests, trained))
     return np.clip(one @ other.T, 0.0, 1.0)
 

@@ -64,7 +64,7 @@ class Pair:
         return self.offsets.size - 1
 
     def strict(self) -> "Pair":
-        """Return the pair by strict IOB2: an entity that no B- opens is none."""
+        """Return the pair by strict IOB2, without entities that no B- opens."""
         return replace(self, gold=self.gold.where(self.gold.opened), found=self.found.where(self.found.opened))
 
     def sentence_of(self, columns: Columns) -> Numbers:
@@ -113,7 +113,7 @@ def _sentences(name: str, sentences: Iterable[Iterable[str]]) -> list[Sequence[s
     try:
         return [each if isinstance(each, (list, tuple)) else list(each) for each in sentences]
     except TypeError as error:
-        raise InputError(f"{name}: must be one list of tags a sentence: {error}") from error
+        raise InputError(f"{name}: must be one list of tags per sentence: {error}") from error
 
 
 class _Codes(dict[str, int]):
@@ -159,11 +159,11 @@ def decode_columns(codes: npt.NDArray[np.int32], offsets: Numbers) -> Columns:
 
 
 RULES = "entity F1, CoNLL script's rules on BIO"
-"""What is printed beside every figure: an `I-x` that continues nothing begins an entity (seqeval's default)."""
+"""Printed beside every figure: an `I-x` that continues nothing begins an entity (seqeval's default)."""
 STRICT_RULES = "entity F1, strict IOB2: an I- that continues nothing is no entity"
-"""What is printed beside the stricter figures (seqeval's mode="strict", scheme=IOB2)."""
+"""Printed beside the stricter figures (seqeval's mode="strict", scheme=IOB2)."""
 TOKEN_RULES = "token F1, IO labels: words count, not entities; never beside entity F1 in one column"
-"""What is printed beside figures of `score_words`."""
+"""Printed beside figures of `score_words`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ class Counts:
 
 
 class Macro(NamedTuple):
-    """Unweighted means over the types that occur in gold or predicted (seqeval's macro), and how many they are.
+    """Unweighted means over the types that occur in gold or predicted (seqeval's macro), and the number of these.
 
     `f1` is the mean of the types' F1. A type that is only predicted counts as 0, so one stray prediction costs much.
     """
@@ -208,7 +208,7 @@ class Macro(NamedTuple):
 
     @classmethod
     def of(cls, counts: Sequence[Counts]) -> "Macro":
-        """Return the means over the counts of all types; 0 where there are none."""
+        """Return the means over the counts of all types; 0 if there are none."""
         many = max(1, len(counts))
         sums = (sum(each.precision for each in counts), sum(each.recall for each in counts), sum(e.f1 for e in counts))
         return cls(sums[0] / many, sums[1] / many, sums[2] / many, len(counts))
@@ -233,11 +233,11 @@ class Score(Counts):
 
 
 def score_tags(gold: Iterable[Iterable[str]], predicted: Iterable[Iterable[str]], *, strict: bool = False) -> Score:
-    """Score BIO tags, one list a sentence; raise InputError for bad tags, or if lengths differ.
+    """Score BIO tags, one list per sentence; raise InputError for bad tags, or if lengths differ.
 
     Equal to seqeval's default; with `strict` to its mode="strict", scheme=IOB2, where an I- that continues nothing is
-    no entity, but for types that begin or end in a dash: seqeval cuts the dashes off there. Where nobody has an entity,
-    macro is NaN in seqeval and 0 here. `rules` says which rules.
+    no entity, except for types that begin or end in a dash, which seqeval strips. Without any entity, macro is NaN in
+    seqeval and 0 here. `rules` names the rules.
     """
     pair = pair_of(gold, predicted)
     return score_pair(pair.strict(), STRICT_RULES) if strict else score_pair(pair)
@@ -262,7 +262,7 @@ def score_words(pair: Pair) -> Score:
 def _score(
     names: Sequence[str], right: npt.NDArray[Any], found: npt.NDArray[Any], gold: npt.NDArray[Any], rules: str
 ) -> Score:
-    """Return the score of things of which the type numbers are given: those right, predicted and gold."""
+    """Return the score from the type numbers of right, predicted and gold items."""
     columns = [np.bincount(each, minlength=len(names)) for each in (right, found, gold)]
     by_number = [Counts(*row) for row in np.stack(columns, axis=1).tolist()]
     by_type = {name: counts for name, counts in zip(names, by_number, strict=True) if counts != Counts()}
@@ -276,7 +276,7 @@ def count_where(pair: Pair, gold: Mask, found: Mask, *, typed: bool = True) -> C
 
 
 def score_spans(gold: Iterable[Iterable[WordSpan]], predicted: Iterable[Iterable[WordSpan]]) -> Score:
-    """Score entities `(start, end, type)`, one iterable a sentence; raise InputError if the lengths differ."""
+    """Score entities `(start, end, type)`, one iterable per sentence; raise InputError if the lengths differ."""
     right, found, wanted = Counter[str](), Counter[str](), Counter[str]()
     try:
         for gold_spans, predicted_spans in zip(gold, predicted, strict=True):

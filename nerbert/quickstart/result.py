@@ -10,14 +10,14 @@ from nerbert.artifacts import write_json
 from nerbert.terminal import percent
 
 _CLOSE = 1.0
-"""Differences below so many points of F1 are too close to call."""
+"""Differences below so many points of F1 are not significant."""
 Marked = tuple[int, int, str]
 """A mention in a text: start, end (characters), type."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderResult:
-    """One of the two encoders, and the scores of the taggers that were made from it."""
+    """One of the two encoders, and the scores of the taggers fine-tuned from it."""
 
     key: str
     """`mlm` or `ner`: the name of its folders."""
@@ -33,7 +33,7 @@ class EncoderResult:
     curve: tuple[tuple[int, float], ...]
     """(step, 0–1) on held-out sentences during pre-training."""
     f1: tuple[float, ...]
-    """F1 (0–1) on the test sentences, one a seed."""
+    """F1 (0–1) on the test sentences, one per seed."""
     spans_f1: tuple[float, ...]
     """The same, types ignored."""
     by_type: dict[str, float]
@@ -76,7 +76,7 @@ class QuickstartResult:
     """Masked words first, then types of links."""
     seeds: tuple[int, ...]
     train: int
-    """Sentences that the taggers were fine-tuned on."""
+    """Number of sentences that the taggers were fine-tuned on."""
     mentions: dict[str, int]
     """Mentions by type in them."""
     test: int
@@ -93,7 +93,7 @@ class QuickstartResult:
 
     @property
     def gains(self) -> list[float]:
-        """How far the second encoder is ahead, seed by seed (0–1)."""
+        """The second encoder's lead, by seed (0–1)."""
         first, second = self.encoders
         return [there - here for here, there in zip(first.f1, second.f1, strict=True)]
 
@@ -118,7 +118,7 @@ class QuickstartResult:
         return f"Too close to call here: NER pre-training {average:+.1f} points of F1, the mean of {len(gains)} seeds."
 
     def write(self, path: Path) -> None:
-        """Write all of it as JSON."""
+        """Write everything as JSON."""
         write_json(path, asdict(self) | {"verdict": self.verdict})
 
 

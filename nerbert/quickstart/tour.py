@@ -46,7 +46,7 @@ PAGE = "nerbert-quickstart.html"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pretraining:
-    """How an encoder is pre-trained, and what is reported of it."""
+    """How an encoder is pre-trained, and the figure reported for it."""
 
     title: str
     objective: Literal["mlm", "tagging"]
@@ -71,9 +71,9 @@ class Tour:
     """The sizes of a quickstart; the defaults take about two minutes on two cores."""
 
     backbone: str = "embedded-mlm"
-    """Encoder that both start from."""
+    """The encoder that both start from."""
     sentences: int = 30
-    """Sentences that the taggers are fine-tuned on."""
+    """Number of sentences that the taggers are fine-tuned on."""
     pretrain_steps: int = 160
     pretrain_batch: int = 32
     pretrain_rate: float = 5e-4
@@ -82,9 +82,9 @@ class Tour:
     finetune_rate: float = 5e-4
     seeds: tuple[int, ...] = (1, 2, 3)
     examples: int = 6
-    """Test sentences that the page shows."""
+    """Number of test sentences that the page shows."""
     workers: int = field(default_factory=lambda: min(len(_TASKS), cores()))
-    """Encoders that are trained side by side, in a process each."""
+    """Encoders that are trained in parallel, each in a process."""
 
 
 def run_quickstart(
@@ -92,7 +92,8 @@ def run_quickstart(
 ) -> QuickstartResult:
     """Run the quickstart in `keep`, or in a folder that is removed; print the results, and write the page.
 
-    That is `report`, a new file; else `report.html` in `keep`, or `nerbert-quickstart.html` here, which is replaced.
+    The page is `report`, a new file; else `report.html` in `keep`, or `nerbert-quickstart.html` here, which is
+    replaced.
     """
     if keep and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise OutputExists(f"{keep}: not an empty folder; give --keep a new one")
@@ -100,7 +101,7 @@ def run_quickstart(
     reporter = QuickstartReport()
     with _folder(keep) as folder:
         if page.is_dir() or not page.resolve().parent.is_dir():
-            raise InputError(f"{page}: is a folder, or lies in none; name another file with --report")
+            raise InputError(f"{page}: is a folder, or its folder doesn't exist; name another file with --report")
         if report and page.exists():
             raise OutputExists(f"{page}: exists already; name another file with --report")
         readable = text.encode("utf-8", "replace").decode()  # bytes of a command line that are no text become "?"
@@ -161,7 +162,7 @@ def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -
 
 
 def _pretrained(folder: Path, tour: Tour, key: str) -> EncoderResult:
-    """Train the embedded encoder on the corpus; return what is known of it by now."""
+    """Train the embedded encoder on the corpus; return its figures without scores."""
     task = _TASKS[key]
     with TemporaryDirectory() as cache, _beside(task.title, tour) as threads:
         settings = PretrainSettings(
@@ -199,13 +200,13 @@ def _scored(folder: Path, tour: Tour, encoder: EncoderResult) -> EncoderResult:
 
 @contextmanager
 def _beside(title: str, tour: Tour) -> Iterator[int]:
-    """Yield the threads of a training; one of several says its title before each line, and shows no progress bar."""
+    """Yield the threads of a training; one of several prints its title before each line, and shows no progress bar."""
     with redirect_stderr(_Titled(title)) if tour.workers > 1 else nullcontext():
         yield _threads(tour)
 
 
 def _threads(tour: Tour) -> int:
-    """Return torch's threads in each process: its share of the cores, and no more than torch would take."""
+    """Return torch's threads in each process: its share of the cores, at most torch's default."""
     import torch
 
     return max(1, min(torch.get_num_threads(), cores() // tour.workers))
@@ -241,7 +242,7 @@ def _marked(spans: Iterable[Span]) -> tuple[Marked, ...]:
 
 
 def _made(tour: Tour, manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return how it was made; of the machine its kind alone."""
+    """Return how it was made; for the machine only its kind."""
     import torch
     import transformers
 

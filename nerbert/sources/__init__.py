@@ -1,1 +1,1 @@
-"""Open, find and download files: plain or packed, on this machine or at an address; the only HTTP client."""
+"""Open, find and download files: plain or compressed, local or remote; the only HTTP client."""

@@ -21,7 +21,7 @@ from nerbert.sources.http import Answer, Missing, RetryPolicy, Version, read_sma
 from nerbert.terminal import throughput
 
 FETCHED = ".fetched.json"
-"""What was fetched, beside the files."""
+"""The list of fetched files, beside them."""
 LATEST = "latest"
 """In a name and its address: the newest date, which the checksum list names."""
 _SUM = re.compile(r"([0-9A-Fa-f]{40}) [ *]([\w.-]{1,255})")
@@ -47,7 +47,7 @@ class Address:
 
     @property
     def undated(self) -> bool:
-        """Whether it is the newest of several dates, and its checksum list says of which."""
+        """Whether it is the newest of several dates; its checksum list has the date."""
         return bool(self.sums) and LATEST in self.name
 
     def dated(self, date: str) -> "Address":
@@ -62,7 +62,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class FetchedFile:
-    """A file that was fetched, as `.fetched.json` has it; `sha1` is the published one, "" if none is."""
+    """A fetched file in `.fetched.json`; `sha1` is the published one, "" if none is."""
 
     address: str
     size: int
@@ -80,14 +80,14 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class PartialVersion:
-    """Which version of a file has come in part, and from where."""
+    """The version of a partly fetched file, and its address."""
 
     address: str
     version: Version
 
 
 def check_mirror(mirror: str) -> None:
-    """Raise SettingsError for what can't replace scheme and host."""
+    """Raise SettingsError for a value that can't replace scheme and host."""
     if mirror and not _MIRROR.fullmatch(mirror):
         raise SettingsError(
             f"--mirror = {mirror!r}: must be http(s)://host, with a port and a folder if need be, but without a "
@@ -96,12 +96,14 @@ def check_mirror(mirror: str) -> None:
 
 
 def on_mirror(address: str, mirror: str) -> str:
-    """Return an address with `mirror` for scheme and host; as it is where either is empty."""
+    """Return an address with `mirror` for scheme and host; unchanged if either is empty."""
     return mirror.rstrip("/") + urlsplit(address).path if mirror and address else address
 
 
 def list_lines(addresses: list[Address], mirror: str = "") -> Iterator[str]:
-    """Yield what `fetch` would get, a line each: name, kind, the publisher's checksum, address, tabs between them."""
+    """Yield a line for each file that `fetch` would get: name, kind, the publisher's checksum, address, separated by
+    tabs.
+    """
     check_mirror(mirror)
     for each in addresses:
         sums = "sha1" if each.sums else "no checksum"
@@ -111,9 +113,8 @@ def list_lines(addresses: list[Address], mirror: str = "") -> Iterator[str]:
 def fetch(
     addresses: list[Address], output: Path | None, mirror: str = "", policy: RetryPolicy | None = None
 ) -> Iterator[str]:
-    """Fetch what is missing in the folder `output`, and yield a line on each file.
-
-    A file that the server doesn't have keeps no other from being fetched; it is an error at the end.
+    """Fetch files missing in the folder `output`, and yield a line on each file. A file that the server doesn't have is
+    an error at the end, after all others are fetched.
     """
     missing: list[str] = []
     try:
@@ -133,7 +134,7 @@ def fetch(
 
 @contextmanager
 def open_output(output: Path | None, mirror: str = "") -> Iterator[Path]:
-    """Check the options of a fetch, make its folder, and hold it against a second fetch."""
+    """Check the options of a fetch, make its folder, and lock it against a second fetch."""
     check_mirror(mirror)
     if output is None:
         raise SettingsError("--output: name the folder to fetch into, or pass --list")
@@ -148,7 +149,7 @@ def open_output(output: Path | None, mirror: str = "") -> Iterator[Path]:
 
 @dataclass(slots=True)
 class _Folder:
-    """A run's folder, what it has by `.fetched.json`, and the checksum lists read in this run."""
+    """A run's folder, its files by `.fetched.json`, and the checksum lists read in this run."""
 
     output: Path
     mirror: str
@@ -157,12 +158,12 @@ class _Folder:
     lists: dict[str, dict[str, str] | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Read what an earlier run wrote down."""
+        """Read the list of an earlier run."""
         if (path := self.output / FETCHED).exists():
             self.known = read_json(path, Fetched, remedy="delete it and the files beside it")
 
     def fetch(self, address: Address) -> str:
-        """Fetch one file unless it is there and whole."""
+        """Fetch one file unless it exists and is complete."""
         if address.undated:
             address = address.dated(self._date(address))
         target = self.output / address.name
@@ -180,7 +181,7 @@ class _Folder:
         return f"{address.name}: {known.size:,} bytes, there already"
 
     def _get(self, address: Address, target: Path) -> str:
-        """Fetch, check, write down and name a file, in this order."""
+        """Fetch, check, record and name a file, in this order."""
         place = address.at(self.mirror)
         with writing(target):
             wanted = self._published(place)
@@ -198,22 +199,22 @@ class _Folder:
         write_json(self.output / FETCHED, asdict(self.known))
 
     def _published(self, place: Address) -> str:
-        """Return the SHA-1 by the publisher's list; "" where there is none."""
+        """Return the SHA-1 from the publisher's list; "" if there is none."""
         found = self._list(place)
         if found is None:
             return ""
         if place.name not in found:
-            raise Missing(f"{place.address}: not in the checksum list beside it, so it may not be finished yet")
+            raise Missing(f"{place.address}: not in its checksum list, so it may not be finished yet")
         return found[place.name]
 
     def _date(self, address: Address) -> str:
-        """Return the date that `latest` meant when this folder first asked; the list names it."""
+        """Return the date of `latest` when this folder was first fetched, from the checksum list."""
         if not re.fullmatch(r"[0-9]{8}", self.known.latest.get(address.sums, "")):
             name = re.compile(re.escape(address.name).replace(LATEST, "([0-9]{8})"))
             place = address.at(self.mirror)
             date = next((match[1] for each in self._list(place) or () if (match := name.fullmatch(each))), "")
             if not date:
-                raise Missing(f"{place.sums}: no {address.name} there, the newest dump may not be finished yet")
+                raise Missing(f"{place.sums}: has no {address.name}; the newest dump may not be finished yet")
             self.known.latest[address.sums] = date
             self._write()
         return self.known.latest[address.sums]
@@ -230,7 +231,7 @@ class _Folder:
 
 
 class _Partial:
-    """What has come of a file, and of which version it is."""
+    """The fetched part of a file, and its version."""
 
     def __init__(self, target: Path, place: Address) -> None:
         self._place, self.version = place, Version()
@@ -244,17 +245,17 @@ class _Partial:
 
     @property
     def size(self) -> int:
-        """Bytes that have come."""
+        """Bytes fetched so far."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def drop(self) -> None:
-        """Forget what has come, and its version."""
+        """Delete the fetched part, and its version."""
         self.path.unlink(missing_ok=True)
         self._mark.unlink(missing_ok=True)
         self.version = Version()
 
     def download(self, policy: RetryPolicy) -> None:
-        """Bring the file to its full size; raise Missing or InputError where that can't be done."""
+        """Fetch the rest of the file; raise Missing or InputError if that can't be done."""
         address = self._place.address
         blocks = stream(address, self.size, version=self.version, policy=policy, begin=self._begin)
         with closing(blocks):
@@ -268,15 +269,13 @@ class _Partial:
                     self._check_size(self.size, "kept")
 
     def check(self, sha1: str) -> str:
-        """Return the SHA-256 of what has come; if that isn't what was wanted, drop it and raise InputError."""
+        """Return the SHA-256 of the fetched file; if it isn't the wanted one, delete it and raise InputError."""
         address = self._place.address
         with self.path.open("rb") as file:
             head = file.read(1 << 10)
             if not self._place.begins.match(head):
                 self.drop()
-                raise InputError(
-                    f"{address}: not the file that was expected, it begins with {head[:40]!r}; nothing was kept"
-                )
+                raise InputError(f"{address}: not the expected file, it begins with {head[:40]!r}; nothing was kept")
             file.seek(0)
             found, published = hashlib.sha256(), hashlib.sha1(usedforsecurity=False)
             while block := file.read(1 << 20):
@@ -297,7 +296,7 @@ class _Partial:
         self._mark.unlink(missing_ok=True)
 
     def _begin(self, answer: Answer) -> None:
-        """Forget what has come; what comes now is of the answer's version."""
+        """Delete the fetched part; the next bytes are of the answer's version."""
         self._check_size(answer.version.size or 0, "fetched")
         self.path.write_bytes(b"")
         self.version = answer.version

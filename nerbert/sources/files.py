@@ -1,7 +1,7 @@
-"""Find files below a path, and open them unpacked: plain, bz2, gzip or xz, recognised by their first bytes.
+"""Find files below a path, and open them decompressed: plain, bz2, gzip or xz, recognised by their first bytes.
 
-A `Source` is a file, standard input or an address by its name, which workers open on their own: http and https by our
-client, other addresses (`s3://…`) by fsspec.
+A `Source` is a file, standard input or an address, which workers open on their own: http and https by nerbert's client,
+other addresses (`s3://…`) by fsspec.
 """
 
 import bz2
@@ -26,24 +26,23 @@ STDIN = "-"
 
 BOM = b"\xef\xbb\xbf"
 BZ2_STREAM = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
-"""How a bz2 stream begins: its head and that of its first block, or of its end if it is empty."""
+"""The beginning of a bz2 stream: its head and that of its first block, or of its end if it is empty."""
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
-"""What reading raises where packed data is cut off or damaged; bz2 raises OSError too."""
+"""Errors for compressed data that is cut off or damaged; bz2 raises OSError too."""
 _MAGIC: tuple[tuple[str, bytes, re.Pattern[bytes], Callable[[IO[bytes]], object]], ...] = (
     ("bz2", b"BZh", BZ2_STREAM, bz2.BZ2File),
     ("gzip", b"\x1f\x8b", re.compile(rb"\x1f\x8b\x08"), lambda raw: gzip.GzipFile(fileobj=raw)),
     ("xz", b"\xfd7zX", re.compile(rb"\xfd7zXZ\x00"), lzma.LZMAFile),
 )
-"""How each kind begins, its whole head, and what unpacks it."""
+"""The first bytes of each kind, its whole head, and its decompressor."""
 _LONGEST_MAGIC = 16
 _BLOCK, _EDGE = 4 << 20, 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file: where it is, its name within the path that was given, and whether it was named itself.
-
-    The name can be written in UTF-8 whatever the file system holds: other bytes are escaped (`\\udcff`).
+    """A file: its path, its name within the given path, and whether it was named itself. The name can always be written
+    in UTF-8: other bytes are escaped (`\\udcff`).
     """
 
     path: Path
@@ -52,15 +51,14 @@ class FoundFile:
 
 
 def packing(start: bytes) -> str:
-    """Return how a file that begins with `start` is packed: "bz2", "gzip", "xz", or "" for not at all."""
+    """Return how a file that begins with `start` is compressed: "bz2", "gzip", "xz", or "" for not."""
     return next((name for name, begin, _, _ in _MAGIC if start.startswith(begin)), "")
 
 
 def unpacked(stream: "BufferedReader[Any]", *, or_text: bool = True) -> IO[bytes]:
-    """Return the bytes of `stream`, which must be at its beginning, unpacked where they are packed.
-
-    A text could begin with `BZh`, so with `or_text` a kind is recognised by its whole head. Without it the beginning
-    is enough, and a damaged head is reported as damage.
+    """Return the bytes of `stream`, which must be at its beginning, decompressed if need be. A text could begin with
+    `BZh`, so with `or_text` a kind is recognised by its whole head. Without it the first bytes suffice, and a damaged
+    head is reported as damage.
     """
     start = stream.peek(_LONGEST_MAGIC)
     for _, begin, head, unpack in _MAGIC:
@@ -71,7 +69,7 @@ def unpacked(stream: "BufferedReader[Any]", *, or_text: bool = True) -> IO[bytes
 
 @contextmanager
 def open_plain(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file's bytes, unpacked where it is packed; damage is an InputError that says where."""
+    """Open a file's bytes, decompressed if need be; damage is an InputError with the place."""
     with os_refused(f"{path}: can't be read"), path.open("rb") as raw:
         try:
             yield unpacked(raw)
@@ -117,7 +115,7 @@ def find_files(path: Path) -> Iterator[FoundFile]:
 def find_all(paths: Sequence[Path]) -> list[FoundFile]:
     """Return the files at all `paths`, in order.
 
-    If two different files share a name, every file is named by its path below the folder that is common to all.
+    If two different files share a name, every file is named by its path below their common folder.
     """
     files = [(found, found.path.parent.resolve() / found.path.name) for path in paths for found in find_files(path)]
     holders: dict[str, set[Path]] = {}
@@ -130,7 +128,7 @@ def find_all(paths: Sequence[Path]) -> list[FoundFile]:
 
 
 def writable(name: object) -> str:
-    """Return a file's name so that it can be written in UTF-8."""
+    """Return a file's name in a form that can be written in UTF-8."""
     return str(name).encode("utf-8", "backslashreplace").decode()
 
 
@@ -145,19 +143,19 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def entries_of(folder: Path) -> list[tuple[Path, bool]]:
-    """Return what lies in a folder, by name, and whether each is a folder; raise InputError if that can't be known."""
+    """Return the entries of a folder, by name, and whether each is a folder; raise InputError if it can't be read."""
     with os_refused(f"{folder}: can't be listed", "name its files, or get the right to list and enter it"):
         return [(entry, entry.is_dir()) for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file, an address, or `-`; nothing is open."""
+    """A file, an address, or `-`; not opened."""
 
     place: str
 
     def __str__(self) -> str:
-        """Return the place as messages name it: without passwords and signatures."""
+        """Return the place for messages: without passwords and signatures."""
         return "standard input" if self.pipe else without_secrets(self.place) if self.remote else self.place
 
     @property
@@ -172,17 +170,17 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The last part of the place, as manifests name it: it can be written in UTF-8 (`writable`)."""
+        """The last part of the place, for manifests: it can be written in UTF-8 (`writable`)."""
         return writable(Path(urlsplit(self.place).path if self.remote else self.place).name)
 
     @property
     def size(self) -> int | None:
-        """Bytes of a regular or remote file; None if that can't be known."""
+        """Bytes of a regular or remote file; None if unknown."""
         return self._look()[0]
 
     @property
     def seeks(self) -> bool:
-        """Whether other processes can open it and read from any place; servers are tried."""
+        """Whether other processes can open it and read from any offset; servers are asked."""
         size, seeks, _ = self._look()
         if not seeks or self._web or not self.remote:
             return seeks
@@ -193,7 +191,7 @@ class Source:
             return False
 
     def open(self, start: int = 0, stop: int | None = None) -> IO[bytes]:
-        """Open for reading from a place on, 0 if it doesn't seek; of what lies before `stop` all is wanted for sure."""
+        """Open for reading from an offset, 0 if it doesn't seek; all bytes before `stop` will be read."""
         if self.pipe:
             return open(0, "rb", closefd=False)
         if self._web:
@@ -209,7 +207,7 @@ class Source:
             return cast("IO[bytes]", stream)
 
     def identity(self) -> dict[str, Any]:
-        """Return what tells its content from another's, as far as can be known without reading it all.
+        """Return what identifies its content, as far as known without reading all of it.
 
         Neither a file's time, which a copy changes, nor an address's signature is part of it.
         """
@@ -226,7 +224,7 @@ class Source:
 
     @contextmanager
     def faults(self) -> Iterator[None]:
-        """Turn whatever reading raises into one line."""
+        """Turn any error of reading into one line."""
         try:
             yield
         except Missing as error:
@@ -238,7 +236,7 @@ class Source:
         except Exception as error:
             if self.remote:
                 reason = without_secrets(f"{type(error).__name__} {error}").strip()
-                what = f"can't be read: {reason}; check address and net, and run again"
+                what = f"can't be read: {reason}; check address and network, and run again"
             elif isinstance(error, OSError):
                 what = f"can't be read: {error.strerror or error}; check the path and fetch it again"
             else:
@@ -250,7 +248,7 @@ class Source:
         return self.place.lower().startswith(("http://", "https://"))
 
     def _look(self) -> tuple[int | None, bool, dict[str, str]]:
-        """Return the size, whether it seeks, and the marks that change with the content, as they are now."""
+        """Return the current size, whether it seeks, and the marks that change with the content."""
         if self._web:
             with self.faults():
                 version, parts = probe(self.place)
@@ -280,14 +278,14 @@ class Source:
 
 
 class HashingFile(ReadFile):
-    """A binary file that is hashed as it is read, so that an input's digest costs no second reading."""
+    """A binary file that is hashed as it is read, so that its digest needs no second reading."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(self._hashed, stream.close)
         self._stream, self._hash, self.size = stream, hashlib.sha256(), 0
 
     def digest(self) -> str:
-        """Return the SHA-256 of the whole file: what is left unread is read first."""
+        """Return the SHA-256 of the whole file; the rest is read first."""
         while self.read(_EDGE):
             pass
         return self._hash.hexdigest()

@@ -1,6 +1,6 @@
-"""The only HTTP client: a request, what its failure means, and when it is sent again.
+"""The only HTTP client: requests, their failures, and retries.
 
-A failure is final, or may pass; only the second kind is tried again, after a pause that doubles and varies. httpx is
+A failure is final or transient; only a transient one is retried, after a pause that doubles and varies. httpx is
 imported where it is used, since the import takes a tenth of a second.
 """
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _BUSY = frozenset({408, 425, 429})
-"""The only statuses below 500 that may be others a moment later."""
+"""The only transient statuses below 500."""
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 _SECRETS = re.compile(r"(?<=://)[^/\s]*@|\?[^\s'\")]*")
 _HEADERS = {"User-Agent": f"nerbert/{__version__} (command line) httpx", "Accept-Encoding": "identity"}
 _AHEAD, _BEHIND = 1 << 20, 1 << 17
-"""Bytes of one request for a part of a file: before the place where the part ends, and behind it."""
+"""Bytes of one request for a part of a file: before the part's end, and after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +53,22 @@ DEFAULT_POLICY = RetryPolicy()
 
 
 class Missing(InputError):  # noqa: N818  (reads as the fact that it reports)
-    """The server says that there is no such file, or not for us."""
+    """The server has no such file, or refuses it."""
 
 
 class TransientError(Exception):
-    """A failure that may be over at the next try.
-
-    `wait` is the pause that the server asks for; with `anew` the file must be read from its beginning.
+    """A failure that a retry may solve. `wait` is the pause that the server asks for; with `restart` the file must be
+    read from its beginning.
     """
 
-    def __init__(self, reason: str, wait: float = 0.0, *, anew: bool = False) -> None:
+    def __init__(self, reason: str, wait: float = 0.0, *, restart: bool = False) -> None:
         super().__init__(reason)
-        self.wait, self.anew = wait, anew
+        self.wait, self.restart = wait, restart
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What distinguishes one content of an address from another, as far as the server says."""
+    """The version of an address's content, as far as the server gives it."""
 
     etag: str = ""
     modified: str = ""
@@ -77,18 +76,18 @@ class Version:
 
     @property
     def condition(self) -> str:
-        """What If-Range may ask for: a strong ETag (RFC 9110, 13.1.5); "" if there is none."""
+        """The value for If-Range: a strong ETag (RFC 9110, 13.1.5); "" if there is none."""
         return "" if self.etag.startswith("W/") else self.etag
 
     @property
     def mark(self) -> str:
-        """What names the version: the ETag, else the date, else ""."""
+        """The name of the version: the ETag, else the date, else ""."""
         return self.etag or self.modified
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Bytes of a file from `start` to `stop`, None where only their end will tell."""
+    """Bytes of a file from `start` to `stop`, None if unknown."""
 
     start: int
     stop: int | None
@@ -97,7 +96,7 @@ class Answer:
 
 
 class ReadFile(RawIOBase):
-    """A binary file made of a function that returns the next bytes, at most so many, and none at the end."""
+    """A binary file from a function that returns the next bytes, at most so many, and none at the end."""
 
     def __init__(self, read: Callable[[int], bytes], close: Callable[[], object]) -> None:
         self._read, self._close = read, close
@@ -114,7 +113,7 @@ class ReadFile(RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        """Close what is read, too."""
+        """Close the source, too."""
         if not self.closed:
             self._close()
         super().close()
@@ -124,11 +123,9 @@ def stream(
     address: str, start: int = 0, *, version: Version | None = None, policy: RetryPolicy | None = None,
     window: Callable[[int], int] | None = None, begin: Callable[[Answer], None] | None = None,
 ) -> Generator[bytes, None, None]:  # fmt: skip
-    """Yield the bytes of one version of a file from `start` on, through lost connections.
-
-    `window` says to which place the next request asks; without it to the end of the file. If the file can't be
-    continued, it comes again from its beginning, and `begin` is called with each answer that begins there;
-    without `begin` that is an InputError.
+    """Yield the bytes of one version of a file from `start` on, across lost connections. `window` gives the end of the
+    next request; without it, that is the end of the file. If the file can't be continued, it is sent again from its
+    beginning, and `begin` is called with each answer that begins there; without `begin` that is an InputError.
     """
     policy, version, at = policy or DEFAULT_POLICY, version or Version(), start
     failed, before, furthest = 0, start, start
@@ -139,7 +136,7 @@ def stream(
                     if answer.start == 0 and begin is not None:
                         begin(answer)
                     elif answer.start != at:
-                        raise TransientError("the server sends the whole file", anew=True)
+                        raise TransientError("the server sends the whole file", restart=True)
                     at, version = answer.start, answer.version
                     for block in answer.blocks:
                         at += len(block)
@@ -148,16 +145,16 @@ def stream(
                 if version.size is None:
                     return
             except TransientError as error:
-                if error.anew and begin is None:
+                if error.restart and begin is None:
                     raise InputError(
                         f"{without_secrets(address)}: changed while it was read, or can't be read from byte {at} on: "
                         f"{error}; run again"
                     ) from error
-                if error.anew or (begin is not None and not version.condition):
+                if error.restart or (begin is not None and not version.condition):
                     window = None if at == 0 else window
                     at, version = 0, Version()
                 failed = 1 if furthest - before >= policy.progress else failed + 1
-                before = furthest  # what comes again is no progress
+                before = furthest  # bytes sent again are no progress
                 _pause(without_secrets(address), policy, failed, error)
 
 
@@ -171,13 +168,13 @@ def _pause(name: str, policy: RetryPolicy, failed: int, error: TransientError) -
 
 
 def pause_after(failed: int, asked: float, name: str, policy: RetryPolicy) -> float:
-    """Return the seconds to wait after so many failures in a row, where the server asks for so many."""
+    """Return the seconds to wait after so many failures in a row, if the server asks for `asked` seconds."""
     share = policy.jitter * uniform(0, "retry", f"{os.getpid()} {name} {failed}")
     return round(min(max((1 + share) * 2.0 ** (failed - 1), asked), policy.longest_pause), 1)
 
 
 def read_small(address: str, limit: int, policy: RetryPolicy | None = None) -> bytes:
-    """Return the whole of a small file; raise InputError where it has more than `limit` bytes."""
+    """Return a small file; raise InputError if it has more than `limit` bytes."""
     data = bytearray()
     for block in stream(address, policy=policy, begin=lambda _: data.clear()):
         data.extend(block)
@@ -195,10 +192,8 @@ def probe(address: str) -> tuple[Version, bool]:
 
 
 def open_http(address: str, start: int = 0, stop: int | None = None) -> ReadFile:
-    """Open a file at an address at a place; what lies before `stop` is wanted for sure.
-
-    Requests ask for 1 MiB up to `stop`, and for less behind it, so that little is sent in vain. Without `stop` one
-    request asks for the whole.
+    """Open a file at an address, from an offset; all bytes before `stop` will be read. Requests ask for 1 MiB up to
+    `stop`, and for less after it, so that few bytes are wasted. Without `stop` one request asks for the whole.
     """
     rest = b""
 
@@ -214,13 +209,13 @@ def open_http(address: str, start: int = 0, stop: int | None = None) -> ReadFile
 
 
 def without_secrets(address: str) -> str:
-    """Return an address as messages name it: without passwords and signatures."""
+    """Return an address for messages: without passwords and signatures."""
     return _SECRETS.sub("", address)
 
 
 @contextmanager
 def _open_client(policy: RetryPolicy) -> "Iterator[httpx.Client]":
-    """Make a client, whose connections are used again until the block ends."""
+    """Make a client, whose connections are reused until the block ends."""
     import ssl
 
     import httpx
@@ -242,7 +237,7 @@ def _check_redirect(response: "httpx.Response") -> None:
         if target.scheme == "http":
             raise InputError(
                 f"{without_secrets(str(response.url))} leads from https to {without_secrets(str(target))[:80]!r}, "
-                "where others may change what is sent; not followed: give another address"
+                "where the data could be changed on the way; not followed: give another address"
             )
 
 
@@ -250,7 +245,7 @@ def _check_redirect(response: "httpx.Response") -> None:
 def _request(client: "httpx.Client", address: str, start: int, stop: int | None, version: Version) -> Iterator[Answer]:
     """Ask once for a file, or for its bytes from `start` to `stop`, of a version if there is one.
 
-    An answer may begin elsewhere: a server that can't send a part, or has another version, sends the whole.
+    An answer may begin at 0: a server that can't send a part, or has another version, sends the whole.
     """
     import httpx
 
@@ -270,23 +265,23 @@ def _request(client: "httpx.Client", address: str, start: int, stop: int | None,
 
 
 def _check_status(name: str, response: "httpx.Response") -> None:
-    """Raise what an answer without the file means."""
+    """Raise the error of an answer without the file."""
     code = response.status_code
     if code in (401, 403, 404, 410):
         raise Missing(f"{name}: {'not there' if code in (404, 410) else 'refused'} (status {code})")
     if code == 416:
-        raise TransientError("the server no longer has the rest of the file (status 416)", anew=True)
+        raise TransientError("the server no longer has the rest of the file (status 416)", restart=True)
     if code >= 500 or code in _BUSY:
         raise TransientError(f"the server is busy or broken (status {code})", asked_wait(response.headers))
     if code != 200 and not (code == 206 and "Range" in response.request.headers):
         raise InputError(f"{name}: the server answers with status {code}; check the address")
     packed = response.headers.get("Content-Encoding", "identity").strip().lower()
     if packed not in ("", "identity"):
-        raise InputError(f"{name}: comes packed as {packed[:40]!r}, which was not asked for; try another address")
+        raise InputError(f"{name}: is sent compressed as {packed[:40]!r}, which was not asked for; try another address")
 
 
 def _read_answer(name: str, response: "httpx.Response", start: int, version: Version) -> Answer:
-    """Return which bytes an answer holds; raise TransientError for a part that doesn't fit `version` and `start`."""
+    """Return the bytes of an answer; raise TransientError for a part that doesn't fit `version` and `start`."""
     headers = response.headers
     length = int(headers["Content-Length"]) if "Content-Length" in headers else None
     if response.status_code == 200:
@@ -298,13 +293,13 @@ def _read_answer(name: str, response: "httpx.Response", start: int, version: Ver
     now = _version(headers, size)
     fits = first == start <= last < size and length in (None, last + 1 - first)
     if not fits or version.size not in (None, size) or version.mark not in ("", now.mark):
-        raise TransientError("the server sent another part of the file than it was asked for", anew=True)
+        raise TransientError("the server sent another part of the file than requested", restart=True)
     blocks = _cut(response.iter_raw(), first, last + 1)
     return Answer(first, last + 1, now if version.size is None else version, blocks)
 
 
 def _cut(blocks: Iterator[bytes], at: int, stop: int | None) -> Iterator[bytes]:
-    """Yield the bytes from `at` to `stop`, without it to the end; raise TransientError if some are missing."""
+    """Yield the bytes from `at` to `stop`, or to the end; raise TransientError if some are missing."""
     for block in blocks:
         kept = block if stop is None else block[: stop - at]
         if not kept:  # a chunked answer may hold more than it says
@@ -321,16 +316,16 @@ def _version(headers: "httpx.Headers", size: int | None) -> Version:
 
 
 def _meaning(name: str, error: Exception) -> Exception:
-    """Return what a failed request means: InputError for what lasts, TransientError for what may pass."""
+    """Return the error of a failed request: InputError if it is final, else TransientError."""
     import httpx
 
     reason = without_secrets(f"{type(error).__name__} {error}").strip()[:200]
     if f"[Errno {socket.EAI_NONAME}]" in reason:
-        return InputError(f"{name}: no server of that name is known here; check the address and the net")
+        return InputError(f"{name}: no server of that name was found; check the address and the network")
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         return InputError(f"{name}: the server's certificate is not trusted: {reason}")
     if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects, UnicodeError)):
-        return InputError(f"{name}: can't be asked for, or leads nowhere: {reason}; not followed")
+        return InputError(f"{name}: can't be requested, or leads nowhere: {reason}; not followed")
     return TransientError(f"the connection failed: {reason}")
 
 

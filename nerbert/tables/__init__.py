@@ -1,7 +1,7 @@
-"""Small tables that ship with the package, and the one way of reading them.
+"""Small tables that ship with the package, and their reader.
 
-The choice: tab-separated text with a header, so that who doubts a row can read and change it. Lines that begin with `#`
-say where a table comes from.
+Tables are tab-separated text with a header, so that anyone can read and change them. Lines that begin with `#` give a
+table's source.
 """
 
 from collections.abc import Iterator

@@ -463,7 +463,7 @@ def test_a_file_given_twice_is_refused(sample: Path, tmp_path: Path) -> None:
 def test_an_empty_dump_is_an_empty_corpus(sample: Path, tmp_path: Path) -> None:
     (tmp_path / "dump.xml").write_text("<mediawiki></mediawiki>\n")
     empty = CorpusPlan((tmp_path / "dump.xml",), (sample / "knowledge",), tmp_path / "out")
-    reason = "the corpus would be empty: no sentence of the train part holds a link; give a larger dump"
+    reason = "the corpus would be empty: no sentence of the train part has a link; give a larger dump"
     with pytest.raises(NerbertError, match=rf"{reason}, or a smaller --set validation_ratio\n"):
         build_corpus(empty, SETTINGS)
     with pytest.raises(NerbertError, match=rf"{reason}\n"):

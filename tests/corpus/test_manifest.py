@@ -22,9 +22,9 @@ def test_a_licence_for_every_kind_of_knowledge() -> None:
 def test_licences_name_what_was_used_and_nothing_else() -> None:
     assert licence("ontology", "title table", "disambiguations", "wikidata json") == (
         "DBpedia (ontology, disambiguations): CC BY-SA 3.0 and GFDL; Wikidata: CC0 1.0; "
-        "title tables: as their makers say."
+        "title tables: see their sources."
     )
-    assert licence("title table", "title table") == "title tables: as their makers say."
+    assert licence("title table", "title table") == "title tables: see their sources."
     assert licence() == ""
     assert licence_of({"used": []}).endswith("as attribution.")
 

@@ -168,7 +168,7 @@ def test_a_dump_without_an_article(tmp_path: Path) -> None:
     ("name", "content", "reason"),
     [
         ("sent_starters.txt", None, "sent_starters.txt: can't be read as part of .*: No such file or directory; name"),
-        ("ortho_context.tab", b"a\t1\nb\tx\n", "is no model of Punkt; name .* invalid literal"),
+        ("ortho_context.tab", b"a\t1\nb\tx\n", "not a Punkt model; name .* invalid literal"),
         ("ortho_context.tab", b"a\n", "is no model of Punkt"),
         ("abbrev_types.txt", b"\xff\xfe\n", "is no model of Punkt.*utf-8"),
     ],

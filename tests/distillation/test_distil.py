@@ -246,7 +246,7 @@ def test_a_teacher_that_finds_nothing_is_told(teacher: Teacher) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["empty"], "empty: holds no file with a known name"),
+        (["empty"], "empty: contains no file with a known name"),
         (["missing.txt"], "missing.txt: no such file or folder"),
         (["latin.txt"], "latin.txt:2: not UTF-8 at byte 1"),
         (["in", "-o", "taken"], "taken: exists already"),

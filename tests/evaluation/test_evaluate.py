@@ -162,7 +162,7 @@ def test_mean_and_deviation_over_seeds(tiny_tagger: Path, tiny_encoder: Path, sa
     assert figures[0] != figures[1]
     assert (result.f1_mean, result.f1_sd) == (mean(figures), stdev(figures))
     (tmp_path / "seed-10" / "nerbert.json").unlink()
-    with pytest.raises(InputError, match="seed-10: no whole tagger"):
+    with pytest.raises(InputError, match="seed-10: not a complete tagger"):
         tagger_folders(str(tmp_path))
 
 
@@ -293,7 +293,7 @@ def test_types_of_the_data_have_other_names(told: bool, tmp_path: Path, capsys: 
     assert "asked for under other names: Vessel_Name = ship\n" in capsys.readouterr().out
     with pytest.raises(SettingsError, match=r"no type 'Vessel_Nam': did you mean 'Vessel_Name'\? \(must be"):
         evaluate(tagger, gold, labels={"Vessel_Nam": "ship"})
-    with pytest.raises(InputError, match="types 'Vessel_Name' and 'port' are asked for by one name, 'port'"):
+    with pytest.raises(InputError, match="types 'Vessel_Name' and 'port' have the same label, 'port'"):
         evaluate(tagger, gold, labels={"Vessel_Name": "port"})
     if not told:
         with pytest.raises(InputError, match=r"label 'shp' is none of this tagger's fixed types: did you mean 'ship'"):

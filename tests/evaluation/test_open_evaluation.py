@@ -83,5 +83,5 @@ def test_a_tagger_of_its_own_types_is_refused(passages: Path) -> None:
     class Fixed(WordsHead):
         types = ("ship",)  # type: ignore[assignment]
 
-    with pytest.raises(InputError, match="asks for types of its own"):
+    with pytest.raises(InputError, match="asks for its own"):
         evaluate_open(Tagger(Fixed(), SPLITTER, "en"), passages)

@@ -141,7 +141,7 @@ def test_a_registered_name_is_a_step_too(sample: Path, tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
-        (["FiltersItself"], r"corpus step 'wrong': (\d+) rows in, \d+ out, 0 reasons: must be as many"),
+        (["FiltersItself"], r"corpus step 'wrong': (\d+) rows in, \d+ out, 0 reasons: the numbers must be equal"),
         (["SaysTrue"], r"corpus step 'wrong': reason True: must be a text, or None to keep a row"),
         (["LosesAColumn"], r"a corpus step changed the columns \(.*/docs/formats\.md\): .*title"),
         (["ReturnsRowsAlone"], r"corpus step 'wrong': apply must return the rows and a list of reasons"),

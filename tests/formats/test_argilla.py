@@ -122,13 +122,13 @@ def test_records_of_version_1(tmp_path: Path) -> None:
         (record(3), "a response is 3"),
         (record(responses=[{"values": {}}]), "must be an object"),
         (record(metadata=[1]), "metadata is [1]"),
-        (record(fields={"a": "x", "b": "y"}), "which text is annotated can't be known: there is a, b"),
+        (record(fields={"a": "x", "b": "y"}), "the annotated text is unclear: there is a, b"),
         (record(fields={"text": None}), "there is no text"),
         (old(text=None), "text is None"),
         (old(annotation=["PER"]), "entity 'PER'"),
         (old(annotation="PER"), "must be a list"),
         (old(tokens=["Emmy", "Nöther"]), "token 1 (from 0), 'Nöther', isn't in the text"),
-        ({"text": TEXT, "spans": []}, "seems to be jsonl, where the lines before have argilla"),
+        ({"text": TEXT, "spans": []}, "seems to be jsonl, but earlier lines have argilla"),
     ],
 )
 def test_what_cant_be_is_an_error_with_its_line(tmp_path: Path, broken: Any, told: str) -> None:

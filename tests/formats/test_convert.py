@@ -158,12 +158,12 @@ def test_every_format_gives_back_what_it_says_it_keeps(tmp_path: Path, name: str
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("b.json", r"\.json may be .*gliner, .*; say which with --to"),
+        ("b.json", r"\.json may be .*gliner, .*; choose one with --to"),
         ("b.docx", r"no format has the suffix \.docx; name the format with --to"),
         ("in", "is the data set itself"),
-        ("in/deep", "lies in it or holds it"),
-        ("", "lies in it or holds it"),
-        ("out.jsonl", "becomes several files, so the output is a folder"),
+        ("in/deep", "is in it or contains it"),
+        ("", "is in it or contains it"),
+        ("out.jsonl", "becomes several files, so the output must be a folder"),
     ],
 )
 def test_outputs_that_cannot_be(tmp_path: Path, name: str, told: str) -> None:

@@ -62,9 +62,9 @@ def test_a_row_is_given_before_the_next_line_is_asked_for() -> None:
         ),
         (b'"Ada\n', "x.csv:1: a row that can't be read: unexpected end of data"),
         (b"text,id,id\n", "x.csv:1: several columns 'id'; rename all but one"),
-        (b"text,id\nAda,1\nAda, of Bergen,2\n", "x.csv:3: the row has 3 columns, and the header 2; mend it"),
-        (b'text,id\n"Ada,1\nBob,2\n', "x.csv:2: a row that can't be read: unexpected end of data; a quote"),
-        (b'text,id\n"Ada"x,1\n', "x.csv:2: a row that can't be read: ',' expected after '\"'; a quote in a quoted"),
+        (b"text,id\nAda,1\nAda, of Bergen,2\n", "x.csv:3: the row has 3 columns, and the header 2; fix it"),
+        (b'text,id\n"Ada,1\nBob,2\n', "x.csv:2: a row that can't be read: unexpected end of data; write"),
+        (b'text,id\n"Ada"x,1\n', "x.csv:2: a row that can't be read: ',' expected after '\"'; write a quote in"),
         (b"text,id\nAda,1\n\xff,2\n", "x.csv:3: not UTF-8 at byte 0"),
     ],
 )

@@ -219,7 +219,7 @@ def test_groups_are_not_cut_apart() -> None:
 
 @pytest.mark.parametrize("split", ["80", "80/30", "0/50/50", "80/10/5/5", "a/b", "80/10/10 "])
 def test_shares_must_make_a_hundred(split: str) -> None:
-    with pytest.raises(SettingsError, match="must be percents of train, dev and test that make 100"):
+    with pytest.raises(SettingsError, match="must be percentages of train, dev and test that sum to 100"):
         cut_documents(["a"], split, 0)
 
 
@@ -229,7 +229,7 @@ def test_examples_in_memory_are_data() -> None:
     assert (found.train, found.dev, found.test) == ([ada], [], [])
     assert found.sha256 != read_data([ada, ada]).sha256
     assert read_gold([ada], "test").examples == [ada]
-    with pytest.raises(InputError, match=r"data: dict is no Example; make examples with nerbert\.example"):
+    with pytest.raises(InputError, match=r"data: dict is not an Example; make examples with nerbert\.example"):
         read_data([{"text": "Ada"}])  # type: ignore[list-item]
 
 
@@ -249,7 +249,7 @@ def test_examples_are_read_once_and_by_their_split() -> None:
 
 @pytest.mark.parametrize("data", [None, 5, example_of_spans("Ada slept", [(0, 3, "person")])])
 def test_what_is_no_data_is_named(data: Any) -> None:
-    with pytest.raises(InputError, match=f"data: {type(data).__name__} is no data; give a folder, a file or a list"):
+    with pytest.raises(InputError, match=f"data: {type(data).__name__} is not data; give a folder, a file or a list"):
         read_data(data)
 
 

@@ -88,7 +88,7 @@ def test_other_forms_are_not_recognised(value: Any) -> None:
         ({"text": "Ada", "label": [[0, 3]]}, r"span \[0, 3\]: must be"),
         ({"text": "Ada", "entities": [{"start_offset": 0, "end_offset": 3}]}, "must have a type"),
         ({"text": None, "label": []}, "an object with text: None"),
-        ({"text": "Ada", "spans": []}, "seems to be jsonl, where the lines before have text and label"),
+        ({"text": "Ada", "spans": []}, "seems to be jsonl, but earlier lines have text and label"),
     ],
 )
 def test_faults_name_the_line(tmp_path: Path, row: Any, told: str) -> None:

@@ -69,7 +69,7 @@ def test_a_named_unit_is_converted_exactly(text: str, unit: Units, data: st.Data
 
 def test_two_units_that_fit_alike_are_an_error() -> None:
     told = (
-        r"a\.json: offsets fit as well if they count characters as if they count utf-16; say which \(units, --units\)"
+        r"a\.json: offsets fit as well if they count characters as if they count utf-16; choose one \(units, --units\)"
     )
     with pytest.raises(InputError, match=told):
         read([document("\U0001f6a2\U0001f6a2 東東東東", (5, 6, "x"))])
@@ -105,9 +105,8 @@ def test_white_space_and_repeats_are_put_right_and_counted() -> None:
     one = document("Ada  met Bob ", (0, 4, "x"), (3, 5, "y"), (9, 13, " x "), (9, 12, "x"))
     assert entities(read([one], repairs)[0]) == [("Ada", "x"), ("Bob", "x")]
     assert repairs == {Repair.TRIMMED: 2, Repair.EMPTY: 1, Repair.REPEATED: 1, Repair.UNIT: 0}
-    assert (
-        "entities with white space around them, taken without it: 2; entities without a word, left out: 1"
-        in repairs_line(repairs)
+    assert "entities with white space around them, trimmed: 2; entities without a word, left out: 1" in repairs_line(
+        repairs
     )
 
 

@@ -20,12 +20,12 @@ def test_labels_are_names_with_or_without_descriptions() -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ([], "labels: there are none; give at least one"),
+        ([], "labels: none given; give at least one"),
         ("ship", "labels 'ship': must be a list of texts"),
         (["ship", ""], "label '': must be printable, and its name not empty"),
         (["ship", " : x"], "name not empty"),
         (["ship", "port", "ship: it floats"], "label 'ship' is given twice; leave one out"),
-        (["Ship", "port", "ship"], "labels 'Ship' and 'ship' differ in case alone"),
+        (["Ship", "port", "ship"], "labels 'Ship' and 'ship' differ only in case"),
         (["ship" + " of the line" * 500], "label 'ship of the line.*: its name has 6,004 characters, more than 200"),
         (["ship: " + "it floats " * 500], "label 'ship': its description has 4,999 characters, more than 1,000"),
         (["sh\x1b[31mip"], "must be printable"),
@@ -57,7 +57,7 @@ def test_a_command_line_names_labels_or_a_file_of_them(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent.txt: no such file of labels"):
         parse_labels(str(tmp_path / "absent.txt"))
     path.write_text("ship\nSHIP\n")
-    with pytest.raises(InputError, match=r"labels.txt: labels 'ship' and 'SHIP' differ in case alone"):
+    with pytest.raises(InputError, match=r"labels.txt: labels 'ship' and 'SHIP' differ only in case"):
         parse_labels(str(path))
 
 
@@ -65,7 +65,7 @@ def test_a_command_line_names_labels_or_a_file_of_them(tmp_path: Path) -> None:
     "given", ["ship: a vessel, large", "ship: a vessel,large", "port,ship: holds 10,000 people", "ship: a, b, c: d"]
 )
 def test_a_comma_that_may_be_part_of_a_description_is_refused(given: str) -> None:
-    with pytest.raises(InputError, match=r"may be part of the description, or end it; .* give a label a line"):
+    with pytest.raises(InputError, match=r"may be part of the description, or end it; .* write one per line"):
         parse_labels(given)
 
 

@@ -56,7 +56,7 @@ def test_a_named_format_is_not_asked_for(tmp_path: Path) -> None:
         ("text;label\nAda slept;person\n", "CSV"),
         ("<?xml version='1.0'?><s/>", "XML or HTML"),
         (b"PK\x03\x04", "a zip archive (unpack it first)"),
-        (b"\x1f\x8b\x08\x00", "packed with gzip (unpack it first)"),
+        (b"\x1f\x8b\x08\x00", "compressed with gzip (unpack it first)"),
     ],
 )
 def test_another_format_is_named_with_those_that_are_read(
@@ -65,8 +65,7 @@ def test_another_format_is_named_with_those_that_are_read(
     with pytest.raises(InputError) as raised:
         read_examples(written(tmp_path, name, content))
     assert str(raised.value) == (
-        f"{tmp_path / name}: seems to be {told}; formats read are {', '.join(FORMATS)}, and your own with "
-        "--from module:name"
+        f"{tmp_path / name}: seems to be {told}; formats are {', '.join(FORMATS)}, or your own with --from module:name"
     )
 
 
@@ -84,12 +83,12 @@ PROSE = "Ada Lovelace wrote to Charles Babbage, in London.\nShe was a mathematic
         ("阿达·洛芙莱斯从伦敦写信给查尔斯·巴贝奇教授。\n", "seems to be untagged text"),
         ("# seen\n[Ada|person] slept.\n[Oslo|city|place] is old.\n", r"seems to be marked text \(give it a name that"),
         (PROSE.encode("utf-16"), r"seems to be text in UTF-16 \(save it as UTF-8, or: iconv -f UTF-16 -t UTF-8\)$"),
-        (PROSE.encode("utf-32"), r"seems to be binary, or text in another encoding than UTF-8; formats read are"),
+        (PROSE.encode("utf-32"), r"seems to be binary, or text in another encoding than UTF-8; formats are"),
         ("漢字".encode("utf-16"), r"seems to be text in UTF-16 \("),
         (CONLL.encode("utf-16-be"), r"seems to be text in UTF-16 \("),
         (OURS.encode("utf-16-le"), r"seems to be text in UTF-16 \("),
         (SPANS.encode("utf-16-le"), r"seems to be text in UTF-16 \("),
-        ('[{"text": "Ada", "spans": [],}]', r"not JSON: .*\(line 1, column 30\); no comma may stand before \] or \}"),
+        ('[{"text": "Ada", "spans": [],}]', r"not JSON: .*\(line 1, column 30\); remove the comma before \] or \}"),
     ],
 )
 def test_what_a_file_seems_to_be_has_a_remedy(tmp_path: Path, name: str, content: str | bytes, told: str) -> None:
@@ -99,10 +98,10 @@ def test_what_a_file_seems_to_be_has_a_remedy(tmp_path: Path, name: str, content
 
 def test_unknown_json_is_named_unless_the_name_says_json_lines(tmp_path: Path) -> None:
     array = json.dumps([{"words": ["Ada"]}])
-    with pytest.raises(InputError, match=r"a\.conll: seems to be JSON with words; formats read are"):
+    with pytest.raises(InputError, match=r"a\.conll: seems to be JSON with words; formats are"):
         read_examples(written(tmp_path, "a.conll", array))
     for content, fault in (
-        (array, "an object with words: .* of no form that is read"),
+        (array, "an object with words: .* of no known form"),
         ('{"text": "Ada", "spans": [{"start": 0, "end": 3}]}', "span .*: must have a type"),
         ('{"text": "Ada", "spans": []', "not JSON: "),
         ('{"words": ["Ada"]}', "an object with words: .* not a text and spans, or tokens and tags; name its format"),
@@ -167,7 +166,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("tokens", "tags", "told"),
-    [(["a\tb"], ["O"], r"word 'a\\tb' holds a tab"), (["a"], ["B-two words"], "type 'two words' holds white space")],
+    [(["a\tb"], ["O"], r"word 'a\\tb' contains a tab"), (["a"], ["B-two words"], "type 'two words' holds white space")],
 )
 def test_what_conll_cannot_hold_is_not_written(tmp_path: Path, tokens: list[str], tags: list[str], told: str) -> None:
     with pytest.raises(InputError, match=told):
@@ -195,10 +194,10 @@ def test_words_are_given_or_found_and_entities_grow(tmp_path: Path) -> None:
     [
         (
             {"text": "Ada"},
-            "an object with text: 'Ada'; of no form that is read, where the lines before have a text and spans",
+            "an object with text: 'Ada'; of no known form, but earlier lines have a text and spans",
         ),
-        ({"text": "Ada", "spans": None}, "an object with text: 'Ada', spans: None; of no form"),
-        ({"spans": []}, "an object with spans: .*; of no form"),
+        ({"text": "Ada", "spans": None}, "an object with text: 'Ada', spans: None; of no known form"),
+        ({"spans": []}, "an object with spans: .*; of no known form"),
         ({"text": 7, "spans": []}, "an object with text: 7, spans"),
         ({"text": "Ada", "tokens": ["Bob"], "spans": []}, r"token 0 \(from 0\), 'Bob', isn't in the text"),
         ({"text": "Ada", "spans": [[0, "x"]]}, r"span \[0, 'x'\]"),
@@ -219,7 +218,7 @@ def test_faults_of_json_lines_name_the_line(tmp_path: Path, row: dict[str, Any],
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [("id,name\n1,x\n", "csv:1: header 'id,name': must name text"), ("", "a.csv: holds no header")],
+    [("id,name\n1,x\n", "csv:1: header 'id,name': must name text"), ("", "a.csv: has no header")],
 )
 def test_a_table_without_spans_says_what_it_lacks(tmp_path: Path, content: str, told: str) -> None:
     with pytest.raises(InputError, match=told):

@@ -177,5 +177,5 @@ def test_the_manifest_of_a_data_folder_is_no_text(tmp_path: Path) -> None:
 
 def test_a_packed_file_is_to_be_unpacked(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(CONLL.encode()))
-    with pytest.raises(InputError, match=r"a\.jsonl\.gz: .*packed with gzip \(unpack it first\)"):
+    with pytest.raises(InputError, match=r"a\.jsonl\.gz: .*compressed with gzip \(unpack it first\)"):
         read_excluded([tmp_path / "a.jsonl.gz"], 8)

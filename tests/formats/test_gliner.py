@@ -94,7 +94,7 @@ def test_faults_name_the_line(tmp_path: Path, ner: Any, told: str) -> None:
 
 
 def test_a_row_of_another_format_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="seems to be jsonl, where the lines before have tokenized_text and ner"):
+    with pytest.raises(InputError, match="seems to be jsonl, but earlier lines have tokenized_text and ner"):
         read(tmp_path, ADA, {"text": "Ada", "spans": []})
     with pytest.raises(InputError, match=r"word 1 \(from 0\) is 7"):
         read(tmp_path, ADA, {"tokenized_text": ["Ada", 7], "ner": []})

@@ -84,7 +84,7 @@ def test_a_name_of_the_hub_is_asked_for(
 
 
 def test_faults_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="no such folder, and no name of a data set"):
+    with pytest.raises(InputError, match="no such folder, and not the name of a data set"):
         Datasets().read(tmp_path / "none", Repairs())
     (tmp_path / "state.json").write_text("{")
     with pytest.raises(InputError, match="can't be read as a data set of Hugging Face: "):
@@ -119,6 +119,6 @@ def test_a_text_without_words_becomes_sentences_of_one_document(tmp_path: Path) 
 
 
 def test_nothing_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no text to write"):
+    with pytest.raises(InputError, match="no text to write"):
         Datasets().write(tmp_path / "a", [])
     assert not list(tmp_path.iterdir())

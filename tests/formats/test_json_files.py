@@ -55,11 +55,11 @@ def test_one_object_over_lines_and_nothing(tmp_path: Path) -> None:
         ('[{"a": 1},\n{"a": 1} {"a": 2}]', 2, "not JSON: '{' where a comma or the array's end must be"),
         ('[{"a": 1},\n{"a" 1}]', 2, "not JSON: Expecting ':' delimiter"),
         ('[{"a": 1},\n{"a": 1}', 2, "not JSON: the file's end where a comma"),
-        ('[{"a": 1},\n]', 2, r"not JSON: a comma before the array's end \(column 1\); take it out"),
-        ('[{"a": 1},\n {"a": [1,]}]', 2, r"not JSON: .*\(line 2, column 11\); no comma may stand before \] or \}"),
-        ('[{"a":\n{"b": 1,}}]', 1, r"not JSON: .*\(line 2, column 9\); no comma may stand before"),
-        ('{"a": 1}\n{"a": 1 , }', 2, "not JSON: .* at character 1. of the line; no comma may stand before"),
-        ('{\n"a": [1,\n]}', 1, r"not JSON: .*\(line 3, column 1\); no comma may stand before"),
+        ('[{"a": 1},\n]', 2, r"not JSON: a comma before the array's end \(column 1\); remove it"),
+        ('[{"a": 1},\n {"a": [1,]}]', 2, r"not JSON: .*\(line 2, column 11\); remove the comma before \] or \}"),
+        ('[{"a":\n{"b": 1,}}]', 1, r"not JSON: .*\(line 2, column 9\); remove the comma before"),
+        ('{"a": 1}\n{"a": 1 , }', 2, "not JSON: .* at character 1. of the line; remove the comma before"),
+        ('{\n"a": [1,\n]}', 1, r"not JSON: .*\(line 3, column 1\); remove the comma before"),
         ('[{"a": 1}]\n{"a": 1}', 2, "'{' after the array's end"),
         ('[{"a": 1},\n' + "[" * 100_000, 2, "too deep"),
     ],
@@ -153,8 +153,8 @@ def test_the_name_says_whether_an_array_is_written(tmp_path: Path, name: str, fi
 
 def test_an_object_of_another_form_is_named_by_its_fields(tmp_path: Path) -> None:
     path = written(tmp_path, '{"text": 7, "spans": []}', "a.jsonl")
-    with pytest.raises(InputError, match=r"of no form that is read, and not a text and spans, .*; name its format"):
+    with pytest.raises(InputError, match=r"of no known form, and not a text and spans, .*; name its format"):
         list(JsonLines().read(path, Repairs()))
     path = written(tmp_path, '{"text": "a", "spans": []}\n{"text": 7, "spans": []}', "a.jsonl")
-    with pytest.raises(InputError, match=r"a\.jsonl:2: an object with text: 7, spans: \[\]; of no form that is read"):
+    with pytest.raises(InputError, match=r"a\.jsonl:2: an object with text: 7, spans: \[\]; of no known form"):
         list(JsonLines().read(path, Repairs()))

@@ -175,7 +175,7 @@ OURS = {"text": "Ada", "spans": [{"start": 0, "end": 3, "type": "x"}]}
     ("row", "told"),
     [
         ('{"text": "Ada", "spans": [', "not JSON: "),
-        ({"text": "Ada"}, "an object with text: 'Ada'; of no form"),
+        ({"text": "Ada"}, "an object with text: 'Ada'; of no known form"),
         ({"text": "Ada", "spans": None}, "an object with text: 'Ada', spans: None"),
         ({"text": "Ada", "tokens": ["Bob"], "spans": []}, r"token 0 \(from 0\), 'Bob', isn't in the text"),
         ({"tokens": ["Ada", ""], "spans": []}, r"word 1 \(from 0\) is ''"),
@@ -184,10 +184,10 @@ OURS = {"text": "Ada", "spans": [{"start": 0, "end": 3, "type": "x"}]}
         ({"text": "Ada", "spans": [{"start": 2, "end": 2, "type": "x"}]}, "is empty or negative"),
         ({"tokens": ["Ada", "met", "Bob"], "entities": [{"start": 2, "end": 3, "type": "x"}]}, "seem to count tokens"),
         ({"text": "Ada met Bob", "tokens": ["Ada", "met", "Bob"], "ner": [[2, 3, "x"]]}, "seem to count tokens"),
-        ({"tokens": ["Ada", "met"], "ner_tags": [3, 0]}, "tags as numbers .*whose names are not in the file"),
+        ({"tokens": ["Ada", "met"], "ner_tags": [3, 0]}, "tags as numbers .*the file lacks their names"),
         ({"tokens": ["Ada", "met"], "ner_tags": ["O"]}, "has 1 tags for 2 tokens"),
         ({"tokens": ["Ada"], "tags": ["person"]}, "tag 'person': must be O, B-TYPE or I-TYPE"),
-        ({"tokens": ["Ada"], "tags": [None]}, "of no form that is read"),
+        ({"tokens": ["Ada"], "tags": [None]}, "of no known form"),
     ],
 )
 def test_faults_name_line_and_value(tmp_path: Path, row: Any, told: str) -> None:

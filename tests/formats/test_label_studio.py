@@ -134,10 +134,10 @@ def test_a_lines_end_in_an_entity(tmp_path: Path, text: str, surface: str) -> No
         (task({"result": [{"value": {}}]}), "type is None"),
         (task({"result": "none"}), "must be a list"),
         (task(12), "an annotation is 12: must be an object"),
-        (task({"result": []}, data={"image": "/data/a.png", "name": "a"}), "which text is annotated"),
+        (task({"result": []}, data={"image": "/data/a.png", "name": "a"}), "the annotated text is unclear"),
         (task({"result": []}, data={"pages": 3}), "there is no text"),
         (task(predictions=[{"score": 7, "result": [region(0, 3, "X")]}]), "score 7: must be a number from 0 to 1"),
-        ({"text": "a", "label": [[0, 1, "X"]]}, "seems to be doccano, where the lines before have label-studio"),
+        ({"text": "a", "label": [[0, 1, "X"]]}, "seems to be doccano, but earlier lines have label-studio"),
     ],
 )  # fmt: skip
 def test_what_cant_be_is_an_error_with_its_line(tmp_path: Path, broken: Any, told: str) -> None:

@@ -49,7 +49,7 @@ def test_a_backslash_takes_a_character_as_it_is() -> None:
         ("[|city]", "is empty"),
         ("[Oslo |city]", "space at its edge"),
         ("[Oslo|[a|b]]", r"column 7: '\[' in a type"),
-        ("[" * 101, "column 101: 100 marks inside each other"),
+        ("[" * 101, "column 101: 100 nested marks"),
     ],
 )
 def test_a_mark_that_is_none(line: str, error: str) -> None:

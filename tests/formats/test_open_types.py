@@ -168,8 +168,8 @@ def test_rows_of_tokens_end_with_their_last_token(tmp_path: Path) -> None:
         ({"tokens": ["a"], "ner": [[-1, 0, "x"]]}, "the row has 1 tokens"),
         ({"tokens": ["a"], "ner": [[0, "x"]]}, "must be first token, last token and type"),
         ({"tokens": "a b", "ner": []}, "must be a list of texts"),
-        ({"text": "ab", "spans": []}, "tagged text, whose types are closed: no form of open types"),
-        ({"id": 1, "text": "ab", "mentions": []}, "fields id, text, mentions: no form of open types"),
+        ({"text": "ab", "spans": []}, "tagged text, whose types are closed: not a form of open types"),
+        ({"id": 1, "text": "ab", "mentions": []}, "fields id, text, mentions: not a form of open types"),
         ([], "not a JSON object"),
     ],
 )

@@ -75,7 +75,7 @@ def test_columns_that_json_cannot_hold_are_no_fault_of_the_texts(tmp_path: Path)
     columns = {
         "other": pa.array([b"\xff"], pa.binary()).view(pa.string()), "when": pa.array([10**14], pa.timestamp("s")),
     }  # fmt: skip
-    for name, told in (("other", "should hold text holds other bytes"), ("when", "holds what JSON can't: days=")):
+    for name, told in (("other", "should hold text holds other bytes"), ("when", "values that JSON can't: days=")):
         pq.write_table(pa.table({"text": ["a"], name: columns[name]}), tmp_path / "x")
         (block,) = parquet_blocks(tmp_path / "x", "text", "strict")
         write_parquet(tmp_path / "y", [block])

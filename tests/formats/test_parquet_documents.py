@@ -80,7 +80,7 @@ def test_labels_have_the_names_that_datasets_gives_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "place", "told"),
     [
-        ([{"tokens": ["a"], "tags": [1]}], ":1", "field 'tags' has tags as numbers .1., whose names are not"),
+        ([{"tokens": ["a"], "tags": [1]}], ":1", "field 'tags' has tags as numbers .1., but the file lacks"),
         ([{"tokens": ["a"], "tags": ["O"]}, {"tokens": ["b"], "tags": ["Q-x"]}], ":2", "tag 'Q-x': must be"),
         ([{"tokens": ["a"], "tags": ["O"]}, {"tokens": ["b"], "tags": ["O", "O"]}], ":2", ".*2 tags for 1 tokens"),
         ([{"name": "a", "age": 1}], ":1", "columns name, age: must be a text, or tokens"),

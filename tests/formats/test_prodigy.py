@@ -109,7 +109,7 @@ def test_a_task_that_is_written(tmp_path: Path) -> None:
         (task(tokens=[{"text": "Grace"}]), "token 0"),
         (task(text=None), "a task without a text"),
         (task(spans=None, label="SPORT"), "categories of whole texts"),
-        ({"text": "a", "spans": []}, "seems to be jsonl, where the lines before have prodigy"),
+        ({"text": "a", "spans": []}, "seems to be jsonl, but earlier lines have prodigy"),
     ],
 )
 def test_what_cant_be_is_an_error_with_its_line(tmp_path: Path, broken: Any, told: str) -> None:

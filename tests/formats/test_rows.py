@@ -46,7 +46,7 @@ def test_what_is_at_hand_is_given_at_once() -> None:
 def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nerbert.formats.rows.LONGEST_LINE", 100_000)
     assert lines_of(io.BytesIO(b"x" * 100_000))
-    with pytest.raises(InputError, match="x:1: a line of more than 100000 bytes is no text; break it into lines"):
+    with pytest.raises(InputError, match="x:1: a line of more than 100000 bytes is no text; split it into lines"):
         lines_of(io.BytesIO(b"x" * 200_000))
 
 

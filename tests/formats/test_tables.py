@@ -107,7 +107,7 @@ def test_rows_of_tokens(tmp_path: Path) -> None:
         ("sentence_id,word,tag\n1,a,O\n1,,O\n", 3, "a row without a word"),
         ("sentence_id,word,tag\n1,a,O\n1,b,Q-x\n", 3, "tag 'Q-x'"),
         ("name,age\nAda,36\n", 1, "header 'name,age': must name text, start, end and label"),
-        ("Ada slept,0,3,person\n", 1, "header .*; if it is none, write one above: text,start,end,label$"),
+        ("Ada slept,0,3,person\n", 1, "header .*; if it is no header, write one above: text,start,end,label$"),
         ("text,person\n", 1, "header .* or bars between$"),
     ],
 )
@@ -127,7 +127,7 @@ def test_other_encodings_and_empty_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.csv:2: not UTF-8 at byte 3"):
         list(Tables().read(tmp_path / "a.csv", Repairs()))
     (tmp_path / "a.csv").write_bytes(b"\n")
-    with pytest.raises(InputError, match="holds no header"):
+    with pytest.raises(InputError, match="has no header"):
         list(Tables().read(tmp_path / "a.csv", Repairs()))
 
 

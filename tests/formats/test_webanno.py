@@ -85,7 +85,7 @@ def test_a_folder_has_a_file_a_document(tmp_path: Path) -> None:
         tmp_path / "data/a/c.tsv", small("#T_SP=webanno.custom.Gene|value\n", "1-1\t0-4\tMira\tX", "1-2\t5-8\tOlt\t_")
     )
     with pytest.raises(
-        InputError, match=r"x\.tsv: has the layer .*NamedEntity\|value, files before it webanno.custom.Gene"
+        InputError, match=r"x\.tsv: has the layer .*NamedEntity\|value, earlier files webanno.custom.Gene"
     ):
         read(tmp_path / "data")
 
@@ -136,7 +136,9 @@ def test_comments_and_a_missing_blank_line_are_passed_over(tmp_path: Path) -> No
 def test_several_layers_are_an_error(tmp_path: Path) -> None:
     header = "#T_SP=webanno.custom.Gene|value\n#T_SP=webanno.custom.Drug|kind\n"
     path = written(tmp_path / "a.tsv", small(header, "1-1\t0-4\tMira\tX\t_", "1-2\t5-8\tOlt\t_\t_"))
-    with pytest.raises(InputError, match=r"several.*webanno.custom.Gene\|value, webanno.custom.Drug\|kind; export one"):
+    with pytest.raises(
+        InputError, match=r"several.*webanno.custom.Gene\|value, webanno.custom.Drug\|kind; export only"
+    ):
         read(path)
 
 
@@ -183,11 +185,11 @@ GOOD = ("1-1\t0-4\tMira\t*\tPER", "1-2\t5-8\tOlt\t_\t_")
         (small(NER, GOOD[0], "Olt"), 7, "broken row"),
         (small(NER, GOOD[0], "1-2\t5-9\tOlt\t_\t_"), 7, "token 'Olt': the sentence has '' at 5-9"),
         (small(NER, GOOD[0], "1-2\t4-8\tOlt\t_\t_"), 7, "token 'Olt': the sentence has ' Olt' at 4-8"),
-        (small(NER, GOOD[0], GOOD[0]), 7, "token 'Mira': is empty, or lies before"),
+        (small(NER, GOOD[0], GOOD[0]), 7, "token 'Mira': is empty, or overlaps"),
         (small(NER, "1-1.1\t0-4\tMira\t_\t_"), 6, "a sentence without a token at its beginning"),
         (small(NER), 5, "a sentence without a token at its beginning"),
-        (small(NER, GOOD[0]), 6, "the sentence goes on behind its last token: ' Olt'; the file is cut off"),
-        (small(NER, *GOOD) + "\n3-1\t9-10\tx\t_\t_\n", 9, "a token where a sentence must begin"),
+        (small(NER, GOOD[0]), 6, "the sentence continues after its last token: ' Olt'; the file is cut off"),
+        (small(NER, *GOOD) + "\n3-1\t9-10\tx\t_\t_\n", 9, "a token, but a sentence must begin"),
         (
             small(NER, GOOD[0], "1-2\t5-8\tOlt\t*[1]\tX[1]")
             + f"\n#Text=Bay\n2-1\t{10**14}-{10**14 + 3}\tBay\t*[1]\tX[1]\n",
@@ -237,7 +239,7 @@ def test_the_form_that_is_written(tmp_path: Path) -> None:
 
 
 def test_a_word_with_a_tab_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"word 'a\\tb' holds a tab"):
+    with pytest.raises(InputError, match=r"word 'a\\tb' contains a tab"):
         WebAnno().write(tmp_path / "a.tsv", [Document("a\tb", (), ((0, 3),))])
     assert list(tmp_path.iterdir()) == []
 

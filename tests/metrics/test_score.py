@@ -135,9 +135,9 @@ def test_what_is_no_tag_is_refused(tag: Any) -> None:
 
 
 def test_what_is_no_list_of_tags_is_refused() -> None:
-    with pytest.raises(InputError, match="predicted: must be one list of tags a sentence"):
+    with pytest.raises(InputError, match="predicted: must be one list of tags per sentence"):
         score_tags([["O"]], [None])  # type: ignore[list-item]
-    with pytest.raises(InputError, match="gold: must be one list of tags a sentence"):
+    with pytest.raises(InputError, match="gold: must be one list of tags per sentence"):
         score_tags(3, [["O"]])  # type: ignore[arg-type]
 
 

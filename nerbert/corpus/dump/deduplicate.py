@@ -28,7 +28,7 @@ from nerbert.tables import read_columns
 _ROWS, _FEW_ROWS = 10_000, 2_000
 _TEMPLATES = "infoboxes.list.element.template"
 _ANYWHERE = "disambig|disambiguation|disambiguation page"
-"""Templates that most wikis understand, so those of a wiki without an entry in `disambiguation.tsv`, too."""
+"""Templates of most wikis, also of those without an entry in `disambiguation.tsv`."""
 
 Numbers = npt.NDArray[np.int64]
 
@@ -90,7 +90,7 @@ def _patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def redirect_pairs(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield the normalised redirects of articles that count, but to sections (`Jack Dawson`, `Titanic#…`)."""
+    """Yield the normalised redirects of articles that count, except to sections (`Jack Dawson`, `Titanic#…`)."""
     for batch in _batches(folder, ["title", "ns", "redirect", "fate"]):
         whole = _true(pc.match_substring_regex(batch["redirect"], "^[^#]+$"))
         wanted = _equal(batch["ns"], 0) & whole & ~_equal(batch["fate"], Reason.DUPLICATE_PAGE)

@@ -1,6 +1,6 @@
 """Open a MediaWiki dump, then divide it into parts that can be read separately.
 
-XML is not trusted, and a truncated dump is an error. The cost: the last pages of a damaged dump are refused too.
+XML is not trusted, and a truncated dump is an error. Limitation: the whole pages of a damaged dump are refused too.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _END_TAG = re.compile(rb"</mediawiki\s*>")
 
 
 class Dump:
-    """A pages-articles dump, opened: its site is known, and its parts can be read. `close` it if they aren't taken."""
+    """An open pages-articles dump: its site is known, and its parts can be read. `close` it if they aren't read."""
 
     def __init__(
         self, place: Path | str | Source, *, wiki: str = "", language: str = "", index: Index | None = None
@@ -42,7 +42,7 @@ class Dump:
             self.size = self.source.size
             """Bytes of the input; None for a pipe until all bytes have arrived."""
             self.identity = _identity(self.source)
-            """What tells the input's content from another's, as far as can be known without reading it all."""
+            """What identifies the input's content, as far as known without reading all of it."""
             self._raw = HashingFile(self.source.open())
         try:
             with self.source.faults():
@@ -57,20 +57,20 @@ class Dump:
         self._packed, self._stream = kind == "bz2", unpacked(raw, or_text=False)
         self._root, self._head, tree = _read_head(self._stream, str(self.source))
         self.database = tree.findtext("{*}siteinfo/{*}dbname") or ""
-        """The name of the wiki's database as the dump says, whatever the caller says; "" for none."""
+        """The name of the wiki's database in the dump, even if the caller gives another; "" for none."""
         self.site = _read_site(tree, str(self.source), self.database, wiki, language)
         self.splits = self.source.seeks and (not kind or (self._packed and self._has_streams()))
         """Whether workers can read parts of it independently."""
         if self.splits:
             self.close()
             if not _END_TAG.search(self._end()[1]):
-                raise InputError(f"{self.source}: not a whole MediaWiki export: it has no end; fetch it again")
+                raise InputError(f"{self.source}: not a complete MediaWiki export: it has no end; fetch it again")
         if self.index is not None and not (self.splits and self._packed):
-            raise InputError(f"{self.source}: is no bz2 of many streams, so {self.index.name} can't be its index")
+            raise InputError(f"{self.source}: is not a multistream bz2 file, so {self.index.name} can't be its index")
 
     @property
     def resumes(self) -> bool:
-        """Whether `identity` changes with the content: of an address it doesn't where a server names no version."""
+        """Whether `identity` changes with the content; not for an address if the server gives no version."""
         return not self.source.remote or len(self.identity) > len(("address", "size"))
 
     def parts(self, split_bytes: int = 0) -> Iterator[DumpPart]:
@@ -120,7 +120,7 @@ class Dump:
     def _has_streams(self) -> bool:
         """Return whether the second bz2 stream and the last begin between pages, as MediaWiki's do and pbzip2's don't.
 
-        What the last one holds must be whole.
+        The last stream must be complete.
         """
         second = find_mark(self.source, BZ2_STREAM, 1, _PROBE)
         if second is None:
@@ -145,7 +145,7 @@ class Dump:
 
 
 def _identity(source: Source) -> dict[str, Any]:
-    """Return what tells the input's content from another's, without reading it all: of a file its time, too."""
+    """Return what identifies the input's content, without reading all of it; of a file also its time."""
     local = not source.remote and source.size is not None
     return source.identity() | ({"changed": Path(source.place).stat().st_mtime_ns} if local else {})
 
@@ -166,7 +166,7 @@ def _read_head(stream: IO[bytes], name: str) -> "tuple[bytes, bytes, etree._Elem
 
 
 def _check_beginning(head: bytes, name: str) -> int:
-    """Return the offset of the root's tag; refuse what is no export, a document type first of all."""
+    """Return the offset of the root's tag; refuse anything but an export, and any document type."""
     start = len(BOM) if head.startswith(BOM) else 0
     prolog = _PROLOG.match(head, start)
     place = prolog.end() if prolog else 0
@@ -174,7 +174,7 @@ def _check_beginning(head: bytes, name: str) -> int:
     if root is None and begin[:9].upper() == b"<!DOCTYPE":
         what = "has a document type, which no MediaWiki export has; give a pages-articles dump"
     elif root is None:
-        what = f"not a whole MediaWiki export: it begins with {begin!r}; is it cut off, or no XML? Fetch it again"
+        what = f"not a complete MediaWiki export: it begins with {begin!r}; is it cut off, or no XML? Fetch it again"
     elif root.group(1) != b"mediawiki":
         what = f"not a MediaWiki export: its root is <{root.group(1).decode()}>; give a pages-articles dump"
     elif coding and coding.group(1).lower() not in (b"utf-8", b"utf8"):
@@ -198,13 +198,13 @@ def _read_site(root: "etree._Element", name: str, database: str, wiki: str, lang
         namespaces[each.text or ""] = key
     own = (root.get("{http://www.w3.org/XML/1998/namespace}lang") or "").lower()
     if language and language.lower() != own and not _same(language.lower(), own or language.lower(), database):
-        tell(f"{name}: says that it is {own or database!r}; it is read as {language!r}, as the setting language says")
+        tell(f"{name}: its language is {own or database!r}, but it is read as {language!r}, by the setting language")
         site = make_site(wiki, language, namespaces)
     else:
         site = make_site(wiki or database, language or own, namespaces)
     if not is_known_language(given := language_code(language or own or site.language)):
-        tell(f"{name}: language {given!r} is of no Wikipedia that is known here; words and sentences are read as in "
-             "English; set language to another one's code if that comes closer")  # fmt: skip
+        tell(f"{name}: language {given!r} is of no known Wikipedia; words and sentences are read as in "
+             "English; set language to a closer one's code if there is one")  # fmt: skip
     return site
 
 

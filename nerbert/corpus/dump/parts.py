@@ -1,6 +1,7 @@
 """Divide a dump into parts of whole pages, which can be read separately.
 
-The cuts depend on the input and one setting, never on workers. The cost: what can't be cut is unpacked by one process.
+The cuts depend on the input and one setting, never on workers. Cost: input that can't be cut is decompressed by one
+process.
 """
 
 import bz2
@@ -48,7 +49,7 @@ class Index:
         return [0, *(self.offsets[place] for place in sorted(places)), size]
 
     def between(self, start: int, stop: int) -> "Index":
-        """Return what it says of a part of the dump."""
+        """Return the index of a part of the dump."""
         here, there = bisect_left(self.offsets, start), bisect_left(self.offsets, stop)
         columns = {name: getattr(self, name)[here:there] for name in ("offsets", "pages", "lines")}
         return replace(self, **columns)
@@ -152,13 +153,13 @@ class DumpPart:
         return self.start if self.data is not None else None if self.number else 1
 
     def key(self) -> list[object]:
-        """Return what tells a part from others: its place or content, and whether it is last, so closes the root."""
+        """Return what identifies a part: its place or content, and whether it is last, so closes the root."""
         if self.data is not None:
             return [hashlib.sha256(self.data).hexdigest(), self.last]
         return [self.start, self.length, self.last]
 
     def open(self) -> HashingFile:
-        """Open its bytes, which must all come; they are hashed as they are read."""
+        """Open its bytes, which must be complete; they are hashed while they are read."""
         if self.data is not None:
             return HashingFile(BytesIO(self.data))
         at, stop = self.start, self.start + self.length
@@ -212,7 +213,7 @@ def step_of(size: int, *, packed: bool, wanted: int) -> int:
     least, most = (1 << 20, 1 << 23) if packed else (1 << 22, 1 << 25)
     step = wanted or min(max(size // 64, least), most)
     if size > step * MOST_PARTS:
-        raise SettingsError(f"split_bytes = {wanted}: makes more than {MOST_PARTS} parts; take {size // 10_000}")
+        raise SettingsError(f"split_bytes = {wanted}: makes more than {MOST_PARTS} parts; choose {size // 10_000}")
     return step
 
 

@@ -1,6 +1,6 @@
 """Facts about a wiki that the scanner needs (its name, language, namespaces), and the form of its titles.
 
-All sources share one form of titles. The cost: those that differ only in the case of their first letter become one.
+All sources share one form of titles. Limitation: titles that differ only in the case of their first letter become one.
 """
 
 import re
@@ -17,7 +17,7 @@ _EVERYWHERE = {
     "wikipedia": 4, "project": 4, "wp": 4, "wikipedia talk": 5, "project talk": 5, "portal": 100, "portal talk": 101,
     "draft": 118, "draft talk": 119, "module": 828, "module talk": 829,
 }  # fmt: skip
-"""Names that every Wikipedia understands beside MediaWiki's; for extensions' names a number that most wikis have."""
+"""Names that every Wikipedia has besides MediaWiki's; extensions' names have the number of most wikis."""
 _SISTERS = """b c commons d m meta metawikipedia mw n q s v w wikibooks wikidata wikinews wikipedia wikiquote wikisource
     wikispecies wikiversity wikivoyage wikt wiktionary voy foundation doi imdbname imdbtitle species""".split()
 _LANGUAGE_OF = {row[0]: row[1] for row in read_columns("wikipedias.tsv", "code", "language")}
@@ -59,7 +59,7 @@ class Site:
 
     @property
     def own_prefixes(self) -> tuple[str, ...]:
-        """What links to the wiki itself may begin with, lower-case: `de:`."""
+        """Prefixes of links to the wiki itself, lower-case: `de:`."""
         return tuple(f"{code}:" for code in wiki_codes(self.wiki, self.language))
 
     @property
@@ -68,14 +68,14 @@ class Site:
         return self.code in _DOTTED
 
     def title(self, typed: str) -> str:
-        """Return the normal form of a title as this wiki's text has it."""
+        """Return the normal form of a title in this wiki's text."""
         title = normalise_title(typed)
         small = self.dotted and without_direction_marks(typed).replace("_", " ").lstrip().startswith("i")
         return f"İ{title[1:]}" if small else title
 
     @property
     def wikitext(self) -> Wikitext:
-        """What is this language's own in wikitext."""
+        """The wikitext of this language."""
         return wikitext_of(self.code)
 
 
@@ -94,7 +94,7 @@ def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:
 
 
 def is_known_language(language: str) -> bool:
-    """Return whether there is a Wikipedia of this code or language, or MediaWiki speaks it."""
+    """Return whether there is a Wikipedia of this code or language, or MediaWiki supports it."""
     return any(each in _LANGUAGES or has_wikitext(each) for each in (language, _base(language)))
 
 
@@ -137,7 +137,7 @@ def without_direction_marks(text: str) -> str:
 
 
 def _prefix(text: str) -> str:
-    """Return the normal form of what stands before a title's colon."""
+    """Return the normal form of a title's prefix before the colon."""
     return " ".join(without_direction_marks(text).replace("_", " ").split()).lower()
 
 
@@ -155,7 +155,7 @@ def normalise_title(title: str) -> str:
 
 
 def fold_redirects(redirects: Mapping[str, str]) -> dict[str, str]:
-    """Return each redirecting title with the end of its chain: in a cycle itself, before one where it enters."""
+    """Return each redirecting title with the end of its chain: in a cycle itself, before a cycle its entry."""
     ends: dict[str, str] = {}
     for start in redirects:
         chain: dict[str, None] = {}

@@ -1,6 +1,6 @@
-"""Where the public knowledge files lie, by `nerbert/tables/addresses.tsv`; nothing here asks the net.
+"""Addresses of the public knowledge files, from `nerbert/tables/addresses.tsv`, without network access.
 
-The cost: when a publisher moves its files, this table must follow; `--mirror` helps until then.
+Limitation: when a publisher moves its files, this table must follow; `--mirror` helps until then.
 """
 
 import re
@@ -15,7 +15,7 @@ from nerbert.tables import read_columns
 LAST_RELEASE = "2022.12.01"
 """DBpedia's newest release known to have instance types in this form."""
 EXTRAS = ("dump", "wikidata")
-"""What `--also` understands."""
+"""The values of `--also`."""
 
 _LANGUAGE = re.compile(r"[a-z]{2,12}(?:-[a-z]{1,12}){0,2}")
 _DATE = re.compile(r"([0-9]{4})([.-]?)([0-9]{2})\2([0-9]{2})")
@@ -24,7 +24,7 @@ _BEGINS = {
     "bz2": re.compile(rb"BZh[1-9]"),
     "gzip": re.compile(rb"\x1f\x8b\x08"),
 }
-"""How a file begins that is packed so."""
+"""The first bytes of such a compressed file."""
 
 
 def list_addresses(language: str, date: str = LAST_RELEASE, also: tuple[str, ...] = ()) -> list[Address]:

@@ -28,7 +28,7 @@ DISAMBIGUATION_TRIPLE = re.compile(
     r"\s*<([^<>\s]+)>\s*(?:<[^<>\s]*>\s*)?\.\s*"
 )
 _TRIPLE = re.compile(r"(?:<[^<>\s]*+>|_:[^<>\s]++)\s*+<[^<>\s]*+>\s*+[<\"_]")
-"""How any triple begins; it never goes back, so that no line costs more than its length."""
+"""The beginning of any triple; it never backtracks, so the time is linear in the line."""
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
 
 Pair: TypeAlias = tuple[str, str]
@@ -45,20 +45,18 @@ Answer: TypeAlias = tuple[bool, ClassPath]
 Claim: TypeAlias = tuple[str, int, ClassPath]
 """A title, the priority of the claim within its source (lower values win), and the class path.
 
-Of claims with priority 0 the first counts; of others with equal priority, one that does not depend on their order.
-"""
+Of claims with priority 0 the first counts; of others with equal priority, one that does not depend on their order."""
 
 DISAMBIGUATION: ClassPath = ("disambiguation page",)
 """Marks a title that lists the meanings of a name and therefore has no class, whatever a source says.
 
 No class has this name, because class names contain no blanks. Its claim has priority 0 from the dump's own page and 1
-from a list.
-"""
+from a list."""
 
 
 @dataclass(slots=True)
 class TitleCounts:
-    """What became of the titles that a source names.
+    """The outcomes for the titles of a source.
 
     `typed` get their class from it and `lost_to_precedence` from an earlier source; `disambiguation_pages` get none.
     """

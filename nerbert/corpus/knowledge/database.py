@@ -1,6 +1,6 @@
 """The database of one build: DuckDB, in which titles get their classes and link targets are counted, out of core.
 
-Every choice between rows is an order in SQL, so threads change nothing. The cost: rows travel through Arrow once more.
+Every choice between rows is an order in SQL, so threads change nothing. Cost: rows are copied through Arrow once more.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ _MEGABYTES, _MOST_THREADS = 85, 8
 _ROWS = 1 << 16
 _MOST_CLASSES, _MOST_SOURCES = 1 << 16, 126
 _TIE_BITS = 45
-"""Bits of what decides between claims of one priority; rank and priority are above them in the order of claims."""
+"""Bits of the tie-break between claims of one priority; rank and priority are the bits above."""
 _CLAIMS = pa.schema(
     [("title", pa.string()), ("rank", pa.uint8()), ("priority", pa.uint8()), ("tie", pa.int64()), ("class", pa.int32())]
 )
@@ -68,7 +68,7 @@ def open_database(folder: Path, threads: int = 1) -> Iterator[Database]:
 
 
 def insert(database: Database, table: str, rows: Iterable[Sequence[Any]], schema: pa.Schema) -> None:
-    """Append `rows` to a table, which is made if it is not there; `schema` has its columns."""
+    """Append `rows` to a table, which is made if it doesn't exist; `schema` has its columns."""
     database.register("empty", schema.empty_table())
     database.execute(f"CREATE TABLE IF NOT EXISTS {table} AS FROM empty")
     database.unregister("empty")
@@ -112,7 +112,7 @@ def write_types(
 def check_sources(count: int) -> None:
     """Raise InputError for more sources than the database tells apart."""
     if count > _MOST_SOURCES:
-        raise InputError(f"{count} files give titles a class; {_MOST_SOURCES} may: join some")
+        raise InputError(f"{count} files give titles a class, more than {_MOST_SOURCES}: join some")
 
 
 def _keyed(

@@ -1,6 +1,6 @@
 """Detect the kind of a knowledge file by its content, never by its name.
 
-Only its start is read. The cost: a file whose start differs from the rest is detected wrongly.
+Only its start is read. Limitation: a file whose start differs from the rest is detected wrongly.
 """
 
 import re
@@ -21,7 +21,7 @@ UNDERSTOOD = (
     "disambiguations as triples, Wikidata's dump of all entities as JSON, and tables of title<TAB>class; each plain, "
     ".bz2, .gz or .xz"
 )
-_NO_TRIPLES = "triples of Wikidata; give its JSON in place of them (latest-all.json.gz)"
+_NO_TRIPLES = "triples of Wikidata; give its JSON instead (latest-all.json.gz)"
 _NEEDS_ONTOLOGY = (
     "a dump of Wikidata is of use only beside the export of DBpedia's ontology, which says what items equal a class "
     "(owl:equivalentClass = wikidata:Q…); give that export, too"

@@ -1,6 +1,6 @@
 """Write the titles that some knowledge types as a gazetteer: lines `entry<TAB>type`, for the setting `gazetteers`.
 
-An entry is a title without its disambiguation. The cost: infobox mappings say nothing here, as they need pages.
+An entry is a title without its disambiguation. Limitation: infobox mappings are ignored, as they need pages.
 """
 
 from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ def write_gazetteer(
                 file.writelines(f"{entry}\t{label}\n" for entry, label in rows)
                 count += len(rows)
             if not count:
-                raise InputError(f"label_set = {label_set!r}: gives no title of the knowledge a type; take another one")
+                raise InputError(f"label_set = {label_set!r}: gives no title of the knowledge a type; choose another")
     return count
 
 

@@ -1,6 +1,6 @@
 """Read titles and their classes from DBpedia's exports and triples, Wikidata's dumps, and tables of titles.
 
-The first source named wins, or the first in `precedence`. The cost: each build reads every source in full.
+The first source named wins, or the first in `precedence`. Cost: each build reads every source in full.
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """Map infoboxes to DBpedia classes by the MediaWiki export of the mappings' wiki (`Mapping xx:` pages).
 
-The wiki's rules are evaluated as DBpedia's extraction does. The cost: templates inside a value are not rendered.
+The wiki's rules are evaluated as DBpedia's extraction does. Limitation: templates inside a value are not rendered.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Read DBpedia's classes and their parents from its wiki's MediaWiki export, and parse such exports.
 
-The classes form a tree. The cost: a class under two branches is seen under one only.
+The classes form a tree. Limitation: a class under two branches is seen under one only.
 """
 
 import html

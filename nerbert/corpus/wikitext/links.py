@@ -21,9 +21,9 @@ _ANCHOR = r"(?:[^\[\]]++|\[[^\[\]\n]*+\](?!\])|\[[^\[\]\n]*+\](?=\]\])|\[(?!\[)|
 _PIPE_TRICK = re.compile(r"\[\[([^\[\]|{}<>\n]{1,300}+)\|\]\]")
 _TRICK = re.compile(r"(?:[^:]{0,60}:)?(.+?)(?: ?\([^()]*\)|, [^,]*)?", re.DOTALL)
 _PLAIN_TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9'(),.-]*+(?: [A-Za-z0-9'(),.-]++)*+")
-"""A title that names an article as it is written, but for its first letter; most do."""
+"""A title that needs no normalising except of its first letter, as most."""
 _BLANK = rf" _\xa0{DIRECTION_MARKS}"
-"""What may stand in a namespace's name for a blank, and around it."""
+"""Characters for a blank in a namespace's name, and around it."""
 _PLAIN_LINK = re.compile(r"\[\[(?![^\[\]|\n]{0,40}:)")
 _REMEMBERED = 200_000
 _DROP, _OUTSIDE, _LITERAL = _NO_ARTICLE = "[drop", "[outside", "[literal"

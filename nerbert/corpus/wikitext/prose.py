@@ -17,7 +17,7 @@ _ITEM = re.compile(r"\n[^\S\n]*+[*#:;][*#:;\s]*+(?:(?<!\n)([^\n]*+))?")
 _NO_PROSE = re.compile(r"\n[^\S\n]*+(?:(?:[*#:;|]|!(?!\w)|\{\|)[^\n]*+|=(?:[^\n]*=)?[^\S\n]*+(?=\n|\Z))")
 _BLANK_LINES = re.compile(r"\n(?: *+\n)++")
 _ORDINARY = bytes([*b"\n", *range(0x20, 0x7F)])
-"""Characters that need no look: printable ASCII and the line's end."""
+"""Characters that need no check: printable ASCII and the line's end."""
 _ODD_SPACES = (
     "\t\r\v\f\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029"
     "\u202f\u205f\u3000"

@@ -1,6 +1,6 @@
 """Convert wikitext to clean text with every internal link as an exact span, in a few linear passes over the page.
 
-The cost of passes instead of a tree: markup that crosses other markup is read in their order.
+Limitation of passes instead of a tree: crossing markup is read in the order of the passes.
 """
 
 import re

@@ -36,7 +36,7 @@ _TABLE = re.compile(r"\n[ \t:]*+(?:(?P<open>\{\|)(?!\})|\|\}(?!\}))")
 _NO_TARGET = re.compile(r"[|\]\n]")
 _TITLES = frozenset({"pagename", "fullpagename", "subjectpagename", "articlepagename"})
 _TITLE = "\0title"
-"""What stands for the page's own title; no text contains it."""
+"""Placeholder of the page's own title; no text contains it."""
 _MARKUP = re.compile(rf"[ \t:;]++|&nbsp;|__\w{{1,40}}?__|<[^<>\n]*+>|\[\[([^\[\]|\n]*+){IN_LINK}\]\]")
 """What may precede an infobox on its line; a link only to a picture or a category."""
 _MARKUP_ENDS = frozenset("_]>:;")
@@ -53,7 +53,7 @@ class _Meaning(NamedTuple):
 
 
 class TemplateReader:
-    """A reader of the templates of one wiki's pages; names that it has read are remembered."""
+    """A reader of the templates of one wiki's pages; names are cached."""
 
     def __init__(self, site: Site) -> None:
         self.site = site

@@ -1,6 +1,6 @@
 """Show one variant of words that a wiki writes in several scripts or spellings: `-{zh-hans:软件; zh-hant:軟體}-`.
 
-The cost: text outside the braces is not converted, so a page keeps the mixture of variants its authors typed.
+Limitation: text outside the braces is not converted, so a page keeps the mixture of variants its authors typed.
 """
 
 import re

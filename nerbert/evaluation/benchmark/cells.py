@@ -1,4 +1,4 @@
-"""The records of a benchmark: a cell's place, its sentences, what a system said of them, and what came out."""
+"""The records of a benchmark: a cell's place, its sentences, its predictions, and its outcome."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -35,15 +35,15 @@ class State(StrEnum):
 
 
 TRY_AGAIN = "try_again"
-"""The fact of a failed cell that every run tries again: it failed by the machine (it was killed, the disk was full)."""
+"""The fact of a failed cell that every run retries: the machine was the cause (it was killed, the disk was full)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """A cell with its outcome. Everything is JSON; figures are 0–1.
 
-    `scores` has the same keys in every cell that is done, of the tags that users get; those of greedy tags are under
-    `greedy`. `facts` says how it was made.
+    `scores` has the same keys in every finished cell, for the tags that users get; those of greedy tags are under
+    `greedy`. `facts` describes how it was made.
     """
 
     place: CellKey
@@ -55,38 +55,38 @@ class Cell:
 
     @property
     def try_again(self) -> bool:
-        """Whether it failed in a way that says more of the machine than of the cell."""
+        """Whether it failed because of the machine, not the cell."""
         return self.facts.get(TRY_AGAIN) is True
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What figures depend on of the machine."""
+    """Properties of the machine that figures depend on."""
 
     device: str
     precision: Literal["bf16", "fp32"]
-    """What `precision = "auto"` is on this device; no figure depends on it where a protocol names another."""
+    """The value of `precision = "auto"` on this device; unused if a protocol names another."""
 
 
 @dataclass(frozen=True, slots=True)
 class CellSentences:
-    """Sentences to learn from and sentences to tag, and how they were chosen."""
+    """Sentences to train on and sentences to tag, and how they were chosen."""
 
     train: list[Example]
     test: list[Example]
-    """The sentences that are scored, of whatever split."""
+    """The sentences to score, of any split."""
     facts: dict[str, Any]
     dev: list[Example] = field(default_factory=list)
-    """Sentences for the temperature, and for the choice of the epoch where the protocol chooses; empty where there are
-    none, or where they are what is scored."""
+    """Sentences for the temperature, and for the choice of the epoch if the protocol chooses; empty if there are none,
+    or if dev is scored."""
     duplicates: tuple[int, ...] = ()
-    """Places of test sentences that are in train too; none for an episode, which has no use for train."""
+    """Places of test sentences that are in train too; none for an episode, which doesn't use train."""
     name: str = ""
-    """Of the data set: its folder."""
+    """The data set's folder."""
 
 
 FoundEntity = tuple[int, int, str, float | None]
-"""First word, the word after the last, type, confidence (0–1, four decimals; None of a system that says none)."""
+"""First word, the word after the last, type, confidence (0–1, four decimals; None for a system without confidences)."""
 FoundEntities = list[list[FoundEntity]]
 """The entities of each sentence, in order."""
 
@@ -107,7 +107,7 @@ class Predictions:
 
 
 def found_entities(found: Entities, sentences: int, temperature: float = 1.0) -> FoundEntities:
-    """Return the entities of each of so many sentences, as they are kept."""
+    """Return the entities of each of so many sentences, in stored form."""
     kept: FoundEntities = [[] for _ in range(sentences)]
     for number, start, end, type_, confidence in found.spans(temperature):
         kept[number].append((start, end, type_, round(confidence, 4)))
@@ -115,7 +115,7 @@ def found_entities(found: Entities, sentences: int, temperature: float = 1.0) ->
 
 
 def tagged_entities(words: Iterable[WordTags]) -> FoundEntities:
-    """Return the entities that tags of words say, each as sure as its words on average."""
+    """Return the entities of tagged words, each with the mean confidence of its words."""
     return [
         [(start, end, type_, round(fmean(each.confidences[start:end]), 4))
          for start, end, type_ in spans_from_bio(each.tags)] for each in words

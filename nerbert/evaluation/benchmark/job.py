@@ -1,4 +1,4 @@
-"""A cell of a benchmark: read its sentences, let its system predict, score, keep.
+"""A cell of a benchmark: read its sentences, predict, score, store.
 
 A tagger lives in memory. Only its predictions are kept: they can be scored again whenever the rules change.
 """
@@ -27,7 +27,7 @@ from nerbert.records import Example
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A cell to be made: a system, what it reads, and the keys of its steps."""
+    """A cell to run: a system, its data, and the keys of its steps."""
 
     place: CellKey
     system: System
@@ -38,15 +38,15 @@ class Job:
     """Types of the target that only say "none of the others"; there is a second score without them."""
     tag_key: str
     key: str
-    """The last step's: the cell's own."""
+    """The key of the last step, and of the cell."""
 
     def check_unchanged(self) -> None:
-        """Raise NerbertError if what it reads isn't what its key holds any more; call it when that was read."""
+        """Raise NerbertError if its files no longer fit its key; call it after reading them."""
         self.data.check_unchanged()
         self.system.check_unchanged()
 
     def make(self, store: Store, scratch: Path) -> None:
-        """Make the cell; what has been tagged already is only scored."""
+        """Run the cell; if its predictions are stored, only score them."""
         cost: dict[str, Any] = {}
         with timed(cost, "read"):
             part = self.read()
@@ -60,7 +60,7 @@ class Job:
         store.write_cell(self.key, Cell(self.place, State.DONE, "", scores, facts))
 
     def read(self) -> CellSentences:
-        """Read exactly the files that the key holds, and draw the sentences."""
+        """Read exactly the files of the key, and draw the sentences."""
         there = self.data.read()
         scored, dev = (there.dev, []) if self.split == "dev" else (there.test, there.dev)
         if not scored:
@@ -71,7 +71,7 @@ class Job:
         return replace(part, dev=dev, duplicates=duplicates, name=str(self.data.folder))
 
     def _predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
-        """Let the system predict, and keep what it said."""
+        """Let the system predict, and store its predictions."""
         found = self.system.predict(part, store, scratch)
         self.check_unchanged()
         finished = datetime.now(UTC).isoformat(timespec="seconds")
@@ -80,7 +80,7 @@ class Job:
         return found
 
     def _origin(self) -> dict[str, Any]:
-        """Return what the cell was made from: digests of its data, its seed, the keys of its steps."""
+        """Return the cell's inputs: digests of its data, its seed, the keys of its steps."""
         source = self.system.source
         return {
             "data": self.data.sha256, "split": self.split, "seed": self.place.seed,
@@ -89,11 +89,10 @@ class Job:
 
 
 def score_part(part: CellSentences, found: Predictions, else_types: Collection[str] = ()) -> dict[str, Any]:
-    """Return the scores of a cell: of what users get, and F1 of the greedy tags beside it.
-
-    Duplicates of train sentences are left out of a second score. Seen entities are those of the sentences that the cell
-    trained on; what a source domain held doesn't count. There are more scores where there is more to score: without
-    else types, at the threshold that is best on dev, with Familiarity.
+    """Return the scores of a cell: of the tags that users get, and F1 of the greedy tags. A second score leaves out
+    duplicates of train sentences. Seen entities are those of the sentences that the cell trained on; a source domain
+    doesn't count. Further scores, if they apply: without else types, at the threshold that is best on dev, with
+    Familiarity.
     """
     gold = [example_tags(each) for each in part.test]
     tags, sure = _tags(part.test, found.entities)

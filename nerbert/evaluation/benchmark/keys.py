@@ -1,4 +1,4 @@
-"""Keys: a step's is a SHA-256 of all that its outcome depends on, so that stale outcomes are found without dates.
+"""Keys: a step's key is a SHA-256 of all that its outcome depends on, so that stale outcomes are found without dates.
 
 Code counts by a number that is raised by hand: `TRAINING` if the same data, settings and seed draw, train or tag
 otherwise, `ASKING` if a zero-shot tagger is asked otherwise, `SCORING` if the same tags get other scores. Tests tie
@@ -23,11 +23,11 @@ from nerbert.model.folder import ModelFolder, Use
 FORMAT = 5
 """Raise it to run everything again."""
 TRAINING = 1
-"""Version of what draws sentences, fine-tunes and tags."""
+"""Version of drawing sentences, fine-tuning and tagging."""
 SCORING = 2
-"""Version of what scores."""
+"""Version of scoring."""
 ASKING = 2
-"""Version of what asks a zero-shot tagger, and of Familiarity."""
+"""Version of asking a zero-shot tagger, and of Familiarity."""
 
 
 def key_of(step: str, **facts: Any) -> str:
@@ -37,7 +37,7 @@ def key_of(step: str, **facts: Any) -> str:
 
 
 def encoder_digest(folder: Path, use: Use = "digest") -> str:
-    """Return one digest over the names and contents of a model's files that count for a use."""
+    """Return one digest over the names and contents of a model's files for a use."""
     names = "".join(f"{path.name} {file_digest(path)}\n" for path in ModelFolder.open(folder).files(use))
     return hashlib.sha256(names.encode()).hexdigest()
 
@@ -49,7 +49,7 @@ def data_digest(path: Path) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file; one that didn't change while this process lives is read once."""
+    """Return the SHA-256 of a file; an unchanged one is read once per process."""
     state = path.stat()
     return _digest(path.resolve(), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
@@ -60,7 +60,7 @@ def _digest(path: Path, *_state: int) -> str:
 
 
 def check_same(digest_now: Callable[[], str], what: object, digest: str) -> None:
-    """Raise NerbertError if what was read doesn't have its digest any more."""
+    """Raise NerbertError if the digest has changed."""
     try:
         same = digest_now() == digest
     except (OSError, NerbertError):
@@ -75,20 +75,20 @@ class DataFiles:
 
     folder: Path
     format: str
-    """If it was named; "" for one that is recognised, so that it follows from the content."""
+    """The named format; "" if it follows from the content."""
     sha256: dict[str, str]
     """By name; "" for a split that is missing, under its usual name."""
 
     @classmethod
     def find(cls, folder: Path, format_: str, splits: Iterable[str]) -> "DataFiles":
-        """Return the files of some splits as they are now."""
+        """Return the current files of some splits."""
         paths = [find_splits(folder, Reading(from_=format_), (each,)).get(each, folder / f"{each}.conll")
                  for each in dict.fromkeys(splits)]  # fmt: skip
         return cls(folder, format_, {path.name: data_digest(path) for path in paths})
 
     @property
     def key(self) -> dict[str, Any]:
-        """Return them as a part of a key."""
+        """Return their part of a key."""
         return {"data": self.sha256} | ({"read_as": self.format} if self.format else {})
 
     def read(self) -> DataSet:
@@ -96,7 +96,7 @@ class DataFiles:
         return read_data(self.folder, [split_of(name) for name in self.sha256], Reading(from_=self.format))
 
     def check_unchanged(self) -> None:
-        """Raise NerbertError if a file changed; one that wasn't there must not be there now."""
+        """Raise NerbertError if a file changed; a missing one must still be missing."""
         for name, digest in self.sha256.items():
             check_same(partial(data_digest, path := self.folder / name), path, digest)
         again = DataFiles.find(self.folder, self.format, [split_of(name) for name in self.sha256])

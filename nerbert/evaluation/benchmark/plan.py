@@ -1,4 +1,4 @@
-"""Plan a suite: each of its cells as a job, a system with what it reads and the keys of its steps.
+"""Plan a suite: each of its cells as a job, a system with its data and the keys of its steps.
 
 Steps depend on one another: `source` (a checkpoint trained on a source domain; made once for all cells of its seed) →
 `tag` (fine-tuned, test sentences tagged) → `score`; a step's key is a part of the next one's. Digests are of exactly
@@ -39,24 +39,24 @@ _Out = TypeVar("_Out")
 
 
 def this_machine() -> Machine:
-    """Return the kind of device that trains here, and its best precision."""
+    """Return this machine's device for training, and its best precision."""
     other = "mps" if torch.backends.mps.is_available() else "cpu"
     device = "cuda" if torch.cuda.is_available() else other
     return Machine(device, best_precision(device))
 
 
 def make_plan(suite: Suite, data: Path, machine: Machine) -> list[Job | Cell]:
-    """Return every cell of a suite in order of worth: a job, or a cell that can't become one and why."""
+    """Return every cell of a suite by priority: a job, or a cell that can't run, with the reason."""
     planner = _Planner(suite, data, machine)
     return [planner.plan(place) for place in suite.places()]
 
 
 class _NotRunError(NerbertError):
-    """Why a cell that the suite's tables have is not run."""
+    """Why a cell of the suite's tables is not run."""
 
 
 class _Planner:
-    """Looks at each encoder and data set once; failures are remembered like the rest."""
+    """Inspects each encoder and data set once; failures are cached too."""
 
     def __init__(self, suite: Suite, data: Path, machine: Machine) -> None:
         self.suite, self.machine = suite, machine
@@ -65,11 +65,11 @@ class _Planner:
         self.folder_of = _remembered(partial(find_folder, data))
         self.learnt_of = _remembered(_learnt)
         self.first_with = dict[tuple[str, str], str]()
-        """(system, digest of weights) → the pre-trained encoder of that system that has them."""
+        """(system, digest of weights) → that system's pre-trained encoder with these weights."""
         self.target_of = {(each.data, size): each for each in suite.targets for size in each.sizes}
 
     def plan(self, place: CellKey) -> Job | Cell:
-        """Return the job of a cell; a cell that isn't run, or that has failed already, with its reason."""
+        """Return the job of a cell; or a cell that isn't run, or has failed already, with its reason."""
         try:
             return self._job(place, self.target_of[place.target, place.size])
         except _NotRunError as why:
@@ -98,7 +98,7 @@ class _Planner:
             raise _NotRunError(why)
         if zero_shot:
             return self._told(place, own, target, precision)
-        if own.command:  # a protocol is nothing to it, so it runs once for all of them
+        if own.command:  # protocols don't apply to it, so it runs once for all of them
             return Command(own.command, self.command_of(own.command), own.version, own.timeout_minutes, place.seed)
         settings = replace(settings, threads=1, precision=precision, seed=place.seed)
         encoder = self._encoder(place)
@@ -110,7 +110,7 @@ class _Planner:
         return replace(system, source=SourceDomain.of(own.source, files, system))
 
     def _told(self, place: CellKey, own: SystemSettings, target: Target, precision: str) -> System:
-        """Return a zero-shot system: no seed and no setting is anything to it but the precision, and a shuffle's."""
+        """Return a zero-shot system; of the settings only the precision applies, and of the seeds a shuffle's."""
         learnt = self.learnt_of(own.trained_on, self.suite.label_encoder)
         if own.seen_only:
             if learnt.lacking:
@@ -127,7 +127,7 @@ class _Planner:
     def _encoder(self, place: CellKey) -> Encoder:
         """Return the encoder of a cell.
 
-        Raise InputError for weights that another encoder of the system has: they would count as two pre-trainings.
+        Raise InputError if another encoder of the system has the same weights: they would count as two pre-trainings.
         """
         name = self.suite.encoder_of(place)
         encoder, weights = self.encoder_of(name)
@@ -138,11 +138,11 @@ class _Planner:
 
 
 def _startable(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
-    """Return the settings with the encoder's objective; raise SettingsError for what it can't be fine-tuned with."""
+    """Return the settings with the encoder's objective; raise SettingsError for settings that don't fit it."""
     for each in settings.sections:
         for name in each.reads:
             for path in getattr(each, name):
-                refuse(not path.is_file(), f"{each.section}.{name}", str(path), "files that are there")
+                refuse(not path.is_file(), f"{each.section}.{name}", str(path), "existing files")
     settings = objective_for(encoder, settings)
     check_head(chosen_objective(settings, FINETUNE), settings)
     return settings
@@ -153,14 +153,14 @@ def _not_told(system: SystemSettings, target: Target) -> str:
     if system.command or system.source:
         return "zero-shot: a command, or a checkpoint of a source domain, takes no labels at run time"
     if system.settings.keys() - {"precision"}:
-        return "zero-shot: this system differs by settings of a fine-tuning"
+        return "zero-shot: this system differs only by settings of fine-tuning"
     if system.shuffled_labels and len(parse_type_labels(target.labels)) == 1:
-        return "zero-shot: one type alone has no other one's name"
+        return "zero-shot: a single type can't be shuffled"
     return ""
 
 
 def _only_told(system: SystemSettings) -> str:
-    """Return why a system has zero-shot cells only; "" if it has others."""
+    """Return why a system has only zero-shot cells; "" if it has others."""
     only = "shuffled_labels" if system.shuffled_labels else "seen_only" if system.seen_only else ""
     return f"{only} is for size 0" if only else ""
 
@@ -190,7 +190,7 @@ def _learnt(trained_on: Iterable[str], label_encoder: str) -> Learnt:
 
 
 def _remembered(make: Callable[..., _Out]) -> Callable[..., _Out]:
-    """Return `make` that is called once for the same arguments, whether it ends well or not."""
+    """Return `make`, called only once for the same arguments, even if it fails."""
 
     @cache
     def attempt(*names: Any) -> _Out | NerbertError:

@@ -1,9 +1,9 @@
-"""Run a suite: first its source checkpoints, then its cells in order of worth, several at once; finished ones are read.
+"""Run a suite: first its source checkpoints, then its cells by priority, several at once; finished ones are read.
 
-A run that is stopped (Ctrl-C, SIGTERM, a full disk) writes the tables of what is done, too, and then ends.
+A run that is stopped (Ctrl-C, SIGTERM, a full disk) also writes the tables of the finished cells, and then ends.
 
-A cell that fails is kept with its reason, and is run again only if something changes that its key holds, or with
-`retry`. One that the machine made fail (its process died, no memory, a full disk) is run again every time.
+A failed cell is stored with its reason, and is run again only if its key changes, or with `retry`. One that failed
+because of the machine (its process died, no memory, a full disk) is run again every time.
 """
 
 import os
@@ -42,7 +42,7 @@ def benchmark(
 ) -> bool:  # fmt: skip
     """Run a suite, write its tables to `output` and print them; return whether no cell failed.
 
-    Without an `executor` as many local processes as there are GPUs run cells, else one a core.
+    Without an `executor`, cells run in one local process per GPU, or one per core without GPUs.
     """
     from nerbert.evaluation.tables.table import make_table
     from nerbert.render.benchmark import print_table, write_tables
@@ -67,10 +67,8 @@ def benchmark(
 def run_suite(
     suite: Suite, data: Path, output: Path, executor: Executor, *, minutes: float | None = None, retry: bool = False
 ) -> tuple[list[Cell], _Stop]:  # fmt: skip
-    """Return every cell of a suite, in order of worth, and what stopped the run before its end, if something did.
-
-    Cells that `output` lacks are run first, by an executor. None begins after `minutes`; `retry` runs those again that
-    failed.
+    """Return every cell of a suite, by priority, and what stopped the run early, if anything. Cells missing in `output`
+    are run first, by an executor. None begins after `minutes`; `retry` runs failed cells again.
     """
     _check(data, minutes)
     until, machine, store = None if minutes is None else time.time() + 60 * minutes, this_machine(), Store(output)
@@ -97,7 +95,7 @@ def run_suite(
 
 
 class _SuiteRun:
-    """The cells that a run makes; `done` holds what came out, by key."""
+    """The cells of a run; `done` holds outcomes by key."""
 
     def __init__(self, jobs: Sequence[Job], store: Store, executor: Executor, desk: Desk) -> None:
         self._jobs, self._store, self._executor, self._desk = jobs, store, executor, desk
@@ -105,7 +103,7 @@ class _SuiteRun:
         self.done: dict[str, Cell] = {}
 
     def run(self) -> None:
-        """Make the source checkpoints that are missing, then the cells that have theirs."""
+        """Train the missing source checkpoints, then run the cells that have theirs."""
         unmade = {}
         for source, end in self._ends(self._missing_sources()):
             if end.state is State.DONE:
@@ -129,30 +127,29 @@ class _SuiteRun:
         return [each for each in sources.values() if self._store.source_cost(each.key, whole=True) is None]
 
     def _ends(self, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, End]]:
-        """Yield each task and how it ended; raise WriteError once the disk is full, since nothing more can be kept.
-
-        Where a worker process dies, nobody knows which task killed it. Those under way are run again one by one, so the
-        death of a process is the failure of one task.
+        """Yield each task and how it ended; raise WriteError once the disk is full, since nothing more can be stored.
+        If a worker process dies, the task that killed it is unknown. Those in progress are run again one by one, so
+        that only one task fails.
         """
         waiting = deque(tasks)
         while waiting:
             try:
                 for end in self._executor.map_ordered(partial(run_task, self._desk), tuple(waiting), self._needs):
                     if end.full:
-                        raise WriteError(f"{self._store.folder}: takes no more, so no more cells are begun: {end.why}")
+                        raise WriteError(f"{self._store.folder}: is full, so no more cells are started: {end.why}")
                     yield waiting.popleft(), end
             except WorkerDied as error:
                 if len(tasks) == 1:
                     yield waiting.popleft(), End(State.FAILED, f"{error}{_AGAIN}", may_try_again(error))
                     return
-                tell(f"{error}; the tasks that were under way run again, one by one")
+                tell(f"{error}; the tasks in progress run again, one by one")
                 begun = [task for task in waiting if (self._store.scratch / task.key).exists()] or [waiting[0]]
                 for task in begun:
                     yield from self._ends([task])
                 waiting = deque(task for task in waiting if task not in begun)
 
     def _ended(self, job: Job, end: End) -> None:
-        """Keep and tell what became of a cell."""
+        """Store and report the outcome of a cell."""
         if end.state is State.NOT_RUN:
             return
         cell = None if end.why else self._store.read_cell(job.key, job.place)
@@ -165,7 +162,7 @@ class _SuiteRun:
 
 
 def list_suite(suite: Suite, data: Path, output: Path, *, retry: bool = False) -> Iterator[str]:
-    """Yield a line for each cell, in order of worth, with its state, then one for each reason why cells can't run.
+    """Yield a line for each cell, by priority, with its state, then one for each reason why cells can't run.
 
     Nothing is run or written.
     """
@@ -184,7 +181,7 @@ def list_suite(suite: Suite, data: Path, output: Path, *, retry: bool = False) -
 
 
 def _gpus(machine: Machine) -> tuple[str, ...]:
-    """Return the names by which a process can be given one GPU alone."""
+    """Return the names of the GPUs, to give each process one."""
     if machine.device != "cuda":
         return ()
     named = [each.strip() for each in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if each.strip()]
@@ -192,7 +189,7 @@ def _gpus(machine: Machine) -> tuple[str, ...]:
 
 
 def _known(plan: Iterable[Job | Cell], store: Store, *, retry: bool) -> dict[str, Cell]:
-    """Return outcomes that the store has, by key; tell what is broken there."""
+    """Return the store's outcomes by key; report broken files."""
     found = {each.key: store.read_cell(each.key, each.place, retry=retry) for each in _jobs(plan)}
     for note in store.notes:
         tell(note)
@@ -204,10 +201,7 @@ def _jobs(plan: Iterable[Job | Cell]) -> list[Job]:
 
 
 def _outcome(each: Job | Cell, cells: Mapping[str, Cell], left: str) -> Cell:
-    """Return what became of a cell.
-
-    One that is in several places is the same in all. `left` is why one wasn't begun.
-    """
+    """Return the outcome of a cell. One that is in several places is the same in all. `left` is why it wasn't started."""
     if isinstance(each, Cell):
         return each
     return replace(cells.get(each.key, Cell(each.place, State.NOT_RUN, left)), place=each.place)
@@ -230,14 +224,14 @@ def _counted(cells: list[Cell]) -> str:
 
 
 def _left(cells: list[Cell], again: str) -> Iterator[str]:
-    """Yield what to do about cells that failed and that weren't run."""
+    """Yield advice on failed cells and on those not run."""
     failed = [cell for cell in cells if cell.state is State.FAILED]
     yield from (f"failed: {reason}" for reason in _reasons(failed))
     tried = {cell.try_again for cell in failed}
     if True in tried:
-        yield f"cells that failed by the machine are tried by every run: {again}"
+        yield f"every run retries cells that failed because of the machine: {again}"
     if False in tried:
-        yield "cells that failed by themselves are tried again when what their key holds changes, or with --retry"
+        yield "other failed cells are retried when their data or settings change, or with --retry"
     if rest := sum(cell.why in (OUT_OF_TIME, STOPPED) for cell in cells):
         yield f"{rest} cells are left; {again}"
 

@@ -1,10 +1,10 @@
-"""The folder of a benchmark: what is done is kept under its key, whole or not at all.
+"""The folder of a benchmark: results are stored under their keys, whole or not at all.
 
     benchmark.json          marks the folder as a benchmark's; no other is written to, unless it is empty
     cells/KEY.json          a cell: what it is, its scores and how it was made; a failed one with its reason
     predictions/KEY.json    what a tagger said of each test word, to be scored again
     sources/KEY/            a checkpoint trained on a source domain; KEY.json: its digest and cost, written last
-    .benchmark/             what is under way; emptied by the next run
+    .benchmark/             unfinished work; emptied by the next run
 
 Cost: what no suite asks for any more stays until someone deletes it.
 """
@@ -92,7 +92,7 @@ class _SourceFile:
 
 
 class Store:
-    """Reads and writes a benchmark's folder; `notes` gathers what was found broken there."""
+    """Reads and writes a benchmark's folder; `notes` collects broken files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.notes = folder, list[str]()
@@ -101,10 +101,10 @@ class Store:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Make the folder and keep other runs out of it; what an earlier one left under way is removed."""
+        """Make and lock the folder; unfinished work of an earlier run is removed."""
         with os_refused(f"{self.folder}: can't be made or read"):
             self.folder.mkdir(parents=True, exist_ok=True)
-        with held(self.folder, f"{self.folder}: another benchmark works there; wait for it or name another folder"):
+        with held(self.folder, f"{self.folder}: another benchmark is using it; wait for it or name another folder"):
             with os_refused(f"{self.folder}: can't be made or read"):
                 self._claim()
                 self._clear()
@@ -121,13 +121,13 @@ class Store:
         if not os.path.lexists(marker):
             for each in self.folder.iterdir():
                 if not each.match(f".{MARKER}.*.partial"):
-                    why = f"holds {each.name!r} but no {MARKER}, so it is no benchmark's folder"
+                    why = f"holds {each.name!r} but no {MARKER}, so it is not a benchmark's folder"
                     raise OutputExists(f"{self.folder}: {why}; name a new or an empty one (-o)")
             write_json(marker, {"format": FORMAT, "made_by": "nerbert benchmark"})
         check_own(marker, self.cells, self.predictions, self.sources, self.scratch)
 
     def _clear(self) -> None:
-        """Remove what is half made: scratch folders, and drafts of files."""
+        """Remove unfinished work: scratch folders, and drafts of files."""
         shutil.rmtree(self.scratch, ignore_errors=True)
         for folder in (self.cells, self.predictions, self.sources):
             for draft in folder.glob(".*.json.*.partial"):
@@ -135,7 +135,7 @@ class Store:
                     draft.unlink()
 
     def read_cell(self, key: str, place: CellKey, *, retry: bool = False) -> Cell | None:
-        """Return the outcome of a cell; None if it is to run: none is there, it is broken, or failed and may go now."""
+        """Return the outcome of a cell; None if it must run: it is missing, broken, or failed and is retried."""
         path = self.cells / f"{key}.json"
         if not os.path.lexists(path):
             return None
@@ -147,12 +147,12 @@ class Store:
         return None if cell.state is State.FAILED and (retry or cell.try_again) else cell
 
     def write_cell(self, key: str, cell: Cell) -> None:
-        """Keep a cell that is done, or that failed."""
+        """Store a cell that is done, or that failed."""
         outcome = {"state": cell.state.value, "why": cell.why, "scores": cell.scores, "facts": cell.facts}
         write_json(self.cells / f"{key}.json", {"format": FORMAT, **cell.place._asdict(), **outcome})
 
     def read_predictions(self, key: str, test: Sequence[Example] | None = None) -> Predictions | None:
-        """Return what was said of the test sentences; None if there is nothing. What is broken or doesn't fit goes."""
+        """Return the predictions for the test sentences; None if there are none. Broken or unfit ones are deleted."""
         path = self.predictions / f"{key}.json"
         if not os.path.lexists(path):
             return None
@@ -165,7 +165,7 @@ class Store:
         return Predictions(file.entities, file.facts.model_dump(), file.greedy, file.tuned, file.sure)
 
     def write_predictions(self, key: str, place: CellKey, found: Predictions) -> None:
-        """Keep what a system found in each sentence."""
+        """Store a system's entities in each sentence."""
         content = {
             "format": FORMAT, **place._asdict(), "facts": found.facts, "entities": found.entities,
             "greedy": found.greedy, "tuned": found.tuned, "sure": found.sure,
@@ -174,7 +174,7 @@ class Store:
             draft.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
 
     def source(self, key: str) -> Path:
-        """Return where a source domain's checkpoint is, or is to be."""
+        """Return the path of a source domain's checkpoint, which may not exist yet."""
         return self.sources / key
 
     def source_cost(self, key: str, *, whole: bool = False) -> dict[str, float] | None:
@@ -186,7 +186,7 @@ class Store:
         return None
 
     def keep_source(self, key: str, made: Path, cost: dict[str, float], about: dict[str, Any]) -> None:
-        """Keep a checkpoint's folder, then its digest and cost; a broken one that is there goes."""
+        """Store a checkpoint's folder, then its digest and cost; a broken one is replaced."""
         digest, target = encoder_digest(made), self.source(key)
         shutil.rmtree(target, ignore_errors=True)
         made.replace(target)

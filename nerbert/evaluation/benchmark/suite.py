@@ -16,16 +16,16 @@ from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.registry import FORMATS
 
 SEEDS = (1, 2, 3, 4, 5)
-"""The seeds of a suite that names none."""
+"""The default seeds."""
 MOST_CELLS = 1_000_000
-"""What a plan holds in memory, some 2 KB each."""
+"""Maximum cells of a plan, about 2 KB of memory each."""
 
 
 class _Readable:
-    """The bound of a text that people read."""
+    """The bound of a text for people."""
 
     def contains(self, text: str) -> bool:
-        """Return whether people can read it."""
+        """Return whether it is readable."""
         return bool(text.strip()) and text.isprintable()
 
     def __str__(self) -> str:
@@ -39,63 +39,64 @@ Seeds = tuple[Annotated[int, Bounds(at_least=0, below=1 << 32)], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemSettings:
-    """What is compared: an encoder, perhaps trained on a source domain first (source & target), or a command."""
+    """A system to compare: an encoder, perhaps trained on a source domain first (source & target), or a command."""
 
     encoder: str | tuple[str, ...] = ""
     """Folder or hub name; "" is one that the command line must give. Of several, pre-trained in the same way with
     other seeds, the i-th is fine-tuned with the i-th seed, so that runs differ by the chance of pre-training too."""
     same_encoder_as: str = ""
-    """Name of another system whose encoder this one has, also if the command line gives it."""
+    """Name of another system that has the same encoder, even if the command line gives it."""
     source: str = ""
     """Data set to train on first."""
     source_format: FormatName = ""
-    """Format of its files, as a target's."""
+    """Format of its files, as for a target."""
     command: tuple[str, ...] = ()
-    """Instead of an encoder: program and arguments of a system that is not nerbert, with the placeholders {train},
-    {dev}, {test}, {output} and {seed}. Paths are relative to the current folder, as an encoder's."""
+    """Instead of an encoder: program and arguments of another system, with the placeholders {train}, {dev}, {test},
+    {output} and {seed}. Paths are relative to the current folder, as for an encoder."""
     version: str = ""
-    """Of what a command's files don't show, in words: with another one its cells run again."""
+    """A command's version, if its files don't show it; a change runs its cells again."""
     timeout_minutes: Annotated[float, Bounds(above=0, at_most=10_080)] = 60.0
-    """A command that takes longer is ended, and its cell has failed."""
+    """A command that takes longer is ended, and its cell fails."""
     trained_on: tuple[str, ...] = ()
-    """What the encoder was trained on (files of open types, corpora), for Familiarity; paths as a command's."""
+    """Training data of the encoder (files of open types, corpora), for Familiarity; paths as for a command."""
     shuffled_labels: bool = False
-    """Zero-shot, each type is asked for under another one's name: what is found then is found by no meaning."""
+    """Zero-shot: ask for each type under another type's name; entities found then don't depend on the name's
+    meaning."""
     seen_only: bool = False
-    """Instead of an encoder: what `trained_on` has as a mention of a type of that name is found again, and no more."""
+    """Instead of an encoder: find only texts that `trained_on` has as a mention of a type of that name."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of its fine-tuning that win over every protocol's: what is compared may be a setting."""
+    """Settings of its fine-tuning that override every protocol's, to compare settings."""
 
     @property
     def encoders(self) -> tuple[str, ...]:
-        """Return its encoders; none where the command line must give them."""
+        """Return its encoders; none if the command line must give them."""
         several = (self.encoder,) if isinstance(self.encoder, str) else self.encoder
         return tuple(each for each in several if each)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target(Settings):
-    """A data set, at which sizes of its train split, in how many draws of each."""
+    """A data set, with the sizes of its train split and the draws of each."""
 
     data: Readable
     """Name of a data set, or a folder below the data folder."""
     format: FormatName = ""
     """Format of its files: a name, or your own as module:name, which worker processes import; "": by their content."""
     sizes: tuple[str | int, ...] = ("all",)
-    """`"all"`, so many sentences (50), none (0: zero-shot), a share ("5%"), entities a type ("k=4"), or episodes
+    """`"all"`, a number of sentences (50), none (0: zero-shot), a share ("5%"), entities per type ("k=4"), or episodes
     ("5 way 1 shot")."""
     draws: Annotated[int, Bounds(at_least=1, at_most=10_000)] = 1
-    """Subsets drawn of each size but "all", numbered from 1; the same for all systems, nested over sizes. Few-NERD's
+    """Number of subsets drawn for each size except "all"; the same for all systems, nested over sizes. Few-NERD's
     papers use 5,000 episodes."""
     draw_by_seed: bool = False
-    """The first seed trains on draw 1, the second on draw 2 …: a spread over seeds and subsets at the cost of seeds
-    alone. `draws` isn't given then."""
+    """The first seed trains on draw 1, the second on draw 2 …: a spread over seeds and subsets at the cost of only the
+    seeds. Leave out `draws` then."""
     seeds: Seeds = ()
-    """Seeds of training; none: the suite's."""
+    """Seeds of training; default: the suite's."""
     labels: tuple[Readable, ...] = ()
-    """Zero-shot: the types that are asked for, each `TYPE=label` or `TYPE`; none: all that occur, in words."""
+    """Zero-shot: the types to ask for, each `TYPE=label` or `TYPE`; default: all that occur, in words."""
     else_types: tuple[Readable, ...] = ()
-    """Types that only say "none of the others" (misc): there is a second F1 without them."""
+    """Types that mean "none of the others" (misc): a second F1 leaves them out."""
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
@@ -109,7 +110,7 @@ class Published:
 
     name: str
     of: str
-    """Their place: paper, table, setting, rules of scoring if they aren't the usual ones."""
+    """Their source: paper, table, setting, rules of scoring if they aren't the usual ones."""
     f1: dict[str, float]
     token_f1: dict[str, float] = field(default_factory=dict)
     size: str = "all"
@@ -117,7 +118,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """A suite, checked. Order is worth: what is written first runs first."""
+    """A checked suite. Order is priority: cells run in the order of the file."""
 
     name: str
     title: str
@@ -125,13 +126,13 @@ class Suite:
     targets: tuple[Target, ...]
     seeds: tuple[int, ...] = SEEDS
     split: Literal["test", "dev"] = "test"
-    """The split that is scored. `dev` is for choosing: no figure of it belongs beside one of test."""
+    """The split that is scored. `dev` is for choosing: don't compare its figures with those of test."""
     about: str = ""
     baseline: str = ""
     protocols: dict[str, FinetuneSettings] = field(default_factory=dict)
     published: tuple[Published, ...] = ()
     label_encoder: str = ""
-    """Folder or hub name of what embeds the names of types for Familiarity; "": there is none."""
+    """Folder or hub name of the encoder for the names of types, for Familiarity; "": none."""
 
     def __post_init__(self) -> None:
         trainings = sum(
@@ -140,15 +141,12 @@ class Suite:
         )  # fmt: skip
         if (cells := trainings * len(self.protocols) * len(self.systems)) > MOST_CELLS:
             raise SettingsError(
-                f"{cells:,} cells are more than {MOST_CELLS:,}; take fewer draws, seeds, sizes or targets, or cut the "
-                "suite in two"
+                f"{cells:,} cells are more than {MOST_CELLS:,}; choose fewer draws, seeds, sizes or targets, or split it"
             )
 
     def places(self) -> Iterator[CellKey]:
-        """Yield every cell, in order of worth.
-
-        The first seed (and draw) of all targets, sizes, protocols and systems, in the order in which the suite names
-        them; then the second of all, and so on: what there is can be compared at any moment.
+        """Yield every cell, by priority. The first seed (and draw) of all targets, sizes, protocols and systems, in the
+        suite's order; then the second of all, and so on: finished cells are comparable at any moment.
         """
         rows = [(each.data, str(size), self.trainings(each, size)) for each in self.targets for size in each.sizes]
         for number in range(max((len(trainings) for _, _, trainings in rows), default=0)):
@@ -158,17 +156,19 @@ class Suite:
                         yield from (CellKey(name, data, size, draw, seed, protocol) for name in self.systems)
 
     def encoder_of(self, place: CellKey) -> str:
-        """Return the encoder of a cell: of several the one that has the place of its seed."""
+        """Return the encoder of a cell: of several the one at its seed's position."""
         encoders = self.systems[place.system].encoders
         row = next(each for each in self.targets if each.data == place.target and place.size in each.sizes)
         return encoders[(row.seeds or self.seeds).index(place.seed) % len(encoders)]
 
     def settings_of(self, system: str, protocol: str) -> FinetuneSettings:
-        """Return how a system is fine-tuned under a protocol; raise SettingsError for what doesn't go together."""
+        """Return how a system is fine-tuned under a protocol; raise SettingsError for settings that don't go
+        together.
+        """
         return self.protocols[protocol].changed(self.systems[system].settings)
 
     def trainings(self, target: Target, size: str | int) -> list[tuple[int, int]]:
-        """Return (draw, seed) of a target's cells at a size, by worth: a new draw with a new seed comes first."""
+        """Return (draw, seed) of a target's cells at a size, by priority: a new draw with a new seed comes first."""
         seeds = target.seeds or self.seeds
         if parse_size(size).kind in (SizeUnit.ALL, SizeUnit.ZERO):
             return [(1, seed) for seed in seeds]

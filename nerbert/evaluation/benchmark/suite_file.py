@@ -1,4 +1,4 @@
-"""Reading a suite from its TOML file (docs/how-to/compare.md): what can be refused without data is refused here."""
+"""Read a suite from its TOML file (docs/how-to/compare.md), with all checks that need no data."""
 
 import re
 from collections import Counter
@@ -20,14 +20,13 @@ _Table = TypeVar("_Table")
 _Percent = Annotated[float, Bounds(at_least=0, at_most=100)]
 
 DEFAULT_PROTOCOL = "default"
-"""The name of the one protocol of a suite that has no `[protocols]`: finetune's own defaults."""
+"""The name of the only protocol of a suite without `[protocols]`: finetune's defaults."""
 _RUNNERS = {"seed": "give the suite `seeds`", "threads": "every cell has one thread"}
-"""Settings of a training that no protocol and no system may choose, and what to do instead."""
+"""Settings of a training that no protocol or system may set, and what to do instead."""
 _NAME = re.compile(r"\w[\w .-]{0,99}")
 _FEW_SHOTS, _DRAWS_FOR_FEW, _DRAWS_BY_SEED = 4, 5, 3
-"""So few entities a type need so many draws: one alone says nothing (templateNER's users got 51 for 37).
-
-Draws that come with seeds, and so with encoders, of their own need no more than an interval does."""
+"""So few entities per type need so many draws: one alone is meaningless (templateNER's users got 51 for 37). Draws with
+their own seeds, and so encoders, need only enough for an interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +57,10 @@ class _PublishedTable:
 
 
 def read_suite(path: Path, encoders: Mapping[str, str | tuple[str, ...]] | None = None) -> Suite:
-    """Read and check a suite; `encoders` (system → folders) win over the file's; SettingsErrors name file and key."""
+    """Read and check a suite; `encoders` (system → folders) override the file's; SettingsErrors name file and key."""
     with at(path):
         if not _NAME.fullmatch(path.stem):
-            raise SettingsError("its name names the tables: use letters, digits, spaces, dots and hyphens alone")
+            raise SettingsError("the tables get its name: use only letters, digits, spaces, dots and hyphens")
         file = make_settings(_SuiteFile, read_toml(path))
         systems = _with_encoders(_named("systems", file.systems, SystemSettings), encoders or {})
         targets = tuple(_listed("targets", file.targets, Target))
@@ -80,14 +79,14 @@ def read_suite(path: Path, encoders: Mapping[str, str | tuple[str, ...]] | None 
 
 
 def parse_encoders(given: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return `NAME=FOLDER`, as often as a command line has it; what is before the first `=` is the name."""
+    """Return the folders by name from `NAME=FOLDER`, which may be repeated; the name ends at the first `=`."""
     encoders: dict[str, tuple[str, ...]] = {}
     for each in given:
         name, _, folder = (part.strip() for part in each.partition("="))
         if not (name and folder):
             raise SettingsError(f"--encoder {each!r}: write it as NAME=FOLDER, NAME being a system of the suite")
         if folder in encoders.get(name, ()):
-            raise SettingsError(f"--encoder {each!r}: is there twice; each encoder has a pre-training of its own")
+            raise SettingsError(f"--encoder {each!r}: is given twice; each encoder needs its own pre-training")
         encoders[name] = (*encoders.get(name, ()), folder)
     return encoders
 
@@ -120,7 +119,7 @@ def _made(kind: type[_Table], values: object) -> _Table:
     if kind is FinetuneSettings:
         _check_chosen(values)
     if kind is Target and values.get("draw_by_seed") and "draws" in values:
-        raise SettingsError("setting draws: leave it out where draw_by_seed is true; there are as many as seeds")
+        raise SettingsError("setting draws: leave it out if draw_by_seed is true; there is one draw per seed")
     if kind is SystemSettings and "settings" in values:
         made: Any = make_settings(kind, {name: value for name, value in values.items() if name != "settings"})
         return cast("_Table", replace(made, settings=_changes(values["settings"])))
@@ -128,7 +127,7 @@ def _made(kind: type[_Table], values: object) -> _Table:
 
 
 def _changes(values: object) -> dict[str, Any]:
-    """Return the settings in which a system differs, by name; they are checked with each protocol."""
+    """Return a system's own settings, by name; they are checked with each protocol."""
     with at(setting="settings"):
         changes = _table(values)
         _check_chosen(changes)
@@ -142,13 +141,13 @@ def _table(values: object) -> dict[str, Any]:
 
 
 def _check_chosen(values: Mapping[str, Any]) -> None:
-    """Raise SettingsError for settings of a training that aren't a suite's to choose."""
+    """Raise SettingsError for settings of a training that a suite can't set."""
     if taken := next((key for key in _RUNNERS if key in values), ""):
-        raise SettingsError(f"setting {taken}: neither a protocol's nor a system's to choose; {_RUNNERS[taken]}")
+        raise SettingsError(f"setting {taken}: can't be set by a protocol or system; {_RUNNERS[taken]}")
 
 
 def _published(paper: _PublishedTable, targets: Iterable[Target]) -> Published:
-    """Return a paper's figures by target; there are some of entities, of tokens, or of both."""
+    """Return a paper's figures by target, for entities, tokens, or both."""
     with at(setting=f"[[published]] {paper.name!r}"):
         given = {key: each for key, each in (("f1", paper.f1), ("token_f1", paper.token_f1)) if each is not None}
         figures = {key: _figures(key, each, targets) for key, each in (given or {"f1": None}).items()}
@@ -169,7 +168,7 @@ def _figures(key: str, given: object, targets: Iterable[Target]) -> dict[str, fl
 def _with_encoders(
     systems: Mapping[str, SystemSettings], encoders: Mapping[str, str | tuple[str, ...]]
 ) -> dict[str, SystemSettings]:
-    """Return the systems with the encoders that the command line gives, also by way of `same_encoder_as`."""
+    """Return the systems with the encoders of the command line, also through `same_encoder_as`."""
     for name in encoders:
         _check_known("system", name, systems)
     own = {name: encoders.get(name, each.encoder) for name, each in systems.items()}
@@ -190,23 +189,23 @@ def _with_encoders(
 
 
 def _check_system(system: SystemSettings) -> None:
-    """Raise SettingsError for a command, or what finds again what was seen, with what is an encoder's."""
+    """Raise SettingsError for a command, or `seen_only`, with settings of an encoder."""
     if system.command:
         check_command(system.command)
         if system.encoder or system.same_encoder_as or system.source:
-            raise SettingsError("has a command, so it can have no encoder and no source; leave one out")
+            raise SettingsError("has a command, so it can't have an encoder or a source; leave one out")
     if system.settings and (system.command or system.shuffled_labels or system.seen_only):
-        raise SettingsError("settings are of a fine-tuning, and this system has none; leave them out")
+        raise SettingsError("settings are for fine-tuning, and this system has none; leave them out")
     others = system.encoder or system.command or system.source or system.shuffled_labels
     if system.seen_only and (others or not system.trained_on):
-        raise SettingsError("seen_only finds what trained_on has: give that alone, without an encoder or a command")
+        raise SettingsError("seen_only finds mentions of trained_on: give only that, without an encoder or a command")
 
 
 def _check_suite(suite: Suite) -> None:
-    """Raise SettingsError for what no single table can show: names, seeds and cells that are there twice, few draws."""
+    """Raise SettingsError for faults across tables: repeated names, seeds and cells, too few draws."""
     _check_known("baseline", suite.baseline, suite.systems)
     if len(suite.protocols) > 1 and DEFAULT_PROTOCOL in suite.protocols:
-        raise SettingsError(f"[protocols.{DEFAULT_PROTOCOL}]: is what a suite without protocols has; name it otherwise")
+        raise SettingsError(f"[protocols.{DEFAULT_PROTOCOL}]: is named so by a suite without protocols; rename it")
     for system, protocol in product(suite.systems, suite.protocols):
         with at(setting=f"[systems.{system!r}] under [protocols.{protocol}]"):
             suite.settings_of(system, protocol)
@@ -215,7 +214,7 @@ def _check_suite(suite: Suite) -> None:
     rows = Counter((target.data, size) for target in suite.targets for size in target.sizes)
     for (data, size), count in rows.items():
         if count > 1:
-            raise SettingsError(f"[[targets]]: {data!r} at size {size} is there {count} times; leave one")
+            raise SettingsError(f"[[targets]]: {data!r} at size {size} is given {count} times; keep one")
     names: dict[str, Target] = {}
     for target in sorted(suite.targets, key=lambda each: each.data):
         first = names.setdefault(_folder_of(target.data), target)
@@ -230,7 +229,7 @@ def _check_suite(suite: Suite) -> None:
 def _check_seeds(suite: Suite) -> None:
     for seeds in (suite.seeds, *(target.seeds for target in suite.targets if target.seeds)):
         if not seeds or len(set(seeds)) != len(seeds):
-            raise SettingsError(f"setting seeds = {list(seeds)}: must be different ones, at least one")
+            raise SettingsError(f"setting seeds = {list(seeds)}: must be different, at least one")
         for name, system in suite.systems.items():
             if len(system.encoders) > len(seeds):
                 given = f"{len(system.encoders)} encoders, but seeds = {list(seeds)}"
@@ -238,18 +237,18 @@ def _check_seeds(suite: Suite) -> None:
 
 
 def _check_split(suite: Suite) -> None:
-    """Raise SettingsError for what has no place in a suite that is scored on dev."""
+    """Raise SettingsError for settings that don't fit a suite scored on dev."""
     if suite.split == "dev":
         for system, protocol in product(suite.systems, suite.protocols):
             if suite.settings_of(system, protocol).select == "dev":
-                why = "select = 'dev' chooses by what split = 'dev' scores"
+                why = "select = 'dev' chooses on the split that split = 'dev' scores"
                 raise SettingsError(f"[systems.{system!r}] under [protocols.{protocol}]: {why}")
         if suite.published:
-            raise SettingsError("[[published]]: figures of test don't belong beside split = 'dev'; leave them out")
+            raise SettingsError("[[published]]: figures of test are not comparable with split = 'dev'; leave them out")
 
 
 def _folder_of(data: str) -> str:
-    """Return the one name of a data set that has several, which would count as several targets in every mean."""
+    """Return a data set's main name; under several names it would count as several targets in every mean."""
     path = PurePosixPath(data).as_posix()
     known = find_known(path)
     return known.name if known else path
@@ -263,7 +262,7 @@ def _check_draws(target: Target, draws: int, enough: int) -> None:
         if few and draws < enough:
             raise SettingsError(
                 f"[[targets]]: {target.data!r} at size {size}: draws = {draws} are too few for so few examples: "
-                f"another draw can give 14 F1 more or less; take {enough} or more"
+                f"another draw can change F1 by 14 points; choose {enough} or more"
             )
 
 

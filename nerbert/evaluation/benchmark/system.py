@@ -1,4 +1,4 @@
-"""What a benchmark compares: the protocol of a system, and the tasks that a run gives to its executor."""
+"""The protocols of a system to compare, and of the tasks that a run gives to its executor."""
 
 import os
 import platform
@@ -26,17 +26,17 @@ class CellTask(Protocol):
 
     @property
     def data(self) -> DataFiles:
-        """Return what it reads."""
+        """Return its data files."""
 
     def check_unchanged(self) -> None:
         """Raise NerbertError if what it reads isn't what its key holds any more."""
 
     def make(self, store: Store, scratch: Path) -> None:
-        """Make it, unless that is done, and keep it; `scratch` is a folder for what is under way."""
+        """Run it, unless done, and store the result; `scratch` is a folder for unfinished work."""
 
 
 class System(Protocol):
-    """What finds entities in a cell's sentences; it may learn from others of them before."""
+    """Finds entities in a cell's sentences; it may train on others of them before."""
 
     @property
     def source(self) -> CellTask | None:
@@ -44,10 +44,10 @@ class System(Protocol):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return all that its predictions depend on but the data: a part of its cells' keys."""
+        """Return all that its predictions depend on, except the data: a part of its cells' keys."""
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
-        """Return the splits that it reads where `split` is scored; an episode is drawn from that one alone."""
+        """Return the splits that it reads if `split` is scored; an episode is drawn only from that one."""
 
     def check_unchanged(self) -> None:
         """Raise NerbertError if what it reads isn't what its key holds any more."""
@@ -61,7 +61,7 @@ class System(Protocol):
 
 
 def made_with_torch(device: str, precision: str) -> dict[str, Any]:
-    """Return the device, the precision and the versions of what a model was run with."""
+    """Return the device, the precision and the versions that a model was run with."""
     import torch
 
     return {
@@ -74,7 +74,7 @@ def made_with_torch(device: str, precision: str) -> dict[str, Any]:
 
 @contextmanager
 def timed(cost: dict[str, Any], name: str) -> Iterator[None]:
-    """Put what a block takes into `cost`: seconds on the wall, and of CPU (user and system), its commands' too."""
+    """Put a block's time into `cost`: wall-clock seconds, and CPU seconds (user and system), with its commands'."""
     wall, cpu = time.monotonic(), _cpu()
     yield
     cost[name] = {"wall": round(time.monotonic() - wall, 3), "cpu": round(_cpu() - cpu, 3)}

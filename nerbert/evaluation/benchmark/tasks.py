@@ -26,7 +26,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class Desk(NamedTuple):
-    """Where tasks work: the store's folder, the machine, its GPUs by name, and when (`time.time`) none begins."""
+    """The setting of tasks: the store's folder, the machine, its GPUs by name, and the time (`time.time`) after which
+    none begins.
+    """
 
     store: Path
     machine: Machine
@@ -35,14 +37,14 @@ class Desk(NamedTuple):
 
 
 class End(NamedTuple):
-    """How a task ended: why it isn't done, and what that says of others."""
+    """How a task ended: why it isn't done, and the consequences for others."""
 
     state: State = State.DONE
     why: str = ""
     try_again: bool = False
-    """It may be the machine's fault."""
+    """Whether the machine may be the cause."""
     full: bool = False
-    """The store's disk takes no more, so no other cell can be kept either."""
+    """The store's disk is full, so no other cell can be stored either."""
 
 
 def run_task(desk: Desk, task: CellTask) -> End:
@@ -68,7 +70,7 @@ def run_task(desk: Desk, task: CellTask) -> End:
 
 
 def _free_gpu() -> None:
-    """Give cached memory back; end a worker process whose GPU refuses all further work."""
+    """Free cached memory; end a worker process whose GPU refuses all further work."""
     try:
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
@@ -78,7 +80,7 @@ def _free_gpu() -> None:
 
 
 def _settle(gpus: tuple[str, ...]) -> None:
-    """Make a worker process quiet, so that bars and warnings don't mix on one terminal; give it one of several GPUs."""
+    """Silence a worker process, so that bars and warnings don't mix on one terminal; give it one of several GPUs."""
     if len(gpus) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of(current_process().name, gpus)
     with Path(os.devnull).open("w") as nowhere:
@@ -87,15 +89,13 @@ def _settle(gpus: tuple[str, ...]) -> None:
 
 
 def gpu_of(process: str, gpus: tuple[str, ...]) -> str:
-    """Return the GPU of a process; Python numbers them in their names, so they take the GPUs in turn."""
+    """Return the GPU of a process; Python numbers them in their names, so they use the GPUs in turn."""
     return gpus[int(re.sub(r"\D", "", process) or 0) % len(gpus)]
 
 
 def failure(error: Exception, scratch: Path, data: Path) -> End:
-    """Return an error as an end, in one line without folders, since others may have the same.
-
-    What may be tried again may be the machine's fault: no memory, no file handles, a bad disk, files that changed
-    meanwhile.
+    """Return an error as an end, in one line without folders, so that equal ones can be grouped. An end to try again
+    may be due to the machine: no memory, no file handles, a bad disk, files that changed meanwhile.
     """
     said = " ".join(str(error).split())
     why = said if isinstance(error, NerbertError) else f"{type(error).__name__}: {said}"

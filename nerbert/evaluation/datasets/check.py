@@ -1,4 +1,4 @@
-"""Check a data set: its contents, and faults that spoil scores (leaks, contradictions, slips, types not to be learnt).
+"""Check a data set: its contents, and faults that distort scores (leaks, contradictions, slips, unlearnable types).
 
 Nothing is corrected, and no sentence is held. Cost: each file is read twice, CoNLL a third time.
 """
@@ -42,7 +42,7 @@ class SplitFacts:
     long: int = 0
     scheme: Scheme = _NO_SCHEME
     first_long: str = ""
-    """Where the first long sentence is."""
+    """The place of the first long sentence."""
 
     def add(self, example: Example, place: str) -> None:
         """Count a sentence."""
@@ -67,7 +67,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """A finding in words: its kind, how often it was found, and what it is, does, and asks for."""
+    """A finding in words: its kind, its count, and its description, effect and remedy."""
 
     kind: str
     count: int
@@ -76,7 +76,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """The result of a check. Of what there may be many, `…_examples` has the first or worst twenty."""
+    """The result of a check. `…_examples` have at most twenty, the first or worst."""
 
     long_above: ClassVar[int] = 256
     """Words above which a sentence is long."""
@@ -95,11 +95,11 @@ class Findings:
     duplicates: dict[str, int]
     """`train/test`: sentences of eight tokens or more of the second that are in the first, and so on."""
     duplicates_at_least: int = AT_LEAST
-    """Fewest tokens of equal sentences that count as duplicates."""
+    """Minimum tokens of equal sentences that count as duplicates."""
     conflicts: int
     conflict_examples: tuple[Conflict, ...]
     similar_types: tuple[tuple[str, ...], ...]
-    """Types whose names differ in case, plural, hyphens or underscores alone."""
+    """Types whose names differ only in case, plural, hyphens or underscores."""
     slips: int
     """Mentions that are labelled in some places only."""
     slip_examples: tuple[Slip, ...]
@@ -107,7 +107,7 @@ class Findings:
     """Mentions that have several types."""
     many_types_examples: tuple[ManyTypes, ...]
     mentions_cut: bool
-    """Whether there are more mentions than are compared."""
+    """Whether some mentions were not compared, for their number."""
     repairs: Repairs
 
     @property
@@ -192,7 +192,7 @@ def _sentences(stream: SplitStream, repairs: Repairs) -> Iterator[tuple[str, str
 
 
 def _look(stream: SplitStream, mentions: Mentions, repeats: Repeats) -> list[Conflict]:
-    """Read again: note where mentions stand, and return the conflicts with their texts."""
+    """Read again: note the places of mentions, and return the conflicts with their texts."""
     texts, lines = dict[tuple[str, int], str](), dict[tuple[str, int], str]()
     wanted = {(SPLITS[split], number) for each in repeats.examples for split, number in each}
     numbers = Counter[str]()
@@ -210,7 +210,7 @@ def _scheme(path: Path, format_: str) -> Scheme:
 
 
 def _similar(types: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    """Return the groups of types that are one name, but for case, plural, hyphens, underscores and spaces."""
+    """Return the groups of types whose names differ only in case, plural, hyphens, underscores and spaces."""
     groups: dict[str, list[str]] = {}
     for type_ in sorted(types):
         name = _NO_LETTER.sub("", type_.casefold())

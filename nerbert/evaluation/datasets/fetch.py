@@ -22,9 +22,9 @@ from nerbert.sources.download import check_mirror, on_mirror, open_output
 from nerbert.sources.http import Missing, RetryPolicy, read_small
 
 EMPTY = "_EMPTY_"
-"""Replaces a token of white space alone."""
+"""Replaces a token of only white space."""
 _LONGEST = 16 << 20
-"""Most bytes of a file; the longest known has 1.7 million."""
+"""Maximum bytes of a file; the longest known has 1.7 million."""
 
 Sentence = list[tuple[str, str]]
 
@@ -34,7 +34,7 @@ def fetch_data(
 ) -> Iterator[str]:
     """Fetch data sets into folders below `output`, and yield the outcome of each; failures are an error at the end."""
     if not names:
-        raise SettingsError("name the data sets to fetch; --list names those that there are")
+        raise SettingsError("name the data sets to fetch; --list names them")
     failed: list[NerbertError] = []
     with open_output(output, mirror) as folder:
         for name in dict.fromkeys(names):
@@ -48,7 +48,9 @@ def fetch_data(
 
 
 def list_public(names: Sequence[str], mirror: str = "") -> Iterator[str]:
-    """Yield a line for each file to fetch: data set, split, address, licence, tabs between them; all without names."""
+    """Yield a line for each file to fetch: data set, split, address, licence, separated by tabs; without names for
+    all.
+    """
     check_mirror(mirror)
     for name in dict.fromkeys(names or (each.name for each in known_data().values() if not each.recipe.unfetched)):
         with at(part=name):
@@ -62,7 +64,7 @@ def find_public(name: str) -> KnownData:
     data = find_known(name)
     if data is None:
         like = unknown(name, all_names(), see="see `nerbert data fetch --list`")
-        raise SettingsError(f"no data set is known by that name{like}")
+        raise SettingsError(f"no known data set has that name{like}")
     if data.recipe.unfetched:
         raise InputError(f"no public address in this form: {data.recipe.unfetched}")
     return data
@@ -105,9 +107,8 @@ def read_raw(content: bytes, recipe: Recipe) -> list[Sentence]:
 
 
 def cut_sentences(sentences: Sequence[Sentence], sizes: Mapping[str, int], rest: str) -> dict[str, list[Sentence]]:
-    """Draw splits of so many sentences at random, one after the other; what is left is `rest`; all keep their order.
-
-    The shuffle is Python's own with seed 0 (`random.Random(0).shuffle`), since that is how the known cuts were made.
+    """Draw splits of so many sentences at random, one after the other; the others are `rest`; all keep their order. The
+    shuffle is Python's with seed 0 (`random.Random(0).shuffle`), as for the known cuts.
     """
     places = list(range(len(sentences)))
     if sum(sizes.values()) >= len(places):
@@ -146,7 +147,7 @@ def _read_pairs(lines: Iterable[str]) -> Iterator[Sentence]:
 
 
 def _checked(tags: Sequence[str]) -> list[str]:
-    """Return IOB2 as it is; raise InputError for another tag."""
+    """Return IOB2 unchanged; raise InputError for another tag."""
     for tag in tags:
         split_tag(tag)
     return list(tags)
@@ -169,7 +170,7 @@ _SCHEMES: Mapping[str, Callable[[Sequence[str]], list[str]]] = {
 
 
 def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy | None) -> Iterator[str]:
-    """Fetch one data set, or check it if it is there."""
+    """Fetch one data set, or check it if it exists."""
     target = output / data.name
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
         _check_whole(target, data)
@@ -181,7 +182,7 @@ def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy |
     try:
         raw = {split: read_small(address, _LONGEST, policy) for split, address in addresses.items()}
     except Missing as error:
-        raise InputError(f"{error}; the publisher may have taken it away: try a --mirror") from error
+        raise InputError(f"{error}; the publisher may have removed it: try a --mirror") from error
     made = _converted(raw, data)
     source = {name: getattr(each, name) for each in data.sources[:1] for name in ("repository", "commit")}
     with publish_folder(target) as folder:
@@ -215,7 +216,7 @@ def _converted(raw: Mapping[str, bytes], data: KnownData) -> dict[str, bytes]:
 
 
 def _check_whole(target: Path, data: KnownData) -> None:
-    """Raise OutputExists if a folder isn't the data set as it is known."""
+    """Raise OutputExists if a folder isn't the known data set."""
     for split, each in data.splits.items():
         path = target / data.file_of(split)
         if target.is_symlink() or path.is_symlink() or not path.is_file() or sha256_of(path) != each.sha256:

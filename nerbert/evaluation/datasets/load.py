@@ -1,4 +1,4 @@
-"""Find, read, list and sample data sets by name: a folder below the data folder, or a name that the registry knows.
+"""Find, read, list and sample data sets by name: a folder below the data folder, or a registered name.
 
 A known one is identified by its files' bytes. Cost: nothing is claimed of a set that was converted otherwise.
 """
@@ -28,7 +28,9 @@ TABLE = "datasets.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownSplit:
-    """A split: its counts, and the SHA-256 of its file. Of open types, sentences are passages, and entities overlap."""
+    """A split: its counts, and the SHA-256 of its file. With open types, sentences are passages, and entities
+    overlap.
+    """
 
     sentences: int
     tokens: int
@@ -49,7 +51,7 @@ class Repository:
 class Recipe:
     """How to make a data set: the paths in its repository, their form, and the splits to draw from train.
 
-    Files of a `release` are in a form that nerbert reads, and are kept as they are.
+    Files of a `release` are in a form that nerbert reads, and are kept unchanged.
     """
 
     train: str = ""
@@ -60,12 +62,12 @@ class Recipe:
     scheme: Literal["iob2", "iob1", "io", "bioes"] = "iob2"
     """The meaning of the tags."""
     drop: tuple[str, ...] = ()
-    """Prefixes of lines that hold no token."""
+    """Prefixes of lines without a token."""
     draw_dev: int = 0
     """Number of sentences to draw from train as dev, before those of test."""
     draw_test: int = 0
     release: str = ""
-    """Address of the folder with its files, in place of a repository's."""
+    """Address of the folder with its files, instead of a repository's."""
     unfetched: str = ""
     """Why it can't be fetched."""
 
@@ -82,7 +84,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownData:
-    """A data set that nerbert knows; what isn't known of it is empty."""
+    """A data set that nerbert knows; unknown fields are empty."""
 
     name: str
     """The name of its folder."""
@@ -91,16 +93,16 @@ class KnownData:
     paper_name: str = ""
     """Its name in NER-BERT's tables."""
     source_domain: bool = False
-    """Whether the paper's source & target begins with it."""
+    """Whether it is the paper's source in source & target."""
     fits: bool = False
-    """Whether the splits are the paper's; `split` says in what they agree or differ."""
+    """Whether the splits are the paper's; `split` describes how they agree or differ."""
     split: str
     language: str = "en"
     licence: str
     """In a word or two."""
     licence_note: str = ""
     types: tuple[str, ...]
-    """Empty where types are open."""
+    """Empty if types are open."""
     splits: Mapping[str, KnownSplit] = field(default_factory=dict)
     sources: tuple[Repository, ...] = ()
     recipe: Recipe
@@ -133,7 +135,7 @@ def all_names() -> list[str]:
 
 
 AT_LEAST = 8
-"""Fewest tokens of a sentence that counts as a duplicate."""
+"""Minimum tokens of a sentence that counts as a duplicate."""
 _LONGEST = 200
 
 
@@ -145,16 +147,15 @@ class Data(DataSet):
     """Its folder, relative to the data folder."""
     known: KnownData | None = None
     duplicates: tuple[int, ...] = ()
-    """Places of the test sentences of eight tokens or more that are in train too."""
+    """Places of the test sentences of at least eight tokens that are in train too."""
     notes: tuple[str, ...] = ()
-    """How the files differ from those that the registry knows by that name: a line, or none."""
+    """How the files differ from the known ones of that name: a line, or none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A data set and its state in a folder: whole, –, not known, or `no dev`, `another test`; "" without a folder.
-
-    `link out` is a link that leads out of the folder; `can't be listed` one without the right to.
+    `link out` is a link that leads out of the folder; `can't be listed`: no right to.
     """
 
     name: str
@@ -162,7 +163,7 @@ class Listed:
     there: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything that is known of it, as JSON."""
+        """Return everything known of it, as JSON."""
         return {"name": self.name, "there": self.there} | (asdict(self.known) if self.known else {})
 
 
@@ -183,12 +184,12 @@ def find_place(name: str, root: Path | None) -> tuple[Path, str]:
         folder = find_folder(root, name)
         return folder, folder.relative_to(root).as_posix()
     if (known := find_known(name)) and not Path(name).exists():
-        raise InputError(f"{name}: no such folder; name the one that holds the data sets with --data{_fetched(known)}")
+        raise InputError(f"{name}: no such folder; name the folder of the data sets with --data{_fetched(known)}")
     return Path(name), Path(name).resolve().name
 
 
 def find_known_files(name: str, sha256: Mapping[str, str]) -> tuple[KnownData | None, tuple[str, ...]]:
-    """Return the known data set of this name and exactly these files, or None and how they differ from its own."""
+    """Return the known data set of this name and exactly these files, or None and the differences."""
     known = find_known(name)
     faults = _faults(known, {split_of(file): each for file, each in sha256.items()}) if known else ""
     return (None, (f"not those of the known {known.name}: {faults}",)) if known and faults else (known, ())
@@ -226,7 +227,7 @@ def list_data(root: Path | None = None) -> list[Listed]:
 
 
 def find_duplicates(train: Iterable[Example], test: Sequence[Example], at_least: int = AT_LEAST) -> tuple[int, ...]:
-    """Return the places of test sentences of so many tokens that train has; shorter ones ("Yes .") are no leak."""
+    """Return the places of test sentences of so many tokens that train contains; shorter ones ("Yes .") are no leak."""
     seen = {each.tokens for each in train if len(each.words) >= at_least}
     return tuple(place for place, each in enumerate(test) if len(each.words) >= at_least and each.tokens in seen)
 
@@ -273,7 +274,7 @@ def _state(root: Path, folder: Path, known: KnownData | None) -> str:
 
 
 def _faults(known: KnownData, sha256: Mapping[str, str]) -> str:
-    """Return which of a known data set's splits are missing or other ones, by their SHA-256; "" if none is."""
+    """Return which of a known data set's splits are missing or different, by their SHA-256; "" if none is."""
     faults = [
         f"another {split}" if split in sha256 else f"no {split}"
         for split, each in known.splits.items()
@@ -297,12 +298,12 @@ def _may_hold_split(folder: Path) -> bool:
 def check_root(root: Path) -> None:
     """Raise InputError if there is no folder of data sets, or no right to list it."""
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder; name the one that holds the data sets (--data)")
+        raise InputError(f"{root}: no such folder; name the folder of the data sets (--data)")
     entries_of(root)
 
 
 def _check_name(name: str) -> None:
-    """Raise InputError for a name that is no path downwards."""
+    """Raise InputError for a name that is no path below the folder."""
     parts = PurePosixPath(name).parts
     downwards = parts and name.isprintable() and not name.startswith("/") and ".." not in parts
     if not downwards or len(name.encode()) > _LONGEST:

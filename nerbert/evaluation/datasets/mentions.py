@@ -1,6 +1,6 @@
 """Mentions that are labelled in one place and not in another, or with several types: likely slips of annotators.
 
-Of more mentions than `MOST` the rarest are forgotten. The same words are sought in the same case, longest first.
+Of more mentions than `MOST` the rarest are dropped. Words are compared in the same case, longest mention first.
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ from nerbert.labels import word_spans
 from nerbert.records import Example
 
 MOST = 200_000
-"""Mentions (with a type) that are held."""
+"""Maximum mentions (with a type) in memory."""
 _PLACES = 3
 _ORDINARY = 10
 
@@ -24,12 +24,12 @@ class Slip:
     labelled: int
     unlabelled: int
     places: tuple[str, ...]
-    """Where it has no label: the first of these places."""
+    """The first places where it has no label."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManyTypes:
-    """A mention that has several types: how often each, and where first."""
+    """A mention with several types: how often each, and its first place."""
 
     text: str
     types: dict[str, int]
@@ -37,7 +37,7 @@ class ManyTypes:
 
 
 class Mentions:
-    """What is labelled in a data set, and then what isn't."""
+    """Counts the labelled mentions of a data set, then its unlabelled ones."""
 
     def __init__(self, most: int = MOST) -> None:
         """Hold no more than `most` mentions."""
@@ -51,7 +51,7 @@ class Mentions:
         self._labelled: dict[tuple[str, str], str] = {}
 
     def count(self, example: Example) -> None:
-        """Count what is labelled in a sentence."""
+        """Count the labelled mentions of a sentence."""
         for first, last, type_ in word_spans(example):
             text = _words(example, first, last)
             self._counts[text, type_] += 1
@@ -63,7 +63,7 @@ class Mentions:
             self._sizes = {text: self._sizes[text] for text, _ in self._counts if text in self._sizes}
 
     def look(self, example: Example, place: str) -> None:
-        """Note where the mentions that were counted stand in a sentence, with a label or without."""
+        """Note the places of counted mentions in a sentence, with a label or without."""
         known = self._known()
         labelled = {first: (last, type_) for first, last, type_ in word_spans(example)}
         free, words = sorted({*labelled, len(example.words)}, reverse=True), example.words
@@ -89,7 +89,7 @@ class Mentions:
             number += 1
 
     def slips(self) -> list[Slip]:
-        """Return what is likely to be a slip; those first that mostly have a label, and the frequent ones."""
+        """Return likely slips, first those that mostly have a label, and the frequent ones."""
         known, found = self._known(), list[Slip]()
         for text, missed in self._unlabelled.items():
             labelled = sum(known[text].values())
@@ -98,7 +98,7 @@ class Mentions:
         return sorted(found, key=_doubt)
 
     def many_types(self) -> list[ManyTypes]:
-        """Return the mentions that have several types, those first that deviate most often from their usual one."""
+        """Return the mentions with several types, first those that deviate most often from their usual one."""
         found = [
             ManyTypes(text, types, {type_: self._labelled.get((text, type_), "") for type_ in types})
             for text, types in self._known().items()
@@ -130,5 +130,5 @@ def _words(example: Example, first: int, last: int) -> str:
 
 
 def _doubt(slip: Slip) -> tuple[bool, float, str]:
-    """Return what sorts slips, the likely and frequent ones first."""
+    """Return the sort key of a slip; likely and frequent ones come first."""
     return slip.unlabelled >= slip.labelled, -1 / (1 / slip.labelled + 1 / slip.unlabelled), slip.text

@@ -27,12 +27,12 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(slots=True)
 class Repeats:
-    """What equal sentences there are, by the number of a split."""
+    """The equal sentences, by the number of a split."""
 
     repeated: Counter[int] = field(default_factory=Counter)
     """Sentences equal to an earlier one of the split."""
     duplicates: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """Sentences of the second split, of as many words as count, that are in the first."""
+    """Sentences of the second split, with enough words, that are in the first."""
     conflicts: int = 0
     """Sentences that have different entities in different places."""
     examples: list[list[tuple[int, int]]] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Repeats:
 
 
 class SentenceTable:
-    """The sentences of a data set by their digests, in a temporary file that goes when the block ends."""
+    """The sentences of a data set by their digests, in a temporary file, deleted when the block ends."""
 
     def __init__(self, at_least: int, at_once: int = _AT_ONCE) -> None:
         """Make a table; sentences of `at_least` words count as duplicates, and `at_once` are compared in memory."""
@@ -67,7 +67,7 @@ class SentenceTable:
         return number
 
     def repeats(self, shown: int) -> Repeats:
-        """Return what is equal, with as many conflicts as are `shown`, in the order in which they first occur."""
+        """Return the equal sentences, with `shown` conflicts, in the order in which they first occur."""
         self._flush()
         found, firsts = Repeats(), list[tuple[int, list[tuple[int, int]]]]()
         parts = -(-self._size // self._at_once)
@@ -92,7 +92,7 @@ class SentenceTable:
         self._rows.clear()
 
     def _part(self, part: int, parts: int) -> tuple[Array, Array]:
-        """Return the rows of one part, and where they lie in the file."""
+        """Return the rows of one part, and their places in the file."""
         self._file.seek(0)
         places, rows = list[Array](), list[Array]()
         for start in range(0, self._size, self._at_once):
@@ -104,7 +104,7 @@ class SentenceTable:
 
 
 def _count(rows: Array, splits: Sequence[int], found: Repeats) -> None:
-    """Count what is repeated in a split, and in two."""
+    """Count repeats within a split, and between two."""
     words = {split: rows["words"][rows["split"] == split] for split in splits}
     counting = {split: rows["words"][(rows["split"] == split) & (rows["counts"] == 1)] for split in splits}
     for split in splits:
@@ -115,7 +115,7 @@ def _count(rows: Array, splits: Sequence[int], found: Repeats) -> None:
 
 
 def _conflicts(places: Array, rows: Array) -> tuple[Array, Array, Array]:
-    """Return an order of the rows, and where in it those of each sentence with different entities begin and end."""
+    """Return an order of the rows, and the range in it of each sentence with different entities."""
     order = np.lexsort((places, rows["words"]))
     words, entities = rows["words"][order], rows["entities"][order]
     starts = np.flatnonzero(np.append(True, words[1:] != words[:-1]))

@@ -75,7 +75,7 @@ def test_another_language_than_the_dumps_wins_and_is_told(
     path = tmp_path / "dump.xml"
     path.write_bytes(XML.replace(b' xml:lang="de"', said.encode()))
     site = Dump(path, language="it").site
-    assert f"dump.xml: says that it is {told}; it is read as 'it'" in capsys.readouterr().err
+    assert f"dump.xml: its language is {told}, but it is read as 'it'" in capsys.readouterr().err
     assert (site.wiki, site.language, site.code) == ("itwiki", "it", "it")
     assert [site.namespace(f"{name}:x") for name in ("Categoria", "Datei", "Image")] == [14, 6, 6]
 
@@ -91,7 +91,7 @@ def test_a_language_without_wikipedia_is_told(tmp_path: Path, capsys: pytest.Cap
     path = tmp_path / "dump.xml"
     path.write_bytes(XML)
     assert Dump(path, language="german").site.wikitext.trail.pattern == "[a-z]++"
-    assert "dump.xml: language 'german' is of no Wikipedia that is known here" in capsys.readouterr().err
+    assert "dump.xml: language 'german' is of no known here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("language", ["de", "DE-ch"])

@@ -117,7 +117,7 @@ def test_an_index_needs_a_dump_of_streams(tmp_path: Path) -> None:
     dump, index = write(tmp_path)
     for data in (bz2.decompress(dump.read_bytes()), bz2.compress(bz2.decompress(dump.read_bytes()))):
         dump.write_bytes(data)
-        with pytest.raises(InputError, match=r"xml\.bz2: is no bz2 of many streams, so .*index\.txt\.bz2 can't be its"):
+        with pytest.raises(InputError, match=r"xml\.bz2: is not a multistream bz2 file, so .*index\.txt\.bz2 can't be"):
             Dump(dump, index=read_index(Source(str(index))))
 
 

@@ -268,7 +268,7 @@ def test_parts_follow_the_size(size: int, packed: bool, wanted: int, step: int) 
 
 
 def test_too_many_parts_are_refused() -> None:
-    with pytest.raises(SettingsError, match=f"split_bytes = 10: makes more than {MOST_PARTS} parts; take"):
+    with pytest.raises(SettingsError, match=f"split_bytes = 10: makes more than {MOST_PARTS} parts; choose"):
         step_of(24 << 30, packed=True, wanted=10)
 
 

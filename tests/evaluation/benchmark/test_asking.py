@@ -188,7 +188,7 @@ def test_what_is_asked_for() -> None:
     with pytest.raises(InputError, match="no type to ask for"):
         asked_labels((), [])
     for same in (("a=x", "b=x"), ("a=a b", "b=A_b")):
-        with pytest.raises(InputError, match=r"types 'a' and 'b' are asked for by one name, .*\(labels\)"):
+        with pytest.raises(InputError, match=r"types 'a' and 'b' have the same label, .*\(labels\)"):
             asked_labels(same, [])
     with pytest.raises(InputError, match="one type alone"):
         shuffled(asked_labels(("a",), []), 1)
@@ -254,9 +254,9 @@ def test_what_a_zero_shot_key_holds(
         (missing, {}, "none.jsonl: no such file or corpus"),
         (SystemSettings(command=("cat", "{test}", "{output}")), {}, told),
         (replace(plain, source="far"), {}, told),
-        (mixed, {"labels": ("ship",)}, "one type alone has no other one's name"),
+        (mixed, {"labels": ("ship",)}, "a single type can't be shuffled"),
         (mixed, {"sizes": (3,), "draw_by_seed": True}, "shuffled_labels is for size 0"),
-        (replace(plain, settings={"max_steps": 2}), {}, "differs by settings of a fine-tuning"),
+        (replace(plain, settings={"max_steps": 2}), {}, "differs only by settings of fine-tuning"),
     ]
     for system, target, why in cases:
         (cell, _) = jobs(suite_of({"A": system}, **target), data)

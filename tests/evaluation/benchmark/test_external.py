@@ -198,8 +198,8 @@ def test_output_can_be_json_lines(planned: Plan, store: Store, monkeypatch: pyte
     ("code", "told", "again"),
     [
         ("raise ValueError('no \\x1b[31mred')", r"failed with exit code 1: ValueError: no \x1b[31mred", False),
-        ("raise SystemExit(3)", "failed with exit code 3: it said nothing", False),
-        ("import os; os.kill(os.getpid(), 9)", "was ended by signal 9: it said nothing", True),
+        ("raise SystemExit(3)", "failed with exit code 3: it printed nothing", False),
+        ("import os; os.kill(os.getpid(), 9)", "was ended by signal 9: it printed nothing", True),
     ],
 )
 def test_a_command_that_fails_is_told_with_its_last_words(
@@ -327,9 +327,9 @@ def test_what_a_command_gets_follows_its_placeholders(planned: Plan, data: Path)
         ('command = ["x", "{output}"]', "setting command: lacks {test}; placeholders are {train}, {dev}"),
         ('command = ["x", "{test}", "output"]', "setting command: lacks {output}"),
         ('command = "x {test} {output}"', "must be a list of text"),
-        ('command = ["x", "{test}", "{output}"]\nencoder = "a"', "has a command, so it can have no encoder"),
-        ('command = ["x", "{test}", "{output}"]\nsource = "far"', "has a command, so it can have no encoder"),
-        ('command = ["x", "{test}", "{output}"]\nsame_encoder_as = "B"', "has a command, so it can have no encoder"),
+        ('command = ["x", "{test}", "{output}"]\nencoder = "a"', "has a command, so it can't have an encoder"),
+        ('command = ["x", "{test}", "{output}"]\nsource = "far"', "has a command, so it can't have an encoder"),
+        ('command = ["x", "{test}", "{output}"]\nsame_encoder_as = "B"', "has a command, so it can't have an encoder"),
         ('command = ["x", "{test}", "{output}"]\ntimeout_minutes = 0', "must be a number, above 0"),
         ('same_encoder_as = "C"', "same_encoder_as = 'C': has no encoder of its own either"),
     ],

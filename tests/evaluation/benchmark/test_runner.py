@@ -178,7 +178,7 @@ def test_cells_that_fail_are_told_and_the_others_go_on(
     found = {(place.system, place.target, place.protocol): (cell.state, cell.why) for place, cell in cells.items()}
     assert found["tiny", "ships", "fast"] == found["tiny", "ships", "dev"] == (State.DONE, "")
     assert found["tiny", "far", "dev"][1] == (
-        "setting select = 'dev': there is no dev split; add one or take select = 'last'"
+        "setting select = 'dev': there is no dev split; add one or use select = 'last'"
     )
     assert "no such folder" in found["tiny", "nowhere", "fast"][1]
     assert found["mine", "ships", "fast"][0] is State.NOT_RUN
@@ -245,7 +245,7 @@ def test_the_death_of_a_process_is_one_cells_failure(
     assert cells[2].why == "a worker process died; the next run tries again"
     assert cells[2].try_again
     assert [len(keys) for keys in executor.begun] == [2, 8, 1, 1, 4], "sources; cells; the two under way; the rest"
-    assert "a worker process died; the tasks that were under way run again, one by one" in capsys.readouterr().err
+    assert "a worker process died; the tasks in progress run again, one by one" in capsys.readouterr().err
     assert {cell.state for cell in cells_of(suite, data, tmp_path / "out")} == {State.DONE}
 
 
@@ -282,7 +282,7 @@ def test_a_full_disk_ends_the_run(
         write(store, key, cell)
 
     monkeypatch.setattr(Store, "write_cell", full)
-    with pytest.raises(WriteError, match=r"out: takes no more, so no more cells are begun: no room"):
+    with pytest.raises(WriteError, match=r"out: is full, so no more cells are started: no room"):
         cells_of(suite, data, tmp_path / "out")
     assert len(untrained) == 5
     assert len(list((tmp_path / "out" / "cells").iterdir())) == 2
@@ -386,7 +386,7 @@ def test_what_to_do_about_cells_that_are_left(suite: Suite) -> None:
     def left(why: str, state: State = State.FAILED, **facts: object) -> list[str]:
         return list(runner._left([Cell(place, state, why, facts=facts) for place in suite.places()], "AGAIN"))
 
-    assert left("killed", try_again=True)[1:] == ["cells that failed by the machine are tried by every run: AGAIN"]
+    assert left("killed", try_again=True)[1:] == ["every run retries cells that failed because of the machine: AGAIN"]
     assert "--retry" in left("torn")[1]
     assert "--retry" not in left("killed", try_again=True)[1]
     assert left(OUT_OF_TIME, State.NOT_RUN) == left(STOPPED, State.NOT_RUN) == ["8 cells are left; AGAIN"]

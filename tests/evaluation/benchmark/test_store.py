@@ -159,7 +159,7 @@ def test_a_folder_of_someone_else_is_left_alone(tmp_path: Path, theirs: str) -> 
     path.parent.mkdir(exist_ok=True)
     path.write_text("mine")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(OutputExists, match=r"no benchmark\.json, so it is no benchmark's folder; name a new or"):
+    with pytest.raises(OutputExists, match=r"no benchmark\.json, so it is not a benchmark's folder; name a new or"):
         Store(tmp_path).hold().__enter__()
     assert sorted(tmp_path.rglob("*")) == before
 

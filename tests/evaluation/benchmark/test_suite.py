@@ -122,7 +122,7 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
         ("sizes = [", "draws = 0\nsizes = [", "draws = 0: must be a whole number, at least 1"),
         ('data = "x"', 'data = " "', r"\[\[targets\]\] number 1: setting data = ' ': must be text, printable"),
         ('["all", 10, "5 %", "k = 5"]', "[]", "'x': sizes can't be empty"),
-        ("sizes = [", "draw_by_seed = true\ndraws = 2\nsizes = [", "leave it out where draw_by_seed is true"),
+        ("sizes = [", "draw_by_seed = true\ndraws = 2\nsizes = [", "leave it out if draw_by_seed is true"),
         ("sizes = [", "seeds = [1, 1]\nsizes = [", r"setting seeds = \[1, 1\]: must be different"),
         ('same_encoder_as = "B"', 'same_encoder_as = "C"', r"source & target'\]: unknown system 'C'"),
         ('same_encoder_as = "B"', 'same_encoder_as = "B"\nencoder = "b"', "can't both be given"),
@@ -209,7 +209,7 @@ def test_several_encoders_of_a_system(tmp_path: Path) -> None:
 
 def test_a_suite_on_dev_holds_nothing_of_test(tmp_path: Path) -> None:
     text = GOOD.replace("seeds", 'split = "dev"\nseeds', 1)
-    with pytest.raises(SettingsError, match=r"\[protocols.dev\]: select = 'dev' chooses by what split = 'dev' scores"):
+    with pytest.raises(SettingsError, match=r"\[protocols.dev\]: select = 'dev' chooses on the split that split"):
         read(tmp_path, text, B="c")
     with pytest.raises(SettingsError, match="figures of test don't belong"):
         read(tmp_path, text.replace('select = "dev"', ""), B="c")

@@ -219,7 +219,7 @@ def test_what_overlaps_is_counted_and_told(tmp_path: Path) -> None:
     assert +found.repairs == {Repair.OVERLAP: 1, Repair.GROWN: 1}
     assert found.splits["train"].types == {"ship": 1, "x": 1}
     assert "--overlaps longest or --overlaps first" in advised(found)["overlap"]
-    assert "entities grown to whole words: 1" in advised(found)["repairs"]
+    assert "entities extended to whole words: 1" in advised(found)["repairs"]
     with pytest.raises(InputError, match=r"letters\.jsonl:1: entities .* overlap"):
         check_data(str(file), None, Reading())
 

@@ -69,7 +69,7 @@ def test_list_says_what_leads_out(make: Make, root: Path, tmp_path: Path, capsys
 
 def test_list_knows_the_real_files(shared: Path, capsys: Output) -> None:
     if not (shared / "data" / "ner").is_dir():
-        pytest.skip("no data sets there")
+        pytest.skip("no known data sets there")
     assert data("list", "--data", shared / "data" / "ner", "--json") == 0
     states = {each["name"]: each["there"] for each in json.loads(capsys.readouterr().out)}
     assert set(states.values()) <= {"whole", "–"}
@@ -84,7 +84,7 @@ def test_check_prints_what_it_found(make: Make, root: Path, capsys: Output) -> N
         assert "[red]x" in shown
         assert "Larsen\\x9b" in shown
         assert "\x9b" not in shown
-        assert "files:" not in shown, "whether the registry knows it is no news of one's own data"
+        assert "files:" not in shown, "whether the registry knows it is no news  data"
         assert "types of test that train lacks: [red]x 1. " in shown
         assert "words of test that are in train too: 1. " in shown
         assert "1. equal sentences with different labels: 1, such as “Larsen\\x9b & Holm” (train.conll" in shown

@@ -82,7 +82,7 @@ def test_the_unknown_is_told_what_is_there(make: Make, root: Path, tmp_path: Pat
     unfetched = next(name for name, each in known_data().items() if each.recipe.unfetched)
     with pytest.raises(InputError, match=f"holds no folder '{unfetched}'; it has no public address"):
         open_data(unfetched, root)
-    with pytest.raises(InputError, match="name the one that holds the data sets"):
+    with pytest.raises(InputError, match="name the folder of the data sets"):
         open_data("ships", tmp_path / "nowhere")
 
 

@@ -46,7 +46,7 @@ def test_refusals_leave_nothing(make: Make, tmp_path: Path) -> None:
         write_sample(data, "1", 0, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     for inside in ("out", "deep/er", "../ships/out"):
-        with pytest.raises(InputError, match="is the data set itself, lies in it or holds it"):
+        with pytest.raises(InputError, match="is the data set itself, is in it or contains it"):
             write_sample(data, "1", 1, data.folder / inside)
     assert sorted(path.name for path in data.folder.iterdir()) == ["test.conll", "train.conll"]
     with pytest.raises(OutputExists):
@@ -55,10 +55,10 @@ def test_refusals_leave_nothing(make: Make, tmp_path: Path) -> None:
     again = open_data(str(tmp_path / "out"))
     with pytest.raises(OutputExists):
         write_sample(again, "1", 1, tmp_path / "out")
-    with pytest.raises(InputError, match="is the data set itself, lies in it or holds it"):
+    with pytest.raises(InputError, match="is the data set itself, is in it or contains it"):
         write_sample(again, "1", 1, tmp_path / "out", overwrite=True)
     inner = open_data(str(shutil.copytree(data.folder, tmp_path / "out" / "inner")))
-    with pytest.raises(InputError, match="is the data set itself, lies in it or holds it"):
+    with pytest.raises(InputError, match="is the data set itself, is in it or contains it"):
         write_sample(inner, "1", 1, tmp_path / "out", overwrite=True)
     write_sample(data, "1", 1, tmp_path / "out", overwrite=True)
     assert len(open_data(str(tmp_path / "out")).train) == 1

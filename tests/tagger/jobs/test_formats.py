@@ -200,12 +200,12 @@ def test_a_format_of_ones_own(tag: Tag, capitals: Capitals, capsys: Caught) -> N
     assert json.loads(told.out)["tokens"] == ["Ada"]
     assert "y.toy:2: 'the Ada [y](': an entity has no type" in told.err
     assert tag("y.toy", "--from", TOY, "--field", "body") == 1
-    assert f"y.toy: {TOY} says where its texts are; leave --field body out" in capsys.readouterr().err
+    assert f"y.toy: {TOY} has a fixed field for its texts; leave --field body out" in capsys.readouterr().err
     assert tag("--from", TOY) == 1
-    assert f"standard input: {TOY} is read from the disk, so a pipe won't do" in capsys.readouterr().err
+    assert f"standard input: {TOY} can't be read from a pipe won't do" in capsys.readouterr().err
     Path("y.toy.gz").write_bytes(b"x")
     assert tag("y.toy.gz", "--from", TOY) == 1
-    assert f"y.toy.gz: {TOY} is read as it is, not packed; unpack it first" in capsys.readouterr().err
+    assert f"y.toy.gz: {TOY} can't be read compressed; unpack it first" in capsys.readouterr().err
 
 
 class Narrow(Toy):

@@ -310,7 +310,7 @@ def test_parts_that_no_column_joins_are_told(
 def test_words_that_conll_cannot_hold_are_told(tag: Tag, capsys: Caught, word: str) -> None:
     Path("x.jsonl").write_text('{"text": "a"}\n' + json.dumps({"tokens": [word]}))
     assert tag("x.jsonl", "--to", "conll") == 1
-    assert capsys.readouterr().err.startswith(f"nerbert: x.jsonl:2: word {word!r} holds a tab or the end of a line")
+    assert capsys.readouterr().err.startswith(f"nerbert: x.jsonl:2: word {word!r} contains a tab or the end of a line")
 
 
 def test_types_that_conll_cannot_hold_are_told(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
@@ -358,7 +358,7 @@ def test_an_entity_in_no_sentence_is_never_lost(tag: Tag, capitals: Capitals, ca
     capitals.sentences = lambda text: iter(())  # type: ignore[method-assign]
     Path("x.txt").write_text("Ada")
     assert tag("x.txt", "--to", "conll") == 1
-    assert "x.txt:1: entity 'Ada' lies in no sentence, so CoNLL can't hold it" in capsys.readouterr().err
+    assert "x.txt:1: entity 'Ada' is in no sentence, so CoNLL can't hold it" in capsys.readouterr().err
 
 
 def test_html_needs_a_page_writer(capitals: Capitals, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""A system that is not nerbert: a command that reads CoNLL, trains as it likes, and writes the entities that it found.
+"""Another system: a command that reads CoNLL, trains, and writes its entities.
 
-It has one thread, its own packages, and ends with the process that waits for it. It is no sandbox.
+It has one thread and its own packages, and ends with the process that waits for it. It is no sandbox.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from nerbert.records import Document, Example
 _PLACES = re.compile(r"\{(train|dev|test|output|seed)\}")
 _GUARD = Path(__file__).with_name("guard.py")
 _NOT_ITS = ("PYTHONPATH", "PYTHONSAFEPATH", "PYTHONHOME")
-"""What leads a Python to nerbert's packages; worker processes have it."""
+"""Variables that lead Python to nerbert's packages; worker processes have them."""
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS",
      "RAYON_NUM_THREADS"), "1",
@@ -41,19 +41,19 @@ _LARGEST = 256 << 20
 
 
 def places_of(command: Sequence[str]) -> set[str]:
-    """Return the placeholders that a command has."""
+    """Return the placeholders of a command."""
     return {name for word in command for name in _PLACES.findall(word)}
 
 
 def check_command(command: Sequence[str]) -> None:
-    """Raise SettingsError for a command that reads or writes nothing to be scored."""
+    """Raise SettingsError for a command without a required placeholder."""
     if lost := {"test", "output"} - places_of(command):
         known = "{train}, {dev}, {test}, {output} and {seed}"
         raise SettingsError(f"setting command: lacks {{{min(lost)}}}; placeholders are {known}", setting="command")
 
 
 def command_digest(command: Sequence[str]) -> str:
-    """Return one digest over the words of a command; a word that is a file counts by its bytes, wherever it lies."""
+    """Return one digest over the words of a command; a word that is a file counts by its bytes, not its path."""
     if shutil.which(command[0]) is None:
         raise InputError(f"command: {command[0]!r:.200}: no such program; paths are relative to the current folder")
     words = list(command)
@@ -65,14 +65,14 @@ def command_digest(command: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A system that is not nerbert."""
+    """A system other than nerbert."""
 
     words: tuple[str, ...]
     sha256: str
     version: str
-    """Of what its files don't show."""
+    """Its version, if its files don't show it."""
     minutes: float
-    """After which it is ended."""
+    """The time limit."""
     seed: int
     source: ClassVar[None] = None
 
@@ -82,7 +82,7 @@ class Command:
         return {"code": (keys.TRAINING,), "command": self.sha256, "version": self.version, "seed": self.seed}
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
-        """Return train, what is scored, and dev if the command reads it."""
+        """Return train, the scored split, and dev if the command reads it."""
         return (*(() if episode else ("train",)), split, *(("dev",) if "dev" in places_of(self.words) else ()))
 
     def check_unchanged(self) -> None:
@@ -98,7 +98,7 @@ class Command:
         return Predictions(found, facts, sure=False)
 
     def _found(self, part: CellSentences, folder: Path) -> FoundEntities:
-        """Return what the command finds in the scored sentences; `folder` is for its files."""
+        """Return the command's entities in the scored sentences; `folder` is for its files."""
         output, values = folder / "output", {"output": str(folder.resolve() / "output"), "seed": str(self.seed)}
         bare = [replace(each, spans=()) for each in part.test]
         for name, examples in (("train", part.train), ("dev", part.dev), ("test", bare)):
@@ -112,12 +112,12 @@ class Command:
         if not output.is_file():
             raise InputError("the command wrote no {output}")
         if output.stat().st_size > _LARGEST:
-            raise InputError(f"{output}: more than {_LARGEST >> 20} MB are no entities of these sentences")
+            raise InputError(f"{output}: more than {_LARGEST >> 20} MB can't be the entities of these sentences")
         return list(_entities(list(read_documents(output)), part.test))
 
 
 def _run(words: Sequence[str], minutes: float, errors: Path) -> None:
-    """Run a command to its end, and leave nothing running that it started; raise if it fails, with its last line."""
+    """Run a command to its end, and end all that it started; raise if it fails, with its last line."""
     own = {name: value for name, value in os.environ.items() if name not in _NOT_ITS} | _ONE_THREAD
     guarded = [sys.executable, "-I", str(_GUARD), *words]
     with (
@@ -133,22 +133,22 @@ def _run(words: Sequence[str], minutes: float, errors: Path) -> None:
             with suppress(ProcessLookupError, PermissionError):  # nothing is left of its group
                 os.killpg(process.pid, signal.SIGKILL)
     signal_ = -code if code < 0 else code - 128
-    if 0 < signal_ <= 64:  # the machine's doing, such as no memory
+    if 0 < signal_ <= 64:  # due to the machine, such as no memory
         raise NerbertError(f"the command was ended by signal {signal_}: {_last_line(errors)}")
     if code:
         raise InputError(f"the command failed with exit code {code}: {_last_line(errors)}")
 
 
 def _last_line(errors: Path) -> str:
-    """Return the last line that a command said on standard error."""
+    """Return the last line of a command on standard error."""
     with errors.open("rb") as file:
         file.seek(max(0, errors.stat().st_size - 4096))
         lines = file.read().decode("utf-8", "replace").split("\n")
-    return next((visible(line.strip()) for line in reversed(lines) if line.strip()), "it said nothing")
+    return next((visible(line.strip()) for line in reversed(lines) if line.strip()), "it printed nothing")
 
 
 def _entities(found: Sequence[Document], test: Sequence[Example]) -> Iterator[list[FoundEntity]]:
-    """Yield each sentence's entities; raise InputError for what doesn't fit the sentences."""
+    """Yield each sentence's entities; raise InputError for entities that don't fit the sentences."""
     if not found:
         raise InputError("output: holds no sentence")
     if len(found) != len(test):

@@ -19,12 +19,12 @@ from nerbert.model.linear import tag_both_ways
 from nerbert.registry import OBJECTIVES
 
 _NOT_IN_KEY = ("seed", "threads", "source_epochs")
-"""Settings that are in the key otherwise, or change nothing."""
+"""Settings that the key holds elsewhere, or that change nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """An encoder's folder, and the digest of what is loaded of it."""
+    """An encoder's folder, and the digest of the files loaded from it."""
 
     folder: str
     sha256: str
@@ -33,7 +33,7 @@ class Encoder:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return what is kept of it with a cell."""
+        """Return the facts about it that a cell stores."""
         return {"encoder": self.sha256, "pretrained": self.pretrained}
 
     def check_unchanged(self) -> None:
@@ -100,12 +100,12 @@ class FineTuned:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return all that a training depends on but the data."""
+        """Return all that a training depends on, except the data."""
         source = self.source.key if self.source else None
         return {**self.trained, "encoder": self.encoder.sha256, "source": source, "device": self.device}
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
-        """Return train, what is scored, and dev: for the temperature, and the epoch where the protocol chooses."""
+        """Return train, the scored split, and dev: for the temperature, and the epoch if the protocol chooses it."""
         if episode:
             return (split, "dev") if self.settings.select == "dev" else (split,)
         return "train", split, "dev"
@@ -118,10 +118,10 @@ class FineTuned:
     def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
         """Fine-tune on a part's sentences and tag its test sentences.
 
-        Confidences have the temperature that `finetune` fits on the dev split; it is 1 where there is none.
+        Confidences have the temperature that `finetune` fits on the dev split; it is 1 without one.
         """
         if self.settings.select == "dev" and not part.dev:
-            why = "setting select = 'dev': there is no dev split; add one or take select = 'last'"
+            why = "setting select = 'dev': there is no dev split; add one or use select = 'last'"
             raise SettingsError(why, setting="select")
         cost: dict[str, Any] = {}
         encoder, facts = self._start(store)
@@ -141,7 +141,7 @@ class FineTuned:
         return Predictions(tagged_entities(words), facts, [each.tags for each in greedy])
 
     def _start(self, store: Store) -> tuple[str, dict[str, Any]]:
-        """Return the encoder that is fine-tuned, and what is kept of its origin."""
+        """Return the encoder to fine-tune, and facts about its origin."""
         if self.source is None:
             return self.encoder.folder, {}
         seconds = store.source_cost(self.source.key)
@@ -152,7 +152,7 @@ class FineTuned:
 
 
 def trained_by(settings: FinetuneSettings) -> dict[str, Any]:
-    """Return what trains as a part of a key; where dev chooses the epoch, scores are a part of it."""
+    """Return the training code's part of a key; if dev chooses the epoch, with that of scoring."""
     code = (keys.TRAINING, keys.SCORING) if settings.select == "dev" else (keys.TRAINING,)
     return {"code": code, "settings": in_key(settings), "seed": settings.seed}
 

@@ -1,6 +1,6 @@
 """Run a command, and end it with all that it started when this program's standard input ends: `guard.py COMMAND…`.
 
-Nothing is left running however the waiting process ends. Run by its path, this file imports nothing of nerbert.
+Nothing is left running, even if the waiting process is killed. Run by its path, this file imports nothing of nerbert.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a zero-shot system was trained on: mentions of each type, their texts, and how like the types are to others.
+"""The training data of a zero-shot system: mentions of each type, their texts, and the Familiarity of other types.
 
 Files say it (`trained_on`), since a model's folder doesn't. Cost: a corpus gives no texts of mentions.
 """
@@ -25,25 +25,25 @@ from nerbert.rng import Array
 from nerbert.tagger.label_vectors import LabelEncoder, LabelVectors
 
 _LONGEST = 256
-"""Subwords of a name that are read."""
+"""Maximum subwords of a name."""
 
 
 @dataclass(frozen=True, slots=True)
 class LearntTypes:
-    """Mentions of each type by its normalised name, and of each text without white space, its types' mentions."""
+    """Counts of mentions: by type (normalised name), and by text (without white space) and type."""
 
     counts: Counter[str] = field(default_factory=Counter)
     texts: dict[str, Counter[str]] = field(default_factory=dict)
 
     def add(self, other: "LearntTypes") -> None:
-        """Add what another one holds."""
+        """Add the counts of another one."""
         self.counts.update(other.counts)
         for text, types in other.texts.items():
             self.texts.setdefault(text, Counter()).update(types)
 
 
 def learnt_types(paths: Sequence[Path]) -> LearntTypes:
-    """Return what files of open types and corpora hold; raise InputError for one that is neither."""
+    """Return the counts of files of open types and of corpora; raise InputError for any other file."""
     found = LearntTypes()
     for path in paths:
         found.add(_learnt(path, path.stat().st_mtime_ns))
@@ -51,7 +51,7 @@ def learnt_types(paths: Sequence[Path]) -> LearntTypes:
 
 
 def learnt_digest(path: Path) -> str:
-    """Return the digest of what says what a system was trained on: a file, or a corpus's manifest; "" for neither."""
+    """Return the digest of training data: of a file, or of a corpus's manifest; "" if neither exists."""
     return data_digest(path / "manifest.json" if path.is_dir() else path)
 
 
@@ -79,18 +79,18 @@ class Learnt:
         return {"familiarity": [sorted(self.sha256.values()), self.label_encoder_sha256]} if known else {}
 
     def check_unchanged(self) -> None:
-        """Raise NerbertError if a file changed, or came."""
+        """Raise NerbertError if a file changed or appeared."""
         for name, digest in self.sha256.items():
             check_same(partial(learnt_digest, Path(name)), name, digest)
         if name := self.label_encoder:
             check_same(partial(encoder_digest, Path(name)), name, self.label_encoder_sha256)
 
     def types(self) -> LearntTypes:
-        """Read it; raise InputError for what is neither a file of open types nor a corpus."""
+        """Read the files; raise InputError for one that is neither of open types nor a corpus."""
         return learnt_types(list(map(Path, self.sha256)))
 
     def familiarity(self, labels: Mapping[str, EntityLabel]) -> dict[str, float]:
-        """Return the Familiarity (0–1) of each type; empty where it can't be known."""
+        """Return the Familiarity (0–1) of each type; empty if unknown."""
         if not self.facts:
             return {}
         figures = familiarities([each.name for each in labels.values()], self.types(), Path(self.label_encoder))
@@ -116,7 +116,7 @@ def _learnt(path: Path, _changed: int) -> LearntTypes:
 
 
 def familiarities(labels: Sequence[str], learnt: LearntTypes, label_encoder: Path) -> Array:
-    """Return (labels,): the Familiarity (0–1) of each, by mean states; raise InputError if nothing was learnt."""
+    """Return (labels,): the Familiarity (0–1) of each, by mean states; raise InputError without any mention."""
     if not learnt.counts:
         raise InputError("trained_on: holds no mention, so there is no type to compare with")
     vectors = _vectors(label_encoder)
@@ -126,7 +126,7 @@ def familiarities(labels: Sequence[str], learnt: LearntTypes, label_encoder: Pat
 
 @lru_cache(maxsize=2)
 def _vectors(folder: Path) -> LabelVectors:
-    """Return what gives vectors of names, those made before from the cache."""
+    """Return the cached vectors of names."""
     backbone = Backbone(str(folder), None, seed=0)
 
     def open_encoder() -> LabelEncoder:

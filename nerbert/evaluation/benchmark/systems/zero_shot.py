@@ -31,7 +31,7 @@ from nerbert.rng import uniform
 from nerbert.tagger.tagger import Tagger
 
 FIXED = 0.5
-"""The threshold that is fixed beforehand."""
+"""The fixed threshold."""
 _TRIED = tuple(number / 20 for number in range(1, 20))
 
 
@@ -40,7 +40,7 @@ class _Told:
     """A system that gets the types of a target and is not trained on it; all seeds have the same result."""
 
     labels: tuple[str, ...] = ()
-    """The types that are asked for, `TYPE=label` or `TYPE` each; none: all types of the sentences that are read."""
+    """The types to ask for, `TYPE=label` or `TYPE` each; default: all types of the sentences."""
     learnt: Learnt = field(default_factory=Learnt)
     source: ClassVar[None] = None
 
@@ -50,15 +50,15 @@ class _Told:
         return {"code": (keys.ASKING, keys.TRAINING, keys.SCORING), "labels": list(self.labels), **self.learnt.facts}
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
-        """Return what is scored, and dev for the best threshold."""
+        """Return the scored split, and dev for the best threshold."""
         return split, "dev"
 
     def check_unchanged(self) -> None:
-        """Raise NerbertError if what it learnt from changed."""
+        """Raise NerbertError if its training data changed."""
         self.learnt.check_unchanged()
 
     def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
-        """Return what it finds, with the labels and the Familiarity of types among the facts."""
+        """Return its entities, with the labels and the Familiarity of types among the facts."""
         cost: dict[str, Any] = {}
         labels = asked_labels(self.labels, [*part.test, *part.dev])
         familiar = self.learnt.familiarity(labels)
@@ -68,17 +68,17 @@ class _Told:
         return found
 
     def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
-        """Return what it finds of the labels by type."""
+        """Return its entities for the labels by type."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenOnly(_Told):
-    """No tagger: what was seen in training as a mention of a type of that name is found again."""
+    """No tagger: finds texts that were a mention of a type of that name in training."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return what was seen."""
+        """Return the digests of the training data."""
         return {**super(SeenOnly, self).facts, "seen": sorted(self.learnt.sha256.values())}
 
     def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
@@ -94,7 +94,7 @@ class ZeroShotTagger(_Told):
     precision: str
     device: str
     shuffled: int | None = None
-    """The seed by which each type is asked for under another's name; None: each under its own."""
+    """The seed for shuffling the names of types; None: no shuffling."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class ZeroShotTagger(_Told):
         self.encoder.check_unchanged()
 
     def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
-        """Ask for all types at once, and read the answer at both thresholds."""
+        """Ask for all types at once, and apply both thresholds to the answer."""
         labels = labels if self.shuffled is None else shuffled(labels, self.shuffled)
         folder = self.encoder.folder
         tagger = Tagger.load(folder, backend=ModelFolder(folder).backend, precision=self.precision, threads=1)
@@ -138,9 +138,8 @@ class ZeroShotTagger(_Told):
 
 
 def asked_labels(asked: Sequence[str], examples: Sequence[Example]) -> dict[str, EntityLabel]:
-    """Return type → the label that it is asked for by, in order; raise InputError if there is none, or one twice.
-
-    Labels that differ in case or underscores alone are one.
+    """Return type → the label to ask for, in order; raise InputError for none, or a repeated one. Labels that differ
+    only in case or underscores are one.
     """
     given = parse_type_labels(asked)
     types = list(given) or sorted({span.type for each in examples for span in each.spans})
@@ -150,9 +149,9 @@ def asked_labels(asked: Sequence[str], examples: Sequence[Example]) -> dict[str,
 
 
 def shuffled(labels: Mapping[str, EntityLabel], seed: int) -> dict[str, EntityLabel]:
-    """Return type → another one's label; raise InputError for one type alone."""
+    """Return type → another type's label; raise InputError for a single type."""
     if len(labels) < 2:
-        raise InputError("shuffled_labels: one type alone has no other one's name")
+        raise InputError("shuffled_labels: a single type can't be shuffled")
     order = sorted(labels, key=lambda name: uniform(seed, "shuffled labels", name))
     return {name: labels[other] for name, other in zip(order, order[1:] + order[:1], strict=True)}
 
@@ -187,9 +186,9 @@ def best_threshold(found: Entities, examples: Sequence[Example]) -> tuple[float,
 
 
 def seen_entities(learnt: LearntTypes, labels: Mapping[str, EntityLabel], examples: Sequence[Example]) -> FoundEntities:
-    """Return texts that were seen with a type of a label's name as entities; raise InputError for no texts."""
+    """Return texts that had a type of a label's name in training as entities; raise InputError without texts."""
     if not learnt.texts:
-        raise InputError("trained_on: holds no text of a mention, so nothing was seen; give files of open types")
+        raise InputError("trained_on: contains no text of a mention; give files of open types")
     types = {normalised(label.name): type_ for type_, label in labels.items()}
     known = dict[str, str]()
     for text, counts in learnt.texts.items():
