@@ -224,8 +224,8 @@ def test_opens_in_duckdb(sample_corpus: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"not a dump at all", "not a whole MediaWiki export"),
-        (b"", "not a whole MediaWiki export"),
+        (b"not a dump at all", "not a complete MediaWiki export"),
+        (b"", "not a complete MediaWiki export"),
         (b"<html><body>404</body></html>", "its root is <html>"),
     ],
 )

@@ -54,7 +54,12 @@ def test_tuples_come_back(tmp_path_factory: pytest.TempPathFactory, some: list[D
 
 @pytest.mark.parametrize(
     ("entities", "told"),
-    [([[0, 3]], r"span \[0, 3\]"), (["U-PER"], "span 'U-PER'"), ([[0, 3, 7]], "must have a type"), (None, "no known form")],
+    [
+        ([[0, 3]], r"span \[0, 3\]"),
+        (["U-PER"], "span 'U-PER'"),
+        ([[0, 3, 7]], "must have a type"),
+        (None, "known form"),
+    ],
 )
 def test_broken_tuples(tmp_path: Path, entities: Any, told: str) -> None:
     path = tmp_path / "a.jsonl"

@@ -201,7 +201,7 @@ def _jobs(plan: Iterable[Job | Cell]) -> list[Job]:
 
 
 def _outcome(each: Job | Cell, cells: Mapping[str, Cell], left: str) -> Cell:
-    """Return the outcome of a cell. One that is in several places is the same in all. `left` is why it wasn't started."""
+    """Return the outcome of a cell, the same in all its places; `left` is why it wasn't started."""
     if isinstance(each, Cell):
         return each
     return replace(cells.get(each.key, Cell(each.place, State.NOT_RUN, left)), place=each.place)

@@ -141,7 +141,7 @@ class Suite:
         )  # fmt: skip
         if (cells := trainings * len(self.protocols) * len(self.systems)) > MOST_CELLS:
             raise SettingsError(
-                f"{cells:,} cells are more than {MOST_CELLS:,}; choose fewer draws, seeds, sizes or targets, or split it"
+                f"{cells:,} cells are more than {MOST_CELLS:,}; choose fewer draws, seeds, sizes or targets"
             )
 
     def places(self) -> Iterator[CellKey]:

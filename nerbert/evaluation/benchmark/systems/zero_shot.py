@@ -36,7 +36,7 @@ _TRIED = tuple(number / 20 for number in range(1, 20))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
+class _AtRunTime:
     """A system that gets a target's types at run time, and doesn't train on it; its result is the same for all
     seeds.
     """
@@ -75,7 +75,7 @@ class _Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenOnly(_Told):
+class SeenOnly(_AtRunTime):
     """No tagger: finds texts that were a mention of a type of that name in training."""
 
     @property
@@ -85,11 +85,11 @@ class SeenOnly(_Told):
 
     def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
         """Find known texts."""
-        return Predictions(seen_entities(self.learnt.types(), labels, part.test), {"asked": _told(labels)})
+        return Predictions(seen_entities(self.learnt.types(), labels, part.test), {"asked": _label_texts(labels)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ZeroShot(_Told):
+class ZeroShot(_AtRunTime):
     """An untouched tagger: its labels are given at run time, or it has fixed types (such as a distilled student)."""
 
     encoder: Encoder
@@ -115,7 +115,7 @@ class ZeroShot(_Told):
         folder = self.encoder.folder
         tagger = Tagger.load(folder, backend=ModelFolder(folder).backend, precision=self.precision, threads=1)
         head, types = tagger.head, {each.name: type_ for type_, each in labels.items()}
-        facts: dict[str, Any] = {"asked": _told(labels), **self.encoder.facts}
+        facts: dict[str, Any] = {"asked": _label_texts(labels), **self.encoder.facts}
         facts |= made_with_torch(self.device, self.precision)
         if tagger.types:  # only these
             found = head.predict(part.test)
@@ -213,5 +213,5 @@ def _matches(tokens: Sequence[str], known: Mapping[str, str], longest: int) -> I
         start = found[1] if found else start + 1
 
 
-def _told(labels: Mapping[str, EntityLabel]) -> dict[str, str]:
+def _label_texts(labels: Mapping[str, EntityLabel]) -> dict[str, str]:
     return {type_: label.text for type_, label in labels.items()}
