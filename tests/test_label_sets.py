@@ -171,7 +171,7 @@ def test_a_map_that_is_no_text(tmp_path: Path) -> None:
 
 def test_a_map_may_not_pass_for_a_set_of_ours(tmp_path: Path) -> None:
     (tmp_path / "4types").write_text("Person\tper\n")
-    with pytest.raises(SettingsError, match="called like a set of our own"):
+    with pytest.raises(SettingsError, match="has the name of a built-in set"):
         open_label_set(str(tmp_path / "4types"))
 
 

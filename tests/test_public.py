@@ -112,7 +112,7 @@ def test_wrong_keywords_are_named_before_and_while_it_runs() -> None:
         nerbert.finetune("embedded", SENTENCES, select="best")  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="setting overlaps = 'longer'"):
         nerbert.read_data("x", overlaps="longer")  # type: ignore[arg-type]
-    with pytest.raises(SettingsError, match="settings: dict is no FinetuneSettings; pass one, or keywords"):
+    with pytest.raises(SettingsError, match="settings: dict is not a FinetuneSettings; pass one, or keywords"):
         nerbert.finetune("embedded", SENTENCES, settings={"epochs": 2})  # type: ignore[arg-type]
 
 

@@ -92,7 +92,9 @@ def test_a_dictionary_cuts_scripts_without_spaces() -> None:
     assert words("នៅឆ្នាំ១៩៥៣ប្រទេស ปี๒๕๖๗ไทย", name) == ["នៅ", "ឆ្នាំ", "១៩៥៣", "ប្រទេស", "ปี", "๒๕๖๗", "ไทย"]
     assert words("東京都𠀀 a@b.org", name)[-1] == "a@b.org"
     assert "".join(words("𠀀𠀁漢字かな", name)) == "𠀀𠀁漢字かな"
-    with pytest.raises(InputError, match=r"needs ICU 1, here is .*, which may cut words differently; .* pyicu-wheels"):
+    with pytest.raises(
+        InputError, match=r"needs ICU 1; installed is .*, which may cut words differently; .* pyicu-wheels"
+    ):
         check_splitter("icu-words-1/1")
     assert splitter_named("icu") == name
 

@@ -224,8 +224,8 @@ def test_opens_in_duckdb(sample_corpus: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"not a dump at all", "not a whole MediaWiki export"),
-        (b"", "not a whole MediaWiki export"),
+        (b"not a dump at all", "not a complete MediaWiki export"),
+        (b"", "not a complete MediaWiki export"),
         (b"<html><body>404</body></html>", "its root is <html>"),
     ],
 )
@@ -241,7 +241,7 @@ def test_cut_off_dump_leaves_nothing(sample: Path, tmp_path: Path) -> None:
     whole = (sample / "wiki.xml").read_bytes()
     (tmp_path / "dump.xml").write_bytes(whole[: len(whole) // 2])
     bad = CorpusPlan((tmp_path / "dump.xml",), (sample / "knowledge",), tmp_path / "out")
-    with pytest.raises(InputError, match=r"dump\.xml: not a whole MediaWiki export"):
+    with pytest.raises(InputError, match=r"dump\.xml: not a complete MediaWiki export"):
         build_corpus(bad, SETTINGS)
     assert [path.name for path in tmp_path.iterdir()] == ["dump.xml"]
 
@@ -269,7 +269,7 @@ def test_half_written_corpora_are_refused(sample_corpus: Path, tmp_path: Path) -
     with pytest.raises(InputError, match="no such corpus folder"):
         read_manifest(tmp_path / "none")
     (tmp_path / "half").mkdir()
-    with pytest.raises(InputError, match=r"has no manifest\.json, so it is no corpus or is half written"):
+    with pytest.raises(InputError, match=r"has no manifest\.json: not a corpus, or unfinished"):
         read_manifest(tmp_path / "half")
     manifest = json.loads((sample_corpus / "manifest.json").read_text())
     for change, message in (

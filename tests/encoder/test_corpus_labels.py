@@ -132,7 +132,7 @@ def test_a_second_run_reads_no_shard(settings: PretrainSettings) -> None:
     poison(settings.corpus_folder)
     labels = read_label_set(manifest, settings)
     assert (labels, held_out(manifest, labels, settings)) == before
-    with pytest.raises(InputError, match=r"part-00000\.parquet: has other bytes than manifest\.json says"):
+    with pytest.raises(InputError, match=r"part-00000\.parquet: differs from the SHA-256 in manifest\.json"):
         held_out(manifest, labels, replace(settings, seed=5))
 
 

@@ -299,7 +299,7 @@ def test_a_shard_of_other_bytes_is_named(
     labels = read_label_set(manifest, settings)
     path = settings.corpus_folder / "sentences" / "part-00003.parquet"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match=r"part-00003\.parquet: has other bytes than manifest\.json says \(SHA-256\)"):
+    with pytest.raises(InputError, match=r"part-00003\.parquet: differs from the SHA-256 in manifest\.json"):
         open_training_data(manifest, labels, pieces, settings)
     assert not list((Path(settings.cache) / "pieces").iterdir())
 

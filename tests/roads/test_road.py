@@ -130,7 +130,7 @@ def _no_knowledge(folder: Path) -> list[str]:
     [
         (_bad_conll, "train.conll:2: broken line 'broken'"),
         (_bad_tag, "test.conll:1: tag 'X-y': must be O, B-TYPE or I-TYPE"),
-        (_half_corpus, "has no manifest.json: not a corpus, or is half written"),
+        (_half_corpus, "has no manifest.json: not a corpus, or unfinished"),
         (_no_model, "text.txt: no such file"),
         (_pickled_model, "pickled weights are refused"),
         (_unknown_setting, "unknown setting 'lerning_rate': did you mean 'learning_rate'?"),

@@ -1,6 +1,6 @@
 """Open a MediaWiki dump, then divide it into parts that can be read separately.
 
-XML is not trusted, and a truncated dump is an error. Limitation: the whole pages of a damaged dump are refused too.
+XML is not trusted, and a truncated dump is an error. Limitation: the last pages of a damaged dump are refused too.
 """
 
 import hashlib

@@ -68,7 +68,7 @@ def fault_of(error: etree.XMLSyntaxError) -> str:
         word in message
         for word in ("Premature end", "Extra content", "not found", "Couldn't find end", "Document is empty")
     ):
-        return f"not a whole MediaWiki export ({message}); is it cut off, or no XML at all? Fetch it again"
+        return f"not a complete MediaWiki export ({message}); is it cut off, or no XML at all? Fetch it again"
     return f"not well-formed XML: {message}; fetch it again"
 
 

@@ -91,7 +91,7 @@ def test_a_language_without_wikipedia_is_told(tmp_path: Path, capsys: pytest.Cap
     path = tmp_path / "dump.xml"
     path.write_bytes(XML)
     assert Dump(path, language="german").site.wikitext.trail.pattern == "[a-z]++"
-    assert "dump.xml: language 'german' is of no known here" in capsys.readouterr().err
+    assert "dump.xml: language 'german' is of no known Wikipedia" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("language", ["de", "DE-ch"])
@@ -204,10 +204,10 @@ BOMB = b'<!DOCTYPE m [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><mediawik
 @pytest.mark.parametrize(
     ("data", "what"),
     [
-        (b"", "not a whole MediaWiki export"),
-        (b" \n", "not a whole MediaWiki export"),
+        (b"", "not a complete MediaWiki export"),
+        (b" \n", "not a complete MediaWiki export"),
         (b"not XML at all", "begins with b'not XML at all'"),
-        (b"7z\xbc\xaf\x27\x1c", "not a whole MediaWiki export"),
+        (b"7z\xbc\xaf\x27\x1c", "not a complete MediaWiki export"),
         (b"<!DOCTYPE html>\n<html><body>404</body></html>", "document type"),
         (b"<html><body>404</body></html>", "its root is <html>"),
         (b"<feed><page/></feed>", "its root is <feed>"),
@@ -216,8 +216,8 @@ BOMB = b'<!DOCTYPE m [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><mediawik
         (b'<?xml version="1.0"?>\n<!-- x -->' + BOMB, "document type"),
         (b"<?x ><mediawiki ?>" + BOMB, "document type"),
         (b"<!-- ><mediawiki -->" + BOMB, "document type"),
-        (XML[: len(XML) // 2], "not a whole MediaWiki export|not well-formed"),
-        (XML[: -len(TAIL)], "not a whole MediaWiki export"),
+        (XML[: len(XML) // 2], "not a complete MediaWiki export|not well-formed"),
+        (XML[: -len(TAIL)], "not a complete MediaWiki export"),
         (XML.replace(b"<title>P7</title>", b"<title>P7</titel>"), r":\d+: not well-formed XML"),
         (XML.replace(b"text 7", b"text \xff"), r":\d+: not well-formed XML"),
         (XML.replace(b"text 7", b"text &nbsp;"), r":\d+: not well-formed XML: Entity 'nbsp' not defined"),
@@ -267,7 +267,7 @@ def test_a_cut_off_dump_is_told_before_its_pages(tmp_path: Path) -> None:
     whole_streams = packed[: -len(bz2.compress(TAIL.encode()))]
     for name, data in (("a.xml", XML[: -len(TAIL)]), ("b.bz2", packed[:-10]), ("c.bz2", whole_streams)):
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(InputError, match=f"{name}: .*(not a whole MediaWiki export|cut off)"):
+        with pytest.raises(InputError, match=f"{name}: .*(not a complete MediaWiki export|cut off)"):
             Dump(tmp_path / name)
 
 

@@ -341,7 +341,10 @@ def test_a_named_pipe_is_read_once(tmp_path: Path) -> None:
 
 
 def test_a_cut_off_pipe_is_told() -> None:
-    with standard_input(XML[: len(XML) // 2]), pytest.raises(InputError, match=r"^standard input:[0-9]+: not a whole"):
+    with (
+        standard_input(XML[: len(XML) // 2]),
+        pytest.raises(InputError, match=r"^standard input:[0-9]+: not a complete"),
+    ):
         ids(Dump("-"))
 
 

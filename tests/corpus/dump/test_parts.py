@@ -129,9 +129,9 @@ def test_a_part_that_is_not_read_to_its_border_is_an_error(tmp_path: Path, pack:
     path.write_bytes(pack(XML))
     first, *_, last = Dump(path).parts(300)
     for part in (replace(first, length=first.length - 40), replace(last, length=last.length - 20)):
-        with pytest.raises(InputError, match=r"not a whole|not well-formed|cut off"):
+        with pytest.raises(InputError, match=r"not a complete|not well-formed|cut off"):
             read_part(part)
-    with pytest.raises(InputError, match=r"not a whole|not well-formed|Invalid data"):
+    with pytest.raises(InputError, match=r"not a complete|not well-formed|Invalid data"):
         read_part(replace(last, start=last.start - 40, length=last.length + 40))
 
 
@@ -231,7 +231,7 @@ def test_a_page_in_a_comment_is_never_a_page(tmp_path: Path, hiding: str) -> Non
         try:
             assert ids(read_parts(path, split_bytes)) == [1, 2]
         except InputError as error:
-            assert re.search(r"not a whole|not well-formed", str(error))  # noqa: PT017
+            assert re.search(r"not a complete|not well-formed", str(error))  # noqa: PT017
             refused += 1
     assert refused > 5
 

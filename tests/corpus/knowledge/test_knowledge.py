@@ -486,7 +486,7 @@ def test_a_list_of_disambiguation_pages_bars_no_article_with_an_infobox(tmp_path
 def test_too_many_files_are_told_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "_MOST_SOURCES", 3)
     paths = write(tmp_path, **{f"t{n}": f"A{n}\tFilm\n" for n in range(4)})
-    with pytest.raises(InputError, match="4 files give titles a class, more than 3 : join some"):
+    with pytest.raises(InputError, match="4 files give titles a class, more than 3: join some"):
         open_knowledge(paths, "en")
     assert len(open_knowledge([*paths[:3], paths[0]], "en").sources) == 3
 

@@ -190,7 +190,7 @@ def test_what_is_asked_for() -> None:
     for same in (("a=x", "b=x"), ("a=a b", "b=A_b")):
         with pytest.raises(InputError, match=r"types 'a' and 'b' have the same label, .*\(labels\)"):
             asked_labels(same, [])
-    with pytest.raises(InputError, match="one type alone"):
+    with pytest.raises(InputError, match="a single type"):
         shuffled(asked_labels(("a",), []), 1)
     for seed in range(5):
         labels = asked_labels("abcde", [])
@@ -273,7 +273,7 @@ def test_nothing_is_drawn_outside_of_suites() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[systems.A]\nseen_only = true\n[[targets]]\ndata = 'x'\n", "seen_only finds what trained_on has"),
+        ("[systems.A]\nseen_only = true\n[[targets]]\ndata = 'x'\n", "seen_only finds mentions of trained_on"),
         ("[systems.A]\n[[targets]]\ndata = 'x'\nlabels = ['a=b', 'a=c']\n", "each type once"),
         ("[systems.A]\n[[targets]]\ndata = 'x'\n[[published]]\nname = 'P'\nof = 'Q'\ntoken_f1 = 3\n", "token_f1 = 3"),
         ("[systems.A]\n[[targets]]\ndata = 'x'\n[[published]]\nname = 'P'\nof = 'Q'\n", "f1 = None"),

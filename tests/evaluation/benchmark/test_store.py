@@ -136,7 +136,7 @@ def test_predictions_that_do_not_fit_are_removed(store: Store, change: str) -> N
 
 
 def test_one_run_at_a_time(store: Store) -> None:
-    with store.hold(), pytest.raises(OutputExists, match="another benchmark works there"), Store(store.folder).hold():
+    with store.hold(), pytest.raises(OutputExists, match="another benchmark is using it"), Store(store.folder).hold():
         pass
     with store.hold():
         pass

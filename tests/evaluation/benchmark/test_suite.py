@@ -109,15 +109,19 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
             "source_head = 'share': did you mean 'shared'",
         ),
         ('select = "dev"', "epochs = -1", r"\[protocols.'dev'\]: setting epochs = -1: must be a number, above 0"),
-        ("[3, 5]", "[3, 3]", r"seeds = \[3, 3\]: must be different ones"),
+        ("[3, 5]", "[3, 3]", r"seeds = \[3, 3\]: must be different"),
         ("[3, 5]", "[]", r"seeds = \[\]"),
         ("[3, 5]", "[4294967296]", "below 4294967296"),
         ("[3, 5]", "[-1]", "at least 0"),
         ("[3, 5]", '["1"]', "must be a list of whole number"),
-        ("10,", "10, 10,", "'x' at size 10 is there 2 times"),
+        ("10,", "10, 10,", "'x' at size 10 is given 2 times"),
         ("10,", '"10 %%",', "size '10 %%': must be"),
-        ("k = 5", "k=4", r"'x' at size k=4: draws = 1 are too few.* take 5 or more"),
-        ('["all", 10, "5 %", "k = 5"]', '["k=1"]\ndraw_by_seed = true', "'x' at size k=1: draws = 2 .* take 3 or more"),
+        ("k = 5", "k=4", r"'x' at size k=4: draws = 1 are too few.* choose 5 or more"),
+        (
+            '["all", 10, "5 %", "k = 5"]',
+            '["k=1"]\ndraw_by_seed = true',
+            "'x' at size k=1: draws = 2 .* choose 3 or more",
+        ),
         ("k = 5", "5 way 1 shot", "at size 5 way 1 shot: draws = 1 are too few"),
         ("sizes = [", "draws = 0\nsizes = [", "draws = 0: must be a whole number, at least 1"),
         ('data = "x"', 'data = " "', r"\[\[targets\]\] number 1: setting data = ' ': must be text, printable"),
@@ -130,7 +134,7 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
         ('[systems.A]\nencoder = "a"', '[systems." "]', "setting NAME = ' ': must be text, printable and not empty"),
         ("[protocols.dev]", '[protocols.""]', "setting NAME = '': must be text, printable and not empty"),
         ("[protocols.dev]", '[protocols."a\\nb"]', "setting NAME = .*: must be text, printable and not empty"),
-        ("[protocols.dev]", "[protocols.default]\n[protocols.dev]", r"\[protocols.default\]: .*name it otherwise"),
+        ("[protocols.dev]", "[protocols.default]\n[protocols.dev]", r"\[protocols.default\]: .*rename it"),
         ('name = "P"', 'name = "a\\u001bb"', r"setting name = 'a\\x1bb': must be text"),
         ('name = "P"', 'name = "\\u202eP"', "setting name = .*: must be text"),
         ('of = "a paper"', 'of = "a\\tpaper"', "setting of = .*: must be text"),
@@ -174,7 +178,7 @@ def test_one_protocol_may_be_called_default(tmp_path: Path) -> None:
 
 def test_a_file_whose_name_can_name_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "-x.toml").write_text(GOOD)
-    with pytest.raises(SettingsError, match="names the tables"):
+    with pytest.raises(SettingsError, match="the tables get its name"):
         read_suite(tmp_path / "-x.toml")
 
 
@@ -211,7 +215,7 @@ def test_a_suite_on_dev_holds_nothing_of_test(tmp_path: Path) -> None:
     text = GOOD.replace("seeds", 'split = "dev"\nseeds', 1)
     with pytest.raises(SettingsError, match=r"\[protocols.dev\]: select = 'dev' chooses on the split that split"):
         read(tmp_path, text, B="c")
-    with pytest.raises(SettingsError, match="figures of test don't belong"):
+    with pytest.raises(SettingsError, match="figures of test are not comparable"):
         read(tmp_path, text.replace('select = "dev"', ""), B="c")
     there = text.replace('select = "dev"', "").partition("[[published]]")[0]
     assert read(tmp_path, there, B="c").split == "dev"
