@@ -94,10 +94,10 @@ class _Planner:
             raise _NotRunError(f"no encoder given: --encoder {place.system!r}=FOLDER")
         settings = self.suite.settings_of(place.system, place.protocol)
         precision = self.machine.precision if settings.precision == "auto" else settings.precision
-        if why := _why_not_zero_shot(own, target) if zero_shot else _why_only_zero_shot(own):
+        if why := _not_told(own, target) if zero_shot else _only_told(own):
             raise _NotRunError(why)
         if zero_shot:
-            return self._zero_shot(place, own, target, precision)
+            return self._told(place, own, target, precision)
         if own.command:  # protocols don't apply to it, so it runs once for all of them
             return Command(own.command, self.command_of(own.command), own.version, own.timeout_minutes, place.seed)
         settings = replace(settings, threads=1, precision=precision, seed=place.seed)
@@ -109,7 +109,7 @@ class _Planner:
         files = self.files_of(self.folder_of(own.source), own.source_format, ("train",))
         return replace(system, source=SourceDomain.of(own.source, files, system))
 
-    def _zero_shot(self, place: CellKey, own: SystemSettings, target: Target, precision: str) -> System:
+    def _told(self, place: CellKey, own: SystemSettings, target: Target, precision: str) -> System:
         """Return a zero-shot system; of the settings only the precision applies, and of the seeds a shuffle's."""
         learnt = self.learnt_of(own.trained_on, self.suite.label_encoder)
         if own.seen_only:
@@ -148,7 +148,7 @@ def _startable(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
     return settings
 
 
-def _why_not_zero_shot(system: SystemSettings, target: Target) -> str:
+def _not_told(system: SystemSettings, target: Target) -> str:
     """Return why a system has no zero-shot cell on a target; "" if it may have one."""
     if system.command or system.source:
         return "zero-shot: a command, or a checkpoint of a source domain, takes no labels at run time"
@@ -159,7 +159,7 @@ def _why_not_zero_shot(system: SystemSettings, target: Target) -> str:
     return ""
 
 
-def _why_only_zero_shot(system: SystemSettings) -> str:
+def _only_told(system: SystemSettings) -> str:
     """Return why a system has only zero-shot cells; "" if it has others."""
     only = "shuffled_labels" if system.shuffled_labels else "seen_only" if system.seen_only else ""
     return f"{only} is for size 0" if only else ""

@@ -73,7 +73,7 @@ class _Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenOnly(_AtRunTime):
+class SeenOnly(_Told):
     """No tagger: finds texts that were a mention of a type of that name in training."""
 
     @property
@@ -113,7 +113,7 @@ class ZeroShotTagger(_Told):
         folder = self.encoder.folder
         tagger = Tagger.load(folder, backend=ModelFolder(folder).backend, precision=self.precision, threads=1)
         head, types = tagger.head, {each.name: type_ for type_, each in labels.items()}
-        facts: dict[str, Any] = {"asked": _label_texts(labels), **self.encoder.facts}
+        facts: dict[str, Any] = {"asked": _told(labels), **self.encoder.facts}
         facts |= made_with_torch(self.device, self.precision)
         if tagger.types:  # these alone
             own = set(tagger.types)
@@ -215,5 +215,5 @@ def _matches(tokens: Sequence[str], known: Mapping[str, str], longest: int) -> I
         start = found[1] if found else start + 1
 
 
-def _label_texts(labels: Mapping[str, EntityLabel]) -> dict[str, str]:
+def _told(labels: Mapping[str, EntityLabel]) -> dict[str, str]:
     return {type_: label.text for type_, label in labels.items()}
