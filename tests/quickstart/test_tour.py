@@ -316,7 +316,7 @@ def test_a_page_that_can_not_be_written_is_told_before_any_work(
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="is in none"):
+    with pytest.raises(InputError, match="its folder doesn't exist"):
         run_quickstart("", None, Path("none/page.html"), Tour())
     assert list(temporary.iterdir()) == []
 
