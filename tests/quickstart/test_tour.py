@@ -309,14 +309,14 @@ def test_a_folder_that_can_not_be_made_is_one_line(tmp_path: Path) -> None:
 def test_a_page_that_can_not_be_written_is_told_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(InputError, match="is a folder, or is in none; name another file with --report"):
+    with pytest.raises(InputError, match="is a folder, or its folder doesn't exist; name another file with --report"):
         run_quickstart("", tmp_path / "kept", tmp_path, Tour())
     assert [path.name for path in tmp_path.rglob("*")] == ["kept"]  # empty, so that it can be named again
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="is in none"):
+    with pytest.raises(InputError, match="its folder doesn't exist"):
         run_quickstart("", None, Path("none/page.html"), Tour())
     assert list(temporary.iterdir()) == []
 
@@ -434,7 +434,7 @@ def test_command_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_work")
 @pytest.mark.parametrize("place", [".", "none/page.html"])
 def test_no_place_for_a_page(tmp_path: Path, place: str) -> None:
-    with pytest.raises(InputError, match="is a folder, or is in none; name another file with --report"):
+    with pytest.raises(InputError, match="is a folder, or its folder doesn't exist; name another file with --report"):
         run_quickstart("", None, tmp_path / place, Tour())
     assert list(tmp_path.iterdir()) == []
 
