@@ -95,7 +95,7 @@ def check_same(before: list[Document], after: list[Document], losses: list[str])
     whole = [each.text for each in after] == [each.text for each in before]
     assert whole or told(losses, "spaces")
     tagged = {each.tagged for each in before}
-    assert {each.tagged for each in after} == tagged or told(losses, "only a model tagged")
+    assert {each.tagged for each in after} == tagged or told(losses, "a model alone tagged")
     sure = [[span.confidence for each in documents for span in each.spans] for documents in (before, after)]
     assert sure[0] == sure[1] or told(losses, "confidences")
     if whole:

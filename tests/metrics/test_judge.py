@@ -96,7 +96,7 @@ def test_what_does_not_fit_is_refused() -> None:
         assess(GOLD, FOUND, without=(0, 3)).as_json()
     with pytest.raises(InputError, match="sentence -1 can't be left out"):
         assess(GOLD, FOUND, without=(-1,)).as_json()
-    with pytest.raises(InputError, match="need the words"):
+    with pytest.raises(InputError, match="can't be found without words"):
         assess(GOLD, FOUND, seen=set()).as_json()
     with pytest.raises(InputError, match="sentence 1: 2 gold tags, 1 words"):
         assess(GOLD, FOUND, words=[WORDS[0], ["sea"], WORDS[2]], seen=set()).as_json()

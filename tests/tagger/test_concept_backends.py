@@ -475,8 +475,8 @@ def asked_again(folder: Path, gold: list[Example]) -> list[Any]:
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        ([], "labels: there are none"),
-        (["ship", "Ship"], "differ in case alone"),
+        ([], "labels: none given"),
+        (["ship", "Ship"], "differ only in case"),
         ([""], "not empty"),
         (["ship: " + "a b " * 40], r"label 'ship: a b .*has 82 pieces; the model reads 1 to 62"),
     ],

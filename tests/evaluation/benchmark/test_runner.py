@@ -378,7 +378,7 @@ def test_the_command_to_go_on_has_all_options(
 
 
 def test_two_runs_in_one_folder_are_refused(suite: Suite, data: Path, tmp_path: Path) -> None:
-    with Store(tmp_path / "out").hold(), pytest.raises(OutputExists, match="another benchmark works there"):
+    with Store(tmp_path / "out").hold(), pytest.raises(OutputExists, match="another benchmark is using it"):
         cells_of(suite, data, tmp_path / "out")
 
 

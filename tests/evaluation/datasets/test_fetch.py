@@ -184,7 +184,7 @@ def test_dropped_connections_are_taken_up(server: Web, tmp_path: Path) -> None:
 def test_a_stopped_run_leaves_nothing_and_begins_the_set_anew(server: Web, tmp_path: Path) -> None:
     server.moods[PLAIN["dev"]] = [Mood(cut=10)]
     hurried = RetryPolicy(silence=20.0, tries=1, tell=lambda _: None)
-    fails(InputError, server, tmp_path, "plain", words=("plain: http", "again"), policy=hurried)
+    fails(InputError, server, tmp_path, "plain", words=("plain: http", "rerun"), policy=hurried)
     assert names(tmp_path) == []
     get(server, tmp_path, "plain")
     assert whole(tmp_path, "plain")

@@ -202,7 +202,7 @@ def test_a_format_of_ones_own(tag: Tag, capitals: Capitals, capsys: Caught) -> N
     assert tag("y.toy", "--from", TOY, "--field", "body") == 1
     assert f"y.toy: {TOY} has a fixed field for its texts; leave --field body out" in capsys.readouterr().err
     assert tag("--from", TOY) == 1
-    assert f"standard input: {TOY} can't be read from a pipe won't do" in capsys.readouterr().err
+    assert f"standard input: {TOY} can't be read from a pipe; name a file" in capsys.readouterr().err
     Path("y.toy.gz").write_bytes(b"x")
     assert tag("y.toy.gz", "--from", TOY) == 1
     assert f"y.toy.gz: {TOY} can't be read compressed; unpack it first" in capsys.readouterr().err

@@ -213,8 +213,12 @@ BAD: list[tuple[str, bytes, str]] = [
     ("x.jsonl", b"{}\n", "x.jsonl:1: no field 'text' (there are: none)"),
     ("x.jsonl", b'{"text": 3}\n', "x.jsonl:1: field 'text' holds 3: must be a text, or a list of words"),
     ("x.jsonl", b'{"text": null}\n', "x.jsonl:1: field 'text' holds None: must be a text"),
-    ("x.jsonl", b'{"tokens": ["a", 3]}\n', "x.jsonl:1: field 'tokens': word 1 (from 0) is 3: must be a text"),
-    ("x.jsonl", b'{"tokens": ["a", ""]}\n', "x.jsonl:1: field 'tokens': word 1 (from 0) is '': must be a text"),
+    ("x.jsonl", b'{"tokens": ["a", 3]}\n', "x.jsonl:1: field 'tokens': word 1 (from 0) is 3: must be a nonempty text"),
+    (
+        "x.jsonl",
+        b'{"tokens": ["a", ""]}\n',
+        "x.jsonl:1: field 'tokens': word 1 (from 0) is '': must be a nonempty text",
+    ),
     ("x.jsonl", b'[{"text": "a"}]\n', "x.jsonl:1: not a JSON object: the file is one JSON array, not JSON lines"),
     ("x.json", b"[\n", "x.json:2: not JSON: Expecting value"),
     ("x.json", b'[{"text": "a"},\n3]', "x.json:2: not a JSON object: 3; write an array of objects"),
@@ -310,7 +314,7 @@ def test_parts_that_no_column_joins_are_told(
 def test_words_that_conll_cannot_hold_are_told(tag: Tag, capsys: Caught, word: str) -> None:
     Path("x.jsonl").write_text('{"text": "a"}\n' + json.dumps({"tokens": [word]}))
     assert tag("x.jsonl", "--to", "conll") == 1
-    assert capsys.readouterr().err.startswith(f"nerbert: x.jsonl:2: word {word!r} contains a tab or the end of a line")
+    assert capsys.readouterr().err.startswith(f"nerbert: x.jsonl:2: word {word!r} contains a tab or line break")
 
 
 def test_types_that_conll_cannot_hold_are_told(tag: Tag, capitals: Capitals, capsys: Caught) -> None:

@@ -154,7 +154,7 @@ REFUSED = [
         lambda _: ["Ada came. " * 40],
         "Ada came. Ada came. Ada came. Ada came. Ada c … . Ada came. Ada came. Ada came. : no such",
     ),
-    (lambda _: ["--ouput", "x"], "--ouput: no such file or folder; nor is there such an option: see --help"),
+    (lambda _: ["--ouput", "x"], "--ouput: no such file or folder; there is no such option either: see --help"),
     (lambda _: ["in/a.txt", "--text", "Ada"], "--text: is tagged instead of files, such as 'in/a.txt'"),
     (lambda _: ["", "x"], "'': no such file or folder"),
     (lambda _: ["in/deep/.h"], "in/deep/.h: "),
@@ -173,7 +173,7 @@ REFUSED = [
     (lambda _: ["in/a.txt", "-o", "x.jsonl.gz"], "x.jsonl.gz: can't be packed here"),
     (lambda _: ["in/a.txt", "-o", "x.docx"], "x.docx: its name tells no format; give --to one of"),
     (lambda _: ["in/a.txt", "-o", "x.json"], "x.json: several formats have such names; give --to one of spacy-json, "),
-    (lambda _: ["in/d.pdf"], "in/d.pdf: seems to be PDF; extract its text first, or name its format with --from"),
+    (lambda _: ["in/d.pdf"], "in/d.pdf: seems to be PDF; extract its text, or name its format with --from"),
     (lambda _: ["in/a.txt", "--to", "html"], "--to html: is made as a whole, so name a file for it with -o"),
     (lambda _: ["in/a.txt", "--to", "parquet"], "--to parquet: is made as a whole"),
     (lambda _: ["in/a.txt", "--to", "docx"], "--to 'docx': must be one of text, conll, jsonl, parquet, html, spacy"),
@@ -213,7 +213,7 @@ def test_what_cannot_be_is_said_before_the_tagger_is_loaded(
 
 def test_parquet_through_a_pipe_is_refused(tag: Tag, capsys: Caught) -> None:
     assert tag("--from", "parquet", "--json") == 1
-    assert "standard input: Parquet can't be read from a pipe won't do" in capsys.readouterr().err
+    assert "standard input: Parquet can't be read from a pipe; name a file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("place", ["-", "pipe"])
@@ -237,7 +237,7 @@ def test_parquet_that_is_gone_is_told(capitals: Capitals) -> None:
 def test_a_named_pipe_of_parquet_needs_a_file(tag: Tag, capsys: Caught) -> None:
     os.mkfifo("pipe")
     assert tag("pipe", "--from", "parquet", "--json") == 1
-    assert "pipe: Parquet can't be read from a pipe won't do" in capsys.readouterr().err
+    assert "pipe: Parquet can't be read from a pipe; name a file" in capsys.readouterr().err
 
 
 def test_standard_input_may_be_one_of_several(tag: Tag, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
