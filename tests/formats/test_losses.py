@@ -101,7 +101,7 @@ def check_same(before: list[Document], after: list[Document], losses: list[str])
     if whole:
         assert groups(after) == groups(before) or told(losses, "belong together")
         words = [one.words in (None, other.words) for one, other in zip(before, after, strict=True)]
-        assert all(words) or told(losses, "word boundaries")
+        assert all(words) or told(losses, "where words begin and end")
         for one, other in zip(before, after, strict=True):
             for name, value in one.fields.items():
                 if name not in other.fields or other.fields[name] != value:
