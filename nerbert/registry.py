@@ -161,7 +161,7 @@ HEADS: "Registry[type[HeadKind]]" = Registry(
     {
         "linear": "nerbert.tagger.backends:LinearHeadKind",
         "concepts": "nerbert.tagger.concept_backends:ConceptHeadKind",
-        "gliner": "nerbert.tagger.backends:GlinerHeadKind",
+        "gliner": "nerbert.tagger.gliner_backends:GlinerHeadKind",
     },
     "nerbert.tagger.backends:HeadKind",
 )

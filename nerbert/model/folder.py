@@ -36,8 +36,10 @@ alone, and a zero-shot tagger."""
 WEIGHTS = "model.safetensors"
 EXPORTED = tuple(f"onnx/{name}" for name in (
     "nerbert-onnx.json", "tokenizer.json", "model.onnx", "model_int8.onnx", "concepts.onnx", "concepts_tokenizer.json",
+    "labels.onnx", "labels_tokenizer.json", "scores.onnx",
 ))  # fmt: skip
-"""What `nerbert export` writes: its card, tokenizer, graphs in fp32 and int8, and those of a concept encoder."""
+"""What `nerbert export` writes: its card, tokenizer, graphs in fp32 and int8, those of a concept encoder, and those
+that make and score a GLiNER model's labels."""
 
 Use: TypeAlias = Literal["small", "model", "tagger", "digest", "fingerprint", "weights", "loaded", "stale"]
 _SMALL = ("*.json", "*.txt", "*.model", "*.tiktoken")

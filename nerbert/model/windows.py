@@ -180,6 +180,14 @@ def padded(windows: Windows, numbers: Array, pad_id: int) -> Padded:
     return Padded(ids, inside, np.repeat(np.arange(len(numbers)), words), columns)
 
 
+def padded_rows(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Array, Array]:
+    """Return the ids and the mask of some rows, (rows, pieces) each."""
+    mask = np.arange(max(map(len, rows))) < np.array([len(each) for each in rows])[:, None]
+    ids = np.full(mask.shape, pad_id, np.int64)
+    ids[mask] = np.concatenate([np.array(each, np.int64) for each in rows])
+    return ids, mask.astype(np.int64)
+
+
 def micro_batches(lengths: Sequence[int] | Array, max_tokens: int) -> Iterator[list[int]]:
     """Yield places in `lengths` in groups of a padded size up to `max_tokens`; a longer window is alone."""
     group: list[int] = []

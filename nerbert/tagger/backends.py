@@ -110,46 +110,6 @@ class LinearHeadKind(HeadKind):
         return {"tags": tags, **pieces.facts()}, heads
 
 
-class GlinerHeadKind(HeadKind):
-    """A GLiNER model."""
-
-    labels_at_run_time = True
-
-    @classmethod
-    def open(cls, folder: ModelFolder, wanted: Wanted) -> Head:
-        """Return it; raise InputError for what it doesn't support: onnx, int8, truncation.
-
-        The precision is fp32 unless bf16 is wanted: published thresholds hold for it.
-        """
-        if wanted.backend == "onnx" or wanted.precision == "int8":
-            raise InputError(f"{folder}: a GLiNER model has no back end for backend = {wanted.backend!r}, precision = "
-                             f"{wanted.precision!r}: torch computes it in fp32 and bf16")  # fmt: skip
-        if wanted.on_too_long != "window":
-            raise InputError(f"{folder}: a GLiNER model reads long texts in windows that overlap; on_too_long = "
-                             f"{wanted.on_too_long!r:.40} is not supported")  # fmt: skip
-        need("train", "torch", "transformers")
-        from nerbert.model.gliner.folder import load_gliner
-        from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
-        from nerbert.model.gliner.scorer import TorchGliner
-
-        loaded = load_gliner(folder.path)
-        precision = "bf16" if wanted.precision == "bf16" else "fp32"
-        name, tokens = placed(loaded.model, replace(wanted, precision=precision))
-        scorer = TorchGliner(loaded.model, loaded.pieces.pad_id, precision, name)
-        return GlinerHead(
-            scorer, loaded.model.config, loaded.pieces, loaded.labels_pieces, decoding=wanted.decoding,
-            max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens,
-            normalises=folder.card.get("labels") == NORMALISED,
-        )  # fmt: skip
-
-    @classmethod
-    def check_export(cls, source: str) -> None:
-        """Raise InputError: it can't be exported yet."""
-        why = "a GLiNER model, which can't be exported yet"
-        raise InputError(f"{source}: {why}; `nerbert distil {source} TEXTS --labels …` trains a small tagger of fixed "
-                         "types on what it finds, which can be")  # fmt: skip
-
-
 def on_back_end(
     folder: ModelFolder, wanted: Wanted, on_onnx: Callable[[onnx.Exported, str, Wanted], AnyHead],
     on_torch: Callable[[str, Wanted], AnyHead],

@@ -51,9 +51,13 @@ class ConceptHeadKind(HeadKind):
         parts = [model.names, model.projection]
         task.graph(parts, of_name, TorchScorer(model, "fp32", own), names, width, onnx.STATES, onnx.CONCEPTS_GRAPH)
         model.tokenizer.backend_tokenizer.save(str(task.folder / onnx.CONCEPTS_TOKENIZER), pretty=False)
-        facts = {"width": width, "temperature": model.temperature, "bias": model.bias.item(), "pooling": model.pooling,
-                 "longest": LONGEST_NAME, **names.facts()}  # fmt: skip
-        return {"tags": [], "concepts": facts, **pieces.facts()}, {}
+        concepts = {"width": width, "temperature": model.temperature, "bias": model.bias.item(),
+                    "pooling": model.pooling, "longest": LONGEST_NAME, **names.facts()}  # fmt: skip
+        facts = {"tags": [], "concepts": concepts, **pieces.facts()}
+        exported = task.exported(facts)
+        heads = {f"onnx {each}": _on_onnx(exported, each, Wanted(longest=task.longest)) for each in exported.graphs}
+        on_torch = _on_torch(task.source, Wanted(precision="fp32", device="cpu", longest=task.longest))
+        return facts, {"torch fp32": on_torch, **heads}
 
 
 def _on_torch(source: str, wanted: Wanted) -> ConceptHead:
@@ -90,10 +94,10 @@ def _on_onnx(exported: onnx.Exported, precision: str, wanted: Wanted) -> Concept
     if facts is None:
         raise InputError(f"{exported.folder}: holds no concept encoder; export the encoder again")
     scorer = onnx.OnnxScorer(exported.graphs[precision], facts.width, threads=wanted.threads, output=onnx.STATES)
-    files = [exported.folder / name for name in (onnx.CARD, onnx.CONCEPTS_GRAPH, onnx.CONCEPTS_TOKENIZER)]
+    files = [exported.folder / name for name in (onnx.CONCEPTS_GRAPH, onnx.CONCEPTS_TOKENIZER)]
     return ConceptHead(
         scorer, exported.pieces(wanted.longest, wanted.on_too_long),
-        LabelVectors(files, partial(_onnx_encoder, exported, facts, wanted.threads), facts.width), facts.width,
+        LabelVectors(files, partial(_onnx_encoder, exported, facts, wanted.threads), facts.width, facts), facts.width,
         facts.temperature, facts.bias, onnx.MAX_TOKENS, wanted.decoding or "flat", f"onnx {precision} cpu",
     )  # fmt: skip
 

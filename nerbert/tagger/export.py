@@ -3,6 +3,8 @@
 Cost: a model type that decides by its input's values (longformer) is refused.
 """
 
+import json
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,14 +20,16 @@ from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import word_spans
 from nerbert.metrics.score import score_spans
-from nerbert.model.backbone import Backbone, load_tokenizer, quiet
+from nerbert.model.backbone import load_tokenizer, quiet
 from nerbert.model.folder import CARD as MODEL_CARD
 from nerbert.model.folder import ModelFolder, TransformersKind, embedded
 from nerbert.model.heads import Head
 from nerbert.model.linear import Scorer, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.records import Example
-from nerbert.tagger.answers import CHECK
+from nerbert.records import EntityLabel, Example
+from nerbert.rng import Array
+from nerbert.schema import parse_json
+from nerbert.tagger.answers import check_texts
 from nerbert.tagger.backends import LONGEST, HeadKind
 from nerbert.tagger.hub import check_apart
 from nerbert.tagger.onnx import (
@@ -36,9 +40,13 @@ from nerbert.tagger.onnx import (
     LOGITS,
     MAX_TOKENS,
     TOKENIZER,
+    Exported,
+    OnnxCard,
     OnnxScorer,
     weights_of,
 )
+from nerbert.tagger.quantise import quantise
+from nerbert.tagger.thresholds import thresholds_of
 from nerbert.words import split_words
 
 _OPSET = 17
@@ -46,6 +54,7 @@ _CLOSE = 2e-3
 """The most that a logit of the fp32 graph may differ from torch's."""
 _LARGEST = (1 << 31) - (1 << 22)
 """Bytes of weights that a graph's one file holds: its format's limit, less room for the nodes."""
+_USUAL_TYPES = ("person", "organization", "location", "date", "event", "product")
 _TEXTS = (
     "The whaler Ingeborg left Bergen in May.", "In 1987 she joined the University of Nairobi as a lecturer.", "Yes.",
     "Minutes: Mr. Okafor (chair), the treasurer, two guests from São Paulo — all agreed; the next is on 3 March 2021.",
@@ -54,40 +63,73 @@ _TEXTS = (
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Of one back end on annotated sentences: F1, the share (0–1) of torch's entities that it finds, other entities."""
+    """Of one back end on annotated sentences: F1, the share (0–1) of torch's entities that it finds, other entities.
+
+    `confidence` is by how much the confidences of shared entities differ, on average.
+    """
 
     f1: float
     share: float
     other: int
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was written: the folder with `onnx/` in it, bytes of each graph, and agreement by back end if measured."""
+    """What was written: the folder with `onnx/` in it, bytes of each graph, and agreement by back end if measured.
+
+    `kept` are the layers that the int8 graph keeps in fp32.
+    """
 
     folder: Path
     sizes: dict[str, int]
     agreement: dict[str, Agreement]
+    kept: list[str]
 
 
 ExportedHead: TypeAlias = tuple[dict[str, Any], Mapping[str, Head]]
-"""An export's card for a head, and the head by the name of each back end, torch's first; none if it takes labels at run
-time."""
+"""An export's card for a head, and the head by the name of each back end, torch's first."""
+Traced: TypeAlias = Mapping[str, tuple[Any, Mapping[int, str]]]
+"""Inputs of a graph to be, by name: an example, and the names of the dimensions that vary."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportTask:
-    """A tagger to export: its folder or hub name, where its graphs go, what cuts texts, whether int8 is wanted, too."""
+    """A tagger to export: its folder or hub name, where its graphs go, whether int8 is wanted, too.
+
+    `examples` are annotated sentences to try int8 on; without any, sentences and labels of nerbert's own are taken.
+    """
 
     source: str
     folder: Path
-    tokenizer: Any
     longest: int
     int8: bool
+    examples: Sequence[Example] = ()
 
     def pieces(self, config: Any) -> SubwordTokenizer:
-        """Return what cuts texts for a model of this configuration."""
-        return SubwordTokenizer(self.tokenizer, config, self.longest)
+        """Return what cuts texts for a model of this configuration; write its tokenizer."""
+        tokenizer = load_tokenizer(self.source)
+        self.write_tokenizer(tokenizer)
+        return SubwordTokenizer(tokenizer, config, self.longest)
+
+    def write_tokenizer(self, tokenizer: Any, file: str = TOKENIZER) -> None:
+        """Write a tokenizer as `transformers` has set it up."""
+        tokenizer.backend_tokenizer.save(str(self.folder / file), pretty=False)
+
+    def exported(self, facts: Mapping[str, Any]) -> Exported:
+        """Return what is written so far, with the card that these facts will be."""
+        graphs = {name: self.folder / file for name, file in GRAPHS.items() if (self.folder / file).is_file()}
+        card = json.dumps({"format": FORMAT, "made_from": {"weights": {}}, **facts})
+        return Exported(self.folder, graphs, parse_json(card, OnnxCard, self.folder))
+
+    def sentences(self) -> list[Example]:
+        """Return the examples, or sentences of nerbert's own with entities of usual types."""
+        texts = [*_TEXTS, *check_texts()]
+        return list(self.examples) or list(map(_example, texts))
+
+    def types(self, own: Sequence[str] = ()) -> list[str]:
+        """Return the types of the examples, or else the head's `own`, or usual ones."""
+        return sorted({span.type for each in self.examples for span in each.spans}) or list(own) or list(_USUAL_TYPES)
 
     def graphs(
         self, parts: Sequence[Any], run: Callable[[Any, Any], Any], torch: Scorer, pieces: SubwordTokenizer,
@@ -100,7 +142,7 @@ class ExportTask:
         scorers: dict[str, Scorer] = {"torch fp32": torch}
         scorers["onnx fp32"] = self.graph(parts, run, torch, pieces, columns, output, GRAPHS["fp32"])
         if self.int8:
-            _quantise(self.folder)
+            quantise(self.folder / GRAPHS["fp32"], self.folder / GRAPHS["int8"])
             scorers["onnx int8"] = OnnxScorer(self.folder / GRAPHS["int8"], columns, output=output)
         return scorers
 
@@ -113,10 +155,48 @@ class ExportTask:
         `parts` are the modules that it runs through, the first a `transformers` model. Raise InputError if it gives
         other numbers than `torch` for words cut by `pieces`.
         """
-        _trace(self.source, parts, run, self.folder / file, output)
+        import torch as library
+
+        class Run(library.nn.Module):
+            """The parts, with one output."""
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.parts = library.nn.ModuleList(parts)
+
+            def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+                return run(input_ids, attention_mask)
+
+        self.trace(Run(), file, piece_inputs(int(parts[0].config.vocab_size)), {output: {0: "batch", 1: "pieces"}})
         graph = OnnxScorer(self.folder / file, columns, output=output)
         _check_close(self.source, pieces, torch, graph, columns)
         return graph
+
+    def trace(self, module: Any, file: str, inputs: Traced, outputs: Mapping[str, Mapping[int, str]]) -> None:
+        """Write the fp32 graph of what a module of torch computes from inputs, in their order.
+
+        Raise InputError for one that is too large for a file, or can't be a graph.
+        """
+        import torch
+
+        whole, path = module.eval(), self.folder / file
+        weights = 4 * sum(each.numel() for each in whole.parameters())
+        if weights > _LARGEST:
+            raise InputError(f"{self.source}: {weights:,} bytes of weights in fp32 don't fit into one ONNX file (2 GB);"
+                             " tag with torch")  # fmt: skip
+        models = [each for each in whole.modules() if hasattr(each, "set_attn_implementation")]
+        axes = {name: dict(free) for name, (_, free) in inputs.items()} | {
+            name: dict(each) for name, each in outputs.items()
+        }
+        with quiet(), torch.inference_mode():
+            for each in models:
+                each.set_attn_implementation("eager")
+            names = ", ".join(dict.fromkeys(str(each.config.model_type) for each in models)) or "model"
+            with refused(f"{self.source}: a {names} can't be exported"):
+                torch.onnx.export(
+                    whole, tuple(example for example, _ in inputs.values()), str(path), input_names=list(inputs),
+                    output_names=list(outputs), dynamic_axes=axes, opset_version=_OPSET, dynamo=False,
+                )  # fmt: skip
 
 
 def export(
@@ -137,118 +217,95 @@ def export(
         raise InputError(f"{tagger}: a model on the hub has no folder to export into; name one with -o")
     if output is not None:
         _check_apart(source.path, output)
-    if data is not None and kind.labels_at_run_time:
-        why = "its labels are given at run time, so data can't measure how the graphs agree; export it without"
-        raise InputError(f"{source}: {why}")
     examples = [] if data is None else read_gold(data, "test", reading_for(card, reading)).examples
     with publish_folder(output or source.path / FOLDER, overwrite=overwrite) as folder:
         inside = folder / FOLDER if output else folder
         inside.mkdir(exist_ok=True)
         longest = int(card.get("max_length") or LONGEST)
-        agreement = _write(ExportTask(source.name, inside, load_tokenizer(source.name), longest, int8), kind, examples)
+        agreement, kept = _write(ExportTask(source.name, inside, longest, int8, examples), kind, card)
         if output:
             _write_rest(source, folder)
         sizes = {path.name: path.stat().st_size for path in inside.glob("*.onnx")}
-    return Export(output or source.path, sizes, agreement)
+    return Export(output or source.path, sizes, agreement, kept)
 
 
-def _write(task: ExportTask, kind: type[HeadKind], examples: Sequence[Example]) -> dict[str, Agreement]:
-    """Write graphs, tokenizer and card; return their agreement with torch, if there are examples."""
+def _write(task: ExportTask, kind: type[HeadKind], card: Mapping[str, Any]) -> tuple[dict[str, Agreement], list[str]]:
+    """Write graphs, tokenizer and card; return their agreement with torch, if there are examples, and kept layers."""
     facts, heads = kind.export(task)
-    agreement = _agreement(heads, examples) if examples else {}
-    path = str(task.folder / TOKENIZER)
-    task.tokenizer.backend_tokenizer.save(path, pretty=False)  # as `transformers` has set it up
+    agreement = _agreement(heads, task, card) if task.examples else {}
     versions = {name: version(name) for name in ("torch", "transformers", "onnxruntime", "onnx")}
     scores, made_from = {name: asdict(each) for name, each in agreement.items()}, {"weights": weights_of(task.source)}
     facts |= {"made_from": made_from, "opset": _OPSET, "versions": versions, "agreement": scores}
     write_json(task.folder / CARD, {"format": FORMAT, **facts})
-    return agreement
+    return agreement, list(facts.get("kept_in_fp32", ()))
 
 
 def _write_rest(source: ModelFolder, folder: Path) -> None:
     """Write all of a tagger but its weights; its card always, since it marks the folder as ours."""
-    backbone = Backbone.of(source.name, seed=0)
-    backbone.config.save_pretrained(folder)
-    backbone.tokenizer.save_pretrained(folder)
-    for name in ("README.md", CHECK):
-        if (file := source.path / name).is_file():
-            shutil.copyfile(file, folder / name)
+    for file in source.files("small"):
+        shutil.copyfile(file, folder / file.name)
     card, head = source.card, source.head_name
     write_json(folder / MODEL_CARD, card if head == TransformersKind.head else card | {"head": head})
 
 
-def _trace(source: str, parts: Sequence[Any], run: Callable[[Any, Any], Any], path: Path, output: str) -> None:
-    """Write the fp32 graph of what `run` computes; `parts` are its modules, the first a `transformers` model."""
+def piece_inputs(vocabulary: int) -> Traced:
+    """Return ids and mask of two rows of pieces, to trace with."""
     import torch
 
-    class Traced(torch.nn.Module):
-        """The parts, with one output."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.parts = torch.nn.ModuleList(parts)
-
-        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
-            return run(input_ids, attention_mask)
-
-    whole, model = Traced().eval(), parts[0]
-    weights = 4 * sum(each.numel() for each in whole.parameters())
-    if weights > _LARGEST:
-        raise InputError(
-            f"{source}: {weights:,} bytes of weights in fp32 don't fit into one ONNX file (2 GB); tag with torch"
-        )
-    ids = torch.arange(14).reshape(2, 7) % int(model.config.vocab_size)
+    ids = torch.arange(14).reshape(2, 7) % vocabulary
     mask = torch.tensor([[1] * 7, [1] * 5 + [0] * 2])
     free = {0: "batch", 1: "pieces"}
-    with quiet(), torch.inference_mode():
-        if hasattr(model, "set_attn_implementation"):
-            model.set_attn_implementation("eager")
-        with refused(f"{source}: a {model.config.model_type} can't be exported"):
-            torch.onnx.export(
-                whole, (ids, mask), str(path), input_names=["input_ids", "attention_mask"], output_names=[output],
-                dynamic_axes={"input_ids": free, "attention_mask": free, output: free}, opset_version=_OPSET,
-                dynamo=False,
-            )  # fmt: skip
+    return {"input_ids": (ids, free), "attention_mask": (mask, free)}
 
 
-def _quantise(folder: Path) -> None:
-    """Write the int8 graph beside the other.
+def _example(text: str) -> Example:
+    return Example(text, split_words(text))
 
-    Weights keep 7 bits, since processors without VNNI sum 8-bit products in 16 bits; by channel that costs no F1.
-    Embeddings are the largest part of many models, so they are int8 too.
-    """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with quiet():
-        quantize_dynamic(
-            folder / GRAPHS["fp32"], folder / GRAPHS["int8"], per_channel=True, reduce_range=True,
-            weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gather"],
-            extra_options={"MatMulConstBOnly": True},
-        )  # fmt: skip
+def long_example(characters: int) -> Example:
+    """Return a text of at least so many characters."""
+    text = " ".join(_TEXTS)
+    return _example(" ".join([text] * (1 + characters // len(text))))
 
 
 def _check_close(source: str, pieces: SubwordTokenizer, torch: Scorer, graph: Scorer, columns: int) -> None:
     """Raise InputError if a graph's output isn't torch's: in batches, alone, and in the longest window there is."""
-    longest = " ".join(_TEXTS) * (1 + pieces.body // 40)
-    examples = [Example(text, split_words(text)) for text in (*_TEXTS, longest)]
+    examples = [*map(_example, _TEXTS), long_example(10 * pieces.body)]
     for some in (examples[:-1], examples[:1], examples[-1:]):
         with at(source):
-            ours, theirs = (word_scores(each, pieces, some, columns, MAX_TOKENS).logits for each in (torch, graph))
-        worst = float(np.abs(ours - theirs).max())
-        if not worst <= _CLOSE * max(1.0, float(np.abs(ours).max())):
-            raise InputError(f"{source}: its graph's output differs from torch's by {worst:.4f}; it can't be exported")
+            check_close(
+                source, *(word_scores(each, pieces, some, columns, MAX_TOKENS).logits for each in (torch, graph))
+            )
 
 
-def _agreement(heads: Mapping[str, Head], examples: Sequence[Example]) -> dict[str, Agreement]:
-    """Return each head's F1, and its entities compared with the first one's."""
-    gold, agreement, reference = [word_spans(each) for each in examples], {}, None
+def check_close(source: str, ours: Array, theirs: Array) -> None:
+    """Raise InputError if a graph's numbers aren't torch's."""
+    worst = float(np.abs(ours - theirs).max(initial=0)) if ours.shape == theirs.shape else math.inf
+    if not worst <= _CLOSE * max(1.0, float(np.abs(ours).max(initial=0))):
+        raise InputError(f"{source}: its graph's output differs from torch's by {worst:.4f}; it can't be exported")
+
+
+def _agreement(heads: Mapping[str, Head], task: ExportTask, card: Mapping[str, Any]) -> dict[str, Agreement]:
+    """Return each head's F1, and its entities compared with the first one's; types are those of the data."""
+    gold, agreement, reference = [word_spans(each) for each in task.examples], {}, None
     for name, head in heads.items():
-        rows = head.predict(examples).word_spans(len(examples))
-        spans = {(number, *span) for number, row in enumerate(rows) for span in row}
-        reference = spans if reference is None else reference
-        share = len(spans & reference) / len(reference) if reference else 1.0
-        agreement[name] = Agreement(score_spans(gold, rows).f1, share, len(spans - reference))
+        asked = head if head.types else _asked(head, task.types(), card)
+        entities = asked.predict(task.examples)
+        rows = {each[:4]: each[4] for each in entities.spans()}
+        reference = rows if reference is None else reference
+        both = rows.keys() & reference.keys()
+        share = len(both) / len(reference) if reference else 1.0
+        confidence = float(np.mean([abs(rows[each] - reference[each]) for each in both])) if both else 0.0
+        agreement[name] = Agreement(
+            score_spans(gold, entities.word_spans(len(gold))).f1, share, len(rows) - len(both), confidence
+        )
     return agreement
+
+
+def _asked(head: Head, types: Sequence[str], card: Mapping[str, Any]) -> Head:
+    """Return a head that looks for some types, at a tagger's own thresholds."""
+    bounds = thresholds_of(None, card.get("thresholds"), types, head.usual_threshold)
+    return head.for_labels([EntityLabel(each) for each in types], [bounds[each] for each in types])
 
 
 def _check_apart(source: Path, output: Path) -> None:

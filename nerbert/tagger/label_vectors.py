@@ -46,11 +46,16 @@ class LabelEncoder:
 
 
 class LabelVectors:
-    """The vectors of labels, from the cache, or by an encoder that is opened for new ones; they follow from `files`."""
+    """The vectors of labels, from the cache, or by an encoder that is opened for new ones.
 
-    def __init__(self, files: Sequence[Path], open_encoder: Callable[[], LabelEncoder], width: int) -> None:
-        self._files, self._open, self._width = files, open_encoder, width
-        self._encoder: LabelEncoder | None = None
+    They follow from `files`, and from what else of the encoder `facts` say.
+    """
+
+    def __init__(
+        self, files: Sequence[Path], open_encoder: Callable[[], Callable[[str], Array]], width: int, facts: object = ""
+    ) -> None:
+        self._files, self._open, self._width, self._facts = files, open_encoder, width, facts
+        self._encoder: Callable[[str], Array] | None = None
 
     def __call__(self, labels: Sequence[EntityLabel]) -> Array:
         """Return (labels, width); raise InputError for a label that the encoder can't read."""
@@ -70,7 +75,7 @@ class LabelVectors:
     @cached_property
     def _digest(self) -> str:
         lines = "".join(f"{path.name} {sha256_of(path)}\n" for path in self._files)
-        return sha256(f"{_FORMAT} {self._width}\n{lines}".encode()).hexdigest()
+        return sha256(f"{_FORMAT} {self._width} {self._facts}\n{lines}".encode()).hexdigest()
 
     def _encoded(self, labels: Mapping[bytes, EntityLabel]) -> dict[bytes, Array]:
         found = {}

@@ -23,7 +23,9 @@ from nerbert.rng import Array
 from nerbert.schema import read_json
 
 FOLDER, FORMAT = "onnx", 1
-CARD, TOKENIZER, _FP32, _INT8, CONCEPTS_GRAPH, CONCEPTS_TOKENIZER = (Path(each).name for each in EXPORTED)
+(
+    CARD, TOKENIZER, _FP32, _INT8, CONCEPTS_GRAPH, CONCEPTS_TOKENIZER, LABELS_GRAPH, LABELS_TOKENIZER, SCORES_GRAPH,
+) = (Path(each).name for each in EXPORTED)  # fmt: skip
 GRAPHS = {"fp32": _FP32, "int8": _INT8}
 LOGITS, STATES = "logits", "last_hidden_state"
 """Outputs of graphs: of a tagger, and of an encoder."""
@@ -39,7 +41,7 @@ _LARGEST_TOKENIZER = 256 << 20
 _REMEDY = "export the tagger again"
 _Size = Annotated[int, Field(ge=1, lt=1 << 31)]
 _Piece = Annotated[int, Field(ge=0, lt=1 << 31)]
-_Specials = Annotated[list[_Piece], Field(max_length=16)]
+Specials = Annotated[list[_Piece], Field(max_length=16)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,8 @@ class Weights:
 class TokenizerFacts:
     """Special pieces `before` and `after`, the one for padding, pieces in a window (`room`), size of `vocabulary`."""
 
-    before: _Specials
-    after: _Specials
+    before: Specials
+    after: Specials
     pad_id: _Piece
     room: _Size
     vocabulary: _Size
@@ -158,29 +160,75 @@ class LightTokenizer:
         self._path, self._before, self._after = path, card.before, card.after
         self.pad_token_id, self.model_max_length = card.pad_id, card.room
 
-    def __call__(self, texts: str | Sequence[str], **_: Any) -> Mapping[str, list[Any]]:
-        """Return one text's pieces with the special ones marked; of several texts, pieces and offsets without."""
+    def __call__(self, texts: str | Sequence[str], *, is_split_into_words: bool = False, **_: Any) -> "LightPieces":
+        """Return one text's pieces with the special ones marked; of several texts, pieces and offsets without.
+
+        With `is_split_into_words` the texts are the words of one, and what is returned says whose each piece is.
+        """
         if isinstance(texts, str):
             ids = self._inner.encode(texts, add_special_tokens=False).ids
             mask = [1] * len(self._before) + [0] * len(ids) + [1] * len(self._after)
-            return {"input_ids": [*self._before, *ids, *self._after], "special_tokens_mask": mask}
+            return LightPieces({"input_ids": [*self._before, *ids, *self._after], "special_tokens_mask": mask})
         with refused(f"{self._path}: can't cut a text"):
+            if is_split_into_words:
+                one = self._inner.encode(list(texts), is_pretokenized=True, add_special_tokens=False)
+                return LightPieces({"input_ids": one.ids}, one.word_ids)
             found = self._inner.encode_batch(list(texts), add_special_tokens=False)
-        return {"input_ids": [each.ids for each in found], "offset_mapping": [each.offsets for each in found]}
+        return LightPieces(
+            {"input_ids": [each.ids for each in found], "offset_mapping": [each.offsets for each in found]}
+        )
+
+
+class LightPieces(dict[str, list[Any]]):
+    """What a tokenizer returns, with each piece's word where it was given words."""
+
+    def __init__(self, columns: Mapping[str, list[Any]], words: Sequence[int | None] = ()) -> None:
+        super().__init__(columns)
+        self._words = words
+
+    def word_ids(self) -> Sequence[int | None]:
+        """Return the number of each piece's word."""
+        return self._words
+
+
+class Graph:
+    """An exported graph on the CPU: its `inputs` and `outputs`, with their shapes by name."""
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        self.path, self._session = path, _session(path, threads)
+        self.inputs, self.outputs = (
+            {each.name: each.shape for each in some}
+            for some in (self._session.get_inputs(), self._session.get_outputs())
+        )
+
+    def check(self, known: bool) -> None:
+        """Raise InputError for a graph whose inputs and outputs aren't those that are `known`."""
+        if not known:
+            names = f"takes {', '.join(self.inputs)} and gives {', '.join(self.outputs)}"
+            raise InputError(f"{self.path}: {names}: not a graph that nerbert made")
+
+    def __call__(self, feed: Mapping[str, Array], rows: int, **others: int) -> dict[str, Array]:
+        """Return its outputs by name, so many rows of fp32 each (`others`: by name); `feed` may hold more than inputs.
+
+        Raise InputError for other outputs.
+        """
+        with refused(f"{self.path}: can't be run by onnxruntime", NerbertError):
+            found = self._session.run(list(self.outputs), {name: feed[name] for name in self.inputs})
+        for name, each in zip(self.outputs, found, strict=True):
+            count = others.get(name, rows)
+            if each.dtype != np.float32 or each.shape[:1] != (count,):
+                raise InputError(f"{self.path}: gives {each.dtype} {name} of the shape {each.shape} for {count} rows: "
+                                 "not a graph that nerbert made")  # fmt: skip
+        return dict(zip(self.outputs, found, strict=True))
 
 
 class OnnxScorer:
     """Logits, or another `output` of so many columns, of an exported graph on the CPU."""
 
     def __init__(self, path: Path, classes: int, *, threads: int = 0, output: str = LOGITS) -> None:
-        self._output = output
-        self._session, self._path, self._classes = _session(path, threads), path, classes
-        self._inputs = [each.name for each in self._session.get_inputs()]
-        outputs = {each.name: each.shape for each in self._session.get_outputs()}
-        if list(outputs) != [output] or not {"input_ids"} <= set(self._inputs) <= set(_INPUTS):
-            raise InputError(
-                f"{path}: takes {', '.join(self._inputs)} and gives {', '.join(outputs)}: not a graph that nerbert made"
-            )
+        self._output, self._graph, self._classes = output, Graph(path, threads), classes
+        outputs = self._graph.outputs
+        self._graph.check(list(outputs) == [output] and {"input_ids"} <= self._graph.inputs.keys() <= set(_INPUTS))
         if outputs[output][-1:] != [classes]:
             what = "labels" if output == LOGITS else "columns"
             raise InputError(
@@ -194,11 +242,10 @@ class OnnxScorer:
             "input_ids": batch.ids.astype(np.int64, copy=False), "attention_mask": batch.mask.astype(np.int64),
             "token_type_ids": np.zeros(batch.ids.shape, np.int64),
         }  # fmt: skip
-        with refused(f"{self._path}: can't be run by onnxruntime", NerbertError):
-            (logits,) = self._session.run([self._output], {name: feed[name] for name in self._inputs})
-        if logits.dtype != np.float32 or logits.shape != (*batch.ids.shape, self._classes):
-            raise InputError(f"{self._path}: gives {logits.dtype} logits of the shape {logits.shape} for windows of "
-                             f"{batch.ids.shape}: not a tagger that nerbert exported")  # fmt: skip
+        logits = self._graph(feed, len(batch.ids))[self._output]
+        if logits.shape != (*batch.ids.shape, self._classes):
+            raise InputError(f"{self._graph.path}: gives logits of the shape {logits.shape} for windows of "
+                             f"{batch.ids.shape}: not a graph that nerbert made")  # fmt: skip
         found: Array = logits[batch.rows, batch.columns]
         return found
 

@@ -424,8 +424,11 @@ def test_graphs_of_the_first_piece_and_of_other_weights(tmp_path: Path) -> None:
     found = Tagger.load(folder, backend="onnx", precision="fp32").with_labels(LABELS)
     for one, other in zip(spans_of(found), spans_of(wanted), strict=True):
         assert [span.confidence for span in one] == pytest.approx([span.confidence for span in other], abs=1e-4)
-    with pytest.raises(InputError, match="labels are given at run time"):
-        export(folder, data=[Example("a", ((0, 1),), (Span(0, 1, "x"),))], overwrite=True)
+    data = [Example(each, split_words(each), (Span(0, 3, "ship"),)) for each in TEXTS[:1]]
+    agreement = export(folder, data=data, overwrite=True).agreement
+    assert agreement.keys() == {"torch fp32", "onnx fp32"}
+    assert agreement["onnx fp32"].share == 1
+    assert agreement["onnx fp32"].confidence < 1e-4
     scorer = folder / "concepts" / "scorer.safetensors"
     scorer.write_bytes(scorer.read_bytes() + b" ")
     with pytest.raises(InputError, match=r"made from other weights than concepts/scorer\.safetensors"):

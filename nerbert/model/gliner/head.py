@@ -54,20 +54,18 @@ class _Asked(NamedTuple):
 class GlinerHead(Head):
     """A GLiNER model; `for_labels` gives it labels.
 
-    `labels_pieces` cuts labels that have an encoder of their own. With `normalises` it reads labels as open types are
-    written: without case and underscores. With `quiet` it prints no note on groups of labels.
+    With `normalises` it reads labels as open types are written: without case and underscores. With `quiet` it prints no
+    note on groups of labels.
     """
 
     usual_threshold = 0.5
 
     def __init__(
-        self, scorer: "GlinerScorer", config: "GlinerConfig", pieces: PromptTokenizer,
-        labels_pieces: PromptTokenizer | None = None, *, decoding: str = "flat", max_tokens: int = MAX_TOKENS,
-        normalises: bool = False, quiet: bool = False,
+        self, scorer: "GlinerScorer", config: "GlinerConfig", pieces: PromptTokenizer, *, decoding: str = "flat",
+        max_tokens: int = MAX_TOKENS, normalises: bool = False, quiet: bool = False,
     ) -> None:  # fmt: skip
         self.scorer, self.config, self._max_tokens = scorer, config, max_tokens
-        self.pieces, self.labels_pieces = pieces, labels_pieces
-        self._normalises = normalises
+        self.pieces, self.normalises = pieces, normalises
         self._single = config.max_width == 1 and not config.token_level
         self.longest_text = config.max_len
         self.decoding = decoding
@@ -104,8 +102,8 @@ class GlinerHead(Head):
             prompt = LabelPrompt()
         else:
             prompt = self._prompt(read)
-        if self.labels_pieces is not None:
-            vectors = self.scorer.label_vectors(self.labels_pieces.alone([each.text for each in read]))
+        if self.config.two_encoders:
+            vectors = self.scorer.label_vectors(read)
         found._asked = _Asked(tuple(labels), np.array(thresholds, np.float32), prompt, vectors)
         return found
 
@@ -118,14 +116,14 @@ class GlinerHead(Head):
 
     def _as_read(self, labels: Sequence[EntityLabel]) -> Sequence[EntityLabel]:
         """Return labels as the model was trained to read them."""
-        return [replace(each, name=normalised(each.name)) for each in labels] if self._normalises else labels
+        return [replace(each, name=normalised(each.name)) for each in labels] if self.normalises else labels
 
     def _groups_of(self, labels: Sequence[EntityLabel]) -> list[slice]:
         """Return which labels share a prompt."""
-        return [slice(None)] if self.labels_pieces else self.pieces.groups(labels)
+        return [slice(None)] if self.config.two_encoders else self.pieces.groups(labels)
 
     def _prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:
-        return self.pieces.plain() if self.labels_pieces else self.pieces.prompt(labels)
+        return self.pieces.plain() if self.config.two_encoders else self.pieces.prompt(labels)
 
     def _tell_groups(self, labels: int, groups: int) -> None:
         """Print once that labels are in several prompts."""
@@ -166,7 +164,7 @@ class GlinerHead(Head):
         candidates: list[list[Candidate]] = [[] for _ in windows]
         find = word_candidates if self.config.token_level else span_candidates
         for number, scores in self.scores(windows, owners):
-            candidates[number] = find(scores, _sigmoid(scores), owners[number].thresholds)
+            candidates[number] = find(scores, sigmoid(scores), owners[number].thresholds)
         rest = iter(candidates)
         for (_, examples), some in zip(parts, cut, strict=True):
             found: list[list[Candidate]] = [[] for _ in examples]
@@ -193,6 +191,16 @@ class GlinerHead(Head):
                                      "is too low")  # fmt: skip
                 yield number, scores
 
+    def prompted(self, examples: Sequence[Example]) -> Iterator[tuple["GlinerHead", list[WordWindow]]]:
+        """Yield the head of each group of labels that share a prompt, and the examples' windows with it."""
+        for head in self._groups or (self,):
+            yield head, self.pieces.windows(examples, head.prompt)
+
+    @property
+    def prompt(self) -> LabelPrompt:
+        """Return what stands around a text; raise InputError without labels."""
+        return self._request.prompt
+
     @property
     def _request(self) -> _Asked:
         if self._asked is None:
@@ -218,7 +226,7 @@ def _of_example(windows: Sequence[WordWindow], candidates: Sequence[Sequence[Can
     return found
 
 
-def _sigmoid(odds: Array) -> Array:
+def sigmoid(odds: Array) -> Array:
     """Return probabilities, (…) as the log-odds."""
     small = np.exp(-np.abs(odds))
     found: Array = np.where(odds >= 0, 1, small) / (1 + small)

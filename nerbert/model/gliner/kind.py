@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.errors import InputError
-from nerbert.model.folder import WEIGHTS, ModelFolder, ModelKind
+from nerbert.model.folder import EXPORTED, WEIGHTS, ModelFolder, ModelKind
 from nerbert.model.gliner.config import FOLDERS, GLINER, PICKLED, SPLITTERS, read_config
 
 
@@ -24,7 +24,7 @@ class GlinerKind(ModelKind):
     def check(cls, folder: ModelFolder) -> None:
         """Raise InputError if it has no weights, or an architecture that can't be computed."""
         read_config(folder.path)
-        if not any((folder.path / name).is_file() for name in (WEIGHTS, PICKLED)):
+        if not any((folder.path / name).is_file() for name in (WEIGHTS, PICKLED, EXPORTED[0])):
             raise InputError(f"{folder}: holds {GLINER}, but neither {WEIGHTS} nor {PICKLED}: its weights are missing")
 
     @classmethod

@@ -5,7 +5,7 @@ Scores are those of the package but for rounding; parts have the names that they
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -18,16 +18,12 @@ _PAIRS = 256
 """Pairs of a word and a label that are scored at once, for the same reason."""
 
 
+Parts: TypeAlias = tuple[torch.Tensor, ...]
+"""What scores are made of: tensors whose first dimension is words, spans or labels."""
+
+
 def _two_layers(width: int, inner: int, out: int, dropout: float = 0.0) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, inner), nn.ReLU(), nn.Dropout(dropout), nn.Linear(inner, out))
-
-
-class Folded(NamedTuple):
-    """What spans are scored with: labels' vectors, (labels, …) each, and what is added, (labels,)."""
-
-    first: torch.Tensor
-    last: torch.Tensor
-    added: torch.Tensor
 
 
 class SpanLayers(nn.Module):
@@ -45,7 +41,7 @@ class SpanLayers(nn.Module):
     def _project(self) -> Any:
         return self.out_project if self.deep else [self.out_project]
 
-    def words(self, words: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def words(self, words: torch.Tensor) -> Parts:
         """Return what words give to spans that begin and that end with them, from (words, width)."""
         first, last = self.project_start(words).relu_(), self.project_end(words).relu_()
         if not self.deep:
@@ -60,28 +56,30 @@ class SpanLayers(nn.Module):
         bias: torch.Tensor = self._project[-1].bias
         return bias
 
-    def folded(self, labels: torch.Tensor) -> Folded:
-        """Return what (labels, width) vectors are once the last layer's product is part of them."""
+    def folded(self, labels: torch.Tensor) -> Parts:
+        """Return what (labels, width) vectors are once the last layer's product is part of them, and what is added."""
         layer: Any = self._project[-1]
-        weights = labels @ layer.weight
-        first, last = (weights, weights) if self.deep else weights.chunk(2, 1)
-        return Folded(first, last, labels @ layer.bias)
+        return labels @ layer.weight, labels @ layer.bias
 
-    def forward(self, first: torch.Tensor, last: torch.Tensor, labels: Folded) -> torch.Tensor:
+    def forward(self, first: torch.Tensor, last: torch.Tensor, labels: Parts) -> torch.Tensor:
         """Return (words, widths, labels): the log-odds of each span of one text; -inf beyond its end."""
-        count = len(first)
-        found = first.new_full((count, self.max_width, len(labels.added)), -torch.inf)
+        count, (vectors, added) = len(first), labels
+        found = first.new_full((count, self.max_width, len(added)), -torch.inf)
         if not self.deep:
-            first, last = first @ labels.first.T, torch.addmm(labels.added, last, labels.last.T)
+            left, right = vectors.chunk(2, 1)
+            first, last = first @ left.T, torch.addmm(added, last, right.T)
         for width in range(min(self.max_width, count)):
             for start in range(0, count - width, _ROWS):
                 end = min(start + _ROWS, count - width)
-                sums = first[start:end] + last[start + width : end + width]
-                found[start:end, width] = self._deep_scores(sums, labels) if self.deep else sums
+                pair = first[start:end], last[start + width : end + width]
+                found[start:end, width] = self.pairs(*pair, labels) if self.deep else pair[0] + pair[1]
         return found
 
-    def _deep_scores(self, sums: torch.Tensor, labels: Folded) -> torch.Tensor:
-        return torch.addmm(labels.added, self._project[2](sums.relu_()), labels.first.T)
+    def pairs(self, first: torch.Tensor, last: torch.Tensor, labels: Parts) -> torch.Tensor:
+        """Return (spans, labels): the log-odds of spans, from what their first and last words give to them."""
+        vectors, added = labels
+        span = self._project[2]((first + last).relu_()) if self.deep else torch.cat([first, last], 1)
+        return torch.addmm(added, span, vectors.T)
 
 
 class TokenLayers(nn.Module):
@@ -93,23 +91,34 @@ class TokenLayers(nn.Module):
         self.out_mlp = _two_layers(3 * width, 4 * width, 3)
         self.out_mlp[1], self.out_mlp[2] = nn.Identity(), nn.ReLU()
 
-    def forward(self, words: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Return (words, labels, 3) log-odds from (words, width) and (labels, width) of one text."""
+    def words(self, words: torch.Tensor) -> Parts:
+        """Return words' part of the first layer's sums, and what is multiplied with a label's, from (words, width)."""
         one, other = self.proj_token(words).chunk(2, 1)
-        its, others = self.proj_label(labels).chunk(2, 1)
+        return one @ self._weights[0].T, other
+
+    def labels(self, labels: torch.Tensor) -> Parts:
+        """Return the same of (labels, width)."""
+        one, other = self.proj_label(labels).chunk(2, 1)
         layer: Any = self.out_mlp[0]
-        of_word, of_label, of_both = layer.weight.chunk(3, 1)
-        by_word, by_label = one @ of_word.T, torch.addmm(layer.bias, its, of_label.T)
-        rows = max(1, _PAIRS // max(1, len(labels)))
-        found = []
-        for start in range(0, len(words), rows):
-            part = slice(start, start + rows)
-            inner = (other[part, None] * others).flatten(0, 1) @ of_both.T
-            inner = inner.view(-1, len(labels), inner.shape[-1])
-            inner += by_word[part, None]
-            inner += by_label
-            found.append(self.out_mlp[3](inner.relu_()))
-        return torch.cat(found)
+        return torch.addmm(layer.bias, one, self._weights[1].T), other
+
+    @property
+    def _weights(self) -> Parts:
+        """Return the first layer's weights for a word, a label and both."""
+        layer: Any = self.out_mlp[0]
+        found: Parts = layer.weight.chunk(3, 1)
+        return found
+
+    def forward(self, words: Parts, labels: Parts) -> torch.Tensor:
+        """Return (words, labels, 3) log-odds."""
+        (by_word, other), (by_label, others) = words, labels
+        both = other[:, None] * others
+        inner = both.flatten(0, 1) @ self._weights[2].T
+        inner = inner.view(both.shape[0], both.shape[1], inner.shape[-1])
+        inner += by_word[:, None]
+        inner += by_label
+        found: torch.Tensor = self.out_mlp[3](inner.relu_())
+        return found
 
 
 class GlinerModel(nn.Module):
@@ -163,24 +172,40 @@ class GlinerModel(nn.Module):
         weights = mask.unsqueeze(-1).to(states.dtype)
         return (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
 
-    def prepared(self, labels: torch.Tensor) -> Any:
+    def prepared(self, labels: torch.Tensor) -> Parts:
         """Return labels' vectors, (labels, width), as `scores` takes them."""
-        return labels
+        return (labels,)
 
-    def parts(self, words: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def parts(self, words: torch.Tensor) -> Parts:
         """Return words' vectors, (words, width), as `scores` takes them."""
         return (words,)
 
-    def scores(self, parts: tuple[torch.Tensor, ...], labels: Any) -> torch.Tensor:
-        """Return the log-odds of one text in fp32: (words, widths, labels) of spans, or (words, labels, 3) of words."""
+    def rows(self, first: Parts, last: Parts, labels: Parts) -> torch.Tensor:
+        """Return the log-odds of spans, (spans, labels), each by itself, from the parts of their first and last words.
+
+        At token level it is called with words, and returns (words, labels, 3). An ONNX graph is made of it, so its
+        operations must not depend on numbers of spans or labels.
+        """
         raise NotImplementedError
+
+    def scores(self, parts: Parts, labels: Parts) -> torch.Tensor:
+        """Return the log-odds of one text in fp32: (words, widths, labels) of spans, or (words, labels, 3) of words."""
+        count, widths = len(parts[0]), self.config.max_width
+        starts = torch.arange(count, device=parts[0].device).repeat_interleave(widths)
+        ends = starts + torch.arange(widths, device=starts.device).repeat(count)
+        inside = ends < count
+        first, last = (tuple(each[places[inside]] for each in parts) for places in (starts, ends))
+        rows = self.rows(first, last, labels).float()
+        found = rows.new_full((count * widths, rows.shape[1]), -torch.inf)
+        found[inside] = rows
+        return found.view(count, widths, -1)
 
     def expect(self, probability: float) -> None:
         """Set biases so that a new model's log-odds of spans are around those of this."""
         raise NotImplementedError
 
     def scores_of_texts(
-        self, words: torch.Tensor, counts: torch.Tensor, labels: Sequence[Any]
+        self, words: torch.Tensor, counts: torch.Tensor, labels: Sequence[Parts]
     ) -> Iterator[torch.Tensor]:
         """Yield the log-odds of several texts, as `scores` has them.
 
@@ -199,10 +224,24 @@ class TokenModel(GlinerModel):
         super().__init__(config, body, labels_body)
         self.scorer = TokenLayers(config.hidden_size)
 
-    def scores(self, parts: tuple[torch.Tensor, ...], labels: torch.Tensor) -> torch.Tensor:
+    def prepared(self, labels: torch.Tensor) -> Parts:
+        """Return labels' vectors, (labels, width), as `scores` takes them."""
+        return self.scorer.labels(labels)
+
+    def parts(self, words: torch.Tensor) -> Parts:
+        """Return words' vectors, (words, width), as `scores` takes them."""
+        return self.scorer.words(words)
+
+    def rows(self, first: Parts, last: Parts, labels: Parts) -> torch.Tensor:
+        """Return (words, labels, 3)."""
+        found: torch.Tensor = self.scorer(first, labels)
+        return found
+
+    def scores(self, parts: Parts, labels: Parts) -> torch.Tensor:
         """Return (words, labels, 3) log-odds of one text."""
-        found: torch.Tensor = self.scorer(*parts, labels)
-        return found.float()
+        rows = max(1, _PAIRS // max(1, len(labels[0])))
+        some = zip(*(torch.split(each, rows) for each in parts), strict=True)
+        return torch.cat([self.rows(each, each, labels) for each in some]).float()
 
 
 class SpanModel(GlinerModel):
@@ -216,15 +255,19 @@ class SpanModel(GlinerModel):
         )
         self.prompt_rep_layer = _two_layers(width, 4 * width, width, config.dropout)
 
-    def prepared(self, labels: torch.Tensor) -> Folded:
+    def prepared(self, labels: torch.Tensor) -> Parts:
         """Return labels' vectors, (labels, width), as `scores` takes them."""
         return self._spans.folded(self.prompt_rep_layer(labels))
 
-    def parts(self, words: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def parts(self, words: torch.Tensor) -> Parts:
         """Return words' vectors, (words, width), as `scores` takes them."""
         return self._spans.words(words)
 
-    def scores(self, parts: tuple[torch.Tensor, ...], labels: Folded) -> torch.Tensor:
+    def rows(self, first: Parts, last: Parts, labels: Parts) -> torch.Tensor:
+        """Return (spans, labels)."""
+        return self._spans.pairs(first[0], last[1], labels)
+
+    def scores(self, parts: Parts, labels: Parts) -> torch.Tensor:
         """Return (words, widths, labels) log-odds of one text."""
         found: torch.Tensor = self._spans(*parts, labels)
         return found.float()

@@ -5,7 +5,7 @@ Labels stand before a text, in groups of no more than prompts had in training. W
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -30,11 +30,15 @@ _OVERLAP = 4
 
 @dataclass(frozen=True, slots=True)
 class LabelPrompt:
-    """The pieces before and after a text, and the place of each label's."""
+    """The pieces before and after a text, and the places that its labels are read off.
+
+    The first `own` places are the prompt's, not labels'.
+    """
 
     before: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
     places: tuple[int, ...] = ()
+    own: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +60,15 @@ class WordWindow:
 
 
 class PromptTokenizer:
-    """Cuts examples and labels for one encoder, which may be that of labels alone (`for_labels`)."""
+    """Cuts examples and labels for one encoder, which may be that of labels alone (`for_labels`).
 
-    def __init__(self, tokenizer: Any, config: GlinerConfig, body: Any, *, for_labels: bool = False) -> None:
+    `marks` are the pieces of the marks, if they are known.
+    """
+
+    def __init__(
+        self, tokenizer: Any, config: GlinerConfig, body: Any, *, for_labels: bool = False,
+        marks: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:  # fmt: skip
         self.tokenizer, self.config = tokenizer, config
         for mark in () if for_labels else ("bos", "eos"):  # as the package does; some kinds lost them in transformers 5
             if hasattr(tokenizer, f"add_{mark}_token") and getattr(tokenizer, f"{mark}_token_id") is not None:
@@ -67,9 +77,10 @@ class PromptTokenizer:
         self._before, self._after = special_pieces(tokenizer)
         self._vocabulary = int(body.config.vocab_size)
         self._known: dict[str, tuple[int, ...]] = {}
-        self._marks = {} if for_labels else {each: self._mark(each) for each in (config.ent_token, config.sep_token)}
-        marks = [each for each in (config.ent_token, config.sep_token) if len(each) > 1]
-        cuts = "|".join(f"(?<={re.escape(each[0])})(?={re.escape(each[1:])})" for each in marks)
+        names = () if for_labels else (config.ent_token, config.sep_token)
+        self._marks = {each: tuple(marks[each]) if marks else self._mark(each) for each in names}
+        texts = [each for each in (config.ent_token, config.sep_token) if len(each) > 1]
+        cuts = "|".join(f"(?<={re.escape(each[0])})(?={re.escape(each[1:])})" for each in texts)
         self._in_mark = re.compile(cuts or "(?!)")  # the package's tokenizers don't know their marks as special pieces
         relative = getattr(body.config, "relative_attention", False) and not body.config.position_biased_input
         self.room = _UNBOUNDED if relative else room_for(tokenizer, body.config)
@@ -128,6 +139,18 @@ class PromptTokenizer:
     def key(self) -> list[Any]:
         """Return what beside the tokenizer decides how texts are cut, as JSON."""
         return [self.room, self.config.max_len, self.config.max_width, self.config.subtoken_pooling]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is enough, beside the tokenizer, to cut the same way without torch, as JSON."""
+        return {
+            "before": list(self._before), "after": list(self._after), "pad_id": self.pad_id, "room": self.room,
+            "vocabulary": self._vocabulary,
+        }  # fmt: skip
+
+    @property
+    def marks(self) -> dict[str, list[int]]:
+        """Return the pieces of the marks."""
+        return {mark: list(ids) for mark, ids in self._marks.items()}
 
     @property
     def around(self) -> int:

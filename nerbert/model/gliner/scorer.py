@@ -1,16 +1,20 @@
 """What computes a GLiNER model for its head, by arrays; here with torch."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
 from nerbert.model.forward import autocast
-from nerbert.model.gliner.layers import GlinerModel, remember_positions
+from nerbert.model.gliner.layers import remember_positions
 from nerbert.model.gliner.prompt import LabelPrompt, WordWindow
-from nerbert.model.windows import micro_batches
+from nerbert.model.windows import micro_batches, padded_rows
+from nerbert.records import EntityLabel
 from nerbert.rng import Array
+
+if TYPE_CHECKING:
+    from nerbert.model.gliner.folder import GlinerFolder
 
 _LABELS = 64
 """Labels that go through their own encoder together."""
@@ -22,8 +26,8 @@ class GlinerScorer(Protocol):
     name: str
     """What it computes on."""
 
-    def label_vectors(self, rows: Sequence[Sequence[int]]) -> Any:
-        """Return what `scores` takes for labels that have their own encoder, from the pieces of each."""
+    def label_vectors(self, labels: Sequence[EntityLabel]) -> Any:
+        """Return what `scores` takes for labels that have their own encoder."""
 
     def scores(
         self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt], vectors: Sequence[Any]
@@ -39,19 +43,20 @@ class TorchGliner:
     """A GLiNER model in torch, where it lies. Nothing is cached of a model that is trained later (`trains`)."""
 
     def __init__(
-        self, model: GlinerModel, pad_id: int, precision: str = "fp32", name: str = "gliner", *, trains: bool = False
+        self, loaded: "GlinerFolder", precision: str = "fp32", name: str = "gliner", *, trains: bool = False
     ) -> None:
-        self.model, self.name = model.eval(), name
-        self._pad_id, self._precision = pad_id, precision
+        self.model, self.name = loaded.model.eval(), name
+        self._pad_id, self._labels, self._precision = loaded.pieces.pad_id, loaded.labels_pieces, precision
         if not trains:
-            remember_positions(model.body)
+            remember_positions(self.model.body)
 
-    def label_vectors(self, rows: Sequence[Sequence[int]]) -> Any:
+    def label_vectors(self, labels: Sequence[EntityLabel]) -> Any:
         """Return labels' vectors as the layers that score take them."""
+        rows = self._labels.alone([each.text for each in labels]) if self._labels else []
         with torch.inference_mode(), autocast(self._device.type, self._precision):
             found = torch.zeros((len(rows), self.model.config.hidden_size), device=self._device)
             for group in micro_batches([len(each) for each in rows], _LABELS * 8):
-                ids, mask = padded_rows([rows[each] for each in group], self._pad_id, self._device)
+                ids, mask = row_tensors([rows[each] for each in group], self._pad_id, self._device)
                 found[group] = self.model.label_vectors(ids, mask).float()
             return self.model.prepared(found)
 
@@ -81,7 +86,7 @@ class TorchGliner:
 
     def _states(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
         """Return (rows, pieces, width): the text encoder's states."""
-        ids, mask = padded_rows(rows, self._pad_id, self._device)
+        ids, mask = row_tensors(rows, self._pad_id, self._device)
         states: torch.Tensor = self.model.body(input_ids=ids, attention_mask=mask)[0]
         return states
 
@@ -90,9 +95,6 @@ class TorchGliner:
         return next(self.model.parameters()).device
 
 
-def padded_rows(rows: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def row_tensors(rows: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> list[torch.Tensor]:
     """Return the ids and the mask of some rows, (rows, pieces) each."""
-    mask = np.arange(max(map(len, rows))) < np.array([len(each) for each in rows])[:, None]
-    ids = np.full(mask.shape, pad_id, np.int64)
-    ids[mask] = np.concatenate([np.array(each, np.int64) for each in rows])
-    return torch.from_numpy(ids).to(device), torch.from_numpy(mask.astype(np.int64)).to(device)
+    return [torch.from_numpy(each).to(device) for each in padded_rows(rows, pad_id)]

@@ -15,7 +15,7 @@ from nerbert.model.forward import Batch
 from nerbert.model.gliner.config import SPLITTERS, GlinerConfig
 from nerbert.model.gliner.folder import GlinerFolder, save_gliner
 from nerbert.model.gliner.prompt import LEAST, LabelPrompt, PromptTokenizer
-from nerbert.model.gliner.scorer import padded_rows
+from nerbert.model.gliner.scorer import row_tensors
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Window
 from nerbert.records import Example
@@ -81,7 +81,7 @@ def with_prompts(batch: Batch, prompts: Sequence[LabelPrompt], pieces: PromptTok
     """Return a micro-batch of texts with a prompt before each of them; labels stay."""
     before, lengths = len(pieces.plain().before), batch.mask.sum(1).tolist()
     texts = [ids[before:length] for ids, length in zip(batch.ids.tolist(), lengths, strict=True)]
-    ids, mask = padded_rows([(*prompt.before, *text) for prompt, text in zip(prompts, texts, strict=True)],
+    ids, mask = row_tensors([(*prompt.before, *text) for prompt, text in zip(prompts, texts, strict=True)],
                             pieces.pad_id, torch.device("cpu"))  # fmt: skip
     shifts = torch.tensor([len(prompt.before) - before for prompt in prompts])
     return PromptBatch(
@@ -119,7 +119,7 @@ class GlinerTrainee(torch.nn.Module):
         pieces = self.loaded.labels_pieces
         if pieces is None:
             raise InputError("this model reads labels together with the text: they have no vectors of their own")
-        return self.gliner.label_vectors(*padded_rows(pieces.alone(texts), pieces.pad_id, self.device)).float()
+        return self.gliner.label_vectors(*row_tensors(pieces.alone(texts), pieces.pad_id, self.device)).float()
 
     def scores(self, batch: PromptBatch, vectors: Sequence[torch.Tensor] | None) -> Iterator[torch.Tensor]:
         """Yield (words, widths, labels) log-odds of each window, in fp32; `vectors` are those of labels read apart."""

@@ -221,8 +221,8 @@ def _by_loops(work: Preparation) -> float:
     for number in numbers.tolist():
         example = examples[int(work.data.windows.sentences[number])]
         names = [objective._table.concepts[each].name for each in step.prompts[number].tolist()]
-        scorer = TorchGliner(model.gliner, model.loaded.pieces.pad_id, trains=True)
-        head = GlinerHead(scorer, model.gliner.config, model.loaded.pieces, model.loaded.labels_pieces)
+        scorer = TorchGliner(model.loaded, trains=True)
+        head = GlinerHead(scorer, model.gliner.config, model.loaded.pieces)
         asked = head.for_labels([EntityLabel(each) for each in names], [0.5] * len(names))
         assert asked._asked is not None
         ((_, arrays),) = asked.scores(asked.pieces.windows([example], asked._asked.prompt))

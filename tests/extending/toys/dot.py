@@ -7,9 +7,9 @@ import torch
 
 from nerbert.model.gliner.architectures import Architecture
 from nerbert.model.gliner.config import GlinerConfig
-from nerbert.model.gliner.layers import GlinerModel
+from nerbert.model.gliner.layers import GlinerModel, Parts
 from nerbert.registry import ARCHITECTURES
-from nerbert.tagger.backends import GlinerHeadKind
+from nerbert.tagger.gliner_backends import GlinerHeadKind
 
 
 class DotModel(GlinerModel):
@@ -21,16 +21,15 @@ class DotModel(GlinerModel):
         self.labels = torch.nn.Linear(config.hidden_size, config.hidden_size)
         self.odds = torch.nn.Parameter(torch.zeros(1))
 
-    def prepared(self, labels: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = self.labels(labels)
-        return found
+    def prepared(self, labels: torch.Tensor) -> Parts:
+        return (self.labels(labels),)
 
-    def parts(self, words: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def parts(self, words: torch.Tensor) -> Parts:
         return (self.words(words) / math.sqrt(self.config.hidden_size),)
 
-    def scores(self, parts: tuple[torch.Tensor, ...], labels: torch.Tensor) -> torch.Tensor:
-        """Return (words, 1, labels)."""
-        return (parts[0] @ labels.T + self.odds)[:, None].float()
+    def rows(self, first: Parts, last: Parts, labels: Parts) -> torch.Tensor:
+        """Return (words, labels)."""
+        return first[0] @ labels[0].T + self.odds
 
     def expect(self, probability: float) -> None:
         torch.nn.init.constant_(self.odds, math.log(probability / (1 - probability)))

@@ -82,9 +82,9 @@ def _plain(head: GlinerHead, text: Example) -> torch.Tensor:
         words = torch.stack([states[a:b].mean(0) for a, b in zip(starts, ends, strict=True)])
     if hasattr(model, "rnn"):
         words = model.rnn["lstm"](words[None])[0][0]
-    if head.labels_pieces is not None:
+    if labels_pieces := getattr(head.scorer, "_labels", None):
         labels = torch.stack([model.label_vectors(*(torch.tensor([each]), torch.ones(1, len(each))))[0]
-                              for each in head.labels_pieces.alone([each.text for each in asked.labels])])  # fmt: skip
+                              for each in labels_pieces.alone([each.text for each in asked.labels])])  # fmt: skip
     else:
         labels = states[list(asked.prompt.places)]
     if model.config.token_level:

@@ -282,9 +282,9 @@ class ZeroShot(Objective):
     def head(self, model: GlinerTrainee, pieces: SubwordTokenizer, settings: TrainSettings) -> GlinerHead:
         """Return the model with the data's types as labels."""
         loaded, on_cpu = model.loaded, model.device.type == "cpu"
-        scorer = TorchGliner(loaded.model, loaded.pieces.pad_id, settings.precision, trains=True)
+        scorer = TorchGliner(loaded, settings.precision, trains=True)
         head = GlinerHead(
-            scorer, loaded.model.config, loaded.pieces, loaded.labels_pieces, normalises=True, quiet=True,
+            scorer, loaded.model.config, loaded.pieces, normalises=True, quiet=True,
             max_tokens=MAX_TOKENS if on_cpu else most_tokens(settings),
         )  # fmt: skip
         return head.for_labels(list(map(EntityLabel, self._types)), [THRESHOLD] * len(self._types))

@@ -1,0 +1,68 @@
+"""What computes a GLiNER model: torch, or its exported graphs on onnxruntime; and how these are written."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nerbert.errors import InputError
+from nerbert.model.folder import ModelFolder
+from nerbert.model.gliner.config import GlinerConfig, read_config
+from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
+from nerbert.tagger import onnx
+from nerbert.tagger.backends import HeadKind, Wanted, on_back_end, placed
+from nerbert.tagger.gliner_onnx import OnnxGliner, facts_of, pieces_of
+
+if TYPE_CHECKING:
+    from nerbert.tagger.export import ExportedHead, ExportTask
+
+
+class GlinerHeadKind(HeadKind):
+    """A GLiNER model."""
+
+    labels_at_run_time = True
+
+    @classmethod
+    def open(cls, folder: ModelFolder, wanted: Wanted) -> GlinerHead:
+        """Return it on a wanted back end; raise InputError or MissingExtra if there is none, or for truncation."""
+        if wanted.on_too_long != "window":
+            raise InputError(f"{folder}: a GLiNER model reads long texts in windows that overlap; on_too_long = "
+                             f"{wanted.on_too_long!r:.40} is not supported")  # fmt: skip
+        head = on_back_end(folder, wanted, partial(on_onnx, read_config(folder.path)), _on_torch)
+        head.normalises = folder.card.get("labels") == NORMALISED
+        return head
+
+    @classmethod
+    def export(cls, task: "ExportTask") -> "ExportedHead":
+        """Write the graphs of texts, labels and scores."""
+        from nerbert.model.gliner.folder import load_gliner
+        from nerbert.tagger.gliner_export import export_gliner
+
+        loaded = load_gliner(Path(task.source))
+        return export_gliner(task, loaded, _torch_head(loaded, Wanted(precision="fp32", device="cpu")), on_onnx)
+
+
+def on_onnx(config: GlinerConfig, exported: onnx.Exported, precision: str, wanted: Wanted) -> GlinerHead:
+    """Return it on exported graphs; raise InputError for those of another model."""
+    facts = facts_of(exported, config)
+    pieces = pieces_of(exported, config, exported.card, marks=facts.marks)
+    scorer = OnnxGliner(exported, precision, config, wanted.threads)
+    return GlinerHead(scorer, config, pieces, decoding=wanted.decoding or "flat")
+
+
+def _on_torch(source: str, wanted: Wanted) -> GlinerHead:
+    """Return it in fp32 unless bf16 is wanted: published thresholds hold for it."""
+    from nerbert.model.gliner.folder import load_gliner
+
+    precision = "bf16" if wanted.precision == "bf16" else "fp32"
+    return _torch_head(load_gliner(Path(source)), replace(wanted, precision=precision))
+
+
+def _torch_head(loaded: Any, wanted: Wanted) -> GlinerHead:
+    from nerbert.model.gliner.scorer import TorchGliner
+
+    name, tokens = placed(loaded.model, wanted)
+    return GlinerHead(
+        TorchGliner(loaded, wanted.precision, name), loaded.model.config, loaded.pieces,
+        decoding=wanted.decoding or "flat", max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens,
+    )  # fmt: skip

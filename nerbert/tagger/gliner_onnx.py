@@ -1,0 +1,181 @@
+"""A GLiNER model on onnxruntime: graphs of texts, of labels and of scores, run one after the other; read as hostile.
+
+Neither torch nor `transformers` is loaded. Cost: what is scored is looked up by places, so it is copied once more.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate, pairwise
+from math import prod
+from types import SimpleNamespace
+
+import numpy as np
+
+from nerbert.errors import InputError, at
+from nerbert.model.gliner.config import GlinerConfig
+from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow
+from nerbert.model.windows import padded_rows
+from nerbert.records import EntityLabel
+from nerbert.rng import Array
+from nerbert.schema import parse_json
+from nerbert.tagger import onnx
+from nerbert.tagger.label_vectors import LabelVectors
+
+MARKS, STATES, STARTS, ENDS, SCORES = "marks", "states", "starts", "ends", "scores"
+"""Inputs and outputs of graphs; parts of words and of labels are `part0`, `part1`, … and `label0`, …"""
+_SPANS = 256
+"""Spans, or pairs of a word and a label, that are scored at once: what is between should stay in the cache."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlinerFacts:
+    """What a GLiNER export's card says of its own: pieces of marks, and the tokenizer of labels read apart."""
+
+    marks: dict[str, onnx.Specials]
+    labels: onnx.TokenizerFacts | None = None
+
+
+def facts_of(exported: onnx.Exported, config: GlinerConfig) -> GlinerFacts:
+    """Return a card's facts; raise InputError for those of another model than the configuration's."""
+    place = exported.folder / onnx.CARD
+    facts = parse_json(json.dumps(exported.card.own), GlinerFacts, f"{place}: own", remedy="export the model again")
+    with at(place):
+        lacking = {config.ent_token, config.sep_token} - facts.marks.keys()
+        if lacking or (facts.labels is None) == config.two_encoders:
+            raise InputError("belongs to another model than gliner_config.json beside it; export the model again")
+    return facts
+
+
+def pieces_of(
+    exported: onnx.Exported, config: GlinerConfig, facts: onnx.TokenizerFacts, file: str = onnx.TOKENIZER,
+    marks: Mapping[str, Sequence[int]] | None = None,
+) -> PromptTokenizer:  # fmt: skip
+    """Return what cuts texts; without `marks`, labels that have their own encoder."""
+    body = SimpleNamespace(config=SimpleNamespace(
+        model_type="onnx", max_position_embeddings=facts.room, vocab_size=facts.vocabulary
+    ))  # fmt: skip
+    tokenizer = onnx.LightTokenizer(exported.folder / file, facts)
+    return PromptTokenizer(tokenizer, config, body, for_labels=marks is None, marks=marks)
+
+
+class OnnxGliner:
+    """A GLiNER model's graphs; threads may share it."""
+
+    def __init__(self, exported: onnx.Exported, precision: str, config: GlinerConfig, threads: int = 0) -> None:
+        self.name, self._config, self._pad_id = f"onnx {precision} cpu", config, exported.card.pad_id
+        self._text = onnx.Graph(exported.graphs[precision], threads)
+        self._rows = onnx.Graph(exported.folder / onnx.SCORES_GRAPH, threads)
+        self._of_words = [name for name in self._text.outputs if name != STATES]
+        self._of_labels = [name for name in self._rows.inputs if name.startswith("label")]
+        marks, states = (set(), set()) if config.two_encoders else ({MARKS}, {STATES})
+        self._text.check(
+            self._text.outputs.keys() == {*self._of_words, *states} and bool(self._of_words)
+            and self._text.inputs.keys() == {"input_ids", "attention_mask", "places", *marks}
+        )  # fmt: skip
+        known = {*self._of_words, *self._of_labels, STARTS, ENDS}
+        self._rows.check(list(self._rows.outputs) == [SCORES] and self._rows.inputs.keys() <= known)
+        self._vectors, self._labels = self._prepare(exported, threads)
+
+    def _prepare(self, exported: onnx.Exported, threads: int) -> tuple[LabelVectors | None, onnx.Graph | None]:
+        """Return what makes labels' parts: once a label, or from the states of their marks."""
+        if not self._config.two_encoders:
+            graph = onnx.Graph(exported.folder / onnx.LABELS_GRAPH, threads)
+            graph.check(list(graph.inputs) == [STATES] and [*graph.outputs] == self._of_labels)
+            return None, graph
+        files = [exported.folder / each for each in (onnx.LABELS_GRAPH, onnx.LABELS_TOKENIZER)]
+        width, facts = sum(map(prod, self._label_shapes())), facts_of(exported, self._config).labels
+        return LabelVectors(files, partial(self._encoder, exported, threads), width, facts), None
+
+    def _label_shapes(self) -> list[tuple[int, ...]]:
+        """Return the shape of each part of a label."""
+        shapes = [tuple(self._rows.inputs[name][1:]) for name in self._of_labels]
+        self._rows.check(bool(shapes) and all(isinstance(size, int) for shape in shapes for size in shape))
+        return shapes
+
+    def _encoder(self, exported: onnx.Exported, threads: int) -> Callable[[str], Array]:
+        """Return what encodes a label; only labels that aren't in the cache need it."""
+        facts = facts_of(exported, self._config).labels
+        if facts is None:
+            raise InputError(f"{exported.folder / onnx.CARD}: says nothing of labels; export the model again")
+        graph = onnx.Graph(exported.folder / onnx.LABELS_GRAPH, threads)
+        graph.check({*graph.inputs} == {"input_ids", "attention_mask"} and [*graph.outputs] == self._of_labels)
+        pieces = pieces_of(exported, self._config, facts, onnx.LABELS_TOKENIZER)
+
+        def encode(text: str) -> Array:
+            ids = np.array(pieces.alone([text]), np.int64)
+            found = graph({"input_ids": ids, "attention_mask": np.ones_like(ids)}, 1)
+            vector = np.concatenate([found[name].ravel() for name in self._of_labels])
+            if not np.isfinite(vector).all():
+                raise InputError("its vector is no number: the label encoder's weights are damaged")
+            return vector
+
+        return encode
+
+    def label_vectors(self, labels: Sequence[EntityLabel]) -> list[Array]:
+        """Return the parts of labels that have their own encoder."""
+        if self._vectors is None:
+            return []
+        flat, shapes = self._vectors(labels), self._label_shapes()
+        columns = pairwise(accumulate(map(prod, shapes), initial=0))
+        return [flat[:, a:b].reshape(-1, *shape) for (a, b), shape in zip(columns, shapes, strict=True)]
+
+    def feed(self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt]) -> dict[str, Array]:
+        """Return what the graph of texts is given for some windows."""
+        ids, mask = padded_rows([each.ids for each in windows], self._pad_id)
+        feed = {"input_ids": ids, "attention_mask": mask, "places": _places(windows)}
+        if not self._config.two_encoders:
+            feed[MARKS] = np.zeros((len(windows), max(len(each.places) for each in prompts)), np.int64)
+            for row, prompt in enumerate(prompts):
+                feed[MARKS][row, : len(prompt.places)] = prompt.places
+        return feed
+
+    def scores(
+        self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt], vectors: Sequence[list[Array] | None]
+    ) -> Iterator[Array]:
+        """Yield the log-odds of each window in fp32, as `GlinerScorer` says."""
+        feed = self.feed(windows, prompts)
+        most = feed["places"].shape[1]
+        found = self._text(feed, len(windows) * most, **{STATES: len(windows)})
+        for row, (window, prompt, given) in enumerate(zip(windows, prompts, vectors, strict=True)):
+            first = row * most
+            parts = {name: found[name][first : first + len(window.read)] for name in self._of_words}
+            if self._labels:
+                states = found[STATES][row, : len(prompt.places)]
+                labels = self._labels({STATES: states}, len(states) - prompt.own)
+            else:
+                labels = dict(zip(self._of_labels, given or (), strict=True))
+            yield self._scored(len(window.read), {**parts, **labels}, len(next(iter(labels.values()))))
+
+    def _scored(self, words: int, feed: Mapping[str, Array], labels: int) -> Array:
+        """Return the log-odds of one text."""
+        if self._config.token_level:
+            step, starts, widths = max(1, _SPANS // max(1, labels)), np.arange(words), np.zeros(words, np.int64)
+            found = np.empty((words, 1, labels, 3), np.float32)
+        else:
+            step, (starts, widths) = _SPANS, _inside(words, self._config.max_width)
+            found = np.full((words, self._config.max_width, labels), -np.inf, np.float32)
+        for start in range(0, len(starts), step):
+            some, wide = starts[start : start + step], widths[start : start + step]
+            rows = self._rows({**feed, STARTS: some, ENDS: some + wide}, len(some))[SCORES]
+            if rows.shape[1:] != found.shape[2:]:
+                raise InputError(f"{self._rows.path}: gives scores of the shape {rows.shape} for {len(some)} spans and "
+                                 f"{labels} labels: not a graph that nerbert made")  # fmt: skip
+            found[some, wide] = rows
+        return found[:, 0] if self._config.token_level else found
+
+
+def _inside(words: int, max_width: int) -> tuple[Array, Array]:
+    """Return the first word and the width, less one, of each span of so many words."""
+    starts, widths = np.nonzero(np.arange(words)[:, None] + np.arange(max_width) < words)
+    return starts, widths
+
+
+def _places(windows: Sequence[WordWindow]) -> Array:
+    """Return (windows, words, pieces): the places that words are read off; −1: none."""
+    words, most = max(len(each.read) for each in windows), max(int(each.counts.max(initial=1)) for each in windows)
+    found = np.full((len(windows), words, most), -1, np.int64)
+    for row, window in enumerate(windows):
+        found[row, : len(window.counts)][np.arange(most) < window.counts[:, None]] = window.places
+    return found
