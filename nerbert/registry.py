@@ -173,6 +173,7 @@ MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
         "transformers": "nerbert.model.folder:TransformersKind",
         "concepts": "nerbert.model.folder:ConceptKind",
         "gliner": "nerbert.model.gliner.kind:GlinerKind",
+        "gliner2": "nerbert.model.gliner2.kind:Gliner2Kind",
     },
 )
 """The kinds of model folder; of several that fit, the last counts."""

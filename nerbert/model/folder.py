@@ -23,6 +23,7 @@ from nerbert.schema import LARGEST, read_checked, read_json
 from nerbert.words import SPLITTER, check_splitter
 
 if TYPE_CHECKING:
+    from nerbert.model.gliner.folder import GlinerFolder
     from nerbert.tagger.backends import HeadKind
 
 CARD = "nerbert.json"
@@ -102,6 +103,15 @@ class ModelKind:
         """Raise InputError for a folder that is incomplete, or holds an unsupported model."""
 
     @classmethod
+    def check_start(cls, folder: "ModelFolder") -> None:
+        """Raise InputError if no training starts from it."""
+
+    @classmethod
+    def load(cls, path: Path) -> "GlinerFolder":
+        """Return the GLiNER model of a folder; raise InputError for a kind that has none."""
+        raise InputError(f"{path}: {cls.noun}, not a GLiNER model")
+
+    @classmethod
     def is_whole(cls, path: Path) -> bool:
         """Return whether a folder of another kind is also a complete one of this kind."""
         return False
@@ -124,10 +134,10 @@ class TransformersKind(ModelKind):
 
     @classmethod
     def check(cls, folder: "ModelFolder") -> None:
-        """Raise InputError without weights that can be read, and for a GLiNER2 model."""
+        """Raise InputError without weights that can be read, and for a part of a GLiNER2 model."""
         path = folder.path
         if read_json(path / cls.config, dict[str, Any]).get("model_type") == _GLINER2:
-            raise InputError(f"{folder}: a GLiNER2 model, which nerbert doesn't support; use one of the package gliner")
+            raise InputError(f"{folder}: a GLiNER2 model without encoder_config/config.json; copy the whole folder")
         if not any(path.glob("*.safetensors")) and not (path / EXPORTED[0]).is_file():
             other = next((p.name for p in path.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5")), "no weights")
             raise InputError(f"{folder}: holds {other}, not {WEIGHTS}; pickled weights are refused, convert them")

@@ -1,11 +1,14 @@
 """GLiNER's folders as a kind of model folder."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nerbert.errors import InputError
 from nerbert.model.folder import WEIGHTS, ModelFolder, ModelKind
 from nerbert.model.gliner.config import FOLDERS, GLINER, PICKLED, SPLITTERS, read_config
+
+if TYPE_CHECKING:
+    from nerbert.model.gliner.folder import GlinerFolder
 
 
 class GlinerKind(ModelKind):
@@ -16,22 +19,35 @@ class GlinerKind(ModelKind):
     head = "gliner"
     noun = "a GLiNER model"
     objective = "zero_shot"
-    folders = FOLDERS
+    folders: ClassVar[tuple[str, ...]] = FOLDERS
     counted = tuple(f"{folder}/*.json" for folder in FOLDERS)
     pickled = (PICKLED,)
 
     @classmethod
     def check(cls, folder: ModelFolder) -> None:
         """Raise InputError if it has no weights, or an architecture that can't be computed."""
-        read_config(folder.path)
+        cls.check_config(folder.path)
         if not any((folder.path / name).is_file() for name in (WEIGHTS, PICKLED)):
-            raise InputError(f"{folder}: holds {GLINER}, but neither {WEIGHTS} nor {PICKLED}: its weights are missing")
+            raise InputError(f"{folder}: holds {cls.config}, but neither {WEIGHTS} nor {PICKLED}: its weights are "
+                             "missing")  # fmt: skip
+
+    @classmethod
+    def check_config(cls, path: Path) -> None:
+        """Raise InputError for an architecture that can't be computed."""
+        read_config(path)
 
     @classmethod
     def card(cls, path: Path) -> dict[str, Any]:
         """Return its head, its word splitter and its decoding."""
         splitter = SPLITTERS[read_config(path).words_splitter_type]
         return {"head": cls.head, "word_splitter": splitter, "decoding": "flat"}
+
+    @classmethod
+    def load(cls, path: Path) -> "GlinerFolder":
+        """Return its model, and what cuts its texts and labels."""
+        from nerbert.model.gliner.folder import read_gliner
+
+        return read_gliner(path)
 
     @classmethod
     def convert(cls, source: Path, folder: Path) -> None:
