@@ -14,7 +14,7 @@ from nerbert.model.gliner2.config import ENCODER, EXTRACTORS, read_extractor
 from nerbert.model.gliner2.prompt import MARKS, Gliner2Pieces
 from nerbert.schema import read_json
 
-_NAMES = {"encoder": "token_rep_layer.bert_layer.model", "span_rep": "span_rep_layer",
+PARTS = {"encoder": "token_rep_layer.bert_layer.model", "span_rep": "span_rep_layer",
           "count_embed": "prompt_rep_layer"}  # fmt: skip
 """The package's names of a model's parts, and GLiNER's."""
 _EMBEDDINGS = ("embeddings.word_embeddings.weight", "embeddings.tok_embeddings.weight")
@@ -36,5 +36,5 @@ def read_gliner2(folder: Path) -> GlinerFolder:
 def _renamed(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return the weights by the names that parts have in GLiNER's models."""
     parts = {name: name.partition(".") for name in weights}
-    return {".".join((_NAMES.get(parts[name][0], parts[name][0]), parts[name][2])): each
+    return {".".join((PARTS.get(parts[name][0], parts[name][0]), parts[name][2])): each
             for name, each in weights.items()}  # fmt: skip
