@@ -172,8 +172,8 @@ MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
         "export": "nerbert.model.folder:ExportAlone",
         "transformers": "nerbert.model.folder:TransformersKind",
         "concepts": "nerbert.model.folder:ConceptKind",
-        "gliner": "nerbert.model.gliner.kind:GlinerKind",
         "gliner2": "nerbert.model.gliner2.kind:Gliner2Kind",
+        "gliner": "nerbert.model.gliner.kind:GlinerKind",
     },
 )
 """The kinds of model folder; of several that fit, the last counts."""

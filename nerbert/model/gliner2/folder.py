@@ -15,7 +15,7 @@ from nerbert.model.gliner2.prompt import MARKS, Gliner2Pieces
 from nerbert.schema import read_json
 
 PARTS = {"encoder": "token_rep_layer.bert_layer.model", "span_rep": "span_rep_layer",
-          "count_embed": "prompt_rep_layer"}  # fmt: skip
+         "count_embed": "prompt_rep_layer"}  # fmt: skip
 """The package's names of a model's parts, and GLiNER's."""
 _EMBEDDINGS = ("embeddings.word_embeddings.weight", "embeddings.tok_embeddings.weight")
 
@@ -24,7 +24,7 @@ def read_gliner2(folder: Path) -> GlinerFolder:
     """Return the model of a folder that is checked."""
     config, weights = read_extractor(folder), _renamed(read_weights(folder))
     tokenizer = load_tokenizer(str(folder))
-    tokenizer.add_tokens([each for each in MARKS if each not in tokenizer.get_vocab()], special_tokens=True)
+    tokenizer.add_tokens([*MARKS], special_tokens=True)
     body = body_config(read_json(folder / ENCODER, dict[str, Any]), str(folder / ENCODER))
     rows = [each.shape[0] for name, each in weights.items() if name.endswith(_EMBEDDINGS) and each.ndim]
     body.vocab_size = rows[0] if rows else len(tokenizer)  # its file may hold that before marks were added
@@ -35,6 +35,5 @@ def read_gliner2(folder: Path) -> GlinerFolder:
 
 def _renamed(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return the weights by the names that parts have in GLiNER's models."""
-    parts = {name: name.partition(".") for name in weights}
-    return {".".join((PARTS.get(parts[name][0], parts[name][0]), parts[name][2])): each
-            for name, each in weights.items()}  # fmt: skip
+    split = ((*name.partition(".")[::2], each) for name, each in weights.items())
+    return {f"{PARTS.get(part, part)}.{name}": each for part, name, each in split}

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from nerbert.model.gliner.layers import Folded, SpanModel
-from nerbert.model.gliner2.config import Gliner2Config
+from nerbert.model.gliner2.config import COUNTING, Gliner2Config
 
 _COUNTS = 20
 """Instances that can be told apart, none included."""
@@ -97,7 +97,7 @@ def _empty(*shape: int) -> nn.Parameter:
     return nn.Parameter(torch.zeros(shape))
 
 
-_COUNTED = {"count_lstm": ProjectedLabels, "count_lstm_v2": ComparedLabels, "count_lstm_moe": MixedLabels}
+_COUNTED = dict(zip(COUNTING, (ProjectedLabels, ComparedLabels, MixedLabels), strict=True))
 
 
 class CountedSpans(SpanModel):
@@ -106,7 +106,7 @@ class CountedSpans(SpanModel):
     def __init__(self, config: Gliner2Config, body: Any, labels_body: Any = None) -> None:
         super().__init__(config, body, labels_body)
         width = config.hidden_size
-        self.prompt_rep_layer = _COUNTED[config.counting_layer](width)  # type: ignore[assignment]
+        self.prompt_rep_layer = _COUNTED[config.counting_layer](width)
         self.count_pred = _layers(width, 2 * width, _COUNTS)
 
     def prepared(self, labels: torch.Tensor) -> Folded:

@@ -22,6 +22,7 @@ class Gliner2Pieces(PromptTokenizer):
     def __init__(self, tokenizer: Any, config: Gliner2Config, body: Any) -> None:
         super().__init__(tokenizer, config, body, for_labels=True)
         self._marks = {each: (tokenizer.convert_tokens_to_ids(each),) for each in MARKS}
+        self._check_known(max(id_ for (id_,) in self._marks.values()))
         self._before, self._after = (), self.pieces(["."])[0]
 
     def prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:

@@ -187,7 +187,7 @@ def test_damaged_folders_are_refused(make: Make, tmp_path: Path) -> None:
     weights["encoder.embeddings.word_embeddings.weight"] = weights["encoder.embeddings.word_embeddings.weight"][:40]
     save_file(weights, folder / WEIGHTS)
     with pytest.raises(InputError, match=r"the tokenizer gives piece [0-9]+, the model knows 40"):
-        found(folder)
+        Tagger.load(folder)
 
 
 def test_no_training_starts_from_it(make: Make) -> None:
