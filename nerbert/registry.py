@@ -172,6 +172,7 @@ MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
         "export": "nerbert.model.folder:ExportAlone",
         "transformers": "nerbert.model.folder:TransformersKind",
         "concepts": "nerbert.model.folder:ConceptKind",
+        "gliner2": "nerbert.model.gliner2.kind:Gliner2Kind",
         "gliner": "nerbert.model.gliner.kind:GlinerKind",
     },
 )

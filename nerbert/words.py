@@ -4,6 +4,8 @@
 """
 
 import re
+import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -94,6 +96,7 @@ _EXPRESSIONS = {
     "unicode-words-1": rf"{_OLD_CJK}|{_OLD_RUN}|{_OTHER}",
     "joined-words-1": rf"{_OLD_CJK}|{_joined(_OLD_RUN)}|{_OTHER}",
     "gliner-words-1": "",
+    "gliner2-words-1": "",
     "unicode-words-2": rf"{_RUN}|{_SINGLE}|{_OTHER}",
     "joined-words-2": rf"{_SINGLE}|{_joined(_RUN)}|{_OTHER}",
 }
@@ -108,6 +111,8 @@ def _expression(splitter: str, *, web: bool) -> Any:
     """Return the compiled expression of a splitter; `web` is for text with addresses or names of the web."""
     if splitter == "gliner-words-1":
         return re.compile(r"\w+(?:[-_]\w+)*|\S")
+    if splitter == "gliner2-words-1":
+        return _gliner2_words()
     if with_dictionaries(splitter):
         begin, rest = rf"(?P<spaceless>{_BY_DICTIONARY})|", _EXPRESSIONS["unicode-words-2"]
     else:
@@ -115,8 +120,18 @@ def _expression(splitter: str, *, web: bool) -> Any:
     return regex.compile(f"{_WEB}|{begin}{rest}" if web else begin + rest, regex.VERSION1)
 
 
+def _gliner2_words() -> Any:
+    """Return the expression of GLiNER2's words: addresses and names of the web, else runs that keep their marks.
+
+    The part of a mail address before the @ is bounded, as standards have it, so hostile text takes linear time.
+    """
+    marks = "".join(each for each in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(each)[0] == "M")
+    run, mail = rf"[\w{JOINERS}{marks}]++", r"[a-z0-9._%+-]{1,64}+@[a-z0-9.-]+\.[a-z]{2,}+"
+    return re.compile(rf"(?:https?://|www\.)\S++|{mail}|@[a-z0-9_]++|{run}(?:[-_]{run})*+|\S", re.IGNORECASE)
+
+
 def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], ...]:
-    """Return each word's character span, in order; only `gliner-words-1` counts control characters as words."""
+    """Return each word's character span, in order; only GLiNER's splitters count control characters as words."""
     found = _expression(splitter, web=not splitter.endswith("-1") and has_web(text)).finditer(text)
     if not with_dictionaries(splitter):
         return tuple(match.span() for match in found)

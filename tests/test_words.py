@@ -106,7 +106,8 @@ def test_a_dictionary_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "splitter", ["unicode-words-1", "joined-words-1", "gliner-words-1", "unicode-words-2", "joined-words-2"]
+    "splitter",
+    ["unicode-words-1", "joined-words-1", "gliner-words-1", "gliner2-words-1", "unicode-words-2", "joined-words-2"],
 )
 @given(text=st.text())
 def test_words_are_disjoint_sorted_and_not_blank(splitter: str, text: str) -> None:
@@ -124,6 +125,15 @@ def test_gliners_splitter_is_never_a_trainings_choice() -> None:
     assert words(text, "gliner-words-1") == expected
     assert nearest_splitter([example_of(["state-of-the-art", "snake_case-a"], ["O", "O"])]) == "joined-words-2"
     assert nearest_splitter([example_of(["東京タワー"], ["O"])]) == SPLITTER
+
+
+def test_gliner2s_splitter_keeps_addresses_names_and_marks() -> None:
+    text = "See HTTPS://a.org/b. or jo.doe+x@a.co.uk., @jo_doe! nai\u0308ve a\u200db-c_d İst"
+    expected = ["See", "HTTPS://a.org/b.", "or", "jo.doe+x@a.co.uk", ".", ",", "@jo_doe", "!", "nai\u0308ve",
+                "a\u200db-c_d", "İst"]  # fmt: skip
+    assert words(text, "gliner2-words-1") == expected
+    for hostile in ("a." * 30_000, "a@a." * 10_000, "a-" * 30_000 + "@"):
+        assert split_words(hostile, "gliner2-words-1")[-1][1] == len(hostile)
 
 
 def test_what_cut_texts_is_nearest_to_them() -> None:

@@ -61,6 +61,7 @@ class Backbone:
         """Return what a training starts from, checked; where one objective alone trains it on, it loads the
         tokenizer."""
         folder = ModelFolder.open(source, "model").check()
+        folder.kind.check_start(folder)
         return cls(source, None if folder.kind.objective else load_tokenizer(source), seed, num_layers)
 
     @property

@@ -104,6 +104,10 @@ class ModelKind:
         """Raise InputError for a folder that is incomplete, or holds an unsupported model."""
 
     @classmethod
+    def check_start(cls, folder: "ModelFolder") -> None:
+        """Raise InputError if no training starts from it."""
+
+    @classmethod
     def is_whole(cls, path: Path) -> bool:
         """Return whether a folder of another kind is also a complete one of this kind."""
         return False
@@ -126,10 +130,10 @@ class TransformersKind(ModelKind):
 
     @classmethod
     def check(cls, folder: "ModelFolder") -> None:
-        """Raise InputError without weights that can be read, and for a GLiNER2 model."""
+        """Raise InputError without weights that can be read, and for a part of a GLiNER2 model."""
         path = folder.path
         if read_json(path / cls.config, dict[str, Any]).get("model_type") == _GLINER2:
-            raise InputError(f"{folder}: a GLiNER2 model, which nerbert doesn't support; use one of the package gliner")
+            raise InputError(f"{folder}: a GLiNER2 model without encoder_config/config.json; copy the whole folder")
         if not any(path.glob("*.safetensors")) and not (path / EXPORTED[0]).is_file():
             other = next((p.name for p in path.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5")), "no weights")
             raise InputError(f"{folder}: holds {other}, not {WEIGHTS}; pickled weights are refused, convert them")

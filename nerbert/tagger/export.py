@@ -242,8 +242,9 @@ def _write(task: ExportTask, kind: type[HeadKind], card: Mapping[str, Any]) -> t
 
 def _write_rest(source: ModelFolder, folder: Path) -> None:
     """Write all of a tagger but its weights; its card always, since it marks the folder as ours."""
-    for file in source.files("small"):
-        shutil.copyfile(file, folder / file.name)
+    for file in {*source.files("small"), source.path / source.kind.marker}:
+        (folder / file.relative_to(source.path)).parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, folder / file.relative_to(source.path))
     card, head = source.card, source.head_name
     write_json(folder / MODEL_CARD, card if head == TransformersKind.head else card | {"head": head})
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from nerbert.errors import InputError
 from nerbert.model.folder import ModelFolder
-from nerbert.model.gliner.config import GlinerConfig, read_config
+from nerbert.model.gliner.config import GlinerConfig
 from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
+from nerbert.model.gliner.kind import gliner_kind
+from nerbert.model.gliner.prompt import PromptTokenizer
 from nerbert.tagger import onnx
 from nerbert.tagger.backends import HeadKind, Wanted, on_back_end, placed
 from nerbert.tagger.gliner_onnx import OnnxGliner, facts_of, pieces_of
@@ -28,7 +30,8 @@ class GlinerHeadKind(HeadKind):
         if wanted.on_too_long != "window":
             raise InputError(f"{folder}: a GLiNER model reads long texts in windows that overlap; on_too_long = "
                              f"{wanted.on_too_long!r:.40} is not supported")  # fmt: skip
-        head = on_back_end(folder, wanted, partial(on_onnx, read_config(folder.path)), _on_torch)
+        kind = gliner_kind(folder)
+        head = on_back_end(folder, wanted, partial(_on_onnx, kind.pieces, kind.read(folder.path)), _on_torch)
         head.normalises = folder.card.get("labels") == NORMALISED
         return head
 
@@ -39,13 +42,16 @@ class GlinerHeadKind(HeadKind):
         from nerbert.tagger.gliner_export import export_gliner
 
         loaded = load_gliner(Path(task.source))
-        return export_gliner(task, loaded, _torch_head(loaded, Wanted(precision="fp32", device="cpu")), on_onnx)
+        own = _torch_head(loaded, Wanted(precision="fp32", device="cpu"))
+        return export_gliner(task, loaded, own, partial(_on_onnx, type(loaded.pieces), loaded.model.config))
 
 
-def on_onnx(config: GlinerConfig, exported: onnx.Exported, precision: str, wanted: Wanted) -> GlinerHead:
+def _on_onnx(
+    kind: type[PromptTokenizer], config: GlinerConfig, exported: onnx.Exported, precision: str, wanted: Wanted
+) -> GlinerHead:
     """Return it on exported graphs; raise InputError for those of another model."""
-    facts = facts_of(exported, config)
-    pieces = pieces_of(exported, config, exported.card, marks=facts.marks)
+    facts = facts_of(exported, config, kind.mark_names(config))
+    pieces = pieces_of(kind, exported, config, exported.card, marks=facts.marks)
     scorer = OnnxGliner(exported, precision, config, wanted.threads)
     return GlinerHead(scorer, config, pieces, decoding=wanted.decoding or "flat")
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from nerbert.errors import InputError
-from nerbert.model.gliner.config import GlinerConfig
 from nerbert.model.gliner.folder import GlinerFolder
 from nerbert.model.gliner.graphs import LabelGraph, ScoreGraph, TextGraph, can_be_graphs
 from nerbert.model.gliner.head import GlinerHead, sigmoid
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
 
 _TRIED = 64
 """Sentences that int8 is tried on."""
-OnOnnx: TypeAlias = Callable[[GlinerConfig, onnx.Exported, str, Wanted], GlinerHead]
-"""Opens a model of this configuration on exported graphs of a precision."""
+OnOnnx: TypeAlias = Callable[[onnx.Exported, str, Wanted], GlinerHead]
+"""Opens exported graphs of a precision."""
 
 
 def export_gliner(task: ExportTask, loaded: GlinerFolder, own: GlinerHead, on_onnx: OnOnnx) -> "ExportedHead":
@@ -39,7 +38,7 @@ def export_gliner(task: ExportTask, loaded: GlinerFolder, own: GlinerHead, on_on
     _write_graphs(task, model)
 
     def opened(precision: str) -> GlinerHead:
-        return on_onnx(model.config, task.exported(facts), precision, Wanted())
+        return on_onnx(task.exported(facts), precision, Wanted())
 
     heads = {"torch fp32": own, "onnx fp32": opened("fp32")}
     labels = [EntityLabel(each) for each in task.types()]
@@ -89,7 +88,7 @@ def _write_graphs(task: ExportTask, model: GlinerModel) -> None:
 def _text_inputs(vocabulary: int, apart: bool) -> Traced:
     places = torch.tensor([[[3, -1], [4, 5], [6, -1]], [[3, -1], [4, -1], [-1, -1]]])
     free = {0: "texts", 1: "words", 2: "pieces of a word"}
-    marks = {} if apart else {MARKS: (torch.tensor([[1, 2], [1, 2]]), {0: "texts", 1: "labels"})}
+    marks = {} if apart else {MARKS: (torch.tensor([[1, 2, 3], [1, 2, 3]]), {0: "texts", 1: "labels"})}
     return {**piece_inputs(vocabulary), "places": (places, free), **marks}
 
 

@@ -37,27 +37,26 @@ class GlinerFacts:
     labels: onnx.TokenizerFacts | None = None
 
 
-def facts_of(exported: onnx.Exported, config: GlinerConfig) -> GlinerFacts:
+def facts_of(exported: onnx.Exported, config: GlinerConfig, marks: Sequence[str] = ()) -> GlinerFacts:
     """Return a card's facts; raise InputError for those of another model than the configuration's."""
     place = exported.folder / onnx.CARD
     facts = parse_json(json.dumps(exported.card.own), GlinerFacts, f"{place}: own", remedy="export the model again")
     with at(place):
-        lacking = {config.ent_token, config.sep_token} - facts.marks.keys()
-        if lacking or (facts.labels is None) == config.two_encoders:
-            raise InputError("belongs to another model than gliner_config.json beside it; export the model again")
+        if {*marks} - facts.marks.keys() or (facts.labels is None) == config.two_encoders:
+            raise InputError(f"belongs to another model than {config.file} beside it; export the model again")
     return facts
 
 
 def pieces_of(
-    exported: onnx.Exported, config: GlinerConfig, facts: onnx.TokenizerFacts, file: str = onnx.TOKENIZER,
-    marks: Mapping[str, Sequence[int]] | None = None,
+    kind: type[PromptTokenizer], exported: onnx.Exported, config: GlinerConfig, facts: onnx.TokenizerFacts,
+    file: str = onnx.TOKENIZER, marks: Mapping[str, Sequence[int]] | None = None,
 ) -> PromptTokenizer:  # fmt: skip
     """Return what cuts texts; without `marks`, labels that have their own encoder."""
     body = SimpleNamespace(config=SimpleNamespace(
         model_type="onnx", max_position_embeddings=facts.room, vocab_size=facts.vocabulary
     ))  # fmt: skip
     tokenizer = onnx.LightTokenizer(exported.folder / file, facts)
-    return PromptTokenizer(tokenizer, config, body, for_labels=marks is None, marks=marks)
+    return kind(tokenizer, config, body, for_labels=marks is None, marks=marks)
 
 
 class OnnxGliner:
@@ -101,7 +100,7 @@ class OnnxGliner:
             raise InputError(f"{exported.folder / onnx.CARD}: says nothing of labels; export the model again")
         graph = onnx.Graph(exported.folder / onnx.LABELS_GRAPH, threads)
         graph.check({*graph.inputs} == {"input_ids", "attention_mask"} and [*graph.outputs] == self._of_labels)
-        pieces = pieces_of(exported, self._config, facts, onnx.LABELS_TOKENIZER)
+        pieces = pieces_of(PromptTokenizer, exported, self._config, facts, onnx.LABELS_TOKENIZER)
 
         def encode(text: str) -> Array:
             ids = np.array(pieces.alone([text]), np.int64)

@@ -136,6 +136,7 @@ def test_a_gliner_model_is_not_exported_but_can_be_distilled(copied: bool, tmp_p
         source = str(tmp_path / "gliner")
         shutil.copytree(embedded("embedded-open"), source)
         (tmp_path / "gliner" / "nerbert.json").unlink()
+        assert exit_code("show", source) == 0
     with pytest.raises(
         InputError, match=rf"{source}: a GLiNER model, which can't be .* `nerbert distil {source} TEXTS "
     ):

@@ -7,7 +7,7 @@ architectures are refused by name, before weights are read.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import Field
 
@@ -72,6 +72,7 @@ class _BodySizes:
 class GlinerConfig:
     """The entries of `gliner_config.json` that decide the model, with the package's defaults."""
 
+    file: ClassVar[str] = GLINER
     model_name: str = "microsoft/deberta-v3-small"
     model_type: str | None = ""
     span_mode: str = "markerV0"

@@ -28,6 +28,7 @@ from nerbert.model.gliner.config import (
     plain_config,
     read_config,
 )
+from nerbert.model.gliner.kind import gliner_kind
 from nerbert.model.gliner.layers import GlinerModel
 from nerbert.model.gliner.prompt import PromptTokenizer
 
@@ -46,10 +47,9 @@ class GlinerFolder:
 
 def load_gliner(folder: Path) -> GlinerFolder:
     """Return the model of a folder; raise InputError for what can't be loaded or computed."""
-    folder = ModelFolder.open(folder, "tagger").check().path
-    config = read_config(folder)
-    with refused(f"{folder}: the model of {GLINER} can't be computed"):
-        loaded = _load(folder, config)
+    source = ModelFolder.open(folder, "tagger").check()
+    with refused(f"{source}: the model of {source.kind.config} can't be computed"):
+        loaded = gliner_kind(source).load(source.path)
         _try(loaded.model.body, loaded.pieces)
         if loaded.labels_pieces:
             _try(loaded.model.labels_body, loaded.labels_pieces)
@@ -63,8 +63,9 @@ def _try(body: Any, pieces: PromptTokenizer) -> None:
         body(input_ids=ids, attention_mask=torch.ones_like(ids))
 
 
-def _load(folder: Path, config: GlinerConfig) -> GlinerFolder:
-    """Return the model of a folder whose configuration is checked."""
+def read_gliner(folder: Path) -> GlinerFolder:
+    """Return the model of a folder that is checked."""
+    config = read_config(folder)
     tokenizer = load_tokenizer(_tokenizer_of(folder, folder, config.model_name, BACKBONE))
     body = _body(folder, "encoder_config", config.encoder_config, config.model_name, BACKBONE)
     if config.encoder_config is None and config.vocab_size > 0:
@@ -107,17 +108,18 @@ def save_gliner(folder: Path, loaded: GlinerFolder) -> None:
 
 
 def build(
-    config: GlinerConfig, body: Any, labels_body: Any, weights: Mapping[str, torch.Tensor] | None, source: str
-) -> GlinerModel:
+    config: GlinerConfig, body: Any, labels_body: Any, weights: Mapping[str, torch.Tensor] | None, source: str,
+    kind: type[GlinerModel] | None = None,
+) -> GlinerModel:  # fmt: skip
     """Return a model of encoders' configurations with these weights, or with random ones if there are none."""
     from transformers import AutoModel
 
     with at(source):
-        kind = model_of(config)
+        made = kind or model_of(config)
 
     def make() -> GlinerModel:
         with refused(f"{source}: can't be built"), quiet():
-            return kind(config, *(AutoModel.from_config(each) for each in (body, labels_body) if each)).float()
+            return made(config, *(AutoModel.from_config(each) for each in (body, labels_body) if each)).float()
 
     if weights is not None:
         with torch.device("meta"):
@@ -167,7 +169,7 @@ def _check_shapes(model: GlinerModel, weights: Mapping[str, torch.Tensor], sourc
                          "is cut off")  # fmt: skip
     for name, shape in wanted.items():
         if tuple(weights[name].shape) != shape:
-            raise InputError(f"{source}: {GLINER} and weights don't belong together: {name} is "
+            raise InputError(f"{source}: {model.config.file} and weights don't belong together: {name} is "
                              f"{tuple(weights[name].shape)}, not {shape}")  # fmt: skip
 
 

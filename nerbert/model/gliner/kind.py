@@ -1,11 +1,15 @@
 """GLiNER's folders as a kind of model folder."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nerbert.errors import InputError
 from nerbert.model.folder import EXPORTED, WEIGHTS, ModelFolder, ModelKind
-from nerbert.model.gliner.config import FOLDERS, GLINER, PICKLED, SPLITTERS, read_config
+from nerbert.model.gliner.config import FOLDERS, GLINER, PICKLED, SPLITTERS, GlinerConfig, read_config
+from nerbert.model.gliner.prompt import PromptTokenizer
+
+if TYPE_CHECKING:
+    from nerbert.model.gliner.folder import GlinerFolder
 
 
 class GlinerKind(ModelKind):
@@ -16,22 +20,37 @@ class GlinerKind(ModelKind):
     head = "gliner"
     noun = "a GLiNER model"
     objective = "zero_shot"
-    folders = FOLDERS
+    folders: ClassVar[tuple[str, ...]] = FOLDERS
     counted = tuple(f"{folder}/*.json" for folder in FOLDERS)
     pickled = (PICKLED,)
+    pieces: ClassVar[type[PromptTokenizer]] = PromptTokenizer
+    """What cuts its texts."""
 
     @classmethod
     def check(cls, folder: ModelFolder) -> None:
         """Raise InputError if it has no weights, or an architecture that can't be computed."""
-        read_config(folder.path)
+        cls.read(folder.path)
         if not any((folder.path / name).is_file() for name in (WEIGHTS, PICKLED, EXPORTED[0])):
-            raise InputError(f"{folder}: holds {GLINER}, but neither {WEIGHTS} nor {PICKLED}: its weights are missing")
+            raise InputError(f"{folder}: holds {cls.config}, but neither {WEIGHTS} nor {PICKLED}: its weights are "
+                             "missing")  # fmt: skip
+
+    @classmethod
+    def read(cls, path: Path) -> GlinerConfig:
+        """Return its configuration; raise InputError for an architecture that can't be computed."""
+        return read_config(path)
 
     @classmethod
     def card(cls, path: Path) -> dict[str, Any]:
         """Return its head, its word splitter and its decoding."""
         splitter = SPLITTERS[read_config(path).words_splitter_type]
         return {"head": cls.head, "word_splitter": splitter, "decoding": "flat"}
+
+    @classmethod
+    def load(cls, path: Path) -> "GlinerFolder":
+        """Return its model, and what cuts its texts and labels."""
+        from nerbert.model.gliner.folder import read_gliner
+
+        return read_gliner(path)
 
     @classmethod
     def convert(cls, source: Path, folder: Path) -> None:
@@ -41,3 +60,11 @@ class GlinerKind(ModelKind):
         from nerbert.model.gliner.folder import read_weights
 
         save_file({name: each.contiguous().clone() for name, each in read_weights(source).items()}, folder / WEIGHTS)
+
+
+def gliner_kind(folder: ModelFolder) -> type[GlinerKind]:
+    """Return which kind of GLiNER's folders one is; raise InputError for another kind."""
+    kind = folder.kind
+    if not issubclass(kind, GlinerKind):
+        raise InputError(f"{folder}: {kind.noun}, not a GLiNER model")
+    return kind

@@ -253,7 +253,7 @@ class SpanModel(GlinerModel):
         self.span_rep_layer = nn.ModuleDict(
             {"span_rep_layer": SpanLayers(width, config.max_width, config.span_mode, config.dropout)}
         )
-        self.prompt_rep_layer = _two_layers(width, 4 * width, width, config.dropout)
+        self.prompt_rep_layer: Any = _two_layers(width, 4 * width, width, config.dropout)
 
     def prepared(self, labels: torch.Tensor) -> Parts:
         """Return labels' vectors, (labels, width), as `scores` takes them."""

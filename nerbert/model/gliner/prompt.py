@@ -77,7 +77,7 @@ class PromptTokenizer:
         self._before, self._after = special_pieces(tokenizer)
         self._vocabulary = int(body.config.vocab_size)
         self._known: dict[str, tuple[int, ...]] = {}
-        names = () if for_labels else (config.ent_token, config.sep_token)
+        names = () if for_labels else self.mark_names(config)
         self._marks = {each: tuple(marks[each]) if marks else self._mark(each) for each in names}
         texts = [each for each in (config.ent_token, config.sep_token) if len(each) > 1]
         cuts = "|".join(f"(?<={re.escape(each[0])})(?={re.escape(each[1:])})" for each in texts)
@@ -104,12 +104,16 @@ class PromptTokenizer:
             places.append(len(ids) + shift)
             ids += [*ent, *pieces]
         ids += sep
-        if (left := self.room - len(ids) - len(self._after)) < LEAST:
+        self._check_room(labels, len(ids))
+        return LabelPrompt(tuple(ids), self._after, tuple(places))
+
+    def _check_room(self, labels: Sequence[EntityLabel], size: int) -> None:
+        """Raise InputError if a prompt of so many pieces leaves no room for a text."""
+        if (left := self.room - size - len(self._after)) < LEAST:
             longest = max(labels, key=lambda each: len(each.text))
-            raise InputError(f"{len(labels):,} labels take {len(ids):,} pieces of the {self.room:,} that the model has "
+            raise InputError(f"{len(labels):,} labels take {size:,} pieces of the {self.room:,} that the model has "
                              f"room for: {max(0, left)} are left for a text; give fewer or shorter ones (the longest: "
                              f"{longest.text!r:.80}), or take a bi-encoder, which reads thousands")  # fmt: skip
-        return LabelPrompt(tuple(ids), self._after, tuple(places))
 
     def groups(self, labels: Sequence[EntityLabel]) -> list[slice]:
         """Return which labels to ask for together, in order: as many as prompts had in training, no longer ones."""
@@ -140,6 +144,11 @@ class PromptTokenizer:
         """Return what beside the tokenizer decides how texts are cut, as JSON."""
         return [self.room, self.config.max_len, self.config.max_width, self.config.subtoken_pooling]
 
+    @classmethod
+    def mark_names(cls, config: GlinerConfig) -> Sequence[str]:
+        """Return the marks of prompts."""
+        return config.ent_token, config.sep_token
+
     def facts(self) -> dict[str, Any]:
         """Return what is enough, beside the tokenizer, to cut the same way without torch, as JSON."""
         return {
@@ -159,11 +168,7 @@ class PromptTokenizer:
 
     def alone(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the pieces of labels that stand alone, marks included; raise InputError for one that is too long."""
-        encoded = self.tokenizer(
-            list(texts), add_special_tokens=False, split_special_tokens=True, truncation=False, verbose=False,
-            return_attention_mask=False, return_token_type_ids=False,
-        )["input_ids"]  # fmt: skip
-        found = [(*self._before, *each, *self._after) for each in encoded]
+        found = [(*self._before, *each, *self._after) for each in self._apart(texts)]
         for text, each in zip(texts, found, strict=True):
             if len(each) > self.room:
                 raise InputError(f"label {text!r:.60}: takes {len(each):,} pieces of the {self.room:,} that the model "
@@ -175,7 +180,7 @@ class PromptTokenizer:
         body = min(most or self.room, self.room) - len(prompt.before) - len(prompt.after)
         found = list[WordWindow]()
         for number, example in enumerate(examples):
-            words = [each[: body // 2] for each in self.pieces([example.text[a:b] for a, b in example.words])]
+            words = [each[: body // 2] for each in self.pieces(self._words(example))]
             read = np.flatnonzero([bool(each) for each in words])
             kept = [words[place] for place in read.tolist()]
             ends = np.cumsum([len(each) for each in kept], dtype=np.int64)
@@ -183,10 +188,18 @@ class PromptTokenizer:
                 ids = [piece for each in kept[start:end] for piece in each]
                 firsts = np.append(0, ends[start:end] - (ends[start - 1] if start else 0)) + len(prompt.before)
                 places, counts = _read_off(firsts, self.config.subtoken_pooling)
-                found.append(WordWindow(
-                    number, read[start:end], (*prompt.before, *ids, *prompt.after), places, counts, start, len(kept)
-                ))  # fmt: skip
+                last = len(example.text) if end == len(kept) else example.words[read[end - 1]][1]
+                ids = [*prompt.before, *ids, *self._closing(prompt, example.text, last)]
+                found.append(WordWindow(number, read[start:end], tuple(ids), places, counts, start, len(kept)))
         return found
+
+    def _words(self, example: Example) -> list[str]:
+        """Return the words of an example as the tokenizer gets them."""
+        return [example.text[start:end] for start, end in example.words]
+
+    def _closing(self, prompt: LabelPrompt, text: str, end: int) -> tuple[int, ...]:
+        """Return the pieces after a window whose words end there in the text."""
+        return prompt.after
 
     def _mark(self, mark: str) -> tuple[int, ...]:
         """Return a mark's pieces; to be called before threads share the tokenizer, whose state it changes."""
@@ -197,13 +210,25 @@ class PromptTokenizer:
         owners = [number for number, some in enumerate(parts) for _ in some]
         encoded = self._encoded([part for some in parts for part in some], split_special_tokens=True)
         ids, places = encoded["input_ids"], encoded.word_ids()
-        if ids and max(ids) >= self._vocabulary:
-            raise InputError(f"the tokenizer gives piece {max(ids)}, the model knows {self._vocabulary}: they don't "
-                             "belong together")  # fmt: skip
+        self._check_known(max(ids, default=0))
         found: list[list[int]] = [[] for _ in words]
         for id_, place in zip(ids, places, strict=True):
             found[owners[place]].append(id_)
         return list(map(tuple, found))
+
+    def _check_known(self, piece: int) -> None:
+        """Raise InputError for a piece that the model doesn't know."""
+        if piece >= self._vocabulary:
+            raise InputError(f"the tokenizer gives piece {piece}, the model knows {self._vocabulary}: they don't "
+                             "belong together")  # fmt: skip
+
+    def _apart(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the pieces of texts that stand alone; what looks like a mark is plain text."""
+        found: list[list[int]] = self.tokenizer(
+            list(texts), add_special_tokens=False, split_special_tokens=True, truncation=False, verbose=False,
+            return_attention_mask=False, return_token_type_ids=False,
+        )["input_ids"]  # fmt: skip
+        return found
 
     def _encoded(self, words: list[str], *, split_special_tokens: bool) -> Any:
         return self.tokenizer(

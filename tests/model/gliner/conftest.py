@@ -14,6 +14,17 @@ from nerbert.model.gliner.prompt import PromptTokenizer
 
 BODY = {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
         "intermediate_size": 16, "max_position_embeddings": 96}  # fmt: skip
+BODIES: dict[str, dict[str, Any]] = {
+    "deberta-v2": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
+                   "relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"],
+                   "position_biased_input": False, "share_att_key": True, "norm_rel_ebd": "layer_norm",
+                   "max_relative_positions": -1, "type_vocab_size": 0},
+    "bert": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
+             "max_position_embeddings": 128},
+    "modernbert": {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48,
+                   "local_attention": 16, "pad_token_id": 0, "max_position_embeddings": 256},
+}  # fmt: skip
+"""Small encoders of three kinds."""
 
 Make = Callable[..., Path]
 

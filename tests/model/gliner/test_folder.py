@@ -192,7 +192,7 @@ def test_folders_that_lack_something(make: Make, tmp_path: Path) -> None:
 def test_models_of_the_other_package_are_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "extractor", "architectures": ["Extractor"]}')
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(InputError, match="a GLiNER2 model, which nerbert doesn't support"):
+    with pytest.raises(InputError, match=r"a GLiNER2 model without encoder_config/config\.json; copy the whole folder"):
         Tagger.load(tmp_path)
 
 

@@ -15,6 +15,8 @@ from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
 
+from .conftest import BODIES
+
 gliner = pytest.importorskip("gliner", reason="the package gliner is not installed: pip install 'nerbert[gliner-test]'")
 
 TEXTS = (
@@ -24,16 +26,6 @@ TEXTS = (
     "In 1905 the museum bought a painting by Munch.",
 )
 LABELS = ("ship", "port: where ships call", "city", "person of note")
-BODIES: dict[str, dict[str, Any]] = {
-    "deberta-v2": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
-                   "relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"],
-                   "position_biased_input": False, "share_att_key": True, "norm_rel_ebd": "layer_norm",
-                   "max_relative_positions": -1, "type_vocab_size": 0},
-    "bert": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
-             "max_position_embeddings": 128},
-    "modernbert": {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48,
-                   "local_attention": 16, "pad_token_id": 0, "max_position_embeddings": 256},
-}  # fmt: skip
 ONE, TWO = {"labels_encoder": None}, {"labels_encoder": "somewhere/minilm"}
 KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "span": ("deberta-v2", "unigram", {**ONE, "span_mode": "markerV0"}),

@@ -1,0 +1,85 @@
+"""The configuration of a GLiNER2 folder, `config.json`, checked, as a GLiNER model's.
+
+Entries on other tasks (classes, relations, structures) are ignored: nerbert asks for entities alone.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from nerbert.errors import InputError
+from nerbert.model.gliner.config import GlinerConfig
+from nerbert.registry import Registry
+from nerbert.schema import read_json
+
+EXTRACTOR, ENCODER = "config.json", "encoder_config/config.json"
+"""Its configuration, and that of its encoder, by which the folder is known."""
+GLINER2 = "extractor"
+"""Its `model_type`."""
+WORDS = "gliner2-words-1"
+"""Its word splitter."""
+EXTRACTORS: Registry[type] = Registry(
+    "architecture of GLiNER2", {"span": "nerbert.model.gliner2.layers:CountedSpans"},
+    "nerbert.model.gliner.layers:GlinerModel",
+)  # fmt: skip
+"""What computes an architecture, by the name that `config.json` has for it."""
+LABEL, TEXT = "[E]", "[SEP_TEXT]"
+"""The marks of a label and of a text."""
+COUNTING = ("count_lstm", "count_lstm_v2", "count_lstm_moe")
+_MAX_LEN = 384
+_REMEDY = "the file is damaged, or of a version of gliner2 that nerbert doesn't know"
+
+
+@dataclass(frozen=True, slots=True)
+class _SpanHead:
+    """Settings of the architecture `span`."""
+
+    max_width: Annotated[int, Field(ge=1, le=1024)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _ExtractorFile:
+    """The entries of `config.json` that decide the model, with the package's defaults."""
+
+    model_type: str = ""
+    architecture: str | None = None
+    span_head: _SpanHead | None = None
+    max_width: Annotated[int, Field(ge=1, le=1024)] | None = None
+    max_len: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
+    counting_layer: str | None = None
+    token_pooling: str = "first"
+
+
+@dataclass(frozen=True, slots=True)
+class Gliner2Config(GlinerConfig):
+    """A GLiNER2 model's configuration, as that of a GLiNER model: spans by their ends, no LSTM over words.
+
+    Folders don't say how many labels a prompt had in training; `max_types` is GLiNER's default. Where they don't say
+    how many words a text had, `max_len` is 384, as in the package for long texts.
+    """
+
+    file: ClassVar[str] = EXTRACTOR
+    head: str = "span"
+    counting_layer: str = "count_lstm"
+
+
+def read_extractor(folder: Path) -> Gliner2Config:
+    """Return a folder's configuration; raise InputError for an invalid one, or an unsupported architecture."""
+    path = folder / EXTRACTOR
+    read = read_json(path, _ExtractorFile, remedy=_REMEDY)
+    head, counting = (read.architecture or "span").strip().lower(), read.counting_layer or "count_lstm"
+    own = (read.span_head.max_width if read.span_head else None) or read.max_width or 8
+    if read.model_type != GLINER2:
+        raise InputError(f"{path}: model_type is {read.model_type!r:.60}, and {ENCODER} beside it makes it a GLiNER2 "
+                         f"model's, which has {GLINER2!r}; delete encoder_config if it is another model")  # fmt: skip
+    for name, value, known in (("architecture", head, [*EXTRACTORS]), ("counting_layer", counting, COUNTING)):
+        if value not in known:
+            raise InputError(f"{path}: a GLiNER2 model with {name} {value!r:.60}, which nerbert doesn't support; "
+                             f"supported: {', '.join(known)}")  # fmt: skip
+    return Gliner2Config(
+        model_name="", head=head, counting_layer=counting, max_width=own, max_len=read.max_len or _MAX_LEN,
+        subtoken_pooling=read.token_pooling if read.token_pooling in ("mean", "max") else "first",
+        num_rnn_layers=0, dropout=0.1, ent_token=LABEL, sep_token=TEXT,
+    )  # fmt: skip

@@ -1,0 +1,49 @@
+"""GLiNER2's folders as a kind of model folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nerbert.errors import InputError
+from nerbert.model.folder import ModelFolder
+from nerbert.model.gliner.kind import GlinerKind
+from nerbert.model.gliner2.config import ENCODER, EXTRACTOR, WORDS, Gliner2Config, read_extractor
+from nerbert.model.gliner2.prompt import Gliner2Pieces
+
+if TYPE_CHECKING:
+    from nerbert.model.gliner.folder import GlinerFolder
+
+
+class Gliner2Kind(GlinerKind):
+    """A folder of the package `gliner2`; it tags, and teaches a tagger, but isn't trained on."""
+
+    marker = ENCODER
+    config = EXTRACTOR
+    noun = "a GLiNER2 model"
+    objective = ""
+    folders = (Path(ENCODER).parent.name,)
+    counted = (ENCODER,)
+
+    pieces = Gliner2Pieces
+
+    @classmethod
+    def read(cls, path: Path) -> Gliner2Config:
+        """Return its configuration; raise InputError for an architecture that can't be computed."""
+        return read_extractor(path)
+
+    @classmethod
+    def check_start(cls, folder: ModelFolder) -> None:
+        """Raise InputError: no training starts from it."""
+        raise InputError(f"{folder}: a GLiNER2 model, which nerbert doesn't train: tag with it (`nerbert tag --labels`)"
+                         ", or let it teach a tagger (`nerbert distil`)")  # fmt: skip
+
+    @classmethod
+    def card(cls, path: Path) -> dict[str, Any]:
+        """Return its head, its word splitter and its decoding."""
+        return {"head": cls.head, "word_splitter": WORDS, "decoding": "flat"}
+
+    @classmethod
+    def load(cls, path: Path) -> "GlinerFolder":
+        """Return its model, and what cuts its texts and labels."""
+        from nerbert.model.gliner2.folder import read_gliner2
+
+        return read_gliner2(path)

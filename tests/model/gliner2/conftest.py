@@ -1,0 +1,55 @@
+"""Small GLiNER2 models of our own modules, with random weights, in folders as the package `gliner2` writes them."""
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from nerbert.model.gliner.config import body_config
+from nerbert.model.gliner.folder import build
+from nerbert.model.gliner2.config import Gliner2Config
+from nerbert.model.gliner2.folder import PARTS
+from nerbert.model.gliner2.layers import CountedSpans
+from nerbert.model.gliner2.prompt import MARKS
+
+BODY = {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 16, "max_position_embeddings": 160}  # fmt: skip
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(tokenizers: dict[str, Any], tmp_path: Path) -> Make:
+    """Write a folder with a model of these settings that expects so many instances in a text, and return it."""
+
+    def written(name: str = "model", counting: str = "count_lstm_v2", instances: int = 2, **config: Any) -> Path:
+        tokenizer, folder = deepcopy(tokenizers["wordpiece"]), tmp_path / name
+        tokenizer.add_tokens(list(MARKS), special_tokens=True)
+        body = {**BODY, "vocab_size": len(tokenizer)}
+        own = Gliner2Config(hidden_size=16, max_width=3, num_rnn_layers=0, counting_layer=counting)
+        torch.manual_seed(3)
+        model = build(own, body_config(body, "body"), None, None, "random", kind=CountedSpans)
+        for parameter in model.parameters():
+            parameter.mul_(2)
+        weights = dict(model.state_dict())
+        weights["count_pred.2.weight"].zero_()
+        weights["count_pred.2.bias"].copy_(torch.eye(20)[instances])
+        for theirs, ours in PARTS.items():
+            weights = {name.replace(f"{ours}.", f"{theirs}.", 1): each for name, each in weights.items()}
+        weights["classifier.0.weight"] = torch.ones(3, 16)
+        (folder / "encoder_config").mkdir(parents=True)
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        (folder / "config.json").write_text(json.dumps({
+            "model_type": "extractor", "architecture": "span", "architectures": ["SpanExtractor"], "config_version": 3,
+            "counting_layer": counting, "token_pooling": "first", "span_head": {"max_width": 3}, **config,
+        }))  # fmt: skip
+        (folder / "encoder_config" / "config.json").write_text(json.dumps(body))
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return written
