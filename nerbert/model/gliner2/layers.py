@@ -15,8 +15,8 @@ from nerbert.model.gliner2.config import COUNTING, Gliner2Config
 
 _COUNTS = 20
 """Instances that can be told apart, none included."""
-_INNER = 128
-"""The width in which `count_lstm_v2` compares labels."""
+_INNER, _HEADS = 128, 4
+"""The width in which `count_lstm_v2` compares labels, and in how many parts."""
 
 
 def _layers(*widths: int) -> nn.Sequential:
@@ -62,7 +62,7 @@ class ComparedLabels(CountedLabels):
 
     def __init__(self, width: int) -> None:
         super().__init__(width)
-        layer = nn.TransformerEncoderLayer(_INNER, 4, 2 * _INNER, batch_first=True)
+        layer = nn.TransformerEncoderLayer(_INNER, _HEADS, 2 * _INNER, batch_first=True)
         self.transformer = nn.ModuleDict({
             "in_projector": nn.Linear(width, _INNER), "transformer": nn.TransformerEncoder(layer, 2),
             "out_projector": _layers(_INNER + width, width, width, width),
@@ -72,9 +72,22 @@ class ComparedLabels(CountedLabels):
         """Return the vectors of labels that are compared."""
         parts: Any = self.transformer
         own = found + labels
-        compared = parts["transformer"](parts["in_projector"](own)[None])[0]
+        compared = parts["in_projector"](own)
+        for layer in parts["transformer"].layers:
+            compared = _attended(layer, compared)
         projected: torch.Tensor = parts["out_projector"](torch.cat([compared, own], 1))
         return projected
+
+
+def _attended(layer: Any, labels: torch.Tensor) -> torch.Tensor:
+    """Return (labels, width) after a transformer layer, by operations that can be in a graph for any number of them."""
+    own = layer.self_attn
+    mixed = nn.functional.linear(labels, own.in_proj_weight, own.in_proj_bias)
+    query, key, value = (each.view(-1, _HEADS, _INNER // _HEADS).transpose(0, 1) for each in mixed.chunk(3, 1))
+    found = nn.functional.scaled_dot_product_attention(query, key, value).transpose(0, 1).reshape(-1, _INNER)
+    labels = layer.norm1(labels + own.out_proj(found))
+    output: torch.Tensor = layer.norm2(labels + layer.linear2(layer.linear1(labels).relu()))
+    return output
 
 
 class MixedLabels(CountedLabels):

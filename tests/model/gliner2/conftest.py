@@ -35,7 +35,10 @@ def make(tokenizers: dict[str, Any], tmp_path: Path) -> Make:
         torch.manual_seed(3)
         model = build(own, body_config(body, "body"), None, None, "random", kind=CountedSpans)
         for parameter in model.parameters():
-            parameter.mul_(2)
+            if parameter.any():
+                parameter.mul_(2)
+            else:  # experts' weights begin as zeros
+                parameter.normal_(std=0.3)
         weights = dict(model.state_dict())
         weights["count_pred.2.weight"].zero_()
         weights["count_pred.2.bias"].copy_(torch.eye(20)[instances])
