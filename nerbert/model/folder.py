@@ -118,6 +118,16 @@ class ModelKind:
         return {"word_splitter": SPLITTER}
 
     @classmethod
+    def encoder(cls, path: Path) -> dict[str, Any]:
+        """Return the configuration of its encoder of texts."""
+        return read_json(path / cls.config, dict[str, Any])
+
+    @classmethod
+    def scoring(cls, path: Path) -> str:
+        """Return in words what it scores, and what labels at run time cost; "" where they are fixed."""
+        return ""
+
+    @classmethod
     def convert(cls, source: Path, folder: Path) -> None:
         """Write pickled weights into another folder, as safetensors."""
 
@@ -154,6 +164,11 @@ class ConceptKind(TransformersKind):
     head = "concepts"
     folders = ("concepts",)
     counted = ("concepts/*",)
+
+    @classmethod
+    def scoring(cls, path: Path) -> str:
+        """Return that it scores words, and that each label is encoded once."""
+        return "single words; each label is encoded once and kept in the cache folder, so thousands cost little"
 
 
 class ExportAlone(ModelKind):

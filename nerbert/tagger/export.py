@@ -22,7 +22,7 @@ from nerbert.labels import word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import load_tokenizer, quiet
 from nerbert.model.folder import CARD as MODEL_CARD
-from nerbert.model.folder import ModelFolder, TransformersKind, embedded
+from nerbert.model.folder import EMBEDDED, ModelFolder, TransformersKind
 from nerbert.model.heads import Head
 from nerbert.model.linear import Scorer, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -213,8 +213,9 @@ def export(
     card, kind = source.card, source.head_kind(head)
     kind.check_export(str(tagger))
     need("export", "onnxruntime", "onnx")
-    if output is None and not Path(embedded(str(tagger))).is_dir():
-        raise InputError(f"{tagger}: a model on the hub has no folder to export into; name one with -o")
+    if output is None and not Path(tagger).is_dir():
+        what = "part of the package, which is not written to" if str(tagger) in EMBEDDED else "a model on the hub"
+        raise InputError(f"{tagger}: is {what}; name a folder to export into with -o")
     if output is not None:
         _check_apart(source.path, output)
     examples = [] if data is None else read_gold(data, "test", reading_for(card, reading)).examples

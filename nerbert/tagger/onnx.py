@@ -86,7 +86,7 @@ class OnnxCard(TokenizerFacts):
 
     These are the head's labels, or for a head that is given labels its `concepts`, what an `own` head needs, and facts
     about the tokenizer; `versions` are those of the libraries that exported it, `agreement` is what each back end
-    scored then, if measured.
+    scored then, if measured; `kept_in_fp32` are layers of the int8 graph.
     """
 
     format: Literal[1]
@@ -96,6 +96,7 @@ class OnnxCard(TokenizerFacts):
     own: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     agreement: dict[str, dict[str, float]] = field(default_factory=dict)
+    kept_in_fp32: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

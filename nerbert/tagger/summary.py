@@ -34,7 +34,8 @@ class ExportedGraph:
 class ModelSummary:
     """What a model is; `card` is its `nerbert.json`, or the defaults of its kind.
 
-    `types` are those that it was trained on; with `labels_at_run_time` it takes any. `layers` and `width` are 0 where
+    `types` are those that it was trained on; with `labels_at_run_time` it takes any, and `scoring` says what they cost.
+    `kept` are the layers that its int8 graph keeps in fp32. `layers` and `width` are 0 where
     the configuration has no such name, and `parameters` is None where weights are pickled or only exported.
     """
 
@@ -42,12 +43,14 @@ class ModelSummary:
     head: str
     types: list[str]
     labels_at_run_time: bool
+    scoring: str
     architecture: str
     layers: int
     width: int
     parameters: int | None
     bytes: int
     exports: dict[str, ExportedGraph]
+    kept: list[str]
     card: dict[str, Any]
 
     def as_json(self) -> dict[str, Any]:
@@ -65,15 +68,15 @@ def _summary(source: str) -> ModelSummary:
     folder = ModelFolder.open(source, "tagger").check()
     card, exported = folder.card, read_exported(folder.name)
     config = read_json(folder.path / folder.kind.config, dict[str, Any])
-    inner, head = config.get("encoder_config"), folder.head_name
-    body = inner if inner and isinstance(inner, dict) else config
+    body, head = folder.kind.encoder(folder.path), folder.head_name
     weights = [path for path in folder.files("weights") if path.suffix == ".safetensors"]
     return ModelSummary(
         name=source, head=head, types=_types(folder, config, exported), labels_at_run_time=folder.labels_at_run_time,
-        architecture=str(body.get("model_type") or "unknown"), layers=_number(body, "num_hidden_layers", "n_layers"),
-        width=_number(body, "hidden_size", "dim"),
+        scoring=folder.kind.scoring(folder.path), architecture=str(body.get("model_type") or "unknown"),
+        layers=_number(body, "num_hidden_layers", "n_layers"), width=_number(body, "hidden_size", "dim"),
         parameters=sum(map(_parameters, weights)) if weights else None,
-        bytes=sum(path.stat().st_size for path in weights), exports=dict(_graphs(exported)), card=card,
+        bytes=sum(path.stat().st_size for path in weights), exports=dict(_graphs(exported)),
+        kept=exported.card.kept_in_fp32 if exported else [], card=card,
     )  # fmt: skip
 
 

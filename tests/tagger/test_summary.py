@@ -129,18 +129,25 @@ def test_an_exported_part_names_its_tagger(folder: Path, monkeypatch: pytest.Mon
         summarise("onnx")
 
 
-@pytest.mark.parametrize("copied", [False, True])
-def test_a_gliner_model_is_not_exported_but_can_be_distilled(copied: bool, tmp_path: Path) -> None:
-    source = "embedded-open"
-    if copied:
-        source = str(tmp_path / "gliner")
-        shutil.copytree(embedded("embedded-open"), source)
-        (tmp_path / "gliner" / "nerbert.json").unlink()
-        assert exit_code("show", source) == 0
-    with pytest.raises(
-        InputError, match=rf"{source}: a GLiNER model, which can't be .* `nerbert distil {source} TEXTS "
-    ):
-        export(source)
+@pytest.mark.parametrize("name", ["embedded", "embedded-open"])
+def test_nothing_is_exported_into_the_package(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name}: is part of the package, which is not written to; name a folder"):
+        export(name)
+
+
+def test_a_zero_shot_model_says_what_labels_cost_and_what_is_exported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(embedded("embedded-open"), tmp_path / "gliner")
+    (tmp_path / "gliner" / "nerbert.json").unlink()
+    assert exit_code("show", tmp_path / "gliner") == 0
+    said = capsys.readouterr().out
+    assert "exported: no (nerbert export)" in said
+    assert "scores single words; labels are read with the text, 25 at a time" in said
+    assert "architecture: bert, 5 layers, width 192, head gliner" in said
+    export(tmp_path / "gliner", int8=True)
+    assert exit_code("show", tmp_path / "gliner") == 0
+    assert "exported: onnx int8" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("odd", [{"encoder": "bert"}, {"settings": 3}, {"data": {"sha256": 3}}])

@@ -116,6 +116,13 @@ class GlinerConfig:
         return self.labels_encoder is not None
 
     @property
+    def scored(self) -> str:
+        """Return in words what is scored."""
+        if self.token_level:
+            return "words as first, last and inner ones"
+        return "single words" if self.max_width == 1 else f"spans of at most {self.max_width} words"
+
+    @property
     def unsupported(self) -> str:
         """Return the unsupported part of the architecture, "" if there is none."""
         kinds = {

@@ -136,6 +136,9 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     if (path := folder / WEIGHTS).is_file():
         return _read_safetensors(path)
     path = folder / PICKLED
+    if not path.is_file():
+        raise InputError(f"{folder}: holds an exported model alone, without the weights that torch needs; use the folder "
+                         "that it was exported from")  # fmt: skip
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

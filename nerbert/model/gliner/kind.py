@@ -46,6 +46,19 @@ class GlinerKind(ModelKind):
         return {"head": cls.head, "word_splitter": splitter, "decoding": "flat"}
 
     @classmethod
+    def encoder(cls, path: Path) -> dict[str, Any]:
+        """Return the configuration of its encoder of texts, or its own if it only names that one."""
+        return cls.read(path).encoder_config or super().encoder(path)
+
+    @classmethod
+    def scoring(cls, path: Path) -> str:
+        """Return what it scores, and how it reads labels."""
+        config = cls.read(path)
+        together = f"labels are read with the text, {config.max_types} at a time"
+        cost = "each label is encoded once, so thousands cost little" if config.two_encoders else together
+        return f"{config.scored}; {cost}"
+
+    @classmethod
     def load(cls, path: Path) -> "GlinerFolder":
         """Return its model, and what cuts its texts and labels."""
         from nerbert.model.gliner.folder import read_gliner

@@ -8,6 +8,7 @@ from nerbert.model.folder import ModelFolder
 from nerbert.model.gliner.kind import GlinerKind
 from nerbert.model.gliner2.config import ENCODER, EXTRACTOR, WORDS, Gliner2Config, read_extractor
 from nerbert.model.gliner2.prompt import Gliner2Pieces
+from nerbert.schema import read_json
 
 if TYPE_CHECKING:
     from nerbert.model.gliner.folder import GlinerFolder
@@ -35,6 +36,11 @@ class Gliner2Kind(GlinerKind):
         """Raise InputError: no training starts from it."""
         raise InputError(f"{folder}: a GLiNER2 model, which nerbert doesn't train: tag with it (`nerbert tag --labels`)"
                          ", or let it teach a tagger (`nerbert distil`)")  # fmt: skip
+
+    @classmethod
+    def encoder(cls, path: Path) -> dict[str, Any]:
+        """Return the configuration of its encoder."""
+        return read_json(path / ENCODER, dict[str, Any])
 
     @classmethod
     def card(cls, path: Path) -> dict[str, Any]:

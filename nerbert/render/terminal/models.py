@@ -111,9 +111,10 @@ def print_export(done: "Export") -> None:
     console = Console(soft_wrap=True)
     say(console, "export", done=done)
     if done.agreement:
-        rows = [(name, percent(each.f1), f"{percent(each.share)} %", each.other)
+        rows = [(name, percent(each.f1), f"{percent(each.share)} %", each.other, f"{each.confidence:.4f}")
                 for name, each in done.agreement.items()]  # fmt: skip
-        console.print(table(["back end", "F1", "entities like torch's", "others"], rows, numbers=range(1, 4)))
+        heads = ["back end", "F1", "entities like torch's", "others", "confidences differ by"]
+        console.print(table(heads, rows, numbers=range(1, 5)))
 
 
 def print_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from nerbert.errors import InputError, NerbertError
 from nerbert.model.folder import ModelFolder
+from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.export import export, long_example
@@ -152,10 +153,11 @@ def test_int8_is_tried_and_compared(make: Make) -> None:
 def test_layers_stay_in_fp32_until_little_moves(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make(body={"num_hidden_layers": 4})
     moved = [json.loads((export(folder, int8=True, overwrite=True).folder / "onnx" / "nerbert-onnx.json").read_text())]
-    monkeypatch.setattr("nerbert.tagger.quantise._ENOUGH", moved[0]["moved"] * 0.999)
+    for name, value in (("_ENOUGH", 0.0), ("_MOST", 2), ("_WORTH", 1.0)):
+        monkeypatch.setattr(f"nerbert.tagger.quantise.{name}", value)
     done = export(folder, int8=True, overwrite=True)
     card = json.loads((folder / "onnx" / "nerbert-onnx.json").read_text())
-    assert len(done.kept) in (1, 2, 4)
+    assert len(done.kept) in (1, 2, 4, 8)
     assert card["moved"] < moved[0]["moved"]
 
 
@@ -259,6 +261,8 @@ def test_a_light_folder_is_a_models(make: Make, tmp_path: Path) -> None:
     assert ModelFolder(str(light)).check().backend == "onnx"
     with pytest.raises(InputError, match="no back end for backend = 'torch'"):
         Tagger.load(light, backend="torch")
+    with pytest.raises(InputError, match="an exported model alone, without the weights that torch needs"):
+        load_gliner(light)
     shutil.rmtree(light / "onnx")
     with pytest.raises(InputError, match="its weights are missing"):
         Tagger.load(light)
