@@ -1,10 +1,11 @@
-"""GLiNER's folders, read here and by the package `gliner`: words a CPU second, same weights, fp32, one thread.
+"""GLiNER's folders in torch, on onnxruntime, and by the package `gliner`: words a CPU second, one thread.
 
 `python benchmarks/zero_shot.py SENTENCES [--shape deberta] [--heads span,token] [--labels 5,50] [--words 3000]
-[--rounds 3] [--batch 8]`
+[--rounds 3] [--batch 8] [--neighbours 8]`
 
-Needs the extra `gliner-test`. SENTENCES is a file of annotated sentences in any format; 1 to 8 neighbours each, drawn
-by a seed, are a text. A text has to fit into the model's room beside the labels: the package cuts off what doesn't.
+Needs the extra `gliner-test`. SENTENCES is a file of annotated sentences in any format; 1 to `--neighbours` of them,
+drawn by a seed, are a text. A text has to fit into the model's room beside the labels: the package cuts off what
+doesn't. The weights are the same.
 Weights are random in the shape of a public model: `deberta` is GLiNER small's (6 layers × 768, then 512), `minilm`
 6 × 384. The threshold is one that no span reaches, so what is measured is the model, not the choice among its entities.
 Both sides get the same texts in one call and run in turn in one process; the package's batches are `--batch` texts, its
@@ -32,6 +33,7 @@ from report import ratio, surroundings
 from nerbert.formats.data import read_examples
 from nerbert.model.fresh import train_tokenizer
 from nerbert.records import Example
+from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
 
@@ -45,9 +47,10 @@ BODIES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 HEADS = {"span": {"span_mode": "markerV0"}, "token": {"span_mode": "token_level"},
          "bi": {"span_mode": "markerV0", "labels_encoder": "a/b", "num_rnn_layers": 0}}  # fmt: skip
-PACKAGES = ("nerbert", "gliner", "torch", "transformers", "tokenizers", "numpy")
+PACKAGES = ("nerbert", "gliner", "torch", "transformers", "tokenizers", "onnxruntime", "numpy")
+OURS = {"torch": ("torch", "fp32"), "onnx": ("onnx", "fp32"), "int8": ("onnx", "int8")}
+RATIOS = (("torch", "gliner"), ("onnx", "torch"), ("int8", "gliner"))
 THRESHOLD = 0.999
-_MOST_SENTENCES = 8
 
 
 def main() -> None:
@@ -55,26 +58,29 @@ def main() -> None:
     options = _options()
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    texts = _texts(options.sentences, options.words)
+    texts = _texts(options.sentences, options.words, options.neighbours)
     words = sum(len(split_words(each, "gliner-words-1")) for each in texts)
     print(f"{len(texts)} texts, {words:,} words; {options.shape}")
-    print("| head | labels | nerbert, words a CPU s | gliner | ratio (worst, best pair) |\n|---|---|---|---|---|")
+    heads = ["head", "labels", *OURS, "gliner", *(f"{one} ÷ {other}" for one, other in RATIOS)]
+    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     results = []
     for head in options.heads.split(","):
         with TemporaryDirectory() as folder:
             package = _package_model(head, options.shape, _texts(options.sentences, 1 << 40), Path(folder))
-            tagger = Tagger.load(folder, thresholds=THRESHOLD, device="cpu", threads=1, precision="fp32")
+            export(folder, int8=True)
+            how = {"thresholds": THRESHOLD, "device": "cpu", "threads": 1}
+            taggers = {name: Tagger.load(folder, backend=backend, precision=precision, **how)
+                       for name, (backend, precision) in OURS.items()}  # fmt: skip
             for count in map(int, options.labels.split(",")):
                 labels = [f"{kind} of {what}" for kind in KINDS for what in THINGS][:count]
-                sides = {
-                    "nerbert": _own(tagger, texts, labels),
-                    "gliner": _theirs(package, texts, labels, options.batch),
-                }
-                _check_room(tagger, texts, labels)
+                sides = {name: _own(tagger, texts, labels) for name, tagger in taggers.items()}
+                sides["gliner"] = _theirs(package, texts, labels, options.batch)
+                _check_room(taggers["torch"], texts, labels)
                 seconds = _measure(sides, options.rounds)
                 speeds = {name: [words / each for each in taken] for name, taken in seconds.items()}
                 middle = " | ".join(f"{median(speeds[name]):,.0f}" for name in sides)
-                print(f"| {head} | {count} | {middle} | {ratio(speeds['nerbert'], speeds['gliner'])} |", flush=True)
+                ratios = " | ".join(ratio(speeds[one], speeds[other]) for one, other in RATIOS)
+                print(f"| {head} | {count} | {middle} | {ratios} |", flush=True)
                 results.append({"head": head, "labels": count, "seconds": seconds})
     about = {"shape": options.shape, "texts": len(texts), "words": words, "results": results}
     print("\n" + json.dumps({**about, **surroundings([options.sentences], PACKAGES)}))
@@ -118,14 +124,14 @@ def _measure(sides: dict[str, Callable[[], int]], rounds: int) -> dict[str, list
     return seconds
 
 
-def _texts(path: Path, words: int) -> list[str]:
+def _texts(path: Path, words: int, neighbours: int = 8) -> list[str]:
     """Return texts of several sentences with so many words together."""
     rng, sentences = random.Random(1), [each.text for each in read_examples(path)]  # noqa: S311
 
     def groups() -> Iterator[str]:
         place = 0
         while place < len(sentences):
-            count = rng.randint(1, _MOST_SENTENCES)
+            count = rng.randint(1, neighbours)
             yield " ".join(sentences[place : place + count])
             place += count
 
@@ -166,6 +172,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--words", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--neighbours", type=int, default=8)
     return parser.parse_args()
 
 

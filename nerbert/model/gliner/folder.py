@@ -137,8 +137,8 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
         return _read_safetensors(path)
     path = folder / PICKLED
     if not path.is_file():
-        raise InputError(f"{folder}: holds an exported model alone, without the weights that torch needs; use the folder "
-                         "that it was exported from")  # fmt: skip
+        raise InputError(f"{folder}: holds an exported model alone, without the weights that torch needs; use the "
+                         "folder that it was exported from")  # fmt: skip
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

@@ -1,0 +1,73 @@
+"""What int8 costs a zero-shot model in F1, and what its graphs change, on annotated sets: torch, onnx fp32, onnx int8.
+
+`python benchmarks/int8.py MODEL SUITE DATA --sets crossner_politics,btc [-o exports]`
+
+MODEL is a GLiNER folder, SUITE names the labels of types (`suites/zero_shot.toml`), DATA holds the sets. int8
+is tried on the set's dev sentences; the threshold is the one of six that is best there in torch; F1 is the test's.
+"""
+
+import argparse
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+os.environ.update(OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
+
+from report import surroundings
+
+from nerbert.evaluation.evaluate import evaluate
+from nerbert.tagger.export import export
+
+THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
+BACK_ENDS = {"torch fp32": ("torch", "fp32"), "onnx fp32": ("onnx", "fp32"), "onnx int8": ("onnx", "int8")}
+
+
+def main() -> None:
+    """Print a table, then one line of JSON."""
+    options = _options()
+    targets = {each["data"]: each for each in tomllib.loads(options.suite.read_text())["targets"]}
+    print("| set | threshold | " + " | ".join(BACK_ENDS) + " | kept in fp32 | confidence moved |")
+    print("|---|---|" + "---|" * (len(BACK_ENDS) + 2))
+    results = []
+    for name in options.sets.split(","):
+        target = targets[name]
+        labels = dict(each.split("=") for each in target["labels"] if "=" in each)
+        folder = options.data / name
+        place = options.output / f"{options.model.name}-{name}"
+        done = export(options.model, int8=True, output=place, data=folder / "dev.conll", overwrite=True)
+        card = json.loads((place / "onnx" / "nerbert-onnx.json").read_text())
+
+        dev = {each: _f1(options.model, folder / "dev.conll", labels, each) for each in THRESHOLDS}
+        best, test = max(dev, key=lambda each: dev[each]), folder / "test.conll"
+        scores = {how: 100 * _f1(options.model if how[:5] == "torch" else place, test, labels, best, *back_end)
+                  for how, back_end in BACK_ENDS.items()}  # fmt: skip
+        figures = " | ".join(f"{each:.2f}" for each in scores.values())
+        print(f"| {name} | {best} | {figures} | {len(done.kept)} | {card['moved']:.3f} |", flush=True)
+        results.append({"set": name, "threshold": best, "f1": scores, "kept": done.kept, "moved": card["moved"]})
+    tests = [options.data / each / "test.conll" for each in options.sets.split(",")]
+    about = surroundings(tests, ("nerbert", "torch", "transformers", "onnxruntime"))
+    print("\n" + json.dumps({"model": options.model.name, "results": results, **about}))
+
+
+def _f1(
+    model: Path, gold: Path, labels: Mapping[str, str], threshold: float, backend: str = "torch",
+    precision: str = "fp32",
+) -> float:  # fmt: skip
+    how = {"backend": backend, "precision": precision, "thresholds": threshold}
+    return evaluate(model, gold, labels=labels, **how).f1_mean  # type: ignore[arg-type]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("suite", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--sets", required=True)
+    parser.add_argument("-o", "--output", type=Path, default=Path("exports"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
