@@ -111,6 +111,11 @@ class GlinerConfig:
         return self.span_mode == TOKEN_LEVEL
 
     @property
+    def chooses(self) -> bool:
+        """Return whether the model chooses which spans it scores."""
+        return False
+
+    @property
     def two_encoders(self) -> bool:
         """Return whether labels have their own encoder, instead of a place before the text."""
         return self.labels_encoder is not None
