@@ -22,7 +22,7 @@ FOLDERS = (BACKBONE, LABELS_BACKBONE, LABELS_TOKENIZER)
 """Folders that may be in a model's own: the first two are nerbert's own way to hold what a first version only names."""
 SPLITTERS = {"whitespace": "gliner-words-1"}
 """The package's word splitters, and their names here."""
-TOKEN_LEVEL = "token_level"
+TOKEN_LEVEL, CHOOSING = "token_level", "boundary"
 BODIES = frozenset(
     "albert bert camembert deberta deberta-v2 distilbert electra eurobert modernbert mpnet nomic_bert rembert roberta "
     "xlm-roberta".split()
@@ -113,7 +113,7 @@ class GlinerConfig:
     @property
     def chooses(self) -> bool:
         """Return whether the model chooses which spans it scores."""
-        return False
+        return self.span_mode == CHOOSING
 
     @property
     def two_encoders(self) -> bool:

@@ -5,12 +5,12 @@ Entries on other tasks (classes, relations, structures) are ignored: nerbert ask
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
 from nerbert.errors import InputError
-from nerbert.model.gliner.config import GlinerConfig
+from nerbert.model.gliner.config import CHOOSING, GlinerConfig
 from nerbert.registry import Registry
 from nerbert.schema import read_json
 
@@ -28,12 +28,12 @@ EXTRACTORS: Registry[type] = Registry(
 """What computes an architecture, by the name that `config.json` has for it."""
 LABEL, TEXT = "[E]", "[SEP_TEXT]"
 """The marks of a label and of a text."""
-BOUNDARY = "boundary"
 COUNTING = ("count_lstm", "count_lstm_v2", "count_lstm_moe")
-_MAX_LEN, _MAX_WIDTH = 384, 8
-_Width: TypeAlias = Annotated[int, Field(ge=1, le=1 << 13)]
+_MAX_LEN, _WIDTH = 384, 8
+_Size: TypeAlias = Annotated[int, Field(ge=1, le=1 << 13)]
 _Layers: TypeAlias = Annotated[int, Field(ge=0, le=64)]
 _REMEDY = "the file is damaged, or of a version of gliner2 that nerbert doesn't know"
+_PUBLISHED = "nerbert reads GLiNER 2.5's models in the shape in which they are published"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,46 +43,39 @@ class _SpanHead:
     max_width: Annotated[int, Field(ge=1, le=1024)] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BoundaryHead:
-    """Settings of the architecture `boundary` that decide which entities are found, with the package's defaults."""
+    """Settings of the architecture `boundary`, with the package's defaults; others than a `Literal` are refused."""
 
-    boundary_dim: _Width = 128
-    pair_dim: _Width = 128
+    candidate_pool: Literal["shared"]
+    candidate_attention_layers: Literal[0]
+    query_attention_layers: Literal[0]
+    enable_span_content: Literal[True]
+    content_soft_max_pool: Literal[False] = False
+    use_inside_evidence: Literal[True] = True
+    enable_abstention: Literal[True] = True
+    adaptive_threshold: Literal[False] = False
+    boundary_dim: _Size = 128
+    pair_dim: _Size = 128
+    content_dim: _Size = 64
     boundary_refinement_layers: _Layers = 1
     boundary_ffn_multiplier: Annotated[float, Field(gt=0, le=64)] = 2.0
     boundary_attention_layers: _Layers = 0
-    boundary_attention_heads: _Width = 4
+    boundary_attention_heads: _Size = 4
     boundary_attention_window: Annotated[int, Field(ge=0, le=1 << 20)] = 0
     """Boundaries that one sees to each side; 0: all."""
-    use_inside_evidence: bool = True
-    enable_span_content: bool = False
-    content_dim: _Width = 64
-    content_soft_max_pool: bool = False
-    candidate_pool: str = "per_query"
     pool_boundary_top_k: Annotated[int, Field(ge=1, le=512)] = 64
     pool_size: Annotated[int, Field(ge=1, le=4096)] = 384
     min_pool_per_query: Annotated[int, Field(ge=0, le=4096)] = 8
-    candidate_attention_layers: int = 2
-    query_attention_layers: int = 1
-    enable_abstention: bool = True
     abstention_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
-    adaptive_threshold: bool = False
     pair_temperature: Annotated[float, Field(gt=0, le=1 << 10)] = 1.0
 
-    @property
-    def unsupported(self) -> str:
-        """Return the unsupported part, "" if there is none."""
-        kinds = {
-            f"candidate_pool {self.candidate_pool!r:.40}": self.candidate_pool != "shared",
-            "attention over the pool (candidate_attention_layers)": self.candidate_attention_layers != 0,
-            "attention over the pool (query_attention_layers)": self.query_attention_layers != 0,
-            "thresholds by a predicted count (adaptive_threshold)": self.adaptive_threshold,
-            "content_soft_max_pool": self.enable_span_content and self.content_soft_max_pool,
-            "a boundary_dim that boundary_attention_heads don't divide": self.boundary_attention_layers > 0
-            and self.boundary_dim % self.boundary_attention_heads > 0,
-        }
-        return next((name for name, here in kinds.items() if here), "")
+
+@dataclass(frozen=True, slots=True)
+class _BoundaryFile:
+    """The entry of `config.json` with its settings, which is read of no other architecture."""
+
+    boundary_head: BoundaryHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +85,6 @@ class _ExtractorFile:
     model_type: str = ""
     architecture: str | None = None
     span_head: _SpanHead | None = None
-    boundary_head: BoundaryHead | None = None
     max_width: Annotated[int, Field(ge=1, le=1024)] | None = None
     max_len: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
     counting_layer: str | None = None
@@ -110,12 +102,7 @@ class Gliner2Config(GlinerConfig):
     file: ClassVar[str] = EXTRACTOR
     head: str = "span"
     counting_layer: str = "count_lstm"
-    boundary: BoundaryHead = BoundaryHead()
-
-    @property
-    def chooses(self) -> bool:
-        """Return whether the model chooses which spans it scores."""
-        return self.head == BOUNDARY
+    boundary: BoundaryHead | None = None
 
 
 def read_extractor(folder: Path) -> Gliner2Config:
@@ -123,7 +110,7 @@ def read_extractor(folder: Path) -> Gliner2Config:
     path = folder / EXTRACTOR
     read = read_json(path, _ExtractorFile, remedy=_REMEDY)
     head, counting = (read.architecture or "span").strip().lower(), read.counting_layer or "count_lstm"
-    own = (read.span_head.max_width if read.span_head else None) or read.max_width or _MAX_WIDTH
+    own = (read.span_head.max_width if read.span_head else None) or read.max_width or _WIDTH
     if read.model_type != GLINER2:
         raise InputError(f"{path}: model_type is {read.model_type!r:.60}, and {ENCODER} beside it makes it a GLiNER2 "
                          f"model's, which has {GLINER2!r}; delete encoder_config if it is another model")  # fmt: skip
@@ -131,16 +118,14 @@ def read_extractor(folder: Path) -> Gliner2Config:
         if value not in known:
             raise InputError(f"{path}: a GLiNER2 model with {name} {value!r:.60}, which nerbert doesn't support; "
                              f"supported: {', '.join(known)}")  # fmt: skip
-    boundary, most = read.boundary_head or BoundaryHead(), read.max_len or _MAX_LEN
-    if head == BOUNDARY:
-        if boundary.unsupported:
-            raise InputError(f"{path}: a GLiNER2 model of the architecture {BOUNDARY} with {boundary.unsupported}, "
-                             "which nerbert doesn't support; it reads those with candidate_pool 'shared' and no "
-                             "attention over it, as GLiNER 2.5's are")  # fmt: skip
-        own, most = _MAX_WIDTH, min(most, _MAX_LEN)
+    boundary = read_json(path, _BoundaryFile, remedy=_PUBLISHED).boundary_head if head == CHOOSING else None
+    if boundary and boundary.boundary_dim % boundary.boundary_attention_heads:
+        raise InputError(f"{path}: boundary_head.boundary_dim = {boundary.boundary_dim}: must be a multiple of "
+                         f"boundary_attention_heads = {boundary.boundary_attention_heads}")  # fmt: skip
     return Gliner2Config(
-        model_name="", head=head, counting_layer=counting, max_width=own, max_len=most, boundary=boundary,
+        model_name="", head=head, counting_layer=counting, boundary=boundary, max_width=_WIDTH if boundary else own,
+        max_len=min(read.max_len or _MAX_LEN, _MAX_LEN if boundary else 1 << 20),
         subtoken_pooling=read.token_pooling if read.token_pooling in ("mean", "max") else "first",
-        span_mode=BOUNDARY if head == BOUNDARY else "markerV0", num_rnn_layers=0, dropout=0.1,
+        span_mode=CHOOSING if boundary else "markerV0", num_rnn_layers=0, dropout=0.1,
         ent_token=LABEL, sep_token=TEXT,
     )  # fmt: skip

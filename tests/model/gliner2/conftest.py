@@ -72,7 +72,7 @@ def make_boundary(make: Make) -> Make:
     def written(name: str = "model", **settings: Any) -> Path:
         folder, head = make(name), {**BOUNDARY, **settings}
         body = body_config(json.loads((folder / "encoder_config" / "config.json").read_text()), "body")
-        own = Gliner2Config(head="boundary", hidden_size=16, num_rnn_layers=0, boundary=BoundaryHead(**head))
+        own = Gliner2Config(span_mode="boundary", hidden_size=16, num_rnn_layers=0, boundary=BoundaryHead(**head))
         torch.manual_seed(3)
         model: Any = build(own, body, None, None, "random", kind=BoundarySpans)
         for place, each in model.named_parameters():

@@ -20,7 +20,7 @@ from tests.model.gliner.test_export import CHILD, EXAMPLES, LABELS, TEXT, double
 from .conftest import Make
 
 
-@pytest.mark.parametrize("settings", [{}, {"enable_span_content": False, "boundary_attention_window": 0}])
+@pytest.mark.parametrize("settings", [{}, {"boundary_attention_window": 0, "boundary_refinement_layers": 0}])
 def test_scores_are_torchs(make_boundary: Make, capfd: pytest.CaptureFixture[str], settings: dict[str, Any]) -> None:
     folder = make_boundary(**settings)
     export(folder)
@@ -37,7 +37,7 @@ def test_scores_are_torchs(make_boundary: Make, capfd: pytest.CaptureFixture[str
 
 
 def test_entities_are_torchs_and_int8_finds_some(make_boundary: Make) -> None:
-    folder, texts = make_boundary(enable_abstention=False), [each.text for each in EXAMPLES]
+    folder, texts = make_boundary(abstention_threshold=1.0), [each.text for each in EXAMPLES]
     export(folder, int8=True)
     found = [
         [*Tagger.load(folder, backend=backend, precision=precision, device="cpu").tag_many(texts, ["ship", "city"])]
@@ -62,7 +62,7 @@ def test_no_pair_may_be_left(make_boundary: Make) -> None:
 
 @pytest.mark.integration
 def test_without_torch(make_boundary: Make, tmp_path: Path) -> None:
-    light = export(make_boundary(enable_abstention=False), output=tmp_path / "light").folder
+    light = export(make_boundary(abstention_threshold=1.0), output=tmp_path / "light").folder
     wanted = [list(row(each)) for each in Tagger.load(light).tag(TEXT, ["ship", "city"])]
     assert wanted
     run = [sys.executable, "-W", "error", "-c", CHILD, str(light), TEXT]

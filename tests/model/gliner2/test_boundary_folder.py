@@ -46,7 +46,7 @@ def test_a_folder_is_read(make_boundary: Make) -> None:
 
 
 def test_a_text_of_one_word_and_of_none(make_boundary: Make) -> None:
-    folder = make_boundary(enable_abstention=False)
+    folder = make_boundary(abstention_threshold=1.0)
     assert [each.text for each in found(folder, "Stockholm", 0.0)] == ["Stockholm"]
     assert found(folder, "") == found(folder, "  ") == []
 
@@ -90,13 +90,19 @@ def test_choices_are_made_in_fp32(make_boundary: Make, precision: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"candidate_pool": ...}, "architecture boundary with candidate_pool 'per_query', which nerbert doesn't"),
-        ({"candidate_pool": "other"}, "architecture boundary with candidate_pool 'other', which nerbert doesn't"),
-        ({"candidate_attention_layers": ...}, r"with attention over the pool \(candidate_attention_layers\)"),
-        ({"query_attention_layers": 1}, r"with attention over the pool \(query_attention_layers\)"),
-        ({"adaptive_threshold": True}, r"with thresholds by a predicted count \(adaptive_threshold\)"),
-        ({"content_soft_max_pool": True}, "with content_soft_max_pool, which"),
-        ({"boundary_attention_heads": 3}, "with a boundary_dim that boundary_attention_heads don't divide"),
+        ({"candidate_pool": ...}, "boundary_head.candidate_pool is missing; nerbert reads GLiNER 2.5's models in the"),
+        (
+            {"candidate_pool": "per_query"},
+            "boundary_head.candidate_pool = 'per_query': must be 'shared'; nerbert reads",
+        ),
+        ({"candidate_attention_layers": ...}, "boundary_head.candidate_attention_layers is missing"),
+        ({"query_attention_layers": 1}, "boundary_head.query_attention_layers = 1: must be 0"),
+        ({"adaptive_threshold": True}, "boundary_head.adaptive_threshold = True: must be False"),
+        ({"content_soft_max_pool": True}, "boundary_head.content_soft_max_pool = True: must be False"),
+        ({"enable_span_content": ...}, "boundary_head.enable_span_content is missing"),
+        ({"use_inside_evidence": False}, "boundary_head.use_inside_evidence = False: must be True"),
+        ({"enable_abstention": False}, "boundary_head.enable_abstention = False: must be True"),
+        ({"boundary_attention_heads": 3}, "boundary_dim = 16: must be a multiple of boundary_attention_heads = 3"),
         ({"boundary_dim": 10**9}, r"boundary_head.boundary_dim = 1000000000: must be less than or equal to"),
         ({"boundary_ffn_multiplier": 1e9}, r"boundary_head.boundary_ffn_multiplier = 1000000000.0: must be less"),
         ({"boundary_refinement_layers": 65}, r"boundary_head.boundary_refinement_layers = 65: must be less"),
@@ -127,20 +133,18 @@ def test_refusals_come_before_weights_are_read(make_boundary: Make) -> None:
     (folder / WEIGHTS).write_bytes(b"none")
     for settings in (..., {}, {**BOUNDARY, "adaptive_threshold": True}):
         change(folder / CONFIG, boundary_head=settings)
-        with pytest.raises(InputError, match="of the architecture boundary with"):
+        with pytest.raises(InputError, match="boundary_head"):
             ModelFolder.open(folder, "tagger").check()
 
 
-@pytest.mark.parametrize(
-    "settings", [{"content_soft_max_pool": True, "enable_span_content": False}, {"rotary_base": "?"}]
-)
-def test_what_has_no_effect_is_not_refused(make_boundary: Make, settings: dict[str, Any]) -> None:
-    folder = make_boundary(enable_span_content=False)
+def test_what_has_no_effect_is_not_refused(make_boundary: Make, make: Make) -> None:
+    folder = make_boundary()
     expected = found(folder)
     assert expected
-    head(folder, **settings)
-    change(folder / CONFIG, max_width=1)
+    head(folder, rotary_base="?", start_top_k=-1)
+    change(folder / CONFIG, max_width=1, span_head={"max_width": 1})
     assert found(folder) == expected
+    assert found(make("span", boundary_head={"candidate_pool": "per_query"}))
 
 
 def test_missing_weights_are_named(make_boundary: Make) -> None:

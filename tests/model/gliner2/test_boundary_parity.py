@@ -31,10 +31,9 @@ PUBLISHED = {
 SMALL = {"boundary_attention_window": 3, "pool_boundary_top_k": 9, "pool_size": 20, "min_pool_per_query": 2}
 CASES: dict[str, dict[str, Any]] = {
     "published": {}, "small pool": SMALL,
-    "plain": {**SMALL, "enable_abstention": False, "use_inside_evidence": False, "enable_span_content": False,
-              "boundary_refinement_layers": 0, "boundary_attention_window": 0},
+    "plain": {**SMALL, "boundary_attention_layers": 0, "boundary_refinement_layers": 0, "abstention_threshold": 1.0},
     "other sizes": {**SMALL, "boundary_refinement_layers": 2, "boundary_ffn_multiplier": 1.3, "pair_dim": 24,
-                    "abstention_threshold": 0.6, "pair_temperature": 1.7},
+                    "boundary_attention_window": 0, "abstention_threshold": 0.6, "pair_temperature": 1.7},
 }  # fmt: skip
 
 
@@ -79,10 +78,9 @@ def middle(model: Any) -> None:
     pairs = torch.cat([out.candidates.pair_logits[out.candidates.valid_mask] for _, out in seen])
     head.shared_pool_scorer.film_output[3].bias -= pairs.median()
     model.config.boundary_head["pair_temperature"] *= float(pairs.std()) / 1.5
-    if head.null_projection is not None:
-        head.null_projection.weight.normal_()
-        states = torch.cat([given[2][0] for given, _ in seen])
-        head.null_projection.bias -= head.null_projection(states).quantile(0.7)
+    head.null_projection.weight.normal_()
+    states = torch.cat([given[2][0] for given, _ in seen])
+    head.null_projection.bias -= head.null_projection(states).quantile(0.7)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -114,4 +112,4 @@ def test_scores_and_spans_are_the_packages(
             same(ours(head, text), chosen(kept, text), kept)
     assert 0.3 < np.std(spread) < 10  # the test can fail
     assert len(spread) > 300
-    assert bool(absent) == model.boundary_settings.enable_abstention
+    assert bool(absent) == (case != "plain")
