@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _TRIED = 64
 """Sentences that int8 is tried on."""
+_TIES = 0.01
+"""Share (0–1) of spans that may be chosen on one back end alone."""
 OnOnnx: TypeAlias = Callable[[onnx.Exported, str, Wanted], GlinerHead]
 """Opens exported graphs of a precision."""
 
@@ -45,7 +47,7 @@ def export_gliner(task: ExportTask, loaded: GlinerFolder, own: GlinerHead, on_on
     least = [own.usual_threshold] * len(labels)
     asked = {name: each.for_labels(labels, least) for name, each in heads.items()}
     for some in (task.sentences()[:_TRIED], [long_example(10 * own.longest_text)]):
-        check_close(task.source, *(_odds(each, some) for each in asked.values()))
+        _check(task.source, *(_odds(each, some) for each in asked.values()))
     if task.int8:
         kept, moved = _quantise(task, asked["onnx fp32"], lambda: opened("int8").for_labels(labels, least))
         facts |= {"kept_in_fp32": kept, "moved": moved}
@@ -80,9 +82,10 @@ def _write_graphs(task: ExportTask, model: GlinerModel) -> None:
     task.trace(TextGraph(model), onnx.GRAPHS["fp32"], text, outputs)
     task.trace(LabelGraph(model), onnx.LABELS_GRAPH, given, {each: {0: "labels"} for each in of_labels})
     spans = {STARTS: (torch.tensor([0, 1, 0]), {0: "spans"}), ENDS: (torch.tensor([0, 2, 2]), {0: "spans"})}
-    scored = {name: (each, {0: "words"}) for name, each in zip(names, parts, strict=False)} | spans
+    own: dict[str, dict[int, str]] = {each: {0: "spans"} for each in spans} if model.config.chooses else {}
+    scored = {name: (each, {0: "words"}) for name, each in zip(names, parts, strict=False)} | ({} if own else spans)
     scored |= {name: (each, {0: "labels"}) for name, each in zip(of_labels, labels, strict=True)}
-    task.trace(ScoreGraph(model, len(names)), onnx.SCORES_GRAPH, scored, {SCORES: {0: "spans", 1: "labels"}})
+    task.trace(ScoreGraph(model, len(names)), onnx.SCORES_GRAPH, scored, {**own, SCORES: {0: "spans", 1: "labels"}})
 
 
 def _text_inputs(vocabulary: int, apart: bool) -> Traced:
@@ -93,13 +96,22 @@ def _text_inputs(vocabulary: int, apart: bool) -> Traced:
 
 
 def _odds(head: GlinerHead, examples: Sequence[Example]) -> Array:
-    """Return all log-odds of examples' spans."""
+    """Return all log-odds of examples' spans, -inf for none."""
     found = list[Array]()
     for part, windows in head.prompted(examples):
-        found += [scores.ravel() for _, scores in sorted(part.scores(windows), key=lambda each: each[0])]
-    odds = np.concatenate(found)
-    finite: Array = odds[np.isfinite(odds)]
-    return finite
+        for _, scores in sorted(part.scores(windows), key=lambda each: each[0]):
+            more = max(0, len(scores) - scores.shape[1]) if head.config.chooses else 0
+            found.append(np.pad(scores, ((0, 0), (0, more), (0, 0)), constant_values=-np.inf).ravel())
+    return np.concatenate(found)
+
+
+def _check(source: str, ours: Array, theirs: Array) -> None:
+    """Raise InputError if a graph's log-odds aren't torch's; a few of the spans that a model chooses may differ."""
+    one, two = np.isfinite(ours), np.isfinite(theirs)
+    both = one & two
+    if (one ^ two).sum() > _TIES * both.sum():
+        raise InputError(f"{source}: its graph chooses other spans than torch; it can't be exported")
+    check_close(source, ours[both], theirs[both])
 
 
 def _quantise(task: ExportTask, exact: GlinerHead, int8: Callable[[], GlinerHead]) -> tuple[list[str], float]:

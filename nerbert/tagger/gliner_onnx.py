@@ -73,8 +73,9 @@ class OnnxGliner:
             self._text.outputs.keys() == {*self._of_words, *states} and bool(self._of_words)
             and self._text.inputs.keys() == {"input_ids", "attention_mask", "places", *marks}
         )  # fmt: skip
-        known = {*self._of_words, *self._of_labels, STARTS, ENDS}
-        self._rows.check(list(self._rows.outputs) == [SCORES] and self._rows.inputs.keys() <= known)
+        known, own = {*self._of_words, *self._of_labels}, [STARTS, ENDS]
+        known, own = (known, own) if config.chooses else ({*known, *own}, [])
+        self._rows.check(list(self._rows.outputs) == [*own, SCORES] and self._rows.inputs.keys() <= known)
         self._vectors, self._labels = self._prepare(exported, threads)
 
     def _prepare(self, exported: onnx.Exported, threads: int) -> tuple[LabelVectors | None, onnx.Graph | None]:
@@ -139,13 +140,15 @@ class OnnxGliner:
         found = self._text(feed, len(windows) * most, **{STATES: len(windows)})
         for row, (window, prompt, given) in enumerate(zip(windows, prompts, vectors, strict=True)):
             first = row * most
-            parts = {name: found[name][first : first + len(window.read)] for name in self._of_words}
+            words = len(window.counts)
+            parts = {name: found[name][first : first + words] for name in self._of_words}
             if self._labels:
                 states = found[STATES][row, : len(prompt.places)]
                 labels = self._labels({STATES: states}, len(states) - prompt.own)
             else:
                 labels = dict(zip(self._of_labels, given or (), strict=True))
-            yield self._scored(len(window.read), {**parts, **labels}, len(next(iter(labels.values()))))
+            scored = self._chosen if self._config.chooses else self._scored
+            yield scored(words, {**parts, **labels}, len(next(iter(labels.values()))))
 
     def _scored(self, words: int, feed: Mapping[str, Array], labels: int) -> Array:
         """Return the log-odds of one text."""
@@ -164,6 +167,18 @@ class OnnxGliner:
             found[some, wide] = rows
         return found[:, 0] if self._config.token_level else found
 
+    def _chosen(self, words: int, feed: Mapping[str, Array], labels: int) -> Array:
+        """Return the log-odds of one text whose spans the graph chooses."""
+        starts, ends, odds = self._rows.run(feed)
+        count, seen = starts.size, [(each.dtype, each.shape) for each in (starts, ends, odds)]
+        right = seen == [(np.int64, (count,)), (np.int64, (count,)), (np.float32, (count, labels))]
+        if not right or ((starts < 0) | (ends < starts) | (ends >= words)).any():
+            raise InputError(f"{self._rows.path}: gives no spans of a text of {words} words for {labels} labels: not a "
+                             "graph that nerbert made")  # fmt: skip
+        found = np.full((words, int((ends - starts).max(initial=-1)) + 1, labels), -np.inf, np.float32)
+        found[starts, ends - starts] = odds
+        return found
+
 
 def _inside(words: int, max_width: int) -> tuple[Array, Array]:
     """Return the first word and the width, less one, of each span of so many words."""
@@ -173,7 +188,7 @@ def _inside(words: int, max_width: int) -> tuple[Array, Array]:
 
 def _places(windows: Sequence[WordWindow]) -> Array:
     """Return (windows, words, pieces): the places that words are read off; −1: none."""
-    words, most = max(len(each.read) for each in windows), max(int(each.counts.max(initial=1)) for each in windows)
+    words, most = max(len(each.counts) for each in windows), max(int(each.counts.max(initial=1)) for each in windows)
     found = np.full((len(windows), words, most), -1, np.int64)
     for row, window in enumerate(windows):
         found[row, : len(window.counts)][np.arange(most) < window.counts[:, None]] = window.places

@@ -213,14 +213,19 @@ class Graph:
 
         Raise InputError for other outputs.
         """
-        with refused(f"{self.path}: can't be run by onnxruntime", NerbertError):
-            found = self._session.run(list(self.outputs), {name: feed[name] for name in self.inputs})
+        found = self.run(feed)
         for name, each in zip(self.outputs, found, strict=True):
             count = others.get(name, rows)
             if each.dtype != np.float32 or each.shape[:1] != (count,):
                 raise InputError(f"{self.path}: gives {each.dtype} {name} of the shape {each.shape} for {count} rows: "
                                  "not a graph that nerbert made")  # fmt: skip
         return dict(zip(self.outputs, found, strict=True))
+
+    def run(self, feed: Mapping[str, Array]) -> list[Array]:
+        """Return its outputs in order, whatever they are; `feed` may hold more than inputs."""
+        with refused(f"{self.path}: can't be run by onnxruntime", NerbertError):
+            given = {name: feed[name] for name in self.inputs}
+            return list(map(np.asarray, self._session.run(list(self.outputs), given)))
 
 
 class OnnxScorer:

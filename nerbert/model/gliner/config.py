@@ -22,7 +22,7 @@ FOLDERS = (BACKBONE, LABELS_BACKBONE, LABELS_TOKENIZER)
 """Folders that may be in a model's own: the first two are nerbert's own way to hold what a first version only names."""
 SPLITTERS = {"whitespace": "gliner-words-1"}
 """The package's word splitters, and their names here."""
-TOKEN_LEVEL = "token_level"
+TOKEN_LEVEL, CHOOSING = "token_level", "boundary"
 BODIES = frozenset(
     "albert bert camembert deberta deberta-v2 distilbert electra eurobert modernbert mpnet nomic_bert rembert roberta "
     "xlm-roberta".split()
@@ -109,6 +109,11 @@ class GlinerConfig:
     def token_level(self) -> bool:
         """Return whether words are scored as first, last and inner ones, and not spans."""
         return self.span_mode == TOKEN_LEVEL
+
+    @property
+    def chooses(self) -> bool:
+        """Return whether the model chooses which spans it scores."""
+        return self.span_mode == CHOOSING
 
     @property
     def two_encoders(self) -> bool:

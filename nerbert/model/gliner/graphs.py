@@ -81,13 +81,15 @@ class ScoreGraph(nn.Module):
         super().__init__()
         self.model, self._parts = model, parts
 
-    def forward(self, *given: torch.Tensor) -> torch.Tensor:
-        """Return (spans, labels), or (words, labels, 3) at token level."""
+    def forward(self, *given: torch.Tensor) -> torch.Tensor | Parts:
+        """Return (spans, labels), or (words, labels, 3) at token level; of spans that the model chooses, these too."""
+        if self.model.config.chooses:
+            return self.model.chosen(given[: self._parts], given[self._parts :])
         parts, (starts, ends, *labels) = given[: self._parts], given[self._parts :]
         first, last = (tuple(each[places] for each in parts) for places in (starts, ends))
         return self.model.rows(first, last, tuple(labels))
 
 
 def can_be_graphs(model: GlinerModel) -> bool:
-    """Return whether an architecture says how it scores spans one by one."""
-    return type(model).rows is not GlinerModel.rows
+    """Return whether an architecture says how it scores spans one by one, or chooses them."""
+    return model.config.chooses or type(model).rows is not GlinerModel.rows

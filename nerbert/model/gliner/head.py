@@ -185,7 +185,8 @@ class GlinerHead(Head):
         for group in cheapest_cuts([len(each.ids) for each in windows], self._max_tokens, _START_COST):
             some, own = [windows[each] for each in group], [owners[each] for each in group]
             found = self.scorer.scores(some, [each.prompt for each in own], [each.vectors for each in own])
-            for number, scores in zip(group, found, strict=True):
+            for number, every in zip(group, found, strict=True):
+                scores = _inside(every, len(windows[number].read))
                 if np.isnan(scores).any():
                     raise InputError("the model's scores are no numbers: its weights are damaged, or its precision "
                                      "is too low")  # fmt: skip
@@ -213,6 +214,14 @@ class GlinerHead(Head):
         if self._single:
             return joined_words(example, kept, names, touching=self.decoding == "touching")
         return [((each.start, each.end, names[each.label]), each.odds) for each in kept]
+
+
+def _inside(scores: Array, words: int) -> Array:
+    """Return the log-odds of what lies within so many words, where what closes the window is one more."""
+    if len(scores) > words:
+        scores = scores[:words, :words]
+        scores[np.add.outer(np.arange(words), np.arange(scores.shape[1])) >= words] = -np.inf
+    return scores
 
 
 def _of_example(windows: Sequence[WordWindow], candidates: Sequence[Sequence[Candidate]]) -> list[Candidate]:

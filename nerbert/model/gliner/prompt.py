@@ -45,7 +45,8 @@ class LabelPrompt:
 class WordWindow:
     """Words of an example that go through the model together, by number; `read` are those with pieces.
 
-    `ids` are all pieces, `places` those that words are read off, and `counts` how many of these each word has.
+    `ids` are all pieces, `places` those that words are read off, and `counts` how many of these each word has. What
+    closes the window may be a word more there (`reads_closing`).
     """
 
     example: int
@@ -64,6 +65,9 @@ class PromptTokenizer:
 
     `marks` are the pieces of the marks, if they are known.
     """
+
+    reads_closing = False
+    """Whether the pieces after a window are scored as a word, which is never part of an entity."""
 
     def __init__(
         self, tokenizer: Any, config: GlinerConfig, body: Any, *, for_labels: bool = False,
@@ -185,11 +189,12 @@ class PromptTokenizer:
             kept = [words[place] for place in read.tolist()]
             ends = np.cumsum([len(each) for each in kept], dtype=np.int64)
             for start, end in _cuts(ends, body, self.config.max_len, self.config.max_width):
-                ids = [piece for each in kept[start:end] for piece in each]
-                firsts = np.append(0, ends[start:end] - (ends[start - 1] if start else 0)) + len(prompt.before)
-                places, counts = _read_off(firsts, self.config.subtoken_pooling)
                 last = len(example.text) if end == len(kept) else example.words[read[end - 1]][1]
-                ids = [*prompt.before, *ids, *self._closing(prompt, example.text, last)]
+                closing = self._closing(prompt, example.text, last)
+                parts = [*kept[start:end], *([closing] if closing and self.reads_closing else [])]
+                firsts = np.cumsum([len(prompt.before), *map(len, parts)])
+                places, counts = _read_off(firsts, self.config.subtoken_pooling)
+                ids = [*prompt.before, *(piece for each in kept[start:end] for piece in each), *closing]
                 found.append(WordWindow(number, read[start:end], tuple(ids), places, counts, start, len(kept)))
         return found
 

@@ -82,7 +82,7 @@ class TorchGliner:
             model.prepared(model.projected(own[list(prompt.places)])) if given is None else given
             for own, prompt, given in zip(states, prompts, vectors, strict=True)
         ]
-        yield from model.scores_of_texts(words, torch.tensor([len(each.read) for each in windows]), labels)
+        yield from model.scores_of_texts(words, torch.tensor([len(each.counts) for each in windows]), labels)
 
     def _states(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
         """Return (rows, pieces, width): the text encoder's states."""

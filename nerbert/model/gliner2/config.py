@@ -5,12 +5,12 @@ Entries on other tasks (classes, relations, structures) are ignored: nerbert ask
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
 from nerbert.errors import InputError
-from nerbert.model.gliner.config import GlinerConfig
+from nerbert.model.gliner.config import CHOOSING, GlinerConfig
 from nerbert.registry import Registry
 from nerbert.schema import read_json
 
@@ -21,15 +21,19 @@ GLINER2 = "extractor"
 WORDS = "gliner2-words-1"
 """Its word splitter."""
 EXTRACTORS: Registry[type] = Registry(
-    "architecture of GLiNER2", {"span": "nerbert.model.gliner2.layers:CountedSpans"},
+    "architecture of GLiNER2",
+    {"span": "nerbert.model.gliner2.layers:CountedSpans", "boundary": "nerbert.model.gliner2.boundary:BoundarySpans"},
     "nerbert.model.gliner.layers:GlinerModel",
 )  # fmt: skip
 """What computes an architecture, by the name that `config.json` has for it."""
 LABEL, TEXT = "[E]", "[SEP_TEXT]"
 """The marks of a label and of a text."""
 COUNTING = ("count_lstm", "count_lstm_v2", "count_lstm_moe")
-_MAX_LEN = 384
+_MAX_LEN, _WIDTH = 384, 8
+_Size: TypeAlias = Annotated[int, Field(ge=1, le=1 << 13)]
+_Layers: TypeAlias = Annotated[int, Field(ge=0, le=64)]
 _REMEDY = "the file is damaged, or of a version of gliner2 that nerbert doesn't know"
+_PUBLISHED = "nerbert reads GLiNER 2.5's models in the shape in which they are published"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,41 @@ class _SpanHead:
     """Settings of the architecture `span`."""
 
     max_width: Annotated[int, Field(ge=1, le=1024)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundaryHead:
+    """Settings of the architecture `boundary`, with the package's defaults; others than a `Literal` are refused."""
+
+    candidate_pool: Literal["shared"]
+    candidate_attention_layers: Literal[0]
+    query_attention_layers: Literal[0]
+    enable_span_content: Literal[True]
+    content_soft_max_pool: Literal[False] = False
+    use_inside_evidence: Literal[True] = True
+    enable_abstention: Literal[True] = True
+    adaptive_threshold: Literal[False] = False
+    boundary_dim: _Size = 128
+    pair_dim: _Size = 128
+    content_dim: _Size = 64
+    boundary_refinement_layers: _Layers = 1
+    boundary_ffn_multiplier: Annotated[float, Field(gt=0, le=64)] = 2.0
+    boundary_attention_layers: _Layers = 0
+    boundary_attention_heads: _Size = 4
+    boundary_attention_window: Annotated[int, Field(ge=0, le=1 << 20)] = 0
+    """Boundaries that one sees to each side; 0: all."""
+    pool_boundary_top_k: Annotated[int, Field(ge=1, le=512)] = 64
+    pool_size: Annotated[int, Field(ge=1, le=4096)] = 384
+    min_pool_per_query: Annotated[int, Field(ge=0, le=4096)] = 8
+    abstention_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    pair_temperature: Annotated[float, Field(gt=0, le=1 << 10)] = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _BoundaryFile:
+    """The entry of `config.json` with its settings, which is read of no other architecture."""
+
+    boundary_head: BoundaryHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +102,7 @@ class Gliner2Config(GlinerConfig):
     file: ClassVar[str] = EXTRACTOR
     head: str = "span"
     counting_layer: str = "count_lstm"
+    boundary: BoundaryHead | None = None
 
 
 def read_extractor(folder: Path) -> Gliner2Config:
@@ -70,7 +110,7 @@ def read_extractor(folder: Path) -> Gliner2Config:
     path = folder / EXTRACTOR
     read = read_json(path, _ExtractorFile, remedy=_REMEDY)
     head, counting = (read.architecture or "span").strip().lower(), read.counting_layer or "count_lstm"
-    own = (read.span_head.max_width if read.span_head else None) or read.max_width or 8
+    own = (read.span_head.max_width if read.span_head else None) or read.max_width or _WIDTH
     if read.model_type != GLINER2:
         raise InputError(f"{path}: model_type is {read.model_type!r:.60}, and {ENCODER} beside it makes it a GLiNER2 "
                          f"model's, which has {GLINER2!r}; delete encoder_config if it is another model")  # fmt: skip
@@ -78,8 +118,14 @@ def read_extractor(folder: Path) -> Gliner2Config:
         if value not in known:
             raise InputError(f"{path}: a GLiNER2 model with {name} {value!r:.60}, which nerbert doesn't support; "
                              f"supported: {', '.join(known)}")  # fmt: skip
+    boundary = read_json(path, _BoundaryFile, remedy=_PUBLISHED).boundary_head if head == CHOOSING else None
+    if boundary and boundary.boundary_dim % boundary.boundary_attention_heads:
+        raise InputError(f"{path}: boundary_head.boundary_dim = {boundary.boundary_dim}: must be a multiple of "
+                         f"boundary_attention_heads = {boundary.boundary_attention_heads}")  # fmt: skip
     return Gliner2Config(
-        model_name="", head=head, counting_layer=counting, max_width=own, max_len=read.max_len or _MAX_LEN,
+        model_name="", head=head, counting_layer=counting, boundary=boundary, max_width=_WIDTH if boundary else own,
+        max_len=min(read.max_len or _MAX_LEN, _MAX_LEN if boundary else 1 << 20),
         subtoken_pooling=read.token_pooling if read.token_pooling in ("mean", "max") else "first",
-        num_rnn_layers=0, dropout=0.1, ent_token=LABEL, sep_token=TEXT,
+        span_mode=CHOOSING if boundary else "markerV0", num_rnn_layers=0, dropout=0.1,
+        ent_token=LABEL, sep_token=TEXT,
     )  # fmt: skip

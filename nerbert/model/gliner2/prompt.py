@@ -20,6 +20,8 @@ _ENDS = (".", "!", "?")
 class Gliner2Pieces(PromptTokenizer):
     """Cuts examples and labels; a prompt's first place is that of its mark, which says whether there are entities."""
 
+    reads_closing = True
+
     def __init__(self, tokenizer: Any, config: GlinerConfig, body: Any, **how: Any) -> None:
         super().__init__(tokenizer, config, body, **how)
         self._check_known(max(id_ for ids in self._marks.values() for id_ in ids))

@@ -12,13 +12,20 @@ from safetensors.torch import save_file
 
 from nerbert.model.gliner.config import body_config
 from nerbert.model.gliner.folder import build
-from nerbert.model.gliner2.config import Gliner2Config
+from nerbert.model.gliner2.boundary import BoundarySpans
+from nerbert.model.gliner2.config import BoundaryHead, Gliner2Config
 from nerbert.model.gliner2.folder import PARTS
 from nerbert.model.gliner2.layers import CountedSpans
 from nerbert.model.gliner2.prompt import MARKS
 
 BODY = {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
         "intermediate_size": 16, "max_position_embeddings": 160}  # fmt: skip
+
+BOUNDARY = {"candidate_pool": "shared", "pool_boundary_top_k": 12, "pool_size": 40, "min_pool_per_query": 3,
+            "candidate_attention_layers": 0, "query_attention_layers": 0, "boundary_attention_layers": 2,
+            "boundary_attention_heads": 2, "boundary_attention_window": 5, "enable_span_content": True,
+            "content_dim": 8, "boundary_dim": 16, "pair_dim": 16, "pair_temperature": 3.0}  # fmt: skip
+"""`boundary_head` in the shape of published folders, smaller."""
 
 Make = Callable[..., Path]
 
@@ -53,6 +60,35 @@ def make(tokenizers: dict[str, Any], tmp_path: Path) -> Make:
         }))  # fmt: skip
         (folder / "encoder_config" / "config.json").write_text(json.dumps(body))
         tokenizer.save_pretrained(folder)
+        return folder
+
+    return written
+
+
+@pytest.fixture
+def make_boundary(make: Make) -> Make:
+    """Write a folder with a model of the architecture `boundary` with these settings, and return it."""
+
+    def written(name: str = "model", **settings: Any) -> Path:
+        folder, head = make(name), {**BOUNDARY, **settings}
+        body = body_config(json.loads((folder / "encoder_config" / "config.json").read_text()), "body")
+        own = Gliner2Config(span_mode="boundary", hidden_size=16, num_rnn_layers=0, boundary=BoundaryHead(**head))
+        torch.manual_seed(3)
+        model: Any = build(own, body, None, None, "random", kind=BoundarySpans)
+        for place, each in model.named_parameters():
+            if each.ndim > 1:
+                each.normal_(0, 1 if "embed" in place else 1.5 * each.shape[1] ** -0.5)
+        model.boundary_head["shared_pool_scorer"].film_output[3].bias.add_(26.0)  # half of log-odds are above 0
+        weights = {place.replace(PARTS["encoder"], "encoder"): each for place, each in model.state_dict().items()}
+        weights |= {
+            "boundary_head.pair_scorer.compat_mix.bias": torch.ones(1),
+            "classifier.0.weight": torch.ones(3, 16),
+        }
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        (folder / "config.json").write_text(json.dumps({
+            "model_type": "extractor", "architecture": "boundary", "config_version": 3, "token_pooling": "first",
+            "max_len": 4096, "boundary_head": {**head, "rotary_base": 1e4, "record_dim": 16},
+        }))  # fmt: skip
         return folder
 
     return written

@@ -1,0 +1,149 @@
+"""GLiNER 2.5's layers for entities, which the package calls "boundary": a text's best starts and ends are paired.
+
+A text of n words has n + 1 boundaries; boundary i stands before word i. All labels of a prompt share the pairs that are
+scored, so what a label finds depends on those it is asked with. Choices are by rank, so all is computed in fp32.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from nerbert.model.gliner.layers import GlinerModel, Parts
+from nerbert.model.gliner2.config import Gliner2Config
+
+_RESERVED = 5000.0
+"""The priority of pairs that a label has a right to; sums of log-odds are far below."""
+_INNER = 64
+"""The width in which a pair and a label are compared."""
+
+
+def _layers(**sizes: int | tuple[int, int]) -> nn.ModuleDict:
+    """Return layers by name: a linear one from a width to another, a norm of one width."""
+    return nn.ModuleDict({
+        name: nn.LayerNorm(each) if isinstance(each, int) else nn.Linear(*each) for name, each in sizes.items()
+    })  # fmt: skip
+
+
+def _head(width: int, own: Any) -> nn.ModuleDict:
+    """Return the layers, by the names that they have in the package's folders."""
+    dim, pair, size = own.boundary_dim, own.pair_dim, own.content_dim
+    inner = max(1, int(dim * own.boundary_ffn_multiplier))
+    same, of_word, of_pair = (dim, dim), (width, dim), (dim, pair)
+    encoder = _layers(
+        left_projection=of_word, right_projection=of_word, output_projection=(2 * dim, dim), layer_norm=dim
+    )
+    encoder.bos_state, encoder.eos_state = (nn.Parameter(torch.zeros(width)) for _ in range(2))
+    encoder["attention_blocks"] = nn.ModuleList(
+        _layers(norm=dim, qkv_projection=(dim, 3 * dim), output_projection=same)
+        for _ in range(own.boundary_attention_layers)
+    )
+    encoder["refinement_blocks"] = nn.ModuleList(
+        _layers(norm=dim, input_projection=(dim, 2 * inner), output_projection=(inner, dim))
+        for _ in range(own.boundary_refinement_layers)
+    )
+    scorer = _layers(
+        start_projection=of_pair, end_projection=of_pair, length_projection=(3, pair), prior_projection=(1, pair),
+        content_projection=(size, pair), candidate_norm=pair, query_projection=(width, pair), film=(pair, 2 * pair),
+    )  # fmt: skip
+    scorer["content_pooler"] = _layers(value_projection=(width, size), layer_norm=size)
+    scorer["film_output"] = nn.Sequential(nn.Linear(pair, _INNER), nn.GELU(), nn.Identity(), nn.Linear(_INNER, 1))
+    ends = _layers(
+        start_boundary_projection=same, end_boundary_projection=same, start_query_projection=of_word,
+        end_query_projection=of_word, inside_text_projection=of_word, inside_query_projection=of_word,
+    )  # fmt: skip
+    pool = _layers(start_projection=same, end_projection=same)
+    parts = {"boundary_encoder": encoder, "boundary_query_head": ends, "shared_pool_builder": pool,
+             "shared_pool_scorer": scorer, "null_projection": nn.Linear(width, 1)}  # fmt: skip
+    return nn.ModuleDict(parts)
+
+
+class BoundarySpans(GlinerModel):
+    """The architecture `boundary`; the first of the states that it takes for labels, the prompt's mark, is not used."""
+
+    def __init__(self, config: Gliner2Config, body: Any, labels_body: Any = None) -> None:
+        super().__init__(config, body, labels_body)
+        self.own: Any = config.boundary
+        self.boundary_head: Any = _head(config.hidden_size, self.own)
+
+    def prepared(self, labels: torch.Tensor) -> Parts:
+        """Return labels' states, of (1 + labels, width)."""
+        return (labels[1:],)
+
+    def chosen(self, parts: Parts, labels: Parts) -> Parts:
+        """Return the pairs that are scored, as spans; a label that is held to be absent has none above -inf."""
+        words, asked = parts[0].float(), labels[0].float()
+        with torch.autocast(words.device.type, enabled=False):
+            states, head = self._boundaries(words), self.boundary_head.boundary_query_head
+            scale = states.shape[1] ** -0.5
+            first = head.start_boundary_projection(states) @ head.start_query_projection(asked).T * scale
+            last = head.end_boundary_projection(states) @ head.end_query_projection(asked).T * scale
+            inner = head.inside_text_projection(words) @ head.inside_query_projection(asked).T * scale
+            starts, ends, fit = self._pairs(states, first, last)
+            odds = first[starts] + last[ends] + self._fitting(words, states, asked, (starts, ends, fit))
+            odds += _sums(inner, starts, ends) * (ends - starts)[:, None].float().rsqrt()
+            absent = self.boundary_head.null_projection(asked)[:, 0].sigmoid() > self.own.abstention_threshold
+            odds = (odds / self.own.pair_temperature).masked_fill(absent, -torch.inf)
+        return starts, ends - 1, odds
+
+    def _boundaries(self, words: torch.Tensor) -> torch.Tensor:
+        """Return (words + 1, dim) from (words, width)."""
+        head, own = self.boundary_head.boundary_encoder, self.own
+        heads, window = own.boundary_attention_heads, own.boundary_attention_window
+        left = head.left_projection(torch.cat((head.bos_state[None], words)))
+        right = head.right_projection(torch.cat((words, head.eos_state[None])))
+        states: torch.Tensor = head.layer_norm(head.output_projection(torch.cat((left, right), 1)))
+        places = torch.arange(states.shape[0], device=states.device)
+        near = (places[:, None] - places).abs() <= window if window else None
+        for block in head.attention_blocks:
+            parts = block.qkv_projection(block.norm(states)).reshape(1, states.shape[0], 3, heads, -1)
+            query, key, value = parts.permute(2, 0, 3, 1, 4)
+            found = functional.scaled_dot_product_attention(query, key, value, near)[0]
+            states = states + block.output_projection(found.transpose(0, 1).flatten(1))
+        for block in head.refinement_blocks:
+            inner, gate = block.input_projection(block.norm(states)).chunk(2, -1)
+            states = states + block.output_projection(inner * functional.silu(gate))
+        return states
+
+    def _pairs(self, states: torch.Tensor, first: torch.Tensor, last: torch.Tensor) -> Parts:
+        """Return starts and ends of the pairs that are scored, and how well they fit; each label has its share."""
+        own, head, tops = self.own, self.boundary_head.shared_pool_builder, (first.amax(1), last.amax(1))
+        one, two = (_ranked(top)[: own.pool_boundary_top_k].sort()[0] for top in tops)
+        fit = head.start_projection(states)[one] @ head.end_projection(states)[two].T
+        rows, columns = (two > one[:, None]).nonzero(as_tuple=True)
+        fit, one, two = fit[rows, columns] * states.shape[1] ** -0.5, one[rows], two[columns]
+        order = _ranked(fit[:, None] + first[one] + last[two])
+        places = torch.arange(order.shape[0], device=order.device)[:, None].expand_as(order)
+        best = torch.empty_like(order).scatter(0, order, places).amin(1)  # the best place of a pair for any label
+        priority = (fit + tops[0][one] + tops[1][two]).where(best >= own.min_pool_per_query, _RESERVED - best)
+        kept = _ranked(priority)[: own.pool_size]
+        return one[kept], two[kept], fit[kept]
+
+    def _fitting(self, words: torch.Tensor, states: torch.Tensor, labels: torch.Tensor, pairs: Parts) -> torch.Tensor:
+        """Return (pairs, labels): how well they fit, but for a label's odds of their ends and of what is inside."""
+        (starts, ends, fit), head = pairs, self.boundary_head.shared_pool_scorer
+        length = (ends - starts)[:, None].float()
+        vectors = head.start_projection(states)[starts] + head.end_projection(states)[ends]
+        vectors += head.length_projection(torch.cat((length.log1p(), length / words.shape[0], length.rsqrt()), 1))
+        content = _sums(head.content_pooler.value_projection(words), starts, ends) / length
+        vectors += head.content_projection(head.content_pooler.layer_norm(content))
+        vectors = head.candidate_norm(vectors + head.prior_projection(fit[:, None]))
+        queries = head.query_projection(labels)
+        scale, shift = head.film(queries).chunk(2, 1)
+        conditioned = head.film_output(vectors[:, None] * (1 + scale) + shift)[..., 0]
+        return torch.add(conditioned, vectors @ queries.T, alpha=queries.shape[1] ** -0.5)
+
+
+def _ranked(odds: torch.Tensor) -> torch.Tensor:
+    """Return numbers by odds, the best first, the lower one of two equal ones."""
+    if torch.onnx.is_in_onnx_export():  # where this keeps the order of equal ones
+        return odds.topk(odds.shape[0], 0)[1]
+    return odds.sort(dim=0, descending=True, stable=True)[1]
+
+
+def _sums(values: torch.Tensor, starts: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+    """Return sums over pairs' words, (pairs, …), taken from the mean, which keeps them exact."""
+    mean = values.mean(0)
+    sums = functional.pad((values - mean).cumsum(0), (0, 0, 1, 0))
+    return sums[ends] - sums[starts] + mean * (ends - starts)[:, None]
