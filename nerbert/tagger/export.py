@@ -197,6 +197,7 @@ class ExportTask:
                     whole, tuple(example for example, _ in inputs.values()), str(path), input_names=list(inputs),
                     output_names=list(outputs), dynamic_axes=axes, opset_version=_OPSET, dynamo=False,
                 )  # fmt: skip
+                _fold(path)
 
 
 def export(
@@ -248,6 +249,24 @@ def _write_rest(source: ModelFolder, folder: Path) -> None:
         shutil.copyfile(file, folder / file.relative_to(source.path))
     card, head = source.card, source.head_name
     write_json(folder / MODEL_CARD, card if head == TransformersKind.head else card | {"head": head})
+
+
+def _fold(path: Path) -> None:
+    """Let onnxruntime compute what is constant in a graph once, which halves the time of loading; operators stay
+    standard ones."""
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level, options.optimized_model_filepath = 4, str(path)
+    onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    model = onnx.load(path)
+    used = {each.domain for each in model.graph.node}
+    kept = [each for each in model.opset_import if each.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    onnx.save(model, path)
 
 
 def piece_inputs(vocabulary: int) -> Traced:
