@@ -48,6 +48,8 @@ WORKS = (
     "tag light rows.csv -o tagged.html", "tag light rows.csv -o tagged.txt",
     "evaluate light test.conll", "evaluate light rows.jsonl --json", "evaluate light domain --train domain",
     "calibrate light --data domain --dry-run", "show light", "check light", "show tagger",
+    "tag open notes.txt --labels ship,port --json", "tag open rows.csv --labels ship -o open.conll",
+    "evaluate open test.conll", "calibrate open --data test.conll --dry-run", "show open",
     "data list", "data check domain", "data check rows.jsonl", "data sample domain --size 5 -o drawn",
     *(f"data convert test.conll to/{name} --to {name}" for name in TEXT_FORMATS),
     *(f"data convert to/{name} back/{name} --from {name} --to jsonl" for name in TEXT_FORMATS),
@@ -94,6 +96,7 @@ def place(tiny_tagger: Path, sample: Path, tmp_path_factory: pytest.TempPathFact
     for name, target in (("tagger", tiny_tagger), *((each.name, each) for each in sample.iterdir())):
         (folder / name).symlink_to(target)
     export(tiny_tagger, int8=True, output=folder / "light")
+    export("embedded-open", int8=True, output=folder / "open")
     first = (sample / "domain" / "test.conll").read_text(encoding="utf-8").split("\n\n")[:20]
     (folder / "test.conll").write_text("\n\n".join(first) + "\n", encoding="utf-8")
     for name in ("rows.jsonl", "rows.parquet"):

@@ -251,11 +251,13 @@ def export(
     onnx
         The format; the only one so far.
     int8
-        Also export int8 weights: several times faster, a little less exact.
+        Also export int8 weights: several times faster, a little less exact. Of a tagger that takes labels at run time,
+        layers that lose much stay in fp32.
     output
         Folder to make, with all but torch's weights; default: `onnx/` in the tagger's folder.
     data
-        Gold file, or a data folder (its test split): compare F1 and entities with torch's.
+        Gold file, or a data folder (its test split): compare F1, entities and confidences with torch's. Labels at run
+        time are the data's types.
     overwrite
         Replace an earlier export.
     """
