@@ -17,6 +17,7 @@ os.environ.update(OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
 
 from report import surroundings
 
+from nerbert.artifacts import sha256_of
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.tagger.export import export
 
@@ -45,9 +46,9 @@ def main() -> None:
                   for how, back_end in BACK_ENDS.items()}  # fmt: skip
         figures = " | ".join(f"{each:.2f}" for each in scores.values())
         print(f"| {name} | {best} | {figures} | {len(done.kept)} | {card['moved']:.3f} |", flush=True)
-        results.append({"set": name, "threshold": best, "f1": scores, "kept": done.kept, "moved": card["moved"]})
-    tests = [options.data / each / "test.conll" for each in options.sets.split(",")]
-    about = surroundings(tests, ("nerbert", "torch", "transformers", "onnxruntime"))
+        facts = {"set": name, "sha256": sha256_of(test), "threshold": best, "f1": scores}
+        results.append({**facts, "kept": done.kept, "moved": card["moved"]})
+    about = surroundings([], ("nerbert", "torch", "transformers", "onnxruntime"))
     print("\n" + json.dumps({"model": options.model.name, "results": results, **about}))
 
 

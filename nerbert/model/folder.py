@@ -62,7 +62,8 @@ all weights that may be `loaded`; and what of an older tagger doesn't fit beside
 """
 _FORMAT = 1
 _DIGITS = 16
-_GLINER2 = "extractor"
+GLINER2 = "extractor"
+"""The `model_type` of GLiNER2's models."""
 _SHORTEST = 8
 _LARGEST_CARD = 16 << 20
 _REMEDY = "the card is damaged, or of another version of nerbert"
@@ -98,6 +99,11 @@ class ModelKind:
     """Its patterns for `digest` and `fingerprint`."""
     pickled: ClassVar[tuple[str, ...]] = ()
     """A file of pickled numbers that is read where there is no model.safetensors."""
+
+    @classmethod
+    def holds(cls, path: Path) -> bool:
+        """Return whether a folder is of this kind: its marker is there."""
+        return (path / cls.marker).is_file()
 
     @classmethod
     def check(cls, folder: "ModelFolder") -> None:
@@ -142,7 +148,7 @@ class TransformersKind(ModelKind):
     def check(cls, folder: "ModelFolder") -> None:
         """Raise InputError without weights that can be read, and for a part of a GLiNER2 model."""
         path = folder.path
-        if read_json(path / cls.config, dict[str, Any]).get("model_type") == _GLINER2:
+        if read_json(path / cls.config, dict[str, Any]).get("model_type") == GLINER2:
             raise InputError(f"{folder}: a GLiNER2 model without encoder_config/config.json; copy the whole folder")
         if not any(path.glob("*.safetensors")) and not (path / EXPORTED[0]).is_file():
             other = next((p.name for p in path.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5")), "no weights")
@@ -153,7 +159,8 @@ class TransformersKind(ModelKind):
         """Return whether its configuration is that of a model with a head."""
         if not (path / cls.config).is_file():
             return False
-        names = read_json(path / cls.config, dict[str, Any]).get("architectures")
+        config = read_json(path / cls.config, dict[str, Any])
+        names = config.get("architectures") if config.get("model_type") != GLINER2 else None
         return isinstance(names, list) and any("For" in str(each) for each in names)
 
 
@@ -227,9 +234,9 @@ class ModelFolder:
 
     @cached_property
     def kinds(self) -> list[type[ModelKind]]:
-        """Return the kinds whose marker is there, the latest to be registered first."""
+        """Return the kinds that it may be of, the latest to be registered first."""
         known = map(MODEL_KINDS.find, reversed([*MODEL_KINDS]))
-        return [each for each in known if (self.path / each.marker).is_file()]
+        return [each for each in known if each.holds(self.path)]
 
     @property
     def kind(self) -> type[ModelKind]:
@@ -254,6 +261,7 @@ class ModelFolder:
     def check_trainable(self) -> "ModelFolder":
         """Return the folder; raise InputError for one that `check` refuses, or that only one objective trains on."""
         kind = self.check().kind
+        kind.check_start(self)
         if kind.objective:
             raise InputError(f"{self}: {kind.noun}, which tags without training (`nerbert tag --labels`); only "
                              f"objective = {kind.objective!r} trains it on")  # fmt: skip

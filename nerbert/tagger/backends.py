@@ -124,7 +124,8 @@ def on_back_end(
     if has_weights and wanted.backend != "onnx" and wanted.precision != "int8":
         need("train", "torch", "transformers")
         return on_torch(folder.name, wanted)
-    raise InputError(f"{folder}: {_missing(exported, wanted)}")
+    remedy = "run `nerbert export` (with --int8 for int8)" if has_weights else "the folder holds no weights for torch"
+    raise InputError(f"{folder}: {_missing(exported, wanted)}; {remedy}")
 
 
 def _exported_precision(exported: onnx.Exported | None, wanted: Wanted) -> str:
@@ -185,12 +186,11 @@ def placed(model: Any, wanted: Wanted) -> tuple[str, int]:
 
 
 def _missing(exported: onnx.Exported | None, wanted: Wanted) -> str:
-    """Return what to do about a missing back end."""
+    """Return which back end is missing."""
     has = f"has {', '.join(exported.graphs) or 'none'}" if exported else "holds no onnx/"
     return (
         f"no back end for backend = {wanted.backend!r}, precision = {wanted.precision!r}, device = {wanted.device!r}: "
-        f"torch computes in bf16 and fp32; onnx computes on a CPU in fp32 and int8, from onnx/, and the folder {has}; "
-        "run `nerbert export` (with --int8 for int8)"
+        f"torch computes in bf16 and fp32; onnx computes on a CPU in fp32 and int8, from onnx/, and the folder {has}"
     )
 
 

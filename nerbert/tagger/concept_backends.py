@@ -50,7 +50,7 @@ class ConceptHeadKind(HeadKind):
         task.graphs([model.text], of_text, words, pieces, width, onnx.STATES)
         parts = [model.names, model.projection]
         task.graph(parts, of_name, TorchScorer(model, "fp32", own), names, width, onnx.STATES, onnx.CONCEPTS_GRAPH)
-        model.tokenizer.backend_tokenizer.save(str(task.folder / onnx.CONCEPTS_TOKENIZER), pretty=False)
+        task.write_tokenizer(model.tokenizer, onnx.CONCEPTS_TOKENIZER)
         concepts = {"width": width, "temperature": model.temperature, "bias": model.bias.item(),
                     "pooling": model.pooling, "longest": LONGEST_NAME, **names.facts()}  # fmt: skip
         facts = {"tags": [], "concepts": concepts, **pieces.facts()}

@@ -123,9 +123,9 @@ class ExportTask:
         return Exported(self.folder, graphs, parse_json(card, OnnxCard, self.folder))
 
     def sentences(self) -> list[Example]:
-        """Return the examples, or sentences of nerbert's own with entities of usual types."""
-        texts = [*_TEXTS, *check_texts()]
-        return list(self.examples) or list(map(_example, texts))
+        """Return some sentences of nerbert's own, and the examples, or more of its own."""
+        own = map(_example, () if self.examples else check_texts())
+        return [*map(_example, _TEXTS), *self.examples, *own]
 
     def types(self, own: Sequence[str] = ()) -> list[str]:
         """Return the types of the examples, or else the head's `own`, or usual ones."""
@@ -210,9 +210,12 @@ def export(
     measured and printed. `head` is as in `Tagger.load`.
     """
     need("train", "torch", "transformers")
-    source = ModelFolder.open(tagger, "model").check()
+    source = ModelFolder.open(tagger, "tagger").check()
     card, kind = source.card, source.head_kind(head)
     kind.check_export(str(tagger))
+    if source.backend != "torch":
+        raise InputError(f"{source}: holds an exported model alone, which can't be exported again; use the folder that "
+                         "it was exported from")  # fmt: skip
     need("export", "onnxruntime", "onnx")
     if output is None and not Path(tagger).is_dir():
         what = "part of the package, which is not written to" if str(tagger) in EMBEDDED else "a model on the hub"
@@ -332,5 +335,5 @@ def _asked(head: Head, types: Sequence[str], card: Mapping[str, Any]) -> Head:
 def _check_apart(source: Path, output: Path) -> None:
     """Raise InputError for an output that would replace the tagger, or any weights."""
     check_apart(source, output)
-    if any(output.glob("*.safetensors")):
+    if output.is_dir() and ModelFolder(str(output)).files("weights"):
         raise OutputExists(f"{output}: holds a model's weights, so it is not replaced; delete it by hand")

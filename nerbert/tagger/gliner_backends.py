@@ -32,7 +32,7 @@ class GlinerHeadKind(HeadKind):
                              f"{wanted.on_too_long!r:.40} is not supported")  # fmt: skip
         kind = gliner_kind(folder)
         head = on_back_end(folder, wanted, partial(_on_onnx, kind.pieces, kind.read(folder.path)), _on_torch)
-        head.normalises = folder.card.get("labels") == NORMALISED
+        head.normalises = _normalises(folder)
         return head
 
     @classmethod
@@ -43,16 +43,23 @@ class GlinerHeadKind(HeadKind):
 
         loaded = load_gliner(Path(task.source))
         own = _torch_head(loaded, Wanted(precision="fp32", device="cpu"))
-        return export_gliner(task, loaded, own, partial(_on_onnx, type(loaded.pieces), loaded.model.config))
+        folder = ModelFolder(task.source)
+        kind, own.normalises = gliner_kind(folder), _normalises(folder)
+        return export_gliner(task, loaded, own, partial(_on_onnx, kind.pieces, kind.read(folder.path)))
+
+
+def _normalises(folder: ModelFolder) -> bool:
+    """Return whether the model was trained on labels written as open types are."""
+    return bool(folder.card.get("labels") == NORMALISED)
 
 
 def _on_onnx(
     kind: type[PromptTokenizer], config: GlinerConfig, exported: onnx.Exported, precision: str, wanted: Wanted
 ) -> GlinerHead:
     """Return it on exported graphs; raise InputError for those of another model."""
-    facts = facts_of(exported, config, kind.mark_names(config))
+    facts, config = facts_of(exported, config, kind.mark_names(config))
     pieces = pieces_of(kind, exported, config, exported.card, marks=facts.marks)
-    scorer = OnnxGliner(exported, precision, config, wanted.threads)
+    scorer = OnnxGliner(exported, precision, config, facts.labels, wanted.threads)
     return GlinerHead(scorer, config, pieces, decoding=wanted.decoding or "flat")
 
 

@@ -4,7 +4,6 @@ What is scored by labels is little and sensitive, so it stays in fp32.
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
@@ -20,7 +19,7 @@ from nerbert.rng import Array
 from nerbert.tagger import onnx
 from nerbert.tagger.backends import Wanted
 from nerbert.tagger.export import ExportTask, Traced, check_close, long_example, piece_inputs
-from nerbert.tagger.gliner_onnx import ENDS, MARKS, SCORES, STARTS, STATES, OnnxGliner
+from nerbert.tagger.gliner_onnx import ENDS, MARKS, SCORES, STARTS, STATES, OnnxGliner, traced
 from nerbert.tagger.quantise import quantise_by_trying
 
 if TYPE_CHECKING:
@@ -40,7 +39,9 @@ def export_gliner(task: ExportTask, loaded: GlinerFolder, own: GlinerHead, on_on
     _write_graphs(task, model)
 
     def opened(precision: str) -> GlinerHead:
-        return on_onnx(task.exported(facts), precision, Wanted())
+        head = on_onnx(task.exported(facts), precision, Wanted())
+        head.normalises = own.normalises
+        return head
 
     heads = {"torch fp32": own, "onnx fp32": opened("fp32")}
     labels = [EntityLabel(each) for each in task.types()]
@@ -58,7 +59,7 @@ def export_gliner(task: ExportTask, loaded: GlinerFolder, own: GlinerHead, on_on
 def _write_tokenizers(task: ExportTask, loaded: GlinerFolder) -> dict[str, Any]:
     """Write what cuts texts and labels; return what the card says of it."""
     task.write_tokenizer(loaded.pieces.tokenizer)
-    own: dict[str, Any] = {"marks": loaded.pieces.marks}
+    own: dict[str, Any] = {"marks": loaded.pieces.marks, "config": traced(loaded.model.config)}
     if apart := loaded.labels_pieces:
         task.write_tokenizer(apart.tokenizer, onnx.LABELS_TOKENIZER)
         own["labels"] = apart.facts()
@@ -120,7 +121,7 @@ def _quantise(task: ExportTask, exact: GlinerHead, int8: Callable[[], GlinerHead
     feeds = [scorer.feed([each], [part.prompt]) for part, windows in exact.prompted(some) for each in windows]
     wanted = sigmoid(_odds(exact, some))
 
-    def moved(_: Path) -> float:
+    def moved() -> float:
         found = sigmoid(_odds(int8(), some))
         return float(np.abs(found - wanted).sum() / max(np.maximum(found, wanted).sum(), 1e-9))
 

@@ -5,15 +5,17 @@ Neither torch nor `transformers` is loaded. Cost: what is scored is looked up by
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate, pairwise
 from math import prod
 from types import SimpleNamespace
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from nerbert.errors import InputError, at
+from nerbert.errors import InputError
 from nerbert.model.gliner.config import GlinerConfig
 from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow
 from nerbert.model.windows import padded_rows
@@ -29,22 +31,43 @@ _SPANS = 256
 """Spans, or pairs of a word and a label, that are scored at once: what is between should stay in the cache."""
 
 
+_TRACED = ("span_mode", "subtoken_pooling", "num_rnn_layers", "embed_ent_token", "class_token_index")
+"""Entries of a configuration that decide what the graphs compute, or are given."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class GlinerFacts:
-    """What a GLiNER export's card says of its own: pieces of marks, and the tokenizer of labels read apart."""
+    """What a GLiNER export's card says of its own.
 
-    marks: dict[str, onnx.Specials]
+    These are the pieces of marks, the tokenizer of labels read apart, and entries of the configuration.
+    """
+
+    marks: dict[str, Annotated[onnx.Specials, Field(min_length=1)]]
     labels: onnx.TokenizerFacts | None = None
+    config: dict[str, str | int | bool] = field(default_factory=dict)
 
 
-def facts_of(exported: onnx.Exported, config: GlinerConfig, marks: Sequence[str] = ()) -> GlinerFacts:
-    """Return a card's facts; raise InputError for those of another model than the configuration's."""
+def traced(config: GlinerConfig) -> dict[str, str | int | bool]:
+    """Return the entries of a configuration that an export depends on."""
+    return {name: getattr(config, name) for name in _TRACED}
+
+
+def facts_of(
+    exported: onnx.Exported, config: GlinerConfig, marks: Sequence[str]
+) -> tuple[GlinerFacts, GlinerConfig]:  # fmt: skip
+    """Return a card's facts, and the configuration as it was exported (first versions leave out a mark's number).
+
+    Raise InputError for those of another model than the configuration's.
+    """
     place = exported.folder / onnx.CARD
     facts = parse_json(json.dumps(exported.card.own), GlinerFacts, f"{place}: own", remedy="export the model again")
-    with at(place):
-        if {*marks} - facts.marks.keys() or (facts.labels is None) == config.two_encoders:
-            raise InputError(f"belongs to another model than {config.file} beside it; export the model again")
-    return facts
+    index = facts.config.get("class_token_index")
+    whole = replace(config, class_token_index=index) if config.class_token_index < 0 and type(index) is int else config
+    same = facts.config == traced(whole) and (facts.labels is not None) == config.two_encoders
+    if {*marks} - facts.marks.keys() or not same:
+        raise InputError(f"{place}: belongs to another model than {config.file} beside it, or this was changed since; "
+                         "export the model again")  # fmt: skip
+    return facts, whole
 
 
 def pieces_of(
@@ -62,7 +85,10 @@ def pieces_of(
 class OnnxGliner:
     """A GLiNER model's graphs; threads may share it."""
 
-    def __init__(self, exported: onnx.Exported, precision: str, config: GlinerConfig, threads: int = 0) -> None:
+    def __init__(
+        self, exported: onnx.Exported, precision: str, config: GlinerConfig, labels: onnx.TokenizerFacts | None,
+        threads: int = 0,
+    ) -> None:  # fmt: skip
         self.name, self._config, self._pad_id = f"onnx {precision} cpu", config, exported.card.pad_id
         self._text = onnx.Graph(exported.graphs[precision], threads)
         self._rows = onnx.Graph(exported.folder / onnx.SCORES_GRAPH, threads)
@@ -73,20 +99,23 @@ class OnnxGliner:
             self._text.outputs.keys() == {*self._of_words, *states} and bool(self._of_words)
             and self._text.inputs.keys() == {"input_ids", "attention_mask", "places", *marks}
         )  # fmt: skip
-        known, own = {*self._of_words, *self._of_labels}, [STARTS, ENDS]
-        known, own = (known, own) if config.chooses else ({*known, *own}, [])
+        spans, parts = {STARTS, ENDS}, {*self._of_words, *self._of_labels}
+        own = [STARTS, ENDS] if config.chooses else []
+        known = parts if config.chooses else parts | spans
         self._rows.check(list(self._rows.outputs) == [*own, SCORES] and self._rows.inputs.keys() <= known)
-        self._vectors, self._labels = self._prepare(exported, threads)
+        self._vectors, self._labels = self._prepare(exported, labels, threads)
 
-    def _prepare(self, exported: onnx.Exported, threads: int) -> tuple[LabelVectors | None, onnx.Graph | None]:
+    def _prepare(
+        self, exported: onnx.Exported, labels: onnx.TokenizerFacts | None, threads: int
+    ) -> tuple[LabelVectors | None, onnx.Graph | None]:
         """Return what makes labels' parts: once a label, or from the states of their marks."""
-        if not self._config.two_encoders:
+        if labels is None:
             graph = onnx.Graph(exported.folder / onnx.LABELS_GRAPH, threads)
             graph.check(list(graph.inputs) == [STATES] and [*graph.outputs] == self._of_labels)
             return None, graph
         files = [exported.folder / each for each in (onnx.LABELS_GRAPH, onnx.LABELS_TOKENIZER)]
-        width, facts = sum(map(prod, self._label_shapes())), facts_of(exported, self._config).labels
-        return LabelVectors(files, partial(self._encoder, exported, threads), width, facts), None
+        width = sum(map(prod, self._label_shapes()))
+        return LabelVectors(files, partial(self._encoder, exported, labels, threads), width, labels), None
 
     def _label_shapes(self) -> list[tuple[int, ...]]:
         """Return the shape of each part of a label."""
@@ -94,11 +123,8 @@ class OnnxGliner:
         self._rows.check(bool(shapes) and all(isinstance(size, int) for shape in shapes for size in shape))
         return shapes
 
-    def _encoder(self, exported: onnx.Exported, threads: int) -> Callable[[str], Array]:
+    def _encoder(self, exported: onnx.Exported, facts: onnx.TokenizerFacts, threads: int) -> Callable[[str], Array]:
         """Return what encodes a label; only labels that aren't in the cache need it."""
-        facts = facts_of(exported, self._config).labels
-        if facts is None:
-            raise InputError(f"{exported.folder / onnx.CARD}: says nothing of labels; export the model again")
         graph = onnx.Graph(exported.folder / onnx.LABELS_GRAPH, threads)
         graph.check({*graph.inputs} == {"input_ids", "attention_mask"} and [*graph.outputs] == self._of_labels)
         pieces = pieces_of(PromptTokenizer, exported, self._config, facts, onnx.LABELS_TOKENIZER)
@@ -106,6 +132,9 @@ class OnnxGliner:
         def encode(text: str) -> Array:
             ids = np.array(pieces.alone([text]), np.int64)
             found = graph({"input_ids": ids, "attention_mask": np.ones_like(ids)}, 1)
+            if [found[name].shape[1:] for name in self._of_labels] != self._label_shapes():
+                raise InputError(f"{graph.path}: gives labels of other shapes than {onnx.SCORES_GRAPH} takes: not a "
+                                 "graph that nerbert made")  # fmt: skip
             vector = np.concatenate([found[name].ravel() for name in self._of_labels])
             if not np.isfinite(vector).all():
                 raise InputError("its vector is no number: the label encoder's weights are damaged")
@@ -143,6 +172,7 @@ class OnnxGliner:
             words = len(window.counts)
             parts = {name: found[name][first : first + words] for name in self._of_words}
             if self._labels:
+                self._text.check(found[STATES].ndim == 3)
                 states = found[STATES][row, : len(prompt.places)]
                 labels = self._labels({STATES: states}, len(states) - prompt.own)
             else:

@@ -11,7 +11,7 @@ from typing import Any
 
 from nerbert.artifacts import publish_folder, write_json
 from nerbert.errors import InputError, OutputExists, need, refused
-from nerbert.model.folder import CARD, FILES, PRETRAINED, WEIGHTS, ModelFolder, read_card
+from nerbert.model.folder import CARD, EXPORTED, FILES, PRETRAINED, WEIGHTS, ModelFolder, read_card
 
 
 def check_apart(source: Path, output: Path) -> None:
@@ -29,8 +29,11 @@ def write_folder(source: Path, target: Path, card: Mapping[str, Any], *, overwri
         raise OutputExists(f"{target}: holds no tagger, so it is not replaced; name another folder")
     model = ModelFolder.open(source).check()
     names = [path.relative_to(source) for path in model.files("tagger")]
+    converts = Path(WEIGHTS) not in names and any((source / each).is_file() for each in model.kind.pickled)
+    if converts:  # an export names the weights that it was made from
+        names = [each for each in names if each.as_posix() not in EXPORTED]
     with publish_folder(target, overwrite=overwrite) as folder:
-        if Path(WEIGHTS) not in names:
+        if converts:
             model.kind.convert(source, folder)
         for name in names:
             (folder / name).parent.mkdir(exist_ok=True)

@@ -86,7 +86,8 @@ class OnnxCard(TokenizerFacts):
 
     These are the head's labels, or for a head that is given labels its `concepts`, what an `own` head needs, and facts
     about the tokenizer; `versions` are those of the libraries that exported it, `agreement` is what each back end
-    scored then, if measured; `kept_in_fp32` are layers of the int8 graph.
+    scored then, if measured; `kept_in_fp32` are layers of the int8 graph, which
+    `moved` this share (0–1) of the confidence on what it was tried on.
     """
 
     format: Literal[1]
@@ -97,6 +98,7 @@ class OnnxCard(TokenizerFacts):
     versions: dict[str, str] = field(default_factory=dict)
     agreement: dict[str, dict[str, float]] = field(default_factory=dict)
     kept_in_fp32: list[str] = field(default_factory=list)
+    moved: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

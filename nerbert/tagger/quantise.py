@@ -39,12 +39,12 @@ def quantise(graph: Path, target: Path, kept: Sequence[str] = ()) -> None:
 
 
 def quantise_by_trying(
-    graph: Path, target: Path, feeds: Sequence[Mapping[str, Array]], moved: Callable[[Path], float]
+    graph: Path, target: Path, feeds: Sequence[Mapping[str, Array]], moved: Callable[[], float]
 ) -> tuple[list[str], float]:
     """Write a graph with int8 weights; return the layers that it keeps in fp32, and how much its answers move.
 
     `feeds` are inputs of the graph, on which layers are compared. `moved` returns what share (0–1) of the answers'
-    confidence moves with another graph.
+    confidence moves with the graph at `target`.
     """
     worst = _losses(graph, feeds)
     found = dict[int, float]()
@@ -52,11 +52,12 @@ def quantise_by_trying(
         if count > len(worst) / _MOST:
             break
         quantise(graph, target, worst[:count])
-        found[count] = moved(target)
+        found[count] = moved()
         if found[count] <= _ENOUGH:
             return worst[:count], found[count]
     best = next(count for count in found if found[count] <= _WORTH * min(found.values()))
-    quantise(graph, target, worst[:best])
+    if best != max(found):
+        quantise(graph, target, worst[:best])
     return worst[:best], found[best]
 
 

@@ -22,7 +22,7 @@ FOLDERS = (BACKBONE, LABELS_BACKBONE, LABELS_TOKENIZER)
 """Folders that may be in a model's own: the first two are nerbert's own way to hold what a first version only names."""
 SPLITTERS = {"whitespace": "gliner-words-1"}
 """The package's word splitters, and their names here."""
-TOKEN_LEVEL, CHOOSING = "token_level", "boundary"
+TOKEN_LEVEL = "token_level"
 BODIES = frozenset(
     "albert bert camembert deberta deberta-v2 distilbert electra eurobert modernbert mpnet nomic_bert rembert roberta "
     "xlm-roberta".split()
@@ -113,7 +113,12 @@ class GlinerConfig:
     @property
     def chooses(self) -> bool:
         """Return whether the model chooses which spans it scores."""
-        return self.span_mode == CHOOSING
+        return False
+
+    @property
+    def joins_words(self) -> bool:
+        """Return whether single words are scored, and adjacent ones of a label are one entity."""
+        return self.max_width == 1 and not self.token_level
 
     @property
     def two_encoders(self) -> bool:
@@ -125,6 +130,8 @@ class GlinerConfig:
         """Return in words what is scored."""
         if self.token_level:
             return "words as first, last and inner ones"
+        if self.chooses:
+            return "spans of any length"
         return "single words" if self.max_width == 1 else f"spans of at most {self.max_width} words"
 
     @property

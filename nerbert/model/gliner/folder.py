@@ -144,7 +144,9 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     except Exception as error:
         raise InputError(f"{path}: damaged, or holds more than weights (pickled code), so it is refused; use a folder "
                          f"with {WEIGHTS}") from error  # fmt: skip
-    if not isinstance(found, dict) or not all(isinstance(each, torch.Tensor) for each in found.values()):
+    if not isinstance(found, dict) or not all(
+        isinstance(name, str) and isinstance(each, torch.Tensor) for name, each in found.items()
+    ):
         raise InputError(f"{path}: holds no weights by name; use a folder with {WEIGHTS}")
     return found
 
@@ -171,7 +173,7 @@ def _check_shapes(model: GlinerModel, weights: Mapping[str, torch.Tensor], sourc
                          f"{model.body.config.model_type!r}, say {missing[-1]}: another architecture, or a file that "
                          "is cut off")  # fmt: skip
     for name, shape in wanted.items():
-        if tuple(weights[name].shape) != shape:
+        if tuple(weights[name].shape) != shape or weights[name].is_complex():
             raise InputError(f"{source}: {model.config.file} and weights don't belong together: {name} is "
                              f"{tuple(weights[name].shape)}, not {shape}")  # fmt: skip
 

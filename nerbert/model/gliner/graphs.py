@@ -77,17 +77,19 @@ class LabelGraph(nn.Module):
 class ScoreGraph(nn.Module):
     """Parts of a text's words, the first and last words of spans, and labels → log-odds."""
 
-    def __init__(self, model: GlinerModel, parts: int) -> None:
+    def __init__(self, model: Any, parts: int) -> None:
         super().__init__()
         self.model, self._parts = model, parts
 
     def forward(self, *given: torch.Tensor) -> torch.Tensor | Parts:
         """Return (spans, labels), or (words, labels, 3) at token level; of spans that the model chooses, these too."""
         if self.model.config.chooses:
-            return self.model.chosen(given[: self._parts], given[self._parts :])
+            chosen: Parts = self.model.chosen(given[: self._parts], given[self._parts :])
+            return chosen
         parts, (starts, ends, *labels) = given[: self._parts], given[self._parts :]
         first, last = (tuple(each[places] for each in parts) for places in (starts, ends))
-        return self.model.rows(first, last, tuple(labels))
+        rows: torch.Tensor = self.model.rows(first, last, tuple(labels))
+        return rows
 
 
 def can_be_graphs(model: GlinerModel) -> bool:

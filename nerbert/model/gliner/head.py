@@ -66,7 +66,7 @@ class GlinerHead(Head):
     ) -> None:  # fmt: skip
         self.scorer, self.config, self._max_tokens = scorer, config, max_tokens
         self.pieces, self.normalises = pieces, normalises
-        self._single = config.max_width == 1 and not config.token_level
+        self._single = config.joins_words
         self.longest_text = config.max_len
         self.decoding = decoding
         self._asked: _Asked | None = None

@@ -188,24 +188,8 @@ class GlinerModel(nn.Module):
         """
         raise NotImplementedError
 
-    def chosen(self, parts: Parts, labels: Parts) -> Parts:
-        """Return the spans of one text that a model chooses (`chooses` in its configuration), from parts of all words.
-
-        They are the numbers of first and of last words, (spans,), and log-odds, (spans, labels), in fp32.
-        """
-        raise NotImplementedError
-
     def scores(self, parts: Parts, labels: Parts) -> torch.Tensor:
-        """Return the log-odds of one text in fp32: (words, widths, labels) of spans, or (words, labels, 3) of words.
-
-        What a model that chooses spans doesn't choose is -inf; the widths are those up to the longest one's.
-        """
-        if self.config.chooses:
-            starts, ends, odds = self.chosen(parts, labels)
-            widths = int((ends - starts).max()) + 1 if len(starts) else 0
-            dense = odds.new_full((len(parts[0]), widths, odds.shape[1]), -torch.inf)
-            dense[starts, ends - starts] = odds
-            return dense
+        """Return the log-odds of one text in fp32: (words, widths, labels) of spans, or (words, labels, 3) of words."""
         count, widths = len(parts[0]), self.config.max_width
         starts = torch.arange(count, device=parts[0].device).repeat_interleave(widths)
         ends = starts + torch.arange(widths, device=starts.device).repeat(count)

@@ -83,6 +83,7 @@ class PromptTokenizer:
         self._known: dict[str, tuple[int, ...]] = {}
         names = () if for_labels else self.mark_names(config)
         self._marks = {each: tuple(marks[each]) if marks else self._mark(each) for each in names}
+        self._check_known(max((id_ for ids in self._marks.values() for id_ in ids), default=0))
         texts = [each for each in (config.ent_token, config.sep_token) if len(each) > 1]
         cuts = "|".join(f"(?<={re.escape(each[0])})(?={re.escape(each[1:])})" for each in texts)
         self._in_mark = re.compile(cuts or "(?!)")  # the package's tokenizers don't know their marks as special pieces

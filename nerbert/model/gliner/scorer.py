@@ -65,8 +65,8 @@ class TorchGliner:
     ) -> Iterator[Array]:
         """Yield the log-odds of each window."""
         with torch.inference_mode(), autocast(self._device.type, self._precision):
-            for scores in self._scored(windows, prompts, vectors):
-                yield scores.cpu().numpy()
+            found = [scores.cpu().numpy() for scores in self._scored(windows, prompts, vectors)]
+        yield from found  # outside of the context, which is the thread's
 
     def _scored(
         self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt], vectors: Sequence[Any]

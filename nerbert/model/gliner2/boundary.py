@@ -72,7 +72,10 @@ class BoundarySpans(GlinerModel):
         return (labels[1:],)
 
     def chosen(self, parts: Parts, labels: Parts) -> Parts:
-        """Return the pairs that are scored, as spans; a label that is held to be absent has none above -inf."""
+        """Return the spans that are scored: numbers of first and of last words, and log-odds (spans, labels) in fp32.
+
+        A label that is held to be absent has none above -inf.
+        """
         words, asked = parts[0].float(), labels[0].float()
         with torch.autocast(words.device.type, enabled=False):
             states, head = self._boundaries(words), self.boundary_head.boundary_query_head
@@ -86,6 +89,14 @@ class BoundarySpans(GlinerModel):
             absent = self.boundary_head.null_projection(asked)[:, 0].sigmoid() > self.own.abstention_threshold
             odds = (odds / self.own.pair_temperature).masked_fill(absent, -torch.inf)
         return starts, ends - 1, odds
+
+    def scores(self, parts: Parts, labels: Parts) -> torch.Tensor:
+        """Return (words, widths, labels), with widths up to the longest pair's; what is not scored is -inf."""
+        starts, ends, odds = self.chosen(parts, labels)
+        widths = int((ends - starts).max()) + 1 if len(starts) else 0
+        dense = odds.new_full((len(parts[0]), widths, odds.shape[1]), -torch.inf)
+        dense[starts, ends - starts] = odds
+        return dense
 
     def _boundaries(self, words: torch.Tensor) -> torch.Tensor:
         """Return (words + 1, dim) from (words, width)."""

@@ -10,14 +10,12 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 from pydantic import Field
 
 from nerbert.errors import InputError
-from nerbert.model.gliner.config import CHOOSING, GlinerConfig
+from nerbert.model.gliner.config import GlinerConfig
 from nerbert.registry import Registry
 from nerbert.schema import read_json
 
 EXTRACTOR, ENCODER = "config.json", "encoder_config/config.json"
 """Its configuration, and that of its encoder, by which the folder is known."""
-GLINER2 = "extractor"
-"""Its `model_type`."""
 WORDS = "gliner2-words-1"
 """Its word splitter."""
 EXTRACTORS: Registry[type] = Registry(
@@ -29,7 +27,8 @@ EXTRACTORS: Registry[type] = Registry(
 LABEL, TEXT = "[E]", "[SEP_TEXT]"
 """The marks of a label and of a text."""
 COUNTING = ("count_lstm", "count_lstm_v2", "count_lstm_moe")
-_MAX_LEN, _WIDTH = 384, 8
+_MAX_LEN, _LONGEST, _WIDTH = 384, 4096, 8
+_Width: TypeAlias = Annotated[int, Field(ge=1, le=256)]
 _Size: TypeAlias = Annotated[int, Field(ge=1, le=1 << 13)]
 _Layers: TypeAlias = Annotated[int, Field(ge=0, le=64)]
 _REMEDY = "the file is damaged, or of a version of gliner2 that nerbert doesn't know"
@@ -40,7 +39,7 @@ _PUBLISHED = "nerbert reads GLiNER 2.5's models in the shape in which they are p
 class _SpanHead:
     """Settings of the architecture `span`."""
 
-    max_width: Annotated[int, Field(ge=1, le=1024)] | None = None
+    max_width: _Width | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +81,9 @@ class _BoundaryFile:
 class _ExtractorFile:
     """The entries of `config.json` that decide the model, with the package's defaults."""
 
-    model_type: str = ""
     architecture: str | None = None
     span_head: _SpanHead | None = None
-    max_width: Annotated[int, Field(ge=1, le=1024)] | None = None
+    max_width: _Width | None = None
     max_len: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
     counting_layer: str | None = None
     token_pooling: str = "first"
@@ -103,6 +101,12 @@ class Gliner2Config(GlinerConfig):
     head: str = "span"
     counting_layer: str = "count_lstm"
     boundary: BoundaryHead | None = None
+    joins_words: ClassVar[bool] = False
+
+    @property
+    def chooses(self) -> bool:
+        """Return whether it is GLiNER 2.5's."""
+        return self.boundary is not None
 
 
 def read_extractor(folder: Path) -> Gliner2Config:
@@ -111,21 +115,18 @@ def read_extractor(folder: Path) -> Gliner2Config:
     read = read_json(path, _ExtractorFile, remedy=_REMEDY)
     head, counting = (read.architecture or "span").strip().lower(), read.counting_layer or "count_lstm"
     own = (read.span_head.max_width if read.span_head else None) or read.max_width or _WIDTH
-    if read.model_type != GLINER2:
-        raise InputError(f"{path}: model_type is {read.model_type!r:.60}, and {ENCODER} beside it makes it a GLiNER2 "
-                         f"model's, which has {GLINER2!r}; delete encoder_config if it is another model")  # fmt: skip
     for name, value, known in (("architecture", head, [*EXTRACTORS]), ("counting_layer", counting, COUNTING)):
         if value not in known:
             raise InputError(f"{path}: a GLiNER2 model with {name} {value!r:.60}, which nerbert doesn't support; "
                              f"supported: {', '.join(known)}")  # fmt: skip
-    boundary = read_json(path, _BoundaryFile, remedy=_PUBLISHED).boundary_head if head == CHOOSING else None
+    boundary = read_json(path, _BoundaryFile, remedy=_PUBLISHED).boundary_head if head == "boundary" else None
     if boundary and boundary.boundary_dim % boundary.boundary_attention_heads:
         raise InputError(f"{path}: boundary_head.boundary_dim = {boundary.boundary_dim}: must be a multiple of "
                          f"boundary_attention_heads = {boundary.boundary_attention_heads}")  # fmt: skip
     return Gliner2Config(
         model_name="", head=head, counting_layer=counting, boundary=boundary, max_width=_WIDTH if boundary else own,
-        max_len=min(read.max_len or _MAX_LEN, _MAX_LEN if boundary else 1 << 20),
+        max_len=min(read.max_len or _MAX_LEN, _MAX_LEN if boundary else _LONGEST),
         subtoken_pooling=read.token_pooling if read.token_pooling in ("mean", "max") else "first",
-        span_mode=CHOOSING if boundary else "markerV0", num_rnn_layers=0, dropout=0.1,
+        span_mode=head if boundary else "markerV0", num_rnn_layers=0, dropout=0.1,
         ent_token=LABEL, sep_token=TEXT,
     )  # fmt: skip

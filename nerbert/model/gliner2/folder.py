@@ -17,7 +17,7 @@ from nerbert.schema import read_json
 PARTS = {"encoder": "token_rep_layer.bert_layer.model", "span_rep": "span_rep_layer",
          "count_embed": "prompt_rep_layer"}  # fmt: skip
 """The package's names of a model's parts, and GLiNER's."""
-_EMBEDDINGS = ("embeddings.word_embeddings.weight", "embeddings.tok_embeddings.weight")
+_EMBEDDINGS = tuple(f"{PARTS['encoder']}.embeddings.{name}_embeddings.weight" for name in ("word", "tok"))
 
 
 def read_gliner2(folder: Path) -> GlinerFolder:
@@ -26,7 +26,7 @@ def read_gliner2(folder: Path) -> GlinerFolder:
     tokenizer = load_tokenizer(str(folder))
     tokenizer.add_tokens([*MARKS], special_tokens=True)
     body = body_config(read_json(folder / ENCODER, dict[str, Any]), str(folder / ENCODER))
-    rows = [each.shape[0] for name, each in weights.items() if name.endswith(_EMBEDDINGS) and each.ndim]
+    rows = [each.shape[0] for name, each in weights.items() if name in _EMBEDDINGS and each.ndim]
     body.vocab_size = rows[0] if rows else len(tokenizer)  # its file may hold that before marks were added
     config = replace(config, hidden_size=body.hidden_size, encoder_config=plain_config(body))
     model = build(config, body, None, weights, str(folder), kind=EXTRACTORS.find(config.head))

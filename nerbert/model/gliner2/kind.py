@@ -1,10 +1,11 @@
 """GLiNER2's folders as a kind of model folder."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nerbert.errors import InputError
-from nerbert.model.folder import ModelFolder
+from nerbert.model.folder import GLINER2, ModelFolder
 from nerbert.model.gliner.kind import GlinerKind
 from nerbert.model.gliner2.config import ENCODER, EXTRACTOR, WORDS, Gliner2Config, read_extractor
 from nerbert.model.gliner2.prompt import Gliner2Pieces
@@ -12,6 +13,13 @@ from nerbert.schema import read_json
 
 if TYPE_CHECKING:
     from nerbert.model.gliner.folder import GlinerFolder
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """What `config.json` says of whose it is."""
+
+    model_type: str = ""
 
 
 class Gliner2Kind(GlinerKind):
@@ -25,6 +33,13 @@ class Gliner2Kind(GlinerKind):
     counted = (ENCODER,)
 
     pieces = Gliner2Pieces
+
+    @classmethod
+    def holds(cls, path: Path) -> bool:
+        """Return whether its encoder's configuration is there, and its own isn't another model's."""
+        if not super().holds(path):
+            return False
+        return not (path / cls.config).is_file() or read_json(path / cls.config, _Own).model_type == GLINER2
 
     @classmethod
     def read(cls, path: Path) -> Gliner2Config:

@@ -6,6 +6,7 @@ A text that ends with none of `.!?` gets a full stop, which is read but is never
 from collections.abc import Sequence
 from typing import Any
 
+from nerbert.errors import InputError
 from nerbert.model.gliner.config import GlinerConfig
 from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer
 from nerbert.model.gliner2.config import LABEL, TEXT
@@ -24,7 +25,8 @@ class Gliner2Pieces(PromptTokenizer):
 
     def __init__(self, tokenizer: Any, config: GlinerConfig, body: Any, **how: Any) -> None:
         super().__init__(tokenizer, config, body, **how)
-        self._check_known(max(id_ for ids in self._marks.values() for id_ in ids))
+        if any(len(ids) != 1 for ids in self._marks.values()):
+            raise InputError(f"a mark has several pieces ({self._marks}); GLiNER2's have one each")
         self._before, self._after = (), self.pieces(["."])[0]
 
     def prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
-from nerbert.errors import InputError, NerbertError
+from nerbert.errors import InputError, NerbertError, OutputExists
 from nerbert.model.folder import ModelFolder
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead
@@ -150,7 +152,12 @@ def test_int8_is_tried_and_compared(make: Make) -> None:
     assert 0 < card["moved"] < 1
 
 
+PRODUCTS = ("MatMul", "Gemm")
+
+
 def test_layers_stay_in_fp32_until_little_moves(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnx
+
     folder = make(body={"num_hidden_layers": 4})
     moved = [json.loads((export(folder, int8=True, overwrite=True).folder / "onnx" / "nerbert-onnx.json").read_text())]
     for name, value in (("_ENOUGH", 0.0), ("_MOST", 2), ("_WORTH", 1.0)):
@@ -158,6 +165,10 @@ def test_layers_stay_in_fp32_until_little_moves(make: Make, monkeypatch: pytest.
     done = export(folder, int8=True, overwrite=True)
     card = json.loads((folder / "onnx" / "nerbert-onnx.json").read_text())
     assert len(done.kept) in (1, 2, 4, 8)
+    products = [each for each in onnx.load(folder / "onnx" / "model.onnx").graph.node if each.op_type in PRODUCTS]
+    int8 = [each for each in onnx.load(folder / "onnx" / "model_int8.onnx").graph.node if "Integer" in each.op_type]
+    fixed = {each.name for each in onnx.load(folder / "onnx" / "model.onnx").graph.initializer}
+    assert len(int8) == sum(each.input[1] in fixed for each in products) - len(done.kept)
     assert card["moved"] < moved[0]["moved"]
 
 
@@ -201,6 +212,21 @@ def transposed(model: Any) -> None:
     model.graph.node.append(onnx.helper.make_node("Transpose", ["single"], [last.name], perm=[1, 0]))
 
 
+def flattened(model: Any) -> None:
+    """Let the last output, or a text's `states`, have no second dimension."""
+    import onnx
+
+    last = model.graph.output[-1]
+    for node in model.graph.node:
+        for place, name in enumerate(node.output):
+            if name == last.name:
+                node.output[place] = "whole"
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1, 2]), "axes"))
+    shape = last.type.tensor_type.shape.dim
+    del shape[1:]
+    model.graph.node.append(onnx.helper.make_node("ReduceSum", ["whole", "axes"], [last.name], keepdims=0))
+
+
 def outside(model: Any) -> None:
     model.graph.doc_string = "location"
 
@@ -219,18 +245,22 @@ def test_hostile_graphs_are_one_line(make: Make, name: str, change: Callable[[An
 @pytest.mark.parametrize(
     ("own", "said"),
     [
-        ({}, r"nerbert-onnx\.json: own: marks is missing"),
+        ({"marks": None}, r"nerbert-onnx\.json: own: marks = None"),
         ({"marks": {}}, r"nerbert-onnx\.json: belongs to another model than gliner_config\.json"),
         ({"marks": {"<<ENT>>": [1], "<<SEP>>": [-1]}}, r"own: marks\.<<SEP>>\[0\] = -1"),
+        ({"marks": {"<<ENT>>": [1], "<<SEP>>": []}}, r"own: marks\.<<SEP>> = \[\]"),
         ({"marks": {"<<ENT>>": [1], "<<SEP>>": [2]}}, "they don't belong together"),
-        ({"marks": {"<<ENT>>": [802], "<<SEP>>": [1 << 30]}}, "don't belong together|can't be run by onnxruntime"),
+        ({"marks": {"<<ENT>>": [1], "<<SEP>>": [1 << 30]}}, "don't belong together"),
+        ({"config": {"span_mode": "marker"}}, r"belongs to another model than gliner_config\.json beside it"),
+        ({"labels": {"before": [], "after": [], "pad_id": 0, "room": 9, "vocabulary": 9}}, "belongs to another model"),
     ],
 )
 def test_hostile_cards_are_one_line(make: Make, own: dict[str, Any], said: str) -> None:
     folder = make()
     export(folder)
     path = folder / "onnx" / "nerbert-onnx.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"own": own}))
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps(card | {"own": card["own"] | own}))
     with pytest.raises(InputError, match=said) as caught:
         Tagger.load(folder, backend="onnx").tag(TEXT, ["ship"])
     assert "\n" not in str(caught.value)
@@ -244,6 +274,81 @@ def test_a_missing_file_is_one_line(make: Make, name: str) -> None:
     with pytest.raises(InputError, match=name.replace(".", r"\.")) as caught:
         Tagger.load(folder, backend="onnx")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "labels.onnx"])
+def test_outputs_of_another_rank_are_one_line(make: Make, name: str) -> None:
+    folder = make(**KINDS["two encoders" if name == "labels.onnx" else "markerV0"])
+    export(folder)
+    graph_of(folder, name, flattened if name == "model.onnx" else narrowed)
+    with pytest.raises(NerbertError, match=r"not a graph that nerbert made|can't be loaded") as caught:
+        Tagger.load(folder, backend="onnx").tag(TEXT, ["a label that is new"])
+    assert "\n" not in str(caught.value)
+
+
+def narrowed(model: Any) -> None:
+    """Let a label's first part have one column."""
+    import onnx
+
+    first = model.graph.output[0]
+    for node in model.graph.node:
+        for place, name in enumerate(node.output):
+            if name == first.name:
+                node.output[place] = "whole"
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1]), "axes"))
+    del first.type.tensor_type.shape.dim[1:]
+    model.graph.node.append(onnx.helper.make_node("ReduceSum", ["whole", "axes"], [first.name], keepdims=1))
+
+
+@pytest.mark.parametrize("entry", [("subtoken_pooling", "last"), ("num_rnn_layers", 2), ("class_token_index", 5)])
+def test_a_configuration_that_was_changed_is_refused(make: Make, entry: tuple[str, Any]) -> None:
+    folder = make()
+    export(folder)
+    path = folder / "gliner_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | dict([entry])))
+    with pytest.raises(InputError, match="or this was changed since; export the model again"):
+        Tagger.load(folder, backend="onnx")
+
+
+def test_a_first_versions_folder_is_exported_whole(make: Make, tokenizers: dict[str, Any]) -> None:
+    """Its configuration lacks the number of the mark, its tokenizer the marks."""
+    folder = make()
+    tokenizers["wordpiece"].save_pretrained(folder)
+    path, weights = folder / "gliner_config.json", load_file(folder / "model.safetensors")
+    config = json.loads(path.read_text()) | {"class_token_index": -1, "vocab_size": -1}
+    path.write_text(json.dumps(config))
+    name = "token_rep_layer.bert_layer.model.embeddings.word_embeddings.weight"
+    save_file(weights | {name: torch.cat([weights[name], weights[name][:1]])}, folder / "model.safetensors")
+    export(folder)
+    wanted = Tagger.load(folder, backend="torch", device="cpu", thresholds=0.3).tag(TEXT, ["ship", "city"])
+    found = Tagger.load(folder, backend="onnx", thresholds=0.3).tag(TEXT, ["ship", "city"])
+    assert wanted
+    assert list(map(row, found)) == list(map(row, wanted))
+
+
+def test_exported_taggers_are_saved_whole(make: Make, tmp_path: Path) -> None:
+    folder = make()
+    weights = load_file(folder / "model.safetensors")
+    torch.save(weights, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    light = export(folder, output=tmp_path / "light").folder
+    export(folder)
+    Tagger.load(folder, device="cpu").save_pretrained(tmp_path / "saved")
+    assert Tagger.load(tmp_path / "saved", device="cpu").head.name == "torch fp32 cpu"
+    Tagger.load(light).save_pretrained(tmp_path / "light again")
+    assert Tagger.load(tmp_path / "light again").head.name == "onnx fp32 cpu"
+    (folder / "nerbert.json").write_text(
+        json.dumps({"format": 1, "kind": "tagger", "word_splitter": "unicode-words-2"})
+    )
+    with pytest.raises(OutputExists, match="holds a model's weights"):
+        export(light.parent / "saved", output=folder, overwrite=True)
+    with pytest.raises(InputError, match="an exported model alone, which can't be exported again"):
+        export(light)
+
+
+def test_sentences_without_pieces_are_no_reason_to_fail(make: Make) -> None:
+    empty = [Example("\u00ad", ((0, 1),)) for _ in range(70)]
+    assert export(make(), int8=True, data=[*empty, Example("Bob", ((0, 3),), (Span(0, 3, "person"),))]).agreement
 
 
 def test_an_export_of_other_weights_is_refused(make: Make, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.model.gliner2.config import COUNTING
+from nerbert.model.gliner2.prompt import MARKS
 from nerbert.records import EntityLabel
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
@@ -50,6 +51,10 @@ def test_marks_of_another_model_are_refused(make: Make) -> None:
     folder = make()
     export(folder)
     path = folder / "onnx" / "nerbert-onnx.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"own": {"marks": {"<<ENT>>": [1], "<<SEP>>": [2]}}}))
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps(card | {"own": {"marks": {"<<ENT>>": [1], "<<SEP>>": [2]}}}))
     with pytest.raises(InputError, match=r"belongs to another model than config\.json"):
+        Tagger.load(folder, backend="onnx")
+    path.write_text(json.dumps(card | {"own": {"marks": dict.fromkeys(MARKS, ())}}))
+    with pytest.raises(InputError, match=r"own: marks\..* must have at least 1 item|own: marks\."):
         Tagger.load(folder, backend="onnx")
