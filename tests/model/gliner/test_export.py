@@ -189,42 +189,43 @@ def spied(model: Any) -> None:
     model.graph.node[0].domain, model.graph.node[0].op_type = "evil", "Spy"
 
 
+def after(model: Any, output: int, operator: str, *more: str, **how: Any) -> Any:
+    """Put an operator after an output; return that output's type."""
+    import onnx
+
+    last = model.graph.output[output]
+    for node in model.graph.node:
+        node.output[:] = ["whole" if name == last.name else name for name in node.output]
+        node.input[:] = ["whole" if name == last.name else name for name in node.input]
+    model.graph.node.append(onnx.helper.make_node(operator, ["whole", *more], [last.name], **how))
+    return last.type.tensor_type
+
+
 def doubled(model: Any) -> None:
     import onnx
 
-    last = model.graph.output[0]
-    for node in model.graph.node:
-        for place, name in enumerate(node.output):
-            if name == last.name:
-                node.output[place] = "single"
-    model.graph.node.append(onnx.helper.make_node("Cast", ["single"], [last.name], to=onnx.TensorProto.DOUBLE))
-    last.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    after(model, 0, "Cast", to=onnx.TensorProto.DOUBLE).elem_type = onnx.TensorProto.DOUBLE
 
 
 def transposed(model: Any) -> None:
-    import onnx
-
-    last = model.graph.output[0]
-    for node in model.graph.node:
-        for place, name in enumerate(node.output):
-            if name == last.name:
-                node.output[place] = "single"
-    model.graph.node.append(onnx.helper.make_node("Transpose", ["single"], [last.name], perm=[1, 0]))
+    after(model, 0, "Transpose", perm=[1, 0])
 
 
 def flattened(model: Any) -> None:
-    """Let the last output, or a text's `states`, have no second dimension."""
+    """Let the last output, a text's `states`, have one dimension."""
+    summed(model, -1, [1, 2], keepdims=0)
+
+
+def narrowed(model: Any) -> None:
+    """Let a label's first part have one column."""
+    summed(model, 0, [1], keepdims=1)
+
+
+def summed(model: Any, output: int, axes: list[int], keepdims: int) -> None:
     import onnx
 
-    last = model.graph.output[-1]
-    for node in model.graph.node:
-        for place, name in enumerate(node.output):
-            if name == last.name:
-                node.output[place] = "whole"
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1, 2]), "axes"))
-    shape = last.type.tensor_type.shape.dim
-    del shape[1:]
-    model.graph.node.append(onnx.helper.make_node("ReduceSum", ["whole", "axes"], [last.name], keepdims=0))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(axes), "axes"))
+    del after(model, output, "ReduceSum", "axes", keepdims=keepdims).shape.dim[1:]
 
 
 def outside(model: Any) -> None:
@@ -284,20 +285,6 @@ def test_outputs_of_another_rank_are_one_line(make: Make, name: str) -> None:
     with pytest.raises(NerbertError, match=r"not a graph that nerbert made|can't be loaded") as caught:
         Tagger.load(folder, backend="onnx").tag(TEXT, ["a label that is new"])
     assert "\n" not in str(caught.value)
-
-
-def narrowed(model: Any) -> None:
-    """Let a label's first part have one column."""
-    import onnx
-
-    first = model.graph.output[0]
-    for node in model.graph.node:
-        for place, name in enumerate(node.output):
-            if name == first.name:
-                node.output[place] = "whole"
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1]), "axes"))
-    del first.type.tensor_type.shape.dim[1:]
-    model.graph.node.append(onnx.helper.make_node("ReduceSum", ["whole", "axes"], [first.name], keepdims=1))
 
 
 @pytest.mark.parametrize("entry", [("subtoken_pooling", "last"), ("num_rnn_layers", 2), ("class_token_index", 5)])
