@@ -1,15 +1,16 @@
 """GLiNER's folders in torch, on onnxruntime, and by the package `gliner`: words a CPU second, one thread.
 
 `python benchmarks/zero_shot.py SENTENCES [--shape deberta] [--heads span,token] [--labels 5,50] [--words 3000]
-[--rounds 3] [--batch 8] [--neighbours 8]`
+[--rounds 3] [--batch 8] [--neighbours 8] [--max-types 25]`
 
 Needs the extra `gliner-test`. SENTENCES is a file of annotated sentences in any format; 1 to `--neighbours` of them,
 drawn by a seed, are a text. A text has to fit into the model's room beside the labels: the package cuts off what
 doesn't. The weights are the same.
 Weights are random in the shape of a public model: `deberta` is GLiNER small's (6 layers × 768, then 512), `minilm`
 6 × 384. The threshold is one that no span reaches, so what is measured is the model, not the choice among its entities.
-Both sides get the same texts in one call and run in turn in one process; the package's batches are `--batch` texts, its
-default. Where labels have an encoder of their own, both sides compute their vectors once.
+All sides get the same texts in one call and run in turn in one process; the package's batches are `--batch` texts, its
+default. nerbert asks for at most `--max-types` labels in a prompt (25 in folders that say nothing), the package for all
+of them. Where labels have an encoder of their own, all sides compute their vectors once.
 """
 
 import argparse
@@ -67,6 +68,7 @@ def main() -> None:
     for head in options.heads.split(","):
         with TemporaryDirectory() as folder:
             package = _package_model(head, options.shape, _texts(options.sentences, 1 << 40), Path(folder))
+            _let_prompts_have(options.max_types, Path(folder))
             export(folder, int8=True)
             how = {"thresholds": THRESHOLD, "device": "cpu", "threads": 1}
             taggers = {name: Tagger.load(folder, backend=backend, precision=precision, **how)
@@ -163,6 +165,12 @@ def _package_model(head: str, shape: str, texts: Sequence[str], folder: Path) ->
     return made.from_pretrained(str(folder)).eval()
 
 
+def _let_prompts_have(types: int, folder: Path) -> None:
+    """Say in a folder's configuration how many labels a prompt may have, of any length."""
+    path = folder / "gliner_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"max_types": types, "max_prompt_len": 16 * types}))
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sentences", type=Path)
@@ -173,6 +181,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--neighbours", type=int, default=8)
+    parser.add_argument("--max-types", type=int, default=25)
     return parser.parse_args()
 
 
