@@ -25,6 +25,8 @@ from nerbert.words import split_words
 
 from .conftest import Make
 
+pytestmark = pytest.mark.integration
+
 DEBERTA = {"model_type": "deberta-v2", "relative_attention": True, "position_buckets": 8,
            "pos_att_type": ["p2c", "c2p"], "position_biased_input": False, "share_att_key": True,
            "norm_rel_ebd": "layer_norm", "max_relative_positions": -1, "type_vocab_size": 0}  # fmt: skip
@@ -113,7 +115,6 @@ print(json.dumps([tagger.head.name, [[s.start, s.end, s.type, s.text] for s in s
 """
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("kind", ["markerV0", "two encoders"])
 def test_without_torch(make: Make, tmp_path: Path, kind: str) -> None:
     light = export(make(**KINDS[kind]), output=tmp_path / "light").folder

@@ -19,6 +19,8 @@ from tests.model.gliner.test_export import CHILD, EXAMPLES, LABELS, TEXT, double
 
 from .conftest import Make
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.mark.parametrize("settings", [{}, {"boundary_attention_window": 0, "boundary_refinement_layers": 0}])
 def test_scores_are_torchs(make_boundary: Make, capfd: pytest.CaptureFixture[str], settings: dict[str, Any]) -> None:
@@ -60,7 +62,6 @@ def test_no_pair_may_be_left(make_boundary: Make) -> None:
     assert not all(found[0])
 
 
-@pytest.mark.integration
 def test_without_torch(make_boundary: Make, tmp_path: Path) -> None:
     light = export(make_boundary(abstention_threshold=1.0), output=tmp_path / "light").folder
     wanted = [list(row(each)) for each in Tagger.load(light).tag(TEXT, ["ship", "city"])]

@@ -18,6 +18,8 @@ from tests.model.gliner.test_export import CHILD, LABELS, TEXT, odds, row
 
 from .conftest import Make
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.mark.parametrize("counting", COUNTING)
 @pytest.mark.parametrize("instances", [0, 2])
@@ -35,7 +37,6 @@ def test_scores_are_torchs(make: Make, capfd: pytest.CaptureFixture[str], counti
         assert (np.std(spread) > 0.1) if instances else not spread
 
 
-@pytest.mark.integration
 def test_without_torch(make: Make, tmp_path: Path) -> None:
     folder = make()
     light = export(folder, output=tmp_path / "light").folder
