@@ -178,7 +178,7 @@ def body_config(values: dict[str, Any], place: str) -> Any:
     sizes = parse_json(json.dumps(values), _BodySizes, place, remedy=_REMEDY)
     with at(place):
         if sizes.model_type not in BODIES:
-            raise InputError(f"a GLiNER model on {sizes.model_type!r:.60}, which nerbert doesn't support; supported "
+            raise InputError(f"a zero-shot model on {sizes.model_type!r:.60}, which nerbert doesn't support; supported "
                              f"are {', '.join(sorted(BODIES))}")  # fmt: skip
         with quiet(), refused("no encoder's configuration"):
             kept = {name: value for name, value in values.items() if name not in _LEFT_OUT and name[:1] != "_"}

@@ -86,8 +86,9 @@ class BoundarySpans(GlinerModel):
             starts, ends, fit = self._pairs(states, first, last)
             odds = first[starts] + last[ends] + self._fitting(words, states, asked, (starts, ends, fit))
             odds += _sums(inner, starts, ends) * (ends - starts)[:, None].float().rsqrt()
-            absent = self.boundary_head.null_projection(asked)[:, 0].sigmoid() > self.own.abstention_threshold
-            odds = (odds / self.own.pair_temperature).masked_fill(absent, -torch.inf)
+            absence = self.boundary_head.null_projection(asked)[:, 0].sigmoid()
+            odds = odds / self.own.pair_temperature + 0 * absence  # what is no number stays none
+            odds = odds.masked_fill(absence > self.own.abstention_threshold, -torch.inf)
         return starts, ends - 1, odds
 
     def scores(self, parts: Parts, labels: Parts) -> torch.Tensor:

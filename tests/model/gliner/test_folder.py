@@ -135,7 +135,7 @@ def test_code_in_pickled_weights_is_refused_and_not_run(make: Make, tmp_path: Pa
         ({"words_splitter_type": "jieba"}, "with words_splitter_type 'jieba'"),
         (
             {"encoder_config": {**BODY, "model_type": "llama"}},
-            "a GLiNER model on 'llama', which nerbert doesn't support",
+            "a zero-shot model on 'llama', which nerbert doesn't support",
         ),
         ({"encoder_config": {**BODY, "hidden_size": 10**12}}, "hidden_size = 10{12}: must be less than or equal to"),
         ({"encoder_config": {**BODY, "head_dim": 10**6}}, "head_dim = 1000000: must be less than or equal to"),

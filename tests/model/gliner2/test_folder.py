@@ -179,7 +179,7 @@ def test_no_training_starts_from_it_whatever_its_card_says(make: Make) -> None:
         (CONFIG, {"span_head": {"max_width": 10**9}}, r"span_head.max_width = 1000000000: must be less than or equal"),
         (CONFIG, {"max_len": 0}, "max_len = 0: must be greater than or equal to 1"),
         (CONFIG, {"span_head": {"max_width": 2**8}}, ""),
-        (ENCODER, {"model_type": "t5"}, "a GLiNER model on 't5', which nerbert doesn't support"),
+        (ENCODER, {"model_type": "t5"}, "a zero-shot model on 't5', which nerbert doesn't support"),
         (ENCODER, {"hidden_size": 10**9}, "hidden_size = 1000000000"),
         (ENCODER, {"hidden_size": 18}, "config.json and weights don't belong together"),
         (ENCODER, {"num_hidden_layers": 2}, "weights are missing for a markerV0 span model"),
