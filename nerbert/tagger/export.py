@@ -127,9 +127,9 @@ class ExportTask:
         own = map(_example, () if self.examples else check_texts())
         return [*map(_example, _TEXTS), *self.examples, *own]
 
-    def types(self, own: Sequence[str] = ()) -> list[str]:
-        """Return the types of the examples, or else the head's `own`, or usual ones."""
-        return sorted({span.type for each in self.examples for span in each.spans}) or list(own) or list(_USUAL_TYPES)
+    def types(self) -> list[str]:
+        """Return the types of the examples, or usual ones."""
+        return sorted({span.type for each in self.examples for span in each.spans}) or list(_USUAL_TYPES)
 
     def graphs(
         self, parts: Sequence[Any], run: Callable[[Any, Any], Any], torch: Scorer, pieces: SubwordTokenizer,

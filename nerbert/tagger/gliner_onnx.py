@@ -29,8 +29,6 @@ MARKS, STATES, STARTS, ENDS, SCORES = "marks", "states", "starts", "ends", "scor
 """Inputs and outputs of graphs; parts of words and of labels are `part0`, `part1`, … and `label0`, …"""
 _SPANS = 256
 """Spans, or pairs of a word and a label, that are scored at once: what is between should stay in the cache."""
-
-
 _TRACED = ("span_mode", "subtoken_pooling", "num_rnn_layers", "embed_ent_token", "class_token_index")
 """Entries of a configuration that decide what the graphs compute, or are given."""
 

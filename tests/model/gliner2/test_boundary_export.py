@@ -15,7 +15,17 @@ from nerbert.records import EntityLabel
 from nerbert.tagger.export import export
 from nerbert.tagger.gliner_export import _check
 from nerbert.tagger.tagger import Tagger
-from tests.model.gliner.test_export import CHILD, EXAMPLES, LABELS, TEXT, doubled, graph_of, odds, renamed, row
+from tests.model.gliner.test_export import (
+    CHILD,
+    EXAMPLES,
+    LABELS,
+    TEXT,
+    compared,
+    doubled,
+    graph_of,
+    renamed,
+    row,
+)
 
 from .conftest import Make
 
@@ -29,12 +39,7 @@ def test_scores_are_torchs(make_boundary: Make, capfd: pytest.CaptureFixture[str
     assert capfd.readouterr() == ("", "")
     spread = list[float]()
     for labels in (LABELS, LABELS[:1], [EntityLabel(f"type {number}") for number in range(30)]):
-        for own, other in zip(odds(folder, "torch", labels), odds(folder, "onnx", labels), strict=True):
-            assert own.shape == other.shape
-            inside = np.isfinite(own)
-            assert (inside == np.isfinite(other)).all()
-            np.testing.assert_allclose(own[inside], other[inside], atol=1e-4)
-            spread += own[inside].tolist()
+        spread += compared(folder, labels)
     assert 0.3 < np.std(spread) < 10  # the test can fail
 
 

@@ -14,7 +14,7 @@ from nerbert.model.gliner2.prompt import MARKS
 from nerbert.records import EntityLabel
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
-from tests.model.gliner.test_export import CHILD, LABELS, TEXT, odds, row
+from tests.model.gliner.test_export import CHILD, LABELS, TEXT, compared, row
 
 from .conftest import Make
 
@@ -28,12 +28,7 @@ def test_scores_are_torchs(make: Make, capfd: pytest.CaptureFixture[str], counti
     export(folder, int8=True)
     assert capfd.readouterr() == ("", "")
     for labels in (LABELS, LABELS[:1], [EntityLabel(f"type {number}") for number in range(30)]):
-        spread = list[float]()
-        for own, other in zip(odds(folder, "torch", labels), odds(folder, "onnx", labels), strict=True):
-            inside = np.isfinite(own)
-            assert (inside == np.isfinite(other)).all()
-            np.testing.assert_allclose(own[inside], other[inside], atol=1e-4)
-            spread += own[inside].tolist()
+        spread = compared(folder, labels)
         assert (np.std(spread) > 0.1) if instances else not spread
 
 
