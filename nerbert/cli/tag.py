@@ -48,7 +48,7 @@ def tag(
     min_confidence
         Leave out entities below this confidence: a number from 0 to 1, or type=number,type=number.
     offsets
-        characters, or utf-16 units (JavaScript, Java), in jsonl and parquet.
+        characters, utf-16 units (JavaScript, Java) or bytes (of UTF-8), in jsonl and parquet.
     decoding
         legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself). For taggers
         that take labels at run time: flat (default), nested (GLiNER: entities inside others) or touching (single-word

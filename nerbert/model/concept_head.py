@@ -75,6 +75,10 @@ class ConceptHead(WindowedHead):
         numbers, scales = _whole_numbers(self.vectors(some))
         return replace(self, asked=AskedLabels(some, numbers.T, scales, bounds))
 
+    def decoded(self, decoding: str) -> "ConceptHead":
+        """Return it with another way of decoding."""
+        return replace(self, decoding=decoding)
+
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples; raise InputError without labels."""
         return self.predict_each([(self, examples)])[0]

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from nerbert.errors import InputError, unknown
+from nerbert.errors import InputError, SettingsError, unknown
 from nerbert.labels import WordSpan, bio_from_spans, word_spans
 from nerbert.metrics.calibration import cross_fit
 from nerbert.metrics.score import Score, score_spans
@@ -209,6 +209,13 @@ class Head(Protocol):
         """
         return FilteredHead(self, labels)
 
+    def decoded(self, decoding: str) -> "Head":
+        """Return the head with another way of decoding, over the same weights; raise SettingsError if it has none."""
+        if decoding == self.decoding:
+            return self
+        own = f"its own, {self.decoding}" if self.decoding else "its own"
+        raise SettingsError(f"setting decoding = {decoding!r:.40}: this model has only {own}", setting="decoding")
+
     def tag(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
         """Return a tag and its probability for each word; a head that makes tags gives them raw."""
         return self.predict(examples).word_tags(examples, temperature)
@@ -247,6 +254,10 @@ class FilteredHead(Head):
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> Head:
         """Return the head of all types, limited to these labels."""
         return self._head.for_labels(labels, thresholds)
+
+    def decoded(self, decoding: str) -> Head:
+        """Return it with another way of decoding."""
+        return FilteredHead(self._head.decoded(decoding), [EntityLabel(name) for name in self.types])
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities that have one of the types."""

@@ -277,6 +277,10 @@ class LinearHead(WindowedHead):
         """Return (words,): the numbers of the tags that are chosen."""
         return decode(scores, self.classes, decoding)
 
+    def decoded(self, decoding: str) -> "LinearHead":
+        """Return it with another way of decoding."""
+        return replace(self, decoding=decoding)
+
     def checked(self, decoding: str) -> "LinearHead":
         """Return it with a decoding; long sentences go through windows."""
         return replace(self, decoding=decoding, pieces=self.pieces.windowing())

@@ -17,7 +17,7 @@ from typing import TypeAlias
 from nerbert.errors import InputError, NerbertError, refused
 from nerbert.model.heads import Head
 from nerbert.records import EntityLabel, Example, Span
-from nerbert.tagger.spans import OFFSETS, Graphemes, Spans, utf16_spans
+from nerbert.tagger.spans import Graphemes, Spans, counted_spans
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Halves of characters, which broken JSON brings and no tokenizer takes."""
@@ -35,7 +35,7 @@ def _never() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TagRequest:
-    """A text to tag, with its labels and thresholds; None: those of the tagger.
+    """A text to tag, with its labels, thresholds and decoding; None or "": those of the tagger.
 
     `text` may be an example, one sentence with its own words. `cancelled` is called before the labels are read, and
     just before the text goes into the model: where it returns True, the text is left out.
@@ -45,6 +45,7 @@ class TagRequest:
     labels: Iterable[str | EntityLabel] | None = None
     thresholds: float | Mapping[str, float] | None = None
     cancelled: Callable[[], bool] = _never
+    decoding: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,8 +120,7 @@ class PendingText:
         """Return what was found, or raise the error; `offsets` says what places count."""
         if self.error is not None:
             raise self.error
-        found = utf16_spans(self.text, self.spans) if offsets == OFFSETS[1] else self.spans
-        return Spans(self.text, found, offsets, self.read)
+        return Spans(self.text, counted_spans(self.text, self.spans, offsets), offsets, self.read)
 
 
 Cut: TypeAlias = Callable[[PendingText], Iterable[tuple[int, Example]]]
@@ -165,20 +165,27 @@ def _find_together(block: Sequence[_Sentence]) -> None:
     for each in block:
         if each[0].asked:
             groups[each[0].asked].append(each)
-    parts = [(asked.head, [example for _, _, example in some]) for asked, some in groups.items()]
-    with _running():
-        found = parts[0][0].predict_each(parts) if parts else []
-    done = [
-        (some, list(entities.at_least(asked.thresholds, asked.temperature).spans(asked.temperature)),
-         head.characters_read(examples))
-        for (asked, some), (head, examples), entities in zip(groups.items(), parts, found, strict=True)
-    ]  # fmt: skip
+    done = list[tuple[list[_Sentence], list[tuple[int, int, int, str, float]], list[int]]]()
+    for _, alike in groupby(sorted(groups, key=_decoding), key=_decoding):
+        together = list(alike)
+        parts = [(asked.head, [example for _, _, example in groups[asked]]) for asked in together]
+        with _running():
+            found = parts[0][0].predict_each(parts)
+        done += [
+            (groups[asked], list(entities.at_least(asked.thresholds, asked.temperature).spans(asked.temperature)),
+             head.characters_read(examples))
+            for asked, (head, examples), entities in zip(together, parts, found, strict=True)
+        ]  # fmt: skip
     for some, spans, read in done:  # whatever can fail has been done, so no text is written to twice
         for number, first, last, type_, confidence in spans:
             text, offset, example = some[number]
             text.add(offset + example.words[first][0], offset + example.words[last - 1][1], type_, confidence)
         for (text, _, example), characters in zip(some, read, strict=True):
             text.read -= len(example.text) - characters
+
+
+def _decoding(asked: Asked) -> str:
+    return asked.head.decoding
 
 
 def without_halves(text: str) -> str:

@@ -1,6 +1,6 @@
 """The entities of one text, as a list that knows its text: for notebooks, pandas and displaCy.
 
-Their borders are those of whole graphemes (characters, to a reader), counted in code points or UTF-16 units.
+Their borders are those of whole graphemes (characters, to a reader), counted in code points, UTF-16 units or bytes.
 """
 
 import re
@@ -18,7 +18,7 @@ from nerbert.config import check
 from nerbert.errors import MissingExtra, visible
 from nerbert.records import Span
 
-OFFSETS = ("characters", "utf-16")
+OFFSETS = ("characters", "utf-16", "bytes")
 _MOST_CHARACTERS, _MOST_ENTITIES = 50_000, 1000
 """What a notebook shows of a text; each output is kept in its file."""
 _HUES = 24
@@ -34,9 +34,9 @@ _COLUMNS = {"start": "int64", "end": "int64", "text": "object", "type": "object"
 class Spans(list[Span]):
     """The entities of a text, in order: a list of spans, which a notebook shows as the text with its entities marked.
 
-    `text` is the text, `offsets` what `start` and `end` count: `characters` or `utf-16` units. `read` is how many
-    characters of the text the model read: fewer than all where long sentences are truncated. A part of the list is a
-    plain list; `Spans(spans.text, part)` shows it.
+    `text` is the text, `offsets` what `start` and `end` count: `characters`, `utf-16` units or `bytes` (of UTF-8).
+    `read` is how many characters of the text the model read: fewer than all where long sentences are truncated. A part
+    of the list is a plain list; `Spans(spans.text, part)` shows it.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Spans(list[Span]):
         return {"text": self.text, "ents": entities, "title": None}
 
     def _in_characters(self) -> list[Span]:
-        return self if self.offsets == OFFSETS[0] else character_spans(self.text, self)
+        return character_spans(self.text, self, self.offsets)
 
     def _repr_html_(self) -> str:
         """Return the beginning of the text, with its entities marked, as escaped HTML."""
@@ -103,7 +103,8 @@ def _escaped(text: str) -> str:
     return escape("".join(part if place % 2 else visible(part) for place, part in enumerate(_KEPT.split(text))))
 
 
-_LAST_OF_ONE_UNIT = "\uffff"
+_LAST = {"characters": "", "utf-16": "\uffff", "bytes": "\x7f\u07ff\uffff"}
+"""The last characters of one unit, of two and so on; each later one counts one more."""
 
 
 def check_offsets(name: str) -> str:
@@ -111,19 +112,20 @@ def check_offsets(name: str) -> str:
     return str(check("offsets", name, Literal[OFFSETS]))
 
 
-def utf16_spans(text: str, spans: Sequence[Span]) -> list[Span]:
-    """Return the spans of `text` with their places in UTF-16 units."""
-    return _moved(spans, _wide(text), 1)
+def counted_spans(text: str, spans: Sequence[Span], offsets: str) -> list[Span]:
+    """Return the spans of `text`, whose places are in characters, with their places in other units."""
+    return _moved(spans, _further(text, offsets), 1)
 
 
-def character_spans(text: str, spans: Sequence[Span]) -> list[Span]:
-    """Return the spans of `text`, whose places are in UTF-16 units, with their places in characters."""
-    return _moved(spans, [place + before for before, place in enumerate(_wide(text))], -1)
+def character_spans(text: str, spans: Sequence[Span], offsets: str) -> list[Span]:
+    """Return the spans of `text`, whose places are in other units, with their places in characters."""
+    return _moved(spans, [place + before for before, place in enumerate(_further(text, offsets))], -1)
 
 
-def _wide(text: str) -> list[int]:
-    """Return the characters of two units by their places."""
-    return [] if text.isascii() else [place for place, char in enumerate(text) if char > _LAST_OF_ONE_UNIT]
+def _further(text: str, offsets: str) -> list[int]:
+    """Return the place of a character once for each unit that it has after its first."""
+    lasts = "" if text.isascii() else _LAST[offsets]
+    return sorted(place for last in lasts for place, char in enumerate(text) if char > last)
 
 
 def _moved(spans: Sequence[Span], wide: Sequence[int], step: int) -> list[Span]:

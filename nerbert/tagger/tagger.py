@@ -90,7 +90,7 @@ class Tagger:
         whatever one character is between them. `on_too_long` is for sentences longer than the model's window: `window`
         (overlapping windows), `error` or `truncate`; default: as in training. Entities with a confidence below
         `thresholds` (0–1; one for all types, or by type, the rest from the tagger's card) are left out. `offsets`
-        counts `start` and `end` in `characters` (code points) or `utf-16` units.
+        counts `start` and `end` in `characters` (code points), `utf-16` units or `bytes` (UTF-8).
 
         `head` is for a tagger with a head of your own: `module:Class`, which is imported. A folder can't choose this
         itself, since it may be somebody else's.
@@ -257,21 +257,22 @@ class Tagger:
 
     def _asked(
         self, labels: Iterable[str | EntityLabel] | None, thresholds: float | Mapping[str, float] | None = None,
-        known: dict[object, Asked | NerbertError] | None = None,
+        known: dict[object, Asked | NerbertError] | None = None, decoding: str = "",
     ) -> Asked:  # fmt: skip
-        """Return what to find, or raise why it can't be found; None: the tagger's own labels, or its own thresholds.
+        """Return what to find, or raise why it can't be found; None or "": the tagger's own.
 
-        What is `known`, by labels and thresholds, isn't made again; this is added to it.
+        What is `known`, by labels, thresholds and decoding, isn't made again; this is added to it.
         """
         wanted = self._learnt if labels is None else entity_labels(labels)
         tagger = self._relabelled(wanted) if wanted else self
         if not tagger.types:
             raise InputError(NEEDS_LABELS)
         bounds = tagger.thresholds if thresholds is None else thresholds_of(thresholds, tagger.thresholds, tagger.types)
-        known, key = {} if known is None else known, (wanted, *bounds.items())
+        known, key = {} if known is None else known, (wanted, decoding, *bounds.items())
         if key not in known:
             try:
-                known[key] = Asked(tagger._head_for(bounds), bounds, tagger.temperature)
+                head = tagger._head_for(bounds)
+                known[key] = Asked(head.decoded(decoding or head.decoding), bounds, tagger.temperature)
             except NerbertError as error:
                 known[key] = error
         if isinstance(asked := known[key], NerbertError):
@@ -313,7 +314,7 @@ class Tagger:
         try:
             text = PendingText(_checked(request.text), cancelled=request.cancelled)
             if text.is_open:
-                text.asked = self._asked(request.labels, request.thresholds, known)
+                text.asked = self._asked(request.labels, request.thresholds, known, request.decoding)
         except NerbertError as error:
             text = PendingText("", error=error)
         return text

@@ -11,7 +11,7 @@ from nerbert.errors import InputError
 from nerbert.formats.documents import Reading, Units, prepared, repairs_line, sentences_of
 from nerbert.labels import example_tags
 from nerbert.records import Document, Example, Repair, Repairs, Span
-from nerbert.tagger.spans import utf16_spans
+from nerbert.tagger.spans import counted_spans
 
 Entity = tuple[int, int, str]
 
@@ -34,7 +34,7 @@ def document(text: str, *spans: Entity, surface: bool = False, words: bool = Fal
 def counted_in(unit: str, one: Document) -> Document:
     """The document with offsets in another unit."""
     if unit == "utf-16":
-        return Document(one.text, tuple(utf16_spans(one.text, one.spans)))
+        return Document(one.text, tuple(counted_spans(one.text, one.spans, "utf-16")))
 
     def to_bytes(place: int) -> int:
         return len(one.text[:place].encode())

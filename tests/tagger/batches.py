@@ -24,10 +24,11 @@ THREADS, ROUNDS, _BOUND = 8, 2, 0.05
 Load = Callable[..., Tagger]
 
 
-def requests_of(label_sets: Sequence[Sequence[str] | None]) -> list[TagRequest]:
-    """Each text with each list of labels, with thresholds of its own and without; examples among the texts."""
+def requests_of(label_sets: Sequence[Sequence[str] | None], decodings: Sequence[str] = ("",)) -> list[TagRequest]:
+    """Each text with each list of labels, with thresholds of its own and without, decodings in turn; examples too."""
     contents: list[str | Example] = [*TEXTS, Example(TEXTS[0], split_words(TEXTS[0]))]
     found = [TagRequest(text, labels, bound) for text in contents for labels in label_sets for bound in (None, _BOUND)]
+    found = [replace(each, decoding=decodings[place % len(decodings)]) for place, each in enumerate(found)]
     random.Random(4).shuffle(found)
     return found
 
@@ -40,13 +41,13 @@ def check_same(found: object, wanted: Spans) -> None:
     assert [each.confidence for each in found] == pytest.approx([each.confidence for each in wanted], abs=1e-5)
 
 
-def check_batch(load: Load, label_sets: Sequence[Sequence[str] | None]) -> None:
-    """Each answer is that of a tagger of its own, loaded with these thresholds and asked for these labels alone."""
-    requests = requests_of(label_sets)
-    alone = {bound: load(thresholds=bound) for bound in (None, _BOUND)}
+def check_batch(load: Load, label_sets: Sequence[Sequence[str] | None], decodings: Sequence[str] = ("",)) -> None:
+    """Each answer is that of a tagger of its own, loaded with these options and asked for these labels alone."""
+    requests = requests_of(label_sets, decodings)
+    alone = {(bound, how): load(thresholds=bound, decoding=how) for bound in (None, _BOUND) for how in decodings}
     wanted = []
     for each in requests:
-        tagger = alone[each.thresholds]  # type: ignore[index]
+        tagger = alone[each.thresholds, each.decoding]  # type: ignore[index]
         (spans,) = tagger.tag_many([each.text], each.labels)
         wanted.append(spans)
     found = load().tag_batch(requests)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import MissingExtra
 from nerbert.records import Span
-from nerbert.tagger.spans import Spans, utf16_spans
+from nerbert.tagger.spans import Spans, counted_spans
 
 TEXT = "The whaler Ingeborg left Bergen in May."
 SPANS = [Span(11, 19, "vessel", "Ingeborg", 0.93456), Span(25, 31, "port", "Bergen", 0.5)]
@@ -127,7 +127,7 @@ def test_displacy_gets_what_its_documentation_asks_for() -> None:
 def test_utf16_places_are_characters_where_a_text_is_shown() -> None:
     text = "👩‍🚀 and 👩 Ada 🚀 met Bob"
     spans = [Span(place, place + 3, "person", name) for name in ("Ada", "Bob") if (place := text.index(name))]
-    counted = Spans(text, utf16_spans(text, spans), "utf-16")
+    counted = Spans(text, counted_spans(text, spans, "utf-16"), "utf-16")
     assert counted != spans
     assert [(each["start"], each["end"]) for each in counted.to_displacy()["ents"]] == [
         (each.start, each.end) for each in spans

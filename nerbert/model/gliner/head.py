@@ -68,15 +68,11 @@ class GlinerHead(Head):
         self.pieces, self.normalises = pieces, normalises
         self._single = config.joins_words
         self.longest_text = config.max_len
-        self.decoding = decoding
         self._asked: _Asked | None = None
         self._groups: tuple[GlinerHead, ...] = ()
         self._noted = [quiet]
         """Whether the note on groups of labels was printed; one list for all heads over the same weights."""
-        if decoding not in DECODINGS or (decoding == "touching" and not self._single):
-            fit = DECODINGS if self._single else DECODINGS[:2]
-            raise SettingsError(f"setting decoding = {decoding!r:.40}: for this model it must be one of "
-                                f"{', '.join(fit)}", setting="decoding")  # fmt: skip
+        self.decoding = self._checked(decoding)
 
     @property
     def name(self) -> str:
@@ -87,6 +83,19 @@ class GlinerHead(Head):
     def types(self) -> list[str]:
         """Return its labels, sorted; none before."""
         return sorted(each.name for each in self._asked.labels) if self._asked else []
+
+    def _checked(self, decoding: str) -> str:
+        fit = DECODINGS if self._single else DECODINGS[:2]
+        if decoding not in fit:
+            raise SettingsError(f"setting decoding = {decoding!r:.40}: for this model it must be one of "
+                                f"{', '.join(fit)}", setting="decoding")  # fmt: skip
+        return decoding
+
+    def decoded(self, decoding: str) -> "GlinerHead":
+        """Return it with another way of decoding."""
+        found = copy(self)
+        found.decoding = self._checked(decoding)
+        return found
 
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "GlinerHead":
         """Return a head over the same weights that finds these labels; raise InputError if one leaves no room."""
@@ -144,7 +153,7 @@ class GlinerHead(Head):
         for head, examples in groups:
             of_labels = [next(candidates) for _ in head._groups or (head,)]
             entities = [head._entities(*each) for each in zip(examples, head._joined(of_labels), strict=True)]
-            found.append(Entities.of(entities, nested=self.decoding == "nested"))
+            found.append(Entities.of(entities, nested=head.decoding == "nested"))
         return found
 
     def _joined(self, of_labels: Sequence[Sequence[Sequence[Candidate]]]) -> list[list[Candidate]]:

@@ -32,7 +32,7 @@ from nerbert.formats.kinds import (
 from nerbert.formats.plain import Page
 from nerbert.formats.rows import Block
 from nerbert.records import Document, Repairs, Span
-from nerbert.tagger.spans import utf16_spans
+from nerbert.tagger.spans import OFFSETS, counted_spans
 from nerbert.terminal import Progress
 
 MANIFEST = "manifest.json"
@@ -155,16 +155,17 @@ Find: TypeAlias = Callable[[Block], Sequence[Sequence[Span]]]
 class TaggedParts:
     """An input file with its parts in a folder; as an iterable its blocks, tagged, read again each time.
 
-    Standard input or a pipe is copied into the folder first. With `utf16` the entities' offsets count UTF-16 units;
-    rows that are read are signed with the `fingerprint`, if there is one.
+    Standard input or a pipe is copied into the folder first. The entities' places count `offsets`; rows that are read
+    are signed with the `fingerprint`, if there is one.
     """
 
     def __init__(
-        self, source: InputFile, folder: Path, field: str, errors: str, *, utf16: bool = False, fingerprint: str = ""
-    ) -> None:
+        self, source: InputFile, folder: Path, field: str, errors: str, *, offsets: str = OFFSETS[0],
+        fingerprint: str = "",
+    ) -> None:  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
         self._fingerprint = fingerprint
-        self._source, self._folder, self._how, self._utf16 = source, folder, (field, errors), utf16
+        self._source, self._folder, self._how, self._offsets = source, folder, (field, errors), offsets
         self.count, self.rows, self.entities, self.repairs = 0, 0, Counter[str](), Repairs()
 
     def parts(self, file: int) -> Iterator["_Part"]:
@@ -181,7 +182,7 @@ class TaggedParts:
             rows, made = [], _made(self._mark(number - 1), block, self._changed)
             for row, entities in zip(block.rows, made.result, strict=True):
                 spans = [Span(*each[:3], row.text[each[0] : each[1]], each[3]) for each in entities]
-                rows.append(replace(row, spans=tuple(utf16_spans(row.text, spans) if self._utf16 else spans)))
+                rows.append(replace(row, spans=tuple(counted_spans(row.text, spans, self._offsets))))
             yield signed(replace(block, rows=rows), self._fingerprint)
         if number != self.count:
             self._changed()

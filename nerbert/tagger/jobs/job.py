@@ -118,7 +118,7 @@ class TagJob:
             raise SettingsError(f"--to {kind}: is made as a whole, so name a {what} for it with -o")
         if self.offsets != OFFSETS[0] and not for_programs(kind):
             why = "has no offsets for programs" if keeps_rows(kind) else "counts as its own readers do"
-            raise SettingsError(f"--offsets utf-16: {kind} {why}; choose jsonl or parquet")
+            raise SettingsError(f"--offsets {self.offsets}: {kind} {why}; choose jsonl or parquet")
         if self.loading.get("decoding") == "nested" and kind not in (nested := list(nested_kinds())):
             raise SettingsError(f"--decoding nested: {kind} can't hold entities inside others; choose one of "
                                 f"{', '.join(nested)}")  # fmt: skip
@@ -246,7 +246,7 @@ class _Run:
         """Tag the missing parts of all files, then write all rows with their entities."""
         writers = list(map(self._writer, self.paths.sources))  # one that can't write fails before all is tagged
         how = partial(
-            TaggedParts, field=self.job.field, errors=self.job.errors, utf16=self.job.offsets == OFFSETS[1],
+            TaggedParts, field=self.job.field, errors=self.job.errors, offsets=self.job.offsets,
             fingerprint=self._fingerprint,
         )  # fmt: skip
         files = tag_all(self.paths.sources, work, how, self.tagger, self.executor)

@@ -27,7 +27,7 @@ def load(request: pytest.FixtureRequest, make: Make) -> Load:
 
 
 def test_each_answer_is_that_of_the_text_alone(load: Load) -> None:
-    check_batch(load, [*LABELS, MANY])
+    check_batch(load, [*LABELS, MANY], ["", "nested"])
 
 
 def test_eight_threads_get_the_answers_of_one(load: Load) -> None:

@@ -184,7 +184,10 @@ REFUSED = [
         "--offsets utf-16: doccano counts as",
     ),
     (lambda _: ["in/a.txt", "--errors", "ignore"], "--errors 'ignore': must be one of strict, replace"),
-    (lambda _: ["in/a.txt", "--offsets", "bytes", "--json"], "--offsets 'bytes': must be one of characters, utf-16"),
+    (
+        lambda _: ["in/a.txt", "--offsets", "words", "--json"],
+        "--offsets 'words': must be one of characters, utf-16, bytes",
+    ),
     (lambda _: ["in/a.txt", "--offsets", "utf-16"], "--offsets utf-16: text has no offsets for programs"),
     (_json_twice, "--json is --to jsonl, so --to conll contradicts it"),
     (lambda _: ["-", "-"], "standard input (-) can be read only once"),
