@@ -7,7 +7,10 @@
     ├── StaleOutput         409  an unfinished output was made from other settings or input
     ├── WriteError          507  the output can't be written: full disk, read-only, name too long
     ├── WorkerDied          503  a worker of an executor ended without a result
-    └── MissingExtra        501  an optional library is not installed
+    ├── MissingExtra        501  an optional library is not installed
+    ├── Overloaded          429  a server has too much to do; try again in `retry_after` seconds
+    ├── Unavailable         503  a server is stopping, or has no such answer now
+    └── TimedOut            504  an answer takes longer than a server's limit
 
 Messages say what was wrong *and what to do*; `at` adds the place, to the message and as fields. Messages quote input,
 so `NerbertError` makes each one line that is safe to print, and cuts the middle out of a long one: the place at its
@@ -87,6 +90,26 @@ class MissingExtra(NerbertError):  # noqa: N818
 
     http_status = 501
     try_again = False
+
+
+class Overloaded(NerbertError):  # noqa: N818
+    """A server has too much to do."""
+
+    http_status = 429
+    retry_after = 1
+    """Seconds after which to try again."""
+
+
+class Unavailable(NerbertError):  # noqa: N818
+    """A server can't answer now."""
+
+    http_status = 503
+
+
+class TimedOut(NerbertError):  # noqa: N818
+    """An answer takes longer than a server's limit."""
+
+    http_status = 504
 
 
 _FINAL = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)

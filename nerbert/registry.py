@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nerbert.formats.format import Format
     from nerbert.model.folder import ModelKind
     from nerbert.model.gliner.architectures import Architecture
+    from nerbert.serve.protocol import Protocol
     from nerbert.tagger.backends import HeadKind
     from nerbert.training.objective import Objective
 
@@ -177,6 +178,16 @@ MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
     },
 )
 """The kinds of model folder; of several that fit, the last counts."""
+PROTOCOLS: "Registry[Protocol]" = Registry(
+    "protocol",
+    {
+        "tag": "nerbert.serve.protocols.tag:operations",
+        "hugging-face": "nerbert.serve.protocols.hugging_face:operations",
+        "gliner": "nerbert.serve.protocols.gliner:operations",
+        "presidio": "nerbert.serve.protocols.presidio:operations",
+    },
+)
+"""What a server's clients speak: functions that return operations."""
 ARCHITECTURES: "Registry[type[Architecture]]" = Registry(
     "architecture",
     {

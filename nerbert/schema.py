@@ -4,6 +4,7 @@ Unknown keys are ignored, so that newer files stay readable.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,11 +34,20 @@ def read_checked(path: Path, kind: type, *, limit: int = LARGEST_FILE, remedy: s
 
 def parse_json(content: bytes | str, kind: type[Read], source: Path | str, *, remedy: str = "") -> Read:
     """Return JSON text as a `kind`; `source` names it in errors, as in `read_json`."""
+    return _checked(lambda: _adapter(kind).validate_json(content, strict=True), content, source, remedy)  # type: ignore[no-any-return, arg-type]
+
+
+def parse_strings(values: Mapping[str, str], kind: type[Read], source: str) -> Read:
+    """Return texts by name, as an address has them, as a `kind`; `source` names them in errors."""
+    return _checked(lambda: _adapter(kind).validate_strings(values), "", source, "")  # type: ignore[no-any-return, arg-type]
+
+
+def _checked(validate: Callable[[], Any], content: bytes | str, source: Path | str, remedy: str) -> Any:
     from pydantic import ValidationError
 
     try:
         with at(source):  # what a record says of itself
-            return _adapter(kind).validate_json(content, strict=True)  # type: ignore[no-any-return, arg-type]
+            return validate()
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         if fault["type"] == "json_invalid":
@@ -85,4 +95,4 @@ def _syntax_error(what: str, content: bytes | str) -> tuple[str, int | None]:
         return "not JSON in UTF-8", None
     line = re.search(r" at line ([0-9]+) ", what)
     cut = what.startswith("EOF") or not text.strip()
-    return f"not JSON: {what}{'; the file is cut off or damaged' if cut else ''}", int(line[1]) if line else None
+    return f"not JSON: {what}{'; it is cut off or damaged' if cut else ''}", int(line[1]) if line else None

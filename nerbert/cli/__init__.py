@@ -33,7 +33,7 @@ for group in ("corpus", "knowledge", "data"):
     app.command(f"nerbert.cli.data:{group}_app", name=group)
 for command in (
     "models:pretrain", "models:finetune", "distil:distil", "models:calibrate", "models:evaluate", "tag:tag",
-    "annotate:annotate", "models:show", "models:check", "models:export", "models:benchmark",
+    "serve:serve", "annotate:annotate", "models:show", "models:check", "models:export", "models:benchmark",
 ):  # fmt: skip
     app.command(f"nerbert.cli.{command}")
 

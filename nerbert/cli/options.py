@@ -83,6 +83,32 @@ TEXTS = TextsRead()
 """The default reading of texts."""
 Texts = Annotated[TextsRead, Parameter(name="*", group=Group("How texts are read", sort_key=1))]
 Head = Annotated[str, Parameter(help="For a tagger whose head is your own code: its module:Class, which is imported.")]
+
+
+@dataclass(frozen=True)
+class LoadingOptions:
+    """How a tagger is loaded: parameters of `Tagger.load`."""
+
+    decoding: str = ""
+    """legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself). For taggers
+    that take labels at run time: flat (default), nested (GLiNER: entities inside others) or touching (single-word
+    models: neighbours with the same label are joined)."""
+    on_too_long: str = ""
+    """Sentences longer than the model's window: window (in overlapping parts), error or truncate."""
+    backend: str = "auto"
+    """torch, onnx (after `nerbert export`) or auto: torch on a GPU, else the exported model, else torch."""
+    precision: str = "auto"
+    """bf16, fp32, int8 or auto."""
+    device: str = ""
+    """Torch's name of a device; default: the GPU if there is one."""
+    threads: int = 0
+    """CPU threads; 0 lets the back end choose."""
+    head: Head = ""
+
+
+LOADING = LoadingOptions()
+"""The default loading of a tagger."""
+Loading = Annotated[LoadingOptions, Parameter(name="*", group=Group("How the tagger is loaded", sort_key=1))]
 DataName = Annotated[
     str,
     Parameter(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from nerbert.cli.options import RUN, TEXTS, FileOrDash, Flag, Head, Run, Texts
+from nerbert.cli.options import LOADING, RUN, TEXTS, FileOrDash, Flag, Loading, Run, Texts
 
 _FEW_SHAPES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256", "LRU_CACHE_CAPACITY": "64"}
 """How many compiled operations torch keeps on a CPU, one per batch shape. Its default of 1,024 lets memory grow by
@@ -18,9 +18,8 @@ TextItself = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
 def tag(
     tagger: str, *inputs: FileOrDash, output: Place = None, to: str = "", json: Flag = False, labels: str = "",
-    min_confidence: str = "", offsets: str = "characters", decoding: str = "", on_too_long: str = "",
-    backend: str = "auto", precision: str = "auto", device: str = "", threads: int = 0, head: Head = "",
-    fingerprint: Flag = False, overwrite: Flag = False, text: TextItself = None, read: Texts = TEXTS, run: Run = RUN,
+    min_confidence: str = "", offsets: str = "characters", fingerprint: Flag = False, overwrite: Flag = False,
+    text: TextItself = None, loading: Loading = LOADING, read: Texts = TEXTS, run: Run = RUN,
 ) -> None:  # fmt: skip
     """Tag texts from files, folders or a pipe.
 
@@ -49,20 +48,6 @@ def tag(
         Leave out entities below this confidence: a number from 0 to 1, or type=number,type=number.
     offsets
         characters, utf-16 units (JavaScript, Java) or bytes (of UTF-8), in jsonl and parquet.
-    decoding
-        legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself). For taggers
-        that take labels at run time: flat (default), nested (GLiNER: entities inside others) or touching (single-word
-        models: neighbours with the same label are joined).
-    on_too_long
-        Sentences longer than the model's window: window (in overlapping parts), error or truncate.
-    backend
-        torch, onnx (after `nerbert export`) or auto: torch on a GPU, else the exported model, else torch.
-    precision
-        bf16, fp32, int8 or auto.
-    device
-        Torch's name of a device; default: the GPU if there is one.
-    threads
-        CPU threads; 0 lets the back end choose.
     fingerprint
         Add the tagger's fingerprint to each row, in the field `tagger`; in jsonl and parquet.
     overwrite
@@ -74,11 +59,9 @@ def tag(
         os.environ.setdefault(name, few)
     from nerbert.tagger.jobs.job import TagJob, tag_files
 
-    loading = {"decoding": decoding, "on_too_long": on_too_long, "backend": backend, "precision": precision,
-               "device": device, "threads": threads, "head": head}  # fmt: skip
     job = TagJob(
         tagger=tagger, inputs=inputs, output=output, to=to, json=json, offsets=offsets, sign=fingerprint, labels=labels,
-        min_confidence=min_confidence, overwrite=overwrite, loading=loading, text=text, **asdict(read),
+        min_confidence=min_confidence, overwrite=overwrite, loading=asdict(loading), text=text, **asdict(read),
     )  # fmt: skip
     with run.opened() as executor:
         tag_files(job, _write_page, executor)

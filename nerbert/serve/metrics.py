@@ -1,0 +1,50 @@
+"""What a server counts, for Prometheus (text format, `GET /metrics`)."""
+
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from nerbert.serve.queue import Batch, Queue
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Metrics:
+    """Counters, by path and status of requests, and by model."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        made: dict[str, Any] = {"registry": self._registry, "namespace": "nerbert"}
+        self._requests = Counter("requests", "Requests answered", ["path", "status"], **made)
+        self._seconds = Histogram("request_seconds", "Duration of requests", ["path"], buckets=_SECONDS, **made)
+        self._words = Counter("words", "Words of requests answered", ["model"], **made)
+        self._batches = Histogram("batch_texts", "Texts of a batch", ["model"], buckets=_TEXTS, **made)
+        self._computing = Histogram("batch_seconds", "Duration of batches", ["model"], buckets=_SECONDS, **made)
+        self._queued = Histogram("queue_seconds", "Time of texts in the queue", ["model"], buckets=_SECONDS, **made)
+        self._waiting = Gauge("waiting_texts", "Texts in the queue", **made)
+
+    def request(self, path: str, status: int, seconds: float, model: str, words: int) -> None:
+        """Count a request; `path` is that of its operation, `model` "" if none answered."""
+        self._requests.labels(path, str(status)).inc()
+        self._seconds.labels(path).observe(seconds)
+        if model:
+            self._words.labels(model).inc(words)
+
+    def batch(self, batch: Batch[Any], took: float) -> None:
+        """Count a finished batch and the milliseconds that it took."""
+        model = str(batch.group)
+        self._batches.labels(model).observe(len(batch.tickets))
+        self._computing.labels(model).observe(took / 1000)
+        for each in batch.tickets:
+            self._queued.labels(model).observe((batch.started - each.entered) / 1000)
+
+    def watch(self, queue: Queue[Any]) -> None:
+        """Show the length of a queue."""
+        self._waiting.set_function(lambda: len(queue))
+
+    def text(self) -> bytes:
+        """Return all counts."""
+        return generate_latest(self._registry)

@@ -1,0 +1,131 @@
+"""What a protocol is: operations, each with the types of its body and answer, and a function from a call to an answer.
+
+An extension point: docs/extending/protocol.md. Bodies are checked strictly by pydantic; unknown keys are ignored, since
+clients of other servers send their own, unless a model forbids them.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nerbert.errors import NerbertError, SettingsError, at
+from nerbert.formats.entity_labels import entity_labels
+from nerbert.serve.service import Answers, Ask, Service
+from nerbert.tagger.spans import Spans
+
+Result = TypeVar("Result")
+
+
+class Query(BaseModel):
+    """What any operation takes in its address."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str = Field("", description="Name of the model; default: the first.", max_length=100)
+
+
+class LabelQuery(Query):
+    """What to find, for clients whose bodies can't say it."""
+
+    labels: str = Field("", description="Labels, separated by commas.", max_length=20_000)
+    threshold: float | None = Field(None, ge=0, le=1, description="Lowest confidence of entities.")
+
+    def ask(self) -> Ask:
+        """Return it as what to find."""
+        labels = [each.strip() for each in self.labels.split(",") if each.strip()]
+        found = entity_labels(labels) if labels else None
+        return Ask(model=self.model, labels=found, thresholds=self.threshold)
+
+
+class Gone(Exception):  # noqa: N818  (reads as the fact that it reports)
+    """The client hung up."""
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield
+
+
+@dataclass(slots=True)
+class Call:
+    """A request: its checked `query` and `body`, the names in its path, and its log: model's `answers`, `words`.
+
+    An operation that streams has `content`, the body's bytes as they come, in place of the body.
+    """
+
+    service: Service
+    query: Any
+    path: Mapping[str, str]
+    receive: Callable[[], Awaitable[Any]]
+    body: Any = None
+    content: AsyncIterable[bytes] = field(default_factory=_nothing)
+    release: Callable[[int], None] = lambda _: None
+    """Gives back bytes of the content, which are counted until then."""
+    answers: Answers | None = None
+    words: int = 0
+
+    async def tag(self, texts: Sequence[str], ask: Ask) -> list[Spans]:
+        """Return the entities of each text; raise the error of the first one that can't be tagged.
+
+        Raise Gone if the client hangs up meanwhile; what isn't in the model yet is left out then.
+        """
+        self.words += sum(len(text.split()) for text in texts)
+        self.answers = await self._while_connected(self.service.tag(texts, ask))
+        return [_found(each, f"text {place}" if len(texts) > 1 else "")
+                for place, each in enumerate(self.answers.spans)]  # fmt: skip
+
+    async def _while_connected(self, work: Coroutine[Any, Any, Result]) -> Result:
+        task, gone = asyncio.ensure_future(work), asyncio.ensure_future(self.receive())
+        try:
+            await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise Gone
+            return task.result()
+        finally:
+            task.cancel()
+            gone.cancel()
+
+
+def _found(answer: Spans | NerbertError, part: str) -> Spans:
+    if isinstance(answer, NerbertError):
+        with at(part=part):
+            raise answer
+    return answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A method and path (with `{names}`), and what answers it: something that pydantic writes as JSON, or a response.
+
+    `body` and `answer` are the types that pydantic checks and describes; `examples` are bodies by what they show. With
+    `streams` the body is read as it comes. `open` ones need no token.
+    """
+
+    path: str
+    run: Callable[[Call], Awaitable[Any]]
+    summary: str
+    method: str = "POST"
+    body: Any = None
+    answer: Any = None
+    examples: Mapping[str, Any] = field(default_factory=dict)
+    query: type[BaseModel] = Query
+    streams: bool = False
+    open: bool = False
+
+
+Protocol = Callable[[], Sequence[Operation]]
+"""A function that returns the operations of a protocol."""
+
+
+def nested(*, wanted: bool) -> str:
+    """Return the decoding for entities inside others, if they are wanted; "" for a model's own."""
+    return "nested" if wanted else ""
+
+
+def refuse(name: str, value: object, why: str) -> None:
+    """Raise SettingsError for a parameter that isn't supported, unless it is empty."""
+    if value:
+        raise SettingsError(f"{name} = {value!r:.80}: {why}", setting=name)

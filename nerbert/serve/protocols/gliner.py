@@ -1,0 +1,71 @@
+"""GLiNER's own server: `POST /gliner`, as `gliner.serve`'s client asks it.
+
+Source: gliner 0.2.29, `gliner/serve/server.py` (`GLiNERServer`) and `client.py`. Any model answers, one with
+fixed types if the labels are among them. Relations, adapters and several labels for one place are refused.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from nerbert.formats.entity_labels import entity_labels
+from nerbert.records import EntityLabel
+from nerbert.serve.protocol import Call, Operation, nested, refuse
+from nerbert.serve.service import Ask
+
+_USUAL = 0.5
+
+
+class Request(BaseModel):
+    """A text, and labels; a label's value is its prompt."""
+
+    text: str
+    labels: list[str] | dict[str, str]
+    threshold: float | None = Field(None, ge=0, le=1)
+    flat_ner: bool = True
+    multi_label: bool = False
+    relations: list[str] | dict[str, Any] | None = None
+    relation_threshold: float | None = None
+    adapter_id: str | None = None
+
+
+class Entity(BaseModel):
+    """An entity; `start` and `end` count characters."""
+
+    start: int
+    end: int
+    text: str
+    label: str
+    score: float = Field(ge=0, le=1)
+
+
+class Entities(BaseModel):
+    """The entities of a text, in order."""
+
+    entities: list[Entity]
+
+
+def operations() -> Sequence[Operation]:
+    """Return the operations."""
+    examples = {"labels": {"text": "Ada Lovelace came to London.", "labels": ["person", "city"], "threshold": 0.5}}
+    return [
+        Operation(
+            path="/gliner", run=_predict, body=Request, answer=Entities, summary="Entities, as GLiNER's server",
+            examples=examples,
+        )
+    ]  # fmt: skip
+
+
+async def _predict(call: Call) -> dict[str, Any]:
+    body: Request = call.body
+    refuse("relations", body.relations, "this server finds entities only; leave it out")
+    refuse("adapter_id", body.adapter_id, "this server has no adapters; leave it out")
+    refuse("multi_label", body.multi_label, "a place has one label; leave it out")
+    labels = [EntityLabel(*each) for each in body.labels.items()] if isinstance(body.labels, dict) else body.labels
+    least = _USUAL if body.threshold is None else body.threshold
+    ask = Ask(model=call.query.model, labels=entity_labels(labels), thresholds=least,
+              decoding=nested(wanted=not body.flat_ner))  # fmt: skip
+    (spans,) = await call.tag([body.text], ask)
+    return {"entities": [{"start": each.start, "end": each.end, "text": each.text, "label": each.type,
+                          "score": each.confidence} for each in spans]}  # fmt: skip

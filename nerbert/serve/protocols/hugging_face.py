@@ -1,0 +1,81 @@
+"""Hugging Face's token classification, as `InferenceClient(model=URL).token_classification` asks for it.
+
+Source: huggingface_hub 2.4.0, `inference/_client.py` and `inference/_generated/types/token_classification.py`. The body
+can't name labels, so they are in the address: `/models/NAME?labels=ship,port`. A text is always read in windows, so
+`stride` changes nothing. Without a strategy entities are whole, as `simple` gives them.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from nerbert.records import Span
+from nerbert.serve.protocol import Call, LabelQuery, Operation
+from nerbert.tagger.spans import Spans
+from nerbert.words import split_words
+
+
+class Parameters(BaseModel):
+    """What the client may set."""
+
+    aggregation_strategy: Literal["none", "simple", "first", "average", "max"] | None = None
+    ignore_labels: list[str] | None = None
+    stride: int | None = None
+
+
+class Inputs(BaseModel):
+    """A text; a list of texts has a list of answers."""
+
+    inputs: str | list[str]
+    parameters: Parameters | None = None
+
+
+class Element(BaseModel):
+    """An entity, or without aggregation a word of one; `start` and `end` count characters."""
+
+    entity_group: str | None = None
+    entity: str | None = None
+    score: float = Field(ge=0, le=1)
+    word: str
+    start: int
+    end: int
+
+
+def operations() -> Sequence[Operation]:
+    """Return the operations."""
+    examples = {"a text": {"inputs": "Ada Lovelace came to London.", "parameters": {"aggregation_strategy": "simple"}}}
+    return [
+        Operation(
+            path="/models/{model}", run=_classify, body=Inputs, answer=list[Element] | list[list[Element]],
+            query=LabelQuery, summary="Token classification, as Hugging Face's", examples=examples,
+        )
+    ]  # fmt: skip
+
+
+async def _classify(call: Call) -> list[Any]:
+    body: Inputs = call.body
+    how, texts = body.parameters or Parameters(), body.inputs
+    several = texts if isinstance(texts, list) else [texts]
+    call.query.model = call.path["model"]
+    found = [list(_elements(spans, how)) for spans in await call.tag(several, call.query.ask())]
+    return found if isinstance(texts, list) else found[0]
+
+
+def _elements(spans: Spans, how: Parameters) -> Iterator[dict[str, Any]]:
+    ignored = how.ignore_labels or ()
+    for span in spans:
+        if how.aggregation_strategy == "none":
+            yield from (each for each in _words(span) if each["entity"] not in ignored)
+        elif span.type not in ignored:
+            yield {"entity_group": span.type, **_element(span, span.start, span.end)}
+
+
+def _words(span: Span) -> Iterator[dict[str, Any]]:
+    for place, (start, end) in enumerate(split_words(span.text)):
+        yield {"entity": f"{'I' if place else 'B'}-{span.type}", **_element(span, span.start + start, span.start + end)}
+
+
+def _element(span: Span, start: int, end: int) -> dict[str, Any]:
+    word = span.text[start - span.start : end - span.start]
+    return {"score": span.confidence, "word": word, "start": start, "end": end}

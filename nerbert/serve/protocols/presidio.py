@@ -1,0 +1,138 @@
+"""Presidio's analyzer: `POST /analyze`, `GET /supportedentities`, `/recognizers` and `/health`.
+
+Source: presidio-analyzer 2.2.366, `app.py` (`Server.analyze` and others) and `analyzer_request.py`; the names of types
+are those of its default configuration (`conf/default.yaml`, `model_to_presidio_entity_mapping`). A type is called as
+Presidio calls it, or as the model does, whatever the case and `_`; a model with labels at run time is asked for any.
+Types that the model doesn't know are left out, if it knows one of them. What would hide entities from a caller is
+refused: recognizers of its own, regular expressions. `context` changes nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+from starlette.responses import PlainTextResponse
+
+from nerbert.errors import InputError
+from nerbert.records import EntityLabel, Span
+from nerbert.serve.protocol import Call, Operation, Query, refuse
+from nerbert.serve.service import Ask, Served
+
+_NAMES = {"per": "PERSON", "loc": "LOCATION", "gpe": "LOCATION", "org": "ORGANIZATION", "norp": "NRP"}
+"""Presidio's names of types that models call otherwise."""
+
+
+class Request(BaseModel):
+    """A text or several, their language, and the types to find."""
+
+    text: str | list[str]
+    language: str = Field(max_length=20)
+    entities: list[str] | None = None
+    score_threshold: float | None = Field(None, ge=0, le=1)
+    correlation_id: str | None = None
+    return_decision_process: bool | None = None
+    ad_hoc_recognizers: list[Any] | None = None
+    context: list[str] | None = None
+    allow_list: list[str] | None = None
+    allow_list_match: Literal["exact", "regex"] | None = None
+    regex_flags: int | None = None
+
+
+class Found(BaseModel):
+    """An entity; `start` and `end` count characters."""
+
+    entity_type: str
+    start: int
+    end: int
+    score: float = Field(ge=0, le=1)
+    analysis_explanation: None = None
+
+
+class LanguageQuery(Query):
+    """The language that is asked about."""
+
+    language: str = Field("", max_length=20)
+
+
+def operations() -> Sequence[Operation]:
+    """Return the operations."""
+    examples = {"people": {"text": "Ada Lovelace came to London.", "language": "en", "entities": ["PERSON"]}}
+    return [
+        Operation(path="/analyze", run=_analyze, body=Request, answer=list[Found] | list[list[Found]],
+                  summary="Analyze, as Presidio's", examples=examples),
+        Operation(path="/supportedentities", method="GET", run=_supported, answer=list[str], query=LanguageQuery,
+                  summary="Names of the types of a model, as Presidio's"),
+        Operation(path="/recognizers", method="GET", run=_recognizers, answer=list[str], query=LanguageQuery,
+                  summary="Names of the models of a language, as Presidio's"),
+        Operation(path="/health", method="GET", run=_health, summary="Health, as Presidio's", open=True),
+    ]  # fmt: skip
+
+
+def presidio_name(type_: str) -> str:
+    """Return what Presidio calls a type."""
+    return _NAMES.get(type_.casefold(), "_".join(type_.upper().split()))
+
+
+async def _analyze(call: Call) -> list[Any]:
+    body: Request = call.body
+    refuse("ad_hoc_recognizers", body.ad_hoc_recognizers, "this server has only its models; leave it out")
+    refuse("allow_list_match", body.allow_list_match == "regex" and body.allow_list and "regex", "use exact matches")
+    served = _of_language(call, body.language)
+    texts = body.text if isinstance(body.text, list) else [body.text]
+    names = _asked(served, body.entities)
+    ask = Ask(model=served.name, labels=None if names is None else [EntityLabel(each) for each in names],
+              thresholds=body.score_threshold)  # fmt: skip
+    allowed = set(body.allow_list or ())
+    found = [[_found(span, names or {}) for span in spans if span.text not in allowed]
+             for spans in await call.tag(texts, ask)]  # fmt: skip
+    return found if isinstance(body.text, list) else found[0]
+
+
+def _of_language(call: Call, language: str) -> Served:
+    """Return the named model, else the first of a language."""
+    if call.query.model:
+        return call.service.find(call.query.model)
+    for served in call.service.models.values():
+        if served.tagger.language == language:
+            return served
+    known = sorted({each.tagger.language for each in call.service.models.values()})
+    raise InputError(f"language {language!r:.40}: the models here are for {', '.join(known)}; for another language "
+                     "name a model in the address (?model=NAME)")  # fmt: skip
+
+
+def _asked(served: Served, entities: Sequence[str] | None) -> Mapping[str, str] | None:
+    """Return the labels to find, with the callers' names for them; None for a model's own."""
+    if not entities:
+        return None
+    if served.takes_labels:
+        return {each.replace("_", " ").casefold(): each for each in entities}
+    known = {each.casefold(): each for each in served.tagger.types}
+    known |= {presidio_name(each).casefold(): each for each in served.tagger.types}
+    found = {known[each.casefold()]: each for each in entities if each.casefold() in known}
+    if not found:
+        raise InputError(f"entities: the model {served.name} finds none of {', '.join(entities)!r:.200}; see "
+                         "/supportedentities")  # fmt: skip
+    return found
+
+
+def _found(span: Span, names: Mapping[str, str]) -> dict[str, Any]:
+    return {"entity_type": names.get(span.type) or presidio_name(span.type), "start": span.start, "end": span.end,
+            "score": span.confidence, "analysis_explanation": None}  # fmt: skip
+
+
+async def _supported(call: Call) -> list[str]:
+    return sorted({presidio_name(type_) for each in _models(call) for type_ in each.tagger.types})
+
+
+async def _recognizers(call: Call) -> list[str]:
+    return [each.name for each in _models(call)]
+
+
+def _models(call: Call) -> Iterator[Served]:
+    for each in call.service.models.values():
+        if call.query.language in ("", each.tagger.language):
+            yield each
+
+
+async def _health(_: Call) -> PlainTextResponse:
+    return PlainTextResponse("Presidio Analyzer service is up")

@@ -1,0 +1,86 @@
+"""What every server answers: its models, whether it lives and is ready, its counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from starlette.responses import PlainTextResponse, Response
+
+from nerbert.errors import Unavailable
+from nerbert.serve.metrics import CONTENT_TYPE, Metrics
+from nerbert.serve.protocol import Call, Operation
+from nerbert.serve.service import Served
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model: its name, what it was made from, the types that it finds, and how it answers.
+
+    With `takes_labels` it finds the labels of a request; without, some of its types.
+    """
+
+    name: str
+    fingerprint: str
+    types: list[str]
+    takes_labels: bool
+    language: str
+    answering: str
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models of a server, the default first."""
+
+    models: list[Model]
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What went wrong when a model was loaded again; "" if nothing did."""
+
+    error: str
+    fingerprint: str
+
+
+def operations(metrics: Metrics, *, reload: bool) -> Sequence[Operation]:
+    """Return the operations; models are loaded again only with `reload`."""
+    found = [
+        Operation(path="/models", method="GET", run=_models, answer=Models, summary="The models, the default first"),
+        Operation(path="/healthz", method="GET", run=_alive, summary="Whether the server lives", open=True),
+        Operation(path="/ready", method="GET", run=_ready, summary="Whether it takes requests", open=True),
+        Operation(path="/metrics", method="GET", run=partial(_count, metrics), summary="Counts, for Prometheus"),
+    ]
+    again = Operation(path="/models/{model}/reload", run=_reload, answer=Reloaded, summary="Load a model again")
+    return [*found, again] if reload else found
+
+
+def model_of(served: Served) -> Model:
+    """Return what a server says of a model."""
+    tagger = served.tagger
+    default = tagger.with_default_labels()
+    return Model(served.name, served.fingerprint, default.types, served.takes_labels, tagger.language,
+                 str(default.answering))  # fmt: skip
+
+
+async def _models(call: Call) -> Models:
+    return Models([model_of(each) for each in call.service.models.values()])
+
+
+async def _alive(_: Call) -> Response:
+    return PlainTextResponse("ok")
+
+
+async def _ready(call: Call) -> Response:
+    if not call.service.ready:
+        raise Unavailable("the server is stopping")
+    return PlainTextResponse("ready")
+
+
+async def _count(metrics: Metrics, _: Call) -> Response:
+    return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+
+async def _reload(call: Call) -> Reloaded:
+    name = call.service.find(call.path["model"]).name
+    errors = await call.service.reload(name)
+    return Reloaded(errors[name], call.service.find(name).fingerprint)

@@ -1,0 +1,229 @@
+"""nerbert's own protocol: `POST /tag`, for a text or a list, and `POST /tag/stream`, JSON lines both ways.
+
+An answer says what it is based on (the model's fingerprint), and how much of each text the model read.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic_core import to_json
+
+from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, TimedOut, at
+from nerbert.formats.rows import span_json
+from nerbert.schema import parse_json
+from nerbert.serve.protocol import Call, Gone, LabelQuery, Operation, nested
+from nerbert.serve.service import Ask
+from nerbert.tagger.spans import Spans, counted_spans
+
+Unit = Literal["characters", "utf-16", "bytes"]
+_WINDOW = 32
+"""Lines of a stream that are in progress at once."""
+_PAUSE = 0.05
+"""Seconds before a line of a stream is tried again when there is no place for it."""
+
+
+class _Wish(BaseModel):
+    """What to find, and how to count."""
+
+    model: str = Field("", description="Name of the model; default: the first.")
+    labels: list[str] | None = Field(
+        None, description="Labels to find, as `name` or `name: description`; default: the model's types."
+    )
+    thresholds: float | dict[str, float] | None = Field(
+        None, description="Lowest confidence (0-1) of entities, one for all or by label; default: the model's."
+    )
+    nested: bool = Field(default=False, description="Also entities inside others; for models of spans.")
+    offsets: Unit = Field("characters", description="What `start` and `end` count; characters are code points.")
+    strict: bool = Field(default=False, description="Refuse a text that the model can't read to its end.")
+
+    def ask(self) -> Ask:
+        """Return it as what a model is asked."""
+        return Ask(model=self.model, labels=self.labels, thresholds=self.thresholds,
+                   decoding=nested(wanted=self.nested))  # fmt: skip
+
+
+class TagBody(_Wish):
+    """A text, or several."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str | list[str] = Field(description="A text, or a list of texts.")
+
+
+class Line(_Wish):
+    """A text; other fields come back with its entities."""
+
+    model_config = ConfigDict(extra="allow")
+
+    text: str
+
+
+class StreamQuery(LabelQuery):
+    """What to find in lines that don't say it."""
+
+    offsets: Unit = "characters"
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """An entity: `start` and `end` (exclusive) in the text."""
+
+    text: str
+    type: str
+    start: int
+    end: int
+    confidence: Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The entities of a text, its characters (code points), and how many of them the model read."""
+
+    spans: list[Entity]
+    characters: int
+    read: int
+
+
+@dataclass(frozen=True, slots=True)
+class TagAnswer:
+    """A result for each text, and what they are based on."""
+
+    model: str
+    fingerprint: str
+    offsets: Unit
+    results: list[Result]
+
+
+def operations() -> Sequence[Operation]:
+    """Return the operations."""
+    text = "Ada Lovelace came to London."
+    return [
+        Operation(
+            path="/tag", run=_tag, body=TagBody, answer=TagAnswer, summary="Tag a text, or a list of texts",
+            examples={
+                "a text": {"text": text},
+                "labels at run time": {"text": [text], "labels": ["person", "city: where people live"],
+                                       "thresholds": {"person": 0.7}, "nested": True, "offsets": "utf-16"},
+            },
+        ),
+        Operation(
+            path="/tag/stream", run=_stream, body=Line, answer=Result, query=StreamQuery, streams=True,
+            summary="Tag JSON lines as they come; answers are lines in their order",
+            examples={"a line": {"id": 7, "text": text}},
+        ),
+    ]  # fmt: skip
+
+
+async def _tag(call: Call) -> dict[str, Any]:
+    body: TagBody = call.body
+    texts = [body.text] if isinstance(body.text, str) else body.text
+    if call.query.model and body.model:
+        raise SettingsError("model: is named in the address and in the body; leave one out", setting="model")
+    body.model = body.model or call.query.model
+    found = await call.tag(texts, body.ask())
+    served = call.answers.served  # type: ignore[union-attr]
+    results = [_result(spans, body, f"text {place}" if len(texts) > 1 else "") for place, spans in enumerate(found)]
+    return {"model": served.name, "fingerprint": served.fingerprint, "offsets": body.offsets, "results": results}
+
+
+def _result(spans: Spans, wish: _Wish, part: str = "") -> dict[str, Any]:
+    if wish.strict and spans.read < len(spans.text):
+        with at(part=part):
+            raise InputError(f"the model read {spans.read:,} of {len(spans.text):,} characters; send less at once, or "
+                             "leave `strict` out")  # fmt: skip
+    counted = counted_spans(spans.text, spans, wish.offsets)
+    return {"spans": list(map(span_json, counted)), "characters": len(spans.text), "read": spans.read}
+
+
+async def _stream(call: Call) -> AsyncGenerator[bytes, None]:
+    return _answers(call)
+
+
+async def _answers(call: Call) -> AsyncGenerator[bytes, None]:
+    """Yield a line for each line; few are in progress, so a client that doesn't read is not read from."""
+    lines = _Lines(_WINDOW)
+    reader = asyncio.create_task(_read(call, lines))
+    try:
+        while read := await lines.get():
+            task, size = read
+            yield await task
+            call.release(size)
+    finally:
+        reader.cancel()
+        while not lines.empty():
+            if read := lines.get_nowait():
+                read[0].cancel()
+
+
+_Lines = asyncio.Queue[tuple[asyncio.Task[bytes], int] | None]
+"""Answers to come, each with the bytes of its line; None after the last."""
+
+
+async def _read(call: Call, lines: _Lines) -> None:
+    number = 0
+    try:
+        async for line in split_lines(call.content, call.service.limits.body):
+            number += 1
+            await lines.put((asyncio.create_task(_line(call, line, number)), len(line)))
+    except NerbertError as error:
+        await lines.put((asyncio.create_task(_fault({"line": number + 1}, error)), 0))
+    except Gone:
+        pass
+    await lines.put(None)
+
+
+async def split_lines(content: AsyncIterable[bytes], longest: int) -> AsyncIterator[bytes]:
+    """Yield the lines of a body with their ends; raise InputError for one of more than `longest` bytes."""
+    rest = b""
+    async for part in content:
+        *whole, tail = part.split(b"\n")
+        for each in whole:
+            yield rest + each + b"\n"
+            rest = b""
+        rest += tail
+        if len(rest) > longest:
+            raise InputError(f"a line of more than {longest:,} bytes; the stream ends here")
+    if rest:
+        yield rest
+
+
+async def _line(call: Call, content: bytes, number: int) -> bytes:
+    """Return the answer to a line, "" to an empty one; it may be an error. Wait for a place in the queue."""
+    kept: dict[str, JsonValue] = {"line": number}
+    if not content.strip():
+        return b""
+    try:
+        line = parse_json(content, Line, "line")
+        kept = dict(line.model_extra or {}) or kept
+        asked = call.query.ask()
+        wish = line.model_copy(update={name: getattr(call.query, name) for name in ("model", "offsets")
+                                       if name not in line.model_fields_set})  # fmt: skip
+        ask = wish.ask()
+        ask = Ask(model=ask.model, labels=asked.labels if ask.labels is None else ask.labels, decoding=ask.decoding,
+                  thresholds=asked.thresholds if ask.thresholds is None else ask.thresholds)  # fmt: skip
+        call.words += len(line.text.split())
+        async with asyncio.timeout(call.service.limits.timeout):
+            while True:
+                try:
+                    (spans,) = (await call.service.tag([line.text], ask)).spans
+                    break
+                except Overloaded:
+                    await asyncio.sleep(_PAUSE)
+        if isinstance(spans, NerbertError):
+            raise spans
+        return _json_line({**kept, **_result(spans, wish)})
+    except NerbertError as error:
+        return await _fault(kept, error)
+    except TimeoutError:
+        return await _fault(kept, TimedOut("there was no place for this text in time; send fewer at once"))
+
+
+async def _fault(kept: dict[str, JsonValue], error: NerbertError) -> bytes:
+    return _json_line({**kept, "error": str(error), "status": error.http_status})
+
+
+def _json_line(value: Any) -> bytes:
+    return to_json(value) + b"\n"

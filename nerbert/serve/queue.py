@@ -1,0 +1,120 @@
+"""Which texts go into a model together, and when there are too many: a queue that knows neither HTTP nor model.
+
+Times are milliseconds of any clock, costs are what the caller counts (subwords). Nothing waits here, and nothing is
+locked. Cost: how long new texts would wait is estimated from the last batches, so the first ones are bounded by their
+number alone.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Generic, TypeVar
+
+from nerbert.errors import Overloaded
+
+Work = TypeVar("Work")
+_NEWEST = 0.2
+"""The weight of the last batch in the estimate of a group's pace."""
+
+
+@dataclass(eq=False, slots=True)
+class Ticket(Generic[Work]):
+    """A text's place in the queue; only those of one `group` (a model) share a batch. `cancelled` may be set."""
+
+    group: Hashable
+    work: Work
+    cost: int
+    entered: float
+    expires: float
+    cancelled: bool = False
+
+    def is_open(self, now: float) -> bool:
+        """Return whether somebody still waits for it."""
+        return not self.cancelled and now < self.expires
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[Work]):
+    """Tickets that go into the model together."""
+
+    tickets: Sequence[Ticket[Work]]
+    started: float
+    cost: int
+    """What all its texts cost."""
+
+    @property
+    def group(self) -> Hashable:
+        """Return the group of its texts."""
+        return self.tickets[0].group
+
+
+class Queue(Generic[Work]):
+    """Tickets, first in, first out.
+
+    A batch costs at most `batch_cost`, padded: its texts times the cost of its longest; one that costs more is alone.
+    Texts are refused while `most` wait, or while a new one would wait for longer than `deadline` ms for one of so many
+    `workers`.
+    """
+
+    def __init__(self, *, batch_cost: int, deadline: float, most: int, workers: int = 1) -> None:
+        self._batch_cost, self._deadline, self._most, self._workers = batch_cost, deadline, most, workers
+        self._waiting, self._running = deque[Ticket[Work]](), list[Batch[Work]]()
+        self._costs, self._pace = Counter[Hashable](), dict[Hashable, float]()
+        """By group: what waits costs, and the milliseconds that a worker needs for a unit of cost."""
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def wait(self, now: float) -> float:
+        """Return for how many milliseconds a new text would probably wait."""
+        waiting = sum(cost * self._pace.get(group, 0.0) for group, cost in self._costs.items())
+        left = (each.cost * self._pace.get(each.group, 0.0) - (now - each.started) for each in self._running)
+        return (waiting + sum(max(0.0, each) for each in left)) / self._workers
+
+    def check(self, now: float) -> None:
+        """Raise Overloaded if there is no place for a text."""
+        wait = self.wait(now)
+        if len(self._waiting) >= self._most or wait > self._deadline:
+            error = Overloaded(f"too many texts wait here ({len(self._waiting):,}); try again later")
+            error.retry_after = max(1, ceil((wait - self._deadline) / 1000))
+            raise error
+
+    def submit(self, tickets: Sequence[Ticket[Work]], now: float) -> None:
+        """Add the texts of one request: all, or none; raise Overloaded if there is no place."""
+        self.check(now)
+        self._waiting.extend(tickets)
+        for each in tickets:
+            self._costs[each.group] += each.cost
+
+    def next_batch(self, now: float, drop: Callable[[Ticket[Work]], object] = lambda _: None) -> Batch[Work] | None:
+        """Return the oldest text with those after it that fit, or None; `drop` is given those nobody waits for."""
+        opened, dropped = list[Ticket[Work]](), list[Ticket[Work]]()
+        for each in self._waiting:
+            (opened if each.is_open(now) else dropped).append(each)
+        chosen = list(self._fitting(opened))
+        left = {*chosen, *dropped}
+        self._waiting = deque(each for each in opened if each not in left)
+        for each in left:
+            self._costs[each.group] -= each.cost
+        for each in dropped:
+            drop(each)
+        if not chosen:
+            return None
+        batch = Batch(chosen, now, sum(each.cost for each in chosen))
+        self._running.append(batch)
+        return batch
+
+    def _fitting(self, tickets: Sequence[Ticket[Work]]) -> Iterator[Ticket[Work]]:
+        count, longest = 0, 0
+        for each in tickets:
+            if count and (each.group != tickets[0].group or (count + 1) * max(longest, each.cost) > self._batch_cost):
+                continue
+            yield each
+            count, longest = count + 1, max(longest, each.cost)
+
+    def done(self, batch: Batch[Work], now: float) -> None:
+        """Note that a batch is finished."""
+        self._running.remove(batch)
+        group, pace = batch.group, (now - batch.started) / max(1, batch.cost)
+        self._pace[group] = pace + (1 - _NEWEST) * (self._pace.get(group, pace) - pace)

@@ -1,0 +1,184 @@
+"""A process that serves taggers: models are loaded, a port is opened, requests are answered until it is told to stop.
+
+uvicorn parses HTTP with h11: with httptools, bodies of clients that offer HTTP/2 (Java's, with `Upgrade: h2c`) would be
+lost (uvicorn's issue 2722). SIGTERM and Ctrl-C finish what was taken; SIGHUP loads all models again.
+"""
+
+import asyncio
+import ipaddress
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nerbert.errors import InputError, SettingsError, need, os_refused
+from nerbert.formats.entity_labels import parse_labels
+from nerbert.registry import PROTOCOLS
+from nerbert.serve.settings import Limits
+from nerbert.tagger.tagger import Tagger
+from nerbert.tagger.thresholds import parse_thresholds
+
+TOKEN = "NERBERT_TOKEN"
+"""The environment's variable with the token."""
+_SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 1000
+_MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeJob:
+    """What to serve, to whom, and how."""
+
+    taggers: tuple[str, ...]
+    host: str = "127.0.0.1"
+    port: int = 8000
+    token_file: Path | None = None
+    no_token: bool = False
+    cors: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = ()
+    allow_reload: bool = False
+    labels: str = ""
+    min_confidence: str = ""
+    loading: Mapping[str, Any] = field(default_factory=dict)
+    """Other parameters of `Tagger.load`."""
+    limits: Limits
+
+    def token(self) -> str:
+        """Return the token that clients must send, "" for none; raise SettingsError where one is needed."""
+        if self.token_file is not None:
+            with os_refused(f"{self.token_file}: can't be read"):
+                token = self.token_file.read_text(encoding="utf-8").strip()
+        else:
+            token = os.environ.get(TOKEN, "").strip()
+        if self.no_token:
+            if token:
+                raise SettingsError(f"--no-token: there is one, in --token-file or {TOKEN}; leave one of them out")
+            return ""
+        if token or self.token_file is not None:
+            if not (_SHORTEST_TOKEN <= len(token) <= _LONGEST_TOKEN and token.isascii() and token.isprintable()):
+                raise SettingsError(f"the token must have {_SHORTEST_TOKEN} to {_LONGEST_TOKEN:,} printable ASCII "
+                                    "characters")  # fmt: skip
+        elif not _is_loopback(self.host):
+            raise SettingsError(f"--host {self.host}: others could use this server; set a token in {TOKEN} or "
+                                "--token-file, or give --no-token")  # fmt: skip
+        return token
+
+    def load(self, source: str) -> Tagger:
+        """Load a tagger, with the labels to find by default if it takes any."""
+        tagger = Tagger.load(source, thresholds=parse_thresholds(self.min_confidence), **self.loading)
+        return tagger.with_labels(parse_labels(self.labels)) if self.labels and not tagger.types else tagger
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def serve(job: ServeJob, *, check: bool = False, show: Callable[[str], object] = print) -> None:
+    """Serve taggers until SIGTERM or Ctrl-C; with `check` load them, `show` what would be served, and return.
+
+    Raise SettingsError for what can't be served so, and for a port that is taken.
+    """
+    need("serve", "starlette", "uvicorn", "prometheus_client")
+    from nerbert.serve.app import Access, application
+    from nerbert.serve.metrics import Metrics
+    from nerbert.serve.protocols import status
+    from nerbert.serve.service import Service, named_sources
+
+    sources, token, metrics = named_sources(job.taggers), job.token(), Metrics()
+    operations = [
+        *(each for name in job.protocols or tuple(PROTOCOLS) for each in PROTOCOLS.find(name)()),
+        *status.operations(metrics, reload=job.allow_reload),
+    ]
+    with _listening(job.host, job.port) as listening:
+        service = Service(sources, job.load, job.limits, metrics.batch)
+        app = application(service, operations, Access(token=token, origins=job.cors), metrics)
+        address = _address(listening)
+        lines = [
+            *(f"{each.name}: {each.source}, {each.fingerprint}, {status.model_of(each).answering}"
+              for each in service.models.values()),
+            *(f"{each.method:4} {address}{each.path}" for each in operations),
+            f"access: {'with a token' if token else 'anyone who reaches it'}",
+            *memory(job.limits),
+        ]  # fmt: skip
+        if check:
+            show("\n".join(lines))
+            return
+        _log_to_stderr()
+        for line in lines:
+            logging.getLogger("nerbert.serve").info(line)
+        asyncio.run(_run(app, service, listening, job.limits))
+
+
+def memory(limits: Limits) -> Iterator[str]:
+    """Yield in lines how much memory the process may need, by its limits; read what it has needed until now."""
+    parts = memory_bound(limits)
+    for name, size in parts.items():
+        yield f"memory: {size / _MEGABYTE:,.0f} MB {name}"
+    yield f"memory: at most {sum(parts.values()) / _MEGABYTE:,.0f} MB"
+
+
+def memory_bound(limits: Limits) -> dict[str, int]:
+    """Return the bytes that a process may need, by what for."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    reading = limits.workers + 1
+    return {
+        "for the process and its models, of which each worker has filled a window": used,
+        f"for requests of {limits.held:,} bytes and their answers": limits.held * _PER_BYTE,
+        f"for {reading} texts of {limits.characters:,} characters at work": reading
+        * limits.characters
+        * _PER_CHARACTER,
+        f"for {limits.requests:,} connections": limits.requests * _PER_CONNECTION,
+    }
+
+
+_PER_BYTE, _PER_CHARACTER, _PER_CONNECTION = 8, 300, 1 << 16
+"""Bytes, measured (docs/results/2026-11-24-serve.md)."""
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with os_refused(f"{host}:{port}: can't be listened on", "give another --port or --host"):
+        try:
+            return socket.create_server((host, port), family=family, backlog=2048)
+        except (socket.gaierror, OverflowError) as error:
+            raise InputError(f"{host}:{port}: no address of this machine: {error}") from error
+
+
+def _address(listening: socket.socket) -> str:
+    host, port, *_ = listening.getsockname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log = logging.getLogger("nerbert.serve")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what matters of it is in our log
+
+
+async def _run(app: Any, service: Any, listening: socket.socket, limits: Limits) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app, http="h11", ws="none", lifespan="on", access_log=False, log_config=None, proxy_headers=False,
+        server_header=False, timeout_graceful_shutdown=int(limits.timeout) + 1, timeout_keep_alive=75,
+    )  # fmt: skip
+    loop, tasks = asyncio.get_running_loop(), set[Any]()
+
+    def again() -> None:
+        tasks.add(task := asyncio.ensure_future(service.reload()))
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, again)
+    await uvicorn.Server(config).serve(sockets=[listening])

@@ -1,0 +1,288 @@
+"""The models of a server, and the threads that compute their answers.
+
+Threads of one process are enough: onnxruntime and tokenizers let others run meanwhile
+(docs/results/2026-11-24-serve.md). The event loop submits texts, and is told of each finished batch once. A model that
+is loaded again takes the old one's place between two batches.
+"""
+
+import asyncio
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nerbert.errors import InputError, NerbertError, SettingsError, TimedOut, Unavailable, at, unknown
+from nerbert.formats.entity_labels import entity_labels
+from nerbert.records import EntityLabel
+from nerbert.serve.queue import Batch, Queue, Ticket
+from nerbert.serve.settings import Limits
+from nerbert.tagger.pending import TagRequest
+from nerbert.tagger.spans import Spans
+from nerbert.tagger.tagger import Tagger
+
+log = logging.getLogger("nerbert.serve")
+_NAME = re.compile(r"[\w.+-]{1,100}")
+_SHORT = 4096
+"""Characters of a text whose subwords are counted at once; longer ones are counted in a thread."""
+_WARM = "Ada Lovelace and " * 160
+"""A sentence that fills a window: what the model needs for it is held before the first request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A tagger under its name."""
+
+    name: str
+    source: str
+    tagger: Tagger
+    fingerprint: str
+
+    @property
+    def takes_labels(self) -> bool:
+        """Return whether it finds any labels; otherwise its own types only."""
+        return bool(self.tagger.labels) or not self.tagger.types
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What to find, and by which model; None or "": the first model, its own labels, thresholds and decoding."""
+
+    model: str = ""
+    labels: Sequence[str | EntityLabel] | None = None
+    thresholds: float | Mapping[str, float] | None = None
+    decoding: str = ""
+
+
+@dataclass(slots=True)
+class Answers:
+    """The answers to a request's texts; milliseconds that they waited and were computed (of the last batch)."""
+
+    served: Served
+    spans: list[Spans | NerbertError]
+    queued: float = 0.0
+    computed: float = 0.0
+
+
+@dataclass(eq=False, slots=True)
+class _Pending:
+    """A request whose texts are being tagged."""
+
+    future: "asyncio.Future[None]"
+    answers: Answers
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text of a request, by its place."""
+
+    pending: _Pending
+    place: int
+    request: TagRequest
+
+
+def milliseconds() -> float:
+    """Return the time of a clock that only moves forward."""
+    return time.monotonic() * 1000
+
+
+def named_sources(sources: Sequence[str]) -> dict[str, str]:
+    """Return the folders or hub names of `[NAME=]TAGGER`, by name; raise SettingsError for names that can't be used."""
+    found = dict[str, str]()
+    if not sources:
+        raise SettingsError("TAGGERS is missing: name the folder of a tagger at least (see nerbert serve --help)")
+    for each in sources:
+        given, equals, rest = each.partition("=")
+        name, source = (given, rest) if equals and "/" not in given else (Path(each).absolute().name, each)
+        if not _NAME.fullmatch(name) or not source:
+            raise SettingsError(f"model {name!r:.80}: a name in addresses has letters, digits and . _ + - only; give "
+                                "another one (NAME=TAGGER)")  # fmt: skip
+        if name in found:
+            raise SettingsError(f"model {name!r}: {found[name]} and {source} have one name; give another (NAME=TAGGER)")
+        found[name] = source
+    return found
+
+
+class Service:
+    """Taggers by name, the first one is the default; start it in the event loop that uses it.
+
+    `load` makes a tagger from a folder's name. `noted` is given each finished batch and the milliseconds that it took.
+    """
+
+    def __init__(
+        self, sources: Mapping[str, str], load: Callable[[str], Tagger], limits: Limits,
+        noted: Callable[[Batch[Any], float], object] = lambda *_: None,
+    ) -> None:  # fmt: skip
+        self._load, self.limits, self._noted = load, limits, noted
+        self.models = {name: self._loaded(name, source) for name, source in sources.items()}
+        self.queue = Queue[_Text](
+            batch_cost=limits.batch, deadline=limits.deadline, most=limits.waiting, workers=limits.workers
+        )
+        self.held = 0
+        """Bytes of requests in progress."""
+        self._changed, self._stopping, self._reloading = threading.Condition(), False, asyncio.Lock()
+        self._workers = [threading.Thread(target=self._work, name=f"worker {n}") for n in range(limits.workers)]
+        self._counting = ThreadPoolExecutor(1, "counting")
+
+    def _loaded(self, name: str, source: str) -> Served:
+        with at(part=f"model {name}"):
+            tagger = self._load(source)
+            labels = None if tagger.types or tagger.with_default_labels().types else ["name"]
+            warm = partial(tagger.tag_batch, [TagRequest(_WARM, labels)])
+            with ThreadPoolExecutor(self.limits.workers) as threads:  # what each of them needs is held from now on
+                for (answer,) in threads.map(lambda _: warm(), range(self.limits.workers)):
+                    if isinstance(answer, NerbertError):
+                        raise answer
+        return Served(name, source, tagger, tagger.fingerprint)
+
+    def start(self) -> None:
+        """Start the threads; call it in the event loop."""
+        self._loop = asyncio.get_running_loop()
+        for each in self._workers:
+            each.start()
+
+    async def stop(self) -> None:
+        """Finish what was taken, and stop the threads."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        for each in self._workers:
+            await asyncio.to_thread(each.join)
+        self._counting.shutdown()
+
+    @property
+    def ready(self) -> bool:
+        """Return whether it takes requests."""
+        return not self._stopping
+
+    def find(self, name: str = "") -> Served:
+        """Return a model by its name, by default the first; raise SettingsError if there is none."""
+        if name and name not in self.models:
+            raise SettingsError(f"model {name!r:.80}{unknown(name, self.models)}", setting="model")
+        return self.models[name] if name else next(iter(self.models.values()))
+
+    async def reload(self, *names: str) -> dict[str, str]:
+        """Load models (default: all) from their folders again; return by name what went wrong, "" if nothing did.
+
+        A model that can't be loaded stays as it was. No request waits for it.
+        """
+        found = dict[str, str]()
+        async with self._reloading:
+            for name in names or self.models:
+                try:
+                    self.models[name] = await asyncio.to_thread(self._loaded, name, self.find(name).source)
+                    found[name] = ""
+                except NerbertError as error:
+                    found[name] = str(error)
+                log.info("model %s: %s", name, found[name] or f"loaded again, {self.models[name].fingerprint}")
+        return found
+
+    async def tag(self, texts: Sequence[str], ask: Ask) -> Answers:
+        """Return the answer to each text, in batches with those of others: spans, or the error of a text.
+
+        Raise what is wrong with the request as a whole, Overloaded if there is no place, TimedOut if it takes too long.
+        When the caller is cancelled, texts that aren't in the model yet are left out.
+        """
+        served, labels = self.find(ask.model), self._checked(texts, ask)
+        now = milliseconds()
+        with self._changed:
+            self.queue.check(now)
+        costs = [await self._cost(served.tagger, text, labels) for text in texts]
+        expires = now + self.limits.timeout * 1000
+        pending = _Pending(self._loop.create_future(), Answers(served, [TimedOut(_LATE)] * len(texts)), len(texts))
+        tickets = [self._ticket(served, pending, place, text, cost, labels, ask, expires)
+                   for place, (text, cost) in enumerate(zip(texts, costs, strict=True))]  # fmt: skip
+        with self._changed:
+            if self._stopping:
+                raise Unavailable("the server is stopping; try again")
+            self.queue.submit(tickets, milliseconds())
+            self._changed.notify(len(tickets))
+        try:
+            if tickets:
+                await pending.future
+        finally:
+            for each in tickets:
+                each.cancelled = True
+        return pending.answers
+
+    def _checked(self, texts: Sequence[str], ask: Ask) -> Sequence[EntityLabel] | None:
+        """Return the labels; raise InputError for more of anything than the limits allow."""
+        limits = self.limits
+        if len(texts) > limits.texts:
+            raise InputError(f"{len(texts):,} texts: one request may have at most {limits.texts:,}; send several")
+        for place, text in enumerate(texts):
+            if len(text) > limits.characters:
+                with at(part=f"text {place}" if len(texts) > 1 else "text"):
+                    raise InputError(f"{len(text):,} characters: at most {limits.characters:,} are allowed; cut it")
+        if ask.labels is None:
+            return None
+        if len(ask.labels) > limits.labels:
+            raise InputError(f"{len(ask.labels):,} labels: one request may have at most {limits.labels:,}")
+        return entity_labels(ask.labels)
+
+    async def _cost(self, tagger: Tagger, text: str, labels: Sequence[EntityLabel] | None) -> int:
+        if len(text) <= _SHORT:
+            return tagger.cost(text, labels)
+        return await self._loop.run_in_executor(self._counting, tagger.cost, text, labels)
+
+    @staticmethod
+    def _ticket(
+        served: Served, pending: _Pending, place: int, text: str, cost: int, labels: Sequence[EntityLabel] | None,
+        ask: Ask, expires: float,
+    ) -> Ticket[_Text]:  # fmt: skip
+        request = TagRequest(text, labels, ask.thresholds, lambda: not ticket.is_open(milliseconds()), ask.decoding)
+        ticket = Ticket(served.name, _Text(pending, place, request), cost, milliseconds(), expires)
+        return ticket
+
+    def _work(self) -> None:
+        """Compute batches until the server stops and none is left; one thread does this."""
+        while batch := self._next():
+            try:
+                served = self.models[str(batch.group)]
+                answers = served.tagger.tag_batch(each.work.request for each in batch.tickets)
+            except Exception as error:
+                log.exception("a batch failed", exc_info=error)
+                answers = [NerbertError("the server has an internal error; its log says more")] * len(batch.tickets)
+            now = milliseconds()
+            with self._changed:
+                self.queue.done(batch, now)
+            self._loop.call_soon_threadsafe(self._deliver, batch, answers, now)
+
+    def _next(self) -> Batch[_Text] | None:
+        with self._changed:
+            while True:
+                if batch := self.queue.next_batch(milliseconds(), self._dropped):
+                    return batch
+                if self._stopping:
+                    return None
+                self._changed.wait()
+
+    def _dropped(self, ticket: Ticket[_Text]) -> None:
+        self._loop.call_soon_threadsafe(self._answer, ticket, None)
+
+    def _deliver(self, batch: Batch[_Text], answers: Sequence[Spans | NerbertError | None], now: float) -> None:
+        self._noted(batch, now - batch.started)
+        for ticket, answer in zip(batch.tickets, answers, strict=True):
+            found = ticket.work.pending.answers
+            found.queued = batch.started - ticket.entered
+            found.computed = now - batch.started
+            self._answer(ticket, answer)
+
+    @staticmethod
+    def _answer(ticket: Ticket[_Text], answer: Spans | NerbertError | None) -> None:
+        """Give a text its answer; None leaves that it took too long."""
+        pending = ticket.work.pending
+        if answer is not None:
+            pending.answers.spans[ticket.work.place] = answer
+        pending.left -= 1
+        if not pending.left and not pending.future.done():
+            pending.future.set_result(None)
+
+
+_LATE = "the answer takes longer than this server's limit; send less text at once, or try again later"

@@ -1,0 +1,36 @@
+"""The limits of a server. They bound its memory, whatever is sent to it (`nerbert serve --check` says by how much)."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from nerbert.config import Bounds, Settings
+
+_Count = Annotated[int, Bounds(at_least=1, at_most=1 << 30)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits(Settings):
+    """What a server takes at most; more is refused with an error that names the limit."""
+
+    workers: Annotated[int, Bounds(at_least=1, at_most=64)] = 2
+    """Batches that are computed at once: while the model reads one, the next one is prepared."""
+    batch: _Count = 2048
+    """Subwords of a batch, padded: its texts times the longest of them."""
+    deadline: Annotated[float, Bounds(above=0, at_most=3_600_000)] = 1000.0
+    """Milliseconds that a new text may wait, by estimate; beyond, requests are refused (429)."""
+    waiting: _Count = 4096
+    """Texts that wait; beyond, requests are refused (429)."""
+    timeout: Annotated[float, Bounds(above=0, at_most=86_400)] = 60.0
+    """Seconds until an answer is given up (504), or a client that sends or reads nothing (408)."""
+    requests: _Count = 1024
+    """Requests that are in progress; beyond, they are refused (429)."""
+    held: _Count = 16 << 20
+    """Bytes of all requests in progress; beyond, they are refused (429)."""
+    body: _Count = 1 << 20
+    """Bytes of a request (413), or of a line of a stream."""
+    characters: _Count = 1 << 20
+    """Characters of a text (422)."""
+    texts: _Count = 1024
+    """Texts of a request (422)."""
+    labels: _Count = 256
+    """Labels of a request (422)."""
