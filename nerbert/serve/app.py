@@ -75,9 +75,6 @@ def application(service: Service, operations: Sequence[Operation], access: Acces
         for each in operations
     ]  # fmt: skip
     routes.append(Route("/openapi.json", lambda _: shown()))
-    cors = Middleware(CORSMiddleware, allow_origins=list(access.origins), allow_methods=["GET", "POST"],
-                      allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
-                      expose_headers=["Retry-After", "X-Request-Id"])  # fmt: skip
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -85,12 +82,17 @@ def application(service: Service, operations: Sequence[Operation], access: Acces
         yield
         await service.stop()
 
-    app = Starlette(
-        routes=routes, middleware=[cors] if access.origins else [], lifespan=lifespan,
-        exception_handlers={HTTPException: _http_fault},
-    )  # fmt: skip
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_fault})
+    app.router.redirect_slashes = False
     opened = frozenset(each.path for each in operations if each.open)
-    return _Gate(app, service, access, opened, metrics)
+    gate = _Gate(app, service, access, opened, metrics)
+    if not access.origins:
+        return gate
+    return CORSMiddleware(
+        gate, allow_origins=list(access.origins), allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+        expose_headers=["Retry-After", "X-Request-Id"],
+    )  # fmt: skip
 
 
 class _Gate:
@@ -131,7 +133,7 @@ class _Gate:
         origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
         if origin and origin.partition("://")[2] != host and not {origin, "*"} & {*self._access.origins}:
             return fault(HTTPException(403, f"pages of {origin!r:.80} may not ask; allow them with --cors"), seen)
-        if self._access.token and scope["method"] != "OPTIONS":
+        if self._access.token:
             kind, _, token = headers.get(b"authorization", b"").partition(b" ")
             if kind.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._access.token.encode()):
                 why = "a token is needed: send it as `Authorization: Bearer TOKEN`"

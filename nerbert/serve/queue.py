@@ -68,9 +68,13 @@ class Queue(Generic[Work]):
 
     def wait(self, now: float) -> float:
         """Return for how many milliseconds a new text would probably wait."""
-        waiting = sum(cost * self._pace.get(group, 0.0) for group, cost in self._costs.items())
-        left = (each.cost * self._pace.get(each.group, 0.0) - (now - each.started) for each in self._running)
+        waiting = sum(self.time(*each) for each in self._costs.items())
+        left = (self.time(each.group, each.cost) - (now - each.started) for each in self._running)
         return (waiting + sum(max(0.0, each) for each in left)) / self._workers
+
+    def time(self, group: Hashable, cost: int) -> float:
+        """Return how many milliseconds a worker probably needs."""
+        return cost * self._pace.get(group, 0.0)
 
     def check(self, now: float) -> None:
         """Raise Overloaded if there is no place for a text."""
@@ -116,5 +120,9 @@ class Queue(Generic[Work]):
     def done(self, batch: Batch[Work], now: float) -> None:
         """Note that a batch is finished."""
         self._running.remove(batch)
-        group, pace = batch.group, (now - batch.started) / max(1, batch.cost)
+        self.learn(batch.group, batch.cost, now - batch.started)
+
+    def learn(self, group: Hashable, cost: int, took: float) -> None:
+        """Note how many milliseconds a worker needed."""
+        pace = took / max(1, cost)
         self._pace[group] = pace + (1 - _NEWEST) * (self._pace.get(group, pace) - pace)

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,10 @@ from typing import Any
 from nerbert.errors import InputError, SettingsError, need, os_refused
 from nerbert.formats.entity_labels import parse_labels
 from nerbert.registry import PROTOCOLS
-from nerbert.serve.settings import Limits
+from nerbert.serve.settings import TOKEN, Limits
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import parse_thresholds
 
-TOKEN = "NERBERT_TOKEN"
-"""The environment's variable with the token."""
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 1000
 _MEGABYTE = 1 << 20
 
@@ -90,17 +89,17 @@ def serve(job: ServeJob, *, check: bool = False, show: Callable[[str], object] =
     from nerbert.serve.app import Access, application
     from nerbert.serve.metrics import Metrics
     from nerbert.serve.protocols import status
-    from nerbert.serve.service import Service, named_sources
+    from nerbert.serve.service import Service, log, named_sources
 
     sources, token, metrics = named_sources(job.taggers), job.token(), Metrics()
     operations = [
         *(each for name in job.protocols or tuple(PROTOCOLS) for each in PROTOCOLS.find(name)()),
         *status.operations(metrics, reload=job.allow_reload),
     ]
-    with _listening(job.host, job.port) as listening:
+    with nullcontext() if check else _listening(job.host, job.port) as listening:
         service = Service(sources, job.load, job.limits, metrics.batch)
         app = application(service, operations, Access(token=token, origins=job.cors), metrics)
-        address = _address(listening)
+        address = _address(*(listening.getsockname() if listening else (job.host, job.port)))
         lines = [
             *(f"{each.name}: {each.source}, {each.fingerprint}, {status.model_of(each).answering}"
               for each in service.models.values()),
@@ -108,13 +107,15 @@ def serve(job: ServeJob, *, check: bool = False, show: Callable[[str], object] =
             f"access: {'with a token' if token else 'anyone who reaches it'}",
             *memory(job.limits),
         ]  # fmt: skip
-        if check:
+        if listening is None:
             show("\n".join(lines))
             return
-        _log_to_stderr()
+        _log_to_stderr(log)
         for line in lines:
-            logging.getLogger("nerbert.serve").info(line)
-        asyncio.run(_run(app, service, listening, job.limits))
+            log.info(line)
+        with suppress(KeyboardInterrupt, SystemExit):  # by which uvicorn passes on what stopped it
+            asyncio.run(_run(app, service, listening, job.limits))
+        log.info("stopped")
 
 
 def memory(limits: Limits) -> Iterator[str]:
@@ -139,7 +140,7 @@ def memory_bound(limits: Limits) -> dict[str, int]:
     }
 
 
-_PER_BYTE, _PER_CHARACTER, _PER_CONNECTION = 8, 300, 1 << 16
+_PER_BYTE, _PER_CHARACTER, _PER_CONNECTION = 200, 1000, 1 << 16
 """Bytes, measured (docs/results/2026-11-24-serve.md)."""
 
 
@@ -152,15 +153,13 @@ def _listening(host: str, port: int) -> socket.socket:
             raise InputError(f"{host}:{port}: no address of this machine: {error}") from error
 
 
-def _address(listening: socket.socket) -> str:
-    host, port, *_ = listening.getsockname()
+def _address(host: str, port: int, *_: object) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _log_to_stderr() -> None:
+def _log_to_stderr(log: logging.Logger) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    log = logging.getLogger("nerbert.serve")
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False

@@ -120,10 +120,10 @@ class Service:
         noted: Callable[[Batch[Any], float], object] = lambda *_: None,
     ) -> None:  # fmt: skip
         self._load, self.limits, self._noted = load, limits, noted
-        self.models = {name: self._loaded(name, source) for name, source in sources.items()}
         self.queue = Queue[_Text](
             batch_cost=limits.batch, deadline=limits.deadline, most=limits.waiting, workers=limits.workers
         )
+        self.models = {name: self._loaded(name, source) for name, source in sources.items()}
         self.held = 0
         """Bytes of requests in progress."""
         self._changed, self._stopping, self._reloading = threading.Condition(), False, asyncio.Lock()
@@ -134,11 +134,13 @@ class Service:
         with at(part=f"model {name}"):
             tagger = self._load(source)
             labels = None if tagger.types or tagger.with_default_labels().types else ["name"]
-            warm = partial(tagger.tag_batch, [TagRequest(_WARM, labels)])
+            begun = milliseconds()
             with ThreadPoolExecutor(self.limits.workers) as threads:  # what each of them needs is held from now on
+                warm = partial(tagger.tag_batch, [TagRequest(_WARM, labels)])
                 for (answer,) in threads.map(lambda _: warm(), range(self.limits.workers)):
                     if isinstance(answer, NerbertError):
                         raise answer
+            self.queue.learn(name, tagger.cost(_WARM, labels), milliseconds() - begun)
         return Served(name, source, tagger, tagger.fingerprint)
 
     def start(self) -> None:
@@ -189,11 +191,13 @@ class Service:
         Raise what is wrong with the request as a whole, Overloaded if there is no place, TimedOut if it takes too long.
         When the caller is cancelled, texts that aren't in the model yet are left out.
         """
-        served, labels = self.find(ask.model), self._checked(texts, ask)
+        served = self.find(ask.model)
+        labels = self._checked(texts, ask, served)
         now = milliseconds()
         with self._changed:
             self.queue.check(now)
         costs = [await self._cost(served.tagger, text, labels) for text in texts]
+        self._check_time(served, max(costs, default=0))
         expires = now + self.limits.timeout * 1000
         pending = _Pending(self._loop.create_future(), Answers(served, [TimedOut(_LATE)] * len(texts)), len(texts))
         tickets = [self._ticket(served, pending, place, text, cost, labels, ask, expires)
@@ -211,7 +215,14 @@ class Service:
                 each.cancelled = True
         return pending.answers
 
-    def _checked(self, texts: Sequence[str], ask: Ask) -> Sequence[EntityLabel] | None:
+    def _check_time(self, served: Served, cost: int) -> None:
+        """Raise TimedOut at once for a text that would take longer than the limit."""
+        seconds = self.queue.time(served.name, cost) / 1000
+        if seconds > self.limits.timeout:
+            raise TimedOut(f"a text of {cost:,} subwords, with its labels, would take about {seconds:,.0f} seconds: at "
+                           f"most {self.limits.timeout:g} are allowed; send less text, or fewer labels")  # fmt: skip
+
+    def _checked(self, texts: Sequence[str], ask: Ask, served: Served) -> Sequence[EntityLabel] | None:
         """Return the labels; raise InputError for more of anything than the limits allow."""
         limits = self.limits
         if len(texts) > limits.texts:
@@ -220,6 +231,9 @@ class Service:
             if len(text) > limits.characters:
                 with at(part=f"text {place}" if len(texts) > 1 else "text"):
                     raise InputError(f"{len(text):,} characters: at most {limits.characters:,} are allowed; cut it")
+        bounds = ask.thresholds.values() if isinstance(ask.thresholds, Mapping) else [ask.thresholds]
+        if served.takes_labels and any(each is not None and each < limits.least_threshold for each in bounds):
+            raise InputError(f"thresholds: below {limits.least_threshold:g} too much would be found; give higher ones")
         if ask.labels is None:
             return None
         if len(ask.labels) > limits.labels:

@@ -5,6 +5,10 @@ from typing import Annotated
 
 from nerbert.config import Bounds, Settings
 
+TOKEN = "NERBERT_TOKEN"
+"""The environment's variable with the token that clients send."""
+TOKEN = "NERBERT_TOKEN"
+"""The environment's variable with the token, for server and client."""
 _Count = Annotated[int, Bounds(at_least=1, at_most=1 << 30)]
 
 
@@ -24,13 +28,15 @@ class Limits(Settings):
     """Seconds until an answer is given up (504), or a client that sends or reads nothing (408)."""
     requests: _Count = 1024
     """Requests that are in progress; beyond, they are refused (429)."""
-    held: _Count = 16 << 20
+    held: _Count = 4 << 20
     """Bytes of all requests in progress; beyond, they are refused (429)."""
     body: _Count = 1 << 20
     """Bytes of a request (413), or of a line of a stream."""
-    characters: _Count = 1 << 20
+    characters: _Count = 1 << 17
     """Characters of a text (422)."""
     texts: _Count = 1024
     """Texts of a request (422)."""
     labels: _Count = 256
     """Labels of a request (422)."""
+    least_threshold: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.01
+    """Lowest threshold for labels at run time (422): at 0 every run of words is an entity."""

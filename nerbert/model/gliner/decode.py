@@ -27,11 +27,13 @@ class Candidate(NamedTuple):
 
 
 def span_candidates(odds: Array, probabilities: Array, thresholds: Array) -> list[Candidate]:
-    """Return what is above the labels' thresholds in (words, widths, labels)."""
-    found = np.nonzero(probabilities > thresholds)
-    starts, widths, labels = (each.tolist() for each in found)
-    rows = zip(starts, widths, labels, odds[found].tolist(), probabilities[found].tolist(), strict=True)
-    return [Candidate(start, start + width + 1, label, *rest) for start, width, label, *rest in rows]
+    """Return what is above the labels' thresholds in (words, widths, labels): each span's likeliest label."""
+    likely = np.where(probabilities > thresholds, probabilities, -1)
+    best = likely.argmax(-1)
+    starts, widths = np.nonzero(likely.max(-1, initial=-1) >= 0)
+    labels = best[starts, widths]
+    found = (starts, starts + widths + 1, labels, odds[starts, widths, labels], probabilities[starts, widths, labels])
+    return list(map(Candidate._make, zip(*(each.tolist() for each in found), strict=True)))
 
 
 def word_candidates(odds: Array, probabilities: Array, thresholds: Array) -> list[Candidate]:

@@ -58,8 +58,8 @@ def model_of(served: Served) -> Model:
     """Return what a server says of a model."""
     tagger = served.tagger
     default = tagger.with_default_labels()
-    return Model(served.name, served.fingerprint, default.types, served.takes_labels, tagger.language,
-                 str(default.answering))  # fmt: skip
+    answering = str(default.answering) if default.types else f"{tagger.head.name}, labels at run time"
+    return Model(served.name, served.fingerprint, default.types, served.takes_labels, tagger.language, answering)
 
 
 async def _models(call: Call) -> Models:
