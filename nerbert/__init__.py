@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nerbert.keywords import CorpusKeywords, DistilKeywords, FinetuneKeywords, PretrainKeywords
     from nerbert.metrics.score import score_tags
     from nerbert.records import EntityLabel, Example, Span
+    from nerbert.serve.client import AsyncClient, Client
     from nerbert.tagger.pending import TagRequest
     from nerbert.tagger.spans import Spans
     from nerbert.tagger.tagger import Tagger
@@ -42,6 +43,8 @@ DOCS = f"{HOMEPAGE}/blob/main/docs"
 
 _HOMES = {
     "AnnotateSettings": "annotate.settings",
+    "AsyncClient": "serve.client",
+    "Client": "serve.client",
     "CorpusSettings": "corpus.settings",
     "DataSet": "formats.data",
     "DistilSettings": "distillation.settings",
@@ -61,6 +64,8 @@ _HOMES = {
 
 __all__ = [
     "AnnotateSettings",
+    "AsyncClient",
+    "Client",
     "CorpusSettings",
     "DataSet",
     "DistilSettings",

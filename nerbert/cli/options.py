@@ -103,7 +103,8 @@ class LoadingOptions:
     """Torch's name of a device; default: the GPU if there is one."""
     threads: int = 0
     """CPU threads; 0 lets the back end choose."""
-    head: Head = ""
+    head: str = ""
+    """For a tagger whose head is your own code: its module:Class, which is imported."""
 
 
 LOADING = LoadingOptions()

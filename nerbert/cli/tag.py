@@ -1,13 +1,16 @@
 """`nerbert tag`: text in, entities out."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from nerbert.cli.options import LOADING, RUN, TEXTS, FileOrDash, Flag, Loading, Run, Texts
+from nerbert.cli.options import LOADING, RUN, TEXTS, FileOrDash, Flag, Loading, LoadingOptions, Run, RunOn, Texts
+from nerbert.errors import SettingsError
 
 _FEW_SHAPES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256", "LRU_CACHE_CAPACITY": "64"}
 """How many compiled operations torch keeps on a CPU, one per batch shape. Its default of 1,024 lets memory grow by
@@ -19,7 +22,7 @@ TextItself = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 def tag(
     tagger: str, *inputs: FileOrDash, output: Place = None, to: str = "", json: Flag = False, labels: str = "",
     min_confidence: str = "", offsets: str = "characters", fingerprint: Flag = False, overwrite: Flag = False,
-    text: TextItself = None, loading: Loading = LOADING, read: Texts = TEXTS, run: Run = RUN,
+    text: TextItself = None, server: str = "", loading: Loading = LOADING, read: Texts = TEXTS, run: Run = RUN,
 ) -> None:  # fmt: skip
     """Tag texts from files, folders or a pipe.
 
@@ -29,7 +32,7 @@ def tag(
     Parameters
     ----------
     tagger
-        Tagger's folder or hub name.
+        Tagger's folder or hub name; with --server the name of a model there, "" for its first one.
     inputs
         Files (packed with gzip, bz2 or xz too); folders, for the files in them whose names tell a format; `-` or
         nothing for standard input.
@@ -54,7 +57,13 @@ def tag(
         Replace a file, a folder that nerbert made, or an unfinished job with other settings.
     text
         Text to tag instead of files: --text "Ada Lovelace came to London."
+    server
+        Address of a `nerbert serve` that tags the texts, say http://127.0.0.1:8000. Its token is taken from the
+        variable NERBERT_TOKEN. How its taggers are loaded, and how many tasks run, is up to the server.
     """
+    if server and (loading != LOADING or run != RUN):
+        given = [*_changed(loading, LOADING), *_changed(run, RUN)]
+        raise SettingsError(f"{', '.join(given)}: is up to the server; leave it out, or leave out --server")
     for name, few in _FEW_SHAPES.items():  # read when torch is loaded
         os.environ.setdefault(name, few)
     from nerbert.tagger.jobs.job import TagJob, tag_files
@@ -63,8 +72,20 @@ def tag(
         tagger=tagger, inputs=inputs, output=output, to=to, json=json, offsets=offsets, sign=fingerprint, labels=labels,
         min_confidence=min_confidence, overwrite=overwrite, loading=asdict(loading), text=text, **asdict(read),
     )  # fmt: skip
+    if server:
+        from nerbert.serve.client import connected_tagger
+
+        tag_files(job, _write_page, load=partial(connected_tagger, server))
+        return
     with run.opened() as executor:
         tag_files(job, _write_page, executor)
+
+
+def _changed(options: LoadingOptions | RunOn, default: LoadingOptions | RunOn) -> Iterator[str]:
+    """Yield the options that differ from their defaults, as they are typed."""
+    for name, value in asdict(default).items():
+        if getattr(options, name) != value:
+            yield f"--{name.replace('_', '-')}"
 
 
 def _write_page(*rows: Any, **names: Any) -> None:

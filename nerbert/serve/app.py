@@ -128,7 +128,7 @@ class _Gate:
         """Return why a request isn't let in."""
         if scope["path"] in self._opened:
             return None
-        if self._busy > self._service.limits.requests:
+        if self._busy > self._service.limits.max_requests:
             return fault(Overloaded(f"{self._busy - 1:,} requests are in progress; try again later"), seen)
         origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
         if origin and origin.partition("://")[2] != host and not {origin, "*"} & {*self._access.origins}:
@@ -215,9 +215,9 @@ class _Answering:
     def _check_room(self, size: int) -> None:
         """Raise HTTPException or Overloaded for a body of so many bytes that is too long, or one too many."""
         limits, held = self._service.limits, self._service.held
-        if size > limits.body:
-            raise HTTPException(413, f"the body is longer than {limits.body:,} bytes; send several")
-        if held > limits.held:
+        if size > limits.max_body:
+            raise HTTPException(413, f"the body is longer than {limits.max_body:,} bytes; send several")
+        if held > limits.max_held:
             raise Overloaded(f"requests of {held:,} bytes are in progress; try again later")
 
     async def _parts(self, request: Request, seen: _Seen) -> AsyncIterator[bytes]:
@@ -228,7 +228,7 @@ class _Answering:
                 async with asyncio.timeout(service.limits.timeout):
                     message = await request.receive()
                     part: bytes = message.get("body", b"")
-                    while service.held + len(part) > service.limits.held:
+                    while service.held + len(part) > service.limits.max_held:
                         await asyncio.sleep(_PAUSE)
             except TimeoutError:
                 raise TimedOut("no line came in time, or there was no room for it; the stream ends here") from None

@@ -5,7 +5,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from nerbert.serve.queue import Batch, Queue
+from nerbert.serve.queue import Queue, QueuedBatch
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -33,7 +33,7 @@ class Metrics:
         if model:
             self._words.labels(model).inc(words)
 
-    def batch(self, batch: Batch[Any], took: float) -> None:
+    def batch(self, batch: QueuedBatch[Any], took: float) -> None:
         """Count a finished batch and the milliseconds that it took."""
         model = str(batch.group)
         self._batches.labels(model).observe(len(batch.tickets))

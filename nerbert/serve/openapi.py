@@ -6,22 +6,15 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from nerbert import __version__
+from nerbert.serve.answers import Refusal
 from nerbert.serve.protocol import Operation
 
 _LINES, _JSON = "application/x-ndjson", "application/json"
 
 
-class Fault(BaseModel):
-    """What is wrong: the one shape of all errors."""
-
-    error: str
-    status: int
-    request_id: str
-
-
 def describe(operations: Sequence[Operation], *, token: bool) -> dict[str, Any]:
     """Return the description of operations; `token`: whether they need one."""
-    kinds: dict[str, Any] = {"fault": Fault}
+    kinds: dict[str, Any] = {"fault": Refusal}
     for each in operations:
         kinds |= {f"{each.method} {each.path} body": each.body, f"{each.method} {each.path} answer": each.answer}
     adapters = [(name, "validation", TypeAdapter(kind)) for name, kind in kinds.items() if kind is not None]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nerbert.errors import NerbertError, SettingsError, at
 from nerbert.formats.entity_labels import entity_labels
-from nerbert.serve.service import Answers, Ask, Service
+from nerbert.serve.service import Ask, Service, TaggedTexts
 from nerbert.tagger.spans import Spans
 
 Result = TypeVar("Result")
@@ -64,7 +64,7 @@ class Call:
     content: AsyncIterable[bytes] = field(default_factory=_nothing)
     release: Callable[[int], None] = lambda _: None
     """Gives back bytes of the content, which are counted until then."""
-    answers: Answers | None = None
+    answers: TaggedTexts | None = None
     words: int = 0
 
     async def tag(self, texts: Sequence[str], ask: Ask) -> list[Spans]:

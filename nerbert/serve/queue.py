@@ -35,7 +35,7 @@ class Ticket(Generic[Work]):
 
 
 @dataclass(frozen=True, slots=True)
-class Batch(Generic[Work]):
+class QueuedBatch(Generic[Work]):
     """Tickets that go into the model together."""
 
     tickets: Sequence[Ticket[Work]]
@@ -59,7 +59,7 @@ class Queue(Generic[Work]):
 
     def __init__(self, *, batch_cost: int, deadline: float, most: int, workers: int = 1) -> None:
         self._batch_cost, self._deadline, self._most, self._workers = batch_cost, deadline, most, workers
-        self._waiting, self._running = deque[Ticket[Work]](), list[Batch[Work]]()
+        self._waiting, self._running = deque[Ticket[Work]](), list[QueuedBatch[Work]]()
         self._costs, self._pace = Counter[Hashable](), dict[Hashable, float]()
         """By group: what waits costs, and the milliseconds that a worker needs for a unit of cost."""
 
@@ -91,7 +91,9 @@ class Queue(Generic[Work]):
         for each in tickets:
             self._costs[each.group] += each.cost
 
-    def next_batch(self, now: float, drop: Callable[[Ticket[Work]], object] = lambda _: None) -> Batch[Work] | None:
+    def next_batch(
+        self, now: float, drop: Callable[[Ticket[Work]], object] = lambda _: None
+    ) -> QueuedBatch[Work] | None:
         """Return the oldest text with those after it that fit, or None; `drop` is given those nobody waits for."""
         opened, dropped = list[Ticket[Work]](), list[Ticket[Work]]()
         for each in self._waiting:
@@ -105,7 +107,7 @@ class Queue(Generic[Work]):
             drop(each)
         if not chosen:
             return None
-        batch = Batch(chosen, now, sum(each.cost for each in chosen))
+        batch = QueuedBatch(chosen, now, sum(each.cost for each in chosen))
         self._running.append(batch)
         return batch
 
@@ -117,7 +119,7 @@ class Queue(Generic[Work]):
             yield each
             count, longest = count + 1, max(longest, each.cost)
 
-    def done(self, batch: Batch[Work], now: float) -> None:
+    def done(self, batch: QueuedBatch[Work], now: float) -> None:
         """Note that a batch is finished."""
         self._running.remove(batch)
         self.learn(batch.group, batch.cost, now - batch.started)

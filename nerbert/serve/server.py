@@ -12,7 +12,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,6 +96,11 @@ def serve(job: ServeJob, *, check: bool = False, show: Callable[[str], object] =
         *(each for name in job.protocols or tuple(PROTOCOLS) for each in PROTOCOLS.find(name)()),
         *status.operations(metrics, reload=job.allow_reload),
     ]
+    paths = [f"{each.method} {each.path}" for each in operations]
+    if twice := next((each for each in paths if paths.count(each) > 1), ""):
+        raise SettingsError(f"--protocols: two of them answer {twice}; leave one out")
+    if not check:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until models are loaded
     with nullcontext() if check else _listening(job.host, job.port) as listening:
         service = Service(sources, job.load, job.limits, metrics.batch)
         app = application(service, operations, Access(token=token, origins=job.cors), metrics)
@@ -105,7 +110,7 @@ def serve(job: ServeJob, *, check: bool = False, show: Callable[[str], object] =
               for each in service.models.values()),
             *(f"{each.method:4} {address}{each.path}" for each in operations),
             f"access: {'with a token' if token else 'anyone who reaches it'}",
-            *memory(job.limits),
+            *_memory(job.limits),
         ]  # fmt: skip
         if listening is None:
             show("\n".join(lines))
@@ -118,26 +123,21 @@ def serve(job: ServeJob, *, check: bool = False, show: Callable[[str], object] =
         log.info("stopped")
 
 
-def memory(limits: Limits) -> Iterator[str]:
-    """Yield in lines how much memory the process may need, by its limits; read what it has needed until now."""
-    parts = memory_bound(limits)
-    for name, size in parts.items():
-        yield f"memory: {size / _MEGABYTE:,.0f} MB {name}"
-    yield f"memory: at most {sum(parts.values()) / _MEGABYTE:,.0f} MB"
-
-
-def memory_bound(limits: Limits) -> dict[str, int]:
-    """Return the bytes that a process may need, by what for."""
+def _memory(limits: Limits) -> list[str]:
+    """Return in lines how much memory the process may need, by its limits; read what it has needed until now."""
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    reading = limits.workers + 1
-    return {
+    count, longest = limits.workers + 1, limits.max_characters
+    parts = {
         "for the process and its models, of which each worker has filled a window": used,
-        f"for requests of {limits.held:,} bytes and their answers": limits.held * _PER_BYTE,
-        f"for {reading} texts of {limits.characters:,} characters at work": reading
-        * limits.characters
+        "for a model that is loaded again, beside the old one": used,
+        f"for requests of {limits.max_held:,} bytes and their answers": limits.max_held * _PER_BYTE,
+        f"for {at_work} texts of {limits.max_characters:,} characters": at_work
+        * limits.max_characters
         * _PER_CHARACTER,
-        f"for {limits.requests:,} connections": limits.requests * _PER_CONNECTION,
+        f"for {limits.max_requests:,} connections": limits.max_requests * _PER_CONNECTION,
     }
+    lines = [f"memory: {size / _MEGABYTE:,.0f} MB {name}" for name, size in parts.items()]
+    return [*lines, f"memory: at most {sum(parts.values()) / _MEGABYTE:,.0f} MB"]
 
 
 _PER_BYTE, _PER_CHARACTER, _PER_CONNECTION = 200, 1000, 1 << 16

@@ -6,12 +6,15 @@ is loaded again takes the old one's place between two batches.
 """
 
 import asyncio
+import ctypes
+import gc
 import logging
 import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +23,7 @@ from typing import Any
 from nerbert.errors import InputError, NerbertError, SettingsError, TimedOut, Unavailable, at, unknown
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.records import EntityLabel
-from nerbert.serve.queue import Batch, Queue, Ticket
+from nerbert.serve.queue import Queue, QueuedBatch, Ticket
 from nerbert.serve.settings import Limits
 from nerbert.tagger.pending import TagRequest
 from nerbert.tagger.spans import Spans
@@ -60,7 +63,7 @@ class Ask:
 
 
 @dataclass(slots=True)
-class Answers:
+class TaggedTexts:
     """The answers to a request's texts; milliseconds that they waited and were computed (of the last batch)."""
 
     served: Served
@@ -74,7 +77,7 @@ class _Pending:
     """A request whose texts are being tagged."""
 
     future: "asyncio.Future[None]"
-    answers: Answers
+    answers: TaggedTexts
     left: int
 
 
@@ -117,11 +120,11 @@ class Service:
 
     def __init__(
         self, sources: Mapping[str, str], load: Callable[[str], Tagger], limits: Limits,
-        noted: Callable[[Batch[Any], float], object] = lambda *_: None,
+        noted: Callable[[QueuedBatch[Any], float], object] = lambda *_: None,
     ) -> None:  # fmt: skip
         self._load, self.limits, self._noted = load, limits, noted
         self.queue = Queue[_Text](
-            batch_cost=limits.batch, deadline=limits.deadline, most=limits.waiting, workers=limits.workers
+            batch_cost=limits.batch, deadline=limits.deadline, most=limits.max_waiting, workers=limits.workers
         )
         self.models = {name: self._loaded(name, source) for name, source in sources.items()}
         self.held = 0
@@ -182,10 +185,11 @@ class Service:
                     found[name] = ""
                 except NerbertError as error:
                     found[name] = str(error)
+                _give_back()
                 log.info("model %s: %s", name, found[name] or f"loaded again, {self.models[name].fingerprint}")
         return found
 
-    async def tag(self, texts: Sequence[str], ask: Ask) -> Answers:
+    async def tag(self, texts: Sequence[str], ask: Ask) -> TaggedTexts:
         """Return the answer to each text, in batches with those of others: spans, or the error of a text.
 
         Raise what is wrong with the request as a whole, Overloaded if there is no place, TimedOut if it takes too long.
@@ -199,7 +203,7 @@ class Service:
         costs = [await self._cost(served.tagger, text, labels) for text in texts]
         self._check_time(served, max(costs, default=0))
         expires = now + self.limits.timeout * 1000
-        pending = _Pending(self._loop.create_future(), Answers(served, [TimedOut(_LATE)] * len(texts)), len(texts))
+        pending = _Pending(self._loop.create_future(), TaggedTexts(served, [TimedOut(_LATE)] * len(texts)), len(texts))
         tickets = [self._ticket(served, pending, place, text, cost, labels, ask, expires)
                    for place, (text, cost) in enumerate(zip(texts, costs, strict=True))]  # fmt: skip
         with self._changed:
@@ -225,19 +229,19 @@ class Service:
     def _checked(self, texts: Sequence[str], ask: Ask, served: Served) -> Sequence[EntityLabel] | None:
         """Return the labels; raise InputError for more of anything than the limits allow."""
         limits = self.limits
-        if len(texts) > limits.texts:
-            raise InputError(f"{len(texts):,} texts: one request may have at most {limits.texts:,}; send several")
+        if len(texts) > limits.max_texts:
+            raise InputError(f"{len(texts):,} texts: one request may have at most {limits.max_texts:,}; send several")
         for place, text in enumerate(texts):
-            if len(text) > limits.characters:
+            if len(text) > limits.max_characters:
                 with at(part=f"text {place}" if len(texts) > 1 else "text"):
-                    raise InputError(f"{len(text):,} characters: at most {limits.characters:,} are allowed; cut it")
+                    raise InputError(f"{len(text):,} characters: at most {limits.max_characters:,} are allowed; cut it")
         bounds = ask.thresholds.values() if isinstance(ask.thresholds, Mapping) else [ask.thresholds]
         if served.takes_labels and any(each is not None and each < limits.least_threshold for each in bounds):
             raise InputError(f"thresholds: below {limits.least_threshold:g} too much would be found; give higher ones")
         if ask.labels is None:
             return None
-        if len(ask.labels) > limits.labels:
-            raise InputError(f"{len(ask.labels):,} labels: one request may have at most {limits.labels:,}")
+        if len(ask.labels) > limits.max_labels:
+            raise InputError(f"{len(ask.labels):,} labels: one request may have at most {limits.max_labels:,}")
         return entity_labels(ask.labels)
 
     async def _cost(self, tagger: Tagger, text: str, labels: Sequence[EntityLabel] | None) -> int:
@@ -268,7 +272,7 @@ class Service:
                 self.queue.done(batch, now)
             self._loop.call_soon_threadsafe(self._deliver, batch, answers, now)
 
-    def _next(self) -> Batch[_Text] | None:
+    def _next(self) -> QueuedBatch[_Text] | None:
         with self._changed:
             while True:
                 if batch := self.queue.next_batch(milliseconds(), self._dropped):
@@ -280,7 +284,7 @@ class Service:
     def _dropped(self, ticket: Ticket[_Text]) -> None:
         self._loop.call_soon_threadsafe(self._answer, ticket, None)
 
-    def _deliver(self, batch: Batch[_Text], answers: Sequence[Spans | NerbertError | None], now: float) -> None:
+    def _deliver(self, batch: QueuedBatch[_Text], answers: Sequence[Spans | NerbertError | None], now: float) -> None:
         self._noted(batch, now - batch.started)
         for ticket, answer in zip(batch.tickets, answers, strict=True):
             found = ticket.work.pending.answers
@@ -297,6 +301,13 @@ class Service:
         pending.left -= 1
         if not pending.left and not pending.future.done():
             pending.future.set_result(None)
+
+
+def _give_back() -> None:
+    """Give the memory of a model that is no longer used back to the system, where the C library is glibc."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 _LATE = "the answer takes longer than this server's limit; send less text at once, or try again later"

@@ -7,8 +7,6 @@ from nerbert.config import Bounds, Settings
 
 TOKEN = "NERBERT_TOKEN"
 """The environment's variable with the token that clients send."""
-TOKEN = "NERBERT_TOKEN"
-"""The environment's variable with the token, for server and client."""
 _Count = Annotated[int, Bounds(at_least=1, at_most=1 << 30)]
 
 
@@ -22,21 +20,21 @@ class Limits(Settings):
     """Subwords of a batch, padded: its texts times the longest of them."""
     deadline: Annotated[float, Bounds(above=0, at_most=3_600_000)] = 1000.0
     """Milliseconds that a new text may wait, by estimate; beyond, requests are refused (429)."""
-    waiting: _Count = 4096
+    max_waiting: _Count = 4096
     """Texts that wait; beyond, requests are refused (429)."""
     timeout: Annotated[float, Bounds(above=0, at_most=86_400)] = 60.0
     """Seconds until an answer is given up (504), or a client that sends or reads nothing (408)."""
-    requests: _Count = 1024
+    max_requests: _Count = 1024
     """Requests that are in progress; beyond, they are refused (429)."""
-    held: _Count = 4 << 20
+    max_held: _Count = 4 << 20
     """Bytes of all requests in progress; beyond, they are refused (429)."""
-    body: _Count = 1 << 20
+    max_body: _Count = 1 << 20
     """Bytes of a request (413), or of a line of a stream."""
-    characters: _Count = 1 << 17
+    max_characters: _Count = 1 << 17
     """Characters of a text (422)."""
-    texts: _Count = 1024
+    max_texts: _Count = 1024
     """Texts of a request (422)."""
-    labels: _Count = 256
+    max_labels: _Count = 256
     """Labels of a request (422)."""
     least_threshold: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.01
     """Lowest threshold for labels at run time (422): at 0 every run of words is an entity."""

@@ -3,6 +3,7 @@
 Neither torch nor `transformers` is loaded. Cost: weights must fit into one file (2 GB).
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from mmap import ACCESS_READ, mmap
@@ -260,6 +261,7 @@ class OnnxScorer:
 
 def _session(path: Path, threads: int) -> Any:
     need("onnx", "onnxruntime")
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it would write files into the user's cache
     import onnxruntime
 
     if not path.is_file():

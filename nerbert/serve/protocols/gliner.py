@@ -17,7 +17,7 @@ from nerbert.serve.service import Ask
 _USUAL = 0.5
 
 
-class Request(BaseModel):
+class GlinerRequest(BaseModel):
     """A text, and labels; a label's value is its prompt."""
 
     text: str
@@ -30,7 +30,7 @@ class Request(BaseModel):
     adapter_id: str | None = None
 
 
-class Entity(BaseModel):
+class GlinerEntity(BaseModel):
     """An entity; `start` and `end` count characters."""
 
     start: int
@@ -40,10 +40,10 @@ class Entity(BaseModel):
     score: float = Field(ge=0, le=1)
 
 
-class Entities(BaseModel):
+class GlinerAnswer(BaseModel):
     """The entities of a text, in order."""
 
-    entities: list[Entity]
+    entities: list[GlinerEntity]
 
 
 def operations() -> Sequence[Operation]:
@@ -51,14 +51,14 @@ def operations() -> Sequence[Operation]:
     examples = {"labels": {"text": "Ada Lovelace came to London.", "labels": ["person", "city"], "threshold": 0.5}}
     return [
         Operation(
-            path="/gliner", run=_predict, body=Request, answer=Entities, summary="Entities, as GLiNER's server",
-            examples=examples,
+            path="/gliner", run=_predict, body=GlinerRequest, answer=GlinerAnswer, examples=examples,
+            summary="Entities, as GLiNER's server",
         )
     ]  # fmt: skip
 
 
 async def _predict(call: Call) -> dict[str, Any]:
-    body: Request = call.body
+    body: GlinerRequest = call.body
     refuse("relations", body.relations, "this server finds entities only; leave it out")
     refuse("adapter_id", body.adapter_id, "this server has no adapters; leave it out")
     refuse("multi_label", body.multi_label, "a place has one label; leave it out")

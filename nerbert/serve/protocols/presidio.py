@@ -22,7 +22,7 @@ _NAMES = {"per": "PERSON", "loc": "LOCATION", "gpe": "LOCATION", "org": "ORGANIZ
 """Presidio's names of types that models call otherwise."""
 
 
-class Request(BaseModel):
+class PresidioRequest(BaseModel):
     """A text or several, their language, and the types to find."""
 
     text: str | list[str]
@@ -38,7 +38,7 @@ class Request(BaseModel):
     regex_flags: int | None = None
 
 
-class Found(BaseModel):
+class PresidioEntity(BaseModel):
     """An entity; `start` and `end` count characters."""
 
     entity_type: str
@@ -58,8 +58,8 @@ def operations() -> Sequence[Operation]:
     """Return the operations."""
     examples = {"people": {"text": "Ada Lovelace came to London.", "language": "en", "entities": ["PERSON"]}}
     return [
-        Operation(path="/analyze", run=_analyze, body=Request, answer=list[Found] | list[list[Found]],
-                  summary="Analyze, as Presidio's", examples=examples),
+        Operation(path="/analyze", run=_analyze, body=PresidioRequest, examples=examples,
+                  answer=list[PresidioEntity] | list[list[PresidioEntity]], summary="Analyze, as Presidio's"),
         Operation(path="/supportedentities", method="GET", run=_supported, answer=list[str], query=LanguageQuery,
                   summary="Names of the types of a model, as Presidio's"),
         Operation(path="/recognizers", method="GET", run=_recognizers, answer=list[str], query=LanguageQuery,
@@ -74,7 +74,7 @@ def presidio_name(type_: str) -> str:
 
 
 async def _analyze(call: Call) -> list[Any]:
-    body: Request = call.body
+    body: PresidioRequest = call.body
     refuse("ad_hoc_recognizers", body.ad_hoc_recognizers, "this server has only its models; leave it out")
     refuse("allow_list_match", body.allow_list_match == "regex" and body.allow_list and "regex", "use exact matches")
     served = _of_language(call, body.language)

@@ -7,31 +7,10 @@ from functools import partial
 from starlette.responses import PlainTextResponse, Response
 
 from nerbert.errors import Unavailable
+from nerbert.serve.answers import ServedModel, ServedModels
 from nerbert.serve.metrics import CONTENT_TYPE, Metrics
 from nerbert.serve.protocol import Call, Operation
 from nerbert.serve.service import Served
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model: its name, what it was made from, the types that it finds, and how it answers.
-
-    With `takes_labels` it finds the labels of a request; without, some of its types.
-    """
-
-    name: str
-    fingerprint: str
-    types: list[str]
-    takes_labels: bool
-    language: str
-    answering: str
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """The models of a server, the default first."""
-
-    models: list[Model]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +24,9 @@ class Reloaded:
 def operations(metrics: Metrics, *, reload: bool) -> Sequence[Operation]:
     """Return the operations; models are loaded again only with `reload`."""
     found = [
-        Operation(path="/models", method="GET", run=_models, answer=Models, summary="The models, the default first"),
+        Operation(
+            path="/models", method="GET", run=_models, answer=ServedModels, summary="The models, the default first"
+        ),
         Operation(path="/healthz", method="GET", run=_alive, summary="Whether the server lives", open=True),
         Operation(path="/ready", method="GET", run=_ready, summary="Whether it takes requests", open=True),
         Operation(path="/metrics", method="GET", run=partial(_count, metrics), summary="Counts, for Prometheus"),
@@ -54,16 +35,18 @@ def operations(metrics: Metrics, *, reload: bool) -> Sequence[Operation]:
     return [*found, again] if reload else found
 
 
-def model_of(served: Served) -> Model:
+def model_of(served: Served) -> ServedModel:
     """Return what a server says of a model."""
     tagger = served.tagger
     default = tagger.with_default_labels()
     answering = str(default.answering) if default.types else f"{tagger.head.name}, labels at run time"
-    return Model(served.name, served.fingerprint, default.types, served.takes_labels, tagger.language, answering)
+    return ServedModel(
+        served.name, served.fingerprint, default.types, served.takes_labels, tagger.language, tagger.splitter, answering
+    )
 
 
-async def _models(call: Call) -> Models:
-    return Models([model_of(each) for each in call.service.models.values()])
+async def _models(call: Call) -> ServedModels:
+    return ServedModels([model_of(each) for each in call.service.models.values()])
 
 
 async def _alive(_: Call) -> Response:

@@ -5,8 +5,7 @@ An answer says what it is based on (the model's fingerprint), and how much of ea
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import to_json
@@ -14,11 +13,11 @@ from pydantic_core import to_json
 from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, TimedOut, at
 from nerbert.formats.rows import span_json
 from nerbert.schema import parse_json
+from nerbert.serve.answers import TagAnswer, TextResult, Unit
 from nerbert.serve.protocol import Call, Gone, LabelQuery, Operation, nested
 from nerbert.serve.service import Ask
 from nerbert.tagger.spans import Spans, counted_spans
 
-Unit = Literal["characters", "utf-16", "bytes"]
 _WINDOW = 32
 """Lines of a stream that are in progress at once."""
 _PAUSE = 0.05
@@ -53,7 +52,7 @@ class TagBody(_Wish):
     text: str | list[str] = Field(description="A text, or a list of texts.")
 
 
-class Line(_Wish):
+class StreamLine(_Wish):
     """A text; other fields come back with its entities."""
 
     model_config = ConfigDict(extra="allow")
@@ -65,36 +64,6 @@ class StreamQuery(LabelQuery):
     """What to find in lines that don't say it."""
 
     offsets: Unit = "characters"
-
-
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """An entity: `start` and `end` (exclusive) in the text."""
-
-    text: str
-    type: str
-    start: int
-    end: int
-    confidence: Annotated[float, Field(ge=0, le=1)]
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The entities of a text, its characters (code points), and how many of them the model read."""
-
-    spans: list[Entity]
-    characters: int
-    read: int
-
-
-@dataclass(frozen=True, slots=True)
-class TagAnswer:
-    """A result for each text, and what they are based on."""
-
-    model: str
-    fingerprint: str
-    offsets: Unit
-    results: list[Result]
 
 
 def operations() -> Sequence[Operation]:
@@ -110,7 +79,7 @@ def operations() -> Sequence[Operation]:
             },
         ),
         Operation(
-            path="/tag/stream", run=_stream, body=Line, answer=Result, query=StreamQuery, streams=True,
+            path="/tag/stream", run=_stream, body=StreamLine, answer=TextResult, query=StreamQuery, streams=True,
             summary="Tag JSON lines as they come; answers are lines in their order",
             examples={"a line": {"id": 7, "text": text}},
         ),
@@ -165,7 +134,7 @@ _Lines = asyncio.Queue[tuple[asyncio.Task[bytes], int] | None]
 async def _read(call: Call, lines: _Lines) -> None:
     number = 0
     try:
-        async for line in split_lines(call.content, call.service.limits.body):
+        async for line in split_lines(call.content, call.service.limits.max_body):
             number += 1
             await lines.put((asyncio.create_task(_line(call, line, number)), len(line)))
     except NerbertError as error:
@@ -196,7 +165,7 @@ async def _line(call: Call, content: bytes, number: int) -> bytes:
     if not content.strip():
         return b""
     try:
-        line = parse_json(content, Line, "line")
+        line = parse_json(content, StreamLine, "line")
         kept = dict(line.model_extra or {}) or kept
         asked = call.query.ask()
         wish = line.model_copy(update={name: getattr(call.query, name) for name in ("model", "offsets")

@@ -45,7 +45,7 @@ from nerbert.formats.kinds import (
 from nerbert.formats.rows import ERRORS, Block
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import NEEDS_LABELS
-from nerbert.records import Document, Example, Repair, Repairs, Span
+from nerbert.records import Document, EntityLabel, Example, Repair, Repairs, Span
 from nerbert.sources.files import writable
 from nerbert.tagger.jobs.files import (
     MANIFEST,
@@ -57,7 +57,7 @@ from nerbert.tagger.jobs.files import (
     tag_parts,
     target_kind,
 )
-from nerbert.tagger.spans import OFFSETS
+from nerbert.tagger.spans import OFFSETS, Spans
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import answering_of, check_thresholds, parse_thresholds
 from nerbert.terminal import Progress, tell, throughput
@@ -73,6 +73,41 @@ class PageWriter(Protocol):
         self, target: Path, tagged: Iterable[Document], /, *, title: str, tagger: str, types: Sequence[str]
     ) -> None:
         """Write the page; `types` are the tagger's."""
+
+
+class Answerer(Protocol):
+    """What computes entities."""
+
+    @property
+    def name(self) -> str:
+        """Return the back end, and all else that entities depend on besides the weights."""
+
+
+class JobTagger(Protocol):
+    """What a job asks of a tagger, wherever that computes; `Tagger` is one."""
+
+    @property
+    def head(self) -> Answerer:
+        """Return what computes entities."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the fingerprint of its weights."""
+
+    @property
+    def types(self) -> list[str]:
+        """Return the types that it finds, sorted."""
+
+    @property
+    def labels(self) -> tuple[EntityLabel, ...]:
+        """Return the labels to find, if given."""
+
+    @property
+    def sentences(self) -> Callable[[str], Iterable[tuple[int, Example]]]:
+        """Return what cuts a text into sentences of words."""
+
+    def tag_many(self, texts: Iterable[str | Example], /) -> Iterator[Spans]:
+        """Yield the entities of each text, in order; raise InputError for one that can't be tagged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +189,7 @@ class TagJob:
         if kept and (own := answering_of(tagger, kept, tagger.types)).thresholds:
             yield f"entities below its own {own.bounds} are left out (--min-confidence sets others)"
 
-    def fingerprint(self, tagger: Tagger, paths: JobPaths) -> dict[str, Any]:
+    def fingerprint(self, tagger: JobTagger, paths: JobPaths) -> dict[str, Any]:
         """Return all that entities depend on but the inputs' content, which each part covers by itself."""
         loading = {name: self.loading.get(name) for name in ("decoding", "on_too_long", "head")}
         return {
@@ -167,11 +202,15 @@ class TagJob:
         }  # fmt: skip
 
 
-def tag_files(job: TagJob, page: PageWriter | None = None, executor: Executor | None = None) -> None:
+def tag_files(
+    job: TagJob, page: PageWriter | None = None, executor: Executor | None = None,
+    load: Callable[[TagJob], JobTagger] = TagJob.load,
+) -> None:  # fmt: skip
     """Tag files, folders or standard input, and write the rows with their entities to standard output or to files.
 
     `page` writes HTML pages (`nerbert.render.tags_page.write_page`); without it, HTML is refused. Parts of files are
-    tagged by the `executor`'s workers, each of which loads the tagger once; without one in this process.
+    tagged by the `executor`'s workers, each of which loads the tagger once; without one in this process. `load` makes
+    the tagger when the rest of the job is known to be right.
     """
     executor = executor or HERE
     paths, kind = job.find()
@@ -181,11 +220,11 @@ def tag_files(job: TagJob, page: PageWriter | None = None, executor: Executor | 
     if kind == HTML and page is None:
         raise SettingsError("--to html: no page writer was given; pass page=nerbert.render.tags_page.write_page")
     if job.output is None:
-        _Run(job, paths, kind, job.load(), page, executor).to_standard_output()
+        _Run(job, paths, kind, load(job), page, executor).to_standard_output()
     elif paths.many:
         names = place_outputs(paths, job.output, kind)
         check_free(job.output, overwrite=job.overwrite)
-        _Run(job, paths, kind, job.load(), page, executor).to_folder(job.output, names)
+        _Run(job, paths, kind, load(job), page, executor).to_folder(job.output, names)
     else:
         check_no_input(paths, job.output)
         if suffixes_of(kind):
@@ -193,7 +232,7 @@ def tag_files(job: TagJob, page: PageWriter | None = None, executor: Executor | 
         else:
             check_apart(paths, job.output)
             check_free(job.output, overwrite=job.overwrite)
-        _Run(job, paths, kind, job.load(), page, executor).to_file(job.output)
+        _Run(job, paths, kind, load(job), page, executor).to_file(job.output)
     if paths.passed_over:
         tell(f"files skipped: {len(paths.passed_over):,}, such as {paths.passed_over[0]}; name them, or give --from")
 
@@ -205,7 +244,7 @@ class _Run:
     job: TagJob
     paths: JobPaths
     kind: str
-    tagger: Tagger
+    tagger: JobTagger
     page: PageWriter | None
     executor: Executor
 
@@ -311,7 +350,7 @@ def _summary(done: Sequence[TaggedParts]) -> str:
 
 
 def tag_all(
-    sources: Sequence[InputFile], work: Path, how: Callable[[InputFile, Path], TaggedParts], tagger: Tagger,
+    sources: Sequence[InputFile], work: Path, how: Callable[[InputFile, Path], TaggedParts], tagger: JobTagger,
     executor: Executor,
 ) -> list[TaggedParts]:  # fmt: skip
     """Return files whose parts are in `work`; tag the missing ones, under a bar over all bytes if known."""
@@ -323,11 +362,11 @@ def tag_all(
     return files
 
 
-def _found_in(block: Block, tagger: Tagger, bar: Progress) -> list[list[Span]]:
+def _found_in(block: Block, tagger: JobTagger, bar: Progress) -> list[list[Span]]:
     return list(tag_block(tagger, block, bar))
 
 
-def tag_block(tagger: Tagger, block: Block, bar: Progress) -> Iterator[list[Span]]:
+def tag_block(tagger: JobTagger, block: Block, bar: Progress) -> Iterator[list[Span]]:
     """Yield the entities of each row; an error names its row, after those before it are yielded."""
     done = 0
     try:

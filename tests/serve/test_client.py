@@ -1,0 +1,457 @@
+"""Clients of a server: a local tagger's answers, tries again, refusals; and `nerbert tag --server`."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import nerbert
+from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, TimedOut, Unavailable
+from nerbert.serve.client import AsyncClient, Client, ServedTagger, connected_tagger
+from nerbert.serve.client_requests import RETRIES
+from nerbert.tagger.export import export
+from nerbert.tagger.jobs.job import TagJob
+from nerbert.tagger.spans import Spans
+from nerbert.tagger.tagger import Tagger
+from tests.commands import exit_code
+from tests.serve.servers import Server, serving
+
+TOKEN = "a token of some length"
+TEXTS = [
+    "Ada Lovelace met Charles Babbage in London.", "", "The 𝄞 ship Zähringen left Kiel for Oslo.",
+    "\ud800 Oslo", "A\n\nB " * 50, *(f"Number {number} went to Paris." for number in range(600)),
+]  # fmt: skip
+Handler = Callable[[httpx.Request], httpx.Response]
+Caught = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_tagger: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tagger of fixed types, exported; read only."""
+    found = shutil.copytree(tiny_tagger, tmp_path_factory.mktemp("client") / "tiny")
+    export(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def served(folder: Path) -> Iterator[Server]:
+    """A server of it that wants a token."""
+    with serving(folder, "--backend", "onnx", head=False, NERBERT_TOKEN=TOKEN) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def local(folder: Path) -> Tagger:
+    return Tagger.load(folder, backend="onnx", threads=1)
+
+
+@pytest.fixture
+def url(served: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Its address; its token is in the environment."""
+    monkeypatch.setenv("NERBERT_TOKEN", TOKEN)
+    return served.url
+
+
+def as_sent(answers: Sequence[Spans]) -> list[Any]:
+    """Return all that an answer has, confidences as a server rounds them."""
+    return [
+        (each.text, each.offsets, each.read, [replace(span, confidence=round(span.confidence, 4)) for span in each])
+        for each in answers
+    ]
+
+
+async def gathered(client: AsyncClient, texts: Sequence[str], labels: Sequence[str] | None = None) -> list[Spans]:
+    return [each async for each in client.tag_many(texts, labels)]
+
+
+def both(url: str, texts: Sequence[str], labels: Sequence[str] | None = None, **how: Any) -> list[Spans]:
+    """Return the answers of both clients, which are the same."""
+
+    async def run() -> list[Spans]:
+        async with AsyncClient(url, **how) as client:
+            assert as_sent([await client.tag(texts[0], labels)]) == as_sent(
+                [(await gathered(client, texts, labels))[0]]
+            )
+            return await gathered(client, texts, labels)
+
+    with Client(url, **how) as client:
+        found = list(client.tag_many(texts, labels))
+        assert as_sent([client.tag(texts[0], labels)]) == as_sent(found[:1])
+    assert as_sent(asyncio.run(run())) == as_sent(found)
+    return found
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("offsets", ["characters", "utf-16", "bytes"])
+def test_answers_are_a_local_taggers(url: str, folder: Path, offsets: str) -> None:
+    tagger = Tagger.load(folder, backend="onnx", threads=1, offsets=offsets)
+    found = both(url, TEXTS, offsets=offsets)
+    assert as_sent(found) == as_sent(list(tagger.tag_many(TEXTS)))
+    assert sum(map(len, found)) > 600
+    assert any(span.start > 4 for span in found[2]), "an entity after a character of several units"
+
+
+@pytest.mark.integration
+def test_labels_and_thresholds_are_a_local_taggers(url: str, folder: Path, local: Tagger) -> None:
+    label = local.tag(TEXTS[0])[0].type
+    assert as_sent(both(url, TEXTS, [label])) == as_sent(list(local.tag_many(TEXTS, [label])))
+    surer = Tagger.load(folder, backend="onnx", threads=1, thresholds=0.9)
+    assert as_sent(both(url, TEXTS, thresholds=0.9)) == as_sent(list(surer.tag_many(TEXTS)))
+    with Client(url) as client:
+        some = client.with_labels([label])
+        assert [each.name for each in some.labels] == some.types == [label]
+        assert client.labels == ()
+        assert as_sent([some.tag(TEXTS[0])]) == as_sent([local.tag(TEXTS[0], [label])])
+        with pytest.raises(InputError, match="no-such"):
+            client.tag("Ada", ["no-such"])
+
+
+@pytest.mark.integration
+def test_a_client_says_what_is_served(url: str, local: Tagger) -> None:
+    async def run() -> tuple[list[str], str]:
+        async with AsyncClient(url, model="tiny") as client:
+            return await client.types(), await client.fingerprint()
+
+    with Client(url) as client:
+        assert (client.types, client.fingerprint) == (local.types, local.fingerprint) == asyncio.run(run())
+    with Client(url, model="tinny") as client, pytest.raises(SettingsError, match="did you mean 'tiny'"):
+        client.tag("Ada")
+    with Client(url, model="tinny") as client, pytest.raises(SettingsError, match="did you mean 'tiny'"):
+        _ = client.types
+    with Client(url, fingerprint="0" * 16) as client, pytest.raises(Unavailable, match="another version of the model"):
+        client.tag("Ada")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("token", ["", "another token of some length"])
+def test_a_wrong_token_is_refused(served: Server, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NERBERT_TOKEN", raising=False)
+    with (
+        Client(served.url, token=token) as client,
+        pytest.raises(SettingsError, match=r"a token is needed.*\(status 401"),
+    ):
+        client.tag("Ada")
+    with Client(served.url, token=TOKEN) as client:
+        assert client.tag("Ada").text == "Ada"
+
+
+@pytest.mark.integration
+def test_texts_before_one_that_is_refused_are_tagged(url: str) -> None:
+    texts = ["Ada", "Oslo", "a" * 200_000, "Bob"]
+
+    async def run(into: list[str]) -> None:
+        async with AsyncClient(url) as client:
+            async for each in client.tag_many(texts):
+                into.append(each.text)
+
+    found, later = list[str](), list[str]()
+    with Client(url) as client, pytest.raises(InputError, match="200,000 characters"):
+        found.extend(each.text for each in client.tag_many(texts))
+    with pytest.raises(InputError, match="200,000 characters"):
+        asyncio.run(run(later))
+    assert found == later == texts[:2]
+
+
+class Fake:
+    """A server that answers with what it was given, one after the other, and the last one for ever."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self.answers, self.asked = list(answers), list[httpx.Request]()
+        self.pauses, self.told = list[float](), list[str]()
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+    def how(self) -> dict[str, Any]:
+        retries = replace(RETRIES, sleep=self.pauses.append, tell=self.told.append, jitter=0.0)
+        return {"retries": retries, "transport": httpx.MockTransport(self)}
+
+    def tag(self, kind: str, text: str = "Ada", **how: Any) -> Spans:
+        """Ask it once, with one of the clients."""
+        if kind == "sync":
+            with Client("http://server/under/", **self.how(), **how) as client:
+                return client.tag(text)
+
+        async def run() -> Spans:
+            async with AsyncClient("http://server/under/", **self.how(), **how) as client:
+                client._sleep = self.sleep  # type: ignore[method-assign]
+                return await client.tag(text)
+
+        return asyncio.run(run())
+
+
+def answer(text: str = "Ada", read: int | None = None, **entity: Any) -> httpx.Response:
+    """Return a server's answer with one entity, the whole text."""
+    span = {"text": text, "type": "person", "start": 0, "end": len(text), "confidence": 0.5} | entity
+    result = {"spans": [span], "characters": len(text), "read": len(text) if read is None else read}
+    return httpx.Response(200, json={"model": "m", "fingerprint": "f", "offsets": "characters", "results": [result]})
+
+
+def refusal(status: int, message: str = "no place", **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(status, json={"error": message, "status": status, "request_id": "1"}, headers=named)
+
+
+KINDS = pytest.mark.parametrize("kind", ["sync", "async"])
+
+
+@KINDS
+def test_what_is_busy_is_asked_again_when_it_says(kind: str) -> None:
+    reset = httpx.RemoteProtocolError("Server disconnected without sending a response.")
+    fake = Fake(refusal(429, Retry_After="7"), refusal(503), httpx.ConnectError("refused"), reset, answer())
+    assert fake.tag(kind)[0].text == "Ada"
+    assert fake.pauses == [7.0, 2.0, 4.0, 8.0]
+    assert fake.told[0] == "http://server/under: no place (status 429) (try 1 of 8 failed; the next in 7 seconds)"
+    assert [str(each.url) for each in fake.asked] == ["http://server/under/tag"] * 5
+
+
+@KINDS
+def test_tries_and_their_time_are_bounded(kind: str) -> None:
+    fake = Fake(refusal(429, Retry_After="1"))
+    with pytest.raises(Overloaded, match=r"^http://server/under: no place \(status 429\)$") as caught:
+        fake.tag(kind)
+    assert caught.value.retry_after == 1
+    assert fake.pauses == [1, 2, 4, 8, 16, 30, 30]
+    fake = Fake(refusal(429, Retry_After="31"), answer())
+    with pytest.raises(Overloaded) as caught:
+        fake.tag(kind)
+    assert (caught.value.retry_after, fake.pauses) == (31, [])
+    fake = Fake(httpx.ConnectError("refused"))
+    with pytest.raises(Unavailable, match="can't be reached, or hung up: ConnectError refused"):
+        fake.tag(kind)
+    assert len(fake.asked) == RETRIES.tries
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        (refusal(422), InputError, "no place"), (refusal(400), SettingsError, "no place"),
+        (refusal(504), TimedOut, "no place"), (refusal(413), InputError, "no place"),
+        (refusal(500, "the\nserver\x1b[31m"), NerbertError, r"the server\\x1b\[31m \(status 500\)"),
+        (httpx.ReadTimeout("slow"), TimedOut, "no answer within 60 seconds"),
+        (httpx.Response(404, text="<html>"), InputError, r"nerbert server\? \(status 404\)"),
+        (httpx.Response(200, text="<html>"), InputError, "not JSON.*nerbert server"),
+        (httpx.Response(200, json={"results": []}), InputError, "missing; is this the address of a nerbert server"),
+        (httpx.Response(307, headers={"Location": "http://other/tag"}), InputError, "status 307"),
+        (answer("Bob"), InputError, "doesn't fit"), (answer(end=2), InputError, "doesn't fit"),
+        (answer(start=9, end=10, text=""), InputError, "doesn't fit"), (answer(read=4), InputError, "doesn't fit"),
+        (answer(start=3), InputError, "empty or negative"), (answer(confidence=2), InputError, "confidence = 2"),
+        (httpx.Response(200, content=b" " * (65 << 20)), InputError, "is longer than 67,108,864 bytes"),
+    ],
+)  # fmt: skip
+def test_other_faults_are_raised_at_once(kind: str, given: Any, error: type[NerbertError], words: str) -> None:
+    fake = Fake(given, answer())
+    with pytest.raises(error, match=words) as caught:
+        fake.tag(kind)
+    assert type(caught.value) is error
+    assert str(caught.value).startswith("http://server/under:")
+    assert (len(fake.asked), fake.pauses) == (1, [])
+
+
+@KINDS
+def test_a_request_has_what_was_asked_for(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NERBERT_TOKEN", "of the environment\n")
+    fake = Fake(answer())
+    fake.tag(kind, model="m", thresholds={"person": 0.5}, nested=True)
+    fake.tag(kind, token="given")
+    first, second = fake.asked
+    assert json.loads(first.content) == {
+        "text": ["Ada"], "model": "m", "labels": None, "thresholds": {"person": 0.5}, "nested": True,
+        "offsets": "characters",
+    }  # fmt: skip
+    assert first.headers["authorization"] == "Bearer of the environment"
+    assert second.headers["authorization"] == "Bearer given"
+
+
+@pytest.mark.parametrize(
+    ("url", "how", "words"),
+    [
+        ("localhost:8000", {}, "server 'localhost:8000': must be http://"),
+        ("http://me:secret@host", {}, "server 'http://host': must be"), ("http://host?token=x", {}, "'http://host'"),
+        ("http://host:port", {}, "can't be asked"), ("http://host", {"token": "a\u00e9"}, "printable ASCII"),
+        ("http://host", {"offsets": "words"}, "offsets = 'words'"),
+    ],
+)  # fmt: skip
+def test_what_no_server_can_be_asked_is_refused(url: str, how: dict[str, Any], words: str) -> None:
+    for kind in (Client, AsyncClient):
+        with pytest.raises(SettingsError, match=words):
+            kind(url, **how)
+
+
+def test_what_is_no_text_is_refused() -> None:
+    for given, words in ((b"Ada", "can't tag bytes"), (nerbert.example("Ada"), "with its own words can't be sent")):
+        fake = Fake(answer())
+        with Client("http://server", **fake.how()) as client, pytest.raises(InputError, match=words):
+            client.tag(given)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=words):
+            fake.tag("async", given)  # type: ignore[arg-type]
+        assert not fake.asked
+    with Client("http://server", **Fake(answer()).how()) as client, pytest.raises(InputError, match="letter by letter"):
+        client.tag_many("Ada")
+
+
+def echo(sizes: list[tuple[int, int]]) -> httpx.MockTransport:
+    """Return a server that finds nothing and keeps how many texts and bytes it is sent."""
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        texts = json.loads(request.content)["text"]
+        sizes.append((len(texts), len(request.content)))
+        results = [{"spans": [], "characters": len(each), "read": len(each)} for each in texts]
+        return httpx.Response(200, json={"model": "m", "fingerprint": "f", "offsets": "characters", "results": results})
+
+    return httpx.MockTransport(reply)
+
+
+def test_lists_are_small_whatever_the_texts_are() -> None:
+    sizes, read = list[tuple[int, int]](), 0
+    texts = ["x"] * 600 + ["\0" * 50_000] * 5 + ["y" * 300_000, "z"]
+
+    def given() -> Iterator[str]:
+        nonlocal read
+        for each in texts:
+            read += 1
+            yield each
+
+    with Client("http://server", transport=echo(sizes)) as client:
+        answers = client.tag_many(given())
+        assert read == 0
+        assert next(answers).text == "x"
+        assert read == 257
+        assert [each.text for each in answers] == texts[1:]
+    assert [count for count, _ in sizes] == [256, 256, 90, 2, 1, 1, 1]
+    assert max(size for _, size in sizes) < 1 << 20
+    assert list(Client("http://server", transport=echo(sizes)).tag_many([])) == []
+
+
+def test_an_asynchronous_client_has_a_few_requests_in_progress_and_cancels_them() -> None:
+    started = cancelled = 0
+
+    async def reply(request: httpx.Request) -> httpx.Response:
+        nonlocal started, cancelled
+        started += 1
+        try:
+            if started > 1:
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled += 1
+            raise
+        await asyncio.sleep(0)
+        return await echo([]).handle_async_request(request)
+
+    async def run() -> None:
+        async with AsyncClient("http://server", transport=httpx.MockTransport(reply)) as client:
+            answers = client.tag_many(["x"] * 5000)
+            assert (await anext(answers)).text == "x"
+            await answers.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(run())
+    assert (started, cancelled) == (4, 3)
+
+
+def test_a_copy_outlives_its_client() -> None:
+    sizes = list[tuple[int, int]]()
+    some = Client("http://server", transport=echo(sizes)).with_labels(["ship"])
+    assert some.tag("Ada") == []
+
+
+def tag(*arguments: object) -> int:
+    return exit_code("tag", *arguments)
+
+
+@pytest.mark.integration
+def test_tag_is_as_with_a_local_tagger(
+    url: str, folder: Path, local: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.txt").write_text("\n".join(text for text in TEXTS if text.isprintable() and text))
+    label = local.types[0]
+    for options in (["--json"], ["--json", "--labels", label], ["--to", "conll"], ["--json", "--offsets", "bytes"]):
+        assert tag("tiny", "x.txt", "--server", url, *options) == 0
+        remote = capfdbinary.readouterr().out
+        assert tag(folder, "x.txt", "--backend", "onnx", "--threads", 1, *options) == 0
+        assert remote == capfdbinary.readouterr().out
+    assert tag("", "--text", "Ada", "--server", url, "--json", "--fingerprint", "--min-confidence", 1) == 0
+    assert json.loads(capfdbinary.readouterr().out)["tagger"] == local.fingerprint
+
+
+@pytest.mark.integration
+def test_a_job_is_resumed_and_its_manifest_has_the_servers_fingerprint(
+    url: str, local: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Caught
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nerbert.tagger.jobs.files._PART", 40)
+    for name in "ab":
+        Path(f"{name}.txt").write_text("\n".join(TEXTS[5:25]))
+    assert tag("tiny", "a.txt", "b.txt", "--server", url, "-o", "whole") == 0
+    sent, tag_many = list[list[str]](), ServedTagger.tag_many
+
+    def stopped(self: ServedTagger, texts: Any, labels: Any = None) -> Iterator[Spans]:
+        sent.append(list(texts))
+        if len(sent) == 5:
+            raise KeyboardInterrupt
+        return tag_many(self, sent[-1], labels)
+
+    monkeypatch.setattr(ServedTagger, "tag_many", stopped)
+    assert tag("tiny", "a.txt", "b.txt", "--server", url, "-o", "out") == 130
+    done = [text for some in sent[:-1] for text in some][1:]
+    sent += [[]]  # so that nothing is stopped again
+    assert tag("tiny", "a.txt", "b.txt", "--server", url, "-o", "out") == 0
+    assert done + [text for some in sent[6:] for text in some][1:] == TEXTS[5:25] * 2
+    for name in ("a.jsonl", "b.jsonl", "manifest.json"):
+        assert Path("out", name).read_bytes() == Path("whole", name).read_bytes()
+    made = json.loads(Path("out/manifest.json").read_text())["tagger"]
+    assert made["sha256"] == local.fingerprint
+    assert made["backend"] == f"server: {local.answering}"
+
+
+@pytest.mark.integration
+def test_what_a_server_cant_do_is_refused(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Caught
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.txt").write_text("Ada")
+    Path("x.conll").write_text("Ada\tO\n\n")
+    refused = {
+        ("tiny", "x.txt", "--precision", "int8", "--threads", "2", "--workers", "2"):
+            "nerbert: --precision, --threads, --workers: is up to the server; leave it out, or leave out --server\n",
+        ("tiny", "x.conll"): "nerbert: x.conll:1: a sentence with its own words can't be sent to a server, which",
+        ("tiny", "x.txt", "--labels", "no-such"): f"nerbert: {url}: ",
+        ("other", "x.txt"): f"nerbert: {url}: model 'other': must be one of tiny\n",
+        ("tiny", "x.txt", "--min-confidence", "2"): f"nerbert: {url}: ",
+    }  # fmt: skip
+    for arguments, words in refused.items():
+        assert tag(*arguments, "--server", url) == 1
+        assert capsys.readouterr().err.startswith(words)
+    monkeypatch.delenv("NERBERT_TOKEN")
+    assert tag("tiny", "x.txt", "--server", url, "-o", "y.jsonl") == 1
+    assert "a token is needed" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*y.jsonl*"))
+
+
+def test_a_job_is_tagged_by_one_version_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = {"name": "m", "fingerprint": "f", "types": ["person"], "language": "en", "answering": "onnx"}
+    changed = answer().json() | {"fingerprint": "g"}
+    empty = answer().json() | {"results": [{"spans": [], "characters": 0, "read": 0}]}
+    bodies = {"models": [model]}, empty, answer().json(), changed
+    fake = Fake(*(httpx.Response(200, json=each) for each in bodies))
+    made = Client.__init__
+    monkeypatch.setattr(Client, "__init__", lambda self, *given, **how: made(self, *given, **how | fake.how()))
+    tagger = connected_tagger("http://server", TagJob(tagger="m"))
+    assert tagger.tag("Ada")[0].type == "person"
+    with pytest.raises(Unavailable, match="another version of the model now"):
+        tagger.tag("Ada")
+    tagger.close()
