@@ -10,9 +10,10 @@ import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from urllib.parse import urlsplit
 
 from pydantic_core import to_json
 from starlette.applications import Starlette
@@ -30,7 +31,8 @@ from nerbert.schema import parse_json, parse_strings
 from nerbert.serve.metrics import Metrics
 from nerbert.serve.openapi import describe
 from nerbert.serve.protocol import Call, Gone, Operation
-from nerbert.serve.service import Service, log
+from nerbert.serve.service import INTERNAL, Service, log
+from nerbert.serve.settings import is_loopback
 
 _ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _PACKED = 1024
@@ -57,10 +59,14 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Who may ask: those with the `token` (anyone, if it is ""); pages of other `origins` too, if they are named."""
+    """Who may ask: those with the `token` (anyone, if it is ""); pages of other `origins` too, if they are named.
+
+    With `local` the server must be asked by a name of this machine: a page whose name leads here is not let in.
+    """
 
     token: str = ""
     origins: Sequence[str] = ()
+    local: bool = False
 
 
 def application(service: Service, operations: Sequence[Operation], access: Access, metrics: Metrics) -> ASGIApp:
@@ -133,6 +139,9 @@ class _Gate:
         origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
         if origin and origin.partition("://")[2] != host and not {origin, "*"} & {*self._access.origins}:
             return fault(HTTPException(403, f"pages of {origin!r:.80} may not ask; allow them with --cors"), seen)
+        if self._access.local and not _is_local(host):
+            why = f"this server answers as 127.0.0.1 or localhost, not as {host!r:.80}; give it a token, or --no-token"
+            return fault(HTTPException(403, why), seen)
         if self._access.token:
             kind, _, token = headers.get(b"authorization", b"").partition(b" ")
             if kind.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._access.token.encode()):
@@ -157,6 +166,13 @@ class _Gate:
         log.info("%s %s %s %d %.1f ms %d words", seen.id, method, seen.path, seen.status, took * 1000, words)
 
 
+def _is_local(host: str) -> bool:
+    """Return whether a header `Host` names this machine itself."""
+    with suppress(ValueError):
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
+    return False
+
+
 class _Answering:
     """Reads and checks what an operation takes, calls it, and makes its answer a response."""
 
@@ -178,7 +194,7 @@ class _Answering:
             return fault(error, seen)
         except Exception as error:
             log.exception("%s failed", seen.id, exc_info=error)
-            return fault(NerbertError("the server has an internal error; its log says more"), seen)
+            return fault(NerbertError(INTERNAL), seen)
 
     async def _answer(self, operation: Operation, request: Request, seen: _Seen) -> Response:
         if request.headers.get("content-encoding", "identity") != "identity":

@@ -35,7 +35,7 @@ class Metrics:
 
     def batch(self, batch: QueuedBatch[Any], took: float) -> None:
         """Count a finished batch and the milliseconds that it took."""
-        model = str(batch.group)
+        model, _ = batch.group
         self._batches.labels(model).observe(len(batch.tickets))
         self._computing.labels(model).observe(took / 1000)
         for each in batch.tickets:

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from nerbert.errors import Overloaded
 
@@ -20,9 +20,12 @@ _NEWEST = 0.2
 
 @dataclass(eq=False, slots=True)
 class Ticket(Generic[Work]):
-    """A text's place in the queue; only those of one `group` (a model) share a batch. `cancelled` may be set."""
+    """A text's place in the queue; only those of one `group` (a model; hashable) share a batch.
 
-    group: Hashable
+    `cancelled` may be set.
+    """
+
+    group: Any
     work: Work
     cost: int
     entered: float
@@ -44,7 +47,7 @@ class QueuedBatch(Generic[Work]):
     """What all its texts cost."""
 
     @property
-    def group(self) -> Hashable:
+    def group(self) -> Any:
         """Return the group of its texts."""
         return self.tickets[0].group
 
@@ -62,19 +65,21 @@ class Queue(Generic[Work]):
         self._waiting, self._running = deque[Ticket[Work]](), list[QueuedBatch[Work]]()
         self._costs, self._pace = Counter[Hashable](), dict[Hashable, float]()
         """By group: what waits costs, and the milliseconds that a worker needs for a unit of cost."""
+        self._best = dict[Hashable, float]()
+        """The least of these milliseconds."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def wait(self, now: float) -> float:
         """Return for how many milliseconds a new text would probably wait."""
-        waiting = sum(self.time(*each) for each in self._costs.items())
-        left = (self.time(each.group, each.cost) - (now - each.started) for each in self._running)
+        waiting = sum(cost * self._pace.get(group, 0.0) for group, cost in self._costs.items())
+        left = (each.cost * self._pace.get(each.group, 0.0) - (now - each.started) for each in self._running)
         return (waiting + sum(max(0.0, each) for each in left)) / self._workers
 
-    def time(self, group: Hashable, cost: int) -> float:
-        """Return how many milliseconds a worker probably needs."""
-        return cost * self._pace.get(group, 0.0)
+    def least_time(self, group: Hashable, cost: int) -> float:
+        """Return how many milliseconds a worker needs at its best."""
+        return cost * self._best.get(group, 0.0)
 
     def check(self, now: float) -> None:
         """Raise Overloaded if there is no place for a text."""
@@ -128,3 +133,4 @@ class Queue(Generic[Work]):
         """Note how many milliseconds a worker needed."""
         pace = took / max(1, cost)
         self._pace[group] = pace + (1 - _NEWEST) * (self._pace.get(group, pace) - pace)
+        self._best[group] = min(pace, self._best.get(group, pace))

@@ -5,7 +5,6 @@ lost (uvicorn's issue 2722). SIGTERM and Ctrl-C finish what was taken; SIGHUP lo
 """
 
 import asyncio
-import ipaddress
 import logging
 import os
 import resource
@@ -21,7 +20,7 @@ from typing import Any
 from nerbert.errors import InputError, SettingsError, need, os_refused
 from nerbert.formats.entity_labels import parse_labels
 from nerbert.registry import PROTOCOLS
-from nerbert.serve.settings import TOKEN, Limits
+from nerbert.serve.settings import TOKEN, Limits, is_loopback
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import parse_thresholds
 
@@ -62,7 +61,7 @@ class ServeJob:
             if not (_SHORTEST_TOKEN <= len(token) <= _LONGEST_TOKEN and token.isascii() and token.isprintable()):
                 raise SettingsError(f"the token must have {_SHORTEST_TOKEN} to {_LONGEST_TOKEN:,} printable ASCII "
                                     "characters")  # fmt: skip
-        elif not _is_loopback(self.host):
+        elif not is_loopback(self.host):
             raise SettingsError(f"--host {self.host}: others could use this server; set a token in {TOKEN} or "
                                 "--token-file, or give --no-token")  # fmt: skip
         return token
@@ -71,13 +70,6 @@ class ServeJob:
         """Load a tagger, with the labels to find by default if it takes any."""
         tagger = Tagger.load(source, thresholds=parse_thresholds(self.min_confidence), **self.loading)
         return tagger.with_labels(parse_labels(self.labels)) if self.labels and not tagger.types else tagger
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def serve(job: ServeJob, *, check: bool = False, show: Callable[[str], object] = print) -> None:
@@ -103,7 +95,9 @@ def serve(job: ServeJob, *, check: bool = False, show: Callable[[str], object] =
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until models are loaded
     with nullcontext() if check else _listening(job.host, job.port) as listening:
         service = Service(sources, job.load, job.limits, metrics.batch)
-        app = application(service, operations, Access(token=token, origins=job.cors), metrics)
+        app = application(
+            service, operations, Access(token=token, origins=job.cors, local=not (token or job.no_token)), metrics
+        )
         address = _address(*(listening.getsockname() if listening else (job.host, job.port)))
         lines = [
             *(f"{each.name}: {each.source}, {each.fingerprint}, {status.model_of(each).answering}"
@@ -131,9 +125,7 @@ def _memory(limits: Limits) -> list[str]:
         "for the process and its models, of which each worker has filled a window": used,
         "for a model that is loaded again, beside the old one": used,
         f"for requests of {limits.max_held:,} bytes and their answers": limits.max_held * _PER_BYTE,
-        f"for {at_work} texts of {limits.max_characters:,} characters": at_work
-        * limits.max_characters
-        * _PER_CHARACTER,
+        f"for {count} texts of {longest:,} characters": count * longest * _PER_CHARACTER,
         f"for {limits.max_requests:,} connections": limits.max_requests * _PER_CONNECTION,
     }
     lines = [f"memory: {size / _MEGABYTE:,.0f} MB {name}" for name, size in parts.items()]
@@ -145,12 +137,15 @@ _PER_BYTE, _PER_CHARACTER, _PER_CONNECTION = 200, 1000, 1 << 16
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; what is sent isn't held back until the client has acknowledged more."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with os_refused(f"{host}:{port}: can't be listened on", "give another --port or --host"):
         try:
-            return socket.create_server((host, port), family=family, backlog=2048)
+            listening = socket.create_server((host, port), family=family, backlog=2048)
         except (socket.gaierror, OverflowError) as error:
             raise InputError(f"{host}:{port}: no address of this machine: {error}") from error
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def _address(host: str, port: int, *_: object) -> str:

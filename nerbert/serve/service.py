@@ -47,6 +47,11 @@ class Served:
     fingerprint: str
 
     @property
+    def group(self) -> tuple[str, str]:
+        """Return what texts for it have in common: no batch mixes two versions of a model."""
+        return self.name, self.fingerprint
+
+    @property
     def takes_labels(self) -> bool:
         """Return whether it finds any labels; otherwise its own types only."""
         return bool(self.tagger.labels) or not self.tagger.types
@@ -143,8 +148,9 @@ class Service:
                 for (answer,) in threads.map(lambda _: warm(), range(self.limits.workers)):
                     if isinstance(answer, NerbertError):
                         raise answer
-            self.queue.learn(name, tagger.cost(_WARM, labels), milliseconds() - begun)
-        return Served(name, source, tagger, tagger.fingerprint)
+            served = Served(name, source, tagger, tagger.fingerprint)
+            self.queue.learn(served.group, tagger.cost(_WARM, labels), milliseconds() - begun)
+        return served
 
     def start(self) -> None:
         """Start the threads; call it in the event loop."""
@@ -185,6 +191,9 @@ class Service:
                     found[name] = ""
                 except NerbertError as error:
                     found[name] = str(error)
+                except Exception as error:
+                    log.exception("model %s can't be loaded", name, exc_info=error)
+                    found[name] = INTERNAL
                 _give_back()
                 log.info("model %s: %s", name, found[name] or f"loaded again, {self.models[name].fingerprint}")
         return found
@@ -221,7 +230,7 @@ class Service:
 
     def _check_time(self, served: Served, cost: int) -> None:
         """Raise TimedOut at once for a text that would take longer than the limit."""
-        seconds = self.queue.time(served.name, cost) / 1000
+        seconds = self.queue.least_time(served.group, cost) / 1000
         if seconds > self.limits.timeout:
             raise TimedOut(f"a text of {cost:,} subwords, with its labels, would take about {seconds:,.0f} seconds: at "
                            f"most {self.limits.timeout:g} are allowed; send less text, or fewer labels")  # fmt: skip
@@ -255,18 +264,20 @@ class Service:
         ask: Ask, expires: float,
     ) -> Ticket[_Text]:  # fmt: skip
         request = TagRequest(text, labels, ask.thresholds, lambda: not ticket.is_open(milliseconds()), ask.decoding)
-        ticket = Ticket(served.name, _Text(pending, place, request), cost, milliseconds(), expires)
+        ticket = Ticket(served.group, _Text(pending, place, request), cost, milliseconds(), expires)
         return ticket
 
     def _work(self) -> None:
         """Compute batches until the server stops and none is left; one thread does this."""
         while batch := self._next():
             try:
-                served = self.models[str(batch.group)]
+                served = batch.tickets[0].work.pending.answers.served
                 answers = served.tagger.tag_batch(each.work.request for each in batch.tickets)
             except Exception as error:
                 log.exception("a batch failed", exc_info=error)
-                answers = [NerbertError("the server has an internal error; its log says more")] * len(batch.tickets)
+                answers = [NerbertError(INTERNAL)] * len(batch.tickets)
+            for fault in {str(each) for each in answers if isinstance(each, NerbertError) and each.http_status >= 500}:
+                log.error("model %s: %s", batch.group[0], fault)
             now = milliseconds()
             with self._changed:
                 self.queue.done(batch, now)
@@ -310,4 +321,5 @@ def _give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+INTERNAL = "the server has an internal error; its log says more"
 _LATE = "the answer takes longer than this server's limit; send less text at once, or try again later"

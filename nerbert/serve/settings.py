@@ -1,6 +1,7 @@
 """The limits of a server. They bound its memory, whatever is sent to it (`nerbert serve --check` says by how much)."""
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Annotated
 
 from nerbert.config import Bounds, Settings
@@ -38,3 +39,11 @@ class Limits(Settings):
     """Labels of a request (422)."""
     least_threshold: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.01
     """Lowest threshold for labels at run time (422): at 0 every run of words is an entity."""
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a name or an address is this machine's own."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -15,11 +15,13 @@ from nerbert.formats.rows import span_json
 from nerbert.schema import parse_json
 from nerbert.serve.answers import TagAnswer, TextResult, Unit
 from nerbert.serve.protocol import Call, Gone, LabelQuery, Operation, nested
-from nerbert.serve.service import Ask
+from nerbert.serve.service import INTERNAL, Ask, log
 from nerbert.tagger.spans import Spans, counted_spans
 
 _WINDOW = 32
 """Lines of a stream that are in progress at once."""
+_OWN = frozenset({"spans", "characters", "read", "error", "status"})
+"""Fields of answers; such fields of lines don't come back."""
 _PAUSE = 0.05
 """Seconds before a line of a stream is tried again when there is no place for it."""
 
@@ -118,7 +120,11 @@ async def _answers(call: Call) -> AsyncGenerator[bytes, None]:
     try:
         while read := await lines.get():
             task, size = read
-            yield await task
+            await asyncio.wait({task, reader}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                task.cancel()
+                raise Gone
+            yield task.result()
             call.release(size)
     finally:
         reader.cancel()
@@ -132,6 +138,7 @@ _Lines = asyncio.Queue[tuple[asyncio.Task[bytes], int] | None]
 
 
 async def _read(call: Call, lines: _Lines) -> None:
+    """Put an answer to come for each line into a queue; end when the client hangs up."""
     number = 0
     try:
         async for line in split_lines(call.content, call.service.limits.max_body):
@@ -140,8 +147,10 @@ async def _read(call: Call, lines: _Lines) -> None:
     except NerbertError as error:
         await lines.put((asyncio.create_task(_fault({"line": number + 1}, error)), 0))
     except Gone:
-        pass
+        await lines.put(None)
+        return
     await lines.put(None)
+    await call.receive()
 
 
 async def split_lines(content: AsyncIterable[bytes], longest: int) -> AsyncIterator[bytes]:
@@ -166,7 +175,7 @@ async def _line(call: Call, content: bytes, number: int) -> bytes:
         return b""
     try:
         line = parse_json(content, StreamLine, "line")
-        kept = dict(line.model_extra or {}) or kept
+        kept = {name: value for name, value in (line.model_extra or {}).items() if name not in _OWN} or kept
         asked = call.query.ask()
         wish = line.model_copy(update={name: getattr(call.query, name) for name in ("model", "offsets")
                                        if name not in line.model_fields_set})  # fmt: skip
@@ -188,6 +197,9 @@ async def _line(call: Call, content: bytes, number: int) -> bytes:
         return await _fault(kept, error)
     except TimeoutError:
         return await _fault(kept, TimedOut("there was no place for this text in time; send fewer at once"))
+    except Exception as error:
+        log.exception("a line of a stream failed", exc_info=error)
+        return await _fault(kept, NerbertError(INTERNAL))
 
 
 async def _fault(kept: dict[str, JsonValue], error: NerbertError) -> bytes:
@@ -195,4 +207,4 @@ async def _fault(kept: dict[str, JsonValue], error: NerbertError) -> bytes:
 
 
 def _json_line(value: Any) -> bytes:
-    return to_json(value) + b"\n"
+    return to_json(value, inf_nan_mode="null") + b"\n"
