@@ -39,6 +39,10 @@ _PACKED = 1024
 """Bytes of an answer from which on it is packed, for clients that take gzip."""
 _FOR_BODY = 0.9
 """The share of the time limit in which a body must come."""
+_DROPPED = 64 << 20
+"""Bytes of a refused body that are read."""
+_DROPPING = 5.0
+"""Seconds for which they are read."""
 _PAUSE = 0.05
 """Seconds before room for a part of a stream is looked for again."""
 _GONE = 499
@@ -118,12 +122,13 @@ class _Gate:
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         seen = scope["nerbert"] = _Seen(given if _ID.fullmatch(given) else secrets.token_hex(8))
-        reply = partial(self._send, send, seen)
+        body = _Body(receive)
+        reply = partial(self._send, send, seen, None if b"expect" in headers else body)
         self._busy += 1
         try:
             app = self._refusal(scope, headers, seen) or self._app
-            await app(scope, receive, reply)
-        except (Gone, ClientDisconnect, TimeoutError):  # uvicorn closes the connection
+            await app(scope, body, reply)
+        except (Gone, ClientDisconnect):
             seen.status = _GONE
         finally:
             self._busy -= 1
@@ -149,13 +154,14 @@ class _Gate:
                 return fault(HTTPException(401, why, {"WWW-Authenticate": "Bearer"}), seen)
         return None
 
-    async def _send(self, send: Send, seen: _Seen, message: Message) -> None:
-        """Send a part of an answer; raise TimeoutError if the client doesn't read it."""
+    async def _send(self, send: Send, seen: _Seen, body: "_Body | None", message: Message) -> None:
+        """Send a part of an answer; of a refusal, after the rest of the body, or the client might not read it."""
         if message["type"] == "http.response.start":
             seen.status = message["status"]
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", seen.id.encode())]
-        async with asyncio.timeout(self._service.limits.timeout):
-            await send(message)
+            if body and seen.status >= 400 and seen.status != 408:
+                await body.drop()
+        await send(message)
 
     def _note(self, method: str, seen: _Seen) -> None:
         took = time.perf_counter() - seen.started
@@ -164,6 +170,27 @@ class _Gate:
         words = call.words if call else 0
         self._metrics.request(seen.path, seen.status, took, model, words)
         log.info("%s %s %s %d %.1f ms %d words", seen.id, method, seen.path, seen.status, took * 1000, words)
+
+
+class _Body:
+    """What receives a request's body, and knows whether all of it came."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self._more = receive, True
+
+    async def __call__(self) -> Message:
+        """Receive the next part."""
+        message = await self._receive()
+        self._more = message.get("more_body", False)
+        return message
+
+    async def drop(self) -> None:
+        """Receive the rest, up to a bound."""
+        left = _DROPPED
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DROPPING):
+                while self._more and left > 0:
+                    left -= len((await self()).get("body", b""))
 
 
 def _is_local(host: str) -> bool:
@@ -209,7 +236,7 @@ class _Answering:
         found = await operation.run(call)
         if isinstance(found, Response):
             return found
-        response = Response(to_json(found), media_type="application/json")
+        response = Response(await call.made(partial(to_json, found)), media_type="application/json")
         if answers := call.answers:
             response.headers["Server-Timing"] = f"queue;dur={answers.queued:.1f}, model;dur={answers.computed:.1f}"
         return response

@@ -17,6 +17,8 @@ from nerbert.serve.service import Ask, Service, TaggedTexts
 from nerbert.tagger.spans import Spans
 
 Result = TypeVar("Result")
+_MANY = 2000
+"""Entities of a request that take more than some milliseconds to be written as JSON."""
 
 
 class Query(BaseModel):
@@ -30,7 +32,7 @@ class Query(BaseModel):
 class LabelQuery(Query):
     """What to find, for clients whose bodies can't say it."""
 
-    labels: str = Field("", description="Labels, separated by commas.", max_length=20_000)
+    labels: str = Field("", description="Labels, separated by commas.", max_length=5000)
     threshold: float | None = Field(None, ge=0, le=1, description="Lowest confidence of entities.")
 
     def ask(self) -> Ask:
@@ -66,6 +68,7 @@ class Call:
     """Gives back bytes of the content, which are counted until then."""
     answers: TaggedTexts | None = None
     words: int = 0
+    entities: int = 0
 
     async def tag(self, texts: Sequence[str], ask: Ask) -> list[Spans]:
         """Return the entities of each text; raise the error of the first one that can't be tagged.
@@ -74,11 +77,22 @@ class Call:
         """
         self.words += sum(len(text.split()) for text in texts)
         self.answers = await self._while_connected(self.service.tag(texts, ask))
-        return [_found(each, f"text {place}" if len(texts) > 1 else "")
-                for place, each in enumerate(self.answers.spans)]  # fmt: skip
+        found = [_found(each, f"text {place}" if len(texts) > 1 else "")
+                 for place, each in enumerate(self.answers.spans)]  # fmt: skip
+        self.entities += sum(map(len, found))
+        return found
+
+    async def made(self, make: Callable[[], Result]) -> Result:
+        """Return what a function makes of the entities; if they are many, in a thread, so that others needn't wait."""
+        return await asyncio.to_thread(make) if self.entities > _MANY else make()
+
+    async def hang_up(self) -> None:
+        """Wait until the client hangs up."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
 
     async def _while_connected(self, work: Coroutine[Any, Any, Result]) -> Result:
-        task, gone = asyncio.ensure_future(work), asyncio.ensure_future(self.receive())
+        task, gone = asyncio.ensure_future(work), asyncio.ensure_future(self.hang_up())
         try:
             await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():

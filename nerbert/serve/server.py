@@ -7,10 +7,8 @@ lost (uvicorn's issue 2722). SIGTERM and Ctrl-C finish what was taken; SIGHUP lo
 import asyncio
 import logging
 import os
-import resource
 import signal
 import socket
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
@@ -26,6 +24,8 @@ from nerbert.tagger.thresholds import parse_thresholds
 
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 1000
 _MEGABYTE = 1 << 20
+_SPARE = 64
+"""Connections beyond the requests in progress, which are told so, or ask for its health."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ def serve(job: ServeJob, *, check: bool = False, show: Callable[[str], object] =
               for each in service.models.values()),
             *(f"{each.method:4} {address}{each.path}" for each in operations),
             f"access: {'with a token' if token else 'anyone who reaches it'}",
-            *_memory(job.limits),
+            *_memory(job.limits, service.window),
         ]  # fmt: skip
         if listening is None:
             show("\n".join(lines))
@@ -117,16 +117,19 @@ def serve(job: ServeJob, *, check: bool = False, show: Callable[[str], object] =
         log.info("stopped")
 
 
-def _memory(limits: Limits) -> list[str]:
+def _memory(limits: Limits, window: int) -> list[str]:
     """Return in lines how much memory the process may need, by its limits; read what it has needed until now."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    count, longest = limits.workers + 1, limits.max_characters
+    from nerbert.serve.service import peak_memory
+
+    used = peak_memory()
+    count, longest = limits.workers, limits.max_characters
     parts = {
-        "for the process and its models, of which each worker has filled a window": used,
+        "for the process and its models": used,
+        f"for windows of {count - 1} more workers": (count - 1) * window,
         "for a model that is loaded again, beside the old one": used,
         f"for requests of {limits.max_held:,} bytes and their answers": limits.max_held * _PER_BYTE,
         f"for {count} texts of {longest:,} characters": count * longest * _PER_CHARACTER,
-        f"for {limits.max_requests:,} connections": limits.max_requests * _PER_CONNECTION,
+        f"for {limits.max_requests + _SPARE:,} connections": (limits.max_requests + _SPARE) * _PER_CONNECTION,
     }
     lines = [f"memory: {size / _MEGABYTE:,.0f} MB {name}" for name, size in parts.items()]
     return [*lines, f"memory: at most {sum(parts.values()) / _MEGABYTE:,.0f} MB"]
@@ -142,8 +145,8 @@ def _listening(host: str, port: int) -> socket.socket:
     with os_refused(f"{host}:{port}: can't be listened on", "give another --port or --host"):
         try:
             listening = socket.create_server((host, port), family=family, backlog=2048)
-        except (socket.gaierror, OverflowError) as error:
-            raise InputError(f"{host}:{port}: no address of this machine: {error}") from error
+        except OverflowError as error:
+            raise InputError(f"{port}: a port is at most 65,535") from error
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 
@@ -158,15 +161,18 @@ def _log_to_stderr(log: logging.Logger) -> None:
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what matters of it is in our log
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 async def _run(app: Any, service: Any, listening: socket.socket, limits: Limits) -> None:
     import uvicorn
 
+    from nerbert.serve.connections import limited_connections
+
     config = uvicorn.Config(
-        app, http="h11", ws="none", lifespan="on", access_log=False, log_config=None, proxy_headers=False,
-        server_header=False, timeout_graceful_shutdown=int(limits.timeout) + 1, timeout_keep_alive=75,
+        app, http=limited_connections(limits.timeout, limits.max_requests + _SPARE), ws="none", lifespan="on",
+        access_log=False, log_config=None, proxy_headers=False, server_header=False,
+        timeout_graceful_shutdown=int(limits.timeout) + 1, timeout_keep_alive=int(limits.timeout) + 1,
     )  # fmt: skip
     loop, tasks = asyncio.get_running_loop(), set[Any]()
 

@@ -443,7 +443,15 @@ def test_what_a_server_cant_do_is_refused(
 
 
 def test_a_job_is_tagged_by_one_version_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = {"name": "m", "fingerprint": "f", "types": ["person"], "language": "en", "answering": "onnx"}
+    model = {
+        "name": "m",
+        "fingerprint": "f",
+        "types": ["person"],
+        "language": "en",
+        "answering": "onnx",
+        "takes_labels": False,
+        "word_splitter": "words",
+    }
     changed = answer().json() | {"fingerprint": "g"}
     empty = answer().json() | {"results": [{"spans": [], "characters": 0, "read": 0}]}
     bodies = {"models": [model]}, empty, answer().json(), changed

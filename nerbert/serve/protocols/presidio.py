@@ -105,7 +105,7 @@ def _asked(served: Served, entities: Sequence[str] | None) -> Mapping[str, str] 
     if not entities:
         return None
     if served.takes_labels:
-        return {each.replace("_", " ").casefold(): each for each in entities}
+        return {" ".join(each.casefold().replace("_", " ").split()): each for each in entities}
     known = {each.casefold(): each for each in served.tagger.types}
     known |= {presidio_name(each).casefold(): each for each in served.tagger.types}
     found = {known[each.casefold()]: each for each in entities if each.casefold() in known}

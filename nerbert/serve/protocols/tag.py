@@ -96,7 +96,9 @@ async def _tag(call: Call) -> dict[str, Any]:
     body.model = body.model or call.query.model
     found = await call.tag(texts, body.ask())
     served = call.answers.served  # type: ignore[union-attr]
-    results = [_result(spans, body, f"text {place}" if len(texts) > 1 else "") for place, spans in enumerate(found)]
+    results = await call.made(
+        lambda: [_result(spans, body, f"text {n}" if len(texts) > 1 else "") for n, spans in enumerate(found)]
+    )
     return {"model": served.name, "fingerprint": served.fingerprint, "offsets": body.offsets, "results": results}
 
 
@@ -150,7 +152,7 @@ async def _read(call: Call, lines: _Lines) -> None:
         await lines.put(None)
         return
     await lines.put(None)
-    await call.receive()
+    await call.hang_up()
 
 
 async def split_lines(content: AsyncIterable[bytes], longest: int) -> AsyncIterator[bytes]:

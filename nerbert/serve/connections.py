@@ -1,0 +1,68 @@
+"""Connections that end: uvicorn's HTTP protocol, which by itself waits forever for a request or a reader."""
+
+import asyncio
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+
+class LimitedConnection(H11Protocol):
+    """A connection that ends if no whole head of a request comes in so many `seconds`, or nothing is read for as long.
+
+    Further ones than `most` are closed at once.
+    """
+
+    seconds, most = 60.0, 1024
+    _idle: asyncio.TimerHandle | None = None
+    _stuck: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Let the time run."""
+        super().connection_made(transport)
+        if len(self.connections) > self.most:
+            transport.abort()
+        self._watch()
+
+    def handle_events(self) -> None:
+        """Stop the time when a request has begun."""
+        super().handle_events()
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Let the time run again."""
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the time."""
+        for each in filter(None, (self._idle, self._stuck)):
+            each.cancel()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Let the time run: the client doesn't read."""
+        self._stuck = self.loop.call_later(self.seconds, self.transport.abort)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Stop the time: the client reads."""
+        if self._stuck is not None:
+            self._stuck.cancel()
+        super().resume_writing()
+
+    def _watch(self) -> None:
+        """Let the time run while no request is in progress."""
+        if self.cycle is None or self.cycle.response_complete:
+            self._idle = self._idle or self.loop.call_later(self.seconds, self._end)
+        elif self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
+    def _end(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        self.transport.close()
+
+
+def limited_connections(seconds: float, most: int) -> type[LimitedConnection]:
+    """Return connections with limits, for uvicorn's `http`."""
+    return type("Connection", (LimitedConnection,), {"seconds": seconds, "most": most})

@@ -1,0 +1,224 @@
+"""The queue by itself, with a clock that only the test moves."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.errors import Overloaded
+from nerbert.serve.queue import Queue, QueuedBatch, Ticket
+
+FOREVER = 1e9
+
+
+def queue(**more: float) -> Queue[str]:
+    settings = {"batch_cost": 100, "deadline": 1000, "most": 100, **more}
+    return Queue(**settings)  # type: ignore[arg-type]
+
+
+def ticket(work: str, cost: int = 10, group: str = "a", expires: float = FOREVER) -> Ticket[str]:
+    return Ticket(group, work, cost, 0, expires)
+
+
+def tickets(works: str, cost: int = 10, group: str = "a") -> list[Ticket[str]]:
+    return [ticket(work, cost, group) for work in works]
+
+
+def taken(one: Queue[str], now: float = 0, drop: Callable[[Ticket[str]], object] = lambda _: None) -> str:
+    batch = one.next_batch(now, drop)
+    return "".join(each.work for each in batch.tickets) if batch else ""
+
+
+def learnt(one: Queue[str], cost: int, took: float, group: str = "a") -> None:
+    """Let the queue have a finished batch, begun at 0."""
+    one.submit([ticket("learnt", cost, group)], 0)
+    one.done(next_batch(one), took)
+
+
+def next_batch(one: Queue[str], now: float = 0) -> QueuedBatch[str]:
+    batch = one.next_batch(now)
+    assert batch
+    return batch
+
+
+def test_first_in_is_first_out() -> None:
+    one = queue(batch_cost=20)
+    for work in "abcde":
+        one.submit(tickets(work), 0)
+    assert [taken(one) for _ in range(4)] == ["ab", "cd", "e", ""]
+
+
+def test_a_batch_costs_as_much_as_its_longest_times_their_number() -> None:
+    one = queue(batch_cost=40)
+    one.submit([ticket("a", 10), ticket("b", 30), ticket("c", 20), ticket("d", 10), ticket("e", 10)], 0)
+    batch = next_batch(one)
+    assert "".join(each.work for each in batch.tickets) == "ac", "a and b would cost 60, a, c and d too"
+    assert batch.cost == 30
+    assert [taken(one) for _ in range(3)] == ["b", "de", ""]
+
+
+def test_a_text_that_costs_more_than_a_batch_is_alone() -> None:
+    one = queue(batch_cost=40)
+    one.submit([ticket("a", 1000), ticket("b", 1), ticket("c", 41), ticket("d", 1)], 0)
+    assert [taken(one) for _ in range(3)] == ["a", "bd", "c"]
+
+
+def test_texts_that_cost_nothing_go_together() -> None:
+    one = queue()
+    one.submit(tickets("abc", cost=0), 0)
+    assert taken(one) == "abc"
+
+
+def test_only_those_of_one_group_share_a_batch() -> None:
+    one = queue()
+    one.submit([*tickets("a"), *tickets("xy", group="b"), *tickets("b")], 0)
+    first, second = next_batch(one), next_batch(one)
+    assert [(each.group, "".join(one.work for one in each.tickets)) for each in (first, second)] == [
+        ("a", "ab"), ("b", "xy")]  # fmt: skip
+
+
+def test_those_that_nobody_waits_for_are_dropped_once() -> None:
+    one, dropped = queue(), list[str]()
+    gone, late, fine = ticket("gone"), ticket("late", expires=5), ticket("fine", expires=6)
+    one.submit([gone, late, fine], 0)
+    gone.cancelled = True
+    assert taken(one, 5, lambda each: dropped.append(each.work)) == "fine"
+    assert taken(one, 5, lambda each: dropped.append(each.work)) == ""
+    assert (dropped, len(one)) == (["gone", "late"], 0)
+
+
+def test_where_all_are_dropped_there_is_no_batch() -> None:
+    one, dropped = queue(), list[Ticket[str]]()
+    one.submit([ticket("late", expires=0)], 0)
+    assert taken(one, 0, dropped.append) == ""
+    assert [each.work for each in dropped] == ["late"]
+
+
+def test_a_request_is_taken_whole_or_not_at_all() -> None:
+    one = queue(most=3)
+    one.submit(tickets("abc"), 0)
+    with pytest.raises(Overloaded, match=r"\(3\)"):
+        one.submit(tickets("d"), 0)
+    one = queue(most=3)
+    one.submit(tickets("ab"), 0)
+    one.submit(tickets("cdef"), 0)  # there is a place for the first, so all may wait
+    with pytest.raises(Overloaded, match=r"too many texts wait here \(6\); try again later") as refused:
+        one.submit(tickets("gh"), 0)
+    assert refused.value.retry_after == 1
+    assert (len(one), taken(one)) == (6, "abcdef")
+    one.submit(tickets("gh"), 0)
+    assert taken(one) == "gh"
+
+
+def test_texts_that_would_wait_too_long_are_refused_when_the_pace_is_known() -> None:
+    one = queue(batch_cost=1000, deadline=1000)
+    one.submit(tickets("a" * 90), 0)
+    assert one.wait(0) == 0, "nothing is known of the pace yet"
+    one = queue(batch_cost=1000, deadline=1000)
+    learnt(one, cost=10, took=100)  # 10 ms for a unit
+    one.submit(tickets("a" * 10), 0)
+    one.submit(tickets("b" * 32), 0)  # would wait for just 1000 ms
+    with pytest.raises(Overloaded) as refused:
+        one.submit(tickets("c"), 0)
+    assert one.wait(0) == 4200
+    assert refused.value.retry_after == 4, "3.2 s, rounded up"
+    assert len(one) == 42
+
+
+def test_what_is_in_the_model_counts_until_it_should_be_done() -> None:
+    one = queue(deadline=1000)
+    learnt(one, cost=10, took=100)
+    one.submit(tickets("a"), 200)
+    batch = next_batch(one, 200)
+    assert [one.wait(now) for now in (200, 260, 300, 9000)] == [100, 40, 0, 0]
+    one.done(batch, 300)
+    assert one.wait(300) == 0
+
+
+def test_several_workers_share_what_waits() -> None:
+    for workers in (1, 2, 4):
+        one = queue(workers=workers)
+        learnt(one, cost=10, took=100)
+        one.submit(tickets("abcd"), 0)
+        assert one.wait(0) == 400 / workers
+        one.next_batch(0)
+        assert one.wait(0) == 400 / workers
+
+
+def test_each_group_has_a_pace_that_follows_its_last_batches() -> None:
+    one = queue(deadline=FOREVER)
+    learnt(one, cost=10, took=100)
+    learnt(one, cost=10, took=20, group="b")
+    one.submit(tickets("x", cost=1), 0)
+    assert one.wait(0) == pytest.approx(10)
+    one.submit(tickets("y", cost=1, group="b"), 0)
+    assert one.wait(0) == pytest.approx(12)
+    assert (taken(one), taken(one)) == ("x", "y")
+    learnt(one, cost=10, took=200)
+    one = queue(deadline=FOREVER)
+    learnt(one, cost=10, took=100)
+    learnt(one, cost=10, took=200)
+    one.submit(tickets("x", cost=1), 0)
+    assert one.wait(0) == pytest.approx(12), "a fifth of the way from 10 to 20"
+
+
+def test_nothing_counts_when_all_is_done() -> None:
+    one = queue()
+    learnt(one, cost=10, took=100)
+    given = [*tickets("ab"), *tickets("c", group="b"), ticket("late", expires=1)]
+    one.submit(given, 0)
+    given[0].cancelled = True
+    batches = [next_batch(one, 2), next_batch(one, 2)]
+    for each in batches:
+        one.done(each, 3)
+    assert (len(one), one.wait(3), taken(one, 3)) == (0, 0, "")
+    assert not any(one._costs.values())
+    assert not one._running
+
+
+Given = Sequence[tuple[int, str, int, bool]]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.sampled_from("ab"), st.integers(0, 20), st.booleans()), max_size=40),
+    st.integers(1, 100), st.lists(st.integers(1, 5), min_size=1, max_size=8),
+)  # fmt: skip
+def test_each_text_is_in_one_batch_or_dropped(given_: Given, batch_cost: int, rounds: list[int]) -> None:
+    """Texts come in requests of several sizes, between batches; some are cancelled, some expire."""
+    one = Queue[int](batch_cost=batch_cost, deadline=FOREVER, most=len(given_) + 1)
+    every = [Ticket(group, place, cost, 0, 1 + expires) for place, (cost, group, expires, _) in enumerate(given_)]
+    found, dropped, order, now, start = list[int](), list[int](), list[list[int]](), 0, 0
+
+    def step() -> bool:
+        nonlocal now
+        now += 1
+        batch = one.next_batch(now, lambda each: dropped.append(each.work))
+        if batch is None:
+            return False
+        costs = [each.cost for each in batch.tickets]
+        assert len({each.group for each in batch.tickets}) == 1
+        assert len(costs) == 1 or len(costs) * max(costs) <= batch_cost
+        assert all(each.is_open(now) for each in batch.tickets)
+        assert batch.cost == sum(costs)
+        order.append([each.work for each in batch.tickets])
+        found.extend(order[-1])
+        one.done(batch, now + 1)
+        return True
+
+    while start < len(every):
+        size = rounds[len(order) % len(rounds)]
+        some = every[start : start + size]
+        one.submit(some, now)
+        for each in some:
+            each.cancelled = given_[each.work][3]
+        start += size
+        oldest = next((each.work for each in every[:start] if each.work not in {*found, *dropped}
+                       and each.is_open(now + 1)), None)  # fmt: skip
+        assert step() == (oldest is not None)
+        assert oldest is None or order[-1][0] == oldest
+    while step():
+        pass
+    assert sorted([*found, *dropped]) == list(range(len(every)))
+    assert all(each == sorted(each) for each in order)
+    assert (len(one), one.wait(now)) == (0, 0)
