@@ -101,7 +101,7 @@ class ToldHead(NamesHead):
         return found
 
     def cost(self, examples: Sequence[Example], labels: Sequence[EntityLabel] = ()) -> int:
-        if any("brokencost" in each.text for each in examples):
+        if any("brokencost" in each.name for each in labels):
             raise ZeroDivisionError("division by zero")
         return super().cost(examples, labels)
 

@@ -124,7 +124,8 @@ def test_an_unforeseen_error_is_one_line(serve: Any) -> None:
     server = serve()
     server.breaks = True
     rows = ask(
-        server.clients[0], lines({"text": "a brokencost ship"}, {"text": "a brokencode ship"}, {"text": "a ship"})
+        server.clients[0],
+        lines({"text": "a ship", "labels": ["brokencost"]}, {"text": "a brokencode ship"}, {"text": "a ship"}),
     )
     assert [each.get("status") for each in rows] == [500, 500, None]
     server.logged("Traceback", 2)
