@@ -63,7 +63,7 @@ def tag(
     """
     if server and (loading != LOADING or run != RUN):
         given = [*_changed(loading, LOADING), *_changed(run, RUN)]
-        raise SettingsError(f"{', '.join(given)}: is up to the server; leave it out, or leave out --server")
+        raise SettingsError(f"{', '.join(given)}: up to the server; leave this out, or leave out --server")
     for name, few in _FEW_SHAPES.items():  # read when torch is loaded
         os.environ.setdefault(name, few)
     from nerbert.tagger.jobs.job import TagJob, tag_files

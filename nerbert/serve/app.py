@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic_core import to_json
@@ -26,12 +27,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nerbert.errors import NerbertError, Overloaded, TimedOut
+from nerbert.errors import NerbertError, Overloaded, TimedOut, Unavailable
 from nerbert.schema import parse_json, parse_strings
 from nerbert.serve.metrics import Metrics
 from nerbert.serve.openapi import describe
 from nerbert.serve.protocol import Call, Gone, Operation
-from nerbert.serve.service import INTERNAL, Service, log
+from nerbert.serve.service import INTERNAL, Service, log, message_of
 from nerbert.serve.settings import is_loopback
 
 _ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
@@ -39,9 +40,11 @@ _PACKED = 1024
 """Bytes of an answer from which on it is packed, for clients that take gzip."""
 _FOR_BODY = 0.9
 """The share of the time limit in which a body must come."""
-_DROPPED = 64 << 20
+_PART = 1 << 16
+"""Bytes of an answer that are sent at once."""
+_DROPPED = 16 << 20
 """Bytes of a refused body that are read."""
-_DROPPING = 5.0
+_DROPPING = 2.0
 """Seconds for which they are read."""
 _PAUSE = 0.05
 """Seconds before room for a part of a stream is looked for again."""
@@ -124,14 +127,14 @@ class _Gate:
         seen = scope["nerbert"] = _Seen(given if _ID.fullmatch(given) else secrets.token_hex(8))
         body = _Body(receive)
         reply = partial(self._send, send, seen, None if b"expect" in headers else body)
-        self._busy += 1
+        refusal = self._refusal(scope, headers, seen)
+        self._busy += refusal is None
         try:
-            app = self._refusal(scope, headers, seen) or self._app
-            await app(scope, body, reply)
+            await (refusal or self._app)(scope, body, reply)
         except (Gone, ClientDisconnect):
             seen.status = _GONE
         finally:
-            self._busy -= 1
+            self._busy -= refusal is None
             self._service.held -= seen.held
             self._note(scope["method"], seen)
 
@@ -139,8 +142,8 @@ class _Gate:
         """Return why a request isn't let in."""
         if scope["path"] in self._opened:
             return None
-        if self._busy > self._service.limits.max_requests:
-            return fault(Overloaded(f"{self._busy - 1:,} requests are in progress; try again later"), seen)
+        if self._busy >= self._service.limits.max_requests:
+            return fault(Overloaded(f"{self._busy:,} requests are in progress; try again later"), seen)
         origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
         if origin and origin.partition("://")[2] != host and not {origin, "*"} & {*self._access.origins}:
             return fault(HTTPException(403, f"pages of {origin!r:.80} may not ask; allow them with --cors"), seen)
@@ -161,6 +164,10 @@ class _Gate:
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", seen.id.encode())]
             if body and seen.status >= 400 and seen.status != 408:
                 await body.drop()
+        content, rest = message.get("body", b""), message.get("more_body", False)
+        for start in range(0, len(content) - _PART, _PART):  # uvicorn waits for the client between two of them
+            await send({"type": "http.response.body", "body": content[start : start + _PART], "more_body": True})
+            message = {"type": "http.response.body", "body": content[start + _PART :], "more_body": rest}
         await send(message)
 
     def _note(self, method: str, seen: _Seen) -> None:
@@ -277,6 +284,8 @@ class _Answering:
                 raise TimedOut("no line came in time, or there was no room for it; the stream ends here") from None
             if message["type"] == "http.disconnect":
                 raise Gone
+            if service.draining:
+                raise Unavailable("the server is stopping; the stream ends here")
             self._hold(len(part), seen)
             yield part
             more = message.get("more_body", False)
@@ -305,17 +314,17 @@ class _Lines(Response):
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _http_fault(request: Request, error: Exception) -> Response:
+async def _http_fault(request: Request, error: Any) -> Response:
     """Return the response to a path or a method that isn't there."""
     return fault(error, request.scope["nerbert"])
 
 
-def fault(error: Exception, seen: _Seen) -> Response:
+def fault(error: NerbertError | HTTPException, seen: _Seen) -> Response:
     """Return an error in the one shape, which the clients of all protocols read."""
     if isinstance(error, HTTPException):
         message, status, headers = str(error.detail), error.status_code, dict(error.headers or {})
     else:
-        message, status, headers = str(error), getattr(error, "http_status", 500), {}
+        message, status, headers = message_of(error), error.http_status, {}
     if isinstance(error, Overloaded):
         headers["Retry-After"] = str(error.retry_after)
     body = to_json({"error": message, "status": status, "request_id": seen.id})

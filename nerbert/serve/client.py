@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, Self
 
-from nerbert.errors import InputError, SettingsError, refused
+from nerbert.errors import InputError, SettingsError, TimedOut, refused
 from nerbert.formats.entity_labels import entity_labels, parse_labels
 from nerbert.records import EntityLabel, Example
 from nerbert.serve.answers import ServedModel
@@ -35,10 +35,10 @@ _IN_FLIGHT = 4
 """Requests of one asynchronous `tag_many` that are in progress."""
 
 
-class _Connected:
+class _BaseClient:
     """What both clients have."""
 
-    _first: "_Connected | None" = None
+    _first: "_BaseClient | None" = None
     """The client that this one is a copy of; it closes the connections when none is left."""
 
     def __init__(
@@ -77,17 +77,24 @@ class _Connected:
         if labels is None:
             return self
         found = copy(self)
-        found._first, found._to = self, replace(self._to, labels=entity_labels(labels))
+        found._to = replace(self._to, labels=entity_labels(labels))
+        return found
+
+    def __copy__(self) -> Self:
+        """Return one with the same connections."""
+        found = object.__new__(type(self))
+        vars(found).update(vars(self), _first=self)
         return found
 
 
-class Client(_Connected):
+class Client(_BaseClient):
     """A tagger behind `nerbert serve`: `tag`, `tag_many` and `with_labels` as those of `Tagger`.
 
     `url` is the server's address, `model` the name of one of its models (default: the first), `token` the server's
     (default: the environment's variable NERBERT_TOKEN). `timeout` is how many seconds of silence are too many.
-    `thresholds` and `offsets` are as in `Tagger.load`; `nested` asks for entities inside others too. With `fingerprint`
-    answers of any other model are refused. A server that is busy or out of reach is asked again, as `retries` says.
+    `thresholds` and `offsets` are as in `Tagger.load`; `nested` asks for entities inside others, else the server's own
+    decoding is used. Confidences have four digits. With `fingerprint` answers of any other model are refused. A server
+    that is busy or out of reach is asked again, as `retries` says.
 
     Connections are kept until the client is closed, or gone: `with Client(url) as client: …`.
     """
@@ -113,7 +120,7 @@ class Client(_Connected):
         """Yield the entities of each text; if there is a fault, of those before."""
         try:
             found = self._found(texts)
-        except InputError:
+        except (InputError, TimedOut):
             if len(texts) == 1:
                 raise
         else:
@@ -150,7 +157,7 @@ class Client(_Connected):
                     for block in response.iter_bytes():
                         add(content, block, self._to.url)
                 fault = self._to.fault(response, bytes(content))
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, RuntimeError) as error:
                 fault = self._to.lost(error)
             if fault is None:
                 break
@@ -168,7 +175,7 @@ class Client(_Connected):
         self.close()
 
 
-class AsyncClient(_Connected):
+class AsyncClient(_BaseClient):
     """A `Client` whose methods are coroutines; `tag_many` has a few requests in progress at once.
 
     Its arguments are those of `Client`. Close it in the event loop that it was used in: `async with AsyncClient(url) as
@@ -211,7 +218,7 @@ class AsyncClient(_Connected):
         """Yield the entities of each text; if there is a fault, of those before."""
         try:
             found = await task
-        except InputError:
+        except (InputError, TimedOut):
             if len(texts) == 1:
                 raise
             for each in texts:
@@ -246,7 +253,7 @@ class AsyncClient(_Connected):
                     async for block in response.aiter_bytes():
                         add(content, block, self._to.url)
                 fault = self._to.fault(response, bytes(content))
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, RuntimeError) as error:
                 fault = self._to.lost(error)
             if fault is None:
                 break
@@ -268,7 +275,7 @@ class AsyncClient(_Connected):
         await self.aclose()
 
 
-class ServedTagger(Client):
+class RemoteTagger(Client):
     """A client as a job's tagger: it is of one version of a model, and cuts texts into sentences itself."""
 
     @property
@@ -282,9 +289,9 @@ class ServedTagger(Client):
         return Tagger(None, self._described.word_splitter, self._described.language).sentences  # type: ignore[arg-type]  # cuts without a head
 
 
-def connected_tagger(url: str, job: "TagJob") -> ServedTagger:
+def connected_tagger(url: str, job: "TagJob") -> RemoteTagger:
     """Return a server's model as a job's tagger; raise what the server has against the job."""
-    client = ServedTagger(
+    client = RemoteTagger(
         url, model=job.tagger, thresholds=parse_thresholds(job.min_confidence), retries=replace(RETRIES, tell=tell)
     )
     client._to = replace(client._to, fingerprint=client.fingerprint)

@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic_core import to_json
 
 from nerbert import __version__
+from nerbert.config import Bounds, check
 from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, TimedOut, Unavailable, at, unknown
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.schema import LARGEST_FILE, parse_json
@@ -24,8 +25,10 @@ _MOST_TEXTS, _MOST_BYTES = 256, 1 << 17
 """Texts of a request, and their bytes; escaped in JSON these are fewer than a server's default limit."""
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _KINDS = {each.http_status: each for each in (InputError, SettingsError, Overloaded, Unavailable, TimedOut)}
-_KINDS |= {401: SettingsError, 413: InputError}
-_BUSY = frozenset({429, 503})
+_KINDS |= {401: SettingsError, 413: InputError, 502: Unavailable}
+_BUSY = frozenset({429, 502, 503})
+_UNREACHED = 3
+"""Tries while no connection can be made."""
 _STRANGE = "the answer doesn't fit what was asked"
 _ELSE = "is this the address of a nerbert server?"
 RETRIES = RetryPolicy(longest_pause=30.0, tell=lambda _: None)
@@ -37,6 +40,7 @@ class FailedTry(NamedTuple):
 
     error: NerbertError
     wait: float | None = None
+    tries: int = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,7 @@ class Connection:
 
     def __post_init__(self) -> None:
         check_offsets(self.offsets)
+        check("timeout", self.timeout, Annotated[float, Bounds(above=0)])
         if not _URL.fullmatch(self.url):
             raise SettingsError(f"server {without_secrets(self.url)!r:.200}: must be http://HOST:PORT, or https://…, "
                                 "and no more than that and a path")  # fmt: skip
@@ -113,7 +118,7 @@ class Connection:
         try:
             message, kind = parse_json(content, Refusal, self.url).error, _KINDS.get(status, NerbertError)
         except InputError:
-            message, kind = ("busy", _KINDS[status]) if status in _BUSY else (_ELSE, InputError)
+            message, kind = ("busy", _KINDS[status]) if status in _BUSY else (_ELSE, SettingsError)
         error = kind(f"{self.url}: {message} (status {status})")
         wait = asked_wait(response.headers) if status in _BUSY else None
         if isinstance(error, Overloaded):
@@ -129,12 +134,16 @@ class Connection:
             return FailedTry(InputError(f"{self.url}: can't be requested: {reason}"))
         if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
             return FailedTry(TimedOut(f"{self.url}: no answer within {self.timeout:g} seconds"))
-        return FailedTry(Unavailable(f"{self.url}: can't be reached, or hung up: {reason}"), 0.0)
+        if isinstance(error, RuntimeError):
+            return FailedTry(SettingsError(f"{self.url}: {reason}; a client that is closed, or of another event loop, "
+                                           "can't be used"))  # fmt: skip
+        tries = _UNREACHED if isinstance(error, httpx.ConnectError) else self.retries.tries
+        return FailedTry(Unavailable(f"{self.url}: can't be reached, or hung up: {reason}"), 0.0, tries)
 
     def pause(self, failed: int, fault: FailedTry) -> float:
         """Return the seconds until the next try after so many failed ones; raise the fault if there is none."""
         policy, wait = self.retries, fault.wait
-        if wait is None or wait > policy.longest_pause or failed >= policy.tries:
+        if wait is None or wait > policy.longest_pause or failed >= min(policy.tries, fault.tries):
             raise fault.error
         pause = pause_after(failed, wait, self.url, policy)
         policy.tell(f"{fault.error} (try {failed} of {policy.tries} failed; the next in {pause:g} seconds)")

@@ -40,7 +40,7 @@ class LimitedConnection(H11Protocol):
 
     def pause_writing(self) -> None:
         """Let the time run: the client doesn't read."""
-        self._stuck = self.loop.call_later(self.seconds, self.transport.abort)
+        self._stuck = self.loop.call_later(self.seconds, self._end_unread, self.transport.get_write_buffer_size())
         super().pause_writing()
 
     def resume_writing(self) -> None:
@@ -56,6 +56,13 @@ class LimitedConnection(H11Protocol):
         elif self._idle is not None:
             self._idle.cancel()
             self._idle = None
+
+    def _end_unread(self, before: int) -> None:
+        """End it, unless the client has read something."""
+        if (size := self.transport.get_write_buffer_size()) >= before:
+            self.transport.abort()
+        else:
+            self._stuck = self.loop.call_later(self.seconds, self._end_unread, size)
 
     def _end(self) -> None:
         if self.transport.get_write_buffer_size():

@@ -7,7 +7,7 @@ clients of other servers send their own, unless a model forbids them.
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -130,6 +130,8 @@ class Operation:
     open: bool = False
 
 
+Strings = Annotated[list[str], Field(fail_fast=True)]
+"""A list of texts; only the first one that is none is looked at."""
 Protocol = Callable[[], Sequence[Operation]]
 """A function that returns the operations of a protocol."""
 

@@ -5,7 +5,7 @@ locked. Cost: how long new texts would wait is estimated from the last batches, 
 number alone.
 """
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -16,6 +16,8 @@ from nerbert.errors import Overloaded
 Work = TypeVar("Work")
 _NEWEST = 0.2
 """The weight of the last batch in the estimate of a group's pace."""
+_FEW = 5
+"""Batches before which nothing is said of the best pace."""
 
 
 @dataclass(eq=False, slots=True)
@@ -65,8 +67,8 @@ class Queue(Generic[Work]):
         self._waiting, self._running = deque[Ticket[Work]](), list[QueuedBatch[Work]]()
         self._costs, self._pace = Counter[Hashable](), dict[Hashable, float]()
         """By group: what waits costs, and the milliseconds that a worker needs for a unit of cost."""
-        self._best = dict[Hashable, float]()
-        """The least of these milliseconds."""
+        self._paces = defaultdict[Hashable, list[float]](list)
+        """The least of these milliseconds, sorted."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -77,9 +79,10 @@ class Queue(Generic[Work]):
         left = (each.cost * self._pace.get(each.group, 0.0) - (now - each.started) for each in self._running)
         return (waiting + sum(max(0.0, each) for each in left)) / self._workers
 
-    def least_time(self, group: Hashable, cost: int) -> float:
-        """Return how many milliseconds a worker needs at its best."""
-        return cost * self._best.get(group, 0.0)
+    def least_time(self, group: Hashable, cost: float) -> float:
+        """Return how many milliseconds a worker needs at its best, 0 before a few batches."""
+        paces = self._paces[group]
+        return cost * paces[0] if len(paces) == _FEW else 0.0
 
     def check(self, now: float) -> None:
         """Raise Overloaded if there is no place for a text."""
@@ -124,13 +127,10 @@ class Queue(Generic[Work]):
             yield each
             count, longest = count + 1, max(longest, each.cost)
 
-    def done(self, batch: QueuedBatch[Work], now: float) -> None:
-        """Note that a batch is finished."""
+    def done(self, batch: QueuedBatch[Work], now: float, *, learn: bool = True) -> None:
+        """Note that a batch is finished; `learn` from it how long others take, unless some of it failed."""
         self._running.remove(batch)
-        self.learn(batch.group, batch.cost, now - batch.started)
-
-    def learn(self, group: Hashable, cost: int, took: float) -> None:
-        """Note how many milliseconds a worker needed."""
-        pace = took / max(1, cost)
-        self._pace[group] = pace + (1 - _NEWEST) * (self._pace.get(group, pace) - pace)
-        self._best[group] = min(pace, self._best.get(group, pace))
+        if learn:
+            pace = (now - batch.started) / max(1, batch.cost)
+            self._pace[batch.group] = pace + (1 - _NEWEST) * (self._pace.get(batch.group, pace) - pace)
+            self._paces[batch.group] = sorted([*self._paces[batch.group], pace])[:_FEW]

@@ -9,8 +9,8 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ from nerbert.tagger.thresholds import parse_thresholds
 
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 1000
 _MEGABYTE = 1 << 20
-_SPARE = 64
-"""Connections beyond the requests in progress, which are told so, or ask for its health."""
+_SPARE, _RELOADS = 64, 2
+"""Connections beyond the requests in progress, which are told so, or ask for its health; reloads that wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +72,8 @@ class ServeJob:
         return tagger.with_labels(parse_labels(self.labels)) if self.labels and not tagger.types else tagger
 
 
-def serve(job: ServeJob, *, check: bool = False, show: Callable[[str], object] = print) -> None:
-    """Serve taggers until SIGTERM or Ctrl-C; with `check` load them, `show` what would be served, and return.
+def serve(job: ServeJob, *, check: bool = False) -> None:
+    """Serve taggers until SIGTERM or Ctrl-C; with `check` load them, print what would be served, and return.
 
     Raise SettingsError for what can't be served so, and for a port that is taken.
     """
@@ -107,13 +107,16 @@ def serve(job: ServeJob, *, check: bool = False, show: Callable[[str], object] =
             *_memory(job.limits, service.window),
         ]  # fmt: skip
         if listening is None:
-            show("\n".join(lines))
+            print("\n".join(lines))  # noqa: T201
             return
         _log_to_stderr(log)
         for line in lines:
             log.info(line)
-        with suppress(KeyboardInterrupt, SystemExit):  # by which uvicorn passes on what stopped it
+        try:
             asyncio.run(_run(app, service, listening, job.limits))
+        except (KeyboardInterrupt, SystemExit):  # by which uvicorn passes on what stopped it
+            if not service.draining:
+                raise
         log.info("stopped")
 
 
@@ -135,7 +138,7 @@ def _memory(limits: Limits, window: int) -> list[str]:
     return [*lines, f"memory: at most {sum(parts.values()) / _MEGABYTE:,.0f} MB"]
 
 
-_PER_BYTE, _PER_CHARACTER, _PER_CONNECTION = 200, 1000, 1 << 16
+_PER_BYTE, _PER_CHARACTER, _PER_CONNECTION = 200, 1000, 1 << 19
 """Bytes, measured (docs/results/2026-11-24-serve.md)."""
 
 
@@ -177,8 +180,14 @@ async def _run(app: Any, service: Any, listening: socket.socket, limits: Limits)
     loop, tasks = asyncio.get_running_loop(), set[Any]()
 
     def again() -> None:
-        tasks.add(task := asyncio.ensure_future(service.reload()))
-        task.add_done_callback(tasks.discard)
+        if len(tasks) < _RELOADS:
+            tasks.add(task := asyncio.ensure_future(service.reload()))
+            task.add_done_callback(tasks.discard)
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            service.draining = True
+            super().handle_exit(sig, frame)
 
     loop.add_signal_handler(signal.SIGHUP, again)
-    await uvicorn.Server(config).serve(sockets=[listening])
+    await Server(config).serve(sockets=[listening])

@@ -14,13 +14,14 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nerbert.errors import InputError, NerbertError, SettingsError, TimedOut, Unavailable, at, unknown
+from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, TimedOut, Unavailable, at, unknown
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.records import EntityLabel
 from nerbert.serve.queue import Queue, QueuedBatch, Ticket
@@ -31,7 +32,7 @@ from nerbert.tagger.tagger import Tagger
 
 log = logging.getLogger("nerbert.serve")
 _NAME = re.compile(r"[\w.+-]{1,100}")
-_SHORT, _KEPT = 2000, 256
+_SHORT, _KEPT = 2000, 32
 """Characters of labels that are read at once (more are in a thread), and lists of labels whose rates are kept."""
 _WARM = "Ada Lovelace and " * 120
 """A sentence that about fills a window: what the model needs for it is held before the first request."""
@@ -78,21 +79,14 @@ class TaggedTexts:
 
 
 @dataclass(eq=False, slots=True)
-class _Pending:
-    """A request whose texts are being tagged."""
-
-    future: "asyncio.Future[None]"
-    answers: TaggedTexts
-    left: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Text:
-    """A text of a request, by its place."""
+    """A text, whose answer is its `future`; milliseconds that it waited and was computed."""
 
-    pending: _Pending
-    place: int
+    served: Served
     request: TagRequest
+    future: "asyncio.Future[Spans | NerbertError]"
+    queued: float = 0.0
+    computed: float = 0.0
 
 
 def milliseconds() -> float:
@@ -140,23 +134,24 @@ class Service:
         """Bytes that a model needed to read a window."""
         self.held = 0
         """Bytes of requests in progress."""
+        self.draining = False
+        """Whether the server is about to stop: streams end."""
         self.models = {name: self._loaded(name, source) for name, source in sources.items()}
-        self._changed, self._stopping, self._reloading = threading.Condition(), False, asyncio.Lock()
-        self._workers = [threading.Thread(target=self._work, name=f"worker {n}") for n in range(limits.workers)]
+        self._changed, self._stopping = threading.Condition(), False
+        self._reloading, self._patience, self._tasks = asyncio.Lock(), asyncio.Lock(), set[asyncio.Task[Any]]()
+        self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(limits.workers)]
         self._rates = dict[tuple[tuple[str, str], tuple[EntityLabel, ...] | None], tuple[int, float]]()
 
     def _loaded(self, name: str, source: str) -> Served:
         with at(part=f"model {name}"):
             tagger = self._load(source)
             labels = None if tagger.types or tagger.with_default_labels().types else ["name"]
-            begun, before = milliseconds(), peak_memory()
+            before = peak_memory()
             (answer,) = tagger.tag_batch([TagRequest(_WARM, labels)])
             if isinstance(answer, NerbertError):
                 raise answer
             self.window = max(self.window, peak_memory() - before)
-            served = Served(name, source, tagger, tagger.fingerprint)
-            self.queue.learn(served.group, tagger.cost(_WARM, labels), milliseconds() - begun)
-        return served
+            return Served(name, source, tagger, tagger.fingerprint)
 
     def start(self) -> None:
         """Start the threads; call it in the event loop."""
@@ -174,8 +169,8 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Return whether it takes requests."""
-        return not self._stopping
+        """Return whether it takes requests, and its threads live."""
+        return not self.draining and all(each.is_alive() for each in self._workers)
 
     def find(self, name: str = "") -> Served:
         """Return a model by its name, by default the first; raise SettingsError if there is none."""
@@ -186,11 +181,16 @@ class Service:
     async def reload(self, *names: str) -> dict[str, str]:
         """Load models (default: all) from their folders again; return by name what went wrong, "" if nothing did.
 
-        A model that can't be loaded stays as it was. No request waits for it.
+        A model that can't be loaded stays as it was. No request waits for it. It goes on when the caller is cancelled.
         """
+        self._tasks.add(task := asyncio.create_task(self._reload(names or tuple(self.models))))
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _reload(self, names: Sequence[str]) -> dict[str, str]:
         found = dict[str, str]()
         async with self._reloading:
-            for name in names or self.models:
+            for name in names:
                 try:
                     self.models[name] = await asyncio.to_thread(self._loaded, name, self.find(name).source)
                     found[name] = ""
@@ -199,47 +199,68 @@ class Service:
                 except Exception as error:
                     log.exception("model %s can't be loaded", name, exc_info=error)
                     found[name] = INTERNAL
-                _give_back()
+                await asyncio.to_thread(_give_back)
                 log.info("model %s: %s", name, found[name] or f"loaded again, {self.models[name].fingerprint}")
         return found
 
-    async def tag(self, texts: Sequence[str], ask: Ask) -> TaggedTexts:
+    async def tag(self, texts: Sequence[str], ask: Ask, *, patient: bool = False) -> TaggedTexts:
         """Return the answer to each text, in batches with those of others: spans, or the error of a text.
 
-        Raise what is wrong with the request as a whole, Overloaded if there is no place, TimedOut if it takes too long.
-        When the caller is cancelled, texts that aren't in the model yet are left out.
+        Raise what is wrong with the request as a whole, Overloaded if there is no place (`patient`: wait for one),
+        TimedOut if it would take too long. When the caller is cancelled, texts that aren't in the model yet are left
+        out. Of a request with many texts only some are in the queue at once, so that others needn't wait for all.
         """
+        if not patient:
+            with self._changed:
+                self.queue.check(milliseconds())
         served = self.find(ask.model)
         labels = self._checked(texts, ask, served)
-        now = milliseconds()
-        with self._changed:
-            self.queue.check(now)
         least, slope = await self._rate(served, labels)
         costs = [least + int(slope * len(text.encode("utf-8", "replace"))) for text in texts]
-        self._check_time(served, max(costs, default=0))
-        expires = now + self.limits.timeout * 1000
-        pending = _Pending(self._loop.create_future(), TaggedTexts(served, [TimedOut(_LATE)] * len(texts)), len(texts))
-        tickets = [self._ticket(served, pending, place, text, cost, labels, ask, expires)
-                   for place, (text, cost) in enumerate(zip(texts, costs, strict=True))]  # fmt: skip
+        self._check_time(served, costs)
+        ask = replace(ask, labels=labels)
+        tickets = [self._ticket(served, *each, ask) for each in zip(texts, costs, strict=True)]
+        chunks = list(_chunks(tickets, self.limits.batch))
+        try:
+            for number, chunk in enumerate(chunks):
+                if number >= self.limits.workers:
+                    await asyncio.wait([each.work.future for each in chunks[number - self.limits.workers]])
+                await self._enter(chunk, patient=patient or number > 0)
+            spans = [await each.work.future for each in tickets]
+        finally:
+            for each in tickets:
+                each.cancelled = True
+        last = tickets[-1].work if tickets else _Text(served, TagRequest(""), self._loop.create_future())
+        return TaggedTexts(served, spans, last.queued, last.computed)
+
+    async def _enter(self, tickets: Sequence[Ticket[_Text]], *, patient: bool) -> None:
+        """Put texts into the queue; with `patient` wait for a place, in turn with others."""
+        if not patient:
+            self._submit(tickets)
+            return
+        async with self._patience:
+            while True:
+                try:
+                    self._submit(tickets)
+                except Overloaded:
+                    await asyncio.sleep(_PAUSE)
+                else:
+                    return
+
+    def _submit(self, tickets: Sequence[Ticket[_Text]]) -> None:
         with self._changed:
             if self._stopping:
                 raise Unavailable("the server is stopping; try again")
             self.queue.submit(tickets, milliseconds())
             self._changed.notify(len(tickets))
-        try:
-            if tickets:
-                await pending.future
-        finally:
-            for each in tickets:
-                each.cancelled = True
-        return pending.answers
 
-    def _check_time(self, served: Served, cost: int) -> None:
-        """Raise TimedOut at once for a text that would take longer than the limit."""
+    def _check_time(self, served: Served, costs: Sequence[int]) -> None:
+        """Raise TimedOut at once for texts that would take longer than the limit."""
+        cost = max([sum(costs) / self.limits.workers, *costs])
         seconds = self.queue.least_time(served.group, cost) / 1000
         if seconds > self.limits.timeout:
-            raise TimedOut(f"a text of {cost:,} subwords, with its labels, would take about {seconds:,.0f} seconds: at "
-                           f"most {self.limits.timeout:g} are allowed; send less text, or fewer labels")  # fmt: skip
+            raise TimedOut(f"{sum(costs):,} subwords, with labels, would take {seconds:,.0f} seconds or more: at most "
+                           f"{self.limits.timeout:g} are allowed; send less text or fewer labels")  # fmt: skip
 
     def _checked(self, texts: Sequence[str], ask: Ask, served: Served) -> tuple[EntityLabel, ...] | None:
         """Return the labels; raise InputError for more of anything than the limits allow."""
@@ -250,9 +271,6 @@ class Service:
             if len(text) > limits.max_characters:
                 with at(part=f"text {place}" if len(texts) > 1 else "text"):
                     raise InputError(f"{len(text):,} characters: at most {limits.max_characters:,} are allowed; cut it")
-        bounds = ask.thresholds.values() if isinstance(ask.thresholds, Mapping) else [ask.thresholds]
-        if served.takes_labels and any(each is not None and each < limits.least_threshold for each in bounds):
-            raise InputError(f"thresholds: below {limits.least_threshold:g} too much would be found; give higher ones")
         if ask.labels is None:
             return None
         if len(ask.labels) > limits.max_labels:
@@ -268,56 +286,72 @@ class Service:
             self._rates = dict([*self._rates.items()][1 - _KEPT :]) | {key: rate}
         return self._rates[key]
 
-    @staticmethod
-    def _ticket(
-        served: Served, pending: _Pending, place: int, text: str, cost: int, labels: Sequence[EntityLabel] | None,
-        ask: Ask, expires: float,
-    ) -> Ticket[_Text]:  # fmt: skip
-        request = TagRequest(text, labels, ask.thresholds, lambda: not ticket.is_open(milliseconds()), ask.decoding)
-        ticket = Ticket(served.group, _Text(pending, place, request), cost, milliseconds(), expires)
+    def _ticket(self, served: Served, text: str, cost: int, ask: Ask) -> Ticket[_Text]:
+        least, bounds = self.limits.least_threshold, ask.thresholds
+        if served.takes_labels and bounds is not None:
+            bounds = (
+                {name: _raised(each, least) for name, each in bounds.items()}
+                if isinstance(bounds, Mapping)
+                else _raised(bounds, least)
+            )
+        request = TagRequest(text, ask.labels, bounds, lambda: not ticket.is_open(milliseconds()), ask.decoding)
+        now, work = milliseconds(), _Text(served, request, self._loop.create_future())
+        ticket = Ticket(served.group, work, cost, now, now + self.limits.timeout * 1000)
         return ticket
 
     def _work(self) -> None:
         """Compute batches until the server stops and none is left; one thread does this."""
         while batch := self._next():
-            served = batch.tickets[0].work.pending.answers.served
-            answers = _answers(served.tagger, [each.work.request for each in batch.tickets])
+            answers = _answers(batch.tickets[0].work.served.tagger, [each.work.request for each in batch.tickets])
             for fault in {str(each) for each in answers if isinstance(each, NerbertError) and each.http_status >= 500}:
                 log.error("model %s: %s", batch.group[0], fault)
             now = milliseconds()
             with self._changed:
-                self.queue.done(batch, now)
-            self._loop.call_soon_threadsafe(self._deliver, batch, answers, now)
+                self.queue.done(batch, now, learn=all(isinstance(each, Spans) for each in answers))
+            self._call(self._deliver, batch, answers, now)
 
     def _next(self) -> QueuedBatch[_Text] | None:
         with self._changed:
             while True:
-                if batch := self.queue.next_batch(milliseconds(), self._dropped):
+                if batch := self.queue.next_batch(milliseconds(), partial(self._call, self._answer)):
                     return batch
                 if self._stopping:
                     return None
                 self._changed.wait()
 
-    def _dropped(self, ticket: Ticket[_Text]) -> None:
-        self._loop.call_soon_threadsafe(self._answer, ticket, None)
+    def _call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call a function in the event loop; after a second Ctrl-C there is none."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function, *arguments)
 
     def _deliver(self, batch: QueuedBatch[_Text], answers: Sequence[Spans | NerbertError | None], now: float) -> None:
-        self._noted(batch, now - batch.started)
         for ticket, answer in zip(batch.tickets, answers, strict=True):
-            found = ticket.work.pending.answers
-            found.queued = batch.started - ticket.entered
-            found.computed = now - batch.started
+            ticket.work.queued, ticket.work.computed = batch.started - ticket.entered, now - batch.started
             self._answer(ticket, answer)
+        self._noted(batch, now - batch.started)
 
     @staticmethod
-    def _answer(ticket: Ticket[_Text], answer: Spans | NerbertError | None) -> None:
-        """Give a text its answer; None leaves that it took too long."""
-        pending = ticket.work.pending
-        if answer is not None:
-            pending.answers.spans[ticket.work.place] = answer
-        pending.left -= 1
-        if not pending.left and not pending.future.done():
-            pending.future.set_result(None)
+    def _answer(ticket: Ticket[_Text], answer: Spans | NerbertError | None = None) -> None:
+        """Give a text its answer; None: it took too long, or nobody waits for it."""
+        if not ticket.work.future.done():
+            ticket.work.future.set_result(TimedOut(_LATE) if answer is None else answer)
+
+
+def _raised(bound: float, least: float) -> float:
+    """Return a threshold of at least so much; what is no threshold stays, to be refused."""
+    return least if 0 <= bound < least else bound
+
+
+def _chunks(tickets: Sequence[Ticket[_Text]], most: int) -> Iterator[Sequence[Ticket[_Text]]]:
+    """Yield tickets in parts that cost at most so much; a ticket that costs more is alone."""
+    start, cost = 0, 0
+    for place, each in enumerate(tickets):
+        if place > start and cost + each.cost > most:
+            yield tickets[start:place]
+            start, cost = place, 0
+        cost += each.cost
+    if tickets:
+        yield tickets[start:]
 
 
 def _rate(tagger: Tagger, labels: Sequence[EntityLabel] | None) -> tuple[int, float]:
@@ -330,11 +364,16 @@ def _answers(tagger: Tagger, requests: Sequence[TagRequest]) -> list[Spans | Ner
     """Return the answer to each text; one that makes the model's code fail fails alone."""
     try:
         return tagger.tag_batch(requests)
-    except Exception as error:
+    except BaseException as error:  # a panic of tokenizers' Rust code is no Exception
         if len(requests) > 1:
             return [answer for each in requests for answer in _answers(tagger, [each])]
         log.exception("a text failed", exc_info=error)
         return [NerbertError(INTERNAL)]
+
+
+def message_of(error: NerbertError) -> str:
+    """Return what a client is told of an error; what the server alone can mend is in its log."""
+    return INTERNAL if error.http_status == 500 else str(error)
 
 
 def _give_back() -> None:
@@ -344,5 +383,7 @@ def _give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+_PAUSE = 0.05
+"""Seconds after which a place in the queue is looked for again."""
 INTERNAL = "the server has an internal error; its log says more"
 _LATE = "the answer takes longer than this server's limit; send less text at once, or try again later"

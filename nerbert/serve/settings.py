@@ -38,7 +38,7 @@ class Limits(Settings):
     max_labels: _Count = 256
     """Labels of a request (422)."""
     least_threshold: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.01
-    """Lowest threshold for labels at run time (422): at 0 every run of words is an entity."""
+    """Lowest threshold for labels at run time; lower ones are raised to it: at 0 every run of words is an entity."""
 
 
 def is_loopback(host: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from nerbert.serve.queue import QueuedBatch, Ticket
 from tests.serve.conftest import Serve
 from tests.serve.heads import until
 from tests.serve.raw import OPENING, Stream, answer, post
@@ -232,8 +233,12 @@ def test_one_slow_batch_does_not_refuse_all_later_texts(inside: Callable[..., An
     """As after a pause of the machine; the pace is measured again only if a text is let in."""
     with inside(workers=1) as server:
         assert server.tag("a ship").status_code == 200
+        queue, group = server.service.queue, server.service.find().group
+        batch = QueuedBatch([Ticket(group, None, 3, 0, 0)], 0, 3)
         with server.service._changed:
-            server.service.queue.learn(server.service.find().group, 3, 600_000)
+            for _ in range(9):
+                queue._running.append(batch)
+                queue.done(batch, 600_000)
         assert 200 in [server.tag("a ship").status_code for _ in range(20)]
 
 

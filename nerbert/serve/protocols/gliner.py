@@ -9,9 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from nerbert.formats.entity_labels import entity_labels
 from nerbert.records import EntityLabel
-from nerbert.serve.protocol import Call, Operation, nested, refuse
+from nerbert.serve.protocol import Call, Operation, Strings, nested, refuse
 from nerbert.serve.service import Ask
 
 _USUAL = 0.5
@@ -21,12 +20,11 @@ class GlinerRequest(BaseModel):
     """A text, and labels; a label's value is its prompt."""
 
     text: str
-    labels: list[str] | dict[str, str]
+    labels: Strings | dict[str, str]
     threshold: float | None = Field(None, ge=0, le=1)
     flat_ner: bool = True
     multi_label: bool = False
     relations: list[str] | dict[str, Any] | None = None
-    relation_threshold: float | None = None
     adapter_id: str | None = None
 
 
@@ -64,7 +62,7 @@ async def _predict(call: Call) -> dict[str, Any]:
     refuse("multi_label", body.multi_label, "a place has one label; leave it out")
     labels = [EntityLabel(*each) for each in body.labels.items()] if isinstance(body.labels, dict) else body.labels
     least = _USUAL if body.threshold is None else body.threshold
-    ask = Ask(model=call.query.model, labels=entity_labels(labels), thresholds=least,
+    ask = Ask(model=call.query.model, labels=labels, thresholds=least,
               decoding=nested(wanted=not body.flat_ner))  # fmt: skip
     (spans,) = await call.tag([body.text], ask)
     return {"entities": [{"start": each.start, "end": each.end, "text": each.text, "label": each.type,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from nerbert.records import Span
-from nerbert.serve.protocol import Call, LabelQuery, Operation
+from nerbert.serve.protocol import Call, LabelQuery, Operation, Strings
 from nerbert.tagger.spans import Spans
 from nerbert.words import split_words
 
@@ -21,13 +21,12 @@ class Parameters(BaseModel):
 
     aggregation_strategy: Literal["none", "simple", "first", "average", "max"] | None = None
     ignore_labels: list[str] | None = None
-    stride: int | None = None
 
 
 class Inputs(BaseModel):
     """A text; a list of texts has a list of answers."""
 
-    inputs: str | list[str]
+    inputs: str | Strings
     parameters: Parameters | None = None
 
 

@@ -1,13 +1,13 @@
-"""Presidio's analyzer: `POST /analyze`, `GET /supportedentities`, `/recognizers` and `/health`.
+"""Presidio's analyzer: `POST /analyze`, `GET /supportedentities` and `/health`.
 
 Source: presidio-analyzer 2.2.366, `app.py` (`Server.analyze` and others) and `analyzer_request.py`; the names of types
 are those of its default configuration (`conf/default.yaml`, `model_to_presidio_entity_mapping`). A type is called as
 Presidio calls it, or as the model does, whatever the case and `_`; a model with labels at run time is asked for any.
 Types that the model doesn't know are left out, if it knows one of them. What would hide entities from a caller is
-refused: recognizers of its own, regular expressions. `context` changes nothing.
+refused: recognizers of its own, regular expressions. Other parameters change nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 
 from nerbert.errors import InputError
 from nerbert.records import EntityLabel, Span
-from nerbert.serve.protocol import Call, Operation, Query, refuse
+from nerbert.serve.protocol import Call, Operation, Query, Strings, refuse
 from nerbert.serve.service import Ask, Served
 
 _NAMES = {"per": "PERSON", "loc": "LOCATION", "gpe": "LOCATION", "org": "ORGANIZATION", "norp": "NRP"}
@@ -25,17 +25,13 @@ _NAMES = {"per": "PERSON", "loc": "LOCATION", "gpe": "LOCATION", "org": "ORGANIZ
 class PresidioRequest(BaseModel):
     """A text or several, their language, and the types to find."""
 
-    text: str | list[str]
+    text: str | Strings
     language: str = Field(max_length=20)
-    entities: list[str] | None = None
+    entities: Strings | None = None
     score_threshold: float | None = Field(None, ge=0, le=1)
-    correlation_id: str | None = None
-    return_decision_process: bool | None = None
     ad_hoc_recognizers: list[Any] | None = None
-    context: list[str] | None = None
     allow_list: list[str] | None = None
     allow_list_match: Literal["exact", "regex"] | None = None
-    regex_flags: int | None = None
 
 
 class PresidioEntity(BaseModel):
@@ -62,8 +58,6 @@ def operations() -> Sequence[Operation]:
                   answer=list[PresidioEntity] | list[list[PresidioEntity]], summary="Analyze, as Presidio's"),
         Operation(path="/supportedentities", method="GET", run=_supported, answer=list[str], query=LanguageQuery,
                   summary="Names of the types of a model, as Presidio's"),
-        Operation(path="/recognizers", method="GET", run=_recognizers, answer=list[str], query=LanguageQuery,
-                  summary="Names of the models of a language, as Presidio's"),
         Operation(path="/health", method="GET", run=_health, summary="Health, as Presidio's", open=True),
     ]  # fmt: skip
 
@@ -121,17 +115,9 @@ def _found(span: Span, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 async def _supported(call: Call) -> list[str]:
-    return sorted({presidio_name(type_) for each in _models(call) for type_ in each.tagger.types})
-
-
-async def _recognizers(call: Call) -> list[str]:
-    return [each.name for each in _models(call)]
-
-
-def _models(call: Call) -> Iterator[Served]:
-    for each in call.service.models.values():
-        if call.query.language in ("", each.tagger.language):
-            yield each
+    models = (each.tagger for each in call.service.models.values())
+    some = [each for each in models if call.query.language in ("", each.language)]
+    return sorted({presidio_name(type_) for each in some for type_ in each.types})
 
 
 async def _health(_: Call) -> PlainTextResponse:

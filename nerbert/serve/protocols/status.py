@@ -39,7 +39,9 @@ def model_of(served: Served) -> ServedModel:
     """Return what a server says of a model."""
     tagger = served.tagger
     default = tagger.with_default_labels()
-    answering = str(default.answering) if default.types else f"{tagger.head.name}, labels at run time"
+    answering = str((default if default.types else tagger.with_labels(["name"])).answering)
+    if tagger.origin and (too_long := dict(tagger.origin.options)["on_too_long"]):
+        answering += f", on_too_long {too_long}"
     return ServedModel(
         served.name, served.fingerprint, default.types, served.takes_labels, tagger.language, tagger.splitter, answering
     )

@@ -10,27 +10,25 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import to_json
 
-from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, TimedOut, at
+from nerbert.errors import InputError, NerbertError, SettingsError, TimedOut, at
 from nerbert.formats.rows import span_json
 from nerbert.schema import parse_json
 from nerbert.serve.answers import TagAnswer, TextResult, Unit
-from nerbert.serve.protocol import Call, Gone, LabelQuery, Operation, nested
-from nerbert.serve.service import INTERNAL, Ask, log
+from nerbert.serve.protocol import Call, Gone, LabelQuery, Operation, Strings, nested
+from nerbert.serve.service import INTERNAL, Ask, log, message_of
 from nerbert.tagger.spans import Spans, counted_spans
 
 _WINDOW = 32
 """Lines of a stream that are in progress at once."""
 _OWN = frozenset({"spans", "characters", "read", "error", "status"})
 """Fields of answers; such fields of lines don't come back."""
-_PAUSE = 0.05
-"""Seconds before a line of a stream is tried again when there is no place for it."""
 
 
 class _Wish(BaseModel):
     """What to find, and how to count."""
 
     model: str = Field("", description="Name of the model; default: the first.")
-    labels: list[str] | None = Field(
+    labels: Strings | None = Field(
         None, description="Labels to find, as `name` or `name: description`; default: the model's types."
     )
     thresholds: float | dict[str, float] | None = Field(
@@ -51,7 +49,7 @@ class TagBody(_Wish):
 
     model_config = ConfigDict(extra="forbid")
 
-    text: str | list[str] = Field(description="A text, or a list of texts.")
+    text: str | Strings = Field(description="A text, or a list of texts.")
 
 
 class StreamLine(_Wish):
@@ -160,12 +158,13 @@ async def split_lines(content: AsyncIterable[bytes], longest: int) -> AsyncItera
     rest = b""
     async for part in content:
         *whole, tail = part.split(b"\n")
-        for each in whole:
-            yield rest + each + b"\n"
-            rest = b""
-        rest += tail
-        if len(rest) > longest:
-            raise InputError(f"a line of more than {longest:,} bytes; the stream ends here")
+        for each in (*whole, tail):
+            rest += each
+            if len(rest) > longest:
+                raise InputError(f"a line of more than {longest:,} bytes; the stream ends here")
+            if each is not tail:
+                yield rest + b"\n"
+                rest = b""
     if rest:
         yield rest
 
@@ -186,12 +185,8 @@ async def _line(call: Call, content: bytes, number: int) -> bytes:
                   thresholds=asked.thresholds if ask.thresholds is None else ask.thresholds)  # fmt: skip
         call.words += len(line.text.split())
         async with asyncio.timeout(call.service.limits.timeout):
-            while True:
-                try:
-                    (spans,) = (await call.service.tag([line.text], ask)).spans
-                    break
-                except Overloaded:
-                    await asyncio.sleep(_PAUSE)
+            call.answers = await call.service.tag([line.text], ask, patient=True)
+        (spans,) = call.answers.spans
         if isinstance(spans, NerbertError):
             raise spans
         return _json_line({**kept, **_result(spans, wish)})
@@ -205,7 +200,7 @@ async def _line(call: Call, content: bytes, number: int) -> bytes:
 
 
 async def _fault(kept: dict[str, JsonValue], error: NerbertError) -> bytes:
-    return _json_line({**kept, "error": str(error), "status": error.http_status})
+    return _json_line({**kept, "error": message_of(error), "status": error.http_status})
 
 
 def _json_line(value: Any) -> bytes:
