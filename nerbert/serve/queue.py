@@ -58,8 +58,8 @@ class Queue(Generic[Work]):
     """Tickets, first in, first out.
 
     A batch costs at most `batch_cost`, padded: its texts times the cost of its longest; one that costs more is alone.
-    Texts are refused while `most` wait, or while a new one would wait for longer than `deadline` ms for one of so many
-    `workers`.
+    It has at most a worker's share of the texts that wait or are in a model, so that no worker is idle meanwhile. Texts
+    are refused while `most` wait, or while a new one would wait for longer than `deadline` ms for one of `workers`.
     """
 
     def __init__(self, *, batch_cost: int, deadline: float, most: int, workers: int = 1) -> None:
@@ -121,7 +121,10 @@ class Queue(Generic[Work]):
 
     def _fitting(self, tickets: Sequence[Ticket[Work]]) -> Iterator[Ticket[Work]]:
         count, longest = 0, 0
+        share = ceil((len(tickets) + sum(len(each.tickets) for each in self._running)) / self._workers)
         for each in tickets:
+            if count == share:
+                return
             if count and (each.group != tickets[0].group or (count + 1) * max(longest, each.cost) > self._batch_cost):
                 continue
             yield each
