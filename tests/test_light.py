@@ -47,7 +47,7 @@ WORKS = (
     "tag light rows.jsonl -o tagged.conll", "tag light test.conll -o tagged.csv --to csv",
     "tag light rows.csv -o tagged.html", "tag light rows.csv -o tagged.txt",
     "evaluate light test.conll", "evaluate light rows.jsonl --json", "evaluate light domain --train domain",
-    "calibrate light --data domain --dry-run", "show light", "check light", "show tagger",
+    "serve light --check", "calibrate light --data domain --dry-run", "show light", "check light", "show tagger",
     "tag open notes.txt --labels ship,port --json", "tag open rows.csv --labels ship -o open.conll",
     "evaluate open test.conll", "calibrate open --data test.conll --dry-run", "show open",
     "data list", "data check domain", "data check rows.jsonl", "data sample domain --size 5 -o drawn",

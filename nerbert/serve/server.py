@@ -24,8 +24,8 @@ from nerbert.tagger.thresholds import parse_thresholds
 
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 1000
 _MEGABYTE = 1 << 20
-_SPARE, _RELOADS = 64, 2
-"""Connections beyond the requests in progress, which are told so, or ask for its health; reloads that wait."""
+_RELOADS = 2
+"""Reloads that may wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,13 +132,14 @@ def _memory(limits: Limits, window: int) -> list[str]:
         "for a model that is loaded again, beside the old one": used,
         f"for requests of {limits.max_held:,} bytes and their answers": limits.max_held * _PER_BYTE,
         f"for {count} texts of {longest:,} characters": count * longest * _PER_CHARACTER,
-        f"for {limits.max_requests + _SPARE:,} connections": (limits.max_requests + _SPARE) * _PER_CONNECTION,
+        f"for {limits.max_requests:,} requests in progress": limits.max_requests * _PER_REQUEST,
+        f"for {2 * limits.max_requests:,} connections": 2 * limits.max_requests * _PER_CONNECTION,
     }
     lines = [f"memory: {size / _MEGABYTE:,.0f} MB {name}" for name, size in parts.items()]
     return [*lines, f"memory: at most {sum(parts.values()) / _MEGABYTE:,.0f} MB"]
 
 
-_PER_BYTE, _PER_CHARACTER, _PER_CONNECTION = 200, 1000, 1 << 19
+_PER_BYTE, _PER_CHARACTER, _PER_REQUEST, _PER_CONNECTION = 200, 1000, 1 << 19, 1 << 16
 """Bytes, measured (docs/results/2026-11-24-serve.md)."""
 
 
@@ -173,7 +174,7 @@ async def _run(app: Any, service: Any, listening: socket.socket, limits: Limits)
     from nerbert.serve.connections import limited_connections
 
     config = uvicorn.Config(
-        app, http=limited_connections(limits.timeout, limits.max_requests + _SPARE), ws="none", lifespan="on",
+        app, http=limited_connections(limits.timeout, 2 * limits.max_requests), ws="none", lifespan="on",
         access_log=False, log_config=None, proxy_headers=False, server_header=False,
         timeout_graceful_shutdown=int(limits.timeout) + 1, timeout_keep_alive=int(limits.timeout) + 1,
     )  # fmt: skip

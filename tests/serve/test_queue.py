@@ -146,6 +146,30 @@ def test_several_workers_share_what_waits() -> None:
         assert one.wait(0) == 400 / workers
 
 
+def test_a_batch_is_a_workers_share() -> None:
+    one = queue(workers=2, batch_cost=1000)
+    one.submit(tickets("abcdefg"), 0)
+    first = next_batch(one)
+    assert [each.work for each in first.tickets] == [*"abcd"]
+    assert taken(one) == "efg", "seven wait or are in a model: four for each worker"
+    one.submit(tickets("hi"), 0)
+    one.done(first, 10)
+    assert taken(one) == "hi"
+
+
+def test_nothing_is_learnt_from_a_batch_that_failed_and_the_best_pace_needs_a_few() -> None:
+    one = queue()
+    for took in (9, 8, 7, 6):
+        learnt(one, 1, took)
+    assert one.least_time("a", 10) == 0
+    one.submit([ticket("failed", 1)], 0)
+    one.done(next_batch(one), 0.001, learn=False)
+    assert one.least_time("a", 10) == 0
+    learnt(one, 1, 600)
+    assert one.least_time("a", 10) == 60
+    assert one.least_time("b", 10) == 0
+
+
 def test_each_group_has_a_pace_that_follows_its_last_batches() -> None:
     one = queue(deadline=FOREVER)
     learnt(one, cost=10, took=100)
