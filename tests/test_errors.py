@@ -89,7 +89,8 @@ def test_every_error_has_an_http_status_of_its_class() -> None:
     status = {each.__name__: each.http_status for each in tree if each.__module__ == "nerbert.errors"}
     assert status == {
         "NerbertError": 500, "InputError": 422, "SettingsError": 400, "OutputExists": 409, "StaleOutput": 409,
-        "WriteError": 507, "WorkerDied": 503, "MissingExtra": 501,
+        "WriteError": 507, "WorkerDied": 503, "MissingExtra": 501, "Overloaded": 429, "Unavailable": 503,
+        "TimedOut": 504,
     }  # fmt: skip
     assert errors.__doc__
     for name, code in status.items():

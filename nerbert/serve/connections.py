@@ -4,23 +4,41 @@ import asyncio
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+_BODY = b'{"error":"too many connections; try again later","status":429,"request_id":""}'
+_FULL = (
+    b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
+)
+_LEFT = 1.0
+"""Seconds in which a refused client can read why."""
+
 
 class LimitedConnection(H11Protocol):
     """A connection that ends if no whole head of a request comes in so many `seconds`, or nothing is read for as long.
 
-    Further ones than `most` are closed at once.
+    Further ones than `most` are refused (429), whatever they ask, and closed.
     """
 
     seconds, most = 60.0, 1024
     _idle: asyncio.TimerHandle | None = None
     _stuck: asyncio.TimerHandle | None = None
+    _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let the time run."""
         super().connection_made(transport)
         if len(self.connections) > self.most:
-            transport.abort()
+            self._refused = True
+            transport.write(_FULL)
+            transport.write_eof()
+            self.loop.call_later(_LEFT, transport.abort)
+            return
         self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless it was refused."""
+        if not self._refused:
+            super().data_received(data)
 
     def handle_events(self) -> None:
         """Stop the time when a request has begun."""

@@ -242,6 +242,19 @@ def test_one_slow_batch_does_not_refuse_all_later_texts(inside: Callable[..., An
         assert 200 in [server.tag("a ship").status_code for _ in range(20)]
 
 
+def test_too_many_connections_are_refused_at_once(serve: Serve) -> None:
+    server = serve("--max-requests", 1)
+    server.clients[0].close()
+    with closing(server.connect()), closing(server.connect()), closing(server.connect()) as third:
+        third.settimeout(4)
+        third.sendall(b"POST /tag HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+        read = third.makefile("rb").read()
+    head, _, body = read.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 429 ")
+    assert b"retry-after: 1\r\n" in head
+    assert json.loads(body)["status"] == 429
+
+
 def test_clients_that_read_nothing_are_left(serve: Serve) -> None:
     """One that sends lines and reads no answers isn't read from for ever, and then left."""
     server = serve("--timeout", 1)

@@ -31,8 +31,6 @@ def answered_line(_: object, answer: Any) -> object:
     return {"spans": [], "characters": 0, "read": 0} if set(line) >= {"error", "status"} or not line else line
 
 
-requests: Any = pytest.importorskip("requests")
-
 FEW, MANY = 20, 1_000
 """Cases of each operation and mode, of which there are many times more in the slow run."""
 LEFT_OUT = (

@@ -126,6 +126,9 @@ async def _answers(call: Call) -> AsyncGenerator[bytes, None]:
                 raise Gone
             yield task.result()
             call.release(size)
+        await asyncio.sleep(0)
+        if reader.done():  # otherwise it watches whether the client hangs up
+            raise Gone
     finally:
         reader.cancel()
         while not lines.empty():
@@ -149,6 +152,9 @@ async def _read(call: Call, lines: _Lines) -> None:
     except Gone:
         await lines.put(None)
         return
+    except Exception as error:
+        log.exception("a stream failed", exc_info=error)
+        await lines.put((asyncio.create_task(_fault({"line": number + 1}, NerbertError(INTERNAL))), 0))
     await lines.put(None)
     await call.hang_up()
 
