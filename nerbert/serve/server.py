@@ -140,7 +140,7 @@ def _memory(limits: Limits, window: int) -> list[str]:
 
 
 _PER_BYTE, _PER_CHARACTER, _PER_REQUEST, _PER_CONNECTION = 200, 1000, 1 << 19, 1 << 16
-"""Bytes, measured (docs/results/2026-11-24-serve.md)."""
+"""Bytes: the first two were measured, the others are estimates (docs/results/2026-11-24-serve.md)."""
 
 
 def _listening(host: str, port: int) -> socket.socket:
