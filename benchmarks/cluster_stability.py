@@ -31,7 +31,7 @@ from nerbert.encoder.objectives.cluster_typing.entity_vectors import entities_of
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.labels import sentence_example, tag_names
 from nerbert.model.backbone import Backbone, load_tokenizer
-from nerbert.model.concept_encoder import class_words
+from nerbert.model.concept_table import class_words
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, special_pieces
 from nerbert.model.windows import Windows
 from nerbert.records import Mention, Sentence

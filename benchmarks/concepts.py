@@ -24,7 +24,7 @@ from report import surroundings
 from nerbert.encoder.objectives.concepts import Concepts
 from nerbert.encoder.pretrain import Preparation, prepare
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.model.concept_encoder import Concept, ConceptTable, class_words
+from nerbert.model.concept_table import Concept, ConceptTable, class_words
 from nerbert.rng import Array
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import make_optimizer, train_step

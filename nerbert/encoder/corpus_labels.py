@@ -23,7 +23,7 @@ from nerbert.errors import InputError
 from nerbert.formats.open_types import normalised
 from nerbert.label_sets import LabelSet, frequent_categories, open_label_set
 from nerbert.labels import sentence_example
-from nerbert.model.concept_encoder import Concept, ConceptTable, class_words
+from nerbert.model.concept_table import Concept, ConceptTable, class_words
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Example, Sentence, Span
 from nerbert.rng import uniform
 from nerbert.schema import read_json

@@ -15,7 +15,7 @@ from nerbert.encoder.open_texts import OpenTexts, OpenTypes, OpenTypesSettings
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.executors import Executor
-from nerbert.model.concept_encoder import ConceptTable
+from nerbert.model.concept_table import ConceptTable
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.records import Example
 from nerbert.training.loop import TrainingData

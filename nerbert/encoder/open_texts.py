@@ -18,7 +18,7 @@ from nerbert.config import Bounds, Section, Settings, refuse
 from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.data import file_inside
 from nerbert.formats.open_types import normalised, open_type_line, read_open_types, types_asked
-from nerbert.model.concept_encoder import Concept, ConceptTable
+from nerbert.model.concept_table import Concept, ConceptTable
 from nerbert.records import Example, OpenText, Reason, Span
 from nerbert.rng import uniform
 from nerbert.schema import read_json, to_plain

@@ -18,7 +18,7 @@ from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypes, OpenTy
 from nerbert.errors import at
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.open_types import normalised
-from nerbert.model.concept_encoder import Concept, ConceptTable
+from nerbert.model.concept_table import Concept, ConceptTable
 from nerbert.model.gliner.trainee import with_gliner_words
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows

@@ -28,7 +28,7 @@ from nerbert.training.settings import TrainSettings
 from nerbert.training.sources import Data_co, Sources
 
 if TYPE_CHECKING:
-    from nerbert.model.concept_encoder import ConceptTable
+    from nerbert.model.concept_table import ConceptTable
     from nerbert.training.loop import TrainingData
 
 PRETRAIN, FINETUNE = "pretrain", "finetune"

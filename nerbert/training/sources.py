@@ -12,7 +12,7 @@ from nerbert.records import Example
 from nerbert.training.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from nerbert.model.concept_encoder import ConceptTable
+    from nerbert.model.concept_table import ConceptTable
     from nerbert.training.loop import TrainingData
 
 

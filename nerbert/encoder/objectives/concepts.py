@@ -16,7 +16,8 @@ from nerbert.config import Bounds, Section
 from nerbert.encoder.open_texts import OpenExample
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.model.backbone import Backbone
-from nerbert.model.concept_encoder import ConceptModel, ConceptTable, Row, first_bias
+from nerbert.model.concept_encoder import ConceptModel, first_bias
+from nerbert.model.concept_table import ConceptTable, Row
 from nerbert.model.forward import Batch, autocast
 from nerbert.model.fresh import freeze
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels

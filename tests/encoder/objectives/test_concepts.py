@@ -22,7 +22,8 @@ from nerbert.encoder.pretrain import Preparation, prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.model.backbone import load_tokenizer
-from nerbert.model.concept_encoder import ROOT, Concept, ConceptModel, ConceptTable, class_words, open_concepts
+from nerbert.model.concept_encoder import ConceptModel, open_concepts
+from nerbert.model.concept_table import ROOT, Concept, ConceptTable, class_words
 from nerbert.model.forward import Batch
 from nerbert.records import Example, Span
 from nerbert.training.distributed import make_process_group

@@ -20,7 +20,7 @@ from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypesSettings
 from nerbert.encoder.pretrain import Preparation, prepare, pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
-from nerbert.model.concept_encoder import ROOT, Concept, ConceptTable
+from nerbert.model.concept_table import ROOT, Concept, ConceptTable
 from nerbert.model.folder import read_card
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead

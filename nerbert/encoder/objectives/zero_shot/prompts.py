@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nerbert.encoder.objectives.zero_shot.span_labels import WindowLabels
-from nerbert.model.concept_encoder import ConceptTable
+from nerbert.model.concept_table import ConceptTable
 from nerbert.rng import Array, uniform, uniforms
 
 _SHORT = 3

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from nerbert.encoder.objectives.zero_shot.span_labels import WindowLabels
-from nerbert.model.concept_encoder import ConceptTable
+from nerbert.model.concept_table import ConceptTable
 from nerbert.model.gliner.decode import chosen_candidates, span_candidates
 from nerbert.rng import Array
 

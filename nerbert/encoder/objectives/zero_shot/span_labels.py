@@ -11,7 +11,7 @@ import numpy as np
 
 from nerbert.encoder.objectives.concepts import ConceptLabels
 from nerbert.labels import word_spans
-from nerbert.model.concept_encoder import ROOT, ConceptTable, Row
+from nerbert.model.concept_table import ROOT, ConceptTable, Row
 from nerbert.model.windows import IGNORED, Label
 from nerbert.records import Example
 from nerbert.rng import Array

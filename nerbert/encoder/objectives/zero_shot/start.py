@@ -14,7 +14,7 @@ import numpy as np
 from nerbert.config import Bounds, Section, refuse
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.model.backbone import Backbone
-from nerbert.model.concept_encoder import ConceptTable
+from nerbert.model.concept_table import ConceptTable
 from nerbert.model.gliner.architectures import USUAL, Architecture, architecture_of
 from nerbert.model.gliner.folder import GlinerFolder, load_gliner
 from nerbert.model.gliner.fresh import new_gliner

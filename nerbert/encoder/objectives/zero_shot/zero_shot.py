@@ -20,7 +20,7 @@ from nerbert.encoder.objectives.zero_shot.start import ZeroShotSettings, labels_
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.open_types import normalised
 from nerbert.model.backbone import Backbone
-from nerbert.model.concept_encoder import ConceptTable
+from nerbert.model.concept_table import ConceptTable
 from nerbert.model.forward import Batch, autocast
 from nerbert.model.fresh import freeze
 from nerbert.model.gliner.architectures import architecture_of

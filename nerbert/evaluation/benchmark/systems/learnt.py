@@ -18,7 +18,7 @@ from nerbert.evaluation.benchmark.keys import check_same, data_digest, encoder_d
 from nerbert.formats.open_types import normalised, read_open_types
 from nerbert.metrics.familiarity import cosines, familiarity
 from nerbert.model.backbone import Backbone, load_tokenizer
-from nerbert.model.concept_encoder import class_words
+from nerbert.model.concept_table import class_words
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import ENTITY, EntityLabel
 from nerbert.rng import Array

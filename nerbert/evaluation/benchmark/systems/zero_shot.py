@@ -23,7 +23,7 @@ from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.formats.open_types import normalised
 from nerbert.labels import WordSpan, word_spans
 from nerbert.metrics.score import score_spans
-from nerbert.model.concept_encoder import class_words
+from nerbert.model.concept_table import class_words
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import Entities
 from nerbert.records import EntityLabel, Example
