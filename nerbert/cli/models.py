@@ -26,7 +26,8 @@ def pretrain(
     Parameters
     ----------
     config
-        Settings file (TOML): at least `corpus`. The package has configs/small.toml, configs/paper.toml and, in stages,
+        Settings file (TOML): at least `corpus`. The package has configs/small.toml, configs/paper.toml,
+        configs/nuner.toml, configs/gliner.toml, configs/nuner_zero.toml, configs/nuner_zero_span.toml and, in stages,
         configs/cofee.toml.
     output
         Folder to make: a Hugging Face token-classification model.
@@ -117,7 +118,7 @@ def evaluate(
         `TYPE=label` per line. Other types keep their names.
     min_confidence
         Leave out entities below this confidence: a number from 0 to 1, or type=number,type=number; default: the
-        tagger's own thresholds, as `nerbert calibrate --precision` writes them. 0 keeps all.
+        tagger's own thresholds, as its training and `nerbert calibrate` write them. 0 keeps all.
     decoding
         legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself). Cells of
         `nerbert benchmark` have both.
@@ -170,6 +171,7 @@ def calibrate(
 ) -> None:  # fmt: skip
     """Calibrate a tagger's confidences on annotated sentences that it wasn't trained on; its spans stay the same.
 
+    A tagger that takes labels at run time also gets the threshold with the best F1 there, as the default from then on.
     `nerbert finetune` does this if the data has a dev split. The previous values are kept for --undo.
 
     Parameters

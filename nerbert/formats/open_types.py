@@ -1,4 +1,4 @@
-"""Texts with open types, one JSON object per line: nerbert's form, and those of published data sets.
+"""Texts with open types, one per row: nerbert's form, and those of published data sets.
 
 Rows that name mentions without a place get every whole-word repeat of each. Cost: a repeat of another meaning has
 the type too. What nobody can use is dropped and counted by `Reason`.
@@ -13,18 +13,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from nerbert.errors import InputError, visible
 from nerbert.formats.conll import example_of
-from nerbert.formats.examples import foreign, unannotated
 from nerbert.formats.gliner import token_span
-from nerbert.formats.json_files import is_array
-from nerbert.formats.jsonl import json_object, object_line
-from nerbert.formats.rows import SPANS, TEXT, TOKENS, UTF_16, is_utf16, read_lines
+from nerbert.formats.jsonl import object_line
+from nerbert.formats.open_type_files import CONVERSATIONS, INPUT, OUTPUT, open_type_rows
+from nerbert.formats.rows import SPANS, TEXT, TOKENS
 from nerbert.records import OpenEntity, OpenText, Reason
-from nerbert.registry import FORMATS
-from nerbert.sources.files import BOM, open_plain
 
 Mention = tuple[str, str, str]
 """A mention, its type, and the type's description ("" for none)."""
@@ -40,25 +37,22 @@ _SAID = "Text: "
 _STRING = r"""(?>'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
 _STRINGS = re.compile(rf"\s*\[\s*(?:{_STRING}\s*(?:,\s*{_STRING}\s*)*+)?\]\s*")
 """A list of strings as Python prints it; only a match is evaluated."""
-_HEAD, _LONGEST_LIST = 1 << 16, 1 << 20
+_LONGEST_LIST = 1 << 20
 _PARTS = ("start", "end", "type", "description")
 _FORMS = "text and entities (our own), input and output (NuNER), conversations (Pile-NER), tokens and ner (GLiNER)"
 
 
 def read_open_types(path: Path, counts: Counter[Reason] | None = None) -> Iterator[OpenText]:
-    """Yield the texts of a file, plain or compressed; count in `counts` what is dropped. Raise InputError with the line
-    of a broken row; for a file of another form, with a guess at it.
+    """Yield the texts of a file, plain or compressed; count in `counts` what is dropped. Raise InputError with the
+    place of a broken row; for a file of another form, with a guess at it.
     """
     dropped = Counter[Reason]() if counts is None else counts
     empty = True
-    with open_plain(path) as stream:
-        _check_form(stream, path)
-        for line in read_lines(stream, path):
-            if line and line.text.strip():
-                with line.place():
-                    one = _open_text(json_object(line.text), dropped)
-                yield one
-                empty = False
+    for place, fields in open_type_rows(path):
+        with place:
+            one = _open_text(fields, dropped)
+        yield one
+        empty = False
     if empty:
         raise InputError(f"{path}: holds no text")
 
@@ -140,18 +134,6 @@ def _is_type(type_: object) -> bool:
     return isinstance(type_, str) and len(type_) <= LONGEST_TYPE and normalised(type_) != "" and visible(type_) == type_
 
 
-def _check_form(stream: IO[bytes], path: Path) -> None:
-    """Raise InputError for a file that can't be JSON lines; nothing is read from `stream`."""
-    peeked: Any = stream
-    head: bytes = peeked.peek(_HEAD).removeprefix(BOM)
-    if head.strip() and not head.lstrip().startswith(b"{"):
-        known = next((name for name in FORMATS if FORMATS.find(name)().recognise(path, head)), "")
-        array = "one JSON array" if is_array(head) else ""
-        other = UTF_16 if is_utf16(head) else (known and f"annotated sentences ({known})") or array or foreign(head, "")
-        what = other or unannotated(head) or "something else"
-        raise InputError(f"{path}: seems to be {what}; open types are read from JSON lines, one object per line")
-
-
 def _open_text(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     """Return the text of a row of any form."""
     for names, read in _ROWS:
@@ -185,13 +167,13 @@ def _own(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
 
 
 def _nuner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    parts = ([*map(str.strip, each.split("<>", 2)), "", ""] for each in _strings(fields["output"], "output"))
-    return _located(fields["input"], ((name, type_, more) for name, type_, more, *_ in parts), dropped)
+    parts = ([*map(str.strip, each.split("<>", 2)), "", ""] for each in _strings(fields[OUTPUT], OUTPUT))
+    return _located(fields[INPUT], ((name, type_, more) for name, type_, more, *_ in parts), dropped)
 
 
 def _conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     """Read Pile-NER's row: a turn with the text, then questions for one type each, answered by a list of mentions."""
-    turns = [(each.get("from"), each.get("value")) for each in _list(fields, "conversations", dict)]
+    turns = [(each.get("from"), each.get("value")) for each in _list(fields, CONVERSATIONS, dict)]
     texts = [value for who, value in turns[:1] if who == "human" and isinstance(value, str)]
     if not texts or not texts[0].startswith(_SAID):
         raise InputError(f'field "conversations": the first turn must be a human\'s, and begin with {_SAID!r}')
@@ -202,7 +184,7 @@ def _conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenTe
         if said is None:
             raise InputError(f"turn {question!r:.80}: must be a human's, 'What describes TYPE in the text?'")
         asked.append(said[1])
-        mentions += [(mention, said[1], "") for mention in _strings(answer, "conversations")]
+        mentions += [(mention, said[1], "") for mention in _strings(answer, CONVERSATIONS)]
     return _located(texts[0].removeprefix(_SAID), mentions, dropped, asked)
 
 
@@ -224,8 +206,8 @@ def _token_objects(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenT
 
 
 _ROWS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any], Counter[Reason]], OpenText]], ...] = (
-    (frozenset({"input", "output"}), _nuner),
-    (frozenset({"conversations"}), _conversation),
+    (frozenset({INPUT, OUTPUT}), _nuner),
+    (frozenset({CONVERSATIONS}), _conversation),
     (frozenset({"ner"}), _gliner),
     (frozenset({TEXT, _ENTITIES, _ABSENT}), _absent),
     (frozenset({TEXT, _ENTITIES}), _own),

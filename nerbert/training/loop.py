@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from errno import ENOMEM
 from signal import SIGINT, SIGTERM
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.epochs import Epochs
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.objective import Objective, most_tokens
-from nerbert.training.settings import TrainSettings
+from nerbert.training.settings import Schedule, TrainSettings
 
 VERSION = 3
 """Raise it when the same settings train differently: unfinished runs then don't resume."""
@@ -104,7 +104,7 @@ def train(
     per_epoch, total = math.ceil(first / settings.batch_size), total_steps(first, settings)
     every = evaluation_every(first, settings)
     model.to(processes.device)
-    optimizer = make_optimizer(model, settings, processes.device.type)
+    optimizer = make_optimizer(model, settings, processes.device.type, objective)
     log = checkpoints.resume(model, optimizer) if checkpoints else TrainLog()
     _check_together(processes, log.steps)
     bar.advance(log.steps, before=True)
@@ -156,6 +156,8 @@ def train_step(
 ) -> dict[str, float]:  # fmt: skip
     """Update the model on this process's share of `numbers`; return mean loss, gradient norm and rate.
 
+    `rate` is that of the encoder; each group of the optimizer has its `share` of it, or all.
+
     Where memory ran out, `max_tokens_per_batch` is the size that fitted. Raise SettingsError before the update if
     loss or norm is no number, and NerbertError if a single window needs more memory than there is.
     """
@@ -183,7 +185,7 @@ def train_step(
     figures |= objective.step_figures(shared) | {"loss": sum(means_of_step), "norm": float(norm), "rate": rate}
     _check_numbers(figures, step)
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("share", 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return figures | ({"max_tokens_per_batch": most} if most != settings.max_tokens_per_batch else {})
@@ -252,22 +254,40 @@ def evaluation_every(windows: int, settings: TrainSettings) -> int:
     return max(math.ceil(windows / settings.batch_size), int(total_steps(windows, settings) / settings.epochs))
 
 
-def rate_at(step: int, total: int, warmup_ratio: float, schedule: Literal["linear", "constant"] = "linear") -> float:
-    """Return the learning rate's share of its highest: up in a straight line, then down to 0, or constant."""
+def rate_at(step: int, total: int, warmup_ratio: float, schedule: Schedule = "linear") -> float:
+    """Return the learning rate's share of its highest: up in a straight line, then as the schedule says."""
     warmup = round(total * warmup_ratio)
     if step < warmup:
         return (step + 1) / (warmup + 1)
-    return 1.0 if schedule == "constant" else max(0.0, (total - step) / max(1, total - warmup))
+    if schedule == "constant":
+        return 1.0
+    left = max(0.0, (total - step) / max(1, total - warmup))
+    return left if schedule == "linear" else (1 - math.cos(math.pi * left)) / 2
 
 
-def make_optimizer(model: Any, settings: TrainSettings, device: str) -> torch.optim.Optimizer:
-    """Return AdamW over what isn't frozen; vectors (biases, norms) have no decay."""
+def make_optimizer(
+    model: Any, settings: TrainSettings, device: str, objective: Objective | None = None
+) -> torch.optim.Optimizer:
+    """Return AdamW over what isn't frozen; vectors (biases, norms) have no decay.
+
+    Layers that the `objective` calls new are groups with a rate of their own, if the settings have one.
+    """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    own = settings.new_layers_learning_rate
+    apart = {id(each) for each in objective.new_parameters(model)} if own and objective else set[int]()
+    groups = _groups([each for each in trained if id(each) not in apart], settings)
+    if apart:
+        further = _groups([each for each in trained if id(each) in apart], settings)
+        groups += [each | {"lr": own, "share": own / settings.learning_rate} for each in further]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=device in ("cpu", "cuda"))
+
+
+def _groups(parameters: Sequence[torch.nn.Parameter], settings: TrainSettings) -> list[dict[str, Any]]:
+    """Return parameters with decay, and those without."""
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
 
 
 def _check_numbers(figures: dict[str, float], step: int) -> None:

@@ -3,7 +3,7 @@
 A loss has parts: sums over terms that are counted before the forward pass.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
@@ -55,11 +55,15 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointScore:
-    """What chooses a checkpoint, `value`, and `figures` for logs and cards (`step`, `epoch`, `loss` are taken)."""
+    """What chooses a checkpoint, `value`, and `figures` for logs and cards (`step`, `epoch`, `loss` are taken).
+
+    `facts` go into the card of a model that was trained to this checkpoint, say {"threshold": 0.3}.
+    """
 
     value: float
     higher_is_better: bool
     figures: dict[str, int | float]
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def beats(self, other: "CheckpointScore | None") -> bool:
         """Return whether it is better than another one; a tie goes to the other."""
@@ -135,6 +139,11 @@ class Objective(Protocol):
         """Freeze the lowest `layers` layers; -1 leaves the number to the objective. Return the number."""
         freeze(model, max(0, layers))
         return max(0, layers)
+
+    def new_parameters(self, model: Any) -> Iterable[torch.nn.Parameter]:
+        """Return the parameters of layers that no pre-trained encoder has: by default all outside `base_model`."""
+        inside = {id(parameter) for parameter in model.base_model.parameters()}
+        return [parameter for parameter in model.parameters() if id(parameter) not in inside]
 
     def subwords(self, model: Any, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
         """Return what cuts examples into windows for the model."""

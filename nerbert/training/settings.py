@@ -7,6 +7,9 @@ from nerbert.config import Bounds, Sectioned
 from nerbert.model.tokenizer import OnTooLong
 from nerbert.registry import OBJECTIVES
 
+Schedule = Literal["linear", "cosine", "constant"]
+"""How the learning rate goes on after the warm-up."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings(Sectioned):
@@ -37,13 +40,17 @@ class TrainSettings(Sectioned):
     speed, not the sums (but rounding, and which units drop out). Unit: subwords, padding included. Source: ours."""
     learning_rate: Annotated[float, Bounds(above=0, below=1e6)] = 1e-4
     """Highest learning rate of AdamW. Source: ours, for small encoders."""
+    new_layers_learning_rate: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.0
+    """Highest learning rate of layers that no pre-trained encoder has (a head, a projection, an LSTM); it follows the
+    same schedule. 0: that of all. Source: ours; GLiNER's public code has 5e-5 here, and 1e-5 for its encoder."""
     weight_decay: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.01
     """AdamW's weight decay; biases and norms have none. Source: ours; the paper doesn't say."""
     warmup_ratio: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.1
     """Share of steps in which the rate rises from 0; then `schedule` applies. Source: ours; the paper doesn't say."""
-    schedule: Literal["linear", "constant"] = "linear"
-    """The learning rate after the warm-up: `linear` lowers it to 0, `constant` keeps it. Source: ours, as in BERT's
-    fine-tuning; the paper doesn't say; CrossNER's code has `constant`."""
+    schedule: Schedule = "linear"
+    """The learning rate after the warm-up: `linear` and `cosine` (half a wave) lower it to 0, `constant` keeps it.
+    Source: ours, as in BERT's fine-tuning; the paper doesn't say; GLiNER's public code has `cosine`, CrossNER's
+    `constant`."""
     max_grad_norm: Annotated[float, Bounds(above=0, below=1e6)] = 1.0
     """Largest norm of a gradient. Source: ours; the paper doesn't say."""
     max_length: Annotated[int, Bounds(at_least=8)] = 256

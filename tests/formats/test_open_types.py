@@ -183,9 +183,8 @@ def test_a_broken_row_is_an_error_with_its_line(row: Any, told: str, tmp_path: P
     [
         (b"Paris\tB-city\nis\tO\n\n" * 9, "annotated sentences (conll)"),
         (b"<!DOCTYPE html>\n<p>", "XML or HTML"),
-        (b'[\n  {"text": "a"}\n]', "one JSON array"),
-        (b"input,output\na,b\n", "CSV"),
-        (b"PAR1\x00\x01", "annotated sentences (parquet)"),
+        (b"input,outputs\na,b\n", "CSV"),
+        (b"input,label\na,b\n", "CSV"),
         (
             b"Once upon a time\n",
             "untagged text (mark its entities, say [Oslo|city], and give it a name that ends in .marked)",

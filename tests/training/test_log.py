@@ -12,7 +12,7 @@ from nerbert.training.objective import CheckpointScore
 
 
 def test_a_log_comes_back_from_json_as_it_was() -> None:
-    log = TrainLog(best=CheckpointScore(0.5, True, {"right": 3, "f1": 0.5}), best_step=3)
+    log = TrainLog(best=CheckpointScore(0.5, True, {"right": 3, "f1": 0.5}, {"threshold": 0.3}), best_step=3)
     for step in range(5):
         log.add_step(0.1 * step + 1 / 3, 17, 1.5 * step)
         if step == 2:
@@ -23,6 +23,12 @@ def test_a_log_comes_back_from_json_as_it_was() -> None:
     assert json.dumps(asdict(again)) == text
     assert (again.loss_steps, again.steps, again.tokens) == (2, 5, 85)
     assert again.add_entry(1.0)["loss"] == log.add_entry(1.0)["loss"] == pytest.approx((0.3 + 0.4 + 2 / 3) / 2)
+
+
+def test_the_best_score_of_an_older_checkpoint_has_no_facts() -> None:
+    best = {"value": 0.5, "higher_is_better": True, "figures": {"f1": 0.5}}
+    log = parse_json(json.dumps({"best": best}), TrainLog, "state.json")
+    assert log.best == CheckpointScore(0.5, True, {"f1": 0.5})
 
 
 def test_lines_after_a_checkpoint_are_taken_back(tmp_path: Path) -> None:

@@ -212,7 +212,28 @@ def test_a_constant_rate_rises_then_stays() -> None:
     assert [rate_at(step, 20, 0.2, "linear") for step in range(21)] == [rate_at(step, 20, 0.2) for step in range(21)]
 
 
-@pytest.mark.parametrize(("schedule", "shares"), [("linear", [1 / 2, 1, 2 / 3, 1 / 3]), ("constant", [1 / 2, 1, 1, 1])])
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.25, 1.0])
+def test_the_cosine_is_that_of_transformers_after_the_warmup(warmup: float) -> None:
+    from transformers import get_cosine_schedule_with_warmup
+
+    total, optimizer = 40, torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0)
+    schedule = get_cosine_schedule_with_warmup(optimizer, int(total * warmup), total)
+    wanted = []
+    for _ in range(total):
+        wanted.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    first = int(total * warmup)
+    rates = [rate_at(step, total, warmup, "cosine") for step in range(total)]
+    assert rates[first:] == pytest.approx(wanted[first:], abs=1e-12)
+    assert rates[:first] == [rate_at(step, total, warmup) for step in range(first)]
+    assert rate_at(total, total, warmup, "cosine") == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "shares"),
+    [("linear", [1 / 2, 1, 2 / 3, 1 / 3]), ("cosine", [1 / 2, 1, 3 / 4, 1 / 4]), ("constant", [1 / 2, 1, 1, 1])],
+)
 def test_steps_have_the_rates_of_the_schedule(
     objective: Objective, make_model: Make, windows: Windows, tmp_path: Path, schedule: Any, shares: list[float]
 ) -> None:
@@ -290,6 +311,49 @@ def test_biases_and_norms_do_not_decay(make_model: Make) -> None:
     assert all("bias" in names[id(p)] or "LayerNorm" in names[id(p)] for p in rest["params"])
     assert not any("bias" in names[id(p)] or "LayerNorm" in names[id(p)] for p in decayed["params"])
     assert len(decayed["params"]) + len(rest["params"]) == len(names)
+
+
+def test_new_layers_have_a_rate_of_their_own_on_the_same_schedule(
+    objective: Objective, make_model: Make, windows: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = list[list[float]]()
+    step = torch.optim.AdamW.step
+
+    def spy(self: torch.optim.AdamW, *given: Any, **named: Any) -> Any:
+        seen.append([group["lr"] for group in self.param_groups])
+        return step(self, *given, **named)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    settings = replace(FP32, epochs=4, learning_rate=1e-5, new_layers_learning_rate=5e-5, warmup_ratio=0.25)
+    train(make_model(), data_of(windows), objective, settings, Progress())
+    shares = [1 / 2, 1, 2 / 3, 1 / 3]
+    assert [rates[:2] for rates in seen] == [pytest.approx([1e-5 * each] * 2) for each in shares]
+    assert [rates[2:] for rates in seen] == [pytest.approx([5e-5 * each] * 2) for each in shares]
+
+
+def test_new_layers_are_those_outside_the_encoder(objective: Objective, make_model: Make) -> None:
+    model, settings = make_model(), replace(FP32, weight_decay=0.25, new_layers_learning_rate=0.5)
+    groups = make_optimizer(model, settings, "cpu", objective).param_groups
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert [[names[id(each)] for each in group["params"]] for group in groups[2:]] == [
+        ["classifier.weight"], ["classifier.bias"]
+    ]  # fmt: skip
+    assert [group["weight_decay"] for group in groups] == [0.25, 0, 0.25, 0]
+    assert sum(len(group["params"]) for group in groups) == len(names)
+    model.classifier.requires_grad_(False)
+    assert [len(group["params"]) for group in make_optimizer(model, settings, "cpu", objective).param_groups[2:]] == [
+        0, 0
+    ]  # fmt: skip
+    assert len(make_optimizer(model, FP32, "cpu", objective).param_groups) == 2, "as before there was a second rate"
+
+
+def test_a_rate_of_new_layers_that_is_the_same_changes_nothing(run: Run, make_model: Make, windows: Windows) -> None:
+    found = []
+    for own in (0.0, 1e-3):
+        model = make_model()
+        run(model, windows, replace(FP32, epochs=3, learning_rate=1e-3, new_layers_learning_rate=own, max_grad_norm=1))
+        found.append(weights(model))
+    assert all(one.equal(other) for one, other in zip(*found, strict=True))
 
 
 def test_the_log_has_an_entry_an_epoch(run: Run, make_model: Make, windows: Windows) -> None:

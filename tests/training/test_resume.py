@@ -4,6 +4,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import signal
 import subprocess
 from dataclasses import replace
@@ -158,6 +159,27 @@ def test_a_damaged_checkpoint_takes_no_new_ones_place(tmp_path: Path, every: int
     fresh = model_of(0.2)
     assert kept.resume(fresh, make_optimizer(fresh, settings, "cpu")).steps == 8
     assert all(one.equal(other) for one, other in zip(fresh.parameters(), again.parameters(), strict=True))
+
+
+def test_a_training_with_two_rates_resumes_as_it_was(tmp_path: Path) -> None:
+    """Also from a checkpoint that was made without the second one: moments are kept by name."""
+    windows, settings = windows_of(30), replace(SETTINGS, epochs=2, schedule="cosine", new_layers_learning_rate=5e-3)
+
+    def run(folder: str, model: Any, settings: Any = settings) -> list[torch.Tensor]:
+        data = TrainingData(windows, lambda _: np.arange(30), 0)
+        train(model, data, Tags(), settings, Progress(), checkpoints=Checkpoints(tmp_path / folder, 9, steps=3))
+        return [each.detach().clone() for each in model.parameters()]
+
+    whole = run("whole", model_of(0.2))
+    for folder in sorted((tmp_path / "whole").glob("step-*"))[2:]:
+        shutil.rmtree(folder)
+    again = run("whole", model_of(0.2))
+    assert all(one.equal(other) for one, other in zip(whole, again, strict=True))
+    one_rate = run("one", model_of(0.2), replace(settings, new_layers_learning_rate=0.0))
+    assert not one_rate[-1].equal(whole[-1])
+    for folder in sorted((tmp_path / "one").glob("step-*"))[1:]:
+        shutil.rmtree(folder)
+    assert not run("one", model_of(0.2))[-1].equal(one_rate[-1])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""New GLiNER models on encoders, as the package `gliner` would make them; without a projection or an LSTM."""
+"""New GLiNER models on encoders, as the package `gliner` would make them; without a projection."""
 
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,17 @@ from nerbert.model.gliner.prompt import PromptTokenizer
 
 _PRIOR = 0.01
 """The probability that a new model gives a span of being of a type. Source: RetinaNet (Lin et al. 2017 §4.1)."""
-_DROPOUT = 0.1
-"""Share of the units of the layers above the encoder that drop out. Source: ours, as in BERT; GLiNER's code has 0.4."""
 
 
 def new_gliner(
     backbone: Backbone, labels: Backbone | None, *, architecture: type[Architecture], max_width: int, max_len: int,
-    max_types: int = 25,
+    max_types: int = 25, lstm: bool = False, dropout: float = 0.1,
 ) -> GlinerFolder:  # fmt: skip
     """Return a model on the encoder of `backbone`, for two encoders with another one that reads `labels`.
 
-    `max_len` is how many words it reads at once, `max_types` how many types a prompt has in training. Raise InputError
-    for an encoder that can't be part of such a model.
+    `max_len` is how many words it reads at once, `max_types` how many types a prompt has in training. With `lstm` one
+    layer reads the words of a text in both directions, if labels have no encoder. `dropout` is that of the layers above
+    the encoder. Raise InputError for an encoder that can't be part of such a model.
     """
     if architecture.two_encoders and labels is None:
         raise InputError(f"a {architecture.name} needs an encoder of labels")
@@ -36,7 +35,7 @@ def new_gliner(
         labels_body = _whole_body(labels) if labels and architecture.two_encoders else None
         config = GlinerConfig(
             model_name=_name_of(backbone), hidden_size=int(body.config.hidden_size), max_len=max_len,
-            max_types=max_types, max_prompt_len=1, num_rnn_layers=0, dropout=_DROPOUT,
+            max_types=max_types, max_prompt_len=1, num_rnn_layers=int(lstm), dropout=dropout,
             **(_two_encoders(labels, labels_body) if labels and labels_body else _with_marks(tokenizer, body)),
             encoder_config=plain_config(body.config), **architecture.config(max_width),
         )  # fmt: skip

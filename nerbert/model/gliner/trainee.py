@@ -107,6 +107,12 @@ class GlinerTrainee(torch.nn.Module):
         """Return where the model lies."""
         return next(self.gliner.parameters()).device
 
+    def own_parameters(self) -> list[torch.nn.Parameter]:
+        """Return the parameters that are in neither encoder; GLiNER's code counts a projection to its encoder."""
+        bodies = [each for each in (self.gliner.body, self.gliner.labels_body) if each is not None]
+        inside = {id(parameter) for body in bodies for parameter in body.parameters()}
+        return [parameter for parameter in self.parameters() if id(parameter) not in inside]
+
     def expect_prompts(self, types: int, pieces: int) -> None:
         """Note in the configuration how many types and pieces prompts have, if it says how long they were before."""
         own = self.gliner.config

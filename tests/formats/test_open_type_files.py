@@ -1,0 +1,180 @@
+"""Open types as they are published: JSON arrays, CSV and Parquet give the texts that JSON lines give."""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from nerbert.errors import InputError
+from nerbert.formats import open_type_files
+from nerbert.formats.open_types import read_open_types
+from nerbert.records import OpenText, Reason
+
+NUNER = [
+    {"input": "The Eiffel Tower is in Paris.", "output": ["Eiffel Tower <> building <> is built", "Rome <> city"]},
+    {"input": 'Fram,\n"Nansen"; left\tOslo | home.', "output": ["Fram <> ship", "Oslo <> city", "it's <> x"]},
+    {"input": "Nothing is here.", "output": []},
+]  # fmt: skip
+GLINER = [
+    {"tokenized_text": ["New", "York", "is", "big"], "ner": [[0, 1, "city"]]},
+    {"tokenized_text": ["Ærø", "漢", "\u2028", "😀"], "ner": [[0, 0, "island"], [1, 1, "sign"]], "negatives": ["x"]},
+]
+SPACES = st.text(" \t\r\n", max_size=3)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(), inside, max_size=3), max_leaves=8,
+)  # fmt: skip
+
+
+def lines(folder: Path, rows: list[dict[str, Any]]) -> tuple[list[OpenText], Counter[Reason]]:
+    """Return what JSON lines give."""
+    path = folder / "rows.jsonl"
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in rows), encoding="utf-8")
+    return read(path)
+
+
+def read(path: Path) -> tuple[list[OpenText], Counter[Reason]]:
+    counts = Counter[Reason]()
+    return list(read_open_types(path, counts)), counts
+
+
+def table(rows: list[dict[str, Any]], delimiter: str = ",", written: Any = str) -> bytes:
+    """Return rows as a data frame is written: an index without a name, and a column more."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter=delimiter)
+    writer.writerow(["", "source", "output", "input"])
+    for number, each in enumerate(rows):
+        writer.writerow([number, "c4", written(each["output"]), each["input"]])
+    return stream.getvalue().encode()
+
+
+@pytest.mark.parametrize("delimiter", ",;\t|")
+@pytest.mark.parametrize("written", [str, json.dumps])
+def test_nuners_csv(delimiter: str, written: Any, tmp_path: Path) -> None:
+    wanted = lines(tmp_path, NUNER)
+    assert wanted[1] == {Reason.NOT_IN_TEXT: 2}
+    content = table(NUNER, delimiter, written)
+    for name, packed in (("a.csv", content), ("b", b"\xef\xbb\xbf" + content), ("c.csv.gz", gzip.compress(content))):
+        (tmp_path / name).write_bytes(packed)
+        assert read(tmp_path / name) == wanted
+
+
+@pytest.mark.parametrize("written", [list, str, json.dumps])
+def test_nuners_parquet(written: Any, tmp_path: Path) -> None:
+    wanted = lines(tmp_path, NUNER)
+    rows = [each | {"output": written(each["output"]), "date": None, "index": 3.0} for each in NUNER]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train-00000-of-00001.parquet", row_group_size=2)
+    assert read(tmp_path / "train-00000-of-00001.parquet") == wanted
+
+
+def test_pile_ners_parquet(tmp_path: Path) -> None:
+    said = ["Text: Fram left Oslo.", "I've read this text.", "What describes ship in the text?", '["Fram"]']
+    turns = [{"from": ("human", "gpt")[place % 2], "value": value} for place, value in enumerate(said)]
+    rows = [{"id": f"ner_{number}", "conversations": turns} for number in range(3)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet") == lines(tmp_path, rows)
+
+
+@pytest.mark.parametrize("form", [{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}])
+def test_gliners_array(form: dict[str, Any], tmp_path: Path) -> None:
+    wanted = lines(tmp_path, GLINER)
+    content = json.dumps(GLINER, **form).encode()
+    for name, packed in (("a.json", content), ("b", b"\xef\xbb\xbf \n" + content), ("c.bz2", bz2.compress(content))):
+        (tmp_path / name).write_bytes(packed)
+        assert read(tmp_path / name) == wanted
+
+
+def test_an_array_may_hold_rows_of_any_form(tmp_path: Path) -> None:
+    own = {"text": "Oslo", "entities": [{"start": 0, "end": 4, "type": "city"}]}
+    (tmp_path / "a.json").write_text(json.dumps([*NUNER, *GLINER, own]))
+    assert read(tmp_path / "a.json") == lines(tmp_path, [*NUNER, *GLINER, own])
+
+
+@given(values=st.lists(VALUES, min_size=1, max_size=4), spaces=SPACES, piece=st.integers(1, 9), sure=st.integers(0, 2))
+@example(values=[["😀\\", 1.5e10, {"é": -0.0}], True, "\\"], spaces="\n", piece=1, sure=0)
+def test_an_array_is_read_as_json_reads_it(values: list[Any], spaces: str, piece: int, sure: int) -> None:
+    """However it is cut into pieces; objects around values, since numbers and words have no end of their own."""
+    objects = [{"a": each} for each in values]
+    text = spaces + f"[{spaces}" + f"{spaces},{spaces}".join(map(json.dumps, objects)) + f"{spaces}]{spaces}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(open_type_files, "_PIECE", piece)
+        patch.setattr(open_type_files, "_SURE", 12 + sure)
+        pieces = open_type_files._Pieces(io.BytesIO(text.encode()), Path("a"))
+        found = list(open_type_files._elements(pieces))
+    assert [value for _, value in found] == objects
+    assert [line for line, _ in found] == sorted(line for line, _ in found)
+    assert found[0][0] == 1 + 2 * spaces.count("\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('[{"input": "a", "output": []},\n {"input": "a"}]', "a:2: row 2: fields input: not a form of open types"),
+        ('[{"input": "a", "output": []},\n 7]', "a:2: row 2: 7: must be an object"),
+        ('[{"input": "a", "output": 1}]', 'a:1: row 1: field "output" is 1: must be a list of texts'),
+        ('[{"input": "a", "output": []}\n', "a:2: not JSON: the file ends where ',' must be"),
+        ('[{"input": "a", "output": []} {}]', "a:1: not JSON: '{' is where ',' must be"),
+        ('[{"input": "a", "output": []},\n]', "a:2: not JSON: a comma before the array's end; remove it"),
+        ('[{"input": "a", "output": []}]\n{}', "a:2: not JSON: '{' after the array's end"),
+        ('[\n{"input": "a", "output": [}]', "a:2: not JSON: Expecting value in the value that begins here"),
+        ('[{"input": "a', "a:1: not JSON: Unterminated string starting at in the value that begins here"),
+        ("[" * 99999, "a:1: not JSON: too deep, or too long a number"),
+        ('[{"a":' + "[" * 99999, "a:1: not JSON: too deep, or too long a number"),
+        ('[{"a":' + "1" * 9999 + "}]", "a:1: not JSON: too deep, or too long a number"),
+        ("[]", "a: holds no text"),
+        (b'[{"input": "a", "output": []},\n{"input": "\xff"}]', "a:1: not UTF-8, in this line or soon after"),
+        ("input,output\na,b\n", 'a:2: field "output" is \'b\': must be a list of texts'),
+        ("input,output\n\"a\nb\",[]\nc,\n", 'a:4: field "output" is \'\': must be a list of texts'),
+        ("input,output\na\n", "a:2: the row has 1 columns, and the header 2; fix it"),
+        ('input,output\n"a"b,[]\n', "a:2: a row that can't be read"),
+        ("input,output,input\na,[],b\n", "a:1: header 'input,output,input': must name one column input and one output"),
+        ("input;output\n", "a: holds no text"),
+        (b"input,output\n\xff,[]\n", "a:2: not UTF-8 at byte 0 of the line"),
+        (b"PAR1\0\1", "a: can't be read as Parquet"),
+        (gzip.compress(b"PAR1\0\1"), "a: seems to be annotated sentences (parquet); open types are read from JSON"),
+        (gzip.compress(b'[{"input": "a", "output": []}]')[:-9], "a: cut off or damaged near byte"),
+    ],
+)  # fmt: skip
+def test_a_broken_file_is_an_error_with_its_place(content: str | bytes, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path}/{told}")):
+        read(path)
+
+
+def test_broken_rows_of_parquet(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    for rows, told in (
+        ([{"input": "a", "output": "b"}], "row 1: field \"output\" is 'b': must be a list of texts"),
+        ([{"input": "a", "output": "[]"}, {"input": None, "output": "[]"}], "row 2: None: must be a text"),
+        ([{"input": "a", "outputs": "b"}], "has the columns 'input', 'outputs'; open types in Parquet have input"),
+    ):
+        pq.write_table(pa.Table.from_pylist(rows), path)
+        with pytest.raises(InputError, match=re.escape(f"{path}: {told}")):
+            read(path)
+    pq.write_table(pa.table({"input": pa.array([], pa.string()), "output": pa.array([], pa.string())}), path)
+    with pytest.raises(InputError, match=r"a.parquet: holds no text"):
+        read(path)
+
+
+def test_an_element_without_an_end_is_refused_where_it_is_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_type_files, "LONGEST_LINE", 1 << 16)
+    monkeypatch.setattr(open_type_files, "_PIECE", 1 << 10)
+    (tmp_path / "a.json").write_text('[{"input": "' + "x" * (1 << 20))
+    with pytest.raises(InputError, match=r"a.json:1: not JSON: a value of more than 65536 characters"):
+        read(tmp_path / "a.json")
+    (tmp_path / "b.json").write_text(f"[{','.join([json.dumps(NUNER[0])] * 2000)}]")
+    assert len(read(tmp_path / "b.json")[0]) == 2000
