@@ -16,6 +16,7 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import shared_tags, types_of
+from nerbert.metrics.calibration import uncalibrated
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import Backbone, load_tagger_model, save_model, tags_of
 from nerbert.model.entity_borders import tell_hidden_entities
@@ -23,9 +24,10 @@ from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook, read_card
 from nerbert.model.forward import precision_on
 from nerbert.model.fresh import JOINED, copy_head
 from nerbert.model.heads import Head, predict_entities
+from nerbert.model.threshold_fit import FittedThreshold, calibrated, fit_threshold
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.process import check_alone
-from nerbert.records import Example
+from nerbert.records import EntityLabel, Example
 from nerbert.registry import HEADS
 from nerbert.terminal import progress, tell
 from nerbert.training.checkpoint import BestCheckpoint
@@ -51,9 +53,9 @@ class Finetuned:
     card: dict[str, Any]
 
     def save(self, folder: Path, **facts: Any) -> None:
-        """Write the tagger into an existing folder; `facts` are added to its card."""
+        """Write the tagger into an existing folder; `facts` are added to its card, and replace its own."""
         save_model(folder, self.model, self.tokenizer)
-        write_card(folder, "tagger", **self.card, **facts)
+        write_card(folder, "tagger", **{**self.card, **facts})
 
 
 def finetune(
@@ -140,7 +142,7 @@ def finetune_examples(
     forgets = source.forgetting(objective, pieces)
     if forgets:
         forgets.measure(model)
-    log, best_step = _train(model, data, objective, pieces, settings, dev, what)
+    log, best = _train(model, data, objective, pieces, settings, dev, what)
     if forgets:
         about |= forgets.facts(model)
     own = splitter or reading_for(read_card(encoder), None, training=True).word_splitter
@@ -148,8 +150,9 @@ def finetune_examples(
         "word_splitter": nearest_splitter(examples, own), "max_length": settings.max_length,
         "on_too_long": settings.on_too_long, "head": objective.head_name, "types": list(source.types),
         "settings": plain_settings(settings, kind.settings), "changed": changed,
-        "precision": precision_on(model.device.type, settings.precision), "log": log.entries, "best_step": best_step,
-        **about,
+        "precision": precision_on(model.device.type, settings.precision), "log": log.entries,
+        "best_step": best.best_step or None, **about, **_start_threshold(encoder, kind),
+        **(best.best.facts if best.best else {}),
     }  # fmt: skip
     found = Finetuned(model, pieces.tokenizer, objective.head(model, pieces, settings), log, card)
     if folder:
@@ -179,8 +182,8 @@ def _start(model: Any, backbone: Backbone, settings: FinetuneSettings) -> dict[s
 def _train(
     model: Any, data: TrainingData, objective: Objective, pieces: SubwordTokenizer, settings: FinetuneSettings,
     dev: Sequence[Example], what: str,
-) -> tuple[TrainLog, int | None]:  # fmt: skip
-    """Train the model, and restore its best step on dev if the settings choose it; return that step, too."""
+) -> tuple[TrainLog, BestCheckpoint]:  # fmt: skip
+    """Train the model, and restore its best step on dev if the settings choose it; return that step's score, too."""
     score = SpanScore(
         lambda model: objective.head(model, pieces, settings), dev,
         lambda gold, found: {"dev_f1": score_spans(gold, found).f1}, "dev_f1",
@@ -195,7 +198,18 @@ def _train(
     if kept:
         model.load_state_dict(kept)
     model.eval()
-    return log, best.best_step or None
+    return log, best
+
+
+def _start_threshold(start: str, kind: type[Objective]) -> dict[str, float]:
+    """Return the threshold of the folder at `start` as a card's fact, without its temperature; nothing for fixed types.
+
+    The new tagger has no temperature yet.
+    """
+    card = read_card(start)
+    if card.get("threshold") is None or not HEADS.find(kind.head_name).labels_at_run_time:
+        return {}
+    return {"threshold": uncalibrated(card["threshold"], (card.get("calibration") or {}).get("temperature", 1.0))}
 
 
 def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
@@ -255,8 +269,27 @@ def _facts(data: DataSet) -> dict[str, Any]:
 
 
 def held_out_facts(head: Head, data: DataSet) -> dict[str, Any]:
-    """Return scores on the dev split and the temperature fitted there; nothing if there is none."""
+    """Return scores on the dev split and the temperature fitted there; nothing if there is none.
+
+    A head of labels at run time is scored at the threshold that is best there, which is a fact, too.
+    """
     if not data.dev:
         return {}
+    head, best = at_best_threshold(head, data.dev)
     found = predict_entities(head, data.dev)
-    return {"dev": found.scores_json(), "calibration": found.calibration_json(data.source("dev"))}
+    calibration, own = found.calibration_json(data.source("dev")), dict[str, float]()
+    if best is not None:
+        calibration["threshold_f1"] = best.f1
+        own["threshold"] = calibrated(best.probability, calibration["temperature"])
+    return {"dev": found.scores_json(), "calibration": calibration, **own}
+
+
+def at_best_threshold(head: Head, dev: Sequence[Example]) -> tuple[Head, FittedThreshold | None]:
+    """Return a head of labels at run time at the threshold that is best on sentences, and that; one of fixed types as
+    it is.
+    """
+    if not head.usual_threshold:
+        return head, None
+    labels = list(map(EntityLabel, head.types))
+    best = fit_threshold(head, labels, dev)
+    return head.for_labels(labels, [best.probability] * len(labels)), best

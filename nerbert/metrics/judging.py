@@ -28,6 +28,7 @@ from nerbert.metrics.score import (
     check_lengths,
     count_where,
     pair_of,
+    score_boundaries,
     score_pair,
     score_words,
 )
@@ -94,12 +95,11 @@ def assess(
     """
     pair = pair_of(gold, found)
     in_seen, in_unseen = (None, None) if seen is None else _by_seen(pair, words, seen)
-    every = np.ones(pair.gold.starts.size, bool), np.ones(pair.found.starts.size, bool)
     return Judgement(
         sentences=pair.sentences,
         score=score_pair(pair),
         strict=score_pair(pair.strict(), STRICT_RULES),
-        span=count_where(pair, *every, typed=False),
+        span=score_boundaries(pair),
         token=score_words(pair),
         kinds=kinds_of(pair),
         interval=bootstrap(counts_by_sentence(pair), seed=seed),

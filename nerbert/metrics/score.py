@@ -269,6 +269,11 @@ def _score(
     return Score(right.size, found.size, gold.size, dict(sorted(by_type.items())), rules)
 
 
+def score_boundaries(pair: Pair) -> Counts:
+    """Return counts of the same entities without their types."""
+    return count_where(pair, *(np.ones(each.starts.size, bool) for each in (pair.gold, pair.found)), typed=False)
+
+
 def count_where(pair: Pair, gold: Mask, found: Mask, *, typed: bool = True) -> Counts:
     """Return counts of the entities that the masks keep; a gold entity and its equal must agree."""
     right = pair.found.within(pair.gold, typed=typed) & found

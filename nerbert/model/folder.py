@@ -359,7 +359,8 @@ class _Calibration:
     temperature: Annotated[float, Field(ge=LOWEST, le=HIGHEST, allow_inf_nan=False)] = 1.0
 
 
-_Bounds: TypeAlias = dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]]
+_Bound: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_Bounds: TypeAlias = dict[str, _Bound]
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +368,7 @@ class _Previous:
     """The calibration before the last one, in a card."""
 
     calibration: _Calibration | None = None
+    threshold: _Bound | None = None
     thresholds: _Bounds | None = None
 
 
@@ -383,5 +385,6 @@ class _Card:
     language: str = "en"
     types: list[str] | None = None
     calibration: _Calibration | None = None
+    threshold: _Bound | None = None
     thresholds: _Bounds | None = None
     previous: _Previous | None = None

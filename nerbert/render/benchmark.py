@@ -70,7 +70,7 @@ def print_table(table: "BenchmarkTable", console: Console | None = None) -> None
             most = max(1, (console.width - _NAMES_WIDTH) // _FIGURE_WIDTH)
             for first in range(0, max(1, len(said)), most):
                 _print_grid(table, grid, said[first : first + most], console)
-        elif grid.key in ("tests", "zero_shot"):
+        elif grid.key in ("tests", "zero_shot", "zero_shot_spans"):
             _print_grid(table, grid, range(grid.names, len(grid.heads)), console)
     console.print()
     for number, note in enumerate(table.numbered, 1):

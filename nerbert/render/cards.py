@@ -3,7 +3,7 @@
 Every figure comes from `nerbert.json`, so a card can be written anew; one changed by hand is left alone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,17 +28,17 @@ _SHOWN = 50
 
 def write_encoder_card(folder: Path, facts: "EncoderFacts") -> None:
     """Write the model card into an encoder's folder."""
-    write(folder / "README.md", encoder_card(facts.card, facts.manifest))
+    write(folder / "README.md", encoder_card(facts.card, *facts.manifests))
 
 
-def encoder_card(card: Card, manifest: Mapping[str, Any]) -> str:
-    """Return the card: `card` is what `nerbert.json` holds, `manifest` that of the corpus it was trained on."""
+def encoder_card(card: Card, *manifests: Mapping[str, Any]) -> str:
+    """Return the card: `card` is what `nerbert.json` holds, `manifests` those of the corpora it was trained on."""
     facts = facts_of(card)
     log = list(facts["log"])[-_SHOWN:]
     names = [*LOG_NAMES, *sorted({name for each in log for name in each} - {*LOG_NAMES})] if log else []
     return render(
         "encoder_card.md.j2", **_shared(card, str(facts["settings"]["backbone"] or "")),
-        manifest=facts_of(manifest), task=facts["description"]["pipeline"] or "", figure=log_figure,
+        manifests=list(map(facts_of, manifests)), task=facts["description"]["pipeline"] or "", figure=log_figure,
         log_heads=[name if name in LOG_NAMES else code(name) for name in names],
         log=[[log_figure(name, each[name]) for name in names] for each in log],
     )  # fmt: skip
@@ -68,6 +68,21 @@ def chosen_settings(card: Card) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value not in ([], "")}
 
 
+def threshold_origin(card: Card, shown: Callable[[object], str] = str) -> str:
+    """Return in words where the threshold of a model that takes labels at run time comes from; "" without one.
+
+    `shown` makes of a file's name what may be printed.
+    """
+    if card.get("threshold") is None:
+        return ""
+    fitted = card.get("calibration") or {}
+    if fitted.get("threshold_f1") is not None:
+        return f"the best on {shown((fitted.get('data') or {}).get('name') or 'annotated sentences')}"
+    if card.get("kind") == "tagger":
+        return "that of the model it was fine-tuned from"
+    return "the best on the held-out texts of its training"
+
+
 def _changed(card: Card) -> Sequence[str]:
     """Return the names of settings that aren't their defaults, by the card's own word if it says them."""
     if (told := card.get("changed")) is not None:
@@ -85,7 +100,8 @@ def _shared(card: Card, origin: str) -> dict[str, Any]:
     rows = {name: (code(name), code(f'"{value}"' if isinstance(value, str) else repr(value)))
             for name, value in settings.items()}  # fmt: skip
     return {
-        "card": facts_of(card), "origin": origin, "is_embedded": origin in EMBEDDED,
+        "card": facts_of(card), "origin": origin, "threshold_origin": Markdown(threshold_origin(card, code)),
+        "is_embedded": origin in EMBEDDED,
         "base_model": origin if "/" in origin and is_hub_name(origin) else "",
         "changed": [rows[name] for name in _changed(card) if name in rows], "settings": list(rows.values()),
     }  # fmt: skip

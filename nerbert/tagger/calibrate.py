@@ -1,5 +1,8 @@
 """Annotated sentences → a tagger's temperature and, for a wanted precision, the threshold of each type.
 
+A tagger that takes labels at run time gets the one threshold with the best F1, too. It is a probability before the
+temperature, and the card has the confidence that the temperature makes of it.
+
 The card keeps the values before (`previous`), which `undo` restores. Sentences it was trained on are refused.
 """
 
@@ -14,15 +17,17 @@ from nerbert.artifacts import write_json
 from nerbert.errors import InputError, few
 from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
+from nerbert.labels import word_spans
 from nerbert.metrics.calibration import Threshold, check_precision, lowest_thresholds, uncalibrated
 from nerbert.model.folder import CARD, ModelFolder, TaggerFacts, TaggerHook, read_card, seed_folders, to_copy
 from nerbert.model.heads import Head, Predicted, predict_entities
+from nerbert.model.threshold_fit import TRIED, FittedThreshold, best_threshold, calibrated
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.answers import CHECK
 from nerbert.tagger.self_check import try_write_check
 from nerbert.tagger.tagger import Tagger
 
-_FITTED, _PREVIOUS = ("calibration", "thresholds"), "previous"
+_FITTED, _PREVIOUS = ("calibration", "threshold", "thresholds"), "previous"
 """What a calibration writes into the card, and where the card keeps what it replaced."""
 _PLACES = 6
 _LEAST = 0.05
@@ -35,6 +40,7 @@ Find = Callable[[Callable[[str], float]], Predicted]
 class Calibrated:
     """The result for one tagger: its `calibration`, each found type's threshold if a precision was wanted.
 
+    `threshold` is that of all labels given at run time; None for fixed types.
     `lost` are the thresholds of an earlier calibration that it removed. `old_readme`: README.md was changed by hand, so
     it was left unchanged. `unknown` are types of the data that the tagger doesn't know, `absent` those of the tagger
     that the data doesn't have: entities of these count as wrong.
@@ -47,16 +53,21 @@ class Calibrated:
     old_readme: bool
     unknown: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was restored: temperature and thresholds; whether README.md was changed by hand and stays."""
+    """What was restored: temperature and thresholds; whether README.md was changed by hand and stays.
+
+    `threshold` is as in `Calibrated`, None where the card has none again.
+    """
 
     folder: Path
     temperature: float
     thresholds: dict[str, float]
     old_readme: bool
+    threshold: float | None = None
 
 
 def calibrate(
@@ -101,7 +112,7 @@ def _restored(folder: Path, now: Mapping[str, Any], head: str, card: TaggerHook 
     after = {**rest, **_fit(now[_PREVIOUS]), _PREVIOUS: _fit(now)}
     changed_by_hand = _write(folder, TaggerFacts(after, now), head, card)
     temperature = (after.get("calibration") or {}).get("temperature", 1.0)
-    return Restored(folder, temperature, after.get("thresholds") or {}, changed_by_hand)
+    return Restored(folder, temperature, after.get("thresholds") or {}, changed_by_hand, after.get("threshold"))
 
 
 def _calibrated(
@@ -114,26 +125,36 @@ def _calibrated(
     if types and loaded.types and set(types).isdisjoint(loaded.types):
         why = f"{folder} knows none of its types ({few(types)}), so all that the tagger finds there is wrong"
         raise InputError(f"{place['name']}: {why}; give data with types of the tagger ({few(loaded.types)})")
-    find, usual = _finder(loaded, examples, types, place["name"]), loaded.usual_threshold
+    find = _finder(loaded, examples, types, place["name"])
+    best = None if loaded.types or not loaded.usual_threshold else _best(find, examples)
+    usual = loaded.usual_threshold if best is None else best.probability
     predicted = find(lambda _: usual)
     if not predicted.entities.types:
         raise InputError(f"{folder}: finds no entity in {place['name']}; calibrate on sentences of its own domain")
     calibration, bounds = predicted.calibration_json(place), dict[str, Threshold]()
+    temperature = calibration["temperature"]
+    own = {} if best is None else {"threshold": calibrated(best.probability, temperature)}
+    if best is not None:
+        calibration["threshold_f1"] = round(best.f1, _PLACES)
     if precision is not None:
-        lowest = 0.0 if loaded.types else uncalibrated(_LEAST, 1 / calibration["temperature"])
-        bounds = _thresholds(find, usual, calibration["temperature"], precision, lowest)
+        lowest = 0.0 if loaded.types else uncalibrated(_LEAST, 1 / temperature)
+        bounds = _thresholds(find, own.get("threshold", usual), temperature, precision, lowest)
         shown = {name: asdict(each) | {"kept_precision": each.precision, "recall_kept": each.recall_kept}
                  for name, each in bounds.items()}  # fmt: skip
         calibration |= {"precision": precision, "by_type": shown}
     chosen = {name: each.confidence for name, each in bounds.items() if each.confidence is not None}
-    after = {**before, "calibration": calibration, "thresholds": chosen}
+    after = {**before, "calibration": calibration, **own, "thresholds": chosen}
     if _fit(after) != _fit(before):  # the same again leaves what was before it
         after[_PREVIOUS] = _fit(before)
     lost = tuple(before.get("thresholds") or ()) if precision is None else ()
     changed_by_hand = not dry_run and _write(folder, TaggerFacts(after, before), head, card)
     unknown = tuple(each for each in types if loaded.types and each not in loaded.types)
     absent = tuple(each for each in loaded.types if each not in types)
-    return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent)
+    return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent, own.get("threshold"))
+
+
+def _best(find: Find, examples: Sequence[Example]) -> FittedThreshold:
+    return best_threshold(find(lambda _: TRIED[0]).entities, list(map(word_spans, examples)))
 
 
 def _fit(card: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from nerbert.errors import InputError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.concept_head import ConceptHead
 from nerbert.model.folder import CONCEPTS, ModelFolder
+from nerbert.model.names_head import concept_head
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.tagger import onnx
 from nerbert.tagger.backends import HeadKind, Wanted, on_back_end, placed
@@ -33,26 +34,29 @@ class ConceptHeadKind(HeadKind):
     @classmethod
     def export(cls, task: "ExportTask") -> "ExportedHead":
         """Write the graphs of both encoders, of which the second stays in fp32."""
-        from nerbert.model.concept_encoder import LONGEST_NAME, ConceptModel, open_concepts
+        from nerbert.model.concept_encoder import LONGEST_NAME, ConceptModel, WordModel, open_concepts
         from nerbert.model.forward import TorchScorer
 
         model = open_concepts(task.source)
+        text = WordModel(model.text, model.boundaries)
         width, own = int(model.config.hidden_size), ConceptModel.name_states
         pieces, names = task.pieces(model.config), SubwordTokenizer(model.tokenizer, model.names.config, LONGEST_NAME)
 
         def of_text(ids: Any, mask: Any) -> Any:
-            return model.text(input_ids=ids, attention_mask=mask).last_hidden_state
+            return text.with_boundaries(model.text(input_ids=ids, attention_mask=mask).last_hidden_state)
 
         def of_name(ids: Any, mask: Any) -> Any:
             return model.projection(model.names(input_ids=ids, attention_mask=mask).last_hidden_state)
 
-        words = TorchScorer(model, "fp32", ConceptModel.word_vectors)
-        task.graphs([model.text], of_text, words, pieces, width, onnx.STATES)
+        words, kind = TorchScorer(text, "fp32", WordModel.scores), concept_head(boundaries=model.boundaries is not None)
+        layers = [] if model.boundaries is None else [model.boundaries]
+        task.graphs([model.text, *layers], of_text, words, pieces, kind.columns_of(width), onnx.STATES)
         parts = [model.names, model.projection]
         task.graph(parts, of_name, TorchScorer(model, "fp32", own), names, width, onnx.STATES, onnx.CONCEPTS_GRAPH)
         task.write_tokenizer(model.tokenizer, onnx.CONCEPTS_TOKENIZER)
         concepts = {"width": width, "temperature": model.temperature, "bias": model.bias.item(),
-                    "pooling": model.pooling, "longest": LONGEST_NAME, **names.facts()}  # fmt: skip
+                    "pooling": model.pooling, "longest": LONGEST_NAME,
+                    "boundaries": model.boundaries is not None, **names.facts()}  # fmt: skip
         facts = {"tags": [], "concepts": concepts, **pieces.facts()}
         exported = task.exported(facts)
         heads = {f"onnx {each}": _on_onnx(exported, each, Wanted(longest=task.longest)) for each in exported.graphs}
@@ -62,8 +66,8 @@ class ConceptHeadKind(HeadKind):
 
 def _on_torch(source: str, wanted: Wanted) -> ConceptHead:
     from nerbert.model.backbone import Backbone
-    from nerbert.model.concept_encoder import open_comparison
-    from nerbert.model.forward import TorchScorer, states_at
+    from nerbert.model.concept_encoder import WordModel, open_comparison
+    from nerbert.model.forward import TorchScorer
 
     facts, own = open_comparison(source)
     text = Backbone(source, None, seed=0).load_body()
@@ -71,10 +75,11 @@ def _on_torch(source: str, wanted: Wanted) -> ConceptHead:
     width = int(text.config.hidden_size)
     files = sorted(path for path in (Path(source) / CONCEPTS).parent.iterdir() if path.is_file())
     vectors = LabelVectors(files, partial(torch_encoder, source, text), width)
-    name, tokens = placed(text, wanted)
-    return ConceptHead(
-        TorchScorer(text, wanted.precision, states_at), pieces, vectors, width, facts.temperature, float(own["bias"]),
-        tokens, wanted.decoding or "flat", name,
+    model = WordModel.of(text, own if facts.boundaries else {})
+    name, tokens = placed(model, wanted)
+    return concept_head(boundaries=facts.boundaries)(
+        TorchScorer(model, wanted.precision, WordModel.scores), pieces, vectors, width, facts.temperature,
+        float(own["bias"]), tokens, wanted.decoding or "flat", name,
     )  # fmt: skip
 
 
@@ -93,9 +98,11 @@ def _on_onnx(exported: onnx.Exported, precision: str, wanted: Wanted) -> Concept
     facts = exported.card.concepts
     if facts is None:
         raise InputError(f"{exported.folder}: holds no concept encoder; export the encoder again")
-    scorer = onnx.OnnxScorer(exported.graphs[precision], facts.width, threads=wanted.threads, output=onnx.STATES)
+    kind = concept_head(boundaries=facts.boundaries)
+    scorer = onnx.OnnxScorer(exported.graphs[precision], kind.columns_of(facts.width), threads=wanted.threads,
+                             output=onnx.STATES)  # fmt: skip
     files = [exported.folder / name for name in (onnx.CONCEPTS_GRAPH, onnx.CONCEPTS_TOKENIZER)]
-    return ConceptHead(
+    return kind(
         scorer, exported.pieces(wanted.longest, wanted.on_too_long),
         LabelVectors(files, partial(_onnx_encoder, exported, facts, wanted.threads), facts.width, facts), facts.width,
         facts.temperature, facts.bias, onnx.MAX_TOKENS, wanted.decoding or "flat", f"onnx {precision} cpu",

@@ -46,7 +46,7 @@ from nerbert.tagger.onnx import (
     weights_of,
 )
 from nerbert.tagger.quantise import quantise
-from nerbert.tagger.thresholds import thresholds_of
+from nerbert.tagger.thresholds import thresholds_of, usual_threshold
 from nerbert.words import split_words
 
 _OPSET = 17
@@ -328,7 +328,7 @@ def _agreement(heads: Mapping[str, Head], task: ExportTask, card: Mapping[str, A
 
 def _asked(head: Head, types: Sequence[str], card: Mapping[str, Any]) -> Head:
     """Return a head that looks for some types, at a tagger's own thresholds."""
-    bounds = thresholds_of(None, card.get("thresholds"), types, head.usual_threshold)
+    bounds = thresholds_of(None, card.get("thresholds"), types, usual_threshold(head, card))
     return head.for_labels([EntityLabel(each) for each in types], [bounds[each] for each in types])
 
 

@@ -79,6 +79,7 @@ class ConceptFacts(TokenizerFacts):
     bias: Annotated[float, Field(allow_inf_nan=False)]
     pooling: Literal["mean", "first"]
     longest: _Size
+    boundaries: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ from nerbert.tagger.pending import (
     without_halves,
 )
 from nerbert.tagger.spans import Spans, check_offsets
-from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of
+from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of, usual_threshold
 from nerbert.words import check_splitter, split_words
 
 
@@ -85,11 +85,12 @@ class Tagger:
 
         `decoding` is `legal` (the best path of BIO tags; default for taggers of nerbert's) or `greedy` (the most
         probable tag of each word; default for others). Taggers that take labels at run time use thresholds, by default
-        0.5: `flat` (default) gives entities that don't overlap; `nested`, for models of spans, also entities inside
-        others; `touching`, for models of single words, joins neighbours with the same label as NuNER Zero does,
-        whatever one character is between them. `on_too_long` is for sentences longer than the model's window: `window`
-        (overlapping windows), `error` or `truncate`; default: as in training. Entities with a confidence below
-        `thresholds` (0–1; one for all types, or by type, the rest from the tagger's card) are left out. `offsets`
+        that of their card (`nerbert show`), else 0.5: `flat` (default) gives entities that don't overlap; `nested`, for
+        models of spans, also entities inside others; `touching`, for models of single words, joins neighbours with the
+        same label as NuNER Zero does, whatever one character is between them. `on_too_long` is for sentences longer
+        than the model's window: `window` (overlapping windows), `error` or `truncate`; default: as in training.
+        Entities with a confidence below `thresholds` (0–1; one for all types, or by type, the rest from the tagger's
+        card) are left out. `offsets`
         counts `start` and `end` in `characters` (code points), `utf-16` units or `bytes` (UTF-8).
 
         `head` is for a tagger with a head of your own: `module:Class`, which is imported. A folder can't choose this
@@ -104,7 +105,7 @@ class Tagger:
                      decoding or str(card.get("decoding") or ""))  # fmt: skip
         opened = folder.head_kind(head).open(folder, how)
         bounds = (
-            thresholds_of(thresholds, card.get("thresholds"), opened.types, opened.usual_threshold)
+            thresholds_of(thresholds, card.get("thresholds"), opened.types, usual_threshold(opened, card))
             if opened.types
             else {}
         )
@@ -172,7 +173,7 @@ class Tagger:
             card["calibration"] = {"temperature": self.temperature}
         own = card.get("thresholds") or {}
         kept = own if self.labels or not self.types else {}  # of types that it isn't asked for now
-        if {**kept, **self.thresholds} != thresholds_of(None, own, self.types, self.head.usual_threshold):
+        if {**kept, **self.thresholds} != thresholds_of(None, own, self.types, self.usual_threshold):
             card["thresholds"] = {**kept, **self.thresholds}
         return card
 
@@ -202,6 +203,11 @@ class Tagger:
     def types(self) -> list[str]:
         """Return the entity types that this tagger knows, sorted."""
         return sorted(each.name for each in self.labels) or self.head.types
+
+    @property
+    def usual_threshold(self) -> float:
+        """Return the lowest confidence (0–1) of types without a threshold of their own, as its training fitted it."""
+        return usual_threshold(self.head, self.card)
 
     @property
     def decoding(self) -> str:
@@ -243,7 +249,7 @@ class Tagger:
         tagger, names = copy(self), [each.name for each in labels]
         given = {each: bound for each, bound in self._wanted.items() if each in names} if isinstance(
             self._wanted, Mapping) else self._wanted  # fmt: skip
-        bounds = thresholds_of(given, self.card.get("thresholds"), names, self.head.usual_threshold)
+        bounds = thresholds_of(given, self.card.get("thresholds"), names, self.usual_threshold)
         tagger.thresholds = {name: self.thresholds.get(name, bounds[name]) for name in names}
         tagger.labels = labels
         return tagger

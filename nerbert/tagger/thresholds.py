@@ -1,14 +1,27 @@
-"""The lowest confidence of each type's entities (the user's, the tagger's own, the usual one); how a tagger answers."""
+"""The lowest confidence of each type's entities (the user's, the tagger's own, the usual one); how a tagger answers.
+
+The usual one is fitted in training, for taggers that take labels at run time.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from nerbert.config import Bounds, check
 from nerbert.errors import SettingsError, unknown
 
 if TYPE_CHECKING:
+    from nerbert.model.heads import Head
     from nerbert.tagger.tagger import Tagger
+
+
+def usual_threshold(head: "Head", card: Mapping[str, Any]) -> float:
+    """Return the lowest confidence (0–1) of types without a threshold of their own: the card's, else the head's.
+
+    The head of fixed types has none, whatever the card says.
+    """
+    own = card.get("threshold")
+    return head.usual_threshold if own is None or not head.usual_threshold else float(own)
 
 
 def thresholds_of(

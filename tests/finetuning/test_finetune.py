@@ -439,8 +439,8 @@ def test_fewer_layers_are_kept_on_the_whole_road(
     from nerbert.tagger.tagger import Tagger
     from tests.encoder.backbones import write_fresh
 
-    write_fresh(PretrainSettings(corpus=sample_corpus, fresh_num_layers=3, fresh_hidden_size=64, fresh_vocab_size=500),
-                tmp_path / "deep")  # fmt: skip
+    shape = PretrainSettings(fresh_num_layers=3, fresh_hidden_size=64, fresh_vocab_size=500)
+    write_fresh(replace(shape, corpus=(sample_corpus,)), tmp_path / "deep")
     source = tmp_path / "source.conll"
     source.write_text("Oslo\tB-place\nharbour\tO\n\n" * 5)
     settings = replace(FAST, num_layers=2)

@@ -1,5 +1,7 @@
 """Fine-tuning of a GLiNER folder: it stays one, takes any labels, and what it forgets is measured."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,13 @@ from nerbert.evaluation.benchmark.systems.finetuned import in_key
 from nerbert.finetuning.finetune import finetune, finetune_examples
 from nerbert.finetuning.replay import FinetuneData, FinetuneSources, ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.formats.documents import document_of
+from nerbert.formats.jsonl import JsonLines
+from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import read_card
 from nerbert.model.gliner.head import GlinerHead
+from nerbert.model.threshold_fit import TRIED
 from nerbert.records import Example, Span
 from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
@@ -75,6 +81,34 @@ def test_a_fine_tuned_folder_takes_any_labels(start: Path, tmp_path: Path, capsy
     assert len(done.expected.answers) == 20
     (again,) = finetune(str(folder), EXAMPLES, tmp_path / "again", FinetuneSettings(**SETTINGS))
     assert "forgetting" not in read_card(str(again))
+
+
+@pytest.mark.integration
+def test_the_threshold_goes_with_the_folder(start: Path, tmp_path: Path) -> None:
+    """The start's, as a probability before its temperature, or the best on dev as a confidence after the new one."""
+    before = Path(shutil.copytree(start / "m", tmp_path / "m"))
+    card = read_card(str(before)) | {"threshold": 0.3, "calibration": {"temperature": 2.0}}
+    (before / "nerbert.json").write_text(json.dumps(card))
+    settings = FinetuneSettings(**SETTINGS)
+    (kept,) = finetune(str(before), EXAMPLES, tmp_path / "kept", settings)
+    assert read_card(str(kept))["threshold"] == pytest.approx(uncalibrated(0.3, 2.0))
+    assert Tagger.load(kept, device="cpu").with_labels(["city"]).thresholds == {
+        "city": pytest.approx(uncalibrated(0.3, 2.0))
+    }
+    for split, some in (("train", EXAMPLES), ("dev", EXAMPLES[:3])):
+        write_examples(tmp_path / "data" / f"{split}.jsonl", some)
+    (fitted,) = finetune(str(before), tmp_path / "data", tmp_path / "fitted", settings)
+    card = read_card(str(fitted))
+    assert card["calibration"]["threshold_f1"] == card["dev"]["f1"]
+    raw = uncalibrated(card["threshold"], card["calibration"]["temperature"])
+    assert min(abs(raw - each) for each in TRIED) < 1e-3
+    plain = finetune(str(before), tmp_path / "data", tmp_path / "plain", settings, calibrate=False)
+    assert read_card(str(plain[0]))["threshold"] == pytest.approx(uncalibrated(0.3, 2.0))
+
+
+def write_examples(path: Path, examples: list[Example]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    JsonLines().write(path, map(document_of, examples))
 
 
 def prepared(start: Path, examples: list[Example], share: float, **changes: Any) -> tuple[Task, ZeroShot, TrainingData]:

@@ -61,6 +61,13 @@ def test_front_matter(facts: dict[str, Any], manifest: dict[str, Any]) -> None:
     assert (gliner.library_name, gliner.pipeline_tag) == ("gliner", "token-classification")
 
 
+@pytest.mark.parametrize("objective", ["zero_shot", "concepts"])
+def test_the_threshold(facts: dict[str, Any], manifest: dict[str, Any], objective: str) -> None:
+    card = encoder_card(facts | {"objective": objective, "threshold": 0.25}, manifest)
+    assert "at least 0.250, the best on the held-out texts of its training" in said(section(card, "Use"))
+    assert "threshold" not in encoder_card(facts | {"objective": objective}, manifest).split("## What")[0]
+
+
 @pytest.mark.parametrize("backbone", ["fresh", "minilm", "../a/b", "a/b c", "a/b/c", ""])
 def test_only_a_hubs_name_is_a_base_model(facts: dict[str, Any], manifest: dict[str, Any], backbone: str) -> None:
     card = encoder_card(facts | {"settings": {"backbone": backbone}}, manifest)

@@ -130,6 +130,15 @@ def test_confidences(facts: dict[str, Any], bounds: dict[str, Any]) -> None:
     ]
 
 
+def test_the_threshold_and_its_origin(facts: dict[str, Any]) -> None:
+    kept = said(section(tagger_card(facts | {"threshold": 0.3}), "Confidences"))
+    assert "less sure than 0.300 are left out" in kept
+    assert "That value is that of the model it was fine-tuned from;" in kept
+    facts["calibration"]["threshold_f1"] = 0.5
+    fitted = said(section(tagger_card(facts | {"threshold": 0.3}), "Confidences"))
+    assert "That value is the best on `dev.conll`, with F1 50.00;" in fitted
+
+
 @pytest.mark.parametrize(
     ("calibration", "why"),
     [(None, "no held-out sentences were given"), ({"temperature": 1.0, "entities": 0}, "nothing was found")],
@@ -168,7 +177,9 @@ def test_nothing_from_outside_acts(facts: dict[str, Any], bounds: dict[str, Any]
         "encoder": {"kind": EVIL, "name": EVIL, "corpus": {"wiki": EVIL}},
         "data": {"name": EVIL, "sentences": EVIL, "sha256": {EVIL: EVIL}}, "settings": {EVIL: EVIL},
         "dev": {"sentences": EVIL, "by_type": {EVIL: {"precision": EVIL}}}, "thresholds": {EVIL: 0.5},
-        "calibration": facts["calibration"] | {"data": {"name": EVIL, "sha256": EVIL}, "by_type": by_type},
+        "calibration": facts["calibration"] | {"data": {"name": EVIL, "sha256": EVIL}, "by_type": by_type,
+                                               "threshold_f1": 0.5},
+        "threshold": 0.5,
     }  # fmt: skip
     card = tagger_card(told)
     front, body = card.split("\n---\n", 1)

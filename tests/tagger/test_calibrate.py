@@ -10,6 +10,7 @@ import pytest
 
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, SettingsError
+from nerbert.evaluation.evaluate import evaluate
 from nerbert.formats.documents import Reading
 from nerbert.metrics.calibration import Threshold
 from nerbert.metrics.calibration import calibrate as calibration_error
@@ -173,6 +174,31 @@ def test_no_threshold_of_a_zero_shot_tagger_is_below_what_was_looked_at(data: Pa
     assert chosen
     assert min(chosen.values()) == pytest.approx(lowest, abs=1e-5)
     assert all(each.kept_right <= each.right and each.kept <= each.predicted for each in done.thresholds.values())
+
+
+def test_a_zero_shot_tagger_gets_the_threshold_that_is_best_on_the_data(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(embedded("embedded-open"), tmp_path / "open"))
+    (folder / "nerbert.json").write_text(json.dumps(first := card_of(folder) | {"threshold": 0.9}))
+    (done,) = calibrate(folder, data / "dev.conll")
+    card, told = card_of(folder), done.calibration
+    assert (card["threshold"], card["thresholds"]) == (done.threshold, {})
+    assert card["previous"]["threshold"] == 0.9
+    print_calibrations([done], data / "dev.conll")
+    assert f"threshold {done.threshold:.3f} for all labels without one of their own" in capsys.readouterr().out
+    how: dict[str, Any] = {"device": "cpu", "precision": "fp32", "backend": "torch"}
+    kept = evaluate(Tagger.load(folder, **how), data / "dev.conll").judgements["tagger"].score.f1
+    assert kept == pytest.approx(told["threshold_f1"], abs=1e-6)
+    for other in (0.05, 0.5, 0.9):
+        loaded = Tagger.load(folder, **how, thresholds=other)
+        assert evaluate(loaded, data / "dev.conll").judgements["tagger"].score.f1 <= kept + 1e-9
+    before = (folder / "nerbert.json").read_bytes()
+    calibrate(folder, data / "dev.conll")
+    assert (folder / "nerbert.json").read_bytes() == before, "the result doesn't depend on the threshold before"
+    (back,) = undo(folder)
+    assert back.threshold == 0.9
+    assert {name: value for name, value in card_of(folder).items() if name != "previous"} == first
 
 
 def test_what_can_not_be_calibrated(folder: Path, data: Path, tiny_encoder: Path, tmp_path: Path) -> None:

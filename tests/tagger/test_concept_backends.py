@@ -41,8 +41,8 @@ TEXTS = ["The ship Fram left Oslo on a Monday.\nShe called at Bergen. And at Tro
          "Nobody reads this text, " * 30 + "but Amundsen in Oslo does."]  # fmt: skip
 
 
-def made(folder: Path, *, wide: int = 32, pooling: Any = "mean") -> Path:
-    """Two random encoders, of which half of all words are of half of the labels."""
+def made(folder: Path, *, wide: int = 32, pooling: Any = "mean", boundaries: bool = False) -> Path:
+    """Two random encoders, of which half of all words are of half of the labels, and a random layer of boundaries."""
     from transformers import AutoModel
 
     torch.set_num_threads(1)
@@ -54,20 +54,27 @@ def made(folder: Path, *, wide: int = 32, pooling: Any = "mean") -> Path:
         AutoModel.from_config(tiny_config("bert", len(tokenizer), hidden_size=each, **shape), add_pooling_layer=False)
         for each in (32, wide)
     )
-    model = ConceptModel(text, names, tokenizer, temperature=0.4, bias=0.0, pooling=pooling).eval()
+    model = ConceptModel(
+        text, names, tokenizer, temperature=0.4, bias=0.0, pooling=pooling, boundaries=boundaries
+    ).eval()
     with torch.inference_mode():
         words = model.text(tokenizer(TEXTS[0], return_tensors="pt")["input_ids"]).last_hidden_state[0]
         logits = model.logits(words, model.name_vectors(LABELS))
     model.bias.data.fill_(-logits.median().item())
+    if model.boundaries is not None:  # most words begin an entity
+        model.boundaries.bias.data += torch.tensor([0.0, 4.0, 1.0])
     save_model(folder, model, tokenizer)
     write_card(folder, "encoder", word_splitter="unicode-words-1", language="en", max_length=48)
     return folder
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An encoder with concepts, of two widths; read only."""
-    return made(tmp_path_factory.mktemp("concepts") / "encoder", wide=48)
+@pytest.fixture(scope="module", params=["words", "boundaries"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder with concepts, of two widths, with a layer of boundaries or without; read only."""
+    return made(tmp_path_factory.mktemp("concepts") / "encoder", wide=48, boundaries=request.param == "boundaries")
+
+
+WORDS_ALONE = pytest.mark.parametrize("folder", ["words"], indirect=True)
 
 
 @pytest.fixture
@@ -100,6 +107,7 @@ def spans_of(tagger: Tagger) -> list[list[Span]]:
     return [list(each) for each in tagger.tag_many(TEXTS)]
 
 
+@WORDS_ALONE
 def test_scores_are_those_of_training(folder: Path, tagger: Tagger) -> None:
     """Against the model that was trained, one sentence and one label at a time."""
     model = open_concepts(str(folder)).eval()
@@ -273,6 +281,7 @@ def test_two_taggers_fill_one_cache(
     assert not list(own_cache.rglob(".*.partial"))
 
 
+@WORDS_ALONE
 def test_thresholds_are_of_labels(folder: Path, tagger: Tagger) -> None:
     usual = tagger.with_labels(LABELS)
     assert usual.thresholds == dict.fromkeys((each.partition(":")[0] for each in LABELS), 0.5)
@@ -365,6 +374,7 @@ def test_labels_are_asked_for_without_loading_again(tagger: Tagger, monkeypatch:
     assert tagger.types == []
 
 
+@WORDS_ALONE
 def test_a_tagger_with_labels_can_be_pickled(folder: Path) -> None:
     loaded = Tagger.load(folder, device="cpu", precision="fp32", thresholds={"ship": 0.7}, decoding="touching")
     asked = loaded.with_labels(LABELS)

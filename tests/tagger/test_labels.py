@@ -97,6 +97,26 @@ def test_thresholds_are_by_label_and_meet_the_temperature(open_tagger: Tagger) -
     assert found(open_tagger, text, ["port", "ship"]) == [("SHIP", "ship"), ("port", "port"), ("PORT", "port")]
 
 
+def test_a_cards_threshold_is_the_usual_one(open_tagger: Tagger) -> None:
+    text, labels = "ship SHIP port PORT", ["ship", "port"]
+    open_tagger.card = {"threshold": 0.7}
+    assert open_tagger.usual_threshold == 0.7
+    assert found(open_tagger, text, labels) == [("SHIP", "ship"), ("PORT", "port")]
+    open_tagger.card = {"threshold": 0.7, "thresholds": {"ship": 0.5}}
+    assert found(open_tagger, text, labels) == [("ship", "ship"), ("SHIP", "ship"), ("PORT", "port")]
+    open_tagger._wanted = 0.55
+    assert len(found(open_tagger, text, labels)) == 4
+
+
+def test_a_cards_threshold_means_nothing_for_fixed_types(tagger: Tagger) -> None:
+    before = tagger.tag(SHIP)
+    card, tagger.card = tagger.card, {**tagger.card, "threshold": 1.0}
+    assert tagger.usual_threshold == 0.0
+    assert tagger.tag(SHIP) == before
+    assert tagger.with_labels(tagger.types).tag(SHIP) == before
+    tagger.card = card
+
+
 def test_thresholds_and_temperature_may_be_set_after_the_labels(open_tagger: Tagger) -> None:
     text = "ship SHIP"
     asked = open_tagger.with_labels(["ship"])

@@ -68,6 +68,27 @@ def test_a_tagger_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize(
+    ("card", "said"),
+    [
+        ({}, "threshold: 0.5, the usual one"),
+        ({"threshold": 0.3}, "threshold: 0.300, the best on the held-out texts of its training"),
+        ({"threshold": 0.3, "kind": "tagger"}, "threshold: 0.300, that of the model it was fine-tuned from"),
+        ({"threshold": 0.3, "calibration": {"threshold_f1": 0.5, "data": {"name": "my.conll"}},
+          "thresholds": {"ship": 0.7}}, "threshold of other labels: 0.300, the best on my.conll"),
+        ({"threshold": 0.3, "calibration": {"threshold_f1": 0.5, "data": {"name": "\x1b[red]"}}},
+         "threshold: 0.300, the best on \\x1b[red]"),
+    ],
+)  # fmt: skip
+def test_the_threshold_of_labels_at_run_time(
+    card: dict[str, object], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(embedded("embedded-open"), tmp_path / "open")
+    (folder / "nerbert.json").write_text(json.dumps(json.loads((folder / "nerbert.json").read_text()) | card))
+    assert exit_code("show", folder) == 0
+    assert said in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(
     ("name", "words"),
     [
         ("embedded", ["an encoder, fixed types", "categories (87): ENTITY, academicjournal", "6 layers, width 192"]),

@@ -1,9 +1,18 @@
+import json
+import pickle
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from nerbert.errors import SettingsError
-from nerbert.tagger.thresholds import thresholds_of
+from nerbert.model.folder import embedded
+from nerbert.tagger.export import export
+from nerbert.tagger.tagger import Tagger
+from nerbert.tagger.thresholds import thresholds_of, usual_threshold
+from tests.tagger.test_answering import FixedNames
+from tests.tagger.test_labels import NamesHead
 
 OWN = {"ship": 0.4, "port": 0.6}
 
@@ -26,6 +35,31 @@ def test_the_users_thresholds_go_before_the_cards(
     for type_ in ("maker", "port", "ship"):
         for sure in (0.3, 0.5, 0.7):
             assert (sure < found[type_]) == ((type_, sure) in left_out)
+
+
+@pytest.mark.parametrize(("card", "wanted"), [({}, 0.5), ({"threshold": None}, 0.5), ({"threshold": 0}, 0.0),
+                                               ({"threshold": 0.3}, 0.3)])  # fmt: skip
+def test_a_cards_threshold_goes_before_the_heads(card: dict[str, float | None], wanted: float) -> None:
+    assert usual_threshold(NamesHead(), card) == wanted
+    assert usual_threshold(FixedNames(), card) == 0.0, "a head of fixed types has none"
+
+
+def test_the_threshold_of_a_folder_goes_with_it(tmp_path: Path) -> None:
+    """Into copies, exports without torch's weights, and other processes."""
+    folder = Path(shutil.copytree(embedded("embedded-open"), tmp_path / "open"))
+    card = json.loads((folder / "nerbert.json").read_text())
+    (folder / "nerbert.json").write_text(json.dumps(card | {"threshold": 0.35}))
+    tagger = Tagger.load(folder, backend="torch", precision="fp32", device="cpu")
+    tagger.save_pretrained(tmp_path / "copy")
+    export(folder, output=tmp_path / "alone")
+    others = [Tagger.load(tmp_path / "copy"), Tagger.load(tmp_path / "alone"), pickle.loads(pickle.dumps(tagger))]
+    assert others[1].head.name.startswith("onnx")
+    for each in (tagger, *others):
+        assert each.usual_threshold == 0.35
+        assert each.with_labels(["ship"]).thresholds == {"ship": 0.35}
+    assert pickle.loads(pickle.dumps(tagger.with_labels(["ship"]))).thresholds == {"ship": 0.35}
+    given = Tagger.load(folder, device="cpu", thresholds={"ship": 0.7}).with_labels(["ship", "port"])
+    assert given.thresholds == {"ship": 0.7, "port": 0.35}
 
 
 def test_a_number_is_for_all_types() -> None:

@@ -1,6 +1,6 @@
 """The records of a benchmark: a cell's place, its sentences, its predictions, and its outcome."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import fmean
@@ -95,14 +95,15 @@ FoundEntities = list[list[FoundEntity]]
 class Predictions:
     """What a system found in the sentences to tag, as users get it, and how that was made.
 
-    `greedy` has each word's most probable tag; a system that makes no tags has one reading only. `tuned` is what a
-    zero-shot tagger says at the threshold that is best on dev, `sure` whether the system says confidences.
+    `greedy` has each word's most probable tag; a system that makes no tags has one reading only. `others` are
+    further readings by the name of their scores: what a zero-shot tagger says at other thresholds. `sure`: whether the
+    system says confidences.
     """
 
     entities: FoundEntities
     facts: dict[str, Any]
     greedy: list[list[str]] | None = None
-    tuned: FoundEntities | None = None
+    others: Mapping[str, FoundEntities] = field(default_factory=dict)
     sure: bool = True
 
 

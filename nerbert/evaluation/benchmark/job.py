@@ -4,7 +4,7 @@ A tagger lives in memory. Only its predictions are kept: they can be scored agai
 """
 
 import platform
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from nerbert.evaluation.datasets.load import find_duplicates
 from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, parse_size
 from nerbert.labels import WordSpan, bio_from_spans, example_tags
 from nerbert.metrics.judging import assess, seen_entities, without_types
-from nerbert.metrics.score import Counts, pair_of, score_pair
+from nerbert.metrics.score import Counts, Pair, pair_of, score_boundaries, score_pair
 from nerbert.process import cores
 from nerbert.records import Example
 
@@ -91,8 +91,9 @@ class Job:
 def score_part(part: CellSentences, found: Predictions, else_types: Collection[str] = ()) -> dict[str, Any]:
     """Return the scores of a cell: of the tags that users get, and F1 of the greedy tags. A second score leaves out
     duplicates of train sentences. Seen entities are those of the sentences that the cell trained on; a source domain
-    doesn't count. Further scores, if they apply: without else types, at the threshold that is best on dev, with
-    Familiarity.
+    doesn't count. `type_accuracy` is the share
+    of entities with the right words whose type is right, too. Further scores, if they apply: without else types, of
+    each further reading, with Familiarity.
     """
     gold = [example_tags(each) for each in part.test]
     tags, sure = _tags(part.test, found.entities)
@@ -103,14 +104,26 @@ def score_part(part: CellSentences, found: Predictions, else_types: Collection[s
     pair = pair_of(gold, found.greedy or tags)
     greedy, strict = (Counts.as_json(score_pair(each)) for each in (pair, pair.strict()))
     more = {"without_else": without_types(gold, tags, else_types).as_json()} if else_types else {}
-    if found.tuned is not None:
-        more["best_on_dev"] = Counts.as_json(score_pair(pair_of(gold, _tags(part.test, found.tuned)[0])))
+    for name, entities in found.others.items():
+        more[name] = _counts(pair_of(gold, _tags(part.test, entities)[0]))
     scores = judged.as_json() | {"greedy": greedy | {"strict": strict}} | more
+    scores |= _type_accuracy(scores["micro"], scores["span"])
     if familiar := found.facts.get("familiarity"):
         scores["familiarity"] = fmean(familiar.values())
         for name in familiar.keys() & scores["by_type"].keys():
             scores["by_type"][name]["familiarity"] = familiar[name]
     return scores
+
+
+def _counts(pair: Pair) -> dict[str, Any]:
+    """Return counts of a reading: with types, without them (`span`), and how many right spans have the right type."""
+    typed, spans = Counts.as_json(score_pair(pair)), score_boundaries(pair).as_json()
+    return {**typed, "span": spans, **_type_accuracy(typed, spans)}
+
+
+def _type_accuracy(typed: Mapping[str, Any], spans: Mapping[str, Any]) -> dict[str, float]:
+    """Return the share of right spans whose type is right; nothing without a right span."""
+    return {"type_accuracy": typed["right"] / spans["right"]} if spans["right"] else {}
 
 
 def _tags(examples: Sequence[Example], found: FoundEntities) -> tuple[list[list[str]], list[list[float]]]:

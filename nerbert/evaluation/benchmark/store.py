@@ -14,9 +14,9 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
@@ -34,6 +34,7 @@ MARKER = "benchmark.json"
 _LARGEST = 512 << 20
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Place = Annotated[int, Field(ge=0)]
+_Entities: TypeAlias = list[list[tuple[_Place, _Place, str, _Share | None]]]
 _Seconds = dict[str, Annotated[float, Field(ge=0, lt=1e9)]]
 
 
@@ -78,10 +79,16 @@ _CellFile = Annotated[_DoneFile | _FailedFile, Field(discriminator="state")]
 class _PredictionsFile:
     format: Literal[4]
     facts: _Facts
-    entities: list[list[tuple[_Place, _Place, str, _Share | None]]]
+    entities: _Entities
     greedy: list[list[str]] | None = None
-    tuned: list[list[tuple[_Place, _Place, str, _Share | None]]] | None = None
+    tuned: _Entities | None = None
+    """The reading at dev's threshold, in files of older versions."""
+    others: dict[str, _Entities] = field(default_factory=dict)
     sure: bool = True
+
+    def readings(self) -> dict[str, _Entities]:
+        """Return the further readings."""
+        return self.others if self.tuned is None else {"best_on_dev": self.tuned, **self.others}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +169,13 @@ class Store:
         except InputError:
             path.unlink()
             return None
-        return Predictions(file.entities, file.facts.model_dump(), file.greedy, file.tuned, file.sure)
+        return Predictions(file.entities, file.facts.model_dump(), file.greedy, file.readings(), file.sure)
 
     def write_predictions(self, key: str, place: CellKey, found: Predictions) -> None:
         """Store a system's entities in each sentence."""
         content = {
             "format": FORMAT, **place._asdict(), "facts": found.facts, "entities": found.entities,
-            "greedy": found.greedy, "tuned": found.tuned, "sure": found.sure,
+            "greedy": found.greedy, "others": dict(found.others), "sure": found.sure,
         }  # fmt: skip
         with publish(self.predictions / f"{key}.json") as draft:
             draft.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
@@ -208,7 +215,7 @@ def _check_fit(file: _PredictionsFile, test: Sequence[Example] | None) -> None:
     if test is None:
         return
     lengths = [len(each.words) for each in test]
-    readings = [each for each in (file.entities, file.tuned) if each is not None]
+    readings = [file.entities, *file.readings().values()]
     fits = all(
         len(each) == len(lengths)
         and all(start < end <= length for length, found in zip(lengths, each, strict=True) for start, end, *_ in found)

@@ -116,7 +116,7 @@ def entries(*texts: str | Entry) -> Row:
 class Grid:
     """Rows and columns under a title; the first `names` columns hold names. Types are detail: on the page only."""
 
-    key: Literal["scores", "tests", "zero_shot", "figures", "errors", "types"]
+    key: Literal["scores", "tests", "zero_shot", "zero_shot_spans", "figures", "errors", "types"]
     title: str
     heads: Row
     rows: tuple[Row, ...]

@@ -35,11 +35,20 @@ _GRIDS = {"figures": ("Other figures of the same runs, in percent", _FIGURES),
           "errors": ("Kinds of errors, in percent of all errors", _ERRORS)}  # fmt: skip
 _COUNTS = ("errors", "without.left_out", "facts.cpu_seconds", "by_type.gold")
 _ZERO_SHOT = {
-    "F1 at 0.5": F1, "F1 at dev's threshold": "best_on_dev.f1", "dev's threshold": "facts.dev_threshold",
+    "F1 at 0.5": F1, "F1 at its own threshold": "at_own_threshold.f1", "its own threshold": "facts.own_threshold",
+    "F1 at dev's threshold": "best_on_dev.f1", "dev's threshold": "facts.dev_threshold",
     "F1 without else types": "without_else.f1", "token F1": "token.micro_f1", "macro token F1": "token.macro_f1",
     "Familiarity": "familiarity",
 }  # fmt: skip
 """Of zero-shot cells. Entity F1 and token F1 are in different columns, papers' too: some seven points lie between."""
+_THRESHOLDS = ("facts.own_threshold", "facts.dev_threshold")
+_READINGS = {"0.5": "", "its own threshold": "at_own_threshold.", "dev's threshold": "best_on_dev."}
+"""Readings of a zero-shot cell, and where its scores have them."""
+_ZERO_SHOT_SPANS = {
+    f"{name} at {threshold}": f"{place}{metric}"
+    for name, metric in {"span F1": "span.f1", "type accuracy": "type_accuracy"}.items()
+    for threshold, place in _READINGS.items()
+}
 
 
 def scores_grid(layout: Layout, protocol: str, tests: Tests) -> Grid:
@@ -157,10 +166,9 @@ def _doubt(layout: Layout, target: str) -> str:
 
 def zero_shot_grid(layout: Layout) -> Grid:
     """Return the figures of zero-shot cells, and those of papers on the same targets; no rows where there are none."""
-    rows = []
-    for at in (row_key for row_key in layout.row_keys if row_key.unit is SizeUnit.ZERO):
-        rows += [entries(at.target, layout.named(column), *_figures(group, _ZERO_SHOT))
-                 for column in layout.columns if (group := layout.groups[at, column]).done]  # fmt: skip
+    rows = list[Row]()
+    for at in _zero_shot_rows(layout):
+        rows += _systems(layout, at, _ZERO_SHOT)
         for paper in layout.suite.published:
             f1s = {"F1 at 0.5": paper.f1, "token F1": paper.token_f1}
             known = {name: _published(layout, paper, given, [at]) for name, given in f1s.items()}
@@ -169,6 +177,23 @@ def zero_shot_grid(layout: Layout) -> Grid:
     named = f" (types' names embedded by {layout.suite.label_encoder})" if layout.suite.label_encoder else ""
     heads = entries("target", "system", *_ZERO_SHOT)
     return Grid("zero_shot", f"Zero-shot, in percent; Familiarity{named}", heads, tuple(rows), names=2)
+
+
+def zero_shot_spans_grid(layout: Layout) -> Grid:
+    """Return F1 of zero-shot cells without types, and the share of right spans with the right type."""
+    rows = [row for at in _zero_shot_rows(layout) for row in _systems(layout, at, _ZERO_SHOT_SPANS)]
+    title = "Zero-shot: spans whatever their type, and the share of right spans whose type is right, in percent"
+    return Grid("zero_shot_spans", title, entries("target", "system", *_ZERO_SHOT_SPANS), tuple(rows), names=2)
+
+
+def _zero_shot_rows(layout: Layout) -> Iterator[RowKey]:
+    return (row_key for row_key in layout.row_keys if row_key.unit is SizeUnit.ZERO)
+
+
+def _systems(layout: Layout, at: RowKey, metrics: Mapping[str, str]) -> Iterator[Row]:
+    """Yield the figures of each system that has some on a row."""
+    return (entries(at.target, layout.named(column), *_figures(group, metrics))
+            for column in layout.columns if (group := layout.groups[at, column]).done)  # fmt: skip
 
 
 def figures_grid(layout: Layout, key: Literal["figures", "errors"]) -> Grid:
@@ -206,7 +231,7 @@ def _figure(group: Group, metric: str) -> str:
         return NONE
     if metric in _COUNTS:
         return f"{mean:,.1f}".removesuffix(".0")
-    return f"{mean:.2f}" if metric == "facts.dev_threshold" else percent(mean)
+    return f"{mean:.2f}" if metric in _THRESHOLDS else percent(mean)
 
 
 def _mean_of(group: Group, metric: str, type_: str = "") -> float | None:

@@ -15,7 +15,7 @@ from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.tables.compare import Tests, compare, tests_grid
 from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, learns
 from nerbert.evaluation.tables.records import BenchmarkTable, inner
-from nerbert.evaluation.tables.scores import figures_grid, scores_grid, type_grids, zero_shot_grid
+from nerbert.evaluation.tables.scores import figures_grid, scores_grid, type_grids, zero_shot_grid, zero_shot_spans_grid
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.render import changed_settings, render
@@ -32,7 +32,8 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
     tests = compare(layout)
     grids = [
         *(scores_grid(layout, protocol, tests) for protocol in suite.protocols), tests_grid(layout, tests),
-        zero_shot_grid(layout), figures_grid(layout, "figures"), figures_grid(layout, "errors"), *type_grids(layout),
+        zero_shot_grid(layout), zero_shot_spans_grid(layout), figures_grid(layout, "figures"),
+        figures_grid(layout, "errors"), *type_grids(layout),
     ]  # fmt: skip
     return BenchmarkTable(
         name=suite.name,

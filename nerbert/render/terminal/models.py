@@ -84,12 +84,13 @@ def print_summaries(models: Sequence["ModelSummary"], *, as_json: bool) -> None:
     if as_json:
         print_json([each.as_json() for each in models])
         return
-    from nerbert.render.cards import chosen_settings
+    from nerbert.render.cards import chosen_settings, threshold_origin
 
     for each in models:
         with refused(f"{each.name}: its nerbert.json is not as nerbert writes it"):
             facts, settings = facts_of(each.card), chosen_settings(each.card)
-            say(Console(soft_wrap=True), "summary", model=each, card=facts, settings=settings)
+            say(Console(soft_wrap=True), "summary", model=each, card=facts, settings=settings,
+                origin=threshold_origin(each.card))  # fmt: skip
 
 
 def print_checks(done: Sequence["Checked"], *, as_json: bool) -> None:

@@ -1,18 +1,16 @@
 """Zero-shot cells: what is asked for, by which threshold, what is scored, and what their keys hold."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark.cells import Cell, CellSentences, Machine, State
-from nerbert.evaluation.benchmark.job import Job
+from nerbert.evaluation.benchmark.job import Job, score_part
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.runner import list_suite
 from nerbert.evaluation.benchmark.store import Store
@@ -22,9 +20,7 @@ from nerbert.evaluation.benchmark.systems.finetuned import Encoder
 from nerbert.evaluation.benchmark.systems.learnt import learnt_types
 from nerbert.evaluation.benchmark.systems.zero_shot import (
     ZeroShotTagger,
-    above,
     asked_labels,
-    best_threshold,
     seen_entities,
     shuffled,
 )
@@ -33,18 +29,14 @@ from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
 from nerbert.formats.examples import read_examples
-from nerbert.model.concept_head import ConceptHead
-from nerbert.model.heads import Entities, Head
-from nerbert.records import EntityLabel, Example
+from nerbert.metrics.calibration import uncalibrated
 from nerbert.tagger.tagger import Tagger
 from tests.evaluation.benchmark.outcome import cells_of, made
 from tests.evaluation.tables.made_up import entry, grid_of
-from tests.model.gliner import conftest as gliner
 from tests.tagger.test_concept_backends import made as made_concepts
 from tests.tagger.test_labels import NamesHead
 
 pytest.importorskip("scipy")
-make = gliner.make
 CPU = Machine("cpu", "fp32")
 LEARNT = [
     {"text": "The Ingeborg left Oslo.", "entities": [{"start": 4, "end": 12, "type": "Ship"},
@@ -114,10 +106,16 @@ def test_a_suite_is_run_and_its_table_has_every_figure(
     columns = [head.text for head in grid_of(table, "zero_shot").heads[2:]]
     shown = {name: [entry(table, ("ships", name), column, "zero_shot").text for column in columns]
              for name in ("told", "seen", "P (published)")}  # fmt: skip
-    assert shown["P (published)"] == ["60.00", "–", "–", "–", "67.00", "–", "–"]
+    assert shown["P (published)"] == ["60.00", "–", "–", "–", "–", "–", "67.00", "–", "–"]
     assert shown["seen"][0] == "75.00"
     assert shown["seen"][1] == "–"
     assert "–" not in shown["told"]
+    spans = grid_of(table, "zero_shot_spans")
+    assert [head.text for head in spans.heads[2:5]] == [
+        "span F1 at 0.5", "span F1 at its own threshold", "span F1 at dev's threshold"
+    ]  # fmt: skip
+    assert entry(table, ("ships", "seen"), "type accuracy at 0.5", "zero_shot_spans").text == "100.00"
+    assert entry(table, ("ships", "told"), "span F1 at its own threshold", "zero_shot_spans").text != "–"
     assert not any("greedy" in text.lower() or "finetune" in text for text in (
         *table.notes, *(grid.title for grid in table.grids), *(head.text for head in grid_of(table, "figures").heads)
     )), "nothing was trained"  # fmt: skip
@@ -130,54 +128,6 @@ def test_a_suite_is_run_and_its_table_has_every_figure(
     assert not cells_of(suite, data, tmp_path / "out")[0].why
     assert all(": cached" in line for line in list_suite(suite, data, tmp_path / "out") if "can't" not in line
                and "not told" not in line)  # fmt: skip
-
-
-def test_a_higher_threshold_is_what_the_head_would_say(folder: Path) -> None:
-    tagger = Tagger.load(folder, precision="fp32").with_labels(["ship", "port", "city", "sea"])
-    words = ["The", "ship", "Fram", "left", "Oslo", "for", "Bergen", "and", "Tromsø", "on", "a", "Monday"]
-    examples = [example_of(words[place:] + words[:place], ["O"] * len(words)) for place in range(len(words))]
-    assert isinstance(tagger.head, ConceptHead)
-    check_above(replace(tagger.head, temperature=12.0, bias=0.0), examples)
-
-
-@pytest.mark.parametrize("settings", [{}, {"max_width": 1}, {"span_mode": "token_level"}])
-def test_a_higher_threshold_is_what_a_gliner_head_would_say(
-    make: Callable[..., Path], settings: dict[str, Any]
-) -> None:
-    words = "Fram left Oslo for Bergen in May and came back to the port of Oslo in July".split()
-    rows = [example_of(words[place:], ["O"] * (len(words) - place)) for place in range(8)]
-    check_above(Tagger.load(make(**settings), precision="fp32").head, rows)
-
-
-def check_above(head: Head, examples: list[Example]) -> None:
-    """Compare with the head asked anew, at thresholds that each take something away."""
-    labels = [EntityLabel(name) for name in ("ship", "port", "city", "sea")]
-    low = head.for_labels(labels, [0.1] * 4).predict(examples)
-    seen = set()
-    odds = np.quantile(low.logits[:, 1], [0.1, 0.3, 0.5, 0.7, 0.9]) + 1e-4
-    for least in (0.1, *(1 / (1 + np.exp(-odds))).tolist(), 0.99):
-        wanted = head.for_labels(labels, [least] * 4).predict(examples)
-        found = above(low, least)
-        assert found.word_spans(len(examples)) == wanted.word_spans(len(examples))
-        assert found.confidences().tolist() == pytest.approx(wanted.confidences().tolist())
-        seen.add(len(found.chosen))
-    assert len(seen) > 2, "thresholds take something away"
-
-
-def test_spans_are_kept_whole_or_not_at_all() -> None:
-    low = Entities.of([[((0, 3, "a"), 2.0), ((4, 5, "b"), -1.0)], [((1, 4, "a"), (1.0, -1.0, 1.0))], []])
-    found = above(low, 0.5)
-    assert found.word_spans(3) == [[(0, 3, "a")], [(1, 2, "a"), (3, 4, "a")], []]
-    assert above(low, 0.99).word_spans(3) == [[], [], []]
-
-
-def test_the_best_threshold_on_dev() -> None:
-    examples = [SHIPS, SHIPS]
-    good, bad = ((0, 1, "ship"), 1.0), ((1, 2, "ship"), -0.5)
-    found = Entities.of([[good, bad], [good, bad]])
-    threshold, f1 = best_threshold(found, examples)
-    assert (threshold, f1) == (0.5, 2 / 3), "of those between 0.38 and 0.73"
-    assert best_threshold(Entities.of([[], []]), examples) == (0.5, 0.0)
 
 
 def test_what_is_asked_for() -> None:
@@ -292,8 +242,27 @@ def test_a_head_of_names_is_asked_for_all_types_at_once(monkeypatch: pytest.Monk
     system = ZeroShotTagger(labels=("A=ship", "B=port"), encoder=Encoder("x", ""), precision="fp32", device="cpu")
     found = system.predict(CellSentences([], rows, {}, rows), Store(tmp_path), tmp_path)
     assert [each[:3] for each in found.entities[0]] == [(0, 1, "A"), (1, 2, "A"), (2, 3, "B")]
-    assert found.facts["dev_threshold"] == 0.5
-    assert found.tuned == found.entities
+    assert (found.facts["dev_threshold"], found.facts["own_threshold"]) == (0.5, 0.5)
+    assert found.others == {"best_on_dev": found.entities, "at_own_threshold": found.entities}
+
+
+def test_a_folders_own_threshold_is_a_reading_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """60 % at a temperature of 3 is 53 %; the threshold is compared with confidences after it."""
+    tagger = Tagger(NamesHead(), "unicode-words-1", "en", temperature=3.0)
+    tagger.card = {"threshold": 0.6}
+    monkeypatch.setattr(Tagger, "load", lambda *_, **__: tagger)
+    rows = [example_of(["Ship", "ship", "port"], ["B-A", "O", "O"])]
+    system = ZeroShotTagger(labels=("A=ship", "B=port"), encoder=Encoder("x", ""), precision="fp32", device="cpu")
+    part = CellSentences([], rows, {})
+    found = system.predict(part, Store(tmp_path), tmp_path)
+    assert found.facts["own_threshold"] == pytest.approx(uncalibrated(0.6, 3.0))
+    assert len(found.entities[0]) == 3
+    assert [each[:3] for each in found.others["at_own_threshold"][0]] == [(0, 1, "A")]
+    scores = score_part(part, found)
+    assert scores["type_accuracy"] == 1.0
+    assert (scores["at_own_threshold"]["f1"], scores["at_own_threshold"]["span"]["f1"]) == (1.0, 1.0)
+    assert scores["at_own_threshold"]["type_accuracy"] == 1.0
+    assert "best_on_dev" not in scores
 
 
 def test_a_tagger_of_fixed_types_is_scored_as_it_is(tiny_tagger: Path, tmp_path: Path, sample: Path) -> None:
@@ -310,7 +279,7 @@ def test_a_tagger_of_fixed_types_is_scored_as_it_is(tiny_tagger: Path, tmp_path:
         [(row.words[start][0], row.words[end - 1][1], type_) for start, end, type_, _ in entities]
         for row, entities in zip(rows, found.entities, strict=True)
     ] == wanted
-    assert found.tuned is None
+    assert not found.others
 
 
 def test_a_tagger_of_fixed_types_keeps_its_thresholds_and_its_names(

@@ -20,7 +20,10 @@ DONE = Cell(PLACE, State.DONE, "", {"micro": {"f1": 0.5}}, {"seconds": SECONDS})
 TEST = [example_of(["The", "Margarethe"], ["O", "B-ship"]), example_of(["sank"], ["O"])]
 GREEDY = [["O", "I-big ship"], ["O"]]
 FOUND = Predictions(
-    [[(1, 2, "big ship", 0.25)], []], {"steps": 3, "seconds": SECONDS}, GREEDY, [[], [(0, 1, "x", None)]]
+    [[(1, 2, "big ship", 0.25)], []],
+    {"steps": 3, "seconds": SECONDS},
+    GREEDY,
+    {"best_on_dev": [[], [(0, 1, "x", None)]]},
 )
 
 
@@ -110,6 +113,16 @@ def test_predictions_come_back(store: Store) -> None:
     assert store.read_predictions("k", TEST) == FOUND == store.read_predictions("k")
 
 
+def test_predictions_of_older_versions_come_back(store: Store) -> None:
+    """They had one further reading, `tuned`."""
+    store.write_predictions("k", PLACE, FOUND)
+    path = store.predictions / "k.json"
+    content = json.loads(path.read_text())
+    content["tuned"] = content.pop("others")["best_on_dev"]
+    path.write_text(json.dumps(content))
+    assert store.read_predictions("k", TEST) == FOUND
+
+
 SPOILED: dict[str, Callable[[Any], object]] = {
     "sentence": lambda content: content["entities"].pop(),
     "word": lambda content: content["greedy"][0].pop(),
@@ -118,7 +131,7 @@ SPOILED: dict[str, Callable[[Any], object]] = {
     "sure": lambda content: content["entities"][0][0].__setitem__(3, 5e300),
     "tag": lambda content: content["greedy"][0].__setitem__(0, "X-ship"),
     "place": lambda content: content["entities"][0][0].__setitem__(1, 3),
-    "tuned": lambda content: content["tuned"][1][0].__setitem__(0, 1),
+    "others": lambda content: content["others"]["best_on_dev"][1][0].__setitem__(0, 1),
     "format": lambda content: content.update(format=0),
     "facts": lambda content: content.update(facts={}),
 }

@@ -12,11 +12,11 @@ from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, tagge
 from nerbert.evaluation.benchmark.keys import DataFiles, check_same, data_digest, encoder_digest, key_of
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.system import made_with_torch, timed
-from nerbert.finetuning.finetune import finetune_examples, source_settings
+from nerbert.finetuning.finetune import at_best_threshold, finetune_examples, source_settings
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.heads import predict_entities
 from nerbert.model.linear import tag_both_ways
-from nerbert.registry import OBJECTIVES
+from nerbert.registry import HEADS, OBJECTIVES
 
 _NOT_IN_KEY = ("seed", "threads", "source_epochs")
 """Settings that the key holds elsewhere, or that change nothing."""
@@ -102,7 +102,9 @@ class FineTuned:
     def facts(self) -> dict[str, Any]:
         """Return all that a training depends on, except the data."""
         source = self.source.key if self.source else None
-        return {**self.trained, "encoder": self.encoder.sha256, "source": source, "device": self.device}
+        asked = HEADS.find(OBJECTIVES.find(self.settings.objective).head_name).labels_at_run_time
+        facts = {**self.trained, "encoder": self.encoder.sha256, "source": source, "device": self.device}
+        return {**facts, "threshold": "best on dev"} if asked else facts
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
         """Return train, the scored split, and dev: for the temperature, and the epoch if the protocol chooses it."""
@@ -118,7 +120,8 @@ class FineTuned:
     def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
         """Fine-tune on a part's sentences and tag its test sentences.
 
-        Confidences have the temperature that `finetune` fits on the dev split; it is 1 without one.
+        Confidences have the temperature that `finetune` fits on the dev split; it is 1 without one. So is the threshold
+        of a tagger that takes labels at run time.
         """
         if self.settings.select == "dev" and not part.dev:
             why = "setting select = 'dev': there is no dev split; add one or use select = 'last'"
@@ -127,14 +130,15 @@ class FineTuned:
         encoder, facts = self._start(store)
         with timed(cost, "train"):
             tagger = finetune_examples(encoder, part.train, part.dev, self.settings, name=part.name)
-        temperature = 1.0
+        head, temperature = tagger.head, 1.0
         if part.dev:
             with timed(cost, "calibrate"):
-                held_out = predict_entities(tagger.head, part.dev)
+                head, _ = at_best_threshold(head, part.dev)
+                held_out = predict_entities(head, part.dev)
                 temperature = held_out.calibration_json({})["temperature"]
             facts["dev_f1"] = held_out.score.f1
         with timed(cost, "tag"):
-            words, greedy = tag_both_ways(tagger.head, part.test, temperature)
+            words, greedy = tag_both_ways(head, part.test, temperature)
         facts |= {"seconds": cost, "temperature": temperature, "steps": tagger.log.steps}
         facts |= {name: tagger.card[name] for name in ("best_step", "settings")}
         facts |= self.encoder.facts | made_with_torch(self.device, self.settings.precision)

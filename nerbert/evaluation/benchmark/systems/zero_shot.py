@@ -1,6 +1,6 @@
 """Zero-shot systems: they get the names of a target's types, all in one prompt, and are not trained on it.
 
-Figures are at a fixed threshold, 0.5, and at the best one on dev, from the same run (`above`).
+Figures are at a fixed threshold, 0.5, at the tagger's own and at the best one on dev, from the same run (`above`).
 """
 
 from collections import Counter
@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
-
-import numpy as np
 
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark import keys
@@ -22,17 +20,17 @@ from nerbert.evaluation.evaluate import labels_by_type
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.formats.open_types import normalised
 from nerbert.labels import WordSpan, word_spans
-from nerbert.metrics.score import score_spans
+from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.concept_table import class_words
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import Entities
+from nerbert.model.threshold_fit import TRIED, USUAL, above, best_threshold
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import uniform
 from nerbert.tagger.tagger import Tagger
 
-FIXED = 0.5
-"""The fixed threshold."""
-_TRIED = tuple(number / 20 for number in range(1, 20))
+AT_OWN, AT_DEV = "at_own_threshold", "best_on_dev"
+"""The readings beside that at 0.5, as a cell's scores call them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +106,7 @@ class ZeroShotTagger(_Told):
         self.encoder.check_unchanged()
 
     def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
-        """Ask for all types at once, and apply both thresholds to the answer."""
+        """Ask for all types at once, and apply all thresholds to the answer."""
         labels = labels if self.shuffled is None else shuffled(labels, self.shuffled)
         folder = self.encoder.folder
         tagger = Tagger.load(folder, backend=ModelFolder(folder).backend, precision=self.precision, threads=1)
@@ -128,13 +126,16 @@ class ZeroShotTagger(_Told):
             found.types[:] = [types[each] for each in found.types]
             return found
 
-        best = facts["threshold"] = FIXED
+        facts["threshold"] = USUAL
+        thresholds = {AT_OWN: uncalibrated(tagger.usual_threshold, tagger.temperature)}
+        facts["own_threshold"] = thresholds[AT_OWN]
         if part.dev:
-            best, facts["dev_f1"] = best_threshold(found_in(part.dev, _TRIED[0]), part.dev)
-            facts["dev_threshold"] = best
-        whole = found_in(part.test, min(best, FIXED))
-        usual, tuned = (found_entities(above(whole, each), len(part.test)) for each in (FIXED, best))
-        return Predictions(usual, facts, tuned=tuned if part.dev else None)
+            best = best_threshold(found_in(part.dev, TRIED[0]), list(map(word_spans, part.dev)))
+            thresholds[AT_DEV] = best.probability
+            facts |= {"dev_threshold": best.probability, "dev_f1": best.f1}
+        whole = found_in(part.test, min(USUAL, *thresholds.values()))
+        usual, *others = (found_entities(above(whole, each), len(part.test)) for each in (USUAL, *thresholds.values()))
+        return Predictions(usual, facts, others=dict(zip(thresholds, others, strict=True)))
 
 
 def asked_labels(asked: Sequence[str], examples: Sequence[Example]) -> dict[str, EntityLabel]:
@@ -154,35 +155,6 @@ def shuffled(labels: Mapping[str, EntityLabel], seed: int) -> dict[str, EntityLa
         raise InputError("shuffled_labels: a single type can't be shuffled")
     order = sorted(labels, key=lambda name: uniform(seed, "shuffled labels", name))
     return {name: labels[other] for name, other in zip(order, order[1:] + order[:1], strict=True)}
-
-
-def above(found: Entities, least: float) -> Entities:
-    """Return what a head with thresholds finds at a higher one, `least` (0–1), without asking it again.
-
-    An entity whose words each have a probability may fall into several. Nothing less likely kept a likelier one away.
-    """
-    odds, lengths = found.logits[:, 1] - found.logits[:, 0], np.diff(found.parts, append=len(found.chosen))
-    owner = np.repeat(np.arange(len(lengths)), lengths)
-    place = np.arange(len(odds)) - found.parts[owner]
-    with np.errstate(divide="ignore"):
-        keep = odds >= np.log(least) - np.log1p(-least)
-    before, after = np.append(False, keep[:-1]), np.append(keep[1:], False)
-    first = np.flatnonzero(keep & ((place == 0) | ~before))
-    last = np.flatnonzero(keep & ((place == lengths[owner] - 1) | ~after))
-    of, whole = owner[first], lengths[owner[first]] == 1
-    starts = np.where(whole, found.starts[of], found.starts[of] + place[first])
-    ends = np.where(whole, found.ends[of], found.starts[of] + place[last] + 1)
-    parts = (np.cumsum(keep) - 1)[first]
-    return Entities(found.examples[of], starts, ends, [found.types[each] for each in of.tolist()],
-                    found.logits[keep], found.chosen[keep], parts)  # fmt: skip
-
-
-def best_threshold(found: Entities, examples: Sequence[Example]) -> tuple[float, float]:
-    """Return the threshold with the highest F1 on examples, nearest to 0.5, and its F1; `found` is at the lowest."""
-    gold = [word_spans(each) for each in examples]
-    f1 = {each: score_spans(gold, above(found, each).word_spans(len(examples))).f1 for each in _TRIED}
-    best = max(_TRIED, key=lambda each: (f1[each], -abs(each - FIXED), each))
-    return best, f1[best]
 
 
 def seen_entities(learnt: LearntTypes, labels: Mapping[str, EntityLabel], examples: Sequence[Example]) -> FoundEntities:

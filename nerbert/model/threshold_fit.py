@@ -1,0 +1,120 @@
+"""The threshold of a head that takes labels at run time, fitted to annotated sentences.
+
+The head is asked once, at the lowest threshold; what it finds at a higher one follows from that.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nerbert.labels import WordSpan, word_spans
+from nerbert.metrics.calibration import uncalibrated
+from nerbert.metrics.score import Counts
+from nerbert.model.heads import Entities, Head
+from nerbert.records import EntityLabel, Example
+from nerbert.rng import Array
+
+USUAL = 0.5
+"""The threshold where none was fitted; of equally good ones the nearest to it is taken."""
+TRIED = (0.01, 0.02, 0.03, *(number / 20 for number in range(1, 20)))
+"""The thresholds that are tried, in order: ask a head at the first one."""
+_CARD_SCALE = 1_000_000
+
+
+class FittedThreshold(NamedTuple):
+    """A threshold as a `probability` before any temperature, and its F1 (both 0–1)."""
+
+    probability: float
+    f1: float
+
+
+class _Kept(NamedTuple):
+    """What of some entities reaches a threshold: which parts, and of each new entity its source, span and first part.
+
+    `parts` are (parts,), the rest (entities,).
+    """
+
+    parts: Array
+    sources: Array
+    starts: Array
+    ends: Array
+    first_parts: Array
+
+
+def above(found: Entities, least: float) -> Entities:
+    """Return what a head with thresholds finds at a higher one, `least` (0–1), without asking it again.
+
+    An entity whose words each have a probability may fall into several. Nothing less likely kept a likelier one away.
+    """
+    kept = _kept(found, least)
+    types = [found.types[each] for each in kept.sources.tolist()]
+    return Entities(found.examples[kept.sources], kept.starts, kept.ends, types,
+                    found.logits[kept.parts], found.chosen[kept.parts], kept.first_parts)  # fmt: skip
+
+
+def best_threshold(found: Entities, gold: Sequence[Sequence[WordSpan]]) -> FittedThreshold:
+    """Return the threshold of `TRIED` with the highest F1 on annotated sentences, nearest to 0.5, and its F1 (0–1).
+
+    `gold` has the entities of each example, `found` is what the head finds at the lowest threshold of `TRIED`.
+    """
+    f1 = dict(zip(TRIED, _scores(found, gold), strict=True))
+    best = max(TRIED, key=lambda each: (f1[each], -abs(each - USUAL), each))
+    return FittedThreshold(best, f1[best])
+
+
+def fit_threshold(head: Head, labels: Sequence[EntityLabel], examples: Sequence[Example]) -> FittedThreshold:
+    """Return what `best_threshold` does, for a head that is asked for these labels."""
+    found = head.for_labels(labels, [TRIED[0]] * len(labels)).predict(examples)
+    return best_threshold(found, list(map(word_spans, examples)))
+
+
+def calibrated(threshold: float, temperature: float) -> float:
+    """Return the confidence (0–1) that a temperature makes of a probability, rounded down, as cards have it."""
+    if temperature == 1:
+        return threshold
+    return min(_CARD_SCALE - 1, math.floor(uncalibrated(threshold, 1 / temperature) * _CARD_SCALE)) / _CARD_SCALE
+
+
+def _scores(found: Entities, gold: Sequence[Sequence[WordSpan]]) -> list[float]:
+    """Return F1 at each threshold of `TRIED`, as `score_spans` counts."""
+    rows = [(number, *span) for number, spans in enumerate(gold) for span in spans]
+    examples, starts, ends = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
+    codes = _TypeNumbers()
+    types, asked = (np.fromiter(map(codes.__getitem__, each), np.int64, len(each))
+                    for each in ([row[3] for row in rows], found.types))  # fmt: skip
+    width = int(max(ends.max(initial=0), found.ends.max(initial=0))) + 1
+
+    def numbered(examples: Array, starts: Array, ends: Array, types: Array) -> Array:
+        return np.unique(((examples * width + starts) * width + ends) * len(codes) + types)
+
+    wanted, scores = numbered(examples, starts, ends, types), []
+    for least in TRIED:
+        kept = _kept(found, least)
+        there = numbered(found.examples[kept.sources], kept.starts, kept.ends, asked[kept.sources])
+        scores.append(Counts(int(np.isin(there, wanted, assume_unique=True).sum()), len(there), len(wanted)).f1)
+    return scores
+
+
+class _TypeNumbers(dict[str, int]):
+    """Type → number, counted from 0."""
+
+    def __missing__(self, type_: str) -> int:
+        return self.setdefault(type_, len(self))
+
+
+def _kept(found: Entities, least: float) -> _Kept:
+    """Return what of the entities reaches a threshold (0–1)."""
+    odds, lengths = found.logits[:, 1] - found.logits[:, 0], np.diff(found.parts, append=len(found.chosen))
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    place = np.arange(len(odds)) - found.parts[owner]
+    with np.errstate(divide="ignore"):
+        keep = odds >= np.log(least) - np.log1p(-least)
+    before, after = np.append(False, keep[:-1]), np.append(keep[1:], False)
+    first = np.flatnonzero(keep & ((place == 0) | ~before))
+    last = np.flatnonzero(keep & ((place == lengths[owner] - 1) | ~after))
+    of, whole = owner[first], lengths[owner[first]] == 1
+    starts = np.where(whole, found.starts[of], found.starts[of] + place[first])
+    ends = np.where(whole, found.ends[of], found.starts[of] + place[last] + 1)
+    return _Kept(keep, of, starts, ends, (np.cumsum(keep) - 1)[first])
