@@ -152,7 +152,8 @@ def _keyword(hint: Any) -> str:
     if kind is Literal:
         return f"Literal[{', '.join(map(_quoted, args))}]"
     if kind is tuple:
-        return f"Sequence[{_keyword(args[0])}]"
+        alone = "str | Path | " if args[0] is Path else ""
+        return f"{alone}Sequence[{_keyword(args[0])}]"
     if args:
         return " | ".join(map(_keyword, args))
     return {Path: "str | Path", type(None): "None"}.get(hint, hint.__name__)

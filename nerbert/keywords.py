@@ -62,6 +62,12 @@ class ConceptsKeywords(TypedDict, total=False):
     max_concepts: int
 
 
+class NamesKeywords(ConceptsKeywords, total=False):
+    """The settings of NamesSettings."""
+
+    boundary_weight: float
+
+
 class SelfTrainingKeywords(TaggingKeywords, total=False):
     """The settings of SelfTrainingSettings."""
 
@@ -83,9 +89,13 @@ class ZeroShotKeywords(TypedDict, total=False):
 
     max_types: int
     positive_weight: float
+    focal_alpha: float
+    focal_gamma: float
     architecture: str | Literal[""]
     max_width: int
     negative_ratio: float
+    lstm: bool
+    dropout: float
     labels_backbone: str
     descriptions: bool
 
@@ -97,7 +107,7 @@ class DistillationKeywords(TaggingKeywords, total=False):
 class GazetteersKeywords(TypedDict, total=False):
     """The settings of GazetteersSettings."""
 
-    files: Sequence[str | Path]
+    files: str | Path | Sequence[str | Path]
     match: Literal["anchors", "text"]
     max_words: int
 
@@ -105,8 +115,8 @@ class GazetteersKeywords(TypedDict, total=False):
 class OpenTypesKeywords(TypedDict, total=False):
     """The settings of OpenTypesSettings."""
 
-    files: Sequence[str | Path]
-    dev: Sequence[str | Path]
+    files: str | Path | Sequence[str | Path]
+    dev: str | Path | Sequence[str | Path]
     copies: float
     asked: Literal["file", "all"]
 
@@ -114,7 +124,7 @@ class OpenTypesKeywords(TypedDict, total=False):
 class ReplayKeywords(TypedDict, total=False):
     """The settings of ReplaySettings."""
 
-    files: Sequence[str | Path]
+    files: str | Path | Sequence[str | Path]
     share: float
 
 
@@ -130,9 +140,10 @@ class TrainKeywords(TypedDict, total=False):
     batch_size: int
     max_tokens_per_batch: int
     learning_rate: float
+    new_layers_learning_rate: float
     weight_decay: float
     warmup_ratio: float
-    schedule: Literal["linear", "constant"]
+    schedule: Literal["linear", "cosine", "constant"]
     max_grad_norm: float
     max_length: int
     on_too_long: Literal["window", "truncate", "error"]
@@ -146,7 +157,9 @@ class TrainKeywords(TypedDict, total=False):
 class PretrainKeywords(TrainKeywords, total=False):
     """The settings of PretrainSettings."""
 
-    corpus: str | Path | None
+    corpus: str | Path | Sequence[str | Path]
+    shares: Sequence[float]
+    wordings: bool
     backbone: str
     label_set: str
     num_frozen_layers: int
@@ -163,6 +176,7 @@ class PretrainKeywords(TrainKeywords, total=False):
     fresh_vocab_size: int
     mlm: MlmKeywords | Section
     concepts: ConceptsKeywords | Section
+    names: NamesKeywords | Section
     self_training: SelfTrainingKeywords | Section
     typing: TypingKeywords | Section
     gazetteers: GazetteersKeywords | Section

@@ -106,7 +106,7 @@ def shared_tags(tags: Sequence[str], others: Sequence[str]) -> dict[str, str]:
 def sentence_example(sentence: Sentence) -> Example:
     """Return a sentence of the corpus as an annotated example, its categories as types."""
     spans = tuple(Span(m.start, m.end, m.category, sentence.text[m.start : m.end]) for m in sentence.mentions)
-    return Example(sentence.text, sentence.words, spans)
+    return Example(sentence.text, sentence.words, spans, partial=True)
 
 
 def word_spans(example: Example) -> list[WordSpan]:
@@ -117,6 +117,12 @@ def word_spans(example: Example) -> list[WordSpan]:
         return [(first[span.start], last[span.end], span.type) for span in example.spans]
     except KeyError as error:
         raise InputError(f"an entity of {example.text!r} cuts a word at character {error}") from None
+
+
+def unknown_words(example: Example) -> list[int]:
+    """Return the words that lie, or reach, into a stretch of which nothing is known."""
+    return [place for place, (start, end) in enumerate(example.words)
+            if any(start < last and first < end for first, last in example.unknown)]  # fmt: skip
 
 
 def example_tags(example: Example) -> list[str]:

@@ -80,13 +80,17 @@ def _misplaced(what: str, start: int, end: int, type_: str) -> InputError:
 class Example:
     """An annotated sentence: its text, the character span of each word, and its entities as character spans.
 
-    `asked` lists the types that were looked for; None means all types of the data.
+    `asked` lists the types that were looked for; None means all types of the data. Of the words in the character spans
+    `unknown` nothing is known: whether they are entities, or of which types. With `partial` only some of its entities
+    are annotated, as links are: the others may be entities, too.
     """
 
     text: str
     words: tuple[tuple[int, int], ...]
     spans: tuple[Span, ...] = ()
     asked: tuple[str, ...] | None = None
+    unknown: tuple[tuple[int, int], ...] = ()
+    partial: bool = False
 
     @property
     def tokens(self) -> tuple[str, ...]:

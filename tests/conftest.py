@@ -139,7 +139,9 @@ def tiny_encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) 
 
     torch.set_num_threads(1)
     output = tmp_path_factory.mktemp("models") / "encoder"
-    settings = PretrainSettings(corpus=sample_corpus, fresh_num_layers=1, fresh_hidden_size=64, fresh_vocab_size=1500)
+    settings = PretrainSettings(
+        corpus=(sample_corpus,), fresh_num_layers=1, fresh_hidden_size=64, fresh_vocab_size=1500
+    )
     write_fresh(settings, output)
     return output
 

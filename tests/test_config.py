@@ -105,7 +105,7 @@ def test_many_settings_are_counted() -> None:
 
 def test_an_empty_backbone_names_those_in_the_package() -> None:
     with pytest.raises(SettingsError, match=r"backbone = '': must be .*, a name on the hub, 'embedded' or 'fresh'"):
-        PretrainSettings(corpus=Path("corpus"), backbone="")
+        PretrainSettings(corpus=(Path("corpus"),), backbone="")
 
 
 def test_settings_made_in_python_are_checked_too() -> None:

@@ -16,14 +16,22 @@ import pyarrow.compute as pc
 from nerbert.artifacts import write_json
 from nerbert.cache import cached
 from nerbert.config import refuse
-from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes, typed_sentences, write_table
+from nerbert.corpus.shards import (
+    checked_shards,
+    read_manifest,
+    sentence_batches,
+    shard_hashes,
+    typed_sentences,
+    write_table,
+)
 from nerbert.encoder.gazetteers import Gazetteers, GazetteersSettings, open_gazetteers
+from nerbert.encoder.open_texts import OpenExample
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.formats.open_types import normalised
 from nerbert.label_sets import LabelSet, frequent_categories, open_label_set
 from nerbert.labels import sentence_example
-from nerbert.model.concept_table import Concept, ConceptTable, class_words
+from nerbert.model.concept_table import Concept, ConceptTable, all_of, class_words
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Example, Sentence, Span
 from nerbert.rng import uniform
 from nerbert.schema import read_json
@@ -71,6 +79,47 @@ class CorpusLabels:
         mentions = (replace(each, category=self.category(each.class_path, "")) for each in sentence.mentions)
         return replace(sentence, mentions=tuple(mentions))
 
+    def of_source(self, example: Example, source: int | None) -> Example:
+        """Return an example as one of several sources: with texts of concepts for types, all of that source asked
+        for."""
+        if source is None:
+            return example
+        spans = (replace(each, type=self.concept_texts[each.type]) for each in example.spans)
+        return OpenExample(example.text, example.words, tuple(spans), all_of(source), partial=example.partial)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledCorpus:
+    """A corpus with its labels; `settings` name it alone, and `source` is its number among several sources."""
+
+    settings: PretrainSettings
+    manifest: Mapping[str, Any]
+    labels: CorpusLabels
+    source: int | None = None
+
+    @classmethod
+    def read(
+        cls, settings: PretrainSettings, source: int | None = None, *, named: bool = False, descriptions: bool = False
+    ) -> "LabelledCorpus":
+        """Return the only corpus of some settings, with labels as `read_label_set` gives them."""
+        manifest = read_manifest(settings.corpus_folder)
+        labels = read_label_set(manifest, settings, named=named, descriptions=descriptions)
+        return cls(settings, manifest, labels, source)
+
+    @property
+    def folder(self) -> Path:
+        """Return its folder."""
+        return self.settings.corpus_folder
+
+    def texts(self) -> Iterator[str]:
+        """Yield the texts that are trained on."""
+        return training_texts(self.manifest, self.settings)
+
+    def held_out(self) -> list[Example]:
+        """Return the validation sentences."""
+        examples = held_out_examples(self.manifest, self.labels, self.settings)
+        return [self.labels.of_source(each, self.source) for each in examples]
+
 
 def read_label_set(
     manifest: Mapping[str, Any], settings: PretrainSettings, *, named: bool = False, descriptions: bool = False
@@ -117,7 +166,8 @@ def _with_concepts(
         category = labels.category(path, own)
         above = {labels.category(path[:end], ENTITY) for end in range(1, len(path))} - {category, ENTITY}
         description = classes.get(category, {}).get("description", "") if descriptions else ""
-        concept = Concept(name(category), description, tuple(sorted(map(name, above))))
+        others = {class_words(category)} - {name(category)}
+        concept = Concept(name(category), description, tuple(sorted(map(name, above))), tuple(others))
         texts[category] = concept.text
         table.add(concept, count)
     if ENTITY not in texts:  # a class that the validation split alone has is one

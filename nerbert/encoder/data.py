@@ -1,37 +1,43 @@
-"""The data of a pre-training: a corpus, with gazetteers or without, files of open types, or both."""
+"""The data of a pre-training: a corpus, with gazetteers or without; or corpora, files of open types, or both."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import sha256_of
 from nerbert.config import refuse
-from nerbert.corpus.shards import read_manifest, shard_hashes
-from nerbert.encoder.corpus_labels import CorpusLabels, held_out_examples, read_label_set, training_texts
+from nerbert.corpus.shards import shard_hashes
+from nerbert.encoder.corpus_labels import CorpusLabels, LabelledCorpus
 from nerbert.encoder.gazetteers import GazetteersSettings
 from nerbert.encoder.open_texts import OpenTexts, OpenTypes, OpenTypesSettings
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.settings import PretrainSettings
+from nerbert.encoder.synonyms import digest_of_synonyms, read_synonyms
 from nerbert.executors import Executor
-from nerbert.model.concept_table import ConceptTable
+from nerbert.model.concept_table import ROOT, ConceptTable
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
+from nerbert.process import is_first_process
 from nerbert.records import Example
+from nerbert.terminal import tell
 from nerbert.training.loop import TrainingData
 from nerbert.words import SPLITTER
 
 _NO_CORPUS = {"word_splitter": SPLITTER, "language": "en", "wiki": ""}
 """The manifest of a training on files of open types alone."""
+SEVERAL_LANGUAGES = "multilingual"
+"""The language of corpora that differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class PretrainData:
-    """A corpus with its labels, files of open types, or both; with `reads_labels` cards name the labels."""
+    """Corpora with their labels, files of open types, or both; with `reads_labels` cards name the labels."""
 
     settings: PretrainSettings
-    manifest: Mapping[str, Any]
-    labels: CorpusLabels | None = None
+    corpora: tuple[LabelledCorpus, ...] = ()
     open_texts: OpenTexts | None = None
     open_types: OpenTypes | None = None
     concepts: ConceptTable | None = None
@@ -41,53 +47,90 @@ class PretrainData:
     @property
     def name(self) -> str:
         """Return what messages call it."""
-        return str(self.settings.corpus or "the texts of open types")
+        return ", ".join(str(each.folder) for each in self.corpora) or "the texts of open types"
+
+    @property
+    def manifests(self) -> list[Mapping[str, Any]]:
+        """Return the manifests of the corpora; without one, what stands for it."""
+        return [each.manifest for each in self.corpora] or [_NO_CORPUS]
+
+    @property
+    def language(self) -> str:
+        """Return the language of the texts."""
+        return _common(self.manifests, "language", SEVERAL_LANGUAGES)
+
+    @property
+    def word_splitter(self) -> str:
+        """Return what cuts further texts into words."""
+        return _common(self.manifests, "word_splitter", SPLITTER)
+
+    @property
+    def labels(self) -> CorpusLabels | None:
+        """Return the labels of the corpus, if there is exactly one."""
+        return self.corpora[0].labels if len(self.corpora) == 1 else None
 
     @property
     def types(self) -> Sequence[str]:
-        """Return the corpus's categories."""
-        return self.labels.categories if self.labels else ()
+        """Return the corpora's categories."""
+        return self.labels.categories if self.labels else sorted({*chain(*(c.labels.categories for c in self.corpora))})
 
     @property
     def concept_texts(self) -> Mapping[str, str]:
-        """Return the text of each category's concept."""
+        """Return the text of each category's concept; several corpora have types of their own for them."""
         return self.labels.concept_texts if self.labels else {}
 
     def texts(self) -> Iterator[str]:
         """Yield the texts that are trained on."""
-        corpus = training_texts(self.manifest, self.settings) if self.labels else ()
-        return chain(corpus, (each.text for each in self.open_texts.examples()) if self.open_texts else ())
+        corpora = chain.from_iterable(each.texts() for each in self.corpora)
+        return chain(corpora, (each.text for each in self.open_texts.examples()) if self.open_texts else ())
 
     def held_out(self) -> list[Example]:
         """Return the validation sentences, then the held-out texts of open types."""
-        examples = held_out_examples(self.manifest, self.labels, self.settings) if self.labels else []
+        examples = [one for each in self.corpora for one in each.held_out()]
         return [*examples, *(self.open_types.held_out if self.open_types else ())]
 
     def windows(self, pieces: SubwordTokenizer, labels: WordLabels | None) -> TrainingData:
         """Return the windows of the train part, from the cache; they are made there if there are none."""
         return open_training_data(
-            self.manifest, self.labels, pieces, self.settings, self.executor, labels, self.open_texts, self.open_types
+            self.corpora, pieces, self.settings, self.executor, labels, self.open_texts, self.open_types
         )
 
     def identity(self) -> dict[str, Any]:
         """Return what of the data decides a training's outcome."""
-        corpus = self.settings.corpus
         return {
-            "corpus": sha256_of(corpus / "manifest.json") if corpus else "",
-            "shards": shard_hashes(corpus, self.manifest) if corpus else {},
-            "label_set": self.labels.facts if self.labels else {},
+            "corpus": [sha256_of(each.folder / "manifest.json") for each in self.corpora],
+            "shards": [shard_hashes(each.folder, each.manifest) for each in self.corpora],
+            "label_set": [each.labels.facts for each in self.corpora],
             "open_types": self.open_types.digests if self.open_types else [],
-        }
+        } | ({"synonyms": digest_of_synonyms()} if self.concepts else {})
 
     def facts(self) -> dict[str, Any]:
-        """Return what the encoder's card says of it."""
+        """Return what the encoder's card says of it: of one corpus as `corpus`, of several as `corpora`."""
         found: dict[str, Any] = {}
-        if self.labels and self.settings.corpus:
-            digest = sha256_of(self.settings.corpus / "manifest.json")
-            found["corpus"] = {"wiki": self.manifest["wiki"], "manifest_sha256": digest}
-            if self.reads_labels:
-                found |= {"label_set": self.labels.facts, "categories": len(self.labels.categories)}
+        corpora = [self._facts_of(each) for each in self.corpora]
+        if len(corpora) == 1:
+            found = corpora[0]
+        elif corpora:
+            several = zip(corpora, self.corpora, strict=True)
+            found["corpora"] = [of | of.pop("corpus") | {"language": each.manifest["language"]} for of, each in several]
+        if self.settings.shares:
+            found["shares"] = list(self.settings.shares)
+        if self.concepts and self.concepts.contradictions:
+            found["contradictions"] = len(self.concepts.contradictions)
         return found | ({"open_types": self.open_types.facts} if self.open_types else {})
+
+    def _facts_of(self, corpus: LabelledCorpus) -> dict[str, Any]:
+        digest = sha256_of(corpus.folder / "manifest.json")
+        found: dict[str, Any] = {"corpus": {"wiki": corpus.manifest["wiki"], "manifest_sha256": digest}}
+        if self.reads_labels:
+            found |= {"label_set": corpus.labels.facts, "categories": len(corpus.labels.categories)}
+        return found
+
+
+def _common(manifests: Sequence[Mapping[str, Any]], name: str, otherwise: str) -> str:
+    """Return a value that all manifests have, or another one where they differ."""
+    values = {str(each[name]) for each in manifests}
+    return values.pop() if len(values) == 1 else otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,24 +141,24 @@ class SourceChecks:
 
     def labelled(self) -> Any:
         """Check what sentences with fixed types need."""
-        _checked_corpus(self.settings)
+        _check_corpus(self.settings)
 
     def unlabelled(self) -> Any:
         """Check what sentences without labels need."""
         _refuse_labels(self.settings)
-        _checked_corpus(self.settings)
+        _check_corpus(self.settings)
 
     def named(self, *, descriptions: bool = False) -> Any:
         """Check what texts with types by name need."""
-        if not self.settings.of(OpenTypesSettings).files:
+        if not self.settings.corpus and not self.settings.of(OpenTypesSettings).files:
             _ = self.settings.corpus_folder
 
 
-def _checked_corpus(settings: PretrainSettings) -> Path:
+def _check_corpus(settings: PretrainSettings) -> None:
     label_set = settings.label_set
     both = bool(settings.of(GazetteersSettings).files and label_set)
     refuse(both, "label_set", label_set, "empty with gazetteers, whose types are the categories")
-    return settings.corpus_folder
+    _ = settings.corpus_folder
 
 
 def _refuse_labels(settings: PretrainSettings) -> None:
@@ -132,9 +175,8 @@ class PretrainSources:
 
     def labelled(self) -> PretrainData:
         """Return the corpus with the categories of a label set, or with types by gazetteers."""
-        manifest = read_manifest(_checked_corpus(self.settings))
-        labels = read_label_set(manifest, self.settings)
-        return PretrainData(self.settings, manifest, labels, executor=self.executor)
+        _check_corpus(self.settings)
+        return PretrainData(self.settings, (LabelledCorpus.read(self.settings),), executor=self.executor)
 
     def unlabelled(self) -> PretrainData:
         """Return the corpus; raise SettingsError for a label set, which nothing would read."""
@@ -142,28 +184,54 @@ class PretrainSources:
         return replace(self.labelled(), reads_labels=False)
 
     def named(self, *, descriptions: bool = False) -> PretrainData:
-        """Return the corpus, each of whose classes is a type, and files of open types; one of them may be missing."""
+        """Return corpora, each of whose classes is a type, and files of open types; one of both may be missing."""
         settings, own = self.settings, self.settings.of(OpenTypesSettings)
-        if not own.files:
+        several = len(settings.corpus) + bool(own.files) > 1
+        if not settings.corpus and not own.files:
             _ = settings.corpus_folder
-        manifest = read_manifest(settings.corpus) if settings.corpus else _NO_CORPUS
-        labels = read_label_set(manifest, settings, named=True, descriptions=descriptions) if settings.corpus else None
-        concepts = labels.concepts if labels else None
-        if not own.files:
-            return PretrainData(settings, manifest, labels, concepts=concepts, executor=self.executor)
-        texts = OpenTexts(
-            own, manifest["word_splitter"], descriptions, settings.seed, settings.max_eval_samples, settings.cache
-        )
-        found = texts.read()
-        if concepts:
-            concepts.close()
-        concepts = concepts or ConceptTable()
-        concepts.extend(found.table)
-        return PretrainData(settings, manifest, labels, texts, found, concepts, self.executor)
+        read = partial(LabelledCorpus.read, named=True, descriptions=descriptions)
+        alone = settings.for_each_corpus()
+        corpora = tuple(read(each, place if several else None) for place, each in enumerate(alone))
+        found = PretrainData(settings, corpora, executor=self.executor)
+        if own.files:
+            texts = OpenTexts(
+                own, found.word_splitter, descriptions, settings.seed, settings.max_eval_samples, settings.cache
+            )
+            found = replace(found, open_texts=texts, open_types=texts.read())
+        return replace(found, concepts=_joined_concepts(found))
+
+
+def _joined_concepts(data: PretrainData) -> ConceptTable:
+    """Return the concepts of all sources; print what is odd about them."""
+    tables = {str(each.folder): each.labels.concepts for each in data.corpora}
+    if data.open_types:
+        tables["open_types.files"] = data.open_types.table
+    made, *others = [each for each in tables.values() if each]
+    _tell_lone_types(tables)
+    if others:
+        made = deepcopy(made)  # the sources keep their own tables
+    made.synonyms, made.reworded = read_synonyms(), data.settings.wordings
+    if others:
+        made.close()
+        for each in others:
+            made.extend(each)
+    if (pairs := made.contradictions) and is_first_process():
+        one, other = pairs[0]
+        tell(f"{len(pairs):,} pairs of types, such as {one!r} and {other!r}: sources disagree about which is broader, "
+             "so neither counts as absent where the other is")  # fmt: skip
+    return made
+
+
+def _tell_lone_types(tables: Mapping[str, ConceptTable | None]) -> None:
+    """Print which sources have a single type."""
+    for source, table in tables.items():
+        names = {each.name for each in table.concepts} - {ROOT} if table else set[str]()
+        if len(names) == 1 and is_first_process():
+            tell(f"{source}: has one type, {names.pop()!r}: no other is known to be absent from its texts")
 
 
 def files_read(settings: PretrainSettings) -> list[Path]:
-    """Return the corpus's manifest and all files that the settings' sections name."""
+    """Return the corpora's manifests and all files that the settings' sections name."""
     sections = sorted(settings.sections, key=lambda each: each.section)
     files = [path for each in sections for name in each.reads for path in getattr(each, name)]
-    return [*files, *([settings.corpus / "manifest.json"] if settings.corpus else [])]
+    return [*files, *(each / "manifest.json" for each in settings.corpus)]

@@ -74,7 +74,7 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
     lengths = windows.lengths_of(numbers)
     steps = steps_of_epoch(numbers, lengths, settings.batch_size, settings.seed, 0)
     model = work.model.to(device).train()
-    optimizer = make_optimizer(model, settings, device.type)
+    optimizer = make_optimizer(model, settings, device.type, work.objective)
 
     fitted = list[float]()
 

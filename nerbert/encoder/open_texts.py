@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from nerbert.artifacts import publish, sha256_of, write_json
 from nerbert.cache import cached
 from nerbert.config import Bounds, Section, Settings, refuse
+from nerbert.encoder.broader_types import BroaderTypes
 from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.data import file_inside
 from nerbert.formats.open_types import normalised, open_type_line, read_open_types, types_asked
@@ -25,7 +26,7 @@ from nerbert.schema import read_json, to_plain
 from nerbert.terminal import progress
 from nerbert.words import SPLITTER, check_splitter, words_between
 
-VERSION = 3
+VERSION = 4
 """Of what is cached here, and of how texts become examples."""
 _HELD_OUT = 0.1
 """Share of texts that are held out, as of NER-BERT's sentences (§3.1)."""
@@ -74,7 +75,8 @@ class OpenTypes:
     """What files of open types hold: concepts, texts to be held out, and how much of them was dropped, by reason.
 
     `files` are `file` (its name) and `sha256` of each one, `dev_files` the same of those held out; `texts` are those
-    that are trained on, `mentions` the entities there.
+    that are trained on, `mentions` the entities there. `untold` of these texts have no entity and no type that was
+    asked for: nothing is learnt from them.
     """
 
     table: ConceptTable
@@ -82,6 +84,7 @@ class OpenTypes:
     files: list[dict[str, str]]
     dropped: dict[str, int]
     dev_files: list[dict[str, str]] = field(default_factory=list)
+    untold: int = 0
 
     @property
     def digests(self) -> list[str]:
@@ -94,12 +97,16 @@ class OpenTypes:
         """Return what the encoder's card says of them."""
         counts = {"texts": self.table.sentences, "mentions": sum(self.table.counts), "concepts": len(self.table.counts)}
         dev = {"dev_files": self.dev_files} if self.dev_files else {}
-        return {"files": self.files, **dev, **counts, "dropped": self.dropped}
+        untold = {"texts_without_types": self.untold} if self.untold else {}
+        return {"files": self.files, **dev, **counts, **untold, "dropped": self.dropped}
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """The content of `concepts.json`; a row's second number is the place of what was asked for, which many share."""
+    """The content of `concepts.json`; a row's second number is the place of what was asked for, which many share.
+
+    `ancestors` are the broader names of names.
+    """
 
     concepts: list[tuple[str, str]]
     counts: list[int]
@@ -107,6 +114,8 @@ class _Table:
     rows: list[tuple[tuple[int, ...], int]]
     sentences: int
     dropped: dict[str, int]
+    ancestors: dict[str, tuple[str, ...]]
+    untold: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +142,11 @@ class OpenTexts:
             table = ConceptTable(sentences=found.sentences)
             for (name, description), count in zip(found.concepts, found.counts, strict=True):
                 table.add(Concept(name, description), count)
+            for name, above in found.ancestors.items():
+                table.put_below(name, above)
             table.add_rows((own, found.asked[place]) for own, place in found.rows)
             texts = read_open_types(folder / _TEXTS)
-            return OpenTypes(table, list(map(self._example, texts)), files, found.dropped, dev_files)
+            return OpenTypes(table, list(map(self._example, texts)), files, found.dropped, dev_files, found.untold)
 
         return cached(self.cache, "open_types", origin, self._write, read)
 
@@ -145,7 +156,7 @@ class OpenTexts:
 
     def _write(self, folder: Path) -> None:
         """Read the files once, and write the table and the held-out texts."""
-        table, dropped = ConceptTable(), Counter[Reason]()
+        table, dropped, broader, untold = ConceptTable(), Counter[Reason](), BroaderTypes(), 0
         held_out = []
         with progress("reading open types") as bar:
             for one, trained in self._sided(dropped):
@@ -159,7 +170,11 @@ class OpenTexts:
                 dropped[Reason.NOT_IN_TEXT] += len(one.entities) - len(example.spans)
                 table.add_rows(table.word_rows(example))
                 table.sentences += trained
-                if not trained:
+                if trained:
+                    spans = ((span.start, span.end, of_text[span.type].name) for span in example.spans)
+                    broader.add(spans, example.asked)
+                    untold += example.asked == ()
+                else:
                     held_out.append(one)
                 bar.advance()
         self._check(table, held_out)
@@ -172,7 +187,9 @@ class OpenTexts:
         reasons = {str(reason): count for reason, count in sorted(dropped.items()) if count}
         places = {asked: place for place, asked in enumerate(dict.fromkeys(asked for _, asked in table.rows))}
         rows = [(own, places[asked]) for own, asked in table.rows]
-        facts = _Table(names_of, table.counts, list(places), rows, table.sentences, reasons)
+        facts = _Table(
+            names_of, table.counts, list(places), rows, table.sentences, reasons, broader.ancestors(), untold
+        )
         write_json(folder / _TABLE, to_plain(facts))
 
     def _check(self, table: ConceptTable, held_out: Sequence[OpenText]) -> None:

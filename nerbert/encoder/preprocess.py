@@ -4,7 +4,7 @@ Cost: about 15 bytes a piece on the disk, for each label set, tokenizer and leng
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from hashlib import sha256
@@ -19,9 +19,10 @@ import pyarrow.compute as pc
 from nerbert.artifacts import write_json
 from nerbert.cache import cached
 from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes
-from nerbert.encoder.corpus_labels import CorpusLabels, training_rows
+from nerbert.encoder.corpus_labels import CorpusLabels, LabelledCorpus, training_rows
 from nerbert.encoder.open_texts import VERSION, OpenTexts, OpenTypes
 from nerbert.encoder.settings import PretrainSettings
+from nerbert.encoder.shares import drawn_by_shares
 from nerbert.errors import InputError, at
 from nerbert.executors import Executor, given_or_local
 from nerbert.labels import tag_names
@@ -34,7 +35,7 @@ from nerbert.schema import read_json
 from nerbert.terminal import Progress, progress, tell
 from nerbert.training.loop import TrainingData
 
-_VERSION = 2
+_VERSION = 3
 """The version of these files, and of how they are made, here and in `pieces`."""
 _COLUMNS = ("id", "split", "text", "words", "mentions", "copies", "expected_copies")
 _MOST_COPIES = float((1 << 31) - 1)
@@ -48,11 +49,15 @@ _CHUNK = 1000
 
 @dataclass(frozen=True, slots=True)
 class Sentences:
-    """Columns that an epoch is drawn from, (sentences,) each; `identities` are 64 bits of the hashes of their ids."""
+    """Columns that an epoch is drawn from, (sentences,) each; `identities` are 64 bits of the hashes of their ids.
+
+    `counts` are how many sentences each source has; the sources follow each other.
+    """
 
     copies: Array
     expected_copies: Array
     identities: Array
+    counts: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.copies)
@@ -66,20 +71,24 @@ class Sentences:
 
 @dataclass(frozen=True, slots=True)
 class ShardWindows:
-    """Windows of a part of a shard, numbered by their sentences' places in it; `too_long` sentences are left out."""
+    """Windows of a part of a shard, numbered by their sentences' places in it; `too_long` sentences are left out.
+
+    `source` is the number of the source that it belongs to.
+    """
 
     rows: int
     windows: Windows
     sentences: Sentences
     too_long: int = 0
+    source: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessor:
-    """Tokenizer, label set and labels of words, which turn rows of the corpus into windows."""
+    """Tokenizer, digests of the corpora's label sets, and labels of words, which turn rows of a corpus into windows."""
 
     pieces: SubwordTokenizer
-    labels: CorpusLabels | None
+    label_sets: tuple[str, ...]
     word_labels: WordLabels
 
     def key(self) -> dict[str, Any]:
@@ -89,13 +98,14 @@ class Preprocessor:
         kind = type(self.word_labels)
         return {
             "tokenizer": tokenizer_hash(self.pieces.tokenizer), "tokenizers": tokenizers.__version__,
-            "pieces": self.pieces.key(), "label_set": self.labels.facts["sha256"] if self.labels else "",
+            "pieces": self.pieces.key(), "label_sets": list(self.label_sets),
             "labels": [kind.__module__, kind.__qualname__, self.word_labels.key()],
         }  # fmt: skip
 
 
-def cut_shard(path: Path, cutter: Preprocessor, labels: CorpusLabels) -> list[ShardWindows]:
-    """Cut one shard into windows; raise InputError that names it for a bad value."""
+def cut_shard(path: Path, cutter: Preprocessor, labels: CorpusLabels, source: int | None = None) -> list[ShardWindows]:
+    """Cut one shard into windows, as one of several sources if it has a number; raise InputError that names it for a
+    bad value."""
     category = lru_cache(1 << 16)(labels.category)
     parts = []
     for batch in sentence_batches(path, _COLUMNS):
@@ -107,23 +117,25 @@ def cut_shard(path: Path, cutter: Preprocessor, labels: CorpusLabels) -> list[Sh
                 rows = rows.filter(pa.array(lists.short(pc.list_value_length(rows["words"]).to_numpy())))
             examples = list(_examples(rows, lambda path, own: category(tuple(path), own)))
             examples = lists.relabelled(examples) if lists else examples
+            examples = [labels.of_source(each, source) for each in examples]
             windows = Windows.pack(cutter.pieces.windows(examples, cutter.word_labels))
             copies, expected = (rows[name].to_numpy() for name in ("copies", "expected_copies"))
             identities = np.array([hash64(each) for each in rows["id"].to_pylist()], np.uint64)
             sentences = Sentences(copies, expected, identities)
-            parts.append(ShardWindows(len(batch), windows, sentences, every - len(rows)))
+            parts.append(ShardWindows(len(batch), windows, sentences, every - len(rows), source or 0))
     return parts
 
 
-def _cut_open(cutter: Preprocessor, source: OpenTexts) -> Iterator[ShardWindows]:
-    """Yield the windows of the texts of open types that are trained on, some texts at a time."""
+def _cut_open(cutter: Preprocessor, source: OpenTexts, number: int) -> Iterator[ShardWindows]:
+    """Yield the windows of the texts of open types that are trained on, some texts at a time; `number` is that of the
+    source."""
     texts = source.examples()
     while some := list(islice(texts, _CHUNK)):
         windows = Windows.pack(cutter.pieces.windows(some, cutter.word_labels))
         expected = np.full(len(some), source.settings.copies, np.float64)
         identities = np.array([hash64(each.text) for each in some], np.uint64)
         copies = np.floor(expected + uniforms(0, "copies of open types", identities))
-        yield ShardWindows(len(some), windows, Sentences(copies, expected, identities))
+        yield ShardWindows(len(some), windows, Sentences(copies, expected, identities), source=number)
 
 
 def _check_copies(rows: pa.RecordBatch) -> None:
@@ -144,7 +156,7 @@ def _examples(batch: pa.RecordBatch, category: Any) -> Iterator[Example]:
     first = first_found = 0
     for text, last, last_found in zip(batch["text"].to_pylist(), *ends, strict=True):
         spans = (Span(start, end, type_, text[start:end]) for start, end, type_ in found[first_found:last_found])
-        yield Example(text, tuple(edges[first:last]), tuple(spans))
+        yield Example(text, tuple(edges[first:last]), tuple(spans), partial=True)
         first, first_found = last, last_found
 
 
@@ -154,64 +166,80 @@ def _field(column: pa.ListArray, name: str) -> list[Any]:
 
 
 def open_training_data(
-    manifest: Mapping[str, Any], labels: CorpusLabels | None, pieces: SubwordTokenizer, settings: PretrainSettings,
+    corpora: Sequence[LabelledCorpus], pieces: SubwordTokenizer, settings: PretrainSettings,
     executor: Executor | None = None, own: WordLabels | None = None, open_texts: OpenTexts | None = None,
     open_types: OpenTypes | None = None,
 ) -> TrainingData:  # fmt: skip
-    """Open the train part's windows in the cache; an `executor` (None: processes on all cores) makes missing ones.
+    """Open the train parts' windows in the cache; an `executor` (None: processes on all cores) makes missing ones.
 
-    `own` are the labels of an objective that reads some; others share the windows of BIO tags. Without `labels` there
-    is no corpus. `open_types` is what `open_texts` hold. Safe to call from several processes at once: one makes them.
-    Raise InputError for a shard that isn't as the manifest says, and where there is nothing to train on.
+    `own` are the labels of an objective that reads some; others, of one corpus, share the windows of BIO tags.
+    `open_types` is what `open_texts` hold. Safe to call from several processes at once: one makes them. Raise
+    InputError for a shard that isn't as the manifest says, and where there is nothing to train on.
     """
-    cutter = Preprocessor(pieces, labels, own or BioLabels(tag_names(labels.categories if labels else ())))
-    shards = shard_hashes(settings.corpus, manifest) if settings.corpus else {}
+    categories = [name for each in corpora for name in each.labels.categories]
+    label_sets = tuple(str(each.labels.facts["sha256"]) for each in corpora)
+    cutter = Preprocessor(pieces, label_sets, own or BioLabels(tag_names(categories)))
+    shards = [shard_hashes(each.folder, each.manifest) for each in corpora]
     origin = {"version": _VERSION, "shards": shards, **cutter.key()}
     if open_texts and open_types:
         how = [open_texts.settings.copies, open_texts.settings.asked]
         origin["open_types"] = [VERSION, open_texts.splitter, *how, *open_types.digests]
-    make = partial(_make, manifest=manifest, settings=settings, cutter=cutter, executor=executor, open_texts=open_texts)
+    make = partial(_make, corpora=corpora, cutter=cutter, executor=executor, open_texts=open_texts)
     windows, sentences = cached(settings.cache, "pieces", origin, make, _read)
-    data = TrainingData(windows, _numbers_of(windows, sentences, settings), pieces.pad_id)
+    sources = [*(str(each.folder) for each in corpora), *(["open_types.files"] if open_texts else [])]
+    data = TrainingData(windows, _numbers_of(windows, sentences, settings, sources), pieces.pad_id)
     if not len(data.numbers_of(0)):
         raise InputError("nothing to train on: no training sentence has copies and a word that the tokenizer knows")
-    if labels and labels.gazetteers and own and not (windows.labels > 0).any():
-        what = "no link of the corpus" if labels.gazetteers.match == "anchors" else "nothing in the corpus's text"
+    lists = corpora[0].labels.gazetteers if corpora else None
+    if lists and own and not (windows.labels > 0).any():
+        what = "no link of the corpus" if lists.match == "anchors" else "nothing in the corpus's text"
         raise InputError(f"setting gazetteers.files: {what} is in the lists: do they have its language and spelling?")
     return data
 
 
-def _numbers_of(windows: Windows, sentences: Sentences, settings: PretrainSettings) -> Callable[[int], Array]:
-    """Return a function from an epoch to its windows' numbers, in order, each as often as its sentence has copies."""
+def _numbers_of(
+    windows: Windows, sentences: Sentences, settings: PretrainSettings, sources: Sequence[str]
+) -> Callable[[int], Array]:
+    """Return a function from an epoch to its windows' numbers, each as often as its sentence has copies, or so that
+    the `sources` have their shares."""
+    ends = np.cumsum(sentences.counts)
 
     @lru_cache(maxsize=1)
     def numbers_of(epoch: int) -> Array:
         copies = sentences.drawn(epoch, settings.seed) if settings.resample_each_epoch else sentences.copies
-        return np.repeat(np.arange(len(windows)), copies[windows.sentences])
+        numbers = np.repeat(np.arange(len(windows)), copies[windows.sentences])
+        if not settings.shares or not len(numbers):
+            return numbers
+        places = np.searchsorted(numbers, np.searchsorted(windows.sentences, ends))
+        parts = dict(zip(sources, np.split(numbers, places[:-1]), strict=True))
+        return drawn_by_shares(parts, settings.shares, settings.seed, epoch)
 
-    return numbers_of if settings.resample_each_epoch else lambda _: numbers_of(0)
+    return numbers_of if settings.resample_each_epoch or settings.shares else lambda _: numbers_of(0)
 
 
 def _make(
-    folder: Path, manifest: Mapping[str, Any], settings: PretrainSettings, cutter: Preprocessor,
-    executor: Executor | None, open_texts: OpenTexts | None,
+    folder: Path, corpora: Sequence[LabelledCorpus], cutter: Preprocessor, executor: Executor | None,
+    open_texts: OpenTexts | None,
 ) -> None:  # fmt: skip
-    rows = sum(manifest["shards"].values()) if settings.corpus else 0
+    rows = sum(count for each in corpora for count in each.manifest["shards"].values())
     opened = given_or_local(executor, 1 if rows < _FEW else cores())
     with progress("cutting sentences into pieces", rows or None) as bar, opened as cutting:
-        parts: Iterator[ShardWindows] = iter(())
-        if open_texts:
-            parts = _cut_open(cutter, open_texts)
-        if settings.corpus and cutter.labels:
-            task = partial(cut_shard, cutter=cutter, labels=cutter.labels)
-            shards = cutting.map_ordered(task, checked_shards(settings.corpus, manifest))
-            parts = chain(chain.from_iterable(shards), parts)
-        write_windows(folder, _written(folder, parts, bar))
+        of_corpora = (_cut_corpus(each, cutter, cutting) for each in corpora)
+        opened_texts = _cut_open(cutter, open_texts, len(corpora)) if open_texts else ()
+        parts = chain(chain.from_iterable(of_corpora), opened_texts)
+        sources = len(corpora) + bool(open_texts)
+        write_windows(folder, _written(folder, parts, sources, bar))
 
 
-def _written(folder: Path, parts: Iterable[ShardWindows], bar: Progress) -> Iterator[Windows]:
+def _cut_corpus(corpus: LabelledCorpus, cutter: Preprocessor, cutting: Executor) -> Iterator[ShardWindows]:
+    task = partial(cut_shard, cutter=cutter, labels=corpus.labels, source=corpus.source)
+    return chain.from_iterable(cutting.map_ordered(task, checked_shards(corpus.folder, corpus.manifest)))
+
+
+def _written(folder: Path, parts: Iterable[ShardWindows], sources: int, bar: Progress) -> Iterator[Windows]:
     """Yield the parts' windows, numbered by their sentences in all parts, and write the columns of the sentences."""
     count = too_long = 0
+    counts = [0] * sources
     files = {name: (folder / f"{name}.bin").open("wb") for name in _TYPES}
     try:
         for part in parts:
@@ -219,19 +247,20 @@ def _written(folder: Path, parts: Iterable[ShardWindows], bar: Progress) -> Iter
             for name, file in files.items():
                 file.write(np.ascontiguousarray(getattr(part.sentences, name), _TYPES[name]).data)
             count, too_long = count + len(part.sentences), too_long + part.too_long
+            counts[part.source] += len(part.sentences)
             bar.advance(part.rows)
     finally:
         for file in files.values():
             file.close()
-    write_json(folder / _COUNTS, count)
+    write_json(folder / _COUNTS, counts)
     if too_long:
         tell(f"{too_long:,} sentences have more words than gazetteers.max_words and are left out; {count:,} are there")
 
 
 def _read(folder: Path) -> tuple[Windows, Sentences]:
-    size = read_json(folder / _COUNTS, int)
-    windows = open_windows(folder)
-    return windows, Sentences(**{name: mapped(folder / f"{name}.bin", dtype, size) for name, dtype in _TYPES.items()})
+    counts = read_json(folder / _COUNTS, tuple[int, ...])
+    columns = {name: mapped(folder / f"{name}.bin", dtype, sum(counts)) for name, dtype in _TYPES.items()}
+    return open_windows(folder), Sentences(**columns, counts=counts)
 
 
 def tokenizer_hash(tokenizer: Any) -> str:

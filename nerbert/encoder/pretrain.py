@@ -5,7 +5,7 @@ ENTITY is an ordinary class in training, and left out of the score that chooses 
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from nerbert.model.forward import precision_on
 from nerbert.model.fresh import fresh_config, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.registry import OBJECTIVES
-from nerbert.terminal import Progress, progress
+from nerbert.terminal import Progress, progress, tell
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
 from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.log import StepLog, TrainLog
@@ -83,7 +83,8 @@ def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -
     models = [(f"{each.section}.{name}", getattr(each, name)) for each in settings.sections for name in each.models]
     files = [(f"{each.section}.{name}", path) for each in settings.sections for name in each.reads
              for path in getattr(each, name)]  # fmt: skip
-    for name, read in [("corpus", settings.corpus), ("backbone", settings.backbone), *models, *files]:
+    corpora = [("corpus", each) for each in settings.corpus]
+    for name, read in [*corpora, ("backbone", settings.backbone), *models, *files]:
         there = Path(read or "").resolve()
         inside = place.is_relative_to(there) or there.is_relative_to(place)
         if read and inside and (there.is_dir() or (name, read) in files):
@@ -104,10 +105,29 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Execu
     examples = source.held_out()
     if processes.is_first:
         tell_hidden_entities(examples, pieces, source.name)
+        if source.concepts:
+            _tell_unreadable(sorted({each.name for each in source.concepts.concepts}), pieces.tokenizer, settings)
     data = source.windows(pieces, objective.labels)
     score = objective.score_on(examples, pieces, settings, processes)
     identity = _identity(settings, model, pieces.tokenizer, processes) | source.identity()
     return Preparation(source, model, pieces, data, objective, score, identity, frozen, objective.facts(data.windows))
+
+
+def _tell_unreadable(names: Sequence[str], tokenizer: Any, settings: PretrainSettings) -> None:
+    """Print how many names of types the encoder that reads them can't tell apart, if any."""
+    own = next((found for each in settings.sections for name in each.models if (found := getattr(each, name))), "")
+    if own:
+        tokenizer = Backbone.of(own, settings.seed).tokenizer or tokenizer
+    unreadable = [name for name in names if _is_unreadable(name, tokenizer)]
+    if unreadable:
+        tell(f"warning: {len(unreadable):,} of {len(names):,} names of types, such as {unreadable[0]!r:.80}: the "
+             "encoder's tokenizer knows none of their subwords; use an encoder of their language")  # fmt: skip
+
+
+def _is_unreadable(name: str, tokenizer: Any) -> bool:
+    """Return whether all subwords of a name are unknown; a mark of a word's beginning doesn't count."""
+    pieces = {each.strip("▁") for each in tokenizer.tokenize(name)} - {""}
+    return tokenizer.unk_token is not None and pieces <= {tokenizer.unk_token}
 
 
 def _open_backbone(source: PretrainData, settings: PretrainSettings) -> Backbone:
@@ -152,10 +172,10 @@ def compared_settings(settings: PretrainSettings) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class EncoderFacts:
-    """The facts of an encoder's model card: its `nerbert.json`, its corpus's manifest."""
+    """The facts of an encoder's model card: its `nerbert.json`, its corpora's manifests."""
 
     card: Mapping[str, Any]
-    manifest: Mapping[str, Any]
+    manifests: Sequence[Mapping[str, Any]]
 
 
 def pretrain(
@@ -188,7 +208,7 @@ def pretrain(
                 link_file(path, folder / path.name)
             _write_json_card(folder, settings, work, best, log)
             if card:
-                card(folder, EncoderFacts(read_card(str(folder)), work.source.manifest))
+                card(folder, EncoderFacts(read_card(str(folder)), work.source.manifests))
     processes.wait() if given else processes.end()
     return log
 
@@ -245,10 +265,9 @@ def _write_json_card(
     folder: Path, settings: PretrainSettings, work: Preparation, best: BestCheckpoint, log: TrainLog
 ) -> None:
     """Write nerbert.json: the settings, the corpus and the figures of the encoder, for programs."""
-    manifest = work.source.manifest
-    own = {"word_splitter": manifest["word_splitter"]} | work.facts
+    own = {"word_splitter": work.source.word_splitter} | work.facts | (best.best.facts if best.best else {})
     write_card(
-        folder, "encoder", **own, language=manifest["language"], objective=settings.objective,
+        folder, "encoder", **own, language=work.source.language, objective=settings.objective,
          description=asdict(work.objective.describe()), **work.source.facts(),
         settings=_plain(settings), changed=changed_names(settings), num_frozen_layers=work.num_frozen_layers,
         precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
@@ -261,5 +280,6 @@ def _plain(settings: PretrainSettings) -> dict[str, Any]:
     plain = plain_settings(settings, OBJECTIVES.find(settings.objective).settings)
     paths = {name: Path(plain[name]).name for name in ("label_set", "cache", "tensorboard")}
     backbone = Path(settings.backbone).resolve().name if Path(settings.backbone).is_dir() else settings.backbone
-    corpus = settings.corpus.resolve().name if settings.corpus else ""
+    corpora = [each.resolve().name for each in settings.corpus]
+    corpus = corpora if len(corpora) > 1 else "".join(corpora)
     return plain | paths | {"backbone": backbone, "corpus": corpus}

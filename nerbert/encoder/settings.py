@@ -1,10 +1,11 @@
 """Settings of a pre-training, besides those of its objective and sources."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from nerbert.config import Bounds, Sectioned, refuse
+from nerbert.encoder.open_texts import OpenTypesSettings
 from nerbert.errors import SettingsError
 from nerbert.training.settings import TrainSettings
 
@@ -13,8 +14,17 @@ from nerbert.training.settings import TrainSettings
 class PretrainSettings(TrainSettings):
     """How an encoder is pre-trained as a tagger on a corpus (NER-BERT §3)."""
 
-    corpus: Path | None = None
-    """Folder that `nerbert corpus build` made; optional with `open_types.files`. Source: ours."""
+    corpus: tuple[Path, ...] = ()
+    """Folder that `nerbert corpus build` made; optional with `open_types.files`. Objectives that learn from names of
+    types (`names`, `concepts`, `zero_shot`) take a list too, of other wikis and languages. Source: ours."""
+    shares: tuple[Annotated[float, Bounds(above=0, below=1e6)], ...] = ()
+    """Weight of each source in an epoch: the corpora in order, then `open_types.files`. Each epoch draws from them anew
+    in that proportion, and repeats a source that is too small; its size stays about the same. Empty: each text as often
+    as it has copies. Source: ours."""
+    wordings: bool = True
+    """Whether objectives that learn from names of types read another word for half of them in each step: a synonym, or
+    the name of the class beside the ontology's. A description is then read in half of the steps. Validation reads the
+    names as they are. Source: ours."""
     backbone: str = "fresh"
     """Encoder to start from: a folder, a name on the hub, `embedded` or `embedded-mlm` for the small ones in the
     package (with types of links, masked words alone; `embedded-open` is a zero-shot tagger), or `fresh` for a small
@@ -56,13 +66,24 @@ class PretrainSettings(TrainSettings):
 
     @property
     def corpus_folder(self) -> Path:
-        """Return the corpus where there must be one."""
-        if self.corpus is None:
+        """Return the corpus where there must be exactly one."""
+        if not self.corpus:
             raise SettingsError("setting corpus is missing: it has no default", setting="corpus")
-        return self.corpus
+        several = f"one folder with objective = {self.objective!r}; those that learn from names of types take several"
+        refuse(len(self.corpus) > 1, "corpus", [*map(str, self.corpus)], several)
+        return self.corpus[0]
+
+    def for_each_corpus(self) -> "list[PretrainSettings]":
+        """Return the settings once for each corpus, with that one alone."""
+        return [replace(self, corpus=(each,), shares=()) for each in self.corpus]
 
     def __post_init__(self) -> None:
         Sectioned.__post_init__(self)
         refuse(not self.backbone, "backbone", self.backbone, "a folder, a name on the hub, 'embedded' or 'fresh'")
         cut = self.num_layers != 0 and self.backbone == "fresh"
         refuse(cut, "num_layers", self.num_layers, "0 with backbone = 'fresh', which has fresh_num_layers")
+        corpora, files = [*map(str, self.corpus)], bool(self.of(OpenTypesSettings).files)
+        refuse(len({*corpora}) < len(corpora), "corpus", corpora, "different folders")
+        named = f"the corpora in order{', then open_types.files' if files else ''}"
+        refuse(bool(self.shares) and len(self.shares) != len(corpora) + files, "shares", list(self.shares),
+               f"a number for each source, {len(corpora) + files}: {named}")  # fmt: skip

@@ -1,7 +1,7 @@
-"""Words compared with names of concepts (NuNER, Bogdanov et al. 2024): two encoders of one space, P = σ(tᵢ·cⱼ/τ + b)."""
+"""Words against names of concepts (NuNER, Bogdanov et al. 2024): two encoders of one space, P = σ(tᵢ·cⱼ/τ + b)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +14,7 @@ from nerbert.errors import InputError, refused
 from nerbert.model.backbone import Backbone, load_tokenizer, save_tokenizer
 from nerbert.model.folder import CONCEPTS, ModelFolder
 from nerbert.model.forward import Batch, states_at
+from nerbert.model.names_head import BOUNDARIES
 from nerbert.schema import read_json
 
 FOLDER, _FACTS = CONCEPTS.split("/")
@@ -33,22 +34,27 @@ class Comparison:
 
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     pooling: Pooling
+    boundaries: bool = False
     format: Literal[1] = 1
 
 
 class ConceptModel(torch.nn.Module):
-    """Encoders `text` and `names` (with its `tokenizer`), and what compares their vectors; `bias` is b's initial
-    value."""
+    """Encoders `text` and `names` (with its `tokenizer`), and what compares their vectors; `bias` is b's initial value.
+
+    With `boundaries` a layer of its own says of each word whether it is outside of entities, begins one or is in one.
+    """
 
     def __init__(
-        self, text: Any, names: Any, tokenizer: Any, *, temperature: float, bias: float, pooling: Pooling = "mean"
-    ) -> None:
+        self, text: Any, names: Any, tokenizer: Any, *, temperature: float, bias: float, pooling: Pooling = "mean",
+        boundaries: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.text, self.names, self.tokenizer = text, names, tokenizer
         self.temperature, self.pooling = temperature, pooling
         width, own = int(text.config.hidden_size), int(names.config.hidden_size)
         self.projection = torch.nn.Linear(own, width, bias=False) if own != width else torch.nn.Identity()
         self.bias = torch.nn.Parameter(torch.tensor(bias))
+        self.boundaries = torch.nn.Linear(width, len(BOUNDARIES)) if boundaries else None
 
     @property
     def config(self) -> Any:
@@ -115,7 +121,40 @@ class ConceptModel(torch.nn.Module):
         save_tokenizer(inside, self.tokenizer)
         own = {name: each.detach().cpu().contiguous() for name, each in self.own_parameters().items()}
         save_file(own, inside / _SCORER)
-        write_json(inside / _FACTS, asdict(Comparison(self.temperature, self.pooling)))
+        write_json(inside / _FACTS, asdict(Comparison(self.temperature, self.pooling, self.boundaries is not None)))
+
+
+class WordModel(torch.nn.Module):
+    """A text encoder, and the layer of boundary tags, if there is one."""
+
+    def __init__(self, text: Any, boundaries: torch.nn.Linear | None) -> None:
+        super().__init__()
+        self.text, self.boundaries = text, boundaries
+
+    @property
+    def config(self) -> Any:
+        """Return the text encoder's configuration."""
+        return self.text.config
+
+    @classmethod
+    def of(cls, text: Any, own: Mapping[str, torch.Tensor]) -> "WordModel":
+        """Return it with the layer that is among the tensors of a folder, if any."""
+        weight, bias = own.get("boundaries.weight"), own.get("boundaries.bias")
+        if weight is None or bias is None:
+            return cls(text, None)
+        if weight.shape != (len(BOUNDARIES), int(text.config.hidden_size)) or bias.shape != (len(BOUNDARIES),):
+            raise InputError(f"{_SCORER}: its layer of boundaries doesn't fit the text encoder")
+        layer = torch.nn.Linear(weight.shape[1], len(BOUNDARIES))
+        layer.weight.data, layer.bias.data = weight, bias
+        return cls(text, layer)
+
+    def scores(self, batch: Batch) -> torch.Tensor:
+        """Return (terms, width, or width + 3): words' vectors, and the logits of their boundary tags."""
+        return self.with_boundaries(states_at(self.text, batch))
+
+    def with_boundaries(self, states: torch.Tensor) -> torch.Tensor:
+        """Return states, (…, width), and the logits of boundary tags after them, (…, width + 3)."""
+        return states if self.boundaries is None else torch.cat([states.float(), self.boundaries(states).float()], -1)
 
 
 def first_bias(concepts: float) -> float:
@@ -130,8 +169,9 @@ def open_concepts(source: str, text: Any = None) -> ConceptModel:
     text = Backbone(source, None, seed=0).load_body() if text is None else text
     names = Backbone(str(inside), None, seed=0).load_body()
     model = ConceptModel(
-        text, names, load_tokenizer(str(inside)), temperature=facts.temperature, bias=0.0, pooling=facts.pooling
-    )
+        text, names, load_tokenizer(str(inside)), temperature=facts.temperature, bias=0.0, pooling=facts.pooling,
+        boundaries=facts.boundaries,
+    )  # fmt: skip
     wanted = model.own_parameters()
     if {name: each.shape for name, each in own.items()} != {name: each.shape for name, each in wanted.items()}:
         raise InputError(f"{inside / _SCORER}: its tensors are not those of the two encoders")
@@ -146,7 +186,7 @@ def open_comparison(source: str) -> tuple[Comparison, dict[str, torch.Tensor]]:
 
     inside = Path(source) / FOLDER
     if not (inside / _FACTS).is_file():
-        raise InputError(f"{source}: holds no concept encoder; make one with objective = 'concepts'")
+        raise InputError(f"{source}: holds no concept encoder; make one with objective = 'names' or 'concepts'")
     facts = read_json(inside / _FACTS, Comparison)
     ModelFolder.open(inside).check()
     if not any(path.name != _SCORER for path in inside.glob("*.safetensors")):

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -55,9 +55,15 @@ class ConceptHead(WindowedHead):
     name: str = "concepts"
     asked: AskedLabels | None = None
     usual_threshold = 0.5
+    decodings: ClassVar[Any] = Literal["flat", "touching"]
 
     def __post_init__(self) -> None:
-        check("decoding", self.decoding, Literal["flat", "touching"])
+        check("decoding", self.decoding, self.decodings)
+
+    @classmethod
+    def columns_of(cls, width: int) -> int:
+        """Return how many numbers `scorer` gives for a word, where vectors have so many."""
+        return width
 
     @property
     def types(self) -> list[str]:
@@ -72,7 +78,7 @@ class ConceptHead(WindowedHead):
             bounds = np.log(least) - np.log1p(-least)
         if self.asked and self.asked.labels == some:
             return replace(self, asked=replace(self.asked, bounds=bounds))
-        numbers, scales = _whole_numbers(self.vectors(some))
+        numbers, scales = whole_numbers(self.vectors(some))
         return replace(self, asked=AskedLabels(some, numbers.T, scales, bounds))
 
     def decoded(self, decoding: str) -> "ConceptHead":
@@ -91,7 +97,7 @@ class ConceptHead(WindowedHead):
         found: list[list[tuple[Entities, int]]] = [[(Entities.of([]), 0)] for _ in groups]
         examples = [example for _, some in groups for example in some]
         start = 0
-        for some, scores in scored(self.scorer, self.pieces, examples, self.width, self.max_tokens):
+        for some, scores in scored(self.scorer, self.pieces, examples, self.columns_of(self.width), self.max_tokens):
             for (head, _), own, (first, end) in zip(groups, found, pairwise(ends), strict=True):
                 here = slice(max(0, first - start), min(len(some), end - start))
                 if here.start < here.stop and head.asked:
@@ -128,22 +134,27 @@ class ConceptHead(WindowedHead):
     def _best(self, vectors: Array, asked: AskedLabels) -> tuple[Array, Array]:
         """Return (words,) twice: the label that is likeliest of those that reach their bounds, or −1; its log-odds."""
         labels, odds = np.full(len(vectors), -1), np.zeros(len(vectors), np.float32)
-        for here in _slices(len(vectors), max(1, _CELLS // len(asked.labels))):
-            numbers, scales = _whole_numbers(vectors[here])
-            found = numbers @ asked.numbers * asked.scales * (scales / self.temperature)[:, None] + self.bias
+        for here in slices(len(vectors), max(1, _CELLS // len(asked.labels))):
+            found = self.odds(*whole_numbers(vectors[here]), asked)
             found[found < asked.bounds] = -np.inf
             best = found.argmax(1)
             top = found[np.arange(len(best)), best]
             labels[here], odds[here] = np.where(top > -np.inf, best, -1), top
         return labels, odds
 
+    def odds(self, numbers: Array, scales: Array, asked: AskedLabels) -> Array:
+        """Return (vectors, labels): the log-odds of each label for vectors as whole numbers."""
+        found: Array = numbers @ asked.numbers * asked.scales * (scales / self.temperature)[:, None] + self.bias
+        return found
 
-def _slices(length: int, step: int) -> Iterator[slice]:
+
+def slices(length: int, step: int) -> Iterator[slice]:
+    """Yield slices of `step` places, together `length`."""
     for start in range(0, length, step):
         yield slice(start, start + step)
 
 
-def _whole_numbers(vectors: Array) -> tuple[Array, Array]:
+def whole_numbers(vectors: Array) -> tuple[Array, Array]:
     """Return vectors as whole numbers, whose products fp64 sums exactly, and the power of two of each."""
     bits = (_EXACT_BITS - math.ceil(math.log2(vectors.shape[1]))) // 2
     _, exponents = np.frexp(np.abs(vectors).max(1, initial=0.0))

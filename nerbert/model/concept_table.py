@@ -1,4 +1,7 @@
-"""Concepts by number, and what each word has of them: a word's label is the number of its row; row 0 is no concept."""
+"""Concepts by number, and what each word has of them: a word's label is the number of its row; row 0 is no concept.
+
+Concepts may come from several sources. A text tells nothing about a concept that its own source doesn't have.
+"""
 
 import json
 import re
@@ -11,10 +14,12 @@ import numpy as np
 from nerbert.formats.open_types import normalised
 from nerbert.labels import word_spans
 from nerbert.records import Example
-from nerbert.rng import Array
+from nerbert.rng import Array, uniforms
 
 ROOT = "entity"
 """The concept of a word whose own is not known, and the ancestor of all others."""
+_HALF = 0.5
+"""Chance of another word for a name, and of a description."""
 _EDGES = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s_]+")
 
 
@@ -25,40 +30,109 @@ def class_words(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """A word's class: a normalised name, a description ("": none), and the names of its ancestors."""
+    """A word's class: a normalised name, a description ("": none), the names of its ancestors, and its other names."""
 
     name: str
     description: str = ""
     ancestors: tuple[str, ...] = ()
+    other_names: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """Return what the concept encoder reads."""
-        return f"{self.name}: {self.description}" if self.description else self.name
+        return _with_description(self.name, self.description)
 
 
-Row = tuple[tuple[int, ...], tuple[str, ...] | None]
-"""The numbers of a word's concepts, sorted, and the names that were asked for; None: all were."""
-_CLOSED = ("",)
-"""In place of names that were asked for: all of the corpus."""
+def _with_description(name: str, description: str) -> str:
+    return f"{name}: {description}" if description else name
+
+
+Asked = tuple[str, ...] | None
+"""The names that were asked for; None: all of the table; `all_of(source)`: all of one source."""
+Row = tuple[tuple[int, ...], Asked]
+"""The numbers of a word's concepts, sorted, and what was asked for."""
+
+
+UNKNOWN: Row = ((), ())
+"""The row of a word of which nothing is known."""
+
+
+def all_of(source: int) -> tuple[str, str]:
+    """Return what stands for all names of a source; no name is empty."""
+    return ("", str(source))
+
+
+def _source_of(asked: Asked) -> int | None:
+    return int(asked[1]) if asked and not asked[0] else None
+
+
+@dataclass(slots=True)
+class _Relations:
+    """What the names of a table have to do with each other.
+
+    `above` and `below` are the direct ancestors and descendants of each name, without `contradicted` pairs: each of
+    the two names was given as the other's ancestor.
+    """
+
+    above: dict[str, set[str]]
+    below: dict[str, set[str]]
+    contradicted: list[tuple[str, str]]
+    beside: dict[str, set[str]]
+
+    @classmethod
+    def of(cls, ancestors: Mapping[str, Collection[str]]) -> "_Relations":
+        """Return the relations of names, by the ancestors that were given."""
+        made = cls({}, {}, [], {})
+        for name, some in ancestors.items():
+            for each in some:
+                if name in ancestors.get(each, ()):
+                    made.beside.setdefault(name, set()).add(each)
+                else:
+                    made.above.setdefault(name, set()).add(each)
+                    made.below.setdefault(each, set()).add(name)
+        pairs = {(min(name, each), max(name, each)) for name, some in made.beside.items() for each in some}
+        made.contradicted.extend(sorted(pair for pair in pairs if pair[0] != pair[1]))
+        return made
+
+
+@dataclass(slots=True)
+class _Index:
+    """Numbers of the distinct names of a table: `names` by name, `of_concepts` (concepts,) by concept."""
+
+    names: dict[str, int]
+    of_concepts: Array
+    members: list[Array]
+    """For each source (concepts,): whether it has a concept."""
+    unknown: dict[tuple[int, ...], tuple[Array, Array]] = field(default_factory=dict)
+    """By a row's concepts: the names that are unknown beside them, and those of their descendants."""
+
+    def numbers_of(self, names: Iterable[str]) -> Array:
+        """Return the numbers of the names that the table has."""
+        return np.array([self.names[name] for name in names if name in self.names], np.int64)
 
 
 @dataclass(slots=True)
 class ConceptTable:
     """Concepts by number, how many mentions each has in so many `sentences`, and the rows that words are labelled with.
 
-    Row 0 is that of a word with no concept. Of a name all concepts have the same ancestors. The first `closed` concepts
-    are those of a corpus to which others were added.
+    Row 0 is that of a word with no concept. Of a name all concepts have the same ancestors. `sources` are the numbers
+    of each source's concepts, once there are several. `synonyms` are other words for names, by name; in training they
+    are `reworded` where names are read.
     """
 
     concepts: list[Concept] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     rows: dict[Row, int] = field(default_factory=lambda: {((), None): 0})
     sentences: int = 0
-    closed: int = 0
+    sources: list[frozenset[int]] = field(default_factory=list)
+    synonyms: Mapping[str, Collection[str]] = field(default_factory=dict)
+    reworded: bool = False
     _numbers: dict[str, int] = field(default_factory=dict)
     _described: dict[str, list[int]] = field(default_factory=dict)
     _above: dict[str, set[str]] = field(default_factory=dict)
+    _other_names: dict[str, set[str]] = field(default_factory=dict)
+    _known_relations: _Relations | None = field(default=None, repr=False, compare=False)
+    _known_index: _Index | None = field(default=None, repr=False, compare=False)
 
     def add(self, concept: Concept, count: int = 0) -> int:
         """Return the number of a concept, a new one if none has its text; `count` more mentions have it."""
@@ -68,38 +142,61 @@ class ConceptTable:
             self.counts.append(0)
             if concept.description:
                 self._described.setdefault(concept.name, []).append(number)
+            self._known_index = None
         self.counts[number] += count
-        self._above.setdefault(concept.name, set()).update(concept.ancestors)
+        self.put_below(concept.name, concept.ancestors)
+        for other in concept.other_names:
+            self._other_names.setdefault(concept.name, set()).add(other)
+            self._other_names.setdefault(other, set()).add(concept.name)
         return number
+
+    def put_below(self, name: str, ancestors: Iterable[str]) -> None:
+        """Add ancestors of a name."""
+        self._above.setdefault(name, set()).update(ancestors)
+        self._known_relations = self._known_index = None
+
+    def ancestors(self, name: str) -> tuple[str, ...]:
+        """Return the ancestors that were given of a name, sorted."""
+        return tuple(sorted(self._above.get(name, ())))
 
     def number_of(self, text: str) -> int:
         """Return the number of the concept with a text."""
         return self._numbers[text]
 
     def close(self) -> None:
-        """Limit the labels of corpus texts to the present concepts: others were not annotated there."""
-        self.closed, rows = len(self.concepts), list(self.rows)
-        self.rows = {rows[0]: 0}
-        self.add_rows((own, _CLOSED if asked is None else asked) for own, asked in rows)
+        """Make the present concepts those of the first source: texts of others don't have them annotated."""
+        self.sources, rows = [frozenset(range(len(self.concepts)))], list(self.rows)
+        self.rows, self._known_index = {rows[0]: 0}, None
+        self.add_rows((own, all_of(0) if asked is None else asked) for own, asked in rows)
 
     def extend(self, other: "ConceptTable") -> None:
-        """Add all of another table."""
+        """Add all of another table; it is a source of its own where this one is closed."""
         numbers = [self.add(concept, count) for concept, count in zip(other.concepts, other.counts, strict=True)]
-        for own, asked in other.rows:
-            self.rows.setdefault((tuple(sorted(numbers[each] for each in own)), asked), len(self.rows))
+        every: Asked = None
+        if self.sources:
+            every = all_of(len(self.sources))
+            self.sources.append(frozenset(numbers))
+            self._known_index = None
+        for name, above in other._above.items():
+            self.put_below(name, above)
+        self.add_rows((tuple(sorted(numbers[each] for each in own)), every if asked is None else asked)
+                      for own, asked in other.rows)  # fmt: skip
         self.sentences += other.sentences
 
     def word_rows(self, example: Example, texts: Mapping[str, str] | None = None) -> list[Row]:
         """Return the rows of an example's words; its spans may overlap, and `texts` gives the concepts of their types.
 
-        Without `texts` a type is the text of its concept. What an example was `asked` for counts, if known. A mention
-        with only `ROOT` leaves other concepts unknown. Raise InputError for a span that cuts a word.
+        Without `texts` a type is the text of its concept. What an example was `asked` for counts, if known; else all
+        of the first source with `texts`, all of the last one without them. A mention with only `ROOT` leaves other
+        concepts unknown. Raise InputError for a span that cuts a word.
         """
         found: list[set[int]] = [set() for _ in example.words]
         for start, end, type_ in word_spans(example):
             for each in found[start:end]:
                 each.add(self._numbers[texts[type_] if texts is not None else type_])
-        asked = _CLOSED if example.asked is None and texts is not None and self.closed else example.asked
+        asked: Asked = example.asked
+        if asked is None and self.sources:
+            asked = all_of(0 if texts is not None else len(self.sources) - 1)
         return [(tuple(sorted(each)), (ROOT,) if self._is_root(each) else asked) for each in found]
 
     def _is_root(self, own: Collection[int]) -> bool:
@@ -112,8 +209,9 @@ class ConceptTable:
 
     @property
     def digest(self) -> str:
-        """Return the SHA-256 of concepts and rows."""
-        content = [[[each.text, each.ancestors] for each in self.concepts], list(self.rows)]
+        """Return the SHA-256 of concepts, rows and sources."""
+        concepts = [[each.text, self.ancestors(each.name)] for each in self.concepts]
+        content = [concepts, list(self.rows), [sorted(each) for each in self.sources]]
         return sha256(json.dumps(content).encode()).hexdigest()
 
     def expected(self, sentences: int) -> float:
@@ -125,40 +223,140 @@ class ConceptTable:
     def masks(self, rows: Sequence[Row], concepts: Array) -> tuple[Array, Array]:
         """Return (rows, concepts) twice: whether a row has a concept, and whether that is known.
 
-        Unknown are concepts that were not asked for, and those with the name of a row's concept or of its ancestors.
+        Unknown are concepts that were not asked for, and those with a name that is `unknown_beside` the row's.
         """
-        columns: dict[str, list[int]] = {}
-        for column, number in enumerate(concepts.tolist()):
-            columns.setdefault(self.concepts[number].name, []).append(column)
-            if number < self.closed:
-                columns.setdefault(_CLOSED[0], []).append(column)
+        index = self._index
         places = {number: column for column, number in enumerate(concepts.tolist())}
+        names = index.of_concepts[concepts]
         has = np.zeros((len(rows), len(concepts)), bool)
         known = np.ones((len(rows), len(concepts)), bool)
+        asked_of: dict[Asked, Array] = {}
         for place, (own, asked) in enumerate(rows):
             if asked is not None:
-                known[place] = False
-                known[place, [column for name in asked for column in columns.get(name, ())]] = True
-            known[place, [column for name in self.unknown_beside(own) for column in columns.get(name, ())]] = False
-            mine = [places[each] for each in own if each in places]
-            has[place, mine] = known[place, mine] = True
+                if asked not in asked_of:
+                    source = _source_of(asked)
+                    asked_of[asked] = (np.isin(names, index.numbers_of(asked)) if source is None
+                                       else index.members[source][concepts])  # fmt: skip
+                known[place] = asked_of[asked]
+            if own:
+                beside, below = self._unknown_numbers(own)
+                known[place] &= ~np.isin(names, beside)
+                if asked is None or _source_of(asked) is not None:
+                    known[place] &= ~np.isin(names, below)
+                mine = [places[each] for each in own if each in places]
+                has[place, mine] = known[place, mine] = True
         return has, known
 
-    def unknown_beside(self, own: Iterable[int]) -> set[str]:
-        """Return the names of some concepts and of their ancestors."""
+    @property
+    def _index(self) -> _Index:
+        if self._known_index is None:
+            names: dict[str, int] = {}
+            of_concepts = np.array([names.setdefault(each.name, len(names)) for each in self.concepts], np.int64)
+            members = [np.isin(np.arange(len(self.concepts)), list(source)) for source in self.sources]
+            self._known_index = _Index(names, of_concepts, members)
+        return self._known_index
+
+    def _unknown_numbers(self, own: tuple[int, ...]) -> tuple[Array, Array]:
+        index = self._index
+        if own not in index.unknown:
+            names = {self.concepts[each].name for each in own}
+            index.unknown[own] = index.numbers_of(self._above_and_beside(names)), index.numbers_of(self._below(names))
+        return index.unknown[own]
+
+    @property
+    def _relations(self) -> _Relations:
+        if self._known_relations is None:
+            self._known_relations = _Relations.of(self._above)
+        return self._known_relations
+
+    @property
+    def contradictions(self) -> list[tuple[str, str]]:
+        """Return pairs of names each of which was given as an ancestor of the other; nothing is above the other then,
+        and nothing is known of one beside the other."""
+        return self._relations.contradicted
+
+    def unknown_beside(self, own: Iterable[int], asked: Asked = None) -> set[str]:
+        """Return the names that are unknown of a word with some concepts.
+
+        They are the concepts' own, those of their synonyms, ancestors and descendants: a person may be a politician.
+        A descendant that an annotator was `asked` for by name is known to be absent.
+        """
         names = {self.concepts[each].name for each in own}
-        return names.union({ROOT}, *(self._above[name] for name in names)) if names else set()
+        if not names:
+            return set()
+        named = asked is not None and _source_of(asked) is None
+        return self._above_and_beside(names) | (set() if named else self._below(names))
+
+    def _above_and_beside(self, names: Collection[str]) -> set[str]:
+        """Return names, their ancestors and those that contradict them, with all synonyms."""
+        relations = self._relations
+        found = self._reached(names, relations.above) | {ROOT}
+        same = set[str]().union(*map(self.names_like, names))
+        return found.union(*(relations.beside.get(name, ()) for name in same))
+
+    def _below(self, names: Collection[str]) -> set[str]:
+        """Return names and their descendants, with all synonyms."""
+        return self._reached(names, self._relations.below)
+
+    def _reached(self, names: Collection[str], next_to: Mapping[str, Collection[str]]) -> set[str]:
+        found, todo = set[str](), list(names)
+        while todo:
+            if (name := todo.pop()) not in found:
+                same = self.names_like(name)
+                found |= same
+                todo.extend(each for one in same for each in next_to.get(one, ()))
+        return found
+
+    def names_like(self, name: str) -> set[str]:
+        """Return a name and all its synonyms."""
+        found, todo = set[str](), [name]
+        while todo:
+            if (one := todo.pop()) not in found:
+                found.add(one)
+                todo += [*self.synonyms.get(one, ()), *self._other_names.get(one, ())]
+        return found
+
+    def texts_of(self, number: int) -> list[str]:
+        """Return all that may be read of a concept in training, its `text` first."""
+        concept = self.concepts[number]
+        if not self.reworded:
+            return [concept.text]
+        names = [concept.name, *sorted(self.names_like(concept.name) - {concept.name})]
+        described = [_with_description(name, concept.description) for name in names]
+        return list(dict.fromkeys([*described, *names]))
+
+    def texts_read(self, numbers: Iterable[int], seed: int, step: int | None) -> list[str]:
+        """Return what a step reads of some concepts: with `reworded`, another word for half of them.
+
+        A description is read in half of the steps. Without a `step`, as in scoring, it is the concepts' `text`.
+        """
+        some = np.array([*numbers], np.int64)
+        if not self.reworded or step is None:
+            return [self.concepts[number].text for number in some.tolist()]
+        words, descriptions = (uniforms(seed, f"{what} of step {step}", some).tolist()
+                               for what in ("words", "descriptions"))  # fmt: skip
+        chances = zip(some.tolist(), words, descriptions, strict=True)
+        return [self._text_read(number, word, described=draw < _HALF) for number, word, draw in chances]
+
+    def _text_read(self, number: int, chance: float, *, described: bool) -> str:
+        concept = self.concepts[number]
+        name, others = concept.name, sorted(self.names_like(concept.name) - {concept.name})
+        if others and chance >= _HALF:
+            name = others[int((chance - _HALF) / _HALF * len(others))]
+        return _with_description(name, concept.description if described else "")
 
     def candidates(self, rows: Iterable[Row]) -> Array:
-        """Return the numbers of all concepts that some rows have or were asked for, in order.
+        """Return the numbers of all concepts that some rows have or were asked for by name, in order.
 
         A concept that was only asked for has no description. Those of its name with one replace it: else a model would
         learn that a name without a description is always absent.
         """
-        found = set[int]()
+        found, lists = set[int](), dict[int, tuple[str, ...]]()
         for own, asked in rows:
             found.update(own)
-            for name in asked or ():
-                bare = [self._numbers[name]] if name in self._numbers else []
-                found.update(self._described.get(name, bare))
+            if asked:
+                lists[id(asked)] = asked
+        for name in {name for asked in lists.values() if asked[0] for name in asked}:
+            bare = [self._numbers[name]] if name in self._numbers else []
+            found.update(self._described.get(name, bare))
         return np.array(sorted(found), np.int64)

@@ -85,20 +85,21 @@ class Entities:
 
     def split(self, counts: Sequence[int]) -> "list[Entities]":
         """Return the entities of each of several groups of examples, `counts` examples each, as if it were alone."""
-        parts = [(first, self._where((self.examples >= first) & (self.examples < last)))
+        parts = [(first, self.where((self.examples >= first) & (self.examples < last)))
                  for first, last in pairwise([0, *accumulate(counts)])]  # fmt: skip
         return [replace(part, examples=part.examples - first) for first, part in parts]
 
     def of_types(self, types: Collection[str]) -> "Entities":
         """Return the entities that have one of some types."""
-        return self._where(np.array([type_ in types for type_ in self.types], bool))
+        return self.where(np.array([type_ in types for type_ in self.types], bool))
 
     def at_least(self, thresholds: Mapping[str, float], temperature: float = 1.0) -> "Entities":
         """Return the entities whose confidence reaches their type's threshold (0–1); a type without one has 0."""
         least = np.array([thresholds.get(type_, 0.0) for type_ in self.types])
-        return self._where(self.confidences(temperature) >= least) if least.any() else self
+        return self.where(self.confidences(temperature) >= least) if least.any() else self
 
-    def _where(self, keep: Array) -> "Entities":
+    def where(self, keep: Array) -> "Entities":
+        """Return some of the entities; `keep` (entities,) says which."""
         lengths = np.diff(self.parts, append=len(self.chosen))
         rows = np.repeat(keep, lengths)
         return Entities(
@@ -167,7 +168,10 @@ class Head(Protocol):
     decoding: str = ""
     """Its way of decoding, if there are several; for cards."""
     usual_threshold: float = 0.0
-    """The lowest confidence (0–1) of its entities where neither user nor card sets another."""
+    """The lowest confidence (0–1) of its entities where neither user nor card sets another; 0: there is no threshold.
+
+    A head that takes labels at run time has one, which a card may replace.
+    """
     longest_text: int = 0
     """How many words of a text it reads at once, sentences put together; 0: a sentence at a time."""
 

@@ -170,7 +170,7 @@ def _is_inside(codes: Array) -> Array:
 def decode(scores: WordScores, classes: TagClasses, decoding: str = "greedy") -> Array:
     """Choose a tag for each word; return their numbers, (words,)."""
     best: Array
-    best = scores.logits.argmax(1) if decoding == "greedy" else classes.best(scores.logits, _linked(scores))
+    best = scores.logits.argmax(1) if decoding == "greedy" else classes.best(scores.logits, linked_words(scores))
     codes = np.zeros(scores.words, np.int32)
     codes[scores.read] = classes.codes[best]
     owner = codes[owners(scores)]
@@ -314,7 +314,7 @@ def tag_both_ways(
     return found, found
 
 
-def _linked(scores: WordScores) -> Array:
+def linked_words(scores: WordScores) -> Array:
     """Return (read,): whether the word before is in the same example and has a piece."""
     has_piece = np.zeros(scores.words + 1, bool)
     has_piece[scores.read + 1] = True

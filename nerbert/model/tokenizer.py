@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from nerbert.config import check
 from nerbert.errors import InputError, SettingsError
-from nerbert.labels import continued, example_tags
+from nerbert.labels import continued, example_tags, unknown_words
 from nerbert.model.windows import IGNORED, Label, Window
 from nerbert.records import Example
 
@@ -56,7 +56,10 @@ class BioLabels(WordLabels):
 
     def of(self, example: Example) -> list[Label]:
         """Return the number of each word's tag."""
-        return [self._number_of.get(tag, IGNORED) for tag in example_tags(example)]
+        found: list[Label] = [self._number_of.get(tag, IGNORED) for tag in example_tags(example)]
+        for word in unknown_words(example):
+            found[word] = IGNORED
+        return found
 
     def inside(self, label: Label) -> Label:
         """Return the number of the tag that continues an entity."""

@@ -166,7 +166,7 @@ def _pretrained(folder: Path, tour: Tour, key: str) -> EncoderResult:
     task = _TASKS[key]
     with TemporaryDirectory() as cache, _beside(task.title, tour) as threads:
         settings = PretrainSettings(
-            corpus=folder / "corpus", backbone=tour.backbone, objective=task.objective, cache=cache,
+            corpus=(folder / "corpus",), backbone=tour.backbone, objective=task.objective, cache=cache,
             label_set=task.label_set, batch_size=tour.pretrain_batch, learning_rate=tour.pretrain_rate,
             min_steps=tour.pretrain_steps, max_steps=tour.pretrain_steps, threads=threads,
         )  # fmt: skip

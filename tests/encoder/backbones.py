@@ -63,8 +63,8 @@ def write_fresh(settings: PretrainSettings, output: Path) -> None:
     write_card(
         output,
         "untrained",
-        word_splitter=work.source.manifest["word_splitter"],
-        language=work.source.manifest["language"],
+        word_splitter=work.source.word_splitter,
+        language=work.source.language,
     )
 
 
@@ -106,7 +106,7 @@ def _tagging(backbone: Backbone, tags: Sequence[str]) -> Any:
 
 def mlm_of(tokenizer: Any, config: Any, seed: int, share: float) -> Mlm:
     """The objective for a tokenizer and a model's configuration."""
-    settings = PretrainSettings(corpus=Path("corpus"), seed=seed, sections=(MlmSettings(probability=share),))
+    settings = PretrainSettings(corpus=(Path("corpus"),), seed=seed, sections=(MlmSettings(probability=share),))
     return Mlm.of(Task((), settings, cast("Backbone", SimpleNamespace(tokenizer=tokenizer, config=config))))
 
 

@@ -25,7 +25,7 @@ def few(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settings(corpus: Path, tmp_path: Path) -> PretrainSettings:
     """Settings with a cache of the test's own."""
-    return PretrainSettings(corpus=corpus, cache=str(tmp_path / "cache"))
+    return PretrainSettings(corpus=(corpus,), cache=str(tmp_path / "cache"))
 
 
 @pytest.fixture(autouse=True)

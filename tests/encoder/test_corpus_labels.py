@@ -120,7 +120,8 @@ def test_the_validation_part_is_drawn_by_coin(
 
 
 def test_an_empty_validation_part_is_told(sample_corpus: Path, settings: PretrainSettings, tmp_path: Path) -> None:
-    empty = replace(settings, corpus=cut(sample_corpus, tmp_path / "train", with_column("split", lambda _: "train")))
+    corpus = cut(sample_corpus, tmp_path / "train", with_column("split", lambda _: "train"))
+    empty = replace(settings, corpus=(corpus,))
     with pytest.raises(InputError, match="its validation split is empty; build it with a larger validation_ratio"):
         held_out(read_manifest(empty.corpus_folder), labels_of(settings), empty)
     assert not list((tmp_path / "cache" / "validation").iterdir())

@@ -30,7 +30,8 @@ FIGURES = DryRun(
 @pytest.fixture(scope="module")
 def settings(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> PretrainSettings:
     return PretrainSettings(
-        corpus=sample_corpus, cache=str(tmp_path_factory.mktemp("cache")), batch_size=64, epochs=2.5, precision="fp32",
+        corpus=(sample_corpus,), cache=str(tmp_path_factory.mktemp("cache")), batch_size=64, epochs=2.5,
+        precision="fp32",
         max_tokens_per_batch=512, max_eval_samples=11, threads=1, max_length=64, fresh_num_layers=1,
         fresh_hidden_size=64, fresh_vocab_size=1500,
     )  # fmt: skip

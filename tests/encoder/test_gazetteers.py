@@ -11,7 +11,7 @@ import pytest
 
 from nerbert.config import make_settings
 from nerbert.corpus.shards import read_manifest, read_sentences
-from nerbert.encoder.corpus_labels import held_out_examples, read_label_set
+from nerbert.encoder.corpus_labels import LabelledCorpus, held_out_examples, read_label_set
 from nerbert.encoder.gazetteers import Automaton, Gazetteers, marked, open_gazetteers
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.pretrain import pretrain
@@ -27,7 +27,7 @@ from nerbert.words import SPLITTER, split_words
 
 @pytest.fixture
 def settings(few: Path, tmp_path: Path) -> PretrainSettings:
-    return PretrainSettings(corpus=few, cache=str(tmp_path / "cache"))
+    return PretrainSettings(corpus=(few,), cache=str(tmp_path / "cache"))
 
 
 def lists(folder: Path, **files: str) -> tuple[Path, ...]:
@@ -175,9 +175,9 @@ def test_a_corpus_is_cut_with_the_types_of_lists(
     found = []
     for workers in (1, 2) if most else (1,):
         own = replace(settings, cache=str(tmp_path / str(workers)))
-        labels = read_label_set(manifest, own)
+        corpora = [LabelledCorpus(own, manifest, read_label_set(manifest, own))]
         with LocalExecutor(workers) as executor:
-            found.append(open_training_data(manifest, labels, pieces, own, executor, BioLabels(tags)).windows)
+            found.append(open_training_data(corpora, pieces, own, executor, BioLabels(tags)).windows)
     windows = found[0]
     assert ("sentences have more words than gazetteers.max_words" in capsys.readouterr().err) == bool(most)
     assert all(np.array_equal(getattr(windows, name), getattr(found[-1], name)) for name in ("ids", "labels"))

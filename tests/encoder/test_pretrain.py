@@ -39,7 +39,7 @@ SMALL: dict[str, Any] = {
 def encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoder from a fresh backbone."""
     output = tmp_path_factory.mktemp("out") / "encoder"
-    pretrain(output, PretrainSettings(corpus=sample_corpus, **SMALL))
+    pretrain(output, PretrainSettings(corpus=(sample_corpus,), **SMALL))
     return output
 
 
@@ -79,7 +79,7 @@ def test_a_worse_later_checkpoint_does_not_replace_the_best(
 
     real = BestCheckpoint.__call__
     monkeypatch.setattr(BestCheckpoint, "__call__", spoiling)
-    pretrain(tmp_path / "e", PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 6})))
+    pretrain(tmp_path / "e", PretrainSettings(corpus=(sample_corpus,), **(SMALL | {"epochs": 6})))
     facts = card(tmp_path / "e")
     assert facts["best_step"] == facts["log"][0]["step"]
     assert typed_f1(tmp_path / "e", sample_corpus) == pytest.approx(facts["log"][0]["typed_f1"])
@@ -89,7 +89,7 @@ def test_a_folder_is_a_backbone_and_two_runs_are_equal(sample_corpus: Path, tiny
     from safetensors.torch import load_file
 
     backbone = Path(shutil.copytree(tiny_encoder, tmp_path / "secret-place" / "backbone"))
-    settings = PretrainSettings(corpus=sample_corpus, backbone=str(backbone), **(SMALL | {"epochs": 0.5}))
+    settings = PretrainSettings(corpus=(sample_corpus,), backbone=str(backbone), **(SMALL | {"epochs": 0.5}))
     for name in ("a", "b"):
         pretrain(tmp_path / name, settings)
     first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("a", "b"))
@@ -103,7 +103,7 @@ def test_a_folder_is_a_backbone_and_two_runs_are_equal(sample_corpus: Path, tiny
 
 @pytest.mark.parametrize("objective", ["tagging", "mlm"])
 def test_fewer_layers_are_trained_and_saved(sample_corpus: Path, tmp_path: Path, objective: Any) -> None:
-    deep = PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.2, "fresh_num_layers": 3}))
+    deep = PretrainSettings(corpus=(sample_corpus,), **(SMALL | {"epochs": 0.2, "fresh_num_layers": 3}))
     write_fresh(deep, tmp_path / "deep")
     settings = replace(deep, backbone=str(tmp_path / "deep"), num_layers=2, num_frozen_layers=1, objective=objective)
     pretrain(tmp_path / "e", settings)
@@ -118,12 +118,12 @@ def test_fewer_layers_are_trained_and_saved(sample_corpus: Path, tmp_path: Path,
 
 
 def test_the_stage_writes_no_card_and_a_failing_hook_leaves_nothing(sample_corpus: Path, tmp_path: Path) -> None:
-    settings, output = replace(PretrainSettings(corpus=sample_corpus, **SMALL), max_steps=1), tmp_path / "encoder"
+    settings, output = replace(PretrainSettings(corpus=(sample_corpus,), **SMALL), max_steps=1), tmp_path / "encoder"
 
     def hook(folder: Path, facts: stage.EncoderFacts) -> None:
         assert not output.exists()
         assert facts.card == card(folder)
-        assert facts.manifest == read_manifest(sample_corpus)
+        assert facts.manifests == [read_manifest(sample_corpus)]
         raise NerbertError("no card")
 
     with pytest.raises(NerbertError, match="no card"):
@@ -139,17 +139,17 @@ def test_a_failing_run_leaves_nothing(sample_corpus: Path, tmp_path: Path, monke
 
     monkeypatch.setattr(stage, "train", fail)
     with pytest.raises(NerbertError, match="nan"):
-        pretrain(tmp_path / "e", PretrainSettings(corpus=sample_corpus, **SMALL))
+        pretrain(tmp_path / "e", PretrainSettings(corpus=(sample_corpus,), **SMALL))
     assert not list(tmp_path.iterdir())
 
 
 def test_what_is_wrong_is_said_before_training(sample_corpus: Path, encoder: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputExists, match="exists already"):
-        pretrain(encoder, PretrainSettings(corpus=sample_corpus, **SMALL))
+        pretrain(encoder, PretrainSettings(corpus=(sample_corpus,), **SMALL))
     with pytest.raises(InputError, match="no such corpus"):
-        pretrain(tmp_path / "e", PretrainSettings(corpus=tmp_path / "none", **SMALL))
+        pretrain(tmp_path / "e", PretrainSettings(corpus=(tmp_path / "none",), **SMALL))
     with pytest.raises(InputError, match="no such folder"):
-        pretrain(tmp_path / "e", PretrainSettings(corpus=sample_corpus, backbone="./none", **SMALL))
+        pretrain(tmp_path / "e", PretrainSettings(corpus=(sample_corpus,), backbone="./none", **SMALL))
 
 
 @pytest.mark.slow
@@ -159,7 +159,7 @@ def test_what_is_wrong_is_said_before_training(sample_corpus: Path, encoder: Pat
 def test_another_label_set_on_the_same_sentences(
     sample_corpus: Path, tmp_path: Path, name: str, types: set[str]
 ) -> None:
-    settings = PretrainSettings(corpus=sample_corpus, label_set=name, **(SMALL | {"epochs": 2}))
+    settings = PretrainSettings(corpus=(sample_corpus,), label_set=name, **(SMALL | {"epochs": 2}))
     pretrain(tmp_path / "e", settings)
     facts = card(tmp_path / "e")
     assert facts["label_set"]["name"] == name
@@ -171,7 +171,7 @@ def test_another_label_set_on_the_same_sentences(
 def test_the_control_without_labels_starts_from_the_same_body(sample_corpus: Path, tmp_path: Path) -> None:
     from transformers import pipeline
 
-    settings = PretrainSettings(corpus=sample_corpus, objective="mlm", **(SMALL | {"epochs": 3}))
+    settings = PretrainSettings(corpus=(sample_corpus,), objective="mlm", **(SMALL | {"epochs": 3}))
     log = pretrain(tmp_path / "mlm", settings)
     losses = [entry["mlm_loss"] for entry in log.entries]
     facts = card(tmp_path / "mlm")
@@ -211,7 +211,7 @@ def test_a_run_goes_on_where_it_failed(
 
     real, calls = BestCheckpoint.__call__, list[int]()
     monkeypatch.setattr(BestCheckpoint, "__call__", failing)
-    settings = PretrainSettings(corpus=sample_corpus, save_steps=7, **SMALL)
+    settings = PretrainSettings(corpus=(sample_corpus,), save_steps=7, **SMALL)
     with pytest.raises(NerbertError, match=r"nan; the last good checkpoint is .*step-00000") as failed:
         pretrain(tmp_path / "e", settings)
     checkpoint = Path(str(failed.value).rpartition(" is ")[2])
@@ -251,7 +251,7 @@ def test_where_memory_runs_out_the_log_says_what_was_taken(
 
     real = Tagging.loss
     monkeypatch.setattr(Tagging, "loss", limited)
-    pretrain(tmp_path / "e", PretrainSettings(corpus=sample_corpus, **(SMALL | {"max_steps": 4})))
+    pretrain(tmp_path / "e", PretrainSettings(corpus=(sample_corpus,), **(SMALL | {"max_steps": 4})))
     steps = [json.loads(line) for line in (tmp_path / "e" / "log.jsonl").read_text().splitlines()]
     taken = [each.get("max_tokens_per_batch", 8192) for each in steps if each["kind"] == "train"]
     assert min(taken) <= 150
@@ -263,7 +263,7 @@ def test_an_output_in_or_around_the_corpus_is_refused(sample_corpus: Path, place
     before = sorted(sample_corpus.rglob("*"))
     output = Path(f"{sample_corpus}{place}")
     with pytest.raises(OutputExists, match=r"lies in, or around, the corpus|not a folder that nerbert made"):
-        pretrain(output, PretrainSettings(corpus=sample_corpus, **SMALL), overwrite=True)
+        pretrain(output, PretrainSettings(corpus=(sample_corpus,), **SMALL), overwrite=True)
     assert sorted(sample_corpus.rglob("*")) == before
 
 
@@ -273,7 +273,7 @@ def test_a_run_that_failed_before_a_checkpoint_stands_in_no_ones_way(
     def broken(*given: Any, **named: Any) -> dict[str, float]:
         raise NerbertError("the loss became nan")
 
-    settings = PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.5}))
+    settings = PretrainSettings(corpus=(sample_corpus,), **(SMALL | {"epochs": 0.5}))
     with monkeypatch.context() as patch:
         patch.setattr("nerbert.training.loop.train_step", broken)
         with pytest.raises(NerbertError, match="nan"):
@@ -289,7 +289,7 @@ def test_what_a_run_hangs_on_is_told_apart(sample_corpus: Path, tiny_encoder: Pa
     del manifest["shard_sha256"]
     (corpus / "manifest.json").write_text(json.dumps(manifest))
     backbone = Path(shutil.copytree(tiny_encoder, tmp_path / "backbone"))
-    settings = PretrainSettings(corpus=corpus, backbone=str(backbone), **SMALL)
+    settings = PretrainSettings(corpus=(corpus,), backbone=str(backbone), **SMALL)
     first = prepare(settings, make_process_group(settings)).identity
     assert (
         prepare(replace(settings, max_tokens_per_batch=99, threads=0), make_process_group(settings)).identity == first
@@ -316,7 +316,7 @@ def test_scoring_takes_no_larger_batches_than_training(
         return batch
 
     monkeypatch.setattr("nerbert.model.linear.padded", noted)
-    settings = PretrainSettings(corpus=sample_corpus, **(SMALL | {"epochs": 0.2, "batch_size": 2, "max_length": 48}))
+    settings = PretrainSettings(corpus=(sample_corpus,), **(SMALL | {"epochs": 0.2, "batch_size": 2, "max_length": 48}))
     pretrain(tmp_path / "e", replace(settings, max_tokens_per_batch=10**9))
     assert len(sizes) > 5
     assert max(sizes) <= 2 * 48
@@ -330,7 +330,7 @@ def test_special_pieces_that_the_model_does_not_know_are_refused(
     tokenizer.add_special_tokens({"pad_token": "[NEW]"})
     tokenizer.save_pretrained(backbone)
     with pytest.raises(InputError, match="they don't belong together"):
-        pretrain(tmp_path / "e", PretrainSettings(corpus=sample_corpus, backbone=str(backbone), **SMALL))
+        pretrain(tmp_path / "e", PretrainSettings(corpus=(sample_corpus,), backbone=str(backbone), **SMALL))
 
 
 @pytest.mark.slow
@@ -356,7 +356,7 @@ def test_entities_that_the_tokenizer_hides_are_told_once(
     monkeypatch.setattr(
         stage, "tell_hidden_entities", lambda examples, _pieces, name: seen.append((len(examples), name))
     )
-    settings = PretrainSettings(corpus=few, cache=str(tmp_path / "cache"), **SMALL)
+    settings = PretrainSettings(corpus=(few,), cache=str(tmp_path / "cache"), **SMALL)
     processes = make_process_group(settings)
     for processes.rank in (0, 1):
         prepare(settings, processes)

@@ -11,7 +11,7 @@ import pytest
 import nerbert
 from nerbert.config import load_settings, make_settings, plain_settings
 from nerbert.corpus.shards import read_manifest
-from nerbert.encoder.corpus_labels import read_label_set
+from nerbert.encoder.corpus_labels import LabelledCorpus, read_label_set
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError
@@ -43,6 +43,7 @@ def test_it_pre_trains_by_the_command_in_two_processes(sample_corpus: Path, tmp_
     card = json.loads((tmp_path / "e" / "nerbert.json").read_text())
     assert (card["objective"], card["best_step"] > 0) == (TOY, True)
     assert card["validation"].keys() == {"missed"}
+    assert card["scored_by"] == "missed", "a fact of the score that chose the checkpoint"
     log = [json.loads(line) for line in (tmp_path / "e" / "log.jsonl").read_text().splitlines()]
     steps = [line for line in log if line["kind"] == "train"]
     assert steps[-1]["loss"] < steps[0]["loss"]
@@ -61,12 +62,13 @@ def test_its_labels_are_cut_by_two_workers_as_by_one(
     monkeypatch.syspath_prepend(ROOT)
     manifest, found = read_manifest(sample_corpus), []
     for workers in (1, 2):
-        settings = PretrainSettings(corpus=sample_corpus, cache=str(tmp_path / str(workers)))
+        settings = PretrainSettings(corpus=(sample_corpus,), cache=str(tmp_path / str(workers)))
         labels, tokenizer = read_label_set(manifest, settings), load_tokenizer(str(tiny_encoder))
         pieces = SubwordTokenizer(tokenizer, type("Config", (), {"model_type": "bert"})(), 64)
         own = OBJECTIVES.find(TOY)(labels.categories).labels  # type: ignore[call-arg]
         with LocalExecutor(workers) as executor:
-            found.append(open_training_data(manifest, labels, pieces, settings, executor, own).windows)
+            corpora = [LabelledCorpus(settings, manifest, labels)]
+            found.append(open_training_data(corpora, pieces, settings, executor, own).windows)
     one, two = found
     assert one.labels.shape == (len(one.words), 2)
     assert np.array_equal(one.labels, two.labels)
@@ -76,7 +78,7 @@ def test_its_labels_are_cut_by_two_workers_as_by_one(
 @pytest.mark.parametrize("name", ["none", "tests.extending.toys.starts:Nothing", "no.module:X"])
 def test_one_that_is_not_there(name: str, sample_corpus: Path) -> None:
     with pytest.raises(SettingsError, match="objective"):
-        OBJECTIVES.find(PretrainSettings(corpus=sample_corpus, objective=name).objective)
+        OBJECTIVES.find(PretrainSettings(corpus=(sample_corpus,), objective=name).objective)
 
 
 MARGIN = "tests.extending.toys.margin_toy:Margin"

@@ -13,25 +13,34 @@ import numpy as np
 import torch
 
 from nerbert.config import Bounds, Section
-from nerbert.encoder.open_texts import OpenExample
-from nerbert.errors import InputError, SettingsError, at
+from nerbert.encoder.objectives.held_out import FIGURES, HeldOutScore, asked_texts
+from nerbert.encoder.objectives.zero_shot.prompts import PromptMaker
+from nerbert.encoder.objectives.zero_shot.span_labels import ConceptLabels, SpanLabels
+from nerbert.errors import SettingsError, at
 from nerbert.model.backbone import Backbone
-from nerbert.model.concept_encoder import ConceptModel, first_bias
-from nerbert.model.concept_table import ConceptTable, Row
-from nerbert.model.forward import Batch, autocast
+from nerbert.model.concept_encoder import ConceptModel, WordModel, first_bias
+from nerbert.model.concept_head import ConceptHead
+from nerbert.model.concept_table import UNKNOWN, ConceptTable, Row
+from nerbert.model.forward import Batch, TorchScorer, autocast
 from nerbert.model.fresh import freeze
-from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
-from nerbert.model.windows import IGNORED, Label, Windows, chosen
-from nerbert.records import Example
+from nerbert.model.names_head import concept_head
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.windows import IGNORED, Windows, chosen
+from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import explain_out_of_memory, held_out_batches
-from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, Objective, Task, computed_once
+from nerbert.training.loop import explain_out_of_memory
+from nerbert.training.objective import (
+    PRETRAIN,
+    CheckpointScore,
+    Description,
+    Objective,
+    Task,
+    computed_once,
+    most_tokens,
+)
 from nerbert.training.settings import TrainSettings
 from nerbert.training.sources import Data_co, Sources
-
-_UNKNOWN: Row = ((), ())
-"""The row of a word whose concepts are unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,33 +68,6 @@ class ConceptsSettings(Section):
     max_concepts: Annotated[int, Bounds(at_least=1, below=1e6)] = 2048
     """Most concepts of a step; from more, a random sample is taken, and each step's log counts those left out. Source:
     ours."""
-
-
-class ConceptLabels(WordLabels):
-    """Labels words with rows of a table: the concepts (`texts`: a corpus's categories') of entities they are in."""
-
-    def __init__(self, table: ConceptTable, texts: Mapping[str, str]) -> None:
-        self._table, self._texts = table, texts
-
-    def of(self, example: Example) -> list[Label]:
-        """Return the number of each word's row; raise InputError for an entity that cuts a word."""
-        return [self._table.rows[each] for each in self.rows_of(example)]
-
-    def rows_of(self, example: Example) -> list[Row]:
-        """Return each word's row itself."""
-        return self._table.word_rows(example, None if isinstance(example, OpenExample) else self._texts)
-
-    def number_of(self, example: Example, type_: str) -> int:
-        """Return the number of the concept of a span's type."""
-        return self._table.number_of(type_ if isinstance(example, OpenExample) else self._texts[type_])
-
-    def inside(self, label: Label) -> Label:
-        """Return the label itself: all of a word is of its concepts."""
-        return label
-
-    def key(self) -> list[Any]:
-        """Return the concepts of categories, and the digest of the table."""
-        return [sorted(self._texts.items()), self._table.digest]
 
 
 @dataclass(slots=True)
@@ -119,29 +101,40 @@ class Concepts(Objective):
     settings: ClassVar[type[Section]] = ConceptsSettings
     sources: ClassVar[tuple[str, ...]] = ("open_types",)
     commands: ClassVar[tuple[str, ...]] = (PRETRAIN,)
+    boundaries: ClassVar[bool] = False
+    """Whether its model has a layer of boundary tags."""
 
     def __init__(
         self, table: ConceptTable, texts: Mapping[str, str], settings: TrainSettings, backbone: Backbone
     ) -> None:
         self._table, self._texts, self._settings, self._backbone = table, texts, settings, backbone
-        self._own = settings.of(ConceptsSettings)
+        self._own = self.own_settings(settings)
         self.label_all_tokens = self._own.label_all_tokens
         self._rows = list(table.rows)
 
     @classmethod
     def data(cls, sources: Sources[Data_co]) -> Data_co:
         """Return texts whose types have names, and the descriptions that are read after them."""
-        return sources.named(descriptions=sources.settings.of(ConceptsSettings).descriptions)
+        return sources.named(descriptions=cls.own_settings(sources.settings).descriptions)
+
+    @classmethod
+    def own_settings(cls, settings: TrainSettings) -> ConceptsSettings:
+        """Return the section of the objective; raise SettingsError for one of another kind."""
+        own = settings.of(cls.settings)
+        if not isinstance(own, ConceptsSettings):
+            raise SettingsError(f"{cls.__name__}: its settings must extend ConceptsSettings")
+        return own
 
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the concepts of a task; raise SettingsError for one without any."""
-        settings, own = task.settings, task.settings.of(ConceptsSettings)
+        settings, own = task.settings, cls.own_settings(task.settings)
         if task.concepts is None:
-            raise SettingsError("setting objective = 'concepts': there is no type to learn", setting="objective")
+            raise SettingsError(f"setting objective = {settings.objective!r}: there is no type to learn",
+                                setting="objective")  # fmt: skip
         backbone = task.backbone
         if source := own.backbone:
-            with at(setting="setting concepts.backbone"):
+            with at(setting=f"setting {own.section}.backbone"):
                 backbone = Backbone.of(source, settings.seed)
         return cls(task.concepts, task.concept_texts, settings, backbone)
 
@@ -153,7 +146,7 @@ class Concepts(Objective):
             torch.manual_seed(self._settings.seed)
             return ConceptModel(
                 text, names, self._backbone.tokenizer, temperature=self._own.temperature,
-                bias=first_bias(expected), pooling=self._own.pooling,
+                bias=first_bias(expected), pooling=self._own.pooling, boundaries=self.boundaries,
             )  # fmt: skip
 
     def freeze(self, model: ConceptModel, layers: int) -> int:
@@ -164,6 +157,10 @@ class Concepts(Objective):
         freeze(model.names, min(halves[1], depths[1]))
         return halves[0]
 
+    def new_parameters(self, model: ConceptModel) -> list[torch.nn.Parameter]:
+        """Return what compares the vectors of both encoders."""
+        return list(model.own_parameters().values())
+
     @property
     def labels(self) -> ConceptLabels:
         """Return the rows of the table."""
@@ -171,19 +168,19 @@ class Concepts(Objective):
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepConcepts:
         """Return the concepts of the step's words, in all processes."""
-        return self._concepts_of(chosen(windows.labels, windows.word_ends, numbers)[0], step)
+        places = np.unique(chosen(windows.labels, windows.word_ends, numbers)[0])
+        rows = [self._rows[place] if place != IGNORED else UNKNOWN for place in places.tolist()]
+        return self._concepts_of(rows, places, step)
 
-    def _concepts_of(self, labels: Array, step: int) -> StepConcepts:
-        """Return the concepts of some words; of too many a random part, drawn by the step."""
-        places = np.unique(labels)
-        rows = [self._rows[place] if place != IGNORED else _UNKNOWN for place in places.tolist()]
+    def _concepts_of(self, rows: Sequence[Row], places: Array, step: int) -> StepConcepts:
+        """Return the concepts of some rows, whose labels are `places`; of too many a random part, drawn by the step."""
         candidates = self._table.candidates(rows)
         most = self._own.max_concepts
         if left_out := max(0, len(candidates) - most):
             chances = uniforms(self._settings.seed, f"concepts of step {step}", candidates)
             candidates = np.sort(candidates[np.argsort(chances, kind="stable")[:most]])
         has, known = (torch.from_numpy(each) for each in self._table.masks(rows, candidates))
-        texts = [self._table.concepts[number].text for number in candidates.tolist()]
+        texts = self._table.texts_read(candidates, self._settings.seed, step)
         return StepConcepts(texts, places, known.any(1), has, known, left_out)
 
     def step_figures(self, shared: StepConcepts) -> dict[str, float]:
@@ -197,14 +194,17 @@ class Concepts(Objective):
         if not shared.texts:
             yield
             return
-        with explain_out_of_memory("concepts.max_concepts"), autocast(model.device.type, self._settings.precision):
+        with (
+            explain_out_of_memory(f"{self._own.section}.max_concepts"),
+            autocast(model.device.type, self._settings.precision),
+        ):
             vectors = model.name_vectors(shared.texts)
         shared.has, shared.known = shared.has.to(model.device), shared.known.to(model.device)
         with computed_once(vectors) as shared.vectors:
             yield
         shared.vectors = None
 
-    def prepare(self, batch: Batch, step: int, shared: Any = None) -> ConceptBatch:
+    def prepare(self, batch: Batch, step: int, shared: Any = None) -> Batch:
         """Return the batch with the places of its labels among the rows of the step, `shared`."""
         places = torch.from_numpy(np.searchsorted(shared.rows, batch.labels.numpy()))
         columns = {each.name: getattr(batch, each.name) for each in fields(Batch)}
@@ -224,48 +224,41 @@ class Concepts(Objective):
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
-        """Return the loss on held-out texts, and F1 of what is likelier than not; raise InputError for no concept."""
-        windows = Windows.pack(pieces.windows(examples, self.labels))
-        concepts = self._concepts_of(windows.labels, 0)
-        if not concepts.has.any():
-            raise InputError("no word of the validation texts has a concept: use more texts")
-        return partial(self._score, windows=windows, concepts=concepts, pad_id=pieces.pad_id, processes=processes)
+        """Return F1 of entities on held-out texts at the best threshold; raise InputError for no entity."""
+        maker = PromptMaker.without_limit(self._table, settings.seed)
+        texts = asked_texts(examples, SpanLabels(self._table, self._texts, 0), self._table, maker)
+        return HeldOutScore(partial(self._head, pieces=pieces), texts, processes)
 
-    def _score(
-        self, model: ConceptModel, windows: Windows, concepts: StepConcepts, pad_id: int, processes: ProcessGroup
-    ) -> CheckpointScore:
-        settings, device = self._settings, model.device.type
-        model.eval()
-        sums = np.zeros(5)
-        with torch.inference_mode(), autocast(device, settings.precision), self.step_pass(model, concepts):
-            for each in held_out_batches(windows, settings, processes, device, pad_id):
-                batch = self.prepare(each, 0, concepts)
-                words = self.terms(batch)["loss"]  # on the CPU, as in training
-                sums += [words, *self._counts(model, batch.to(model.device))]
-        words, loss, right, found, gold = processes.totals(*sums.tolist())
-        figures = {"concept_loss": loss / words, "concept_f1": 2 * right / (found + gold)}
-        return CheckpointScore(loss / words, False, figures)
-
-    def _counts(self, model: ConceptModel, batch: ConceptBatch) -> list[float]:
-        """Return a batch's loss, and how many pairs of word and concept are right, found and there."""
-        step, words = batch.step, model.word_vectors(batch)
-        logits = model.logits(words, step.vectors) if step.vectors is not None else words.new_zeros(len(words), 0)
-        has, known = step.has[batch.labels], step.known[batch.labels]
-        found = (logits > 0) & known
-        pairs = (found & has, found, has & known)
-        return [float(_cross_entropy(logits, batch)), *(int(each.sum()) for each in pairs)]
+    def _head(self, model: ConceptModel, pieces: SubwordTokenizer) -> ConceptHead:
+        """Return the model ready to tag, without labels."""
+        settings, width = self._settings, int(model.config.hidden_size)
+        scorer = TorchScorer(WordModel(model.text, model.boundaries), settings.precision, WordModel.scores)
+        return concept_head(boundaries=model.boundaries is not None)(
+            scorer, pieces, NameVectors(model, settings.precision), width, model.temperature, model.bias.item(),
+            most_tokens(settings),
+        )  # fmt: skip
 
     def describe(self) -> Description:
         """Return its description for plans and cards."""
         return Description(
             learnt="match words with the names of their concepts, by contrast (NuNER, Bogdanov et al. 2024)",
-            chooses="concept_loss",
-            figures={
-                "concept_loss": "cross-entropy of a word's concepts, summed over those of the held-out texts, "
-                "max_concepts at most",
-                "concept_f1": "pairs of word and concept, found where more likely than not",
-            },
-        )
+            chooses="f1", figures=FIGURES,
+        )  # fmt: skip
+
+
+class NameVectors:
+    """Vectors of labels by a model in training, each made once."""
+
+    def __init__(self, model: ConceptModel, precision: str) -> None:
+        self._model, self._precision, self._known = model, precision, dict[str, Array]()
+
+    def __call__(self, labels: Sequence[EntityLabel]) -> Array:
+        """Return (labels, width)."""
+        missing = [text for text in dict.fromkeys(each.text for each in labels) if text not in self._known]
+        if missing:
+            with torch.inference_mode(), autocast(self._model.device.type, self._precision):
+                self._known.update(zip(missing, self._model.name_vectors(missing).cpu().numpy(), strict=True))
+        return np.stack([self._known[each.text] for each in labels])
 
 
 def _cross_entropy(logits: torch.Tensor, batch: ConceptBatch) -> torch.Tensor:

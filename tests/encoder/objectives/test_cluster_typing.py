@@ -54,7 +54,7 @@ def prepared(settings: PretrainSettings) -> Preparation:
 
 
 def begin(work: Preparation, epoch: int = 0, before: Any = None, processes: Any = None) -> EpochColumns:
-    group = processes or make_process_group(PretrainSettings(corpus=Path("_"), precision="fp32", threads=1))
+    group = processes or make_process_group(PretrainSettings(corpus=(Path("_"),), precision="fp32", threads=1))
     begun = work.objective.begin_epoch(work.model, work.data, epoch, before or {}, group)
     assert begun is not None
     return begun
@@ -283,8 +283,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
 
 def test_entities_of_lists_of_names_are_clustered(settings: PretrainSettings, tmp_path: Path) -> None:
     """As in CoFEE's third stage, after its second."""
-    assert settings.corpus
-    sentences = [*read_sentences(settings.corpus, "train")]
+    sentences = [*read_sentences(settings.corpus_folder, "train")]
     names = {each.text[m.start : m.end] for each in sentences for m in each.mentions if m.category != ENTITY}
     (tmp_path / "name.txt").write_text("".join(f"{name}\n" for name in sorted(names)))
     pretrain(tmp_path / "encoder", settings.changed({"gazetteers": {"files": [tmp_path / "name.txt"]}, "max_steps": 1}))

@@ -129,4 +129,4 @@ def test_vectors_are_sums_of_last_states_window_by_window(tokenizers: dict[str, 
 
 
 def settings_of(most: int) -> PretrainSettings:
-    return PretrainSettings(corpus=Path("_"), precision="fp32", max_tokens_per_batch=most)
+    return PretrainSettings(corpus=(Path("_"),), precision="fp32", max_tokens_per_batch=most)

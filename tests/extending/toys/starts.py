@@ -107,7 +107,7 @@ class Starts(Objective):
 
         def missed(model: Any) -> CheckpointScore:
             value = 1 - f1(model).value
-            return CheckpointScore(value, False, {"missed": value})
+            return CheckpointScore(value, False, {"missed": value}, {"scored_by": "missed"})
 
         return missed
 

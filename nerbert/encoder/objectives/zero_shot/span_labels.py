@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from nerbert.encoder.objectives.concepts import ConceptLabels
-from nerbert.labels import word_spans
-from nerbert.model.concept_table import ROOT, ConceptTable, Row
+from nerbert.encoder.open_texts import OpenExample
+from nerbert.labels import unknown_words, word_spans
+from nerbert.model.concept_table import ROOT, UNKNOWN, ConceptTable, Row
+from nerbert.model.tokenizer import WordLabels
 from nerbert.model.windows import IGNORED, Label
 from nerbert.records import Example
 from nerbert.rng import Array
@@ -21,6 +22,36 @@ _CONCEPTS = 12
 _LOST = 2 * _CONCEPTS
 """The first bit of the number of entities that are too long."""
 _MOST_LOST = 63
+
+
+class ConceptLabels(WordLabels):
+    """Labels words with rows of a table: the concepts (`texts`: a corpus's categories') of entities they are in."""
+
+    def __init__(self, table: ConceptTable, texts: Mapping[str, str]) -> None:
+        self._table, self._texts = table, texts
+
+    def of(self, example: Example) -> list[Label]:
+        """Return the number of each word's row; raise InputError for an entity that cuts a word."""
+        found: list[Label] = [self._table.rows[each] for each in self.rows_of(example)]
+        for word in unknown_words(example):
+            found[word] = self.ignored
+        return found
+
+    def rows_of(self, example: Example) -> list[Row]:
+        """Return each word's row itself."""
+        return self._table.word_rows(example, None if isinstance(example, OpenExample) else self._texts)
+
+    def number_of(self, example: Example, type_: str) -> int:
+        """Return the number of the concept of a span's type."""
+        return self._table.number_of(type_ if isinstance(example, OpenExample) else self._texts[type_])
+
+    def inside(self, label: Label) -> Label:
+        """Return the label itself: all of a word is of its concepts."""
+        return label
+
+    def key(self) -> list[Any]:
+        """Return the concepts of categories, and the digest of the table."""
+        return [sorted(self._texts.items()), self._table.digest]
 
 
 class SpanLabels(ConceptLabels):
@@ -43,7 +74,10 @@ class SpanLabels(ConceptLabels):
                     marks[word] |= 1 << (place + shift)
             if self._max_width and end - start > self._max_width and marks[start] >> _LOST < _MOST_LOST:
                 marks[start] += 1 << _LOST
-        return [(self._table.rows[row], mark) for row, mark in zip(rows, marks, strict=True)]
+        found: list[Label] = [(self._table.rows[row], mark) for row, mark in zip(rows, marks, strict=True)]
+        for word in unknown_words(example):
+            found[word] = self.ignored
+        return found
 
     def key(self) -> list[Any]:
         """Return what decides the labels."""
@@ -62,7 +96,8 @@ class WindowLabels:
     def of(cls, labels: Array, rows: Sequence[Row]) -> "WindowLabels":
         """Return them from a window's labels, (words, 2), and all rows of the table."""
         numbers, places = np.unique(labels[:, 0], return_inverse=True)
-        return cls([rows[number] for number in numbers.tolist()], places, labels[:, 1])
+        of_labels = [rows[number] if number != IGNORED else UNKNOWN for number in numbers.tolist()]
+        return cls(of_labels, places, labels[:, 1])
 
     @property
     def own(self) -> set[int]:
@@ -124,14 +159,15 @@ class Answers:
 
     @classmethod
     def of(
-        cls, window: WindowLabels, table: ConceptTable, types: Array, max_width: int, positive_weight: float
-    ) -> "Answers":
+        cls, window: WindowLabels, table: ConceptTable, types: Array, max_width: int, positive_weight: float,
+        negative_weight: float = 1.0,
+    ) -> "Answers":  # fmt: skip
         """Return the targets for some types; at a width of 1 each word of an entity is one."""
         if max_width == 1:
             targets, weights = (each[:, None] for each in window.masks(table, types))
         else:
             targets, weights = window.span_masks(table, types, max_width)
-        values = np.where(targets, positive_weight, 1.0) * weights
+        values = np.where(targets, positive_weight, negative_weight) * weights
         return cls(targets.astype(np.float32), values.astype(np.float32))
 
 

@@ -23,7 +23,7 @@ from nerbert.registry import ARCHITECTURES
 from nerbert.rng import Array
 from nerbert.training.settings import TrainSettings
 
-_USUAL_WIDTH = 12
+_USUAL_WIDTH, _USUAL_DROPOUT = 12, 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,12 @@ class ZeroShotSettings(Section):
     positive_weight: Annotated[float, Bounds(above=0, below=1e6)] = 2.0
     """Weight of positive spans in the loss; that of negative ones is 1. Source: GLiNER's public code of the first
     models."""
+    focal_alpha: Annotated[float, Bounds(at_least=-1, at_most=1)] = -1.0
+    """α: weight of positive spans in the loss, in place of `positive_weight`; that of negative ones is 1 − α. Below 0:
+    `positive_weight` applies. Source: Lin et al. 2017; GLiNER's public code has it later (0.75, or -1)."""
+    focal_gamma: Annotated[float, Bounds(at_least=0, at_most=100)] = 0.0
+    """γ: how much less a span counts of which the model is sure: its loss is multiplied by (1 − p)^γ. 0: the plain
+    cross-entropy. Source: Lin et al. 2017; GLiNER's public code has 0."""
     architecture: Annotated[str, ARCHITECTURES] | Literal[""] = ""
     """`zero` reads types before the text and finds single words, joined where adjacent; `zero_span` the same with
     spans; `bi_encoder` encodes types separately, so thousands cost little. Empty: that of the GLiNER folder, else
@@ -50,11 +56,22 @@ class ZeroShotSettings(Section):
     negative_ratio: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
     """Most absent types in a prompt for each entity of the text: a number is drawn between 0 and this. A fine-tuning
     uses all of its types. Source: GLiNER's public code."""
+    lstm: bool = False
+    """Whether a new `zero` or `zero_span` has a bidirectional LSTM over the words of the text; a GLiNER folder keeps
+    its own. Source: ours; GLiNER's public code has one."""
+    dropout: Annotated[float, Bounds(at_least=-1, below=1)] = -1.0
+    """Share of the units of the layers above the encoder that drop out. Below 0: that of the GLiNER folder, else 0.1.
+    Source: ours, as in BERT; GLiNER's public code has 0.4."""
     labels_backbone: str = ""
     """With a `bi_encoder`: encoder of names to start from: a folder, a name on the hub or `embedded`; empty: the
     backbone. Source: ours."""
     descriptions: bool = False
     """Whether to read a type's description, if any, after its name. Source: LitSet (Golde et al. 2024)."""
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """Return the weights of positive and of negative spans in the loss."""
+        return (self.positive_weight, 1.0) if self.focal_alpha < 0 else (self.focal_alpha, 1 - self.focal_alpha)
 
 
 def start_model(
@@ -73,9 +90,11 @@ def start_model(
         why = "setting objective = 'zero_shot': continues a GLiNER folder; make one with `nerbert pretrain`"
         raise SettingsError(f"{why}, this is none: {source}", setting="objective")
     refuse(own.max_width == 1, "zero_shot.max_width", 1, "at least 2; architecture = 'zero' scores single words")
+    refuse(own.lstm and wanted.two_encoders, "zero_shot.lstm", own.lstm, "left out with two encoders, which have none")
     return new_gliner(backbone, labels, architecture=wanted,
                       max_width=own.max_width or _USUAL_WIDTH, max_len=settings.max_length,
-                      max_types=own.max_types)  # fmt: skip
+                      max_types=own.max_types, lstm=own.lstm,
+                      dropout=_USUAL_DROPOUT if own.dropout < 0 else own.dropout)  # fmt: skip
 
 
 def wanted_architecture(settings: ZeroShotSettings) -> type[Architecture]:
@@ -101,12 +120,14 @@ def labels_backbone(settings: TrainSettings, backbone: Backbone) -> Backbone | N
 
 
 def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
-    """Return (concepts,): the pieces that each takes before a text; raise InputError for one without room."""
-    texts = [each.text for each in table.concepts]
+    """Return (concepts,): the pieces that each takes before a text, at most; raise InputError for one without room."""
+    texts = [table.texts_of(number) for number in range(len(table.concepts))]
+    every = [text for some in texts for text in some]
     if loaded.labels_pieces is not None:
-        loaded.labels_pieces.alone(texts)
+        loaded.labels_pieces.alone(every)
         return np.zeros(len(texts), np.int64)
-    sizes = np.array(loaded.pieces.sizes(texts), np.int64)
+    starts = np.cumsum([0, *map(len, texts[:-1])])
+    sizes = np.maximum.reduceat(np.array(loaded.pieces.sizes(every), np.int64), starts) if texts else np.zeros(0, int)
     if len(sizes) and sizes.max() > room:
         largest = table.concepts[int(sizes.argmax())]
         what = "with its description takes" if largest.description else "takes"
@@ -118,8 +139,13 @@ def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
 
 def _check_architecture(loaded: GlinerFolder, settings: ZeroShotSettings, source: str) -> None:
     """Raise SettingsError for settings that say another architecture than the folder's."""
-    own, width, wanted = architecture_of(loaded.model.config), loaded.model.config.max_width, settings.architecture
+    config, wanted = loaded.model.config, settings.architecture
+    own, width = architecture_of(config), config.max_width
     refuse(bool(wanted) and wanted_architecture(settings) is not own, "zero_shot.architecture", wanted,
            f"{own.name if own else ''!r}, or left out: {source} is one")  # fmt: skip
     refuse(settings.max_width not in (0, width), "zero_shot.max_width", settings.max_width,
            f"{width}, or left out: that is what {source} has")  # fmt: skip
+    refuse(settings.lstm and not loaded.model.has_lstm, "zero_shot.lstm", settings.lstm,
+           f"left out: {source} has none")  # fmt: skip
+    refuse(0 <= settings.dropout != config.dropout, "zero_shot.dropout", settings.dropout,
+           f"{config.dropout}, or left out: that is what {source} has")  # fmt: skip

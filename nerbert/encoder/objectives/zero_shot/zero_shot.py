@@ -1,6 +1,6 @@
 """Training to find entities of types given by name, with models of the package `gliner`.
 
-Each window has some types in its prompt. The loss is the binary cross-entropy over spans and types.
+Each window has some types in its prompt. The loss is the binary cross-entropy over spans and types, or its focal form.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from nerbert.config import Section, refuse
+from nerbert.encoder.objectives.held_out import FIGURES, HeldOutScore, asked_texts
 from nerbert.encoder.objectives.zero_shot.prompts import PromptMaker
-from nerbert.encoder.objectives.zero_shot.score import THRESHOLD, count_right
 from nerbert.encoder.objectives.zero_shot.span_labels import Answers, SpanLabels, WindowLabels, count_lost
 from nerbert.encoder.objectives.zero_shot.start import ZeroShotSettings, labels_backbone, sizes_of, start_model
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import SettingsError
 from nerbert.formats.open_types import normalised
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_table import ConceptTable
@@ -27,7 +27,8 @@ from nerbert.model.gliner.architectures import architecture_of
 from nerbert.model.gliner.config import SPLITTERS
 from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
 from nerbert.model.gliner.scorer import TorchGliner
-from nerbert.model.gliner.trainee import GlinerTrainee, PromptBatch, PromptedPieces, with_prompts
+from nerbert.model.gliner.trainee import GlinerTrainee, PromptBatch, PromptedPieces, with_gliner_words, with_prompts
+from nerbert.model.threshold_fit import USUAL
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows, chosen
 from nerbert.process import is_first_process
@@ -35,7 +36,7 @@ from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.terminal import tell
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import explain_out_of_memory, held_out_batches
+from nerbert.training.loop import explain_out_of_memory
 from nerbert.training.objective import CheckpointScore, Description, Objective, Task, computed_once, most_tokens
 from nerbert.training.settings import TrainSettings
 from nerbert.training.sources import Data_co, Sources
@@ -48,11 +49,15 @@ _SAMPLED = 1024
 
 @dataclass(slots=True)
 class StepPrompts:
-    """What a step's windows and prompts hold; `used` are all types, `vectors` (used, width) theirs, if apart."""
+    """What a step's windows and prompts hold; `used` are all types, `texts` what is read of them.
+
+    `vectors` (used, width) are theirs, if apart.
+    """
 
     windows: Mapping[int, WindowLabels]
     prompts: Mapping[int, Array]
     used: Array
+    texts: Mapping[int, str]
     vectors: torch.Tensor | None = None
 
 
@@ -125,6 +130,10 @@ class ZeroShot(Objective):
             freeze(labels_body, min(layers, int(labels_body.config.num_hidden_layers)))
         return layers
 
+    def new_parameters(self, model: GlinerTrainee) -> list[torch.nn.Parameter]:
+        """Return all layers above the encoders, those of a folder that is trained further too, as in GLiNER's code."""
+        return model.own_parameters()
+
     def subwords(self, model: GlinerTrainee, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
         """Return what cuts examples as GLiNER reads them, word by word."""
         return self._made[1]
@@ -180,7 +189,7 @@ class ZeroShot(Objective):
         always = tuple(self._table.number_of(self._texts[each]) for each in self._types if self._finetunes)
         return PromptMaker(self._table, self._sizes, pieces.room_for_labels, most, ratio, seed, barred, always)
 
-    def _step(self, windows: Windows, numbers: Array, maker: PromptMaker, step: int | str) -> StepPrompts:
+    def _step(self, windows: Windows, numbers: Array, maker: PromptMaker, step: int) -> StepPrompts:
         numbers = np.unique(numbers)
         column, counts = chosen(windows.labels, windows.word_ends, numbers)
         parts = np.split(column, np.cumsum(counts)[:-1])
@@ -188,7 +197,8 @@ class ZeroShot(Objective):
                 for number, labels in zip(numbers.tolist(), parts, strict=True)}  # fmt: skip
         prompts = maker.prompts(held, step)
         used = np.unique(np.concatenate(list(prompts.values()))) if prompts else np.zeros(0, np.int64)
-        return StepPrompts(held, prompts, used)
+        texts = zip(used.tolist(), self._table.texts_read(used, self._settings.seed, step), strict=True)
+        return StepPrompts(held, prompts, used, dict(texts))
 
     def step_figures(self, shared: StepPrompts) -> dict[str, float]:
         """Return how many types the step asks for, and how many a window, on average."""
@@ -201,7 +211,7 @@ class ZeroShot(Objective):
         if model.gliner.labels_body is None or not len(shared.used):
             yield
             return
-        texts = [self._table.concepts[number].text for number in shared.used.tolist()]
+        texts = [shared.texts[number] for number in shared.used.tolist()]
         with explain_out_of_memory("max_types"), autocast(model.device.type, self._settings.precision):
             groups = [texts[start : start + _NAMES] for start in range(0, len(texts), _NAMES)]
             vectors = torch.cat([model.label_vectors(each) for each in groups])
@@ -214,7 +224,7 @@ class ZeroShot(Objective):
         model, _ = self._made
         pieces, numbers = model.loaded.pieces, batch.numbers.tolist()
         asked = tuple(shared.prompts[number] for number in numbers)
-        labels = [[EntityLabel(self._table.concepts[each].text) for each in some.tolist()] for some in asked]
+        labels = [[EntityLabel(shared.texts[each]) for each in some.tolist()] for some in asked]
         apart = model.gliner.labels_body is not None
         made = with_prompts(batch, [pieces.plain() if apart else pieces.prompt(some) for some in labels], pieces)
         columns = {each.name: getattr(made, each.name) for each in fields(PromptBatch)}
@@ -232,12 +242,11 @@ class ZeroShot(Objective):
         return {"loss": torch.stack([self._cross_entropy(*each) for each in windows]).sum()}
 
     def _cross_entropy(self, scores: torch.Tensor, window: WindowLabels, asked: Array) -> torch.Tensor:
-        """Return the sum over a window's spans and types."""
-        answers = Answers.of(window, self._table, asked, self._max_width, self._own.positive_weight)
+        """Return the sum over a window's spans and types, in the focal form if the settings say so."""
+        answers = Answers.of(window, self._table, asked, self._max_width, *self._own.weights)
         targets, weights = (torch.from_numpy(each).to(scores.device) for each in (answers.targets, answers.weights))
-        return torch.nn.functional.binary_cross_entropy_with_logits(
-            scores.masked_fill(weights == 0, 0.0), targets, weights, reduction="sum"
-        )
+        scores = scores.masked_fill(weights == 0, 0.0)
+        return focal_cross_entropy(scores, targets, weights, self._own.focal_gamma)
 
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
@@ -249,58 +258,30 @@ class ZeroShot(Objective):
         self, types: Sequence[str], examples: Sequence[Example], pieces: SubwordTokenizer, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
         """Return the same for all types but these."""
-        windows = Windows.pack(pieces.windows(examples, self.labels))
+        own = examples if self._finetunes else list(map(with_gliner_words, examples))
         names = {normalised(each) for each in types}
         barred = frozenset(number for number, each in enumerate(self._table.concepts) if each.name in names)
-        step = self._step(windows, np.arange(len(windows)), self._make_prompts(None, barred), "dev")
-        if not any(window.spans(step.prompts[number]) for number, window in step.windows.items()):
-            raise InputError("the validation texts have no entity of any type: use more texts")
-        if is_first_process() and all(set(step.prompts[number].tolist()) <= window.own
-                                      for number, window in step.windows.items()):  # fmt: skip
-            tell("no type is known to be absent from any validation text, so the model doesn't learn what is absent, "
-                 "and F1 doesn't show it; give texts `asked` types that they lack")  # fmt: skip
-        return partial(self._score, windows=windows, step=step, pad_id=pieces.pad_id, processes=processes)
+        texts = asked_texts(own, self.labels, self._table, self._make_prompts(None, barred))
+        return HeldOutScore(partial(self._untold, settings=self._settings), texts, processes)
 
-    def _score(
-        self, model: GlinerTrainee, windows: Windows, step: StepPrompts, pad_id: int, processes: ProcessGroup
-    ) -> CheckpointScore:
-        settings, device = self._settings, model.device.type
-        model.eval()
-        sums = np.zeros(5)
-        with torch.inference_mode(), autocast(device, settings.precision), self.step_pass(model, step):
-            for each in held_out_batches(windows, settings, processes, device, pad_id):
-                batch = self.prepare(each, 0, step)
-                found = _scores(model, batch.to(model.device))
-                for scores, window, asked in zip(found, batch.windows, batch.asked, strict=True):
-                    counts = count_right(scores.cpu().numpy(), window, self._table, asked)
-                    sums += [*counts, float(self._cross_entropy(scores, window, asked)), len(scores)]
-        right, found_, gold, loss, words = processes.totals(*sums.tolist())
-        figures = {"zero_shot_f1": 2 * right / (found_ + gold), "zero_shot_precision": right / max(1, found_),
-                   "zero_shot_recall": right / gold, "zero_shot_loss": loss / words}  # fmt: skip
-        return CheckpointScore(figures["zero_shot_f1"] or -figures["zero_shot_loss"], True, figures)
+    def _untold(self, model: GlinerTrainee, settings: TrainSettings) -> GlinerHead:
+        """Return the model ready to tag, without labels."""
+        scorer = TorchGliner(model.loaded, settings.precision, trains=True)
+        tokens = MAX_TOKENS if model.device.type == "cpu" else most_tokens(settings)
+        return GlinerHead(scorer, model.loaded.model.config, model.loaded.pieces, normalises=True, quiet=True,
+                          max_tokens=tokens)  # fmt: skip
 
     def head(self, model: GlinerTrainee, pieces: SubwordTokenizer, settings: TrainSettings) -> GlinerHead:
         """Return the model with the data's types as labels."""
-        loaded, on_cpu = model.loaded, model.device.type == "cpu"
-        scorer = TorchGliner(loaded, settings.precision, trains=True)
-        head = GlinerHead(
-            scorer, loaded.model.config, loaded.pieces, normalises=True, quiet=True,
-            max_tokens=MAX_TOKENS if on_cpu else most_tokens(settings),
-        )  # fmt: skip
-        return head.for_labels(list(map(EntityLabel, self._types)), [THRESHOLD] * len(self._types))
+        labels = list(map(EntityLabel, self._types))
+        return self._untold(model, settings).for_labels(labels, [USUAL] * len(labels))
 
     def describe(self) -> Description:
         """Return its description for plans and cards."""
         return Description(
             learnt="find entities of types given by name (GLiNER, Zaratiana et al. 2024)",
-            chooses="zero_shot_f1",
-            figures={
-                "zero_shot_f1": "entities of held-out texts, for their own types and others, at threshold 0.5",
-                "zero_shot_precision": "the share of correct ones among those found",
-                "zero_shot_recall": "the share of gold ones that are found",
-                "zero_shot_loss": "the cross-entropy on these texts: it chooses while F1 is 0",
-            },
-        )
+            chooses="f1", figures=FIGURES,
+        )  # fmt: skip
 
 
 def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor]:
@@ -311,3 +292,17 @@ def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor
     vectors = step.vectors if step.vectors is not None else torch.zeros(0, model.gliner.config.hidden_size)
     places = [np.searchsorted(step.used, each) for each in batch.asked]
     return model.scores(batch, [vectors.to(model.device)[torch.from_numpy(each)] for each in places])
+
+
+def focal_cross_entropy(
+    scores: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, gamma: float
+) -> torch.Tensor:  # fmt: skip
+    """Return the weighted sum of binary cross-entropies, each times (1 − p)^`gamma`; p is the right answer's.
+
+    Powers are taken of logarithms, so that no gradient overflows where p is 1.
+    """
+    if not gamma:
+        return torch.nn.functional.binary_cross_entropy_with_logits(scores, targets, weights, reduction="sum")
+    wrong = scores * (1 - 2 * targets)
+    losses = torch.nn.functional.softplus(wrong) * torch.exp(gamma * torch.nn.functional.logsigmoid(wrong))
+    return (losses * weights).sum()

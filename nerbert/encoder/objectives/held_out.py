@@ -1,0 +1,125 @@
+"""F1 on held-out texts, each of which is asked for some types by name, and the threshold that is best there.
+
+It chooses the checkpoint of objectives that learn from names. Each text is asked for its own types and some that are
+known to be absent. Of types on overlapping entities (person and politician, say) one is asked, as a user would.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nerbert.encoder.objectives.zero_shot.prompts import PromptMaker
+from nerbert.encoder.objectives.zero_shot.span_labels import SpanLabels, WindowLabels
+from nerbert.errors import InputError
+from nerbert.labels import WordSpan
+from nerbert.model.concept_table import ConceptTable
+from nerbert.model.heads import Entities, Head
+from nerbert.model.threshold_fit import TRIED, USUAL, above, best_threshold
+from nerbert.process import is_first_process
+from nerbert.records import EntityLabel, Example
+from nerbert.rng import Array
+from nerbert.terminal import tell
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.objective import CheckpointScore
+
+FIGURES = {
+    "f1": "entities of held-out texts, each asked for its own types and for others by name, at the best threshold",
+    "f1_at_half": "the same at the threshold 0.5",
+    "threshold": "the best threshold on these texts",
+}
+"""The figures of `HeldOutScore`."""
+_ROOM = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class AskedText:
+    """A text, the labels that it is asked for, and its entities of them; `known` is (words, labels): what counts."""
+
+    example: Example
+    labels: list[EntityLabel]
+    gold: list[WordSpan]
+    known: Array
+
+
+def asked_texts(
+    examples: Sequence[Example], labels: SpanLabels, table: ConceptTable, maker: PromptMaker
+) -> list[AskedText]:
+    """Return what each text is asked for; raise InputError where no text has an entity of a known type."""
+    rows = list(table.rows)
+    windows = {number: WindowLabels.of(np.array(labels.of(each), np.int64).reshape(-1, 2), rows)
+               for number, each in enumerate(examples)}  # fmt: skip
+    prompts = maker.prompts(windows, "dev")
+    asked = {number: _without_overlaps(window, prompts[number]) for number, window in windows.items()}
+    if all(set(asked[number].tolist()) <= window.own for number, window in windows.items()) and is_first_process():
+        tell("no type is known to be absent from any validation text, so the model doesn't learn what is absent, "
+             "and F1 doesn't show it; give texts `asked` types that they lack")  # fmt: skip
+    texts = [_asked_text(examples[number], window, table, asked[number]) for number, window in windows.items()]
+    if not any(each.gold for each in texts):
+        raise InputError("the validation texts have no entity of any type: use more texts")
+    return texts
+
+
+def _asked_text(example: Example, window: WindowLabels, table: ConceptTable, types: Array) -> AskedText:
+    names = [table.concepts[number].text for number in types.tolist()]
+    gold = [(start, end, names[place]) for start, end, place in window.spans(types)]
+    return AskedText(example, list(map(EntityLabel, names)), gold, window.masks(table, types)[1])
+
+
+def _without_overlaps(window: WindowLabels, types: Array) -> Array:
+    """Return the types without those that have an entity over one of an earlier type."""
+    taken, kept = np.zeros(len(window.places), bool), list[int]()
+    spans: dict[int, list[slice]] = {}
+    for start, end, place in window.spans(types):
+        spans.setdefault(place, []).append(slice(start, end))
+    for place, number in enumerate(types.tolist()):
+        own = spans.get(place, ())
+        if not any(taken[each].any() for each in own):
+            kept.append(number)
+            for each in own:
+                taken[each] = True
+    return np.array(kept, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutScore:
+    """Scores a model on held-out texts, each process its share; `head` makes one of a model, without labels."""
+
+    head: Callable[[Any], Head]
+    texts: Sequence[AskedText]
+    processes: ProcessGroup
+
+    def __call__(self, model: Any) -> CheckpointScore:
+        """Return F1 at the best threshold, which the encoder's card keeps."""
+        model.eval()
+        rank, count = self.processes.rank, self.processes.count
+        mine = [each for each in self.texts[rank::count] if each.labels]
+        shares = self.processes.gather([_found(self.head(model), mine)])
+        gold = [each.gold for first in range(count) for each in self.texts[first::count] if each.labels]
+        found = Entities.join(shares, [sum(bool(each.labels) for each in self.texts[first::count])
+                                       for first in range(count)])  # fmt: skip
+        threshold, f1 = best_threshold(found, gold)
+        figures = {"f1": f1, "f1_at_half": _f1_at(USUAL, found, gold), "threshold": threshold}
+        return CheckpointScore(f1, True, figures, {"threshold": threshold})
+
+
+def _found(head: Head, texts: Sequence[AskedText]) -> Entities:
+    """Return what a head finds at the lowest threshold, without what nobody knows to be right or wrong."""
+    least = TRIED[0]
+    groups = [(head.for_labels(each.labels, [least] * len(each.labels)), [each.example]) for each in texts]
+    found = [_known(entities, text) for entities, text in zip(head.predict_each(groups), texts, strict=True)]
+    return Entities.join(found, [1] * len(found)) if found else Entities.of([])
+
+
+def _known(found: Entities, text: AskedText) -> Entities:
+    columns = {each.name: column for column, each in enumerate(text.labels)}
+    spans = zip(found.starts.tolist(), found.ends.tolist(), found.types, strict=True)
+    kept = [bool(text.known[start:end, columns[type_]].all()) for start, end, type_ in spans]
+    return found.where(np.array(kept, bool))
+
+
+def _f1_at(least: float, found: Entities, gold: Sequence[Iterable[WordSpan]]) -> float:
+    from nerbert.metrics.score import score_spans
+
+    return score_spans(gold, above(found, least).word_spans(len(gold))).f1

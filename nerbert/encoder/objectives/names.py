@@ -1,0 +1,228 @@
+"""Boundaries and names in one model (ours): untyped BIO tags, and each entity's vector against the names of concepts.
+
+Boundaries have the loss of a tagger (NER-BERT §3.1). Types have NuNER's (Bogdanov et al. 2024), on the mean of an
+entity's words instead of each word: for gold entities, and for spans that the model finds where there is none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+
+from nerbert.config import Bounds, Section
+from nerbert.encoder.objectives.concepts import Concepts, ConceptsSettings, StepConcepts
+from nerbert.encoder.objectives.held_out import FIGURES
+from nerbert.encoder.objectives.zero_shot.span_labels import SpanLabels, WindowLabels
+from nerbert.errors import SettingsError
+from nerbert.labels import word_spans
+from nerbert.model.concept_encoder import ConceptModel
+from nerbert.model.concept_table import Row
+from nerbert.model.forward import Batch
+from nerbert.model.names_head import BOUNDARIES
+from nerbert.model.windows import IGNORED, Label, Windows, chosen
+from nerbert.process import is_first_process
+from nerbert.records import Example
+from nerbert.rng import Array
+from nerbert.terminal import tell
+from nerbert.training.objective import Description
+
+_OUTSIDE, _BEGIN, _INSIDE = range(len(BOUNDARIES))
+_UNMARKED = len(BOUNDARIES)
+"""The label of a word of a corpus outside of its links: most are outside of entities, but many names have no link."""
+_NOWHERE = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamesSettings(ConceptsSettings):
+    """Settings of learning boundaries and names."""
+
+    section: ClassVar[str] = "names"
+    formerly: ClassVar[Mapping[str, str]] = {}
+    boundary_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
+    """Weight of the boundaries' loss; that of the types' is 1. Source: ours."""
+    outside_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.1
+    """Weight in the boundaries' loss of a corpus's words outside of links, many of which are names without a link.
+    Source: ours; with 1 names in encyclopedic text aren't found (docs/results)."""
+
+
+class BoundaryLabels(SpanLabels):
+    """Words are labelled with a row of a table, marks, and a boundary tag; of nested entities the outermost counts.
+
+    A word outside of all entities has the tag O, whatever types were asked for; in a text of links it is unmarked.
+    """
+
+    ignored: Label = (IGNORED, 0, IGNORED)
+
+    def of(self, example: Example) -> list[Label]:
+        """Return the three numbers of each word; raise InputError for an entity that cuts a word."""
+        outside = _UNMARKED if example.partial else _OUTSIDE
+        labels = zip(super().of(example), boundary_tags(example), strict=True)
+        return [label if label == self.ignored else (*label, tag or outside) for label, tag in labels]  # type: ignore[misc]
+
+
+def boundary_tags(example: Example) -> list[int]:
+    """Return the place in `BOUNDARIES` of each word's tag, by the outermost entities."""
+    tags, end = [_OUTSIDE] * len(example.words), 0
+    for first, last, _ in sorted(word_spans(example), key=lambda span: (span[0], -span[1])):
+        if first >= end:
+            tags[first:last] = [_BEGIN] + [_INSIDE] * (last - first - 1)
+            end = last
+    return tags
+
+
+@dataclass(slots=True)
+class StepNames(StepConcepts):
+    """The concepts of a step and what its spans have of them; `rows` is empty: spans hold the places of their rows.
+
+    By the number of a window, `gold` (entities, 3) are first word, word after the last and row, and `found` (words,)
+    the row of a span that is found there where there is no entity; −1 where that isn't known.
+    """
+
+    gold: Mapping[int, Array] = None  # type: ignore[assignment]
+    found: Mapping[int, Array] = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True)
+class NamesBatch(Batch):
+    """A micro-batch whose labels are boundary tags; its spans and words are numbered through all of its windows."""
+
+    step: StepNames
+    gold: Array
+    found: Array
+    starts: Array
+    """(terms,): whether a window begins here."""
+
+
+class Names(Concepts):
+    """The objective; `backbone` is what the concept encoder starts from."""
+
+    settings: ClassVar[type[Section]] = NamesSettings
+    parts: ClassVar[tuple[str, ...]] = ("boundaries", "types")
+    boundaries: ClassVar[bool] = True
+
+    def freeze(self, model: ConceptModel, layers: int) -> int:
+        """Freeze the lowest layers of both encoders, none by default; return how many of the text encoder."""
+        return super().freeze(model, max(0, layers))
+
+    @property
+    def labels(self) -> BoundaryLabels:
+        """Return the rows of the table, where entities begin and end, and the boundary tags."""
+        return BoundaryLabels(self._table, self._texts, 0)
+
+    def facts(self, windows: Windows) -> dict[str, Any]:
+        """Return how many windows have no word of which anything is known, if any; print their number."""
+        tags = np.asarray(windows.labels)[:, 2] != IGNORED
+        known = np.add.reduceat(np.append(tags, False), np.concatenate([[0], windows.word_ends[:-1]]))
+        if (count := int((known == 0).sum())) and is_first_process():
+            tell(f"{count:,} of {len(windows):,} training texts have no loss: nothing is known of any word")
+        return {"unknown_texts": count} if count else {}
+
+    def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepNames:
+        """Return the concepts of the step's entities, in all processes, and the spans of each window."""
+        numbers = np.unique(numbers)
+        column, counts = chosen(windows.labels, windows.word_ends, numbers)
+        rows, gold, found = dict[Row, int](), dict[int, Array](), dict[int, Array]()
+        parts = np.split(column, np.cumsum(counts)[:-1])
+        for number, labels in zip(numbers.tolist(), parts, strict=True):
+            window = WindowLabels.of(labels[:, :2], self._rows)
+            gold[number], found[number] = _spans_of(window, rows)
+        shared = self._concepts_of(list(rows), np.zeros(0, np.int64), step)
+        columns = {each.name: getattr(shared, each.name) for each in fields(StepConcepts)}
+        return StepNames(**columns, gold=gold, found=found)
+
+    def prepare(self, batch: Batch, step: int, shared: Any = None) -> NamesBatch:
+        """Return the batch with its spans."""
+        numbers, counts = batch.numbers.tolist(), np.bincount(batch.rows.numpy(), minlength=len(batch.numbers))
+        firsts = np.cumsum(counts) - counts
+        gold = np.concatenate([shared.gold[number] + (first, first, 0)
+                               for number, first in zip(numbers, firsts.tolist(), strict=True)])  # fmt: skip
+        found = np.concatenate([shared.found[number] for number in numbers])
+        starts = np.zeros(len(found), bool)
+        starts[firsts[counts > 0]] = True
+        columns = {each.name: getattr(batch, each.name) for each in fields(Batch)}
+        return NamesBatch(
+            **columns | {"labels": batch.labels[:, 2]}, step=shared, gold=gold, found=found, starts=starts
+        )
+
+    def terms(self, batch: Any) -> dict[str, float]:
+        """Return the number of words with a known tag, and of entities with known concepts."""
+        known = int(batch.step.tells[torch.from_numpy(batch.gold[:, 2])].sum())
+        return {"boundaries": float(self._weights(batch.labels).sum()), "types": known}
+
+    def _weights(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return (words,): the weight of each word's tag in the loss."""
+        return (labels != IGNORED) * torch.where(labels == _UNMARKED, self._names.outside_weight, 1.0)
+
+    def loss(self, model: ConceptModel, batch: Any) -> dict[str, torch.Tensor]:
+        """Return the weighted sum over words of the tags' losses, and over spans of the types', computed in fp32."""
+        if model.boundaries is None:
+            raise TypeError("the model has no layer of boundaries")
+        words = model.word_vectors(batch)
+        tags, targets = model.boundaries(words).float(), batch.labels.masked_fill(batch.labels == _UNMARKED, _OUTSIDE)
+        losses = torch.nn.functional.cross_entropy(tags, targets, ignore_index=IGNORED, reduction="none")
+        boundaries = (losses * self._weights(batch.labels)).sum()
+        spans = np.concatenate([batch.gold, _found_spans(tags.detach().argmax(1).cpu().numpy(), batch)])
+        if batch.step.vectors is None or not len(spans):
+            types = words.float().sum() * 0
+        else:
+            types = self._types_loss(model, words, batch.step, spans)
+        return {"boundaries": boundaries * self._names.boundary_weight, "types": types}
+
+    @property
+    def _names(self) -> NamesSettings:
+        if not isinstance(self._own, NamesSettings):
+            raise SettingsError(f"{type(self).__name__}: its settings must extend NamesSettings")
+        return self._own
+
+    def _types_loss(self, model: ConceptModel, words: torch.Tensor, step: StepNames, spans: Array) -> torch.Tensor:
+        """Return the sum over spans, (spans, 3), of the cross-entropies of their concepts."""
+        lengths = spans[:, 1] - spans[:, 0]
+        owner = np.repeat(np.arange(len(spans)), lengths)
+        inside = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + spans[owner, 0]
+        owners, places, counts, rows = (torch.from_numpy(each).to(words.device)
+                                        for each in (owner, inside, lengths, spans[:, 2]))  # fmt: skip
+        sums = torch.zeros(len(spans), words.shape[1], dtype=torch.float32, device=words.device)
+        vectors = sums.index_add(0, owners, words[places].float()) / counts[:, None]
+        logits = model.logits(vectors, step.vectors)  # type: ignore[arg-type]
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, step.has[rows].float(), reduction="none")
+        return (losses * step.known[rows]).sum()
+
+    def describe(self) -> Description:
+        """Return its description for plans and cards."""
+        return Description(
+            learnt="find entities, and match each with the names of its types (NuNER, Bogdanov et al. 2024)",
+            chooses="f1", figures=FIGURES,
+        )  # fmt: skip
+
+
+def _spans_of(window: WindowLabels, rows: dict[Row, int]) -> tuple[Array, Array]:
+    """Return (entities, 3) and (words,) of a window as `StepNames` has them; `rows` numbers rows, new ones too."""
+    types = np.array(sorted(window.own), np.int64)
+    concepts: dict[tuple[int, int], list[int]] = {}
+    for start, end, place in window.spans(types):
+        concepts.setdefault((start, end), []).append(int(types[place]))
+    found = np.full(len(window.places), _NOWHERE)
+    for word, place in enumerate(window.places.tolist()):
+        own, asked = window.rows[place]
+        if not own and asked != ():
+            found[word] = rows.setdefault(((), asked), len(rows))
+    gold = []
+    for (start, end), own in concepts.items():
+        asked = window.rows[window.places[start]][1]
+        gold.append((start, end, rows.setdefault((tuple(sorted(own)), asked), len(rows))))
+    return np.array(gold, np.int64).reshape(-1, 3), found
+
+
+def _found_spans(tags: Array, batch: NamesBatch) -> Array:
+    """Return (spans, 3) of the spans that tags make, without those over an entity, or over what isn't known."""
+    before = np.where(batch.starts, _OUTSIDE, np.roll(tags, 1))
+    begins = (tags == _BEGIN) | ((tags == _INSIDE) & (before == _OUTSIDE))
+    starts = np.flatnonzero(begins)
+    outside = np.flatnonzero(np.append((tags == _OUTSIDE) | begins | batch.starts, True))
+    ends = outside[np.searchsorted(outside, starts, side="right")]
+    unknown = np.concatenate([[0], np.cumsum(batch.found == _NOWHERE)])
+    free = unknown[ends] == unknown[starts]
+    found: Array = np.stack([starts, ends, batch.found[starts]], 1)[free]
+    return found

@@ -1,0 +1,279 @@
+"""The objective `names`: its losses against a plain computation, unknown stretches, resuming, what comes out."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nerbert import Tagger, pretrain
+from nerbert.encoder.objectives.names import BoundaryLabels, Names, NamesSettings, boundary_tags
+from nerbert.encoder.open_texts import OpenExample, OpenTypesSettings
+from nerbert.encoder.pretrain import Preparation, prepare
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.errors import NerbertError
+from nerbert.labels import spans_from_bio
+from nerbert.model.concept_table import Concept, ConceptTable
+from nerbert.model.tokenizer import BioLabels
+from nerbert.model.windows import IGNORED, Windows
+from nerbert.records import Example, Span
+from nerbert.tagger.export import export
+from nerbert.training.distributed import make_process_group
+from tests.encoder.backbones import write_fresh
+from tests.encoder.objectives.test_concepts import ROWS, SMALL, gradients
+
+NAMES: dict[str, Any] = SMALL | {"objective": "names", "wordings": False}
+
+
+@pytest.fixture
+def open_file(tmp_path: Path) -> Path:
+    path = tmp_path / "open.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in ROWS))
+    return path
+
+
+def settings_of(corpus: Path | None, open_file: Path, **more: Any) -> PretrainSettings:
+    """Settings on a corpus and open types, cached beside these."""
+    folder = open_file.parent / "cache"
+    values = NAMES | {"cache": str(folder), "sections": (OpenTypesSettings(files=(open_file,)),)} | more
+    return PretrainSettings(corpus=(corpus,), **values) if corpus else PretrainSettings(**values)
+
+
+@pytest.fixture
+def work(sample_corpus: Path, open_file: Path) -> Preparation:
+    """A pre-training on links and open types that is about to start, without dropout."""
+    settings = settings_of(sample_corpus, open_file)
+    made = prepare(settings, make_process_group(settings))
+    for each in made.model.modules():
+        if isinstance(each, torch.nn.Dropout):
+            each.p = 0.0
+    return made
+
+
+WORDS = ((0, 4), (5, 7), (8, 12), (13, 17), (18, 22))
+TEXT = "Bank of Oslo near Oslo"
+
+
+def test_of_nested_entities_the_outermost_has_the_tags() -> None:
+    spans = (Span(8, 12, "city"), Span(0, 12, "bank"), Span(0, 4, "word"), Span(18, 22, "city"))
+    assert boundary_tags(OpenExample(TEXT, WORDS, spans)) == [1, 2, 2, 0, 1]
+    assert boundary_tags(OpenExample(TEXT, WORDS)) == [0] * 5
+    overlapping = (Span(0, 7, "a"), Span(5, 12, "b"), Span(8, 17, "c"))
+    assert boundary_tags(OpenExample(TEXT, WORDS, overlapping)) == [1, 2, 1, 2, 0]
+
+
+def test_words_of_an_unknown_stretch_have_no_label() -> None:
+    table = ConceptTable()
+    table.add(Concept("city"))
+    spans = (Span(8, 12, "city"), Span(18, 22, "city"))
+    example = OpenExample(TEXT, WORDS, spans, unknown=((6, 9), (22, 25)))
+    table.add_rows(table.word_rows(example))
+    found = BoundaryLabels(table, {}, 0).of(example)
+    nothing = (IGNORED, 0, IGNORED)
+    assert found == [(0, 0, 0), nothing, nothing, (0, 0, 0), (1, (1 << 12) + 1, 1)]
+    assert BioLabels(["O", "B-city", "I-city"]).of(example) == [0, IGNORED, IGNORED, 0, 1]
+
+
+def plain_spans(windows: Windows, number: int, rows: list[Any]) -> Iterator[tuple[int, int, set[int], Any]]:
+    """The entities of a window by its labels, in another way than the objective's."""
+    start = int(windows.word_ends[number - 1]) if number else 0
+    labels = np.asarray(windows.labels[start : windows.word_ends[number]])
+    for first in range(len(labels)):
+        for last in range(first, len(labels)):
+            inside = [rows[row][0] if row >= 0 else () for row in labels[first : last + 1, 0].tolist()]
+            own = set()
+            for concept in set(inside[0]).intersection(*inside):
+                begins = [bool(mark >> rows[row][0].index(concept) & 1) for row, mark in labels[first : last + 1, :2]]
+                ends = [bool(mark >> (12 + rows[row][0].index(concept)) & 1)
+                        for row, mark in labels[first : last + 1, :2]]  # fmt: skip
+                if begins[0] and ends[-1] and not any(begins[1:]) and not any(ends[:-1]):
+                    own.add(concept)
+            if own:
+                yield first, last + 1, own, rows[labels[first, 0]][1]
+
+
+def plain_targets(
+    work: Preparation, number: int, rows: list[Any]
+) -> tuple[list[tuple[torch.Tensor, float]], list[tuple[torch.Tensor, set[int], Any]]]:
+    """The losses and weights of a window's tags, and the vectors of its entities and of spans found beside these."""
+    windows, model = work.data.windows, work.model
+    pieces = slice(windows.ends[number - 1] if number else 0, windows.ends[number])
+    words = slice(windows.word_ends[number - 1] if number else 0, windows.word_ends[number])
+    ids = torch.tensor(windows.ids[pieces].astype(int))[None]
+    states = model.text(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
+    read, labels = states[windows.positions[words].tolist()], np.asarray(windows.labels[words])
+    logits = model.boundaries(read)
+    losses = [(-logit.log_softmax(0)[tag % 3], 0.1 if tag == 3 else 1.0)
+              for tag, logit in zip(labels[:, 2].tolist(), logits, strict=True) if tag >= 0]  # fmt: skip
+    spans = [(read[first:last].mean(0), own, asked) for first, last, own, asked in plain_spans(windows, number, rows)]
+    guessed = ["OBI"[each] + ("-x" if each else "") for each in logits.argmax(1).tolist()]
+    for first, last, _ in spans_from_bio(guessed):
+        of_words = [rows[row] for row in labels[first:last, 0].tolist()]
+        if not any(own for own, _ in of_words):
+            spans.append((read[first:last].mean(0), set(), of_words[0][1]))
+    return losses, spans
+
+
+@pytest.mark.integration
+def test_the_losses_are_plain_means_over_words_and_entities(work: Preparation) -> None:
+    """Against loops over words, spans and concepts, in one graph through both encoders."""
+    found = gradients(work, 100)
+    model, windows, objective = work.model.train(), work.data.windows, work.objective
+    assert isinstance(objective, Names)
+    table, numbers = objective._table, work.data.numbers_of(0)[:24]
+    targets = [plain_targets(work, number, list(table.rows)) for number in numbers.tolist()]
+    texts = objective.begin_step(windows, numbers, 1).texts
+    concepts = [number for number, each in enumerate(table.concepts) if each.text in texts]
+    assert len(concepts) == len(texts) > 5
+    vectors = [model.name_vectors([table.concepts[number].text])[0] for number in concepts]
+    losses, gold = list[torch.Tensor](), 0
+    for vector, own, asked in (each for _, spans in targets for each in spans):
+        (has,), (known,) = table.masks([(tuple(sorted(own)), asked)], np.array(concepts))
+        gold += bool(own) and known.any()
+        logits = [vector @ each / model.temperature + model.bias for each in vectors]
+        losses += [-torch.nn.functional.logsigmoid(logit if yes else -logit)
+                   for logit, yes, sure in zip(logits, has, known, strict=True) if sure]  # fmt: skip
+    tags = [each for some, _ in targets for each in some]
+    assert {weight for _, weight in tags} == {1.0, 0.1}
+    boundaries = torch.stack([loss * weight for loss, weight in tags]).sum() / sum(weight for _, weight in tags)
+    types = torch.stack(losses).sum() / gold
+    assert found["figures"]["boundaries"] == pytest.approx(boundaries.item(), rel=1e-4)
+    assert found["figures"]["types"] == pytest.approx(types.item(), rel=1e-4)
+    model.zero_grad()
+    (boundaries + types).backward()  # type: ignore[no-untyped-call]
+    for name, each in model.named_parameters():
+        if each.grad is not None:
+            torch.testing.assert_close(found[name], each.grad, rtol=2e-3, atol=2e-6)
+
+
+@pytest.mark.integration
+def test_the_cut_into_micro_batches_changes_nothing(work: Preparation) -> None:
+    whole, cut = gradients(work, 1 << 20), gradients(work, 100)
+    assert whole.keys() == cut.keys()
+    assert {"boundaries.weight", "names.encoder.layer.1.output.dense.weight", "bias"} < whole.keys()
+    assert cut["figures"] == pytest.approx(whole["figures"], rel=1e-5)
+    for name in whole.keys() - {"figures"}:
+        torch.testing.assert_close(cut[name], whole[name], rtol=1e-3, atol=1e-6)
+
+
+def test_a_text_of_which_nothing_is_known_has_no_loss_and_is_counted(
+    work: Preparation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    objective, real = work.objective, BoundaryLabels.of
+    assert isinstance(objective, Names)
+
+    def hidden(self: BoundaryLabels, example: Example) -> Any:
+        stretch = ((0, len(example.text)),) if "Fram" in example.text else ()
+        return real(self, replace(example, unknown=stretch))
+
+    monkeypatch.setattr(BoundaryLabels, "of", hidden)
+    examples = [OpenExample(f"Fram {number}.", ((0, 4), (5, 6), (6, 7)), (Span(0, 4, "ship"),)) for number in range(3)]
+    examples.append(OpenExample("A boat.", ((0, 1), (2, 6), (6, 7))))
+    windows = Windows.pack(work.pieces.windows(examples, objective.labels))
+    assert objective.facts(windows) == {"unknown_texts": 3}
+    assert capsys.readouterr().err == "3 of 4 training texts have no loss: nothing is known of any word\n"
+    step = objective.begin_step(windows, np.arange(3), 1)
+    assert not any(len(each) for each in step.gold.values())
+    assert all((each == -1).all() for each in step.found.values())
+    assert objective.facts(Windows.pack(work.pieces.windows(examples[3:], objective.labels))) == {}
+
+
+def test_nothing_is_frozen_by_default_and_the_weight_counts(work: Preparation) -> None:
+    assert work.num_frozen_layers == 0
+    assert all(each.requires_grad for each in work.model.parameters())
+    objective = work.objective
+    assert isinstance(objective, Names)
+    once = gradients(work, 1 << 20)["figures"]
+    objective._own = replace(objective._names, boundary_weight=3.0)
+    thrice = gradients(work, 1 << 20)["figures"]
+    assert thrice["boundaries"] == pytest.approx(3 * once["boundaries"])
+    assert thrice["types"] == pytest.approx(once["types"])
+
+
+@pytest.mark.integration
+def test_a_folder_is_a_tagger_an_encoder_and_an_export(sample_corpus: Path, open_file: Path, tmp_path: Path) -> None:
+    settings = settings_of(sample_corpus, open_file, max_steps=60, learning_rate=3e-3)
+    pretrain(tmp_path / "e", settings)
+    card = json.loads((tmp_path / "e" / "nerbert.json").read_text())
+    assert card["validation"].keys() == {"f1", "f1_at_half", "threshold"}
+    assert card["validation"]["f1"] > 0.05
+    assert card["threshold"] == card["validation"]["threshold"]
+    tagger = Tagger.load(tmp_path / "e", precision="fp32").with_labels(["ship", "city"])
+    assert set(tagger.thresholds.values()) == {card["threshold"]}
+    texts = [row["text"] for row in ROWS[:9]]
+    wanted = [list(each) for each in tagger.tag_many(texts)]
+    assert any(span.type == "city" and span.text == "Oslo" for spans in wanted for span in spans)
+    plain = PretrainSettings(
+        corpus=(sample_corpus,), backbone=str(tmp_path / "e"), **(SMALL | {"objective": "tagging"})
+    )
+    prepare(plain, make_process_group(plain))
+    export(tmp_path / "e", int8=True)
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from nerbert import Tagger\n"
+        f"tagger = Tagger.load({str(tmp_path / 'e')!r}, backend='onnx', precision='fp32')\n"
+        "tagger = tagger.with_labels(['ship', 'city'])\n"
+        f"print([[[s.start, s.end, s.type] for s in each] for each in tagger.tag_many({texts!r})])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.replace("'", '"')) == [[[s.start, s.end, s.type] for s in each] for each in wanted]
+    quantised = Tagger.load(tmp_path / "e", backend="onnx", precision="int8").with_labels(["ship", "city"])
+    assert any(quantised.tag_many(texts))
+
+
+@pytest.mark.integration
+def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
+    open_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(None, open_file, max_steps=4, save_steps=1)
+    pretrain(tmp_path / "whole", settings)
+
+    def stopping(self: Names, windows: Any, numbers: Any, step: int) -> Any:
+        if step == 3:
+            raise NerbertError("stopped")
+        return real(self, windows, numbers, step)
+
+    real = Names.begin_step
+    with monkeypatch.context() as patch:
+        patch.setattr(Names, "begin_step", stopping)
+        with pytest.raises(NerbertError, match="stopped"):
+            pretrain(tmp_path / "broken", settings)
+    pretrain(tmp_path / "broken", settings)
+    for file in ("model.safetensors", "concepts/model.safetensors", "concepts/scorer.safetensors"):
+        assert (tmp_path / "broken" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_losses_of_one(sample_corpus: Path, open_file: Path, tmp_path: Path) -> None:
+    named = SMALL | {"cache": str(tmp_path / "cache"), "objective": "tagging"}
+    write_fresh(PretrainSettings(corpus=(sample_corpus,), **named), tmp_path / "b")
+    config = json.loads((tmp_path / "b" / "config.json").read_text())
+    drops = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (tmp_path / "b" / "config.json").write_text(json.dumps(config | drops))
+    values = {**NAMES, "corpus": str(sample_corpus), "backbone": str(tmp_path / "b"), "max_steps": 5}
+    lines = [f"{name} = {json.dumps(value)}\n" for name, value in values.items() if not name.startswith("fresh")]
+    (tmp_path / "s.toml").write_text("".join([*lines, f"[open_types]\nfiles = [{json.dumps(str(open_file))}]\n"]))
+    logs = []
+    for processes in (1, 2):
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        command = ["-m", "nerbert", "pretrain", str(tmp_path / "s.toml"), "-o", str(tmp_path / f"e{processes}")]
+        done = subprocess.run([*torchrun, *command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        log = map(json.loads, (tmp_path / f"e{processes}" / "log.jsonl").read_text().splitlines())
+        kept = ("boundaries", "types", "norm", "f1", "threshold")
+        logs.append([{name: each[name] for name in kept if name in each} for each in log])
+    assert len(logs[0]) == 6
+    for one, two in zip(*logs, strict=True):
+        assert two == pytest.approx(one, rel=1e-4)
+
+
+def test_the_section_is_its_own() -> None:
+    settings = PretrainSettings(corpus=(Path("_"),), objective="names", sections=(NamesSettings(boundary_weight=2.0),))
+    assert Names.own_settings(settings).section == "names"

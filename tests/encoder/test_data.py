@@ -1,0 +1,256 @@
+"""Sources of a pre-training mixed: several corpora and files of open types, their shares, their own negatives."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nerbert import pretrain
+from nerbert.config import make_settings
+from nerbert.encoder.data import files_read
+from nerbert.encoder.dry_run import dry_run
+from nerbert.encoder.open_texts import OpenExample, OpenTypesSettings, is_held_out
+from nerbert.encoder.pretrain import Preparation, prepare
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.errors import InputError, OutputExists, SettingsError
+from nerbert.model.concept_table import ROOT, all_of
+from nerbert.training.distributed import make_process_group
+from tests.encoder.corpora import cut
+from tests.pages import front_of, said, section
+
+SMALL: dict[str, Any] = {
+    "objective": "concepts", "epochs": 1, "learning_rate": 1e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
+    "fresh_num_layers": 1, "fresh_hidden_size": 64, "fresh_vocab_size": 600, "max_length": 64, "max_eval_samples": 20,
+}  # fmt: skip
+
+
+def row_of(number: int) -> dict[str, Any]:
+    text = f"The gene BRCA{number} was found by Ada Byron in Oslo."
+    named = (("BRCA", "gene"), ("Ada Byron", "scientist"), ("Ada Byron", "person"), ("Oslo", "city"))
+    entities = [{"start": text.index(mention), "end": text.index(mention) + len(mention), "type": type_}
+                for mention, type_ in named]  # fmt: skip
+    return {"text": text, "entities": entities, "asked": "all"}
+
+
+def written(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+ROWS = [row_of(number) for number in range(60)]
+
+
+@pytest.fixture
+def open_file(tmp_path: Path) -> Path:
+    lone = {"text": "Ida Noddack found rhenium.", "entities": [{"start": 0, "end": 11, "type": "person"}]}
+    return written(tmp_path / "open.jsonl", [*ROWS, *({**lone, "text": f"{lone['text']} {n}"} for n in range(20))])
+
+
+@pytest.fixture(scope="session")
+def german(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another part of the sample, as a corpus of another wiki in other words; read only."""
+    folder = tmp_path_factory.mktemp("german") / "corpus"
+    cut(sample_corpus, folder, lambda table: table.take([*range(5, len(table), 10)]))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    classes = {"Settlement": {"label": "Siedlung"}, "City": {"label": "Stadt"}}
+    changed = {"wiki": "dewiki", "language": "de", "word_splitter": "unicode-words-1", "classes": classes}
+    (folder / "manifest.json").write_text(json.dumps(manifest | changed))
+    return folder
+
+
+def settings_of(tmp_path: Path, *corpora: Path, files: Sequence[Path] = (), **more: Any) -> PretrainSettings:
+    sections = {"open_types": {"files": list(files)}} if files else {}
+    values = {"corpus": list(corpora), "cache": str(tmp_path / "cache"), **SMALL, **sections, **more}
+    return make_settings(PretrainSettings, values)
+
+
+def prepared(settings: PretrainSettings) -> Preparation:
+    return prepare(settings, make_process_group(settings))
+
+
+def counts_of(work: Preparation, epoch: int) -> list[int]:
+    """How many windows of an epoch each source has: two corpora, then open types."""
+    labels, windows = [*work.source.concepts.rows], work.data.windows  # type: ignore[union-attr]
+    starts = [0, *windows.word_ends.tolist()]
+    found = [0, 0, 0]
+    for number in work.data.numbers_of(epoch).tolist():
+        asked = {labels[label][1] for label in windows.labels[starts[number] : starts[number + 1]].tolist()}
+        (source,) = {int(each[1]) for each in asked if each and not each[0]}
+        found[source] += 1
+    return found
+
+
+def test_three_sources(few: Path, german: Path, open_file: Path, tmp_path: Path) -> None:
+    work = prepared(settings_of(tmp_path, few, german, files=[open_file]))
+    source, table = work.source, work.source.concepts
+    assert table
+    assert [each.manifest["wiki"] for each in source.corpora] == [source.corpora[0].manifest["wiki"], "dewiki"]
+    assert (source.language, source.word_splitter) == ("multilingual", "unicode-words-2")
+    names = [{table.concepts[number].name for number in each} for each in table.sources]
+    assert ROOT in names[0] & names[1]
+    assert "gene" in names[2] - names[0] - names[1]
+    held_out = source.held_out()
+    assert all(isinstance(each, OpenExample) for each in held_out)
+    sizes = [len(each.held_out()) for each in source.corpora]
+    asked = [all_of(0)] * sizes[0] + [all_of(1)] * sizes[1]
+    assert [each.asked for each in held_out] == asked + [None] * (len(held_out) - len(asked))
+    texts = [*source.texts()]
+    assert len(texts) == sum(len([*each.texts()]) for each in source.corpora) + table_texts(work)
+    gene = table.number_of("gene")
+    known = table.masks([((), all_of(number)) for number in range(3)], np.array([gene]))[1]
+    assert known[:, 0].tolist() == [False, False, True]
+    assert all(counts_of(work, 0))
+
+
+def table_texts(work: Preparation) -> int:
+    assert work.source.open_types
+    return work.source.open_types.table.sentences
+
+
+def test_broader_types_come_from_marks(few: Path, open_file: Path, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, few, files=[open_file])
+    for _ in range(2):  # the second time from the cache
+        work = prepared(settings)
+        assert work.source.open_types
+        assert work.source.open_types.table.ancestors("scientist") == ("person",)
+        assert work.source.open_types.table.ancestors("gene") == ()
+        assert work.source.concepts
+        assert "person" in work.source.concepts.ancestors("scientist")
+
+
+def test_the_class_and_the_name_of_the_ontology_are_synonyms(german: Path, tmp_path: Path) -> None:
+    table = prepared(settings_of(tmp_path, german)).source.concepts
+    assert table
+    assert {"stadt", "city"} <= table.names_like("stadt")
+    assert set(table.texts_of(table.number_of("stadt"))) == {"stadt", "city"}
+
+
+def test_wordings_can_be_left_out(few: Path, tmp_path: Path) -> None:
+    table = prepared(settings_of(tmp_path, few, wordings=False)).source.concepts
+    assert table
+    assert [table.texts_of(number) for number in range(len(table.concepts))] == [[each.text] for each in table.concepts]
+
+
+@pytest.mark.parametrize(("shares", "expected"), [([1, 1, 2], [0.25, 0.25, 0.5]), ([8, 1, 1], [0.8, 0.1, 0.1])])
+def test_shares(
+    few: Path, german: Path, open_file: Path, tmp_path: Path, shares: list[float], expected: list[float]
+) -> None:
+    settings = settings_of(tmp_path, few, german, files=[open_file])
+    plain, mixed = prepared(settings), prepared(settings.changed({"shares": shares}))
+    size = len(plain.data.numbers_of(0))
+    for epoch in (0, 1):
+        counts = counts_of(mixed, epoch)
+        assert sum(counts) == pytest.approx(size, abs=2)
+        assert counts == pytest.approx([share * size for share in expected], abs=1)
+    first = mixed.data.numbers_of(0)
+    assert not np.array_equal(first, mixed.data.numbers_of(1))
+    assert np.array_equal(first, mixed.data.numbers_of(0))
+    assert np.array_equal(first, prepared(settings.changed({"shares": shares})).data.numbers_of(0))
+    assert np.array_equal(plain.data.numbers_of(0), plain.data.numbers_of(1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"shares": [1]}, r"shares = \[1.0\]: must be a number for each source, 3: the corpora in order, then open"),
+     ({"shares": [1, 1, 1, 1]}, "must be a number for each source, 3"), ({"shares": [1, 0, 1]}, "setting shares"),
+     ({"shares": [1, -1, 1]}, "setting shares"), ({"corpus": ["a", "a"]}, "setting corpus.*must be different folders"),
+     ({"corpus": [], "shares": [1, 1]}, "must be a number for each source, 1"), ({"shares": "all"}, "setting shares")],
+)  # fmt: skip
+def test_settings_that_do_not_fit(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        settings_of(tmp_path, Path("a"), Path("b"), files=[Path("c")]).changed(changes)
+
+
+def test_a_missing_corpus_is_named(few: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        prepared(settings_of(tmp_path, few, Path("nowhere"), shares=[1, 1]))
+
+
+@pytest.mark.parametrize("objective", ["tagging", "mlm"])
+def test_other_objectives_take_one_corpus(few: Path, german: Path, tmp_path: Path, objective: str) -> None:
+    with pytest.raises(SettingsError, match=f"setting corpus = .*must be one folder with objective = '{objective}'"):
+        prepared(settings_of(tmp_path, few, german, objective=objective))
+
+
+def test_an_output_around_the_second_corpus_is_refused(few: Path, german: Path, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, few, german)
+    assert files_read(settings) == [few / "manifest.json", german / "manifest.json"]
+    with pytest.raises(OutputExists, match=r"lies in, or around, the corpus"):
+        pretrain(german / "encoder", settings)
+
+
+@pytest.mark.integration
+def test_the_card_says_what_holds_for_all_sources(few: Path, german: Path, open_file: Path, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, few, german, files=[open_file], shares=[2, 1, 1], max_steps=2)
+    assert dry_run(settings, tmp_path / "e").steps == 2
+    pretrain(tmp_path / "e", settings)
+    card = json.loads((tmp_path / "e" / "nerbert.json").read_text())
+    assert "corpus" not in card
+    assert [(each["wiki"], each["language"]) for each in card["corpora"]][1] == ("dewiki", "de")
+    assert (card["language"], card["shares"]) == ("multilingual", [2.0, 1.0, 1.0])
+    assert card["settings"]["corpus"] == [few.name, german.name]
+    text = (tmp_path / "e" / "README.md").read_text()
+    assert front_of(text).language == ["en", "de"]
+    told = said(section(text, "What it was trained on"))
+    assert told.count("made into a silver corpus") == 2
+    assert "in the proportion 2.0 : 1.0 : 1.0" in told
+    assert "drawn as often" not in told
+
+
+def test_sources_that_disagree_about_what_is_broader(
+    german: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The corpus has `place` above `stadt`; in the texts most places are marked as a town too."""
+
+    def marked(number: int, *types: str) -> dict[str, Any]:
+        spans = [{"start": 0, "end": 4, "type": type_} for type_ in types]
+        return {"text": f"Oslo {number} is in Norway.", "entities": spans}
+
+    rows = [marked(number, *(("place", "stadt") if number < 60 else ("stadt",))) for number in range(120)]
+    settings = settings_of(tmp_path, german, files=[written(tmp_path / "open.jsonl", rows)])
+    work = prepared(settings)
+    assert work.source.concepts
+    assert work.source.concepts.contradictions == [("place", "stadt")]
+    assert work.source.facts()["contradictions"] == 1
+    assert capsys.readouterr().err.count("sources disagree about which is broader") == 1
+
+
+def test_a_source_of_one_type_is_told_once(few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"text": f"{n} is in Oslo.", "entities": [{"start": len(f"{n} is in "), "end": len(f"{n} is in Oslo"),
+                                                        "type": "city"}]} for n in range(40)]  # fmt: skip
+    prepared(settings_of(tmp_path, few, files=[written(tmp_path / "open.jsonl", rows)]))
+    assert capsys.readouterr().err.count("open_types.files: has one type, 'city': no other is known to be absent") == 1
+
+
+def test_names_in_a_script_that_the_tokenizer_does_not_know(
+    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"text": row["text"], "entities": [{**each, "type": "ཡུལ"} if each["type"] == "city" else each
+                                               for each in row["entities"]]} for row in ROWS]  # fmt: skip
+    prepared(settings_of(tmp_path, few, files=[written(tmp_path / "open.jsonl", rows)]))
+    said = capsys.readouterr().err
+    assert "warning: 1 of " in said
+    assert "names of types, such as 'ཡུལ': the encoder's tokenizer knows none of their subwords" in said
+
+
+def test_texts_of_which_nothing_is_known_are_counted(tmp_path: Path) -> None:
+    rows = [*ROWS, *({"text": f"Nothing here {n}.", "entities": [], "asked": []} for n in range(30))]
+    settings = PretrainSettings(
+        cache=str(tmp_path / "cache"),
+        sections=(OpenTypesSettings(files=(written(tmp_path / "open.jsonl", rows),)),),
+        **SMALL,
+    )
+    work = prepared(settings)
+    trained = sum(not is_held_out(row["text"]) for row in rows[60:])
+    assert work.source.facts()["open_types"]["texts_without_types"] == trained
+    windows = work.data.windows
+    empty = [*work.source.concepts.rows].index(((), ()))  # type: ignore[union-attr]
+    starts = [0, *windows.word_ends.tolist()]
+    silent = [n for n in range(len(windows)) if (windows.labels[starts[n] : starts[n + 1]] == empty).all()]
+    assert len(silent) == trained
+    step = work.objective.begin_step(windows, np.array(silent[:4]), 1)
+    assert not step.tells.any()
+    assert step.texts == []

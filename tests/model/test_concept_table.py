@@ -1,0 +1,179 @@
+"""The table of concepts: what is known of a word, by source, synonyms, and broader and narrower names; other words."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from nerbert.model.concept_table import ROOT, Asked, Concept, ConceptTable, all_of
+from nerbert.records import Example, Span
+
+
+def table_of(*concepts: Concept, rows: Sequence[tuple[tuple[int, ...], Asked]] = ()) -> ConceptTable:
+    made = ConceptTable(sentences=1)
+    for each in concepts:
+        made.add(each, 1)
+    made.add_rows(rows)
+    return made
+
+
+def unknown_of(table: ConceptTable, own: Sequence[str], asked: Asked = None) -> set[str]:
+    """The texts of concepts that are unknown of a word with some concepts."""
+    row = (tuple(sorted(map(table.number_of, own))), asked)
+    has, known = table.masks([row], np.arange(len(table.concepts)))
+    assert {table.concepts[place].text for place in has[0].nonzero()[0].tolist()} == set(own)
+    return {table.concepts[place].text for place in (~known[0]).nonzero()[0].tolist()}
+
+
+PERSON, POLITICIAN = Concept("person"), Concept("politician", ancestors=("person",))
+MAYOR, CITY = Concept("mayor", ancestors=("politician",)), Concept("city")
+
+
+def test_narrower_and_broader_names_are_unknown() -> None:
+    table = table_of(PERSON, POLITICIAN, MAYOR, CITY)
+    assert unknown_of(table, ["person"]) == {"politician", "mayor"}
+    assert unknown_of(table, ["politician"]) == {"person", "mayor"}
+    assert unknown_of(table, ["mayor"]) == {"person", "politician"}
+    assert unknown_of(table, ["city"]) == unknown_of(table, []) == set()
+    assert table.unknown_beside([0]) == {"person", "politician", "mayor", ROOT}
+    assert table.unknown_beside([]) == set()
+
+
+def test_a_narrower_name_that_was_asked_for_is_absent() -> None:
+    table = table_of(PERSON, POLITICIAN, MAYOR, CITY)
+    assert unknown_of(table, ["person"], ("city", "mayor", "person")) == {"politician"}
+    assert unknown_of(table, ["politician"], ("person", "politician")) == {"person", "mayor", "city"}
+    assert table.unknown_beside([0], ("mayor",)) == {"person", ROOT}
+    assert table.unknown_beside([0], all_of(0)) == table.unknown_beside([0])
+
+
+def test_synonyms_are_unknown_with_their_narrower_names() -> None:
+    table = table_of(PERSON, Concept("human"), POLITICIAN, Concept("statesman"), CITY)
+    pairs = (("person", "human"), ("politician", "statesman"))
+    table.synonyms = {name: {other} for pair in pairs for name, other in (pair, pair[::-1])}
+    assert unknown_of(table, ["person"]) == {"human", "politician", "statesman"}
+    assert unknown_of(table, ["human"]) == {"person", "politician", "statesman"}
+    assert unknown_of(table, ["statesman"]) == {"person", "human", "politician"}
+    assert unknown_of(table, ["human"], ("city", "human", "person")) == {"person", "politician", "statesman"}
+
+
+def test_other_names_of_a_concept_are_its_synonyms() -> None:
+    table = table_of(Concept("partei", other_names=("political party",)), Concept("political party"), CITY)
+    assert unknown_of(table, ["partei"]) == {"political party"}
+    assert unknown_of(table, ["political party"]) == {"partei"}
+
+
+def joined() -> ConceptTable:
+    """Three sources: two corpora, and texts of open types; all have `city`."""
+    table = table_of(Concept(ROOT), CITY, Concept("ship"), rows=[((1,), None), ((2,), None)])
+    table.close()
+    table.extend(table_of(Concept("city", "a large town"), CITY, Concept("boat"), rows=[((1,), None)]))
+    table.extend(table_of(CITY, Concept("gene"), rows=[((0,), None), ((1,), None), ((), ("gene",))]))
+    return table
+
+
+def test_a_word_knows_the_concepts_of_its_own_source() -> None:
+    table = joined()
+    texts = [each.text for each in table.concepts]
+    assert texts == [ROOT, "city", "ship", "city: a large town", "boat", "gene"]
+    known = table.masks([((), all_of(source)) for source in range(3)], np.arange(6))[1]
+    assert [{texts[place] for place in row.nonzero()[0]} for row in known] == [
+        {ROOT, "city", "ship"}, {"city: a large town", "city", "boat"}, {"city", "gene"},
+    ]  # fmt: skip
+    assert unknown_of(table, ["gene"], all_of(2)) == {ROOT, "ship", "city: a large town", "boat"}
+    assert unknown_of(table, ["city"], all_of(0)) == {ROOT, "city: a large town", "boat", "gene"}
+    assert unknown_of(table, [], ("city",)) == {ROOT, "ship", "boat", "gene"}
+    assert table.candidates([((5,), all_of(2)), ((), all_of(0))]).tolist() == [5]
+
+
+def test_the_rows_of_examples_of_each_source() -> None:
+    table, words = joined(), ((0, 4), (5, 7))
+    (named, outside) = table.word_rows(Example("Oslo is", words, (Span(0, 4, "X"),)), {"X": "city"})
+    assert (named, outside) == (((1,), all_of(0)), ((), all_of(0)))
+    second = table.word_rows(Example("Oslo is", words, (Span(0, 4, "city"),), all_of(1)))
+    assert second == [((1,), all_of(1)), ((), all_of(1))]
+    last = table.word_rows(Example("Oslo is", words, (Span(0, 4, "gene"),)))
+    assert last == [((5,), all_of(2)), ((), all_of(2))]
+    assert table.word_rows(Example("Oslo is", words, asked=("gene",))) == [((), ("gene",))] * 2
+    assert {((1,), all_of(1)), ((1,), all_of(2)), ((5,), all_of(2)), ((), ("gene",))} <= set(table.rows)
+
+
+def test_sources_decide_the_digest() -> None:
+    two = table_of(CITY)
+    one, close = two.digest, two.close
+    close()
+    assert two.digest != one
+    above = table_of(CITY)
+    above.put_below("city", ["place"])
+    assert above.digest != one
+
+
+def test_ancestors_of_several_sources_are_united() -> None:
+    table = table_of(Concept("mayor", ancestors=("person",)), PERSON, Concept("official"))
+    table.close()
+    table.extend(table_of(Concept("mayor", ancestors=("official",)), Concept("official")))
+    assert table.ancestors("mayor") == ("official", "person")
+    assert unknown_of(table, ["mayor"]) == {"person", "official"}
+    assert table.contradictions == []
+
+
+def test_names_of_which_each_is_the_broader_one_are_unknown_beside_each_other_alone() -> None:
+    """Of sources that disagree neither is believed: what is above one of the two isn't above the other."""
+    table = table_of(Concept("work", ancestors=("thing",)), Concept("art", ancestors=("work",)), Concept("thing"))
+    table.close()
+    table.extend(table_of(Concept("work", ancestors=("art",)), Concept("art"), Concept("song", ancestors=("art",))))
+    assert table.contradictions == [("art", "work")]
+    assert unknown_of(table, ["art"]) == {"work", "song"}
+    assert unknown_of(table, ["work"]) == {"art", "thing"}
+    assert unknown_of(table, ["song"]) == {"art"}
+
+
+def test_a_circle_of_broader_names_ends() -> None:
+    circle = (Concept("a", ancestors=("b",)), Concept("b", ancestors=("c",)), Concept("c", ancestors=("a",)))
+    table = table_of(*circle, CITY)
+    assert unknown_of(table, ["a"]) == {"b", "c"}
+
+
+def reworded() -> ConceptTable:
+    table = table_of(Concept("person", "somebody"), Concept("ship"), Concept("partei", other_names=("party",)))
+    table.synonyms, table.reworded = {"person": {"human", "people"}, "human": {"person", "people"}}, True
+    return table
+
+
+def test_the_texts_of_a_concept() -> None:
+    table = reworded()
+    described = [f"{name}: somebody" for name in ("person", "human", "people")]
+    assert table.texts_of(0) == [*described, "person", "human", "people"]
+    assert (table.texts_of(1), table.texts_of(2)) == (["ship"], ["partei", "party"])
+    table.reworded = False
+    assert table.texts_of(0) == ["person: somebody"]
+
+
+def test_half_of_the_steps_read_another_word_and_a_description() -> None:
+    table, steps = reworded(), range(1, 2001)
+    read = [table.texts_read([0, 1, 2], 1, step) for step in steps]
+    people = [one for one, _, _ in read]
+    assert sum(each.startswith("person") for each in people) / 2000 == pytest.approx(0.5, abs=0.05)
+    assert sum("human" in each for each in people) / 2000 == pytest.approx(0.25, abs=0.05)
+    assert sum("somebody" in each for each in people) / 2000 == pytest.approx(0.5, abs=0.05)
+    assert {one for _, one, _ in read} == {"ship"}
+    assert set(people) == set(table.texts_of(0))
+    assert table.texts_read([2], 1, 7) == read[6][2:]
+    assert [table.texts_read([0], 2, step) for step in steps] != [[each] for each in people]
+    assert table.texts_read([0, 2], 1, None) == ["person: somebody", "partei"]
+    table.reworded = False
+    assert table.texts_read([0, 2], 1, 5) == ["person: somebody", "partei"]
+
+
+def test_ten_thousand_types() -> None:
+    many = 10_000
+    table = table_of(*(Concept(f"type {number}", ancestors=(f"type {number // 10}",)) for number in range(many)))
+    asked = tuple(sorted(f"type {number}" for number in range(many)))
+    rows = [((number,), asked if number % 2 else None) for number in range(300)]
+    begin = time.process_time()
+    has, known = table.masks(rows, table.candidates(rows))
+    assert time.process_time() - begin < 10
+    assert has.sum() == 300
+    assert known[1].sum() == many - 1
+    assert known[200].sum() == many - 13
