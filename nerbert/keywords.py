@@ -66,6 +66,8 @@ class NamesKeywords(ConceptsKeywords, total=False):
     """The settings of NamesSettings."""
 
     boundary_weight: float
+    word_weight: float
+    outside_weight: float
 
 
 class SelfTrainingKeywords(TaggingKeywords, total=False):

@@ -320,7 +320,7 @@ def test_a_name_that_was_never_there_has_no_new_one(name: str) -> None:
         (PRETRAIN, {"zero_shot": {"max_types": 3}},
          "max_types: is for objective 'zero_shot', but objective = 'tagging', which reads tagging, gazetteers; leave"),
         (PRETRAIN, {"objective": "mlm", "open_types": {"files": ["a.jsonl"]}},
-         "open_types.files: is for objective 'concepts' or 'zero_shot', but objective = 'mlm', which reads mlm;"),
+         "open_types.files: is for objective 'concepts' or 'names' or 'zero_shot', but objective = 'mlm', which reads"),
         (PRETRAIN, {"objective": "self_training", "tagging": {}},
          "setting tagging: is for objective 'tagging', but objective = 'self_training'"),
         (PRETRAIN, {"objective": "zero_shot", "replay": {"files": ["a"]}},

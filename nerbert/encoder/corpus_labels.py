@@ -161,12 +161,17 @@ def _with_concepts(
     def name(category: str) -> str:
         return normalised(classes.get(category, {}).get("label", "")) or class_words(category)
 
+    def above_of(path: tuple[str, ...]) -> set[str]:
+        return {labels.category(path[:end], ENTITY) for end in range(1, len(path))}
+
     table, texts = ConceptTable(sentences=int(manifest["splits"][TRAIN]["sentences"])), dict[str, str]()
+    every = {labels.category(*kind) for kind in kinds}.union(*(above_of(path) for path, _ in kinds))
+    named = Counter(map(name, every))
     for (path, own), count in sorted(kinds.items()):
         category = labels.category(path, own)
-        above = {labels.category(path[:end], ENTITY) for end in range(1, len(path))} - {category, ENTITY}
+        above = above_of(path) - {category, ENTITY}
         description = classes.get(category, {}).get("description", "") if descriptions else ""
-        others = {class_words(category)} - {name(category)}
+        others = {class_words(category)} - {name(category)} if named[name(category)] == 1 else set[str]()
         concept = Concept(name(category), description, tuple(sorted(map(name, above))), tuple(others))
         texts[category] = concept.text
         table.add(concept, count)

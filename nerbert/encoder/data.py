@@ -217,8 +217,8 @@ def _joined_concepts(data: PretrainData) -> ConceptTable:
             made.extend(each)
     if (pairs := made.contradictions) and is_first_process():
         one, other = pairs[0]
-        tell(f"{len(pairs):,} pairs of types, such as {one!r} and {other!r}: sources disagree about which is broader, "
-             "so neither counts as absent where the other is")  # fmt: skip
+        tell(f"the sources disagree about which type is broader in {len(pairs):,} cases, such as {one!r} and "
+             f"{other!r}: neither counts as absent where the other is")  # fmt: skip
     return made
 
 

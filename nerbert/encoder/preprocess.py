@@ -181,6 +181,8 @@ def open_training_data(
     cutter = Preprocessor(pieces, label_sets, own or BioLabels(tag_names(categories)))
     shards = [shard_hashes(each.folder, each.manifest) for each in corpora]
     origin = {"version": _VERSION, "shards": shards, **cutter.key()}
+    if len(corpora) > 1:  # the key of an objective's labels has those of one corpus
+        origin["types"] = [sorted(each.labels.concept_texts.items()) for each in corpora]
     if open_texts and open_types:
         how = [open_texts.settings.copies, open_texts.settings.asked]
         origin["open_types"] = [VERSION, open_texts.splitter, *how, *open_types.digests]

@@ -107,9 +107,25 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
             raise InputError(f"{path}: has the columns {', '.join(map(repr, names)):.200}; open types in Parquet have "
                              f"{INPUT} and {OUTPUT} (NuNER), or {CONVERSATIONS} (Pile-NER)")  # fmt: skip
         with at(path, part=f"rows from {number + 1} on"):
-            rows = plain_rows(batch.select(list(columns)))
+            rows = plain_rows(_decoded(batch.select(list(columns))))
         for number, fields in enumerate(rows, number + 1):  # noqa: B020
             yield at(path, part=f"row {number}"), fields
+
+
+def _decoded(batch: Any) -> Any:
+    """Return a batch with its columns of bytes as texts: some writers of Parquet don't say that theirs are UTF-8."""
+    import pyarrow as pa
+
+    for place, field in enumerate(batch.schema):
+        of_lists = pa.types.is_list(field.type) or pa.types.is_large_list(field.type)
+        kind = field.type.value_type if of_lists else field.type
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            wanted = pa.large_list(pa.large_string()) if of_lists else pa.large_string()
+            try:
+                batch = batch.set_column(place, field.name, batch.column(place).cast(wanted))
+            except pa.ArrowInvalid:
+                raise InputError(f"column {field.name!r}: not UTF-8; convert its texts to UTF-8") from None
+    return batch
 
 
 def _array_rows(stream: IO[bytes], path: Path) -> Iterator[Row]:

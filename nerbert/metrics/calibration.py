@@ -41,7 +41,7 @@ def calibrate(confidences: Sequence[float], right: Sequence[bool], *, bins: int 
 
 def uncalibrated(confidence: float, temperature: float) -> float:
     """Return the probability (0–1) of one of two classes that a temperature turns into `confidence`."""
-    if confidence in (0.0, 1.0):
+    if confidence in (0.0, 1.0) or temperature == 1:
         return confidence
     odds = temperature * (math.log(confidence) - math.log1p(-confidence))
     return 1 / (1 + math.exp(-odds)) if odds > 0 else math.exp(odds) / (1 + math.exp(odds))

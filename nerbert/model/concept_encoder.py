@@ -138,14 +138,16 @@ class WordModel(torch.nn.Module):
 
     @classmethod
     def of(cls, text: Any, own: Mapping[str, torch.Tensor]) -> "WordModel":
-        """Return it with the layer that is among the tensors of a folder, if any."""
+        """Return it with the layer that is among the tensors of a folder, if any, in fp32."""
         weight, bias = own.get("boundaries.weight"), own.get("boundaries.bias")
         if weight is None or bias is None:
             return cls(text, None)
+        if not (weight.is_floating_point() and bias.is_floating_point()):
+            raise InputError(f"{_SCORER}: its layer of boundaries doesn't hold floating-point numbers")
         if weight.shape != (len(BOUNDARIES), int(text.config.hidden_size)) or bias.shape != (len(BOUNDARIES),):
             raise InputError(f"{_SCORER}: its layer of boundaries doesn't fit the text encoder")
         layer = torch.nn.Linear(weight.shape[1], len(BOUNDARIES))
-        layer.weight.data, layer.bias.data = weight, bias
+        layer.weight.data, layer.bias.data = weight.float(), bias.float()
         return cls(text, layer)
 
     def scores(self, batch: Batch) -> torch.Tensor:

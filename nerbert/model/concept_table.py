@@ -179,6 +179,8 @@ class ConceptTable:
             self._known_index = None
         for name, above in other._above.items():
             self.put_below(name, above)
+        for name, others in other._other_names.items():  # a concept that was given twice has those of both
+            self._other_names.setdefault(name, set()).update(others)
         self.add_rows((tuple(sorted(numbers[each] for each in own)), every if asked is None else asked)
                       for own, asked in other.rows)  # fmt: skip
         self.sentences += other.sentences

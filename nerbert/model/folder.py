@@ -174,8 +174,9 @@ class ConceptKind(TransformersKind):
 
     @classmethod
     def scoring(cls, path: Path) -> str:
-        """Return that it scores words, and that each label is encoded once."""
-        return "single words; each label is encoded once and kept in the cache folder, so thousands cost little"
+        """Return whether it scores words or spans, and that each label is encoded once."""
+        what = "spans" if read_json(path / CONCEPTS, dict).get("boundaries") is True else "single words"
+        return f"{what}; each label is encoded once and kept in the cache folder, so thousands cost little"
 
 
 class ExportAlone(ModelKind):

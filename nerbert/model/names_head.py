@@ -48,7 +48,7 @@ class NamesHead(ConceptHead):
 
     def _entities(self, examples: Sequence[Example], scores: WordScores, asked: AskedLabels) -> Entities:
         found: list[list[Candidate]] = [[] for _ in examples]
-        bounds = -np.log1p(np.exp(-asked.bounds))
+        bounds = -np.logaddexp(0, -asked.bounds)
         spans = likely_spans(scores.logits[:, self.width :], linked_words(scores), float(bounds.min()))
         labels, logs = self._typed(scores.logits[:, : self.width], spans, asked, bounds)
         for number, candidate in _candidates(scores, spans, labels, logs):

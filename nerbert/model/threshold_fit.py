@@ -21,6 +21,10 @@ USUAL = 0.5
 TRIED = (0.01, 0.02, 0.03, *(number / 20 for number in range(1, 20)))
 """The thresholds that are tried, in order: ask a head at the first one."""
 _CARD_SCALE = 1_000_000
+_ROUNDED = 0.001
+"""Confidences nearer to 0 or 1 aren't rounded: a low temperature puts many probabilities there."""
+_SUREST = 1 - 2**-53
+"""The highest confidence below 1; no entity reaches 1."""
 
 
 class FittedThreshold(NamedTuple):
@@ -74,7 +78,9 @@ def calibrated(threshold: float, temperature: float) -> float:
     """Return the confidence (0–1) that a temperature makes of a probability, rounded down, as cards have it."""
     if temperature == 1:
         return threshold
-    return min(_CARD_SCALE - 1, math.floor(uncalibrated(threshold, 1 / temperature) * _CARD_SCALE)) / _CARD_SCALE
+    found = uncalibrated(threshold, 1 / temperature)
+    rounds = _ROUNDED <= found <= 1 - _ROUNDED
+    return math.floor(found * _CARD_SCALE) / _CARD_SCALE if rounds else min(found, _SUREST)
 
 
 def _scores(found: Entities, gold: Sequence[Sequence[WordSpan]]) -> list[float]:

@@ -76,6 +76,8 @@ def _on_torch(source: str, wanted: Wanted) -> ConceptHead:
     files = sorted(path for path in (Path(source) / CONCEPTS).parent.iterdir() if path.is_file())
     vectors = LabelVectors(files, partial(torch_encoder, source, text), width)
     model = WordModel.of(text, own if facts.boundaries else {})
+    if facts.boundaries and model.boundaries is None:
+        raise InputError(f"{source}: its concept encoder holds no layer of boundaries, but {CONCEPTS} says so")
     name, tokens = placed(model, wanted)
     return concept_head(boundaries=facts.boundaries)(
         TorchScorer(model, wanted.precision, WordModel.scores), pieces, vectors, width, facts.temperature,

@@ -103,6 +103,20 @@ def test_a_class_that_only_the_validation_part_has_is_an_entity(
     assert set(words) <= set(labels.concepts.rows)
 
 
+def test_classes_with_one_name_in_the_ontology_are_no_synonyms(
+    settings: PretrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DBpedia calls City and Town `Stadt` in German, and Place and Venue `lieu` in French."""
+    paths = [("Place", "City"), ("Place", "Town"), ("Place", "Island")]
+    monkeypatch.setattr(silver, "_mention_kinds", lambda *_: Counter({(path, path[-1]): 9 for path in paths}))
+    words = {"City": "Stadt", "Town": "Stadt", "Island": "Insel"}
+    classes = {"classes": {name: {"label": label} for name, label in words.items()}}
+    table = read_label_set(read_manifest(settings.corpus_folder) | classes, settings, named=True).concepts
+    assert table is not None
+    assert table.names_like("stadt") == {"stadt"}
+    assert table.names_like("insel") == {"insel", "island"}
+
+
 @pytest.mark.parametrize("rows", [7, 2_000])
 @pytest.mark.parametrize("at_most", [0, 1, 5, 10_000])
 def test_the_validation_part_is_drawn_by_coin(

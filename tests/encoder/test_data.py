@@ -1,6 +1,7 @@
 """Sources of a pre-training mixed: several corpora and files of open types, their shares, their own negatives."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,25 @@ def test_the_class_and_the_name_of_the_ontology_are_synonyms(german: Path, tmp_p
     assert table
     assert {"stadt", "city"} <= table.names_like("stadt")
     assert set(table.texts_of(table.number_of("stadt"))) == {"stadt", "city"}
+
+
+def test_other_names_of_classes_are_cut_anew(few: Path, german: Path, tmp_path: Path) -> None:
+    """Also where the table stays the same: of three classes with two names the second has the other one."""
+
+    def named(**labels: str) -> list[int]:
+        folder = tmp_path / "-".join(labels.values())
+        shutil.copytree(german, folder)
+        manifest = json.loads((folder / "manifest.json").read_text())
+        classes = {"classes": {name: {"label": label} for name, label in labels.items()}}
+        (folder / "manifest.json").write_text(json.dumps(manifest | classes))
+        return counted(prepared(settings_of(tmp_path, few, folder)))
+
+    def counted(work: Preparation) -> list[int]:
+        return np.bincount(np.asarray(work.data.windows.labels)).tolist()  # type: ignore[no-any-return]
+
+    kinds = ("Award", "ChemicalSubstance", "Currency")
+    one, other = (named(**dict(zip(kinds, names, strict=True))) for names in (("aa", "aa", "bb"), ("aa", "bb", "bb")))
+    assert one != other
 
 
 def test_wordings_can_be_left_out(few: Path, tmp_path: Path) -> None:

@@ -78,6 +78,17 @@ def test_nuners_parquet(written: Any, tmp_path: Path) -> None:
     assert read(tmp_path / "train-00000-of-00001.parquet") == wanted
 
 
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
+def test_texts_that_parquet_has_as_bytes(kind: pa.DataType, tmp_path: Path) -> None:
+    rows = pa.Table.from_pylist(NUNER)
+    table = pa.table({"input": rows["input"].cast(kind), "output": rows["output"].cast(pa.list_(kind))})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet") == lines(tmp_path, NUNER)
+    pq.write_table(pa.table({"input": pa.array([b"\xff"], kind), "output": ["[]"]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="rows from 1 on: column 'input': not UTF-8"):
+        read(tmp_path / "a.parquet")
+
+
 def test_pile_ners_parquet(tmp_path: Path) -> None:
     said = ["Text: Fram left Oslo.", "I've read this text.", "What describes ship in the text?", '["Fram"]']
     turns = [{"from": ("human", "gpt")[place % 2], "value": value} for place, value in enumerate(said)]

@@ -64,6 +64,13 @@ def test_other_names_of_a_concept_are_its_synonyms() -> None:
     assert unknown_of(table, ["political party"]) == {"partei"}
 
 
+def test_other_names_of_a_concept_that_was_given_twice_come_along() -> None:
+    table = table_of(CITY)
+    table.close()
+    table.extend(table_of(Concept("kino", other_names=("cinema",)), Concept("kino", other_names=("movie theatre",))))
+    assert table.names_like("kino") == {"kino", "cinema", "movie theatre"}
+
+
 def joined() -> ConceptTable:
     """Three sources: two corpora, and texts of open types; all have `city`."""
     table = table_of(Concept(ROOT), CITY, Concept("ship"), rows=[((1,), None), ((2,), None)])

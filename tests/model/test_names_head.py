@@ -1,5 +1,6 @@
 """The head of boundaries and names: spans by their tags against all paths, and labels of spans."""
 
+import warnings
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -134,3 +135,11 @@ def test_a_threshold_of_nothing_and_of_all() -> None:
     near, far = [9.0], [-9.0]
     assert len(entities(head_of(["x"], least=0.0), "a b", "BO", [near, far]).types) >= 1
     assert not entities(head_of(["x"], least=1.0), "a b", "BO", [near, far]).types
+
+
+@pytest.mark.parametrize("least", [0.0, 1e-320, 1e-16, 1 - 1e-16, 1.0])
+def test_no_threshold_overflows(least: float) -> None:
+    """A temperature of 20 makes a threshold of 1e-300 of one of 1e-15."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(entities(head_of(["x"], least=least), "a b", "BO", [[9.0], [-9.0]]).types) <= 2

@@ -541,6 +541,35 @@ def test_a_folder_that_is_not_whole_is_one_line(folder: Path, tmp_path: Path, na
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(lambda own: {"bias": own["bias"]}, "no layer of boundaries"),
+     (lambda own: {**own, "boundaries.bias": own["boundaries.bias"].int()}, "floating-point"),
+     (lambda own: {**own, "boundaries.weight": own["boundaries.weight"] > 0}, "floating-point"),
+     (lambda own: {**own, "boundaries.weight": own["boundaries.weight"][:, :3].clone()}, "doesn't fit")],
+)  # fmt: skip
+def test_a_wrong_layer_of_boundaries_is_one_line_when_loading(
+    tmp_path: Path, change: Callable[[Any], Any], said: str
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    broken = made(tmp_path / "encoder", boundaries=True)
+    scorer = broken / "concepts" / "scorer.safetensors"
+    save_file(change(load_file(scorer)), scorer)
+    with pytest.raises(InputError, match=said):
+        Tagger.load(broken, device="cpu")
+
+
+def test_a_layer_of_boundaries_in_fp64_is_read(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = made(tmp_path / "encoder", boundaries=True)
+    before = spans_of(Tagger.load(folder, device="cpu").with_labels(["ship"]))
+    scorer = folder / "concepts" / "scorer.safetensors"
+    save_file({name: each.double() for name, each in load_file(scorer).items()}, scorer)
+    assert spans_of(Tagger.load(folder, device="cpu").with_labels(["ship"])) == before
+
+
 def test_what_is_not_there_is_refused(folder: Path) -> None:
     with pytest.raises(SettingsError, match="decoding = 'legal'"):
         Tagger.load(folder, decoding="legal", device="cpu")

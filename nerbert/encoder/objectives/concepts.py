@@ -216,10 +216,7 @@ class Concepts(Objective):
 
     def loss(self, model: ConceptModel, batch: ConceptBatch) -> dict[str, torch.Tensor]:
         """Return the sum of the words' losses, computed in fp32."""
-        words = model.word_vectors(batch)
-        if batch.step.vectors is None:
-            return {"loss": words.float().sum() * 0}
-        return {"loss": _cross_entropy(model.logits(words, batch.step.vectors), batch)}
+        return {"loss": concept_loss(model, model.word_vectors(batch), batch.step, batch.labels)}
 
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
@@ -261,8 +258,14 @@ class NameVectors:
         return np.stack([self._known[each.text] for each in labels])
 
 
-def _cross_entropy(logits: torch.Tensor, batch: ConceptBatch) -> torch.Tensor:
-    """Return the sum of binary cross-entropies over what is known."""
-    has, known = batch.step.has[batch.labels], batch.step.known[batch.labels]
-    losses = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), has.float(), reduction="none")
-    return (losses * known).sum()
+def concept_loss(
+    model: ConceptModel, vectors: torch.Tensor, step: StepConcepts, rows: torch.Tensor
+) -> torch.Tensor:  # fmt: skip
+    """Return the sum of the cross-entropies that are known, in fp32; `rows` (vectors,) are places in those of the
+    step.
+    """
+    if step.vectors is None:
+        return vectors.float().sum() * 0
+    rows = rows.to(vectors.device)
+    logits, has, known = model.logits(vectors, step.vectors), step.has[rows].float(), step.known[rows]
+    return (torch.nn.functional.binary_cross_entropy_with_logits(logits, has, reduction="none") * known).sum()

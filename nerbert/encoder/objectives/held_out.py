@@ -1,7 +1,8 @@
 """F1 on held-out texts, each of which is asked for some types by name, and the threshold that is best there.
 
 It chooses the checkpoint of objectives that learn from names. Each text is asked for its own types and some that are
-known to be absent. Of types on overlapping entities (person and politician, say) one is asked, as a user would.
+known to be absent. Of types on overlapping entities (person and politician, say) one is asked, as a user would. Links
+whose type isn't known are no entities of a type `ROOT`: asked for, it would hide entities of the others, and not count.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +15,7 @@ from nerbert.encoder.objectives.zero_shot.prompts import PromptMaker
 from nerbert.encoder.objectives.zero_shot.span_labels import SpanLabels, WindowLabels
 from nerbert.errors import InputError
 from nerbert.labels import WordSpan
-from nerbert.model.concept_table import ConceptTable
+from nerbert.model.concept_table import ROOT, ConceptTable
 from nerbert.model.heads import Entities, Head
 from nerbert.model.threshold_fit import TRIED, USUAL, above, best_threshold
 from nerbert.process import is_first_process
@@ -51,7 +52,9 @@ def asked_texts(
     windows = {number: WindowLabels.of(np.array(labels.of(each), np.int64).reshape(-1, 2), rows)
                for number, each in enumerate(examples)}  # fmt: skip
     prompts = maker.prompts(windows, "dev")
-    asked = {number: _without_overlaps(window, prompts[number]) for number, window in windows.items()}
+    typed = _without_root(table)
+    asked = {number: _without_overlaps(window, prompts[number][np.isin(prompts[number], typed)])
+             for number, window in windows.items()}  # fmt: skip
     if all(set(asked[number].tolist()) <= window.own for number, window in windows.items()) and is_first_process():
         tell("no type is known to be absent from any validation text, so the model doesn't learn what is absent, "
              "and F1 doesn't show it; give texts `asked` types that they lack")  # fmt: skip
@@ -59,6 +62,12 @@ def asked_texts(
     if not any(each.gold for each in texts):
         raise InputError("the validation texts have no entity of any type: use more texts")
     return texts
+
+
+def _without_root(table: ConceptTable) -> Array:
+    """Return the numbers of a table's types but `ROOT`, unless it has no other."""
+    found = [number for number, each in enumerate(table.concepts) if each.name != ROOT]
+    return np.array(found or range(len(table.concepts)), np.int64)
 
 
 def _asked_text(example: Example, window: WindowLabels, table: ConceptTable, types: Array) -> AskedText:

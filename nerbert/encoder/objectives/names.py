@@ -1,18 +1,18 @@
 """Boundaries and names in one model (ours): untyped BIO tags, and each entity's vector against the names of concepts.
 
-Boundaries have the loss of a tagger (NER-BERT §3.1). Types have NuNER's (Bogdanov et al. 2024), on the mean of an
-entity's words instead of each word: for gold entities, and for spans that the model finds where there is none.
+Boundaries have the loss of a tagger (NER-BERT §3.1). Types have NuNER's (Bogdanov et al. 2024) twice: on each word, and
+on the mean of an entity's words, for gold entities and for spans that the model finds where there is none.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 
 from nerbert.config import Bounds, Section
-from nerbert.encoder.objectives.concepts import Concepts, ConceptsSettings, StepConcepts
+from nerbert.encoder.objectives.concepts import Concepts, ConceptsSettings, StepConcepts, concept_loss
 from nerbert.encoder.objectives.held_out import FIGURES
 from nerbert.encoder.objectives.zero_shot.span_labels import SpanLabels, WindowLabels
 from nerbert.errors import SettingsError
@@ -39,9 +39,10 @@ class NamesSettings(ConceptsSettings):
     """Settings of learning boundaries and names."""
 
     section: ClassVar[str] = "names"
-    formerly: ClassVar[Mapping[str, str]] = {}
     boundary_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
-    """Weight of the boundaries' loss; that of the types' is 1. Source: ours."""
+    """Weight of the boundaries' loss; that of entities' types is 1. Source: ours."""
+    word_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
+    """Weight of the loss of words' types; that of entities' types is 1. Source: ours, on dev (docs/results)."""
     outside_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.1
     """Weight in the boundaries' loss of a corpus's words outside of links, many of which are names without a link.
     Source: ours; with 1 names in encyclopedic text aren't found (docs/results)."""
@@ -50,14 +51,15 @@ class NamesSettings(ConceptsSettings):
 class BoundaryLabels(SpanLabels):
     """Words are labelled with a row of a table, marks, and a boundary tag; of nested entities the outermost counts.
 
-    A word outside of all entities has the tag O, whatever types were asked for; in a text of links it is unmarked.
+    A word outside of all entities has the tag O, whatever types were asked for; in a text of links it is unmarked. In a
+    text without entities for which nobody asked for a type, no tag is known.
     """
 
     ignored: Label = (IGNORED, 0, IGNORED)
 
     def of(self, example: Example) -> list[Label]:
         """Return the three numbers of each word; raise InputError for an entity that cuts a word."""
-        outside = _UNMARKED if example.partial else _OUTSIDE
+        outside = IGNORED if example.asked == () else _UNMARKED if example.partial else _OUTSIDE
         labels = zip(super().of(example), boundary_tags(example), strict=True)
         return [label if label == self.ignored else (*label, tag or outside) for label, tag in labels]  # type: ignore[misc]
 
@@ -76,12 +78,14 @@ def boundary_tags(example: Example) -> list[int]:
 class StepNames(StepConcepts):
     """The concepts of a step and what its spans have of them; `rows` is empty: spans hold the places of their rows.
 
-    By the number of a window, `gold` (entities, 3) are first word, word after the last and row, and `found` (words,)
-    the row of a span that is found there where there is no entity; −1 where that isn't known.
+    By the number of a window, `gold` (entities, 3) are first word, word after the last and row; `words` (words,) are
+    the row of each word, and `found` (words,) that of a span that is found there where there is no entity, −1 where
+    that isn't known.
     """
 
-    gold: Mapping[int, Array] = None  # type: ignore[assignment]
-    found: Mapping[int, Array] = None  # type: ignore[assignment]
+    gold: Mapping[int, Array] = field(default_factory=dict)
+    words: Mapping[int, Array] = field(default_factory=dict)
+    found: Mapping[int, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ class NamesBatch(Batch):
 
     step: StepNames
     gold: Array
+    words: Array
     found: Array
     starts: Array
     """(terms,): whether a window begins here."""
@@ -99,7 +104,7 @@ class Names(Concepts):
     """The objective; `backbone` is what the concept encoder starts from."""
 
     settings: ClassVar[type[Section]] = NamesSettings
-    parts: ClassVar[tuple[str, ...]] = ("boundaries", "types")
+    parts: ClassVar[tuple[str, ...]] = ("boundaries", "types", "words")
     boundaries: ClassVar[bool] = True
 
     def freeze(self, model: ConceptModel, layers: int) -> int:
@@ -123,14 +128,14 @@ class Names(Concepts):
         """Return the concepts of the step's entities, in all processes, and the spans of each window."""
         numbers = np.unique(numbers)
         column, counts = chosen(windows.labels, windows.word_ends, numbers)
-        rows, gold, found = dict[Row, int](), dict[int, Array](), dict[int, Array]()
+        rows, gold, words, found = dict[Row, int](), dict[int, Array](), dict[int, Array](), dict[int, Array]()
         parts = np.split(column, np.cumsum(counts)[:-1])
         for number, labels in zip(numbers.tolist(), parts, strict=True):
             window = WindowLabels.of(labels[:, :2], self._rows)
-            gold[number], found[number] = _spans_of(window, rows)
+            gold[number], words[number], found[number] = _targets_of(window, rows)
         shared = self._concepts_of(list(rows), np.zeros(0, np.int64), step)
         columns = {each.name: getattr(shared, each.name) for each in fields(StepConcepts)}
-        return StepNames(**columns, gold=gold, found=found)
+        return StepNames(**columns, gold=gold, words=words, found=found)
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> NamesBatch:
         """Return the batch with its spans."""
@@ -138,56 +143,49 @@ class Names(Concepts):
         firsts = np.cumsum(counts) - counts
         gold = np.concatenate([shared.gold[number] + (first, first, 0)
                                for number, first in zip(numbers, firsts.tolist(), strict=True)])  # fmt: skip
-        found = np.concatenate([shared.found[number] for number in numbers])
+        words, found = (np.concatenate([each[number] for number in numbers]) for each in (shared.words, shared.found))
         starts = np.zeros(len(found), bool)
         starts[firsts[counts > 0]] = True
         columns = {each.name: getattr(batch, each.name) for each in fields(Batch)}
         return NamesBatch(
-            **columns | {"labels": batch.labels[:, 2]}, step=shared, gold=gold, found=found, starts=starts
+            **columns | {"labels": batch.labels[:, 2]},
+            step=shared,
+            gold=gold,
+            words=words,
+            found=found,
+            starts=starts,
         )
 
     def terms(self, batch: Any) -> dict[str, float]:
-        """Return the number of words with a known tag, and of entities with known concepts."""
-        known = int(batch.step.tells[torch.from_numpy(batch.gold[:, 2])].sum())
-        return {"boundaries": float(self._weights(batch.labels).sum()), "types": known}
+        """Return the weights of words' tags, and how many entities and words have known concepts."""
+        tells = batch.step.tells
+        entities, words = (int(tells[torch.from_numpy(each)].sum()) for each in (batch.gold[:, 2], batch.words))
+        return {"boundaries": float(self._weights(batch.labels).sum()), "types": entities, "words": words}
 
     def _weights(self, labels: torch.Tensor) -> torch.Tensor:
         """Return (words,): the weight of each word's tag in the loss."""
         return (labels != IGNORED) * torch.where(labels == _UNMARKED, self._names.outside_weight, 1.0)
 
     def loss(self, model: ConceptModel, batch: Any) -> dict[str, torch.Tensor]:
-        """Return the weighted sum over words of the tags' losses, and over spans of the types', computed in fp32."""
+        """Return the weighted sums of losses: over words of tags, over spans and words of concepts; in fp32."""
         if model.boundaries is None:
             raise TypeError("the model has no layer of boundaries")
-        words = model.word_vectors(batch)
+        words, own = model.word_vectors(batch), self._names
         tags, targets = model.boundaries(words).float(), batch.labels.masked_fill(batch.labels == _UNMARKED, _OUTSIDE)
         losses = torch.nn.functional.cross_entropy(tags, targets, ignore_index=IGNORED, reduction="none")
         boundaries = (losses * self._weights(batch.labels)).sum()
         spans = np.concatenate([batch.gold, _found_spans(tags.detach().argmax(1).cpu().numpy(), batch)])
-        if batch.step.vectors is None or not len(spans):
-            types = words.float().sum() * 0
-        else:
-            types = self._types_loss(model, words, batch.step, spans)
-        return {"boundaries": boundaries * self._names.boundary_weight, "types": types}
+        types = concept_loss(model, _means(words, spans), batch.step, torch.from_numpy(spans[:, 2]))
+        of_words = concept_loss(model, words, batch.step, torch.from_numpy(batch.words))
+        return {
+            "boundaries": boundaries * own.boundary_weight, "types": types, "words": of_words * own.word_weight
+        }  # fmt: skip
 
     @property
     def _names(self) -> NamesSettings:
         if not isinstance(self._own, NamesSettings):
             raise SettingsError(f"{type(self).__name__}: its settings must extend NamesSettings")
         return self._own
-
-    def _types_loss(self, model: ConceptModel, words: torch.Tensor, step: StepNames, spans: Array) -> torch.Tensor:
-        """Return the sum over spans, (spans, 3), of the cross-entropies of their concepts."""
-        lengths = spans[:, 1] - spans[:, 0]
-        owner = np.repeat(np.arange(len(spans)), lengths)
-        inside = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + spans[owner, 0]
-        owners, places, counts, rows = (torch.from_numpy(each).to(words.device)
-                                        for each in (owner, inside, lengths, spans[:, 2]))  # fmt: skip
-        sums = torch.zeros(len(spans), words.shape[1], dtype=torch.float32, device=words.device)
-        vectors = sums.index_add(0, owners, words[places].float()) / counts[:, None]
-        logits = model.logits(vectors, step.vectors)  # type: ignore[arg-type]
-        losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, step.has[rows].float(), reduction="none")
-        return (losses * step.known[rows]).sum()
 
     def describe(self) -> Description:
         """Return its description for plans and cards."""
@@ -197,8 +195,18 @@ class Names(Concepts):
         )  # fmt: skip
 
 
-def _spans_of(window: WindowLabels, rows: dict[Row, int]) -> tuple[Array, Array]:
-    """Return (entities, 3) and (words,) of a window as `StepNames` has them; `rows` numbers rows, new ones too."""
+def _means(words: torch.Tensor, spans: Array) -> torch.Tensor:
+    """Return (spans, width) in fp32: the mean of each span's words; spans are (spans, 3)."""
+    lengths = spans[:, 1] - spans[:, 0]
+    owner = np.repeat(np.arange(len(spans)), lengths)
+    inside = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + spans[owner, 0]
+    owners, places, counts = (torch.from_numpy(each).to(words.device) for each in (owner, inside, lengths))
+    sums = torch.zeros(len(spans), words.shape[1], dtype=torch.float32, device=words.device)
+    return sums.index_add(0, owners, words[places].float()) / counts[:, None]
+
+
+def _targets_of(window: WindowLabels, rows: dict[Row, int]) -> tuple[Array, Array, Array]:
+    """Return (entities, 3), (words,) and (words,) of a window as `StepNames` has them; `rows` numbers rows."""
     types = np.array(sorted(window.own), np.int64)
     concepts: dict[tuple[int, int], list[int]] = {}
     for start, end, place in window.spans(types):
@@ -212,7 +220,8 @@ def _spans_of(window: WindowLabels, rows: dict[Row, int]) -> tuple[Array, Array]
     for (start, end), own in concepts.items():
         asked = window.rows[window.places[start]][1]
         gold.append((start, end, rows.setdefault((tuple(sorted(own)), asked), len(rows))))
-    return np.array(gold, np.int64).reshape(-1, 3), found
+    words = np.array([rows.setdefault(each, len(rows)) for each in window.rows], np.int64)[window.places]
+    return np.array(gold, np.int64).reshape(-1, 3), words, found
 
 
 def _found_spans(tags: Array, batch: NamesBatch) -> Array:

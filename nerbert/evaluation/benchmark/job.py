@@ -5,7 +5,7 @@ A tagger lives in memory. Only its predictions are kept: they can be scored agai
 
 import platform
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
@@ -16,11 +16,12 @@ from nerbert.evaluation.benchmark.cells import Cell, CellKey, CellSentences, Fou
 from nerbert.evaluation.benchmark.keys import DataFiles
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.system import System, timed
+from nerbert.evaluation.benchmark.systems.learnt import Learnt
 from nerbert.evaluation.datasets.load import find_duplicates
 from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, parse_size
 from nerbert.labels import WordSpan, bio_from_spans, example_tags
 from nerbert.metrics.judging import assess, seen_entities, without_types
-from nerbert.metrics.score import Counts, Pair, pair_of, score_boundaries, score_pair
+from nerbert.metrics.score import Counts, Pair, Score, pair_of, score_boundaries, score_pair
 from nerbert.process import cores
 from nerbert.records import Example
 
@@ -39,6 +40,8 @@ class Job:
     tag_key: str
     key: str
     """The key of the last step, and of the cell."""
+    learnt: Learnt = field(default_factory=Learnt)
+    """What a zero-shot system was trained on, to score seen names apart."""
 
     def check_unchanged(self) -> None:
         """Raise NerbertError if its files no longer fit its key; call it after reading them."""
@@ -53,7 +56,8 @@ class Job:
         found = store.read_predictions(self.tag_key, part.test) or self._predict(part, store, scratch)
         self.check_unchanged()
         with timed(cost, "score"):
-            scores = score_part(part, found, self.else_types)
+            seen_names = self.learnt.seen_names(found.facts.get("asked", {})) if found.others else {}
+            scores = score_part(part, found, self.else_types, seen_names)
         seconds = found.facts["seconds"] | cost
         facts = part.facts | found.facts | self._origin() | {"duplicates": len(part.duplicates), "seconds": seconds}
         facts |= {f"{kind}_seconds": round(sum(each[kind] for each in seconds.values()), 3) for kind in ("cpu", "wall")}
@@ -88,12 +92,15 @@ class Job:
         }  # fmt: skip
 
 
-def score_part(part: CellSentences, found: Predictions, else_types: Collection[str] = ()) -> dict[str, Any]:
+def score_part(
+    part: CellSentences, found: Predictions, else_types: Collection[str] = (),
+    seen_names: Mapping[str, bool] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Return the scores of a cell: of the tags that users get, and F1 of the greedy tags. A second score leaves out
     duplicates of train sentences. Seen entities are those of the sentences that the cell trained on; a source domain
     doesn't count. `type_accuracy` is the share
     of entities with the right words whose type is right, too. Further scores, if they apply: without else types, of
-    each further reading, with Familiarity.
+    each further reading (also over the types with `seen_names` and over those without), with Familiarity.
     """
     gold = [example_tags(each) for each in part.test]
     tags, sure = _tags(part.test, found.entities)
@@ -105,7 +112,7 @@ def score_part(part: CellSentences, found: Predictions, else_types: Collection[s
     greedy, strict = (Counts.as_json(score_pair(each)) for each in (pair, pair.strict()))
     more = {"without_else": without_types(gold, tags, else_types).as_json()} if else_types else {}
     for name, entities in found.others.items():
-        more[name] = _counts(pair_of(gold, _tags(part.test, entities)[0]))
+        more[name] = _counts(pair_of(gold, _tags(part.test, entities)[0]), seen_names or {})
     scores = judged.as_json() | {"greedy": greedy | {"strict": strict}} | more
     scores |= _type_accuracy(scores["micro"], scores["span"])
     if familiar := found.facts.get("familiarity"):
@@ -115,10 +122,24 @@ def score_part(part: CellSentences, found: Predictions, else_types: Collection[s
     return scores
 
 
-def _counts(pair: Pair) -> dict[str, Any]:
-    """Return counts of a reading: with types, without them (`span`), and how many right spans have the right type."""
-    typed, spans = Counts.as_json(score_pair(pair)), score_boundaries(pair).as_json()
-    return {**typed, "span": spans, **_type_accuracy(typed, spans)}
+def _counts(pair: Pair, seen_names: Mapping[str, bool]) -> dict[str, Any]:
+    """Return counts of a reading: with types, without them (`span`), by whether a type's name was seen in training, and
+    how many right spans have the right type.
+    """
+    score, spans = score_pair(pair), score_boundaries(pair).as_json()
+    typed = Counts.as_json(score)
+    return {**typed, "span": spans, **_type_accuracy(typed, spans), **_by_names(score, seen_names)}
+
+
+def _by_names(score: Score, seen_names: Mapping[str, bool]) -> dict[str, Any]:
+    """Return counts over the types with a seen name and over those without; nothing for a kind that has no type."""
+    found = {}
+    for name, seen in {"seen_names": True, "unseen_names": False}.items():
+        if types := [type_ for type_, known in seen_names.items() if known is seen]:
+            counts = [score.by_type.get(each, Counts()) for each in types]
+            sums = (sum(getattr(each, key) for each in counts) for key in ("right", "predicted", "gold"))
+            found[name] = Counts(*sums).as_json()
+    return found
 
 
 def _type_accuracy(typed: Mapping[str, Any], spans: Mapping[str, Any]) -> dict[str, float]:

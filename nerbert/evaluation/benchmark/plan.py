@@ -84,8 +84,11 @@ class _Planner:
         data = self.files_of(self.folder_of(place.target), target.format, splits)
         drawn = "" if kind in (SizeUnit.ALL, SizeUnit.ZERO) else f"{place.size}, draw {place.draw}"
         tag_key = key_of("tag", **data.key, drawn=drawn, split=split, **system.facts)
-        key = key_of("score", code=keys.SCORING, tagged=tag_key, else_types=sorted(target.else_types))
-        return Job(place, system, data, split, target.else_types, tag_key, key)
+        own = self.suite.systems[place.system]
+        learnt = self.learnt_of(own.trained_on, self.suite.label_encoder) if kind is SizeUnit.ZERO else Learnt()
+        else_types = sorted(target.else_types)
+        key = key_of("score", code=keys.SCORING, tagged=tag_key, else_types=else_types, **learnt.names_facts)
+        return Job(place, system, data, split, target.else_types, tag_key, key, learnt)
 
     def _system(self, place: CellKey, target: Target, *, zero_shot: bool) -> System:
         """Return the system of a cell, with its encoder and seed."""
@@ -185,7 +188,8 @@ def _learnt(trained_on: Iterable[str], label_encoder: str) -> Learnt:
     except NerbertError as error:
         why = why or f"label_encoder: {error}"
     if why:
-        tell(f"Familiarity is left out: {why}")
+        what = "Familiarity and F1 by seen names are" if learnt.lacking else "Familiarity is"
+        tell(f"{what} left out: {why}")
     return replace(learnt, label_encoder=str(folder), label_encoder_sha256=encoder_digest(folder)) if folder else learnt
 
 

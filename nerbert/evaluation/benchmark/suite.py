@@ -58,7 +58,8 @@ class SystemSettings:
     timeout_minutes: Annotated[float, Bounds(above=0, at_most=10_080)] = 60.0
     """A command that takes longer is ended, and its cell fails."""
     trained_on: tuple[str, ...] = ()
-    """Training data of the encoder (files of open types, corpora), for Familiarity; paths as for a command."""
+    """Training data of the encoder (files of open types, corpora), for Familiarity and F1 by seen names; paths as for a
+    command."""
     shuffled_labels: bool = False
     """Zero-shot: ask for each type under another type's name; entities found then don't depend on the name's
     meaning."""
@@ -133,6 +134,8 @@ class Suite:
     published: tuple[Published, ...] = ()
     label_encoder: str = ""
     """Folder or hub name of the encoder for the names of types, for Familiarity; "": none."""
+    means: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Groups of targets, by name, that have a mean of their own beside that of all."""
 
     def __post_init__(self) -> None:
         trainings = sum(

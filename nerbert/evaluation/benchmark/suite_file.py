@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path, PurePosixPath
@@ -43,6 +43,7 @@ class _SuiteFile:
     protocols: object = None
     targets: object = None
     published: object = None
+    means: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ def read_suite(path: Path, encoders: Mapping[str, str | tuple[str, ...]] | None 
         suite = Suite(
             name=path.stem, title=file.title or path.stem, about=file.about, seeds=file.seeds, split=file.split,
             systems=systems, baseline=file.baseline or next(iter(systems)), targets=targets, published=published,
-            protocols=protocols, label_encoder=file.label_encoder,
+            protocols=protocols, label_encoder=file.label_encoder, means=_means(file.means, targets),
         )  # fmt: skip
         _check_suite(suite)
         return suite
@@ -163,6 +164,24 @@ def _figures(key: str, given: object, targets: Iterable[Target]) -> dict[str, fl
     for data in given:
         _check_known("target", data, [target.data for target in targets])
     return {data: check(f"{key}.{data}", value, _Percent) for data, value in given.items()}
+
+
+def _means(given: object, targets: Sequence[Target]) -> dict[str, tuple[str, ...]]:
+    """Return the groups of targets that have a mean of their own, by name."""
+    if not isinstance(given, dict | None):
+        raise SettingsError(f'setting means = {given!r:.80}: must be a table [means] with NAME = ["target", "target"]')
+    known = list(dict.fromkeys(target.data for target in targets))
+    found = {}
+    for name, group in (given or {}).items():
+        with at(setting=f"[means] {name!r}"):
+            check("NAME", name, Readable)
+            names = check(f"means.{name}", group, tuple[Readable, ...])
+            for each in names:
+                _check_known("target", each, known)
+            if name in known or len(set(names)) < max(2, len(names)):
+                raise SettingsError("must be two targets or more, each once, under a name that is none of theirs")
+            found[name] = names
+    return found
 
 
 def _with_encoders(

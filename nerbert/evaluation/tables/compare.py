@@ -79,6 +79,8 @@ def compare(layout: Layout) -> dict[Key, Compared]:
         by_encoder = bool(layout.encoders[column] or layout.encoders[base])
         differences = {each: _differences(layout, column, base, each) for each in layout.row_keys}
         for place, row_keys in layout.places.items():
+            if place in layout.group_means:
+                continue
             rows = {each: differences[each] for each in row_keys if differences[each]}
             if len(by_target(rows)) > (place.target == WHOLE):
                 found[column, place] = _compared(rows, by_encoder=by_encoder)

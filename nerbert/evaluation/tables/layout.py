@@ -1,7 +1,7 @@
 """The cells of a suite laid out: rows are targets and sizes, columns are systems and protocols, all from the suite."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -20,7 +20,7 @@ WHOLE = ""
 
 
 class RowKey(NamedTuple):
-    """A row: a data set at a size of its train split."""
+    """A row: a data set at a size of its train split; of a mean over a group of targets the group's name."""
 
     target: str
     size: str
@@ -148,15 +148,24 @@ class Layout:
 
     @cached_property
     def places(self) -> dict[RowKey, list[RowKey]]:
-        """Return the rows of the table, and what each is of: itself, or for a mean the rows of several targets.
+        """Return the rows of the table, and what each is of: itself, or for a mean the rows of several targets."""
+        return {row_key: [row_key] for row_key in self.row_keys} | self.group_means | self._means_of(WHOLE)
 
-        There is a mean at each size that several targets have, then, where that is more, over all of them.
-        """
-        sizes = dict.fromkeys(row_key.size for row_key in self.row_keys)
-        means = {RowKey(WHOLE, size): [each for each in self.row_keys if size in ("", each.size)]
+    @cached_property
+    def group_means(self) -> dict[RowKey, list[RowKey]]:
+        """Return the means over the suite's groups of targets, and the rows of each; no test is made of them."""
+        found: dict[RowKey, list[RowKey]] = {}
+        for name, targets in self.suite.means.items():
+            found |= self._means_of(name, targets)
+        return found
+
+    def _means_of(self, name: str, targets: Collection[str] | None = None) -> dict[RowKey, list[RowKey]]:
+        """Return a mean over targets (None: all) at each size that several have, then over their sizes if several."""
+        row_keys = [each for each in self.row_keys if targets is None or each.target in targets]
+        sizes = dict.fromkeys(row_key.size for row_key in row_keys)
+        means = {RowKey(name, size): [each for each in row_keys if size in ("", each.size)]
                  for size in (*sizes, *([""] if len(sizes) > 1 else []))}  # fmt: skip
-        several = {mean: row_keys for mean, row_keys in means.items() if len(by_target(row_keys)) > 1}
-        return {row_key: [row_key] for row_key in self.row_keys} | several
+        return {mean: rows for mean, rows in means.items() if len(by_target(rows)) > 1}
 
     def named(self, column: ColumnKey) -> str:
         """Return a column's name on one line; the protocol only where there are several."""

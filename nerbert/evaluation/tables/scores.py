@@ -37,6 +37,7 @@ _COUNTS = ("errors", "without.left_out", "facts.cpu_seconds", "by_type.gold")
 _ZERO_SHOT = {
     "F1 at 0.5": F1, "F1 at its own threshold": "at_own_threshold.f1", "its own threshold": "facts.own_threshold",
     "F1 at dev's threshold": "best_on_dev.f1", "dev's threshold": "facts.dev_threshold",
+    "F1 of seen names": "at_own_threshold.seen_names.f1", "F1 of unseen names": "at_own_threshold.unseen_names.f1",
     "F1 without else types": "without_else.f1", "token F1": "token.micro_f1", "macro token F1": "token.macro_f1",
     "Familiarity": "familiarity",
 }  # fmt: skip
@@ -86,7 +87,8 @@ def _spread(seen: Summary | None) -> str:
 def _row(layout: Layout, columns: Sequence[ColumnKey], papers: Sequence[Published], at: RowKey, tests: Tests) -> Row:
     """Return a target's row, or that of the mean over the targets on which every column that has run has a run."""
     asked, ran = layout.places[at], [column for column in columns if column in layout.ran]
-    row_keys = asked if at.target else [each for each in asked if ran and all(layout.groups[each, c].done for c in ran)]
+    alone = at in layout.row_keys
+    row_keys = asked if alone else [each for each in asked if ran and all(layout.groups[each, c].done for c in ran)]
     groups = {column: [layout.groups[row_key, column] for row_key in row_keys] for column in columns}
     seen = {column: _mean(layout, column, row_keys) for column in columns}
     means = {column: percent(each.mean) for column, each in seen.items() if each is not None}
@@ -94,15 +96,16 @@ def _row(layout: Layout, columns: Sequence[ColumnKey], papers: Sequence[Publishe
     highest = max(means.values(), key=float) if ranked else None
     shown = []
     for column, each in groups.items():
-        failed = _failed(f"{layout.named(column)} on {at.target}, {at.trained_on}", each[0]) if at.target else ()
+        failed = _failed(f"{layout.named(column)} on {at.target}, {at.trained_on}", each[0]) if alone else ()
         test = tests.get((column, at))
         mark = test.mark if test and test.row_keys == tuple(row_keys) else ""
         greedy = _mean(layout, column, row_keys, "greedy.f1") if learns(row_keys) else None
         shown.append(_entry(each, seen[column], greedy, mark, failed, best=means.get(column, "") == highest))
     there, whole = len(by_target(row_keys)), len(by_target(asked))
     mean = f"mean of {there} targets" if there == whole else f"mean of {there} of {whole} targets"
+    mean = f"{at.target}, {mean}" if at.target else mean
     published = (_published(layout, each, each.f1, row_keys) for each in papers)
-    return entries(at.target or mean, at.trained_on, *shown, *published)
+    return entries(at.target if alone else mean, at.trained_on, *shown, *published)
 
 
 def _entry(
@@ -165,15 +168,19 @@ def _doubt(layout: Layout, target: str) -> str:
 
 
 def zero_shot_grid(layout: Layout) -> Grid:
-    """Return the figures of zero-shot cells, and those of papers on the same targets; no rows where there are none."""
+    """Return the figures of zero-shot cells, and those of papers on the same targets; no rows where there are none.
+
+    Means over groups of targets come last.
+    """
     rows = list[Row]()
     for at in _zero_shot_rows(layout):
         rows += _systems(layout, at, _ZERO_SHOT)
         for paper in layout.suite.published:
             f1s = {"F1 at 0.5": paper.f1, "token F1": paper.token_f1}
-            known = {name: _published(layout, paper, given, [at]) for name, given in f1s.items()}
+            known = {name: _published(layout, paper, given, layout.places[at]) for name, given in f1s.items()}
             if any(each.text != NONE for each in known.values()):
-                rows.append(entries(at.target, _named(paper), *(known.get(name, NONE) for name in _ZERO_SHOT)))
+                target = _target(layout, at)
+                rows.append(entries(target, _named(paper), *(known.get(name, NONE) for name in _ZERO_SHOT)))
     named = f" (types' names embedded by {layout.suite.label_encoder})" if layout.suite.label_encoder else ""
     heads = entries("target", "system", *_ZERO_SHOT)
     return Grid("zero_shot", f"Zero-shot, in percent; Familiarity{named}", heads, tuple(rows), names=2)
@@ -187,13 +194,33 @@ def zero_shot_spans_grid(layout: Layout) -> Grid:
 
 
 def _zero_shot_rows(layout: Layout) -> Iterator[RowKey]:
-    return (row_key for row_key in layout.row_keys if row_key.unit is SizeUnit.ZERO)
+    rows = (*layout.row_keys, *layout.group_means)
+    return (row_key for row_key in rows if row_key.size and row_key.unit is SizeUnit.ZERO)
+
+
+def _target(layout: Layout, at: RowKey) -> str:
+    """Return the name of a row: its target's, or that of a mean."""
+    several = layout.group_means.get(at)
+    return f"{at.target}, mean of {len(several)} targets" if several else at.target
 
 
 def _systems(layout: Layout, at: RowKey, metrics: Mapping[str, str]) -> Iterator[Row]:
-    """Yield the figures of each system that has some on a row."""
-    return (entries(at.target, layout.named(column), *_figures(group, metrics))
-            for column in layout.columns if (group := layout.groups[at, column]).done)  # fmt: skip
+    """Yield the figures of each system that has some on a row, or their means over the row's targets."""
+    for column in layout.columns:
+        groups = [layout.groups[each, column] for each in layout.places[at]]
+        if any(group.done for group in groups):
+            shown = _figures(groups[0], metrics) if at in layout.row_keys else _means(groups, metrics)
+            yield entries(_target(layout, at), layout.named(column), *shown)
+
+
+def _means(groups: Sequence[Group], metrics: Mapping[str, str]) -> list[str]:
+    """Return the mean of each figure over targets, with their number where some lack it; none of a threshold."""
+    shown = []
+    for metric in metrics.values():
+        found = [mean for group in groups if (mean := _mean_of(group, metric)) is not None]
+        whole = "" if len(found) == len(groups) else f" ({len(found)}/{len(groups)})"
+        shown.append(f"{percent(fmean(found))}{whole}" if found and metric not in _THRESHOLDS else NONE)
+    return shown
 
 
 def figures_grid(layout: Layout, key: Literal["figures", "errors"]) -> Grid:

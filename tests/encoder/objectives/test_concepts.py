@@ -17,6 +17,7 @@ from nerbert import pretrain
 from nerbert.artifacts import sha256_of, write_json
 from nerbert.config import make_settings
 from nerbert.encoder.objectives.concepts import Concepts, ConceptsSettings
+from nerbert.encoder.objectives.names import Names
 from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypesSettings, is_held_out
 from nerbert.encoder.pretrain import Preparation, prepare
 from nerbert.encoder.settings import PretrainSettings
@@ -31,29 +32,12 @@ from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import train_step
 from nerbert.words import SPLITTER
 from tests.encoder.backbones import write_fresh
+from tests.encoder.open_rows import ROWS
 
 SMALL: dict[str, Any] = {
     "objective": "concepts", "epochs": 1, "learning_rate": 1e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
     "fresh_num_layers": 2, "fresh_hidden_size": 64, "fresh_vocab_size": 1000, "max_length": 64, "max_eval_samples": 40,
 }  # fmt: skip
-
-
-def _row(number: int) -> dict[str, Any]:
-    text = f"The ship Fram {number} left Oslo on a Monday."
-    named = (("Fram", "Polar_Ship", "a ship for ice"), ("ship Fram", "ship", ""), ("Oslo", "city", ""))
-    entities = [{"start": text.index(mention), "end": text.index(mention) + len(mention), "type": type_,
-                 "description": description} for mention, type_, description in named]  # fmt: skip
-    return {"text": text, "entities": entities, "asked": "all" if number % 2 else ["harbour"]}
-
-
-ROWS = [_row(number) for number in range(60)]
-
-
-@pytest.fixture
-def open_file(tmp_path: Path) -> Path:
-    path = tmp_path / "open.jsonl"
-    path.write_text("".join(f"{json.dumps(row)}\n" for row in ROWS))
-    return path
 
 
 def texts_of(path: Path, splitter: str = SPLITTER) -> OpenTexts:
@@ -343,10 +327,12 @@ def test_both_encoders_come_out(sample_corpus: Path, open_file: Path, tmp_path: 
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("objective", [Concepts, Names])
 def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
-    open_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: type[Concepts]
 ) -> None:
-    named = SMALL | {"max_steps": 4, "save_steps": 1, "cache": str(tmp_path / "cache")}
+    own = {"objective": objective.settings.section, "max_steps": 4, "save_steps": 1, "cache": str(tmp_path / "cache")}
+    named = SMALL | own
     settings = PretrainSettings(sections=(OpenTypesSettings(files=(open_file,)),), **named)
     pretrain(tmp_path / "whole", settings)
 
@@ -355,9 +341,9 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
             raise NerbertError("stopped")
         return real(self, windows, numbers, step)
 
-    real = Concepts.begin_step
+    real = objective.begin_step
     with monkeypatch.context() as patch:
-        patch.setattr(Concepts, "begin_step", stopping)
+        patch.setattr(objective, "begin_step", stopping)
         with pytest.raises(NerbertError, match="stopped"):
             pretrain(tmp_path / "broken", settings)
     pretrain(tmp_path / "broken", settings)
@@ -366,15 +352,19 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_losses_of_one(sample_corpus: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("objective", ["concepts", "names"])
+def test_two_processes_give_the_losses_of_one(
+    sample_corpus: Path, open_file: Path, tmp_path: Path, objective: str
+) -> None:
     named = SMALL | {"cache": str(tmp_path / "cache"), "objective": "tagging"}
     write_fresh(PretrainSettings(corpus=(sample_corpus,), **named), tmp_path / "b")
     config = json.loads((tmp_path / "b" / "config.json").read_text())
     drops = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     (tmp_path / "b" / "config.json").write_text(json.dumps(config | drops))
-    values = {**SMALL, "corpus": str(sample_corpus), "backbone": str(tmp_path / "b"), "max_steps": 5}
+    values = {**SMALL, "objective": objective, "corpus": str(sample_corpus), "backbone": str(tmp_path / "b"),
+              "max_steps": 5}  # fmt: skip
     lines = [f"{name} = {json.dumps(value)}\n" for name, value in values.items() if not name.startswith("fresh")]
-    (tmp_path / "s.toml").write_text("".join(lines))
+    (tmp_path / "s.toml").write_text("".join([*lines, f"[open_types]\nfiles = [{json.dumps(str(open_file))}]\n"]))
     losses = []
     for processes in (1, 2):
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
@@ -382,9 +372,9 @@ def test_two_processes_give_the_losses_of_one(sample_corpus: Path, tmp_path: Pat
         done = subprocess.run([*torchrun, *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         log = (tmp_path / f"e{processes}" / "log.jsonl").read_text().splitlines()
-        losses.append([{name: each[name] for name in ("concepts", "loss", "norm")} for each in map(json.loads, log)
-                       if each["kind"] == "train"])  # fmt: skip
-    assert len(losses[0]) == 5
+        kept = ("concepts", "boundaries", "types", "loss", "norm", "f1", "threshold")
+        losses.append([{name: each[name] for name in kept if name in each} for each in map(json.loads, log)])
+    assert len(losses[0]) == 6
     for one, two in zip(*losses, strict=True):
         assert two == pytest.approx(one, rel=1e-4)
 

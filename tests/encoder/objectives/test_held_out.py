@@ -55,6 +55,30 @@ def test_of_types_on_overlapping_entities_one_is_asked() -> None:
     assert seen == {frozenset({"bank", "place"}), frozenset({"city"})}
 
 
+def test_links_of_unknown_type_are_not_asked_for() -> None:
+    """A model that calls a bank an entity is not wrong, but then the bank would not be found."""
+    spans = (Span(0, 4, "bank"), Span(18, 22, "entity"))
+    table = ConceptTable()
+    for name in ("entity", "bank"):
+        table.add(Concept(name), 1)
+    example = OpenExample(TEXT, WORDS, spans)
+    table.add_rows(table.word_rows(example))
+    (one,) = asked_texts([example], SpanLabels(table, {}, 0), table, PromptMaker.without_limit(table, 1))
+    assert [each.name for each in one.labels] == ["bank"]
+    assert one.gold == [(0, 1, "bank")]
+    assert not one.known[4].any()
+    assert one.known[:4].all()
+
+
+def test_entities_are_asked_for_where_there_is_no_other_type() -> None:
+    table = ConceptTable()
+    table.add(Concept("entity"), 1)
+    example = OpenExample(TEXT, WORDS, (Span(0, 4, "entity"),))
+    table.add_rows(table.word_rows(example))
+    (one,) = asked_texts([example], SpanLabels(table, {}, 0), table, PromptMaker.without_limit(table, 1))
+    assert one.gold == [(0, 1, "entity")]
+
+
 def test_types_that_nobody_asked_for_are_not_asked() -> None:
     (one,) = asked_of([OpenExample(TEXT, WORDS, (Span(18, 22, "city"),), ("sea", "city"))])
     assert {each.name for each in one.labels} <= {"sea", "city"}

@@ -17,7 +17,6 @@ from nerbert.encoder.objectives.names import BoundaryLabels, Names, NamesSetting
 from nerbert.encoder.open_texts import OpenExample, OpenTypesSettings
 from nerbert.encoder.pretrain import Preparation, prepare
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import NerbertError
 from nerbert.labels import spans_from_bio
 from nerbert.model.concept_table import Concept, ConceptTable
 from nerbert.model.tokenizer import BioLabels
@@ -25,17 +24,10 @@ from nerbert.model.windows import IGNORED, Windows
 from nerbert.records import Example, Span
 from nerbert.tagger.export import export
 from nerbert.training.distributed import make_process_group
-from tests.encoder.backbones import write_fresh
-from tests.encoder.objectives.test_concepts import ROWS, SMALL, gradients
+from tests.encoder.objectives.test_concepts import SMALL, gradients
+from tests.encoder.open_rows import ROWS
 
 NAMES: dict[str, Any] = SMALL | {"objective": "names", "wordings": False}
-
-
-@pytest.fixture
-def open_file(tmp_path: Path) -> Path:
-    path = tmp_path / "open.jsonl"
-    path.write_text("".join(f"{json.dumps(row)}\n" for row in ROWS))
-    return path
 
 
 def settings_of(corpus: Path | None, open_file: Path, **more: Any) -> PretrainSettings:
@@ -68,6 +60,17 @@ def test_of_nested_entities_the_outermost_has_the_tags() -> None:
     assert boundary_tags(OpenExample(TEXT, WORDS, overlapping)) == [1, 2, 1, 2, 0]
 
 
+def test_where_nobody_looked_for_anything_no_tag_is_known() -> None:
+    table = ConceptTable()
+    examples = [OpenExample(TEXT, WORDS, (), asked) for asked in ((), ("city",), None)]
+    examples.append(replace(examples[2], partial=True))
+    for each in examples:
+        table.add_rows(table.word_rows(each))
+    labels = BoundaryLabels(table, {}, 0)
+    tags = [set(np.array(labels.of(each))[:, 2].tolist()) for each in examples]
+    assert tags == [{IGNORED}, {0}, {0}, {3}]
+
+
 def test_words_of_an_unknown_stretch_have_no_label() -> None:
     table = ConceptTable()
     table.add(Concept("city"))
@@ -98,26 +101,47 @@ def plain_spans(windows: Windows, number: int, rows: list[Any]) -> Iterator[tupl
                 yield first, last + 1, own, rows[labels[first, 0]][1]
 
 
+Vectors = list[tuple[torch.Tensor, set[int], Any]]
+"""Vectors with their concepts, and what was asked for there."""
+
+
 def plain_targets(
     work: Preparation, number: int, rows: list[Any]
-) -> tuple[list[tuple[torch.Tensor, float]], list[tuple[torch.Tensor, set[int], Any]]]:
-    """The losses and weights of a window's tags, and the vectors of its entities and of spans found beside these."""
+) -> tuple[list[tuple[torch.Tensor, float]], Vectors, Vectors]:
+    """The losses and weights of a window's tags; the vectors of its entities and of spans found beside these, and of
+    words.
+    """
     windows, model = work.data.windows, work.model
     pieces = slice(windows.ends[number - 1] if number else 0, windows.ends[number])
     words = slice(windows.word_ends[number - 1] if number else 0, windows.word_ends[number])
     ids = torch.tensor(windows.ids[pieces].astype(int))[None]
     states = model.text(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
     read, labels = states[windows.positions[words].tolist()], np.asarray(windows.labels[words])
-    logits = model.boundaries(read)
+    logits, own_rows = model.boundaries(read), labels[:, 0].tolist()
     losses = [(-logit.log_softmax(0)[tag % 3], 0.1 if tag == 3 else 1.0)
               for tag, logit in zip(labels[:, 2].tolist(), logits, strict=True) if tag >= 0]  # fmt: skip
     spans = [(read[first:last].mean(0), own, asked) for first, last, own, asked in plain_spans(windows, number, rows)]
     guessed = ["OBI"[each] + ("-x" if each else "") for each in logits.argmax(1).tolist()]
     for first, last, _ in spans_from_bio(guessed):
-        of_words = [rows[row] for row in labels[first:last, 0].tolist()]
+        of_words = [rows[row] for row in own_rows[first:last]]
         if not any(own for own, _ in of_words):
             spans.append((read[first:last].mean(0), set(), of_words[0][1]))
-    return losses, spans
+    every = [(vector, set(rows[row][0]), rows[row][1]) for vector, row in zip(read, own_rows, strict=True) if row >= 0]
+    return losses, spans, every
+
+
+def plain_loss(work: Preparation, vectors: Vectors, concepts: list[int]) -> tuple[torch.Tensor, int]:
+    """The sum of vectors' losses, and how many of them have a known concept, without spans that are no entity."""
+    model, table = work.model, work.objective._table  # type: ignore[attr-defined]
+    names = [model.name_vectors([table.concepts[number].text])[0] for number in concepts]
+    losses, count = list[torch.Tensor](), 0
+    for vector, own, asked in vectors:
+        (has,), (known,) = table.masks([(tuple(sorted(own)), asked)], np.array(concepts))
+        count += bool(known.any())
+        logits = [vector @ each / model.temperature + model.bias for each in names]
+        losses += [-torch.nn.functional.logsigmoid(logit if yes else -logit)
+                   for logit, yes, sure in zip(logits, has, known, strict=True) if sure]  # fmt: skip
+    return torch.stack(losses).sum(), count
 
 
 @pytest.mark.integration
@@ -131,22 +155,17 @@ def test_the_losses_are_plain_means_over_words_and_entities(work: Preparation) -
     texts = objective.begin_step(windows, numbers, 1).texts
     concepts = [number for number, each in enumerate(table.concepts) if each.text in texts]
     assert len(concepts) == len(texts) > 5
-    vectors = [model.name_vectors([table.concepts[number].text])[0] for number in concepts]
-    losses, gold = list[torch.Tensor](), 0
-    for vector, own, asked in (each for _, spans in targets for each in spans):
-        (has,), (known,) = table.masks([(tuple(sorted(own)), asked)], np.array(concepts))
-        gold += bool(own) and known.any()
-        logits = [vector @ each / model.temperature + model.bias for each in vectors]
-        losses += [-torch.nn.functional.logsigmoid(logit if yes else -logit)
-                   for logit, yes, sure in zip(logits, has, known, strict=True) if sure]  # fmt: skip
-    tags = [each for some, _ in targets for each in some]
+    tags, spans, words = ([each for some in column for each in some] for column in zip(*targets, strict=True))
     assert {weight for _, weight in tags} == {1.0, 0.1}
     boundaries = torch.stack([loss * weight for loss, weight in tags]).sum() / sum(weight for _, weight in tags)
-    types = torch.stack(losses).sum() / gold
-    assert found["figures"]["boundaries"] == pytest.approx(boundaries.item(), rel=1e-4)
-    assert found["figures"]["types"] == pytest.approx(types.item(), rel=1e-4)
+    of_spans, of_words = plain_loss(work, spans, concepts), plain_loss(work, words, concepts)
+    gold = plain_loss(work, [each for each in spans if each[1]], concepts)[1]
+    assert gold < of_spans[1]
+    wanted = {"boundaries": boundaries, "types": of_spans[0] / gold, "words": of_words[0] / of_words[1]}
+    for name, loss in wanted.items():
+        assert found["figures"][name] == pytest.approx(loss.item(), rel=1e-4)
     model.zero_grad()
-    (boundaries + types).backward()  # type: ignore[no-untyped-call]
+    torch.stack([*wanted.values()]).sum().backward()  # type: ignore[no-untyped-call]
     for name, each in model.named_parameters():
         if each.grad is not None:
             torch.testing.assert_close(found[name], each.grad, rtol=2e-3, atol=2e-6)
@@ -190,10 +209,11 @@ def test_nothing_is_frozen_by_default_and_the_weight_counts(work: Preparation) -
     objective = work.objective
     assert isinstance(objective, Names)
     once = gradients(work, 1 << 20)["figures"]
-    objective._own = replace(objective._names, boundary_weight=3.0)
-    thrice = gradients(work, 1 << 20)["figures"]
-    assert thrice["boundaries"] == pytest.approx(3 * once["boundaries"])
-    assert thrice["types"] == pytest.approx(once["types"])
+    objective._own = replace(objective._names, boundary_weight=3.0, word_weight=2.0)
+    other = gradients(work, 1 << 20)["figures"]
+    assert other["boundaries"] == pytest.approx(3 * once["boundaries"])
+    assert other["types"] == pytest.approx(once["types"])
+    assert other["words"] == pytest.approx(2 * once["words"])
 
 
 @pytest.mark.integration
@@ -226,52 +246,6 @@ def test_a_folder_is_a_tagger_an_encoder_and_an_export(sample_corpus: Path, open
     assert json.loads(done.stdout.replace("'", '"')) == [[[s.start, s.end, s.type] for s in each] for each in wanted]
     quantised = Tagger.load(tmp_path / "e", backend="onnx", precision="int8").with_labels(["ship", "city"])
     assert any(quantised.tag_many(texts))
-
-
-@pytest.mark.integration
-def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
-    open_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = settings_of(None, open_file, max_steps=4, save_steps=1)
-    pretrain(tmp_path / "whole", settings)
-
-    def stopping(self: Names, windows: Any, numbers: Any, step: int) -> Any:
-        if step == 3:
-            raise NerbertError("stopped")
-        return real(self, windows, numbers, step)
-
-    real = Names.begin_step
-    with monkeypatch.context() as patch:
-        patch.setattr(Names, "begin_step", stopping)
-        with pytest.raises(NerbertError, match="stopped"):
-            pretrain(tmp_path / "broken", settings)
-    pretrain(tmp_path / "broken", settings)
-    for file in ("model.safetensors", "concepts/model.safetensors", "concepts/scorer.safetensors"):
-        assert (tmp_path / "broken" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
-
-
-@pytest.mark.slow
-def test_two_processes_give_the_losses_of_one(sample_corpus: Path, open_file: Path, tmp_path: Path) -> None:
-    named = SMALL | {"cache": str(tmp_path / "cache"), "objective": "tagging"}
-    write_fresh(PretrainSettings(corpus=(sample_corpus,), **named), tmp_path / "b")
-    config = json.loads((tmp_path / "b" / "config.json").read_text())
-    drops = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (tmp_path / "b" / "config.json").write_text(json.dumps(config | drops))
-    values = {**NAMES, "corpus": str(sample_corpus), "backbone": str(tmp_path / "b"), "max_steps": 5}
-    lines = [f"{name} = {json.dumps(value)}\n" for name, value in values.items() if not name.startswith("fresh")]
-    (tmp_path / "s.toml").write_text("".join([*lines, f"[open_types]\nfiles = [{json.dumps(str(open_file))}]\n"]))
-    logs = []
-    for processes in (1, 2):
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        command = ["-m", "nerbert", "pretrain", str(tmp_path / "s.toml"), "-o", str(tmp_path / f"e{processes}")]
-        done = subprocess.run([*torchrun, *command], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        log = map(json.loads, (tmp_path / f"e{processes}" / "log.jsonl").read_text().splitlines())
-        kept = ("boundaries", "types", "norm", "f1", "threshold")
-        logs.append([{name: each[name] for name in kept if name in each} for each in log])
-    assert len(logs[0]) == 6
-    for one, two in zip(*logs, strict=True):
-        assert two == pytest.approx(one, rel=1e-4)
 
 
 def test_the_section_is_its_own() -> None:

@@ -1,6 +1,8 @@
 """Zero-shot cells: what is asked for, by which threshold, what is scored, and what their keys hold."""
 
 import json
+import shutil
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -8,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.errors import InputError, SettingsError
-from nerbert.evaluation.benchmark.cells import Cell, CellSentences, Machine, State
+from nerbert.evaluation.benchmark.cells import Cell, CellSentences, FoundEntities, Machine, Predictions, State
 from nerbert.evaluation.benchmark.job import Job, score_part
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.runner import list_suite
@@ -17,7 +20,7 @@ from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Published, Suite, SystemSettings, Target
 from nerbert.evaluation.benchmark.suite_file import read_suite
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder
-from nerbert.evaluation.benchmark.systems.learnt import learnt_types
+from nerbert.evaluation.benchmark.systems.learnt import Learnt, learnt_digest, learnt_types
 from nerbert.evaluation.benchmark.systems.zero_shot import (
     ZeroShotTagger,
     asked_labels,
@@ -30,6 +33,8 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
 from nerbert.formats.examples import read_examples
 from nerbert.metrics.calibration import uncalibrated
+from nerbert.model.concept_table import class_words
+from nerbert.records import TRAIN
 from nerbert.tagger.tagger import Tagger
 from tests.evaluation.benchmark.outcome import cells_of, made
 from tests.evaluation.tables.made_up import entry, grid_of
@@ -38,6 +43,7 @@ from tests.tagger.test_labels import NamesHead
 
 pytest.importorskip("scipy")
 CPU = Machine("cpu", "fp32")
+TWO = "[systems.A]\n[[targets]]\ndata = 'x'\n[[targets]]\ndata = 'y'\n"
 LEARNT = [
     {"text": "The Ingeborg left Oslo.", "entities": [{"start": 4, "end": 12, "type": "Ship"},
      {"start": 18, "end": 22, "type": "harbour town"}, {"start": 18, "end": 22, "type": "city"}], "asked": "all"},
@@ -106,10 +112,12 @@ def test_a_suite_is_run_and_its_table_has_every_figure(
     columns = [head.text for head in grid_of(table, "zero_shot").heads[2:]]
     shown = {name: [entry(table, ("ships", name), column, "zero_shot").text for column in columns]
              for name in ("told", "seen", "P (published)")}  # fmt: skip
-    assert shown["P (published)"] == ["60.00", "–", "–", "–", "–", "–", "67.00", "–", "–"]
+    assert shown["P (published)"] == ["60.00", *["–"] * 7, "67.00", "–", "–"]
     assert shown["seen"][0] == "75.00"
     assert shown["seen"][1] == "–"
-    assert "–" not in shown["told"]
+    assert [name for name, text in zip(columns, shown["told"], strict=True) if text == "–"] == ["F1 of unseen names"]
+    assert told.scores["at_own_threshold"]["seen_names"]["gold"] == 5, "all of its names were learnt"
+    assert "seen_names" not in done["shuffled", 1].scores["at_own_threshold"], "nobody says what it learnt"
     spans = grid_of(table, "zero_shot_spans")
     assert [head.text for head in spans.heads[2:5]] == [
         "span F1 at 0.5", "span F1 at its own threshold", "span F1 at dev's threshold"
@@ -150,6 +158,48 @@ def test_what_is_asked_for() -> None:
         assert not other.items() & labels.items()
 
 
+def test_seen_and_unseen_names_are_scored_apart(learnt: Path) -> None:
+    known = Learnt({str(learnt): "digest"})
+    asked = {"A": "SHIP: a vessel", "B": "port", "C": "vessel", "D": "harbour_town"}
+    names = known.seen_names(asked)
+    assert names == {"A": True, "B": False, "C": False, "D": True}, "a synonym is another name"
+    assert Learnt({"none": ""}).seen_names(asked) == Learnt().seen_names(asked) == {}
+
+    rows = [example_of(["x", "y", "z"], ["B-A", "B-B", "B-C"]), example_of(["x", "y"], ["B-A", "B-other"])]
+    others: FoundEntities = [[(0, 1, "A", 0.9), (2, 3, "B", 0.9)], [(1, 2, "D", 0.9)]]
+    found = Predictions([[], []], {}, others={"at_own_threshold": others})
+    part = CellSentences([], rows, {})
+    own = score_part(part, found, seen_names=names)["at_own_threshold"]
+    sums = ("right", "predicted", "gold")
+    counts = {key: [own[key][each] for each in sums] for key in ("seen_names", "unseen_names")}
+    assert counts == {"seen_names": [1, 2, 2], "unseen_names": [0, 1, 2]}
+    assert (own["gold"], own["seen_names"]["f1"]) == (5, 0.5)
+    assert "unseen_names" not in score_part(part, found, seen_names={"A": True})["at_own_threshold"]
+    assert not score_part(part, found)["at_own_threshold"].keys() & counts.keys()
+
+
+def test_a_corpus_says_what_was_learnt_by_the_names_of_its_classes(sample_corpus: Path, tmp_path: Path) -> None:
+    found, names, texts = learnt_types([sample_corpus]), Counter[str](), dict[str, Counter[str]]()
+    classes = read_manifest(sample_corpus)["classes"]
+    for sentence in read_sentences(sample_corpus, TRAIN):
+        for each in sentence.mentions:
+            if each.class_path:
+                name = classes.get(each.class_path[-1], {}).get("label") or class_words(each.class_path[-1])
+                names[name] += 1
+                text = "".join(sentence.text[each.start : each.end].split())
+                texts.setdefault(text, Counter())[name] += 1
+    assert (found.counts, found.texts) == (names, texts)
+    assert len(names) > 3
+    assert not learnt_types([sample_corpus], texts=False).texts
+    own = shutil.copytree(sample_corpus, tmp_path / "corpus")
+    before = learnt_digest(own)
+    assert before == learnt_digest(sample_corpus), "its place doesn't matter"
+    (own / "manifest.json").write_text((own / "manifest.json").read_text() + "\n")
+    assert learnt_digest(own) not in ("", before)
+    (own / "manifest.json").unlink()
+    assert learnt_digest(own) == learnt_digest(tmp_path / "none") == ""
+
+
 def test_what_was_seen_is_found_by_text_and_name(learnt: Path) -> None:
     found = learnt_types([learnt])
     assert found.counts == {"ship": 1, "harbour town": 2, "city": 1, "person": 2}
@@ -166,7 +216,7 @@ def jobs(suite: Suite, data: Path) -> list[Job | Cell]:
 
 
 def test_what_a_zero_shot_key_holds(
-    folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, data: Path, sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def keys(system: SystemSettings, label_encoder: str = "", **target: Any) -> tuple[str, str]:
         job, other = jobs(replace(suite_of({"A": system}, **target), label_encoder=label_encoder), data)
@@ -187,17 +237,22 @@ def test_what_a_zero_shot_key_holds(
     assert keys(plain)[0] != before[0]
     lacking = (str(tmp_path / "none.jsonl"),)
     keys(replace(plain, trained_on=lacking))
-    assert capsys.readouterr().err.count("Familiarity is left out: trained_on: ") == 1
+    assert capsys.readouterr().err.count("Familiarity and F1 by seen names are left out: trained_on: ") == 1
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     learnt = replace(plain, trained_on=(str(corpus),))
     with_names = partial(keys, label_encoder=str(folder))
     assert with_names(learnt) == with_names(plain), "nothing is known of it"
-    (corpus / "manifest.json").write_text("{}")
+    shutil.copytree(sample_corpus, corpus, dirs_exist_ok=True)
     known = with_names(learnt)
     assert known[1] != with_names(plain)[1]
+    tagged, scored = keys(learnt)
+    before = keys(plain)
+    assert (tagged == before[0], scored == before[1]) == (True, False), "without Familiarity only scored again"
     (corpus / "train-0.parquet").write_bytes(b"not read")
     assert with_names(learnt) == known
+    (corpus / "manifest.json").write_text("{}")
+    assert isinstance(jobs(suite_of({"A": learnt}), data)[0], Cell), "no corpus"
     missing = SystemSettings(seen_only=True, trained_on=lacking)
     told, mixed = "takes no labels at run time", replace(plain, shuffled_labels=True)
     cases: list[tuple[SystemSettings, dict[str, Any], str]] = [
@@ -227,6 +282,12 @@ def test_nothing_is_drawn_outside_of_suites() -> None:
         ("[systems.A]\n[[targets]]\ndata = 'x'\nlabels = ['a=b', 'a=c']\n", "each type once"),
         ("[systems.A]\n[[targets]]\ndata = 'x'\n[[published]]\nname = 'P'\nof = 'Q'\ntoken_f1 = 3\n", "token_f1 = 3"),
         ("[systems.A]\n[[targets]]\ndata = 'x'\n[[published]]\nname = 'P'\nof = 'Q'\n", "f1 = None"),
+        ("means = 3\n[systems.A]\n[[targets]]\ndata = 'x'\n", r"must be a table \[means\]"),
+        (f"{TWO}[means]\nboth = 'x'\n", r"means.both = 'x'"),
+        (f"{TWO}[means]\nboth = ['x', 'z']\n", "unknown target 'z'"),
+        (f"{TWO}[means]\nboth = ['x']\n", "must be two targets or more"),
+        (f"{TWO}[means]\nboth = ['x', 'y', 'x']\n", "each once"),
+        (f"{TWO}[means]\nx = ['x', 'y']\n", "a name that is none of theirs"),
     ],
 )
 def test_a_suite_that_makes_no_sense_is_refused(tmp_path: Path, text: str, told: str) -> None:

@@ -269,5 +269,8 @@ def test_the_zero_shot_suite_asks_for_what_the_registry_knows() -> None:
     assert {target.data: sorted(parse_type_labels(target.labels)) for target in suite.targets} == {
         target.data: sorted(known_data()[target.data].types) for target in suite.targets
     }
+    assert sorted(each for group in suite.means.values() for each in group) == sorted(
+        target.data for target in suite.targets
+    )
     assert [len(each.f1) for each in suite.published] == [6, 9, 0]
     assert [len(each.token_f1) for each in suite.published] == [0, 9, 9]

@@ -3,13 +3,14 @@
 import random
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from statistics import fmean
 from typing import Any
 
 import pytest
 
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
-from nerbert.evaluation.benchmark.suite import SystemSettings, Target
+from nerbert.evaluation.benchmark.suite import Published, SystemSettings, Target
 from nerbert.evaluation.tables.records import COLUMNS, ERRORS, Entry, figures_of, pool
 from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.settings import FinetuneSettings
@@ -42,6 +43,43 @@ def test_draws_are_the_observations_where_each_has_several_seeds() -> None:
     f1 = {(1, 1): 0.40, (1, 2): 0.60, (2, 1): 0.60, (2, 2): 0.80}
     cells = [Cell(p, State.DONE, scores={"micro": {"f1": f1[p.draw, p.seed]}}) for p in suite.places()]
     assert entry(make_table(suite, cells), ("a", "10 sentences"), "BERT").text == "60.00 ± 14.14", "sd of 50 and 70"
+
+
+def test_groups_of_targets_have_means_without_tests() -> None:
+    published = (Published(name="P", of="a paper", f1={"a": 50.0, "b": 60.0}),)
+    suite = replace(small("a", "b", "c", means={"first two": ("a", "b")}), published=published)
+    f1s = {(name, target): [f1] * 3 for name in suite.systems for target, f1 in (("a", 0.5), ("b", 0.7), ("c", 0.9))}
+    table = make_table(suite, cells_of(suite, f1s))
+    means = [row[0].text for row in grid_of(table, "scores").rows]
+    assert means == ["a", "b", "c", "first two, mean of 2 targets", "mean of 3 targets"]
+    row = partial(entry, table, ("first two, mean of 2 targets", "all"))
+    assert (row("BERT").text[:5], row("P").text) == ("60.00", "55.00")
+    assert table.grids[1:] == make_table(replace(suite, means={}), cells_of(suite, f1s)).grids[1:]
+    del f1s["BERT", "b"]
+    table = make_table(suite, cells_of(suite, f1s))
+    assert entry(table, ("first two, mean of 1 of 2 targets", "all"), "MiniLM").text[:5] == "50.00"
+
+
+def test_zero_shot_figures_have_means_over_groups_of_targets() -> None:
+    targets = tuple(Target(data=name, sizes=(0,)) for name in "abc")
+    published = (Published(name="P", of="a paper", f1={}, token_f1={"a": 50.0, "b": 60.0}, size="0"),)
+    suite = made_up_suite(targets=targets, published=published, seeds=(1,), means={"two": ("a", "b")})
+    own = {
+        "a": {"f1": 0.5, "seen_names": {"f1": 0.4, "predicted": 1, "gold": 1}},
+        "b": {"f1": 0.7, "unseen_names": {"f1": 0.0, "predicted": 0, "gold": 0}, "span": {"f1": 0.8}},
+    }
+    cells = [Cell(place, State.DONE, scores=scores_of(0.5) | {"at_own_threshold": own[place.target]},
+                  facts={"own_threshold": 0.3}) for place in suite.places() if place.target in own]  # fmt: skip
+    table = make_table(suite, cells)
+    mean = partial(entry, table, ("two, mean of 2 targets", "BERT"))
+    shown = {head: mean(head, "zero_shot").text for head in (
+        "F1 at its own threshold", "its own threshold", "F1 of seen names", "F1 of unseen names")}  # fmt: skip
+    assert list(shown.values()) == ["60.00", "–", "40.00 (1/2)", "–"]
+    assert mean("span F1 at its own threshold", "zero_shot_spans").text == "80.00 (1/2)"
+    paper = entry(table, ("two, mean of 2 targets", "P (published)"), "token F1", "zero_shot")
+    assert paper.text == "55.00"
+    alone = entry(table, ("b", "BERT"), "F1 of unseen names", "zero_shot")
+    assert alone.text == "–", "no entity of such a type, none found"
 
 
 def test_best_is_bold_only_where_every_run_is_there() -> None:

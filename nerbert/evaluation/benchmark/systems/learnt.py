@@ -1,26 +1,30 @@
-"""The training data of a zero-shot system: mentions of each type, their texts, and the Familiarity of other types.
+"""The training data of a zero-shot system: mentions of each type, their texts, and what is known of other types.
 
-Files say it (`trained_on`), since a model's folder doesn't. Cost: a corpus gives no texts of mentions.
+Files and corpora say it (`trained_on`), since a model's folder doesn't. A corpus's types are the names of its classes,
+as objectives that learn from names read them. Cost: each process that needs its texts holds them in memory.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
-from nerbert.corpus.shards import read_manifest
+from nerbert.corpus.shards import checked_shards, read_manifest, sentence_batches, shard_hashes
+from nerbert.encoder.corpus_labels import CorpusLabels, read_label_set
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
-from nerbert.evaluation.benchmark.keys import check_same, data_digest, encoder_digest
+from nerbert.evaluation.benchmark.keys import check_same, data_digest, encoder_digest, key_of
+from nerbert.formats.entity_labels import entity_labels
 from nerbert.formats.open_types import normalised, read_open_types
 from nerbert.metrics.familiarity import cosines, familiarity
 from nerbert.model.backbone import Backbone, load_tokenizer
-from nerbert.model.concept_table import class_words
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.records import ENTITY, EntityLabel
+from nerbert.records import ENTITY, TRAIN, EntityLabel
 from nerbert.rng import Array
 from nerbert.tagger.label_vectors import LabelEncoder, LabelVectors
 
@@ -41,18 +45,31 @@ class LearntTypes:
         for text, types in other.texts.items():
             self.texts.setdefault(text, Counter()).update(types)
 
+    def add_text(self, text: str, type_: str) -> None:
+        """Add a mention's text."""
+        self.texts.setdefault("".join(text.split()), Counter())[type_] += 1
 
-def learnt_types(paths: Sequence[Path]) -> LearntTypes:
-    """Return the counts of files of open types and of corpora; raise InputError for any other file."""
+
+def learnt_types(paths: Sequence[Path], *, texts: bool = True) -> LearntTypes:
+    """Return the counts of files of open types and of corpora, with or without those by text; raise InputError for any
+    other file.
+    """
     found = LearntTypes()
     for path in paths:
-        found.add(_learnt(path, path.stat().st_mtime_ns))
+        if path.is_dir():
+            found.add(_of_corpus(path, (path / "manifest.json").stat().st_mtime_ns, texts=texts))
+        else:
+            found.add(_of_file(path, path.stat().st_mtime_ns))
     return found
 
 
 def learnt_digest(path: Path) -> str:
-    """Return the digest of training data: of a file, or of a corpus's manifest; "" if neither exists."""
-    return data_digest(path / "manifest.json" if path.is_dir() else path)
+    """Return the digest of training data: of a file, or of a corpus's manifest and shards; "" if neither exists."""
+    if not path.is_dir():
+        return data_digest(path)
+    if not (manifest := data_digest(path / "manifest.json")):
+        return ""
+    return key_of("corpus", manifest=manifest, shards=shard_hashes(path, read_manifest(path)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +95,11 @@ class Learnt:
         known = bool(self.sha256) and not self.lacking and bool(self.label_encoder)
         return {"familiarity": [sorted(self.sha256.values()), self.label_encoder_sha256]} if known else {}
 
+    @property
+    def names_facts(self) -> dict[str, Any]:
+        """Return what `seen_names` depends on, as a part of a key."""
+        return {"seen_names": sorted(self.sha256.values())} if self.sha256 and not self.lacking else {}
+
     def check_unchanged(self) -> None:
         """Raise NerbertError if a file changed or appeared."""
         for name, digest in self.sha256.items():
@@ -85,9 +107,19 @@ class Learnt:
         if name := self.label_encoder:
             check_same(partial(encoder_digest, Path(name)), name, self.label_encoder_sha256)
 
-    def types(self) -> LearntTypes:
+    def types(self, *, texts: bool = False) -> LearntTypes:
         """Read the files; raise InputError for one that is neither of open types nor a corpus."""
-        return learnt_types(list(map(Path, self.sha256)))
+        return learnt_types(list(map(Path, self.sha256)), texts=texts)
+
+    def seen_names(self, asked: Mapping[str, str]) -> dict[str, bool]:
+        """Return type → whether its label's name is one of a training type; empty if that is unknown.
+
+        Names are compared as `normalised` gives them. A synonym is another name, and so is a description.
+        """
+        if not self.names_facts:
+            return {}
+        known = self.types().counts
+        return {type_: normalised(entity_labels([label])[0].name) in known for type_, label in asked.items()}
 
     def familiarity(self, labels: Mapping[str, EntityLabel]) -> dict[str, float]:
         """Return the Familiarity (0–1) of each type; empty if unknown."""
@@ -98,21 +130,39 @@ class Learnt:
 
 
 @lru_cache(maxsize=8)
-def _learnt(path: Path, _changed: int) -> LearntTypes:
+def _of_file(path: Path, _changed: int) -> LearntTypes:
+    """Return the counts of a file of open types."""
     found = LearntTypes()
-    if path.is_dir():
-        manifest = read_manifest(path)
-        words = {name.casefold(): str(facts.get("label") or name) for name, facts in manifest["classes"].items()}
-        for name, facts in manifest["categories"].items():
-            if name != ENTITY:
-                found.counts[normalised(class_words(words.get(name.casefold(), name)))] += int(facts["mentions"])
-        return found
     for one in read_open_types(path):
         for each in one.entities:
-            type_ = normalised(each.type)
-            found.counts[type_] += 1
-            found.texts.setdefault("".join(one.text[each.start : each.end].split()), Counter())[type_] += 1
+            found.counts[type_ := normalised(each.type)] += 1
+            found.add_text(one.text[each.start : each.end], type_)
     return found
+
+
+@lru_cache(maxsize=8)
+def _of_corpus(path: Path, _changed: int, *, texts: bool) -> LearntTypes:
+    """Return the counts of the mentions with a class in a corpus's train part."""
+    manifest = read_manifest(path)
+    labels = read_label_set(manifest, PretrainSettings(corpus=(path,)), named=True)
+    found, names = LearntTypes(), {name: text for name, text in labels.concept_texts.items() if name != ENTITY}
+    if table := labels.concepts:
+        for name in names.values():
+            found.counts[name] = table.counts[table.number_of(name)]
+    for shard in checked_shards(path, manifest) if texts else ():
+        for text, category in _mentions(shard, labels):
+            if category in names:
+                found.add_text(text, names[category])
+    return found
+
+
+def _mentions(shard: Path, labels: CorpusLabels) -> Iterator[tuple[str, str]]:
+    """Yield the text and the category of each mention of a shard's train part."""
+    for batch in sentence_batches(shard, ["split", "text", "mentions"]):
+        rows = batch.filter(pc.equal(batch["split"], TRAIN))
+        for text, mentions in zip(rows["text"].to_pylist(), rows["mentions"].to_pylist(), strict=True):
+            for each in mentions:
+                yield text[each["start"] : each["end"]], labels.category(each["class_path"], each["category"])
 
 
 def familiarities(labels: Sequence[str], learnt: LearntTypes, label_encoder: Path) -> Array:

@@ -81,7 +81,8 @@ class SeenOnly(_Told):
 
     def find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
         """Find known texts."""
-        return Predictions(seen_entities(self.learnt.types(), labels, part.test), {"asked": _told(labels)}, sure=False)
+        return Predictions(seen_entities(self.learnt.types(texts=True), labels, part.test), {"asked": _told(labels)},
+                           sure=False)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +161,7 @@ def shuffled(labels: Mapping[str, EntityLabel], seed: int) -> dict[str, EntityLa
 def seen_entities(learnt: LearntTypes, labels: Mapping[str, EntityLabel], examples: Sequence[Example]) -> FoundEntities:
     """Return texts that had a type of a label's name in training as entities; raise InputError without texts."""
     if not learnt.texts:
-        raise InputError("trained_on: contains no text of a mention; give files of open types")
+        raise InputError("trained_on: contains no mention of a type, so no text can be found again")
     types = {normalised(label.name): type_ for type_, label in labels.items()}
     known = dict[str, str]()
     for text, counts in learnt.texts.items():
