@@ -235,7 +235,7 @@ def test_sources_that_disagree_about_what_is_broader(
     assert work.source.concepts
     assert work.source.concepts.contradictions == [("place", "stadt")]
     assert work.source.facts()["contradictions"] == 1
-    assert capsys.readouterr().err.count("sources disagree about which is broader") == 1
+    assert capsys.readouterr().err.count("the sources disagree about which type is broader in 1 cases") == 1
 
 
 def test_a_source_of_one_type_is_told_once(few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

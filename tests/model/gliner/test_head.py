@@ -262,7 +262,8 @@ def test_a_calibrated_folder_keeps_its_head_and_takes_its_thresholds(make: Make)
     assert isinstance(again.head, GlinerHead)
     assert again.temperature == done.calibration["temperature"] != 1
     told = again.with_labels(sorted({span.type for span in gold.spans})).thresholds
-    assert told == dict.fromkeys(told, 0.5) | read_card(str(folder))["thresholds"]
+    card = read_card(str(folder))
+    assert told == dict.fromkeys(told, card["threshold"]) | card["thresholds"]
     with pytest.raises(InputError, match="holds no entity, so there is no type to ask"):
         calibrate(folder, [example("Nothing.")])
 
