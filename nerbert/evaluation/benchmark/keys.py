@@ -24,7 +24,7 @@ FORMAT = 5
 """Raise it to run everything again."""
 TRAINING = 1
 """Version of drawing sentences, fine-tuning and tagging."""
-SCORING = 2
+SCORING = 3
 """Version of scoring."""
 ASKING = 2
 """Version of asking a zero-shot tagger, and of Familiarity."""
