@@ -39,6 +39,13 @@ class WordLabels(Protocol):
     def of(self, example: Example) -> Sequence[Label]:
         """Return a label for each word: a number, or as many for each word."""
 
+    def known(self, example: Example) -> list[Label]:
+        """Return the label of each word; words of which nothing is known have none."""
+        found = list(self.of(example))
+        for word in unknown_words(example):
+            found[word] = self.ignored
+        return found
+
     def inside(self, label: Label) -> Label:
         """Return the label of a word's further subwords, where its first one has `label` (`label_all_tokens`)."""
         return self.ignored
@@ -56,10 +63,7 @@ class BioLabels(WordLabels):
 
     def of(self, example: Example) -> list[Label]:
         """Return the number of each word's tag."""
-        found: list[Label] = [self._number_of.get(tag, IGNORED) for tag in example_tags(example)]
-        for word in unknown_words(example):
-            found[word] = IGNORED
-        return found
+        return [self._number_of.get(tag, IGNORED) for tag in example_tags(example)]
 
     def inside(self, label: Label) -> Label:
         """Return the number of the tag that continues an entity."""
@@ -112,7 +116,7 @@ class SubwordTokenizer:
                 self._check_ids(ids)
                 read: list[_Read] = [(word, at, IGNORED) for word, at in _first_pieces(example, offsets)]
                 if labels is not None:
-                    read = _labelled(read, labels.of(example), labels.ignored)
+                    read = _labelled(read, labels.known(example), labels.ignored)
                     if self._further:
                         read = _with_further(read, example, offsets, labels)
                 yield from self._cut(start + place, ids, read, labelled=labels is not None)

@@ -15,6 +15,7 @@ from nerbert.encoder.objectives.zero_shot.prompts import PromptMaker
 from nerbert.encoder.objectives.zero_shot.span_labels import SpanLabels, WindowLabels
 from nerbert.errors import InputError
 from nerbert.labels import WordSpan
+from nerbert.metrics.score import score_spans
 from nerbert.model.concept_table import ROOT, ConceptTable
 from nerbert.model.heads import Entities, Head
 from nerbert.model.threshold_fit import TRIED, USUAL, above, best_threshold
@@ -31,7 +32,6 @@ FIGURES = {
     "threshold": "the best threshold on these texts",
 }
 """The figures of `HeldOutScore`."""
-_ROOM = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def asked_texts(
 ) -> list[AskedText]:
     """Return what each text is asked for; raise InputError where no text has an entity of a known type."""
     rows = list(table.rows)
-    windows = {number: WindowLabels.of(np.array(labels.of(each), np.int64).reshape(-1, 2), rows)
+    windows = {number: WindowLabels.of(np.array(labels.known(each), np.int64).reshape(-1, 2), rows)
                for number, each in enumerate(examples)}  # fmt: skip
     prompts = maker.prompts(windows, "dev")
     typed = _without_root(table)
@@ -102,12 +102,11 @@ class HeldOutScore:
     def __call__(self, model: Any) -> CheckpointScore:
         """Return F1 at the best threshold, which the encoder's card keeps."""
         model.eval()
-        rank, count = self.processes.rank, self.processes.count
-        mine = [each for each in self.texts[rank::count] if each.labels]
-        shares = self.processes.gather([_found(self.head(model), mine)])
-        gold = [each.gold for first in range(count) for each in self.texts[first::count] if each.labels]
-        found = Entities.join(shares, [sum(bool(each.labels) for each in self.texts[first::count])
-                                       for first in range(count)])  # fmt: skip
+        asked, count = [each for each in self.texts if each.labels], self.processes.count
+        shares = [asked[first::count] for first in range(count)]
+        of_all = self.processes.gather([_found(self.head(model), shares[self.processes.rank])])
+        found = Entities.join(of_all, list(map(len, shares)))
+        gold = [each.gold for share in shares for each in share]
         threshold, f1 = best_threshold(found, gold)
         figures = {"f1": f1, "f1_at_half": _f1_at(USUAL, found, gold), "threshold": threshold}
         return CheckpointScore(f1, True, figures, {"threshold": threshold})
@@ -129,6 +128,4 @@ def _known(found: Entities, text: AskedText) -> Entities:
 
 
 def _f1_at(least: float, found: Entities, gold: Sequence[Iterable[WordSpan]]) -> float:
-    from nerbert.metrics.score import score_spans
-
     return score_spans(gold, above(found, least).word_spans(len(gold))).f1

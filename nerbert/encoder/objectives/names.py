@@ -61,7 +61,7 @@ class BoundaryLabels(SpanLabels):
         """Return the three numbers of each word; raise InputError for an entity that cuts a word."""
         outside = IGNORED if example.asked == () else _UNMARKED if example.partial else _OUTSIDE
         labels = zip(super().of(example), boundary_tags(example), strict=True)
-        return [label if label == self.ignored else (*label, tag or outside) for label, tag in labels]  # type: ignore[misc]
+        return [(*label, tag or outside) for label, tag in labels]  # type: ignore[misc]
 
 
 def boundary_tags(example: Example) -> list[int]:

@@ -49,7 +49,7 @@ class PromptedPieces(SubwordTokenizer):
         """Yield the windows of all examples, in order; with `labels`, labelled by them."""
         most = self.body + len(self._around.before) + len(self._around.after)
         for number, example in enumerate(map(with_gliner_words, examples) if self._recut else examples):
-            given = None if labels is None else labels.of(example)
+            given = None if labels is None else labels.known(example)
             for each in self._prompts.windows([example], self._around, most):
                 read = each.read.tolist()
                 labelled = () if given is None else tuple(given[word] for word in read)

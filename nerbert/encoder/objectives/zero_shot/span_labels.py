@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nerbert.encoder.open_texts import OpenExample
-from nerbert.labels import unknown_words, word_spans
+from nerbert.labels import word_spans
 from nerbert.model.concept_table import ROOT, UNKNOWN, ConceptTable, Row
 from nerbert.model.tokenizer import WordLabels
 from nerbert.model.windows import IGNORED, Label
@@ -32,10 +32,7 @@ class ConceptLabels(WordLabels):
 
     def of(self, example: Example) -> list[Label]:
         """Return the number of each word's row; raise InputError for an entity that cuts a word."""
-        found: list[Label] = [self._table.rows[each] for each in self.rows_of(example)]
-        for word in unknown_words(example):
-            found[word] = self.ignored
-        return found
+        return [self._table.rows[each] for each in self.rows_of(example)]
 
     def rows_of(self, example: Example) -> list[Row]:
         """Return each word's row itself."""
@@ -74,10 +71,7 @@ class SpanLabels(ConceptLabels):
                     marks[word] |= 1 << (place + shift)
             if self._max_width and end - start > self._max_width and marks[start] >> _LOST < _MOST_LOST:
                 marks[start] += 1 << _LOST
-        found: list[Label] = [(self._table.rows[row], mark) for row, mark in zip(rows, marks, strict=True)]
-        for word in unknown_words(example):
-            found[word] = self.ignored
-        return found
+        return [(self._table.rows[row], mark) for row, mark in zip(rows, marks, strict=True)]
 
     def key(self) -> list[Any]:
         """Return what decides the labels."""
