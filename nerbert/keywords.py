@@ -34,6 +34,7 @@ class CorpusKeywords(TypedDict, total=False):
     max_copies: int
     exclude_ngram_size: int
     steps: Sequence[str]
+    unknown_min_mentions: int
 
 
 class TaggingKeywords(TypedDict, total=False):

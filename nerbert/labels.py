@@ -106,7 +106,8 @@ def shared_tags(tags: Sequence[str], others: Sequence[str]) -> dict[str, str]:
 def sentence_example(sentence: Sentence) -> Example:
     """Return a sentence of the corpus as an annotated example, its categories as types."""
     spans = tuple(Span(m.start, m.end, m.category, sentence.text[m.start : m.end]) for m in sentence.mentions)
-    return Example(sentence.text, sentence.words, spans, partial=True)
+    unknown = tuple((start, end) for start, end, _ in sentence.unknown)
+    return Example(sentence.text, sentence.words, spans, unknown=unknown, partial=True)
 
 
 def word_spans(example: Example) -> list[WordSpan]:

@@ -19,6 +19,8 @@ _BEYOND = 1 << 63
 """No text has such an offset, and Python can't print a number of over 4,300 digits."""
 ENTITY = "ENTITY"
 """The category of a mention whose class is not known (NER-BERT §2.2)."""
+LINK = "link"
+"""The origin of a mention that is a link."""
 
 
 class Reason(StrEnum):
@@ -246,6 +248,7 @@ class Mention:
     """A link inside one sentence, typed: the last of `class_path` is the deepest class; () is untyped.
 
     `category` is the class as the corpus's label set sees it, or ENTITY. `source` names the knowledge that typed it.
+    `origin` is LINK, or the kind of name under which the link's target was found again.
     """
 
     start: int
@@ -255,13 +258,15 @@ class Mention:
     class_path: tuple[str, ...] = ()
     source: str = ""
     category: str = ENTITY
+    origin: str = LINK
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
     """A sentence of the corpus; `start` is its first character's place in the page's clean text.
 
-    `copies` is how often the sampling drew it, `expected_copies` what that is drawn from, to be drawn again.
+    `copies` is how often the sampling drew it, `expected_copies` what that is drawn from, to be drawn again. `unknown`
+    are the stretches (start, end, reason) of which the corpus doesn't know whether they are entities.
     """
 
     wiki: str
@@ -272,6 +277,7 @@ class Sentence:
     text: str
     words: tuple[tuple[int, int], ...]
     mentions: tuple[Mention, ...]
+    unknown: tuple[tuple[int, int, str], ...] = ()
     split: str = ""
     copies: int = 1
     expected_copies: float = 1.0

@@ -16,7 +16,7 @@ from nerbert.errors import NerbertError, SettingsError, missing_extra, unknown
 if TYPE_CHECKING:
     from nerbert.config import Section
     from nerbert.corpus.settings import CorpusSettings
-    from nerbert.corpus.steps import Step
+    from nerbert.corpus.steps import AnyStep
     from nerbert.executors import Executor
     from nerbert.formats.format import Format
     from nerbert.model.folder import ModelKind
@@ -112,12 +112,14 @@ FORMATS: "Registry[Callable[[], Format]]" = Registry(
     },
 )
 """The formats of annotated sentences; a file that no format recognises is read as the first."""
-STEPS: "Registry[Callable[[CorpusSettings], Step]]" = Registry(
+STEPS: "Registry[Callable[[CorpusSettings], AnyStep]]" = Registry(
     "corpus step",
     {
         "exclude": "nerbert.corpus.filters:ExcludedTexts",
+        "propagation": "nerbert.corpus.propagation:Propagation",
         "no link": "nerbert.corpus.filters:WithoutLink",
         "typing": "nerbert.corpus.mentions:Typing",
+        "unknown": "nerbert.corpus.unknown:UnknownStretches",
         "split": "nerbert.corpus.filters:EqualInTrain",
         "filter 1": "nerbert.corpus.filters:RareCategories",
         "filter 2": "nerbert.corpus.filters:OnlyUntyped",

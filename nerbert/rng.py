@@ -24,15 +24,15 @@ def uniform(seed: int, step: str, identity: str) -> float:
 def uniforms(seed: int, step: str, numbers: Array) -> Array:
     """Return numbers in [0, 1) for many whole numbers: a key of seed and step, mixed with each as in SplitMix64."""
     key = np.uint64(hash64(f"{seed}\0{step}"))
-    mixed = _mixed(_mixed(numbers.astype(np.uint64) + key) ^ key)
-    found: Array = (mixed >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+    drawn = mixed(mixed(numbers.astype(np.uint64) + key) ^ key)
+    found: Array = (drawn >> np.uint64(11)).astype(np.float64) / float(1 << 53)
     return found
 
 
-def _mixed(values: Array) -> Array:
+def mixed(values: Array) -> Array:
     """Mix the bits by SplitMix64's output function."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: Array = values ^ (values >> np.uint64(31))
-    return mixed
+    final: Array = values ^ (values >> np.uint64(31))
+    return final

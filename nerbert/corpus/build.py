@@ -33,12 +33,14 @@ from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.mentions import Typing
 from nerbert.corpus.pages import fingerprint, write_pages
+from nerbert.corpus.propagation import Propagation
 from nerbert.corpus.punkt import open_splitter
 from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import CorpusSettings, word_splitter
 from nerbert.corpus.shards import FORMAT, shard_paths
-from nerbert.corpus.steps import Step, own_steps, run_steps
+from nerbert.corpus.steps import AnyStep, own_steps, run_steps
 from nerbert.corpus.types import SCRATCH, write_targets
+from nerbert.corpus.unknown import UnknownStretches
 from nerbert.corpus.wikitext.scan import SCANNER
 from nerbert.errors import InputError
 from nerbert.executors import HERE, Executor
@@ -82,13 +84,16 @@ def build_corpus(
         forbidden = read_excluded(plan.exclude, settings.exclude_ngram_size)
         made = fingerprint(dumps, settings)
         with publish_job(plan.output, made, overwrite=plan.overwrite) as (folder, work):
-            funnel, steps = Funnel(Samples(settings.seed)), _steps(folder, settings, label_set, forbidden, own)
+            funnel, steps = (
+                Funnel(Samples(settings.seed)),
+                _steps(folder, settings, label_set, forbidden, own, dumps[0].site.language),
+            )
             with throughput("pages", _size(dumps)) as bar:
                 report = write_pages(dumps, work, settings, executor, bar)
             titles = read_titles(work)
             ambiguous = write_newest(work, folder, titles, dumps[0].site.language, executor)
             _count_pages(funnel, report, titles, ambiguous)
-            targets = write_targets(folder, titles, knowledge, executor)
+            targets = write_targets(folder, titles, knowledge, executor, names="propagation" in settings.steps)
             funnel.note("targets", found=targets.targets, typed=targets.typed, bad_redirects=targets.bad_redirects)
             done = run_steps(steps, folder, funnel, executor)
             kept = len(done.find(RareCategories).kept)
@@ -147,20 +152,27 @@ def _check_places(sources: Sequence[Source]) -> None:
 
 
 def _steps(
-    folder: Path, settings: CorpusSettings, label_set: LabelSet, forbidden: Excluded, own: Mapping[str, Step]
-) -> list[Step | Typing]:
+    folder: Path,
+    settings: CorpusSettings,
+    label_set: LabelSet,
+    forbidden: Excluded,
+    own: Mapping[str, AnyStep],
+    language: str,
+) -> list[AnyStep]:
     """Return the steps from sentences with links to the corpus, in the order of the settings."""
-    usual: dict[str, Step | Typing] = {
+    built_in: dict[str, AnyStep] = {
         "exclude": ExcludedTexts(forbidden.ngrams, settings.exclude_ngram_size),
+        "propagation": Propagation(folder, word_splitter(settings)),
         "no link": WithoutLink(),
         "typing": Typing(folder, settings, label_set),
+        "unknown": UnknownStretches(folder, settings, language),
         "split": EqualInTrain(),
         "filter 1": RareCategories(settings),
         "filter 2": OnlyUntyped(settings.keep_untyped or not label_set.typed),
         "filter 3": CommonCategories(settings, label_set.typed),
         "sampling": Sampling(settings),
     }
-    return [own[name] if name in own else usual[name] for name in settings.steps]
+    return [own[name] if name in own else built_in[name] for name in settings.steps]
 
 
 def _size(dumps: Sequence[Dump]) -> int | None:
@@ -228,6 +240,8 @@ def make_manifest(
         "balance": dict(balance),
         "unresolved": list(unresolved),
         "mention_sources": dict(sorted(funnel.under("sources").items())),
+        "mention_origins": most_first(funnel.under("origins")),
+        "unknown": most_first(funnel.under("unknown")),
         "topics": _with_copies(funnel, "topics", TOPICS),
         "years": dict(sorted(funnel.under("years").items())),
         "categories": _with_copies(funnel, "categories", dict.fromkeys([*categories, ENTITY])),

@@ -38,6 +38,7 @@ class Typing:
     folder: Path
     settings: CorpusSettings
     label_set: LabelSet
+    name = ""
 
     def open(self, part: Path) -> "PartTargets":
         """Return the step for one part of `pages/`, whose link targets are looked up at once."""
@@ -69,7 +70,7 @@ class PartTargets:
         new = {
             "mentions": self.mentions(rows["links"]),
             "split": sides_of(rows, self._settings),
-            "copies": [1] * rows.num_rows, "expected_copies": [1.0] * rows.num_rows,
+            "unknown": [[]] * rows.num_rows, "copies": [1] * rows.num_rows, "expected_copies": [1.0] * rows.num_rows,
         }  # fmt: skip
         columns = [pa.array(new[each.name], each.type) if each.name in new else rows[each.name] for each in TYPED]
         return pa.RecordBatch.from_arrays(columns, schema=TYPED), ()
@@ -83,8 +84,8 @@ class PartTargets:
         numbers = np.array([self._numbers[each] for each in targets], np.int64)
         self._seen += np.bincount(numbers, minlength=len(self._seen))
         taken = {name: column.take(pa.array(numbers)) for name, column in self._columns.items()}
-        places = {name: pc.struct_field(flat, name) for name in ("start", "end")}
-        return _listed(places | taken, lengths)
+        places = {name: pc.struct_field(flat, name) for name in ("start", "end", "origin")}
+        return listed(places | taken, lengths)
 
     def outside(self) -> dict[str, Counter[str]]:
         """Count mentions, by class, that got an ancestor's label, and those without a label in the label set."""
@@ -134,10 +135,10 @@ def recategorised(mentions: pa.Array, categories: pa.Array) -> pa.Array:
     """Return the same mentions with other categories, one for each mention; they may lack other fields."""
     flat, fields = mentions.flatten(), list(mentions.type.value_type)
     columns = {part.name: pc.struct_field(flat, part.name) for part in fields} | {"category": categories}
-    return _listed(columns, pc.list_value_length(mentions).to_numpy(), fields)
+    return listed(columns, pc.list_value_length(mentions).to_numpy(), fields)
 
 
-def _listed(columns: Mapping[str, pa.Array], lengths: Any, fields: Sequence[pa.Field] = tuple(_MENTION)) -> pa.Array:
+def listed(columns: Mapping[str, pa.Array], lengths: Any, fields: Sequence[pa.Field] = tuple(_MENTION)) -> pa.Array:
     """Group the concatenated fields of mentions into lists of these lengths."""
     offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
     struct = pa.StructArray.from_arrays([columns[part.name] for part in fields], fields=list(fields))

@@ -4,9 +4,10 @@ Words and links of some hundred sentences are computed together, as columns; no 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ from nerbert.corpus.punkt import open_splitter
 from nerbert.corpus.settings import CorpusSettings, word_splitter
 from nerbert.corpus.shards import TITLES, UNTYPED
 from nerbert.corpus.wikitext.scan import scan_page
-from nerbert.records import CleanPage, Infobox, RawPage, Reason, sentence_id
+from nerbert.records import LINK, CleanPage, Infobox, RawPage, Reason, sentence_id
 from nerbert.sentences import join_in_links
 
 ARTICLE = "article"
@@ -177,27 +178,27 @@ def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.R
     columns = {name: column.take(numbers_column(pages, pa.int64())) for name, column in common.items()}
     starts = numbers_column(np.array(pack.starts, np.int64) - np.array(pack.offsets, np.int64)[pages], pa.int32())
     begin = np.repeat(words.sentences[:-1], np.diff(words.first))
-    targets = strings_column([pack.targets[number] for number in links.numbers.tolist()])
+    fields = {
+        "target": strings_column([pack.targets[number] for number in links.numbers.tolist()]),
+        "origin": strings_column([LINK] * len(links.numbers)),
+    }
     columns |= {
         "id": pc.binary_join_element_wise(columns["id"], starts.cast(pa.string()), strings_column([""])[0]),
         "start": starts,
         "text": strings_column(pack.texts),
         "words": _lists(words.first, words.starts - begin, words.ends - begin),
-        "links": _lists(links.first, links.starts, links.ends, targets),
+        "links": _lists(links.first, links.starts, links.ends, fields),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in UNTYPED.names], schema=UNTYPED)
 
 
-def _lists(first: Places, starts: Places,
-           ends: Places, targets: pa.Array | None = None) -> pa.ListArray:  # fmt: skip
-    """Return lists of (start, end) or (start, end, target); list n runs from `first[n]` to `first[n + 1]`."""
-    fields = [pa.field("start", pa.int32()), pa.field("end", pa.int32())]
-    arrays = [numbers_column(starts, pa.int32()), numbers_column(ends, pa.int32())]
-    if targets is not None:
-        fields, arrays = [*fields, pa.field("target", pa.string())], [*arrays, targets]
-    return pa.ListArray.from_arrays(
-        numbers_column(first, pa.int32()), pa.StructArray.from_arrays(arrays, fields=fields)
-    )
+def _lists(
+    first: Places, starts: Places, ends: Places, texts: Mapping[str, pa.Array] = MappingProxyType({})
+) -> pa.Array:
+    """Return lists of (start, end) and further texts; list n runs from `first[n]` to `first[n + 1]`."""
+    arrays = {"start": numbers_column(starts, pa.int32()), "end": numbers_column(ends, pa.int32()), **texts}
+    structs = pa.StructArray.from_arrays([*arrays.values()], names=[*arrays])
+    return pa.ListArray.from_arrays(numbers_column(first, pa.int32()), structs)
 
 
 def _title_table(rows: Sequence[tuple[int, RawPage, int, str, Sequence[Infobox]]]) -> pa.Table:

@@ -8,8 +8,13 @@ from nerbert.config import Bounds, Settings, refuse
 from nerbert.registry import STEPS
 from nerbert.words import splitter_named
 
-USUAL_STEPS = ("exclude", "no link", "typing", "split", "filter 1", "filter 2", "filter 3", "sampling")
+BUILT_IN_STEPS = (
+    "exclude", "propagation", "no link", "typing", "unknown", "split", "filter 1", "filter 2", "filter 3", "sampling",
+)  # fmt: skip
 """The build's own steps, in their order."""
+_OPTIONAL = ("propagation", "unknown")
+USUAL_STEPS = tuple(step for step in BUILT_IN_STEPS if step not in _OPTIONAL)
+"""Those that every corpus has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,22 +92,28 @@ class CorpusSettings(Settings):
     of at least four words. Unit: normalised words. Source: ours."""
     steps: tuple[Annotated[str, STEPS], ...] = USUAL_STEPS
     """The steps after pass 1, in order: the built-in steps, each once and in the usual order, with your own steps
-    anywhere between them (docs/extending/corpus-step.md). A step counts only sentences that earlier steps keep. Source:
-    ours."""
+    anywhere between them (docs/extending/corpus-step.md). `propagation`, after `exclude`, makes later mentions of what
+    a page links to links, too. `unknown`, after `typing`, marks stretches that may be names, so that they give no loss.
+    A step counts only sentences that earlier steps keep. Source: ours."""
+    unknown_min_mentions: Annotated[int, Bounds(at_least=1)] = 5
+    """Step `unknown`: a stretch of words is unknown if it is a mention elsewhere in the train part at least this often,
+    and in at least half of its uses. Unit: mentions. Source: ours."""
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
         punkt = self.sentence_splitter == "punkt"
         bound = f"{'a folder' if punkt else 'empty'} with sentence_splitter {self.sentence_splitter!r}"
         refuse(bool(self.punkt_model) != punkt, "punkt_model", self.punkt_model, bound)
-        usual, whole = tuple(each for each in self.steps if each in USUAL_STEPS), ", ".join(USUAL_STEPS)
-        bound = f"a list with all of {whole}, each once, in this order"
-        refuse(usual != USUAL_STEPS, "steps", list(self.steps), bound)
+        built_in = tuple(each for each in self.steps if each in BUILT_IN_STEPS)
+        wanted = tuple(each for each in BUILT_IN_STEPS if each in USUAL_STEPS or each in self.steps)
+        whole = ", ".join(f"({each})" if each in _OPTIONAL else each for each in BUILT_IN_STEPS)
+        bound = f"a list with all of {whole}, each once, in this order; those in brackets may be left out"
+        refuse(built_in != wanted, "steps", list(self.steps), bound)
 
     @property
     def own_steps(self) -> list[str]:
         """The user-defined steps."""
-        return [each for each in self.steps if each not in USUAL_STEPS]
+        return [each for each in self.steps if each not in BUILT_IN_STEPS]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings for the manifest, with only the last part of each path, since a corpus names no
@@ -121,7 +132,7 @@ LATER = frozenset(
     {
         "seed", "label_set", "precedence", "split_by", "validation_ratio", "min_mentions", "rare_category",
         "keep_untyped", "common_categories", "alpha", "sample_size", "balance", "max_copies", "exclude_ngram_size",
-        "steps",
+        "steps", "unknown_min_mentions",
     }
 )  # fmt: skip
 """Settings that only the steps after pass 1 read; with any other changed, a half-made corpus must start again."""

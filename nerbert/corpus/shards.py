@@ -20,7 +20,7 @@ from nerbert.errors import InputError, NerbertError, os_refused
 from nerbert.records import Mention, Sentence
 from nerbert.schema import read_checked
 
-FORMAT = 2
+FORMAT = 3
 """Version of the corpus's files, in the manifest; a reader refuses other versions (`_Manifest.format`)."""
 
 _GROUP, _BATCH = 10_000, 2_000
@@ -29,18 +29,19 @@ _ROW = [
     ("id", pa.string()), ("wiki", pa.string()), ("page_id", pa.int64()), ("revision", pa.int64()),
     ("title", pa.string()), ("start", pa.int32()), ("text", pa.string()), ("words", pa.list_(pa.struct(_SPAN))),
 ]  # fmt: skip
-_LINKS = ("links", pa.list_(pa.struct([*_SPAN, ("target", pa.string())])))
+_LINKS = ("links", pa.list_(pa.struct([*_SPAN, ("target", pa.string()), ("origin", pa.string())])))
 _MENTION = [
     *_SPAN, ("target", pa.string()), ("resolved_target", pa.string()), ("class_path", pa.list_(pa.string())),
-    ("source", pa.string()), ("category", pa.string()),
+    ("source", pa.string()), ("category", pa.string()), ("origin", pa.string()),
 ]  # fmt: skip
+_STRETCH = [*_SPAN, ("reason", pa.string())]
 
 UNTYPED = pa.schema([*_ROW, _LINKS, ("page_number", pa.int64())])
 """`pages/`: pass 1's sentences with their links; `page_number` is the page's position in the input."""
 TYPED = pa.schema(
     [
-        *_ROW, ("mentions", pa.list_(pa.struct(_MENTION))), ("split", pa.string()), ("copies", pa.int32()),
-        ("expected_copies", pa.float64()),
+        *_ROW, ("mentions", pa.list_(pa.struct(_MENTION))), ("unknown", pa.list_(pa.struct(_STRETCH))),
+        ("split", pa.string()), ("copies", pa.int32()), ("expected_copies", pa.float64()),
     ]
 )  # fmt: skip
 """`sentences/`: the corpus."""
@@ -151,7 +152,7 @@ class _Manifest(TypedDict):
     """The keys of the manifest that readers of a corpus use; others are allowed."""
 
     __pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # noqa: RUF012  (pydantic's name, no key)
-    format: Literal[2]
+    format: Literal[3]
     wiki: str
     language: str
     word_splitter: str
@@ -160,6 +161,8 @@ class _Manifest(TypedDict):
     shards: dict[str, int]
     shard_sha256: NotRequired[dict[str, str]]
     mention_sources: dict[str, int]
+    mention_origins: dict[str, int]
+    unknown: dict[str, int]
     steps: list[_Step]
     splits: dict[str, _Split]
     categories: dict[str, _Category]
@@ -278,8 +281,9 @@ def null_in(name: str, column: pa.Array) -> str:
 def _sentence(row: Mapping[str, Any]) -> Sentence:
     mentions = tuple(Mention(**(each | {"class_path": tuple(each["class_path"])})) for each in row["mentions"])
     words = tuple((word["start"], word["end"]) for word in row["words"])
+    unknown = tuple((each["start"], each["end"], each["reason"]) for each in row["unknown"])
     return Sentence(
         wiki=row["wiki"], page_id=row["page_id"], revision=row["revision"], title=row["title"], start=row["start"],
-        text=row["text"], words=words, mentions=mentions, split=row["split"], copies=row["copies"],
-        expected_copies=row["expected_copies"],
+        text=row["text"], words=words, mentions=mentions, unknown=unknown, split=row["split"],
+        copies=row["copies"], expected_copies=row["expected_copies"],
     )  # fmt: skip

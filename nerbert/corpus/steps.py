@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from nerbert.corpus.funnel import Funnel, Samples
 from nerbert.corpus.mentions import MADE_ENTITY, PartTargets, Typing
-from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.settings import BUILT_IN_STEPS, CorpusSettings
 from nerbert.corpus.shards import TYPED, read_batches, shard_paths, with_columns, write_grouped
 from nerbert.errors import NerbertError, SettingsError
 from nerbert.executors import Executor
@@ -24,9 +24,8 @@ from nerbert.terminal import progress
 
 Result = TypeVar("Result")
 _One = TypeVar("_One")
-_TAKEN = ("pages", "newest revisions", "disambiguation pages", "links", "exclude", "no link", "split", "filter 1",
-          "filter 2", "filter 3")  # fmt: skip
-"""The funnel's rows of the built-in steps."""
+_TAKEN = {"pages", "newest revisions", "disambiguation pages", "links", *BUILT_IN_STEPS}
+"""The funnel's rows of the built-in steps, and their names."""
 
 
 class Step(Protocol):
@@ -40,11 +39,26 @@ class Step(Protocol):
 
 
 @runtime_checkable
-class CountingStep(Step, Protocol):
+class PartStep(Protocol):
+    """A step that is opened for each part of the corpus, with what belongs to it."""
+
+    name: str
+
+    def open(self, part: Path) -> Step:
+        """Return the step to apply to the rows of a part; `part` is the file that they come from."""
+
+
+@runtime_checkable
+class CountingStep(Protocol):
     """A step that must count all its rows before it is applied to the first."""
 
-    def prepare(self, upstream: "Upstream") -> Step:
+    name: str
+
+    def prepare(self, upstream: "Upstream") -> Step | PartStep:
         """Return the step to apply; `upstream` gives all rows that the steps before keep."""
+
+
+AnyStep: TypeAlias = Step | PartStep | CountingStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +66,7 @@ class Upstream:
     """The rows that reach a step: those of `folder` that the prepared steps before it keep."""
 
     folder: Path
-    steps: tuple[Step | Typing, ...]
+    steps: tuple[Step | PartStep, ...]
     executor: Executor
 
     def map(
@@ -73,23 +87,24 @@ class Upstream:
         return next(step for step in self.steps if isinstance(step, kind))
 
 
-def own_steps(settings: CorpusSettings) -> dict[str, Step]:
+def own_steps(settings: CorpusSettings) -> dict[str, AnyStep]:
     """Return the user-defined steps, each made as `Class(settings)`; raise SettingsError for other objects."""
-    steps, names = dict[str, Step](), set(_TAKEN)
+    steps, names = dict[str, AnyStep](), set(_TAKEN)
     for place in settings.own_steps:
         step = STEPS.find(place)(settings)
         name = getattr(step, "name", "")
-        if not (isinstance(name, str) and name and name not in names and callable(getattr(step, "apply", None))):
+        works = any(callable(getattr(step, method, None)) for method in ("apply", "open"))
+        if not (isinstance(name, str) and name and name not in names and works):
             raise SettingsError(
-                f"corpus step {place!r}: must have a method `apply(rows)`, and a `name` that no other step has; it has "
-                f"{name!r}"
+                f"corpus step {place!r}: must have a method `apply(rows)` or `open(part)`, and a `name` that no other "
+                f"step has; it has {name!r}"
             )
         names.add(name)
         steps[place] = step
     return steps
 
 
-def run_steps(steps: Sequence[Step | Typing], folder: Path, funnel: Funnel, executor: Executor) -> Upstream:
+def run_steps(steps: Sequence[AnyStep], folder: Path, funnel: Funnel, executor: Executor) -> Upstream:
     """Make `sentences/` from `pages/`, and count; return the steps as they were prepared.
 
     The typed rows that reach the first step that counts are written to `typed/`, so that earlier steps run once.
@@ -117,7 +132,7 @@ def _write(rows: Upstream, output: Path, funnel: Funnel, title: str, *, last: bo
             bar.advance()
 
 
-def _write_part(path: Path, steps: Sequence[Step | Typing], output: Path, seed: int, *, last: bool) -> Funnel:
+def _write_part(path: Path, steps: Sequence[Step | PartStep], output: Path, seed: int, *, last: bool) -> Funnel:
     """Write one part of what the steps keep; return its counts, with those of the final sentences if `last`."""
     funnel, opened = Funnel(Samples(seed)), _opened(steps, path)
     batches = (apply_steps(batch, opened, funnel) for batch in read_batches(path))
@@ -170,12 +185,12 @@ def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
 
 
 def _reached(
-    part: Path, task: Callable[[Path, Iterator[pa.RecordBatch]], Result], steps: Sequence[Step | Typing],
+    part: Path, task: Callable[[Path, Iterator[pa.RecordBatch]], Result], steps: Sequence[Step | PartStep],
     columns: Sequence[str] | None,
 ) -> Result:  # fmt: skip
     opened = _opened(steps, part)
     return task(part, (apply_steps(batch, opened) for batch in read_batches(part, columns)))
 
 
-def _opened(steps: Sequence[Step | Typing], part: Path) -> list[Step]:
-    return [step.open(part) if isinstance(step, Typing) else step for step in steps]
+def _opened(steps: Sequence[Step | PartStep], part: Path) -> list[Step]:
+    return [step.open(part) if isinstance(step, PartStep) else step for step in steps]

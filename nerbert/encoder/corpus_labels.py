@@ -36,7 +36,7 @@ from nerbert.records import ENTITY, TRAIN, VALIDATION, Example, Sentence, Span
 from nerbert.rng import uniform
 from nerbert.schema import read_json
 
-_VERSION = 1
+_VERSION = 2
 """Of what is cached here."""
 _EACH_CLASS = "dbpedia"
 """The label set that makes each class a label of its own."""
@@ -85,7 +85,9 @@ class CorpusLabels:
         if source is None:
             return example
         spans = (replace(each, type=self.concept_texts[each.type]) for each in example.spans)
-        return OpenExample(example.text, example.words, tuple(spans), all_of(source), partial=example.partial)
+        return OpenExample(
+            example.text, example.words, tuple(spans), all_of(source), unknown=example.unknown, partial=example.partial
+        )
 
 
 @dataclass(frozen=True, slots=True)

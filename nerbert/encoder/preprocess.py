@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from hashlib import sha256
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -35,9 +35,9 @@ from nerbert.schema import read_json
 from nerbert.terminal import Progress, progress, tell
 from nerbert.training.loop import TrainingData
 
-_VERSION = 3
+_VERSION = 4
 """The version of these files, and of how they are made, here and in `pieces`."""
-_COLUMNS = ("id", "split", "text", "words", "mentions", "copies", "expected_copies")
+_COLUMNS = ("id", "split", "text", "words", "mentions", "unknown", "copies", "expected_copies")
 _MOST_COPIES = float((1 << 31) - 1)
 _COUNTS = "sentences.json"
 _TYPES = {"copies": np.int32, "expected_copies": np.float64, "identities": np.uint64}
@@ -45,6 +45,7 @@ _FEW = 50_000
 """Sentences that one process has cut before others have started."""
 _CHUNK = 1000
 """Texts of open types that are cut at once."""
+_One = TypeVar("_One")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +149,25 @@ def _check_copies(rows: pa.RecordBatch) -> None:
 
 def _examples(batch: pa.RecordBatch, category: Any) -> Iterator[Example]:
     """Yield rows of the corpus as `labels.sentence_example` gives them, from the columns that it needs."""
-    words, mentions = batch["words"], batch["mentions"]
-    edges = list(zip(*(_field(words, name) for name in ("start", "end")), strict=True))
+    mentions = batch["mentions"]
     kinds = map(category, _field(mentions, "class_path"), _field(mentions, "category"))
-    found = list(zip(*(_field(mentions, name) for name in ("start", "end")), kinds, strict=True))
-    ends = (np.cumsum(pc.list_value_length(column).to_numpy()).tolist() for column in (words, mentions))
-    first = first_found = 0
-    for text, last, last_found in zip(batch["text"].to_pylist(), *ends, strict=True):
-        spans = (Span(start, end, type_, text[start:end]) for start, end, type_ in found[first_found:last_found])
-        yield Example(text, tuple(edges[first:last]), tuple(spans), partial=True)
-        first, first_found = last, last_found
+    types = _by_row(mentions, list(kinds))
+    columns = (_by_row(column, _edges(column)) for column in (batch["words"], batch["unknown"], mentions))
+    for text, words, unknown, found, own in zip(batch["text"].to_pylist(), *columns, types, strict=True):
+        spans = tuple(Span(start, end, type_, text[start:end]) for (start, end), type_ in zip(found, own, strict=True))
+        yield Example(text, tuple(words), spans, unknown=tuple(unknown), partial=True)
+
+
+def _edges(column: pa.ListArray) -> list[tuple[int, int]]:
+    return list(zip(_field(column, "start"), _field(column, "end"), strict=True))
+
+
+def _by_row(column: pa.ListArray, values: list[_One]) -> Iterator[list[_One]]:
+    """Yield the values of each row of a list column, whose values of all rows are given."""
+    first = 0
+    for last in np.cumsum(pc.list_value_length(column).to_numpy()).tolist():
+        yield values[first:last]
+        first = last
 
 
 def _field(column: pa.ListArray, name: str) -> list[Any]:

@@ -12,7 +12,7 @@ import torch
 
 from nerbert.config import Section
 from nerbert.errors import SettingsError, need
-from nerbert.labels import WordSpan, word_spans
+from nerbert.labels import WordSpan, unknown_words, word_spans
 from nerbert.metrics.score import collapse_types, score_spans
 from nerbert.model.backbone import Backbone
 from nerbert.model.forward import Batch
@@ -284,7 +284,10 @@ def most_tokens(settings: TrainSettings) -> int:
 
 
 class SpanScore:
-    """Scores the entities that a head finds, each process its share; `chooses` names the figure that is the value."""
+    """Scores the entities that a head finds, each process its share; `chooses` names the figure that is the value.
+
+    What is found where nothing is known is neither right nor wrong.
+    """
 
     def __init__(
         self, head: Callable[[Any], Head], examples: Sequence[Example], figures: SpanFigures, chooses: str,
@@ -294,11 +297,16 @@ class SpanScore:
         self._rank, self._count = (processes.rank, processes.count) if processes else (0, 1)
         self._share = examples[self._rank :: self._count]
         self._gold = [word_spans(example) for example in examples]
+        self._unknown = [frozenset(unknown_words(example)) for example in examples]
 
     def __call__(self, model: Any) -> CheckpointScore:
         """Return the model's score."""
         found = self._head(model).predict(self._share).word_spans(len(self._share))
-        figures = self._figures(self._gold, self._joined(found))
+        known = [
+            [span for span in spans if unknown.isdisjoint(range(*span[:2]))]
+            for spans, unknown in zip(self._joined(found), self._unknown, strict=True)
+        ]
+        figures = self._figures(self._gold, known)
         return CheckpointScore(figures[self._chooses], True, figures)
 
     def _joined(self, own: list[list[WordSpan]]) -> list[list[WordSpan]]:

@@ -50,8 +50,8 @@ def test_layout_and_schema(sample_corpus: Path) -> None:
     assert pq.read_schema(shard_paths(sample_corpus / "sentences")[0]).equals(TYPED)
     assert pq.read_schema(shard_paths(sample_corpus / "pages")[0]).equals(UNTYPED)
     assert TYPED.names == [
-        "id", "wiki", "page_id", "revision", "title", "start", "text", "words", "mentions", "split", "copies",
-        "expected_copies",
+        "id", "wiki", "page_id", "revision", "title", "start", "text", "words", "mentions", "unknown", "split",
+        "copies", "expected_copies",
     ]  # fmt: skip
     metadata = pq.ParquetFile(shard_paths(sample_corpus / "sentences")[0]).metadata
     assert metadata.row_group(0).column(0).compression == "ZSTD"

@@ -36,6 +36,7 @@ def test_json_lines_hold_every_column(sample_corpus: Path, tmp_path: Path) -> No
         assert row.pop("id") == sentence.id
         words = tuple(map(tuple, row.pop("words")))
         mentions = (Mention(**(each | {"class_path": tuple(each["class_path"])})) for each in row.pop("mentions"))
+        assert row.pop("unknown") == []
         assert Sentence(**row, words=words, mentions=tuple(mentions)) == sentence
 
 

@@ -21,7 +21,7 @@ TARGETS: dict[str, tuple[str, tuple[str, ...], str]] = {
 }  # fmt: skip
 LABELS = LabelSet("x", {"place": "place", "city": "city"})
 LINK = st.tuples(st.sampled_from(sorted(TARGETS)), st.integers(0, 9)).map(
-    lambda pair: {"start": pair[1], "end": pair[1] + 2, "target": pair[0]}
+    lambda pair: {"start": pair[1], "end": pair[1] + 2, "target": pair[0], "origin": "link"}
 )
 SENTENCES = st.lists(st.lists(LINK, max_size=4), max_size=8)
 

@@ -1,0 +1,245 @@
+"""Propagation: later unlinked mentions of what a page links to become links, too, since Wikipedia links only the first.
+
+Names of a link's target are its title without a bracket, the texts of its links on the page, titles that redirect to
+it, and a person's surname, unless it follows another capitalised word. The page's own subject is a target everywhere
+on its page. A name counts after the target's first link, as whole words in its own case; the longest wins; one that
+fits two targets of the page is none. Limitation: links of sentences that earlier steps drop still name their targets.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nerbert.corpus.columns import Places, Words, numbers_column, strings_column, words_of
+from nerbert.corpus.dump.sites import normalise_title
+from nerbert.corpus.mentions import listed
+from nerbert.corpus.shards import UNTYPED, read_batches, with_columns
+from nerbert.corpus.span_hashes import (
+    Found,
+    Hashes,
+    Marks,
+    NameHashes,
+    NameIndex,
+    SpanHashes,
+    codes_of,
+    inside,
+    joined_words,
+    without_overlaps,
+)
+from nerbert.corpus.steps import Step, Upstream
+from nerbert.corpus.types import SCRATCH, Targets, read_redirects, read_targets
+from nerbert.corpus.word_cases import CommonWords, count_common_words
+from nerbert.errors import NerbertError
+from nerbert.rng import mixed
+
+ORIGINS = ("subject", "title", "anchor", "redirect", "surname")
+"""The kinds of names; of a name of several kinds the first one counts."""
+_SUBJECT, _TITLE, _ANCHOR, _REDIRECT, _SURNAME = range(len(ORIGINS))
+_BRACKET = re.compile(r"\s*\([^()]*\)\Z")
+_LETTER = re.compile(r"[^\W\d_]")
+_NO_SURNAME = re.compile(r"(?:Jr|Sr|[IVX]+)\.?\Z")
+_SHORTEST, _SHORTEST_SURNAME = 2, 3
+_PERSON = "Person"
+_COLUMNS = ("page_number", "title", "start", "text", "links")
+_NONE = strings_column([])
+
+
+@dataclass(frozen=True, slots=True)
+class Propagation:
+    """The step; opened for each part with the names of its pages."""
+
+    folder: Path
+    splitter: str
+    common: CommonWords | None = None
+    name = "propagation"
+
+    def prepare(self, upstream: Upstream) -> "Propagation":
+        """Count common words, which are no surnames, and no names at a sentence's beginning."""
+        return replace(self, common=count_common_words(upstream, self.folder / SCRATCH))
+
+    def open(self, part: Path) -> Step:
+        """Return the step for one part of `pages/`."""
+        pages = _PageNames(read_targets(self.folder, part), read_redirects(self.folder, part))
+        for rows in read_batches(part, _COLUMNS):
+            pages.add(rows)
+        if self.common is None:
+            raise NerbertError("propagation: opened before its words were counted")
+        return _PartPropagation(_PartNames.of(pages.close(), self.splitter, self.common), self.common)
+
+
+class _Row(NamedTuple):
+    """A name of a target on a page, and the place after which it counts."""
+
+    page: int
+    name: str
+    target: str
+    resolved: str
+    kind: int
+    place: int
+
+
+@dataclass(slots=True)
+class _Linked:
+    """A target of a page: as its first link writes it, where that is, and its names with their kinds."""
+
+    target: str
+    place: int
+    names: dict[str, int]
+
+
+class _PageNames:
+    """Collects the names of targets, page by page."""
+
+    def __init__(self, targets: Targets, redirects: Mapping[str, Sequence[str]]) -> None:
+        self._targets, self._redirects = targets, redirects
+        self._page, self._linked = -1, dict[str, _Linked]()
+        self._rows = list[_Row]()
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Add the links of some sentences; a page's sentences follow each other."""
+        flat = rows["links"].flatten()
+        links = zip(*(pc.struct_field(flat, name).to_pylist() for name in ("start", "end", "target")), strict=True)
+        columns = (rows[name].to_pylist() for name in ("page_number", "title", "start", "text"))
+        counts = pc.list_value_length(rows["links"]).to_pylist()
+        for page, title, start, text, count in zip(*columns, counts, strict=True):
+            if page != self._page:
+                self.close()
+                self._page = page
+                self._names_of(normalise_title(title), -1, _SUBJECT)
+            for begin, end, target in islice(links, count):
+                self._names_of(target, start + begin).setdefault(text[begin:end], _ANCHOR)
+
+    def _names_of(self, target: str, place: int, kind: int = _TITLE) -> dict[str, int]:
+        """Return the names of a target on the page; a new target begins with those that it has anywhere."""
+        resolved, path, _ = self._targets.get(target, (target, (), ""))
+        if resolved not in self._linked:
+            bare = _BRACKET.sub("", resolved)
+            names = {surname_of(bare): _SURNAME} if _PERSON in path else {}
+            names |= {_BRACKET.sub("", each): _REDIRECT for each in self._redirects.get(resolved, ())}
+            self._linked[resolved] = _Linked(target, place, names | {bare: kind})
+        return self._linked[resolved].names
+
+    def close(self) -> list[_Row]:
+        """Close the page, and return the names of all pages."""
+        for resolved, each in self._linked.items():
+            self._rows += [
+                _Row(self._page, name, each.target, resolved, kind, each.place)
+                for name, kind in each.names.items()
+                if len(name) >= _SHORTEST and _LETTER.search(name) and "\n" not in name
+            ]
+        self._linked = {}
+        return self._rows
+
+
+@dataclass(frozen=True, slots=True)
+class _PartNames:
+    """The names of a part's pages, by their places in `names.keys`: what they name, their kinds, and where they count.
+
+    `careful` are common words, which at a sentence's beginning are no names; `surnames` must not follow another name.
+    """
+
+    names: NameIndex
+    targets: pa.Array
+    kinds: pa.Array
+    places: Places
+    careful: Marks
+    surnames: Marks
+
+    @classmethod
+    def of(cls, rows: Sequence[_Row], splitter: str, common: CommonWords) -> "_PartNames":
+        """Return the names that have one target on their page; no surname is a common word."""
+        text, words = "".join(f"{row.name}\n" for row in rows), words_of([row.name for row in rows], splitter)
+        hashes = NameHashes.of(words, SpanHashes.of_codes(codes_of(text))).salted(_salts([row.page for row in rows]))
+        kinds, places = (np.array([getattr(row, name) for row in rows], np.int64) for name in ("kind", "place"))
+        careful = hashes.words == 1
+        careful[careful] = common.among(words, text)[words.first[:-1][careful]]
+        kept = np.flatnonzero(hashes.usable & ~(careful & (kinds == _SURNAME)))
+        order = kept[np.lexsort((kinds[kept], hashes.whole[kept]))]
+        if not len(order):
+            return cls(NameIndex.of(hashes.at(order)), _NONE, _NONE, order, careful[order], careful[order])
+        resolved = np.unique(np.array([rows[place].resolved for place in order.tolist()], object), return_inverse=True)[
+            1
+        ]
+        _, first = np.unique(hashes.whole[order], return_index=True)
+        alike = np.minimum.reduceat(resolved, first) == np.maximum.reduceat(resolved, first)
+        own = order[first[alike]]
+        return cls(
+            NameIndex.of(hashes.at(own)), strings_column([rows[place].target for place in own.tolist()]),
+            strings_column([ORIGINS[kind] for kind in kinds[own].tolist()]), places[own], careful[own],
+            kinds[own] == _SURNAME,
+        )  # fmt: skip
+
+
+def _numbers(names: Sequence[str]) -> Places:
+    """Return a number for each name, the same for equal ones."""
+    known: dict[str, int] = {}
+    return np.array([known.setdefault(name, len(known)) for name in names], np.int64)
+
+
+def _salts(pages: Sequence[int] | Places) -> Hashes:
+    return mixed(np.asarray(pages, np.int64).astype(np.uint64))
+
+
+@dataclass(frozen=True, slots=True)
+class _PartPropagation:
+    """The step for a part."""
+
+    known: _PartNames
+    common: CommonWords
+    name = ""
+
+    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[None]]:
+        """Add a link to each unlinked stretch that is a name of one target of its page."""
+        rows = with_columns(rows, UNTYPED)
+        text, words = joined_words(rows)
+        owner = np.repeat(np.arange(rows.num_rows), np.diff(words.first))
+        found = self._found(rows, text, words, owner)
+        begins, lengths, keys = without_overlaps(found, ~inside(words, rows["links"]))
+        if not len(begins):
+            return rows, ()
+        shift = words.sentences[owner[begins]]
+        new = {
+            "start": numbers_column(words.starts[begins] - shift, pa.int32()),
+            "end": numbers_column(words.ends[begins + lengths - 1] - shift, pa.int32()),
+            "target": self.known.targets.take(pa.array(keys)), "origin": self.known.kinds.take(pa.array(keys)),
+        }  # fmt: skip
+        links = _with(rows["links"], owner[begins], new)
+        return rows.set_column(rows.schema.get_field_index("links"), UNTYPED.field("links"), links), ()
+
+    def _found(self, rows: pa.RecordBatch, text: str, words: Words, owner: Places) -> Iterator[Found]:
+        """Yield the names that count where they stand, as `NameIndex.found` does."""
+        pages, starts = (rows[name].to_numpy() for name in ("page_number", "start"))
+        places = starts[owner] + words.starts - words.sentences[owner]
+        hashes, known = SpanHashes.of_codes(codes_of(text)), self.known
+        first = np.zeros(len(owner) + 1, np.bool_)
+        first[words.first] = True
+        after_name = np.concatenate(([False], self.common.capitalised(words, text)))[:-1] & ~first[:-1]
+        for begins, length, keys in known.names.found(words, hashes, _salts(pages)[owner]):
+            later = places[begins] > known.places[keys]
+            unsure = known.careful[keys] & first[begins] | known.surnames[keys] & after_name[begins]
+            yield begins[later & ~unsure], length, keys[later & ~unsure]
+
+
+def _with(links: pa.ListArray, owners: Places, new: Mapping[str, pa.Array]) -> pa.ListArray:
+    """Return the links of sentences with new ones, by their starts; `owners` (new links,) are their sentences."""
+    counts, flat = pc.list_value_length(links).to_numpy(), links.flatten()
+    fields = {name: pa.concat_arrays([pc.struct_field(flat, name), new[name]]) for name in new}
+    both = np.concatenate((np.repeat(np.arange(len(links)), counts), owners))
+    order = pa.array(np.lexsort((fields["start"].to_numpy(), both)))
+    lengths = counts + np.bincount(owners, minlength=len(links))
+    return listed({name: column.take(order) for name, column in fields.items()}, lengths, list(links.type.value_type))
+
+
+def surname_of(title: str) -> str:
+    """Return the last word of a person's title without a bracket, "" if it has one word, or a short last one."""
+    words = title.partition(",")[0].split()
+    while words and _NO_SURNAME.match(words[-1]):
+        words.pop()
+    return words[-1] if len(words) > 1 and len(words[-1]) >= _SHORTEST_SURNAME else ""

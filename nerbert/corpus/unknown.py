@@ -1,0 +1,174 @@
+"""Unknown stretches: words outside mentions that may be names, since Wikipedia links few of a page's names.
+
+Two rules: runs of capitalised words, where the first of a sentence counts only if it isn't a common word; and names
+that are mentions elsewhere, often enough. They give no loss, and are no mentions.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nerbert.corpus.columns import Places, Words, numbers_column, strings_column
+from nerbert.corpus.knowledge.database import open_database
+from nerbert.corpus.mentions import listed
+from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.shards import TYPED
+from nerbert.corpus.span_hashes import (
+    Marks,
+    NameHashes,
+    NameIndex,
+    SpanHashes,
+    codes_of,
+    inside,
+    joined_words,
+    without_overlaps,
+)
+from nerbert.corpus.steps import Upstream
+from nerbert.corpus.types import SCRATCH
+from nerbert.corpus.word_cases import CommonWords, count_common_words
+from nerbert.records import TRAIN
+
+CAPITALISED, ELSEWHERE = "capitalised", "mention_elsewhere"
+_NOUNS = ("als", "bar", "de", "frr", "ksh", "lb", "nds", "pdc", "pfl", "stq")
+"""Languages that capitalise all nouns, by the codes of their Wikipedias: a capital is no sign of a name."""
+_SHARE = 0.5
+"""Least share of its uses in which a name is a mention."""
+_COUNTED = pa.schema([("whole", pa.uint64()), ("first", pa.uint64()), ("words", pa.int64()), ("mentions", pa.int64())])
+_FREQUENT = """
+SELECT whole, min(first) AS first, min(words) AS words, sum(mentions)::BIGINT AS mentions
+FROM counts GROUP BY whole HAVING sum(mentions) >= $least ORDER BY whole
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownStretches:
+    """The step that fills the column `unknown`."""
+
+    folder: Path
+    settings: CorpusSettings
+    language: str
+    common: CommonWords | None = None
+    names: Path | None = None
+    name = "unknown"
+
+    def prepare(self, upstream: Upstream) -> "UnknownStretches":
+        """Count common words, the mentions of each name, and its other uses."""
+        folder = self.folder / SCRATCH / self.name
+        common = count_common_words(upstream, folder)
+        frequent, mentions = _frequent_names(upstream, folder, self.settings.unknown_min_mentions)
+        _save(frequent, folder / "frequent.npz")
+        others = np.zeros(len(mentions), np.int64)
+        for places, counts in upstream.map(partial(_count_others, names=folder / "frequent.npz"), _READ):
+            others[places] += counts
+        kept = np.flatnonzero(mentions >= _SHARE * (mentions + others))
+        _save(frequent.at(kept), folder / "names.npz")
+        return replace(self, common=common, names=folder / "names.npz")
+
+    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[None]]:
+        """Mark the words outside mentions that may be names."""
+        if self.names is None or self.common is None:
+            return rows, ()
+        text, words = joined_words(rows)
+        free = ~inside(words, rows["mentions"])
+        begins, lengths, _ = without_overlaps(NameIndex.of(_read(self.names)).found(words, _hashes(text)), free)
+        stretches = [(begins, begins + lengths - 1, ELSEWHERE)]
+        if self.language not in _NOUNS:
+            stretches.append((*_runs(words, free & self.common.capitalised(words, text)), CAPITALISED))
+        place = rows.schema.get_field_index("unknown")
+        return rows.set_column(place, TYPED.field("unknown"), _listed(words, stretches)), ()
+
+
+_READ = ("text", "words", "mentions", "split")
+
+
+def _of_train(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    return (rows.filter(pc.equal(rows["split"], TRAIN)) for rows in batches)
+
+
+def _hashes(text: str) -> SpanHashes:
+    return SpanHashes.of_codes(codes_of(text))
+
+
+def _save(hashes: NameHashes, path: Path) -> None:
+    np.savez(path, whole=hashes.whole, first=hashes.first, words=hashes.words)
+
+
+def _read(path: Path) -> NameHashes:
+    with np.load(path, allow_pickle=False) as columns:
+        return NameHashes(columns["whole"], columns["first"], columns["words"])
+
+
+def _frequent_names(upstream: Upstream, folder: Path, least: int) -> tuple[NameHashes, Places]:
+    """Return the names that are mentions of the train split at least so often, by their hashes, and how often."""
+    counts = folder / "mentions"
+    counts.mkdir()
+    for _ in upstream.map(partial(_write_mentions, folder=counts), _READ):
+        pass
+    with open_database(folder, upstream.executor.workers) as database:
+        database.from_arrow(_COUNTED.empty_table()).create("counts")
+        for path in sorted(counts.iterdir()):
+            database.from_arrow(pq.read_table(path)).insert_into("counts")
+        found = database.execute(_FREQUENT, {"least": least}).fetchnumpy()
+    whole, first, words, mentions = (np.asarray(found[name]) for name in _COUNTED.names)
+    return NameHashes(whole.astype(np.uint64), first.astype(np.uint64), words.astype(np.int64)), mentions
+
+
+def _write_mentions(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> None:
+    """Write for each name how many mentions of the part's train split it has."""
+    found = []
+    for rows in _of_train(batches):
+        text, words = joined_words(rows)
+        counts = pc.list_value_length(rows["mentions"]).to_numpy()
+        shift, flat = np.repeat(words.sentences[:-1], counts), rows["mentions"].flatten()
+        starts, ends = (pc.struct_field(flat, name).to_numpy() + shift for name in ("start", "end"))
+        begins, last = np.searchsorted(words.starts, starts), np.searchsorted(words.ends, ends)
+        hashes = _hashes(text)
+        first = hashes.of(words.starts[begins], words.ends[begins])
+        found.append(np.stack([hashes.of(starts, ends), first, (last - begins + 1).astype(np.uint64)]))
+    columns = np.concatenate([np.zeros((3, 0), np.uint64), *found], axis=1)
+    whole, places, counts = np.unique(columns[0], return_index=True, return_counts=True)
+    arrays = (whole, columns[1][places], columns[2][places].astype(np.int64), counts)
+    pq.write_table(pa.table(list(map(pa.array, arrays)), schema=_COUNTED), folder / part.name)
+
+
+def _count_others(_: Path, batches: Iterator[pa.RecordBatch], names: Path) -> tuple[Places, Places]:
+    """Return the places of the names that a part's train split has outside mentions, and how often."""
+    known, found = NameIndex.of(_read(names)), [np.zeros(0, np.int64)]
+    for rows in _of_train(batches):
+        text, words = joined_words(rows)
+        found.append(without_overlaps(known.found(words, _hashes(text)), ~inside(words, rows["mentions"]))[2])
+    places, counts = np.unique(np.concatenate(found), return_counts=True)
+    return places, counts
+
+
+def _runs(words: Words, marked: Marks) -> tuple[Places, Places]:
+    """Return the first and last words of the runs of marked words within sentences."""
+    begins = np.zeros(len(marked) + 1, np.bool_)
+    begins[words.first] = True
+    before = np.concatenate(([False], marked[:-1]))
+    first = np.flatnonzero(marked & (~before | begins[:-1]))
+    after = np.concatenate((marked[1:], [False]))
+    return first, np.flatnonzero(marked & (~after | begins[1:]))
+
+
+def _listed(words: Words, stretches: Sequence[tuple[Places, Places, str]]) -> pa.ListArray:
+    """Return stretches from first to last words, with their reasons, as lists of sentences."""
+    firsts, lasts = (np.concatenate([each[place] for each in stretches]) for place in range(2))
+    reasons = np.repeat(np.arange(len(stretches)), [len(each[0]) for each in stretches])
+    order = np.argsort(firsts)
+    firsts, lasts, reasons = firsts[order], lasts[order], reasons[order]
+    owner = np.searchsorted(words.first, firsts, "right") - 1
+    shift = words.sentences[owner]
+    columns = {
+        "start": numbers_column(words.starts[firsts] - shift, pa.int32()),
+        "end": numbers_column(words.ends[lasts] - shift, pa.int32()),
+        "reason": strings_column([each[2] for each in stretches]).take(pa.array(reasons)),
+    }
+    counts = np.bincount(owner, minlength=len(words.first) - 1)
+    return listed(columns, counts, list(TYPED.field("unknown").type.value_type))

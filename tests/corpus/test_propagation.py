@@ -1,0 +1,209 @@
+"""Later mentions of what a page links to, and stretches that may be names."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.corpus.columns import words_of
+from nerbert.corpus.propagation import surname_of
+from nerbert.corpus.settings import BUILT_IN_STEPS, USUAL_STEPS, CorpusSettings
+from nerbert.corpus.shards import read_sentences
+from nerbert.corpus.span_hashes import (
+    NameHashes,
+    NameIndex,
+    SpanHashes,
+    codes_of,
+    inside,
+    joined_words,
+    without_overlaps,
+)
+from nerbert.errors import SettingsError
+from nerbert.records import LINK, Sentence
+from tests.stages import CorpusPlan, build_corpus
+
+SETTINGS = CorpusSettings(
+    min_mentions=1, validation_ratio=0.0, common_categories=0, keep_untyped=True, steps=BUILT_IN_STEPS
+)
+TYPES = {"Ada Lovelace": "Person", "Charles Babbage": "Person", "London": "City", "Mary Brown": "Person",
+         "It (novel)": "Novel", "Analytical Engine": "Device", "John Smith": "Person", "Adam Smith": "Person",
+         "Nansen": "Person", "New London": "City"}  # fmt: skip
+
+
+def built(folder: Path, pages: Mapping[str, str], settings: CorpusSettings = SETTINGS, **more: str) -> list[Sentence]:
+    """Return the corpus of a small wiki; a page `#REDIRECT [[X]]` is a redirect."""
+    language = more.get("language", "en")
+    text = f'<mediawiki xml:lang="{language}"><siteinfo><dbname>{language}wiki</dbname></siteinfo>'
+    for number, (title, source) in enumerate(pages.items(), 1):
+        target = source.partition("[[")[2].partition("]]")[0]
+        redirect = f'<redirect title="{target}" />' if source.startswith("#REDIRECT") else ""
+        text += f"<page><title>{title}</title><ns>0</ns><id>{number}</id>{redirect}"
+        text += f"<revision><id>{number}</id><text>{source}</text></revision></page>\n"
+    (folder / "wiki.xml").write_text(text + "</mediawiki>")
+    (folder / "t.tsv").write_text("title\tclass\n" + "".join(f"{title}\t{name}\n" for title, name in TYPES.items()))
+    output = folder / "out"
+    build_corpus(CorpusPlan((folder / "wiki.xml",), (folder / "t.tsv",), output, overwrite=True), settings)
+    return list(read_sentences(output))
+
+
+def found(sentences: Sequence[Sentence], page: str = "") -> list[tuple[str, str, str]]:
+    """Return text, target and origin of each mention that isn't a link."""
+    return [
+        (each.text[m.start : m.end], m.resolved_target, m.origin)
+        for each in sentences
+        if each.title == page or not page
+        for m in each.mentions
+        if m.origin != LINK
+    ]
+
+
+def unknown(sentences: Sequence[Sentence], page: str) -> list[tuple[str, str]]:
+    return [(s.text[start:end], why) for s in sentences if s.title == page for start, end, why in s.unknown]
+
+
+def test_a_link_names_later_mentions(tmp_path: Path) -> None:
+    pages = {
+        "Engine": "London was cold. [[Ada Lovelace]] wrote to [[Charles Babbage|Mr Babbage]] from [[London]]. Lovelace "
+        "liked Mr Babbage and London. Babbage saw Ada Lovelace, not London Bridge Road.",
+        "Ada": "#REDIRECT [[Ada Lovelace]]",
+        "Countess": "[[Ada Lovelace]] was a countess. They called her Ada.",
+    }
+    sentences = built(tmp_path, pages)
+    assert found(sentences, "Engine") == [
+        ("Lovelace", "Ada Lovelace", "surname"), ("Mr Babbage", "Charles Babbage", "anchor"),
+        ("London", "London", "title"), ("Babbage", "Charles Babbage", "surname"),
+        ("Ada Lovelace", "Ada Lovelace", "title"), ("London", "London", "title"),
+    ]  # fmt: skip
+    assert found(sentences, "Countess") == [("Ada", "Ada Lovelace", "redirect")]
+    assert {m.category for s in sentences for m in s.mentions if m.resolved_target == "Ada Lovelace"} == {"person"}
+    for sentence in sentences:
+        assert list(sentence.mentions) == sorted(sentence.mentions, key=lambda m: m.start)
+
+
+def test_two_targets_of_a_name_stop_each_other(tmp_path: Path) -> None:
+    pages = {"Smiths": "[[John Smith]] met [[Adam Smith]]. Smith saw John Smith."}
+    assert found(built(tmp_path, pages)) == [("John Smith", "John Smith", "title")]
+
+
+def test_the_page_is_about_its_subject(tmp_path: Path) -> None:
+    pages = {"Ada Lovelace (writer)": "x", "Nansen": "Nansen was in [[London]]. Then Nansen left London."}
+    assert found(built(tmp_path, pages)) == [
+        ("Nansen", "Nansen", "subject"), ("Nansen", "Nansen", "subject"), ("London", "London", "title"),
+    ]  # fmt: skip
+
+
+def test_common_words_are_no_surnames_and_no_names_at_the_beginning(tmp_path: Path) -> None:
+    often = "The coat is brown, it is brown, it was brown, and it is so. "
+    pages = {
+        "Colours": f"[[Mary Brown]] wrote [[It (novel)]] here. {often}It sold well. Brown is here. He read It.",
+    }
+    assert found(built(tmp_path, pages)) == [("It", "It (novel)", "title")]
+
+
+def test_a_surname_after_another_name_is_of_another_person(tmp_path: Path) -> None:
+    pages = {"Family": "[[Ada Lovelace]] had a son. Byron Lovelace left. By then the Lovelace house was old."}
+    assert [(text, origin) for text, _, origin in found(built(tmp_path, pages))] == [("Lovelace", "surname")]
+
+
+def test_the_longest_name_wins_and_mentions_stay_whole(tmp_path: Path) -> None:
+    pages = {"Cities": "[[London]] and [[New London]]. In New London they love [[Ada Lovelace|London people]]."}
+    assert found(built(tmp_path, pages)) == [("New London", "New London", "title")]
+
+
+def test_another_number_of_workers_changes_nothing(tmp_path: Path) -> None:
+    pages = {f"P{number}": f"[[Ada Lovelace]] {number}. It was Lovelace who met Bob." for number in range(40)}
+    settings = replace(SETTINGS, split_bytes=700)
+    small = built(tmp_path, pages, settings)
+    assert len(small) == 80
+    assert [each.mentions for each in small] == [each.mentions for each in built(tmp_path, pages)]
+
+
+def test_without_the_step_there_are_links_alone(tmp_path: Path) -> None:
+    pages = {"Engine": "[[Ada Lovelace]] wrote. Lovelace liked [[London]]."}
+    sentences = built(tmp_path, pages, replace(SETTINGS, steps=USUAL_STEPS))
+    assert not found(sentences)
+    assert not any(each.unknown for each in sentences)
+
+
+@pytest.mark.parametrize(
+    "steps", [("propagation", *USUAL_STEPS), (*USUAL_STEPS, "unknown"), (*BUILT_IN_STEPS, "unknown")]
+)
+def test_a_step_in_another_place_is_refused(steps: tuple[str, ...]) -> None:
+    with pytest.raises(SettingsError, match=r"\(propagation\), no link, typing, \(unknown\)"):
+        CorpusSettings(steps=steps)
+
+
+@pytest.mark.parametrize(
+    ("title", "surname"),
+    [("Ada Lovelace", "Lovelace"), ("Sammy Davis Jr.", "Davis"), ("Henry Ford II", "Ford"), ("Plato", ""),
+     ("Bo Li", ""), ("Charles Cornwallis, 1st Marquess", "Cornwallis"), ("", "")],
+)  # fmt: skip
+def test_surnames(title: str, surname: str) -> None:
+    assert surname_of(title) == surname
+
+
+def test_capitalised_stretches_are_unknown(tmp_path: Path) -> None:
+    often = "They saw the sea, the town and the man of [[London]]; they saw that they were they. " * 3
+    pages = {"Trip": f"{often}The man saw [[London]] with Bob Jones and John. They met Eve. Eve left [[London]]."}
+    assert unknown(built(tmp_path, pages), "Trip") == [
+        ("Bob Jones", "capitalised"), ("John", "capitalised"), ("Eve", "capitalised"),
+    ]  # fmt: skip
+    assert unknown(built(tmp_path, pages, language="de"), "Trip") == []
+
+
+def test_names_that_are_mentions_elsewhere_are_unknown(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, unknown_min_mentions=3)
+    pages = {f"P{number}": f"an [[Analytical Engine|engine of note]], number {number}." for number in range(3)}
+    pages |= {"Own": "the engine of note of [[London]], the engine."}
+    assert unknown(built(tmp_path, pages, settings), "Own") == [("engine of note", "mention_elsewhere")]
+    assert unknown(built(tmp_path, pages, replace(settings, unknown_min_mentions=4)), "Own") == []
+    often = {"Often": "the engine of note, engine of note, engine of note, engine of note, and [[London]]."}
+    assert unknown(built(tmp_path, pages | often, settings), "Own") == []
+
+
+_WORD = st.sampled_from(["a", "b", "ab", "Ab", "ä", "本", "😀"])
+_TEXT = st.lists(_WORD, min_size=1, max_size=12).map(" ".join)
+
+
+@given(st.lists(_TEXT, min_size=1, max_size=4), st.lists(_TEXT, max_size=6))
+def test_names_are_found_as_word_by_word(texts: list[str], names: list[str]) -> None:
+    text, words = "\n".join(texts) + "\n", words_of(texts)
+    own = words_of(names)
+    known = NameIndex.of(NameHashes.of(own, SpanHashes.of_codes(codes_of("".join(f"{each}\n" for each in names)))))
+    hits = known.found(words, SpanHashes.of_codes(codes_of(text)))
+    places = [tuple(zip(words.starts[a:b].tolist(), words.ends[a:b].tolist(), strict=True))
+              for a, b in zip(words.first, words.first[1:], strict=False)]  # fmt: skip
+    wanted = set()
+    for sentence in places:
+        for first in range(len(sentence)):
+            for last in range(first, min(first + 12, len(sentence))):
+                if text[sentence[first][0] : sentence[last][1]] in names:
+                    wanted.add((sentence[first][0], last - first + 1))
+    starts = words.starts
+    assert {(int(starts[begin]), length) for begins, length, _ in hits for begin in begins.tolist()} == wanted
+
+
+def test_the_longest_come_first_then_the_leftmost() -> None:
+    free = np.array([True, True, True, True, False])
+    hits = [(np.array([1, 2, 3]), 2, np.array([7, 8, 9])), (np.array([0, 1, 3]), 1, np.array([1, 2, 3]))]
+    begins, lengths, keys = without_overlaps(hits, free)
+    assert (begins.tolist(), lengths.tolist(), keys.tolist()) == ([0, 1, 3], [1, 2, 1], [1, 7, 3])
+
+
+def test_words_inside_stretches() -> None:
+    spans = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
+    rows = pa.RecordBatch.from_arrays(
+        [pa.array(["a bc d", "", "x y"]),
+         pa.array([[(0, 1), (2, 4), (5, 6)], [], [(0, 1), (2, 3)]], spans),
+         pa.array([[(2, 6)], [], [(0, 1)]], spans)],
+        names=["text", "words", "links"],
+    )  # fmt: skip
+    text, words = joined_words(rows)
+    assert text == "a bc d\n\nx y\n"
+    assert [text[a:b] for a, b in zip(words.starts, words.ends, strict=True)] == ["a", "bc", "d", "x", "y"]
+    assert inside(words, rows["links"]).tolist() == [False, True, True, True, False]
