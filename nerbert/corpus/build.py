@@ -38,7 +38,7 @@ from nerbert.corpus.punkt import open_splitter
 from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import CorpusSettings, word_splitter
 from nerbert.corpus.shards import FORMAT, shard_paths
-from nerbert.corpus.steps import AnyStep, own_steps, run_steps
+from nerbert.corpus.steps import SCRATCH_ROWS, AnyStep, own_steps, run_steps
 from nerbert.corpus.types import SCRATCH, write_targets
 from nerbert.corpus.unknown import UnknownStretches
 from nerbert.corpus.wikitext.scan import SCANNER
@@ -100,7 +100,7 @@ def build_corpus(
             if plan.exclude:
                 funnel.note("exclude", **forbidden.judged)
             funnel.note("filter 1", mentions_made_entity=funnel.under()["made_entity"], categories_kept=kept)
-            for scratch in ("typed", SCRATCH):
+            for scratch in (SCRATCH_ROWS, SCRATCH):
                 rmtree(folder / scratch)
             funnel.samples.write(folder / "dropped.jsonl")
             manifest = make_manifest(
@@ -162,7 +162,7 @@ def _steps(
     """Return the steps from sentences with links to the corpus, in the order of the settings."""
     built_in: dict[str, AnyStep] = {
         "exclude": ExcludedTexts(forbidden.ngrams, settings.exclude_ngram_size),
-        "propagation": Propagation(folder, word_splitter(settings)),
+        "propagation": Propagation(folder, settings, language),
         "no link": WithoutLink(),
         "typing": Typing(folder, settings, label_set),
         "unknown": UnknownStretches(folder, settings, language),

@@ -38,7 +38,7 @@ class Typing:
     folder: Path
     settings: CorpusSettings
     label_set: LabelSet
-    name = ""
+    name, rewrites = "", True
 
     def open(self, part: Path) -> "PartTargets":
         """Return the step for one part of `pages/`, whose link targets are looked up at once."""

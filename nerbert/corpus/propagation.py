@@ -3,10 +3,12 @@
 Names of a link's target are its title without a bracket, the texts of its links on the page, titles that redirect to
 it, and a person's surname, unless it follows another capitalised word. The page's own subject is a target everywhere
 on its page. A name counts after the target's first link, as whole words in its own case; the longest wins; one that
-fits two targets of the page is none. Limitation: links of sentences that earlier steps drop still name their targets.
+fits two targets of the page is none. Limitations: links that earlier steps drop, and those of dropped sentences, still
+name their targets; where a script has no spaces, a name is found inside longer words.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -20,6 +22,7 @@ import pyarrow.compute as pc
 from nerbert.corpus.columns import Places, Words, numbers_column, strings_column, words_of
 from nerbert.corpus.dump.sites import normalise_title
 from nerbert.corpus.mentions import listed
+from nerbert.corpus.settings import CorpusSettings, word_splitter
 from nerbert.corpus.shards import UNTYPED, read_batches, with_columns
 from nerbert.corpus.span_hashes import (
     Found,
@@ -35,7 +38,7 @@ from nerbert.corpus.span_hashes import (
 )
 from nerbert.corpus.steps import Step, Upstream
 from nerbert.corpus.types import SCRATCH, Targets, read_redirects, read_targets
-from nerbert.corpus.word_cases import CommonWords, count_common_words
+from nerbert.corpus.word_cases import CAPITALISE_NOUNS, CommonWords, begins_sentence, count_common_words
 from nerbert.errors import NerbertError
 from nerbert.rng import mixed
 
@@ -43,9 +46,13 @@ ORIGINS = ("subject", "title", "anchor", "redirect", "surname")
 """The kinds of names; of a name of several kinds the first one counts."""
 _SUBJECT, _TITLE, _ANCHOR, _REDIRECT, _SURNAME = range(len(ORIGINS))
 _BRACKET = re.compile(r"\s*\([^()]*\)\Z")
+_HYPHEN = re.compile(r"(?<=\w)-(?=\w)")
+"""Joins words to a longer name, of which no part is a name here."""
 _LETTER = re.compile(r"[^\W\d_]")
 _NO_SURNAME = re.compile(r"(?:Jr|Sr|[IVX]+)\.?\Z")
 _SHORTEST, _SHORTEST_SURNAME = 2, 3
+_TITLED = {"of", "the"}
+"""Particles before a place or an epithet."""
 _PERSON = "Person"
 _COLUMNS = ("page_number", "title", "start", "text", "links")
 _NONE = strings_column([])
@@ -56,22 +63,24 @@ class Propagation:
     """The step; opened for each part with the names of its pages."""
 
     folder: Path
-    splitter: str
+    settings: CorpusSettings
+    language: str
     common: CommonWords | None = None
     name = "propagation"
 
     def prepare(self, upstream: Upstream) -> "Propagation":
         """Count common words, which are no surnames, and no names at a sentence's beginning."""
-        return replace(self, common=count_common_words(upstream, self.folder / SCRATCH))
+        return replace(self, common=count_common_words(upstream, self.folder / SCRATCH, self.settings))
 
     def open(self, part: Path) -> Step:
         """Return the step for one part of `pages/`."""
-        pages = _PageNames(read_targets(self.folder, part), read_redirects(self.folder, part))
+        surnames = self.language not in CAPITALISE_NOUNS
+        pages = _PageNames(read_targets(self.folder, part), read_redirects(self.folder, part), surnames=surnames)
         for rows in read_batches(part, _COLUMNS):
             pages.add(rows)
         if self.common is None:
             raise NerbertError("propagation: opened before its words were counted")
-        return _PartPropagation(_PartNames.of(pages.close(), self.splitter, self.common), self.common)
+        return _PartPropagation(_PartNames.of(pages.close(), word_splitter(self.settings), self.common), self.common)
 
 
 class _Row(NamedTuple):
@@ -92,13 +101,15 @@ class _Linked:
     target: str
     place: int
     names: dict[str, int]
+    surname: str = ""
+    """The last part of the title of what is a person, or may be one."""
 
 
 class _PageNames:
     """Collects the names of targets, page by page."""
 
-    def __init__(self, targets: Targets, redirects: Mapping[str, Sequence[str]]) -> None:
-        self._targets, self._redirects = targets, redirects
+    def __init__(self, targets: Targets, redirects: Mapping[str, Sequence[str]], *, surnames: bool) -> None:
+        self._targets, self._redirects, self._surnames = targets, redirects, surnames
         self._page, self._linked = -1, dict[str, _Linked]()
         self._rows = list[_Row]()
 
@@ -114,25 +125,31 @@ class _PageNames:
                 self._page = page
                 self._names_of(normalise_title(title), -1, _SUBJECT)
             for begin, end, target in islice(links, count):
-                self._names_of(target, start + begin).setdefault(text[begin:end], _ANCHOR)
+                names, text_of_link = self._names_of(target, start + begin), text[begin:end]
+                names[text_of_link] = min(names.get(text_of_link, _ANCHOR), _ANCHOR)
 
     def _names_of(self, target: str, place: int, kind: int = _TITLE) -> dict[str, int]:
         """Return the names of a target on the page; a new target begins with those that it has anywhere."""
         resolved, path, _ = self._targets.get(target, (target, (), ""))
         if resolved not in self._linked:
             bare = _BRACKET.sub("", resolved)
-            names = {surname_of(bare): _SURNAME} if _PERSON in path else {}
+            own = surnames_of(bare) if self._surnames and (_PERSON in path or not path) else ()
+            names = dict.fromkeys(own, _SURNAME) if _PERSON in path else {}
             names |= {_BRACKET.sub("", each): _REDIRECT for each in self._redirects.get(resolved, ())}
-            self._linked[resolved] = _Linked(target, place, names | {bare: kind})
+            self._linked[resolved] = _Linked(target, place, names | {bare: kind}, own[-1] if own else "")
         return self._linked[resolved].names
 
     def close(self) -> list[_Row]:
         """Close the page, and return the names of all pages."""
+        namesakes = Counter(each.surname for each in self._linked.values())
         for resolved, each in self._linked.items():
             self._rows += [
                 _Row(self._page, name, each.target, resolved, kind, each.place)
                 for name, kind in each.names.items()
-                if len(name) >= _SHORTEST and _LETTER.search(name) and "\n" not in name
+                if len(name) >= _SHORTEST
+                and _LETTER.search(name)
+                and "\n" not in name
+                and not (kind == _SURNAME and namesakes[each.surname] > 1)
             ]
         self._linked = {}
         return self._rows
@@ -164,9 +181,7 @@ class _PartNames:
         order = kept[np.lexsort((kinds[kept], hashes.whole[kept]))]
         if not len(order):
             return cls(NameIndex.of(hashes.at(order)), _NONE, _NONE, order, careful[order], careful[order])
-        resolved = np.unique(np.array([rows[place].resolved for place in order.tolist()], object), return_inverse=True)[
-            1
-        ]
+        resolved = _numbers([rows[place].resolved for place in order.tolist()])
         _, first = np.unique(hashes.whole[order], return_index=True)
         alike = np.minimum.reduceat(resolved, first) == np.maximum.reduceat(resolved, first)
         own = order[first[alike]]
@@ -197,7 +212,7 @@ class _PartPropagation:
 
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[None]]:
         """Add a link to each unlinked stretch that is a name of one target of its page."""
-        rows = with_columns(rows, UNTYPED)
+        with_columns(rows, UNTYPED)
         text, words = joined_words(rows)
         owner = np.repeat(np.arange(rows.num_rows), np.diff(words.first))
         found = self._found(rows, text, words, owner)
@@ -218,13 +233,16 @@ class _PartPropagation:
         pages, starts = (rows[name].to_numpy() for name in ("page_number", "start"))
         places = starts[owner] + words.starts - words.sentences[owner]
         hashes, known = SpanHashes.of_codes(codes_of(text)), self.known
-        first = np.zeros(len(owner) + 1, np.bool_)
-        first[words.first] = True
-        after_name = np.concatenate(([False], self.common.capitalised(words, text)))[:-1] & ~first[:-1]
+        first = begins_sentence(words, text)
+        after_name = np.concatenate(([False], self.common.capitalised(words, text)))[:-1]
+        after_name[words.first[:-1][np.diff(words.first) > 0]] = False
+        hyphens = np.array([each.start() for each in _HYPHEN.finditer(text)], np.int64)
         for begins, length, keys in known.names.found(words, hashes, _salts(pages)[owner]):
             later = places[begins] > known.places[keys]
             unsure = known.careful[keys] & first[begins] | known.surnames[keys] & after_name[begins]
-            yield begins[later & ~unsure], length, keys[later & ~unsure]
+            cut = np.isin(words.starts[begins] - 1, hyphens) | np.isin(words.ends[begins + length - 1], hyphens)
+            counts = later & ~unsure & ~cut
+            yield begins[counts], length, keys[counts]
 
 
 def _with(links: pa.ListArray, owners: Places, new: Mapping[str, pa.Array]) -> pa.ListArray:
@@ -237,9 +255,23 @@ def _with(links: pa.ListArray, owners: Places, new: Mapping[str, pa.Array]) -> p
     return listed({name: column.take(order) for name, column in fields.items()}, lengths, list(links.type.value_type))
 
 
-def surname_of(title: str) -> str:
-    """Return the last word of a person's title without a bracket, "" if it has one word, or a short last one."""
-    words = title.partition(",")[0].split()
+def surnames_of(title: str) -> tuple[str, ...]:
+    """Return the names by which a person with this title is called later: with a particle (*van Gogh*), and without.
+
+    There are none in a title of one word or with a short last one, nor after *of* or *the*.
+    """
+    before, _, after = title.partition(",")
+    words = before.split()
+    if after and len(words) == 1:  # the surname first, as in Russian titles
+        return (before,) if len(before) >= _SHORTEST_SURNAME else ()
     while words and _NO_SURNAME.match(words[-1]):
         words.pop()
-    return words[-1] if len(words) > 1 and len(words[-1]) >= _SHORTEST_SURNAME else ""
+    if len(words) < 2 or len(words[-1]) < _SHORTEST_SURNAME:
+        return ()
+    first = len(words) - 1
+    while first > 1 and words[first - 1].islower():
+        first -= 1
+    particles = words[first:-1]
+    if not _TITLED.isdisjoint(particles):
+        return ()
+    return (" ".join(words[first:]), words[-1]) if particles else (words[-1],)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nerbert.corpus.funnel import Funnel, Samples
-from nerbert.corpus.mentions import MADE_ENTITY, PartTargets, Typing
+from nerbert.corpus.mentions import MADE_ENTITY, PartTargets
 from nerbert.corpus.settings import BUILT_IN_STEPS, CorpusSettings
 from nerbert.corpus.shards import TYPED, read_batches, shard_paths, with_columns, write_grouped
 from nerbert.errors import NerbertError, SettingsError
@@ -22,6 +22,8 @@ from nerbert.executors import Executor
 from nerbert.registry import STEPS
 from nerbert.terminal import progress
 
+SCRATCH_ROWS = "typed"
+"""Folder of rows between steps."""
 Result = TypeVar("Result")
 _One = TypeVar("_One")
 _TAKEN = {"pages", "newest revisions", "disambiguation pages", "links", *BUILT_IN_STEPS}
@@ -107,13 +109,15 @@ def own_steps(settings: CorpusSettings) -> dict[str, AnyStep]:
 def run_steps(steps: Sequence[AnyStep], folder: Path, funnel: Funnel, executor: Executor) -> Upstream:
     """Make `sentences/` from `pages/`, and count; return the steps as they were prepared.
 
-    The typed rows that reach the first step that counts are written to `typed/`, so that earlier steps run once.
+    After steps that rewrite typed rows, those that reach the next step that counts are written, so that earlier steps
+    run once.
     """
     upstream = Upstream(folder / "pages", (), executor)
     for step in steps:
-        if isinstance(step, CountingStep) and any(isinstance(each, Typing) for each in upstream.steps):
-            _write(upstream, folder / "typed", funnel, "typing shards")
-            upstream = Upstream(folder / "typed", (), executor)
+        if isinstance(step, CountingStep) and any(getattr(each, "rewrites", False) for each in upstream.steps):
+            written = folder / SCRATCH_ROWS / str(step.name or len(upstream.steps))
+            _write(upstream, written, funnel, "typing shards")
+            upstream = Upstream(written, (), executor)
         prepared = step.prepare(upstream) if isinstance(step, CountingStep) else step
         if prepared is None:
             raise NerbertError(f"corpus step {step.name!r}: prepare must return the step to apply")
@@ -123,7 +127,7 @@ def run_steps(steps: Sequence[AnyStep], folder: Path, funnel: Funnel, executor: 
 
 
 def _write(rows: Upstream, output: Path, funnel: Funnel, title: str, *, last: bool = False) -> None:
-    output.mkdir()
+    output.mkdir(parents=True)
     paths = shard_paths(rows.folder)
     task = partial(_write_part, steps=rows.steps, output=output, seed=funnel.samples.seed, last=last)
     with progress(title, len(paths)) as bar:

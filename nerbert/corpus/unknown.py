@@ -6,7 +6,7 @@ that are mentions elsewhere, often enough. They give no loss, and are no mention
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from nerbert.corpus.mentions import listed
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED
 from nerbert.corpus.span_hashes import (
+    LONGEST,
     Marks,
     NameHashes,
     NameIndex,
@@ -31,18 +32,16 @@ from nerbert.corpus.span_hashes import (
 )
 from nerbert.corpus.steps import Upstream
 from nerbert.corpus.types import SCRATCH
-from nerbert.corpus.word_cases import CommonWords, count_common_words
+from nerbert.corpus.word_cases import CAPITALISE_NOUNS, CommonWords, count_common_words
 from nerbert.records import TRAIN
 
 CAPITALISED, ELSEWHERE = "capitalised", "mention_elsewhere"
-_NOUNS = ("als", "bar", "de", "frr", "ksh", "lb", "nds", "pdc", "pfl", "stq")
-"""Languages that capitalise all nouns, by the codes of their Wikipedias: a capital is no sign of a name."""
 _SHARE = 0.5
 """Least share of its uses in which a name is a mention."""
 _COUNTED = pa.schema([("whole", pa.uint64()), ("first", pa.uint64()), ("words", pa.int64()), ("mentions", pa.int64())])
 _FREQUENT = """
 SELECT whole, min(first) AS first, min(words) AS words, sum(mentions)::BIGINT AS mentions
-FROM counts GROUP BY whole HAVING sum(mentions) >= $least ORDER BY whole
+FROM counts WHERE words <= $longest GROUP BY whole HAVING sum(mentions) >= $least ORDER BY whole
 """
 
 
@@ -55,12 +54,12 @@ class UnknownStretches:
     language: str
     common: CommonWords | None = None
     names: Path | None = None
-    name = "unknown"
+    name, rewrites = "unknown", True
 
     def prepare(self, upstream: Upstream) -> "UnknownStretches":
         """Count common words, the mentions of each name, and its other uses."""
         folder = self.folder / SCRATCH / self.name
-        common = count_common_words(upstream, folder)
+        common = count_common_words(upstream, folder, self.settings)
         frequent, mentions = _frequent_names(upstream, folder, self.settings.unknown_min_mentions)
         _save(frequent, folder / "frequent.npz")
         others = np.zeros(len(mentions), np.int64)
@@ -76,9 +75,10 @@ class UnknownStretches:
             return rows, ()
         text, words = joined_words(rows)
         free = ~inside(words, rows["mentions"])
-        begins, lengths, _ = without_overlaps(NameIndex.of(_read(self.names)).found(words, _hashes(text)), free)
+        known = _index(self.names, self.names.stat().st_mtime_ns)
+        begins, lengths, _ = without_overlaps(known.found(words, _hashes(text)), free)
         stretches = [(begins, begins + lengths - 1, ELSEWHERE)]
-        if self.language not in _NOUNS:
+        if self.language not in CAPITALISE_NOUNS:
             stretches.append((*_runs(words, free & self.common.capitalised(words, text)), CAPITALISED))
         place = rows.schema.get_field_index("unknown")
         return rows.set_column(place, TYPED.field("unknown"), _listed(words, stretches)), ()
@@ -104,6 +104,11 @@ def _read(path: Path) -> NameHashes:
         return NameHashes(columns["whole"], columns["first"], columns["words"])
 
 
+@lru_cache(maxsize=2)
+def _index(path: Path, _changed: int) -> NameIndex:
+    return NameIndex.of(_read(path))
+
+
 def _frequent_names(upstream: Upstream, folder: Path, least: int) -> tuple[NameHashes, Places]:
     """Return the names that are mentions of the train split at least so often, by their hashes, and how often."""
     counts = folder / "mentions"
@@ -114,7 +119,7 @@ def _frequent_names(upstream: Upstream, folder: Path, least: int) -> tuple[NameH
         database.from_arrow(_COUNTED.empty_table()).create("counts")
         for path in sorted(counts.iterdir()):
             database.from_arrow(pq.read_table(path)).insert_into("counts")
-        found = database.execute(_FREQUENT, {"least": least}).fetchnumpy()
+        found = database.execute(_FREQUENT, {"least": least, "longest": LONGEST}).fetchnumpy()
     whole, first, words, mentions = (np.asarray(found[name]) for name in _COUNTED.names)
     return NameHashes(whole.astype(np.uint64), first.astype(np.uint64), words.astype(np.int64)), mentions
 
@@ -148,7 +153,11 @@ def _count_others(_: Path, batches: Iterator[pa.RecordBatch], names: Path) -> tu
 
 
 def _runs(words: Words, marked: Marks) -> tuple[Places, Places]:
-    """Return the first and last words of the runs of marked words within sentences."""
+    """Return the first and last words of the runs of marked words within sentences; what joins two words without a
+    space, such as a hyphen, is one of them."""
+    joined = (words.starts[1:] == words.ends[:-1]) & (np.diff(words.starts) > 0)
+    marked = marked.copy()
+    marked[1:-1] |= marked[:-2] & marked[2:] & joined[:-1] & joined[1:]
     begins = np.zeros(len(marked) + 1, np.bool_)
     begins[words.first] = True
     before = np.concatenate(([False], marked[:-1]))

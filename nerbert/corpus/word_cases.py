@@ -12,86 +12,118 @@ import pyarrow.parquet as pq
 
 from nerbert.corpus.columns import Words
 from nerbert.corpus.knowledge.database import open_database
+from nerbert.corpus.mentions import sides_of
+from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.span_hashes import Hashes, Marks, SpanHashes, codes_of, is_among, joined_words
 from nerbert.corpus.steps import Upstream
+from nerbert.records import TRAIN
 
 _SHARE, _LEAST = 0.1, 3
 """A common word is in lower case in at least this share of its uses, and this often."""
+_READ = ("id", "wiki", "page_id", "text", "words")
+_COUNTED = pa.schema([("hash", pa.uint64()), ("uses", pa.int64()), ("small", pa.int64())])
 _COMMON = """
 SELECT hash FROM counts GROUP BY hash
 HAVING sum(small) >= $least AND sum(small) >= $share * sum(uses) ORDER BY hash
 """
 
 
+CAPITALISE_NOUNS = ("bar", "de", "frr", "gsw", "ksh", "lb", "nds", "pdc", "pfl", "stq")
+"""Languages that capitalise all nouns: a capital is no sign of a name, and no noun is ever in lower case."""
+
+
 @dataclass(frozen=True, slots=True)
 class CommonWords:
-    """A file with the sorted hashes of the common words in lower case; each process maps it."""
+    """A file with the sorted hashes of the common words in lower case."""
 
     path: Path
 
     def among(self, words: Words, text: str) -> Marks:
         """Return which words of a text are common, in whatever case they are written there."""
-        return is_among(_hashes(words, codes_of(text))[0], _mapped(self.path))
+        hashes, _, _ = _hashes(words, codes_of(text))
+        return is_among(hashes, _read(self.path, self.path.stat().st_mtime_ns))
 
     def capitalised(self, words: Words, text: str) -> Marks:
         """Return which words have a capital that tells something: a sentence's first one only if it isn't common."""
-        capitalised = ~_hashes(words, codes_of(text))[1]
-        first = words.first[:-1][np.diff(words.first) > 0]
-        capitalised[first] &= ~self.among(words, text)[first]
-        return capitalised
+        hashes, capitals, _ = _hashes(words, codes_of(text))
+        first = np.flatnonzero(begins_sentence(words, text))
+        common = is_among(hashes[first], _read(self.path, self.path.stat().st_mtime_ns))
+        capitals[first] &= ~common
+        return capitals
 
 
 @lru_cache(maxsize=2)
-def _mapped(path: Path) -> Hashes:
-    hashes: Hashes = np.load(path, mmap_mode="r", allow_pickle=False)
+def _read(path: Path, _changed: int) -> Hashes:
+    hashes: Hashes = np.load(path, allow_pickle=False)
     return hashes
 
 
-def count_common_words(upstream: Upstream, folder: Path) -> CommonWords:
-    """Count the words that reach a step; write what `CommonWords` reads below `folder`."""
+def begins_sentence(words: Words, text: str) -> Marks:
+    """Return which words are the first with a letter of their sentence."""
+    lettered = np.flatnonzero(_holding(_letters()[codes_of(text)], words))
+    owner = np.searchsorted(words.first, lettered, "right") - 1
+    first: Marks = np.zeros(len(words.starts), np.bool_)
+    first[lettered[np.flatnonzero(np.diff(owner, prepend=-1))]] = True
+    return first
+
+
+def count_common_words(upstream: Upstream, folder: Path, settings: CorpusSettings) -> CommonWords:
+    """Count the words of the train split that reach a step; write what `CommonWords` reads below `folder`."""
     counts = folder / "word-cases"
     counts.mkdir(parents=True)
-    for _ in upstream.map(partial(_write_cases, folder=counts), ("text", "words")):
+    for _ in upstream.map(partial(_write_cases, folder=counts, settings=settings), _READ):
         pass
     common = CommonWords(folder / "common-words.npy")
     with open_database(folder, upstream.executor.workers) as database:
+        database.from_arrow(_COUNTED.empty_table()).create("counts")
         for path in sorted(counts.iterdir()):
-            database.from_arrow(pq.read_table(path)).create_view("part")
-            database.execute("CREATE TABLE IF NOT EXISTS counts AS FROM part LIMIT 0; INSERT INTO counts FROM part")
+            database.from_arrow(pq.read_table(path)).insert_into("counts")
         found = database.execute(_COMMON, {"least": _LEAST, "share": _SHARE}).fetchnumpy()["hash"]
         np.save(common.path, found.astype(np.uint64))
     return common
 
 
-def _write_cases(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> None:
-    """Write for each word of a part how often it is used, and how often in lower case."""
+def _write_cases(part: Path, batches: Iterator[pa.RecordBatch], folder: Path, settings: CorpusSettings) -> None:
+    """Write for each word of a part's train split how often it is used, and how often in lower case."""
     hashes, small = [np.zeros(0, np.uint64)], [np.zeros(0, np.bool_)]
-    for rows in batches:
+    for batch in batches:
+        rows = batch.filter(pa.array([side == TRAIN for side in sides_of(batch, settings)], pa.bool_()))
         text, words = joined_words(rows)
-        lowered, own = _hashes(words, codes_of(text))
+        lowered, capitals, own = _hashes(words, codes_of(text))
         hashes.append(lowered)
-        small.append(own)
+        small.append(own & ~capitals)
     every, places = np.unique(np.concatenate(hashes), return_inverse=True)
     uses = np.bincount(places, minlength=len(every))
     in_lower = np.bincount(places, np.concatenate(small), minlength=len(every)).astype(np.int64)
-    names = ("hash", "uses", "small")
-    pq.write_table(pa.table(list(map(pa.array, (every, uses, in_lower))), names=names), folder / part.name)
+    pq.write_table(pa.table(list(map(pa.array, (every, uses, in_lower))), schema=_COUNTED), folder / part.name)
 
 
-def _hashes(words: Words, codes: npt.NDArray[np.uint32]) -> tuple[Hashes, Marks]:
-    """Return (words,): the hash of each in lower case, and whether it has no capital."""
-    lowered = _lower_case()[codes]
-    hashes = SpanHashes.of_codes(lowered).of(words.starts, words.ends)
-    capitals = np.concatenate(([0], np.cumsum(lowered != codes)))
-    return hashes, capitals[words.ends] == capitals[words.starts]
+def _hashes(words: Words, codes: npt.NDArray[np.uint32]) -> tuple[Hashes, Marks, Marks]:
+    """Return (words,): the hash of each in lower case, whether it has a capital, and whether a small letter."""
+    lowered, raised = _cases()
+    hashes = SpanHashes.of_codes(lowered[codes]).of(words.starts, words.ends)
+    capitals, small = (_holding(table[codes] != codes, words) for table in (lowered, raised))
+    return hashes, capitals, small
+
+
+def _holding(marks: Marks, words: Words) -> Marks:
+    """Return which words have a marked character."""
+    sums = np.concatenate(([0], np.cumsum(marks)))
+    return np.asarray(sums[words.ends] > sums[words.starts])
 
 
 @cache
-def _lower_case() -> npt.NDArray[np.uint32]:
-    """Return for each code point its small letter, if that is one, else itself."""
-    table = np.arange(0x110000, dtype=np.uint32)
+def _cases() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """Return for each code point the first of its small letters, and of its capitals; itself if it has no other."""
+    lowered, raised = (np.arange(0x110000, dtype=np.uint32) for _ in range(2))
     for code in range(0x20000):
-        lowered = chr(code).lower()
-        if len(lowered) == 1:
-            table[code] = ord(lowered)
-    return table
+        letter = chr(code)
+        lowered[code], raised[code] = ord(letter.lower()[0]), ord(letter.upper()[0])
+    return lowered, raised
+
+
+@cache
+def _letters() -> Marks:
+    marks: Marks = np.zeros(0x110000, np.bool_)
+    marks[[code for code in range(0x32000) if chr(code).isalpha()]] = True
+    return marks

@@ -273,7 +273,7 @@ def test_half_written_corpora_are_refused(sample_corpus: Path, tmp_path: Path) -
         read_manifest(tmp_path / "half")
     manifest = json.loads((sample_corpus / "manifest.json").read_text())
     for change, message in (
-        ({"format": 99}, "format = 99: must be 2; build the corpus again"),
+        ({"format": 99}, "format = 99: must be 3; build the corpus again"),
         ({"shards": {"sentences/part-00000.parquet": 5}}, "shard is missing or damaged"),
         ({"shards": {"../../etc/passwd": 5}}, "lies outside the corpus; refused"),
     ):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.corpus.columns import words_of
-from nerbert.corpus.propagation import surname_of
+from nerbert.corpus.propagation import surnames_of
 from nerbert.corpus.settings import BUILT_IN_STEPS, USUAL_STEPS, CorpusSettings
 from nerbert.corpus.shards import read_sentences
 from nerbert.corpus.span_hashes import (
@@ -115,7 +115,7 @@ def test_the_longest_name_wins_and_mentions_stay_whole(tmp_path: Path) -> None:
     assert found(built(tmp_path, pages)) == [("New London", "New London", "title")]
 
 
-def test_another_number_of_workers_changes_nothing(tmp_path: Path) -> None:
+def test_other_parts_change_nothing(tmp_path: Path) -> None:
     pages = {f"P{number}": f"[[Ada Lovelace]] {number}. It was Lovelace who met Bob." for number in range(40)}
     settings = replace(SETTINGS, split_bytes=700)
     small = built(tmp_path, pages, settings)
@@ -139,19 +139,61 @@ def test_a_step_in_another_place_is_refused(steps: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("title", "surname"),
-    [("Ada Lovelace", "Lovelace"), ("Sammy Davis Jr.", "Davis"), ("Henry Ford II", "Ford"), ("Plato", ""),
-     ("Bo Li", ""), ("Charles Cornwallis, 1st Marquess", "Cornwallis"), ("", "")],
+    ("title", "surnames"),
+    [("Ada Lovelace", ("Lovelace",)), ("Sammy Davis Jr.", ("Davis",)), ("Henry Ford II", ("Ford",)), ("Plato", ()),
+     ("Bo Li", ()), ("Charles Cornwallis, 1st Marquess", ("Cornwallis",)), ("", ()), ("Philip II of Spain", ()),
+     ("Vincent van Gogh", ("van Gogh", "Gogh")), ("Charles de Gaulle", ("de Gaulle", "Gaulle")),
+     ("Пушкин, Александр Сергеевич", ("Пушкин",))],
 )  # fmt: skip
-def test_surnames(title: str, surname: str) -> None:
-    assert surname_of(title) == surname
+def test_surnames(title: str, surnames: tuple[str, ...]) -> None:
+    assert surnames_of(title) == surnames
+
+
+def test_an_untyped_namesake_stops_a_surname(tmp_path: Path) -> None:
+    assert found(built(tmp_path, {"Poets": "[[Ada Lovelace]] and [[Byron Lovelace]]. It was Lovelace."})) == []
+
+
+def test_an_anchor_counts_before_a_surname(tmp_path: Path) -> None:
+    pages = {"Countess": "[[Ada Lovelace|Lovelace]] came. It was Lovelace."}
+    assert found(built(tmp_path, pages)) == [("Lovelace", "Ada Lovelace", "anchor")]
+
+
+def test_a_part_of_a_joined_word_is_no_name(tmp_path: Path) -> None:
+    pages = {"Names": "[[London]] is here. He saw London-Bridge, anti-London and London's."}
+    assert found(built(tmp_path, pages)) == [("London", "London", "title")]
+
+
+def test_a_sentence_begins_at_its_first_letter(tmp_path: Path) -> None:
+    often = "What it is, it is, and it was, so it is. "
+    pages = {"Late": f"[[It (novel)]] here. {often}\u201cIt was late\u201d, he said. He read It."}
+    assert found(built(tmp_path, pages)) == [("It", "It (novel)", "title")]
+
+
+def test_another_build_in_the_process_counts_its_own_words(tmp_path: Path) -> None:
+    pages = {"Colours": "[[Mary Brown]] wrote. I saw Brown."}
+    often = {"Coats": "The coat of [[London]] is brown, brown and brown."}
+    assert found(built(tmp_path, pages | often), "Colours") == []
+    assert found(built(tmp_path, pages)) == [("Brown", "Mary Brown", "surname")]
+
+
+def test_long_names_shift_no_counts(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, unknown_min_mentions=3)
+    anchors = [f"alpha{number} beta" for number in range(4)] + [" ".join(f"w{number}" for number in range(13))]
+    linked = "".join(
+        f"see [[London|{anchor}]], and [[London|{anchor}]], and [[London|{anchor}]].\n\n" for anchor in anchors
+    )
+    used = "alpha1 beta, alpha1 beta, alpha1 beta, alpha1 beta, of [[New London]].\n\n"
+    pages = {"Linked": linked, "Used": used, "Own": "an alpha1 beta, alpha3 beta of [[New London]]."}
+    assert unknown(built(tmp_path, pages, settings), "Own") == [("alpha3 beta", "mention_elsewhere")]
 
 
 def test_capitalised_stretches_are_unknown(tmp_path: Path) -> None:
     often = "They saw the sea, the town and the man of [[London]]; they saw that they were they. " * 3
-    pages = {"Trip": f"{often}The man saw [[London]] with Bob Jones and John. They met Eve. Eve left [[London]]."}
+    pages = {
+        "Trip": f"{often}The man saw [[London]] with Bob-Jones O'Brien and John. They met Eve. Eve left [[London]]."
+    }
     assert unknown(built(tmp_path, pages), "Trip") == [
-        ("Bob Jones", "capitalised"), ("John", "capitalised"), ("Eve", "capitalised"),
+        ("Bob-Jones O'Brien", "capitalised"), ("John", "capitalised"), ("Eve", "capitalised"),
     ]  # fmt: skip
     assert unknown(built(tmp_path, pages, language="de"), "Trip") == []
 

@@ -97,7 +97,7 @@ WORDS = with_gliner_words(Example(TEXT, ())).words
 def labelled(table: ConceptTable, spans: tuple[Span, ...], width: int = 3, **more: Any) -> WindowLabels:
     example = OpenExample(TEXT, WORDS, spans, **more)
     table.add_rows(table.word_rows(example))
-    labels = np.array(SpanLabels(table, {}, width).of(example))
+    labels = np.array(SpanLabels(table, {}, width).known(example))
     return WindowLabels.of(labels, list(table.rows))
 
 
@@ -157,6 +157,14 @@ def test_types_that_were_only_asked_for_take_the_description_of_others(table: Co
     prompt = set(maker.prompts({5: window}, "dev")[5].tolist())
     assert described in prompt
     assert bare not in prompt
+
+
+def test_what_is_unknown_tells_nothing_of_absent_types(table: ConceptTable) -> None:
+    types = np.arange(1, len(table.concepts))
+    absent = labelled(table, (Span(0, 4, "city"),)).absent(table, types).tolist()
+    assert absent
+    assert labelled(table, (Span(0, 4, "city"),), unknown=((12, 20),)).absent(table, types).tolist() == absent
+    assert labelled(table, (), unknown=((0, len(TEXT)),)).absent(table, types).tolist() == []
 
 
 def test_a_prompt_has_own_types_and_such_as_are_known_to_be_absent(table: ConceptTable) -> None:

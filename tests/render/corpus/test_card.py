@@ -129,6 +129,7 @@ def test_nothing_from_outside_acts(manifest: dict[str, Any]) -> None:
     evil = json.loads(json.dumps(manifest)) | {
         "wiki": EVIL, "language": EVIL, "licence": EVIL, "made_by": EVIL, "scanner": EVIL, "settings": {EVIL: EVIL},
         "steps": [{"step": EVIL, "in": 2, "out": 1, "dropped": {EVIL: 1}}], "mention_sources": {EVIL: 3},
+        "mention_origins": {EVIL: 3, "link": 1}, "unknown": {EVIL: 2},
         "categories": {EVIL: {"mentions": 1, "with_copies": 1}}, "unresolved": [{"title": EVIL, "links": 9}],
         "inputs": [{"file": EVIL, "bytes": EVIL, "sha256": EVIL}], "label_set": {"name": EVIL},
         "knowledge": {"used": [{"path": EVIL, "kind": EVIL}], "passed_over": [{"path": EVIL}]},

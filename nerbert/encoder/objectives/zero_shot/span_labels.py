@@ -105,7 +105,7 @@ class WindowLabels:
 
     def absent(self, table: ConceptTable, types: Array) -> Array:
         """Return the types that are absent by all words of which more than `ROOT` is known."""
-        tell = [row for row in self.rows if row[1] != (ROOT,) or not row[0]]
+        tell = [row for row in self.rows if row != UNKNOWN and (row[1] != (ROOT,) or not row[0])]
         if not tell or not len(types):
             return types[:0]
         has, known = table.masks(tell, types)
