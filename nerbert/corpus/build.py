@@ -84,10 +84,8 @@ def build_corpus(
         forbidden = read_excluded(plan.exclude, settings.exclude_ngram_size)
         made = fingerprint(dumps, settings)
         with publish_job(plan.output, made, overwrite=plan.overwrite) as (folder, work):
-            funnel, steps = (
-                Funnel(Samples(settings.seed)),
-                _steps(folder, settings, label_set, forbidden, own, dumps[0].site.language),
-            )
+            funnel = Funnel(Samples(settings.seed))
+            steps = _steps(folder, settings, dumps[0].site.language, label_set, forbidden, own)
             with throughput("pages", _size(dumps)) as bar:
                 report = write_pages(dumps, work, settings, executor, bar)
             titles = read_titles(work)
@@ -152,13 +150,9 @@ def _check_places(sources: Sequence[Source]) -> None:
 
 
 def _steps(
-    folder: Path,
-    settings: CorpusSettings,
-    label_set: LabelSet,
-    forbidden: Excluded,
+    folder: Path, settings: CorpusSettings, language: str, label_set: LabelSet, forbidden: Excluded,
     own: Mapping[str, AnyStep],
-    language: str,
-) -> list[AnyStep]:
+) -> list[AnyStep]:  # fmt: skip
     """Return the steps from sentences with links to the corpus, in the order of the settings."""
     built_in: dict[str, AnyStep] = {
         "exclude": ExcludedTexts(forbidden.ngrams, settings.exclude_ngram_size),

@@ -6,6 +6,7 @@ A table gives each character's class. Cost: a second implementation, which a tes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +72,7 @@ def words_of(texts: Sequence[str], splitter: str = SPLITTER) -> Words:
     joined = "\n".join(texts) + "\n"
     lengths = np.fromiter(map(len, texts), np.int64, len(texts)) + 1
     sentences = np.concatenate(([0], np.cumsum(lengths)))
-    codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
+    codes = codes_of(joined)
     classes = _classes()[codes]
     tricky = np.flatnonzero(classes >= _SINGLE) if splitter != SPLITTER else _resolve(classes, codes)
     starts, ends = _edges(classes)
@@ -80,6 +81,11 @@ def words_of(texts: Sequence[str], splitter: str = SPLITTER) -> Words:
         numbers = np.unique(np.searchsorted(sentences, tricky, "right") - 1)
         starts, ends = _resplit(texts, numbers, sentences, starts, ends, splitter)
     return Words(starts, ends, sentences, np.searchsorted(starts, sentences))
+
+
+def codes_of(text: str) -> npt.NDArray[np.uint32]:
+    """Return the code points of a text."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def _resolve(classes: npt.NDArray[np.uint8], codes: npt.NDArray[np.uint32]) -> Places:
@@ -130,7 +136,7 @@ def links_on_words(
     lengths = np.diff(words.sentences) - 1
     inside = (owner >= 0) & (last <= (begins + lengths)[owner])
     shift = (words.sentences[:-1] - begins)[owner]
-    whole = inside & _holds(words.starts, first + shift) & _holds(words.ends, last + shift)
+    whole = inside & is_among(first + shift, words.starts) & is_among(last + shift, words.ends)
     grown = 0
     if glued is not None:
         for number in np.flatnonzero(inside & ~whole).tolist():
@@ -165,13 +171,13 @@ def _grown(text: str, words: Words, begin: int, start: int, end: int, glued: Glu
     return (first, last) if glued.belong(*(text[a - begin : b - begin] for a, b in parts)) else (0, 0)
 
 
-def _holds(places: Places, wanted: Places) -> npt.NDArray[np.bool_]:
-    """Return which of the wanted positions are among the sorted ones."""
-    if not len(places):
-        return np.zeros(len(wanted), np.bool_)
-    found = np.searchsorted(places, wanted)
-    held: npt.NDArray[np.bool_] = places[np.minimum(found, len(places) - 1)] == wanted
-    return held
+def is_among(values: npt.NDArray[Any], known: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return which values are among sorted ones."""
+    if not len(known):
+        return np.zeros(len(values), np.bool_)
+    places = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    among: npt.NDArray[np.bool_] = known[places] == values
+    return among
 
 
 def _edges(classes: npt.NDArray[np.uint8]) -> tuple[Places, Places]:

@@ -31,7 +31,6 @@ from nerbert.corpus.span_hashes import (
     NameHashes,
     NameIndex,
     SpanHashes,
-    codes_of,
     inside,
     joined_words,
     without_overlaps,
@@ -173,7 +172,7 @@ class _PartNames:
     def of(cls, rows: Sequence[_Row], splitter: str, common: CommonWords) -> "_PartNames":
         """Return the names that have one target on their page; no surname is a common word."""
         text, words = "".join(f"{row.name}\n" for row in rows), words_of([row.name for row in rows], splitter)
-        hashes = NameHashes.of(words, SpanHashes.of_codes(codes_of(text))).salted(_salts([row.page for row in rows]))
+        hashes = NameHashes.of(words, SpanHashes.of_text(text)).salted(_salts([row.page for row in rows]))
         kinds, places = (np.array([getattr(row, name) for row in rows], np.int64) for name in ("kind", "place"))
         careful = hashes.words == 1
         careful[careful] = common.among(words, text)[words.first[:-1][careful]]
@@ -232,7 +231,7 @@ class _PartPropagation:
         """Yield the names that count where they stand, as `NameIndex.found` does."""
         pages, starts = (rows[name].to_numpy() for name in ("page_number", "start"))
         places = starts[owner] + words.starts - words.sentences[owner]
-        hashes, known = SpanHashes.of_codes(codes_of(text)), self.known
+        hashes, known = SpanHashes.of_text(text), self.known
         first = begins_sentence(words, text)
         after_name = np.concatenate(([False], self.common.capitalised(words, text)))[:-1]
         after_name[words.first[:-1][np.diff(words.first) > 0]] = False

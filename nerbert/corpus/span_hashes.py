@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.corpus.columns import Places, Words
+from nerbert.corpus.columns import Places, Words, codes_of, is_among
 from nerbert.rng import mixed
 
 Hashes = npt.NDArray[np.uint64]
@@ -33,6 +33,11 @@ class SpanHashes:
 
     sums: Hashes
     inverse: Hashes
+
+    @classmethod
+    def of_text(cls, text: str) -> "SpanHashes":
+        """Return the sums of a text."""
+        return cls.of_codes(codes_of(text))
 
     @classmethod
     def of_codes(cls, codes: npt.NDArray[np.uint32]) -> "SpanHashes":
@@ -54,19 +59,20 @@ def _powers(length: int) -> tuple[Hashes, Hashes]:
     return np.cumprod(factors[0], dtype=np.uint64), np.cumprod(factors[1], dtype=np.uint64)
 
 
-def codes_of(text: str) -> npt.NDArray[np.uint32]:
-    """Return the code points of a text."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-
-
 def joined_words(rows: pa.RecordBatch) -> tuple[str, Words]:
     """Return the sentences of rows joined by newlines, and the places of their words there."""
     texts, words = rows["text"].to_pylist(), rows["words"]
     sentences = np.concatenate(([0], np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)))
-    counts = pc.list_value_length(words).to_numpy()
-    shift = np.repeat(sentences[:-1], counts)
-    starts, ends = (pc.struct_field(words.flatten(), name).to_numpy() + shift for name in ("start", "end"))
-    return "\n".join(texts) + "\n", Words(starts, ends, sentences, np.concatenate(([0], np.cumsum(counts))))
+    first = np.concatenate(([0], np.cumsum(pc.list_value_length(words).to_numpy())))
+    return "\n".join(texts) + "\n", Words(*places_in_text(sentences, words), sentences, first)
+
+
+def places_in_text(sentences: Places, lists: pa.ListArray) -> tuple[Places, Places]:
+    """Return the starts and ends of the stretches of sentences, a list for each, in the text that begins each sentence
+    at its place in `sentences`."""
+    flat, shift = lists.flatten(), np.repeat(sentences[:-1], pc.list_value_length(lists).to_numpy())
+    starts, ends = (pc.struct_field(flat, name).to_numpy() + shift for name in ("start", "end"))
+    return starts, ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +162,9 @@ def without_overlaps(found: Iterable[Found], free: Marks) -> tuple[Places, Place
     return begins, lengths, keys
 
 
-def is_among(values: Hashes, known: Hashes) -> Marks:
-    """Return which values are among sorted ones."""
-    if not len(known):
-        return np.zeros(len(values), np.bool_)
-    places = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    among: Marks = known[places] == values
-    return among
-
-
 def inside(words: Words, lists: pa.Array) -> Marks:
     """Return which words lie in one of the stretches (start, end) of their sentence, a list for each."""
-    flat, counts = lists.flatten(), pc.list_value_length(lists).to_numpy()
-    shift = np.repeat(words.sentences[:-1], counts)
-    starts, ends = (pc.struct_field(flat, name).to_numpy() + shift for name in ("start", "end"))
+    starts, ends = places_in_text(words.sentences, lists)
     marks = np.zeros(len(words.starts) + 1, np.int64)
     np.add.at(marks, np.searchsorted(words.starts, starts), 1)
     np.add.at(marks, np.searchsorted(words.starts, ends), -1)

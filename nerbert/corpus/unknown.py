@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nerbert.corpus.columns import Places, Words, numbers_column, strings_column
-from nerbert.corpus.knowledge.database import open_database
+from nerbert.corpus.knowledge.database import ask_counts
 from nerbert.corpus.mentions import listed
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED
@@ -25,9 +25,9 @@ from nerbert.corpus.span_hashes import (
     NameHashes,
     NameIndex,
     SpanHashes,
-    codes_of,
     inside,
     joined_words,
+    places_in_text,
     without_overlaps,
 )
 from nerbert.corpus.steps import Upstream
@@ -76,7 +76,7 @@ class UnknownStretches:
         text, words = joined_words(rows)
         free = ~inside(words, rows["mentions"])
         known = _index(self.names, self.names.stat().st_mtime_ns)
-        begins, lengths, _ = without_overlaps(known.found(words, _hashes(text)), free)
+        begins, lengths, _ = without_overlaps(known.found(words, SpanHashes.of_text(text)), free)
         stretches = [(begins, begins + lengths - 1, ELSEWHERE)]
         if self.language not in CAPITALISE_NOUNS:
             stretches.append((*_runs(words, free & self.common.capitalised(words, text)), CAPITALISED))
@@ -89,10 +89,6 @@ _READ = ("text", "words", "mentions", "split")
 
 def _of_train(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     return (rows.filter(pc.equal(rows["split"], TRAIN)) for rows in batches)
-
-
-def _hashes(text: str) -> SpanHashes:
-    return SpanHashes.of_codes(codes_of(text))
 
 
 def _save(hashes: NameHashes, path: Path) -> None:
@@ -115,11 +111,8 @@ def _frequent_names(upstream: Upstream, folder: Path, least: int) -> tuple[NameH
     counts.mkdir()
     for _ in upstream.map(partial(_write_mentions, folder=counts), _READ):
         pass
-    with open_database(folder, upstream.executor.workers) as database:
-        database.from_arrow(_COUNTED.empty_table()).create("counts")
-        for path in sorted(counts.iterdir()):
-            database.from_arrow(pq.read_table(path)).insert_into("counts")
-        found = database.execute(_FREQUENT, {"least": least, "longest": LONGEST}).fetchnumpy()
+    numbers = {"least": least, "longest": LONGEST}
+    found = ask_counts(counts, _COUNTED, _FREQUENT, numbers, upstream.executor.workers)
     whole, first, words, mentions = (np.asarray(found[name]) for name in _COUNTED.names)
     return NameHashes(whole.astype(np.uint64), first.astype(np.uint64), words.astype(np.int64)), mentions
 
@@ -129,11 +122,9 @@ def _write_mentions(part: Path, batches: Iterator[pa.RecordBatch], folder: Path)
     found = []
     for rows in _of_train(batches):
         text, words = joined_words(rows)
-        counts = pc.list_value_length(rows["mentions"]).to_numpy()
-        shift, flat = np.repeat(words.sentences[:-1], counts), rows["mentions"].flatten()
-        starts, ends = (pc.struct_field(flat, name).to_numpy() + shift for name in ("start", "end"))
+        starts, ends = places_in_text(words.sentences, rows["mentions"])
         begins, last = np.searchsorted(words.starts, starts), np.searchsorted(words.ends, ends)
-        hashes = _hashes(text)
+        hashes = SpanHashes.of_text(text)
         first = hashes.of(words.starts[begins], words.ends[begins])
         found.append(np.stack([hashes.of(starts, ends), first, (last - begins + 1).astype(np.uint64)]))
     columns = np.concatenate([np.zeros((3, 0), np.uint64), *found], axis=1)
@@ -147,7 +138,9 @@ def _count_others(_: Path, batches: Iterator[pa.RecordBatch], names: Path) -> tu
     known, found = NameIndex.of(_read(names)), [np.zeros(0, np.int64)]
     for rows in _of_train(batches):
         text, words = joined_words(rows)
-        found.append(without_overlaps(known.found(words, _hashes(text)), ~inside(words, rows["mentions"]))[2])
+        found.append(
+            without_overlaps(known.found(words, SpanHashes.of_text(text)), ~inside(words, rows["mentions"]))[2]
+        )
     places, counts = np.unique(np.concatenate(found), return_counts=True)
     return places, counts
 

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nerbert.corpus.columns import Words
-from nerbert.corpus.knowledge.database import open_database
+from nerbert.corpus.columns import Words, codes_of, is_among
+from nerbert.corpus.knowledge.database import ask_counts
 from nerbert.corpus.mentions import sides_of
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.span_hashes import Hashes, Marks, SpanHashes, codes_of, is_among, joined_words
+from nerbert.corpus.span_hashes import Hashes, Marks, SpanHashes, joined_words
 from nerbert.corpus.steps import Upstream
 from nerbert.records import TRAIN
 
@@ -74,12 +74,8 @@ def count_common_words(upstream: Upstream, folder: Path, settings: CorpusSetting
     for _ in upstream.map(partial(_write_cases, folder=counts, settings=settings), _READ):
         pass
     common = CommonWords(folder / "common-words.npy")
-    with open_database(folder, upstream.executor.workers) as database:
-        database.from_arrow(_COUNTED.empty_table()).create("counts")
-        for path in sorted(counts.iterdir()):
-            database.from_arrow(pq.read_table(path)).insert_into("counts")
-        found = database.execute(_COMMON, {"least": _LEAST, "share": _SHARE}).fetchnumpy()["hash"]
-        np.save(common.path, found.astype(np.uint64))
+    found = ask_counts(counts, _COUNTED, _COMMON, {"least": _LEAST, "share": _SHARE}, upstream.executor.workers)
+    np.save(common.path, found["hash"].astype(np.uint64))
     return common
 
 

@@ -18,7 +18,6 @@ from nerbert.corpus.span_hashes import (
     NameHashes,
     NameIndex,
     SpanHashes,
-    codes_of,
     inside,
     joined_words,
     without_overlaps,
@@ -216,8 +215,8 @@ _TEXT = st.lists(_WORD, min_size=1, max_size=12).map(" ".join)
 def test_names_are_found_as_word_by_word(texts: list[str], names: list[str]) -> None:
     text, words = "\n".join(texts) + "\n", words_of(texts)
     own = words_of(names)
-    known = NameIndex.of(NameHashes.of(own, SpanHashes.of_codes(codes_of("".join(f"{each}\n" for each in names)))))
-    hits = known.found(words, SpanHashes.of_codes(codes_of(text)))
+    known = NameIndex.of(NameHashes.of(own, SpanHashes.of_text("".join(f"{each}\n" for each in names))))
+    hits = known.found(words, SpanHashes.of_text(text))
     places = [tuple(zip(words.starts[a:b].tolist(), words.ends[a:b].tolist(), strict=True))
               for a, b in zip(words.first, words.first[1:], strict=False)]  # fmt: skip
     wanted = set()

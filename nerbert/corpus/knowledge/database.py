@@ -3,7 +3,7 @@
 Every choice between rows is an order in SQL, so threads change nothing. Cost: rows are copied through Arrow once more.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import islice
@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, Claim, ClassPath, TitleCounts
 from nerbert.errors import InputError, WriteError
@@ -76,6 +77,18 @@ def insert(database: Database, table: str, rows: Iterable[Sequence[Any]], schema
     while some := list(islice(remaining, _ROWS)):
         columns = [pa.array(column, each.type) for column, each in zip(zip(*some, strict=True), schema, strict=True)]
         database.from_arrow(pa.table(columns, schema)).insert_into(table)
+
+
+def ask_counts(
+    folder: Path, schema: pa.Schema, query: str, parameters: Mapping[str, Any], threads: int
+) -> dict[str, Any]:
+    """Return what a query finds in `counts`, the rows of all Parquet files of a folder, as a NumPy array by column."""
+    with open_database(folder.parent, threads) as database:
+        database.from_arrow(schema.empty_table()).create("counts")
+        for path in sorted(folder.iterdir()):
+            database.from_arrow(pq.read_table(path)).insert_into("counts")
+        found: dict[str, Any] = database.execute(query, dict(parameters)).fetchnumpy()
+        return found
 
 
 def write_types(
