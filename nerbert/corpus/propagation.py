@@ -1,7 +1,9 @@
 """Propagation: later unlinked mentions of what a page links to become links, too, since Wikipedia links only the first.
 
 Names of a link's target are its title without a bracket, the texts of its links on the page, titles that redirect to
-it, and a person's surname, unless it follows another capitalised word. The page's own subject is a target everywhere
+it, and a person's surname, unless it follows another capitalised word. A link's text counts only if it has a capital,
+most links with it in the corpus have the same target, and it isn't the adjective of a title (*German* language). The
+page's own subject is a target everywhere
 on its page. A name counts after the target's first link, as whole words in its own case; the longest wins; one that
 fits two targets of the page is none. Limitations: links that earlier steps drop, and those of dropped sentences, still
 name their targets; where a script has no spaces, a name is found inside longer words.
@@ -11,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -18,9 +21,11 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from nerbert.corpus.columns import Places, Words, numbers_column, strings_column, words_of
+from nerbert.corpus.columns import Places, Words, is_among, numbers_column, strings_column, words_of
 from nerbert.corpus.dump.sites import normalise_title
+from nerbert.corpus.knowledge.database import ask_counts
 from nerbert.corpus.mentions import listed
 from nerbert.corpus.settings import CorpusSettings, word_splitter
 from nerbert.corpus.shards import UNTYPED, read_batches, with_columns
@@ -31,6 +36,7 @@ from nerbert.corpus.span_hashes import (
     NameHashes,
     NameIndex,
     SpanHashes,
+    hashes_of,
     inside,
     joined_words,
     without_overlaps,
@@ -53,6 +59,13 @@ _SHORTEST, _SHORTEST_SURNAME = 2, 3
 _TITLED = {"of", "the"}
 """Particles before a place or an epithet."""
 _PERSON = "Person"
+_SHARE = 0.5
+"""Least share of the links with a text that have its target, where the text is a name of it."""
+_PAIRS = pa.schema([("text", pa.uint64()), ("pair", pa.uint64()), ("links", pa.int64())])
+_USUAL = """
+SELECT pair FROM (SELECT text, pair, sum(links) AS links FROM counts GROUP BY ALL)
+QUALIFY links >= $share * sum(links) OVER (PARTITION BY text) ORDER BY pair
+"""
 _COLUMNS = ("page_number", "title", "start", "text", "links")
 _NONE = strings_column([])
 
@@ -65,11 +78,13 @@ class Propagation:
     settings: CorpusSettings
     language: str
     common: CommonWords | None = None
+    anchors: Path | None = None
     name = "propagation"
 
     def prepare(self, upstream: Upstream) -> "Propagation":
-        """Count common words, which are no surnames, and no names at a sentence's beginning."""
-        return replace(self, common=count_common_words(upstream, self.folder / SCRATCH, self.settings))
+        """Count common words, which are no surnames, and no names at a sentence's beginning; and texts of links."""
+        common = count_common_words(upstream, self.folder / SCRATCH, self.settings)
+        return replace(self, common=common, anchors=_write_usual_anchors(upstream, self.folder))
 
     def open(self, part: Path) -> Step:
         """Return the step for one part of `pages/`."""
@@ -77,9 +92,47 @@ class Propagation:
         pages = _PageNames(read_targets(self.folder, part), read_redirects(self.folder, part), surnames=surnames)
         for rows in read_batches(part, _COLUMNS):
             pages.add(rows)
-        if self.common is None:
+        if self.common is None or self.anchors is None:
             raise NerbertError("propagation: opened before its words were counted")
-        return _PartPropagation(_PartNames.of(pages.close(), word_splitter(self.settings), self.common), self.common)
+        usual = _read_pairs(self.anchors, self.anchors.stat().st_mtime_ns)
+        names = _PartNames.of(pages.close(), word_splitter(self.settings), self.common, usual)
+        return _PartPropagation(names, self.common)
+
+
+def _write_usual_anchors(upstream: Upstream, folder: Path) -> Path:
+    """Write the sorted hashes of texts of links with the target that most links with this text have."""
+    counts, path = folder / SCRATCH / "anchors", folder / SCRATCH / "anchors.npy"
+    counts.mkdir()
+    for _ in upstream.map(partial(_write_anchors, folder=folder, output=counts), ("text", "links")):
+        pass
+    found = ask_counts(counts, _PAIRS, _USUAL, {"share": _SHARE}, upstream.executor.workers)
+    np.save(path, found["pair"].astype(np.uint64))
+    return path
+
+
+def _write_anchors(part: Path, batches: Iterator[pa.RecordBatch], folder: Path, output: Path) -> None:
+    """Write for each text of a part's links and each of its targets how many links there are."""
+    targets, found = read_targets(folder, part), [np.zeros((2, 0), np.uint64)]
+    for rows in batches:
+        flat = rows["links"].flatten()
+        starts, ends, to = (pc.struct_field(flat, name).to_pylist() for name in ("start", "end", "target"))
+        texts = np.repeat(np.array(rows["text"].to_pylist(), object), pc.list_value_length(rows["links"]).to_numpy())
+        anchors = [text[start:end] for text, start, end in zip(texts, starts, ends, strict=True)]
+        hashes = hashes_of(anchors)
+        found.append(np.stack([hashes, _pairs(hashes, [targets.get(each, (each,))[0] for each in to])]))
+    text, pair = np.concatenate(found, axis=1)
+    pairs, places, counts = np.unique(pair, return_index=True, return_counts=True)
+    pq.write_table(pa.table(list(map(pa.array, (text[places], pairs, counts))), schema=_PAIRS), output / part.name)
+
+
+def _pairs(texts: Hashes, targets: Sequence[str]) -> Hashes:
+    return mixed(texts ^ mixed(hashes_of(targets)))
+
+
+@lru_cache(maxsize=2)
+def _read_pairs(path: Path, _changed: int) -> Hashes:
+    pairs: Hashes = np.load(path, allow_pickle=False)
+    return pairs
 
 
 class _Row(NamedTuple):
@@ -122,13 +175,14 @@ class _PageNames:
             if page != self._page:
                 self.close()
                 self._page = page
-                self._names_of(normalise_title(title), -1, _SUBJECT)
+                self._linked_to(normalise_title(title), -1, _SUBJECT)
             for begin, end, target in islice(links, count):
-                names, text_of_link = self._names_of(target, start + begin), text[begin:end]
-                names[text_of_link] = min(names.get(text_of_link, _ANCHOR), _ANCHOR)
+                linked, anchor = self._linked_to(target, start + begin), text[begin:end]
+                if anchor != anchor.lower() or anchor == anchor.upper():
+                    linked.names[anchor] = min(linked.names.get(anchor, _ANCHOR), _ANCHOR)
 
-    def _names_of(self, target: str, place: int, kind: int = _TITLE) -> dict[str, int]:
-        """Return the names of a target on the page; a new target begins with those that it has anywhere."""
+    def _linked_to(self, target: str, place: int, kind: int = _TITLE) -> _Linked:
+        """Return a target of the page; a new one begins with the names that it has anywhere."""
         resolved, path, _ = self._targets.get(target, (target, (), ""))
         if resolved not in self._linked:
             bare = _BRACKET.sub("", resolved)
@@ -136,7 +190,7 @@ class _PageNames:
             names = dict.fromkeys(own, _SURNAME) if _PERSON in path else {}
             names |= {_BRACKET.sub("", each): _REDIRECT for each in self._redirects.get(resolved, ())}
             self._linked[resolved] = _Linked(target, place, names | {bare: kind}, own[-1] if own else "")
-        return self._linked[resolved].names
+        return self._linked[resolved]
 
     def close(self) -> list[_Row]:
         """Close the page, and return the names of all pages."""
@@ -149,9 +203,16 @@ class _PageNames:
                 and _LETTER.search(name)
                 and "\n" not in name
                 and not (kind == _SURNAME and namesakes[each.surname] > 1)
+                and not (kind == _ANCHOR and _continued(name, resolved))
             ]
         self._linked = {}
         return self._rows
+
+
+def _continued(name: str, title: str) -> bool:
+    """Return whether a title is the name and then words in lower case, as *German language*."""
+    rest = title.removeprefix(name)
+    return rest != title and rest[:1] == " " and rest[1:2].islower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +230,17 @@ class _PartNames:
     surnames: Marks
 
     @classmethod
-    def of(cls, rows: Sequence[_Row], splitter: str, common: CommonWords) -> "_PartNames":
-        """Return the names that have one target on their page; no surname is a common word."""
+    def of(cls, rows: Sequence[_Row], splitter: str, common: CommonWords, usual: Hashes) -> "_PartNames":
+        """Return the names that have one target on their page; no surname is a common word. `usual` are the hashes of
+        links' texts with their usual targets."""
         text, words = "".join(f"{row.name}\n" for row in rows), words_of([row.name for row in rows], splitter)
         hashes = NameHashes.of(words, SpanHashes.of_text(text)).salted(_salts([row.page for row in rows]))
         kinds, places = (np.array([getattr(row, name) for row in rows], np.int64) for name in ("kind", "place"))
         careful = hashes.words == 1
         careful[careful] = common.among(words, text)[words.first[:-1][careful]]
-        kept = np.flatnonzero(hashes.usable & ~(careful & (kinds == _SURNAME)))
+        pairs = _pairs(hashes_of([row.name for row in rows]), [row.resolved for row in rows])
+        unusual = (kinds == _ANCHOR) & ~is_among(pairs, usual)
+        kept = np.flatnonzero(hashes.usable & ~(careful & (kinds == _SURNAME)) & ~unusual)
         order = kept[np.lexsort((kinds[kept], hashes.whole[kept]))]
         if not len(order):
             return cls(NameIndex.of(hashes.at(order)), _NONE, _NONE, order, careful[order], careful[order])

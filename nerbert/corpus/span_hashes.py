@@ -4,7 +4,7 @@ A stretch's hash is a polynomial of its characters modulo 2^64, so that two pref
 collide are taken for one; among a million names that happens once in ten million corpora.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -50,6 +50,12 @@ class SpanHashes:
     def of(self, starts: Places, ends: Places) -> Hashes:
         """Return (stretches,): the hash of each; equal characters have equal ones in every text."""
         return mixed((self.sums[ends] - self.sums[starts]) * self.inverse[starts])
+
+
+def hashes_of(texts: Sequence[str]) -> Hashes:
+    """Return (texts,): the hash of each."""
+    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
+    return SpanHashes.of_text("".join(texts)).of(np.concatenate((ends[:1] * 0, ends[:-1])), ends)
 
 
 @lru_cache(maxsize=2)
