@@ -235,6 +235,8 @@ class CleanPage:
     ends: Sequence[int] = ()
     targets: Sequence[str] = ()
     infoboxes: tuple[Infobox, ...] = ()
+    categories: Sequence[str] = ()
+    """Their names, without the namespace."""
     dropped_links: Counter[Reason] = field(default_factory=Counter)
 
     @property

@@ -7,7 +7,7 @@ steps.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from nerbert import __version__
 from nerbert.artifacts import check_free, publish_job, sha256_of, write_json
+from nerbert.corpus.concepts import Concepts
 from nerbert.corpus.dump.deduplicate import Titles, read_titles, write_newest
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parts import pair_indexes, read_index
@@ -80,6 +81,7 @@ def build_corpus(
     open_splitter(settings, settings.language)  # a wrong model is refused before anything is read
     with _open_dumps(plan.dumps, settings) as dumps:
         knowledge = open_knowledge(plan.knowledge, dumps[0].site.language, settings.precedence, dumps[0].site.wiki)
+        knowledge.votes = settings.disagreement == "vote"
         label_set = open_label_set(settings.label_set, knowledge.ontology.parents)
         forbidden = read_excluded(plan.exclude, settings.exclude_ngram_size)
         made = fingerprint(dumps, settings)
@@ -91,8 +93,13 @@ def build_corpus(
             titles = read_titles(work)
             ambiguous = write_newest(work, folder, titles, dumps[0].site.language, executor)
             _count_pages(funnel, report, titles, ambiguous)
-            targets = write_targets(folder, titles, knowledge, executor, names="propagation" in settings.steps)
+            targets = write_targets(
+                folder, titles, knowledge, executor, names="propagation" in settings.steps,
+                evidence=settings.evidence, least_precision=settings.evidence_precision,
+            )  # fmt: skip
             funnel.note("targets", found=targets.targets, typed=targets.typed, bad_redirects=targets.bad_redirects)
+            for kind, learnt in targets.evidence.items():
+                funnel.note(f"evidence of {kind}", **asdict(learnt))
             done = run_steps(steps, folder, funnel, executor)
             kept = len(done.find(RareCategories).kept)
             if plan.exclude:
@@ -159,6 +166,7 @@ def _steps(
         "propagation": Propagation(folder, settings, language),
         "no link": WithoutLink(),
         "typing": Typing(folder, settings, label_set),
+        "concepts": Concepts(folder, settings),
         "unknown": UnknownStretches(folder, settings, language),
         "split": EqualInTrain(),
         "filter 1": RareCategories(settings),

@@ -20,7 +20,7 @@ from nerbert.corpus.punkt import open_splitter
 from nerbert.corpus.settings import CorpusSettings, word_splitter
 from nerbert.corpus.shards import TITLES, UNTYPED
 from nerbert.corpus.wikitext.scan import scan_page
-from nerbert.records import LINK, CleanPage, Infobox, RawPage, Reason, sentence_id
+from nerbert.records import LINK, CleanPage, RawPage, Reason, sentence_id
 from nerbert.sentences import join_in_links
 
 ARTICLE = "article"
@@ -93,7 +93,7 @@ class PageRows:
         self._pack = _Pack()
         self._packed: list[pa.RecordBatch] = []
         self._sentences = self._weight = 0
-        self._titles: list[tuple[int, RawPage, int, str, Sequence[Infobox]]] = []
+        self._titles: list[tuple[int, RawPage, int, str, CleanPage]] = []
 
     @property
     def full(self) -> bool:
@@ -114,7 +114,8 @@ class PageRows:
         bare = page._replace(text="")
         if clean.text:
             self._add_sentences(bare, number, clean)
-        self._titles.append((number, bare, ns, fate or ARTICLE, clean.infoboxes))
+        beside = CleanPage(infoboxes=clean.infoboxes, categories=clean.categories)
+        self._titles.append((number, bare, ns, fate or ARTICLE, beside))
         self.report.fates[fate or ARTICLE] += 1
 
     def _add_sentences(self, page: RawPage, number: int, clean: CleanPage) -> None:
@@ -201,9 +202,10 @@ def _lists(
     return pa.ListArray.from_arrays(numbers_column(first, pa.int32()), structs)
 
 
-def _title_table(rows: Sequence[tuple[int, RawPage, int, str, Sequence[Infobox]]]) -> pa.Table:
+def _title_table(rows: Sequence[tuple[int, RawPage, int, str, CleanPage]]) -> pa.Table:
     """Return rows of `titles/`."""
-    pages, boxes = [row[1] for row in rows], list(chain.from_iterable(row[4] for row in rows))
+    pages, boxes = [row[1] for row in rows], list(chain.from_iterable(row[4].infoboxes for row in rows))
+    categories = strings_column(list(chain.from_iterable(row[4].categories for row in rows)))
     parameters = list(chain.from_iterable(box.parameters for box in boxes))
     pairs = pa.StructArray.from_arrays(
         [strings_column([name for name, _ in parameters]), strings_column([value for _, value in parameters])],
@@ -221,7 +223,8 @@ def _title_table(rows: Sequence[tuple[int, RawPage, int, str, Sequence[Infobox]]
         "title": strings_column([page.title for page in pages]),
         "redirect": strings_column([page.redirect for page in pages]),
         "fate": strings_column([row[3] for row in rows]),
-        "infoboxes": pa.ListArray.from_arrays(_sums(len(row[4]) for row in rows), structs),
+        "infoboxes": pa.ListArray.from_arrays(_sums(len(row[4].infoboxes) for row in rows), structs),
+        "categories": pa.ListArray.from_arrays(_sums(len(row[4].categories) for row in rows), categories),
     }
     return pa.Table.from_arrays([arrays[name] for name in TITLES.names], schema=TITLES)
 

@@ -51,6 +51,7 @@ TITLES = pa.schema(
         ("ns", pa.int32()), ("redirect", pa.string()), ("fate", pa.string()),
         ("infoboxes", pa.list_(pa.struct([("template", pa.string()), ("parameters", pa.list_(
             pa.struct([("name", pa.string()), ("value", pa.string())])))]))),
+        ("categories", pa.list_(pa.string())),
     ]
 )  # fmt: skip
 """`titles/`: every page of the dump; `fate` is "article" or the reason for its drop."""

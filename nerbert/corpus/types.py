@@ -4,7 +4,7 @@ All joins run in one database (`knowledge.database`). The results are the files 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from nerbert.corpus.dump.deduplicate import Titles, disambiguation_pages, infobox_pages, redirect_pairs
 from nerbert.corpus.dump.sites import normalise_title
+from nerbert.corpus.evidence import Learnt, type_by_evidence
 from nerbert.corpus.knowledge.claims import LONGEST_TITLE
 from nerbert.corpus.knowledge.database import Database, insert, open_database
 from nerbert.corpus.knowledge.knowledge import Knowledge
@@ -84,14 +85,23 @@ class TargetReport:
     typed: int
     unresolved: list[dict[str, Any]]
     bad_redirects: int = 0
+    evidence: Mapping[str, Learnt] = field(default_factory=dict)
 
 
 def write_targets(
-    folder: Path, titles: Titles, knowledge: Knowledge, executor: Executor = HERE, *, names: bool = False
+    folder: Path,
+    titles: Titles,
+    knowledge: Knowledge,
+    executor: Executor = HERE,
+    *,
+    names: bool = False,
+    evidence: Sequence[str] = (),
+    least_precision: float = 0.0,
 ) -> TargetReport:
     """Write `targets/`, every target with its type, and the targets of each part for `read_targets`.
 
     With `names` the pages' own titles are targets, too, and `read_redirects` gives the redirects to a part's targets.
+    `evidence` are the kinds that type what the knowledge doesn't, by features of this precision.
     """
     scratch, parts = folder / SCRATCH, shard_paths(folder / "pages")
     scratch.mkdir()
@@ -105,6 +115,9 @@ def write_targets(
             insert(database, "own_titles", _own_titles(parts), _OWN)
             database.execute(_OWN_TITLES)
         database.execute(_JOIN_TYPES)
+        learnt = dict[str, Learnt]()
+        if evidence:
+            learnt = type_by_evidence(database, folder, knowledge.language, evidence, least_precision)
         database.execute("CREATE VIEW linked AS FROM targets WHERE links > 0")
         rows = database.sql("FROM linked ORDER BY links DESC, target")
         write_grouped(_named(database, rows), folder / "targets" / "part-00000.parquet", TARGETS)
@@ -114,7 +127,7 @@ def write_targets(
         targets, typed = database.execute("SELECT count(*), count(class) FROM linked").fetchall()[0]
         most = database.execute(_MOST_LINKED, {"most": _MOST_UNTYPED}).fetchall()
         unresolved = [{"title": title, "links": links} for title, links in most]
-        return TargetReport(targets, typed, unresolved, bad_redirects)
+        return TargetReport(targets, typed, unresolved, bad_redirects, learnt)
 
 
 def read_targets(folder: Path, part: Path) -> Targets:

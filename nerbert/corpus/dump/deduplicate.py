@@ -114,6 +114,13 @@ def infobox_pages(folder: Path) -> Iterator[tuple[str, tuple[Infobox, ...]]]:
         yield from zip(rows["title"].to_pylist(), _infoboxes(rows["infoboxes"]), strict=True)
 
 
+def page_categories(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the articles that have categories, with them."""
+    for batch in _batches(folder, ["title", "categories", "fate"]):
+        rows = batch.filter(pa.array(_is_scanned(batch["fate"])))
+        yield from zip(rows["title"].to_pylist(), rows["categories"].to_pylist(), strict=True)
+
+
 def _find_superseded(folder: Path) -> Numbers:
     """Return the numbers of the pages that another page with the same id supersedes."""
     paths = shard_paths(folder / "titles")

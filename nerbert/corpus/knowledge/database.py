@@ -3,6 +3,7 @@
 Every choice between rows is an order in SQL, so threads change nothing. Cost: rows are copied through Arrow once more.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -43,6 +44,18 @@ SELECT
     title, source, ranks, class,
     shown_as_disambiguation OR (ranks & 1 = 1 AND ranks & $shown::UHUGEINT = 0) AS barred
 FROM titles
+"""
+
+_BALLOTS = """
+CREATE TABLE ballots AS
+SELECT title, list(class ORDER BY rank) AS ballot FROM (
+    SELECT title, rank, arg_min(class, (priority::BIGINT << 45) | tie) AS class
+    FROM claims WHERE rank > 0 GROUP BY title, rank
+) GROUP BY title HAVING count(*) > 1
+"""
+_ELECT = """
+UPDATE types SET class = results.class, source = CASE WHEN results.class IS NULL THEN NULL ELSE source END
+FROM ballots JOIN results USING (ballot) WHERE types.title = ballots.title
 """
 
 
@@ -92,17 +105,25 @@ def ask_counts(
 
 
 def write_types(
-    database: Database, claims: Iterable[tuple[int, Claim]], names: Sequence[str], shown: Collection[int] = ()
+    database: Database,
+    claims: Iterable[tuple[int, Claim]],
+    names: Sequence[str],
+    shown: Collection[int] = (),
+    *,
+    votes: bool = False,
 ) -> tuple[list[TitleCounts], int]:
     """Write the table `types`: each title with its class's and source's numbers, null if it is barred; return counts.
 
-    Sources are numbered by precedence. A disambiguation page has no class. Sources in `shown` read the dump's own
+    Sources are numbered by precedence; with `votes` all of a title's sources choose its class (`voted`). A
+    disambiguation page has no class. Sources in `shown` read the dump's own
     pages, so no list of disambiguation pages overrides their titles. `classes` and `sources` have the names.
     """
     check_sources(len(names))
     classes: dict[ClassPath, int] = {}
     insert(database, "claims", _keyed(claims, classes), _CLAIMS)
     database.execute(_WRITE_TYPES, {"shown": sum(2 << place for place in shown)})
+    if votes:
+        _vote(database, classes)
     database.execute("DROP TABLE claims")
     paths = enumerate([(), *classes])
     insert(database, "classes", paths, pa.schema([("class", pa.int32()), ("class_path", pa.list_(pa.string()))]))
@@ -120,6 +141,31 @@ def write_types(
                 count.lost_to_precedence += (not barred and place + 1 != source) * titles
     database.execute("UPDATE types SET class = NULL, source = NULL WHERE barred")
     return counts, pages
+
+
+def _vote(database: Database, classes: dict[ClassPath, int]) -> None:
+    """Give titles with claims of several sources the class that these agree on; a new one gets a number."""
+    database.execute(_BALLOTS)
+    paths = dict(zip(classes.values(), classes, strict=True))
+    ballots = database.execute("SELECT DISTINCT ballot FROM ballots ORDER BY ballot").fetchall()
+    results = ((ballot, voted([paths[each] for each in ballot])) for (ballot,) in ballots)
+    numbered = ((ballot, classes.setdefault(path, len(classes) + 1) if path else None) for ballot, path in results)
+    insert(database, "results", numbered, pa.schema([("ballot", pa.list_(pa.int32())), ("class", pa.int32())]))
+    database.execute(_ELECT)
+    database.execute("DROP TABLE ballots; DROP TABLE results")
+
+
+def voted(paths: Sequence[ClassPath]) -> ClassPath:
+    """Return the deepest class that, from each depth on, more than half of the paths that go on have."""
+    found: ClassPath = ()
+    while True:
+        further = Counter(
+            path[: len(found) + 1] for path in paths if len(path) > len(found) and path[: len(found)] == found
+        )
+        best, votes = further.most_common(1)[0] if further else (found, 0)
+        if 2 * votes <= further.total():
+            return found
+        found = best
 
 
 def check_sources(count: int) -> None:

@@ -99,6 +99,8 @@ class Knowledge:
     order: tuple[int, ...]
     disambiguation_pages: int = 0
     wiki: str = ""
+    votes: bool = False
+    """Whether sources vote on a title's class; else the first one decides."""
 
     @property
     def editions(self) -> tuple[str, ...]:
@@ -127,7 +129,8 @@ class Knowledge:
         infoboxes = ask_infoboxes(mappings, self.ontology, pages, template_redirects)
         claims = chain(known, infoboxes, self._file_claims(database.cursor()))
         shown = [rank for rank, _, _ in mappings]
-        counts, self.disambiguation_pages = write_types(database, claims, [each.name for each in ranked], shown)
+        names = [each.name for each in ranked]
+        counts, self.disambiguation_pages = write_types(database, claims, names, shown, votes=self.votes)
         for source, titles in zip(ranked, counts, strict=True):
             source.counts.titles = titles
 

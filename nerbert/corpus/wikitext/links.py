@@ -34,9 +34,10 @@ _NO_TITLE = re.compile(r"(?:https?:|ftp:)?//|\.\.?(?:/|\Z)|[^\[\]{}<>|]*+[\[\]{}
 
 @dataclass(slots=True)
 class PageLinks:
-    """The targets of a page's links by number, and counts of links that are no mentions."""
+    """The targets of a page's links by number, its categories, and counts of links that are no mentions."""
 
     targets: list[str] = field(default_factory=list)
+    categories: list[str] = field(default_factory=list)
     dropped: Counter[Reason] = field(default_factory=Counter)
 
 
@@ -96,6 +97,8 @@ class LinkReader:
                 targets.append(meaning)
             elif meaning == _DROP:
                 pieces += (trail, after)
+                if self.site.namespace(target.strip()) == CATEGORY:
+                    found.categories.append(unescape(target).partition(":")[2].replace("_", " ").strip())
             elif meaning == _LITERAL:
                 pieces += (f"[[{target}" if anchor is None else f"[[{target}|{space}{anchor}", "]]", trail, after)
             else:

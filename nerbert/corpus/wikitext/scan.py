@@ -66,7 +66,9 @@ def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False, cap
     text = _EXTERNAL.sub(r"\1", text) if "[" in text else text
     text = remove_marks(keep_prose(text, lists=lists))
     text, places, targets = _spans(join_paragraphs(_without_tags(text, site)), found)
-    return CleanPage(show_protected(text), places[0::2], places[1::2], targets, tuple(boxes), +found.dropped)
+    return CleanPage(
+        show_protected(text), places[0::2], places[1::2], targets, tuple(boxes), found.categories, +found.dropped
+    )
 
 
 def _without_tags(text: str, site: Site) -> str:

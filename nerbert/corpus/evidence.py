@@ -1,0 +1,209 @@
+"""Evidence: classes for link targets that no knowledge types, by what titles, categories and first sentences say.
+
+A feature is a part of a title ("… University", "(film)"), or of the phrase that a category or a first sentence begins
+with. Its class is the deepest one that the typed titles with this feature share often enough: the lower bound of the
+share's 80 % Wilson interval counts. Of a title's features the most precise one counts, and of those that agree with
+it the one with the deepest class. Limitation: first sentences are read in the languages of `tables/phrases.tsv`.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+
+from nerbert.corpus.dump.deduplicate import page_categories
+from nerbert.corpus.dump.sites import normalise_title
+from nerbert.corpus.knowledge.database import Database, insert
+from nerbert.corpus.shards import read_batches, shard_paths
+from nerbert.rng import hash64
+from nerbert.tables import read_columns
+
+TITLE, CATEGORY, FIRST_SENTENCE = KINDS = ("title", "category", "first sentence")
+"""The kinds of evidence, and the names of the sources of what they type."""
+_MOST_WORDS = 8
+"""Words of a phrase; a longer one is cut."""
+_BRACKET = re.compile(r"(.*?)\s*\(([^()]*)\)\Z", re.DOTALL)
+_WORD = re.compile(r"\w[\w'’.-]*\w|\w|[^\w\s]")
+_DIGITS = re.compile(r"\d+")
+_ROWS = pa.schema([("title", pa.string()), ("kind", pa.string()), ("feature", pa.string()), ("half", pa.bool_())])
+_TITLES = """
+SELECT title FROM types WHERE class IS NOT NULL UNION SELECT resolved_target FROM targets WHERE class IS NULL
+ORDER BY ALL
+"""
+_LEARN = """
+CREATE OR REPLACE TABLE rules AS
+WITH
+    used AS (
+        SELECT kind, feature, class, count(*) AS titles
+        FROM evidence JOIN types USING (title) WHERE class IS NOT NULL AND (half OR $whole) GROUP BY ALL
+    ),
+    above AS (
+        SELECT class, class_path[1:depth] AS path
+        FROM (SELECT class, class_path, unnest(range(1, len(class_path) + 1)) AS depth FROM classes)
+    ),
+    shared AS (
+        SELECT kind, feature, path, sum(used.titles) / any_value(every.titles) AS share, any_value(every.titles) AS n
+        FROM used JOIN above USING (class)
+        JOIN (SELECT kind, feature, sum(titles) AS titles FROM used GROUP BY ALL) AS every USING (kind, feature)
+        GROUP BY kind, feature, path
+    ),
+    bounded AS (
+        SELECT *, (share + $z * $z / (2 * n) - $z * sqrt(share * (1 - share) / n + $z * $z / (4 * n * n)))
+            / (1 + $z * $z / n) AS precision
+        FROM shared
+    )
+SELECT kind, feature, first(path ORDER BY len(path) DESC, precision DESC, path) AS path,
+    first(precision ORDER BY len(path) DESC, precision DESC, path) AS precision
+FROM bounded WHERE precision >= $least GROUP BY kind, feature
+"""
+_FIT = """
+CREATE OR REPLACE TABLE fitted AS
+WITH
+    fitting AS (SELECT title, half, kind, path, precision FROM evidence JOIN rules USING (kind, feature)),
+    best AS (SELECT title, first(path ORDER BY precision DESC, path) AS most_precise FROM fitting GROUP BY title)
+SELECT title, any_value(half) AS half,
+    first(path ORDER BY len(path) DESC, precision DESC, path, kind) AS path,
+    first(kind ORDER BY len(path) DESC, precision DESC, path, kind) AS kind
+FROM fitting JOIN best USING (title) WHERE path[1:len(most_precise)] = most_precise GROUP BY title
+"""
+_JUDGE = """
+SELECT kind, count(*) AS judged,
+    count(*) FILTER (path = class_path[1:len(path)] OR class_path = path[1:len(class_path)]) AS agreeing
+FROM fitted JOIN types USING (title) JOIN classes USING (class) WHERE NOT half GROUP BY kind
+"""
+_NEW_CLASSES = """
+INSERT INTO classes SELECT (SELECT max(class) FROM classes) + row_number() OVER (ORDER BY path), path
+FROM (SELECT DISTINCT path FROM fitted WHERE path NOT IN (SELECT class_path FROM classes))
+"""
+_APPLY = """
+UPDATE targets SET class = new.class, source = new.source FROM (
+    SELECT title, classes.class, sources.source
+    FROM fitted JOIN classes ON class_path = path JOIN sources ON name = kind
+    WHERE title NOT IN (SELECT title FROM types)
+) AS new WHERE targets.class IS NULL AND resolved_target = new.title
+"""
+_COUNT = """
+SELECT name, count(*), sum(links)::BIGINT FROM targets JOIN sources USING (source)
+WHERE list_contains($kinds, name) GROUP BY name
+"""
+_Z = 1.2816
+"""Of a one-sided 90 % bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """A kind of evidence: link targets and links that it types; and of typed titles, how many it agrees with, where the
+    features were learnt from the other half of the titles."""
+
+    targets: int = 0
+    links: int = 0
+    judged: int = 0
+    agreeing: int = 0
+
+
+def type_by_evidence(
+    database: Database, folder: Path, language: str, kinds: Sequence[str], least: float
+) -> dict[str, Learnt]:
+    """Type untyped rows of the table `targets` by evidence of these kinds, and return what was learnt from each.
+
+    `least` is the precision that a feature must have. Pages and titles are read from the corpus in `folder`.
+    """
+    insert(database, "evidence", _evidence(database, folder, language, kinds), _ROWS)
+    numbers = {"least": least, "z": _Z}
+    database.execute(_LEARN, numbers | {"whole": False})
+    database.execute(_FIT)
+    judged = {kind: counts for kind, *counts in database.execute(_JUDGE).fetchall()}
+    database.execute(_LEARN, numbers | {"whole": True})
+    database.execute(_FIT)
+    database.execute(_NEW_CLASSES)
+    (first,) = database.execute("SELECT max(source) + 1 FROM sources").fetchall()[0]
+    database.executemany(
+        "INSERT INTO sources VALUES (?, ?)", [[first + place, kind] for place, kind in enumerate(kinds)]
+    )
+    database.execute(_APPLY)
+    typed = {kind: counts for kind, *counts in database.execute(_COUNT, {"kinds": list(kinds)}).fetchall()}
+    for table in ("evidence", "rules", "fitted"):
+        database.execute(f"DROP TABLE {table}")
+    return {kind: Learnt(*typed.get(kind, (0, 0)), *judged.get(kind, (0, 0))) for kind in kinds}
+
+
+def _evidence(database: Database, folder: Path, language: str, kinds: Sequence[str]) -> Iterator[Sequence[object]]:
+    """Yield each feature of each title."""
+    cursor = database.cursor()
+    titles = cursor.execute(_TITLES)
+    while TITLE in kinds and (some := titles.fetchmany(10_000)):
+        for (title,) in some:
+            yield from _rows(title, TITLE, title_features(title))
+    if CATEGORY in kinds:
+        for title, categories in page_categories(folder):
+            features = {each for name in categories for each in phrase_features(name, language)}
+            yield from _rows(normalise_title(title), CATEGORY, sorted(features))
+    if FIRST_SENTENCE in kinds:
+        for title, text in _first_sentences(folder):
+            yield from _rows(normalise_title(title), FIRST_SENTENCE, sentence_features(text, language))
+
+
+def _rows(title: str, kind: str, features: Iterable[str]) -> Iterator[Sequence[object]]:
+    half = bool(hash64(title) & 1)
+    return ((title, kind, feature, half) for feature in features)
+
+
+def _first_sentences(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the title and the first sentence of each page."""
+    for part in shard_paths(folder / "pages"):
+        page = -1
+        for rows in read_batches(part, ["page_number", "title", "text"]):
+            for number, title, text in zip(*(rows[name].to_pylist() for name in rows.schema.names), strict=True):
+                if number != page:
+                    yield title, text
+                page = number
+
+
+def title_features(title: str) -> list[str]:
+    """Return the parts of a title that may tell its class: its bracket, its first and its last words."""
+    match = _BRACKET.match(title)
+    name, bracket = (match[1], match[2]) if match else (title, "")
+    found = [f"({bracket})", f"(… {bracket.split()[-1]})"] if bracket.strip() else []
+    head, _, after = name.partition(", ")
+    words = head.split()
+    if after:
+        found.append(f", {after}")
+    if len(words) > 1:
+        found += [f"… {' '.join(words[-2:])}", f"{' '.join(words[:2])} …"]
+        if words[-1].islower() or not words[-2].islower():
+            found.append(f"… {words[-1]}")
+        if not words[-1].islower():
+            found.append(f"{words[0]} …")
+    return sorted({_DIGITS.sub("0", each) for each in found})
+
+
+def phrase_features(text: str, language: str) -> list[str]:
+    """Return the parts of a noun phrase that may tell a class, up to the word that ends the phrase: its first and its
+    last word, and its last two."""
+    words = list[str]()
+    _, articles, ends = _phrases(language)
+    for word in map(str.lower, _WORD.findall(text)):
+        if len(words) == _MOST_WORDS or not word[0].isalnum() or (word in ends and (words or word not in articles)):
+            break
+        if words or word not in articles:
+            words.append(_DIGITS.sub("0", word))
+    return sorted({f"{words[0]} …", f"… {words[-1]}", f"… {' '.join(words[-2:])}"}) if words else []
+
+
+def sentence_features(text: str, language: str) -> list[str]:
+    """Return the features of the phrase after the first *is* or *was* of a sentence."""
+    copulas, _, _ = _phrases(language)
+    words = text.split()
+    place = next((place for place, word in enumerate(words[1:], 1) if word in copulas), len(words))
+    return phrase_features(" ".join(words[place + 1 :]), language)
+
+
+@cache
+def _phrases(language: str) -> tuple[frozenset[str], ...]:
+    """Return the copulas, the articles and the ends of phrases of a language; empty for one without an entry."""
+    known = {code: cells for code, *cells in read_columns("phrases.tsv", "language", "copulas", "articles", "ends")}
+    code = "en" if language == "simple" else language
+    return tuple(frozenset(cell.split()) for cell in known.get(code, ("", "", "")))
