@@ -159,9 +159,8 @@ def voted(paths: Sequence[ClassPath]) -> ClassPath:
     """Return the deepest class that, from each depth on, more than half of the paths that go on have."""
     found: ClassPath = ()
     while True:
-        further = Counter(
-            path[: len(found) + 1] for path in paths if len(path) > len(found) and path[: len(found)] == found
-        )
+        depth = len(found)
+        further = Counter(path[: depth + 1] for path in paths if len(path) > depth and path[:depth] == found)
         best, votes = further.most_common(1)[0] if further else (found, 0)
         if 2 * votes <= further.total():
             return found
