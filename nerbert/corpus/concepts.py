@@ -1,7 +1,7 @@
 """Concepts: what links name in lower case (*physicist*, *jazz*) is no name of one thing, nor is a date or a number.
 
 A target is a concept if more than half of its links in the train split have no capital. An untyped target whose title
-is a number, a year, a decade or an ordinal is one, too.
+is a number, a year, a decade or an ordinal is one, too. Limitation: endings (*1990s*, *19th*) are English.
 """
 
 import re
@@ -27,7 +27,7 @@ from nerbert.records import ENTITY, LINK, TRAIN
 
 _SHARE = 0.5
 """A concept has more than this share of its links in lower case."""
-_NUMBER = re.compile(r"(?=.*\d)[\d\W_]+(?:[^\W\d_]{1,2})?")
+_NUMBER = re.compile(r"\W*\d[\d\W_]*(?:s|st|nd|rd|th|BCE?|AD|CE)?")
 _READ = ("text", "mentions", "split")
 _COUNTED = pa.schema([("target", pa.uint64()), ("links", pa.int64()), ("small", pa.int64())])
 _CONCEPTS = """

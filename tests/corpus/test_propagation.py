@@ -27,8 +27,9 @@ from nerbert.records import LINK, Sentence
 from tests.stages import CorpusPlan, build_corpus
 
 SETTINGS = CorpusSettings(
-    min_mentions=1, validation_ratio=0.0, common_categories=0, keep_untyped=True, steps=BUILT_IN_STEPS
-)
+    min_mentions=1, validation_ratio=0.0, common_categories=0, keep_untyped=True,
+    steps=tuple(step for step in BUILT_IN_STEPS if step != "concepts"),
+)  # fmt: skip
 TYPES = {"Ada Lovelace": "Person", "Charles Babbage": "Person", "London": "City", "Mary Brown": "Person",
          "It (novel)": "Novel", "Analytical Engine": "Device", "John Smith": "Person", "Adam Smith": "Person",
          "Nansen": "Person", "New London": "City"}  # fmt: skip
@@ -133,7 +134,7 @@ def test_without_the_step_there_are_links_alone(tmp_path: Path) -> None:
     "steps", [("propagation", *USUAL_STEPS), (*USUAL_STEPS, "unknown"), (*BUILT_IN_STEPS, "unknown")]
 )
 def test_a_step_in_another_place_is_refused(steps: tuple[str, ...]) -> None:
-    with pytest.raises(SettingsError, match=r"\(propagation\), no link, typing, \(unknown\)"):
+    with pytest.raises(SettingsError, match=r"\(propagation\), no link, typing, \(concepts\), \(unknown\)"):
         CorpusSettings(steps=steps)
 
 
@@ -155,6 +156,26 @@ def test_an_untyped_namesake_stops_a_surname(tmp_path: Path) -> None:
 def test_an_anchor_counts_before_a_surname(tmp_path: Path) -> None:
     pages = {"Countess": "[[Ada Lovelace|Lovelace]] came. It was Lovelace."}
     assert found(built(tmp_path, pages)) == [("Lovelace", "Ada Lovelace", "anchor")]
+
+
+def test_a_link_text_counts_for_its_usual_target_alone(tmp_path: Path) -> None:
+    pages = {
+        "A": "[[Adam Smith|The Economist]] wrote. The Economist slept.",
+        "B": "[[London|The Economist]] sold. The Economist rose.",
+        "C": "[[Adam Smith|The Economist]] again.",
+    }
+    assert found(built(tmp_path, pages)) == [("The Economist", "Adam Smith", "anchor")]
+
+
+def test_a_link_text_in_lower_case_is_no_name(tmp_path: Path) -> None:
+    assert found(built(tmp_path, {"A": "The [[London|city]] grew. The city slept."})) == []
+
+
+def test_the_adjective_of_a_title_is_no_name(tmp_path: Path) -> None:
+    pages = {"A": "[[Latin language|Latin]] was spoken. The Latin people spoke.",
+             "B": "[[Latin Union|Latin]] met. The Latin people met."}  # fmt: skip
+    assert found(built(tmp_path, {"A": pages["A"]})) == []
+    assert found(built(tmp_path, {"B": pages["B"]})) == [("Latin", "Latin Union", "anchor")]
 
 
 def test_a_part_of_a_joined_word_is_no_name(tmp_path: Path) -> None:

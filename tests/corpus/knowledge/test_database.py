@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nerbert.corpus.knowledge import database as module
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, Claim, ClassPath, TitleCounts
-from nerbert.corpus.knowledge.database import open_database, write_types
+from nerbert.corpus.knowledge.database import open_database, voted, write_types
 from nerbert.corpus.knowledge.knowledge import ordered
 from nerbert.errors import InputError, SettingsError, WriteError
 from tests.corpus.knowledge.looking import a_database
@@ -88,6 +88,25 @@ def test_the_order_of_claims_changes_nothing(rows: list[tuple[int, Claim]], rand
     first = write(rows, NAMES)
     random.shuffle(rows)
     assert write(rows, NAMES) == first
+
+
+@pytest.mark.parametrize(
+    ("paths", "path"),
+    [
+        ([("Agent", "Person"), ("Agent", "Person", "Writer")], ("Agent", "Person", "Writer")),
+        ([("Agent", "Person", "Poet"), ("Agent", "Person", "Writer")], ("Agent", "Person")),
+        ([("Work", "Film"), ("Agent", "Person"), ("Work", "Book")], ("Work",)),
+        ([("Work",), ("Agent",)], ()),
+        ([("Work", "Film"), ("Agent",), ("Work",)], ("Work", "Film")),
+    ],
+)
+def test_sources_vote(paths: list[tuple[str, ...]], path: tuple[str, ...]) -> None:
+    assert voted(paths) == path
+    with a_database() as database:
+        claims = [(number, ("A", 0, each)) for number, each in enumerate(paths)] + [(0, ("B", 0, paths[0]))]
+        write_types(database, claims, [str(number) for number in range(len(paths))], votes=True)
+        rows = database.execute("SELECT title, class_path FROM types LEFT JOIN classes USING (class)").fetchall()
+        assert {title: tuple(each or ()) for title, each in rows} == {"A": path, "B": paths[0]}
 
 
 @pytest.mark.integration

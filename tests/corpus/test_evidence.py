@@ -1,0 +1,112 @@
+"""Types by what titles, categories and first sentences say."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from nerbert.corpus.evidence import phrase_features, sentence_features, title_features
+from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.shards import read_sentences
+from tests.corpus.test_propagation import SETTINGS
+from tests.stages import CorpusPlan, build_corpus
+
+Kind = Literal["title", "category", "first sentence"]
+NAMES = "Byron King Smith Li Roth Moe Poe Fox Day Lee Orr Ash"
+PEOPLE = {f"Ada {name}": "Person" for name in NAMES.split()}
+FILMS = {f"{name} (19{year} film)": "Film" for year, name in enumerate("ABCDEFGHIJKL", 60)}
+CITIES = {f"Town {name}": "City" for name in "ABCDEFGHIJKL"}
+
+
+def typed(folder: Path, pages: dict[str, str], settings: CorpusSettings) -> dict[str, tuple[str, str]]:
+    """Return target → (deepest class, source) for the mentions of a small wiki whose knowledge is PEOPLE and FILMS."""
+    text = '<mediawiki xml:lang="en"><siteinfo><dbname>enwiki</dbname></siteinfo>'
+    for number, (title, source) in enumerate(pages.items(), 1):
+        text += f"<page><title>{title}</title><ns>0</ns><id>{number}</id>"
+        text += f"<revision><id>{number}</id><text>{source}</text></revision></page>\n"
+    (folder / "wiki.xml").write_text(text + "</mediawiki>")
+    rows = (PEOPLE | FILMS | CITIES).items()
+    (folder / "t.tsv").write_text("title\tclass\n" + "".join(f"{title}\t{name}\n" for title, name in rows))
+    build_corpus(CorpusPlan((folder / "wiki.xml",), (folder / "t.tsv",), folder / "out", overwrite=True), settings)
+    return {
+        mention.target: (mention.class_path[-1] if mention.class_path else "", mention.source)
+        for sentence in read_sentences(folder / "out")
+        for mention in sentence.mentions
+    }
+
+
+def with_evidence(*kinds: Kind, least: float = 0.85) -> CorpusSettings:
+    return replace(SETTINGS, evidence=kinds, steps=CorpusSettings().steps, evidence_precision=least)
+
+
+LINKS = "See [[Ada Unknown]], [[M (2003 film)]], [[Ada lovelaceana]], [[Town A]] and [[Odd]]."
+
+
+def test_parts_of_titles_type_titles(tmp_path: Path) -> None:
+    found = typed(tmp_path, {"Page": LINKS}, with_evidence("title"))
+    assert found == {
+        "Ada Unknown": ("Person", "title"), "M (2003 film)": ("Film", "title"), "Ada lovelaceana": ("", ""),
+        "Town A": ("City", "t.tsv"), "Odd": ("", ""),
+    }  # fmt: skip
+
+
+def test_a_part_that_is_less_precise_than_asked_types_nothing(tmp_path: Path) -> None:
+    found = typed(tmp_path, {"Page": LINKS}, with_evidence("title", least=0.95))
+    assert found["Ada Unknown"] == ("", "")
+
+
+def test_without_evidence_nothing_is_typed_by_it(tmp_path: Path) -> None:
+    assert typed(tmp_path, {"Page": LINKS}, with_evidence())["Ada Unknown"] == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("category", "Text.\n[[Category:Towns in Y|*]]"),
+        ("first sentence", "It was an old town in Y, by the sea. Text."),
+    ],
+)
+def test_pages_tell_their_own_class(tmp_path: Path, kind: Kind, said: str) -> None:
+    pages = dict.fromkeys([*CITIES, "Odd"], said) | {"Page": LINKS}
+    assert typed(tmp_path, pages, with_evidence(kind))["Odd"] == ("City", kind)
+
+
+def test_a_disambiguation_page_gets_no_class(tmp_path: Path) -> None:
+    pages = {"Page": LINKS, "Ada Unknown": "{{Disambiguation}}\n* [[Ada Li]]"}
+    assert typed(tmp_path, pages, with_evidence("title"))["Ada Unknown"] == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("title", "features"),
+    [
+        ("Dune (1984 film)", ["(0 film)", "(… film)"]),
+        ("University of Oxford", ["University of …", "University …", "… of Oxford"]),
+        ("Latin language", ["Latin language …", "… Latin language", "… language"]),
+        ("Portland, Oregon", [", Oregon"]),
+        ("Gene Hackman", ["Gene Hackman …", "Gene …", "… Gene Hackman", "… Hackman"]),
+        ("", []), ("()", []), ("日本", []),
+    ],
+)  # fmt: skip
+def test_parts_of_titles(title: str, features: list[str]) -> None:
+    assert title_features(title) == sorted(features)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "features"),
+    [
+        ("Ada Lovelace was an English mathematician and writer.", "en",
+         ["english …", "… english mathematician", "… mathematician"]),
+        ("Siena è una città italiana della Toscana.", "it", ["città …", "… città italiana", "… italiana"]),
+        ("Berlin ist die Hauptstadt Deutschlands.", "de",
+         ["hauptstadt …", "… deutschlands", "… hauptstadt deutschlands"]),
+        ("No verb here.", "en", []), ("It is.", "en", []), ("X is a town.", "xx", []), ("", "en", []),
+    ],
+)  # fmt: skip
+def test_phrases_of_first_sentences(text: str, language: str, features: list[str]) -> None:
+    assert sentence_features(text, language) == features
+
+
+def test_phrases_of_categories() -> None:
+    assert phrase_features("1984 films directed by Someone", "en") == ["0 …", "… directed", "… films directed"]
+    assert phrase_features("Cities in Alabama", "en") == ["cities …", "… cities"]
