@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from nerbert import __version__
 from nerbert.artifacts import check_free, publish_job, sha256_of, write_json
-from nerbert.corpus.concepts import Concepts
+from nerbert.corpus.concepts import MentionsOfConcepts
 from nerbert.corpus.dump.deduplicate import Titles, read_titles, write_newest
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parts import pair_indexes, read_index
@@ -166,7 +166,7 @@ def _steps(
         "propagation": Propagation(folder, settings, language),
         "no link": WithoutLink(),
         "typing": Typing(folder, settings, label_set),
-        "concepts": Concepts(folder, settings),
+        "concepts": MentionsOfConcepts(folder, settings),
         "unknown": UnknownStretches(folder, settings, language),
         "split": EqualInTrain(),
         "filter 1": RareCategories(settings),

@@ -36,7 +36,7 @@ SELECT target FROM counts GROUP BY target HAVING sum(small) > $share * sum(links
 
 
 @dataclass(frozen=True, slots=True)
-class Concepts:
+class MentionsOfConcepts:
     """The step that makes mentions of concepts ENTITY, or drops them, as `concepts` of the settings says."""
 
     folder: Path
@@ -44,7 +44,7 @@ class Concepts:
     targets: Path | None = None
     name, rewrites = "concepts", True
 
-    def prepare(self, upstream: Upstream) -> "Concepts":
+    def prepare(self, upstream: Upstream) -> "MentionsOfConcepts":
         """Count the links of each target, and those in lower case."""
         folder = self.folder / SCRATCH / self.name
         (folder / "counts").mkdir(parents=True)

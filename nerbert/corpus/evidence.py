@@ -94,7 +94,7 @@ _Z = 1.2816
 
 
 @dataclass(frozen=True, slots=True)
-class Learnt:
+class EvidenceCounts:
     """A kind of evidence: link targets and links that it types; and of typed titles, how many it agrees with, where the
     features were learnt from the other half of the titles."""
 
@@ -106,7 +106,7 @@ class Learnt:
 
 def type_by_evidence(
     database: Database, folder: Path, language: str, kinds: Sequence[str], least: float
-) -> dict[str, Learnt]:
+) -> dict[str, EvidenceCounts]:
     """Type untyped rows of the table `targets` by evidence of these kinds, and return what was learnt from each.
 
     `least` is the precision that a feature must have. Pages and titles are read from the corpus in `folder`.
@@ -127,7 +127,7 @@ def type_by_evidence(
     typed = {kind: counts for kind, *counts in database.execute(_COUNT, {"kinds": list(kinds)}).fetchall()}
     for table in ("evidence", "rules", "fitted"):
         database.execute(f"DROP TABLE {table}")
-    return {kind: Learnt(*typed.get(kind, (0, 0)), *judged.get(kind, (0, 0))) for kind in kinds}
+    return {kind: EvidenceCounts(*typed.get(kind, (0, 0)), *judged.get(kind, (0, 0))) for kind in kinds}
 
 
 def _evidence(database: Database, folder: Path, language: str, kinds: Sequence[str]) -> Iterator[Sequence[object]]:

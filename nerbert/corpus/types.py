@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from nerbert.corpus.dump.deduplicate import Titles, disambiguation_pages, infobox_pages, redirect_pairs
 from nerbert.corpus.dump.sites import normalise_title
-from nerbert.corpus.evidence import Learnt, type_by_evidence
+from nerbert.corpus.evidence import EvidenceCounts, type_by_evidence
 from nerbert.corpus.knowledge.claims import LONGEST_TITLE
 from nerbert.corpus.knowledge.database import Database, insert, open_database
 from nerbert.corpus.knowledge.knowledge import Knowledge
@@ -85,7 +85,7 @@ class TargetReport:
     typed: int
     unresolved: list[dict[str, Any]]
     bad_redirects: int = 0
-    evidence: Mapping[str, Learnt] = field(default_factory=dict)
+    evidence: Mapping[str, EvidenceCounts] = field(default_factory=dict)
 
 
 def write_targets(
@@ -115,7 +115,7 @@ def write_targets(
             insert(database, "own_titles", _own_titles(parts), _OWN)
             database.execute(_OWN_TITLES)
         database.execute(_JOIN_TYPES)
-        learnt = dict[str, Learnt]()
+        learnt = dict[str, EvidenceCounts]()
         if evidence:
             learnt = type_by_evidence(database, folder, knowledge.language, evidence, least_precision)
         database.execute("CREATE VIEW linked AS FROM targets WHERE links > 0")
