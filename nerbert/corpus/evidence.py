@@ -2,8 +2,8 @@
 
 A feature is a part of a title ("… University", "(film)"), or of the phrase that a category or a first sentence begins
 with. Its class is the deepest one that the typed titles with this feature share often enough: the lower bound of the
-share's 80 % Wilson interval counts. Of a title's features the most precise one counts, and of those that agree with
-it the one with the deepest class. Limitation: first sentences are read in the languages of `tables/phrases.tsv`.
+share's 80 % Wilson interval counts. A title whose features disagree gets no class; of those that agree the deepest
+class counts. Limitation: first sentences are read in the languages of `tables/phrases.tsv`.
 """
 
 import re
@@ -63,11 +63,14 @@ _FIT = """
 CREATE OR REPLACE TABLE fitted AS
 WITH
     fitting AS (SELECT title, half, kind, path, precision FROM evidence JOIN rules USING (kind, feature)),
-    best AS (SELECT title, first(path ORDER BY precision DESC, path) AS most_precise FROM fitting GROUP BY title)
-SELECT title, any_value(half) AS half,
-    first(path ORDER BY len(path) DESC, precision DESC, path, kind) AS path,
-    first(kind ORDER BY len(path) DESC, precision DESC, path, kind) AS kind
-FROM fitting JOIN best USING (title) WHERE path[1:len(most_precise)] = most_precise GROUP BY title
+    best AS (
+        SELECT title, any_value(half) AS half, first(path ORDER BY len(path) DESC, precision DESC, path) AS path,
+            first(kind ORDER BY len(path) DESC, precision DESC, path, kind) AS kind
+        FROM fitting GROUP BY title
+    )
+SELECT * FROM best WHERE title NOT IN (
+    SELECT title FROM fitting JOIN best USING (title) WHERE fitting.path <> best.path[1:len(fitting.path)]
+)
 """
 _JUDGE = """
 SELECT kind, count(*) AS judged,
@@ -163,20 +166,24 @@ def _first_sentences(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def title_features(title: str) -> list[str]:
-    """Return the parts of a title that may tell its class: its bracket, its first and its last words."""
+    """Return the parts of a title that may tell its class: its bracket, its first and its last words.
+
+    What follows a small word inside a title tells nothing: *University* of Oxford.
+    """
     match = _BRACKET.match(title)
     name, bracket = (match[1], match[2]) if match else (title, "")
     found = [f"({bracket})", f"(… {bracket.split()[-1]})"] if bracket.strip() else []
     head, _, after = name.partition(", ")
     words = head.split()
+    small = [place for place, word in enumerate(words) if place and word.islower()]
+    if small and not words[-1].islower():
+        words = words[: small[0]]
     if after:
         found.append(f", {after}")
-    if len(words) > 1:
-        found += [f"… {' '.join(words[-2:])}", f"{' '.join(words[:2])} …"]
-        if words[-1].islower() or not words[-2].islower():
-            found.append(f"… {words[-1]}")
-        if not words[-1].islower():
-            found.append(f"{words[0]} …")
+    if " " in head:
+        found += [f"… {' '.join(words[-2:])}", f"… {words[-1]}"]
+        if not words[-1].islower() and not words[0][0].isdigit():
+            found += [f"{words[0]} …", f"{' '.join(words[:2])} …"]
     return sorted({_DIGITS.sub("0", each) for each in found})
 
 

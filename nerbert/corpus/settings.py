@@ -67,7 +67,7 @@ class CorpusSettings(Settings):
     evidence: tuple[Literal["title", "category", "first sentence"], ...] = ()
     """What types a link target that no source of knowledge does: parts of its `title`, and of its page the `category`
     and the `first sentence`, where typed titles with the same part have one class. Source: ours."""
-    evidence_precision: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.85
+    evidence_precision: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.9
     """Share of the typed titles with a part that must have its class, as the lower bound of an 80 % interval. Source:
     ours."""
     split_by: Literal["page", "sentence"] = "page"
