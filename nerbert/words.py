@@ -246,3 +246,8 @@ def nearest_splitter(examples: Iterable[Example], own: str = "") -> str:
         for name in found:
             found[name] += len(words.intersection(split_words(example.text, name)))
     return max(found, key=lambda name: found[name])
+
+
+def is_small(text: str) -> bool:
+    """Return whether a text is in lower case, in a script where it could begin with a capital (Georgian can't)."""
+    return text.islower() and text.title() != text

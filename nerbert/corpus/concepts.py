@@ -1,7 +1,8 @@
-"""Concepts: what links name in lower case (*physicist*, *jazz*) is no name of one thing, nor is a date or a number.
+"""Concepts: what links name in lower case (*physicist*, *jazz*) is no name of one thing, nor is a number.
 
 A target is a concept if more than half of its links in the train split have no capital. An untyped target whose title
-is a number, a year, a decade or an ordinal is one, too. Limitation: endings (*1990s*, *19th*) are English.
+is a number, a year, a decade or an ordinal is one, too. Limitations: a target with a single link goes by that link;
+endings (*1990s*, *19th*) are English.
 """
 
 import re
@@ -24,6 +25,7 @@ from nerbert.corpus.span_hashes import Hashes, Marks, hashes_of
 from nerbert.corpus.steps import Upstream
 from nerbert.corpus.types import SCRATCH
 from nerbert.records import ENTITY, LINK, TRAIN
+from nerbert.words import is_small
 
 _SHARE = 0.5
 """A concept has more than this share of its links in lower case."""
@@ -82,7 +84,7 @@ class MentionsOfConcepts:
 
 @lru_cache(maxsize=2)
 def _read(path: Path, _changed: int) -> Hashes:
-    hashes: Hashes = np.load(path, allow_pickle=False)
+    hashes: Hashes = np.load(path, mmap_mode="r", allow_pickle=False)
     return hashes
 
 
@@ -95,7 +97,7 @@ def _write_counts(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -
         fields = ("start", "end", "resolved_target", "origin")
         columns = (pc.struct_field(rows["mentions"].flatten(), name).to_pylist() for name in fields)
         links = [
-            (target, text[start:end].islower())
+            (target, is_small(text[start:end]))
             for text, start, end, target, origin in zip(texts, *columns, strict=True)
             if origin == LINK
         ]

@@ -20,6 +20,7 @@ from nerbert.corpus.knowledge.database import Database, insert
 from nerbert.corpus.shards import read_batches, shard_paths
 from nerbert.rng import hash64
 from nerbert.tables import read_columns
+from nerbert.words import is_small
 
 TITLE, CATEGORY, FIRST_SENTENCE = KINDS = ("title", "category", "first sentence")
 """The kinds of evidence, and the names of the sources of what they type."""
@@ -27,6 +28,8 @@ _MOST_WORDS = 8
 """Words of a phrase; a longer one is cut."""
 _BRACKET = re.compile(r"(.*?)\s*\(([^()]*)\)\Z", re.DOTALL)
 _WORD = re.compile(r"\w[\w'’.-]*\w|\w|[^\w\s]")
+_ELIDED = re.compile(r"\b([^\W\d_]{1,5})['’](?=\w)")
+"""*l'*, *d'*, *dell'* and the like, where the language's articles have *l*."""
 _DIGITS = re.compile(r"\d+")
 _ROWS = pa.schema([("title", pa.string()), ("kind", pa.string()), ("feature", pa.string()), ("half", pa.bool_())])
 _TITLES = """
@@ -55,18 +58,19 @@ WITH
             / (1 + $z * $z / n) AS precision
         FROM shared
     )
-SELECT kind, feature, first(path ORDER BY len(path) DESC, precision DESC, path) AS path,
-    first(precision ORDER BY len(path) DESC, precision DESC, path) AS precision
-FROM bounded WHERE precision >= $least GROUP BY kind, feature
+SELECT *, row_number() OVER (ORDER BY len(path) DESC, precision DESC, path, kind, feature) AS rule FROM (
+    SELECT kind, feature, first(path ORDER BY len(path) DESC, precision DESC, path) AS path,
+        first(precision ORDER BY len(path) DESC, precision DESC, path) AS precision
+    FROM bounded WHERE precision >= $least GROUP BY kind, feature
+)
 """
 _FIT = """
 CREATE OR REPLACE TABLE fitted AS
 WITH
-    fitting AS (SELECT title, half, kind, path, precision FROM evidence JOIN rules USING (kind, feature)),
+    fitting AS (SELECT title, half, path, rule FROM evidence JOIN rules USING (kind, feature)),
     best AS (
-        SELECT title, any_value(half) AS half, first(path ORDER BY len(path) DESC, precision DESC, path) AS path,
-            first(kind ORDER BY len(path) DESC, precision DESC, path, kind) AS kind
-        FROM fitting GROUP BY title
+        SELECT title, half, path, kind FROM rules
+        JOIN (SELECT title, any_value(half) AS half, min(rule) AS rule FROM fitting GROUP BY title) USING (rule)
     )
 SELECT * FROM best WHERE title NOT IN (
     SELECT title FROM fitting JOIN best USING (title) WHERE fitting.path <> best.path[1:len(fitting.path)]
@@ -90,7 +94,7 @@ UPDATE targets SET class = new.class, source = new.source FROM (
 """
 _COUNT = """
 SELECT name, count(*), sum(links)::BIGINT FROM targets JOIN sources USING (source)
-WHERE list_contains($kinds, name) GROUP BY name
+WHERE list_contains($kinds, name) AND links > 0 GROUP BY name
 """
 _Z = 1.2816
 """Of a one-sided 90 % bound."""
@@ -175,14 +179,14 @@ def title_features(title: str) -> list[str]:
     found = [f"({bracket})", f"(… {bracket.split()[-1]})"] if bracket.strip() else []
     head, _, after = name.partition(", ")
     words = head.split()
-    small = [place for place, word in enumerate(words) if place and word.islower()]
-    if small and not words[-1].islower():
+    small = [place for place, word in enumerate(words) if place and is_small(word)]
+    if small and not is_small(words[-1]):
         words = words[: small[0]]
     if after:
         found.append(f", {after}")
     if " " in head:
         found += [f"… {' '.join(words[-2:])}", f"… {words[-1]}"]
-        if not words[-1].islower() and not words[0][0].isdigit():
+        if not is_small(words[-1]) and not words[0][0].isdigit():
             found += [f"{words[0]} …", f"{' '.join(words[:2])} …"]
     return sorted({_DIGITS.sub("0", each) for each in found})
 
@@ -192,6 +196,7 @@ def phrase_features(text: str, language: str) -> list[str]:
     last word, and its last two."""
     words = list[str]()
     _, articles, ends = _phrases(language)
+    text = _ELIDED.sub(r"\1 ", text) if "l" in articles else text
     for word in map(str.lower, _WORD.findall(text)):
         if len(words) == _MOST_WORDS or not word[0].isalnum() or (word in ends and (words or word not in articles)):
             break

@@ -76,6 +76,7 @@ def fingerprint(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, An
         "nerbert": __version__,
         "pyarrow": pa.__version__,
         "format": FORMAT,
+        "titles": TITLES.names,
         "scanner": SCANNER,
         "sentence_splitter": open_splitter(settings, dumps[0].site.language).name,
         "word_splitter": word_splitter(settings),

@@ -2,11 +2,11 @@
 
 Names of a link's target are its title without a bracket, the texts of its links on the page, titles that redirect to
 it, and a person's surname, unless it follows another capitalised word. A link's text counts only if it has a capital,
-most links with it in the corpus have the same target, and it isn't the adjective of a title (*German* language). The
-page's own subject is a target everywhere
-on its page. A name counts after the target's first link, as whole words in its own case; the longest wins; one that
-fits two targets of the page is none. Limitations: links that earlier steps drop, and those of dropped sentences, still
-name their targets; where a script has no spaces, a name is found inside longer words.
+at least half of the links with it in the corpus have the same target, and it isn't the adjective of a title (*German*
+language). The page's own subject is a target everywhere on its page. A name counts after the target's first link, as
+whole words in its own case; the longest wins; one that fits two targets of the page is none. Limitations: links that
+earlier steps drop, and those of dropped sentences, still name their targets; where a script has no spaces, a name is
+found inside longer words.
 """
 
 import re
@@ -46,6 +46,7 @@ from nerbert.corpus.types import SCRATCH, Targets, read_redirects, read_targets
 from nerbert.corpus.word_cases import CAPITALISE_NOUNS, CommonWords, begins_sentence, count_common_words
 from nerbert.errors import NerbertError
 from nerbert.rng import mixed
+from nerbert.words import is_small
 
 ORIGINS = ("subject", "title", "anchor", "redirect", "surname")
 """The kinds of names; of a name of several kinds the first one counts."""
@@ -131,7 +132,7 @@ def _pairs(texts: Hashes, targets: Sequence[str]) -> Hashes:
 
 @lru_cache(maxsize=2)
 def _read_pairs(path: Path, _changed: int) -> Hashes:
-    pairs: Hashes = np.load(path, allow_pickle=False)
+    pairs: Hashes = np.load(path, mmap_mode="r", allow_pickle=False)
     return pairs
 
 
@@ -178,7 +179,7 @@ class _PageNames:
                 self._linked_to(normalise_title(title), -1, _SUBJECT)
             for begin, end, target in islice(links, count):
                 linked, anchor = self._linked_to(target, start + begin), text[begin:end]
-                if anchor != anchor.lower() or anchor == anchor.upper():
+                if not is_small(anchor):
                     linked.names[anchor] = min(linked.names.get(anchor, _ANCHOR), _ANCHOR)
 
     def _linked_to(self, target: str, place: int, kind: int = _TITLE) -> _Linked:
@@ -212,7 +213,7 @@ class _PageNames:
 def _continued(name: str, title: str) -> bool:
     """Return whether a title is the name and then words in lower case, as *German language*."""
     rest = title.removeprefix(name)
-    return rest != title and rest[:1] == " " and rest[1:2].islower()
+    return rest != title and rest[:1] == " " and is_small(rest[1:2])
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ class CorpusSettings(Settings):
     Source: ours."""
     disagreement: Literal["first", "vote"] = "first"
     """Which class a title has that several sources type: that of the `first` by precedence, or by `vote` the deepest
-    one that more than half of those that go as deep have. Where two disagree, that is their deepest common ancestor.
+    one that more than half have, at each step down of those that go on. Where two disagree, that is their deepest
+    common ancestor.
     Source: ours."""
     evidence: tuple[Literal["title", "category", "first sentence"], ...] = ()
     """What types a link target that no source of knowledge does: parts of its `title`, and of its page the `category`

@@ -53,3 +53,9 @@ def test_a_sentence_of_concepts_alone_goes_out(tmp_path: Path) -> None:
 def test_an_unknown_way_is_refused() -> None:
     with pytest.raises(Exception, match="concepts"):
         CorpusSettings(concepts="keep")  # type: ignore[arg-type]
+
+
+def test_a_script_without_capitals_has_no_concepts(tmp_path: Path) -> None:
+    pages = {"A": "[[London|თბილისი]] და [[Nansen|ნანსენი]]."}
+    (sentence,) = built(tmp_path, pages, replace(SETTINGS, steps=STEPS))
+    assert len(sentence.mentions) == 2

@@ -101,6 +101,8 @@ def test_parts_of_titles(title: str, features: list[str]) -> None:
         ("Siena è una città italiana della Toscana.", "it", ["città …", "… città italiana", "… italiana"]),
         ("Berlin ist die Hauptstadt Deutschlands.", "de",
          ["hauptstadt …", "… deutschlands", "… hauptstadt deutschlands"]),
+        ("Jean est l’un des rois d'Angleterre.", "fr", ["rois …", "… rois"]), ("Roma è la capitale dell'Italia.", "it",
+         ["capitale …", "… capitale"]),
         ("No verb here.", "en", []), ("It is.", "en", []), ("X is a town.", "xx", []), ("", "en", []),
     ],
 )  # fmt: skip

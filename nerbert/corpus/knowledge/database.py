@@ -46,16 +46,24 @@ SELECT
 FROM titles
 """
 
+_RESULTS = pa.schema(
+    [
+        ("ballot", pa.list_(pa.int32())), ("ranks", pa.list_(pa.uint8())), ("class", pa.int32()),
+        ("source", pa.uint8()),
+    ]
+)  # fmt: skip
 _BALLOTS = """
 CREATE TABLE ballots AS
-SELECT title, list(class ORDER BY rank) AS ballot FROM (
+SELECT title, list(class ORDER BY rank) AS ballot, list(rank ORDER BY rank) AS ranks FROM (
     SELECT title, rank, arg_min(class, (priority::BIGINT << 45) | tie) AS class
-    FROM claims WHERE rank > 0 GROUP BY title, rank
+    FROM claims SEMI JOIN (
+        SELECT title FROM claims WHERE rank > 0 GROUP BY title HAVING min(class) <> max(class)
+    ) USING (title) WHERE rank > 0 GROUP BY title, rank
 ) GROUP BY title HAVING count(*) > 1
 """
 _ELECT = """
-UPDATE types SET class = results.class, source = CASE WHEN results.class IS NULL THEN NULL ELSE source END
-FROM ballots JOIN results USING (ballot) WHERE types.title = ballots.title
+UPDATE types SET class = results.class, source = results.source
+FROM ballots JOIN results USING (ballot, ranks) WHERE types.title = ballots.title
 """
 
 
@@ -138,7 +146,7 @@ def write_types(
             if ranks >> (place + 1) & 1:
                 count.disambiguation_pages += barred * titles
                 count.typed += (not barred and place + 1 == source) * titles
-                count.lost_to_precedence += (not barred and place + 1 != source) * titles
+                count.lost_to_precedence += (not barred and source not in (None, place + 1)) * titles
     database.execute("UPDATE types SET class = NULL, source = NULL WHERE barred")
     return counts, pages
 
@@ -147,12 +155,22 @@ def _vote(database: Database, classes: dict[ClassPath, int]) -> None:
     """Give titles with claims of several sources the class that these agree on; a new one gets a number."""
     database.execute(_BALLOTS)
     paths = dict(zip(classes.values(), classes, strict=True))
-    ballots = database.execute("SELECT DISTINCT ballot FROM ballots ORDER BY ballot").fetchall()
-    results = ((ballot, voted([paths[each] for each in ballot])) for (ballot,) in ballots)
-    numbered = ((ballot, classes.setdefault(path, len(classes) + 1) if path else None) for ballot, path in results)
-    insert(database, "results", numbered, pa.schema([("ballot", pa.list_(pa.int32())), ("class", pa.int32())]))
+    ballots = database.execute("SELECT DISTINCT ballot, ranks FROM ballots ORDER BY ALL").fetchall()
+    results = ((ballot, ranks, *_elected(ballot, ranks, paths, classes)) for ballot, ranks in ballots)
+    insert(database, "results", results, _RESULTS)
     database.execute(_ELECT)
     database.execute("DROP TABLE ballots; DROP TABLE results")
+
+
+def _elected(
+    ballot: Sequence[int], ranks: Sequence[int], paths: Mapping[int, ClassPath], classes: dict[ClassPath, int]
+) -> tuple[int | None, int | None]:
+    """Return the number of the class that a ballot elects, and of the first source that agrees; None for none."""
+    path = voted([paths[each] for each in ballot])
+    if not path:
+        return None, None
+    source = next(rank for each, rank in zip(ballot, ranks, strict=True) if paths[each][: len(path)] == path)
+    return classes.setdefault(path, len(classes) + 1), source
 
 
 def voted(paths: Sequence[ClassPath]) -> ClassPath:

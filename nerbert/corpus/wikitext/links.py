@@ -29,6 +29,7 @@ _REMEMBERED = 200_000
 _DROP, _OUTSIDE, _LITERAL = _NO_ARTICLE = "[drop", "[outside", "[literal"
 """Meanings of targets that are no articles; no title contains a bracket."""
 _LONGEST, _LONGEST_PREFIX = 2000, 40
+_LONGEST_CATEGORY, _MOST_CATEGORIES = 255, 500
 _NO_TITLE = re.compile(r"(?:https?:|ftp:)?//|\.\.?(?:/|\Z)|[^\[\]{}<>|]*+[\[\]{}<>|]|(?:(?!~~~).)*+~~~", re.DOTALL)
 
 
@@ -39,6 +40,12 @@ class PageLinks:
     targets: list[str] = field(default_factory=list)
     categories: list[str] = field(default_factory=list)
     dropped: Counter[Reason] = field(default_factory=Counter)
+
+    def add_category(self, name: str) -> None:
+        """Add a category, unless it is too long, there already, or one too many."""
+        fits = 0 < len(name) <= _LONGEST_CATEGORY and len(self.categories) < _MOST_CATEGORIES
+        if fits and name not in self.categories:
+            self.categories.append(without_ours(name))
 
 
 class LinkReader:
@@ -98,7 +105,7 @@ class LinkReader:
             elif meaning == _DROP:
                 pieces += (trail, after)
                 if self.site.namespace(target.strip()) == CATEGORY:
-                    found.categories.append(unescape(target).partition(":")[2].replace("_", " ").strip())
+                    found.add_category(unescape(target).partition(":")[2].replace("_", " ").strip())
             elif meaning == _LITERAL:
                 pieces += (f"[[{target}" if anchor is None else f"[[{target}|{space}{anchor}", "]]", trail, after)
             else:

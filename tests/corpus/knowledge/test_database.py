@@ -104,9 +104,16 @@ def test_sources_vote(paths: list[tuple[str, ...]], path: tuple[str, ...]) -> No
     assert voted(paths) == path
     with a_database() as database:
         claims = [(number, ("A", 0, each)) for number, each in enumerate(paths)] + [(0, ("B", 0, paths[0]))]
-        write_types(database, claims, [str(number) for number in range(len(paths))], votes=True)
-        rows = database.execute("SELECT title, class_path FROM types LEFT JOIN classes USING (class)").fetchall()
-        assert {title: tuple(each or ()) for title, each in rows} == {"A": path, "B": paths[0]}
+        counts, _ = write_types(database, claims, [str(number) for number in range(len(paths))], votes=True)
+        assert sum(count.typed for count in counts) == 1 + bool(path)
+        assert sum(count.lost_to_precedence for count in counts) == (len(paths) - 1 if path else 0)
+        rows = database.execute(
+            "SELECT title, class_path, source FROM types LEFT JOIN classes USING (class)"
+        ).fetchall()
+        agreeing = [rank for rank, each in enumerate(paths, 1) if path and each[: len(path)] == path]
+        assert {title: (tuple(each or ()), source) for title, each, source in rows} == {
+            "A": (path, agreeing[0] if agreeing else None), "B": (paths[0], 1),
+        }  # fmt: skip
 
 
 @pytest.mark.integration
