@@ -95,11 +95,11 @@ def own_steps(settings: CorpusSettings) -> dict[str, AnyStep]:
     for place in settings.own_steps:
         step = STEPS.find(place)(settings)
         name = getattr(step, "name", "")
-        works = any(callable(getattr(step, method, None)) for method in ("apply", "open"))
+        works = any(callable(getattr(step, method, None)) for method in ("apply", "open", "prepare"))
         if not (isinstance(name, str) and name and name not in names and works):
             raise SettingsError(
-                f"corpus step {place!r}: must have a method `apply(rows)` or `open(part)`, and a `name` that no other "
-                f"step has; it has {name!r}"
+                f"corpus step {place!r}: must have a method `apply(rows)`, `open(part)` or `prepare(upstream)`, and a "
+                f"`name` that no other step has; it has {name!r}"
             )
         names.add(name)
         steps[place] = step
