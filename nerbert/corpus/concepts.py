@@ -8,7 +8,7 @@ endings (*1990s*, *19th*) are English.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from nerbert.corpus.knowledge.database import ask_counts
 from nerbert.corpus.mentions import count_by_sentence, listed
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED
-from nerbert.corpus.span_hashes import Hashes, Marks, hashes_of
+from nerbert.corpus.span_hashes import Hashes, Marks, hashes_of, read_hashes
 from nerbert.corpus.steps import Upstream
 from nerbert.corpus.types import SCRATCH
 from nerbert.records import ENTITY, LINK, TRAIN
@@ -61,7 +61,7 @@ class MentionsOfConcepts:
         if self.targets is None:
             return rows, ()
         flat = rows["mentions"].flatten()
-        concepts = self._among(flat, _read(self.targets, self.targets.stat().st_mtime_ns))
+        concepts = self._among(flat, read_hashes(self.targets))
         columns = {each.name: pc.struct_field(flat, each.name) for each in flat.type}
         lengths = pc.list_value_length(rows["mentions"]).to_numpy()
         if self.settings.concepts == "drop":
@@ -80,12 +80,6 @@ class MentionsOfConcepts:
         untyped = pc.equal(pc.list_value_length(pc.struct_field(mentions, "class_path")), 0).to_numpy(False)
         numbers = np.fromiter((_NUMBER.fullmatch(each) is not None for each in titles), np.bool_, len(titles))
         return np.asarray(is_among(hashes_of(titles), lower) | (numbers & untyped))
-
-
-@lru_cache(maxsize=2)
-def _read(path: Path, _changed: int) -> Hashes:
-    hashes: Hashes = np.load(path, mmap_mode="r", allow_pickle=False)
-    return hashes
 
 
 def _write_counts(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> None:

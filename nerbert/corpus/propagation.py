@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +39,7 @@ from nerbert.corpus.span_hashes import (
     hashes_of,
     inside,
     joined_words,
+    read_hashes,
     without_overlaps,
 )
 from nerbert.corpus.steps import Step, Upstream
@@ -95,7 +96,7 @@ class Propagation:
             pages.add(rows)
         if self.common is None or self.anchors is None:
             raise NerbertError("propagation: opened before its words were counted")
-        usual = _read_pairs(self.anchors, self.anchors.stat().st_mtime_ns)
+        usual = read_hashes(self.anchors)
         names = _PartNames.of(pages.close(), word_splitter(self.settings), self.common, usual)
         return _PartPropagation(names, self.common)
 
@@ -128,12 +129,6 @@ def _write_anchors(part: Path, batches: Iterator[pa.RecordBatch], folder: Path, 
 
 def _pairs(texts: Hashes, targets: Sequence[str]) -> Hashes:
     return mixed(texts ^ mixed(hashes_of(targets)))
-
-
-@lru_cache(maxsize=2)
-def _read_pairs(path: Path, _changed: int) -> Hashes:
-    pairs: Hashes = np.load(path, mmap_mode="r", allow_pickle=False)
-    return pairs
 
 
 class _Row(NamedTuple):

@@ -7,6 +7,7 @@ collide are taken for one; among a million names that happens once in ten millio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -56,6 +57,17 @@ def hashes_of(texts: Sequence[str]) -> Hashes:
     """Return (texts,): the hash of each."""
     ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
     return SpanHashes.of_text("".join(texts)).of(np.concatenate((ends[:1] * 0, ends[:-1])), ends)
+
+
+def read_hashes(path: Path) -> Hashes:
+    """Return hashes that `numpy.save` wrote, memory-mapped; read again once the file has changed."""
+    return _mapped(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _mapped(path: Path, _changed: int) -> Hashes:
+    hashes: Hashes = np.load(path, mmap_mode="r", allow_pickle=False)
+    return hashes
 
 
 @lru_cache(maxsize=2)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from nerbert.corpus.columns import Words, codes_of, is_among
 from nerbert.corpus.knowledge.database import ask_counts
 from nerbert.corpus.mentions import sides_of
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.span_hashes import Hashes, Marks, SpanHashes, joined_words
+from nerbert.corpus.span_hashes import Hashes, Marks, SpanHashes, joined_words, read_hashes
 from nerbert.corpus.steps import Upstream
 from nerbert.records import TRAIN
 
@@ -41,21 +41,15 @@ class CommonWords:
     def among(self, words: Words, text: str) -> Marks:
         """Return which words of a text are common, in whatever case they are written there."""
         hashes, _, _ = _hashes(words, codes_of(text))
-        return is_among(hashes, _read(self.path, self.path.stat().st_mtime_ns))
+        return is_among(hashes, read_hashes(self.path))
 
     def capitalised(self, words: Words, text: str) -> Marks:
         """Return which words have a capital that tells something: a sentence's first one only if it isn't common."""
         hashes, capitals, _ = _hashes(words, codes_of(text))
         first = np.flatnonzero(begins_sentence(words, text))
-        common = is_among(hashes[first], _read(self.path, self.path.stat().st_mtime_ns))
+        common = is_among(hashes[first], read_hashes(self.path))
         capitals[first] &= ~common
         return capitals
-
-
-@lru_cache(maxsize=2)
-def _read(path: Path, _changed: int) -> Hashes:
-    hashes: Hashes = np.load(path, allow_pickle=False)
-    return hashes
 
 
 def begins_sentence(words: Words, text: str) -> Marks:
