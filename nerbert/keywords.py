@@ -39,8 +39,6 @@ class CorpusKeywords(TypedDict, total=False):
     steps: Sequence[str]
     concepts: Literal["entity", "drop"]
     unknown_min_mentions: int
-    relabel_taggers: str | Path | Sequence[str | Path]
-    relabel_confidence: float
 
 
 class TaggingKeywords(TypedDict, total=False):
@@ -171,7 +169,6 @@ class PretrainKeywords(TrainKeywords, total=False):
     wordings: bool
     backbone: str
     label_set: str
-    half: Literal["", "first", "second"]
     num_frozen_layers: int
     cache: str
     save_minutes: float

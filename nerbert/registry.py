@@ -126,10 +126,9 @@ STEPS: "Registry[Callable[[CorpusSettings], AnyStep]]" = Registry(
         "filter 2": "nerbert.corpus.filters:OnlyUntyped",
         "filter 3": "nerbert.corpus.filters:CommonCategories",
         "sampling": "nerbert.corpus.filters:Sampling",
-        "relabel": "nerbert.distillation.relabel:Relabelling",
     },
 )
-"""The steps of a corpus; the build makes its own steps, `relabel` and a user's are made as `Class(settings)`."""
+"""The steps of a corpus; the build makes its own steps, a user's are made as `Class(settings)`."""
 EXECUTORS: "Registry[Callable[[int], Executor]]" = Registry("executor", {"local": "nerbert.executors:LocalExecutor"})
 """Executors: functions from a number of workers to an `Executor`; `at` takes an address."""
 OBJECTIVES: "Registry[type[Objective]]" = Registry(

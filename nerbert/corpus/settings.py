@@ -106,7 +106,7 @@ class CorpusSettings(Settings):
     """The steps after pass 1, in order: the built-in steps, each once and in the usual order, with your own steps
     anywhere between them (docs/extending/corpus-step.md). `propagation`, after `exclude`, makes later mentions of what
     a page links to links, too. `concepts`, after `typing`, changes mentions of what is no name. `unknown`, after them,
-    marks stretches that may be names, so that they give no loss. `relabel`, before `split`, corrects labels by taggers.
+    marks stretches that may be names, so that they give no loss.
     A step counts only sentences that earlier steps keep. Source: ours."""
     concepts: Literal["entity", "drop"] = "drop"
     """What step `concepts` does with mentions of what is mostly linked in lower case (*jazz*), and of numbers and
@@ -114,14 +114,6 @@ class CorpusSettings(Settings):
     unknown_min_mentions: Annotated[int, Bounds(at_least=1)] = 5
     """Step `unknown`: a stretch of words is unknown if it is a mention elsewhere in the train part at least this often,
     and in at least half of its uses. Unit: mentions. Source: ours."""
-
-    relabel_taggers: tuple[Path, ...] = ()
-    """Step `relabel`: folders of two encoders, each pre-trained as a tagger on one `half` of the pages of a corpus of
-    the same dump. Each reads the other half. Source: ours; Northcutt et al. 2021 §3.1.
-    """
-    relabel_confidence: Annotated[float, Bounds(at_least=0.5, at_most=1)] = 0.9
-    """Step `relabel`: from this confidence on a tagger's findings become labels, and labels that contradict them
-    unknown. Source: ours."""
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
@@ -144,8 +136,7 @@ class CorpusSettings(Settings):
         folders.
         """
         named = {name: Path(getattr(self, name)).name for name in ("label_set", "punkt_model")}
-        lists = {"steps": list(self.steps), "relabel_taggers": [each.name for each in self.relabel_taggers]}
-        return asdict(self) | named | lists
+        return asdict(self) | named | {"steps": list(self.steps)}
 
 
 def word_splitter(settings: CorpusSettings) -> str:
@@ -158,7 +149,6 @@ LATER = frozenset(
         "seed", "label_set", "precedence", "disagreement", "evidence", "evidence_precision", "split_by",
         "validation_ratio", "min_mentions", "rare_category", "concepts", "keep_untyped", "common_categories",
         "alpha", "sample_size", "balance", "max_copies", "exclude_ngram_size", "steps", "unknown_min_mentions",
-        "relabel_taggers", "relabel_confidence",
     }
 )  # fmt: skip
 """Settings that only the steps after pass 1 read; with any other changed, a half-made corpus must start again."""

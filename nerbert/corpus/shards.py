@@ -5,12 +5,10 @@ A shard is a part of the dump, so the number of workers changes no byte. Cost: s
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NotRequired
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -20,7 +18,6 @@ from nerbert import DOCS
 from nerbert.artifacts import publish, sha256_of
 from nerbert.errors import InputError, NerbertError, os_refused
 from nerbert.records import Mention, Sentence
-from nerbert.rng import uniform
 from nerbert.schema import read_checked
 
 FORMAT = 3
@@ -268,18 +265,6 @@ def with_columns(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     if place := next(filter(None, (null_in(name, found[name]) for name in schema.names)), ""):
         raise NerbertError(f"a corpus step left rows without {place}; give each a value")
     return found
-
-
-def in_half(ids: Sequence[str], half: str) -> npt.NDArray[np.bool_]:
-    """Return which sentences, by their ids, are of pages in a `half` of all pages, drawn at random: `first` or
-    `second`.
-    """
-
-    @cache
-    def is_first(page: str) -> bool:
-        return uniform(0, "half", page) < 0.5
-
-    return np.array([is_first(each.rsplit(":", 2)[0]) == (half == "first") for each in ids], np.bool_)
 
 
 def null_in(name: str, column: pa.Array) -> str:

@@ -18,7 +18,6 @@ from nerbert.cache import cached
 from nerbert.config import refuse
 from nerbert.corpus.shards import (
     checked_shards,
-    in_half,
     read_manifest,
     sentence_batches,
     shard_hashes,
@@ -208,21 +207,18 @@ def held_out_examples(manifest: Mapping[str, Any], labels: CorpusLabels, setting
     return found
 
 
-def training_rows(batch: pa.RecordBatch, half: str = "") -> pa.RecordBatch:
-    """Return the rows of the train part that have copies, or can have some when copies are drawn again; of one half of
-    the pages, if it is named.
-    """
+def training_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the rows of the train part that have copies, or can have some when copies are drawn again."""
     possible = pc.or_(pc.greater(batch["copies"], 0), pc.greater(batch["expected_copies"], 0))
-    rows = batch.filter(pc.and_(pc.equal(batch["split"], TRAIN), possible))
-    return rows.filter(pa.array(in_half(rows["id"].to_pylist(), half))) if half else rows
+    return batch.filter(pc.and_(pc.equal(batch["split"], TRAIN), possible))
 
 
 def training_texts(manifest: Mapping[str, Any], settings: PretrainSettings) -> Iterator[str]:
     """Yield the texts that are trained on, in order, each once, whatever its copies."""
     drawn = "expected_copies" if settings.resample_each_epoch else "copies"
     for path in checked_shards(settings.corpus_folder, manifest):
-        for batch in sentence_batches(path, ["id", "split", "copies", "expected_copies", "text"]):
-            rows = training_rows(batch, settings.half)
+        for batch in sentence_batches(path, ["split", "copies", "expected_copies", "text"]):
+            rows = training_rows(batch)
             yield from rows.filter(pc.greater(rows[drawn], 0))["text"].to_pylist()
 
 

@@ -104,17 +104,14 @@ class Preprocessor:
         }  # fmt: skip
 
 
-def cut_shard(
-    path: Path, cutter: Preprocessor, labels: CorpusLabels, source: int | None = None, half: str = ""
-) -> list[ShardWindows]:
-    """Cut one shard, or what one half of the pages has of it, into windows, as one of several sources if it has a
-    number; raise InputError that names it for a bad value.
-    """
+def cut_shard(path: Path, cutter: Preprocessor, labels: CorpusLabels, source: int | None = None) -> list[ShardWindows]:
+    """Cut one shard into windows, as one of several sources if it has a number; raise InputError that names it for a
+    bad value."""
     category = lru_cache(1 << 16)(labels.category)
     parts = []
     for batch in sentence_batches(path, _COLUMNS):
         with at(path):
-            rows = training_rows(batch, half)
+            rows = training_rows(batch)
             _check_copies(rows)
             every = len(rows)
             if lists := labels.gazetteers:
@@ -196,8 +193,6 @@ def open_training_data(
     origin = {"version": _VERSION, "shards": shards, **cutter.key()}
     if len(corpora) > 1:  # the key of an objective's labels has those of one corpus
         origin["types"] = [sorted(each.labels.concept_texts.items()) for each in corpora]
-    if settings.half:
-        origin["half"] = settings.half
     if open_texts and open_types:
         how = [open_texts.settings.copies, open_texts.settings.asked]
         origin["open_types"] = [VERSION, open_texts.splitter, *how, *open_types.digests]
@@ -249,7 +244,7 @@ def _make(
 
 
 def _cut_corpus(corpus: LabelledCorpus, cutter: Preprocessor, cutting: Executor) -> Iterator[ShardWindows]:
-    task = partial(cut_shard, cutter=cutter, labels=corpus.labels, source=corpus.source, half=corpus.settings.half)
+    task = partial(cut_shard, cutter=cutter, labels=corpus.labels, source=corpus.source)
     return chain.from_iterable(cutting.map_ordered(task, checked_shards(corpus.folder, corpus.manifest)))
 
 

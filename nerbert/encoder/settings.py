@@ -32,10 +32,6 @@ class PretrainSettings(TrainSettings):
     label_set: str = ""
     """Categories to train on: empty takes the corpus's own; `4types`, `212types`, `1type` and all others of `corpus
     build` are derived from the class paths of the same sentences. Source: NER-BERT §4.3."""
-    half: Literal["", "first", "second"] = ""
-    """Half of the corpus's pages to train on, drawn at random; empty: all pages. A tagger of each half is what corpus
-    step `relabel` needs. Source: ours; confident learning (Northcutt et al. 2021) §3.1 cross-validates.
-    """
     num_frozen_layers: Annotated[int, Bounds(at_least=-1, below=1e6)] = -1
     """Lowest layers to freeze, with the embeddings. 0: all are trained. -1: by objective, half of them with `concepts`,
     else none. Of six layers half was far too many (docs/results). Source: NuNER freezes 6 of 12; NER-BERT none."""

@@ -150,7 +150,7 @@ def test_a_registered_name_is_a_step_too(sample: Path, tmp_path: Path, monkeypat
         (["ForgetsTitles"], r"a corpus step left rows without title; give each a value"),
         (
             ["NoStep"],
-            r"must have a method `apply\(rows\)` or `open\(part\)`, and a `name` that no other step has; .*'wrong'",
+            r"must have a method `apply\(rows\)`, `open\(part\)` or `prepare\(upstream\)`, and a `name` that .*'wrong'",
         ),
         (["TakesAName"], r"must have a .*`name` that no other step has; it has 'filter 2'"),
         (["ShortSentences", "ShortSentences"], r"must have a .*`name` that no other step has; it has 'length'"),

@@ -84,9 +84,6 @@ class PreparesNothing(_Wrong):
     def prepare(self, upstream: Upstream) -> None:
         """Forget to return the step."""
 
-    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, tuple[()]]:
-        return rows, ()
-
 
 class ForgetsTitles(_Wrong):
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, tuple[()]]:
