@@ -22,7 +22,7 @@ from nerbert.corpus.build import BuiltCorpus, most_first
 from nerbert.corpus.mentions import categories_of
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batches
-from nerbert.records import ENTITY
+from nerbert.records import ENTITY, LINK
 from nerbert.render import Mark, changed_settings, facts_of, fields, pieces_of, render, share, size, write
 from nerbert.render.terminal import print_json, say, table
 from nerbert.rng import uniform
@@ -242,7 +242,8 @@ def _window(text: str, mentions: Sequence[Mapping[str, Any]], category: str) -> 
 def _leads_to(mention: Mapping[str, Any]) -> str:
     path = " › ".join(mention["class_path"]) or "class unknown"
     source = f"; by {mention['source']}" if mention["source"] else ""
-    return f"{mention['resolved_target']}: {path}{source}"
+    origin = f"; found as {mention['origin']}" if mention["origin"] != LINK else ""
+    return f"{mention['resolved_target']}: {path}{source}{origin}"
 
 
 _CATEGORIES = 20

@@ -260,7 +260,7 @@ def test_nothing_in_a_corpus_acts(evil_corpus: Path) -> None:
 
 @given(st.text(min_size=1, max_size=900), st.lists(st.tuples(st.integers(-9, 999), st.integers(-9, 999)), max_size=6))
 def test_spans_that_lie_lose_no_text(text: str, spans: list[tuple[int, int]]) -> None:
-    mention = {"category": "City", "resolved_target": "x", "class_path": [], "source": ""}
+    mention = {"category": "City", "resolved_target": "x", "class_path": [], "source": "", "origin": "link"}
     mentions = [mention | {"start": start, "end": end} for start, end in spans]
     row = {"text": text, "mentions": mentions, "title": "t", "id": "i", "split": "train", "copies": 1}
     got = "".join(piece for piece, _ in marked_pieces(text, mentions, "City"))
@@ -281,7 +281,10 @@ def test_little_is_needed() -> None:
 
 def test_many_categories_stay_below_three_megabytes() -> None:
     overview, name = _small(), "SomeLongNameOfAClass"
-    mention = {"category": name, "resolved_target": "A title of some length", "source": "instance_types.ttl.bz2"}
+    mention = {
+        "category": name, "resolved_target": "A title of some length", "source": "instance_types.ttl.bz2",
+        "origin": "link",
+    }  # fmt: skip
     text = "Words of a sentence of Wikipedia, " * 8
     row = {"id": "enwiki:12345678:1234567890:12345", "title": "A title of some length", "text": text,
            "split": "train", "copies": 1, "mentions": [
