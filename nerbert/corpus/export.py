@@ -15,6 +15,7 @@ from nerbert.errors import InputError, SettingsError, at, unknown
 from nerbert.formats.conll import conll_block
 from nerbert.labels import sentence_example
 from nerbert.records import Sentence
+from nerbert.terminal import tell
 
 PIPE = "-"
 
@@ -26,7 +27,8 @@ def export_corpus(
     text_of = _TEXT_OF.get(format_)
     if text_of is None:
         raise SettingsError(f"--format {format_!r}{unknown(format_, _TEXT_OF)}")
-    splits = read_manifest(corpus)["splits"]
+    manifest = read_manifest(corpus)
+    splits = manifest["splits"]
     if split and split not in splits:
         raise InputError(f"{corpus}: has no split {split!r}{unknown(split, splits)}, or left out for all")
     written = 0
@@ -36,6 +38,8 @@ def export_corpus(
             with at(sentence.id):
                 stream.write(text_of(sentence).encode() * times)
             written += times
+    if format_ == "conll" and (stretches := sum(manifest.get("unknown", {}).values())):
+        tell(f"words of {stretches:,} stretches that may be names are O there; JSON lines have the column unknown")
     return written
 
 

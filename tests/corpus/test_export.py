@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -38,6 +39,20 @@ def test_json_lines_hold_every_column(sample_corpus: Path, tmp_path: Path) -> No
         mentions = (Mention(**(each | {"class_path": tuple(each["class_path"])})) for each in row.pop("mentions"))
         assert row.pop("unknown") == []
         assert Sentence(**row, words=words, mentions=tuple(mentions)) == sentence
+
+
+def test_stretches_that_conll_cannot_leave_open_are_told(
+    sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = shutil.copytree(sample_corpus, tmp_path / "corpus")
+    export_corpus(corpus, tmp_path / "plain.conll", "conll")
+    assert "may be names" not in capsys.readouterr().err
+    manifest = json.loads((corpus / "manifest.json").read_text()) | {"unknown": {"capitalised": 1200, "own": 34}}
+    (corpus / "manifest.json").write_text(json.dumps(manifest))
+    export_corpus(corpus, tmp_path / "a.conll", "conll")
+    assert "words of 1,234 stretches that may be names are O there" in capsys.readouterr().err
+    export_corpus(corpus, tmp_path / "a.jsonl", "jsonl")
+    assert "may be names" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
