@@ -14,14 +14,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from nerbert.corpus.columns import is_among
 from nerbert.corpus.knowledge.database import ask_counts
 from nerbert.corpus.mentions import count_by_sentence, listed
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED
-from nerbert.corpus.span_hashes import Hashes, Marks, hashes_of, read_hashes
+from nerbert.corpus.span_hashes import Hashes, Marks, hashes_of, read_hashes, write_marked
 from nerbert.corpus.steps import Upstream
 from nerbert.corpus.types import SCRATCH
 from nerbert.records import ENTITY, LINK, TRAIN
@@ -97,7 +96,4 @@ def _write_counts(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -
         ]
         hashes.append(hashes_of([target for target, _ in links]))
         small.append(np.array([each for _, each in links], np.bool_))
-    targets, places = np.unique(np.concatenate(hashes), return_inverse=True)
-    in_lower = np.bincount(places, np.concatenate(small), minlength=len(targets)).astype(np.int64)
-    counts = np.bincount(places, minlength=len(targets))
-    pq.write_table(pa.table(list(map(pa.array, (targets, counts, in_lower))), schema=_COUNTED), folder / part.name)
+    write_marked(hashes, small, _COUNTED, folder / part.name)
