@@ -7,7 +7,7 @@ endings (*1990s*, *19th*) are English.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -42,10 +42,9 @@ class MentionsOfConcepts:
 
     folder: Path
     settings: CorpusSettings
-    targets: Path | None = None
-    name, rewrites = "concepts", True
+    name = "concepts"
 
-    def prepare(self, upstream: Upstream) -> "MentionsOfConcepts":
+    def prepare(self, upstream: Upstream) -> "_WithoutConcepts":
         """Count the links of each target, and those in lower case."""
         folder = self.folder / SCRATCH / self.name
         (folder / "counts").mkdir(parents=True)
@@ -53,17 +52,24 @@ class MentionsOfConcepts:
             pass
         found = ask_counts(folder / "counts", _COUNTED, _CONCEPTS, {"share": _SHARE}, upstream.executor.workers)
         np.save(folder / "targets.npy", found["target"].astype(np.uint64))
-        return replace(self, targets=folder / "targets.npy")
+        return _WithoutConcepts(folder / "targets.npy", drops=self.settings.concepts == "drop")
+
+
+@dataclass(frozen=True, slots=True)
+class _WithoutConcepts:
+    """The step after its counts."""
+
+    targets: Path
+    drops: bool
+    name, rewrites = MentionsOfConcepts.name, True
 
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[None]]:
         """Change the mentions of concepts."""
-        if self.targets is None:
-            return rows, ()
         flat = rows["mentions"].flatten()
         concepts = self._among(flat, read_hashes(self.targets))
         columns = {each.name: pc.struct_field(flat, each.name) for each in flat.type}
         lengths = pc.list_value_length(rows["mentions"]).to_numpy()
-        if self.settings.concepts == "drop":
+        if self.drops:
             kept = pa.array(~concepts)
             columns = {name: column.filter(kept) for name, column in columns.items()}
             lengths = count_by_sentence(kept, lengths)

@@ -12,7 +12,7 @@ found inside longer words.
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -45,7 +45,6 @@ from nerbert.corpus.span_hashes import (
 from nerbert.corpus.steps import Step, Upstream
 from nerbert.corpus.types import SCRATCH, Targets, read_redirects, read_targets
 from nerbert.corpus.word_cases import CAPITALISE_NOUNS, CommonWords, begins_sentence, count_common_words
-from nerbert.errors import NerbertError
 from nerbert.rng import mixed
 from nerbert.words import is_small
 
@@ -79,14 +78,25 @@ class Propagation:
     folder: Path
     settings: CorpusSettings
     language: str
-    common: CommonWords | None = None
-    anchors: Path | None = None
     name = "propagation"
 
-    def prepare(self, upstream: Upstream) -> "Propagation":
+    def prepare(self, upstream: Upstream) -> "_PreparedPropagation":
         """Count common words, which are no surnames, and no names at a sentence's beginning; and texts of links."""
         common = count_common_words(upstream, self.folder / SCRATCH, self.settings)
-        return replace(self, common=common, anchors=_write_usual_anchors(upstream, self.folder))
+        anchors = _write_usual_anchors(upstream, self.folder)
+        return _PreparedPropagation(self.folder, word_splitter(self.settings), self.language, common, anchors)
+
+
+@dataclass(frozen=True, slots=True)
+class _PreparedPropagation:
+    """The step after its counts."""
+
+    folder: Path
+    splitter: str
+    language: str
+    common: CommonWords
+    anchors: Path
+    name = Propagation.name
 
     def open(self, part: Path) -> Step:
         """Return the step for one part of `pages/`."""
@@ -94,10 +104,7 @@ class Propagation:
         pages = _PageNames(read_targets(self.folder, part), read_redirects(self.folder, part), surnames=surnames)
         for rows in read_batches(part, _COLUMNS):
             pages.add(rows)
-        if self.common is None or self.anchors is None:
-            raise NerbertError("propagation: opened before its words were counted")
-        usual = read_hashes(self.anchors)
-        names = _PartNames.of(pages.close(), word_splitter(self.settings), self.common, usual)
+        names = _PartNames.of(pages.close(), self.splitter, self.common, read_hashes(self.anchors))
         return _PartPropagation(names, self.common)
 
 

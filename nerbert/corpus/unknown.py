@@ -5,7 +5,7 @@ that are mentions elsewhere, often enough. They give no loss, and are no mention
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -52,11 +52,9 @@ class UnknownStretches:
     folder: Path
     settings: CorpusSettings
     language: str
-    common: CommonWords | None = None
-    names: Path | None = None
-    name, rewrites = "unknown", True
+    name = "unknown"
 
-    def prepare(self, upstream: Upstream) -> "UnknownStretches":
+    def prepare(self, upstream: Upstream) -> "_MarkedUnknown":
         """Count common words, the mentions of each name, and its other uses."""
         folder = self.folder / SCRATCH / self.name
         common = count_common_words(upstream, folder, self.settings)
@@ -67,12 +65,20 @@ class UnknownStretches:
             others[places] += counts
         kept = np.flatnonzero(mentions >= _SHARE * (mentions + others))
         _save(frequent.at(kept), folder / "names.npz")
-        return replace(self, common=common, names=folder / "names.npz")
+        return _MarkedUnknown(self.language, common, folder / "names.npz")
+
+
+@dataclass(frozen=True, slots=True)
+class _MarkedUnknown:
+    """The step after its counts."""
+
+    language: str
+    common: CommonWords
+    names: Path
+    name, rewrites = UnknownStretches.name, True
 
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[None]]:
         """Mark the words outside mentions that may be names."""
-        if self.names is None or self.common is None:
-            return rows, ()
         text, words = joined_words(rows)
         free = ~inside(words, rows["mentions"])
         known = _index(self.names, self.names.stat().st_mtime_ns)
