@@ -22,7 +22,6 @@ class CorpusKeywords(TypedDict, total=False):
     split_bytes: int
     label_set: str
     precedence: str
-    disagreement: Literal["first", "vote"]
     evidence: Sequence[Literal["title", "category", "first sentence"]]
     evidence_precision: float
     split_by: Literal["page", "sentence"]
@@ -37,7 +36,6 @@ class CorpusKeywords(TypedDict, total=False):
     max_copies: int
     exclude_ngram_size: int
     steps: Sequence[str]
-    concepts: Literal["entity", "drop"]
     unknown_min_mentions: int
 
 

@@ -119,7 +119,6 @@ STEPS: "Registry[Callable[[CorpusSettings], AnyStep]]" = Registry(
         "propagation": "nerbert.corpus.propagation:Propagation",
         "no link": "nerbert.corpus.filters:WithoutLink",
         "typing": "nerbert.corpus.mentions:Typing",
-        "concepts": "nerbert.corpus.concepts:MentionsOfConcepts",
         "unknown": "nerbert.corpus.unknown:UnknownStretches",
         "split": "nerbert.corpus.filters:EqualInTrain",
         "filter 1": "nerbert.corpus.filters:RareCategories",

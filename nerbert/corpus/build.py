@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 
 from nerbert import __version__
 from nerbert.artifacts import check_free, publish_job, sha256_of, write_json
-from nerbert.corpus.concepts import MentionsOfConcepts
 from nerbert.corpus.dump.deduplicate import Titles, read_titles, write_newest
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parts import pair_indexes, read_index
@@ -81,7 +80,6 @@ def build_corpus(
     open_splitter(settings, settings.language)  # a wrong model is refused before anything is read
     with _open_dumps(plan.dumps, settings) as dumps:
         knowledge = open_knowledge(plan.knowledge, dumps[0].site.language, settings.precedence, dumps[0].site.wiki)
-        knowledge.votes = settings.disagreement == "vote"
         label_set = open_label_set(settings.label_set, knowledge.ontology.parents)
         forbidden = read_excluded(plan.exclude, settings.exclude_ngram_size)
         made = fingerprint(dumps, settings)
@@ -166,7 +164,6 @@ def _steps(
         "propagation": Propagation(folder, settings, language),
         "no link": WithoutLink(),
         "typing": Typing(folder, settings, label_set),
-        "concepts": MentionsOfConcepts(folder, settings),
         "unknown": UnknownStretches(folder, settings, language),
         "split": EqualInTrain(),
         "filter 1": RareCategories(settings),

@@ -9,11 +9,10 @@ from nerbert.registry import STEPS
 from nerbert.words import splitter_named
 
 BUILT_IN_STEPS = (
-    "exclude", "propagation", "no link", "typing", "concepts", "unknown", "split", "filter 1", "filter 2", "filter 3",
-    "sampling",
+    "exclude", "propagation", "no link", "typing", "unknown", "split", "filter 1", "filter 2", "filter 3", "sampling",
 )  # fmt: skip
 """The build's own steps, in their order."""
-_OPTIONAL = ("propagation", "concepts", "unknown")
+_OPTIONAL = ("propagation", "unknown")
 USUAL_STEPS = tuple(step for step in BUILT_IN_STEPS if step not in _OPTIONAL)
 """Those that every corpus has."""
 
@@ -60,11 +59,6 @@ class CorpusSettings(Settings):
     """Which knowledge source types a title that several contain: kinds (`infobox`, `instance-types`, `wikidata`,
     `table`) or names of files, separated by commas; the first wins. Others follow in the order of the command line.
     Source: ours."""
-    disagreement: Literal["first", "vote"] = "first"
-    """Which class a title has that several sources type: that of the `first` by precedence, or by `vote` the deepest
-    one that more than half have, at each step down of those that go on. Where two disagree, that is their deepest
-    common ancestor.
-    Source: ours."""
     evidence: tuple[Literal["title", "category", "first sentence"], ...] = ()
     """What types a link target that no source of knowledge does: parts of its `title`, and of its page the `category`
     and the `first sentence`, where typed titles with the same part have one class. Source: ours."""
@@ -105,12 +99,9 @@ class CorpusSettings(Settings):
     steps: tuple[Annotated[str, STEPS], ...] = USUAL_STEPS
     """The steps after pass 1, in order: the built-in steps, each once and in the usual order, with your own steps
     anywhere between them (docs/extending/corpus-step.md). `propagation`, after `exclude`, makes later mentions of what
-    a page links to links, too. `concepts`, after `typing`, changes mentions of what is no name. `unknown`, after them,
+    a page links to links, too. `unknown`, after `typing`,
     marks stretches that may be names, so that they give no loss.
     A step counts only sentences that earlier steps keep. Source: ours."""
-    concepts: Literal["entity", "drop"] = "drop"
-    """What step `concepts` does with mentions of what is mostly linked in lower case (*jazz*), and of numbers and
-    years: makes them ENTITY, or drops them. Source: ours."""
     unknown_min_mentions: Annotated[int, Bounds(at_least=1)] = 5
     """Step `unknown`: a stretch of words is unknown if it is a mention elsewhere in the train part at least this often,
     and in at least half of its uses. Unit: mentions. Source: ours."""
@@ -146,8 +137,8 @@ def word_splitter(settings: CorpusSettings) -> str:
 
 LATER = frozenset(
     {
-        "seed", "label_set", "precedence", "disagreement", "evidence", "evidence_precision", "split_by",
-        "validation_ratio", "min_mentions", "rare_category", "concepts", "keep_untyped", "common_categories",
+        "seed", "label_set", "precedence", "evidence", "evidence_precision", "split_by",
+        "validation_ratio", "min_mentions", "rare_category", "keep_untyped", "common_categories",
         "alpha", "sample_size", "balance", "max_copies", "exclude_ngram_size", "steps", "unknown_min_mentions",
     }
 )  # fmt: skip

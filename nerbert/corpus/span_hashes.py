@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from nerbert.corpus.columns import Places, Words, codes_of, is_among
 from nerbert.rng import mixed
@@ -63,14 +62,6 @@ def hashes_of(texts: Sequence[str]) -> Hashes:
 def read_hashes(path: Path) -> Hashes:
     """Return hashes that `numpy.save` wrote, memory-mapped; read again once the file has changed."""
     return _mapped(path, path.stat().st_mtime_ns)
-
-
-def write_marked(hashes: Sequence[Hashes], marks: Sequence[Marks], schema: pa.Schema, path: Path) -> None:
-    """Write each hash with how often it is there, and how often marked, in the three columns of a schema."""
-    every, places = np.unique(np.concatenate(hashes), return_inverse=True)
-    counts = np.bincount(places, minlength=len(every))
-    marked = np.bincount(places, np.concatenate(marks), minlength=len(every)).astype(np.int64)
-    pq.write_table(pa.table(list(map(pa.array, (every, counts, marked))), schema=schema), path)
 
 
 @lru_cache(maxsize=4)

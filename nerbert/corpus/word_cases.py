@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from nerbert.corpus.columns import Words, codes_of, is_among
 from nerbert.corpus.knowledge.database import ask_counts
 from nerbert.corpus.mentions import sides_of
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.span_hashes import Hashes, Marks, SpanHashes, joined_words, read_hashes, write_marked
+from nerbert.corpus.span_hashes import Hashes, Marks, SpanHashes, joined_words, read_hashes
 from nerbert.corpus.steps import Upstream
 from nerbert.records import TRAIN
 
@@ -81,7 +82,10 @@ def _write_cases(part: Path, batches: Iterator[pa.RecordBatch], folder: Path, se
         lowered, capitals, own = _hashes(words, codes_of(text))
         hashes.append(lowered)
         small.append(own & ~capitals)
-    write_marked(hashes, small, _COUNTED, folder / part.name)
+    every, places = np.unique(np.concatenate(hashes), return_inverse=True)
+    uses = np.bincount(places, minlength=len(every))
+    in_lower = np.bincount(places, np.concatenate(small), minlength=len(every)).astype(np.int64)
+    pq.write_table(pa.table(list(map(pa.array, (every, uses, in_lower))), schema=_COUNTED), folder / part.name)
 
 
 def _hashes(words: Words, codes: npt.NDArray[np.uint32]) -> tuple[Hashes, Marks, Marks]:

@@ -28,7 +28,7 @@ from tests.stages import CorpusPlan, build_corpus
 
 SETTINGS = CorpusSettings(
     min_mentions=1, validation_ratio=0.0, common_categories=0, keep_untyped=True,
-    steps=tuple(step for step in BUILT_IN_STEPS if step != "concepts"),
+    steps=BUILT_IN_STEPS,
 )  # fmt: skip
 TYPES = {"Ada Lovelace": "Person", "Charles Babbage": "Person", "London": "City", "Mary Brown": "Person",
          "It (novel)": "Novel", "Analytical Engine": "Device", "John Smith": "Person", "Adam Smith": "Person",
@@ -134,7 +134,7 @@ def test_without_the_step_there_are_links_alone(tmp_path: Path) -> None:
     "steps", [("propagation", *USUAL_STEPS), (*USUAL_STEPS, "unknown"), (*BUILT_IN_STEPS, "unknown")]
 )
 def test_a_step_in_another_place_is_refused(steps: tuple[str, ...]) -> None:
-    with pytest.raises(SettingsError, match=r"\(propagation\), no link, typing, \(concepts\), \(unknown\)"):
+    with pytest.raises(SettingsError, match=r"\(propagation\), no link, typing, \(unknown\)"):
         CorpusSettings(steps=steps)
 
 

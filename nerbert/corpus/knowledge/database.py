@@ -3,7 +3,6 @@
 Every choice between rows is an order in SQL, so threads change nothing. Cost: rows are copied through Arrow once more.
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -44,26 +43,6 @@ SELECT
     title, source, ranks, class,
     shown_as_disambiguation OR (ranks & 1 = 1 AND ranks & $shown::UHUGEINT = 0) AS barred
 FROM titles
-"""
-
-_RESULTS = pa.schema(
-    [
-        ("ballot", pa.list_(pa.int32())), ("ranks", pa.list_(pa.uint8())), ("class", pa.int32()),
-        ("source", pa.uint8()),
-    ]
-)  # fmt: skip
-_BALLOTS = """
-CREATE TABLE ballots AS
-SELECT title, list(class ORDER BY rank) AS ballot, list(rank ORDER BY rank) AS ranks FROM (
-    SELECT title, rank, arg_min(class, (priority::BIGINT << 45) | tie) AS class
-    FROM claims SEMI JOIN (
-        SELECT title FROM claims WHERE rank > 0 GROUP BY title HAVING min(class) <> max(class)
-    ) USING (title) WHERE rank > 0 GROUP BY title, rank
-) GROUP BY title HAVING count(*) > 1
-"""
-_ELECT = """
-UPDATE types SET class = results.class, source = results.source
-FROM ballots JOIN results USING (ballot, ranks) WHERE types.title = ballots.title
 """
 
 
@@ -113,25 +92,17 @@ def ask_counts(
 
 
 def write_types(
-    database: Database,
-    claims: Iterable[tuple[int, Claim]],
-    names: Sequence[str],
-    shown: Collection[int] = (),
-    *,
-    votes: bool = False,
+    database: Database, claims: Iterable[tuple[int, Claim]], names: Sequence[str], shown: Collection[int] = ()
 ) -> tuple[list[TitleCounts], int]:
     """Write the table `types`: each title with its class's and source's numbers, null if it is barred; return counts.
 
-    Sources are numbered by precedence; with `votes` all of a title's sources choose its class (`voted`). A
-    disambiguation page has no class. Sources in `shown` read the dump's own
+    Sources are numbered by precedence. A disambiguation page has no class. Sources in `shown` read the dump's own
     pages, so no list of disambiguation pages overrides their titles. `classes` and `sources` have the names.
     """
     check_sources(len(names))
     classes: dict[ClassPath, int] = {}
     insert(database, "claims", _keyed(claims, classes), _CLAIMS)
     database.execute(_WRITE_TYPES, {"shown": sum(2 << place for place in shown)})
-    if votes:
-        _vote(database, classes)
     database.execute("DROP TABLE claims")
     paths = enumerate([(), *classes])
     insert(database, "classes", paths, pa.schema([("class", pa.int32()), ("class_path", pa.list_(pa.string()))]))
@@ -146,43 +117,9 @@ def write_types(
             if ranks >> (place + 1) & 1:
                 count.disambiguation_pages += barred * titles
                 count.typed += (not barred and place + 1 == source) * titles
-                count.lost_to_precedence += (not barred and source not in (None, place + 1)) * titles
+                count.lost_to_precedence += (not barred and place + 1 != source) * titles
     database.execute("UPDATE types SET class = NULL, source = NULL WHERE barred")
     return counts, pages
-
-
-def _vote(database: Database, classes: dict[ClassPath, int]) -> None:
-    """Give titles with claims of several sources the class that these agree on; a new one gets a number."""
-    database.execute(_BALLOTS)
-    paths = dict(zip(classes.values(), classes, strict=True))
-    ballots = database.execute("SELECT DISTINCT ballot, ranks FROM ballots ORDER BY ALL").fetchall()
-    results = ((ballot, ranks, *_elected(ballot, ranks, paths, classes)) for ballot, ranks in ballots)
-    insert(database, "results", results, _RESULTS)
-    database.execute(_ELECT)
-    database.execute("DROP TABLE ballots; DROP TABLE results")
-
-
-def _elected(
-    ballot: Sequence[int], ranks: Sequence[int], paths: Mapping[int, ClassPath], classes: dict[ClassPath, int]
-) -> tuple[int | None, int | None]:
-    """Return the number of the class that a ballot elects, and of the first source that agrees; None for none."""
-    path = voted([paths[each] for each in ballot])
-    if not path:
-        return None, None
-    source = next(rank for each, rank in zip(ballot, ranks, strict=True) if paths[each][: len(path)] == path)
-    return classes.setdefault(path, len(classes) + 1), source
-
-
-def voted(paths: Sequence[ClassPath]) -> ClassPath:
-    """Return the deepest class that, from each depth on, more than half of the paths that go on have."""
-    found: ClassPath = ()
-    while True:
-        depth = len(found)
-        further = Counter(path[: depth + 1] for path in paths if len(path) > depth and path[:depth] == found)
-        best, votes = further.most_common(1)[0] if further else (found, 0)
-        if 2 * votes <= further.total():
-            return found
-        found = best
 
 
 def check_sources(count: int) -> None:

@@ -99,8 +99,6 @@ class Knowledge:
     order: tuple[int, ...]
     disambiguation_pages: int = 0
     wiki: str = ""
-    votes: bool = False
-    """Whether sources vote on a title's class; else the first one decides."""
 
     @property
     def editions(self) -> tuple[str, ...]:
@@ -130,7 +128,7 @@ class Knowledge:
         claims = chain(known, infoboxes, self._file_claims(database.cursor()))
         shown = [rank for rank, _, _ in mappings]
         names = [each.name for each in ranked]
-        counts, self.disambiguation_pages = write_types(database, claims, names, shown, votes=self.votes)
+        counts, self.disambiguation_pages = write_types(database, claims, names, shown)
         for source, titles in zip(ranked, counts, strict=True):
             source.counts.titles = titles
 

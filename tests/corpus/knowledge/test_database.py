@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nerbert.corpus.knowledge import database as module
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, Claim, ClassPath, TitleCounts
-from nerbert.corpus.knowledge.database import open_database, voted, write_types
+from nerbert.corpus.knowledge.database import open_database, write_types
 from nerbert.corpus.knowledge.knowledge import ordered
 from nerbert.errors import InputError, SettingsError, WriteError
 from tests.corpus.knowledge.looking import a_database
@@ -88,32 +88,6 @@ def test_the_order_of_claims_changes_nothing(rows: list[tuple[int, Claim]], rand
     first = write(rows, NAMES)
     random.shuffle(rows)
     assert write(rows, NAMES) == first
-
-
-@pytest.mark.parametrize(
-    ("paths", "path"),
-    [
-        ([("Agent", "Person"), ("Agent", "Person", "Writer")], ("Agent", "Person", "Writer")),
-        ([("Agent", "Person", "Poet"), ("Agent", "Person", "Writer")], ("Agent", "Person")),
-        ([("Work", "Film"), ("Agent", "Person"), ("Work", "Book")], ("Work",)),
-        ([("Work",), ("Agent",)], ()),
-        ([("Work", "Film"), ("Agent",), ("Work",)], ("Work", "Film")),
-    ],
-)
-def test_sources_vote(paths: list[tuple[str, ...]], path: tuple[str, ...]) -> None:
-    assert voted(paths) == path
-    with a_database() as database:
-        claims = [(number, ("A", 0, each)) for number, each in enumerate(paths)] + [(0, ("B", 0, paths[0]))]
-        counts, _ = write_types(database, claims, [str(number) for number in range(len(paths))], votes=True)
-        assert sum(count.typed for count in counts) == 1 + bool(path)
-        assert sum(count.lost_to_precedence for count in counts) == (len(paths) - 1 if path else 0)
-        rows = database.execute(
-            "SELECT title, class_path, source FROM types LEFT JOIN classes USING (class)"
-        ).fetchall()
-        agreeing = [rank for rank, each in enumerate(paths, 1) if path and each[: len(path)] == path]
-        assert {title: (tuple(each or ()), source) for title, each, source in rows} == {
-            "A": (path, agreeing[0] if agreeing else None), "B": (paths[0], 1),
-        }  # fmt: skip
 
 
 @pytest.mark.integration
