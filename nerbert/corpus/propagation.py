@@ -84,7 +84,8 @@ class Propagation:
         """Count common words, which are no surnames, and no names at a sentence's beginning; and texts of links."""
         common = count_common_words(upstream, self.folder / SCRATCH, self.settings)
         anchors = _write_usual_anchors(upstream, self.folder)
-        return _PreparedPropagation(self.folder, word_splitter(self.settings), self.language, common, anchors)
+        surnames = self.language not in CAPITALISE_NOUNS
+        return _PreparedPropagation(self.folder, word_splitter(self.settings), surnames, common, anchors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +94,15 @@ class _PreparedPropagation:
 
     folder: Path
     splitter: str
-    language: str
+    surnames: bool
     common: CommonWords
     anchors: Path
     name = Propagation.name
 
     def open(self, part: Path) -> Step:
         """Return the step for one part of `pages/`."""
-        surnames = self.language not in CAPITALISE_NOUNS
-        pages = _PageNames(read_targets(self.folder, part), read_redirects(self.folder, part), surnames=surnames)
+        targets, redirects = read_targets(self.folder, part), read_redirects(self.folder, part)
+        pages = _PageNames(targets, redirects, surnames=self.surnames)
         for rows in read_batches(part, _COLUMNS):
             pages.add(rows)
         names = _PartNames.of(pages.close(), self.splitter, self.common, read_hashes(self.anchors))

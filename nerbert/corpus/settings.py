@@ -99,8 +99,7 @@ class CorpusSettings(Settings):
     steps: tuple[Annotated[str, STEPS], ...] = USUAL_STEPS
     """The steps after pass 1, in order: the built-in steps, each once and in the usual order, with your own steps
     anywhere between them (docs/extending/corpus-step.md). `propagation`, after `exclude`, makes later mentions of what
-    a page links to links, too. `unknown`, after `typing`,
-    marks stretches that may be names, so that they give no loss.
+    a page links to links, too. `unknown`, after `typing`, marks stretches that may be names, so that they give no loss.
     A step counts only sentences that earlier steps keep. Source: ours."""
     unknown_min_mentions: Annotated[int, Bounds(at_least=1)] = 5
     """Step `unknown`: a stretch of words is unknown if it is a mention elsewhere in the train part at least this often,
@@ -137,9 +136,9 @@ def word_splitter(settings: CorpusSettings) -> str:
 
 LATER = frozenset(
     {
-        "seed", "label_set", "precedence", "evidence", "evidence_precision", "split_by",
-        "validation_ratio", "min_mentions", "rare_category", "keep_untyped", "common_categories",
-        "alpha", "sample_size", "balance", "max_copies", "exclude_ngram_size", "steps", "unknown_min_mentions",
+        "seed", "label_set", "precedence", "evidence", "evidence_precision", "split_by", "validation_ratio",
+        "min_mentions", "rare_category", "keep_untyped", "common_categories", "alpha", "sample_size", "balance",
+        "max_copies", "exclude_ngram_size", "steps", "unknown_min_mentions",
     }
 )  # fmt: skip
 """Settings that only the steps after pass 1 read; with any other changed, a half-made corpus must start again."""

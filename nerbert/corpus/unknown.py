@@ -54,7 +54,7 @@ class UnknownStretches:
     language: str
     name = "unknown"
 
-    def prepare(self, upstream: Upstream) -> "_MarkedUnknown":
+    def prepare(self, upstream: Upstream) -> "_PreparedUnknown":
         """Count common words, the mentions of each name, and its other uses."""
         folder = self.folder / SCRATCH / self.name
         common = count_common_words(upstream, folder, self.settings)
@@ -65,16 +65,16 @@ class UnknownStretches:
             others[places] += counts
         kept = np.flatnonzero(mentions >= _SHARE * (mentions + others))
         _save(frequent.at(kept), folder / "names.npz")
-        return _MarkedUnknown(self.language, common, folder / "names.npz")
+        return _PreparedUnknown(common, folder / "names.npz", capitals=self.language not in CAPITALISE_NOUNS)
 
 
 @dataclass(frozen=True, slots=True)
-class _MarkedUnknown:
+class _PreparedUnknown:
     """The step after its counts."""
 
-    language: str
     common: CommonWords
     names: Path
+    capitals: bool
     name, rewrites = UnknownStretches.name, True
 
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[None]]:
@@ -84,7 +84,7 @@ class _MarkedUnknown:
         known = _index(self.names, self.names.stat().st_mtime_ns)
         begins, lengths, _ = without_overlaps(known.found(words, SpanHashes.of_text(text)), free)
         stretches = [(begins, begins + lengths - 1, ELSEWHERE)]
-        if self.language not in CAPITALISE_NOUNS:
+        if self.capitals:
             stretches.append((*_runs(words, free & self.common.capitalised(words, text)), CAPITALISED))
         place = rows.schema.get_field_index("unknown")
         return rows.set_column(place, TYPED.field("unknown"), _listed(words, stretches)), ()

@@ -27,8 +27,7 @@ from nerbert.records import LINK, Sentence
 from tests.stages import CorpusPlan, build_corpus
 
 SETTINGS = CorpusSettings(
-    min_mentions=1, validation_ratio=0.0, common_categories=0, keep_untyped=True,
-    steps=BUILT_IN_STEPS,
+    min_mentions=1, validation_ratio=0.0, common_categories=0, keep_untyped=True, steps=BUILT_IN_STEPS,
 )  # fmt: skip
 TYPES = {"Ada Lovelace": "Person", "Charles Babbage": "Person", "London": "City", "Mary Brown": "Person",
          "It (novel)": "Novel", "Analytical Engine": "Device", "John Smith": "Person", "Adam Smith": "Person",
