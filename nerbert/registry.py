@@ -189,6 +189,7 @@ PROTOCOLS: "Registry[Protocol]" = Registry(
         "hugging-face": "nerbert.serve.protocols.hugging_face:operations",
         "gliner": "nerbert.serve.protocols.gliner:operations",
         "presidio": "nerbert.serve.protocols.presidio:operations",
+        "page": "nerbert.serve.protocols.page:operations",
     },
 )
 """What a server's clients speak: functions that return operations."""

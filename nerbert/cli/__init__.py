@@ -33,7 +33,8 @@ for group in ("corpus", "knowledge", "data"):
     app.command(f"nerbert.cli.data:{group}_app", name=group)
 for command in (
     "models:pretrain", "models:finetune", "distil:distil", "models:calibrate", "models:evaluate", "tag:tag",
-    "serve:serve", "annotate:annotate", "models:show", "models:check", "models:export", "models:benchmark",
+    "serve:serve", "serve:label", "annotate:annotate", "models:show", "models:check", "models:export",
+    "models:benchmark",
 ):  # fmt: skip
     app.command(f"nerbert.cli.{command}")
 

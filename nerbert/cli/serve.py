@@ -1,12 +1,12 @@
-"""`nerbert serve`: taggers behind HTTP."""
+"""`nerbert serve` and `nerbert label`: taggers behind HTTP, and a page to label sentences."""
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from nerbert.cli.options import LOADING, Flag, Loading
+from nerbert.cli.options import LOADING, READ, Config, Flag, Loading, OptionalOutput, Read
 from nerbert.serve.settings import Limits
 
 Limited = Annotated[Limits, Parameter(name="*", group=Group("Limits", sort_key=2))]
@@ -58,3 +58,48 @@ def serve(
         loading=asdict(loading), limits=limits,
     )  # fmt: skip
     run(job, check=check)
+
+
+def label(
+    *files: Path, output: OptionalOutput = None, types: str = "", tagger: str = "embedded-open",
+    encoder: str = "embedded", config: Config = None, order: Literal["random", "mixed"] = "random",
+    seed: int = 0, port: int = 8010,
+    browser: Annotated[bool, Parameter(negative="--no-browser")] = True, reading: Read = READ,
+) -> None:  # fmt: skip
+    """Label sentences in the browser; a tagger learns meanwhile, and is tested on sentences kept apart.
+
+    Everything is kept in one folder: labels.jsonl (the labels), journal.jsonl (all actions), rounds (the taggers). The
+    command can be stopped and run again. The page is served on this machine only.
+
+    Parameters
+    ----------
+    files
+        Files or folders with the sentences, in any format that `nerbert tag` reads; more can be loaded on the page.
+    output
+        Folder that keeps the work; default: the first file's name with -labels, else labels.
+    types
+        Types to label, as labels of `nerbert tag`: "ship,port: where ships stay"; more can be added on the page.
+    tagger
+        Tagger that takes labels at run time, for the first suggestions.
+    encoder
+        Encoder that is fine-tuned on the labels: a model folder or hub name.
+    order
+        Order of sentences: random, or mixed (after ten, those that the tagger is least certain of and that are new).
+    seed
+        Seed of the order.
+    port
+        Port of the page; 0 takes a free one.
+    browser
+        Open the page in the browser.
+    """
+    from nerbert.formats.entity_labels import parse_labels
+    from nerbert.serve.protocols.labelling import LabelJob
+    from nerbert.serve.server import ServeJob
+    from nerbert.serve.server import serve as run
+
+    folder = output or Path(f"{files[0].name.partition('.')[0]}-labels" if files else "labels")
+    job = LabelJob(
+        folder=folder, files=files, types=tuple(parse_labels(types)) if types else (), encoder=encoder, config=config,
+        order=order, seed=seed, reading=reading,
+    )  # fmt: skip
+    run(ServeJob(taggers=(tagger,), port=port, limits=_LIMITS, labelling=job, browser=browser))

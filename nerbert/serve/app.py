@@ -9,8 +9,8 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nerbert.errors import NerbertError, Overloaded, TimedOut, Unavailable
@@ -76,8 +76,11 @@ class Access:
     local: bool = False
 
 
-def application(service: Service, operations: Sequence[Operation], access: Access, metrics: Metrics) -> ASGIApp:
-    """Return the application; its lifespan starts and stops the service."""
+def application(
+    service: Service, operations: Sequence[Operation], access: Access, metrics: Metrics,
+    beside: Callable[[Service], AbstractAsyncContextManager[object]] = lambda _: nullcontext(),
+) -> ASGIApp:  # fmt: skip
+    """Return the application; its lifespan starts and stops the service, and what runs `beside` it."""
     metrics.watch(service.queue)
     description = to_json(describe(operations, token=bool(access.token)))
     shown = partial(Response, description, media_type="application/json")
@@ -92,12 +95,13 @@ def application(service: Service, operations: Sequence[Operation], access: Acces
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         service.start()
-        yield
+        async with beside(service):
+            yield
         await service.stop()
 
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_fault})
     app.router.redirect_slashes = False
-    opened = frozenset(each.path for each in operations if each.open)
+    opened = [compile_path(each.path)[0] for each in operations if each.open]
     gate = _Gate(app, service, access, opened, metrics)
     if not access.origins:
         return gate
@@ -112,7 +116,7 @@ class _Gate:
     """What every request passes: it gets a number, may be refused, is counted and logged."""
 
     def __init__(
-        self, app: ASGIApp, service: Service, access: Access, opened: frozenset[str], metrics: Metrics
+        self, app: ASGIApp, service: Service, access: Access, opened: Sequence[re.Pattern[str]], metrics: Metrics
     ) -> None:  # fmt: skip
         self._app, self._service, self._access, self._opened, self._metrics = app, service, access, opened, metrics
         self._busy = 0
@@ -140,7 +144,7 @@ class _Gate:
 
     def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes], seen: _Seen) -> Response | None:
         """Return why a request isn't let in."""
-        if scope["path"] in self._opened:
+        if any(each.match(scope["path"]) for each in self._opened):
             return None
         if self._busy >= self._service.limits.max_requests:
             return fault(Overloaded(f"{self._busy:,} requests are in progress; try again later"), seen)

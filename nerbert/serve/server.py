@@ -9,11 +9,12 @@ import logging
 import os
 import signal
 import socket
+import webbrowser
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nerbert.errors import InputError, SettingsError, need, os_refused
 from nerbert.formats.entity_labels import parse_labels
@@ -21,6 +22,9 @@ from nerbert.registry import PROTOCOLS
 from nerbert.serve.settings import TOKEN, Limits, is_loopback
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import parse_thresholds
+
+if TYPE_CHECKING:
+    from nerbert.serve.protocols.labelling import LabelJob, Labelling
 
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 1000
 _MEGABYTE = 1 << 20
@@ -45,6 +49,10 @@ class ServeJob:
     loading: Mapping[str, Any] = field(default_factory=dict)
     """Other parameters of `Tagger.load`."""
     limits: Limits
+    labelling: "LabelJob | None" = None
+    """What is labelled on the page."""
+    browser: bool = False
+    """Whether to open the page."""
 
     def token(self) -> str:
         """Return the token that clients must send, "" for none; raise SettingsError where one is needed."""
@@ -84,9 +92,11 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
     from nerbert.serve.service import Service, log, named_sources
 
     sources, token, metrics = named_sources(job.taggers), job.token(), Metrics()
+    labelling = _labelling(job.labelling) if job.labelling else None
     operations = [
         *(each for name in job.protocols or tuple(PROTOCOLS) for each in PROTOCOLS.find(name)()),
         *status.operations(metrics, reload=job.allow_reload),
+        *(labelling.operations() if labelling else ()),
     ]
     paths = [f"{each.method} {each.path}" for each in operations]
     if twice := next((each for each in paths if paths.count(each) > 1), ""):
@@ -96,8 +106,9 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
     with nullcontext() if check else _listening(job.host, job.port) as listening:
         service = Service(sources, job.load, job.limits, metrics.batch)
         app = application(
-            service, operations, Access(token=token, origins=job.cors, local=not (token or job.no_token)), metrics
-        )
+            service, operations, Access(token=token, origins=job.cors, local=not (token or job.no_token)), metrics,
+            *([labelling.running] if labelling else []),
+        )  # fmt: skip
         address = _address(*(listening.getsockname() if listening else (job.host, job.port)))
         lines = [
             *(f"{each.name}: {each.source}, {each.fingerprint}, {status.model_of(each).answering}"
@@ -112,12 +123,20 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
         _log_to_stderr(log)
         for line in lines:
             log.info(line)
+        if job.browser:
+            webbrowser.open(address)
         try:
             asyncio.run(_run(app, service, listening, job.limits))
         except (KeyboardInterrupt, SystemExit):  # by which uvicorn passes on what stopped it
             if not service.draining:
                 raise
         log.info("stopped")
+
+
+def _labelling(job: "LabelJob") -> "Labelling":
+    from nerbert.serve.protocols.labelling import Labelling
+
+    return Labelling(job)
 
 
 def _memory(limits: Limits, window: int) -> list[str]:

@@ -187,6 +187,11 @@ class Service:
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
+    async def add(self, name: str, source: str) -> None:
+        """Load a model under a name, in place of one that has it; raise what is wrong with it."""
+        async with self._reloading:
+            self.models[name] = await asyncio.to_thread(self._loaded, name, source)
+
     async def _reload(self, names: Sequence[str]) -> dict[str, str]:
         found = dict[str, str]()
         async with self._reloading:

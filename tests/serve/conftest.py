@@ -72,7 +72,7 @@ def inside(tmp_path: Path) -> Callable[..., AbstractContextManager[Inside]]:
     gate = Gate(tmp_path / "gate")
 
     @contextmanager
-    def run(load: Callable[[Gate], Tagger] = told, **limits: Any) -> Iterator[Inside]:
+    def run(load: Callable[[Gate], Tagger] = told, labelling: Any = None, **limits: Any) -> Iterator[Inside]:
         import uvicorn
 
         from nerbert.registry import PROTOCOLS
@@ -85,7 +85,8 @@ def inside(tmp_path: Path) -> Callable[..., AbstractContextManager[Inside]]:
         metrics = Metrics()
         service = Service({"told": "nowhere"}, lambda _: load(gate), Limits(**limits), metrics.batch)
         operations = [each for name in PROTOCOLS for each in PROTOCOLS.find(name)()]
-        app = application(service, operations, Access(), metrics)
+        operations += labelling.operations() if labelling else []
+        app = application(service, operations, Access(), metrics, *([labelling.running] if labelling else []))
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         config = uvicorn.Config(app, http="h11", ws="none", lifespan="on", access_log=False, log_config=None)
         one = uvicorn.Server(config)

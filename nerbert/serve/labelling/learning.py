@@ -1,0 +1,220 @@
+"""Taggers that are trained while sentences are labelled: commands of nerbert's own, in a process beside the server.
+
+After ten sentences, twenty, and so on the encoder is fine-tuned on those accepted that are not kept apart, and scored
+on those that are. The newest tagger then makes the suggestions. Earlier taggers are scored again on the same sentences,
+so that all points of the curve have one test set.
+"""
+
+import asyncio
+import json
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from nerbert.artifacts import write_json
+from nerbert.errors import InputError, NerbertError, SettingsError
+from nerbert.formats.jsonl import JsonLines
+from nerbert.schema import read_json
+from nerbert.serve.labelling.project import Project
+from nerbert.serve.service import INTERNAL, Service, log
+
+EVERY = 10
+"""Accepted sentences after which the next tagger is trained."""
+SURE = 0.05
+"""Half-width of the interval of F1 from which on it says something."""
+_GAIN = 0.02
+"""F1 gained by the last sentences from which on more of them help."""
+_PATIENCE = 10.0
+"""Seconds in which a cancelled training ends by itself."""
+MINE = "mine"
+"""The name of the newest tagger on the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A training after so many `sentences`, and its tagger's F1 (0–1, a 95 % interval) on those kept apart."""
+
+    sentences: int
+    state: Literal["done", "failed", "cancelled"] = "done"
+    f1: float | None = None
+    low: float | None = None
+    high: float | None = None
+    test_sentences: int = 0
+    seconds: float = 0.0
+    tagger: str = ""
+    commands: tuple[str, ...] = ()
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Enough:
+    """Whether there are enough labels, and why."""
+
+    answer: Literal["not known yet", "not yet", "yes"]
+    why: str
+
+
+class Learner:
+    """Trains taggers of a project, one at a time, and lets a server answer with the newest one."""
+
+    def __init__(self, project: Project, encoder: str, config: Path | None = None) -> None:
+        self._project, self._encoder, self._config = project, encoder, config
+        self._folder = project.folder / "rounds"
+        found = sorted(self._folder.glob("[0-9][0-9][0-9][0-9]*/round.json"))
+        self.rounds = [read_json(path, Round) for path in found]
+        self._task: asyncio.Task[None] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self.started, self.sentences = 0.0, 0
+        """When the last training began (monotonic seconds), and after how many sentences; or it was cancelled."""
+
+    @property
+    def running(self) -> bool:
+        """Return whether a training is in progress."""
+        return self._task is not None and not self._task.done()
+
+    @property
+    def newest(self) -> Round | None:
+        """Return the round whose tagger answers."""
+        return next((each for each in reversed(self.rounds) if each.state == "done"), None)
+
+    @property
+    def next_round(self) -> int:
+        """Return how many accepted sentences start the next training by themselves."""
+        last = max([self.sentences, *(each.sentences for each in self.rounds)])
+        return (last // EVERY + 1) * EVERY
+
+    async def open(self, service: Service) -> None:
+        """Let the server answer with the newest tagger of an earlier run, if there is one."""
+        if self.newest:
+            with suppress(NerbertError):
+                await service.add(MINE, self.newest.tagger)
+
+    def start(self, service: Service) -> None:
+        """Begin a training on what is accepted now; raise SettingsError if one is in progress, or can't begin."""
+        if self.running:
+            raise SettingsError("a tagger is in training already; wait for it, or cancel it")
+        accepted = self._project.with_answer("accept")
+        if not any(each.state.entities for each in accepted if not each.test):
+            raise SettingsError("no accepted sentence outside the test has an entity; label some first")
+        self.sentences, self.started = len(accepted), time.monotonic()
+        folder = self._folder / f"{self.sentences:04d}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for name, test in (("train", False), ("test", True)):
+            some = [each for each in accepted if each.test == test]
+            if some:
+                JsonLines().write(folder / f"{name}.jsonl", self._project.documents(some))
+        self.rounds = [each for each in self.rounds if each.sentences != self.sentences]
+        self._task = asyncio.create_task(self._run(folder, self.sentences, service))
+        self._task.add_done_callback(lambda _: self.start_if_due(service))
+
+    def start_if_due(self, service: Service) -> None:
+        """Begin a training if so many sentences are accepted, and none is in progress."""
+        if not self.running and len(self._project.with_answer("accept")) >= self.next_round:
+            with suppress(SettingsError):
+                self.start(service)
+
+    async def cancel(self) -> None:
+        """End the training in progress, if there is one; wait until its process is gone."""
+        if self._task is not None and self.running:
+            self.sentences = len(self._project.with_answer("accept"))  # so that it doesn't begin again at once
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def enough(self) -> Enough:
+        """Return whether more labels would help, if that can be known."""
+        scored = [each for each in self.rounds if each.f1 is not None]
+        if not scored:
+            return Enough("not known yet", "F1 is measured after the first training, on the sentences kept apart.")
+        last = scored[-1]
+        low, high, f1 = (each or 0.0 for each in (last.low, last.high, last.f1))
+        if (high - low) / 2 > SURE:
+            return Enough("not known yet", f"F1 is between {low:.0%} and {high:.0%}, measured on {last.test_sentences} "
+                          "sentences kept apart. Label on: more of them make it more exact.")  # fmt: skip
+        half = min(scored, key=lambda each: abs(each.sentences - last.sentences / 2))
+        gain = f1 - (half.f1 or 0.0)
+        if half is last or gain > _GAIN:
+            return Enough("not yet", f"The last {last.sentences - half.sentences} sentences added {100 * gain:.0f} "
+                          "points of F1; more will add some.")  # fmt: skip
+        return Enough("yes", f"The last {last.sentences - half.sentences} sentences added only {100 * gain:.1f} points "
+                      "of F1.")  # fmt: skip
+
+    async def _run(self, folder: Path, sentences: int, service: Service) -> None:
+        tagger = folder / "tagger"
+        config = ["--config", str(self._config)] if self._config else []
+        train = ["finetune", self._encoder, "--data", str(folder / "train.jsonl"), "-o", str(tagger), *config]
+        tests = folder / "test.jsonl"
+        commands = [train, *([["evaluate", str(tagger), str(tests)]] if tests.exists() else [])]
+        made = Round(sentences, tagger=str(tagger), commands=tuple(shlex.join(["nerbert", *each]) for each in commands))
+        try:
+            await self._call(train)
+            made = await self._scored(made, tests)
+            await service.add(MINE, made.tagger)
+        except asyncio.CancelledError:
+            made = replace(made, state="cancelled", message="cancelled")
+        except NerbertError as error:
+            made = replace(made, state="failed", message=str(error))
+        except Exception as error:
+            log.exception("a training failed", exc_info=error)
+            made = replace(made, state="failed", message=INTERNAL)
+        made = replace(made, seconds=round(time.monotonic() - self.started, 1))
+        self._keep(folder, made)
+        if made.state == "done":
+            await self._score_again(tests)
+
+    async def _score_again(self, tests: Path) -> None:
+        """Score the earlier taggers on the newest test."""
+        for each in self.rounds[:-1]:
+            if each.state == "done" and tests.exists():
+                with suppress(NerbertError):
+                    self._keep(Path(each.tagger).parent, await self._scored(each, tests))
+
+    def _keep(self, folder: Path, made: Round) -> None:
+        write_json(folder / "round.json", asdict(made))
+        others = [each for each in self.rounds if each.sentences != made.sentences]
+        self.rounds = sorted([*others, made], key=lambda each: each.sentences)
+
+    async def _scored(self, made: Round, tests: Path) -> Round:
+        """Return a round with what `nerbert evaluate` says of its tagger."""
+        if not tests.exists():
+            return made
+        found = json.loads(await self._call(["evaluate", made.tagger, str(tests), "--json"]))
+        (judged,) = found["taggers"].values()
+        interval = judged["interval"]
+        return replace(made, f1=found["f1"], low=interval["low"], high=interval["high"],
+                       test_sentences=found["sentences"])  # fmt: skip
+
+    async def _call(self, arguments: Sequence[str]) -> bytes:
+        """Return what a command of nerbert prints; raise InputError with its last line if it fails."""
+        self._process = await asyncio.create_subprocess_exec(
+            "nice", sys.executable, "-m", "nerbert", *arguments,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            printed, errors = await self._process.communicate()
+        finally:
+            await self._end()
+        if self._process.returncode:
+            lines = errors.decode(errors="replace").strip().splitlines()
+            raise InputError(lines[-1] if lines else f"ended with {self._process.returncode}")
+        return printed
+
+    async def _end(self) -> None:
+        """End the process, if it still runs."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(asyncio.shield(process.wait()), _PATIENCE)
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()

@@ -1,0 +1,262 @@
+"""A labelling project: a folder with sentences, types and answers; each action is on the disk before it counts.
+
+    sentences.jsonl   the sentences, with their words; what a file says of entities are suggestions
+    journal.jsonl     all actions, in order
+    labels.jsonl      the accepted sentences, written anew after each answer: whole, or as it was
+    rounds/0020/      a training after twenty sentences: its data, its tagger, its result
+
+A sentence has one state, a list of entities and an answer. An action sets it, another takes that back, so undoing is
+one step of the same kind. A tab says which revision of a sentence it saw; one that is behind is refused.
+"""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from nerbert.errors import InputError, OutputExists, SettingsError, StaleOutput, os_refused
+from nerbert.formats.documents import Reading
+from nerbert.formats.jsonl import JsonLines
+from nerbert.locks import held
+from nerbert.records import Document, Example, Span
+from nerbert.serve.labelling.journal import Journal
+from nerbert.serve.labelling.sentences import LONGEST, MOST, kept_sentences, read_sentences, write_sentences
+
+Answer = Literal["", "accept", "reject", "skip"]
+COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#d9c400", "#0072b2", "#d55e00", "#cc79a7", "#7a7a7a")
+"""Colours of types that have none: Okabe and Ito's, which colour-blind people tell apart."""
+_KEYS = "1234567890bdefghijklnopqrtuvwyz"
+"""Keys of types that have none; the other letters are the page's."""
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_MOST_TYPES, _LONGEST_NAME, _LONGEST_DESCRIPTION = 256, 100, 500
+
+
+@dataclass(frozen=True, slots=True)
+class LabelType:
+    """A type to label: its name, what it means, its colour (`#rrggbb`) and its key on the keyboard."""
+
+    name: str
+    description: str = ""
+    colour: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The state of a sentence, and the tab that saved it."""
+
+    entities: tuple[Span, ...] = ()
+    answer: Answer = ""
+    tab: str = ""
+
+
+@dataclass(slots=True)
+class LabelItem:
+    """A sentence of the project: `states` has all that weren't taken back, `revision` counts all changes."""
+
+    id: int
+    sentence: Example
+    drawn: bool = False
+    test: bool = False
+    states: list[Saved] = field(default_factory=lambda: [Saved()])
+    revision: int = 0
+
+    @property
+    def state(self) -> Saved:
+        """Return the state that counts."""
+        return self.states[-1]
+
+
+class Project:
+    """A project in a folder, for one process at a time; `close` gives it back.
+
+    `reading` says how files are read. Raise OutputExists if another process has it.
+    """
+
+    def __init__(self, folder: Path, reading: Reading) -> None:
+        self.folder, self._reading, self._held = folder, reading, ExitStack()
+        with os_refused(f"{folder}: can't be made"):
+            folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()) and not (folder / "journal.jsonl").exists():
+            raise OutputExists(f"{folder}: holds other files; name another folder with -o")
+        self._held.enter_context(held(folder, f"{folder}: another nerbert label has it open; stop that one first"))
+        self.types: tuple[LabelType, ...] = ()
+        self.items = [LabelItem(id_, each) for id_, each in enumerate(kept_sentences(self._sentences))]
+        self.drawn = list[LabelItem]()
+        """The sentences that were shown, the oldest first."""
+        self._saves = defaultdict[str, list[LabelItem]](list)
+        """By tab: the sentences whose states it saved, the last one last."""
+        self._journal = Journal(folder / "journal.jsonl")
+        for entry in self._journal.entries():
+            self._replay(entry)
+        self._write_labels()
+
+    @property
+    def _sentences(self) -> Path:
+        return self.folder / "sentences.jsonl"
+
+    def close(self) -> None:
+        """Let other processes open the folder."""
+        self._held.close()
+
+    def add(self, path: Path) -> str:
+        """Add the sentences of a file that aren't there yet; return what was left out, in words, "" for nothing.
+
+        If there are no types yet, those of the file are the first. Raise InputError for a file that can't be read, or
+        that holds too much; then nothing is added.
+        """
+        known, added, long, types = {each.sentence.text for each in self.items}, list[Example](), 0, dict[str, None]()
+        for each in read_sentences(path, self._reading):
+            types |= dict.fromkeys(span.type for span in each.spans)
+            if len(each.text) > LONGEST:
+                long += 1
+            elif each.text not in known:
+                known.add(each.text)
+                added.append(each)
+            if len(known) > MOST:
+                raise InputError(f"{path}: has more than {MOST:,} sentences; label a part of them")
+        if not known:
+            raise InputError(f"{path}: holds no sentence")
+        if added:
+            write_sentences(self._sentences, [*(each.sentence for each in self.items), *added])
+            self.items += [LabelItem(id_, each) for id_, each in enumerate(added, len(self.items))]
+        if types and not self.types:
+            self.set_types([LabelType(name[:_LONGEST_NAME]) for name in [*types][:_MOST_TYPES]])
+        return f"{long:,} of more than {LONGEST:,} characters were left out" if long else ""
+
+    def set_types(self, types: Sequence[LabelType]) -> None:
+        """Replace the types; those without a colour or key get one. Raise SettingsError for what can't be one."""
+        used = {span.type for item in self.drawn for span in item.state.entities}
+        if missing := used - {each.name for each in types}:
+            raise SettingsError(f"type {min(missing)!r:.120}: sentences are labelled with it; it can't be removed")
+        found = complete_types(types)
+        self._journal.add(do="types", types=[[each.name, each.description, each.colour, each.key] for each in found])
+        self.types = found
+
+    def draw(self, item: LabelItem, *, test: bool) -> None:
+        """Note that a sentence is shown, and whether it is kept apart for the test."""
+        self._do({"do": "draw", "id": item.id, "test": test})
+
+    def find(self, id_: int) -> LabelItem:
+        """Return a sentence that was shown; raise InputError if there is none."""
+        if not 0 <= id_ < len(self.items) or not self.items[id_].drawn:
+            raise InputError(f"sentence {id_}: was not shown yet")
+        return self.items[id_]
+
+    def save(self, item: LabelItem, revision: int, entities: Iterable[tuple[int, int, str]], answer: Answer,
+             tab: str) -> None:  # fmt: skip
+        """Set the state of a sentence, on the disk first.
+
+        Raise StaleOutput if the tab saw another revision of it, InputError for entities that can't be there.
+        """
+        self._check_revision(item, revision)
+        spans = self._checked(item.sentence.text, entities)
+        placed = [[each.start, each.end, each.type] for each in spans]
+        before = item.state.answer
+        self._do({"do": "set", "id": item.id, "entities": placed, "answer": answer, "tab": tab})
+        if "accept" in (before, answer):
+            self._write_labels()
+
+    def undo(self, tab: str) -> LabelItem | None:
+        """Take back what a tab saved last, on the disk first; return the sentence, None if nothing is left.
+
+        Raise StaleOutput if another tab has changed that sentence since.
+        """
+        if not self._saves[tab]:
+            return None
+        item = self._saves[tab][-1]
+        if item.state.tab != tab:
+            self._saves[tab].pop()
+            raise StaleOutput("another tab has changed that sentence since; nothing was undone")
+        self._do({"do": "undo", "id": item.id})
+        self._write_labels()
+        return item
+
+    def with_answer(self, *answers: Answer) -> list[LabelItem]:
+        """Return the sentences with one of these answers, in the order in which they were shown."""
+        return [each for each in self.drawn if each.state.answer in answers]
+
+    def documents(self, items: Iterable[LabelItem]) -> Iterator[Document]:
+        """Yield sentences with their entities, as they are written to files."""
+        for each in items:
+            facts: Mapping[str, Any] = {"id": each.id, "test": each.test}
+            yield Document(each.sentence.text, each.state.entities, each.sentence.words, fields=facts)
+
+    @staticmethod
+    def _check_revision(item: LabelItem, revision: int) -> None:
+        if item.revision != revision:
+            raise StaleOutput("this sentence was changed in another tab; it is shown as it is now")
+
+    def _checked(self, text: str, entities: Iterable[tuple[int, int, str]]) -> tuple[Span, ...]:
+        """Return entities in order; raise InputError for one that is outside, blank, of no type, or over another."""
+        known, found = {each.name for each in self.types}, list[Span]()
+        for start, end, type_ in sorted(entities):
+            if type_ not in known:
+                raise InputError(f"type {type_!r:.120}: is none of this project's types; add it first")
+            if not 0 <= start < end <= len(text) or not text[start:end].strip():
+                raise InputError(f"entity [{start}, {end}): there is nothing at this place")
+            if found and found[-1].end > start:
+                raise InputError(f"entities [{found[-1].start}, {found[-1].end}) and [{start}, {end}) overlap")
+            found.append(Span(start, end, type_, text[start:end]))
+        return tuple(found)
+
+    def _do(self, entry: dict[str, Any]) -> None:
+        self._journal.add(**entry)
+        self._replay(entry)
+
+    def _replay(self, entry: Mapping[str, Any]) -> None:
+        """Do what an entry of the journal says."""
+        match entry:
+            case {"do": "types", "types": [*types]}:
+                self.types = tuple(LabelType(*each) for each in types)
+            case {"do": "draw", "id": int(id_), "test": bool(test)} if id_ < len(self.items):
+                item = self.items[id_]
+                item.drawn, item.test = True, test
+                self.drawn.append(item)
+            case {"do": "set", "id": int(id_), "entities": [*entities], "answer": answer, "tab": str(tab)} if id_ < len(
+                self.items
+            ):
+                item, text = self.items[id_], self.items[id_].sentence.text
+                spans = tuple(Span(start, end, type_, text[start:end]) for start, end, type_ in entities)
+                item.states.append(Saved(spans, answer, tab))
+                item.revision += 1
+                self._saves[tab].append(item)
+            case {"do": "undo", "id": int(id_)} if id_ < len(self.items) and len(self.items[id_].states) > 1:
+                item = self.items[id_]
+                self._saves[item.states.pop().tab].pop()
+                item.revision += 1
+            case _:
+                raise InputError(
+                    f"{self.folder}: the journal has an action that can't be repeated: {dict(entry)!r:.200}"
+                )
+
+    def _write_labels(self) -> None:
+        """Write the accepted sentences, whole or not at all."""
+        accepted = self.with_answer("accept")
+        if accepted or (self.folder / "labels.jsonl").exists():
+            JsonLines().write(self.folder / "labels.jsonl", self.documents(accepted))
+
+
+def complete_types(types: Sequence[LabelType]) -> tuple[LabelType, ...]:
+    """Return types with colours and keys; raise SettingsError for what can't be one, or is there twice."""
+    if len(types) > _MOST_TYPES:
+        raise SettingsError(f"{len(types):,} types: at most {_MOST_TYPES} are allowed")
+    taken = {each.key for each in types if each.key}
+    free, found, names = (key for key in _KEYS if key not in taken), list[LabelType](), set[str]()
+    for number, each in enumerate(types):
+        name = unicodedata.normalize("NFC", " ".join(each.name.split()))
+        if not 0 < len(name) <= _LONGEST_NAME or len(each.description) > _LONGEST_DESCRIPTION or not name.isprintable():
+            raise SettingsError(f"type {each.name!r:.120}: a name has 1 to {_LONGEST_NAME} visible characters, a "
+                                f"description at most {_LONGEST_DESCRIPTION}")  # fmt: skip
+        if name in names or (each.key and sum(other.key == each.key for other in types) > 1):
+            raise SettingsError(f"type {name!r:.120}: its name or key is another's, too; give it one of its own")
+        if (each.colour and not _COLOUR.fullmatch(each.colour)) or len(each.key) > 1 or each.key.isspace():
+            raise SettingsError(f"type {name!r:.120}: a colour is written as #0072b2, a key is one character")
+        names.add(name)
+        colour, key = each.colour or COLOURS[number % len(COLOURS)], each.key or next(free, "")
+        found.append(replace(each, name=name, description=" ".join(each.description.split()), colour=colour, key=key))
+    return tuple(found)

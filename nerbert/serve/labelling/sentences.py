@@ -1,0 +1,49 @@
+"""The sentences of files to be labelled: of any format that nerbert reads, cut as training cuts them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nerbert.artifacts import publish
+from nerbert.errors import InputError, at
+from nerbert.formats.documents import Reading, sentences_of
+from nerbert.formats.examples import read_documents, recognised
+from nerbert.formats.inputs import find_sources
+from nerbert.formats.jsonl import JsonLines
+from nerbert.records import Document, Example, Repairs
+
+MOST = 200_000
+"""Sentences of a project."""
+LONGEST = 20_000
+"""Characters of a sentence; longer ones are no sentences, and left out."""
+
+
+def read_sentences(path: Path, reading: Reading) -> Iterator[Example]:
+    """Yield the sentences of a file or folder, annotated or not; raise InputError that names the place of a fault."""
+    for document in _documents(path, reading):
+        with at(path, document.line or None):
+            yield from (each for each in sentences_of(document, reading) if each.words)
+
+
+def _documents(path: Path, reading: Reading) -> Iterator[Document]:
+    if reading.from_ or (path.exists() and recognised(path) is not None):
+        yield from read_documents(path, reading, Repairs())
+        return
+    for source in find_sources([str(path)], "").sources:
+        for block in source.blocks("text", "replace"):
+            yield from block.rows
+
+
+def write_sentences(path: Path, sentences: list[Example]) -> None:
+    """Write sentences with their words, whole or not at all."""
+    with publish(path) as draft:
+        JsonLines().write(draft, (Document(each.text, each.spans, each.words) for each in sentences))
+
+
+def kept_sentences(path: Path) -> list[Example]:
+    """Return the sentences that `write_sentences` wrote."""
+    found = list[Example]()
+    for document in JsonLines().read(path, Repairs()) if path.exists() else ():
+        if document.words is None:
+            raise InputError(f"{path}: a sentence has no words; this file isn't nerbert's")
+        found.append(Example(document.text, document.words, document.spans))
+    return found

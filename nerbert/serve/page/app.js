@@ -1,0 +1,66 @@
+/** The page: what it can do, which view is shown, and the token if the server wants one. */
+import { h, render } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { Refused, ask, keepToken, words } from "./api.js";
+import { Label } from "./label.js";
+import { html } from "./sentence.js";
+import { Try } from "./try.js";
+
+/** @typedef {import("./types.js").Model} Model */
+/** @typedef {import("./types.js").State} State */
+
+function App() {
+  const [view, setView] = useState(location.hash.slice(1));
+  const [models, setModels] = useState(/** @type {Model[]} */ ([]));
+  const [state, setState] = useState(/** @type {State | null} */ (null));
+  const [problem, setProblem] = useState("");
+  const [locked, setLocked] = useState(false);
+  const rounds = state ? state.rounds.filter((each) => each.state === "done").length : 0;
+  useEffect(() => {
+    const turn = () => setView(location.hash.slice(1));
+    const lock = () => setLocked(true);
+    addEventListener("hashchange", turn);
+    document.addEventListener("token", lock);
+    ask("label").then(setState, (error) => {
+      if (!(error instanceof Refused && error.status === 404)) setProblem(words(error));
+    });
+    return () => {
+      removeEventListener("hashchange", turn);
+      document.removeEventListener("token", lock);
+    };
+  }, []);
+  useEffect(() => {
+    ask("models").then((found) => setModels(found.models), (error) => setProblem(words(error)));
+  }, [rounds]);
+  if (locked) return html`<${Locked} />`;
+  const shown = view || (state ? "label" : "try");
+  /** @param {string} name @param {string} title */
+  const link = (name, title) => html`<a href=${`#${name}`} aria-current=${shown === name ? "page" : undefined}>${title}</a>`;
+  return html`<header><span class="brand">nerbert</span>
+      ${state ? html`<nav aria-label="Views">${link("label", "Label")}${link("try", "Try")}</nav>
+        <span class="quiet file">${state.file}</span>`
+      : html`<span class="quiet file">To label sentences here: <code>nerbert label FILE</code></span>`}
+    </header>
+    <main>
+      ${problem && html`<p class="problem" role="alert">${problem}</p>`}
+      ${state && html`<div hidden=${shown !== "label"}><${Label} state=${state} setState=${setState}
+        shown=${shown === "label"} /></div>`}
+      ${shown === "try" && models.length > 0 && html`<${Try} key=${models.length} models=${models} />`}
+    </main>`;
+}
+
+/** Ask for the server's token, which this tab keeps. */
+function Locked() {
+  const [token, setToken] = useState("");
+  const open = () => {
+    keepToken(token);
+    location.reload();
+  };
+  return html`<main class="locked"><h1>nerbert</h1><label class="field" for="token">The server's token</label>
+    <input id="token" type="password" autocomplete="current-password" value=${token}
+      onInput=${(/** @type {any} */ event) => setToken(event.target.value)}
+      onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Enter" && open()} />
+    <button type="button" class="main" onClick=${open}>Open</button></main>`;
+}
+
+render(h(App, null), /** @type {HTMLElement} */ (document.getElementById("app")));

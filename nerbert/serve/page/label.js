@@ -1,0 +1,265 @@
+/** Label: one sentence a screen, by mouse, finger or keyboard; every change is saved before the next one counts. */
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { Refused, ask, insist, say, tabName, words } from "./api.js";
+import { Learn } from "./learn.js";
+import { Labelling, html } from "./sentence.js";
+import { Text, direction, overlap, spanOf, withEntity, withSame } from "./text.js";
+import { Tour } from "./tour.js";
+import { Load, TypeBar, TypesEditor } from "./setup.js";
+
+/** @typedef {import("./types.js").Entity} Entity */
+/** @typedef {import("./types.js").Item} Item */
+/** @typedef {import("./types.js").Range} Range */
+/** @typedef {import("./types.js").State} State */
+const POLL = 2000;
+const KEYS = [
+  ["1–9, letters", "choose the type, or label the chosen words with it"], ["click, drag", "label words; with Alt characters"],
+  ["← →", "go to a word; with Shift choose several"], ["Enter", "accept the sentence"],
+  ["Shift Enter", "accept all suggestions and the sentence"], ["a", "accept all suggestions"],
+  ["s", "accept the suggestion at the word"], ["m", "label the same words everywhere in the sentence"],
+  ["Backspace", "remove the label at the word"], ["x", "reject: not a sentence to learn from"], ["Space", "skip"],
+  ["Ctrl Z", "undo, any number of steps"], ["c", "show the sentences around it"], ["/", "find a type"], ["Esc", "let go"],
+  ["?", "show these keys"],
+];
+
+/** @param {{state: State, setState: (state: State) => void, shown: boolean}} props */
+export function Label({ state, setState, shown }) {
+  const [item, setItem] = useState(/** @type {Item | null | undefined} */ (undefined));
+  const [entities, setEntities] = useState(/** @type {Entity[]} */ ([]));
+  const [suggestions, setSuggestions] = useState(/** @type {Entity[]} */ ([]));
+  const [chosen, setChosen] = useState("");
+  const [cursor, setCursor] = useState(/** @type {Range | null} */ (null));
+  const [context, setContext] = useState(false);
+  const [keys, setKeys] = useState(false);
+  const [editing, setEditing] = useState(false);
+  const [away, setAway] = useState(false);
+  const [problem, setProblem] = useState("");
+  const last = useRef(/** @type {Entity | null} */ (null));
+  const queue = useRef(Promise.resolve());
+  const revision = useRef(0);
+  const tab = useMemo(tabName, []);
+  const text = useMemo(() => new Text(item ? item.text : ""), [item]);
+  const type = state.types.find((each) => each.name === chosen) || state.types[0];
+  const colours = useMemo(() => new Map(state.types.map((each) => [each.name, each.colour])), [state.types]);
+
+  const show = useCallback((/** @type {{item: Item | null, state: State}} */ found) => {
+    setState(found.state);
+    setItem(found.item);
+    setEntities(found.item ? found.item.entities : []);
+    setSuggestions(found.item ? apart(found.item.suggestions, found.item.entities) : []);
+    setCursor(null);
+    last.current = null;
+    revision.current = found.item ? found.item.revision : 0;
+    if (found.item && found.item.test) say("This sentence is kept apart for the test.");
+    focusSentence();
+  }, []);
+  /** Do one thing after the other, so that what was labelled first is saved first. */
+  const then = useCallback((/** @type {() => Promise<void>} */ work) => {
+    queue.current = queue.current.then(work).catch(async (error) => {
+      setProblem(words(error));
+      if (error instanceof Refused && error.status === 409 && item) {
+        show(await insist("label/open", { tab, id: item.id }, setAway));
+      }
+    });
+    return queue.current;
+  }, [item]);
+  const next = useCallback(() => then(async () => show(await insist("label/next", { tab }, setAway))), [then]);
+  useEffect(() => {
+    if (state.counts.sentences && item === undefined) next();
+  }, [state.counts.sentences]);
+  useEffect(() => {
+    if (!state.learning) return undefined;
+    const timer = setInterval(() => ask("label").then(setState, () => undefined), POLL);
+    return () => clearInterval(timer);
+  }, [state.learning !== null]);
+
+  /** @param {Entity[]} wanted @param {import("./types.js").Answer} answer */
+  const save = (wanted, answer) => then(async () => {
+    if (!item) return;
+    const placed = wanted.map(({ start, end, type: name }) => ({ start, end, type: name }));
+    const body = { tab, id: item.id, revision: revision.current, entities: placed, answer };
+    const found = await insist("label/save", body, setAway);
+    revision.current = found.revision;
+    setState(found.state);
+    setProblem("");
+  });
+  /** @param {Entity[]} wanted @param {string} done */
+  const change = (wanted, done) => {
+    setEntities(wanted);
+    setSuggestions(apart(suggestions, wanted));
+    say(done);
+    save(wanted, "");
+  };
+  /** @param {number} start @param {number} end @param {string} [name] */
+  const label = (start, end, name = type && type.name) => {
+    if (!name) {
+      setEditing(true);
+      return;
+    }
+    const one = { start, end, type: name };
+    last.current = one;
+    change(withEntity(entities, one), `${text.slice(start, end)} is ${name}`);
+  };
+  /** @param {import("./types.js").Answer} answer @param {Entity[]} [wanted] */
+  const answer = (answer, wanted = entities) => {
+    if (!item) return;
+    save(wanted, answer);
+    next().then(() => say(answer === "accept" ? "Accepted. Next sentence." : "Next sentence."));
+  };
+  const undo = () => then(async () => {
+    const found = await insist("label/undo", { tab }, setAway);
+    if (found.item) {
+      show(found);
+      say("Undone");
+    } else say("Nothing to undo");
+  });
+  const acceptAll = () => suggestions.reduce(withEntity, entities).map(({ start, end, type: name }) => ({ start, end, type: name }));
+  const at = () => {
+    if (cursor === null || !item) return null;
+    const [start, end] = item.words[cursor.to];
+    return { start, end, type: "" };
+  };
+  const under = () => entities.find((each) => at() && overlap(each, /** @type {Entity} */ (at())));
+
+  /** @param {number} step @param {boolean} extend */
+  const go = (step, extend) => {
+    if (!item) return;
+    const most = item.words.length - 1;
+    const to = cursor === null ? (step > 0 ? 0 : most) : Math.min(most, Math.max(0, cursor.to + step));
+    const range = { from: extend && cursor ? cursor.from : to, to };
+    setCursor(range);
+    say(text.slice(...spanOf(text, item.words, range)));
+  };
+  /** @param {string} key @returns {boolean} whether a type has this key */
+  const byKey = (key) => {
+    const found = state.types.find((each) => each.key && each.key === key.toLowerCase());
+    if (!found) return false;
+    setChosen(found.name);
+    if (cursor && item) {
+      const [start, end] = spanOf(text, item.words, cursor);
+      label(start, end, found.name);
+    } else say(`${found.name} is chosen`);
+    return true;
+  };
+  const same = () => {
+    const one = under() || last.current || entities[entities.length - 1];
+    if (!one || !item) return;
+    const wanted = withSame(text, item.words, entities, one);
+    change(wanted, `${wanted.length - entities.length} more`);
+  };
+  /** @type {Record<string, () => void>} */
+  const commands = {
+    Enter: () => answer("accept"), "Shift+Enter": () => answer("accept", acceptAll()), x: () => answer("reject"),
+    " ": () => answer("skip"), a: () => suggestions.length && change(acceptAll(), "All suggestions accepted"), m: same,
+    s: () => {
+      const one = suggestions.find((each) => at() && overlap(each, /** @type {Entity} */ (at()))) || suggestions[0];
+      if (one) label(one.start, one.end, one.type);
+    },
+    Backspace: () => remove(under() || last.current), Delete: () => remove(under() || last.current),
+    c: () => setContext(!context), "?": () => setKeys(!keys), "/": () => focusOn("find-type"),
+    Escape: () => (keys ? setKeys(false) : setCursor(null)),
+    ArrowRight: () => go(1, false), ArrowLeft: () => go(-1, false), "Shift+ArrowRight": () => go(1, true),
+    "Shift+ArrowLeft": () => go(-1, true),
+  };
+  /** @param {Entity | null | undefined} one */
+  function remove(one) {
+    if (one) change(entities.filter((each) => each.start !== one.start || each.end !== one.end), `${one.type} removed`);
+  }
+  const press = (/** @type {KeyboardEvent} */ event) => {
+    if (!shown || editing || isField(event.target)) return;
+    const isButton = event.target instanceof Element && event.target.closest("button, summary, a, [role=dialog]");
+    if (isButton && ["Enter", " "].includes(event.key)) return;
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
+      event.preventDefault();
+      undo();
+    } else if (!event.ctrlKey && !event.metaKey && !event.altKey) {
+      let key = event.shiftKey && event.key.length > 1 ? `Shift+${event.key}` : event.key;
+      if (item && direction(item.text) === "rtl") key = mirrored(key);
+      const run = item || key === "?" ? commands[key.length === 1 ? key.toLowerCase() : key] : undefined;
+      if (run || (item && byKey(event.key))) event.preventDefault();
+      if (run) run();
+    }
+  };
+  const latest = useRef(press);
+  latest.current = press;
+  useEffect(() => {
+    const listen = (/** @type {KeyboardEvent} */ event) => latest.current(event);
+    document.addEventListener("keydown", listen);
+    return () => document.removeEventListener("keydown", listen);
+  }, []);
+  const open = (/** @type {number} */ id) => then(async () => show(await insist("label/open", { tab, id }, setAway)));
+  const done = state.counts.accepted + state.counts.rejected + state.counts.skipped;
+
+  return html`<section class="label">
+    <div class="work">
+      ${away && html`<p class="problem" role="alert">The server does not answer. Trying again; nothing is lost.</p>`}
+      ${problem && html`<p class="problem" role="alert">${problem}
+        <button type="button" class="cross" aria-label="Close" onClick=${() => setProblem("")}>×</button></p>`}
+      ${state.counts.sentences === 0 ? html`<h1>Label sentences</h1><${Load} state=${state} setState=${setState} />` : html`
+      <h1 class="unseen">Label sentences</h1>
+      <${TypeBar} types=${state.types} chosen=${type ? type.name : ""} onChoose=${(/** @type {string} */ name) => {
+        setChosen(name);
+        if (cursor && item) label(...spanOf(text, item.words, cursor), name);
+        focusSentence();
+      }} onEdit=${() => setEditing(true)} />
+      ${item === null && html`<p class="done">All ${done.toLocaleString("en")} sentences are done.
+        Load more below, or train a tagger.</p>`}
+      ${item && html`
+        ${context && item.before && html`<p class="around" dir=${direction(item.before)} lang="">${item.before}</p>`}
+        <${Labelling} text=${text} words=${item.words} entities=${entities} suggestions=${suggestions}
+          cursor=${cursor} colours=${colours} onRange=${(/** @type {number} */ s, /** @type {number} */ e) => label(s, e)}
+          onRemove=${remove} onDismiss=${(/** @type {Entity} */ one) => setSuggestions(suggestions.filter((e) => e !== one))}
+          onRetype=${(/** @type {Entity} */ one) => label(one.start, one.end)}
+          onTake=${(/** @type {Entity} */ one) => label(one.start, one.end, one.type)} />
+        ${context && item.after && html`<p class="around" dir=${direction(item.after)} lang="">${item.after}</p>`}
+        <p class="quiet about">${item.test ? "Kept apart for the test: labelled without suggestions."
+          : suggestions.length ? `Suggested by ${item.suggested_by}.` : " "}</p>
+        <div class="answers" role="group" aria-label="Answer">
+          <button type="button" class="main" onClick=${() => answer("accept")}>Accept <kbd>Enter</kbd></button>
+          ${suggestions.length > 0 && html`<button type="button" onClick=${() => answer("accept", acceptAll())}>
+            Accept with suggestions <kbd>⇧ Enter</kbd></button>`}
+          <button type="button" onClick=${() => answer("reject")}>Reject <kbd>x</kbd></button>
+          <button type="button" onClick=${() => answer("skip")}>Skip <kbd>Space</kbd></button>
+          <button type="button" onClick=${undo}>Undo <kbd>Ctrl Z</kbd></button>
+          <button type="button" aria-pressed=${context} onClick=${() => setContext(!context)}>Context <kbd>c</kbd></button>
+          <button type="button" class="for-keys" aria-expanded=${keys} onClick=${() => setKeys(!keys)}>Keys <kbd>?</kbd></button>
+        </div>`}
+      ${keys && html`<dl class="keys">${KEYS.map(([key, what]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt>
+        <dd>${what}</dd></div>`)}</dl>`}
+      ${item && html`<${Tour} />`}`}
+      ${editing && html`<${TypesEditor} state=${state} setState=${setState} onClose=${() => {
+        setEditing(false);
+        focusSentence();
+      }} />`}
+    </div>
+    ${state.counts.sentences > 0 && html`<${Learn} state=${state} setState=${setState} onOpen=${open} done=${done}
+      onLoaded=${() => item === null && next()} />`}
+  </section>`;
+}
+
+/** @param {Entity[]} suggestions @param {Entity[]} entities */
+function apart(suggestions, entities) {
+  return suggestions.filter((each) => !entities.some((one) => overlap(one, each)));
+}
+
+/** @param {string} key */
+function mirrored(key) {
+  if (key.endsWith("Right")) return key.replace("Right", "Left");
+  return key.replace("Left", "Right");
+}
+
+/** @param {EventTarget | null} target */
+function isField(target) {
+  return target instanceof HTMLElement && Boolean(target.closest("input, textarea, select, dialog"));
+}
+
+/** @param {string} id */
+function focusOn(id) {
+  const place = document.getElementById(id);
+  if (place) place.focus();
+}
+
+/** Give the keyboard back to the sentence. */
+function focusSentence() {
+  setTimeout(() => focusOn("sentence"));
+}

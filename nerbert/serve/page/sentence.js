@@ -1,0 +1,166 @@
+/** A text with its marks: to read, or to label by mouse, finger and keyboard. */
+import { h } from "preact";
+import { useMemo, useRef, useState } from "preact/hooks";
+import htm from "htm";
+import { Text, direction, nested, spanOf } from "./text.js";
+
+/** @typedef {import("./types.js").Entity} Entity */
+/** @typedef {import("./types.js").Range} Range */
+export const html = htm.bind(h);
+
+/** Return what the page says of a confidence. @param {number | undefined} confidence */
+function sure(confidence) {
+  return confidence === undefined ? "" : `, confidence ${confidence.toFixed(2)}`;
+}
+
+/**
+ * A text to read, with nested marks.
+ * @param {{text: Text, entities: Entity[], colours: Map<string, string>}} props
+ */
+export function Reading({ text, entities, colours }) {
+  /** @param {import("./text.js").Node[]} nodes @param {number} start @param {number} end @returns {any[]} */
+  const pieces = (nodes, start, end) => {
+    const found = [];
+    let place = start;
+    for (const each of nodes) {
+      if (place < each.start) found.push(text.slice(place, each.start));
+      found.push(html`<mark class="entity" style=${{ "--c": colours.get(each.type) }}
+        title=${each.type + sure(each.confidence)}>${pieces(each.inside, each.start, each.end)}<span
+        class="tag">${each.type}${each.confidence !== undefined && html` <small>${each.confidence.toFixed(2)}</small>`}
+        </span></mark>`);
+      place = each.end;
+    }
+    if (place < end) found.push(text.slice(place, end));
+    return found;
+  };
+  return html`<div class="sentence reading" dir=${direction(text.text)} lang="">
+    ${pieces(nested(entities), 0, text.length)}</div>`;
+}
+
+/**
+ * A sentence to label. `onRange` is given the code points that were chosen; `cursor` is the keyboard's selection.
+ * @param {{text: Text, words: [number, number][], entities: Entity[], suggestions: Entity[], cursor: Range | null,
+ *   colours: Map<string, string>, onRange: (start: number, end: number) => void, onRemove: (one: Entity) => void,
+ *   onRetype: (one: Entity) => void, onTake: (one: Entity) => void, onDismiss: (one: Entity) => void}} props
+ */
+export function Labelling(props) {
+  const { text, words, entities, suggestions, cursor, colours } = props;
+  const [dragged, setDragged] = useState(/** @type {Range | null} */ (null));
+  const [exact, setExact] = useState(false);
+  const from = useRef(/** @type {number | null} */ (null));
+  const all = useMemo(() => atoms(text, words, entities, suggestions), [text, words, entities, suggestions]);
+
+  /** @param {PointerEvent} event @returns {number | null} the word, or with Alt the character, at the pointer */
+  const placeAt = (event) => ((dragged ? exact : event.altKey) ? characterAt(text, event) : wordAt(event));
+  /** @param {PointerEvent} event */
+  const down = (event) => {
+    const target = /** @type {Element} */ (event.target);
+    if (event.button !== 0 || target.closest("button")) return;
+    from.current = placeAt(event);
+    if (from.current === null) return;
+    if (event.pointerType !== "touch") event.preventDefault(); // else the browser selects text
+    setDragged({ from: from.current, to: from.current });
+    setExact(event.altKey);
+  };
+  /** @param {PointerEvent} event */
+  const move = (event) => {
+    const place = from.current === null ? null : placeAt(event);
+    if (place !== null && from.current !== null) setDragged({ from: from.current, to: place });
+  };
+  const up = () => {
+    const range = dragged;
+    from.current = null;
+    setDragged(null);
+    if (!range) return;
+    if (exact) props.onRange(...charactersOf(text, range));
+    else props.onRange(...spanOf(text, words, range));
+  };
+  const stop = () => {
+    from.current = null;
+    setDragged(null);
+  };
+  const shown = dragged || cursor;
+  const [low, high] = shown ? [Math.min(shown.from, shown.to), Math.max(shown.from, shown.to)] : [-1, -1];
+
+  /** @param {Atom} atom */
+  const piece = (atom) => {
+    const place = exact ? atom.start : atom.word;
+    const chosen = atom.word >= 0 && place <= high && (exact ? atom.end > low : place >= low);
+    return html`<span class=${chosen ? "word chosen" : "word"} data-word=${atom.word} data-start=${atom.start}
+      >${text.slice(atom.start, atom.end)}</span>`;
+  };
+  const marked = all.map(({ mark, pieces }) => {
+    if (!mark) return pieces.map(piece);
+    const isLabel = entities.includes(mark);
+    const said = text.slice(mark.start, mark.end);
+    const shade = { "--c": colours.get(mark.type), "--p": String(mark.confidence ?? 1) };
+    return html`<span class=${isLabel ? "entity" : "entity suggested"} style=${shade}>${pieces.map(piece)}<span
+      class="tag"><button class="type" type="button" tabindex="-1"
+        title=${isLabel ? "Change to the chosen type" : `Take this suggestion${sure(mark.confidence)}`}
+        aria-label=${isLabel ? `${said}: ${mark.type}. Change the type` : `${said}: ${mark.type}? Take it`}
+        onClick=${() => (isLabel ? props.onRetype(mark) : props.onTake(mark))}
+        >${mark.type}${isLabel ? "" : "?"}</button><button class="cross" type="button" tabindex="-1"
+        aria-label=${`Remove ${mark.type} from ${said}`}
+        onClick=${() => (isLabel ? props.onRemove(mark) : props.onDismiss(mark))}>×</button></span></span>`;
+  });
+  return html`<div class="sentence" dir=${direction(text.text)} lang="" tabindex="0" id="sentence" role="group"
+    aria-label="Sentence to label. Arrow keys choose words." onPointerDown=${down} onPointerMove=${move}
+    onPointerUp=${up} onPointerCancel=${stop} onPointerLeave=${stop}>${marked}</div>`;
+}
+
+/**
+ * @typedef {{start: number, end: number, word: number}} Atom A piece of text inside one word, or between words (-1).
+ * @typedef {{mark: Entity | null, pieces: Atom[]}} Marked
+ */
+
+/**
+ * Return the text cut at words and marks, grouped by mark.
+ * @param {Text} text @param {[number, number][]} words @param {Entity[]} entities @param {Entity[]} suggestions
+ * @returns {Marked[]}
+ */
+function atoms(text, words, entities, suggestions) {
+  const marks = [...entities, ...suggestions].sort((a, b) => a.start - b.start);
+  const cuts = new Set([0, text.length]);
+  for (const [start, end] of words) cuts.add(start).add(end);
+  for (const each of marks) cuts.add(each.start).add(each.end);
+  const places = [...cuts].sort((a, b) => a - b);
+  /** @type {Marked[]} */
+  const found = [];
+  let word = 0;
+  let mark = 0;
+  for (let n = 0; n + 1 < places.length; n += 1) {
+    const [start, end] = [places[n], places[n + 1]];
+    while (word < words.length && words[word][1] <= start) word += 1;
+    while (mark < marks.length && marks[mark].end <= start) mark += 1;
+    const inWord = word < words.length && words[word][0] <= start;
+    const one = mark < marks.length && marks[mark].start <= start ? marks[mark] : null;
+    if (!found.length || found[found.length - 1].mark !== one) found.push({ mark: one, pieces: [] });
+    found[found.length - 1].pieces.push({ start, end, word: inWord ? word : -1 });
+  }
+  return found;
+}
+
+/** Return the number of the word at a pointer; null between words. @param {PointerEvent} event */
+function wordAt(event) {
+  const under = document.elementFromPoint(event.clientX, event.clientY);
+  const place = under && under.closest("#sentence [data-word]");
+  const word = place instanceof HTMLElement ? Number(place.dataset.word) : -1;
+  return word < 0 ? null : word;
+}
+
+/** Return the code point at a pointer; null beside the text. @param {Text} text @param {PointerEvent} event */
+function characterAt(text, event) {
+  const caret = document.caretPositionFromPoint(event.clientX, event.clientY);
+  const piece = caret && caret.offsetNode.parentElement && caret.offsetNode.parentElement.closest("[data-start]");
+  if (!caret || !(piece instanceof HTMLElement)) return null;
+  return text.pointAt(text.places[Number(piece.dataset.start)] + caret.offset);
+}
+
+/** Return whole characters (graphemes) between two carets. @param {Text} text @param {Range} range */
+function charactersOf(text, range) {
+  const [low, high] = [Math.min(range.from, range.to), Math.max(range.from, range.to)];
+  const all = text.characters();
+  const touched = all.filter(([start, end]) => start < Math.max(high, low + 1) && end > low);
+  const [first, last] = [touched[0] || all[all.length - 1], touched[touched.length - 1] || all[all.length - 1]];
+  return /** @type {[number, number]} */ ([first[0], last[1]]);
+}

@@ -1,0 +1,123 @@
+/** Texts by code points, as the server counts them, and the entities in them; nothing here touches the page. */
+/** @typedef {import("./types.js").Entity} Entity */
+/** @typedef {import("./types.js").Range} Range */
+
+const RIGHT_TO_LEFT = /^[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
+const WORD = /[\p{L}\p{M}\p{N}]/u;
+
+/** A text whose places count code points. */
+export class Text {
+  /** @param {string} text */
+  constructor(text) {
+    this.text = text;
+    const places = [0];
+    for (const char of text) places.push(places[places.length - 1] + char.length);
+    /** The place of each code point in UTF-16 units, which JavaScript counts. */
+    this.places = Uint32Array.from(places);
+    this.length = places.length - 1;
+  }
+
+  /** @param {number} start @param {number} end @returns {string} */
+  slice(start, end) {
+    return this.text.slice(this.places[start], this.places[end]);
+  }
+
+  /** Return the code point at a place in UTF-16 units. @param {number} unit */
+  pointAt(unit) {
+    let low = 0;
+    let high = this.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.places[middle] < unit) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Return the characters as readers see them (graphemes) around code points: where they begin and end. */
+  characters() {
+    const found = [...new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(this.text)];
+    return found.map((each) => [this.pointAt(each.index), this.pointAt(each.index + each.segment.length)]);
+  }
+}
+
+/** Return where a text begins, by its first letter. @param {string} text @returns {"ltr" | "rtl"} */
+export function direction(text) {
+  const letter = /\p{L}/u.exec(text);
+  return letter && RIGHT_TO_LEFT.test(letter[0]) ? "rtl" : "ltr";
+}
+
+/**
+ * Return the code points of some words, without punctuation at both ends, unless there is nothing else.
+ * @param {Text} text @param {[number, number][]} all @param {Range} range @returns {[number, number]}
+ */
+export function spanOf(text, all, range) {
+  let [first, last] = [Math.min(range.from, range.to), Math.max(range.from, range.to)];
+  const whole = [all[first][0], all[last][1]];
+  /** @param {number} place */
+  const bare = (place) => !WORD.test(text.slice(...all[place]));
+  while (last > first && bare(last)) last -= 1;
+  while (first < last && bare(first)) first += 1;
+  return bare(first) && first === last ? [whole[0], whole[1]] : [all[first][0], all[last][1]];
+}
+
+/** @param {Entity} one @param {Entity} other */
+export function overlap(one, other) {
+  return one.start < other.end && other.start < one.end;
+}
+
+/** Return entities with a new one, which replaces those that it overlaps. @param {Entity[]} entities @param {Entity} one */
+export function withEntity(entities, one) {
+  return [...entities.filter((each) => !overlap(each, one)), one].sort((a, b) => a.start - b.start);
+}
+
+/**
+ * Return entities with all other mentions of the same words, as the same type, where nothing is labelled.
+ * @param {Text} text @param {[number, number][]} all @param {Entity[]} entities @param {Entity} one
+ */
+export function withSame(text, all, entities, one) {
+  const starts = new Set(all.map((each) => each[0]));
+  const ends = new Set(all.map((each) => each[1]));
+  const size = one.end - one.start;
+  const wanted = text.slice(one.start, one.end);
+  let found = entities;
+  for (let start = 0; start + size <= text.length; start += 1) {
+    const other = { start, end: start + size, type: one.type };
+    const isSame = starts.has(start) && ends.has(other.end) && text.slice(start, other.end) === wanted;
+    if (isSame && !found.some((each) => overlap(each, other))) found = withEntity(found, other);
+  }
+  return found;
+}
+
+/**
+ * Return entities as a tree: each has those inside it. What crosses another begins where that ends.
+ * @typedef {Entity & {inside: Node[]}} Node
+ * @param {Entity[]} entities @returns {Node[]}
+ */
+export function nested(entities) {
+  /** @type {Node} */
+  const root = { start: 0, end: Infinity, type: "", inside: [] };
+  const open = [root];
+  for (const each of [...entities].sort((a, b) => a.start - b.start || b.end - a.end)) {
+    while (open[open.length - 1].end <= each.start) open.pop();
+    let parent = open[open.length - 1];
+    let start = each.start;
+    while (each.end > parent.end) {
+      start = Math.max(start, parent.end);
+      open.pop();
+      parent = open[open.length - 1];
+    }
+    start = Math.max(start, parent.start);
+    if (start >= each.end) continue;
+    const node = { ...each, start, inside: [] };
+    parent.inside.push(node);
+    open.push(node);
+  }
+  return root.inside;
+}
+
+/** Return a type's colour among types without one of their own. @param {number} place */
+export function colourOf(place) {
+  const colours = ["#e69f00", "#56b4e9", "#009e73", "#d9c400", "#0072b2", "#d55e00", "#cc79a7", "#7a7a7a"];
+  return colours[place % colours.length];
+}

@@ -1,0 +1,42 @@
+/** Four short steps for who labels for the first time. */
+import { useState } from "preact/hooks";
+import { html } from "./sentence.js";
+
+const KEPT = "nerbert-tour";
+const STEPS = [
+  "Choose a type above: click it, or press its key. It stays chosen.",
+  "Click a word to label it, or drag over several. The cross removes a label.",
+  "Dashed labels are suggestions. Click one to take it, or press a for all.",
+  "Press Enter to accept the sentence. After ten sentences a tagger learns from them.",
+];
+
+export function Tour() {
+  const [step, setStep] = useState(kept() ? STEPS.length : 0);
+  if (step >= STEPS.length) return null;
+  const end = () => {
+    keep();
+    setStep(STEPS.length);
+  };
+  return html`<div class="tour" role="note">
+    <p><strong>${step + 1} of ${STEPS.length}</strong> ${STEPS[step]}</p>
+    <div class="row"><button type="button" class="main" onClick=${() => (step + 1 < STEPS.length ? setStep(step + 1) : end())}>
+      ${step + 1 < STEPS.length ? "Next" : "Done"}</button>
+      ${step + 1 < STEPS.length && html`<button type="button" class="plain" onClick=${end}>Skip the tour</button>`}</div>
+  </div>`;
+}
+
+function kept() {
+  try {
+    return localStorage.getItem(KEPT) !== null;
+  } catch {
+    return true;
+  }
+}
+
+function keep() {
+  try {
+    localStorage.setItem(KEPT, "done");
+  } catch {
+    // a browser that keeps nothing shows it again
+  }
+}

@@ -1,0 +1,192 @@
+/** Try: a text is tagged by a model of the server; what is found can be filtered, and copied in several forms. */
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { ask, say, words } from "./api.js";
+import { Reading, html } from "./sentence.js";
+import { Text, colourOf } from "./text.js";
+
+/** @typedef {import("./types.js").Entity} Entity */
+/** @typedef {import("./types.js").Model} Model */
+const EXAMPLE = "The sculptor Elena Marsh unveiled Night Heron, a bronze, in London.";
+const USUAL = ["person", "organization", "city", "artwork"];
+const LONGEST = 131_072;
+const FORMS = ["JSON", "CoNLL", "HTML", "curl", "Python"];
+
+/** @param {{models: Model[]}} props */
+export function Try({ models }) {
+  const [model, setModel] = useState(models[models.length - 1].name);
+  const [content, setContent] = useState(EXAMPLE);
+  const [labels, setLabels] = useState(USUAL);
+  const [nested, setNested] = useState(false);
+  const [found, setFound] = useState(/** @type {{text: Text, entities: Entity[]} | null} */ (null));
+  const [least, setLeast] = useState(0);
+  const [hidden, setHidden] = useState(/** @type {Set<string>} */ (new Set()));
+  const [state, setState] = useState("");
+  const [busy, setBusy] = useState(false);
+  const newest = useRef(0);
+  const chosen = models.find((each) => each.name === model) || models[0];
+  const long = content.length > LONGEST;
+
+  const asked = () => ({
+    text: content, model: chosen.name, ...(chosen.takes_labels && labels.length ? { labels } : {}),
+    ...(nested ? { nested } : {}),
+  });
+  const tag = async () => {
+    const number = (newest.current += 1);
+    setBusy(true);
+    try {
+      const answer = await ask("tag", asked());
+      if (number !== newest.current) return;
+      setFound({ text: new Text(content), entities: answer.results[0].spans });
+      const count = answer.results[0].spans.length;
+      setState("");
+      say(`${count} ${count === 1 ? "entity" : "entities"} found`);
+    } catch (error) {
+      if (number === newest.current) setState(words(error));
+    }
+    if (number === newest.current) setBusy(false);
+  };
+  useEffect(() => {
+    if (content === EXAMPLE) tag();
+  }, [model, nested]);
+  /** @param {DragEvent} event */
+  const drop = async (event) => {
+    const file = event.dataTransfer && event.dataTransfer.files[0];
+    if (!file) return;
+    event.preventDefault();
+    if (file.size > 4 * LONGEST) setState(`${file.name} is too long to try. Use nerbert tag on the command line.`);
+    else setContent(await file.text());
+  };
+
+  const types = useMemo(() => (found ? [...new Set(found.entities.map((each) => each.type))].sort() : []), [found]);
+  const colours = useMemo(() => new Map(types.map((type, place) => [type, colourOf(place)])), [types]);
+  const shown = useMemo(
+    () => (found ? found.entities.filter((e) => (e.confidence ?? 1) >= least && !hidden.has(e.type)) : []),
+    [found, least, hidden],
+  );
+  /** @param {string} type */
+  const toggle = (type) => {
+    const other = new Set(hidden);
+    if (!other.delete(type)) other.add(type);
+    setHidden(other);
+  };
+  return html`<section class="try">
+    <h1>Find names in a text</h1>
+    <label class="field" for="text">Text</label>
+    <textarea id="text" rows="4" dir="auto" spellcheck=${false} value=${content} onDrop=${drop}
+      onInput=${(/** @type {any} */ event) => setContent(event.target.value)}
+      onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && tag()}
+      ></textarea>
+    <div class="row">
+      ${models.length > 1 && html`<label>Model <select value=${model}
+        onChange=${(/** @type {any} */ event) => setModel(event.target.value)}>
+        ${models.map((each) => html`<option key=${each.name}>${each.name}</option>`)}</select></label>`}
+      ${chosen.takes_labels && html`<${Labels} labels=${labels} onChange=${setLabels} />`}
+      ${chosen.takes_labels && html`<label class="check"><input type="checkbox" checked=${nested}
+        onChange=${() => setNested(!nested)} /> Names inside names</label>`}
+      <button class="main" type="button" disabled=${busy || long || !content.trim()} onClick=${tag}>
+        ${busy ? "Reading…" : "Find names"}</button>
+    </div>
+    ${long && html`<p class="problem" role="alert">The text has ${content.length.toLocaleString("en")} characters;
+      ${LONGEST.toLocaleString("en")} can be tried. Use <code>nerbert tag</code> for long texts.</p>`}
+    ${state && html`<p class="problem" role="alert">${state}</p>`}
+    ${found && html`
+      <div class="row filters" role="group" aria-label="Types to show">
+        ${types.map((type) => html`<button type="button" key=${type} class="chip" aria-pressed=${!hidden.has(type)}
+          style=${{ "--c": colours.get(type) }} onClick=${() => toggle(type)}>${type}
+          <small>${found.entities.filter((e) => e.type === type).length}</small></button>`)}
+        ${types.length === 0 && html`<p class="quiet">Nothing was found.</p>`}
+        ${types.length > 0 && html`<label class="slider">Confidence from <output>${least.toFixed(2)}</output>
+          <input type="range" min="0" max="1" step="0.01" value=${least}
+            onInput=${(/** @type {any} */ event) => setLeast(Number(event.target.value))} /></label>`}
+      </div>
+      <${Reading} text=${found.text} entities=${shown} colours=${colours} />
+      <div class="row copies"><span>Copy as</span>
+        ${FORMS.map((form) => html`<button type="button" key=${form} onClick=${() => copy(form)}>${form}</button>`)}
+      </div>`}
+  </section>`;
+
+  /** @param {string} form */
+  async function copy(form) {
+    if (!found) return;
+    try {
+      await navigator.clipboard.writeText(await copied(form, found.text, shown, asked()));
+      say(`Copied as ${form}`);
+      setState("");
+    } catch (error) {
+      setState(words(error));
+    }
+  }
+}
+
+/** Labels as chips, with a field for more. @param {{labels: string[], onChange: (labels: string[]) => void}} props */
+function Labels({ labels, onChange }) {
+  const [typed, setTyped] = useState("");
+  const add = () => {
+    const added = typed.split(",").map((each) => each.trim()).filter((each) => each && !labels.includes(each));
+    if (added.length) onChange([...labels, ...added]);
+    setTyped("");
+  };
+  return html`<div class="labels" role="group" aria-label="What to find">
+    ${labels.map((each) => html`<span class="chip" key=${each}>${each}<button type="button" class="cross"
+      aria-label=${`Remove ${each}`} onClick=${() => onChange(labels.filter((other) => other !== each))}>×</button>
+      </span>`)}
+    <input type="text" placeholder="add a type" aria-label="Add a type, or “type: what it means”" value=${typed}
+      onInput=${(/** @type {any} */ event) => setTyped(event.target.value)} onBlur=${add}
+      onKeyDown=${(/** @type {KeyboardEvent} */ event) => {
+        if (event.key === "Enter" || event.key === ",") {
+          event.preventDefault();
+          add();
+        } else if (event.key === "Backspace" && !typed) onChange(labels.slice(0, -1));
+      }} />
+  </div>`;
+}
+
+/**
+ * Return a text with its entities in a form to copy.
+ * @param {string} form @param {Text} text @param {Entity[]} entities @param {{text: string, labels?: string[]}} asked
+ * @returns {Promise<string>}
+ */
+async function copied(form, text, entities, asked) {
+  const address = new URL("tag", document.baseURI).href;
+  if (form === "JSON") return JSON.stringify({ text: text.text, spans: entities }, null, 2);
+  if (form === "CoNLL") {
+    const flat = entities.filter((one) => !entities.some((other) => other !== one && holds(other, one)));
+    const placed = flat.map(({ start, end, type }) => ({ start, end, type }));
+    return (await ask("convert", { text: text.text, entities: placed, format: "conll" })).content;
+  }
+  if (form === "HTML") return htmlOf(text, entities);
+  if (form === "curl") return `curl ${quoted(address)} -d ${quoted(JSON.stringify(asked))}`;
+  const labels = asked.labels ? `, ${JSON.stringify(asked.labels)}` : "";
+  return [
+    "from nerbert import Client", "", `with Client(${JSON.stringify(address.replace(/\/tag$/, ""))}) as client:`,
+    `    for span in client.tag(${JSON.stringify(asked.text)}${labels}):`,
+    "        print(span.start, span.end, span.type, span.text)", "",
+  ].join("\n");
+}
+
+/** @param {Entity} other @param {Entity} one */
+function holds(other, one) {
+  return other.start <= one.start && one.end <= other.end;
+}
+
+/** Return a text as HTML, its outermost entities marked. @param {Text} text @param {Entity[]} entities */
+function htmlOf(text, entities) {
+  let [place, found] = [0, ""];
+  for (const each of [...entities].sort((a, b) => a.start - b.start || b.end - a.end)) {
+    if (each.start < place) continue;
+    found += escaped(text.slice(place, each.start));
+    found += `<mark data-type="${escaped(each.type)}">${escaped(text.slice(each.start, each.end))}</mark>`;
+    place = each.end;
+  }
+  return `<p>${found}${escaped(text.slice(place, text.length))}</p>`;
+}
+
+/** @param {string} text */
+function escaped(text) {
+  return text.replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`);
+}
+
+/** Return a word for a POSIX shell. @param {string} text */
+function quoted(text) {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

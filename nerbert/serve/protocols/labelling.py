@@ -1,0 +1,345 @@
+"""What the page asks while sentences are labelled: the next one, to save, to undo; types, files, trainings.
+
+A tab of the browser names itself. A sentence that it has open is no other tab's, until the tab was silent for long.
+"""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from nerbert.errors import InputError, NerbertError
+from nerbert.formats.convert import convert_data
+from nerbert.formats.documents import Reading, reading_for
+from nerbert.formats.format import known_formats
+from nerbert.model.folder import read_card
+from nerbert.records import EntityLabel, Span
+from nerbert.registry import FORMATS
+from nerbert.serve.labelling.learning import MINE, Learner
+from nerbert.serve.labelling.order import Draw, Order
+from nerbert.serve.labelling.project import Answer, LabelItem, LabelType, Project
+from nerbert.serve.protocol import Call, Operation, Query
+from nerbert.serve.protocols.page import PlacedEntity
+from nerbert.serve.service import Ask, Service
+
+_SILENT = 600.0
+"""Seconds after which a tab's sentence may be another's."""
+_LARGEST = 256 << 20
+"""Bytes of a file that is loaded from the page."""
+_LISTED, _HEAD = 500, 200
+"""Sentences that are listed, and the characters of each."""
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TabBody(_Body):
+    """The tab that asks."""
+
+    tab: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class OpenBody(TabBody):
+    """A sentence that was shown."""
+
+    id: int
+
+
+class SaveBody(OpenBody):
+    """A sentence's entities and answer, and the revision of it that the tab saw."""
+
+    revision: int
+    entities: list[PlacedEntity] = Field(max_length=10_000)
+    answer: Answer = ""
+
+
+class TypesBody(_Body):
+    """All types, in their order."""
+
+    types: list[LabelType]
+
+
+class LoadQuery(Query):
+    """The name of the file that is sent."""
+
+    name: str = Field("pasted.txt", max_length=200)
+
+
+class ExportQuery(Query):
+    """The format of the file."""
+
+    format: str = Field("jsonl", max_length=40)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelJob:
+    """What is labelled: files, the folder that keeps it, the first types, and the encoder to fine-tune."""
+
+    folder: Path
+    files: tuple[Path, ...] = ()
+    types: tuple[EntityLabel, ...] = ()
+    encoder: str = "embedded"
+    config: Path | None = None
+    """Settings of the fine-tuning, as of `nerbert finetune`."""
+    order: Order = "random"
+    seed: int = 0
+    reading: Reading = field(default_factory=Reading)
+
+
+class Labelling:
+    """A project behind operations: who has which sentence open, and what the newest tagger says of others."""
+
+    def __init__(self, job: LabelJob) -> None:
+        self._job = job
+        self.project = Project(job.folder, reading_for(read_card(job.encoder), job.reading, training=True))
+        notes = [self.project.add(path) for path in job.files]
+        self.note = "; ".join(filter(None, notes))
+        if job.types and not self.project.types:
+            self.project.set_types([LabelType(each.name, each.description) for each in job.types])
+        self._learner = Learner(self.project, job.encoder, job.config)
+        self._draw = self._redrawn()
+        self._open = dict[str, tuple[int, float]]()
+        """By tab: the sentence that it has open, and when it was heard of last."""
+        self._uncertain: dict[int, float] = {}
+        self._judged: object = None
+        self._tasks = set[asyncio.Task[None]]()
+
+    @asynccontextmanager
+    async def running(self, service: Service) -> AsyncIterator[None]:
+        """Answer with the newest tagger; end the training at the end."""
+        await self._learner.open(service)
+        try:
+            yield
+        finally:
+            for each in self._tasks:
+                each.cancel()
+            await self._learner.cancel()
+            self.project.close()
+
+    def operations(self) -> Sequence[Operation]:
+        """Return the operations."""
+        tab, types = {"tab": "a1"}, {"types": [{"name": "ship"}]}
+        saved = {**tab, "id": 0, "revision": 0, "answer": "accept",
+                 "entities": [{"start": 0, "end": 3, "type": "ship"}]}  # fmt: skip
+        make = self._operation
+        return [
+            make("", self._state_of, "The state of the project", method="GET"),
+            make("/list", self._listed, "The sentences that were answered, the last first", method="GET"),
+            make("/next", self._next, "The next sentence", TabBody, tab),
+            make("/open", self._opened, "A sentence that was shown", OpenBody, {**tab, "id": 0}),
+            make("/save", self._save, "Save a sentence's entities and answer", SaveBody, saved),
+            make("/undo", self._undo, "Take back what this tab saved last", TabBody, tab),
+            make("/types", self._set_types, "Set the types", TypesBody, types),
+            make("/train", self._train, "Train a tagger now", _Body, {}),
+            make("/cancel", self._cancel, "Cancel the training", _Body, {}),
+            make("/load", self._load, "Add a file's sentences", query=LoadQuery, streams=True),
+            make("/export", self._export, "The accepted sentences, as a file", query=ExportQuery, method="GET"),
+        ]
+
+    @staticmethod
+    def _operation(path: str, run: Any, summary: str, body: Any = None, example: Any = None, **more: Any) -> Operation:
+        examples = {} if body is None else {"an example": example}
+        return Operation(path=f"/label{path}", run=run, summary=summary, body=body, examples=examples, **more)
+
+    async def _state_of(self, _: Call) -> dict[str, Any]:
+        return self._state()
+
+    def _state(self) -> dict[str, Any]:
+        """Return what the page shows beside the sentence."""
+        project, learner = self.project, self._learner
+        counts = {f"{each}ed" if each != "skip" else "skipped": len(project.with_answer(each))
+                  for each in ("accept", "reject", "skip")}  # fmt: skip
+        return {
+            "file": ", ".join(path.name for path in self._job.files), "folder": str(project.folder), "note": self.note,
+            "types": [asdict(each) for each in project.types],
+            "counts": {"sentences": len(project.items), **counts,
+                       "test": sum(each.test for each in project.with_answer("accept"))},
+            "next_round": learner.next_round,
+            "learning": {"sentences": learner.sentences, "seconds": round(time.monotonic() - learner.started, 1)}
+            if learner.running else None,
+            "rounds": [asdict(each) for each in learner.rounds], "enough": asdict(learner.enough()),
+            "formats": [name for name, each in known_formats().items() if each.suffixes],
+        }  # fmt: skip
+
+    async def _next(self, call: Call) -> dict[str, Any]:
+        body: TabBody = call.body
+        item = self._held_by(body.tab) or self._waiting(body.tab) or self._drawn()
+        return await self._shown(call, item, body.tab)
+
+    def _held_by(self, tab: str) -> LabelItem | None:
+        """Return the sentence that a tab has open, unless it is answered."""
+        number = self._open.get(tab, (-1, 0.0))[0]
+        item = self.project.items[number] if number >= 0 else None
+        return item if item and not item.state.answer else None
+
+    def _waiting(self, tab: str) -> LabelItem | None:
+        """Return a sentence that was shown and not answered, and that no other tab has open."""
+        late = time.monotonic() - _SILENT
+        taken = {number for other, (number, heard) in self._open.items() if other != tab and heard > late}
+        return next((each for each in self.project.with_answer("") if each.id not in taken), None)
+
+    def _drawn(self) -> LabelItem | None:
+        """Return a sentence that was never shown, chosen by the order."""
+        found = self._draw.next(self._uncertain)
+        if found is None:
+            return None
+        item = self.project.items[found[0]]
+        self.project.draw(item, test=found[1])
+        self._draw.show(item.id)
+        return item
+
+    async def _opened(self, call: Call) -> dict[str, Any]:
+        body: OpenBody = call.body
+        return await self._shown(call, self.project.find(body.id), body.tab)
+
+    async def _save(self, call: Call) -> dict[str, Any]:
+        body: SaveBody = call.body
+        item = self.project.find(body.id)
+        entities = [(each.start, each.end, each.type) for each in body.entities]
+        self.project.save(item, body.revision, entities, body.answer, body.tab)
+        self._open[body.tab] = (item.id, time.monotonic())
+        self._learner.start_if_due(call.service)
+        return {"revision": item.revision, "state": self._state()}
+
+    async def _undo(self, call: Call) -> dict[str, Any]:
+        body: TabBody = call.body
+        return await self._shown(call, self.project.undo(body.tab), body.tab)
+
+    async def _shown(self, call: Call, item: LabelItem | None, tab: str) -> dict[str, Any]:
+        """Return a sentence as the page shows it, which the tab has open from now on."""
+        if item is None:
+            return {"item": None, "state": self._state()}
+        self._open[tab] = (item.id, time.monotonic())
+        self._judge_again(call.service)
+        found, by = await self._suggested(call, item)
+        items, entities = self.project.items, item.state.entities
+        return {"item": {
+            "id": item.id, "text": item.sentence.text, "words": item.sentence.words, "answer": item.state.answer,
+            "entities": [{"start": each.start, "end": each.end, "type": each.type} for each in entities],
+            "suggestions": [{"start": each.start, "end": each.end, "type": each.type, "confidence": each.confidence}
+                            for each in found], "suggested_by": by,
+            "test": item.test, "revision": item.revision,
+            "before": items[item.id - 1].sentence.text if item.id else "",
+            "after": items[item.id + 1].sentence.text if item.id + 1 < len(items) else "",
+        }, "state": self._state()}  # fmt: skip
+
+    async def _suggested(self, call: Call, item: LabelItem) -> tuple[list[Span], str]:
+        """Return what a file or the models say of a sentence, and who says it; nothing for one of the test.
+
+        The newest tagger answers for the types that it knows, the first model for the others.
+        """
+        if item.test or item.state.answer:
+            return [], ""
+        if item.sentence.spans:
+            known = {each.name for each in self.project.types}
+            return [each for each in item.sentence.spans if each.type in known], "the file"
+        found, by, left = list[Span](), list[str](), {each.name: each for each in self.project.types}
+        for name, served in reversed(call.service.models.items()):
+            labels = [EntityLabel(each.name, each.description) for each in left.values()
+                      if served.takes_labels or each.name in served.tagger.types]  # fmt: skip
+            if not labels:
+                continue
+            try:
+                (spans,) = await call.tag([item.sentence.text], Ask(model=name, labels=labels))
+            except NerbertError:
+                continue  # it is labelled without suggestions
+            found += [each for each in spans if all(each.end <= one.start or one.end <= each.start for one in found)]
+            by.append(name)
+            for each in labels:
+                del left[each.name]
+        return sorted(found, key=lambda each: each.start), " and ".join(by)
+
+    def _judge_again(self, service: Service) -> None:
+        """Ask the newest tagger how certain it is of a sample, in the background, once for each tagger."""
+        mine = service.models.get(MINE)
+        if self._job.order == "random" or mine is None or mine.fingerprint == self._judged:
+            return
+        self._judged = mine.fingerprint
+        self._tasks.add(task := asyncio.create_task(self._judge(service)))
+        task.add_done_callback(self._tasks.discard)
+
+    async def _judge(self, service: Service) -> None:
+        numbers = self._draw.sample()
+        texts = [self.project.items[each].sentence.text for each in numbers]
+        answers = (await service.tag(texts, Ask(model=MINE), patient=True)).spans
+        self._uncertain = {number: 0.0 if isinstance(spans, NerbertError) else uncertainty(spans)
+                           for number, spans in zip(numbers, answers, strict=True)}  # fmt: skip
+
+    async def _listed(self, _: Call) -> dict[str, Any]:
+        answered = self.project.with_answer("accept", "reject", "skip")[: -_LISTED - 1 : -1]
+        return {"items": [{"id": each.id, "text": each.sentence.text[:_HEAD], "answer": each.state.answer,
+                           "test": each.test, "entities": len(each.state.entities)} for each in answered]}  # fmt: skip
+
+    async def _set_types(self, call: Call) -> dict[str, Any]:
+        self.project.set_types(call.body.types)
+        return {"state": self._state()}
+
+    async def _train(self, call: Call) -> dict[str, Any]:
+        self._learner.start(call.service)
+        return {"state": self._state()}
+
+    async def _cancel(self, _: Call) -> dict[str, Any]:
+        await self._learner.cancel()
+        return {"state": self._state()}
+
+    async def _load(self, call: Call) -> AsyncIterator[bytes]:
+        """Add the sentences of a file that is sent, part by part, to the disk first."""
+        with TemporaryDirectory() as folder:
+            path, size = Path(folder) / (PurePath(call.query.name).name or "pasted.txt"), 0
+            with path.open("wb") as stream:
+                async for part in call.content:
+                    size += len(part)
+                    if size > _LARGEST:
+                        raise InputError(f"a file of more than {_LARGEST >> 20} MB can't be loaded here; name it in "
+                                         "the command: nerbert label FILE")  # fmt: skip
+                    stream.write(part)
+                    call.release(len(part))
+            self.note = await asyncio.to_thread(self.project.add, path)
+        self._draw = self._redrawn()
+        answer = to_json({"state": self._state()}) + b"\n"
+        return _one(answer)
+
+    def _redrawn(self) -> Draw:
+        draw = Draw([each.sentence for each in self.project.items], self._job.order, self._job.seed)
+        for each in self.project.drawn:
+            draw.show(each.id)
+        return draw
+
+    async def _export(self, call: Call) -> Response:
+        """Return the accepted sentences in a format; a format of several files is packed as ZIP."""
+        labels, name = self.project.folder / "labels.jsonl", call.query.format
+        if not labels.exists() or ":" in name:
+            raise InputError(
+                "no sentence is accepted yet" if ":" not in name else f"format {name!r}: is none of nerbert's"
+            )
+        return await asyncio.to_thread(_exported, labels, name)
+
+
+async def _one(line: bytes) -> AsyncIterator[bytes]:
+    yield line
+
+
+def _exported(labels: Path, name: str) -> Response:
+    suffixes = FORMATS.find(name)().suffixes
+    with TemporaryDirectory() as folder:
+        target = Path(folder) / f"labels{suffixes[0] if suffixes else ''}"
+        convert_data(labels, target, to=name)
+        if target.is_dir():
+            target = Path(shutil.make_archive(str(Path(folder) / "labels"), "zip", target))
+        headers: Mapping[str, str] = {"Content-Disposition": f'attachment; filename="{target.name}"'}
+        return Response(target.read_bytes(), headers=headers, media_type="application/octet-stream")
+
+
+def uncertainty(spans: Sequence[Span]) -> float:
+    """Return how little a tagger is certain of a sentence: by its least certain entity, 0 without any."""
+    return 1 - min((each.confidence for each in spans), default=1.0)

@@ -1,0 +1,208 @@
+"""A labelling project keeps each action, takes each back, and lets no tab overwrite another."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.errors import InputError, OutputExists, SettingsError, StaleOutput, WriteError
+from nerbert.formats.documents import Reading
+from nerbert.formats.examples import read_examples
+from nerbert.serve.labelling.project import LabelType, Project, complete_types
+
+TEXTS = ("The Beagle left Plymouth.", "Ada saw the 👩‍👩‍👧 at Kiel.", "Nothing here.")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """A project of three sentences, all of them shown, with two types."""
+    found = opened(tmp_path)
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS))
+    found.add(tmp_path / "texts.txt")
+    found.set_types([LabelType("ship"), LabelType("port", "where ships stay", "#112233", "p")])
+    for item in found.items:
+        found.draw(item, test=item.id == 2)
+    yield found
+    found.close()
+
+
+def opened(folder: Path) -> Project:
+    return Project(folder / "work", Reading())
+
+
+def save(project: Project, id_: int, *entities: tuple[int, int, str], answer: Any = "", tab: str = "a") -> None:
+    item = project.find(id_)
+    project.save(item, item.revision, entities, answer, tab)
+
+
+def labels(project: Project) -> list[dict[str, Any]]:
+    path = project.folder / "labels.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def facts(project: Project) -> list[Any]:
+    return [project.types, *((each.state, each.revision, each.drawn, each.test) for each in project.items)]
+
+
+def test_accepted_sentences_are_data_that_nerbert_reads(project: Project) -> None:
+    save(project, 1, (0, 3, "ship"), (12, 17, "port"), answer="accept")
+    (row,) = labels(project)
+    assert [(each["start"], each["end"], each["text"]) for each in row["spans"]] == [(0, 3, "Ada"), (12, 17, "👩‍👩‍👧")]
+    assert all(row["text"][each["start"] : each["end"]] == each["text"] for each in row["spans"])
+    assert (row["id"], row["test"]) == (1, False)
+    (example,) = read_examples(project.folder / "labels.jsonl")
+    assert [(each.start, each.end, each.type) for each in example.spans] == [(0, 3, "ship"), (12, 17, "port")]
+
+
+def test_a_killed_process_loses_nothing(project: Project, tmp_path: Path) -> None:
+    save(project, 0, (4, 10, "ship"))
+    save(project, 0, (4, 10, "ship"), (16, 24, "port"), answer="accept")
+    save(project, 1, answer="reject")
+    project.undo("a")
+    before = facts(project), labels(project)
+    os.unlink(project.folder / "labels.jsonl")  # noqa: PTH108  (as if it was killed before it was written)
+    with (project.folder / "journal.jsonl").open("ab") as stream:
+        stream.write(b'{"do": "set", "id": 1, "ent')
+    project.close()
+    again = opened(tmp_path)
+    assert (facts(again), labels(again)) == before
+    assert again.undo("a") is again.items[0]
+    assert again.items[0].state.entities[0].type == "ship"
+    assert again.items[0].state.answer == ""
+    again.close()
+
+
+def test_any_number_of_steps_is_taken_back(project: Project) -> None:
+    save(project, 0, (4, 10, "ship"))
+    save(project, 0, answer="skip")
+    save(project, 1, (0, 3, "ship"), answer="accept")
+    assert [getattr(project.undo("a"), "id", None) for _ in range(4)] == [1, 0, 0, None]
+    assert [each.state.answer for each in project.items] == ["", "", ""]
+    assert labels(project) == []
+
+
+def test_a_tab_that_is_behind_is_refused(project: Project) -> None:
+    item = project.find(0)
+    project.save(item, 0, [(4, 10, "ship")], "", "a")
+    with pytest.raises(StaleOutput, match="another tab"):
+        project.save(item, 0, [], "accept", "b")
+    project.save(item, 1, [], "accept", "b")
+    with pytest.raises(StaleOutput, match="another tab"):
+        project.undo("a")
+    assert item.state.answer == "accept"
+    assert project.undo("a") is None
+    assert project.undo("b") is item
+    assert [each.text for each in item.state.entities] == ["Beagle"]
+
+
+@pytest.mark.parametrize(
+    ("entities", "reason"),
+    [
+        ([(4, 10, "boat")], "none of this project's types"),
+        ([(4, 10, "ship"), (8, 15, "port")], "overlap"),
+        ([(4, 99, "ship")], "nothing at this place"),
+        ([(3, 4, "ship")], "nothing at this place"),
+        ([(10, 4, "ship")], "nothing at this place"),
+    ],
+)
+def test_entities_that_cannot_be_are_refused(
+    project: Project, entities: list[tuple[int, int, str]], reason: str
+) -> None:
+    before = (project.folder / "journal.jsonl").read_bytes()
+    with pytest.raises(InputError, match=reason):
+        project.save(project.find(0), 0, entities, "accept", "a")
+    assert (project.folder / "journal.jsonl").read_bytes() == before
+    assert project.find(0).revision == 0
+
+
+def test_a_full_disk_loses_only_the_action_that_was_refused(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(project, 0, (4, 10, "ship"), answer="accept")
+    whole = os.pwrite
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", lambda handle, line, at: whole(handle, line[:5], at))
+        with pytest.raises(WriteError, match="No space left"):
+            save(project, 1, answer="accept")
+    save(project, 2, answer="accept")
+    before = facts(project)
+    project.close()
+    again = opened(tmp_path)
+    assert facts(again) == before
+    assert [each.state.answer for each in again.items] == ["accept", "", "accept"]
+    again.close()
+
+
+def test_one_process_at_a_time_and_no_folder_of_others(project: Project, tmp_path: Path) -> None:
+    with pytest.raises(OutputExists, match="another nerbert label"):
+        opened(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(OutputExists, match="other files"):
+        Project(tmp_path / "mine", Reading())
+
+
+def test_a_file_is_added_once(project: Project, tmp_path: Path) -> None:
+    save(project, 0, answer="accept")
+    texts = "Nothing here.", "The Argo left.", "x" * 30_000
+    (tmp_path / "more.jsonl").write_text("\n".join(json.dumps({"text": each}) for each in texts))
+    assert project.add(tmp_path / "more.jsonl") == "1 of more than 20,000 characters were left out"
+    assert [each.sentence.text for each in project.items] == [*TEXTS, "The Argo left."]
+    assert project.find(0).state.answer == "accept"
+    with pytest.raises(InputError, match="no such file"):
+        project.add(tmp_path / "none.txt")
+
+
+def test_types_of_a_file_come_with_it_and_its_labels_are_suggestions(tmp_path: Path) -> None:
+    (tmp_path / "gold.conll").write_text("The O\nBeagle B-ship\nleft O\nKiel B-port\n\n")
+    found = opened(tmp_path)
+    found.add(tmp_path / "gold.conll")
+    assert [(each.name, each.key) for each in found.types] == [("ship", "1"), ("port", "2")]
+    assert [each.text for each in found.items[0].sentence.spans] == ["Beagle", "Kiel"]
+    assert found.items[0].state.entities == ()
+    found.close()
+
+
+def test_a_used_type_stays(project: Project) -> None:
+    save(project, 0, (4, 10, "ship"))
+    with pytest.raises(SettingsError, match="can't be removed"):
+        project.set_types([LabelType("port")])
+    project.undo("a")
+    project.set_types([LabelType("port"), LabelType("constructor"), LabelType("__proto__")])
+    assert [each.name for each in project.types] == ["port", "constructor", "__proto__"]
+
+
+@pytest.mark.parametrize(
+    "types",
+    [
+        [LabelType("")], [LabelType("a"), LabelType(" a ")], [LabelType("a", key="1"), LabelType("b", key="1")],
+        [LabelType("a", colour="red")], [LabelType("a\u202eb")], [LabelType("a", key="  ")], [LabelType("x" * 101)],
+        [LabelType(str(n)) for n in range(257)],
+    ],
+)  # fmt: skip
+def test_types_that_cannot_be_are_refused(types: list[LabelType]) -> None:
+    with pytest.raises(SettingsError, match=r"types?"):
+        complete_types(types)
+
+
+def test_two_hundred_types_get_colours_and_the_first_of_them_keys() -> None:
+    found = complete_types([LabelType(f"type {n}") for n in range(200)])
+    keys = [each.key for each in found if each.key]
+    assert len(set(keys)) == len(keys) == 31
+    assert not set(keys) & set("acmsx ")
+    assert all(each.colour.startswith("#") for each in found)
+
+
+def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "journal.jsonl").write_text(
+        '{"do": "set", "id": 7, "entities": [], "answer": "", "tab": "a"}\n'
+    )
+    with pytest.raises(InputError, match="can't be repeated"):
+        opened(tmp_path)
+    (tmp_path / "work" / "journal.jsonl").write_text("[1]\n")
+    with pytest.raises(InputError, match="no action"):
+        opened(tmp_path)
