@@ -3,7 +3,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks"
 import { Refused, ask, insist, say, tabName, words } from "./api.js";
 import { Learn } from "./learn.js";
 import { Labelling, html } from "./sentence.js";
-import { Text, direction, overlap, spanOf, withEntity, withSame } from "./text.js";
+import { Text, direction, overlap, spanOf, wholeWords, withEntity, withSame } from "./text.js";
 import { Tour } from "./tour.js";
 import { Load, TypeBar, TypesEditor } from "./setup.js";
 
@@ -39,6 +39,7 @@ export function Label({ state, setState, shown }) {
   const revision = useRef(0);
   const tab = useMemo(tabName, []);
   const text = useMemo(() => new Text(item ? item.text : ""), [item]);
+  const all = useMemo(() => wholeWords(text, item ? item.words : []), [text]);
   const type = state.types.find((each) => each.name === chosen) || state.types[0];
   const colours = useMemo(() => new Map(state.types.map((each) => [each.name, each.colour])), [state.types]);
 
@@ -116,7 +117,7 @@ export function Label({ state, setState, shown }) {
   const acceptAll = () => suggestions.reduce(withEntity, entities).map(({ start, end, type: name }) => ({ start, end, type: name }));
   const at = () => {
     if (cursor === null || !item) return null;
-    const [start, end] = item.words[cursor.to];
+    const [start, end] = all[cursor.to];
     return { start, end, type: "" };
   };
   const under = () => entities.find((each) => at() && overlap(each, /** @type {Entity} */ (at())));
@@ -124,11 +125,11 @@ export function Label({ state, setState, shown }) {
   /** @param {number} step @param {boolean} extend */
   const go = (step, extend) => {
     if (!item) return;
-    const most = item.words.length - 1;
+    const most = all.length - 1;
     const to = cursor === null ? (step > 0 ? 0 : most) : Math.min(most, Math.max(0, cursor.to + step));
     const range = { from: extend && cursor ? cursor.from : to, to };
     setCursor(range);
-    say(text.slice(...spanOf(text, item.words, range)));
+    say(text.slice(...spanOf(text, all, range)));
   };
   /** @param {string} key @returns {boolean} whether a type has this key */
   const byKey = (key) => {
@@ -136,7 +137,7 @@ export function Label({ state, setState, shown }) {
     if (!found) return false;
     setChosen(found.name);
     if (cursor && item) {
-      const [start, end] = spanOf(text, item.words, cursor);
+      const [start, end] = spanOf(text, all, cursor);
       label(start, end, found.name);
     } else say(`${found.name} is chosen`);
     return true;
@@ -144,7 +145,7 @@ export function Label({ state, setState, shown }) {
   const same = () => {
     const one = under() || last.current || entities[entities.length - 1];
     if (!one || !item) return;
-    const wanted = withSame(text, item.words, entities, one);
+    const wanted = withSame(text, all, entities, one);
     change(wanted, `${wanted.length - entities.length} more`);
   };
   /** @type {Record<string, () => void>} */
@@ -199,14 +200,14 @@ export function Label({ state, setState, shown }) {
       <h1 class="unseen">Label sentences</h1>
       <${TypeBar} types=${state.types} chosen=${type ? type.name : ""} onChoose=${(/** @type {string} */ name) => {
         setChosen(name);
-        if (cursor && item) label(...spanOf(text, item.words, cursor), name);
+        if (cursor && item) label(...spanOf(text, all, cursor), name);
         focusSentence();
       }} onEdit=${() => setEditing(true)} />
       ${item === null && html`<p class="done">All ${done.toLocaleString("en")} sentences are done.
         Load more below, or train a tagger.</p>`}
       ${item && html`
         ${context && item.before && html`<p class="around" dir=${direction(item.before)} lang="">${item.before}</p>`}
-        <${Labelling} text=${text} words=${item.words} entities=${entities} suggestions=${suggestions}
+        <${Labelling} text=${text} words=${all} entities=${entities} suggestions=${suggestions}
           cursor=${cursor} colours=${colours} onRange=${(/** @type {number} */ s, /** @type {number} */ e) => label(s, e)}
           onRemove=${remove} onDismiss=${(/** @type {Entity} */ one) => setSuggestions(suggestions.filter((e) => e !== one))}
           onRetype=${(/** @type {Entity} */ one) => label(one.start, one.end)}

@@ -41,6 +41,23 @@ export class Text {
   }
 }
 
+/**
+ * Return words that cut no character as readers see it: those of an emoji with joiners are one.
+ * @param {Text} text @param {[number, number][]} words @returns {[number, number][]}
+ */
+export function wholeWords(text, words) {
+  const borders = new Set(text.characters().map(([, end]) => end));
+  /** @type {[number, number][]} */
+  const found = [];
+  let open = false;
+  for (const [start, end] of words) {
+    if (open) found[found.length - 1][1] = end;
+    else found.push([start, end]);
+    open = !borders.has(end);
+  }
+  return found;
+}
+
 /** Return where a text begins, by its first letter. @param {string} text @returns {"ltr" | "rtl"} */
 export function direction(text) {
   const letter = /\p{L}/u.exec(text);

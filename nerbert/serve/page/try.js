@@ -70,7 +70,7 @@ export function Try({ models }) {
     setHidden(other);
   };
   return html`<section class="try">
-    <h1>Find names in a text</h1>
+    <h1>Find entities in a text</h1>
     <label class="field" for="text">Text</label>
     <textarea id="text" rows="4" dir="auto" spellcheck=${false} value=${content} onDrop=${drop}
       onInput=${(/** @type {any} */ event) => setContent(event.target.value)}
@@ -82,9 +82,9 @@ export function Try({ models }) {
         ${models.map((each) => html`<option key=${each.name}>${each.name}</option>`)}</select></label>`}
       ${chosen.takes_labels && html`<${Labels} labels=${labels} onChange=${setLabels} />`}
       ${chosen.takes_labels && html`<label class="check"><input type="checkbox" checked=${nested}
-        onChange=${() => setNested(!nested)} /> Names inside names</label>`}
+        onChange=${() => setNested(!nested)} /> Entities inside others</label>`}
       <button class="main" type="button" disabled=${busy || long || !content.trim()} onClick=${tag}>
-        ${busy ? "Reading…" : "Find names"}</button>
+        ${busy ? "Reading…" : "Find entities"}</button>
     </div>
     ${long && html`<p class="problem" role="alert">The text has ${content.length.toLocaleString("en")} characters;
       ${LONGEST.toLocaleString("en")} can be tried. Use <code>nerbert tag</code> for long texts.</p>`}

@@ -1,0 +1,424 @@
+"""The page in a browser: labelling by keyboard and mouse, trying, and what must never happen."""
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert import __file__ as package
+from tests.serve.page.conftest import LabelServer, Visit, modules
+from tests.serve.servers import serving
+
+pytestmark = pytest.mark.integration
+TYPES = "--types", "person,city,ship"
+SENTENCES = [
+    "Ada Lovelace saw Paris, and Paris saw Ada Lovelace.",
+    *(f"{name} of {city} met the {ship} in Kiel." for name, city, ship in zip(
+        "Otto Emil Karl Hans Fritz Paul Ernst Anna Berta Clara Dora Emma".split(),
+        "Ulm Bonn Trier Mainz Worms Soest Celle Jena Gotha Erfurt Fulda Passau".split(),
+        "Argo Fram Gjoa Vega Maud Nina Pinta Discovery Endeavour Terra Nautilus Erebus".split(), strict=True)),
+]  # fmt: skip
+Labelling = Callable[..., LabelServer]
+
+
+@pytest.fixture(scope="module")
+def server(labelling: Labelling) -> LabelServer:
+    """A server of a few sentences, for tests that don't mind where others stopped."""
+    return labelling(SENTENCES, *TYPES)
+
+
+def test_every_key_does_what_it_says(labelling: Labelling, visit: Visit) -> None:
+    server = labelling(SENTENCES[:1] + [f"{n} x" * 3 for n in range(3)], *TYPES)
+    page = visit(server).open("label")
+    for _ in range(9):
+        if page.text() == SENTENCES[0]:
+            break
+        page.after(lambda: page.press("Space"))
+    assert page.text() == SENTENCES[0]
+    page.press("2", "ArrowRight", "Shift+ArrowRight", "1")  # Ada Lovelace
+    assert page.marks() == [("Ada Lovelace", "person")]
+    page.press("m")
+    assert page.marks() == [("Ada Lovelace", "person")] * 2
+    page.press("Escape")
+    page.click(3)
+    assert ("Paris", "person") in page.marks()  # the type stays chosen
+    page.press("Control+z")
+    page.shows(lambda: page.marks() == [("Ada Lovelace", "person")] * 2, "undone")
+    page.press("2")
+    page.drag(3, 4)  # the comma is never caught
+    page.shows(lambda: ("Paris", "city") in page.marks(), "labelled")
+    page.press("ArrowRight", "Backspace")
+    page.shows(lambda: page.marks() == [("Paris", "city"), ("Ada Lovelace", "person")], "removed")
+    page.press("c")
+    page.tab.wait_for_selector(".around")
+    page.press("?")
+    assert "any number of steps" in page.tab.inner_text(".keys")
+    page.press("Escape", "Enter")
+    page.shows(server.labels, "saved")
+    (row,) = server.labels()
+    assert [(each["text"], each["type"]) for each in row["spans"]] == [("Paris", "city"), ("Ada Lovelace", "person")]
+    page.shows(lambda: page.text() != SENTENCES[0], "the next")
+    page.press("Control+z")
+    page.shows(lambda: page.text() == SENTENCES[0] and page.marks() != [], "back")
+    page.press("Control+z", "Control+z", "Control+z", "Control+z", "Control+z")
+    page.shows(lambda: page.marks() == [], "all is undone")
+    assert server.labels() == []
+    page.after(lambda: page.press("x"))
+    assert server.state()["counts"]["rejected"] == 1
+
+
+def test_suggestions_are_taken_one_by_one_or_all(server: LabelServer, visit: Visit) -> None:
+    page = visit(server).open("label")
+    for _ in range(12):
+        if page.marks(".suggested"):
+            break
+        page.after(lambda: page.press("Space"))
+    suggested = page.marks(".suggested")
+    assert suggested
+    page.tab.locator(".suggested .type").first.click()
+    page.shows(lambda: page.marks() == suggested[:1], "taken")
+    assert page.marks(".suggested") == suggested[1:]
+    page.press("Control+z")
+    page.shows(lambda: page.marks() == [], "undone")
+    page.press("a")
+    page.shows(lambda: page.marks() == suggested, "all taken")
+    page.press("Control+z")
+    page.shows(lambda: page.marks(".suggested") == suggested, "undone")
+    text = page.text()
+    page.after(lambda: page.press("Shift+Enter"))
+    (row,) = [each for each in server.labels() if each["text"] == text]
+    assert [(each["text"], each["type"]) for each in row["spans"]] == suggested
+
+
+def test_a_kill_loses_nothing_and_the_page_goes_on(labelling: Labelling, visit: Visit) -> None:
+    server = labelling(SENTENCES, *TYPES)
+    page = visit(server, faults=True).open("label")
+    text = page.text()
+    page.click(0)
+    page.shows(lambda: len(page.marks()) == 1, "labelled")
+    page.shows(lambda: '"set"' in (server.work / "journal.jsonl").read_text(), "saved")
+    server.stop(signal.SIGKILL)
+    page.press("2")
+    page.click(2)
+    page.tab.wait_for_selector("text=nothing is lost")
+    page.press("Enter")
+    server.start()
+    page.shows(server.labels, "saved after the server came back")
+    (row,) = server.labels()
+    assert (row["text"], len(row["spans"])) == (text, 2)
+    page.shows(lambda: page.text() not in ("", text), "the next sentence")
+    assert page.tab.locator("text=nothing is lost").count() == 0
+    page.press("Control+z")
+    page.shows(lambda: page.text() == text, "undone after the restart")
+
+
+def test_two_tabs_do_not_overwrite_each_other(labelling: Labelling, visit: Visit) -> None:
+    server = labelling(SENTENCES, *TYPES)
+    one, two = visit(server).open("label"), visit(server, faults=True).open("label")
+    text = one.text()
+    assert text != two.text()
+    one.after(lambda: one.press("Enter"))
+    two.tab.click("summary:has-text('Labelled sentences')")
+    two.tab.click(f".listed button:has-text({json.dumps(text)})")
+    two.shows(lambda: two.text() == text, "opened in the other tab")
+    one.press("Control+z")
+    one.shows(lambda: one.text() == text, "opened here, too")
+    one.click(0)
+    one.shows(lambda: len(one.marks()) == 1, "labelled here")
+    two.click(2)
+    two.tab.wait_for_selector("text=changed in another tab")
+    two.shows(lambda: two.marks() == one.marks(), "shown as it is now")
+
+
+HOSTILE = [
+    "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'> is in Ulm",
+    "\u202eRight to left mark\u202c and {{constructor}} in Bonn",
+    "قال محمد إن القاهرة مدينة كبيرة جدا", "सचिन दिल्ली में रहते हैं",
+    "👩‍👩‍👧 family met 👨‍🚀 in Kiel", "ผมอยู่ที่กรุงเทพมหานคร", "東京都に住んでいます", "word " * 500,
+]  # fmt: skip
+
+
+def test_hostile_text_stays_text_and_offsets_count_code_points(labelling: Labelling, visit: Visit) -> None:
+    server = labelling([*HOSTILE, "x" * 1_000_000], "--types", "constructor,__proto__,<b>bold</b>")
+    assert server.state()["counts"]["sentences"] == len(HOSTILE)
+    assert "left out" in server.state()["note"]
+    page = visit(server).open("label")
+    seen = []
+    for _ in HOSTILE:
+        seen.append(page.text())
+        page.press("ArrowRight", "Escape", "ArrowRight", "1")
+        page.shows(lambda: page.marks() and page.marks()[0][1] == "constructor", "labelled")
+        page.press("Enter")
+        page.shows(lambda: page.text() != seen[-1] or page.tab.locator(".done").count(), "the next sentence")
+    assert sorted(seen) == sorted(each.strip() for each in HOSTILE)
+    assert page.tab.evaluate("window.hacked") is None
+    assert len(server.labels()) == len(HOSTILE)
+    assert page.tab.locator("b").count() == 0
+
+
+def test_alt_takes_whole_characters_and_touch_works(labelling: Labelling, visit: Visit) -> None:
+    server = labelling(["👩‍👩‍👧family met Ada", "Emma and Otto"], *TYPES)
+    page = visit(server).open("label")
+    if "family" not in page.text():
+        page.after(lambda: page.press("Space"))
+    box = page.tab.locator("#sentence .word").first.bounding_box()
+    page.tab.keyboard.down("Alt")
+    page.tab.mouse.move(box["x"] + 3, box["y"] + box["height"] / 2)
+    page.tab.mouse.down()
+    page.tab.mouse.move(box["x"] + 6, box["y"] + box["height"] / 2)
+    page.tab.mouse.up()
+    page.tab.keyboard.up("Alt")
+    page.shows(lambda: page.marks() == [("👩‍👩‍👧", "person")], "the family, and no part of it")
+    phone = visit(server, has_touch=True, is_mobile=True, viewport={"width": 360, "height": 740})
+    page.press("Enter")
+    phone.tab.goto(f"{server.url}/#label")
+    phone.tab.click("summary:has-text('Labelled sentences')")
+    phone.tab.locator(".listed button").first.click()
+    phone.tab.wait_for_selector("#sentence")
+    before = len(phone.marks())
+    phone.word(2).tap()
+    phone.shows(lambda: len(phone.marks()) == before + 1, "a tap labels")
+
+
+def test_types_are_made_on_the_page(labelling: Labelling, visit: Visit) -> None:
+    server = labelling(SENTENCES)
+    page = visit(server).open("label")
+    page.click(0)
+    page.tab.fill("dialog .typerow:nth-child(1) .name", "captain")
+    page.tab.fill("dialog .typerow:nth-child(1) .description", "who leads a ship")
+    page.tab.fill("dialog .typerow:nth-child(2) .name", "captain")
+    page.tab.click("dialog >> text=Save")
+    assert "another's" in page.tab.inner_text("dialog .problem")
+    page.tab.fill("dialog .typerow:nth-child(2) .name", "harbour")
+    page.tab.fill("dialog .typerow:nth-child(2) .key", "h")
+    page.tab.click("dialog >> text=Save")
+    page.tab.wait_for_selector("dialog", state="detached")
+    assert [(each["name"], each["key"]) for each in server.state()["types"]] == [("captain", "1"), ("harbour", "h")]
+    page.press("ArrowRight", "h")
+    page.shows(lambda: page.marks() == [(page.text().split()[0], "harbour")], "labelled by the key")
+    page.faults.clear()  # the browser notes the refusal
+
+
+def test_two_hundred_types_are_found_by_typing(labelling: Labelling, visit: Visit) -> None:
+    server = labelling(SENTENCES, "--types", ",".join(f"type {n}" for n in range(200)))
+    page = visit(server).open("label")
+    page.press("ArrowRight", "/")
+    page.tab.keyboard.type("type 157")
+    page.press("Enter")
+    page.shows(lambda: [type_ for _, type_ in page.marks()] == ["type 157"], "labelled")
+    assert page.violations() == []
+
+
+def test_files_are_loaded_and_labels_taken_away(labelling: Labelling, visit: Visit, tmp_path: Path) -> None:
+    server = labelling([], *TYPES)
+    page = visit(server)
+    page.tab.goto(f"{server.url}/#label")
+    (tmp_path / "bad.jsonl").write_text('{"text": "a"}\n{"text"\n')
+    (tmp_path / "good.conll").write_text("Ada B-person\nsaw O\nKiel B-city\n. O\n\n")
+    page.tab.set_input_files("input[type=file]", tmp_path / "bad.jsonl")
+    page.tab.wait_for_selector("text=bad.jsonl:2")
+    page.tab.set_input_files("input[type=file]", tmp_path / "good.conll")
+    page.tab.wait_for_selector("#sentence")
+    assert page.marks(".suggested") in ([("Ada", "person"), ("Kiel", "city")], [])  # none, if it is of the test
+    page.tab.click("summary:has-text('Load more')")
+    page.tab.fill("#paste", "Emma met Otto in Ulm.\nKarl stayed.")
+    page.tab.click("text=Add >> nth=-1")
+    page.shows(lambda: server.state()["counts"]["sentences"] == 3, "pasted")
+    page.click(0)
+    page.press("Enter")
+    page.shows(server.labels, "saved")
+    page.tab.click("summary:has-text('Take the labels away')")
+    page.tab.select_option(".learn select", "conll")
+    with page.tab.expect_download() as downloaded:
+        page.tab.click("text=Download")
+    assert "B-person" in Path(downloaded.value.path()).read_text()
+    page.faults.clear()  # the browser notes the refusal
+
+
+def test_what_is_found_is_filtered_and_copied(server: LabelServer, visit: Visit) -> None:
+    page = visit(server, permissions=["clipboard-read", "clipboard-write"]).open("try")
+    page.tab.wait_for_selector("mark.entity")
+    page.tab.fill("#text", "Ada O'Neill saw “Paris” & <b>Rome</b>.")
+    page.tab.click("button:has-text('Find entities')")
+    untagged = "const one = document.querySelector('.reading').cloneNode(true); "
+    untagged += "one.querySelectorAll('.tag').forEach((each) => each.remove()); one.textContent.trim()"
+    page.shows(lambda: page.tab.evaluate(untagged) == "Ada O'Neill saw “Paris” & <b>Rome</b>.", "tagged")
+    count = page.tab.locator("mark.entity").count()
+    assert count > 0
+    page.tab.locator(".filters .chip").first.click()
+    assert page.tab.locator("mark.entity").count() < count
+    page.tab.locator(".filters .chip").first.click()
+    page.tab.fill(".slider input", "1")
+    assert page.tab.locator("mark.entity").count() == 0
+    page.tab.fill(".slider input", "0")
+
+    def copied(form: str) -> str:
+        page.tab.evaluate("navigator.clipboard.writeText('')")
+        page.tab.click(f".copies >> text={form}")
+        page.shows(lambda: page.tab.evaluate("navigator.clipboard.readText()"), f"copied as {form}")
+        found: str = page.tab.evaluate("navigator.clipboard.readText()")
+        return found
+
+    spans = json.loads(copied("JSON"))["spans"]
+    assert copied("CoNLL").count("B-") == len(spans)
+    assert copied("HTML").count("<mark") == len(spans)
+    assert "&#60;b&#62;" in copied("HTML")
+    answer = subprocess.run(shlex.split(copied("curl")), capture_output=True, text=True, timeout=60, check=True)
+    assert len(json.loads(answer.stdout)["results"][0]["spans"]) == len(spans)
+    ran = subprocess.run(
+        [sys.executable, "-c", copied("Python")], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert len(ran.stdout.splitlines()) == len(spans)
+    page.tab.fill(".labels input", "monument: what is visited")
+    page.tab.keyboard.press("Enter")
+    assert "monument: what is visited" in page.tab.inner_text(".labels")
+    page.tab.fill("#text", "x" * 200_000)
+    page.tab.wait_for_selector("text=131,072")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_no_view_is_barred_or_too_wide(server: LabelServer, visit: Visit, theme: str, width: int) -> None:
+    page = visit(server, color_scheme=theme, viewport={"width": width, "height": 740}, bypass_csp=True)
+    page.open("label")
+    page.press("?")
+    for each in page.tab.locator(".learn summary").all():
+        each.click()
+    assert page.violations() == []
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.tab.evaluate(wide) <= 0
+    page.tab.click("text=Edit types")
+    assert page.violations() == []
+    page.tab.keyboard.press("Escape")
+    page.tab.wait_for_selector("dialog", state="detached")
+    page.open("try").tab.wait_for_selector("mark.entity")
+    assert page.violations() == []
+    assert page.tab.evaluate(wide) <= 0
+
+
+def test_the_tour_is_shown_once(server: LabelServer, visit: Visit) -> None:
+    page = visit(server).open("label")
+    assert page.tab.locator(".tour").count() == 0
+    page.tab.evaluate("localStorage.clear(); localStorage.setItem('seen', '1')")
+    page.tab.reload()
+    for _ in range(4):
+        page.tab.locator(".tour button").first.click()
+    page.tab.wait_for_selector(".tour", state="detached")
+    page.tab.reload()
+    page.tab.wait_for_selector("#sentence")
+    assert page.tab.locator(".tour").count() == 0
+
+
+def test_a_server_without_labelling_lets_one_try_and_asks_for_its_token(tmp_path: Path, visit: Visit) -> None:
+    with serving(tmp_path / "told", NERBERT_TOKEN="a-token-of-tests-only") as server:
+        page = visit(server, faults=True)
+        page.tab.goto(server.url)
+        page.tab.fill("#token", "a-token-of-tests-only")
+        page.tab.keyboard.press("Enter")
+        page.tab.wait_for_selector(".try")
+        assert "nerbert label FILE" in page.tab.inner_text("header")
+
+
+def test_the_javascript_is_well_typed_and_small(tmp_path: Path) -> None:
+    folder, page = modules(), Path(package).parent / "serve" / "page"
+    paths = {
+        "preact": "preact/src/index.d.ts",
+        "preact/hooks": "preact/hooks/src/index.d.ts",
+        "htm": "htm/dist/htm.d.ts",
+    }
+    options = {
+        "checkJs": True, "allowJs": True, "noEmit": True, "strict": True, "target": "es2023", "skipLibCheck": True,
+        "lib": ["es2023", "dom", "dom.iterable"], "module": "esnext", "moduleResolution": "bundler", "types": [],
+        "paths": {name: [str(folder / place)] for name, place in paths.items()},
+    }  # fmt: skip
+    for broken in (False, True):
+        copy = tmp_path / str(broken)
+        copy.mkdir()
+        for each in page.glob("*.js"):
+            (copy / each.name).write_text(
+                each.read_text() + ("\nconst n = 1 + tour.length; n.x;\n" if broken and each.name == "tour.js" else "")
+            )
+        (copy / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["app.js"]}))
+        found = subprocess.run(
+            [folder / ".bin" / "tsc", "-p", copy], capture_output=True, text=True, timeout=300, check=False
+        )
+        assert bool(found.returncode) == broken, found.stdout
+    ours = [each for each in page.glob("*.js") if not each.name.startswith(("preact", "htm"))]
+    assert sum(len(each.read_text().splitlines()) for each in ours) <= 1500
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("preact.js", "preact/dist/preact.mjs"),
+        ("preact-hooks.js", "preact/hooks/dist/hooks.mjs"),
+        ("htm.js", "htm/dist/htm.module.js"),
+    ],
+)
+def test_vendored_modules_are_those_of_their_packages(name: str, source: str) -> None:
+    whole = (modules() / source).read_text()
+    vendored = (Path(package).parent / "serve" / "page" / name).read_text()
+    assert vendored == re.sub(r"//# sourceMappingURL=.*", "", whole)
+
+
+def test_twenty_sentences_of_the_sample_make_a_tagger(labelling: Labelling, visit: Visit, tmp_path: Path) -> None:
+    from nerbert.formats.examples import read_examples
+    from nerbert.formats.jsonl import JsonLines
+    from nerbert.records import Document
+
+    sample = read_examples(Path(package).parent / "sample" / "domain" / "train.conll")
+    gold = {each.text: each for each in sample}
+    JsonLines().write(tmp_path / "sample.jsonl", (Document(each.text, (), each.words) for each in sample))
+    (tmp_path / "quick.toml").write_text("max_steps = 30\n")
+    types = list(dict.fromkeys(span.type for each in sample for span in each.spans))
+    server = labelling(
+        [], str(tmp_path / "sample.jsonl"), "--types", ",".join(types), "--config", str(tmp_path / "quick.toml")
+    )
+    page = visit(server).open("label")
+    for number in range(20):
+        text = page.text()
+        words = [start for start, _ in gold[text].words]
+        for span in gold[text].spans:
+            key = str(types.index(span.type) + 1)
+            first = words.index(span.start)
+            last = max(place for place, start in enumerate(words) if start < span.end)
+            if number % 2:
+                page.press("Escape", *["ArrowRight"] * (first + 1), *["Shift+ArrowRight"] * (last - first), key)
+            else:
+                page.press("Escape", key)
+                page.drag(first, last)
+        page.shows(lambda: len(page.marks()) == len(gold[text].spans), "all are labelled")  # noqa: B023
+        assert page.marks() == [(each.text, each.type) for each in gold[text].spans]
+        page.after(lambda: page.press("Enter"))
+    rows = server.labels()
+    for row in rows:
+        placed = [(each["start"], each["end"], each["type"]) for each in row["spans"]]
+        assert placed == [(each.start, each.end, each.type) for each in gold[row["text"]].spans]
+    assert (len(rows), sum(row["test"] for row in rows)) == (20, 4)
+    page.shows(
+        lambda: (
+            [each["sentences"] for each in server.state()["rounds"]][-1:] == [20] and not server.state()["learning"]
+        ),
+        "trained",
+        300,
+    )
+    made = server.state()["rounds"][-1]
+    assert made["state"] == "done", made
+    page.tab.wait_for_selector(f"text=F1 {round(100 * made['f1'])} % after 20 sentences")
+    command = [*shlex.split(made["commands"][1])[1:], "--json"]
+    found = subprocess.run(
+        [sys.executable, "-m", "nerbert", *command], capture_output=True, text=True, timeout=300, check=True
+    )
+    again: dict[str, Any] = json.loads(found.stdout)
+    assert (again["f1"], again["sentences"]) == (made["f1"], 4)
+    page.shows(
+        lambda: page.tab.locator(".suggested").count() or "Kept apart" in page.tab.inner_text(".about"),
+        "its suggestions",
+    )
