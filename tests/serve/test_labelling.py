@@ -1,7 +1,6 @@
 """What the page asks while sentences are labelled, over HTTP, with a model that tests tell what to do."""
 
 import io
-import json
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -153,21 +152,6 @@ def test_labels_are_exported_in_every_form(server: Inside, tmp_path: Path) -> No
     answer = server.client.get("/label/export", params={"format": "brat"})
     assert any(each.endswith(".ann") for each in zipfile.ZipFile(io.BytesIO(answer.content)).namelist())
     assert server.client.get("/label/export", params={"format": "os:system"}).status_code == 422
-
-
-def test_a_text_is_converted_for_copying(server: Inside) -> None:
-    body = {"text": "Ada saw the Beagle.", "entities": [{"start": 12, "end": 18, "type": "ship"}]}
-    answer = server.client.post("/convert", json={**body, "format": "conll"})
-    assert answer.json()["content"].split() == "Ada O saw O the O Beagle B-ship . O".split()
-    content = server.client.post("/convert", json=body).json()["content"]
-    assert json.loads(content)["spans"][0]["text"] == "Beagle"
-    for wrong in (
-        {"format": "brat"},
-        {"format": "parquet"},
-        {"format": "os:system"},
-        {"entities": [{"start": 5, "end": 99, "type": "x"}]},
-    ):
-        assert server.client.post("/convert", json={**body, **wrong}).status_code in (400, 422)
 
 
 def label(server: Inside, count: int) -> None:

@@ -30,8 +30,6 @@ SURE = 0.05
 """Half-width of the interval of F1 from which on it says something."""
 _GAIN = 0.02
 """F1 gained by the last sentences from which on more of them help."""
-_PATIENCE = 10.0
-"""Seconds in which a cancelled training ends by itself."""
 MINE = "mine"
 """The name of the newest tagger on the server."""
 
@@ -69,7 +67,6 @@ class Learner:
         found = sorted(self._folder.glob("[0-9][0-9][0-9][0-9]*/round.json"))
         self.rounds = [read_json(path, Round) for path in found]
         self._task: asyncio.Task[None] | None = None
-        self._process: asyncio.subprocess.Process | None = None
         self.started, self.sentences = 0.0, 0
         """When the last training began (monotonic seconds), and after how many sentences; or it was cancelled."""
 
@@ -192,29 +189,17 @@ class Learner:
 
     async def _call(self, arguments: Sequence[str]) -> bytes:
         """Return what a command of nerbert prints; raise InputError with its last line if it fails."""
-        self._process = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             "nice", sys.executable, "-m", "nerbert", *arguments,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
-            printed, errors = await self._process.communicate()
+            printed, errors = await process.communicate()
         finally:
-            await self._end()
-        if self._process.returncode:
+            if process.returncode is None:
+                process.kill()  # what it writes is whole or absent
+                await process.wait()
+        if process.returncode:
             lines = errors.decode(errors="replace").strip().splitlines()
-            raise InputError(lines[-1] if lines else f"ended with {self._process.returncode}")
+            raise InputError(lines[-1] if lines else f"ended with {process.returncode}")
         return printed
-
-    async def _end(self) -> None:
-        """End the process, if it still runs."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        with suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            await asyncio.wait_for(asyncio.shield(process.wait()), _PATIENCE)
-        except TimeoutError:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()

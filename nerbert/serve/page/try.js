@@ -109,7 +109,7 @@ export function Try({ models }) {
   async function copy(form) {
     if (!found) return;
     try {
-      await navigator.clipboard.writeText(await copied(form, found.text, shown, asked()));
+      await navigator.clipboard.writeText(copied(form, found.text, shown, asked()));
       say(`Copied as ${form}`);
       setState("");
     } catch (error) {
@@ -144,16 +144,12 @@ function Labels({ labels, onChange }) {
 /**
  * Return a text with its entities in a form to copy.
  * @param {string} form @param {Text} text @param {Entity[]} entities @param {{text: string, labels?: string[]}} asked
- * @returns {Promise<string>}
+ * @returns {string}
  */
-async function copied(form, text, entities, asked) {
+function copied(form, text, entities, asked) {
   const address = new URL("tag", document.baseURI).href;
   if (form === "JSON") return JSON.stringify({ text: text.text, spans: entities }, null, 2);
-  if (form === "CoNLL") {
-    const flat = entities.filter((one) => !entities.some((other) => other !== one && holds(other, one)));
-    const placed = flat.map(({ start, end, type }) => ({ start, end, type }));
-    return (await ask("convert", { text: text.text, entities: placed, format: "conll" })).content;
-  }
+  if (form === "CoNLL") return conllOf(text, outermost(entities));
   if (form === "HTML") return htmlOf(text, entities);
   if (form === "curl") return `curl ${quoted(address)} -d ${quoted(JSON.stringify(asked))}`;
   const labels = asked.labels ? `, ${JSON.stringify(asked.labels)}` : "";
@@ -164,16 +160,41 @@ async function copied(form, text, entities, asked) {
   ].join("\n");
 }
 
-/** @param {Entity} other @param {Entity} one */
-function holds(other, one) {
-  return other.start <= one.start && one.end <= other.end;
+/** Return entities without those that begin inside another. @param {Entity[]} entities */
+function outermost(entities) {
+  /** @type {Entity[]} */
+  const found = [];
+  for (const each of [...entities].sort((a, b) => a.start - b.start || b.end - a.end)) {
+    if (!found.length || found[found.length - 1].end <= each.start) found.push(each);
+  }
+  return found;
+}
+
+/** Return the words of a text, each with its tag, on a line. @param {Text} text @param {Entity[]} entities */
+function conllOf(text, entities) {
+  let [place, found] = [0, ""];
+  /** @param {number} end @param {string} type */
+  const add = (end, type) => {
+    let mark = "B";
+    for (const word of new Intl.Segmenter(undefined, { granularity: "word" }).segment(text.slice(place, end))) {
+      if (!word.segment.trim()) continue;
+      found += `${word.segment} ${type ? `${mark}-${type.replaceAll(/\s+/g, "_")}` : "O"}\n`;
+      mark = "I";
+    }
+    place = end;
+  };
+  for (const each of entities) {
+    add(each.start, "");
+    add(each.end, each.type);
+  }
+  add(text.length, "");
+  return found;
 }
 
 /** Return a text as HTML, its outermost entities marked. @param {Text} text @param {Entity[]} entities */
 function htmlOf(text, entities) {
   let [place, found] = [0, ""];
-  for (const each of [...entities].sort((a, b) => a.start - b.start || b.end - a.end)) {
-    if (each.start < place) continue;
+  for (const each of outermost(entities)) {
     found += escaped(text.slice(place, each.start));
     found += `<mark data-type="${escaped(each.type)}">${escaped(text.slice(each.start, each.end))}</mark>`;
     place = each.end;

@@ -28,7 +28,6 @@ from nerbert.serve.labelling.learning import MINE, Learner
 from nerbert.serve.labelling.order import Draw, Order
 from nerbert.serve.labelling.project import Answer, LabelItem, LabelType, Project
 from nerbert.serve.protocol import Call, Operation, Query
-from nerbert.serve.protocols.page import PlacedEntity
 from nerbert.serve.service import Ask, Service
 
 _SILENT = 600.0
@@ -53,6 +52,14 @@ class OpenBody(TabBody):
     """A sentence that was shown."""
 
     id: int
+
+
+class PlacedEntity(BaseModel):
+    """An entity in a text; `start` and `end` (exclusive) count code points."""
+
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+    type: str = Field(min_length=1, max_length=200)
 
 
 class SaveBody(OpenBody):
