@@ -147,10 +147,11 @@ def test_labels_are_exported_in_every_form(server: Inside, tmp_path: Path) -> No
         assert answer.status_code == 200, (name, answer.text)
         path = tmp_path / answer.headers["content-disposition"].split('"')[1]
         path.write_bytes(answer.content)
+        if path.suffix == ".zip":
+            path = tmp_path / name
+            zipfile.ZipFile(io.BytesIO(answer.content)).extractall(path)
         (example,) = read_examples(path)
         assert [(each.text, each.type) for each in example.spans] == [(item["text"][:3], "ship")]
-    answer = server.client.get("/label/export", params={"format": "brat"})
-    assert any(each.endswith(".ann") for each in zipfile.ZipFile(io.BytesIO(answer.content)).namelist())
     assert server.client.get("/label/export", params={"format": "os:system"}).status_code == 422
 
 

@@ -8,7 +8,6 @@ so that all points of the curve have one test set.
 import asyncio
 import json
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -65,7 +64,7 @@ class Learner:
         self._project, self._encoder, self._config = project, encoder, config
         self._folder = project.folder / "rounds"
         found = sorted(self._folder.glob("[0-9][0-9][0-9][0-9]*/round.json"))
-        self.rounds = [read_json(path, Round) for path in found]
+        self.rounds = [*{each.sentences: each for each in (read_json(path, Round) for path in found)}.values()]
         self._task: asyncio.Task[None] | None = None
         self.started, self.sentences = 0.0, 0
         """When the last training began (monotonic seconds), and after how many sentences; or it was cancelled."""
@@ -100,22 +99,23 @@ class Learner:
         if not any(each.state.entities for each in accepted if not each.test):
             raise SettingsError("no accepted sentence outside the test has an entity; label some first")
         self.sentences, self.started = len(accepted), time.monotonic()
-        folder = self._folder / f"{self.sentences:04d}"
-        shutil.rmtree(folder, ignore_errors=True)
+        again = len([*self._folder.glob(f"{self.sentences:04d}*")])
+        folder = self._folder / f"{self.sentences:04d}{f'-{again}' if again else ''}"
         folder.mkdir(parents=True)
         for name, test in (("train", False), ("test", True)):
             some = [each for each in accepted if each.test == test]
             if some:
                 JsonLines().write(folder / f"{name}.jsonl", self._project.documents(some))
-        self.rounds = [each for each in self.rounds if each.sentences != self.sentences]
         self._task = asyncio.create_task(self._run(folder, self.sentences, service))
         self._task.add_done_callback(lambda _: self.start_if_due(service))
 
     def start_if_due(self, service: Service) -> None:
         """Begin a training if so many sentences are accepted, and none is in progress."""
         if not self.running and len(self._project.with_answer("accept")) >= self.next_round:
-            with suppress(SettingsError):
+            try:
                 self.start(service)
+            except NerbertError as error:
+                log.warning("no training: %s", error)
 
     async def cancel(self) -> None:
         """End the training in progress, if there is one; wait until its process is gone."""

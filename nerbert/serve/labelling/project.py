@@ -103,15 +103,14 @@ class Project:
         """Let other processes open the folder."""
         self._held.close()
 
-    def add(self, path: Path) -> str:
-        """Add the sentences of a file that aren't there yet; return what was left out, in words, "" for nothing.
+    def read(self, path: Path) -> tuple[list[Example], int]:
+        """Return the sentences of a file that aren't there yet, and how many were too long; keep them on the disk.
 
-        If there are no types yet, those of the file are the first. Raise InputError for a file that can't be read, or
-        that holds too much; then nothing is added.
+        It may run beside all but itself. Raise InputError for a file that can't be read, or that holds too much; then
+        nothing is kept.
         """
-        known, added, long, types = {each.sentence.text for each in self.items}, list[Example](), 0, dict[str, None]()
+        known, added, long = {each.sentence.text for each in self.items}, list[Example](), 0
         for each in read_sentences(path, self._reading):
-            types |= dict.fromkeys(span.type for span in each.spans)
             if len(each.text) > LONGEST:
                 long += 1
             elif each.text not in known:
@@ -123,10 +122,14 @@ class Project:
             raise InputError(f"{path}: holds no sentence")
         if added:
             write_sentences(self._sentences, [*(each.sentence for each in self.items), *added])
-            self.items += [LabelItem(id_, each) for id_, each in enumerate(added, len(self.items))]
+        return added, long
+
+    def add(self, sentences: Iterable[Example]) -> None:
+        """Add sentences that `read` returned; if there are no types yet, theirs are the first."""
+        self.items += [LabelItem(id_, each) for id_, each in enumerate(sentences, len(self.items))]
+        types = dict.fromkeys(span.type[:_LONGEST_NAME] for each in self.items for span in each.sentence.spans)
         if types and not self.types:
-            self.set_types([LabelType(name[:_LONGEST_NAME]) for name in [*types][:_MOST_TYPES]])
-        return f"{long:,} of more than {LONGEST:,} characters were left out" if long else ""
+            self.set_types([LabelType(name) for name in [*types][:_MOST_TYPES]])
 
     def set_types(self, types: Sequence[LabelType]) -> None:
         """Replace the types; those without a colour or key get one. Raise SettingsError for what can't be one."""

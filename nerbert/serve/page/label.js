@@ -37,6 +37,7 @@ export function Label({ state, setState, shown }) {
   const last = useRef(/** @type {Entity | null} */ (null));
   const queue = useRef(Promise.resolve());
   const revision = useRef(0);
+  const moving = useRef(false);
   const tab = useMemo(tabName, []);
   const text = useMemo(() => new Text(item ? item.text : ""), [item]);
   const all = useMemo(() => wholeWords(text, item ? item.words : []), [text]);
@@ -75,7 +76,7 @@ export function Label({ state, setState, shown }) {
   }, [state.learning !== null]);
 
   /** @param {Entity[]} wanted @param {import("./types.js").Answer} answer */
-  const save = (wanted, answer) => then(async () => {
+  const store = async (wanted, answer) => {
     if (!item) return;
     const placed = wanted.map(({ start, end, type: name }) => ({ start, end, type: name }));
     const body = { tab, id: item.id, revision: revision.current, entities: placed, answer };
@@ -83,13 +84,14 @@ export function Label({ state, setState, shown }) {
     revision.current = found.revision;
     setState(found.state);
     setProblem("");
-  });
+  };
   /** @param {Entity[]} wanted @param {string} done */
   const change = (wanted, done) => {
+    if (moving.current) return;
     setEntities(wanted);
     setSuggestions(apart(suggestions, wanted));
     say(done);
-    save(wanted, "");
+    then(() => store(wanted, ""));
   };
   /** @param {number} start @param {number} end @param {string} [name] */
   const label = (start, end, name = type && type.name) => {
@@ -103,9 +105,15 @@ export function Label({ state, setState, shown }) {
   };
   /** @param {import("./types.js").Answer} answer @param {Entity[]} [wanted] */
   const answer = (answer, wanted = entities) => {
-    if (!item) return;
-    save(wanted, answer);
-    next().then(() => say(answer === "accept" ? "Accepted. Next sentence." : "Next sentence."));
+    if (!item || moving.current) return;
+    moving.current = true; // what is pressed until the next sentence is there is meant for neither
+    then(async () => {
+      await store(wanted, answer);
+      show(await insist("label/next", { tab }, setAway));
+      say(answer === "accept" ? "Accepted. Next sentence." : "Next sentence.");
+    }).then(() => {
+      moving.current = false;
+    });
   };
   const undo = () => then(async () => {
     const found = await insist("label/undo", { tab }, setAway);
@@ -131,6 +139,10 @@ export function Label({ state, setState, shown }) {
     setCursor(range);
     say(text.slice(...spanOf(text, all, range)));
   };
+  useEffect(() => {
+    const places = document.querySelectorAll("#sentence .chosen");
+    if (cursor && places.length) places[places.length - 1].scrollIntoView({ block: "nearest" });
+  }, [cursor]);
   /** @param {string} key @returns {boolean} whether a type has this key */
   const byKey = (key) => {
     const found = state.types.find((each) => each.key && each.key === key.toLowerCase());

@@ -4,6 +4,7 @@ A tab of the browser names itself. A sentence that it has open is no other tab's
 """
 
 import asyncio
+import re
 import shutil
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -20,13 +21,13 @@ from starlette.responses import Response
 from nerbert.errors import InputError, NerbertError
 from nerbert.formats.convert import convert_data
 from nerbert.formats.documents import Reading, reading_for
-from nerbert.formats.format import known_formats
 from nerbert.model.folder import read_card
-from nerbert.records import EntityLabel, Span
+from nerbert.records import EntityLabel, Example, Span
 from nerbert.registry import FORMATS
 from nerbert.serve.labelling.learning import MINE, Learner
 from nerbert.serve.labelling.order import Draw, Order
 from nerbert.serve.labelling.project import Answer, LabelItem, LabelType, Project
+from nerbert.serve.labelling.sentences import LONGEST
 from nerbert.serve.protocol import Call, Operation, Query
 from nerbert.serve.service import Ask, Service
 
@@ -109,8 +110,9 @@ class Labelling:
     def __init__(self, job: LabelJob) -> None:
         self._job = job
         self.project = Project(job.folder, reading_for(read_card(job.encoder), job.reading, training=True))
-        notes = [self.project.add(path) for path in job.files]
-        self.note = "; ".join(filter(None, notes))
+        self.note = ""
+        for path in job.files:
+            self._add(*self.project.read(path))
         if job.types and not self.project.types:
             self.project.set_types([LabelType(each.name, each.description) for each in job.types])
         self._learner = Learner(self.project, job.encoder, job.config)
@@ -119,7 +121,7 @@ class Labelling:
         """By tab: the sentence that it has open, and when it was heard of last."""
         self._uncertain: dict[int, float] = {}
         self._judged: object = None
-        self._tasks = set[asyncio.Task[None]]()
+        self._tasks, self._loading = set[asyncio.Task[None]](), asyncio.Lock()
 
     @asynccontextmanager
     async def running(self, service: Service) -> AsyncIterator[None]:
@@ -175,7 +177,7 @@ class Labelling:
             "learning": {"sentences": learner.sentences, "seconds": round(time.monotonic() - learner.started, 1)}
             if learner.running else None,
             "rounds": [asdict(each) for each in learner.rounds], "enough": asdict(learner.enough()),
-            "formats": [name for name, each in known_formats().items() if each.suffixes],
+            "formats": [name for name in FORMATS if name != "datasets"],
         }  # fmt: skip
 
     async def _next(self, call: Call) -> dict[str, Any]:
@@ -302,7 +304,8 @@ class Labelling:
     async def _load(self, call: Call) -> AsyncIterator[bytes]:
         """Add the sentences of a file that is sent, part by part, to the disk first."""
         with TemporaryDirectory() as folder:
-            path, size = Path(folder) / (PurePath(call.query.name).name or "pasted.txt"), 0
+            name = re.sub(r"[^\w.-]", "_", PurePath(call.query.name).name).lstrip(".")
+            path, size = Path(folder) / (name or "pasted.txt"), 0
             with path.open("wb") as stream:
                 async for part in call.content:
                     size += len(part)
@@ -311,10 +314,14 @@ class Labelling:
                                          "the command: nerbert label FILE")  # fmt: skip
                     stream.write(part)
                     call.release(len(part))
-            self.note = await asyncio.to_thread(self.project.add, path)
-        self._draw = self._redrawn()
-        answer = to_json({"state": self._state()}) + b"\n"
-        return _one(answer)
+            async with self._loading:
+                self._add(*await asyncio.to_thread(self.project.read, path))
+                self._draw = self._redrawn()
+        return _one(to_json({"state": self._state()}) + b"\n")
+
+    def _add(self, sentences: Sequence[Example], long: int) -> None:
+        self.project.add(sentences)
+        self.note = f"{long:,} of more than {LONGEST:,} characters were left out." if long else ""
 
     def _redrawn(self) -> Draw:
         draw = Draw([each.sentence for each in self.project.items], self._job.order, self._job.seed)

@@ -21,7 +21,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     """A project of three sentences, all of them shown, with two types."""
     found = opened(tmp_path)
     (tmp_path / "texts.txt").write_text("\n".join(TEXTS))
-    found.add(tmp_path / "texts.txt")
+    load(found, tmp_path / "texts.txt")
     found.set_types([LabelType("ship"), LabelType("port", "where ships stay", "#112233", "p")])
     for item in found.items:
         found.draw(item, test=item.id == 2)
@@ -31,6 +31,12 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 def opened(folder: Path) -> Project:
     return Project(folder / "work", Reading())
+
+
+def load(project: Project, path: Path) -> int:
+    added, long = project.read(path)
+    project.add(added)
+    return long
 
 
 def save(project: Project, id_: int, *entities: tuple[int, int, str], answer: Any = "", tab: str = "a") -> None:
@@ -149,17 +155,17 @@ def test_a_file_is_added_once(project: Project, tmp_path: Path) -> None:
     save(project, 0, answer="accept")
     texts = "Nothing here.", "The Argo left.", "x" * 30_000
     (tmp_path / "more.jsonl").write_text("\n".join(json.dumps({"text": each}) for each in texts))
-    assert project.add(tmp_path / "more.jsonl") == "1 of more than 20,000 characters were left out"
+    assert load(project, tmp_path / "more.jsonl") == 1
     assert [each.sentence.text for each in project.items] == [*TEXTS, "The Argo left."]
     assert project.find(0).state.answer == "accept"
     with pytest.raises(InputError, match="no such file"):
-        project.add(tmp_path / "none.txt")
+        project.read(tmp_path / "none.txt")
 
 
 def test_types_of_a_file_come_with_it_and_its_labels_are_suggestions(tmp_path: Path) -> None:
     (tmp_path / "gold.conll").write_text("The O\nBeagle B-ship\nleft O\nKiel B-port\n\n")
     found = opened(tmp_path)
-    found.add(tmp_path / "gold.conll")
+    load(found, tmp_path / "gold.conll")
     assert [(each.name, each.key) for each in found.types] == [("ship", "1"), ("port", "2")]
     assert [each.text for each in found.items[0].sentence.spans] == ["Beagle", "Kiel"]
     assert found.items[0].state.entities == ()
