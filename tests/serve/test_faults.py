@@ -143,7 +143,7 @@ def test_a_refusal_reaches_clients_that_send_all_first(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/tags", "/tag/x", "/models/told/x", "/%00", "/..%2f..%2fetc/passwd", "/\u1234", "/models/"]
+    "path", ["/index.html", "/tags", "/tag/x", "/models/told/x", "/%00", "/..%2f..%2fetc/passwd", "/\u1234", "/models/"]
 )
 def test_unknown_paths(client: httpx.Client, path: str) -> None:
     assert_fault(client.get(path), 404, "Not Found")

@@ -7,6 +7,7 @@ so that all points of the curve have one test set.
 
 import asyncio
 import json
+import os
 import shlex
 import sys
 import time
@@ -191,6 +192,7 @@ class Learner:
         """Return what a command of nerbert prints; raise InputError with its last line if it fails."""
         process = await asyncio.create_subprocess_exec(
             "nice", sys.executable, "-m", "nerbert", *arguments,
+            env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)), **os.environ},  # one core is for the page
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
