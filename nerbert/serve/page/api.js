@@ -12,15 +12,28 @@ export class Refused extends Error {
   }
 }
 
-/** Say something to screen readers. @param {string} words */
-export function say(words) {
-  const place = document.getElementById("said");
-  if (place) place.textContent = words;
+/** The server isn't there. */
+class Away extends Error {
+  constructor() {
+    super("The server does not answer. Is it still running?");
+  }
 }
 
-/** Keep the server's token for this tab. @param {string} token */
+/** Say something to screen readers, also if it was said just now. @param {string} words */
+export function say(words) {
+  const place = document.getElementById("said");
+  if (place) place.textContent = place.textContent === words ? `${words}\u00a0` : words;
+}
+
+/** Keep the server's token for this tab; questions that wait for it go on. @param {string} token */
 export function keepToken(token) {
   sessionStorage.setItem(TOKEN, token.trim());
+  document.dispatchEvent(new CustomEvent("unlocked"));
+}
+
+/** Return whether this tab has a token. */
+export function hasToken() {
+  return sessionStorage.getItem(TOKEN) !== null;
 }
 
 /** Return this tab's name, the same after a reload. */
@@ -32,27 +45,34 @@ export function tabName() {
 }
 
 /**
- * Ask the server, again while it is busy; throw Refused for what it refuses, TypeError if it isn't there.
+ * Ask the server, again while it is busy or until it has its token; throw Refused, or Away if it isn't there.
  * @param {string} path @param {object | Blob} [body] POST, if there is one
  * @returns {Promise<Response>}
  */
 async function send(path, body) {
-  const token = sessionStorage.getItem(TOKEN);
   /** @type {RequestInit} */
-  const how = { headers: token ? { Authorization: `Bearer ${token}` } : {}, cache: "no-store" };
+  const how = { cache: "no-store" };
   if (body !== undefined) {
     how.method = "POST";
     how.body = body instanceof Blob ? body : JSON.stringify(body);
   }
   for (let tries = 0; ; tries += 1) {
-    const answer = await fetch(path, how);
+    const token = sessionStorage.getItem(TOKEN);
+    if (token) how.headers = { Authorization: `Bearer ${token}` };
+    const answer = await fetch(path, how).catch(() => {
+      throw new Away();
+    });
     if (answer.ok) return answer;
+    if (answer.status === 401) {
+      document.dispatchEvent(new CustomEvent("token"));
+      await new Promise((done) => document.addEventListener("unlocked", done, { once: true }));
+      continue;
+    }
     const found = await answer.json().catch(() => ({}));
     if ([429, 503].includes(answer.status) && tries < PAUSES.length) {
       await sleep(1000 * Number(answer.headers.get("Retry-After")) || PAUSES[tries]);
       continue;
     }
-    if (answer.status === 401) document.dispatchEvent(new CustomEvent("token"));
     throw new Refused(answer.status, found.error || `The server answered ${answer.status}.`);
   }
 }
@@ -61,25 +81,28 @@ async function send(path, body) {
  * Return the answer's JSON. @param {string} path @param {object | Blob} [body] @returns {Promise<any>}
  */
 export async function ask(path, body) {
-  return (await send(path, body)).json();
+  return (await send(path, body)).json().catch(() => {
+    throw new Away();
+  });
 }
 
 /**
- * Ask until the server is there: what was labelled is not lost while it is away.
- * @param {string} path @param {object} body @param {(away: boolean) => void} tell @returns {Promise<any>}
+ * Ask until the server is there and well: what was labelled is not lost meanwhile.
+ * `tell` is given what is wrong, and "" when it is over.
+ * @param {string} path @param {object} body @param {(why: string) => void} tell @returns {Promise<any>}
  */
 export async function insist(path, body, tell) {
   for (let tries = 0; ; tries += 1) {
     try {
       const found = await ask(path, body);
-      tell(false);
+      tell("");
       return found;
     } catch (error) {
-      if (error instanceof Refused && error.status < 500) {
-        tell(false);
+      if (error instanceof Refused && error.status < 500 && error.status !== 429) {
+        tell("");
         throw error;
       }
-      tell(true);
+      tell(error instanceof Refused ? error.message.replace(/[.]?$/, ".") : "The server does not answer.");
       await sleep(PAUSES[Math.min(tries, PAUSES.length - 1)]);
     }
   }
@@ -96,6 +119,20 @@ export async function download(path) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
+/** Copy a text, also where the page came without TLS: browsers have no clipboard there. @param {string} text */
+export async function toClipboard(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const [field, before] = [document.createElement("textarea"), document.activeElement];
+  field.value = text;
+  field.className = "unseen";
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  if (before instanceof HTMLElement) before.focus();
+  if (!done) throw new Error("This browser does not let the page copy.");
+}
+
 /** @param {number} milliseconds */
 function sleep(milliseconds) {
   return new Promise((done) => setTimeout(done, milliseconds));
@@ -103,6 +140,5 @@ function sleep(milliseconds) {
 
 /** Return what to show of an error. @param {unknown} error @returns {string} */
 export function words(error) {
-  if (error instanceof TypeError) return "The server does not answer. Is it still running?";
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,7 +1,7 @@
 /** The page: what it can do, which view is shown, and the token if the server wants one. */
 import { h, render } from "preact";
-import { useEffect, useState } from "preact/hooks";
-import { Refused, ask, keepToken, words } from "./api.js";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Refused, ask, hasToken, keepToken, words } from "./api.js";
 import { Label } from "./label.js";
 import { html } from "./sentence.js";
 import { Try } from "./try.js";
@@ -15,28 +15,33 @@ function App() {
   const [state, setState] = useState(/** @type {State | null} */ (null));
   const [problem, setProblem] = useState("");
   const [locked, setLocked] = useState(false);
+  const tried = useRef(false);
   const rounds = state ? state.rounds.filter((each) => each.state === "done").length : 0;
   useEffect(() => {
     const turn = () => setView(location.hash.slice(1));
     const lock = () => setLocked(true);
     addEventListener("hashchange", turn);
     document.addEventListener("token", lock);
+    for (const each of ["dragover", "drop"]) addEventListener(each, keepPage);
     ask("label").then(setState, (error) => {
       if (!(error instanceof Refused && error.status === 404)) setProblem(words(error));
     });
     return () => {
       removeEventListener("hashchange", turn);
       document.removeEventListener("token", lock);
+      for (const each of ["dragover", "drop"]) removeEventListener(each, keepPage);
     };
   }, []);
   useEffect(() => {
     ask("models").then((found) => setModels(found.models), (error) => setProblem(words(error)));
   }, [rounds]);
-  if (locked) return html`<${Locked} />`;
   const shown = view || (state ? "label" : "try");
+  if (shown === "try") tried.current = true; // from then on it stays, with what was typed
   /** @param {string} name @param {string} title */
-  const link = (name, title) => html`<a href=${`#${name}`} aria-current=${shown === name ? "page" : undefined}>${title}</a>`;
-  return html`<header><span class="brand">nerbert</span>
+  const link = (name, title) => html`
+    <a href=${`#${name}`} aria-current=${shown === name ? "page" : undefined}>${title}</a>`;
+  return html`${locked && html`<${Locked} again=${hasToken()} onOpen=${() => setLocked(false)} />`}
+    <div hidden=${locked}><header><span class="brand">nerbert</span>
       ${state ? html`<nav aria-label="Views">${link("label", "Label")}${link("try", "Try")}</nav>
         <span class="quiet file">${state.file}</span>`
       : html`<span class="quiet file">To label sentences here: <code>nerbert label FILE</code></span>`}
@@ -45,21 +50,30 @@ function App() {
       ${problem && html`<p class="problem" role="alert">${problem}</p>`}
       ${state && html`<div hidden=${shown !== "label"}><${Label} state=${state} setState=${setState}
         shown=${shown === "label"} /></div>`}
-      ${shown === "try" && models.length > 0 && html`<${Try} key=${models.length} models=${models} />`}
-    </main>`;
+      ${tried.current && models.length > 0 && html`<div hidden=${shown !== "try"}><${Try} models=${models}
+        usual=${models[state ? models.length - 1 : 0].name} /></div>`}
+    </main></div>`;
 }
 
-/** Ask for the server's token, which this tab keeps. */
-function Locked() {
+/** Let no file that is dropped beside its place open instead of the page. @param {Event} event */
+function keepPage(event) {
+  const data = event instanceof DragEvent && event.dataTransfer;
+  if (data && data.types.includes("Files")) event.preventDefault();
+}
+
+/** Ask for the server's token, which this tab keeps. @param {{again: boolean, onOpen: () => void}} props */
+function Locked({ again, onOpen }) {
   const [token, setToken] = useState("");
   const open = () => {
+    if (!token.trim()) return;
+    onOpen();
     keepToken(token);
-    location.reload();
   };
   return html`<main class="locked"><h1>nerbert</h1><label class="field" for="token">The server's token</label>
     <input id="token" type="password" autocomplete="current-password" value=${token}
       onInput=${(/** @type {any} */ event) => setToken(event.target.value)}
       onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Enter" && open()} />
+    ${again && html`<p class="problem" role="alert">The server does not take the token of before.</p>`}
     <button type="button" class="main" onClick=${open}>Open</button></main>`;
 }
 

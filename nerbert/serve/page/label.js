@@ -12,13 +12,16 @@ import { Load, TypeBar, TypesEditor } from "./setup.js";
 /** @typedef {import("./types.js").Range} Range */
 /** @typedef {import("./types.js").State} State */
 const POLL = 2000;
+const CODES = /^(?:Key|Digit)(.)$/;
 const KEYS = [
-  ["1–9, letters", "choose the type, or label the chosen words with it"], ["click, drag", "label words; with Alt characters"],
+  ["1–9, letters", "choose the type, or label the chosen words with it"],
+  ["click, drag", "label words; with Alt characters"],
   ["← →", "go to a word; with Shift choose several"], ["Enter", "accept the sentence"],
   ["Shift Enter", "accept all suggestions and the sentence"], ["a", "accept all suggestions"],
   ["s", "accept the suggestion at the word"], ["m", "label the same words everywhere in the sentence"],
   ["Backspace", "remove the label at the word"], ["x", "reject: not a sentence to learn from"], ["Space", "skip"],
-  ["Ctrl Z", "undo, any number of steps"], ["c", "show the sentences around it"], ["/", "find a type"], ["Esc", "let go"],
+  ["Ctrl Z", "undo, any number of steps"], ["c", "show the sentences around it"], ["/", "find a type"],
+  ["Esc", "let go"],
   ["?", "show these keys"],
 ];
 
@@ -32,12 +35,13 @@ export function Label({ state, setState, shown }) {
   const [context, setContext] = useState(false);
   const [keys, setKeys] = useState(false);
   const [editing, setEditing] = useState(false);
-  const [away, setAway] = useState(false);
+  const [away, setAway] = useState("");
   const [problem, setProblem] = useState("");
   const last = useRef(/** @type {Entity | null} */ (null));
   const queue = useRef(Promise.resolve());
   const revision = useRef(0);
   const moving = useRef(false);
+  const undoing = useRef(0);
   const tab = useMemo(tabName, []);
   const text = useMemo(() => new Text(item ? item.text : ""), [item]);
   const all = useMemo(() => wholeWords(text, item ? item.words : []), [text]);
@@ -59,9 +63,8 @@ export function Label({ state, setState, shown }) {
   const then = useCallback((/** @type {() => Promise<void>} */ work) => {
     queue.current = queue.current.then(work).catch(async (error) => {
       setProblem(words(error));
-      if (error instanceof Refused && error.status === 409 && item) {
-        show(await insist("label/open", { tab, id: item.id }, setAway));
-      }
+      if (!(error instanceof Refused && error.status === 409 && item)) return;
+      await insist("label/open", { tab, id: item.id }, setAway).then(show, (again) => setProblem(words(again)));
     });
     return queue.current;
   }, [item]);
@@ -80,14 +83,25 @@ export function Label({ state, setState, shown }) {
     if (!item) return;
     const placed = wanted.map(({ start, end, type: name }) => ({ start, end, type: name }));
     const body = { tab, id: item.id, revision: revision.current, entities: placed, answer };
-    const found = await insist("label/save", body, setAway);
+    const found = await insist("label/save", body, setAway).catch((error) => saved(body, error));
     revision.current = found.revision;
     setState(found.state);
     setProblem("");
   };
+  /**
+   * Return what the server has, if it is what was to be saved: its answer was lost on the way then.
+   * @param {{id: number, entities: Entity[], answer: string}} body @param {unknown} error
+   */
+  const saved = async (body, error) => {
+    if (!(error instanceof Refused && error.status === 409)) throw error;
+    const found = await insist("label/open", { tab, id: body.id }, setAway);
+    const there = [found.item.answer, ...found.item.entities.flatMap(placeOf)];
+    if (there.join() !== [body.answer, ...inOrder(body.entities).flatMap(placeOf)].join()) throw error;
+    return { revision: found.item.revision, state: found.state };
+  };
   /** @param {Entity[]} wanted @param {string} done */
   const change = (wanted, done) => {
-    if (moving.current) return;
+    if (moving.current || undoing.current) return;
     setEntities(wanted);
     setSuggestions(apart(suggestions, wanted));
     say(done);
@@ -105,30 +119,37 @@ export function Label({ state, setState, shown }) {
   };
   /** @param {import("./types.js").Answer} answer @param {Entity[]} [wanted] */
   const answer = (answer, wanted = entities) => {
-    if (!item || moving.current) return;
+    if (!item || moving.current || undoing.current) return;
     moving.current = true; // what is pressed until the next sentence is there is meant for neither
     then(async () => {
       await store(wanted, answer);
-      show(await insist("label/next", { tab }, setAway));
-      say(answer === "accept" ? "Accepted. Next sentence." : "Next sentence.");
+      const found = await insist("label/next", { tab }, setAway);
+      show(found);
+      const test = found.item && found.item.test ? "For the test: " : "";
+      const following = found.item ? test + found.item.text : "All sentences are done.";
+      say(answer === "accept" ? `Accepted. ${following}` : following);
     }).then(() => {
       moving.current = false;
     });
   };
-  const undo = () => then(async () => {
-    const found = await insist("label/undo", { tab }, setAway);
-    if (found.item) {
-      show(found);
-      say("Undone");
-    } else say("Nothing to undo");
-  });
-  const acceptAll = () => suggestions.reduce(withEntity, entities).map(({ start, end, type: name }) => ({ start, end, type: name }));
-  const at = () => {
-    if (cursor === null || !item) return null;
-    const [start, end] = all[cursor.to];
-    return { start, end, type: "" };
+  const undo = () => {
+    undoing.current += 1;
+    then(async () => {
+      const found = await insist("label/undo", { tab }, setAway);
+      if (found.item) {
+        show(found);
+        say("Undone");
+      } else say("Nothing to undo");
+    }).then(() => {
+      undoing.current -= 1;
+    });
   };
-  const under = () => entities.find((each) => at() && overlap(each, /** @type {Entity} */ (at())));
+  const acceptAll = () => suggestions.reduce(withEntity, entities)
+    .map(({ start, end, type: name }) => ({ start, end, type: name }));
+  /** @param {number} place */
+  const wordAt = (place) => ({ start: all[place][0], end: all[place][1], type: "" });
+  /** @param {Entity[]} some */
+  const under = (some) => (cursor ? some.find((each) => overlap(each, wordAt(cursor.to))) : undefined);
 
   /** @param {number} step @param {boolean} extend */
   const go = (step, extend) => {
@@ -137,7 +158,9 @@ export function Label({ state, setState, shown }) {
     const to = cursor === null ? (step > 0 ? 0 : most) : Math.min(most, Math.max(0, cursor.to + step));
     const range = { from: extend && cursor ? cursor.from : to, to };
     setCursor(range);
-    say(text.slice(...spanOf(text, all, range)));
+    const marks = [entities, suggestions].map((some) => some.find((each) => overlap(each, wordAt(to))));
+    const mark = marks[0] ? `, ${marks[0].type}` : marks[1] ? `, ${marks[1].type} is suggested` : "";
+    say(text.slice(...spanOf(text, all, range)) + mark);
   };
   useEffect(() => {
     const places = document.querySelectorAll("#sentence .chosen");
@@ -155,7 +178,7 @@ export function Label({ state, setState, shown }) {
     return true;
   };
   const same = () => {
-    const one = under() || last.current || entities[entities.length - 1];
+    const one = under(entities) || last.current || entities[entities.length - 1];
     if (!one || !item) return;
     const wanted = withSame(text, all, entities, one);
     change(wanted, `${wanted.length - entities.length} more`);
@@ -165,10 +188,11 @@ export function Label({ state, setState, shown }) {
     Enter: () => answer("accept"), "Shift+Enter": () => answer("accept", acceptAll()), x: () => answer("reject"),
     " ": () => answer("skip"), a: () => suggestions.length && change(acceptAll(), "All suggestions accepted"), m: same,
     s: () => {
-      const one = suggestions.find((each) => at() && overlap(each, /** @type {Entity} */ (at()))) || suggestions[0];
+      const one = under(suggestions) || suggestions[0];
       if (one) label(one.start, one.end, one.type);
     },
-    Backspace: () => remove(under() || last.current), Delete: () => remove(under() || last.current),
+    Backspace: () => remove(cursor ? under(entities) : last.current),
+    Delete: () => remove(cursor ? under(entities) : last.current),
     c: () => setContext(!context), "?": () => setKeys(!keys), "/": () => focusOn("find-type"),
     Escape: () => (keys ? setKeys(false) : setCursor(null)),
     ArrowRight: () => go(1, false), ArrowLeft: () => go(-1, false), "Shift+ArrowRight": () => go(1, true),
@@ -176,21 +200,29 @@ export function Label({ state, setState, shown }) {
   };
   /** @param {Entity | null | undefined} one */
   function remove(one) {
-    if (one) change(entities.filter((each) => each.start !== one.start || each.end !== one.end), `${one.type} removed`);
+    const left = one ? entities.filter((each) => each.start !== one.start || each.end !== one.end) : entities;
+    if (one && left.length < entities.length) change(left, `${one.type} removed`);
   }
   const press = (/** @type {KeyboardEvent} */ event) => {
     if (!shown || editing || isField(event.target)) return;
     const isButton = event.target instanceof Element && event.target.closest("button, summary, a, [role=dialog]");
     if (isButton && ["Enter", " "].includes(event.key)) return;
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
+    if (undoing.current && !(event.ctrlKey || event.metaKey || event.altKey)) {
+      event.preventDefault(); // it is meant for what the undo brings back
+      queue.current.then(() => setTimeout(() => latest.current(event)));
+      return;
+    }
+    const pressed = state.types.some((each) => each.key === event.key.toLowerCase()) ? event.key : latin(event);
+    if ((event.ctrlKey || event.metaKey) && !event.shiftKey && pressed.toLowerCase() === "z") {
       event.preventDefault();
       undo();
     } else if (!event.ctrlKey && !event.metaKey && !event.altKey) {
-      let key = event.shiftKey && event.key.length > 1 ? `Shift+${event.key}` : event.key;
+      let key = event.shiftKey && pressed.length > 1 ? `Shift+${pressed}` : pressed;
       if (item && direction(item.text) === "rtl") key = mirrored(key);
       const run = item || key === "?" ? commands[key.length === 1 ? key.toLowerCase() : key] : undefined;
-      if (run || (item && byKey(event.key))) event.preventDefault();
-      if (run) run();
+      const held = event.repeat && !key.includes("Arrow"); // a held key answers one sentence
+      if (run || held || (item && byKey(pressed))) event.preventDefault();
+      if (run && !held) run();
     }
   };
   const latest = useRef(press);
@@ -205,10 +237,11 @@ export function Label({ state, setState, shown }) {
 
   return html`<section class="label">
     <div class="work">
-      ${away && html`<p class="problem" role="alert">The server does not answer. Trying again; nothing is lost.</p>`}
+      ${away && html`<p class="problem" role="alert">${away} Trying again; nothing is lost.</p>`}
       ${problem && html`<p class="problem" role="alert">${problem}
         <button type="button" class="cross" aria-label="Close" onClick=${() => setProblem("")}>×</button></p>`}
-      ${state.counts.sentences === 0 ? html`<h1>Label sentences</h1><${Load} state=${state} setState=${setState} />` : html`
+      ${state.counts.sentences === 0 ? html`<h1>Label sentences</h1>
+      <${Load} state=${state} setState=${setState} />` : html`
       <h1 class="unseen">Label sentences</h1>
       <${TypeBar} types=${state.types} chosen=${type ? type.name : ""} onChoose=${(/** @type {string} */ name) => {
         setChosen(name);
@@ -216,12 +249,14 @@ export function Label({ state, setState, shown }) {
         focusSentence();
       }} onEdit=${() => setEditing(true)} />
       ${item === null && html`<p class="done">All ${done.toLocaleString("en")} sentences are done.
-        Load more below, or train a tagger.</p>`}
+        Load more, or train a tagger. <button type="button" onClick=${undo}>Undo</button></p>`}
       ${item && html`
         ${context && item.before && html`<p class="around" dir=${direction(item.before)} lang="">${item.before}</p>`}
         <${Labelling} text=${text} words=${all} entities=${entities} suggestions=${suggestions}
-          cursor=${cursor} colours=${colours} onRange=${(/** @type {number} */ s, /** @type {number} */ e) => label(s, e)}
-          onRemove=${remove} onDismiss=${(/** @type {Entity} */ one) => setSuggestions(suggestions.filter((e) => e !== one))}
+          cursor=${cursor} colours=${colours}
+          onRange=${(/** @type {number} */ start, /** @type {number} */ end) => label(start, end)}
+          onRemove=${remove}
+          onDismiss=${(/** @type {Entity} */ one) => setSuggestions(suggestions.filter((each) => each !== one))}
           onRetype=${(/** @type {Entity} */ one) => label(one.start, one.end)}
           onTake=${(/** @type {Entity} */ one) => label(one.start, one.end, one.type)} />
         ${context && item.after && html`<p class="around" dir=${direction(item.after)} lang="">${item.after}</p>`}
@@ -234,8 +269,10 @@ export function Label({ state, setState, shown }) {
           <button type="button" onClick=${() => answer("reject")}>Reject <kbd>x</kbd></button>
           <button type="button" onClick=${() => answer("skip")}>Skip <kbd>Space</kbd></button>
           <button type="button" onClick=${undo}>Undo <kbd>Ctrl Z</kbd></button>
-          <button type="button" aria-pressed=${context} onClick=${() => setContext(!context)}>Context <kbd>c</kbd></button>
-          <button type="button" class="for-keys" aria-expanded=${keys} onClick=${() => setKeys(!keys)}>Keys <kbd>?</kbd></button>
+          <button type="button" aria-pressed=${context} onClick=${() => setContext(!context)}>
+            Context <kbd>c</kbd></button>
+          <button type="button" class="for-keys" aria-expanded=${keys} onClick=${() => setKeys(!keys)}>
+            Keys <kbd>?</kbd></button>
         </div>`}
       ${keys && html`<dl class="keys">${KEYS.map(([key, what]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt>
         <dd>${what}</dd></div>`)}</dl>`}
@@ -253,6 +290,27 @@ export function Label({ state, setState, shown }) {
 /** @param {Entity[]} suggestions @param {Entity[]} entities */
 function apart(suggestions, entities) {
   return suggestions.filter((each) => !entities.some((one) => overlap(one, each)));
+}
+
+/** @param {Entity[]} entities */
+function inOrder(entities) {
+  return [...entities].sort((a, b) => a.start - b.start);
+}
+
+/** @param {Entity} one */
+function placeOf(one) {
+  return [one.start, one.end, one.type];
+}
+
+/**
+ * Return a key as if the keyboard had Latin letters, and digits without Shift: by its place, if it has others.
+ * @param {KeyboardEvent} event
+ */
+function latin(event) {
+  if (event.key.length > 1 || /[ a-z0-9/?]/i.test(event.key)) return event.key;
+  if (event.code === "Slash") return event.shiftKey ? "?" : "/";
+  const found = event.shiftKey ? null : CODES.exec(event.code);
+  return found ? found[1].toLowerCase() : event.key;
 }
 
 /** @param {string} key */

@@ -1,6 +1,6 @@
 /** Learn: what was labelled, the taggers that learnt from it and how good they are, and files to take away. */
 import { useState } from "preact/hooks";
-import { ask, download, say, words } from "./api.js";
+import { ask, download, say, toClipboard, words } from "./api.js";
 import { html } from "./sentence.js";
 import { Load } from "./setup.js";
 
@@ -32,7 +32,8 @@ export function Learn({ state, done, setState, onOpen, onLoaded }) {
     <h2>${counts.accepted.toLocaleString("en")} labelled</h2>
     <p class="quiet">${counts.test} of them for the test · ${counts.rejected} rejected · ${counts.skipped} skipped ·
       ${" "}${(counts.sentences - done).toLocaleString("en")} left</p>
-    ${learning ? html`<p class="learning">Learning from ${learning.sentences} sentences, ${Math.round(learning.seconds)} s
+    ${learning ? html`<p class="learning">Learning from ${learning.sentences} sentences,
+        ${" "}${Math.round(learning.seconds)} s
         <button type="button" onClick=${() => ask_("cancel")}>Cancel</button></p>
         <progress aria-label="Learning"></progress>`
       : html`<div class="row"><button type="button" disabled=${!counts.accepted} onClick=${() => ask_("train")}>
@@ -71,11 +72,14 @@ export function Learn({ state, done, setState, onOpen, onLoaded }) {
 function Done({ onOpen }) {
   const [items, setItems] = useState(/** @type {Listed[]} */ ([]));
   /** @param {any} event */
-  const load = (event) => event.target.open && ask("label/list").then((found) => setItems(found.items), () => undefined);
+  const load = (event) => {
+    if (event.target.open) ask("label/list").then((found) => setItems(found.items), () => undefined);
+  };
   return html`<details onToggle=${load}><summary>Labelled sentences</summary>
     <ul class="listed">${items.map((each) => html`<li key=${each.id}><button type="button" dir="auto"
       onClick=${() => onOpen(each.id)}>${each.text}</button>
-      <small>${each.answer}${each.test ? ", test" : ""}, ${each.entities} ${each.entities === 1 ? "label" : "labels"}</small>
+      <small>${each.answer}${each.test ? ", test" : ""},
+        ${" "}${each.entities} ${each.entities === 1 ? "label" : "labels"}</small>
       </li>`)}</ul>
     ${items.length === 0 && html`<p class="quiet">None yet.</p>`}</details>`;
 }
@@ -89,7 +93,8 @@ function Curve({ rounds }) {
   /** @param {number | null} f1 */
   const y = (f1) => HIGH - EDGE - (HIGH - EDGE - 10) * (f1 || 0);
   const last = scored[scored.length - 1];
-  const spoken = `F1 ${percent(last.f1)} after ${last.sentences} sentences, between ${percent(last.low)} and ${percent(last.high)}`;
+  const between = `between ${percent(last.low)} and ${percent(last.high)}`;
+  const spoken = `F1 ${percent(last.f1)} after ${last.sentences} sentences, ${between}`;
   return html`<figure><svg viewBox=${`0 0 ${WIDE} ${HIGH}`} role="img" aria-label=${spoken}>
     ${[0, 0.5, 1].map((f1) => html`<g key=${f1}><line class="grid" x1=${EDGE} x2=${WIDE} y1=${y(f1)} y2=${y(f1)} />
       <text x=${EDGE - 4} y=${y(f1) + 4} text-anchor="end">${100 * f1}</text></g>`)}
@@ -98,8 +103,8 @@ function Curve({ rounds }) {
       <line class="interval" x1=${x(each)} x2=${x(each)} y1=${y(each.low)} y2=${y(each.high)} />
       <circle cx=${x(each)} cy=${y(each.f1)} r="4" />
       <text x=${x(each)} y=${HIGH - 8} text-anchor="middle">${each.sentences}</text></g>`)}
-    </svg><figcaption>F1 <strong>${percent(last.f1)}</strong> after ${last.sentences} sentences, on ${last.test_sentences}${" "}
-    that it never saw. The line at each point is the 95 % interval.</figcaption></figure>`;
+    </svg><figcaption>F1 <strong>${percent(last.f1)}</strong> after ${last.sentences} sentences,
+    on ${last.test_sentences} that it never saw. The line at each point is the 95 % interval.</figcaption></figure>`;
 }
 
 /** @param {number | null} share */
@@ -114,5 +119,5 @@ function capital(text) {
 
 /** @param {string} text */
 function copy(text) {
-  navigator.clipboard.writeText(text).then(() => say("Copied"), () => say("Copying is not allowed here"));
+  toClipboard(text).then(() => say("Copied"), () => say("Copying is not allowed here"));
 }

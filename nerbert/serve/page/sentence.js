@@ -59,6 +59,9 @@ export function Labelling(props) {
     from.current = placeAt(event);
     if (from.current === null) return;
     if (event.pointerType !== "touch") event.preventDefault(); // else the browser selects text
+    const box = /** @type {HTMLElement} */ (event.currentTarget);
+    box.setPointerCapture(event.pointerId); // a drag may leave the box
+    box.focus({ preventScroll: true });
     setDragged({ from: from.current, to: from.current });
     setExact(event.altKey);
   };
@@ -103,9 +106,9 @@ export function Labelling(props) {
         aria-label=${`Remove ${mark.type} from ${said}`}
         onClick=${() => (isLabel ? props.onRemove(mark) : props.onDismiss(mark))}>×</button></span></span>`;
   });
-  return html`<div class="sentence" dir=${direction(text.text)} lang="" tabindex="0" id="sentence" role="group"
+  return html`<div class="sentence" dir=${direction(text.text)} lang="" tabindex="0" id="sentence" role="application"
     aria-label="Sentence to label. Arrow keys choose words." onPointerDown=${down} onPointerMove=${move}
-    onPointerUp=${up} onPointerCancel=${stop} onPointerLeave=${stop}>${marked}</div>`;
+    onPointerUp=${up} onPointerCancel=${stop}>${marked}</div>`;
 }
 
 /**

@@ -6,22 +6,25 @@ import { html } from "./sentence.js";
 /** @typedef {import("./types.js").LabelType} LabelType */
 /** @typedef {import("./types.js").State} State */
 const FEW = 12;
+/** Keys that the page has a use for. */
+const TAKEN = "acmsx/?";
 
 /** Load a file, or paste a text. @param {{state: State, setState: (s: State) => void, onLoaded?: () => void}} props */
 export function Load({ state, setState, onLoaded }) {
   const [pasted, setPasted] = useState("");
   const [told, setTold] = useState("");
   const [busy, setBusy] = useState(false);
+  const known = useRef(state.counts.sentences);
   /** @param {Blob} content @param {string} name */
   const load = async (content, name) => {
     setBusy(true);
     setTold(`Reading ${name} …`);
     try {
-      const before = state.counts.sentences;
       const found = (await ask(`label/load?name=${encodeURIComponent(name)}`, content)).state;
       setState(found);
       setPasted("");
-      const told = `${(found.counts.sentences - before).toLocaleString("en")} new sentences. ${found.note}`;
+      const told = `${(found.counts.sentences - known.current).toLocaleString("en")} new sentences. ${found.note}`;
+      known.current = found.counts.sentences;
       setTold(told);
       say(told);
       if (onLoaded) onLoaded();
@@ -31,14 +34,19 @@ export function Load({ state, setState, onLoaded }) {
     setBusy(false);
   };
   /** @param {FileList | null | undefined} files */
-  const first = (files) => files && files[0] && load(files[0], files[0].name);
+  const each = async (files) => {
+    for (const file of [...(files || [])]) await load(file, file.name);
+  };
   return html`<div class="load" onDragOver=${(/** @type {DragEvent} */ event) => event.preventDefault()}
     onDrop=${(/** @type {DragEvent} */ event) => {
       event.preventDefault();
-      first(event.dataTransfer && event.dataTransfer.files);
+      if (!busy) each(event.dataTransfer && event.dataTransfer.files);
     }}>
-    <label class="file">Choose or drop a file <input type="file" disabled=${busy}
-      onChange=${(/** @type {any} */ event) => first(event.target.files)} /></label>
+    <label class="file">Choose or drop a file <input type="file" multiple disabled=${busy}
+      onChange=${async (/** @type {any} */ event) => {
+        await each(event.target.files);
+        event.target.value = ""; // the same file may be chosen again, mended
+      }} /></label>
     <p class="quiet">Text, CoNLL, JSON lines, CSV, and the exports of doccano, Label Studio, Prodigy and others.</p>
     <label class="field" for="paste">Or paste sentences</label>
     <textarea id="paste" rows="3" dir="auto" value=${pasted}
@@ -61,6 +69,7 @@ export function TypeBar({ types, chosen, onChoose, onEdit }) {
     ${many && html`<input type="search" id="find-type" placeholder="Find a type ( / )" aria-label="Find a type"
       value=${sought} onInput=${(/** @type {any} */ event) => setSought(event.target.value)}
       onKeyDown=${(/** @type {KeyboardEvent} */ event) => {
+        if (event.isComposing) return;
         if (event.key === "Escape" || (event.key === "Enter" && found.length)) {
           event.stopPropagation();
           onChoose(event.key === "Enter" ? found[0].name : chosen);
@@ -90,6 +99,12 @@ export function TypesEditor({ state, setState, onClose }) {
     const isLast = place === rows.length - 1 && changed[place].name;
     setRows(isLast ? [...changed, { name: "", description: "", colour: "", key: "" }] : changed);
   };
+  /** @param {number} place @param {string} key */
+  const setKey = (place, key) => {
+    const isTaken = key !== "" && TAKEN.includes(key);
+    setTold(isTaken ? `The key ${key} does something else on this page.` : "");
+    set(place, { key: isTaken ? "" : key });
+  };
   const save = async () => {
     try {
       setState((await ask("label/types", { types: rows.filter((each) => each.name.trim()) })).state);
@@ -102,14 +117,16 @@ export function TypesEditor({ state, setState, onClose }) {
     <h2 id="types-title">Types</h2>
     <p class="quiet">A short name says what a type is; the description helps the first suggestions.</p>
     <div class="rows">${rows.map((each, place) => html`<div class="typerow" key=${place}>
-      <input class="name" aria-label="Name" placeholder=${place ? "another type" : "person"} value=${each.name} maxlength="100"
+      <input class="name" aria-label="Name" placeholder=${place ? "another type" : "person"} value=${each.name}
+        maxlength="100"
         onInput=${(/** @type {any} */ event) => set(place, { name: event.target.value })}
-        onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Enter" && save()} />
+        onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Enter" && !event.isComposing && save()} />
       <input class="key" aria-label="Key" placeholder="key" maxlength="1" value=${each.key}
-        onInput=${(/** @type {any} */ event) => set(place, { key: event.target.value.toLowerCase() })} />
+        onInput=${(/** @type {any} */ event) => setKey(place, event.target.value.toLowerCase())} />
       <input type="color" aria-label="Colour" value=${each.colour || "#7a7a7a"}
         onInput=${(/** @type {any} */ event) => set(place, { colour: event.target.value })} />
-      <input class="description" aria-label="Description" placeholder="what it means" maxlength="500" value=${each.description}
+      <input class="description" aria-label="Description" placeholder="what it means" maxlength="500"
+        value=${each.description}
         onInput=${(/** @type {any} */ event) => set(place, { description: event.target.value })} />
       <button type="button" class="cross" aria-label=${`Remove ${each.name || "this row"}`} disabled=${!each.name}
         onClick=${() => setRows(rows.filter((_, n) => n !== place))}>×</button>

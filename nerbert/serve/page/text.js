@@ -3,7 +3,7 @@
 /** @typedef {import("./types.js").Range} Range */
 
 const RIGHT_TO_LEFT = /^[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
-const WORD = /[\p{L}\p{M}\p{N}]/u;
+const WORD = /[^\p{P}\p{Z}\p{C}]/u; // symbols count: $5, emoji
 
 /** A text whose places count code points. */
 export class Text {
@@ -83,7 +83,10 @@ export function overlap(one, other) {
   return one.start < other.end && other.start < one.end;
 }
 
-/** Return entities with a new one, which replaces those that it overlaps. @param {Entity[]} entities @param {Entity} one */
+/**
+ * Return entities with a new one, which replaces those that it overlaps.
+ * @param {Entity[]} entities @param {Entity} one
+ */
 export function withEntity(entities, one) {
   return [...entities.filter((each) => !overlap(each, one)), one].sort((a, b) => a.start - b.start);
 }

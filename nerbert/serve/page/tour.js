@@ -13,15 +13,16 @@ const STEPS = [
 export function Tour() {
   const [step, setStep] = useState(kept() ? STEPS.length : 0);
   if (step >= STEPS.length) return null;
+  const isLast = step + 1 === STEPS.length;
   const end = () => {
     keep();
     setStep(STEPS.length);
   };
   return html`<div class="tour" role="note">
     <p><strong>${step + 1} of ${STEPS.length}</strong> ${STEPS[step]}</p>
-    <div class="row"><button type="button" class="main" onClick=${() => (step + 1 < STEPS.length ? setStep(step + 1) : end())}>
-      ${step + 1 < STEPS.length ? "Next" : "Done"}</button>
-      ${step + 1 < STEPS.length && html`<button type="button" class="plain" onClick=${end}>Skip the tour</button>`}</div>
+    <div class="row"><button type="button" class="main" onClick=${() => (isLast ? end() : setStep(step + 1))}>
+      ${isLast ? "Done" : "Next"}</button>
+      ${!isLast && html`<button type="button" class="plain" onClick=${end}>Skip the tour</button>`}</div>
   </div>`;
 }
 

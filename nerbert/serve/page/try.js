@@ -1,6 +1,6 @@
 /** Try: a text is tagged by a model of the server; what is found can be filtered, and copied in several forms. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ask, say, words } from "./api.js";
+import { ask, hasToken, say, toClipboard, words } from "./api.js";
 import { Reading, html } from "./sentence.js";
 import { Text, colourOf } from "./text.js";
 
@@ -11,9 +11,9 @@ const USUAL = ["person", "organization", "city", "artwork"];
 const LONGEST = 131_072;
 const FORMS = ["JSON", "CoNLL", "HTML", "curl", "Python"];
 
-/** @param {{models: Model[]}} props */
-export function Try({ models }) {
-  const [model, setModel] = useState(models[models.length - 1].name);
+/** @param {{models: Model[], usual: string}} props `usual` is the model until one is chosen */
+export function Try({ models, usual }) {
+  const [model, setModel] = useState("");
   const [content, setContent] = useState(EXAMPLE);
   const [labels, setLabels] = useState(USUAL);
   const [nested, setNested] = useState(false);
@@ -23,12 +23,15 @@ export function Try({ models }) {
   const [state, setState] = useState("");
   const [busy, setBusy] = useState(false);
   const newest = useRef(0);
-  const chosen = models.find((each) => each.name === model) || models[0];
-  const long = content.length > LONGEST;
+  const chosen = models.find((each) => each.name === (model || usual)) || models[0];
+  const characters = useMemo(
+    () => (content.length > 2 * LONGEST ? content.length : new Text(content).length), [content],
+  );
+  const long = characters > LONGEST;
 
   const asked = () => ({
     text: content, model: chosen.name, ...(chosen.takes_labels && labels.length ? { labels } : {}),
-    ...(nested ? { nested } : {}),
+    ...(chosen.takes_labels && nested ? { nested } : {}),
   });
   const tag = async () => {
     const number = (newest.current += 1);
@@ -46,8 +49,8 @@ export function Try({ models }) {
     if (number === newest.current) setBusy(false);
   };
   useEffect(() => {
-    if (content === EXAMPLE) tag();
-  }, [model, nested]);
+    if (content === EXAMPLE || (found && !long)) tag();
+  }, [chosen.name, nested]);
   /** @param {DragEvent} event */
   const drop = async (event) => {
     const file = event.dataTransfer && event.dataTransfer.files[0];
@@ -55,6 +58,13 @@ export function Try({ models }) {
     event.preventDefault();
     if (file.size > 4 * LONGEST) setState(`${file.name} is too long to try. Use nerbert tag on the command line.`);
     else setContent(await file.text());
+  };
+  /** Refuse what is far too long before the page has to show it. @param {ClipboardEvent} event */
+  const paste = (event) => {
+    const size = event.clipboardData ? event.clipboardData.getData("text").length : 0;
+    if (size <= 2 * LONGEST) return;
+    event.preventDefault();
+    setState(`${size.toLocaleString("en")} characters are too long to try. Use nerbert tag on the command line.`);
   };
 
   const types = useMemo(() => (found ? [...new Set(found.entities.map((each) => each.type))].sort() : []), [found]);
@@ -72,12 +82,14 @@ export function Try({ models }) {
   return html`<section class="try">
     <h1>Find entities in a text</h1>
     <label class="field" for="text">Text</label>
-    <textarea id="text" rows="4" dir="auto" spellcheck=${false} value=${content} onDrop=${drop}
+    <textarea id="text" rows="4" dir="auto" spellcheck=${false} value=${content} onDrop=${drop} onPaste=${paste}
       onInput=${(/** @type {any} */ event) => setContent(event.target.value)}
-      onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && tag()}
+      onKeyDown=${(/** @type {KeyboardEvent} */ event) => {
+        if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !long && content.trim()) tag();
+      }}
       ></textarea>
     <div class="row">
-      ${models.length > 1 && html`<label>Model <select value=${model}
+      ${models.length > 1 && html`<label>Model <select value=${chosen.name}
         onChange=${(/** @type {any} */ event) => setModel(event.target.value)}>
         ${models.map((each) => html`<option key=${each.name}>${each.name}</option>`)}</select></label>`}
       ${chosen.takes_labels && html`<${Labels} labels=${labels} onChange=${setLabels} />`}
@@ -86,7 +98,7 @@ export function Try({ models }) {
       <button class="main" type="button" disabled=${busy || long || !content.trim()} onClick=${tag}>
         ${busy ? "Reading…" : "Find entities"}</button>
     </div>
-    ${long && html`<p class="problem" role="alert">The text has ${content.length.toLocaleString("en")} characters;
+    ${long && html`<p class="problem" role="alert">The text has ${characters.toLocaleString("en")} characters;
       ${LONGEST.toLocaleString("en")} can be tried. Use <code>nerbert tag</code> for long texts.</p>`}
     ${state && html`<p class="problem" role="alert">${state}</p>`}
     ${found && html`
@@ -109,7 +121,7 @@ export function Try({ models }) {
   async function copy(form) {
     if (!found) return;
     try {
-      await navigator.clipboard.writeText(copied(form, found.text, shown, asked()));
+      await toClipboard(copied(form, found.text, shown, asked()));
       say(`Copied as ${form}`);
       setState("");
     } catch (error) {
@@ -122,7 +134,8 @@ export function Try({ models }) {
 function Labels({ labels, onChange }) {
   const [typed, setTyped] = useState("");
   const add = () => {
-    const added = typed.split(",").map((each) => each.trim()).filter((each) => each && !labels.includes(each));
+    const some = typed.includes(":") ? [typed] : typed.split(","); // what a type means may have commas
+    const added = some.map((each) => each.trim()).filter((each) => each && !labels.includes(each));
     if (added.length) onChange([...labels, ...added]);
     setTyped("");
   };
@@ -133,7 +146,8 @@ function Labels({ labels, onChange }) {
     <input type="text" placeholder="add a type" aria-label="Add a type, or “type: what it means”" value=${typed}
       onInput=${(/** @type {any} */ event) => setTyped(event.target.value)} onBlur=${add}
       onKeyDown=${(/** @type {KeyboardEvent} */ event) => {
-        if (event.key === "Enter" || event.key === ",") {
+        if (event.isComposing) return;
+        if (event.key === "Enter" || (event.key === "," && !typed.includes(":"))) {
           event.preventDefault();
           add();
         } else if (event.key === "Backspace" && !typed) onChange(labels.slice(0, -1));
@@ -143,7 +157,8 @@ function Labels({ labels, onChange }) {
 
 /**
  * Return a text with its entities in a form to copy.
- * @param {string} form @param {Text} text @param {Entity[]} entities @param {{text: string, labels?: string[]}} asked
+ * @param {string} form @param {Text} text @param {Entity[]} entities 
+ * @param {{text: string, model: string, labels?: string[], nested?: boolean}} asked
  * @returns {string}
  */
 function copied(form, text, entities, asked) {
@@ -151,10 +166,14 @@ function copied(form, text, entities, asked) {
   if (form === "JSON") return JSON.stringify({ text: text.text, spans: entities }, null, 2);
   if (form === "CoNLL") return conllOf(text, outermost(entities));
   if (form === "HTML") return htmlOf(text, entities);
-  if (form === "curl") return `curl ${quoted(address)} -d ${quoted(JSON.stringify(asked))}`;
+  if (form === "curl") {
+    const token = hasToken() ? ' -H "Authorization: Bearer $NERBERT_TOKEN"' : "";
+    return `curl ${quoted(address)}${token} -d ${quoted(JSON.stringify(asked))}`;
+  }
+  const how = [address.replace(/\/tag$/, ""), asked.model].map((each) => JSON.stringify(each)).join(", model=");
   const labels = asked.labels ? `, ${JSON.stringify(asked.labels)}` : "";
   return [
-    "from nerbert import Client", "", `with Client(${JSON.stringify(address.replace(/\/tag$/, ""))}) as client:`,
+    "from nerbert import Client", "", `with Client(${how}${asked.nested ? ", nested=True" : ""}) as client:`,
     `    for span in client.tag(${JSON.stringify(asked.text)}${labels}):`,
     "        print(span.start, span.end, span.type, span.text)", "",
   ].join("\n");
