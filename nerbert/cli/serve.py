@@ -97,7 +97,7 @@ def label(
     from nerbert.serve.server import ServeJob
     from nerbert.serve.server import serve as run
 
-    folder = output or Path(f"{files[0].name.partition('.')[0]}-labels" if files else "labels")
+    folder = output or Path(f"{files[0].absolute().stem[:60]}-labels" if files else "labels")
     job = LabelJob(
         folder=folder, files=files, types=tuple(parse_labels(types)) if types else (), encoder=encoder, config=config,
         order=order, seed=seed, reading=reading,

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 import webbrowser
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -124,7 +125,7 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
         for line in lines:
             log.info(line)
         if job.browser:
-            webbrowser.open(address)
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         try:
             asyncio.run(_run(app, service, listening, job.limits))
         except (KeyboardInterrupt, SystemExit):  # by which uvicorn passes on what stopped it

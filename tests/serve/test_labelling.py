@@ -212,11 +212,22 @@ def test_enough_is_not_known_until_the_interval_is_narrow(tmp_path: Path) -> Non
     learner = Labelling(LabelJob(folder=tmp_path))._learner
     assert learner.enough().answer == "not known yet"
     learner.rounds = [Round(10, f1=0.5, low=0.1, high=0.9, test_sentences=2)]
-    assert learner.enough() == Enough("not known yet", learner.enough().why)
+    assert learner.enough().answer == "not known yet"
     learner.rounds += [Round(20, f1=0.7, low=0.66, high=0.74, test_sentences=40)]
-    assert learner.enough().answer == "not yet"
+    assert learner.enough() == Enough("not yet", learner.enough().why)
     learner.rounds += [Round(40, f1=0.71, low=0.67, high=0.75, test_sentences=80)]
     assert learner.enough().answer == "yes"
+    learner.rounds = [Round(each, f1=0.0, low=0.0, high=0.0, test_sentences=4) for each in (10, 20)]
+    assert learner.enough().answer == "not known yet"
+
+
+def test_a_round_with_a_tagger_stays(tmp_path: Path) -> None:
+    learner = Labelling(LabelJob(folder=tmp_path))._learner
+    learner._note(Round(20, finished=2.0))
+    learner._note(Round(20, state="cancelled", finished=3.0))
+    learner._note(Round(30, finished=1.0))
+    assert [(each.sentences, each.state) for each in learner.rounds] == [(20, "done"), (30, "done")]
+    assert learner.newest == Round(20, finished=2.0)
 
 
 def test_the_page_needs_no_token_but_its_questions_do(tmp_path: Path) -> None:

@@ -11,7 +11,10 @@ from nerbert.schema import parse_json
 
 
 class Journal:
-    """A journal, opened for one process; a last line that was cut by a crash is removed."""
+    """A journal, opened for one process; a last line that was cut by a crash doesn't count.
+
+    Raise InputError for a file that can't be a journal; nothing of it is changed.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -19,12 +22,13 @@ class Journal:
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         content = path.read_bytes()
         self._size = content.rfind(b"\n") + 1
-        os.ftruncate(self._handle, self._size)
+        if content[:6] not in (b'{"do":'[: len(content)], b""):
+            raise InputError(f"{path}: isn't a journal of nerbert label; name another folder with -o")
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield all entries, the oldest first; raise InputError that names the line for what is none."""
         with self.path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
+            for number, line in enumerate(lines.read(self._size).splitlines(keepends=True), 1):
                 with at(self.path, number):
                     entry: object = parse_json(line, object, "line")
                     if not isinstance(entry, dict) or not isinstance(entry.get("do"), str):
@@ -36,6 +40,7 @@ class Journal:
         line = json_line(entry).encode() + b"\n"
         with writing(self.path):
             try:
+                os.ftruncate(self._handle, self._size)
                 if os.pwrite(self._handle, line, self._size) < len(line):
                     raise OSError(28, "No space left on device")
                 os.fsync(self._handle)

@@ -28,6 +28,8 @@ EVERY = 10
 """Accepted sentences after which the next tagger is trained."""
 SURE = 0.05
 """Half-width of the interval of F1 from which on it says something."""
+_LEAST = 10
+"""Sentences of the test below which the interval says nothing: it is narrow where a tagger finds none, or all."""
 _GAIN = 0.02
 """F1 gained by the last sentences from which on more of them help."""
 MINE = "mine"
@@ -48,6 +50,8 @@ class Round:
     tagger: str = ""
     commands: tuple[str, ...] = ()
     message: str = ""
+    finished: float = 0.0
+    """When (seconds of Unix time)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,9 @@ class Learner:
         self._project, self._encoder, self._config = project, encoder, config
         self._folder = project.folder / "rounds"
         found = sorted(self._folder.glob("[0-9][0-9][0-9][0-9]*/round.json"))
-        self.rounds = [*{each.sentences: each for each in (read_json(path, Round) for path in found)}.values()]
+        self.rounds, self._closing = list[Round](), False
+        for path in found:
+            self._note(replace(read_json(path, Round), tagger=str(path.parent / "tagger")))
         self._task: asyncio.Task[None] | None = None
         self.started, self.sentences = 0.0, 0
         """When the last training began (monotonic seconds), and after how many sentences; or it was cancelled."""
@@ -78,7 +84,8 @@ class Learner:
     @property
     def newest(self) -> Round | None:
         """Return the round whose tagger answers."""
-        return next((each for each in reversed(self.rounds) if each.state == "done"), None)
+        done = [each for each in self.rounds if each.state == "done"]
+        return max(done, key=lambda each: each.finished, default=None)
 
     @property
     def next_round(self) -> int:
@@ -89,8 +96,16 @@ class Learner:
     async def open(self, service: Service) -> None:
         """Let the server answer with the newest tagger of an earlier run, if there is one."""
         if self.newest:
-            with suppress(NerbertError):
+            try:
                 await service.add(MINE, self.newest.tagger)
+            except NerbertError as error:
+                log.warning("the newest tagger: %s", error)
+        self.start_if_due(service)
+
+    async def close(self) -> None:
+        """End the training in progress as if it had not begun."""
+        self._closing = True
+        await self.cancel()
 
     def start(self, service: Service) -> None:
         """Begin a training on what is accepted now; raise SettingsError if one is in progress, or can't begin."""
@@ -112,10 +127,10 @@ class Learner:
 
     def start_if_due(self, service: Service) -> None:
         """Begin a training if so many sentences are accepted, and none is in progress."""
-        if not self.running and len(self._project.with_answer("accept")) >= self.next_round:
+        if not self._closing and not self.running and len(self._project.with_answer("accept")) >= self.next_round:
             try:
                 self.start(service)
-            except NerbertError as error:
+            except (NerbertError, OSError) as error:
                 log.warning("no training: %s", error)
 
     async def cancel(self) -> None:
@@ -128,16 +143,16 @@ class Learner:
     def enough(self) -> Enough:
         """Return whether more labels would help, if that can be known."""
         scored = [each for each in self.rounds if each.f1 is not None]
-        if not scored:
-            return Enough("not known yet", "F1 is measured after the first training, on the sentences kept apart.")
+        if len(scored) <= 1:
+            return Enough("not known yet", "Two taggers are compared, by F1 on the sentences kept apart.")
         last = scored[-1]
         low, high, f1 = (each or 0.0 for each in (last.low, last.high, last.f1))
-        if (high - low) / 2 > SURE:
+        if (high - low) / 2 > SURE or last.test_sentences < _LEAST:
             return Enough("not known yet", f"F1 is between {low:.0%} and {high:.0%}, measured on {last.test_sentences} "
                           "sentences kept apart. Label on: more of them make it more exact.")  # fmt: skip
-        half = min(scored, key=lambda each: abs(each.sentences - last.sentences / 2))
+        half = min(scored[:-1], key=lambda each: abs(each.sentences - last.sentences / 2))
         gain = f1 - (half.f1 or 0.0)
-        if half is last or gain > _GAIN:
+        if gain > _GAIN:
             return Enough("not yet", f"The last {last.sentences - half.sentences} sentences added {100 * gain:.0f} "
                           "points of F1; more will add some.")  # fmt: skip
         return Enough("yes", f"The last {last.sentences - half.sentences} sentences added only {100 * gain:.1f} points "
@@ -152,31 +167,40 @@ class Learner:
         made = Round(sentences, tagger=str(tagger), commands=tuple(shlex.join(["nerbert", *each]) for each in commands))
         try:
             await self._call(train)
-            made = await self._scored(made, tests)
             await service.add(MINE, made.tagger)
+            made = await self._scored(made, tests)
         except asyncio.CancelledError:
+            if self._closing:
+                return
             made = replace(made, state="cancelled", message="cancelled")
         except NerbertError as error:
-            made = replace(made, state="failed", message=str(error))
+            trained = (tagger / "nerbert.json").exists()
+            made = replace(made, state="done" if trained else "failed", message=str(error))
         except Exception as error:
             log.exception("a training failed", exc_info=error)
             made = replace(made, state="failed", message=INTERNAL)
-        made = replace(made, seconds=round(time.monotonic() - self.started, 1))
+        made = replace(made, seconds=round(time.monotonic() - self.started, 1), finished=time.time())
         self._keep(folder, made)
         if made.state == "done":
             await self._score_again(tests)
 
     async def _score_again(self, tests: Path) -> None:
         """Score the earlier taggers on the newest test."""
-        for each in self.rounds[:-1]:
-            if each.state == "done" and tests.exists():
+        for each in self.rounds:
+            if each.state == "done" and tests.exists() and each is not self.newest:
                 with suppress(NerbertError):
                     self._keep(Path(each.tagger).parent, await self._scored(each, tests))
 
     def _keep(self, folder: Path, made: Round) -> None:
         write_json(folder / "round.json", asdict(made))
-        others = [each for each in self.rounds if each.sentences != made.sentences]
-        self.rounds = sorted([*others, made], key=lambda each: each.sentences)
+        self._note(made)
+
+    def _note(self, made: Round) -> None:
+        """Add a round, in place of one of as many sentences; one with a tagger isn't replaced by one without."""
+        same = [each for each in self.rounds if each.sentences == made.sentences]
+        if made.state == "done" or not any(each.state == "done" for each in same):
+            others = [each for each in self.rounds if each not in same]
+            self.rounds = sorted([*others, made], key=lambda each: each.sentences)
 
     async def _scored(self, made: Round, tests: Path) -> Round:
         """Return a round with what `nerbert evaluate` says of its tagger."""
@@ -194,6 +218,7 @@ class Learner:
             "nice", sys.executable, "-m", "nerbert", *arguments,
             env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)), **os.environ},  # one core is for the page
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the server alone
         )  # fmt: skip
         try:
             printed, errors = await process.communicate()

@@ -6,6 +6,7 @@ was shown: one whose set of words is to four fifths the same.
 """
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -40,13 +41,15 @@ class Draw:
         self._sentences, self._order, self._seed = sentences, order, seed
         self._queue = list[int]()
         self._queued, self._shown = 0, 0
-        self._sets, self._seen = list[frozenset[str]](), set[str]()
+        self._sets, self._seen = defaultdict[str, list[frozenset[str]]](list), set[str]()
+        """By word: the sets of words of the sentences that were shown; and all their words."""
         self._gone = set[int]()
 
     def show(self, number: int) -> None:
         """Note that a sentence is shown."""
         words = words_of(self._sentences[number])
-        self._sets.append(words)
+        for each in words:
+            self._sets[each].append(words)
         self._seen |= words
         self._gone.add(number)
         self._shown += 1
@@ -99,8 +102,11 @@ class Draw:
         self._queue = [each for each in self._queue if each not in self._gone]
 
     def _is_near(self, number: int) -> bool:
+        """Return whether a sentence is a near-duplicate: of such, one of its rarest words is in the other, too."""
         words = words_of(self._sentences[number])
-        return any(len(words & each) >= _SAME * len(words | each) for each in self._sets)
+        rarest = sorted(words, key=lambda each: len(self._sets.get(each, ())))[: int((1 - _SAME) * len(words)) + 1]
+        others = (each for word in rarest for each in self._sets.get(word, ()))
+        return any(len(words & each) >= _SAME * len(words | each) for each in others)
 
 
 def _shuffled(numbers: Iterable[int], sentences: Sequence[Example], seed: int) -> list[int]:

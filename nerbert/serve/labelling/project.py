@@ -10,7 +10,6 @@ one step of the same kind. A tab says which revision of a sentence it saw; one t
 """
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -18,21 +17,31 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from nerbert.errors import InputError, OutputExists, SettingsError, StaleOutput, os_refused
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput, os_refused
 from nerbert.formats.documents import Reading
 from nerbert.formats.jsonl import JsonLines
+from nerbert.formats.open_types import normalised
 from nerbert.locks import held
 from nerbert.records import Document, Example, Span
+from nerbert.rng import hash64
 from nerbert.serve.labelling.journal import Journal
-from nerbert.serve.labelling.sentences import LONGEST, MOST, kept_sentences, read_sentences, write_sentences
+from nerbert.serve.labelling.sentences import (
+    LONGEST,
+    LONGEST_NAME,
+    MOST,
+    kept_sentences,
+    read_sentences,
+    type_name,
+    write_sentences,
+)
 
 Answer = Literal["", "accept", "reject", "skip"]
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#d9c400", "#0072b2", "#d55e00", "#cc79a7", "#7a7a7a")
 """Colours of types that have none: Okabe and Ito's, which colour-blind people tell apart."""
-_KEYS = "1234567890bdefghijklnopqrtuvwyz"
-"""Keys of types that have none; the other letters are the page's."""
+_KEYS = tuple("1234567890bdefghijklnopqrtuvwyz")
+"""Keys of types; the other letters are the page's."""
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-_MOST_TYPES, _LONGEST_NAME, _LONGEST_DESCRIPTION = 256, 100, 500
+_MOST_TYPES, _LONGEST_DESCRIPTION = 256, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,10 @@ class Project:
         """The sentences that were shown, the oldest first."""
         self._saves = defaultdict[str, list[LabelItem]](list)
         """By tab: the sentences whose states it saved, the last one last."""
+        self._done = dict[str, tuple[str, LabelItem]]()
+        """By tab: its last request that was done, and its sentence: a page that hears no answer repeats it."""
+        self.trouble = ""
+        """Why labels.jsonl couldn't be written; it is tried again after the next answer."""
         self._journal = Journal(folder / "journal.jsonl")
         for entry in self._journal.entries():
             self._replay(entry)
@@ -127,7 +140,7 @@ class Project:
     def add(self, sentences: Iterable[Example]) -> None:
         """Add sentences that `read` returned; if there are no types yet, theirs are the first."""
         self.items += [LabelItem(id_, each) for id_, each in enumerate(sentences, len(self.items))]
-        types = dict.fromkeys(span.type[:_LONGEST_NAME] for each in self.items for span in each.sentence.spans)
+        types = dict.fromkeys(span.type for each in self.items for span in each.sentence.spans)
         if types and not self.types:
             self.set_types([LabelType(name) for name in [*types][:_MOST_TYPES]])
 
@@ -142,7 +155,7 @@ class Project:
 
     def draw(self, item: LabelItem, *, test: bool) -> None:
         """Note that a sentence is shown, and whether it is kept apart for the test."""
-        self._do({"do": "draw", "id": item.id, "test": test})
+        self._do({"do": "draw", "id": item.id, "test": test, "text": f"{hash64(item.sentence.text):x}"})
 
     def find(self, id_: int) -> LabelItem:
         """Return a sentence that was shown; raise InputError if there is none."""
@@ -150,32 +163,39 @@ class Project:
             raise InputError(f"sentence {id_}: was not shown yet")
         return self.items[id_]
 
-    def save(self, item: LabelItem, revision: int, entities: Iterable[tuple[int, int, str]], answer: Answer,
-             tab: str) -> None:  # fmt: skip
-        """Set the state of a sentence, on the disk first.
+    def save(self, item: LabelItem, revision: int, entities: Iterable[tuple[int, int, str]], answer: Answer, tab: str,
+             request: str = "") -> None:  # fmt: skip
+        """Set the state of a sentence, on the disk first; nothing for a `request` of the tab that was done already.
 
         Raise StaleOutput if the tab saw another revision of it, InputError for entities that can't be there.
         """
-        self._check_revision(item, revision)
-        spans = self._checked(item.sentence.text, entities)
+        if request and self._done.get(tab) == (request, item):
+            return
+        if item.revision != revision:
+            raise StaleOutput("this sentence was changed in another tab; it is shown as it is now")
+        spans = self._checked(item.sentence, entities)
         placed = [[each.start, each.end, each.type] for each in spans]
         before = item.state.answer
-        self._do({"do": "set", "id": item.id, "entities": placed, "answer": answer, "tab": tab})
+        entry = {"do": "set", "id": item.id, "entities": placed, "answer": answer, "tab": tab, "request": request}
+        self._do(entry)
         if "accept" in (before, answer):
             self._write_labels()
 
-    def undo(self, tab: str) -> LabelItem | None:
+    def undo(self, tab: str, request: str = "") -> LabelItem | None:
         """Take back what a tab saved last, on the disk first; return the sentence, None if nothing is left.
 
+        A `request` of the tab that was done already is answered again.
         Raise StaleOutput if another tab has changed that sentence since.
         """
+        if request and tab in self._done and self._done[tab][0] == request:
+            return self._done[tab][1]
         if not self._saves[tab]:
             return None
         item = self._saves[tab][-1]
         if item.state.tab != tab:
             self._saves[tab].pop()
             raise StaleOutput("another tab has changed that sentence since; nothing was undone")
-        self._do({"do": "undo", "id": item.id})
+        self._do({"do": "undo", "id": item.id, "tab": tab, "request": request})
         self._write_labels()
         return item
 
@@ -189,21 +209,23 @@ class Project:
             facts: Mapping[str, Any] = {"id": each.id, "test": each.test}
             yield Document(each.sentence.text, each.state.entities, each.sentence.words, fields=facts)
 
-    @staticmethod
-    def _check_revision(item: LabelItem, revision: int) -> None:
-        if item.revision != revision:
-            raise StaleOutput("this sentence was changed in another tab; it is shown as it is now")
+    def _checked(self, sentence: Example, entities: Iterable[tuple[int, int, str]]) -> tuple[Span, ...]:
+        """Return entities in order; raise InputError for one that is outside, blank, of no type, or over another.
 
-    def _checked(self, text: str, entities: Iterable[tuple[int, int, str]]) -> tuple[Span, ...]:
-        """Return entities in order; raise InputError for one that is outside, blank, of no type, or over another."""
-        known, found = {each.name for each in self.types}, list[Span]()
+        Two parts of one word overlap, too: a tagger learns whole words.
+        """
+        text, known, found = sentence.text, {each.name for each in self.types}, list[Span]()
         for start, end, type_ in sorted(entities):
             if type_ not in known:
                 raise InputError(f"type {type_!r:.120}: is none of this project's types; add it first")
             if not 0 <= start < end <= len(text) or not text[start:end].strip():
                 raise InputError(f"entity [{start}, {end}): there is nothing at this place")
-            if found and found[-1].end > start:
-                raise InputError(f"entities [{found[-1].start}, {found[-1].end}) and [{start}, {end}) overlap")
+            first = next((begin for begin, stop in sentence.words if stop > start and begin < end), None)
+            if first is None:
+                raise InputError(f"entity [{start}, {end}): there is no word at this place")
+            if found and found[-1].end > min(first, start):
+                raise InputError(f"entities [{found[-1].start}, {found[-1].end}) and [{start}, {end}) overlap, or are "
+                                 "parts of one word")  # fmt: skip
             found.append(Span(start, end, type_, text[start:end]))
         return tuple(found)
 
@@ -212,36 +234,39 @@ class Project:
         self._replay(entry)
 
     def _replay(self, entry: Mapping[str, Any]) -> None:
-        """Do what an entry of the journal says."""
-        match entry:
-            case {"do": "types", "types": [*types]}:
-                self.types = tuple(LabelType(*each) for each in types)
-            case {"do": "draw", "id": int(id_), "test": bool(test)} if id_ < len(self.items):
-                item = self.items[id_]
-                item.drawn, item.test = True, test
+        """Do what an entry of the journal says; raise InputError for what can't be done here."""
+        try:
+            if entry["do"] == "types":
+                self.types = tuple(LabelType(*each) for each in entry["types"])
+                return
+            item = self.items[entry["id"]]
+            if entry["do"] == "draw":
+                if entry["text"] != f"{hash64(item.sentence.text):x}":
+                    raise InputError(f"{self._sentences}: was changed: sentence {item.id} isn't the one that was shown")
+                item.drawn, item.test = True, entry["test"]
                 self.drawn.append(item)
-            case {"do": "set", "id": int(id_), "entities": [*entities], "answer": answer, "tab": str(tab)} if id_ < len(
-                self.items
-            ):
-                item, text = self.items[id_], self.items[id_].sentence.text
-                spans = tuple(Span(start, end, type_, text[start:end]) for start, end, type_ in entities)
-                item.states.append(Saved(spans, answer, tab))
-                item.revision += 1
+                return
+            tab, text = entry["tab"], item.sentence.text
+            if entry["do"] == "set":
+                spans = tuple(Span(start, end, type_, text[start:end]) for start, end, type_ in entry["entities"])
+                item.states.append(Saved(spans, entry["answer"], tab))
                 self._saves[tab].append(item)
-            case {"do": "undo", "id": int(id_)} if id_ < len(self.items) and len(self.items[id_].states) > 1:
-                item = self.items[id_]
+            else:
                 self._saves[item.states.pop().tab].pop()
-                item.revision += 1
-            case _:
-                raise InputError(
-                    f"{self.folder}: the journal has an action that can't be repeated: {dict(entry)!r:.200}"
-                )
+            item.revision += 1
+            self._done[tab] = entry["request"], item
+        except (LookupError, TypeError, ValueError) as error:
+            what = f"{self.folder}: the journal has an action that can't be repeated: {dict(entry)!r:.200}"
+            raise InputError(what) from error
 
     def _write_labels(self) -> None:
-        """Write the accepted sentences, whole or not at all."""
-        accepted = self.with_answer("accept")
+        """Write the accepted sentences, whole or not at all; the journal has them already."""
+        accepted, self.trouble = self.with_answer("accept"), ""
         if accepted or (self.folder / "labels.jsonl").exists():
-            JsonLines().write(self.folder / "labels.jsonl", self.documents(accepted))
+            try:
+                JsonLines().write(self.folder / "labels.jsonl", self.documents(accepted))
+            except NerbertError as error:
+                self.trouble = str(error)
 
 
 def complete_types(types: Sequence[LabelType]) -> tuple[LabelType, ...]:
@@ -251,15 +276,16 @@ def complete_types(types: Sequence[LabelType]) -> tuple[LabelType, ...]:
     taken = {each.key for each in types if each.key}
     free, found, names = (key for key in _KEYS if key not in taken), list[LabelType](), set[str]()
     for number, each in enumerate(types):
-        name = unicodedata.normalize("NFC", " ".join(each.name.split()))
-        if not 0 < len(name) <= _LONGEST_NAME or len(each.description) > _LONGEST_DESCRIPTION or not name.isprintable():
-            raise SettingsError(f"type {each.name!r:.120}: a name has 1 to {_LONGEST_NAME} visible characters, a "
+        name = type_name(each.name)
+        if not name or len(each.description) > _LONGEST_DESCRIPTION:
+            raise SettingsError(f"type {each.name!r:.120}: a name has 1 to {LONGEST_NAME} visible characters, a "
                                 f"description at most {_LONGEST_DESCRIPTION}")  # fmt: skip
-        if name in names or (each.key and sum(other.key == each.key for other in types) > 1):
+        if normalised(name) in names or (each.key and sum(other.key == each.key for other in types) > 1):
             raise SettingsError(f"type {name!r:.120}: its name or key is another's, too; give it one of its own")
-        if (each.colour and not _COLOUR.fullmatch(each.colour)) or len(each.key) > 1 or each.key.isspace():
-            raise SettingsError(f"type {name!r:.120}: a colour is written as #0072b2, a key is one character")
-        names.add(name)
+        if (each.colour and not _COLOUR.fullmatch(each.colour)) or (each.key and each.key not in _KEYS):
+            raise SettingsError(f"type {name!r:.120}: a colour is written as #0072b2, a key is a digit or a letter "
+                                "other than a, c, m, s, x, which the page has")  # fmt: skip
+        names.add(normalised(name))
         colour, key = each.colour or COLOURS[number % len(COLOURS)], each.key or next(free, "")
         found.append(replace(each, name=name, description=" ".join(each.description.split()), colour=colour, key=key))
     return tuple(found)

@@ -1,6 +1,8 @@
 """The sentences of files to be labelled: of any format that nerbert reads, cut as training cuts them."""
 
+import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from nerbert.artifacts import publish
@@ -10,9 +12,12 @@ from nerbert.formats.examples import read_documents, recognised
 from nerbert.formats.inputs import find_sources
 from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Document, Example, Repairs
+from nerbert.tagger.pending import whole
 
 MOST = 200_000
 """Sentences of a project."""
+LONGEST_NAME = 100
+"""Characters of a type's name."""
 LONGEST = 20_000
 """Characters of a sentence; longer ones are no sentences, and left out."""
 
@@ -21,7 +26,16 @@ def read_sentences(path: Path, reading: Reading) -> Iterator[Example]:
     """Yield the sentences of a file or folder, annotated or not; raise InputError that names the place of a fault."""
     for document in _documents(path, reading):
         with at(path, document.line or None):
-            yield from (each for each in sentences_of(document, reading) if each.words)
+            for each in sentences_of(document, reading):
+                spans = (replace(span, type=type_name(span.type)) for span in each.spans if type_name(span.type))
+                if each.words:
+                    yield replace(whole(each), spans=tuple(spans))
+
+
+def type_name(name: str) -> str:
+    """Return the name of a type as it is kept; "" for what can't be one."""
+    found = unicodedata.normalize("NFC", " ".join(name.split()))
+    return found if len(found) <= LONGEST_NAME and found.isprintable() else ""
 
 
 def _documents(path: Path, reading: Reading) -> Iterator[Document]:

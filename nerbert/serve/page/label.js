@@ -42,6 +42,8 @@ export function Label({ state, setState, shown }) {
   const revision = useRef(0);
   const moving = useRef(false);
   const undoing = useRef(0);
+  const shows = useRef(0);
+  const waiting = useRef(0);
   const tab = useMemo(tabName, []);
   const text = useMemo(() => new Text(item ? item.text : ""), [item]);
   const all = useMemo(() => wholeWords(text, item ? item.words : []), [text]);
@@ -49,6 +51,7 @@ export function Label({ state, setState, shown }) {
   const colours = useMemo(() => new Map(state.types.map((each) => [each.name, each.colour])), [state.types]);
 
   const show = useCallback((/** @type {{item: Item | null, state: State}} */ found) => {
+    shows.current += 1;
     setState(found.state);
     setItem(found.item);
     setEntities(found.item ? found.item.entities : []);
@@ -61,10 +64,14 @@ export function Label({ state, setState, shown }) {
   }, []);
   /** Do one thing after the other, so that what was labelled first is saved first. */
   const then = useCallback((/** @type {() => Promise<void>} */ work) => {
+    waiting.current += 1;
     queue.current = queue.current.then(work).catch(async (error) => {
       setProblem(words(error));
       if (!(error instanceof Refused && error.status === 409 && item)) return;
       await insist("label/open", { tab, id: item.id }, setAway).then(show, (again) => setProblem(words(again)));
+    });
+    queue.current.then(() => {
+      waiting.current -= 1;
     });
     return queue.current;
   }, [item]);
@@ -82,22 +89,11 @@ export function Label({ state, setState, shown }) {
   const store = async (wanted, answer) => {
     if (!item) return;
     const placed = wanted.map(({ start, end, type: name }) => ({ start, end, type: name }));
-    const body = { tab, id: item.id, revision: revision.current, entities: placed, answer };
-    const found = await insist("label/save", body, setAway).catch((error) => saved(body, error));
+    const body = { tab, id: item.id, revision: revision.current, entities: placed, answer, request: request() };
+    const found = await insist("label/save", body, setAway);
     revision.current = found.revision;
     setState(found.state);
     setProblem("");
-  };
-  /**
-   * Return what the server has, if it is what was to be saved: its answer was lost on the way then.
-   * @param {{id: number, entities: Entity[], answer: string}} body @param {unknown} error
-   */
-  const saved = async (body, error) => {
-    if (!(error instanceof Refused && error.status === 409)) throw error;
-    const found = await insist("label/open", { tab, id: body.id }, setAway);
-    const there = [found.item.answer, ...found.item.entities.flatMap(placeOf)];
-    if (there.join() !== [body.answer, ...inOrder(body.entities).flatMap(placeOf)].join()) throw error;
-    return { revision: found.item.revision, state: found.state };
   };
   /** @param {Entity[]} wanted @param {string} done */
   const change = (wanted, done) => {
@@ -105,7 +101,8 @@ export function Label({ state, setState, shown }) {
     setEntities(wanted);
     setSuggestions(apart(suggestions, wanted));
     say(done);
-    then(() => store(wanted, ""));
+    const showing = shows.current;
+    then(() => (showing === shows.current ? store(wanted, "") : Promise.resolve())); // else it was meant for another
   };
   /** @param {number} start @param {number} end @param {string} [name] */
   const label = (start, end, name = type && type.name) => {
@@ -121,7 +118,9 @@ export function Label({ state, setState, shown }) {
   const answer = (answer, wanted = entities) => {
     if (!item || moving.current || undoing.current) return;
     moving.current = true; // what is pressed until the next sentence is there is meant for neither
+    const showing = shows.current;
     then(async () => {
+      if (showing !== shows.current) return;
       await store(wanted, answer);
       const found = await insist("label/next", { tab }, setAway);
       show(found);
@@ -135,7 +134,7 @@ export function Label({ state, setState, shown }) {
   const undo = () => {
     undoing.current += 1;
     then(async () => {
-      const found = await insist("label/undo", { tab }, setAway);
+      const found = await insist("label/undo", { tab, request: request() }, setAway);
       if (found.item) {
         show(found);
         say("Undone");
@@ -229,8 +228,13 @@ export function Label({ state, setState, shown }) {
   latest.current = press;
   useEffect(() => {
     const listen = (/** @type {KeyboardEvent} */ event) => latest.current(event);
+    const warn = (/** @type {Event} */ event) => waiting.current && event.preventDefault(); // not all is saved yet
     document.addEventListener("keydown", listen);
-    return () => document.removeEventListener("keydown", listen);
+    addEventListener("beforeunload", warn);
+    return () => {
+      document.removeEventListener("keydown", listen);
+      removeEventListener("beforeunload", warn);
+    };
   }, []);
   const open = (/** @type {number} */ id) => then(async () => show(await insist("label/open", { tab, id }, setAway)));
   const done = state.counts.accepted + state.counts.rejected + state.counts.skipped;
@@ -252,7 +256,7 @@ export function Label({ state, setState, shown }) {
         Load more, or train a tagger. <button type="button" onClick=${undo}>Undo</button></p>`}
       ${item && html`
         ${context && item.before && html`<p class="around" dir=${direction(item.before)} lang="">${item.before}</p>`}
-        <${Labelling} text=${text} words=${all} entities=${entities} suggestions=${suggestions}
+        <${Labelling} key=${item.id} text=${text} words=${all} entities=${entities} suggestions=${suggestions}
           cursor=${cursor} colours=${colours}
           onRange=${(/** @type {number} */ start, /** @type {number} */ end) => label(start, end)}
           onRemove=${remove}
@@ -287,19 +291,14 @@ export function Label({ state, setState, shown }) {
   </section>`;
 }
 
+/** Return a name for what changes something, so that the server does it once. */
+function request() {
+  return crypto.getRandomValues(new Uint32Array(3)).join("-");
+}
+
 /** @param {Entity[]} suggestions @param {Entity[]} entities */
 function apart(suggestions, entities) {
   return suggestions.filter((each) => !entities.some((one) => overlap(one, each)));
-}
-
-/** @param {Entity[]} entities */
-function inOrder(entities) {
-  return [...entities].sort((a, b) => a.start - b.start);
-}
-
-/** @param {Entity} one */
-function placeOf(one) {
-  return [one.start, one.end, one.type];
 }
 
 /**

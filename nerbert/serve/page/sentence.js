@@ -55,6 +55,7 @@ export function Labelling(props) {
   /** @param {PointerEvent} event */
   const down = (event) => {
     const target = /** @type {Element} */ (event.target);
+    if (target.closest("button")) event.preventDefault(); // the keyboard stays with the sentence
     if (event.button !== 0 || target.closest("button")) return;
     from.current = placeAt(event);
     if (from.current === null) return;
@@ -87,8 +88,9 @@ export function Labelling(props) {
 
   /** @param {Atom} atom */
   const piece = (atom) => {
-    const place = exact ? atom.start : atom.word;
-    const chosen = atom.word >= 0 && place <= high && (exact ? atom.end > low : place >= low);
+    const byPoint = dragged !== null && exact;
+    const place = byPoint ? atom.start : atom.word;
+    const chosen = atom.word >= 0 && place <= high && (byPoint ? atom.end > low : place >= low);
     return html`<span class=${chosen ? "word chosen" : "word"} data-word=${atom.word} data-start=${atom.start}
       >${text.slice(atom.start, atom.end)}</span>`;
   };

@@ -29,7 +29,7 @@ from nerbert.serve.labelling.order import Draw, Order
 from nerbert.serve.labelling.project import Answer, LabelItem, LabelType, Project
 from nerbert.serve.labelling.sentences import LONGEST
 from nerbert.serve.protocol import Call, Operation, Query
-from nerbert.serve.service import Ask, Service
+from nerbert.serve.service import Ask, Service, log
 
 _SILENT = 600.0
 """Seconds after which a tab's sentence may be another's."""
@@ -44,9 +44,10 @@ class _Body(BaseModel):
 
 
 class TabBody(_Body):
-    """The tab that asks."""
+    """The tab that asks, and a name of what changes something: a repeated one changes nothing."""
 
     tab: Annotated[str, Field(min_length=1, max_length=64)]
+    request: Annotated[str, Field(max_length=64)] = ""
 
 
 class OpenBody(TabBody):
@@ -113,8 +114,9 @@ class Labelling:
         self.note = ""
         for path in job.files:
             self._add(*self.project.read(path))
-        if job.types and not self.project.types:
-            self.project.set_types([LabelType(each.name, each.description) for each in job.types])
+        known = {each.name for each in self.project.types}
+        if missing := [LabelType(each.name, each.description) for each in job.types if each.name not in known]:
+            self.project.set_types([*self.project.types, *missing])
         self._learner = Learner(self.project, job.encoder, job.config)
         self._draw = self._redrawn()
         self._open = dict[str, tuple[int, float]]()
@@ -132,7 +134,7 @@ class Labelling:
         finally:
             for each in self._tasks:
                 each.cancel()
-            await self._learner.cancel()
+            await self._learner.close()
             self.project.close()
 
     def operations(self) -> Sequence[Operation]:
@@ -169,7 +171,8 @@ class Labelling:
         counts = {f"{each}ed" if each != "skip" else "skipped": len(project.with_answer(each))
                   for each in ("accept", "reject", "skip")}  # fmt: skip
         return {
-            "file": ", ".join(path.name for path in self._job.files), "folder": str(project.folder), "note": self.note,
+            "file": ", ".join(path.name for path in self._job.files), "folder": str(project.folder),
+            "note": project.trouble or self.note,
             "types": [asdict(each) for each in project.types],
             "counts": {"sentences": len(project.items), **counts,
                        "test": sum(each.test for each in project.with_answer("accept"))},
@@ -215,14 +218,14 @@ class Labelling:
         body: SaveBody = call.body
         item = self.project.find(body.id)
         entities = [(each.start, each.end, each.type) for each in body.entities]
-        self.project.save(item, body.revision, entities, body.answer, body.tab)
+        self.project.save(item, body.revision, entities, body.answer, body.tab, body.request)
         self._open[body.tab] = (item.id, time.monotonic())
         self._learner.start_if_due(call.service)
         return {"revision": item.revision, "state": self._state()}
 
     async def _undo(self, call: Call) -> dict[str, Any]:
         body: TabBody = call.body
-        return await self._shown(call, self.project.undo(body.tab), body.tab)
+        return await self._shown(call, self.project.undo(body.tab, body.request), body.tab)
 
     async def _shown(self, call: Call, item: LabelItem | None, tab: str) -> dict[str, Any]:
         """Return a sentence as the page shows it, which the tab has open from now on."""
@@ -249,11 +252,11 @@ class Labelling:
         """
         if item.test or item.state.answer:
             return [], ""
-        if item.sentence.spans:
-            known = {each.name for each in self.project.types}
-            return [each for each in item.sentence.spans if each.type in known], "the file"
+        known = {each.name for each in self.project.types}
+        if of_file := [each for each in item.sentence.spans if each.type in known]:
+            return of_file, "the file"
         found, by, left = list[Span](), list[str](), {each.name: each for each in self.project.types}
-        for name, served in reversed(call.service.models.items()):
+        for name, served in reversed(list(call.service.models.items())):
             labels = [EntityLabel(each.name, each.description) for each in left.values()
                       if served.takes_labels or each.name in served.tagger.types]  # fmt: skip
             if not labels:
@@ -280,7 +283,12 @@ class Labelling:
     async def _judge(self, service: Service) -> None:
         numbers = self._draw.sample()
         texts = [self.project.items[each].sentence.text for each in numbers]
-        answers = (await service.tag(texts, Ask(model=MINE), patient=True)).spans
+        try:
+            answers = (await service.tag(texts, Ask(model=MINE), patient=True)).spans
+        except NerbertError as error:
+            log.warning("the order is random for now: %s", error)
+            self._judged = None
+            return
         self._uncertain = {number: 0.0 if isinstance(spans, NerbertError) else uncertainty(spans)
                            for number, spans in zip(numbers, answers, strict=True)}  # fmt: skip
 
@@ -304,7 +312,7 @@ class Labelling:
     async def _load(self, call: Call) -> AsyncIterator[bytes]:
         """Add the sentences of a file that is sent, part by part, to the disk first."""
         with TemporaryDirectory() as folder:
-            name = re.sub(r"[^\w.-]", "_", PurePath(call.query.name).name).lstrip(".")
+            name = re.sub(r"[^\w.-]", "_", PurePath(call.query.name).name).lstrip(".")[-80:]
             path, size = Path(folder) / (name or "pasted.txt"), 0
             with path.open("wb") as stream:
                 async for part in call.content:

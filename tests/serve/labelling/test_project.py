@@ -184,7 +184,7 @@ def test_a_used_type_stays(project: Project) -> None:
 @pytest.mark.parametrize(
     "types",
     [
-        [LabelType("")], [LabelType("a"), LabelType(" a ")], [LabelType("a", key="1"), LabelType("b", key="1")],
+        [LabelType("")], [LabelType("a b"), LabelType(" A_b ")], [LabelType("a", key="1"), LabelType("b", key="1")],
         [LabelType("a", colour="red")], [LabelType("a\u202eb")], [LabelType("a", key="  ")], [LabelType("x" * 101)],
         [LabelType(str(n)) for n in range(257)],
     ],
@@ -199,6 +199,8 @@ def test_two_hundred_types_get_colours_and_the_first_of_them_keys() -> None:
     keys = [each.key for each in found if each.key]
     assert len(set(keys)) == len(keys) == 31
     assert not set(keys) & set("acmsx ")
+    with pytest.raises(SettingsError, match="other than a, c, m, s, x"):
+        complete_types([LabelType("ship", key="a")])
     assert all(each.colour.startswith("#") for each in found)
 
 
@@ -209,6 +211,71 @@ def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="can't be repeated"):
         opened(tmp_path)
-    (tmp_path / "work" / "journal.jsonl").write_text("[1]\n")
-    with pytest.raises(InputError, match="no action"):
+    for content, reason in (
+        ("[1]\n", "isn't a journal"),
+        ("my diary", "isn't a journal"),
+        ('{"do": 1}\n', "no action"),
+    ):
+        (tmp_path / "work" / "journal.jsonl").write_text(content)
+        with pytest.raises(InputError, match=reason):
+            opened(tmp_path)
+        assert (tmp_path / "work" / "journal.jsonl").read_text() == content
+
+
+def test_a_request_that_is_repeated_is_done_once(project: Project, tmp_path: Path) -> None:
+    item = project.find(0)
+    project.save(item, 0, [(4, 10, "ship")], "accept", "a", "one")
+    project.save(item, 0, [(4, 10, "ship")], "accept", "a", "one")
+    project.save(project.find(1), 0, [], "accept", "a", "two")
+    assert project.undo("a", "three") is project.items[1]
+    assert project.undo("a", "three") is project.items[1]
+    assert (item.revision, item.state.answer) == (1, "accept")
+    project.close()
+    again = opened(tmp_path)
+    assert again.undo("a", "three") is again.items[1]
+    assert again.items[0].state.answer == "accept"
+    assert again.undo("a", "four") is again.items[0]
+    again.close()
+
+
+def test_two_labels_in_one_word_are_refused(project: Project) -> None:
+    with pytest.raises(InputError, match="parts of one word"):
+        save(project, 0, (4, 6, "ship"), (7, 9, "port"))
+    save(project, 0, (4, 6, "ship"), (16, 20, "port"), answer="accept")
+    (example,) = read_examples(project.folder / "labels.jsonl")
+    assert [each.text for each in example.spans] == ["Beagle", "Plymouth"]
+
+
+def test_changed_sentences_are_noticed(project: Project, tmp_path: Path) -> None:
+    project.close()
+    path = project.folder / "sentences.jsonl"
+    path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+    with pytest.raises(InputError, match="was changed"):
         opened(tmp_path)
+
+
+def test_what_cannot_be_text_or_type_is_mended_when_it_is_read(tmp_path: Path) -> None:
+    span = {"start": 4, "end": 8, "type": "a  b"}
+    rows = [{"text": "The Fram left.", "spans": [span, {"start": 9, "end": 13, "type": "x\u200b"}]},
+            {"text": "half \ud800 left", "spans": []}]  # fmt: skip
+    (tmp_path / "odd.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    found = opened(tmp_path)
+    load(found, tmp_path / "odd.jsonl")
+    assert [each.name for each in found.types] == ["a b"]
+    assert found.items[1].sentence.text == "half \N{REPLACEMENT CHARACTER} left"
+    found.close()
+    opened(tmp_path).close()
+
+
+def test_labels_that_cannot_be_written_are_told_and_written_later(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise WriteError("full")
+
+    with monkeypatch.context() as full:
+        full.setattr("nerbert.serve.labelling.project.JsonLines.write", refuse)
+        save(project, 0, (4, 10, "ship"), answer="accept")
+    assert (project.trouble, labels(project)) == ("full", [])
+    save(project, 1, answer="accept")
+    assert (project.trouble, len(labels(project))) == ("", 2)

@@ -67,7 +67,7 @@ def test_every_key_does_what_it_says(labelling: Labelling, visit: Visit) -> None
     page.shows(lambda: page.text() != SENTENCES[0], "the next")
     page.press("Control+z")
     page.shows(lambda: page.text() == SENTENCES[0] and page.marks() != [], "back")
-    page.press("Control+z", "Control+z", "Control+z", "Control+z", "Control+z")
+    page.press("Control+z", "Control+z", "Control+z", "Control+z")
     page.shows(lambda: page.marks() == [], "all is undone")
     assert server.labels() == []
     page.after(lambda: page.press("x"))
@@ -84,6 +84,7 @@ def test_suggestions_are_taken_one_by_one_or_all(server: LabelServer, visit: Vis
     assert suggested
     page.tab.locator(".suggested .type").first.click()
     page.shows(lambda: page.marks() == suggested[:1], "taken")
+    assert page.tab.evaluate("document.activeElement.id") == "sentence"  # so that Enter is not for the label
     assert page.marks(".suggested") == suggested[1:]
     page.press("Control+z")
     page.shows(lambda: page.marks() == [], "undone")
@@ -117,6 +118,23 @@ def test_a_kill_loses_nothing_and_the_page_goes_on(labelling: Labelling, visit: 
     assert page.tab.locator("text=nothing is lost").count() == 0
     page.press("Control+z")
     page.shows(lambda: page.text() == text, "undone after the restart")
+
+
+def test_held_keys_answer_once_and_hurried_ones_are_lost_for_no_sentence(labelling: Labelling, visit: Visit) -> None:
+    server = labelling(SENTENCES, *TYPES)
+    page = visit(server).open("label")
+    text = page.text()
+    for _ in range(5):
+        page.tab.keyboard.down("Enter")
+    page.tab.keyboard.up("Enter")
+    page.shows(lambda: page.text() not in ("", text), "the next sentence")
+    page.tab.wait_for_timeout(500)
+    assert server.state()["counts"]["accepted"] == 1
+    for _ in range(3):
+        page.press("ArrowRight", "1", "Enter")
+    page.tab.wait_for_timeout(1500)
+    assert 2 <= server.state()["counts"]["accepted"] <= 4
+    assert all(len(row["spans"]) == 1 for row in server.labels()[1:])
 
 
 def test_two_tabs_do_not_overwrite_each_other(labelling: Labelling, visit: Visit) -> None:
