@@ -184,7 +184,7 @@ def test_a_tagger_is_trained_scored_and_answers(labelled: Any, tmp_path: Path) -
         assert made["commands"][0].startswith("nerbert finetune embedded --data ")
         assert list(server.service.models) == ["told", "mine"]
         assert (
-            "mine" in ask(server, "next", tab="c")["item"]["suggested_by"]
+            "your tagger" in ask(server, "next", tab="c")["item"]["suggested_by"]
             or ask(server, "next", tab="c")["item"]["test"]
         )
     folder = tmp_path / "work" / "rounds" / "0010"

@@ -266,7 +266,7 @@ class Labelling:
             except NerbertError:
                 continue  # it is labelled without suggestions
             found += [each for each in spans if all(each.end <= one.start or one.end <= each.start for one in found)]
-            by.append(name)
+            by.append("your tagger" if name == MINE else name)
             for each in labels:
                 del left[each.name]
         return sorted(found, key=lambda each: each.start), " and ".join(by)
