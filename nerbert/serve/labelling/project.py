@@ -116,9 +116,10 @@ class Project:
         """Let other processes open the folder."""
         self._held.close()
 
-    def read(self, path: Path) -> tuple[list[Example], int]:
+    def read(self, path: Path, *, bare: bool = False) -> tuple[list[Example], int]:
         """Return the sentences of a file that aren't there yet, and how many were too long; keep them on the disk.
 
+        With `bare`, what the file says of entities is left out.
         It may run beside all but itself. Raise InputError for a file that can't be read, or that holds too much; then
         nothing is kept.
         """
@@ -128,7 +129,7 @@ class Project:
                 long += 1
             elif each.text not in known:
                 known.add(each.text)
-                added.append(each)
+                added.append(replace(each, spans=()) if bare else each)
             if len(known) > MOST:
                 raise InputError(f"{path}: has more than {MOST:,} sentences; label a part of them")
         if not known:

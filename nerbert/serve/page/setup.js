@@ -15,12 +15,12 @@ export function Load({ state, setState, onLoaded }) {
   const [told, setTold] = useState("");
   const [busy, setBusy] = useState(false);
   const known = useRef(state.counts.sentences);
-  /** @param {Blob} content @param {string} name */
-  const load = async (content, name) => {
+  /** @param {object | Blob} content @param {string} name @param {string} [path] */
+  const load = async (content, name, path = `label/load?name=${encodeURIComponent(name)}`) => {
     setBusy(true);
     setTold(`Reading ${name} …`);
     try {
-      const found = (await ask(`label/load?name=${encodeURIComponent(name)}`, content)).state;
+      const found = (await ask(path, content)).state;
       setState(found);
       setPasted("");
       const told = `${(found.counts.sentences - known.current).toLocaleString("en")} new sentences. ${found.note}`;
@@ -53,6 +53,9 @@ export function Load({ state, setState, onLoaded }) {
       onInput=${(/** @type {any} */ event) => setPasted(event.target.value)}></textarea>
     <button type="button" disabled=${busy || !pasted.trim()}
       onClick=${() => load(new Blob([pasted]), "pasted.txt")}>Add</button>
+    ${state.counts.sentences === 0 && html`<p><button type="button" class="plain" disabled=${busy}
+      onClick=${() => load({}, "the sample", "label/sample")}>Practise on a museum's notes, which come with nerbert</button>
+      </p>`}
     <p role="status">${told}</p>
   </div>`;
 }

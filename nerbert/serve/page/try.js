@@ -16,6 +16,7 @@ export function Try({ models, usual }) {
   const [model, setModel] = useState("");
   const [content, setContent] = useState(EXAMPLE);
   const [labels, setLabels] = useState(USUAL);
+  const [typed, setTyped] = useState("");
   const [nested, setNested] = useState(false);
   const [found, setFound] = useState(/** @type {{text: Text, entities: Entity[]} | null} */ (null));
   const [least, setLeast] = useState(0);
@@ -29,12 +30,15 @@ export function Try({ models, usual }) {
   );
   const long = characters > LONGEST;
 
+  const wanted = withTyped(labels, typed);
   const asked = () => ({
-    text: content, model: chosen.name, ...(chosen.takes_labels && labels.length ? { labels } : {}),
+    text: content, model: chosen.name, ...(chosen.takes_labels && wanted.length ? { labels: wanted } : {}),
     ...(chosen.takes_labels && nested ? { nested } : {}),
   });
   const tag = async () => {
     const number = (newest.current += 1);
+    setLabels(wanted);
+    setTyped("");
     setBusy(true);
     try {
       const answer = await ask("tag", asked());
@@ -92,7 +96,8 @@ export function Try({ models, usual }) {
       ${models.length > 1 && html`<label>Model <select value=${chosen.name}
         onChange=${(/** @type {any} */ event) => setModel(event.target.value)}>
         ${models.map((each) => html`<option key=${each.name}>${each.name}</option>`)}</select></label>`}
-      ${chosen.takes_labels && html`<${Labels} labels=${labels} onChange=${setLabels} />`}
+      ${chosen.takes_labels && html`<${Labels} labels=${labels} typed=${typed} setTyped=${setTyped}
+        onChange=${setLabels} />`}
       ${chosen.takes_labels && html`<label class="check"><input type="checkbox" checked=${nested}
         onChange=${() => setNested(!nested)} /> Entities inside others</label>`}
       <button class="main" type="button" disabled=${busy || long || !content.trim()} onClick=${tag}>
@@ -130,13 +135,20 @@ export function Try({ models, usual }) {
   }
 }
 
-/** Labels as chips, with a field for more. @param {{labels: string[], onChange: (labels: string[]) => void}} props */
-function Labels({ labels, onChange }) {
-  const [typed, setTyped] = useState("");
+/** Return labels with those that were typed. @param {string[]} labels @param {string} typed */
+function withTyped(labels, typed) {
+  const some = typed.includes(":") ? [typed] : typed.split(","); // what a type means may have commas
+  return [...labels, ...some.map((each) => each.trim()).filter((each) => each && !labels.includes(each))];
+}
+
+/**
+ * Labels as chips, with a field for more.
+ * @param {{labels: string[], typed: string, setTyped: (typed: string) => void,
+ *   onChange: (labels: string[]) => void}} props
+ */
+function Labels({ labels, typed, setTyped, onChange }) {
   const add = () => {
-    const some = typed.includes(":") ? [typed] : typed.split(","); // what a type means may have commas
-    const added = some.map((each) => each.trim()).filter((each) => each && !labels.includes(each));
-    if (added.length) onChange([...labels, ...added]);
+    onChange(withTyped(labels, typed));
     setTyped("");
   };
   return html`<div class="labels" role="group" aria-label="What to find">
@@ -144,7 +156,7 @@ function Labels({ labels, onChange }) {
       aria-label=${`Remove ${each}`} onClick=${() => onChange(labels.filter((other) => other !== each))}>×</button>
       </span>`)}
     <input type="text" placeholder="add a type" aria-label="Add a type, or “type: what it means”" value=${typed}
-      onInput=${(/** @type {any} */ event) => setTyped(event.target.value)} onBlur=${add}
+      onInput=${(/** @type {any} */ event) => setTyped(event.target.value)}
       onKeyDown=${(/** @type {KeyboardEvent} */ event) => {
         if (event.isComposing) return;
         if (event.key === "Enter" || (event.key === "," && !typed.includes(":"))) {
@@ -157,7 +169,7 @@ function Labels({ labels, onChange }) {
 
 /**
  * Return a text with its entities in a form to copy.
- * @param {string} form @param {Text} text @param {Entity[]} entities 
+ * @param {string} form @param {Text} text @param {Entity[]} entities
  * @param {{text: string, model: string, labels?: string[], nested?: boolean}} asked
  * @returns {string}
  */

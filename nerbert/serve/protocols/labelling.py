@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -35,6 +36,8 @@ _SILENT = 600.0
 """Seconds after which a tab's sentence may be another's."""
 _LARGEST = 256 << 20
 """Bytes of a file that is loaded from the page."""
+_SAMPLE = Path(__file__).parents[2] / "sample" / "domain" / "train.conll"
+_SAMPLE_TYPES = ("object", "material", "maker", "person", "vessel", "port", "date", "inventory")
 _LISTED, _HEAD = 500, 200
 """Sentences that are listed, and the characters of each."""
 
@@ -153,6 +156,7 @@ class Labelling:
             make("/types", self._set_types, "Set the types", TypesBody, types),
             make("/train", self._train, "Train a tagger now", _Body, {}),
             make("/cancel", self._cancel, "Cancel the training", _Body, {}),
+            make("/sample", self._sample, "Add the sample domain's sentences, to practise", _Body, {}),
             make("/load", self._load, "Add a file's sentences", query=LoadQuery, streams=True),
             make("/export", self._export, "The accepted sentences, as a file", query=ExportQuery, method="GET"),
         ]
@@ -326,6 +330,15 @@ class Labelling:
                 self._add(*await asyncio.to_thread(self.project.read, path))
                 self._draw = self._redrawn()
         return _one(to_json({"state": self._state()}) + b"\n")
+
+    async def _sample(self, _: Call) -> dict[str, Any]:
+        """Add the sentences of the sample domain, without its labels, and its types if there are none."""
+        async with self._loading:
+            self._add(*await asyncio.to_thread(partial(self.project.read, _SAMPLE, bare=True)))
+            self._draw = self._redrawn()
+        if not self.project.types:
+            self.project.set_types([LabelType(each) for each in _SAMPLE_TYPES])
+        return {"state": self._state()}
 
     def _add(self, sentences: Sequence[Example], long: int) -> None:
         self.project.add(sentences)

@@ -224,6 +224,17 @@ def test_types_are_made_on_the_page(labelling: Labelling, visit: Visit) -> None:
     page.faults.clear()  # the browser notes the refusal
 
 
+def test_who_has_no_file_practises_on_the_sample(labelling: Labelling, visit: Visit) -> None:
+    server = labelling([])
+    page = visit(server)
+    page.tab.goto(f"{server.url}/#label")
+    page.tab.click("text=Practise on a museum's notes")
+    page.tab.wait_for_selector("#sentence")
+    state = server.state()
+    assert (state["counts"]["sentences"], len(state["types"])) == (110, 8)
+    assert "the file" not in page.tab.inner_text(".about")
+
+
 def test_two_hundred_types_are_found_by_typing(labelling: Labelling, visit: Visit) -> None:
     server = labelling(SENTENCES, "--types", ",".join(f"type {n}" for n in range(200)))
     page = visit(server).open("label")
@@ -342,6 +353,12 @@ def test_a_server_without_labelling_lets_one_try_and_asks_for_its_token(tmp_path
         page.tab.keyboard.press("Enter")
         page.tab.wait_for_selector(".try")
         assert "nerbert label FILE" in page.tab.inner_text("header")
+        page.tab.fill("#text", "the ship lay")
+        page.tab.fill(".labels input", "ship, whole")
+        page.tab.check("text=Entities inside others")
+        page.tab.click("button:has-text('Find entities')")
+        page.tab.wait_for_selector("mark.entity mark.entity")  # the told model marks the sentence, and the ship in it
+        assert page.tab.inner_text("mark.entity mark.entity").startswith("ship")
 
 
 def test_the_javascript_is_well_typed_and_small(tmp_path: Path) -> None:
