@@ -98,7 +98,8 @@ def test_undo_goes_back_over_sentences(server: Inside) -> None:
     again = ask(server, "undo", tab="a")["item"]
     assert (again["id"], again["answer"], again["revision"]) == (two["id"], "", 2)
     back = ask(server, "undo", tab="a")["item"]
-    assert (back["id"], back["answer"], back["entities"]) == (one["id"], "", [{"start": 0, "end": 3, "type": "ship"}])
+    placed = [(each["start"], each["end"], each["type"]) for each in back["entities"]]
+    assert (back["id"], back["answer"], placed) == (one["id"], "", [(0, 3, "ship")])
     assert ask(server, "undo", tab="a")["item"]["entities"] == []
     assert ask(server, "undo", tab="a")["item"] is None
     assert ask(server, "undo", tab="never seen")["item"] is None

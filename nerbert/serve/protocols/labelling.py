@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
@@ -42,11 +42,13 @@ _LISTED, _HEAD = 500, 200
 """Sentences that are listed, and the characters of each."""
 
 
-class _Body(BaseModel):
+class NoBody(BaseModel):
+    """Nothing; other bodies add to it."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class TabBody(_Body):
+class TabBody(NoBody):
     """The tab that asks, and a name of what changes something: a repeated one changes nothing."""
 
     tab: Annotated[str, Field(min_length=1, max_length=64)]
@@ -75,7 +77,7 @@ class SaveBody(OpenBody):
     answer: Answer = ""
 
 
-class TypesBody(_Body):
+class TypesBody(NoBody):
     """All types, in their order."""
 
     types: list[LabelType]
@@ -154,9 +156,9 @@ class Labelling:
             make("/save", self._save, "Save a sentence's entities and answer", SaveBody, saved),
             make("/undo", self._undo, "Take back what this tab saved last", TabBody, tab),
             make("/types", self._set_types, "Set the types", TypesBody, types),
-            make("/train", self._train, "Train a tagger now", _Body, {}),
-            make("/cancel", self._cancel, "Cancel the training", _Body, {}),
-            make("/sample", self._sample, "Add the sample domain's sentences, to practise", _Body, {}),
+            make("/train", self._train, "Train a tagger now", NoBody, {}),
+            make("/cancel", self._cancel, "Cancel the training", NoBody, {}),
+            make("/sample", self._sample, "Add the sample domain's sentences, to practise", NoBody, {}),
             make("/load", self._load, "Add a file's sentences", query=LoadQuery, streams=True),
             make("/export", self._export, "The accepted sentences, as a file", query=ExportQuery, method="GET"),
         ]
@@ -177,13 +179,13 @@ class Labelling:
         return {
             "file": ", ".join(path.name for path in self._job.files), "folder": str(project.folder),
             "note": project.trouble or self.note,
-            "types": [asdict(each) for each in project.types],
+            "types": project.types,
             "counts": {"sentences": len(project.items), **counts,
                        "test": sum(each.test for each in project.with_answer("accept"))},
             "next_round": learner.next_round,
             "learning": {"sentences": learner.sentences, "seconds": round(time.monotonic() - learner.started, 1)}
             if learner.running else None,
-            "rounds": [asdict(each) for each in learner.rounds], "enough": asdict(learner.enough()),
+            "rounds": learner.rounds, "enough": learner.enough(),
             "formats": [name for name in FORMATS if name != "datasets"],
         }  # fmt: skip
 
@@ -238,12 +240,10 @@ class Labelling:
         self._open[tab] = (item.id, time.monotonic())
         self._judge_again(call.service)
         found, by = await self._suggested(call, item)
-        items, entities = self.project.items, item.state.entities
+        items = self.project.items
         return {"item": {
             "id": item.id, "text": item.sentence.text, "words": item.sentence.words, "answer": item.state.answer,
-            "entities": [{"start": each.start, "end": each.end, "type": each.type} for each in entities],
-            "suggestions": [{"start": each.start, "end": each.end, "type": each.type, "confidence": each.confidence}
-                            for each in found], "suggested_by": by,
+            "entities": item.state.entities, "suggestions": found, "suggested_by": by,
             "test": item.test, "revision": item.revision,
             "before": items[item.id - 1].sentence.text if item.id else "",
             "after": items[item.id + 1].sentence.text if item.id + 1 < len(items) else "",
