@@ -25,7 +25,7 @@ from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import parse_thresholds
 
 if TYPE_CHECKING:
-    from nerbert.serve.protocols.labelling import LabelJob, Labelling
+    from nerbert.serve.protocols.labelling import LabelJob
 
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 1000
 _MEGABYTE = 1 << 20
@@ -93,7 +93,7 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
     from nerbert.serve.service import Service, log, named_sources
 
     sources, token, metrics = named_sources(job.taggers), job.token(), Metrics()
-    labelling = _labelling(job.labelling) if job.labelling else None
+    labelling = job.labelling.open() if job.labelling else None
     operations = [
         *(each for name in job.protocols or tuple(PROTOCOLS) for each in PROTOCOLS.find(name)()),
         *status.operations(metrics, reload=job.allow_reload),
@@ -132,12 +132,6 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
             if not service.draining:
                 raise
         log.info("stopped")
-
-
-def _labelling(job: "LabelJob") -> "Labelling":
-    from nerbert.serve.protocols.labelling import Labelling
-
-    return Labelling(job)
 
 
 def _memory(limits: Limits, window: int) -> list[str]:

@@ -1,5 +1,6 @@
 """A file of JSON lines to which each action is added before it counts; a killed process loses none that was told."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,8 +31,8 @@ class Journal:
         with self.path.open("rb") as lines:
             for number, line in enumerate(lines.read(self._size).splitlines(keepends=True), 1):
                 with at(self.path, number):
-                    entry: object = parse_json(line, object, "line")
-                    if not isinstance(entry, dict) or not isinstance(entry.get("do"), str):
+                    entry: dict[str, Any] = parse_json(line, dict, "line")
+                    if not isinstance(entry.get("do"), str):
                         raise InputError("is no action; this file isn't a journal of nerbert label")
                 yield entry
 
@@ -42,7 +43,7 @@ class Journal:
             try:
                 os.ftruncate(self._handle, self._size)
                 if os.pwrite(self._handle, line, self._size) < len(line):
-                    raise OSError(28, "No space left on device")
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(self._handle)
             except OSError:
                 os.ftruncate(self._handle, self._size)

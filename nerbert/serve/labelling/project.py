@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput, os_refused
-from nerbert.formats.documents import Reading
+from nerbert.formats.documents import Reading, document_of
 from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.open_types import normalised
 from nerbert.locks import held
@@ -141,8 +141,9 @@ class Project:
     def add(self, sentences: Iterable[Example]) -> None:
         """Add sentences that `read` returned; if there are no types yet, theirs are the first."""
         self.items += [LabelItem(id_, each) for id_, each in enumerate(sentences, len(self.items))]
-        types = dict.fromkeys(span.type for each in self.items for span in each.sentence.spans)
-        if types and not self.types:
+        if self.types:
+            return
+        if types := dict.fromkeys(span.type for each in self.items for span in each.sentence.spans):
             self.set_types([LabelType(name) for name in [*types][:_MOST_TYPES]])
 
     def set_types(self, types: Sequence[LabelType]) -> None:
@@ -207,8 +208,8 @@ class Project:
     def documents(self, items: Iterable[LabelItem]) -> Iterator[Document]:
         """Yield sentences with their entities, as they are written to files."""
         for each in items:
-            facts: Mapping[str, Any] = {"id": each.id, "test": each.test}
-            yield Document(each.sentence.text, each.state.entities, each.sentence.words, fields=facts)
+            labelled = replace(each.sentence, spans=each.state.entities)
+            yield replace(document_of(labelled), fields={"id": each.id, "test": each.test})
 
     def _checked(self, sentence: Example, entities: Iterable[tuple[int, int, str]]) -> tuple[Span, ...]:
         """Return entities in order; raise InputError for one that is outside, blank, of no type, or over another.

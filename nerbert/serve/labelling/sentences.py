@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
-from nerbert.formats.documents import Reading, sentences_of
+from nerbert.formats.documents import Reading, document_of, sentences_of
 from nerbert.formats.examples import read_documents, recognised
 from nerbert.formats.inputs import find_sources
 from nerbert.formats.jsonl import JsonLines
@@ -49,8 +48,7 @@ def _documents(path: Path, reading: Reading) -> Iterator[Document]:
 
 def write_sentences(path: Path, sentences: list[Example]) -> None:
     """Write sentences with their words, whole or not at all."""
-    with publish(path) as draft:
-        JsonLines().write(draft, (Document(each.text, each.spans, each.words) for each in sentences))
+    JsonLines().write(path, map(document_of, sentences))
 
 
 def kept_sentences(path: Path) -> list[Example]:

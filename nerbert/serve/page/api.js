@@ -36,10 +36,15 @@ export function hasToken() {
   return sessionStorage.getItem(TOKEN) !== null;
 }
 
+/** Return a name that nothing else has. */
+export function newName() {
+  return crypto.getRandomValues(new Uint32Array(3)).join("-");
+}
+
 /** Return this tab's name, the same after a reload. */
 export function tabName() {
   const known = sessionStorage.getItem("nerbert-tab");
-  const name = known || Array.from(crypto.getRandomValues(new Uint8Array(8)), (b) => b.toString(16)).join("");
+  const name = known || newName();
   if (!known) sessionStorage.setItem("nerbert-tab", name);
   return name;
 }

@@ -1,6 +1,6 @@
 /** Label: one sentence a screen, by mouse, finger or keyboard; every change is saved before the next one counts. */
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { Refused, ask, insist, say, tabName, words } from "./api.js";
+import { Refused, ask, insist, newName, say, tabName, words } from "./api.js";
 import { Learn } from "./learn.js";
 import { Labelling, html } from "./sentence.js";
 import { Text, direction, overlap, spanOf, wholeWords, withEntity, withSame } from "./text.js";
@@ -89,7 +89,7 @@ export function Label({ state, setState, shown }) {
   const store = async (wanted, answer) => {
     if (!item) return;
     const placed = wanted.map(({ start, end, type: name }) => ({ start, end, type: name }));
-    const body = { tab, id: item.id, revision: revision.current, entities: placed, answer, request: request() };
+    const body = { tab, id: item.id, revision: revision.current, entities: placed, answer, request: newName() };
     const found = await insist("label/save", body, setAway);
     revision.current = found.revision;
     setState(found.state);
@@ -134,7 +134,7 @@ export function Label({ state, setState, shown }) {
   const undo = () => {
     undoing.current += 1;
     then(async () => {
-      const found = await insist("label/undo", { tab, request: request() }, setAway);
+      const found = await insist("label/undo", { tab, request: newName() }, setAway);
       if (found.item) {
         show(found);
         say("Undone");
@@ -289,11 +289,6 @@ export function Label({ state, setState, shown }) {
     ${state.counts.sentences > 0 && html`<${Learn} state=${state} setState=${setState} onOpen=${open} done=${done}
       onLoaded=${() => item === null && next()} />`}
   </section>`;
-}
-
-/** Return a name for what changes something, so that the server does it once. */
-function request() {
-  return crypto.getRandomValues(new Uint32Array(3)).join("-");
 }
 
 /** @param {Entity[]} suggestions @param {Entity[]} entities */

@@ -20,7 +20,7 @@ export function Learn({ state, done, setState, onOpen, onLoaded }) {
   const made = rounds.filter((each) => each.state === "done");
   const last = rounds[rounds.length - 1];
   /** @param {string} what */
-  const ask_ = async (what) => {
+  const request = async (what) => {
     try {
       setState((await ask(`label/${what}`, {})).state);
       setTold("");
@@ -34,9 +34,9 @@ export function Learn({ state, done, setState, onOpen, onLoaded }) {
       ${" "}${(counts.sentences - done).toLocaleString("en")} left</p>
     ${learning ? html`<p class="learning">Learning from ${learning.sentences} sentences,
         ${" "}${Math.round(learning.seconds)} s
-        <button type="button" onClick=${() => ask_("cancel")}>Cancel</button></p>
+        <button type="button" onClick=${() => request("cancel")}>Cancel</button></p>
         <progress aria-label="Learning"></progress>`
-      : html`<div class="row"><button type="button" disabled=${!counts.accepted} onClick=${() => ask_("train")}>
+      : html`<div class="row"><button type="button" disabled=${!counts.accepted} onClick=${() => request("train")}>
         Train now</button><span class="quiet">by itself after ${state.next_round} sentences</span></div>`}
     ${told && html`<p class="problem" role="alert">${told}</p>`}
     ${last && last.state === "failed" && html`<p class="problem">The last training failed: ${last.message}</p>`}

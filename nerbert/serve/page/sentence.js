@@ -55,8 +55,9 @@ export function Labelling(props) {
   /** @param {PointerEvent} event */
   const down = (event) => {
     const target = /** @type {Element} */ (event.target);
-    if (target.closest("button")) event.preventDefault(); // the keyboard stays with the sentence
-    if (event.button !== 0 || target.closest("button")) return;
+    const isButton = target.closest("button") !== null;
+    if (isButton) event.preventDefault(); // the keyboard stays with the sentence
+    if (isButton || event.button !== 0) return;
     from.current = placeAt(event);
     if (from.current === null) return;
     if (event.pointerType !== "touch") event.preventDefault(); // else the browser selects text

@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -108,6 +107,10 @@ class LabelJob:
     order: Order = "random"
     seed: int = 0
     reading: Reading = field(default_factory=Reading)
+
+    def open(self) -> "Labelling":
+        """Read the files, and return the project behind its operations."""
+        return Labelling(self)
 
 
 class Labelling:
@@ -326,19 +329,21 @@ class Labelling:
                                          "the command: nerbert label FILE")  # fmt: skip
                     stream.write(part)
                     call.release(len(part))
-            async with self._loading:
-                self._add(*await asyncio.to_thread(self.project.read, path))
-                self._draw = self._redrawn()
+            await self._read(path)
         return _one(to_json({"state": self._state()}) + b"\n")
 
     async def _sample(self, _: Call) -> dict[str, Any]:
         """Add the sentences of the sample domain, without its labels, and its types if there are none."""
-        async with self._loading:
-            self._add(*await asyncio.to_thread(partial(self.project.read, _SAMPLE, bare=True)))
-            self._draw = self._redrawn()
+        await self._read(_SAMPLE, bare=True)
         if not self.project.types:
             self.project.set_types([LabelType(each) for each in _SAMPLE_TYPES])
         return {"state": self._state()}
+
+    async def _read(self, path: Path, *, bare: bool = False) -> None:
+        """Add the sentences of a file, one file at a time; the page is answered meanwhile."""
+        async with self._loading:
+            self._add(*await asyncio.to_thread(self.project.read, path, bare=bare))
+            self._draw = self._redrawn()
 
     def _add(self, sentences: Sequence[Example], long: int) -> None:
         self.project.add(sentences)
@@ -353,10 +358,10 @@ class Labelling:
     async def _export(self, call: Call) -> Response:
         """Return the accepted sentences in a format; a format of several files is packed as ZIP."""
         labels, name = self.project.folder / "labels.jsonl", call.query.format
-        if not labels.exists() or ":" in name:
-            raise InputError(
-                "no sentence is accepted yet" if ":" not in name else f"format {name!r}: is none of nerbert's"
-            )
+        if ":" in name:
+            raise InputError(f"format {name!r}: is none of nerbert's")
+        if not labels.exists():
+            raise InputError("no sentence is accepted yet")
         return await asyncio.to_thread(_exported, labels, name)
 
 

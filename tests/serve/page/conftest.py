@@ -1,7 +1,6 @@
 """A browser, a labelling server that can be killed and started again, and the page as people use it."""
 
 import json
-import re
 import shutil
 import signal
 import socket
@@ -84,7 +83,6 @@ class Page:
     url: str
     faults: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
-    actions: int = 0
 
     def watch(self) -> None:
         self.tab.on("pageerror", lambda error: self.faults.append(str(error)))
@@ -114,14 +112,12 @@ class Page:
     def press(self, *keys: str) -> None:
         for each in keys:
             self.tab.keyboard.press(each)
-            self.actions += 1
 
     def word(self, number: int) -> Any:
         return self.tab.locator(f"#sentence [data-word='{number}']").first
 
     def click(self, number: int) -> None:
         self.word(number).click()
-        self.actions += 1
 
     def drag(self, first: int, last: int) -> None:
         """Drag from one word to another."""
@@ -129,7 +125,6 @@ class Page:
             box = self.word(place).bounding_box()
             self.tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
             getattr(self.tab.mouse, act)()
-        self.actions += 1
 
     def shows(self, what: Callable[[], object], why: str, seconds: int = 30) -> None:
         """Wait until something is so, while the page goes on."""
@@ -148,7 +143,7 @@ class Page:
 
     def violations(self) -> list[str]:
         """Return what axe-core finds."""
-        found = self.tab.evaluate(f"{AXE()}; axe.run(document, {{resultTypes: ['violations']}})")
+        found = self.tab.evaluate(f"{axe()}; axe.run(document, {{resultTypes: ['violations']}})")
         return [f"{each['id']}: {each['nodes'][0]['html']:.200}" for each in found["violations"]]
 
 
@@ -171,7 +166,7 @@ def modules() -> Path:
     return folder / "node_modules"
 
 
-def AXE() -> str:  # noqa: N802  (read like a constant)
+def axe() -> str:
     return (modules() / "axe-core" / "axe.min.js").read_text()
 
 
@@ -195,9 +190,9 @@ def visit(browser: Any) -> Iterator[Visit]:
     with ExitStack() as stack:
         pages = list[tuple[Page, bool]]()
 
-        def make(server: Any, *, faults: bool = False, new: bool = True, **context: Any) -> Page:
+        def make(server: Any, *, faults: bool = False, **context: Any) -> Page:
             options: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "bypass_csp": False} | context
-            surroundings = browser.new_context(**options) if new else pages[-1][0].tab.context
+            surroundings = browser.new_context(**options)
             surroundings.set_default_timeout(_WAIT)
             stack.callback(surroundings.close)
             surroundings.add_init_script("localStorage.getItem('seen') || localStorage.setItem('nerbert-tour', 'done')")
@@ -229,7 +224,3 @@ def labelling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
             return server
 
         yield make
-
-
-def plain(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()
