@@ -170,9 +170,9 @@ def axe() -> str:
     return (modules() / "axe-core" / "axe.min.js").read_text()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Debian's Chromium."""
+    """Debian's Chromium. Playwright runs an event loop until it is closed, so no other module's tests may share it."""
     if CHROMIUM is None:
         pytest.skip("chromium isn't installed: apt-get install chromium")
     with playwright.sync_playwright() as found:
