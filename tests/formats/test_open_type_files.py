@@ -153,7 +153,10 @@ def test_an_array_is_read_as_json_reads_it(values: list[Any], spaces: str, piece
         ("input;output\n", "a: holds no text"),
         (b"input,output\n\xff,[]\n", "a:2: not UTF-8 at byte 0 of the line"),
         (b"PAR1\0\1", "a: can't be read as Parquet"),
-        (gzip.compress(b"PAR1\0\1", mtime=0), "a: seems to be annotated sentences (parquet); open types are read from JSON"),
+        (
+            gzip.compress(b"PAR1\0\1", mtime=0),
+            "a: seems to be annotated sentences (parquet); open types are read from JSON",
+        ),
         (gzip.compress(b'[{"input": "a", "output": []}]', mtime=0)[:-9], "a: cut off or damaged near byte"),
     ],
 )  # fmt: skip
