@@ -14,8 +14,8 @@ from statistics import mean
 from typing import Any
 
 from nerbert.artifacts import json_line
-from nerbert.finetuning.finetune import finetune_examples
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.train_tagger import finetune_examples
 from nerbert.formats.data import read_data
 from nerbert.model.heads import predict_entities
 from nerbert.serve.labelling.order import Draw, Order

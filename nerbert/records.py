@@ -185,15 +185,20 @@ class OpenText:
 
 @dataclass(frozen=True, slots=True)
 class EntityLabel:
-    """A type that is asked for at run time: the name that its entities get, and a description ("" for none)."""
+    """A type that is asked for at run time: the name that its entities get, and a description ("" for none).
+
+    A model that learnt the type in other words `reads` them in place of the name ("": the name).
+    """
 
     name: str
     description: str = ""
+    reads: str = ""
 
     @property
     def text(self) -> str:
         """Return the text that a model reads."""
-        return f"{self.name}: {self.description}" if self.description else self.name
+        words = self.reads or self.name
+        return f"{words}: {self.description}" if self.description else words
 
 
 class Link(NamedTuple):

@@ -60,8 +60,8 @@ def pretrain(
 
 
 def finetune(
-    encoder: str, *, data: Path, output: Output, source: Path | None = None, seeds: str = "", config: Config = None,
-    set_: Set = None, read: Read = READ, overwrite: Overwrite = False,
+    encoder: str, *, data: Path, output: Output, source: Path | None = None, seeds: str = "", labels: str = "",
+    config: Config = None, set_: Set = None, read: Read = READ, overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """Train a tagger: fine-tune an encoder on annotated sentences.
 
@@ -77,10 +77,15 @@ def finetune(
         Data of a source domain to train on first (source & target).
     seeds
         Comma-separated seeds, say 1,2,3.
+    labels
+        Words that a model of labels at run time reads for types: "politicalparty=political party,PER=person", or a file
+        with one `TYPE=label` per line. Others are read as their names in words. A type that no sentence has is known to
+        be absent from all of them, and can still be found by its name.
     """
     from nerbert.config import load_settings, whole_numbers
     from nerbert.errors import need
     from nerbert.finetuning.settings import FinetuneSettings
+    from nerbert.formats.entity_labels import read_type_labels
     from nerbert.render.cards import write_tagger_card
     from nerbert.render.terminal.models import print_taggers
 
@@ -91,7 +96,7 @@ def finetune(
 
     print_taggers(
         run(encoder, data, output, settings, source=source, seeds=each_seed, overwrite=overwrite, reading=read,
-            card=checking(write_tagger_card))
+            card=checking(write_tagger_card), labels=read_type_labels(labels))
     )  # fmt: skip
 
 

@@ -25,8 +25,10 @@ from nerbert.distillation.silver import (
 )
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import HERE, Executor
-from nerbert.finetuning.finetune import Finetuned, check_head, finetune_data, held_out_facts
+from nerbert.finetuning.finetune import finetune_data
 from nerbert.finetuning.sampling import many
+from nerbert.finetuning.start import check_head
+from nerbert.finetuning.train_tagger import Finetuned, held_out_facts
 from nerbert.formats.data import AnyData, DataSet, read_data
 from nerbert.formats.documents import Reading, document_of, reading_for
 from nerbert.formats.entity_labels import entity_labels

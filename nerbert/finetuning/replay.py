@@ -4,8 +4,9 @@ F1 on a tenth of these texts, for types that the data lacks, is measured before 
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from heapq import nsmallest
 from pathlib import Path
@@ -15,11 +16,11 @@ import numpy as np
 
 from nerbert.config import Bounds, Section, Settings, refuse
 from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypes, OpenTypesSettings
-from nerbert.errors import at
+from nerbert.errors import InputError, at, few
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.open_types import normalised
-from nerbert.model.concept_table import Concept, ConceptTable
-from nerbert.model.gliner.trainee import with_gliner_words
+from nerbert.labels import common_name
+from nerbert.model.concept_table import Concept, ConceptTable, class_words
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows
 from nerbert.records import Example
@@ -29,6 +30,7 @@ from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import TrainingData
 from nerbert.training.objective import Objective
 from nerbert.training.settings import TrainSettings
+from nerbert.words import SPLITTER
 
 _SCORED = 200
 """Held-out texts on which forgetting is measured, at most."""
@@ -62,17 +64,19 @@ class Replay:
 
     def texts(self, count: int, seed: int) -> list[OpenExample]:
         """Return `count` training texts, drawn by seed; fewer if there are fewer."""
-        drawn = nsmallest(count, self.source.examples(), key=lambda each: uniform(seed, "replay", each.text))
-        return list(map(with_gliner_words, drawn))
+        return nsmallest(count, self.source.examples(), key=lambda each: uniform(seed, "replay", each.text))
 
 
-def open_replay(settings: TrainSettings, *, descriptions: bool = False) -> Replay | None:
-    """Return the files to replay; None if there are none. Raise InputError for one that can't be read."""
+def open_replay(settings: TrainSettings, splitter: str, *, descriptions: bool = False) -> Replay | None:
+    """Return the files to replay, cut into words; None if there are none. Raise InputError for one that can't be
+    read.
+    """
     own = settings.of(ReplaySettings)
     if not own.files:
         return None
     reading = OpenTypesSettings(files=own.files)
-    source = OpenTexts(reading, descriptions=descriptions, seed=settings.seed, most=_SCORED)
+    source = OpenTexts(reading, descriptions=descriptions, seed=settings.seed, most=_SCORED,
+                       splitter=splitter)  # fmt: skip
     with at(setting="setting replay.files"):
         return Replay(source, source.read())
 
@@ -90,7 +94,7 @@ class Forgetting:
         settings: TrainSettings,
     ) -> "Forgetting | None":  # fmt: skip
         """Return it for an objective that can leave types out of its score; None for any other."""
-        processes, held_out = make_process_group(settings), list(map(with_gliner_words, replay.data.held_out))
+        processes, held_out = make_process_group(settings), replay.data.held_out
         with at(setting="setting replay.files"):
             score = objective.score_without(types, held_out, pieces, processes)
         return cls(score, len(held_out), processes.device) if score else None
@@ -117,11 +121,12 @@ class FinetuneData:
     concepts: ConceptTable | None = None
     concept_texts: Mapping[str, str] = field(default_factory=dict)
     replay: Replay | None = None
+    further_types: Sequence[str] = ()
 
     @property
     def types(self) -> Sequence[str]:
         """Return the entity types of the sentences, sorted."""
-        return types_of_examples(self.examples)
+        return sorted({*types_of_examples(self.examples), *self.further_types})
 
     def texts(self) -> Iterator[str]:
         """Yield the sentences that are trained on."""
@@ -160,6 +165,25 @@ def types_of_examples(examples: Sequence[Example]) -> list[str]:
     return sorted({span.type for each in examples for span in each.spans})
 
 
+def words_of_types(types: Sequence[str], labels: Mapping[str, str]) -> dict[str, str]:
+    """Return what a model reads for each type: its label, else the type in words, `PER` as *person*.
+
+    Types that would be read as the same words keep their own names. Raise InputError where these differ only in case or
+    underscores.
+    """
+    found = {each: normalised(labels.get(each) or common_name(class_words(each))) for each in types}
+    same = Counter(found.values())
+    if alike := [each for each, text in found.items() if same[text] > 1]:
+        found |= {each: normalised(labels.get(each) or each) for each in alike}
+        tell(f"types {few(alike)} mean the same in words, so each is read as it is written; --labels says it better")
+    by_text: dict[str, str] = {}
+    for each, text in found.items():
+        if (other := by_text.setdefault(text, each)) != each:
+            raise InputError(f"types {other!r:.80} and {each!r:.80} are both read as {text!r:.80}; rename one, or give "
+                             f'it another label: --labels "{each:.80}=…"')  # fmt: skip
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class FinetuneSources:
     """What `nerbert finetune` offers: annotated sentences and, in the settings, files to replay."""
@@ -167,6 +191,10 @@ class FinetuneSources:
     settings: FinetuneSettings
     examples: Sequence[Example]
     dev: Sequence[Example] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What is read for types, by type, where a user says so; those that no sentence has are known to be absent."""
+    splitter: str = SPLITTER
+    """What cuts replayed texts into words."""
 
     def labelled(self) -> FinetuneData:
         """Return the sentences."""
@@ -178,13 +206,16 @@ class FinetuneSources:
 
     def named(self, *, descriptions: bool = False) -> FinetuneData:
         """Return the sentences with a table of their types' names, closed, and of what is replayed."""
-        replay, examples = open_replay(self.settings, descriptions=descriptions), self.examples
-        texts = {type_: Concept(normalised(type_)).text for type_ in types_of_examples(examples)}
+        replay, examples = open_replay(self.settings, self.splitter, descriptions=descriptions), self.examples
+        data = replace(self.labelled(), further_types=tuple(self.labels))
+        texts = words_of_types(data.types, self.labels)
         table = ConceptTable(sentences=len(examples))
+        for type_ in data.types:
+            table.add(Concept(texts[type_]))
         for span in (span for each in examples for span in each.spans):
-            table.add(Concept(normalised(span.type)), 1)
+            table.add(Concept(texts[span.type]), 1)
         table.add_rows(row for each in examples for row in table.word_rows(each, texts))
         if replay:
             table.close()
             table.extend(replay.data.table)
-        return FinetuneData(self.settings, examples, self.dev, table, texts, replay)
+        return replace(data, concepts=table, concept_texts=texts, replay=replay)

@@ -35,6 +35,10 @@ class FinetuneSettings(TrainSettings):
     select: Literal["last", "dev"] = "last"
     """Which model is kept: the `last`, or with `dev` that with the best F1 on the dev split, scored `epochs` times (if
     few sentences train, this adds dev's labels). Source: ours; CrossNER's code has `dev`."""
+    compare_parts: Annotated[int, Bounds(at_least=0, at_most=50)] = 3
+    """Parts of a cross-validation that compares the tagger with its start, a training for each, where the start finds
+    the types without training and there are at most 50 sentences; a line says which is better. 0: no comparison.
+    Source: ours."""
     patience: Annotated[int, Bounds(at_least=0)] = 0
     """With `select = "dev"`: stop after this many evaluations in a row without a better F1, even before `min_steps`. 0:
     never. Unit: evaluations, one an epoch where `min_steps` is 0. Source: ours; the paper doesn't say; CrossNER's code

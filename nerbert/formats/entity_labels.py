@@ -6,9 +6,11 @@ Invalid labels are refused here, before a model is loaded.
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from nerbert.errors import InputError, SettingsError, at, visible
 from nerbert.formats.rows import read_lines
@@ -37,6 +39,12 @@ def entity_labels(given: Iterable[str | EntityLabel]) -> tuple[EntityLabel, ...]
         twice = Counter(each.name for each in labels).most_common(1)[0][0]
         raise InputError(f"label {twice!r:.80} is given twice; leave one out")
     return labels
+
+
+def as_learnt(labels: Iterable[str | EntityLabel], card: Mapping[str, Any]) -> tuple[EntityLabel, ...]:
+    """Return labels, checked; those that a tagger was fine-tuned on, by its card, are read as they were then."""
+    words = card.get("words_of_types") or {}
+    return tuple(replace(each, reads=words.get(each.name, "")) for each in entity_labels(labels))
 
 
 def parse_labels(given: str) -> tuple[EntityLabel, ...]:
@@ -123,7 +131,8 @@ def _label(given: str | EntityLabel) -> EntityLabel:
         given = EntityLabel(*given.removesuffix(":").split(": ", 1))
     if not isinstance(given, EntityLabel):
         raise InputError(f"label {given!r:.80}: must be a text")
-    given = EntityLabel(*(" ".join(text.translate(_WITHOUT_WIDTH).split()) for text in (given.name, given.description)))
+    name, description = (" ".join(text.translate(_WITHOUT_WIDTH).split()) for text in (given.name, given.description))
+    given = EntityLabel(name, description, given.reads)
     if not _has_ink(given.name) or visible(given.text) != given.text:
         raise InputError(f"label {given.text!r:.80}: must be printable, and its name not empty")
     for what, text, most in (("name", given.name, LONGEST_NAME),

@@ -70,6 +70,11 @@ class ConceptHead(WindowedHead):
         """Return the names of its labels, sorted."""
         return self.asked.names if self.asked else []
 
+    @property
+    def labels(self) -> list[EntityLabel]:
+        """Return its labels, sorted by name."""
+        return self.asked.labels if self.asked else []
+
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "ConceptHead":
         """Return a head that finds entities of these labels, each at least as likely as its threshold."""
         pairs = sorted(zip(labels, thresholds, strict=True), key=lambda pair: pair[0].name)

@@ -134,6 +134,11 @@ class ModelKind:
         return ""
 
     @classmethod
+    def usual_objective(cls, path: Path) -> str:
+        """Return the objective that fine-tunes it where the settings name none; "": that of any encoder."""
+        return cls.objective
+
+    @classmethod
     def convert(cls, source: Path, folder: Path) -> None:
         """Write pickled weights into another folder, as safetensors."""
 
@@ -173,10 +178,20 @@ class ConceptKind(TransformersKind):
     counted = ("concepts/*",)
 
     @classmethod
+    def usual_objective(cls, path: Path) -> str:
+        """Return the objective that trains both of its encoders on."""
+        return "names" if _has_boundaries(path) else "concepts"
+
+    @classmethod
     def scoring(cls, path: Path) -> str:
         """Return whether it scores words or spans, and that each label is encoded once."""
-        what = "spans" if read_json(path / CONCEPTS, dict).get("boundaries") is True else "single words"
+        what = "spans" if _has_boundaries(path) else "single words"
         return f"{what}; each label is encoded once and kept in the cache folder, so thousands cost little"
+
+
+def _has_boundaries(path: Path) -> bool:
+    """Return whether a folder of two encoders has a layer of boundary tags."""
+    return read_json(path / CONCEPTS, dict).get("boundaries") is True
 
 
 class ExportAlone(ModelKind):
@@ -385,6 +400,7 @@ class _Card:
     num_frozen_layers: Annotated[int, Field(ge=0, lt=LARGEST)] = 0
     language: str = "en"
     types: list[str] | None = None
+    words_of_types: dict[str, str] | None = None
     calibration: _Calibration | None = None
     threshold: _Bound | None = None
     thresholds: _Bounds | None = None

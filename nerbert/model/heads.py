@@ -184,6 +184,11 @@ class Head(Protocol):
     def types(self) -> list[str]:
         """Return the entity types that it knows, sorted."""
 
+    @property
+    def labels(self) -> list[EntityLabel]:
+        """Return its types as they are asked for."""
+        return list(map(EntityLabel, self.types))
+
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples, which keep their own words."""
 

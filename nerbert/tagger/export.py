@@ -18,6 +18,7 @@ from nerbert.artifacts import publish_folder, write_json
 from nerbert.errors import InputError, OutputExists, at, need, refused
 from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
+from nerbert.formats.entity_labels import as_learnt
 from nerbert.labels import word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import load_tokenizer, quiet
@@ -26,7 +27,7 @@ from nerbert.model.folder import EMBEDDED, ModelFolder, TransformersKind
 from nerbert.model.heads import Head
 from nerbert.model.linear import Scorer, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.records import EntityLabel, Example
+from nerbert.records import Example
 from nerbert.rng import Array
 from nerbert.schema import parse_json
 from nerbert.tagger.answers import check_texts
@@ -329,7 +330,7 @@ def _agreement(heads: Mapping[str, Head], task: ExportTask, card: Mapping[str, A
 def _asked(head: Head, types: Sequence[str], card: Mapping[str, Any]) -> Head:
     """Return a head that looks for some types, at a tagger's own thresholds."""
     bounds = thresholds_of(None, card.get("thresholds"), types, usual_threshold(head, card))
-    return head.for_labels([EntityLabel(each) for each in types], [bounds[each] for each in types])
+    return head.for_labels(as_learnt(types, card), [bounds[each] for each in types])
 
 
 def _check_apart(source: Path, output: Path) -> None:

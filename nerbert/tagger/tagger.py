@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.errors import InputError, NerbertError, few, paths_refused
-from nerbert.formats.entity_labels import entity_labels
+from nerbert.formats.entity_labels import as_learnt
 from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.folder import ModelFolder, read_card, seed_folders
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
@@ -230,7 +230,7 @@ class Tagger:
         `thresholds` since then come first. Raise InputError for a label that the model can't find, for none, and for
         one given twice.
         """
-        tagger = self._relabelled(entity_labels(labels))
+        tagger = self._relabelled(as_learnt(labels, self.card))
         tagger.head = tagger._head_for(tagger.thresholds)
         return tagger
 
@@ -241,8 +241,8 @@ class Tagger:
     @property
     def _learnt(self) -> tuple[EntityLabel, ...]:
         """Return the types that it was fine-tuned on, if it takes labels at run time."""
-        learnt = () if self.types else self.card.get("types")
-        return entity_labels(map(EntityLabel, learnt)) if learnt else ()
+        learnt = () if self.types else self.card.get("types") or ()
+        return as_learnt(learnt, self.card) if learnt else ()
 
     def _relabelled(self, labels: tuple[EntityLabel, ...]) -> "Tagger":
         """Return a tagger with these labels and their thresholds, and without their head."""
@@ -269,7 +269,7 @@ class Tagger:
 
         What is `known`, by labels, thresholds and decoding, isn't made again; this is added to it.
         """
-        wanted = self._learnt if labels is None else entity_labels(labels)
+        wanted = self._learnt if labels is None else as_learnt(labels, self.card)
         tagger = self._relabelled(wanted) if wanted else self
         if not tagger.types:
             raise InputError(NEEDS_LABELS)
@@ -331,7 +331,7 @@ class Tagger:
         `labels` are as in `tag`. What an encoder of labels reads, once for all texts, doesn't count. Raise InputError
         for labels that leave no room for a text.
         """
-        wanted = self.labels or self._learnt if labels is None else entity_labels(labels)
+        wanted = self.labels or self._learnt if labels is None else as_learnt(labels, self.card)
         return self.head.cost([each for _, each in self._cut(PendingText(_checked(text)))], wanted)
 
     def tag_examples(self, examples: Sequence[Example]) -> list[WordTags]:

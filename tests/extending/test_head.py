@@ -8,8 +8,8 @@ import pytest
 
 from nerbert.cli import main
 from nerbert.errors import InputError, SettingsError
-from nerbert.finetuning.finetune import check_head
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.start import check_head
 from nerbert.tagger.export import export
 from nerbert.tagger.self_check import check
 from nerbert.training.objective import find_objective

@@ -13,6 +13,7 @@ from nerbert import evaluate
 from nerbert.cli import main
 from nerbert.config import Section
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
+from nerbert.finetuning import start, train_tagger
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import DataSet, read_data
 from nerbert.formats.documents import Reading, reading_for
@@ -153,7 +154,7 @@ def test_the_checkpoint_that_is_kept_is_the_one_that_is_calibrated(
         heads.append(head.scorer._model.classifier.weight)
         return predict_entities(head, *rest)
 
-    monkeypatch.setattr("nerbert.finetuning.finetune.predict_entities", spy)
+    monkeypatch.setattr("nerbert.finetuning.train_tagger.predict_entities", spy)
     finetune(str(tiny_encoder), data, tmp_path / "tagger", DEV)
     facts = card(tmp_path / "tagger")
     assert facts["best_step"] < facts["log"][-1]["step"]
@@ -230,7 +231,7 @@ def test_source_comes_before_target(
     tiny_encoder: Path, data: Path, sample: Path, tmp_path: Path, card: Callable[[Path], Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    real, seen = stage.finetune_examples, list[tuple[str, str]]()
+    real, seen = train_tagger.finetune_examples, list[tuple[str, str]]()
 
     def spy(*given: Any, name: str, **named: Any) -> Any:
         seen.append((Path(name).name, given[3].select))
@@ -260,7 +261,7 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> Heads:
         noted.append((settings.seed, {name: each.clone() for name, each in model.state_dict().items()}))
         return train(model, data, objective, settings, *rest, **named)
 
-    monkeypatch.setattr(stage, "train", spy)
+    monkeypatch.setattr(train_tagger, "train", spy)
     return noted
 
 
@@ -459,7 +460,7 @@ def test_bounds_on_steps_are_the_targets_alone() -> None:
     settings = FinetuneSettings(
         min_steps=9, max_steps=9, source_epochs=2, select="dev", patience=8, weight_decay=0.5, schedule="constant"
     )
-    own = stage.source_settings(settings, 7)
+    own = train_tagger.source_settings(settings, 7)
     assert (own.epochs, own.min_steps, own.max_steps, own.select, own.seed) == (2, 0, 0, "last", 7)
     assert (own.patience, own.weight_decay, own.schedule) == (0, 0.5, "constant")
 
@@ -483,8 +484,8 @@ def test_the_usual_rate_follows_the_encoders_width(
     from transformers import BertConfig, DistilBertConfig
 
     widths = [64, 384, 767, 768, 1024]
-    assert [stage.usual_rate(BertConfig(hidden_size=width)) for width in widths] == [2e-4, 2e-4, 2e-4, 5e-5, 5e-5]
-    assert stage.usual_rate(DistilBertConfig(dim=128)) == 2e-4
+    assert [start.usual_rate(BertConfig(hidden_size=width)) for width in widths] == [2e-4, 2e-4, 2e-4, 5e-5, 5e-5]
+    assert start.usual_rate(DistilBertConfig(dim=128)) == 2e-4
     for name, rate in (("own", 0.0), ("given", 1e-3)):
         finetune(str(tiny_encoder), data, tmp_path / name, replace(FAST, learning_rate=rate))
         assert card(tmp_path / name)["settings"]["learning_rate"] == (rate or 2e-4)
@@ -537,7 +538,8 @@ def test_thai_that_a_dictionary_cuts_is_tagged_in_its_words(tiny_encoder: Path, 
     assert found.splitter == icu_splitter()
     (words,) = [each.words for each in read_data(tmp_path / "train.jsonl", reading=asked).train]
     assert [text[start:end] for start, end in words] == ["เขา", "ไป", "กรุงเทพ", "เมื่อ", "วาน"]
-    again = stage.finetune_examples(str(tmp_path / "th"), [Example(text, words, (Span(5, 12, "place"),))], [], FAST)
+    example = Example(text, words, (Span(5, 12, "place"),))
+    again = train_tagger.finetune_examples(str(tmp_path / "th"), [example], [], FAST)
     assert again.card["word_splitter"] == icu_splitter()
 
 
@@ -608,7 +610,7 @@ def test_a_failing_run_leaves_nothing(
             raise NerbertError("the loss became nan")
         return real(model, feed, objective, settings, *rest, **named)
 
-    monkeypatch.setattr(stage, "train", fail_at_second)
+    monkeypatch.setattr(train_tagger, "train", fail_at_second)
     with pytest.raises(NerbertError, match="nan"):
         finetune(str(tiny_encoder), data, tmp_path / "out" / "tagger", FAST, seeds=(1, 2))
     assert not list((tmp_path / "out").iterdir())
@@ -658,7 +660,7 @@ def test_examples_in_memory_give_the_tagger_of_the_files(
     settings, there = replace(DEV, select=select), read_data(data)
     (folder,) = finetune(str(tiny_encoder), data, tmp_path / "tagger", settings, calibrate=False)
     (tmp_path / "written").mkdir()
-    found = stage.finetune_examples(
+    found = train_tagger.finetune_examples(
         str(tiny_encoder), there.train, there.dev, settings, tmp_path / "written", facts={"language": "en"}
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["secret-place", "tagger", "written"]

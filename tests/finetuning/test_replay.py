@@ -15,9 +15,10 @@ from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark.systems.finetuned import in_key
-from nerbert.finetuning.finetune import finetune, finetune_examples
+from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.replay import FinetuneData, FinetuneSources, ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.train_tagger import finetune_examples
 from nerbert.formats.documents import document_of
 from nerbert.formats.jsonl import JsonLines
 from nerbert.metrics.calibration import uncalibrated
@@ -193,5 +194,5 @@ def test_keys_of_cells_before_hold_and_replay_counts_by_content(start: Path) -> 
 
 def test_replay_is_for_types_that_are_told_by_name(tmp_path: Path) -> None:
     settings = FinetuneSettings(objective="tagging", sections=(ReplaySettings(files=(tmp_path / "open.jsonl",)),))
-    with pytest.raises(SettingsError, match=r"replay\.files: is for objective 'zero_shot', but objective = 'tagging'"):
+    with pytest.raises(SettingsError, match=r"replay\.files: is for objective 'concepts' or 'names' or 'zero_shot', but objective = 'tagging'"):
         chosen_objective(settings, FINETUNE)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.finetuning.finetune import finetune_examples
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.train_tagger import finetune_examples
 from nerbert.formats.documents import example_of_spans
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.entity_borders import EntityBorders, entity_borders, tell_hidden_entities

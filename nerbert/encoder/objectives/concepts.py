@@ -12,18 +12,19 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 
-from nerbert.config import Bounds, Section
+from nerbert.config import Bounds, Section, refuse
 from nerbert.encoder.objectives.held_out import FIGURES, HeldOutScore, asked_texts
 from nerbert.encoder.objectives.zero_shot.prompts import PromptMaker
 from nerbert.encoder.objectives.zero_shot.span_labels import ConceptLabels, SpanLabels
 from nerbert.errors import SettingsError, at
 from nerbert.model.backbone import Backbone
-from nerbert.model.concept_encoder import ConceptModel, WordModel, first_bias
+from nerbert.model.concept_encoder import ConceptModel, WordModel, first_bias, open_concepts
 from nerbert.model.concept_head import ConceptHead
 from nerbert.model.concept_table import UNKNOWN, ConceptTable, Row
 from nerbert.model.forward import Batch, TorchScorer, autocast
 from nerbert.model.fresh import freeze
 from nerbert.model.names_head import concept_head
+from nerbert.model.threshold_fit import USUAL
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import IGNORED, Windows, chosen
 from nerbert.records import EntityLabel, Example
@@ -31,7 +32,6 @@ from nerbert.rng import Array, uniforms
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import explain_out_of_memory
 from nerbert.training.objective import (
-    PRETRAIN,
     CheckpointScore,
     Description,
     Objective,
@@ -41,6 +41,9 @@ from nerbert.training.objective import (
 )
 from nerbert.training.settings import TrainSettings
 from nerbert.training.sources import Data_co, Sources
+
+_OF_FOLDER = ("backbone", "pooling", "temperature")
+"""Settings that a folder decides in a fine-tuning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,18 +102,20 @@ class Concepts(Objective):
     """The objective; `backbone` is what the concept encoder starts from."""
 
     settings: ClassVar[type[Section]] = ConceptsSettings
-    sources: ClassVar[tuple[str, ...]] = ("open_types",)
-    commands: ClassVar[tuple[str, ...]] = (PRETRAIN,)
+    sources: ClassVar[tuple[str, ...]] = ("open_types", "replay")
+    head_name: ClassVar[str] = "concepts"
     boundaries: ClassVar[bool] = False
     """Whether its model has a layer of boundary tags."""
 
     def __init__(
-        self, table: ConceptTable, texts: Mapping[str, str], settings: TrainSettings, backbone: Backbone
-    ) -> None:
+        self, table: ConceptTable, texts: Mapping[str, str], settings: TrainSettings, backbone: Backbone, *,
+        types: Sequence[str] = (), finetunes: bool = False,
+    ) -> None:  # fmt: skip
         self._table, self._texts, self._settings, self._backbone = table, texts, settings, backbone
-        self._own = self.own_settings(settings)
+        self._own, self._types, self._finetunes = self.own_settings(settings), tuple(types), finetunes
         self.label_all_tokens = self._own.label_all_tokens
         self._rows = list(table.rows)
+        self._always = np.array([table.number_of(texts[each]) for each in types if finetunes], np.int64)
 
     @classmethod
     def data(cls, sources: Sources[Data_co]) -> Data_co:
@@ -132,14 +137,19 @@ class Concepts(Objective):
         if task.concepts is None:
             raise SettingsError(f"setting objective = {settings.objective!r}: there is no type to learn",
                                 setting="objective")  # fmt: skip
-        backbone = task.backbone
+        backbone, usual = task.backbone, cls.settings()
+        for name in _OF_FOLDER if task.finetunes else ():
+            changed = getattr(own, name) != getattr(usual, name)
+            refuse(changed, f"{own.section}.{name}", getattr(own, name), "left out in fine-tuning: the folder has it")
         if source := own.backbone:
             with at(setting=f"setting {own.section}.backbone"):
                 backbone = Backbone.of(source, settings.seed)
-        return cls(task.concepts, task.concept_texts, settings, backbone)
+        return cls(task.concepts, task.concept_texts, settings, backbone, types=task.types, finetunes=task.finetunes)
 
     def make_model(self, backbone: Backbone) -> ConceptModel:
-        """Return both encoders, without pooling layers or heads."""
+        """Return both encoders, without pooling layers or heads; a fine-tuning takes those of a folder."""
+        if self._finetunes:
+            return self._opened(backbone)
         text, names = backbone.load_body(), self._backbone.load_body()
         expected = min(self._table.expected(self._settings.batch_size), self._own.max_concepts)
         with torch.random.fork_rng(devices=[]):  # a projection is drawn
@@ -148,6 +158,17 @@ class Concepts(Objective):
                 text, names, self._backbone.tokenizer, temperature=self._own.temperature,
                 bias=first_bias(expected), pooling=self._own.pooling, boundaries=self.boundaries,
             )  # fmt: skip
+
+    def _opened(self, backbone: Backbone) -> ConceptModel:
+        """Return the model of a folder; raise InputError for one without a concept encoder, SettingsError for one of
+        the other objective.
+        """
+        model = open_concepts(backbone.source, backbone.load_body())
+        if (model.boundaries is not None) != self.boundaries:
+            own = "concepts" if self.boundaries else "names"
+            why = f"{backbone.source} was trained with {own!r}; use that, or leave the setting out"
+            raise SettingsError(f"setting objective = {self._settings.objective!r}: {why}", setting="objective")
+        return model
 
     def freeze(self, model: ConceptModel, layers: int) -> int:
         """Freeze the lowest layers of both encoders, half of each by default; return how many of the text encoder."""
@@ -174,7 +195,7 @@ class Concepts(Objective):
 
     def _concepts_of(self, rows: Sequence[Row], places: Array, step: int) -> StepConcepts:
         """Return the concepts of some rows, whose labels are `places`; of too many a random part, drawn by the step."""
-        candidates = self._table.candidates(rows)
+        candidates = np.union1d(self._table.candidates(rows), self._always)
         most = self._own.max_concepts
         if left_out := max(0, len(candidates) - most):
             chances = uniforms(self._settings.seed, f"concepts of step {step}", candidates)
@@ -222,11 +243,23 @@ class Concepts(Objective):
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
         """Return F1 of entities on held-out texts at the best threshold; raise InputError for no entity."""
-        maker = PromptMaker.without_limit(self._table, settings.seed)
-        texts = asked_texts(examples, SpanLabels(self._table, self._texts, 0), self._table, maker)
-        return HeldOutScore(partial(self._head, pieces=pieces), texts, processes)
+        return self.score_without((), examples, pieces, processes)
 
-    def _head(self, model: ConceptModel, pieces: SubwordTokenizer) -> ConceptHead:
+    def score_without(
+        self, types: Sequence[str], examples: Sequence[Example], pieces: SubwordTokenizer, processes: ProcessGroup
+    ) -> Callable[[Any], CheckpointScore]:
+        """Return the same for all types but these."""
+        barred = self._table.numbers_of(self._texts.get(each, each) for each in types)
+        maker = PromptMaker.without_limit(self._table, self._settings.seed, barred)
+        texts = asked_texts(examples, SpanLabels(self._table, self._texts, 0), self._table, maker)
+        return HeldOutScore(partial(self._untold, pieces=pieces), texts, processes)
+
+    def head(self, model: ConceptModel, pieces: SubwordTokenizer, settings: TrainSettings) -> ConceptHead:
+        """Return the model with the data's types as labels."""
+        labels = [EntityLabel(each, reads=self._texts[each]) for each in self._types]
+        return self._untold(model, pieces).for_labels(labels, [USUAL] * len(labels))
+
+    def _untold(self, model: ConceptModel, pieces: SubwordTokenizer) -> ConceptHead:
         """Return the model ready to tag, without labels."""
         settings, width = self._settings, int(model.config.hidden_size)
         scorer = TorchScorer(WordModel(model.text, model.boundaries), settings.precision, WordModel.scores)

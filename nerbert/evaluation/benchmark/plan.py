@@ -26,9 +26,9 @@ from nerbert.evaluation.benchmark.systems.finetuned import Encoder, FineTuned, S
 from nerbert.evaluation.benchmark.systems.learnt import Learnt, learnt_digest
 from nerbert.evaluation.benchmark.systems.zero_shot import SeenOnly, ZeroShotTagger
 from nerbert.evaluation.datasets.load import find_folder
-from nerbert.finetuning.finetune import check_head, objective_for
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.start import check_head, objective_for
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.model.folder import ModelFolder
 from nerbert.model.forward import best_precision

@@ -84,6 +84,11 @@ class GlinerHead(Head):
         """Return its labels, sorted; none before."""
         return sorted(each.name for each in self._asked.labels) if self._asked else []
 
+    @property
+    def labels(self) -> list[EntityLabel]:
+        """Return its labels, in the order they were asked for."""
+        return list(self._asked.labels) if self._asked else []
+
     def _checked(self, decoding: str) -> str:
         fit = DECODINGS if self._single else DECODINGS[:2]
         if decoding not in fit:

@@ -36,7 +36,7 @@ def table_of(examples: Sequence[Example]) -> ConceptTable:
 def asked_of(examples: Sequence[Example], most: int = 25, seed: int = 1) -> list[AskedText]:
     """What some examples are asked for."""
     table = table_of(examples)
-    return asked_texts(examples, SpanLabels(table, {}, 0), table, PromptMaker.without_limit(table, seed, most))
+    return asked_texts(examples, SpanLabels(table, {}, 0), table, PromptMaker.without_limit(table, seed, most=most))
 
 
 def test_of_types_on_overlapping_entities_one_is_asked() -> None:

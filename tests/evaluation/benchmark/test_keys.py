@@ -9,7 +9,7 @@ import pytest
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark.job import draw_part
 from nerbert.evaluation.benchmark.keys import SCORING, TRAINING, encoder_digest, key_of
-from nerbert.finetuning.finetune import usual_rate
+from nerbert.finetuning.start import usual_rate
 from nerbert.formats.conll import example_of
 from nerbert.model.folder import ModelFolder
 

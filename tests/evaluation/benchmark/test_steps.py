@@ -19,8 +19,9 @@ from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
 from nerbert.evaluation.benchmark.systems import finetuned
 from nerbert.evaluation.benchmark.systems.finetuned import FineTuned
 from nerbert.evaluation.benchmark.tasks import Desk, End, failure, run_task
-from nerbert.finetuning.finetune import Finetuned, finetune_examples, usual_rate
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.start import usual_rate
+from nerbert.finetuning.train_tagger import Finetuned, finetune_examples
 from nerbert.formats.examples import read_examples
 from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.model.folder import write_card

@@ -38,9 +38,11 @@ class PromptMaker:
         self._words = [frozenset(word for word in name.split() if len(word) > _SHORT) for name in names]
 
     @classmethod
-    def without_limit(cls, table: ConceptTable, seed: int, most: int = 25) -> "PromptMaker":
+    def without_limit(
+        cls, table: ConceptTable, seed: int, barred: frozenset[int] = frozenset(), most: int = 25
+    ) -> "PromptMaker":
         """Return one for a model that reads types apart from the text: all of a window's, and others up to `most`."""
-        return cls(table, np.zeros(len(table.concepts), np.int64), 0, most, None, seed)
+        return cls(table, np.zeros(len(table.concepts), np.int64), 0, most, None, seed, barred)
 
     def prompts(self, windows: Mapping[int, WindowLabels], step: int | str) -> dict[int, Array]:
         """Return the numbers of the types in each window's prompt, in order, by the number of the window."""

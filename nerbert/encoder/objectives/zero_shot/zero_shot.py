@@ -18,7 +18,6 @@ from nerbert.encoder.objectives.zero_shot.prompts import PromptMaker
 from nerbert.encoder.objectives.zero_shot.span_labels import Answers, SpanLabels, WindowLabels, count_lost
 from nerbert.encoder.objectives.zero_shot.start import ZeroShotSettings, labels_backbone, sizes_of, start_model
 from nerbert.errors import SettingsError
-from nerbert.formats.open_types import normalised
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_table import ConceptTable
 from nerbert.model.forward import Batch, autocast
@@ -259,8 +258,7 @@ class ZeroShot(Objective):
     ) -> Callable[[Any], CheckpointScore]:
         """Return the same for all types but these."""
         own = examples if self._finetunes else list(map(with_gliner_words, examples))
-        names = {normalised(each) for each in types}
-        barred = frozenset(number for number, each in enumerate(self._table.concepts) if each.name in names)
+        barred = self._table.numbers_of(self._texts.get(each, each) for each in types)
         texts = asked_texts(own, self.labels, self._table, self._make_prompts(None, barred))
         return HeldOutScore(partial(self._untold, settings=self._settings), texts, processes)
 
@@ -273,7 +271,7 @@ class ZeroShot(Objective):
 
     def head(self, model: GlinerTrainee, pieces: SubwordTokenizer, settings: TrainSettings) -> GlinerHead:
         """Return the model with the data's types as labels."""
-        labels = list(map(EntityLabel, self._types))
+        labels = [EntityLabel(each, reads=self._texts[each]) for each in self._types]
         return self._untold(model, settings).for_labels(labels, [USUAL] * len(labels))
 
     def describe(self) -> Description:

@@ -12,13 +12,13 @@ from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, tagge
 from nerbert.evaluation.benchmark.keys import DataFiles, check_same, data_digest, encoder_digest, key_of
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.system import made_with_torch, timed
-from nerbert.finetuning.finetune import at_best_threshold, finetune_examples, source_settings
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.train_tagger import at_best_threshold, finetune_examples, source_settings
 from nerbert.model.heads import predict_entities
 from nerbert.model.linear import tag_both_ways
 from nerbert.registry import HEADS, OBJECTIVES
 
-_NOT_IN_KEY = ("seed", "threads", "source_epochs")
+_NOT_IN_KEY = ("seed", "threads", "source_epochs", "compare_parts")
 """Settings that the key holds elsewhere, or that change nothing."""
 
 

@@ -1,0 +1,148 @@
+"""What a fine-tuning starts from: a new head on an encoder (NER-BERT §4.4), a tagger's head, or both parts of a model
+that takes labels at run time.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nerbert.errors import InputError, SettingsError
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.formats.documents import reading_for
+from nerbert.labels import shared_tags, types_of
+from nerbert.metrics.calibration import uncalibrated
+from nerbert.model.backbone import Backbone, load_tagger_model, tags_of
+from nerbert.model.folder import ModelFolder, read_card
+from nerbert.model.fresh import JOINED, copy_head
+from nerbert.model.heads import Head
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.records import Example
+from nerbert.registry import HEADS
+from nerbert.training.objective import FINETUNE, Objective, Task, chosen_objective
+from nerbert.training.settings import TrainSettings
+
+_USUAL_OBJECTIVE = TrainSettings().objective
+_WIDE = 768
+"""BERT-base's width."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a fine-tuning begins with: the model, its objective for the data's types, and the settings, all known.
+
+    `facts` are those of the card; `splitter` is what cut the texts of the encoder.
+    """
+
+    model: Any
+    objective: Objective
+    pieces: SubwordTokenizer
+    source: Any
+    settings: FinetuneSettings
+    facts: dict[str, Any]
+    splitter: str
+
+    @classmethod
+    def of(
+        cls, encoder: str, examples: Sequence[Example], dev: Sequence[Example], settings: FinetuneSettings, *,
+        name: str, labels: Mapping[str, str] | None = None,
+    ) -> "Start":  # fmt: skip
+        """Return the start at an encoder; raise SettingsError and InputError for what doesn't fit."""
+        if not any(each.spans for each in examples):
+            raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
+        settings = objective_for(encoder, settings)
+        backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
+        kind = chosen_objective(settings, FINETUNE)
+        from nerbert.finetuning.replay import FinetuneSources  # loads what pre-training needs
+
+        splitter = reading_for(read_card(encoder), None, training=True).word_splitter
+        replayed = read_card(encoder)["word_splitter"]
+        source = kind.data(FinetuneSources(settings, examples, dev, labels or {}, replayed))
+        texts = source.concept_texts
+        objective = kind.of(Task(source.types, settings, backbone, source.concepts, texts, finetunes=True))
+        check_head(kind, settings)
+        model = objective.make_model(backbone)
+        facts = _initialise(model, backbone, settings) | _start_threshold(encoder, kind)
+        pieces = objective.subwords(model, backbone, settings)
+        settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
+        return cls(model, objective, pieces, source, settings,
+                   facts | ({"words_of_types": dict(texts)} if texts else {}), splitter)  # fmt: skip
+
+    @property
+    def finds_types(self) -> bool:
+        """Return whether it finds the data's types without training: it takes any, or was trained on them."""
+        if HEADS.find(self.objective.head_name).labels_at_run_time:
+            return True
+        return set(self.source.types) <= set(self.facts.get("shared_types", ()))
+
+    def head(self) -> Head:
+        """Return the model as it is now, ready to find the types; those of run time at the card's threshold."""
+        head, least = self.objective.head(self.model, self.pieces, self.settings), self.facts.get("threshold")
+        return head if least is None else head.for_labels(head.labels, [least] * len(head.labels))
+
+
+def may_find_types(encoder: str, settings: FinetuneSettings) -> bool:
+    """Return whether a start may find types before any training: it takes labels at run time, or is a tagger."""
+    kind = chosen_objective(objective_for(encoder, settings), FINETUNE)
+    at_run_time = HEADS.contains(kind.head_name) and HEADS.find(kind.head_name).labels_at_run_time
+    return at_run_time or settings.source_head == "shared"
+
+
+def check_head(kind: type[Objective], settings: FinetuneSettings) -> None:
+    """Raise SettingsError for an objective that makes no tagger, or one whose head can't start as the settings say."""
+    if not HEADS.contains(kind.head_name):
+        why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {kind.head_name!r}"
+        raise SettingsError(why, setting="objective")
+    if settings.source_head not in {"new", *HEADS.find(kind.head_name).starts}:
+        why = f"not for the head of objective {settings.objective!r}; use 'new'"
+        raise SettingsError(f"setting source_head = {settings.source_head!r}: {why}", setting="source_head")
+
+
+def objective_for(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
+    """Return the settings with an objective: by the encoder, if they name none."""
+    if settings.objective:
+        return settings
+    folder = ModelFolder.open(encoder)
+    return replace(settings, objective=folder.kind.usual_objective(folder.path) or _USUAL_OBJECTIVE)
+
+
+def usual_rate(config: Any) -> float:
+    """Return the default learning rate: NER-BERT §4.4's from BERT-base's width on, else what was best on MiniLM."""
+    return 5e-5 if int(getattr(config, "hidden_size", 0) or _WIDE) >= _WIDE else 2e-4
+
+
+def _initialise(model: Any, backbone: Backbone, settings: FinetuneSettings) -> dict[str, Any]:
+    """Initialise a new head as the settings say; return the card's facts about the model's start."""
+    facts, joined = dict[str, Any](), _joined(model)
+    if settings.source_head == "shared":
+        facts |= _keep_shared(model, backbone.source)
+    frozen = {name: each for name, each in read_card(backbone.source).items() if name == "num_frozen_layers"}
+    return facts | frozen | ({"joined_layer": joined} if joined else {})
+
+
+def _start_threshold(start: str, kind: type[Objective]) -> dict[str, float]:
+    """Return the threshold of the folder at `start` as a card's fact, without its temperature; nothing for fixed types.
+
+    The new tagger has no temperature yet.
+    """
+    card = read_card(start)
+    if card.get("threshold") is None or not HEADS.find(kind.head_name).labels_at_run_time:
+        return {}
+    return {"threshold": uncalibrated(card["threshold"], (card.get("calibration") or {}).get("temperature", 1.0))}
+
+
+def _keep_shared(model: Any, start: str) -> dict[str, Any]:
+    """Copy the weights of shared types from the head of a tagger at `start`; return a card's fact."""
+    if read_card(start).get("kind") != "tagger":
+        return {}
+    other = load_tagger_model(start)
+    if _joined(model) != _joined(other):
+        why = f"setting source_head = 'shared': the head of {start} reads other layers (joined_layer); use 'new'"
+        raise SettingsError(why, setting="source_head")
+    tags, others = tags_of(model, start), tags_of(other, start)
+    same = shared_tags(tags, others)
+    copy_head(model, other, {tags.index(tag): others.index(name) for tag, name in same.items()})
+    return {"shared_types": types_of(same)}
+
+
+def _joined(model: Any) -> int:
+    return int(getattr(model.config, JOINED, 0))

@@ -1,0 +1,140 @@
+"""Annotated sentences in memory → a tagger in memory: the whole model is trained (NER-BERT §4.4)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nerbert.config import changed_names, plain_settings
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.start import Start
+from nerbert.formats.data import DataSet
+from nerbert.metrics.score import score_spans
+from nerbert.model.backbone import save_model
+from nerbert.model.entity_borders import tell_hidden_entities
+from nerbert.model.folder import write_card
+from nerbert.model.forward import precision_on
+from nerbert.model.heads import Head, predict_entities
+from nerbert.model.threshold_fit import FittedThreshold, calibrated, fit_threshold
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.records import Example
+from nerbert.terminal import progress, tell
+from nerbert.training.checkpoint import BestCheckpoint
+from nerbert.training.log import TrainLog
+from nerbert.training.loop import TrainingData, total_steps, train
+from nerbert.training.objective import Objective, SpanScore
+from nerbert.words import nearest_splitter
+
+
+@dataclass(frozen=True, slots=True)
+class Finetuned:
+    """A model in memory: its `head`, the `log` of its training, its `card` (`best_step` None: the last was kept)."""
+
+    model: Any
+    tokenizer: Any
+    head: Head
+    log: TrainLog
+    card: dict[str, Any]
+
+    def save(self, folder: Path, **facts: Any) -> None:
+        """Write the tagger into an existing folder; `facts` are added to its card, and replace its own."""
+        save_model(folder, self.model, self.tokenizer)
+        write_card(folder, "tagger", **{**self.card, **facts})
+
+
+def finetune_examples(
+    encoder: str, examples: Sequence[Example], dev: Sequence[Example], settings: FinetuneSettings,
+    folder: Path | None = None, *, name: str = "the training examples", what: str = "fine-tuning",
+    facts: Mapping[str, Any] | None = None, splitter: str = "", labels: Mapping[str, str] | None = None,
+) -> Finetuned:  # fmt: skip
+    """Fine-tune an encoder on examples in memory; `dev` is read only where `settings.select` is `dev`.
+
+    With `folder`, an existing one, the tagger is written there, `facts` in its card. `name` is that of the data in
+    errors, `what` that of the training in its progress. `splitter` is what cut texts that had no words (default: as
+    `reading_for` has it): the tagger gets it where it finds more of the examples' words than every other. `labels` are
+    the words that a model of labels at run time reads for types (default: the type's name in words), also
+    for types that no example has.
+    """
+    changed = changed_names(settings)
+    start = Start.of(encoder, examples, dev, settings, name=name, labels=labels)
+    settings, objective, model, pieces = start.settings, start.objective, start.model, start.pieces
+    tell_hidden_entities(examples, pieces, name)
+    data = start.source.windows(pieces, objective.labels)
+    about = objective.facts(data.windows)
+    forgets = start.source.forgetting(objective, pieces)
+    if forgets:
+        forgets.measure(model)
+    log, best = _train(model, data, objective, pieces, settings, dev, what)
+    if forgets:
+        about |= forgets.facts(model)
+    card = dict(facts or {}) | start.facts | {
+        "word_splitter": nearest_splitter(examples, splitter or start.splitter), "max_length": settings.max_length,
+        "on_too_long": settings.on_too_long, "head": objective.head_name, "types": list(start.source.types),
+        "settings": plain_settings(settings, objective.settings), "changed": changed,
+        "precision": precision_on(model.device.type, settings.precision), "log": log.entries,
+        "best_step": best.best_step or None, **about, **(best.best.facts if best.best else {}),
+    }  # fmt: skip
+    found = Finetuned(model, pieces.tokenizer, start.head(), log, card)
+    if folder:
+        found.save(folder)
+    return found
+
+
+def _train(
+    model: Any, data: TrainingData, objective: Objective, pieces: SubwordTokenizer, settings: FinetuneSettings,
+    dev: Sequence[Example], what: str,
+) -> tuple[TrainLog, BestCheckpoint]:  # fmt: skip
+    """Train the model, and restore its best step on dev if the settings choose it; return that step's score, too."""
+    score = SpanScore(
+        lambda model: objective.head(model, pieces, settings), dev,
+        lambda gold, found: {"dev_f1": score_spans(gold, found).f1}, "dev_f1",
+    )  # fmt: skip
+    kept = dict[str, Any]()
+    best = BestCheckpoint(score, lambda model, *_: kept.update(_copied(model.state_dict())), settings.patience)
+    total = total_steps(len(data.numbers_of(0)), settings)
+    with progress(what, total) as bar:
+        log = train(model, data, objective, settings, bar, evaluate=best if settings.select == "dev" else None)
+    if log.steps < total:
+        tell(f"{what}: ended after step {log.steps} of {total}, out of patience; step {best.best_step} is kept")
+    if kept:
+        model.load_state_dict(kept)
+    model.eval()
+    return log, best
+
+
+def _copied(weights: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: each.detach().to("cpu", copy=True) for name, each in weights.items()}
+
+
+def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:
+    """Return the settings for the source domain: its own number of epochs, no selection on dev."""
+    return replace(
+        settings, seed=seed, epochs=settings.source_epochs, min_steps=0, max_steps=0, select="last", patience=0,
+        sections=tuple(each for each in settings.sections if each.section != "replay"),
+    )  # fmt: skip
+
+
+def held_out_facts(head: Head, data: DataSet) -> dict[str, Any]:
+    """Return scores on the dev split and the temperature fitted there; nothing if there is none.
+
+    A head of labels at run time is scored at the threshold that is best there, which is a fact, too.
+    """
+    if not data.dev:
+        return {}
+    head, best = at_best_threshold(head, data.dev)
+    found = predict_entities(head, data.dev)
+    calibration, own = found.calibration_json(data.source("dev")), dict[str, float]()
+    if best is not None:
+        calibration["threshold_f1"] = best.f1
+        own["threshold"] = calibrated(best.probability, calibration["temperature"])
+    return {"dev": found.scores_json(), "calibration": calibration, **own}
+
+
+def at_best_threshold(head: Head, dev: Sequence[Example]) -> tuple[Head, FittedThreshold | None]:
+    """Return a head of labels at run time at the threshold that is best on sentences, and that; one of fixed types as
+    it is.
+    """
+    if not head.usual_threshold:
+        return head, None
+    best = fit_threshold(head, head.labels, dev)
+    return head.for_labels(head.labels, [best.probability] * len(head.labels)), best
