@@ -194,5 +194,6 @@ def test_keys_of_cells_before_hold_and_replay_counts_by_content(start: Path) -> 
 
 def test_replay_is_for_types_that_are_told_by_name(tmp_path: Path) -> None:
     settings = FinetuneSettings(objective="tagging", sections=(ReplaySettings(files=(tmp_path / "open.jsonl",)),))
-    with pytest.raises(SettingsError, match=r"replay\.files: is for objective 'concepts' or 'names' or 'zero_shot', but objective = 'tagging'"):
+    why = r"replay\.files: is for objective 'concepts' or 'names' or 'zero_shot', but objective = 'tagging'"
+    with pytest.raises(SettingsError, match=why):
         chosen_objective(settings, FINETUNE)
