@@ -293,7 +293,7 @@ def test_a_shared_head_keeps_the_rows_of_shared_types(
     tiny_encoder: Path, data: Path, source: Path, tmp_path: Path, starts: Heads, card: Callable[[Path], Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    sources, real = list[dict[str, torch.Tensor]](), stage.finetune_examples
+    sources, real = list[dict[str, torch.Tensor]](), train_tagger.finetune_examples
 
     def spy(*given: Any, **named: Any) -> Any:
         found = real(*given, **named)

@@ -1,0 +1,245 @@
+"""Fine-tuning of folders that compare words with names of types: they keep their form, and are compared with it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nerbert.config import make_settings
+from nerbert.encoder.objectives.concepts import Concepts
+from nerbert.encoder.objectives.names import Names
+from nerbert.encoder.pretrain import pretrain
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.errors import InputError, SettingsError
+from nerbert.finetuning import start_comparison
+from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.replay import FinetuneSources, words_of_types
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.start import Start
+from nerbert.finetuning.start_comparison import StartComparison, compare_with_start
+from nerbert.finetuning.train_tagger import finetune_examples
+from nerbert.labels import word_spans
+from nerbert.metrics.score import score_spans
+from nerbert.model.concept_encoder import open_concepts
+from nerbert.model.folder import read_card
+from nerbert.records import Example, Span
+from nerbert.tagger.self_check import check, checking
+from nerbert.tagger.tagger import Tagger
+from nerbert.words import split_words
+from tests.encoder.objectives.test_names import NAMES
+from tests.encoder.objectives.test_zero_shot import row, write
+from tests.finetuning.test_replay import EXAMPLES, SETTINGS, TEXT
+
+SHORT = FinetuneSettings(compare_parts=0, **SETTINGS)
+EMPTY = Example("Nothing here.", split_words("Nothing here."))
+
+
+def _start(folder: Path, objective: str) -> Path:
+    path = write(folder / "open.jsonl", [row(number) for number in range(60)])
+    values = NAMES | {"objective": objective, "open_types": {"files": (path,)}, "cache": str(folder / "cache")}
+    pretrain(make_settings(PretrainSettings, values), folder / objective)
+    return folder / objective
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small folder of the objective `names`."""
+    return str(_start(tmp_path_factory.mktemp("names"), "names"))
+
+
+@pytest.fixture(scope="module")
+def concepts(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small folder of the objective `concepts`."""
+    return str(_start(tmp_path_factory.mktemp("concepts"), "concepts"))
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("objective", ["names", "concepts"])
+def test_both_encoders_train_on(objective: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    start = request.getfixturevalue(objective)
+    (folder,) = finetune(start, EXAMPLES, tmp_path / "tuned", SHORT, card=checking(lambda *_: True))
+    card = read_card(str(folder))
+    assert (card["kind"], card["head"], card["types"]) == ("tagger", "concepts", ["Political_Party", "city"])
+    assert card["settings"]["objective"] == objective
+    assert card["words_of_types"] == {"Political_Party": "political party", "city": "city"}
+    before, after = open_concepts(start).state_dict(), open_concepts(str(folder)).state_dict()
+    assert before.keys() == after.keys()
+    assert ("boundaries.weight" in after) == (objective == "names")
+    moved = {name.partition(".")[0] for name, each in after.items() if not torch.equal(each, before[name])}
+    assert moved == {"text", "names", "bias"} | ({"boundaries"} if objective == "names" else set())
+    tagger = Tagger.load(folder, device="cpu", thresholds=0.0)
+    assert {each.type for each in tagger.tag(TEXT)} <= {"Political_Party", "city"}
+    assert {each.type for each in tagger.tag(TEXT, labels=["sea bird"])} <= {"sea bird"}
+    (done,) = check(folder, device="cpu")
+    assert not done.differences
+    (again,) = finetune(str(folder), EXAMPLES, tmp_path / "again", SHORT)
+    assert read_card(str(again))["settings"]["objective"] == objective
+
+
+@pytest.mark.integration
+def test_a_new_head_is_one_setting_away(names: str) -> None:
+    settings = FinetuneSettings(objective="tagging", compare_parts=0, **SETTINGS)
+    assert finetune_examples(names, EXAMPLES, [], settings).card["head"] == "linear"
+
+
+@pytest.mark.integration
+def test_the_folder_reads_types_as_the_training_did(names: str, tmp_path: Path) -> None:
+    """Asked by the data's names, a loaded tagger reads their words, as the head in memory does."""
+    labels = {"Political_Party": "group of politicians", "river": "river"}
+    found = finetune_examples(names, EXAMPLES, [], SHORT, labels=labels)
+    assert found.card["types"] == ["Political_Party", "city", "river"]
+    found.save(tmp_path)
+    wanted = list(found.head.for_labels(found.head.labels, [0.0] * 3).predict(EXAMPLES).spans())
+    for asked in (None, ["Political_Party", "city", "river"]):
+        tagger = Tagger.load(tmp_path, device="cpu", thresholds=0.0, precision="fp32").with_labels(
+            asked or ["city", "river", "Political_Party"]
+        )
+        assert [each.text for each in tagger.labels if each.name == "Political_Party"] == ["group of politicians"]
+        got = list(tagger.head.predict(EXAMPLES).spans())
+        assert [each[:4] for each in got] == [each[:4] for each in wanted]
+        assert np.allclose([each[4] for each in got], [each[4] for each in wanted], atol=1e-4)
+
+
+@pytest.mark.integration
+def test_all_types_are_asked_for_in_each_step(names: str) -> None:
+    """A sentence without entities tells that every type is absent, those without a sentence too."""
+    start = Start.of(names, [*EXAMPLES, EMPTY], [], SHORT, name="data", labels={"river": "river"})
+    data = start.source.windows(start.pieces, start.objective.labels)
+    shared = start.objective.begin_step(data.windows, np.array([len(EXAMPLES)]), 1)
+    assert sorted(shared.texts) == ["city", "political party", "river"]
+    assert shared.known.all()
+    assert not shared.has.any()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("given", "settings", "why"),
+    [
+        ("names", {"objective": "concepts"}, "was trained with 'names'"),
+        ("concepts", {"objective": "names"}, "was trained with 'concepts'"),
+        ("names", {"names": {"temperature": 2.0}}, r"names\.temperature = 2\.0: must be left out in fine-tuning"),
+        ("names", {"names": {"backbone": "embedded"}}, r"names\.backbone = 'embedded': must be left out"),
+        ("tiny_encoder", {"objective": "names"}, "holds no concept encoder"),
+    ],
+)
+def test_settings_that_the_folder_decides(
+    given: str, settings: dict[str, Any], why: str, request: pytest.FixtureRequest
+) -> None:
+    made = make_settings(FinetuneSettings, SETTINGS | settings)
+    with pytest.raises((SettingsError, InputError), match=why):
+        finetune_examples(str(request.getfixturevalue(given)), EXAMPLES, [], made)
+
+
+def test_types_in_words() -> None:
+    assert words_of_types(["PER", "ORG", "PoliticalParty", "sea_bird"], {"sea_bird": "Bird of the Sea"}) == {
+        "PER": "person", "ORG": "organisation", "PoliticalParty": "political party", "sea_bird": "bird of the sea",
+    }  # fmt: skip
+
+
+def test_types_that_mean_the_same_keep_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert words_of_types(["ORG", "Organisation", "city"], {}) == {
+        "ORG": "org", "Organisation": "organisation", "city": "city",
+    }  # fmt: skip
+    assert "types ORG, Organisation mean the same in words" in capsys.readouterr().err
+    assert words_of_types(["ORG", "Organisation"], {"ORG": "company"}) == {
+        "ORG": "company", "Organisation": "organisation",
+    }  # fmt: skip
+    assert capsys.readouterr().err == ""
+    with pytest.raises(InputError, match="types 'ORG' and 'org' are both read as 'org'; rename one"):
+        words_of_types(["ORG", "org"], {})
+
+
+def test_a_label_without_a_sentence_is_absent() -> None:
+    data = FinetuneSources(SHORT, EXAMPLES, labels={"river": "long river"}).named()
+    assert data.types == ["Political_Party", "city", "river"]
+    assert data.concept_texts["river"] == "long river"
+    assert data.concepts is not None
+    assert dict(zip([each.name for each in data.concepts.concepts], data.concepts.counts, strict=True)) == {
+        "political party": 6, "city": 6, "long river": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.integration
+def test_the_comparison_scores_sentences_that_were_not_seen(
+    names: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples, trained = [*EXAMPLES, EMPTY], list[list[Example]]()
+
+    def spy(encoder: str, some: Sequence[Example], *rest: Any, **named: Any) -> Any:
+        trained.append(list(some))
+        return finetune_examples(encoder, some, *rest, **named)
+
+    monkeypatch.setattr(start_comparison, "finetune_examples", spy)
+    found = compare_with_start(names, examples, FinetuneSettings(**SETTINGS), name="data")
+    assert found is not None
+    held_out = [each for some in trained for each in examples if each not in some]
+    assert len(trained) == 3
+    assert sorted(each.text for each in held_out) == sorted(each.text for each in examples)
+    start = Start.of(names, examples, [], FinetuneSettings(**SETTINGS), name="data")
+    spans = start.head().predict(examples).word_spans(len(examples))
+    assert found.start == score_spans(list(map(word_spans, examples)), spans).f1
+    assert str(found) in capsys.readouterr().err
+    again = compare_with_start(names, examples, FinetuneSettings(**SETTINGS), name="data")
+    assert again == found
+
+
+@pytest.mark.integration
+def test_a_tagger_is_compared_where_it_has_the_types(tiny_tagger: Path, names: str) -> None:
+    """A tagger of fixed types is a start with these alone; an encoder, or one of other types, finds nothing."""
+    kept = FinetuneSettings(source_head="shared", **SETTINGS)
+    own = sorted(read_card(str(tiny_tagger))["types"])
+    text = "Oslo sailed."
+    some = [Example(text, split_words(text), (Span(0, 4, own[0]),))] * 3
+    assert compare_with_start(str(tiny_tagger), some, kept, name="data") is not None
+    assert compare_with_start(str(tiny_tagger), EXAMPLES, kept, name="data") is None
+    assert compare_with_start(str(tiny_tagger), some, FinetuneSettings(**SETTINGS), name="data") is None
+    many = EXAMPLES * 9
+    assert compare_with_start(names, many, FinetuneSettings(**SETTINGS), name="data") is None
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("examples", [EXAMPLES[:1], [EXAMPLES[0], EMPTY]])
+def test_too_few_to_compare_is_told(
+    names: str, examples: list[Example], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder,) = finetune(names, examples, tmp_path / "tuned", FinetuneSettings(**SETTINGS))
+    assert "too few sentences have entities to tell whether fine-tuning makes the start better" in (
+        capsys.readouterr().err
+    )
+    assert "compared_with_start" not in read_card(str(folder))
+
+
+@pytest.mark.integration
+def test_the_card_has_the_comparison(names: str, tmp_path: Path) -> None:
+    (folder,) = finetune(names, EXAMPLES, tmp_path / "tuned", FinetuneSettings(**SETTINGS))
+    card = read_card(str(folder))
+    assert card["compared_with_start"].keys() == {"start_f1", "finetuned_f1", "parts", "sentences"}
+    assert (card["compared_with_start"]["parts"], card["compared_with_start"]["sentences"]) == (3, 6)
+
+
+@pytest.mark.parametrize(
+    ("start", "finetuned", "words"),
+    [
+        (0.2, 0.5, "F1 50.0 fine-tuned, 20.0 as the start is: fine-tuning is better by 30.0"),
+        (0.5, 0.2, "F1 20.0 fine-tuned, 50.0 as the start is: the start is better by 30.0; tag with it"),
+        (0.5, 0.5, "F1 50.0 fine-tuned, 50.0 as the start is: no difference"),
+    ],
+)
+def test_the_line_says_which_is_better(start: float, finetuned: float, words: str) -> None:
+    assert words in str(StartComparison(start, finetuned, 3, 20))
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("objective", [Names, Concepts])
+def test_two_hundred_types_in_twenty_sentences(objective: type[Concepts], request: pytest.FixtureRequest) -> None:
+    start = request.getfixturevalue(objective.__name__.lower())
+    text = " ".join(f"w{number}" for number in range(10))
+    words = split_words(text)
+    examples = [
+        Example(text, words, tuple(Span(*word, f"type {10 * line + place}") for place, word in enumerate(words)))
+        for line in range(20)
+    ]
+    assert len(finetune_examples(start, examples, [], SHORT).head.types) == 200
