@@ -106,7 +106,7 @@ class _Planner:
         settings = replace(settings, threads=1, precision=precision, seed=place.seed)
         encoder = self._encoder(place)
         settings = _startable(encoder.folder, settings)
-        system = FineTuned(encoder, settings, trained_by(settings), self.machine.device)
+        system = FineTuned(encoder, settings, trained_by(settings), self.machine.device, labels=target.labels)
         if not own.source:
             return system
         files = self.files_of(self.folder_of(own.source), own.source_format, ("train",))

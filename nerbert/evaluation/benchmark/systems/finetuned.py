@@ -13,7 +13,9 @@ from nerbert.evaluation.benchmark.keys import DataFiles, check_same, data_digest
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.system import made_with_torch, timed
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.finetuning.train_tagger import at_best_threshold, finetune_examples, source_settings
+from nerbert.finetuning.train_tagger import finetune_examples, source_settings
+from nerbert.formats.entity_labels import parse_type_labels
+from nerbert.model.concept_table import class_words
 from nerbert.model.heads import predict_entities
 from nerbert.model.linear import tag_both_ways
 from nerbert.registry import HEADS, OBJECTIVES
@@ -97,14 +99,20 @@ class FineTuned:
     """What trains, as a part of the key, by the files as they were planned."""
     device: str
     source: SourceDomain | None = None
+    labels: tuple[str, ...] = ()
+    """What a tagger of labels at run time reads for types, `TYPE=label` or `TYPE` each."""
 
     @property
     def facts(self) -> dict[str, Any]:
         """Return all that a training depends on, except the data."""
         source = self.source.key if self.source else None
-        asked = HEADS.find(OBJECTIVES.find(self.settings.objective).head_name).labels_at_run_time
         facts = {**self.trained, "encoder": self.encoder.sha256, "source": source, "device": self.device}
-        return {**facts, "threshold": "best on dev"} if asked else facts
+        return {**facts, "threshold": "own", "labels": list(self.labels)} if self._asks else facts
+
+    @property
+    def _asks(self) -> bool:
+        """Return whether its tagger takes labels at run time."""
+        return HEADS.find(OBJECTIVES.find(self.settings.objective).head_name).labels_at_run_time
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
         """Return train, the scored split, and dev: for the temperature, and the epoch if the protocol chooses it."""
@@ -120,8 +128,8 @@ class FineTuned:
     def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
         """Fine-tune on a part's sentences and tag its test sentences.
 
-        Confidences have the temperature that `finetune` fits on the dev split; it is 1 without one. So is the threshold
-        of a tagger that takes labels at run time.
+        Confidences have the temperature that `finetune` fits on the dev split; it is 1 without one. A tagger that takes
+        labels at run time has its own threshold, and is asked for the target's types by their labels.
         """
         if self.settings.select == "dev" and not part.dev:
             why = "setting select = 'dev': there is no dev split; add one or use select = 'last'"
@@ -129,11 +137,13 @@ class FineTuned:
         cost: dict[str, Any] = {}
         encoder, facts = self._start(store)
         with timed(cost, "train"):
-            tagger = finetune_examples(encoder, part.train, part.dev, self.settings, name=part.name)
+            labels = {type_: label or class_words(type_) for type_, label in parse_type_labels(self.labels).items()}
+            tagger = finetune_examples(
+                encoder, part.train, part.dev, self.settings, name=part.name, labels=labels if self._asks else None
+            )
         head, temperature = tagger.head, 1.0
         if part.dev:
             with timed(cost, "calibrate"):
-                head, _ = at_best_threshold(head, part.dev)
                 held_out = predict_entities(head, part.dev)
                 temperature = held_out.calibration_json({})["temperature"]
             facts["dev_f1"] = held_out.score.f1
