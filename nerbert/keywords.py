@@ -156,6 +156,8 @@ class TrainKeywords(TypedDict, total=False):
     num_layers: int
     threads: int
     tagging: TaggingKeywords | Section
+    concepts: ConceptsKeywords | Section
+    names: NamesKeywords | Section
     zero_shot: ZeroShotKeywords | Section
 
 
@@ -180,8 +182,6 @@ class PretrainKeywords(TrainKeywords, total=False):
     fresh_hidden_size: int
     fresh_vocab_size: int
     mlm: MlmKeywords | Section
-    concepts: ConceptsKeywords | Section
-    names: NamesKeywords | Section
     self_training: SelfTrainingKeywords | Section
     typing: TypingKeywords | Section
     gazetteers: GazetteersKeywords | Section
@@ -194,6 +194,7 @@ class FinetuneKeywords(TrainKeywords, total=False):
     source_epochs: float
     source_head: Literal["new", "shared"]
     select: Literal["last", "dev"]
+    compare_parts: int
     patience: int
     distillation: DistillationKeywords | Section
     replay: ReplayKeywords | Section

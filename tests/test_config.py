@@ -170,7 +170,7 @@ def test_every_setting_says_meaning_and_source(cls: type) -> None:
         (PretrainSettings, "learning_rate", 0.0),
         (FinetuneSettings, "select", "test"),
         (FinetuneSettings, "on_too_long", "cut"),
-        (FinetuneSettings, "min_steps", -1),
+        (FinetuneSettings, "min_steps", -2),
         (FinetuneSettings, "min_steps", 10**20),
         (FinetuneSettings, "weight_decay", float("nan")),
         (FinetuneSettings, "epochs", 10**400),

@@ -22,6 +22,10 @@ from nerbert.training.objective import FINETUNE, Objective, Task, chosen_objecti
 from nerbert.training.settings import TrainSettings
 
 _USUAL_OBJECTIVE = TrainSettings().objective
+_NEW_STEPS, _TRAINED_STEPS = 250, 100
+"""Fewest steps for a new head, and where a model with labels at run time is trained on (docs/results)."""
+_TRAINED_SHARE = 0.25
+"""The latter's share of a new head's rate."""
 _WIDE = 768
 """BERT-base's width."""
 
@@ -49,7 +53,7 @@ class Start:
         """Return the start at an encoder; raise SettingsError and InputError for what doesn't fit."""
         if not any(each.spans for each in examples):
             raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
-        settings = objective_for(encoder, settings)
+        settings = usual_steps(objective_for(encoder, settings))
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
         kind = chosen_objective(settings, FINETUNE)
         from nerbert.finetuning.replay import FinetuneSources  # loads what pre-training needs
@@ -63,7 +67,8 @@ class Start:
         model = objective.make_model(backbone)
         facts = _initialise(model, backbone, settings) | _start_threshold(encoder, kind)
         pieces = objective.subwords(model, backbone, settings)
-        settings = replace(settings, learning_rate=settings.learning_rate or usual_rate(model.config))
+        rate = settings.learning_rate or usual_rate(model.config, trains_on=_trains_on(settings))
+        settings = replace(settings, learning_rate=rate)
         return cls(model, objective, pieces, source, settings,
                    facts | ({"words_of_types": dict(texts)} if texts else {}), splitter)  # fmt: skip
 
@@ -82,9 +87,7 @@ class Start:
 
 def may_find_types(encoder: str, settings: FinetuneSettings) -> bool:
     """Return whether a start may find types before any training: it takes labels at run time, or is a tagger."""
-    kind = chosen_objective(objective_for(encoder, settings), FINETUNE)
-    at_run_time = HEADS.contains(kind.head_name) and HEADS.find(kind.head_name).labels_at_run_time
-    return at_run_time or settings.source_head == "shared"
+    return _trains_on(objective_for(encoder, settings)) or settings.source_head == "shared"
 
 
 def check_head(kind: type[Objective], settings: FinetuneSettings) -> None:
@@ -105,9 +108,26 @@ def objective_for(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
     return replace(settings, objective=folder.kind.usual_objective(folder.path) or _USUAL_OBJECTIVE)
 
 
-def usual_rate(config: Any) -> float:
-    """Return the default learning rate: NER-BERT §4.4's from BERT-base's width on, else what was best on MiniLM."""
-    return 5e-5 if int(getattr(config, "hidden_size", 0) or _WIDE) >= _WIDE else 2e-4
+def usual_steps(settings: FinetuneSettings) -> FinetuneSettings:
+    """Return settings of a known objective with the fewest steps of its kind of head, if they name none."""
+    if settings.min_steps >= 0:
+        return settings
+    return replace(settings, min_steps=_TRAINED_STEPS if _trains_on(settings) else _NEW_STEPS)
+
+
+def usual_rate(config: Any, *, trains_on: bool = False) -> float:
+    """Return the default learning rate: NER-BERT §4.4's from BERT-base's width on, else what was best on MiniLM.
+
+    `trains_on` says that there is no new head.
+    """
+    rate = 5e-5 if int(getattr(config, "hidden_size", 0) or _WIDE) >= _WIDE else 2e-4
+    return rate * _TRAINED_SHARE if trains_on else rate
+
+
+def _trains_on(settings: FinetuneSettings) -> bool:
+    """Return whether there is no new head: all parts of the start find entities already."""
+    name = chosen_objective(settings, FINETUNE).head_name
+    return HEADS.contains(name) and HEADS.find(name).labels_at_run_time
 
 
 def _initialise(model: Any, backbone: Backbone, settings: FinetuneSettings) -> dict[str, Any]:

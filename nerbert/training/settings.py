@@ -17,8 +17,8 @@ class TrainSettings(Sectioned):
 
     objective: Annotated[str, OBJECTIVES] = "tagging"
     """Training objective: `tagging`, entities of the data's types; `mlm` (pre-training only), masked subwords of the
-    same sentences, the control without labels; `concepts` (pre-training only), names of open types by contrast;
-    `names` (pre-training only), boundaries by tags, and names of types by contrast;
+    same sentences, the control without labels; `concepts`, names of open types by contrast; `names`, boundaries by
+    tags, and names of types by contrast;
     `self_training`, as `tagging`, but from the second epoch on the model relabels all sentences; `typing` (pre-training
     only), the data's types and clusters of entities; `zero_shot`, entities of any types, given by name; `distillation`
     (fine-tuning only), as `tagging`, with confidences as soft labels; or your own as `module:Class`. Source: NER-BERT

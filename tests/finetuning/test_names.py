@@ -243,3 +243,14 @@ def test_two_hundred_types_in_twenty_sentences(objective: type[Concepts], reques
         for line in range(20)
     ]
     assert len(finetune_examples(start, examples, [], SHORT).head.types) == 200
+
+
+@pytest.mark.integration
+def test_the_usual_steps_and_rate_are_those_of_a_start_that_trains_on(names: str, tiny_encoder: Path) -> None:
+    def usual(encoder: str, **more: Any) -> tuple[int, float]:
+        start = Start.of(encoder, EXAMPLES, [], FinetuneSettings(**more), name="data")
+        return start.settings.min_steps, start.settings.learning_rate
+
+    assert usual(names) == (100, 5e-5)
+    assert usual(names, objective="tagging") == usual(str(tiny_encoder)) == (250, 2e-4)
+    assert usual(names, min_steps=0, learning_rate=1e-3) == (0, 1e-3)
