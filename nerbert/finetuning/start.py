@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from nerbert.config import refuse
 from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.documents import reading_for
@@ -58,9 +59,10 @@ class Start:
         kind = chosen_objective(settings, FINETUNE)
         from nerbert.finetuning.replay import FinetuneSources  # loads what pre-training needs
 
-        splitter = reading_for(read_card(encoder), None, training=True).word_splitter
-        replayed = read_card(encoder)["word_splitter"]
-        source = kind.data(FinetuneSources(settings, examples, dev, labels or {}, replayed))
+        card = read_card(encoder)
+        splitter = reading_for(card, None, training=True).word_splitter
+        words = _words_of_types(card, examples, settings, labels or {})
+        source = kind.data(FinetuneSources(settings, examples, dev, words, card["word_splitter"]))
         texts = source.concept_texts
         objective = kind.of(Task(source.types, settings, backbone, source.concepts, texts, finetunes=True))
         check_head(kind, settings)
@@ -128,6 +130,20 @@ def _trains_on(settings: FinetuneSettings) -> bool:
     """Return whether there is no new head: all parts of the start find entities already."""
     name = chosen_objective(settings, FINETUNE).head_name
     return HEADS.contains(name) and HEADS.find(name).labels_at_run_time
+
+
+def _words_of_types(
+    card: Mapping[str, Any], examples: Sequence[Example], settings: FinetuneSettings, labels: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the labels of types, and for others of the sentences what the start reads; raise SettingsError for labels
+    of a head that reads none.
+    """
+    if not _trains_on(settings):
+        why = f"objective = {settings.objective!r} has fixed types, and reads no labels"
+        refuse(bool(labels), "labels", ", ".join(labels), f"left out: {why}")
+        return {}
+    types = {span.type for each in examples for span in each.spans}
+    return {each: words for each, words in (card.get("words_of_types") or {}).items() if each in types} | dict(labels)
 
 
 def _initialise(model: Any, backbone: Backbone, settings: FinetuneSettings) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Fine-tuning of folders that compare words with names of types: they keep their form, and are compared with it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,8 @@ def test_the_folder_reads_types_as_the_training_did(names: str, tmp_path: Path) 
     found = finetune_examples(names, EXAMPLES, [], SHORT, labels=labels)
     assert found.card["types"] == ["Political_Party", "city", "river"]
     found.save(tmp_path)
+    again = Start.of(str(tmp_path), EXAMPLES, [], SHORT, name="data", labels={"city": "town"})
+    assert again.facts["words_of_types"] == {"Political_Party": "group of politicians", "city": "town"}
     wanted = list(found.head.for_labels(found.head.labels, [0.0] * 3).predict(EXAMPLES).spans())
     for asked in (None, ["Political_Party", "city", "river"]):
         tagger = Tagger.load(tmp_path, device="cpu", thresholds=0.0, precision="fp32").with_labels(
@@ -131,6 +134,13 @@ def test_settings_that_the_folder_decides(
     made = make_settings(FinetuneSettings, SETTINGS | settings)
     with pytest.raises((SettingsError, InputError), match=why):
         finetune_examples(str(request.getfixturevalue(given)), EXAMPLES, [], made)
+
+
+@pytest.mark.integration
+def test_labels_are_for_heads_that_read_them(names: str, tiny_encoder: Path) -> None:
+    for start, settings in ((names, replace(SHORT, objective="tagging")), (str(tiny_encoder), SHORT)):
+        with pytest.raises(SettingsError, match=r"labels = 'city': must be left out: objective = 'tagging' has fixed"):
+            finetune_examples(start, EXAMPLES, [], settings, labels={"city": "town"})
 
 
 def test_types_in_words() -> None:
