@@ -264,3 +264,14 @@ def test_the_usual_steps_and_rate_are_those_of_a_start_that_trains_on(names: str
     assert usual(names) == (100, 5e-5)
     assert usual(names, objective="tagging") == usual(str(tiny_encoder)) == (250, 2e-4)
     assert usual(names, min_steps=0, learning_rate=1e-3) == (0, 1e-3)
+
+
+@pytest.mark.integration
+def test_of_too_many_concepts_those_of_the_data_stay(names: str) -> None:
+    replay = str(Path(names).parent / "open.jsonl")
+    some = {"replay": {"files": (replay,), "share": 0.5}, "names": {"max_concepts": 3}}
+    start = Start.of(names, EXAMPLES, [], make_settings(FinetuneSettings, SETTINGS | some), name="data")
+    data = start.source.windows(start.pieces, start.objective.labels)
+    shared = start.objective.begin_step(data.windows, data.numbers_of(0), 1)
+    assert {"political party", "city"} < set(shared.texts)
+    assert (len(shared.texts), shared.left_out > 0) == (3, True)

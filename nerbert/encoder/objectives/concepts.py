@@ -69,8 +69,8 @@ class ConceptsSettings(Section):
     label_all_tokens: bool = False
     """Whether a word's further subwords count in the loss. Source: ours."""
     max_concepts: Annotated[int, Bounds(at_least=1, below=1e6)] = 2048
-    """Most concepts of a step; from more, a random sample is taken, and each step's log counts those left out. Source:
-    ours."""
+    """Most concepts of a step; from more, a random sample is taken, and each step's log counts those left out. Types of
+    the data of a fine-tuning are always among them. Source: ours."""
 
 
 @dataclass(slots=True)
@@ -195,11 +195,12 @@ class Concepts(Objective):
 
     def _concepts_of(self, rows: Sequence[Row], places: Array, step: int) -> StepConcepts:
         """Return the concepts of some rows, whose labels are `places`; of too many a random part, drawn by the step."""
-        candidates = np.union1d(self._table.candidates(rows), self._always)
-        most = self._own.max_concepts
+        candidates = np.setdiff1d(self._table.candidates(rows), self._always)
+        most = max(0, self._own.max_concepts - len(self._always))
         if left_out := max(0, len(candidates) - most):
             chances = uniforms(self._settings.seed, f"concepts of step {step}", candidates)
-            candidates = np.sort(candidates[np.argsort(chances, kind="stable")[:most]])
+            candidates = candidates[np.argsort(chances, kind="stable")[:most]]
+        candidates = np.union1d(candidates, self._always)
         has, known = (torch.from_numpy(each) for each in self._table.masks(rows, candidates))
         texts = self._table.texts_read(candidates, self._settings.seed, step)
         return StepConcepts(texts, places, known.any(1), has, known, left_out)
