@@ -12,6 +12,7 @@ import pytest
 
 from nerbert.artifacts import sha256_of
 from nerbert.evaluation.datasets.load import known_data
+from nerbert.finetuning.replay import OWN_TEXTS
 from nerbert.formats.examples import read_examples
 from nerbert.formats.open_types import read_open_types
 from nerbert.records import Document, Span
@@ -29,6 +30,7 @@ class Tools:
     check: Any
     build: Any
     agreement: Any
+    replay: Any
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,10 @@ def test_splits_are_of_whole_domains(tools: Tools, every: list[Any]) -> None:
 @pytest.mark.integration
 def test_what_is_built_is_what_is_published(tools: Tools, every: list[Any], tmp_path: Path) -> None:
     tools.build.build(tmp_path, every)
+    tools.replay.main(tmp_path / "train.jsonl", tmp_path / "replay.jsonl.gz")
+    assert (tmp_path / "replay.jsonl.gz").read_bytes() == OWN_TEXTS.read_bytes(), (
+        "sources/open_types/replay.py makes it"
+    )
     known = known_data()["open-types"]
     assert {split: each.sha256 for split, each in known.splits.items()} == {
         split: sha256_of(tmp_path / f"{split}.jsonl") for split in known.splits

@@ -67,7 +67,7 @@ def finetune_examples(
     log, best = _train(model, data, objective, pieces, settings, dev, what)
     if forgets:
         about |= forgets.facts(model)
-    card = dict(facts or {}) | start.facts | {
+    card = dict(facts or {}) | start.facts | start.source.facts | {
         "word_splitter": nearest_splitter(examples, splitter or start.splitter), "max_length": settings.max_length,
         "on_too_long": settings.on_too_long, "head": objective.head_name, "types": list(start.source.types),
         "settings": plain_settings(settings, objective.settings), "changed": changed,

@@ -67,7 +67,7 @@ def test_a_fine_tuned_folder_takes_any_labels(start: Path, tmp_path: Path, capsy
     assert (card["kind"], card["head"], card["types"]) == ("tagger", "gliner", ["Political_Party", "city"])
     assert (card["labels"], card["max_width"], card["word_splitter"]) == ("normalised", 3, "gliner-words-1")
     assert (card["settings"]["objective"], card["settings"]["replay"]) == (
-        "zero_shot", {"files": ["open.jsonl"], "share": 0.0},
+        "zero_shot", {"files": ["open.jsonl"], "share": -1.0},
     )  # fmt: skip
     assert card["forgetting"].keys() == {"before", "after", "texts"}
     assert f"before, {100 * card['forgetting']['after']:.1f} after, on {card['forgetting']['texts']} held-out" in (
@@ -160,8 +160,7 @@ def test_a_share_of_each_epoch_is_replayed(start: Path, share: float, many: int)
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"replay": {"share": 0.5}}, "replay.share = 0.5: must be 0 without replay.files"),
-     ({"on_too_long": "error"}, "on_too_long"), ({"source_head": "shared"}, "not for the head of"),
+    [({"on_too_long": "error"}, "on_too_long"), ({"source_head": "shared"}, "not for the head of"),
      ({"num_layers": 1}, "num_layers = 1: must be 0 where the start is a GLiNER folder"),
      ({"tagging": {"joined_layer": 1}}, "joined_layer: is for objective 'tagging', but objective = 'zero_shot'"),
      ({"replay": {"files": (Path("none.jsonl"),)}}, "none.jsonl: can't be read")],

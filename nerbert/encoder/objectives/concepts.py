@@ -42,6 +42,8 @@ from nerbert.training.objective import (
 from nerbert.training.settings import TrainSettings
 from nerbert.training.sources import Data_co, Sources
 
+_BESIDE_DATA = 48
+"""Most concepts of a fine-tuning's step beside the types of its data: each is encoded in each step."""
 _OF_FOLDER = ("backbone", "pooling", "temperature")
 """Settings that a folder decides in a fine-tuning."""
 
@@ -69,8 +71,8 @@ class ConceptsSettings(Section):
     label_all_tokens: bool = False
     """Whether a word's further subwords count in the loss. Source: ours."""
     max_concepts: Annotated[int, Bounds(at_least=1, below=1e6)] = 2048
-    """Most concepts of a step; from more, a random sample is taken, and each step's log counts those left out. Types of
-    the data of a fine-tuning are always among them. Source: ours."""
+    """Most concepts of a step; from more, a random sample is taken, and each step's log counts those left out. A
+    fine-tuning has all types of its data, and at most 48 others. Source: ours."""
 
 
 @dataclass(slots=True)
@@ -197,6 +199,7 @@ class Concepts(Objective):
         """Return the concepts of some rows, whose labels are `places`; of too many a random part, drawn by the step."""
         candidates = np.setdiff1d(self._table.candidates(rows), self._always)
         most = max(0, self._own.max_concepts - len(self._always))
+        most = min(most, _BESIDE_DATA) if self._finetunes else most
         if left_out := max(0, len(candidates) - most):
             chances = uniforms(self._settings.seed, f"concepts of step {step}", candidates)
             candidates = candidates[np.argsort(chances, kind="stable")[:most]]

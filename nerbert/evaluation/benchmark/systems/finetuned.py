@@ -9,9 +9,10 @@ from nerbert.config import plain_settings
 from nerbert.errors import NerbertError, SettingsError
 from nerbert.evaluation.benchmark import keys
 from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, tagged_entities
-from nerbert.evaluation.benchmark.keys import DataFiles, check_same, data_digest, encoder_digest, key_of
+from nerbert.evaluation.benchmark.keys import DataFiles, check_same, data_digest, encoder_digest, file_digest, key_of
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.system import made_with_torch, timed
+from nerbert.finetuning.replay import OWN_TEXTS
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.train_tagger import finetune_examples, source_settings
 from nerbert.formats.entity_labels import parse_type_labels
@@ -107,7 +108,11 @@ class FineTuned:
         """Return all that a training depends on, except the data."""
         source = self.source.key if self.source else None
         facts = {**self.trained, "encoder": self.encoder.sha256, "source": source, "device": self.device}
-        return {**facts, "threshold": "own", "labels": list(self.labels)} if self._asks else facts
+        return (
+            {**facts, "threshold": "own", "labels": list(self.labels), "replayed": file_digest(OWN_TEXTS)}
+            if self._asks
+            else facts
+        )
 
     @property
     def _asks(self) -> bool:
