@@ -190,10 +190,10 @@ def words_of_types(types: Sequence[str], labels: Mapping[str, str]) -> dict[str,
     Types that would be read as the same words keep their own names. Raise InputError where these differ only in case or
     underscores.
     """
-    found = {each: normalised(labels.get(each) or common_name(class_words(each))) for each in types}
+    found = {each: normalised(labels.get(each) or common_name(class_words(each))) or each for each in types}
     same = Counter(found.values())
     if alike := [each for each, text in found.items() if same[text] > 1]:
-        found |= {each: normalised(labels.get(each) or each) for each in alike}
+        found |= {each: normalised(labels.get(each) or each) or each for each in alike}
         tell(f"types {few(alike)} mean the same in words, so each is read as it is written; --labels says it better")
     by_text: dict[str, str] = {}
     for each, text in found.items():

@@ -160,6 +160,7 @@ def test_types_that_mean_the_same_keep_their_names(capsys: pytest.CaptureFixture
         "ORG": "company", "Organisation": "organisation",
     }  # fmt: skip
     assert capsys.readouterr().err == ""
+    assert words_of_types(["_", "__"], {}) == {"_": "_", "__": "__"}
     with pytest.raises(InputError, match="types 'ORG' and 'org' are both read as 'org'; rename one"):
         words_of_types(["ORG", "org"], {})
 
