@@ -17,7 +17,7 @@ import numpy as np
 from nerbert.config import Bounds, Section
 from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypes, OpenTypesSettings
 from nerbert.errors import InputError, at, few
-from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
 from nerbert.formats.open_types import normalised
 from nerbert.labels import common_name
 from nerbert.model.concept_table import Concept, ConceptTable, class_words
@@ -34,7 +34,6 @@ from nerbert.words import SPLITTER
 
 OWN_TEXTS = Path(__file__).parent.parent / "sample" / "open-types" / "replay.jsonl.gz"
 """The package's texts (sources/open_types/replay.py)."""
-FEW_SENTENCES = 50
 _USUAL_SHARE = 0.5
 _SCORED = 200
 """Held-out texts on which forgetting is measured, at most."""
@@ -52,8 +51,9 @@ class ReplaySettings(Section):
     """Files of open types to mix in (`share`). Forgetting of types that the data lacks is measured on a tenth of their
     texts. Empty: 600 texts of the package, without that measure. Source: ours."""
     share: Annotated[float, Bounds(at_least=-1, below=1)] = -1.0
-    """Share of the training sentences that are replayed texts; each epoch has other ones. Below 0: a half for up to 50
-    sentences, from which a model forgets most, else none. Source: ours, on dev (docs/results)."""
+    """Share of the training sentences that are replayed texts; each epoch has other ones. Below 0: a half for up to 10
+    sentences, else none, since more sentences teach more than these texts keep. Source: ours, on dev (docs/results).
+    """
 
     def of_sentences(self, count: int) -> float:
         """Return the share for so many sentences."""

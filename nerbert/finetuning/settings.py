@@ -7,6 +7,9 @@ from nerbert.config import Bounds, Sectioned, refuse
 from nerbert.registry import OBJECTIVES
 from nerbert.training.settings import TrainSettings
 
+FEW_SENTENCES = 10
+"""Sentences up to which a model that trains on forgets more than it learns."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneSettings(TrainSettings):
@@ -25,7 +28,8 @@ class FinetuneSettings(TrainSettings):
     learning_rate: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.0
     """Highest learning rate of AdamW. 0 chooses by head and width of the encoder. With a new head: 5e-5 from 768 on
     (NER-BERT §4.4, for BERT-base), 2e-4 below (ours, measured on all-MiniLM-L6-v2). Where a model that takes labels at
-    run time trains on: a quarter of that, since a higher rate loses what it knows. Source: NER-BERT §4.4 and ours."""
+    run time trains on: half of that, a quarter for up to 10 sentences, since a higher rate loses what it knows. Source:
+    NER-BERT §4.4 and ours."""
     source_epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0
     """Passes over the source data before the target's (source & target); bounds on steps are the target's alone.
     Source: ours; the paper doesn't say; CrossNER's code has 2."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from nerbert.config import refuse
 from nerbert.errors import InputError, SettingsError
-from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
 from nerbert.formats.documents import reading_for
 from nerbert.labels import shared_tags, types_of
 from nerbert.metrics.calibration import uncalibrated
@@ -25,8 +25,8 @@ from nerbert.training.settings import TrainSettings
 _USUAL_OBJECTIVE = TrainSettings().objective
 _NEW_STEPS, _TRAINED_STEPS = 250, 100
 """Fewest steps for a new head, and where a model with labels at run time is trained on (docs/results)."""
-_TRAINED_SHARE = 0.25
-"""The latter's share of a new head's rate."""
+_TRAINED_SHARE, _FEW_SHARE = 0.5, 0.25
+"""The latter's share of a new head's rate, and that with few sentences."""
 _WIDE = 768
 """BERT-base's width."""
 
@@ -69,7 +69,8 @@ class Start:
         model = objective.make_model(backbone)
         facts = _initialise(model, backbone, settings) | _start_threshold(encoder, kind)
         pieces = objective.subwords(model, backbone, settings)
-        rate = settings.learning_rate or usual_rate(model.config, trains_on=_trains_on(settings))
+        trained = len(examples) if _trains_on(settings) else 0
+        rate = settings.learning_rate or usual_rate(model.config, trained)
         settings = replace(settings, learning_rate=rate)
         return cls(model, objective, pieces, source, settings,
                    facts | ({"words_of_types": dict(texts)} if texts else {}), splitter)  # fmt: skip
@@ -117,13 +118,15 @@ def usual_steps(settings: FinetuneSettings) -> FinetuneSettings:
     return replace(settings, min_steps=_TRAINED_STEPS if _trains_on(settings) else _NEW_STEPS)
 
 
-def usual_rate(config: Any, *, trains_on: bool = False) -> float:
+def usual_rate(config: Any, trained: int = 0) -> float:
     """Return the default learning rate: NER-BERT §4.4's from BERT-base's width on, else what was best on MiniLM.
 
-    `trains_on` says that there is no new head.
+    `trained` is the number of sentences on which a model without a new head trains on; 0 with a new head.
     """
     rate = 5e-5 if int(getattr(config, "hidden_size", 0) or _WIDE) >= _WIDE else 2e-4
-    return rate * _TRAINED_SHARE if trains_on else rate
+    if not trained:
+        return rate
+    return rate * (_FEW_SHARE if trained <= FEW_SENTENCES else _TRAINED_SHARE)
 
 
 def _trains_on(settings: FinetuneSettings) -> bool:

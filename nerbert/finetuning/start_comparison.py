@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nerbert.finetuning.replay import FEW_SENTENCES
 from nerbert.finetuning.sampling import many
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, may_find_types
@@ -19,6 +18,8 @@ from nerbert.records import Example
 from nerbert.rng import uniform
 from nerbert.terminal import tell
 
+_MOST = 50
+"""Sentences up to which taggers are compared with their start."""
 _FEWEST = 2
 
 
@@ -58,7 +59,7 @@ def compare_with_start(
     It can't where the start doesn't find the types without training, and with a single sentence, which a line says.
     """
     parts = min(settings.compare_parts, len(examples))
-    if not settings.compare_parts or len(examples) > FEW_SENTENCES or not may_find_types(encoder, settings):
+    if not settings.compare_parts or len(examples) > _MOST or not may_find_types(encoder, settings):
         return None
     settings = replace(settings, select="last", patience=0)
     start = Start.of(encoder, examples, [], settings, name=name, labels=labels)

@@ -486,7 +486,8 @@ def test_the_usual_rate_follows_the_encoders_width(
     widths = [64, 384, 767, 768, 1024]
     assert [start.usual_rate(BertConfig(hidden_size=width)) for width in widths] == [2e-4, 2e-4, 2e-4, 5e-5, 5e-5]
     assert start.usual_rate(DistilBertConfig(dim=128)) == 2e-4
-    assert [start.usual_rate(BertConfig(hidden_size=width), trains_on=True) for width in widths[2:4]] == [5e-5, 1.25e-5]
+    trained = [start.usual_rate(BertConfig(hidden_size=width), count) for width in widths[2:4] for count in (1, 10, 11)]
+    assert trained == [5e-5, 5e-5, 1e-4, 1.25e-5, 1.25e-5, 2.5e-5]
     for name, rate in (("own", 0.0), ("given", 1e-3)):
         finetune(str(tiny_encoder), data, tmp_path / name, replace(FAST, learning_rate=rate))
         assert card(tmp_path / name)["settings"]["learning_rate"] == (rate or 2e-4)

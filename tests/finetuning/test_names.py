@@ -282,7 +282,7 @@ def test_of_too_many_concepts_those_of_the_data_stay(names: str) -> None:
 
 @pytest.mark.parametrize(
     ("sentences", "given", "share"),
-    [(1, {}, 0.5), (50, {}, 0.5), (51, {}, 0.0), (5, {"share": 0.0}, 0.0), (60, {"share": 0.2}, 0.2)],
+    [(1, {}, 0.5), (10, {}, 0.5), (11, {}, 0.0), (5, {"share": 0.0}, 0.0), (60, {"share": 0.2}, 0.2)],
 )
 def test_texts_of_the_package_are_replayed_beside_few_sentences(
     sentences: int, given: dict[str, float], share: float
