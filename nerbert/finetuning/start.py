@@ -82,6 +82,12 @@ class Start:
             return True
         return set(self.source.types) <= set(self.facts.get("shared_types", ()))
 
+    @property
+    def settings_for_parts(self) -> FinetuneSettings:
+        """Return the settings that train on a part as on all: what follows from the number of sentences is fixed."""
+        share = self.source.replay_share
+        return self.settings if share is None else self.settings.changed({"replay": {"share": share}})
+
     def head(self) -> Head:
         """Return the model as it is now, ready to find the types; those of run time at the card's threshold."""
         head, least = self.objective.head(self.model, self.pieces, self.settings), self.facts.get("threshold")

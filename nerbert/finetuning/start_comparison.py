@@ -70,6 +70,7 @@ def compare_with_start(
     if parts < _FEWEST or not all(any(each.spans for each in rest) for _, rest in folds):
         tell("too few sentences have entities to tell whether fine-tuning makes the start better")
         return None
+    settings = start.settings_for_parts
     before, after = start.head().predict(examples).word_spans(len(examples)), list[list[WordSpan]]([[]]) * len(examples)
     for part, rest in folds:
         tagger = finetune_examples(

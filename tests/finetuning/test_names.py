@@ -18,7 +18,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning import start_comparison
 from nerbert.finetuning.finetune import finetune
-from nerbert.finetuning.replay import OWN_TEXTS, FinetuneSources, words_of_types
+from nerbert.finetuning.replay import OWN_TEXTS, FinetuneSources, ReplaySettings, words_of_types
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
 from nerbert.finetuning.start_comparison import StartComparison, compare_with_start
@@ -197,6 +197,23 @@ def test_the_comparison_scores_sentences_that_were_not_seen(
     assert str(found) in capsys.readouterr().err
     again = compare_with_start(names, examples, FinetuneSettings(**SETTINGS), name="data")
     assert again == found
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(("count", "rate", "share"), [(6, 5e-5, 0.5), (12, 1e-4, 0.0)])
+def test_parts_are_trained_on_as_all_sentences_are(
+    names: str, monkeypatch: pytest.MonkeyPatch, count: int, rate: float, share: float
+) -> None:
+    """Two thirds of twelve sentences are few, but the tagger that is compared has twelve."""
+    asked, settings = list[FinetuneSettings](), FinetuneSettings(**SETTINGS)
+
+    def spy(encoder: str, some: Sequence[Example], dev: Any, given: FinetuneSettings, **named: Any) -> Any:
+        asked.append(given)
+        return finetune_examples(encoder, some, dev, given, **named)
+
+    monkeypatch.setattr(start_comparison, "finetune_examples", spy)
+    compare_with_start(names, (EXAMPLES * 2)[:count], settings, name="data")
+    assert [(each.learning_rate, each.of(ReplaySettings).share) for each in asked] == [(rate, share)] * 3
 
 
 @pytest.mark.integration
