@@ -28,7 +28,7 @@ from nerbert.rng import Array, uniform
 from nerbert.terminal import tell
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import TrainingData
-from nerbert.training.objective import Objective
+from nerbert.training.objective import Objective, find_objective
 from nerbert.training.settings import TrainSettings
 from nerbert.words import SPLITTER
 
@@ -51,13 +51,9 @@ class ReplaySettings(Section):
     """Files of open types to mix in (`share`). Forgetting of types that the data lacks is measured on a tenth of their
     texts. Empty: 600 texts of the package, without that measure. Source: ours."""
     share: Annotated[float, Bounds(at_least=-1, below=1)] = -1.0
-    """Share of the training sentences that are replayed texts; each epoch has other ones. Below 0: a half for up to 10
-    sentences, else none, since more sentences teach more than these texts keep. Source: ours, on dev (docs/results).
-    """
-
-    def of_sentences(self, count: int) -> float:
-        """Return the share for so many sentences."""
-        return self.share if self.share >= 0 else _USUAL_SHARE if count <= FEW_SENTENCES else 0.0
+    """Share of the training sentences that are replayed texts; each epoch has other ones. Below 0: with `names` and
+    `concepts` a half for up to 10 sentences, since more sentences teach more than these texts keep; else none. Source:
+    ours, on dev (docs/results)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +73,19 @@ class Replay:
         return nsmallest(count, self.source.examples(), key=lambda each: uniform(seed, "replay", each.text))
 
 
+def replay_share(settings: TrainSettings, sentences: int) -> float:
+    """Return the share of replayed texts beside so many sentences; the objective of the settings is known."""
+    share = settings.of(ReplaySettings).share
+    if share >= 0:
+        return share
+    return _USUAL_SHARE if sentences <= FEW_SENTENCES and find_objective(settings.objective).trains_gently else 0.0
+
+
 def open_replay(settings: TrainSettings, sentences: int, splitter: str, *, descriptions: bool = False) -> Replay | None:
     """Return what to replay beside so many sentences, cut into words; None if there is nothing. Raise InputError for a
     file that can't be read.
     """
-    own = settings.of(ReplaySettings)
-    share = own.of_sentences(sentences)
+    own, share = settings.of(ReplaySettings), replay_share(settings, sentences)
     if not own.files and not share:
         return None
     reading = OpenTypesSettings(files=own.files or (OWN_TEXTS,))
@@ -169,7 +172,7 @@ class FinetuneData:
     @property
     def replay_share(self) -> float | None:
         """Return the share of replayed texts beside these sentences; None for an objective that replays nothing."""
-        return self.settings.of(ReplaySettings).of_sentences(len(self.examples)) if self.concepts else None
+        return replay_share(self.settings, len(self.examples)) if self.concepts else None
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -23,13 +23,12 @@ class FinetuneSettings(TrainSettings):
     """Sentences per step. Unit: windows. Source: NER-BERT §4.4 (16 or 32)."""
     min_steps: Annotated[int, Bounds(at_least=-1)] = -1
     """Fewest updates: a smaller training set is repeated beyond `epochs` until then. `max_steps` wins over it. 0: no
-    bound. -1 chooses by the head: 250 for a new one, 100 where a model that takes labels at run time trains on. Source:
-    ours, by measurement at 1–200 sentences."""
+    bound. -1 chooses by the objective: 100 for `names` and `concepts`, which start from a whole model, else 250.
+    Source: ours, by measurement at 1–200 sentences."""
     learning_rate: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.0
-    """Highest learning rate of AdamW. 0 chooses by head and width of the encoder. With a new head: 5e-5 from 768 on
-    (NER-BERT §4.4, for BERT-base), 2e-4 below (ours, measured on all-MiniLM-L6-v2). Where a model that takes labels at
-    run time trains on: half of that, a quarter for up to 10 sentences, since a higher rate loses what it knows. Source:
-    NER-BERT §4.4 and ours."""
+    """Highest learning rate of AdamW. 0 chooses by the encoder's width: 5e-5 from 768 on (NER-BERT §4.4, for
+    BERT-base), 2e-4 below (ours, measured on all-MiniLM-L6-v2); with `names` and `concepts` half of that, a quarter for
+    up to 10 sentences, since a higher rate loses what the model knows. Source: NER-BERT §4.4 and ours."""
     source_epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0
     """Passes over the source data before the target's (source & target); bounds on steps are the target's alone.
     Source: ours; the paper doesn't say; CrossNER's code has 2."""

@@ -19,14 +19,14 @@ from nerbert.model.heads import Head
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.registry import HEADS
-from nerbert.training.objective import FINETUNE, Objective, Task, chosen_objective
+from nerbert.training.objective import FINETUNE, Objective, Task, chosen_objective, find_objective
 from nerbert.training.settings import TrainSettings
 
 _USUAL_OBJECTIVE = TrainSettings().objective
-_NEW_STEPS, _TRAINED_STEPS = 250, 100
-"""Fewest steps for a new head, and where a model with labels at run time is trained on (docs/results)."""
-_TRAINED_SHARE, _FEW_SHARE = 0.5, 0.25
-"""The latter's share of a new head's rate, and that with few sentences."""
+_USUAL_STEPS, _GENTLE_STEPS = 250, 100
+"""Fewest steps, and those of an objective that trains gently (docs/results)."""
+_GENTLE_SHARE, _FEW_SHARE = 0.5, 0.25
+"""The latter's share of the usual rate, and that with few sentences."""
 _WIDE = 768
 """BERT-base's width."""
 
@@ -69,8 +69,8 @@ class Start:
         model = objective.make_model(backbone)
         facts = _initialise(model, backbone, settings) | _start_threshold(encoder, kind)
         pieces = objective.subwords(model, backbone, settings)
-        trained = len(examples) if _trains_on(settings) else 0
-        rate = settings.learning_rate or usual_rate(model.config, trained)
+        gentle = len(examples) if kind.trains_gently else 0
+        rate = settings.learning_rate or usual_rate(model.config, gentle)
         settings = replace(settings, learning_rate=rate)
         return cls(model, objective, pieces, source, settings,
                    facts | ({"words_of_types": dict(texts)} if texts else {}), splitter)  # fmt: skip
@@ -118,21 +118,22 @@ def objective_for(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
 
 
 def usual_steps(settings: FinetuneSettings) -> FinetuneSettings:
-    """Return settings of a known objective with the fewest steps of its kind of head, if they name none."""
+    """Return settings of a known objective with its usual number of fewest steps, if they name none."""
     if settings.min_steps >= 0:
         return settings
-    return replace(settings, min_steps=_TRAINED_STEPS if _trains_on(settings) else _NEW_STEPS)
+    gently = find_objective(settings.objective).trains_gently
+    return replace(settings, min_steps=_GENTLE_STEPS if gently else _USUAL_STEPS)
 
 
-def usual_rate(config: Any, trained: int = 0) -> float:
+def usual_rate(config: Any, gentle: int = 0) -> float:
     """Return the default learning rate: NER-BERT §4.4's from BERT-base's width on, else what was best on MiniLM.
 
-    `trained` is the number of sentences on which a model without a new head trains on; 0 with a new head.
+    `gentle` is the number of sentences of an objective that trains gently; 0 for any other.
     """
     rate = 5e-5 if int(getattr(config, "hidden_size", 0) or _WIDE) >= _WIDE else 2e-4
-    if not trained:
+    if not gentle:
         return rate
-    return rate * (_FEW_SHARE if trained <= FEW_SENTENCES else _TRAINED_SHARE)
+    return rate * (_FEW_SHARE if gentle <= FEW_SENTENCES else _GENTLE_SHARE)
 
 
 def _trains_on(settings: FinetuneSettings) -> bool:

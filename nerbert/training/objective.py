@@ -120,6 +120,8 @@ class Objective(Protocol):
     """Its commands."""
     needs: ClassVar[tuple[str, ...]] = ()
     """An extra of nerbert and its modules that it needs."""
+    trains_gently: ClassVar[bool] = False
+    """Whether few steps at a low rate suit its fine-tuning, since it starts from a whole model (docs/results)."""
     label_all_tokens: bool = False
     """Whether a word's further subwords are labelled too."""
 

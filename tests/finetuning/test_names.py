@@ -166,7 +166,7 @@ def test_types_that_mean_the_same_keep_their_names(capsys: pytest.CaptureFixture
 
 
 def test_a_label_without_a_sentence_is_absent() -> None:
-    settings = make_settings(FinetuneSettings, SETTINGS | {"replay": {"share": 0.0}})
+    settings = make_settings(FinetuneSettings, SETTINGS | {"objective": "names", "replay": {"share": 0.0}})
     data = FinetuneSources(settings, EXAMPLES, labels={"river": "long river"}).named()
     assert data.types == ["Political_Party", "city", "river"]
     assert data.concept_texts["river"] == "long river"
@@ -284,6 +284,7 @@ def test_the_usual_steps_and_rate_are_those_of_a_start_that_trains_on(names: str
     assert usual(names) == (100, 5e-5)
     assert usual(names, objective="tagging") == usual(str(tiny_encoder)) == (250, 2e-4)
     assert usual(names, min_steps=0, learning_rate=1e-3) == (0, 1e-3)
+    assert usual("embedded-open") == (250, 2e-4)
 
 
 @pytest.mark.integration
@@ -304,11 +305,15 @@ def test_of_too_many_concepts_those_of_the_data_stay(names: str) -> None:
 def test_texts_of_the_package_are_replayed_beside_few_sentences(
     sentences: int, given: dict[str, float], share: float
 ) -> None:
-    settings = make_settings(FinetuneSettings, SETTINGS | {"replay": given} if given else SETTINGS)
+    some = SETTINGS | {"objective": "names"}
+    settings = make_settings(FinetuneSettings, some | {"replay": given} if given else some)
     data = FinetuneSources(settings, EXAMPLES[:1] * sentences).named()
     files = [{"file": "replay.jsonl.gz", "sha256": sha256_of(OWN_TEXTS)}]
     assert data.facts == ({"replayed": {"share": share, "files": files}} if share else {})
     assert not data.replay or not data.replay.measured
+    assert FinetuneSources(replace(settings, objective="zero_shot"), EXAMPLES).named().replay_share == max(
+        0.0, given.get("share", 0.0)
+    )
 
 
 def test_the_texts_of_the_package_are_whole() -> None:

@@ -106,6 +106,7 @@ class Concepts(Objective):
     settings: ClassVar[type[Section]] = ConceptsSettings
     sources: ClassVar[tuple[str, ...]] = ("open_types", "replay")
     head_name: ClassVar[str] = "concepts"
+    trains_gently: ClassVar[bool] = True
     boundaries: ClassVar[bool] = False
     """Whether its model has a layer of boundary tags."""
 
