@@ -1,0 +1,1 @@
+"""What pictures of results are made of; `nerbert.render.figures` draws them."""

@@ -1,0 +1,198 @@
+"""The frontier picture: what it takes from a benchmark's CSV and speeds, what it draws, and what it refuses."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.evaluation.figures.frontier import SPEEDS, Speed, frontier_of, read_frontier
+from nerbert.evaluation.tables.records import COLUMNS
+from tests.commands import exit_code
+
+SPEED = {"slow": (100.0, 800.0), "fast": (1000.0, 50.0), "idle": (50.0, 50.0)}
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+
+
+def record(system: str, target: str, size: str, value: float | str, draw: int = 1, **more: str) -> dict[str, str]:
+    empty = dict.fromkeys(COLUMNS, "")
+    place = {"system": system, "protocol": "default", "target": target, "size": size, "draw": str(draw),
+             "seed": str(draw), "state": "done", "metric": "micro.f1", "value": str(value)}  # fmt: skip
+    return empty | place | more
+
+
+RECORDS = [
+    *(record("slow", "ships", size, 0.5, draw) for size in ("0", "5") for draw in (1, 2)),
+    *(record("slow", "ports", "0", value, draw) for draw, value in ((1, 0.5), (2, 0.7))),
+    record("slow", "ports", "5", 0.9, 1),
+    *(record("fast", target, "0", 0.3) for target in ("ships", "ports")),
+    *(record("idle", target, "0", 0.2) for target in ("ships", "ports")),
+    record("fast", "ships", "5", 0.4),
+    record("fast", "ports", "5", "", metric="", state="not_run"),
+    record("slow", "ships", "0", 0.99, metric="token.f1"),
+    record("slow", "ships", "0", 0.99, type="ship"),
+    *(record("a paper", target, "0", 0.6, state="published") for target in ("ships", "ports")),
+    record("half a paper", "ships", "0", 0.6, state="published"),
+]
+
+
+def folder_with(path: Path, records: list[dict[str, str]], speeds: Any) -> Path:
+    with (path / "frontier.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(records)
+    (path / SPEEDS).write_text(json.dumps(speeds))
+    return path
+
+
+def speeds_of(names: Any = SPEED) -> dict[str, Any]:
+    told = {name: {"words_per_cpu_second": SPEED[name][0], "memory_mb": SPEED[name][1]} for name in names}
+    return {"systems": told}
+
+
+def test_a_point_is_the_mean_of_all_targets_and_spans_the_runs_that_all_have() -> None:
+    found = frontier_of(RECORDS, {name: Speed(*each) for name, each in SPEED.items()})
+    slow = next(point for point in found.at("0") if point.system == "slow")
+    assert (slow.f1, slow.low, slow.high) == pytest.approx((0.55, 0.5, 0.6))
+    assert (found.sizes, found.targets) == (["0", "5"], ["ships", "ports"])
+    (five,) = found.at("5")
+    assert (five.system, five.f1, five.low, five.high) == ("slow", pytest.approx(0.7), pytest.approx(0.7), 0.7)
+
+
+def test_only_what_no_other_system_beats_in_both_is_on_the_line() -> None:
+    found = frontier_of(RECORDS, {name: Speed(*each) for name, each in SPEED.items()})
+    assert [point.system for point in found.at("0")] == ["idle", "slow", "fast"]
+    assert [point.system for point in found.best("0")] == ["slow", "fast"]
+
+
+def test_what_is_not_drawn_is_told_and_a_paper_counts_only_with_all_targets() -> None:
+    found = frontier_of(RECORDS, {name: Speed(*SPEED[name]) for name in ("slow", "fast")})
+    assert found.missing == ["fast at 5: no result on some target", "idle: no speed in speeds.json"]
+    assert [(each.name, each.f1) for each in found.published] == [("a paper", pytest.approx(0.6))]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("kind", ["svg", "png", "pdf"])
+def test_the_command_draws_it(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    results, picture = folder_with(tmp_path, RECORDS, speeds_of()), tmp_path / f"picture.{kind}"
+    assert exit_code("figures", "frontier", results, "-o", picture) == 0
+    assert capsys.readouterr().out.strip() == str(picture)
+    first = picture.read_bytes()
+    assert first.startswith({"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}[kind])
+    assert exit_code("figures", "frontier", results, "-o", picture) == 0
+    assert picture.read_bytes() == first
+    if kind == "svg":
+        text = first.decode()
+        for name in ("no sentence", "5 sentences", "slow, 800 MB", "fast, 50 MB", "a paper (published)"):
+            assert f">{name}<" in text, name
+
+
+@pytest.mark.integration
+def test_names_are_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A system's name may hold signs of XML, of matplotlib's formulas, and a leading underscore, which hides a line."""
+    names = {"<script>alert(1)</script>": 10.0, "$\\frac{1}{0}$": 20.0, "_hidden": 30.0, "50 % & more": 40.0}
+    records = [record(name, "ships", "0", 0.5) for name in names]
+    told = {name: {"words_per_cpu_second": speed, "memory_mb": 1.0} for name, speed in names.items()}
+    results = folder_with(tmp_path, records, {"systems": told})
+    assert exit_code("figures", "frontier", results) == 0
+    text = (tmp_path / "frontier.svg").read_text()
+    for shown in (
+        "&lt;script&gt;alert(1)&lt;/script&gt;, 1 MB",
+        "$\\frac{1}{0}$, 1 MB",
+        "_hidden, 1 MB",
+        "50 % &amp; more",
+    ):
+        assert shown in text, shown
+
+
+@pytest.mark.parametrize(
+    ("records", "speeds", "why"),
+    [
+        ([], speeds_of(), "nothing to draw: no record of a run"),
+        ([record("new", "ships", "0", 0.5)], speeds_of(), "nothing to draw: new: no speed in speeds.json"),
+        ([record("slow", "ships", "0", 1.5)], speeds_of(), "value '1.5': must be F1 between 0 and 1"),
+        ([record("slow", "ships", "0", "nan")], speeds_of(), "value 'nan': must be F1"),
+        ([record("slow", "ships", "0", "=1+1")], speeds_of(), "value '=1+1': must be F1"),
+        (RECORDS, {"systems": {"slow": {"words_per_cpu_second": 0.0, "memory_mb": 1.0}}}, "words_per_cpu_second"),
+        (RECORDS, {"systems": {"slow": {"words_per_cpu_second": 5.0}}}, "memory_mb"),
+        (RECORDS, [], SPEEDS),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_drawn_is_refused(
+    tmp_path: Path, records: list[dict[str, str]], speeds: Any, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = folder_with(tmp_path, records, speeds)
+    assert exit_code("figures", "frontier", results) == 1
+    assert why in capsys.readouterr().err
+    assert not (tmp_path / "frontier.svg").exists()
+
+
+def test_files_that_are_missing_or_not_its_own_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("figures", "frontier", tmp_path) == 1
+    assert "frontier.csv: no such file; run `nerbert benchmark" in capsys.readouterr().err
+    (tmp_path / "frontier.csv").write_text("a,b\n1,2\n")
+    assert exit_code("figures", "frontier", tmp_path) == 1
+    assert "speeds.json: no such file" in capsys.readouterr().err
+    (tmp_path / SPEEDS).write_text(json.dumps(speeds_of()))
+    assert exit_code("figures", "frontier", tmp_path) == 1
+    assert "frontier.csv: not a benchmark's CSV" in capsys.readouterr().err
+    (tmp_path / "frontier.csv").write_text(",".join(COLUMNS) + "\nslow,default\n")
+    assert exit_code("figures", "frontier", tmp_path) == 1
+    assert f"line 2: doesn't have {len(COLUMNS)} columns" in capsys.readouterr().err
+    (tmp_path / "frontier.csv").write_bytes(b"\xff\xfe\x00")
+    assert exit_code("figures", "frontier", tmp_path) == 1
+    assert "can't be read as CSV" in capsys.readouterr().err
+    assert exit_code("figures", "frontier", tmp_path, "-o", tmp_path / "picture.gif") == 1
+    assert "must end in .svg, .png, .pdf" in capsys.readouterr().err
+
+
+def test_a_benchmarks_own_csv_is_read(tmp_path: Path) -> None:
+    from nerbert.evaluation.tables.table import make_table
+    from nerbert.render.benchmark import write_tables
+    from tests.evaluation.tables.made_up import made_up_cells, made_up_suite
+
+    table = make_table(suite := made_up_suite(), made_up_cells(suite))
+    write_tables(tmp_path, table)
+    systems = {cell.place.system for cell in table.cells}
+    told = {name: {"words_per_cpu_second": 10.0, "memory_mb": 10.0} for name in systems}
+    (tmp_path / SPEEDS).write_text(json.dumps({"systems": told}))
+    assert read_frontier(tmp_path, table.name).points
+
+
+OTHER = """
+from external import run, sentences, spans_of, write
+
+def train(options, folder):
+    tags = {word: tag for words, tags in sentences(options.train) for word, tag in zip(words, tags)}
+    (folder / "tags").write_text(repr(tags))
+    (folder / "times").open("a").write("x")
+
+def tag(options, folder):
+    tags = eval((folder / "tags").read_text())
+    write(options.output, [(words, spans_of([tags.get(each, "O") for each in words])) for words, _ in sentences(options.test)])
+
+run(train, tag)
+"""  # noqa: E501
+
+
+@pytest.mark.integration
+def test_the_frame_of_other_systems_trains_once_and_writes_what_nerbert_reads(tmp_path: Path) -> None:
+    from nerbert.formats.examples import read_documents
+
+    (tmp_path / "other.py").write_text(OTHER)
+    text = "The\tO\nMary\tB-ship\nRose\tI-ship\nin\tO\nKiel\tB-port\nKiel\tB-port\né\tO\n\n"
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.conll").write_text(text, encoding="utf-8")
+    files = [str(tmp_path / name) for name in ("train.conll", "train.conll", "test.conll", "output.jsonl")]
+    for _ in range(2):
+        command = [sys.executable, str(tmp_path / "other.py"), *files, "1", "--keep", str(tmp_path / "kept")]
+        subprocess.run(command, check=True, env={"PYTHONPATH": str(BENCHMARKS)})
+    (row,) = read_documents(tmp_path / "output.jsonl")
+    assert row.text == "The Mary Rose in Kiel Kiel é"
+    assert [(row.text[each.start : each.end], each.type) for each in row.spans] == [
+        ("Mary Rose", "ship"), ("Kiel", "port"), ("Kiel", "port")
+    ]  # fmt: skip
+    assert (tmp_path / "kept" / "times").read_text() == "x"
