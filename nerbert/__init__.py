@@ -248,7 +248,7 @@ def distil(
     errors: str = "strict", executor: "Executor | None" = None, overwrite: bool = False,
     **keywords: "Unpack[DistilKeywords]",
 ) -> "Tagger":  # fmt: skip
-    """Train a tagger of fixed types on the entities that a `teacher` (a tagger's folder or hub name) finds; return it.
+    """Train a tagger on the entities that a `teacher` (a tagger's folder or hub name) finds; return it.
 
     `texts` are files or folders, as `nerbert tag` reads them. `labels` are what the teacher looks for (default: the
     types of `data`, else all its own), `thresholds` from which confidence on. The student starts from `encoder`,

@@ -11,7 +11,7 @@ def distil(
     head: Head = "", read: Texts = TEXTS, config: Config = None, set_: Set = None, run: Run = RUN,
     overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
-    """Train a small tagger of fixed types on what another tagger finds in texts, and on labelled sentences if given.
+    """Train a small tagger on what another tagger finds in texts, and on labelled sentences if given.
 
     The teacher tags the texts in parts, on --workers, each of which loads it. A run can be interrupted: rerun the
     command to resume it; only the training starts over.
@@ -27,7 +27,8 @@ def distil(
     labels
         Labels to find, as in `nerbert tag`; default: the types of --data, else all types of the teacher.
     encoder
-        Model folder or hub name that the student starts from; `embedded` is a small English one in the package.
+        Model folder or hub name that the student starts from; `embedded` is a small English one in the package. From a
+        model that takes labels at run time the student is one, too; from any other it has fixed types.
     data
         Labelled sentences to train on last: folder with a file train (and dev) in any format; or one file.
     exclude

@@ -1,4 +1,4 @@
-"""The steps of `nerbert distil`: a teacher tags texts, and a student of fixed types is trained on its entities.
+"""The steps of `nerbert distil`: a teacher tags texts, and a student is trained on its entities.
 
 Silver sentences come first, then labelled ones (NEEDLE, Jiang et al. 2021), which must have every type.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from nerbert import __version__
 from nerbert.artifacts import Draft, check_free, publish_job, sha256_of
 from nerbert.config import check_choice
-from nerbert.distillation.settings import DistilSettings
+from nerbert.distillation.settings import SOFT, DistilSettings
 from nerbert.distillation.silver import (
     SHARED_WORDS,
     SilverCounts,
@@ -85,14 +85,13 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     check_alone("distillation")
     check_source("--from", plan.from_)
     check_choice("--errors", plan.errors, ERRORS)
+    settings = _with_objective(plan.encoder, settings)
     check_head(chosen_objective(settings, FINETUNE), settings)
-    if ModelFolder.open(plan.encoder).kind.objective:
-        raise SettingsError(f"--encoder {plan.encoder}: is a zero-shot tagger, and a student has fixed types; start "
-                            "from an encoder, say embedded")  # fmt: skip
     found = find_sources(plan.texts, plan.from_)
     check_apart(found, plan.output)
     check_free(plan.output, overwrite=plan.overwrite)
-    _ = Backbone.of(plan.encoder, settings.seed).config  # a fault there is found at once
+    if not ModelFolder.open(plan.encoder, "model").check().kind.objective:
+        _ = Backbone.of(plan.encoder, settings.seed).config  # a fault there is found at once
     gold = _read_gold(plan, settings)
     held_out = _read_held_out(plan, gold) if gold else {}
     excluded = read_excluded(plan.exclude, SHARED_WORDS) if plan.exclude else Excluded()
@@ -115,6 +114,15 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     if found.passed_over:
         tell(f"files skipped: {len(found.passed_over):,}, such as {found.passed_over[0]}; name them, or give --from")
     return counts
+
+
+def _with_objective(encoder: str, settings: DistilSettings) -> DistilSettings:
+    """Return the settings with an objective: the student's own if it takes labels at run time, else soft labels."""
+    if settings.objective:
+        return settings
+    folder = ModelFolder.open(encoder)
+    own = folder.kind.usual_objective(folder.path)
+    return replace(settings, objective=own, source_head="new") if own else replace(settings, objective=SOFT)
 
 
 def _read_gold(plan: DistilPlan, settings: DistilSettings) -> DataSet | None:

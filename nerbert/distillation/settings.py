@@ -7,14 +7,18 @@ from nerbert.config import Bounds
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.registry import OBJECTIVES
 
+SOFT = "distillation"
+"""The objective of a student of fixed types, if the settings name none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistilSettings(FinetuneSettings):
     """How a tagger is trained on a teacher's tags of texts, and on labelled sentences."""
 
-    objective: Annotated[str, OBJECTIVES] = "distillation"
+    objective: Annotated[str, OBJECTIVES] | Literal[""] = ""
     """Training objective: `distillation`, entities with the teacher's confidence as a soft label; `tagging`, entities
-    as if certain; or your own as `module:Class`. Source: Hinton et al. 2015."""
+    as if certain; or your own as `module:Class`. Empty: that of a student that takes labels at run time, which learns
+    entities as if certain; `distillation` for any other. Source: Hinton et al. 2015."""
     source_epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0
     """Passes over the silver sentences. `epochs` and `min_steps` are for the labelled ones, which come after them.
     Source: ours."""

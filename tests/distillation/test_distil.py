@@ -200,8 +200,6 @@ def test_a_label_that_the_labelled_sentences_lack_is_refused_before_tagging(teac
         nerbert.distil("teacher", "in", "out", data={"train": [nerbert.example("Ada")]}, **FEW)
     with pytest.raises(SettingsError, match="needs data with a dev split"):
         nerbert.distil("teacher", "in", "out", data=data, select="dev", **FEW)
-    with pytest.raises(SettingsError, match="encoder embedded-open: is a zero-shot tagger, and a student has fixed"):
-        nerbert.distil("teacher", "in", "out", encoder="embedded-open", **FEW)
     assert not teacher.seen
 
 
@@ -331,3 +329,14 @@ def test_it_loads_nothing_of_the_corpus() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "nerbert.formats.exclude" in loaded
     assert not [name for name in loaded if name.startswith("nerbert.corpus") or name in ("lxml", "duckdb")]
+
+
+@pytest.mark.usefixtures("teacher")
+def test_the_students_form_decides_the_objective(untrained: list[Any]) -> None:
+    """A student that takes labels at run time learns entities in its own way; any other gets soft labels."""
+    for number, (encoder, objective) in enumerate({"embedded": "distillation", "embedded-open": "zero_shot"}.items()):
+        nerbert.distil("teacher", "in", f"out-{number}", encoder=encoder, **FEW)
+        (_, _, settings), _ = untrained[-1]
+        assert settings.objective == objective
+    nerbert.distil("teacher", "in", "out-2", encoder="embedded", objective="tagging", **FEW)
+    assert untrained[-1][0][2].objective == "tagging"

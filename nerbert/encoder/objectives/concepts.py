@@ -42,8 +42,9 @@ from nerbert.training.objective import (
 from nerbert.training.settings import TrainSettings
 from nerbert.training.sources import Data_co, Sources
 
-_BESIDE_DATA = 48
-"""Most concepts of a fine-tuning's step beside the types of its data: each is encoded in each step."""
+_BESIDE_DATA, _ALWAYS = 48, 256
+"""Most concepts of a fine-tuning's step beside the types of its data, since each is encoded in each step; and most
+types of data that are all in each step: of more, as of a distillation's, a step has its own, and others by chance."""
 _OF_FOLDER = ("backbone", "pooling", "temperature")
 """Settings that a folder decides in a fine-tuning."""
 
@@ -118,7 +119,8 @@ class Concepts(Objective):
         self._own, self._types, self._finetunes = self.own_settings(settings), tuple(types), finetunes
         self.label_all_tokens = self._own.label_all_tokens
         self._rows = list(table.rows)
-        self._always = np.array([table.number_of(texts[each]) for each in types if finetunes], np.int64)
+        always = [table.number_of(texts[each]) for each in types if finetunes]
+        self._always = np.array(always if len(always) <= _ALWAYS else [], np.int64)
 
     @classmethod
     def data(cls, sources: Sources[Data_co]) -> Data_co:
@@ -200,7 +202,7 @@ class Concepts(Objective):
         """Return the concepts of some rows, whose labels are `places`; of too many a random part, drawn by the step."""
         candidates = np.setdiff1d(self._table.candidates(rows), self._always)
         most = max(0, self._own.max_concepts - len(self._always))
-        most = min(most, _BESIDE_DATA) if self._finetunes else most
+        most = min(most, _BESIDE_DATA) if len(self._always) else most
         if left_out := max(0, len(candidates) - most):
             chances = uniforms(self._settings.seed, f"concepts of step {step}", candidates)
             candidates = candidates[np.argsort(chances, kind="stable")[:most]]
