@@ -11,6 +11,7 @@ import torch
 
 from nerbert.artifacts import sha256_of
 from nerbert.config import make_settings
+from nerbert.encoder.objectives import concepts as concepts_of_steps
 from nerbert.encoder.objectives.concepts import Concepts
 from nerbert.encoder.objectives.names import Names
 from nerbert.encoder.pretrain import pretrain
@@ -273,6 +274,18 @@ def test_two_hundred_types_in_twenty_sentences(objective: type[Concepts], reques
         for line in range(20)
     ]
     assert len(finetune_examples(start, examples, [], SHORT).head.types) == 200
+
+
+@pytest.mark.integration
+def test_of_very_many_types_a_step_has_its_own(names: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a distillation with all types that a teacher knows: to encode each of them in each step would cost most."""
+    examples = [*EXAMPLES, Example("Rome", split_words("Rome"), (Span(0, 4, "city"),))]
+    start = Start.of(names, examples, [], SHORT, name="data")
+    data, numbers = start.source.windows(start.pieces, start.objective.labels), np.array([len(EXAMPLES)])
+    assert set(start.objective.begin_step(data.windows, numbers, 1).texts) == {"city", "political party"}
+    monkeypatch.setattr(concepts_of_steps, "_ALWAYS", 1)
+    fewer = Start.of(names, examples, [], SHORT, name="data")
+    assert set(fewer.objective.begin_step(data.windows, numbers, 1).texts) == {"city"}
 
 
 @pytest.mark.integration
