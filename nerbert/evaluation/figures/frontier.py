@@ -1,6 +1,6 @@
 """F1 of a suite's systems at each training size, beside their speed and memory: the data of one picture.
 
-F1 is from the suite's CSV, speeds are from `speeds.json` (benchmarks/frontier.py), so a reader can add a system's line.
+F1 is from the suite's CSV, speeds are from `speeds.json`, so a reader can add a system's line.
 """
 
 import csv
@@ -94,7 +94,7 @@ def read_frontier(results: Path, suite: str = "frontier") -> Frontier:
     if not path.is_file():
         raise InputError(f"{path}: no such file; run `nerbert benchmark {suite}.toml -o {results}` first")
     if not (results / SPEEDS).is_file():
-        raise InputError(f"{results / SPEEDS}: no such file; benchmarks/frontier.py measures speeds")
+        raise InputError(f"{results / SPEEDS}: no such file; it has each system's words_per_cpu_second and memory_mb")
     with at(path):
         return frontier_of(_records(path), read_json(results / SPEEDS, Speeds).systems)
 
