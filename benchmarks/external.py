@@ -10,6 +10,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +60,16 @@ def spans_of(tags: Sequence[str]) -> list[Span]:
     return spans
 
 
+def starts_of(words: Sequence[str]) -> list[int]:
+    """Return where each word begins in the words joined by single spaces."""
+    return [end - len(word) - 1 for word, end in zip(words, accumulate(len(word) + 1 for word in words), strict=True)]
+
+
 def write(path: Path, tagged: Iterable[tuple[Sequence[str], Iterable[Span]]]) -> None:
     """Write sentences with their entities as JSON lines."""
     with path.open("w", encoding="utf-8") as file:
         for words, found in tagged:
-            starts, text = [], ""
-            for word in words:
-                starts.append(len(text) + bool(text))
-                text += " " * bool(text) + word
+            starts = starts_of(words)
             spans = [{"start": starts[first], "end": starts[last - 1] + len(words[last - 1]), "type": type_}
                      for first, last, type_ in found]  # fmt: skip
-            file.write(json.dumps({"text": text, "spans": spans}) + "\n")
+            file.write(json.dumps({"text": " ".join(words), "spans": spans}) + "\n")

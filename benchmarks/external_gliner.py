@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from external import run, sentences, spans_of, write
+from external import run, sentences, spans_of, starts_of, write
 from gliner import GLiNER
 from transformers import set_seed
 
@@ -19,15 +19,16 @@ def train(options: Any, folder: Path) -> None:
     """Fine-tune into a folder."""
     set_seed(options.seed)
     model = GLiNER.from_pretrained(options.model, local_files_only=True)
-    rows = [{"tokenized_text": words, "ner": [[first, end - 1, type_.lower()] for first, end, type_ in spans_of(tags)]}
-            for words, tags in sentences(options.train)]  # fmt: skip
+    data = [(words, spans_of(tags)) for words, tags in sentences(options.train)]
+    rows = [{"tokenized_text": words, "ner": [[first, end - 1, type_.lower()] for first, end, type_ in spans]}
+            for words, spans in data]  # fmt: skip
     model.train_model(
         train_dataset=rows, eval_dataset=rows[:1], output_dir=str(folder / "work"), max_steps=options.steps,
         per_device_train_batch_size=8, save_strategy="no", eval_strategy="no", report_to="none", seed=options.seed,
         use_cpu=True, disable_tqdm=True, dataloader_num_workers=0,
     )  # fmt: skip
     model.save_pretrained(folder / "model")
-    types = sorted({type_ for _, tags in sentences(options.train) for _, _, type_ in spans_of(tags)})
+    types = sorted({type_ for _, spans in data for _, _, type_ in spans})
     (folder / "types").write_text("\n".join(types), encoding="utf-8")
 
 
@@ -50,10 +51,7 @@ def _spans(model: Any, part: list[list[str]], types: list[str]) -> list[list[tup
     said = model.inference(texts, types, flat_ner=True, threshold=0.5, batch_size=len(texts))
     found = []
     for words, entities in zip(part, said, strict=True):
-        starts, at = [], 0
-        for word in words:
-            starts.append(at)
-            at += len(word) + 1
+        starts = starts_of(words)
         spans: list[tuple[int, int, str]] = []
         for each in sorted(entities, key=lambda each: each["start"]):
             inside = [place for place, start in enumerate(starts)

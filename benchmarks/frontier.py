@@ -24,6 +24,7 @@ from report import MB, measure, surroundings
 from nerbert.artifacts import write_json
 from nerbert.evaluation.benchmark.suite import SystemSettings
 from nerbert.evaluation.benchmark.suite_file import parse_encoders, read_suite
+from nerbert.evaluation.benchmark.systems.external import filled
 from nerbert.evaluation.figures.frontier import SPEEDS, Speeds
 from nerbert.schema import read_json, to_plain
 
@@ -73,13 +74,7 @@ def _command(system: SystemSettings, places: dict[str, str], kept: Path) -> list
     own = [sys.executable, str(Path(__file__).with_name("external_nerbert.py")), "--encoder", *system.encoders[:1],
            "{train}", "{dev}", "{test}", "{output}", "{seed}"]  # fmt: skip
     values = {**places, "seed": "1"}
-    return [_filled(word, values) for word in system.command or own] + ["--keep", str(kept)]
-
-
-def _filled(word: str, values: dict[str, str]) -> str:
-    for name, value in values.items():
-        word = word.replace(f"{{{name}}}", value)
-    return word
+    return [*filled(system.command or own, values), "--keep", str(kept)]
 
 
 def _blocks(path: Path, most: int) -> list[str]:

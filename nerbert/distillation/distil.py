@@ -27,7 +27,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.executors import HERE, Executor
 from nerbert.finetuning.finetune import finetune_data
 from nerbert.finetuning.sampling import many
-from nerbert.finetuning.start import check_head
+from nerbert.finetuning.start import check_head, objective_for
 from nerbert.finetuning.train_tagger import Finetuned, held_out_facts
 from nerbert.formats.data import AnyData, DataSet, read_data
 from nerbert.formats.documents import Reading, document_of, reading_for
@@ -118,11 +118,9 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
 
 def _with_objective(encoder: str, settings: DistilSettings) -> DistilSettings:
     """Return the settings with an objective: the student's own if it takes labels at run time, else soft labels."""
-    if settings.objective:
-        return settings
-    folder = ModelFolder.open(encoder)
-    own = folder.kind.usual_objective(folder.path)
-    return replace(settings, objective=own, source_head="new") if own else replace(settings, objective=SOFT)
+    known = objective_for(encoder, settings, SOFT)
+    own = not settings.objective and known.objective != SOFT
+    return replace(known, source_head="new") if own else known
 
 
 def _read_gold(plan: DistilPlan, settings: DistilSettings) -> DataSet | None:

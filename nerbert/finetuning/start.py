@@ -4,7 +4,7 @@ that takes labels at run time.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from nerbert.config import refuse
 from nerbert.errors import InputError, SettingsError
@@ -22,6 +22,7 @@ from nerbert.registry import HEADS
 from nerbert.training.objective import FINETUNE, Objective, Task, chosen_objective, find_objective
 from nerbert.training.settings import TrainSettings
 
+_Settings = TypeVar("_Settings", bound=FinetuneSettings)
 _USUAL_OBJECTIVE = TrainSettings().objective
 _USUAL_STEPS, _GENTLE_STEPS = 250, 100
 """Fewest steps, and those of an objective that trains gently (docs/results)."""
@@ -109,12 +110,12 @@ def check_head(kind: type[Objective], settings: FinetuneSettings) -> None:
         raise SettingsError(f"setting source_head = {settings.source_head!r}: {why}", setting="source_head")
 
 
-def objective_for(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
-    """Return the settings with an objective: by the encoder, if they name none."""
+def objective_for(encoder: str, settings: _Settings, usual: str = _USUAL_OBJECTIVE) -> _Settings:
+    """Return the settings with an objective: by the encoder, if they name none; `usual` where it has no own one."""
     if settings.objective:
         return settings
     folder = ModelFolder.open(encoder)
-    return replace(settings, objective=folder.kind.usual_objective(folder.path) or _USUAL_OBJECTIVE)
+    return replace(settings, objective=folder.kind.usual_objective(folder.path) or usual)
 
 
 def usual_steps(settings: FinetuneSettings) -> FinetuneSettings:

@@ -15,6 +15,8 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#
 """Told apart by the colour-blind (Okabe and Ito, and more); shapes differ as well."""
 _SHAPES = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<")
 _ACROSS = 3
+_UNDATED: Any = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""Metadata by kind of file: without the time, equal results give equal pictures."""
 _STYLE: Any = {
     "svg.hashsalt": "nerbert",
     "svg.fonttype": "none",
@@ -39,7 +41,6 @@ def draw_frontier(frontier: "Frontier", output: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    check_picture(output)
     with mpl.rc_context(_STYLE):
         rows = -(-len(frontier.sizes) // _ACROSS)
         figure = Figure(figsize=(9, 0.9 + 2.55 * rows), layout="constrained")
@@ -56,8 +57,7 @@ def draw_frontier(frontier: "Frontier", output: Path) -> None:
         figure.legend(handles=handles, loc="outside lower center", ncols=_ACROSS, frameon=False, fontsize=8)
         with publish(output) as draft:
             kind = output.suffix.removeprefix(".")
-            dated: dict[str, Any] = {"Date": None} if kind == "svg" else {"CreationDate": None} if kind == "pdf" else {}
-            figure.savefig(draft, format=kind, dpi=150, metadata=dated)
+            figure.savefig(draft, format=kind, dpi=150, metadata=_UNDATED.get(kind, {}))
 
 
 def _draw_size(panel: Any, frontier: "Frontier", size: str, styles: dict[str, tuple[str, str]]) -> None:

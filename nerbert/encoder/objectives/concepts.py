@@ -73,7 +73,7 @@ class ConceptsSettings(Section):
     """Whether a word's further subwords count in the loss. Source: ours."""
     max_concepts: Annotated[int, Bounds(at_least=1, below=1e6)] = 2048
     """Most concepts of a step; from more, a random sample is taken, and each step's log counts those left out. A
-    fine-tuning has all types of its data, and at most 48 others. Source: ours."""
+    fine-tuning has all types of its data, if these are at most 256, and at most 48 others. Source: ours."""
 
 
 @dataclass(slots=True)
