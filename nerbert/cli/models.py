@@ -275,11 +275,12 @@ def export(
 
 
 Encoders = Annotated[list[str] | None, Parameter(name="--encoder", negative="", consume_multiple=False)]
+Only = Annotated[list[str] | None, Parameter(name="--only", negative="", consume_multiple=False)]
 
 
 def benchmark(
-    suite: Path, *, data: Path, output: Output, encoder: Encoders = None, minutes: float | None = None,
-    run: Run = RUN, dry_run: Flag = False, retry: Flag = False,
+    suite: Path, *, data: Path, output: Output, encoder: Encoders = None, only: Only = None,
+    minutes: float | None = None, run: Run = RUN, dry_run: Flag = False, retry: Flag = False,
 ) -> None:  # fmt: skip
     """Run a suite of systems, data, settings and seeds, and write its tables. Finished cells are not rerun.
 
@@ -296,10 +297,13 @@ def benchmark(
     encoder
         NAME=FOLDER: the encoder (folder, hub name or `embedded`) of a system of the suite. Several for one name are the
         same pre-training with other seeds: the i-th is fine-tuned with the i-th seed. Stars need five.
+    only
+        PART=VALUE[,VALUE]: run only these cells; PART is system, target, size, draw, seed or protocol. Several parts
+        narrow it down, several of one add values. The tables keep what is done already.
     minutes
         Start no cell after this many minutes.
     dry_run
-        Print the cells in order, which are cached and which would run.
+        Print the cells in order, which are cached and which would run, and about how long that takes.
     retry
         Rerun failed cells.
     """
@@ -308,6 +312,7 @@ def benchmark(
 
     again = ["nerbert", "benchmark", str(suite), "--data", str(data), "-o", str(output)]
     again += [part for each in encoder or [] for part in ("--encoder", each)]
+    again += [part for each in only or [] for part in ("--only", each)]
     again += ["--minutes", f"{minutes:g}"] if minutes is not None else []
     again += run.words() + (["--retry"] if retry else [])
     wanted = read_suite(suite, parse_encoders(encoder or []))
@@ -315,9 +320,10 @@ def benchmark(
     from nerbert.evaluation.benchmark import runner  # imports torch
 
     if dry_run:
-        for line in runner.list_suite(wanted, data, output, retry=retry):
+        for line in runner.list_suite(wanted, data, output, retry=retry, only=only or ()):
             print(line)
         return
     with run.opened() as executor:
-        if not runner.benchmark(wanted, data, output, executor, minutes=minutes, retry=retry, again=shlex.join(again)):
+        if not runner.benchmark(wanted, data, output, executor, minutes=minutes, retry=retry, only=only or (),
+                                again=shlex.join(again)):  # fmt: skip
             sys.exit(1)

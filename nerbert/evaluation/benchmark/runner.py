@@ -21,6 +21,7 @@ from nerbert.errors import SettingsError, WorkerDied, WriteError, may_try_again,
 from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, Machine, State
 from nerbert.evaluation.benchmark.job import Job
 from nerbert.evaluation.benchmark.plan import make_plan, this_machine
+from nerbert.evaluation.benchmark.selection import NOT_SELECTED, Selection, cpu_seconds_left
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.benchmark.system import CellTask
@@ -28,7 +29,7 @@ from nerbert.evaluation.benchmark.tasks import OUT_OF_TIME, Desk, End, run_task
 from nerbert.evaluation.datasets.load import check_root
 from nerbert.executors import Executor, Resources, given_or_local
 from nerbert.process import check_alone, cores
-from nerbert.terminal import percent, tell
+from nerbert.terminal import duration, percent, tell
 
 STOPPED = "the run was stopped"
 _AGAIN = "; the next run tries again"
@@ -38,9 +39,10 @@ _Stop = KeyboardInterrupt | SystemExit | WriteError | None
 
 def benchmark(
     suite: Suite, data: Path, output: Path, executor: Executor | None = None, *, minutes: float | None = None,
-    retry: bool = False, again: str = "rerun the command",
+    retry: bool = False, only: Iterable[str] = (), again: str = "rerun the command",
 ) -> bool:  # fmt: skip
-    """Run a suite, write its tables to `output` and print them; return whether no cell failed.
+    """Run a suite, or the cells that `only` selects, write its tables to `output` and print them; return whether no
+    cell failed.
 
     Without an `executor`, cells run in one local process per GPU, or one per core without GPUs.
     """
@@ -50,7 +52,7 @@ def benchmark(
     need("benchmark", "scipy")
     check_alone("a benchmark")
     with given_or_local(executor, len(_gpus(this_machine())) or cores()) as opened:
-        cells, stop = run_suite(suite, data, output, opened, minutes=minutes, retry=retry)
+        cells, stop = run_suite(suite, data, output, opened, minutes=minutes, retry=retry, only=only)
     table = make_table(suite, cells)
     try:
         files = write_tables(output, table)
@@ -65,12 +67,14 @@ def benchmark(
 
 
 def run_suite(
-    suite: Suite, data: Path, output: Path, executor: Executor, *, minutes: float | None = None, retry: bool = False
+    suite: Suite, data: Path, output: Path, executor: Executor, *, minutes: float | None = None, retry: bool = False,
+    only: Iterable[str] = (),
 ) -> tuple[list[Cell], _Stop]:  # fmt: skip
     """Return every cell of a suite, by priority, and what stopped the run early, if anything. Cells missing in `output`
-    are run first, by an executor. None begins after `minutes`; `retry` runs failed cells again.
+    are run first, by an executor, if `only` selects them. None begins after `minutes`; `retry` runs failed cells again.
     """
     _check(data, minutes)
+    selection = Selection(suite, only)
     until, machine, store = None if minutes is None else time.time() + 60 * minutes, this_machine(), Store(output)
     stop: _Stop = None
     with store.hold():
@@ -78,7 +82,7 @@ def run_suite(
         known = _known(plan, store, retry=retry)
         jobs: dict[str, Job] = {}
         for job in _jobs(plan):
-            if job.key not in known:
+            if job.key not in known and job.place in selection:
                 jobs.setdefault(job.key, job)
         run = _SuiteRun(list(jobs.values()), store, executor, Desk(output, machine, _gpus(machine), until))
         if jobs:
@@ -91,7 +95,7 @@ def run_suite(
     if stop:  # cells that ended meanwhile
         known |= {job.key: cell for job in _jobs(plan) if (cell := store.read_cell(job.key, job.place))}
     cells, left = known | run.done, STOPPED if stop else OUT_OF_TIME
-    return [_outcome(each, cells, left) for each in plan], stop
+    return [_outcome(each, cells, left if each.place in selection else NOT_SELECTED) for each in plan], stop
 
 
 class _SuiteRun:
@@ -161,14 +165,17 @@ class _SuiteRun:
         tell(f"{cell.place}: {_said(cell)}; {len(self.done)} of {len(self._jobs)} cells")
 
 
-def list_suite(suite: Suite, data: Path, output: Path, *, retry: bool = False) -> Iterator[str]:
-    """Yield a line for each cell, by priority, with its state, then one for each reason why cells can't run.
-
-    Nothing is run or written.
+def list_suite(
+    suite: Suite, data: Path, output: Path, *, retry: bool = False, only: Iterable[str] = ()
+) -> Iterator[str]:
+    """Yield a line for each selected cell, by priority, with its state, one for each reason why cells can't run, and
+    how long the others will take, by the cells that are done. Nothing is run or written.
     """
     _check(data, None)
-    store, plan = Store(output), make_plan(suite, data, this_machine())
-    known = _known(plan, store, retry=retry)
+    selection, store = Selection(suite, only), Store(output)
+    every = make_plan(suite, data, this_machine())
+    known = _known(every, store, retry=retry)
+    plan = [each for each in every if each.place in selection]
     for each in _jobs(plan):
         if each.key in known:
             state = f"cached: {_said(known[each.key])}"
@@ -178,6 +185,12 @@ def list_suite(suite: Suite, data: Path, output: Path, *, retry: bool = False) -
         yield visible(f"{each.place}: {state}")
     for reason in _reasons(each for each in plan if isinstance(each, Cell)):
         yield visible(f"can't run: {reason}")
+    left = {each.key: each.place for each in _jobs(plan) if each.key not in known}
+    if left:
+        seconds, unlike = cpu_seconds_left(left.values(), known.values())
+        told = f"about {duration(seconds)} of CPU time by the cells that are done" if seconds else ""
+        without = f"no cell like {unlike} of them is done" if unlike else ""
+        yield f"to run: {len(left)} cells; {', and '.join(filter(None, (told, without)))}"
 
 
 def _gpus(machine: Machine) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from nerbert.errors import OutputExists, WorkerDied, WriteError
 from nerbert.evaluation.benchmark import runner, tasks
 from nerbert.evaluation.benchmark.cells import Cell, Machine, State
 from nerbert.evaluation.benchmark.runner import STOPPED
+from nerbert.evaluation.benchmark.selection import NOT_SELECTED
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.benchmark.suite_file import read_suite
@@ -325,7 +326,8 @@ def test_a_dry_run_lists_and_writes_nothing(
     assert dry() == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "tiny, ships, all, draw 1, seed 1, fast: would run"
-    assert len(lines) == CELLS
+    assert len(lines) == CELLS + 1
+    assert lines[-1] == f"to run: {CELLS} cells; no cell like {CELLS} of them is done"
     assert not output.exists()
     cells = cells_of(read_suite(suite_file), data, output)
     (output / "cells" / f"{cells[1].facts['keys']['score']}.json").unlink()
@@ -333,6 +335,17 @@ def test_a_dry_run_lists_and_writes_nothing(
     assert dry() == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition("fast: ")[2][:10] for line in lines[:3]] == ["cached: F1", "would be s", "cached: F1"]
+    assert lines[-1].startswith("to run: 1 cells; about ")
+    assert dry("--only", "seed=2") == 0
+    assert len(capsys.readouterr().out.splitlines()) == sum(each.place.seed == 2 for each in cells)
+
+
+@pytest.mark.usefixtures("untrained")
+def test_a_part_of_a_suite_runs_and_the_tables_keep_the_rest(suite: Suite, data: Path, tmp_path: Path) -> None:
+    first = cells_of(suite, data, tmp_path / "out", only=["seed=1"])
+    assert {(cell.state, cell.why) for cell in first if cell.place.seed == 2} == {(State.NOT_RUN, NOT_SELECTED)}
+    assert {cell.state for cell in first if cell.place.seed == 1} == {State.DONE}
+    assert {cell.state for cell in cells_of(suite, data, tmp_path / "out", only=["seed=2"])} == {State.DONE}
 
 
 def test_a_dry_run_tells_each_reason_once(
@@ -343,8 +356,8 @@ def test_a_dry_run_tells_each_reason_once(
     assert run(suite_file, "--data", data, "-o", tmp_path / "out", "--dry-run") == 0
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.endswith(": would run") for line in lines) == CELLS
-    assert len(lines) == CELLS + 3
-    assert all(line.startswith("can't run: ") for line in lines[CELLS:])
+    assert len(lines) == CELLS + 4
+    assert all(line.startswith("can't run: ") for line in lines[CELLS:-1])
     gone = f"can't run: gone, ships, all, draw 1, seed 1, fast and 5 more: {tmp_path}/gone: "
     assert sum(line.startswith(gone) for line in lines) == 1
     mine = "mine, ships, all, draw 1, seed 1, fast and 5 more: no encoder given: --encoder 'mine'=FOLDER"
@@ -360,7 +373,7 @@ def test_a_dry_run_needs_no_scipy(
         monkeypatch.setitem(sys.modules, name, None)
     arguments = (suite_file, "--data", data, "-o", tmp_path / "out")
     assert run(*arguments, "--dry-run") == 0
-    assert len(capsys.readouterr().out.splitlines()) == CELLS
+    assert len(capsys.readouterr().out.splitlines()) == CELLS + 1
     assert run(*arguments) == 1
     assert capsys.readouterr().err == "nerbert: scipy not installed: pip install 'nerbert[benchmark]'\n"
     assert not (tmp_path / "out").exists()
@@ -370,7 +383,8 @@ def test_the_command_to_go_on_has_all_options(
     suite_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny_encoder: Path
 ) -> None:
     """Wherever the arguments come from."""
-    options = ["--encoder", f"tiny={tiny_encoder}", "--minutes", "1e-09", "--workers", "1", "--retry"]
+    options = ["--encoder", f"tiny={tiny_encoder}", "--only", "protocol=fast"]
+    options += ["--minutes", "1e-09", "--workers", "1", "--retry"]
     arguments = ["benchmark", str(suite_file), "--data", str(data), "-o", str(tmp_path / "out"), *options]
     assert exit_code(*arguments) == 0
     (line,) = (line for line in capsys.readouterr().err.splitlines() if "are left" in line)
