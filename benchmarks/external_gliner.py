@@ -1,7 +1,7 @@
 """GLiNER's own fine-tuning as a system of `nerbert benchmark` (docs/extending/external-system.md).
 
 `python benchmarks/external_gliner.py --model FOLDER TRAIN DEV TEST OUTPUT SEED [--keep FOLDER]`, in an environment with
-`gliner` and `accelerate`. FOLDER is any of its models, also nerbert's `embedded-open`. Training is
+`gliner` and `accelerate`. FOLDER is any of its models, also one of `nerbert pretrain`. Training is
 `GLiNER.train_model` with its own rates, on TRAIN, for --steps steps of 8; types are read in lower case, as the package
 does. DEV isn't read.
 """

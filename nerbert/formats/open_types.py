@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from nerbert.formats.gliner import token_span
 from nerbert.formats.jsonl import object_line
 from nerbert.formats.open_type_files import CONVERSATIONS, INPUT, OUTPUT, open_type_rows
 from nerbert.formats.rows import SPANS, TEXT, TOKENS
-from nerbert.records import OpenEntity, OpenText, Reason
+from nerbert.records import EntityLabel, OpenEntity, OpenText, Reason
 
 Mention = tuple[str, str, str]
 """A mention, its type, and the type's description ("" for none)."""
@@ -112,6 +113,11 @@ def normalised(type_: str) -> str:
     """Return a type's name without differences of case, width and underscores."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", type_).casefold())
     return " ".join(folded.replace("_", " ").split())
+
+
+def normalised_labels(labels: Iterable[EntityLabel]) -> list[EntityLabel]:
+    """Return labels with the names that models of open types learn from."""
+    return [replace(each, name=normalised(each.name)) for each in labels]
 
 
 def _once(entities: Iterable[OpenEntity]) -> tuple[OpenEntity, ...]:

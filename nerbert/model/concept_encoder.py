@@ -166,6 +166,7 @@ def first_bias(concepts: float) -> float:
 
 def open_concepts(source: str, text: Any = None) -> ConceptModel:
     """Load both encoders of a folder (`text`: the first, if loaded); raise InputError without a concept encoder."""
+    source = ModelFolder.open(source).name
     facts, own = open_comparison(source)
     inside = Path(source) / FOLDER
     text = Backbone(source, None, seed=0).load_body() if text is None else text

@@ -13,6 +13,7 @@ import numpy as np
 
 from nerbert.config import check
 from nerbert.errors import InputError
+from nerbert.formats.open_types import normalised_labels
 from nerbert.model.heads import NEEDS_LABELS, Entities, is_one_entity
 from nerbert.model.linear import MAX_TOKENS, Scorer, WindowedHead, WordScores, owners, scored
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -83,7 +84,7 @@ class ConceptHead(WindowedHead):
             bounds = np.log(least) - np.log1p(-least)
         if self.asked and self.asked.labels == some:
             return replace(self, asked=replace(self.asked, bounds=bounds))
-        numbers, scales = whole_numbers(self.vectors(some))
+        numbers, scales = whole_numbers(self.vectors(normalised_labels(some)))  # as in training
         return replace(self, asked=AskedLabels(some, numbers.T, scales, bounds))
 
     def decoded(self, decoding: str) -> "ConceptHead":

@@ -26,7 +26,7 @@ TRAINING = 1
 """Version of drawing sentences, fine-tuning and tagging."""
 SCORING = 3
 """Version of scoring."""
-ASKING = 2
+ASKING = 3
 """Version of asking a zero-shot tagger, and of Familiarity."""
 
 

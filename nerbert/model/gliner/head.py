@@ -5,14 +5,13 @@ What depends only on labels is computed once for all texts. Cost: a text is read
 
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import replace
 from itertools import accumulate, chain, groupby, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.formats.open_types import normalised
+from nerbert.formats.open_types import normalised_labels
 from nerbert.labels import WordSpan
 from nerbert.model.gliner.decode import (
     DECODINGS,
@@ -130,7 +129,7 @@ class GlinerHead(Head):
 
     def _as_read(self, labels: Sequence[EntityLabel]) -> Sequence[EntityLabel]:
         """Return labels as the model was trained to read them."""
-        return [replace(each, name=normalised(each.name)) for each in labels] if self.normalises else labels
+        return normalised_labels(labels) if self.normalises else labels
 
     def _groups_of(self, labels: Sequence[EntityLabel]) -> list[slice]:
         """Return which labels share a prompt."""
