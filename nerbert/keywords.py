@@ -51,7 +51,9 @@ class TaggingKeywords(TypedDict, total=False):
 class MlmKeywords(TypedDict, total=False):
     """The settings of MlmSettings."""
 
+    texts: str | Path | Sequence[str | Path]
     probability: float
+    mask_style: Literal["subwords", "pairs"]
 
 
 class ConceptsKeywords(TypedDict, total=False):

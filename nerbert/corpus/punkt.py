@@ -14,10 +14,8 @@ from typing import Any
 from nerbert import __version__
 from nerbert.artifacts import publish_folder, write_json
 from nerbert.config import refuse
-from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parts import pair_indexes
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.errors import InputError, need, os_refused, refused
 from nerbert.sentences import RuleSplitter, Span, trimmed
 from nerbert.sources.files import Source
@@ -102,14 +100,11 @@ def train_punkt(dumps: Sequence[Path | str], output: Path, characters: int, *, o
 
 def _texts(sources: Sequence[Source], characters: int) -> Iterator[str]:
     """Yield the articles' texts, at least so many characters, as Punkt takes them: an empty line ends a paragraph."""
-    from nerbert.corpus.rows import drop_reason  # which imports this module
+    from nerbert.corpus.near import dump_pages  # which imports this module
 
-    for dump in map(Dump, sources):
-        for page in dump.pages():
-            ns = dump.site.namespace(page.title) if page.ns is None else page.ns
-            if drop_reason(page, ns) is None:
-                text = scan_page(page.title, page.text, dump.site).text.replace("\n", "\n\n") + "\n\n"
-                yield text
-                characters -= len(text)
-                if characters <= 0:
-                    return
+    for page in dump_pages(sources):
+        text = "\n\n".join([*page.lines, ""])
+        yield text
+        characters -= len(text)
+        if characters <= 0:
+            return

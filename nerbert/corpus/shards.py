@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NotRequired
+from typing import Any, Literal, NamedTuple, NotRequired
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,12 +17,13 @@ from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic
 from nerbert import DOCS
 from nerbert.artifacts import publish, sha256_of
 from nerbert.errors import InputError, NerbertError, os_refused
-from nerbert.records import Mention, Sentence
+from nerbert.records import TRAIN, Mention, Sentence
 from nerbert.schema import read_checked
 
 FORMAT = 3
 """Version of the corpus's files, in the manifest; a reader refuses other versions (`_Manifest.format`)."""
 
+_MANIFEST = "manifest.json"
 _GROUP, _BATCH = 10_000, 2_000
 _SPAN = [("start", pa.int32()), ("end", pa.int32())]
 _ROW = [
@@ -173,7 +174,7 @@ class _Manifest(TypedDict):
 
 def read_manifest(corpus: Path) -> dict[str, Any]:
     """Return the manifest of a complete corpus; raise InputError for any other folder."""
-    path = corpus / "manifest.json"
+    path = corpus / _MANIFEST
     if not corpus.is_dir():
         raise InputError(f"{corpus}: no such corpus folder; make one with `nerbert corpus build`")
     if not path.is_file():
@@ -254,6 +255,39 @@ def sentence_batches(path: Path, columns: Sequence[str] | None = None, rows: int
             if place := null_in(name, batch[name]):
                 raise InputError(f"{path}: a sentence has no {place}; build the corpus again")
         yield batch
+
+
+class PageLines(NamedTuple):
+    """A page with its attribution; its lines are sentences or paragraphs."""
+
+    wiki: str
+    page_id: int
+    revision: int
+    title: str
+    lines: list[str]
+
+
+def is_corpus(path: Path) -> bool:
+    """Return whether a folder has a corpus's manifest."""
+    return (path / _MANIFEST).is_file()
+
+
+def train_pages(corpus: Path) -> Iterator[PageLines]:
+    """Yield the pages of a corpus that have sentences in its train part, each with these, in order."""
+    page, columns = None, ("wiki", "page_id", "revision", "title", "split", "text")
+    for path in checked_shards(corpus, read_manifest(corpus)):
+        for batch in sentence_batches(path, columns):
+            for wiki, number, revision, title, split, text in zip(*(batch[name].to_pylist() for name in columns),
+                                                                  strict=True):  # fmt: skip
+                if split != TRAIN:
+                    continue
+                if page and page.page_id != number:
+                    yield page
+                    page = None
+                page = page or PageLines(wiki, number, revision, title, [])
+                page.lines.append(text)
+    if page:
+        yield page
 
 
 def with_columns(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

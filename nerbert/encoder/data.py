@@ -14,6 +14,7 @@ from nerbert.corpus.shards import shard_hashes
 from nerbert.encoder.corpus_labels import CorpusLabels, LabelledCorpus
 from nerbert.encoder.gazetteers import GazetteersSettings
 from nerbert.encoder.open_texts import OpenTexts, OpenTypes, OpenTypesSettings
+from nerbert.encoder.plain_texts import PlainTexts, open_blocks
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.encoder.synonyms import digest_of_synonyms, read_synonyms
@@ -43,10 +44,14 @@ class PretrainData:
     concepts: ConceptTable | None = None
     executor: Executor | None = None
     reads_labels: bool = True
+    plain: PlainTexts | None = None
+    """Texts without labels, in place of all others."""
 
     @property
     def name(self) -> str:
         """Return what messages call it."""
+        if self.plain:
+            return self.plain.name
         return ", ".join(str(each.folder) for each in self.corpora) or "the texts of open types"
 
     @property
@@ -81,16 +86,22 @@ class PretrainData:
 
     def texts(self) -> Iterator[str]:
         """Yield the texts that are trained on."""
+        if self.plain:
+            return chain.from_iterable(self.plain.documents(held_out=False))
         corpora = chain.from_iterable(each.texts() for each in self.corpora)
         return chain(corpora, (each.text for each in self.open_texts.examples()) if self.open_texts else ())
 
     def held_out(self) -> list[Example]:
         """Return the validation sentences, then the held-out texts of open types."""
+        if self.plain:
+            return self.plain.held_out()
         examples = [one for each in self.corpora for one in each.held_out()]
         return [*examples, *(self.open_types.held_out if self.open_types else ())]
 
     def windows(self, pieces: SubwordTokenizer, labels: WordLabels | None) -> TrainingData:
         """Return the windows of the train part, from the cache; they are made there if there are none."""
+        if self.plain:
+            return open_blocks(self.plain, pieces, self.settings.cache)
         return open_training_data(
             self.corpora, pieces, self.settings, self.executor, labels, self.open_texts, self.open_types
         )
@@ -102,7 +113,9 @@ class PretrainData:
             "shards": [shard_hashes(each.folder, each.manifest) for each in self.corpora],
             "label_set": [each.labels.facts for each in self.corpora],
             "open_types": self.open_types.digests if self.open_types else [],
-        } | ({"synonyms": digest_of_synonyms()} if self.concepts else {})
+            **({"texts": self.plain.digests()} if self.plain else {}),
+            **({"synonyms": digest_of_synonyms()} if self.concepts else {}),
+        }
 
     def facts(self) -> dict[str, Any]:
         """Return what the encoder's card says of it: of one corpus as `corpus`, of several as `corpora`."""
@@ -117,6 +130,8 @@ class PretrainData:
             found["shares"] = list(self.settings.shares)
         if self.concepts and self.concepts.contradictions:
             found["contradictions"] = len(self.concepts.contradictions)
+        if self.plain:
+            found["texts"] = [{"file": name, "sha256": digest} for name, digest, *_ in self.plain.digests()]
         return found | ({"open_types": self.open_types.facts} if self.open_types else {})
 
     def _facts_of(self, corpus: LabelledCorpus) -> dict[str, Any]:
@@ -143,10 +158,11 @@ class SourceChecks:
         """Check what sentences with fixed types need."""
         _check_corpus(self.settings)
 
-    def unlabelled(self) -> Any:
+    def unlabelled(self, texts: Sequence[Path] = ()) -> Any:
         """Check what sentences without labels need."""
         _refuse_labels(self.settings)
-        _check_corpus(self.settings)
+        if not texts:
+            _check_corpus(self.settings)
 
     def named(self, *, descriptions: bool = False) -> Any:
         """Check what texts with types by name need."""
@@ -178,10 +194,15 @@ class PretrainSources:
         _check_corpus(self.settings)
         return PretrainData(self.settings, (LabelledCorpus.read(self.settings),), executor=self.executor)
 
-    def unlabelled(self) -> PretrainData:
-        """Return the corpus; raise SettingsError for a label set, which nothing would read."""
-        _refuse_labels(self.settings)
-        return replace(self.labelled(), reads_labels=False)
+    def unlabelled(self, texts: Sequence[Path] = ()) -> PretrainData:
+        """Return texts or the corpus; raise SettingsError for both, or a label set, which nothing would read."""
+        settings = self.settings
+        _refuse_labels(settings)
+        if not texts:
+            return replace(self.labelled(), reads_labels=False)
+        refuse(bool(settings.corpus), "corpus", [*map(str, settings.corpus)], "left out with texts; name it among them")
+        plain = PlainTexts(texts, settings.seed, settings.max_eval_samples)
+        return PretrainData(settings, plain=plain, reads_labels=False)
 
     def named(self, *, descriptions: bool = False) -> PretrainData:
         """Return corpora, each of whose classes is a type, and files of open types; one of both may be missing."""

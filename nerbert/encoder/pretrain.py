@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_folder, publish_job, sha256_of, to_disk
+from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_folder, publish_job, to_disk
 from nerbert.config import changed_names, plain_settings
 from nerbert.encoder.data import PretrainData, PretrainSources
 from nerbert.encoder.preprocess import tokenizer_hash
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import OutputExists
 from nerbert.executors import Executor
+from nerbert.formats.data import data_sum
 from nerbert.model.backbone import Backbone, save_model
 from nerbert.model.entity_borders import tell_hidden_entities
 from nerbert.model.folder import ModelFolder, read_card, write_card
@@ -146,7 +147,7 @@ def _identity(settings: PretrainSettings, model: Any, tokenizer: Any, processes:
         weights.update(f"{name} {tuple(tensor.shape)}\n".encode())
         weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     config = {name: value for name, value in model.config.to_dict().items() if name not in _NAMES}
-    files = {f"{each.section}.{name}": [sha256_of(path) for path in getattr(each, name)]
+    files = {f"{each.section}.{name}": [data_sum(path) for path in getattr(each, name)]
              for each in settings.sections for name in each.reads}  # fmt: skip
     return {
         "loop": VERSION,

@@ -10,7 +10,7 @@ from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import difference, sha256_of, write_json
+from nerbert.artifacts import difference, write_json
 from nerbert.config import check_values, make_settings, merged, parse_changes, read_toml
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.data import SourceChecks, files_read
@@ -19,7 +19,7 @@ from nerbert.encoder.pretrain import EncoderFacts, compared_settings, pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError, StaleOutput, at, os_refused, unknown
 from nerbert.executors import Executor
-from nerbert.formats.data import file_inside
+from nerbert.formats.data import data_sum, file_inside
 from nerbert.registry import OBJECTIVES, SECTIONS
 from nerbert.schema import read_json, to_plain
 from nerbert.terminal import tell
@@ -170,7 +170,7 @@ def _made_from(settings: PretrainSettings, before: PretrainStage | None) -> dict
     sums = {}
     for number, path in enumerate(files, 1):
         with os_refused(f"{path}: can't be read", file_inside(path)):
-            sums[f"{number} {path.name}"] = sha256_of(path)
+            sums[f"{number} {path.name}"] = data_sum(path)
     start = {"before": before.made_from} if before else {"backbone": settings.backbone}
     plain: dict[str, Any] = to_plain(
         {"settings": compared_settings(settings), "label_set": settings.label_set, "files": sums, **start}

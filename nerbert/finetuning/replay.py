@@ -227,7 +227,7 @@ class FinetuneSources:
         """Return the sentences."""
         return FinetuneData(self.settings, self.examples, self.dev)
 
-    def unlabelled(self) -> FinetuneData:
+    def unlabelled(self, texts: Sequence[Path] = ()) -> FinetuneData:
         """Return the sentences."""
         return self.labelled()
 

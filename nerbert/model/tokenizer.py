@@ -137,6 +137,10 @@ class SubwordTokenizer:
         return [some[self.body - 1][1] if len(some) > self.body else len(each.text)
                 for each, some in zip(examples, offsets, strict=True)]  # fmt: skip
 
+    def counts(self, texts: list[str]) -> list[int]:
+        """Return how many pieces each text has, without special ones."""
+        return [len(each) for each in self._encoded(texts)["input_ids"]] if texts else []
+
     def _encoded(self, texts: list[str]) -> Any:
         """Return pieces and offsets of texts, without special pieces.
 

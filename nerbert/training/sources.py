@@ -5,6 +5,7 @@ replay. An objective asks them for the kind of data that it learns from (`Object
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
@@ -54,8 +55,8 @@ class Sources(Protocol[Data_co]):
     def labelled(self) -> Data_co:
         """Return sentences whose entities have one of some fixed types."""
 
-    def unlabelled(self) -> Data_co:
-        """Return the same sentences for an objective that reads no labels."""
+    def unlabelled(self, texts: Sequence[Path] = ()) -> Data_co:
+        """Return the same sentences, or `texts` in their place, for an objective that reads no labels."""
 
     def named(self, *, descriptions: bool = False) -> Data_co:
         """Return texts whose entities have types known by name, with descriptions of them if wanted."""

@@ -150,7 +150,7 @@ def test_an_index_is_no_dump_and_an_address_keeps_its_secrets(
     index.write_bytes(bz2.compress(b"0:1:P1\n"))
     train_punkt((packed, index), tmp_path / "one", 1_000_000)
     assert json.loads((tmp_path / "one" / "manifest.json").read_text())["inputs"] == [packed.name]
-    monkeypatch.setattr("nerbert.corpus.punkt.Dump", lambda _: Dump(packed))
+    monkeypatch.setattr("nerbert.corpus.near.Dump", lambda _: Dump(packed))
     train_punkt(("https://me:secret@example.org/w.xml.bz2?key=secret",), tmp_path / "two", 100)
     assert json.loads((tmp_path / "two" / "manifest.json").read_text())["inputs"] == ["w.xml.bz2"]
 

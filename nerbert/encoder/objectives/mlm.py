@@ -6,7 +6,8 @@ Masks are drawn by piece, window and step, so they don't depend on how a step is
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any, ClassVar, Self
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -37,9 +38,17 @@ class MlmSettings(Section):
 
     section: ClassVar[str] = "mlm"
     formerly: ClassVar[Mapping[str, str]] = {"mlm_probability": "probability"}
+    reads: ClassVar[tuple[str, ...]] = ("texts",)
+    texts: tuple[Path, ...] = ()
+    """Texts of a domain in place of a corpus: files of any format that `nerbert tag` reads, folders of them, corpora.
+    Lines of a text file are packed into windows; empty lines divide documents. Source: DAPT (Gururangan et al. 2020);
+    CrossNER (Liu et al. 2021) has Wikipedia's pages of each domain."""
     probability: Annotated[float, Bounds(above=0, at_most=1)] = 0.15
     """Share of subwords to predict: 80 % of them masked, 10 % replaced, 10 % unchanged. Source: Devlin et al. 2019
-    §3.1."""
+    §3.1; CrossNER's public code has 0.2."""
+    mask_style: Literal["subwords", "pairs"] = "subwords"
+    """Which subwords are predicted: each drawn by itself, or `pairs`: two that were drawn alone become neighbours, so
+    that the share is the same. Source: Devlin et al. 2019; CrossNER's public code has pairs."""
 
 
 class Mlm(Objective):
@@ -52,15 +61,17 @@ class Mlm(Objective):
     settings: ClassVar[type[Section]] = MlmSettings
     commands: ClassVar[tuple[str, ...]] = (PRETRAIN,)
 
-    def __init__(self, seed: int, share: float, mask_id: int, vocabulary: int, special_ids: Iterable[int]) -> None:
-        self._seed, self._share, self._mask_id = seed, share, mask_id
+    def __init__(
+        self, seed: int, share: float, mask_id: int, vocabulary: int, special_ids: Iterable[int], *, pairs: bool = False
+    ) -> None:  # fmt: skip
+        self._seed, self._share, self._mask_id, self._pairs = seed, share, mask_id, pairs
         self._special = np.array(sorted({*special_ids, mask_id}))
         self._ordinary = np.setdiff1d(np.arange(vocabulary), self._special)
 
     @classmethod
     def data(cls, sources: Sources[Data_co]) -> Data_co:
         """Return sentences without labels."""
-        return sources.unlabelled()
+        return sources.unlabelled(sources.settings.of(MlmSettings).texts)
 
     @classmethod
     def of(cls, task: Task) -> Self:
@@ -72,8 +83,9 @@ class Mlm(Objective):
                 f"{tokenizer.name_or_path or 'the tokenizer'}: has no mask piece that the model knows, so nothing can "
                 "be masked; add one as mask_token to tokenizer_config.json, or take objective = 'tagging'"
             )
-        share, vocabulary = settings.of(MlmSettings).probability, min(len(tokenizer), known)
-        return cls(settings.seed, share, tokenizer.mask_token_id, vocabulary, tokenizer.all_special_ids)
+        own, vocabulary = settings.of(MlmSettings), min(len(tokenizer), known)
+        return cls(settings.seed, own.probability, tokenizer.mask_token_id, vocabulary, tokenizer.all_special_ids,
+                   pairs=own.mask_style == "pairs")  # fmt: skip
 
     def make_model(self, backbone: Backbone) -> Any:
         """Return a masked language model; an existing head stays."""
@@ -86,11 +98,12 @@ class Mlm(Objective):
         ids = batch.ids.numpy()
         places = batch.numbers.numpy()[:, None] * _LONGEST + np.arange(ids.shape[1])
         ordinary = batch.mask.numpy().astype(bool) & ~np.isin(ids, self._special)
-        rows, columns = np.nonzero(ordinary & (uniforms(self._seed, f"masks of step {step}", places) < self._share))
+        drawn = ordinary & (uniforms(self._seed, f"masks of step {step}", places) < self._share)
+        rows, columns = np.nonzero(in_pairs(drawn, ordinary) if self._pairs else drawn)
         labels, filled = ids[rows, columns], ids.copy()
         filled[rows, columns] = self._shown(labels, places[rows, columns], step)
-        drawn = {"ids": filled, "rows": rows, "columns": columns, "labels": labels}
-        return replace(batch, **{name: torch.from_numpy(each) for name, each in drawn.items()})
+        made = {"ids": filled, "rows": rows, "columns": columns, "labels": labels}
+        return replace(batch, **{name: torch.from_numpy(each) for name, each in made.items()})
 
     def _shown(self, labels: Array, places: Array, step: int) -> Array:
         """Return the pieces that the model sees in place of those asked for."""
@@ -143,6 +156,25 @@ class Mlm(Objective):
                 "mlm_loss": "mean cross-entropy of a masked subword", "mlm_accuracy": "masked subwords found",
             },
         )  # fmt: skip
+
+
+def in_pairs(drawn: Array, ordinary: Array) -> Array:
+    """Return masks, (windows, pieces), in which those drawn without a neighbour stand in pairs, as in CrossNER's code.
+
+    Of two that follow each other in a window the first moves before the second, if an `ordinary` piece is there.
+    """
+    found = drawn.copy()
+    around = np.pad(drawn, ((0, 0), (1, 1)))
+    rows, columns = np.nonzero(drawn & ~around[:, :-2] & ~around[:, 2:])
+    starts = np.searchsorted(rows, rows)  # where each window's begin
+    first = np.flatnonzero((np.arange(len(rows)) - starts) % 2 == 0)
+    first = first[first + 1 < len(rows)]
+    first = first[rows[first + 1] == rows[first]]
+    row, before = rows[first], columns[first + 1] - 1
+    moves = ordinary[row, before]
+    found[row[moves], columns[first][moves]] = False
+    found[row[moves], before[moves]] = True
+    return found
 
 
 def _cross_entropy(logits: torch.Tensor, batch: Batch) -> torch.Tensor:

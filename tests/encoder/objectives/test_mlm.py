@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.encoder.objectives.mlm import Mlm
+from nerbert.encoder.objectives.mlm import Mlm, in_pairs
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.model.forward import Batch
@@ -190,3 +190,35 @@ def test_a_tokenizer_without_a_mask_is_refused_by_name(tokenizers: dict[str, Any
         mlm_of(tokenizer, SimpleNamespace(vocab_size=900), 1, 0.15)
     with pytest.raises(InputError, match="has no mask piece that the model knows"):
         mlm_of(tokenizers["wordpiece"], SimpleNamespace(vocab_size=3), 1, 0.15)
+
+
+def paired(drawn: list[bool], ordinary: list[bool]) -> list[bool]:
+    """CrossNER's walk (public code, `collator.mask_tokens`), one piece after the other."""
+    alone = [place for place, each in enumerate(drawn)
+             if each and not any(drawn[max(0, place - 1) : place] + drawn[place + 1 : place + 2])]  # fmt: skip
+    found = list(drawn)
+    for first, second in zip(alone[::2], alone[1::2], strict=False):
+        if ordinary[second - 1]:
+            found[first], found[second - 1] = False, True
+    return found
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.2, 0.5, 1.0])
+def test_pairs_are_those_of_a_walk(share: float) -> None:
+    draw = np.random.default_rng(3)
+    ordinary = draw.random((300, 40)) < 0.9
+    drawn = ordinary & (draw.random((300, 40)) < share)
+    found = in_pairs(drawn, ordinary)
+    assert found.tolist() == [paired(*both) for both in zip(drawn.tolist(), ordinary.tolist(), strict=True)]
+    assert found.sum() == drawn.sum(), "the share is the same"
+    assert not (found & ~ordinary).any()
+
+
+def test_pairs_do_not_depend_on_how_a_step_is_cut() -> None:
+    windows, objective = made(40), Mlm(1, 0.2, MASK, WORDS, SPECIAL, pairs=True)
+    whole = asked(objective.prepare(batch_of(windows, *range(40)), 3))
+    parts = [asked(objective.prepare(batch_of(windows, *some), 3)) for some in (range(7), range(7, 40))]
+    assert whole == parts[0] | parts[1]
+    columns = {(number, column) for number, column in whole}
+    alone = [each for each in columns if not {(each[0], each[1] - 1), (each[0], each[1] + 1)} & columns]
+    assert len(alone) < 0.2 * len(columns)

@@ -1,0 +1,157 @@
+"""Texts without labels in pre-training (DAPT, Gururangan et al. 2020): documents in blocks, for masked words alone.
+
+A block has whole lines of one document, as many as fit in a window; a line that is longer has windows of its own, which
+overlap. One document in twenty is held out, by the hash of its text.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from heapq import nsmallest
+from itertools import chain, islice
+from pathlib import Path
+
+from nerbert.artifacts import sha256_of
+from nerbert.cache import cached
+from nerbert.corpus.shards import is_corpus, read_manifest, shard_hashes, train_pages
+from nerbert.encoder.preprocess import tokenizer_hash
+from nerbert.errors import InputError
+from nerbert.formats.inputs import InputFile, find_sources
+from nerbert.formats.kinds import TEXT
+from nerbert.formats.rows import TEXT as TEXT_FIELD
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.windows import Windows, open_windows, write_windows
+from nerbert.records import Example
+from nerbert.rng import uniform
+from nerbert.terminal import Progress, progress
+from nerbert.training.loop import TrainingData
+from nerbert.words import split_words
+
+_VERSION = 1
+"""Of how texts become blocks."""
+_HELD_OUT = 0.05
+_CHUNK = 256
+"""Documents that are cut at once."""
+_UNKNOWN = 0.2
+"""The largest share of unknown subwords: more say that the tokenizer is of another language."""
+
+Lines = list[str]
+"""A document's sentences or paragraphs."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainTexts:
+    """Files of texts, folders of them, and corpora; `seed` and `most` (0: all) draw the held-out documents.
+
+    In a text file a line is a sentence or a paragraph; an empty line, and the end of the file, end a document. In other
+    formats a text is a document, and texts of one group that follow each other are one. In a corpus a page is one.
+    """
+
+    paths: Sequence[Path]
+    seed: int = 1
+    most: int = 0
+
+    @property
+    def name(self) -> str:
+        """Return what messages call it."""
+        return ", ".join(map(str, self.paths))
+
+    def digests(self) -> list[list[str]]:
+        """Return the name and the SHA-256 of each file; of a corpus the name and those of its shards."""
+        found = []
+        for path in self.paths:
+            if is_corpus(path):
+                found.append([path.name, *shard_hashes(path, read_manifest(path)).values()])
+            found += [[str(each.name), sha256_of(Path(each.place))] for each in _files(path)]
+        return found
+
+    def documents(self, *, held_out: bool) -> Iterator[Lines]:
+        """Yield the documents that are trained on, or those that are held out."""
+        for path in self.paths:
+            pages = (page.lines for page in train_pages(path)) if is_corpus(path) else ()
+            for lines in chain(pages, chain.from_iterable(map(_documents, _files(path)))):
+                if (uniform(0, "documents held out", "\n".join(lines)) < _HELD_OUT) == held_out:
+                    yield lines
+
+    def held_out(self) -> list[Example]:
+        """Return the lines of held-out documents, drawn by the seed; raise InputError if there are none."""
+        every = [line for lines in self.documents(held_out=True) for line in lines]
+        if not every:
+            raise InputError(f"{self.name}: too few documents: none of them is held out (one in twenty is); give more "
+                             "files, or put empty lines between documents")  # fmt: skip
+        drawn = nsmallest(self.most or len(every), every, key=lambda line: uniform(self.seed, "validation part", line))
+        return [Example(line, split_words(line)) for line in drawn]
+
+    def blocks(self, pieces: SubwordTokenizer) -> Iterator[Example]:
+        """Yield the blocks of the documents that are trained on."""
+        documents = self.documents(held_out=False)
+        while some := list(islice(documents, _CHUNK)):
+            counts = iter(pieces.counts([line for lines in some for line in lines]))
+            for lines in some:
+                yield from (Example(text, split_words(text)) for text in packed(lines, counts, pieces.body))
+
+
+def packed(lines: Iterable[str], counts: Iterable[int], most: int) -> Iterator[str]:
+    """Yield texts of whole lines that together have at most `most` subwords, or of one line that has more."""
+    block, size = Lines(), 0
+    for line, count in zip(lines, counts, strict=False):
+        if block and size + count > most:
+            yield " ".join(block)
+            block, size = [], 0
+        block.append(line)
+        size += count
+    if block:
+        yield " ".join(block)
+
+
+def open_blocks(texts: PlainTexts, pieces: SubwordTokenizer, cache: str) -> TrainingData:
+    """Open the windows of the blocks in the cache, made there if they are missing.
+
+    Raise InputError where there is nothing to read, or the tokenizer knows too little of it.
+    """
+    origin = {"version": _VERSION, "texts": texts.digests(), "pieces": pieces.key(),
+              "tokenizer": tokenizer_hash(pieces.tokenizer)}  # fmt: skip
+    windows = cached(cache, "blocks", origin, partial(_make, texts=texts, pieces=pieces), open_windows)
+    if not len(windows):
+        raise InputError(f"{texts.name}: nothing to train on: no text has a word that the tokenizer knows")
+    unknown = pieces.tokenizer.unk_token_id
+    share = float((windows.ids == unknown).mean()) if unknown is not None else 0.0
+    if share > _UNKNOWN:
+        raise InputError(f"{texts.name}: the tokenizer doesn't know {100 * share:.0f} % of the subwords: are the texts "
+                         "of another language? take an encoder of theirs")  # fmt: skip
+    return TrainingData.each_once(windows, pieces.pad_id)
+
+
+def _make(folder: Path, texts: PlainTexts, pieces: SubwordTokenizer) -> None:
+    with progress("cutting texts into blocks") as bar:
+        write_windows(folder, _numbered(texts.blocks(pieces), pieces, bar))
+
+
+def _numbered(blocks: Iterator[Example], pieces: SubwordTokenizer, bar: Progress) -> Iterator[Windows]:
+    """Yield the windows of blocks, numbered through."""
+    count = 0
+    while some := list(islice(blocks, _CHUNK)):
+        found = Windows.pack(pieces.windows(some))
+        yield replace(found, sentences=found.sentences + count)
+        count += len(some)
+        bar.advance(len(some))
+
+
+def _files(path: Path) -> Sequence[InputFile]:
+    """Return the files at a path that is no corpus, in order; raise InputError if there are none."""
+    return () if is_corpus(path) else find_sources([str(path)], "").sources
+
+
+def _documents(file: InputFile) -> Iterator[Lines]:
+    """Yield the documents of a file without empty lines."""
+    lines, group = Lines(), ""
+    for row in chain.from_iterable(block.rows for block in file.blocks(TEXT_FIELD, "strict")):
+        own = [line for each in row.text.splitlines() if (line := " ".join(each.split()))]
+        ends = not own if file.kind == TEXT else not (row.group and row.group == group)
+        if ends and lines:
+            yield lines
+            lines = []
+        lines += own
+        group = row.group
+    if lines:
+        yield lines
