@@ -147,6 +147,22 @@ def tiny_encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
+def tiny_gliner(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GLiNER folder of single words on one layer, untrained, which finds nothing at its threshold; read only."""
+    from nerbert.model.backbone import Backbone
+    from nerbert.model.gliner.architectures import Zero
+    from nerbert.model.gliner.folder import save_gliner
+    from nerbert.model.gliner.fresh import new_gliner
+
+    output = tmp_path_factory.mktemp("models") / "gliner"
+    output.mkdir()
+    backbone = Backbone.of("embedded", seed=1, num_layers=1)
+    made = new_gliner(backbone, None, architecture=Zero, max_width=1, max_len=100)
+    save_gliner(output, made)
+    return output
+
+
+@pytest.fixture(scope="session")
 def tiny_tagger(tiny_encoder: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tagger of the sample domain, small and bad, that does find entities; read only."""
     from nerbert.finetuning.settings import FinetuneSettings

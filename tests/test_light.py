@@ -50,6 +50,7 @@ WORKS = (
     "serve light --check", "calibrate light --data domain --dry-run", "show light", "check light", "show tagger",
     "tag open notes.txt --labels ship,port --json", "tag open rows.csv --labels ship -o open.conll",
     "evaluate open test.conll", "calibrate open --data test.conll --dry-run", "show open",
+    "tag gliner notes.txt --labels ship,port --json", "evaluate gliner test.conll", "show gliner",
     "data list", "data check domain", "data check rows.jsonl", "data sample domain --size 5 -o drawn",
     *(f"data convert test.conll to/{name} --to {name}" for name in TEXT_FORMATS),
     *(f"data convert to/{name} back/{name} --from {name} --to jsonl" for name in TEXT_FORMATS),
@@ -88,7 +89,7 @@ Answers = Mapping[str, tuple[Any, str, str]]
 
 
 @pytest.fixture(scope="module")
-def place(tiny_tagger: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tiny_tagger: Path, tiny_gliner: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tagger, its export, and data."""
     folder = tmp_path_factory.mktemp("light")
     for name in ("to", "back"):
@@ -97,6 +98,7 @@ def place(tiny_tagger: Path, sample: Path, tmp_path_factory: pytest.TempPathFact
         (folder / name).symlink_to(target)
     export(tiny_tagger, int8=True, output=folder / "light")
     export("embedded-open", int8=True, output=folder / "open")
+    export(tiny_gliner, int8=True, output=folder / "gliner")
     first = (sample / "domain" / "test.conll").read_text(encoding="utf-8").split("\n\n")[:20]
     (folder / "test.conll").write_text("\n\n".join(first) + "\n", encoding="utf-8")
     for name in ("rows.jsonl", "rows.parquet"):

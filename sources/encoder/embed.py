@@ -13,13 +13,12 @@ import torch
 from nerbert.artifacts import publish, publish_folder, write_json
 from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone, load_tagger_model, load_tokenizer, save_model
+from nerbert.model.concept_encoder import FOLDER, ConceptModel, open_concepts
 from nerbert.model.folder import CARD, read_card
-from nerbert.model.gliner.folder import load_gliner, save_gliner
-from nerbert.model.gliner.layers import GlinerModel
 from nerbert.schema import read_json
 
 _PLACE = Path(__file__).parents[2] / "nerbert" / "sample" / "encoder"
-_MOST = 24_000_000
+_MOST = 32_000_000
 """Bytes of weights that the package may hold."""
 _CLASS = "PreTrainedTokenizerFast"
 """A name that older versions of transformers know too."""
@@ -56,20 +55,24 @@ def main() -> None:
 
 def embed_open(source: Path, sentences: int) -> None:
     """Write the folder of the zero-shot tagger; `sentences` are those of the first stage."""
-    tagger, card = load_gliner(source), read_card(str(source))
-    tagger.model.half()
+    model, card = open_concepts(str(source)), read_card(str(source))
     with publish_folder(_PLACE / "open", overwrite=True) as folder:
-        save_gliner(folder, tagger)
-        _finish(folder, card, _open_card(tagger.model, card, sentences))
+        save_model(folder, model.to(torch.float16), load_tokenizer(str(source)))
+        _name_tokenizer(folder / FOLDER)
+        _finish(folder, card, _open_card(model, card, sentences))
 
 
 def _finish(folder: Path, card: dict[str, Any], text: str) -> None:
     """Name the tokenizer's class, and write both cards."""
-    told = read_json(folder / "tokenizer_config.json", dict[str, Any])
-    write_json(folder / "tokenizer_config.json", told | {"tokenizer_class": _CLASS})
+    _name_tokenizer(folder)
     write_json(folder / CARD, card)
     with publish(folder / "README.md") as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+def _name_tokenizer(folder: Path) -> None:
+    told = read_json(folder / "tokenizer_config.json", dict[str, Any])
+    write_json(folder / "tokenizer_config.json", told | {"tokenizer_class": _CLASS})
 
 
 def _mlm_model(source: str) -> Any:
@@ -109,24 +112,24 @@ def _card(name: str, model: Any, card: dict[str, Any], concepts: dict[str, Any],
     )
 
 
-def _open_card(model: GlinerModel, card: dict[str, Any], sentences: int) -> str:
+def _open_card(model: ConceptModel, card: dict[str, Any], sentences: int) -> str:
     figures, last = card["validation"], card["log"][-1]
     return (
-        "---\nlanguage: en\nlicense: apache-2.0\ntags: [nerbert, gliner]\nbase_model: ../ner\n---\n\n"
+        "---\nlanguage: en\nlicense: apache-2.0\ntags: [nerbert]\nbase_model: ../ner\n---\n\n"
         "# nerbert's embedded zero-shot tagger\n\n"
-        f"The {model.body.config.num_hidden_layers} lowest layers of `../ner`, trained in {last['step']:,} steps of 16 "
-        "passages to find entities of types that it is told by name, a word at a time (NuNER Zero's architecture): "
-        f"{sum(each.numel() for each in model.parameters()):,} parameters, weights in half precision. nerbert loads it "
-        "by the name `embedded-open`; the package `gliner` loads the folder too.\n\n"
-        "## What it can do\n\nFirst tries, tests and demos without a network and without a label. On domains that it "
-        f"has not seen it finds {100 * figures['zero_shot_recall']:.0f} % of the entities of a type, and "
-        f"{100 * figures['zero_shot_precision']:.0f} % of what it finds is right (F1 "
-        f"{100 * figures['zero_shot_f1']:.0f} %; the development domains of the project's open-type set, which also "
-        "chose the checkpoint). Write types in the singular (for the package `gliner` in lower case, too). For real "
-        "work take a model of GLiNER's family, or annotate a few dozen sentences and fine-tune.\n\n"
+        f"The encoder of `../ner` twice, trained in {last['step']:,} steps of 16 texts (objective `names`): one reads "
+        "text and learnt where entities begin and end, the other reads the names of types; an entity has the type "
+        f"whose vector fits its own. {sum(each.numel() for each in model.parameters()):,} parameters, weights in half "
+        "precision. nerbert loads it by the name `embedded-open`.\n\n"
+        "## What it can do\n\nFirst tries, tests and demos without a network, without a label or with a few. On "
+        f"domains that it has not seen its F1 is {100 * figures['f1']:.0f} % (the development domains of the project's "
+        "open-type set, which also chose the checkpoint and the threshold). Write types in the singular. For real "
+        "work pre-train a larger encoder so, or take a model of GLiNER's family, and annotate a few dozen "
+        "sentences.\n\n"
         f"## What it has read\n\n{_TEXTS.format(sentences=f'{sentences:,}')}{_FURTHER}\n\n"
-        "Types and entities of the last training are those of the open-type set, written by language models. English "
-        "only.\n\n## How it was made\n\n`sources/encoder/README.md` of nerbert has scripts, settings and commands.\n"
+        "Types and entities of the last training are those of the open-type set, written by language models, and of "
+        "the sample wiki's links. English only.\n\n## How it was made\n\n`sources/encoder/README.md` of nerbert has "
+        "scripts, settings and commands.\n"
     )
 
 

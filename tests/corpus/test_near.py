@@ -52,8 +52,8 @@ def test_a_dump_gives_its_articles(sample: Path, tmp_path: Path) -> None:
     dump = sample / "wiki.xml"
     pages = list(dump_pages([Source(str(dump))]))
     assert len({page.page_id for page in pages}) == len(pages) > 20
-    assert all("".join(page.lines).strip() for page in pages)
-    assert sum(line.count("[[") for page in pages for line in page.lines) < 5, "only those that wikitext shows as text"
+    assert sum(bool("".join(page.lines)) for page in pages) > 20
+    assert not [line for page in pages for line in page.lines if "'''" in line]
     (tmp_path / "ships.txt").write_text(WANTED)
     found = near_pages([str(tmp_path / "ships.txt")], [str(dump)], tmp_path / "out.jsonl", 10_000)
     assert found.read == found.kept == len(pages)

@@ -334,7 +334,7 @@ def test_it_loads_nothing_of_the_corpus() -> None:
 @pytest.mark.usefixtures("teacher")
 def test_the_students_form_decides_the_objective(untrained: list[Any]) -> None:
     """A student that takes labels at run time learns entities in its own way; any other gets soft labels."""
-    for number, (encoder, objective) in enumerate({"embedded": "distillation", "embedded-open": "zero_shot"}.items()):
+    for number, (encoder, objective) in enumerate({"embedded": "distillation", "embedded-open": "names"}.items()):
         nerbert.distil("teacher", "in", f"out-{number}", encoder=encoder, **FEW)
         (_, _, settings), _ = untrained[-1]
         assert settings.objective == objective

@@ -289,7 +289,9 @@ def test_of_very_many_types_a_step_has_its_own(names: str, monkeypatch: pytest.M
 
 
 @pytest.mark.integration
-def test_the_usual_steps_and_rate_are_those_of_a_start_that_trains_on(names: str, tiny_encoder: Path) -> None:
+def test_the_usual_steps_and_rate_are_those_of_a_start_that_trains_on(
+    names: str, tiny_encoder: Path, tiny_gliner: Path
+) -> None:
     def usual(encoder: str, **more: Any) -> tuple[int, float]:
         start = Start.of(encoder, EXAMPLES, [], FinetuneSettings(**more), name="data")
         return start.settings.min_steps, start.settings.learning_rate
@@ -297,7 +299,7 @@ def test_the_usual_steps_and_rate_are_those_of_a_start_that_trains_on(names: str
     assert usual(names) == (100, 5e-5)
     assert usual(names, objective="tagging") == usual(str(tiny_encoder)) == (250, 2e-4)
     assert usual(names, min_steps=0, learning_rate=1e-3) == (0, 1e-3)
-    assert usual("embedded-open") == (250, 2e-4)
+    assert usual(str(tiny_gliner)) == (250, 2e-4)
 
 
 @pytest.mark.integration

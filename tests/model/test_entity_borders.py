@@ -94,9 +94,11 @@ def test_an_entity_that_cuts_a_word_is_told_as_before() -> None:
         finetune_examples("embedded", [wrong], [], FinetuneSettings(max_steps=1, min_steps=0, precision="fp32"))
 
 
-def test_a_tagger_that_reads_word_by_word_has_no_such_entities(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_tagger_that_reads_word_by_word_has_no_such_entities(
+    tiny_gliner: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = FinetuneSettings(max_steps=1, min_steps=0, precision="fp32", threads=1)
-    finetune_examples("embedded-open", SEOUL, [], settings)
+    finetune_examples(str(tiny_gliner), SEOUL, [], settings)
     assert "warning" not in capsys.readouterr().err
 
 

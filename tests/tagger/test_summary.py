@@ -83,7 +83,8 @@ def test_the_threshold_of_labels_at_run_time(
     card: dict[str, object], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = shutil.copytree(embedded("embedded-open"), tmp_path / "open")
-    (folder / "nerbert.json").write_text(json.dumps(json.loads((folder / "nerbert.json").read_text()) | card))
+    own = json.loads((folder / "nerbert.json").read_text()) | {"threshold": None}
+    (folder / "nerbert.json").write_text(json.dumps(own | card))
     assert exit_code("show", folder) == 0
     assert said in capsys.readouterr().out.splitlines()
 
@@ -95,7 +96,7 @@ def test_the_threshold_of_labels_at_run_time(
         ("embedded-mlm", ["an encoder, no types; fine-tune it", "parameters, 7.7 MB"]),
         (
             "embedded-open",
-            ["a zero-shot tagger, labels at run time (--labels)", "head gliner; 4,082,688 parameters, 8.2 MB"],
+            ["a zero-shot tagger, labels at run time (--labels)", "head concepts; 7,649,092 parameters, 15.3 MB"],
         ),
     ],
 )
@@ -157,15 +158,14 @@ def test_nothing_is_exported_into_the_package(name: str) -> None:
 
 
 def test_a_zero_shot_model_says_what_labels_cost_and_what_is_exported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_gliner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(embedded("embedded-open"), tmp_path / "gliner")
-    (tmp_path / "gliner" / "nerbert.json").unlink()
+    shutil.copytree(tiny_gliner, tmp_path / "gliner")
     assert exit_code("show", tmp_path / "gliner") == 0
     said = capsys.readouterr().out
     assert "exported: no (nerbert export)" in said
     assert "scores single words; labels are read with the text, 25 at a time" in said
-    assert "architecture: bert, 5 layers, width 192, head gliner" in said
+    assert "architecture: bert, 1 layers, width 192, head gliner" in said
     export(tmp_path / "gliner", int8=True)
     assert exit_code("show", tmp_path / "gliner") == 0
     assert "exported: onnx int8" in capsys.readouterr().out

@@ -113,7 +113,7 @@ def test_a_setting_of_a_system_wins_over_every_protocol(suite: Suite, desk: Path
 
 def test_settings_that_an_encoder_can_not_be_trained_with_fail_before_the_run(suite: Suite, desk: Path) -> None:
     cases: list[tuple[str, dict[str, Any], str]] = [
-        ("embedded-open", {"source_head": "shared"}, "not for the head of objective 'zero_shot'"),
+        ("embedded-open", {"source_head": "shared"}, "not for the head of objective 'names'"),
         (str(desk / "a"), {"replay": {"files": (desk / "none.jsonl",), "share": 0.1}}, "setting replay.files = "),
     ]
     for encoder, settings, why in cases:
