@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from nerbert.evaluation.figures.frontier import Frontier
 
 KINDS = ("svg", "png", "pdf")
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6a3d9a", "#7f7f7f", "#a6761d", "#000")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6a3d9a", "#7f7f7f", "#a6761d", "#000")
 """Told apart by the colour-blind (Okabe and Ito, and more); shapes differ as well."""
-_SHAPES = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<")
+SHAPES = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<")
 _ACROSS = 3
 _UNDATED: Any = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 """Metadata by kind of file: without the time, equal results give equal pictures."""
-_STYLE: Any = {
+STYLE: Any = {
     "svg.hashsalt": "nerbert",
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -41,11 +41,11 @@ def draw_frontier(frontier: "Frontier", output: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         rows = -(-len(frontier.sizes) // _ACROSS)
         figure = Figure(figsize=(9, 0.9 + 2.55 * rows), layout="constrained")
         panels = figure.subplots(rows, min(_ACROSS, len(frontier.sizes)), sharex=True, sharey=True, squeeze=False)
-        styles = dict(zip(frontier.systems, zip(cycle(_COLOURS), cycle(_SHAPES), strict=False), strict=False))
+        styles = dict(zip(frontier.systems, zip(cycle(COLOURS), cycle(SHAPES), strict=False), strict=False))
         for panel, size in zip(panels.flat, frontier.sizes, strict=False):
             _draw_size(panel, frontier, size, styles)
         for panel in panels.flat[len(frontier.sizes) :]:
@@ -55,9 +55,21 @@ def draw_frontier(frontier: "Frontier", output: Path) -> None:
         handles = [_mark(*styles[name], f"{name}, {speed.memory_mb:,.0f} MB")
                    for name, speed in frontier.systems.items()]  # fmt: skip
         figure.legend(handles=handles, loc="outside lower center", ncols=_ACROSS, frameon=False, fontsize=8)
-        with publish(output) as draft:
-            kind = output.suffix.removeprefix(".")
-            figure.savefig(draft, format=kind, dpi=150, metadata=_UNDATED.get(kind, {}))
+        write_picture(figure, output)
+
+
+def write_picture(figure: Any, output: Path) -> None:
+    """Write a figure as its file's kind."""
+    kind = output.suffix.removeprefix(".")
+    with publish(output) as draft:
+        figure.savefig(draft, format=kind, dpi=150, metadata=_UNDATED.get(kind, {}))
+
+
+def plain_axes(panel: Any) -> None:
+    """Give a panel a light grid, and no frame above and to the right."""
+    panel.grid(color="#e5e5e5", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_size(panel: Any, frontier: "Frontier", size: str, styles: dict[str, tuple[str, str]]) -> None:
@@ -69,8 +81,7 @@ def _draw_size(panel: Any, frontier: "Frontier", size: str, styles: dict[str, tu
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     panel.xaxis.set_major_formatter("{x:,.0f}")
     panel.xaxis.set_minor_formatter(NullFormatter())
-    panel.grid(color="#e5e5e5", linewidth=0.6)
-    panel.spines[["top", "right"]].set_visible(False)
+    plain_axes(panel)
     best = frontier.best(size)
     panel.plot([each.speed.words_per_cpu_second for each in best], [100 * each.f1 for each in best],
                color="#b0b0b0", linewidth=1.2, zorder=1)  # fmt: skip

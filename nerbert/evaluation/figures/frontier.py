@@ -3,9 +3,8 @@
 F1 is from the suite's CSV, speeds are from `speeds.json`, so a reader can add a system's line.
 """
 
-import csv
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -13,16 +12,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from nerbert.errors import InputError, at, os_refused
-from nerbert.evaluation.tables.records import COLUMNS
+from nerbert.errors import InputError, at
+from nerbert.evaluation.figures.records import F1, PUBLISHED, csv_of, read_records, share_of
 from nerbert.schema import read_json
 
 SPEEDS = "speeds.json"
 """The file of speeds in the folder of results."""
-_F1 = "micro.f1"
-_PUBLISHED = "published"
-_LONGEST = 100_000
-"""Characters of a field of the CSV."""
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -90,13 +85,11 @@ class Frontier:
 
 def read_frontier(results: Path, suite: str = "frontier") -> Frontier:
     """Read a suite's CSV and the speeds from a folder of `nerbert benchmark`; raise InputError for what isn't there."""
-    path = results / f"{suite}.csv"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run `nerbert benchmark {suite}.toml -o {results}` first")
+    path = csv_of(results, suite)
     if not (results / SPEEDS).is_file():
         raise InputError(f"{results / SPEEDS}: no such file; it has each system's words_per_cpu_second and memory_mb")
     with at(path):
-        return frontier_of(_records(path), read_json(results / SPEEDS, Speeds).systems)
+        return frontier_of(read_records(path), read_json(results / SPEEDS, Speeds).systems)
 
 
 def frontier_of(records: Iterable[Mapping[str, str]], speeds: Mapping[str, Speed]) -> Frontier:
@@ -106,13 +99,13 @@ def frontier_of(records: Iterable[Mapping[str, str]], speeds: Mapping[str, Speed
     systems, targets, sizes = dict[str, None](), dict[str, None](), dict[str, None]()
     for each in records:
         place = (each["system"], each["size"])
-        if each["state"] == _PUBLISHED:
-            if each["metric"] == _F1:
-                papers[place][each["target"]] = _share(each)
+        if each["state"] == PUBLISHED:
+            if each["metric"] == F1:
+                papers[place][each["target"]] = share_of(each)
             continue
         systems[each["system"]], targets[each["target"]], sizes[each["size"]] = None, None, None
-        if each["metric"] == _F1 and not each["type"]:
-            runs[place][each["target"]][each["draw"], each["seed"]] = _share(each)
+        if each["metric"] == F1 and not each["type"]:
+            runs[place][each["target"]][each["draw"], each["seed"]] = share_of(each)
     missing, points = list[str](), list[FrontierPoint]()
     for system in systems:
         if system not in speeds:
@@ -136,29 +129,3 @@ def _point(system: str, size: str, found: Mapping[str, Mapping[tuple[str, str], 
     means = [fmean(each[run] for each in found.values()) for run in sorted(common)]
     mean = fmean(fmean(each.values()) for each in found.values())
     return FrontierPoint(system, size, mean, min([*means, mean]), max([*means, mean]), speed)
-
-
-def _share(record: Mapping[str, str]) -> float:
-    try:
-        share = float(record["value"])
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise InputError(f"value {record['value']!r:.80}: must be F1 between 0 and 1")
-    return share
-
-
-def _records(path: Path) -> Iterator[dict[str, str]]:
-    """Yield the records of a benchmark's CSV."""
-    with os_refused(f"{path}: can't be read"), path.open(encoding="utf-8", newline="") as file:
-        csv.field_size_limit(_LONGEST)
-        rows = csv.DictReader(file)
-        try:
-            if not set(COLUMNS) <= set(rows.fieldnames or ()):
-                raise InputError(f"not a benchmark's CSV; its columns are {', '.join(COLUMNS)}")
-            for row in rows:
-                if None in row or None in row.values():
-                    raise InputError(f"line {rows.line_num}: doesn't have {len(COLUMNS)} columns")
-                yield row
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise InputError(f"can't be read as CSV: {error}") from error

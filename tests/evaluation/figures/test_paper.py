@@ -1,0 +1,80 @@
+"""The figures of NER-BERT's paper: what they take from a corpus and from results, and what they draw."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from nerbert.corpus.shards import read_manifest, sentence_batches
+from nerbert.errors import InputError
+from nerbert.evaluation.figures.paper import few_labels_of, read_category_counts
+from nerbert.evaluation.tables.records import COLUMNS
+from tests.commands import exit_code
+from tests.evaluation.figures.test_frontier import record
+
+RUNS = [record("A", "ships", size, value, draw) for size, values in (("5", (0.2, 0.3, 0.4)), ("all", (0.8, 0.8, 0.8)))
+        for draw, value in enumerate(values, 1)]  # fmt: skip
+RECORDS = [
+    *RUNS, record("B & <i>", "ships", "5", 0.1), record("A", "ports", "5", 0.6),
+    record("A", "ships", "5", 0.9, type="x"), record("paper", "ships", "5", 0.9, state="published"),
+    record("B & <i>", "ports", "5", "", metric="", state="failed"),
+]  # fmt: skip
+
+
+def test_the_entities_are_those_of_the_shards(sample_corpus: Path) -> None:
+    counts = read_category_counts(sample_corpus)
+    before, after = dict.fromkeys(counts.names, 0), dict.fromkeys(counts.names, 0)
+    for name in read_manifest(sample_corpus)["shards"]:
+        for batch in sentence_batches(sample_corpus / name, ("mentions", "split", "copies")):
+            for row in batch.to_pylist():
+                for mention in row["mentions"] if row["split"] == "train" else ():
+                    before[mention["category"]] += 1
+                    after[mention["category"]] += row["copies"]
+    assert dict(zip(counts.names, counts.before, strict=True)) == before
+    assert dict(zip(counts.names, counts.after, strict=True)) == after
+    assert list(counts.before) == sorted(counts.before, reverse=True)
+
+
+def test_a_curve_has_the_means_and_intervals_of_the_runs() -> None:
+    found = few_labels_of(RECORDS)
+    five = found.curves["ships"]["A"]["5"]
+    assert (found.sizes, five.n, five.mean) == (["5", "all"], 3, pytest.approx(0.3))
+    assert five.interval == pytest.approx((0.3 - 4.302653 * 0.1 / 3**0.5, 0.3 + 4.302653 * 0.1 / 3**0.5))
+    assert found.curves["ships"]["B & <i>"]["5"].interval is None
+    assert found.curves["ports"].keys() == {"A"}
+    with pytest.raises(InputError, match="nothing to draw: no record of a run"):
+        few_labels_of([record("A", "ships", "5", "", metric="", state="not_run")])
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("kind", ["svg", "png"])
+def test_the_command_draws_all_places(
+    sample_corpus: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    with (results / "few.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(RECORDS)
+    command = ("figures", "paper", sample_corpus, results, "-o", tmp_path / "out", "--suite", "few", "--kind", kind)
+    assert exit_code(*command) == 0
+    paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert [path.stem for path in paths] == ["1-categories", "8-all-categories", "2-few-labels"]
+    first = [path.read_bytes() for path in paths]
+    assert exit_code(*command) == 0
+    assert [path.read_bytes() for path in paths] == first
+    if kind == "svg":
+        texts = [each.decode() for each in first]
+        assert all(
+            f">{name}<" in texts[0] for name in ("before sampling", read_category_counts(sample_corpus).names[0])
+        )
+        assert ">B &amp; &lt;i&gt;<" in texts[2]
+        assert "mathdefault" not in "".join(texts)
+
+
+@pytest.mark.integration
+def test_a_folder_that_is_neither_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("figures", "paper", tmp_path, "-o", tmp_path / "out") == 1
+    assert "ner_bert.csv: no such file; run `nerbert benchmark ner_bert.toml -o " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
