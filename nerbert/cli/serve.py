@@ -62,7 +62,7 @@ def serve(
 
 def label(
     *files: Path, output: OptionalOutput = None, types: str = "", tagger: str = "embedded-open",
-    encoder: str = "embedded", config: Config = None, order: Literal["random", "mixed"] = "random",
+    encoder: str = "embedded-open", config: Config = None, order: Literal["random", "mixed"] = "random",
     seed: int = 0, port: int = 8010,
     browser: Annotated[bool, Parameter(negative="--no-browser")] = True, reading: Read = READ,
 ) -> None:  # fmt: skip

@@ -28,7 +28,8 @@ class FinetuneSettings(TrainSettings):
     learning_rate: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.0
     """Highest learning rate of AdamW. 0 chooses by the encoder's width: 5e-5 from 768 on (NER-BERT §4.4, for
     BERT-base), 2e-4 below (ours, measured on all-MiniLM-L6-v2); with `names` and `concepts` half of that, a quarter for
-    up to 10 sentences, since a higher rate loses what the model knows. Source: NER-BERT §4.4 and ours."""
+    up to 10 sentences, since a higher rate loses what the model knows; 5e-4 below a width of 384 (measured on
+    `embedded-open`). Source: NER-BERT §4.4 and ours."""
     source_epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0
     """Passes over the source data before the target's (source & target); bounds on steps are the target's alone.
     Source: ours; the paper doesn't say; CrossNER's code has 2."""

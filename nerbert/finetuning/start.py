@@ -28,8 +28,10 @@ _USUAL_STEPS, _GENTLE_STEPS = 250, 100
 """Fewest steps, and those of an objective that trains gently (docs/results)."""
 _GENTLE_SHARE, _FEW_SHARE = 0.5, 0.25
 """The latter's share of the usual rate, and that with few sentences."""
-_WIDE = 768
-"""BERT-base's width."""
+_WIDE, _NARROW = 768, 384
+"""BERT-base's width, and MiniLM's."""
+_NARROW_RATE = 5e-4
+"""The rate of an objective that trains gently on encoders narrower than MiniLM, whatever the number of sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +133,11 @@ def usual_rate(config: Any, gentle: int = 0) -> float:
 
     `gentle` is the number of sentences of an objective that trains gently; 0 for any other.
     """
-    rate = 5e-5 if int(getattr(config, "hidden_size", 0) or _WIDE) >= _WIDE else 2e-4
+    width = int(getattr(config, "hidden_size", 0) or _WIDE)
+    rate = 5e-5 if width >= _WIDE else 2e-4
     if not gentle:
         return rate
-    return rate * (_FEW_SHARE if gentle <= FEW_SENTENCES else _GENTLE_SHARE)
+    return _NARROW_RATE if width < _NARROW else rate * (_FEW_SHARE if gentle <= FEW_SENTENCES else _GENTLE_SHARE)
 
 
 def _trains_on(settings: FinetuneSettings) -> bool:

@@ -488,6 +488,7 @@ def test_the_usual_rate_follows_the_encoders_width(
     assert start.usual_rate(DistilBertConfig(dim=128)) == 2e-4
     trained = [start.usual_rate(BertConfig(hidden_size=width), count) for width in widths[2:4] for count in (1, 10, 11)]
     assert trained == [5e-5, 5e-5, 1e-4, 1.25e-5, 1.25e-5, 2.5e-5]
+    assert {start.usual_rate(BertConfig(hidden_size=192), count) for count in (1, 10, 50)} == {5e-4}
     for name, rate in (("own", 0.0), ("given", 1e-3)):
         finetune(str(tiny_encoder), data, tmp_path / name, replace(FAST, learning_rate=rate))
         assert card(tmp_path / name)["settings"]["learning_rate"] == (rate or 2e-4)

@@ -296,7 +296,7 @@ def test_the_usual_steps_and_rate_are_those_of_a_start_that_trains_on(
         start = Start.of(encoder, EXAMPLES, [], FinetuneSettings(**more), name="data")
         return start.settings.min_steps, start.settings.learning_rate
 
-    assert usual(names) == (100, 5e-5)
+    assert usual(names) == (100, 5e-4)
     assert usual(names, objective="tagging") == usual(str(tiny_encoder)) == (250, 2e-4)
     assert usual(names, min_steps=0, learning_rate=1e-3) == (0, 1e-3)
     assert usual(str(tiny_gliner)) == (250, 2e-4)

@@ -182,7 +182,7 @@ def test_a_tagger_is_trained_scored_and_answers(labelled: Any, tmp_path: Path) -
         until(lambda: not state_of(server)["learning"], "the tagger is trained", 300)
         (made,) = state_of(server)["rounds"]
         assert (made["state"], made["sentences"], made["test_sentences"]) == ("done", 10, 2), made
-        assert made["commands"][0].startswith("nerbert finetune embedded --data ")
+        assert made["commands"][0].startswith("nerbert finetune embedded-open --data ")
         assert list(server.service.models) == ["told", "mine"]
         assert (
             "your tagger" in ask(server, "next", tab="c")["item"]["suggested_by"]

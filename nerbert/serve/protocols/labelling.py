@@ -101,7 +101,7 @@ class LabelJob:
     folder: Path
     files: tuple[Path, ...] = ()
     types: tuple[EntityLabel, ...] = ()
-    encoder: str = "embedded"
+    encoder: str = "embedded-open"
     config: Path | None = None
     """Settings of the fine-tuning, as of `nerbert finetune`."""
     order: Order = "random"

@@ -38,7 +38,8 @@ def test_the_entities_are_those_of_the_shards(sample_corpus: Path) -> None:
 def test_a_curve_has_the_means_and_intervals_of_the_runs() -> None:
     found = few_labels_of(RECORDS)
     five = found.curves["ships"]["A"]["5"]
-    assert (found.sizes, five.n, five.mean) == (["5", "all"], 3, pytest.approx(0.3))
+    assert (found.sizes, five.n) == (["5", "all"], 3)
+    assert five.mean == pytest.approx(0.3)
     assert five.interval == pytest.approx((0.3 - 4.302653 * 0.1 / 3**0.5, 0.3 + 4.302653 * 0.1 / 3**0.5))
     assert found.curves["ships"]["B & <i>"]["5"].interval is None
     assert found.curves["ports"].keys() == {"A"}
