@@ -6,16 +6,24 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nerbert.artifacts import publish
 from nerbert.errors import need
+from nerbert.render import render
 from nerbert.render.figures import COLOURS, SHAPES, STYLE, plain_axes, write_picture
+from nerbert.terminal import percent
 
 if TYPE_CHECKING:
+    from nerbert.evaluation.figures.entity_maps import EntityMap, EntityMaps
     from nerbert.evaluation.figures.paper import CategoryCounts, FewLabels
     from nerbert.evaluation.tables.statistics import Summary
 
 _MOST = 30
 """Categories of the figure that names each."""
 _ACROSS = 3
+_TOLD, _OTHERS = 7, "#bbbbbb"
+"""Types that are told apart by colour, and that of all others."""
+_SIZE, _MARGIN = 720, 8
+"""Of a map on a page, in pixels."""
 
 
 def draw_top_categories(counts: "CategoryCounts", output: Path) -> None:
@@ -100,3 +108,54 @@ def _figure(size: tuple[float, float]) -> Iterator[Any]:
 
     with mpl.rc_context(STYLE):
         yield Figure(figsize=size, layout="constrained")
+
+
+def draw_maps(found: "EntityMaps", output: Path) -> None:
+    """Draw the entities in each encoder, a panel each, coloured by type (Figures 3 to 7)."""
+    rows, across = -(-len(found.maps) // _ACROSS), min(_ACROSS, len(found.maps))
+    styles = styles_of(found)
+    with _figure((3.2 * across, 0.9 + 3.2 * rows)) as figure:
+        panels = figure.subplots(rows, across, squeeze=False)
+        for panel in panels.flat:
+            panel.set_axis_off()
+        owned = {name: [place for place, each in enumerate(found.points) if each.span.type == name] for name in styles}
+        for panel, one in zip(panels.flat, found.maps, strict=False):
+            for name, style in styles.items():
+                panel.scatter(*one.places[owned[name]].T, s=5, color=COLOURS[style] if style < _TOLD else _OTHERS,
+                              linewidth=0, label=name if style < _TOLD else "")  # fmt: skip
+            panel.set_title(f"{one.name}\npurity {percent(one.purity)} % (chance {percent(one.chance)} %), "
+                            f"silhouette {one.silhouette:.3f}", fontsize=8)  # fmt: skip
+        handles, labels = panels[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8, markerscale=2)
+        write_picture(figure, output)
+
+
+def write_maps_page(found: "EntityMaps", output: Path, title: str) -> None:
+    """Write one page in which a point tells its sentence: no request, no script, light and dark."""
+    styles = styles_of(found)
+    names = {name: f"c{style + 1}" if style < _TOLD else "others" for name, style in styles.items()}
+    page = render(
+        "entity_maps.html.j2", title=title, count=len(found.points), size=_SIZE, perplexity=found.perplexity,
+        neighbours=found.neighbours, maps=[_shown(found, one, names) for one in found.maps],
+        key=[(names[name], name) for name, style in styles.items() if style < _TOLD],
+    )  # fmt: skip
+    with publish(output) as draft:
+        draft.write_text(page, encoding="utf-8")
+
+
+def styles_of(found: "EntityMaps") -> dict[str, int]:
+    """Return the number of each type's colour, the most frequent type first; rare types share one."""
+    return {name: min(place, _TOLD) for place, name in enumerate(found.types)}
+
+
+def _shown(found: "EntityMaps", one: "EntityMap", names: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the page says of a map: points by the class of their colour, with what each tells."""
+    low, high = one.places.min(axis=0), one.places.max(axis=0)
+    places = _MARGIN + (one.places - low) / (high - low).max() * (_SIZE - 2 * _MARGIN)
+    groups: dict[str, list[tuple[float, float, str]]] = {}
+    for (x, y), each in zip(places.tolist(), found.points, strict=True):
+        text, span = each.sentence.text, each.span
+        said = f"{text[span.start : span.end]} ({span.type}): {text}"
+        groups.setdefault(names[span.type], []).append((round(x, 1), round(y, 1), said))
+    return {"name": one.name, "purity": one.purity, "chance": one.chance, "silhouette": one.silhouette,
+            "groups": sorted(groups.items())}  # fmt: skip

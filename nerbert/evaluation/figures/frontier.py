@@ -115,12 +115,13 @@ def frontier_of(records: Iterable[Mapping[str, str]], speeds: Mapping[str, Speed
         points += [_point(system, size, runs[system, size], speeds[system]) for size in whole]
         if lacking := [size for size in sizes if size not in whole]:
             missing.append(f"{system} at {', '.join(lacking)}: no result on some target")
-    if not points:
+    if not points:  # a size without any has no panel
         raise InputError(f"nothing to draw: {'; '.join(missing)[:300] or 'no record of a run'}")
     published = [PublishedMean(name, size, fmean(each.values())) for (name, size), each in papers.items()
                  if each.keys() == targets.keys()]  # fmt: skip
     drawn = {point.system: point.speed for point in points}
-    return Frontier(list(sizes), list(targets), drawn, points, published, missing)
+    shown = {point.size for point in points} | {paper.size for paper in published}
+    return Frontier([size for size in sizes if size in shown], list(targets), drawn, points, published, missing)
 
 
 def _point(system: str, size: str, found: Mapping[str, Mapping[tuple[str, str], float]], speed: Speed) -> FrontierPoint:

@@ -1,0 +1,105 @@
+"""Maps of entities: which are drawn, where their vectors are read, what purity is, and the page."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nerbert.errors import InputError
+from nerbert.evaluation.figures.entity_maps import (
+    EntityMap,
+    EntityMaps,
+    MappedEntity,
+    drawn_points,
+    entity_vectors,
+    make_maps,
+    purity_of,
+)
+from nerbert.records import Example, Span
+from nerbert.render.paper_figures import write_maps_page
+from nerbert.words import split_words
+from tests.commands import exit_code
+
+
+def sentence(text: str, *entities: tuple[str, str]) -> Example:
+    spans = tuple(Span(text.index(name), text.index(name) + len(name), type_) for name, type_ in entities)
+    return Example(text, split_words(text), spans)
+
+
+def points_of(types: str, sentences: str, surfaces: str) -> list[MappedEntity]:
+    """A point for each letter: its type, its sentence and its text."""
+    found = []
+    for type_, number, surface in zip(types, sentences, surfaces, strict=True):
+        found.append(MappedEntity(ord(number), sentence(surface, (surface, type_)), Span(0, 1, type_)))
+    return found
+
+
+def test_purity_leaves_out_the_same_sentence_and_the_same_text() -> None:
+    vectors = np.array([[1.0, 0], [1, 0.01], [1, 0.02], [0, 1], [0.01, 1]])
+    points = points_of("aaabb", "12345", "vwxyz")
+    near, chance = purity_of(vectors, points, 1)
+    assert near == 1.0
+    assert chance == pytest.approx((3 * 2 / 4 + 2 * 1 / 4) / 5)
+    assert purity_of(vectors, points_of("aaabb", "12345", "vvvyz"), 1)[0] == pytest.approx(2 / 5), "all a are one text"
+    assert purity_of(vectors, points_of("aaabb", "11145", "vwxyz"), 1)[0] == pytest.approx(2 / 5), "or one sentence"
+    assert purity_of(vectors, points, 10)[0] == pytest.approx(purity_of(vectors, points)[1]), "all there are"
+    with pytest.raises(InputError, match="no entity has a neighbour"):
+        purity_of(vectors[:2], points_of("ab", "11", "vw"))
+
+
+def test_vectors_are_the_last_states_of_first_subwords() -> None:
+    import torch
+
+    from nerbert.model.backbone import Backbone
+
+    one = sentence("The brig Margarethe was built in Tromsø.", ("Margarethe", "ship"), ("Tromsø", "port"))
+    points = drawn_points([one], 10, 1)
+    backbone = Backbone.of("embedded", seed=0)
+    encoded = backbone.tokenizer(one.text, return_offsets_mapping=True, return_tensors="pt")
+    starts = [start for start, _ in encoded.pop("offset_mapping")[0].tolist()]
+    with torch.inference_mode():
+        states = backbone.load_body().eval()(**{name: encoded[name] for name in ("input_ids", "attention_mask")})
+    wanted = states.last_hidden_state[0, [starts.index(each.span.start) for each in points]]
+    assert np.allclose(entity_vectors("embedded", points), wanted, atol=1e-5)
+
+
+def test_the_draw_keeps_the_order_and_depends_on_the_seed() -> None:
+    sentences = [sentence(f"Oslo {number}", ("Oslo", "city")) for number in range(50)]
+    numbers = [each.number for each in drawn_points(sentences, 20, 1)]
+    assert numbers == sorted(numbers)
+    assert len(set(numbers)) == 20
+    assert numbers != [each.number for each in drawn_points(sentences, 20, 2)]
+    assert len(drawn_points(sentences, 100, 1)) == 50
+
+
+def test_too_few_entities_and_a_single_type_are_refused() -> None:
+    sentences = [sentence(f"Oslo {number}", ("Oslo", "city")) for number in range(91)]
+    with pytest.raises(InputError, match="90 entities: a map of perplexity 30 needs more than 90"):
+        make_maps(["embedded"], sentences, 90)
+    with pytest.raises(InputError, match="a single type"):
+        make_maps(["embedded"], sentences)
+
+
+def test_the_page_tells_sentences_as_text(tmp_path: Path) -> None:
+    points = [MappedEntity(0, sentence("A <b>ship</b> & more", ("ship", "<i>")), Span(5, 9, "<i>")),
+              *points_of("abcdefghij", "1234567890", "abcdefghij")]  # fmt: skip
+    maps = EntityMaps(points, [EntityMap("an <encoder>", np.random.default_rng(1).random((11, 2)), 0.5, 0.1, 0.01)])
+    write_maps_page(maps, tmp_path / "page.html", "T")
+    page = (tmp_path / "page.html").read_text()
+    assert "<title>ship (&lt;i&gt;): A &lt;b&gt;ship&lt;/b&gt; &amp; more</title>" in page
+    assert page.count("<circle") == 11 + 7, "points, and types that have a colour"
+    assert 'class="others"' in page
+    assert "<b>" not in page
+    assert "an &lt;encoder&gt;</strong>: purity 50.00 % (chance 10.00 %), silhouette 0.010" in page
+
+
+@pytest.mark.integration
+def test_the_command_draws_maps(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["figures", "paper", "embedded", "embedded-mlm", "-o", tmp_path, "--points", "120"]
+    assert exit_code(*command) == 1
+    assert "no corpus and no results; if it is an encoder, give sentences with --data" in capsys.readouterr().err
+    assert exit_code(*command, "--data", sample / "domain") == 0
+    first = [Path(line).read_bytes() for line in capsys.readouterr().out.splitlines()]
+    assert exit_code(*command, "--data", sample / "domain") == 0
+    assert [Path(line).read_bytes() for line in capsys.readouterr().out.splitlines()] == first
+    assert b"embedded-mlm" in first[0]
