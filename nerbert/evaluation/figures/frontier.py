@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from nerbert.errors import InputError, at
-from nerbert.evaluation.figures.records import F1, PUBLISHED, csv_of, read_records, share_of
+from nerbert.evaluation.figures.records import F1, OWN_F1, PUBLISHED, csv_of, read_records, share_of
 from nerbert.schema import read_json
 
 SPEEDS = "speeds.json"
@@ -97,14 +97,14 @@ def frontier_of(records: Iterable[Mapping[str, str]], speeds: Mapping[str, Speed
     runs: dict[tuple[str, str], dict[str, dict[tuple[str, str], float]]] = defaultdict(lambda: defaultdict(dict))
     papers: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     systems, targets, sizes = dict[str, None](), dict[str, None](), dict[str, None]()
-    for each in records:
+    for each in sorted(records, key=lambda record: record["metric"] == OWN_F1):  # these take the others' places
         place = (each["system"], each["size"])
         if each["state"] == PUBLISHED:
             if each["metric"] == F1:
                 papers[place][each["target"]] = share_of(each)
             continue
         systems[each["system"]], targets[each["target"]], sizes[each["size"]] = None, None, None
-        if each["metric"] == F1 and not each["type"]:
+        if each["metric"] in (F1, OWN_F1) and not each["type"]:
             runs[place][each["target"]][each["draw"], each["seed"]] = share_of(each)
     missing, points = list[str](), list[FrontierPoint]()
     for system in systems:

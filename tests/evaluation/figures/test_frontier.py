@@ -33,6 +33,7 @@ RECORDS = [
     record("fast", "ships", "5", 0.4),
     record("fast", "ports", "5", "", metric="", state="not_run"),
     record("slow", "ships", "0", 0.99, metric="token.f1"),
+    record("idle", "ships", "0", 0.6, metric="at_own_threshold.f1"),
     record("slow", "ships", "0", 0.99, type="ship"),
     *(record("a paper", target, "0", 0.6, state="published") for target in ("ships", "ports")),
     record("half a paper", "ships", "0", 0.6, state="published"),
@@ -66,6 +67,7 @@ def test_a_point_is_the_mean_of_all_targets_and_spans_the_runs_that_all_have() -
 def test_only_what_no_other_system_beats_in_both_is_on_the_line() -> None:
     found = frontier_of(RECORDS, {name: Speed(*each) for name, each in SPEED.items()})
     assert [point.system for point in found.at("0")] == ["idle", "slow", "fast"]
+    assert found.at("0")[0].f1 == pytest.approx(0.4), "at its own threshold, where it has one"
     assert [point.system for point in found.best("0")] == ["slow", "fast"]
 
 
