@@ -68,7 +68,7 @@ def precision_on(device: str, precision: str) -> str:
 def best_precision(device: str = "") -> Literal["bf16", "fp32"]:
     """Return `bf16` where the device (default: the GPU if there is one) computes in it, else `fp32`."""
     if (device or "cuda") == "cuda" and torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device not in ("", "cpu"):
         return "fp32"
     has = any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))

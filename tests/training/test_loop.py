@@ -397,6 +397,17 @@ def test_precisions_follow_each_other_in_one_process(run: Run, make_model: Make,
     assert best_precision("mps") == "fp32"
 
 
+@pytest.mark.parametrize(("emulated", "hardware", "wanted"), [(True, False, "fp32"), (True, True, "bf16")])
+def test_a_gpu_that_emulates_bf16_computes_in_fp32(
+    emulated: bool, hardware: bool, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Emulation is many times slower; torch counts it as support unless it is asked not to."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported",
+                        lambda including_emulation=True: hardware or (emulated and including_emulation))  # fmt: skip
+    assert best_precision("cuda") == wanted
+
+
 def test_each_epoch_has_its_own_windows(objective: Objective, make_model: Make, windows: Windows) -> None:
     asked: list[int] = []
 
