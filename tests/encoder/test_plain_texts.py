@@ -13,6 +13,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.render.cards import write_encoder_card
 
 SMALL = {"backbone": "embedded-mlm", "num_layers": 1, "objective": "mlm", "threads": 1, "precision": "fp32",
          "epochs": 1, "max_length": 64}  # fmt: skip
@@ -88,12 +89,15 @@ def test_a_line_that_is_longer_than_a_block_is_one_of_its_own() -> None:
 def test_an_encoder_learns_from_texts(texts: Path, tmp_path: Path) -> None:
     given = SMALL | {"cache": str(tmp_path / "cache"), "mlm": {"texts": [str(texts)], "mask_style": "pairs"}}
     settings = make_settings(PretrainSettings, given)
-    log = pretrain(settings, tmp_path / "out")
+    log = pretrain(settings, tmp_path / "out", card=write_encoder_card)
     assert log.entries[-1]["mlm_loss"] > 0
     card = json.loads((tmp_path / "out" / "nerbert.json").read_text())
     assert [each["file"] for each in card["texts"]] == ["a.txt", "more/b.txt", "more/rows.jsonl"]
     assert card["settings"]["mlm"]["texts"] == ["texts"]
     assert "corpus" not in card
+    written = (tmp_path / "out" / "README.md").read_text()
+    assert "# An encoder of texts of a domain" in written
+    assert f"| `more/b.txt` | `{card['texts'][1]['sha256']}` |" in written
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ class Mlm(Objective):
     def describe(self) -> Description:
         """Return its description for plans and cards."""
         return Description(
-            learnt="predict masked subwords of Wikipedia's sentences (Devlin et al. 2019 §3.1), without the labels",
+            learnt="predict masked subwords (Devlin et al. 2019 §3.1), without labels",
             chooses="mlm_loss",
             pipeline="fill-mask",
             figures={
