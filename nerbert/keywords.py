@@ -179,6 +179,7 @@ class PretrainKeywords(TrainKeywords, total=False):
     tensorboard: str
     resample_each_epoch: bool
     max_eval_samples: int
+    evaluation_steps: int
     select: Literal["last", "dev"]
     fresh_num_layers: int
     fresh_hidden_size: int

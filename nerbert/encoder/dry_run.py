@@ -93,7 +93,7 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
     sizes = [(each.numel(), each.requires_grad) for each in model.parameters()]
     return DryRun(
         steps=total, tokens=round(int(lengths.sum()) * total / len(steps)),
-        evaluations=math.ceil(total / evaluation_every(len(numbers), settings)),
+        evaluations=math.ceil(total / evaluation_every(len(numbers), settings, settings.evaluation_steps)),
         parameters=sum(size for size, _ in sizes), trained=sum(size for size, trained in sizes if trained),
         device=device.type, precision=precision_on(device.type, settings.precision), processes=processes.count,
         peak_memory=peak_memory(device), speed=sum(int(windows.lengths_of(each).sum()) for each in timed) / training,

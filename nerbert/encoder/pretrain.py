@@ -202,7 +202,8 @@ def pretrain(
         steps = StepLog(place / LOG, settings.tensorboard)
         with progress("pre-training", total) if processes.is_first else nullcontext(Progress()) as bar:
             log = train(work.model, work.data, work.objective, settings, bar, evaluate=best,
-                        checkpoints=checkpoints, steps=steps, processes=processes)  # fmt: skip
+                        checkpoints=checkpoints, steps=steps, processes=processes,
+                        evaluation_steps=settings.evaluation_steps)  # fmt: skip
         if processes.is_first:
             models.put_into(folder, best.best_step)
             for path in (place / LOG, *place.glob(_REPORTS)):

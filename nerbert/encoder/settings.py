@@ -52,7 +52,10 @@ class PretrainSettings(TrainSettings):
     """Draw each sentence's copies again in each epoch, from the corpus's `expected_copies`. Epochs then differ in size
     by about a percent; steps and evaluations follow the first one's. Source: ours."""
     max_eval_samples: Annotated[int, Bounds(at_least=0)] = 5000
-    """Validation sentences scored after each epoch, drawn by seed; 0 takes all. Source: ours."""
+    """Validation sentences scored in an evaluation, drawn by seed; 0 takes all. Source: ours."""
+    evaluation_steps: Annotated[int, Bounds(at_least=0)] = 0
+    """Steps between evaluations, each of which may become the kept checkpoint, and an entry of the log; the end is
+    scored too. 0: once an epoch, which is 15,000 steps at the paper's size. Source: ours; the paper doesn't say."""
     select: Literal["last", "dev"] = "dev"
     """Which model is kept: with `dev` that with the best score on validation sentences, or the `last`, say for
     `self_training`: what it finds beyond the labels counts as wrong there. Source: ours; CoFEE's public code has

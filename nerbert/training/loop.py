@@ -89,7 +89,7 @@ def _is_of_memory(error: Exception) -> bool:
 def train(
     model: Any, data: TrainingData, objective: Objective, settings: TrainSettings, bar: Progress, *,
     evaluate: BestCheckpoint | None = None, checkpoints: Checkpoints | None = None, steps: StepLog | None = None,
-    processes: ProcessGroup | None = None,
+    processes: ProcessGroup | None = None, evaluation_steps: int = 0,
 ) -> TrainLog:  # fmt: skip
     """Train `model` in place and return the log.
 
@@ -97,12 +97,13 @@ def train(
     `evaluate` is out of patience, the training ends at that evaluation, the last entry of the log.
 
     The number of steps follows the first epoch's windows. There are about `settings.epochs` log entries, and
-    evaluations, even where `min_steps` repeats few windows more often than that.
+    evaluations, even where `min_steps` repeats few windows more often than that; or one after each `evaluation_steps`,
+    and a last one.
     """
     processes = processes or make_process_group(settings)
     first = len(data.numbers_of(0))
     per_epoch, total = math.ceil(first / settings.batch_size), total_steps(first, settings)
-    every = evaluation_every(first, settings)
+    every = evaluation_every(first, settings, evaluation_steps)
     model.to(processes.device)
     optimizer = make_optimizer(model, settings, processes.device.type, objective)
     log = checkpoints.resume(model, optimizer) if checkpoints else TrainLog()
@@ -249,9 +250,9 @@ def total_steps(windows: int, settings: TrainSettings) -> int:
     return min(steps, settings.max_steps) if settings.max_steps else steps
 
 
-def evaluation_every(windows: int, settings: TrainSettings) -> int:
-    """Return after how many steps `train` adds an entry to its log, and evaluates."""
-    return max(math.ceil(windows / settings.batch_size), int(total_steps(windows, settings) / settings.epochs))
+def evaluation_every(windows: int, settings: TrainSettings, steps: int = 0) -> int:
+    """Return after how many steps `train` adds an entry to its log, and evaluates: `steps`, or (0) once an epoch."""
+    return steps or max(math.ceil(windows / settings.batch_size), int(total_steps(windows, settings) / settings.epochs))
 
 
 def rate_at(step: int, total: int, warmup_ratio: float, schedule: Schedule = "linear") -> float:

@@ -55,13 +55,15 @@ def work(settings: PretrainSettings) -> Preparation:
     return prepare(settings, make_process_group(settings))
 
 
-@pytest.mark.parametrize("change", [{"epochs": 1.4}, {"epochs": 0.4, "min_steps": 12}])
+@pytest.mark.parametrize(
+    "change", [{"epochs": 1.4}, {"epochs": 0.4, "min_steps": 12}, {"epochs": 0.4, "evaluation_steps": 2}]
+)
 def test_counts_are_those_of_the_training(
     settings: PretrainSettings, work: Preparation, change: dict[str, Any]
 ) -> None:
     settings = replace(settings, **change)
     run = measure(work, settings, make_process_group(settings))
-    log = train(work.model, work.data, work.objective, settings, Progress())
+    log = train(work.model, work.data, work.objective, settings, Progress(), evaluation_steps=settings.evaluation_steps)
     assert (run.steps, run.evaluations) == (log.steps, len(log.entries))
     assert run.tokens == pytest.approx(log.tokens, rel=0.3)  # windows differ in length
 

@@ -57,6 +57,13 @@ def typed_f1(folder: Path, corpus: Path) -> float:
     return score_spans([[s for s in word_spans(e) if s[2] != "ENTITY"] for e in examples], typed).f1
 
 
+def test_evaluations_come_after_so_many_steps_and_at_the_end(sample_corpus: Path, tmp_path: Path) -> None:
+    settings = PretrainSettings(corpus=(sample_corpus,), **SMALL | {"epochs": 1, "max_steps": 7, "evaluation_steps": 3})
+    log = pretrain(tmp_path / "out", settings).entries
+    assert [each["step"] for each in log] == [3, 6, 7]
+    assert all("typed_f1" in each for each in log)
+
+
 def test_the_best_checkpoint_is_kept(encoder: Path, sample_corpus: Path) -> None:
     facts = card(encoder)
     best = max(entry["typed_f1"] for entry in facts["log"])
