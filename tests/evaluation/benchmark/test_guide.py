@@ -35,7 +35,7 @@ def test_the_guide_runs(
     (commands,) = blocks("sh")
     listed, run = (shlex.split(line) for line in commands.splitlines())
     command(listed)
-    assert len(capsys.readouterr().out.splitlines()) == 2 * 2 * 2 * 3
+    assert len(capsys.readouterr().out.splitlines()) == 2 * 2 * 2 * 3 + 1
     command(run)
     assert "24 done" in capsys.readouterr().err
     assert {path.name for path in Path("results").iterdir()} == {
