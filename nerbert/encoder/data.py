@@ -113,7 +113,7 @@ class PretrainData:
             "shards": [shard_hashes(each.folder, each.manifest) for each in self.corpora],
             "label_set": [each.labels.facts for each in self.corpora],
             "open_types": self.open_types.digests if self.open_types else [],
-            **({"texts": self.plain.digests()} if self.plain else {}),
+            **({"texts": self.plain.digests} if self.plain else {}),
             **({"synonyms": digest_of_synonyms()} if self.concepts else {}),
         }
 
@@ -131,7 +131,7 @@ class PretrainData:
         if self.concepts and self.concepts.contradictions:
             found["contradictions"] = len(self.concepts.contradictions)
         if self.plain:
-            found["texts"] = [{"file": name, "sha256": digest} for name, digest, *_ in self.plain.digests()]
+            found["texts"] = [{"file": name, "sha256": digest} for name, digest, *_ in self.plain.digests]
         return found | ({"open_types": self.open_types.facts} if self.open_types else {})
 
     def _facts_of(self, corpus: LabelledCorpus) -> dict[str, Any]:

@@ -6,7 +6,7 @@ overlap. One document in twenty is held out, by the hash of its text.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from heapq import nsmallest
 from itertools import chain, islice
 from pathlib import Path
@@ -39,7 +39,7 @@ Lines = list[str]
 """A document's sentences or paragraphs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PlainTexts:
     """Files of texts, folders of them, and corpora; `seed` and `most` (0: all) draw the held-out documents.
 
@@ -56,6 +56,7 @@ class PlainTexts:
         """Return what messages call it."""
         return ", ".join(map(str, self.paths))
 
+    @cached_property
     def digests(self) -> list[list[str]]:
         """Return the name and the SHA-256 of each file; of a corpus the name and those of its shards."""
         found = []
@@ -109,7 +110,7 @@ def open_blocks(texts: PlainTexts, pieces: SubwordTokenizer, cache: str) -> Trai
 
     Raise InputError where there is nothing to read, or the tokenizer knows too little of it.
     """
-    origin = {"version": _VERSION, "texts": texts.digests(), "pieces": pieces.key(),
+    origin = {"version": _VERSION, "texts": texts.digests, "pieces": pieces.key(),
               "tokenizer": tokenizer_hash(pieces.tokenizer)}  # fmt: skip
     windows = cached(cache, "blocks", origin, partial(_make, texts=texts, pieces=pieces), open_windows)
     if not len(windows):
