@@ -119,7 +119,7 @@ def _load(kind: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping
     fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True}
     with _loading(source, what):
         model, report = kind.from_pretrained(source, output_loading_info=True, **fixed, **names)
-    return model, report
+    return model.float(), report  # transformers before 5 leaves numbers of 8 bits as they are
 
 
 def _trainable(source: str) -> str:

@@ -1,4 +1,4 @@
-"""Put the embedded models into the package: weights in half precision, which loading turns back, and model cards.
+"""Put the embedded models into the package: weights in 16 or 8 bits, which loading turns back, and model cards.
 
 `python sources/encoder/embed.py encoder-mlm encoder-concepts encoder-ner tagger-open` writes
 `nerbert/sample/encoder/mlm`, `…/ner` and `…/open`.
@@ -18,7 +18,7 @@ from nerbert.model.folder import CARD, read_card
 from nerbert.schema import read_json
 
 _PLACE = Path(__file__).parents[2] / "nerbert" / "sample" / "encoder"
-_MOST = 32_000_000
+_MOST = 24_000_000
 """Bytes of weights that the package may hold."""
 _CLASS = "PreTrainedTokenizerFast"
 """A name that older versions of transformers know too."""
@@ -54,10 +54,13 @@ def main() -> None:
 
 
 def embed_open(source: Path, sentences: int) -> None:
-    """Write the folder of the zero-shot tagger; `sentences` are those of the first stage."""
-    model, card = open_concepts(str(source)), read_card(str(source))
+    """Write the folder of the zero-shot tagger, its matrices in 8 bits; `sentences` are those of the first stage."""
+    model, card = open_concepts(str(source)).to(torch.float16), read_card(str(source))
+    for encoder in (model.text, model.names):
+        for each in encoder.parameters():
+            each.data = each.data.to(torch.float8_e4m3fn if each.dim() > 1 else torch.float16)
     with publish_folder(_PLACE / "open", overwrite=True) as folder:
-        save_model(folder, model.to(torch.float16), load_tokenizer(str(source)))
+        save_model(folder, model, load_tokenizer(str(source)))
         _name_tokenizer(folder / FOLDER)
         _finish(folder, card, _open_card(model, card, sentences))
 
@@ -119,8 +122,8 @@ def _open_card(model: ConceptModel, card: dict[str, Any], sentences: int) -> str
         "# nerbert's embedded zero-shot tagger\n\n"
         f"The encoder of `../ner` twice, trained in {last['step']:,} steps of 16 texts (objective `names`): one reads "
         "text and learnt where entities begin and end, the other reads the names of types; an entity has the type "
-        f"whose vector fits its own. {sum(each.numel() for each in model.parameters()):,} parameters, weights in half "
-        "precision. nerbert loads it by the name `embedded-open`.\n\n"
+        f"whose vector fits its own. {sum(each.numel() for each in model.parameters()):,} parameters, matrices in "
+        "floating-point numbers of 8 bits. nerbert loads it by the name `embedded-open`.\n\n"
         "## What it can do\n\nFirst tries, tests and demos without a network, without a label or with a few. On "
         f"domains that it has not seen its F1 is {100 * figures['f1']:.0f} % (the development domains of the project's "
         "open-type set, which also chose the checkpoint and the threshold). Write types in the singular. For real "

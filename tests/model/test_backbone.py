@@ -110,7 +110,7 @@ def test_the_tagger_in_the_package_is_loaded_by_its_name() -> None:
     kept = load_file(Path(embedded("embedded-open")) / "model.safetensors")
     model = open_concepts(embedded("embedded-open"))
     loaded = model.text.state_dict()
-    assert {each.dtype for each in kept.values()} == {torch.float16}
+    assert {each.dtype for each in kept.values()} == {torch.float16, torch.float8_e4m3fn}
     assert loaded.keys() == kept.keys()
     assert all(torch.equal(loaded[name], each.float()) for name, each in kept.items())
     assert {each.dtype for each in model.parameters()} == {torch.float32}
@@ -142,8 +142,8 @@ def test_a_configuration_names_no_code(entry: dict[str, object], tmp_path: Path)
 def test_the_models_in_the_package_are_small() -> None:
     sizes = {name: sum(path.stat().st_size for path in Path(embedded(name)).rglob("*.safetensors"))
              for name in EMBEDDED}  # fmt: skip
-    assert sum(sizes.values()) <= 32_000_000
-    assert max(sizes.values()) <= 16_000_000
+    assert sum(sizes.values()) <= 24_000_000
+    assert sizes["embedded-open"] <= 8 << 20
 
 
 def test_the_masked_language_form_has_its_head() -> None:

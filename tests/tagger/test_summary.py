@@ -96,7 +96,7 @@ def test_the_threshold_of_labels_at_run_time(
         ("embedded-mlm", ["an encoder, no types; fine-tune it", "parameters, 7.7 MB"]),
         (
             "embedded-open",
-            ["a zero-shot tagger, labels at run time (--labels)", "head concepts; 7,649,092 parameters, 15.3 MB"],
+            ["a zero-shot tagger, labels at run time (--labels)", "head concepts; 7,649,092 parameters, 7.7 MB"],
         ),
     ],
 )
