@@ -30,8 +30,14 @@ _UNWRITTEN = re.compile(r"\d+[-.]\d+")
 """Numbers of CoNLL-U's rows that are no words: ranges of words (1-2), and empty words (1.1)."""
 _CONLL_U = 10
 """Columns of CoNLL-U."""
+_WORD_2012, _ENTITY_2012, _LEAST_2012 = 3, 10, 12
+"""Columns of CoNLL-2012: that of the word, that of its entity in brackets, and the fewest of a row."""
+_BRACKETS = re.compile(r"(?:\(([^()*\s]+))?(?:\*?(\))|\*)|-")
+"""An entity's part in CoNLL-2012: `(ORG*` begins one, `*)` ends it, `(ORG)` is one, `*` and `-` change nothing."""
 DOCUMENT_START = "-DOCSTART-"
 """Begins a line that starts a document and holds no token."""
+_STARTS, _ENDS = (DOCUMENT_START, "#begin document "), "#end document"
+"""CoNLL-2012 has its own marks."""
 _FIRST_LINES = 200
 _BREAKS, _COLUMN = re.compile(r"[\t\r\n]"), re.compile(r"[^\t\n]+")
 _HEADER = re.compile(r"(?:.*\t)?(?:tokens?|words?|form)\t(?:.*\t)?(?:tags?|labels?|ner|ner[-_ ]?tags?)", re.IGNORECASE)
@@ -50,6 +56,8 @@ class TokenRows(NamedTuple):
         """Return the first column; of CoNLL-U the second."""
         if _numbered(self.columns) and all(len(each) == _CONLL_U for each in self.columns):
             return [each[1] for each in self.columns if not _UNWRITTEN.fullmatch(each[0])]
+        if _is_2012(self.columns):
+            return [each[_WORD_2012] for each in self.columns]
         return [each[0] for each in self.columns]
 
 
@@ -61,22 +69,29 @@ class ColumnLayout(NamedTuple):
     numbered: bool = False
     inside: bool = False
     """Whether tags are fields of that column."""
+    brackets: bool = False
+    """Whether entities are in brackets (CoNLL-2012)."""
 
     def words(self, rows: TokenRows) -> list[tuple[int, str, str]]:
         """Return (line, token, tag) of each word; raise InputError for a line that lacks one of them."""
-        token_at, tag_at, numbered, inside = self
-        found, needed = [], max(token_at, tag_at, 1)
+        token_at, tag_at, numbered, inside, brackets = self
+        found, needed, open_type = [], max(token_at, tag_at, 1), ""
         for line, columns in zip(rows.lines, rows.columns, strict=True):
             if numbered and _UNWRITTEN.fullmatch(columns[0]):
                 continue
             tag = columns[tag_at].strip() if len(columns) > needed else ""
             if inside:
                 tag = field[1] if (field := _ENTITY.search(tag)) else OUTSIDE
-            token = columns[token_at]
+            elif brackets:
+                tag, open_type = _opened(tag, open_type, line)
+            token = columns[token_at] if len(columns) > token_at else ""
             if not tag or not token:
                 with line.place():
                     raise _broken(line.text, tagged=True)
             found.append((line.number, token, tag))
+        if open_type:
+            with rows.lines[-1].place():
+                raise InputError(f"the sentence ends inside an entity of type {open_type!r:.60}: its bracket is open")
         return found
 
 
@@ -257,6 +272,8 @@ def find_layout(sentences: Sequence[list[list[str]]]) -> ColumnLayout:
     if numbered:
         rows = [columns for columns in rows if not _UNWRITTEN.fullmatch(columns[0])]
     usual = ColumnLayout(int(numbered), -1, numbered)
+    if _is_2012(rows):
+        return ColumnLayout(_WORD_2012, _ENTITY_2012, brackets=True)
     widths = {len(columns) for columns in rows}
     if len(widths) != 1 or _all_tags(rows, -1):
         return usual
@@ -275,6 +292,28 @@ def _numbered(columns: Sequence[list[str]]) -> bool:
     return numbers != [] and numbers in ([f"{n + first}" for n in range(len(numbers))] for first in (0, 1))
 
 
+def _is_2012(rows: Sequence[list[str]]) -> bool:
+    """Return whether rows have the columns of CoNLL-2012: document, part, number of the word, word …, entities."""
+    return rows != [] and all(
+        len(each) >= _LEAST_2012
+        and each[1].isdecimal()
+        and each[2].isdecimal()
+        and _BRACKETS.fullmatch(each[_ENTITY_2012])
+        for each in rows
+    )
+
+
+def _opened(cell: str, open_type: str, line: Line) -> tuple[str, str]:
+    """Return the BIO tag of a CoNLL-2012 cell, and the type of the entity that is open after it."""
+    found = _BRACKETS.fullmatch(cell)
+    begun, ended = (found[1], found[2]) if found else (None, None)
+    if not found or (begun and open_type) or (ended and not begun and not open_type):
+        with line.place():
+            raise InputError(f"entity {cell!r:.60}: expected (TYPE*, *, *) or (TYPE), and no entity inside another")
+    type_ = begun or open_type
+    return f"{'B' if begun else 'I'}-{type_}" if type_ else OUTSIDE, "" if ended else type_
+
+
 def _all_tags(rows: Iterable[list[str]], place: int) -> bool:
     return all(is_tag(columns[place].strip()) for columns in rows)
 
@@ -287,8 +326,8 @@ def token_rows(lines: Lines, *, tagged: bool) -> Iterator[TokenRows | None]:
             yield None
             continue
         text = line.text
-        begins = text.startswith(DOCUMENT_START)
-        if text.strip(" \t") and not begins:
+        begins = text.startswith(_STARTS)
+        if text.strip(" \t") and not begins and text.rstrip() != _ENDS:
             held.append(line)
             if len(held) > _LONGEST_SENTENCE:
                 with line.place():

@@ -110,9 +110,22 @@ IO = "Ada person\nLovelace person\nslept O\n\nO O\nO O\n"
 CONLL_2003 = "-DOCSTART- -X- O O\n\nAda NNP B-NP I-person\nLovelace NNP I-NP I-person\nslept VB B-VP O\n"
 
 
+def conll_2012(*entities: str, document: str = "bn/x/00/x_0001", extra: str = "") -> str:
+    """A sentence in the columns of CoNLL-2012; its words are Ada Lovelace slept."""
+    rows = [
+        f"{document}   0   {number}   {word}   NN   (TOP*   -   -   -   ann   {entity}   *{extra}   -"
+        for number, (word, entity) in enumerate(zip(("Ada", "Lovelace", "slept"), entities, strict=True))
+    ]
+    return "\n".join(rows) + "\n\n"
+
+
+ONTONOTES = f"#begin document (bn/x/00/x_0001); part 000\n{conll_2012('(person*', '*)', '*')}#end document\n"
+
+
 @pytest.mark.parametrize(
     ("content", "fields"),
     [
+        (ONTONOTES, {}),
         (CONLL_U, {"newdoc": "id = d1", "sent_id": "7", "text": "Ada Lovelace slept"}),
         (UNER, {"text": "O"}),
         (GERMEVAL, {}),
@@ -163,6 +176,34 @@ def test_sentences_of_a_document_have_its_number(tmp_path: Path) -> None:
     assert [each.group for each in comments] == ["1", "1", "2"]
     one, _ = documents(tmp_path / "a", f"{start}b O\n\nc O\n")
     assert [each.group for each in one] == ["", ""]
+
+
+def test_a_document_of_conll_2012_is_one_and_its_rows_may_differ_in_width(tmp_path: Path) -> None:
+    two = conll_2012("(PERSON)", "(NORP)", "*") + conll_2012("(PERSON*", "*", "*)", extra="   (V*)")
+    parts = (f"#begin document (d{number}); part 000\n{two}#end document\n" for number in (1, 2))
+    found, _ = documents(tmp_path / "a", "".join(parts))
+    types = [[(span.start, span.end, span.type) for span in each.spans] for each in found[:2]]
+    assert types == [[(0, 3, "PERSON"), (4, 12, "NORP")], [(0, 18, "PERSON")]]
+    assert [each.group for each in found] == ["1", "1", "2", "2"]
+    with (tmp_path / "a").open("rb") as stream:
+        texts = [each.text for each in Conll().texts(read_lines(stream, tmp_path / "a"), "text") if each]
+    assert texts == ["Ada Lovelace slept"] * 4
+
+
+@pytest.mark.parametrize(
+    ("entities", "line", "message"),
+    [
+        (("(A*", "*", "*"), 3, "the sentence ends inside an entity of type 'A': its bracket is open"),
+        (("(A*", "(B)", "*)"), 2, r"entity '\(B\)': expected"),
+        (("*", "*)", "*"), 2, r"entity '\*\)': expected"),
+    ],
+)
+def test_broken_brackets_of_conll_2012_name_the_line(
+    tmp_path: Path, entities: tuple[str, ...], line: int, message: str
+) -> None:
+    (tmp_path / "a.conll").write_text(conll_2012(*entities))
+    with pytest.raises(InputError, match=f"a.conll:{line}: {message}"):
+        read_examples(tmp_path / "a.conll")
 
 
 def test_broken_tags_are_counted(tmp_path: Path) -> None:
