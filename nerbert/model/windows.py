@@ -1,10 +1,12 @@
 """Windows of subwords as flat columns, in memory or mapped from files, and padded micro-batches of them; no torch."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Literal
 
 import numpy as np
@@ -146,6 +148,19 @@ def mapped(path: Path, kind: type, size: Any) -> Array:
     if type(size) is not int or not path.is_file() or path.stat().st_size != size * dtype.itemsize:
         raise InputError(f"{path}: cut off or missing; delete the folder {path.parent}, it is made again")
     return np.memmap(path, dtype, "r") if size else np.empty(0, dtype)
+
+
+def copied_to_file(column: Array, beside: Array) -> Array:
+    """Return a copy of a column that is mapped from a file without a name, in the folder of the file that `beside` is
+    mapped from; in memory, if that is."""
+    home = getattr(beside, "filename", None)
+    if home is None or not len(column):
+        return np.array(column)
+    folder = Path(home).parent
+    with TemporaryFile(dir=folder if os.access(folder, os.W_OK) else None) as file:
+        copy = np.memmap(file, column.dtype, "w+", shape=column.shape)
+    copy[:] = column
+    return copy
 
 
 def _flat(rows: Iterable[Sequence[int]], name: str) -> Array:

@@ -13,12 +13,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-import safetensors.numpy
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
 from nerbert.artifacts import publish, publish_folder, write_json
 from nerbert.errors import InputError, NerbertError, refused
+from nerbert.rng import Array
 from nerbert.schema import read_json
 from nerbert.terminal import tell
 from nerbert.training.distributed import ProcessGroup
@@ -27,7 +28,7 @@ from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.objective import CheckpointScore, Columns, EpochColumns
 
 _WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
-_COLUMNS = "columns.safetensors"
+_COLUMN = "column-{}.npy"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -101,9 +102,9 @@ class Checkpoints:
                 self._tokenizer.save_pretrained(folder)
             _write(folder / _WEIGHTS, _weights(model))
             _write(folder / _OPTIMIZER, _moments(model, optimizer))
-            if columns:
-                with publish(folder / _COLUMNS) as draft:
-                    safetensors.numpy.save_file(dict(columns), draft)
+            for name, column in (columns or {}).items():
+                with publish(folder / _COLUMN.format(name)) as draft, draft.open("wb") as stream:
+                    np.save(stream, column, allow_pickle=False)
             write_json(folder / _STATE, asdict(_State(3, log)))
         for old in [*self._unreadable, *self._found()[: -self._keep]]:
             shutil.rmtree(old, ignore_errors=old in self._unreadable)
@@ -226,13 +227,13 @@ def _moments(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Te
 
 
 def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> tuple[TrainLog, Columns]:
-    """Read all of a checkpoint before anything is changed; kept parts are copied, not mapped."""
+    """Read all of a checkpoint before anything is changed; only columns stay mapped."""
     log = read_json(folder / _STATE, _State).log
     if folder.name != _name(log.steps):
         raise InputError(f"{folder / _STATE}: of step {log.steps}, not of the folder's")
     wanted = _weights(model)
     weights, moments = _read(folder / _WEIGHTS), _read(folder / _OPTIMIZER)
-    columns = _read_columns(folder / _COLUMNS, log.columns)
+    columns = _read_columns(folder, log.columns)
     _check(folder / _WEIGHTS, weights, wanted)
     named = {name: each for name, each in model.named_parameters() if f"{name}.step" in moments}
     shapes = {f"{name}.{moment}": each for name, each in named.items() for moment in _MOMENTS[:2]}
@@ -245,14 +246,17 @@ def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> tuple[T
     return log, columns
 
 
-def _read_columns(path: Path, digest: str) -> Columns:
-    """Return the columns with this digest; raise InputError if the file has others."""
+def _read_columns(folder: Path, digest: str) -> Columns:
+    """Return a checkpoint's columns with this digest, mapped; raise InputError if its files have others."""
     if not digest:
         return {}
-    with refused(f"{path}: can't be read"):
-        columns: Columns = safetensors.numpy.load_file(path)
+    before, after = _COLUMN.split("{}")
+    columns = dict[str, Array]()
+    for path in sorted(folder.glob(_COLUMN.format("*"))):
+        with refused(f"{path}: can't be read"):
+            columns[path.name.removeprefix(before).removesuffix(after)] = np.load(path, "r", allow_pickle=False)
     if digest_of(columns) != digest:
-        raise InputError(f"{path}: its columns aren't those that the checkpoint was made with")
+        raise InputError(f"{folder}: its columns aren't those that the checkpoint was made with")
     return columns
 
 

@@ -2,13 +2,14 @@
 
 A column is an array that the model computes: a new label for each word, say. All processes make it together, once, and
 every checkpoint has it until the next is made. A resumed run reads it, so a killed run equals one that never stopped.
-Cost: memory in each process, larger checkpoints, and a kill while columns are made loses them.
+Cost: larger checkpoints, and a kill while columns are made loses them.
 """
 
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from nerbert.errors import NerbertError
@@ -57,5 +58,5 @@ def digest_of(columns: Columns) -> str:
     digest = sha256()
     for name, column in sorted(columns.items()):
         digest.update(f"{name} {column.dtype.str} {column.shape}\n".encode())
-        digest.update(column.tobytes())
+        digest.update(np.ascontiguousarray(column).data)
     return digest.hexdigest()

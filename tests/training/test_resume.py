@@ -251,7 +251,7 @@ def test_two_processes_go_on_as_they_were(tmp_path: Path) -> None:
     assert code == 0, out
     code, _ = finish(start(broken, "file", "9", processes=2, COLUMNS="1"))
     assert code != 0
-    assert (max(broken.glob("step-*")) / "columns.safetensors").is_file()
+    assert (max(broken.glob("step-*")) / "column-labels.npy").is_file()
     code, out = finish(start(broken, processes=2, COLUMNS="1"))
     assert code == 0, out
     assert [each["step"] for each in lines(whole) if each["kind"] == "epoch"] == [9, 17, 25, 33, 41]

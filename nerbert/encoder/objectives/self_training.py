@@ -1,10 +1,14 @@
 """Self-training (CoFEE, Xue et al. 2020): after each epoch but the last the model labels the whole training set again.
 
-An entity's end has the probability P(B-x or I-x) there, times P(not I-x) of the next word.
+An entity's end has the probability P(B-x or I-x) there, times P(not I-x) of the next word. Labels are in a file, and
+windows are read a part at a time, so that memory doesn't grow with the corpus. Cost: four bytes a word on the disk, for
+each process.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -14,7 +18,7 @@ from nerbert.config import Bounds, Section
 from nerbert.metrics.score import Columns as Spans
 from nerbert.metrics.score import decode_columns
 from nerbert.model.forward import Batch, autocast, logits_at
-from nerbert.model.windows import IGNORED, Windows, places_of
+from nerbert.model.windows import IGNORED, Windows, copied_to_file, places_of
 from nerbert.rng import Array, uniforms
 from nerbert.terminal import tell
 from nerbert.training.distributed import ProcessGroup
@@ -26,6 +30,8 @@ from nerbert.training.tagging import Tagging, TaggingSettings
 _EXAMPLES = 20
 """Examples of each type and each kind of change in a report."""
 _CHANGES = ("added", "kept", "changed", "removed")
+_PART = 1 << 15
+"""Windows of all processes that are labelled, and compared, at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +86,16 @@ class SelfTraining(Tagging):
 
     def _relabelled(self, model: Any, data: TrainingData, numbers: Array, old: Array, processes: ProcessGroup) -> Array:
         """Return all labels; those of the windows of these `numbers` are new. Each process computes its share."""
-        share = numbers[processes.rank :: processes.count]
-        found = [np.empty((2, 0), np.int64)]
-        for batch in batches_to_read(data.windows, share, self._settings, processes.device.type, data.pad_id):
-            places, _ = places_of(data.windows.word_ends, batch.numbers.numpy())
-            labels = self._labels(model, batch.to(processes.device), data.windows, places)
-            found.append(np.stack([places, labels]))
-        new = np.array(old)
-        for places, labels in processes.gather([np.concatenate(found, axis=1)]):
-            new[places] = labels
+        new = copied_to_file(old, beside=data.windows.labels)
+        for start in range(0, len(numbers), _PART):
+            share = numbers[start : start + _PART][processes.rank :: processes.count]
+            found = [np.empty((2, 0), np.int64)]
+            for batch in batches_to_read(data.windows, share, self._settings, processes.device.type, data.pad_id):
+                places, _ = places_of(data.windows.word_ends, batch.numbers.numpy())
+                labels = self._labels(model, batch.to(processes.device), data.windows, places)
+                found.append(np.stack([places, labels]))
+            for places, labels in processes.gather([np.concatenate(found, axis=1)]):
+                new[places] = labels
         return new
 
     def _labels(self, model: Any, batch: Batch, windows: Windows, places: Array) -> Array:
@@ -105,27 +112,32 @@ class SelfTraining(Tagging):
         return np.where(windows.labels[places] == IGNORED, IGNORED, labels)
 
     def _report(self, windows: Windows, old: Array, new: Array, epoch: int) -> dict[str, Any]:
-        """Return what changed, by type, with random examples."""
-        rows = np.repeat(np.arange(len(windows)), np.diff(windows.word_ends, prepend=0))
-        own = np.flatnonzero(is_own(rows, np.asarray(windows.words), np.asarray(windows.positions)))
-        starts = np.flatnonzero(np.diff(rows[own], prepend=-1))
-        was, now = (decode_columns(labels[own], starts) for labels in (old, new))
-        changes = compared(was, now)
-        text = WordTexts(windows, self._tokenizer, rows, own)
-        counts, examples = dict[str, dict[str, int]](), dict[str, dict[str, list[dict[str, Any]]]]()
-        for number, type_ in enumerate(self._types, 1):
-            of_type = {name: spans.where(spans.types == number) for name, spans in changes.items()}
-            counts[type_] = {name: spans.starts.size for name, spans in of_type.items()}
-            examples[type_] = {
-                name: [self._example(*span, was, name, text) for span in self._drawn(spans, f"{name} in {epoch}")]
-                for name, spans in of_type.items()
-            }
-        return {"epoch": epoch + 1, "threshold": self._threshold, "counts": counts,
-                "examples": examples}  # fmt: skip
-
-    def _drawn(self, spans: Spans, step: str) -> list[tuple[int, int]]:
-        order = np.argsort(uniforms(self._settings.seed, step, spans.starts), kind="stable")[:_EXAMPLES]
-        return list(zip(spans.starts[order].tolist(), spans.ends[order].tolist(), strict=True))
+        """Return what changed, by type, with random examples: those with the lowest numbers."""
+        counts, drawn = Counter[tuple[int, str]](), defaultdict[tuple[int, str], list[tuple[float, Any]]](list)
+        words = 0
+        for texts in word_texts(windows, self._tokenizer):
+            was, now = (decode_columns(labels[texts.own], texts.starts) for labels in (old, new))
+            for name, spans in compared(was, now).items():
+                numbers = uniforms(self._settings.seed, f"{name} in {epoch}", spans.starts + words)
+                for type_ in np.unique(spans.types).tolist():
+                    of_type = np.flatnonzero(spans.types == type_)
+                    lowest = of_type[np.argsort(numbers[of_type], kind="stable")[:_EXAMPLES]]
+                    some = drawn[type_, name]
+                    limit = some[-1][0] if len(some) == _EXAMPLES else 1.0
+                    for at in lowest[numbers[lowest] < limit].tolist():
+                        example = self._example(int(spans.starts[at]), int(spans.ends[at]), was, name, texts)
+                        some.append((float(numbers[at]), example))
+                    some.sort(key=itemgetter(0))
+                    del some[_EXAMPLES:]
+                    counts[type_, name] += len(of_type)
+            words += len(texts.own)
+        types = dict(enumerate(self._types, 1))
+        return {
+            "epoch": epoch + 1, "threshold": self._threshold,
+            "counts": {type_: {name: counts[at, name] for name in _CHANGES} for at, type_ in types.items()},
+            "examples": {type_: {name: [each for _, each in drawn[at, name]] for name in _CHANGES}
+                         for at, type_ in types.items()},
+        }  # fmt: skip
 
     def _example(self, start: int, end: int, was: Spans, change: str, texts: "WordTexts") -> dict[str, Any]:
         """Return a span with its text and its sentence; of a changed one also the old spans."""
@@ -191,24 +203,30 @@ def compared(was: Spans, now: Spans) -> dict[str, Spans]:
 
 @dataclass(frozen=True, slots=True)
 class WordTexts:
-    """Texts of words; `own` are the places of words' first pieces in the columns, `rows` their windows."""
+    """Texts of some windows' words; `own` are the places of words' first pieces in the columns, `rows` their
+    windows."""
 
     windows: Windows
     tokenizer: Any
     rows: Array
     own: Array
 
+    @property
+    def starts(self) -> Array:
+        """Return the first word of each window."""
+        return np.flatnonzero(np.diff(self.rows, prepend=-1))
+
     def of(self, start: int, end: int) -> str:
         """Return the text from a word to the one before `end`, which are of one window."""
-        begin, stop = self._bounds(int(self.rows[self.own[start]]))
+        begin, stop = self._bounds(int(self.rows[start]))
         columns = self.windows.positions
-        if end < len(self.own) and self.rows[self.own[end]] == self.rows[self.own[start]]:
+        if end < len(self.own) and self.rows[end] == self.rows[start]:
             stop = begin + int(columns[self.own[end]])
         return self._decoded(begin + int(columns[self.own[start]]), stop)
 
     def around(self, word: int) -> str:
         """Return the text of a word's window."""
-        return self._decoded(*self._bounds(int(self.rows[self.own[word]])))
+        return self._decoded(*self._bounds(int(self.rows[word])))
 
     def _bounds(self, window: int) -> tuple[int, int]:
         return int(self.windows.ends[window - 1]) if window else 0, int(self.windows.ends[window])
@@ -216,3 +234,13 @@ class WordTexts:
     def _decoded(self, start: int, stop: int) -> str:
         text: str = self.tokenizer.decode(self.windows.ids[start:stop].tolist(), skip_special_tokens=True)
         return text.strip()
+
+
+def word_texts(windows: Windows, tokenizer: Any) -> Iterator[WordTexts]:
+    """Yield the words of all windows, some windows at a time."""
+    for first in range(0, len(windows), _PART):
+        ends = windows.word_ends[first : first + _PART]
+        begin, end = int(windows.word_ends[first - 1]) if first else 0, int(ends[-1])
+        rows = first + np.repeat(np.arange(len(ends)), np.diff(ends, prepend=begin))
+        own = np.flatnonzero(is_own(rows, windows.words[begin:end], windows.positions[begin:end]))
+        yield WordTexts(windows, tokenizer, rows[own], begin + own)

@@ -1,7 +1,8 @@
 """Labelling anew, against the plainest way to do it; and what is said of it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -10,13 +11,14 @@ import pytest
 import torch
 
 from nerbert.config import make_settings
+from nerbert.encoder.objectives import self_training
 from nerbert.encoder.objectives.self_training import SelfTraining, SelfTrainingSettings, compared, decoded
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.labels import bio_from_spans, spans_from_bio
 from nerbert.metrics.score import Columns, decode_columns
-from nerbert.model.windows import IGNORED, Window, Windows
+from nerbert.model.windows import IGNORED, Window, Windows, open_windows, write_windows
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import TrainingData, collate
 from nerbert.training.objective import FINETUNE, EpochColumns, chosen_objective
@@ -169,6 +171,22 @@ def test_all_windows_are_labelled_anew(model: Any, threshold: float) -> None:
         expected = plain(model, windows, number, threshold) if number < 55 else windows.labels[own].tolist()
         assert labels[own].tolist() == expected
     assert len(set(labels.tolist())) == len(TAGS) + 1
+
+
+def test_parts_of_windows_and_labels_in_a_file_change_nothing(
+    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows = some_windows(300)
+    whole = relabelled(model, windows)
+    write_windows(tmp_path, [windows])
+    monkeypatch.setattr(self_training, "_PART", 7)
+    in_parts = relabelled(model, open_windows(tmp_path))
+    assert whole is not None
+    assert in_parts is not None
+    assert isinstance(in_parts.columns["labels"], np.memmap)
+    assert np.array_equal(in_parts.columns["labels"], whole.columns["labels"])
+    assert (in_parts.figures, in_parts.reports) == (whole.figures, whole.reports)
+    assert {each.stem for each in tmp_path.iterdir()} == {each.name for each in fields(Windows)} | {"windows"}
 
 
 def test_two_processes_label_as_one(model: Any) -> None:
