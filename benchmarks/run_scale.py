@@ -41,13 +41,10 @@ def main() -> None:
     })  # fmt: skip
     sampler, start = Sampler(), time.monotonic()
     processes, work = begin(settings, Path(cache).parent / "never", overwrite=False)
-    figures = {
-        f"{'warm' if warm == '1' else 'cold'} start, s": time.monotonic() - start,
-        "memory, MB": sampler.peak / MB,
-    }
+    start_of = "warm" if warm == "1" else "cold"
+    figures = {f"{start_of} start, s": time.monotonic() - start, f"{start_of} start, MB": sampler.peak / MB}
     if warm == "1":
         model = Scores(len(work.pieces.tokenizer), 2 * len(work.objective._types) + 1)  # type: ignore[attr-defined]
-        work.data.numbers_of(1)
         sampler.reset()
         time.sleep(0.1)
         before, start = sampler.peak, time.monotonic()

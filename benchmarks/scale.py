@@ -7,9 +7,9 @@ A share is of NER-BERT's corpus, 16.3 million sentences (arXiv 2112.00405, §2.3
 repeating the sentences of CORPUS (a folder that `nerbert corpus build` made) under ids of their own: pieces a sentence
 are real, the number of different texts is not. For each share one process prepares the training with an empty cache.
 Another one does so with the cache that is there then, and labels all sentences by `self_training`, with a table of
-random scores in place of the encoder. Memory is what a process holds alone (RssAnon, sampled); mapped files are not in
-it, since the kernel drops them when memory is short. `--against` runs an older checkout as well, on the same corpora.
-The last table has the line through the shares (least squares), and what it says of the whole.
+random scores in place of the encoder. Memory is what a process and its children hold alone (RssAnon, sampled); mapped
+files are not in it, since the kernel drops them when memory is short. `--against` runs an older checkout as well, on
+the same corpora. The last table has the line through the shares (least squares), and what it says of the whole.
 """
 
 import argparse
@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 WHOLE = 16_300_000
-FIGURES = ("cold start, s", "warm start, s", "cache, MB", "memory, MB", "labelling, MB")
+FIGURES = ("cold start, s", "cold start, MB", "cache, MB", "warm start, s", "warm start, MB", "labelling, MB")
 MB = 1e6
 
 
@@ -66,17 +66,17 @@ def generated(source: Path, target: Path, sentences: int) -> tuple[Path, int]:
     (target / "sentences").mkdir(parents=True)
     shards, written, words, repeat = {}, 0, 0, 0
     while written < sentences:
-        parts = [] if written else [others]
+        parts = list[pa.Table]()
         while (size := sum(map(len, parts))) < 250_000 and written + size < sentences:
             some = train.slice(0, sentences - written - size)
             ids = pc.binary_join_element_wise(some["id"], f"r{repeat}", "-")
             parts.append(some.set_column(some.column_names.index("id"), "id", ids))
             repeat += 1
-        shard = pa.concat_tables(parts)
+        shard = pa.concat_tables([*parts, *([] if written else [others])])
         name = f"sentences/part-{len(shards):05d}.parquet"
         pq.write_table(shard, target / name, compression="zstd", row_group_size=10_000)
         shards[name] = len(shard)
-        written += len(shard) - (0 if repeat and len(shards) > 1 else len(others))
+        written += size
         words += pc.sum(pc.list_value_length(shard["words"])).as_py()
     manifest["shards"] = shards
     manifest.pop("shard_sha256", None)
@@ -121,8 +121,19 @@ def tables(rows: list[dict[str, Any]], sides: list[str]) -> str:
     return "\n".join(lines)
 
 
+def held_alone(process: str) -> int:
+    """Return the bytes that a process and its children hold alone; 0 for one that has ended."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+        children = " ".join(each.read_text() for each in Path(f"/proc/{process}/task").glob("*/children")).split()
+    except OSError:
+        return 0
+    own = status.partition("RssAnon:")[2].split()
+    return (1024 * int(own[0]) if own else 0) + sum(map(held_alone, children))
+
+
 class Sampler(threading.Thread):
-    """The most memory that this process held alone since `reset`, in bytes, sampled each 20 ms."""
+    """The most memory that this process and its children held alone since `reset`, in bytes, sampled each 50 ms."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -132,9 +143,8 @@ class Sampler(threading.Thread):
     def run(self) -> None:
         """Sample until the process ends."""
         while True:
-            status = Path("/proc/self/status").read_text()
-            self.peak = max(self.peak, 1024 * int(status.split("RssAnon:")[1].split()[0]))
-            time.sleep(0.02)
+            self.peak = max(self.peak, held_alone(str(os.getpid())))
+            time.sleep(0.05)
 
     def reset(self) -> None:
         """Begin anew."""

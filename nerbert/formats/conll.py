@@ -224,6 +224,7 @@ def _all_tagged(lines: Iterable[str]) -> bool:
     named = (Line("", number, line.rstrip("\r")) for number, line in enumerate(lines, 1))
     try:
         found = [rows for rows in token_rows(named, tagged=True) if rows]
+        found = found[:-1] or found  # the last one may be cut
         layout = find_layout([rows.columns for rows in found])
         find_scheme(([(line, tag) for line, _, tag in layout.words(rows)] for rows in found), lambda _: nullcontext())
     except InputError:
@@ -272,10 +273,12 @@ def find_layout(sentences: Sequence[list[list[str]]]) -> ColumnLayout:
     if numbered:
         rows = [columns for columns in rows if not _UNWRITTEN.fullmatch(columns[0])]
     usual = ColumnLayout(int(numbered), -1, numbered)
-    if _is_2012(rows):
-        return ColumnLayout(_WORD_2012, _ENTITY_2012, brackets=True)
     widths = {len(columns) for columns in rows}
-    if len(widths) != 1 or _all_tags(rows, -1):
+    if _all_tags(rows, -1):
+        return usual
+    if sentences and all(map(_is_2012, sentences)):
+        return ColumnLayout(_WORD_2012, _ENTITY_2012, brackets=True)
+    if len(widths) != 1:
         return usual
     (width,) = widths
     if width == 2 and not numbered and _all_tags(rows, 0):
@@ -293,13 +296,13 @@ def _numbered(columns: Sequence[list[str]]) -> bool:
 
 
 def _is_2012(rows: Sequence[list[str]]) -> bool:
-    """Return whether rows have the columns of CoNLL-2012: document, part, number of the word, word …, entities."""
+    """Return whether a sentence has CoNLL-2012's columns: document, part, number of the word, word …, entities."""
     return rows != [] and all(
         len(each) >= _LEAST_2012
+        and each[:3] == [*rows[0][:2], f"{number}"]
         and each[1].isdecimal()
-        and each[2].isdecimal()
         and _BRACKETS.fullmatch(each[_ENTITY_2012])
-        for each in rows
+        for number, each in enumerate(rows)
     )
 
 

@@ -6,12 +6,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import Any, Literal
 
 import numpy as np
 
-from nerbert.artifacts import write_json
+from nerbert.artifacts import write_json, writing
 from nerbert.errors import InputError
 from nerbert.rng import Array
 from nerbert.schema import read_json
@@ -19,6 +19,8 @@ from nerbert.schema import read_json
 IGNORED = -100
 """The label of what gives no loss (torch's own default)."""
 _FORMAT = 2
+_BLOCK = 1 << 22
+"""Numbers that are written at once."""
 _COUNTS = "windows.json"
 _TYPES = {"ids": np.int32, "ends": np.int64, "words": np.int32, "positions": np.int32, "labels": np.int32,
           "word_ends": np.int64, "sentences": np.int64}  # fmt: skip
@@ -150,17 +152,20 @@ def mapped(path: Path, kind: type, size: Any) -> Array:
     return np.memmap(path, dtype, "r") if size else np.empty(0, dtype)
 
 
-def copied_to_file(column: Array, beside: Array) -> Array:
-    """Return a copy of a column that is mapped from a file without a name, in the folder of the file that `beside` is
-    mapped from; in memory, if that is."""
+def copied_to_file(column: Array, beside: Array | None = None) -> Array:
+    """Return a copy of a column that is mapped from a file without a name: in the folder of the file that `beside` is
+    mapped from if that may be written, else among temporary files. It is in memory if `beside` is. Raise WriteError for
+    a full disk."""
     home = getattr(beside, "filename", None)
-    if home is None or not len(column):
+    if not len(column) or (home is None and beside is not None):
         return np.array(column)
-    folder = Path(home).parent
-    with TemporaryFile(dir=folder if os.access(folder, os.W_OK) else None) as file:
-        copy = np.memmap(file, column.dtype, "w+", shape=column.shape)
-    copy[:] = column
-    return copy
+    folder = Path(home).parent if home else None
+    place = str(folder) if folder and os.access(folder, os.W_OK) else gettempdir()
+    with writing(Path(place) / "labels"), TemporaryFile(dir=place) as file:
+        for start in range(0, len(column), _BLOCK):  # written, not mapped: a page without room on the disk is a crash
+            file.write(np.ascontiguousarray(column[start : start + _BLOCK]).data)
+        file.flush()
+        return np.memmap(file, column.dtype, "r+", shape=column.shape)
 
 
 def _flat(rows: Iterable[Sequence[int]], name: str) -> Array:

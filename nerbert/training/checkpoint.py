@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from nerbert.artifacts import publish, publish_folder, write_json
 from nerbert.errors import InputError, NerbertError, refused
+from nerbert.model.windows import copied_to_file
 from nerbert.rng import Array
 from nerbert.schema import read_json
 from nerbert.terminal import tell
@@ -72,8 +73,7 @@ class BestCheckpoint:
 class Checkpoints:
     """The checkpoints of one training below `folder`: the newest `keep` of them.
 
-    One is due each `steps` steps and each `minutes` (0: never). With a `tokenizer`, each is a model's folder. `columns`
-    are those of the checkpoint that was resumed.
+    One is due each `steps` steps and each `minutes` (0: never). With a `tokenizer`, each is a model's folder.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Checkpoints:
     ) -> None:  # fmt: skip
         self._folder, self._keep, self._seconds, self._steps = folder, keep, 60 * minutes, steps
         self._tokenizer = tokenizer
-        self.columns: Columns = {}
+        self._columns: Columns = {}
         self._last = time.monotonic()
         self._unreadable: set[Path] = set()
 
@@ -104,7 +104,9 @@ class Checkpoints:
             _write(folder / _OPTIMIZER, _moments(model, optimizer))
             for name, column in (columns or {}).items():
                 with publish(folder / _COLUMN.format(name)) as draft, draft.open("wb") as stream:
-                    np.save(stream, column, allow_pickle=False)
+                    head = np.lib.format.header_data_from_array_1_0(column)
+                    np.lib.format.write_array_header_2_0(stream, head)
+                    stream.write(np.ascontiguousarray(column).data)  # np.save can lose the end on a full disk
             write_json(folder / _STATE, asdict(_State(3, log)))
         for old in [*self._unreadable, *self._found()[: -self._keep]]:
             shutil.rmtree(old, ignore_errors=old in self._unreadable)
@@ -115,13 +117,18 @@ class Checkpoints:
         """Load model and optimiser from the newest readable checkpoint; return its log, an empty one without."""
         for folder in reversed(self._found()):
             try:
-                log, self.columns = _load(folder, model, optimizer)
+                log, self._columns = _load(folder, model, optimizer)
             except InputError as error:
                 tell(f"nerbert: {error}; resuming from the checkpoint before it, or from the start")
                 self._unreadable.add(folder)
             else:
                 return log
         return TrainLog()
+
+    def taken_columns(self) -> Columns:
+        """Return the columns of the checkpoint that was resumed, and let go of them."""
+        columns, self._columns = self._columns, {}
+        return columns
 
     def newest(self) -> Path | None:
         """Return the newest checkpoint's folder."""
@@ -227,7 +234,7 @@ def _moments(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Te
 
 
 def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> tuple[TrainLog, Columns]:
-    """Read all of a checkpoint before anything is changed; only columns stay mapped."""
+    """Read all of a checkpoint before anything is changed; nothing stays mapped from it."""
     log = read_json(folder / _STATE, _State).log
     if folder.name != _name(log.steps):
         raise InputError(f"{folder / _STATE}: of step {log.steps}, not of the folder's")
@@ -247,17 +254,19 @@ def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> tuple[T
 
 
 def _read_columns(folder: Path, digest: str) -> Columns:
-    """Return a checkpoint's columns with this digest, mapped; raise InputError if its files have others."""
+    """Return copies of a checkpoint's columns with this digest; raise InputError if its files have others."""
     if not digest:
         return {}
     before, after = _COLUMN.split("{}")
     columns = dict[str, Array]()
     for path in sorted(folder.glob(_COLUMN.format("*"))):
         with refused(f"{path}: can't be read"):
-            columns[path.name.removeprefix(before).removesuffix(after)] = np.load(path, "r", allow_pickle=False)
-    if digest_of(columns) != digest:
+            columns[path.name.removeprefix(before).removesuffix(after)] = np.lib.format.open_memmap(path, mode="r")
+    with refused(f"{folder}: its columns can't be read"):
+        found = digest_of(columns)
+    if found != digest:
         raise InputError(f"{folder}: its columns aren't those that the checkpoint was made with")
-    return columns
+    return {name: copied_to_file(column) for name, column in columns.items()}
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

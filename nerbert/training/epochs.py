@@ -37,6 +37,8 @@ class Epochs:
             begun = self._objective.begin_epoch(model, self._own, epoch, self.columns, self._processes)
         model.train()
         if begun is not None:
+            if strange := next((name for name in begun.columns if not name.isidentifier()), None):
+                raise NerbertError(f"epoch {epoch}: a column is called {strange!r:.80}: it must be a Python name")
             self._use(begun.columns)
             self._log.columns = digest_of(begun.columns)
         if len(set(self._processes.gather([self._log.columns]))) > 1:

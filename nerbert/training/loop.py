@@ -111,7 +111,7 @@ def train(
     bar.advance(log.steps, before=True)
     if evaluate:
         evaluate.best, evaluate.best_step = log.best, log.best_step
-    epochs = Epochs(data, objective, processes, log, checkpoints.columns if checkpoints else {})
+    epochs = Epochs(data, objective, processes, log, checkpoints.taken_columns() if checkpoints else {})
     recorder = Recorder(model, optimizer, log, epochs, processes, checkpoints, steps, total)
     begin, warned = time.monotonic() - log.seconds, False
     model.train()
@@ -122,6 +122,7 @@ def train(
             if epoch >= log.begun:
                 recorder.epoch(epochs.begin(model, epoch))
             rate = settings.learning_rate * rate_at(log.steps, total, settings.warmup_ratio, settings.schedule)
+            rate *= objective.rate_factor(epoch)
             now, step = epochs.data, log.steps + 1
             figures = train_step(model, now, numbers, objective, optimizer, rate, settings, processes, step)
             log.add_step(figures["loss"], int(now.windows.lengths_of(numbers).sum()), time.monotonic() - begin)
@@ -269,10 +270,12 @@ def rate_at(step: int, total: int, warmup_ratio: float, schedule: Schedule = "li
 def make_optimizer(
     model: Any, settings: TrainSettings, device: str, objective: Objective | None = None
 ) -> torch.optim.Optimizer:
-    """Return AdamW over what isn't frozen; vectors (biases, norms) have no decay.
+    """Return the objective's own optimizer, or AdamW over what isn't frozen; vectors (biases, norms) have no decay.
 
     Layers that the `objective` calls new are groups with a rate of their own, if the settings have one.
     """
+    if objective and (its_own := objective.optimizer(model, settings)):
+        return its_own
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     own = settings.new_layers_learning_rate
     apart = {id(each) for each in objective.new_parameters(model)} if own and objective else set[int]()

@@ -51,6 +51,8 @@ class Task:
     concepts: "ConceptTable | None" = None
     concept_texts: Mapping[str, str] = field(default_factory=dict)
     finetunes: bool = False
+    data: Any = None
+    """What the objective's own `data` returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,10 @@ class Objective(Protocol):
     """An extra of nerbert and its modules that it needs."""
     trains_gently: ClassVar[bool] = False
     """Whether few steps at a low rate suit its fine-tuning, since it starts from a whole model (docs/results)."""
+    usual_rate: ClassVar[float] = 0.0
+    """Its learning rate in fine-tuning where the settings name none; 0: by the encoder's width."""
+    joins_source: ClassVar[bool] = False
+    """Whether it learns from a source domain and the target together, not from one after the other."""
     label_all_tokens: bool = False
     """Whether a word's further subwords are labelled too."""
 
@@ -157,6 +163,14 @@ class Objective(Protocol):
     def facts(self, windows: Windows) -> dict[str, Any]:
         """Return facts for the model's card; `windows` are those that it is trained on."""
         return {}
+
+    def optimizer(self, model: Any, settings: TrainSettings) -> torch.optim.Optimizer | None:
+        """Return its own optimizer over the model; None for AdamW."""
+        return None
+
+    def rate_factor(self, epoch: int) -> float:
+        """Return by what the schedule's learning rate is multiplied in an epoch, counted from 0."""
+        return 1.0
 
     @property
     def labels(self) -> WordLabels | None:

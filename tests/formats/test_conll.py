@@ -190,6 +190,26 @@ def test_a_document_of_conll_2012_is_one_and_its_rows_may_differ_in_width(tmp_pa
     assert texts == ["Ada Lovelace slept"] * 4
 
 
+@pytest.mark.parametrize("longer", range(1, 9))
+def test_conll_2012_is_recognised_wherever_its_first_lines_end(tmp_path: Path, longer: int) -> None:
+    first = "".join(f"d 0 {number} w x x x x x x * -\n" for number in range(longer))
+    rows = ("(ORG*", "*", "*", "*", "*)")
+    later = ["".join(f"d 0 {number} w x x x x x x {cell} {'* ' * (place % 3)}-\n" for number, cell in enumerate(rows))
+             for place in range(100)]  # fmt: skip
+    (tmp_path / "a.txt").write_text("\n".join([first, *later]))
+    found = list(read_examples(tmp_path / "a.txt"))
+    assert [len(each.words) for each in found] == [longer] + [5] * 100
+    assert sum(len(each.spans) for each in found) == 100
+
+
+def test_twelve_columns_that_end_in_tags_are_read_as_before(tmp_path: Path) -> None:
+    rows = [f"{word}\t0\t{place}\tNNP" + "\tx" * 6 + f"\t-\tx\t{tag}" for word, place, tag in
+            (("Ada", 0, "B-person"), ("Lovelace", 4, "I-person"), ("slept", 13, "O"))]  # fmt: skip
+    (tmp_path / "a.conll").write_text("\n".join(rows) + "\n")
+    (found,) = read_examples(tmp_path / "a.conll")
+    assert (found.text, [span.type for span in found.spans]) == ("Ada Lovelace slept", ["person"])
+
+
 @pytest.mark.parametrize(
     ("entities", "line", "message"),
     [

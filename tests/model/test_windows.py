@@ -1,3 +1,4 @@
+from errno import ENOSPC
 from pathlib import Path
 
 import numpy as np
@@ -5,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.errors import InputError
-from nerbert.model.windows import Window, Windows, chosen, open_windows, write_windows
+from nerbert.errors import InputError, WriteError
+from nerbert.model.windows import Window, Windows, chosen, copied_to_file, open_windows, write_windows
 from tests.windows import row_of, rows_of
 
 
@@ -65,3 +66,32 @@ def test_windows_without_labels_have_an_empty_column() -> None:
     packed = Windows.pack([Window(0, (1, 2), (0,), (1,)), Window(1, (3,), (), ())])
     assert len(packed.labels) == 0
     assert row_of(packed, 0) == Window(0, (1, 2), (0,), (1,))
+
+
+def test_a_copy_is_in_a_file_without_a_name(tmp_path: Path) -> None:
+    write_windows(tmp_path, [Windows.pack([Window(0, (1, 2), (0,), (0,), (3,))])])
+    windows, files = open_windows(tmp_path), sorted(tmp_path.iterdir())
+    copy = copied_to_file(windows.labels, beside=windows.labels)
+    copy[0] = 5
+    assert isinstance(copy, np.memmap)
+    assert (copy.tolist(), windows.labels.tolist()) == ([5], [3])
+    assert sorted(tmp_path.iterdir()) == files
+    in_memory = copied_to_file(windows.labels, beside=np.zeros(1))
+    assert not isinstance(in_memory, np.memmap)
+
+
+def test_a_full_disk_is_an_error_not_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def __init__(self, **_: object) -> None: ...
+
+        def __enter__(self) -> "Full":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def write(self, _: object) -> None:
+            raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("nerbert.model.windows.TemporaryFile", Full)
+    with pytest.raises(WriteError, match="free space"):
+        copied_to_file(np.zeros(3))

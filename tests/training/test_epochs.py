@@ -169,7 +169,18 @@ def others(path: Path) -> str:
     return "its columns aren't those that the checkpoint was made with"
 
 
-@pytest.mark.parametrize("spoil", [damaged, gone, others])
+def zipped(path: Path) -> str:
+    with path.open("wb") as stream:
+        np.savez(stream, np.arange(3))
+    return "can't be read"
+
+
+def dates(path: Path) -> str:
+    np.save(path, np.zeros(3, "M8[s]"))
+    return "its columns can't be read"
+
+
+@pytest.mark.parametrize("spoil", [damaged, gone, others, zipped, dates])
 def test_a_checkpoint_with_other_columns_is_passed_over(
     run: Run, tmp_path: Path, spoil: Callable[[Path], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,7 +191,7 @@ def test_a_checkpoint_with_other_columns_is_passed_over(
     said = spoil(newest)
     capsys.readouterr()
     assert same(run(tmp_path / "broken", Renewing()), model)
-    assert f"{newest if spoil is damaged else newest.parent}: {said}" in capsys.readouterr().err
+    assert f"{newest if spoil in (damaged, zipped) else newest.parent}: {said}" in capsys.readouterr().err
 
 
 def test_without_columns_there_is_no_file(run: Run, tmp_path: Path) -> None:

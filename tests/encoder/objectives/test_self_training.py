@@ -189,21 +189,26 @@ def test_parts_of_windows_and_labels_in_a_file_change_nothing(
     assert {each.stem for each in tmp_path.iterdir()} == {each.name for each in fields(Windows)} | {"windows"}
 
 
-def test_two_processes_label_as_one(model: Any) -> None:
+def test_two_processes_label_as_one(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part is gathered: the second process sees what the first one has for that part."""
     windows = some_windows(40)
     data = TrainingData(windows, lambda _: np.arange(40), 0)
     alone = relabelled(model, windows)
-    shares: list[Any] = []
+    monkeypatch.setattr(self_training, "_PART", 7)
+    parts: list[Any] = []
 
     class Half:
         device, count, is_first = torch.device("cpu"), 2, False
 
         def __init__(self, rank: int) -> None:
-            self.rank = rank
+            self.rank, self.part = rank, 0
 
         def gather(self, items: Sequence[Any]) -> list[Any]:
-            shares.extend(items)
-            return shares
+            if not self.rank:
+                parts.append(list(items))
+                return list(items)
+            self.part += 1
+            return [*parts[self.part - 1], *items]
 
     found = None
     for rank in range(2):
@@ -213,6 +218,7 @@ def test_two_processes_label_as_one(model: Any) -> None:
     assert found is not None
     assert np.array_equal(alone.columns["labels"], found.columns["labels"])
     assert alone.reports == found.reports
+    assert len(parts) == 5
 
 
 def test_the_first_epoch_has_the_labels_of_the_data(model: Any) -> None:
