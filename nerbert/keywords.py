@@ -111,6 +111,23 @@ class DistillationKeywords(TaggingKeywords, total=False):
     """The settings of DistillationSettings."""
 
 
+class CdlmKeywords(TypedDict, total=False):
+    """The settings of CdlmSettings."""
+
+    mode: Literal["supervised", "unsupervised", "combined", "target"]
+    texts: str | Path | Sequence[str | Path]
+    source_texts: str | Path | Sequence[str | Path]
+    vectors: str | Path | Sequence[str | Path]
+    words: Literal["encoder", "random"]
+    weights: Sequence[float]
+    negatives: int
+    dropout: float
+    optimizer: Literal["sgd", "rmsprop"]
+    sgd_above: float
+    sgd_rate: float
+    decay: float
+
+
 class GazetteersKeywords(TypedDict, total=False):
     """The settings of GazetteersSettings."""
 
@@ -200,6 +217,7 @@ class FinetuneKeywords(TrainKeywords, total=False):
     compare_parts: int
     patience: int
     distillation: DistillationKeywords | Section
+    cdlm: CdlmKeywords | Section
     replay: ReplayKeywords | Section
 
 

@@ -141,6 +141,7 @@ OBJECTIVES: "Registry[type[Objective]]" = Registry(
         "typing": "nerbert.encoder.objectives.cluster_typing.cluster_typing:ClusterTyping",
         "zero_shot": "nerbert.encoder.objectives.zero_shot.zero_shot:ZeroShot",
         "distillation": "nerbert.distillation.objective:Distillation",
+        "cdlm": "nerbert.finetuning.cdlm:Cdlm",
     },
 )
 """The training objectives."""
@@ -155,6 +156,7 @@ SECTIONS: "Registry[type[Section]]" = Registry(
         "typing": "nerbert.encoder.objectives.cluster_typing.cluster_typing:TypingSettings",
         "zero_shot": "nerbert.encoder.objectives.zero_shot.start:ZeroShotSettings",
         "distillation": "nerbert.distillation.objective:DistillationSettings",
+        "cdlm": "nerbert.finetuning.cdlm:CdlmSettings",
         "gazetteers": "nerbert.encoder.gazetteers:GazetteersSettings",
         "open_types": "nerbert.encoder.open_texts:OpenTypesSettings",
         "replay": "nerbert.finetuning.replay:ReplaySettings",
@@ -167,6 +169,7 @@ HEADS: "Registry[type[HeadKind]]" = Registry(
         "linear": "nerbert.tagger.backends:LinearHeadKind",
         "concepts": "nerbert.tagger.concept_backends:ConceptHeadKind",
         "gliner": "nerbert.tagger.gliner_backends:GlinerHeadKind",
+        "cdlm": "nerbert.tagger.cdlm_backends:CdlmHeadKind",
     },
     "nerbert.tagger.backends:HeadKind",
 )
@@ -179,6 +182,7 @@ MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
         "concepts": "nerbert.model.folder:ConceptKind",
         "gliner2": "nerbert.model.gliner2.kind:Gliner2Kind",
         "gliner": "nerbert.model.gliner.kind:GlinerKind",
+        "cdlm": "nerbert.model.cdlm.kind:CdlmKind",
     },
 )
 """The kinds of model folder; of several that fit, the last counts."""

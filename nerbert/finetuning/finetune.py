@@ -12,12 +12,14 @@ from typing import Any
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.start import objective_for
 from nerbert.finetuning.start_comparison import compare_with_start
 from nerbert.finetuning.train_tagger import Finetuned, finetune_examples, held_out_facts, source_settings
 from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.model.folder import TaggerFacts, TaggerHook, read_card
 from nerbert.process import check_alone
+from nerbert.training.objective import find_objective
 
 
 def finetune(
@@ -69,15 +71,17 @@ def finetune_data(
     """
     facts, seed = _origin(encoder, source, target.reading.language) | {"data": _facts(target)}, settings.seed
     splitter = target.reading.word_splitter or (source.reading.word_splitter if source else "")
+    joined = source and find_objective(objective_for(encoder, settings).objective).joins_source
     with TemporaryDirectory() as scratch:
-        if source:
+        if source and not joined:
             finetune_examples(
                 encoder, source.train, [], source_settings(settings, seed), Path(scratch), name=str(source.folder),
                 what=f"source domain, seed {seed}",
             )  # fmt: skip
         return finetune_examples(
-            scratch if source else encoder, target.train, target.dev, settings, name=str(target.folder),
+            scratch if source and not joined else encoder, target.train, target.dev, settings, name=str(target.folder),
             what=f"fine-tuning, seed {seed}", facts=facts, splitter=splitter, labels=labels,
+            source=source if joined else None,
         )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from nerbert.config import Bounds, Section
 from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypes, OpenTypesSettings
 from nerbert.errors import InputError, at, few
 from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
+from nerbert.formats.data import DataSet
 from nerbert.formats.open_types import normalised
 from nerbert.labels import common_name
 from nerbert.model.concept_table import Concept, ConceptTable, class_words
@@ -136,6 +137,9 @@ class FinetuneData:
     concept_texts: Mapping[str, str] = field(default_factory=dict)
     replay: Replay | None = None
     further_types: Sequence[str] = ()
+    source: Sequence[Example] = ()
+    """Sentences of a source domain, for an objective that learns from both together."""
+    source_dev: Sequence[Example] = ()
 
     @property
     def types(self) -> Sequence[str]:
@@ -222,6 +226,8 @@ class FinetuneSources:
     """What is read for types, by type, where a user says so; those that no sentence has are known to be absent."""
     splitter: str = SPLITTER
     """What cuts replayed texts into words."""
+    source: DataSet | None = None
+    """A source domain, for an objective that learns from both together."""
 
     def labelled(self) -> FinetuneData:
         """Return the sentences."""

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from nerbert.config import refuse
 from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
+from nerbert.formats.data import DataSet
 from nerbert.formats.documents import reading_for
 from nerbert.labels import shared_tags, types_of
 from nerbert.metrics.calibration import uncalibrated
@@ -52,7 +53,7 @@ class Start:
     @classmethod
     def of(
         cls, encoder: str, examples: Sequence[Example], dev: Sequence[Example], settings: FinetuneSettings, *,
-        name: str, labels: Mapping[str, str] | None = None,
+        name: str, labels: Mapping[str, str] | None = None, source: DataSet | None = None,
     ) -> "Start":  # fmt: skip
         """Return the start at an encoder; raise SettingsError and InputError for what doesn't fit."""
         if not any(each.spans for each in examples):
@@ -65,17 +66,17 @@ class Start:
         card = read_card(encoder)
         splitter = reading_for(card, None, training=True).word_splitter
         words = _words_of_types(card, examples, settings, labels or {})
-        source = kind.data(FinetuneSources(settings, examples, dev, words, card["word_splitter"]))
-        texts = source.concept_texts
-        objective = kind.of(Task(source.types, settings, backbone, source.concepts, texts, finetunes=True))
+        data = kind.data(FinetuneSources(settings, examples, dev, words, card["word_splitter"], source))
+        texts = data.concept_texts
+        objective = kind.of(Task(data.types, settings, backbone, data.concepts, texts, finetunes=True, data=data))
         check_head(kind, settings)
         model = objective.make_model(backbone)
         facts = _initialise(model, backbone, settings) | _start_threshold(encoder, kind)
         pieces = objective.subwords(model, backbone, settings)
         gentle = len(examples) if kind.trains_gently else 0
-        rate = settings.learning_rate or usual_rate(model.config, gentle)
+        rate = settings.learning_rate or kind.usual_rate or usual_rate(model.config, gentle)
         settings = replace(settings, learning_rate=rate)
-        return cls(model, objective, pieces, source, settings,
+        return cls(model, objective, pieces, data, settings,
                    facts | ({"words_of_types": dict(texts)} if texts else {}), splitter)  # fmt: skip
 
     @property

@@ -26,7 +26,7 @@ _PADDED_POSITIONS = (
     "roberta", "camembert", "mpnet", "longformer", "data2vec", "xmod", "ibert", "luke", "lilt", "layoutlmv3",
 )  # fmt: skip
 """Parts of the names of model types that number positions from the padding piece's id on."""
-_Read = tuple[int, int, Label]
+Read = tuple[int, int, Label]
 """A word, the place of the piece that it is read off, and the label there."""
 
 
@@ -114,7 +114,7 @@ class SubwordTokenizer:
             for place, example in enumerate(some):
                 ids, offsets = encoded["input_ids"][place], encoded["offset_mapping"][place]
                 self._check_ids(ids)
-                read: list[_Read] = [(word, at, IGNORED) for word, at in _first_pieces(example, offsets)]
+                read: list[Read] = [(word, at, IGNORED) for word, at in _first_pieces(example, offsets)]
                 if labels is not None:
                     read = _labelled(read, labels.known(example), labels.ignored)
                     if self._further:
@@ -174,7 +174,7 @@ class SubwordTokenizer:
                 f"the tokenizer gives piece {max(ids)}, the model knows {self.vocabulary}: they don't belong together"
             )
 
-    def _cut(self, sentence: int, ids: Sequence[int], read: Sequence[_Read], *, labelled: bool) -> Iterator[Window]:
+    def _cut(self, sentence: int, ids: Sequence[int], read: Sequence[Read], *, labelled: bool) -> Iterator[Window]:
         """Yield the windows of one sentence, each with what is read there."""
         if self._on_too_long == "error" and len(ids) > self.body:
             raise InputError(
@@ -183,20 +183,18 @@ class SubwordTokenizer:
             )
         if self._on_too_long == "truncate":
             ids, read = ids[: self.body], [each for each in read if each[1] < self.body]
-        starts = _window_starts(len(ids), self.body)
-        for number, own in _shares(read, starts, self.body, len(ids)).items():
-            start = starts[number]
+        for start, end, own in cut_into_windows(read, len(ids), self.body):
             words, places, labels = zip(*own, strict=True)
             yield Window(
                 sentence=sentence,
-                ids=(*self._before, *ids[start : start + self.body], *self._after),
+                ids=(*self._before, *ids[start:end], *self._after),
                 words=words,
                 positions=tuple(place - start + len(self._before) for place in places),
                 labels=labels if labelled else (),
             )
 
 
-def _labelled(read: Sequence[_Read], labels: Sequence[Label], ignored: Label) -> list[_Read]:
+def _labelled(read: Sequence[Read], labels: Sequence[Label], ignored: Label) -> list[Read]:
     """Return first pieces with their words' labels; words that share an earlier word's piece give no loss."""
     befores = [-1, *(place for _, place, _ in read)]
     return [
@@ -206,10 +204,10 @@ def _labelled(read: Sequence[_Read], labels: Sequence[Label], ignored: Label) ->
 
 
 def _with_further(
-    read: Sequence[_Read], example: Example, offsets: Sequence[tuple[int, int]], labels: WordLabels
-) -> list[_Read]:
+    read: Sequence[Read], example: Example, offsets: Sequence[tuple[int, int]], labels: WordLabels
+) -> list[Read]:
     """Return first pieces and the pieces inside each word after it; no loss where the first has none."""
-    found = list[_Read]()
+    found = list[Read]()
     nexts = [place for _, place, _ in read[1:]] + [len(offsets)]
     for (word, first, label), after in zip(read, nexts, strict=False):
         found.append((word, first, label))
@@ -238,6 +236,13 @@ def _first_pieces(example: Example, offsets: Sequence[tuple[int, int]]) -> list[
     return found
 
 
+def cut_into_windows(read: Sequence[Read], length: int, body: int) -> Iterator[tuple[int, int, Sequence[Read]]]:
+    """Yield where each window of a sequence of that length begins and ends, and what is read there."""
+    starts = _window_starts(length, body)
+    for number, own in _shares(read, starts, body, length).items():
+        yield starts[number], min(starts[number] + body, length), own
+
+
 def _window_starts(length: int, body: int) -> list[int]:
     """Return where windows begin: one if all fits, else with an overlap, the last one flush with the end."""
     if length <= body:
@@ -246,11 +251,11 @@ def _window_starts(length: int, body: int) -> list[int]:
     return [*range(0, length - body, stride), length - body]
 
 
-def _shares(read: Sequence[_Read], starts: Sequence[int], body: int, length: int) -> Mapping[int, Sequence[_Read]]:
+def _shares(read: Sequence[Read], starts: Sequence[int], body: int, length: int) -> Mapping[int, Sequence[Read]]:
     """Return what is read in each window, by the window's number."""
     if len(starts) == 1:
         return {0: read} if read else {}
-    shares: defaultdict[int, list[_Read]] = defaultdict(list)
+    shares: defaultdict[int, list[Read]] = defaultdict(list)
     for each in read:
         shares[_window_of(each[1], starts, body, length)].append(each)
     return shares

@@ -169,7 +169,7 @@ def train_step(
     shared = objective.begin_step(data.windows, numbers, step)
 
     def cut() -> list[Batch]:
-        batches = batches_of(data.windows, share, most, device, data.pad_id)
+        batches = batches_of(data.windows, share, most, device, data.pad_id, objective.start_cost)
         return [objective.prepare(batch, step, shared) for batch in batches]
 
     batches = cut()
@@ -331,8 +331,6 @@ _POOL = 256
 _POOL_STEPS = 50
 _POOLS = 4
 """Pools of an epoch, at least."""
-_START_COST = 50
-"""Overhead of a micro-batch on a CPU, in pieces: measured with MiniLM in bf16 (26 ms of CPU)."""
 
 
 def steps_of_epoch(numbers: Array, lengths: Array, batch_size: int, seed: int, epoch: int) -> list[Array]:
@@ -344,10 +342,12 @@ def steps_of_epoch(numbers: Array, lengths: Array, batch_size: int, seed: int, e
     return [steps[at] for at in np.argsort(uniforms(seed, f"steps of epoch {epoch}", np.arange(len(steps))))]
 
 
-def batches_of(windows: Windows, numbers: Array, max_tokens: int, device: str, pad_id: int) -> Iterator[Batch]:
+def batches_of(
+    windows: Windows, numbers: Array, max_tokens: int, device: str, pad_id: int, start_cost: int = Objective.start_cost
+) -> Iterator[Batch]:
     """Yield some windows as micro-batches: on a CPU the cheapest cut, else as few as fit."""
     lengths = windows.lengths_of(numbers)
-    cut = cheapest_cuts(lengths, max_tokens, _START_COST) if device == "cpu" else micro_batches(lengths, max_tokens)
+    cut = cheapest_cuts(lengths, max_tokens, start_cost) if device == "cpu" else micro_batches(lengths, max_tokens)
     for group in cut:
         yield collate(windows, numbers[group], pad_id)
 

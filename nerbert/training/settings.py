@@ -21,9 +21,10 @@ class TrainSettings(Sectioned):
     tags, and names of types by contrast;
     `self_training`, as `tagging`, but from the second epoch on the model relabels all sentences; `typing` (pre-training
     only), the data's types and clusters of entities; `zero_shot`, entities of any types, given by name; `distillation`
-    (fine-tuning only), as `tagging`, with confidences as soft labels; or your own as `module:Class`. Source: NER-BERT
-    §3.1; Devlin et al. 2019 §3.1; NuNER (Bogdanov et al. 2024); CoFEE (Xue et al. 2020); GLiNER (Zaratiana et al.
-    2024); Hinton et al. 2015."""
+    (fine-tuning only), as `tagging`, with confidences as soft labels; `cdlm` (fine-tuning only), tags and neighbouring
+    words of two domains by a BiLSTM; or your own as `module:Class`. Source: NER-BERT §3.1; Devlin et al. 2019 §3.1;
+    NuNER (Bogdanov et al. 2024); CoFEE (Xue et al. 2020); GLiNER (Zaratiana et al. 2024); Hinton et al. 2015; Jia et
+    al. 2019."""
     seed: int = 1
     """Seed of the head's weights, of dropout and of the order of sentences. Source: ours."""
     epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0

@@ -33,7 +33,7 @@ from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.model.folder import ModelFolder
 from nerbert.model.forward import best_precision
 from nerbert.terminal import tell
-from nerbert.training.objective import FINETUNE, chosen_objective
+from nerbert.training.objective import FINETUNE, chosen_objective, find_objective
 
 _Out = TypeVar("_Out")
 
@@ -109,7 +109,11 @@ class _Planner:
         system = FineTuned(encoder, settings, trained_by(settings), self.machine.device, labels=target.labels)
         if not own.source:
             return system
-        files = self.files_of(self.folder_of(own.source), own.source_format, ("train",))
+        joins = find_objective(settings.objective).joins_source
+        splits = ("train", "dev") if joins else ("train",)
+        files = self.files_of(self.folder_of(own.source), own.source_format, splits)
+        if joins:
+            return replace(system, joined=files)
         return replace(system, source=SourceDomain.of(own.source, files, system))
 
     def _told(self, place: CellKey, own: SystemSettings, target: Target, precision: str) -> System:

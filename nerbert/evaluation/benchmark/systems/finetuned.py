@@ -100,6 +100,8 @@ class FineTuned:
     """What trains, as a part of the key, by the files as they were planned."""
     device: str
     source: SourceDomain | None = None
+    joined: DataFiles | None = None
+    """The source domain of an objective that learns from both together."""
     labels: tuple[str, ...] = ()
     """What a tagger of labels at run time reads for types, `TYPE=label` or `TYPE` each."""
 
@@ -108,6 +110,7 @@ class FineTuned:
         """Return all that a training depends on, except the data."""
         source = self.source.key if self.source else None
         facts = {**self.trained, "encoder": self.encoder.sha256, "source": source, "device": self.device}
+        facts |= {"joined": self.joined.key} if self.joined else {}
         return (
             {**facts, "threshold": "own", "labels": list(self.labels), "replayed": file_digest(OWN_TEXTS)}
             if self._asks
@@ -128,6 +131,8 @@ class FineTuned:
     def check_unchanged(self) -> None:
         """Raise NerbertError if the encoder, or a file that the settings name, changed."""
         self.encoder.check_unchanged()
+        if self.joined:
+            self.joined.check_unchanged()
         _check_settings(self.settings, self.trained)
 
     def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
@@ -144,8 +149,9 @@ class FineTuned:
         with timed(cost, "train"):
             labels = {type_: label or class_words(type_) for type_, label in parse_type_labels(self.labels).items()}
             tagger = finetune_examples(
-                encoder, part.train, part.dev, self.settings, name=part.name, labels=labels if self._asks else None
-            )
+                encoder, part.train, part.dev, self.settings, name=part.name, labels=labels if self._asks else None,
+                source=self.joined.read() if self.joined else None,
+            )  # fmt: skip
         head, temperature = tagger.head, 1.0
         if part.dev:
             with timed(cost, "calibrate"):
@@ -162,7 +168,7 @@ class FineTuned:
     def _start(self, store: Store) -> tuple[str, dict[str, Any]]:
         """Return the encoder to fine-tune, and facts about its origin."""
         if self.source is None:
-            return self.encoder.folder, {}
+            return self.encoder.folder, {"source_data": self.joined.folder.name} if self.joined else {}
         seconds = store.source_cost(self.source.key)
         if seconds is None:
             raise NerbertError("the source checkpoint that it needs is gone; run the benchmark again")

@@ -1,0 +1,370 @@
+"""CDLM (Jia, Liang and Zhang, ACL 2019): tags and language models of two domains, learnt together.
+
+A step has a batch of source sentences and as many target ones as go through all of them in an epoch. Its losses, each
+divided by its sentences: tags and neighbouring words, of source and target. Ours: BIO in place of IOBES, and a
+vocabulary of training words alone.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+
+from nerbert.config import Bounds, Section, refuse
+from nerbert.errors import InputError
+from nerbert.finetuning.replay import FinetuneData, FinetuneSources, types_of_examples
+from nerbert.formats.inputs import find_sources
+from nerbert.formats.rows import TEXT
+from nerbert.labels import tag_names
+from nerbert.metrics.score import score_spans
+from nerbert.model.backbone import Backbone
+from nerbert.model.cdlm.cdlm_model import SOURCE, TAGS, TARGET, CdlmModel, CdlmShape, Words, language_loss
+from nerbert.model.cdlm.vectors import read_vectors, subword_means
+from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary
+from nerbert.model.forward import Batch, TorchScorer
+from nerbert.model.linear import LinearHead
+from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
+from nerbert.model.windows import Windows
+from nerbert.records import Example
+from nerbert.rng import Array, uniforms
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.loop import TrainingData
+from nerbert.training.objective import (
+    FINETUNE,
+    CheckpointScore,
+    Columns,
+    Description,
+    EpochColumns,
+    Objective,
+    SpanScore,
+    Task,
+    computed_once,
+    most_tokens,
+)
+from nerbert.training.settings import TrainSettings
+from nerbert.words import split_words
+
+_WIDTH = 100
+"""Numbers of a word's vector where they are random."""
+_LONGEST = 250
+"""Words of a raw text that are read (the public code's longest sentence)."""
+_PARTS = ("source_tags", "target_tags", "source_words", "target_words")
+_USUAL = {"supervised": (1.0, 2.0, 1.0, 1.0), "unsupervised": (1.0, 0.0, 1.0, 1.0), "combined": (0.8, 1.0, 0.5, 0.5),
+          "target": (0.0, 1.0, 0.0, 0.0)}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CdlmSettings(Section):
+    """Settings of CDLM. Source, where nothing else is said: its public code."""
+
+    section: ClassVar[str] = "cdlm"
+    reads: ClassVar[tuple[str, ...]] = ("texts", "source_texts", "vectors")
+    commands: ClassVar[tuple[str, ...]] = ("finetune",)
+    mode: Literal["supervised", "unsupervised", "combined", "target"] = "supervised"
+    """`supervised`: tags and neighbouring words of both domains' sentences. `unsupervised`: the target's tags aren't
+    read, and it gets the source's; raw texts are read, too. `combined`: supervised, with raw texts, too. `target`: a
+    plain BiLSTM-CRF of the target alone, the control."""
+    texts: tuple[Path, ...] = ()
+    """Files of raw text of the target's domain, one sentence a line, or as `nerbert tag` reads them."""
+    source_texts: tuple[Path, ...] = ()
+    """The same of the source's domain."""
+    vectors: tuple[Path, ...] = ()
+    """A file of word vectors as text (GloVe's form: a word and its numbers in each line). The public code has GloVe,
+    6B, 100 numbers."""
+    words: Literal["encoder", "random"] = "encoder"
+    """Without `vectors`: word vectors begin as means of the encoder's subword vectors, or at random. Source: ours."""
+    weights: tuple[Annotated[float, Bounds(at_least=0, below=1e6)], ...] = ()
+    """Weights of the losses: source's tags, target's tags, source's words, target's words. Empty: by the mode, 1 2 1 1,
+    1 0 1 1, or 0.8 1 0.5 0.5."""
+    negatives: Annotated[int, Bounds(at_least=1, at_most=100_000)] = 50
+    """Words that the sampled softmax of a batch has beside the right one."""
+    dropout: Annotated[float, Bounds(at_least=0, below=1)] = 0.5
+    """Dropout of words, characters and states."""
+    optimizer: Literal["sgd", "rmsprop"] = "sgd"
+    """`rmsprop` is the unsupervised mode's; from the epoch on in which F1 on the source's dev split is above
+    `sgd_above`, plain steps follow at `sgd_rate`."""
+    sgd_above: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.72
+    sgd_rate: Annotated[float, Bounds(above=0, below=1e6)] = 0.015
+    decay: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.05
+    """The rate in epoch e, counted from 0, is `learning_rate` / (1 + decay · e)."""
+
+    def __post_init__(self) -> None:
+        Section.__post_init__(self)
+        refuse(len(self.weights) not in (0, len(_PARTS)), "cdlm.weights", list(self.weights), "four numbers, or none")
+
+    @property
+    def own_weights(self) -> tuple[float, ...]:
+        """Return the weights of the losses."""
+        return self.weights or _USUAL[self.mode]
+
+    @property
+    def joined(self) -> bool:
+        """Return whether there is a source domain."""
+        return self.mode != "target"
+
+
+@dataclass(frozen=True, slots=True)
+class JointData(TrainingData):
+    """Windows of up to four sets, one after the other: tagged ones of source and target, raw ones of source and target.
+
+    `ends` says where each set ends. An epoch has the tagged source once (without a source the target), and beside each
+    of its steps as many of the others as go through them about once.
+    """
+
+    ends: tuple[int, ...] = ()
+    seed: int = 1
+
+    def steps(self, settings: TrainSettings, after: int, total: int) -> Iterator[tuple[int, Array]]:
+        """Yield the epoch and the windows of each step, from the one after `after` on."""
+        count = -(-len(self.numbers_of(0)) // settings.batch_size)
+        others = [np.arange(*span) for span in zip(self.ends, self.ends[1:], strict=False)] if self.ends[0] else []
+        for number, (epoch, step) in enumerate(TrainingData.steps(self, settings, after, total), after):
+            parts = (_part(some, place, number % count, count, epoch, self.seed) for place, some in enumerate(others))
+            yield epoch, np.concatenate([step, *parts])
+
+
+def _part(numbers: Array, place: int, step: int, count: int, epoch: int, seed: int) -> Array:
+    """Return the windows of a set beside a step of `count`, in an order of the epoch."""
+    if not len(numbers):
+        return numbers
+    size = max(1, len(numbers) // count)
+    order = np.argsort(uniforms(seed, f"order of set {place} in epoch {epoch}", numbers), kind="stable")
+    return numbers[order[np.arange(step * size, (step + 1) * size) % len(numbers)]]
+
+
+@dataclass(frozen=True, slots=True)
+class JointSentences(FinetuneData):
+    """Sentences of two domains, and raw ones of both."""
+
+    own: CdlmSettings = field(default_factory=CdlmSettings)
+    raw: tuple[Sequence[Example], Sequence[Example]] = ((), ())
+
+    @classmethod
+    def of(cls, sources: FinetuneSources) -> "JointSentences":
+        """Return them; raise SettingsError for a mode without what it needs, or with what it doesn't read."""
+        own = sources.settings.of(CdlmSettings)
+        tagged = sources.source.train if sources.source else []
+        refuse(own.joined and not any(each.spans for each in tagged), "cdlm.mode", own.mode,
+               "with annotated sentences of a source domain (--source), or 'target'")  # fmt: skip
+        refuse(not own.joined and bool(tagged), "cdlm.mode", own.mode, "another one: with a source domain they are two")
+        for name in ("texts", "source_texts"):
+            unread = own.mode in ("supervised", "target") and bool(getattr(own, name))
+            refuse(unread, f"cdlm.{name}", "…", f"left out: mode {own.mode!r} reads no raw texts")
+        raw = read_raw(own.source_texts), read_raw(own.texts)
+        held_out = sources.source.dev if sources.source else []
+        return cls(
+            sources.settings, sources.examples, sources.dev, source=tagged, source_dev=held_out, own=own, raw=raw
+        )
+
+    @property
+    def types(self) -> Sequence[str]:
+        """Return the types that are tagged: the target's, or without its tags the source's."""
+        return types_of_examples(self.source if self.own.mode == "unsupervised" else self.examples)
+
+    @property
+    def every(self) -> list[Sequence[Example]]:
+        """Return the four sets."""
+        return [self.source, self.examples, *self.raw]
+
+    def windows(self, pieces: SubwordTokenizer, labels: WordLabels | None) -> JointData:
+        """Return the windows of all sets; the source has labels of its own."""
+        of_source = labels if self.own.mode == "unsupervised" else BioLabels(tag_names(types_of_examples(self.source)))
+        sets = [list(pieces.windows(each, of_source if number == SOURCE else labels))
+                for number, each in enumerate(self.every)]  # fmt: skip
+        ends = tuple(np.cumsum([len(each) for each in sets]).tolist())
+        first = np.arange(ends[SOURCE] or ends[TARGET])
+        windows = Windows.pack([window for each in sets for window in each])
+        return JointData(windows, lambda _: first, pieces.pad_id, ends, self.settings.seed)
+
+
+def read_raw(paths: Sequence[Path]) -> list[Example]:
+    """Return raw texts as sentences of at most 250 words."""
+    if not paths:
+        return []
+    rows = (row for file in find_sources([str(path) for path in paths], "").sources
+            for block in file.blocks(TEXT, "strict") for row in block.rows)  # fmt: skip
+    found = (Example(row.text, tuple(split_words(row.text)[:_LONGEST]), ()) for row in rows)
+    return [each for each in found if each.words]
+
+
+class Cdlm(Objective):
+    """Tags and neighbouring words of two domains, by one BiLSTM whose weights are generated."""
+
+    parts: ClassVar[tuple[str, ...]] = _PARTS
+    head_name: ClassVar[str] = "cdlm"
+    settings: ClassVar[type[Section]] = CdlmSettings
+    commands: ClassVar[tuple[str, ...]] = (FINETUNE,)
+    joins_source: ClassVar[bool] = True
+    usual_rate: ClassVar[float] = 0.015
+    start_cost: ClassVar[int] = 100_000  # as few as fit: an LSTM goes word by word, and gradients of words are dense
+
+    def __init__(self, data: JointSentences, settings: TrainSettings) -> None:
+        self._data, self._settings, self._own = data, settings, data.own
+        self._tags = tag_names(data.types)
+        self._vocabulary = make_vocabulary(example for each in data.every for example in each)
+        self._ends = np.zeros(len(data.every), np.int64)
+        self._optimizer: RmsThenPlain | None = None
+
+    @classmethod
+    def data(cls, sources: Any) -> Any:
+        """Return sentences of both domains."""
+        return JointSentences.of(sources)
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """Return the objective for a task's data."""
+        if not isinstance(task.data, JointSentences):
+            raise InputError("CDLM learns from annotated sentences of two domains")
+        return cls(task.data, task.settings)
+
+    def make_model(self, backbone: Backbone) -> CdlmModel:
+        """Return a new model; its word vectors begin as the settings say."""
+        own, words = self._own, count_words(self._vocabulary)
+        names = self._vocabulary.convert_ids_to_tokens(list(range(words)))
+        vectors: Array | None = None
+        if own.vectors:
+            refuse(len(own.vectors) > 1, "cdlm.vectors", len(own.vectors), "one file")
+            vectors = read_vectors(own.vectors[0], names)
+        elif own.words == "encoder":
+            table = backbone.load_body().get_input_embeddings().weight.detach().numpy()
+            vectors = subword_means(backbone.tokenizer, table, names)
+        separate = self._own.joined and own.mode != "unsupervised"
+        shape = CdlmShape(
+            words=words, pieces=len(self._vocabulary), tags=self._tags, generated=own.joined, dropout=own.dropout,
+            source_tags=tag_names(types_of_examples(self._data.source)) if separate else [],
+            word_width=_WIDTH if vectors is None else vectors.shape[1],
+        )  # fmt: skip
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._settings.seed)
+            return CdlmModel(shape, vectors)
+
+    def subwords(self, model: Any, backbone: Backbone, settings: TrainSettings) -> WordPieces:
+        """Return what cuts examples into windows of words."""
+        return WordPieces(self._vocabulary, settings.max_length, on_too_long=settings.on_too_long)
+
+    @property
+    def labels(self) -> BioLabels:
+        """Return the numbers of the target's tags."""
+        return BioLabels(self._tags)
+
+    def optimizer(self, model: Any, settings: TrainSettings) -> torch.optim.Optimizer:
+        """Return plain steps, or RMSprop until the source is learnt."""
+        rate, decay = settings.learning_rate, settings.weight_decay
+        if self._own.optimizer == "sgd":
+            return torch.optim.SGD(model.parameters(), lr=rate, weight_decay=decay)
+        self._optimizer = RmsThenPlain(model.parameters(), rate, decay, self._own.sgd_rate)
+        return self._optimizer
+
+    def rate_factor(self, epoch: int) -> float:
+        """Return by what the learning rate is multiplied in an epoch."""
+        return 1 / (1 + self._own.decay * epoch)
+
+    def begin_epoch(
+        self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
+    ) -> EpochColumns | None:
+        """Learn which windows are whose; end RMSprop where F1 on the source's dev split is high enough."""
+        if isinstance(data, JointData):
+            self._ends = np.array(data.ends)
+        if self._optimizer and epoch and not self._optimizer.plain and self._data.source_dev:
+            score = SpanScore(
+                lambda one: self._head(one, SOURCE), self._data.source_dev,
+                lambda gold, found: {"f1": score_spans(gold, found).f1}, "f1",
+            )  # fmt: skip
+            self._optimizer.plain = score(model).value > self._own.sgd_above
+        return None
+
+    @contextmanager
+    def step_pass(self, model: Any, shared: Any) -> Iterator[None]:
+        """Generate all weights once for a step's batches."""
+        if model.generator is None:
+            yield
+            return
+        with computed_once(model.generator()) as model.given:
+            yield
+        model.given = None
+
+    def _kinds(self, batch: Batch) -> Array:
+        """Return (windows,): the set of each."""
+        return np.searchsorted(self._ends, batch.numbers.cpu().numpy(), side="right")
+
+    def terms(self, batch: Batch) -> dict[str, float]:
+        """Return the sentences of each part."""
+        kinds, weights = self._kinds(batch), self._own.own_weights
+        counts = [(kinds == SOURCE).sum(), (kinds == TARGET).sum(), (kinds % 2 == SOURCE).sum(),
+                  (kinds % 2 == TARGET).sum()]  # fmt: skip
+        return {name: float(count) if weight else 0.0
+                for name, count, weight in zip(_PARTS, counts, weights, strict=True)}  # fmt: skip
+
+    def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
+        """Return the weighted sums of sentences' losses, computed in fp32."""
+        kinds, losses = torch.from_numpy(self._kinds(batch)).to(batch.ids.device), dict[str, torch.Tensor]()
+        weights = dict(zip(_PARTS, self._own.own_weights, strict=True))
+        with torch.autocast(batch.ids.device.type, enabled=False):
+            words = model.read(batch.ids, batch.mask)
+            tags = torch.zeros_like(words.ids)
+            tags[batch.rows, words.at[batch.rows, batch.columns]] = batch.labels.clamp(min=0)
+            for domain, name in ((SOURCE, "source"), (TARGET, "target")):
+                tagged, all_of_it = (kinds == domain).nonzero()[:, 0], (kinds % 2 == domain).nonzero()[:, 0]
+                if weights[f"{name}_tags"] and len(tagged):
+                    some, layer = _chosen(words, tagged), model.layer(domain)
+                    emissions = layer(model.states(some, TAGS, domain))
+                    losses[f"{name}_tags"] = layer.crf.loss(
+                        emissions, tags[tagged, : some.ids.shape[1]], some.mask
+                    ).sum()
+                if weights[f"{name}_words"] and len(all_of_it):
+                    some = _chosen(words, all_of_it)
+                    losses[f"{name}_words"] = language_loss(model, some, domain, self._own.negatives).sum()
+        none = model.words.sum() * 0
+        return {part: weights[part] * losses[part] if part in losses else none for part in _PARTS}
+
+    def score_on(
+        self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
+    ) -> Callable[[Any], CheckpointScore]:
+        """Return F1 of entities."""
+        return SpanScore(lambda model: self.head(model, pieces, settings), examples,
+                         lambda gold, found: {"f1": score_spans(gold, found).f1}, "f1", processes)  # fmt: skip
+
+    def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> LinearHead:
+        """Return the model ready to tag the target's domain."""
+        return self._head(model, TARGET, pieces)
+
+    def _head(self, model: CdlmModel, domain: int, pieces: SubwordTokenizer | None = None) -> LinearHead:
+        pieces = pieces or WordPieces(self._vocabulary, self._settings.max_length)
+        scorer = TorchScorer(model, "fp32", lambda model, batch: model.scores(batch, domain))
+        tags = model.shape.source_tags if domain == SOURCE and model.shape.source_tags else self._tags
+        return LinearHead(scorer, pieces, tags, max_tokens=most_tokens(self._settings))
+
+    def describe(self) -> Description:
+        """Return its description for plans and cards."""
+        learnt = "tag a domain, together with a source domain and the language of both (CDLM, Jia et al. 2019)"
+        return Description(learnt=learnt, chooses="f1", pipeline="token-classification")
+
+
+def _chosen(words: Words, rows: torch.Tensor) -> Words:
+    """Return the words of some windows, without columns that are empty there."""
+    longest = int((words.ids[rows] >= 0).sum(1).max())
+    return Words(words.ids[rows, :longest], words.characters[rows, :longest], words.at[rows])
+
+
+class RmsThenPlain(torch.optim.RMSprop):
+    """RMSprop; once `plain` is set, steps along the gradient at `rate` in place of `lr`."""
+
+    def __init__(self, parameters: Any, lr: float, weight_decay: float, rate: float) -> None:
+        super().__init__(parameters, lr=lr, weight_decay=weight_decay)
+        self.plain, self._share = False, rate / lr
+
+    def step(self, closure: Any = None) -> Any:
+        """Update the parameters."""
+        if not self.plain:
+            return super().step(closure)
+        with torch.no_grad():
+            for group in self.param_groups:
+                for each in group["params"]:
+                    if each.grad is not None:
+                        change = each.grad + group["weight_decay"] * each
+                        each.sub_(change, alpha=group["lr"] * self._share)
+        return None

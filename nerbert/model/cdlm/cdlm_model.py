@@ -1,0 +1,284 @@
+"""CDLM's network (Jia, Liang and Zhang, ACL 2019, and their public code): words and characters → a BiLSTM → tags.
+
+θ = Σᵢⱼ tᵢ dⱼ Wᵢⱼ gives all weights of the LSTM, where t is the vector of a task (tags, language model) and d that of a
+domain (source, target). Each domain has a linear layer and a CRF over its own tags; the words before and after are
+predicted over one vocabulary. Without generation it is a plain BiLSTM-CRF.
+"""
+
+from dataclasses import asdict, dataclass
+from math import sqrt
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch.func import functional_call
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from nerbert.artifacts import write_json
+from nerbert.errors import InputError, refused
+from nerbert.labels import check_tags
+from nerbert.model.cdlm.crf import Crf
+from nerbert.model.cdlm.kind import MARKER
+from nerbert.model.cdlm.word_pieces import LONGEST_WORD, count_words
+from nerbert.model.folder import WEIGHTS, ModelFolder
+from nerbert.model.forward import Batch
+from nerbert.rng import Array
+from nerbert.schema import read_json
+
+TAGS, LANGUAGE = 0, 1
+"""The tasks."""
+SOURCE, TARGET = 0, 1
+"""The domains."""
+_UNKNOWN_WORD = 1
+_LARGEST = 1 << 24
+_Size = Annotated[int, Field(ge=1, le=_LARGEST)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CdlmShape:
+    """The content of `cdlm.json`: sizes, and the tags of each domain; sizes of the public code by default."""
+
+    words: _Size
+    """Words of the vocabulary, special ones included."""
+    pieces: _Size
+    """Words and characters."""
+    tags: list[str]
+    """Those of the target, which it tags."""
+    source_tags: list[str]
+    """Empty without a source domain."""
+    generated: bool = True
+    word_width: _Size
+    character_width: _Size = 30
+    filters: _Size = 50
+    states: _Size = 100
+    """Of the LSTM, in each direction."""
+    task_width: _Size = 8
+    domain_width: _Size = 8
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    format: Literal[1] = 1
+
+
+class Generator(torch.nn.Module):
+    """Weights of an LSTM for a task and a domain; `shapes` has the name and shape of each, in the order of θ."""
+
+    def __init__(self, shape: CdlmShape, lstm: torch.nn.LSTM) -> None:
+        super().__init__()
+        self.shapes = {name: each.shape for name, each in lstm.named_parameters()}
+        size, bound = sum(each.numel() for each in self.shapes.values()), 1 / sqrt(shape.states)
+        self.weight = torch.nn.Parameter(_uniform(shape.task_width, shape.domain_width, size, bound=bound))
+        self.tasks = torch.nn.Parameter(_uniform(2, shape.task_width, bound=sqrt(3 / shape.task_width)))
+        self.domains = torch.nn.Parameter(_uniform(2, shape.domain_width, bound=sqrt(3 / shape.domain_width)))
+
+    def forward(self) -> torch.Tensor:
+        """Return (tasks, domains, weights): θ of each task and domain."""
+        pairs = torch.einsum("ti,dj->tdij", self.tasks, self.domains)
+        return (pairs.flatten(0, 1).flatten(1) @ self.weight.flatten(0, 1)).view(2, 2, -1)
+
+    def named(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the weights of one θ by name."""
+        parts = torch.split(theta, [each.numel() for each in self.shapes.values()])
+        return {name: part.view(each) for (name, each), part in zip(self.shapes.items(), parts, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a batch's windows, (windows, words) each, `characters` (windows, words, characters); −1: none.
+
+    `at` (windows, pieces) is the number of the word that a piece belongs to.
+    """
+
+    ids: torch.Tensor
+    characters: torch.Tensor
+    at: torch.Tensor
+
+    @property
+    def mask(self) -> torch.Tensor:
+        """Return (windows, words): whether there is one."""
+        return self.ids >= 0
+
+
+class CdlmModel(torch.nn.Module):
+    """The network; `vectors` (words, width) begin its word embedding where they aren't NaN."""
+
+    def __init__(self, shape: CdlmShape, vectors: Array | None = None) -> None:
+        super().__init__()
+        self.shape = shape
+        self.words = torch.nn.Parameter(_uniform(shape.words, shape.word_width, bound=sqrt(3 / shape.word_width)))
+        if vectors is not None:
+            known = torch.from_numpy(vectors.astype(np.float32))
+            self.words.data = torch.where(known.isnan(), self.words.data, known)
+        bound = sqrt(3 / shape.character_width)
+        self.characters = torch.nn.Parameter(
+            _uniform(shape.pieces - shape.words + 1, shape.character_width, bound=bound)
+        )
+        self.convolution = torch.nn.Conv1d(shape.character_width, shape.filters, 3, padding=1)
+        lstm = torch.nn.LSTM(shape.word_width + shape.filters, shape.states, batch_first=True, bidirectional=True)
+        self.generator = Generator(shape, lstm) if shape.generated else None
+        self.lstm = None if shape.generated else lstm
+        self._form = (lstm.to("meta") if shape.generated else lstm,)  # in a tuple, so that it is no part of the model
+        self.tags = _TagLayer(2 * shape.states, len(shape.tags))
+        self.source_tags = _TagLayer(2 * shape.states, len(shape.source_tags)) if shape.source_tags else None
+        self.next_words = torch.nn.Parameter(torch.randn(shape.words, shape.states) / sqrt(shape.states))
+        self.next_bias = torch.nn.Parameter(torch.zeros(shape.words))
+        self.dropout = torch.nn.Dropout(shape.dropout)
+        self.given: torch.Tensor | None = None
+        """θ of all tasks and domains where they are computed once for several batches."""
+
+    @property
+    def config(self) -> CdlmShape:
+        """Return the sizes."""
+        return self.shape
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the model lies."""
+        return self.words.device
+
+    @property
+    def base_model(self) -> "CdlmModel":
+        """Return the model: it has no encoder of its own."""
+        return self
+
+    def read(self, ids: torch.Tensor, mask: torch.Tensor) -> Words:
+        """Return the words of padded pieces."""
+        begins = (ids < self.shape.words) & (mask > 0)
+        at = begins.cumsum(1) - 1
+        place = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+        start = torch.where(begins, place, 0).cummax(1).values
+        words = torch.full((len(ids), int(begins.sum(1).max())), -1, device=ids.device)
+        words[begins.nonzero()[:, 0], at[begins]] = ids[begins]
+        inside = (mask > 0) & ~begins & (at >= 0) & (place - start <= LONGEST_WORD)
+        characters = torch.full((*words.shape, LONGEST_WORD), -1, device=ids.device)
+        rows = inside.nonzero()[:, 0]
+        characters[rows, at[inside], (place - start - 1)[inside]] = ids[inside] - self.shape.words
+        return Words(words, characters, at)
+
+    def states(self, words: Words, task: int, domain: int) -> torch.Tensor:
+        """Return (windows, words, 2 · states): the forward direction, then the backward one."""
+        inputs = self.dropout(torch.cat([self.words[words.ids.clamp(min=0)], self._of_characters(words)], 2))
+        packed = pack_padded_sequence(inputs, words.mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+        lstm = self._form[0]
+        if self.generator:
+            theta = (self.generator() if self.given is None else self.given)[task, domain]
+            states, _ = functional_call(lstm, self.generator.named(theta), (packed,))
+        else:
+            states, _ = lstm(packed)
+        found, _ = pad_packed_sequence(states, batch_first=True, total_length=words.ids.shape[1])
+        dropped: torch.Tensor = self.dropout(found)
+        return dropped
+
+    def _of_characters(self, words: Words) -> torch.Tensor:
+        """Return (windows, words, filters): the largest output of each filter over a word's characters."""
+        some = words.characters[words.mask]
+        embedded = self.dropout(self.characters[some])  # −1, none, is the last row
+        found = self.convolution(embedded.transpose(1, 2))
+        found = found.masked_fill((some < 0).unsqueeze(1), -torch.inf).amax(2)
+        filled = torch.where((some >= 0).any(1, keepdim=True), found, 0.0)
+        return torch.zeros(*words.ids.shape, self.shape.filters, device=found.device).masked_scatter(
+            words.mask.unsqueeze(2), filled
+        )
+
+    def layer(self, domain: int) -> "_TagLayer":
+        """Return the tags of a domain."""
+        return self.source_tags if domain == SOURCE and self.source_tags is not None else self.tags
+
+    def scores(self, batch: Batch, domain: int = TARGET) -> torch.Tensor:
+        """Return (terms, tags): how good the best path through each tag of a domain is, at the batch's places."""
+        with torch.autocast(batch.ids.device.type, enabled=False):
+            words = self.read(batch.ids, batch.mask)
+            layer = self.layer(domain)
+            found = layer.crf.best_through(layer(self.states(words, TAGS, domain)), words.mask)
+            return found[batch.rows, words.at[batch.rows, batch.columns]]
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the weights and the sizes into a folder."""
+        from safetensors.torch import save_file
+
+        weights = {name: each.detach().cpu().contiguous() for name, each in self.named_parameters()}
+        save_file(weights, Path(folder) / WEIGHTS, metadata={"format": "pt"})
+        write_json(Path(folder) / MARKER, asdict(self.shape))
+
+
+class _TagLayer(torch.nn.Module):
+    """A linear layer over a domain's tags, and their CRF."""
+
+    def __init__(self, width: int, tags: int) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(width, tags)
+        self.crf = Crf(tags)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Return (windows, words, tags): the emissions."""
+        found: torch.Tensor = self.linear(states)
+        return found
+
+
+def language_loss(model: CdlmModel, words: Words, domain: int, negatives: int) -> torch.Tensor:
+    """Return (windows,): half of the losses of the words after and before each word, by a sampled softmax.
+
+    Jean et al. 2015: so many words (`negatives`) are drawn for the whole batch, without repeats, log-uniformly by rank.
+    A word's score is less the logarithm of how often it is expected among them. A sentence's edge is the unknown word.
+    """
+    forward, backward = torch.split(model.states(words, LANGUAGE, domain), model.shape.states, 2)
+    known = words.ids.clamp(min=0)
+    edge = torch.full_like(known[:, :1], _UNKNOWN_WORD)
+    after = torch.where(words.ids >= 0, known, _UNKNOWN_WORD)
+    after, before = torch.cat([after[:, 1:], edge], 1), torch.cat([edge, known[:, :-1]], 1)
+    drawn, tries = draw_words(model.shape.words, negatives, words.ids.device)
+    logs = log_expected(torch.arange(model.shape.words, device=drawn.device), model.shape.words, tries)
+    losses = torch.zeros(len(known), device=known.device)
+    rows = words.mask.nonzero()[:, 0]
+    for states, targets in ((forward, after), (backward, before)):
+        some, wanted = states[words.mask], targets[words.mask]
+        own = (some * model.next_words[wanted]).sum(1) + model.next_bias[wanted] - logs[wanted]
+        others = some @ model.next_words[drawn].T + model.next_bias[drawn] - logs[drawn]
+        others = others.masked_fill(wanted[:, None] == drawn, -1e4)
+        each = torch.logsumexp(torch.cat([own[:, None], others], 1), 1) - own
+        losses = losses.index_add(0, rows, 0.5 * each)
+    return losses
+
+
+def draw_words(words: int, count: int, device: torch.device) -> tuple[torch.Tensor, int]:
+    """Return so many different words, all if there are fewer, and how many draws it took."""
+    count = min(count, words)
+    shares = torch.diff(torch.log(torch.arange(1, words + 2, dtype=torch.float64)))
+    found, tries = dict[int, None](), 0
+    while len(found) < count:
+        for word in torch.multinomial(shares, 2 * count, replacement=True).tolist():
+            found[word] = None
+            tries += 1
+            if len(found) == count:
+                break
+    return torch.tensor(list(found), device=device), tries
+
+
+def log_expected(words: torch.Tensor, vocabulary: int, tries: int) -> torch.Tensor:
+    """Return the logarithm of how often each word is expected among words that took so many draws to find."""
+    shares = torch.log1p(1 / (words.double() + 1)) / np.log(vocabulary + 1)
+    return torch.log(-torch.expm1(tries * torch.log1p(-shares))).float()
+
+
+def open_cdlm(source: str, tokenizer: Any) -> CdlmModel:
+    """Return the model of a folder; raise InputError for one whose files don't belong together."""
+    from safetensors.torch import load_file
+
+    folder = ModelFolder.open(source)
+    shape = read_json(folder.path / MARKER, CdlmShape)
+    check_tags(shape.tags)
+    if (count_words(tokenizer), len(tokenizer)) != (shape.words, shape.pieces):
+        raise InputError(f"{source}: its vocabulary isn't the one that {MARKER} tells of")
+    with refused(f"{source}: can't be loaded as a CDLM model"):
+        weights = load_file(folder.path / WEIGHTS)
+    with torch.device("meta"):
+        model = CdlmModel(shape)
+    wanted = {name: each.shape for name, each in model.named_parameters()}
+    if wanted != {name: each.shape for name, each in weights.items()}:
+        raise InputError(f"{source}: {WEIGHTS} doesn't have the tensors that {MARKER} tells of")
+    model.load_state_dict({name: each.float() for name, each in weights.items()}, strict=False, assign=True)
+    return model
+
+
+def _uniform(*shape: int, bound: float) -> torch.Tensor:
+    return torch.empty(shape).uniform_(-bound, bound)

@@ -1,0 +1,235 @@
+"""CDLM: what a step has, its losses, its modes, and taggers of it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nerbert.config import make_settings
+from nerbert.errors import InputError, SettingsError
+from nerbert.evaluation.benchmark.runner import run_suite
+from nerbert.evaluation.benchmark.suite_file import read_suite
+from nerbert.executors import LocalExecutor
+from nerbert.finetuning.cdlm import Cdlm, JointData, RmsThenPlain, read_raw
+from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.start import Start
+from nerbert.formats.conll import example_of, write_conll
+from nerbert.formats.data import DataSet
+from nerbert.metrics.score import score_spans
+from nerbert.model.cdlm.cdlm_model import language_loss
+from nerbert.model.folder import read_card
+from nerbert.records import Example
+from nerbert.tagger.self_check import check, checking
+from nerbert.tagger.tagger import Tagger
+from nerbert.training.loop import collate, make_optimizer
+
+PEOPLE, PLACES = ("Ada", "Bob", "Eve", "Kim"), ("Oslo", "Rome", "Lima")
+
+
+def target(count: int = 12) -> list[Example]:
+    """Sentences of people."""
+    return [example_of([PEOPLE[n % 4], "saw", str(n), "boats"][: 3 + n % 2], ["B-who", "O", "O", "O"][: 3 + n % 2])
+            for n in range(count)]  # fmt: skip
+
+
+def source(count: int = 30) -> list[Example]:
+    """Sentences of places."""
+    return [example_of(["in", PLACES[n % 3], "City", "it", "rains"][: 4 + n % 2],
+                       ["O", "B-place", "I-place", "O", "O"][: 4 + n % 2]) for n in range(count)]  # fmt: skip
+
+
+def settings_of(**more: Any) -> FinetuneSettings:
+    usual = {"objective": "cdlm", "batch_size": 10, "epochs": 2, "min_steps": 0, "schedule": "constant", "threads": 1,
+             "warmup_ratio": 0, "precision": "fp32", "max_grad_norm": 999999, "weight_decay": 0}  # fmt: skip
+    return make_settings(FinetuneSettings, usual | more)
+
+
+def domain(train: Sequence[Example], dev: Sequence[Example] = ()) -> DataSet:
+    return DataSet(Path("source"), list(train), list(dev), {}, [])
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> tuple[Path, Path]:
+    """Folders of the target and the source."""
+    for name, some in (("target", target()), ("source", source())):
+        (tmp_path / name).mkdir()
+        write_conll(tmp_path / name / "train.conll", some)
+        write_conll(tmp_path / name / "dev.conll", some[:5])
+    return tmp_path / "target", tmp_path / "source"
+
+
+def start_of(encoder: Path, source_: DataSet | None, examples: Sequence[Example] | None = None, **more: Any) -> Start:
+    some = target() if examples is None else examples
+    return Start.of(str(encoder), some, [], settings_of(**more), name="the data", source=source_)
+
+
+def test_a_step_has_a_batch_of_the_source_and_its_share_of_the_target(tiny_encoder: Path) -> None:
+    start = start_of(tiny_encoder, domain(source()))
+    data = start.source.windows(start.pieces, start.objective.labels)
+    assert isinstance(data, JointData)
+    assert data.ends == (30, 42, 42, 42)
+    steps = list(data.steps(start.settings, 0, 6))
+    assert [epoch for epoch, _ in steps] == [0, 0, 0, 1, 1, 1]
+    for epoch in range(2):
+        seen = Counter(int(each) for at, step in steps if at == epoch for each in step)
+        assert seen == Counter(range(42)), "each epoch has all of both sets once"
+    assert all(((step < 30).sum(), (step >= 30).sum()) == (10, 4) for _, step in steps)
+    resumed = list(data.steps(start.settings, 4, 6))
+    assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(resumed, steps[4:], strict=True))
+
+
+@pytest.mark.parametrize("mode", ["supervised", "combined", "unsupervised"])
+def test_the_losses_are_those_of_their_windows(tiny_encoder: Path, tmp_path: Path, mode: str) -> None:
+    (tmp_path / "raw.txt").write_text("Ada saw rain\nKim saw Oslo\n")
+    raw = {} if mode == "supervised" else {"texts": [str(tmp_path / "raw.txt")]}
+    start = start_of(tiny_encoder, domain(source()), cdlm={"mode": mode, "dropout": 0, **raw})
+    objective, model = start.objective, start.model.eval()
+    data = start.source.windows(start.pieces, objective.labels)
+    objective.begin_epoch(model, data, 0, {}, Any)  # type: ignore[arg-type]
+    numbers = np.array([0, 31, 2, 33, *range(42, data.ends[-1])])
+    batch = collate(data.windows, numbers, 0)
+    raws = len(numbers) - 4
+    tagged = {"target_tags": 0.0 if mode == "unsupervised" else 2.0}
+    assert objective.terms(batch) == {"source_tags": 2, "source_words": 2, "target_words": 2 + raws, **tagged}
+    torch.manual_seed(1)
+    losses = objective.loss(model, batch)
+    weights = {"supervised": (1, 2, 1, 1), "combined": (0.8, 1, 0.5, 0.5), "unsupervised": (1, 0, 1, 1)}[mode]
+    with torch.no_grad():
+        alone = collate(data.windows, numbers[[0, 2]], 0)
+        words = model.read(alone.ids, alone.mask)
+        layer = model.layer(0)
+        tags = torch.zeros_like(words.ids)
+        tags[alone.rows, words.at[alone.rows, alone.columns]] = alone.labels
+        plain = layer.crf.loss(layer(model.states(words, 0, 0)), tags, words.mask).sum()
+        torch.manual_seed(1)
+        of_words = language_loss(model, words, 0, 50).sum()
+    assert float(losses["source_tags"].detach()) == pytest.approx(weights[0] * float(plain), rel=1e-5)
+    assert float(losses["source_words"].detach()) == pytest.approx(weights[2] * float(of_words), rel=1e-5)
+    assert (float(losses["target_tags"].detach()) > 0) == (mode != "unsupervised")
+    assert float(losses["target_words"].detach()) > 0
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("mode", ["supervised", "target"])
+def test_it_learns_a_few_sentences_by_heart(
+    tiny_encoder: Path, data: tuple[Path, Path], tmp_path: Path, mode: str
+) -> None:
+    settings = settings_of(epochs=60, learning_rate=0.1, cdlm={"mode": mode, "dropout": 0.1, "decay": 0})
+    other = data[1] if mode == "supervised" else None
+    (folder,) = finetune(str(tiny_encoder), data[0], tmp_path / "tagger", settings, source=other,
+                         card=checking(lambda *_: True))  # fmt: skip
+    card = read_card(str(folder))
+    assert (card["kind"], card["head"], card["types"]) == ("tagger", "cdlm", ["who"])
+    assert card["log"][-1]["loss"] < card["log"][0]["loss"] / 2
+    tagger = Tagger.load(folder, device="cpu")
+    assert [(each.type, each.text) for each in tagger.tag("Kim saw 7 boats")] == [("who", "Kim")]
+    (done,) = check(folder, device="cpu")
+    assert not done.differences
+    found = [[(s.start, s.end, s.type) for s in tagger.tag(each.text)] for each in target()]
+    gold = [[(s.start, s.end, s.type) for s in each.spans] for each in target()]
+    assert score_spans(gold, found).f1 == 1
+    with pytest.raises(InputError, match="no training starts from"):
+        start_of(folder, domain(source()))
+
+
+def test_without_labels_of_the_target_it_has_the_types_of_the_source(tiny_encoder: Path) -> None:
+    own = {"mode": "unsupervised"}
+    start = start_of(tiny_encoder, domain(source()), cdlm=own)
+    assert list(start.source.types) == ["place"]
+    assert start.model.source_tags is None
+    relabelled = [replace(each, spans=()) if n else each for n, each in enumerate(target())]
+    other = start_of(tiny_encoder, domain(source()), relabelled, cdlm=own)
+    batches = [collate(each.source.windows(each.pieces, each.objective.labels).windows, np.arange(30, 42), 0)
+               for each in (start, other)]  # fmt: skip
+    assert torch.equal(batches[0].ids, batches[1].ids)
+    assert all((batch.labels <= 0).all() for batch in batches), "no label of the target is a tag"
+
+
+def test_rmsprop_ends_when_the_source_is_learnt(tiny_encoder: Path) -> None:
+    own = {"mode": "unsupervised", "optimizer": "rmsprop", "sgd_above": 0.0}
+    start = start_of(tiny_encoder, domain(source(), source()), learning_rate=0.01, cdlm=own)
+    optimizer = make_optimizer(start.model, start.settings, "cpu", start.objective)
+    assert isinstance(optimizer, RmsThenPlain)
+    data = start.source.windows(start.pieces, start.objective.labels)
+    for epoch, plain in ((0, False), (1, True)):
+        if epoch:
+            learn_source(start, data)
+        start.objective.begin_epoch(start.model.eval(), data, epoch, {}, Any)  # type: ignore[arg-type]
+        assert optimizer.plain is plain
+    parameter = next(start.model.parameters())
+    parameter.grad, before = torch.ones_like(parameter), parameter.detach().clone()
+    for each in list(start.model.parameters())[1:]:
+        each.grad = None
+    optimizer.step()
+    assert torch.allclose(parameter, before - 0.015)
+
+
+def learn_source(start: Start, data: Any) -> None:
+    """Learn the source's tags quickly."""
+    fast = torch.optim.Adam(start.model.parameters(), lr=0.02)
+    batch = collate(data.windows, np.arange(30), 0)
+    for _ in range(30):
+        fast.zero_grad()
+        start.objective.loss(start.model, batch)["source_tags"].backward()  # type: ignore[no-untyped-call]
+        fast.step()
+
+
+def test_the_rate_falls_by_epochs(tiny_encoder: Path) -> None:
+    objective = start_of(tiny_encoder, domain(source())).objective
+    assert isinstance(objective, Cdlm)
+    assert [objective.rate_factor(epoch) for epoch in (0, 1, 20)] == [1, 1 / 1.05, 0.5]
+    assert start_of(tiny_encoder, domain(source())).settings.learning_rate == 0.015
+
+
+def test_raw_texts_are_sentences_of_words(tmp_path: Path) -> None:
+    (tmp_path / "raw.txt").write_text("Ada saw rain.\n\n" + "long " * 300)
+    found = read_raw([tmp_path / "raw.txt"])
+    assert [len(each.words) for each in found] == [4, 250]
+
+
+def test_vectors_of_a_file_begin_the_embedding(tiny_encoder: Path, tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("saw 1 2 3\n")
+    start = start_of(tiny_encoder, domain(source()), cdlm={"vectors": [str(tmp_path / "v.txt")]})
+    number = start.pieces.tokenizer.get_vocab()["saw"]
+    assert start.model.words[number].tolist() == [1, 2, 3]
+    assert start_of(tiny_encoder, domain(source()), cdlm={"words": "random"}).model.shape.word_width == 100
+
+
+@pytest.mark.parametrize(
+    ("other", "own", "message"),
+    [
+        (None, {}, r"cdlm\.mode = 'supervised': must be with annotated sentences of a source domain"),
+        (domain([]), {}, r"cdlm\.mode = 'supervised': must be with annotated sentences of a source domain"),
+        (domain(source()), {"mode": "target"}, r"cdlm\.mode = 'target': must be another one"),
+        (
+            domain(source()),
+            {"texts": ["x.txt"]},
+            r"cdlm\.texts = '…': must be left out: mode 'supervised' reads no raw",
+        ),
+        (domain(source()), {"weights": [1, 2]}, r"cdlm\.weights = \[1.0, 2.0\]: must be four numbers, or none"),
+        (domain(source()), {"vectors": ["a", "b"]}, r"cdlm\.vectors = 2: must be one file"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tiny_encoder: Path, other: Any, own: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        start_of(tiny_encoder, other, cdlm=own)
+
+
+@pytest.mark.integration
+def test_a_benchmark_trains_it_with_its_source(tiny_encoder: Path, data: tuple[Path, Path], tmp_path: Path) -> None:
+    suite = tmp_path / "suite.toml"
+    suite.write_text(
+        f'title = "t"\nseeds = [1]\n[systems.cdlm]\nencoder = "{tiny_encoder}"\nsource = "source"\n'
+        '[protocols.p]\nobjective = "cdlm"\nepochs = 1\nmin_steps = 0\n[[targets]]\ndata = "target"\n'
+    )
+    write_conll(data[0] / "test.conll", target(3))
+    with LocalExecutor(1) as executor:
+        (cell,), _ = run_suite(read_suite(suite), tmp_path, tmp_path / "out", executor)
+    assert (cell.state, cell.why) == ("done", "")
+    assert cell.facts["source_data"] == "source"

@@ -1,0 +1,172 @@
+"""The network against its formulas, computed plainly."""
+
+from dataclasses import replace
+from itertools import product
+from math import log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nerbert.errors import InputError
+from nerbert.formats.conll import example_of
+from nerbert.labels import tag_names
+from nerbert.model.backbone import load_tokenizer, save_tokenizer
+from nerbert.model.cdlm.cdlm_model import (
+    LANGUAGE,
+    SOURCE,
+    TAGS,
+    TARGET,
+    CdlmModel,
+    CdlmShape,
+    draw_words,
+    language_loss,
+    log_expected,
+    open_cdlm,
+)
+from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary
+from nerbert.model.folder import ModelFolder
+from nerbert.model.windows import Windows
+from nerbert.training.loop import collate
+
+EXAMPLES = [example_of(f"Ada{'s' * n} saw boats".split(), ["B-x", "O", "O"]) for n in range(3)]
+EXAMPLES.append(example_of(["Oslo"], ["B-y"]))
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Any:
+    return make_vocabulary(EXAMPLES)
+
+
+@pytest.fixture(scope="module")
+def shape(vocabulary: Any) -> CdlmShape:
+    return CdlmShape(
+        words=count_words(vocabulary), pieces=len(vocabulary), tags=tag_names(["x", "y"]), source_tags=tag_names(["z"]),
+        word_width=5, character_width=4, filters=3, states=6, task_width=2, domain_width=3, dropout=0.5,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(shape: CdlmShape) -> CdlmModel:
+    torch.manual_seed(1)
+    return CdlmModel(shape).eval()
+
+
+@pytest.fixture(scope="module")
+def batch(vocabulary: Any) -> Any:
+    windows = Windows.pack(WordPieces(vocabulary, 250).windows(EXAMPLES))
+    return collate(windows, np.arange(len(EXAMPLES)), 0)
+
+
+def test_sizes_are_those_of_the_public_code() -> None:
+    """P = 2 · (400 · 150 + 400 · 100 + 800) weights, and a tensor of 8 · 8 · P."""
+    usual = CdlmShape(words=10, pieces=12, tags=["O"], source_tags=[], word_width=100)
+    generator = CdlmModel(usual).generator
+    assert generator is not None
+    assert generator.weight.shape == (8, 8, 201_600)
+
+
+def test_weights_are_the_sum_over_task_and_domain(model: CdlmModel) -> None:
+    generator = model.generator
+    assert generator is not None
+    found = generator()
+    for task, domain in product((TAGS, LANGUAGE), (SOURCE, TARGET)):
+        wanted = torch.zeros(found.shape[2])
+        for i, j in product(range(2), range(3)):
+            wanted += generator.tasks[task, i] * generator.domains[domain, j] * generator.weight[i, j]
+        assert torch.allclose(found[task, domain], wanted, atol=1e-6)
+
+
+def test_states_are_those_of_an_lstm_with_these_weights(model: CdlmModel, batch: Any) -> None:
+    words = model.read(batch.ids, batch.mask)
+    assert words.mask.sum(1).tolist() == [3, 3, 3, 1]
+    generator = model.generator
+    assert generator is not None
+    own = torch.nn.LSTM(8, 6, batch_first=True, bidirectional=True)
+    own.load_state_dict(generator.named(generator()[LANGUAGE, SOURCE]))
+    found = model.states(words, LANGUAGE, SOURCE)
+    for number, length in enumerate((3, 3, 3, 1)):
+        inputs = torch.cat([model.words[words.ids[number, :length]], characters_of(model, words, number, length)], 1)
+        assert torch.allclose(found[number, :length], own(inputs[None])[0][0], atol=1e-5)
+        assert (found[number, length:] == 0).all()
+
+
+def characters_of(model: CdlmModel, words: Any, number: int, length: int) -> torch.Tensor:
+    """The largest outputs over each word's characters, a word at a time; no character stands beside the first one."""
+    found = []
+    for word in range(length):
+        ids = words.characters[number, word]
+        padded = torch.cat([ids[ids >= 0], torch.tensor([-1])])
+        outputs = model.convolution(model.characters[padded].T[None])[0]
+        found.append(outputs[:, :-1].amax(1))
+    return torch.stack(found)
+
+
+def test_a_words_characters_are_read(model: CdlmModel, batch: Any, vocabulary: Any) -> None:
+    words = model.read(batch.ids, batch.mask)
+    ids = words.characters[2, 0]
+    assert "".join(vocabulary.convert_ids_to_tokens((ids[ids >= 0] + model.shape.words).tolist())) == " A d a s s"
+
+
+@torch.no_grad()
+def test_the_sampled_softmax_is_the_formula(model: CdlmModel, batch: Any) -> None:
+    words = model.read(batch.ids, batch.mask)
+    torch.manual_seed(7)
+    losses = language_loss(model, words, TARGET, 4)
+    torch.manual_seed(7)
+    drawn, tries = draw_words(model.shape.words, 4, torch.device("cpu"))
+    expected = [-np.expm1(tries * np.log1p(-log((k + 2) / (k + 1)) / log(model.shape.words + 1)))
+                for k in range(model.shape.words)]  # fmt: skip
+    states = model.states(words, LANGUAGE, TARGET)
+    for number, length in enumerate((3, 3, 3, 1)):
+        ids, total = [1, *words.ids[number, :length].tolist(), 1], 0.0
+        for place in range(length):
+            for half, wanted in ((states[number, place, :6], ids[place + 2]), (states[number, place, 6:], ids[place])):
+
+                def score(word: int, half: torch.Tensor = half) -> float:
+                    return float(half @ model.next_words[word] + model.next_bias[word]) - log(expected[word])
+
+                others = [score(word) for word in drawn.tolist() if word != wanted]
+                total += 0.5 * (float(torch.logsumexp(torch.tensor([score(wanted), *others]), 0)) - score(wanted))
+        assert float(losses[number]) == pytest.approx(total, rel=1e-4)
+
+
+def test_drawn_words_are_different_and_frequent_ones_are_drawn_more() -> None:
+    torch.manual_seed(2)
+    draws = [draw_words(1000, 50, torch.device("cpu")) for _ in range(200)]
+    assert all(len(set(words.tolist())) == 50 and tries >= 50 for words, tries in draws)
+    counts = np.bincount(np.concatenate([words.numpy() for words, _ in draws]), minlength=1000) / 200
+    wanted = np.mean([np.exp(log_expected(torch.arange(1000), 1000, tries).numpy()) for _, tries in draws], axis=0)
+    assert np.abs(counts - wanted).max() < 0.15
+    assert abs(counts[:10].sum() - wanted[:10].sum()) < 0.3
+    assert sorted(draw_words(5, 50, torch.device("cpu"))[0].tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_a_folder_gives_the_same_scores(model: CdlmModel, vocabulary: Any, batch: Any, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path)
+    save_tokenizer(tmp_path, vocabulary)
+    assert ModelFolder.open(tmp_path).check().head_name == "cdlm"
+    opened = open_cdlm(str(tmp_path), load_tokenizer(str(tmp_path))).eval()
+    assert torch.equal(opened.scores(batch), model.scores(batch))
+
+
+def test_files_that_do_not_belong_together_are_refused(
+    model: CdlmModel, shape: CdlmShape, vocabulary: Any, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    CdlmModel(replace(shape, states=7)).save_pretrained(tmp_path)
+    weights = (tmp_path / "model.safetensors").read_bytes()
+    model.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"its vocabulary isn't the one that cdlm\.json tells of"):
+        open_cdlm(str(tmp_path), make_vocabulary(EXAMPLES[:1]))
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    with pytest.raises(InputError, match=r"model\.safetensors doesn't have the tensors that cdlm\.json tells of"):
+        open_cdlm(str(tmp_path), vocabulary)
+    (tmp_path / "model.safetensors").write_bytes(b"\\0" * 99)
+    with pytest.raises(InputError, match="can't be loaded as a CDLM model"):
+        open_cdlm(str(tmp_path), vocabulary)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"a CDLM tagger without model\.safetensors"):
+        ModelFolder.open(tmp_path).check()

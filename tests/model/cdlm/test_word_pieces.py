@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from nerbert.errors import InputError
+from nerbert.formats.conll import example_of
+from nerbert.model.backbone import load_tokenizer, save_tokenizer
+from nerbert.model.cdlm.vectors import read_vectors, subword_means
+from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary
+from nerbert.model.tokenizer import BioLabels
+
+EXAMPLES = [example_of("Ada saw 12 boats".split(), ["B-x", "O", "O", "O"]), example_of("Ada saw".split(), ["B-x", "O"])]
+
+
+def test_the_vocabulary_has_words_by_frequency_then_characters(tmp_path: Path) -> None:
+    made = make_vocabulary(EXAMPLES)
+    names = made.convert_ids_to_tokens(list(range(len(made))))
+    assert names[:6] == ["[PAD]", "[UNK]", "Ada", "saw", "00", "boats"]
+    assert names[6:9] == [" a", " s", " A"]
+    save_tokenizer(tmp_path, made)
+    assert load_tokenizer(str(tmp_path)).get_vocab() == made.get_vocab()
+    assert count_words(made) == 6
+
+
+def test_a_word_is_its_piece_and_those_of_its_characters() -> None:
+    made = make_vocabulary(EXAMPLES)
+    pieces = WordPieces(made, 250)
+    example = example_of(["Ada", "99", "zsz"], ["B-x", "O", "O"])
+    (window,) = pieces.windows([example], BioLabels(["O", "B-x", "I-x"]))
+    names = made.convert_ids_to_tokens(list(window.ids))
+    assert names == ["Ada", " A", " d", " a", "00", "[UNK]", " s"]
+    assert (window.words, window.positions, window.labels) == ((0, 1, 2), (0, 4, 5), (1, 0, 0))
+
+
+def test_long_sentences_are_cut_at_words() -> None:
+    made = make_vocabulary(EXAMPLES)
+    example = example_of(["saw"] * 20, ["O"] * 20)
+    windows = list(WordPieces(made, 8).windows([example]))
+    assert [word for each in windows for word in each.words] == list(range(20))
+    assert max(sum(piece < count_words(made) for piece in each.ids) for each in windows) == 8
+    assert [each.words for each in WordPieces(made, 8, on_too_long="truncate").windows([example])] == [tuple(range(8))]
+    with pytest.raises(InputError, match="a sentence of 20 words is longer than a window"):
+        list(WordPieces(made, 8, on_too_long="error").windows([example]))
+
+
+def test_another_tokenizer_is_refused(tiny_encoder: Path) -> None:
+    with pytest.raises(InputError, match="isn't a vocabulary of words and characters"):
+        count_words(load_tokenizer(str(tiny_encoder)))
+
+
+def test_vectors_are_those_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "v.txt"
+    path.write_text("ada 1 2\nsaw 3 4\nother 5 6\n")
+    found = read_vectors(path, ["Ada", "saw", "boats"])
+    assert found[:2].tolist() == [[1, 2], [3, 4]]
+    assert torch.from_numpy(found[2]).isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("saw 1 2\nada 1\n", "v.txt:2: 1 numbers after the word, 2 in the lines before"),
+        ("saw 1 x\n", "v.txt:1: a vector's number can't be read"),
+        ("saw 1 nan\n", "v.txt:1: a vector has a number that isn't finite"),
+        ("other 1 2\n", "has no vector of a word of the training sentences"),
+        ("", "has no vector of a word of the training sentences"),
+    ],
+)
+def test_a_broken_file_of_vectors_names_the_line(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "v.txt").write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_vectors(tmp_path / "v.txt", ["saw", "ada"])
+
+
+def test_a_words_vector_is_the_mean_of_its_subwords(tiny_encoder: Path) -> None:
+    tokenizer = load_tokenizer(str(tiny_encoder))
+    table = torch.randn(len(tokenizer), 4).numpy()
+    ids = tokenizer("boats", add_special_tokens=False)["input_ids"]
+    assert subword_means(tokenizer, table, ["boats"])[0].tolist() == pytest.approx(table[ids].mean(0).tolist())
