@@ -31,6 +31,8 @@ import pyarrow.parquet as pq
 
 WHOLE = 16_300_000
 FIGURES = ("cold start, s", "cold start, MB", "cache, MB", "warm start, s", "warm start, MB", "labelling, MB")
+SHARD = 5_000
+"""Sentences of a shard: about those of a part of 8 MB of the English dump."""
 MB = 1e6
 
 
@@ -67,7 +69,7 @@ def generated(source: Path, target: Path, sentences: int) -> tuple[Path, int]:
     shards, written, words, repeat = {}, 0, 0, 0
     while written < sentences:
         parts = list[pa.Table]()
-        while (size := sum(map(len, parts))) < 250_000 and written + size < sentences:
+        while (size := sum(map(len, parts))) < SHARD and written + size < sentences:
             some = train.slice(0, sentences - written - size)
             ids = pc.binary_join_element_wise(some["id"], f"r{repeat}", "-")
             parts.append(some.set_column(some.column_names.index("id"), "id", ids))
