@@ -22,7 +22,7 @@ from nerbert.formats.rows import TEXT
 from nerbert.labels import tag_names
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import Backbone
-from nerbert.model.cdlm.cdlm_model import SOURCE, TAGS, TARGET, CdlmModel, CdlmShape, Words, language_loss
+from nerbert.model.cdlm.cdlm_model import SOURCE, TAGS, TARGET, BatchWords, CdlmModel, CdlmShape, language_loss
 from nerbert.model.cdlm.vectors import read_vectors, subword_means
 from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary
 from nerbert.model.forward import Batch, TorchScorer
@@ -59,7 +59,7 @@ _USUAL = {"supervised": (1.0, 2.0, 1.0, 1.0), "unsupervised": (1.0, 0.0, 1.0, 1.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CdlmSettings(Section):
-    """Settings of CDLM. Source, where nothing else is said: its public code."""
+    """Settings of CDLM."""
 
     section: ClassVar[str] = "cdlm"
     reads: ClassVar[tuple[str, ...]] = ("texts", "source_texts", "vectors")
@@ -67,30 +67,33 @@ class CdlmSettings(Section):
     mode: Literal["supervised", "unsupervised", "combined", "target"] = "supervised"
     """`supervised`: tags and neighbouring words of both domains' sentences. `unsupervised`: the target's tags aren't
     read, and it gets the source's; raw texts are read, too. `combined`: supervised, with raw texts, too. `target`: a
-    plain BiLSTM-CRF of the target alone, the control."""
+    plain BiLSTM-CRF of the target alone, the control. Source: the public code's three modes; `target` is ours."""
     texts: tuple[Path, ...] = ()
-    """Files of raw text of the target's domain, one sentence a line, or as `nerbert tag` reads them."""
+    """Files of raw text of the target's domain, one sentence a line, or as `nerbert tag` reads them. Source: the public
+    code."""
     source_texts: tuple[Path, ...] = ()
-    """The same of the source's domain."""
+    """The same of the source's domain. Source: the public code."""
     vectors: tuple[Path, ...] = ()
-    """A file of word vectors as text (GloVe's form: a word and its numbers in each line). The public code has GloVe,
-    6B, 100 numbers."""
+    """A file of word vectors as text (GloVe's form: a word and its numbers in each line). Source: the public code has
+    GloVe, 6B, 100 numbers."""
     words: Literal["encoder", "random"] = "encoder"
     """Without `vectors`: word vectors begin as means of the encoder's subword vectors, or at random. Source: ours."""
     weights: tuple[Annotated[float, Bounds(at_least=0, below=1e6)], ...] = ()
     """Weights of the losses: source's tags, target's tags, source's words, target's words. Empty: by the mode, 1 2 1 1,
-    1 0 1 1, or 0.8 1 0.5 0.5."""
+    1 0 1 1, or 0.8 1 0.5 0.5. Source: the public code."""
     negatives: Annotated[int, Bounds(at_least=1, at_most=100_000)] = 50
-    """Words that the sampled softmax of a batch has beside the right one."""
+    """Words that the sampled softmax of a batch has beside the right one. Source: the public code."""
     dropout: Annotated[float, Bounds(at_least=0, below=1)] = 0.5
-    """Dropout of words, characters and states."""
+    """Dropout of words, characters and states. Source: the public code."""
     optimizer: Literal["sgd", "rmsprop"] = "sgd"
     """`rmsprop` is the unsupervised mode's; from the epoch on in which F1 on the source's dev split is above
-    `sgd_above`, plain steps follow at `sgd_rate`."""
+    `sgd_above`, plain steps follow at `sgd_rate`. Source: the public code."""
     sgd_above: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.72
+    """F1 (0–1). Source: the public code."""
     sgd_rate: Annotated[float, Bounds(above=0, below=1e6)] = 0.015
+    """Learning rate. Source: the public code."""
     decay: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.05
-    """The rate in epoch e, counted from 0, is `learning_rate` / (1 + decay · e)."""
+    """The rate in epoch e, counted from 0, is `learning_rate` / (1 + decay · e). Source: the public code."""
 
     def __post_init__(self) -> None:
         Section.__post_init__(self)
@@ -344,10 +347,10 @@ class Cdlm(Objective):
         return Description(learnt=learnt, chooses="f1", pipeline="token-classification")
 
 
-def _chosen(words: Words, rows: torch.Tensor) -> Words:
+def _chosen(words: BatchWords, rows: torch.Tensor) -> BatchWords:
     """Return the words of some windows, without columns that are empty there."""
     longest = int((words.ids[rows] >= 0).sum(1).max())
-    return Words(words.ids[rows, :longest], words.characters[rows, :longest], words.at[rows])
+    return BatchWords(words.ids[rows, :longest], words.characters[rows, :longest], words.at[rows])
 
 
 class RmsThenPlain(torch.optim.RMSprop):

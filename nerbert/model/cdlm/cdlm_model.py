@@ -83,7 +83,7 @@ class Generator(torch.nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class BatchWords:
     """The words of a batch's windows, (windows, words) each, `characters` (windows, words, characters); −1: none.
 
     `at` (windows, pieces) is the number of the word that a piece belongs to.
@@ -141,7 +141,7 @@ class CdlmModel(torch.nn.Module):
         """Return the model: it has no encoder of its own."""
         return self
 
-    def read(self, ids: torch.Tensor, mask: torch.Tensor) -> Words:
+    def read(self, ids: torch.Tensor, mask: torch.Tensor) -> BatchWords:
         """Return the words of padded pieces."""
         begins = (ids < self.shape.words) & (mask > 0)
         at = begins.cumsum(1) - 1
@@ -153,9 +153,9 @@ class CdlmModel(torch.nn.Module):
         characters = torch.full((*words.shape, LONGEST_WORD), -1, device=ids.device)
         rows = inside.nonzero()[:, 0]
         characters[rows, at[inside], (place - start - 1)[inside]] = ids[inside] - self.shape.words
-        return Words(words, characters, at)
+        return BatchWords(words, characters, at)
 
-    def states(self, words: Words, task: int, domain: int) -> torch.Tensor:
+    def states(self, words: BatchWords, task: int, domain: int) -> torch.Tensor:
         """Return (windows, words, 2 · states): the forward direction, then the backward one."""
         inputs = self.dropout(torch.cat([self.words[words.ids.clamp(min=0)], self._of_characters(words)], 2))
         packed = pack_padded_sequence(inputs, words.mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
@@ -169,7 +169,7 @@ class CdlmModel(torch.nn.Module):
         dropped: torch.Tensor = self.dropout(found)
         return dropped
 
-    def _of_characters(self, words: Words) -> torch.Tensor:
+    def _of_characters(self, words: BatchWords) -> torch.Tensor:
         """Return (windows, words, filters): the largest output of each filter over a word's characters."""
         some = words.characters[words.mask]
         embedded = self.dropout(self.characters[some])  # −1, none, is the last row
@@ -215,7 +215,7 @@ class _TagLayer(torch.nn.Module):
         return found
 
 
-def language_loss(model: CdlmModel, words: Words, domain: int, negatives: int) -> torch.Tensor:
+def language_loss(model: CdlmModel, words: BatchWords, domain: int, negatives: int) -> torch.Tensor:
     """Return (windows,): half of the losses of the words after and before each word, by a sampled softmax.
 
     Jean et al. 2015: so many words (`negatives`) are drawn for the whole batch, without repeats, log-uniformly by rank.
