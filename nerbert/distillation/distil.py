@@ -12,7 +12,7 @@ from typing import Any
 
 from nerbert import __version__
 from nerbert.artifacts import Draft, check_free, publish_job, sha256_of
-from nerbert.config import check_choice
+from nerbert.config import check_choice, refuse
 from nerbert.distillation.settings import SOFT, DistilSettings
 from nerbert.distillation.silver import (
     SHARED_WORDS,
@@ -86,7 +86,9 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     check_source("--from", plan.from_)
     check_choice("--errors", plan.errors, ERRORS)
     settings = _with_objective(plan.encoder, settings)
-    check_head(chosen_objective(settings, FINETUNE), settings)
+    kind = chosen_objective(settings, FINETUNE)
+    refuse(kind.joins_source, "objective", settings.objective, "another one: it learns from two domains, not a teacher")
+    check_head(kind, settings)
     found = find_sources(plan.texts, plan.from_)
     check_apart(found, plan.output)
     check_free(plan.output, overwrite=plan.overwrite)

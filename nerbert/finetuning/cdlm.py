@@ -1,13 +1,15 @@
 """CDLM (Jia, Liang and Zhang, ACL 2019): tags and language models of two domains, learnt together.
 
-A step has a batch of source sentences and as many target ones as go through all of them in an epoch. Its losses, each
-divided by its sentences: tags and neighbouring words, of source and target. Ours: BIO in place of IOBES, and a
+A step has a batch of source sentences and its share of the others, so that an epoch has each sentence once. Its losses,
+each divided by its sentences: tags and neighbouring words, of source and target. Ours: BIO in place of IOBES, and a
 vocabulary of training words alone.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -28,7 +30,7 @@ from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabul
 from nerbert.model.forward import Batch, TorchScorer
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
-from nerbert.model.windows import Windows
+from nerbert.model.windows import IGNORED, Windows
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.distributed import ProcessGroup
@@ -48,6 +50,7 @@ from nerbert.training.objective import (
 from nerbert.training.settings import TrainSettings
 from nerbert.words import split_words
 
+_TOKEN = re.compile(r"\S+")
 _WIDTH = 100
 """Numbers of a word's vector where they are random."""
 _LONGEST = 250
@@ -98,6 +101,10 @@ class CdlmSettings(Section):
     def __post_init__(self) -> None:
         Section.__post_init__(self)
         refuse(len(self.weights) not in (0, len(_PARTS)), "cdlm.weights", list(self.weights), "four numbers, or none")
+        tags = self.own_weights[:2]
+        wrong = not any(tags) or any(given and not usual for given, usual in zip(tags, _USUAL[self.mode], strict=False))
+        refuse(wrong, "cdlm.weights", list(self.weights), f"above 0 for tags that mode {self.mode!r} reads, and for no "
+               "others")  # fmt: skip
 
     @property
     def own_weights(self) -> tuple[float, ...]:
@@ -114,8 +121,8 @@ class CdlmSettings(Section):
 class JointData(TrainingData):
     """Windows of up to four sets, one after the other: tagged ones of source and target, raw ones of source and target.
 
-    `ends` says where each set ends. An epoch has the tagged source once (without a source the target), and beside each
-    of its steps as many of the others as go through them about once.
+    `ends` says where each set ends. An epoch has the tagged source (without a source the target) in batches, and beside
+    each of them an equal share of every other set; of a small one most steps have nothing.
     """
 
     ends: tuple[int, ...] = ()
@@ -124,19 +131,19 @@ class JointData(TrainingData):
     def steps(self, settings: TrainSettings, after: int, total: int) -> Iterator[tuple[int, Array]]:
         """Yield the epoch and the windows of each step, from the one after `after` on."""
         count = -(-len(self.numbers_of(0)) // settings.batch_size)
-        others = [np.arange(*span) for span in zip(self.ends, self.ends[1:], strict=False)] if self.ends[0] else []
+        begun, orders = -1, list[Array]()
         for number, (epoch, step) in enumerate(TrainingData.steps(self, settings, after, total), after):
-            parts = (_part(some, place, number % count, count, epoch, self.seed) for place, some in enumerate(others))
+            if epoch > begun:
+                begun, orders = epoch, self._orders(epoch)
+            at = number % count
+            parts = (some[at * len(some) // count : (at + 1) * len(some) // count] for some in orders)
             yield epoch, np.concatenate([step, *parts])
 
-
-def _part(numbers: Array, place: int, step: int, count: int, epoch: int, seed: int) -> Array:
-    """Return the windows of a set beside a step of `count`, in an order of the epoch."""
-    if not len(numbers):
-        return numbers
-    size = max(1, len(numbers) // count)
-    order = np.argsort(uniforms(seed, f"order of set {place} in epoch {epoch}", numbers), kind="stable")
-    return numbers[order[np.arange(step * size, (step + 1) * size) % len(numbers)]]
+    def _orders(self, epoch: int) -> list[Array]:
+        """Return the windows of all sets but the first, each in an order of the epoch."""
+        sets = [np.arange(*span) for span in pairwise(self.ends)] if self.ends[0] else []
+        drawn = (uniforms(self.seed, f"order of set {place} in epoch {epoch}", some) for place, some in enumerate(sets))
+        return [some[np.argsort(each, kind="stable")] for some, each in zip(sets, drawn, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +164,14 @@ class JointSentences(FinetuneData):
         for name in ("texts", "source_texts"):
             unread = own.mode in ("supervised", "target") and bool(getattr(own, name))
             refuse(unread, f"cdlm.{name}", "…", f"left out: mode {own.mode!r} reads no raw texts")
-        raw = read_raw(own.source_texts), read_raw(own.texts)
+        tokens = all(tuple(each.text.split()) == each.tokens for each in [*sources.examples, *tagged])
+        raw = read_raw(own.source_texts, at_spaces=tokens), read_raw(own.texts, at_spaces=tokens)
+        refuse(own.mode == "combined" and not any(raw), "cdlm.mode", own.mode, "with raw texts, or 'supervised'")
         held_out = sources.source.dev if sources.source else []
+        never = own.optimizer == "rmsprop" and not held_out
+        refuse(never, "cdlm.optimizer", own.optimizer, "'sgd' without a source domain that has a dev split")
+        unscored = own.mode == "unsupervised" and sources.settings.select == "dev" and not held_out
+        refuse(unscored, "select", "dev", "'last': the source has no dev split, and the target's labels aren't read")
         return cls(
             sources.settings, sources.examples, sources.dev, source=tagged, source_dev=held_out, own=own, raw=raw
         )
@@ -167,6 +180,15 @@ class JointSentences(FinetuneData):
     def types(self) -> Sequence[str]:
         """Return the types that are tagged: the target's, or without its tags the source's."""
         return types_of_examples(self.source if self.own.mode == "unsupervised" else self.examples)
+
+    @property
+    def has_entities(self) -> bool:
+        """Return whether there is something to learn."""
+        return bool(self.types)
+
+    def held_out(self) -> list[Example]:
+        """Return the sentences that choose an epoch: the target's, or without its labels the source's."""
+        return list(self.source_dev if self.own.mode == "unsupervised" else self.dev)
 
     @property
     def every(self) -> list[Sequence[Example]]:
@@ -184,13 +206,14 @@ class JointSentences(FinetuneData):
         return JointData(windows, lambda _: first, pieces.pad_id, ends, self.settings.seed)
 
 
-def read_raw(paths: Sequence[Path]) -> list[Example]:
-    """Return raw texts as sentences of at most 250 words."""
+def read_raw(paths: Sequence[Path], *, at_spaces: bool) -> list[Example]:
+    """Return raw texts as sentences of at most 250 words, which stand between spaces if those of the data do."""
     if not paths:
         return []
     rows = (row for file in find_sources([str(path) for path in paths], "").sources
             for block in file.blocks(TEXT, "strict") for row in block.rows)  # fmt: skip
-    found = (Example(row.text, tuple(split_words(row.text)[:_LONGEST]), ()) for row in rows)
+    words = (lambda text: [each.span() for each in _TOKEN.finditer(text)]) if at_spaces else split_words
+    found = (Example(row.text, tuple(words(row.text)[:_LONGEST]), ()) for row in rows)
     return [each for each in found if each.words]
 
 
@@ -211,6 +234,7 @@ class Cdlm(Objective):
         self._vocabulary = make_vocabulary(example for each in data.every for example in each)
         self._ends = np.zeros(len(data.every), np.int64)
         self._optimizer: RmsThenPlain | None = None
+        self._chooses = SOURCE if self._own.mode == "unsupervised" else TARGET
 
     @classmethod
     def data(cls, sources: Any) -> Any:
@@ -273,10 +297,7 @@ class Cdlm(Objective):
         if isinstance(data, JointData):
             self._ends = np.array(data.ends)
         if self._optimizer and epoch and not self._optimizer.plain and self._data.source_dev:
-            score = SpanScore(
-                lambda one: self._head(one, SOURCE), self._data.source_dev,
-                lambda gold, found: {"f1": score_spans(gold, found).f1}, "f1",
-            )  # fmt: skip
+            score = self._score(SOURCE, self._data.source_dev)
             self._optimizer.plain = score(model).value > self._own.sgd_above
         return None
 
@@ -308,8 +329,8 @@ class Cdlm(Objective):
         weights = dict(zip(_PARTS, self._own.own_weights, strict=True))
         with torch.autocast(batch.ids.device.type, enabled=False):
             words = model.read(batch.ids, batch.mask)
-            tags = torch.zeros_like(words.ids)
-            tags[batch.rows, words.at[batch.rows, batch.columns]] = batch.labels.clamp(min=0)
+            tags = torch.full_like(words.ids, IGNORED)
+            tags[batch.rows, words.at[batch.rows, batch.columns]] = batch.labels
             for domain, name in ((SOURCE, "source"), (TARGET, "target")):
                 tagged, all_of_it = (kinds == domain).nonzero()[:, 0], (kinds % 2 == domain).nonzero()[:, 0]
                 if weights[f"{name}_tags"] and len(tagged):
@@ -327,13 +348,20 @@ class Cdlm(Objective):
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
-        """Return F1 of entities."""
-        return SpanScore(lambda model: self.head(model, pieces, settings), examples,
+        """Return F1 of entities of the domain that chooses an epoch."""
+        return self._score(self._chooses, examples, processes)
+
+    def _score(self, domain: int, examples: Sequence[Example], processes: ProcessGroup | None = None) -> SpanScore:
+        return SpanScore(lambda model: self._head(model, domain), examples,
                          lambda gold, found: {"f1": score_spans(gold, found).f1}, "f1", processes)  # fmt: skip
 
     def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> LinearHead:
         """Return the model ready to tag the target's domain."""
         return self._head(model, TARGET, pieces)
+
+    def choosing_head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> LinearHead:
+        """Return the model ready to tag the domain whose labels it may read."""
+        return self._head(model, self._chooses, pieces)
 
     def _head(self, model: CdlmModel, domain: int, pieces: SubwordTokenizer | None = None) -> LinearHead:
         pieces = pieces or WordPieces(self._vocabulary, self._settings.max_length)

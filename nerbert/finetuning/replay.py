@@ -142,6 +142,11 @@ class FinetuneData:
     source_dev: Sequence[Example] = ()
 
     @property
+    def has_entities(self) -> bool:
+        """Return whether there is something to learn."""
+        return any(each.spans for each in self.examples)
+
+    @property
     def types(self) -> Sequence[str]:
         """Return the entity types of the sentences, sorted."""
         return sorted({*types_of_examples(self.examples), *self.further_types})

@@ -56,8 +56,6 @@ class Start:
         name: str, labels: Mapping[str, str] | None = None, source: DataSet | None = None,
     ) -> "Start":  # fmt: skip
         """Return the start at an encoder; raise SettingsError and InputError for what doesn't fit."""
-        if not any(each.spans for each in examples):
-            raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
         settings = usual_steps(objective_for(encoder, settings))
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
         kind = chosen_objective(settings, FINETUNE)
@@ -67,6 +65,8 @@ class Start:
         splitter = reading_for(card, None, training=True).word_splitter
         words = _words_of_types(card, examples, settings, labels or {})
         data = kind.data(FinetuneSources(settings, examples, dev, words, card["word_splitter"], source))
+        if not data.has_entities:
+            raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
         texts = data.concept_texts
         objective = kind.of(Task(data.types, settings, backbone, data.concepts, texts, finetunes=True, data=data))
         check_head(kind, settings)

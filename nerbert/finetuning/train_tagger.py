@@ -65,7 +65,7 @@ def finetune_examples(
     forgets = start.source.forgetting(objective, pieces)
     if forgets:
         forgets.measure(model)
-    log, best = _train(model, data, objective, pieces, settings, dev, what)
+    log, best = _train(model, data, objective, pieces, settings, start.source.held_out(), what)
     if forgets:
         about |= forgets.facts(model)
     card = dict(facts or {}) | start.facts | start.source.facts | {
@@ -87,7 +87,7 @@ def _train(
 ) -> tuple[TrainLog, BestCheckpoint]:  # fmt: skip
     """Train the model, and restore its best step on dev if the settings choose it; return that step's score, too."""
     score = SpanScore(
-        lambda model: objective.head(model, pieces, settings), dev,
+        lambda model: objective.choosing_head(model, pieces, settings), dev,
         lambda gold, found: {"dev_f1": score_spans(gold, found).f1}, "dev_f1",
     )  # fmt: skip
     kept = dict[str, Any]()

@@ -7,9 +7,17 @@ from nerbert.model.folder import ModelFolder
 from nerbert.model.linear import LinearHead
 from nerbert.tagger.backends import HeadKind, Wanted, placed
 
+_TOKENS = 16384
+"""Pieces of a micro-batch: an LSTM goes word by word, so many sentences at once are far faster."""
+
 
 class CdlmHeadKind(HeadKind):
     """A BiLSTM with generated weights, and a CRF."""
+
+    @classmethod
+    def check_export(cls, source: str) -> None:
+        """Raise InputError: there is no graph of it."""
+        raise InputError(f"{source}: a CDLM tagger computes in torch alone, and can't be exported")
 
     @classmethod
     def open(cls, folder: ModelFolder, wanted: Wanted) -> LinearHead:
@@ -25,6 +33,8 @@ class CdlmHeadKind(HeadKind):
         tokenizer = load_tokenizer(folder.name)
         model = open_cdlm(folder.name, tokenizer)
         pieces = WordPieces(tokenizer, wanted.longest, on_too_long=wanted.on_too_long)
-        name, tokens = placed(model, replace(wanted, precision="fp32"))
+        name, _ = placed(model, replace(wanted, precision="fp32"))
+        if model.given is not None:
+            model.given = model.given.to(model.device)
         scorer = TorchScorer(model, "fp32", CdlmModel.scores)
-        return LinearHead(scorer, pieces, model.shape.tags, tokens, wanted.decoding or "legal", name)
+        return LinearHead(scorer, pieces, model.shape.tags, _TOKENS, wanted.decoding or "legal", name)

@@ -234,6 +234,10 @@ class Objective(Protocol):
         """Return the model ready to find entities; only an objective with a `head_name` is asked."""
         raise SettingsError(f"{type(self).__name__}: finds no entities, so it makes no tagger")
 
+    def choosing_head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> Head:
+        """Return the head that is scored on held-out sentences to choose an epoch; by default the tagger's."""
+        return self.head(model, pieces, settings)
+
     def describe(self) -> Description:
         """Return its description for plans and cards."""
 

@@ -22,12 +22,15 @@ from nerbert.finetuning.start import Start
 from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.data import DataSet
 from nerbert.metrics.score import score_spans
+from nerbert.model.backbone import save_model
 from nerbert.model.cdlm.cdlm_model import language_loss
-from nerbert.model.folder import read_card
+from nerbert.model.folder import read_card, write_card
 from nerbert.records import Example
+from nerbert.tagger.export import export
 from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.loop import collate, make_optimizer
+from nerbert.words import SPLITTER
 
 PEOPLE, PLACES = ("Ada", "Bob", "Eve", "Kim"), ("Oslo", "Rome", "Lima")
 
@@ -80,6 +83,8 @@ def test_a_step_has_a_batch_of_the_source_and_its_share_of_the_target(tiny_encod
         seen = Counter(int(each) for at, step in steps if at == epoch for each in step)
         assert seen == Counter(range(42)), "each epoch has all of both sets once"
     assert all(((step < 30).sum(), (step >= 30).sum()) == (10, 4) for _, step in steps)
+    few = replace(data, ends=(30, 32, 32, 32))
+    assert [int((step >= 30).sum()) for _, step in few.steps(start.settings, 0, 3)] == [0, 1, 1]
     resumed = list(data.steps(start.settings, 4, 6))
     assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(resumed, steps[4:], strict=True))
 
@@ -106,6 +111,7 @@ def test_the_losses_are_those_of_their_windows(tiny_encoder: Path, tmp_path: Pat
         layer = model.layer(0)
         tags = torch.zeros_like(words.ids)
         tags[alone.rows, words.at[alone.rows, alone.columns]] = alone.labels
+        tags[~words.mask] = -100
         plain = layer.crf.loss(layer(model.states(words, 0, 0)), tags, words.mask).sum()
         torch.manual_seed(1)
         of_words = language_loss(model, words, 0, 50).sum()
@@ -143,7 +149,7 @@ def test_without_labels_of_the_target_it_has_the_types_of_the_source(tiny_encode
     start = start_of(tiny_encoder, domain(source()), cdlm=own)
     assert list(start.source.types) == ["place"]
     assert start.model.source_tags is None
-    relabelled = [replace(each, spans=()) if n else each for n, each in enumerate(target())]
+    relabelled = [replace(each, spans=()) for each in target()]
     other = start_of(tiny_encoder, domain(source()), relabelled, cdlm=own)
     batches = [collate(each.source.windows(each.pieces, each.objective.labels).windows, np.arange(30, 42), 0)
                for each in (start, other)]  # fmt: skip
@@ -189,8 +195,8 @@ def test_the_rate_falls_by_epochs(tiny_encoder: Path) -> None:
 
 def test_raw_texts_are_sentences_of_words(tmp_path: Path) -> None:
     (tmp_path / "raw.txt").write_text("Ada saw rain.\n\n" + "long " * 300)
-    found = read_raw([tmp_path / "raw.txt"])
-    assert [len(each.words) for each in found] == [4, 250]
+    assert [len(each.words) for each in read_raw([tmp_path / "raw.txt"], at_spaces=True)] == [3, 250]
+    assert [len(each.words) for each in read_raw([tmp_path / "raw.txt"], at_spaces=False)] == [4, 250]
 
 
 def test_vectors_of_a_file_begin_the_embedding(tiny_encoder: Path, tmp_path: Path) -> None:
@@ -199,6 +205,26 @@ def test_vectors_of_a_file_begin_the_embedding(tiny_encoder: Path, tmp_path: Pat
     number = start.pieces.tokenizer.get_vocab()["saw"]
     assert start.model.words[number].tolist() == [1, 2, 3]
     assert start_of(tiny_encoder, domain(source()), cdlm={"words": "random"}).model.shape.word_width == 100
+
+
+@pytest.mark.integration
+def test_without_labels_of_the_target_the_source_chooses_the_epoch(
+    tiny_encoder: Path, data: tuple[Path, Path], tmp_path: Path
+) -> None:
+    settings = settings_of(epochs=12, learning_rate=0.1, select="dev", cdlm={"mode": "unsupervised", "decay": 0})
+    (folder,) = finetune(str(tiny_encoder), data[0], tmp_path / "tagger", settings, source=data[1], calibrate=False)
+    card = read_card(str(folder))
+    assert max(each["dev_f1"] for each in card["log"]) > 0.5, "of the source's sentences"
+    assert card["best_step"] > 3
+    assert card["types"] == ["place"]
+
+
+def test_export_and_distillation_are_refused(tiny_encoder: Path, tmp_path: Path) -> None:
+    start = start_of(tiny_encoder, domain(source()))
+    save_model(tmp_path, start.model, start.pieces.tokenizer)
+    write_card(tmp_path, "tagger", head="cdlm", types=["who"], word_splitter=SPLITTER)
+    with pytest.raises(InputError, match="a CDLM tagger computes in torch alone, and can't be exported"):
+        export(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -212,6 +238,10 @@ def test_vectors_of_a_file_begin_the_embedding(tiny_encoder: Path, tmp_path: Pat
             {"texts": ["x.txt"]},
             r"cdlm\.texts = '…': must be left out: mode 'supervised' reads no raw",
         ),
+        (domain(source()), {"mode": "combined"}, r"cdlm\.mode = 'combined': must be with raw texts"),
+        (domain(source()), {"optimizer": "rmsprop"}, r"cdlm\.optimizer = 'rmsprop': must be 'sgd' without a source"),
+        (domain(source()), {"weights": [0, 0, 1, 1]}, r"cdlm\.weights = .*: must be above 0 for tags that mode"),
+        (domain(source()), {"weights": [1, 1, 1, 1], "mode": "unsupervised"}, r"must be above 0 for tags that mode"),
         (domain(source()), {"weights": [1, 2]}, r"cdlm\.weights = \[1.0, 2.0\]: must be four numbers, or none"),
         (domain(source()), {"vectors": ["a", "b"]}, r"cdlm\.vectors = 2: must be one file"),
     ],

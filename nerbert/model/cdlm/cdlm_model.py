@@ -5,6 +5,7 @@ domain (source, target). Each domain has a linear layer and a CRF over its own t
 predicted over one vocabulary. Without generation it is a plain BiLSTM-CRF.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
 from pathlib import Path
@@ -13,11 +14,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from torch.func import functional_call
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from nerbert.artifacts import write_json
-from nerbert.errors import InputError, refused
+from nerbert.errors import InputError, at, refused
 from nerbert.labels import check_tags
 from nerbert.model.cdlm.crf import Crf
 from nerbert.model.cdlm.kind import MARKER
@@ -117,9 +117,8 @@ class CdlmModel(torch.nn.Module):
         lstm = torch.nn.LSTM(shape.word_width + shape.filters, shape.states, batch_first=True, bidirectional=True)
         self.generator = Generator(shape, lstm) if shape.generated else None
         self.lstm = None if shape.generated else lstm
-        self._form = (lstm.to("meta") if shape.generated else lstm,)  # in a tuple, so that it is no part of the model
-        self.tags = _TagLayer(2 * shape.states, len(shape.tags))
-        self.source_tags = _TagLayer(2 * shape.states, len(shape.source_tags)) if shape.source_tags else None
+        self.tags = _TagLayer(2 * shape.states, shape.tags)
+        self.source_tags = _TagLayer(2 * shape.states, shape.source_tags) if shape.source_tags else None
         self.next_words = torch.nn.Parameter(torch.randn(shape.words, shape.states) / sqrt(shape.states))
         self.next_bias = torch.nn.Parameter(torch.zeros(shape.words))
         self.dropout = torch.nn.Dropout(shape.dropout)
@@ -135,11 +134,6 @@ class CdlmModel(torch.nn.Module):
     def device(self) -> torch.device:
         """Return where the model lies."""
         return self.words.device
-
-    @property
-    def base_model(self) -> "CdlmModel":
-        """Return the model: it has no encoder of its own."""
-        return self
 
     def read(self, ids: torch.Tensor, mask: torch.Tensor) -> BatchWords:
         """Return the words of padded pieces."""
@@ -159,15 +153,19 @@ class CdlmModel(torch.nn.Module):
         """Return (windows, words, 2 · states): the forward direction, then the backward one."""
         inputs = self.dropout(torch.cat([self.words[words.ids.clamp(min=0)], self._of_characters(words)], 2))
         packed = pack_padded_sequence(inputs, words.mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        lstm = self._form[0]
-        if self.generator:
-            theta = (self.generator() if self.given is None else self.given)[task, domain]
-            states, _ = functional_call(lstm, self.generator.named(theta), (packed,))
-        else:
-            states, _ = lstm(packed)
+        weights: list[torch.Tensor] = [*self.lstm.parameters()] if self.lstm else self._generated(task, domain)
+        start = inputs.new_zeros(2, len(inputs), self.shape.states)
+        data, _, _ = torch.lstm(packed.data, packed.batch_sizes, (start, start), weights, True, 1, 0.0, False, True)
+        states = PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
         found, _ = pad_packed_sequence(states, batch_first=True, total_length=words.ids.shape[1])
         dropped: torch.Tensor = self.dropout(found)
         return dropped
+
+    def _generated(self, task: int, domain: int) -> list[torch.Tensor]:
+        if self.generator is None:
+            raise TypeError("a plain LSTM has no generator")
+        theta = (self.generator() if self.given is None else self.given)[task, domain]
+        return list(self.generator.named(theta).values())
 
     def _of_characters(self, words: BatchWords) -> torch.Tensor:
         """Return (windows, words, filters): the largest output of each filter over a word's characters."""
@@ -204,9 +202,9 @@ class CdlmModel(torch.nn.Module):
 class _TagLayer(torch.nn.Module):
     """A linear layer over a domain's tags, and their CRF."""
 
-    def __init__(self, width: int, tags: int) -> None:
+    def __init__(self, width: int, tags: Sequence[str]) -> None:
         super().__init__()
-        self.linear = torch.nn.Linear(width, tags)
+        self.linear = torch.nn.Linear(width, len(tags))
         self.crf = Crf(tags)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
@@ -242,7 +240,8 @@ def language_loss(model: CdlmModel, words: BatchWords, domain: int, negatives: i
 
 def draw_words(words: int, count: int, device: torch.device) -> tuple[torch.Tensor, int]:
     """Return so many different words, all if there are fewer, and how many draws it took."""
-    count = min(count, words)
+    if count >= words:
+        return torch.arange(words, device=device), 1 << 40
     shares = torch.diff(torch.log(torch.arange(1, words + 2, dtype=torch.float64)))
     found, tries = dict[int, None](), 0
     while len(found) < count:
@@ -266,18 +265,23 @@ def open_cdlm(source: str, tokenizer: Any) -> CdlmModel:
 
     folder = ModelFolder.open(source)
     shape = read_json(folder.path / MARKER, CdlmShape)
-    check_tags(shape.tags)
-    if (count_words(tokenizer), len(tokenizer)) != (shape.words, shape.pieces):
-        raise InputError(f"{source}: its vocabulary isn't the one that {MARKER} tells of")
+    with at(source):
+        if (count_words(tokenizer), len(tokenizer)) != (shape.words, shape.pieces):
+            raise InputError(f"its vocabulary isn't the one that {MARKER} tells of")
     with refused(f"{source}: can't be loaded as a CDLM model"):
         weights = load_file(folder.path / WEIGHTS)
-    with torch.device("meta"):
-        model = CdlmModel(shape)
+        with torch.device("meta"):
+            model = CdlmModel(shape)
     wanted = {name: each.shape for name, each in model.named_parameters()}
-    if wanted != {name: each.shape for name, each in weights.items()}:
+    floats = all(each.is_floating_point() for each in weights.values())
+    if not floats or wanted != {name: each.shape for name, each in weights.items()}:
         raise InputError(f"{source}: {WEIGHTS} doesn't have the tensors that {MARKER} tells of")
+    with at(source):
+        check_tags(shape.tags)
     model.load_state_dict({name: each.float() for name, each in weights.items()}, strict=False, assign=True)
-    return model
+    if model.generator:
+        model.given = model.generator().detach()
+    return model.eval()
 
 
 def _uniform(*shape: int, bound: float) -> torch.Tensor:

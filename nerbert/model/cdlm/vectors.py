@@ -10,7 +10,8 @@ from nerbert.errors import InputError, at
 from nerbert.rng import Array
 from nerbert.sources.files import open_plain
 
-_WIDEST = 4096
+_WIDEST, _LONGEST = 4096, 1 << 20
+"""Most numbers of a vector, and bytes of a line."""
 
 
 def read_vectors(path: Path, words: Sequence[str]) -> Array:
@@ -18,21 +19,21 @@ def read_vectors(path: Path, words: Sequence[str]) -> Array:
 
     A word that it lacks has the vector of its lower case, or NaN. Raise InputError with the line for another form.
     """
-    wanted = {name: None for word in words for name in (word, word.lower())}
-    found, width = dict[str, Array](), 0
+    wanted = {name for word in words for name in (word, word.lower())}
+    found, width, number = dict[str, Array](), 0, 0
     with open_plain(path) as stream:
-        for number, line in enumerate(stream, 1):
-            word, _, rest = line.rstrip().partition(b" ")
-            cells = rest.split()
-            if number == 1 and len(cells) == 1:  # word2vec's head: how many words, and how wide
+        while line := stream.readline(_LONGEST):
+            number += 1
+            cells = line.split()
+            if number == 1 and len(cells) == 2:  # word2vec's head: how many words, and how wide
                 continue
-            width = width or len(cells)
             with at(path, number):
-                if len(cells) != width or not 0 < width <= _WIDEST:
-                    raise InputError(f"{len(cells)} numbers after the word, {width} in the lines before")
-                name = word.decode("utf-8", "replace")
+                width = width or len(cells) - 1
+                if not 0 < width <= _WIDEST or len(cells) <= width or len(line) == _LONGEST:
+                    raise InputError(f"expected a word and {width or 'its'} numbers; the line has {len(cells)} parts")
+                name = b" ".join(cells[:-width]).decode("utf-8", "replace")
                 if name in wanted:
-                    found[name] = _numbers(cells)
+                    found[name] = _numbers(cells[-width:])
     if not found:
         raise InputError(f"{path}: has no vector of a word of the training sentences")
     return _table(words, found, width)

@@ -8,7 +8,6 @@ training text has is known by its characters alone.
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from copy import copy
 from typing import Any
 
 from nerbert.errors import InputError
@@ -24,8 +23,8 @@ _DIGIT = re.compile(r"\d")
 
 
 def normal(word: str) -> str:
-    """Return a word as the vocabulary has it."""
-    return _DIGIT.sub("0", word)
+    """Return a word as the vocabulary has it, without white space."""
+    return _DIGIT.sub("0", "".join(word.split())) or UNKNOWN
 
 
 def make_vocabulary(examples: Iterable[Example]) -> Any:
@@ -38,7 +37,7 @@ def make_vocabulary(examples: Iterable[Example]) -> Any:
     for example in examples:
         for start, end in example.words:
             words[normal(example.text[start:end])] += 1
-            characters.update(example.text[start : min(end, start + LONGEST_WORD)])
+            characters.update("".join(example.text[start:end].split())[:LONGEST_WORD])
     for special in _SPECIALS:
         del words[special]
     names = [*_SPECIALS, *_by_count(words), *(f" {each}" for each in _by_count(characters))]
@@ -56,6 +55,7 @@ def count_words(tokenizer: Any) -> int:
     vocabulary = tokenizer.get_vocab()
     words = sum(not name.startswith(" ") for name in vocabulary)
     in_order = all((number < words) != name.startswith(" ") for name, number in vocabulary.items())
+    in_order &= set(vocabulary.values()) == set(range(len(vocabulary)))
     if words == len(vocabulary) or not in_order or [vocabulary.get(name) for name in _SPECIALS] != [0, 1]:
         raise InputError("its tokenizer isn't a vocabulary of words and characters")
     return words
@@ -92,7 +92,7 @@ class WordPieces(SubwordTokenizer):
 
     def _pieces(self, word: str) -> list[int]:
         unknown = self._ids[UNKNOWN]
-        of_characters = (self._ids.get(f" {each}") for each in word[:LONGEST_WORD])
+        of_characters = (self._ids.get(f" {each}") for each in "".join(word.split())[:LONGEST_WORD])
         return [self._ids.get(normal(word), unknown), *(each for each in of_characters if each is not None)]
 
     def characters_read(self, examples: Sequence[Example]) -> list[int]:
@@ -100,9 +100,3 @@ class WordPieces(SubwordTokenizer):
         cut = self._on_too_long == "truncate"
         return [each.words[self.body - 1][1] if cut and len(each.words) > self.body else len(each.text)
                 for each in examples]  # fmt: skip
-
-    def windowing(self) -> "WordPieces":
-        """Return the same with `on_too_long` = `window`."""
-        found = copy(self)
-        found._on_too_long = "window"
-        return found

@@ -7,13 +7,14 @@ import torch
 
 from nerbert.model.cdlm.crf import Crf
 
-TAGS, LENGTHS = 3, (4, 1, 3)
+NAMES, LENGTHS = ("O", "B-x", "I-x"), (4, 1, 3)
+TAGS = len(NAMES)
 
 
 @pytest.fixture
 def crf() -> Crf:
     torch.manual_seed(3)
-    found = Crf(TAGS)
+    found = Crf(NAMES)
     for each in found.parameters():
         each.data.normal_()
     return found
@@ -47,6 +48,20 @@ def test_the_loss_is_that_of_all_paths(crf: Crf, emissions: torch.Tensor) -> Non
         assert float(losses[number]) == pytest.approx(float(wanted), abs=1e-4)
 
 
+def test_unknown_tags_may_be_any(crf: Crf, emissions: torch.Tensor) -> None:
+    tags = torch.tensor([[0, -100, 1, -100], [-100] * 4, [1, 2, -100, 0]])
+    losses = crf.loss(emissions, tags, MASK).detach()
+    for number, length in enumerate(LENGTHS):
+        scores = all_scores(crf, emissions[number], length)
+        wanted = tags[number, :length].tolist()
+        fits = [
+            score for path, score in scores.items() if all(a in (b, -100) for a, b in zip(wanted, path, strict=True))
+        ]
+        expected = torch.logsumexp(torch.tensor(list(scores.values())), 0) - torch.logsumexp(torch.tensor(fits), 0)
+        assert float(losses[number]) == pytest.approx(float(expected), abs=1e-4)
+    assert float(losses[1]) == pytest.approx(0, abs=1e-5)
+
+
 def test_what_lies_beyond_a_sequence_has_no_gradient(crf: Crf, emissions: torch.Tensor) -> None:
     emissions.requires_grad_()
     crf.loss(emissions, torch.zeros(MASK.shape, dtype=torch.long), MASK).sum().backward()  # type: ignore[no-untyped-call]
@@ -55,13 +70,19 @@ def test_what_lies_beyond_a_sequence_has_no_gradient(crf: Crf, emissions: torch.
     assert (emissions.grad[MASK] != 0).all()
 
 
-def test_the_best_path_through_each_tag(crf: Crf, emissions: torch.Tensor) -> None:
+def is_legal(path: tuple[int, ...]) -> bool:
+    return path[0] != 2 and all(after != 2 or before for before, after in pairwise(path))
+
+
+def test_the_best_legal_path_through_each_tag(crf: Crf, emissions: torch.Tensor) -> None:
     found = crf.best_through(emissions, MASK).detach()
     for number, length in enumerate(LENGTHS):
-        scores = all_scores(crf, emissions[number], length)
-        total = float(torch.logsumexp(torch.tensor(list(scores.values())), 0))
+        scores = {path: each for path, each in all_scores(crf, emissions[number], length).items() if is_legal(path)}
         for word, tag in product(range(length), range(TAGS)):
-            best = max(score for path, score in scores.items() if path[word] == tag)
-            assert float(found[number, word, tag]) == pytest.approx(best - total, abs=1e-4)
+            through = [score for path, score in scores.items() if path[word] == tag]
+            if through:
+                assert float(found[number, word, tag]) == pytest.approx(max(through), abs=1e-4)
+            else:
+                assert found[number, word, tag] < -9000
         viterbi = max(scores, key=lambda path: scores[path])
         assert tuple(found[number, :length].argmax(1).tolist()) == viterbi

@@ -9,6 +9,7 @@ from nerbert.model.backbone import load_tokenizer, save_tokenizer
 from nerbert.model.cdlm.vectors import read_vectors, subword_means
 from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary
 from nerbert.model.tokenizer import BioLabels
+from nerbert.records import Example
 
 EXAMPLES = [example_of("Ada saw 12 boats".split(), ["B-x", "O", "O", "O"]), example_of("Ada saw".split(), ["B-x", "O"])]
 
@@ -33,6 +34,15 @@ def test_a_word_is_its_piece_and_those_of_its_characters() -> None:
     assert (window.words, window.positions, window.labels) == ((0, 1, 2), (0, 4, 5), (1, 0, 0))
 
 
+def test_white_space_in_words_is_not_read() -> None:
+    example = Example(" Ada saw", ((0, 4), (5, 8)))
+    made = make_vocabulary([example])
+    assert made.convert_ids_to_tokens(list(range(len(made))))[2:4] == ["Ada", "saw"]
+    assert count_words(made) == 4
+    (window,) = WordPieces(made, 9).windows([example])
+    assert made.convert_ids_to_tokens(list(window.ids))[:4] == ["Ada", " A", " d", " a"]
+
+
 def test_long_sentences_are_cut_at_words() -> None:
     made = make_vocabulary(EXAMPLES)
     example = example_of(["saw"] * 20, ["O"] * 20)
@@ -51,19 +61,19 @@ def test_another_tokenizer_is_refused(tiny_encoder: Path) -> None:
 
 def test_vectors_are_those_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "v.txt"
-    path.write_text("ada 1 2\nsaw 3 4\nother 5 6\n")
+    path.write_text("4 3\nada 1 2 3\nsaw 3 4 5\nother 5 6 7\n. . . 5 6 7\n")
     found = read_vectors(path, ["Ada", "saw", "boats"])
-    assert found[:2].tolist() == [[1, 2], [3, 4]]
+    assert found[:2].tolist() == [[1, 2, 3], [3, 4, 5]]
     assert torch.from_numpy(found[2]).isnan().all()
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("saw 1 2\nada 1\n", "v.txt:2: 1 numbers after the word, 2 in the lines before"),
-        ("saw 1 x\n", "v.txt:1: a vector's number can't be read"),
-        ("saw 1 nan\n", "v.txt:1: a vector has a number that isn't finite"),
-        ("other 1 2\n", "has no vector of a word of the training sentences"),
+        ("saw 1 2\nada 1\n", "v.txt:2: expected a word and 2 numbers; the line has 2 parts"),
+        ("saw 1 2 x\n", "v.txt:1: a vector's number can't be read"),
+        ("saw 1 2 nan\n", "v.txt:1: a vector has a number that isn't finite"),
+        ("other 1 2 3\n", "has no vector of a word of the training sentences"),
         ("", "has no vector of a word of the training sentences"),
     ],
 )
