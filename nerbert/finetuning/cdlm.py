@@ -273,6 +273,12 @@ class Cdlm(Objective):
         """Return what cuts examples into windows of words."""
         return WordPieces(self._vocabulary, settings.max_length, on_too_long=settings.on_too_long)
 
+    def facts(self, windows: Windows) -> dict[str, Any]:
+        """Return facts for the card: who loads the model, in what it computes, and how many raw sentences it read."""
+        source, texts = map(len, self._data.raw)
+        raw = {"raw_sentences": {"source": source, "target": texts}} if source or texts else {}
+        return {"library": "nerbert", "precision": "fp32", "joins_source": self._own.joined, **raw}
+
     @property
     def labels(self) -> BioLabels:
         """Return the numbers of the target's tags."""

@@ -109,7 +109,8 @@ def _shared(card: Card, origin: str) -> dict[str, Any]:
 
 def _files(card: Facts) -> Iterator[tuple[Any, ...]]:
     """Yield each file that a tagger learnt from, or was scored on: data, file, what for, sentences, SHA-256."""
-    before = "silver sentences, before" if card["distilled"] else "source domain, before"
+    when = "together with the others" if card["joins_source"] else "before"
+    before = f"{'silver sentences' if card['distilled'] else 'source domain'}, {when}"
     for key, use in (("source_data", before), ("data", "training")):
         data = card[key]
         for file, digest in data["sha256"].items():

@@ -24,8 +24,9 @@ from nerbert.formats.data import DataSet
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import save_model
 from nerbert.model.cdlm.cdlm_model import language_loss
-from nerbert.model.folder import read_card, write_card
+from nerbert.model.folder import TaggerFacts, read_card, write_card
 from nerbert.records import Example
+from nerbert.render.cards import write_tagger_card
 from nerbert.tagger.export import export
 from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
@@ -132,6 +133,12 @@ def test_it_learns_a_few_sentences_by_heart(
                          card=checking(lambda *_: True))  # fmt: skip
     card = read_card(str(folder))
     assert (card["kind"], card["head"], card["types"]) == ("tagger", "cdlm", ["who"])
+    assert (card["library"], card["precision"], card["joins_source"]) == ("nerbert", "fp32", mode == "supervised")
+    write_tagger_card(folder, TaggerFacts(card))
+    page = (folder / "README.md").read_text()
+    assert "library_name: nerbert" in page
+    assert "Only nerbert loads it: it is no model of `transformers`." in page
+    assert ("source domain, together with the others" in page) == (mode == "supervised")
     assert card["log"][-1]["loss"] < card["log"][0]["loss"] / 2
     tagger = Tagger.load(folder, device="cpu")
     assert [(each.type, each.text) for each in tagger.tag("Kim saw 7 boats")] == [("who", "Kim")]

@@ -1,6 +1,7 @@
 """Folders of CDLM taggers: sizes and tags in `cdlm.json`, weights, and a vocabulary as a tokenizer."""
 
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 from nerbert.errors import InputError
 from nerbert.model.folder import WEIGHTS, ModelFolder, ModelKind
@@ -21,6 +22,11 @@ class CdlmKind(ModelKind):
         """Raise InputError without weights."""
         if not (folder.path / WEIGHTS).is_file():
             raise InputError(f"{folder}: {cls.noun} without {WEIGHTS}; copy the whole folder")
+
+    @classmethod
+    def encoder(cls, path: Path) -> dict[str, Any]:
+        """Return its sizes."""
+        return {**super().encoder(path), "model_type": "cdlm"}
 
     @classmethod
     def check_start(cls, folder: ModelFolder) -> None:
