@@ -156,7 +156,7 @@ SECTIONS: "Registry[type[Section]]" = Registry(
         "typing": "nerbert.encoder.objectives.cluster_typing.cluster_typing:TypingSettings",
         "zero_shot": "nerbert.encoder.objectives.zero_shot.start:ZeroShotSettings",
         "distillation": "nerbert.distillation.objective:DistillationSettings",
-        "cdlm": "nerbert.finetuning.cdlm:CdlmSettings",
+        "cdlm": "nerbert.finetuning.cdlm_data:CdlmSettings",
         "gazetteers": "nerbert.encoder.gazetteers:GazetteersSettings",
         "open_types": "nerbert.encoder.open_texts:OpenTypesSettings",
         "replay": "nerbert.finetuning.replay:ReplaySettings",
