@@ -1,8 +1,8 @@
 """CDLM (Jia, Liang and Zhang, ACL 2019): tags and language models of two domains, learnt together.
 
-A step has a batch of source sentences and its share of the others, so that an epoch has each sentence once. Its losses,
-each divided by its sentences: tags and neighbouring words, of source and target. Ours: BIO in place of IOBES, and a
-vocabulary of training words alone.
+A step has a batch of source sentences and its share of the others, one at least. Its losses, each divided by its
+sentences: tags and neighbouring words, of source and target. Ours: BIO in place of IOBES, a vocabulary of training
+words alone, and that a small target is gone through several times an epoch.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -94,7 +94,8 @@ class JointData(TrainingData):
     """Windows of up to four sets, one after the other: tagged ones of source and target, raw ones of source and target.
 
     `ends` says where each set ends. An epoch has the tagged source (without a source the target) in batches, and beside
-    each of them an equal share of every other set; of a small one most steps have nothing.
+    each of them an equal share of every other set. Of a set that has fewer windows than there are batches each has one,
+    in turn: ours, since without it the target isn't learnt beside a large source (docs/results).
     """
 
     ends: tuple[int, ...] = ()
@@ -108,14 +109,20 @@ class JointData(TrainingData):
             if epoch > begun:
                 begun, orders = epoch, self._orders(epoch)
             at = number % count
-            parts = (some[at * len(some) // count : (at + 1) * len(some) // count] for some in orders)
-            yield epoch, np.concatenate([step, *parts])
+            yield epoch, np.concatenate([step, *(_part(some, at, count, number) for some in orders)])
 
     def _orders(self, epoch: int) -> list[Array]:
         """Return the windows of all sets but the first, each in an order of the epoch."""
         sets = [np.arange(*span) for span in pairwise(self.ends)] if self.ends[0] else []
         drawn = (uniforms(self.seed, f"order of set {place} in epoch {epoch}", some) for place, some in enumerate(sets))
         return [some[np.argsort(each, kind="stable")] for some, each in zip(sets, drawn, strict=True)]
+
+
+def _part(numbers: Array, at: int, count: int, step: int) -> Array:
+    """Return the share of a set that batch `at` of `count` has; of a small set the next one by the number of steps."""
+    if 0 < len(numbers) < count:
+        return numbers[[step % len(numbers)]]
+    return numbers[at * len(numbers) // count : (at + 1) * len(numbers) // count]
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,9 @@ def test_a_step_has_a_batch_of_the_source_and_its_share_of_the_target(tiny_encod
         assert seen == Counter(range(42)), "each epoch has all of both sets once"
     assert all(((step < 30).sum(), (step >= 30).sum()) == (10, 4) for _, step in steps)
     few = replace(data, ends=(30, 32, 32, 32))
-    assert [int((step >= 30).sum()) for _, step in few.steps(start.settings, 0, 3)] == [0, 1, 1]
+    beside = [int(each) for _, step in few.steps(start.settings, 0, 4) for each in step if each >= 30]
+    assert len(beside) == 4, "each step has one of a set that is smaller than an epoch's steps"
+    assert set(beside[:3]) == {30, 31}
     resumed = list(data.steps(start.settings, 4, 6))
     assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(resumed, steps[4:], strict=True))
 
