@@ -39,7 +39,8 @@ def finetune(
     reading = reading_for(read_card(encoder), reading, training=True)
     target = read_data(data, reading=reading)
     origin = read_data(source, reading=reading) if source is not None else None
-    if settings.select == "dev" and not target.dev:
+    joined = origin and find_objective(objective_for(encoder, settings).objective).joins_source
+    if settings.select == "dev" and not (target.dev or (joined and origin and origin.dev)):
         why = f"setting select = 'dev': {target.folder} has no dev split; add one or use select = 'last'"
         raise SettingsError(why, setting="select")
     folders = {seed: f"seed-{seed}" for seed in seeds} or {settings.seed: ""}

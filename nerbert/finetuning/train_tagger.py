@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.config import changed_names, plain_settings
+from nerbert.errors import SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
 from nerbert.formats.data import DataSet
@@ -59,6 +60,9 @@ def finetune_examples(
     changed = changed_names(settings)
     start = Start.of(encoder, examples, dev, settings, name=name, labels=labels, source=source)
     settings, objective, model, pieces = start.settings, start.objective, start.model, start.pieces
+    if settings.select == "dev" and not start.source.held_out():
+        why = f"setting select = 'dev': {name} has no dev split; add one or use select = 'last'"
+        raise SettingsError(why, setting="select")
     tell_hidden_entities(examples, pieces, name)
     data = start.source.windows(pieces, objective.labels)
     about = objective.facts(data.windows)

@@ -221,12 +221,15 @@ def test_vectors_of_a_file_begin_the_embedding(tiny_encoder: Path, tmp_path: Pat
 def test_without_labels_of_the_target_the_source_chooses_the_epoch(
     tiny_encoder: Path, data: tuple[Path, Path], tmp_path: Path
 ) -> None:
+    (data[0] / "dev.conll").unlink()
     settings = settings_of(epochs=12, learning_rate=0.1, select="dev", cdlm={"mode": "unsupervised", "decay": 0})
     (folder,) = finetune(str(tiny_encoder), data[0], tmp_path / "tagger", settings, source=data[1], calibrate=False)
     card = read_card(str(folder))
     assert max(each["dev_f1"] for each in card["log"]) > 0.5, "of the source's sentences"
     assert card["best_step"] > 3
     assert card["types"] == ["place"]
+    with pytest.raises(SettingsError, match=r"setting select = 'dev': .*target has no dev split"):
+        finetune(str(tiny_encoder), data[0], tmp_path / "no", settings_of(select="dev"), source=data[1])
 
 
 def test_export_and_distillation_are_refused(tiny_encoder: Path, tmp_path: Path) -> None:
