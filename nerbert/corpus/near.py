@@ -21,8 +21,7 @@ from nerbert.corpus.rows import drop_reason
 from nerbert.corpus.shards import PageLines, is_corpus, train_pages
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.errors import InputError, need
-from nerbert.formats.inputs import find_sources
-from nerbert.formats.rows import TEXT
+from nerbert.formats.inputs import read_texts
 from nerbert.sources.files import Source
 from nerbert.terminal import progress
 
@@ -52,8 +51,7 @@ def near_pages(
     refuse(not places, "from", [], "dumps or corpora to look in")
     need("cluster", "sklearn")
     check_free(output, overwrite=overwrite)
-    files = find_sources(texts, "").sources
-    sentences = [row.text for file in files for block in file.blocks(TEXT, "strict") for row in block.rows]
+    sentences = list(read_texts(texts))
     counts, read = np.zeros(_COLUMNS, np.int64), 0
     for some in _batches(_pages(places)):
         counts += _counted(some).getnnz(axis=0)

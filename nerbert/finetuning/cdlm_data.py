@@ -11,8 +11,7 @@ import numpy as np
 
 from nerbert.config import Bounds, Section, refuse
 from nerbert.finetuning.replay import FinetuneData, FinetuneSources, types_of_examples
-from nerbert.formats.inputs import find_sources
-from nerbert.formats.rows import TEXT
+from nerbert.formats.inputs import read_texts
 from nerbert.labels import tag_names
 from nerbert.model.cdlm.cdlm_model import SOURCE, TARGET
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
@@ -189,8 +188,6 @@ def read_raw(paths: Sequence[Path], *, at_spaces: bool) -> list[Example]:
     """Return raw texts as sentences of at most 250 words, which stand between spaces if those of the data do."""
     if not paths:
         return []
-    rows = (row for file in find_sources([str(path) for path in paths], "").sources
-            for block in file.blocks(TEXT, "strict") for row in block.rows)  # fmt: skip
     words = (lambda text: [each.span() for each in _TOKEN.finditer(text)]) if at_spaces else split_words
-    found = (Example(row.text, tuple(words(row.text)[:_LONGEST]), ()) for row in rows)
+    found = (Example(text, tuple(words(text)[:_LONGEST]), ()) for text in read_texts(map(str, paths)))
     return [each for each in found if each.words]

@@ -39,7 +39,7 @@ def finetune(
     reading = reading_for(read_card(encoder), reading, training=True)
     target = read_data(data, reading=reading)
     origin = read_data(source, reading=reading) if source is not None else None
-    joined = origin and find_objective(objective_for(encoder, settings).objective).joins_source
+    joined = origin and _joins_source(encoder, settings)
     if settings.select == "dev" and not (target.dev or (joined and origin and origin.dev)):
         why = f"setting select = 'dev': {target.folder} has no dev split; add one or use select = 'last'"
         raise SettingsError(why, setting="select")
@@ -72,7 +72,7 @@ def finetune_data(
     """
     facts, seed = _origin(encoder, source, target.reading.language) | {"data": _facts(target)}, settings.seed
     splitter = target.reading.word_splitter or (source.reading.word_splitter if source else "")
-    joined = source and find_objective(objective_for(encoder, settings).objective).joins_source
+    joined = source and _joins_source(encoder, settings)
     with TemporaryDirectory() as scratch:
         if source and not joined:
             finetune_examples(
@@ -98,3 +98,7 @@ def _origin(encoder: str, source: DataSet | None, language: str = "") -> dict[st
 
 def _facts(data: DataSet) -> dict[str, Any]:
     return {"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256, **cut_of(data.reading)}
+
+
+def _joins_source(encoder: str, settings: FinetuneSettings) -> bool:
+    return find_objective(objective_for(encoder, settings).objective).joins_source

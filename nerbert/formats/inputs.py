@@ -7,7 +7,7 @@ HTML must be asked for. All errors of paths are found before any work.
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -276,3 +276,10 @@ def check_no_input(found: JobPaths, output: Path) -> None:
     for path in (Path(source.place) for source in found.sources if source.place != STDIN):
         if output.exists() and path.exists() and output.samefile(path):
             raise InputError(f"{output}: is the input itself; name another output")
+
+
+def read_texts(paths: Iterable[str]) -> Iterator[str]:
+    """Yield the texts of files and folders, as `nerbert tag` reads them by their names."""
+    for file in find_sources(list(paths), "").sources:
+        for block in file.blocks(TEXT_FIELD, "strict"):
+            yield from (row.text for row in block.rows)

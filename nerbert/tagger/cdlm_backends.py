@@ -34,7 +34,5 @@ class CdlmHeadKind(HeadKind):
         model = open_cdlm(folder.name, tokenizer)
         pieces = WordPieces(tokenizer, wanted.longest, on_too_long=wanted.on_too_long)
         name, _ = placed(model, replace(wanted, precision="fp32"))
-        if model.given is not None:
-            model.given = model.given.to(model.device)
         scorer = TorchScorer(model, "fp32", CdlmModel.scores)
         return LinearHead(scorer, pieces, model.shape.tags, _TOKENS, wanted.decoding or "legal", name)

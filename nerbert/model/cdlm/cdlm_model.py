@@ -122,7 +122,8 @@ class CdlmModel(torch.nn.Module):
         self.next_words = torch.nn.Parameter(torch.randn(shape.words, shape.states) / sqrt(shape.states))
         self.next_bias = torch.nn.Parameter(torch.zeros(shape.words))
         self.dropout = torch.nn.Dropout(shape.dropout)
-        self.given: torch.Tensor | None = None
+        self.given: torch.Tensor | None
+        self.register_buffer("given", None, persistent=False)
         """θ of all tasks and domains where they are computed once for several batches."""
 
     @property

@@ -4,10 +4,11 @@ Emissions are (sequences, words, tags) in fp32, masks (sequences, words), true f
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 
-from nerbert.labels import OUTSIDE, split_tag
+from nerbert.model.linear import TagClasses
 
 Joined = Callable[[torch.Tensor, int], torch.Tensor]
 """How the scores of several paths become one: their sum, or the best."""
@@ -65,12 +66,15 @@ class Crf(torch.nn.Module):
 
     def _legal(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Return transitions and first tags without those where an I- continues nothing."""
-        parts = [split_tag(tag) for tag in self._tags]
-        illegal = [[after[0] == "I" and (before[0] == OUTSIDE or before[1] != after[1]) for after in parts]
-                   for before in parts]  # fmt: skip
-        at_first = [prefix == "I" for prefix, _ in parts]
-        return (self.transitions.masked_fill(torch.tensor(illegal, device=device), _NEVER),
-                self.first.masked_fill(torch.tensor(at_first, device=device), _NEVER))  # fmt: skip
+        steps, at_first = (each.to(device) for each in self._illegal)
+        return self.transitions.masked_fill(steps, _NEVER), self.first.masked_fill(at_first, _NEVER)
+
+    @cached_property
+    def _illegal(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return which tags may not follow each tag, and which may not be the first."""
+        codes = torch.from_numpy(TagClasses(self._tags).codes)
+        inside, before = (codes > 0) & (codes % 2 == 0), codes[:, None]
+        return inside & (before != codes) & (before != codes - 1), inside
 
 
 def _highest(scores: torch.Tensor, dim: int) -> torch.Tensor:

@@ -23,8 +23,12 @@ _DIGIT = re.compile(r"\d")
 
 
 def normal(word: str) -> str:
-    """Return a word as the vocabulary has it, without white space."""
-    return _DIGIT.sub("0", "".join(word.split())) or UNKNOWN
+    """Return a word as the vocabulary has it."""
+    return _DIGIT.sub("0", word) or UNKNOWN
+
+
+def _without_space(word: str) -> str:
+    return "".join(word.split())
 
 
 def make_vocabulary(examples: Iterable[Example]) -> Any:
@@ -36,8 +40,9 @@ def make_vocabulary(examples: Iterable[Example]) -> Any:
     words, characters = Counter[str](), Counter[str]()
     for example in examples:
         for start, end in example.words:
-            words[normal(example.text[start:end])] += 1
-            characters.update("".join(example.text[start:end].split())[:LONGEST_WORD])
+            word = _without_space(example.text[start:end])
+            words[normal(word)] += 1
+            characters.update(word[:LONGEST_WORD])
     for special in _SPECIALS:
         del words[special]
     names = [*_SPECIALS, *_by_count(words), *(f" {each}" for each in _by_count(characters))]
@@ -91,8 +96,8 @@ class WordPieces(SubwordTokenizer):
                 )  # fmt: skip
 
     def _pieces(self, word: str) -> list[int]:
-        unknown = self._ids[UNKNOWN]
-        of_characters = (self._ids.get(f" {each}") for each in "".join(word.split())[:LONGEST_WORD])
+        word, unknown = _without_space(word), self._ids[UNKNOWN]
+        of_characters = (self._ids.get(f" {each}") for each in word[:LONGEST_WORD])
         return [self._ids.get(normal(word), unknown), *(each for each in of_characters if each is not None)]
 
     def characters_read(self, examples: Sequence[Example]) -> list[int]:
