@@ -29,7 +29,8 @@ MARKERS = ("manifest.json", "nerbert.json", "nerbert-onnx.json")
 
 _LARGEST_MARK = 1 << 32
 """Maximum bytes of a mark, which may hold the result of a whole part."""
-_PLAN, _LOCK, _OLD = "plan.json", "lock", "old"
+PLAN, LOCK, _OLD = "plan.json", "lock", "old"
+"""Files in a work folder: what the job is made from, its lock, the output that it replaces."""
 
 _FULL = {
     errno.ENOSPC: "free space or {other}", errno.EDQUOT: "free space or {other}", errno.EROFS: "{other}",
@@ -106,6 +107,11 @@ def check_free_file(target: Path, *, overwrite: bool) -> None:
         raise InputError(f"{target.parent}: no such folder; make it first")
 
 
+def check_target(target: Path, *, overwrite: bool, file: bool) -> None:
+    """Raise OutputExists if a file or a folder can't become `target`; nothing is mended or removed."""
+    (_check_file if file else _check_folder)(target, overwrite=overwrite)
+
+
 def _check_file(target: Path, *, overwrite: bool) -> None:
     if target.exists() and not overwrite:
         raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite (overwrite=True)")
@@ -131,20 +137,20 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
     draft = draft_of(target)
     message = f"{target}: another run is making it; wait for its end or choose another place"
     with ExitStack() as stack:
-        with _making(target):
+        with making(target):
             check_own(*draft)
             target.parent.mkdir(parents=True, exist_ok=True)
             if not draft.work.is_dir():
                 _remove(draft.work)
                 draft.work.mkdir()
-            stack.enter_context(held(draft.work / _LOCK, message))
+            stack.enter_context(held(draft.work / LOCK, message))
         stack.enter_context(writing(target))
-        (_check_file if file else _check_folder)(target, overwrite=overwrite)  # another run may just have made it
+        check_target(target, overwrite=overwrite, file=file)  # another run may just have made it
         _restore(draft, target, fingerprint, overwrite=overwrite)
         try:
             with writing(target):  # so that the note below is on the error that leaves
                 if fingerprint is not None:
-                    write_json(draft.work / _PLAN, fingerprint)
+                    write_json(draft.work / PLAN, fingerprint)
                 _remove(draft.path)
                 draft.path.touch() if file else draft.path.mkdir()
                 yield draft
@@ -308,7 +314,7 @@ def check_own(*places: Path) -> None:
 
 
 @contextmanager
-def _making(target: Path) -> Iterator[None]:
+def making(target: Path) -> Iterator[None]:
     """Raise InputError if the temporary names beside `target` can't be made."""
     try:
         with writing(target):
@@ -319,21 +325,31 @@ def _making(target: Path) -> Iterator[None]:
 
 def _restore(draft: Draft, target: Path, fingerprint: Any, *, overwrite: bool) -> None:
     """Delete unfinished files from a work folder, and all work of a job with another fingerprint."""
-    plan, wanted = draft.work / _PLAN, json.loads(json.dumps(fingerprint))
-    difference = _difference_from(plan, wanted) if _has_work(draft.work) else ""
-    if difference and not overwrite and wanted is not None:
-        raise StaleOutput(
-            f"{target}: half made already, but from something else ({difference}); run as before, or pass --overwrite "
-            "to start again"
-        )
+    difference = _difference_from(draft.work / PLAN, fingerprint) if _has_work(draft.work) else ""
+    if difference and not overwrite and fingerprint is not None:
+        raise _stale(target, difference)
     drafts = [*draft.work.rglob(".*.partial"), *draft.work.rglob(".*.work")]
     for path in draft.work.iterdir() if difference else drafts:
-        if path.name != _LOCK:
+        if path.name != LOCK:
             _remove(path)
 
 
-def _difference_from(plan: Path, wanted: Any) -> str:
+def check_plan(target: Path, fingerprint: Any) -> None:
+    """Raise StaleOutput unless the work on a target has this fingerprint."""
+    if difference := _difference_from(draft_of(target).work / PLAN, fingerprint):
+        raise _stale(target, difference)
+
+
+def _stale(target: Path, difference: str) -> StaleOutput:
+    return StaleOutput(
+        f"{target}: half made already, but from something else ({difference}); run as before, or pass --overwrite to "
+        "start again"
+    )
+
+
+def _difference_from(plan: Path, fingerprint: Any) -> str:
     """Return the first difference between a run's fingerprint and the wanted one; empty if there is none."""
+    wanted = json.loads(json.dumps(fingerprint))
     try:
         found: Any = read_json(plan, object, limit=_LARGEST_MARK)
     except InputError:
@@ -352,7 +368,7 @@ def _open_to_readers(folder: Path) -> None:
 def _has_work(work: Path) -> bool:
     """Return whether a work folder holds more than its plan; logs and unfinished files don't count."""
     files = (path.name for path in work.rglob("*") if path.is_file())
-    return any(name not in (_PLAN, _LOCK) and not name.endswith((".partial", ".jsonl")) for name in files)
+    return any(name not in (PLAN, LOCK) and not name.endswith((".partial", ".jsonl")) for name in files)
 
 
 def difference(old: Any, new: Any, name: str = "") -> str:
@@ -382,7 +398,7 @@ def _finish(target: Path) -> None:
     if not draft.work.is_dir():
         return
     try:
-        with held(draft.work / _LOCK, ""):
+        with held(draft.work / LOCK, ""):
             if (draft.work / _OLD).exists() and not target.exists():
                 (draft.work / _OLD).replace(target)
             if target.exists() and not draft.path.exists():

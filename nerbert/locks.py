@@ -17,16 +17,19 @@ _LOCKLESS = frozenset({errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP
 
 
 @contextmanager
-def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) -> Iterator[None]:
+def held(
+    path: Path, taken: str, *, wait: Callable[[], object] | None = None, shared: bool = False
+) -> Iterator[None]:  # fmt: skip
     """Lock a folder, or a file made for it, against other processes; raise OutputExists(`taken`) if one has the lock.
 
-    With `wait`, call that instead, and wait for the lock. A dead process holds none. On a file system without locks
-    (some network ones) nothing is locked.
+    With `wait`, call that instead, and wait for the lock. Several processes may have it `shared`. A dead process holds
+    none. On a file system without locks (some network ones) nothing is locked.
     """
-    handle = _locked(path, block=False)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    handle = _locked(path, kind | fcntl.LOCK_NB)
     if handle is None and wait is not None:
         wait()
-        while (handle := _locked(path, block=True)) is None:
+        while (handle := _locked(path, kind)) is None:
             pass
     if handle is None:
         raise OutputExists(taken)
@@ -36,12 +39,12 @@ def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) ->
         os.close(handle)
 
 
-def _locked(path: Path, *, block: bool) -> int | None:
+def _locked(path: Path, kind: int) -> int | None:
     """Return a handle that locks the path; None if another process holds it, or has removed it meanwhile."""
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     free = False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if block else fcntl.LOCK_NB))
+        fcntl.flock(handle, kind)
         free = _is_still(path, handle)
     except BlockingIOError:
         pass

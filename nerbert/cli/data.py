@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from nerbert.cli.options import (
     CHECK,
+    DIVIDED,
     READ,
     RUN,
     CheckRead,
@@ -22,6 +23,7 @@ from nerbert.cli.options import (
     OptionalOutput,
     Output,
     Overwrite,
+    Parts,
     Read,
     Run,
     Set,
@@ -35,7 +37,7 @@ knowledge_app = App(name="knowledge", help="Get types of titles.")
 def corpus_build(
     *dumps: FileOrDash, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
     output: Output, exclude: Many = None, config: Config = None, set_: Set = None, run: Run = RUN,
-    overwrite: Flag = False,
+    parts: Parts = DIVIDED, overwrite: Flag = False,
 ) -> None:  # fmt: skip
     """Build a corpus from a dump: sentences with typed links, filtered and sampled as in the paper.
 
@@ -65,9 +67,11 @@ def corpus_build(
     settings = load_settings(CorpusSettings, config, set_ or [])
     with run.opened() as executor:
         built = nerbert.build_corpus(
-            dumps, knowledge, output, settings, exclude=exclude or (), executor=executor, overwrite=overwrite
-        )
-    print_summary(built.manifest, output)
+            dumps, knowledge, output, settings, exclude=exclude or (), executor=executor, overwrite=overwrite,
+            part=parts.part, merge=parts.merge,
+        )  # fmt: skip
+    if built.manifest:
+        print_summary(built.manifest, output)
 
 
 @corpus_app.command(name="show")

@@ -2,19 +2,33 @@
 
 from pathlib import Path
 
-from nerbert.cli.options import RUN, TEXTS, Config, FileOrDash, Head, Many, Output, Overwrite, Run, Set, Texts
+from nerbert.cli.options import (
+    DIVIDED,
+    RUN,
+    TEXTS,
+    Config,
+    FileOrDash,
+    Head,
+    Many,
+    Output,
+    Overwrite,
+    Parts,
+    Run,
+    Set,
+    Texts,
+)
 
 
 def distil(
     teacher: str, *texts: FileOrDash, output: Output, labels: str = "", encoder: str = "embedded",
     data: Path | None = None, exclude: Many = None, min_confidence: str = "", decoding: str = "", device: str = "",
     head: Head = "", read: Texts = TEXTS, config: Config = None, set_: Set = None, run: Run = RUN,
-    overwrite: Overwrite = False,
+    parts: Parts = DIVIDED, overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """Train a small tagger on what another tagger finds in texts, and on labelled sentences if given.
 
-    The teacher tags the texts in parts, on --workers, each of which loads it. A run can be interrupted: rerun the
-    command to resume it; only the training starts over.
+    The teacher tags the texts in parts, on --workers, each of which loads it; with --part that is all. A run can be
+    interrupted: rerun the command to resume it; only the training starts over.
 
     Parameters
     ----------
@@ -60,6 +74,8 @@ def distil(
             encoder=encoder, data=data, exclude=exclude or (), min_confidence=parse_thresholds(min_confidence),
             loading={"decoding": decoding, "device": device, "head": head}, from_=read.from_,
             text_field=read.field, errors=read.errors, overwrite=overwrite, executor=executor,
+            share=parts.share(),
         )  # fmt: skip
-        stage(plan, settings, checking(write_tagger_card))
-    print_taggers([output])
+        trained = stage(plan, settings, checking(write_tagger_card))
+    if trained:
+        print_taggers([output])

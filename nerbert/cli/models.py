@@ -8,7 +8,21 @@ from typing import Annotated
 from cyclopts import Parameter
 
 import nerbert
-from nerbert.cli.options import READ, RUN, Config, Flag, Head, OptionalOutput, Output, Overwrite, Read, Run, Set
+from nerbert.cli.options import (
+    DIVIDED,
+    READ,
+    RUN,
+    Config,
+    Flag,
+    Head,
+    OptionalOutput,
+    Output,
+    Overwrite,
+    Parts,
+    Read,
+    Run,
+    Set,
+)
 
 
 def pretrain(
@@ -280,7 +294,7 @@ Only = Annotated[list[str] | None, Parameter(name="--only", negative="", consume
 
 def benchmark(
     suite: Path, *, data: Path, output: Output, encoder: Encoders = None, only: Only = None,
-    minutes: float | None = None, run: Run = RUN, dry_run: Flag = False, retry: Flag = False,
+    minutes: float | None = None, run: Run = RUN, parts: Parts = DIVIDED, dry_run: Flag = False, retry: Flag = False,
 ) -> None:  # fmt: skip
     """Run a suite of systems, data, settings and seeds, and write its tables. Finished cells are not rerun.
 
@@ -314,7 +328,7 @@ def benchmark(
     again += [part for each in encoder or [] for part in ("--encoder", each)]
     again += [part for each in only or [] for part in ("--only", each)]
     again += ["--minutes", f"{minutes:g}"] if minutes is not None else []
-    again += run.words() + (["--retry"] if retry else [])
+    again += run.words() + parts.words() + (["--retry"] if retry else [])
     wanted = read_suite(suite, parse_encoders(encoder or []))
     need("train", "torch", "transformers", "accelerate", "tokenizers")
     from nerbert.evaluation.benchmark import runner  # imports torch
@@ -325,5 +339,5 @@ def benchmark(
         return
     with run.opened() as executor:
         if not runner.benchmark(wanted, data, output, executor, minutes=minutes, retry=retry, only=only or (),
-                                again=shlex.join(again)):  # fmt: skip
+                                again=shlex.join(again), share=parts.share()):  # fmt: skip
             sys.exit(1)

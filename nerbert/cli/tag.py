@@ -9,7 +9,21 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from nerbert.cli.options import LOADING, RUN, TEXTS, FileOrDash, Flag, Loading, LoadingOptions, Run, RunOn, Texts
+from nerbert.cli.options import (
+    DIVIDED,
+    LOADING,
+    RUN,
+    TEXTS,
+    Divided,
+    FileOrDash,
+    Flag,
+    Loading,
+    LoadingOptions,
+    Parts,
+    Run,
+    RunOn,
+    Texts,
+)
 from nerbert.errors import SettingsError
 
 _FEW_SHAPES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256", "LRU_CACHE_CAPACITY": "64"}
@@ -23,6 +37,7 @@ def tag(
     tagger: str, *inputs: FileOrDash, output: Place = None, to: str = "", json: Flag = False, labels: str = "",
     min_confidence: str = "", offsets: str = "characters", fingerprint: Flag = False, overwrite: Flag = False,
     text: TextItself = None, server: str = "", loading: Loading = LOADING, read: Texts = TEXTS, run: Run = RUN,
+    parts: Parts = DIVIDED,
 ) -> None:  # fmt: skip
     """Tag texts from files, folders or a pipe.
 
@@ -61,8 +76,8 @@ def tag(
         Address of a `nerbert serve` that tags the texts, say http://127.0.0.1:8000. Its token is taken from the
         variable NERBERT_TOKEN. How its taggers are loaded, and how many tasks run, is up to the server.
     """
-    if server and (loading != LOADING or run != RUN):
-        given = [*_changed(loading, LOADING), *_changed(run, RUN)]
+    if server and (loading != LOADING or run != RUN or parts != DIVIDED):
+        given = [*_changed(loading, LOADING), *_changed(run, RUN), *_changed(parts, DIVIDED)]
         raise SettingsError(f"{', '.join(given)}: up to the server; leave this out, or leave out --server")
     for name, few in _FEW_SHAPES.items():  # read when torch is loaded
         os.environ.setdefault(name, few)
@@ -70,7 +85,8 @@ def tag(
 
     job = TagJob(
         tagger=tagger, inputs=inputs, output=output, to=to, json=json, offsets=offsets, sign=fingerprint, labels=labels,
-        min_confidence=min_confidence, overwrite=overwrite, loading=asdict(loading), text=text, **asdict(read),
+        min_confidence=min_confidence, overwrite=overwrite, loading=asdict(loading), text=text,
+        share=parts.share(), **asdict(read),
     )  # fmt: skip
     if server:
         from nerbert.serve.client import connected_tagger
@@ -81,7 +97,7 @@ def tag(
         tag_files(job, _write_page, executor)
 
 
-def _changed(options: LoadingOptions | RunOn, default: LoadingOptions | RunOn) -> Iterator[str]:
+def _changed(options: LoadingOptions | RunOn | Divided, default: LoadingOptions | RunOn | Divided) -> Iterator[str]:
     """Yield the options that differ from their defaults, as they are typed."""
     for name, value in asdict(default).items():
         if getattr(options, name) != value:

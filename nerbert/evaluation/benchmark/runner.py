@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import torch
 
-from nerbert.errors import SettingsError, WorkerDied, WriteError, may_try_again, need, visible
+from nerbert.errors import InputError, SettingsError, WorkerDied, WriteError, may_try_again, need, visible
 from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, Machine, State
 from nerbert.evaluation.benchmark.job import Job
 from nerbert.evaluation.benchmark.plan import make_plan, this_machine
@@ -28,6 +28,7 @@ from nerbert.evaluation.benchmark.system import CellTask
 from nerbert.evaluation.benchmark.tasks import OUT_OF_TIME, Desk, End, run_task
 from nerbert.evaluation.datasets.load import check_root
 from nerbert.executors import Executor, Resources, given_or_local
+from nerbert.parts import WHOLE, Share
 from nerbert.process import check_alone, cores
 from nerbert.terminal import duration, percent, tell
 
@@ -39,10 +40,10 @@ _Stop = KeyboardInterrupt | SystemExit | WriteError | None
 
 def benchmark(
     suite: Suite, data: Path, output: Path, executor: Executor | None = None, *, minutes: float | None = None,
-    retry: bool = False, only: Iterable[str] = (), again: str = "rerun the command",
+    retry: bool = False, only: Iterable[str] = (), again: str = "rerun the command", share: Share = WHOLE,
 ) -> bool:  # fmt: skip
     """Run a suite, or the cells that `only` selects, write its tables to `output` and print them; return whether no
-    cell failed.
+    cell failed. Of a partial share no tables are written.
 
     Without an `executor`, cells run in one local process per GPU, or one per core without GPUs.
     """
@@ -52,15 +53,16 @@ def benchmark(
     need("benchmark", "scipy")
     check_alone("a benchmark")
     with given_or_local(executor, len(_gpus(this_machine())) or cores()) as opened:
-        cells, stop = run_suite(suite, data, output, opened, minutes=minutes, retry=retry, only=only)
+        cells, stop = run_suite(suite, data, output, opened, minutes=minutes, retry=retry, only=only, share=share)
     table = make_table(suite, cells)
     try:
-        files = write_tables(output, table)
+        files = [] if share.partial else write_tables(output, table)
     finally:  # cells on a full disk are reported though their tables can't be written
-        print_table(table)
+        if not share.partial:
+            print_table(table)
         for line in _left(cells, again):
             tell(line)
-    tell(f"{_counted(cells)}; written: {', '.join(map(str, files))}")
+    tell(f"{_counted(cells)}; " + (f"written: {', '.join(map(str, files))}" if files else "--merge writes the tables"))
     if stop:
         raise stop
     return all(cell.state is not State.FAILED for cell in cells)
@@ -68,23 +70,25 @@ def benchmark(
 
 def run_suite(
     suite: Suite, data: Path, output: Path, executor: Executor, *, minutes: float | None = None, retry: bool = False,
-    only: Iterable[str] = (),
+    only: Iterable[str] = (), share: Share = WHOLE,
 ) -> tuple[list[Cell], _Stop]:  # fmt: skip
     """Return every cell of a suite, by priority, and what stopped the run early, if anything. Cells missing in `output`
     are run first, by an executor, if `only` selects them. None begins after `minutes`; `retry` runs failed cells again.
+    A partial share is a part of these cells; a merge runs none, and raises InputError if some are missing.
     """
     _check(data, minutes)
     selection = Selection(suite, only)
     until, machine, store = None if minutes is None else time.time() + 60 * minutes, this_machine(), Store(output)
     stop: _Stop = None
-    with store.hold():
+    with store.hold(shared=share.partial):
         plan = make_plan(suite, data, machine)
         known = _known(plan, store, retry=retry)
-        jobs: dict[str, Job] = {}
-        for job in _jobs(plan):
-            if job.key not in known and job.place in selection:
-                jobs.setdefault(job.key, job)
-        run = _SuiteRun(list(jobs.values()), store, executor, Desk(output, machine, _gpus(machine), until))
+        own = _own([job for job in _jobs(plan) if job.place in selection], share)
+        jobs = [job for key, job in own.items() if key not in known]
+        if share.merge and jobs:
+            raise InputError(f"{output}: {len(jobs)} cells are missing, such as {jobs[0].place}; run the parts that "
+                             "have them, or leave out --merge")  # fmt: skip
+        run = _SuiteRun(jobs, store, executor, Desk(output, machine, _gpus(machine), until))
         if jobs:
             tell(f"cells to run: {len(jobs)}, {executor.workers} at once; done already: {len(known)}")
         try:
@@ -95,7 +99,19 @@ def run_suite(
     if stop:  # cells that ended meanwhile
         known |= {job.key: cell for job in _jobs(plan) if (cell := store.read_cell(job.key, job.place))}
     cells, left = known | run.done, STOPPED if stop else OUT_OF_TIME
-    return [_outcome(each, cells, left if each.place in selection else NOT_SELECTED) for each in plan], stop
+    return [
+        _outcome(each, cells, left if isinstance(each, Job) and each.key in own else NOT_SELECTED) for each in plan
+    ], stop
+
+
+def _own(jobs: Iterable[Job], share: Share) -> dict[str, Job]:
+    """Return the cells of a share by key, in order; those that start from one source checkpoint are in one share."""
+    groups = dict[str, dict[str, Job]]()
+    for job in jobs:
+        source = job.system.source
+        together = (source.key if source else job.key) if share.partial else ""
+        groups.setdefault(together, {}).setdefault(job.key, job)
+    return {key: job for group in share.of_items(groups.values()) for key, job in group.items()}
 
 
 class _SuiteRun:

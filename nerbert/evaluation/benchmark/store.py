@@ -107,20 +107,23 @@ class Store:
         self.sources, self.scratch = folder / "sources", folder / ".benchmark"
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Make and lock the folder; unfinished work of an earlier run is removed."""
+    def hold(self, *, shared: bool = False) -> Iterator[None]:
+        """Make and lock the folder; unfinished work of an earlier run is removed, unless it is `shared` with others."""
         with os_refused(f"{self.folder}: can't be made or read"):
             self.folder.mkdir(parents=True, exist_ok=True)
-        with held(self.folder, f"{self.folder}: another benchmark is using it; wait for it or name another folder"):
+        taken = f"{self.folder}: another benchmark is using it; wait for it or name another folder"
+        with held(self.folder, taken, shared=shared):
             with os_refused(f"{self.folder}: can't be made or read"):
                 self._claim()
-                self._clear()
+                if not shared:
+                    self._clear()
                 for each in (self.cells, self.predictions, self.sources, self.scratch):
                     each.mkdir(exist_ok=True)
             try:
                 yield
             finally:
-                self._clear()
+                if not shared:
+                    self._clear()
 
     def _claim(self) -> None:
         """Mark the folder as a benchmark's; raise OutputExists if it is someone else's, or leads elsewhere."""

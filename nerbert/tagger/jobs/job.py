@@ -16,7 +16,6 @@ from nerbert import __version__
 from nerbert.artifacts import (
     check_free,
     check_free_file,
-    publish_job,
     standard_output,
     write_json,
 )
@@ -45,6 +44,7 @@ from nerbert.formats.kinds import (
 from nerbert.formats.rows import ERRORS, Block
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import NEEDS_LABELS
+from nerbert.parts import WHOLE, Share, shared_job, whole_job
 from nerbert.records import Document, EntityLabel, Example, Repair, Repairs, Span
 from nerbert.sources.files import writable
 from nerbert.tagger.jobs.files import (
@@ -131,6 +131,7 @@ class TagJob:
     """Labels to find, as `parse_labels` reads them; "": what the tagger was trained on."""
     min_confidence: str = ""
     overwrite: bool = False
+    share: Share = WHOLE
     loading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Other parameters of `Tagger.load`: back end, precision, device, threads, decoding, on_too_long."""
 
@@ -214,13 +215,15 @@ def tag_files(
     """
     executor = executor or HERE
     paths, kind = job.find()
-    if job.output is None and (executor.workers > 1 or not isinstance(executor, LocalExecutor)):
-        raise SettingsError(f"executor {type(executor).__name__}, workers = {executor.workers}: rows go to standard "
-                            "output from one process; name a file or folder with -o")  # fmt: skip
+    if job.output is None:
+        _check_one_process(job, executor)
     if kind == HTML and page is None:
         raise SettingsError("--to html: no page writer was given; pass page=nerbert.render.tags_page.write_page")
     if job.output is None:
         _Run(job, paths, kind, load(job), page, executor).to_standard_output()
+    elif job.share.partial:
+        _check_lasting(paths)
+        _Run(job, paths, kind, load(job), page, executor).to_parts(job.output)
     elif paths.many:
         names = place_outputs(paths, job.output, kind)
         check_free(job.output, overwrite=job.overwrite)
@@ -261,10 +264,17 @@ class _Run:
                     stream.flush()
         _tell_rejected(left_out)
 
+    def to_parts(self, target: Path) -> None:
+        """Tag a part of the texts, for a run that merges."""
+        check_apart(self.paths, target)
+        made, is_file = self.job.fingerprint(self.tagger, self.paths), not self.paths.many and self._one_file
+        with shared_job(target, made, self.job.share, overwrite=self.job.overwrite, file=is_file) as work:
+            self._tag(work)
+
     def to_file(self, target: Path) -> None:
         """Write one file, when all its parts are tagged."""
-        made, is_file = self.job.fingerprint(self.tagger, self.paths), bool(suffixes_of(self.kind))
-        job = publish_job(target, made, overwrite=self.job.overwrite, file=is_file)
+        made = self.job.fingerprint(self.tagger, self.paths)
+        job = whole_job(target, made, self.job.share, overwrite=self.job.overwrite, file=self._one_file)
         with job as (draft, work), named_draft(target, draft, work, self.kind) as path:
             done = self._make(work, [path])
         tell(f"{target}: {_summary(done)}")
@@ -272,7 +282,7 @@ class _Run:
     def to_folder(self, target: Path, names: Sequence[PurePath]) -> None:
         """Write a file for each source into a folder that appears when it is whole."""
         made = self.job.fingerprint(self.tagger, self.paths)
-        with publish_job(target, made, overwrite=self.job.overwrite) as (folder, work):
+        with whole_job(target, made, self.job.share, overwrite=self.job.overwrite) as (folder, work):
             for name in names:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
             done = self._make(work, [folder / name for name in names])
@@ -284,15 +294,23 @@ class _Run:
     def _make(self, work: Path, targets: Sequence[Path]) -> list[TaggedParts]:
         """Tag the missing parts of all files, then write all rows with their entities."""
         writers = list(map(self._writer, self.paths.sources))  # one that can't write fails before all is tagged
-        how = partial(
-            TaggedParts, field=self.job.field, errors=self.job.errors, offsets=self.job.offsets,
-            fingerprint=self._fingerprint,
-        )  # fmt: skip
-        files = tag_all(self.paths.sources, work, how, self.tagger, self.executor)
+        files = self._tag(work)
         for write, target, parts in zip(writers, targets, files, strict=True):
             write(target, parts)
             _tell_rejected(parts.repairs)
         return files
+
+    def _tag(self, work: Path) -> list[TaggedParts]:
+        how = partial(
+            TaggedParts, field=self.job.field, errors=self.job.errors, offsets=self.job.offsets,
+            fingerprint=self._fingerprint,
+        )  # fmt: skip
+        return tag_all(self.paths.sources, work, how, self.tagger, self.executor, self.job.share)
+
+    @property
+    def _one_file(self) -> bool:
+        """Whether the kind of output is one file, not a folder."""
+        return bool(suffixes_of(self.kind))
 
     @property
     def _fingerprint(self) -> str:
@@ -318,6 +336,21 @@ class _Run:
             WritingRows(self.tagger.sentences, self.tagger.types, terminal)
         )
         return writer
+
+
+def _check_one_process(job: TagJob, executor: Executor) -> None:
+    """Raise SettingsError for what needs an output's parts, where rows go to standard output."""
+    if job.share != WHOLE:
+        raise SettingsError("--part, --merge: parts are kept beside the output; name a file or folder with -o")
+    if executor.workers > 1 or not isinstance(executor, LocalExecutor):
+        raise SettingsError(f"executor {type(executor).__name__}, workers = {executor.workers}: rows go to standard "
+                            "output from one process; name a file or folder with -o")  # fmt: skip
+
+
+def _check_lasting(paths: JobPaths) -> None:
+    for source in paths.sources:
+        if not source.lasting:
+            raise InputError(f"{source}: can't be divided among runs, which each read it; name a file")
 
 
 def _folder_of(tagger: Tagger) -> Path:
@@ -351,14 +384,14 @@ def _summary(done: Sequence[TaggedParts]) -> str:
 
 def tag_all(
     sources: Sequence[InputFile], work: Path, how: Callable[[InputFile, Path], TaggedParts], tagger: JobTagger,
-    executor: Executor,
+    executor: Executor, share: Share = WHOLE,
 ) -> list[TaggedParts]:  # fmt: skip
-    """Return files whose parts are in `work`; tag the missing ones, under a bar over all bytes if known."""
+    """Return files whose parts are in `work`; tag the missing ones of a share, under a bar over all bytes if known."""
     files = [how(source, work / "parts" / f"{number:06d}") for number, source in enumerate(sources)]
     sizes = [source.size for source in sources]
     needs = Resources(gpus=float("cuda" in tagger.head.name))
     with throughput("rows", None if None in sizes else sum(size or 0 for size in sizes)) as bar:
-        tag_parts(files, partial(_found_in, tagger=tagger, bar=bar), bar, executor, needs)
+        tag_parts(files, partial(_found_in, tagger=tagger, bar=bar), bar, executor, needs, share)
     return files
 
 

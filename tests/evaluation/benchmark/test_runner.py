@@ -115,6 +115,31 @@ def test_sources_come_first_then_cells_in_order(suite: Suite, data: Path, tmp_pa
     assert untrained == [*sources, *(cell.facts["keys"]["score"] for cell in cells)]
 
 
+def test_parts_make_the_cells_and_a_merge_the_tables(
+    suite: Suite, suite_file: Path, data: Path, tmp_path: Path, untrained: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = [cell.facts["keys"] for cell in cells_of(suite, data, tmp_path / "whole")]
+    untrained.clear()
+    output = tmp_path / "out"
+    arguments = (suite_file, "--data", data, "-o", output)
+    assert run(*arguments, "--part", "1/2") == 0
+    assert "2 not run; --merge writes the tables" not in capsys.readouterr().err
+    first = list(untrained)
+    assert 1 < len(first) < CELLS
+    assert run(*arguments, "--part", "1/2") == 0
+    assert untrained == first, "a part that is done runs nothing again"
+    assert run(*arguments, "--merge") == 1
+    assert "cells are missing, such as" in capsys.readouterr().err
+    with Store(output).hold(shared=True):
+        assert run(*arguments, "--part", "2/2") == 0
+        assert run(*arguments, "--merge") == 1
+    assert not list(output.glob("*.md"))
+    assert len(untrained) == len(set(untrained)), "a source is made by one part"
+    assert sorted(untrained) == sorted({key for keys in whole for key in (keys["source"], keys["score"]) if key})
+    assert run(*arguments, "--merge") == 0
+    assert list(output.glob("*.md"))
+
+
 @pytest.mark.slow
 def test_only_what_a_change_touches_runs_again(
     suite_file: Path, data: Path, tmp_path: Path, untrained: list[str]
