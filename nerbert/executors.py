@@ -41,7 +41,8 @@ ONE_CORE = Resources()
 class Executor(Protocol):
     """Runs a command's tasks: made as `Class(workers)`, and entered and left once, as a context manager.
 
-    One that is named by an address (`name://…`) is made as `Class.at(address, workers)`.
+    One that has a class method `at` is made as `Class.at(address, workers)` from an address (`name://…`), and from its
+    name alone.
     """
 
     workers: int
@@ -136,8 +137,10 @@ def _make(name: str, workers: int | None) -> Executor:
         if workers not in (None, int(rest)):
             raise SettingsError(f"executor {name!r:.80}: gives workers, and so does workers = {workers}; leave one out")
         return EXECUTORS.find(kind)(int(rest))
+    at: Callable[[str, int | None], Executor] | None = getattr(EXECUTORS.find(kind), "at", None) if known else None
+    if known and at is not None and not rest:
+        return at(name, workers)
     if known and rest.startswith("//") and rest != "//":
-        at: Callable[[str, int | None], Executor] | None = getattr(EXECUTORS.find(kind), "at", None)
         if at is None:
             raise SettingsError(f"executor {name!r:.80}: {kind} has no addresses; use {kind}, or {kind}:4")
         return at(name, workers)

@@ -128,7 +128,9 @@ STEPS: "Registry[Callable[[CorpusSettings], AnyStep]]" = Registry(
     },
 )
 """The steps of a corpus; the build makes its own steps, a user's are made as `Class(settings)`."""
-EXECUTORS: "Registry[Callable[[int], Executor]]" = Registry("executor", {"local": "nerbert.executors:LocalExecutor"})
+EXECUTORS: "Registry[Callable[[int], Executor]]" = Registry(
+    "executor", {"local": "nerbert.executors:LocalExecutor", "ray": "nerbert.ray_executor:RayExecutor"}
+)
 """Executors: functions from a number of workers to an `Executor`; `at` takes an address."""
 OBJECTIVES: "Registry[type[Objective]]" = Registry(
     "objective",

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 
 from nerbert.errors import InputError, at, refused
 from nerbert.formats.jsonl import text_of
-from nerbert.formats.rows import SPANS, TEXT, TOKENS, Block, decoded, span_json
+from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, Block, decoded, span_json
 from nerbert.records import Document
 
 _BATCH_BYTES, _MOST_ROWS = 1 << 18, 2_000
@@ -42,13 +43,19 @@ def parquet_blocks(path: Path, field: str, errors: str) -> Iterator[Block]:
         row_size = path.stat().st_size / max(1, pq.read_metadata(path).num_rows)
     first = 1
     for batch in read_batches(path):
-        with at(path):
-            mended, rows = _mended(batch, field, first, errors), list[Document]()
-            for number, fields in enumerate(plain_rows(_texts(mended, field)), first):
-                with at(part=f"row {number}"):
-                    rows.append(text_of(fields, field, number))
-        yield Block(str(path), rows, round(row_size * len(rows)), batch if errors == "strict" else mended)
-        first += len(rows)
+        block = block_of(batch, str(path), field, errors, first)
+        yield replace(block, size=round(row_size * len(block.rows)))
+        first += len(block.rows)
+
+
+def block_of(batch: pa.RecordBatch, name: str, field: str, errors: str = ERRORS[0], first: int = 1) -> Block:
+    """Return the rows of a batch; `name` and the number of the `first` row are for messages."""
+    with at(name):
+        mended, rows = _mended(batch, field, first, errors), list[Document]()
+        for number, fields in enumerate(plain_rows(_texts(mended, field)), first):
+            with at(part=f"row {number}"):
+                rows.append(text_of(fields, field, number))
+    return Block(name, rows, batch=batch if errors == "strict" else mended)
 
 
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
@@ -136,15 +143,17 @@ def write_parquet(path: Path, blocks: Iterable[Block]) -> None:
     try:
         with pq.ParquetWriter(path, empty.schema, compression="zstd") as writer:
             for block in blocks:
-                table = _table(block).append_column(_SPANS, _spans_column(block))
-                writer.write_table(pa.concat_tables([empty, table], promote_options="permissive").combine_chunks())
+                whole = pa.concat_tables([empty, tagged_table(block)], promote_options="permissive")
+                writer.write_table(whole.combine_chunks())
     except pa.ArrowNotImplementedError as error:
         with at(block.name):
             raise InputError(f"{error}; write JSON lines (--to jsonl)") from error
 
 
-def _spans_column(block: Block) -> pa.Array:
-    return _column([[span_json(span) for span in row.spans] for row in block.rows], SPAN_LIST)
+def tagged_table(block: Block) -> pa.Table:
+    """Return the rows with their entities in the column `spans`, in place of earlier ones."""
+    spans = _column([[span_json(span) for span in row.spans] for row in block.rows], SPAN_LIST)
+    return _table(block).append_column(_SPANS, spans)
 
 
 def joined_schema(one: pa.Schema, other: pa.Schema) -> pa.Schema:

@@ -1,0 +1,1 @@
+"""nerbert inside other programs: one file each."""

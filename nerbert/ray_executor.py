@@ -1,0 +1,187 @@
+"""Run tasks on a Ray cluster: `--executor ray`, on one of its machines (docs/how-to/at-scale.md).
+
+Tasks are Ray's own, not actors: Ray runs those of a dead machine again on any other one, where an actor would wait for
+a free place. A worker process keeps the last tasks with their models, and Ray keeps the process while there is work.
+What a task carries lies once on each machine, in Ray's object store. All machines need the same shared folders.
+"""
+
+import logging
+import os
+import pickle
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from socket import create_connection
+from typing import Any, Self, TypeVar
+
+from nerbert import __version__
+from nerbert.errors import NerbertError, SettingsError, WorkerDied, WriteError, need
+from nerbert.executors import ONE_CORE, Resources
+from nerbert.terminal import tell
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_REACHED, _PATIENCE = 10, 60
+"""Seconds that the cluster has to answer at all, and a machine to say which version it has."""
+
+
+class RayExecutor:
+    """Run tasks on a Ray cluster; `workers` 0 is one for each of its cores.
+
+    Raise SettingsError if no cluster runs, or a machine has another nerbert. A program that called `ray.init` keeps its
+    connection.
+    """
+
+    def __init__(self, workers: int = 0) -> None:
+        ray = _ray()
+        self._owned = not ray.is_initialized()
+        if self._owned:
+            _connect()
+        try:
+            cores = int(ray.cluster_resources().get("CPU", 0))
+            self.workers = workers or cores or 1
+            tell(f"Ray: {_check_machines()} machines, {cores} cores")
+        except BaseException:
+            self.__exit__()
+            raise
+
+    @classmethod
+    def at(cls, address: str, workers: int | None) -> Self:
+        """Return an executor for `ray`; refuse `ray://…`, Ray Client, which Ray's documentation calls limited."""
+        if address != "ray":
+            raise SettingsError(f"executor {address!r:.80}: Ray Client isn't supported; run the command on one of the "
+                                "cluster's machines (`ray job submit …`), with --executor ray")  # fmt: skip
+        return cls(workers or 0)
+
+    def map_ordered(
+        self, task: Callable[[Item], Result], items: Iterable[Item], needs: Resources = ONE_CORE
+    ) -> Iterator[Result]:
+        """Yield `task(item)` for each item, in order; Ray runs tasks of dead machines and processes again."""
+        ray, futures = _ray(), deque[Any]()
+        with _told():
+            _check_room(needs)
+            pickled = pickle.dumps(task)
+            shared = ray.put(_Task(sha256(pickled).hexdigest(), __version__, str(Path.cwd()), pickled))
+            gpus = {"num_gpus": needs.gpus, "max_calls": 0} if needs.gpus else {}  # else a process ends with its task
+            run = ray.remote(_run).options(num_cpus=needs.cpus, memory=needs.memory or None, **gpus)
+            try:
+                for item in items:
+                    futures.append(run.remote(shared, item))
+                    if len(futures) > 2 * self.workers:
+                        yield ray.get(futures.popleft())
+                while futures:
+                    yield ray.get(futures.popleft())
+            finally:
+                for future in futures:
+                    ray.cancel(future)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._owned:
+            _ray().shutdown()
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A task as it travels: its digest, the nerbert that it comes from, the folder of its paths, its pickle."""
+
+    digest: str
+    made_by: str
+    folder: str
+    pickled: bytes = field(compare=False, repr=False)
+
+
+def _ray() -> Any:
+    """Return Ray, whose functions are only partly typed."""
+    need("ray", "ray")
+    return import_module("ray")
+
+
+def _run(task: _Task, item: Any) -> Any:
+    return _loaded(task)(item)
+
+
+@lru_cache(maxsize=2)
+def _loaded(task: _Task) -> Callable[[Any], Any]:
+    """Return a task in a worker's process; two are kept, as by the local executor."""
+    if task.made_by != __version__:
+        raise SettingsError(
+            f"nerbert {__version__} on one machine, {task.made_by} on another; install the same on each"
+        )
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        os.chdir(task.folder)
+    except OSError as error:
+        raise SettingsError(f"{task.folder}: isn't on every machine of the cluster; run in a shared folder") from error
+    loaded: Callable[[Any], Any] = pickle.loads(task.pickled)  # noqa: S301  (the driver's own)
+    return loaded
+
+
+def _connect() -> None:
+    """Join the cluster that RAY_ADDRESS names, or else the one that runs on this machine."""
+    place = os.environ.get("RAY_ADDRESS", "auto")
+    if "://" in place:
+        raise SettingsError(f"RAY_ADDRESS {place!r:.80}: must be host:port of the cluster's head, and the command must "
+                            "run on one of its machines")  # fmt: skip
+    try:
+        if place != "auto":  # Ray itself tries for minutes
+            host, _, port = place.rpartition(":")
+            create_connection((host.strip("[]"), int(port)), _REACHED).close()
+        _ray().init(address=place, logging_level=logging.ERROR)
+    except (RuntimeError, ValueError, OSError) as error:
+        why = " ".join(str(error).split())
+        raise SettingsError(f"executor 'ray': no cluster at {place!r:.80} ({why:.200}); start one with `ray start "
+                            "--head`, or name it in RAY_ADDRESS (host:6379); or use local") from error  # fmt: skip
+
+
+def _check_machines() -> int:
+    """Return how many machines run tasks; raise SettingsError unless all have this nerbert."""
+    ray = _ray()
+    on, ask = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy, ray.remote(version)
+    machines = [each for each in ray.nodes() if each["Alive"] and each["Resources"].get("CPU")]
+    there = [on(each["NodeID"], soft=False) for each in machines]
+    answers = [ask.options(num_cpus=0, max_retries=0, scheduling_strategy=each).remote("nerbert") for each in there]
+    for machine, answer in zip(machines, answers, strict=True):
+        try:
+            found = ray.get(answer, timeout=_PATIENCE)
+        except Exception as error:  # whatever it is, the machine can't be used
+            found = f"doesn't say which ({type(getattr(error, 'cause', error)).__name__})"
+        if found != __version__:
+            raise SettingsError(f"executor 'ray': {machine['NodeManagerAddress']}: nerbert there: {found}; here: "
+                                f"{__version__}; install the same on each machine")  # fmt: skip
+    return len(machines)
+
+
+def _check_room(needs: Resources) -> None:
+    """Raise SettingsError for a task that no machine of the cluster can run; Ray would wait for one."""
+    for name, wanted in {"CPU": needs.cpus, "GPU": needs.gpus}.items():
+        most = max((each["Resources"].get(name, 0) for each in _ray().nodes() if each["Alive"]), default=0)
+        if wanted > most:
+            raise SettingsError(f"executor 'ray': a task needs {wanted:g} {name}, the machines of the cluster have "
+                                f"at most {most:g}; add one that has, or use local")  # fmt: skip
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raise a task's own error as it was, and Ray's as the project's."""
+    faults = _ray().exceptions
+    try:
+        yield
+    except faults.RayTaskError as error:
+        known = isinstance(error.cause, Exception)
+        raise (error.cause if known else NerbertError(f"a task failed in Ray: {error}")) from None
+    except (faults.ObjectStoreFullError, faults.OutOfDiskError) as error:
+        raise WriteError("Ray's object store is full: start Ray with more --object-store-memory, free its disk, or "
+                         "give fewer --workers") from error  # fmt: skip
+    except faults.RayError as error:
+        why = " ".join(str(error).split())
+        raise WorkerDied(f"a worker of the cluster died, and so did those that ran its task again ({why:.300}); is "
+                         "memory short? Try fewer --workers") from error  # fmt: skip
