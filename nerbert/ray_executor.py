@@ -78,7 +78,7 @@ class RayExecutor:
                 while futures:
                     yield ray.get(futures.popleft())
             finally:
-                for future in futures:
+                for future in futures if ray.is_initialized() else ():  # the caller's error may come after the end
                     ray.cancel(future)
 
     def __enter__(self) -> Self:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nerbert import ray_executor
+from nerbert import __version__, ray_executor
 from nerbert.corpus.shards import read_sentences
 from nerbert.errors import InputError, SettingsError, WorkerDied, WriteError
 from nerbert.executors import ONE_CORE, Resources, open_executor
@@ -27,7 +27,7 @@ def cluster() -> Iterator[Any]:
     """A head without cores, and two nodes of one core each."""
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 100_000_000})
+    made: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 100_000_000})
     for _ in range(2):
         made.add_node(num_cpus=1, object_store_memory=100_000_000)
     made.wait_for_nodes()
@@ -79,12 +79,18 @@ def test_results_come_in_order_from_all_nodes(cluster: Any, capsys: Caught) -> N
 
 def test_few_items_are_taken_ahead(cluster: Any) -> None:
     taken = list[int]()
-    items = (taken.append(number) or number for number in range(100))
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
     with open_executor("ray:1") as executor:
-        results = executor.map_ordered(partial(times, by=1), items)
+        results: Any = executor.map_ordered(partial(times, by=1), items())
         assert next(results) == 0
         assert len(taken) == 3
-        results.close()  # type: ignore[attr-defined]
+    results.close()
+    assert not ray.is_initialized()
 
 
 def test_a_process_unpickles_a_task_once(cluster: Any) -> None:
@@ -139,7 +145,7 @@ def _unknown(_: str) -> str:
 
 
 def test_a_folder_that_a_machine_lacks_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    task = ray_executor._Task("b", ray_executor.__version__, str(tmp_path / "none"), b"")
+    task = ray_executor._Task("b", __version__, str(tmp_path / "none"), b"")
     with pytest.raises(SettingsError, match="none: isn't on every machine of the cluster"):
         ray_executor._run(task, 0)
 

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -13,8 +13,8 @@ from typing import Literal, NoReturn
 from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError
 
 from nerbert import DOCS, __version__
-from nerbert.cli.options import UnwrappedHelp
-from nerbert.errors import NerbertError, missing_extra, need, paths_refused, unknown
+from nerbert.cli.options import DIVIDED, RUN, UPLOADS, Flag, UnwrappedHelp
+from nerbert.errors import NerbertError, SettingsError, missing_extra, need, paths_refused, unknown
 
 _OBJECTS = 20_000
 """Threshold of the garbage collector: Python's own 700 costs more at a start than it frees."""
@@ -57,6 +57,27 @@ def quickstart(*, text: str = "", keep: Path | None = None, report: Path | None 
     from nerbert.quickstart.tour import run_quickstart
 
     run_quickstart(text, keep, report)
+
+
+@app.command
+def doctor(folder: Path = Path(), *, json: Flag = False) -> None:
+    """Look whether this machine has what the commands need, and say what helps.
+
+    Memory, disk, files, locks, text encoding, versions of libraries, extras, GPU. The exit code is 1 if something is
+    wrong; an extra that isn't installed is not.
+
+    Parameters
+    ----------
+    folder
+        Where you will work; default: here.
+    json
+        Print JSON.
+    """
+    from nerbert.doctor import examine
+    from nerbert.render.terminal.doctor import print_findings
+
+    if not print_findings(examine(folder), as_json=json):
+        sys.exit(1)
 
 
 @app.command(name="help")
@@ -124,7 +145,22 @@ def _call(arguments: Sequence[str]) -> None:
     if not arguments or arguments[0].startswith("-"):  # the list of commands shows what each one does
         for name in app:
             app[name]
+    if any("://" in each for each in arguments):
+        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+        if upload := UPLOADS.get(bound.arguments.get("output", Path())):
+            _check_here(bound.arguments)
+            overwrite = bool(bound.arguments.get("overwrite"))
+            upload.run(lambda: command(*bound.args, **bound.kwargs), arguments, overwrite=overwrite)
+            return
     app(arguments, exit_on_error=False, print_error=False)
+
+
+def _check_here(options: Mapping[str, object]) -> None:
+    """Raise SettingsError for what other machines would write: an output at an address is made on this one."""
+    parts, run = options.get("parts", DIVIDED), options.get("run", RUN)
+    if parts != DIVIDED or not getattr(run, "executor", "").startswith("local"):
+        raise SettingsError("--part, --merge, --executor: machines need a folder that they share for an output, not an "
+                            "address; copy it there afterwards")  # fmt: skip
 
 
 def _usage(error: CycloptsError) -> str:

@@ -22,6 +22,7 @@ from nerbert.cli.options import (
     Many,
     OptionalOutput,
     Output,
+    OutputOrAddress,
     Overwrite,
     Parts,
     Read,
@@ -36,7 +37,7 @@ knowledge_app = App(name="knowledge", help="Get types of titles.")
 @corpus_app.command(name="build")
 def corpus_build(
     *dumps: FileOrDash, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
-    output: Output, exclude: Many = None, config: Config = None, set_: Set = None, run: Run = RUN,
+    output: OutputOrAddress, exclude: Many = None, config: Config = None, set_: Set = None, run: Run = RUN,
     parts: Parts = DIVIDED, overwrite: Flag = False,
 ) -> None:  # fmt: skip
     """Build a corpus from a dump: sentences with typed links, filtered and sampled as in the paper.

@@ -10,7 +10,7 @@ from nerbert.cli.options import (
     FileOrDash,
     Head,
     Many,
-    Output,
+    OutputOrAddress,
     Overwrite,
     Parts,
     Run,
@@ -20,7 +20,7 @@ from nerbert.cli.options import (
 
 
 def distil(
-    teacher: str, *texts: FileOrDash, output: Output, labels: str = "", encoder: str = "embedded",
+    teacher: str, *texts: FileOrDash, output: OutputOrAddress, labels: str = "", encoder: str = "embedded",
     data: Path | None = None, exclude: Many = None, min_confidence: str = "", decoding: str = "", device: str = "",
     head: Head = "", read: Texts = TEXTS, config: Config = None, set_: Set = None, run: Run = RUN,
     parts: Parts = DIVIDED, overwrite: Overwrite = False,

@@ -17,6 +17,7 @@ from nerbert.cli.options import (
     Head,
     OptionalOutput,
     Output,
+    OutputOrAddress,
     Overwrite,
     Parts,
     Read,
@@ -26,7 +27,7 @@ from nerbert.cli.options import (
 
 
 def pretrain(
-    config: Path, *, output: Output, set_: Set = None, run: Run = RUN, overwrite: Overwrite = False,
+    config: Path, *, output: OutputOrAddress, set_: Set = None, run: Run = RUN, overwrite: Overwrite = False,
     dry_run: Flag = False,
 ) -> None:  # fmt: skip
     """Train an encoder on a corpus, as a tagger over the corpus's categories.
@@ -74,7 +75,7 @@ def pretrain(
 
 
 def finetune(
-    encoder: str, *, data: Path, output: Output, source: Path | None = None, seeds: str = "", labels: str = "",
+    encoder: str, *, data: Path, output: OutputOrAddress, source: Path | None = None, seeds: str = "", labels: str = "",
     config: Config = None, set_: Set = None, read: Read = READ, overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """Train a tagger: fine-tune an encoder on annotated sentences.

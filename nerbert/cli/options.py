@@ -8,18 +8,50 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from nerbert import DOCS
+from nerbert.errors import SettingsError
 from nerbert.formats.documents import CheckReading, Reading
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cyclopts import Token
     from cyclopts.help import HelpPanel
     from rich.console import Console, ConsoleOptions
 
     from nerbert.executors import Executor
     from nerbert.parts import Share
+    from nerbert.uploads import Upload
 
-Output = Annotated[Path, Parameter(name=["--output", "-o"])]
-OptionalOutput = Annotated[Path | None, Parameter(name=["--output", "-o"])]
-FileOrPipe = Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)]
+
+def _local(_: Any, tokens: "Sequence[Token]") -> Path:
+    """Return an output on this machine."""
+    if "://" in tokens[0].value:
+        raise SettingsError(f"{tokens[0].value:.80}: this command makes no outputs at addresses; name a file or folder")
+    return Path(tokens[0].value)
+
+
+UPLOADS: "dict[Path, Upload]" = {}
+"""The outputs at addresses that a command line names, by where the command makes them; `main` uploads them."""
+
+
+def _anywhere(kind: Any, tokens: "Sequence[Token]") -> Path:
+    """Return an output on this machine, and where one at an address is made."""
+    if "://" not in tokens[0].value:
+        return _local(kind, tokens)
+    from nerbert.uploads import Upload
+
+    upload = Upload.to(tokens[0].value)
+    UPLOADS[upload.staged] = upload
+    return upload.staged
+
+
+_OUTPUT = Parameter(name=["--output", "-o"], converter=_local)
+Output = Annotated[Path, _OUTPUT]
+OptionalOutput = Annotated[Path | None, _OUTPUT]
+OutputOrAddress = Annotated[Path, Parameter(name=["--output", "-o"], converter=_anywhere)]
+OptionalOrAddress = Annotated[Path | None, Parameter(name=["--output", "-o"], converter=_anywhere)]
+"""Outputs that may be at an address (`s3://…`), to be uploaded."""
+FileOrPipe = Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True, converter=_anywhere)]
 Set = Annotated[
     list[str] | None,
     Parameter(
@@ -47,8 +79,8 @@ class RunOn:
     """Number of parallel tasks; it doesn't change the result. Default: 1; `pretrain` with a large corpus: one per core;
     `benchmark`: one per GPU, else one per core."""
     executor: str = "local"
-    """Where they run: `local` (processes of this machine; `local:4` has 4 workers), your own as module:Class, or a
-    cluster's address, as NAME://ADDRESS."""
+    """Where they run: `local` (processes of this machine; `local:4` has 4 workers), `ray` (the cluster that this
+    machine is part of, or RAY_ADDRESS; nerbert[ray]), or your own as module:Class."""
 
     def words(self) -> list[str]:
         """Return it as options of a command line."""

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -19,6 +18,7 @@ from nerbert.cli.options import (
     Flag,
     Loading,
     LoadingOptions,
+    OptionalOrAddress,
     Parts,
     Run,
     RunOn,
@@ -29,15 +29,14 @@ from nerbert.errors import SettingsError
 _FEW_SHAPES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256", "LRU_CACHE_CAPACITY": "64"}
 """How many compiled operations torch keeps on a CPU, one per batch shape. Its default of 1,024 lets memory grow by
 hundreds of MB over a million words, and is no faster (docs/results/2026-11-22-labels.md)."""
-Place = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 TextItself = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
 
 def tag(
-    tagger: str, *inputs: FileOrDash, output: Place = None, to: str = "", json: Flag = False, labels: str = "",
-    min_confidence: str = "", offsets: str = "characters", fingerprint: Flag = False, overwrite: Flag = False,
-    text: TextItself = None, server: str = "", loading: Loading = LOADING, read: Texts = TEXTS, run: Run = RUN,
-    parts: Parts = DIVIDED,
+    tagger: str, *inputs: FileOrDash, output: OptionalOrAddress = None, to: str = "", json: Flag = False,
+    labels: str = "", min_confidence: str = "", offsets: str = "characters", fingerprint: Flag = False,
+    overwrite: Flag = False, text: TextItself = None, server: str = "", loading: Loading = LOADING, read: Texts = TEXTS,
+    run: Run = RUN, parts: Parts = DIVIDED,
 ) -> None:  # fmt: skip
     """Tag texts from files, folders or a pipe.
 

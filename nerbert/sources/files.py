@@ -198,7 +198,7 @@ class Source:
             return cast("IO[bytes]", open_http(self.place, start, stop))
         with self.faults():
             if self.remote:
-                files, path = self._fsspec()
+                files, path = self.file_system()
                 stream = files.open(path, "rb", cache_type="none")
             else:
                 stream = Path(self.place).open("rb", buffering=0)  # noqa: SIM115
@@ -258,14 +258,14 @@ class Source:
             file = Path(self.place)
             size = file.stat().st_size if not self.pipe and file.is_file() else None
             return size, size is not None, {}
-        files, path = self._fsspec()
+        files, path = self.file_system()
         with self.faults():
             files.invalidate_cache()
             size = files.size(path)
             return size, size is not None and "memory" not in files.protocol, {"version": files.ukey(path)}
 
-    def _fsspec(self) -> tuple[Any, str]:
-        """Return the file system and the path in it."""
+    def file_system(self) -> tuple[Any, str]:
+        """Return an address's file system, fsspec's, and the path in it."""
         need("remote", "fsspec")
         from fsspec.core import url_to_fs
 

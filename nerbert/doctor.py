@@ -1,0 +1,160 @@
+"""Look at a machine: is everything there that the commands need? Nothing is changed, and nothing fetched."""
+
+import locale
+import os
+import platform
+import re
+import resource
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from nerbert import __version__
+from nerbert.errors import InputError, NerbertError
+from nerbert.locks import held
+from nerbert.process import cores
+
+_GB = 1 << 30
+_LEAST_MEMORY, _LEAST_DISK, _LEAST_FILES = 4 * _GB, 10 * _GB, 1024
+_REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?(?:>=([\d.]+))?.*?(?:; ?extra == ['\"](\w+(?:-\w+)*)['\"])?")
+_DEVELOPERS = ("test", "gliner-test")
+"""Extras that only the project's own tests need."""
+
+
+class Finding(NamedTuple):
+    """What was looked at, how it is, what was found, and what helps if it isn't well."""
+
+    what: str
+    state: Literal["ok", "missing", "wrong"]
+    """`missing` is only an extra; `wrong` makes commands fail, or fail late."""
+    found: str
+    advice: str = ""
+
+
+def examine(folder: Path) -> list[Finding]:
+    """Return what was found on this machine; `folder` is where outputs will be made."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; name the one to work in")
+    return [*_machine(), *_places(folder), *_text(), *_packages(), *_torch()]
+
+
+def _machine() -> Iterator[Finding]:
+    system = f"{platform.system()} {platform.release()} on {platform.machine()}"
+    yield Finding("nerbert", "ok", f"{__version__}, Python {platform.python_version()}, {system}")
+    yield Finding("cores", "ok", f"{cores()} (--workers uses more than one)")
+    if memory := memory_limit():
+        little = memory < _LEAST_MEMORY
+        advice = "a pre-training needs 3 GB and more for each process; take a small batch_size and one worker"
+        yield Finding("memory", "wrong" if little else "ok", f"{memory / _GB:.1f} GB", advice if little else "")
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = files < _LEAST_FILES
+    yield Finding("open files", "wrong" if few else "ok", f"at most {files:,}", "ulimit -n 4096" if few else "")
+
+
+def memory_limit() -> int:
+    """Return the bytes of memory that this process may use: the machine's, or less in a container; 0 if unknown."""
+    found = []
+    for path, pattern in (
+        (Path("/proc/meminfo"), r"MemTotal:\s+(\d+) kB"),
+        (Path("/sys/fs/cgroup/memory.max"), r"(\d+)"),
+    ):
+        try:
+            match = re.match(pattern, path.read_text(encoding="ascii"))
+        except OSError:
+            continue
+        if match:
+            found.append(int(match[1]) * (1024 if "kB" in pattern else 1))
+    return min(found, default=0)
+
+
+def _places(folder: Path) -> Iterator[Finding]:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    places = {"folder for outputs": folder, "temporary folder": Path(tempfile.gettempdir()), "cache": cache}
+    advices = ("name another folder", "set TMPDIR to another folder", "set XDG_CACHE_HOME to another folder")
+    for (what, place), advice in zip(places.items(), advices, strict=True):
+        there = next(each for each in (place.absolute(), *place.absolute().parents) if each.is_dir())
+        free = shutil.disk_usage(there).free
+        if not os.access(there, os.W_OK):
+            yield Finding(what, "wrong", f"{place}: can't be written", advice)
+        else:
+            little = free < _LEAST_DISK
+            yield Finding(
+                what, "wrong" if little else "ok", f"{place}: {free / _GB:.0f} GB free", advice if little else ""
+            )
+    yield _locks(folder)
+
+
+def _locks(folder: Path) -> Finding:
+    """Return whether a run notices that another one makes the same output."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".nerbert-doctor-") as file, held(Path(file.name), ""):
+            try:
+                with held(Path(file.name), ""):
+                    pass
+            except NerbertError:
+                return Finding("locks", "ok", "two runs on one output are noticed")
+    except OSError as error:
+        return Finding("locks", "wrong", f"{error.strerror}", "name another folder")
+    return Finding("locks", "wrong", "this file system has none", "never start two runs on one output")
+
+
+def _text() -> Iterator[Finding]:
+    encodings = {"file names": sys.getfilesystemencoding(), "output": sys.stdout.encoding if sys.stdout else "utf-8",
+                 "locale": locale.getpreferredencoding(False)}  # fmt: skip
+    wrong = any(each.lower().replace("-", "") != "utf8" for each in encodings.values())
+    found = ", ".join(f"{what} in {each}" for what, each in encodings.items())
+    yield Finding("text", "wrong" if wrong else "ok", found, "export LC_ALL=C.UTF-8 PYTHONUTF8=1" if wrong else "")
+
+
+def _packages() -> Iterator[Finding]:
+    """Yield a finding for what the core needs, and one for each extra."""
+    extras: dict[str, list[tuple[str, str]]] = {}
+    for line in metadata.requires("nerbert") or ():
+        match = _REQUIREMENT.fullmatch(line)
+        if match and (extra := match[3] or "") not in _DEVELOPERS:
+            extras.setdefault(extra, []).append((match[1], match[2] or ""))
+    for extra, needs in extras.items():
+        there = {name: found for name, _ in needs if (found := _version(name))}
+        old = [f"{name} {there[name]} (needs {least})" for name, least in needs
+               if name in there and least and _numbers(there[name]) < _numbers(least)]  # fmt: skip
+        lacking = [name for name, _ in needs if name not in there]
+        what = f"nerbert[{extra}]" if extra else "core"
+        state: Literal["ok", "missing", "wrong"] = (
+            "wrong" if old or (lacking and not extra) else "missing" if lacking else "ok"
+        )
+        found = ", ".join([*(f"no {name}" for name in lacking), *old]) or ", ".join(
+            f"{k} {v}" for k, v in there.items()
+        )
+        yield Finding(what, state, found, "" if state == "ok" else f"pip install '{what.replace('core', 'nerbert')}'")
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(each) for each in re.findall(r"\d+", version.partition("+")[0])[:3]]
+
+
+def _torch() -> Iterator[Finding]:
+    if not _version("torch"):
+        return
+    import torch
+
+    if torch.cuda.is_available():
+        for number in range(torch.cuda.device_count()):
+            facts = torch.cuda.get_device_properties(number)
+            exact = "bf16" if torch.cuda.is_bf16_supported() else "no bf16: --set precision=fp32"
+            yield Finding(f"GPU {number}", "ok", f"{facts.name}, {facts.total_memory / _GB:.0f} GB, {exact}")
+    elif Path("/proc/driver/nvidia/version").exists():
+        yield Finding("GPU", "wrong", f"there is one, but torch {torch.__version__} can't use it",
+                      "install the build of torch for its driver (https://pytorch.org)")  # fmt: skip
+    else:
+        yield Finding("GPU", "ok", "none; trainings run on the processor")

@@ -1,0 +1,86 @@
+"""What `nerbert doctor` finds on machines that lack something."""
+
+import json
+import shutil
+from contextlib import nullcontext
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from nerbert import doctor
+from tests.commands import exit_code
+
+Caught = pytest.CaptureFixture[str]
+
+
+def found(what: str, folder: Path) -> doctor.Finding:
+    return next(each for each in doctor.examine(folder) if each.what == what)
+
+
+def require(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    monkeypatch.setattr(metadata, "requires", lambda _: list(lines))
+
+
+def test_this_machine_is_well(tmp_path: Path, capsys: Caught) -> None:
+    assert exit_code("doctor", tmp_path, "--json") == 0
+    findings = {each["what"]: each for each in json.loads(capsys.readouterr().out)}
+    assert {"nerbert", "cores", "memory", "locks", "text", "core", "nerbert[train]", "GPU"} <= findings.keys()
+    assert findings["nerbert[train]"]["state"] == "ok"
+    assert "torch" in findings["nerbert[train]"]["found"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_ends_with_what_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Caught) -> None:
+    monkeypatch.setattr(doctor, "memory_limit", lambda: 1 << 30)
+    assert exit_code("doctor", tmp_path) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("memory") and "wrong" in line and "1.0 GB" in line for line in lines)
+    assert any("take a small batch_size" in line for line in lines)
+
+
+def test_missing_extras_are_no_fault_and_old_libraries_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require(monkeypatch, "numpy>=1.26", "no-such-thing>=1; extra == 'odd'", "numpy>=999.1; extra == 'old'",
+            "pytest; extra == 'test'", "numpy[some]>=1; extra == 'two-words'")  # fmt: skip
+    assert found("core", tmp_path).state == "ok"
+    odd = found("nerbert[odd]", tmp_path)
+    assert (odd.state, odd.found, odd.advice) == ("missing", "no no-such-thing", "pip install 'nerbert[odd]'")
+    old = found("nerbert[old]", tmp_path)
+    assert old.state == "wrong"
+    assert old.found.endswith("(needs 999.1)")
+    assert found("nerbert[two-words]", tmp_path).state == "ok"
+    assert not any("test" in each.what for each in doctor.examine(tmp_path))
+    require(monkeypatch, "no-such-thing")
+    assert found("core", tmp_path).state == "wrong"
+
+
+def test_places_without_room_or_rights_or_locks_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "not" / "there"))
+    assert found("cache", tmp_path).state == "ok"
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 30))
+        assert found("folder for outputs", tmp_path)[1:] == ("wrong", f"{tmp_path}: 1 GB free", "name another folder")
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda *_: False)
+        assert found("temporary folder", tmp_path).advice == "set TMPDIR to another folder"
+    with monkeypatch.context() as patch:
+        patch.setattr(doctor, "held", lambda *_: nullcontext())
+        assert found("locks", tmp_path).state == "wrong"
+
+
+def test_a_container_and_an_odd_locale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def text_of(path: Path, **_: Any) -> str:
+        return "MemTotal:       24000000 kB\n" if path.name == "meminfo" else "2000000000\n"
+
+    monkeypatch.setattr(Path, "read_text", text_of)
+    assert doctor.memory_limit() == 2_000_000_000
+    monkeypatch.setattr("locale.getpreferredencoding", lambda _: "ANSI_X3.4-1968")
+    (text,) = doctor._text()
+    assert (text.state, text.advice) == ("wrong", "export LC_ALL=C.UTF-8 PYTHONUTF8=1")
+
+
+def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path, capsys: Caught) -> None:
+    assert exit_code("doctor", tmp_path / "none") == 1
+    assert "none: no such folder; name the one to work in" in capsys.readouterr().err
