@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from nerbert.corpus.columns import Places
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, UNTYPED, with_columns
-from nerbert.corpus.types import Targets, read_targets
+from nerbert.corpus.types import target_table
 from nerbert.errors import NerbertError
 from nerbert.label_sets import LabelSet
 from nerbert.records import ENTITY, TRAIN, VALIDATION
@@ -25,6 +25,8 @@ from nerbert.rng import uniform
 
 _MENTIONS = TYPED.field("mentions").type
 _MENTION = _MENTIONS.value_type
+_OF_TARGETS = ("target", "resolved_target", "class_path", "source")
+"""The fields of a mention that are facts of its target."""
 CATEGORIES = "mentions.list.element.category"
 """The column of a file of sentences to read if only categories are needed."""
 MADE_ENTITY = pa.field("made_entity", pa.int64())
@@ -42,7 +44,7 @@ class Typing:
 
     def open(self, part: Path) -> "PartTargets":
         """Return the step for one part of `pages/`, whose link targets are looked up at once."""
-        return PartTargets(read_targets(self.folder, part), self.label_set, self.settings)
+        return PartTargets(target_table(self.folder, part), self.label_set, self.settings)
 
 
 class PartTargets:
@@ -50,18 +52,14 @@ class PartTargets:
 
     name = ""
 
-    def __init__(self, targets: Targets, label_set: LabelSet, settings: CorpusSettings) -> None:
-        self._numbers = {target: number for number, target in enumerate(targets)}
+    def __init__(self, targets: pa.Table, label_set: LabelSet, settings: CorpusSettings) -> None:
         self._label_set, self._settings = label_set, settings
-        self._paths = [path for _, path, _ in targets.values()]
+        self._columns = {name: targets[name].combine_chunks() for name in _OF_TARGETS}
+        paths = pc.binary_join(self._columns["class_path"], "\n").dictionary_encode()  # few, of many targets
+        self._paths = [path.split("\n") if path else [] for path in paths.dictionary.to_pylist()]
         self._categories = [label_set.label(path) for path in self._paths]
-        self._columns: dict[str, pa.Array] = {
-            "target": pa.array(targets, pa.string()),
-            "resolved_target": pa.array([resolved for resolved, _, _ in targets.values()], pa.string()),
-            "class_path": pa.array(map(list, self._paths), _MENTION.field("class_path").type),
-            "source": pa.array([source for _, _, source in targets.values()], pa.string()),
-            "category": pa.array(self._categories, pa.string()),
-        }
+        self._path_of = paths.indices.to_numpy()
+        self._columns["category"] = pa.array(self._categories, pa.string()).take(paths.indices)
         self._seen = np.zeros(len(targets), np.int64)
 
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[None]]:
@@ -78,19 +76,21 @@ class PartTargets:
     def mentions(self, links: pa.Array) -> pa.Array:
         """Convert the links of sentences (a list array) to mentions."""
         flat, lengths = links.flatten(), pc.list_value_length(links).to_numpy()
-        targets = pc.struct_field(flat, "target").to_pylist()
-        if strange := {*targets} - self._numbers.keys():
-            raise NerbertError(f"a corpus step before typing made a link to {min(strange)!r}; it may only drop links")
-        numbers = np.array([self._numbers[each] for each in targets], np.int64)
-        self._seen += np.bincount(numbers, minlength=len(self._seen))
-        taken = {name: column.take(pa.array(numbers)) for name, column in self._columns.items()}
+        targets = pc.struct_field(flat, "target")
+        numbers = pc.index_in(targets, value_set=self._columns["target"])
+        if numbers.null_count:
+            strange = pc.min(targets.filter(numbers.is_null())).as_py()
+            raise NerbertError(f"a corpus step before typing made a link to {strange!r}; it may only drop links")
+        self._seen += np.bincount(numbers.to_numpy(), minlength=len(self._seen))
+        taken = {name: column.take(numbers) for name, column in self._columns.items()}
         places = {name: pc.struct_field(flat, name) for name in ("start", "end", "origin")}
         return listed(places | taken, lengths)
 
     def outside(self) -> dict[str, Counter[str]]:
         """Count mentions, by class, that got an ancestor's label, and those without a label in the label set."""
         to_ancestor, to_entity = Counter[str](), Counter[str]()
-        for path, category, seen in zip(self._paths, self._categories, self._seen.tolist(), strict=True):
+        counts = np.bincount(self._path_of, self._seen, len(self._paths)).astype(np.int64)
+        for path, category, seen in zip(self._paths, self._categories, counts.tolist(), strict=True):
             if seen and path and category == ENTITY:
                 to_entity[path[-1]] += seen
             elif seen and path and not self._label_set.lists(path[-1]):

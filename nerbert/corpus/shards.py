@@ -25,6 +25,7 @@ FORMAT = 3
 
 _MANIFEST = "manifest.json"
 _GROUP, _BATCH = 10_000, 2_000
+_KEPT = {"compression": "zstd"}
 _SPAN = [("start", pa.int32()), ("end", pa.int32())]
 _ROW = [
     ("id", pa.string()), ("wiki", pa.string()), ("page_id", pa.int64()), ("revision", pa.int64()),
@@ -72,16 +73,20 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 @contextmanager
-def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
-    """Provide a function that appends a table as row groups; the file becomes `path` when the block ends well."""
-    with publish(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+def writing(path: Path, schema: pa.Schema, *, scratch: bool = False) -> Iterator[Callable[[pa.Table], None]]:
+    """Provide a function that appends a table as row groups; the file becomes `path` when the block ends well.
+
+    Files of `scratch`, which are soon read again and removed, are larger and quicker.
+    """
+    how = {"compression": "none", "use_dictionary": False, "write_statistics": False} if scratch else _KEPT
+    with publish(path) as partial, pq.ParquetWriter(partial, schema, **how) as writer:
         yield lambda table: writer.write_table(table, row_group_size=_GROUP) if table.num_rows else None
 
 
-def write_grouped(tables: Iterable[pa.Table], path: Path, schema: pa.Schema) -> None:
+def write_grouped(tables: Iterable[pa.Table], path: Path, schema: pa.Schema, *, scratch: bool = False) -> None:
     """Write tables as one file, in row groups of 10,000 rows whatever their sizes."""
     held: list[pa.Table] = []
-    with writing(path, schema) as add:
+    with writing(path, schema, scratch=scratch) as add:
         for table in tables:
             held.append(table)
             if sum(map(len, held)) >= _GROUP:

@@ -140,7 +140,7 @@ def _write_part(path: Path, steps: Sequence[Step | PartStep], output: Path, seed
     """Write one part of what the steps keep; return its counts, with those of the final sentences if `last`."""
     funnel, opened = Funnel(Samples(seed)), _opened(steps, path)
     batches = (apply_steps(batch, opened, funnel) for batch in read_batches(path))
-    write_grouped((_table(rows, funnel, last=last) for rows in batches), output / path.name, TYPED)
+    write_grouped((_table(rows, funnel, last=last) for rows in batches), output / path.name, TYPED, scratch=not last)
     for step in opened:
         if isinstance(step, PartTargets):
             for kind, classes in step.outside().items():

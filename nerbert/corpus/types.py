@@ -130,9 +130,14 @@ def write_targets(
         return TargetReport(targets, typed, unresolved, bad_redirects, learnt)
 
 
+def target_table(folder: Path, part: Path) -> pa.Table:
+    """Return the rows of `targets/` for the links of one part of the corpus in `folder`."""
+    return read_table(folder / SCRATCH / part.name)
+
+
 def read_targets(folder: Path, part: Path) -> Targets:
     """Return target → (resolved target, class path, source) for the links of one part of the corpus in `folder`."""
-    table = read_table(folder / SCRATCH / part.name)
+    table = target_table(folder, part)
     columns = (table[name].to_pylist() for name in ("target", "resolved_target", "class_path", "source"))
     return {target: (end, tuple(path), source) for target, end, path, source in zip(*columns, strict=True)}
 
@@ -204,7 +209,8 @@ def _write_parts(database: Database, parts: Sequence[Path], scratch: Path) -> No
     database.execute(_JOIN_PARTS)
     for number, part in enumerate(parts):
         query = "SELECT * EXCLUDE (part) FROM targets_of_parts WHERE part = $part ORDER BY target"
-        write_grouped(_named(database, database.sql(query, params={"part": number})), scratch / part.name, TARGETS)
+        rows = _named(database, database.sql(query, params={"part": number}))
+        write_grouped(rows, scratch / part.name, TARGETS, scratch=True)
 
 
 def _own_titles(parts: Sequence[Path]) -> Iterator[tuple[int, str]]:
@@ -220,7 +226,7 @@ def _write_redirects_of_parts(database: Database, parts: Sequence[Path], scratch
     for number, part in enumerate(parts):
         query = "SELECT resolved_target, name FROM redirects_of_parts WHERE part = $part ORDER BY ALL"
         rows = database.sql(query, params={"part": number}).to_arrow_reader(_BATCH)
-        write_grouped(map(_table_of, rows), scratch / _REDIRECTS / part.name, _REDIRECT_NAMES)
+        write_grouped(map(_table_of, rows), scratch / _REDIRECTS / part.name, _REDIRECT_NAMES, scratch=True)
 
 
 def _table_of(batch: pa.RecordBatch) -> pa.Table:

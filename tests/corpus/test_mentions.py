@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nerbert.corpus.mentions import PartTargets, categories_of, count_by_sentence, flat_categories, recategorised
 from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.shards import TARGETS as SCHEMA
 from nerbert.corpus.shards import TYPED, UNTYPED
 from nerbert.label_sets import LabelSet
 from nerbert.records import ENTITY
@@ -19,6 +20,11 @@ TARGETS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "Moss": ("Moss", ("Place", "Town"), "a.tsv"), "Odin": ("Odin", ("Deity",), "a.tsv"),
     "Red link": ("Red link", (), ""),
 }  # fmt: skip
+TABLE = pa.Table.from_pylist(
+    [{"target": name, "resolved_target": end, "links": 1, "class_path": list(path), "source": source}
+     for name, (end, path, source) in TARGETS.items()],
+    schema=SCHEMA,
+)  # fmt: skip
 LABELS = LabelSet("x", {"place": "place", "city": "city"})
 LINK = st.tuples(st.sampled_from(sorted(TARGETS)), st.integers(0, 9)).map(
     lambda pair: {"start": pair[1], "end": pair[1] + 2, "target": pair[0], "origin": "link"}
@@ -34,7 +40,7 @@ def expected(link: dict[str, Any]) -> dict[str, Any]:
 
 @given(SENTENCES, st.integers(0, 2))
 def test_links_become_mentions_and_are_counted(sentences: list[list[dict[str, Any]]], skip: int) -> None:
-    targets = PartTargets(TARGETS, LABELS, CorpusSettings())
+    targets = PartTargets(TABLE, LABELS, CorpusSettings())
     links = pa.array(sentences, UNTYPED.field("links").type).slice(skip)
     sentences = sentences[skip:]
     mentions = targets.mentions(links)
@@ -62,7 +68,7 @@ def test_categories_are_read_counted_and_changed(sentences: list[list[dict[str, 
 def test_rows_become_typed_and_the_rest_stays() -> None:
     row = dict.fromkeys(UNTYPED.names, 0) | {"id": "a", "wiki": "", "title": "", "text": "b", "links": [], "words": []}
     rows = pa.RecordBatch.from_pylist([row, row | {"id": "c"}], schema=UNTYPED)
-    typed, reasons = PartTargets(TARGETS, LABELS, CorpusSettings(validation_ratio=1.0)).apply(rows)
+    typed, reasons = PartTargets(TABLE, LABELS, CorpusSettings(validation_ratio=1.0)).apply(rows)
     assert typed.schema == TYPED
     assert not reasons
     assert typed["id"].to_pylist() == ["a", "c"]
