@@ -16,6 +16,8 @@ from nerbert.records import Infobox
 
 PAGE_TITLE = re.compile(r"Mapping ([A-Za-z][A-Za-z-]*):(.+)", re.DOTALL)
 _REDIRECT = re.compile(r"\s*#REDIRECT\s*:?\s*\[\[\s*([^\]\[|]+)", re.IGNORECASE)
+_ONE_CLASS = re.compile(r"\s*\{\{\s*TemplateMapping\s*\|\s*mapToClass\s*=([^|{}\[\]<=]*)(?:\||\}\})")
+"""The beginning of a page that maps to one class, as most do: the rest needn't be read."""
 _LINK = re.compile(r"\[\[(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]")
 _DEEPEST = 20
 
@@ -100,7 +102,7 @@ def read_mappings(stream: IO[bytes], place: Path | str) -> Mappings:
             unread.append((title, "not a mapping of this language"))
         elif target := _REDIRECT.match(text):
             redirects[normalise_title(match.group(2))] = _template_name(target.group(1))
-        elif outcome := _outcome(templates(text)):
+        elif outcome := _class_at_start(text) or _outcome(templates(text)):
             rules[normalise_title(match.group(2))] = outcome
         else:
             unread.append((title, "no mapToClass in a TemplateMapping or ConditionalMapping"))
@@ -127,6 +129,12 @@ def _folded(rules: Mapping[str, Outcome]) -> dict[str, Outcome]:
 def _template_name(title: str) -> str:
     match = PAGE_TITLE.fullmatch(title.strip())
     return normalise_title(match.group(2) if match else title)
+
+
+def _class_at_start(text: str) -> str:
+    """Return the class of a page whose first template says it first, "" for others."""
+    match = _ONE_CLASS.match(text)
+    return match[1].strip() if match else ""
 
 
 def _outcome(found: tuple[Template, ...], depth: int = 0) -> Outcome:

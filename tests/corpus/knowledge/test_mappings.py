@@ -6,9 +6,12 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nerbert.corpus.dump.sites import normalise_title
-from nerbert.corpus.knowledge.mappings import Mappings, Outcome, read_mappings
+from nerbert.corpus.knowledge.mappings import Mappings, Outcome, _class_at_start, _outcome, read_mappings
+from nerbert.corpus.knowledge.ontology import templates
 from nerbert.errors import InputError
 from nerbert.records import Infobox
 
@@ -152,3 +155,12 @@ def test_a_name_in_other_case_maps_alike_unless_two_map_apart() -> None:
     assert mappings.class_of(Infobox("infobox_Software")) == "Software"
     assert mappings.class_of(Infobox("Infobox Ship")) == "Ship"
     assert mappings.class_of(Infobox("Infobox SHIP")) is None
+
+
+_PIECES = ["{{", "}}", "|", "TemplateMapping", "mapToClass", "=", " ", "Person", "[[", "]]", "<!--", "-->", "<", "\n"]
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=12).map("".join), st.booleans())
+def test_a_class_at_the_start_is_the_one_of_the_whole_page(text: str, begun: bool) -> None:
+    text = ("{{TemplateMapping|mapToClass=" if begun else "") + text
+    assert _class_at_start(text) in ("", _outcome(templates(text)))
