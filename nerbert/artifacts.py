@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from stat import S_IMODE, S_ISLNK, S_ISREG
 from typing import IO, Any, Generic, NamedTuple, TypeVar
 
@@ -31,6 +32,10 @@ _LARGEST_MARK = 1 << 32
 """Maximum bytes of a mark, which may hold the result of a whole part."""
 PLAN, LOCK, _OLD = "plan.json", "lock", "old"
 """Files in a work folder: what the job is made from, its lock, the output that it replaces."""
+PARTS = "part-*-of-*"
+"""Files in a work folder that several runs divide (nerbert.parts)."""
+_TOKEN = token_hex(4)
+"""Of this process: on several machines, and in containers, process ids are equal."""
 
 _FULL = {
     errno.ENOSPC: "free space or {other}", errno.EDQUOT: "free space or {other}", errno.EROFS: "{other}",
@@ -157,6 +162,8 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
                 if file:
                     to_disk(draft.path)
                 else:
+                    for left in draft.path.rglob(".*.partial"):  # by a worker that died, whose task ran again
+                        _remove(left)
                     _open_to_readers(draft.path)
         except BaseException as error:
             if fingerprint is not None and _has_work(draft.work):
@@ -287,8 +294,8 @@ def _followed(target: Path) -> Path:
 
 
 def _file_draft(target: Path) -> Path:
-    """Return the path of an unfinished file, with this process's id: a killed run's worker may still write."""
-    return target.with_name(f".{target.name}.{os.getpid()}.partial")
+    """Return the path of an unfinished file, with this process's mark: a killed run's worker may still write."""
+    return target.with_name(f".{target.name}.{os.getpid()}-{_TOKEN}.partial")
 
 
 def to_disk(path: Path) -> None:
@@ -336,14 +343,14 @@ def _restore(draft: Draft, target: Path, fingerprint: Any, *, overwrite: bool) -
 
 def check_plan(target: Path, fingerprint: Any) -> None:
     """Raise StaleOutput unless the work on a target has this fingerprint."""
-    if difference := _difference_from(draft_of(target).work / PLAN, fingerprint):
-        raise _stale(target, difference)
+    work = draft_of(target).work
+    if difference := _difference_from(work / PLAN, fingerprint):
+        raise _stale(target, difference, f"delete {work}")
 
 
-def _stale(target: Path, difference: str) -> StaleOutput:
+def _stale(target: Path, difference: str, again: str = "pass --overwrite") -> StaleOutput:
     return StaleOutput(
-        f"{target}: half made already, but from something else ({difference}); run as before, or pass --overwrite to "
-        "start again"
+        f"{target}: half made already, but from something else ({difference}); run as before, or {again} to start again"
     )
 
 
@@ -368,7 +375,7 @@ def _open_to_readers(folder: Path) -> None:
 def _has_work(work: Path) -> bool:
     """Return whether a work folder holds more than its plan; logs and unfinished files don't count."""
     files = (path.name for path in work.rglob("*") if path.is_file())
-    return any(name not in (PLAN, LOCK) and not name.endswith((".partial", ".jsonl")) for name in files)
+    return any(name not in (PLAN, LOCK) and not name.endswith((".partial", ".jsonl", ".lock")) for name in files)
 
 
 def difference(old: Any, new: Any, name: str = "") -> str:
@@ -401,7 +408,8 @@ def _finish(target: Path) -> None:
         with held(draft.work / LOCK, ""):
             if (draft.work / _OLD).exists() and not target.exists():
                 (draft.work / _OLD).replace(target)
-            if target.exists() and not draft.path.exists():
+            divided = any(draft.work.glob(PARTS))  # several runs are at it, and none has begun the target
+            if target.exists() and not draft.path.exists() and not divided:
                 _remove(draft.work)
     except (OutputExists, FileNotFoundError):  # the other run is still at work, or has just ended
         pass

@@ -89,11 +89,11 @@ def _places(folder: Path) -> Iterator[Finding]:
 
 
 def _locks(folder: Path) -> Finding:
-    """Return whether a run notices that another one makes the same output."""
+    """Return whether a run notices that another one makes the same output, or a part of it."""
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".nerbert-doctor-") as file, held(Path(file.name), ""):
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".nerbert-doctor-") as file:
             try:
-                with held(Path(file.name), ""):
+                with held(Path(file.name), "", shared=True), held(Path(file.name), ""):
                     pass
             except NerbertError:
                 return Finding("locks", "ok", "two runs on one output are noticed")

@@ -41,7 +41,7 @@ def held(
 
 def _locked(path: Path, kind: int) -> int | None:
     """Return a handle that locks the path; None if another process holds it, or has removed it meanwhile."""
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     free = False
     try:
         fcntl.flock(handle, kind)

@@ -40,7 +40,8 @@ Item = TypeVar("Item")
 class Share:
     """What one run of a command does: all tasks, a part of them, or the rest of the job after the parts."""
 
-    number: int = 1
+    number: int = 0
+    """Of the part, from 1 on; 0 for all."""
     of: int = 1
     merge: bool = False
 
@@ -60,11 +61,11 @@ class Share:
     @property
     def partial(self) -> bool:
         """Whether the run only does some tasks."""
-        return self.of > 1
+        return self.number > 0
 
     def of_items(self, items: Iterable[Item]) -> Iterator[Item]:
         """Yield every `of`-th item, from the `number`-th on, so that neighbours, of similar cost, are shared out."""
-        return islice(items, self.number - 1, None, self.of)
+        return islice(items, max(0, self.number - 1), None, self.of)
 
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"

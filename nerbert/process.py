@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,14 @@ def cores() -> int:
 def is_first_process() -> bool:
     """Return whether this is the only process, or the first one of torchrun, which prints and writes."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def in_worker() -> bool:
+    """Return whether `multiprocessing`, its twin that `datasets` uses, or Ray started this process for tasks."""
+    modules = (sys.modules.get(f"{name}.process") for name in ("multiprocessing", "multiprocess"))
+    ray: Any = sys.modules.get("ray._private.worker")
+    of_ray = ray is not None and ray.global_worker.mode == ray.WORKER_MODE
+    return of_ray or any(each is not None and each.parent_process() is not None for each in modules)
 
 
 def check_alone(what: str) -> None:

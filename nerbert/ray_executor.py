@@ -67,9 +67,12 @@ class RayExecutor:
         with _told():
             _check_room(needs)
             pickled = pickle.dumps(task)
-            shared = ray.put(_Task(sha256(pickled).hexdigest(), __version__, str(Path.cwd()), pickled))
-            gpus = {"num_gpus": needs.gpus, "max_calls": 0} if needs.gpus else {}  # else a process ends with its task
-            run = ray.remote(_run).options(num_cpus=needs.cpus, memory=needs.memory or None, **gpus)
+            digest = sha256(pickled).hexdigest()
+            shared = ray.put(_Task(digest, __version__, str(Path.cwd()), needs.gpus > 0, pickled))
+            how = {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "memory": needs.memory or None}
+            if needs.gpus and not needs.isolated:
+                how["max_calls"] = 0  # else Ray ends a process, and its model, with each task
+            run = ray.remote(_run).options(**how)
             try:
                 for item in items:
                     futures.append(run.remote(shared, item))
@@ -80,6 +83,8 @@ class RayExecutor:
             finally:
                 for future in futures if ray.is_initialized() else ():  # the caller's error may come after the end
                     ray.cancel(future)
+                if futures and ray.is_initialized():
+                    ray.wait([*futures], num_returns=len(futures), timeout=_PATIENCE)
 
     def __enter__(self) -> Self:
         return self
@@ -91,17 +96,19 @@ class RayExecutor:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """A task as it travels: its digest, the nerbert that it comes from, the folder of its paths, its pickle."""
+    """A task as it travels: digest, the nerbert that it comes from, the folder of its paths, device, and pickle."""
 
     digest: str
     made_by: str
     folder: str
+    on_gpu: bool
     pickled: bytes = field(compare=False, repr=False)
 
 
 def _ray() -> Any:
     """Return Ray, whose functions are only partly typed."""
     need("ray", "ray")
+    os.environ.setdefault("RAY_task_oom_retries", "3")  # Ray's own -1 runs a task that is too large for ever
     return import_module("ray")
 
 
@@ -117,6 +124,8 @@ def _loaded(task: _Task) -> Callable[[Any], Any]:
             f"nerbert {__version__} on one machine, {task.made_by} on another; install the same on each"
         )
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if not task.on_gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # else a model would take one that it was not given
     try:
         os.chdir(task.folder)
     except OSError as error:
@@ -176,7 +185,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except faults.RayTaskError as error:
-        known = isinstance(error.cause, Exception)
+        known = isinstance(error.cause, Exception) and not isinstance(error.cause, faults.RayError)
         raise (error.cause if known else NerbertError(f"a task failed in Ray: {error}")) from None
     except (faults.ObjectStoreFullError, faults.OutOfDiskError) as error:
         raise WriteError("Ray's object store is full: start Ray with more --object-store-memory, free its disk, or "

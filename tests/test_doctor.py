@@ -66,7 +66,7 @@ def test_places_without_room_or_rights_or_locks_are_told(tmp_path: Path, monkeyp
         patch.setattr("os.access", lambda *_: False)
         assert found("temporary folder", tmp_path).advice == "set TMPDIR to another folder"
     with monkeypatch.context() as patch:
-        patch.setattr(doctor, "held", lambda *_: nullcontext())
+        patch.setattr(doctor, "held", lambda *_, **__: nullcontext())
         assert found("locks", tmp_path).state == "wrong"
 
 

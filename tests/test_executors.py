@@ -200,7 +200,9 @@ def test_a_cluster_by_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-FORMS = r"must be one of 'local', or your own as module:name; NAME:4 has 4 workers, NAME://ADDRESS is a cluster's"
+FORMS = (
+    r"must be one of 'local', 'ray', or your own as module:name; NAME:4 has 4 workers, NAME://ADDRESS is a cluster's"
+)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,7 @@ FORMS = r"must be one of 'local', or your own as module:name; NAME:4 has 4 worke
     [
         ("", rf"executor '': {FORMS}"),
         ("://host", rf"executor '://host': {FORMS}"),
-        ("ray://", rf"executor 'ray://': {FORMS}"),
+        ("ray://", r"executor 'ray://': did you mean 'ray'"),
         ("locl", r"executor 'locl': did you mean 'local'\? \(must be one of"),
         ("locl:4", r"executor 'locl:4': did you mean 'local'\?"),
         ("local:", "executor 'local:'"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import nerbert
+from nerbert.artifacts import check_free_file
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput
 from nerbert.locks import held
 from nerbert.parts import WHOLE, Share, shared_job, whole_job
@@ -28,7 +29,8 @@ def test_shares_of_a_job_are_disjoint_and_all() -> None:
     assert list(WHOLE.of_items(range(3))) == [0, 1, 2]
     assert Share.parse("3/8") == Share(3, 8)
     assert Share.parse("", merge=True).merge
-    assert not Share.parse("1/1").partial
+    assert Share.parse("1/1").partial
+    assert list(Share.parse("1/1").of_items(range(3))) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("part", ["3", "0/8", "9/8", "1/0", "x/y", "1/2/3", "-1/2", "٣/٨", "1/9999999"])
@@ -72,8 +74,8 @@ def test_a_part_that_failed_is_missing(tmp_path: Path) -> None:
 
 def test_parts_fit_each_other_and_the_run_that_merges(tmp_path: Path) -> None:
     do_part(tmp_path / "out", "1/2", {"seed": 1})
-    with pytest.raises(StaleOutput, match="seed: 1 then, 2 now"):
-        do_part(tmp_path / "out", "2/2", {"seed": 2})
+    with pytest.raises(StaleOutput, match=r"seed: 1 then, 2 now\); run as before, or delete \S+\.out\.work to start"):
+        do_part(tmp_path / "out", "2/2", {"seed": 2}, overwrite=True)
     with pytest.raises(InputError, match="part 1/3 doesn't fit earlier ones, which are of 2"):
         do_part(tmp_path / "out", "1/3", {"seed": 1})
     do_part(tmp_path / "out", "2/2", {"seed": 1})
@@ -101,6 +103,22 @@ def test_an_output_that_exists_is_refused_before_the_work(tmp_path: Path) -> Non
     with pytest.raises(OutputExists, match="exists already"):
         do_part(tmp_path / "out", "1/2", file=True)
     do_part(tmp_path / "out", "1/2", file=True, overwrite=True)
+    do_part(tmp_path / "out", "2/2", file=True, overwrite=True)
+    with pytest.raises(OutputExists, match="exists already"):  # and the parts stay
+        check_free_file(tmp_path / "out", overwrite=False)
+    with whole_job(tmp_path / "out", "it", Share(merge=True), overwrite=True, file=True) as draft:
+        assert (draft.work / "1-2").exists()
+        draft.path.write_text("merged")
+    assert (tmp_path / "out").read_text() == "merged"
+    assert not draft.work.exists()
+
+
+def test_a_part_that_failed_before_its_work_leaves_nothing_to_refuse(tmp_path: Path) -> None:
+    with pytest.raises(NerbertError, match="no"), shared_job(tmp_path / "out", "it", Share(1, 2)):
+        raise NerbertError("no")
+    with whole_job(tmp_path / "out", "other", WHOLE):
+        pass
+    assert (tmp_path / "out").is_dir()
 
 
 @pytest.mark.integration

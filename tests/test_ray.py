@@ -127,7 +127,7 @@ def test_machines_with_another_version_are_refused(cluster: Any, monkeypatch: py
     with pytest.raises(SettingsError, match=r"nerbert there: \S+; here: 9.9; install the same"), open_executor("ray"):
         pass
     assert not ray.is_initialized()
-    task = ray_executor._Task("a", "0.0.1", ".", b"")
+    task = ray_executor._Task("a", "0.0.1", ".", False, b"")
     with pytest.raises(SettingsError, match=r"0.0.1 on another; install the same"):
         ray_executor._run(task, 0)
 
@@ -145,7 +145,7 @@ def _unknown(_: str) -> str:
 
 
 def test_a_folder_that_a_machine_lacks_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    task = ray_executor._Task("b", __version__, str(tmp_path / "none"), b"")
+    task = ray_executor._Task("b", __version__, str(tmp_path / "none"), False, b"")
     with pytest.raises(SettingsError, match="none: isn't on every machine of the cluster"):
         ray_executor._run(task, 0)
 
@@ -229,7 +229,7 @@ def outcome(output: Path) -> dict[str, Any]:
     kept = {name: path.read_bytes() for name, path in files.items()
             if path.suffix in (".parquet", ".jsonl", ".safetensors") and path.name != "log.jsonl"}  # fmt: skip
     found = {name: json.loads(path.read_bytes()) for name, path in files.items() if name.startswith("predictions/")}
-    return kept | {name: each["entities"] for name, each in found.items()}
+    return kept | {name: each["entities"] for name, each in found.items()} | {"names": sorted(files)}
 
 
 @pytest.mark.usefixtures("desk")

@@ -104,7 +104,7 @@ def dying(change):
     return run
 files.put_file, files.rm_file = dying(files.put_file), dying(files.rm_file)
 upload = Upload.to("s3://bucket/out")
-upload.run(lambda: make(upload.staged, sys.argv[2]), sys.argv, overwrite=len(sys.argv) > 3)
+upload.run(lambda: make(upload.staged, sys.argv[2]), ["make", *sys.argv[2:]], overwrite=len(sys.argv) > 3)
 """
 
 
@@ -129,10 +129,10 @@ def test_kills_between_uploads_leave_nothing_that_seems_whole(store: Any, tmp_pa
             assert texts == {b"old"}, "nothing of the new one has come"
             assert len(there) == 6
         upload = Upload.to("s3://bucket/out")
-        upload.run(_never, ["-c", *arguments], overwrite=older)
+        upload.run(_never, ["make", *arguments[1:]], overwrite=older)
         assert names(store, "bucket/out") == ["manifest.json", "parts/1", "parts/2", "parts/nerbert.json", "z"]
         assert {store.cat_file(f"bucket/out/{each}") for each in names(store, "bucket/out")} == {f"new{left}".encode()}
-        assert not upload.staged.parent.exists()
+        assert not upload.staged.parents[1].exists()
 
 
 def test_other_arguments_make_it_anew(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,10 +149,84 @@ def _refuse(*_: object, **__: object) -> None:
     raise OSError("no network")
 
 
+def begin(upload: Upload, store: Any, arguments: list[str], after: int) -> None:
+    """Make an output and upload so many files of it, until the network is gone."""
+    put, left = store.put_file, [after]
+
+    def some(*given: object) -> None:
+        left[0] -= 1
+        _refuse() if left[0] < 0 else put(*given)
+
+    store.put_file = some
+    try:
+        with pytest.raises(WriteError):
+            upload.run(lambda: make(upload.staged), arguments, overwrite=False)
+    finally:
+        store.put_file = put
+
+
+def test_what_was_removed_meanwhile_is_uploaded_again(store: Any) -> None:
+    upload = Upload.to("s3://bucket/out")
+    begin(upload, store, ["one"], after=2)
+    store.rm("bucket/out", recursive=True)
+    upload.run(_never, ["one"], overwrite=False)
+    assert len(names(store, "bucket/out")) == 5
+
+
+def test_what_others_wrote_meanwhile_is_left_alone(store: Any) -> None:
+    upload = Upload.to("s3://bucket/out")
+    begin(upload, store, ["one"], after=2)
+    store.pipe_file("bucket/out/manifest.json", b"of someone else")
+    with pytest.raises(OutputExists, match="something else was written there since the upload began"):
+        upload.run(_never, ["one"], overwrite=True)
+    assert store.cat_file("bucket/out/manifest.json") == b"of someone else"
+
+
+def test_inputs_that_changed_make_it_anew(store: Any, tmp_path: Path) -> None:
+    upload, texts = Upload.to("s3://bucket/out"), tmp_path / "texts.txt"
+    for content, called in (("a", ["a"]), ("bb", ["bb"])):
+        texts.write_text(content)
+        if content == "a":
+            begin(upload, store, [str(texts)], after=1)
+        else:
+            store.rm("bucket/out", recursive=True)
+            upload.run(lambda: make(upload.staged, texts.read_text()), [str(texts)], overwrite=False)
+            assert store.cat_file("bucket/out/z").decode() == called[0]
+
+
+def test_a_command_that_was_stopped_goes_on_with_its_work(store: Any) -> None:
+    upload = Upload.to("s3://bucket/out")
+
+    def stop() -> None:
+        upload.staged.mkdir()
+        (upload.staged / "stage one").write_text("done")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        upload.run(stop, ["one"], overwrite=False)
+    upload.run(lambda: (upload.staged / "manifest.json").write_text(""), ["one"], overwrite=False)
+    assert names(store, "bucket/out") == ["manifest.json", "stage one"]
+
+
+def test_a_command_that_makes_nothing_uploads_and_removes_nothing(store: Any) -> None:
+    upload = Upload.to("s3://bucket/out")
+    upload.run(lambda: make(upload.staged), ["one"], overwrite=False)
+    upload.run(lambda: None, ["one", "--dry-run"], overwrite=True)
+    assert len(names(store, "bucket/out")) == 5
+    assert not upload.staged.parents[1].exists()
+
+
+@pytest.mark.parametrize("name", ["made", "sent", "lock", "asked"])
+def test_an_output_may_have_any_name(store: Any, name: str) -> None:
+    upload = Upload.to(f"s3://bucket/{name}")
+    upload.run(lambda: make(upload.staged), ["one"], overwrite=False)
+    assert len(names(store, f"bucket/{name}")) == 5
+
+
 def test_what_is_not_nerberts_is_left_alone(store: Any) -> None:
     store.pipe_file("bucket/mine/notes.txt", b"mine")
     upload = Upload.to("s3://bucket/mine")
-    with pytest.raises(OutputExists, match="not a whole folder that nerbert made"):
+    with pytest.raises(OutputExists, match="no whole folder that nerbert made"):
         upload.run(_never, ["one"], overwrite=True)
     assert store.cat_file("bucket/mine/notes.txt") == b"mine"
 
@@ -181,6 +255,8 @@ def test_a_bucket_that_is_read_only_is_told_before_the_work(store: Any, monkeypa
     ("command", "told"),
     [
         (("corpus", "build", "d.xml", "--knowledge", "k", "-o", "s3://bucket/"), "names no output"),
+        (("corpus", "build", "d.xml", "--knowledge", "k", "-o", "s3://bucket/a/.."), "names no output"),
+        (("data", "sample", "d", "--size", "5", "-o", "ftp://me:secret@host/x"), "ftp://host/x: this command makes no"),
         (
             ("corpus", "build", "d.xml", "--knowledge", "k", "-o", "s3://b/c", "--part", "1/2"),
             "a folder that they share",

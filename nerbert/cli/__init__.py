@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandErr
 from nerbert import DOCS, __version__
 from nerbert.cli.options import DIVIDED, RUN, UPLOADS, Flag, UnwrappedHelp
 from nerbert.errors import NerbertError, SettingsError, missing_extra, need, paths_refused, unknown
+from nerbert.process import check_alone
 
 _OBJECTS = 20_000
 """Threshold of the garbage collector: Python's own 700 costs more at a start than it frees."""
@@ -157,6 +158,7 @@ def _call(arguments: Sequence[str]) -> None:
 
 def _check_here(options: Mapping[str, object]) -> None:
     """Raise SettingsError for what other machines would write: an output at an address is made on this one."""
+    check_alone("an output at an address")
     parts, run = options.get("parts", DIVIDED), options.get("run", RUN)
     if parts != DIVIDED or not getattr(run, "executor", "").startswith("local"):
         raise SettingsError("--part, --merge, --executor: machines need a folder that they share for an output, not an "

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 def _local(_: Any, tokens: "Sequence[Token]") -> Path:
     """Return an output on this machine."""
     if "://" in tokens[0].value:
-        raise SettingsError(f"{tokens[0].value:.80}: this command makes no outputs at addresses; name a file or folder")
+        from nerbert.sources.files import Source
+
+        raise SettingsError(f"{Source(tokens[0].value)}: this command makes no outputs at addresses; name a folder")
     return Path(tokens[0].value)
 
 

@@ -80,12 +80,12 @@ def build_corpus(
 
     A plan with a partial share only reads that share of the dumps; then the manifest is empty.
     """
+    own = own_steps(settings)
+    open_splitter(settings, settings.language)  # a wrong model is refused before anything is read
     if plan.share.partial:
         _read_part(plan, settings, executor)
         return BuiltCorpus(plan.output, {})
     check_free(plan.output, overwrite=plan.overwrite)
-    own = own_steps(settings)
-    open_splitter(settings, settings.language)  # a wrong model is refused before anything is read
     with _open_dumps(plan.dumps, settings) as dumps:
         knowledge = open_knowledge(plan.knowledge, dumps[0].site.language, settings.precedence, dumps[0].site.wiki)
         label_set = open_label_set(settings.label_set, knowledge.ontology.parents)

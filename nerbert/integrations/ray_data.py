@@ -20,7 +20,8 @@ from nerbert.terminal import Progress
 class Tagging:
     """A tagger as a callable class: each actor that makes one loads the model once.
 
-    Parameters are those of `nerbert tag`; `loading` are those of `Tagger.load`: back end, precision, device, threads.
+    Parameters are those of `nerbert tag`; `loading` are those of `Tagger.load`: back end, precision, device, threads
+    (one unless given, as actors are many).
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class Tagging:
     ) -> None:  # fmt: skip
         self._job = TagJob(
             tagger=str(tagger), field=field, labels=labels, min_confidence=min_confidence, offsets=offsets,
-            errors=errors, output=Path("spans.parquet"), loading=loading,
+            errors=errors, output=Path("spans.parquet"), loading={"threads": 1, **loading},
         )  # fmt: skip
         self._job.find()  # a wrong option is refused before the model is loaded
         self._tagger = self._job.load()

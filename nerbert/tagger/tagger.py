@@ -4,7 +4,6 @@ Sentences of many texts go through the model together. In another process it is 
 """
 
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from nerbert.formats.entity_labels import as_learnt
 from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.folder import ModelFolder, read_card, seed_folders
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
+from nerbert.process import in_worker
 from nerbert.records import EntityLabel, Example
 from nerbert.sentences import RuleSplitter
 from nerbert.tagger import hub
@@ -374,7 +374,7 @@ def _loaded_again(
     if _weights_of(ModelFolder(origin.folder)) != origin.weights:
         raise InputError(f"{origin.folder}: is gone, or holds other weights than when the tagger was loaded")
     options = dict(origin.options)
-    if _in_worker():
+    if in_worker():
         options["threads"] = options["threads"] or 1
     tagger = kind.load(origin.folder, **options, offsets=offsets)
     tagger.temperature, tagger._wanted = temperature, wanted
@@ -386,12 +386,6 @@ def _loaded_again(
 def _weights_of(folder: ModelFolder) -> tuple[tuple[str, int, int], ...]:
     """Return name, size and time of change of each file of weights; reading them would take seconds."""
     return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in folder.files("loaded"))
-
-
-def _in_worker() -> bool:
-    """Return whether `multiprocessing`, or its twin that `datasets` uses, started this process."""
-    modules = (sys.modules.get(f"{name}.process") for name in ("multiprocessing", "multiprocess"))
-    return any(each is not None and each.parent_process() is not None for each in modules)
 
 
 def _temperature_of(card: Mapping[str, Any]) -> float:

@@ -184,7 +184,7 @@ def test_a_build_starts_one_pool_of_processes(
     [
         (
             ["--executor", "none"],
-            "executor 'none': must be one of 'local', or your own as module:name; NAME:4 has 4 workers",
+            "executor 'none': must be one of 'local', 'ray', or your own as module:name; NAME:4 has 4 workers",
         ),
         (["--executor", "no_such_module:Any"], "executor 'no_such_module:Any': No module named 'no_such_module'"),
         (["--workers", "0"], "workers = 0: must be at least 1"),

@@ -43,7 +43,7 @@ def benchmark(
     retry: bool = False, only: Iterable[str] = (), again: str = "rerun the command", share: Share = WHOLE,
 ) -> bool:  # fmt: skip
     """Run a suite, or the cells that `only` selects, write its tables to `output` and print them; return whether no
-    cell failed. Of a partial share no tables are written.
+    cell failed. Of a partial share no tables are written, and only its own cells count.
 
     Without an `executor`, cells run in one local process per GPU, or one per core without GPUs.
     """
@@ -74,20 +74,20 @@ def run_suite(
 ) -> tuple[list[Cell], _Stop]:  # fmt: skip
     """Return every cell of a suite, by priority, and what stopped the run early, if anything. Cells missing in `output`
     are run first, by an executor, if `only` selects them. None begins after `minutes`; `retry` runs failed cells again.
-    A partial share is a part of these cells; a merge runs none, and raises InputError if some are missing.
+    Of a partial share only its own are run and returned; a merge runs none, and raises InputError if some are missing.
     """
     _check(data, minutes)
     selection = Selection(suite, only)
     until, machine, store = None if minutes is None else time.time() + 60 * minutes, this_machine(), Store(output)
     stop: _Stop = None
-    with store.hold(shared=share.partial):
-        plan = make_plan(suite, data, machine)
+    with store.hold(share):
+        plan: Sequence[Job | Cell] = make_plan(suite, data, machine)
         known = _known(plan, store, retry=retry)
         own = _own([job for job in _jobs(plan) if job.place in selection], share)
         jobs = [job for key, job in own.items() if key not in known]
         if share.merge and jobs:
             raise InputError(f"{output}: {len(jobs)} cells are missing, such as {jobs[0].place}; run the parts that "
-                             "have them, or leave out --merge")  # fmt: skip
+                             "have them, on machines of this kind, or leave out --merge")  # fmt: skip
         run = _SuiteRun(jobs, store, executor, Desk(output, machine, _gpus(machine), until))
         if jobs:
             tell(f"cells to run: {len(jobs)}, {executor.workers} at once; done already: {len(known)}")
@@ -99,9 +99,9 @@ def run_suite(
     if stop:  # cells that ended meanwhile
         known |= {job.key: cell for job in _jobs(plan) if (cell := store.read_cell(job.key, job.place))}
     cells, left = known | run.done, STOPPED if stop else OUT_OF_TIME
-    return [
-        _outcome(each, cells, left if isinstance(each, Job) and each.key in own else NOT_SELECTED) for each in plan
-    ], stop
+    if share.partial:
+        plan = list(own.values())
+    return [_outcome(each, cells, left if each.place in selection else NOT_SELECTED) for each in plan], stop
 
 
 def _own(jobs: Iterable[Job], share: Share) -> dict[str, Job]:

@@ -7,7 +7,7 @@ from nerbert.errors import SettingsError, few, unknown
 from nerbert.evaluation.benchmark.cells import Cell, CellKey
 from nerbert.evaluation.benchmark.suite import Suite
 
-NOT_SELECTED = "not selected (--only, --part)"
+NOT_SELECTED = "not selected (--only)"
 
 
 class Selection:

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -26,6 +26,7 @@ from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, State
 from nerbert.evaluation.benchmark.keys import encoder_digest
 from nerbert.labels import split_tag
 from nerbert.locks import held
+from nerbert.parts import WHOLE, Share
 from nerbert.records import Example
 from nerbert.schema import read_json
 
@@ -107,32 +108,32 @@ class Store:
         self.sources, self.scratch = folder / "sources", folder / ".benchmark"
 
     @contextmanager
-    def hold(self, *, shared: bool = False) -> Iterator[None]:
-        """Make and lock the folder; unfinished work of an earlier run is removed, unless it is `shared` with others."""
+    def hold(self, share: Share = WHOLE) -> Iterator[None]:
+        """Make and lock the folder; unfinished work of an earlier run is removed, unless other parts may be at work."""
         with os_refused(f"{self.folder}: can't be made or read"):
             self.folder.mkdir(parents=True, exist_ok=True)
         taken = f"{self.folder}: another benchmark is using it; wait for it or name another folder"
-        with held(self.folder, taken, shared=shared):
+        same = f"{self.folder}: another run is doing part {share} now; give each run a part of its own"
+        with held(self.folder, taken, shared=share.partial), ExitStack() as stack:
             with os_refused(f"{self.folder}: can't be made or read"):
                 self._claim()
-                if not shared:
+                if not share.partial:
                     self._clear()
+                    stack.callback(self._clear)
                 for each in (self.cells, self.predictions, self.sources, self.scratch):
                     each.mkdir(exist_ok=True)
-            try:
-                yield
-            finally:
-                if not shared:
-                    self._clear()
+                if share.partial:
+                    stack.enter_context(held(self.scratch / f"part-{share.number}-of-{share.of}.lock", same))
+            yield
 
     def _claim(self) -> None:
         """Mark the folder as a benchmark's; raise OutputExists if it is someone else's, or leads elsewhere."""
         marker = self.folder / MARKER
-        if not os.path.lexists(marker):
-            for each in self.folder.iterdir():
-                if not each.match(f".{MARKER}.*.partial"):
-                    why = f"holds {each.name!r} but no {MARKER}, so it is not a benchmark's folder"
-                    raise OutputExists(f"{self.folder}: {why}; name a new or an empty one (-o)")
+        strange = [each for each in self.folder.iterdir() if not each.match(f".{MARKER}.*.partial")]
+        if not os.path.lexists(marker):  # asked last: another part may have made it meanwhile
+            if strange:
+                why = f"holds {strange[0].name!r} but no {MARKER}, so it is not a benchmark's folder"
+                raise OutputExists(f"{self.folder}: {why}; name a new or an empty one (-o)")
             write_json(marker, {"format": FORMAT, "made_by": "nerbert benchmark"})
         check_own(marker, self.cells, self.predictions, self.sources, self.scratch)
 

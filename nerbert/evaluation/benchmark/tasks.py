@@ -19,6 +19,7 @@ from nerbert.errors import NerbertError, WriteError, may_try_again
 from nerbert.evaluation.benchmark.cells import Machine, State
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.system import CellTask
+from nerbert.process import in_worker
 
 OUT_OF_TIME = "no time left"
 _LONGEST_WHY = 500
@@ -75,7 +76,7 @@ def _free_gpu() -> None:
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
     except RuntimeError:
-        if parent_process() is not None:
+        if in_worker():
             os._exit(1)
 
 

@@ -23,6 +23,6 @@ def print_findings(findings: Sequence[Finding], *, as_json: bool) -> bool:
             rows.append([each.what, state, each.found])
         console.print(table(["what", "", "found"], rows))
         for each in findings:
-            if each.state == "wrong":
+            if each.advice:
                 console.print(plain(f"{each.what}: {each.found}: {each.advice}"))
     return all(each.state != "wrong" for each in findings)

@@ -221,20 +221,15 @@ def tag_files(
         raise SettingsError("--to html: no page writer was given; pass page=nerbert.render.tags_page.write_page")
     if job.output is None:
         _Run(job, paths, kind, load(job), page, executor).to_standard_output()
-    elif job.share.partial:
-        _check_lasting(paths)
-        _Run(job, paths, kind, load(job), page, executor).to_parts(job.output)
     elif paths.many:
         names = place_outputs(paths, job.output, kind)
-        check_free(job.output, overwrite=job.overwrite)
+        _check_target(job, paths, is_file=False)
         _Run(job, paths, kind, load(job), page, executor).to_folder(job.output, names)
     else:
         check_no_input(paths, job.output)
-        if suffixes_of(kind):
-            check_free_file(job.output, overwrite=job.overwrite)
-        else:
+        if not suffixes_of(kind):
             check_apart(paths, job.output)
-            check_free(job.output, overwrite=job.overwrite)
+        _check_target(job, paths, is_file=bool(suffixes_of(kind)))
         _Run(job, paths, kind, load(job), page, executor).to_file(job.output)
     if paths.passed_over:
         tell(f"files skipped: {len(paths.passed_over):,}, such as {paths.passed_over[0]}; name them, or give --from")
@@ -264,16 +259,12 @@ class _Run:
                     stream.flush()
         _tell_rejected(left_out)
 
-    def to_parts(self, target: Path) -> None:
-        """Tag a part of the texts, for a run that merges."""
-        check_apart(self.paths, target)
-        made, is_file = self.job.fingerprint(self.tagger, self.paths), not self.paths.many and self._one_file
-        with shared_job(target, made, self.job.share, overwrite=self.job.overwrite, file=is_file) as work:
-            self._tag(work)
-
     def to_file(self, target: Path) -> None:
         """Write one file, when all its parts are tagged."""
         made = self.job.fingerprint(self.tagger, self.paths)
+        if self.job.share.partial:
+            self._tag_share(target, made, is_file=self._one_file)
+            return
         job = whole_job(target, made, self.job.share, overwrite=self.job.overwrite, file=self._one_file)
         with job as (draft, work), named_draft(target, draft, work, self.kind) as path:
             done = self._make(work, [path])
@@ -282,6 +273,9 @@ class _Run:
     def to_folder(self, target: Path, names: Sequence[PurePath]) -> None:
         """Write a file for each source into a folder that appears when it is whole."""
         made = self.job.fingerprint(self.tagger, self.paths)
+        if self.job.share.partial:
+            self._tag_share(target, made, is_file=False)
+            return
         with whole_job(target, made, self.job.share, overwrite=self.job.overwrite) as (folder, work):
             for name in names:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -291,9 +285,15 @@ class _Run:
             write_json(folder / MANIFEST, {**made, "to": self.kind, "offsets": self.job.offsets, "files": files})
         tell(f"{target}: {len(files):,} files, {_summary(done)}")
 
+    def _tag_share(self, target: Path, made: Mapping[str, Any], *, is_file: bool) -> None:
+        """Tag a part of the texts, for a run that merges."""
+        with shared_job(target, made, self.job.share, overwrite=self.job.overwrite, file=is_file) as work:
+            self._writers()
+            self._tag(work)
+
     def _make(self, work: Path, targets: Sequence[Path]) -> list[TaggedParts]:
         """Tag the missing parts of all files, then write all rows with their entities."""
-        writers = list(map(self._writer, self.paths.sources))  # one that can't write fails before all is tagged
+        writers = self._writers()
         files = self._tag(work)
         for write, target, parts in zip(writers, targets, files, strict=True):
             write(target, parts)
@@ -316,6 +316,10 @@ class _Run:
     def _fingerprint(self) -> str:
         """Return what rows are signed with; "" if they aren't."""
         return self.tagger.fingerprint if self.job.sign else ""
+
+    def _writers(self) -> list[Callable[[Path, Iterable[Block]], None]]:
+        """Return what writes each file; one that can't write fails before all is tagged."""
+        return list(map(self._writer, self.paths.sources))
 
     def _writer(self, source: InputFile) -> Callable[[Path, Iterable[Block]], None]:
         """Return what writes all rows of a file."""
@@ -347,10 +351,14 @@ def _check_one_process(job: TagJob, executor: Executor) -> None:
                             "output from one process; name a file or folder with -o")  # fmt: skip
 
 
-def _check_lasting(paths: JobPaths) -> None:
-    for source in paths.sources:
-        if not source.lasting:
-            raise InputError(f"{source}: can't be divided among runs, which each read it; name a file")
+def _check_target(job: TagJob, paths: JobPaths, *, is_file: bool) -> None:
+    """Raise OutputExists for what can't become the output, and InputError for inputs that parts can't each read."""
+    if job.share.partial:
+        for source in paths.sources:
+            if not source.lasting:
+                raise InputError(f"{source}: can't be divided among runs, which each read it; name a file")
+    elif job.output is not None:
+        (check_free_file if is_file else check_free)(job.output, overwrite=job.overwrite)
 
 
 def _folder_of(tagger: Tagger) -> Path:

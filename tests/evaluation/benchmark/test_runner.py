@@ -27,6 +27,7 @@ from nerbert.evaluation.benchmark.systems.finetuned import FineTuned
 from nerbert.evaluation.benchmark.tasks import OUT_OF_TIME, End, run_task
 from nerbert.executors import ONE_CORE, LocalExecutor, Resources
 from nerbert.model.folder import read_card
+from nerbert.parts import Share
 from tests.commands import exit_code
 from tests.evaluation.benchmark.outcome import all_outside, cells_of, made
 
@@ -130,7 +131,9 @@ def test_parts_make_the_cells_and_a_merge_the_tables(
     assert untrained == first, "a part that is done runs nothing again"
     assert run(*arguments, "--merge") == 1
     assert "cells are missing, such as" in capsys.readouterr().err
-    with Store(output).hold(shared=True):
+    with Store(output).hold(Share(1, 2)):
+        assert run(*arguments, "--part", "1/2") == 1
+        assert "another run is doing part 1/2 now" in capsys.readouterr().err
         assert run(*arguments, "--part", "2/2") == 0
         assert run(*arguments, "--merge") == 1
     assert not list(output.glob("*.md"))
