@@ -77,7 +77,7 @@ def _watch(mark: bytes, taken: dict[str, float], over: Event) -> None:
     """Keep the CPU seconds of each process that has the mark in its environment, until the work is over."""
     ours: dict[str, bool] = {}
     while not over.wait(_EVERY):
-        for process in filter(str.isdigit, os.listdir("/proc")):
+        for process in [each.name for each in Path("/proc").iterdir() if each.name.isdigit()]:
             with suppress(OSError):
                 if not ours.get(process):
                     ours[process] = mark in Path("/proc", process, "environ").read_bytes()
