@@ -46,7 +46,7 @@ class RayExecutor:
         try:
             cores = int(ray.cluster_resources().get("CPU", 0))
             self.workers = workers or cores or 1
-            tell(f"Ray: {_check_machines()} machines, {cores} cores")
+            tell(f"Ray: machines: {_check_machines()}, cores: {cores}")
         except BaseException:
             self.__exit__()
             raise

@@ -73,7 +73,7 @@ def test_results_come_in_order_from_all_nodes(cluster: Any, capsys: Caught) -> N
     with open_executor("ray") as executor:
         assert executor.workers == 2
         assert list(executor.map_ordered(partial(times, by=3), range(20))) == [3 * n for n in range(20)]
-    assert capsys.readouterr().err.splitlines() == ["Ray: 2 machines, 2 cores"]
+    assert capsys.readouterr().err.splitlines() == ["Ray: machines: 2, cores: 2"]
     assert not ray.is_initialized()
 
 
