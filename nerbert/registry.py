@@ -135,7 +135,7 @@ EXECUTORS: "Registry[Callable[[int], Executor]]" = Registry(
 OBJECTIVES: "Registry[type[Objective]]" = Registry(
     "objective",
     {
-        "tagging": "nerbert.training.tagging:Tagging",
+        "tagging": "nerbert.training.tagging:TokenClassification",
         "mlm": "nerbert.encoder.objectives.mlm:Mlm",
         "concepts": "nerbert.encoder.objectives.concepts:Concepts",
         "names": "nerbert.encoder.objectives.names:Names",

@@ -232,10 +232,16 @@ def outcome(output: Path) -> dict[str, Any]:
     return kept | {name: each["entities"] for name, each in found.items()} | {"names": sorted(files)}
 
 
+def cases() -> Iterator[Any]:
+    """Each command on Ray, also with kills; most of it by hand."""
+    for name in COMMANDS:
+        yield pytest.param("ray", name, marks=() if name in ("corpus", "tag") else pytest.mark.slow)
+        yield pytest.param("tests.test_ray:Killing", name, marks=pytest.mark.slow)
+
+
 @pytest.mark.usefixtures("desk")
-@pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("executor", ["ray", pytest.param("tests.test_ray:Killing", marks=pytest.mark.slow)])
-def test_the_same_bytes_as_local_workers_even_if_nodes_are_killed(cluster: Any, name: str, executor: str) -> None:
+@pytest.mark.parametrize(("executor", "name"), cases())
+def test_the_same_bytes_as_local_workers_even_if_nodes_are_killed(cluster: Any, executor: str, name: str) -> None:
     Killing.cluster, Killing.killed = cluster, 0
     suffix = ".jsonl" if name == "tag" else ""
     for output, on in ((f"ray{suffix}", ("--executor", executor)), (f"local{suffix}", ("--workers", "2"))):

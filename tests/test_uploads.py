@@ -108,7 +108,7 @@ upload.run(lambda: make(upload.staged, sys.argv[2]), ["make", *sys.argv[2:]], ov
 """
 
 
-@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("older", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_kills_between_uploads_leave_nothing_that_seems_whole(store: Any, tmp_path: Path, older: bool) -> None:
     """Of five files (and an older output, whose six are removed first) any number is uploaded when it is killed."""
     more, changes = (["overwrite"], 1 + 6 + 5) if older else ([], 1 + 5)

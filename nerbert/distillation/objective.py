@@ -13,7 +13,7 @@ from nerbert.model.tokenizer import BioLabels
 from nerbert.model.windows import IGNORED, Label
 from nerbert.records import Example
 from nerbert.training.objective import FINETUNE, Description
-from nerbert.training.tagging import Tagging, TaggingSettings
+from nerbert.training.tagging import TaggingSettings, TokenClassification
 
 _OUTSIDE = 0
 """The number of O, as `labels.tag_names` has it."""
@@ -53,7 +53,7 @@ def _moved(label: Label, by: int) -> Label:
     return label + by if isinstance(label, int) and label != IGNORED else label
 
 
-class Distillation(Tagging):
+class Distillation(TokenClassification):
     """Tagging by a teacher's confidences."""
 
     settings: ClassVar[type[Section]] = DistillationSettings

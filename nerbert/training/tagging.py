@@ -58,7 +58,7 @@ _OUTSIDE = 0
 """The class of words outside of any entity, as `labels.tag_names` numbers them."""
 
 
-class Tagging(Objective):
+class TokenClassification(Objective):
     """A weighted mean over words that have a label; `IGNORED` ones don't count.
 
     The section of an objective that extends it must extend `TaggingSettings`.

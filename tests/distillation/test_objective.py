@@ -17,7 +17,7 @@ from nerbert.model.tokenizer import BioLabels
 from nerbert.model.windows import IGNORED
 from nerbert.records import Example
 from nerbert.training.objective import PRETRAIN, chosen_objective
-from nerbert.training.tagging import Tagging, TaggingSettings
+from nerbert.training.tagging import TaggingSettings, TokenClassification
 
 TYPES = ["port", "ship"]
 TAGS = tag_names(TYPES)
@@ -57,9 +57,9 @@ def test_loss_is_that_of_tagging_and_of_no_entity_by_confidence(
     monkeypatch.setattr(objective, "logits_at", lambda *_: logits)
     monkeypatch.setattr("nerbert.training.tagging.logits_at", lambda *_: logits)
     soft_loss = Distillation(TYPES, DistillationSettings(label_smoothing=smoothing, outside_weight=outside))
-    plain = Tagging(TYPES, TaggingSettings(label_smoothing=smoothing, outside_weight=outside))
+    plain = TokenClassification(TYPES, TaggingSettings(label_smoothing=smoothing, outside_weight=outside))
 
-    def losses(one: Tagging, labels: list[int]) -> tuple[float, float]:
+    def losses(one: TokenClassification, labels: list[int]) -> tuple[float, float]:
         batch = batch_of_labels([*labels, IGNORED])
         return float(one.loss(None, batch)["loss"]), one.terms(batch)["loss"]
 

@@ -18,7 +18,7 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.training.loop import collate
 from nerbert.training.objective import Objective
-from nerbert.training.tagging import Tagging
+from nerbert.training.tagging import TokenClassification
 from tests.encoder.backbones import (
     Given,
     fresh_model,
@@ -81,7 +81,7 @@ def test_a_trained_tagger_is_what_transformers_loads(tmp_path: Path, cutters: di
     model = made(kind, cutters[BACKBONES[kind]])
     renew_head(model, 1)
     windows = windows_of(cutters[BACKBONES[kind]], model, GOLD)
-    train(model, Tagging(), windows, model.config.pad_token_id)
+    train(model, TokenClassification(), windows, model.config.pad_token_id)
     save_model(tmp_path, model, cutters[BACKBONES[kind]])
 
     theirs, cutter = AutoModelForTokenClassification.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)

@@ -19,7 +19,7 @@ from nerbert.terminal import Progress, duration
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import steps_of_epoch, train, train_step
 from nerbert.training.objective import SpanScore
-from nerbert.training.tagging import Tagging, TaggingSettings
+from nerbert.training.tagging import TaggingSettings, TokenClassification
 
 FIGURES = DryRun(
     steps=18, tokens=2_800, evaluations=3, parameters=50_000, trained=40_000, device="cpu", precision="fp32",
@@ -108,13 +108,13 @@ def test_the_peak_is_that_of_the_process() -> None:
 def test_memory_that_runs_out_is_said_and_the_rest_is_measured(
     settings: PretrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def limited(self: Tagging, model: Any, batch: Any) -> Any:
+    def limited(self: TokenClassification, model: Any, batch: Any) -> Any:
         if batch.ids.numel() > 200:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
         return real(self, model, batch)
 
-    real = Tagging.loss
-    monkeypatch.setattr(Tagging, "loss", limited)
+    real = TokenClassification.loss
+    monkeypatch.setattr(TokenClassification, "loss", limited)
     assert dry_run(settings, tmp_path / "e").max_tokens_per_batch <= 200
     assert not list(tmp_path.iterdir())
 

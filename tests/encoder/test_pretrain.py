@@ -26,7 +26,7 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import padded
 from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.distributed import make_process_group
-from nerbert.training.tagging import Tagging
+from nerbert.training.tagging import TokenClassification
 from tests.encoder.backbones import load_tagging_model, predict, write_fresh
 
 SMALL: dict[str, Any] = {
@@ -251,13 +251,13 @@ def test_a_dry_run_prints_its_figures_and_writes_nothing(
 def test_where_memory_runs_out_the_log_says_what_was_taken(
     sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def limited(self: Tagging, model: Any, batch: Any) -> Any:
+    def limited(self: TokenClassification, model: Any, batch: Any) -> Any:
         if batch.ids.numel() > 150:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes")
         return real(self, model, batch)
 
-    real = Tagging.loss
-    monkeypatch.setattr(Tagging, "loss", limited)
+    real = TokenClassification.loss
+    monkeypatch.setattr(TokenClassification, "loss", limited)
     pretrain(tmp_path / "e", PretrainSettings(corpus=(sample_corpus,), **(SMALL | {"max_steps": 4})))
     steps = [json.loads(line) for line in (tmp_path / "e" / "log.jsonl").read_text().splitlines()]
     taken = [each.get("max_tokens_per_batch", 8192) for each in steps if each["kind"] == "train"]

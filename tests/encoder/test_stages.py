@@ -17,7 +17,7 @@ from nerbert.encoder.open_texts import OpenTypesSettings
 from nerbert.encoder.stages import PretrainStage, pretrain_stages, read_stages
 from nerbert.errors import InputError, MissingExtra, SettingsError, StaleOutput
 from nerbert.training.log import TrainLog
-from nerbert.training.tagging import Tagging, TaggingSettings
+from nerbert.training.tagging import TaggingSettings, TokenClassification
 
 FILE = """
 corpus = "{corpus}"
@@ -149,7 +149,7 @@ class ToySettings(Section):
     strength: float = 1.0
 
 
-class Toy(Tagging):
+class Toy(TokenClassification):
     """An objective of one's own."""
 
     settings: ClassVar[type[Section]] = ToySettings

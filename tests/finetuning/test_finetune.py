@@ -25,7 +25,7 @@ from nerbert.registry import FORMATS, OBJECTIVES
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
 from nerbert.training.loop import train
-from nerbert.training.tagging import Tagging
+from nerbert.training.tagging import TokenClassification
 from nerbert.words import icu_splitter
 from tests.commands import exit_code
 from tests.encoder.backbones import load_tagging_model, tiny_mlm
@@ -331,9 +331,9 @@ def test_a_shared_head_is_a_new_one_after_what_is_no_tagger(
 def test_a_head_starts_only_from_what_its_kind_can(
     tiny_encoder: Path, data: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = {"own": type("Own", (Tagging,), {"head_name": "gliner"})}
+    known = {"own": type("Own", (TokenClassification,), {"head_name": "gliner"})}
     monkeypatch.setattr(OBJECTIVES, "_known", known)
-    monkeypatch.delattr(Tagging, "make_model")
+    monkeypatch.delattr(TokenClassification, "make_model")
     settings = replace(FAST, objective="own", source_head="shared")
     with pytest.raises(SettingsError, match="not for the head of objective 'own'; use 'new'") as caught:
         finetune(str(tiny_encoder), data, tmp_path / "tagger", settings, source=source)
@@ -397,14 +397,14 @@ def test_a_tagger_that_reads_two_layers_goes_the_whole_way(
 def test_an_objective_that_joins_no_layers_says_so(
     half_frozen: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Own(Tagging):
+    class Own(TokenClassification):
         settings = Section
 
         @classmethod
         def of(cls, task: Any) -> "Own":
             return cls(task.types)
 
-    monkeypatch.setattr(OBJECTIVES, "_known", {"own": Own, "tagging": Tagging})
+    monkeypatch.setattr(OBJECTIVES, "_known", {"own": Own, "tagging": TokenClassification})
     settings = FAST.changed({"objective": "own", "tagging": {"joined_layer": 1}})
     with pytest.raises(
         SettingsError, match="joined_layer: is for objective 'tagging', but objective = 'own'"
@@ -645,13 +645,13 @@ def test_output_is_not_overwritten_by_accident(tiny_encoder: Path, data: Path, t
 def test_heads_never_get_a_model_that_still_drops_out(
     tiny_encoder: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, select: Literal["last", "dev"]
 ) -> None:
-    seen, real = list[bool](), Tagging.head
+    seen, real = list[bool](), TokenClassification.head
 
-    def spy(self: Tagging, model: Any, *rest: Any) -> Any:
+    def spy(self: TokenClassification, model: Any, *rest: Any) -> Any:
         seen.append(model.training)
         return real(self, model, *rest)
 
-    monkeypatch.setattr(Tagging, "head", spy)
+    monkeypatch.setattr(TokenClassification, "head", spy)
     finetune(str(tiny_encoder), data, tmp_path / "tagger", replace(FAST, select=select))
     assert seen == [False] * (2 if select == "dev" else 1)
 
@@ -687,11 +687,11 @@ def test_an_objective_without_a_head_is_refused_before_anything_is_trained(
     tiny_encoder: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str, why: str
 ) -> None:
     known = {
-        "headless": type("Headless", (Tagging,), {"head_name": ""}),
-        "lost": type("X", (Tagging,), {"head_name": "x"}),
+        "headless": type("Headless", (TokenClassification,), {"head_name": ""}),
+        "lost": type("X", (TokenClassification,), {"head_name": "x"}),
     }
     monkeypatch.setattr(OBJECTIVES, "_known", {"mlm": OBJECTIVES._known["mlm"], **known})
-    monkeypatch.delattr(Tagging, "make_model")
+    monkeypatch.delattr(TokenClassification, "make_model")
     with pytest.raises(SettingsError, match=why) as caught:
         finetune(str(tiny_encoder), data, tmp_path / "tagger", replace(FAST, objective=objective))
     assert caught.value.setting == "objective"

@@ -12,7 +12,7 @@ from nerbert.model.forward import Batch
 from nerbert.model.fresh import freeze
 from nerbert.model.windows import Window, Windows
 from nerbert.training.loop import collate
-from nerbert.training.tagging import Tagging
+from nerbert.training.tagging import TokenClassification
 from tests.encoder.backbones import tiny_mlm, tiny_tagging
 
 LOWEST = {
@@ -52,7 +52,7 @@ def test_exactly_the_lowest_stay(batch: Batch, kind: str) -> None:
     names = {name for name, _ in model.named_parameters()}
     low = {name for name in names if re.match(LOWEST[kind], name)}
     assert {name for name, each in model.named_parameters() if not each.requires_grad} == low
-    assert moved(model, lambda: Tagging().loss(model, batch)["loss"]) == names - low
+    assert moved(model, lambda: TokenClassification().loss(model, batch)["loss"]) == names - low
 
 
 @pytest.mark.parametrize("kind", LOWEST)
@@ -65,7 +65,7 @@ def test_what_a_frozen_layer_gives_stays_bit_for_bit(batch: Batch, kind: str) ->
             return tuple(model(batch.ids, batch.mask, output_hidden_states=True).hidden_states)
 
     before = states()
-    moved(model, lambda: Tagging().loss(model, batch)["loss"])
+    moved(model, lambda: TokenClassification().loss(model, batch)["loss"])
     same = [torch.equal(one, other) for one, other in zip(before, states(), strict=True)]
     assert same == [True, True, False]
 
@@ -88,7 +88,10 @@ def test_0_freezes_nothing_and_all_leaves_the_head(batch: Batch) -> None:
     assert all(each.requires_grad for each in model.parameters())
     freeze(model, 1)
     freeze(model, 2)
-    assert moved(model, lambda: Tagging().loss(model, batch)["loss"]) == {"classifier.weight", "classifier.bias"}
+    assert moved(model, lambda: TokenClassification().loss(model, batch)["loss"]) == {
+        "classifier.weight",
+        "classifier.bias",
+    }
 
 
 def test_nothing_is_left_behind() -> None:

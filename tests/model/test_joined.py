@@ -16,7 +16,7 @@ from nerbert.model.forward import Batch, logits_at
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.windows import Window, Windows
 from nerbert.training.loop import collate
-from nerbert.training.tagging import Tagging, TaggingSettings
+from nerbert.training.tagging import TaggingSettings, TokenClassification
 from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_tagging
 
 KINDS = ("albert", "bert", "deberta-v2", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta")
@@ -48,7 +48,7 @@ def encoder(tmp_path: Path) -> Callable[..., str]:
 def joined(source: str, layer: int = 2, seed: int = 1, layers: int = 0, types: str = "xy") -> Any:
     """A new tagger."""
     own = TaggingSettings(joined_layer=layer)
-    return Tagging(types, own).make_model(Backbone(source, None, seed, layers)).eval()
+    return TokenClassification(types, own).make_model(Backbone(source, None, seed, layers)).eval()
 
 
 def saved(model: Any, folder: Path) -> str:
@@ -87,7 +87,7 @@ def test_the_head_reads_both_layers_and_comes_back(
 @pytest.mark.parametrize("kind", ["bert", "modernbert"])
 def test_a_step_teaches_head_and_body(kind: str, encoder: Callable[..., str], batch: Batch) -> None:
     model = joined(encoder(kind)).train()
-    Tagging("xy").loss(model, batch)["loss"].backward()  # type: ignore[no-untyped-call]
+    TokenClassification("xy").loss(model, batch)["loss"].backward()  # type: ignore[no-untyped-call]
     untaught = [name for name, each in model.named_parameters() if each.grad is None or not each.grad.any()]
     assert not [name for name in untaught if "bias" not in name and "token_type" not in name and "norm" not in name]
     head = model.classifier.weight.grad

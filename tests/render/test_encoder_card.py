@@ -14,7 +14,7 @@ from nerbert.errors import visible
 from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.render.cards import encoder_card
 from nerbert.render.escape import code
-from nerbert.training.tagging import Tagging
+from nerbert.training.tagging import TokenClassification
 from tests.pages import front_of, markdown_tables_of, said, section
 
 EVIL = "---\n# x | y ``<script>`` [a](http://b) *c* \u202e\x1b &amp; \ud83d"
@@ -32,7 +32,7 @@ def facts(manifest: dict[str, Any]) -> dict[str, Any]:
     return {
         "format": 1, "kind": "encoder", "made_by": "nerbert 0.1.0", "word_splitter": "unicode-words-1",
         "language": "en", "objective": "tagging",
-        "description": asdict(Tagging(["x"]).describe()), "precision": "bf16", "best_step": 1234,
+        "description": asdict(TokenClassification(["x"]).describe()), "precision": "bf16", "best_step": 1234,
         "label_set": label_set | {"typed_mentions": 1000, "made_entity": 125},
         "corpus": {"wiki": "enwiki", "manifest_sha256": "ab" * 32},
         "settings": {"corpus": "corpus", "backbone": "google-bert/bert-base-cased", "epochs": 3.0, "batch_size": 960},

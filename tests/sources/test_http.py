@@ -42,7 +42,7 @@ def test_a_file_system_that_cant_seek_is_noticed(monkeypatch: pytest.MonkeyPatch
     files = memory.MemoryFileSystem()
     monkeypatch.setattr(type(files), "protocol", "else")
     files.pipe("/seekable", b"abc")
-    monkeypatch.setattr(Source, "_fsspec", lambda _: (files, "/seekable"))
+    monkeypatch.setattr(Source, "file_system", lambda _: (files, "/seekable"))
     assert source.seeks
 
     def refuse(*_: object) -> None:

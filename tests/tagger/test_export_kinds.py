@@ -12,7 +12,7 @@ from nerbert.model.backbone import Backbone, save_model
 from nerbert.model.fresh import renew_head, train_tokenizer
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
-from nerbert.training.tagging import Tagging, TaggingSettings
+from nerbert.training.tagging import TaggingSettings, TokenClassification
 from tests.encoder.backbones import tiny_tagging
 
 TAGS = ["O", "B-person", "I-person", "B-ship", "I-ship"]
@@ -32,7 +32,7 @@ def made(folder: Path, kind: str, joined: int = 0, **shape: Any) -> Path:
     model.config.initializer_range = 1.0
     if joined:
         save_model(folder, model, tokenizer)
-        model = Tagging(("person", "ship"), TaggingSettings(joined_layer=joined)).make_model(
+        model = TokenClassification(("person", "ship"), TaggingSettings(joined_layer=joined)).make_model(
             Backbone(str(folder), None, 1)
         )
     renew_head(model, 1)

@@ -146,7 +146,7 @@ from nerbert.model.windows import Window, Windows
 from nerbert.terminal import Progress
 from nerbert.training.settings import TrainSettings
 from nerbert.training.loop import TrainingData, train
-from nerbert.training.tagging import Tagging
+from nerbert.training.tagging import TokenClassification
 
 torch.manual_seed(1)
 places = tuple(range(60))
@@ -156,11 +156,11 @@ config = BertConfig(vocab_size=70, hidden_size=64, num_hidden_layers=2, num_atte
 settings = TrainSettings(precision="fp32", threads=1, batch_size=256, epochs=1, max_tokens_per_batch=1 << 20)
 model, data = BertForTokenClassification(config), TrainingData(windows, lambda _: np.arange(256), 0)
 small = TrainSettings(precision="fp32", threads=1, max_steps=1, max_tokens_per_batch=64)
-train(model, data, Tagging(["x"]), small, Progress())
+train(model, data, TokenClassification(["x"]), small, Progress())
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + (300 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-log = train(model, data, Tagging(["x"]), settings, Progress())
+log = train(model, data, TokenClassification(["x"]), settings, Progress())
 print(log.steps, "steps")
 """
 

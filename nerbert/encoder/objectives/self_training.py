@@ -25,7 +25,7 @@ from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import TrainingData, batches_to_read
 from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, Task
 from nerbert.training.settings import TrainSettings
-from nerbert.training.tagging import Tagging, TaggingSettings
+from nerbert.training.tagging import TaggingSettings, TokenClassification
 
 _EXAMPLES = 20
 """Examples of each type and each kind of change in a report."""
@@ -45,7 +45,7 @@ class SelfTrainingSettings(TaggingSettings):
     CoFEE."""
 
 
-class SelfTraining(Tagging):
+class SelfTraining(TokenClassification):
     """Tagging whose labels are the model's own from the second epoch on."""
 
     settings: ClassVar[type[Section]] = SelfTrainingSettings

@@ -26,7 +26,7 @@ from nerbert.records import ENTITY
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import collate, train_step
 from nerbert.training.objective import FINETUNE, EpochColumns, chosen_objective
-from nerbert.training.tagging import Tagging
+from nerbert.training.tagging import TokenClassification
 from tests.encoder.backbones import load_tagging_model
 
 SMALL: dict[str, Any] = {
@@ -143,7 +143,7 @@ def test_the_loss_is_that_of_words_and_of_entities(work: Preparation) -> None:
     numbers = np.unique(work.data.numbers_of(0))[[3, 0, 11, 4]].tolist()
     batch = batch_of(work, numbers)
     sums, terms = work.objective.loss(model, batch), work.objective.terms(batch)
-    tagging = Tagging(work.source.types)
+    tagging = TokenClassification(work.source.types)
     assert sums["tagging"].item() == pytest.approx(tagging.loss(model, batch)["loss"].item(), rel=1e-5)
     assert terms["tagging"] == tagging.terms(batch)["loss"]
     loss, weights, starts = 0.0, [], [0, *windows.ends.tolist()]

@@ -8,7 +8,7 @@ from nerbert.model.forward import Batch
 from nerbert.model.windows import IGNORED, Window, Windows
 from nerbert.training.loop import collate
 from nerbert.training.objective import Objective
-from nerbert.training.tagging import Tagging, TaggingSettings
+from nerbert.training.tagging import TaggingSettings, TokenClassification
 from tests.encoder.backbones import tiny_tagging
 
 LABELS = [(0, IGNORED, 4), (2,), (0, 1, 0)]
@@ -24,8 +24,8 @@ def model() -> Any:
     return tiny_tagging("bert", num_labels=5).requires_grad_(False)
 
 
-def weighted(smoothing: float = 0.0, outside: float = 1.0) -> Tagging:
-    return Tagging(own=TaggingSettings(label_smoothing=smoothing, outside_weight=outside))
+def weighted(smoothing: float = 0.0, outside: float = 1.0) -> TokenClassification:
+    return TokenClassification(own=TaggingSettings(label_smoothing=smoothing, outside_weight=outside))
 
 
 def batch_of(*windows: Window) -> Batch:
@@ -53,7 +53,7 @@ def test_the_mean_is_torchs_own(model: Any, smoothing: float, outside: float) ->
 
 
 def test_without_settings_it_is_the_plain_loss(model: Any) -> None:
-    batch, objective = batch_of(*WINDOWS), Tagging()
+    batch, objective = batch_of(*WINDOWS), TokenClassification()
     assert objective.terms(batch) == {"loss": 6}
     assert mean(objective, model, batch) == pytest.approx(theirs(model, batch), rel=1e-5)
     wanted = model(input_ids=batch.ids, attention_mask=batch.mask, labels=full_labels(batch)).loss
@@ -67,8 +67,8 @@ def full_labels(batch: Batch) -> torch.Tensor:
     return labels
 
 
-@pytest.mark.parametrize("objective", [Tagging(), weighted(0.1, 0.3)])
-def test_parts_add_up(model: Any, objective: Tagging) -> None:
+@pytest.mark.parametrize("objective", [TokenClassification(), weighted(0.1, 0.3)])
+def test_parts_add_up(model: Any, objective: TokenClassification) -> None:
     parts = [batch_of(window) for window in WINDOWS]
     whole = batch_of(*WINDOWS)
     assert sum(objective.terms(part)["loss"] for part in parts) == pytest.approx(objective.terms(whole)["loss"])
@@ -79,11 +79,11 @@ def test_parts_add_up(model: Any, objective: Tagging) -> None:
 def test_ignored_labels_count_nothing(model: Any) -> None:
     batch = batch_of(Window(0, (2, 7, 8, 3), (0, 1), (1, 2), (1, IGNORED)))
     alone = batch_of(Window(0, (2, 7, 8, 3), (0,), (1,), (1,)))
-    for objective in (Tagging(), weighted(0.1, 0.5)):
+    for objective in (TokenClassification(), weighted(0.1, 0.5)):
         assert objective.terms(batch) == objective.terms(alone) == {"loss": 1}
         torch.testing.assert_close(objective.loss(model, batch), objective.loss(model, alone))
     none = batch_of(Window(0, (2, 7, 3), (0,), (1,), (IGNORED,)))
-    assert Tagging().terms(none)["loss"] == float(Tagging().loss(model, none)["loss"]) == 0
+    assert TokenClassification().terms(none)["loss"] == float(TokenClassification().loss(model, none)["loss"]) == 0
 
 
 def test_weights_count_words_outside(model: Any) -> None:
@@ -100,4 +100,4 @@ def test_the_loss_is_fp32_whatever_the_model_computes_in(model: Any) -> None:
 
 def test_nothing_is_drawn() -> None:
     batch = batch_of(*WINDOWS)
-    assert Tagging().prepare(batch, 7) is batch
+    assert TokenClassification().prepare(batch, 7) is batch

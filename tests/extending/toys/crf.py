@@ -20,7 +20,7 @@ from nerbert.tagger import onnx
 from nerbert.tagger.backends import HeadKind, Wanted, on_back_end, placed
 from nerbert.tagger.export import ExportedHead, ExportTask
 from nerbert.training.settings import TrainSettings
-from nerbert.training.tagging import Tagging
+from nerbert.training.tagging import TokenClassification
 
 
 class CrfModel(BertForTokenClassification):  # type: ignore[misc]
@@ -32,7 +32,7 @@ class CrfModel(BertForTokenClassification):  # type: ignore[misc]
         self.post_init()
 
 
-class Crf(Tagging):
+class Crf(TokenClassification):
     """The negative log-likelihood of each window's tags."""
 
     head_name: ClassVar[str] = "tests.extending.toys.crf:CrfKind"

@@ -9,7 +9,7 @@ from nerbert.config import Bounds, Section
 from nerbert.model.forward import Batch, logits_at
 from nerbert.model.windows import IGNORED
 from nerbert.training.objective import Task
-from nerbert.training.tagging import Tagging
+from nerbert.training.tagging import TokenClassification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class MarginSettings(Section):
     """Whether a loss is squared. Source: ours."""
 
 
-class Margin(Tagging):
+class Margin(TokenClassification):
     """A hinge loss; all else is tagging's."""
 
     settings: ClassVar[type[Section]] = MarginSettings

@@ -25,7 +25,7 @@ from nerbert.training.distributed import ProcessGroup
 from nerbert.training.loop import TrainingData
 from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, Task
 from nerbert.training.settings import TrainSettings
-from nerbert.training.tagging import Tagging, TaggingSettings
+from nerbert.training.tagging import TaggingSettings, TokenClassification
 
 _DROPOUT = 0.1
 """Share of an entity's vector that is dropped before the layer over clusters, as in CoFEE's public code."""
@@ -85,7 +85,7 @@ class TypingBatch(Batch):
         return replace(self, **{each.name: getattr(self, each.name).to(device) for each in fields(self)})
 
 
-class ClusterTyping(Tagging):
+class ClusterTyping(TokenClassification):
     """The objective; `after` is the number of special pieces at a window's end."""
 
     parts: ClassVar[tuple[str, ...]] = ("tagging", "clusters")
