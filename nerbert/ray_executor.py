@@ -72,7 +72,7 @@ class RayExecutor:
             how = {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "memory": needs.memory or None}
             if needs.gpus and not needs.isolated:
                 how["max_calls"] = 0  # else Ray ends a process, and its model, with each task
-            run = ray.remote(_run).options(**how)
+            run = ray.remote(**how)(_run)
             try:
                 for item in items:
                     futures.append(run.remote(shared, item))

@@ -28,8 +28,8 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     made: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 100_000_000})
-    for _ in range(2):
-        made.add_node(num_cpus=1, object_store_memory=100_000_000)
+    for gpus in range(2):  # one says that it has a GPU; nothing uses it
+        made.add_node(num_cpus=1, num_gpus=gpus, object_store_memory=100_000_000)
     made.wait_for_nodes()
     before = os.environ.get("RAY_ADDRESS")
     os.environ["RAY_ADDRESS"] = made.address
@@ -48,6 +48,10 @@ def refuse(number: int) -> int:
 
 def place(_: int) -> tuple[str, int]:
     return ray.get_runtime_context().get_node_id(), os.getpid()
+
+
+def visible_gpus(_: int) -> str:
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
 
 
 def die(_: int) -> None:
@@ -114,10 +118,21 @@ def test_a_task_that_kills_its_process_is_given_up(cluster: Any) -> None:
         list(executor.map_ordered(die, [0]))
 
 
+def test_tasks_on_a_gpu_share_a_process_unless_they_are_isolated(cluster: Any) -> None:
+    with open_executor("ray") as executor:
+        kept = set(executor.map_ordered(place, range(4), Resources(gpus=1)))
+        apart = set(executor.map_ordered(place, range(2), Resources(gpus=1, isolated=True)))
+        (none,) = set(executor.map_ordered(visible_gpus, range(2)))
+        (one,) = set(executor.map_ordered(visible_gpus, range(2), Resources(gpus=1)))
+    assert len(kept) == 1
+    assert len(apart) == 2
+    assert (none, one) == ("", "0")
+
+
 def test_a_task_that_no_machine_can_run_is_refused(cluster: Any) -> None:
     with open_executor("ray") as executor:
-        with pytest.raises(SettingsError, match="needs 1 GPU, the machines of the cluster have at most 0"):
-            next(executor.map_ordered(place, [0], Resources(gpus=1)))
+        with pytest.raises(SettingsError, match="needs 2 GPU, the machines of the cluster have at most 1"):
+            next(executor.map_ordered(place, [0], Resources(gpus=2)))
         with pytest.raises(SettingsError, match="needs 9 CPU"):
             next(executor.map_ordered(place, [0], Resources(cpus=9)))
 
