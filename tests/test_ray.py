@@ -250,7 +250,7 @@ def outcome(output: Path) -> dict[str, Any]:
 def cases() -> Iterator[Any]:
     """Each command on Ray, also with kills; most of it by hand."""
     for name in COMMANDS:
-        yield pytest.param("ray", name, marks=() if name in ("corpus", "tag") else pytest.mark.slow)
+        yield pytest.param("ray", name, marks=() if name == "corpus" else pytest.mark.slow)
         yield pytest.param("tests.test_ray:Killing", name, marks=pytest.mark.slow)
 
 
