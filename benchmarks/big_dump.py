@@ -34,6 +34,11 @@ def make(sample: Path, folder: Path, least: int) -> tuple[Path, Path]:
     return plain, packed
 
 
+def copies_of(sample: Path, folder: Path, copies: int) -> Path:
+    """Write so many copies of a sample as one multistream bz2 dump; return its path."""
+    return make(sample, folder, copies * len(bz2.decompress(sample.read_bytes())))[1]
+
+
 def _streams(head: bytes, pages: Sequence[bytes], foot: bytes, copies: int) -> Iterator[bytes]:
     yield head
     fresh = (_copy(page, number) for number in range(copies) for page in pages)

@@ -8,7 +8,6 @@ A third side starts and stops a cluster that runs one empty task for each worker
 """
 
 import argparse
-import bz2
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ from statistics import median
 from threading import Event, Thread
 from uuid import uuid4
 
-import big_dump
+from big_dump import copies_of
 from report import ratio, surroundings
 
 _EVERY = 0.25
@@ -40,8 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     taken: dict[str, list[float]] = {"local": [], "ray": [], "ray, no work": []}
     with tempfile.TemporaryDirectory() as work:
-        least = options.copies * len(bz2.decompress(options.dump.read_bytes()))
-        _, big = big_dump.make(options.dump, Path(work), least)
+        big = copies_of(options.dump, Path(work), options.copies)
         out, tool = Path(work, "out"), shutil.which("nerbert") or "nerbert"
         build = [tool, "corpus", "build", str(big), "--knowledge", *map(str, options.knowledge), "-o", str(out)]
         sides = {"local": [*build, "--workers", str(options.workers)], "ray": [*build, "--executor", "ray"],

@@ -11,7 +11,6 @@ median is shown, and the range. It is an estimate: no such run was made.
 """
 
 import argparse
-import bz2
 import heapq
 import json
 import random
@@ -24,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-import big_dump
+from big_dump import copies_of
 from report import surroundings
 
 from nerbert.corpus.build import CorpusPlan, build_corpus
@@ -124,8 +123,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.work) as work:
         small = measure(options.dump, options.knowledge, Path(work))
-        least = options.copies * len(bz2.decompress(options.dump.read_bytes()))
-        _, large = big_dump.make(options.dump, Path(work), least)
+        large = copies_of(options.dump, Path(work), options.copies)
         costs = measure(large, options.knowledge, Path(work))
         sizes = options.dump.stat().st_size, large.stat().st_size
     size, hour = options.bytes, 3600

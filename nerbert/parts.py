@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 
 from nerbert.artifacts import (
     LOCK,
+    PARTS,
     PLAN,
     Draft,
     check_own,
@@ -25,14 +26,12 @@ from nerbert.artifacts import (
     write_json,
     writing,
 )
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, SettingsError, few
 from nerbert.locks import held
 from nerbert.terminal import tell
 
 _FORM = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
-_MARK = "part-{}-of-{}.json"
 _MARKS = re.compile(r"part-([0-9]+)-of-([0-9]+)\.json")
-_TOLD = 5
 Item = TypeVar("Item")
 
 
@@ -67,6 +66,21 @@ class Share:
         """Yield every `of`-th item, from the `number`-th on, so that neighbours, of similar cost, are shared out."""
         return islice(items, max(0, self.number - 1), None, self.of)
 
+    @property
+    def name(self) -> str:
+        """What its files are called, as `PARTS` finds them."""
+        return f"part-{self.number}-of-{self.of}"
+
+    def held(self, folder: Path, target: Path) -> AbstractContextManager[None]:
+        """Return the lock of a part in a job's folder; raise OutputExists if another run is doing this part."""
+        taken = f"{target}: another run is doing part {self} now; give each run a part of its own"
+        return held(folder / f"{self.name}.lock", taken)
+
+    def check_lasting(self, place: object, *, lasting: bool) -> None:
+        """Raise InputError for an input that the runs of a job can't each read."""
+        if self.partial and not lasting:
+            raise InputError(f"{place}: can't be divided among runs, which each read it; name a file")
+
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 
@@ -88,10 +102,9 @@ def shared_job(
     with making(target):
         check_own(work)
         work.mkdir(parents=True, exist_ok=True)
-    mark = work / _MARK.format(share.number, share.of)
+    mark = work / f"{share.name}.json"
     other = f"{target}: another run is merging its parts, or making it whole; wait for its end"
-    same = f"{target}: another run is doing part {share} now; give each run a part of its own"
-    with held(work / LOCK, other, shared=True), held(mark.with_suffix(".lock"), same), writing(target):
+    with held(work / LOCK, other, shared=True), share.held(work, target), writing(target):
         _check_division(target, work, share)
         if not (work / PLAN).exists():
             write_json(work / PLAN, fingerprint)
@@ -101,7 +114,7 @@ def shared_job(
         yield work
         write_json(mark, {})
     left = _missing(work, share.of)
-    tell(f"{target}: part {share} is done; " + (f"not done yet: {_few(left)}" if left else "all are: --merge makes it"))
+    tell(f"{target}: part {share} is done; " + (f"not done yet: {few(left)}" if left else "all are: --merge makes it"))
 
 
 def whole_job(
@@ -120,7 +133,7 @@ def _check_parts(target: Path) -> None:
     if not numbers:
         raise InputError(f"{target}: no part of it is done; run the command with --part 1/8, … 8/8, then with --merge")
     if missing := _missing(work, max(numbers)):
-        raise InputError(f"{target}: not done: part {_few(missing)}; run the command with each, then with --merge")
+        raise InputError(f"{target}: not done: part {few(missing)}; run the command with each, then with --merge")
 
 
 def _check_division(target: Path, work: Path, share: Share) -> None:
@@ -137,9 +150,5 @@ def _missing(work: Path, of: int) -> list[str]:
 
 def _marks(work: Path) -> list[tuple[int, int]]:
     """Return the number and the whole of each part that is done."""
-    found = (_MARKS.fullmatch(path.name) for path in work.glob("part-*.json"))
+    found = (_MARKS.fullmatch(path.name) for path in work.glob(f"{PARTS}.json"))
     return [(int(match[1]), int(match[2])) for match in found if match]
-
-
-def _few(parts: list[str]) -> str:
-    return ", ".join(parts[:_TOLD]) + (f" and {len(parts) - _TOLD} more" if len(parts) > _TOLD else "")

@@ -146,8 +146,7 @@ def _connect() -> None:
             create_connection((host.strip("[]"), int(port)), _REACHED).close()
         _ray().init(address=place, logging_level=logging.ERROR)
     except (RuntimeError, ValueError, OSError) as error:
-        why = " ".join(str(error).split())
-        raise SettingsError(f"executor 'ray': no cluster at {place!r:.80} ({why:.200}); start one with `ray start "
+        raise SettingsError(f"executor 'ray': no cluster at {place!r:.80} ({error!s:.200}); start one with `ray start "
                             "--head`, or name it in RAY_ADDRESS (host:6379); or use local") from error  # fmt: skip
 
 
@@ -191,6 +190,5 @@ def _told() -> Iterator[None]:
         raise WriteError("Ray's object store is full: start Ray with more --object-store-memory, free its disk, or "
                          "give fewer --workers") from error  # fmt: skip
     except faults.RayError as error:
-        why = " ".join(str(error).split())
-        raise WorkerDied(f"a worker of the cluster died, and so did those that ran its task again ({why:.300}); is "
+        raise WorkerDied(f"a worker of the cluster died, and so did those that ran its task again ({error!s:.300}); is "
                          "memory short? Try fewer --workers") from error  # fmt: skip

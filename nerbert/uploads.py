@@ -102,9 +102,7 @@ class Upload:
         with sent.open("a") as journal:
             if _CLEARED not in before:
                 _note(journal, _CLEARING)
-                for name in sorted(
-                    there.keys() - {""}, key=lambda name: name not in MARKERS
-                ):  # what makes it whole first
+                for name in sorted(there.keys() - {""}, key=lambda name: name not in MARKERS):  # its mark goes first
                     files.rm_file(f"{place}/{name}")
                 _note(journal, _CLEARED)
             for name in sorted(sizes, key=lambda name: (Path(name).name in MARKERS, -name.count("/"), name)):

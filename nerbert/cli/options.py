@@ -50,8 +50,9 @@ def _anywhere(kind: Any, tokens: "Sequence[Token]") -> Path:
 _OUTPUT = Parameter(name=["--output", "-o"], converter=_local)
 Output = Annotated[Path, _OUTPUT]
 OptionalOutput = Annotated[Path | None, _OUTPUT]
-OutputOrAddress = Annotated[Path, Parameter(name=["--output", "-o"], converter=_anywhere)]
-OptionalOrAddress = Annotated[Path | None, Parameter(name=["--output", "-o"], converter=_anywhere)]
+_ANYWHERE = Parameter(name=["--output", "-o"], converter=_anywhere)
+OutputOrAddress = Annotated[Path, _ANYWHERE]
+OptionalOrAddress = Annotated[Path | None, _ANYWHERE]
 """Outputs that may be at an address (`s3://…`), to be uploaded."""
 FileOrPipe = Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True, converter=_anywhere)]
 Set = Annotated[

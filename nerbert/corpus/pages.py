@@ -95,8 +95,7 @@ def write_pages(
     Of a partial share, only its parts are written and counted; raise InputError for a dump that can't be read again.
     """
     for dump in dumps:
-        if share.partial and (dump.size is None or not dump.resumes):
-            raise InputError(f"{dump.source}: can't be divided among runs, which each read it; name a file")
+        share.check_lasting(dump.source, lasting=dump.size is not None and dump.resumes)
     for name in ("pages", "titles", "done"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     report, digests, skipped = PageReport(), [list[str]() for _ in dumps], 0

@@ -113,7 +113,6 @@ class Store:
         with os_refused(f"{self.folder}: can't be made or read"):
             self.folder.mkdir(parents=True, exist_ok=True)
         taken = f"{self.folder}: another benchmark is using it; wait for it or name another folder"
-        same = f"{self.folder}: another run is doing part {share} now; give each run a part of its own"
         with held(self.folder, taken, shared=share.partial), ExitStack() as stack:
             with os_refused(f"{self.folder}: can't be made or read"):
                 self._claim()
@@ -123,7 +122,7 @@ class Store:
                 for each in (self.cells, self.predictions, self.sources, self.scratch):
                     each.mkdir(exist_ok=True)
                 if share.partial:
-                    stack.enter_context(held(self.scratch / f"part-{share.number}-of-{share.of}.lock", same))
+                    stack.enter_context(share.held(self.scratch, self.folder))
             yield
 
     def _claim(self) -> None:

@@ -353,11 +353,9 @@ def _check_one_process(job: TagJob, executor: Executor) -> None:
 
 def _check_target(job: TagJob, paths: JobPaths, *, is_file: bool) -> None:
     """Raise OutputExists for what can't become the output, and InputError for inputs that parts can't each read."""
-    if job.share.partial:
-        for source in paths.sources:
-            if not source.lasting:
-                raise InputError(f"{source}: can't be divided among runs, which each read it; name a file")
-    elif job.output is not None:
+    for source in paths.sources:
+        job.share.check_lasting(source, lasting=source.lasting)
+    if job.output is not None and not job.share.partial:
         (check_free_file if is_file else check_free)(job.output, overwrite=job.overwrite)
 
 
