@@ -16,15 +16,9 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.executors import Executor
 from nerbert.model.forward import precision_on
 from nerbert.rng import Array
+from nerbert.training.batches import steps_of_epoch
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import (
-    evaluation_every,
-    explain_out_of_memory,
-    make_optimizer,
-    steps_of_epoch,
-    total_steps,
-    train_step,
-)
+from nerbert.training.loop import evaluation_every, explain_out_of_memory, make_optimizer, total_steps, train_step
 
 _TIMED = 3
 """Steps that are timed."""

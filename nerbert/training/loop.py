@@ -19,16 +19,17 @@ import torch
 from accelerate.utils.memory import clear_device_cache
 
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.model.forward import Batch, autocast, batch_of
-from nerbert.model.windows import Windows, cheapest_cuts, chosen, micro_batches, padded
+from nerbert.model.forward import Batch, autocast
+from nerbert.model.windows import Windows
 from nerbert.process import stop_asked
-from nerbert.rng import Array, uniform, uniforms
+from nerbert.rng import Array, uniform
 from nerbert.terminal import Progress, tell
+from nerbert.training.batches import batches_of, steps_of_epoch
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, Recorder
 from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.epochs import Epochs
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.objective import Objective, most_tokens
+from nerbert.training.objective import Objective
 from nerbert.training.settings import Schedule, TrainSettings
 
 VERSION = 3
@@ -324,51 +325,3 @@ def _stopped(signal_: int, step: int) -> BaseException:
     stop = KeyboardInterrupt() if signal_ == SIGINT else SystemExit(128 + SIGTERM)
     stop.add_note(f"step {step} is kept")
     return stop
-
-
-_POOL = 256
-"""Windows cut into micro-batches at once for reading: the time for cutting grows with their number."""
-_POOL_STEPS = 50
-_POOLS = 4
-"""Pools of an epoch, at least."""
-
-
-def steps_of_epoch(numbers: Array, lengths: Array, batch_size: int, seed: int, epoch: int) -> list[Array]:
-    """Return the windows of each step of an epoch: each of `numbers` once; one step may be smaller."""
-    places = np.argsort(uniforms(seed, f"order of epoch {epoch}", np.arange(len(numbers))), kind="stable")
-    pool = batch_size * max(1, min(_POOL_STEPS, len(places) // (_POOLS * batch_size)))
-    places = places[np.lexsort((lengths[places], np.arange(len(places)) // pool))]
-    steps = [numbers[places[start : start + batch_size]] for start in range(0, len(places), batch_size)]
-    return [steps[at] for at in np.argsort(uniforms(seed, f"steps of epoch {epoch}", np.arange(len(steps))))]
-
-
-def batches_of(
-    windows: Windows, numbers: Array, max_tokens: int, device: str, pad_id: int, start_cost: int = Objective.start_cost
-) -> Iterator[Batch]:
-    """Yield some windows as micro-batches: on a CPU the cheapest cut, else as few as fit."""
-    lengths = windows.lengths_of(numbers)
-    cut = cheapest_cuts(lengths, max_tokens, start_cost) if device == "cpu" else micro_batches(lengths, max_tokens)
-    for group in cut:
-        yield collate(windows, numbers[group], pad_id)
-
-
-def batches_to_read(
-    windows: Windows, numbers: Array, settings: TrainSettings, device: str, pad_id: int
-) -> Iterator[Batch]:
-    """Yield many windows as micro-batches, none larger than those that are trained on."""
-    for start in range(0, len(numbers), _POOL):
-        yield from batches_of(windows, numbers[start : start + _POOL], most_tokens(settings), device, pad_id)
-
-
-def held_out_batches(
-    windows: Windows, settings: TrainSettings, processes: ProcessGroup, device: str, pad_id: int
-) -> Iterator[Batch]:
-    """Yield this process's share of held-out windows in micro-batches."""
-    share = np.arange(processes.rank, len(windows), processes.count)
-    return batches_to_read(windows, share, settings, device, pad_id)
-
-
-def collate(windows: Windows, numbers: Array, pad_id: int) -> Batch:
-    """Pad some windows to the longest and list their first pieces."""
-    labels = chosen(windows.labels, windows.word_ends, numbers)[0] if len(windows.labels) else np.empty(0, np.int64)
-    return batch_of(padded(windows, numbers, pad_id), labels, numbers)

@@ -16,7 +16,7 @@ from nerbert.model.forward import Batch, TorchScorer, logits_at
 from nerbert.model.fresh import renew_head, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
-from nerbert.training.loop import collate
+from nerbert.training.batches import collate
 from nerbert.training.objective import Objective
 from nerbert.training.tagging import TokenClassification
 from tests.encoder.backbones import (

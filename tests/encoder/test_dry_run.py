@@ -16,8 +16,9 @@ from nerbert.errors import NerbertError
 from nerbert.render.terminal.models import print_dry_run
 from nerbert.rng import Array
 from nerbert.terminal import Progress, duration
+from nerbert.training.batches import steps_of_epoch
 from nerbert.training.distributed import make_process_group
-from nerbert.training.loop import steps_of_epoch, train, train_step
+from nerbert.training.loop import train, train_step
 from nerbert.training.objective import SpanScore
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 

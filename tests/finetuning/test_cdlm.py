@@ -31,7 +31,8 @@ from nerbert.render.cards import write_tagger_card
 from nerbert.tagger.export import export
 from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
-from nerbert.training.loop import collate, make_optimizer
+from nerbert.training.batches import collate
+from nerbert.training.loop import make_optimizer
 from nerbert.words import SPLITTER
 
 PEOPLE, PLACES = ("Ada", "Bob", "Eve", "Kim"), ("Oslo", "Rome", "Lima")

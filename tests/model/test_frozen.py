@@ -11,7 +11,7 @@ from nerbert.errors import SettingsError
 from nerbert.model.forward import Batch
 from nerbert.model.fresh import freeze
 from nerbert.model.windows import Window, Windows
-from nerbert.training.loop import collate
+from nerbert.training.batches import collate
 from nerbert.training.tagging import TokenClassification
 from tests.encoder.backbones import tiny_mlm, tiny_tagging
 

@@ -12,7 +12,7 @@ from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.model.forward import POINTWISE, Batch, logits_at
 from nerbert.model.fresh import renew_head, train_tokenizer
 from nerbert.model.windows import Window, Windows
-from nerbert.training.loop import collate
+from nerbert.training.batches import collate
 from tests.encoder.backbones import fresh_model, load_tagging_model, tiny_mlm, tiny_tagging
 
 TAGS = ["O", "B-x", "I-x"]

@@ -15,7 +15,7 @@ from nerbert.model.folder import write_card
 from nerbert.model.forward import Batch, logits_at
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.windows import Window, Windows
-from nerbert.training.loop import collate
+from nerbert.training.batches import collate
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_tagging
 

@@ -14,7 +14,7 @@ from nerbert.model.backbone import save_model
 from nerbert.model.forward import Batch, logits_at
 from nerbert.model.fresh import freeze, keep_layers, layers_of, train_tokenizer
 from nerbert.model.windows import Window, Windows
-from nerbert.training.loop import collate
+from nerbert.training.batches import collate
 from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_mlm, tiny_tagging
 
 KINDS = (

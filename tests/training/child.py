@@ -25,10 +25,11 @@ from nerbert.model.forward import Batch, logits_at
 from nerbert.model.windows import Window, Windows
 from nerbert.terminal import Progress
 from nerbert.training import checkpoint
+from nerbert.training.batches import collate
 from nerbert.training.checkpoint import Checkpoints, _moments, _weights
 from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.loop import TrainingData, collate, train
+from nerbert.training.loop import TrainingData, train
 from nerbert.training.objective import CheckpointScore, Columns, EpochColumns, Objective
 from nerbert.training.settings import TrainSettings
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.model.windows import Window, Windows, cheapest_cuts, micro_batches
-from nerbert.training.loop import collate
-from nerbert.training.loop import steps_of_epoch as array_steps
+from nerbert.training.batches import collate
+from nerbert.training.batches import steps_of_epoch as array_steps
 
 
 def steps_of_epoch(lengths: list[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:

@@ -14,11 +14,12 @@ from nerbert.errors import NerbertError
 from nerbert.model.forward import Batch
 from nerbert.model.windows import Windows
 from nerbert.terminal import Progress
+from nerbert.training.batches import collate, steps_of_epoch
 from nerbert.training.checkpoint import Checkpoints
 from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.epochs import Epochs, digest_of
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.loop import TrainingData, collate, make_optimizer, rate_at, steps_of_epoch, train, train_step
+from nerbert.training.loop import TrainingData, make_optimizer, rate_at, train, train_step
 from nerbert.training.objective import Columns, EpochColumns
 from nerbert.training.settings import TrainSettings
 from tests.training.conftest import Plain

@@ -15,10 +15,11 @@ from nerbert.model.forward import Batch, best_precision
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.rng import Array
 from nerbert.terminal import Progress
+from nerbert.training.batches import collate
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
 from nerbert.training.distributed import make_process_group
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.loop import TrainingData, collate, make_optimizer, rate_at, total_steps, train, train_step
+from nerbert.training.loop import TrainingData, make_optimizer, rate_at, total_steps, train, train_step
 from nerbert.training.objective import CheckpointScore, Objective
 from nerbert.training.settings import TrainSettings
 from tests.windows import rows_of

@@ -20,8 +20,8 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
+from nerbert.training.batches import held_out_batches
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import held_out_batches
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, Objective, Task
 from nerbert.training.settings import TrainSettings
 from nerbert.training.sources import Data_co, Sources

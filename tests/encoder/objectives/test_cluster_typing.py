@@ -23,8 +23,9 @@ from nerbert.errors import MissingExtra, NerbertError, SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.backbone import load_tokenizer
 from nerbert.records import ENTITY
+from nerbert.training.batches import collate
 from nerbert.training.distributed import make_process_group
-from nerbert.training.loop import collate, train_step
+from nerbert.training.loop import train_step
 from nerbert.training.objective import FINETUNE, EpochColumns, chosen_objective
 from nerbert.training.tagging import TokenClassification
 from tests.encoder.backbones import load_tagging_model

@@ -11,8 +11,8 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.model.forward import Batch
 from nerbert.model.windows import IGNORED, Window, Windows
+from nerbert.training.batches import collate
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import collate
 from tests.encoder.backbones import mlm_of, tiny_mlm
 
 PAD, CLS, SEP, MASK, WORDS = 0, 2, 3, 4, 60

@@ -6,7 +6,7 @@ import torch
 
 from nerbert.model.forward import Batch
 from nerbert.model.windows import IGNORED, Window, Windows
-from nerbert.training.loop import collate
+from nerbert.training.batches import collate
 from nerbert.training.objective import Objective
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 from tests.encoder.backbones import tiny_tagging

@@ -28,8 +28,9 @@ from nerbert.model.gliner.scorer import TorchGliner
 from nerbert.model.gliner.trainee import with_gliner_words
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger
+from nerbert.training.batches import batches_of
 from nerbert.training.distributed import make_process_group
-from nerbert.training.loop import batches_of, make_optimizer, train_step
+from nerbert.training.loop import make_optimizer, train_step
 from nerbert.training.settings import TrainSettings
 from tests.commands import exit_code
 from tests.encoder.objectives.test_concepts import gradients

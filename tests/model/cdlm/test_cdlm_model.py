@@ -29,7 +29,7 @@ from nerbert.model.cdlm.cdlm_model import (
 from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary
 from nerbert.model.folder import ModelFolder
 from nerbert.model.windows import Windows
-from nerbert.training.loop import collate
+from nerbert.training.batches import collate
 
 EXAMPLES = [example_of(f"Ada{'s' * n} saw boats".split(), ["B-x", "O", "O"]) for n in range(3)]
 EXAMPLES.append(example_of(["Oslo"], ["B-y"]))

@@ -1,0 +1,62 @@
+"""The order of an epoch's windows, and micro-batches of them.
+
+Windows of about the same length share a step. Cost: an epoch's order is random by steps of neighbours in length.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nerbert.model.forward import Batch, batch_of
+from nerbert.model.windows import Windows, cheapest_cuts, chosen, micro_batches, padded
+from nerbert.rng import Array, uniforms
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.objective import Objective, most_tokens
+from nerbert.training.settings import TrainSettings
+
+_POOL = 256
+"""Windows cut into micro-batches at once for reading: the time for cutting grows with their number."""
+_POOL_STEPS = 50
+_POOLS = 4
+"""Pools of an epoch, at least."""
+
+
+def steps_of_epoch(numbers: Array, lengths: Array, batch_size: int, seed: int, epoch: int) -> list[Array]:
+    """Return the windows of each step of an epoch: each of `numbers` once; one step may be smaller."""
+    places = np.argsort(uniforms(seed, f"order of epoch {epoch}", np.arange(len(numbers))), kind="stable")
+    pool = batch_size * max(1, min(_POOL_STEPS, len(places) // (_POOLS * batch_size)))
+    places = places[np.lexsort((lengths[places], np.arange(len(places)) // pool))]
+    steps = [numbers[places[start : start + batch_size]] for start in range(0, len(places), batch_size)]
+    return [steps[at] for at in np.argsort(uniforms(seed, f"steps of epoch {epoch}", np.arange(len(steps))))]
+
+
+def batches_of(
+    windows: Windows, numbers: Array, max_tokens: int, device: str, pad_id: int, start_cost: int = Objective.start_cost
+) -> Iterator[Batch]:
+    """Yield some windows as micro-batches: on a CPU the cheapest cut, else as few as fit."""
+    lengths = windows.lengths_of(numbers)
+    cut = cheapest_cuts(lengths, max_tokens, start_cost) if device == "cpu" else micro_batches(lengths, max_tokens)
+    for group in cut:
+        yield collate(windows, numbers[group], pad_id)
+
+
+def batches_to_read(
+    windows: Windows, numbers: Array, settings: TrainSettings, device: str, pad_id: int
+) -> Iterator[Batch]:
+    """Yield many windows as micro-batches, none larger than those that are trained on."""
+    for start in range(0, len(numbers), _POOL):
+        yield from batches_of(windows, numbers[start : start + _POOL], most_tokens(settings), device, pad_id)
+
+
+def held_out_batches(
+    windows: Windows, settings: TrainSettings, processes: ProcessGroup, device: str, pad_id: int
+) -> Iterator[Batch]:
+    """Yield this process's share of held-out windows in micro-batches."""
+    share = np.arange(processes.rank, len(windows), processes.count)
+    return batches_to_read(windows, share, settings, device, pad_id)
+
+
+def collate(windows: Windows, numbers: Array, pad_id: int) -> Batch:
+    """Pad some windows to the longest and list their first pieces."""
+    labels = chosen(windows.labels, windows.word_ends, numbers)[0] if len(windows.labels) else np.empty(0, np.int64)
+    return batch_of(padded(windows, numbers, pad_id), labels, numbers)
