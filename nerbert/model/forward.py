@@ -5,14 +5,15 @@ A hook hands the head the chosen pieces' states alone. Heads of types outside `P
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from threading import get_ident
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 
+from nerbert.model.packing import Packing, passing
 from nerbert.model.windows import Padded
 from nerbert.rng import Array
 
@@ -33,7 +34,8 @@ class Batch:
     """A padded micro-batch: `ids` and `mask` are (windows, pieces); `rows`, `columns`, `labels` are (terms,).
 
     Row and column say where in `ids` something is predicted, `labels` what. `numbers` (windows,) are the windows'
-    numbers in the data, so that random draws for one don't depend on its batch.
+    numbers in the data, so that random draws for one don't depend on its batch. `places` (real pieces,) are the places
+    in `mask`, flat, of what isn't padding; `to` notes them, while they cost nothing.
     """
 
     ids: torch.Tensor
@@ -42,11 +44,17 @@ class Batch:
     columns: torch.Tensor
     labels: torch.Tensor
     numbers: torch.Tensor
+    places: torch.Tensor | None = field(default=None, kw_only=True)
 
     def to(self, device: Any) -> Self:
         """Return the batch with its tensors on `device`."""
-        names = ("ids", "mask", "rows", "columns", "labels", "numbers")
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+        own = {each.name: getattr(self, each.name) for each in fields(self)} | {"places": self.packing.places}
+        return replace(self, **{name: each.to(device) for name, each in own.items() if isinstance(each, torch.Tensor)})
+
+    @property
+    def packing(self) -> Packing:
+        """Return where its pieces lie."""
+        return Packing.of(self.mask, self.places)
 
 
 def batch_of(batch: Padded, labels: Array = _NONE, numbers: Array = _NONE) -> Batch:
@@ -87,20 +95,36 @@ def logits_at(model: Any, batch: Batch) -> torch.Tensor:
     """Return (terms, classes): the head's output at the batch's rows and columns."""
     kind = getattr(getattr(model, "config", None), "model_type", "")
     body = model.base_model if kind in POINTWISE else None
-    with _chosen_only(body, batch) as handed:
-        logits: torch.Tensor = model(input_ids=batch.ids, attention_mask=batch.mask).logits
-    return logits[0] if handed else logits[batch.rows, batch.columns]
+    with _passing(model, batch) as (inputs, places), _chosen_only(body, places) as handed:
+        logits: torch.Tensor = model(**inputs).logits
+    return logits[0] if handed else logits[places]
 
 
 def states_at(body: Any, batch: Batch) -> torch.Tensor:
     """Return (terms, width): a body's last states at the batch's rows and columns."""
-    states: torch.Tensor = body(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
-    return states[batch.rows, batch.columns]
+    with _passing(body, batch) as (inputs, places):
+        states: torch.Tensor = body(**inputs).last_hidden_state
+    return states[places]
+
+
+Places = tuple[torch.Tensor, torch.Tensor]
+"""Rows and columns, (terms,) each."""
 
 
 @contextlib.contextmanager
-def _chosen_only(body: Any, batch: Batch) -> Iterator[list[bool]]:
-    """Make `body` give its states at the batch's places only, (1, terms, width), in this thread; yield [] or [True]."""
+def _passing(model: Any, batch: Batch) -> Iterator[tuple[Mapping[str, torch.Tensor], Places]]:
+    """Yield what the model reads within the context, and where the batch's rows and columns are in what it gives."""
+    with passing(model, batch.ids, batch.packing) as inputs:
+        if inputs is None:
+            yield {"input_ids": batch.ids, "attention_mask": batch.mask}, (batch.rows, batch.columns)
+        else:
+            columns = batch.packing.at(batch.rows, batch.columns)
+            yield inputs, (torch.zeros_like(columns), columns)
+
+
+@contextlib.contextmanager
+def _chosen_only(body: Any, places: Places) -> Iterator[list[bool]]:
+    """Make `body` give its states at some places only, (1, terms, width), in this thread; yield [] or [True]."""
     handed: list[bool] = []
     mine = get_ident()
 
@@ -116,7 +140,7 @@ def _chosen_only(body: Any, batch: Batch) -> Iterator[list[bool]]:
         return output
 
     def chosen(states: torch.Tensor) -> torch.Tensor:
-        return states[batch.rows, batch.columns].unsqueeze(0)
+        return states[places].unsqueeze(0)
 
     handle = body.register_forward_hook(choose) if body is not None else None
     try:

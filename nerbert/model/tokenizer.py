@@ -282,11 +282,16 @@ def special_pieces(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(ids[:before]), tuple(ids[len(ids) - after :])
 
 
+def first_position(config: Any) -> int:
+    """Return the number of a window's first position: RoBERTa's kin keep those up to the padding piece's id."""
+    kept = any(name in str(config.model_type) for name in _PADDED_POSITIONS)
+    return int(config.pad_token_id or 0) + 1 if kept else 0
+
+
 def room_for(tokenizer: Any, config: Any) -> int:
-    """Return how many pieces the model has positions for; RoBERTa's kin keep the first ones for padding."""
+    """Return how many pieces the model has positions for."""
     room = int(getattr(config, "max_position_embeddings", 0) or 0)
     room = room if room > 0 else _POSITIONS
-    if any(name in str(config.model_type) for name in _PADDED_POSITIONS):
-        room -= int(config.pad_token_id or 0) + 1
+    room -= first_position(config)
     limit = int(tokenizer.model_max_length)
     return min(room, limit) if 0 < limit < 1_000_000 else room

@@ -16,6 +16,7 @@ from nerbert.model.gliner.config import SPLITTERS, GlinerConfig
 from nerbert.model.gliner.folder import GlinerFolder, save_gliner
 from nerbert.model.gliner.prompt import LEAST, LabelPrompt, PromptTokenizer
 from nerbert.model.gliner.scorer import row_tensors
+from nerbert.model.packing import hidden_states
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Window
 from nerbert.records import Example
@@ -103,6 +104,11 @@ class GlinerTrainee(torch.nn.Module):
         return self.gliner.body.config
 
     @property
+    def base_model(self) -> Any:
+        """Return the encoder of texts."""
+        return self.gliner.body
+
+    @property
     def device(self) -> torch.device:
         """Return where the model lies."""
         return next(self.gliner.parameters()).device
@@ -130,7 +136,7 @@ class GlinerTrainee(torch.nn.Module):
     def scores(self, batch: PromptBatch, vectors: Sequence[torch.Tensor] | None) -> Iterator[torch.Tensor]:
         """Yield (words, widths, labels) log-odds of each window, in fp32; `vectors` are those of labels read apart."""
         model = self.gliner
-        states = model.body(input_ids=batch.ids, attention_mask=batch.mask)[0]
+        states = hidden_states(model.body, batch.ids, batch.mask, batch.places)
         words = model.projected(states[batch.rows, batch.columns])
         if vectors is None:
             vectors = [model.projected(states[row, list(places)]) for row, places in enumerate(batch.places)]

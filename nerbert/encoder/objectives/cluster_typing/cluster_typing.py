@@ -80,10 +80,6 @@ class TypingBatch(Batch):
     clusters: torch.Tensor
     weights: torch.Tensor
 
-    def to(self, device: Any) -> "TypingBatch":
-        """Return the batch with its tensors on `device`."""
-        return replace(self, **{each.name: getattr(self, each.name).to(device) for each in fields(self)})
-
 
 class ClusterTyping(TokenClassification):
     """The objective; `after` is the number of special pieces at a window's end."""
