@@ -36,7 +36,7 @@ from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, special_pieces
 from nerbert.model.windows import Windows
 from nerbert.records import Mention, Sentence
 from nerbert.rng import Array
-from nerbert.training.loop import TrainingData
+from nerbert.training.batches import TrainingData
 from nerbert.training.settings import TrainSettings
 
 PACKAGES = ("torch", "transformers", "scikit-learn", "numpy")

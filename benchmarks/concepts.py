@@ -27,7 +27,8 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.concept_table import Concept, ConceptTable, class_words
 from nerbert.rng import Array
 from nerbert.training.distributed import make_process_group
-from nerbert.training.loop import make_optimizer, train_step
+from nerbert.training.loop import make_optimizer
+from nerbert.training.step import train_step
 
 PACKAGES = ("nerbert", "torch", "transformers", "accelerate", "tokenizers", "numpy")
 

@@ -36,8 +36,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows, open_windows, write_windows
-from nerbert.training.batches import batches_of, steps_of_epoch
-from nerbert.training.loop import TrainingData
+from nerbert.training.batches import TrainingData, batches_of, steps_of_epoch
 from nerbert.training.objective import Objective, Task
 from nerbert.training.tagging import Tagging
 

@@ -23,10 +23,10 @@ from nerbert.encoder.pretrain import prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.windows import IGNORED
 from nerbert.terminal import Progress
-from nerbert.training.batches import batches_of
+from nerbert.training.batches import TrainingData, batches_of
 from nerbert.training.distributed import make_process_group
 from nerbert.training.log import StepLog
-from nerbert.training.loop import TrainingData, train
+from nerbert.training.loop import train
 from nerbert.training.tagging import Tagging
 
 SIDES = ("nerbert", "nerbert, fp32", "Trainer", "Trainer, fp32", "Trainer, best", "Trainer, best, fp32")

@@ -24,7 +24,7 @@ from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.process import is_first_process
 from nerbert.records import Example
 from nerbert.terminal import tell
-from nerbert.training.loop import TrainingData
+from nerbert.training.batches import TrainingData
 from nerbert.words import SPLITTER
 
 _NO_CORPUS = {"word_splitter": SPLITTER, "language": "en", "wiki": ""}

@@ -18,7 +18,9 @@ from nerbert.model.forward import precision_on
 from nerbert.rng import Array
 from nerbert.training.batches import steps_of_epoch
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import evaluation_every, explain_out_of_memory, make_optimizer, total_steps, train_step
+from nerbert.training.loop import evaluation_every, make_optimizer, total_steps
+from nerbert.training.memory import explain_out_of_memory
+from nerbert.training.step import train_step
 
 _TIMED = 3
 """Steps that are timed."""

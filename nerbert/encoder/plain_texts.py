@@ -24,7 +24,7 @@ from nerbert.model.windows import Windows, open_windows, write_windows
 from nerbert.records import Example
 from nerbert.rng import uniform
 from nerbert.terminal import Progress, progress
-from nerbert.training.loop import TrainingData
+from nerbert.training.batches import TrainingData
 from nerbert.words import split_words
 
 _VERSION = 1

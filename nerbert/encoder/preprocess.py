@@ -33,7 +33,7 @@ from nerbert.records import Example, Span
 from nerbert.rng import Array, hash64, uniforms
 from nerbert.schema import read_json
 from nerbert.terminal import Progress, progress, tell
-from nerbert.training.loop import TrainingData
+from nerbert.training.batches import TrainingData
 
 _VERSION = 4
 """The version of these files, and of how they are made, here and in `pieces`."""

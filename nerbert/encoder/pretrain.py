@@ -27,10 +27,11 @@ from nerbert.model.fresh import fresh_config, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.registry import OBJECTIVES
 from nerbert.terminal import Progress, progress, tell
+from nerbert.training.batches import TrainingData
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
 from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.loop import VERSION, TrainingData, total_steps, train
+from nerbert.training.loop import VERSION, total_steps, train
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Objective, Task, chosen_objective
 
 LOG = "log.jsonl"

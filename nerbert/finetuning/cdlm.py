@@ -28,8 +28,8 @@ from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.records import Example
 from nerbert.rng import Array
+from nerbert.training.batches import TrainingData
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import TrainingData
 from nerbert.training.objective import (
     FINETUNE,
     CheckpointScore,

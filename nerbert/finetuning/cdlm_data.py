@@ -18,7 +18,7 @@ from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
-from nerbert.training.loop import TrainingData
+from nerbert.training.batches import TrainingData
 from nerbert.training.settings import TrainSettings
 from nerbert.words import split_words
 

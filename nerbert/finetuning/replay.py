@@ -27,8 +27,8 @@ from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.rng import Array, uniform
 from nerbert.terminal import tell
+from nerbert.training.batches import TrainingData
 from nerbert.training.distributed import make_process_group
-from nerbert.training.loop import TrainingData
 from nerbert.training.objective import Objective, find_objective
 from nerbert.training.settings import TrainSettings
 from nerbert.words import SPLITTER

@@ -20,9 +20,10 @@ from nerbert.model.threshold_fit import FittedThreshold, calibrated, fit_thresho
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.terminal import progress, tell
+from nerbert.training.batches import TrainingData
 from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.log import TrainLog
-from nerbert.training.loop import TrainingData, total_steps, train
+from nerbert.training.loop import total_steps, train
 from nerbert.training.objective import Objective, SpanScore
 from nerbert.words import nearest_splitter
 

@@ -34,8 +34,8 @@ class Batch:
     """A padded micro-batch: `ids` and `mask` are (windows, pieces); `rows`, `columns`, `labels` are (terms,).
 
     Row and column say where in `ids` something is predicted, `labels` what. `numbers` (windows,) are the windows'
-    numbers in the data, so that random draws for one don't depend on its batch. `places` (real pieces,) are the places
-    in `mask`, flat, of what isn't padding; `to` notes them, while they cost nothing.
+    numbers in the data, so that random draws for one don't depend on its batch. `real` (real pieces,) are the places in
+    `mask`, flat, of what isn't padding; `to` notes them while the mask is on the CPU.
     """
 
     ids: torch.Tensor
@@ -44,17 +44,24 @@ class Batch:
     columns: torch.Tensor
     labels: torch.Tensor
     numbers: torch.Tensor
-    places: torch.Tensor | None = field(default=None, kw_only=True)
+    real: torch.Tensor | None = field(default=None, kw_only=True)
 
     def to(self, device: Any) -> Self:
         """Return the batch with its tensors on `device`."""
-        own = {each.name: getattr(self, each.name) for each in fields(self)} | {"places": self.packing.places}
-        return replace(self, **{name: each.to(device) for name, each in own.items() if isinstance(each, torch.Tensor)})
+        return self._mapped(lambda each: each.to(device, non_blocking=True))
+
+    def pinned(self) -> Self:
+        """Return the batch in memory that a GPU copies from while it computes."""
+        return self._mapped(torch.Tensor.pin_memory)
+
+    def _mapped(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Self:
+        own = {each.name: getattr(self, each.name) for each in fields(self)} | {"real": self.packing.places}
+        return replace(self, **{name: change(each) for name, each in own.items() if isinstance(each, torch.Tensor)})
 
     @property
     def packing(self) -> Packing:
         """Return where its pieces lie."""
-        return Packing.of(self.mask, self.places)
+        return Packing.of(self.mask, self.real)
 
 
 def batch_of(batch: Padded, labels: Array = _NONE, numbers: Array = _NONE) -> Batch:

@@ -41,7 +41,7 @@ class Packing:
     def rows(self, packed: torch.Tensor) -> torch.Tensor:
         """Return (windows, pieces, …) of (real pieces, …), 0 at the padding."""
         flat = packed.new_zeros((self.mask.numel(), *packed.shape[1:]))
-        return flat.index_copy(0, self.places, packed).unflatten(0, self.mask.shape)
+        return flat.index_copy(0, self.places, packed).view(*self.mask.shape, *packed.shape[1:])
 
     def at(self, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
         """Return (terms,): the places among the real pieces of what lies in some rows and columns."""

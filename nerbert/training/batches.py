@@ -3,16 +3,48 @@
 Windows of about the same length share a step. Cost: an epoch's order is random by steps of neighbours in length.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
+from nerbert.errors import InputError
 from nerbert.model.forward import Batch, batch_of
 from nerbert.model.windows import Windows, cheapest_cuts, chosen, micro_batches, padded
 from nerbert.rng import Array, uniforms
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.objective import Objective, most_tokens
 from nerbert.training.settings import TrainSettings
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Labelled windows; `numbers_of(epoch)` returns the numbers of those that an epoch has, repeated for copies."""
+
+    windows: Windows
+    numbers_of: Callable[[int], Array]
+    pad_id: int
+
+    @classmethod
+    def each_once(cls, windows: Windows, pad_id: int) -> "TrainingData":
+        """Return data of which each epoch has all windows once."""
+        return cls(windows, lambda _: np.arange(len(windows)), pad_id)
+
+    def steps(self, settings: TrainSettings, after: int, total: int) -> Iterator[tuple[int, Array]]:
+        """Yield the epoch and the windows of each step, from the one after `after` on."""
+        epoch = done = 0
+        while done < total:
+            numbers = self.numbers_of(epoch)
+            if not len(numbers):
+                raise InputError("nothing to train on: no sentence has a word that the tokenizer knows")
+            if done + math.ceil(len(numbers) / settings.batch_size) > after:
+                lengths = self.windows.lengths_of(numbers)
+                steps = steps_of_epoch(numbers, lengths, settings.batch_size, settings.seed, epoch)
+                yield from ((epoch, step) for step in steps[max(0, after - done) : total - done])
+            done += math.ceil(len(numbers) / settings.batch_size)
+            epoch += 1
+
 
 _POOL = 256
 """Windows cut into micro-batches at once for reading: the time for cutting grows with their number."""

@@ -4,7 +4,8 @@ Gradients are summed once a step. Cost: communication doesn't overlap with the l
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, gather_object
 
-from nerbert.errors import SettingsError
+from nerbert.errors import NerbertError, SettingsError
+from nerbert.training.memory import is_of_memory
 from nerbert.training.settings import TrainSettings
 
 _PATIENCE = timedelta(hours=6)
@@ -36,7 +38,9 @@ class ProcessGroup:
         """Return the sums over all processes."""
         if self.count == 1:
             return list(values)
-        summed: torch.Tensor = self._accelerator.reduce(torch.tensor(values, dtype=torch.float64, device=self.device))
+        own = torch.tensor(values, dtype=torch.float64, device=self.device)
+        with _others():
+            summed: torch.Tensor = self._accelerator.reduce(own)
         return [float(each) for each in summed.tolist()]
 
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
@@ -47,21 +51,36 @@ class ProcessGroup:
         for parameter, anywhere in zip(parameters, have, strict=True):
             if anywhere:
                 grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-                parameter.grad = self._accelerator.reduce(grad)
+                with _others():
+                    parameter.grad = self._accelerator.reduce(grad)
 
     def gather(self, items: Sequence[Any]) -> list[Any]:
         """Return what all processes have, in the order of their ranks."""
-        return list(gather_object(list(items))) if self.count > 1 else list(items)
+        with _others():
+            return list(gather_object(list(items))) if self.count > 1 else list(items)
 
     def wait(self) -> None:
         """Wait until all processes are here."""
-        self._accelerator.wait_for_everyone()
+        with _others():
+            self._accelerator.wait_for_everyone()
 
     def end(self) -> None:
         """Wait for the other processes and end the group."""
         if self.count > 1:
             self.wait()
             self._accelerator.end_training()
+
+
+@contextmanager
+def _others() -> Iterator[None]:
+    """Raise one line where what all processes do together fails: one of them has ended."""
+    try:
+        yield
+    except RuntimeError as error:
+        if is_of_memory(error):
+            raise
+        raise NerbertError("another process of this training has ended; its own message says why. The same command "
+                           "goes on from the newest checkpoint, with any number of processes") from error  # fmt: skip
 
 
 def make_process_group(settings: TrainSettings) -> ProcessGroup:

@@ -18,7 +18,7 @@ from nerbert.training.log import TrainLog
 from nerbert.training.objective import Columns, EpochColumns, Objective
 
 if TYPE_CHECKING:
-    from nerbert.training.loop import TrainingData
+    from nerbert.training.batches import TrainingData
 
 
 class Epochs:

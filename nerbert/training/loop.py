@@ -5,85 +5,36 @@ rank.
 """
 
 import math
-import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from errno import ENOMEM
+from itertools import chain, pairwise
 from signal import SIGINT, SIGTERM
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate.utils.memory import clear_device_cache
 
-from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.model.forward import Batch, autocast
-from nerbert.model.windows import Windows
+from nerbert.errors import NerbertError
+from nerbert.model.fresh import layers_of
+from nerbert.model.packing import packing
 from nerbert.process import stop_asked
-from nerbert.rng import Array, uniform
+from nerbert.rng import Array
 from nerbert.terminal import Progress, tell
-from nerbert.training.batches import batches_of, steps_of_epoch
+from nerbert.training.batches import TrainingData
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, Recorder
 from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.epochs import Epochs
 from nerbert.training.log import StepLog, TrainLog
+from nerbert.training.memory import explain_out_of_memory
 from nerbert.training.objective import Objective
 from nerbert.training.settings import Schedule, TrainSettings
+from nerbert.training.step import Figures, PreparedStep, launch_step, prepare_step
 
 VERSION = 3
 """Raise it when the same settings train differently: unfinished runs then don't resume."""
-
-_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|ALLOC_FAILED|bad_alloc", re.IGNORECASE)
-"""Messages of torch about a GPU, of its CPU allocator on Linux and on Windows, of cuBLAS, and of C++."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingData:
-    """Labelled windows; `numbers_of(epoch)` returns the numbers of those that an epoch has, repeated for copies."""
-
-    windows: Windows
-    numbers_of: Callable[[int], Array]
-    pad_id: int
-
-    @classmethod
-    def each_once(cls, windows: Windows, pad_id: int) -> "TrainingData":
-        """Return data of which each epoch has all windows once."""
-        return cls(windows, lambda _: np.arange(len(windows)), pad_id)
-
-    def steps(self, settings: TrainSettings, after: int, total: int) -> Iterator[tuple[int, Array]]:
-        """Yield the epoch and the windows of each step, from the one after `after` on."""
-        epoch = done = 0
-        while done < total:
-            numbers = self.numbers_of(epoch)
-            if not len(numbers):
-                raise InputError("nothing to train on: no sentence has a word that the tokenizer knows")
-            if done + math.ceil(len(numbers) / settings.batch_size) > after:
-                lengths = self.windows.lengths_of(numbers)
-                steps = steps_of_epoch(numbers, lengths, settings.batch_size, settings.seed, epoch)
-                yield from ((epoch, step) for step in steps[max(0, after - done) : total - done])
-            done += math.ceil(len(numbers) / settings.batch_size)
-            epoch += 1
-
-
-@contextmanager
-def explain_out_of_memory(setting: str = "max_tokens_per_batch, which holds for evaluations too") -> Iterator[None]:
-    """Raise one line that names the `setting` to lower where memory runs out and no smaller micro-batch helps."""
-    try:
-        yield
-    except (RuntimeError, MemoryError, OSError) as error:
-        if not _is_of_memory(error):
-            raise
-        why = str(error).partition("\n")[0] or type(error).__name__
-        what = f"memory ran out outside the micro-batches of training: {why:.200}"
-        raise NerbertError(f"{what}; try a smaller {setting}, or a smaller model") from error
-
-
-def _is_of_memory(error: Exception) -> bool:
-    if isinstance(error, OSError):
-        return error.errno == ENOMEM
-    return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
 
 
 @explain_out_of_memory()
@@ -114,34 +65,95 @@ def train(
         evaluate.best, evaluate.best_step = log.best, log.best_step
     epochs = Epochs(data, objective, processes, log, checkpoints.taken_columns() if checkpoints else {})
     recorder = Recorder(model, optimizer, log, epochs, processes, checkpoints, steps, total)
-    begin, warned = time.monotonic() - log.seconds, False
+    unread = _Unread(log, recorder, settings, bar)
+    late = settings.overlap and processes.count == 1 and bool(optimizer.defaults.get("fused"))
+
+    def begin_epoch(epoch: int) -> None:
+        if epoch >= log.begun:
+            unread.read()
+            recorder.epoch(epochs.begin(model, epoch))
+
+    def prepare(number: int, numbers: Array) -> PreparedStep:
+        return prepare_step(epochs.data, numbers, objective, settings, processes, number)
+
+    finished = evaluate is not None and evaluate.is_out_of_patience(log)
+    left = iter(()) if finished else data.steps(settings, log.steps, total)
     model.train()
-    with recorder, explain_out_of_memory(), stop_asked() if checkpoints else nullcontext(lambda: 0) as asked:
-        for epoch, numbers in data.steps(settings, log.steps, total):
-            if evaluate and evaluate.is_out_of_patience(log):
-                break
-            if epoch >= log.begun:
-                recorder.epoch(epochs.begin(model, epoch))
-            rate = settings.learning_rate * rate_at(log.steps, total, settings.warmup_ratio, settings.schedule)
+    signals = stop_asked() if checkpoints else nullcontext(lambda: 0)
+    with recorder, explain_out_of_memory(), _as_asked(model, settings), signals as asked:
+        for epoch, step in _in_order(left, begin_epoch, prepare, log.steps + 1, ahead=settings.overlap):
+            rate = settings.learning_rate * rate_at(step.number - 1, total, settings.warmup_ratio, settings.schedule)
             rate *= objective.rate_factor(epoch)
-            now, step = epochs.data, log.steps + 1
-            figures = train_step(model, now, numbers, objective, optimizer, rate, settings, processes, step)
-            log.add_step(figures["loss"], int(now.windows.lengths_of(numbers).sum()), time.monotonic() - begin)
-            recorder.step(figures)
-            warned = warned or _say_smaller(figures, settings)
-            bar.advance(note=f"loss {figures['loss']:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
-            if scored := log.steps % every == 0 or log.steps == total:
-                entry = log.add_entry(log.steps / per_epoch)
-                if evaluate:
-                    entry |= _evaluate(evaluate, model, log.steps) | entry
-                    log.best, log.best_step = evaluate.best, evaluate.best_step
-                recorder.entry(entry)
-            due, stop = processes.totals(recorder.is_due(log.steps), asked())
+            unread.add(step, launch_step(model, step, objective, optimizer, rate, settings, processes, late=late))
+            scored = step.number % every == 0 or step.number == total
+            unread.read(but=late and not scored)
+            if scored:
+                recorder.entry(_scored(evaluate, model, log, log.steps / per_epoch))
+            due, stop = processes.totals(recorder.is_due(step.number), asked())
             if scored or due or stop:
+                unread.read()
                 recorder.save(tells=not scored)
             if stop:
                 raise _stopped(asked(), log.steps)
+            if evaluate and evaluate.is_out_of_patience(log):
+                break
     return log
+
+
+@contextmanager
+def _as_asked(model: Any, settings: TrainSettings) -> Iterator[None]:
+    """Let a model's passes be compiled and packed, if the settings say so."""
+    for layer in layers_of(model, "compile", 1) if settings.compile else ():
+        layer.compile(dynamic=True)
+    with packing(model) if settings.packing else nullcontext(True) as packs:
+        if not packs:
+            tell(f"packing: the windows of a {model.config.model_type} stay padded: a trial gave other states without")
+        yield
+
+
+_NONE: tuple[int, Array] = (-1, np.empty(0, np.int64))
+"""After the last step."""
+
+
+class _Unread:
+    """Steps whose figures are not in the log yet."""
+
+    def __init__(self, log: TrainLog, recorder: Recorder, settings: TrainSettings, bar: Progress) -> None:
+        self._log, self._recorder, self._settings, self._bar = log, recorder, settings, bar
+        self._steps = deque[tuple[PreparedStep, Callable[[], Figures]]]()
+        self._begin, self._warned = time.monotonic() - log.seconds, False
+
+    def add(self, step: PreparedStep, read: Callable[[], Figures]) -> None:
+        """Add a step that was launched; `read` returns its figures."""
+        self._steps.append((step, read))
+
+    def read(self, but: int = 0) -> None:
+        """Log all steps but the last `but` ones."""
+        while len(self._steps) > but:
+            step, read = self._steps.popleft()
+            figures, log = read(), self._log
+            log.add_step(figures["loss"], step.tokens, time.monotonic() - self._begin)
+            self._recorder.step(figures)
+            self._warned = self._warned or _say_smaller(figures, self._settings)
+            self._bar.advance(note=f"loss {figures['loss']:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
+
+
+def _in_order(
+    steps: Iterator[tuple[int, Array]], begin: Callable[[int], None], prepare: Callable[[int, Array], PreparedStep],
+    first: int, *, ahead: bool,
+) -> Iterator[tuple[int, PreparedStep]]:  # fmt: skip
+    """Yield the epoch and the prepared windows of each step, numbered from `first`, after its epoch has begun.
+
+    If `ahead`, a thread prepares the next step of the same epoch meanwhile.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        waiting: Future[PreparedStep] | None = None
+        for number, ((epoch, numbers), following) in enumerate(pairwise(chain(steps, [_NONE])), first):
+            begin(epoch)
+            step = waiting.result() if waiting else prepare(number, numbers)
+            same = ahead and following[0] == epoch
+            waiting = pool.submit(prepare, number + 1, following[1]) if same else None
+            yield epoch, step
 
 
 def _check_together(processes: ProcessGroup, step: int) -> None:
@@ -151,99 +163,6 @@ def _check_together(processes: ProcessGroup, step: int) -> None:
             f"process {processes.rank} resumes after step {step}, another one after a different step: "
             "all must see the output's folder"
         )
-
-
-def train_step(
-    model: Any, data: TrainingData, numbers: Array, objective: Objective, optimizer: torch.optim.Optimizer, rate: float,
-    settings: TrainSettings, processes: ProcessGroup, step: int,
-) -> dict[str, float]:  # fmt: skip
-    """Update the model on this process's share of `numbers`; return mean loss, gradient norm and rate.
-
-    `rate` is that of the encoder; each group of the optimizer has its `share` of it, or all.
-
-    Where memory ran out, `max_tokens_per_batch` is the size that fitted. Raise SettingsError before the update if
-    loss or norm is no number, and NerbertError if a single window needs more memory than there is.
-    """
-    device, parts, most = processes.device.type, objective.parts, settings.max_tokens_per_batch
-    share = numbers[processes.rank :: processes.count]
-    _seed(settings, processes, step)
-    shared = objective.begin_step(data.windows, numbers, step)
-
-    def cut() -> list[Batch]:
-        batches = batches_of(data.windows, share, most, device, data.pad_id, objective.start_cost)
-        return [objective.prepare(batch, step, shared) for batch in batches]
-
-    batches = cut()
-    terms = [objective.terms(batch) for batch in batches]
-    divisors = processes.totals(*(sum(each[part] for each in terms) for part in parts))
-    while (losses := _add_gradients(model, batches, objective, shared, divisors, processes, settings)) is None:
-        most = _smaller(batches, step)
-        _seed(settings, processes, step)
-        batches = cut()
-    parameters = [each for each in model.parameters() if each.requires_grad]
-    processes.sum_gradients(parameters)
-    norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
-    means_of_step = processes.totals(*losses.tolist())
-    figures = dict(zip(parts, means_of_step, strict=True)) if len(parts) > 1 else {}
-    figures |= objective.step_figures(shared) | {"loss": sum(means_of_step), "norm": float(norm), "rate": rate}
-    _check_numbers(figures, step)
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group.get("share", 1.0)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return figures | ({"max_tokens_per_batch": most} if most != settings.max_tokens_per_batch else {})
-
-
-def _seed(settings: TrainSettings, processes: ProcessGroup, step: int) -> None:
-    torch.manual_seed(int(uniform(settings.seed, "step", f"{step} {processes.rank}") * (1 << 53)))
-
-
-def _add_gradients(
-    model: Any, batches: Sequence[Batch], objective: Objective, shared: Any, divisors: Sequence[float],
-    processes: ProcessGroup, settings: TrainSettings,
-) -> torch.Tensor | None:  # fmt: skip
-    """Add the gradients of a process's micro-batches, and return its share of the loss of each part.
-
-    Return None where memory ran out; all gradients are dropped then. Nothing here waits for other processes, so each
-    may retry by itself.
-    """
-    losses = torch.zeros(len(objective.parts), device=processes.device)
-    try:
-        with (
-            torch.autocast(processes.device.type, enabled=False),  # keeps the casts of weights between micro-batches
-            objective.step_pass(model, shared),
-        ):
-            for batch in batches:
-                losses += _backward(model, batch.to(processes.device), objective, divisors, settings)
-    except (RuntimeError, MemoryError) as error:
-        if not _is_of_memory(error):
-            raise
-    else:
-        return losses
-    model.zero_grad(set_to_none=True)
-    clear_device_cache(garbage_collection=True)  # here the error is freed, and with it what its frames held
-    return None
-
-
-def _backward(
-    model: Any, batch: Batch, objective: Objective, divisors: Sequence[float], settings: TrainSettings
-) -> torch.Tensor:
-    """Add a micro-batch's gradients and return its loss of each part."""
-    with autocast(batch.ids.device.type, settings.precision):
-        sums = objective.loss(model, batch)
-        means = torch.stack([sums[part] / (many or 1.0) for part, many in zip(objective.parts, divisors, strict=True)])
-    means.sum().backward()  # type: ignore[no-untyped-call]
-    return means.detach()
-
-
-def _smaller(batches: Sequence[Batch], step: int) -> int:
-    """Return half the size of the largest micro-batch that can be cut; raise NerbertError if there is none."""
-    sizes = [batch.ids.numel() for batch in batches if len(batch.ids) > 1]
-    if not sizes:
-        longest = max(batch.ids.shape[1] for batch in batches)
-        raise NerbertError(f"step {step}: memory ran out with single windows of up to {longest} tokens: try a smaller "
-                           "max_length, or a smaller model")  # fmt: skip
-    return max(sizes) // 2
 
 
 def total_steps(windows: int, settings: TrainSettings) -> int:
@@ -295,15 +214,6 @@ def _groups(parameters: Sequence[torch.nn.Parameter], settings: TrainSettings) -
     ]
 
 
-def _check_numbers(figures: dict[str, float], step: int) -> None:
-    for what, name in (("loss", "loss"), ("gradient's norm", "norm")):
-        if not math.isfinite(figures[name]):
-            raise SettingsError(
-                f"step {step}: the {what} became {figures[name]}: nothing was updated; try a smaller learning_rate or "
-                "precision=fp32"
-            )
-
-
 def _say_smaller(figures: Mapping[str, float], settings: TrainSettings) -> bool:
     """Print that memory ran out in a step, if it did; return whether."""
     most = figures.get("max_tokens_per_batch")
@@ -313,11 +223,15 @@ def _say_smaller(figures: Mapping[str, float], settings: TrainSettings) -> bool:
     return bool(most)
 
 
-def _evaluate(evaluate: BestCheckpoint, model: Any, step: int) -> dict[str, float]:
-    model.eval()
-    figures = evaluate(model, step)
-    model.train()
-    return figures
+def _scored(evaluate: BestCheckpoint | None, model: Any, log: TrainLog, epoch: float) -> dict[str, float]:
+    """Add an entry to the log, with the figures of an evaluation if there is one, and return it."""
+    entry = log.add_entry(epoch)
+    if evaluate:
+        model.eval()
+        entry |= evaluate(model, log.steps) | entry
+        log.best, log.best_step = evaluate.best, evaluate.best_step
+        model.train()
+    return entry
 
 
 def _stopped(signal_: int, step: int) -> BaseException:

@@ -29,7 +29,7 @@ from nerbert.training.sources import Data_co, Sources
 
 if TYPE_CHECKING:
     from nerbert.model.concept_table import ConceptTable
-    from nerbert.training.loop import TrainingData
+    from nerbert.training.batches import TrainingData
 
 PRETRAIN, FINETUNE = "pretrain", "finetune"
 """The commands with objectives."""

@@ -64,6 +64,16 @@ class TrainSettings(Sectioned):
     the paper doesn't say."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """`bf16` (weights stay fp32), `fp32`, or `auto`: bf16 where the device supports it. Source: ours."""
+    packing: bool = False
+    """Whether windows go through the encoder end to end, without padding, where a trial shows that it can; attention
+    stays within each. The same sums but rounding, and other units drop out. Source: ours; off since no GPU has
+    measured it; on a CPU it is slower."""
+    overlap: bool = False
+    """Whether a thread prepares the next step's windows while a step is computed, and, in one process, losses are read
+    a step late, so that a GPU never waits. The same results. Source: ours; off since no GPU has measured it."""
+    compile: bool = False
+    """Whether the encoder's layers are compiled (`torch.compile`; needs a C++ compiler on a CPU). The same sums but
+    rounding. The first steps take a minute longer. Source: ours; off since no GPU has measured it."""
     num_layers: Annotated[int, Bounds(at_least=0, below=1e6)] = 0
     """How many of the backbone's lowest layers to keep: fewer are smaller and faster, less accurate, and need training.
     0: all. Source: Sajjad et al. 2020 §3 (dropping the top layers costs least)."""

@@ -14,7 +14,7 @@ from nerbert.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from nerbert.model.concept_table import ConceptTable
-    from nerbert.training.loop import TrainingData
+    from nerbert.training.batches import TrainingData
 
 
 class TaskData(Protocol):

@@ -18,8 +18,9 @@ from nerbert.rng import Array
 from nerbert.terminal import Progress, duration
 from nerbert.training.batches import steps_of_epoch
 from nerbert.training.distributed import make_process_group
-from nerbert.training.loop import train, train_step
+from nerbert.training.loop import train
 from nerbert.training.objective import SpanScore
+from nerbert.training.step import train_step
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 
 FIGURES = DryRun(

@@ -27,7 +27,7 @@ from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import Label, Window, Windows
 from nerbert.records import Example, Sentence
 from nerbert.rng import hash64
-from nerbert.training.loop import TrainingData
+from nerbert.training.batches import TrainingData
 from tests.commands import python
 from tests.encoder.corpora import cut, poison, with_column
 from tests.extending.toys.executor_toy import Threads

@@ -29,7 +29,7 @@ from nerbert.model.threshold_fit import TRIED
 from nerbert.records import Example, Span
 from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
-from nerbert.training.loop import TrainingData
+from nerbert.training.batches import TrainingData
 from nerbert.training.objective import FINETUNE, Task, chosen_objective
 from nerbert.words import split_words
 from tests.encoder.objectives.test_zero_shot import SMALL, row, write

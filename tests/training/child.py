@@ -25,17 +25,18 @@ from nerbert.model.forward import Batch, logits_at
 from nerbert.model.windows import Window, Windows
 from nerbert.terminal import Progress
 from nerbert.training import checkpoint
-from nerbert.training.batches import collate
+from nerbert.training.batches import TrainingData, collate
 from nerbert.training.checkpoint import Checkpoints, _moments, _weights
 from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.loop import TrainingData, train
+from nerbert.training.loop import train
 from nerbert.training.objective import CheckpointScore, Columns, EpochColumns, Objective
 from nerbert.training.settings import TrainSettings
 
 SETTINGS = TrainSettings(
-    precision="fp32", threads=1, batch_size=4, epochs=6, learning_rate=1e-3, max_tokens_per_batch=40
-)
+    precision="fp32", threads=1, batch_size=4, epochs=6, learning_rate=1e-3, max_tokens_per_batch=40,
+    overlap=bool(os.environ.get("OVERLAP")),
+)  # fmt: skip
 
 
 MEMORY = int(os.environ.get("MEMORY", "0"))
@@ -61,6 +62,10 @@ class Tags(Objective):
 
     def terms(self, batch: Batch) -> dict[str, float]:
         return {"loss": len(batch.labels)}
+
+    def begin_step(self, windows: Windows, numbers: Any, step: int) -> None:
+        if os.environ.get("RANK") == "1" and step == int(os.environ.get("RANK_DIES", "0")):
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
         if os.environ.get("RANK") == "1" and 0 < MEMORY < batch.ids.numel():

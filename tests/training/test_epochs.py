@@ -14,14 +14,15 @@ from nerbert.errors import NerbertError
 from nerbert.model.forward import Batch
 from nerbert.model.windows import Windows
 from nerbert.terminal import Progress
-from nerbert.training.batches import collate, steps_of_epoch
+from nerbert.training.batches import TrainingData, collate, steps_of_epoch
 from nerbert.training.checkpoint import Checkpoints
 from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.epochs import Epochs, digest_of
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.loop import TrainingData, make_optimizer, rate_at, train, train_step
+from nerbert.training.loop import make_optimizer, rate_at, train
 from nerbert.training.objective import Columns, EpochColumns
 from nerbert.training.settings import TrainSettings
+from nerbert.training.step import train_step
 from tests.training.conftest import Plain
 
 SETTINGS = TrainSettings(precision="fp32", threads=1, batch_size=3, epochs=4, learning_rate=1e-2)

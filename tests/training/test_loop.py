@@ -15,13 +15,15 @@ from nerbert.model.forward import Batch, best_precision
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.rng import Array
 from nerbert.terminal import Progress
-from nerbert.training.batches import collate
+from nerbert.training.batches import TrainingData, collate
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
 from nerbert.training.distributed import make_process_group
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.loop import TrainingData, make_optimizer, rate_at, total_steps, train, train_step
+from nerbert.training.loop import make_optimizer, rate_at, total_steps, train
 from nerbert.training.objective import CheckpointScore, Objective
 from nerbert.training.settings import TrainSettings
+from nerbert.training.step import train_step
+from nerbert.training.tagging import TokenClassification
 from tests.windows import rows_of
 
 Make = Callable[..., Any]
@@ -175,9 +177,11 @@ def test_two_runs_are_equal_bit_by_bit(run: Run, make_model: Make, windows: Wind
 
 
 @pytest.mark.parametrize("broken", ["loss", "gradient"])
+@pytest.mark.parametrize("overlap", [False, True])
 def test_what_is_no_number_stops_before_the_update(
-    run: Run, objective: Objective, make_model: Make, windows: Windows, broken: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    run: Run, objective: Objective, make_model: Make, windows: Windows, broken: str, monkeypatch: pytest.MonkeyPatch,
+    *, overlap: bool,
+) -> None:  # fmt: skip
     model = make_model()
     before = weights(model)
 
@@ -190,8 +194,63 @@ def test_what_is_no_number_stops_before_the_update(
     real = objective.loss
     monkeypatch.setattr(objective, "loss", loss)
     with pytest.raises(SettingsError, match=f"step 1: the {broken}.* became .*nothing was updated"):
-        run(model, windows, FP32)
+        run(model, windows, replace(FP32, overlap=overlap))
     assert all(torch.equal(one, other) for one, other in zip(before, weights(model), strict=True))
+
+
+def test_an_error_of_the_thread_that_prepares_is_raised(
+    run: Run, objective: Objective, make_model: Make, windows: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(batch: Batch, step: int, shared: Any = None) -> Batch:
+        if step == 3:
+            raise InputError("window 5 can't be masked")
+        return batch
+
+    monkeypatch.setattr(objective, "prepare", prepare)
+    with pytest.raises(InputError, match="window 5 can't be masked"):
+        run(make_model(), windows, replace(FP32, batch_size=2, overlap=True))
+
+
+def tagging_log(model: Any, windows: Windows, **settings: Any) -> list[dict[str, Any]]:
+    objective = TokenClassification(["ship"])
+    return train(model, data_of(windows), objective, replace(FP32, epochs=3, **settings), Progress()).entries
+
+
+def test_packed_windows_train_as_padded_ones(make_model: Make, windows: Windows) -> None:
+    padded, packed = make_model(), make_model()
+    wanted, found = tagging_log(padded, windows), tagging_log(packed, windows, packing=True)
+    assert [each["loss"] for each in found] == pytest.approx([each["loss"] for each in wanted], rel=1e-5)
+    for one, other in zip(weights(packed), weights(padded), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+    assert padded.config.to_json_string() == packed.config.to_json_string()
+
+
+def test_what_cannot_be_packed_says_so(windows: Windows, capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.encoder.backbones import tiny_tagging
+
+    wanted = tagging_log(tiny_tagging("deberta-v2", num_labels=3), windows)
+    assert tagging_log(tiny_tagging("deberta-v2", num_labels=3), windows, packing=True) == wanted
+    assert "packing: the windows of a deberta-v2 stay padded" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # Dynamo's own look at its input
+@pytest.mark.parametrize("packed", [False, True])
+def test_compiled_layers_train_as_they_were(
+    make_model: Make, windows: Windows, monkeypatch: pytest.MonkeyPatch, *, packed: bool
+) -> None:
+    seen = list[Any]()
+
+    def compile_(self: torch.nn.Module, **named: Any) -> None:
+        seen.append(self)
+        real(self, **named, backend="eager")  # what Dynamo reads; Inductor takes half a minute
+
+    real = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_)
+    wanted = tagging_log(make_model(), windows, packing=packed)
+    model = make_model()
+    found = tagging_log(model, windows, packing=packed, compile=True)
+    assert seen == list(model.bert.encoder.layer)
+    assert [each["loss"] for each in found] == pytest.approx([each["loss"] for each in wanted], rel=1e-5)
 
 
 def test_the_rate_rises_then_falls() -> None:

@@ -15,9 +15,10 @@ from nerbert.errors import NerbertError
 from nerbert.model.forward import Batch
 from nerbert.model.windows import Windows
 from nerbert.terminal import Progress
+from nerbert.training.batches import TrainingData
 from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.log import TrainLog
-from nerbert.training.loop import TrainingData, train
+from nerbert.training.loop import train
 from nerbert.training.objective import CheckpointScore, Objective
 from nerbert.training.settings import TrainSettings
 
@@ -145,7 +146,8 @@ from transformers import BertConfig, BertForTokenClassification
 from nerbert.model.windows import Window, Windows
 from nerbert.terminal import Progress
 from nerbert.training.settings import TrainSettings
-from nerbert.training.loop import TrainingData, train
+from nerbert.training.batches import TrainingData
+from nerbert.training.loop import train
 from nerbert.training.tagging import TokenClassification
 
 torch.manual_seed(1)

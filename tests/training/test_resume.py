@@ -17,9 +17,10 @@ import torch
 from safetensors.torch import load_file
 
 from nerbert.terminal import Progress
+from nerbert.training.batches import TrainingData
 from nerbert.training.checkpoint import Checkpoints
 from nerbert.training.log import TrainLog
-from nerbert.training.loop import TrainingData, make_optimizer, train
+from nerbert.training.loop import make_optimizer, train
 from tests.commands import python
 
 CHILD = Path(__file__).parent / "child.py"
@@ -81,6 +82,14 @@ def test_killed_at_any_step(unbroken: Path, tmp_path: Path, steps: int) -> None:
     assert code == 0, out
     assert ("resuming after step" in out) == (steps > 5)
     assert re.search(r"step 48 of 48: loss \d\.\d{4}, norm [\d.]+; [\d,]+ tokens/s, 0:00:00 left", out)
+    assert_same(folder, unbroken)
+
+
+def test_windows_prepared_ahead_and_losses_read_late_change_nothing(unbroken: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert finish(start(folder, "step", "31", OVERLAP="1"))[0] == -signal.SIGKILL
+    code, out = finish(start(folder, OVERLAP="1"))
+    assert code == 0, out
     assert_same(folder, unbroken)
 
 
@@ -222,25 +231,42 @@ def test_a_full_disk_stops_with_the_last_good_checkpoint(unbroken: Path, tmp_pat
     assert_same(folder, unbroken)
 
 
+@pytest.mark.usefixtures("warm_python")
+def test_where_one_process_dies_all_end_and_any_number_goes_on(tmp_path: Path) -> None:
+    """Two processes, then one: the losses are those of one process."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    code, out = finish(start(broken, processes=2, DROPOUT="0", RANK_DIES="17"))
+    assert code != 0
+    assert "NerbertError: another process of this training has ended" in out
+    assert f"the last good checkpoint is {broken}/step-000000016" in out
+    code, out = finish(start(broken, DROPOUT="0"))
+    assert code == 0, out
+    assert finish(start(whole, DROPOUT="0"))[0] == 0
+    assert_close(broken, whole)
+
+
+def assert_close(folder: Path, other: Path) -> None:
+    two, one = lines(folder), lines(other)
+    assert [each["step"] for each in one] == [each["step"] for each in two]
+    assert [each["loss"] for each in two] == pytest.approx([each["loss"] for each in one], rel=1e-5)
+    assert [each["norm"] for each in two] == pytest.approx([each["norm"] for each in one], rel=1e-4)
+    assert [each["tokens"] for each in two if "tokens" in each] == [each["tokens"] for each in one if "tokens" in each]
+    weights, others = end_of(other), end_of(folder)
+    for name in weights:
+        torch.testing.assert_close(others[name], weights[name], rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("warm_python")
 @pytest.mark.parametrize("memory", ["0", "20"])
 def test_two_processes_give_the_losses_of_one(tmp_path: Path, memory: str) -> None:
     """Also where the second one's memory takes smaller micro-batches alone."""
-    found = []
     for processes in (1, 2):
         folder = tmp_path / str(processes)
         code, out = finish(start(folder, processes=processes, DROPOUT="0", MEMORY=memory))
         assert code == 0, out
         assert out.count("memory ran out") == (memory != "0" and processes == 2)
-        found.append((lines(folder), end_of(folder)))
-    (one, weights), (two, others) = found
-    assert [each["step"] for each in one] == [each["step"] for each in two]
-    assert [each["loss"] for each in two] == pytest.approx([each["loss"] for each in one], rel=1e-5)
-    assert [each["norm"] for each in two] == pytest.approx([each["norm"] for each in one], rel=1e-4)
-    assert [each["tokens"] for each in two if "tokens" in each] == [each["tokens"] for each in one if "tokens" in each]
-    for name in weights:
-        torch.testing.assert_close(others[name], weights[name], rtol=1e-3, atol=1e-5)
+    assert_close(tmp_path / "2", tmp_path / "1")
 
 
 @pytest.mark.usefixtures("warm_python")

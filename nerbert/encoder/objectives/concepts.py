@@ -30,7 +30,7 @@ from nerbert.model.windows import IGNORED, Windows, chosen
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import explain_out_of_memory
+from nerbert.training.memory import explain_out_of_memory
 from nerbert.training.objective import (
     CheckpointScore,
     Description,

@@ -21,9 +21,8 @@ from nerbert.model.forward import Batch, autocast, logits_at
 from nerbert.model.windows import IGNORED, Windows, copied_to_file, places_of
 from nerbert.rng import Array, uniforms
 from nerbert.terminal import tell
-from nerbert.training.batches import batches_to_read
+from nerbert.training.batches import TrainingData, batches_to_read
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import TrainingData
 from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, Task
 from nerbert.training.settings import TrainSettings
 from nerbert.training.tagging import TaggingSettings, TokenClassification

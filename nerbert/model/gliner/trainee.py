@@ -136,7 +136,7 @@ class GlinerTrainee(torch.nn.Module):
     def scores(self, batch: PromptBatch, vectors: Sequence[torch.Tensor] | None) -> Iterator[torch.Tensor]:
         """Yield (words, widths, labels) log-odds of each window, in fp32; `vectors` are those of labels read apart."""
         model = self.gliner
-        states = hidden_states(model.body, batch.ids, batch.mask, batch.places)
+        states = hidden_states(model.body, batch.ids, batch.mask, batch.real)
         words = model.projected(states[batch.rows, batch.columns])
         if vectors is None:
             vectors = [model.projected(states[row, list(places)]) for row, places in enumerate(batch.places)]

@@ -25,8 +25,8 @@ from nerbert.model.backbone import load_tokenizer
 from nerbert.records import ENTITY
 from nerbert.training.batches import collate
 from nerbert.training.distributed import make_process_group
-from nerbert.training.loop import train_step
 from nerbert.training.objective import FINETUNE, EpochColumns, chosen_objective
+from nerbert.training.step import train_step
 from nerbert.training.tagging import TokenClassification
 from tests.encoder.backbones import load_tagging_model
 

@@ -29,7 +29,7 @@ from nerbert.model.concept_table import ROOT, Concept, ConceptTable, all_of, cla
 from nerbert.model.forward import Batch
 from nerbert.records import Example, Span
 from nerbert.training.distributed import make_process_group
-from nerbert.training.loop import train_step
+from nerbert.training.step import train_step
 from nerbert.words import SPLITTER
 from tests.encoder.backbones import write_fresh
 from tests.encoder.open_rows import ROWS

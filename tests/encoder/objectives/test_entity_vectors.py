@@ -13,7 +13,7 @@ from nerbert.labels import tag_names
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import IGNORED, Window, Windows
 from nerbert.records import Example, Span
-from nerbert.training.loop import TrainingData
+from nerbert.training.batches import TrainingData
 from nerbert.words import split_words
 from tests.encoder.backbones import tiny_tagging
 

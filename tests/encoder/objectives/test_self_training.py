@@ -19,9 +19,8 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.labels import bio_from_spans, spans_from_bio
 from nerbert.metrics.score import Columns, decode_columns
 from nerbert.model.windows import IGNORED, Window, Windows, open_windows, write_windows
-from nerbert.training.batches import collate
+from nerbert.training.batches import TrainingData, collate
 from nerbert.training.distributed import make_process_group
-from nerbert.training.loop import TrainingData
 from nerbert.training.objective import FINETUNE, EpochColumns, chosen_objective
 
 TYPES = ("boat", "place", "who")

@@ -30,8 +30,9 @@ from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.batches import batches_of
 from nerbert.training.distributed import make_process_group
-from nerbert.training.loop import make_optimizer, train_step
+from nerbert.training.loop import make_optimizer
 from nerbert.training.settings import TrainSettings
+from nerbert.training.step import train_step
 from tests.commands import exit_code
 from tests.encoder.objectives.test_concepts import gradients
 

@@ -21,8 +21,8 @@ from nerbert.model.tokenizer import special_pieces
 from nerbert.model.windows import Windows
 from nerbert.rng import Array, uniform, uniforms
 from nerbert.terminal import tell
+from nerbert.training.batches import TrainingData
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import TrainingData
 from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, Task
 from nerbert.training.settings import TrainSettings
 from nerbert.training.tagging import TaggingSettings, TokenClassification

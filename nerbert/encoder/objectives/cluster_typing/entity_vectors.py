@@ -10,8 +10,7 @@ from nerbert.metrics.score import decode_columns
 from nerbert.model.forward import Batch, autocast, states_at
 from nerbert.model.windows import Windows, places_of
 from nerbert.rng import Array
-from nerbert.training.batches import batches_to_read
-from nerbert.training.loop import TrainingData
+from nerbert.training.batches import TrainingData, batches_to_read
 from nerbert.training.settings import TrainSettings
 
 _SCANNED = 1 << 16

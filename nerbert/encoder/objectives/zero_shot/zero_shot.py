@@ -35,7 +35,7 @@ from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.terminal import tell
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.loop import explain_out_of_memory
+from nerbert.training.memory import explain_out_of_memory
 from nerbert.training.objective import CheckpointScore, Description, Objective, Task, computed_once, most_tokens
 from nerbert.training.settings import TrainSettings
 from nerbert.training.sources import Data_co, Sources
