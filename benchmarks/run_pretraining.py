@@ -27,7 +27,7 @@ from nerbert.training.batches import TrainingData, batches_of
 from nerbert.training.distributed import make_process_group
 from nerbert.training.log import StepLog
 from nerbert.training.loop import train
-from nerbert.training.tagging import Tagging
+from nerbert.training.tagging import TokenClassification
 
 SIDES = ("nerbert", "nerbert, fp32", "Trainer", "Trainer, fp32", "Trainer, best", "Trainer, best, fp32")
 WARM_STEPS = 5
@@ -62,7 +62,7 @@ def _options() -> argparse.Namespace:
 
 def _settings(options: argparse.Namespace) -> PretrainSettings:
     settings = PretrainSettings(
-        corpus=options.corpus, backbone=options.encoder, cache=str(options.work / "cache"), seed=options.seed,
+        corpus=(options.corpus,), backbone=options.encoder, cache=str(options.work / "cache"), seed=options.seed,
         batch_size=options.batch_size, precision="fp32" if options.side.endswith(("fp32", "check")) else "bf16",
     )  # fmt: skip
     return _with_steps(settings, 1 if options.side == "check" else options.steps)
@@ -84,7 +84,7 @@ def ours(
     """What nerbert's loop took, with its log of steps."""
     steps = StepLog(options.work / "log.jsonl")
     cpu, wall = time.process_time(), time.monotonic()
-    log = train(model, data, Tagging(), settings, Progress(), steps=steps)
+    log = train(model, data, TokenClassification(), settings, Progress(), steps=steps)
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
     order = [numbers for _, numbers in data.steps(settings, 0, log.steps)]
     cut = [each.ids.numel() for own in order for each in batches_of(
@@ -153,7 +153,7 @@ def check(model: Any, tokenizer: Any, data: TrainingData, settings: PretrainSett
             module.p = 0.0
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     _, numbers = next(data.steps(settings, 0, 1))
-    log = train(model, data, Tagging(), settings, Progress(), steps=StepLog(work / "check.jsonl"))
+    log = train(model, data, TokenClassification(), settings, Progress(), steps=StepLog(work / "check.jsonl"))
     line = json.loads((work / "check.jsonl").read_text().splitlines()[0])
     model.load_state_dict(weights)
     collate = DataCollatorForTokenClassification(tokenizer)

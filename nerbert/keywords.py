@@ -172,6 +172,9 @@ class TrainKeywords(TypedDict, total=False):
     max_length: int
     on_too_long: Literal["window", "truncate", "error"]
     precision: Literal["auto", "bf16", "fp32"]
+    packing: bool
+    overlap: bool
+    compile: bool
     num_layers: int
     threads: int
     tagging: TaggingKeywords | Section

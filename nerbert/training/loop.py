@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nerbert.errors import NerbertError
+from nerbert.errors import NerbertError, SettingsError
 from nerbert.model.fresh import layers_of
 from nerbert.model.packing import packing
 from nerbert.process import stop_asked
@@ -108,7 +108,13 @@ def _as_asked(model: Any, settings: TrainSettings) -> Iterator[None]:
     with packing(model) if settings.packing else nullcontext(True) as packs:
         if not packs:
             tell(f"packing: the windows of a {model.config.model_type} stay padded: a trial gave other states without")
-        yield
+        try:
+            yield
+        except RuntimeError as error:
+            if not settings.compile or type(error).__module__.split(".")[:2] != ["torch", "_inductor"]:
+                raise
+            why = str(error).partition("\n")[0]
+            raise SettingsError(f"compile: torch can't compile the layers here: {why:.200}; leave it out") from error
 
 
 _NONE: tuple[int, Array] = (-1, np.empty(0, np.int64))

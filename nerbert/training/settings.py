@@ -67,7 +67,7 @@ class TrainSettings(Sectioned):
     packing: bool = False
     """Whether windows go through the encoder end to end, without padding, where a trial shows that it can; attention
     stays within each. The same sums but rounding, and other units drop out. Source: ours; off since no GPU has
-    measured it; on a CPU it is slower."""
+    measured it; on a CPU it changes nothing."""
     overlap: bool = False
     """Whether a thread prepares the next step's windows while a step is computed, and, in one process, losses are read
     a step late, so that a GPU never waits. The same results. Source: ours; off since no GPU has measured it."""

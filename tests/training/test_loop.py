@@ -253,6 +253,22 @@ def test_compiled_layers_train_as_they_were(
     assert [each["loss"] for each in found] == pytest.approx([each["loss"] for each in wanted], rel=1e-5)
 
 
+def test_where_nothing_compiles_one_line_says_so(
+    make_model: Make, windows: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    def broken(self: torch.nn.Module, **_: Any) -> None:
+        self.forward = fails
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise InvalidCxxCompiler
+
+    monkeypatch.setattr(torch.nn.Module, "compile", broken)
+    with pytest.raises(SettingsError, match="compile: torch can't compile the layers here: No working C"):
+        tagging_log(make_model(), windows, compile=True)
+
+
 def test_the_rate_rises_then_falls() -> None:
     rates = [rate_at(step, 100, 0.1) for step in range(101)]
     assert rates[0] > 0
