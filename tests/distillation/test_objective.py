@@ -70,6 +70,25 @@ def test_loss_is_that_of_tagging_and_of_no_entity_by_confidence(
     assert losses(soft_loss, labels) == pytest.approx(wanted)
 
 
+@pytest.mark.parametrize("outside", [1.0, 0.3])
+def test_where_a_type_was_not_looked_for_a_word_may_have_it(outside: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient is that of −log of the tags' sum."""
+    logits = torch.randn(5, len(TAGS), generator=torch.Generator().manual_seed(3), requires_grad=True)
+    monkeypatch.setattr(objective, "logits_at", lambda *_: logits)
+    mine = Distillation(TYPES, DistillationSettings(outside_weight=outside))
+    labels = mine.labels.of(replace(HARD, asked=("port",), spans=HARD.spans[1:]))
+    assert labels == [5 * 101, 5 * 101, 5 * 101, 1, 5 * 101]
+    assert mine.labels.of(replace(HARD, asked=("ship",), spans=HARD.spans[:1]))[2] == 5 * 102
+    batch = batch_of_labels(labels)
+    (found,) = torch.autograd.grad(mine.loss(None, batch)["loss"], logits)
+    shares, may_be = logits.log_softmax(1), [0, 3, 4]
+    marginal = -shares[[0, 1, 2, 4]][:, may_be].logsumexp(1).sum() - shares[3, 1]
+    (wanted,) = torch.autograd.grad(marginal, logits)
+    if outside == 1:
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+    assert mine.terms(batch)["loss"] == pytest.approx(1 + 4 * outside)
+
+
 def test_it_is_for_fine_tuning_alone() -> None:
     with pytest.raises(SettingsError, match="objective = 'distillation': is for `nerbert finetune` only"):
         chosen_objective(PretrainSettings(objective="distillation"), PRETRAIN)

@@ -282,7 +282,7 @@ def test_a_run_that_failed_before_a_checkpoint_stands_in_no_ones_way(
 
     settings = PretrainSettings(corpus=(sample_corpus,), **(SMALL | {"epochs": 0.5}))
     with monkeypatch.context() as patch:
-        patch.setattr("nerbert.training.loop.train_step", broken)
+        patch.setattr("nerbert.training.loop.launch_step", broken)
         with pytest.raises(NerbertError, match="nan"):
             pretrain(tmp_path / "e", settings)
     pretrain(tmp_path / "e", replace(settings, learning_rate=1e-3))

@@ -1,0 +1,110 @@
+"""A tagger learns new types and keeps its own."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nerbert import example
+from nerbert.errors import InputError
+from nerbert.finetuning.add_types import AddTypes, prepare
+from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.formats.data import DataSet, read_data
+from nerbert.model.folder import read_card
+from nerbert.records import Example
+from nerbert.tagger.tagger import Tagger
+from tests.commands import exit_code
+
+SETTINGS = FinetuneSettings(
+    epochs=1, min_steps=60, max_steps=60, precision="fp32", threads=1, max_length=64, learning_rate=3e-3, batch_size=6
+)
+SHIP, PERSON = "The Margarethe sailed", "Larsen & Holm"
+OLD = [example(SHIP, [(4, 14, "ship")]), example(PERSON, [(0, 13, "person")])] * 3
+NEW_TEXT = "The Margarethe sailed Oslo"
+NEW = [example(NEW_TEXT, [(22, 26, "port")]), example("Larsen & Holm sailed Oslo", [(21, 25, "port")])] * 3
+
+
+@pytest.fixture(scope="module")
+def tagger(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tagger of ships and persons that knows its training sentences by heart."""
+    folder = tmp_path_factory.mktemp("tagger") / "old"
+    finetune(str(tiny_encoder), OLD, folder, SETTINGS)
+    assert found(str(folder), SHIP) == [("Margarethe", "ship")]
+    return str(folder)
+
+
+def found(tagger: str, text: str) -> list[tuple[str, str]]:
+    return [(each.text, each.type) for each in Tagger.load(tagger, device="cpu", precision="fp32").tag(text)]
+
+
+def data_of(examples: Sequence[Example]) -> DataSet:
+    return read_data(list(examples))
+
+
+def test_new_types_are_learnt_and_own_ones_are_kept(tagger: str, tmp_path: Path) -> None:
+    both, alone = tmp_path / "both", tmp_path / "alone"
+    finetune(tagger, NEW, both, SETTINGS, add_types=AddTypes())
+    assert found(str(both), NEW_TEXT) == [("Margarethe", "ship"), ("Oslo", "port")]
+    assert found(str(both), PERSON) == [("Larsen & Holm", "person")]
+    card = read_card(str(both))
+    assert card["types"] == ["person", "port", "ship"]
+    assert card["added_types"]["own"] == ["person", "ship"]
+    assert card["added_types"]["found"] == 6
+    assert card["settings"]["source_head"] == "shared"
+    finetune(tagger, NEW, alone, SETTINGS)
+    assert found(str(alone), SHIP) == []  # what it would forget
+
+
+def test_its_own_answers_stand_beside_the_new_annotation(tagger: str) -> None:
+    new = [example(NEW_TEXT, [(0, 14, "port")]), example(PERSON, [])]
+    prepared = prepare(tagger, data_of(new), SETTINGS, AddTypes())
+    first, second = prepared.data.train
+    assert [each.type for each in first.spans] == ["port"], "the annotation wins where they overlap"
+    (person,) = second.spans
+    assert (person.start, person.end, person.type) == (0, 13, "person")
+    assert 0.5 < person.confidence < 1
+    assert prepared.settings.objective == "distillation"
+
+
+def test_in_old_sentences_new_types_were_not_looked_for(tagger: str) -> None:
+    prepared = prepare(tagger, data_of(NEW), SETTINGS, AddTypes(OLD))
+    assert prepared.facts["added_types"]["old_sentences"] == 6
+    assert [each.asked for each in prepared.data.train] == [None] * 6 + [("person", "ship")] * 6
+
+
+def test_a_type_of_both_is_refused_or_the_same(tagger: str) -> None:
+    new = data_of([example(NEW_TEXT, [(22, 26, "ship")]), example(SHIP, [])])
+    with pytest.raises(InputError, match=r"ship: types of the new sentences that .* has, too.*--same-types"):
+        prepare(tagger, new, SETTINGS, AddTypes())
+    prepared = prepare(tagger, new, SETTINGS, AddTypes(same_types=True))
+    assert prepared.data.train[1].spans == (), "all new sentences are labelled with it"
+    cased = data_of([example(NEW_TEXT, [(22, 26, "PER")])])
+    with pytest.raises(InputError, match="'person' and 'PER' are one under two names"):
+        prepare(tagger, cased, SETTINGS, AddTypes(same_types=True))
+
+
+def test_bad_input_is_one_line(tagger: str, tiny_encoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InputError, match="has no types of its own; it is an encoder, so leave out --add-types"):
+        prepare(str(tiny_encoder), data_of(NEW), SETTINGS, AddTypes())
+    with pytest.raises(InputError, match=r"has types that the tagger lacks \(port\)"):
+        prepare(tagger, data_of([example("Oslo lies", [(0, 4, "town")])]), SETTINGS, AddTypes(NEW))
+    other = [replace(OLD[0], spans=(replace(OLD[0].spans[0], type="port"),))]
+    prepare(tagger, data_of(other), SETTINGS, AddTypes(OLD))
+    assert "contradict each other 1 times: 'Margarethe' is ship and port" in capsys.readouterr().err
+    assert exit_code("finetune", tagger, "--data", "x", "-o", "y", "--same-types") == 1
+    assert "--old-data and --same-types are for --add-types" in capsys.readouterr().err
+
+
+@pytest.mark.integration
+def test_a_model_of_labels_at_run_time_keeps_the_types_of_its_card(tmp_path: Path) -> None:
+    few = replace(SETTINGS, min_steps=0, max_steps=2, learning_rate=0.0, max_length=256)
+    with pytest.raises(InputError, match="has no types of its own; name the types to keep with --labels"):
+        prepare("embedded-open", data_of(NEW), few, AddTypes())
+    first, second = tmp_path / "first", tmp_path / "second"
+    finetune("embedded-open", OLD, first, few)
+    finetune(str(first), NEW, second, few, add_types=AddTypes(OLD))
+    card = read_card(str(second))
+    assert card["types"] == ["person", "port", "ship"]
+    assert card["words_of_types"] == {"person": "person", "port": "port", "ship": "ship"}
