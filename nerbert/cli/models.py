@@ -76,7 +76,8 @@ def pretrain(
 
 def finetune(
     encoder: str, *, data: Path, output: OutputOrAddress, source: Path | None = None, seeds: str = "", labels: str = "",
-    config: Config = None, set_: Set = None, read: Read = READ, overwrite: Overwrite = False,
+    add_types: Flag = False, old_data: Path | None = None, same_types: Flag = False, config: Config = None,
+    set_: Set = None, read: Read = READ, overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """Train a tagger: fine-tune an encoder on annotated sentences.
 
@@ -96,9 +97,16 @@ def finetune(
         Words that a model of labels at run time reads for types: "politicalparty=political party,PER=person", or a file
         with one `TYPE=label` per line. Others are read as their names in words. A type that no sentence has is known to
         be absent from all of them, and can still be found by its name.
+    add_types
+        ENCODER is a tagger that learns new types and keeps its own: what it finds in the new sentences is learnt too.
+    old_data
+        With --add-types, annotated sentences of the tagger's own types, to be trained on again.
+    same_types
+        With --add-types, types that the tagger has and the new sentences too mean the same; all new sentences are
+        labelled with them.
     """
     from nerbert.config import load_settings, whole_numbers
-    from nerbert.errors import need
+    from nerbert.errors import SettingsError, need
     from nerbert.finetuning.settings import FinetuneSettings
     from nerbert.formats.entity_labels import read_type_labels
     from nerbert.render.cards import write_tagger_card
@@ -106,12 +114,16 @@ def finetune(
 
     settings, each_seed = load_settings(FinetuneSettings, config, set_ or []), whole_numbers("--seeds", seeds)
     need("train", "torch", "transformers")
+    from nerbert.finetuning.add_types import AddTypes
     from nerbert.finetuning.finetune import finetune as run
     from nerbert.tagger.self_check import checking
 
+    if (old_data or same_types) and not add_types:
+        raise SettingsError("--old-data and --same-types are for --add-types; give that, too")
     print_taggers(
         run(encoder, data, output, settings, source=source, seeds=each_seed, overwrite=overwrite, reading=read,
-            card=checking(write_tagger_card), labels=read_type_labels(labels))
+            card=checking(write_tagger_card), labels=read_type_labels(labels),
+            add_types=AddTypes(old_data, same_types) if add_types else None)
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import SettingsError
+from nerbert.finetuning.add_types import AddTypes, prepare
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import objective_for
 from nerbert.finetuning.start_comparison import compare_with_start
@@ -25,14 +26,14 @@ from nerbert.training.objective import find_objective
 def finetune(
     encoder: str, data: AnyData, output: Path, settings: FinetuneSettings, *, source: AnyData | None = None,
     seeds: Sequence[int] = (), overwrite: bool = False, calibrate: bool = True, card: TaggerHook | None = None,
-    reading: Reading | None = None, labels: Mapping[str, str] | None = None,
+    reading: Reading | None = None, labels: Mapping[str, str] | None = None, add_types: AddTypes | None = None,
 ) -> list[Path]:  # fmt: skip
     """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; return the taggers' folders.
 
     With `seeds`, even one, `output` holds `seed-N/` for each; without, it is the tagger, of the settings' seed. With
     `source`, each of them is trained on that first, with its own seed. Without `calibrate`, confidences are the model's
     own. `card` writes each tagger's model card. `reading` says how files are read; `labels` are as in
-    `finetune_examples`.
+    `finetune_examples`. With `add_types`, `encoder` is a tagger that keeps its own types.
     """
     check_alone("fine-tuning")
     check_free(output, overwrite=overwrite)
@@ -46,14 +47,24 @@ def finetune(
     folders = {seed: f"seed-{seed}" for seed in seeds} or {settings.seed: ""}
     if len(set(seeds)) != len(seeds):
         raise SettingsError(f"seeds {', '.join(map(str, seeds))}: one is given twice")
-    compared = (
-        None if origin else compare_with_start(encoder, target.train, settings, name=str(target.folder), labels=labels)
-    )
-    facts = {"compared_with_start": compared.facts} if compared else {}
+    facts, types = dict[str, Any](), list[str]()
+    if add_types:
+        if origin:
+            raise SettingsError(
+                f"--source {origin.folder}: a tagger that keeps its types has no source domain; leave it out"
+            )
+        prepared = prepare(encoder, target, settings, add_types, labels)
+        target, settings, labels = prepared.data, prepared.settings, prepared.labels
+        facts, types = prepared.facts, prepared.facts["added_types"]["own"]
+    elif not origin and (
+        compared := compare_with_start(encoder, target.train, settings, name=str(target.folder), labels=labels)
+    ):
+        facts = {"compared_with_start": compared.facts}
     with publish_folder(output, overwrite=overwrite) as folder:
         for seed, name in folders.items():
             (folder / name).mkdir(exist_ok=True)
-            tagger = finetune_data(encoder, target, replace(settings, seed=seed), source=origin, labels=labels)
+            own = replace(settings, seed=seed)
+            tagger = finetune_data(encoder, target, own, source=origin, labels=labels, types=types)
             tagger.save(folder / name, **facts, **(held_out_facts(tagger.head, target) if calibrate else {}))
             if card:
                 card(folder / name, TaggerFacts(read_card(str(folder / name))))
@@ -64,11 +75,11 @@ def finetune(
 
 def finetune_data(
     encoder: str, target: DataSet, settings: FinetuneSettings, *, source: DataSet | None = None,
-    labels: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None, types: Sequence[str] = (),
 ) -> Finetuned:  # fmt: skip
     """Fine-tune an encoder on a data set in memory, first on `source` if there is one; return the tagger.
 
-    `labels` are as in `finetune_examples`.
+    `labels` and `types` are as in `finetune_examples`.
     """
     facts, seed = _origin(encoder, source, target.reading.language) | {"data": _facts(target)}, settings.seed
     splitter = target.reading.word_splitter or (source.reading.word_splitter if source else "")
@@ -82,7 +93,7 @@ def finetune_data(
         return finetune_examples(
             scratch if source and not joined else encoder, target.train, target.dev, settings, name=str(target.folder),
             what=f"fine-tuning, seed {seed}", facts=facts, splitter=splitter, labels=labels,
-            source=source if joined else None,
+            source=source if joined else None, types=types,
         )  # fmt: skip
 
 

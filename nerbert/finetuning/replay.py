@@ -233,10 +233,12 @@ class FinetuneSources:
     """What cuts replayed texts into words."""
     source: DataSet | None = None
     """A source domain, for an objective that learns from both together."""
+    types: Sequence[str] = ()
+    """Types beside those of the sentences."""
 
     def labelled(self) -> FinetuneData:
         """Return the sentences."""
-        return FinetuneData(self.settings, self.examples, self.dev)
+        return FinetuneData(self.settings, self.examples, self.dev, further_types=tuple(self.types))
 
     def unlabelled(self, texts: Sequence[Path] = ()) -> FinetuneData:
         """Return the sentences."""
@@ -246,7 +248,7 @@ class FinetuneSources:
         """Return the sentences with a table of their types' names, closed, and of what is replayed."""
         examples = self.examples
         replay = open_replay(self.settings, len(examples), self.splitter, descriptions=descriptions)
-        data = replace(self.labelled(), further_types=tuple(self.labels))
+        data = replace(self.labelled(), further_types=(*self.types, *self.labels))
         texts = words_of_types(data.types, self.labels)
         table = ConceptTable(sentences=len(examples))
         for type_ in data.types:

@@ -53,9 +53,12 @@ class Start:
     @classmethod
     def of(
         cls, encoder: str, examples: Sequence[Example], dev: Sequence[Example], settings: FinetuneSettings, *,
-        name: str, labels: Mapping[str, str] | None = None, source: DataSet | None = None,
+        name: str, labels: Mapping[str, str] | None = None, source: DataSet | None = None, types: Sequence[str] = (),
     ) -> "Start":  # fmt: skip
-        """Return the start at an encoder; raise SettingsError and InputError for what doesn't fit."""
+        """Return the start at an encoder; raise SettingsError and InputError for what doesn't fit.
+
+        `types` are learnt beside those of the examples. Without examples it is what the encoder finds by itself.
+        """
         settings = usual_steps(objective_for(encoder, settings))
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
         kind = chosen_objective(settings, FINETUNE)
@@ -64,8 +67,8 @@ class Start:
         card = read_card(encoder)
         splitter = reading_for(card, None, training=True).word_splitter
         words = _words_of_types(card, examples, settings, labels or {})
-        data = kind.data(FinetuneSources(settings, examples, dev, words, card["word_splitter"], source))
-        if not data.has_entities:
+        data = kind.data(FinetuneSources(settings, examples, dev, words, card["word_splitter"], source, types))
+        if examples and not data.has_entities:
             raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
         texts = data.concept_texts
         objective = kind.of(Task(data.types, settings, backbone, data.concepts, texts, finetunes=True, data=data))

@@ -48,7 +48,7 @@ def finetune_examples(
     encoder: str, examples: Sequence[Example], dev: Sequence[Example], settings: FinetuneSettings,
     folder: Path | None = None, *, name: str = "the training examples", what: str = "fine-tuning",
     facts: Mapping[str, Any] | None = None, splitter: str = "", labels: Mapping[str, str] | None = None,
-    source: DataSet | None = None,
+    source: DataSet | None = None, types: Sequence[str] = (),
 ) -> Finetuned:  # fmt: skip
     """Fine-tune an encoder on examples in memory; `dev` is read only where `settings.select` is `dev`.
 
@@ -56,10 +56,11 @@ def finetune_examples(
     errors, `what` that of the training in its progress. `splitter` is what cut texts that had no words (default: as
     `reading_for` has it): the tagger gets it where it finds more of the examples' words than every other. `labels` are
     the words that a model of labels at run time reads for types (default: the type's name in words), also
-    for types that no example has. `source` is a source domain, for an objective that learns from both together.
+    for types that no example has; a head of fixed types also gets `types`. `source` is a source domain, for an
+    objective that learns from both together.
     """
     changed = changed_names(settings)
-    start = Start.of(encoder, examples, dev, settings, name=name, labels=labels, source=source)
+    start = Start.of(encoder, examples, dev, settings, name=name, labels=labels, source=source, types=types)
     settings, objective, model, pieces = start.settings, start.objective, start.model, start.pieces
     if settings.select == "dev" and not start.source.held_out():
         why = f"setting select = 'dev': {name} has no dev split; add one or use select = 'last'"

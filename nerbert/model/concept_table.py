@@ -193,15 +193,17 @@ class ConceptTable:
     def word_rows(self, example: Example, texts: Mapping[str, str] | None = None) -> list[Row]:
         """Return the rows of an example's words; its spans may overlap, and `texts` gives the concepts of their types.
 
-        Without `texts` a type is the text of its concept. What an example was `asked` for counts, if known; else all
-        of the first source with `texts`, all of the last one without them. A mention with only `ROOT` leaves other
-        concepts unknown. Raise InputError for a span that cuts a word.
+        Without `texts` a type is the text of its concept. What an example was `asked` for counts, if known (types with
+        `texts`, else names); else all of the first source with `texts`, all of the last one without them. A mention
+        with only `ROOT` leaves other concepts unknown. Raise InputError for a span that cuts a word.
         """
         found: list[set[int]] = [set() for _ in example.words]
         for start, end, type_ in word_spans(example):
             for each in found[start:end]:
                 each.add(self._numbers[texts[type_] if texts is not None else type_])
         asked: Asked = example.asked
+        if texts is not None and example.asked:
+            asked = tuple(texts.get(each, each) for each in example.asked)
         if asked is None and self.sources:
             asked = all_of(0 if texts is not None else len(self.sources) - 1)
         return [(tuple(sorted(each)), (ROOT,) if self._is_root(each) else asked) for each in found]

@@ -1,0 +1,143 @@
+"""Add types to a tagger and keep its own: on the new sentences it learns what it finds there itself, too.
+
+Its own answers stand for the annotation that the new sentences lack (learning without forgetting, Li & Hoiem 2016; for
+NER Monaikul et al. 2021). In old sentences that are trained on again, new types were not looked for: a word outside of
+their entities may have one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nerbert.errors import InputError, few
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.start import Start, objective_for
+from nerbert.formats.data import AnyData, DataSet, read_data
+from nerbert.labels import common_name
+from nerbert.model.folder import read_card
+from nerbert.model.heads import Head
+from nerbert.records import Example, Span
+from nerbert.registry import HEADS
+from nerbert.terminal import tell
+from nerbert.training.objective import find_objective
+
+SOFT = "distillation"
+"""The objective of a head of fixed types: it takes confidences."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddTypes:
+    """That a tagger's own types are kept; `old` are sentences with them, to be trained on again.
+
+    With `same_types` a type of both is labelled in all of the new sentences; else it is refused.
+    """
+
+    old: AnyData | None = None
+    same_types: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the training takes: new sentences with the tagger's own answers, and old ones; `facts` are for the card."""
+
+    data: DataSet
+    settings: FinetuneSettings
+    labels: dict[str, str]
+    facts: dict[str, Any]
+
+
+def prepare(
+    tagger: str, data: DataSet, settings: FinetuneSettings, added: AddTypes, labels: Mapping[str, str] | None = None
+) -> Prepared:
+    """Return the sentences to train on; raise InputError for what is no tagger, and for types that clash."""
+    settings, at_run_time = _settings_for(tagger, settings)
+    card = read_card(tagger)
+    own = _own_types(tagger, card, data.train, (labels or {}) if at_run_time else None)
+    both = _types_of_both(own, data.train, added, tagger)
+    known = card.get("words_of_types") or {}
+    words = {type_: known.get(type_, "") for type_ in own} | dict(labels or {}) if at_run_time else {}
+    read = {each: words[each] for each in own} if words else {}
+    teacher = Start.of(tagger, [], [], settings, name=tagger, labels=read, types=own).head()
+    kept = set(own) - set(both)
+    train, found = _with_answers(teacher, data.train, kept)
+    dev, _ = _with_answers(teacher, data.dev, kept)
+    again = _old_sentences(added, own, data)
+    many = f"{found:,} entities found in the new sentences; {len(again):,} old sentences beside them"
+    tell(f"{len(own)} own types: {many}")
+    facts = {"added_types": {"own": own, "found": found, "old_sentences": len(again)}}
+    return Prepared(replace(data, train=[*train, *again], dev=dev), settings, words, facts)
+
+
+def _settings_for(tagger: str, settings: FinetuneSettings) -> tuple[FinetuneSettings, bool]:
+    """Return settings that begin with the tagger's own head, and whether it takes labels at run time."""
+    settings = objective_for(tagger, settings, SOFT)
+    at_run_time = HEADS.find(find_objective(settings.objective).head_name).labels_at_run_time
+    return (settings if at_run_time else replace(settings, source_head="shared")), at_run_time
+
+
+def _own_types(
+    tagger: str, card: Mapping[str, Any], train: Sequence[Example], labels: Mapping[str, str] | None
+) -> list[str]:
+    """Return the types to keep: the card's, or labels of a tagger of run time (else None) that no new sentence has."""
+    new = {span.type for each in train for span in each.spans}
+    own = sorted(card.get("types") or [each for each in labels or () if each not in new])
+    if not own:
+        why = "it is an encoder, so leave out --add-types" if labels is None else "name the types to keep with --labels"
+        raise InputError(f"{tagger}: has no types of its own; {why}")
+    return own
+
+
+def _types_of_both(own: Sequence[str], train: Sequence[Example], added: AddTypes, tagger: str) -> list[str]:
+    """Return the own types that the new sentences have, too; raise InputError unless they may."""
+    names = {common_name(span.type): span.type for each in train for span in each.spans}
+    both = [each for each in own if common_name(each) in names]
+    if both and not added.same_types:
+        raise InputError(
+            f"{few(both)}: types of the new sentences that {tagger} has, too. If they mean the same, and all new "
+            "sentences are labelled with them, give --same-types; else rename them in the data"
+        )
+    if other := next((each for each in both if names[common_name(each)] != each), ""):
+        raise InputError(
+            f"types {other!r:.80} and {names[common_name(other)]!r:.80} are one under two names; rename one"
+        )
+    return both
+
+
+def _with_answers(teacher: Head, examples: Sequence[Example], types: set[str]) -> tuple[list[Example], int]:
+    """Return sentences with the entities that a tagger finds beside theirs, and how many those are."""
+    if not examples:
+        return [], 0
+    found: list[list[Span]] = [[] for _ in examples]
+    for number, first, last, type_, confidence in teacher.predict(examples).spans():
+        example = examples[number]
+        start, end = example.words[first][0], example.words[last - 1][1]
+        if type_ in types and all(end <= span.start or span.end <= start for span in example.spans):
+            found[number].append(Span(start, end, type_, example.text[start:end], confidence))
+    pairs = zip(examples, found, strict=True)
+    taught = [
+        replace(each, spans=tuple(sorted((*each.spans, *more), key=lambda span: span.start))) for each, more in pairs
+    ]
+    return taught, sum(map(len, found))
+
+
+def _old_sentences(added: AddTypes, own: Sequence[str], new: DataSet) -> list[Example]:
+    """Return old sentences in which own types alone were looked for; a line counts those that contradict new ones."""
+    if added.old is None:
+        return []
+    old = read_data(added.old, ("train",), new.reading)
+    others = {span.type for each in old.train for span in each.spans} - set(own)
+    if others:
+        raise InputError(f"{old.folder}: has types that the tagger lacks ({few(sorted(others))}); leave them out, or "
+                         "add them as new ones")  # fmt: skip
+    _tell_contradictions(old.train, new.train)
+    return [replace(each, asked=tuple(own), partial=True) for each in old.train]
+
+
+def _tell_contradictions(old: Sequence[Example], new: Sequence[Example]) -> None:
+    """Print how many stretches of equal texts have one type in the old sentences and another one in the new."""
+    spans = {(each.text, span.start, span.end): span.type for each in old for span in each.spans}
+    cases = [f"{span.text or each.text[span.start : span.end]!r:.60} is {before} and {span.type}"
+             for each in new for span in each.spans
+             if (before := spans.get((each.text, span.start, span.end), span.type)) != span.type]  # fmt: skip
+    if cases:
+        tell(f"old and new sentences contradict each other {len(cases):,} times: {few(cases)}; both are trained on")
