@@ -15,9 +15,11 @@ GPU machine: `PYTHONPATH=. python benchmarks/gpu.py -o out`; it takes less than 
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,7 +54,12 @@ OURS: dict[str, dict[str, bool]] = {
     "padded, overlap, compiled": {"overlap": True, "compile": True},
     "packed, overlap, compiled": {"packing": True, "overlap": True, "compile": True},
 }
-THEIRS = {"Trainer": {}, "Trainer, sorted": {"train_sampling_strategy": "group_by_length"}}
+SORTED = {"train_sampling_strategy": "group_by_length"}
+THEIRS = {
+    "Trainer": {},
+    "Trainer, sorted": SORTED,
+    "Trainer, sorted, 4 workers": SORTED | {"dataloader_num_workers": 4},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +214,8 @@ def training(size: Size, data: TrainingData) -> dict[str, Any]:
         name: lambda more=more: ours(size, replace(settings, **more), data)  # type: ignore[misc]
         for name, more in OURS.items()
         if on_gpu or not more.get("compile")
-    } | {name: lambda more=more: theirs(size, settings, data, **more) for name, more in THEIRS.items()}  # type: ignore[misc]
+    } | {name: lambda more=more: theirs(size, settings, data, **more) for name, more in THEIRS.items()  # type: ignore[misc]
+         if on_gpu or "dataloader_num_workers" not in more}  # fmt: skip
     weights = sum(each.numel() for name, each in model_of(size).named_parameters() if "embeddings" not in name)
     cost = 6 * weights + 12 * size.layers * size.width * len(data.windows.ids) / len(data.windows)
     name = torch.cuda.get_device_name() if on_gpu else "CPU"
@@ -215,7 +223,12 @@ def training(size: Size, data: TrainingData) -> dict[str, Any]:
     measured = product(8192 if on_gpu else 256)
     found: dict[str, Any] = {}
     for side, run in sides.items():
-        figures = run()
+        try:
+            figures = run()
+        except Exception as error:  # the other sides are measured all the same
+            traceback.print_exc()
+            found[side] = {"failed": f"{type(error).__name__}: {error}"[:500]}
+            continue
         speed = figures["pieces"] / figures["seconds"]
         figures |= {"pieces_a_second": speed, "operations_a_second": speed * cost}
         found[side] = figures | {"of_product": speed * cost / measured, "of_peak": speed * cost / peak if peak else 0}
@@ -292,12 +305,15 @@ def page(found: Mapping[str, Any]) -> str:
     """Return the figures as Markdown."""
     lines = [f"# {found['device']}", "", found["about"], ""]
     if trained := found.get("training"):
-        base = trained["sides"]["Trainer"]["pieces_a_second"]
+        base = trained["sides"]["Trainer"].get("pieces_a_second", math.nan)
         product, peak, cost = trained["product"] / 1e12, trained["peak"] / 1e12, trained["operations_a_piece"] / 1e9
         said = f"bf16 product: {product:.1f} TFLOP/s; data sheet: {peak:.0f}. A piece takes {cost:.3f} GFLOP."
         head = "| training | pieces/s | of the product | of the sheet | 475.6 M words, minutes | GB | times Trainer |"
         lines += [said, "", head, "|---|---:|---:|---:|---:|---:|---:|"]
         for name, each in trained["sides"].items():
+            if "failed" in each:
+                lines.append(f"| {name} | failed: {each['failed'].partition(chr(10))[0]:.80} | | | | | |")
+                continue
             speed = each["pieces_a_second"]
             lines.append(
                 f"| {name} | {speed:,.0f} | {each['of_product']:.0%} | {each['of_peak']:.0%} | "
@@ -333,7 +349,10 @@ def main() -> None:
     }  # fmt: skip
     options.output.mkdir(parents=True, exist_ok=True)
     for part in options.only:
-        found[part] = parts[part]()
+        try:
+            found[part] = parts[part]()
+        except Exception:  # what is measured is kept, and the other parts follow
+            traceback.print_exc()
         (options.output / "gpu.json").write_text(json.dumps(found, indent=1) + "\n")  # what is done is kept
         (options.output / "gpu.md").write_text(page(found))
     print(page(found))
