@@ -87,6 +87,7 @@ def make_process_group(settings: TrainSettings) -> ProcessGroup:
     """Return the group of this process; Accelerate's own mixed precision stays off."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    torch.backends.cuda.enable_cudnn_sdp(False)  # it makes a plan for each new shape, and micro-batches have many
     try:
         handlers = [InitProcessGroupKwargs(timeout=_PATIENCE)]
         no_gpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available()
