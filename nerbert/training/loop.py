@@ -103,20 +103,27 @@ def train(
 @contextmanager
 def _as_asked(model: Any, settings: TrainSettings) -> Iterator[None]:
     """Let a model's passes be compiled and packed, if the settings say so."""
-    for layer in layers_of(model, "compile", 1) if settings.compile else ():
-        layer.compile(dynamic=True)
     with packing(model) if settings.packing else nullcontext(True) as packs:
         if not packs:
-            tell(f"packing: the windows of a {model.config.model_type} stay padded: a trial gave other states without")
+            kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
+            tell(f"packing: the windows of a {kind} stay padded: a trial gave other states without")
+        if settings.compile:
+            torch._dynamo.config.recompile_limit = _RECOMPILED
+            for layer in layers_of(model, "compile", 1):
+                layer.compile(dynamic=True)
         try:
             yield
         except RuntimeError as error:
-            if not settings.compile or type(error).__module__.split(".")[:2] != ["torch", "_inductor"]:
+            if not settings.compile or type(error).__module__.split(".")[:2] not in _COMPILERS:
                 raise
             why = str(error).partition("\n")[0]
             raise SettingsError(f"compile: torch can't compile the layers here: {why:.200}; leave it out") from error
 
 
+_COMPILERS = (["torch", "_inductor"], ["torch", "_dynamo"])
+"""Where torch.compile's errors come from."""
+_RECOMPILED = 64
+"""How often torch may compile the same code anew: each layer's, in training and in evaluation."""
 _NONE: tuple[int, Array] = (-1, np.empty(0, np.int64))
 """After the last step."""
 
