@@ -126,8 +126,8 @@ def ours(size: Size, settings: TrainSettings, data: TrainingData) -> dict[str, f
         path = Path(folder) / "log.jsonl"
         train(model, data, objective, replace(settings, min_steps=steps, max_steps=steps), clock, steps=StepLog(path))
         lines = [each for each in map(json.loads, path.read_text().splitlines()) if each["kind"] == "train"]
-    counted = lines[size.warm : size.warm + size.steps]
-    return {"pieces": sum(each["tokens"] for each in counted), "loss": counted[-1]["loss"], **clock.taken}
+    begun, done = lines[size.warm - 1], lines[size.warm + size.steps - 1]
+    return {"pieces": done["tokens"] - begun["tokens"], "loss": done["loss"], **clock.taken}
 
 
 class Clock(Progress):

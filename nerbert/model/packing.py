@@ -129,6 +129,15 @@ def hidden_states(body: Any, ids: torch.Tensor, mask: torch.Tensor, places: torc
         return packed.rows(states[0]) if inputs else states
 
 
+def states_from(
+    model: Any, states: torch.Tensor, packed: Packing, rows: torch.Tensor, columns: torch.Tensor
+) -> torch.Tensor:
+    """Return (terms, width): what an encoder's pass, packed or not, gave for some rows and columns of its windows."""
+    if getattr(model, "base_model", model) in _FIRST:
+        return states[0, packed.at(rows, columns)]
+    return states[rows, columns]
+
+
 def _attend_by(body: Any, name: str) -> None:
     from nerbert.model.backbone import quiet
 
@@ -139,7 +148,8 @@ def _attend_by(body: Any, name: str) -> None:
 def _register() -> None:
     from transformers import AttentionInterface, AttentionMaskInterface
 
-    AttentionInterface.register(_NAME, torch.compiler.disable(_attend))
+    apart: Any = torch.compiler.disable  # a compiled layer would be compiled anew for each packing
+    AttentionInterface.register(_NAME, apart(_attend))
     AttentionMaskInterface.register(_NAME, _mask)
 
 

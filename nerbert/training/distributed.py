@@ -41,7 +41,7 @@ class ProcessGroup:
         own = torch.tensor(values, dtype=torch.float64, device=self.device)
         with _others():
             summed: torch.Tensor = self._accelerator.reduce(own)
-        return [float(each) for each in summed.tolist()]
+            return [float(each) for each in summed.tolist()]
 
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         """Give each parameter the sum of its gradients over all processes; what has none in any keeps none."""
@@ -71,16 +71,21 @@ class ProcessGroup:
             self._accelerator.end_training()
 
 
+_OF_DEVICE = ("CUDA error", "device-side assert")
+"""Signs of an error of this process's own device."""
+
+
 @contextmanager
 def _others() -> Iterator[None]:
     """Raise one line where what all processes do together fails: one of them has ended."""
     try:
         yield
     except RuntimeError as error:
-        if is_of_memory(error):
+        if is_of_memory(error) or any(sign in str(error) for sign in _OF_DEVICE):
             raise
         raise NerbertError("another process of this training has ended; its own message says why. The same command "
-                           "goes on from the newest checkpoint, with any number of processes") from error  # fmt: skip
+                           "goes on from the newest checkpoint, with any number of processes "
+                           f"({str(error).partition(chr(10))[0]:.200})") from error  # fmt: skip
 
 
 def make_process_group(settings: TrainSettings) -> ProcessGroup:

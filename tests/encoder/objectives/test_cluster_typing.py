@@ -22,6 +22,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import MissingExtra, NerbertError, SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.backbone import load_tokenizer
+from nerbert.model.packing import packing
 from nerbert.records import ENTITY
 from nerbert.training.batches import collate
 from nerbert.training.distributed import make_process_group
@@ -64,6 +65,17 @@ def begin(work: Preparation, epoch: int = 0, before: Any = None, processes: Any 
 def batch_of(work: Preparation, numbers: Any) -> Any:
     batch = collate(work.data.windows, np.array(numbers), work.data.pad_id)
     return work.objective.prepare(batch, 1, work.objective.begin_step(work.data.windows, np.array(numbers), 1))
+
+
+def test_packed_windows_have_the_loss_of_padded_ones(work: Preparation) -> None:
+    begin(work)
+    batch, model = batch_of(work, np.unique(work.data.numbers_of(0))[:6]), work.model.eval()
+    wanted = {name: each.item() for name, each in work.objective.loss(model, batch).items()}
+    with packing(model) as packs:
+        assert packs
+        found = {name: each.item() for name, each in work.objective.loss(model, batch).items()}
+    assert found == pytest.approx(wanted, rel=1e-5)
+    assert min(wanted.values()) > 0
 
 
 def test_an_epoch_gives_each_entity_a_cluster_where_it_begins(work: Preparation) -> None:
