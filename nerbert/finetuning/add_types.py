@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nerbert.errors import InputError, few
+from nerbert.errors import InputError, SettingsError, few
+from nerbert.finetuning.forgetting_gate import ForgettingGate
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, objective_for
 from nerbert.formats.data import AnyData, DataSet, read_data
@@ -21,6 +22,8 @@ from nerbert.registry import HEADS
 from nerbert.terminal import tell
 from nerbert.training.objective import find_objective
 
+UNMEASURED = 100.0
+"""The allowed loss, in points of F1, that every tagger keeps to."""
 SOFT = "distillation"
 """The objective of a head of fixed types: it takes confidences."""
 
@@ -29,21 +32,31 @@ SOFT = "distillation"
 class AddTypes:
     """That a tagger's own types are kept; `old` are sentences with them, to be trained on again.
 
-    With `same_types` a type of both is labelled in all of the new sentences; else it is refused.
+    With `same_types` a type of both is labelled in all of the new sentences; else it is refused. `max_loss` is how many
+    points of F1 on its own types the new tagger may lose; with 100 it isn't measured.
     """
 
     old: AnyData | None = None
     same_types: bool = False
+    max_loss: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_loss <= UNMEASURED:
+            raise SettingsError(f"--max-loss {self.max_loss:g}: points of F1, from 0 to {UNMEASURED:g}")
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What the training takes: new sentences with the tagger's own answers, and old ones; `facts` are for the card."""
+    """What the training takes: new sentences with the tagger's own answers, and old ones; `facts` are for the card.
+
+    `gate` measures what the new tagger loses, unless it may lose everything.
+    """
 
     data: DataSet
     settings: FinetuneSettings
     labels: dict[str, str]
     facts: dict[str, Any]
+    gate: ForgettingGate | None = None
 
 
 def prepare(
@@ -61,11 +74,33 @@ def prepare(
     kept = set(own) - set(both)
     train, found = _with_answers(teacher, data.train, kept)
     dev, _ = _with_answers(teacher, data.dev, kept)
-    again = _old_sentences(added, own, data)
+    old = _old_data(added, own, data)
+    gate = _gate(added, teacher, own, kept, old.dev if old else [], dev)
+    again = [replace(each, asked=tuple(own), partial=True) for each in old.train] if old else []
     many = f"{found:,} entities found in the new sentences; {len(again):,} old sentences beside them"
     tell(f"{len(own)} own types: {many}")
     facts = {"added_types": {"own": own, "found": found, "old_sentences": len(again)}}
-    return Prepared(replace(data, train=[*train, *again], dev=dev), settings, words, facts)
+    return Prepared(replace(data, train=[*train, *again], dev=dev), settings, words, facts, gate)
+
+
+def _gate(
+    added: AddTypes, teacher: Head, own: Sequence[str], kept: set[str], old: Sequence[Example], dev: Sequence[Example]
+) -> ForgettingGate | None:
+    """Return what measures the loss on own types: on labelled old sentences, else by the tagger's answers on new ones.
+
+    None where all may be lost; raise InputError where there are no sentences with own types to measure it on.
+    """
+    most = added.max_loss / 100
+    if added.max_loss >= UNMEASURED:
+        return None
+    gate = ForgettingGate.of_labelled(old, own, teacher, most) if old else ForgettingGate.of_answers(dev, kept, most)
+    if not any(gate.gold):
+        what = "old data has no dev split with own types, and" if added.old else "there is no old data, and"
+        raise InputError(
+            f"{what} the new dev split has no entity of the tagger's own types: nothing tells what it would forget. "
+            "Give --old-data with a dev split, or --max-loss 100 to keep it unmeasured"
+        )
+    return gate
 
 
 def _settings_for(tagger: str, settings: FinetuneSettings) -> tuple[FinetuneSettings, bool]:
@@ -120,17 +155,17 @@ def _with_answers(teacher: Head, examples: Sequence[Example], types: set[str]) -
     return taught, sum(map(len, found))
 
 
-def _old_sentences(added: AddTypes, own: Sequence[str], new: DataSet) -> list[Example]:
-    """Return old sentences in which own types alone were looked for; a line counts those that contradict new ones."""
+def _old_data(added: AddTypes, own: Sequence[str], new: DataSet) -> DataSet | None:
+    """Return old sentences, in which own types alone were looked for; a line counts those that contradict new ones."""
     if added.old is None:
-        return []
-    old = read_data(added.old, ("train",), new.reading)
-    others = {span.type for each in old.train for span in each.spans} - set(own)
+        return None
+    old = read_data(added.old, reading=new.reading)
+    others = {span.type for each in (*old.train, *old.dev) for span in each.spans} - set(own)
     if others:
         raise InputError(f"{old.folder}: has types that the tagger lacks ({few(sorted(others))}); leave them out, or "
                          "add them as new ones")  # fmt: skip
     _tell_contradictions(old.train, new.train)
-    return [replace(each, asked=tuple(own), partial=True) for each in old.train]
+    return old
 
 
 def _tell_contradictions(old: Sequence[Example], new: Sequence[Example]) -> None:

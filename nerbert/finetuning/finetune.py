@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from nerbert.artifacts import check_free, publish_folder, write_json
-from nerbert.errors import SettingsError
+from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning.add_types import AddTypes, prepare
+from nerbert.finetuning.forgetting_gate import ForgettingGate
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import objective_for
 from nerbert.finetuning.start_comparison import compare_with_start
@@ -20,6 +21,7 @@ from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.model.folder import TaggerFacts, TaggerHook, read_card
 from nerbert.process import check_alone
+from nerbert.terminal import tell
 from nerbert.training.objective import find_objective
 
 
@@ -47,7 +49,7 @@ def finetune(
     folders = {seed: f"seed-{seed}" for seed in seeds} or {settings.seed: ""}
     if len(set(seeds)) != len(seeds):
         raise SettingsError(f"seeds {', '.join(map(str, seeds))}: one is given twice")
-    facts, types = dict[str, Any](), list[str]()
+    facts, types, gate = dict[str, Any](), list[str](), None
     if add_types:
         if origin:
             raise SettingsError(
@@ -55,7 +57,7 @@ def finetune(
             )
         prepared = prepare(encoder, target, settings, add_types, labels)
         target, settings, labels = prepared.data, prepared.settings, prepared.labels
-        facts, types = prepared.facts, prepared.facts["added_types"]["own"]
+        facts, types, gate = prepared.facts, prepared.facts["added_types"]["own"], prepared.gate
     elif not origin and (
         compared := compare_with_start(encoder, target.train, settings, name=str(target.folder), labels=labels)
     ):
@@ -65,12 +67,22 @@ def finetune(
             (folder / name).mkdir(exist_ok=True)
             own = replace(settings, seed=seed)
             tagger = finetune_data(encoder, target, own, source=origin, labels=labels, types=types)
+            facts |= {"old_types": _passed(gate, tagger)} if gate else {}
             tagger.save(folder / name, **facts, **(held_out_facts(tagger.head, target) if calibrate else {}))
             if card:
                 card(folder / name, TaggerFacts(read_card(str(folder / name))))
         if seeds:
             write_json(folder / "manifest.json", {"kind": "taggers", "seeds": list(seeds)})
     return [output / name for name in folders.values()]
+
+
+def _passed(gate: ForgettingGate, tagger: Finetuned) -> dict[str, Any]:
+    """Return what a tagger lost of its own types; raise InputError if that isn't surely as little as allowed."""
+    lost = gate.measure(tagger.head)
+    if lost.verdict != "passed":
+        raise InputError(f"{lost}. Nothing is written; allow more with --max-loss")
+    tell(str(lost))
+    return lost.facts
 
 
 def finetune_data(

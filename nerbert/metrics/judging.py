@@ -5,7 +5,7 @@ Each wrong entity is one mistake; the interval is a bootstrap over test sentence
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -33,7 +33,7 @@ from nerbert.metrics.score import (
     score_words,
 )
 from nerbert.records import Example
-from nerbert.rng import uniform
+from nerbert.rng import Array, uniform
 
 Entity = tuple[str, str]
 """An entity's text and type."""
@@ -224,13 +224,37 @@ def counts_by_sentence(pair: Pair) -> Numbers:
 
 def bootstrap(counts: Numbers, *, samples: int = SAMPLES, level: float = LEVEL, seed: int = 0) -> Interval:
     """Return the interval of micro F1; `counts` has a row per sentence (right, predicted, gold), in any order."""
+    return _interval(counts, _f1, samples, level, seed)
+
+
+def bootstrap_difference(
+    one: Numbers, other: Numbers, *, samples: int = SAMPLES, level: float = LEVEL, seed: int = 0
+) -> Interval:
+    """Return the interval of `one`'s micro F1 less `other`'s on the same sentences, which are drawn together.
+
+    Both are as in `bootstrap`, row by row of the same sentence.
+    """
+    if len(one) != len(other):
+        raise InputError(f"bootstrap: {len(one)} and {len(other)} sentences; score the same ones")
+    both = np.hstack([one, other])
+    return _interval(both, lambda sums: _f1(sums[:, :3]) - _f1(sums[:, 3:]), samples, level, seed)
+
+
+def _f1(sums: Numbers) -> Array:
+    right, predicted, gold = sums.T
+    f1: Array = 2 * right / np.maximum(1, predicted + gold)
+    return f1
+
+
+def _interval(
+    counts: Numbers, score: Callable[[Numbers], Array], samples: int, level: float, seed: int
+) -> Interval:  # fmt: skip
     if samples < 1 or not 0 < level < 1:
         raise InputError(f"bootstrap: samples {samples} must be at least 1, level {level} between 0 and 1")
     if not len(counts):
         return Interval(0.0, 0.0, level, samples)
     kinds, often = np.unique(counts, axis=0, return_counts=True)
     draws = np.random.RandomState(int(uniform(seed, "bootstrap", str(samples)) * (1 << 32)))
-    right, predicted, gold = (draws.multinomial(len(counts), often / len(counts), samples) @ kinds).T
-    f1 = 2 * right / np.maximum(1, predicted + gold)
-    low, high = np.quantile(f1, [(1 - level) / 2, (1 + level) / 2])
+    scores = score(draws.multinomial(len(counts), often / len(counts), samples) @ kinds)
+    low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), level, samples)

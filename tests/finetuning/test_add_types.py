@@ -26,6 +26,10 @@ NEW_TEXT = "The Margarethe sailed Oslo"
 NEW = [example(NEW_TEXT, [(22, 26, "port")]), example("Larsen & Holm sailed Oslo", [(21, 25, "port")])] * 3
 
 
+FREE = AddTypes(max_loss=100)
+"""It isn't measured what is lost."""
+
+
 @pytest.fixture(scope="module")
 def tagger(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A tagger of ships and persons that knows its training sentences by heart."""
@@ -45,7 +49,7 @@ def data_of(examples: Sequence[Example]) -> DataSet:
 
 def test_new_types_are_learnt_and_own_ones_are_kept(tagger: str, tmp_path: Path) -> None:
     both, alone = tmp_path / "both", tmp_path / "alone"
-    finetune(tagger, NEW, both, SETTINGS, add_types=AddTypes())
+    finetune(tagger, NEW, both, SETTINGS, add_types=AddTypes(max_loss=100))
     assert found(str(both), NEW_TEXT) == [("Margarethe", "ship"), ("Oslo", "port")]
     assert found(str(both), PERSON) == [("Larsen & Holm", "person")]
     card = read_card(str(both))
@@ -57,9 +61,37 @@ def test_new_types_are_learnt_and_own_ones_are_kept(tagger: str, tmp_path: Path)
     assert found(str(alone), SHIP) == []  # what it would forget
 
 
+def test_a_tagger_that_may_have_forgotten_is_not_written(tagger: str, tmp_path: Path) -> None:
+    conll = "The O\nMargarethe B-ship\nsailed O\n\n"
+    for name, dev in (("few", conll * 3), ("many", conll * 300)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.conll").write_text(conll * 3)
+        (tmp_path / name / "dev.conll").write_text(dev)
+    with pytest.raises(InputError, match=r"before, 100\.0 after: loss 0\.0 .*: not known; about .* Nothing is written"):
+        finetune(tagger, NEW, tmp_path / "new", SETTINGS, add_types=AddTypes(tmp_path / "few"))
+    assert not (tmp_path / "new").exists()
+    assert found(tagger, SHIP) == [("Margarethe", "ship")], "the old one stays"
+    finetune(tagger, NEW, tmp_path / "new", SETTINGS, add_types=AddTypes(tmp_path / "many"))
+    assert read_card(str(tmp_path / "new"))["old_types"]["verdict"] == "passed"
+    frozen = replace(SETTINGS, learning_rate=0.5)
+    with pytest.raises(InputError, match=r": failed \(300 sentences, 300 entities\)\. Nothing is written"):
+        finetune(tagger, NEW, tmp_path / "worse", frozen, add_types=AddTypes(tmp_path / "many"))
+
+
+def test_without_sentences_to_measure_on_nothing_is_trained(tagger: str) -> None:
+    with pytest.raises(InputError, match=r"there is no old data, and the new dev split has no entity .*--max-loss 100"):
+        prepare(tagger, data_of(NEW), SETTINGS, AddTypes())
+    with pytest.raises(InputError, match="old data has no dev split with own types"):
+        prepare(tagger, data_of(NEW), SETTINGS, AddTypes(OLD))
+    prepared = prepare(tagger, replace(data_of(NEW), dev=NEW), SETTINGS, AddTypes())
+    assert prepared.gate is not None
+    assert not prepared.gate.labelled
+    assert sum(map(len, prepared.gate.gold)) == 6
+
+
 def test_its_own_answers_stand_beside_the_new_annotation(tagger: str) -> None:
     new = [example(NEW_TEXT, [(0, 14, "port")]), example(PERSON, [])]
-    prepared = prepare(tagger, data_of(new), SETTINGS, AddTypes())
+    prepared = prepare(tagger, data_of(new), SETTINGS, FREE)
     first, second = prepared.data.train
     assert [each.type for each in first.spans] == ["port"], "the annotation wins where they overlap"
     (person,) = second.spans
@@ -69,7 +101,7 @@ def test_its_own_answers_stand_beside_the_new_annotation(tagger: str) -> None:
 
 
 def test_in_old_sentences_new_types_were_not_looked_for(tagger: str) -> None:
-    prepared = prepare(tagger, data_of(NEW), SETTINGS, AddTypes(OLD))
+    prepared = prepare(tagger, data_of(NEW), SETTINGS, AddTypes(OLD, max_loss=100))
     assert prepared.facts["added_types"]["old_sentences"] == 6
     assert [each.asked for each in prepared.data.train] == [None] * 6 + [("person", "ship")] * 6
 
@@ -77,21 +109,21 @@ def test_in_old_sentences_new_types_were_not_looked_for(tagger: str) -> None:
 def test_a_type_of_both_is_refused_or_the_same(tagger: str) -> None:
     new = data_of([example(NEW_TEXT, [(22, 26, "ship")]), example(SHIP, [])])
     with pytest.raises(InputError, match=r"ship: types of the new sentences that .* has, too.*--same-types"):
-        prepare(tagger, new, SETTINGS, AddTypes())
-    prepared = prepare(tagger, new, SETTINGS, AddTypes(same_types=True))
+        prepare(tagger, new, SETTINGS, FREE)
+    prepared = prepare(tagger, new, SETTINGS, AddTypes(same_types=True, max_loss=100))
     assert prepared.data.train[1].spans == (), "all new sentences are labelled with it"
     cased = data_of([example(NEW_TEXT, [(22, 26, "PER")])])
     with pytest.raises(InputError, match="'person' and 'PER' are one under two names"):
-        prepare(tagger, cased, SETTINGS, AddTypes(same_types=True))
+        prepare(tagger, cased, SETTINGS, AddTypes(same_types=True, max_loss=100))
 
 
 def test_bad_input_is_one_line(tagger: str, tiny_encoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="has no types of its own; it is an encoder, so leave out --add-types"):
-        prepare(str(tiny_encoder), data_of(NEW), SETTINGS, AddTypes())
+        prepare(str(tiny_encoder), data_of(NEW), SETTINGS, FREE)
     with pytest.raises(InputError, match=r"has types that the tagger lacks \(port\)"):
-        prepare(tagger, data_of([example("Oslo lies", [(0, 4, "town")])]), SETTINGS, AddTypes(NEW))
+        prepare(tagger, data_of([example("Oslo lies", [(0, 4, "town")])]), SETTINGS, AddTypes(NEW, max_loss=100))
     other = [replace(OLD[0], spans=(replace(OLD[0].spans[0], type="port"),))]
-    prepare(tagger, data_of(other), SETTINGS, AddTypes(OLD))
+    prepare(tagger, data_of(other), SETTINGS, AddTypes(OLD, max_loss=100))
     assert "contradict each other 1 times: 'Margarethe' is ship and port" in capsys.readouterr().err
     assert exit_code("finetune", tagger, "--data", "x", "-o", "y", "--same-types") == 1
     assert "--old-data and --same-types are for --add-types" in capsys.readouterr().err
@@ -101,10 +133,10 @@ def test_bad_input_is_one_line(tagger: str, tiny_encoder: Path, capsys: pytest.C
 def test_a_model_of_labels_at_run_time_keeps_the_types_of_its_card(tmp_path: Path) -> None:
     few = replace(SETTINGS, min_steps=0, max_steps=2, learning_rate=0.0, max_length=256)
     with pytest.raises(InputError, match="has no types of its own; name the types to keep with --labels"):
-        prepare("embedded-open", data_of(NEW), few, AddTypes())
+        prepare("embedded-open", data_of(NEW), few, FREE)
     first, second = tmp_path / "first", tmp_path / "second"
     finetune("embedded-open", OLD, first, few)
-    finetune(str(first), NEW, second, few, add_types=AddTypes(OLD))
+    finetune(str(first), NEW, second, few, add_types=AddTypes(OLD, max_loss=100))
     card = read_card(str(second))
     assert card["types"] == ["person", "port", "ship"]
     assert card["words_of_types"] == {"person": "person", "port": "port", "ship": "ship"}
