@@ -22,6 +22,8 @@ from nerbert.registry import HEADS
 from nerbert.terminal import tell
 from nerbert.training.objective import find_objective
 
+MAX_LOSS = 2.0
+"""How many points of F1 on its own types a tagger may lose, unless the user says otherwise."""
 UNMEASURED = 100.0
 """The allowed loss, in points of F1, that every tagger keeps to."""
 SOFT = "distillation"
@@ -38,11 +40,11 @@ class AddTypes:
 
     old: AnyData | None = None
     same_types: bool = False
-    max_loss: float = 2.0
+    max_loss: float = MAX_LOSS
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_loss <= UNMEASURED:
-            raise SettingsError(f"--max-loss {self.max_loss:g}: points of F1, from 0 to {UNMEASURED:g}")
+        if not 0 < self.max_loss <= UNMEASURED:
+            raise SettingsError(f"--max-loss {self.max_loss:g}: points of F1, above 0 and up to {UNMEASURED:g}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ def test_bad_input_is_one_line(tagger: str, tiny_encoder: Path, capsys: pytest.C
     prepare(tagger, data_of(other), SETTINGS, AddTypes(OLD, max_loss=100))
     assert "contradict each other 1 times: 'Margarethe' is ship and port" in capsys.readouterr().err
     assert exit_code("finetune", tagger, "--data", "x", "-o", "y", "--same-types") == 1
-    assert "--old-data and --same-types are for --add-types" in capsys.readouterr().err
+    assert "--old-data, --same-types and --max-loss are for --add-types" in capsys.readouterr().err
 
 
 @pytest.mark.integration

@@ -85,5 +85,6 @@ def test_no_data_and_a_wrong_bound_are_one_line(tmp_path: Path, capsys: pytest.C
     from tests.commands import exit_code
 
     arguments = ["finetune", "x", "--data", "x", "-o", str(tmp_path / "y"), "--add-types", "--max-loss"]
-    assert exit_code(*arguments, "101") == 1
-    assert "--max-loss 101: points of F1, from 0 to 100" in capsys.readouterr().err
+    for bound in ("101", "0", "nan"):
+        assert exit_code(*arguments, bound) == 1
+        assert f"--max-loss {bound}: points of F1, above 0 and up to 100" in capsys.readouterr().err
