@@ -105,8 +105,8 @@ def finetune(
         With --add-types, types that the tagger has and the new sentences too mean the same; all new sentences are
         labelled with them.
     max_loss
-        With --add-types, points of F1 on the tagger's own types that may be lost (default: 2): on the dev split of the old
-        data, else as agreement with the tagger's own answers on that of the new. Unless the loss is surely (95 %
+        With --add-types, points of F1 on the tagger's own types that may be lost (default: 2): on the dev split of the
+        old data, else as agreement with the tagger's own answers on that of the new. Unless the loss is surely (95 %
         interval) no larger, nothing is written and the exit status is 1. 100: not measured.
     """
     from nerbert.config import load_settings, whole_numbers
