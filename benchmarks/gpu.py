@@ -140,10 +140,12 @@ class Clock(Progress):
 
     def advance(self, *given: Any, **named: Any) -> None:
         """Count a step."""
-        self._done += bool(named.get("note"))
-        if named.get("note") and self._done == self._first:
+        if not named.get("note"):
+            return  # what is told before the first step
+        self._done += 1
+        if self._done == self._first:
             self.taken = self._timed.__enter__()
-        elif named.get("note") and self._done == self._last:
+        elif self._done == self._last:
             self._timed.__exit__()
 
 
@@ -153,7 +155,7 @@ def theirs(size: Size, settings: TrainSettings, data: TrainingData, **more: Any)
 
     timed, pieces, found = Timed(), list[torch.Tensor](), list[dict[str, float]]()
 
-    class Clock(TrainerCallback):
+    class StepClock(TrainerCallback):
         def on_step_end(self, _args: Any, state: Any, _control: Any, **_named: Any) -> None:
             if state.global_step == size.warm:
                 found.append(timed.__enter__())
@@ -176,7 +178,7 @@ def theirs(size: Size, settings: TrainSettings, data: TrainingData, **more: Any)
             learning_rate=settings.learning_rate, report_to="none", save_strategy="no", use_cpu=not on_gpu,
             bf16=on_gpu, dataloader_pin_memory=on_gpu, disable_tqdm=True, remove_unused_columns=False, **more,
         )  # fmt: skip
-        Counting(model_of(size), arguments, train_dataset=rows, data_collator=padded, callbacks=[Clock()]).train()
+        Counting(model_of(size), arguments, train_dataset=rows, data_collator=padded, callbacks=[StepClock()]).train()
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state(reset_partial_state=True)  # its bf16 isn't for the next side

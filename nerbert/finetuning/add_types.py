@@ -7,10 +7,9 @@ their entities may have one.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nerbert.errors import InputError, SettingsError, few
-from nerbert.finetuning.forgetting_gate import ForgettingGate
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, objective_for
 from nerbert.formats.data import AnyData, DataSet, read_data
@@ -21,6 +20,9 @@ from nerbert.records import Example, Span
 from nerbert.registry import HEADS
 from nerbert.terminal import tell
 from nerbert.training.objective import find_objective
+
+if TYPE_CHECKING:
+    from nerbert.finetuning.forgetting_gate import ForgettingGate
 
 MAX_LOSS = 2.0
 """How many points of F1 on its own types a tagger may lose, unless the user says otherwise."""
@@ -58,7 +60,7 @@ class Prepared:
     settings: FinetuneSettings
     labels: dict[str, str]
     facts: dict[str, Any]
-    gate: ForgettingGate | None = None
+    gate: "ForgettingGate | None" = None
 
 
 def prepare(
@@ -87,14 +89,16 @@ def prepare(
 
 def _gate(
     added: AddTypes, teacher: Head, own: Sequence[str], kept: set[str], old: Sequence[Example], dev: Sequence[Example]
-) -> ForgettingGate | None:
+) -> "ForgettingGate | None":
     """Return what measures the loss on own types: on labelled old sentences, else by the tagger's answers on new ones.
 
     None where all may be lost; raise InputError where there are no sentences with own types to measure it on.
     """
-    most = added.max_loss / 100
     if added.max_loss >= UNMEASURED:
         return None
+    from nerbert.finetuning.forgetting_gate import ForgettingGate
+
+    most = added.max_loss / 100
     gate = ForgettingGate.of_labelled(old, own, teacher, most) if old else ForgettingGate.of_answers(dev, kept, most)
     if not any(gate.gold):
         what = "old data has no dev split with own types, and" if added.old else "there is no old data, and"

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning.add_types import AddTypes, prepare
-from nerbert.finetuning.forgetting_gate import ForgettingGate
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import objective_for
 from nerbert.finetuning.start_comparison import compare_with_start
@@ -23,6 +22,9 @@ from nerbert.model.folder import TaggerFacts, TaggerHook, read_card
 from nerbert.process import check_alone
 from nerbert.terminal import tell
 from nerbert.training.objective import find_objective
+
+if TYPE_CHECKING:
+    from nerbert.finetuning.forgetting_gate import ForgettingGate
 
 
 def finetune(
@@ -76,7 +78,7 @@ def finetune(
     return [output / name for name in folders.values()]
 
 
-def _passed(gate: ForgettingGate, tagger: Finetuned) -> dict[str, Any]:
+def _passed(gate: "ForgettingGate", tagger: Finetuned) -> dict[str, Any]:
     """Return what a tagger lost of its own types; raise InputError if that isn't surely as little as allowed."""
     lost = gate.measure(tagger.head)
     if lost.verdict != "passed":

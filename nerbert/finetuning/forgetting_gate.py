@@ -13,7 +13,7 @@ import numpy as np
 
 from nerbert.labels import WordSpan, word_spans
 from nerbert.metrics.judging import Interval, bootstrap_difference
-from nerbert.metrics.score import Numbers, score_spans
+from nerbert.metrics.score import Counts, Numbers
 from nerbert.model.heads import Head
 from nerbert.records import Example
 
@@ -108,7 +108,7 @@ class ForgettingGate:
         after = _of(self.types, head.predict(self.examples).word_spans(len(self.examples)))
         counts = [_counts(self.gold, each) for each in (self.before, after)]
         interval = bootstrap_difference(*(np.vstack(each) for each in zip(counts, _LOST, strict=True)))
-        one, other = (score_spans(self.gold, each).f1 for each in (self.before, after))
+        one, other = (Counts(*each.sum(0).tolist()).f1 for each in counts)
         entities = sum(map(len, self.gold))
         return OldTypesLoss(one, other, interval, len(self.examples), entities, self.labelled, self.most)
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 
-from nerbert.model.packing import Packing, passing
+from nerbert.model.packing import Packing, passing, places_in
 from nerbert.model.windows import Padded
 from nerbert.rng import Array
 
@@ -121,12 +121,10 @@ Places = tuple[torch.Tensor, torch.Tensor]
 @contextlib.contextmanager
 def _passing(model: Any, batch: Batch) -> Iterator[tuple[Mapping[str, torch.Tensor], Places]]:
     """Yield what the model reads within the context, and where the batch's rows and columns are in what it gives."""
-    with passing(model, batch.ids, batch.packing) as inputs:
-        if inputs is None:
-            yield {"input_ids": batch.ids, "attention_mask": batch.mask}, (batch.rows, batch.columns)
-        else:
-            columns = batch.packing.at(batch.rows, batch.columns)
-            yield inputs, (torch.zeros_like(columns), columns)
+    packed = batch.packing
+    with passing(model, batch.ids, packed) as inputs:
+        places = places_in(model, packed, batch.rows, batch.columns)
+        yield inputs or {"input_ids": batch.ids, "attention_mask": batch.mask}, places
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ in rows again. Both work with dropout and with ModernBERT's local layers.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from threading import local
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -23,23 +24,22 @@ _LENGTHS = (40, 200)
 """Pieces of the trial's windows, where the encoder has so many positions: more than a local layer sees."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Packing:
-    """Where the pieces of some windows lie.
-
-    `mask` is (windows, pieces); `places` (real pieces,) are those in it, flat; `offsets` (windows + 1,) int32 are the
-    places among the real pieces where windows begin, and their number.
-    """
+    """Where the pieces of some windows lie: `mask` is (windows, pieces), `places` (real pieces,) those in it, flat."""
 
     mask: torch.Tensor
     places: torch.Tensor
-    offsets: torch.Tensor
 
     @classmethod
     def of(cls, mask: torch.Tensor, places: torch.Tensor | None = None) -> "Packing":
         """Return that of a mask; on a GPU this waits for the device unless `places` are given."""
-        offsets = torch.nn.functional.pad(mask.sum(1).cumsum(0), (1, 0)).int()
-        return cls(mask.bool(), mask.flatten().nonzero().squeeze(1) if places is None else places, offsets)
+        return cls(mask.bool(), mask.flatten().nonzero().squeeze(1) if places is None else places)
+
+    @cached_property
+    def offsets(self) -> torch.Tensor:
+        """Return (windows + 1,) int32: the places among the real pieces where windows begin, and their number."""
+        return torch.nn.functional.pad(self.mask.sum(1).cumsum(0), (1, 0)).int()
 
     def packed(self, rows: torch.Tensor) -> torch.Tensor:
         """Return (real pieces, …) of (windows, pieces, …)."""
@@ -70,11 +70,19 @@ def packing(model: Any) -> Iterator[bool]:
     body = getattr(model, "base_model", model)
     before = getattr(getattr(body, "config", None), "_attn_implementation", None)
     try:
-        yield before is not None and _can_pack(body)
+        packs = before is not None and _can_pack(body)
+        if not packs:
+            _unpack(body, before)
+        yield packs
     finally:
-        _FIRST.pop(body, None)
-        if before is not None:
-            _attend_by(body, before)
+        _unpack(body, before)
+
+
+def _unpack(body: Any, before: str | None) -> None:
+    """Let an encoder attend as it did before, if it had a choice."""
+    _FIRST.pop(body, None)
+    if before is not None:
+        _attend_by(body, before)
 
 
 def _can_pack(body: Any) -> bool:
@@ -87,7 +95,7 @@ def _can_pack(body: Any) -> bool:
     ids = torch.arange(2 * long, device=body.device).view(2, long) % (vocabulary - 1)
     ids, mask = ids + (ids >= int(body.config.pad_token_id or 0)), torch.ones_like(ids)  # no padding piece
     mask[0, short:] = 0
-    training, before = body.training, body.config._attn_implementation
+    training = body.training
     body.eval()
     try:
         with torch.no_grad():
@@ -100,9 +108,6 @@ def _can_pack(body: Any) -> bool:
     else:
         fits = bool((wanted - found).abs().max() < _CLOSE * wanted.abs().max())
     body.train(training)
-    if not fits:
-        _FIRST.pop(body, None)
-        _attend_by(body, before)
     return fits
 
 
@@ -129,13 +134,13 @@ def hidden_states(body: Any, ids: torch.Tensor, mask: torch.Tensor, places: torc
         return packed.rows(states[0]) if inputs else states
 
 
-def states_from(
-    model: Any, states: torch.Tensor, packed: Packing, rows: torch.Tensor, columns: torch.Tensor
-) -> torch.Tensor:
-    """Return (terms, width): what an encoder's pass, packed or not, gave for some rows and columns of its windows."""
-    if getattr(model, "base_model", model) in _FIRST:
-        return states[0, packed.at(rows, columns)]
-    return states[rows, columns]
+def places_in(
+    model: Any, packed: Packing, rows: torch.Tensor, columns: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return where, in what a pass of the model gives, packed or not, some rows and columns of its windows are."""
+    if getattr(model, "base_model", model) not in _FIRST:
+        return rows, columns
+    return torch.zeros_like(columns), packed.at(rows, columns)
 
 
 def _attend_by(body: Any, name: str) -> None:

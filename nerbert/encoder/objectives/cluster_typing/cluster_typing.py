@@ -17,7 +17,7 @@ from nerbert.encoder.objectives.cluster_typing.clustering import NO_CLUSTER, Clu
 from nerbert.encoder.objectives.cluster_typing.entity_vectors import EntityPieces, entities_of, summed, vectors_of
 from nerbert.model.backbone import Backbone
 from nerbert.model.forward import Batch
-from nerbert.model.packing import states_from
+from nerbert.model.packing import places_in
 from nerbert.model.tokenizer import special_pieces
 from nerbert.model.windows import Windows
 from nerbert.rng import Array, uniform, uniforms
@@ -166,7 +166,7 @@ class ClusterTyping(TokenClassification):
         batch = _typed(batch)
         with _states_of(model.base_model) as seen:
             tagging = super().loss(model, batch)["loss"]
-        pieces = states_from(model, seen[0], batch.packing, batch.entity_rows, batch.entity_columns)
+        pieces = seen[0][places_in(model, batch.packing, batch.entity_rows, batch.entity_columns)]
         logits = model.cluster_layer(summed(pieces, batch.entities, len(batch.clusters))).float()
         losses = torch.nn.functional.cross_entropy(logits, batch.clusters, reduction="none")
         return {"tagging": tagging, "clusters": self._typing.weight * (losses * batch.weights).sum()}
