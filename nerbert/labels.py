@@ -4,7 +4,8 @@
 `I-x` that continues nothing begins an entity.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.records import Example, Sentence, Span
@@ -74,18 +75,22 @@ def tag_names(types: Iterable[str]) -> list[str]:
 
 
 def check_tags(tags: Sequence[str]) -> None:
-    """Raise InputError unless a head's labels are O, B-x, I-x, each once, O among them."""
+    """Raise InputError unless a head's labels are O, B-x, I-x, O among them; several with one name are merged types."""
     for tag in tags:
         split_tag(tag)
     if OUTSIDE not in tags:
         raise InputError("its labels lack O")
-    if twice := [tag for tag in tags if tags.count(tag) > 1]:
-        raise InputError(f"label {twice[0]!r} is listed twice")
 
 
 def types_of(tags: Iterable[str]) -> list[str]:
     """Return the entity types of a label list, sorted."""
     return sorted({split_tag(tag)[1] for tag in tags if tag != OUTSIDE})
+
+
+def learnt_words(card: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return what a tagger of labels at run time reads for each type that it was fine-tuned on, by its card."""
+    words = card.get("words_of_types") or {}
+    return {type_: [each] if isinstance(each, str) else list(each) for type_, each in words.items()}
 
 
 def common_name(type_: str) -> str:

@@ -13,9 +13,12 @@ from nerbert.errors import InputError, SettingsError, few
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, objective_for
 from nerbert.formats.data import AnyData, DataSet, read_data
-from nerbert.labels import common_name
+from nerbert.labels import common_name, learnt_words
+from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
 from nerbert.model.folder import read_card
 from nerbert.model.heads import Head
+from nerbert.model.linear import LinearHead, merged_tags
+from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example, Span
 from nerbert.registry import HEADS
 from nerbert.terminal import tell
@@ -71,10 +74,11 @@ def prepare(
     card = read_card(tagger)
     own = _own_types(tagger, card, data.train, (labels or {}) if at_run_time else None)
     both = _types_of_both(own, data.train, added, tagger)
-    known = card.get("words_of_types") or {}
-    words = {type_: known.get(type_, "") for type_ in own} | dict(labels or {}) if at_run_time else {}
+    known = learnt_words(card)
+    words = {type_: " or ".join(known.get(type_, [""])) for type_ in own} | dict(labels or {}) if at_run_time else {}
     read = {each: words[each] for each in own} if words else {}
-    teacher = Start.of(tagger, [], [], settings, name=tagger, labels=read, types=own).head()
+    teacher = (Start.of(tagger, [], [], settings, name=tagger, labels=read, types=own).head() if read else
+               _fixed_types(tagger, settings))  # fmt: skip
     kept = set(own) - set(both)
     train, found = _with_answers(teacher, data.train, kept)
     dev, _ = _with_answers(teacher, data.dev, kept)
@@ -107,6 +111,15 @@ def _gate(
             "Give --old-data with a dev split, or --max-loss 100 to keep it unmeasured"
         )
     return gate
+
+
+def _fixed_types(tagger: str, settings: FinetuneSettings) -> Head:
+    """Return a tagger of fixed types as it is: a new head would start without its merged tags."""
+    from nerbert.model.forward import TorchScorer
+
+    model = load_tagger_model(tagger)
+    scorer, tags = merged_tags(TorchScorer(model, settings.precision), tags_of(model, tagger))
+    return LinearHead(scorer, SubwordTokenizer(load_tokenizer(tagger), model.config, settings.max_length), tags)
 
 
 def _settings_for(tagger: str, settings: FinetuneSettings) -> tuple[FinetuneSettings, bool]:

@@ -11,7 +11,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
 from nerbert.formats.data import DataSet
 from nerbert.formats.documents import reading_for
-from nerbert.labels import shared_tags, types_of
+from nerbert.labels import learnt_words, shared_tags, types_of
 from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.backbone import Backbone, load_tagger_model, tags_of
 from nerbert.model.folder import ModelFolder, read_card
@@ -161,7 +161,7 @@ def _words_of_types(
         refuse(bool(labels), "labels", ", ".join(labels), f"left out: {why}")
         return {}
     types = {span.type for each in examples for span in each.spans}
-    return {each: words for each, words in (card.get("words_of_types") or {}).items() if each in types} | dict(labels)
+    return {each: " or ".join(words) for each, words in learnt_words(card).items() if each in types} | dict(labels)
 
 
 def _initialise(model: Any, backbone: Backbone, settings: FinetuneSettings) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from nerbert.errors import InputError, SettingsError, at, visible
 from nerbert.formats.rows import read_lines
+from nerbert.labels import learnt_words
 from nerbert.records import EntityLabel
 from nerbert.sources.files import open_plain
 
@@ -42,9 +43,14 @@ def entity_labels(given: Iterable[str | EntityLabel]) -> tuple[EntityLabel, ...]
 
 
 def as_learnt(labels: Iterable[str | EntityLabel], card: Mapping[str, Any]) -> tuple[EntityLabel, ...]:
-    """Return labels, checked; those that a tagger was fine-tuned on, by its card, are read as they were then."""
-    words = card.get("words_of_types") or {}
-    return tuple(replace(each, reads=words.get(each.name, "")) for each in entity_labels(labels))
+    """Return labels, checked; those that a tagger was fine-tuned on, by its card, are read as they were then.
+
+    A merged type (`nerbert types`) is as many labels of one name as it has words; its entities are those of all.
+    """
+    words = learnt_words(card)
+    return tuple(
+        replace(each, reads=one) for each in entity_labels(labels) for one in words.get(each.name, ()) or ("",)
+    )
 
 
 def parse_labels(given: str) -> tuple[EntityLabel, ...]:

@@ -69,7 +69,7 @@ class ConceptHead(WindowedHead):
     @property
     def types(self) -> list[str]:
         """Return the names of its labels, sorted."""
-        return self.asked.names if self.asked else []
+        return sorted(set(self.asked.names)) if self.asked else []
 
     @property
     def labels(self) -> list[EntityLabel]:

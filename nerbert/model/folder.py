@@ -400,7 +400,7 @@ class _Card:
     num_frozen_layers: Annotated[int, Field(ge=0, lt=LARGEST)] = 0
     language: str = "en"
     types: list[str] | None = None
-    words_of_types: dict[str, str] | None = None
+    words_of_types: dict[str, str | list[str]] | None = None
     calibration: _Calibration | None = None
     threshold: _Bound | None = None
     thresholds: _Bounds | None = None

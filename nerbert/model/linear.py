@@ -33,6 +33,28 @@ class Scorer(Protocol):
         """Return the logits."""
 
 
+class MergedTags:
+    """A scorer whose columns with one name are one tag, which has the sum of their probabilities.
+
+    `nerbert types` merges types by giving them one name, and drops a type by naming its tags O.
+    """
+
+    def __init__(self, scorer: Scorer, tags: Sequence[str]) -> None:
+        self._scorer, names = scorer, np.array(tags)
+        self._columns = [np.flatnonzero(names == name) for name in dict.fromkeys(tags)]
+
+    def __call__(self, batch: Padded) -> Array:
+        """Return (terms, names)."""
+        logits = self._scorer(batch)
+        return np.stack([np.logaddexp.reduce(logits[:, each], axis=1) for each in self._columns], 1)
+
+
+def merged_tags(scorer: Scorer, tags: Sequence[str]) -> tuple[Scorer, list[str]]:
+    """Return a scorer with one column for each name among its `tags`, and the names."""
+    names = list(dict.fromkeys(tags))
+    return (scorer if len(names) == len(tags) else MergedTags(scorer, tags)), names
+
+
 @dataclass(frozen=True, slots=True)
 class WordScores:
     """A model's output for the words of some examples, one after the other.

@@ -4,18 +4,22 @@
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
+from nerbert.artifacts import write_json
 from nerbert.config import Bounds, check
 from nerbert.errors import InputError, SettingsError, need
+from nerbert.labels import OUTSIDE, split_tag
 from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
-from nerbert.model.folder import ModelFolder
+from nerbert.model.folder import ModelFolder, TransformersKind
 from nerbert.model.heads import Head
-from nerbert.model.linear import LinearHead
+from nerbert.model.linear import LinearHead, Scorer, merged_tags
 from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.schema import read_json
 from nerbert.tagger import onnx
 
 if TYPE_CHECKING:
@@ -78,6 +82,11 @@ class HeadKind:
         """Write the graphs of a tagger; return what its export's card says, and the head on each back end."""
         raise NotImplementedError
 
+    @classmethod
+    def rename_types(cls, folder: Path, names: Mapping[str, str]) -> None:
+        """Give the types of a tagger's folder other names, "" for no entity; raise InputError where none can be."""
+        raise InputError(f"the types of a tagger with a head {cls.__name__} can't be renamed, merged or dropped")
+
 
 AnyHead = TypeVar("AnyHead", bound=Head)
 
@@ -106,8 +115,26 @@ class LinearHeadKind(HeadKind):
             return model(input_ids=ids, attention_mask=mask).logits
 
         scorers = task.graphs([model], logits, TorchScorer(model, "fp32"), pieces, len(tags))
-        heads = {name: LinearHead(scorer, pieces, tags, onnx.MAX_TOKENS) for name, scorer in scorers.items()}
+        heads = {name: LinearHead(*_merged(scorer, pieces, tags), onnx.MAX_TOKENS) for name, scorer in scorers.items()}
         return {"tags": tags, **pieces.facts()}, heads
+
+    @classmethod
+    def rename_types(cls, folder: Path, names: Mapping[str, str]) -> None:
+        """Rename its tags, in the configuration and in an export; tags of one name are one (`merged_tags`)."""
+        config = read_json(folder / TransformersKind.config, dict[str, Any])
+        tags = [_renamed(str(config["id2label"][str(place)]), names) for place in range(len(config["id2label"]))]
+        config |= {"id2label": dict(enumerate(tags)), "label2id": {tag: place for place, tag in enumerate(tags)}}
+        write_json(folder / TransformersKind.config, config)
+        if exported := onnx.read_exported(str(folder)):
+            card = read_json(exported.folder / onnx.CARD, dict[str, Any])
+            write_json(exported.folder / onnx.CARD, {**card, "tags": [_renamed(each, names) for each in card["tags"]]})
+
+
+def _renamed(tag: str, names: Mapping[str, str]) -> str:
+    """Return a tag with its type's new name; O where it has none."""
+    prefix, type_ = split_tag(tag)
+    new = names.get(type_, type_)
+    return f"{prefix}-{new}" if new else OUTSIDE
 
 
 def on_back_end(
@@ -153,7 +180,7 @@ def _on_onnx(exported: onnx.Exported, precision: str, wanted: Wanted) -> LinearH
     tags = exported.tags()
     scorer = onnx.OnnxScorer(exported.graphs[precision], len(tags), threads=wanted.threads)
     pieces = exported.pieces(wanted.longest, wanted.on_too_long)
-    return LinearHead(scorer, pieces, tags, onnx.MAX_TOKENS, wanted.decoding, f"onnx {precision} cpu")
+    return LinearHead(*_merged(scorer, pieces, tags), onnx.MAX_TOKENS, wanted.decoding, f"onnx {precision} cpu")
 
 
 def _on_torch(source: str, wanted: Wanted) -> LinearHead:
@@ -163,7 +190,13 @@ def _on_torch(source: str, wanted: Wanted) -> LinearHead:
     tags = tags_of(model, source)
     pieces = SubwordTokenizer(load_tokenizer(source), model.config, wanted.longest, on_too_long=wanted.on_too_long)
     name, tokens = placed(model, wanted)
-    return LinearHead(TorchScorer(model, wanted.precision), pieces, tags, tokens, wanted.decoding, name)
+    scorer = TorchScorer(model, wanted.precision)
+    return LinearHead(*_merged(scorer, pieces, tags), tokens, wanted.decoding, name)
+
+
+def _merged(scorer: Scorer, pieces: SubwordTokenizer, tags: list[str]) -> tuple[Scorer, SubwordTokenizer, list[str]]:
+    scorer, names = merged_tags(scorer, tags)
+    return scorer, pieces, names
 
 
 def placed(model: Any, wanted: Wanted) -> tuple[str, int]:

@@ -4,7 +4,7 @@ Its code is not used: it deletes config.json and writes it itself.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,8 +21,14 @@ def check_apart(source: Path, output: Path) -> None:
         raise InputError(f"{output}: lies in the tagger's folder, or around it; name another folder")
 
 
-def write_folder(source: Path, target: Path, card: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Copy what makes a tagger into a folder of its own, with this `nerbert.json`; only a tagger is overwritten."""
+def write_folder(
+    source: Path, target: Path, card: Mapping[str, Any], *, overwrite: bool,
+    finish: Callable[[Path], None] | None = None,
+) -> None:  # fmt: skip
+    """Copy what makes a tagger into a folder of its own, with this `nerbert.json`; only a tagger is overwritten.
+
+    `finish` changes the copy before it is published.
+    """
     check_apart(source, target)
     kind = read_card(str(target))["kind"] if (target / CARD).is_file() else ""
     if overwrite and target.is_dir() and any(target.iterdir()) and kind in ("", *PRETRAINED):
@@ -39,6 +45,8 @@ def write_folder(source: Path, target: Path, card: Mapping[str, Any], *, overwri
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(source / name, folder / name)
         write_json(folder / CARD, card)
+        if finish:
+            finish(folder)
 
 
 def upload(

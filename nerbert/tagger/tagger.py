@@ -202,7 +202,7 @@ class Tagger:
     @property
     def types(self) -> list[str]:
         """Return the entity types that this tagger knows, sorted."""
-        return sorted(each.name for each in self.labels) or self.head.types
+        return sorted({each.name for each in self.labels}) or self.head.types
 
     @property
     def usual_threshold(self) -> float:
@@ -236,7 +236,7 @@ class Tagger:
 
     def with_default_labels(self) -> "Tagger":
         """Return a tagger that finds the types it was fine-tuned on, if it takes labels at run time; else itself."""
-        return self.with_labels(self._learnt) if self._learnt else self
+        return self.with_labels(dict.fromkeys(each.name for each in self._learnt)) if self._learnt else self
 
     @property
     def _learnt(self) -> tuple[EntityLabel, ...]:

@@ -279,6 +279,8 @@ def open_cdlm(source: str, tokenizer: Any) -> CdlmModel:
         raise InputError(f"{source}: {WEIGHTS} doesn't have the tensors that {MARKER} tells of")
     with at(source):
         check_tags(shape.tags)
+        if len(set(shape.tags)) < len(shape.tags):
+            raise InputError("a label is listed twice, and a CRF has no merged types")
     model.load_state_dict({name: each.float() for name, each in weights.items()}, strict=False, assign=True)
     if model.generator:
         model.given = model.generator().detach()

@@ -81,7 +81,7 @@ class GlinerHead(Head):
     @property
     def types(self) -> list[str]:
         """Return its labels, sorted; none before."""
-        return sorted(each.name for each in self._asked.labels) if self._asked else []
+        return sorted({each.name for each in self._asked.labels}) if self._asked else []
 
     @property
     def labels(self) -> list[EntityLabel]:

@@ -3,7 +3,7 @@
 Figures are in percent. The list, a check's findings and an evaluation can be JSON.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +77,12 @@ def print_calibrations(done: Sequence["Calibrated"], data: Path, *, dry_run: boo
 def print_restored(done: Iterable["Restored"]) -> None:
     """Print the temperature and the thresholds that each tagger has again."""
     say(Console(soft_wrap=True), "restored", done=done)
+
+
+def print_types(names: Mapping[str, str], folder: Path) -> None:
+    """Print how a tagger's types are called from now on."""
+    kept = sorted({*names.values()} - {""})
+    say(Console(soft_wrap=True), "types", names=names, folder=folder, kept=kept)
 
 
 def print_summaries(models: Sequence["ModelSummary"], *, as_json: bool) -> None:

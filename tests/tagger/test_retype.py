@@ -1,0 +1,160 @@
+"""Types renamed, merged and dropped: the answers are the tagger's own, by other names."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nerbert.errors import InputError, SettingsError
+from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.formats.entity_labels import as_learnt
+from nerbert.model.folder import CARD, read_card
+from nerbert.model.heads import probabilities
+from nerbert.model.linear import LinearHead, merged_tags
+from nerbert.model.windows import Padded
+from nerbert.render.cards import write_tagger_card
+from nerbert.rng import Array
+from nerbert.tagger.export import export
+from nerbert.tagger.retype import TypeChanges, change_types, parse_changes
+from nerbert.tagger.self_check import check
+from nerbert.tagger.tagger import Tagger
+from tests.commands import exit_code
+
+TEXTS = ("Anna Berg was born in Oslo, and Kiruna is far away.", "Lena Holm of the Harbour Works left Bergen.", "No.")
+
+
+@pytest.fixture(scope="module")
+def tiny_names_tagger(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tagger of labels at run time, fine-tuned for a few steps."""
+    folder = tmp_path_factory.mktemp("names") / "tagger"
+    settings = FinetuneSettings(max_steps=2, compare_parts=0, select="last")
+    return finetune("embedded-open", sample / "domain", folder, settings)[0]
+
+
+def spans(tagger: Tagger) -> list[list[tuple[int, int, str, float]]]:
+    return [[(each.start, each.end, each.type, each.confidence) for each in found] for found in tagger.tag_many(TEXTS)]
+
+
+def changed(folder: Path, output: Path, **changes: Any) -> Tagger:
+    change_types(folder, output, TypeChanges(**changes), card=write_tagger_card)
+    return Tagger.load(output, precision="fp32")
+
+
+def test_renamed_types_have_the_same_answers_and_figures(tiny_tagger: Path, tmp_path: Path) -> None:
+    before = Tagger.load(tiny_tagger, precision="fp32", thresholds=0)
+    first, *rest = before.types
+    after = changed(tiny_tagger, tmp_path / "new", renamed={first: "thing"})
+    after.thresholds = {}
+    names = {first: "thing"}
+    expected = [[(a, b, names.get(type_, type_), sure) for a, b, type_, sure in each] for each in spans(before)]
+    assert after.types == sorted(["thing", *rest])
+    assert any(expected)
+    assert spans(after) == expected
+    old, new = read_card(tiny_tagger), read_card(tmp_path / "new")
+    assert new["dev"]["by_type"]["thing"] == old["dev"]["by_type"][first]
+    assert "thing" in (tmp_path / "new" / "README.md").read_text()
+    assert first not in (tmp_path / "new" / "check.json").read_text()
+    assert not check(tmp_path / "new")[0].differences
+
+
+def test_a_merged_type_has_the_sum_of_probabilities() -> None:
+    logits = np.array([[0.0, 2.0, 1.5, -1.0], [1.0, -2.0, 3.0, 0.5]], np.float32)
+
+    def scorer(batch: Padded) -> Array:
+        return logits
+
+    merged, names = merged_tags(scorer, ["O", "B-x", "B-y", "B-x"])
+    assert names == ["O", "B-x", "B-y"]
+    found = merged(None)  # type: ignore[arg-type]
+    for name, columns in (("O", [0]), ("B-x", [1, 3]), ("B-y", [2])):
+        chosen = np.full(2, names.index(name))
+        expected = sum(probabilities(logits, np.full(2, each), 1.0) for each in columns)
+        np.testing.assert_allclose(probabilities(found, chosen, 1.0), expected, rtol=1e-6)
+    assert merged_tags(scorer, ["O", "B-x"])[0] is scorer
+
+
+def test_merged_and_dropped_types_are_those_of_the_export_too(tiny_tagger: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(tiny_tagger, tmp_path / "tagger"))
+    export(source)
+    one, other, gone, *_ = Tagger.load(source).types
+    change_types(source, tmp_path / "new", TypeChanges(merged={"both": [one, other]}, dropped=[gone]))
+    torch = Tagger.load(tmp_path / "new", backend="torch", precision="fp32", thresholds=0)
+    onnx = Tagger.load(tmp_path / "new", backend="onnx", precision="fp32", thresholds=0)
+    again = export(tmp_path / "new", output=tmp_path / "again")
+    assert isinstance(torch.head, LinearHead)
+    assert len(set(torch.head.tags)) == len(torch.head.tags)
+    assert torch.types == onnx.types == Tagger.load(again.folder).types
+    assert {one, other, gone}.isdisjoint(torch.types)
+    for found, expected in zip(spans(onnx), spans(torch), strict=True):
+        assert [each[:3] for each in found] == [each[:3] for each in expected]
+        assert [each[3] for each in found] == pytest.approx([each[3] for each in expected], abs=1e-3)
+    assert "dev" not in read_card(tmp_path / "new"), "scores of other types"
+
+
+def test_a_tagger_of_run_time_labels_asks_for_all_parts(tmp_path: Path, tiny_names_tagger: Path) -> None:
+    before = read_card(tiny_names_tagger)
+    one, other, *rest = before["types"]
+    after = changed(tiny_names_tagger, tmp_path / "new", merged={"both": [one, other]})
+    asked = as_learnt(["both"], after.card)
+    assert [each.name for each in asked] == ["both", "both"]
+    assert [each.reads for each in asked] == [before["words_of_types"][each] for each in (one, other)]
+    names = {one: "both", other: "both"}
+    parts = Tagger.load(tiny_names_tagger, precision="fp32").with_default_labels()
+    expected = [[(a, b, names.get(type_, type_), sure) for a, b, type_, sure in each] for each in spans(parts)]
+    assert spans(after.with_default_labels()) == expected
+    assert any(expected)
+    assert after.with_default_labels().types == sorted(["both", *rest])
+
+
+def test_thresholds_come_along(tiny_tagger: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(tiny_tagger, tmp_path / "tagger"))
+    card = json.loads((source / CARD).read_text())
+    one, other, third, *_ = card["types"]
+    (source / CARD).write_text(json.dumps(card | {"thresholds": {one: 0.2, other: 0.6, third: 0.3}}))
+    tagger = changed(source, tmp_path / "new", merged={"both": [one, other]}, renamed={third: "last"})
+    assert {name: each for name, each in tagger.thresholds.items() if each} == {"both": 0.6, "last": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "no change is given"),
+        ({"drop": ["nothing"]}, "has no type 'nothing'"),
+        ({"rename": ["a=b"]}, "would all be 'b'"),
+        ({"rename": ["a=x"], "drop": ["a"]}, "is changed twice"),
+        ({"rename": ["a="]}, "write the old name"),
+        ({"merge": ["a=x"]}, "name at least two types"),
+        ({"rename": ["a=x", "a=y"]}, "given twice"),
+        ({"drop": ["a,b", "c"]}, "all types would be dropped"),
+        ({"rename": ["a=\x07"]}, "printable"),
+    ],
+)
+def test_changes_that_cannot_be_are_one_line(changes: dict[str, list[str]], message: str) -> None:
+    with pytest.raises((SettingsError, InputError), match=message):
+        parse_changes(**{"rename": [], "merge": [], "drop": [], **changes}).names(["a", "b", "c"])
+
+
+def test_a_swap_of_two_names_is_no_clash() -> None:
+    assert parse_changes(["a=b", "b=a"], [], []).names(["a", "b", "c"]) == {"a": "b", "b": "a", "c": "c"}
+
+
+def test_what_has_no_types_is_refused(tiny_gliner: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no types of its own"):
+        change_types(tiny_gliner, tmp_path / "new", TypeChanges(dropped=["x"]))
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_command_says_what_is_called_how(
+    tiny_tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, *_ = read_card(tiny_tagger)["types"]
+    words = ["types", str(tiny_tagger), "-o", str(tmp_path / "new"), "--rename", f"{first}=thing", "--drop", second]
+    assert exit_code(*words) == 0
+    said = capsys.readouterr().out
+    assert f"{first} → thing" in said
+    assert f"{second} → no entity" in said
+    assert exit_code(*words) == 1, "the folder exists"
