@@ -37,7 +37,7 @@ def main() -> None:
         labels = dict(each.split("=") for each in target["labels"] if "=" in each)
         folder = options.data / name
         place = options.output / f"{options.model.name}-{name}"
-        done = export(options.model, int8=True, output=place, data=folder / "dev.conll", overwrite=True)
+        done = export(options.model, int8=True, output=place, data=folder / "dev.conll", max_loss=100, overwrite=True)
         card = json.loads((place / "onnx" / "nerbert-onnx.json").read_text())
 
         dev = {each: _f1(options.model, folder / "dev.conll", labels, each) for each in THRESHOLDS}

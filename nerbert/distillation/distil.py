@@ -37,7 +37,7 @@ from nerbert.formats.inputs import JobPaths, check_source, find_sources
 from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.rows import ERRORS, TEXT
 from nerbert.model.backbone import Backbone
-from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook, read_card
+from nerbert.model.folder import SILVER, ModelFolder, TaggerFacts, TaggerHook, read_card
 from nerbert.model.heads import NEEDS_LABELS
 from nerbert.parts import WHOLE, Share, shared_job, whole_job
 from nerbert.process import check_alone
@@ -51,7 +51,6 @@ from nerbert.tagger.thresholds import check_thresholds
 from nerbert.terminal import tell
 from nerbert.training.objective import FINETUNE, chosen_objective
 
-SILVER = "silver.jsonl"
 """The file with the silver sentences, in the student's folder."""
 _FORMAT = 1
 """Raise it when the format of parts changes."""

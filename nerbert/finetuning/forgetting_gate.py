@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from nerbert.labels import WordSpan, word_spans
-from nerbert.metrics.judging import Interval, bootstrap_difference
-from nerbert.metrics.score import Counts, Numbers
+from nerbert.metrics.judging import Interval, bootstrap_difference, span_counts
+from nerbert.metrics.score import Counts
 from nerbert.model.heads import Head
 from nerbert.records import Example
 
@@ -106,7 +106,7 @@ class ForgettingGate:
     def measure(self, head: Head) -> OldTypesLoss:
         """Return what a new tagger loses."""
         after = _of(self.types, head.predict(self.examples).word_spans(len(self.examples)))
-        counts = [_counts(self.gold, each) for each in (self.before, after)]
+        counts = [span_counts(self.gold, each) for each in (self.before, after)]
         interval = bootstrap_difference(*(np.vstack(each) for each in zip(counts, _LOST, strict=True)))
         one, other = (Counts(*each.sum(0).tolist()).f1 for each in counts)
         entities = sum(map(len, self.gold))
@@ -115,9 +115,3 @@ class ForgettingGate:
 
 def _of(types: Collection[str], spans: Sequence[Sequence[WordSpan]]) -> list[list[WordSpan]]:
     return [[span for span in each if span[2] in types] for each in spans]
-
-
-def _counts(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> Numbers:
-    """Return one row per sentence: its right, predicted and gold entities."""
-    rows = [(len({*one} & {*other}), len({*other}), len({*one})) for one, other in zip(gold, found, strict=True)]
-    return np.array(rows, np.int64).reshape(-1, 3)

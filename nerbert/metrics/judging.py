@@ -222,6 +222,12 @@ def counts_by_sentence(pair: Pair) -> Numbers:
     return np.stack([np.bincount(each, minlength=pair.sentences) for each in places], axis=1)
 
 
+def span_counts(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> Numbers:
+    """Return one row per sentence: its right, predicted and gold entities, of those in lists."""
+    rows = [(len({*one} & {*other}), len({*other}), len({*one})) for one, other in zip(gold, found, strict=True)]
+    return np.array(rows, np.int64).reshape(-1, 3)
+
+
 def bootstrap(counts: Numbers, *, samples: int = SAMPLES, level: float = LEVEL, seed: int = 0) -> Interval:
     """Return the interval of micro F1; `counts` has a row per sentence (right, predicted, gold), in any order."""
     return _interval(counts, _f1, samples, level, seed)

@@ -34,6 +34,8 @@ EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm", "embedded-open": "open"}
 """Names of the models in the package, and their folders: encoders pre-trained on types of links and on masked words
 alone, and a zero-shot tagger."""
 WEIGHTS = "model.safetensors"
+SILVER = "silver.jsonl"
+"""The sentences that a tagger was distilled from."""
 EXPORTED = tuple(f"onnx/{name}" for name in (
     "nerbert-onnx.json", "tokenizer.json", "model.onnx", "model_int8.onnx", "concepts.onnx", "concepts_tokenizer.json",
     "labels.onnx", "labels_tokenizer.json", "scores.onnx",

@@ -331,8 +331,14 @@ def predict_entities(head: Head, examples: Sequence[Example]) -> Predicted:
 
 def probabilities(logits: Array, chosen: Array, temperature: float) -> Array:
     """Return (rows,): the softmax of each row at its class."""
+    found: Array = softmax(logits, temperature)[np.arange(len(chosen)), chosen]
+    return found
+
+
+def softmax(logits: Array, temperature: float = 1.0) -> Array:
+    """Return (rows, classes) probabilities in fp64."""
     scaled = logits.astype(np.float64) / temperature
     scaled -= scaled.max(1, keepdims=True, initial=-np.inf)
     powers = np.exp(scaled)
-    found: Array = powers[np.arange(len(chosen)), chosen] / powers.sum(1)
+    found: Array = powers / powers.sum(1, keepdims=True)
     return found

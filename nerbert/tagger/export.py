@@ -15,21 +15,21 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from nerbert.artifacts import publish_folder, write_json
-from nerbert.errors import InputError, OutputExists, at, need, refused
+from nerbert.errors import InputError, OutputExists, SettingsError, at, need, refused
 from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.formats.entity_labels import as_learnt
-from nerbert.labels import word_spans
-from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import load_tokenizer, quiet
 from nerbert.model.folder import CARD as MODEL_CARD
-from nerbert.model.folder import EMBEDDED, ModelFolder, TransformersKind
+from nerbert.model.folder import EMBEDDED, SILVER, ModelFolder, TransformersKind
 from nerbert.model.heads import Head
 from nerbert.model.linear import Scorer, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.windows import Windows, micro_batches, padded
 from nerbert.records import Example
 from nerbert.rng import Array
 from nerbert.schema import parse_json
+from nerbert.tagger.agreement import MAX_LOSS, Agreement, agreement_of, check_loss
 from nerbert.tagger.answers import check_texts
 from nerbert.tagger.backends import LONGEST, HeadKind
 from nerbert.tagger.hub import check_apart
@@ -44,10 +44,12 @@ from nerbert.tagger.onnx import (
     Exported,
     OnnxCard,
     OnnxScorer,
+    feed_of,
     weights_of,
 )
-from nerbert.tagger.quantise import quantise
+from nerbert.tagger.quantise import TRIED, quantise_by_trying, share_moved
 from nerbert.tagger.thresholds import thresholds_of, usual_threshold
+from nerbert.terminal import tell
 from nerbert.words import split_words
 
 _OPSET = 17
@@ -55,24 +57,13 @@ _CLOSE = 2e-3
 """The most that a logit of the fp32 graph may differ from torch's."""
 _LARGEST = (1 << 31) - (1 << 22)
 """Bytes of weights that a graph's one file holds: its format's limit, less room for the nodes."""
+_SILVER = 2000
+"""Sentences of its distillation that an export is compared on."""
 _USUAL_TYPES = ("person", "organization", "location", "date", "event", "product")
 _TEXTS = (
     "The whaler Ingeborg left Bergen in May.", "In 1987 she joined the University of Nairobi as a lecturer.", "Yes.",
     "Minutes: Mr. Okafor (chair), the treasurer, two guests from São Paulo — all agreed; the next is on 3 March 2021.",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """Of one back end on annotated sentences: F1, the share (0–1) of torch's entities that it finds, other entities.
-
-    `confidence` is by how much the confidences of shared entities differ, on average.
-    """
-
-    f1: float
-    share: float
-    other: int
-    confidence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +125,29 @@ class ExportTask:
 
     def graphs(
         self, parts: Sequence[Any], run: Callable[[Any, Any], Any], torch: Scorer, pieces: SubwordTokenizer,
-        columns: int, output: str = LOGITS,
-    ) -> dict[str, Scorer]:  # fmt: skip
+        columns: int, answers: Callable[[Array], Array] = np.asarray, output: str = LOGITS,
+    ) -> tuple[dict[str, Scorer], dict[str, Any]]:  # fmt: skip
         """Write what `run` computes as a graph in fp32, and in int8 if wanted; return a scorer for each back end.
 
-        The first scorer is `torch`. The parameters are those of `graph`.
+        The first scorer is `torch`. The facts that follow are what the card says of int8. `answers` makes of the output
+        what must not move, probabilities say. The other parameters are those of `graph`.
         """
-        scorers: dict[str, Scorer] = {"torch fp32": torch}
-        scorers["onnx fp32"] = self.graph(parts, run, torch, pieces, columns, output, GRAPHS["fp32"])
+        exact = self.graph(parts, run, torch, pieces, columns, output, GRAPHS["fp32"])
+        scorers, facts = {"torch fp32": torch, "onnx fp32": exact}, dict[str, Any]()
         if self.int8:
-            quantise(self.folder / GRAPHS["fp32"], self.folder / GRAPHS["int8"])
-            scorers["onnx int8"] = OnnxScorer(self.folder / GRAPHS["int8"], columns, output=output)
-        return scorers
+            fp32, int8 = (self.folder / GRAPHS[each] for each in ("fp32", "int8"))
+            windows = Windows.pack(pieces.windows(self.sentences()[:TRIED]))
+            groups = micro_batches(windows.lengths, MAX_TOKENS)
+            batches = [padded(windows, np.array(each), pieces.pad_id) for each in groups]
+            wanted = [answers(exact(each)) for each in batches]
+
+            def moved() -> float:
+                rough = OnnxScorer(int8, columns, output=output)
+                return share_moved(wanted, [answers(rough(each)) for each in batches])
+
+            facts["kept_in_fp32"], facts["moved"] = quantise_by_trying(fp32, int8, list(map(feed_of, batches)), moved)
+            scorers["onnx int8"] = OnnxScorer(int8, columns, output=output)
+        return scorers, facts
 
     def graph(
         self, parts: Sequence[Any], run: Callable[[Any, Any], Any], torch: Scorer, pieces: SubwordTokenizer,
@@ -203,13 +205,16 @@ class ExportTask:
 
 def export(
     tagger: str | Path, *, int8: bool = False, output: Path | None = None, data: AnyData | None = None,
-    overwrite: bool = False, reading: Reading | None = None, head: str = "",
+    max_loss: float = MAX_LOSS, overwrite: bool = False, reading: Reading | None = None, head: str = "",
 ) -> Export:  # fmt: skip
     """Export a tagger's folder or hub name into its `onnx/`, or with `output` into a folder without torch's weights.
 
-    With `data` (a file, or a folder: its test split; read as `reading` says) F1 and shared entities of each graph are
-    measured and printed. `head` is as in `Tagger.load`.
+    With `data` (a file, or a folder: its test split; read as `reading` says) each graph is compared with torch; without
+    it on the sentences that the tagger was distilled from, if the folder has them. Raise InputError for an int8 graph
+    that loses more than `max_loss` points of F1 there (`check_loss`). `head` is as in `Tagger.load`.
     """
+    if not 0 < max_loss <= 100:
+        raise SettingsError(f"--max-loss {max_loss:g}: points of F1, above 0 and up to 100")
     need("train", "torch", "transformers")
     source = ModelFolder.open(tagger, "tagger").check()
     card, kind = source.card, source.head_kind(head)
@@ -223,22 +228,35 @@ def export(
         raise InputError(f"{tagger}: is {what}; name a folder to export into with -o")
     if output is not None:
         _check_apart(source.path, output)
-    examples = [] if data is None else read_gold(data, "test", reading_for(card, reading)).examples
+    examples = _to_compare(source, data, reading)
+    if int8 and not examples:
+        tell("int8 is not compared with fp32: name annotated sentences with --data")
     with publish_folder(output or source.path / FOLDER, overwrite=overwrite) as folder:
         inside = folder / FOLDER if output else folder
         inside.mkdir(exist_ok=True)
         longest = int(card.get("max_length") or LONGEST)
-        agreement, kept = _write(ExportTask(source.name, inside, longest, int8, examples), kind, card)
+        agreement, kept = _write(ExportTask(source.name, inside, longest, int8, examples), kind, card, max_loss)
         if output:
             _write_rest(source, folder)
         sizes = {path.name: path.stat().st_size for path in inside.glob("*.onnx")}
     return Export(output or source.path, sizes, agreement, kept)
 
 
-def _write(task: ExportTask, kind: type[HeadKind], card: Mapping[str, Any]) -> tuple[dict[str, Agreement], list[str]]:
+def _to_compare(source: ModelFolder, data: AnyData | None, reading: Reading | None) -> list[Example]:
+    """Return annotated sentences: the data's, else the first ones that a tagger was distilled from, else none."""
+    own = source.path / SILVER
+    if data is None and not own.is_file():
+        return []
+    found = read_gold(own if data is None else data, "test", reading_for(source.card, reading)).examples
+    return found if data is not None else found[:_SILVER]
+
+
+def _write(
+    task: ExportTask, kind: type[HeadKind], card: Mapping[str, Any], max_loss: float
+) -> tuple[dict[str, Agreement], list[str]]:
     """Write graphs, tokenizer and card; return their agreement with torch, if there are examples, and kept layers."""
     facts, heads = kind.export(task)
-    agreement = _agreement(heads, task, card) if task.examples else {}
+    agreement = _agreement(heads, task, card, max_loss) if task.examples else {}
     versions = {name: version(name) for name in ("torch", "transformers", "onnxruntime", "onnx")}
     scores, made_from = {name: asdict(each) for name, each in agreement.items()}, {"weights": weights_of(task.source)}
     facts |= {"made_from": made_from, "opset": _OPSET, "versions": versions, "agreement": scores}
@@ -310,21 +328,15 @@ def check_close(source: str, ours: Array, theirs: Array) -> None:
         raise InputError(f"{source}: its graph's output differs from torch's by {worst:.4f}; it can't be exported")
 
 
-def _agreement(heads: Mapping[str, Head], task: ExportTask, card: Mapping[str, Any]) -> dict[str, Agreement]:
-    """Return each head's F1, and its entities compared with the first one's; types are those of the data."""
-    gold, agreement, reference = [word_spans(each) for each in task.examples], {}, None
-    for name, head in heads.items():
-        asked = head if head.types else _asked(head, task.types(), card)
-        entities = asked.predict(task.examples)
-        rows = {each[:4]: each[4] for each in entities.spans()}
-        reference = rows if reference is None else reference
-        both = rows.keys() & reference.keys()
-        share = len(both) / len(reference) if reference else 1.0
-        confidence = float(np.mean([abs(rows[each] - reference[each]) for each in both])) if both else 0.0
-        agreement[name] = Agreement(
-            score_spans(gold, entities.word_spans(len(gold))).f1, share, len(rows) - len(both), confidence
-        )
-    return agreement
+def _agreement(
+    heads: Mapping[str, Head], task: ExportTask, card: Mapping[str, Any], max_loss: float
+) -> dict[str, Agreement]:
+    """Return how each head agrees with the first one; types are those of the data. Raise InputError for a bad int8."""
+    asked = {name: head if head.types else _asked(head, task.types(), card) for name, head in heads.items()}
+    found = agreement_of(asked, task.examples)
+    if int8 := found.get("onnx int8"):
+        check_loss("int8", int8, max_loss)
+    return found
 
 
 def _asked(head: Head, types: Sequence[str], card: Mapping[str, Any]) -> Head:

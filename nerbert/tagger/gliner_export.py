@@ -20,13 +20,11 @@ from nerbert.tagger import onnx
 from nerbert.tagger.backends import Wanted
 from nerbert.tagger.export import ExportTask, Traced, check_close, long_example, piece_inputs
 from nerbert.tagger.gliner_onnx import ENDS, MARKS, SCORES, STARTS, STATES, OnnxGliner, traced
-from nerbert.tagger.quantise import quantise_by_trying
+from nerbert.tagger.quantise import TRIED, quantise_by_trying, share_moved
 
 if TYPE_CHECKING:
     from nerbert.tagger.export import ExportedHead
 
-_TRIED = 64
-"""Sentences that int8 is tried on."""
 _TIES = 0.01
 """Share (0–1) of spans that may be chosen on one back end alone."""
 OnOnnx: TypeAlias = Callable[[onnx.Exported, str, Wanted], GlinerHead]
@@ -47,7 +45,7 @@ def export_gliner(task: ExportTask, loaded: GlinerFolder, own: GlinerHead, on_on
     labels = [EntityLabel(each) for each in task.types()]
     least = [own.usual_threshold] * len(labels)
     asked = {name: each.for_labels(labels, least) for name, each in heads.items()}
-    for some in (task.sentences()[:_TRIED], [long_example(10 * own.longest_text)]):
+    for some in (task.sentences()[:TRIED], [long_example(10 * own.longest_text)]):
         _check(task.source, *(_odds(each, some) for each in asked.values()))
     if task.int8:
         kept, moved = _quantise(task, asked["onnx fp32"], lambda: opened("int8").for_labels(labels, least))
@@ -117,13 +115,12 @@ def _check(source: str, ours: Array, theirs: Array) -> None:
 
 def _quantise(task: ExportTask, exact: GlinerHead, int8: Callable[[], GlinerHead]) -> tuple[list[str], float]:
     """Write the int8 graph of texts; return the layers kept in fp32, and the share of confidence that moves."""
-    some, scorer = task.sentences()[:_TRIED], cast("OnnxGliner", exact.scorer)
+    some, scorer = task.sentences()[:TRIED], cast("OnnxGliner", exact.scorer)
     feeds = [scorer.feed([each], [part.prompt]) for part, windows in exact.prompted(some) for each in windows]
     wanted = sigmoid(_odds(exact, some))
 
     def moved() -> float:
-        found = sigmoid(_odds(int8(), some))
-        return float(np.abs(found - wanted).sum() / max(np.maximum(found, wanted).sum(), 1e-9))
+        return share_moved([wanted], [sigmoid(_odds(int8(), some))])
 
     fp32_graph, int8_graph = (task.folder / onnx.GRAPHS[name] for name in ("fp32", "int8"))
     return quantise_by_trying(fp32_graph, int8_graph, feeds, moved)

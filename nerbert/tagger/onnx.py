@@ -98,7 +98,7 @@ class OnnxCard(TokenizerFacts):
     concepts: ConceptFacts | None = None
     own: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-    agreement: dict[str, dict[str, float]] = field(default_factory=dict)
+    agreement: dict[str, dict[str, Any]] = field(default_factory=dict)
     kept_in_fp32: list[str] = field(default_factory=list)
     moved: float | None = None
 
@@ -248,16 +248,20 @@ class OnnxScorer:
 
     def __call__(self, batch: Padded, /) -> Array:
         """Return (terms, classes) fp32."""
-        feed = {
-            "input_ids": batch.ids.astype(np.int64, copy=False), "attention_mask": batch.mask.astype(np.int64),
-            "token_type_ids": np.zeros(batch.ids.shape, np.int64),
-        }  # fmt: skip
-        logits = self._graph(feed, len(batch.ids))[self._output]
+        logits = self._graph(feed_of(batch), len(batch.ids))[self._output]
         if logits.shape != (*batch.ids.shape, self._classes):
             raise InputError(f"{self._graph.path}: gives logits of the shape {logits.shape} for windows of "
                              f"{batch.ids.shape}: not a graph that nerbert made")  # fmt: skip
         found: Array = logits[batch.rows, batch.columns]
         return found
+
+
+def feed_of(batch: Padded) -> dict[str, Array]:
+    """Return a batch as inputs of a graph."""
+    return {
+        "input_ids": batch.ids.astype(np.int64, copy=False), "attention_mask": batch.mask.astype(np.int64),
+        "token_type_ids": np.zeros(batch.ids.shape, np.int64),
+    }  # fmt: skip
 
 
 def _session(path: Path, threads: int) -> Any:

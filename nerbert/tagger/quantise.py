@@ -22,6 +22,8 @@ _MOST = 10
 """At most this fraction (one over) of the layers is kept: each costs some 5 % of the time."""
 _WORTH = 1.1
 """More layers are kept only if they make what moves less by this factor."""
+TRIED = 64
+"""Sentences that layers are tried on."""
 _LEVELS = 255
 _WEIGHT_LEVELS = 64
 
@@ -38,13 +40,19 @@ def quantise(graph: Path, target: Path, kept: Sequence[str] = ()) -> None:
         )  # fmt: skip
 
 
+def share_moved(exact: Sequence[Array], rough: Sequence[Array]) -> float:
+    """Return what share (0–1) of some answers, in batches, has moved."""
+    moved = sum(float(np.abs(one - other).sum()) for one, other in zip(exact, rough, strict=True))
+    return moved / max(sum(float(np.maximum(abs(a), abs(b)).sum()) for a, b in zip(exact, rough, strict=True)), 1e-9)
+
+
 def quantise_by_trying(
     graph: Path, target: Path, feeds: Sequence[Mapping[str, Array]], moved: Callable[[], float]
 ) -> tuple[list[str], float]:
     """Write a graph with int8 weights; return the layers that it keeps in fp32, and how much its answers move.
 
-    `feeds` are inputs of the graph, on which layers are compared. `moved` returns what share (0–1) of the answers'
-    confidence moves with the graph at `target`.
+    `feeds` are inputs of the graph, on which layers are compared; they may hold more. `moved` returns what share (0–1)
+    of the answers' confidence moves with the graph at `target`.
     """
     worst = _losses(graph, feeds)
     found = dict[int, float]()
@@ -74,8 +82,10 @@ def _losses(graph: Path, feeds: Sequence[Mapping[str, Array]]) -> list[str]:
     model.graph.output.extend(each for name, each in read.items() if name not in known)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     errors, sizes = defaultdict[str, float](float), defaultdict[str, float](float)
+    inputs = [each.name for each in session.get_inputs()]
     for feed in feeds:
-        values = dict(zip(read, session.run(list(read), feed), strict=True))
+        given = {name: feed[name] for name in inputs}
+        values = dict(zip(read, session.run(list(read), given), strict=True))
         for node in nodes:
             if node.input[0] in values:
                 error, size = _error(values[node.input[0]], _weight(node, weights))

@@ -13,10 +13,9 @@ import pytest
 import nerbert
 import nerbert.distillation.distil as stage
 import nerbert.tagger.jobs.files as files
-from nerbert.distillation.distil import SILVER
 from nerbert.errors import InputError, SettingsError, StaleOutput
 from nerbert.formats.entity_labels import entity_labels
-from nerbert.model.folder import read_card, write_card
+from nerbert.model.folder import SILVER, read_card, write_card
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import icu_splitter

@@ -122,6 +122,11 @@ def print_export(done: "Export") -> None:
                 for name, each in done.agreement.items()]  # fmt: skip
         heads = ["back end", "F1", "entities like torch's", "others", "confidences differ by"]
         console.print(table(heads, rows, numbers=range(1, 5)))
+    if int8 := done.agreement.get("onnx int8"):
+        lost = [(plain(name), each.gold, percent(each.f1), f"{100 * each.loss:.2f}",
+                 f"{100 * each.low:.2f} to {100 * each.high:.2f}")
+                for name, each in {"all": int8, **int8.by_type}.items()]  # fmt: skip
+        console.print(table(["int8", "gold", "F1", "points lost", "95 % interval"], lost, numbers=range(1, 5)))
 
 
 def print_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:

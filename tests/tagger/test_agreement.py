@@ -1,0 +1,92 @@
+"""The gate of int8: what it measures, and what it lets pass."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nerbert.tagger.export as stage
+from nerbert.errors import InputError, SettingsError
+from nerbert.model.heads import Entities, Head
+from nerbert.records import Example, Span
+from nerbert.tagger.agreement import Agreement, Loss, agreement_of, check_loss
+from nerbert.tagger.export import export
+from tests.commands import exit_code
+
+TEXT = "Anna went to Oslo."
+WORDS = ((0, 4), (5, 9), (10, 12), (13, 18))
+PERSON, PLACE = Span(0, 4, "person", "Anna"), Span(13, 18, "place", "Oslo.")
+
+
+class Fake(Head):
+    """Finds words with their types and log-odds: the same in each sentence, but for some sentences nothing."""
+
+    def __init__(self, *found: tuple[int, str, float], silent: int = 0) -> None:
+        self.found, self.silent = found, silent
+
+    @property
+    def types(self) -> list[str]:
+        return ["person", "place"]
+
+    def predict(self, examples: Sequence[Example]) -> Entities:
+        return Entities.of([
+            [] if number < self.silent else [((word, word + 1, type_), odds) for word, type_, odds in self.found]
+            for number in range(len(examples))
+        ])  # fmt: skip
+
+
+def sentences(count: int) -> list[Example]:
+    return [Example(TEXT, WORDS, (PERSON, PLACE))] * count
+
+
+def test_losses_are_those_of_all_and_of_types_with_enough_entities() -> None:
+    torch, int8 = Fake((0, "person", 2.0), (3, "place", 2.0)), Fake((0, "person", 1.0), (2, "place", 2.0))
+    found = agreement_of({"torch fp32": torch, "onnx int8": int8}, sentences(100))
+    exact, rough = found["torch fp32"], found["onnx int8"]
+    assert (exact.f1, exact.loss, exact.low, exact.high, exact.share, exact.other) == (1, 0, 0, 0, 1, 0)
+    assert (rough.f1, rough.loss, rough.share, rough.other) == (0.5, 0.5, 0.5, 100)
+    assert rough.confidence == pytest.approx(0.8808 - 0.7311, abs=1e-4)
+    assert {name: each.loss for name, each in rough.by_type.items()} == {"person": 0, "place": 1}
+    assert agreement_of({"torch fp32": torch}, sentences(99))["torch fp32"].by_type == {}
+
+
+def test_a_loss_has_an_interval_of_the_same_sentences() -> None:
+    torch, int8 = Fake((0, "person", 2.0)), Fake((0, "person", 2.0), silent=5)
+    found = agreement_of({"torch fp32": torch, "onnx int8": int8}, sentences(100))["onnx int8"]
+    assert 0 < found.low < found.loss < found.high < 0.1
+
+
+GOOD = Agreement(0.8, 500, 0.001, -0.002, 0.004, 0.99, 3, 0.01, {"person": Loss(0.9, 200, 0.01, 0.0, 0.02)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": 0.011}, r"int8: 1\.1 points of F1 \[-0\.2, 0\.4\] are lost \(at most 1 allowed\)"),
+        ({"by_type": {"person": Loss(0.5, 200, 0.25, 0.2, 0.3)}}, r"'person' loses 25\.0 points .*\(at most 3\)"),
+        ({"confidence": 0.06}, r"confidences differ by 0\.060"),
+    ],
+)
+def test_what_loses_more_than_allowed_is_refused(changes: dict[str, Any], message: str) -> None:
+    check_loss("int8", GOOD, 1.0)
+    with pytest.raises(InputError, match=message):
+        check_loss("int8", replace(GOOD, **changes), 1.0)
+
+
+def test_a_bad_int8_leaves_nothing_and_the_earlier_export_stays(
+    tiny_tagger: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(tiny_tagger, output=tmp_path / "out")
+    before = (tmp_path / "out" / "onnx" / "nerbert-onnx.json").read_bytes()
+    monkeypatch.setattr(stage, "agreement_of", lambda *_: {"torch fp32": GOOD, "onnx int8": replace(GOOD, loss=0.3)})
+    words = ("export", tiny_tagger, "--int8", "--data", sample / "domain", "--overwrite", "-o", tmp_path / "out")
+    assert exit_code(*words) == 1
+    assert (tmp_path / "out" / "onnx" / "nerbert-onnx.json").read_bytes() == before
+    assert exit_code(*words, "--max-loss", 40) == 0
+
+
+def test_a_bound_that_is_none_is_refused(tiny_tagger: Path) -> None:
+    with pytest.raises(SettingsError, match="--max-loss 0: points of F1"):
+        export(tiny_tagger, max_loss=0)
