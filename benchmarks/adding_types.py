@@ -3,9 +3,10 @@
 `python benchmarks/adding_types.py DATA [--draws 3] [--processes 4] [--only TEXT]`
 
 DATA holds crossner_politics and mit_movie. Two tasks: three of politics' nine types are new (100 sentences with the
-other six, then 100 with these three), and MIT Movie's twelve types are new (100 sentences of each set). Two heads: fixed
-types (`embedded`), labels at run time (`embedded-open`, an encoder of names). A draw chooses sentences and new types. F1
-is that of the test splits: old types on politics, new ones on the set that has them. All types are asked for at once.
+other six, then 100 with these three), and MIT Movie's twelve types are new (100 sentences of each set). Two heads:
+fixed types (`embedded`), labels at run time (`embedded-open`, an encoder of names). A draw chooses sentences and new
+types. F1 is that of the test splits: old types on politics, new ones on the set that has them. All types are asked for
+at once.
 Each cell is a process; it prints lines of JSON, and at the end there is a table.
 """
 
@@ -65,7 +66,7 @@ def main() -> None:
 def _of_process(data: Path, cell: Sequence[Any]) -> list[dict[str, Any]]:
     """Run a cell in a process of its own; print and return its results."""
     command = [sys.executable, __file__, str(data), "--cell", json.dumps(cell)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     for each in found:
         print(json.dumps(each), flush=True)
@@ -79,7 +80,7 @@ def _run_cell(data: Path, task: str, head: str, draw: int) -> None:
     types = sorted({span.type for each in new for span in each.spans})
     tests = {"old": _of(read_examples(data / SETS[0] / "test.conll"), own),
              "new": _of(read_examples(data / SETS[TASKS.index(task)] / "test.conll")[:TESTED], types)}  # fmt: skip
-    settings = FinetuneSettings(seed=draw, compare_parts=0, max_steps=int(os.environ.get("TRY", 0)))
+    settings = FinetuneSettings(seed=draw, compare_parts=0)
     names = dict.fromkeys((*own, *types), "") if head == "labels at run time" else None
     with TemporaryDirectory() as scratch:
         first = finetune_data(HEADS_OF[head], _data(old), settings)
