@@ -1,6 +1,6 @@
 """What a tagger forgets when it learns new types: fine-tuned as usual, with replay, by `--add-types`; joint training.
 
-`python benchmarks/adding_types.py DATA [--draws 3] [--processes 4] [--only TEXT]`
+`python benchmarks/adding_types.py DATA [--draws 0,1,2] [--processes 4] [--only TEXT]`
 
 DATA holds crossner_politics and mit_movie. Two tasks: three of politics' nine types are new (100 sentences with the
 other six, then 100 with these three), and MIT Movie's twelve types are new (100 sentences of each set). Two heads:
@@ -53,7 +53,7 @@ def main() -> None:
     if options.cell:
         _run_cell(options.data, *json.loads(options.cell))
         return
-    cells = [(task, head, draw) for draw in range(options.draws) for task in TASKS for head in HEADS_OF]
+    cells = [(task, head, draw) for draw in map(int, options.draws.split(",")) for task in TASKS for head in HEADS_OF]
     cells = [each for each in cells if options.only in " ".join(map(str, each))]
     with ThreadPoolExecutor(options.processes) as pool:
         results = [each for some in pool.map(lambda cell: _of_process(options.data, cell), cells) for each in some]
@@ -92,7 +92,10 @@ def _run_cell(data: Path, task: str, head: str, draw: int) -> None:
             made = prepare(
                 scratch, _data(new), settings, AddTypes(given, max_loss=100), names and dict.fromkeys(own, "")
             )
-            return finetune_data(scratch, made.data, made.settings, labels=made.labels, types=own)
+            found = finetune_data(scratch, made.data, made.settings, labels=made.labels, types=own)
+            if not made.old:
+                return found
+            return finetune_data(scratch, made.with_old(found.head), made.settings, labels=made.labels, types=own)
 
         makers = {
             "before": lambda: first,
@@ -174,7 +177,7 @@ def _shown(values: Sequence[float]) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--draws", default="0,1,2")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--only", default="", help="cells whose names contain this")
     parser.add_argument("--cell", default="", help="one cell, as JSON: what a process is started with")

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import InputError, SettingsError
-from nerbert.finetuning.add_types import AddTypes, prepare
+from nerbert.finetuning.add_types import AddTypes, Prepared, prepare
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import objective_for
 from nerbert.finetuning.start_comparison import compare_with_start
@@ -22,9 +22,6 @@ from nerbert.model.folder import TaggerFacts, TaggerHook, read_card
 from nerbert.process import check_alone
 from nerbert.terminal import tell
 from nerbert.training.objective import find_objective
-
-if TYPE_CHECKING:
-    from nerbert.finetuning.forgetting_gate import ForgettingGate
 
 
 def finetune(
@@ -51,7 +48,7 @@ def finetune(
     folders = {seed: f"seed-{seed}" for seed in seeds} or {settings.seed: ""}
     if len(set(seeds)) != len(seeds):
         raise SettingsError(f"seeds {', '.join(map(str, seeds))}: one is given twice")
-    facts, types, gate = dict[str, Any](), list[str](), None
+    facts, types, prepared = dict[str, Any](), list[str](), None
     if add_types:
         if origin:
             raise SettingsError(
@@ -59,7 +56,7 @@ def finetune(
             )
         prepared = prepare(encoder, target, settings, add_types, labels)
         target, settings, labels = prepared.data, prepared.settings, prepared.labels
-        facts, types, gate = prepared.facts, prepared.facts["added_types"]["own"], prepared.gate
+        facts, types = prepared.facts, prepared.facts["added_types"]["own"]
     elif not origin and (
         compared := compare_with_start(encoder, target.train, settings, name=str(target.folder), labels=labels)
     ):
@@ -69,7 +66,9 @@ def finetune(
             (folder / name).mkdir(exist_ok=True)
             own = replace(settings, seed=seed)
             tagger = finetune_data(encoder, target, own, source=origin, labels=labels, types=types)
-            facts |= {"old_types": _passed(gate, tagger)} if gate else {}
+            if prepared:
+                tagger, lost = _keeping_types(encoder, prepared, tagger, own)
+                facts |= lost
             tagger.save(folder / name, **facts, **(held_out_facts(tagger.head, target) if calibrate else {}))
             if card:
                 card(folder / name, TaggerFacts(read_card(str(folder / name))))
@@ -78,13 +77,23 @@ def finetune(
     return [output / name for name in folders.values()]
 
 
-def _passed(gate: "ForgettingGate", tagger: Finetuned) -> dict[str, Any]:
-    """Return what a tagger lost of its own types; raise InputError if that isn't surely as little as allowed."""
-    lost = gate.measure(tagger.head)
+def _keeping_types(
+    encoder: str, prepared: Prepared, tagger: Finetuned, settings: FinetuneSettings
+) -> tuple[Finetuned, dict[str, Any]]:
+    """Return a tagger that learnt from the old sentences, too, if there are any, and what it lost of its own types.
+
+    `tagger` learnt from the new ones. Raise InputError if the loss isn't surely as little as allowed.
+    """
+    if prepared.old:
+        both, own = prepared.with_old(tagger.head), prepared.facts["added_types"]["own"]
+        tagger = finetune_data(encoder, both, settings, labels=prepared.labels, types=own)
+    if not prepared.gate:
+        return tagger, {}
+    lost = prepared.gate.measure(tagger.head)
     if lost.verdict != "passed":
         raise InputError(f"{lost}. Nothing is written; allow more with --max-loss")
     tell(str(lost))
-    return lost.facts
+    return tagger, {"old_types": lost.facts}
 
 
 def finetune_data(

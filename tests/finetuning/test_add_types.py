@@ -13,6 +13,7 @@ from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import DataSet, read_data
 from nerbert.model.folder import read_card
+from nerbert.model.heads import Entities, Head
 from nerbert.records import Example
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
@@ -100,10 +101,31 @@ def test_its_own_answers_stand_beside_the_new_annotation(tagger: str) -> None:
     assert prepared.settings.objective == "distillation"
 
 
-def test_in_old_sentences_new_types_were_not_looked_for(tagger: str) -> None:
-    prepared = prepare(tagger, data_of(NEW), SETTINGS, AddTypes(OLD, max_loss=100))
-    assert prepared.facts["added_types"]["old_sentences"] == 6
-    assert [each.asked for each in prepared.data.train] == [None] * 6 + [("person", "ship")] * 6
+class Reader(Head):
+    """Finds each first word, as what it is told."""
+
+    def __init__(self, type_: str) -> None:
+        self.type = type_
+
+    @property
+    def types(self) -> list[str]:
+        return [self.type]
+
+    def predict(self, examples: Sequence[Example]) -> Entities:
+        return Entities.of([[((0, 1, self.type), 2.0)] for _ in examples])
+
+
+def test_in_old_sentences_what_learnt_the_new_ones_finds_new_types(tagger: str) -> None:
+    old = [example("Oslo saw Anna", [(9, 13, "person")]), example("Anna left", [(0, 4, "person")])]
+    prepared = prepare(tagger, data_of(NEW), SETTINGS, AddTypes(old, max_loss=100))
+    assert prepared.facts["added_types"]["old_sentences"] == 2
+    both = prepared.with_old(Reader("port"))
+    assert both.train[:-2] == prepared.data.train
+    first, second = both.train[-2:]
+    assert [(each.text, each.type) for each in first.spans] == [("Oslo", "port"), ("Anna", "person")]
+    assert first.spans[0].confidence == pytest.approx(0.8808, abs=1e-4)
+    assert [each.type for each in second.spans] == ["person"], "the annotation wins where they overlap"
+    assert prepared.with_old(Reader("ship")).train[-2:] == old, "own types are annotated there"
 
 
 def test_a_type_of_both_is_refused_or_the_same(tagger: str) -> None:
