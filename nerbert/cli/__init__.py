@@ -34,8 +34,8 @@ for group in ("corpus", "knowledge", "data"):
     app.command(f"nerbert.cli.data:{group}_app", name=group)
 app.command("nerbert.cli.figures:figures_app", name="figures")
 for command in (
-    "models:pretrain", "models:finetune", "distil:distil", "models:calibrate", "models:evaluate", "tag:tag",
-    "serve:serve", "serve:label", "annotate:annotate", "models:show", "models:check", "models:export",
+    "models:pretrain", "models:finetune", "distil:distil", "models:calibrate", "models:evaluate", "report:report",
+    "tag:tag", "serve:serve", "serve:label", "annotate:annotate", "models:show", "models:check", "models:export",
     "models:benchmark",
 ):  # fmt: skip
     app.command(f"nerbert.cli.{command}")

@@ -21,9 +21,9 @@ from nerbert.evaluation.report.sentences import Answers, SentenceList, missed_se
 from nerbert.formats.data import AnyData
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.metrics.breakdown import Confusion, Part, by_length, by_type, confusions
-from nerbert.metrics.calibration import Bin, Threshold, kept_counts, lowest_thresholds, reliability
+from nerbert.metrics.calibration import Bin, Shares, Threshold, kept_counts, lowest_thresholds, reliability
 from nerbert.metrics.judging import Figure, Interval, Judgement, bootstrap, counts_by_sentence
-from nerbert.metrics.score import Counts
+from nerbert.metrics.score import Counts, Mask
 from nerbert.model.folder import read_card, seed_folders
 from nerbert.process import cores, peak_memory
 from nerbert.tagger.summary import ModelSummary, summarise
@@ -41,19 +41,19 @@ _FIGURES: tuple[Figure, ...] = ("precision", "recall", "f1")
 @dataclass(frozen=True, slots=True)
 class TypeThresholds:
     """What thresholds do to a type, "" for all: counts at each of `THRESHOLDS` (empty for a rare type), and the lowest
-    threshold for each of `PRECISIONS` (empty if nothing of it was found). `own` is the one in force, 0 for none.
+    threshold for each of `PRECISIONS` (empty if nothing of it was found). `own` is the type's own one, 0 for none.
     """
 
     name: str
     gold: int
     own: float
-    curve: tuple[Counts, ...]
+    curve: tuple[tuple[float, Counts], ...]
     lowest: tuple[Threshold, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What tagging took: seconds, sentences, words; bytes at the peak of the process, and of the GPU if there is one."""
+    """What tagging took: seconds, sentences, words; bytes at the peak of the process, and of a GPU if there is one."""
 
     seconds: float
     sentences: int
@@ -169,16 +169,19 @@ def _thresholds(answers: Answers, parts: list[Part], own: Mapping[str, float]) -
     lowest = [lowest_thresholds(of_entity, sure, answers.right, each) for each in PRECISIONS]
     whole = [lowest_thresholds([""] * len(of_entity), sure, answers.right, each) for each in PRECISIONS]
     found = [TypeThresholds(
-        "", pair.gold.starts.size, min(own.values(), default=0.0),
-        tuple(kept_counts(sure, answers.right, pair.gold.starts.size, THRESHOLDS)),
+        "", pair.gold.starts.size, 0.0, _curve(sure, answers.right, pair.gold.starts.size),
         tuple(each[""] for each in whole if each),
     )]  # fmt: skip
     for place, part in enumerate(parts):
         mask = pair.found.types == pair.types.index(part.name)
-        curve = kept_counts(sure[mask], answers.right[mask], part.counts.gold, THRESHOLDS) if place < CURVES else ()
+        curve = _curve(sure[mask], answers.right[mask], part.counts.gold) if place < CURVES else ()
         levels = tuple(each[part.name] for each in lowest if part.name in each)
-        found.append(TypeThresholds(part.name, part.counts.gold, own.get(part.name, 0.0), tuple(curve), levels))
+        found.append(TypeThresholds(part.name, part.counts.gold, own.get(part.name, 0.0), curve, levels))
     return tuple(found)
+
+
+def _curve(sure: Shares, right: Mask, gold: int) -> tuple[tuple[float, Counts], ...]:
+    return tuple(zip(THRESHOLDS, kept_counts(sure, right, gold, THRESHOLDS), strict=True))
 
 
 def _speed(scored: Scored) -> Speed:
