@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nerbert.metrics.judging import Interval
 
 _COLOURS = 10
-_CONFUSIONS = 40
+_CONFUSIONS = 20
 """Pairs of types that are listed; the rest is counted."""
 KINDS = {
     "type": "exactly the annotated words, but another type",
@@ -27,6 +27,9 @@ KINDS = {
     "spurious": "found, and nothing annotated there",
 }
 """What each kind of mistake is."""
+FAULTS = {"type": "wrong type", "boundary": "wrong words", "both": "wrong words and type", "missed": "missed",
+          "spurious": "spurious"}  # fmt: skip
+"""What is wrong with an entity, beside it."""
 
 
 def write_report(report: "Report", output: Path) -> None:
@@ -68,28 +71,27 @@ def notes(report: "Report") -> list[str]:
 
 def _views(sentence: "ShownSentence", colours: Mapping[str, str]) -> Iterator[tuple[str, list[Any]]]:
     """Yield who marked a sentence, and its text in pieces."""
-    yield "annotated", _pieces(sentence, sentence.gold, "missed", colours)
+    yield "annotated", _pieces(sentence, sentence.gold, colours)
     if sentence.other is not None:
-        yield "second", _pieces(sentence, sentence.other, "wrong", colours)
-    yield "found", _pieces(sentence, sentence.found, "wrong", colours)
+        yield "second", _pieces(sentence, sentence.other, colours)
+    yield "found", _pieces(sentence, sentence.found, colours)
 
 
 def _pieces(
-    sentence: "ShownSentence", entities: Sequence["ShownEntity"], fault: str, colours: Mapping[str, str]
+    sentence: "ShownSentence", entities: Sequence["ShownEntity"], colours: Mapping[str, str]
 ) -> list[tuple[str, Mark | None]]:  # fmt: skip
-    """Return the text in pieces; an entity on which gold and tagger differ is underlined, and says so."""
-    marks = [(each.start, each.end, _mark(each, fault, colours.get(each.type, "entity"))) for each in entities]
+    """Return the text in pieces; an entity on which gold and tagger differ is underlined, and says how."""
+    marks = [(each.start, each.end, _mark(each, colours.get(each.type, "entity"))) for each in entities]
     pieces = [*pieces_of(sentence.text, marks)]
     before, after = ([] if whole else [("…", None)] for whole in (sentence.begins, sentence.ends))
     return [*before, *pieces, *after]
 
 
-def _mark(entity: "ShownEntity", fault: str, style: str) -> Mark:
+def _mark(entity: "ShownEntity", style: str) -> Mark:
     sure = "" if entity.confidence is None else f" {entity.confidence:.2f}"
-    if entity.right:
+    if entity.mistake is None:
         return Mark(f"{entity.type}{sure}", style)
-    word = "not found so" if fault == "missed" else fault
-    return Mark(f"{entity.type}{sure} · {word}", f"{style} wanted")
+    return Mark(f"{entity.type}{sure} · {FAULTS[entity.mistake]}", f"{style} wanted")
 
 
 def _threshold_plot(thresholds: "TypeThresholds") -> Plot | None:
@@ -129,9 +131,9 @@ def _levels(thresholds: "TypeThresholds") -> list[str]:
 
 
 def _origins(report: "Report") -> Iterator[tuple[str, str, Any, str]]:
-    """Yield the data that a tagger learnt from, as its card says: what for, name, sentences, SHA-256."""
+    """Yield the data that a tagger learnt from, as its card says: what for, name, sentences, files with SHA-256."""
     card = facts_of(report.card)
     for key, use in (("source_data", "trained before on"), ("data", "trained on")):
         if data := card[key]:
-            sums = data["sha256"].values() if isinstance(data["sha256"], dict) else ()
-            yield use, str(data["name"]), data["sentences"], ", ".join(map(str, sums))
+            sums = data["sha256"].items() if isinstance(data["sha256"], dict) else ()
+            yield use, str(data["name"]), data["sentences"], ", ".join(f"{file} {digest}" for file, digest in sums)

@@ -28,6 +28,7 @@ from nerbert.model.folder import read_card, seed_folders
 from nerbert.process import cores, peak_memory
 from nerbert.tagger.summary import ModelSummary, summarise
 from nerbert.tagger.tagger import Tagger
+from nerbert.tagger.thresholds import Answering
 
 THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 """Confidences of the curves: entities below are left out."""
@@ -41,12 +42,11 @@ _FIGURES: tuple[Figure, ...] = ("precision", "recall", "f1")
 @dataclass(frozen=True, slots=True)
 class TypeThresholds:
     """What thresholds do to a type, "" for all: counts at each of `THRESHOLDS` (empty for a rare type), and the lowest
-    threshold for each of `PRECISIONS` (empty if nothing of it was found). `own` is the type's own one, 0 for none.
+    threshold for each of `PRECISIONS` (empty if nothing of it was found).
     """
 
     name: str
     gold: int
-    own: float
     curve: tuple[tuple[float, Counts], ...]
     lowest: tuple[Threshold, ...]
 
@@ -105,6 +105,12 @@ class Report:
     command: str
     version: str = __version__
 
+    @property
+    def answering(self) -> Answering:
+        """How the tagger was run."""
+        (found,) = self.evaluation.answering.values()
+        return found
+
 
 def make_report(
     tagger: str | Path | Tagger, data: AnyData, *, against: str | Path | Tagger | None = None,
@@ -118,20 +124,21 @@ def make_report(
     own = [_card(each) for each in (tagger, against) if each is not None]
     reading = reading_for(own[0], reading)
     evaluation, scored = _evaluated(tagger, data, train=train, reading=reading, **options)
-    ((name, judgement),) = evaluation.judgements.items()
+    (judgement,) = evaluation.judgements.values()
+    name, second = _names(tagger, against)
     answers, opened = Answers.of(scored), scored.tagger
     types, speed = by_type(answers.pair), _speed(scored)
     comparison = None
     if against is not None:
         other, its = _evaluated(against, data, reading=reading, **options)
-        comparison = compare(answers, Answers.of(its), next(iter(other.judgements)), other)
+        comparison = compare(answers, Answers.of(its), second, other)
     return Report(
         name=name, evaluation=evaluation, judgement=judgement,
         intervals={each: bootstrap(counts_by_sentence(answers.pair), each) for each in _FIGURES},
         by_type=tuple(types), by_length=tuple(by_length(answers.pair)), confusions=tuple(confusions(answers.pair)),
         worst=worst_sentences(answers), missed=missed_sentences(answers),
         reliability=tuple(reliability(answers.confidences, answers.right.tolist())),
-        thresholds=_thresholds(answers, types, evaluation.answering[name].thresholds),
+        thresholds=_thresholds(answers, types),
         learning=learning_curve(opened.card), speed=speed, source=_source(scored), card=opened.card,
         model=summarise(opened.origin.folder)[0] if opened.origin else None, fingerprint=opened.fingerprint,
         comparison=comparison, command=command,
@@ -157,26 +164,41 @@ def _card(tagger: str | Path | Tagger) -> Mapping[str, Any]:
     return read_card(str(tagger))
 
 
+def _names(tagger: str | Path | Tagger, against: str | Path | Tagger | None) -> tuple[str, str]:
+    """Return what the page calls the taggers: their folders' names, or more of them if these are the same."""
+    one, other = (_folder(each) for each in (tagger, against or ""))
+    for names in ((Path(one).name, Path(other).name), (one, other)):
+        if all(names[: 1 if against is None else 2]) and names[0] != names[1]:
+            return names
+    return ("first tagger", "second tagger") if against is not None else ("tagger", "")
+
+
+def _folder(tagger: str | Path | Tagger) -> str:
+    if isinstance(tagger, Tagger):
+        return tagger.origin.folder if tagger.origin else ""
+    return str(tagger)
+
+
 def _evaluated(tagger: str | Path | Tagger, data: AnyData, **options: Any) -> tuple[Evaluation, Scored]:
     scored = list[Scored]()
     evaluation = evaluate(tagger, data, kept=scored.append, **options)
     return evaluation, scored[0]
 
 
-def _thresholds(answers: Answers, parts: list[Part], own: Mapping[str, float]) -> tuple[TypeThresholds, ...]:
+def _thresholds(answers: Answers, parts: list[Part]) -> tuple[TypeThresholds, ...]:
     pair, sure = answers.pair, np.asarray(answers.confidences, float)
     of_entity = [pair.types[number] for number in pair.found.types.tolist()]
     lowest = [lowest_thresholds(of_entity, sure, answers.right, each) for each in PRECISIONS]
     whole = [lowest_thresholds([""] * len(of_entity), sure, answers.right, each) for each in PRECISIONS]
     found = [TypeThresholds(
-        "", pair.gold.starts.size, 0.0, _curve(sure, answers.right, pair.gold.starts.size),
+        "", pair.gold.starts.size, _curve(sure, answers.right, pair.gold.starts.size),
         tuple(each[""] for each in whole if each),
     )]  # fmt: skip
     for place, part in enumerate(parts):
         mask = pair.found.types == pair.types.index(part.name)
         curve = _curve(sure[mask], answers.right[mask], part.counts.gold) if place < CURVES else ()
         levels = tuple(each[part.name] for each in lowest if part.name in each)
-        found.append(TypeThresholds(part.name, part.counts.gold, own.get(part.name, 0.0), curve, levels))
+        found.append(TypeThresholds(part.name, part.counts.gold, curve, levels))
     return tuple(found)
 
 

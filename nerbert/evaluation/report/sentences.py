@@ -4,7 +4,7 @@ Mistakes are ordered by the confidence of the wrong entity: a sure one misleads 
 so sentences with nothing else wrong are a list of their own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from nerbert.evaluation.evaluate import Scored
 from nerbert.labels import WordSpan, example_tags, spans_from_bio, word_spans
 from nerbert.metrics.calibration import entity_confidences
-from nerbert.metrics.judging import Mistake, find_mistakes
+from nerbert.metrics.judging import Mistake, MistakeKind, find_mistakes
 from nerbert.metrics.score import Mask, Pair, pair_of
 from nerbert.model.heads import WordTags
 from nerbert.records import Example
@@ -63,31 +63,21 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class ShownEntity:
-    """An entity in the shown text (characters there). A predicted one has a confidence (0–1).
+    """An entity in the shown text (characters there): a predicted one with its confidence (0–1).
 
-    It is `right` if gold and predicted agree on it.
+    `mistake` is the kind of mistake that it belongs to; None where gold and predicted agree.
     """
 
     start: int
     end: int
     type: str
-    right: bool
+    mistake: MistakeKind | None
     confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ShownMistake:
-    """A mistake in the shown text: its kind, the types of the gold and the predicted entity ("" for none)."""
-
-    kind: str
-    gold: str
-    predicted: str
-    confidence: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class ShownSentence:
-    """A sentence, or the part of it around its worst mistake, with entities and mistakes there.
+    """A sentence, or the part of it around its worst mistake, with the entities there.
 
     `number` counts the sentences from 1; `begins` and `ends` say whether the text is the sentence's to that side;
     `other` are the entities of a tagger that is compared.
@@ -97,7 +87,6 @@ class ShownSentence:
     text: str
     begins: bool
     ends: bool
-    mistakes: tuple[ShownMistake, ...]
     gold: tuple[ShownEntity, ...]
     found: tuple[ShownEntity, ...]
     other: tuple[ShownEntity, ...] | None = None
@@ -136,50 +125,27 @@ def missed_sentences(answers: Answers, most: int = MISSED) -> SentenceList:
 
 def shown(answers: Answers, number: int, other: Answers | None = None, focus: WordSpan | None = None) -> ShownSentence:
     """Return a sentence around a span (default: its first mistake), with the answers of one or two taggers."""
-    example, mistakes, (gold, found) = answers.examples[number], answers.mistakes(number), answers.spans(number)
+    example, mistakes = answers.examples[number], answers.mistakes(number)
     focus = focus or next((each.predicted or each.gold for each in mistakes), None) or (0, 1, "")
-    begin, end = _window(example, focus)
-    view = _View(example, begin, end)
-    compared = None if other is None else view.entities(other.spans(number)[1], gold, other, number)
+    begin, end = part = _window(example, focus)
     return ShownSentence(
         number + 1, example.text[begin:end], begin == 0, end == len(example.text),
-        tuple(_told(answers, number, each) for each in mistakes if view.has(each.predicted) or view.has(each.gold)),
-        view.entities(gold, found), view.entities(found, gold, answers, number), compared,
+        _marked(answers, number, part, gold=True), _marked(answers, number, part, gold=False),
+        None if other is None else _marked(other, number, part, gold=False),
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
-    """The part of a sentence's text that is shown."""
-
-    example: Example
-    begin: int
-    end: int
-
-    def has(self, span: WordSpan | None) -> bool:
-        """Return whether any of an entity is shown."""
-        if span is None:
-            return False
-        start, end = _characters(self.example, span)
-        return start < self.end and end > self.begin
-
-    def entities(
-        self, spans: Iterable[WordSpan], others: Iterable[WordSpan], answers: Answers | None = None, number: int = 0
-    ) -> tuple[ShownEntity, ...]:
-        """Return the entities that are shown, right if they are among the others, too."""
-        right, found = {*others}, list[ShownEntity]()
-        for span in filter(self.has, sorted(spans)):
-            start, end = (min(max(each, self.begin), self.end) - self.begin
-                          for each in _characters(self.example, span))  # fmt: skip
-            sure = answers.confidence(number, span) if answers else None
-            found.append(ShownEntity(start, end, span[2], span in right, sure))
-        return tuple(found)
-
-
-def _told(answers: Answers, number: int, mistake: Mistake) -> ShownMistake:
-    kind, gold, predicted = mistake
-    sure = answers.confidence(number, predicted) if predicted else None
-    return ShownMistake(kind.value, gold[2] if gold else "", predicted[2] if predicted else "", sure)
+def _marked(answers: Answers, number: int, part: tuple[int, int], *, gold: bool) -> tuple[ShownEntity, ...]:
+    """Return the gold or the predicted entities in a part of a sentence's text; their ends may be cut."""
+    example, (begin, end), marked = answers.examples[number], part, list[ShownEntity]()
+    kinds = {each.gold if gold else each.predicted: each.kind for each in answers.mistakes(number)}
+    for span in answers.spans(number)[0 if gold else 1]:
+        first, last = _characters(example, span)
+        if first < end and last > begin:
+            place = max(first, begin) - begin, min(last, end) - begin
+            sure = None if gold else answers.confidence(number, span)
+            marked.append(ShownEntity(*place, span[2], kinds.get(span), sure))
+    return tuple(marked)
 
 
 def _characters(example: Example, span: WordSpan) -> tuple[int, int]:
