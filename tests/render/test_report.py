@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lxml import html
@@ -34,7 +35,8 @@ def report() -> Report:
 
 
 def section(page: str, name: str) -> str:
-    found = html.document_fromstring(page).xpath(f"//section[@id='{name}']")
+    tree: Any = html.document_fromstring(page)
+    found = tree.xpath(f"//section[@id='{name}']")
     return " ".join(" ".join(found[0].itertext()).split()) if found else ""
 
 
@@ -98,12 +100,12 @@ def test_what_the_data_holds_is_only_shown() -> None:
     words = [EVIL, "x" * 10_000, "שלום", *["word"] * 1000]
     gold = [example_of(words, [f"B-{EVIL}", "B-long", "O", *["O"] * 1000]), example_of(["שלום", "x"], ["B-long", "O"])]
     answers = {EVIL: [(0, 3, f"{EVIL}2", 0.9)], "שלום": [(1, 2, EVIL, 0.5)]}
-    tagger = told([EVIL, f"{EVIL}2", "long"], **{gold[0].text: answers[EVIL], gold[1].text: answers["שלום"]})  # type: ignore[arg-type]
+    tagger = told([EVIL, f"{EVIL}2", "long"], **{gold[0].text: answers[EVIL], gold[1].text: answers["שלום"]})
     page = report_page(make_report(tagger, gold, against=told(), command=EVIL))
     check_harmless(page)
     body = page.partition("</style>")[2]
     assert not [raw for raw in RAW if raw in body]
-    assert visible(EVIL) in html.document_fromstring(page).text_content()
+    assert visible(EVIL) in text_of(page)
     assert 'dir="rtl"' in body
     assert len(page) < 200_000
     assert "x" * 400 not in text_of(page)
@@ -113,7 +115,7 @@ def test_a_large_report_is_bounded() -> None:
     gold = [example_of([f"w{n}", "y"], [f"B-t{n % 200}", "O"]) for n in range(3_000)]
     answers = {each.text: [(1, 2, f"t{n % 200}", 0.9)] for n, each in enumerate(gold) if n % 2}
     types = [f"t{n}" for n in range(200)]
-    page = report_page(make_report(told(types, **answers), gold, against=told(types)))  # type: ignore[arg-type]
+    page = report_page(make_report(told(types, **answers), gold, against=told(types)))
     assert "30 of 1,500 sentences are here; 1,470 are left out." in section(page, "sentences")
     assert "10 of 1,500 sentences are here; 1,490 are left out." in section(page, "sentences")
     assert "15 of 1,500 sentences are here; 1,485 are left out." in section(page, "difference")
@@ -131,7 +133,7 @@ def test_pages_of_little(sentences: list[object], answers: dict[str, object]) ->
 
 
 def test_the_page_serves_the_keyboard_and_screen_readers(report: Report) -> None:
-    tree = html.document_fromstring(report_page(replace(report, learning=((1, 0.5), (2, 0.6)))))
+    tree: Any = html.document_fromstring(report_page(replace(report, learning=((1, 0.5), (2, 0.6)))))
     ids = set(tree.xpath("//@id"))
     assert {each.removeprefix("#") for each in tree.xpath("//a/@href")} <= ids
     assert tree.get("lang") == "en"

@@ -56,7 +56,7 @@ def test_entities_say_what_is_wrong_with_them() -> None:
 def test_the_surest_mistakes_come_first_and_the_rest_is_counted() -> None:
     examples = [example_of([f"w{n}", "x"], ["O", "O"]) for n in range(40)]
     found = [[(0, 1, "t", round(0.1 + 0.02 * n, 2))] for n in range(39)] + [[]]
-    listed = worst_sentences(answers(examples, found), 5)  # type: ignore[arg-type]
+    listed = worst_sentences(answers(examples, found), 5)
     assert [each.number for each in listed.sentences] == [39, 38, 37, 36, 35]
     assert (listed.total, listed.left_out) == (39, 34)
 
