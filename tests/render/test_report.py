@@ -59,6 +59,7 @@ def test_the_figures_are_on_the_page(report: Report) -> None:
     assert percent(report.judgement.calibration.ece) in section(page, "calibration")  # type: ignore[union-attr]
     assert "seen in training" in section(page, "overall")
     assert "nerbert report a b" in section(page, "making")
+    assert "second tagger: told, legal decoding, temperature 1.000, no thresholds" in section(page, "making")
 
 
 def test_parts_without_facts_are_left_out(report: Report) -> None:
