@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nerbert.encoder.settings import PretrainSettings
     from nerbert.errors import NerbertError
     from nerbert.evaluation.evaluate import Evaluation
+    from nerbert.evaluation.report.report import Report
     from nerbert.executors import Executor
     from nerbert.finetuning.settings import FinetuneSettings
     from nerbert.formats.data import AnyData, DataSet
@@ -89,6 +90,7 @@ __all__ = [
     "pretrain",
     "pretrain_stages",
     "read_data",
+    "report",
     "score_tags",
 ]
 
@@ -301,6 +303,32 @@ def evaluate(
         tagger, data, train=train, decoding=decoding, head=head, backend=backend, precision=precision,
         thresholds=thresholds, labels=labels,
     )  # fmt: skip
+
+
+@paths_refused()
+def report(
+    tagger: "str | Path | Tagger", data: "AnyData", output: str | Path, *, against: "str | Path | Tagger | None" = None,
+    train: "AnyData | None" = None, decoding: str = "", head: str = "", backend: str = "auto", precision: str = "auto",
+    thresholds: float | Mapping[str, float] | None = None, labels: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+) -> "Report":  # fmt: skip
+    """Write a page about a tagger on annotated sentences to the file `output`; return what it says.
+
+    The page is one HTML file that asks for nothing: scores with intervals, mistakes in their sentences, calibration,
+    what thresholds do, speed, origin. `against` is a second tagger, to be compared with. Everything else is as in
+    `evaluate`, and holds for both; of several seeds name one.
+    """
+    from nerbert.artifacts import check_free_file
+    from nerbert.evaluation.report.report import make_report
+    from nerbert.render.report import write_report
+
+    check_free_file(Path(output), overwrite=overwrite)
+    found = make_report(
+        tagger, data, against=against, train=train, decoding=decoding, head=head, backend=backend, precision=precision,
+        thresholds=thresholds, labels=labels,
+    )  # fmt: skip
+    write_report(found, Path(output))
+    return found
 
 
 def _several(one: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:

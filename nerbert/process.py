@@ -16,6 +16,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def peak_memory() -> int:
+    """Return the bytes that this process has needed at most."""
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def is_first_process() -> bool:
     """Return whether this is the only process, or the first one of torchrun, which prints and writes."""
     return os.environ.get("RANK", "0") == "0"

@@ -46,6 +46,7 @@ WORKS = (
     "tag light notes.txt", "tag light notes.txt --json", "tag light notes.txt -o tagged.jsonl",
     "tag light rows.jsonl -o tagged.conll", "tag light test.conll -o tagged.csv --to csv",
     "tag light rows.csv -o tagged.html", "tag light rows.csv -o tagged.txt",
+    "report light test.conll -o report.html", "report open test.conll -o open.html",
     "evaluate light test.conll", "evaluate light rows.jsonl --json", "evaluate light domain --train domain",
     "serve light --check", "calibrate light --data domain --dry-run", "show light", "check light", "show tagger",
     "tag open notes.txt --labels ship,port --json", "tag open rows.csv --labels ship -o open.conll",

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -174,7 +174,7 @@ def evaluate(
     from nerbert.tagger.thresholds import parse_thresholds
 
     names, least = read_type_labels(labels), parse_thresholds(min_confidence)
-    loading = {"decoding": decoding, "head": head, "backend": backend, "precision": precision}
+    loading: dict[str, Any] = {"decoding": decoding, "head": head, "backend": backend, "precision": precision}
     if has_asked_types(file):
         if train:
             raise SettingsError(f"--train {train}: {file} is of open types, for which seen entities aren't separated")

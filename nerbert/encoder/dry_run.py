@@ -1,8 +1,6 @@
 """`nerbert pretrain --dry-run`: run a few steps and one evaluation, and report what the whole would take."""
 
 import math
-import resource
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import Any
 
 import torch
 
+from nerbert import process
 from nerbert.encoder.pretrain import Preparation, begin
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.executors import Executor
@@ -101,7 +100,7 @@ def peak_memory(device: torch.device) -> int:
     """Return the most bytes held so far: by torch on a GPU, by the whole process elsewhere."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return process.peak_memory()
 
 
 def _seconds(device: torch.device, run: Callable[[], Any]) -> float:

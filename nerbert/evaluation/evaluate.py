@@ -4,6 +4,7 @@ It scores the output of `nerbert tag`: the same back end, the same thresholds.
 """
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from nerbert.errors import InputError, SettingsError, at, unknown
 from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
-from nerbert.formats.data import AnyData, read_data, read_gold, train_sum
+from nerbert.formats.data import AnyData, GoldSentences, read_data, read_gold, train_sum
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.formats.open_types import normalised, read_open_types, types_asked
@@ -112,15 +113,27 @@ class Evaluation:
         }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A tagger and its answers to gold sentences, in the names of types of the data; `seconds` that they took."""
+
+    tagger: Tagger
+    gold: GoldSentences
+    found: list[WordTags]
+    seconds: float
+
+
 def evaluate(
     tagger: str | Path | Tagger, data: AnyData, *, train: AnyData | None = None, decoding: str = "", head: str = "",
     backend: str = "auto", precision: str = "auto", thresholds: float | Mapping[str, float] | None = None,
     labels: Mapping[str, str] | None = None, reading: Reading | None = None,
+    kept: Callable[[Scored], None] | None = None,
 ) -> Evaluation:  # fmt: skip
     """Score a tagger's folder (or a folder of several seeds) on a file, or on the test split of a data folder.
 
     Arguments are as in `nerbert.evaluate`. `reading` sets how both are read, by default like the (first) tagger's data;
-    so give taggers with different splitters one `word_splitter` to compare them.
+    so give taggers with different splitters one `word_splitter` to compare them. `kept` is called with each tagger and
+    its answers.
     """
     loading = {"decoding": decoding, "head": head, "backend": backend, "precision": precision, "thresholds": thresholds}
     folders: Mapping[str, str | Tagger] = (
@@ -143,7 +156,10 @@ def evaluate(
     judgements, answering = dict[str, Judgement](), dict[str, Answering]()
     for name, folder in folders.items():
         loaded = _asking(open_tagger(folder, **loading), asked, labels or {}, thresholds)
-        card, found = loaded.card, _tagged(loaded, examples, asked)
+        card, start = loaded.card, time.perf_counter()
+        found = _tagged(loaded, examples, asked)
+        if kept:
+            kept(Scored(loaded, gold_data, found, time.perf_counter() - start))
         answering[name] = loaded.answering
         tags, confidences = [each.tags for each in found], [each.confidences for each in found]
         judgements[name] = assess(gold, tags, confidences=confidences, words=words, seen=seen, without=duplicates)

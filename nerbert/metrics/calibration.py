@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.metrics.score import Pair, check_lengths
+from nerbert.metrics.score import Counts, Pair, check_lengths
 
 BINS = 10
+Shares: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +30,40 @@ class Calibration:
 
 def calibrate(confidences: Sequence[float], right: Sequence[bool], *, bins: int = BINS) -> Calibration:
     """Return the expected calibration error of predictions, each with its confidence (0–1) and whether it is right."""
+    sure, places = _binned(confidences, right, bins)
+    gaps = np.bincount(places, np.asarray(right, float) - sure, bins)
+    return Calibration(float(np.abs(gaps).sum() / max(1, sure.size)), bins, sure.size)
+
+
+def _binned(confidences: Sequence[float], right: Sequence[bool], bins: int) -> tuple[Shares, npt.NDArray[np.int64]]:
+    """Return the confidences, checked, and the number of each one's bin."""
     if bins < 1 or len(confidences) != len(right):
         raise InputError(f"{len(confidences)} confidences, {len(right)} outcomes, {bins} bins: give one for each")
     sure = np.asarray(confidences, float)
     if not ((sure >= 0) & (sure <= 1)).all():
         raise InputError(f"confidence {sure[~((sure >= 0) & (sure <= 1))][0]}: must lie between 0 and 1")
-    places = np.digitize(sure, np.arange(1, bins) / bins, right=True)
-    gaps = np.bincount(places, np.asarray(right, float) - sure, bins)
-    return Calibration(float(np.abs(gaps).sum() / max(1, sure.size)), bins, sure.size)
+    return sure, np.digitize(sure, np.arange(1, bins) / bins, right=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Predicted entities with a confidence above `low`, up to `high`: how many, their mean confidence and precision."""
+
+    low: float
+    high: float
+    entities: int
+    confidence: float
+    precision: float
+
+
+def reliability(confidences: Sequence[float], right: Sequence[bool], *, bins: int = BINS) -> list[Bin]:
+    """Return the bins that hold an entity; `calibrate` has the mean gap between their confidence and precision."""
+    sure, places = _binned(confidences, right, bins)
+    columns = [np.bincount(places, weights, bins).tolist() for weights in (None, sure, np.asarray(right, float))]
+    return [
+        Bin(number / bins, (number + 1) / bins, count, total / count, hits / count)
+        for number, (count, total, hits) in enumerate(zip(*columns, strict=True)) if count
+    ]  # fmt: skip
 
 
 def uncalibrated(confidence: float, temperature: float) -> float:
@@ -49,10 +76,15 @@ def uncalibrated(confidence: float, temperature: float) -> float:
 
 def calibration_of(pair: Pair, confidences: Sequence[Sequence[float]]) -> Calibration:
     """Return the same for predicted entities; `confidences` are one probability per word."""
+    return calibrate(entity_confidences(pair, confidences), pair.found.within(pair.gold).tolist())
+
+
+def entity_confidences(pair: Pair, confidences: Sequence[Sequence[float]]) -> list[float]:
+    """Return the confidence (0–1) of each predicted entity: the mean of its words', of which there is one per word."""
     check_lengths(pair.offsets, "confidences", confidences)
     words = np.fromiter(chain(chain.from_iterable(confidences), [0.0]), float)
     _check(words, pair)
-    return calibrate(_means(words, pair), pair.found.within(pair.gold).tolist())
+    return _means(words, pair)
 
 
 def _means(words: npt.NDArray[np.float64], pair: Pair) -> list[float]:
@@ -70,7 +102,6 @@ def _check(words: npt.NDArray[np.float64], pair: Pair) -> None:
         raise InputError(f"sentence {sentence}: confidence {words[bad[0]]}: must lie between 0 and 1")
 
 
-Shares: TypeAlias = npt.NDArray[np.float64]
 ConfidencesAt: TypeAlias = Callable[[float], Shares]
 """Temperature → the confidence (0–1) of each predicted entity."""
 LOWEST, HIGHEST = 0.05, 20.0
@@ -129,6 +160,17 @@ def _best(losses: Shares) -> float:
     bend = before - 2 * here + after
     shift = (before - after) / (2 * bend) if bend > 0 else 0.0
     return math.exp(_GRID[best] + shift * (_GRID[1] - _GRID[0]))
+
+
+def kept_counts(
+    confidences: npt.ArrayLike, right: npt.ArrayLike, gold: int, thresholds: Sequence[float]
+) -> list[Counts]:
+    """Return the counts of the entities that are at least as sure as each threshold, of `gold` annotated ones."""
+    sure, outcomes = np.asarray(confidences, float), np.asarray(right, bool)
+    if sure.size != outcomes.size:
+        raise InputError(f"{sure.size} confidences, {outcomes.size} outcomes: give one for each")
+    kept = [sure >= each for each in thresholds]
+    return [Counts(int(outcomes[each].sum()), int(each.sum()), gold) for each in kept]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from itertools import accumulate, chain
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -39,11 +39,12 @@ Entity = tuple[str, str]
 """An entity's text and type."""
 SAMPLES = 1_000
 LEVEL = 0.95
+Figure = Literal["precision", "recall", "f1"]
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Bounds of micro F1 (0–1) that contain the share `level` of the samples."""
+    """Bounds of a figure (0–1), or of a difference, that contain the share `level` of the samples."""
 
     low: float
     high: float
@@ -228,9 +229,11 @@ def span_counts(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[Wor
     return np.array(rows, np.int64).reshape(-1, 3)
 
 
-def bootstrap(counts: Numbers, *, samples: int = SAMPLES, level: float = LEVEL, seed: int = 0) -> Interval:
-    """Return the interval of micro F1; `counts` has a row per sentence (right, predicted, gold), in any order."""
-    return _interval(counts, _f1, samples, level, seed)
+def bootstrap(
+    counts: Numbers, figure: Figure = "f1", *, samples: int = SAMPLES, level: float = LEVEL, seed: int = 0
+) -> Interval:
+    """Return the interval of a micro figure; `counts` has a row per sentence (right, predicted, gold), in any order."""
+    return _interval(counts, _FIGURES[figure], samples, level, seed)
 
 
 def bootstrap_difference(
@@ -252,6 +255,19 @@ def _f1(sums: Numbers) -> Array:
     return f1
 
 
+def _precision(sums: Numbers) -> Array:
+    precision: Array = sums[:, 0] / np.maximum(1, sums[:, 1])
+    return precision
+
+
+def _recall(sums: Numbers) -> Array:
+    recall: Array = sums[:, 0] / np.maximum(1, sums[:, 2])
+    return recall
+
+
+_FIGURES: dict[Figure, Callable[[Numbers], Array]] = {"precision": _precision, "recall": _recall, "f1": _f1}
+
+
 def _interval(
     counts: Numbers, score: Callable[[Numbers], Array], samples: int, level: float, seed: int
 ) -> Interval:  # fmt: skip
@@ -259,8 +275,21 @@ def _interval(
         raise InputError(f"bootstrap: samples {samples} must be at least 1, level {level} between 0 and 1")
     if not len(counts):
         return Interval(0.0, 0.0, level, samples)
-    kinds, often = np.unique(counts, axis=0, return_counts=True)
+    kinds, often = _different(counts)
     draws = np.random.RandomState(int(uniform(seed, "bootstrap", str(samples)) * (1 << 32)))
     scores = score(draws.multinomial(len(counts), often / len(counts), samples) @ kinds)
     low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), level, samples)
+
+
+def _different(counts: Numbers) -> tuple[Numbers, Numbers]:
+    """Return the different rows in order, and how many there are of each: `np.unique` of rows, in a fraction of its
+    time.
+    """
+    shape = tuple((counts.max(axis=0) + 1).tolist())
+    try:
+        codes, often = np.unique(np.ravel_multi_index(tuple(counts.T), shape), return_counts=True)
+    except ValueError:  # more combinations than 64 bits count
+        kinds, often = np.unique(counts, axis=0, return_counts=True)
+        return kinds, often
+    return np.stack(np.unravel_index(codes, shape), axis=1), often

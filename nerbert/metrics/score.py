@@ -67,6 +67,12 @@ class Pair:
         """Return the pair by strict IOB2, without entities that no B- opens."""
         return replace(self, gold=self.gold.where(self.gold.opened), found=self.found.where(self.found.opened))
 
+    def of_type(self, name: str) -> "Pair":
+        """Return the pair without the entities of other types."""
+        number = self.types.index(name)
+        return replace(self, gold=self.gold.where(self.gold.types == number),
+                       found=self.found.where(self.found.types == number))  # fmt: skip
+
     def sentence_of(self, columns: Columns) -> Numbers:
         """Return the number of each entity's sentence."""
         return np.searchsorted(self.offsets, columns.starts, side="right") - 1

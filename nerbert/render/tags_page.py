@@ -49,7 +49,7 @@ def _lines(text: str, spans: Sequence[Span], colours: Mapping[str, str]) -> Iter
     for line, marked in lines_of(text, spans):
         marks = [(start, end, _mark(span, colours.get(span.type, "k entity"))) for start, end, span in marked]
         pieces = [(piece if mark else piece.replace("\t", " "), mark) for piece, mark in pieces_of(line, marks)]
-        yield _direction(line), pieces
+        yield direction(line), pieces
 
 
 def _mark(span: Span, style: str) -> Mark:
@@ -69,7 +69,7 @@ def fitting(text: str, spans: Sequence[Span], room: int) -> tuple[str, Sequence[
     return text[:end], [span for span in spans if span.end <= end]
 
 
-def _direction(line: str) -> str:
+def direction(line: str) -> str:
     """Return where a line begins, by its first letter; `dir=auto` would look at the names of types too."""
     sides = map(unicodedata.bidirectional, line)
     return next(("ltr" if side == "L" else "rtl" for side in sides if side in ("L", "R", "AL")), "auto")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from nerbert.errors import InputError, SettingsError, need, os_refused
 from nerbert.formats.entity_labels import parse_labels
+from nerbert.process import peak_memory
 from nerbert.registry import PROTOCOLS
 from nerbert.serve.settings import TOKEN, Limits, is_loopback
 from nerbert.tagger.tagger import Tagger
@@ -136,8 +137,6 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
 
 def _memory(limits: Limits, window: int) -> list[str]:
     """Return in lines how much memory the process may need, by its limits; read what it has needed until now."""
-    from nerbert.serve.service import peak_memory
-
     used = peak_memory()
     count, longest = limits.workers, limits.max_characters
     parts = {

@@ -10,8 +10,6 @@ import ctypes
 import gc
 import logging
 import re
-import resource
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +21,7 @@ from typing import Any
 
 from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, TimedOut, Unavailable, at, unknown
 from nerbert.formats.entity_labels import entity_labels
+from nerbert.process import peak_memory
 from nerbert.records import EntityLabel
 from nerbert.serve.queue import Queue, QueuedBatch, Ticket
 from nerbert.serve.settings import Limits
@@ -92,11 +91,6 @@ class _Text:
 def milliseconds() -> float:
     """Return the time of a clock that only moves forward."""
     return time.monotonic() * 1000
-
-
-def peak_memory() -> int:
-    """Return the bytes that the process has needed at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def named_sources(sources: Sequence[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.metrics.calibration import Calibration, calibrate
+from nerbert.metrics.calibration import Calibration, calibrate, kept_counts, reliability
 from nerbert.metrics.judging import assess
 
 PREDICTIONS = st.lists(st.tuples(st.integers(0, 100).map(lambda n: n / 100), st.booleans()), max_size=40)
@@ -64,3 +64,23 @@ def test_each_word_needs_its_confidence() -> None:
         assess([["O", "O"]], [["O", "O"]], confidences=[[1.0], [1.0]]).as_json()
     with pytest.raises(InputError, match="1 confidences, 2 outcomes"):
         calibrate([0.5], [True, False])
+
+
+def test_bins_hold_what_the_error_is_made_of() -> None:
+    sure, right = [0.05, 0.1, 0.15, 0.95, 1.0], [False, True, False, True, True]
+    bins = reliability(sure, right)
+    assert [(each.low, each.high, each.entities) for each in bins] == [(0.0, 0.1, 2), (0.1, 0.2, 1), (0.9, 1.0, 2)]
+    assert [each.precision for each in bins] == [0.5, 0.0, 1.0]
+    gaps = sum(each.entities * abs(each.precision - each.confidence) for each in bins)
+    assert gaps / len(sure) == pytest.approx(calibrate(sure, right).ece)
+    assert reliability([], []) == []
+    with pytest.raises(InputError, match="1 confidences, 0 outcomes"):
+        reliability([0.5], [])
+
+
+def test_what_thresholds_keep() -> None:
+    counts = kept_counts([0.2, 0.5, 0.9], [True, False, True], 4, [0.0, 0.5, 0.6, 1.0])
+    assert [(each.right, each.predicted, each.gold) for each in counts] == [(2, 3, 4), (1, 2, 4), (1, 1, 4), (0, 0, 4)]
+    assert kept_counts([], [], 0, [0.5])[0].precision == 0.0
+    with pytest.raises(InputError, match="2 confidences, 1 outcomes"):
+        kept_counts([0.5, 0.6], [True], 1, [0.5])

@@ -13,7 +13,7 @@ from lxml import etree, html
 
 from nerbert.errors import visible
 from nerbert.records import Span
-from nerbert.render.tags_page import _direction, fitting
+from nerbert.render.tags_page import direction, fitting
 from tests.tagger.jobs.conftest import Tag, capitals, tag
 from tests.tagger.jobs.fakes import Capitals
 
@@ -96,7 +96,7 @@ def test_the_page_asks_for_nothing(tag: Tag) -> None:
     [("Ada", "ltr"), ("12 שלום Ada", "rtl"), ("«مرحبا»", "rtl"), ("123, !", "auto"), ("", "auto"), ("日本", "ltr")],
 )
 def test_lines_begin_where_their_letters_do(tag: Tag, line: str, side: str) -> None:
-    assert _direction(line) == side
+    assert direction(line) == side
     assert values(made(tag, f"{line}\nx"), "//div[@class='row']/div/@dir") == [side, "ltr"]
 
 

@@ -1,0 +1,226 @@
+"""Tagger + annotated sentences → all that a report says, as numbers and sentences; a second tagger may be compared.
+
+What `nerbert evaluate` counts is taken from there. Each tagger goes over the sentences once.
+"""
+
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nerbert import __version__
+from nerbert.errors import InputError
+from nerbert.evaluation.datasets.load import known_data
+from nerbert.evaluation.evaluate import Evaluation, Scored, evaluate
+from nerbert.evaluation.report.difference import Comparison, compare
+from nerbert.evaluation.report.sentences import Answers, SentenceList, missed_sentences, worst_sentences
+from nerbert.formats.data import AnyData
+from nerbert.formats.documents import Reading, reading_for
+from nerbert.metrics.breakdown import Confusion, Part, by_length, by_type, confusions
+from nerbert.metrics.calibration import Bin, Shares, Threshold, kept_counts, lowest_thresholds, reliability
+from nerbert.metrics.judging import Figure, Interval, Judgement, bootstrap, counts_by_sentence
+from nerbert.metrics.score import Counts, Mask
+from nerbert.model.folder import read_card, seed_folders
+from nerbert.process import cores, peak_memory
+from nerbert.tagger.summary import ModelSummary, summarise
+from nerbert.tagger.tagger import Tagger
+from nerbert.tagger.thresholds import Answering
+
+THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+"""Confidences of the curves: entities below are left out."""
+PRECISIONS = (0.8, 0.9, 0.95)
+"""Precisions for which each type's threshold is looked for."""
+CURVES = 30
+"""Types with a curve, those with the most gold entities."""
+_FIGURES: tuple[Figure, ...] = ("precision", "recall", "f1")
+
+
+@dataclass(frozen=True, slots=True)
+class TypeThresholds:
+    """What thresholds do to a type, "" for all: counts at each of `THRESHOLDS` (empty for a rare type), and the lowest
+    threshold for each of `PRECISIONS` (empty if nothing of it was found).
+    """
+
+    name: str
+    gold: int
+    curve: tuple[tuple[float, Counts], ...]
+    lowest: tuple[Threshold, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What tagging took: seconds, sentences, words; bytes at the peak of the process, and of a GPU if there is one."""
+
+    seconds: float
+    sentences: int
+    words: int
+    memory: int
+    gpu_memory: int | None
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The annotated sentences: file, SHA-256, counts; `title` and `licence` if nerbert knows the data set, else ""."""
+
+    file: str
+    sha256: str
+    sentences: int
+    words: int
+    entities: int
+    title: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that a report says of a tagger on annotated data. Shares and confidences are 0–1."""
+
+    name: str
+    evaluation: Evaluation
+    judgement: Judgement
+    intervals: dict[Figure, Interval]
+    by_type: tuple[Part, ...]
+    by_length: tuple[Part, ...]
+    confusions: tuple[Confusion, ...]
+    worst: SentenceList
+    missed: SentenceList
+    reliability: tuple[Bin, ...]
+    thresholds: tuple[TypeThresholds, ...]
+    """Of all entities first, then by type."""
+    learning: tuple[tuple[int, float], ...]
+    """Step and F1 on the dev split in training; empty if its log doesn't hold them."""
+    speed: Speed
+    source: Source
+    card: Mapping[str, Any]
+    """The tagger's `nerbert.json`."""
+    model: ModelSummary | None
+    """What its folder is; None for a tagger without one."""
+    fingerprint: str
+    comparison: Comparison | None
+    command: str
+    version: str = __version__
+
+    @property
+    def answering(self) -> Answering:
+        """How the tagger was run."""
+        (found,) = self.evaluation.answering.values()
+        return found
+
+
+def make_report(
+    tagger: str | Path | Tagger, data: AnyData, *, against: str | Path | Tagger | None = None,
+    train: AnyData | None = None, reading: Reading | None = None, command: str = "", **options: Any,
+) -> Report:  # fmt: skip
+    """Score a tagger, or its folder, and say where it is right and wrong; compare it with the tagger `against`.
+
+    `data`, `train`, `reading` and the `options` are as in `evaluate`; they hold for both taggers. `command` is shown.
+    Raise InputError for a folder of several seeds.
+    """
+    own = [_card(each) for each in (tagger, against) if each is not None]
+    reading = reading_for(own[0], reading)
+    evaluation, scored = _evaluated(tagger, data, train=train, reading=reading, **options)
+    (judgement,) = evaluation.judgements.values()
+    name, second = _names(tagger, against)
+    answers, opened = Answers.of(scored), scored.tagger
+    types, speed = by_type(answers.pair), _speed(scored)
+    comparison = None
+    if against is not None:
+        other, its = _evaluated(against, data, reading=reading, **options)
+        comparison = compare(answers, Answers.of(its), second, other)
+    return Report(
+        name=name, evaluation=evaluation, judgement=judgement,
+        intervals={each: bootstrap(counts_by_sentence(answers.pair), each) for each in _FIGURES},
+        by_type=tuple(types), by_length=tuple(by_length(answers.pair)), confusions=tuple(confusions(answers.pair)),
+        worst=worst_sentences(answers), missed=missed_sentences(answers),
+        reliability=tuple(reliability(answers.confidences, answers.right.tolist())),
+        thresholds=_thresholds(answers, types),
+        learning=learning_curve(opened.card), speed=speed, source=_source(scored), card=opened.card,
+        model=summarise(opened.origin.folder)[0] if opened.origin else None, fingerprint=opened.fingerprint,
+        comparison=comparison, command=command,
+    )  # fmt: skip
+
+
+def learning_curve(card: Mapping[str, Any]) -> tuple[tuple[int, float], ...]:
+    """Return step and dev F1 (0–1) of each evaluation in a card's log; empty if there are none."""
+    log = card.get("log")
+    rows = [each for each in log if isinstance(each, dict)] if isinstance(log, list) else []
+    pairs = [(each.get("step"), each.get("dev_f1")) for each in rows]
+    return tuple((step, float(f1)) for step, f1 in pairs
+                 if isinstance(step, int) and isinstance(f1, int | float) and 0 <= f1 <= 1)  # fmt: skip
+
+
+def _card(tagger: str | Path | Tagger) -> Mapping[str, Any]:
+    """Return how a tagger reads data, as `evaluate` has it; raise InputError for a folder of several seeds."""
+    if isinstance(tagger, Tagger):
+        return {**tagger.card, "language": tagger.language, "word_splitter": tagger.splitter}
+    if seeds := seed_folders(str(tagger)):
+        raise InputError(f"{tagger}: holds a tagger for each seed, and a report is of one; name one of them, say "
+                         f"{seeds[0]}")  # fmt: skip
+    return read_card(str(tagger))
+
+
+def _names(tagger: str | Path | Tagger, against: str | Path | Tagger | None) -> tuple[str, str]:
+    """Return what the page calls the taggers: their folders' names, or more of them if these are the same."""
+    one, other = (_folder(each) for each in (tagger, against or ""))
+    for names in ((Path(one).name, Path(other).name), (one, other)):
+        if all(names[: 1 if against is None else 2]) and names[0] != names[1]:
+            return names
+    return ("first tagger", "second tagger") if against is not None else ("tagger", "")
+
+
+def _folder(tagger: str | Path | Tagger) -> str:
+    if isinstance(tagger, Tagger):
+        return tagger.origin.folder if tagger.origin else ""
+    return str(tagger)
+
+
+def _evaluated(tagger: str | Path | Tagger, data: AnyData, **options: Any) -> tuple[Evaluation, Scored]:
+    scored = list[Scored]()
+    evaluation = evaluate(tagger, data, kept=scored.append, **options)
+    return evaluation, scored[0]
+
+
+def _thresholds(answers: Answers, parts: list[Part]) -> tuple[TypeThresholds, ...]:
+    pair, sure = answers.pair, np.asarray(answers.confidences, float)
+    of_entity = [pair.types[number] for number in pair.found.types.tolist()]
+    lowest = [lowest_thresholds(of_entity, sure, answers.right, each) for each in PRECISIONS]
+    whole = [lowest_thresholds([""] * len(of_entity), sure, answers.right, each) for each in PRECISIONS]
+    found = [TypeThresholds(
+        "", pair.gold.starts.size, _curve(sure, answers.right, pair.gold.starts.size),
+        tuple(each[""] for each in whole if each),
+    )]  # fmt: skip
+    for place, part in enumerate(parts):
+        mask = pair.found.types == pair.types.index(part.name)
+        curve = _curve(sure[mask], answers.right[mask], part.counts.gold) if place < CURVES else ()
+        levels = tuple(each[part.name] for each in lowest if part.name in each)
+        found.append(TypeThresholds(part.name, part.counts.gold, curve, levels))
+    return tuple(found)
+
+
+def _curve(sure: Shares, right: Mask, gold: int) -> tuple[tuple[float, Counts], ...]:
+    return tuple(zip(THRESHOLDS, kept_counts(sure, right, gold, THRESHOLDS), strict=True))
+
+
+def _speed(scored: Scored) -> Speed:
+    examples, torch = scored.gold.examples, sys.modules.get("torch")
+    gpu = torch.cuda.max_memory_allocated() if torch and torch.cuda.is_initialized() else None
+    machine = f"{platform.system()} {platform.machine()}, {cores()} cores"
+    words = sum(len(each.words) for each in examples)
+    return Speed(max(scored.seconds, 1e-9), len(examples), words, peak_memory(), gpu, machine)
+
+
+def _source(scored: Scored) -> Source:
+    gold = scored.gold
+    known = next((each for each in known_data().values() for split in each.splits.values()
+                  if gold.sha256 and split.sha256 == gold.sha256), None)  # fmt: skip
+    words, entities = (sum(map(len, column)) for column in zip(*((each.words, each.spans) for each in gold.examples),
+                                                                strict=True))  # fmt: skip
+    return Source(
+        gold.place, gold.sha256, len(gold.examples), words, entities,
+        known.title if known else "", known.licence if known else "",
+    )  # fmt: skip

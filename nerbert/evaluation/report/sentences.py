@@ -1,0 +1,166 @@
+"""Sentences that show a tagger's mistakes, cut to a bounded length, the worst first.
+
+Mistakes are ordered by the confidence of the wrong entity: a sure one misleads most. What was missed has no confidence,
+so sentences with nothing else wrong are a list of their own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nerbert.evaluation.evaluate import Scored
+from nerbert.labels import WordSpan, example_tags, spans_from_bio, word_spans
+from nerbert.metrics.calibration import entity_confidences
+from nerbert.metrics.judging import Mistake, MistakeKind, find_mistakes
+from nerbert.metrics.score import Mask, Pair, pair_of
+from nerbert.model.heads import WordTags
+from nerbert.records import Example
+
+ROOM = 400
+"""Characters of a sentence that are shown."""
+_BEFORE = 130
+"""Characters before a mistake, where a sentence is cut."""
+WORST, MISSED = 30, 10
+"""Sentences that are shown, with a wrong entity and with missed ones only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """A tagger's answers to gold sentences: `confidences` and `right` are of the predicted entities of `pair`."""
+
+    examples: Sequence[Example]
+    found: Sequence[WordTags]
+    pair: Pair
+    confidences: Sequence[float]
+    right: Mask
+
+    @classmethod
+    def of(cls, scored: Scored) -> "Answers":
+        """Decode what `evaluate` scored."""
+        examples, found = scored.gold.examples, scored.found
+        pair = pair_of([example_tags(each) for each in examples], [each.tags for each in found])
+        confidences = entity_confidences(pair, [each.confidences for each in found])
+        return cls(examples, found, pair, confidences, pair.found.within(pair.gold))
+
+    def spans(self, number: int) -> tuple[list[WordSpan], list[WordSpan]]:
+        """Return the gold and the predicted entities of a sentence."""
+        return word_spans(self.examples[number]), spans_from_bio(self.found[number].tags)
+
+    def confidence(self, number: int, span: WordSpan) -> float:
+        """Return the confidence (0–1) of a predicted entity: the mean of its words'."""
+        words = self.found[number].confidences[span[0] : span[1]]
+        return sum(words) / len(words)
+
+    def mistakes(self, number: int) -> list[Mistake]:
+        """Return the mistakes in a sentence, the most confident wrong entity first, missed entities last."""
+
+        def doubt(mistake: Mistake) -> float:
+            return -self.confidence(number, mistake.predicted) if mistake.predicted else 1.0
+
+        return sorted(find_mistakes(*self.spans(number)), key=doubt)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEntity:
+    """An entity in the shown text (characters there): a predicted one with its confidence (0–1).
+
+    `mistake` is the kind of mistake that it belongs to; None where gold and predicted agree.
+    """
+
+    start: int
+    end: int
+    type: str
+    mistake: MistakeKind | None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSentence:
+    """A sentence, or the part of it around its worst mistake, with the entities there.
+
+    `number` counts the sentences from 1; `begins` and `ends` say whether the text is the sentence's to that side;
+    `other` are the entities of a tagger that is compared.
+    """
+
+    number: int
+    text: str
+    begins: bool
+    ends: bool
+    gold: tuple[ShownEntity, ...]
+    found: tuple[ShownEntity, ...]
+    other: tuple[ShownEntity, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceList:
+    """The first of `total` sentences."""
+
+    sentences: tuple[ShownSentence, ...]
+    total: int
+
+    @property
+    def left_out(self) -> int:
+        """Return how many sentences are not shown."""
+        return self.total - len(self.sentences)
+
+
+def worst_sentences(answers: Answers, most: int = WORST) -> SentenceList:
+    """Return the sentences with a wrong entity, by their most confident one."""
+    wrong = answers.pair.found.where(~answers.right)
+    sentences, sure = answers.pair.sentence_of(wrong), np.asarray(answers.confidences, float)[~answers.right]
+    ordered = list(dict.fromkeys(sentences[np.lexsort((sentences, -sure))].tolist()))
+    return SentenceList(tuple(shown(answers, each) for each in ordered[:most]), len(ordered))
+
+
+def missed_sentences(answers: Answers, most: int = MISSED) -> SentenceList:
+    """Return the sentences in which entities were missed and nothing else is wrong, most missed ones first."""
+    pair = answers.pair
+    missed = pair.sentence_of(pair.gold.where(~pair.gold.within(pair.found)))
+    numbers, counts = np.unique(missed, return_counts=True)
+    only = ~np.isin(numbers, pair.sentence_of(pair.found.where(~answers.right)))
+    numbers = numbers[only][np.argsort(-counts[only], kind="stable")]
+    return SentenceList(tuple(shown(answers, each) for each in numbers[:most].tolist()), len(numbers))
+
+
+def shown(answers: Answers, number: int, other: Answers | None = None, focus: WordSpan | None = None) -> ShownSentence:
+    """Return a sentence around a span (default: its first mistake), with the answers of one or two taggers."""
+    example, mistakes = answers.examples[number], answers.mistakes(number)
+    focus = focus or next((each.predicted or each.gold for each in mistakes), None) or (0, 1, "")
+    begin, end = part = _window(example, focus)
+    return ShownSentence(
+        number + 1, example.text[begin:end], begin == 0, end == len(example.text),
+        _marked(answers, number, part, gold=True), _marked(answers, number, part, gold=False),
+        None if other is None else _marked(other, number, part, gold=False),
+    )  # fmt: skip
+
+
+def _marked(answers: Answers, number: int, part: tuple[int, int], *, gold: bool) -> tuple[ShownEntity, ...]:
+    """Return the gold or the predicted entities in a part of a sentence's text; their ends may be cut."""
+    example, (begin, end), marked = answers.examples[number], part, list[ShownEntity]()
+    kinds = {each.gold if gold else each.predicted: each.kind for each in answers.mistakes(number)}
+    for span in answers.spans(number)[0 if gold else 1]:
+        first, last = _characters(example, span)
+        if first < end and last > begin:
+            place = max(first, begin) - begin, min(last, end) - begin
+            sure = None if gold else answers.confidence(number, span)
+            marked.append(ShownEntity(*place, span[2], kinds.get(span), sure))
+    return tuple(marked)
+
+
+def _characters(example: Example, span: WordSpan) -> tuple[int, int]:
+    return example.words[span[0]][0], example.words[span[1] - 1][1]
+
+
+def _window(example: Example, focus: WordSpan) -> tuple[int, int]:
+    """Return begin and end of what is shown: the whole text, or whole words around the beginning of a span; a word
+    that is too long itself is cut.
+    """
+    text, start = example.text, _characters(example, focus)[0] if example.words else 0
+    if len(text) <= ROOM:
+        return 0, len(text)
+    begin = max(0, min(start - _BEFORE, len(text) - ROOM))
+    begin = next((first for first, _ in example.words if begin <= first <= start), start) if begin else 0
+    end = min(len(text), begin + ROOM)
+    last = max((stop for _, stop in example.words if start < stop <= end), default=end) if end < len(text) else end
+    return begin, last

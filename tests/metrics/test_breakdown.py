@@ -1,0 +1,73 @@
+"""Parts of a score add up to it, and each has the interval of its own sentences."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.metrics.breakdown import LONGEST, by_length, by_type, confusions, differences
+from nerbert.metrics.judging import _different, bootstrap, bootstrap_difference, counts_by_sentence, kinds_of
+from nerbert.metrics.score import pair_of, score_pair, score_tags
+from tests.metrics.taggings import PAIRS, Pairs, split
+
+
+@given(PAIRS)
+def test_parts_add_up(pairs: Pairs) -> None:
+    pair = pair_of(*split(pairs))
+    score = score_pair(pair)
+    assert {each.name: each.counts for each in by_type(pair)} == score.by_type
+    for parts in (by_type(pair), by_length(pair)):
+        counts = [(each.counts.right, each.counts.predicted, each.counts.gold) for each in parts]
+        assert [*map(sum, zip(*counts, strict=True))] in ([score.right, score.predicted, score.gold], [])
+        assert all(0 <= each.interval.low <= each.interval.high <= 1 for each in parts)
+    assert sum(each.entities for each in confusions(pair)) == kinds_of(pair)["type"]
+
+
+def test_lengths_and_confusions() -> None:
+    gold = [["B-a", "I-a", "O", "B-b"], ["B-a"] + ["I-a"] * 8, ["B-a"], ["B-a"], ["B-b"]]
+    found = [["B-a", "I-a", "O", "B-a"], ["B-a"] + ["I-a"] * 7 + ["O"], ["B-b"], ["B-b"], ["O"]]
+    pair = pair_of(gold, found)
+    assert [(each.name, each.counts.right, each.counts.predicted, each.counts.gold) for each in by_length(pair)] == [
+        ("1", 0, 3, 4), ("2", 1, 1, 1), (f"{LONGEST} or more", 0, 1, 1)
+    ]  # fmt: skip
+    assert confusions(pair) == [("a", "b", 2), ("b", "a", 1)]
+    assert [each.name for each in by_type(pair)] == ["a", "b"]
+
+
+def test_an_interval_is_that_of_the_type_alone() -> None:
+    gold, found = [["B-a", "B-b"], ["B-a", "O"], ["B-b", "O"]] * 5, [["B-a", "O"], ["O", "O"], ["B-b", "B-b"]] * 5
+    pair = pair_of(gold, found)
+    for part in by_type(pair):
+        alone = [[[tag if tag[2:] == part.name else "O" for tag in each] for each in side] for side in (gold, found)]
+        assert part.interval == bootstrap(counts_by_sentence(pair_of(*alone)))
+
+
+@given(PAIRS, st.randoms(use_true_random=False))
+def test_differences_are_those_of_two_scores(pairs: Pairs, random: "np.random.RandomState") -> None:
+    gold, found = split(pairs)
+    other = [["O" if random.random() < 0.5 else tag for tag in each] for each in found]
+    one, two = pair_of(gold, found), pair_of(gold, other)
+    overall, *parts = differences(one, two)
+    assert (overall.f1, overall.other) == (score_pair(one).f1, score_pair(two).f1)
+    assert overall.interval == bootstrap_difference(counts_by_sentence(one), counts_by_sentence(two))
+    assert {each.name: (each.f1, each.gold) for each in parts if each.name in score_pair(one).by_type} == {
+        name: (counts.f1, counts.gold) for name, counts in score_pair(one).by_type.items()
+    }
+    assert {each.name for each in parts} == score_tags(gold, found).by_type.keys() | score_pair(two).by_type.keys()
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 3)] * 3), min_size=1, max_size=30), st.sampled_from([0, 1 << 40]))
+def test_rows_are_counted_as_numpy_counts_them(rows: list[tuple[int, ...]], large: int) -> None:
+    counts = np.array([*rows, (large, large, large)])
+    for one, other in zip(_different(counts), np.unique(counts, axis=0, return_counts=True), strict=True):
+        assert one.tolist() == other.tolist()
+
+
+def test_intervals_of_precision_and_recall() -> None:
+    counts = np.array([(1, 1, 2), (0, 1, 1), (2, 2, 4)] * 10)
+    swapped = counts[:, [0, 2, 1]]
+    assert bootstrap(counts, "precision").low > bootstrap(counts, "recall").high
+    assert bootstrap(swapped, "recall").low > bootstrap(swapped, "precision").high
+    halves = replace(bootstrap(np.array([(1, 2, 2)] * 5), "precision"), samples=1)
+    assert (halves.low, halves.high) == (0.5, 0.5)
