@@ -43,13 +43,16 @@ EXPORTED = tuple(f"onnx/{name}" for name in (
 """What `nerbert export` writes: its card, tokenizer, graphs in fp32 and int8, those of a concept encoder, and those
 that make and score a GLiNER model's labels."""
 
+REPORT = "report.html"
+"""A page of the tagger, if `nerbert report` wrote it into its folder."""
+
 Use: TypeAlias = Literal["small", "model", "tagger", "digest", "fingerprint", "weights", "loaded", "stale"]
 _SMALL = ("*.json", "*.txt", "*.model", "*.tiktoken")
 _MODEL = (*_SMALL, "README.md", "*.safetensors")
 FILES: Mapping[Use, tuple[str, ...]] = {
     "small": (*_SMALL, "README.md"),
     "model": _MODEL,
-    "tagger": (*_MODEL, *EXPORTED),
+    "tagger": (*_MODEL, *EXPORTED, REPORT),
     "digest": (*_SMALL, "*.safetensors"),
     "fingerprint": ("config.json", CARD, "tokenizer*.json", "*.safetensors", "onnx/*"),
     "weights": ("*.safetensors", "concepts/*.safetensors"),

@@ -23,11 +23,17 @@ _LONGEST_HEADER = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class ExportedGraph:
-    """An exported graph: its bytes, and where measured its F1 and the share (0–1) of torch's entities that it finds."""
+    """An exported graph: its bytes, and where measured its F1 and the share (0–1) of torch's entities that it finds.
+
+    `loss` is the F1 lost against torch, between `low` and `high` (95 %).
+    """
 
     bytes: int
     f1: float | None
     share: float | None
+    loss: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,8 @@ def _graphs(exported: Exported | None) -> Iterator[tuple[str, ExportedGraph]]:
     for precision in GRAPHS:
         if path := exported.graphs.get(precision):
             measured = exported.card.agreement.get(f"onnx {precision}", {})
-            yield precision, ExportedGraph(path.stat().st_size, measured.get("f1"), measured.get("share"))
+            names = ("f1", "share", "loss", "low", "high")
+            yield precision, ExportedGraph(path.stat().st_size, *map(measured.get, names))
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,34 @@ def test_a_tagger_of_gliners_kind_is_for_that_package_too(facts: dict[str, Any])
     assert "finds the types above; other types can be given at run time" in said(use)
 
 
+def test_the_hub_reads_its_scores(facts: dict[str, Any]) -> None:
+    front = front_of(tagger_card(facts))
+    assert front.model_name == "tagger of ships"
+    found = {(each.metric_type, each.metric_value) for each in front.eval_results}
+    assert found == {("f1", 0.6), ("precision", 0.75), ("recall", 0.5)}
+    assert {(each.task_type, each.dataset_name, each.dataset_split) for each in front.eval_results} == {
+        ("token-classification", "ships", "dev")
+    }
+    del facts["dev"]
+    assert front_of(tagger_card(facts)).eval_results is None
+
+
+def test_hostile_names_stay_names_in_what_the_hub_reads(facts: dict[str, Any]) -> None:
+    facts["data"]["name"] = 'ships"\nlicense: mit\n# <b>'
+    front = front_of(tagger_card(facts))
+    assert front.license == "other"
+    assert front.eval_results[0].dataset_name == facts["data"]["name"].replace("\n", "\\n")
+
+
+def test_what_it_lost_when_it_learnt_types_is_told(facts: dict[str, Any]) -> None:
+    lost = {"f1_before": 0.5, "f1_after": 0.49, "sentences": 1234, "labelled": True}
+    limits = said(section(tagger_card(facts | {"old_types": lost, "added_types": {"own": ["ship"]}}), "Limits"))
+    assert "On its 1 older ones F1 was 50.00 before and is 49.00, on 1,234 sentences" in limits
+    agrees = said(section(tagger_card(facts | {"old_types": lost | {"labelled": False}, "added_types": {"own": ["x"]}}),
+                          "Limits"))  # fmt: skip
+    assert "it agrees to 49.00 % with the tagger before" in agrees
+
+
 def test_what_it_is(facts: dict[str, Any]) -> None:
     card = said(tagger_card(facts))
     assert "# A named-entity tagger of 2 types" in card

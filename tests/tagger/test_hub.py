@@ -11,7 +11,9 @@ import pytest
 from huggingface_hub import ModelHubMixin
 
 from nerbert.errors import InputError, OutputExists
+from nerbert.model.folder import REPORT
 from nerbert.model.heads import Head
+from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
 
 TEXT = "The brig Margarethe was built by Larsen & Holm in Tromsø."
@@ -136,6 +138,18 @@ def test_a_tagger_is_pushed_as_one_commit(hub: FakeHub, tagger: Tagger) -> None:
                            "delete_patterns": ["*.safetensors", "concepts/*", "onnx/*"]}),
     ]  # fmt: skip
     assert Tagger.from_pretrained("me/ships", device="cpu").tag(TEXT) == tagger.tag(TEXT)
+
+
+def test_its_page_and_its_gates_are_pushed_along(hub: FakeHub, tiny_tagger: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_tagger, tmp_path / "tagger"))
+    export(folder)
+    (folder / REPORT).write_text("a page")
+    (folder / "notes.txt").write_text("a note, which goes as all small files do")
+    (folder / "secret.bin").write_text("nothing of a tagger")
+    Tagger.load(folder, device="cpu").push_to_hub("me/ships")
+    pushed = {path.relative_to(hub.place / "me/ships").as_posix() for path in (hub.place / "me/ships").rglob("*")}
+    assert {REPORT, "README.md", "nerbert.json", "onnx/nerbert-onnx.json"} <= pushed
+    assert "secret.bin" not in pushed
 
 
 def test_a_saved_tagger_can_be_pushed_at_once(hub: FakeHub, tagger: Tagger, tmp_path: Path) -> None:

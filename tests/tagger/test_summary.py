@@ -25,7 +25,7 @@ CARD = {
 EXPORTED = {
     "format": 1, "tags": ["O", "B-port", "I-port", "B-ship", "I-ship"], "made_from": {"weights": {}}, "before": [1],
     "after": [2], "pad_id": 0, "room": 512, "vocabulary": 9,
-    "agreement": {"onnx int8": {"f1": 0.399, "share": 0.97, "other": 3}},
+    "agreement": {"onnx int8": {"f1": 0.399, "share": 0.97, "other": 3, "loss": 0.01}},
 }  # fmt: skip
 
 
@@ -64,7 +64,8 @@ def test_a_tagger_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     (told,) = json.loads(capsys.readouterr().out)
     assert told["card"] == CARD
     assert (told["types"], told["parameters"], told["labels_at_run_time"]) == (["port", "ship"], 1001, False)
-    assert told["exports"] == {"int8": {"bytes": 3000, "f1": 0.399, "share": 0.97}}
+    unknown = {"low": None, "high": None}
+    assert told["exports"] == {"int8": {"bytes": 3000, "f1": 0.399, "share": 0.97, "loss": 0.01, **unknown}}
 
 
 @pytest.mark.parametrize(
