@@ -2,7 +2,7 @@
 
 KILL is `step N` (killed once step N is written down), `term N` or `int N` (it gets that signal then), `file N` (killed
 while the N-th file of all checkpoints is being written), `rename N` (before the N-th folder gets its name), or nothing.
-At its end it writes weights and moments to FOLDER/end.safetensors. With COLUMNS=1 the model labels all words anew at
+At its end it writes weights and moments to FOLDER/end.safetensors. With LABELS_ANEW=1 the model labels all words anew at
 the start of each epoch.
 """
 
@@ -47,7 +47,7 @@ class Tags(Objective):
     def begin_epoch(
         self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
     ) -> EpochColumns | None:
-        if not epoch or not os.environ.get("COLUMNS"):
+        if not epoch or not os.environ.get("LABELS_ANEW"):
             return None
         share = np.arange(processes.rank, len(data.windows), processes.count)
         found = dict[int, np.ndarray[Any, Any]]()

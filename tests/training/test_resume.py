@@ -280,12 +280,12 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path, memory: str) -> No
 def test_two_processes_go_on_as_they_were(tmp_path: Path) -> None:
     """With columns that both compute anew in each epoch."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    code, out = finish(start(whole, processes=2, COLUMNS="1"))
+    code, out = finish(start(whole, processes=2, LABELS_ANEW="1"))
     assert code == 0, out
-    code, _ = finish(start(broken, "file", "9", processes=2, COLUMNS="1"))
+    code, _ = finish(start(broken, "file", "9", processes=2, LABELS_ANEW="1"))
     assert code != 0
     assert (max(broken.glob("step-*")) / "column-labels.npy").is_file()
-    code, out = finish(start(broken, processes=2, COLUMNS="1"))
+    code, out = finish(start(broken, processes=2, LABELS_ANEW="1"))
     assert code == 0, out
     assert [each["step"] for each in lines(whole) if each["kind"] == "epoch"] == [9, 17, 25, 33, 41]
     assert_same(broken, whole)
