@@ -162,3 +162,13 @@ def test_a_model_of_labels_at_run_time_keeps_the_types_of_its_card(tmp_path: Pat
     card = read_card(str(second))
     assert card["types"] == ["person", "port", "ship"]
     assert card["words_of_types"] == {"person": "person", "port": "port", "ship": "ship"}
+
+
+def test_a_gliner_folder_keeps_its_types(tiny_gliner: Path, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, objective="", max_steps=2)
+    (old,) = finetune(str(tiny_gliner), OLD, tmp_path / "old", settings)
+    (new,) = finetune(str(old), NEW, tmp_path / "new", settings, add_types=AddTypes(OLD, max_loss=100))
+    card = read_card(str(new))
+    assert card["head"] == "gliner"
+    assert set(card["types"]) == {"person", "ship", "port"}
+    assert Tagger.load(new).with_default_labels().types == ["person", "port", "ship"]
