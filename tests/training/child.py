@@ -2,8 +2,8 @@
 
 KILL is `step N` (killed once step N is written down), `term N` or `int N` (it gets that signal then), `file N` (killed
 while the N-th file of all checkpoints is being written), `rename N` (before the N-th folder gets its name), or nothing.
-At its end it writes weights and moments to FOLDER/end.safetensors. With LABELS_ANEW=1 the model labels all words anew at
-the start of each epoch.
+At its end it writes weights and moments to FOLDER/end.safetensors. With LABELS_ANEW=1 the model labels all words at the
+start of each epoch.
 """
 
 import os
