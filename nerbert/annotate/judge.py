@@ -5,14 +5,19 @@ tagger's, so people should look at some of its answers.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nerbert.annotate.answers import Fault, Reply, read_yes_or_no
 from nerbert.annotate.asking import AGAIN, ModelRun, asked_as, warn_of_open_key
 from nerbert.annotate.settings import JudgeSettings, load_key, load_prompt
 from nerbert.annotate.store import open_store
-from nerbert.errors import need
+from nerbert.errors import few, need
+from nerbert.tagger.span_answers import Answer, SpanAnswers, SpanQuestion
+from nerbert.terminal import tell
+
+_LABELS = 100
+"""Labels that a question lists at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +54,25 @@ def judge(questions: Sequence[str], settings: JudgeSettings) -> ModelAnswers:
             raise
         failed = Counter(failure[0] for each in questions if (failure := run.failure(each)))
         return ModelAnswers([run.kept(each)[1] for each in questions], failed, run.summary())
+
+
+def judge_spans(settings: JudgeSettings) -> Callable[[SpanAnswers], None]:
+    """Return what asks a language model for the answers that are missing; one without a usable answer is "unsure"."""
+
+    def ask(answers: SpanAnswers) -> None:
+        places = answers.open
+        done = judge([question_of(answers.questions[place], answers.head.labels) for place in places], settings)
+        given: dict[int, Answer | None] = {
+            place: "unsure" if right is None else right for place, right in zip(places, done.right, strict=True)
+        }
+        answers.answer_all(given, f"model {settings.model}")
+        tell(f"{done.summary}; answers: {answers.path}")
+
+    return ask
+
+
+def question_of(question: SpanQuestion, labels: Sequence[str]) -> str:
+    """Return a span in its sentence, marked with [[ and ]], with its label and those that it could have instead."""
+    before, span, after = question.text[: question.start], question.span, question.text[question.end :]
+    others = ", ".join(labels) if len(labels) <= _LABELS else few(labels)
+    return f"{before}[[{span}]]{after}\n\nMarked span: {span}\nIts label: {question.label}\nAll labels: {others}"

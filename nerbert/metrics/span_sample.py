@@ -22,6 +22,7 @@ _LEAST_SPREAD = 0.2
 """The spread √(c(1 − c)) that every span has at least: confidences near 1 are often too high."""
 _BELOW = 1 / 3
 """The largest share of the draw that spans below their threshold have, as long as there are enough others."""
+_ROUNDING = 1e-9
 _Z = 1.959964
 """Standard deviations on each side of a 95 % interval."""
 
@@ -94,6 +95,24 @@ def weighted_share(right: Array, weights: Array) -> WeightedShare | None:
     spread = float(((weights * (yes - share)) ** 2).sum()) / total**2 * judged / max(1, judged - 1)
     effective = min(judged, share * (1 - share) / spread) if spread > 0 else alike
     return WeightedShare(share, *_wilson(share, effective), judged)
+
+
+def lowest_reaching(confidences: Array, right: Array, weights: Array, precision: float, least: float) -> float | None:
+    """Return the lowest confidence from which on the weighted share of right answers reaches `precision` (0–1).
+
+    One more answer counts as wrong, as in conformal risk control (Angelopoulos et al. 2024): the lowest of many
+    thresholds that seem to reach it is mostly one that was lucky. `least` is returned where all spans may be kept, None
+    where no threshold reaches the precision.
+    """
+    order = np.argsort(-confidences, kind="stable")
+    sure, heavy = confidences[order], weights[order]
+    total, count = np.cumsum(heavy), np.cumsum(heavy) ** 2 / np.cumsum(heavy**2)
+    reached = np.cumsum(heavy * right[order]) / total * count / (count + 1)
+    last_of_equals = np.append(sure[1:] < sure[:-1], True)
+    good = np.flatnonzero(last_of_equals & (reached >= precision - _ROUNDING))
+    if not good.size:
+        return None
+    return least if good[-1] == len(sure) - 1 else float(sure[good[-1]])
 
 
 def _wilson(share: float, count: float) -> tuple[float, float]:
