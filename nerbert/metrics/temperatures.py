@@ -1,7 +1,9 @@
 """Temperatures by label: one for all, and others for labels whose confidences are too high or low in another measure.
 
 A label has its own only if there are enough entities of it, and if all together are no worse than one for all on
-entities that they weren't fitted on. Cost: confidences of two labels with the same logits differ.
+entities that they weren't fitted on. They are compared by the calibration error of each label: that of all entities
+together can be low where one label's confidences are too high and another's too low. Cost: confidences of two labels
+with the same logits differ.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +17,6 @@ from nerbert.metrics.calibration import (
     FOLDS,
     HIGHEST,
     LOWEST,
-    Calibration,
     Shares,
     best_temperature,
     calibrate,
@@ -65,19 +66,22 @@ def _bounded(temperature: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class FittedByLabel:
-    """Temperatures by label, and the calibration error with them (`after`) and with one for all (`pooled`).
+    """Temperatures by label, and the calibration error `after` them.
 
-    Both are of entities that nothing was fitted on: each part of the sentences has the others' temperatures.
+    `by_label` is the mean error of the labels, weighted by their entities, and `pooled` the same with one temperature
+    for all (all 0–1). Errors are of entities that nothing was fitted on: each part of the sentences has the others'
+    temperatures.
     """
 
     temperatures: Temperatures
-    after: Calibration
-    pooled: Calibration
+    after: float
+    by_label: float
+    pooled: float
 
     @property
     def is_kept(self) -> bool:
-        """Return whether any label has its own, and the error is no larger than with one for all."""
-        return bool(self.temperatures.by_label) and self.after.ece <= self.pooled.ece
+        """Return whether any label has its own, and the labels' error is no larger than with one for all."""
+        return bool(self.temperatures.by_label) and self.by_label <= self.pooled
 
 
 def fit_by_label(
@@ -99,10 +103,17 @@ def fit_by_label(
         return Temperatures(pooled, own)
 
     if not enough:
-        return FittedByLabel(Temperatures(), calibrate([], []), calibrate([], []))
+        return FittedByLabel(Temperatures(), 0.0, 0.0, 0.0)
     by_label, pooled = np.zeros(outcomes.size), np.zeros(outcomes.size)
     for fold in np.unique(part):
         own, found = part == fold, fitted(part != fold)
         by_label[own], pooled[own] = confidences(found)[own], confidences(found.pooled)[own]
-    errors = (calibrate(each.tolist(), outcomes.tolist()) for each in (by_label, pooled))
-    return FittedByLabel(fitted(np.ones(outcomes.size, bool)), *errors)
+    after = calibrate(by_label.tolist(), outcomes.tolist()).ece
+    errors = (_error_by_label(each, outcomes, kinds) for each in (by_label, pooled))
+    return FittedByLabel(fitted(np.ones(outcomes.size, bool)), after, *errors)
+
+
+def _error_by_label(confidences: Shares, right: npt.NDArray[np.bool_], labels: npt.NDArray[np.object_]) -> float:
+    """Return the mean calibration error of the labels, weighted by their entities."""
+    parts = (labels == name for name in set(labels.tolist()))
+    return float(sum(calibrate(confidences[each].tolist(), right[each].tolist()).ece * each.mean() for each in parts))

@@ -150,14 +150,14 @@ def _calibrated(
 
 
 def _by_label(predicted: Predicted) -> dict[str, Any]:
-    """Return the temperatures by label as a card has them, with both calibration errors; nothing if one is as good."""
+    """Return the temperatures by label as a card has them, with their calibration errors; nothing if one is as good."""
     entities = predicted.entities
     found = fit_by_label(entities.confidences, predicted.right, entities.examples, entities.types)
     if not found.is_kept:
         return {}
     own = {name: round(each, _CARD_PLACES) for name, each in found.temperatures.by_label.items()}
-    return {"temperatures": own, "ece_after": round(found.after.ece, _CARD_PLACES),
-            "ece_one_temperature": round(found.pooled.ece, _CARD_PLACES)}  # fmt: skip
+    errors = {"by_label": found.by_label, "by_label_one_temperature": found.pooled, "after": found.after}
+    return {"temperatures": own} | {f"ece_{name}": round(each, _CARD_PLACES) for name, each in errors.items()}
 
 
 def _best(find: Find, examples: Sequence[Example]) -> FittedThreshold:

@@ -184,7 +184,7 @@ class _Fit:
             "judged": {"found": len(self.types), "unsure": unsure, "by": self.drawn.judges,
                        "seed": self.drawn.head.seed, "precision_before": before,
                        "precision_after": after, "right_kept": round(self.right_kept, _CARD_PLACES),
-                       "own_thresholds": sorted(self.own)},
+                       "own_thresholds": sorted(self.own), "pooled": self.pooled is not None},
         }  # fmt: skip
 
     @property

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, visible
 from nerbert.render.terminal import say, table
 from nerbert.tagger.span_answers import Answer, SpanAnswers, SpanQuestion
 from nerbert.terminal import percent, plain
@@ -71,15 +71,16 @@ def ask_person(answers: SpanAnswers, read: Callable[[], str] | None = None) -> N
 def _shown(question: SpanQuestion, done: int, count: int) -> Text:
     """Return a question: its number, the sentence around the span, which is marked, and the label."""
     before, after = question.text[: question.start], question.text[question.end :]
-    shown = plain(f"\n{done + 1:,}/{count:,} ").append(plain("…" if len(before) > _ROOM else ""))
-    shown.append(plain(_on_a_line(before[-_ROOM:])))
-    shown.append(plain(f"[[{_on_a_line(question.text[question.start : question.end])}]]"), style="bold reverse")
-    shown.append(plain(_on_a_line(after[:_ROOM]))).append(plain("…" if len(after) > _ROOM else ""))
-    return shown.append("\n  ").append(plain(question.label), style="bold").append("?")
+    cut_before, cut_after = ("…" if len(each) > _ROOM else "" for each in (before, after))
+    shown = Text(f"\n{done + 1:,}/{count:,} {cut_before}{_on_a_line(before[-_ROOM:])}")
+    shown.append(f"[[{_on_a_line(question.text[question.start : question.end])}]]", style="bold reverse")
+    shown.append(f"{_on_a_line(after[:_ROOM])}{cut_after}\n  ")
+    return shown.append(visible(question.label), style="bold").append("?")
 
 
 def _on_a_line(text: str) -> str:
-    return text.replace("\n", " ").replace("\t", " ")
+    """Return a text without line breaks, its control characters visible."""
+    return visible(text.replace("\n", " ").replace("\t", " "))
 
 
 def print_judged(done: "Judged", *, dry_run: bool = False) -> None:
