@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -52,9 +52,8 @@ class JudgedLabel:
 class Judged:
     """The result: what the card's `calibration` has, precision at the thresholds `before` and after, and by label.
 
-    `pooled` is the threshold of labels with too few answers for one of their own, if a precision was wanted and is
-    reached. `unreached` are labels with enough answers that never reach it; their thresholds stay. `right_kept` is the
-    share (0–1) of right spans that the thresholds keep.
+    `pooled` is the threshold of labels without one of their own, if a precision was wanted and all answers together
+    reach it. `right_kept` is the share (0–1) of right spans that the thresholds keep.
     """
 
     folder: Path
@@ -65,7 +64,6 @@ class Judged:
     right_kept: float
     labels: dict[str, JudgedLabel]
     pooled: float | None
-    unreached: tuple[str, ...]
     unsure: int
     old_readme: bool
 
@@ -127,14 +125,12 @@ class _Fit:
         self.names, self.old, self.bounds = sorted(set(found.entities.types)), tagger.scaling, tagger.thresholds
         self.scaling = _fitted_scaling(found.part(numbers), right, self.weights, self.old)
         converted = {name: self.convert(bound, name) for name, bound in self.bounds.items()}
-        self.own, self.unreached = dict[str, float](), list[str]()
-        self.pooled: float | None = None
+        self.own, self.pooled = dict[str, float](), cast("float | None", None)
         sure = found.entities.confidences(self.scaling)
         if precision is not None:
             self._find_lowest(sure[numbers], precision)
-        stay = converted if self.pooled is None else {name: converted[name] for name in self.unreached}
-        rest: dict[str, float] = {} if self.pooled is None else dict.fromkeys(converted, self.pooled)
-        self.thresholds = {**rest, **stay, **self.own}
+        rest = converted if self.pooled is None else dict.fromkeys(converted, self.pooled)
+        self.thresholds = {**rest, **self.own}
         self.kept = sure >= np.array([self.thresholds.get(name, 0.0) for name in found.entities.types])
         self.kept_before = _kept(found.entities, self.old, self.bounds)
 
@@ -143,7 +139,7 @@ class _Fit:
         return calibrated(uncalibrated(threshold, self.old.of(label)), self.scaling.of(label))
 
     def _find_lowest(self, sure: Array, precision: float) -> None:
-        """Find the thresholds of labels with enough answers that reach a precision, and that of all others."""
+        """Find the thresholds of labels with enough answers that reach a precision, and one of all answers."""
         types, scale = self.types[self.places], 10**_PLACES
         sure = np.floor(sure * scale) / scale
 
@@ -152,10 +148,8 @@ class _Fit:
             return lowest_reaching(sure[some], self.right[some], self.weights[some], precision, least)
 
         enough = [name for name in self.names if np.count_nonzero(types == name) >= ENOUGH]
-        rest = ~np.isin(types, enough)
         self.own = {name: each for name in enough if (each := lowest(types == name, name)) is not None}
-        self.unreached = [name for name in enough if name not in self.own]
-        self.pooled = lowest(rest, "") if rest.any() else None
+        self.pooled = lowest(np.ones(len(types), bool), "")
 
     def share(self, some: Array) -> WeightedShare | None:
         """Return the precision of some of the found spans."""
@@ -168,7 +162,6 @@ class _Fit:
         if self.found.tagger.usual_threshold:
             usual = self.convert(self.found.tagger.usual_threshold, "") if self.pooled is None else self.pooled
             stay = {name: each for name, each in others.items() if self.pooled is None or name not in self.thresholds}
-            stay |= {name: self.thresholds[name] for name in self.unreached}
             return {"calibration": self.calibration(), "threshold": usual, "thresholds": {**stay, **self.own}}
         bounds = {name: each for name, each in {**others, **self.thresholds}.items() if each > 0 or name in self.own}
         return {"calibration": self.calibration(), "thresholds": bounds}
@@ -198,8 +191,7 @@ class _Fit:
         labels = {name: self._label(name) for name in self.names}
         return Judged(
             folder, self.calibration(), self.old.pooled, self.share(self.kept_before), self.share(self.kept),
-            self.right_kept, labels, self.pooled, tuple(self.unreached),
-            len(self.drawn.questions) - len(self.right), old_readme,
+            self.right_kept, labels, self.pooled, len(self.drawn.questions) - len(self.right), old_readme,
         )  # fmt: skip
 
     def _label(self, name: str) -> JudgedLabel:

@@ -86,7 +86,15 @@ def _on_a_line(text: str) -> str:
 def print_judged(done: "Judged", *, dry_run: bool = False) -> None:
     """Print precision with its interval, the temperature, and each label's figures and threshold."""
     console = Console(soft_wrap=True)
-    say(console, "judged", each=done, told=done.calibration, judged=done.calibration["judged"], interval=interval)
+    say(
+        console,
+        "judged",
+        each=done,
+        told=done.calibration,
+        judged=done.calibration["judged"],
+        interval=interval,
+        others=[name for name, each in done.labels.items() if not each.own],
+    )
     heads = ["label", "found", "kept", "judged", "precision of those kept", "threshold"]
     rows = [(name, each.found, each.kept, each.judged, _precision(each),
              f"{each.threshold:.3f}{'' if each.own else ' *'}") for name, each in done.labels.items()]  # fmt: skip
