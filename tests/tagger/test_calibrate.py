@@ -344,9 +344,8 @@ def test_labels_with_enough_entities_get_temperatures_of_their_own(
 ) -> None:
     """The tagger is 90 % sure of each SHIP and PORT; all ships are right, and every other port."""
     path = tmp_path / "many.conll"
-    path.write_text(
-        "".join(f"SHIP\tB-ship\nand\tO\nPORT\t{'B-port' if number % 2 else 'O'}\n\n" for number in range(120))
-    )
+    ports = ["B-port" if number % 2 else "O" for number in range(120)]
+    path.write_text("".join(f"SHIP\tB-ship\nand\tO\nPORT\t{port}\n\n" for port in ports))
     (done,) = calibrate_tagger(small, path)
     told = card_of(small)["calibration"]
     own = told["temperatures"]
@@ -355,7 +354,7 @@ def test_labels_with_enough_entities_get_temperatures_of_their_own(
     assert told["ece_by_label"] < told["ece_by_label_one_temperature"]
     print_calibrations([done], path)
     assert f"temperatures of labels with at least 100 entities: port {own['port']:.3f}, " in capsys.readouterr().out
-    path.write_text(path.read_text()[: path.read_text().index("\n\n") * 50])
+    path.write_text("".join(f"SHIP\tB-ship\nand\tO\nPORT\t{port}\n\n" for port in ports[:99]))
     (done,) = calibrate_tagger(small, path)
     assert "temperatures" not in card_of(small)["calibration"]
 
