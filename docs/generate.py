@@ -284,10 +284,12 @@ def _parameters(function: Callable[..., None]) -> Iterator[tuple[str, inspect.Pa
         if not any(one.name == ("*",) for one in _options(each)):
             yield key, each
             continue
-        cls = get_args(each.annotation)[0]
+        cls, needed = get_args(each.annotation)[0], each.empty
+        if get_args(cls):  # settings or None: options that all may be left out
+            cls, needed = get_args(cls)[0], None
         docs = field_docs(cls)
         for one in fields(cls):
-            default = each.empty if one.default is MISSING else one.default
+            default = needed if one.default is MISSING else one.default
             annotation = Annotated[one.type, Parameter(help=docs[one.name])]
             yield one.name, inspect.Parameter(one.name, each.kind, default=default, annotation=annotation)
 

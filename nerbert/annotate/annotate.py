@@ -4,43 +4,33 @@ The output depends on the saved answers alone. Cost: the texts are read three ti
 machine's output differs.
 """
 
-import asyncio
 import json
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from nerbert.annotate.answers import BYTES_PER_TOKEN, Failure, Fault, Labels, Reply, Tokens, read_labels
-from nerbert.annotate.budget import Budget
-from nerbert.annotate.settings import AnnotateSettings, Prompt, load_key, load_prompt
-from nerbert.annotate.store import AnswerStore, open_store, text_key
+from nerbert.annotate.answers import Labels, Reply, read_labels
+from nerbert.annotate.asking import AGAIN, ModelRun, asked_as, warn_of_open_key
+from nerbert.annotate.settings import LABELS, AnnotateSettings, Prompt, load_key, load_prompt
+from nerbert.annotate.store import AnswerStore, open_store
 from nerbert.artifacts import check_free_file, publish_job, write_json
 from nerbert.config import check_choice
-from nerbert.errors import InputError, NerbertError, need, paths_refused
+from nerbert.errors import InputError, need, paths_refused
 from nerbert.formats.inputs import InputFile, check_no_input, check_source, find_sources
 from nerbert.formats.open_types import open_type_line
 from nerbert.formats.rows import ERRORS
 from nerbert.schema import to_plain
-from nerbert.sources.http import DEFAULT_POLICY, pause_after
-from nerbert.terminal import Progress, progress, tell
+from nerbert.terminal import tell
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from nerbert.annotate.client import ChatClient
-
 _LISTED = 1000
 """Failed passages that a report lists."""
-_OVERHEAD = 64
-"""Tokens that a server may put around a prompt. A token has a byte at least, which is what reservations count with."""
-_AGAIN = "rerun the command to resume"
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass
@@ -78,23 +68,20 @@ def annotate_texts(
     check_source("--from", from_)
     check_choice("--errors", errors, ERRORS)
     need("annotate", "openai")
-    prompt, key, target = load_prompt(settings.prompt), load_key(settings.key_variable), Path(output)
+    prompt, key, target = load_prompt(settings.prompt, LABELS), load_key(settings.key_variable), Path(output)
     found, report = find_sources([*map(str, texts)], from_), target.with_name(f"{target.stem}.report.json")
     for path in (target, report):
         check_no_input(found, path)
         check_free_file(path, overwrite=overwrite)
-    address = urlsplit(settings.endpoint)
-    if key.get_secret_value() and address.scheme == "http" and address.hostname not in _LOCAL:
-        tell(f"{settings.endpoint}: the key travels unencrypted; use https if the server has it")
-    asked = {"endpoint": settings.endpoint, "model": settings.model, "prompt": [prompt.form, prompt.text],
-             "request": settings.request_fields()}  # fmt: skip
+    warn_of_open_key(settings, key)
+    asked = asked_as(settings, prompt)
     with publish_job(target, None, overwrite=overwrite, file=True) as draft, open_store(settings.cache, asked) as store:
         sources = [source.copied(draft.work / f"{number}") for number, source in enumerate(found.sources)]
         run = _AnnotateRun(settings, prompt, key, store, partial(_rows, sources, field, errors))
         try:
             run.ask()
         except (KeyboardInterrupt, SystemExit) as stop:
-            stop.add_note(f"{run.summary()}; {_AGAIN}")
+            stop.add_note(f"{run.summary()}; {AGAIN}")
             raise
         run.write(draft.path)
     write_json(report, {"made_from": asked} | to_plain(run.report))
@@ -107,48 +94,29 @@ def annotate_texts(
     return run.report
 
 
-class _AnnotateRun:
-    """One run over the texts."""
+class _AnnotateRun(ModelRun[Labels]):
+    """One run over the texts, whose labels are written."""
 
     def __init__(
         self, settings: AnnotateSettings, prompt: Prompt, key: "SecretStr", store: AnswerStore,
         rows: Callable[[], Iterator[tuple[str, int, str]]],
     ) -> None:  # fmt: skip
-        self._settings, self._prompt, self._key, self._store, self._rows = settings, prompt, key, store, rows
-        self.report, self._budget, self._longest = AnnotateReport(), Budget(settings, store), settings.longest_answer
-        self._failures: dict[bytes, tuple[Fault, str]] = {}
-        self._stop: NerbertError | None = None
-        self._stopped = asyncio.Event()
-        self._done, self._failed_in_a_row, self._resume_at = 0, 0, 0.0
+        def read(text: str, reply: Reply) -> Labels:
+            return read_labels(text, reply.content or "", prompt.form, cut=reply.cut)
 
-    def ask(self) -> None:
-        """Get an answer to each text without one; raise NerbertError if the run can't be finished."""
-        report, keys = self.report, set[bytes]()
-        for text in self._distinct():
-            keys.add(text_key(text))
-            report.kept_before += self._kept(text)[1] is not None
-        report.distinct, self._done = len(keys), report.kept_before
-        self._budget.begin(keys)
-        if self._done < report.distinct:
-            with progress("texts", report.distinct) as bar:
-                bar.advance(self._done, before=True)
-                asyncio.run(self._ask_all(bar))
-        if self._stop is not None:
-            how = self._budget.remedy(self._done, report.distinct - self._done - len(self._failures)) or _AGAIN
-            raise type(self._stop)(f"{self._stop}; {self.summary()}; {how}") from None
-        if report.distinct and len(self._failures) == report.distinct:
-            fault, message = next(iter(self._failures.values()))
-            raise InputError(f"no text got a usable answer ({fault}: {message}); {self.summary()}")
+        super().__init__(settings, prompt, key, store, lambda: (text for _, _, text in rows()), read)
+        self._rows, self.report = rows, AnnotateReport()
 
     def write(self, path: Path) -> None:
         """Write the labels of all passages in order, and count."""
         report = self.report
+        report.distinct, report.kept_before = self.distinct, self.kept_before
         with path.open("wb") as stream:
             for place, row, text in self._rows():
                 if not text.strip():
                     report.empty += 1
                     continue
-                reply, labels = self._kept(text)
+                reply, labels = self.kept(text)
                 report.passages += 1
                 report.tokens_are_estimated |= reply.estimated
                 if labels is not None:
@@ -159,7 +127,7 @@ class _AnnotateRun:
                     report.invented_mentions += labels.invented
                     report.bad_lines += labels.bad
                     report.cut_off += reply.cut
-                elif (failure := self._failures.get(text_key(text))) is not None:
+                elif (failure := self.failure(text)) is not None:
                     report.failed += 1
                     report.failures[failure[0]] += 1
                     if len(report.failed_passages) < _LISTED:
@@ -167,110 +135,9 @@ class _AnnotateRun:
                         report.failed_passages.append(listed)
                 else:
                     raise InputError(f"{place}: changed while it was read; rerun the command")
-        report.tokens_are_estimated |= self._budget.unanswered[0] > 0
-        report.input_tokens, report.output_tokens = self._budget.spent
-        report.cost = round(self._budget.cost(), 6)
-
-    def summary(self) -> str:
-        """Return progress and spending in a line."""
-        report, spent, settings = self.report, self._budget.spent, self._settings
-        faults = Counter(fault for fault, _ in self._failures.values())
-        failed = "".join(f", {number:,} {fault}" for fault, number in faults.most_common())
-        cost = f", cost {self._budget.cost():.4f}" if settings.input_price or settings.output_price else ""
-        requests, most = self._budget.unanswered
-        unanswered = (
-            f" ({sum(most):,} of them reserved for requests without an answer: {requests:,})" if requests else ""
-        )
-        return (f"{self._done:,} of {report.distinct:,} texts done ({report.kept_before:,} by earlier runs){failed}; "
-                f"{spent.input:,} + {spent.output:,} tokens spent{unanswered}{cost}")  # fmt: skip
-
-    async def _ask_all(self, bar: Progress) -> None:
-        from nerbert.annotate.client import open_client
-
-        asyncio.get_running_loop().set_exception_handler(_pass_over_stops)
-        texts = self._distinct()
-        async with open_client(self._settings, self._prompt, self._key) as client, asyncio.TaskGroup() as group:
-            for _ in range(min(self._settings.concurrency, self.report.distinct)):
-                group.create_task(self._work(client, texts, bar))
-
-    async def _work(self, client: "ChatClient", texts: Iterator[str], bar: Progress) -> None:
-        """Ask for one text after another, until none is left or the run stops; requests in flight are waited for."""
-        for text in texts:
-            if self._stop is not None:
-                return
-            if self._kept(text)[1] is not None:
-                self._failed_in_a_row = 0  # else no run could skip what failed in an earlier one
-                await asyncio.sleep(0)  # so that requests in flight continue meanwhile
-                continue
-            try:
-                await self._ask(client, text, bar)
-            except NerbertError as error:
-                self._stop = self._stop or error
-                self._stopped.set()
-            bar.advance()
-
-    async def _ask(self, client: "ChatClient", text: str, bar: Progress) -> None:
-        """Ask for a text until it has labels, or has failed, or the run stops."""
-        now, failed = asyncio.get_running_loop().time, Counter[Fault]()
-        while self._stop is None:
-            if (left := self._resume_at - now()) > 0:
-                await _sleep(left, self._stopped)
-            try:
-                await self._try(client, text)
-            except Failure as failure:
-                fault, message = failure.fault, str(failure)
-                failed[fault] += 1
-                if failed[fault] >= failure.tries:
-                    self._failures[text_key(text)] = fault, message
-                    self._failed_in_a_row += 1
-                    if self._failed_in_a_row >= self._settings.max_failures:
-                        many = f"{self._failed_in_a_row} texts in a row failed (max_failures)"
-                        raise InputError(f"{many}, the last one: {fault}: {message}") from None
-                    break
-                if fault in (Fault.BUSY, Fault.CONNECTION):
-                    pause = pause_after(failed[fault], failure.wait, text, DEFAULT_POLICY)
-                    bar.advance(0, f"pauses: {message}"[:80])
-                    if failure.wait:  # asked of all requests, not of this one alone
-                        self._resume_at = max(self._resume_at, now() + pause)
-                    await _sleep(pause, self._stopped)
-            else:
-                break
-
-    async def _try(self, client: "ChatClient", text: str) -> None:
-        """Ask once, keep the answer, and read it; raise Failure if it is unusable."""
-        size = len(self._prompt.filled(text).encode("utf-8", "replace"))
-        estimate = size // BYTES_PER_TOKEN
-        reply, failed = None, None
-        request = await self._budget.reserve(text, Tokens(size + _OVERHEAD, self._longest))
-        try:
-            if self._stop is None:
-                reply = await client.ask(text, estimate)
-        except (Failure, NerbertError) as error:
-            failed = error
-            if isinstance(error, Failure) and error.lost:
-                reply = Reply(None, cut=False, tokens=Tokens(estimate, self._longest), estimated=True)
-        await self._budget.settle(request, reply)
-        if failed is not None:
-            raise failed
-        if reply is not None:
-            read_labels(text, reply.content or "", self._prompt.form, cut=reply.cut)
-            self._done, self._failed_in_a_row = self._done + 1, 0
-
-    def _kept(self, text: str) -> tuple[Reply, Labels | None]:
-        """Return a text's saved answer and its labels; None without a usable answer."""
-        reply = self._store.get(text)
-        if reply.content is not None:
-            with suppress(Failure):
-                return reply, read_labels(text, reply.content, self._prompt.form, cut=reply.cut)
-        return reply, None
-
-    def _distinct(self) -> Iterator[str]:
-        """Yield each text once."""
-        seen = set[bytes]()
-        for _, _, text in self._rows():
-            if text.strip() and (key := text_key(text)) not in seen:
-                seen.add(key)
-                yield text
+        report.tokens_are_estimated |= self.budget.unanswered[0] > 0
+        report.input_tokens, report.output_tokens = self.budget.spent
+        report.cost = round(self.budget.cost(), 6)
 
 
 def _rows(sources: Sequence[InputFile], field: str, errors: str) -> Iterator[tuple[str, int, str]]:
@@ -278,15 +145,3 @@ def _rows(sources: Sequence[InputFile], field: str, errors: str) -> Iterator[tup
     for source in sources:
         for block in source.blocks(field, errors):
             yield from ((str(source), row.line, row.text) for row in block.rows)
-
-
-def _pass_over_stops(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Ignore tasks that SIGTERM ended; the command itself reports that it stopped."""
-    if not isinstance(context.get("exception"), SystemExit):
-        loop.default_exception_handler(context)
-
-
-async def _sleep(seconds: float, stopped: asyncio.Event) -> None:
-    """Wait, but no longer than until the run stops."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stopped.wait(), seconds)

@@ -132,11 +132,7 @@ def read_reply(data: str, input_estimate: int) -> Reply:
 
 def read_labels(text: str, content: str, form: str, *, cut: bool) -> Labels:
     """Return a text with the entities that an answer names; raise Failure if the answer is unusable."""
-    content = content.rpartition(_END_OF_THOUGHTS)[2]
-    if not content.strip() or content.lstrip().startswith(_THOUGHTS):
-        if cut:
-            raise Failure(Fault.CUT_OFF, "the answer is cut off before its first word", tries=1)
-        raise Failure(Fault.REFUSED, "the answer is empty")
+    content = _without_thoughts(content, cut=cut)
     entries, bad = _read_lines(content, cut=cut) if form == "lines" else _read_json(content, cut=cut)
     short = (each for each in entries[:MOST_MENTIONS] if len(each[2]) <= LONGEST_DESCRIPTION)
     good = list(usable(short, Counter()))
@@ -145,6 +141,27 @@ def read_labels(text: str, content: str, form: str, *, cut: bool) -> Labels:
     if entries and not entities:
         raise Failure(Fault.NOT_IN_TEXT, f"none of {len(entries)} mentions is in the text: {content!r:.120}")
     return Labels(OpenText(text, entities), len(invented), bad)
+
+
+def read_yes_or_no(content: str, *, cut: bool) -> bool:
+    """Return whether an answer is "yes", and not "no", in any case, perhaps with a full stop; raise Failure if neither.
+
+    A word more is neither: what a model adds may take back what it said.
+    """
+    word = _without_thoughts(content, cut=cut).strip().removesuffix(".").casefold()
+    if word not in ("yes", "no"):
+        raise Failure(Fault.CUT_OFF if cut else Fault.NOT_THE_FORM, f"neither yes nor no: {content!r:.120}")
+    return word == "yes"
+
+
+def _without_thoughts(content: str, *, cut: bool) -> str:
+    """Return an answer without a model's reasoning; raise Failure if nothing is left."""
+    content = content.rpartition(_END_OF_THOUGHTS)[2]
+    if not content.strip() or content.lstrip().startswith(_THOUGHTS):
+        if cut:
+            raise Failure(Fault.CUT_OFF, "the answer is cut off before its first word", tries=1)
+        raise Failure(Fault.REFUSED, "the answer is empty")
+    return content
 
 
 def _read_lines(content: str, *, cut: bool) -> tuple[list[Mention], int]:

@@ -5,9 +5,10 @@ Answers are kept by a prompt's content, so a change of its words is a new file.
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from nerbert.config import Bounds, Settings, load_settings, refuse
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 PLACE = "{text}"
 """Where a prompt has the passage."""
+Form: TypeAlias = Literal["lines", "json", "yes-no"]
+"""How a model answers: entities as lines or as JSON, or a word on one entity."""
+LABELS: tuple[Form, ...] = ("lines", "json")
 _PROMPTS = Path(__file__).parent / "prompts"
 _KEY_VARIABLE = "OPENAI_API_KEY"
 _FIXED = ("model", "messages", "stream", "n")
@@ -101,11 +105,21 @@ class AnnotateSettings(Settings):
         return {**own, **more}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeSettings(AnnotateSettings):
+    """The model that says of entities whether they are right, its requests and the budget."""
+
+    prompt: str = "yes-no-1"
+    """yes-no-1, or a TOML file with `form = "yes-no"` and a `text`, which contains {text} once."""
+    max_answer_tokens: Annotated[int, Bounds(at_least=1, at_most=1 << 20)] = 512
+    """Longest answer; longer ones are cut off, and count as none."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prompt(Settings):
     """The model's instructions, the form of its answers, and the types that it is `asked` for; (): all types."""
 
-    form: Literal["lines", "json"]
+    form: Form
     text: str
     asked: tuple[str, ...] = ()
 
@@ -114,16 +128,17 @@ class Prompt(Settings):
         return self.text.strip().replace(PLACE, passage)
 
 
-def load_prompt(name: str) -> Prompt:
-    """Return a prompt of the package by its name, or one that a TOML file holds."""
-    known = {path.stem: path for path in sorted(_PROMPTS.glob("*.toml"))}
+def load_prompt(name: str, forms: Sequence[Form] = LABELS) -> Prompt:
+    """Return a prompt of the package by its name, or that of a TOML file, whose answers have one of some forms."""
+    known = {path.stem: path for form in forms for path in sorted(_PROMPTS.glob(f"{form}-*.toml"))}
     path = known.get(name, Path(name))
     if name not in known and path.suffix != ".toml":
-        must = f"{', '.join(known)} or a TOML file"
+        must = f"{', '.join(sorted(known))} or a TOML file"
         raise SettingsError(f"setting prompt = {name!r}{unknown(name, known, allowed=must)}", setting="prompt")
     with at(path):
         prompt = load_settings(Prompt, path)
         refuse(prompt.text.count(PLACE) != 1, "text", prompt.text[:80], f"a text that contains {PLACE} once")
+        refuse(prompt.form not in forms, "form", prompt.form, " or ".join(map(repr, forms)))
     return prompt
 
 

@@ -133,14 +133,19 @@ def cross_fit(confidences: ConfidencesAt, right: npt.ArrayLike, sentences: npt.A
         raise InputError(f"{outcomes.size} outcomes, {part.size} sentences: give one for each entity")
     if not outcomes.size:
         return Fitted(1.0, calibrate([], []), calibrate([], []), folds)
-    losses = np.stack([log_loss(confidences(math.exp(each)), outcomes) for each in _GRID])
+    losses = temperature_losses(confidences, outcomes)
     after = np.zeros(outcomes.size)
     for fold in np.unique(part):
         own = part == fold
-        after[own] = confidences(_best(losses[:, ~own]))[own]
+        after[own] = confidences(best_temperature(losses[:, ~own]))[own]
     known: list[bool] = outcomes.tolist()
     before = calibrate(confidences(1.0).tolist(), known)
-    return Fitted(_best(losses), before, calibrate(after.tolist(), known), folds)
+    return Fitted(best_temperature(losses), before, calibrate(after.tolist(), known), folds)
+
+
+def temperature_losses(confidences: ConfidencesAt, right: npt.ArrayLike) -> Shares:
+    """Return (grid, entities): the log loss of each entity at each temperature that is tried."""
+    return np.stack([log_loss(confidences(math.exp(each)), right) for each in _GRID])
 
 
 def log_loss(confidences: npt.ArrayLike, right: npt.ArrayLike) -> Shares:
@@ -150,9 +155,12 @@ def log_loss(confidences: npt.ArrayLike, right: npt.ArrayLike) -> Shares:
     return losses
 
 
-def _best(losses: Shares) -> float:
-    """Return the temperature of the lowest loss (grid, entities), between points too; of several, the lowest."""
-    loss = losses.sum(axis=1) + _PRIOR * _GRID**2 / 2
+def best_temperature(losses: Shares, prior: float = _PRIOR, centre: float = 1.0) -> float:
+    """Return the temperature of the lowest loss (grid, entities), between points too; of several, the lowest.
+
+    The normal prior on its logarithm has its middle at `centre`, and `prior` is one over its variance.
+    """
+    loss = losses.sum(axis=1) + prior * (_GRID - math.log(centre)) ** 2 / 2
     best = int(loss.argmin())
     if best in (0, _GRID.size - 1):
         return math.exp(_GRID[best])

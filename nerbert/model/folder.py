@@ -373,11 +373,15 @@ def to_copy(source: str) -> str:
     return "a model on the hub must be copied into one first"
 
 
+_Temperature: TypeAlias = Annotated[float, Field(ge=LOWEST, le=HIGHEST, allow_inf_nan=False)]
+
+
 @dataclass(frozen=True, slots=True)
 class _Calibration:
     """The parts of a card's calibration that change a confidence."""
 
-    temperature: Annotated[float, Field(ge=LOWEST, le=HIGHEST, allow_inf_nan=False)] = 1.0
+    temperature: _Temperature = 1.0
+    temperatures: dict[str, _Temperature] | None = None
 
 
 _Bound: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

@@ -134,7 +134,8 @@ def check_texts() -> list[str]:
 def answers_of(tagger: "Tagger", texts: Sequence[str], decoding: str) -> list[TextAnswer]:
     """Return a tagger's answers without its thresholds; long sentences go through windows."""
     head = tagger.head.checked(decoding)
-    bare = type(tagger)(head, tagger.splitter, tagger.language, temperature=tagger.temperature)
+    bare = type(tagger)(head, tagger.splitter, tagger.language)
+    bare.scaling = tagger.scaling
     spans = [[replace(each, confidence=_rounded(each.confidence)) for each in found] for found in bare.tag_many(texts)]
     numbers = head.projections([[example for _, example in bare.sentences(text)] for text in texts])
     projections = (None if each is None else _rounded(each) for each in numbers)

@@ -1,4 +1,4 @@
-"""Annotated sentences → a tagger's temperature and, for a wanted precision, the threshold of each type.
+"""Annotated sentences → a tagger's temperatures and, for a wanted precision, the threshold of each type.
 
 A tagger that takes labels at run time gets the one threshold with the best F1, too. It is a probability before the
 temperature, and the card has the confidence that the temperature makes of it.
@@ -13,23 +13,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import write_json
 from nerbert.errors import InputError, few
 from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import word_spans
 from nerbert.metrics.calibration import Threshold, check_precision, lowest_thresholds, uncalibrated
-from nerbert.model.folder import CARD, ModelFolder, TaggerFacts, TaggerHook, read_card, seed_folders, to_copy
+from nerbert.metrics.temperatures import Temperatures, fit_by_label
+from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook
 from nerbert.model.heads import Head, Predicted, predict_entities
 from nerbert.model.threshold_fit import TRIED, FittedThreshold, best_threshold, calibrated
 from nerbert.records import EntityLabel, Example
-from nerbert.tagger.answers import CHECK
-from nerbert.tagger.self_check import try_write_check
+from nerbert.tagger.fitted_card import PREVIOUS, refitted, restored, tagger_cards, write_fitted
 from nerbert.tagger.tagger import Tagger
 
-_FITTED, _PREVIOUS = ("calibration", "threshold", "thresholds"), "previous"
-"""What a calibration writes into the card, and where the card keeps what it replaced."""
-_PLACES = 6
+_PLACES, _CARD_PLACES = 6, 4
 _LEAST = 0.05
 """The lowest threshold that is tried for a label given at run time."""
 Find = Callable[[Callable[[str], float]], Predicted]
@@ -82,7 +79,7 @@ def calibrate(
     """
     if precision is not None:
         check_precision(precision)
-    cards = _cards(tagger)
+    cards = tagger_cards(tagger)
     gold = read_gold(data, "dev", reading_for(next(iter(cards.values())), reading))
     place = {"name": gold.name, "sha256": gold.sha256}
     for folder, before in cards.items():
@@ -100,17 +97,16 @@ def calibrate(
 
 def undo(tagger: str | Path, *, head: str = "", card: TaggerHook | None = None) -> list[Restored]:
     """Restore the values from before the last calibration (again: undo that); raise InputError if there are none."""
-    cards = _cards(tagger)
+    cards = tagger_cards(tagger)
     for folder, now in cards.items():
-        if now.get(_PREVIOUS) is None:
+        if now.get(PREVIOUS) is None:
             raise InputError(f"{folder}: its card has no earlier calibration to restore")
     return [_restored(folder, now, head, card) for folder, now in cards.items()]
 
 
 def _restored(folder: Path, now: Mapping[str, Any], head: str, card: TaggerHook | None) -> Restored:
-    rest = {name: value for name, value in now.items() if name not in (_PREVIOUS, *_FITTED)}
-    after = {**rest, **_fit(now[_PREVIOUS]), _PREVIOUS: _fit(now)}
-    changed_by_hand = _write(folder, TaggerFacts(after, now), head, card)
+    after = restored(now)
+    changed_by_hand = write_fitted(folder, TaggerFacts(after, now), head, card)
     temperature = (after.get("calibration") or {}).get("temperature", 1.0)
     return Restored(folder, temperature, after.get("thresholds") or {}, changed_by_hand, after.get("threshold"))
 
@@ -131,46 +127,41 @@ def _calibrated(
     predicted = find(lambda _: usual)
     if not predicted.entities.types:
         raise InputError(f"{folder}: finds no entity in {place['name']}; calibrate on sentences of its own domain")
-    calibration, bounds = predicted.calibration_json(place), dict[str, Threshold]()
-    temperature = calibration["temperature"]
-    own = {} if best is None else {"threshold": calibrated(best.probability, temperature)}
+    calibration, bounds = predicted.calibration_json(place) | _by_label(predicted), dict[str, Threshold]()
+    scaling = Temperatures.of_card({"calibration": calibration})
+    own = {} if best is None else {"threshold": calibrated(best.probability, scaling.pooled)}
+    chosen = dict[str, float]()
     if best is not None:
         calibration["threshold_f1"] = round(best.f1, _PLACES)
+        chosen = {name: calibrated(best.probability, each) for name, each in scaling.by_label.items()}
+    usual_of = own.get("threshold", usual)
     if precision is not None:
-        lowest = 0.0 if loaded.types else uncalibrated(_LEAST, 1 / temperature)
-        bounds = _thresholds(find, own.get("threshold", usual), temperature, precision, lowest)
+        bounds = _thresholds(find, lambda name: chosen.get(name, usual_of), scaling, precision, bool(loaded.types))
         shown = {name: asdict(each) | {"kept_precision": each.precision, "recall_kept": each.recall_kept}
                  for name, each in bounds.items()}  # fmt: skip
         calibration |= {"precision": precision, "by_type": shown}
-    chosen = {name: each.confidence for name, each in bounds.items() if each.confidence is not None}
-    after = {**before, "calibration": calibration, **own, "thresholds": chosen}
-    if _fit(after) != _fit(before):  # the same again leaves what was before it
-        after[_PREVIOUS] = _fit(before)
+    chosen |= {name: each.confidence for name, each in bounds.items() if each.confidence is not None}
+    after = refitted(before, calibration=calibration, **own, thresholds=chosen)
     lost = tuple(before.get("thresholds") or ()) if precision is None else ()
-    changed_by_hand = not dry_run and _write(folder, TaggerFacts(after, before), head, card)
+    changed_by_hand = not dry_run and write_fitted(folder, TaggerFacts(after, before), head, card)
     unknown = tuple(each for each in types if loaded.types and each not in loaded.types)
     absent = tuple(each for each in loaded.types if each not in types)
     return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent, own.get("threshold"))
 
 
+def _by_label(predicted: Predicted) -> dict[str, Any]:
+    """Return the temperatures by label as a card has them, with their calibration errors; nothing if one is as good."""
+    entities = predicted.entities
+    found = fit_by_label(entities.confidences, predicted.right, entities.examples, entities.types)
+    if not found.is_kept:
+        return {}
+    own = {name: round(each, _CARD_PLACES) for name, each in found.temperatures.by_label.items()}
+    errors = {"by_label": found.by_label, "by_label_one_temperature": found.pooled, "after": found.after}
+    return {"temperatures": own} | {f"ece_{name}": round(each, _CARD_PLACES) for name, each in errors.items()}
+
+
 def _best(find: Find, examples: Sequence[Example]) -> FittedThreshold:
     return best_threshold(find(lambda _: TRIED[0]).entities, list(map(word_spans, examples)))
-
-
-def _fit(card: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a card a calibration writes."""
-    return {name: card[name] for name in _FITTED if name in card}
-
-
-def _write(folder: Path, facts: TaggerFacts, head: str, card: TaggerHook | None) -> bool:
-    """Write card, model card and answers; return whether the model card was changed by hand, so that it stays."""
-    is_ours = facts.card.get("kind") == "tagger"
-    changed_by_hand = is_ours and card is not None and not card(folder, facts)
-    (folder / CHECK).unlink(missing_ok=True)  # of the confidences before
-    write_json(folder / CARD, facts.card)
-    if is_ours:
-        try_write_check(folder, head)
-    return changed_by_hand
 
 
 def _finder(head: Head, examples: Sequence[Example], types: Sequence[str], name: str) -> Find:
@@ -184,25 +175,30 @@ def _finder(head: Head, examples: Sequence[Example], types: Sequence[str], name:
     return lambda least: predict_entities(head.for_labels(asked, [least(each.name) for each in asked]), examples)
 
 
-def _thresholds(find: Find, usual: float, temperature: float, precision: float, lowest: float) -> dict[str, Threshold]:
+def _thresholds(
+    find: Find, usual: Callable[[str], float], scaling: Temperatures, precision: float, all_found: bool
+) -> dict[str, Threshold]:  # fmt: skip
     """Return thresholds by type, rounded down, and what is kept by all of them; a type without one has the `usual`.
 
-    `lowest` is the least confidence that was tried: below it the precision is unknown. Types compete for words, so with
-    other thresholds some type may be found more often; then what is found is that.
+    Unless `all_found`, `_LEAST` is the least probability that was tried: below it the precision is unknown. Types
+    compete for words, so with other thresholds some type may be found more often; then what is found is that.
     """
     predicted, scale = find(lambda _: _LEAST), 10**_PLACES
-    lowest = math.floor(lowest * scale) / scale
-    confidences = [math.floor(each * scale) / scale for each in predicted.entities.confidences(temperature).tolist()]
+    confidences = [math.floor(each * scale) / scale for each in predicted.entities.confidences(scaling).tolist()]
+
+    def lowest(name: str) -> float:
+        return 0.0 if all_found else math.floor(uncalibrated(_LEAST, 1 / scaling.of(name)) * scale) / scale
+
     bounds = {
-        name: each if each.confidence is None else replace(each, confidence=max(each.confidence, lowest))
+        name: each if each.confidence is None else replace(each, confidence=max(each.confidence, lowest(name)))
         for name, each in lowest_thresholds(predicted.entities.types, confidences, predicted.right, precision).items()
     }
-    wanted = {name: usual if each.confidence is None else each.confidence for name, each in bounds.items()}
-    predicted = find(lambda name: uncalibrated(wanted.get(name, usual), temperature))
-    sure = predicted.entities.confidences(temperature).tolist()
+    wanted = {name: usual(name) if each.confidence is None else each.confidence for name, each in bounds.items()}
+    predicted = find(lambda name: uncalibrated(wanted.get(name, usual(name)), scaling.of(name)))
+    sure = predicted.entities.confidences(scaling).tolist()
     kept, right = Counter[str](), Counter[str]()
     for type_, confidence, is_right in zip(predicted.entities.types, sure, predicted.right.tolist(), strict=True):
-        if confidence >= wanted.get(type_, usual):
+        if confidence >= wanted.get(type_, usual(type_)):
             kept[type_] += 1
             right[type_] += is_right
     return {
@@ -210,19 +206,3 @@ def _thresholds(find: Find, usual: float, temperature: float, precision: float, 
                       kept=kept[name], kept_right=right[name])
         for name, each in bounds.items()
     }  # fmt: skip
-
-
-def _cards(tagger: str | Path) -> dict[Path, dict[str, Any]]:
-    """Return the card of each tagger in a folder, or of the folder's own."""
-    return {folder: _card(folder) for folder in seed_folders(str(tagger)) or [Path(tagger)]}
-
-
-def _card(folder: Path) -> dict[str, Any]:
-    """Return the card of a tagger that nerbert made or that takes labels at run time, in a local folder."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; {to_copy(str(folder))}")
-    card = read_card(str(folder))
-    if card.get("kind") != "tagger" and not ModelFolder.open(folder).labels_at_run_time:
-        raise InputError(f"{folder}: no tagger that `nerbert finetune` made, nor one that takes labels at run "
-                         "time; others can't be calibrated")  # fmt: skip
-    return card

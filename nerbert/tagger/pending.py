@@ -15,6 +15,7 @@ from threading import Lock
 from typing import TypeAlias
 
 from nerbert.errors import InputError, NerbertError, refused
+from nerbert.metrics.temperatures import Temperatures
 from nerbert.model.heads import Head
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.spans import Graphemes, Spans, counted_spans
@@ -50,11 +51,11 @@ class TagRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
-    """What to find: a head's entities with a confidence of `thresholds` (by type) or more at a temperature."""
+    """What to find: a head's entities with a confidence of `thresholds` (by type) or more at temperatures."""
 
     head: Head
     thresholds: Mapping[str, float]
-    temperature: float
+    temperature: Temperatures
 
 
 class _KeptHead:

@@ -6,7 +6,6 @@ Sentences of many texts go through the model together. In another process it is 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from nerbert.errors import InputError, NerbertError, few, paths_refused
 from nerbert.formats.entity_labels import as_learnt
 from nerbert.metrics.calibration import uncalibrated
+from nerbert.metrics.temperatures import Temperatures
 from nerbert.model.folder import ModelFolder, read_card, seed_folders
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
 from nerbert.process import in_worker
@@ -22,6 +22,7 @@ from nerbert.sentences import RuleSplitter
 from nerbert.tagger import hub
 from nerbert.tagger.answers import check_loaded
 from nerbert.tagger.backends import LONGEST, Wanted
+from nerbert.tagger.origin import Origin, weights_of
 from nerbert.tagger.pending import (
     Asked,
     AskedHeads,
@@ -35,15 +36,6 @@ from nerbert.tagger.pending import (
 from nerbert.tagger.spans import Spans, check_offsets
 from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of, usual_threshold
 from nerbert.words import check_splitter, split_words
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a tagger was loaded from, and how; `weights` are each file's name, size and time of change."""
-
-    folder: str
-    options: tuple[tuple[str, Any], ...]
-    weights: tuple[tuple[str, int, int], ...]
 
 
 class Tagger:
@@ -66,6 +58,7 @@ class Tagger:
         self.head, self.splitter, self.language = head, splitter, language
         self.offsets = check_offsets(offsets)
         self.temperature, self.thresholds = temperature, thresholds or {}
+        self.temperatures: Mapping[str, float] = {}
         self.card: Mapping[str, Any] = {}
         self._heads = AskedHeads()
 
@@ -99,7 +92,7 @@ class Tagger:
         if seeds := seed_folders(str(source)):
             raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
         folder = ModelFolder.open(source, "tagger").check()
-        weights, card = _weights_of(folder), folder.card
+        weights, card = weights_of(folder), folder.card
         how = Wanted(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
                      on_too_long or str(card.get("on_too_long") or "window"),
                      decoding or str(card.get("decoding") or ""))  # fmt: skip
@@ -111,9 +104,9 @@ class Tagger:
         )
         tagger = cls(
             opened, check_splitter(card["word_splitter"]), str(card.get("language") or "en"),
-            temperature=_temperature_of(card), thresholds=bounds, offsets=offsets,
+            thresholds=bounds, offsets=offsets,
         )  # fmt: skip
-        tagger._wanted = thresholds
+        tagger._wanted, tagger.scaling = thresholds, Temperatures.of_card(card)
         options = {"backend": backend, "precision": precision, "device": device, "threads": threads,
                    "decoding": decoding, "on_too_long": on_too_long, "head": head}  # fmt: skip
         tagger.origin = Origin(os.path.abspath(folder.name), tuple(options.items()), weights)  # noqa: PTH100  (links stay)
@@ -169,8 +162,8 @@ class Tagger:
     def _card(self) -> dict[str, Any]:
         """Return the folder's card with later changes."""
         card = read_card(self._origin().folder)
-        if self.temperature != _temperature_of(card):
-            card["calibration"] = {"temperature": self.temperature}
+        if self.scaling != Temperatures.of_card(card):
+            card["calibration"] = self.scaling.as_json()
         own = card.get("thresholds") or {}
         kept = own if self.labels or not self.types else {}  # of types that it isn't asked for now
         if {**kept, **self.thresholds} != thresholds_of(None, own, self.types, self.usual_threshold):
@@ -185,7 +178,7 @@ class Tagger:
         return self.origin
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = (self.temperature, dict(self.thresholds), self._wanted, self.offsets, self.labels)
+        state = (self.scaling, dict(self.thresholds), self._wanted, self.offsets, self.labels)
         return _loaded_again, (type(self), self._origin(), *state)
 
     def __copy__(self) -> "Tagger":
@@ -208,6 +201,15 @@ class Tagger:
     def usual_threshold(self) -> float:
         """Return the lowest confidence (0–1) of types without a threshold of their own, as its training fitted it."""
         return usual_threshold(self.head, self.card)
+
+    @property
+    def scaling(self) -> Temperatures:
+        """Return the temperatures of its confidences: `temperature`, and the labels' own (`temperatures`)."""
+        return Temperatures(self.temperature, self.temperatures)
+
+    @scaling.setter
+    def scaling(self, value: Temperatures) -> None:
+        self.temperature, self.temperatures = value.pooled, value.by_label
 
     @property
     def decoding(self) -> str:
@@ -258,7 +260,7 @@ class Tagger:
         """Return the head that finds the tagger's labels, if any, at thresholds and the current temperature."""
         if not self.labels:
             return self.head
-        least = tuple(uncalibrated(thresholds.get(each.name, 0.0), self.temperature) for each in self.labels)
+        least = tuple(uncalibrated(thresholds.get(each.name, 0.0), self.scaling.of(each.name)) for each in self.labels)
         return self._heads.find(self.head, self.labels, least)
 
     def _asked(
@@ -278,7 +280,7 @@ class Tagger:
         if key not in known:
             try:
                 head = tagger._head_for(bounds)
-                known[key] = Asked(head.decoded(decoding or head.decoding), bounds, tagger.temperature)
+                known[key] = Asked(head.decoded(decoding or head.decoding), bounds, tagger.scaling)
             except NerbertError as error:
                 known[key] = error
         if isinstance(asked := known[key], NerbertError):
@@ -337,13 +339,14 @@ class Tagger:
     def tag_examples(self, examples: Sequence[Example]) -> list[WordTags]:
         """Return a tag and its probability for each word of each example; the examples keep their own words.
 
-        The tags are those of the entities that `tag` gives. Without thresholds they are the head's own, raw.
+        The tags are those of the entities that `tag` gives. Without thresholds and temperatures by label they are the
+        head's own, raw.
         """
         head, examples = self._head_for(self.thresholds), list(map(whole, examples))
-        if not any(self.thresholds.values()):
+        if not any(self.thresholds.values()) and not self.temperatures:
             return head.tag(examples, self.temperature)
-        found = head.predict(examples).at_least(self.thresholds, self.temperature)
-        return found.word_tags(examples, self.temperature)
+        found = head.predict(examples).at_least(self.thresholds, self.scaling)
+        return found.word_tags(examples, self.scaling)
 
     def sentences(self, text: str) -> Iterator[tuple[int, Example]]:
         """Yield (first character's place, sentence) for each sentence of a text, cut into words; without entities."""
@@ -367,29 +370,20 @@ class Tagger:
 
 
 def _loaded_again(
-    kind: type[Tagger], origin: Origin, temperature: float, thresholds: Mapping[str, float],
+    kind: type[Tagger], origin: Origin, scaling: Temperatures, thresholds: Mapping[str, float],
     wanted: float | Mapping[str, float] | None, offsets: str, labels: tuple[EntityLabel, ...],
 ) -> Tagger:  # fmt: skip
     """Return a tagger that was pickled; raise InputError if its folder holds other weights now."""
-    if _weights_of(ModelFolder(origin.folder)) != origin.weights:
+    if weights_of(ModelFolder(origin.folder)) != origin.weights:
         raise InputError(f"{origin.folder}: is gone, or holds other weights than when the tagger was loaded")
     options = dict(origin.options)
     if in_worker():
         options["threads"] = options["threads"] or 1
     tagger = kind.load(origin.folder, **options, offsets=offsets)
-    tagger.temperature, tagger._wanted = temperature, wanted
+    tagger.scaling, tagger._wanted = scaling, wanted
     tagger = tagger.with_labels(labels) if labels else tagger
     tagger.thresholds = {**tagger.thresholds, **thresholds}  # with the names' own objects, so a pickle stays the same
     return tagger
-
-
-def _weights_of(folder: ModelFolder) -> tuple[tuple[str, int, int], ...]:
-    """Return name, size and time of change of each file of weights; reading them would take seconds."""
-    return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in folder.files("loaded"))
-
-
-def _temperature_of(card: Mapping[str, Any]) -> float:
-    return float((card.get("calibration") or {}).get("temperature", 1.0))
 
 
 def _checked(text: object) -> str | Example:

@@ -67,17 +67,22 @@ def parse_thresholds(text: str) -> float | dict[str, float] | None:
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """How a tagger answers; `thresholds` are those above 0, of some of its `types`."""
+    """How a tagger answers; `thresholds` are those above 0, of some of its `types`.
+
+    `temperature` is that of all types, but for so many as have their `own_temperatures`.
+    """
 
     backend: str
     decoding: str
     temperature: float
     thresholds: dict[str, float]
     types: int
+    own_temperatures: int = 0
 
     def __str__(self) -> str:
         decoding = f"{self.decoding} decoding" if self.decoding else "its own decoding"
-        return f"{self.backend}, {decoding}, temperature {self.temperature:.3f}, {self.bounds}"
+        own = f" (another for {self.own_temperatures} of {self.types} types)" if self.own_temperatures else ""
+        return f"{self.backend}, {decoding}, temperature {self.temperature:.3f}{own}, {self.bounds}"
 
     @property
     def bounds(self) -> str:
@@ -93,4 +98,5 @@ class Answering:
 def answering_of(tagger: "Tagger", thresholds: Mapping[str, float], types: Sequence[str]) -> Answering:
     """Return how a tagger answers with thresholds of these types; 0 leaves nothing out."""
     bounds = {name: bound for name, bound in thresholds.items() if bound > 0 and name in types}
-    return Answering(tagger.head.name, tagger.decoding, tagger.temperature, bounds, len(types))
+    own = len(set(types) & tagger.temperatures.keys())
+    return Answering(tagger.head.name, tagger.decoding, tagger.temperature, bounds, len(types), own)

@@ -121,7 +121,7 @@ def test_a_prompt_of_ones_own_counts_by_its_content(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [('form = "lines"\ntext = "no place"', r"mine\.toml: .*contains \{text\} once"),
-     ('form = "xml"\ntext = "{text}"', r"mine\.toml: setting form = 'xml': must be 'lines' or 'json'"),
+     ('form = "xml"\ntext = "{text}"', r"mine\.toml: setting form = 'xml': must be 'lines', 'json' or 'yes-no'"),
      ("form = ", r"mine\.toml: not TOML")],
 )  # fmt: skip
 def test_a_bad_prompt_is_told(tmp_path: Path, content: str, message: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nerbert.annotate import annotate
+from nerbert.annotate import asking
 from nerbert.errors import InputError, NerbertError, SettingsError
 from tests.annotate.conftest import Desk
 from tests.annotate.model_server import (
@@ -30,7 +30,7 @@ from tests.annotate.model_server import (
 ADA, EVE = "Ada met Bob.", "Eve left."
 KEY = 'sk-"secret\\0123456789/abc+'
 GOOD = say("none")
-SLEEP = annotate._sleep
+SLEEP = asking._sleep
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_requests_in_flight_are_waited_for_when_another_stops_the_run(desk: Desk
 
 
 def test_no_pause_outlasts_the_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbert.annotate.annotate._sleep", SLEEP)
+    monkeypatch.setattr("nerbert.annotate.asking._sleep", SLEEP)
 
     def refuse(handler: Handler) -> None:
         while desk.server.at_once > 1:  # the other one has been told to wait

@@ -1,6 +1,7 @@
 """Calibration of a tagger that is there: what it writes, what it says, what it refuses."""
 
 import json
+import pickle
 import shutil
 from functools import partial
 from pathlib import Path
@@ -336,3 +337,51 @@ def test_what_undo_refuses(small: Path, tmp_path: Path, capsys: pytest.CaptureFi
     (small / "nerbert.json").write_text(json.dumps(card_of(small) | {"previous": {"thresholds": {"ship": 2}}}))
     with pytest.raises(InputError, match=r"previous\.thresholds\.ship = 2"):
         undo(small)
+
+
+def test_labels_with_enough_entities_get_temperatures_of_their_own(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tagger is 90 % sure of each SHIP and PORT; all ships are right, and every other port."""
+    path = tmp_path / "many.conll"
+    ports = ["B-port" if number % 2 else "O" for number in range(120)]
+    path.write_text("".join(f"SHIP\tB-ship\nand\tO\nPORT\t{port}\n\n" for port in ports))
+    (done,) = calibrate_tagger(small, path)
+    told = card_of(small)["calibration"]
+    own = told["temperatures"]
+    assert sorted(own) == ["port", "ship"]
+    assert own["ship"] < told["temperature"] < own["port"]
+    assert told["ece_by_label"] < told["ece_by_label_one_temperature"]
+    print_calibrations([done], path)
+    assert f"temperatures of labels with at least 100 entities: port {own['port']:.3f}, " in capsys.readouterr().out
+    path.write_text("".join(f"SHIP\tB-ship\nand\tO\nPORT\t{port}\n\n" for port in ports[:99]))
+    (done,) = calibrate_tagger(small, path)
+    assert "temperatures" not in card_of(small)["calibration"]
+
+
+def test_a_tagger_applies_saves_and_pickles_the_temperatures_of_its_labels(folder: Path, tmp_path: Path) -> None:
+    how: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
+    text = "The brig Margarethe was built by Larsen & Holm in Bergen."
+    card = card_of(folder) | {"thresholds": {}, "calibration": {"temperature": 1.0}}
+    (folder / "nerbert.json").write_text(json.dumps(card))
+    before = {each.type: each.confidence for each in Tagger.load(folder, **how).tag(text)}
+    name = min(before)
+    (folder / "nerbert.json").write_text(
+        json.dumps(card | {"calibration": {"temperature": 1.0, "temperatures": {name: 5.0}}})
+    )
+    tagger = Tagger.load(folder, **how)
+    after = {each.type: each.confidence for each in tagger.tag(text)}
+    assert after[name] < before[name]
+    assert {key: each for key, each in after.items() if key != name} == {
+        key: each for key, each in before.items() if key != name}  # fmt: skip
+    assert f"temperature 1.000 (another for 1 of {len(tagger.types)} types)" in str(tagger.answering)
+    (example,) = [each for _, each in tagger.sentences(text)]
+    (words,) = tagger.tag_examples([example])
+    assert {tag[2:]: sure for tag, sure in zip(words.tags, words.confidences, strict=True) if tag != "O"} == after
+    assert pickle.loads(pickle.dumps(tagger)).scaling == tagger.scaling
+    tagger.temperatures = {name: 2.0}
+    tagger.save_pretrained(tmp_path / "saved")
+    assert card_of(tmp_path / "saved")["calibration"] == {"temperature": 1.0, "temperatures": {name: 2.0}}
+    (folder / "nerbert.json").write_text(json.dumps(card | {"calibration": {"temperatures": {name: 0.0}}}))
+    with pytest.raises(InputError, match=rf"calibration\.temperatures\.{name} = 0\.0"):
+        Tagger.load(folder, **how)

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
 from nerbert.labels import spans_from_bio
+from nerbert.metrics.temperatures import Temperatures
 from nerbert.model.heads import Entities, WordTags
 from nerbert.records import Example
 
@@ -107,7 +108,9 @@ class Predictions:
     sure: bool = True
 
 
-def found_entities(found: Entities, sentences: int, temperature: float = 1.0) -> FoundEntities:
+def found_entities(
+    found: Entities, sentences: int, temperature: float | Temperatures = 1.0
+) -> FoundEntities:  # fmt: skip
     """Return the entities of each of so many sentences, in stored form."""
     kept: FoundEntities = [[] for _ in range(sentences)]
     for number, start, end, type_, confidence in found.spans(temperature):

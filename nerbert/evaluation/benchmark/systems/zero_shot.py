@@ -118,9 +118,9 @@ class ZeroShotTagger(_Told):
             own = set(tagger.types)
             if mixed := [type_ for name, type_ in types.items() if name != type_ and {name, type_} <= own]:
                 raise InputError(f"labels: the tagger has a type {mixed[0]!r:.80} itself; leave its label out")
-            found = head.predict(part.test).at_least(tagger.thresholds, tagger.temperature)
+            found = head.predict(part.test).at_least(tagger.thresholds, tagger.scaling)
             found.types[:] = [types.get(each, each) for each in found.types]
-            return Predictions(found_entities(found, len(part.test), tagger.temperature), facts)
+            return Predictions(found_entities(found, len(part.test), tagger.scaling), facts)
 
         def found_in(examples: Sequence[Example], least: float) -> Entities:
             found = head.for_labels(list(labels.values()), [least] * len(labels)).predict(examples)

@@ -1,0 +1,108 @@
+"""The draw of found spans and the estimates from it, against what is known of simulated spans."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.errors import InputError
+from nerbert.metrics.span_sample import draw_spans, lowest_reaching, weighted_share
+from nerbert.rng import Array
+
+DRAWS = 500
+
+
+def spans(seed: int = 0) -> tuple[list[str], Array, Array]:
+    """Labels of 1,500, 400 and 60 spans, their confidences, and whether they are right, less often than they say."""
+    random = np.random.RandomState(seed)
+    labels = ["often"] * 1500 + ["seldom"] * 400 + ["rare"] * 60
+    confidences = random.beta(4, 1.5, len(labels))
+    return labels, confidences, random.uniform(size=len(labels)) < confidences**2
+
+
+def test_the_chances_are_as_they_are_said_to_be() -> None:
+    labels, confidences, _ = spans()
+    drawn = np.zeros(len(labels))
+    weights = np.zeros(len(labels))
+    for seed in range(DRAWS):
+        places, chances = draw_spans(labels, confidences, confidences > 0.5, 100, seed)
+        assert len(set(places.tolist())) == 100
+        drawn[places] += 1
+        weights[places] = chances
+    groups = [np.array(labels) == name for name in ("often", "seldom", "rare")]
+    seen = weights > 0
+    for group in (*groups, confidences < 0.3, confidences > 0.9):
+        expected, got = weights[group & seen].sum(), drawn[group].sum() / DRAWS
+        assert got == pytest.approx(expected, rel=0.1)
+    shares = [drawn[group].sum() / drawn.sum() for group in groups]
+    assert shares == pytest.approx([0.58, 0.3, 0.12], abs=0.02), "by the square root of their numbers"
+
+
+@pytest.mark.parametrize(("count", "least"), [(100, 0.0), (100, 0.8), (25, 0.7)])
+def test_the_estimate_is_right_on_average_and_its_interval_holds_the_truth(count: int, least: float) -> None:
+    labels, confidences, right = spans()
+    kept = confidences >= least
+    truth, found, held = right[kept].mean(), [], 0
+    for seed in range(DRAWS):
+        places, chances = draw_spans(labels, confidences, kept, count, seed)
+        some = kept[places]
+        share = weighted_share(right[places][some], 1 / chances[some])
+        assert share is not None
+        found.append(share.share)
+        held += share.low <= truth <= share.high
+    assert np.mean(found) == pytest.approx(truth, abs=0.01)
+    assert held / DRAWS >= 0.9
+    assert np.mean(np.array(right)[draw_spans(labels, confidences, kept, count, 1).places]) != pytest.approx(truth)
+
+
+def test_few_answers_have_a_wide_interval_even_if_all_are_right() -> None:
+    for count, low in ((1, 0.3), (5, 0.6), (20, 0.85)):
+        share = weighted_share(np.ones(count, bool), np.ones(count))
+        assert share is not None
+        assert (share.share, share.judged) == (1.0, count)
+        assert share.low < low
+        assert share.high == 1.0
+    one_heavy = weighted_share(np.ones(20, bool), np.array([1000.0] + [1.0] * 19))
+    assert one_heavy is not None
+    assert one_heavy.low < 0.3, "one answer counts for nearly all"
+    none_right = weighted_share(np.zeros(5, bool), np.ones(5))
+    assert none_right is not None
+    assert none_right.low == pytest.approx(0.0)
+    assert none_right.high > 0.3
+    assert weighted_share(np.zeros(0, bool), np.zeros(0)) is None
+
+
+def test_the_interval_of_equal_weights_is_wilsons() -> None:
+    share = weighted_share(np.array([True] * 16 + [False] * 4), np.full(20, 3.0))
+    assert share is not None
+    assert (share.low, share.high) == pytest.approx((0.576, 0.923), abs=0.01)  # for 19 or 20 answers, by hand
+
+
+def test_all_are_drawn_where_there_are_no_more() -> None:
+    places, chances = draw_spans(["x", "y", "x"], np.array([0.1, 0.9, 0.9]), np.array([True] * 3), 100, 0)
+    assert sorted(places.tolist()) == [0, 1, 2]
+    assert chances.tolist() == [1.0] * 3
+
+
+def test_a_crowd_below_the_thresholds_gets_a_third_at_most() -> None:
+    confidences = np.array([0.1] * 900 + [0.9] * 100)
+    places, _ = draw_spans(["x"] * 1000, confidences, confidences > 0.5, 60, 0)
+    assert np.count_nonzero(confidences[places] < 0.5) in (20, 21)
+
+
+def test_what_can_not_be_drawn_is_refused() -> None:
+    with pytest.raises(InputError, match="0 spans: give one for each"):
+        draw_spans(["x"], np.ones(1), np.ones(1, bool), 0, 0)
+    with pytest.raises(InputError, match="2 labels, 1 confidences"):
+        draw_spans(["x", "y"], np.ones(1), np.ones(1, bool), 1, 0)
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.booleans()), min_size=1, max_size=30), st.sampled_from([0.5, 0.7, 0.9]))
+def test_the_threshold_is_the_lowest_that_reaches_the_precision_with_one_more_wrong(
+    answers: list[tuple[int, bool]], precision: float
+) -> None:
+    sure, right = np.array([each / 6 for each, _ in answers]), np.array([each for _, each in answers])
+    bounds = sorted(set(sure.tolist()))
+    reach = [each for each in bounds if right[sure >= each].sum() / ((sure >= each).sum() + 1) >= precision - 1e-9]
+    expected = None if not reach else 0.0 if reach[0] == bounds[0] else reach[0]
+    assert lowest_reaching(sure, right, np.full(len(sure), 2.0), precision, 0.0) == expected
