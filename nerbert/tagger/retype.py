@@ -4,6 +4,7 @@ A merged type has the sum of its parts' probabilities (fixed types) or all of th
 was a dropped type is no entity. Cost: figures of a tagger whose types were merged or dropped are left out of its card.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from nerbert.errors import InputError, SettingsError, few, unknown
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.labels import common_name, learnt_words
+from nerbert.metrics.temperatures import Temperatures
 from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook, seed_folders
 from nerbert.tagger.answers import CHECK
 from nerbert.tagger.hub import write_folder
@@ -117,14 +119,15 @@ def _card(folder: ModelFolder, names: Mapping[str, str]) -> dict[str, Any]:
     only_renamed = len({*names.values()} - {""}) == len(names)
     after = {key: value for key, value in before.items() if key not in _MEASURED}
     after |= {"types": sorted({*names.values()} - {""}), "changed_types": {**names}}
-    if words := before.get("thresholds"):
-        after["thresholds"] = _thresholds(words, names)
+    if own := before.get("thresholds"):
+        after["thresholds"] = _thresholds(own, names)
     if folder.labels_at_run_time:
         after["words_of_types"] = _words(learnt_words(before), names)
-    if calibration := before.get("calibration"):
-        after["calibration"] = {"temperature": calibration.get("temperature", 1.0)}
     if only_renamed:
         after |= {key: _renamed(before[key], names) for key in ("dev", "calibration") if before.get(key)}
+    if before.get("calibration"):
+        facts = after["calibration"] if only_renamed else {}
+        after["calibration"] = facts | _temperatures(Temperatures.of_card(before), names).as_json()
     return after
 
 
@@ -135,6 +138,13 @@ def _thresholds(own: Mapping[str, float], names: Mapping[str, str]) -> dict[str,
         if new := names.get(old, old):
             found[new] = max(bound, found.get(new, 0.0))
     return found
+
+
+def _temperatures(own: Temperatures, names: Mapping[str, str]) -> Temperatures:
+    """Return temperatures by new names; a merged type has that of all types."""
+    counts = Counter(names.values())
+    kept = ((names.get(old, old), each) for old, each in own.by_label.items())
+    return Temperatures(own.pooled, {new: each for new, each in kept if new and counts[new] <= 1})
 
 
 def _words(words: Mapping[str, list[str]], names: Mapping[str, str]) -> dict[str, str | list[str]]:
@@ -148,6 +158,9 @@ def _words(words: Mapping[str, list[str]], names: Mapping[str, str]) -> dict[str
 
 def _renamed(facts: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Return facts whose figures `by_type` have the new names."""
-    if not isinstance(by_type := facts.get("by_type"), Mapping):
-        return dict(facts)
-    return {**facts, "by_type": {names.get(name, name): each for name, each in by_type.items()}}
+    found = dict(facts)
+    if isinstance(by_type := facts.get("by_type"), Mapping):
+        found["by_type"] = {names.get(name, name): each for name, each in by_type.items()}
+    if isinstance(judged := facts.get("judged"), Mapping):
+        found["judged"] = {**judged, "own_thresholds": [names.get(each, each) for each in judged["own_thresholds"]]}
+    return found

@@ -110,13 +110,18 @@ def test_a_tagger_of_run_time_labels_asks_for_all_parts(tmp_path: Path, tiny_nam
     assert after.with_default_labels().types == sorted(["both", *rest])
 
 
-def test_thresholds_come_along(tiny_tagger: Path, tmp_path: Path) -> None:
+def test_thresholds_and_temperatures_come_along(tiny_tagger: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(tiny_tagger, tmp_path / "tagger"))
     card = json.loads((source / CARD).read_text())
     one, other, third, *_ = card["types"]
-    (source / CARD).write_text(json.dumps(card | {"thresholds": {one: 0.2, other: 0.6, third: 0.3}}))
+    calibration = {"temperature": 1.5, "temperatures": {one: 2.0, third: 3.0}, "ece_before": 0.2}
+    bounds = {"thresholds": {one: 0.2, other: 0.6, third: 0.3}, "calibration": calibration}
+    (source / CARD).write_text(json.dumps(card | bounds))
     tagger = changed(source, tmp_path / "new", merged={"both": [one, other]}, renamed={third: "last"})
     assert {name: each for name, each in tagger.thresholds.items() if each} == {"both": 0.6, "last": 0.3}
+    assert tagger.card["calibration"] == {"temperature": 1.5, "temperatures": {"last": 3.0}}
+    renamed = changed(source, tmp_path / "renamed", renamed={third: "last"})
+    assert renamed.card["calibration"] == calibration | {"temperatures": {one: 2.0, "last": 3.0}}
 
 
 @pytest.mark.parametrize(
