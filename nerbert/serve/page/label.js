@@ -12,6 +12,7 @@ import { Load, TypeBar, TypesEditor } from "./setup.js";
 /** @typedef {import("./types.js").Range} Range */
 /** @typedef {import("./types.js").State} State */
 const POLL = 2000;
+const BURST = 250; // milliseconds between keys that belong together
 const CODES = /^(?:Key|Digit)(.)$/;
 const KEYS = [
   ["1–9, letters", "choose the type, or label the chosen words with it"],
@@ -41,6 +42,7 @@ export function Label({ state, setState, shown }) {
   const queue = useRef(Promise.resolve());
   const revision = useRef(0);
   const moving = useRef(false);
+  const lost = useRef(-BURST); // when the last key was lost
   const undoing = useRef(0);
   const shows = useRef(0);
   const waiting = useRef(0);
@@ -209,6 +211,11 @@ export function Label({ state, setState, shown }) {
     if (undoing.current && !(event.ctrlKey || event.metaKey || event.altKey)) {
       event.preventDefault(); // it is meant for what the undo brings back
       queue.current.then(() => setTimeout(() => latest.current(event)));
+      return;
+    }
+    if (!(event.ctrlKey || event.metaKey) && (moving.current || event.timeStamp - lost.current < BURST)) {
+      lost.current = event.timeStamp; // the rest of what is typed ahead is lost, too: half of it would label wrongly
+      event.preventDefault();
       return;
     }
     const pressed = state.types.some((each) => each.key === event.key.toLowerCase()) ? event.key : latin(event);
