@@ -15,7 +15,9 @@ def types(
 ) -> None:  # fmt: skip
     """Rename, merge or drop types of a tagger without training: a copy that finds the same under other names.
 
-    A merged type is as probable as its parts together. What was found as a dropped type is no entity. Thresholds come
+    A merged type is as probable as its parts together, and what was a dropped type is no entity. Of a tagger of labels
+    at run time a merged type is asked for by all parts' labels, and a dropped one isn't asked for. Types compete for
+    words, so entities of kept types may change a little: `nerbert calibrate` fits confidences anew. Thresholds come
     along; scores of merged or fewer types don't, since they were measured on other types.
 
     Parameters

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from nerbert.errors import InputError, SettingsError, few
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.finetuning.start import Start, objective_for
+from nerbert.finetuning.start import Start, has_tags, objective_for
 from nerbert.formats.data import AnyData, DataSet, read_data
-from nerbert.labels import common_name, learnt_words
+from nerbert.labels import common_name, learnt_words, types_of
 from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
 from nerbert.model.folder import read_card
 from nerbert.model.heads import Head
@@ -98,6 +98,8 @@ def prepare(
     )
     facts = {"added_types": {"own": own, "found": found, "old_sentences": len(again)}}
     types = {span.type for each in data.train for span in each.spans} - set(own)
+    if not types:  # nothing to look for in the old sentences
+        train, again = [*train, *again], []
     return Prepared(replace(data, train=train, dev=dev), again, types, settings, words, facts, gate)
 
 
@@ -145,6 +147,8 @@ def _own_types(
     """Return the types to keep: the card's, or labels of a tagger of run time (else None) that no new sentence has."""
     new = {span.type for each in train for span in each.spans}
     own = sorted(card.get("types") or [each for each in labels or () if each not in new])
+    if not own and labels is None and has_tags(tagger):
+        own = types_of(tags_of(load_tagger_model(tagger), tagger))
     if not own:
         why = "it is an encoder, so leave out --add-types" if labels is None else "name the types to keep with --labels"
         raise InputError(f"{tagger}: has no types of its own; {why}")

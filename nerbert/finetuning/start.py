@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from nerbert.config import refuse
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, SettingsError, few
 from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
 from nerbert.formats.data import DataSet
 from nerbert.formats.documents import reading_for
-from nerbert.labels import learnt_words, shared_tags, types_of
+from nerbert.labels import OUTSIDE, learnt_words, shared_tags, types_of
 from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.backbone import Backbone, load_tagger_model, tags_of
 from nerbert.model.folder import ModelFolder, read_card
@@ -20,6 +20,7 @@ from nerbert.model.heads import Head
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.registry import HEADS
+from nerbert.terminal import tell
 from nerbert.training.objective import FINETUNE, Objective, Task, chosen_objective, find_objective
 from nerbert.training.settings import TrainSettings
 
@@ -186,16 +187,26 @@ def _start_threshold(start: str, kind: type[Objective]) -> dict[str, float]:
 
 def _keep_shared(model: Any, start: str) -> dict[str, Any]:
     """Copy the weights of shared types from the head of a tagger at `start`; return a card's fact."""
-    if read_card(start).get("kind") != "tagger":
+    if not has_tags(start):
         return {}
     other = load_tagger_model(start)
     if _joined(model) != _joined(other):
         why = f"setting source_head = 'shared': the head of {start} reads other layers (joined_layer); use 'new'"
         raise SettingsError(why, setting="source_head")
     tags, others = tags_of(model, start), tags_of(other, start)
-    same = shared_tags(tags, others)
+    merged = {tag for tag in others if others.count(tag) > 1} - {OUTSIDE}
+    if merged:
+        tell(f"{start}: its merged types ({few(types_of(merged))}) start anew")
+    same = shared_tags(tags, [tag for tag in others if tag not in merged])
     copy_head(model, other, {tags.index(tag): others.index(name) for tag, name in same.items()})
     return {"shared_types": types_of(same)}
+
+
+def has_tags(start: str) -> bool:
+    """Return whether a folder is a tagger of fixed types, nerbert's or another one for token classification."""
+    card = read_card(start)
+    names = ModelFolder.open(start).kind.encoder(ModelFolder.open(start).path).get("architectures")
+    return card["kind"] == "tagger" or (card["kind"] == "foreign" and "ForTokenClassification" in str(names))
 
 
 def _joined(model: Any) -> int:

@@ -48,10 +48,15 @@ def write_tagger_card(folder: Path, facts: TaggerFacts) -> bool:
     """Write a tagger's model card; return whether it was: one changed by hand, by `facts.before`, is left alone."""
     path, text = folder / "README.md", tagger_card(facts.card)
     ours = (text, tagger_card(facts.before)) if facts.before is not None else ()
-    if ours and path.exists() and path.read_bytes() not in [each.encode() for each in ours]:
+    if ours and path.exists() and _body(path.read_bytes()) not in [_body(each.encode()) for each in ours]:
         return False
     write(path, text)
     return True
+
+
+def _body(text: bytes) -> bytes:
+    """Return a model card without its front matter, which other versions write otherwise."""
+    return text.partition(b"\n---\n")[2]
 
 
 def tagger_card(card: Card) -> str:

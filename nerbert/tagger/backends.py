@@ -128,12 +128,14 @@ class LinearHeadKind(HeadKind):
     def rename_types(cls, folder: Path, names: Mapping[str, str]) -> None:
         """Rename its tags, in the configuration and in an export; tags of one name are one (`merged_tags`)."""
         config = read_json(folder / TransformersKind.config, dict[str, Any])
-        tags = [_renamed(str(config["id2label"][str(place)]), names) for place in range(len(config["id2label"]))]
+        before = {int(place): str(tag) for place, tag in config["id2label"].items()}
+        tags = [_renamed(before[place], names) for place in sorted(before)]
         config |= {"id2label": dict(enumerate(tags)), "label2id": {tag: place for place, tag in enumerate(tags)}}
         write_json(folder / TransformersKind.config, config)
         if exported := onnx.read_exported(str(folder)):
             card = read_json(exported.folder / onnx.CARD, dict[str, Any])
-            write_json(exported.folder / onnx.CARD, {**card, "tags": [_renamed(each, names) for each in card["tags"]]})
+            tags = [_renamed(each, names) for each in card["tags"]]
+            write_json(exported.folder / onnx.CARD, {**card, "tags": tags, "agreement": {}})  # measured on other types
 
 
 def _renamed(tag: str, names: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from nerbert.artifacts import publish_folder, write_json
-from nerbert.errors import InputError, OutputExists, SettingsError, at, need, refused
+from nerbert.errors import InputError, OutputExists, SettingsError, at, few, need, refused
 from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.formats.entity_labels import as_learnt
@@ -228,7 +228,7 @@ def export(
         raise InputError(f"{tagger}: is {what}; name a folder to export into with -o")
     if output is not None:
         _check_apart(source.path, output)
-    examples = _to_compare(source, data, reading)
+    examples = _to_compare(source, data, reading) if int8 or data is not None else []
     if int8 and not examples:
         tell("int8 is not compared with fp32: name annotated sentences with --data")
     with publish_folder(output or source.path / FOLDER, overwrite=overwrite) as folder:
@@ -245,7 +245,7 @@ def export(
 def _to_compare(source: ModelFolder, data: AnyData | None, reading: Reading | None) -> list[Example]:
     """Return annotated sentences: the data's, else the first ones that a tagger was distilled from, else none."""
     own = source.path / SILVER
-    if data is None and not own.is_file():
+    if data is None and not (own.is_file() and own.stat().st_size):
         return []
     found = read_gold(own if data is None else data, "test", reading_for(source.card, reading)).examples
     return found if data is not None else found[:_SILVER]
@@ -331,9 +331,18 @@ def check_close(source: str, ours: Array, theirs: Array) -> None:
 def _agreement(
     heads: Mapping[str, Head], task: ExportTask, card: Mapping[str, Any], max_loss: float
 ) -> dict[str, Agreement]:
-    """Return how each head agrees with the first one; types are those of the data. Raise InputError for a bad int8."""
+    """Return how each head agrees with the first one, on the data's types that they have.
+
+    Raise InputError for data without any of them, and for a bad int8.
+    """
+    known, examples = next(iter(heads.values())).types, task.examples
+    if known:
+        examples = [replace(each, spans=tuple(span for span in each.spans if span.type in known)) for each in examples]
+    if not any(each.spans for each in examples):
+        raise InputError(f"{task.source}: finds none of the data's types ({few(task.types())}), so nothing can be "
+                         f"compared; give data with its own ({few(known)})")  # fmt: skip
     asked = {name: head if head.types else _asked(head, task.types(), card) for name, head in heads.items()}
-    found = agreement_of(asked, task.examples)
+    found = agreement_of(asked, examples)
     if int8 := found.get("onnx int8"):
         check_loss("int8", int8, max_loss)
     return found

@@ -1,7 +1,8 @@
 """Rename, merge and drop a tagger's types without training: a copy whose answers are the tagger's, by other names.
 
-A merged type has the sum of its parts' probabilities (fixed types) or all of their labels (labels at run time). What
-was a dropped type is no entity. Cost: figures of a tagger whose types were merged or dropped are left out of its card.
+A merged type has the sum of its parts' probabilities, before a temperature (fixed types), or all of their labels
+(labels at run time). Types compete for words, so entities of kept types may change a little. Cost: figures of a tagger
+whose types were merged or dropped are left out of its card.
 """
 
 from collections import Counter
@@ -14,7 +15,8 @@ from nerbert.errors import InputError, SettingsError, few, unknown
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.labels import common_name, learnt_words
 from nerbert.metrics.temperatures import Temperatures
-from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook, seed_folders
+from nerbert.model.folder import REPORT, ModelFolder, TaggerFacts, TaggerHook, seed_folders
+from nerbert.records import EntityLabel
 from nerbert.tagger.answers import CHECK
 from nerbert.tagger.hub import write_folder
 from nerbert.tagger.self_check import try_write_check
@@ -75,10 +77,11 @@ def parse_changes(rename: Sequence[str], merge: Sequence[str], drop: Sequence[st
 
 
 def _pair(option: str, given: str) -> tuple[str, str]:
+    """Return the old and the new name, the latter as a label is written."""
     old, _, new = (part.strip() for part in given.rpartition("="))
     if not old or not new:
         raise SettingsError(f"{option} {given!r:.80}: write the old name, = and the new one")
-    return old, new
+    return old, entity_labels([EntityLabel(new)])[0].name
 
 
 def _names(given: str) -> list[str]:
@@ -97,17 +100,19 @@ def change_types(
     folder = ModelFolder.open(tagger, "tagger").check()
     types = summarise(folder.name)[0].types
     if not types:
-        raise InputError(f"{tagger}: has no types of its own, only labels that it is given when it tags")
+        why = "its labels are given when it tags" if folder.labels_at_run_time else "its tags aren't O, B-x and I-x"
+        raise InputError(f"{tagger}: has no types of its own that can be changed: {why}")
     names, kind = changes.names(types), folder.head_kind()
     new = _card(folder, names)
 
     def finish(copy: Path) -> None:
         if not kind.labels_at_run_time:
             kind.rename_types(copy, names)
-        (copy / CHECK).unlink(missing_ok=True)
+        for stale in (CHECK, REPORT):
+            (copy / stale).unlink(missing_ok=True)
         try_write_check(copy, "")
         if card and not card(copy, TaggerFacts(new, folder.card)):
-            tell(f"{tagger}: its README.md was changed by hand, and stays as it is; it has the old types")
+            tell(f"{output}: its README.md was changed by hand, or made by another version, and has the old types")
 
     write_folder(folder.path, output, new, overwrite=overwrite, finish=finish)
     return names

@@ -128,6 +128,13 @@ def test_in_old_sentences_what_learnt_the_new_ones_finds_new_types(tagger: str) 
     assert prepared.with_old(Reader("ship")).train[-2:] == old, "own types are annotated there"
 
 
+def test_without_new_types_both_are_trained_on_at_once(tagger: str) -> None:
+    new = data_of([example(NEW_TEXT, [(4, 14, "ship")])])
+    prepared = prepare(tagger, new, SETTINGS, AddTypes(OLD, same_types=True, max_loss=100))
+    assert len(prepared.data.train) == 1 + len(OLD)
+    assert prepared.old == []
+
+
 def test_a_type_of_both_is_refused_or_the_same(tagger: str) -> None:
     new = data_of([example(NEW_TEXT, [(22, 26, "ship")]), example(SHIP, [])])
     with pytest.raises(InputError, match=r"ship: types of the new sentences that .* has, too.*--same-types"):

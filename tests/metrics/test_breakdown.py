@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,7 +41,18 @@ def test_an_interval_is_that_of_the_type_alone() -> None:
     pair = pair_of(gold, found)
     for part in by_type(pair):
         alone = [[[tag if tag[2:] == part.name else "O" for tag in each] for each in side] for side in (gold, found)]
-        assert part.interval == bootstrap(counts_by_sentence(pair_of(*alone)))
+        rows = [*counts_by_sentence(pair_of(*alone)).tolist(), [0, 1, 1]]
+        assert part.interval == bootstrap(np.array(rows)), "and of one more sentence, which is wrong"
+
+
+@pytest.mark.parametrize(("entities", "sure"), [(1, False), (3, False), (4, False), (20, True)])
+def test_a_few_entities_are_sure_of_nothing(entities: int, sure: bool) -> None:
+    gold = [["B-a"]] * entities + [["O"]] * 500
+    one, two = pair_of(gold, gold), pair_of(gold, [["O"]] * len(gold))
+    part = by_type(one)[0]
+    assert part.counts.f1 == 1
+    assert part.interval.low < 0.95
+    assert [each.sure for each in differences(one, two)] == [sure, sure]
 
 
 @given(PAIRS, st.randoms(use_true_random=False))
@@ -50,7 +62,10 @@ def test_differences_are_those_of_two_scores(pairs: Pairs, random: "np.random.Ra
     one, two = pair_of(gold, found), pair_of(gold, other)
     overall, *parts = differences(one, two)
     assert (overall.f1, overall.other) == (score_pair(one).f1, score_pair(two).f1)
-    assert overall.interval == bootstrap_difference(counts_by_sentence(one), counts_by_sentence(two))
+    rows = [counts_by_sentence(each).tolist() for each in (one, two)]
+    right, wrong = [1, 1, 1], [0, 1, 1]
+    expected = bootstrap_difference(np.array([*rows[0], right, wrong]), np.array([*rows[1], wrong, right]))
+    assert overall.interval == expected
     assert {each.name: (each.f1, each.gold) for each in parts if each.name in score_pair(one).by_type} == {
         name: (counts.f1, counts.gold) for name, counts in score_pair(one).by_type.items()
     }

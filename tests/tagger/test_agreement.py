@@ -87,6 +87,13 @@ def test_a_bad_int8_leaves_nothing_and_the_earlier_export_stays(
     assert exit_code(*words, "--max-loss", 40) == 0
 
 
+def test_data_of_other_types_is_refused(tiny_tagger: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.conll").write_text("Anna B-PER\nleft O\n\n")
+    with pytest.raises(InputError, match=r"finds none of the data's types \(PER\), so nothing can be compared"):
+        export(tiny_tagger, int8=True, output=tmp_path / "out", data=tmp_path / "other.conll")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_bound_that_is_none_is_refused(tiny_tagger: Path) -> None:
     with pytest.raises(SettingsError, match="--max-loss 0: points of F1"):
         export(tiny_tagger, max_loss=0)

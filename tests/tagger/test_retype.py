@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 
 from nerbert.errors import InputError, SettingsError
+from nerbert.finetuning.add_types import AddTypes, prepare
 from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.start import Start
+from nerbert.formats.data import read_data
 from nerbert.formats.entity_labels import as_learnt
-from nerbert.model.folder import CARD, read_card
+from nerbert.model.folder import CARD, REPORT, read_card
 from nerbert.model.heads import probabilities
 from nerbert.model.linear import LinearHead, merged_tags
 from nerbert.model.windows import Padded
+from nerbert.records import Example, Span
 from nerbert.render.cards import write_tagger_card
 from nerbert.rng import Array
 from nerbert.tagger.export import export
@@ -80,6 +84,7 @@ def test_a_merged_type_has_the_sum_of_probabilities() -> None:
 def test_merged_and_dropped_types_are_those_of_the_export_too(tiny_tagger: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(tiny_tagger, tmp_path / "tagger"))
     export(source)
+    (source / REPORT).write_text("a page of the old types")
     one, other, gone, *_ = Tagger.load(source).types
     change_types(source, tmp_path / "new", TypeChanges(merged={"both": [one, other]}, dropped=[gone]))
     torch = Tagger.load(tmp_path / "new", backend="torch", precision="fp32", thresholds=0)
@@ -93,6 +98,8 @@ def test_merged_and_dropped_types_are_those_of_the_export_too(tiny_tagger: Path,
         assert [each[:3] for each in found] == [each[:3] for each in expected]
         assert [each[3] for each in found] == pytest.approx([each[3] for each in expected], abs=1e-3)
     assert "dev" not in read_card(tmp_path / "new"), "scores of other types"
+    assert json.loads((tmp_path / "new" / "onnx" / "nerbert-onnx.json").read_text())["agreement"] == {}
+    assert not (tmp_path / "new" / REPORT).exists()
 
 
 def test_a_tagger_of_run_time_labels_asks_for_all_parts(tmp_path: Path, tiny_names_tagger: Path) -> None:
@@ -141,6 +148,33 @@ def test_thresholds_and_temperatures_come_along(tiny_tagger: Path, tmp_path: Pat
 def test_changes_that_cannot_be_are_one_line(changes: dict[str, list[str]], message: str) -> None:
     with pytest.raises((SettingsError, InputError), match=message):
         parse_changes(**{"rename": [], "merge": [], "drop": [], **changes}).names(["a", "b", "c"])
+
+
+def test_a_new_name_is_written_as_labels_are() -> None:
+    assert parse_changes(["a=public  person"], [], []).renamed == {"a": "public person"}
+
+
+def test_training_starts_anew_from_merged_types_and_keeps_the_others(
+    tiny_tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other, kept, *_ = read_card(tiny_tagger)["types"]
+    change_types(tiny_tagger, tmp_path / "new", TypeChanges(merged={"both": [one, other]}))
+    settings = FinetuneSettings(source_head="shared")
+    start = Start.of(str(tmp_path / "new"), [], [], settings, name="data", types=["both", kept])
+    assert start.facts["shared_types"] == [kept]
+    assert not start.finds_types
+    assert "its merged types (both) start anew" in capsys.readouterr().err
+
+
+def test_a_tagger_of_others_keeps_its_head_too(tiny_tagger: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_tagger, tmp_path / "foreign"))
+    (folder / CARD).unlink()
+    types = read_card(tiny_tagger)["types"]
+    settings = FinetuneSettings(source_head="shared")
+    assert Start.of(str(folder), [], [], settings, name="data", types=types).facts["shared_types"] == types
+    new = [Example("Anna left", ((0, 4), (5, 9)), (Span(0, 4, "guest", "Anna"),))]
+    prepared = prepare(str(folder), read_data(new), FinetuneSettings(), AddTypes(max_loss=100))
+    assert prepared.facts["added_types"]["own"] == types
 
 
 def test_a_swap_of_two_names_is_no_clash() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nerbert import __version__
-from nerbert.errors import InputError
+from nerbert.errors import InputError, at
 from nerbert.evaluation.datasets.load import known_data
 from nerbert.evaluation.evaluate import Evaluation, Scored, evaluate
 from nerbert.evaluation.report.difference import Comparison, compare
@@ -130,7 +130,8 @@ def make_report(
     types, speed = by_type(answers.pair), _speed(scored)
     comparison = None
     if against is not None:
-        other, its = _evaluated(against, data, reading=reading, **options)
+        with at(second):
+            other, its = _evaluated(against, data, reading=reading, **options)
         comparison = compare(answers, Answers.of(its), second, other)
     return Report(
         name=name, evaluation=evaluation, judgement=judgement,

@@ -127,7 +127,7 @@ def test_two_taggers_are_compared(gold: Path) -> None:
     assert compared is not None
     assert (report.name, compared.name) == ("first tagger", "second tagger")
     assert [compared.overall.f1, compared.overall.other] == pytest.approx([1.0, 2 / 9])
-    assert compared.overall.sure
+    assert not compared.overall.sure, "five sentences"
     assert compared.counts == {"broken": 0, "changed": 0, "fixed": 5}
     assert [each.number for each in compared.sentences["fixed"].sentences] == [1, 2, 3, 4]
     assert [(each.name, each.gold) for each in compared.by_type] == [("ship", 4), ("port", 1)]
@@ -135,8 +135,8 @@ def test_two_taggers_are_compared(gold: Path) -> None:
     assert back is not None
     assert back.overall.gain == -compared.overall.gain
     assert (back.overall.interval.low, back.overall.interval.high) == pytest.approx(
-        (-compared.overall.interval.high, -compared.overall.interval.low)
-    )
+        (-compared.overall.interval.high, -compared.overall.interval.low), abs=0.02
+    ), "but for the draws, which count other rows first"
     assert back.counts == {"broken": 5, "changed": 0, "fixed": 0}
     same = make_report(told(**WRONG), gold, against=told(**WRONG)).comparison
     assert same is not None
