@@ -30,7 +30,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ScoreDifference:
     """F1 (0–1) of two taggers on the same entities, with the interval of the first one's less the second one's."""
 
     name: str
@@ -81,7 +81,7 @@ def confusions(pair: Pair) -> list[Confusion]:
     return [Confusion(*types, count) for types, count in sorted(counts.items(), key=lambda each: (-each[1], each[0]))]
 
 
-def differences(one: Pair, other: Pair) -> Iterator[Difference]:
+def differences(one: Pair, other: Pair) -> Iterator[ScoreDifference]:
     """Yield the difference of two taggers over all entities, then by type, the types with the most gold entities first.
 
     Both pairs have the same gold tags.
@@ -109,7 +109,7 @@ def _of_type(pair: Pair, name: str) -> Numbers:
     return counts_by_sentence(pair.of_type(name))
 
 
-def _difference(name: str, one: Numbers, other: Numbers) -> Difference:
+def _difference(name: str, one: Numbers, other: Numbers) -> ScoreDifference:
     first, second = (Counts(*each.sum(axis=0).tolist()) for each in (one, other))
     rows = ([one, _RIGHT, _WRONG], [other, _WRONG, _RIGHT])
-    return Difference(name, first.gold, first.f1, second.f1, bootstrap_difference(*map(np.vstack, rows)))
+    return ScoreDifference(name, first.gold, first.f1, second.f1, bootstrap_difference(*map(np.vstack, rows)))

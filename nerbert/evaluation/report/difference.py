@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple
 
 from nerbert.errors import InputError
 from nerbert.evaluation.evaluate import Evaluation
-from nerbert.evaluation.report.sentences import Answers, SentenceList, shown
+from nerbert.evaluation.report.sentences import ScoredAnswers, SentenceList, shown
 from nerbert.labels import WordSpan
-from nerbert.metrics.breakdown import Difference, differences
+from nerbert.metrics.breakdown import ScoreDifference, differences
 from nerbert.metrics.judging import Mistake
 
 Effect = Literal["broken", "changed", "fixed"]
@@ -21,7 +21,7 @@ MOST = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class TaggerComparison:
     """A tagger against another one, the second: F1 over all and by type, entities by effect, and their sentences.
 
     A sentence is in the list of its worst effect: broken, changed, fixed.
@@ -29,8 +29,8 @@ class Comparison:
 
     name: str
     evaluation: Evaluation
-    overall: Difference
-    by_type: tuple[Difference, ...]
+    overall: ScoreDifference
+    by_type: tuple[ScoreDifference, ...]
     counts: dict[Effect, int]
     sentences: dict[Effect, SentenceList]
 
@@ -52,7 +52,9 @@ class _Change(NamedTuple):
         return -len(self.effects[self.worst]), -self.sure, self.number
 
 
-def compare(one: Answers, other: Answers, name: str, evaluation: Evaluation, most: int = MOST) -> Comparison:
+def compare(
+    one: ScoredAnswers, other: ScoredAnswers, name: str, evaluation: Evaluation, most: int = MOST
+) -> TaggerComparison:
     """Compare two taggers' answers; raise InputError if their sentences or words differ."""
     if [each.tokens for each in one.examples] != [each.tokens for each in other.examples]:
         raise InputError(f"{name}: cuts the texts into other words than the first tagger; give one --word-splitter, "
@@ -60,14 +62,14 @@ def compare(one: Answers, other: Answers, name: str, evaluation: Evaluation, mos
     overall, *by_type = differences(one.pair, other.pair)
     changes = list(_changes(one, other))
     effects: Sequence[Effect] = ("broken", "changed", "fixed")
-    return Comparison(
+    return TaggerComparison(
         name, evaluation, overall, tuple(by_type),
         {effect: sum(len(each.effects[effect]) for each in changes) for effect in effects},
         {effect: _listed(one, other, [each for each in changes if each.worst == effect], most) for effect in effects},
     )  # fmt: skip
 
 
-def _changes(one: Answers, other: Answers) -> Iterator[_Change]:
+def _changes(one: ScoredAnswers, other: ScoredAnswers) -> Iterator[_Change]:
     """Yield the sentences in which the taggers make different mistakes."""
     for number, (here, there) in enumerate(zip(one.found, other.found, strict=True)):
         if here.tags == there.tags:
@@ -91,7 +93,7 @@ def _place(mistake: Mistake) -> WordSpan:
     return found
 
 
-def _listed(one: Answers, other: Answers, changes: Sequence[_Change], most: int) -> SentenceList:
+def _listed(one: ScoredAnswers, other: ScoredAnswers, changes: Sequence[_Change], most: int) -> SentenceList:
     first = sorted(changes, key=lambda each: each.order)[:most]
     found = (shown(one, each.number, other, each.effects[each.worst][0]) for each in first)
     return SentenceList(tuple(found), len(changes))

@@ -16,8 +16,8 @@ from nerbert import __version__
 from nerbert.errors import InputError, at
 from nerbert.evaluation.datasets.load import known_data
 from nerbert.evaluation.evaluate import Evaluation, Scored, evaluate
-from nerbert.evaluation.report.difference import Comparison, compare
-from nerbert.evaluation.report.sentences import Answers, SentenceList, missed_sentences, worst_sentences
+from nerbert.evaluation.report.difference import TaggerComparison, compare
+from nerbert.evaluation.report.sentences import ScoredAnswers, SentenceList, missed_sentences, worst_sentences
 from nerbert.formats.data import AnyData
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.metrics.breakdown import Confusion, Part, by_length, by_type, confusions
@@ -52,7 +52,7 @@ class TypeThresholds:
 
 
 @dataclass(frozen=True, slots=True)
-class Speed:
+class TaggingSpeed:
     """What tagging took: seconds, sentences, words; bytes at the peak of the process, and of a GPU if there is one."""
 
     seconds: float
@@ -64,7 +64,7 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ReportSource:
     """The annotated sentences: file, SHA-256, counts; `title` and `licence` if nerbert knows the data set, else ""."""
 
     file: str
@@ -94,14 +94,14 @@ class Report:
     """Of all entities first, then by type."""
     learning: tuple[tuple[int, float], ...]
     """Step and F1 on the dev split in training; empty if its log doesn't hold them."""
-    speed: Speed
-    source: Source
+    speed: TaggingSpeed
+    source: ReportSource
     card: Mapping[str, Any]
     """The tagger's `nerbert.json`."""
     model: ModelSummary | None
     """What its folder is; None for a tagger without one."""
     fingerprint: str
-    comparison: Comparison | None
+    comparison: TaggerComparison | None
     command: str
     version: str = __version__
 
@@ -126,13 +126,13 @@ def make_report(
     evaluation, scored = _evaluated(tagger, data, train=train, reading=reading, **options)
     (judgement,) = evaluation.judgements.values()
     name, second = _names(tagger, against)
-    answers, opened = Answers.of(scored), scored.tagger
+    answers, opened = ScoredAnswers.of(scored), scored.tagger
     types, speed = by_type(answers.pair), _speed(scored)
     comparison = None
     if against is not None:
         with at(second):
             other, its = _evaluated(against, data, reading=reading, **options)
-        comparison = compare(answers, Answers.of(its), second, other)
+        comparison = compare(answers, ScoredAnswers.of(its), second, other)
     return Report(
         name=name, evaluation=evaluation, judgement=judgement,
         intervals={each: bootstrap(counts_by_sentence(answers.pair), each) for each in _FIGURES},
@@ -186,7 +186,7 @@ def _evaluated(tagger: str | Path | Tagger, data: AnyData, **options: Any) -> tu
     return evaluation, scored[0]
 
 
-def _thresholds(answers: Answers, parts: list[Part]) -> tuple[TypeThresholds, ...]:
+def _thresholds(answers: ScoredAnswers, parts: list[Part]) -> tuple[TypeThresholds, ...]:
     pair, sure = answers.pair, np.asarray(answers.confidences, float)
     of_entity = [pair.types[number] for number in pair.found.types.tolist()]
     lowest = [lowest_thresholds(of_entity, sure, answers.right, each) for each in PRECISIONS]
@@ -207,21 +207,21 @@ def _curve(sure: Shares, right: Mask, gold: int) -> tuple[tuple[float, Counts], 
     return tuple(zip(THRESHOLDS, kept_counts(sure, right, gold, THRESHOLDS), strict=True))
 
 
-def _speed(scored: Scored) -> Speed:
+def _speed(scored: Scored) -> TaggingSpeed:
     examples, torch = scored.gold.examples, sys.modules.get("torch")
     gpu = torch.cuda.max_memory_allocated() if torch and torch.cuda.is_initialized() else None
     machine = f"{platform.system()} {platform.machine()}, {cores()} cores"
     words = sum(len(each.words) for each in examples)
-    return Speed(max(scored.seconds, 1e-9), len(examples), words, peak_memory(), gpu, machine)
+    return TaggingSpeed(max(scored.seconds, 1e-9), len(examples), words, peak_memory(), gpu, machine)
 
 
-def _source(scored: Scored) -> Source:
+def _source(scored: Scored) -> ReportSource:
     gold = scored.gold
     known = next((each for each in known_data().values() for split in each.splits.values()
                   if gold.sha256 and split.sha256 == gold.sha256), None)  # fmt: skip
     words, entities = (sum(map(len, column)) for column in zip(*((each.words, each.spans) for each in gold.examples),
                                                                 strict=True))  # fmt: skip
-    return Source(
+    return ReportSource(
         gold.place, gold.sha256, len(gold.examples), words, entities,
         known.title if known else "", known.licence if known else "",
     )  # fmt: skip

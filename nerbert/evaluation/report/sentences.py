@@ -26,7 +26,7 @@ WORST, MISSED = 30, 10
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class ScoredAnswers:
     """A tagger's answers to gold sentences: `confidences` and `right` are of the predicted entities of `pair`."""
 
     examples: Sequence[Example]
@@ -36,7 +36,7 @@ class Answers:
     right: Mask
 
     @classmethod
-    def of(cls, scored: Scored) -> "Answers":
+    def of(cls, scored: Scored) -> "ScoredAnswers":
         """Decode what `evaluate` scored."""
         examples, found = scored.gold.examples, scored.found
         pair = pair_of([example_tags(each) for each in examples], [each.tags for each in found])
@@ -105,7 +105,7 @@ class SentenceList:
         return self.total - len(self.sentences)
 
 
-def worst_sentences(answers: Answers, most: int = WORST) -> SentenceList:
+def worst_sentences(answers: ScoredAnswers, most: int = WORST) -> SentenceList:
     """Return the sentences with a wrong entity, by their most confident one."""
     wrong = answers.pair.found.where(~answers.right)
     sentences, sure = answers.pair.sentence_of(wrong), np.asarray(answers.confidences, float)[~answers.right]
@@ -113,7 +113,7 @@ def worst_sentences(answers: Answers, most: int = WORST) -> SentenceList:
     return SentenceList(tuple(shown(answers, each) for each in ordered[:most]), len(ordered))
 
 
-def missed_sentences(answers: Answers, most: int = MISSED) -> SentenceList:
+def missed_sentences(answers: ScoredAnswers, most: int = MISSED) -> SentenceList:
     """Return the sentences in which entities were missed and nothing else is wrong, most missed ones first."""
     pair = answers.pair
     missed = pair.sentence_of(pair.gold.where(~pair.gold.within(pair.found)))
@@ -123,7 +123,9 @@ def missed_sentences(answers: Answers, most: int = MISSED) -> SentenceList:
     return SentenceList(tuple(shown(answers, each) for each in numbers[:most].tolist()), len(numbers))
 
 
-def shown(answers: Answers, number: int, other: Answers | None = None, focus: WordSpan | None = None) -> ShownSentence:
+def shown(
+    answers: ScoredAnswers, number: int, other: ScoredAnswers | None = None, focus: WordSpan | None = None
+) -> ShownSentence:
     """Return a sentence around a span (default: its first mistake), with the answers of one or two taggers."""
     example, mistakes = answers.examples[number], answers.mistakes(number)
     focus = focus or next((each.predicted or each.gold for each in mistakes), None) or (0, 1, "")
@@ -135,7 +137,7 @@ def shown(answers: Answers, number: int, other: Answers | None = None, focus: Wo
     )  # fmt: skip
 
 
-def _marked(answers: Answers, number: int, part: tuple[int, int], *, gold: bool) -> tuple[ShownEntity, ...]:
+def _marked(answers: ScoredAnswers, number: int, part: tuple[int, int], *, gold: bool) -> tuple[ShownEntity, ...]:
     """Return the gold or the predicted entities in a part of a sentence's text; their ends may be cut."""
     example, (begin, end), marked = answers.examples[number], part, list[ShownEntity]()
     kinds = {each.gold if gold else each.predicted: each.kind for each in answers.mistakes(number)}

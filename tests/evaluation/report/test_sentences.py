@@ -10,7 +10,7 @@ from nerbert.evaluation.evaluate import Evaluation, Scored
 from nerbert.evaluation.report.difference import compare
 from nerbert.evaluation.report.sentences import (
     ROOM,
-    Answers,
+    ScoredAnswers,
     ShownEntity,
     ShownSentence,
     missed_sentences,
@@ -28,17 +28,17 @@ from tests.evaluation.report.answers import GOLD, RIGHT, WRONG, Found, told
 NOTHING = Evaluation("f", 1, {}, ())
 
 
-def answers(examples: list[Example], found: list[list[Found]]) -> Answers:
+def answers(examples: list[Example], found: list[list[Found]]) -> ScoredAnswers:
     tagged = list[WordTags]()
     for example, spans in zip(examples, found, strict=True):
         sure = [1.0] * len(example.words)
         for start, end, _, confidence in spans:
             sure[start:end] = [confidence] * (end - start)
         tagged.append(WordTags(bio_from_spans(len(example.words), [each[:3] for each in spans]), sure))
-    return Answers.of(Scored(told(), GoldSentences("f", examples, "f", ""), tagged, 1.0))
+    return ScoredAnswers.of(Scored(told(), GoldSentences("f", examples, "f", ""), tagged, 1.0))
 
 
-def of(name: dict[str, list[Found]]) -> Answers:
+def of(name: dict[str, list[Found]]) -> ScoredAnswers:
     return answers(GOLD, [[*name.get(each.tokens[0], ())] for each in GOLD])
 
 
