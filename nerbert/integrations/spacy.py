@@ -8,7 +8,7 @@ pipeline contains its tagger.
 import io
 import os
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
@@ -29,45 +29,30 @@ from nerbert.tagger.spans import Spans
 from nerbert.tagger.tagger import Tagger
 
 
-def make_component(
-    nlp: Language, name: str, model: str, labels: list[str], thresholds: float | dict[str, float] | None,
-    spans_key: str, overwrite_ents: bool, decoding: str, backend: str, precision: str, device: str, threads: int,
-) -> "TaggingComponent":  # fmt: skip
-    """Return the component for a config; raise NerbertError for a model that can't be loaded or lacks its labels.
-
-    `spacy.load` gives it the tagger that was saved with the pipeline, so `model` needn't be there any more.
-    """
-    loading = {"thresholds": thresholds, "decoding": decoding, "backend": backend, "precision": precision,
-               "device": device, "threads": threads}  # fmt: skip
-    made = TaggingComponent(name, model, labels, spans_key or name, overwrite_ents=overwrite_ents, loading=loading)
-    if name not in nlp._meta.get("components", ()):  # else the pipeline is being loaded
-        made.load(model)
-    return made
-
-
-Language.factory(
-    "nerbert", func=make_component, assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
-    default_config={"labels": [], "thresholds": None, "spans_key": "", "overwrite_ents": False, "decoding": "",
-                    "backend": "auto", "precision": "auto", "device": "", "threads": 0},
-)  # fmt: skip
-
-
 class TaggingComponent:
     """A tagger as a component of spaCy: it sets `doc.spans[spans_key]`, with scores (0–1), and adds to `doc.ents`.
 
     The spans are all entities that the tagger finds. Those in `doc.ents` don't overlap: where they would, longer ones
-    come first, then earlier ones, then surer ones. Entities of other components stay, unless `overwrite_ents`.
-    `loading` are options of `Tagger.load`.
+    come first, then earlier ones, then surer ones. Entities of other components stay, unless `overwrite_ents`. The last
+    six parameters are those of `Tagger.load`. Raise NerbertError for a model that can't be loaded or lacks its labels.
     """
 
     def __init__(
-        self, name: str, model: str, labels: Sequence[str], spans_key: str, *, overwrite_ents: bool,
-        loading: Mapping[str, Any],
+        self, nlp: Language, name: str, model: str, labels: list[str], spans_key: str, overwrite_ents: bool,
+        thresholds: float | dict[str, float] | None, decoding: str, backend: str, precision: str, device: str,
+        threads: int,
     ) -> None:  # fmt: skip
-        self.name, self.spans_key, self.overwrite_ents = name, spans_key, overwrite_ents
-        self._model, self._wanted, self._loading = model, labels, loading
+        self.name, self.spans_key, self.overwrite_ents = name, spans_key or name, overwrite_ents
+        self._model, self._wanted = model, labels
+        self._loading: dict[str, Any] = {
+            "thresholds": thresholds, "decoding": decoding, "backend": backend, "precision": precision,
+            "device": device, "threads": threads,
+        }  # fmt: skip
         self._tagger: Tagger | None = None
+        self._process = os.getpid()
         self._on_error: Callable[..., Any] = raise_error
+        if name not in nlp._meta.get("components", ()):  # else `spacy.load` reads the saved tagger; `model` may be gone
+            self.load(model)
 
     def load(self, source: str | Path) -> Tagger:
         """Load the tagger from a folder or a hub name; raise InputError for labels that it lacks or can't find."""
@@ -156,3 +141,10 @@ class TaggingComponent:
             archive.extractall(folder)
         self.load(folder)
         return self
+
+
+Language.factory(
+    "nerbert", func=TaggingComponent, assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
+    default_config={"labels": [], "thresholds": None, "spans_key": "", "overwrite_ents": False, "decoding": "",
+                    "backend": "auto", "precision": "auto", "device": "", "threads": 0},
+)  # fmt: skip
