@@ -1,0 +1,150 @@
+"""A tagger in a spaCy pipeline: `nlp.add_pipe("nerbert", config={"model": "my-tagger"})`.
+
+spaCy finds the factory by the entry point `spacy_factories`, so nobody needs to import this module. A document is
+tagged as a text, with the tagger's own sentences and words; the entities then grow to whole tokens of spaCy. A saved
+pipeline contains its tagger.
+"""
+
+import io
+import os
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any
+from zipfile import ZIP_STORED, ZipFile
+
+import numpy as np
+from spacy.language import Language
+from spacy.pipeline.span_ruler import prioritize_existing_ents_filter, prioritize_new_ents_filter
+from spacy.tokens import Doc, SpanGroup
+from spacy.util import minibatch, raise_error
+
+from nerbert import _remove
+from nerbert.artifacts import publish_folder
+from nerbert.errors import InputError, refused
+from nerbert.tagger.pending import TagRequest
+from nerbert.tagger.spans import Spans
+from nerbert.tagger.tagger import Tagger
+
+
+class TaggingComponent:
+    """A tagger as a component of spaCy: it sets `doc.spans[spans_key]`, with scores (0–1), and adds to `doc.ents`.
+
+    The spans are all entities that the tagger finds. Those in `doc.ents` don't overlap: where they would, longer ones
+    come first, then earlier ones, then surer ones. Entities of other components stay, unless `overwrite_ents`. The last
+    six parameters are those of `Tagger.load`. Raise NerbertError for a model that can't be loaded or lacks its labels.
+    """
+
+    def __init__(
+        self, nlp: Language, name: str, model: str, labels: list[str], spans_key: str, overwrite_ents: bool,
+        thresholds: float | dict[str, float] | None, decoding: str, backend: str, precision: str, device: str,
+        threads: int,
+    ) -> None:  # fmt: skip
+        self.name, self.spans_key, self.overwrite_ents = name, spans_key or name, overwrite_ents
+        self._model, self._wanted = model, labels
+        self._loading: dict[str, Any] = {
+            "thresholds": thresholds, "decoding": decoding, "backend": backend, "precision": precision,
+            "device": device, "threads": threads,
+        }  # fmt: skip
+        self._tagger: Tagger | None = None
+        self._process = os.getpid()
+        self._on_error: Callable[..., Any] = raise_error
+        if name not in nlp._meta.get("components", ()):  # else `spacy.load` reads the saved tagger; `model` may be gone
+            self.load(model)
+
+    def load(self, source: str | Path) -> Tagger:
+        """Load the tagger from a folder or a hub name; raise InputError for labels that it lacks or can't find."""
+        loaded = Tagger.load(source, **self._loading)
+        tagger = loaded.with_labels(self._wanted) if self._wanted else loaded.with_default_labels()
+        tagger.tag_many([])  # raises, if it needs labels
+        self._tagger, self._process = tagger, os.getpid()
+        return tagger
+
+    @property
+    def tagger(self) -> Tagger:
+        """Return the tagger; a process that spaCy forked loads it again, as its threads weren't forked."""
+        if self._tagger is None:
+            return self.load(self._model)
+        if self._process != os.getpid():
+            self._tagger, self._process = deepcopy(self._tagger), os.getpid()
+        return self._tagger
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the types that it finds, sorted."""
+        return tuple(self._tagger.types) if self._tagger else ()
+
+    def __call__(self, doc: Doc) -> Doc:
+        """Set the entities of a document, and return it."""
+        return self._with_entities(doc, self.tagger.tag(doc.text))
+
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 1000) -> Iterator[Doc]:
+        """Yield documents with their entities; so many go through the model together.
+
+        Each document that can't be tagged goes to the error handler, which by default raises its error.
+        """
+        for docs in minibatch(stream, batch_size):
+            for doc, found in zip(docs, self.tagger.tag_batch(TagRequest(doc.text) for doc in docs), strict=True):
+                if isinstance(found, Spans):
+                    yield self._with_entities(doc, found)
+                else:
+                    self._on_error(self.name, self, [doc], found)
+
+    def _with_entities(self, doc: Doc, found: Spans) -> Doc:
+        spans = [doc.char_span(each.start, each.end, each.type, alignment_mode="expand") for each in found]
+        scores = np.array([each.confidence for each in found])
+        doc.spans[self.spans_key] = SpanGroup(doc, name=self.spans_key, spans=spans, attrs={"scores": scores})
+        merged = prioritize_new_ents_filter if self.overwrite_ents else prioritize_existing_ents_filter
+        doc.ents = merged(doc.ents, [spans[place] for place in np.argsort(-scores, kind="stable")])
+        return doc
+
+    def set_error_handler(self, error_handler: Callable[..., Any]) -> None:
+        """Set what is called with (name, component, documents, error) where documents can't be tagged."""
+        self._on_error = error_handler
+
+    def get_error_handler(self) -> Callable[..., Any]:
+        """Return what `set_error_handler` set; by default it raises the error."""
+        return self._on_error
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Write the tagger to a folder in `path`, whole or not at all; it replaces the one of an earlier call."""
+        target, origin = Path(path) / "tagger", self.tagger.origin
+        if origin and Path(origin.folder).resolve() == target.resolve():
+            return  # it was loaded from there
+        with publish_folder(target, overwrite=True) as folder:
+            self.tagger.save_pretrained(folder)
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "TaggingComponent":
+        """Load the tagger that `to_disk` wrote."""
+        self.load(Path(path) / "tagger")
+        return self
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Return the tagger's files as an archive (ZIP, not compressed)."""
+        packed = io.BytesIO()
+        with TemporaryDirectory() as scratch, ZipFile(packed, "w", ZIP_STORED) as archive:
+            folder = Path(scratch) / "tagger"
+            self.tagger.save_pretrained(folder)
+            for path in sorted(folder.rglob("*")):
+                archive.write(path, path.relative_to(folder))
+        return packed.getvalue()
+
+    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> "TaggingComponent":
+        """Load the tagger from what `to_bytes` returned; its files are in a temporary folder, deleted at the end."""
+        folder = mkdtemp(prefix="nerbert-")
+        weakref.finalize(self, _remove, folder, os.getpid())
+        with refused("the bytes hold no tagger"), ZipFile(io.BytesIO(data)) as archive:
+            if sum(each.file_size for each in archive.infolist()) > len(data):
+                raise InputError("the bytes hold no tagger: an archive that `to_bytes` made is not compressed")
+            archive.extractall(folder)
+        self.load(folder)
+        return self
+
+
+Language.factory(
+    "nerbert", func=TaggingComponent, assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
+    default_config={"labels": [], "thresholds": None, "spans_key": "", "overwrite_ents": False, "decoding": "",
+                    "backend": "auto", "precision": "auto", "device": "", "threads": 0},
+)  # fmt: skip

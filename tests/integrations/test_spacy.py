@@ -1,0 +1,251 @@
+"""spaCy: a pipeline's documents have the tagger's entities, and a saved pipeline has its tagger."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import pytest
+import spacy
+from spacy.tokens import Doc, DocBin, Span
+
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
+from nerbert.integrations.spacy import TaggingComponent
+from nerbert.records import Span as Found
+from nerbert.tagger.pending import TagRequest
+from nerbert.tagger.spans import Spans
+from nerbert.tagger.tagger import Tagger
+
+ROOT = Path(__file__).parents[2]
+TEXTS = [f"The brig Margarethe {number} was built by Larsen & Holm in Tromsø." for number in range(20)]
+
+
+def pipeline(tagger: object, **config: object) -> Any:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("nerbert", config={"model": str(tagger), **config})
+    return nlp
+
+
+class Scripted:
+    """A tagger whose entities are given by text; without any it refuses the text."""
+
+    def __init__(self, found: dict[str, list[tuple[int, int, str, float]]]) -> None:
+        self._found = found
+
+    def tag(self, text: str) -> Spans:
+        if text not in self._found:
+            raise InputError(f"{text}: refused")
+        return Spans(text, [Found(start, end, type_, text[start:end], sure)
+                            for start, end, type_, sure in self._found[text]])  # fmt: skip
+
+    def tag_batch(self, requests: Iterable[TagRequest]) -> list[Spans | NerbertError]:
+        return [self.tag(text) if text in self._found else InputError(f"{text}: refused")
+                for text in (str(each.text) for each in requests)]  # fmt: skip
+
+
+def scripted(found: dict[str, list[tuple[int, int, str, float]]], *, overwrite_ents: bool = False) -> TaggingComponent:
+    """Return a component with a scripted tagger; it has loaded none, as in a pipeline that is being loaded."""
+    nlp = spacy.blank("en")
+    nlp.meta = {"components": ["nerbert"]}
+    made = nlp.add_pipe("nerbert", config={"model": "", "overwrite_ents": overwrite_ents})
+    assert isinstance(made, TaggingComponent)
+    made._tagger = Scripted(found)  # type: ignore[assignment]
+    return made
+
+
+def ents(doc: Any) -> list[tuple[str, str]]:
+    return [(each.text, each.label_) for each in doc.ents]
+
+
+def test_a_documents_entities_are_the_taggers(tiny_tagger: Path) -> None:
+    nlp, tagger = pipeline(tiny_tagger), Tagger.load(tiny_tagger)
+    found = 0
+    for text in TEXTS[:5]:
+        doc, wanted = nlp(text), tagger.tag(text)
+        group = doc.spans["nerbert"]
+        assert [(each.start_char, each.end_char, each.label_) for each in group] == [
+            (each.start, each.end, each.type) for each in wanted
+        ]
+        assert group.attrs["scores"].tolist() == [each.confidence for each in wanted]
+        assert ents(doc) == [(each.text, each.type) for each in wanted]
+        found += len(wanted)
+    assert found
+    assert nlp.pipe_labels["nerbert"] == tagger.types
+
+
+def test_nlp_pipe_gives_the_same_in_order_in_batches_of_any_size(tiny_tagger: Path) -> None:
+    nlp = pipeline(tiny_tagger, precision="fp32")
+    texts = [*TEXTS, "", " \n "]
+    wanted = [ents(nlp(text)) for text in texts]
+    for size in (1, 7, 1000):
+        docs = list(nlp.pipe(texts, batch_size=size))
+        assert [doc.text for doc in docs] == texts
+        assert [ents(doc) for doc in docs] == wanted
+
+
+def test_documents_without_words_have_an_empty_group(tiny_tagger: Path) -> None:
+    nlp = pipeline(tiny_tagger)
+    for text in ("", " ", "\n\t"):
+        doc = nlp(text)
+        assert len(doc.spans["nerbert"]) == len(doc.spans["nerbert"].attrs["scores"]) == len(doc.ents) == 0
+
+
+def test_entities_grow_to_whole_tokens_and_none_is_lost() -> None:
+    """Where two are one token then, `doc.ents` has the surer one, and `doc.spans` both."""
+    doc = Doc(spacy.blank("en").vocab, words=["At", "Larsen&Holm", "of", "pre-1900", "Oslo"])
+    found = [(3, 9, "person", 0.6), (10, 14, "firm", 0.9), (22, 26, "year", 0.5), (22, 31, "place", 0.4)]
+    doc = scripted({doc.text: found})(doc)
+    assert [(each.text, each.label_) for each in doc.spans["nerbert"]] == [
+        ("Larsen&Holm", "person"), ("Larsen&Holm", "firm"), ("pre-1900", "year"), ("pre-1900 Oslo", "place"),
+    ]  # fmt: skip
+    assert doc.spans["nerbert"].attrs["scores"].tolist() == [0.6, 0.9, 0.5, 0.4]
+    assert ents(doc) == [("Larsen&Holm", "firm"), ("pre-1900 Oslo", "place")]
+    again = next(iter(DocBin(docs=[doc], store_user_data=True).get_docs(doc.vocab)))
+    assert again.spans["nerbert"].attrs["scores"].tolist() == [0.6, 0.9, 0.5, 0.4]
+
+
+def test_a_grapheme_that_begins_with_the_space_between_tokens_has_its_token() -> None:
+    doc = Doc(spacy.blank("en").vocab, words=["in", "\u0301Oslo"])
+    doc = scripted({doc.text: [(2, 8, "place", 0.5)]})(doc)
+    assert [(each.start, each.end) for each in doc.spans["nerbert"]] == [(1, 2)]
+
+
+@pytest.mark.parametrize(("overwrite", "wanted"), [(False, "ORG"), (True, "ship")])
+def test_entities_of_other_components_stay_unless_they_are_to_be_overwritten(overwrite: bool, wanted: str) -> None:
+    doc = Doc(spacy.blank("en").vocab, words=["Ingeborg", "left", "Oslo", "with", "Ann"])
+    doc.ents = [Span(doc, 0, 1, "ORG"), Span(doc, 2, 3, "GPE", kb_id="Q585")]
+    found = [(0, 8, "ship", 0.9), (24, 27, "person", 0.9)]
+    doc = scripted({doc.text: found}, overwrite_ents=overwrite)(doc)
+    assert ents(doc) == [("Ingeborg", wanted), ("Oslo", "GPE"), ("Ann", "person")]
+    assert doc.ents[1].kb_id_ == "Q585"
+    assert len(doc.spans["nerbert"]) == 2
+
+
+def test_a_refused_document_fails_alone() -> None:
+    nlp = spacy.blank("en")
+    docs = [nlp(word) for word in ("Oslo", "bad", "Bergen")]
+    component = scripted({"Oslo": [(0, 4, "port", 0.5)], "Bergen": [(0, 6, "port", 0.5)]})
+    with pytest.raises(InputError, match="bad: refused"):
+        list(component.pipe(docs))
+    told = list[tuple[str, str, str]]()
+    component.set_error_handler(lambda name, _, docs, error: told.append((name, docs[0].text, str(error))))
+    assert [ents(doc) for doc in component.pipe(docs)] == [[("Oslo", "port")], [("Bergen", "port")]]
+    assert told == [("nerbert", "bad", "bad: refused")]
+
+
+def test_labels_at_run_time_and_two_taggers_in_one_pipeline(tiny_tagger: Path) -> None:
+    nlp = pipeline("embedded-open", labels=["person: a human being", "city"], thresholds={"city": 0.3})
+    nlp.add_pipe("nerbert", name="ships", config={"model": str(tiny_tagger)})
+    doc = nlp("Marie Curie was born in Warsaw.")
+    assert [(each.text, each.label_) for each in doc.spans["nerbert"]] == [
+        ("Marie Curie", "person"),
+        ("Warsaw", "city"),
+    ]
+    assert set(doc.spans) == {"nerbert", "ships"}
+    assert nlp.get_pipe("nerbert").tagger.thresholds["city"] == 0.3
+
+
+def test_a_config_that_cant_work_is_refused_at_once(tiny_tagger: Path, tmp_path: Path) -> None:
+    nlp = spacy.blank("en")
+    refusals: list[tuple[dict[str, object], type[NerbertError], str]] = [
+        ({"model": "embedded-open"}, InputError, "give labels"),
+        ({"model": str(tiny_tagger), "labels": ["quark"]}, InputError, "quark"),
+        ({"model": str(tmp_path / "none")}, InputError, "no such folder"),
+        ({"model": str(tiny_tagger), "thresholds": 3.0}, SettingsError, "thresholds"),
+    ]
+    for config, kind, words in refusals:
+        with pytest.raises(kind, match=words):
+            nlp.add_pipe("nerbert", config=config)
+    assert nlp.pipe_names == []
+
+
+def test_a_saved_pipeline_is_whole_and_can_be_saved_again(tiny_tagger: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(tiny_tagger, tmp_path / "tagger")
+    nlp = pipeline(copied)
+    wanted = ents(nlp(TEXTS[0]))
+    assert wanted
+    nlp.to_disk(tmp_path / "nlp")
+    nlp.to_disk(tmp_path / "nlp")  # replaced
+    shutil.rmtree(copied)
+    again = spacy.load(tmp_path / "nlp")
+    again.to_disk(tmp_path / "nlp")  # onto itself
+    again.to_disk(tmp_path / "other")
+    assert ents(spacy.load(tmp_path / "other")(TEXTS[0])) == wanted
+    assert ents(spacy.load(tmp_path / "nlp", disable=["nerbert"])(TEXTS[0])) == []
+
+
+def test_a_folder_of_something_else_is_not_replaced(tiny_tagger: Path, tmp_path: Path) -> None:
+    own = tmp_path / "nerbert" / "tagger" / "notes.txt"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    with pytest.raises(OutputExists):
+        pipeline(tiny_tagger).to_disk(tmp_path)
+    assert own.read_text() == "mine"
+
+
+def test_bytes_bring_the_tagger_along(tiny_tagger: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(tiny_tagger, tmp_path / "tagger")
+    nlp = pipeline(copied)
+    wanted, packed = ents(nlp(TEXTS[0])), nlp.to_bytes()
+    shutil.rmtree(copied)
+    again = spacy.blank("en").from_config(nlp.config, meta=nlp.meta).from_bytes(packed)
+    assert ents(again(TEXTS[0])) == wanted
+    other = pipeline("embedded-open", labels=["quark"])
+    with pytest.raises(InputError, match="quark"):
+        other.from_bytes(packed)
+
+
+def archive(name: str, content: bytes, compression: int = 0) -> bytes:
+    packed = io.BytesIO()
+    with ZipFile(packed, "w", compression) as made:
+        made.writestr(name, content)
+    return packed.getvalue()
+
+
+def test_bytes_of_something_else_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    component = scripted({})
+    for data, words in (
+        (b"no archive", "the bytes hold no tagger"),
+        (archive("model.safetensors", bytes(1 << 16), ZIP_DEFLATED), "not compressed"),
+        (archive("../escaped.txt", b"x"), "nerbert-"),
+    ):
+        with pytest.raises(InputError, match=words):
+            component.from_bytes(data)
+    assert [each.name for each in tmp_path.iterdir()] == ["scratch"]
+
+
+CHILD = """
+import sys, spacy
+nlp = spacy.load(sys.argv[1])
+docs = list(nlp.pipe(["The brig Margarethe was built by Larsen & Holm."] * 5, n_process=2, batch_size=2))
+print([[(each.text, each.label_) for each in doc.ents] for doc in docs])
+"""
+
+
+@pytest.mark.integration
+def test_another_process_loads_it_by_the_entry_point_and_forks(tiny_tagger: Path, tmp_path: Path) -> None:
+    """The entry point is pyproject.toml's, whatever is installed here."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    installed = tmp_path / "site" / "nerbert-0.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: nerbert\nVersion: 0\n")
+    lines = [f"{name} = {place}" for name, place in project["entry-points"]["spacy_factories"].items()]
+    (installed / "entry_points.txt").write_text("\n".join(["[spacy_factories]", *lines]))
+    nlp = pipeline(tiny_tagger)
+    nlp.to_disk(tmp_path / "nlp")
+    paths = os.pathsep.join([str(installed.parent), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", CHILD, tmp_path / "nlp"], cwd=tmp_path, text=True, check=True,
+        env=os.environ | {"PYTHONPATH": paths}, stdout=subprocess.PIPE, timeout=300,
+    )  # fmt: skip
+    wanted = ents(nlp("The brig Margarethe was built by Larsen & Holm."))
+    assert wanted
+    assert done.stdout == f"{[wanted] * 5}\n"
