@@ -13,8 +13,9 @@ from nerbert.errors import InputError
 def redact(
     tagger: str, *inputs: FileOrDash, output: Output, to: str = "", how: str = "replace", keep: str = "",
     document: str = "file", repeats: Annotated[bool, Parameter(negative="--no-repeats")] = True,
-    key: Path | None = None, map: Path | None = None, undo: Path | None = None, labels: str = "",
-    min_confidence: str = "", overwrite: Flag = False, loading: Loading = LOADING, read: Texts = TEXTS, run: Run = RUN,
+    key: Path | None = None, originals: Annotated[Path | None, Parameter(name="--map")] = None,
+    undo: Path | None = None, labels: str = "", min_confidence: str = "", overwrite: Flag = False,
+    loading: Loading = LOADING, read: Texts = TEXTS, run: Run = RUN,
 ) -> None:  # fmt: skip
     """Replace the entities in texts, so that they can be passed on; what the tagger misses stays in them.
 
@@ -42,7 +43,7 @@ def redact(
         Replace whole words that equal an entity of the document, in any case, where the tagger found none.
     key
         File with the secret key of hashes, 16 bytes or more; default: the variable NERBERT_REDACT_KEY.
-    map
+    originals
         File for the originals, which only you can read, apart from the output.
     undo
         A map: restore the texts of the redacted file.
@@ -68,6 +69,6 @@ def redact(
         overwrite=overwrite, loading=asdict(loading), **asdict(read),
     )  # fmt: skip
     kept = tuple(name for each in keep.split(",") if (name := each.strip()))
-    job = RedactJob(tag=tags, to=to, how=how, keep=kept, document=document, repeats=repeats, key=key, map=map)
+    job = RedactJob(tag=tags, to=to, how=how, keep=kept, document=document, repeats=repeats, key=key, map=originals)
     with run.opened() as executor:
         redact_files(job, executor)

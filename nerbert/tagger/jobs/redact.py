@@ -25,7 +25,7 @@ from nerbert.formats.kinds import TEXT as LINES
 from nerbert.formats.row_files import ROW_KINDS, write_rows
 from nerbert.formats.rows import TEXT, TOKENS, Block
 from nerbert.sources.files import writable
-from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, check_apart, place_outputs, target_kind
+from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, place_outputs, target_kind
 from nerbert.tagger.jobs.job import TagJob, tag_all
 from nerbert.tagger.redact import (
     HASH,
@@ -190,7 +190,9 @@ def redact_files(
             done[-1].write(target, name)
         if paths.many:
             each_file = [{"file": writable(name), **one.as_json()} for name, one in zip(names, done, strict=True)]
-            write_json(draft / MANIFEST, {**made, "to": kind, "how": job.how, "kept": list(job.keep), "files": each_file})
+            write_json(
+                draft / MANIFEST, {**made, "to": kind, "how": job.how, "kept": list(job.keep), "files": each_file}
+            )
         if job.map:
             _publish_map(job.map, notes)
     _tell_coverage(job, tagger, output, done)
@@ -200,8 +202,8 @@ def _publish_map(target: Path, notes: IO[bytes]) -> None:
     """Write the map so that only its owner can read it."""
     notes.seek(0)
     with publish(target) as draft:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(handle, "wb") as stream:
+        draft.touch(0o600, exist_ok=False)
+        with draft.open("wb") as stream:
             shutil.copyfileobj(notes, stream)
 
 
