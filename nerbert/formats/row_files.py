@@ -48,7 +48,7 @@ def read_rows(path: Path, kind: str) -> Iterator[Document]:
             yield from block.whole()
     else:
         with path.open("rb") as stream:
-            yield from filter(None, one.texts(read_lines(stream, path), TEXT))
+            yield from filter(None, one.texts(read_lines(stream, path, strip=""), TEXT))
 
 
 def _text_line(row: Row) -> bytes:

@@ -30,6 +30,8 @@ _WORD = regex.compile(
     rf"[[\p{{L}}\p{{M}}\p{{N}}]--{WORD_EACH}]++|{WORD_EACH}\p{{M}}*+|\S", regex.VERSION1
 )  # fmt: skip
 """A run of letters and digits (an underscore ends it), a character of a script without spaces, or another character."""
+_ASCII_WORD = re.compile(r"[A-Za-z0-9]++|\S", re.ASCII)
+"""The same in ASCII, several times faster."""
 
 
 class Replaced(NamedTuple):
@@ -61,7 +63,7 @@ class _Region(NamedTuple):
 
 def _words(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield the words with their places, without case."""
-    for found in _WORD.finditer(text):
+    for found in (_ASCII_WORD if text.isascii() else _WORD).finditer(text):
         yield *found.span(), unicodedata.normalize("NFC", found[0].casefold())
 
 

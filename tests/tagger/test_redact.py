@@ -94,6 +94,11 @@ def test_repeats_may_be_spaced_otherwise_and_stand_in_scripts_without_spaces() -
     assert redact("a. b.", (), Names([(".", "p")]), numbered()).text == "a. b."
 
 
+def test_words_in_ascii_are_those_of_any_text() -> None:
+    text = "".join(f"{chr(code)}a_b{chr(code)}1 " for code in range(128))
+    assert folded(f"{text}é") == f"{folded(text)} é"
+
+
 def test_the_same_text_has_the_same_number_and_hash() -> None:
     new, name = numbered(), keyed(KEY)
     assert [new("p", each) for each in ("Ada", "Bob", "ADA")] == ["[p 1]", "[p 2]", "[p 1]"]

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from nerbert.formats.row_files import read_rows
 from nerbert.tagger.jobs.redact import KEY
 from tests.commands import exit_code
 from tests.tagger.jobs.fakes import Capitals
@@ -88,6 +89,15 @@ def test_lines_are_redacted_counted_and_restored_to_the_byte(redact: Redact, cap
     assert stat.S_IMODE(Path("m.jsonl").stat().st_mode) == 0o600
     assert exit_code("redact", "--undo", "m.jsonl", "y.txt", "-o", "z.txt") == 0
     assert Path("z.txt").read_bytes() == LINES.encode()
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+def test_texts_of_any_characters_are_restored(redact: Redact, kind: str) -> None:
+    texts = ["Ada\r\nand\rBob\r", "", '"Ada", ""', "Ada\u2028\x85\tBob\n", "nothing", "\ufeffAda"]
+    Path("x.jsonl").write_text("".join(json.dumps({"text": each}) + "\n" for each in texts))
+    assert redact("x.jsonl", "-o", f"y.{kind}", "--map", "m") == 0
+    assert exit_code("redact", "--undo", "m", f"y.{kind}", "-o", f"z.{kind}") == 0
+    assert [row.text for row in read_rows(Path(f"z.{kind}"), kind)] == texts
 
 
 def test_the_recall_is_told_if_the_card_has_it(redact: Redact, capitals: Capitals, capsys: Caught) -> None:
