@@ -72,7 +72,7 @@ def folded(text: str) -> str:
     return " ".join(word for *_, word in _words(text))
 
 
-class Names:
+class FoundNames:
     """The texts of the entities of a document, to find their repeats; a repeat has the type of the first one."""
 
     def __init__(self, spans: Iterable[tuple[str, str]] = ()) -> None:
@@ -100,7 +100,7 @@ class Names:
                     yield start, here[-1][1], type_
 
 
-def redact(text: str, spans: Iterable[Span], names: Names, pseudonym: Pseudonym) -> Redacted:
+def redact(text: str, spans: Iterable[Span], names: FoundNames, pseudonym: Pseudonym) -> Redacted:
     """Return a text whose entities, and the repeats of `names`, are replaced.
 
     Of entities that overlap the union is replaced, with the type of the longest.
@@ -135,7 +135,7 @@ def _union(regions: Iterable[_Region]) -> list[_Region]:
     return found
 
 
-def redact_value(value: Any, names: Names, pseudonym: Pseudonym) -> Any:
+def redact_value(value: Any, names: FoundNames, pseudonym: Pseudonym) -> Any:
     """Return a JSON value without the texts of `names`: in texts, keys and numbers."""
     if isinstance(value, dict):
         return {redact_value(key, names, pseudonym): redact_value(each, names, pseudonym)

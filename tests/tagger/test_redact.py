@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.records import Span
-from nerbert.tagger.redact import Names, Redacted, folded, keyed, masked, numbered, redact, redact_value, restore
+from nerbert.tagger.redact import FoundNames, Redacted, folded, keyed, masked, numbered, redact, redact_value, restore
 
 KEY = b"sixteen bytes ok"
 TEXTS = st.text(st.sampled_from(" \nabAB1.,_ßéİ北京"), max_size=30)
@@ -22,8 +22,8 @@ def texts_with_spans(draw: st.DrawFn) -> tuple[str, list[Span]]:
     return text, [Span(start, end, type_) for start, end, type_ in places if start < end]
 
 
-def names_of(text: str, spans: list[Span]) -> Names:
-    return Names((text[each.start : each.end], each.type) for each in spans)
+def names_of(text: str, spans: list[Span]) -> FoundNames:
+    return FoundNames((text[each.start : each.end], each.type) for each in spans)
 
 
 def outside(done: Redacted) -> list[str]:
@@ -53,14 +53,14 @@ def test_nothing_marked_survives_and_all_can_be_restored(case: tuple[str, list[S
 def test_what_isnt_an_entity_stays(case: tuple[str, list[Span]]) -> None:
     text, spans = case
     marked = {place for each in spans for place in range(each.start, each.end)}
-    done = redact(text, spans, Names(), numbered())
+    done = redact(text, spans, FoundNames(), numbered())
     assert "".join(outside(done)) == "".join(char for place, char in enumerate(text) if place not in marked)
 
 
 @given(texts_with_spans())
 def test_a_mask_keeps_length_and_white_space_and_no_other_character(case: tuple[str, list[Span]]) -> None:
     text, spans = case
-    done = redact(text, spans, Names(), masked).text
+    done = redact(text, spans, FoundNames(), masked).text
     assert len(done) == len(text)
     for each in spans:
         for old, new in zip(text[each.start : each.end], done[each.start : each.end], strict=True):
@@ -69,10 +69,10 @@ def test_a_mask_keeps_length_and_white_space_and_no_other_character(case: tuple[
 
 def test_overlapping_entities_are_one_with_the_type_of_the_longest() -> None:
     text = "New York Times"
-    done = redact(text, [Span(0, 8, "place"), Span(4, 14, "paper")], Names(), numbered())
+    done = redact(text, [Span(0, 8, "place"), Span(4, 14, "paper")], FoundNames(), numbered())
     assert done.text == "[paper 1]"
-    assert redact(text, [Span(0, 14, "paper"), Span(0, 8, "place")], Names(), numbered()).text == "[paper 1]"
-    assert redact(text, [Span(0, 3, "a"), Span(3, 8, "b")], Names(), numbered()).text == "[a 1][b 1] Times"
+    assert redact(text, [Span(0, 14, "paper"), Span(0, 8, "place")], FoundNames(), numbered()).text == "[paper 1]"
+    assert redact(text, [Span(0, 3, "a"), Span(3, 8, "b")], FoundNames(), numbered()).text == "[a 1][b 1] Times"
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def test_overlapping_entities_are_one_with_the_type_of_the_longest() -> None:
     ],
 )
 def test_repeats_are_whole_words_in_any_case(text: str, redacted: str) -> None:
-    assert redact(text, [Span(0, 3, "p")], Names([("Ada", "p")]), numbered()).text == redacted
+    assert redact(text, [Span(0, 3, "p")], FoundNames([("Ada", "p")]), numbered()).text == redacted
 
 
 def test_repeats_may_be_spaced_otherwise_and_stand_in_scripts_without_spaces() -> None:
-    assert redact("J.R.  Ewing", (), Names([("J. R. Ewing", "p")]), numbered()).text == "[p 1]"
-    assert redact("我在北京。", (), Names([("北京", "place")]), numbered()).text == "我在[place 1]。"
-    assert redact("Zoe\u0308", (), Names([("Zoë", "p")]), numbered()).text == "[p 1]"
-    assert redact("a. b.", (), Names([(".", "p")]), numbered()).text == "a. b."
+    assert redact("J.R.  Ewing", (), FoundNames([("J. R. Ewing", "p")]), numbered()).text == "[p 1]"
+    assert redact("我在北京。", (), FoundNames([("北京", "place")]), numbered()).text == "我在[place 1]。"
+    assert redact("Zoe\u0308", (), FoundNames([("Zoë", "p")]), numbered()).text == "[p 1]"
+    assert redact("a. b.", (), FoundNames([(".", "p")]), numbered()).text == "a. b."
 
 
 def test_words_in_ascii_are_those_of_any_text() -> None:
@@ -116,7 +116,7 @@ def test_a_short_key_is_refused() -> None:
 
 def test_values_of_json_are_redacted_throughout() -> None:
     value = {"Ada": ["ada", {"x": "by Ada"}], "n": 42, "f": 1.5, "t": True, "z": None}
-    names = Names([("Ada", "p"), ("42", "n")])
+    names = FoundNames([("Ada", "p"), ("42", "n")])
     assert redact_value(value, names, numbered()) == {
         "[p 1]": ["[p 1]", {"x": "by [p 1]"}], "n": "[n 1]", "f": 1.5, "t": True, "z": None,
     }  # fmt: skip

@@ -31,7 +31,7 @@ from nerbert.tagger.redact import (
     HASH,
     REPLACE,
     WAYS,
-    Names,
+    FoundNames,
     Pseudonym,
     keyed,
     masked,
@@ -129,16 +129,16 @@ class _RedactedRows:
         self._notes.seek(self._start)
         self._notes.truncate()
         by_row = self._job.document == ROW
-        names, pseudonym = Names() if by_row else Names(_named(self._parts)), self._new()
+        names, pseudonym = FoundNames() if by_row else FoundNames(_named(self._parts)), self._new()
         for block in self._parts:
             for row in block.whole() if self._job.keep else block.rows:
                 if by_row:
-                    names, pseudonym = Names((each.text, each.type) for each in row.spans), self._new()
+                    names, pseudonym = FoundNames((each.text, each.type) for each in row.spans), self._new()
                 self.rows += 1
                 if self._kind == LINES and "\n" in row.text:
                     with at(block.name, row.line):
                         raise InputError("a text of several lines can't be one line; choose --to jsonl")
-                done = redact(row.text, row.spans, names if self._job.repeats else Names(), pseudonym)
+                done = redact(row.text, row.spans, names if self._job.repeats else FoundNames(), pseudonym)
                 for each in done.replaced:
                     (self.marked if each.marked else self.repeats)[each.type] += 1
                     self._note(row=self.rows, start=each.start, pseudonym=each.pseudonym, original=each.original)
