@@ -46,6 +46,7 @@ PLACES = {
     "docs/how-to/long-texts.md": "my-tagger notes.txt",
     "docs/how-to/pretrain.md": "corpus",
     "docs/how-to/python.md": "data encoder dump.xml knowledge",
+    "docs/how-to/redact.md": "letters my-tagger notes.txt",
     "docs/how-to/spacy.md": "my-tagger notes.txt",
     "docs/how-to/speed.md": "data encoder my-tagger notes.txt",
     "docs/how-to/tag.md": "letters my-tagger notes.txt",

@@ -1,0 +1,238 @@
+"""The steps of `nerbert redact`: tag as `nerbert tag` does, then write rows without the entities.
+
+Rows have their text and the fields that are asked for, nothing else. Cost: a file's rows are read once more, for the
+names in it.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePath
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from nerbert.artifacts import check_free, check_free_file, json_line, publish, publish_job, sha256_of, write_json
+from nerbert.config import check_choice
+from nerbert.errors import InputError, SettingsError, at, few, os_refused
+from nerbert.executors import HERE, Executor
+from nerbert.formats.inputs import JobPaths, check_no_input
+from nerbert.formats.jsonl import ANNOTATIONS
+from nerbert.formats.kinds import JSONL, check_usable
+from nerbert.formats.kinds import TEXT as LINES
+from nerbert.formats.row_files import ROW_KINDS, write_rows
+from nerbert.formats.rows import TEXT, TOKENS, Block
+from nerbert.sources.files import writable
+from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, place_outputs, target_kind
+from nerbert.tagger.jobs.job import TagJob, tag_all
+from nerbert.tagger.redact import (
+    HASH,
+    REPLACE,
+    WAYS,
+    FoundNames,
+    Pseudonym,
+    keyed,
+    masked,
+    numbered,
+    redact,
+    redact_value,
+)
+from nerbert.tagger.tagger import Tagger
+from nerbert.terminal import percent, tell
+
+FILE, ROW = "file", "row"
+KEY = "NERBERT_REDACT_KEY"
+"""The environment's variable with the key of hashes."""
+_NEVER = (TEXT, TOKENS, "words", *ANNOTATIONS)
+"""Fields that are not kept: they have the text, its words or entities."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedactJob:
+    """What to tag, as `nerbert tag` reads it, and how to redact it."""
+
+    tag: TagJob
+    to: str = ""
+    how: str = REPLACE
+    keep: tuple[str, ...] = ()
+    """Other fields to keep; the texts of found entities are replaced in them, too."""
+    document: str = FILE
+    """Where numbers and repeats are the same: in a file or in a row."""
+    repeats: bool = True
+    key: Path | None = None
+    map: Path | None = None
+    """File for the originals."""
+
+    def find(self) -> tuple[JobPaths, Path, str]:
+        """Return the inputs, the output and its kind; raise SettingsError or InputError for options that clash."""
+        check_choice("--how", self.how, WAYS)
+        check_choice("--document", self.document, (FILE, ROW))
+        if never := [name for name in self.keep if name in (*_NEVER, self.tag.field)]:
+            raise SettingsError(f"--keep {never[0]}: has the text, its words or entities, so it can't be kept")
+        if self.key and self.how != HASH:
+            raise SettingsError(f"--key: is for --how hash, not {self.how}; leave one out")
+        if (output := self.tag.output) is None:
+            raise SettingsError("-o is missing; name a file or folder")
+        paths, _ = self.tag.find()
+        kind = self.to or (JSONL if paths.many else target_kind(output))
+        check_choice("--to", kind, ROW_KINDS)
+        check_usable(kind)
+        if self.keep and kind == LINES:
+            raise SettingsError(f"--keep {self.keep[0]}: text has no other fields; choose --to jsonl, csv or parquet")
+        if not paths.many:
+            check_no_input(paths, output)
+        (check_free if paths.many else check_free_file)(output, overwrite=self.tag.overwrite)
+        self._check_map(paths, output)
+        return paths, output, kind
+
+    def _check_map(self, paths: JobPaths, output: Path) -> None:
+        """Raise InputError or OutputExists for a map that would be in the output, or replace an input."""
+        if self.map is None:
+            return
+        if self.map.resolve().is_relative_to(output.resolve()):
+            raise InputError(f"{self.map}: the map undoes the redaction, so it can't be in the output; keep it apart")
+        check_no_input(paths, self.map)
+        check_free_file(self.map, overwrite=self.tag.overwrite)
+
+    def pseudonyms(self) -> Callable[[], Pseudonym]:
+        """Return what makes the pseudonyms of a document; raise InputError without a key that hashes need."""
+        if self.how != HASH:
+            return numbered if self.how == REPLACE else lambda: masked
+        name = keyed(_key(self.key))
+        return lambda: name
+
+
+def _key(path: Path | None) -> bytes:
+    """Return the key in a file, or in the environment, without white space around it."""
+    if path is None:
+        if (value := os.environ.get(KEY)) is None:
+            raise SettingsError(f"--how hash: needs a secret key; give --key FILE, or the variable {KEY}")
+        return os.fsencode(value).strip()
+    with os_refused(f"{path}: can't be read"):
+        return path.read_bytes().strip()
+
+
+class _RedactedRows:
+    """The rows of a file without its entities; what an iteration replaced is counted, and written to `notes`."""
+
+    def __init__(
+        self, job: RedactJob, parts: Iterable[Block], new: Callable[[], Pseudonym], notes: IO[bytes], kind: str
+    ) -> None:  # fmt: skip
+        self._job, self._parts, self._new, self._kind = job, parts, new, kind
+        self._notes, self._start = notes, notes.tell()
+        self.left_out = dict[str, None]()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        self.rows, self.without, self.marked, self.repeats = 0, 0, Counter[str](), Counter[str]()
+        self._notes.seek(self._start)
+        self._notes.truncate()
+        by_row = self._job.document == ROW
+        names, pseudonym = FoundNames() if by_row else FoundNames(_named(self._parts)), self._new()
+        for block in self._parts:
+            for row in block.whole() if self._job.keep else block.rows:
+                if by_row:
+                    names, pseudonym = FoundNames((each.text, each.type) for each in row.spans), self._new()
+                self.rows += 1
+                if self._kind == LINES and "\n" in row.text:
+                    with at(block.name, row.line):
+                        raise InputError("a text of several lines can't be one line; choose --to jsonl")
+                done = redact(row.text, row.spans, names if self._job.repeats else FoundNames(), pseudonym)
+                for each in done.replaced:
+                    (self.marked if each.marked else self.repeats)[each.type] += 1
+                    self._note(row=self.rows, start=each.start, pseudonym=each.pseudonym, original=each.original)
+                self.without += not done.replaced
+                there = row.fields if block.batch is None else block.batch.schema.names
+                self.left_out.update(dict.fromkeys(there))
+                kept = {name: redact_value(row.fields[name], names, pseudonym)
+                        for name in self._job.keep if name in row.fields}  # fmt: skip
+                yield {TEXT: done.text, **kept}
+
+    def _note(self, **values: Any) -> None:
+        if self._job.map:
+            self._notes.write(f"{json_line(values)}\n".encode())
+
+    def write(self, target: Path, name: PurePath) -> None:
+        """Write the file, and the last row of its part of the map, by which it is recognised."""
+        write_rows(target, self._kind, self.__iter__, (TEXT, *self._job.keep))
+        self._note(file=writable(name), kind=self._kind, sha256=sha256_of(target) if self._job.map else "")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts."""
+        return {"rows": self.rows, "without": self.without, "entities": self.marked, "repeats": self.repeats}
+
+
+def _named(parts: Iterable[Block]) -> Iterator[tuple[str, str]]:
+    return ((each.text, each.type) for block in parts for row in block.rows for each in row.spans)
+
+
+def redact_files(
+    job: RedactJob, executor: Executor | None = None, load: Callable[[TagJob], Tagger] = TagJob.load
+) -> None:  # fmt: skip
+    """Tag files, folders or standard input, and write their texts without the entities, and the map if asked for.
+
+    Finished parts outlive a kill, as those of `tag_files`; they hold places of entities, not texts.
+    """
+    paths, output, kind = job.find()
+    new = job.pseudonyms()
+    names = place_outputs(paths, output, kind) if paths.many else [PurePath(output.name)]
+    tagger = load(job.tag)
+    made = job.tag.fingerprint(tagger, paths)
+    files = publish_job(output, made, overwrite=job.tag.overwrite, file=not paths.many)
+    with files as (draft, work), TemporaryFile() as notes:
+        how = partial(TaggedParts, field=job.tag.field, errors=job.tag.errors)
+        done = list[_RedactedRows]()
+        for name, parts in zip(names, tag_all(paths.sources, work, how, tagger, executor or HERE), strict=True):
+            target = draft / name if paths.many else draft
+            target.parent.mkdir(parents=True, exist_ok=True)
+            done.append(_RedactedRows(job, parts, new, notes, kind))
+            done[-1].write(target, name)
+        if paths.many:
+            each_file = [{"file": writable(name), **one.as_json()} for name, one in zip(names, done, strict=True)]
+            write_json(
+                draft / MANIFEST, {**made, "to": kind, "how": job.how, "kept": list(job.keep), "files": each_file}
+            )
+        if job.map:
+            _publish_map(job.map, notes)
+    _tell_coverage(job, tagger, output, done)
+
+
+def _publish_map(target: Path, notes: IO[bytes]) -> None:
+    """Write the map so that only its owner can read it."""
+    notes.seek(0)
+    with publish(target) as draft:
+        draft.touch(0o600, exist_ok=False)
+        with draft.open("wb") as stream:
+            shutil.copyfileobj(notes, stream)
+
+
+def _tell_coverage(job: RedactJob, tagger: Tagger, output: Path, done: Iterable[_RedactedRows]) -> None:
+    """Print how much was redacted, and that what the tagger misses was not."""
+    done = list(done)
+    marked, repeats = (sum((getattr(one, name) for one in done), Counter[str]()) for name in ("marked", "repeats"))
+    rows, without = sum(one.rows for one in done), sum(one.without for one in done)
+    tell(f"{output}: {rows:,} rows; entities redacted: {_counted(marked)}; repeats of them that the tagger didn't "
+         f"mark: {_counted(repeats) if job.repeats else 'left as they are (--no-repeats)'}; rows without any: "
+         f"{without:,}")  # fmt: skip
+    found = dict.fromkeys(name for one in done for name in one.left_out)
+    left = [name for name in found if name not in (TEXT, job.tag.field, *job.keep)]
+    if left:
+        tell(f"fields left out: {few(left)} (--keep keeps some)")
+    if missing := [name for name in job.keep if name not in found and any(one.rows for one in done)]:
+        tell(f"--keep: no row has {few(missing)}")
+    tell(f"What the tagger misses stays in the text. {_recall(tagger)} Read a sample before you pass the texts on.")
+
+
+def _counted(entities: Counter[str]) -> str:
+    types = ", ".join(f"{name} {count:,}" for name, count in entities.most_common())
+    return f"{entities.total():,}{f' ({types})' if types else ''}"
+
+
+def _recall(tagger: Tagger) -> str:
+    """Return what the tagger's card says of its recall."""
+    dev = tagger.card.get("dev")
+    recall = dev.get("recall") if isinstance(dev, Mapping) else None
+    if tagger.labels or not isinstance(recall, int | float):
+        return "How much that is isn't known of this tagger."
+    return f"On its dev data it found {percent(recall)} % of the entities."

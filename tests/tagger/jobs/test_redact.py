@@ -1,0 +1,226 @@
+"""`nerbert redact`: nothing marked is in any output, the map restores it, and bad input leaves nothing behind."""
+
+import csv
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from nerbert.formats.row_files import read_rows
+from nerbert.tagger.jobs.redact import KEY
+from tests.commands import exit_code
+from tests.tagger.jobs.fakes import Capitals
+
+Redact = Callable[..., int]
+Caught = pytest.CaptureFixture[str]
+LINES = "Ada met Bob.\n\nlater ada  left\r, ADA_x\nnothing\n"
+ROWS = [
+    {"text": "Ada met Bob.", "id": 1, "spans": [{"start": 0, "end": 3, "text": "Ada"}], "title": ["bob"], "Ada": "x"},
+    {"text": "", "id": 2}, {"text": "ada\nBob\nx", "id": 3, "title": ["by ADA", "bob", "7"]},
+]  # fmt: skip
+
+
+@pytest.fixture
+def redact(capitals: Capitals) -> Redact:
+    """`nerbert redact tagger …`; its exit code. Words with a capital are entities."""
+
+    def run(*arguments: Any) -> int:
+        return exit_code("redact", "tagger", *arguments)
+
+    return run
+
+
+def write(name: str) -> None:
+    """Write the rows as JSON lines, CSV or Parquet."""
+    if name.endswith(".jsonl"):
+        Path(name).write_text("".join(json.dumps(each) + "\n" for each in ROWS))
+    elif name.endswith(".csv"):
+        with Path(name).open("w", newline="") as stream:
+            table = csv.writer(stream)
+            table.writerow(["text", "id", "title"])
+            table.writerows([each["text"], each["id"], json.dumps(each.get("title"))] for each in ROWS)
+    else:
+        import pyarrow as pa
+
+        rows = [{"text": each["text"], "id": each["id"], "title": json.dumps(each.get("title"))} for each in ROWS]
+        pq.write_table(pa.Table.from_pylist(rows), name)
+
+
+def content(name: str) -> str:
+    """All that is in a file, as text."""
+    return repr(pq.read_table(name).to_pylist()) if name.endswith(".parquet") else Path(name).read_text()
+
+
+@pytest.mark.parametrize("output", ["y.jsonl", "y.csv", "y.parquet"])
+@pytest.mark.parametrize("source", ["x.jsonl", "x.csv", "x.parquet"])
+@pytest.mark.parametrize("how", ["replace", "mask", "hash"])
+def test_nothing_marked_is_in_any_output(
+    redact: Redact, monkeypatch: pytest.MonkeyPatch, source: str, output: str, how: str
+) -> None:
+    monkeypatch.setenv(KEY, "a secret of many bytes")
+    write(source)
+    assert redact(source, "-o", output, "--how", how, "--keep", "id,title", "--map", "m.jsonl") == 0
+    shown = content(output).casefold()
+    assert "ada" not in shown
+    assert "bob" not in shown
+    assert "met" in shown
+    assert "spans" not in shown
+    before = content(source)
+    assert exit_code("redact", "--undo", "m.jsonl", output, "-o", f"back-{output}") == 0
+    assert content(source) == before
+    assert "Ada met Bob." in content(f"back-{output}")
+    restored = content(f"back-{output}")
+    assert "ada\nBob\nx" in restored or r"ada\nBob\nx" in restored
+
+
+def test_lines_are_redacted_counted_and_restored_to_the_byte(redact: Redact, capsys: Caught) -> None:
+    Path("x.txt").write_bytes(LINES.encode())
+    assert redact("x.txt", "-o", "y.txt", "--map", "m.jsonl") == 0
+    assert Path("y.txt").read_bytes() == (b"[vowel 1] met [else 1].\n\nlater [vowel 1]  left\r, [vowel 2]\nnothing\n")
+    said = capsys.readouterr().err
+    assert (
+        "y.txt: 4 rows; entities redacted: 3 (vowel 2, else 1); repeats of them that the tagger didn't mark: 1 " in said
+    )
+    assert "What the tagger misses stays in the text. How much that is isn't known of this tagger." in said
+    assert stat.S_IMODE(Path("m.jsonl").stat().st_mode) == 0o600
+    assert exit_code("redact", "--undo", "m.jsonl", "y.txt", "-o", "z.txt") == 0
+    assert Path("z.txt").read_bytes() == LINES.encode()
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+def test_texts_of_any_characters_are_restored(redact: Redact, kind: str) -> None:
+    texts = ["Ada\r\nand\rBob\r", "", '"Ada", ""', "Ada\u2028\x85\tBob\n", "nothing", "\ufeffAda"]
+    Path("x.jsonl").write_text("".join(json.dumps({"text": each}) + "\n" for each in texts))
+    assert redact("x.jsonl", "-o", f"y.{kind}", "--map", "m") == 0
+    assert exit_code("redact", "--undo", "m", f"y.{kind}", "-o", f"z.{kind}") == 0
+    assert [row.text for row in read_rows(Path(f"z.{kind}"), kind)] == texts
+
+
+def test_the_recall_is_told_if_the_card_has_it(redact: Redact, capitals: Capitals, capsys: Caught) -> None:
+    capitals.card = {"dev": {"recall": 0.875}}
+    Path("x.txt").write_text("Ada\n")
+    assert redact("x.txt", "-o", "y.txt") == 0
+    assert "On its dev data it found 87.50 % of the entities." in capsys.readouterr().err
+
+
+def test_only_wanted_fields_are_kept_and_the_others_named(redact: Redact, capsys: Caught) -> None:
+    write("x.jsonl")
+    assert redact("x.jsonl", "-o", "y.jsonl", "--keep", "id,nope") == 0
+    assert json.loads(Path("y.jsonl").read_text().splitlines()[0]) == {"text": "[vowel 1] met [else 1].", "id": 1}
+    said = capsys.readouterr().err
+    assert "fields left out: spans, title, Ada (--keep keeps some)" in said
+    assert "--keep: no row has nope" in said
+
+
+def test_a_document_is_a_file_or_a_row(redact: Redact) -> None:
+    Path("x.txt").write_text("Bob saw ada\nAda\nBob\n")
+    assert redact("x.txt", "-o", "file.txt") == 0
+    assert Path("file.txt").read_text() == "[else 1] saw [vowel 1]\n[vowel 1]\n[else 1]\n"
+    assert redact("x.txt", "-o", "row.txt", "--document", "row") == 0
+    assert Path("row.txt").read_text() == "[else 1] saw ada\n[vowel 1]\n[else 1]\n"
+    assert redact("x.txt", "-o", "no.txt", "--no-repeats") == 0
+    assert Path("no.txt").read_text() == "[else 1] saw ada\n[vowel 1]\n[else 1]\n"
+
+
+def test_kept_fields_are_redacted_without_repeats_too(redact: Redact) -> None:
+    Path("x.jsonl").write_text('{"text": "Ada", "title": "ada"}\n')
+    assert redact("x.jsonl", "-o", "y.jsonl", "--keep", "title", "--no-repeats") == 0
+    assert json.loads(Path("y.jsonl").read_text()) == {"text": "[vowel 1]", "title": "[vowel 1]"}
+
+
+def test_a_folder_becomes_a_folder_and_each_of_its_files_can_be_restored(redact: Redact) -> None:
+    for name, text in (("a", "Ada\n"), ("b", "Eve\n")):  # equal when redacted
+        (Path("in") / name).mkdir(parents=True)
+        (Path("in") / name / "x.txt").write_text(text)
+    assert redact("in", "-o", "out", "--to", "text", "--map", "m.jsonl") == 0
+    manifest = json.loads(Path("out/manifest.json").read_text())
+    assert manifest["files"][0] == {
+        "file": "a/x.txt", "rows": 1, "without": 0, "entities": {"vowel": 1}, "repeats": {},
+    }  # fmt: skip
+    assert not [path for path in Path("out").rglob("*.*") if {"Ada", "Eve"} & set(path.read_text().split())]
+    for name, text in (("a", "Ada\n"), ("b", "Eve\n")):
+        assert exit_code("redact", "--undo", "m.jsonl", f"out/{name}/x.txt", "-o", f"{name}.txt") == 0
+        assert Path(f"{name}.txt").read_text() == text
+
+
+def test_given_words_are_redacted(redact: Redact) -> None:
+    Path("x.conll").write_text("Ada\tB-person\nslept\tO\n\n")
+    assert redact("x.conll", "-o", "y.jsonl") == 0
+    assert json.loads(Path("y.jsonl").read_text()) == {"text": "[vowel 1] slept"}
+
+
+def test_a_stopped_job_goes_on(redact: Redact, capitals: Capitals) -> None:
+    Path("x.txt").write_text(f"Ada{' .' * 1000}\n" * 300)
+    capitals.enough = 1
+    assert redact("x.txt", "-o", "y.txt") == 130
+    assert not Path("y.txt").exists()
+    capitals.enough = 1 << 30
+    assert redact("x.txt", "-o", "y.txt", "--how", "mask") == 0
+    assert len(capitals.seen) == 300
+    assert Path("y.txt").read_text() == f"███{' .' * 1000}\n" * 300
+
+
+REFUSED = {
+    "-o x.txt": "x.txt: is the input itself; name another output",
+    "-o y.html": "--to 'html': must be one of text, jsonl, csv, parquet",
+    "-o y.jsonl --how hide": "--how 'hide': must be one of replace, mask, hash",
+    "-o y.jsonl --document book": "--document 'book': must be one of file, row",
+    "-o y.jsonl --how hash": f"--how hash: needs a secret key; give --key FILE, or the variable {KEY}",
+    "-o y.jsonl --how hash --key none": "none: can't be read: No such file or directory",
+    "-o y.jsonl --how hash --key short": "the key has 5 bytes; it needs at least 16 (openssl rand -hex 32)",
+    "-o y.jsonl --key short": "--key: is for --how hash, not replace; leave one out",
+    "-o y.jsonl --keep spans": "--keep spans: has the text, its words or entities, so it can't be kept",
+    "-o y.txt --keep id": "--keep id: text has no other fields; choose --to jsonl, csv or parquet",
+    "-o y.jsonl --map y.jsonl": "y.jsonl: the map undoes the redaction, so it can't be in the output; keep it apart",
+    "x.txt -o out --map out/m": "out/m: the map undoes the redaction, so it can't be in the output; keep it apart",
+    "-o y.jsonl --map x.txt": "x.txt: is the input itself; name another output",
+    "-o y.jsonl --map no/m": "no: no such folder; make it first",
+}
+
+
+@pytest.mark.parametrize("given", REFUSED)
+def test_bad_options_are_refused_in_one_line(
+    redact: Redact, monkeypatch: pytest.MonkeyPatch, capsys: Caught, given: str
+) -> None:
+    monkeypatch.delenv(KEY, raising=False)
+    Path("x.txt").write_text("Ada\n")
+    Path("short").write_text("short\n")
+    before = sorted(Path().rglob("*"))
+    assert redact("x.txt", *given.split()) in (1, 2)
+    assert REFUSED[given] in capsys.readouterr().err.splitlines()[-1]
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_a_text_of_several_lines_isnt_written_as_one(redact: Redact, capsys: Caught) -> None:
+    Path("x.jsonl").write_text('{"text": "Ada\\nBob"}\n')
+    assert redact("x.jsonl", "-o", "y.txt", "--map", "m") == 1
+    assert "x.jsonl:1: a text of several lines can't be one line; choose --to jsonl" in capsys.readouterr().err
+    assert not Path("y.txt").exists()
+    assert not Path("m").exists()
+
+
+@pytest.mark.parametrize("body", ["Ada\n", "[vowel 2]\n", ""])
+def test_a_changed_file_isnt_restored(redact: Redact, capsys: Caught, body: str) -> None:
+    Path("x.txt").write_text("Ada\n")
+    assert redact("x.txt", "-o", "y.txt", "--map", "m") == 0
+    Path("y.txt").write_text(body)
+    assert exit_code("redact", "--undo", "m", "y.txt", "-o", "z.txt") == 1
+    assert "y.txt: isn't a file that was redacted with this map, or was changed since" in capsys.readouterr().err
+    assert not Path("z.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [("[]", "must be an object"), ('{"row": "x"}', "row = 'x': must be a valid integer"), ("x", "not JSON")],
+)
+def test_a_map_of_another_kind_is_refused(redact: Redact, capsys: Caught, line: str, why: str) -> None:
+    Path("y.txt").write_text("Ada\n")
+    Path("m").write_text(line)
+    assert exit_code("redact", "--undo", "m", "y.txt", "-o", "z.txt") == 1
+    assert why in capsys.readouterr().err
+    assert exit_code("redact", "--undo", "m", "y.txt", "more", "-o", "z.txt") == 1
+    assert "--undo: restores one file, y.txt; leave more out" in capsys.readouterr().err

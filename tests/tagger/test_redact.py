@@ -1,0 +1,128 @@
+"""Redaction of a text: nothing marked survives, the rest stays, and it can be undone."""
+
+import pytest
+import regex
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.errors import InputError
+from nerbert.records import Span
+from nerbert.tagger.redact import FoundNames, Redacted, folded, keyed, masked, numbered, redact, redact_value, restore
+
+KEY = b"sixteen bytes ok"
+TEXTS = st.text(st.sampled_from(" \nabAB1.,_ßéİ北京"), max_size=30)
+
+
+@st.composite
+def texts_with_spans(draw: st.DrawFn) -> tuple[str, list[Span]]:
+    """A text with entities anywhere: nested, overlapping, repeated, cutting words."""
+    text = draw(TEXTS)
+    ends = st.tuples(st.integers(0, len(text)), st.integers(0, len(text)), st.sampled_from(["person", "place"]))
+    places = [(min(a, b), max(a, b), type_) for a, b, type_ in draw(st.lists(ends, max_size=4))]
+    return text, [Span(start, end, type_) for start, end, type_ in places if start < end]
+
+
+def names_of(text: str, spans: list[Span]) -> FoundNames:
+    return FoundNames((text[each.start : each.end], each.type) for each in spans)
+
+
+def outside(done: Redacted) -> list[str]:
+    """What is left of the text, in pieces."""
+    pieces, last = [], 0
+    for each in done.replaced:
+        assert done.text[each.start : each.start + len(each.pseudonym)] == each.pseudonym
+        pieces.append(done.text[last : each.start])
+        last = each.start + len(each.pseudonym)
+    return [*pieces, done.text[last:]]
+
+
+@given(texts_with_spans(), st.sampled_from(["replace", "mask", "hash"]))
+def test_nothing_marked_survives_and_all_can_be_restored(case: tuple[str, list[Span]], how: str) -> None:
+    text, spans = case
+    pseudonym = {"replace": numbered(), "mask": masked, "hash": keyed(KEY)}[how]
+    done = redact(text, spans, names_of(text, spans), pseudonym)
+    left = [f" {folded(piece)} " for piece in outside(done)]
+    for span in spans:
+        name = folded(text[span.start : span.end])
+        if any(map(str.isalnum, name)):
+            assert not [piece for piece in left if f" {name} " in piece]
+    assert restore(done.text, [each[:3] for each in done.replaced]) == text
+
+
+@given(texts_with_spans())
+def test_what_isnt_an_entity_stays(case: tuple[str, list[Span]]) -> None:
+    text, spans = case
+    marked = {place for each in spans for place in range(each.start, each.end)}
+    done = redact(text, spans, FoundNames(), numbered())
+    assert "".join(outside(done)) == "".join(char for place, char in enumerate(text) if place not in marked)
+
+
+@given(texts_with_spans())
+def test_a_mask_keeps_length_and_white_space_and_no_other_character(case: tuple[str, list[Span]]) -> None:
+    text, spans = case
+    done = redact(text, spans, FoundNames(), masked).text
+    assert len(done) == len(text)
+    for each in spans:
+        for old, new in zip(text[each.start : each.end], done[each.start : each.end], strict=True):
+            assert new == (old if old.isspace() else "█")
+
+
+def test_overlapping_entities_are_one_with_the_type_of_the_longest() -> None:
+    text = "New York Times"
+    done = redact(text, [Span(0, 8, "place"), Span(4, 14, "paper")], FoundNames(), numbered())
+    assert done.text == "[paper 1]"
+    assert redact(text, [Span(0, 14, "paper"), Span(0, 8, "place")], FoundNames(), numbered()).text == "[paper 1]"
+    assert redact(text, [Span(0, 3, "a"), Span(3, 8, "b")], FoundNames(), numbered()).text == "[a 1][b 1] Times"
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("Ada met ADA and ada.", "[p 1] met [p 1] and [p 1]."),
+        ("Ada, Adam, Nevada, Ada's ada_x", "[p 1], Adam, Nevada, [p 1]'s [p 1]_x"),
+        ("Ada Lovelace", "[p 1] Lovelace"),
+    ],
+)
+def test_repeats_are_whole_words_in_any_case(text: str, redacted: str) -> None:
+    assert redact(text, [Span(0, 3, "p")], FoundNames([("Ada", "p")]), numbered()).text == redacted
+
+
+def test_repeats_may_be_spaced_otherwise_and_stand_in_scripts_without_spaces() -> None:
+    assert redact("J.R.  Ewing", (), FoundNames([("J. R. Ewing", "p")]), numbered()).text == "[p 1]"
+    assert redact("我在北京。", (), FoundNames([("北京", "place")]), numbered()).text == "我在[place 1]。"
+    assert redact("Zoe\u0308", (), FoundNames([("Zoë", "p")]), numbered()).text == "[p 1]"
+    assert redact("a. b.", (), FoundNames([(".", "p")]), numbered()).text == "a. b."
+
+
+def test_words_in_ascii_are_those_of_any_text() -> None:
+    text = "".join(f"{chr(code)}a_b{chr(code)}1 " for code in range(128))
+    assert folded(f"{text}é") == f"{folded(text)} é"
+
+
+def test_the_same_text_has_the_same_number_and_hash() -> None:
+    new, name = numbered(), keyed(KEY)
+    assert [new("p", each) for each in ("Ada", "Bob", "ADA")] == ["[p 1]", "[p 2]", "[p 1]"]
+    assert new("q", "Ada") == "[q 1]"
+    assert name("p", "Ada") == name("p", "ADA") == keyed(KEY)("p", "Ada")
+    assert name("p", "Ada") != name("p", "Bob")
+    assert name("p", "Ada") != keyed(KEY + b"!")("p", "Ada")
+    assert regex.fullmatch(r"\[p [0-9a-f]{12}\]", name("p", "Ada"))
+
+
+def test_a_short_key_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^the key has 15 bytes; it needs at least 16 \(openssl rand -hex 32\)$"):
+        keyed(KEY[1:])
+
+
+def test_values_of_json_are_redacted_throughout() -> None:
+    value = {"Ada": ["ada", {"x": "by Ada"}], "n": 42, "f": 1.5, "t": True, "z": None}
+    names = FoundNames([("Ada", "p"), ("42", "n")])
+    assert redact_value(value, names, numbered()) == {
+        "[p 1]": ["[p 1]", {"x": "by [p 1]"}], "n": "[n 1]", "f": 1.5, "t": True, "z": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("start", [0, 2])
+def test_a_changed_text_isnt_restored(start: int) -> None:
+    with pytest.raises(InputError, match=rf"^character {start} should begin '\[p 1\]'"):
+        restore("x[p 1]", [(start, "[p 1]", "Ada")])
