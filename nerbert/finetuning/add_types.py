@@ -14,10 +14,10 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, has_tags, objective_for
 from nerbert.formats.data import AnyData, DataSet, read_data
 from nerbert.labels import common_name, learnt_words, types_of
-from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
+from nerbert.model.backbone import Backbone, load_tagger_model, load_tokenizer, tags_of
 from nerbert.model.folder import read_card
 from nerbert.model.heads import Head
-from nerbert.model.linear import LinearHead, merged_tags
+from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example, Span
 from nerbert.registry import HEADS
@@ -66,6 +66,11 @@ class Prepared:
     labels: dict[str, str]
     facts: dict[str, Any]
     gate: "ForgettingGate | None" = None
+
+    @property
+    def own(self) -> list[str]:
+        """Return the types that are kept."""
+        return list(self.facts["added_types"]["own"])
 
     def with_old(self, learnt: Head) -> DataSet:
         """Return new and old sentences; in the old ones `learnt`, which saw the new ones alone, finds new types."""
@@ -130,8 +135,8 @@ def _fixed_types(tagger: str, settings: FinetuneSettings) -> Head:
     from nerbert.model.forward import TorchScorer
 
     model = load_tagger_model(tagger)
-    scorer, tags = merged_tags(TorchScorer(model, settings.precision), tags_of(model, tagger))
-    return LinearHead(scorer, SubwordTokenizer(load_tokenizer(tagger), model.config, settings.max_length), tags)
+    pieces = SubwordTokenizer(load_tokenizer(tagger), model.config, settings.max_length)
+    return LinearHead.of(TorchScorer(model, settings.precision), pieces, tags_of(model, tagger))
 
 
 def _settings_for(tagger: str, settings: FinetuneSettings) -> tuple[FinetuneSettings, bool]:
@@ -148,7 +153,7 @@ def _own_types(
     new = {span.type for each in train for span in each.spans}
     own = sorted(card.get("types") or [each for each in labels or () if each not in new])
     if not own and labels is None and has_tags(tagger):
-        own = types_of(tags_of(load_tagger_model(tagger), tagger))
+        own = types_of(tags_of(Backbone(tagger, None, 0), tagger))
     if not own:
         why = "it is an encoder, so leave out --add-types" if labels is None else "name the types to keep with --labels"
         raise InputError(f"{tagger}: has no types of its own; {why}")

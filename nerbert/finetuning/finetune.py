@@ -56,7 +56,7 @@ def finetune(
             )
         prepared = prepare(encoder, target, settings, add_types, labels)
         target, settings, labels = prepared.data, prepared.settings, prepared.labels
-        facts, types = prepared.facts, prepared.facts["added_types"]["own"]
+        facts, types = prepared.facts, prepared.own
     elif not origin and (
         compared := compare_with_start(encoder, target.train, settings, name=str(target.folder), labels=labels)
     ):
@@ -85,8 +85,8 @@ def _keeping_types(
     `tagger` learnt from the new ones. Raise InputError if the loss isn't surely as little as allowed.
     """
     if prepared.old:
-        both, own = prepared.with_old(tagger.head), prepared.facts["added_types"]["own"]
-        tagger = finetune_data(encoder, both, settings, labels=prepared.labels, types=own)
+        both = prepared.with_old(tagger.head)
+        tagger = finetune_data(encoder, both, settings, labels=prepared.labels, types=prepared.own)
     if not prepared.gate:
         return tagger, {}
     lost = prepared.gate.measure(tagger.head)

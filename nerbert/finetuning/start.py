@@ -204,9 +204,10 @@ def _keep_shared(model: Any, start: str) -> dict[str, Any]:
 
 def has_tags(start: str) -> bool:
     """Return whether a folder is a tagger of fixed types, nerbert's or another one for token classification."""
-    card = read_card(start)
-    names = ModelFolder.open(start).kind.encoder(ModelFolder.open(start).path).get("architectures")
-    return card["kind"] == "tagger" or (card["kind"] == "foreign" and "ForTokenClassification" in str(names))
+    folder = ModelFolder.open(start)
+    if folder.card["kind"] != "foreign":
+        return bool(folder.card["kind"] == "tagger")
+    return "ForTokenClassification" in str(folder.kind.encoder(folder.path).get("architectures"))
 
 
 def _joined(model: Any) -> int:

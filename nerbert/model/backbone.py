@@ -183,7 +183,7 @@ def save_tokenizer(folder: Path, tokenizer: Any) -> None:
 
 
 def tags_of(model: Any, source: str) -> list[str]:
-    """Return the head's label names in order; raise InputError unless they are O, B-x, I-x."""
+    """Return the head's label names in order, by the model's `config`; raise InputError unless they are O, B-x, I-x."""
     names: Mapping[int, str] = {int(key): str(value) for key, value in model.config.id2label.items()}
     tags = [names.get(number, "") for number in range(model.config.num_labels)]
     try:

@@ -305,7 +305,11 @@ class ModelFolder:
     @property
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits of the SHA-256 of what a tagger's answers depend on, wherever it lies."""
-        lines = (f"{path.relative_to(self.path)} {sha256_of(path)}\n" for path in self.files("fingerprint"))
+        return self.short_digest("fingerprint")
+
+    def short_digest(self, use: Use) -> str:
+        """Return 16 hexadecimal digits of the SHA-256 of the files that count for a use."""
+        lines = (f"{path.relative_to(self.path)} {sha256_of(path)}\n" for path in self.files(use))
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:_DIGITS]
 
     @property

@@ -114,11 +114,11 @@ class Entities:
         """Return the confidence (0–1) of each entity, the logits divided by a temperature, perhaps its type's."""
         if not self.parts.size:
             return np.zeros(0)
-        lengths, divisors = np.diff(self.parts, append=len(self.chosen)), np.ones(1)
-        if isinstance(temperature, int | float):
-            divisors *= temperature
-        else:
-            divisors = np.repeat(np.array(list(map(temperature.of, self.types))), lengths)[:, None]
+        lengths = np.diff(self.parts, append=len(self.chosen))
+        divisors: float | Array = (
+            temperature if isinstance(temperature, int | float)
+            else np.repeat(np.array(list(map(temperature.of, self.types))), lengths)[:, None]
+        )  # fmt: skip
         sums = np.add.reduceat(probabilities(self.logits, self.chosen, divisors), self.parts)
         sure: Array = np.clip(sums / lengths, 0.0, 1.0)
         return sure

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -260,6 +260,12 @@ class LinearHead(WindowedHead):
 
     def __post_init__(self) -> None:
         check("decoding", self.decoding, Literal["legal", "greedy"])
+
+    @classmethod
+    def of(cls, scorer: Scorer, pieces: SubwordTokenizer, tags: Sequence[str], *how: Any) -> "LinearHead":
+        """Return the head of a tagger's columns, several of which may have one tag (`merged_tags`); `how`: the rest."""
+        scorer, names = merged_tags(scorer, tags)
+        return cls(scorer, pieces, names, *how)
 
     @cached_property
     def classes(self) -> TagClasses:

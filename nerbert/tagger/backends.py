@@ -17,7 +17,7 @@ from nerbert.labels import OUTSIDE, split_tag
 from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
 from nerbert.model.folder import ModelFolder, TransformersKind
 from nerbert.model.heads import Head, softmax
-from nerbert.model.linear import LinearHead, Scorer, merged_tags
+from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.rng import Array
 from nerbert.schema import read_json
@@ -85,8 +85,12 @@ class HeadKind:
 
     @classmethod
     def rename_types(cls, folder: Path, names: Mapping[str, str]) -> None:
-        """Give the types of a tagger's folder other names, "" for no entity; raise InputError where none can be."""
-        raise InputError(f"the types of a tagger with a head {cls.__name__} can't be renamed, merged or dropped")
+        """Give the types of a tagger's folder other names, "" for no entity; raise InputError where none can be.
+
+        The card is written apart: labels at run time stand there alone.
+        """
+        if not cls.labels_at_run_time:
+            raise InputError(f"the types of a tagger with a head {cls.__name__} can't be renamed, merged or dropped")
 
 
 AnyHead = TypeVar("AnyHead", bound=Head)
@@ -121,7 +125,7 @@ class LinearHeadKind(HeadKind):
             return found
 
         scorers, facts = task.graphs([model], logits, TorchScorer(model, "fp32"), pieces, len(tags), typed)
-        heads = {name: LinearHead(*_merged(scorer, pieces, tags), onnx.MAX_TOKENS) for name, scorer in scorers.items()}
+        heads = {name: LinearHead.of(scorer, pieces, tags, onnx.MAX_TOKENS) for name, scorer in scorers.items()}
         return {"tags": tags, **facts, **pieces.facts()}, heads
 
     @classmethod
@@ -188,7 +192,7 @@ def _on_onnx(exported: onnx.Exported, precision: str, wanted: Wanted) -> LinearH
     tags = exported.tags()
     scorer = onnx.OnnxScorer(exported.graphs[precision], len(tags), threads=wanted.threads)
     pieces = exported.pieces(wanted.longest, wanted.on_too_long)
-    return LinearHead(*_merged(scorer, pieces, tags), onnx.MAX_TOKENS, wanted.decoding, f"onnx {precision} cpu")
+    return LinearHead.of(scorer, pieces, tags, onnx.MAX_TOKENS, wanted.decoding, f"onnx {precision} cpu")
 
 
 def _on_torch(source: str, wanted: Wanted) -> LinearHead:
@@ -198,13 +202,7 @@ def _on_torch(source: str, wanted: Wanted) -> LinearHead:
     tags = tags_of(model, source)
     pieces = SubwordTokenizer(load_tokenizer(source), model.config, wanted.longest, on_too_long=wanted.on_too_long)
     name, tokens = placed(model, wanted)
-    scorer = TorchScorer(model, wanted.precision)
-    return LinearHead(*_merged(scorer, pieces, tags), tokens, wanted.decoding, name)
-
-
-def _merged(scorer: Scorer, pieces: SubwordTokenizer, tags: list[str]) -> tuple[Scorer, SubwordTokenizer, list[str]]:
-    scorer, names = merged_tags(scorer, tags)
-    return scorer, pieces, names
+    return LinearHead.of(TorchScorer(model, wanted.precision), pieces, tags, tokens, wanted.decoding, name)
 
 
 def placed(model: Any, wanted: Wanted) -> tuple[str, int]:

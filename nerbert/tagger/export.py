@@ -49,7 +49,6 @@ from nerbert.tagger.onnx import (
 )
 from nerbert.tagger.quantise import TRIED, quantise_by_trying, share_moved
 from nerbert.tagger.thresholds import thresholds_of, usual_threshold
-from nerbert.terminal import tell
 from nerbert.words import split_words
 
 _OPSET = 17
@@ -228,9 +227,7 @@ def export(
         raise InputError(f"{tagger}: is {what}; name a folder to export into with -o")
     if output is not None:
         _check_apart(source.path, output)
-    examples = _to_compare(source, data, reading) if int8 or data is not None else []
-    if int8 and not examples:
-        tell("int8 is not compared with fp32: name annotated sentences with --data")
+    examples = _to_compare(source, data, reading, int8=int8)
     with publish_folder(output or source.path / FOLDER, overwrite=overwrite) as folder:
         inside = folder / FOLDER if output else folder
         inside.mkdir(exist_ok=True)
@@ -242,10 +239,10 @@ def export(
     return Export(output or source.path, sizes, agreement, kept)
 
 
-def _to_compare(source: ModelFolder, data: AnyData | None, reading: Reading | None) -> list[Example]:
+def _to_compare(source: ModelFolder, data: AnyData | None, reading: Reading | None, *, int8: bool) -> list[Example]:
     """Return annotated sentences: the data's, else the first ones that a tagger was distilled from, else none."""
     own = source.path / SILVER
-    if data is None and not (own.is_file() and own.stat().st_size):
+    if data is None and not (int8 and own.is_file() and own.stat().st_size):
         return []
     found = read_gold(own if data is None else data, "test", reading_for(source.card, reading)).examples
     return found if data is not None else found[:_SILVER]

@@ -29,7 +29,7 @@ from nerbert.tagger.tagger import Tagger
 
 LEAST = 0.05
 """The lowest probability at which labels given at run time are looked for."""
-_DIGITS, _PLACES = 16, 6
+_PLACES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ class FoundSpans:
         found, name = finder.predict(sentences), ", ".join(each.name.name for each in sources)
         if not found.types:
             raise InputError(f"{folder}: finds no entity in {name}; give more texts, or texts of its own domain")
-        return cls(tagger, found, sentences, name, digest.hexdigest(), _weights(folder), LEAST if at_run_time else 0.0)
+        weights = ModelFolder(str(folder)).short_digest("loaded")  # a calibration doesn't change them
+        return cls(tagger, found, sentences, name, digest.hexdigest(), weights, LEAST if at_run_time else 0.0)
 
     def draw(self, path: Path, count: int, seed: int) -> SpanAnswers:
         """Draw spans to be judged, and write them to a file without answers."""
@@ -138,9 +139,3 @@ def _check_unseen(folder: Path, card: Any, sources: Sequence[InputFile]) -> None
     for source in sources:
         if Path(source.place).is_file() and sha256_of(Path(source.place)) in learnt:
             raise InputError(f"{source}: {folder} was trained on it, so it is right too often there; give other texts")
-
-
-def _weights(folder: Path) -> str:
-    """Return 16 hexadecimal digits of the SHA-256 of a folder's weights: a calibration doesn't change them."""
-    lines = (f"{path.name} {sha256_of(path)}\n" for path in ModelFolder(str(folder)).files("loaded"))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()[:_DIGITS]

@@ -106,8 +106,7 @@ def change_types(
     new = _card(folder, names)
 
     def finish(copy: Path) -> None:
-        if not kind.labels_at_run_time:
-            kind.rename_types(copy, names)
+        kind.rename_types(copy, names)
         for stale in (CHECK, REPORT):
             (copy / stale).unlink(missing_ok=True)
         try_write_check(copy, "")

@@ -87,6 +87,15 @@ def test_a_bad_int8_leaves_nothing_and_the_earlier_export_stays(
     assert exit_code(*words, "--max-loss", 40) == 0
 
 
+def test_without_data_the_command_says_that_nothing_is_compared(
+    tiny_tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code("export", tiny_tagger, "--int8", "-o", tmp_path / "int8") == 0
+    assert "int8 is not compared with fp32: name annotated sentences with --data" in capsys.readouterr().out
+    assert exit_code("export", tiny_tagger, "-o", tmp_path / "fp32") == 0
+    assert "not compared" not in capsys.readouterr().out
+
+
 def test_data_of_other_types_is_refused(tiny_tagger: Path, tmp_path: Path) -> None:
     (tmp_path / "other.conll").write_text("Anna B-PER\nleft O\n\n")
     with pytest.raises(InputError, match=r"finds none of the data's types \(PER\), so nothing can be compared"):
