@@ -195,6 +195,9 @@ PROTOCOLS: "Registry[Protocol]" = Registry(
         "hugging-face": "nerbert.serve.protocols.hugging_face:operations",
         "gliner": "nerbert.serve.protocols.gliner:operations",
         "presidio": "nerbert.serve.protocols.presidio:operations",
+        "nemo": "nerbert.serve.protocols.nemo:operations",
+        "label-studio": "nerbert.serve.protocols.label_studio:operations",
+        "inception": "nerbert.serve.protocols.inception:operations",
         "page": "nerbert.serve.protocols.page:operations",
     },
 )

@@ -19,7 +19,7 @@ def serve(
     cors: Several = None, protocols: Several = None, allow_reload: Flag = False, check: Flag = False,
     labels: str = "", min_confidence: str = "", loading: Loading = LOADING, limits: Limited = _LIMITS,
 ) -> None:  # fmt: skip
-    """Serve taggers over HTTP: a page to try them, nerbert's own protocol, Hugging Face's, GLiNER's and Presidio's.
+    """Serve taggers over HTTP: a page to try them, nerbert's own protocol, and those of other servers.
 
     SIGTERM and Ctrl-C finish the requests that were taken. SIGHUP loads all models again. GET /openapi.json describes
     all operations, with examples.
@@ -39,7 +39,8 @@ def serve(
     cors
         Origins whose pages may ask, such as https://example.org; * for all.
     protocols
-        tag, hugging-face, gliner, presidio, page, or your own as module:name; default: all of these.
+        tag, hugging-face, gliner, presidio, nemo, label-studio, inception, page, or your own as module:name; default:
+        all of these.
     allow_reload
         Let clients load a model again (POST /models/NAME/reload).
     check

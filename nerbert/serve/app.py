@@ -9,6 +9,7 @@ import hmac
 import re
 import secrets
 import time
+from base64 import b64decode
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -155,9 +156,9 @@ class _Gate:
             why = f"this server answers as 127.0.0.1 or localhost, not as {host!r:.80}; give it a token, or --no-token"
             return fault(HTTPException(403, why), seen)
         if self._access.token:
-            kind, _, token = headers.get(b"authorization", b"").partition(b" ")
-            if kind.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._access.token.encode()):
-                why = "a token is needed: send it as `Authorization: Bearer TOKEN`"
+            token = _token(headers.get(b"authorization", b""))
+            if not hmac.compare_digest(token, self._access.token.encode()):
+                why = "a token is needed: send it as `Authorization: Bearer TOKEN`, or as the password of any user"
                 return fault(HTTPException(401, why, {"WWW-Authenticate": "Bearer"}), seen)
         return None
 
@@ -202,6 +203,15 @@ class _Body:
             async with asyncio.timeout(_DROPPING):
                 while self._more and left > 0:
                     left -= len((await self()).get("body", b""))
+
+
+def _token(authorization: bytes) -> bytes:
+    """Return the token in a header `Authorization`, where it may be a user's password; b"" if there is none."""
+    kind, _, token = authorization.partition(b" ")
+    if kind.lower() == b"basic":
+        with suppress(ValueError):
+            return b64decode(token).partition(b":")[2]
+    return token.strip() if kind.lower() == b"bearer" else b""
 
 
 def _is_local(host: str) -> bool:

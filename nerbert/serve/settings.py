@@ -39,6 +39,8 @@ class Limits(Settings):
     """Labels of a request (422)."""
     least_threshold: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.01
     """Lowest threshold for labels at run time; lower ones are raised to it: at 0 every run of words is an entity."""
+    allow_training: bool = False
+    """Let Label Studio start trainings (in processes of their own)."""
 
 
 def is_loopback(host: str) -> bool:

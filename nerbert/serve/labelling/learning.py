@@ -11,7 +11,6 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -167,7 +166,7 @@ class Learner:
         commands = [train, *([["evaluate", str(tagger), str(tests)]] if tests.exists() else [])]
         made = Round(sentences, tagger=str(tagger), commands=tuple(shlex.join(["nerbert", *each]) for each in commands))
         try:
-            await self._call(train)
+            await run_command(*train)
             await service.add(MINE, made.tagger)
             made = await self._scored(made, tests)
         except asyncio.CancelledError:
@@ -207,27 +206,31 @@ class Learner:
         """Return a round with what `nerbert evaluate` says of its tagger."""
         if not tests.exists():
             return made
-        found = json.loads(await self._call(["evaluate", made.tagger, str(tests), "--json"]))
+        found = json.loads(await run_command("evaluate", made.tagger, str(tests), "--json"))
         (judged,) = found["taggers"].values()
         interval = judged["interval"]
         return replace(made, f1=found["f1"], low=interval["low"], high=interval["high"],
                        test_sentences=found["sentences"])  # fmt: skip
 
-    async def _call(self, arguments: Sequence[str]) -> bytes:
-        """Return what a command of nerbert prints; raise InputError with its last line if it fails."""
-        process = await asyncio.create_subprocess_exec(
-            "nice", sys.executable, "-m", "nerbert", *arguments,
-            env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)), **os.environ},  # one core is for the page
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the server alone
-        )  # fmt: skip
-        try:
-            printed, errors = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()  # what it writes is whole or absent
-                await process.wait()
-        if process.returncode:
-            lines = errors.decode(errors="replace").strip().splitlines()
-            raise InputError(lines[-1] if lines else f"ended with {process.returncode}")
-        return printed
+
+async def run_command(*arguments: str) -> bytes:
+    """Return what a command of nerbert prints; raise InputError with its last line if it fails.
+
+    It runs in a process of its own, which ends when the caller is cancelled.
+    """
+    process = await asyncio.create_subprocess_exec(
+        "nice", sys.executable, "-m", "nerbert", *arguments,
+        env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)), **os.environ},  # one core is for the server
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for the server alone
+    )  # fmt: skip
+    try:
+        printed, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()  # what it writes is whole or absent
+            await process.wait()
+    if process.returncode:
+        lines = errors.decode(errors="replace").strip().splitlines()
+        raise InputError(lines[-1] if lines else f"ended with {process.returncode}")
+    return printed

@@ -1,0 +1,98 @@
+"""INCEpTION's external recommender: `POST /inception/predict`.
+
+Source: INCEpTION, `inception-imls-external`, `v1/ExternalRecommender.java`, and its developer guide. A document comes
+and goes as XMI, which dkpro-cassis reads; offsets in it count UTF-16. There is nothing to train.
+"""
+
+import asyncio
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from nerbert.errors import InputError, need
+from nerbert.serve.protocol import Call, LabelQuery, Operation
+from nerbert.tagger.spans import Spans
+
+_TOKEN = "de.tudarmstadt.ukp.dkpro.core.api.segmentation.type.Token"
+_PREDICTED = "inception_internal_predicted"
+
+
+class RecommenderMetadata(BaseModel):
+    """The layer and the feature to fill, and what annotations may begin and end with."""
+
+    layer: str
+    feature: str
+    anchoring: Literal["characters", "singleToken", "tokens", "sentences"] = Field("tokens", alias="anchoringMode")
+
+
+class RecommenderDocument(BaseModel):
+    """A document as XMI."""
+
+    xmi: str
+
+
+class RecommenderRequest(BaseModel):
+    """A document, its type system, and what to add to it."""
+
+    metadata: RecommenderMetadata
+    document: RecommenderDocument
+    type_system: str = Field(alias="typeSystem")
+
+
+class RecommenderAnswer(BaseModel):
+    """The document with annotations, as XMI."""
+
+    document: str
+
+
+def operations() -> Sequence[Operation]:
+    """Return the operations."""
+    return [
+        Operation(path="/inception/predict", run=_predict, body=RecommenderRequest, answer=RecommenderAnswer,
+                  query=LabelQuery, summary="Recommend annotations, as INCEpTION's external recommender")
+    ]  # fmt: skip
+
+
+async def _predict(call: Call) -> dict[str, str]:
+    need("inception", "cassis")
+    body: RecommenderRequest = call.body
+    cas = await asyncio.to_thread(_read, body)
+    text = cas.sofa_string or ""
+    (spans,) = await call.tag([text], call.query.ask())
+    return {"document": await asyncio.to_thread(_annotated, cas, body.metadata, spans)}
+
+
+def _read(body: RecommenderRequest) -> Any:
+    import cassis
+
+    for name, xml in (("typeSystem", body.type_system), ("document.xmi", body.document.xmi)):
+        if "<!DOCTYPE" in xml:
+            raise InputError(f"{name}: a DOCTYPE isn't allowed")
+    try:
+        types = cassis.load_typesystem(body.type_system)
+        cas = cassis.load_cas_from_xmi(body.document.xmi, types)
+        layer = types.get_type(body.metadata.layer)
+    except Exception as error:  # cassis has no errors of its own
+        raise InputError(f"the document or its type system can't be read: {error!r:.200}") from error
+    if lacking := {body.metadata.feature, _PREDICTED} - {each.name for each in layer.all_features}:
+        raise InputError(f"the layer {layer.name} has no feature {', '.join(sorted(lacking))}")
+    return cas
+
+
+def _annotated(cas: Any, metadata: RecommenderMetadata, spans: Spans) -> str:
+    """Return a document with the entities, which grow to whole tokens unless characters are annotated."""
+    layer = cas.typesystem.get_type(metadata.layer)
+    score = f"{metadata.feature}_score"
+    scored = any(each.name == score for each in layer.all_features)
+    whole = metadata.anchoring != "characters" and cas.typesystem.contains_type(_TOKEN)
+    tokens = cas.select(_TOKEN) if whole else []
+    begins, ends = [each.begin for each in tokens], [each.end for each in tokens]
+    for span in spans:
+        first, last = bisect_right(ends, span.start), bisect_left(begins, span.end)
+        begin, end = (begins[first], ends[last - 1]) if first < last else (span.start, span.end)
+        values = {"begin": begin, "end": end, metadata.feature: span.type, _PREDICTED: True}
+        cas.add(layer(**values, **({score: span.confidence} if scored else {})))
+    found: str = cas.to_xmi()
+    return found

@@ -1,0 +1,251 @@
+"""Label Studio's machine-learning backend, at `/label-studio`: health, setup, predictions, and trainings if allowed.
+
+Source: label-studio 1.23.2, `ml/api_connector.py`, `ml/serializers.py` and `ml/models.py`. Label Studio shows no more
+of an error than its status, so what is wrong with a project is logged, too.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import httpx
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from nerbert.errors import InputError, NerbertError, SettingsError
+from nerbert.formats.label_studio import LabelStudio
+from nerbert.records import Document, EntityLabel
+from nerbert.serve.labelling.learning import run_command
+from nerbert.serve.protocol import Call, Operation
+from nerbert.serve.service import INTERNAL, Ask, Served, Service, log
+from nerbert.tagger.spans import Spans
+
+_BASE = "/label-studio"
+_URL, _KEY = "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"
+_LARGEST = 1 << 30
+"""Bytes of an export that are read."""
+_SECONDS = 300.0
+"""Seconds that Label Studio may take for a part of an answer."""
+
+
+class LabelStudioSetup(BaseModel):
+    """A project that is connected; Label Studio's address and token in it are not used."""
+
+    project: str
+    config: str = Field(alias="schema")
+
+
+class LabelStudioTask(BaseModel):
+    """A task; its text is under a key of `data`."""
+
+    data: dict[str, Any]
+
+
+class LabelStudioTasks(BaseModel):
+    """Tasks, and the labelling interface of their project."""
+
+    tasks: list[LabelStudioTask]
+    label_config: str
+
+
+class LabelStudioProject(BaseModel):
+    """A project, by its number."""
+
+    id: int = Field(ge=0)
+
+
+class LabelStudioEvent(BaseModel):
+    """What happened in a project."""
+
+    action: str
+    project: LabelStudioProject | None = None
+
+
+class LabelStudioTraining(BaseModel):
+    """A project, as its number and the time when it was made."""
+
+    project: str = Field(pattern=r"^[0-9]{1,18}(\.[0-9]+)?$")
+
+
+def operations() -> Sequence[Operation]:
+    """Return the operations."""
+    trainings = _Trainings()
+    config = '<View><Labels name="k" toName="t"><Label value="city"/></Labels><Text name="t" value="$text"/></View>'
+    return [
+        Operation(path=f"{_BASE}/health", method="GET", run=_health, answer=dict[str, str], open=True,
+                  summary="Health, as Label Studio's backend"),
+        Operation(path=f"{_BASE}/setup", run=_setup, body=LabelStudioSetup, answer=dict[str, str],
+                  summary="Connect a project of Label Studio",
+                  examples={"a project": {"project": "1.1700000000", "schema": config}}),
+        Operation(path=f"{_BASE}/predict", run=_predict, body=LabelStudioTasks, answer=dict[str, list[Any]],
+                  summary="Predictions for Label Studio's tasks",
+                  examples={"a task": {"tasks": [{"data": {"text": "Ada came to Rome."}}], "label_config": config}}),
+        Operation(path=f"{_BASE}/webhook", run=trainings.event, body=LabelStudioEvent, answer=dict[str, str],
+                  summary="What happened in Label Studio; START_TRAINING starts a training",
+                  examples={"an annotation": {"action": "ANNOTATION_CREATED", "project": {"id": 1}}}),
+        Operation(path=f"{_BASE}/train", run=trainings.train, body=LabelStudioTraining, answer=dict[str, str],
+                  summary="Train on a project of Label Studio", examples={"a project": {"project": "1.1700000000"}}),
+    ]  # fmt: skip
+
+
+async def _health(_: Call) -> dict[str, str]:
+    return {"status": "UP", "model_class": "nerbert"}
+
+
+async def _setup(call: Call) -> dict[str, str]:
+    served = call.service.find(call.query.model)
+    _labels(served, _interface(call.body.config))
+    return {"model_version": _version(served)}
+
+
+async def _predict(call: Call) -> dict[str, list[Any]]:
+    body: LabelStudioTasks = call.body
+    interface, served = _interface(body.label_config), call.service.find(call.query.model)
+    labels = _labels(served, interface)
+    texts = [each.data.get(interface.key) for each in body.tasks]
+    read = [each for each in texts if isinstance(each, str)]
+    if texts and not read:
+        raise InputError(f"tasks: none has a text under {interface.key!r:.80}, which the labelling interface shows")
+    ask = Ask(model=served.name, labels=[*map(EntityLabel, labels)])
+    found = iter(await call.tag(read, ask))
+    return {"results": [_prediction(next(found) if isinstance(each, str) else Spans("", []), labels, interface)
+                        | {"model_version": _version(served)} for each in texts]}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Interface:
+    """What a labelling interface says: its control, the text that it labels, the key of that text, the labels."""
+
+    control: str
+    text: str
+    key: str
+    labels: Sequence[str]
+
+
+def _interface(config: str) -> _Interface:
+    """Return what an interface says of its first `Labels` for a `Text`; raise InputError if it has none."""
+    try:
+        if "<!DOCTYPE" in config:
+            raise InputError("a DOCTYPE isn't allowed")
+        root = ElementTree.fromstring(config)  # noqa: S314  (entities need a DOCTYPE)
+        texts = {each.get("name", ""): each for each in root.iter("Text") if each.get("valueType") != "url"}
+        for control in root.iter("Labels"):
+            labels = {each.get("alias") or each.get("value") or "" for each in control.iter("Label")} - {""}
+            if labels and (text := control.get("toName", "")) in texts:
+                key = texts[text].get("value", "").removeprefix("$")
+                return _Interface(control.get("name", ""), text, key, sorted(labels))
+        raise InputError("it has no <Labels> with a <Label> whose toName names a <Text>; add one")
+    except (ElementTree.ParseError, InputError) as error:
+        log.warning("Label Studio: the labelling interface: %s", error)
+        raise InputError(f"the labelling interface: {error}") from error
+
+
+def _labels(served: Served, interface: _Interface) -> dict[str, str]:
+    """Return the interface's labels by the names to find; raise InputError if a model of fixed types knows none."""
+    if served.takes_labels:
+        return {each: each for each in interface.labels}
+    types = {each.casefold(): each for each in served.tagger.types}
+    found = {types[each.casefold()]: each for each in interface.labels if each.casefold() in types}
+    if not found:
+        why = (f"the labelling interface: the model {served.name} finds {', '.join(types.values())}, and none of "
+               f"{', '.join(interface.labels)}")  # fmt: skip
+        log.warning("Label Studio: %s", why)
+        raise InputError(why)
+    return found
+
+
+def _prediction(spans: Spans, labels: Mapping[str, str], interface: _Interface) -> dict[str, Any]:
+    """Return the entities of a text as Label Studio's format has them, in the interface's names."""
+    task = LabelStudio().value(Document(spans.text, tuple(spans), tagged=True))
+    prediction: dict[str, Any] = task["predictions"][0]
+    for region in prediction["result"]:
+        region |= {"from_name": interface.control, "to_name": interface.text}
+        region["value"]["labels"] = [labels[each] for each in region["value"]["labels"]]
+    return prediction
+
+
+def _version(served: Served) -> str:
+    return f"{served.name}-{served.fingerprint}"
+
+
+class _Trainings:
+    """Trainings on what is annotated, one at a time, each from the tagger that was served first; its name stays."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._sources = dict[str, str]()
+
+    async def event(self, call: Call) -> dict[str, str]:
+        """Start a training if Label Studio says so; other events change nothing."""
+        body: LabelStudioEvent = call.body
+        if body.action != "START_TRAINING":
+            return {"status": "ok", "result": ""}
+        if body.project is None:
+            raise InputError("project is missing")
+        return self._start(call, body.project.id)
+
+    async def train(self, call: Call) -> dict[str, str]:
+        """Start a training; annotations in the request are not read."""
+        return self._start(call, int(call.body.project.partition(".")[0]))
+
+    def _start(self, call: Call, project: int) -> dict[str, str]:
+        service, served = call.service, call.service.find(call.query.model)
+        if not service.limits.allow_training:
+            raise HTTPException(403, "this server trains nothing; start it with --allow-training")
+        if self._task and not self._task.done():
+            raise HTTPException(409, "a tagger is in training already; wait for it")
+        url, key = (os.environ.get(each, "").strip() for each in (_URL, _KEY))
+        if not (url.startswith(("http://", "https://")) and key):
+            raise SettingsError(f"the server needs Label Studio's address and a key for it, in {_URL} and {_KEY}")
+        folder = Path("label-studio", f"{project}-{time.strftime('%Y%m%d-%H%M%S')}")
+        source = self._sources.setdefault(served.name, served.source)
+        self._task = asyncio.create_task(_trained(service, served.name, source, folder, _Export(url, key, project)))
+        return {"status": "started", "result": str(folder)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Export:
+    """The annotations of a project, and how to get them."""
+
+    url: str
+    key: str
+    project: int
+
+    async def fetch(self, path: Path) -> None:
+        """Write them to a file; raise InputError if they can't be had."""
+        try:
+            async with httpx.AsyncClient(base_url=self.url, timeout=_SECONDS) as client:
+                headers = {"Authorization": f"Token {self.key}"}
+                if self.key.count(".") == 2:  # a personal access token: it is exchanged for one that lives for minutes
+                    answer = await client.post("/api/token/refresh", json={"refresh": self.key})
+                    headers = {"Authorization": f"Bearer {answer.raise_for_status().json()['access']}"}
+                wanted = f"/api/projects/{self.project}/export?exportType=JSON"
+                async with client.stream("GET", wanted, headers=headers) as answer:
+                    answer.raise_for_status()
+                    with path.open("wb") as file:
+                        async for part in answer.aiter_bytes():
+                            file.write(part)
+                            if file.tell() > _LARGEST:
+                                raise InputError(f"the export has more than {_LARGEST:,} bytes")
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
+            raise InputError(f"{self.url}: the annotations can't be had: {error!r:.200}") from error
+
+
+async def _trained(service: Service, name: str, source: str, folder: Path, export: _Export) -> None:
+    """Train a tagger on a project's annotations, and let the server answer with it."""
+    try:
+        folder.mkdir(parents=True)
+        await export.fetch(folder / "annotations.json")
+        await run_command("finetune", source, "--data", str(folder / "annotations.json"), "-o", str(folder / "tagger"),
+                          "--set", "compare_parts=0")  # fmt: skip
+        await service.add(name, str(folder / "tagger"))
+        log.info("Label Studio: model %s is now %s", name, folder / "tagger")
+    except (NerbertError, OSError) as error:
+        log.warning("Label Studio: no training on project %d: %s", export.project, error)
+    except Exception as error:
+        log.exception("Label Studio: %s", INTERNAL, exc_info=error)

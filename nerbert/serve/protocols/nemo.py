@@ -1,0 +1,124 @@
+"""NeMo Guardrails' GLiNER server: `POST /v1/extract`, and `POST /v1/chat/completions` as NVIDIA's NIM answers it.
+
+Source: nemoguardrails 0.24.1, `library/gliner/request.py` and `models.py`. Guardrails blocks by `total_entities` and
+masks by `entities`. A text is always read in windows, so `chunk_length` and `overlap` change nothing. `tagged_text` has
+no place for entities inside others, so there are none, whatever `flat_ner` says.
+"""
+
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+from pydantic_core import to_json
+
+from nerbert.errors import InputError
+from nerbert.records import Span
+from nerbert.serve.protocol import Call, Operation, Strings
+from nerbert.serve.service import Ask
+
+
+class _Wanted(BaseModel):
+    """What to find."""
+
+    labels: Strings | None = None
+    threshold: float | None = Field(None, ge=0, le=1)
+
+
+class ExtractRequest(_Wanted):
+    """A text, and what to find in it."""
+
+    text: str
+
+
+class ExtractedEntity(BaseModel):
+    """An entity; its positions count characters."""
+
+    value: str
+    suggested_label: str
+    start_position: int
+    end_position: int
+    score: float = Field(ge=0, le=1)
+
+
+class Extracted(BaseModel):
+    """The entities of a text, their number, and the text with each as `[entity](label)`."""
+
+    entities: list[ExtractedEntity]
+    total_entities: int
+    tagged_text: str
+
+
+class ContentPart(BaseModel):
+    """A part of a message; only texts can be read."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(BaseModel):
+    """A message; its content is the text to tag."""
+
+    role: str = "user"
+    content: str | list[ContentPart]
+
+
+class ChatRequest(_Wanted):
+    """Messages, of which the last is tagged; `model` names one of the server's, other names are the first's."""
+
+    model: str = ""
+    messages: list[ChatMessage] = Field(min_length=1)
+
+
+def operations() -> Sequence[Operation]:
+    """Return the operations."""
+    text = "Ada Lovelace came to London."
+    return [
+        Operation(path="/v1/extract", run=_extract, body=ExtractRequest, answer=Extracted,
+                  summary="Entities, as NeMo Guardrails' GLiNER server",
+                  examples={"people": {"text": text, "labels": ["person"], "threshold": 0.5}}),
+        Operation(path="/v1/chat/completions", run=_chat, body=ChatRequest, answer=dict[str, Any],
+                  summary="Entities as JSON in a chat's answer, as NVIDIA's NIM",
+                  examples={"people": {"messages": [{"role": "user", "content": text}], "labels": ["person"]}}),
+    ]  # fmt: skip
+
+
+async def _extract(call: Call) -> dict[str, Any]:
+    text: str = call.body.text
+    spans = await _found(call, text, call.query.model)
+    entities = [
+        {"value": each.text, "suggested_label": each.type, "start_position": each.start, "end_position": each.end,
+         "score": each.confidence} for each in spans
+    ]  # fmt: skip
+    return {"entities": entities, "total_entities": len(spans), "tagged_text": _tagged(text, spans)}
+
+
+async def _chat(call: Call) -> dict[str, Any]:
+    body: ChatRequest = call.body
+    content = body.messages[-1].content
+    text = content if isinstance(content, str) else "".join(each.text for each in content)
+    spans = await _found(call, text, call.query.model or body.model * (body.model in call.service.models))
+    entities = [{"text": each.text, "label": each.type, "start": each.start, "end": each.end,
+                 "score": each.confidence} for each in spans]  # fmt: skip
+    found = {"entities": entities, "total_entities": len(spans), "tagged_text": _tagged(text, spans)}
+    message = {"role": "assistant", "content": to_json(found).decode()}
+    return {
+        "id": f"chatcmpl-{secrets.token_hex(12)}", "object": "chat.completion", "created": int(time.time()),
+        "model": body.model, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+    }  # fmt: skip
+
+
+async def _found(call: Call, text: str, model: str) -> Sequence[Span]:
+    flat = "flat" if call.service.find(model).tagger.decoding == "nested" else ""
+    ask = Ask(model=model, labels=call.body.labels or None, thresholds=call.body.threshold, decoding=flat)
+    (spans,) = await call.tag([text], ask)
+    if spans.read < len(text):  # a rail that reads half of a text lets the rest pass
+        raise InputError(f"the model read {spans.read:,} of {len(text):,} characters; send less at once")
+    return list(spans)
+
+
+def _tagged(text: str, spans: Sequence[Span]) -> str:
+    ends = [0, *(each.end for each in spans)]
+    parts = [f"{text[end : each.start]}[{each.text}]({each.type})" for end, each in zip(ends, spans, strict=False)]
+    return "".join([*parts, text[ends[-1] :]])
