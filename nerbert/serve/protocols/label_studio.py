@@ -233,7 +233,8 @@ class _Export:
                             if file.tell() > _LARGEST:
                                 raise InputError(f"the export has more than {_LARGEST:,} bytes")
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
-            raise InputError(f"{self.url}: the annotations can't be had: {error!r:.200}") from error
+            why = str(error).partition("\n")[0] or type(error).__name__
+            raise InputError(f"{self.url}: the annotations can't be had: {why}") from error
 
 
 async def _trained(service: Service, name: str, source: str, folder: Path, export: _Export) -> None:
