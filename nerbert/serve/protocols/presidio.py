@@ -1,7 +1,6 @@
 """Presidio's analyzer: `POST /analyze`, `GET /supportedentities` and `/health`.
 
-Source: presidio-analyzer 2.2.366, `app.py` (`Server.analyze` and others) and `analyzer_request.py`; the names of types
-are those of its default configuration (`conf/default.yaml`, `model_to_presidio_entity_mapping`). A type is called as
+Source: presidio-analyzer 2.2.366, `app.py` (`Server.analyze` and others) and `analyzer_request.py`. A type is called as
 Presidio calls it, or as the model does, whatever the case and `_`; a model with labels at run time is asked for any.
 Types that the model doesn't know are left out, if it knows one of them. What would hide entities from a caller is
 refused: recognizers of its own, regular expressions. Other parameters change nothing.
@@ -17,9 +16,7 @@ from nerbert.errors import InputError
 from nerbert.records import EntityLabel, Span
 from nerbert.serve.protocol import Call, Operation, Query, Strings, refuse
 from nerbert.serve.service import Ask, Served
-
-_NAMES = {"per": "PERSON", "loc": "LOCATION", "gpe": "LOCATION", "org": "ORGANIZATION", "norp": "NRP"}
-"""Presidio's names of types that models call otherwise."""
+from nerbert.tagger.presidio_names import asked_types, label_of, presidio_name
 
 
 class PresidioRequest(BaseModel):
@@ -62,11 +59,6 @@ def operations() -> Sequence[Operation]:
     ]  # fmt: skip
 
 
-def presidio_name(type_: str) -> str:
-    """Return what Presidio calls a type."""
-    return _NAMES.get(type_.casefold(), "_".join(type_.upper().split()))
-
-
 async def _analyze(call: Call) -> list[Any]:
     body: PresidioRequest = call.body
     refuse("ad_hoc_recognizers", body.ad_hoc_recognizers, "this server has only its models; leave it out")
@@ -99,10 +91,8 @@ def _asked(served: Served, entities: Sequence[str] | None) -> Mapping[str, str] 
     if not entities:
         return None
     if served.takes_labels:
-        return {" ".join(each.casefold().replace("_", " ").split()): each for each in entities}
-    known = {each.casefold(): each for each in served.tagger.types}
-    known |= {presidio_name(each).casefold(): each for each in served.tagger.types}
-    found = {known[each.casefold()]: each for each in entities if each.casefold() in known}
+        return {label_of(each): each for each in entities}
+    found = asked_types(served.tagger.types, entities)
     if not found:
         raise InputError(f"entities: the model {served.name} finds none of {', '.join(entities)!r:.200}; see "
                          "/supportedentities")  # fmt: skip

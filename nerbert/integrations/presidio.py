@@ -1,0 +1,73 @@
+"""A tagger as a recognizer of Presidio: `registry.add_recognizer(NerbertRecognizer("my-tagger"))`.
+
+For Presidio's registry files, a program imports this module before it reads them: `class_name: NerbertRecognizer`.
+Types have Presidio's names (`PER` is `PERSON`). Presidio analyzes one text at a time, so no batches are tagged.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from presidio_analyzer import AnalysisExplanation, LocalRecognizer, RecognizerResult
+from presidio_analyzer.input_validation.yaml_recognizer_models import CONFIG_MODEL_MAP, GLiNERRecognizerConfig
+
+from nerbert.errors import SettingsError, unknown
+from nerbert.records import Span
+from nerbert.tagger.presidio_names import asked_types, label_of, presidio_name
+from nerbert.tagger.tagger import Tagger
+
+
+class NerbertRecognizer(LocalRecognizer):
+    """A recognizer that finds a tagger's entities; scores are its confidences (0–1).
+
+    `labels` are as in `Tagger.with_labels`; `supported_entities` are what to find in Presidio's names, for taggers that
+    take labels at run time also the labels. Default: the tagger's types. `supported_language` is by default the
+    tagger's. `loading` are parameters of `Tagger.load`: thresholds, back end, precision, device, threads. Raise
+    NerbertError for a tagger that can't be loaded, lacks its labels, or can't find a supported entity.
+    """
+
+    name: str
+
+    def __init__(
+        self, model: str, labels: Sequence[str] = (), supported_entities: Sequence[str] = (),
+        supported_language: str = "", name: str = "NerbertRecognizer", context: list[str] | None = None, **loading: Any,
+    ) -> None:  # fmt: skip
+        self._model, self._labels, self._loading = model, labels, loading
+        super().__init__(list(supported_entities), name, supported_language, context=context)
+
+    def load(self) -> None:
+        """Load the tagger; Presidio calls this once."""
+        loaded, wanted = Tagger.load(self._model, **self._loading), self.supported_entities
+        labels = self._labels or (() if loaded.types else [label_of(each) for each in wanted])
+        self._tagger = loaded.with_labels(labels) if labels else loaded.with_default_labels()
+        self._tagger.tag_many([])  # raises, if it needs labels
+        known = sorted(map(presidio_name, self._tagger.types))
+        self._names = asked_types(self._tagger.types, wanted or known)
+        if missing := set(wanted) - set(self._names.values()):
+            raise SettingsError(f"supported_entities: {min(missing)}{unknown(min(missing), known)}")
+        self.supported_entities = sorted(set(self._names.values()))
+        self.supported_language = self.supported_language or self._tagger.language
+
+    def analyze(self, text: str, entities: Iterable[str] = (), nlp_artifacts: Any = None) -> list[RecognizerResult]:
+        """Return the entities of a text, with their places in characters; `entities` are those asked for (none: all).
+
+        `nlp_artifacts` changes nothing: the tagger has sentences and words of its own. Raise InputError for what is no
+        text.
+        """
+        asked = set(entities or self.supported_entities)
+        return [
+            self._result(each, self._names[each.type])
+            for each in self._tagger.tag(text)
+            if self._names.get(each.type) in asked
+        ]
+
+    def _result(self, span: Span, name: str) -> RecognizerResult:
+        reason = f"{self._model} found the type {span.type!r}"
+        why = AnalysisExplanation(self.name, span.confidence, textual_explanation=reason)
+        found_by = {
+            RecognizerResult.RECOGNIZER_NAME_KEY: self.name, RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,
+        }  # fmt: skip
+        return RecognizerResult(name, span.start, span.end, span.confidence, why, found_by)
+
+
+CONFIG_MODEL_MAP[NerbertRecognizer.__name__] = GLiNERRecognizerConfig
+"""Presidio drops parameters that a registry file gives to other recognizers; this model of theirs lets them through."""
