@@ -76,13 +76,15 @@ def command(*arguments: object) -> list[str]:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: object, head: bool = True, **variables: str) -> Iterator[Server]:
+def serving(
+    folder: Path, *arguments: object, head: bool = True, cwd: Path = ROOT, **variables: str
+) -> Iterator[Server]:  # fmt: skip
     """Serve a folder, which is made unless it is there, until the block ends; its log may have no traceback."""
     folder = folder if folder.exists() else tagger_folder(folder)
     output = folder.parent / f"{folder.name}.log"
     asked = command(folder, *(HEAD if head else ()), *arguments)
     with output.open("wb") as log, subprocess.Popen(
-        asked, cwd=ROOT, env=environment(**variables), stdout=log, stderr=subprocess.STDOUT
+        asked, cwd=cwd, env=environment(PYTHONPATH=str(ROOT), **variables), stdout=log, stderr=subprocess.STDOUT
     ) as process:  # fmt: skip
         server = Server(process, folder, output, Gate(folder))
         try:

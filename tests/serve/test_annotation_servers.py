@@ -101,16 +101,14 @@ def test_a_token_is_the_password(serve: Serve) -> None:
     for header in ("", "Basic ?", "Basic " + b64encode(b"anyone:wrong").decode(), f"Bearer {TOKEN[1:]}", TOKEN):
         answer = client.post("/label-studio/webhook", json=event, headers={"Authorization": header})
         assert_fault(answer, 401, "a token is needed")
-    for auth in (httpx.BasicAuth("anyone", TOKEN), None):
-        headers = {} if auth else {"Authorization": f"Bearer {TOKEN}"}
-        assert client.post("/label-studio/webhook", json=event, auth=auth, headers=headers).json()["status"] == "ok"
+    for header in ("Basic " + b64encode(f"anyone:{TOKEN}".encode()).decode(), f"Bearer {TOKEN}"):
+        answer = client.post("/label-studio/webhook", json=event, headers={"Authorization": header})
+        assert answer.json()["status"] == "ok"
 
 
 def test_nothing_is_trained_unless_it_is_allowed(client: httpx.Client) -> None:
     start = {"action": "START_TRAINING", "project": {"id": 1}}
     assert_fault(client.post("/label-studio/webhook", json=start), 403, "--allow-training")
-    assert_fault(client.post("/label-studio/train", json={"project": "1.17"}), 403, "--allow-training")
-    assert_fault(client.post("/label-studio/train", json={"project": "../1"}), 422, "project")
     assert client.post("/label-studio/webhook", json={"action": "MADE_UP", "more": 1}).status_code == 200
 
 
@@ -169,16 +167,14 @@ def label_studio() -> Iterator[LabelStudioServer]:
 
 @pytest.mark.parametrize("key", ["a.b.c", "old"])
 def test_label_studio_starts_a_training(
-    tiny_tagger: Path, label_studio: LabelStudioServer, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_tagger: Path, label_studio: LabelStudioServer, key: str, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     variables = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": key}
-    with serving(tiny_tagger, "--allow-training", head=False, **variables) as server:
+    with serving(tiny_tagger, "--allow-training", head=False, cwd=tmp_path, **variables) as server:
         client = server.clients[0]
         start = {"action": "START_TRAINING", "project": {"id": 12, "title": "Ships", "label_config": INTERFACE}}
         begun = client.post("/label-studio/webhook", json=start).json()
         assert_fault(client.post("/label-studio/webhook", json=start), 409, "in training already")
-        assert_fault(client.post("/label-studio/train", json={"project": "12.17"}), 409, "in training already")
         assert client.post("/label-studio/webhook", json={"action": "TASKS_CREATED"}).status_code == 200
         label_studio.ready.set()
         server.logged(f"is now {begun['result']}/tagger", seconds=5 * DEADLINE)
@@ -188,12 +184,9 @@ def test_label_studio_starts_a_training(
     assert (tmp_path / begun["result"] / "annotations.json").exists()
 
 
-def test_a_training_that_fails_leaves_the_tagger(
-    label_studio: LabelStudioServer, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_training_that_fails_leaves_the_tagger(label_studio: LabelStudioServer, serve: Serve, tmp_path: Path) -> None:
     label_studio.ready.set()
-    server = serve("--allow-training", LABEL_STUDIO_URL=label_studio.url, LABEL_STUDIO_API_KEY="wrong")
+    server = serve("--allow-training", cwd=tmp_path, LABEL_STUDIO_URL=label_studio.url, LABEL_STUDIO_API_KEY="wrong")
     client, start = server.clients[0], {"action": "START_TRAINING", "project": {"id": 5}}
     for count in (1, 2):
         assert client.post("/label-studio/webhook", json=start).status_code == 200
@@ -214,7 +207,7 @@ def test_a_training_needs_an_address_and_a_key(serve: Serve) -> None:
 # --- doccano ---
 
 
-@pytest.mark.filterwarnings("ignore:Support for class-based `config`", "ignore:.*Pydantic V")
+@pytest.mark.filterwarnings("ignore:Support for class-based `config`", "ignore:.*Pydantic V", "ignore:The `dict`")
 def test_doccano_labels_by_itself(server: Server) -> None:
     models = pytest.importorskip("auto_labeling_pipeline.models")
     from auto_labeling_pipeline.labels import SequenceLabels
@@ -224,12 +217,12 @@ def test_doccano_labels_by_itself(server: Server) -> None:
 
     page = (Path(__file__).parents[2] / "docs/how-to/annotation-servers.md").read_text(encoding="utf-8")
     template = page.partition("```jinja\n")[2].partition("```")[0]
-    request = models.CustomRESTRequestModel(
-        url=f"{server.url}/tag", method="POST", params={}, headers={},
-        body={"text": "{{ text }}", "labels": ["ship", "port"]},
-    )  # fmt: skip
     mapping = MappingTemplate(label_collection=SequenceLabels, template=template)
     for text, expected in ((TEXT, ["ship", "SHIP", "Port"]), ("nothing", [])):
+        request = models.CustomRESTRequestModel(
+            url=f"{server.url}/tag", method="POST", params={}, headers={},
+            body={"text": "{{ text }}", "labels": ["ship", "port"]},
+        )  # fmt: skip
         found = pipeline(text, request, mapping, PostProcessor({})).dict()
         assert [text[each["start_offset"] : each["end_offset"]] for each in found] == expected
         assert all(each["label"] in ("ship", "port") for each in found)
@@ -266,6 +259,7 @@ def recommend(client: httpx.Client, cas: Any, path: str = "?labels=ship", **meta
     return client.post(f"/inception/predict{path}", json=body, headers=headers)
 
 
+@pytest.mark.filterwarnings("ignore:open_binary is deprecated")
 @pytest.mark.parametrize(("mode", "covered"), [("tokens", "ship-yard"), ("characters", "ship")])
 def test_inception_gets_annotations(client: httpx.Client, document: Any, mode: str, covered: str) -> None:
     import cassis
@@ -280,6 +274,7 @@ def test_inception_gets_annotations(client: httpx.Client, document: Any, mode: s
     assert len(again.select("de.tudarmstadt.ukp.dkpro.core.api.segmentation.type.Token")) == 3
 
 
+@pytest.mark.filterwarnings("ignore:open_binary is deprecated")
 def test_inceptions_bad_documents_are_refused(client: httpx.Client, document: Any) -> None:
     assert_fault(recommend(client, document, layer="no.such.Layer"), 422, "no.such.Layer")
     assert_fault(recommend(client, document, feature="colour"), 422, "has no feature colour")

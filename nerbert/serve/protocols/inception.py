@@ -17,6 +17,18 @@ from nerbert.tagger.spans import Spans
 
 _TOKEN = "de.tudarmstadt.ukp.dkpro.core.api.segmentation.type.Token"
 _PREDICTED = "inception_internal_predicted"
+_EXAMPLE = {
+    "metadata": {"layer": "Entity", "feature": "value", "anchoringMode": "characters"},
+    "document": {
+        "xmi": '<xmi:XMI xmlns:xmi="http://www.omg.org/XMI" xmlns:cas="http:///uima/cas.ecore"><cas:Sofa xmi:id="1" '
+        'sofaNum="1" sofaID="_InitialView" sofaString="Ada Lovelace came to London."/></xmi:XMI>'
+    },
+    "typeSystem": '<typeSystemDescription xmlns="http://uima.apache.org/resourceSpecifier"><types><typeDescription>'
+    "<name>Entity</name><supertypeName>uima.tcas.Annotation</supertypeName><features><featureDescription><name>value"
+    "</name><rangeTypeName>uima.cas.String</rangeTypeName></featureDescription><featureDescription><name>"
+    f"{_PREDICTED}</name><rangeTypeName>uima.cas.Boolean</rangeTypeName></featureDescription></features>"
+    "</typeDescription></types></typeSystemDescription>",
+}
 
 
 class RecommenderMetadata(BaseModel):
@@ -51,7 +63,8 @@ def operations() -> Sequence[Operation]:
     """Return the operations."""
     return [
         Operation(path="/inception/predict", run=_predict, body=RecommenderRequest, answer=RecommenderAnswer,
-                  query=LabelQuery, summary="Recommend annotations, as INCEpTION's external recommender")
+                  query=LabelQuery, summary="Recommend annotations, as INCEpTION's external recommender",
+                  examples={"a document": _EXAMPLE})
     ]  # fmt: skip
 
 

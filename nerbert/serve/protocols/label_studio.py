@@ -23,6 +23,7 @@ from nerbert.records import Document, EntityLabel
 from nerbert.serve.labelling.learning import run_command
 from nerbert.serve.protocol import Call, Operation
 from nerbert.serve.service import INTERNAL, Ask, Served, Service, log
+from nerbert.tagger.presidio_names import asked_types, label_of
 from nerbert.tagger.spans import Spans
 
 _BASE = "/label-studio"
@@ -66,16 +67,10 @@ class LabelStudioEvent(BaseModel):
     project: LabelStudioProject | None = None
 
 
-class LabelStudioTraining(BaseModel):
-    """A project, as its number and the time when it was made."""
-
-    project: str = Field(pattern=r"^[0-9]{1,18}(\.[0-9]+)?$")
-
-
 def operations() -> Sequence[Operation]:
     """Return the operations."""
     trainings = _Trainings()
-    config = '<View><Labels name="k" toName="t"><Label value="city"/></Labels><Text name="t" value="$text"/></View>'
+    config = '<View><Labels name="k" toName="t"><Label value="person"/></Labels><Text name="t" value="$text"/></View>'
     return [
         Operation(path=f"{_BASE}/health", method="GET", run=_health, answer=dict[str, str], open=True,
                   summary="Health, as Label Studio's backend"),
@@ -88,8 +83,6 @@ def operations() -> Sequence[Operation]:
         Operation(path=f"{_BASE}/webhook", run=trainings.event, body=LabelStudioEvent, answer=dict[str, str],
                   summary="What happened in Label Studio; START_TRAINING starts a training",
                   examples={"an annotation": {"action": "ANNOTATION_CREATED", "project": {"id": 1}}}),
-        Operation(path=f"{_BASE}/train", run=trainings.train, body=LabelStudioTraining, answer=dict[str, str],
-                  summary="Train on a project of Label Studio", examples={"a project": {"project": "1.1700000000"}}),
     ]  # fmt: skip
 
 
@@ -148,11 +141,10 @@ def _interface(config: str) -> _Interface:
 def _labels(served: Served, interface: _Interface) -> dict[str, str]:
     """Return the interface's labels by the names to find; raise InputError if a model of fixed types knows none."""
     if served.takes_labels:
-        return {each: each for each in interface.labels}
-    types = {each.casefold(): each for each in served.tagger.types}
-    found = {types[each.casefold()]: each for each in interface.labels if each.casefold() in types}
+        return {label_of(each): each for each in interface.labels}
+    found = asked_types(served.tagger.types, interface.labels)
     if not found:
-        why = (f"the labelling interface: the model {served.name} finds {', '.join(types.values())}, and none of "
+        why = (f"the labelling interface: the model {served.name} finds {', '.join(served.tagger.types)}, and none of "
                f"{', '.join(interface.labels)}")  # fmt: skip
         log.warning("Label Studio: %s", why)
         raise InputError(why)
@@ -188,10 +180,6 @@ class _Trainings:
         if body.project is None:
             raise InputError("project is missing")
         return self._start(call, body.project.id)
-
-    async def train(self, call: Call) -> dict[str, str]:
-        """Start a training; annotations in the request are not read."""
-        return self._start(call, int(call.body.project.partition(".")[0]))
 
     def _start(self, call: Call, project: int) -> dict[str, str]:
         service, served = call.service, call.service.find(call.query.model)
