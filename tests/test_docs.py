@@ -45,6 +45,7 @@ PLACES = {
     "docs/how-to/language.md": "dump.xml knowledge",
     "docs/how-to/long-texts.md": "my-tagger notes.txt",
     "docs/how-to/pretrain.md": "corpus",
+    "docs/how-to/mcp.md": "my-tagger",
     "docs/how-to/presidio.md": "my-tagger",
     "docs/how-to/python.md": "data encoder dump.xml knowledge",
     "docs/how-to/redact.md": "letters my-tagger notes.txt",

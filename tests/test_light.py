@@ -39,7 +39,7 @@ for line in lines:
 print(json.dumps(answers))
 """
 HEAVY = """
-    pyarrow duckdb lxml torch transformers accelerate safetensors huggingface_hub datasets spacy openai scipy
+    pyarrow duckdb lxml torch transformers accelerate safetensors huggingface_hub datasets spacy openai scipy mcp
 """.split()
 TEXT_FORMATS = "conll jsonl csv gliner spacy-json doccano label-studio prodigy argilla marked webanno brat".split()
 WORKS = (
@@ -82,6 +82,7 @@ REFUSED = {
     "distil tagger notes.txt -o new": "train",
     "tag tagger notes.txt": "train",
     "export tagger": "train",
+    "mcp light": "mcp",
     "benchmark suites/quickstart.toml --data . -o new": "train",
     "quickstart --keep new": "train",
 }

@@ -35,8 +35,8 @@ for group in ("corpus", "knowledge", "data"):
 app.command("nerbert.cli.figures:figures_app", name="figures")
 for command in (
     "models:pretrain", "models:finetune", "types:types", "distil:distil", "calibrate:calibrate", "models:evaluate",
-    "report:report", "tag:tag", "redact:redact", "serve:serve", "serve:label", "annotate:annotate", "models:show",
-    "models:check", "models:export", "models:benchmark",
+    "report:report", "tag:tag", "redact:redact", "serve:serve", "serve:label", "mcp:mcp", "annotate:annotate",
+    "models:show", "models:check", "models:export", "models:benchmark",
 ):  # fmt: skip
     app.command(f"nerbert.cli.{command}")
 

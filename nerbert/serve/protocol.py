@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from nerbert.errors import NerbertError, SettingsError, at
+from nerbert.errors import SettingsError
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.serve.service import Ask, Service, TaggedTexts
 from nerbert.tagger.spans import Spans
@@ -77,8 +77,7 @@ class Call:
         """
         self.words += sum(len(text.split()) for text in texts)
         self.answers = await self._while_connected(self.service.tag(texts, ask))
-        found = [_found(each, f"text {place}" if len(texts) > 1 else "")
-                 for place, each in enumerate(self.answers.spans)]  # fmt: skip
+        found = self.answers.found()
         self.entities += sum(map(len, found))
         return found
 
@@ -101,13 +100,6 @@ class Call:
         finally:
             task.cancel()
             gone.cancel()
-
-
-def _found(answer: Spans | NerbertError, part: str) -> Spans:
-    if isinstance(answer, NerbertError):
-        with at(part=part):
-            raise answer
-    return answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,7 +91,7 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
     from nerbert.serve.app import Access, application
     from nerbert.serve.metrics import Metrics
     from nerbert.serve.protocols import status
-    from nerbert.serve.service import Service, log, named_sources
+    from nerbert.serve.service import Service, log, model_of, named_sources
 
     sources, token, metrics = named_sources(job.taggers), job.token(), Metrics()
     labelling = job.labelling.open() if job.labelling else None
@@ -113,7 +113,7 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
         )  # fmt: skip
         address = _address(*(listening.getsockname() if listening else (job.host, job.port)))
         lines = [
-            *(f"{each.name}: {each.source}, {each.fingerprint}, {status.model_of(each).answering}"
+            *(f"{each.name}: {each.source}, {each.fingerprint}, {model_of(each).answering}"
               for each in service.models.values()),
             *(f"{each.method:4} {address}{each.path}" for each in operations),
             f"access: {'with a token' if token else 'anyone who reaches it'}",

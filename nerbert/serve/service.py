@@ -23,6 +23,7 @@ from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, 
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.process import peak_memory
 from nerbert.records import EntityLabel
+from nerbert.serve.answers import ServedModel
 from nerbert.serve.queue import Queue, QueuedBatch, Ticket
 from nerbert.serve.settings import Limits
 from nerbert.tagger.pending import TagRequest
@@ -76,6 +77,16 @@ class TaggedTexts:
     queued: float = 0.0
     computed: float = 0.0
 
+    def found(self) -> list[Spans]:
+        """Return the entities of each text; raise the error of the first one that can't be tagged."""
+        found = list[Spans]()
+        for place, answer in enumerate(self.spans):
+            if isinstance(answer, NerbertError):
+                with at(part=f"text {place}" if len(self.spans) > 1 else ""):
+                    raise answer
+            found.append(answer)
+        return found
+
 
 @dataclass(eq=False, slots=True)
 class _Text:
@@ -86,6 +97,18 @@ class _Text:
     future: "asyncio.Future[Spans | NerbertError]"
     queued: float = 0.0
     computed: float = 0.0
+
+
+def model_of(served: Served) -> ServedModel:
+    """Return what a server says of a model."""
+    tagger = served.tagger
+    default = tagger.with_default_labels()
+    answering = str((default if default.types else tagger.with_labels(["name"])).answering)
+    if tagger.origin and (too_long := dict(tagger.origin.options)["on_too_long"]):
+        answering += f", on_too_long {too_long}"
+    return ServedModel(
+        served.name, served.fingerprint, default.types, served.takes_labels, tagger.language, tagger.splitter, answering
+    )
 
 
 def milliseconds() -> float:

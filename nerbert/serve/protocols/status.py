@@ -7,10 +7,10 @@ from functools import partial
 from starlette.responses import PlainTextResponse, Response
 
 from nerbert.errors import Unavailable
-from nerbert.serve.answers import ServedModel, ServedModels
+from nerbert.serve.answers import ServedModels
 from nerbert.serve.metrics import CONTENT_TYPE, Metrics
 from nerbert.serve.protocol import Call, Operation
-from nerbert.serve.service import Served
+from nerbert.serve.service import model_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,6 @@ def operations(metrics: Metrics, *, reload: bool) -> Sequence[Operation]:
     ]
     again = Operation(path="/models/{model}/reload", run=_reload, answer=Reloaded, summary="Load a model again")
     return [*found, again] if reload else found
-
-
-def model_of(served: Served) -> ServedModel:
-    """Return what a server says of a model."""
-    tagger = served.tagger
-    default = tagger.with_default_labels()
-    answering = str((default if default.types else tagger.with_labels(["name"])).answering)
-    if tagger.origin and (too_long := dict(tagger.origin.options)["on_too_long"]):
-        answering += f", on_too_long {too_long}"
-    return ServedModel(
-        served.name, served.fingerprint, default.types, served.takes_labels, tagger.language, tagger.splitter, answering
-    )
 
 
 async def _models(call: Call) -> ServedModels:

@@ -1,0 +1,78 @@
+"""A tagger as tools of the Model Context Protocol, for assistants: `nerbert mcp TAGGER`.
+
+A client starts the command and speaks with it through its standard input and output. Texts are tagged as by `nerbert
+serve`: with its limits, in threads.
+"""
+
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, redirect_stdout
+from typing import Annotated
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import ToolAnnotations
+from pydantic import Field, RootModel
+
+from nerbert import __version__
+from nerbert.errors import NerbertError
+from nerbert.serve.answers import FoundEntity, ServedModel, TagAnswer, TextResult
+from nerbert.serve.server import ServeJob
+from nerbert.serve.service import Ask, Service, message_of, model_of, named_sources
+
+_READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+_Texts = Annotated[list[str], Field(description="Texts, each of any number of sentences.")]
+_Labels = Annotated[
+    list[str] | None,
+    Field(description="What to find, as `name` or `name: description`; default: the types of the tool `types`."),
+]
+_Least = Annotated[float | None, Field(ge=0, le=1, description="Lowest confidence of entities.")]
+
+
+def mcp_server(job: ServeJob) -> MCPServer[None]:
+    """Return a server of the job's first tagger, which is loaded; it can run once.
+
+    Raise NerbertError for a tagger that can't be loaded.
+    """
+    with redirect_stdout(sys.stderr):  # stdout is the protocol's
+        service = Service(named_sources(job.taggers), job.load, job.limits)
+
+    @asynccontextmanager
+    async def running(_: MCPServer[None]) -> AsyncIterator[None]:
+        service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    server = MCPServer[None]("nerbert", version=__version__, log_level="WARNING", lifespan=running)
+
+    @server.tool(annotations=_READS)
+    async def tag(texts: _Texts, labels: _Labels = None, min_confidence: _Least = None) -> RootModel[TagAnswer]:
+        """Find entities in texts: spans with a type, `start` and `end` (characters), and a confidence (0-1)."""
+        try:
+            answers = await service.tag(texts, Ask(labels=labels, thresholds=min_confidence))
+            results = [
+                TextResult([FoundEntity(each.text, each.type, each.start, each.end, round(each.confidence, 4))
+                            for each in spans], len(spans.text), spans.read)
+                for spans in answers.found()
+            ]  # fmt: skip
+        except NerbertError as error:
+            raise ToolError(message_of(error)) from error
+        return RootModel(TagAnswer(answers.served.name, answers.served.fingerprint, "characters", results))
+
+    @server.tool(annotations=_READS)
+    def types() -> RootModel[ServedModel]:
+        """Say which types the tagger finds; with `takes_labels` it finds other labels, too."""
+        return RootModel(model_of(service.find()))
+
+    return server
+
+
+def serve_mcp(job: ServeJob) -> None:
+    """Serve a tagger on standard input and output until the input ends; signals end the process at once."""
+    server = mcp_server(job)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_DFL)  # else the process waits for the thread that reads the input
+    server.run()
