@@ -26,6 +26,7 @@ def mcp(tagger: str, *, labels: str = "", min_confidence: str = "", loading: Loa
     from nerbert.serve.server import ServeJob
 
     job = ServeJob(
-        taggers=(tagger,), labels=labels, min_confidence=min_confidence, loading=asdict(loading), limits=Limits()
+        taggers=(tagger,), labels=labels, min_confidence=min_confidence, loading=asdict(loading),
+        limits=Limits(workers=1, batch=1 << 15, deadline=60_000),  # one client: its texts wait for no others
     )  # fmt: skip
     serve_mcp(job)
