@@ -41,6 +41,7 @@ PLACES = {
     "docs/how-to/distil.md": "data encoder my-tagger notes.txt",
     "docs/how-to/dump.md": "",
     "docs/how-to/fine-tune.md": "data encoder",
+    "docs/how-to/hugging-face-datasets.md": "my-tagger notes.txt",
     "docs/how-to/labels.md": "my-tagger notes.txt",
     "docs/how-to/language.md": "dump.xml knowledge",
     "docs/how-to/long-texts.md": "my-tagger notes.txt",
