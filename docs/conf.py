@@ -27,7 +27,7 @@ autodoc_typehints_format = "short"
 autodoc_inherit_docstrings = False
 
 _LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
-_ITEM = re.compile(r"^- \[[^\]]*\]\(([^)#:\s]+)\.md[)#]", re.MULTILINE)
+_PAGE = re.compile(r"\]\((?!\.\.)([^)#:\s]+)\.md[)#]")
 
 
 def _leads(page: Path, link: re.Match[str]) -> str:
@@ -39,14 +39,16 @@ def _leads(page: Path, link: re.Match[str]) -> str:
 
 
 def _navigation(page: Path, text: str) -> str:
-    """Return the lists of links of an index page as tables of contents, which only the navigation shows."""
+    """Return the pages that an index page links to, by its sections, as the navigation."""
     if page.name != "README.md":
         return ""
-    found = ""
-    for section in text.split("\n## ")[1:]:
-        links = "\n".join(dict.fromkeys(_ITEM.findall(section)))
+    found, known = "", set[str]()
+    for section in f"\n{text}".split("\n## "):
+        links = [each for each in dict.fromkeys(_PAGE.findall(section)) if each not in known]
+        known.update(links)
         if links:
-            found += f"\n\n```{{toctree}}\n:hidden:\n:caption: {section.partition(chr(10))[0]}\n\n{links}\n```"
+            title = section.strip("# \n").partition("\n")[0]
+            found += "\n\n```{toctree}\n:hidden:\n:caption: " + "\n".join([title, "", *links, "```"])
     return found
 
 

@@ -1,4 +1,4 @@
-"""Outputs at addresses that fsspec knows (`s3://bucket/corpus`): made in the cache, then uploaded.
+"""Outputs at addresses that fsspec knows (`s3://bucket/corpus`): made in the cache, then uploaded. Folders on the hub.
 
 There is no rename, so the file that marks a folder as nerbert's (`manifest.json`, `nerbert.json`) is uploaded last: a
 folder that has it is whole. Cost: the output lies on the local disk until then, and other machines can't write it.
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from nerbert import __version__
 from nerbert.artifacts import MARKERS, json_line, publish
 from nerbert.cache import cache_place
-from nerbert.errors import NerbertError, OutputExists, SettingsError, WriteError
+from nerbert.errors import NerbertError, OutputExists, SettingsError, WriteError, need, refused
 from nerbert.locks import held
 from nerbert.sources.files import Source
 from nerbert.sources.http import without_secrets
@@ -159,3 +159,19 @@ def _lines(journal: Path) -> list[str]:
 def _note(journal: Any, name: str) -> None:
     journal.write(f"{name}\n")
     journal.flush()
+
+
+def push_folder(folder: Path, repo_id: str, *, token: str | None = None, private: bool | None = None,
+                repo_type: str = "model", branch: str | None = None, **how: Any) -> str:  # fmt: skip
+    """Upload a folder to a repository of the hub as one commit, and return the commit's address.
+
+    A missing repository is made, `private` or not; `how` are options of huggingface_hub's `upload_folder`. Raise
+    InputError for what the hub refuses.
+    """
+    need("train", "huggingface_hub")
+    from huggingface_hub import HfApi
+
+    with refused(f"{repo_id}: can't be pushed to the hub"):
+        api = HfApi(token=token)
+        name = api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True).repo_id
+        return str(api.upload_folder(repo_id=name, repo_type=repo_type, folder_path=folder, revision=branch, **how))

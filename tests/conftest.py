@@ -6,9 +6,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.fake_hub import FakeHub
 
 pytest_plugins = ["tests.model_fixtures"]
 
@@ -172,3 +176,15 @@ def tiny_tagger(tiny_encoder: Path, sample: Path, tmp_path_factory: pytest.TempP
     settings = FinetuneSettings(epochs=12, min_steps=0, learning_rate=3e-3, precision="fp32", threads=1, batch_size=8)
     finetune(str(tiny_encoder), sample / "domain", output, settings)
     return output
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "FakeHub":
+    """A hub without a network."""
+    from tests.fake_hub import FakeHub
+
+    made = FakeHub(tmp_path / "hub")
+    monkeypatch.setattr("nerbert.model.download._refusal", lambda *_, **__: None)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", made.snapshot_download)
+    monkeypatch.setattr("huggingface_hub.HfApi", made.api)
+    return made

@@ -178,6 +178,26 @@ def corpus_export(
     print(f"{written:,} sentences written", file=sys.stderr)
 
 
+@corpus_app.command(name="push")
+def corpus_push(corpus: Path, repo: str, *, private: Flag = False) -> None:
+    """Push a corpus to the Hugging Face hub as a data set with its card: log in with `hf auth login` before.
+
+    Its sentences, manifest and card become one commit; the pages, titles and targets that it was made from stay here.
+
+    Parameters
+    ----------
+    corpus
+        Folder that `corpus build` made.
+    repo
+        Name on the hub: owner/name. A data set that is missing is made, another one gets the new files.
+    private
+        Make a missing data set private.
+    """
+    from nerbert.corpus.push import push_corpus
+
+    print(push_corpus(corpus, repo, private=private or None))
+
+
 @knowledge_app.command(name="fetch")
 def knowledge_fetch(
     *, language: str, date: str = "2022.12.01",

@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from nerbert.artifacts import publish_folder, write_json
-from nerbert.errors import InputError, OutputExists, need, refused
+from nerbert.errors import InputError, OutputExists
 from nerbert.model.folder import CARD, EXPORTED, FILES, PRETRAINED, WEIGHTS, ModelFolder, read_card
+from nerbert.uploads import push_folder
 
 
 def check_apart(source: Path, output: Path) -> None:
@@ -54,16 +55,10 @@ def upload(
     token: str | None, branch: str | None, create_pr: bool | None,
 ) -> str:  # fmt: skip
     """Upload a tagger's folder with this `nerbert.json` as one commit; return the address of the commit."""
-    need("train", "huggingface_hub")
-    from huggingface_hub import HfApi
-
-    with TemporaryDirectory() as scratch, refused(f"{repo_id}: can't be pushed to the hub"):
+    with TemporaryDirectory() as scratch:
         folder = Path(scratch) / "tagger"
         write_folder(source, folder, card, overwrite=False)
-        api = HfApi(token=token)
-        name = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
-        commit = api.upload_folder(
-            repo_id=name, folder_path=folder, commit_message=commit_message, revision=branch, create_pr=create_pr,
-            delete_patterns=[*FILES["stale"]],
+        return push_folder(
+            folder, repo_id, commit_message=commit_message, private=private, token=token, branch=branch,
+            create_pr=create_pr, delete_patterns=[*FILES["stale"]],
         )  # fmt: skip
-        return str(commit)

@@ -4,7 +4,6 @@ import inspect
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,44 +14,9 @@ from nerbert.model.folder import REPORT
 from nerbert.model.heads import Head
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
+from tests.fake_hub import FakeHub
 
 TEXT = "The brig Margarethe was built by Larsen & Holm in Tromsø."
-
-
-class FakeHub:
-    """The calls that a tagger makes; repositories are folders."""
-
-    def __init__(self, place: Path) -> None:
-        self.place, self.calls = place, list[tuple[str, dict[str, Any]]]()
-
-    def snapshot_download(self, name: str, **how: Any) -> str:
-        self.calls.append(("snapshot_download", {"name": name, **how}))
-        if not (self.place / name).is_dir():
-            raise ConnectionError("404: no such repository\nsee above")
-        return str(self.place / name)
-
-    def api(self, token: str | None = None) -> "FakeHub":
-        self.calls.append(("HfApi", {"token": token}))
-        return self
-
-    def create_repo(self, name: str, **how: Any) -> SimpleNamespace:
-        self.calls.append(("create_repo", {"name": name, **how}))
-        return SimpleNamespace(repo_id=name if "/" in name else f"me/{name}")
-
-    def upload_folder(self, *, repo_id: str, folder_path: Path, **how: Any) -> str:
-        self.calls.append(("upload_folder", {"repo_id": repo_id, **how}))
-        shutil.copytree(folder_path, self.place / repo_id, dirs_exist_ok=True)
-        return f"https://hub/{repo_id}/commit/1"
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
-    """A hub without a network."""
-    made = FakeHub(tmp_path / "hub")
-    monkeypatch.setattr("nerbert.model.download._refusal", lambda *_, **__: None)
-    monkeypatch.setattr("huggingface_hub.snapshot_download", made.snapshot_download)
-    monkeypatch.setattr("huggingface_hub.HfApi", made.api)
-    return made
 
 
 @pytest.mark.parametrize("name", ["from_pretrained", "save_pretrained", "push_to_hub"])
@@ -133,9 +97,10 @@ def test_a_tagger_is_pushed_as_one_commit(hub: FakeHub, tagger: Tagger) -> None:
     address = tagger.push_to_hub("me/ships", private=True, token="t", commit_message="New", branch="b", create_pr=True)
     assert address == "https://hub/me/ships/commit/1"
     assert hub.calls == [
-        ("HfApi", {"token": "t"}), ("create_repo", {"name": "me/ships", "private": True, "exist_ok": True}),
-        ("upload_folder", {"repo_id": "me/ships", "commit_message": "New", "revision": "b", "create_pr": True,
-                           "delete_patterns": ["*.safetensors", "concepts/*", "onnx/*"]}),
+        ("HfApi", {"token": "t"}),
+        ("create_repo", {"name": "me/ships", "repo_type": "model", "private": True, "exist_ok": True}),
+        ("upload_folder", {"repo_id": "me/ships", "repo_type": "model", "commit_message": "New", "revision": "b",
+                           "create_pr": True, "delete_patterns": ["*.safetensors", "concepts/*", "onnx/*"]}),
     ]  # fmt: skip
     assert Tagger.from_pretrained("me/ships", device="cpu").tag(TEXT) == tagger.tag(TEXT)
 

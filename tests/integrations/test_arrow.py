@@ -1,5 +1,9 @@
-"""Ray Data, and whatever else gives Arrow tables: the rows of `nerbert tag`."""
+"""Ray Data, `datasets`, and whatever else gives Arrow tables: the rows of `nerbert tag`."""
 
+import json
+import os
+import shutil
+import signal
 from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
@@ -11,9 +15,10 @@ import pytest
 
 from nerbert.corpus.shards import read_sentences
 from nerbert.errors import InputError, SettingsError
-from nerbert.integrations.ray_data import Tagging
+from nerbert.integrations.arrow import Tagging
 from tests.commands import exit_code
 
+FP32 = ("--precision", "fp32")
 TEXTS = [f"The brig Margarethe {number} was built by Larsen & Holm in Tromsø." for number in range(50)]
 
 
@@ -53,8 +58,90 @@ def test_bad_rows_and_options_are_told(tiny_tagger: Path) -> None:
         Tagging(tiny_tagger)(pa.table({"text": ["a", None]}))
     with pytest.raises(InputError, match=r"batch: row 1: .*'body'"):
         Tagging(tiny_tagger, "body")(pa.table({"text": ["a"]}))
+    with pytest.raises(InputError, match=r"batch: row 42: .*'text' holds None"):
+        Tagging(tiny_tagger)(pa.table({"text": ["a", None]}), range(40, 42))
+    with pytest.raises(InputError, match=r"batch: row 1: field 'text' holds 7"):
+        Tagging(tiny_tagger)(pa.table({"text": [7]}))
+    with pytest.raises(InputError, match="column 'spans' holds no entities"):
+        Tagging(tiny_tagger)(pa.table({"text": ["a"], "spans": [7]}))
+    with pytest.raises(InputError, match=r"a batch is dict, no Arrow table; .*with_format\('arrow'\)"):
+        Tagging(tiny_tagger)({"text": ["a"]})
     with pytest.raises(SettingsError, match="--offsets"):
         Tagging("nowhere", offsets="words")
+
+
+def rows_of(data_set: Any) -> list[dict[str, Any]]:
+    """Return the rows of a data set of `datasets` as Python's objects."""
+    return list(data_set.with_format(None))
+
+
+@pytest.fixture
+def _as_in_a_program_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let SIGTERM end forked processes (commands that ran here handle it), and keep `os.environ`, which `datasets`
+    replaces.
+    """
+    monkeypatch.setattr("os.environ", os.environ)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("_as_in_a_program_of_its_own")
+@pytest.mark.parametrize("how", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_a_data_set_of_hugging_face_is_tagged_by_processes(
+    tiny_tagger: Path, table: pa.Table, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its other columns keep their types, and an error names the row of the whole data set."""
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr("multiprocess.Pool", pytest.importorskip("multiprocess").get_context(how).Pool)
+    wanted = Tagging(tiny_tagger, precision="fp32")(table).to_pylist()
+    known = {
+        "id": datasets.Value("int16"),
+        "text": datasets.Value("string"),
+        "when": datasets.ClassLabel(names=["1893"]),
+    }
+    rows = datasets.Dataset.from_dict(table.to_pydict(), features=datasets.Features(known)).with_format("arrow")
+    tagging = Tagging(tiny_tagger, precision="fp32")
+    done = rows.map(tagging, batched=True, batch_size=7, num_proc=2)
+    assert {name: done.features[name] for name in known} == known
+    assert [{**row, "when": None} for row in rows_of(done)] == [{**row, "when": None} for row in wanted]
+    bad = datasets.Dataset.from_dict({"text": [*TEXTS, None]}).with_format("arrow")
+    with pytest.raises(InputError, match=r"^batch: row 51: field 'text' holds None"):
+        bad.map(tagging, batched=True, batch_size=7, num_proc=2, with_indices=True)
+
+
+def test_a_stream_of_hugging_face_is_tagged(tiny_tagger: Path, table: pa.Table, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    stream = datasets.Dataset.from_dict(table.to_pydict()).to_iterable_dataset().with_format("arrow")
+    done = stream.map(Tagging(tiny_tagger, precision="fp32"), batched=True, batch_size=7)
+    assert rows_of(done) == tagged(tiny_tagger, tmp_path, *FP32).to_pylist()
+
+
+def test_datasets_tags_again_only_what_another_tagger_would_find(
+    tiny_tagger: Path, table: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    tagger = shutil.copytree(tiny_tagger, tmp_path / "tagger")
+    rows = datasets.Dataset.from_parquet(str(tmp_path / "texts.parquet"), cache_dir=str(tmp_path / "cache"))
+    calls, tag = list[int](), Tagging._tagged
+
+    def counted(self: Tagging, batch: pa.RecordBatch, first: int) -> pa.Table:
+        calls.append(first)
+        return tag(self, batch, first)
+
+    monkeypatch.setattr(Tagging, "_tagged", counted)
+
+    def tagged_anew(**options: Any) -> bool:
+        calls.clear()
+        rows.with_format("arrow").map(Tagging(tagger, **options), batched=True)
+        return bool(calls)
+
+    assert [tagged_anew(), tagged_anew()] == [True, False]
+    assert [tagged_anew(min_confidence="0.9"), tagged_anew()] == [True, False]
+    card = json.loads((tagger / "nerbert.json").read_text())
+    (tagger / "nerbert.json").write_text(json.dumps(card | {"note": "other files, same weights"}))
+    assert tagged_anew()
 
 
 @pytest.fixture
@@ -66,9 +153,6 @@ def data() -> Iterator[Any]:
     ray.init(address="local", num_cpus=2, object_store_memory=200_000_000, include_dashboard=False)
     yield data
     ray.shutdown()
-
-
-FP32 = ("--precision", "fp32")
 
 
 def bare(span: dict[str, Any]) -> dict[str, Any]:

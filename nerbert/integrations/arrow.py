@@ -1,0 +1,68 @@
+"""Tag Arrow tables: what Ray Data, Spark's `mapInArrow` and Hugging Face's `datasets` hand to a function.
+
+Arrow goes in and comes out, and the rows are those of `nerbert tag --to parquet`. Nothing here is of these libraries
+(docs/how-to/at-scale.md, docs/how-to/hugging-face-datasets.md).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from nerbert.errors import InputError
+from nerbert.formats.parquet import block_of, tagged_table
+from nerbert.formats.rows import ERRORS, SPANS, TEXT
+from nerbert.tagger.jobs.job import TagJob, tag_block
+from nerbert.tagger.spans import OFFSETS, counted_spans
+from nerbert.terminal import Progress
+
+
+class Tagging:
+    """A tagger as a callable class: each actor that makes one loads the model once.
+
+    Parameters are those of `nerbert tag`; `loading` are those of `Tagger.load`: back end, precision, device, threads
+    (one unless given, as actors are many). A pickle holds the tagger's fingerprint, but not its weights: another
+    process on the same machine loads it again.
+    """
+
+    def __init__(
+        self, tagger: str | Path, field: str = TEXT, *, labels: str = "", min_confidence: str = "",
+        offsets: str = OFFSETS[0], errors: str = ERRORS[0], **loading: Any,
+    ) -> None:  # fmt: skip
+        self._job = TagJob(
+            tagger=str(tagger), field=field, labels=labels, min_confidence=min_confidence, offsets=offsets,
+            errors=errors, output=Path("spans.parquet"), loading={"threads": 1, **loading},
+        )  # fmt: skip
+        self._job.find()  # a wrong option is refused before the model is loaded
+        self._tagger = self._job.load()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled; `datasets` caches a result by the digest of that."""
+        return {**vars(self), "fingerprint": self._tagger.fingerprint}
+
+    def __call__(self, batch: pa.Table, places: Sequence[int] = ()) -> pa.Table:
+        """Return the rows with their entities in the column `spans`: text, type, start, end, confidence.
+
+        The column `field` holds a text, or a list of words. Raise InputError that names the row of a text that can't
+        be tagged (from 1 in the batch; with `places`, all rows' numbers from 0, in the whole), and for a column
+        `spans` that holds no earlier entities.
+        """
+        if not isinstance(batch, pa.Table):
+            raise InputError(
+                f"a batch is {type(batch).__name__}, no Arrow table; of datasets: with_format('arrow') first"
+            )
+        if SPANS in batch.column_names and not pa.types.is_nested(batch.schema.field(SPANS).type):
+            raise InputError(f"column {SPANS!r} holds no entities, and would be replaced; rename it")
+        first, done = next(iter(places), 0) + 1, list[pa.Table]()
+        for rows in batch.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=batch.schema)]:
+            done.append(self._tagged(rows, first))
+            first += len(rows)
+        return pa.concat_tables(done)
+
+    def _tagged(self, batch: pa.RecordBatch, first: int) -> pa.Table:
+        block = block_of(batch, "batch", self._job.field, self._job.errors, first)
+        found = zip(block.rows, tag_block(self._tagger, block, Progress()), strict=True)
+        rows = [replace(row, spans=tuple(counted_spans(row.text, spans, self._job.offsets))) for row, spans in found]
+        return tagged_table(replace(block, rows=rows))

@@ -1,0 +1,102 @@
+"""datatrove: a step that tags documents, and a reader of nerbert's corpora."""
+
+import os
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from datatrove.data import Document, DocumentsPipeline
+from datatrove.pipeline.base import PipelineStep
+from datatrove.pipeline.readers.parquet import ParquetReader
+from datatrove.utils.batching import batched
+from datatrove.utils.typeshelper import StatHints
+
+from nerbert.config import check_choice
+from nerbert.corpus.shards import read_manifest
+from nerbert.errors import InputError, NerbertError, at
+from nerbert.formats.rows import SPANS, span_json
+from nerbert.records import Span
+from nerbert.tagger.pending import TagRequest
+from nerbert.tagger.spans import Spans
+from nerbert.tagger.tagger import Tagger
+
+ON_ERROR = ("stop", "note")
+"""What to do with a document that can't be tagged: end the task, or note the error in the document."""
+_KEPT = 4
+_loaded = dict[tuple[str, int], Tagger]()
+"""The last taggers of this process, by step and process: tasks get copies of a step, and forks can't use threads."""
+
+
+class TaggingStep(PipelineStep):  # type: ignore[misc]
+    """Adds `metadata["spans"]` to documents: for each entity its text, type, start, end and confidence (0–1).
+
+    `tagger` is a tagger's folder or its name on the hub, `labels` what to find (`name` or `name: description`; default:
+    the tagger's types), `batch_size` how many documents are tagged together, `errors` one of `ON_ERROR`. `loading` are
+    parameters of `Tagger.load`: thresholds, back end, precision, device, threads (one unless given). A process loads
+    the tagger with its first document. Raise SettingsError for another value of `errors`.
+    """
+
+    name, type = "🏷 nerbert", "🏷 - TAGGER"
+
+    def __init__(
+        self, tagger: str | Path, labels: list[str] | None = None, *, batch_size: int = 1000, errors: str = ON_ERROR[0],
+        **loading: Any,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.tagger, self.labels, self.batch_size = str(tagger), labels, batch_size
+        check_choice("errors", errors, ON_ERROR)
+        self.errors, self.loading, self._key = errors, {"threads": 1, **loading}, token_hex(8)
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> DocumentsPipeline:
+        """Yield the documents with their entities, in order; raise NerbertError that names the one it ends with.
+
+        With `errors` = `note` a document that can't be tagged goes on with no spans, and says why in `spans_error`.
+        """
+        for batch in batched(data, self.batch_size):
+            with self.track_time("batch"):
+                found = self._load().tag_batch(TagRequest(each.text, self.labels) for each in batch)
+            for document, spans in zip(batch, found, strict=True):
+                document.metadata[SPANS] = spans.to_dicts() if isinstance(spans, Spans) else self._none(document, spans)
+                self.stat_update(StatHints.total, StatHints.forwarded)
+                self.stat_update("entities", value=len(document.metadata[SPANS]))
+                self.update_doc_stats(document)
+                yield document
+
+    def _none(self, document: Document, error: NerbertError | None) -> list[dict[str, Any]]:
+        """Note the error of a text, which has no entities then; raise any other error."""
+        with at(part=f"document {document.id}"):
+            if error and (self.errors != ON_ERROR[1] or not isinstance(error, InputError)):
+                raise error
+        self.stat_update("not_tagged")
+        document.metadata["spans_error"] = str(error)
+        return []
+
+    def _load(self) -> Tagger:
+        key = self._key, os.getpid()
+        if key not in _loaded:
+            tagger = Tagger.load(self.tagger, **self.loading)
+            tagger.tag_many([], self.labels)  # raises, if it needs labels
+            _loaded[key] = tagger
+            for old in list(_loaded)[:-_KEPT]:
+                del _loaded[old]
+        return _loaded[key]
+
+
+class CorpusReader(ParquetReader):  # type: ignore[misc]
+    """Reads a corpus (`nerbert corpus build`): sentences as documents, their mentions in `metadata["spans"]`.
+
+    Each task reads its share of the shards. `limit` is datatrove's, per task (-1: all). Raise InputError for a folder
+    that is no whole corpus.
+    """
+
+    name = "📚 nerbert corpus"
+
+    def __init__(self, corpus: str | Path, limit: int = -1) -> None:
+        read_manifest(Path(corpus))
+        super().__init__(str(Path(corpus).absolute() / "sentences"), limit=limit, glob_pattern="part-*.parquet")
+
+    def get_document_from_dict(self, data: dict[str, Any], source_file: str, id_in_file: int) -> Document | None:
+        """Return a row as a document; columns but the text and the id are its metadata."""
+        spans = (Span(each["start"], each["end"], each["category"], data["text"][each["start"] : each["end"]])
+                 for each in data["mentions"])  # fmt: skip
+        return super().get_document_from_dict({**data, SPANS: list(map(span_json, spans))}, source_file, id_in_file)

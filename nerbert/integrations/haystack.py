@@ -1,0 +1,53 @@
+"""A tagger as a component of Haystack: `pipeline.add_component("ner", EntityTagger("my-tagger"))`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from haystack import Document, component, default_to_dict
+
+from nerbert.errors import NerbertError, at
+from nerbert.tagger.pending import TagRequest
+from nerbert.tagger.spans import Spans
+from nerbert.tagger.tagger import Tagger
+
+
+@component
+class EntityTagger:
+    """Adds `meta["named_entities"]` to documents: for each entity its text, type, start, end and confidence (0–1).
+
+    `model` is a tagger's folder or its name on the hub, `labels` what to find (`name` or `name: description`; default:
+    the tagger's types), `loading` are parameters of `Tagger.load`: thresholds, back end, precision, device, threads.
+    """
+
+    def __init__(self, model: str | Path, labels: Sequence[str] | None = None, **loading: Any) -> None:
+        self.model, self.labels, self.loading = str(model), labels, loading
+        self._tagger: Tagger | None = None
+
+    def warm_up(self) -> None:
+        """Load the tagger, once; raise NerbertError if it can't be loaded."""
+        self._tagger = self._tagger or Tagger.load(self.model, **self.loading)
+
+    @component.output_types(documents=list[Document])
+    def run(self, documents: list[Document], labels: list[str] | None = None) -> dict[str, list[Document]]:
+        """Return copies of documents with their entities; `labels` are for this run, in place of the component's own.
+
+        A document without content has no entities. Raise NerbertError that names the document that can't be tagged.
+        """
+        self.warm_up()
+        assert self._tagger is not None  # noqa: S101  (for mypy)
+        wanted = labels or self.labels
+        found = self._tagger.tag_batch(TagRequest(each.content or "", wanted) for each in documents)
+        return {"documents": [_tagged(*each) for each in zip(documents, found, strict=True)]}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the component's settings; a pipeline's YAML holds no model."""
+        return default_to_dict(self, model=self.model, labels=self.labels, **self.loading)
+
+
+def _tagged(document: Document, found: Spans | NerbertError | None) -> Document:
+    if isinstance(found, NerbertError):
+        with at(part=f"document {document.id}"):
+            raise found
+    return replace(document, meta={**document.meta, "named_entities": (found or Spans("")).to_dicts()})

@@ -1,0 +1,139 @@
+"""datatrove: documents get the tagger's entities, in tasks and processes; a corpus is a source of documents."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from nerbert.corpus.shards import read_sentences
+from nerbert.errors import InputError, SettingsError
+from nerbert.tagger.tagger import Tagger
+
+pytest.importorskip("datatrove")
+
+from datatrove.data import Document
+from datatrove.executor import LocalPipelineExecutor
+from datatrove.pipeline.readers import JsonlReader
+from datatrove.pipeline.writers import JsonlWriter
+
+from nerbert.integrations.datatrove import CorpusReader, TaggingStep
+
+TEXTS = [f"The brig Margarethe {number} was built by Larsen & Holm in Tromsø." for number in range(20)]
+LONG = f"The {'brig ' * 600}."
+
+
+def documents(texts: list[str]) -> list[Document]:
+    return [Document(text, f"{number}", metadata={"page": 7}) for number, text in enumerate(texts)]
+
+
+def test_documents_have_the_taggers_entities_and_are_counted(tiny_tagger: Path) -> None:
+    step = TaggingStep(tiny_tagger, batch_size=7, precision="fp32")
+    wanted = [each.to_dicts() for each in Tagger.load(tiny_tagger, precision="fp32").tag_many([*TEXTS, ""])]
+    done = list(step.run(documents([*TEXTS, ""])))
+    assert [each.metadata for each in done] == [{"page": 7, "spans": spans} for spans in wanted]
+    assert any(wanted)
+    stats = step.stats.stats
+    assert (stats["total"].total, stats["forwarded"].total) == (21, 21)
+    assert stats["entities"].total == sum(map(len, wanted))
+    assert stats["doc_len"].total == sum(map(len, TEXTS))
+
+
+def test_a_document_that_cant_be_tagged_ends_the_task_or_is_noted(tiny_tagger: Path) -> None:
+    texts = [TEXTS[0], LONG, TEXTS[1]]
+    with pytest.raises(InputError, match=r"^document 1: "):
+        list(TaggingStep(tiny_tagger, on_too_long="error").run(documents(texts)))
+    step = TaggingStep(tiny_tagger, on_too_long="error", errors="note")
+    one, noted, other = step.run(documents(texts))
+    assert one.metadata["spans"]
+    assert other.metadata["spans"]
+    assert noted.metadata["spans"] == []
+    assert "window" in noted.metadata["spans_error"]
+    assert step.stats.stats["not_tagged"].total == 1
+    with pytest.raises(SettingsError, match="errors 'skip'"):
+        TaggingStep(tiny_tagger, errors="skip")
+
+
+def test_labels_at_run_time(tiny_tagger: Path) -> None:
+    (done,) = TaggingStep("embedded-open", ["person", "city"]).run(documents(["Marie Curie was born in Warsaw."]))
+    assert {each["type"] for each in done.metadata["spans"]} == {"person", "city"}
+    for step, words in ((TaggingStep("embedded-open", errors="note"), "give labels"),
+                        (TaggingStep(tiny_tagger, ["quark"], errors="note"), "quark")):  # fmt: skip
+        with pytest.raises(InputError, match=words):
+            list(step.run(documents(TEXTS)))
+
+
+def test_a_process_loads_a_steps_tagger_once(
+    tiny_tagger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tasks run copies of the step; a new step loads the folder as it is then."""
+    loads, load = list[object](), Tagger.load
+
+    def counted(source: str | Path, **options: Any) -> Tagger:
+        loads.append(source)
+        return load(source, **options)
+
+    monkeypatch.setattr(Tagger, "load", counted)
+    source = tmp_path / "in"
+    write_texts(source)
+    for times in (1, 2):
+        run(source, tmp_path / f"{times}", tiny_tagger, workers=1)
+        assert len(loads) == times
+
+
+def write_texts(folder: Path) -> None:
+    folder.mkdir()
+    for number in range(3):
+        rows = [json.dumps({"id": f"{number}/{place}", "text": text}) for place, text in enumerate(TEXTS[number:])]
+        (folder / f"{number}.jsonl").write_text("\n".join(rows))
+
+
+def run(source: Path, target: Path, tagger: Path, workers: int) -> dict[str, list[dict[str, Any]]]:
+    """Return the entities by document of a pipeline with two tasks."""
+    steps = [JsonlReader(str(source)), TaggingStep(tagger, batch_size=7, precision="fp32"),
+             JsonlWriter(str(target / "out"), compression=None)]  # fmt: skip
+    LocalPipelineExecutor(steps, tasks=2, workers=workers, logging_dir=str(target / "logs")).run()
+    files = sorted((target / "out").iterdir())
+    assert len(files) == 2, "one for each task"
+    rows = [json.loads(line) for each in files for line in each.read_text().splitlines()]
+    found = {row["id"]: row["metadata"]["spans"] for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+@pytest.mark.integration
+def test_processes_share_the_work(tiny_tagger: Path, tmp_path: Path) -> None:
+    write_texts(tmp_path / "in")
+    found = run(tmp_path / "in", tmp_path, tiny_tagger, workers=2)
+    wanted = [each.to_dicts() for each in Tagger.load(tiny_tagger, precision="fp32").tag_many(TEXTS)]
+    assert found == {f"{number}/{place}": spans for number in range(3) for place, spans in enumerate(wanted[number:])}
+
+
+def test_a_corpus_is_read_in_shares(sample_corpus: Path, tmp_path: Path) -> None:
+    corpus = Path(shutil.copytree(sample_corpus, tmp_path / "corpus"))
+    manifest = json.loads((corpus / "manifest.json").read_text())
+    (name,) = manifest["shards"]
+    whole = pq.read_table(corpus / name)
+    parts = [whole.slice(0, 1000), whole.slice(1000)]
+    names = ["sentences/part-00000.parquet", "sentences/part-00001.parquet"]
+    for each, part in zip(names, parts, strict=True):
+        pq.write_table(part, corpus / each)
+    manifest["shards"] = {each: len(part) for each, part in zip(names, parts, strict=True)}
+    (corpus / "manifest.json").write_text(json.dumps(manifest))
+
+    shares = [list(CorpusReader(corpus).run(rank=rank, world_size=2)) for rank in range(2)]
+    assert [len(share) for share in shares] == list(map(len, parts))
+    sentences = list(read_sentences(sample_corpus))
+    found = [document for share in shares for document in share]
+    assert [(each.id, each.text, each.metadata["title"]) for each in found] == [
+        (each.id, each.text, each.title) for each in sentences
+    ]
+    assert [[(span["start"], span["end"], span["type"], span["text"]) for span in each.metadata["spans"]]
+            for each in found] == [
+        [(one.start, one.end, one.category, each.text[one.start : one.end]) for one in each.mentions]
+        for each in sentences
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="not a corpus"):
+        CorpusReader(tmp_path)

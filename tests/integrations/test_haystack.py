@@ -1,0 +1,80 @@
+"""Haystack: documents get the tagger's entities, and a pipeline's YAML comes back as the same pipeline."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbert.errors import InputError
+from nerbert.tagger.tagger import Tagger
+
+TEXTS = [f"The brig Margarethe {number} was built by Larsen & Holm in Tromsø." for number in range(5)]
+
+
+@pytest.fixture(autouse=True)
+def haystack(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Haystack, which sends nothing home."""
+    monkeypatch.setenv("HAYSTACK_TELEMETRY_ENABLED", "False")
+    return pytest.importorskip("haystack")
+
+
+def pipeline(haystack: Any, *arguments: Any, **options: Any) -> Any:
+    from nerbert.integrations.haystack import EntityTagger
+
+    made = haystack.Pipeline()
+    made.add_component("ner", EntityTagger(*arguments, **options))
+    return made
+
+
+def entities(made: Any, documents: list[Any], **run: Any) -> list[list[dict[str, Any]]]:
+    done = made.run({"ner": {"documents": documents, **run}})["ner"]["documents"]
+    assert [(each.id, each.content) for each in done] == [(each.id, each.content) for each in documents]
+    return [each.meta["named_entities"] for each in done]
+
+
+def test_documents_have_the_taggers_entities_and_stay_themselves(haystack: Any, tiny_tagger: Path) -> None:
+    documents = [haystack.Document(content=text, meta={"page": 7}) for text in TEXTS]
+    wanted = [each.to_dicts() for each in Tagger.load(tiny_tagger, precision="fp32").tag_many(TEXTS)]
+    made = pipeline(haystack, tiny_tagger, precision="fp32")
+    assert entities(made, documents) == wanted
+    assert any(wanted)
+    assert [each.meta for each in documents] == [{"page": 7}] * 5
+    assert made.run({"ner": {"documents": documents}})["ner"]["documents"][0].meta["page"] == 7
+
+
+def test_documents_without_a_text_have_no_entities(haystack: Any, tiny_tagger: Path) -> None:
+    documents = [haystack.Document(content=None), haystack.Document(content=""), haystack.Document(content=TEXTS[0])]
+    none, empty, some = entities(pipeline(haystack, tiny_tagger), documents)
+    assert none == empty == []
+    assert some
+    assert entities(pipeline(haystack, tiny_tagger), []) == []
+
+
+def test_a_pipeline_comes_back_from_its_yaml(haystack: Any) -> None:
+    made = pipeline(haystack, "embedded-open", ["person: a human being", "city"], thresholds={"city": 0.3})
+    again = haystack.Pipeline.loads(made.dumps(), allowed_modules=["nerbert.integrations.haystack"])
+    assert again.to_dict() == made.to_dict()
+    assert again.get_component("ner").loading == {"thresholds": {"city": 0.3}}
+    documents = [haystack.Document(content="Marie Curie was born in Warsaw.")]
+    (found,) = entities(again, documents)
+    assert [(each["text"], each["type"]) for each in found] == [("Marie Curie", "person"), ("Warsaw", "city")]
+    assert entities(made, documents) == [found]
+
+
+def test_labels_of_a_run_replace_those_of_the_component(haystack: Any) -> None:
+    documents = [haystack.Document(content="Marie Curie was born in Warsaw.")]
+    made = pipeline(haystack, "embedded-open", ["person"])
+    for labels, wanted in ((["city"], {"city"}), (None, {"person"})):
+        assert {each["type"] for each in entities(made, documents, labels=labels)[0]} == wanted
+
+
+def test_what_cant_work_is_told(haystack: Any, tiny_tagger: Path, tmp_path: Path) -> None:
+    from nerbert.integrations.haystack import EntityTagger
+
+    document = haystack.Document(content=TEXTS[0])
+    with pytest.raises(InputError, match=f"^document {document.id}: .*give labels"):
+        EntityTagger("embedded-open").run([document])
+    with pytest.raises(InputError, match="quark"):
+        EntityTagger(tiny_tagger, ["quark"]).run([document])
+    with pytest.raises(InputError, match="no such folder"):
+        EntityTagger(tmp_path / "none").warm_up()
