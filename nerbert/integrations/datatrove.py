@@ -54,7 +54,7 @@ class TaggingStep(PipelineStep):  # type: ignore[misc]
         """
         for batch in batched(data, self.batch_size):
             with self.track_time("batch"):
-                found = self._load().tag_batch(TagRequest(each.text, self.labels) for each in batch)
+                found = self._load().tag_batch(TagRequest(each.text) for each in batch)
             for document, spans in zip(batch, found, strict=True):
                 document.metadata[SPANS] = spans.to_dicts() if isinstance(spans, Spans) else self._none(document, spans)
                 self.stat_update(StatHints.total, StatHints.forwarded)
@@ -74,8 +74,9 @@ class TaggingStep(PipelineStep):  # type: ignore[misc]
     def _load(self) -> Tagger:
         key = self._key, os.getpid()
         if key not in _loaded:
-            tagger = Tagger.load(self.tagger, **self.loading)
-            tagger.tag_many([], self.labels)  # raises, if it needs labels
+            loaded = Tagger.load(self.tagger, **self.loading)
+            tagger = loaded.with_labels(self.labels) if self.labels else loaded.with_default_labels()
+            tagger.tag_many([])  # raises, if it needs labels
             _loaded[key] = tagger
             for old in list(_loaded)[:-_KEPT]:
                 del _loaded[old]

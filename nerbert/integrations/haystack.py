@@ -38,7 +38,8 @@ class EntityTagger:
         self.warm_up()
         assert self._tagger is not None  # noqa: S101  (for mypy)
         wanted = labels or self.labels
-        found = self._tagger.tag_batch(TagRequest(each.content or "", wanted) for each in documents)
+        tagger = self._tagger.with_labels(wanted) if wanted else self._tagger.with_default_labels()
+        found = tagger.tag_batch(TagRequest(each.content or "") for each in documents)
         return {"documents": [_tagged(*each) for each in zip(documents, found, strict=True)]}
 
     def to_dict(self) -> dict[str, Any]:
