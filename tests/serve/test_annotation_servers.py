@@ -37,7 +37,8 @@ def predict(client: httpx.Client, *texts: object, interface: str = INTERFACE, **
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_label_studio_takes_the_predictions(client: httpx.Client) -> None:
-    interface = pytest.importorskip("label_studio_sdk.label_interface").LabelInterface(INTERFACE)
+    sdk = pytest.importorskip("label_studio_sdk.label_interface", reason="pip install 'nerbert[label-studio-test]'")
+    interface = sdk.LabelInterface(INTERFACE)
     answer = predict(client, TEXT, "").json()["results"]
     assert [each["model_version"] for each in answer] == [
         client.post("/label-studio/setup", json={"project": "3.17", "schema": INTERFACE}).json()["model_version"]
