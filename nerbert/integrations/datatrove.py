@@ -74,8 +74,7 @@ class TaggingStep(PipelineStep):  # type: ignore[misc]
     def _load(self) -> Tagger:
         key = self._key, os.getpid()
         if key not in _loaded:
-            loaded = Tagger.load(self.tagger, **self.loading)
-            tagger = loaded.with_labels(self.labels) if self.labels else loaded.with_default_labels()
+            tagger = Tagger.load(self.tagger, **self.loading).for_labels(self.labels)
             tagger.tag_many([])  # raises, if it needs labels
             _loaded[key] = tagger
             for old in list(_loaded)[:-_KEPT]:

@@ -37,8 +37,7 @@ class EntityTagger:
         """
         self.warm_up()
         assert self._tagger is not None  # noqa: S101  (for mypy)
-        wanted = labels or self.labels
-        tagger = self._tagger.with_labels(wanted) if wanted else self._tagger.with_default_labels()
+        tagger = self._tagger.for_labels(labels or self.labels)
         found = tagger.tag_batch(TagRequest(each.content or "") for each in documents)
         return {"documents": [_tagged(*each) for each in zip(documents, found, strict=True)]}
 

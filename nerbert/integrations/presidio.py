@@ -38,7 +38,7 @@ class NerbertRecognizer(LocalRecognizer):
         """Load the tagger; Presidio calls this once."""
         loaded, wanted = Tagger.load(self._model, **self._loading), self.supported_entities
         labels = self._labels or (() if loaded.types else [label_of(each) for each in wanted])
-        self._tagger = loaded.with_labels(labels) if labels else loaded.with_default_labels()
+        self._tagger = loaded.for_labels(labels)
         self._tagger.tag_many([])  # raises, if it needs labels
         known = sorted(map(presidio_name, self._tagger.types))
         self._names = asked_types(self._tagger.types, wanted or known)

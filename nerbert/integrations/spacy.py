@@ -57,7 +57,7 @@ class TaggingComponent:
     def load(self, source: str | Path) -> Tagger:
         """Load the tagger from a folder or a hub name; raise InputError for labels that it lacks or can't find."""
         loaded = Tagger.load(source, **self._loading)
-        tagger = loaded.with_labels(self._wanted) if self._wanted else loaded.with_default_labels()
+        tagger = loaded.for_labels(self._wanted)
         tagger.tag_many([])  # raises, if it needs labels
         self._tagger, self._process = tagger, os.getpid()
         return tagger

@@ -59,7 +59,7 @@ class FoundSpans:
         tagger = Tagger.load(folder, backend=ModelFolder.open(folder).backend, precision="fp32", head=head)
         _check_unseen(folder, tagger.card, sources)
         at_run_time = not tagger.types
-        tagger = tagger.with_labels(parse_labels(labels)) if labels else tagger.with_default_labels()
+        tagger = tagger.for_labels(parse_labels(labels) if labels else None)
         if not tagger.types:
             raise InputError(f"{folder}: {NEEDS_LABELS}")
         digest, sentences = hashlib.sha256(), list[Example]()

@@ -240,6 +240,10 @@ class Tagger:
         """Return a tagger that finds the types it was fine-tuned on, if it takes labels at run time; else itself."""
         return self.with_labels(dict.fromkeys(each.name for each in self._learnt)) if self._learnt else self
 
+    def for_labels(self, labels: Sequence[str | EntityLabel] | None) -> "Tagger":
+        """Return a tagger that finds these labels, as `with_labels`; without any, as `with_default_labels`."""
+        return self.with_labels(labels) if labels else self.with_default_labels()
+
     @property
     def _learnt(self) -> tuple[EntityLabel, ...]:
         """Return the types that it was fine-tuned on, if it takes labels at run time."""

@@ -44,13 +44,10 @@ class ScriptedTagger:
     types: tuple[str, ...] = ("GPE", "LOC", "PER")
     language = "en"
 
-    def with_labels(self, labels: list[str]) -> "ScriptedTagger":
+    def for_labels(self, labels: list[str]) -> "ScriptedTagger":
         made = ScriptedTagger()
-        made.types = tuple(labels)
+        made.types = tuple(labels) or self.types
         return made
-
-    def with_default_labels(self) -> "ScriptedTagger":
-        return self
 
     def tag_many(self, texts: list[str]) -> None:
         assert texts == []

@@ -172,7 +172,7 @@ class TagJob:
         labels = parse_labels(self.labels) if self.labels else None
         least = parse_thresholds(self.min_confidence)
         loaded = Tagger.load(self.tagger, thresholds=least, **self.loading)
-        tagger = loaded.with_default_labels() if labels is None else loaded.with_labels(labels)
+        tagger = loaded.for_labels(labels)
         if not tagger.types:
             raise InputError(f"{self.tagger}: {NEEDS_LABELS}")
         if not loaded.types:  # else they were looked at
