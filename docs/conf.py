@@ -1,4 +1,4 @@
-"""The site: Sphinx makes it from the same Markdown (`./run site`); this file says how.
+"""The site: `sphinx-build docs FOLDER` makes it from the same Markdown, with Sphinx, furo and myst-parser.
 
 The pages' own lists of links are the navigation. Links that leave this folder lead to the repository.
 """

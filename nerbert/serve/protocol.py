@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from nerbert.errors import SettingsError
+from nerbert.errors import InputError, SettingsError
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.serve.service import Ask, Service, TaggedTexts
 from nerbert.tagger.spans import Spans
@@ -131,6 +131,12 @@ Protocol = Callable[[], Sequence[Operation]]
 def nested(*, wanted: bool) -> str:
     """Return the decoding for entities inside others, if they are wanted; "" for a model's own."""
     return "nested" if wanted else ""
+
+
+def check_read(spans: Spans, remedy: str = "") -> None:
+    """Raise InputError for a text that the model didn't read to its end; `remedy` is added."""
+    if spans.read < len(spans.text):
+        raise InputError(f"the model read {spans.read:,} of {len(spans.text):,} characters; send less at once{remedy}")
 
 
 def refuse(name: str, value: object, why: str) -> None:

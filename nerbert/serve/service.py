@@ -12,7 +12,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +27,7 @@ from nerbert.serve.answers import ServedModel
 from nerbert.serve.queue import Queue, QueuedBatch, Ticket
 from nerbert.serve.settings import Limits
 from nerbert.tagger.pending import TagRequest
+from nerbert.tagger.presidio_names import asked_types, label_of
 from nerbert.tagger.spans import Spans
 from nerbert.tagger.tagger import Tagger
 
@@ -56,6 +57,10 @@ class Served:
     def takes_labels(self) -> bool:
         """Return whether it finds any labels; otherwise its own types only."""
         return bool(self.tagger.labels) or not self.tagger.types
+
+    def asked(self, names: Iterable[str]) -> dict[str, str]:
+        """Return what to find for a client's names of types, each with that name; fixed types that it lacks are out."""
+        return {label_of(each): each for each in names} if self.takes_labels else asked_types(self.tagger.types, names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

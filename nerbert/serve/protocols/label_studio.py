@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import httpx
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.formats.label_studio import LabelStudio
 from nerbert.records import Document, EntityLabel
-from nerbert.serve.labelling.learning import run_command
+from nerbert.serve.commands import run_command
 from nerbert.serve.protocol import Call, Operation
 from nerbert.serve.service import INTERNAL, Ask, Served, Service, log
-from nerbert.tagger.presidio_names import asked_types, label_of
 from nerbert.tagger.spans import Spans
 
 _BASE = "/label-studio"
@@ -92,21 +90,21 @@ async def _health(_: Call) -> dict[str, str]:
 
 async def _setup(call: Call) -> dict[str, str]:
     served = call.service.find(call.query.model)
-    _labels(served, _interface(call.body.config))
+    _understood(call.body.config, served)
     return {"model_version": _version(served)}
 
 
 async def _predict(call: Call) -> dict[str, list[Any]]:
     body: LabelStudioTasks = call.body
-    interface, served = _interface(body.label_config), call.service.find(call.query.model)
-    labels = _labels(served, interface)
+    served = call.service.find(call.query.model)
+    interface, labels = _understood(body.label_config, served)
     texts = [each.data.get(interface.key) for each in body.tasks]
     read = [each for each in texts if isinstance(each, str)]
     if texts and not read:
         raise InputError(f"tasks: none has a text under {interface.key!r:.80}, which the labelling interface shows")
     ask = Ask(model=served.name, labels=[*map(EntityLabel, labels)])
     found = iter(await call.tag(read, ask))
-    return {"results": [_prediction(next(found) if isinstance(each, str) else Spans("", []), labels, interface)
+    return {"results": [_prediction(next(found) if isinstance(each, str) else Spans(""), labels, interface)
                         | {"model_version": _version(served)} for each in texts]}  # fmt: skip
 
 
@@ -120,35 +118,32 @@ class _Interface:
     labels: Sequence[str]
 
 
-def _interface(config: str) -> _Interface:
-    """Return what an interface says of its first `Labels` for a `Text`; raise InputError if it has none."""
+def _understood(config: str, served: Served) -> tuple[_Interface, dict[str, str]]:
+    """Return an interface, and its labels by the names to find; log and raise what is wrong with it for a model."""
     try:
-        if "<!DOCTYPE" in config:
-            raise InputError("a DOCTYPE isn't allowed")
-        root = ElementTree.fromstring(config)  # noqa: S314  (entities need a DOCTYPE)
-        texts = {each.get("name", ""): each for each in root.iter("Text") if each.get("valueType") != "url"}
-        for control in root.iter("Labels"):
-            labels = {each.get("alias") or each.get("value") or "" for each in control.iter("Label")} - {""}
-            if labels and (text := control.get("toName", "")) in texts:
-                key = texts[text].get("value", "").removeprefix("$")
-                return _Interface(control.get("name", ""), text, key, sorted(labels))
-        raise InputError("it has no <Labels> with a <Label> whose toName names a <Text>; add one")
+        interface = _interface(config)
+        labels = served.asked(interface.labels)
+        if not labels:
+            raise InputError(f"the model {served.name} finds {', '.join(served.tagger.types)}, and none of "
+                             f"{', '.join(interface.labels)}")  # fmt: skip
     except (ElementTree.ParseError, InputError) as error:
         log.warning("Label Studio: the labelling interface: %s", error)
         raise InputError(f"the labelling interface: {error}") from error
+    return interface, labels
 
 
-def _labels(served: Served, interface: _Interface) -> dict[str, str]:
-    """Return the interface's labels by the names to find; raise InputError if a model of fixed types knows none."""
-    if served.takes_labels:
-        return {label_of(each): each for each in interface.labels}
-    found = asked_types(served.tagger.types, interface.labels)
-    if not found:
-        why = (f"the labelling interface: the model {served.name} finds {', '.join(served.tagger.types)}, and none of "
-               f"{', '.join(interface.labels)}")  # fmt: skip
-        log.warning("Label Studio: %s", why)
-        raise InputError(why)
-    return found
+def _interface(config: str) -> _Interface:
+    """Return what an interface says of its first `Labels` for a `Text`; raise InputError if it has none."""
+    if "<!DOCTYPE" in config:
+        raise InputError("a DOCTYPE isn't allowed")
+    root = ElementTree.fromstring(config)  # noqa: S314  (entities need a DOCTYPE)
+    texts = {each.get("name", ""): each for each in root.iter("Text") if each.get("valueType") != "url"}
+    for control in root.iter("Labels"):
+        labels = {each.get("alias") or each.get("value") or "" for each in control.iter("Label")} - {""}
+        if labels and (text := control.get("toName", "")) in texts:
+            key = texts[text].get("value", "").removeprefix("$")
+            return _Interface(control.get("name", ""), text, key, sorted(labels))
+    raise InputError("it has no <Labels> with a <Label> whose toName names a <Text>; add one")
 
 
 def _prediction(spans: Spans, labels: Mapping[str, str], interface: _Interface) -> dict[str, Any]:
@@ -206,6 +201,8 @@ class _Export:
 
     async def fetch(self, path: Path) -> None:
         """Write them to a file; raise InputError if they can't be had."""
+        import httpx
+
         try:
             async with httpx.AsyncClient(base_url=self.url, timeout=_SECONDS) as client:
                 headers = {"Authorization": f"Token {self.key}"}

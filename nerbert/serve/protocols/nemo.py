@@ -13,9 +13,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from nerbert.errors import InputError
 from nerbert.records import Span
-from nerbert.serve.protocol import Call, Operation, Strings
+from nerbert.serve.protocol import Call, Operation, Strings, check_read
 from nerbert.serve.service import Ask
 
 
@@ -113,8 +112,7 @@ async def _found(call: Call, text: str, model: str) -> Sequence[Span]:
     flat = "flat" if call.service.find(model).tagger.decoding == "nested" else ""
     ask = Ask(model=model, labels=call.body.labels or None, thresholds=call.body.threshold, decoding=flat)
     (spans,) = await call.tag([text], ask)
-    if spans.read < len(text):  # a rail that reads half of a text lets the rest pass
-        raise InputError(f"the model read {spans.read:,} of {len(text):,} characters; send less at once")
+    check_read(spans)  # a rail that reads half of a text lets the rest pass
     return list(spans)
 
 

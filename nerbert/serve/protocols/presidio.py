@@ -16,7 +16,7 @@ from nerbert.errors import InputError
 from nerbert.records import EntityLabel, Span
 from nerbert.serve.protocol import Call, Operation, Query, Strings, refuse
 from nerbert.serve.service import Ask, Served
-from nerbert.tagger.presidio_names import asked_types, label_of, presidio_name
+from nerbert.tagger.presidio_names import presidio_name
 
 
 class PresidioRequest(BaseModel):
@@ -90,9 +90,7 @@ def _asked(served: Served, entities: Sequence[str] | None) -> Mapping[str, str] 
     """Return the labels to find, with the callers' names for them; None for a model's own."""
     if not entities:
         return None
-    if served.takes_labels:
-        return {label_of(each): each for each in entities}
-    found = asked_types(served.tagger.types, entities)
+    found = served.asked(entities)
     if not found:
         raise InputError(f"entities: the model {served.name} finds none of {', '.join(entities)!r:.200}; see "
                          "/supportedentities")  # fmt: skip

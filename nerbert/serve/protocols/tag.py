@@ -14,7 +14,7 @@ from nerbert.errors import InputError, NerbertError, SettingsError, TimedOut, at
 from nerbert.formats.rows import span_json
 from nerbert.schema import parse_json
 from nerbert.serve.answers import TagAnswer, TextResult, Unit
-from nerbert.serve.protocol import Call, Gone, LabelQuery, Operation, Strings, nested
+from nerbert.serve.protocol import Call, Gone, LabelQuery, Operation, Strings, check_read, nested
 from nerbert.serve.service import INTERNAL, Ask, log, message_of
 from nerbert.tagger.spans import Spans, counted_spans
 
@@ -101,10 +101,9 @@ async def _tag(call: Call) -> dict[str, Any]:
 
 
 def _result(spans: Spans, wish: _Wish, part: str = "") -> dict[str, Any]:
-    if wish.strict and spans.read < len(spans.text):
+    if wish.strict:
         with at(part=part):
-            raise InputError(f"the model read {spans.read:,} of {len(spans.text):,} characters; send less at once, or "
-                             "leave `strict` out")  # fmt: skip
+            check_read(spans, ", or leave `strict` out")
     counted = counted_spans(spans.text, spans, wish.offsets)
     return {"spans": list(map(span_json, counted)), "characters": len(spans.text), "read": spans.read}
 
