@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from hashlib import sha256
-from multiprocessing import current_process
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -111,6 +110,8 @@ def cache_place(cache: str, kind: str, name: str) -> Path:
 
 def _refuse_to_wait_for_parent() -> None:
     """Raise NerbertError in a worker that runs the script of the process that waits for it: both would wait forever."""
+    from multiprocessing import current_process  # 10 ms: an exported tagger's first word doesn't wait for them
+
     if getattr(current_process(), "_inheriting", False):
         raise NerbertError("a script that trains is run by its own workers too: put its work under "
                            "`if __name__ == '__main__':`")  # fmt: skip
