@@ -1,26 +1,25 @@
 """Write the generated pages of the reference: `python docs/generate.py`. A test fails when one is stale.
 
-docs/settings.md comes from the settings' docstrings, docs/commands.md from the commands' signatures and help,
-docs/api.md from the public names of the package, and docs/languages.md from the tables of languages. All are read from
-the source, so that no library's version shows.
+docs/settings.md comes from the settings' docstrings, docs/commands.md from the commands' signatures and help, and
+docs/languages.md from the tables of languages. The site makes docs/api.md's signatures.
 """
 
 import ast
 import inspect
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from cyclopts import App, Parameter
 
-import nerbert
 from nerbert.annotate.settings import AnnotateSettings
 from nerbert.cli import app as nerbert_app
-from nerbert.config import Section, Settings, allowed, hints_of, sections_of
+from nerbert.config import Section, allowed, hints_of, sections_of
 from nerbert.corpus.dump.sites import make_site
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.distillation.settings import DistilSettings
@@ -49,16 +48,6 @@ COMMANDS = f"""# Commands
 `nerbert COMMAND --help` and `nerbert help COMMAND` print the same on a terminal. Words in capitals are given without a
 name; `…` means one or more. Every error is one line on standard error. Exit code 0 means success, 1 an error, 2 a
 command line that can't be read, 130 Ctrl-C, 141 a closed pipe.
-
-{MADE}
-"""
-API = f"""# Python API
-
-`import nerbert` gives the names on this page and loads nothing heavy; each name is imported when it is first used. Only
-these names are public. The version is {nerbert.__version__}: until 1.0 a name may still change, and
-[the changelog](../CHANGELOG.md) says so. Errors are subclasses of `NerbertError`, one line of at most 1,000 characters
-each, without control characters. `AnyData` is a folder or file, a `DataSet`, a list of `Example`, or a list for each
-split: `{{"train": […], "dev": […]}}`.
 
 {MADE}
 """
@@ -91,6 +80,10 @@ COMMANDS_OF = {
     TrainSettings: ("pretrain", "finetune", "distil"), PretrainSettings: ("pretrain",),
     FinetuneSettings: ("finetune", "distil"),
 }  # fmt: skip
+PARAMETERS = "\n\nParameters\n----------\n"
+"""What comes before a command's parameters in its docstring."""
+SHARED, SHORT = 3, 50
+"""So many commands have an option that is explained once, by more characters than that."""
 KINDS = {"VAR_POSITIONAL": "…", "POSITIONAL_OR_KEYWORD": ""}
 
 
@@ -215,13 +208,12 @@ def _field_lines(cls: type) -> dict[str, str]:
 
 def commands_page() -> str:
     """Return the text of docs/commands.md."""
-    return COMMANDS + "\n".join(_command(name, function) for name, function in _commands(nerbert_app, "nerbert"))
-
-
-def api_page() -> str:
-    """Return the text of docs/api.md."""
-    names = [name for name in nerbert.__all__ if not name.startswith("_")]
-    return API + "\n".join(_public(name, getattr(nerbert, name)) for name in names)
+    commands = {name: (function, _option_lines(function)) for name, function in _commands(nerbert_app, "nerbert")}
+    counted = Counter(line for _, lines in commands.values() for line in lines.items())
+    often = [(option, meaning) for (option, meaning), count in counted.most_common() if count >= SHARED]
+    shared = {option: meaning for option, meaning in reversed(often) if len(meaning) > SHORT}
+    parts = [_command(name, function, lines, shared) for name, (function, lines) in commands.items()]
+    return "\n".join([COMMANDS, *parts, "## Shared options", "", *_listed_lines(dict(sorted(shared.items()))), ""])
 
 
 WORDS = dict.fromkeys("blk gan ja km lo mnw my rki shn tdd th wuu zh zh-classical zh-yue".split(), "characters")
@@ -260,22 +252,34 @@ def _commands(app: App, path: str) -> Iterator[tuple[str, Callable[..., None]]]:
                 yield from _commands(app[name], f"{path} {name}")
 
 
-def _command(name: str, function: Callable[..., None]) -> str:
-    text, _, parameters = (inspect.getdoc(function) or "").partition("\n\nParameters\n----------\n")
-    helps = {key: " ".join(body.split()) for key, body in re.findall(r"(?m)^(\w+)\n((?:    .*\n?)+)", parameters)}
-    lines = [f"## `{name}`", "", text, "", "| | meaning | default |", "|---|---|---|"]
-    for key, each in _parameters(function):
-        default = (
-            ""
-            if each.default in (each.empty, None, "")
-            else f"`{str(each.default).lower() if isinstance(each.default, bool) else each.default}`"
-        )
-        if each.kind.name == "VAR_POSITIONAL" or each.default is each.empty:
-            default = "may be left out" if each.kind.name == "VAR_POSITIONAL" else "required"
-        meaning = helps.get(key) or next(filter(None, (one.help for one in _options(each))))
-        cells = (_option(key, each), " ".join(meaning.split()).replace("|", "\\|"), default)
-        lines.append(f"| {' | '.join(cells)} |")
+def _command(name: str, function: Callable[..., None], options: dict[str, str], shared: dict[str, str]) -> str:
+    """Return a command as a Markdown section; of options that several commands share, only the names."""
+    text = (inspect.getdoc(function) or "").partition(PARAMETERS)[0]
+    own = {option: meaning for option, meaning in options.items() if shared.get(option) != meaning}
+    lines = [f"## `{name}`", "", text, "", *_listed_lines(own)]
+    if len(own) < len(options):
+        lines.append(f"- [Shared](#shared-options): {', '.join(each for each in options if each not in own)}")
     return "\n".join(lines) + "\n"
+
+
+def _listed_lines(options: dict[str, str]) -> list[str]:
+    return [f"- **{option}**{meaning}" for option, meaning in options.items()]
+
+
+def _option_lines(function: Callable[..., None]) -> dict[str, str]:
+    """Return option → default and meaning of each of a command's parameters."""
+    parameters = (inspect.getdoc(function) or "").partition(PARAMETERS)[2]
+    helps = {key: " ".join(body.split()) for key, body in re.findall(r"(?m)^(\w+)\n((?:    .*\n?)+)", parameters)}
+    lines = {}
+    for key, each in _parameters(function):
+        default = f" (default `{each.default}`)"
+        if each.default is each.empty:
+            default = "" if each.kind.name == "VAR_POSITIONAL" else " (required)"
+        elif each.default in (None, "", False):
+            default = ""
+        meaning = helps.get(key) or next(filter(None, (one.help for one in _options(each))))
+        lines[_option(key, each)] = f"{default}: {' '.join(meaning.split())}"
+    return lines
 
 
 def _parameters(function: Callable[..., None]) -> Iterator[tuple[str, inspect.Parameter]]:
@@ -307,57 +311,8 @@ def _options(each: inspect.Parameter) -> list[Parameter]:
     return [one for one in get_args(each.annotation) if isinstance(one, Parameter)]
 
 
-def _public(name: str, thing: Any) -> str:
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(thing))).body
-    if isinstance(tree, ast.FunctionDef):
-        return f"## `{name}`\n\n{_callable(tree, name)}"
-    body = tree.body if isinstance(tree, ast.ClassDef) else []
-    lines = [f"## `{name}`", "", inspect.getdoc(thing) or "", ""]
-    if issubclass(thing, Settings):
-        return "\n".join([*lines, "Its fields are on the page of [settings](settings.md).", ""])
-    if is_dataclass(thing):
-        declared = [f"    {ast.unparse(each)}" for each in body if isinstance(each, ast.AnnAssign)]
-        lines += ["```text", f"{name}(", *declared, ")", "```", ""]
-    for each in body:
-        if isinstance(each, ast.FunctionDef) and not each.name.startswith("_"):
-            lines += [f"### `{name}.{each.name}`", "", _callable(each, f"{name}.{each.name}")]
-    return "\n".join(lines)
-
-
-def _callable(tree: ast.FunctionDef, name: str) -> str:
-    """Return a function's signature and docstring as Markdown."""
-    doc = ast.get_docstring(tree) or ""
-    returns = ast.unparse(tree.returns).strip("'") if tree.returns else "None"
-    if any(isinstance(each, ast.Name) and each.id.endswith("property") for each in tree.decorator_list):
-        return f"A property: `{returns}`. {doc}\n"
-    own = [each for each in tree.args.args if each.arg in ("self", "cls")]
-    tree.args.args = [each for each in tree.args.args if each not in own]
-    parts = list(_arguments(tree.args))
-    given = ", ".join(parts)
-    if len(given) > 80:
-        given = "".join(f"\n    {part}," for part in parts) + "\n"
-    return f"```text\n{name}({given}) -> {returns}\n```\n\n{doc.replace('docs/settings.md', '[all](settings.md)')}\n"
-
-
-def _arguments(given: ast.arguments) -> Iterator[str]:
-    """Yield each parameter as it is written."""
-    required = [None] * (len(given.args) - len(given.defaults))
-    yield from map(_argument, given.args, [*required, *given.defaults])
-    if given.kwonlyargs:
-        yield "*"
-    yield from map(_argument, given.kwonlyargs, given.kw_defaults)
-    if given.kwarg:
-        yield f"**{_argument(given.kwarg, None)}"
-
-
-def _argument(one: ast.arg, default: ast.expr | None) -> str:
-    hint = ast.unparse(one.annotation).strip("'") if one.annotation else ""
-    hint = re.sub(r"Unpack\[(\w+)Keywords\]", r"settings of \1Settings", hint)
-    return f"{one.arg}: {hint}" + (f" = {ast.unparse(default)}" if default else "")
-
-
 PAGES = {
-    "settings.md": settings_page, "commands.md": commands_page, "api.md": api_page, "languages.md": languages_page,
+    "settings.md": settings_page, "commands.md": commands_page, "languages.md": languages_page,
     "../nerbert/keywords.py": keywords_module,
 }  # fmt: skip
 
