@@ -1,0 +1,118 @@
+"""Make the screenshots of the documentation: `python docs/images/screenshots.py`; needs Debian's chromium, Playwright.
+
+Each is taken of what a command makes or serves, from the package's samples.
+"""
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import sleep
+from typing import Any
+
+import httpx
+from playwright.sync_api import sync_playwright
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+DATA = ROOT / "docs" / "tutorial" / "data"
+SAMPLE = ROOT / "nerbert" / "sample"
+CONTEXT: dict[str, Any] = {"viewport": {"width": 1180, "height": 640}}
+NERBERT = [sys.executable, "-m", "nerbert"]
+LABELLED, TRAINED = 21, 20
+
+
+def nerbert(folder: Path, *arguments: str) -> None:
+    """Run a command of nerbert in a folder."""
+    subprocess.run([*NERBERT, *arguments], cwd=folder, check=True)
+
+
+def is_ready(address: str) -> bool:
+    """Return whether a server answers so."""
+    try:
+        return httpx.get(address).is_success
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def served(folder: Path, *arguments: str) -> Iterator[str]:
+    """Provide the address of a server that a command of nerbert starts in a folder."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    process = subprocess.Popen([*NERBERT, *arguments, "--port", port], cwd=folder)
+    try:
+        while not is_ready(f"http://127.0.0.1:{port}/ready"):
+            if process.poll() is not None:
+                raise SystemExit(f"nerbert {' '.join(arguments)} ended")
+            sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def label(tab: Any, folder: Path) -> None:
+    """Label sentences of the sample as its annotators did, until a tagger of twenty has been trained."""
+    asked = ("label", str(SAMPLE / "domain" / "train.conll"), "-o", "work", "--no-browser")
+    with served(folder, *asked) as address:
+        tab.goto(f"{address}/#label")
+        for _ in range(LABELLED):
+            before = tab.inner_text("#sentence")
+            tab.keyboard.press("Shift+Enter")
+            tab.wait_for_function("before => document.querySelector('#sentence').innerText !== before", arg=before)
+        tab.wait_for_selector(f"text=after {TRAINED} sentences", timeout=1_200_000)
+        tab.wait_for_selector("#sentence .suggested")
+        tab.screenshot(path=HERE / "label.png")
+
+
+def attempt(tab: Any, folder: Path) -> None:
+    """Try a zero-shot tagger on a server's page."""
+    with served(folder, "serve", "zero-shot=embedded-open") as address:
+        tab.goto(f"{address}/#try")
+        tab.fill("#text", "The sculptor Elena Marsh unveiled Night Heron, a bronze, in London.")
+        for each in ("person", "organization"):
+            tab.click(f".labels .chip:has-text('{each}') button")
+        for each in ("artist", "artwork"):
+            tab.fill(".labels input", each)
+            tab.keyboard.press("Enter")
+        tab.click("button:has-text('Find entities')")
+        tab.wait_for_selector("mark.entity:has-text('artist')")
+        tab.wait_for_timeout(500)  # the button's colours change slowly
+        tab.screenshot(path=HERE / "try.png")
+
+
+def pages(tab: Any, folder: Path) -> None:
+    """Make a corpus's page and a tagger's report."""
+    shutil.copytree(DATA, folder / "data")
+    nerbert(folder, "corpus", "build", *map(str, sorted((SAMPLE / "wiki").glob("*.xml.bz2"))), "--knowledge",
+            str(SAMPLE / "knowledge"), "-o", "corpus", "--set", "min_mentions=5")  # fmt: skip
+    nerbert(folder, "corpus", "show", "corpus", "--html", "corpus.html")
+    nerbert(folder, "finetune", "embedded", "--data", "data", "-o", "tagger")
+    nerbert(folder, "report", "tagger", "data/test.marked", "--train", "data", "-o", "report.html")
+    for name in ("corpus", "report"):
+        tab.goto((folder / f"{name}.html").as_uri())
+        tab.screenshot(path=HERE / f"{name}.png")
+
+
+def main(names: list[str]) -> None:
+    """Take the screenshots of these names, or all."""
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as found:
+        browser = found.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        for make in (label, attempt, pages):
+            if not names or make.__name__ in names:
+                context = browser.new_context(**CONTEXT)
+                context.add_init_script("localStorage.setItem('nerbert-tour', 'done')")
+                with TemporaryDirectory() as folder:
+                    make(context.new_page(), Path(folder))
+                context.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
