@@ -64,9 +64,10 @@ split: `{{"train": […], "dev": […]}}`.
 """
 LANGUAGES = f"""# Languages
 
-Where a corpus is built, these Wikipedias differ from the defaults. Every Wikipedia is read. An empty cell, or no row,
-means the default. Names of namespaces, options of pictures and behaviour switches are those of MediaWiki 1.39 and of
-the dump's head; where MediaWiki has none in the language, those of its fallback languages and English hold.
+You find here in what these Wikipedias differ from the defaults when a corpus is built. Every Wikipedia is read. An
+empty cell, or no row, means the default. Names of namespaces, options of pictures and behaviour switches are those of
+MediaWiki 1.39 and of the dump's head; where MediaWiki has none in the language, those of its fallback languages and
+English hold.
 
 - *after*: letters after `]]` that belong to the link, by default `a` to `z`. `own` are the language's letters, as in
   MediaWiki; `none` is no letter.
