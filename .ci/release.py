@@ -49,7 +49,9 @@ def main(tag: str = "") -> None:
     if tag:
         _expect(tag == f"v{VERSION}", f"tag {tag}, but pyproject.toml has version {VERSION}")
         heading = f"## {VERSION}\n"
-        _expect(heading in CHANGES.read_text(encoding="utf-8"), f"CHANGELOG.md has no line {heading}")
+        _expect(heading in CHANGES.read_text(encoding="utf-8"), f"CHANGELOG.md has no line {heading.strip()}")
+    cited = f"\nversion: {VERSION}\n"
+    _expect(cited in (ROOT / "CITATION.cff").read_text(encoding="utf-8"), f"CITATION.cff has no line {cited.strip()}")
     DIST.mkdir(exist_ok=True)
     wheel, sdist = build()
     check_content(wheel, sdist)
