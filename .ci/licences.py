@@ -71,11 +71,15 @@ def closure(
             missing.add(name)
             continue
         found.add(name)
-        for line in lines.get(name) or installed[name].requires or ():
-            need = Requirement(line)
-            if need.marker is None or need.marker.evaluate({"extra": asked}):
-                todo += [(canonicalize_name(need.name), each) for each in ("", *need.extras)]
+        for need in needs(lines.get(name) or installed[name].requires or (), asked):
+            todo += [(canonicalize_name(need.name), each) for each in ("", *need.extras)]
     return Closure(found - {own}, missing)
+
+
+def needs(requires: Iterable[str], extra: str) -> list[Requirement]:
+    """Return which of these lines hold on this machine with an extra ("": with none)."""
+    lines = map(Requirement, requires)
+    return [line for line in lines if line.marker is None or line.marker.evaluate({"extra": extra})]
 
 
 def licence_of(distribution: Distribution) -> Licence:

@@ -16,12 +16,12 @@ import tempfile
 import tomllib
 import zipfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from licences import Verdict, closure, licence_of
+from licences import Licence, Verdict, closure, licence_of, needs
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +30,8 @@ VERSION = PROJECT["version"]
 DIST, SBOM = ROOT / "dist", ROOT / "build" / f"nerbert-{VERSION}.cdx.json"
 CHANGES = ROOT / "CHANGELOG.md"
 TOOLS = ROOT / ".venv-release" / "bin"
+RUN_TIME = ("", *(each for each in PROJECT["optional-dependencies"] if each != "docs" and not each.endswith("test")))
+"""No extra, and all that are not for developers alone."""
 LARGEST = 50_000_000
 """Bytes of a file that is published."""
 UNPUBLISHED = ".github/"
@@ -59,8 +61,9 @@ def main(tag: str = "") -> None:
         unpacked = Path(scratch, "unpacked")
         shutil.unpack_archive(wheel, unpacked, "zip")
         try_installations(wheel, unpacked, Path(scratch))
-        names = check_licences(unpacked)
-    write_sbom(names)
+        (own,) = metadata.distributions(path=[str(unpacked)])
+        requires = own.requires or []
+    write_sbom(check_licences(requires), requires)
     print(f"release: nerbert {VERSION} can be published: {wheel.name}, {sdist.name}, {SBOM.name}")
 
 
@@ -118,15 +121,14 @@ def try_installations(wheel: Path, unpacked: Path, scratch: Path) -> None:
     print(f"nerbert[onnx] in a new environment: {found.strip()}")
 
 
-def check_licences(unpacked: Path) -> set[str]:
-    """Return the canonical names of what nerbert's extras bring, once all their licences are allowed."""
+def check_licences(requires: Sequence[str]) -> dict[str, Licence]:
+    """Return what these lines and the run-time extras bring, by canonical name, once all licences are allowed."""
     installed: dict[str, metadata.Distribution] = {
         canonicalize_name(each.metadata["Name"]): each for each in metadata.distributions()
     }
-    (wheel,) = metadata.distributions(path=[str(unpacked)])
     names = set[str]()
-    for extra in ("", *(each for each in PROJECT["optional-dependencies"] if not _for_developers(each))):
-        found, missing = closure(wheel.requires or (), extra, installed)
+    for extra in RUN_TIME:
+        found, missing = closure(requires, extra, installed)
         names |= found
         if missing:
             print(f"licences: nerbert[{extra}] is not checked whole: {', '.join(sorted(missing))} not installed")
@@ -137,36 +139,41 @@ def check_licences(unpacked: Path) -> set[str]:
     _expect(all(each.verdict is Verdict.ALLOWED for each in licences),
             "read these licences; if they allow it, name them with the reason in .ci/licences.py")  # fmt: skip
     print(f"licences: {len(licences)} distributions of all run-time extras are allowed")
-    return names
+    return {each.name: each for each in licences}
 
 
-def write_sbom(names: set[str]) -> None:
+def write_sbom(licences: Mapping[str, Licence], requires: Sequence[str]) -> None:
     """Write a valid CycloneDX file with these distributions of this environment, and the page's JavaScript.
 
-    Links are left out: a `purl` identifies each distribution.
+    nerbert itself depends on what `requires` names. Links are left out: a `purl` identifies each distribution.
     """
     whole = json.loads(_run(
         TOOLS / "cyclonedx-py", "environment", "--no-validate", "--output-reproducible", "--spec-version", "1.6",
         "--pyproject", ROOT / "pyproject.toml", sys.executable,
     ))  # fmt: skip
-    kept = [each for each in whole["components"] if canonicalize_name(each["name"]) in names]
-    _expect(len(kept) == len(names), f"SBOM: {len(kept)} components for {len(names)} distributions")
-    whole["components"] = [
-        {key: each[key] for key in each if key != "externalReferences"} for each in kept
-    ] + _vendored()
+    found = {canonicalize_name(each["name"]): each for each in whole["components"]}
+    whole["components"] = [_component(found[name], licence) for name, licence in licences.items()] + _vendored()
     refs = {each["bom-ref"] for each in whole["components"]}
-    root = whole["metadata"]["component"]["bom-ref"]
+    direct = {canonicalize_name(need.name) for extra in RUN_TIME for need in needs(requires, extra)}
     whole["dependencies"] = [
         {"ref": each["ref"], "dependsOn": sorted(refs.intersection(each.get("dependsOn", ())))}
         for each in whole["dependencies"]
         if each["ref"] in refs
     ]
-    direct = refs - {ref for each in whole["dependencies"] for ref in each["dependsOn"]}
-    whole["dependencies"].append({"ref": root, "dependsOn": sorted(direct)})
+    whole["dependencies"].append({
+        "ref": whole["metadata"]["component"]["bom-ref"],
+        "dependsOn": sorted(found[name]["bom-ref"] for name in direct if name in licences),
+    })  # fmt: skip
     text = json.dumps(whole, indent=1, ensure_ascii=False)
     subprocess.run([TOOLS / "python", "-c", VALIDATE], input=text, text=True, check=True)
     SBOM.parent.mkdir(exist_ok=True)
     SBOM.write_text(text + "\n", encoding="utf-8")
+
+
+def _component(found: Mapping[str, Any], licence: Licence) -> dict[str, Any]:
+    """Return a component without links; where it has no licence, with what the metadata say."""
+    said = [{"license": {"name": licence.said}}]
+    return {"licenses": said, **{key: value for key, value in found.items() if key != "externalReferences"}}
 
 
 def _vendored() -> list[dict[str, Any]]:
@@ -178,10 +185,6 @@ def _vendored() -> list[dict[str, Any]]:
          "purl": f"pkg:npm/{name}@{versions[name]}", "licenses": [{"license": {"id": licence}}]}
         for name, licence in licences.items()
     ]  # fmt: skip
-
-
-def _for_developers(extra: str) -> bool:
-    return extra == "docs" or extra.endswith("test")
 
 
 def _install(environment: Path, wheel: str) -> None:
