@@ -151,7 +151,7 @@ def write_sbom(licences: Mapping[str, Licence], requires: Sequence[str]) -> None
         TOOLS / "cyclonedx-py", "environment", "--no-validate", "--output-reproducible", "--spec-version", "1.6",
         "--pyproject", ROOT / "pyproject.toml", sys.executable,
     ))  # fmt: skip
-    found = {canonicalize_name(each["name"]): each for each in whole["components"]}
+    found: dict[str, Any] = {canonicalize_name(each["name"]): each for each in whole["components"]}
     whole["components"] = [_component(found[name], licence) for name, licence in licences.items()] + _vendored()
     refs = {each["bom-ref"] for each in whole["components"]}
     direct = {canonicalize_name(need.name) for extra in RUN_TIME for need in needs(requires, extra)}
