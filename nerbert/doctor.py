@@ -2,7 +2,6 @@
 
 import locale
 import os
-import platform
 import re
 import resource
 import shutil
@@ -17,6 +16,7 @@ from nerbert import __version__
 from nerbert.errors import InputError, NerbertError
 from nerbert.locks import held
 from nerbert.process import cores
+from nerbert.versions import installed_version, machine
 
 _GB = 1 << 30
 _LEAST_MEMORY, _LEAST_DISK, _LEAST_FILES = 4 * _GB, 10 * _GB, 1024
@@ -43,8 +43,7 @@ def examine(folder: Path) -> list[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
-    system = f"{platform.system()} {platform.release()} on {platform.machine()}"
-    yield Finding("nerbert", "ok", f"{__version__}, Python {platform.python_version()}, {system}")
+    yield Finding("nerbert", "ok", f"{__version__}, {machine()}")
     yield Finding("cores", "ok", f"{cores()} (--workers uses more than one)")
     if memory := memory_limit():
         little = memory < _LEAST_MEMORY
@@ -118,7 +117,7 @@ def _packages() -> Iterator[Finding]:
         if match and (extra := match[3] or "") not in _DEVELOPERS:
             extras.setdefault(extra, []).append((match[1], match[2] or ""))
     for extra, needs in extras.items():
-        there = {name: found for name, _ in needs if (found := _version(name))}
+        there = {name: found for name, _ in needs if (found := installed_version(name))}
         old = [f"{name} {there[name]} (needs {least})" for name, least in needs
                if name in there and least and _numbers(there[name]) < _numbers(least)]  # fmt: skip
         lacking = [name for name, _ in needs if name not in there]
@@ -132,19 +131,12 @@ def _packages() -> Iterator[Finding]:
         yield Finding(what, state, found, "" if state == "ok" else f"pip install '{what.replace('core', 'nerbert')}'")
 
 
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
 def _numbers(version: str) -> list[int]:
     return [int(each) for each in re.findall(r"\d+", version.partition("+")[0])[:3]]
 
 
 def _torch() -> Iterator[Finding]:
-    if not _version("torch"):
+    if not installed_version("torch"):
         return
     import torch
 

@@ -12,7 +12,7 @@ from typing import Literal, NoReturn
 
 from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError
 
-from nerbert import DOCS, __version__
+from nerbert import DOCS
 from nerbert.cli.options import DIVIDED, RUN, UPLOADS, Flag, UnwrappedHelp
 from nerbert.errors import NerbertError, SettingsError, missing_extra, need, paths_refused, unknown
 from nerbert.process import check_alone
@@ -20,9 +20,16 @@ from nerbert.process import check_alone
 _OBJECTS = 20_000
 """Threshold of the garbage collector: Python's own 700 costs more at a start than it frees."""
 
+
+def _versions() -> str:
+    from nerbert.versions import version_report
+
+    return version_report()
+
+
 app = App(
     name="nerbert",
-    version=__version__,
+    version=_versions,
     help=f"""A Wikipedia dump goes in; a tagger that learns new entity types from a handful of examples comes out.
 
     Documentation: {DOCS}/README.md""",
@@ -143,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _call(arguments: Sequence[str]) -> None:
-    if not arguments or arguments[0].startswith("-"):  # the list of commands shows what each one does
+    if not arguments or arguments[0] in ("--help", "-h"):  # the list of commands shows what each one does
         for name in app:
             app[name]
     if any("://" in each for each in arguments):

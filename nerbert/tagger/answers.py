@@ -6,7 +6,6 @@ A text's projection moves with any weight and label. Limitation: it shows that a
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -22,6 +21,7 @@ from nerbert.records import Span
 from nerbert.schema import read_json, to_plain
 from nerbert.tagger.onnx import read_exported
 from nerbert.terminal import tell
+from nerbert.versions import installed_version
 
 if TYPE_CHECKING:
     from nerbert.tagger.tagger import Tagger
@@ -222,10 +222,4 @@ def versions() -> dict[str, str]:
 
 def _version(name: str) -> str:
     """Return a library's version, "" if it is missing; that of a loaded one costs nothing."""
-    if own := getattr(sys.modules.get(name), "__version__", ""):
-        return str(own)
-    from importlib.metadata import PackageNotFoundError, version
-
-    with suppress(PackageNotFoundError):
-        return version(name)
-    return ""
+    return str(getattr(sys.modules.get(name), "__version__", "")) or installed_version(name)
