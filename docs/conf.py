@@ -33,7 +33,7 @@ autodoc_inherit_docstrings = False
 README, FIRST = HERE.parent / "README.md", HERE / "index.md"
 _ALL = "\n\n```{toctree}\n:hidden:\nAll pages <README>\n```"
 _LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
-_PAGE = re.compile(r"\]\((?!\.\.)([^)#:\s]+)\.md[)#]")
+_PAGE = re.compile(r"\[([^\]]+)\]\((?!\.\.)([^)#:\s]+)\.md[)#]")
 
 
 def _leads(page: Path, link: re.Match[str], folder: Path) -> str:
@@ -49,8 +49,8 @@ def _navigation(text: str) -> str:
     """Return the pages that an index page links to, by its sections, as the navigation."""
     found, known = "", set[str]()
     for section in f"\n{text}".split("\n## ")[1:]:
-        links = [each for each in dict.fromkeys(_PAGE.findall(section)) if each not in known]
-        known.update(links)
+        links = [f"{' '.join(text.split())} <{page}>" for text, page in _PAGE.findall(section) if page not in known]
+        known.update(page for _, page in _PAGE.findall(section))
         if links:
             title = section.strip("# \n").partition("\n")[0]
             found += "\n\n```{toctree}\n:hidden:\n:caption: " + "\n".join([title, "", *links, "```"])
