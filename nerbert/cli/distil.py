@@ -48,7 +48,7 @@ def distil(
     exclude
         Files (a test set, say) that no silver sentence may share eight words in a row with.
     min_confidence
-        Leave out entities below this confidence of the teacher: a number from 0 to 1, or type=number,type=number.
+        Leave out entities below this confidence of the teacher: a number from 0 to 1, or by type: 0.8,city=0.5.
     decoding
         The teacher's: flat or touching, legal or greedy, as in `nerbert tag`.
     device

@@ -19,7 +19,7 @@ def mcp(tagger: str, *, labels: str = "", min_confidence: str = "", loading: Loa
     labels
         Labels to find by default, for taggers that take labels at run time; as in `nerbert tag`.
     min_confidence
-        Leave out entities below this confidence: a number from 0 to 1, or type=number,type=number.
+        Leave out entities below this confidence: a number from 0 to 1, or by type: 0.8,city=0.5.
     """
     need("mcp", "mcp")
     from nerbert.integrations.mcp import serve_mcp

@@ -154,7 +154,7 @@ def evaluate(
         The tagger's labels for types of the data: "Restaurant_Name=restaurant name,PER=person", or a file with one
         `TYPE=label` per line. Other types keep their names.
     min_confidence
-        Leave out entities below this confidence: a number from 0 to 1, or type=number,type=number; default: the
+        Leave out entities below this confidence: a number from 0 to 1, or by type: 0.8,city=0.5; default: the
         tagger's own thresholds, as its training and `nerbert calibrate` write them. 0 keeps all.
     decoding
         legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself). Cells of

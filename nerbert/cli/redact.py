@@ -14,7 +14,7 @@ def redact(
     tagger: str, *inputs: FileOrDash, output: Output, to: str = "", how: str = "replace", keep: str = "",
     document: str = "file", repeats: Annotated[bool, Parameter(negative="--no-repeats")] = True,
     key: Path | None = None, originals: Annotated[Path | None, Parameter(name="--map")] = None,
-    undo: Path | None = None, labels: str = "", min_confidence: str = "", overwrite: Flag = False,
+    undo: Path | None = None, edited: Flag = False, labels: str = "", min_confidence: str = "", overwrite: Flag = False,
     loading: Loading = LOADING, read: Texts = TEXTS, run: Run = RUN,
 ) -> None:  # fmt: skip
     """Replace the entities in texts, so that they can be passed on; what the tagger misses stays in them.
@@ -47,10 +47,12 @@ def redact(
         File for the originals, which only you can read, apart from the output.
     undo
         A map: restore the texts of the redacted file.
+    edited
+        With --undo: the redacted file was edited; put the original in place of each pseudonym that is left.
     labels
         Labels to find, as in `nerbert tag`.
     min_confidence
-        Leave entities below this confidence in the text: a number from 0 to 1, or type=number,type=number.
+        Leave entities below this confidence in the text: a number from 0 to 1, or by type: 0.8,city=0.5.
     overwrite
         Replace a file, a folder that nerbert made, or an unfinished job with other settings.
     """
@@ -59,7 +61,7 @@ def redact(
 
         if inputs:
             raise InputError(f"--undo: restores one file, {tagger}; leave {inputs[0]} out")
-        undo_redaction(undo, Path(tagger), output, overwrite=overwrite)
+        undo_redaction(undo, Path(tagger), output, edited=edited, overwrite=overwrite)
         return
     from nerbert.tagger.jobs.job import TagJob
     from nerbert.tagger.jobs.redact import RedactJob, redact_files

@@ -36,7 +36,7 @@ def report(
         The taggers' labels for types of the data: "Restaurant_Name=restaurant name,PER=person", or a file with one
         `TYPE=label` per line. Other types keep their names.
     min_confidence
-        Leave out entities below this confidence: a number from 0 to 1, or type=number,type=number; default: the
+        Leave out entities below this confidence: a number from 0 to 1, or by type: 0.8,city=0.5; default: the
         tagger's own thresholds. 0 keeps all, so that the page shows what every threshold does.
     decoding
         legal or greedy, as in `nerbert evaluate`.

@@ -48,7 +48,7 @@ def serve(
     labels
         Labels to find by default, for taggers that take labels at run time; as in `nerbert tag`.
     min_confidence
-        Leave out entities below this confidence: a number from 0 to 1, or type=number,type=number.
+        Leave out entities below this confidence: a number from 0 to 1, or by type: 0.8,city=0.5.
     """
     from nerbert.serve.server import ServeJob
     from nerbert.serve.server import serve as run

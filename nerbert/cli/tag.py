@@ -62,7 +62,7 @@ def tag(
         Labels to find, separated by commas: "ship,port"; or a file with one per line, as `name` or `name: description`.
         A tagger with fixed types finds only those named. Default: the types that it was trained on.
     min_confidence
-        Leave out entities below this confidence: a number from 0 to 1, or type=number,type=number.
+        Leave out entities below this confidence: a number from 0 to 1, or by type: 0.8,city=0.5.
     offsets
         characters, utf-16 units (JavaScript, Java) or bytes (of UTF-8), in jsonl and parquet.
     fingerprint

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
@@ -25,7 +25,7 @@ SHORTEST_KEY = 16
 """Minimum bytes of a key."""
 Pseudonym: TypeAlias = Callable[[str, str], str]
 """Returns what replaces an entity of a type and a text."""
-_HEX_DIGITS = 12
+_HEX_DIGITS, _BLOCK = 12, "█"
 _WORD = regex.compile(
     rf"[[\p{{L}}\p{{M}}\p{{N}}]--{WORD_EACH}]++|{WORD_EACH}\p{{M}}*+|\S", regex.VERSION1
 )  # fmt: skip
@@ -163,6 +163,23 @@ def restore(text: str, replaced: Iterable[tuple[int, str, str]]) -> str:
     return "".join([*parts, text[done:]])
 
 
+def originals_of(replaced: Iterable[tuple[int, str, str]]) -> dict[str, str]:
+    """Return pseudonym → original as it was first written; raise InputError for one that doesn't tell names apart."""
+    originals = dict[str, str]()
+    for _, pseudonym, original in replaced:
+        other = folded(originals.setdefault(pseudonym, original)) != folded(original)
+        if other or pseudonym.startswith(_BLOCK):
+            raise InputError(f"{pseudonym:.60} may stand for several names, so an edited text can't be restored")
+    return originals
+
+
+def restore_edited(text: str, originals: Mapping[str, str], seen: set[str]) -> str:
+    """Return a text with the original in place of each pseudonym, wherever it stands; `seen` gets the pseudonyms."""
+    names = re.compile("|".join(map(re.escape, originals)) or "(?!)")
+    seen.update(names.findall(text))
+    return names.sub(lambda found: originals[found[0]], text)
+
+
 def numbered() -> Pseudonym:
     """Return pseudonyms like `[person 1]` for one document: the same number for the same text of a type."""
     numbers: dict[str, dict[str, int]] = {}
@@ -176,7 +193,7 @@ def numbered() -> Pseudonym:
 
 def masked(_: str, text: str) -> str:
     """Return a text of the same length, with a block for each character but white space."""
-    return re.sub(r"\S", "█", text)
+    return re.sub(r"\S", _BLOCK, text)
 
 
 def keyed(key: bytes) -> Pseudonym:

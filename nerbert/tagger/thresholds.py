@@ -30,12 +30,17 @@ def thresholds_of(
 ) -> dict[str, float]:  # fmt: skip
     """Return the lowest confidence (0–1) of each type's entities: the user's, else the tagger's `own`, else `usual`.
 
-    A number is for all types. Raise SettingsError for a bound outside 0–1, or of a type that the tagger doesn't know.
+    A number is for all types, that of the type "" for all others. Raise SettingsError for a bound outside 0–1, or of a
+    type that the tagger doesn't know.
     """
     if wanted is not None and not isinstance(wanted, Mapping):
-        return dict.fromkeys(types, _bound("thresholds", wanted))
-    bounds = dict.fromkeys(types, usual) | dict(own or {})
-    for type_, bound in (wanted or {}).items():
+        wanted = {"": wanted}
+    by_type = dict(wanted or {})
+    if "" in by_type:
+        bounds = dict.fromkeys(types, _bound("thresholds", by_type.pop("")))
+    else:
+        bounds = dict.fromkeys(types, usual) | dict(own or {})
+    for type_, bound in by_type.items():
         if type_ not in types:
             raise SettingsError(f"thresholds: no type {type_!r:.80}{unknown(type_, types)}")
         bounds[type_] = _bound(f"thresholds[{type_}]", bound)
@@ -53,7 +58,7 @@ def _bound(name: str, value: object) -> float:
 
 
 def parse_thresholds(text: str) -> float | dict[str, float] | None:
-    """Return what `--min-confidence` means: a number for all types, or `type=number,…`."""
+    """Return what `--min-confidence` means: a number for all types, `type=number,…`, or both."""
     if not text:
         return None
     try:
@@ -62,7 +67,8 @@ def parse_thresholds(text: str) -> float | dict[str, float] | None:
         pairs = [part.rpartition("=") for part in text.split(",")]
         return {name.strip(): float(number) for name, _, number in pairs}
     except ValueError:
-        raise SettingsError(f"--min-confidence {text!r}: must be a number, or type=number,type=number") from None
+        why = "must be a number, type=number,type=number, or both, as in 0.8,type=0.5"
+        raise SettingsError(f"--min-confidence {text!r}: {why}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from nerbert.errors import SettingsError
 from nerbert.model.folder import embedded
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
-from nerbert.tagger.thresholds import thresholds_of, usual_threshold
+from nerbert.tagger.thresholds import parse_thresholds, thresholds_of, usual_threshold
 from tests.tagger.test_answering import FixedNames
 from tests.tagger.test_labels import NamesHead
 
@@ -23,6 +23,7 @@ OWN = {"ship": 0.4, "port": 0.6}
         (None, {("ship", 0.3), ("port", 0.5)}),
         (0.0, set()),
         (0.55, {("ship", 0.3), ("ship", 0.5), ("port", 0.5), ("maker", 0.5), ("maker", 0.3), ("port", 0.3)}),
+        ({"": 0.55, "port": 0.5}, {("ship", 0.3), ("ship", 0.5), ("port", 0.3), ("maker", 0.5), ("maker", 0.3)}),
         ({"ship": 0.55}, {("ship", 0.3), ("ship", 0.5), ("port", 0.5), ("port", 0.3)}),
         ({}, {("ship", 0.3), ("port", 0.5), ("port", 0.3)}),
     ],
@@ -66,7 +67,14 @@ def test_a_number_is_for_all_types() -> None:
     assert thresholds_of(0.5, {}, ["a"]) == {"a": 0.5}
 
 
-@pytest.mark.parametrize("wanted", [1.5, -0.1, float("nan"), "0.5", True, {"ship": 2}, {"ship": "x"}])
+@pytest.mark.parametrize(
+    ("text", "meant"), [("", None), ("0.8", 0.8), ("a=0.5", {"a": 0.5}), ("0.8, a=b=0.5", {"": 0.8, "a=b": 0.5})]
+)
+def test_numbers_on_the_command_line(text: str, meant: float | dict[str, float] | None) -> None:
+    assert parse_thresholds(text) == meant
+
+
+@pytest.mark.parametrize("wanted", [1.5, -0.1, float("nan"), "0.5", True, {"ship": 2}, {"ship": "x"}, {"": 2}])
 def test_what_is_no_confidence_is_refused(wanted: float) -> None:
     with pytest.raises(SettingsError, match="must be a number, at least 0, at most 1"):
         thresholds_of(wanted, {}, ["ship"])

@@ -6,7 +6,7 @@ Nothing is corrected, and no sentence is held. Cost: each file is read twice, Co
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -152,7 +152,9 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
     schemes = {path: _scheme(path, reading.from_) for path in dict.fromkeys(stream.files.values())}
     for split, facts in splits.items():
         facts.types = dict(sorted(facts.types.items(), key=lambda item: (-item[1], item[0])))
-        facts.repeated, facts.scheme = repeats.repeated[SPLITS.index(split)], schemes[stream.files[split]]
+        path = stream.files[split]
+        facts.repeated, facts.scheme = repeats.repeated[SPLITS.index(split)], schemes[path]
+        schemes[path] = replace(schemes[path], broken=0)  # a file that is cut into splits has each fault once
     learnt = splits["train"].types if "train" in splits else None
     lacking = {
         split: {type_: count for type_, count in facts.types.items() if type_ not in learnt}

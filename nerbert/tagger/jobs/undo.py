@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -11,7 +12,7 @@ from nerbert.formats.kinds import TEXT as LINES
 from nerbert.formats.row_files import ROW_KINDS, read_rows, write_rows
 from nerbert.formats.rows import TEXT, read_lines
 from nerbert.schema import parse_json
-from nerbert.tagger.redact import restore
+from nerbert.tagger.redact import originals_of, restore, restore_edited
 from nerbert.terminal import tell
 
 
@@ -32,30 +33,44 @@ _Changes = dict[int, list[tuple[int, str, str]]]
 """By row what was replaced in it: start, pseudonym and original."""
 
 
-def undo_redaction(map_: Path, redacted: Path, output: Path, *, overwrite: bool = False) -> None:
+def undo_redaction(map_: Path, redacted: Path, output: Path, *, edited: bool = False, overwrite: bool = False) -> None:
     """Write a redacted file with its texts as they were; other fields stay redacted.
 
-    Raise InputError for a file that is not one of the map's, or was changed.
+    A file that was `edited` gets the originals in place of the pseudonyms that it still has. Raise InputError for a
+    file that is not one of the map's, or was changed without `edited`.
     """
     check_free_file(output, overwrite=overwrite)
     if output.resolve() in (map_.resolve(), redacted.resolve()):
         raise InputError(f"{output}: is the input itself; name another output")
-    kind, changes = _changes_of(map_, redacted)
+    kind, changes = _changes_of(map_, redacted, edited=edited)
+    seen = set[str]()
+    with at(map_):
+        originals = originals_of(chain(*changes.values())) if edited else {}
+
+    def text(number: int, text: str) -> str:
+        return restore_edited(text, originals, seen) if edited else restore(text, changes.get(number, ()))
 
     def rows() -> Iterator[dict[str, Any]]:
         for number, row in enumerate(read_rows(redacted, kind), 1):
             with at(redacted, row.line):
-                fields = {**row.fields, TEXT: restore(row.text, changes.get(number, ()))}
+                fields = {**row.fields, TEXT: text(number, row.text)}
             yield fields
 
     names = {} if kind == LINES else dict.fromkeys(name for row in read_rows(redacted, kind) for name in row.fields)
     with publish(output) as draft:
         write_rows(draft, kind, rows, list(names))
-    tell(f"{output}: {sum(map(len, changes.values())):,} entities restored")
+    if edited:
+        lost = ", ".join(each for each in originals if each not in seen)
+        tell(f"{output}: {len(seen):,} of {len(originals):,} names restored" + (lost and f"; gone: {lost:.500}"))
+    else:
+        tell(f"{output}: {sum(map(len, changes.values())):,} entities restored")
 
 
-def _changes_of(map_: Path, redacted: Path) -> tuple[str, _Changes]:
-    """Return the kind of a redacted file, and what was replaced in it; of files with equal content by its name."""
+def _changes_of(map_: Path, redacted: Path, *, edited: bool) -> tuple[str, _Changes]:
+    """Return the kind of a redacted file, and what was replaced in it; of files with equal content by its name.
+
+    An `edited` one is the map's only file, or has the name of one.
+    """
     with os_refused(f"{redacted}: can't be read"):
         digest = sha256_of(redacted)
     found = dict[tuple[str, ...], tuple[str, _Changes]]()
@@ -64,7 +79,7 @@ def _changes_of(map_: Path, redacted: Path) -> tuple[str, _Changes]:
         if not each.file:
             changes.setdefault(each.row, []).append((each.start, each.pseudonym, each.original))
             continue
-        if each.sha256 == digest:
+        if edited or each.sha256 == digest:
             found[PurePath(each.file).parts] = each.kind, changes
         changes = {}
     own = [names for names in found if redacted.resolve().parts[-len(names) :] == names] if len(found) > 1 else [*found]

@@ -254,3 +254,10 @@ def test_data_without_a_fault_needs_nothing(make: Make, capsys: pytest.CaptureFi
     assert found.advice == []
     print_findings(found, as_json=False)
     assert "Nothing to do" in capsys.readouterr().out
+
+
+def test_a_file_that_is_cut_into_splits_has_each_fault_once(tmp_path: Path) -> None:
+    rows = "".join(f"word{each} B-x\nv O\n\n" for each in range(10))
+    (tmp_path / "all.conll").write_text(f"a I-x\nb O\n\n{rows}")
+    found = check_data(str(tmp_path / "all.conll"), reading=CheckReading(split="60/20/20"))
+    assert [facts.scheme.broken for facts in found.splits.values()] == [1, 0, 0]

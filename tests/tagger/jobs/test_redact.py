@@ -3,7 +3,7 @@
 import csv
 import json
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +210,29 @@ def test_a_changed_file_isnt_restored(redact: Redact, capsys: Caught, body: str)
     Path("y.txt").write_text(body)
     assert exit_code("redact", "--undo", "m", "y.txt", "-o", "z.txt") == 1
     assert "y.txt: isn't a file that was redacted with this map, or was changed since" in capsys.readouterr().err
+    assert not Path("z.txt").exists()
+
+
+def test_an_edited_file_gets_the_originals_of_the_pseudonyms_it_still_has(redact: Redact, capsys: Caught) -> None:
+    Path("x.txt").write_text("Ada met Bob\nADA and Otto\n")
+    assert redact("x.txt", "-o", "y.txt", "--map", "m") == 0
+    redacted = Path("y.txt").read_text()
+    assert "[vowel 1]" in redacted
+    Path("y.txt").write_text("Dear [vowel 1], [vowel 1]s and [vowel 10]!\nBye.\n")
+    assert exit_code("redact", "--undo", "m", "y.txt", "-o", "z.txt", "--edited") == 0
+    assert Path("z.txt").read_text() == "Dear Ada, Adas and [vowel 10]!\nBye.\n"
+    said = capsys.readouterr().err
+    assert "z.txt: 1 of 3 names restored; gone: [else 1], [vowel 2]" in said
+
+
+@pytest.mark.parametrize("options", [("--how", "mask"), ("--document", "row")])
+def test_an_edited_file_whose_pseudonyms_tell_nothing_apart_is_refused(
+    redact: Redact, capsys: Caught, options: Sequence[str]
+) -> None:
+    Path("x.txt").write_text("Ada\nOtto\n")
+    assert redact("x.txt", "-o", "y.txt", "--map", "m", *options) == 0
+    assert exit_code("redact", "--undo", "m", "y.txt", "-o", "z.txt", "--edited") == 1
+    assert "may stand for several names, so an edited text can't be restored" in capsys.readouterr().err
     assert not Path("z.txt").exists()
 
 
