@@ -27,7 +27,7 @@ suppress_warnings = ["myst.header"]
 maximum_signature_line_length = 80
 autodoc_member_order = "bysource"
 default_role = "code"  # one backtick in docstrings, as in Markdown
-autodoc_typehints_format = "short"
+autodoc_typehints_format, autodoc_preserve_defaults = "short", True
 autodoc_inherit_docstrings = False
 
 README, FIRST = HERE.parent / "README.md", HERE / "index.md"

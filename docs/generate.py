@@ -278,6 +278,8 @@ def _option_lines(function: Callable[..., None]) -> dict[str, str]:
             default = "" if each.kind.name == "VAR_POSITIONAL" else " (required)"
         elif each.default in (None, "", False):
             default = ""
+        elif each.default is True:
+            default = f" (default `--{key}`)"
         meaning = helps.get(key) or next(filter(None, (one.help for one in _options(each))))
         lines[_option(key, each)] = f"{default}: {' '.join(meaning.split())}"
     return lines
@@ -304,7 +306,9 @@ def _option(key: str, each: inspect.Parameter) -> str:
     if each.kind.name in KINDS:
         return f"`{key.upper()}{KINDS[each.kind.name]}`"
     names = [name for one in _options(each) for name in one.name or ()]
-    return ", ".join(f"`{name}`" for name in names or [f"--{key.strip('_').replace('_', '-')}"])
+    word = key.strip("_").replace("_", "-")
+    both = [f"--{word}", f"--no-{word}"] if each.default is True else [f"--{word}"]
+    return ", ".join(f"`{name}`" for name in names or both)
 
 
 def _options(each: inspect.Parameter) -> list[Parameter]:

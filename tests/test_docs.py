@@ -207,7 +207,7 @@ def test_the_reference_names_every_command_and_public_name() -> None:
     commands, api = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("commands.md", "api.md"))
     for name in (*nerbert.cli.app, *nerbert.cli.data.data_app):
         assert name.startswith("-") or re.search(rf"^## `nerbert (data )?{name}\b", commands, re.MULTILINE), name
-    assert sorted(["__version__", *re.findall(r"\.\. auto\w+:: nerbert\.(\w+)\n", api)]) == sorted(nerbert.__all__)
+    assert sorted(["__version__", *re.findall(r"\.\. auto\w+:: nerbert\.(\w+)", api)]) == sorted(nerbert.__all__)
     assert "- **`--output`, `-o`** (required): Folder to make.\n" in commands
 
 

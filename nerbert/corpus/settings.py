@@ -52,7 +52,7 @@ class CorpusSettings(Settings):
     bytes. Source: ours."""
     label_set: str = "paper315"
     """The categories that mentions get: `paper315`, `dbpedia` (all classes), `4types`, `212types`, `1type` (any
-    entity), or the path of a map with class<TAB>label lines. A class outside the set becomes its nearest listed
+    entity), or the path of a map with `class<TAB>label` lines. A class outside the set becomes its nearest listed
     ancestor, else ENTITY. Filters and copies use categories; whole class paths stay in the corpus. Source: NER-BERT
     §2.2, §4.3."""
     precedence: str = ""

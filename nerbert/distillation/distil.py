@@ -54,7 +54,7 @@ from nerbert.training.objective import FINETUNE, chosen_objective
 """The file with the silver sentences, in the student's folder."""
 _FORMAT = 1
 """Raise it when the format of parts changes."""
-_TOLD = 5
+_TOLD, _FEW = 5, 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +277,8 @@ def _tell_counts(plan: DistilPlan, teacher: Tagger, counts: SilverCounts) -> Non
     types = ", ".join(f"{name} {count:,}" for name, count in counts.entities.most_common(_TOLD))
     tell(f"{plan.output}: trained on {counts.kept:,} of {counts.sentences:,} sentences, "
          f"{counts.kept - counts.kept_empty:,} of them with entities ({types})")  # fmt: skip
+    if sum(counts.entities.values()) < _FEW:
+        tell(f"warning: with fewer than {_FEW} entities a student may learn to find nothing; give more texts")
     if never := [name for name in teacher.types if name not in counts.entities]:
         tell(f"no silver sentence has {', '.join(never):.200}, so the student didn't learn them from the teacher")
     if counts.excluded:

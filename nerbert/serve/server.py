@@ -112,12 +112,15 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
             *([labelling.running] if labelling else []),
         )  # fmt: skip
         address = _address(*(listening.getsockname() if listening else (job.host, job.port)))
+        *parts, memory = _memory(job.limits, service.window)
+        endpoints = [f"{each.method:4} {address}{each.path}" for each in operations]
         lines = [
             *(f"{each.name}: {each.source}, {each.fingerprint}, {model_of(each).answering}"
               for each in service.models.values()),
-            *(f"{each.method:4} {address}{each.path}" for each in operations),
+            *(() if listening else [*endpoints, *parts]),
+            memory,
             f"access: {'with a token' if token else 'anyone who reaches it'}",
-            *_memory(job.limits, service.window),
+            f"address: {address}",
         ]  # fmt: skip
         if listening is None:
             print("\n".join(lines))  # noqa: T201
