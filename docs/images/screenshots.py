@@ -17,6 +17,10 @@ from typing import Any
 import httpx
 from playwright.sync_api import sync_playwright
 
+from nerbert.formats.examples import read_examples
+from nerbert.formats.jsonl import JsonLines
+from nerbert.records import Document, Example
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 DATA = ROOT / "docs" / "tutorial" / "data"
@@ -24,6 +28,8 @@ SAMPLE = ROOT / "nerbert" / "sample"
 CONTEXT: dict[str, Any] = {"viewport": {"width": 1180, "height": 640}}
 NERBERT = [sys.executable, "-m", "nerbert"]
 LABELLED, TRAINED = 21, (10, 20)
+SHOWN = "[...document.querySelectorAll('#sentence .word')].map(each => each.textContent).join('')"
+"""The sentence on the page for labelling."""
 
 
 def nerbert(folder: Path, *arguments: str) -> None:
@@ -57,15 +63,31 @@ def served(folder: Path, *arguments: str) -> Iterator[str]:
         process.wait()
 
 
+def annotate(tab: Any, sentence: Example, types: list[str]) -> None:
+    """Label a sentence's entities by keyboard; the n-th type has the key n."""
+    words = [start for start, _ in sentence.words]
+    for span in sentence.spans:
+        first = words.index(span.start)
+        last = max(place for place, start in enumerate(words) if start < span.end)
+        keys = ["ArrowRight"] * (first + 1) + ["Shift+ArrowRight"] * (last - first)
+        for key in ("Escape", *keys, str(types.index(span.type) + 1)):
+            tab.keyboard.press(key)
+
+
 def label(tab: Any, folder: Path) -> None:
     """Label sentences of the sample as its annotators did, until a second tagger has been trained."""
-    asked = ("label", str(SAMPLE / "domain" / "train.conll"), "-o", "work", "--no-browser")
+    gold = {each.text: each for each in read_examples(SAMPLE / "domain" / "train.conll")}
+    types = list(dict.fromkeys(span.type for each in gold.values() for span in each.spans))
+    JsonLines().write(folder / "museum.jsonl", (Document(each.text, (), each.words) for each in gold.values()))
+    asked = ("label", "museum.jsonl", "--types", ",".join(types), "-o", "work", "--no-browser")
     with served(folder, *asked) as address:
         tab.goto(f"{address}/#label")
+        tab.wait_for_selector("#sentence .word")
         for labelled in range(1, LABELLED + 1):
-            before = tab.inner_text("#sentence")
-            tab.keyboard.press("Shift+Enter")
-            tab.wait_for_function("before => document.querySelector('#sentence').innerText !== before", arg=before)
+            before = tab.evaluate(SHOWN)
+            annotate(tab, gold[before], types)
+            tab.keyboard.press("Enter")
+            tab.wait_for_function(f"before => {SHOWN} && {SHOWN} !== before", arg=before)
             if labelled in TRAINED:
                 tab.wait_for_selector(f"text=after {labelled} sentences", timeout=1_200_000)
         tab.wait_for_selector("#sentence .suggested")

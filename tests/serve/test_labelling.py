@@ -156,13 +156,13 @@ def test_labels_are_exported_in_every_form(server: Inside, tmp_path: Path) -> No
     assert server.client.get("/label/export", params={"format": "os:system"}).status_code == 422
 
 
-def label(server: Inside, count: int) -> None:
-    """Accept sentences, with what the told model would find."""
+def label(server: Inside, count: int, *, tests: bool = True) -> None:
+    """Accept sentences, with what the told model would find; those of the test without, unless `tests`."""
     for _ in range(count):
         item = following(server)
         found = [(item["text"].index(name), item["text"].index(name) + 4, name) for name in ("ship", "port")
                  if name in item["text"]]  # fmt: skip
-        save(server, item, *found)
+        save(server, item, *(found if tests or not item["test"] else ()))
 
 
 def state_of(server: Inside) -> dict[str, Any]:
@@ -207,6 +207,17 @@ def test_a_training_is_cancelled_and_a_failed_one_says_why(labelled: Any, tmp_pa
         ask(server, "train")
         until(lambda: not state_of(server)["learning"], "it has failed")
         assert "no_such" in state_of(server)["rounds"][-1]["message"]
+
+
+def test_a_test_without_entities_is_not_scored(labelled: Any, tmp_path: Path) -> None:
+    with labelled() as server:
+        label(server, 10, tests=False)
+        (made,) = ask(server, "cancel")["state"]["rounds"]
+    assert len(made["commands"]) == 1
+    assert sorted(each.name for each in (tmp_path / "work" / "rounds" / "0010").iterdir()) == [
+        "round.json",
+        "train.jsonl",
+    ]
 
 
 def test_enough_is_not_known_until_the_interval_is_narrow(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ class Learner:
         folder.mkdir(parents=True)
         for name, test in (("train", False), ("test", True)):
             some = [each for each in accepted if each.test == test]
-            if some:
+            if any(each.state.entities for each in some):  # a test without one has no F1
                 JsonLines().write(folder / f"{name}.jsonl", self._project.documents(some))
         self._task = asyncio.create_task(self._run(folder, self.sentences, service))
         self._task.add_done_callback(lambda _: self.start_if_due(service))
