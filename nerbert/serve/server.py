@@ -119,7 +119,7 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
               for each in service.models.values()),
             *(() if listening else [*endpoints, *parts]),
             memory,
-            f"access: {'with a token' if token else 'anyone who reaches it'}",
+            f"access: {'with a token' if token else 'anyone who reaches it' if job.no_token else 'from this machine'}",
             f"address: {address}",
         ]  # fmt: skip
         if listening is None:

@@ -20,7 +20,7 @@ from tests.serve.heads import DEADLINE, Gate, tagger_folder, until
 ROOT = Path(__file__).parents[2]
 HEAD = "--head", "tests.serve.heads:ToldKind"
 LABELS = ["ship", "port"]
-_ADDRESS = re.compile(r"GET +(http://\S+)/healthz$", re.MULTILINE)
+_ADDRESS = re.compile(r"address: (http://\S+)$", re.MULTILINE)
 
 
 @dataclass
