@@ -31,7 +31,12 @@ def test_the_guide_runs(
     monkeypatch.chdir(data.parent)
     shutil.copytree(tiny_encoder, "encoder")
     shutil.copy("data/ships/dev.conll", "data/far")
-    Path("ships.toml").write_text(blocks("toml")[0], encoding="utf-8")
+    smallest, larger, *_ = blocks("toml")
+    Path("small.toml").write_text(smallest, encoding="utf-8")
+    command(shlex.split("nerbert benchmark small.toml --data data -o small --encoder mine=encoder "
+                        "--encoder other=embedded --dry-run"))  # fmt: skip
+    assert len(capsys.readouterr().out.splitlines()) == 2 * 5 + 1
+    Path("ships.toml").write_text(larger, encoding="utf-8")
     (commands,) = blocks("sh")
     listed, run = (shlex.split(line) for line in commands.splitlines())
     command(listed)
