@@ -7,7 +7,6 @@ import pytest
 
 from nerbert.corpus.shards import read_sentences
 from nerbert.formats.conll import example_of
-from nerbert.model.fresh import train_tokenizer
 from nerbert.records import Example
 
 KINDS = ("wordpiece", "byte-level", "byte-level, spaces in offsets", "unigram")
@@ -16,6 +15,8 @@ KINDS = ("wordpiece", "byte-level", "byte-level, spaces in offsets", "unigram")
 @pytest.fixture(scope="session")
 def tokenizers(sample_corpus: Any) -> dict[str, Any]:
     """Kind → fast tokenizer, trained on the sample corpus; `chinese` has pieces of several characters."""
+    from nerbert.model.fresh import train_tokenizer
+
     texts = [each.text for each in read_sentences(sample_corpus)]
     levels = {name: _byte_level(texts, trim=name == "byte-level") for name in KINDS[1:3]}
     return {"wordpiece": train_tokenizer(texts, 800), **levels, "unigram": _unigram(texts), "chinese": _chinese()}

@@ -350,7 +350,7 @@ def data_fetch(*names: str, output: OptionalOutput = None, mirror: str = "", lis
     """Fetch public data sets from their publishers, and check them by SHA-256.
 
     Each becomes a folder of train.conll, dev.conll and test.conll. Their licences are printed; the publishers' terms
-    apply. A data set that exists is checked, not fetched again.
+    apply. A data set that exists is checked, not fetched again. A clone of nerbert builds open-types from its sources.
 
     Parameters
     ----------

@@ -111,7 +111,8 @@ def json_value(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"not JSON: {error.msg} at character {error.pos} of the line{_on_comma(error)}") from None
+        fault = _at_comma(error)
+        raise InputError(f"not JSON: {fault.msg} at character {fault.pos} of the line{_on_comma(fault)}") from None
     except (ValueError, RecursionError):
         raise InputError("not JSON that can be read: too deep, or too long a number") from None
 
@@ -122,15 +123,26 @@ def json_fault(head: bytes) -> str:
     if error is None:
         return ""
     whole = head.removeprefix(BOM).decode("utf-8", "ignore")
-    fault = json.JSONDecodeError(error.msg, whole, error.pos + len(whole) - len(text))
+    return _told(json.JSONDecodeError(error.msg, whole, error.pos + len(whole) - len(text)))
+
+
+def _told(error: json.JSONDecodeError) -> str:
+    """Return a fault with its line and column, and the remedy."""
+    fault = _at_comma(error)
     return f"not JSON: {fault.msg} (line {fault.lineno}, column {fault.colno}){_on_comma(fault)}"
 
 
-def _on_comma(error: json.JSONDecodeError) -> str:
-    """Return the remedy for a comma before the end of an object or array; "" for another fault."""
-    before = len(error.doc[: error.pos].rstrip()) - 1
-    is_comma = any(_COMMA.match(error.doc, place) for place in (before, error.pos))
-    return "; remove the comma before ] or }" if is_comma else ""
+def _at_comma(error: json.JSONDecodeError) -> json.JSONDecodeError:
+    """Return a fault at the comma before the end of an object or array, where Python 3.13 sees it; earlier ones see it
+    behind the comma. Other faults are unchanged.
+    """
+    before = max(len(error.doc[: error.pos].rstrip()) - 1, 0)
+    return json.JSONDecodeError(error.msg, error.doc, before) if _COMMA.match(error.doc, before) else error
+
+
+def _on_comma(fault: json.JSONDecodeError) -> str:
+    """Return the remedy for a fault at a comma before the end of an object or array; "" for another."""
+    return "; remove the comma before ] or }" if _COMMA.match(fault.doc, fault.pos) else ""
 
 
 def json_text(value: Any) -> str:
@@ -266,8 +278,7 @@ def _json_at(text: str, place: int) -> tuple[Any, int]:
     try:
         return _DECODER.raw_decode(text, place)
     except json.JSONDecodeError as error:
-        where = f"(line {error.lineno}, column {error.colno})"
-        raise InputError(f"not JSON: {error.msg} {where}{_on_comma(error)}") from None
+        raise InputError(_told(error)) from None
     except (ValueError, RecursionError):
         raise InputError("not JSON that can be read: too deep, or too long a number") from None
 

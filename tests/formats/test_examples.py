@@ -88,7 +88,7 @@ PROSE = "Ada Lovelace wrote to Charles Babbage, in London.\nShe was a mathematic
         (CONLL.encode("utf-16-be"), r"seems to be text in UTF-16 \("),
         (OURS.encode("utf-16-le"), r"seems to be text in UTF-16 \("),
         (SPANS.encode("utf-16-le"), r"seems to be text in UTF-16 \("),
-        ('[{"text": "Ada", "spans": [],}]', r"not JSON: .*\(line 1, column 30\); remove the comma before \] or \}"),
+        ('[{"text": "Ada", "spans": [],}]', r"not JSON: .*\(line 1, column 29\); remove the comma before \] or \}"),
     ],
 )
 def test_what_a_file_seems_to_be_has_a_remedy(tmp_path: Path, name: str, content: str | bytes, told: str) -> None:

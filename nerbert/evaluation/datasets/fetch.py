@@ -1,18 +1,23 @@
 """Fetch public data sets from their publishers, convert them to IOB2, and publish each as a whole folder.
 
-Only files of the known SHA-256 are kept. Cost: a file that changed at its address can't be fetched.
+Only files of the known SHA-256 are kept. Cost: a file that changed at its address can't be fetched. A checkout of
+nerbert builds the project's own sets from its sources; no other folder's code runs.
 """
 
 import hashlib
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
-from nerbert import __version__
+from nerbert import HOMEPAGE, __version__
 from nerbert.artifacts import publish, publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, at, unknown
 from nerbert.evaluation.datasets.load import KnownData, Recipe, all_names, find_known, known_data
@@ -21,6 +26,8 @@ from nerbert.labels import OUTSIDE, bio_from_spans, spans_from_bio, split_tag
 from nerbert.sources.download import check_mirror, on_mirror, open_output
 from nerbert.sources.http import Missing, RetryPolicy, read_small
 
+CHECKOUT = Path(__file__).parents[3]
+"""The folder that holds the package: the root of a checkout, if the package lies in one."""
 EMPTY = "_EMPTY_"
 """Replaces a token of only white space."""
 _LONGEST = 16 << 20
@@ -55,8 +62,8 @@ def list_public(names: Sequence[str], mirror: str = "") -> Iterator[str]:
     for name in dict.fromkeys(names or (each.name for each in known_data().values() if not each.recipe.unfetched)):
         with at(part=name):
             data = find_public(name)
-        for split, address in find_addresses(data).items():
-            yield "\t".join((data.name, split, on_mirror(address, mirror), data.licence))
+        for split, address in _origins(data, mirror).items():
+            yield "\t".join((data.name, split, address, data.licence))
 
 
 def find_public(name: str) -> KnownData:
@@ -77,6 +84,12 @@ def find_addresses(data: KnownData) -> dict[str, str]:
         source = data.sources[0]
         root = f"https://raw.githubusercontent.com/{source.repository.removeprefix('github.com/')}/{source.commit}"
     return {split: f"{root}/{quote(path)}" for split, path in data.recipe.paths.items()}
+
+
+def own_script(data: KnownData, mirror: str = "") -> Path | None:
+    """Return the script that makes a data set, if the package lies in a checkout; None with a mirror."""
+    script = CHECKOUT / data.recipe.script
+    return script if script.is_file() and not mirror else None
 
 
 def convert_data(raw: Mapping[str, bytes], recipe: Recipe) -> dict[str, bytes]:
@@ -178,12 +191,9 @@ def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy |
         return
     licence = f"{data.licence} ({data.licence_note.rstrip('.')})" if data.licence_note else data.licence
     yield f"{data.name}: licence: {licence}; terms are the publisher's"
-    addresses = {split: on_mirror(address, mirror) for split, address in find_addresses(data).items()}
-    try:
-        raw = {split: read_small(address, _LONGEST, policy) for split, address in addresses.items()}
-    except Missing as error:
-        raise InputError(f"{error}; the publisher may have removed it: try a --mirror") from error
-    made = _converted(raw, data)
+    script, origins = own_script(data, mirror), _origins(data, mirror)
+    raw = _build(script, data.recipe) if script else _download(origins, data.recipe, policy)
+    made = _converted(raw, data, script)
     source = {name: getattr(each, name) for each in data.sources[:1] for name in ("repository", "commit")}
     with publish_folder(target) as folder:
         for split, content in made.items():
@@ -194,14 +204,48 @@ def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy |
             "about": data.about, "split": data.split, "licence": licence, "fetched": f"{datetime.now(UTC):%Y-%m-%d}",
             **source, "recipe": asdict(data.recipe),
             "raw": [{"address": address, "size": len(raw[split]), "sha256": hashlib.sha256(raw[split]).hexdigest()}
-                    for split, address in addresses.items()],
+                    for split, address in origins.items()],
             "sha256": {data.file_of(split): each.sha256 for split, each in data.splits.items()},
         })  # fmt: skip
     counts = ", ".join(f"{split} {each.sentences:,}" for split, each in data.splits.items())
-    yield f"{data.name}: fetched into {target}: {counts} sentences, SHA-256 as known"
+    how = f"built by {script}, not downloaded," if script else "fetched"
+    yield f"{data.name}: {how} into {target}: {counts} sentences, SHA-256 as known"
 
 
-def _converted(raw: Mapping[str, bytes], data: KnownData) -> dict[str, bytes]:
+def _origins(data: KnownData, mirror: str) -> dict[str, str]:
+    """Return where each split's file comes from: its address, or the script that makes it."""
+    if own_script(data, mirror):
+        return dict.fromkeys(data.recipe.paths, data.recipe.script)
+    return {split: on_mirror(address, mirror) for split, address in find_addresses(data).items()}
+
+
+def _download(addresses: Mapping[str, str], recipe: Recipe, policy: RetryPolicy | None) -> dict[str, bytes]:
+    """Return the content of a publisher's files, by split."""
+    try:
+        return {split: read_small(address, _LONGEST, policy) for split, address in addresses.items()}
+    except Missing as error:
+        advice = "the publisher may have removed it: try a --mirror"
+        if recipe.script:
+            advice = f"clone {HOMEPAGE} and run nerbert there: a clone builds this data set; or try a --mirror"
+        raise InputError(f"{error}; {advice}") from error
+
+
+def _build(script: Path, recipe: Recipe) -> dict[str, bytes]:
+    """Return the files that a script of the checkout makes, by split; it imports this package."""
+    paths = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with TemporaryDirectory() as scratch:
+        made = Path(scratch, "made")
+        ran = subprocess.run(  # noqa: S603  (the project's own script)
+            [sys.executable, str(script), "-o", str(made)], env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if ran.returncode:
+            last = (ran.stderr.splitlines() or [f"status {ran.returncode}"])[-1]
+            raise InputError(f"{script} failed: {last}; nothing was kept")
+        return {split: (made / path).read_bytes() for split, path in recipe.paths.items()}
+
+
+def _converted(raw: Mapping[str, bytes], data: KnownData, script: Path | None) -> dict[str, bytes]:
     """Return the converted splits; raise InputError unless they have the known hashes."""
     try:
         made = convert_data(raw, data.recipe)
@@ -210,8 +254,8 @@ def _converted(raw: Mapping[str, bytes], data: KnownData) -> dict[str, bytes]:
             if found != each.sha256:
                 raise InputError(f"{data.file_of(split)} would have the SHA-256 {found}, but {each.sha256} is known")
     except InputError as error:
-        why = "the publisher's files, or the mirror's, are not the known ones"
-        raise InputError(f"{error}; {why}; nothing was kept") from error
+        whose = f"the files that {script} reads" if script else "the publisher's files, or the mirror's,"
+        raise InputError(f"{error}; {whose} are not the known ones; nothing was kept") from error
     return made
 
 

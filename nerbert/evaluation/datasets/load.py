@@ -68,6 +68,8 @@ class Recipe:
     draw_test: int = 0
     release: str = ""
     """Address of the folder with its files, instead of a repository's."""
+    script: str = ""
+    """The script that makes the files of a `release`, by its path in a checkout of nerbert."""
     unfetched: str = ""
     """Why it can't be fetched."""
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from nerbert.cli import main
 from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.evaluation.datasets import fetch as module
-from nerbert.evaluation.datasets.fetch import Sentence, conll_text, fetch_data, list_public
+from nerbert.evaluation.datasets.fetch import Sentence, conll_text, fetch_data, find_addresses, list_public
 from nerbert.evaluation.datasets.load import KnownData, KnownSplit, Recipe, Repository, known_data, list_data
 from nerbert.sources.download import open_output
 from nerbert.sources.http import RetryPolicy
@@ -139,6 +140,61 @@ def test_a_release_is_kept_as_it_is(server: Web, tmp_path: Path, monkeypatch: py
     (tmp_path / "own" / "train.jsonl").write_bytes(b"other")
     assert [each.there for each in list_data(tmp_path)] == ["another train"]
     fails(OutputExists, server, tmp_path, "own", words=("train.jsonl: is not the known one",))
+
+
+@pytest.mark.integration
+def test_a_checkout_builds_its_own_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real sources give the release's bytes, from any folder, whose `domains.py` isn't run."""
+    (tmp_path / "domains.py").write_text("raise SystemExit('the wrong one')")
+    monkeypatch.chdir(tmp_path)
+    script = "sources/open_types/build.py"
+    lines = list(fetch_data(["open-types"], tmp_path / "out"))
+    assert lines[1].startswith(f"open-types: built by {module.CHECKOUT / script}, not downloaded, into")
+    made = tmp_path / "out" / "open-types"
+    assert names(made) == ["dev.jsonl", "manifest.json", "test.jsonl", "train.jsonl"]
+    assert [each.there for each in list_data(tmp_path / "out") if each.name == "open-types"] == ["whole"]
+    told = json.loads((made / "manifest.json").read_text())
+    assert [(each["address"], each["sha256"]) for each in told["raw"]] == [
+        (script, split.sha256) for split in known_data()["open-types"].splits.values()
+    ]
+    assert [line.split("\t")[2] for line in list_public(["open-types"])] == [script] * 3
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("|", "|no such ", ("build.py failed: ", ".marked:", "is not listed", "nothing was kept")),
+        (".", "!", ("would have the SHA-256", "build.py reads are not the known ones", "nothing was kept")),
+    ],
+)
+def test_damaged_sources_make_no_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, words: tuple[str, ...]
+) -> None:
+    sources = tmp_path / "sources" / "open_types"
+    copytree(module.CHECKOUT / "sources" / "open_types", sources)
+    monkeypatch.setattr(module, "CHECKOUT", tmp_path)
+    damaged = sorted((sources / "passages").iterdir())[0]
+    header, passages = damaged.read_text().rsplit("\n\n", 1)
+    damaged.write_text(f"{header}\n\n{passages.replace(old, new, 1)}")
+    with pytest.raises(InputError) as raised:
+        list(fetch_data(["open-types"], tmp_path / "out"))
+    assert all(word in str(raised.value) for word in words), str(raised.value)
+    assert names(tmp_path / "out") == []
+
+
+def test_outside_a_checkout_and_with_a_mirror_it_is_downloaded(
+    server: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    know(monkeypatch, known_data())
+    words = ("open-types: ", "open-types-1.0/train.jsonl", "status 404", "clone https://github.com/nerbert/nerbert")
+    fails(InputError, server, tmp_path / "out", "open-types", words=words)
+    assert server.asked, "a mirror is asked, in a checkout too"
+    monkeypatch.setattr(module, "CHECKOUT", tmp_path)
+    assert [line.split("\t")[2] for line in list_public(["open-types"])] == [
+        *find_addresses(known_data()["open-types"]).values()
+    ]
+    assert names(tmp_path / "out") == []
 
 
 def test_known_files_are_known_under_other_usual_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
