@@ -67,7 +67,7 @@ def parse_thresholds(text: str) -> float | dict[str, float] | None:
         pairs = [part.rpartition("=") for part in text.split(",")]
         return {name.strip(): float(number) for name, _, number in pairs}
     except ValueError:
-        why = "must be a number, type=number,type=number, or both, as in 0.8,type=0.5"
+        why = "must be a number, or type=number,type=number, or both: 0.8,type=0.5"
         raise SettingsError(f"--min-confidence {text!r}: {why}") from None
 
 
