@@ -144,7 +144,7 @@ def test_code_in_pickled_weights_is_refused_and_not_run(make: Make, tmp_path: Pa
         ({"encoder_config": {**BODY, "num_attention_heads": 3}}, "can't be built: "),
         ({"encoder_config": {**BODY, "to_dict": "x"}}, "the model of gliner_config.json can't be computed: "),
         ({"encoder_config": {**BODY, "layer_norm_eps": "a"}}, "layer_norm_eps|can't be computed: "),
-        ({"encoder_config": {**BODY, "sub_configs": 1}}, "no encoder's configuration: |can't be built: "),
+        ({"encoder_config": {**BODY, "sub_configs": 1}}, "no encoder's configuration: "),
         ({"max_width": 10**9}, "max_width = 1000000000: must be less than"),
         ({"max_width": 0}, "max_width = 0: must be greater than"),
         ({"hidden_size": "big"}, "hidden_size = 'big': must be a valid integer"),
