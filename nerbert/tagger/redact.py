@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
@@ -163,21 +163,24 @@ def restore(text: str, replaced: Iterable[tuple[int, str, str]]) -> str:
     return "".join([*parts, text[done:]])
 
 
-def originals_of(replaced: Iterable[tuple[int, str, str]]) -> dict[str, str]:
-    """Return pseudonym → original as it was first written; raise InputError for one that doesn't tell names apart."""
-    originals = dict[str, str]()
-    for _, pseudonym, original in replaced:
-        other = folded(originals.setdefault(pseudonym, original)) != folded(original)
-        if other or pseudonym.startswith(_BLOCK):
-            raise InputError(f"{pseudonym:.60} may stand for several names, so an edited text can't be restored")
-    return originals
+class EditedText:
+    """Puts `originals`, by pseudonym, into texts that were edited, wherever a pseudonym stands; `seen` has those found.
 
+    `replaced` has start, pseudonym and original. Raise InputError for a pseudonym that doesn't tell names apart.
+    """
 
-def restore_edited(text: str, originals: Mapping[str, str], seen: set[str]) -> str:
-    """Return a text with the original in place of each pseudonym, wherever it stands; `seen` gets the pseudonyms."""
-    names = re.compile("|".join(map(re.escape, originals)) or "(?!)")
-    seen.update(names.findall(text))
-    return names.sub(lambda found: originals[found[0]], text)
+    def __init__(self, replaced: Iterable[tuple[int, str, str]]) -> None:
+        self.originals, self.seen = dict[str, str](), set[str]()
+        for _, pseudonym, original in replaced:
+            other = folded(self.originals.setdefault(pseudonym, original)) != folded(original)
+            if other or pseudonym.startswith(_BLOCK):
+                raise InputError(f"{pseudonym:.60} may stand for several names, so an edited text can't be restored")
+        self._pseudonym = re.compile("|".join(map(re.escape, self.originals)) or "(?!)")
+
+    def restore(self, text: str) -> str:
+        """Return a text with the original, as it was first written, in place of each pseudonym."""
+        self.seen.update(self._pseudonym.findall(text))
+        return self._pseudonym.sub(lambda found: self.originals[found[0]], text)
 
 
 def numbered() -> Pseudonym:

@@ -12,7 +12,7 @@ from nerbert.formats.kinds import TEXT as LINES
 from nerbert.formats.row_files import ROW_KINDS, read_rows, write_rows
 from nerbert.formats.rows import TEXT, read_lines
 from nerbert.schema import parse_json
-from nerbert.tagger.redact import originals_of, restore, restore_edited
+from nerbert.tagger.redact import EditedText, restore
 from nerbert.terminal import tell
 
 
@@ -43,25 +43,22 @@ def undo_redaction(map_: Path, redacted: Path, output: Path, *, edited: bool = F
     if output.resolve() in (map_.resolve(), redacted.resolve()):
         raise InputError(f"{output}: is the input itself; name another output")
     kind, changes = _changes_of(map_, redacted, edited=edited)
-    seen = set[str]()
     with at(map_):
-        originals = originals_of(chain(*changes.values())) if edited else {}
-
-    def text(number: int, text: str) -> str:
-        return restore_edited(text, originals, seen) if edited else restore(text, changes.get(number, ()))
+        edit = EditedText(chain(*changes.values())) if edited else None
 
     def rows() -> Iterator[dict[str, Any]]:
         for number, row in enumerate(read_rows(redacted, kind), 1):
             with at(redacted, row.line):
-                fields = {**row.fields, TEXT: text(number, row.text)}
-            yield fields
+                text = edit.restore(row.text) if edit else restore(row.text, changes.get(number, ()))
+            yield {**row.fields, TEXT: text}
 
     names = {} if kind == LINES else dict.fromkeys(name for row in read_rows(redacted, kind) for name in row.fields)
     with publish(output) as draft:
         write_rows(draft, kind, rows, list(names))
-    if edited:
-        lost = ", ".join(each for each in originals if each not in seen)
-        tell(f"{output}: {len(seen):,} of {len(originals):,} names restored" + (lost and f"; gone: {lost:.500}"))
+    if edit:
+        gone = ", ".join(each for each in edit.originals if each not in edit.seen)
+        tell(f"{output}: {len(edit.seen):,} of {len(edit.originals):,} names restored"
+             + (gone and f"; gone: {gone:.500}"))  # fmt: skip
     else:
         tell(f"{output}: {sum(map(len, changes.values())):,} entities restored")
 
