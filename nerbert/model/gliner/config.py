@@ -33,7 +33,7 @@ _LEFT_OUT = (
     "auto_map", "quantization_config", "dtype", "torch_dtype", "torchscript", "model_type", "attn_implementation",
     "experts_implementation", "num_labels", "id2label", "label2id", "problem_type", "pruned_heads", "per_layer_config",
     "chunk_size_feed_forward", "output_hidden_states", "output_attentions", "return_dict", "use_cache", "is_decoder",
-    "is_encoder_decoder", "add_cross_attention", "sinusoidal_pos_embds",
+    "is_encoder_decoder", "add_cross_attention", "sinusoidal_pos_embds", "sub_configs",
 )  # fmt: skip
 """What of a body's configuration is about how it was loaded or called, its head, or weights before training. Names with
 an underscore in front are left out too; `attn_implementation` may name code."""

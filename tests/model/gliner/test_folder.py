@@ -144,7 +144,6 @@ def test_code_in_pickled_weights_is_refused_and_not_run(make: Make, tmp_path: Pa
         ({"encoder_config": {**BODY, "num_attention_heads": 3}}, "can't be built: "),
         ({"encoder_config": {**BODY, "to_dict": "x"}}, "the model of gliner_config.json can't be computed: "),
         ({"encoder_config": {**BODY, "layer_norm_eps": "a"}}, "layer_norm_eps|can't be computed: "),
-        ({"encoder_config": {**BODY, "sub_configs": 1}}, "no encoder's configuration: "),
         ({"max_width": 10**9}, "max_width = 1000000000: must be less than"),
         ({"max_width": 0}, "max_width = 0: must be greater than"),
         ({"hidden_size": "big"}, "hidden_size = 'big': must be a valid integer"),
@@ -166,7 +165,7 @@ def test_how_an_encoder_was_called_is_left_out_of_its_configuration(make: Make) 
     folder, usual = make(), json.loads((make("other") / "gliner_config.json").read_text())["encoder_config"]
     expected = found(folder)
     called = {"chunk_size_feed_forward": 1.5, "output_hidden_states": "a", "output_attentions": True, "return_dict": 0,
-              "is_decoder": True, "use_cache": "a", "pruned_heads": {"0": [0]}}  # fmt: skip
+              "is_decoder": True, "use_cache": "a", "pruned_heads": {"0": [0]}, "sub_configs": 1}  # fmt: skip
     change(folder, encoder_config={**usual, **called})
     assert found(folder) == expected
     change(folder, encoder_config={**usual, "chunk_size_feed_forward": 3})  # would do for texts of some lengths
