@@ -1,0 +1,70 @@
+"""Machines that make hostile input, and count what they made.
+
+    pytest -m fuzz                                          a short run, as in CI
+    NERBERT_FUZZ_CASES=20000 NERBERT_FUZZ_SEED=7 pytest -n0 -m fuzz tests/fuzz     a long one, with its counts
+
+Each target has its share of the cases; what was found before comes first (`found=`).
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+CASES = int(os.environ.get("NERBERT_FUZZ_CASES", "60"))
+SEED = int(os.environ.get("NERBERT_FUZZ_SEED", "0"))
+_ROUND = 5000
+"""Cases of one run of hypothesis, which keeps them all in memory."""
+_done: Counter[str] = Counter()
+
+
+class Fuzz(Protocol):
+    """Runs a check on the cases found before, then on this run's share of new ones."""
+
+    def __call__(
+        self,
+        cases: st.SearchStrategy[Any],
+        check: Callable[[Any], object],
+        *,
+        found: Iterable[Any] = (),
+        share: float = 1,
+    ) -> None:
+        """Run `check` on each case; it raises if a property doesn't hold."""
+
+
+@pytest.fixture
+def fuzz(request: pytest.FixtureRequest) -> Fuzz:
+    """The machine of one test; `share` makes it run fewer cases where each is dear."""
+
+    def run(
+        cases: st.SearchStrategy[Any], check: Callable[[Any], object], *, found: Iterable[Any] = (), share: float = 1
+    ) -> None:  # fmt: skip
+        for case in found:
+            check(case)
+
+        def counted(case: Any) -> None:
+            _done[request.node.nodeid] += 1
+            check(case)
+
+        count = max(1, round(CASES * share))
+        for number, start in enumerate(range(0, count, _ROUND)):
+            limits = settings(
+                max_examples=min(_ROUND, count - start), deadline=None, database=None, print_blob=False,
+                suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.shrink),
+            )  # fmt: skip
+            seed(SEED * 1000 + number)(limits(given(cases)(counted)))()
+
+    return run
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many cases each target had."""
+    if _done:
+        width = max(map(len, _done))
+        terminalreporter.section(f"fuzz: {_done.total():,} cases, seed {SEED}")
+        for name, count in sorted(_done.items()):
+            terminalreporter.line(f"{name:<{width}} {count:>9,}")

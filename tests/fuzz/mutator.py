@@ -1,0 +1,58 @@
+"""A byte mutator for hypothesis: a valid file, and a few edits that break it as damage, other tools and attacks do."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from hypothesis import strategies as st
+
+Edit: TypeAlias = tuple[int, int, int, int]
+"""What is done, where (a share of the file, in 2^-16), how long, and with which piece."""
+
+PIECES = (
+    b"", b"\0", b"\n", b"\r", b"\r\n", b"\t", b" ", b'"', b"'", b"\\", b"{", b"}", b"[", b"]", b"<", b">", b"&", b",",
+    b":", b"\xff", b"\xc3", b"\xed\xa0\x80",
+    b"\xef\xbb\xbf", b"\x1b[31m", b"\xe2\x80\xa8", b"\xe2\x80\xae", b"\xcc\x81",
+    "👩‍👧".encode(), b"\\ud800", b"\\u0000", b"null", b"NaN", b"-1", b"0", b"1e999", b"18446744073709551616",
+    b"9" * 5000, b"[" * 3000, b'{"a":' * 3000, b"../../x", b"/etc/passwd", b"A" * 5000, b"true", b"{}", b"[]", b'""',
+)  # fmt: skip
+"""What readers stumble over: control characters, half characters, numbers without bounds, depth, paths."""
+_OPERATIONS = 8
+
+
+def mutated(seeds: Sequence[bytes], words: Sequence[bytes] = (), *, edits: int = 6) -> st.SearchStrategy[bytes]:
+    """Return a strategy for one of the valid files with 0 to `edits` edits; `words` are pieces of the file's format."""
+    pieces = (*words, *PIECES)
+    edit = st.tuples(
+        st.integers(0, _OPERATIONS - 1), st.integers(0, (1 << 16) - 1), st.integers(0, 40),
+        st.integers(0, len(pieces) - 1),
+    )  # fmt: skip
+    return st.builds(
+        lambda seed, other, done: _edited(seed, other, done, pieces),
+        st.sampled_from(seeds), st.sampled_from(seeds), st.lists(edit, max_size=edits),
+    )  # fmt: skip
+
+
+def _edited(data: bytes, other: bytes, edits: Sequence[Edit], pieces: Sequence[bytes]) -> bytes:
+    for operation, where, length, piece in edits:
+        start = where * (len(data) + 1) >> 16
+        end = min(len(data), start + length)
+        match operation:
+            case 0:
+                data = data[:start] + pieces[piece] + data[start:]
+            case 1:
+                data = data[:start] + pieces[piece] + data[end:]
+            case 2:
+                data = data[:start] + data[end:]
+            case 3:
+                data = data[:start] + data[start:end] * 3 + data[end:]
+            case 4:
+                data = data[:start]
+            case 5 if data:
+                flipped = data[start - 1] ^ (1 << length % 8)
+                data = data[: start - 1] + bytes((flipped,)) + data[start:] if start else data
+            case 6:
+                cut = where * (len(other) + 1) >> 16
+                data = data[:start] + other[cut : cut + length * 8] + data[end:]
+            case _:
+                data = data[end:] + data[start:end] + data[:start]
+    return data
