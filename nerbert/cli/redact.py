@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from nerbert.cli.options import LOADING, RUN, TEXTS, FileOrDash, Flag, Loading, Output, Run, Texts
-from nerbert.errors import InputError
+from nerbert.errors import InputError, SettingsError
 
 
 def redact(
@@ -63,6 +63,8 @@ def redact(
             raise InputError(f"--undo: restores one file, {tagger}; leave {inputs[0]} out")
         undo_redaction(undo, Path(tagger), output, edited=edited, overwrite=overwrite)
         return
+    if edited:
+        raise SettingsError("--edited: is for --undo MAP; give the map, or leave it out")
     from nerbert.tagger.jobs.job import TagJob
     from nerbert.tagger.jobs.redact import RedactJob, redact_files
 

@@ -178,6 +178,7 @@ REFUSED = {
     "-o y.jsonl --map y.jsonl": "y.jsonl: the map undoes the redaction, so it can't be in the output; keep it apart",
     "x.txt -o out --map out/m": "out/m: the map undoes the redaction, so it can't be in the output; keep it apart",
     "-o y.jsonl --map x.txt": "x.txt: is the input itself; name another output",
+    "-o y.jsonl --edited": "--edited: is for --undo MAP; give the map, or leave it out",
     "-o y.jsonl --map no/m": "no: no such folder; make it first",
 }
 
