@@ -5,9 +5,10 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TypeVar
 
-from nerbert.errors import NerbertError
+from nerbert.errors import NerbertError, visible
 from nerbert.records import Document
 
 T = TypeVar("T")
@@ -23,9 +24,10 @@ def answer(call: Callable[[], T]) -> T | None:
 
 
 def check_message(message: str) -> None:
-    """Check that a message is one printable line of bounded length."""
+    """Check that a message is one line of bounded length, in which no character acts on the terminal."""
     assert message
-    assert message.isprintable(), f"not a printable line: {message!r}"
+    assert visible(message) == message, f"acts on the terminal: {message!r}"
+    assert len(message.splitlines()) == 1, f"several lines: {message!r}"
     assert len(message) <= 1000, f"{len(message)} characters: {message[:200]!r}"
 
 
@@ -82,3 +84,12 @@ def exponent(sizes: Sequence[int], costs: Sequence[float]) -> float:
     x, y = [math.log(size) for size in sizes], [math.log(cost) for cost in costs]
     mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
     return sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / sum((a - mean_x) ** 2 for a in x)
+
+
+def check_growth(
+    run: Callable[[int], object], sizes: Sequence[int], *, cost: Callable[[Callable[[], object]], float] = calls_of,
+    below: float = 1.2,
+) -> None:  # fmt: skip
+    """Check that a call's cost grows with its size by less than this power."""
+    costs = [cost(partial(run, size)) for size in sizes]
+    assert exponent(sizes, costs) < below, f"of {list(sizes)} it costs {costs}"
