@@ -14,12 +14,16 @@ from nerbert.records import Document
 T = TypeVar("T")
 
 
-def answer(call: Callable[[], T]) -> T | None:
-    """Return what the call returns, or None if it refuses its input as it should: anything else raised is a fault."""
+def answer(call: Callable[[], T], *, naming: Sequence[str] = ()) -> T | None:
+    """Return what the call returns, or None if it refuses its input as it should: anything else raised is a fault.
+
+    The message must name one of `naming`.
+    """
     try:
         return call()
     except NerbertError as error:
         check_message(str(error))
+        assert not naming or any(each in str(error) for each in naming), f"names no place: {error}"
         return None
 
 
