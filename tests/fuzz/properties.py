@@ -22,9 +22,10 @@ def answer(call: Callable[[], T], *, naming: Sequence[str] = ()) -> T | None:
     try:
         return call()
     except NerbertError as error:
-        check_message(str(error))
-        assert not naming or any(each in str(error) for each in naming), f"names no place: {error}"
-        return None
+        message = str(error)
+    check_message(message)
+    assert not naming or any(each in message for each in naming), f"names no place: {message}"
+    return None
 
 
 def check_message(message: str) -> None:
@@ -97,3 +98,11 @@ def check_growth(
     """Check that a call's cost grows with its size by less than this power."""
     costs = [cost(partial(run, size)) for size in sizes]
     assert exponent(sizes, costs) < below, f"of {list(sizes)} it costs {costs}"
+
+
+def check_seconds(run: Callable[[int], object], sizes: Sequence[int], *, what: object, below: float = 1.4) -> None:
+    """Check that a call's seconds of the processor grow by less than this power, in one of three measurements."""
+    costs = [[seconds_of(partial(run, size)) for size in sizes]]
+    while exponent(sizes, costs[-1]) >= below:  # another program may have slowed one
+        assert len(costs) < 3, f"{what}: of {list(sizes)} it takes {costs}"
+        costs.append([seconds_of(partial(run, size)) for size in sizes])

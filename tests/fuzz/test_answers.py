@@ -21,8 +21,10 @@ from tests.fuzz.mutator import mutated
 from tests.fuzz.properties import answer, check_growth, check_message, peak_of
 
 pytestmark = pytest.mark.fuzz
-TEXT = "The Bank of Norway raised rates; the bank will wait. O\u2019Brien, e\u0301t\u00e9, \U0001f469\u200d\U0001f467, 東京."
-LINES = b"Bank of Norway <> central bank <> it issues money\nrates <> price\nbank <> institution\n\xe6\x9d\xb1 <> city\n"
+TEXT = (
+    "The Bank of Norway raised rates; the bank waits. O\u2019Brien, e\u0301t\u00e9, \U0001f469\u200d\U0001f467, 東京."
+)
+LINES = b"Bank of Norway <> central bank <> issues money\nrates <> price\nbank <> institution\n\xe6\x9d\xb1 <> city\n"
 ENTRIES = json.dumps({"entities": [{"mention": "rates", "concept": "price", "description": "what money costs"}] * 2})
 COMPLETION = json.dumps({
     "id": "x", "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "none"}}],
@@ -32,9 +34,12 @@ WORDS = (
     b"```json\n", b"```", b"<think>", b"</think>", b"<>", b" <> ", b"none", b"yes", b"no", b"Here you are:\n", b"- ",
     b"1. ", b'{"entities": []}', b'"mention": ', b'"concept": ', b'"start": 1, ', b"rates <> price\n" * 600, b"bank",
     b"Norway raised", b"\xe6\x9d\xb1\xe4\xba\xac", b"\xcc\x81", b"\xe2\x80\x99", b"rates <> " + b"x" * 300 + b"\n",
-    b'"content": ', b'"choices": ', b'"message": ', b'"refusal": 1, ', b'"usage": null, ', b'"finish_reason": "length", ',
+    b'"content": ', b'"choices": ', b'"message": ', b'"refusal": 1, ', b'"usage": null, ',
+    b'"finish_reason": "length", ',
 )  # fmt: skip
-ANSWERS = mutated([LINES, ENTRIES.encode(), b"none", b"yes."], WORDS).map(lambda data: data.decode("utf-8", "replace"))
+ANSWERS = mutated([LINES, ENTRIES.encode(), b"none", b"yes."], WORDS, edits=4).map(
+    lambda data: data.decode("utf-8", "replace")
+)
 
 
 def tried(call: Callable[[], object]) -> bool:
@@ -42,10 +47,12 @@ def tried(call: Callable[[], object]) -> bool:
     try:
         call()
     except Failure as failure:
-        assert len(str(failure)) <= 300
-        assert "\n" not in str(failure)
-        return False
-    return True
+        message = str(failure)
+    else:
+        return True
+    assert len(message.splitlines()) == 1
+    assert len(message) <= 300
+    return False
 
 
 def test_any_answer_of_a_model(fuzz: Fuzz, tmp_path: Path) -> None:
@@ -83,7 +90,7 @@ def test_any_body_of_a_server(fuzz: Fuzz) -> None:
 
         tried(read)
 
-    fuzz(mutated([COMPLETION.encode()], WORDS), check, found=BODIES)
+    fuzz(mutated([COMPLETION.encode()], WORDS, edits=3), check, found=BODIES)
 
 
 BODIES: list[bytes] = []
@@ -137,7 +144,9 @@ def test_any_damage_of_saved_answers(fuzz: Fuzz) -> None:
 
             answer(use, naming=(str(path.parent),))
 
-        fuzz(mutated(seeds, [b"answers", b"spending", b"SQLite format 3\0", b"CREATE TABLE"]), check, share=0.5)
+        fuzz(
+            mutated(seeds, [b"answers", b"spending", b"SQLite format 3\0", b"CREATE TABLE"], edits=2), check, share=0.5
+        )
 
 
 HEAD = AnswersHead("nerbert span answers 1", "a" * 64, "b" * 64, ["city", "person"], 9, 2, 0)
@@ -158,15 +167,13 @@ def test_any_file_of_judged_spans(fuzz: Fuzz, tmp_path: Path) -> None:
         assert path.read_bytes() == case
         if found is None:
             return
-        for each in found.questions:
-            assert each.text[each.start : each.end] == each.span
         found.answer(0, False, "a person")
         again = SpanAnswers.read(path)
         assert (again.head, again.questions) == (found.head, found.questions)
         for name in found.judges:
             check_message(name)
 
-    fuzz(mutated([seed], words), check, found=SPANS)
+    fuzz(mutated([seed], words, edits=2), check, found=SPANS)
 
 
 SPANS: list[bytes] = []

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tests.fuzz.mutator import PIECES, mutated
 from tests.fuzz.properties import answer, check_growth, check_message
 
 pytestmark = pytest.mark.fuzz
+_EDITS = 3
 PACKAGE = Path(nerbert.__file__).parent
 KINDS = (CorpusSettings, PretrainSettings, FinetuneSettings, DistilSettings)
 WORDS = (
@@ -46,7 +47,7 @@ def reads(tmp_path: Path, *read: Callable[[Path], object]) -> Callable[[tuple[by
     def check(case: tuple[bytes, int]) -> None:
         data, number = case
         path.write_bytes(data)
-        answer(lambda: read[number % len(read)](path), naming=(str(path), "setting"))
+        answer(lambda: read[number % len(read)](path), naming=(str(path), "setting", "stage"))
         assert [each.name for each in tmp_path.iterdir()] == [path.name]
         assert path.read_bytes() == data
 
@@ -59,17 +60,19 @@ NUMBER = st.integers(0, 7)
 def test_any_settings_file(fuzz: Fuzz, tmp_path: Path) -> None:
     kinds = [lambda path, kind=kind: load_settings(kind, path) for kind in KINDS]
     check = reads(tmp_path, *kinds, lambda path: read_stages(path, (), path.parent))
-    fuzz(st.tuples(mutated(toml_files("configs"), WORDS), NUMBER), check, found=FILES)
+    fuzz(st.tuples(mutated(toml_files("configs"), WORDS, edits=_EDITS), NUMBER), check, found=FILES)
 
 
 def test_any_suite(fuzz: Fuzz, tmp_path: Path) -> None:
-    fuzz(st.tuples(mutated(toml_files("suites"), WORDS), NUMBER), reads(tmp_path, read_suite), found=FILES)
+    fuzz(
+        st.tuples(mutated(toml_files("suites"), WORDS, edits=_EDITS), NUMBER), reads(tmp_path, read_suite), found=FILES
+    )
 
 
 def test_any_prompt(fuzz: Fuzz, tmp_path: Path) -> None:
     prompts = toml_files("annotate/prompts")
     check = reads(tmp_path, lambda path: load_prompt(str(path)).filled("a {text} b"))
-    fuzz(st.tuples(mutated(prompts, WORDS), NUMBER), check, found=FILES)
+    fuzz(st.tuples(mutated(prompts, WORDS, edits=_EDITS), NUMBER), check, found=FILES)
 
 
 FILES: list[tuple[bytes, int]] = [(b"seed = 0x" + b"f" * 4000, 0), (b"targets = 0x" + b"f" * 4000, 0)]
