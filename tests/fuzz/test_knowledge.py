@@ -36,7 +36,7 @@ from nerbert.words import splitter_named
 from tests.corpus.knowledge.looking import a_database, types_of
 from tests.corpus.knowledge.test_wikidata import ONTOLOGY, Entity, dump, read_text
 from tests.fuzz.conftest import Fuzz
-from tests.fuzz.mutator import PIECES, mutated
+from tests.fuzz.mutator import PIECES, mutated, soup
 from tests.fuzz.properties import answer, check_growth, check_seconds
 
 pytestmark = pytest.mark.fuzz
@@ -299,7 +299,7 @@ def test_the_time_grows_with_a_line(tmp_path: Path, name: str) -> None:
 
 
 def test_templates_are_read_in_any_text(fuzz: Fuzz) -> None:
-    soup = st.lists(st.sampled_from(["{{", "}}", "[[", "]]", "|", "=", "a", " ", "\n", "<!--", "-->"]), max_size=60)
+    pieces = soup(["{{", "}}", "[[", "]]", "|", "=", "a", " ", "\n", "<!--", "-->"], 60)
 
     def check(case: list[str]) -> None:
         def names(found: tuple[object, ...]) -> None:
@@ -310,7 +310,7 @@ def test_templates_are_read_in_any_text(fuzz: Fuzz) -> None:
 
         names(templates("".join(case)))
 
-    fuzz(soup, check)
+    fuzz(pieces, check)
 
 
 def test_any_chain_of_classes_ends(fuzz: Fuzz) -> None:

@@ -15,7 +15,7 @@ from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.records import CleanPage
 from tests.corpus.wikitext.test_scan import DE, EN, HOSTILE, TOKENS, check
 from tests.fuzz.conftest import Fuzz
-from tests.fuzz.mutator import mutated
+from tests.fuzz.mutator import mutated, soup
 from tests.fuzz.properties import check_growth, check_seconds, peak_of
 
 pytestmark = pytest.mark.fuzz
@@ -28,7 +28,7 @@ PIECES = tuple(dict.fromkeys((
     "''''", "'''''", "''''''", "<s", "/>", "://", "mailto:", "\n----", "\n=", "=\n", "\n|", "\n!", "\n{|", "\n|}",
 )))  # fmt: skip
 """What begins, ends or is markup, and characters that are more than one, or none."""
-SOUP = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
+SOUP = soup(PIECES, 40).map("".join)
 
 
 @cache
