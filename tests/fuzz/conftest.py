@@ -55,8 +55,9 @@ def fuzz(request: pytest.FixtureRequest) -> Fuzz:
 
         count, several = max(1, round(CASES * share)), st.tuples(*[cases] * _AT_ONCE)
         for number, start in enumerate(range(0, count, _ROUND)):
+            examples = max(1, min(_ROUND, count - start) // _AT_ONCE)
             limits = settings(
-                max_examples=max(1, min(_ROUND, count - start) // _AT_ONCE), deadline=None, database=None, print_blob=False,
+                max_examples=examples, deadline=None, database=None, print_blob=False,
                 suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.shrink),
             )  # fmt: skip
             seed(SEED * 1000 + number)(limits(given(several)(counted)))()
