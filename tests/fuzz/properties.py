@@ -64,10 +64,10 @@ def calls_of(run: Callable[[], object]) -> int:
     return count
 
 
-def seconds_of(run: Callable[[], object]) -> float:
-    """Return the least seconds of the processor of three calls: what regular expressions cost, which are one call."""
+def seconds_of(run: Callable[[], object], calls: int = 3) -> float:
+    """Return the least seconds of the processor of some calls: what regular expressions cost, which are one call."""
     costs = []
-    for _ in range(3):
+    for _ in range(calls):
         start = time.process_time()
         run()
         costs.append(time.process_time() - start)
@@ -102,7 +102,7 @@ def check_growth(
 
 def check_seconds(run: Callable[[int], object], sizes: Sequence[int], *, what: object, below: float = 1.4) -> None:
     """Check that a call's seconds of the processor grow by less than this power, in one of three measurements."""
-    costs = [[seconds_of(partial(run, size)) for size in sizes]]
+    costs = [[seconds_of(partial(run, size), 1) for size in sizes]]
     while exponent(sizes, costs[-1]) >= below:  # another program may have slowed one
-        assert len(costs) < 3, f"{what}: of {list(sizes)} it takes {costs}"
+        assert len(costs) < 4, f"{what!r:.500}: of {list(sizes)} it takes {costs}"
         costs.append([seconds_of(partial(run, size)) for size in sizes])

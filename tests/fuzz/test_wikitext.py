@@ -98,11 +98,18 @@ def test_the_memory_grows_with_the_page(fuzz: Fuzz) -> None:
     fuzz(REPEATED, bounded, share=0.25)
 
 
+def check_time(case: tuple[list[str], bool]) -> None:
+    """Check the seconds of a page that repeats pieces: what an expression costs is in no count of calls."""
+    texts = {size: repeated(case[0], size, apart=case[1]) for size in (1_000, 4_000)}
+    check_seconds(lambda size: clean_page("T", texts[size], EN), [*texts], what=case)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("apart", [False, True])
-@pytest.mark.parametrize("piece", PIECES)
-def test_the_time_grows_with_the_page(piece: str, apart: bool) -> None:
-    """Of each piece and each pair of pieces, repeated: what an expression costs is in no count of calls."""
-    for other in ("", *PIECES):
-        texts = {size: repeated([piece, other], size, apart=apart) for size in (4_000, 16_000)}
-        check_seconds(lambda size: clean_page("T", texts[size], EN), [*texts], what=(piece, other))  # noqa: B023
+def test_the_time_of_a_repeated_piece_grows_with_it() -> None:
+    for piece in PIECES:
+        check_time(([piece], False))
+
+
+@pytest.mark.slow
+def test_the_time_of_repeated_pieces_grows_with_them(fuzz: Fuzz) -> None:
+    fuzz(REPEATED, check_time, share=10)
