@@ -59,7 +59,10 @@ def controls(text: str) -> set[str]:
 
 
 WHERE = st.integers(0, len(SITES) - 1), st.integers(0, 3)
-FOUND: list[tuple[str, int, int]] = []
+FOUND = [
+    *((f"[[a%{code}b]] [[:Category:%{code}]] [[%{code}|c]]", 0, 0) for code in ("00", "1B", "7F", "0A", "C2%9B")),
+    ("[[Category:a&#10;b]] [[Category:a&#12;b]]", 0, 0),
+]
 
 
 def test_any_pieces_make_a_page(fuzz: Fuzz) -> None:

@@ -24,7 +24,7 @@ _BLOCK, _LARGEST_HEAD, _PROBE, _END = 1 << 16, 1 << 24, 1 << 24, 1 << 20
 _PROLOG = re.compile(rb"\s*(?:<\?(?:(?!\?>).)*\?>\s*|<!--(?:(?!-->).)*-->\s*)*", re.DOTALL)
 _ENCODING = re.compile(rb"<\?xml[^>]*\bencoding\s*=\s*[\"']([^\"'>]*)")
 _ROOT_NAME = re.compile(rb"<([A-Za-z_][\w.:-]*+)")
-_ROOT = re.compile(rb"<mediawiki(?:[^>\"']|\"[^\"]*\"|'[^']*')*>")
+_ROOT = re.compile(rb"<mediawiki(?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*+>")
 _FIRST = re.compile(rb"<(?:page[\s/>]|/mediawiki[\s>])")
 _END_TAG = re.compile(rb"</mediawiki\s*>")
 
