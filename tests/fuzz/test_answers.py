@@ -154,11 +154,11 @@ QUESTIONS = [
     SpanQuestion(3, "Ada lives in Bonn.", 13, 17, "Bonn", "city", 0.5, 0.25),
     SpanQuestion(8, "Ada lives in Bonn.", 0, 3, "Ada", "person", 0.75, 1.0, True, "a person"),
 ]
+SPAN_FILE = "".join(f"{json_line(to_plain(each))}\n" for each in (HEAD, *QUESTIONS)).encode()
 
 
 def test_any_file_of_judged_spans(fuzz: Fuzz, tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
-    seed = "".join(f"{json_line(to_plain(each))}\n" for each in (HEAD, *QUESTIONS)).encode()
     words = [b'"right": ', b"null", b'"unsure"', b'"number": 3', b"0.0", b"\x85", b"\x0b", b'"end": ', b'"text": ""']
 
     def check(case: bytes) -> None:
@@ -167,13 +167,14 @@ def test_any_file_of_judged_spans(fuzz: Fuzz, tmp_path: Path) -> None:
         assert path.read_bytes() == case
         if found is None:
             return
+        assert all(1 / each.probability < 1e13 for each in found.questions)
         found.answer(0, False, "a person")
         again = SpanAnswers.read(path)
         assert (again.head, again.questions) == (found.head, found.questions)
         for name in found.judges:
             check_message(name)
 
-    fuzz(mutated([seed], words, edits=2), check, found=SPANS)
+    fuzz(mutated([SPAN_FILE], words, edits=2), check, found=SPANS)
 
 
-SPANS: list[bytes] = []
+SPANS = [SPAN_FILE.replace(b"0.25", b"1e-320")]

@@ -262,7 +262,10 @@ def test_any_labels_to_find(fuzz: Fuzz, tmp_path: Path) -> None:
         call: tuple[Callable[[str], object], ...] = (
             parse_labels, read_type_labels, lambda text: parse_changes([text], [text], [text]),
         )  # fmt: skip
-        answer(lambda: call[way // 2](given), naming=("label", "--rename", "--merge") if way % 2 else (str(path), "--"))
+        answer(
+            lambda: call[way // 2](given),
+            naming=("label", "--rename", "--merge") if way % 2 else (str(path), "setting", "--"),
+        )
 
     seeds = [b"city\nperson: somebody\nship\tof any size\n", b"city=a place,person", b"a,b=c", b"a="]
     fuzz(st.tuples(mutated(seeds, [*WORDS, b",", b"=", b": "], edits=3), st.integers(0, 5)), check, found=LABELS)
