@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import nerbert
 from nerbert.annotate.settings import AnnotateSettings, load_key, load_prompt
+from nerbert.cache import cache_place
 from nerbert.cli import app, main
 from nerbert.config import load_settings, make_settings
 from nerbert.corpus.settings import CorpusSettings
@@ -139,6 +140,16 @@ def test_any_key(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
         answer(lambda: load_key("A_KEY"), naming=("A_KEY",))
 
     fuzz(st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(["\udcff"]), check)
+
+
+def test_any_cache(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(case: tuple[str, bool]) -> None:
+        name, of_user = case
+        if of_user and not set(name) & set("\0\ud800"):
+            monkeypatch.setenv("XDG_CACHE_HOME", name)
+        answer(lambda: cache_place("" if of_user else name, "answers", "x"), naming=("cache",))
+
+    fuzz(st.tuples(TEXTS | TEXTS.map("~{}".format), st.booleans()), check)
 
 
 def options() -> list[str]:
