@@ -103,10 +103,9 @@ CHANGES: list[tuple[int, list[tuple[str, str, str]]]] = [
     (2, [("tagging", "=", "[0x" + "f" * 4000 + "]")]),
 ]
 
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.binary(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=2), max_leaves=4,
-)  # fmt: skip
+SINGLE = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.binary(max_size=3)
+SEVERAL = st.lists(SINGLE, max_size=3) | st.dictionaries(TEXTS, SINGLE, max_size=2)
+VALUES = SINGLE | SEVERAL | st.lists(SEVERAL, max_size=2)
 
 
 def test_any_value_from_python(fuzz: Fuzz) -> None:
