@@ -172,18 +172,25 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     `configs/NAME.toml` and `suites/NAME.toml` that don't exist are read from the package.
     """
-    import tomllib
-
     if path.parts[:-1] in (("configs",), ("suites",)) and not path.exists() and (_PACKAGE / path).is_file():
         path = _PACKAGE / path
     try:
         if path.stat().st_size > _LONGEST_FILE:
             raise SettingsError(f"{path}: {path.stat().st_size} bytes are too many for a settings file")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return _parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path}: not TOML: {str(error).splitlines()[0]}") from error
+
+
+def _parse_toml(text: str) -> dict[str, Any]:
+    """Parse TOML; raise ValueError or RecursionError for a fault, and for a number too long for any message."""
+    import tomllib
+
+    values = tomllib.loads(text)
+    repr(values)  # Python reads hexadecimal numbers of any length, and refuses to write them
+    return values
 
 
 def make_settings(cls: type[_Any], values: Mapping[str, Any], before: _Any | None = None) -> _Any:
@@ -330,10 +337,8 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 
 def _parse_value(text: str) -> Any:
-    import tomllib
-
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return _parse_toml(f"value = {text}")["value"]
     except (ValueError, RecursionError):
         return text
 

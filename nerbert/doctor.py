@@ -71,10 +71,13 @@ def memory_limit() -> int:
 
 
 def _places(folder: Path) -> Iterator[Finding]:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    places = {"folder for outputs": folder, "temporary folder": Path(tempfile.gettempdir()), "cache": cache}
+    places = {"folder for outputs": folder, "temporary folder": Path(tempfile.gettempdir())}
     advices = ("name another folder", "set TMPDIR to another folder", "set XDG_CACHE_HOME to another folder")
-    for (what, place), advice in zip(places.items(), advices, strict=True):
+    try:
+        places["cache"] = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError:
+        yield Finding("cache", "wrong", "there is no home folder for it", advices[-1])
+    for (what, place), advice in zip(places.items(), advices, strict=False):
         there = next(each for each in (place.absolute(), *place.absolute().parents) if each.is_dir())
         free = shutil.disk_usage(there).free
         if not os.access(there, os.W_OK):

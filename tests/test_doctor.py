@@ -70,6 +70,12 @@ def test_places_without_room_or_rights_or_locks_are_told(tmp_path: Path, monkeyp
         assert found("locks", tmp_path).state == "wrong"
 
 
+def test_a_cache_without_a_home_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "~nobody-has-this-name/cache")
+    assert found("cache", tmp_path)[1] == "wrong"
+    assert found("cache", tmp_path).advice == "set XDG_CACHE_HOME to another folder"
+
+
 def test_a_container_and_an_odd_locale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def text_of(path: Path, **_: Any) -> str:
         return "MemTotal:       24000000 kB\n" if path.name == "meminfo" else "2000000000\n"

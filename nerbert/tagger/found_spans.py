@@ -97,7 +97,8 @@ class FoundSpans:
                 raise InputError(f"{answers.path}: its answers are on spans drawn with {name} {there:.80}, not "
                                  f"{here:.80}; give that again, or another file with --answers")  # fmt: skip
         for each in answers.questions:
-            if (each.start, each.end, each.label, each.text) != self._place(each.number):
+            start, end, label, text = self._place(each.number)
+            if (each.start, each.end, each.span, each.label, each.text) != (start, end, text[start:end], label, text):
                 lost = f"span {each.span!r:.80} ({each.label:.80}) isn't found where it was"
                 raise InputError(f'{answers.path}: {lost}; change nothing but "right" there, or give another file '
                                  "with --answers")  # fmt: skip

@@ -17,7 +17,8 @@ from nerbert.errors import InputError, os_refused
 from nerbert.schema import LARGEST_FILE, parse_json, to_plain
 
 _REMEDY = "give another file with --answers"
-_LONGEST_NAME = 1000
+_LONGEST_NAME, _LEAST = 1000, 1e-12
+"""Characters of a name, and the least probability, whose inverse is a weight."""
 FROM_FILE = "file"
 """Whose answer one is that was written with an editor."""
 Answer: TypeAlias = bool | Literal["unsure"]
@@ -50,7 +51,7 @@ class SpanQuestion:
     span: str
     label: Annotated[str, Field(max_length=_LONGEST_NAME)]
     confidence: Annotated[float, Field(ge=0, le=1)]
-    probability: Annotated[float, Field(gt=0, le=1)]
+    probability: Annotated[float, Field(ge=_LEAST, le=1)]
     right: Answer | None = None
     by: Annotated[str, Field(max_length=_LONGEST_NAME)] = ""
 

@@ -19,6 +19,8 @@ CASES = int(os.environ.get("NERBERT_FUZZ_CASES", "60"))
 SEED = int(os.environ.get("NERBERT_FUZZ_SEED", "0"))
 _ROUND = 5000
 """Cases of one run of hypothesis, which keeps them all in memory."""
+_AT_ONCE = 10 if CASES > 100 else 1
+"""Cases that a long run has in one of hypothesis's examples, since an example costs more than most cases."""
 _done: Counter[str] = Counter()
 
 
@@ -46,17 +48,19 @@ def fuzz(request: pytest.FixtureRequest) -> Fuzz:
         for case in found:
             check(case)
 
-        def counted(case: Any) -> None:
-            _done[request.node.nodeid] += 1
-            check(case)
+        def counted(several: tuple[Any, ...]) -> None:
+            for case in several:
+                _done[request.node.nodeid] += 1
+                check(case)
 
-        count = max(1, round(CASES * share))
+        count, several = max(1, round(CASES * share)), st.tuples(*[cases] * _AT_ONCE)
         for number, start in enumerate(range(0, count, _ROUND)):
+            examples = max(1, min(_ROUND, count - start) // _AT_ONCE)
             limits = settings(
-                max_examples=min(_ROUND, count - start), deadline=None, database=None, print_blob=False,
+                max_examples=examples, deadline=None, database=None, print_blob=False,
                 suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.shrink),
             )  # fmt: skip
-            seed(SEED * 1000 + number)(limits(given(cases)(counted)))()
+            seed(SEED * 1000 + number)(limits(given(several)(counted)))()
 
     return run
 

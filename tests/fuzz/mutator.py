@@ -1,10 +1,11 @@
 """A byte mutator for hypothesis: a valid file, and a few edits that break it as damage, other tools and attacks do."""
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias, TypeVar
 
 from hypothesis import strategies as st
 
+T = TypeVar("T")
 Edit: TypeAlias = tuple[int, int, int, int]
 """What is done, where (a share of the file, in 2^-16), how long, and with which piece."""
 
@@ -22,14 +23,34 @@ _OPERATIONS = 8
 def mutated(seeds: Sequence[bytes], words: Sequence[bytes] = (), *, edits: int = 6) -> st.SearchStrategy[bytes]:
     """Return a strategy for one of the valid files with 0 to `edits` edits; `words` are pieces of the file's format."""
     pieces = (*words, *PIECES)
-    edit = st.tuples(
-        st.integers(0, _OPERATIONS - 1), st.integers(0, (1 << 16) - 1), st.integers(0, 40),
-        st.integers(0, len(pieces) - 1),
-    )  # fmt: skip
-    return st.builds(
-        lambda seed, other, done: _edited(seed, other, done, pieces),
-        st.sampled_from(seeds), st.sampled_from(seeds), st.lists(edit, max_size=edits),
-    )  # fmt: skip
+
+    def made(seed: bytes, other: bytes, numbers: Sequence[int]) -> bytes:
+        done = [
+            (one % _OPERATIONS, where, two % 41, piece % len(pieces)) for one, where, two, piece in grouped(numbers)
+        ]
+        return _edited(seed, other, done, pieces)
+
+    return st.builds(made, st.sampled_from(seeds), st.sampled_from(seeds), numbers_of(edits, each=4))
+
+
+def soup(pieces: Sequence[T], most: int) -> st.SearchStrategy[list[T]]:
+    """Return a strategy for 0 to `most` pieces, which may repeat."""
+    return numbers_of(most).map(lambda numbers: [pieces[number % len(pieces)] for number in numbers])
+
+
+def numbers_of(most: int, *, each: int = 1) -> st.SearchStrategy[list[int]]:
+    """Return a strategy for 0 to `most` times `each` numbers below 2^16, in two draws, which are dear."""
+
+    def made(count: int, data: bytes) -> list[int]:
+        return [data[place] << 8 | data[place + 1] for place in range(0, 2 * each * count, 2)]
+
+    size = 2 * each * most
+    return st.builds(made, st.integers(0, most), st.binary(min_size=size, max_size=size))
+
+
+def grouped(numbers: Sequence[int]) -> Iterator[Edit]:
+    """Yield the numbers by four."""
+    yield from zip(*(numbers[place::4] for place in range(4)), strict=True)
 
 
 def _edited(data: bytes, other: bytes, edits: Sequence[Edit], pieces: Sequence[bytes]) -> bytes:

@@ -5,27 +5,34 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TypeVar
 
-from nerbert.errors import NerbertError
+from nerbert.errors import NerbertError, visible
 from nerbert.records import Document
 
 T = TypeVar("T")
 
 
-def answer(call: Callable[[], T]) -> T | None:
-    """Return what the call returns, or None if it refuses its input as it should: anything else raised is a fault."""
+def answer(call: Callable[[], T], *, naming: Sequence[str] = ()) -> T | None:
+    """Return what the call returns, or None if it refuses its input as it should: anything else raised is a fault.
+
+    The message must name one of `naming`.
+    """
     try:
         return call()
     except NerbertError as error:
-        check_message(str(error))
-        return None
+        message = str(error)
+    check_message(message)
+    assert not naming or any(each in message for each in naming), f"names no place: {message}"
+    return None
 
 
 def check_message(message: str) -> None:
-    """Check that a message is one printable line of bounded length."""
+    """Check that a message is one line of bounded length, in which no character acts on the terminal."""
     assert message
-    assert message.isprintable(), f"not a printable line: {message!r}"
+    assert visible(message) == message, f"acts on the terminal: {message!r}"
+    assert len(message.splitlines()) == 1, f"several lines: {message!r}"
     assert len(message) <= 1000, f"{len(message)} characters: {message[:200]!r}"
 
 
@@ -57,10 +64,10 @@ def calls_of(run: Callable[[], object]) -> int:
     return count
 
 
-def seconds_of(run: Callable[[], object]) -> float:
-    """Return the least seconds of the processor of three calls: what regular expressions cost, which are one call."""
+def seconds_of(run: Callable[[], object], calls: int = 3) -> float:
+    """Return the least seconds of the processor of some calls: what regular expressions cost, which are one call."""
     costs = []
-    for _ in range(3):
+    for _ in range(calls):
         start = time.process_time()
         run()
         costs.append(time.process_time() - start)
@@ -82,3 +89,20 @@ def exponent(sizes: Sequence[int], costs: Sequence[float]) -> float:
     x, y = [math.log(size) for size in sizes], [math.log(cost) for cost in costs]
     mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
     return sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / sum((a - mean_x) ** 2 for a in x)
+
+
+def check_growth(
+    run: Callable[[int], object], sizes: Sequence[int], *, cost: Callable[[Callable[[], object]], float] = calls_of,
+    below: float = 1.2,
+) -> None:  # fmt: skip
+    """Check that a call's cost grows with its size by less than this power."""
+    costs = [cost(partial(run, size)) for size in sizes]
+    assert exponent(sizes, costs) < below, f"of {list(sizes)} it costs {costs}"
+
+
+def check_seconds(run: Callable[[int], object], sizes: Sequence[int], *, what: object, below: float = 1.4) -> None:
+    """Check that a call's seconds of the processor grow by less than this power, in one of three measurements."""
+    costs = [[seconds_of(partial(run, size), 1) for size in sizes]]
+    while exponent(sizes, costs[-1]) >= below:  # another program may have slowed one
+        assert len(costs) < 4, f"{what!r:.500}: of {list(sizes)} it takes {costs}"
+        costs.append([seconds_of(partial(run, size)) for size in sizes])

@@ -211,6 +211,7 @@ def test_answers_on_other_spans_are_refused(folder: Path, texts: Path, tmp_path:
     (folder / "model.safetensors").unlink()
     for old, new, why in (
         ('"label": "ship"', '"label": "port"', "isn't found where it was"),
+        ('"span": "', '"span": "x', "isn't found where it was"),
         ('"right": true', '"right": "yes"', r"answers\.jsonl:\d+: right"),
         ('"probability": 0.', '"probability": 5.', "probability"),
         ('"format": "nerbert span answers 1"', '"format": 2', "the file holds no answers"),

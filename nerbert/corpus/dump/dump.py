@@ -24,7 +24,7 @@ _BLOCK, _LARGEST_HEAD, _PROBE, _END = 1 << 16, 1 << 24, 1 << 24, 1 << 20
 _PROLOG = re.compile(rb"\s*(?:<\?(?:(?!\?>).)*\?>\s*|<!--(?:(?!-->).)*-->\s*)*", re.DOTALL)
 _ENCODING = re.compile(rb"<\?xml[^>]*\bencoding\s*=\s*[\"']([^\"'>]*)")
 _ROOT_NAME = re.compile(rb"<([A-Za-z_][\w.:-]*+)")
-_ROOT = re.compile(rb"<mediawiki(?:[^>\"']|\"[^\"]*\"|'[^']*')*>")
+_ROOT = re.compile(rb"<mediawiki(?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*+>")
 _FIRST = re.compile(rb"<(?:page[\s/>]|/mediawiki[\s>])")
 _END_TAG = re.compile(rb"</mediawiki\s*>")
 
@@ -178,7 +178,8 @@ def _check_beginning(head: bytes, name: str) -> int:
     elif root.group(1) != b"mediawiki":
         what = f"not a MediaWiki export: its root is <{root.group(1).decode()}>; give a pages-articles dump"
     elif coding and coding.group(1).lower() not in (b"utf-8", b"utf8"):
-        what = f"says that it is in {coding.group(1).decode()!r}, exports are in UTF-8; give a pages-articles dump"
+        said = coding.group(1).decode("utf-8", "replace")
+        what = f"says that it is in {said!r}, exports are in UTF-8; give a pages-articles dump"
     else:
         return place
     raise InputError(f"{name}:1: {what}")
@@ -198,12 +199,13 @@ def _read_site(root: "etree._Element", name: str, database: str, wiki: str, lang
         namespaces[each.text or ""] = key
     own = (root.get("{http://www.w3.org/XML/1998/namespace}lang") or "").lower()
     if language and language.lower() != own and not _same(language.lower(), own or language.lower(), database):
-        tell(f"{name}: its language is {own or database!r}, but it is read as {language!r}, by the setting language")
+        its = f"{own or database!r:.80}"
+        tell(f"{name}: its language is {its}, but it is read as {language!r}, by the setting language")
         site = make_site(wiki, language, namespaces)
     else:
         site = make_site(wiki or database, language or own, namespaces)
     if not is_known_language(given := language_code(language or own or site.language)):
-        tell(f"{name}: language {given!r} is of no known Wikipedia; words and sentences are read as in "
+        tell(f"{name}: language {given!r:.80} is of no known Wikipedia; words and sentences are read as in "
              "English; set language to a closer one's code if there is one")  # fmt: skip
     return site
 

@@ -15,7 +15,7 @@ from nerbert.errors import InputError, at
 from nerbert.records import Infobox
 
 PAGE_TITLE = re.compile(r"Mapping ([A-Za-z][A-Za-z-]*):(.+)", re.DOTALL)
-_REDIRECT = re.compile(r"\s*#REDIRECT\s*:?\s*\[\[\s*([^\]\[|]+)", re.IGNORECASE)
+_REDIRECT = re.compile(r"\s*+#REDIRECT\s*+:?\s*+\[\[\s*([^\]\[|]+)", re.IGNORECASE)
 _ONE_CLASS = re.compile(r"\s*\{\{\s*TemplateMapping\s*\|\s*mapToClass\s*=([^|{}\[\]<=]*)(?:\||\}\})")
 """The beginning of a page that maps to one class, as most do: the rest needn't be read."""
 _LINK = re.compile(r"\[\[(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]")

@@ -25,7 +25,7 @@ _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _MARK = re.compile(r"\{\{|\}\}|\[\[|\]\]|\|")
 _MARKUP = re.compile(
     r"<ref[^<>]*/>|<ref\b[^<>]*>.*?(?:</ref>|\Z)|</?[a-z][^<>]*>|'{2,}|\[\[(?:[^\[\]|]*+\|)?|\]\]|"
-    r"\[(?:https?:)?//[^\s\[\]]*+\s*+([^\[\]]*+)\]|\s*\(https?://[^\s()]*+\)", re.DOTALL | re.IGNORECASE,
+    r"\[(?:https?:)?//[^\s\[\]]*+\s*+([^\[\]]*+)\]|(?<!\s)\s*+\(https?://[^\s()]*+\)", re.DOTALL | re.IGNORECASE,
 )  # fmt: skip
 """References, tags, marks of bold and links, addresses; of an external link the label stays."""
 _SENTENCE_END = re.compile(r"[.!?](?=\s[^\W\d_a-z])|[。！？]")

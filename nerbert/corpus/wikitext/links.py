@@ -32,6 +32,9 @@ _LONGEST, _LONGEST_PREFIX = 2000, 40
 _LONGEST_CATEGORY, _MOST_CATEGORIES = 255, 500
 _NO_TITLE = re.compile(r"(?:https?:|ftp:)?//|\.\.?(?:/|\Z)|[^\[\]{}<>|]*+[\[\]{}<>|]|(?:(?!~~~).)*+~~~", re.DOTALL)
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What no title contains, not even as a percent code."""
+
 
 @dataclass(slots=True)
 class PageLinks:
@@ -105,7 +108,7 @@ class LinkReader:
             elif meaning == _DROP:
                 pieces += (trail, after)
                 if self.site.namespace(target.strip()) == CATEGORY:
-                    found.add_category(unescape(target).partition(":")[2].replace("_", " ").strip())
+                    found.add_category(" ".join(unescape(target).partition(":")[2].replace("_", " ").split()))
             elif meaning == _LITERAL:
                 pieces += (f"[[{target}" if anchor is None else f"[[{target}|{space}{anchor}", "]]", trail, after)
             else:
@@ -127,7 +130,10 @@ class LinkReader:
 
     def _meaning(self, target: str) -> str:
         name = without_direction_marks(unescape(target)).strip()
-        name = without_ours(unquote(name)).strip() if "%" in name else name
+        if "%" in name:
+            name = without_ours(unquote(name)).strip()
+            if _CONTROL.search(name):
+                return _LITERAL
         plain = name.startswith(":")
         name = show_protected(name.lstrip(": "))
         own = name.lower().startswith(self._own)

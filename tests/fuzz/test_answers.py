@@ -1,0 +1,180 @@
+"""Hostile answers: what servers and language models send, saved answers that are damaged, files of judged spans."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import strategies as st
+
+from nerbert.annotate.answers import Failure, Reply, Tokens, read_labels, read_reply, read_yes_or_no
+from nerbert.annotate.settings import PLACE, Prompt
+from nerbert.annotate.store import AnswerStore, open_store
+from nerbert.artifacts import json_line
+from nerbert.errors import visible
+from nerbert.formats.open_types import open_type_line, read_open_types
+from nerbert.schema import to_plain
+from nerbert.tagger.span_answers import AnswersHead, SpanAnswers, SpanQuestion
+from tests.fuzz.conftest import Fuzz
+from tests.fuzz.mutator import mutated
+from tests.fuzz.properties import answer, check_growth, check_message, peak_of
+
+pytestmark = pytest.mark.fuzz
+TEXT = (
+    "The Bank of Norway raised rates; the bank waits. O\u2019Brien, e\u0301t\u00e9, \U0001f469\u200d\U0001f467, 東京."
+)
+LINES = b"Bank of Norway <> central bank <> issues money\nrates <> price\nbank <> institution\n\xe6\x9d\xb1 <> city\n"
+ENTRIES = json.dumps({"entities": [{"mention": "rates", "concept": "price", "description": "what money costs"}] * 2})
+COMPLETION = json.dumps({
+    "id": "x", "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "none"}}],
+    "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
+})  # fmt: skip
+WORDS = (
+    b"```json\n", b"```", b"<think>", b"</think>", b"<>", b" <> ", b"none", b"yes", b"no", b"Here you are:\n", b"- ",
+    b"1. ", b'{"entities": []}', b'"mention": ', b'"concept": ', b'"start": 1, ', b"rates <> price\n" * 600, b"bank",
+    b"Norway raised", b"\xe6\x9d\xb1\xe4\xba\xac", b"\xcc\x81", b"\xe2\x80\x99", b"rates <> " + b"x" * 300 + b"\n",
+    b'"content": ', b'"choices": ', b'"message": ', b'"refusal": 1, ', b'"usage": null, ',
+    b'"finish_reason": "length", ',
+)  # fmt: skip
+ANSWERS = mutated([LINES, ENTRIES.encode(), b"none", b"yes."], WORDS, edits=4).map(
+    lambda data: data.decode("utf-8", "replace")
+)
+
+
+def tried(call: Callable[[], object]) -> bool:
+    """Return whether a call succeeds; the only other thing that it may do is to count a failure, with a short line."""
+    try:
+        call()
+    except Failure as failure:
+        message = str(failure)
+    else:
+        return True
+    assert len(message.splitlines()) == 1
+    assert len(message) <= 300
+    return False
+
+
+def test_any_answer_of_a_model(fuzz: Fuzz, tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+
+    def check(case: tuple[str, str, bool]) -> None:
+        content, form, cut = case
+
+        def read() -> None:
+            labels = read_labels(TEXT, content, form, cut=cut)
+            assert labels == read_labels(TEXT, content, form, cut=cut)
+            for each in labels.text.entities:
+                assert 0 <= each.start < each.end <= len(TEXT)
+                assert TEXT[each.start : each.end].strip() == TEXT[each.start : each.end]
+                assert visible(each.type) == each.type.strip() != ""
+            path.write_bytes(open_type_line(labels.text))
+            assert [*read_open_types(path)] == [labels.text]
+
+        tried(read)
+        tried(lambda: read_yes_or_no(content, cut=cut))
+
+    fuzz(st.tuples(ANSWERS, st.sampled_from(["lines", "json"]), st.booleans()), check, found=FOUND, share=2)
+
+
+FOUND: list[tuple[str, str, bool]] = []
+
+
+def test_any_body_of_a_server(fuzz: Fuzz) -> None:
+    def check(case: bytes) -> None:
+        def read() -> None:
+            reply = read_reply(case.decode("utf-8", "replace"), 5)
+            assert reply.content is not None
+            reply.content.encode()
+            assert min(reply.tokens) >= 0
+
+        tried(read)
+
+    fuzz(mutated([COMPLETION.encode()], WORDS, edits=3), check, found=BODIES)
+
+
+BODIES: list[bytes] = []
+
+
+def test_the_time_of_an_answer_grows_with_it(fuzz: Fuzz) -> None:
+    def grows(case: tuple[str, str, str, str]) -> None:
+        first, middle, last, form = case
+        sizes = (100, 200, 400, 800)
+        read = {size: f"{first}{middle * size}{last}" for size in sizes}
+        check_growth(lambda size: tried(lambda: read_labels(TEXT, read[size], form, cut=False)), sizes)
+
+    piece = st.sampled_from([each.decode() for each in WORDS if len(each) < 100] + ["", "a", "\n", "{", "[", '"'])
+    fuzz(st.tuples(piece, piece, piece, st.sampled_from(["lines", "json"])), grows, share=0.2)
+
+
+def test_a_repeating_answer_takes_little_memory() -> None:
+    long = "rates <> price\n" * 100_000
+    assert peak_of(lambda: read_labels(TEXT, long, "lines", cut=False)) < 60 * len(long)
+
+
+def test_any_passage_in_a_prompt(fuzz: Fuzz) -> None:
+    prompt = Prompt(form="lines", text=f"a {PLACE} b")
+    fuzz(st.text(max_size=20) | st.just(PLACE), lambda case: prompt.filled(case).index(case))
+
+
+def ask(store: AnswerStore) -> None:
+    """What a run does with saved answers."""
+    number = store.reserve("a", Tokens(5, 5))
+    store.settle(number, "a", Tokens(5, 5), Reply("yes", cut=False, tokens=Tokens(1, 1), estimated=False))
+    assert store.get("a").content
+    store.get("b")
+    [*store.spending(0)]
+
+
+def test_any_damage_of_saved_answers(fuzz: Fuzz) -> None:
+    with TemporaryDirectory() as folder:
+        with open_store(folder, "asked") as store:
+            ask(store)
+        (path,) = Path(folder).rglob("*.sqlite")
+        seeds = [path.read_bytes()]
+
+        def check(case: bytes) -> None:
+            for other in path.parent.iterdir():
+                other.unlink()
+            path.write_bytes(case)
+
+            def use() -> None:
+                with open_store(folder, "asked") as store:
+                    ask(store)
+
+            answer(use, naming=(str(path.parent),))
+
+        fuzz(
+            mutated(seeds, [b"answers", b"spending", b"SQLite format 3\0", b"CREATE TABLE"], edits=2), check, share=0.5
+        )
+
+
+HEAD = AnswersHead("nerbert span answers 1", "a" * 64, "b" * 64, ["city", "person"], 9, 2, 0)
+QUESTIONS = [
+    SpanQuestion(3, "Ada lives in Bonn.", 13, 17, "Bonn", "city", 0.5, 0.25),
+    SpanQuestion(8, "Ada lives in Bonn.", 0, 3, "Ada", "person", 0.75, 1.0, True, "a person"),
+]
+SPAN_FILE = "".join(f"{json_line(to_plain(each))}\n" for each in (HEAD, *QUESTIONS)).encode()
+
+
+def test_any_file_of_judged_spans(fuzz: Fuzz, tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    words = [b'"right": ', b"null", b'"unsure"', b'"number": 3', b"0.0", b"\x85", b"\x0b", b'"end": ', b'"text": ""']
+
+    def check(case: bytes) -> None:
+        path.write_bytes(case)
+        found = answer(lambda: SpanAnswers.read(path), naming=(str(path),))
+        assert path.read_bytes() == case
+        if found is None:
+            return
+        assert all(1 / each.probability < 1e13 for each in found.questions)
+        found.answer(0, False, "a person")
+        again = SpanAnswers.read(path)
+        assert (again.head, again.questions) == (found.head, found.questions)
+        for name in found.judges:
+            check_message(name)
+
+    fuzz(mutated([SPAN_FILE], words, edits=2), check, found=SPANS)
+
+
+SPANS = [SPAN_FILE.replace(b"0.25", b"1e-320")]

@@ -1,0 +1,233 @@
+"""Hostile dumps: damaged and lying XML, packing and indexes; pages once each, or one line; bounded memory and time."""
+
+import bz2
+import gzip
+import lzma
+from collections.abc import Callable, Sequence
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import strategies as st
+
+from nerbert.corpus.dump.deduplicate import is_disambiguation
+from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.dump.parse import read_pages
+from nerbert.corpus.dump.parts import pair_indexes, read_index
+from nerbert.corpus.dump.sites import make_site
+from nerbert.corpus.knowledge.wikidata import site_of
+from nerbert.corpus.wikitext.scan import clean_page
+from nerbert.records import RawPage
+from nerbert.sources.files import Source
+from tests.corpus.dump.test_dump import HEAD, TAIL, page
+from tests.corpus.wikitext.test_scan import check as check_page
+from tests.fuzz.conftest import Fuzz
+from tests.fuzz.mutator import mutated
+from tests.fuzz.properties import answer, check_growth, check_seconds, peak_of
+
+pytestmark = pytest.mark.fuzz
+OLD = page(7, "#WEITERLEITUNG [[P1#a]]", more='<redirect title="P1" />').replace("<model>wikitext</model>", "")
+PAGES = [page(1, "text é &amp; [[x]]\n"), page(2, "{{y}}", "A:b"), OLD, page(8, "")]
+XML = (HEAD + "".join(PAGES) + TAIL).encode()
+DECLARED = b'<?xml version="1.0" encoding="UTF-8"?>\n' + XML
+STREAMS = [HEAD.encode(), *("".join(some).encode() for some in (PAGES[:2], PAGES[2:])), TAIL.encode()]
+WORDS = (
+    b"<page>", b"</page>", b"<page ", b"<title>", b"</title>", b"<ns>", b"<id>", b"</id>", b"<revision>", b"<text",
+    b"</text>", b"<redirect title=", b"</mediawiki>", b"<mediawiki", b"<!--", b"-->", b"<![CDATA[", b"]]>", b"<?x ?>",
+    b"<!DOCTYPE x [<!ENTITY a 'b'>]>", b"&a;", b"&#0;", b"&#x1b;", b"&#xd800;", b"&lt;", b"&amp;", b"\xc3",
+    b'encoding="latin-1"', b'encoding="\xff"', b"xmlns:a='b'", b"a:", b"xml:lang='x'",
+    b"<a>" * 300, b"<page>" * 300, b" a='b'" * 300,
+    b'<namespace key="x">', b"<siteinfo>", b"\xff\xfe", b"x" * 70_000, b"<a " + b"x" * 70_000, b"<" * 3000,
+    b"\n#REDIRECT [[" + b" " * 3000,
+)  # fmt: skip
+
+
+def packed(streams: Sequence[bytes]) -> bytes:
+    """A multistream bz2 file."""
+    return b"".join(map(bz2.compress, streams))
+
+
+def index_of(streams: Sequence[bytes]) -> bytes:
+    """The index of a multistream file's pages."""
+    offsets = [len(packed(streams[:count])) for count in (1, 1, 2, 2)]
+    return b"".join(b"%d:%d:P\n" % (offset, number) for offset, number in zip(offsets, (1, 2, 7, 8), strict=True))
+
+
+def check_pages(pages: Sequence[RawPage]) -> None:
+    """Check what holds for every page of a dump."""
+    for each in pages:
+        assert min(each.page_id, each.revision) >= 0
+        for text in (each.title, each.redirect, each.model, each.text):
+            text.encode()  # no half characters
+            assert not set(text) & {*map(chr, range(9)), "\x0b", "\x0c", *map(chr, range(14, 32))}
+
+
+def pages_of(path: Path, index: Path | None = None, *, split: int = 0) -> list[RawPage]:
+    """The pages of a dump, read in one piece or in parts of so many bytes."""
+    dump = Dump(path, index=None if index is None else read_index(Source(str(index))))
+    try:
+        if not split:
+            return list(dump.pages())
+        found = list[RawPage]()
+        for part in dump.parts(split):
+            with part.open() as stream:
+                found += read_pages(part, stream, dump.site.wikitext.redirects)
+        return found
+    finally:
+        dump.close()
+
+
+def reading(folder: Path, name: str = "pages.xml") -> Callable[[bytes], None]:
+    """Return the check of a dump's bytes: it has the same pages whole and in parts, or is refused by its name."""
+    path = folder / name
+
+    def check(case: bytes) -> None:
+        path.write_bytes(case)
+        pages = answer(lambda: pages_of(path), naming=(str(path),))
+        some = answer(lambda: pages_of(path, split=300), naming=(str(path),))
+        if pages is not None:
+            check_pages(pages)
+        assert some is None or some == pages
+        assert path.read_bytes() == case
+        assert [*folder.iterdir()] == [path]
+
+    return check
+
+
+def test_any_xml(fuzz: Fuzz, tmp_path: Path) -> None:
+    fuzz(mutated([XML, DECLARED], WORDS, edits=3), reading(tmp_path), found=FOUND, share=2)
+
+
+FOUND = [b'<?xml version="1.0" encoding="\xff"?>' + XML]
+
+
+def test_any_damage_of_streams(fuzz: Fuzz, tmp_path: Path) -> None:
+    cut = [packed([XML[:600], XML[600:]]), bz2.compress(XML), packed(STREAMS)[:-8]]
+    words = [*STREAMS, b"BZh9", b"BZh91AY&SY", b"BZh9\x17\x72\x45\x38\x50\x90", bz2.compress(b""), bz2.compress(XML)]
+    fuzz(mutated([packed(STREAMS), *cut], words, edits=2), reading(tmp_path, "pages.xml.bz2"), found=DAMAGED, share=2)
+
+
+DAMAGED: list[bytes] = []
+
+
+def test_any_broken_xml_in_streams(fuzz: Fuzz, tmp_path: Path) -> None:
+    """Whole streams that hold anything, between the right ones or instead of them."""
+    check = reading(tmp_path, "pages.xml.bz2")
+    stream = mutated([*STREAMS, XML], WORDS, edits=2)
+    fuzz(st.lists(stream | st.sampled_from(STREAMS), max_size=5), lambda case: check(packed(case)))
+
+
+def test_any_damage_of_other_packing(fuzz: Fuzz, tmp_path: Path) -> None:
+    packings = [gzip.compress(XML, mtime=0), lzma.compress(XML), gzip.compress(XML[:900], mtime=0) * 2]
+    fuzz(mutated(packings, [b"\x1f\x8b\x08", b"\xfd7zXZ\0", b"7z\xbc\xaf", b"(\xb5/\xfd"], edits=2),
+         reading(tmp_path, "pages.xml.gz"))  # fmt: skip
+
+
+def test_any_index(fuzz: Fuzz, tmp_path: Path) -> None:
+    dump, index = tmp_path / "wiki-multistream.xml.bz2", tmp_path / "wiki-multistream-index.txt"
+    dump.write_bytes(packed(STREAMS))
+    pages, places = pages_of(dump), [len(packed(STREAMS[:count])) for count in range(5)]
+    ((_, paired),) = pair_indexes([Source(str(dump)), Source(str(index))])
+    assert paired == Source(str(index))
+
+    def check(case: bytes) -> None:
+        index.write_bytes(case)
+        for split in (0, 100):
+            found = answer(lambda: pages_of(dump, index, split=split), naming=(str(index), str(dump)))  # noqa: B023
+            assert found is None or found == pages
+
+    words = [
+        *(b"%d:" % place for place in places),
+        b":1:P\n",
+        b"99999999:1:x\n",
+        b"9" * 18,
+        b":" * 3000,
+        b"\xef\xbb\xbf",
+    ]
+    fuzz(mutated([index_of(STREAMS), bz2.compress(index_of(STREAMS))], words), check, found=INDEXES)
+
+
+INDEXES: list[bytes] = []
+
+
+def test_any_site(fuzz: Fuzz) -> None:
+    """Names of a wiki, a language and namespaces: links of its pages are still right."""
+
+    def check(case: tuple[str, str, dict[str, int], str]) -> None:
+        wiki, language, names, source = case
+        site = make_site(wiki, language, names)
+        check_page(clean_page("T", source, site))
+        assert isinstance(is_disambiguation(source, (source,), language), bool)
+        assert site_of(language, wiki).endswith("wiki")
+
+    name = st.sampled_from(
+        ["File", "Talk", "x y", " ", "(", "[", "\\ ", "\\", "İ", "ß", "*", "a|b", ":", ""]
+    ) | st.text(max_size=3)
+    code = st.sampled_from(["", "en", "zh-yue", "be_x_old", "TR", "x", "de-", "-", "simple", "en_US"]) | st.text(
+        max_size=3
+    )
+    source = st.lists(name | st.sampled_from(["[[", "]]", ":", "|", "#", "a", "de:"]), max_size=12).map("".join)
+    fuzz(st.tuples(code.map("{}wiki".format), code, st.dictionaries(name, st.integers(-2, 15), max_size=3), source),
+         check)  # fmt: skip
+
+
+MARKS = (
+    b"",
+    b"<mediawiki ",
+    b"<siteinfo>",
+    b'<namespace key="6">',
+    b"<page>",
+    b"<title>",
+    b'title="P1',
+    b"text ",
+    b"</page>",
+)
+"""What precedes a place in the XML."""
+
+
+def long_dump(path: Path, case: tuple[bytes, bytes, bytes], *, pack: bool = False) -> Callable[[int], object]:
+    """Return what reads a dump that has a piece at a place, so many times."""
+    mark, piece, more = case
+    start = XML.index(mark) + len(mark)
+
+    def read(size: int) -> object:
+        data = XML[:start] + piece * size + more * size + XML[start:]
+        path.write_bytes(bz2.compress(data) if pack else data)
+        return answer(lambda: pages_of(path))
+
+    return read
+
+
+PLACED = st.tuples(st.sampled_from(MARKS), st.sampled_from(WORDS[:-5]), st.sampled_from([b"", *WORDS[:-5]]))
+
+
+def test_the_calls_grow_with_the_dump(fuzz: Fuzz, tmp_path: Path) -> None:
+    fuzz(PLACED, lambda case: check_growth(long_dump(tmp_path / "a.xml", case), (50, 100, 200, 400)), share=0.25)
+
+
+def test_the_memory_grows_with_the_dump(fuzz: Fuzz, tmp_path: Path) -> None:
+    def bounded(case: tuple[bytes, bytes, bytes]) -> None:
+        read = long_dump(tmp_path / "a.xml", case)
+        assert peak_of(lambda: read(5_000)) < (1 << 23) + 8 * (tmp_path / "a.xml").stat().st_size
+
+    fuzz(PLACED, bounded, share=0.25)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mark", MARKS)
+def test_the_time_grows_with_the_dump(tmp_path: Path, mark: bytes) -> None:
+    for piece, more in product(WORDS[:-5], (b"", b"<", b" ", b"</a>")):
+        read = long_dump(tmp_path / "a.xml", (mark, piece, more))
+        check_seconds(read, (10_000, 40_000), what=f"{mark!r} {piece!r} {more!r}")
+
+
+def test_a_root_without_end_takes_little_memory(tmp_path: Path) -> None:
+    """Which took a hundred bytes for each of its own."""
+    read = long_dump(tmp_path / "a.xml", (b"<mediawiki ", b"<text", b""))
+    assert peak_of(lambda: read(400_000)) < 30_000_000
+
+
+def test_a_bomb_of_nested_tags_is_an_answer(tmp_path: Path) -> None:
+    for mark in MARKS:
+        for piece in (b"<a>", b"<page>", b"<text>"):
+            long_dump(tmp_path / "a.xml", (mark, piece, b""))(200_000)

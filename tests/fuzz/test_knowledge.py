@@ -1,0 +1,359 @@
+"""Hostile knowledge: exports, mappings, triples, Wikidata, tables, label sets, lists of names and labels."""
+
+from array import array
+from collections.abc import Callable, Iterator
+from functools import partial
+from io import BytesIO
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import strategies as st
+
+from nerbert.corpus.dump.sites import normalise_title
+from nerbert.corpus.knowledge.claims import (
+    TYPE_TRIPLE,
+    ClaimCounts,
+    Pair,
+    ask_rows,
+    disambiguation_rows,
+    parse_row,
+    parse_triple,
+    read_rows,
+)
+from nerbert.corpus.knowledge.detect import is_header
+from nerbert.corpus.knowledge.knowledge import open_knowledge
+from nerbert.corpus.knowledge.mappings import read_mappings
+from nerbert.corpus.knowledge.ontology import Ontology, read_ontology, templates
+from nerbert.corpus.knowledge.wikidata import HIGHEST, _read_items
+from nerbert.encoder.gazetteers import GazetteersSettings, open_gazetteers
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.errors import visible
+from nerbert.formats.entity_labels import parse_labels, read_type_labels
+from nerbert.label_sets import open_label_set
+from nerbert.records import Infobox, Reason
+from nerbert.sources.files import FoundFile
+from nerbert.tagger.retype import parse_changes
+from nerbert.words import splitter_named
+from tests.corpus.knowledge.looking import a_database, types_of
+from tests.corpus.knowledge.test_wikidata import ONTOLOGY, Entity, dump, read_text
+from tests.fuzz.conftest import Fuzz
+from tests.fuzz.mutator import PIECES, mutated, soup
+from tests.fuzz.properties import answer, check_growth, check_seconds
+
+pytestmark = pytest.mark.fuzz
+
+
+def export(*pages: tuple[str, str]) -> bytes:
+    """A MediaWiki export of titles and texts."""
+    made = "".join(f"<page><title>{title}</title><revision><text>{text}</text></revision></page>\n"
+                   for title, text in pages)  # fmt: skip
+    return f"<mediawiki>\n{made}</mediawiki>\n".encode()
+
+
+CLASSES = export(
+    ("OntologyClass:Person", ("{{Class | labels = {{label|en|person}} | rdfs:subClassOf = owl:Thing "
+     "| comments = {{comment|en|A ''human'' [[being|one]]. Born.}} | owl:equivalentClass = wikidata:Q5 }}")),
+    ("OntologyClass:Artist", "{{Class | rdfs:label@en = artist | rdfs:subClassOf = Person, Agent }}"),
+    ("OntologyClass:City", "{{Class &lt;!-- x --> | rdfs:subClassOf = Place }}"),
+)  # fmt: skip
+MAPPED = export(
+    ("Mapping en:Infobox person", "{{TemplateMapping | mapToClass = Person | mappings = {{PropertyMapping | a = b}}}}"),
+    ("Mapping en:Infobox place", ("{{ConditionalMapping | cases = {{Condition | templateProperty = kind | operator = "
+     "equals | value = [[city]] | mapping = {{TemplateMapping | mapToClass = City }}}} {{Condition | operator = "
+     "otherwise | mapping = {{TemplateMapping | mapToClass = Place }}}}}}")),
+    ("Mapping en:Infobox human", "#REDIRECT [[Mapping en:Infobox person]]"),
+)  # fmt: skip
+TYPE = "<http://dbpedia.org/resource/{}> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> <http://{}> .\n"
+TRIPLES = "".join((
+    "# started\n", TYPE.format("Caf%C3%A9_(film)", "dbpedia.org/ontology/Artist"),
+    TYPE.format("B\\u00E9b\\U0001F600", "dbpedia.org/ontology/City"), TYPE.format("C", "www.w3.org/2002/07/owl#Thing"),
+    "<http://dbpedia.org/resource/D> <http://dbpedia.org/ontology/wikiPageDisambiguates> <http://x/E> .\n",
+)).encode()  # fmt: skip
+TABLE = b"title\tclass\nAda\tPerson\nBonn\tCity\nthe_Rhine \tdbo:River\textra\n"
+ITEMS = dump([Entity(1, "Ada", (5,)).json(), Entity(2, "Bonn", (6,), (7,)).json(), Entity(50, "", (), (5,)).json()])
+SEEDS = (CLASSES, MAPPED, TRIPLES, TABLE, ITEMS.encode())
+WORDS = (
+    b"{{", b"}}", b"[[", b"]]", b"|", b"=", b"<!--", b"-->", b"{{Class", b"{{TemplateMapping", b"mapToClass = ",
+    b"{{ConditionalMapping | cases = ", b"{{Condition", b"| operator = otherwise", b"#REDIRECT ", b"#REDIRECT [[",
+    b"Mapping en:", b"Mapping de:x", b"OntologyClass:", b"Person", b"owl:Thing", b"rdfs:subClassOf = ", b"&#0;",
+    b"<page>", b"</page>", b"<title>", b"<text>", b"</text>", b"</mediawiki>", b"<!DOCTYPE a>", b"\\u00e9", b"\\uD800",
+    b"\\U00110000", b"%C3", b"%00", b"%", b"> ", b" .", b"_:b ", b"\t", b"\r\n", b'"id":"Q1"', b'"Q4294967296"', b"Q0",
+    b'"rank":"preferred"', b'"claims":[]', b'"sitelinks":{"enwiki":{"title":""}}', b'"P279"', b'"\\ud800"', b"\x85",
+    b"<ref>", b"(http://x)", b"[http://x y]", b"''", b"&amp;amp;", b" " * 40, b"title\tclass", b"#", b": ",
+)  # fmt: skip
+ANY = mutated(SEEDS, WORDS, edits=3)
+
+
+def test_any_export(fuzz: Fuzz) -> None:
+    def check(case: bytes) -> None:
+        if found := answer(lambda: read_ontology(BytesIO(case), "an.xml"), naming=("an.xml",)):
+            for name in [*found.parents, "owl:Thing", "x"]:
+                path = found.path(name)
+                assert len(set(path)) == len(path)
+            for word in (each for words in found.words.values() for each in words.values()):
+                assert visible(word) == word
+                assert word == " ".join(word.split()) != ""
+                assert len(word) <= 300
+        if mappings := answer(lambda: read_mappings(BytesIO(case), "an.xml"), naming=("an.xml",)):
+            ends = {name: name[::-1] for name in mappings.rules}
+            for name in mappings.rules:
+                box = Infobox(name, (("kind", "city"), ("", "x")))
+                assert mappings.led_by(ends).class_of(box) == mappings.class_of(box) != ""
+
+    fuzz(mutated(SEEDS[:2], WORDS, edits=3), check, found=EXPORTS)
+
+
+EXPORTS: list[bytes] = []
+
+
+def rows_of(name: str, found: FoundFile, tally: ClaimCounts) -> Iterator[object]:
+    """The claims of a file of one kind."""
+    if name == "disambiguations":
+        return disambiguation_rows(found, ("en",), tally)
+    rows: Iterator[Pair] = (
+        read_rows(found, parse_row, tally, is_header) if name == "table"
+        else read_rows(found, partial(parse_triple, pattern=TYPE_TRIPLE, editions=("en",)), tally)
+    )  # fmt: skip
+    return ask_rows(rows, ONTOLOGY, tally, deepest=name == "triples")
+
+
+def test_any_rows(fuzz: Fuzz, tmp_path: Path) -> None:
+    """Each line is counted once: a claim, an unknown class, of no use, or bad."""
+    path = tmp_path / "rows"
+
+    def check(case: tuple[bytes, str]) -> None:
+        data, name = case
+        path.write_bytes(data)
+        tally = ClaimCounts()
+        claims = [*rows_of(name, FoundFile(path, "rows", direct=True), tally)]
+        plain = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+        lines = [line for line in plain if line.strip()]
+        headed = name == "table" and is_header(plain[0])
+        assert tally.rows == len(lines) - headed
+        known = tally.rows - tally.other_rows - tally.dropped.total()
+        assert len(claims) == known if name != "disambiguations" else len(claims) <= known
+        assert tally.dropped.keys() <= {Reason.BAD_ROW, Reason.UNKNOWN_CLASS}
+        for claim in claims:
+            title = claim[0]  # type: ignore[index]
+            assert title == normalise_title(title) != ""
+            title.encode()
+
+    kinds = st.sampled_from(["table", "triples", "disambiguations"])
+    fuzz(st.tuples(mutated(SEEDS[2:4], WORDS), kinds), check, found=ROWS, share=2)
+
+
+ROWS: list[tuple[bytes, str]] = []
+
+
+def test_any_wikidata(fuzz: Fuzz, tmp_path: Path) -> None:
+    def check(case: bytes) -> None:
+        if found := answer(lambda: read_text(tmp_path, case), naming=("dump",)):
+            titles, tally = found
+            assert all(title == normalise_title(title) and path for title, path in titles)
+            assert len(titles) <= tally.rows
+
+    fuzz(mutated([ITEMS.encode()], WORDS, edits=3), check, share=0.1)
+
+
+def test_any_items(fuzz: Fuzz, tmp_path: Path) -> None:
+    """As above, without the database, which takes longer than all else."""
+    path = tmp_path / "items"
+
+    def check(case: bytes) -> None:
+        path.write_bytes(case)
+        parents, bad = array("I"), list[int]()
+        for item, title, of in _read_items(path, "enwiki", parents, lambda number, _: bad.append(number)):
+            assert 0 < item <= HIGHEST
+            assert title == normalise_title(title) != ""
+            assert of is None or 0 < of <= HIGHEST
+        assert len(parents) % 2 == 0
+        assert bad == sorted(set(bad))
+
+    fuzz(mutated([ITEMS.encode()], WORDS, edits=3), check, found=BROKEN)
+
+
+BROKEN: list[bytes] = []
+
+
+def test_any_files_of_knowledge(fuzz: Fuzz, tmp_path: Path) -> None:
+    names = ("a.xml", "b.xml", "c.ttl", "d.tsv", "e.json")
+
+    def check(case: list[bytes]) -> None:
+        for name, data in zip(names, case, strict=True):
+            (tmp_path / name).write_bytes(data)
+
+        def use() -> None:
+            knowledge = open_knowledge([tmp_path], "en")
+            with a_database() as database:
+                knowledge.write_types(database, [("Ada", (Infobox("Infobox person", ()),))])
+                types_of(database, ["Ada"])
+            knowledge.report()
+
+        answer(use, naming=(str(tmp_path), "--knowledge"))
+        assert {each.name for each in tmp_path.iterdir()} == {*names}
+
+    files = (mutated([seed], WORDS, edits=2) | ANY for seed in SEEDS)
+    fuzz(st.tuples(*files).map(list), check, share=0.1)
+
+
+def test_any_single_file_of_knowledge(fuzz: Fuzz, tmp_path: Path) -> None:
+    path = tmp_path / "a file"
+
+    def check(case: bytes) -> None:
+        path.write_bytes(case)
+        answer(lambda: open_knowledge([path], "en"), naming=(str(path), "--knowledge"))
+        assert path.read_bytes() == case
+
+    fuzz(ANY, check, found=FILES)
+
+
+FILES: list[bytes] = []
+
+
+def test_any_label_set(fuzz: Fuzz, tmp_path: Path) -> None:
+    path = tmp_path / "labels.tsv"
+
+    def check(case: tuple[bytes, bool]) -> None:
+        path.write_bytes(case[0])
+        labels = answer(lambda: open_label_set(str(path), ["Person", "City"] if case[1] else ()), naming=(str(path),))
+        if labels:
+            assert all(each.isprintable() and each for each in labels.labels)
+            assert labels.label(["Agent", "Person"]) in labels.labels
+
+    seeds = [b"class\tlabel\n# a comment\nPerson\tperson\ndbo:City\tplace\n"]
+    fuzz(st.tuples(mutated(seeds, WORDS, edits=3), st.booleans()), check, found=SETS)
+
+
+SETS: list[tuple[bytes, bool]] = []
+
+
+def test_any_list_of_names(fuzz: Fuzz, tmp_path: Path) -> None:
+    folder, cache = tmp_path / "lists", tmp_path / "cache"
+    folder.mkdir()
+
+    def check(case: tuple[bytes, str, str]) -> None:
+        data, name, match = case
+        path = folder / name
+        path.write_bytes(data)
+        own = GazetteersSettings(files=(path,), match=match)  # type: ignore[arg-type]
+        settings = PretrainSettings(cache=str(cache), sections=(own,))
+        if found := answer(lambda: open_gazetteers(settings, SPLITTER), naming=(str(path),)):
+            assert found.types
+            assert all(each.isprintable() for each in found.types)
+            assert found.facts["entries"] > 0
+
+    data = mutated([b"Ada\nthe Rhine\n", b"entry\ttype\nAda\tperson\nBonn\tcity\n"], WORDS, edits=3)
+    names, match = st.sampled_from(["person.txt", "x.tsv", "y.tsv.gz"]), st.sampled_from(["anchors", "text"])
+    fuzz(st.tuples(data, names, match), check, found=LISTS, share=0.5)
+
+
+SPLITTER = splitter_named("unicode")
+LISTS: list[tuple[bytes, str, str]] = []
+
+
+def test_any_labels_to_find(fuzz: Fuzz, tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+
+    def check(case: tuple[bytes, int]) -> None:
+        data, way = case
+        path.write_bytes(data)
+        given = data.decode("utf-8", "replace") if way % 2 else str(path)
+        call: tuple[Callable[[str], object], ...] = (
+            parse_labels, read_type_labels, lambda text: parse_changes([text], [text], [text]),
+        )  # fmt: skip
+        answer(
+            lambda: call[way // 2](given),
+            naming=("label", "--rename", "--merge") if way % 2 else (str(path), "setting", "--"),
+        )
+
+    seeds = [b"city\nperson: somebody\nship\tof any size\n", b"city=a place,person", b"a,b=c", b"a="]
+    fuzz(st.tuples(mutated(seeds, [*WORDS, b",", b"=", b": "], edits=3), st.integers(0, 5)), check, found=LABELS)
+
+
+LABELS: list[tuple[bytes, int]] = []
+TEXTS = [each.decode() for each in WORDS if len(each) < 50 and each.isascii()]
+PLACED = st.tuples(*[st.sampled_from([each.decode("utf-8", "replace") for each in (b"", *WORDS, *PIECES)])] * 3)
+
+
+def long_page(title: str, pieces: tuple[str, str, str], size: int) -> bytes:
+    """An export of one page, whose text repeats a piece."""
+    first, middle, last = (each.replace("&", "&amp;").replace("<", "&lt;") for each in pieces)
+    return export((title, f"{first}{middle * size}{last}"))
+
+
+def read_long(title: str, pieces: tuple[str, str, str], size: int) -> None:
+    """Read such an export as classes and as mappings."""
+    data = long_page(title, pieces, size)
+    answer(lambda: read_ontology(BytesIO(data), "x"))
+    answer(lambda: read_mappings(BytesIO(data), "x"))
+
+
+TITLES = ("OntologyClass:A", "Mapping en:A")
+
+
+def test_the_calls_grow_with_a_page(fuzz: Fuzz) -> None:
+    def grows(case: tuple[str, tuple[str, str, str]]) -> None:
+        check_growth(partial(read_long, *case), (50, 100, 200, 400))
+
+    fuzz(st.tuples(st.sampled_from(TITLES), PLACED), grows, share=0.25)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", TITLES)
+def test_the_time_grows_with_a_page(title: str) -> None:
+    begins = ("", "{{Class | comments = {{comment|en|", "#REDIRECT", "{{TemplateMapping", "{{ConditionalMapping | a=")
+    for first, middle, last in product(
+        begins, [each.decode() for each in WORDS if len(each) < 50 and each != b"\x85"], ("", " x")
+    ):
+        check_seconds(partial(read_long, title, (first, middle, last)), (5_000, 20_000), what=(first, middle, last))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["table", "triples", "disambiguations"])
+def test_the_time_grows_with_a_line(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "rows"
+    begins = ("", "<http://dbpedia.org/resource/a", TYPE.format("A", "dbpedia.org/ontology/B")[:-3], "a\tb")
+    for first, middle in product(begins, TEXTS):
+
+        def read(size: int, first: str = first, middle: str = middle) -> object:
+            path.write_text(first + middle * size)
+            return [*rows_of(name, FoundFile(path, "rows", direct=True), ClaimCounts())]
+
+        check_seconds(read, (20_000, 80_000), what=(first, middle))
+
+
+@pytest.mark.parametrize("text", ["#REDIRECT{}", "{{{{Class | comments = {{{{comment|en|a{}b}}}} }}}}"])
+def test_blanks_without_end_are_read_once(text: str) -> None:
+    """What took the square of their number, minutes here."""
+    first, last = text.format("\0").split("\0")
+    for title in TITLES:
+        data = export((title, first + " " * 300_000 + last))
+        answer(partial(read_mappings, BytesIO(data), "x"))
+        answer(partial(read_ontology, BytesIO(data), "x"))
+
+
+def test_templates_are_read_in_any_text(fuzz: Fuzz) -> None:
+    pieces = soup(["{{", "}}", "[[", "]]", "|", "=", "a", " ", "\n", "<!--", "-->"], 60)
+
+    def check(case: list[str]) -> None:
+        def names(found: tuple[object, ...]) -> None:
+            for each in found:
+                for field in each.fields.values():  # type: ignore[attr-defined]
+                    assert field.text == "".join(field.pieces)
+                    names(tuple(field.templates))
+
+        names(templates("".join(case)))
+
+    fuzz(pieces, check)
+
+
+def test_any_chain_of_classes_ends(fuzz: Fuzz) -> None:
+    names = st.sampled_from(["A", "a", "B", "C", "owl:Thing", "ß", "SS", ""])
+
+    def check(case: dict[str, str]) -> None:
+        ontology = Ontology.of(case)
+        for name in case:
+            assert len(ontology.path(name)) <= len(case) + 1
+
+    fuzz(st.dictionaries(names, names), check)

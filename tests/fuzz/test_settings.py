@@ -1,0 +1,206 @@
+"""Hostile settings: files of settings, stages, suites and prompts, `--set`, command lines and environment variables."""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+
+import nerbert
+from nerbert.annotate.settings import AnnotateSettings, load_key, load_prompt
+from nerbert.cache import cache_place
+from nerbert.cli import app, main
+from nerbert.config import load_settings, make_settings
+from nerbert.corpus.settings import CorpusSettings
+from nerbert.distillation.settings import DistilSettings
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.encoder.stages import read_stages
+from nerbert.evaluation.benchmark.suite_file import parse_encoders, read_suite
+from nerbert.finetuning.settings import FinetuneSettings
+from tests.fuzz.conftest import Fuzz
+from tests.fuzz.mutator import PIECES, mutated
+from tests.fuzz.properties import answer, check_growth, check_message
+
+pytestmark = pytest.mark.fuzz
+_EDITS = 3
+PACKAGE = Path(nerbert.__file__).parent
+KINDS = (CorpusSettings, PretrainSettings, FinetuneSettings, DistilSettings)
+WORDS = (
+    b"=", b"==", b"'''", b'"""', b"[[stages]]", b"[tagging]", b"[systems.x]", b"[[targets]]", b"seed", b"objective",
+    b"0xffffffffffffffffffff", b"0x" + b"f" * 4000, b"1979-05-27T07:32:00Z", b"inf", b"nan", b"1_000", b"#", b".",
+    b"a.b.c = 1\n", b"x = {y = {z = 1}}\n", b"\n[a]\n[a]\n", b'"\\ud800"', b'"\\U0010ffff"', b"os:system", b"{text}",
+)  # fmt: skip
+"""Pieces of TOML."""
+
+
+def toml_files(*folders: str) -> list[bytes]:
+    """The package's TOML files in these folders."""
+    return [path.read_bytes() for folder in folders for path in sorted((PACKAGE / folder).glob("*.toml"))]
+
+
+def reads(tmp_path: Path, *read: Callable[[Path], object]) -> Callable[[tuple[bytes, int]], None]:
+    """Return the check of a file: one of these reads it, or refuses it with a line that names the file or a setting."""
+    path = tmp_path / "a file.toml"
+
+    def check(case: tuple[bytes, int]) -> None:
+        data, number = case
+        path.write_bytes(data)
+        answer(lambda: read[number % len(read)](path), naming=(str(path), "setting", "stage"))
+        assert [each.name for each in tmp_path.iterdir()] == [path.name]
+        assert path.read_bytes() == data
+
+    return check
+
+
+NUMBER = st.integers(0, 7)
+
+
+def test_any_settings_file(fuzz: Fuzz, tmp_path: Path) -> None:
+    kinds = [lambda path, kind=kind: load_settings(kind, path) for kind in KINDS]
+    check = reads(tmp_path, *kinds, lambda path: read_stages(path, (), path.parent))
+    fuzz(st.tuples(mutated(toml_files("configs"), WORDS, edits=_EDITS), NUMBER), check, found=FILES)
+
+
+def test_any_suite(fuzz: Fuzz, tmp_path: Path) -> None:
+    fuzz(
+        st.tuples(mutated(toml_files("suites"), WORDS, edits=_EDITS), NUMBER), reads(tmp_path, read_suite), found=FILES
+    )
+
+
+def test_any_prompt(fuzz: Fuzz, tmp_path: Path) -> None:
+    prompts = toml_files("annotate/prompts")
+    check = reads(tmp_path, lambda path: load_prompt(str(path)).filled("a {text} b"))
+    fuzz(st.tuples(mutated(prompts, WORDS, edits=_EDITS), NUMBER), check, found=FILES)
+
+
+FILES: list[tuple[bytes, int]] = [(b"seed = 0x" + b"f" * 4000, 0), (b"targets = 0x" + b"f" * 4000, 0)]
+
+TEXTS = st.one_of(
+    st.sampled_from([each.decode("utf-8", "surrogateescape") for each in (*PIECES, *WORDS)]),
+    st.sampled_from(["", " ", "-", "--", "-1", "--=", "=", "@x", "$HOME", "%s", "{}", "*", "~", "s3://x", "http://[",
+                     "http://a:99999/", "file:///x", "1/2", "NAME=x", "\ud800", "\0", "\u2028"]),
+    st.text(max_size=8),
+)  # fmt: skip
+"""Values that no setting has."""
+NAMES = sorted({name for kind in KINDS for name in kind.__dataclass_fields__} | {"tagging.x", "mlm.", ".", "a.b.c"})
+
+
+def test_any_change(fuzz: Fuzz) -> None:
+    def check(case: tuple[int, list[tuple[str, str, str]]]) -> None:
+        kind, changes = case
+        given = [f"{name}{equals}{value}" for name, equals, value in changes]
+        answer(lambda: load_settings(KINDS[kind], None, given), naming=("setting", "--set"))
+
+    change = st.tuples(st.sampled_from(NAMES) | TEXTS, st.sampled_from(["=", " = ", ""]), TEXTS)
+    fuzz(st.tuples(st.integers(0, len(KINDS) - 1), st.lists(change, max_size=3)), check, found=CHANGES)
+
+
+CHANGES: list[tuple[int, list[tuple[str, str, str]]]] = [
+    (0, [("seed", "=", "0x" + "f" * 4000)]),
+    (2, [("tagging", "=", "[0x" + "f" * 4000 + "]")]),
+]
+
+SINGLE = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.binary(max_size=3)
+SEVERAL = st.lists(SINGLE, max_size=3) | st.dictionaries(TEXTS, SINGLE, max_size=2)
+VALUES = SINGLE | SEVERAL | st.lists(SEVERAL, max_size=2)
+
+
+def test_any_value_from_python(fuzz: Fuzz) -> None:
+    def check(case: tuple[int, dict[str, Any]]) -> None:
+        answer(lambda: make_settings(KINDS[case[0]], case[1]), naming=("setting",))
+
+    values = st.dictionaries(st.sampled_from(NAMES) | TEXTS, VALUES, max_size=3)
+    fuzz(st.tuples(st.integers(0, len(KINDS) - 1), values), check)
+
+
+def test_any_model_to_ask(fuzz: Fuzz) -> None:
+    def check(case: dict[str, Any]) -> None:
+        given = {"endpoint": "http://localhost/v1", "model": "m"} | case
+        if settings := answer(lambda: make_settings(AnnotateSettings, given), naming=("setting",)):
+            assert settings.longest_answer >= 0
+
+    address = st.tuples(st.sampled_from(["http://", "https://", "ftp://", "//", ""]), TEXTS).map("".join)
+    names = st.sampled_from(sorted(AnnotateSettings.__dataclass_fields__))
+    more = mutated([b'{"max_tokens": null}', b'{"a": [1, {}]}']).map(lambda data: data.decode("utf-8", "replace"))
+    fuzz(st.dictionaries(names, VALUES | address | more, max_size=3), check)
+
+
+def test_any_encoders(fuzz: Fuzz) -> None:
+    fuzz(st.lists(TEXTS, max_size=3), lambda case: answer(lambda: parse_encoders(case), naming=("--encoder",)))
+
+
+def test_any_key(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(case: str) -> None:
+        value = os.fsdecode(os.fsencode(case.encode("utf-8", "surrogateescape").replace(b"\0", b"")))
+        monkeypatch.setenv("A_KEY", value)
+        answer(lambda: load_key("A_KEY"), naming=("A_KEY",))
+
+    fuzz(st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(["\udcff"]), check)
+
+
+def test_any_cache(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(case: tuple[str, bool]) -> None:
+        name, of_user = case
+        if of_user and not set(name) & set("\0\ud800"):
+            monkeypatch.setenv("XDG_CACHE_HOME", name)
+        answer(lambda: cache_place("" if of_user else name, "answers", "x"), naming=("cache",))
+
+    fuzz(st.tuples(TEXTS | TEXTS.map("~{}".format), st.booleans()), check)
+
+
+def options() -> list[str]:
+    """All commands and options."""
+    script = app.generate_completion(shell="bash")
+    return sorted({*re.findall(r"--[a-z][a-z-]+", script), *(name for name in app if name.isalpha()), "-o", "-h",
+                   "list", "check", "convert", "build", "inspect", "fetch", "punkt"})  # fmt: skip
+
+
+def test_any_command_line(
+    fuzz: Fuzz, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def parsed(arguments: Sequence[str]) -> None:
+        app.parse_args(arguments, exit_on_error=False, print_error=False)
+
+    def check(case: list[str]) -> None:
+        code = 0
+        try:
+            main(case)
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        told = capsys.readouterr().err
+        assert code in (0, 1, 2)
+        if code:
+            assert told.startswith("nerbert: ")
+            assert told.endswith("\n")
+            check_message(told[:-1].removeprefix("nerbert: "))
+        assert not [*tmp_path.iterdir()]
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nerbert.cli._call", parsed)
+    known = st.sampled_from(options())
+    word = known | TEXTS | st.tuples(known, TEXTS).map("=".join)
+    command = st.sampled_from([name for name in app if name.isalpha()])
+    fuzz(st.builds(lambda first, rest: [first, *rest], command | TEXTS, st.lists(word, max_size=5)), check,
+         found=LINES)  # fmt: skip
+
+
+LINES: list[list[str]] = []
+
+
+def test_the_time_of_a_file_grows_with_it(fuzz: Fuzz, tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+
+    def grows(case: tuple[bytes, bytes, bytes]) -> None:
+        first, middle, last = case
+
+        def read(size: int) -> None:
+            path.write_bytes(first + middle * size + last)
+            answer(lambda: load_settings(FinetuneSettings, path))
+
+        check_growth(read, (50, 100, 200, 400))
+
+    piece = st.sampled_from([*WORDS, b'"', b"{", b"[", b"]", b"a", b"\n", b"a = 1\n", b"[a]\n", b"", b"x = "])
+    fuzz(st.tuples(piece, piece, piece), grows, share=0.2)

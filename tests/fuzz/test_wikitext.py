@@ -1,0 +1,118 @@
+"""Hostile wikitext: links lie in their text, no character of the scanner's own is left, and the time is linear."""
+
+import bz2
+import re
+import unicodedata
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import strategies as st
+
+import nerbert
+from nerbert.corpus.dump.sites import make_site
+from nerbert.corpus.wikitext.scan import clean_page
+from nerbert.records import CleanPage
+from tests.corpus.wikitext.test_scan import DE, EN, HOSTILE, TOKENS, check
+from tests.fuzz.conftest import Fuzz
+from tests.fuzz.mutator import mutated, soup
+from tests.fuzz.properties import check_growth, check_seconds, peak_of
+
+pytestmark = pytest.mark.fuzz
+SITES = (EN, DE, *(make_site("", code, {}) for code in ("zh", "ar", "tr", "ca", "fr", "sr")))
+PIECES = tuple(dict.fromkeys((
+    *TOKENS, *HOSTILE, "-{", "}-", "zh-hans:", "sr-el:", ";", "=>", "<gallery>", "</gallery>", "<math>", "</math>",
+    "<table>", "</table>", "<onlyinclude>", "{{convert|5|", "{{cvt|1|to|", "{{chem|", "{{nbsp}}", "{{unité|", "km",
+    "{{PAGENAME}}", "{{Infobox x|", "ISBN ", "~~~~", "#REDIRECT ", "&#x1F600;", "&#0;", "&#xD800;", "&#27;", "%1B",
+    "%00", "\U0001f469\u200d\U0001f467", "e\u0301", "\u0301", "ا", "\u3000", "\x85", "\x0c", "\x7f", "\ud800", "[[:",
+    "''''", "'''''", "''''''", "<s", "/>", "://", "mailto:", "\n----", "\n=", "=\n", "\n|", "\n!", "\n{|", "\n|}",
+)))  # fmt: skip
+"""What begins, ends or is markup, and characters that are more than one, or none."""
+SOUP = soup(PIECES, 40).map("".join)
+
+
+@cache
+def pages() -> list[bytes]:
+    """The text of the sample's shorter articles."""
+    (dump,) = (Path(nerbert.__file__).parent / "sample" / "wiki").glob("*.xml.bz2")
+    texts = re.findall(rb'<text[^>]*preserve">([^<]{200,1500})<', bz2.decompress(dump.read_bytes()))
+    return [text.replace(b"&lt;", b"<").replace(b"&gt;", b">").replace(b"&amp;", b"&") for text in texts[:60]]
+
+
+def check_page(case: tuple[str, int, int]) -> CleanPage:
+    """Check what holds for the page of a text; the number says which wiki's and with which options."""
+    source, site, options = case
+    wiki, lists, captions = SITES[site % len(SITES)], bool(options & 1), bool(options & 2)
+    page = clean_page("Own title", source, wiki, lists=lists, captions=captions)
+    check(page)
+    there = controls(source) | {"\n"}
+    shown = (page.text, *page.targets, *page.categories, *(box.template for box in page.infoboxes))
+    assert all(controls(each) <= there for each in shown), shown
+    assert "\n" not in "".join([*page.targets, *page.categories])
+    assert clean_page("Own title", source, wiki, lists=lists, captions=captions) == page
+    return page
+
+
+def controls(text: str) -> set[str]:
+    """The control characters of a text."""
+    return {char for char in text if unicodedata.category(char) == "Cc"}
+
+
+WHERE = st.integers(0, len(SITES) - 1), st.integers(0, 3)
+FOUND = [
+    *((f"[[a%{code}b]] [[:Category:%{code}]] [[%{code}|c]]", 0, 0) for code in ("00", "1B", "7F", "0A", "C2%9B")),
+    ("[[Category:a&#10;b]] [[Category:a&#12;b]]", 0, 0),
+]
+
+
+def test_any_pieces_make_a_page(fuzz: Fuzz) -> None:
+    fuzz(st.tuples(SOUP, *WHERE), check_page, found=FOUND, share=4)
+
+
+def test_any_broken_page_is_cleaned(fuzz: Fuzz) -> None:
+    words = [piece.encode("utf-8", "surrogatepass") for piece in PIECES]
+    broken = mutated(pages(), words).map(lambda data: data.decode("utf-8", "replace"))
+    fuzz(st.tuples(broken, *WHERE), check_page)
+
+
+REPEATED = st.tuples(st.lists(st.sampled_from(PIECES), min_size=1, max_size=3), st.booleans())
+SIZES = (100, 200, 400)
+
+
+def repeated(pieces: list[str], count: int, *, apart: bool) -> str:
+    """Pieces many times: one after the other, or first all of the first."""
+    return "".join(piece * count for piece in pieces) if apart else "".join(pieces) * count
+
+
+def test_the_calls_grow_with_the_page(fuzz: Fuzz) -> None:
+    def grows(case: tuple[list[str], bool]) -> None:
+        pieces, apart = case
+        texts = {size: repeated(pieces, size, apart=apart) for size in SIZES}
+        check_growth(lambda size: clean_page("T", texts[size], EN, lists=True, captions=True), SIZES)
+
+    fuzz(REPEATED, grows, share=0.5)
+
+
+def test_the_memory_grows_with_the_page(fuzz: Fuzz) -> None:
+    def bounded(case: tuple[list[str], bool]) -> None:
+        text = repeated(case[0], 1000, apart=case[1])
+        assert peak_of(lambda: clean_page("T", text, EN, lists=True)) < 400 * len(text) + (1 << 18)
+
+    fuzz(REPEATED, bounded, share=0.25)
+
+
+def check_time(case: tuple[list[str], bool]) -> None:
+    """Check the seconds of a page that repeats pieces: what an expression costs is in no count of calls."""
+    texts = {size: repeated(case[0], size, apart=case[1]) for size in (1_000, 4_000)}
+    check_seconds(lambda size: clean_page("T", texts[size], EN), [*texts], what=case)
+
+
+@pytest.mark.slow
+def test_the_time_of_a_repeated_piece_grows_with_it() -> None:
+    for piece in PIECES:
+        check_time(([piece], False))
+
+
+@pytest.mark.slow
+def test_the_time_of_repeated_pieces_grows_with_them(fuzz: Fuzz) -> None:
+    fuzz(REPEATED, check_time, share=10)
