@@ -22,7 +22,7 @@ from nerbert.corpus.wikitext.templates import remove_tables, template_reader
 from nerbert.corpus.wikitext.variants import show_variant
 from nerbert.records import CleanPage, Reason
 
-SCANNER = "nerbert-wikitext-5"
+SCANNER = "nerbert-wikitext-6"
 """Name and version of the scanner; offsets of two versions must not be mixed."""
 
 _PROTOCOL = (
