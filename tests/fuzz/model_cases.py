@@ -1,0 +1,130 @@
+"""Model folders of which one file is hostile, and what holds for any reader of them."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator, TypeVar
+
+from hypothesis import strategies as st
+
+from nerbert.errors import NerbertError
+from nerbert.records import Document
+from nerbert.tagger.tagger import Tagger
+from tests.fuzz.json_values import json_files
+from tests.fuzz.model_seeds import LABELS, TEXT
+from tests.fuzz.mutator import mutated
+from tests.fuzz.properties import check_documents, check_message
+
+T = TypeVar("T")
+KEYS = (
+    "auto_map", "attn_implementation", "_attn_implementation", "experts_implementation", "quantization_config", "dtype",
+    "torch_dtype", "architectures", "model_type", "tokenizer_class", "head", "kind", "types", "labels", "decoding",
+    "on_too_long", "threshold", "thresholds", "calibration", "id2label", "num_labels", "num_hidden_layers", "vocab_size",
+    "max_position_embeddings", "hidden_act", "pruned_heads", "base_model_name_or_path", "sub_configs", "per_layer_config",
+    "added_tokens_decoder", "model_max_length", "pad_token", "extra_special_tokens", "chat_template", "transformers_weights",
+    "joined_layer", "architecture", "labels_encoder", "span_mode", "words_splitter_type", "boundaries", "pooling",
+)  # fmt: skip
+"""Entries of configurations that decide much, or may name code."""
+
+
+@dataclass(frozen=True)
+class HostileFile:
+    """A file of a folder, by the names of both, and what it holds instead."""
+
+    folder: str
+    file: str
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"HostileFile({self.folder!r}, {self.file!r}, {self.content!r})"
+
+
+class Folders:
+    """Folders by name, of which one file at a time is another."""
+
+    def __init__(self, folders: dict[str, Path]) -> None:
+        self._folders = folders
+
+    def files(self, pattern: str, only: Sequence[str] = (), without: Sequence[str] = ()) -> list[tuple[str, str]]:
+        """Return the names of folders and files that a pattern finds, of some folders only."""
+        found = [
+            (name, path.relative_to(folder).as_posix())
+            for name, folder in self._folders.items() for path in sorted(folder.rglob(pattern))
+            if not only or name in only
+        ]  # fmt: skip
+        return [each for each in found if Path(each[1]).name not in without]
+
+    def content(self, folder: str, file: str) -> bytes:
+        """Return a valid file."""
+        return (self._folders[folder] / file).read_bytes()
+
+    def cases(
+        self, files: Sequence[tuple[str, str]], strategy: Callable[[bytes], st.SearchStrategy[bytes]]
+    ) -> st.SearchStrategy[HostileFile]:
+        """Return a strategy for one of the files with what a strategy makes of its valid content."""
+
+        def made(place: tuple[str, str]) -> st.SearchStrategy[HostileFile]:
+            return strategy(self.content(*place)).map(lambda content: HostileFile(*place, content))
+
+        return st.one_of([made(each) for each in files])
+
+    @contextmanager
+    def with_file(self, case: HostileFile) -> Iterator[Path]:
+        """Give the folder with the hostile file in it, which is valid again afterwards."""
+        folder = self._folders[case.folder]
+        path, kept = folder / case.file, folder.parent / "kept"
+        existed = path.exists()
+        if existed:
+            os.replace(path, kept)  # what is mapped stays whole
+        try:
+            path.write_bytes(case.content)
+            before = self._state(folder)
+            yield folder
+            assert self._state(folder) == before, "the folder was written to"
+        finally:
+            path.unlink(missing_ok=True)
+            if existed:
+                os.replace(kept, path)
+
+    @staticmethod
+    def _state(folder: Path) -> dict[str, tuple[int, int]]:
+        return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*")}
+
+
+def hostile_json(content: bytes) -> st.SearchStrategy[bytes]:
+    """Return a strategy for a JSON file: most have hostile values, some aren't JSON any more."""
+    keys = tuple(dict.fromkeys((*KEYS, *json.loads(content))))
+    values = json_files([content], keys)
+    return st.one_of(values, values, values, mutated([content]))
+
+
+def named(call: Callable[[], T], folder: Path) -> T | None:
+    """Return what a call gives, or None if it refuses the folder in a line that names it or a setting."""
+    try:
+        return call()
+    except NerbertError as error:
+        check_message(str(error))
+        assert str(folder) in str(error) or error.setting or "setting" in str(error), str(error)
+        return None
+
+
+def tag(folder: Path, backend: str) -> str:
+    """Load a folder and tag a text with it; return what happened."""
+
+    def load() -> Tagger:
+        tagger = Tagger.load(folder, backend=backend, device="cpu", threads=1)
+        return tagger if tagger.types else tagger.with_labels(LABELS)
+
+    tagger = named(load, folder)
+    if tagger is None:
+        return "refused"
+    spans = named(lambda: tagger.tag(TEXT), folder)
+    if spans is None:
+        return "refused its text"
+    check_documents([Document(TEXT, tuple(spans))])
+    assert all(0 <= each.confidence <= 1 for each in spans), spans
+    assert json.dumps([each.type for each in spans])
+    return "tagged"
