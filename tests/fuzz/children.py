@@ -8,8 +8,10 @@ import sysconfig
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
+_BATCH = 20
 _MEMORY, _SECONDS = 1 << 30, 30
 """Bytes of memory that a call may take beyond those of this process, and seconds of the processor."""
 _FORBIDDEN = (
@@ -83,6 +85,27 @@ def in_child(
         raise AssertionError(f"the process ended by {name} (SIGXCPU: {seconds} seconds of the processor): {said}")
     assert said.startswith("="), f"the call raised:\n{said}"
     return said[1:]
+
+
+def each_in_child(cases: Sequence[T], check: Callable[[T], object], **how: Any) -> None:
+    """Check cases in children, many in one; where it fails, find the first case that fails alone, or tell of all."""
+    for start in range(0, len(cases), _BATCH):
+        _check_all(cases[start : start + _BATCH], check, how)
+
+
+def _check_all(cases: Sequence[T], check: Callable[[T], object], how: dict[str, Any]) -> None:
+    def run() -> None:
+        for case in cases:
+            check(case)
+
+    try:
+        in_child(run, **how)
+    except AssertionError as error:
+        if len(cases) == 1:
+            raise AssertionError(f"{cases[0]!r:.20000}\n{error}") from None
+        for half in (cases[: len(cases) // 2], cases[len(cases) // 2 :]):
+            _check_all(half, check, how)
+        raise AssertionError(f"together only, {cases!r:.20000}\n{error}") from None
 
 
 def _run(call: Callable[[], object], writer: int, watch: Watch, memory: int, seconds: int) -> None:

@@ -70,7 +70,8 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> "Folders":
     from tests.fuzz.model_cases import Folders
     from tests.fuzz.model_seeds import write_folders
 
-    return Folders(write_folders(tmp_path_factory.mktemp("folders")))
+    root = tmp_path_factory.mktemp("folders")
+    return Folders(root, write_folders(root))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from hypothesis import strategies as st
 
 JsonEdit: TypeAlias = tuple[int, tuple[int, ...], int, int]
-"""What is done, the way down (a number at each level), a value's number, a key's number."""
+"""What is done, the way down (a number at each level), a value's number, a key's or a piece's."""
 
 
 def _nested(depth: int) -> Any:
@@ -26,7 +26,13 @@ VALUES: tuple[Any, ...] = (
     {"a": {}}, [0, 0], ["O"], ["O", "B-x", "I-x"], list(range(70)), {"0": "O"}, {"-1": "O"}, _nested(60), _nested(900),
 )  # fmt: skip
 """What readers of values stumble over: other kinds, bounds, depth, control characters, paths, names of code."""
-_OPERATIONS = 7
+PIECES = (
+    "\0", "\n", "\r\n", "\t", "\ud800", "\x1b[31m", "\u202e", "\u2028", "\xad", "e\u0301", "👩‍👧", "𝔸", "<", ">", "&", "&#0;",
+    "]]>", "<!DOCTYPE x [<!ENTITY a 'b'>]>", "{{ x }}", "{", "$x", '"', "'", "\\", "/", "..", "%2e", ",", ":", "=", "A" * 500,
+    "- " * 300, " ", "",
+)  # fmt: skip
+"""What readers of texts stumble over."""
+_OPERATIONS = 9
 
 
 def json_mutated(
@@ -36,7 +42,7 @@ def json_mutated(
     names, found = (*keys, "", "x", "\ud800", "__class__", "../x"), (*values, *VALUES)
     edit = st.tuples(
         st.integers(0, _OPERATIONS - 1), st.lists(st.integers(0, 999), max_size=5).map(tuple),
-        st.integers(0, len(found) - 1), st.integers(0, len(names) - 1),
+        st.integers(0, len(found) - 1), st.integers(0, len(names) + len(PIECES) - 1),
     )  # fmt: skip
     return st.builds(
         lambda seed, done: _edited(deepcopy(seed), done, found, names),
@@ -67,14 +73,17 @@ def _edited(value: Any, edits: Sequence[JsonEdit], values: Sequence[Any], names:
             case 2 if parent is not root:
                 del parent[key]
             case 3 if isinstance(here, dict):
-                here[names[name]] = deepcopy(values[number])
+                here[names[name % len(names)]] = deepcopy(values[number])
             case 4 if isinstance(here, list) and here:
                 here.insert(number % len(here), deepcopy(here[number % len(here)]))
             case 5 if isinstance(parent, dict):
-                parent[names[name]] = parent.pop(key)
+                parent[names[name % len(names)]] = parent.pop(key)
             case 6:
                 other, its = _place(root, (*way[::-1], number))
                 parent[key] = deepcopy(other[its])
+            case 7 | 8 if isinstance(here, str):
+                start, end = sorted(((way or (0,))[-1] % (len(here) + 1), number % (len(here) + 1)))
+                parent[key] = here[:start] + PIECES[name % len(PIECES)] + here[end if operation == 8 else start :]
             case _:
                 parent[key] = deepcopy(values[number])
     return root[0]

@@ -45,8 +45,8 @@ class HostileFile:
 class Folders:
     """Folders by name, of which one file at a time is another."""
 
-    def __init__(self, folders: dict[str, Path]) -> None:
-        self._folders = folders
+    def __init__(self, root: Path, folders: dict[str, Path]) -> None:
+        self.root, self._folders = root, folders
 
     def files(self, pattern: str, only: Sequence[str] = (), without: Sequence[str] = ()) -> list[tuple[str, str]]:
         """Return the names of folders and files that a pattern finds, of some folders only."""
@@ -99,6 +99,23 @@ def hostile_json(content: bytes) -> st.SearchStrategy[bytes]:
     keys = tuple(dict.fromkeys((*KEYS, *json.loads(content))))
     values = json_files([content], keys)
     return st.one_of(values, values, values, mutated([content]))
+
+
+def hostile_weights(content: bytes) -> st.SearchStrategy[bytes]:
+    """Return a strategy for a file of weights: of another header, of a length that lies, or cut and mixed up."""
+    size = int.from_bytes(content[:8], "little")
+    header, data = content[8 : 8 + size], content[8 + size :]
+    names = [*json.loads(header)]
+    values = ["F64", "BF16", "I64", "BOOL", "F8_E4M3", "C64", "X", [0, 4], [2**63, 2**64], [4, 0], [0, 2**40], [2**40], [2**21] * 3]
+    headers = json_files([header], [*names, "__metadata__", "dtype", "shape", "data_offsets"], values)
+    lengths = st.one_of(st.just(0), st.sampled_from([-1, 1, -size, 7, 2**20, 2**27, 2**40, 2**63, -(2**62)]))
+    twice = st.just(header[:-1] + b"," + header[1:])
+    lied = st.builds(_weights, st.one_of(headers, headers, mutated([header]), twice), lengths, st.just(data))
+    return st.one_of(lied, lied, mutated([content]))
+
+
+def _weights(header: bytes, more: int, data: bytes) -> bytes:
+    return ((len(header) + more) % 2**64).to_bytes(8, "little") + header + data
 
 
 def named(call: Callable[[], T], folder: Path) -> T | None:

@@ -7,7 +7,7 @@ import tracemalloc
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from nerbert.errors import NerbertError
+from nerbert.errors import InputError, NerbertError
 from nerbert.records import Document
 
 T = TypeVar("T")
@@ -23,9 +23,9 @@ def answer(call: Callable[[], T]) -> T | None:
 
 
 def check_message(message: str) -> None:
-    """Check that a message is one printable line of bounded length."""
+    """Check that a message is one line of bounded length in which no character acts on a terminal."""
     assert message
-    assert message.isprintable(), f"not a printable line: {message!r}"
+    assert message == str(InputError(message)), f"not one safe line: {message!r}"
     assert len(message) <= 1000, f"{len(message)} characters: {message[:200]!r}"
 
 

@@ -1,14 +1,15 @@
 """Whole model folders of which one file is hostile, each loaded in a process that may crash."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import strategies as st
 
-from tests.fuzz.children import in_child
+from tests.fuzz.children import each_in_child
 from tests.fuzz.conftest import Fuzz
-from tests.fuzz.model_cases import Folders, HostileFile, hostile_json, tag
+from tests.fuzz.model_cases import Folders, HostileFile, hostile_json, hostile_weights, tag
 from tests.fuzz.mutator import mutated
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.integration]
@@ -16,22 +17,32 @@ TORCH = ("linear", "joined", "names", "words", "gliner", "two", "gliner2", "boun
 ONNX = ("linear-onnx", "names-onnx", "gliner-onnx", "gliner2-onnx")
 
 
-Check = Callable[[HostileFile], str]
-"""Loads and uses a folder in a process of its own; returns what happened."""
+Check = Callable[..., None]
+"""Loads and uses folders in processes of their own: `check(cases, found=(), share=1)`."""
 
 
 @pytest.fixture(scope="module")
-def check(model_folders: Folders, cache: Path) -> Check:
-    """What loads a folder; each was loaded once before, so that its processes have what they import."""
+def warm(model_folders: Folders) -> None:
+    """Load each folder once, so that children have what they import."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     for name in (*TORCH, *ONNX):
         content = model_folders.content(name, "tokenizer.json")
         with model_folders.with_file(HostileFile(name, "tokenizer.json", content)) as folder:
             assert tag(folder, backend_of(name)) == "tagged"
 
-    def run(case: HostileFile) -> str:
+
+@pytest.fixture
+def check(warm: None, model_folders: Folders, fuzz: Fuzz, cache: Path) -> Check:
+    """What makes cases and runs them."""
+
+    def load(case: HostileFile) -> None:
         with model_folders.with_file(case) as folder:
-            return in_child(lambda: tag(folder, backend_of(case.folder)), reads=[folder], writes=[cache])
+            tag(folder, backend_of(case.folder))
+
+    def run(cases: st.SearchStrategy[HostileFile], *, found: Sequence[HostileFile] = (), share: float = 1) -> None:
+        gathered = list[HostileFile]()
+        fuzz(cases, gathered.append, found=found, share=share)
+        each_in_child(gathered, load, reads=[model_folders.root], writes=[model_folders.root, cache])
 
     return run
 
@@ -40,23 +51,33 @@ def backend_of(name: str) -> str:
     return "onnx" if name in ONNX else "torch"
 
 
-def test_settings(model_folders: Folders, check: Check, fuzz: Fuzz) -> None:
-    files = model_folders.files("*.json", TORCH, without=("tokenizer.json", "tokenizer_config.json", "check.json"))
-    fuzz(model_folders.cases(files, hostile_json), check, share=0.5)
+def cases_settings(folders: Folders) -> st.SearchStrategy[HostileFile]:
+    """Return a strategy for cards and configurations."""
+    files = folders.files("*.json", TORCH, without=("tokenizer.json", "tokenizer_config.json", "check.json"))
+    return folders.cases(files, hostile_json)
 
 
-def test_tokenizers(model_folders: Folders, check: Check, fuzz: Fuzz) -> None:
-    files = model_folders.files("tokenizer*.json", ("linear", "gliner", "cdlm", "words"))
-    fuzz(model_folders.cases(files, hostile_json), check, share=0.5)
+def cases_tokenizers(folders: Folders) -> st.SearchStrategy[HostileFile]:
+    """Return a strategy for tokenizers."""
+    return folders.cases(folders.files("tokenizer*.json", ("linear", "gliner", "cdlm", "words")), hostile_json)
 
 
-def test_settings_of_graphs(model_folders: Folders, check: Check, fuzz: Fuzz) -> None:
-    files = model_folders.files("onnx/*.json", ONNX)
-    fuzz(model_folders.cases(files, hostile_json), check, share=0.5)
+def cases_exports(folders: Folders) -> st.SearchStrategy[HostileFile]:
+    """Return a strategy for what lies beside an exported graph."""
+    return folders.cases(folders.files("onnx/*.json", ONNX), hostile_json)
 
 
-def test_graphs(model_folders: Folders, check: Check, fuzz: Fuzz) -> None:
-    files = model_folders.files("onnx/*.onnx", ONNX)
+def cases_graphs(folders: Folders) -> st.SearchStrategy[HostileFile]:
+    """Return a strategy for exported graphs."""
     words = [b"location", b"input_ids", b"logits", b"\x08", b"\x12\x01", b"\x7a\x00", b"MatMul", b"Loop", b"If", b"Scan"]
-    fuzz(model_folders.cases(files, lambda content: mutated([content], words)),
-         check, share=0.5)  # fmt: skip
+    return folders.cases(folders.files("onnx/*.onnx", ONNX), lambda content: mutated([content], words))
+
+
+def cases_weights(folders: Folders) -> st.SearchStrategy[HostileFile]:
+    """Return a strategy for files of weights whose headers lie."""
+    return folders.cases(folders.files("*.safetensors", TORCH), hostile_weights)
+
+
+@pytest.mark.parametrize("cases", [cases_settings, cases_tokenizers, cases_exports, cases_graphs, cases_weights])
+def test_a_folder(cases: Callable[[Folders], st.SearchStrategy[HostileFile]], model_folders: Folders, check: Check) -> None:
+    check(cases(model_folders), share=0.5)
