@@ -44,13 +44,13 @@ class AsgiServer:
     """An application that runs in this thread's own event loop, only while it is asked."""
 
     def __init__(self, app: Any, operations: Sequence[Operation], runner: asyncio.Runner) -> None:
-        self._app, self.operations, self._runner = app, operations, runner
+        self.app, self.operations, self.runner = app, operations, runner
         self.logged = list[str]()
         """Tracebacks in the server's log."""
 
     def ask(self, request: HttpRequest) -> HttpAnswer:
         """Return the answer to a request."""
-        return self._runner.run(self._asked(request))
+        return self.runner.run(self._asked(request))
 
     async def _asked(self, request: HttpRequest) -> HttpAnswer:
         parts, sent = [*request.parts] or [b""], list[dict[str, Any]]()
@@ -71,16 +71,11 @@ class AsgiServer:
             "headers": [(name.lower(), value) for name, value in request.headers],
             "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
         }  # fmt: skip
-        await self._app(scope, receive, send)
+        await self.app(scope, receive, send)
         assert [each["type"] for each in sent] == ["http.response.start"] + ["http.response.body"] * (len(sent) - 1)
         assert not sent[-1].get("more_body")
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in sent[0]["headers"]}
         return HttpAnswer(sent[0]["status"], headers, b"".join(each.get("body", b"") for each in sent[1:]))
-
-    @property
-    def app(self) -> Any:
-        """Return the application."""
-        return self._app
 
 
 @contextmanager
@@ -93,7 +88,7 @@ def asgi_server(tagger: Tagger, labelling: Any = None, **limits: Any) -> Iterato
     app = application(service, operations, Access(), metrics, *([labelling.running] if labelling else []))
     with asyncio.Runner() as runner:
         found = AsgiServer(app, operations, runner)
-        handler = _Errors(found.logged)
+        handler = LoggedErrors(found.logged)
         log.addHandler(handler)
         lifespan = runner.get_loop().create_task(_lifespan(app, start := asyncio.Event(), end := asyncio.Event()))
         runner.run(start.wait())
@@ -122,7 +117,7 @@ async def _lifespan(app: Any, started: asyncio.Event, end: asyncio.Event) -> Non
     await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
 
 
-class _Errors(logging.Handler):
+class LoggedErrors(logging.Handler):
     """Keeps tracebacks."""
 
     def __init__(self, kept: list[str]) -> None:
