@@ -279,7 +279,7 @@ def _window_of(place: int, starts: Sequence[int], body: int, length: int) -> int
 def special_pieces(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the special pieces that the tokenizer puts before and after a text."""
     with refused(CUTTING):
-        encoded = tokenizer("a", return_special_tokens_mask=True)
+        encoded = tokenizer("a", return_special_tokens_mask=True, verbose=False)
     ids, added = encoded["input_ids"], encoded["special_tokens_mask"]
     before = added.index(0) if 0 in added else len(ids)
     after = added[::-1].index(0) if 0 in added else 0

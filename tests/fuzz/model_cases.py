@@ -131,14 +131,10 @@ def named(call: Callable[[], T], folder: Path) -> T | None:
 def tag(folder: Path, backend: str) -> str:
     """Load a folder and tag a text with it; return what happened."""
 
-    def load() -> Tagger:
-        tagger = Tagger.load(folder, backend=backend, device="cpu", threads=1)
-        return tagger if tagger.types else tagger.with_labels(LABELS)
-
-    tagger = named(load, folder)
+    tagger = named(lambda: Tagger.load(folder, backend=backend, device="cpu", threads=1), folder)
     if tagger is None:
         return "refused"
-    spans = answer(lambda: tagger.tag(TEXT))
+    spans = answer(lambda: tagger.tag(TEXT, None if tagger.types else LABELS))
     if spans is None:
         return "refused its text"
     check_documents([Document(TEXT, tuple(spans))])

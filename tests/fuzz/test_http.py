@@ -1,6 +1,7 @@
 """The HTTP API with hostile requests: always an answer, never 500, and the next good request is answered as before."""
 
 from collections.abc import Iterator
+from zlib import crc32
 
 import pytest
 from hypothesis import strategies as st
@@ -18,6 +19,8 @@ from tests.tagger.test_labels import NamesHead
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.integration]
 GOOD = HttpRequest("POST", b"/tag", parts=(dumped({"text": "The ship left 👩‍👧 a port.", "labels": ["ship", "port"]}),))
+GOOD_AFTER = 8
+"""A good request is made after one of so many: after always the same ones, so that a fault can be found again."""
 LIMITS = {"max_body": 100_000, "max_characters": 20_000, "max_texts": 200}
 
 
@@ -28,8 +31,10 @@ def server() -> Iterator[AsgiServer]:
 
 
 def check(server: AsgiServer, request: HttpRequest) -> None:
-    """Check an answer, and that of a good request after it."""
+    """Check an answer, and for some requests that of a good one after it."""
     check_answer(server, request, server.ask(request))
+    if crc32(repr(request).encode()) % GOOD_AFTER:
+        return
     answer = server.ask(GOOD)
     assert answer.status == 200
     assert answer.body.count(b'"start":') == 2, answer

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.fuzz.children import each_in_child
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.model_cases import Folders, HostileFile, hostile_json, hostile_weights, tag
+from tests.fuzz.json_values import dumped
 from tests.fuzz.mutator import mutated
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.integration]
@@ -76,6 +77,20 @@ def cases_graphs(folders: Folders) -> st.SearchStrategy[HostileFile]:
 def cases_weights(folders: Folders) -> st.SearchStrategy[HostileFile]:
     """Return a strategy for files of weights whose headers lie."""
     return folders.cases(folders.files("*.safetensors", TORCH), hostile_weights)
+
+
+FOUND = (
+    *(HostileFile(name, "tokenizer_config.json", dumped({"tokenizer_class": "TokenizersBackend", "model_max_length": value}))
+      for name in ("linear", "words", "gliner") for value in ("x", [], None, float("nan"), float("inf"), True)),
+    *(HostileFile(name, file, dumped({"model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1}, "unk_token": "x"}}))
+      for name in ("linear", "gliner", "gliner2", "names", "cdlm", "names-onnx", "gliner-onnx")
+      for file in ("tokenizer.json", "onnx/tokenizer.json") if name.endswith("onnx") or "/" not in file),
+)  # fmt: skip
+"""Tokenizers that raised what no one expects: lengths that are no numbers, and a missing piece for unknown words."""
+
+
+def test_what_was_found(model_folders: Folders, check: Check) -> None:
+    check(st.sampled_from(FOUND), found=FOUND, share=0)
 
 
 @pytest.mark.parametrize("cases", [cases_settings, cases_tokenizers, cases_exports, cases_graphs, cases_weights])
