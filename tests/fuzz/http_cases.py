@@ -17,34 +17,43 @@ METHODS = ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", 
 STATUSES = {200, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429}
 """What is answered, whatever was asked; 5xx is a fault of the server."""
 HEADERS: Headers = (
-    (b"Content-Type", b"application/json"), (b"Content-Type", b"text/plain; charset=utf-16"), (b"Content-Type", b"\xff"),
-    (b"Content-Type", b"multipart/form-data; boundary="), (b"Content-Type", b"application/json; " + b"a=b;" * 500),
-    (b"Content-Encoding", b"gzip"), (b"Content-Encoding", b"identity"), (b"Content-Encoding", b""),
-    (b"Accept-Encoding", b"gzip"), (b"Accept-Encoding", b"gzip;q=nan, *;q=-1"), (b"Accept", b"\xff\xfe"),
-    (b"Content-Length", b"0"), (b"Content-Length", b"99999999999"), (b"Content-Length", b"1"), (b"Expect", b"100-continue"),
+    (b"Content-Type", b"application/json"), (b"Content-Type", b"text/plain; charset=utf-16"),
+    (b"Content-Type", b"\xff"), (b"Content-Type", b"multipart/form-data; boundary="),
+    (b"Content-Type", b"application/json; " + b"a=b;" * 500), (b"Content-Encoding", b"gzip"),
+    (b"Content-Encoding", b"identity"), (b"Content-Encoding", b""), (b"Accept-Encoding", b"gzip"),
+    (b"Accept-Encoding", b"gzip;q=nan, *;q=-1"), (b"Accept", b"\xff\xfe"), (b"Content-Length", b"0"),
+    (b"Content-Length", b"99999999999"), (b"Content-Length", b"1"), (b"Expect", b"100-continue"),
     (b"X-Request-Id", b"mine"), (b"X-Request-Id", b"a\xffb"), (b"X-Request-Id", b"x" * 5000),
     (b"Authorization", b"Bearer \xff"), (b"Authorization", b"Basic ====="), (b"Authorization", b"Basic"),
     (b"Origin", b"http://elsewhere.example"), (b"Origin", b"null"), (b"Host", b"[::1"), (b"Host", b"\xff" * 300),
-    (b"Cookie", b"a=b; " * 200), (b"Inference-Header-Content-Length", b"5"), (b"Inference-Header-Content-Length", b"-1"),
-    (b"Range", b"bytes=5-1,0-99999999999999999999"), (b"Range", b"bytes=x"), (b"If-None-Match", b"*\xff"),
-    (b"If-Modified-Since", b"Fri, 99 Xxx 99999 99:99:99 GMT"), (b"If-Range", b"\xff"), (b"Upgrade", b"h2c"),
+    (b"Cookie", b"a=b; " * 200), (b"Inference-Header-Content-Length", b"5"),
+    (b"Inference-Header-Content-Length", b"-1"), (b"Range", b"bytes=5-1,0-99999999999999999999"),
+    (b"Range", b"bytes=x"), (b"If-None-Match", b"*\xff"), (b"If-Modified-Since", b"Fri, 99 Xxx 99999 99:99:99 GMT"),
+    (b"If-Range", b"\xff"), (b"Upgrade", b"h2c"),
 )  # fmt: skip
 _QUERY = (
-    b"model=told&labels=ship,port&threshold=0.4", b"labels=ship&offsets=utf-16&threshold=1", b"language=en&format=jsonl",
-    b"name=texts.txt&format=conll", b"",
+    b"model=told&labels=ship,port&threshold=0.4", b"labels=ship&offsets=utf-16&threshold=1",
+    b"language=en&format=jsonl", b"name=texts.txt&format=conll", b"",
 )  # fmt: skip
-_QUERY_WORDS = (b"%00", b"%ed%a0%80", b"%ff", b"%", b"+", b"&&", b"=", b";", b"labels=", b"model=", b"threshold=nan",
-                b"threshold=1e999", b"threshold=", b"format=", b"format=os:system", b"name=..%2f..%2fx", b"offsets=bytes")  # fmt: skip
-_PATH_WORDS = (b"%2e%2e", b"%2f", b"%5c", b"%00", b"//", b"/../", b"/./", b"%c3%28", b"%ed%a0%80", b"%e2%80%ae", b"%25", b"{model}",
-               b"page/", b";x", b"%0d%0aX-A:%20b", b"~root")  # fmt: skip
+_QUERY_WORDS = (
+    b"%00", b"%ed%a0%80", b"%ff", b"%", b"+", b"&&", b"=", b";", b"labels=", b"model=", b"threshold=nan",
+    b"threshold=1e999", b"threshold=", b"format=", b"format=os:system", b"name=..%2f..%2fx", b"offsets=bytes",
+)  # fmt: skip
+_PATH_WORDS = (
+    b"%2e%2e", b"%2f", b"%5c", b"%00", b"//", b"/../", b"/./", b"%c3%28", b"%ed%a0%80", b"%e2%80%ae", b"%25",
+    b"{model}", b"page/", b";x", b"%0d%0aX-A:%20b", b"~root",
+)  # fmt: skip
 KEYS = (
-    "text", "texts", "labels", "threshold", "thresholds", "model", "offsets", "decoding", "nested", "inputs", "parameters",
-    "flat_ner", "multi_label", "language", "entities", "tasks", "project", "label_config", "data", "messages", "content",
-    "document", "xmi", "typeSystem", "metadata", "aggregation_strategy", "stride", "score_threshold", "tab", "id",
-    "revision", "answer", "request", "types", "name", "description", "colour", "key", "chunk_length", "overlap",
+    "text", "texts", "labels", "threshold", "thresholds", "model", "offsets", "decoding", "nested", "inputs",
+    "parameters", "flat_ner", "multi_label", "language", "entities", "tasks", "project", "label_config", "data",
+    "messages", "content", "document", "xmi", "typeSystem", "metadata", "aggregation_strategy", "stride",
+    "score_threshold", "tab", "id", "revision", "answer", "request", "types", "name", "description", "colour", "key",
+    "chunk_length", "overlap",
 )  # fmt: skip
-VALUES = ("The ship left a port.", "ship", "port", ["ship", "port"], {"ship": "a boat"}, {"ship": 0.5}, "utf-16", "bytes",
-          "nested", "flat", ["a"] * 300, "ship " * 400, [{"start": 0, "end": 3, "type": "ship"}])  # fmt: skip
+VALUES = (
+    "The ship left a port.", "ship", "port", ["ship", "port"], {"ship": "a boat"}, {"ship": 0.5}, "utf-16", "bytes",
+    "nested", "flat", ["a"] * 300, "ship " * 400, [{"start": 0, "end": 3, "type": "ship"}],
+)  # fmt: skip
 
 
 def examples(operation: Operation) -> list[Any]:
@@ -81,8 +90,12 @@ def addressed(operations: Sequence[Operation]) -> st.SearchStrategy[HttpRequest]
     plain = st.tuples(known.map(lambda each: each.method), known.map(path_of))
     broken = mutated(paths, _PATH_WORDS, edits=3).map(_as_path)
     odd = st.tuples(st.sampled_from(METHODS), st.one_of(st.sampled_from(paths), broken))
-    query = mutated(_QUERY, _QUERY_WORDS).map(lambda found: found.replace(b"\n", b"").replace(b"\r", b"").replace(b"\0", b""))
-    body = st.one_of(st.just(()), st.sampled_from([(b"{}",), (b"[]",), (b"",), (b'{"text": "a ship",', b' "labels": ["ship"]}')]))
+    query = mutated(_QUERY, _QUERY_WORDS).map(
+        lambda found: found.replace(b"\n", b"").replace(b"\r", b"").replace(b"\0", b"")
+    )
+    body = st.one_of(
+        st.just(()), st.sampled_from([(b"{}",), (b"[]",), (b"",), (b'{"text": "a ship",', b' "labels": ["ship"]}')])
+    )
     headers = st.lists(st.sampled_from(HEADERS), max_size=5).map(tuple)
     return st.builds(
         lambda place, query, headers, body: HttpRequest(*place, query, headers, body),

@@ -1,12 +1,11 @@
 """Model folders of which one file is hostile, and what holds for any reader of them."""
 
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, TypeVar
+from typing import TypeVar
 
 from hypothesis import strategies as st
 
@@ -20,12 +19,13 @@ from tests.fuzz.properties import answer, check_documents, check_message
 
 T = TypeVar("T")
 KEYS = (
-    "auto_map", "attn_implementation", "_attn_implementation", "experts_implementation", "quantization_config", "dtype",
-    "torch_dtype", "architectures", "model_type", "tokenizer_class", "head", "kind", "types", "labels", "decoding",
-    "on_too_long", "threshold", "thresholds", "calibration", "id2label", "num_labels", "num_hidden_layers", "vocab_size",
-    "max_position_embeddings", "hidden_act", "pruned_heads", "base_model_name_or_path", "sub_configs", "per_layer_config",
-    "added_tokens_decoder", "model_max_length", "pad_token", "extra_special_tokens", "chat_template", "transformers_weights",
-    "joined_layer", "architecture", "labels_encoder", "span_mode", "words_splitter_type", "boundaries", "pooling",
+    "auto_map", "attn_implementation", "_attn_implementation", "experts_implementation", "quantization_config",
+    "dtype", "torch_dtype", "architectures", "model_type", "tokenizer_class", "head", "kind", "types", "labels",
+    "decoding", "on_too_long", "threshold", "thresholds", "calibration", "id2label", "num_labels",
+    "num_hidden_layers", "vocab_size", "max_position_embeddings", "hidden_act", "pruned_heads",
+    "base_model_name_or_path", "sub_configs", "per_layer_config", "added_tokens_decoder", "model_max_length",
+    "pad_token", "extra_special_tokens", "chat_template", "transformers_weights", "joined_layer", "architecture",
+    "labels_encoder", "span_mode", "words_splitter_type", "boundaries", "pooling",
 )  # fmt: skip
 """Entries of configurations that decide much, or may name code."""
 
@@ -78,7 +78,7 @@ class Folders:
         path, kept = folder / case.file, folder.parent / "kept"
         existed = path.exists()
         if existed:
-            os.replace(path, kept)  # what is mapped stays whole
+            path.replace(kept)  # what is mapped stays whole
         try:
             path.write_bytes(case.content)
             before = self._state(folder)
@@ -87,7 +87,7 @@ class Folders:
         finally:
             path.unlink(missing_ok=True)
             if existed:
-                os.replace(kept, path)
+                kept.replace(path)
 
     @staticmethod
     def _state(folder: Path) -> dict[str, tuple[int, int]]:
@@ -106,7 +106,21 @@ def hostile_weights(content: bytes) -> st.SearchStrategy[bytes]:
     size = int.from_bytes(content[:8], "little")
     header, data = content[8 : 8 + size], content[8 + size :]
     names = [*json.loads(header)]
-    values = ["F64", "BF16", "I64", "BOOL", "F8_E4M3", "C64", "X", [0, 4], [2**63, 2**64], [4, 0], [0, 2**40], [2**40], [2**21] * 3]
+    values = [
+        "F64",
+        "BF16",
+        "I64",
+        "BOOL",
+        "F8_E4M3",
+        "C64",
+        "X",
+        [0, 4],
+        [2**63, 2**64],
+        [4, 0],
+        [0, 2**40],
+        [2**40],
+        [2**21] * 3,
+    ]
     headers = json_files([header], [*names, "__metadata__", "dtype", "shape", "data_offsets"], values)
     lengths = st.one_of(st.just(0), st.sampled_from([-1, 1, -size, 7, 2**20, 2**27, 2**40, 2**63, -(2**62)]))
     twice = st.just(header[:-1] + b"," + header[1:])
@@ -123,9 +137,10 @@ def named(call: Callable[[], T], folder: Path) -> T | None:
     try:
         return call()
     except NerbertError as error:
-        check_message(str(error))
-        assert str(folder) in str(error) or error.setting or "setting" in str(error), str(error)
-        return None
+        message, setting = str(error), error.setting
+    check_message(message)
+    assert str(folder) in message or setting or "setting" in message, message
+    return None
 
 
 def tag(folder: Path, backend: str) -> str:

@@ -4,17 +4,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from nerbert.formats.conll import example_of
+from nerbert.labels import tag_names
 from nerbert.model.backbone import save_tokenizer
 from nerbert.model.cdlm.cdlm_model import CdlmModel, CdlmShape
 from nerbert.model.cdlm.word_pieces import count_words, make_vocabulary
-from nerbert.formats.conll import example_of
-from nerbert.labels import tag_names
 from nerbert.model.folder import write_card
 from nerbert.model.fresh import train_tokenizer
 from nerbert.tagger.export import export
 from nerbert.tagger.self_check import write_check
 from tests.model.gliner.conftest import write_model as write_gliner
-from tests.model.gliner2.conftest import write_boundary, write_model as write_gliner2
+from tests.model.gliner2.conftest import write_boundary
+from tests.model.gliner2.conftest import write_model as write_gliner2
 from tests.tagger.test_concept_backends import made as write_concepts
 from tests.tagger.test_export_kinds import made as write_linear
 

@@ -27,11 +27,12 @@ MODELS = {"models": [{"name": "a", "fingerprint": "0f" * 8, "types": ["person"],
                       "language": "en", "word_splitter": "unicode-words-1", "answering": "by torch"}]}  # fmt: skip
 REFUSAL = {"error": "busy", "status": 429, "request_id": "x"}
 _HEADERS = (
-    ("Retry-After", "0"), ("Retry-After", "-1"), ("Retry-After", "9" * 5000), ("Retry-After", "nan"), ("Retry-After", "²"),
-    ("Retry-After", "Fri, 99 Nov 99999 99:99:99 GMT"), ("Retry-After", "Fri, 27 Nov 2026 12:00:00 -9999"),
-    ("Retry-After", "1e400"), ("Retry-After", "\xff"), ("Content-Type", "text/html; charset=utf-16"),
-    ("Content-Type", "application/json; charset=nonsense"), ("Location", "http://elsewhere.example/"),
-    ("Content-Encoding", "gzip"), ("Content-Encoding", "zip, br"), ("Set-Cookie", "a=\xff; expires=x"),
+    ("Retry-After", "0"), ("Retry-After", "-1"), ("Retry-After", "9" * 5000), ("Retry-After", "nan"),
+    ("Retry-After", "²"), ("Retry-After", "Fri, 99 Nov 99999 99:99:99 GMT"),
+    ("Retry-After", "Fri, 27 Nov 2026 12:00:00 -9999"), ("Retry-After", "1e400"), ("Retry-After", "\xff"),
+    ("Content-Type", "text/html; charset=utf-16"), ("Content-Type", "application/json; charset=nonsense"),
+    ("Location", "http://elsewhere.example/"), ("Content-Encoding", "gzip"), ("Content-Encoding", "zip, br"),
+    ("Set-Cookie", "a=\xff; expires=x"),
 )  # fmt: skip
 _STATUSES = (200, 200, 200, 204, 206, 301, 304, 400, 401, 404, 413, 422, 429, 500, 502, 503, 504, 599, 999, 100)
 Reply = tuple[int, tuple[tuple[str, str], ...], bytes]

@@ -82,7 +82,9 @@ def labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Labell
 
 def saves() -> st.SearchStrategy[HttpRequest]:
     """Return a strategy for saved sentences, most of which can be."""
-    places = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.sampled_from(["ship", "port", "x"])), max_size=3)
+    places = st.lists(
+        st.tuples(st.integers(0, 30), st.integers(0, 30), st.sampled_from(["ship", "port", "x"])), max_size=3
+    )
     body = st.builds(
         lambda id_, revision, answer, entities, tab: {
             "id": id_, "revision": revision, "answer": answer, "tab": tab,

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 
 import pytest
 import uvicorn
@@ -27,14 +28,16 @@ SEEDS = (
     TAG, TAG * 3, b"GET /models HTTP/1.1\r\nHost: localhost\r\n\r\n" + TAG,
     OPENING.format("labels=ship").encode() + b"%x\r\n%s\r\n0\r\n\r\n" % (len(LINE), LINE),
     post("/tag", b"{}", "Expect: 100-continue"), post("/tag", b'{"text": "x"}', size=9),
-    b"HEAD /ready HTTP/1.0\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"HEAD /ready HTTP/1.0\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     b"GET /page/ HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n",
 )  # fmt: skip
 WORDS = (
     b"\r\n\r\n", b"\r\nContent-Length: 0", b"\r\nContent-Length: -1", b"\r\nContent-Length: " + b"9" * 5000,
-    b"\r\nTransfer-Encoding: chunked", b"\r\nTransfer-Encoding: gzip", b"ffffffffffffffffffff\r\n", b"0\r\n", b"\r\nHost: \xff",
-    b"\r\nX: " + b"a" * 70_000, b"\r\nA: b" * 2000, b"HTTP/1.1", b"HTTP/9.9", b"GET ", b"CONNECT x:1 HTTP/1.1\r\n", b" ",
-    b"/" * 9000, b"%", b"http://elsewhere/", b"*", b"\r\n folded", b"\r\n\t", b": ", b"chunked", b"close", b"keep-alive",
+    b"\r\nTransfer-Encoding: chunked", b"\r\nTransfer-Encoding: gzip", b"ffffffffffffffffffff\r\n", b"0\r\n",
+    b"\r\nHost: \xff", b"\r\nX: " + b"a" * 70_000, b"\r\nA: b" * 2000, b"HTTP/1.1", b"HTTP/9.9", b"GET ",
+    b"CONNECT x:1 HTTP/1.1\r\n", b" ", b"/" * 9000, b"%", b"http://elsewhere/", b"*", b"\r\n folded", b"\r\n\t",
+    b": ", b"chunked", b"close", b"keep-alive",
 )  # fmt: skip
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 
@@ -63,10 +66,8 @@ class RawServer:
             return b""
         finally:
             writer.close()
-            try:
+            with suppress(OSError):
                 await writer.wait_closed()
-            except OSError:
-                pass
 
 
 @contextmanager
@@ -74,15 +75,16 @@ def raw_server() -> Iterator[RawServer]:
     with asgi_server(Tagger(NamesHead(), SPLITTER, "en"), max_body=100_000) as server:
         logger, handler = logging.getLogger("uvicorn.error"), LoggedErrors(server.logged)
         logger.addHandler(handler)
-        config = uvicorn.Config(server.app, http=limited_connections(600.0, 100), ws="none", lifespan="off",
-                                access_log=False, log_config=None, proxy_headers=False, server_header=False)  # fmt: skip
+        kind = limited_connections(600.0, 100)
+        config = uvicorn.Config(
+            server.app, http=kind, ws="none", lifespan="off", access_log=False, log_config=None, proxy_headers=False,
+            server_header=False,
+        )  # fmt: skip
         config.load()
-        kind, state = config.http_protocol_class, ServerState()
 
         async def listen() -> asyncio.Server:
-            return await asyncio.get_running_loop().create_server(
-                lambda: kind(config=config, server_state=state, app_state={}), "127.0.0.1", 0  # type: ignore[call-arg, arg-type]
-            )
+            connect = partial(kind, config, ServerState(), {})
+            return await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0)
 
         listening = server.runner.run(listen())
         try:

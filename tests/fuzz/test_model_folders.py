@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.fuzz.children import each_in_child
 from tests.fuzz.conftest import Fuzz
-from tests.fuzz.model_cases import Folders, HostileFile, hostile_json, hostile_weights, tag
 from tests.fuzz.json_values import dumped
+from tests.fuzz.model_cases import Folders, HostileFile, hostile_json, hostile_weights, tag
 from tests.fuzz.mutator import mutated
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.integration]
@@ -70,7 +70,18 @@ def cases_exports(folders: Folders) -> st.SearchStrategy[HostileFile]:
 
 def cases_graphs(folders: Folders) -> st.SearchStrategy[HostileFile]:
     """Return a strategy for exported graphs."""
-    words = [b"location", b"input_ids", b"logits", b"\x08", b"\x12\x01", b"\x7a\x00", b"MatMul", b"Loop", b"If", b"Scan"]
+    words = [
+        b"location",
+        b"input_ids",
+        b"logits",
+        b"\x08",
+        b"\x12\x01",
+        b"\x7a\x00",
+        b"MatMul",
+        b"Loop",
+        b"If",
+        b"Scan",
+    ]
     return folders.cases(folders.files("onnx/*.onnx", ONNX), lambda content: mutated([content], words))
 
 
@@ -80,7 +91,8 @@ def cases_weights(folders: Folders) -> st.SearchStrategy[HostileFile]:
 
 
 FOUND = (
-    *(HostileFile(name, "tokenizer_config.json", dumped({"tokenizer_class": "TokenizersBackend", "model_max_length": value}))
+    *(HostileFile(name, "tokenizer_config.json", dumped({"tokenizer_class": "TokenizersBackend",
+    "model_max_length": value}))
       for name in ("linear", "words", "gliner") for value in ("x", [], None, float("nan"), float("inf"), True)),
     *(HostileFile(name, file, dumped({"model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1}, "unk_token": "x"}}))
       for name in ("linear", "gliner", "gliner2", "names", "cdlm", "names-onnx", "gliner-onnx")
@@ -94,5 +106,7 @@ def test_what_was_found(model_folders: Folders, check: Check) -> None:
 
 
 @pytest.mark.parametrize("cases", [cases_settings, cases_tokenizers, cases_exports, cases_graphs, cases_weights])
-def test_a_folder(cases: Callable[[Folders], st.SearchStrategy[HostileFile]], model_folders: Folders, check: Check) -> None:
+def test_a_folder(
+    cases: Callable[[Folders], st.SearchStrategy[HostileFile]], model_folders: Folders, check: Check
+) -> None:
     check(cases(model_folders), share=0.5)
