@@ -98,7 +98,7 @@ def addressed(operations: Sequence[Operation]) -> st.SearchStrategy[HttpRequest]
     )
     headers = st.lists(st.sampled_from(HEADERS), max_size=5).map(tuple)
     return st.builds(
-        lambda place, query, headers, body: HttpRequest(*place, query, headers, body),
+        lambda place, query, headers, body: HttpRequest(place[0], place[1], query, headers, body),
         st.one_of(plain, known.map(lambda each: (each.method, path_of(each))), odd), query, headers, body,
     )  # fmt: skip
 

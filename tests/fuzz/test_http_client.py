@@ -45,7 +45,17 @@ COOKIE: Reply = (503, (("Set-Cookie", "a=ÿ"),), b"")
 def replies(valid: Any) -> st.SearchStrategy[Reply]:
     """Return a strategy for hostile answers in place of a valid one."""
     known = [valid, REFUSAL]
-    values = (ENTITY, TEXT, len(TEXT), "utf-16", "bytes", [ENTITY] * 3, {"start": 3, "end": 0}, [], valid)
+    values: tuple[Any, ...] = (
+        ENTITY,
+        TEXT,
+        len(TEXT),
+        "utf-16",
+        "bytes",
+        [ENTITY] * 3,
+        {"start": 3, "end": 0},
+        [],
+        valid,
+    )
     bodies = st.one_of(json_mutated([valid], (), values).map(dumped), json_mutated(known).map(dumped),
                        mutated([dumped(each) for each in known]))  # fmt: skip
     return st.tuples(st.sampled_from(_STATUSES), st.lists(st.sampled_from(_HEADERS), max_size=2).map(tuple), bodies)
@@ -60,7 +70,7 @@ class Hostile:
     def __call__(self, _: httpx.Request) -> httpx.Response:
         """Answer a request."""
         status, headers, body = self.reply
-        given = [(name, value.encode("latin-1")) for name, value in headers]
+        given = [(name.encode(), value.encode("latin-1")) for name, value in headers]
         return httpx.Response(status, headers=given, stream=httpx.ByteStream(body))
 
     def options(self, **how: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import strategies as st
@@ -90,13 +91,13 @@ def cases_weights(folders: Folders) -> st.SearchStrategy[HostileFile]:
     return folders.cases(folders.files("*.safetensors", TORCH), hostile_weights)
 
 
+_LENGTHS: tuple[Any, ...] = ("x", [], None, float("nan"), float("inf"), True)
+_UNKNOWN = dumped({"model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1}, "unk_token": "x"}})
 FOUND = (
-    *(HostileFile(name, "tokenizer_config.json", dumped({"tokenizer_class": "TokenizersBackend",
-    "model_max_length": value}))
-      for name in ("linear", "words", "gliner") for value in ("x", [], None, float("nan"), float("inf"), True)),
-    *(HostileFile(name, file, dumped({"model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1}, "unk_token": "x"}}))
-      for name in ("linear", "gliner", "gliner2", "names", "cdlm", "names-onnx", "gliner-onnx")
-      for file in ("tokenizer.json", "onnx/tokenizer.json") if name.endswith("onnx") or "/" not in file),
+    *(HostileFile(name, "tokenizer_config.json", dumped({"model_max_length": length}))
+      for name in ("linear", "words", "gliner") for length in _LENGTHS),
+    *(HostileFile(name, "tokenizer.json", _UNKNOWN) for name in ("linear", "gliner", "gliner2", "names", "cdlm")),
+    *(HostileFile(name, "onnx/tokenizer.json", _UNKNOWN) for name in ("names-onnx", "gliner-onnx")),
 )  # fmt: skip
 """Tokenizers that raised what no one expects: lengths that are no numbers, and a missing piece for unknown words."""
 
