@@ -171,7 +171,7 @@ class Panicked(BaseException):
 
 
 def test_what_a_library_panics_about_is_refused_and_an_interruption_is_not() -> None:
-    with pytest.raises(InputError, match="^a file: index out of bounds$"), refused("a file", of=ValueError):
+    with pytest.raises(InputError, match=r"^a file: index out of bounds$"), refused("a file", of=ValueError):
         raise Panicked("index out of bounds\nnote: run with more")
     for error in (KeyboardInterrupt(), TypeError()):
         with pytest.raises(type(error)), refused("a file", of=ValueError):

@@ -1,7 +1,6 @@
 """Whole model folders of which one file is hostile, each loaded in a process that may crash."""
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,16 @@ Check = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
-def warm(model_folders: Folders) -> None:
-    """Load each folder once, so that children have what they import."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    for name in (*TORCH, *ONNX):
-        content = model_folders.content(name, "tokenizer.json")
-        with model_folders.with_file(HostileFile(name, "tokenizer.json", content)) as folder:
-            assert tag(folder, backend_of(name)) == "tagged"
+def warm(model_folders: Folders) -> Iterator[None]:
+    """Load each folder once, so that children have what they import; there is no hub for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOKENIZERS_PARALLELISM", "false")
+        patch.setattr("nerbert.model.download._refusal", lambda *_, **__: OSError("no network"))
+        for name in (*TORCH, *ONNX):
+            content = model_folders.content(name, "tokenizer.json")
+            with model_folders.with_file(HostileFile(name, "tokenizer.json", content)) as folder:
+                assert tag(folder, backend_of(name)) == "tagged"
+        yield
 
 
 @pytest.fixture
