@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
-    from tests.fuzz.model_cases import Folders
+    from tests.fuzz.model_cases import HostileFolders
 
 CASES = int(os.environ.get("NERBERT_FUZZ_CASES", "60"))
 SEED = int(os.environ.get("NERBERT_FUZZ_SEED", "0"))
@@ -65,13 +65,13 @@ def fuzz(request: pytest.FixtureRequest) -> Fuzz:
 
 
 @pytest.fixture(scope="session")
-def model_folders(tmp_path_factory: pytest.TempPathFactory) -> "Folders":
+def model_folders(tmp_path_factory: pytest.TempPathFactory) -> "HostileFolders":
     """Valid model folders of every kind, of which a test may make one file at a time hostile."""
-    from tests.fuzz.model_cases import Folders
+    from tests.fuzz.model_cases import HostileFolders
     from tests.fuzz.model_seeds import write_folders
 
     root = tmp_path_factory.mktemp("folders")
-    return Folders(root, write_folders(root))
+    return HostileFolders(root, write_folders(root))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

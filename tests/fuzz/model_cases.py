@@ -42,7 +42,7 @@ class HostileFile:
         return f"HostileFile({self.folder!r}, {self.file!r}, {self.content!r})"
 
 
-class Folders:
+class HostileFolders:
     """Folders by name, of which one file at a time is another."""
 
     def __init__(self, root: Path, folders: dict[str, Path]) -> None:

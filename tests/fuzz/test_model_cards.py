@@ -18,7 +18,7 @@ from nerbert.tagger.answers import read_check
 from nerbert.tagger.summary import summarise
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.json_values import dumped
-from tests.fuzz.model_cases import Folders, HostileFile, hostile_json, hostile_weights, named
+from tests.fuzz.model_cases import HostileFile, HostileFolders, hostile_json, hostile_weights, named
 from tests.fuzz.model_seeds import CARD
 from tests.fuzz.properties import calls_of, check_message, exponent, peak_of
 
@@ -40,7 +40,7 @@ def check_printed(text: str) -> None:
     assert visible(text.replace("\n", "")) == text.replace("\n", ""), repr(text)
 
 
-def test_what_is_shown(model_folders: Folders, fuzz: Fuzz) -> None:
+def test_what_is_shown(model_folders: HostileFolders, fuzz: Fuzz) -> None:
     def check(case: HostileFile) -> None:
         with model_folders.with_file(case) as folder:
             for as_json in (False, True):
@@ -52,7 +52,7 @@ def test_what_is_shown(model_folders: Folders, fuzz: Fuzz) -> None:
     fuzz(model_folders.cases(files, hostile_json), check)
 
 
-def test_the_kind_and_what_it_reads(model_folders: Folders, fuzz: Fuzz) -> None:
+def test_the_kind_and_what_it_reads(model_folders: HostileFolders, fuzz: Fuzz) -> None:
     def read(path: Path) -> None:
         folder = ModelFolder.open(path).check()
         card = folder.card
@@ -73,7 +73,7 @@ def test_the_kind_and_what_it_reads(model_folders: Folders, fuzz: Fuzz) -> None:
     fuzz(model_folders.cases(files, hostile_json), check)
 
 
-def test_the_model_card_of_any_card(model_folders: Folders, fuzz: Fuzz) -> None:
+def test_the_model_card_of_any_card(model_folders: HostileFolders, fuzz: Fuzz) -> None:
     def check(case: HostileFile) -> None:
         with model_folders.with_file(case) as folder:
             try:
@@ -86,7 +86,7 @@ def test_the_model_card_of_any_card(model_folders: Folders, fuzz: Fuzz) -> None:
     fuzz(model_folders.cases(model_folders.files("nerbert.json"), hostile_json), check)
 
 
-def test_headers_of_weights(model_folders: Folders, fuzz: Fuzz) -> None:
+def test_headers_of_weights(model_folders: HostileFolders, fuzz: Fuzz) -> None:
     def check(case: HostileFile) -> None:
         with model_folders.with_file(case) as folder:
             shown = named(lambda: show(folder, as_json=True), folder)
@@ -96,7 +96,7 @@ def test_headers_of_weights(model_folders: Folders, fuzz: Fuzz) -> None:
     fuzz(model_folders.cases(model_folders.files("*.safetensors", ("linear", "cdlm", "words")), hostile_weights), check)
 
 
-def test_a_length_that_lies_takes_no_memory(model_folders: Folders) -> None:
+def test_a_length_that_lies_takes_no_memory(model_folders: HostileFolders) -> None:
     for length in (10**6, 10**8 - 1, 10**8, 2**40, 2**64 - 1):
         case = HostileFile("cdlm", "model.safetensors", length.to_bytes(8, "little") + b"{}")
         with model_folders.with_file(case) as folder:
@@ -116,7 +116,7 @@ def test_a_length_that_lies_takes_no_memory(model_folders: Folders) -> None:
     ],
 )
 def test_costs_grow_with_the_file(
-    folder: str, file: str, make: Callable[[int], dict[str, Any]], model_folders: Folders
+    folder: str, file: str, make: Callable[[int], dict[str, Any]], model_folders: HostileFolders
 ) -> None:
     sizes, costs = [200, 400, 800, 1600], list[int]()
     for size in sizes:
@@ -131,7 +131,7 @@ def test_costs_grow_with_the_file(
     assert exponent(sizes, costs) < 1.2
 
 
-def test_stored_answers(model_folders: Folders, fuzz: Fuzz) -> None:
+def test_stored_answers(model_folders: HostileFolders, fuzz: Fuzz) -> None:
     def check(case: HostileFile) -> None:
         with model_folders.with_file(case) as folder:
             named(lambda: read_check(folder), folder)

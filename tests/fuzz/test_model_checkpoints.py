@@ -14,7 +14,7 @@ from nerbert.training.epochs import digest_of
 from nerbert.training.log import TrainLog
 from tests.fuzz.children import each_in_child
 from tests.fuzz.conftest import Fuzz
-from tests.fuzz.model_cases import Folders, HostileFile, hostile_json, hostile_weights
+from tests.fuzz.model_cases import HostileFile, HostileFolders, hostile_json, hostile_weights
 from tests.fuzz.mutator import mutated
 from tests.fuzz.properties import check_message
 
@@ -40,11 +40,11 @@ def train(model: Any, optimizer: torch.optim.Optimizer) -> None:
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+def folders(tmp_path_factory: pytest.TempPathFactory) -> HostileFolders:
     root = tmp_path_factory.mktemp("checkpoints")
     log = TrainLog([{"step": 3, "loss": 0.5}], steps=3, tokens=9, seconds=1.0, begun=1, columns=digest_of(COLUMNS))
     Checkpoints(root / "run", 1).save(*training(), log, COLUMNS)
-    return Folders(root, {"run": root / "run"})
+    return HostileFolders(root, {"run": root / "run"})
 
 
 def hostile(place: tuple[str, str]) -> Callable[[bytes], st.SearchStrategy[bytes]]:
@@ -61,7 +61,7 @@ def hostile(place: tuple[str, str]) -> Callable[[bytes], st.SearchStrategy[bytes
     return {".json": hostile_json, ".safetensors": hostile_weights}.get(suffix, lambda found: mutated([found], arrays))
 
 
-def test_a_checkpoint(folders: Folders, fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint(folders: HostileFolders, fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
     said = list[str]()
     monkeypatch.setattr("nerbert.training.checkpoint.tell", said.append)
 

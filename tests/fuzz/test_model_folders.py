@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.fuzz.children import each_in_child
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.json_values import dumped
-from tests.fuzz.model_cases import Folders, HostileFile, hostile_json, hostile_weights, tag
+from tests.fuzz.model_cases import HostileFile, HostileFolders, hostile_json, hostile_weights, tag
 from tests.fuzz.mutator import mutated
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.integration]
@@ -23,7 +23,7 @@ Check = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
-def warm(model_folders: Folders) -> Iterator[None]:
+def warm(model_folders: HostileFolders) -> Iterator[None]:
     """Load each folder once, so that children have what they import; there is no hub for them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOKENIZERS_PARALLELISM", "false")
@@ -36,7 +36,7 @@ def warm(model_folders: Folders) -> Iterator[None]:
 
 
 @pytest.fixture
-def check(warm: None, model_folders: Folders, fuzz: Fuzz, cache: Path) -> Check:
+def check(warm: None, model_folders: HostileFolders, fuzz: Fuzz, cache: Path) -> Check:
     """What makes cases and runs them."""
 
     def load(case: HostileFile) -> None:
@@ -55,23 +55,23 @@ def backend_of(name: str) -> str:
     return "onnx" if name in ONNX else "torch"
 
 
-def cases_settings(folders: Folders) -> st.SearchStrategy[HostileFile]:
+def cases_settings(folders: HostileFolders) -> st.SearchStrategy[HostileFile]:
     """Return a strategy for cards and configurations."""
     files = folders.files("*.json", TORCH, without=("tokenizer.json", "tokenizer_config.json", "check.json"))
     return folders.cases(files, hostile_json)
 
 
-def cases_tokenizers(folders: Folders) -> st.SearchStrategy[HostileFile]:
+def cases_tokenizers(folders: HostileFolders) -> st.SearchStrategy[HostileFile]:
     """Return a strategy for tokenizers."""
     return folders.cases(folders.files("tokenizer*.json", ("linear", "gliner", "cdlm", "words")), hostile_json)
 
 
-def cases_exports(folders: Folders) -> st.SearchStrategy[HostileFile]:
+def cases_exports(folders: HostileFolders) -> st.SearchStrategy[HostileFile]:
     """Return a strategy for what lies beside an exported graph."""
     return folders.cases(folders.files("onnx/*.json", ONNX), hostile_json)
 
 
-def cases_graphs(folders: Folders) -> st.SearchStrategy[HostileFile]:
+def cases_graphs(folders: HostileFolders) -> st.SearchStrategy[HostileFile]:
     """Return a strategy for exported graphs."""
     words = [
         b"location",
@@ -88,7 +88,7 @@ def cases_graphs(folders: Folders) -> st.SearchStrategy[HostileFile]:
     return folders.cases(folders.files("onnx/*.onnx", ONNX), lambda content: mutated([content], words))
 
 
-def cases_weights(folders: Folders) -> st.SearchStrategy[HostileFile]:
+def cases_weights(folders: HostileFolders) -> st.SearchStrategy[HostileFile]:
     """Return a strategy for files of weights whose headers lie."""
     return folders.cases(folders.files("*.safetensors", TORCH), hostile_weights)
 
@@ -104,12 +104,12 @@ FOUND = (
 """Tokenizers that raised what no one expects: lengths that are no numbers, and a missing piece for unknown words."""
 
 
-def test_what_was_found(model_folders: Folders, check: Check) -> None:
+def test_what_was_found(model_folders: HostileFolders, check: Check) -> None:
     check(st.sampled_from(FOUND), found=FOUND, share=0)
 
 
 @pytest.mark.parametrize("cases", [cases_settings, cases_tokenizers, cases_exports, cases_graphs, cases_weights])
 def test_a_folder(
-    cases: Callable[[Folders], st.SearchStrategy[HostileFile]], model_folders: Folders, check: Check
+    cases: Callable[[HostileFolders], st.SearchStrategy[HostileFile]], model_folders: HostileFolders, check: Check
 ) -> None:
     check(cases(model_folders), share=0.5)
