@@ -112,6 +112,8 @@ class TimedOut(NerbertError):  # noqa: N818
     http_status = 504
 
 
+_PANICS = "pyo3_runtime"
+"""The module of a panic's class, which is no Exception."""
 _FINAL = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 """Errors of the operating system that are due to the given paths, not to the machine."""
 
@@ -147,12 +149,17 @@ def at(path: Path | str = "", line: int | None = None, *, part: str = "", settin
 def refused(
     what: object, kind: type[NerbertError] = InputError, of: type[Exception] | tuple[type[Exception], ...] = Exception
 ) -> Iterator[None]:
-    """Turn whatever a library raises inside into an error of one line: `what`, and the first line of the library's."""
+    """Turn whatever a library raises inside into an error of one line: `what`, and the first line of the library's.
+
+    What a library in Rust panics about is such an error, too.
+    """
     try:
         yield
     except NerbertError:
         raise
-    except of as error:
+    except BaseException as error:
+        if not isinstance(error, of) and type(error).__module__ != _PANICS:
+            raise
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         raise kind(f"{what}: {reason:.300}") from error
 

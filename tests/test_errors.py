@@ -19,6 +19,7 @@ from nerbert.errors import (
     at,
     need,
     paths_refused,
+    refused,
     unknown,
 )
 
@@ -161,3 +162,17 @@ def test_other_errors_of_paths_pass(error: Exception) -> None:
     with pytest.raises(type(error)) as raised, paths_refused():
         raise error
     assert raised.value is error
+
+
+class Panicked(BaseException):
+    """As libraries in Rust panic."""
+
+    __module__ = "pyo3_runtime"
+
+
+def test_what_a_library_panics_about_is_refused_and_an_interruption_is_not() -> None:
+    with pytest.raises(InputError, match=r"^a file: index out of bounds$"), refused("a file", of=ValueError):
+        raise Panicked("index out of bounds\nnote: run with more")
+    for error in (KeyboardInterrupt(), TypeError()):
+        with pytest.raises(type(error)), refused("a file", of=ValueError):
+            raise error

@@ -21,7 +21,7 @@ from nerbert import __version__
 from nerbert.annotate.answers import Failure, Fault, Reply, read_reply, response_format
 from nerbert.annotate.settings import AnnotateSettings, Prompt
 from nerbert.errors import InputError, NerbertError, refused
-from nerbert.sources.http import DEFAULT_POLICY, asked_wait
+from nerbert.sources.http import DEFAULT_POLICY, asked_wait, no_cookies
 
 _HEADERS = frozenset({"host", "content-type", "content-length", "connection", "accept", "x-stainless-raw-response"})
 """The library's headers that are sent; the last one tells it how it was called."""
@@ -170,6 +170,6 @@ async def open_client(settings: AnnotateSettings, prompt: Prompt, key: SecretStr
     limits = httpx.Limits(max_connections=settings.concurrency)
     with refused("the proxies from the environment can't be used"):
         http = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=30.0), limits=limits, follow_redirects=False,
-                                 verify=ssl.create_default_context())  # fmt: skip
+                                 verify=ssl.create_default_context(), cookies=no_cookies())  # fmt: skip
     async with http:
         yield ChatClient(settings, prompt, key, http)

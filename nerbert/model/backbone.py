@@ -28,6 +28,8 @@ def load_tokenizer(source: str) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise InputError(f"{source}: its tokenizer isn't a fast one, so pieces have no offsets; convert it first")
+    if not isinstance(tokenizer.model_max_length, int | float):
+        raise InputError(f"{source}: model_max_length = {tokenizer.model_max_length!r:.80}: must be a number")
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise InputError(f"{source}: holds no tokenizer (its vocabulary is empty); put tokenizer.json beside the model")
     return tokenizer

@@ -10,13 +10,15 @@ from copy import copy
 from typing import Any, ClassVar, Literal, Protocol
 
 from nerbert.config import check
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, SettingsError, refused
 from nerbert.labels import continued, example_tags, unknown_words
 from nerbert.model.windows import IGNORED, Label, Window
 from nerbert.records import Example
 
 OnTooLong = Literal["window", "truncate", "error"]
 """Ways to handle a sentence that is longer than a window."""
+CUTTING = "the tokenizer can't cut a text"
+"""What is told of a tokenizer that fails."""
 _OVERLAP = 4
 """A window shares this fraction (one over) of its length with the next one."""
 _CHUNK = 1000
@@ -146,10 +148,11 @@ class SubwordTokenizer:
 
         All calls have the same options: fast tokenizers keep them as their state, which threads share.
         """
-        return self.tokenizer(
-            texts, add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False,
-            return_token_type_ids=False, verbose=False, split_special_tokens=True,
-        )  # fmt: skip
+        with refused(CUTTING):
+            return self.tokenizer(
+                texts, add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False,
+                return_token_type_ids=False, verbose=False, split_special_tokens=True,
+            )  # fmt: skip
 
     def windowing(self) -> "SubwordTokenizer":
         """Return the same with `on_too_long` = `window`."""
@@ -275,7 +278,8 @@ def _window_of(place: int, starts: Sequence[int], body: int, length: int) -> int
 
 def special_pieces(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the special pieces that the tokenizer puts before and after a text."""
-    encoded = tokenizer("a", return_special_tokens_mask=True)
+    with refused(CUTTING):
+        encoded = tokenizer("a", return_special_tokens_mask=True, verbose=False)
     ids, added = encoded["input_ids"], encoded["special_tokens_mask"]
     before = added.index(0) if 0 in added else len(ids)
     after = added[::-1].index(0) if 0 in added else 0
@@ -293,5 +297,5 @@ def room_for(tokenizer: Any, config: Any) -> int:
     room = int(getattr(config, "max_position_embeddings", 0) or 0)
     room = room if room > 0 else _POSITIONS
     room -= first_position(config)
-    limit = int(tokenizer.model_max_length)
-    return min(room, limit) if 0 < limit < 1_000_000 else room
+    limit = tokenizer.model_max_length
+    return min(room, int(limit)) if 1 <= limit < 1_000_000 else room

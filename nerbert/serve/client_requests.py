@@ -14,7 +14,7 @@ from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, 
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.schema import LARGEST_FILE, parse_json
 from nerbert.serve.answers import Refusal, ServedModel, ServedModels, TagAnswer, TextResult
-from nerbert.sources.http import RetryPolicy, asked_wait, pause_after, without_secrets
+from nerbert.sources.http import RetryPolicy, asked_wait, no_cookies, pause_after, without_secrets
 from nerbert.tagger.pending import without_halves
 from nerbert.tagger.spans import Spans, character_spans, check_offsets
 
@@ -79,6 +79,7 @@ class Connection:
             "base_url": self.url, "headers": headers, "timeout": httpx.Timeout(self.timeout, pool=None),
             "follow_redirects": False, "trust_env": self.url.startswith("https:"),
             "verify": ssl.create_default_context(), "transport": transport,
+            "cookies": no_cookies(),
         }  # fmt: skip
 
     def body(self, texts: list[str]) -> bytes:

@@ -20,6 +20,8 @@ from nerbert.rng import uniform
 from nerbert.terminal import tell
 
 if TYPE_CHECKING:
+    from http.cookiejar import CookieJar
+
     import httpx
     from _typeshed import WriteableBuffer
 
@@ -213,6 +215,13 @@ def without_secrets(address: str) -> str:
     return _SECRETS.sub("", address)
 
 
+def no_cookies() -> "CookieJar":
+    """Return what keeps no cookie for httpx's clients: one of odd letters would make each later request fail."""
+    from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
+
+
 @contextmanager
 def _open_client(policy: RetryPolicy) -> "Iterator[httpx.Client]":
     """Make a client, whose connections are reused until the block ends."""
@@ -223,7 +232,7 @@ def _open_client(policy: RetryPolicy) -> "Iterator[httpx.Client]":
     try:
         client = httpx.Client(
             headers=_HEADERS, timeout=policy.silence, follow_redirects=True, max_redirects=10,
-            verify=ssl.create_default_context(), event_hooks={"response": [_check_redirect]},
+            verify=ssl.create_default_context(), event_hooks={"response": [_check_redirect]}, cookies=no_cookies(),
         )  # fmt: skip
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         raise InputError(f"the proxies that the environment names can't be used: {error}") from error

@@ -128,6 +128,6 @@ def _parameters(path: Path) -> int:
     """Return how many numbers a safetensors file holds, by its header."""
     with os_refused(f"{path}: can't be read"), path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
-        head = stream.read(length) if length <= _LONGEST_HEADER else b""
+        head = stream.read(length) if length <= min(_LONGEST_HEADER, path.stat().st_size) else b""
     stored = parse_json(head, dict[str, _Stored], path, remedy="the file is damaged")
     return sum(math.prod(each.shape) for name, each in stored.items() if name != "__metadata__")

@@ -9,11 +9,14 @@ Each target has its share of the cases; what was found before comes first (`foun
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from tests.fuzz.model_cases import HostileFolders
 
 CASES = int(os.environ.get("NERBERT_FUZZ_CASES", "60"))
 SEED = int(os.environ.get("NERBERT_FUZZ_SEED", "0"))
@@ -63,6 +66,16 @@ def fuzz(request: pytest.FixtureRequest) -> Fuzz:
             seed(SEED * 1000 + number)(limits(given(several)(counted)))()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def model_folders(tmp_path_factory: pytest.TempPathFactory) -> "HostileFolders":
+    """Valid model folders of every kind, of which a test may make one file at a time hostile."""
+    from tests.fuzz.model_cases import HostileFolders
+    from tests.fuzz.model_seeds import write_folders
+
+    root = tmp_path_factory.mktemp("folders")
+    return HostileFolders(root, write_folders(root))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

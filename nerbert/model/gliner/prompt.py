@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, refused
 from nerbert.model.gliner.config import GlinerConfig
-from nerbert.model.tokenizer import room_for, special_pieces
+from nerbert.model.tokenizer import CUTTING, room_for, special_pieces
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 
@@ -230,17 +230,19 @@ class PromptTokenizer:
 
     def _apart(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the pieces of texts that stand alone; what looks like a mark is plain text."""
-        found: list[list[int]] = self.tokenizer(
-            list(texts), add_special_tokens=False, split_special_tokens=True, truncation=False, verbose=False,
-            return_attention_mask=False, return_token_type_ids=False,
-        )["input_ids"]  # fmt: skip
+        with refused(CUTTING):
+            found: list[list[int]] = self.tokenizer(
+                list(texts), add_special_tokens=False, split_special_tokens=True, truncation=False, verbose=False,
+                return_attention_mask=False, return_token_type_ids=False,
+            )["input_ids"]  # fmt: skip
         return found
 
     def _encoded(self, words: list[str], *, split_special_tokens: bool) -> Any:
-        return self.tokenizer(
-            words, is_split_into_words=True, add_special_tokens=False, split_special_tokens=split_special_tokens,
-            truncation=False, return_attention_mask=False, return_token_type_ids=False, verbose=False,
-        )  # fmt: skip
+        with refused(CUTTING):
+            return self.tokenizer(
+                words, is_split_into_words=True, add_special_tokens=False, split_special_tokens=split_special_tokens,
+                truncation=False, return_attention_mask=False, return_token_type_ids=False, verbose=False,
+            )  # fmt: skip
 
 
 def _read_off(firsts: Array, pooling: str) -> tuple[Array, Array]:

@@ -29,26 +29,27 @@ BODIES: dict[str, dict[str, Any]] = {
 Make = Callable[..., Path]
 
 
+def write_model(folder: Path, tokenizer: Any, **settings: Any) -> Path:
+    """Write a model of these settings with random weights into a new folder, and return it."""
+    tokenizer = deepcopy(tokenizer)
+    tokenizer.add_tokens(["<<ENT>>", "<<SEP>>"], special_tokens=True)
+    size = len(tokenizer)
+    body = {**BODY, "vocab_size": size, **settings.pop("body", {})}
+    two = settings.get("labels_encoder") is not None
+    config = GlinerConfig(**{"hidden_size": 12, "max_width": 3, "max_len": 30, "encoder_config": body,
+                             "class_token_index": size - 2, "vocab_size": size,
+                             "labels_encoder_config": body if two else None, **settings})  # fmt: skip
+    torch.manual_seed(3)
+    model = build(config, body_config(body, "body"), body_config(body, "body") if two else None, None, "random")
+    for parameter in model.parameters():
+        parameter.mul_(2)
+    labels = PromptTokenizer(tokenizer, config, model.labels_body, for_labels=True) if two else None
+    folder.mkdir()
+    save_gliner(folder, GlinerFolder(model, PromptTokenizer(tokenizer, config, model.body), labels))
+    return folder
+
+
 @pytest.fixture
 def make(tokenizers: dict[str, Any], tmp_path: Path) -> Make:
     """Write a folder with a model of these settings, and return it."""
-
-    def written(name: str = "model", **settings: Any) -> Path:
-        tokenizer = deepcopy(tokenizers["wordpiece"])
-        tokenizer.add_tokens(["<<ENT>>", "<<SEP>>"], special_tokens=True)
-        size = len(tokenizer)
-        body = {**BODY, "vocab_size": size, **settings.pop("body", {})}
-        two = settings.get("labels_encoder") is not None
-        config = GlinerConfig(**{"hidden_size": 12, "max_width": 3, "max_len": 30, "encoder_config": body,
-                                 "class_token_index": size - 2, "vocab_size": size,
-                                 "labels_encoder_config": body if two else None, **settings})  # fmt: skip
-        torch.manual_seed(3)
-        model = build(config, body_config(body, "body"), body_config(body, "body") if two else None, None, "random")
-        for parameter in model.parameters():
-            parameter.mul_(2)
-        labels = PromptTokenizer(tokenizer, config, model.labels_body, for_labels=True) if two else None
-        (tmp_path / name).mkdir()
-        save_gliner(tmp_path / name, GlinerFolder(model, PromptTokenizer(tokenizer, config, model.body), labels))
-        return tmp_path / name
-
-    return written
+    return lambda name="model", **settings: write_model(tmp_path / name, tokenizers["wordpiece"], **settings)
