@@ -1,8 +1,6 @@
 """Each format through a conversion and back: each kind of content comes back equal, or the summary names its loss."""
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_documents
 from nerbert.records import Document
 from nerbert.registry import FORMATS
+from tests.formats.losses import check_same
 
 CLASHING = (
     "tokens", "words", "spans", "entities", "label", "labels", "relations", "answer", "ner", "ner_tags",
@@ -68,46 +67,6 @@ def round_trip(folder: Path, source: Path, name: str) -> tuple[list[Document], l
         pytest.skip(str(error))
     reading = Reading(from_=name, units="characters")
     return list(read_documents(source)), list(read_documents(output, reading)), losses
-
-
-def told(losses: Iterable[str], *words: str) -> bool:
-    return any(all(word in each for word in words) for each in losses)
-
-
-def characters(documents: Iterable[Document]) -> Counter[str]:
-    return Counter("".join("".join(each.text.split()) for each in documents))
-
-
-def marked(documents: Iterable[Document]) -> list[tuple[str, str]]:
-    return [(document.text[each.start : each.end], each.type) for document in documents for each in document.spans]
-
-
-def groups(documents: Sequence[Document]) -> list[list[int]]:
-    """The places of texts that belong together."""
-    names = [each.group or f"\0{place}" for place, each in enumerate(documents)]
-    return [[place for place, each in enumerate(names) if each == name] for name in dict.fromkeys(names)]
-
-
-def check_same(before: list[Document], after: list[Document], losses: list[str]) -> None:
-    """Fail for what is neither equal nor told."""
-    assert marked(after) == marked(before)
-    assert characters(after) == characters(before) or told(losses, "characters that belong to no word")
-    whole = [each.text for each in after] == [each.text for each in before]
-    assert whole or told(losses, "spaces")
-    tagged = {each.tagged for each in before}
-    assert {each.tagged for each in after} == tagged or told(losses, "a model alone tagged")
-    sure = [[span.confidence for each in documents for span in each.spans] for documents in (before, after)]
-    assert sure[0] == sure[1] or told(losses, "confidences")
-    if whole:
-        assert groups(after) == groups(before) or told(losses, "belong together")
-        words = [one.words in (None, other.words) for one, other in zip(before, after, strict=True)]
-        assert all(words) or told(losses, "where words begin and end")
-        for one, other in zip(before, after, strict=True):
-            for name, value in one.fields.items():
-                if name not in other.fields or other.fields[name] != value:
-                    assert told(losses, "fields", name), (name, value, other.fields, losses)
-    else:
-        assert told(losses, "belong together") or any(each.group for each in after) or len(before) == len(after)
 
 
 @pytest.mark.parametrize("content", CONTENTS)
