@@ -140,6 +140,8 @@ def conll_block(example: Example) -> str:
     check_types(span.type for span in example.spans)
     if broken := next((word for word in example.tokens if _BREAKS.search(word)), ""):
         raise InputError(f"word {broken!r:.60} contains a tab or line break, which CoNLL can't hold; choose jsonl")
+    if marks := next((word for word in example.tokens if word.startswith(_STARTS)), ""):
+        raise InputError(f"word {marks!r:.60} begins as CoNLL's mark of a document does; remove it, or choose jsonl")
     return "".join(f"{token}\t{tag}\n" for token, tag in zip(example.tokens, example_tags(example), strict=True)) + "\n"
 
 

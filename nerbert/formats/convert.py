@@ -182,7 +182,7 @@ class Losses:
         together = document.group != "" and document.group == self._group
         self._group = document.group
         lost["groups"] += not holds.groups and (together or len(sentences or ()) > 1)
-        lost["words"] += not holds.words and document.words is not None
+        lost["words"] += document.words is not None and not holds.keep_words(document)
         lost["tagged"] += not holds.tagged and document.tagged
         if holds.confidences == "none" or (holds.confidences == "tagged" and not document.tagged):
             lost["confidences"] += sum(span.confidence != 1 for span in document.spans)

@@ -26,14 +26,19 @@ def fields_without(*reserved: str) -> Fields:
     return lambda document: {name: each for name, each in document.fields.items() if name not in reserved}
 
 
+def visible_words(document: Document) -> bool:
+    """Return whether no word of a document is white space, which some tools' readers leave out."""
+    return all(document.text[start:end].strip() for start, end in document.words or ())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abilities:
     """What a format keeps of a document, besides the places and types of its entities."""
 
     text: Literal["whole", "line", "sentences", "words"] = "whole"
     """The whole text; a text of one line; its sentences, each a text with words; only words, joined by spaces."""
-    words: bool = True
-    """Word boundaries."""
+    words: bool | Callable[[Document], bool] = True
+    """Word boundaries; a function says of which documents."""
     groups: bool = True
     """Which texts belong to one document."""
     tagged: bool = True
@@ -46,7 +51,11 @@ class Abilities:
 
     def keep_text(self, text: str) -> bool:
         """Return whether a text is kept unchanged, not as its sentences."""
-        return self.text == "whole" or (self.text == "line" and text.splitlines() == [text.strip()])
+        return self.text == "whole" or (self.text == "line" and text.splitlines() == [text] == [text.strip()])
+
+    def keep_words(self, document: Document) -> bool:
+        """Return whether the places of a document's words are kept."""
+        return self.words if isinstance(self.words, bool) else self.words(document)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, refused
-from nerbert.formats.format import LEAST
+from nerbert.formats.format import LEAST, visible_words
 from nerbert.formats.json_files import JsonFormat, fields_but, json_span
 from nerbert.labels import OUTSIDE
 from nerbert.records import Document, Repair, Repairs, Span
@@ -40,6 +40,14 @@ def _kept_cats(document: Document) -> Mapping[str, Any]:
     cats = document.fields.get(_CATS)
     are_cats = isinstance(cats, dict) and cats and all(isinstance(each, int | float) for each in cats.values())
     return {_CATS: cats} if are_cats else {}
+
+
+def _keeps_words(document: Document) -> bool:
+    """Return whether words stay what they are: none is white space, and all other text, which becomes words, is."""
+    words = document.words or ()
+    ends = [0, *(place for word in words for place in word), len(document.text)]
+    between = (document.text[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True))
+    return visible_words(document) and not any(each.strip() for each in between)
 
 
 class SpacyTuples(JsonFormat):
@@ -78,7 +86,7 @@ class SpacyDocBin:
     """The format `spacy`."""
 
     suffixes, needs = (".spacy",), ("spacy", "spacy")
-    holds = replace(LEAST, text="whole", words=True, fields=_kept_cats)
+    holds = replace(LEAST, text="whole", words=_keeps_words, fields=_kept_cats)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the file is compressed, and its content begins like a DocBin."""
