@@ -9,16 +9,21 @@ Each target has its share of the cases; what was found before comes first (`foun
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.annotation_checks import Desk
+
 CASES = int(os.environ.get("NERBERT_FUZZ_CASES", "60"))
 SEED = int(os.environ.get("NERBERT_FUZZ_SEED", "0"))
 _ROUND = 5000
 """Cases of one run of hypothesis, which keeps them all in memory."""
+_TOGETHER = 20 if CASES > 500 else 1
+"""Cases of one example in a long run: hypothesis takes longer for an example than most checks."""
 _done: Counter[str] = Counter()
 
 
@@ -46,19 +51,33 @@ def fuzz(request: pytest.FixtureRequest) -> Fuzz:
         for case in found:
             check(case)
 
-        def counted(case: Any) -> None:
-            _done[request.node.nodeid] += 1
-            check(case)
+        def counted(some: list[Any]) -> None:
+            for case in some:
+                _done[request.node.nodeid] += 1
+                try:
+                    check(case)
+                except Exception as error:
+                    error.add_note(f"case: {case!r:.4000}")
+                    raise
 
         count = max(1, round(CASES * share))
+        some = st.lists(cases, min_size=_TOGETHER, max_size=_TOGETHER)
         for number, start in enumerate(range(0, count, _ROUND)):
             limits = settings(
-                max_examples=min(_ROUND, count - start), deadline=None, database=None, print_blob=False,
+                max_examples=-(-min(_ROUND, count - start) // _TOGETHER), deadline=None, database=None, print_blob=False,
+                report_multiple_bugs=False,
                 suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.shrink),
             )  # fmt: skip
-            seed(SEED * 1000 + number)(limits(given(cases)(counted)))()
+            seed(SEED * 1000 + number)(limits(given(some)(counted)))()
 
     return run
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A folder to read and convert files in; nothing waits for the disk."""
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    return Desk(tmp_path)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
