@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from nerbert.errors import MissingExtra
+from nerbert.errors import InputError, MissingExtra
 from nerbert.formats.convert import convert_data
 from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_documents
 from nerbert.records import Document
 from nerbert.registry import FORMATS
-from tests.formats.losses import check_same
+from tests.formats.losses import check_same, told
 
 CLASHING = (
     "tokens", "words", "spans", "entities", "label", "labels", "relations", "answer", "ner", "ner_tags",
@@ -118,3 +118,28 @@ def test_losses_are_counted_and_named(tmp_path: Path) -> None:
     }  # fmt: skip
     for name, losses in expected.items():
         assert convert_data(source, tmp_path / name, to=name).losses == losses
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "loss"),
+    [
+        ("marked", row("Ann sails.\n", "Ann"), "spaces"),
+        ("marked", row("Ann sails.\u2028", "Ann"), "spaces"),
+        ("prodigy", row("Ann \x1c sails", "Ann", tokens=["Ann", "\x1c", "sails"]), "where words begin and end"),
+        ("spacy", row("Ann \x1c sails", "Ann", tokens=["Ann", "\x1c", "sails"]), "where words begin and end"),
+        ("spacy", row("Ann, sails", "Ann", tokens=["Ann", "sails"]), "where words begin and end"),
+    ],
+)
+def test_small_losses_are_told(tmp_path: Path, name: str, content: dict[str, Any], loss: str) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text(json.dumps(content))
+    before, after, losses = round_trip(tmp_path, source, name)
+    assert before != after
+    assert told(losses, loss)
+
+
+def test_what_conll_would_read_as_a_mark_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text(json.dumps(row("-DOCSTART- Ann", "Ann", tokens=["-DOCSTART-", "Ann"])))
+    with pytest.raises(InputError, match=r"a\.jsonl:1: word '-DOCSTART-' begins as CoNLL's mark of a document does"):
+        convert_data(source, tmp_path / "b.conll")
