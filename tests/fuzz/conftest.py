@@ -64,9 +64,9 @@ def fuzz(request: pytest.FixtureRequest) -> Fuzz:
         some = st.lists(cases, min_size=_TOGETHER, max_size=_TOGETHER)
         for number, start in enumerate(range(0, count, _ROUND)):
             limits = settings(
-                max_examples=-(-min(_ROUND, count - start) // _TOGETHER), deadline=None, database=None, print_blob=False,
-                report_multiple_bugs=False,
-                suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.shrink),
+                max_examples=-(-min(_ROUND, count - start) // _TOGETHER), deadline=None, database=None,
+                print_blob=False, report_multiple_bugs=False, suppress_health_check=list(HealthCheck),
+                phases=(Phase.generate, Phase.shrink),
             )  # fmt: skip
             seed(SEED * 1000 + number)(limits(given(some)(counted)))()
 
