@@ -126,7 +126,13 @@ def _layout_of(path: Path) -> ColumnLayout:
 def write_conll(path: Path, examples: Iterable[Example]) -> None:
     """Write sentences as `token<TAB>tag`, whole or not at all."""
     with publish(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.writelines(map(conll_block, examples))
+        stream.writelines(_with_mark(map(conll_block, examples)))
+
+
+def _with_mark(blocks: Iterable[str]) -> Iterator[str]:
+    """Yield blocks of a file; a byte order mark that begins the first is written twice, as readers drop one."""
+    for number, block in enumerate(blocks):
+        yield block if number else block[: block.startswith("\ufeff")] + block
 
 
 def check_types(types: Iterable[str]) -> None:
@@ -149,7 +155,7 @@ class Conll:
     """The format `conll`."""
 
     suffixes = by_name = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes", ".conllu")
-    holds = replace(LEAST, text="words", words=True, groups=True)
+    holds = replace(LEAST, text="words", words=True, groups="adjacent")
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether most of the first lines end in a tag, unlike prose, or all their rows have one."""
@@ -211,14 +217,19 @@ class Conll:
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents as sentences of words, with `-DOCSTART-` before each group of sentences."""
         with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
-            before = ""
-            for number, document in enumerate(documents):
-                sentences = sentences_of(document)
-                group = document.group or (f"\0{number}" if len(sentences) > 1 else "")
-                if group != before:
-                    stream.write(f"{DOCUMENT_START}\t{OUTSIDE}\n\n")
-                    before = group
-                stream.writelines(conll_block(whole_words(each)) for each in sentences if each.words)
+            stream.writelines(_with_mark(_blocks(documents)))
+
+
+def _blocks(documents: Iterable[Document]) -> Iterator[str]:
+    """Yield the sentences of documents as lines, and a mark before each group of sentences."""
+    before = ""
+    for number, document in enumerate(documents):
+        sentences = sentences_of(document)
+        group = document.group or (f"\0{number}" if len(sentences) > 1 else "")
+        if group != before:
+            yield f"{DOCUMENT_START}\t{OUTSIDE}\n\n"
+            before = group
+        yield from (conll_block(whole_words(each)) for each in sentences if each.words)
 
 
 def _all_tagged(lines: Iterable[str]) -> bool:

@@ -39,8 +39,8 @@ class Abilities:
     """The whole text; a text of one line; its sentences, each a text with words; only words, joined by spaces."""
     words: bool | Callable[[Document], bool] = True
     """Word boundaries; a function says of which documents."""
-    groups: bool = True
-    """Which texts belong to one document."""
+    groups: bool | Literal["adjacent"] = True
+    """Which texts belong to one document; `adjacent`: if they follow each other."""
     tagged: bool = True
     """Whether only a model tagged a text."""
     confidences: Literal["all", "tagged", "none"] = "all"

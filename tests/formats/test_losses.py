@@ -127,12 +127,18 @@ def test_losses_are_counted_and_named(tmp_path: Path) -> None:
         ("marked", row("Ann sails.\u2028", "Ann"), "spaces"),
         ("prodigy", row("Ann \x1c sails", "Ann", tokens=["Ann", "\x1c", "sails"]), "where words begin and end"),
         ("spacy", row("Ann \x1c sails", "Ann", tokens=["Ann", "\x1c", "sails"]), "where words begin and end"),
+        ("conll", [row("Ann", "Ann", document_id=each) for each in "aba"], "which texts belong together"),
+        ("spacy", [row("Ann", "Ann", document_id=each) for each in "aba"], "which texts belong together"),
         ("spacy", row("Ann, sails", "Ann", tokens=["Ann", "sails"]), "where words begin and end"),
     ],
 )
-def test_small_losses_are_told(tmp_path: Path, name: str, content: dict[str, Any], loss: str) -> None:
+def test_small_losses_are_told(
+    tmp_path: Path, name: str, content: dict[str, Any] | list[dict[str, Any]], loss: str
+) -> None:
     source = tmp_path / "a.jsonl"
-    source.write_text(json.dumps(content))
+    source.write_text(
+        "".join(f"{json.dumps(each)}\n" for each in (content if isinstance(content, list) else [content]))
+    )
     before, after, losses = round_trip(tmp_path, source, name)
     assert before != after
     assert told(losses, loss)
@@ -143,3 +149,9 @@ def test_what_conll_would_read_as_a_mark_is_refused(tmp_path: Path) -> None:
     source.write_text(json.dumps(row("-DOCSTART- Ann", "Ann", tokens=["-DOCSTART-", "Ann"])))
     with pytest.raises(InputError, match=r"a\.jsonl:1: word '-DOCSTART-' begins as CoNLL's mark of a document does"):
         convert_data(source, tmp_path / "b.conll")
+
+
+def test_a_word_that_is_a_byte_order_mark_is_read_again(tmp_path: Path) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text(json.dumps(row("\ufeff Ann", "Ann", tokens=["\ufeff", "Ann"])))
+    check_same(*round_trip(tmp_path, source, "conll"))
