@@ -18,7 +18,7 @@ from tests.formats.documents import documents
 
 TEXT = "Ada Löf 😀 left Oslo."
 ADA, OSLO = {"start": 0, "end": 7, "label": "PER"}, {"start": 15, "end": 19, "label": "LOC"}
-_REGIONS = [
+_REGIONS: list[dict[str, Any]] = [
     {"type": "labels", "to_name": "text", "value": {"start": 0, "end": 7, "text": "Ada Löf", "labels": ["PER"]}},
     {"type": "relation", "from_id": "a", "to_id": "b"},
 ]

@@ -5,6 +5,7 @@ import gzip
 import json
 import lzma
 import zipfile
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from nerbert.evaluation.datasets.check import check_data
 from nerbert.formats.documents import CheckReading
 from nerbert.formats.entity_labels import parse_labels, read_type_labels
 from nerbert.formats.exclude import read_excluded
-from nerbert.formats.inputs import find_sources
+from nerbert.formats.inputs import InputFile, find_sources
+from nerbert.formats.rows import Block
 from tests.fuzz.annotation_checks import Desk
 from tests.fuzz.annotation_seeds import HAND_MADE, JSON_SEEDS, seeds_of, words_of, written
 from tests.fuzz.conftest import Fuzz
@@ -30,6 +32,10 @@ PROSE = ("Ada Löf left Oslo. She sailed to Göteborg, and 😀\r\n\r\nthen home
 WORDS = tuple(word for name in ("conll", "csv", "json") for word in words_of(name))
 NAMES = (".json", ".jsonl", ".csv", ".tsv", ".conll", ".txt", ".marked", ".parquet", ".spacy", ".html", "")
 FOUND_INPUTS: list[tuple[bytes, str, str, bool]] = []
+
+
+def _blocks(file: InputFile, errors: str) -> list[Block]:
+    return list(file.blocks("text", errors))
 
 
 def zipped(data: bytes) -> bytes:
@@ -80,7 +86,7 @@ def test_inputs_of_tag(desk: Desk, fuzz: Fuzz) -> None:
         path.write_bytes(data)
         found = answer(lambda: find_sources([str(path)], kind))
         for each in found.sources if found else ():
-            blocks = answer(lambda each=each: list(each.blocks("text", "strict" if strict else "replace")))
+            blocks = answer(partial(_blocks, each, "strict" if strict else "replace"))
             for row in (row for block in blocks or () for row in answer(block.whole) or ()):
                 assert isinstance(row.text, str)
                 assert all(0 <= start < end <= len(row.text) for start, end in row.words or ())

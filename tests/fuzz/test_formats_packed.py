@@ -31,7 +31,7 @@ def test_brat(desk: Desk, fuzz: Fuzz) -> None:
     def check(case: tuple[bytes, bytes, bytes, str]) -> None:
         folder = desk.emptied() / "in"
         folder.mkdir()
-        for name, content in zip(("a.txt", "a.ann", "nerbert.list"), case, strict=False):
+        for name, content in zip(("a.txt", "a.ann", "nerbert.list"), case[:3], strict=True):
             (folder / name).write_bytes(content)
         if before := desk.read(folder, "brat"):
             desk.check_conversion(folder, "brat", before, case[3])

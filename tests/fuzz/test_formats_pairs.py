@@ -57,7 +57,7 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
         start, end = places[first][0], places[last][1]
         one: dict[str, Any] = {"start": start, "end": end, "type": draw(TYPES), "text": text[start:end]}
         spans.append(one if draw(st.booleans()) else {**one, "confidence": 0.25})
-    tokens = {"tokens": pieces} if pieces and draw(st.booleans()) else {}
+    tokens = {"tokens": pieces} if draw(st.booleans()) and pieces else {}
     group = {"document_id": draw(st.sampled_from(["a", "b"]))} if draw(st.booleans()) else {}
     return {"text": text, "spans": spans, **tokens, **group, **draw(FIELDS)}
 
