@@ -31,6 +31,12 @@ def visible_words(document: Document) -> bool:
     return all(document.text[start:end].strip() for start, end in document.words or ())
 
 
+def outermost_words(document: Document) -> bool:
+    """Return whether no text stands before or behind all words of a document, where some formats add words."""
+    words = document.words
+    return not words or not (document.text[: words[0][0]].strip() or document.text[words[-1][1] :].strip())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abilities:
     """What a format keeps of a document, besides the places and types of its entities."""

@@ -11,7 +11,7 @@ from tests.fuzz.mutator import mutated
 
 pytestmark = pytest.mark.fuzz
 TEXT_FORMATS = ("conll", "csv", "marked", "webanno", *JSON_SEEDS)
-FOUND: dict[str, list[tuple[bytes, str]]] = {}
+FOUND: dict[str, list[tuple[bytes, str]]] = {"marked": [("[é|x]\n[".encode(), "")]}
 """What was found before: files, and the formats into which they were converted."""
 
 
