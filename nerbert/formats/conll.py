@@ -15,7 +15,7 @@ from typing import NamedTuple
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, visible
 from nerbert.formats.documents import sentences_of
-from nerbert.formats.format import LEAST, TextWriter, WritingRows
+from nerbert.formats.format import LEAST, TextWriter, WritingRows, covering_words
 from nerbert.formats.rows import TEXT, TOKENS, Line, Lines, read_lines, with_mark
 from nerbert.formats.schemes import Scheme, find_scheme, is_tag
 from nerbert.labels import OUTSIDE, example_tags, spans_from_bio
@@ -149,7 +149,7 @@ class Conll:
     """The format `conll`."""
 
     suffixes = by_name = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes", ".conllu")
-    holds = replace(LEAST, text="words", words=True, groups="adjacent")
+    holds = replace(LEAST, text="words", words=covering_words, groups="adjacent")
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether most of the first lines end in a tag, unlike prose, or all their rows have one."""

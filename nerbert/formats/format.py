@@ -31,6 +31,12 @@ def visible_words(document: Document) -> bool:
     return all(document.text[start:end].strip() for start, end in document.words or ())
 
 
+def covering_words(document: Document) -> bool:
+    """Return whether no text stands between a document's words, where some formats add words."""
+    ends = [0, *(place for word in document.words or () for place in word), len(document.text)]
+    return not any(document.text[start:end].strip() for start, end in zip(ends[::2], ends[1::2], strict=True))
+
+
 def outermost_words(document: Document) -> bool:
     """Return whether no text stands before or behind all words of a document, where some formats add words."""
     words = document.words

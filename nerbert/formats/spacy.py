@@ -14,7 +14,7 @@ from typing import Any
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, refused
-from nerbert.formats.format import LEAST, visible_words
+from nerbert.formats.format import LEAST, covering_words, visible_words
 from nerbert.formats.json_files import JsonFormat, fields_but, json_span
 from nerbert.labels import OUTSIDE
 from nerbert.records import Document, Repair, Repairs, Span
@@ -43,11 +43,8 @@ def _kept_cats(document: Document) -> Mapping[str, Any]:
 
 
 def _keeps_words(document: Document) -> bool:
-    """Return whether words stay what they are: none is white space, and all other text, which becomes words, is."""
-    words = document.words or ()
-    ends = [0, *(place for word in words for place in word), len(document.text)]
-    between = (document.text[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True))
-    return visible_words(document) and not any(each.strip() for each in between)
+    """Return whether words come back as they are: none is white space, and no other text becomes a word."""
+    return visible_words(document) and covering_words(document)
 
 
 class SpacyTuples(JsonFormat):

@@ -129,6 +129,8 @@ def test_losses_are_counted_and_named(tmp_path: Path) -> None:
         ("spacy", row("Ann \x1c sails", "Ann", tokens=["Ann", "\x1c", "sails"]), "where words begin and end"),
         ("conll", [row("Ann", "Ann", document_id=each) for each in "aba"], "which texts belong together"),
         ("spacy", [row("Ann", "Ann", document_id=each) for each in "aba"], "which texts belong together"),
+        ("conll", row("Ann - Bo", "Ann", tokens=["Ann", "Bo"]), "where words begin and end"),
+        ("gliner", row("Ann - Bo", "Ann", tokens=["Ann", "Bo"]), "where words begin and end"),
         ("webanno", row("Ann, ", "Ann", tokens=["Ann"]), "where words begin and end"),
         ("spacy", row("Ann, sails", "Ann", tokens=["Ann", "sails"]), "where words begin and end"),
     ],

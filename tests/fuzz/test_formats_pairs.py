@@ -48,6 +48,7 @@ FOUND: dict[str, list[tuple[list[dict[str, Any]], str]]] = {
         ([{"text": "-DOCSTART- ", "spans": [], "tokens": ["-DOCSTART-"]}], "jsonl"),
         ([{"text": "\ufeff", "spans": [], "tokens": ["\ufeff"]}], "jsonl"),
         (_APART, "jsonl"),
+        ([{"text": "Ann - Bo", "spans": [], "tokens": ["Ann", "Bo"]}], "gliner"),
     ],
     "marked": [([{"text": "Ann\u2028", "spans": []}], "jsonl"), ([{"text": "Ann\n", "spans": []}], "csv")],
     "prodigy": [([{"text": "\x1c Ann", "spans": [], "tokens": ["\x1c", "Ann"]}], "jsonl")],
