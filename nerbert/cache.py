@@ -93,8 +93,8 @@ def cache_place(cache: str, kind: str, name: str) -> Path:
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
         place, parts = (Path(cache).expanduser(), (kind, name)) if cache else (home, ("nerbert", kind, name))
-    except RuntimeError as error:
-        raise SettingsError(f"cache = {cache!r}: there is no home folder for it; name a folder") from error
+    except (RuntimeError, ValueError) as error:  # half a character is no user's name
+        raise SettingsError(f"cache = {cache!r:.80}: there is no home folder for it; name a folder") from error
     try:
         for part in parts:
             place /= part

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, visible
 from nerbert.formats.documents import sentences_of
-from nerbert.formats.format import LEAST, TextWriter, WritingRows
-from nerbert.formats.rows import TEXT, TOKENS, Line, Lines, read_lines
+from nerbert.formats.format import LEAST, TextWriter, WritingRows, covering_words
+from nerbert.formats.rows import TEXT, TOKENS, Line, Lines, read_lines, with_mark
 from nerbert.formats.schemes import Scheme, find_scheme, is_tag
 from nerbert.labels import OUTSIDE, example_tags, spans_from_bio
 from nerbert.records import Document, Example, Repair, Repairs, Span
@@ -126,7 +126,7 @@ def _layout_of(path: Path) -> ColumnLayout:
 def write_conll(path: Path, examples: Iterable[Example]) -> None:
     """Write sentences as `token<TAB>tag`, whole or not at all."""
     with publish(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.writelines(map(conll_block, examples))
+        stream.writelines(with_mark(map(conll_block, examples)))
 
 
 def check_types(types: Iterable[str]) -> None:
@@ -140,6 +140,8 @@ def conll_block(example: Example) -> str:
     check_types(span.type for span in example.spans)
     if broken := next((word for word in example.tokens if _BREAKS.search(word)), ""):
         raise InputError(f"word {broken!r:.60} contains a tab or line break, which CoNLL can't hold; choose jsonl")
+    if marks := next((word for word in example.tokens if word.startswith(_STARTS)), ""):
+        raise InputError(f"word {marks!r:.60} begins as CoNLL's mark of a document does; remove it, or choose jsonl")
     return "".join(f"{token}\t{tag}\n" for token, tag in zip(example.tokens, example_tags(example), strict=True)) + "\n"
 
 
@@ -147,7 +149,7 @@ class Conll:
     """The format `conll`."""
 
     suffixes = by_name = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes", ".conllu")
-    holds = replace(LEAST, text="words", words=True, groups=True)
+    holds = replace(LEAST, text="words", words=covering_words, groups="adjacent")
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether most of the first lines end in a tag, unlike prose, or all their rows have one."""
@@ -209,14 +211,19 @@ class Conll:
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents as sentences of words, with `-DOCSTART-` before each group of sentences."""
         with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
-            before = ""
-            for number, document in enumerate(documents):
-                sentences = sentences_of(document)
-                group = document.group or (f"\0{number}" if len(sentences) > 1 else "")
-                if group != before:
-                    stream.write(f"{DOCUMENT_START}\t{OUTSIDE}\n\n")
-                    before = group
-                stream.writelines(conll_block(whole_words(each)) for each in sentences if each.words)
+            stream.writelines(with_mark(_blocks(documents)))
+
+
+def _blocks(documents: Iterable[Document]) -> Iterator[str]:
+    """Yield the sentences of documents as lines, and a mark before each group of sentences."""
+    before = ""
+    for number, document in enumerate(documents):
+        sentences = sentences_of(document)
+        group = document.group or (f"\0{number}" if len(sentences) > 1 else "")
+        if group != before:
+            yield f"{DOCUMENT_START}\t{OUTSIDE}\n\n"
+            before = group
+        yield from (conll_block(whole_words(each)) for each in sentences if each.words)
 
 
 def _all_tagged(lines: Iterable[str]) -> bool:

@@ -172,6 +172,7 @@ class Losses:
 
     def __init__(self, holds: Abilities) -> None:
         self.holds, self._lost, self._characters, self._group = holds, Counter[str](), Counter[str](), ""
+        self._groups = set[int]()
         self._fields, self._nulls, self._changed = dict[str, None](), dict[str, None](), dict[str, None]()
 
     def note(self, document: Document, sentences: Sequence[Example] | None) -> None:
@@ -179,10 +180,8 @@ class Losses:
         holds, lost = self.holds, self._lost
         if sentences is not None:
             self._note_sentences(document.text, sentences)
-        together = document.group != "" and document.group == self._group
-        self._group = document.group
-        lost["groups"] += not holds.groups and (together or len(sentences or ()) > 1)
-        lost["words"] += not holds.words and document.words is not None
+        lost["groups"] += not self._keep_group(document.group, len(sentences or ()))
+        lost["words"] += document.words is not None and not holds.keep_words(document)
         lost["tagged"] += not holds.tagged and document.tagged
         if holds.confidences == "none" or (holds.confidences == "tagged" and not document.tagged):
             lost["confidences"] += sum(span.confidence != 1 for span in document.spans)
@@ -208,6 +207,16 @@ class Losses:
             "which texts belong together": lost["groups"],
         }
         return (each for each, there in words.items() if there)
+
+    def _keep_group(self, group: str, sentences: int) -> bool:
+        """Return whether a text, written as so many sentences, stays with those of its group."""
+        again = group != "" and hash(group) in self._groups
+        adjacent = group == self._group
+        self._groups.add(hash(group))
+        self._group = group
+        if self.holds.groups == "adjacent":
+            return adjacent or not again
+        return self.holds.groups or not (again or sentences > 1)
 
     def _note_sentences(self, text: str, sentences: Sequence[Example]) -> None:
         """Note what a text loses that is written as these sentences."""

@@ -123,8 +123,7 @@ def prepared(
             yield document
             continue
         if unit == "auto" and _units_differ(document):
-            with at(path):
-                unit = _find_unit(read(Repairs()))
+            unit = _find_unit(path, read(Repairs()))
         with at(path, document.line or None, part="" if document.line else document.group):
             spans = _in_characters(document, "characters" if unit == "auto" else unit, repairs)
             spans = _clean(document.text, spans, repairs)
@@ -197,7 +196,7 @@ def _units_differ(document: Document) -> bool:
     return not text[: max((span.end for span in spans), default=0)].isascii()
 
 
-def _find_unit(documents: Iterable[Document]) -> Units:
+def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
     """Return what the offsets of all documents count, judged where units differ."""
     by_text, by_border, apart = Counter[Units](), Counter[Units](), set[tuple[Units, Units]]()
     for document in documents:
@@ -222,9 +221,10 @@ def _find_unit(documents: Iterable[Document]) -> Units:
         return "characters"
     best = [unit for unit in _UNITS if votes[unit] == max(votes.values())]
     if not apart.isdisjoint(combinations(best, 2)):
-        raise InputError(
-            f"offsets fit as well if they count {' as if they count '.join(best)}; choose one (units, --units)"
-        )
+        with at(path):
+            raise InputError(
+                f"offsets fit as well if they count {' as if they count '.join(best)}; choose one (units, --units)"
+            )
     return best[0]
 
 

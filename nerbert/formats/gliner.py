@@ -9,7 +9,7 @@ from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
-from nerbert.formats.format import LEAST, fields_without
+from nerbert.formats.format import LEAST, covering_words, fields_without
 from nerbert.formats.json_files import JsonFormat, fields_but
 from nerbert.formats.rows import TEXT, TOKENS, checked_words
 from nerbert.labels import word_spans
@@ -23,7 +23,7 @@ class Gliner(JsonFormat):
     """The format `gliner`."""
 
     suffixes = (".json", ".jsonl", ".ndjson")
-    holds = replace(LEAST, text="words", words=True, fields=fields_without(_TOKENS, _ENTITIES))
+    holds = replace(LEAST, text="words", words=covering_words, fields=fields_without(_TOKENS, _ENTITIES))
     keys = f"{_TOKENS} and {_ENTITIES} (gliner)"
 
     def matches(self, value: Any) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nerbert.errors import InputError
-from nerbert.formats.format import Abilities
+from nerbert.formats.format import Abilities, visible_words
 from nerbert.formats.json_files import JsonFormat, fields_but
 from nerbert.formats.rows import SPANS, TEXT, TOKENS
 from nerbert.formats.tool_exports import list_of, object_of, score_json, score_of, span_of
@@ -33,7 +33,7 @@ class Prodigy(JsonFormat):
     """The format `prodigy`: one task per line."""
 
     suffixes = (".jsonl", ".ndjson", ".json")
-    holds = Abilities(groups=False, fields=_kept_fields)
+    holds = Abilities(words=visible_words, groups=False, fields=_kept_fields)
 
     def matches(self, value: Any) -> bool:
         """Return whether an object has Prodigy's hashes or answers, its tokens, or spans in tokens."""

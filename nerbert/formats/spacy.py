@@ -14,7 +14,7 @@ from typing import Any
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, refused
-from nerbert.formats.format import LEAST
+from nerbert.formats.format import LEAST, covering_words, visible_words
 from nerbert.formats.json_files import JsonFormat, fields_but, json_span
 from nerbert.labels import OUTSIDE
 from nerbert.records import Document, Repair, Repairs, Span
@@ -40,6 +40,11 @@ def _kept_cats(document: Document) -> Mapping[str, Any]:
     cats = document.fields.get(_CATS)
     are_cats = isinstance(cats, dict) and cats and all(isinstance(each, int | float) for each in cats.values())
     return {_CATS: cats} if are_cats else {}
+
+
+def _keeps_words(document: Document) -> bool:
+    """Return whether words come back as they are: none is white space, and no other text becomes a word."""
+    return visible_words(document) and covering_words(document)
 
 
 class SpacyTuples(JsonFormat):
@@ -78,7 +83,7 @@ class SpacyDocBin:
     """The format `spacy`."""
 
     suffixes, needs = (".spacy",), ("spacy", "spacy")
-    holds = replace(LEAST, text="whole", words=True, fields=_kept_cats)
+    holds = replace(LEAST, text="whole", words=_keeps_words, fields=_kept_cats)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the file is compressed, and its content begins like a DocBin."""

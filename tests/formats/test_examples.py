@@ -9,7 +9,7 @@ import pytest
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import Conll, example_of
 from nerbert.formats.documents import Reading, document_of, example_of_spans
-from nerbert.formats.examples import find_format, name_of, read_examples, recognised
+from nerbert.formats.examples import find_format, name_of, read_documents, read_examples, recognised
 from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.tables import Tables
 from nerbert.labels import example_tags
@@ -233,3 +233,11 @@ def test_what_only_a_model_tagged_has_a_remedy(tmp_path: Path) -> None:
     }
     with pytest.raises(InputError, match=r"holds no sentence \(texts that .*, left out: 1\); correct them"):
         read_examples(written(tmp_path, "a.jsonl", json.dumps(task)))
+
+
+def test_a_fault_found_while_units_are_looked_for_names_its_file_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.marked"
+    path.write_text("[é|x] left\n[Ada", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        list(read_documents(path))
+    assert str(caught.value).startswith(f"{path}:2: column 1: a mark is not closed")

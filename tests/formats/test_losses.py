@@ -1,19 +1,18 @@
 """Each format through a conversion and back: each kind of content comes back equal, or the summary names its loss."""
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nerbert.errors import MissingExtra
+from nerbert.errors import InputError, MissingExtra
 from nerbert.formats.convert import convert_data
 from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_documents
 from nerbert.records import Document
 from nerbert.registry import FORMATS
+from tests.formats.losses import check_same, told
 
 CLASHING = (
     "tokens", "words", "spans", "entities", "label", "labels", "relations", "answer", "ner", "ner_tags",
@@ -70,46 +69,6 @@ def round_trip(folder: Path, source: Path, name: str) -> tuple[list[Document], l
     return list(read_documents(source)), list(read_documents(output, reading)), losses
 
 
-def told(losses: Iterable[str], *words: str) -> bool:
-    return any(all(word in each for word in words) for each in losses)
-
-
-def characters(documents: Iterable[Document]) -> Counter[str]:
-    return Counter("".join("".join(each.text.split()) for each in documents))
-
-
-def marked(documents: Iterable[Document]) -> list[tuple[str, str]]:
-    return [(document.text[each.start : each.end], each.type) for document in documents for each in document.spans]
-
-
-def groups(documents: Sequence[Document]) -> list[list[int]]:
-    """The places of texts that belong together."""
-    names = [each.group or f"\0{place}" for place, each in enumerate(documents)]
-    return [[place for place, each in enumerate(names) if each == name] for name in dict.fromkeys(names)]
-
-
-def check_same(before: list[Document], after: list[Document], losses: list[str]) -> None:
-    """Fail for what is neither equal nor told."""
-    assert marked(after) == marked(before)
-    assert characters(after) == characters(before) or told(losses, "characters that belong to no word")
-    whole = [each.text for each in after] == [each.text for each in before]
-    assert whole or told(losses, "spaces")
-    tagged = {each.tagged for each in before}
-    assert {each.tagged for each in after} == tagged or told(losses, "a model alone tagged")
-    sure = [[span.confidence for each in documents for span in each.spans] for documents in (before, after)]
-    assert sure[0] == sure[1] or told(losses, "confidences")
-    if whole:
-        assert groups(after) == groups(before) or told(losses, "belong together")
-        words = [one.words in (None, other.words) for one, other in zip(before, after, strict=True)]
-        assert all(words) or told(losses, "where words begin and end")
-        for one, other in zip(before, after, strict=True):
-            for name, value in one.fields.items():
-                if name not in other.fields or other.fields[name] != value:
-                    assert told(losses, "fields", name), (name, value, other.fields, losses)
-    else:
-        assert told(losses, "belong together") or any(each.group for each in after) or len(before) == len(after)
-
-
 @pytest.mark.parametrize("content", CONTENTS)
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_content_comes_back_or_its_loss_is_told(tmp_path: Path, name: str, content: str) -> None:
@@ -159,3 +118,43 @@ def test_losses_are_counted_and_named(tmp_path: Path) -> None:
     }  # fmt: skip
     for name, losses in expected.items():
         assert convert_data(source, tmp_path / name, to=name).losses == losses
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "loss"),
+    [
+        ("marked", row("Ann sails.\n", "Ann"), "spaces"),
+        ("marked", row("Ann sails.\u2028", "Ann"), "spaces"),
+        ("prodigy", row("Ann \x1c sails", "Ann", tokens=["Ann", "\x1c", "sails"]), "where words begin and end"),
+        ("spacy", row("Ann \x1c sails", "Ann", tokens=["Ann", "\x1c", "sails"]), "where words begin and end"),
+        ("conll", [row("Ann", "Ann", document_id=each) for each in "aba"], "which texts belong together"),
+        ("spacy", [row("Ann", "Ann", document_id=each) for each in "aba"], "which texts belong together"),
+        ("conll", row("Ann - Bo", "Ann", tokens=["Ann", "Bo"]), "where words begin and end"),
+        ("gliner", row("Ann - Bo", "Ann", tokens=["Ann", "Bo"]), "where words begin and end"),
+        ("webanno", row("Ann, ", "Ann", tokens=["Ann"]), "where words begin and end"),
+        ("spacy", row("Ann, sails", "Ann", tokens=["Ann", "sails"]), "where words begin and end"),
+    ],
+)
+def test_small_losses_are_told(
+    tmp_path: Path, name: str, content: dict[str, Any] | list[dict[str, Any]], loss: str
+) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text(
+        "".join(f"{json.dumps(each)}\n" for each in (content if isinstance(content, list) else [content]))
+    )
+    before, after, losses = round_trip(tmp_path, source, name)
+    assert before != after
+    assert told(losses, loss)
+
+
+def test_what_conll_would_read_as_a_mark_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text(json.dumps(row("-DOCSTART- Ann", "Ann", tokens=["-DOCSTART-", "Ann"])))
+    with pytest.raises(InputError, match=r"a\.jsonl:1: word '-DOCSTART-' begins as CoNLL's mark of a document does"):
+        convert_data(source, tmp_path / "b.conll")
+
+
+def test_a_word_that_is_a_byte_order_mark_is_read_again(tmp_path: Path) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text(json.dumps(row("\ufeff Ann", "Ann", tokens=["\ufeff", "Ann"])))
+    check_same(*round_trip(tmp_path, source, "conll"))

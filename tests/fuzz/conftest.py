@@ -9,11 +9,14 @@ Each target has its share of the cases; what was found before comes first (`foun
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+
+from tests.fuzz.annotation_checks import Desk
 
 if TYPE_CHECKING:
     from tests.fuzz.model_cases import HostileFolders
@@ -22,8 +25,8 @@ CASES = int(os.environ.get("NERBERT_FUZZ_CASES", "60"))
 SEED = int(os.environ.get("NERBERT_FUZZ_SEED", "0"))
 _ROUND = 5000
 """Cases of one run of hypothesis, which keeps them all in memory."""
-_AT_ONCE = 10 if CASES > 100 else 1
-"""Cases that a long run has in one of hypothesis's examples, since an example costs more than most cases."""
+_TOGETHER = 20 if CASES > 100 else 1
+"""Cases of one example in a long run: hypothesis takes longer for an example than most checks."""
 _done: Counter[str] = Counter()
 
 
@@ -51,19 +54,24 @@ def fuzz(request: pytest.FixtureRequest) -> Fuzz:
         for case in found:
             check(case)
 
-        def counted(several: tuple[Any, ...]) -> None:
-            for case in several:
+        def counted(some: list[Any]) -> None:
+            for case in some:
                 _done[request.node.nodeid] += 1
-                check(case)
+                try:
+                    check(case)
+                except Exception as error:
+                    error.add_note(f"case: {case!r:.4000}")
+                    raise
 
-        count, several = max(1, round(CASES * share)), st.tuples(*[cases] * _AT_ONCE)
+        count = max(1, round(CASES * share))
+        some = st.lists(cases, min_size=_TOGETHER, max_size=_TOGETHER)
         for number, start in enumerate(range(0, count, _ROUND)):
-            examples = max(1, min(_ROUND, count - start) // _AT_ONCE)
             limits = settings(
-                max_examples=examples, deadline=None, database=None, print_blob=False,
-                suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.shrink),
+                max_examples=-(-min(_ROUND, count - start) // _TOGETHER), deadline=None, database=None,
+                print_blob=False, report_multiple_bugs=False, suppress_health_check=list(HealthCheck),
+                phases=(Phase.generate, Phase.shrink),
             )  # fmt: skip
-            seed(SEED * 1000 + number)(limits(given(several)(counted)))()
+            seed(SEED * 1000 + number)(limits(given(some)(counted)))()
 
     return run
 
@@ -76,6 +84,13 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> "HostileFolders":
 
     root = tmp_path_factory.mktemp("folders")
     return HostileFolders(root, write_folders(root))
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A folder to read and convert files in; nothing waits for the disk."""
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    return Desk(tmp_path)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,6 +1,7 @@
 """A byte mutator for hypothesis: a valid file, and a few edits that break it as damage, other tools and attacks do."""
 
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias, TypeVar
 
 from hypothesis import strategies as st
@@ -8,6 +9,10 @@ from hypothesis import strategies as st
 T = TypeVar("T")
 Edit: TypeAlias = tuple[int, int, int, int]
 """What is done, where (a share of the file, in 2^-16), how long, and with which piece."""
+_EDIT = struct.Struct(">BHBH")
+"""An edit's bytes. A case is drawn as one string of bytes, of which each part says what is done: draws are dear."""
+_HEAD = 3
+"""Bytes before the edits: their number, and which files are edited."""
 
 PIECES = (
     b"", b"\0", b"\n", b"\r", b"\r\n", b"\t", b" ", b'"', b"'", b"\\", b"{", b"}", b"[", b"]", b"<", b">", b"&", b",",
@@ -17,20 +22,13 @@ PIECES = (
     b"9" * 5000, b"[" * 3000, b'{"a":' * 3000, b"../../x", b"/etc/passwd", b"A" * 5000, b"true", b"{}", b"[]", b'""',
 )  # fmt: skip
 """What readers stumble over: control characters, half characters, numbers without bounds, depth, paths."""
-_OPERATIONS = 8
+_OPERATIONS, _LONGEST = 8, 41
 
 
 def mutated(seeds: Sequence[bytes], words: Sequence[bytes] = (), *, edits: int = 6) -> st.SearchStrategy[bytes]:
     """Return a strategy for one of the valid files with 0 to `edits` edits; `words` are pieces of the file's format."""
-    pieces = (*words, *PIECES)
-
-    def made(seed: bytes, other: bytes, numbers: Sequence[int]) -> bytes:
-        done = [
-            (one % _OPERATIONS, where, two % 41, piece % len(pieces)) for one, where, two, piece in grouped(numbers)
-        ]
-        return _edited(seed, other, done, pieces)
-
-    return st.builds(made, st.sampled_from(seeds), st.sampled_from(seeds), numbers_of(edits, each=4))
+    pieces, size = (*words, *PIECES), _HEAD + edits * _EDIT.size
+    return st.binary(min_size=size, max_size=size).map(lambda drawn: _file(seeds, pieces, edits, drawn))
 
 
 def soup(pieces: Sequence[T], most: int) -> st.SearchStrategy[list[T]]:
@@ -48,16 +46,17 @@ def numbers_of(most: int, *, each: int = 1) -> st.SearchStrategy[list[int]]:
     return st.builds(made, st.integers(0, most), st.binary(min_size=size, max_size=size))
 
 
-def grouped(numbers: Sequence[int]) -> Iterator[Edit]:
-    """Yield the numbers by four."""
-    yield from zip(*(numbers[place::4] for place in range(4)), strict=True)
+def _file(seeds: Sequence[bytes], pieces: Sequence[bytes], edits: int, drawn: bytes) -> bytes:
+    count, one, other = drawn[:_HEAD]
+    done = drawn[_HEAD : _HEAD + count % (edits + 1) * _EDIT.size]
+    return _edited(seeds[one % len(seeds)], seeds[other % len(seeds)], _EDIT.iter_unpack(done), pieces)
 
 
-def _edited(data: bytes, other: bytes, edits: Sequence[Edit], pieces: Sequence[bytes]) -> bytes:
-    for operation, where, length, piece in edits:
-        start = where * (len(data) + 1) >> 16
+def _edited(data: bytes, other: bytes, edits: Iterable[Edit], pieces: Sequence[bytes]) -> bytes:
+    for operation, where, size, which in edits:
+        start, length, piece = where * (len(data) + 1) >> 16, size % _LONGEST, which % len(pieces)
         end = min(len(data), start + length)
-        match operation:
+        match operation % _OPERATIONS:
             case 0:
                 data = data[:start] + pieces[piece] + data[start:]
             case 1:

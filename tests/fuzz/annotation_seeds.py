@@ -1,0 +1,223 @@
+"""Valid files of annotated sentences, which the fuzz targets break: written by hand, and by each format's writer."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from nerbert.errors import NerbertError
+from nerbert.records import Document
+from nerbert.registry import FORMATS
+from tests.formats.documents import documents
+
+TEXT = "Ada Löf 😀 left Oslo."
+ADA, OSLO = {"start": 0, "end": 7, "label": "PER"}, {"start": 15, "end": 19, "label": "LOC"}
+_REGIONS: list[dict[str, Any]] = [
+    {"type": "labels", "to_name": "text", "value": {"start": 0, "end": 7, "text": "Ada Löf", "labels": ["PER"]}},
+    {"type": "relation", "from_id": "a", "to_id": "b"},
+]
+_TOKENS = ["Ada", "Löf", "😀", "left", "Oslo", "."]
+_TAGS = ["B-PER", "I-PER", "O", "O", "B-LOC", "O"]
+
+JSON_SEEDS: dict[str, tuple[Any, ...]] = {
+    "jsonl": (
+        {"text": TEXT, "spans": [ADA, {**OSLO, "text": "Oslo", "confidence": 0.5}], "id": 7, "document_id": "d"},
+        {"tokens": _TOKENS, "ner_tags": _TAGS, "note": None},
+        {"sentence": TEXT, "entities": [[0, 7, "PER"]], "deep": {"a": [1, {"b": 2.5}]}},
+        {"text": TEXT, "tokens": _TOKENS, "spans": [{"start_offset": 0, "length": 7, "entity_type": "PER"}]},
+        {"text": "", "spans": []},
+    ),
+    "doccano": (
+        {"id": 1, "text": TEXT, "label": [[0, 7, "PER"], [15, 19, "LOC"]], "Comments": []},
+        {"id": 2, "text": TEXT, "entities": [{"id": 3, "label": "PER", "start_offset": 0, "end_offset": 7}],
+         "relations": [{"id": 1, "from_id": 3, "to_id": 3, "type": "x"}]},
+    ),
+    "label-studio": (
+        {"id": 4, "data": {"text": TEXT, "page": 2}, "annotations": [{"result": _REGIONS}, {"result": _REGIONS[:1]}]},
+        {"data": {"body": TEXT}, "annotations": [],
+         "predictions": [{"score": 0.4, "result": [{**_REGIONS[0], "score": 0.25}]}]},
+        {"id": 5, "text": TEXT, "label": [{**ADA, "labels": ["PER"]}], "annotator": 1, "annotation_id": 2,
+         "created_at": "", "updated_at": "", "lead_time": 1.5},
+        {"data": {"text": TEXT}, "completions": [{"was_cancelled": True, "result": []}]},
+    ),
+    "prodigy": (
+        {"text": TEXT, "_task_hash": 1, "spans": [{**ADA, "token_start": 0, "token_end": 1}], "answer": "accept",
+         "tokens": [{"text": each, "start": start, "end": start + len(each), "id": number, "ws": True}
+                    for number, (each, start) in enumerate(zip(_TOKENS, (0, 4, 8, 10, 15, 19), strict=True))]},
+        {"text": TEXT, "_view_id": "ner_manual", "spans": [{**OSLO, "score": 0.5}], "relations": []},
+        {"text": TEXT, "_input_hash": 3, "answer": "reject"},
+    ),
+    "argilla": (
+        {"id": "r", "fields": {"text": TEXT}, "metadata": {"page": 1}, "suggestions": {},
+         "responses": {"q": [{"value": [ADA], "user_id": "u", "status": "submitted"},
+                             {"value": None, "status": "draft"}]}},
+        {"fields": {"text": TEXT}, "responses": {},
+         "suggestions": {"q": {"value": [ADA], "score": [0.5], "agent": "m"}}},
+        {"id": 1, "text": TEXT, "q.responses": [[ADA]], "q.responses.users": ["u"], "q.responses.status": ["submitted"],
+         "q.suggestion": [OSLO], "q.suggestion.agent": "m", "q.suggestion.score": None},
+        {"text": TEXT, "tokens": _TOKENS, "annotation": [["PER", 0, 7]], "annotation_agent": "a", "status": "Validated",
+         "prediction": [{"label": "PER", "start": 0, "end": 7, "score": 0.5}], "metadata": {"x": 1}, "id": 4},
+    ),
+    "gliner": (
+        {"tokenized_text": _TOKENS, "ner": [[0, 1, "PER"], [4, 4, "a city"]]},
+        {"tokens": _TOKENS, "ner": [], "note": "x"},
+    ),
+    "spacy-json": (
+        [TEXT, {"entities": [[0, 7, "PER"], [15, 19, "LOC", "Q585"]], "cats": {"a": 0.5}}],
+        {"classes": ["PER"], "annotations": [[TEXT, {"entities": [[0, 7, "PER"]]}], None]},
+    ),
+}  # fmt: skip
+"""Values of the JSON formats as their tools write them."""
+
+_WEBANNO = """#FORMAT=WebAnno TSV 3.3
+#T_SP=de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity|identifier|value
+#T_RL=webanno.custom.At|label|BT_x
+
+#Sentence.id=s1
+#Text=Ada Löf 😀 left Oslo-Bay.
+1-1\t0-3\tAda\t*[1]\tPER[1]\t_\t_\t
+1-2\t4-7\tLöf\t*[1]|*[2]\tPER[1]|LAST\\_NAME[2]\t_\t_\t
+1-3\t8-10\t😀\t*\t*\t_\t_\t
+1-4\t11-15\tleft\t_\t_\t_\t_\t
+1-5\t16-24\tOslo-Bay\t_\t_\t_\t_\t
+1-5.1\t16-20\tOslo\t*\tLOC\tin\t1-1[1_0]\t
+1-6\t24-25\t.\t_\t_\t_\t_\t
+
+#Text=It\\tis
+#Text=here
+2-1\t26-28\tIt\t_\t_\t_\t_\t
+2-2\t29-31\tis\t*[3]\tX[3]\t_\t_\t
+2-3\t32-36\there\t*[3]\tX[3]\t_\t_\t
+"""
+_JAVA = (
+    "#FORMAT=WebAnno TSV 3.1\n#T_SP=webanno.custom.Name|value\n\n"
+    "#Text=\\u00d6l\\n😀\n1-1\t0-2\tÖl\tX\t\n1-2\t3-5\t😀\t_\t\n"
+)
+_CONLL_U = """# newdoc id = d1
+# sent_id = 7
+1-2\tAdas\t_\t_\t_\t_\t_\t_\t_\t_
+1\tAda\t_\tPROPN\t_\t_\t2\tnsubj\t_\tNER=B-PER
+2\tslept\t_\tVERB\t_\t_\t0\troot\t_\tNER=O|SpaceAfter=No
+
+"""
+_CONLL_2012 = """#begin document (a); part 000
+a 0 0 Ada NNP x - - - A (PER* -
+a 0 1 Löf NNP x - - - A *) -
+a 0 2 slept VBD x - - - A * -
+
+#end document
+"""
+_SPANS_CSV = (
+    'text;entities\n"Ada; ""Löf""";"[[0, 3, ""PER""]]"\nOslo;"[{\'start\': 0, \'end\': 4, \'label\': \'LOC\'}]"\n'
+)
+HAND_MADE: dict[str, tuple[str, ...]] = {
+    "conll": (
+        (
+            "-DOCSTART- -X- O O\n\nAda NNP B-NP I-PER\nLöf NNP I-NP I-PER\nslept VB B-VP O\n\n"
+            "-DOCSTART-\n\nOslo NNP x I-LOC\n"
+        ),
+        "Ada\tB-PER\nLöf\tE-PER\n.\tO\n\nOslo\tS-LOC\n",
+        "Ada\tPER\nand\tO\nso\tO\n\r\n# id 3\nx\tO\n",
+        _CONLL_U,
+        _CONLL_2012,
+    ),
+    "csv": (
+        (
+            "id,text,start,end,label,confidence,note\n"
+            '1,"Ada, ""Löf""",0,3,PER,0.5,x\n1,"Ada, ""Löf""",5,10,B,1,x\n2,Oslo,,,,,\n'
+        ),
+        _SPANS_CSV,
+        "Sentence #\tWord\tPOS\tTag\nSentence: 1\tAda\tN\tB-PER\n\tLöf\tN\tI-PER\nSentence: 2\tOslo\tN\tB-LOC\n",
+        "doc|text|begin|stop|type|mention\na|Ada\u2028 Oslo|0|3.0|PER|Ada\n",
+    ),
+    "marked": ("[Fram|polar ship] left [[Oslo|port] city|place|x y].\n# comment\n\\# a \\[b\\] \\| [😀|e]\n",),
+    "webanno": (_WEBANNO, _JAVA),
+    "jsonl": (
+        "\n".join(json.dumps(each) for each in ({"tokens": ["Ada", "."], "tags": ["I-PER", "O"]},) * 2),
+        '[\n {"text": "Ada",\n  "spans": []}, {"text": "x", "spans": [[0, 1, "y"]]}\n]',
+        '{\n "text": "Ada",\n "spans": []\n}\n',
+    ),
+}
+"""Files as other tools and people write them."""
+BRAT = (
+    ("Ada Löf 😀 left\nOslo.", "T1\tPER 0 7\tAda Löf\nT2\tLOC 15 19\tOslo\nR1\tIn Arg1:T1 Arg2:T2\n#1\tNote T1\tx\n"),
+    ("Ada \r\nLöf", "T1\tPER 0 3;5 8\tAda Löf\nE1\tPER:T1\n*\tEquiv T1 T1\n"),
+)
+"""Texts of BRAT, and their annotations."""
+WORDS: dict[str, tuple[bytes, ...]] = {
+    "conll": (b"\tB-PER\n", b"\tI-x", b" O\n", b"\n\n", b"-DOCSTART-", b"E-x", b"S-", b"B-", b"# id = 3\n", b"(PER*",
+              b"*)",
+              b"#begin document ", b"#end document\n", b"_", b"1-2\t", b"NER=B-x", b"token\ttag\n"),
+    "csv": (b",", b";", b"\t", b"|", b'""', b'"\n"', b"text", b"start", b"end", b"label", b"id", b"spans", b"word",
+            b"tag",
+            b"sentence", b"[[0,1,'x']]", b"1.0", b"1e3", b"inf", b"nan", b"\xc2\xb2", b"\xd9\xa3", b"field.x"),
+    "marked": (b"[", b"]", b"|", b"\\", b"\\[", b"#", b"[a|b]", b"|x]", b"[" * 120, b" |", b"\n#"),
+    "webanno": (b"#Text=", b"#Sentence.id=", b"#T_SP=", b"#FORMAT=WebAnno TSV 3.3\n", b"*[1]\t", b"|", b"_", b"\\u00",
+                b"\\t",
+                b"1-1\t0-3\t", b"[2]", b"99999999999999-999999999999999\t", b".1", b"\\\\", b"->"),
+    "brat": (b"T1\t", b"PER 0 3", b";4 7", b"\tAda", b"R1\t", b"#1\t", b"*\t", b"E1\t", b"999999999999999 ",
+             b"0 0", b"0 -1"),
+    "json": (b'"start":', b'"end":', b'"label":', b'"text":', b'"spans":', b'"tokens":', b'"ner_tags":',
+             b'[[0,1,"x"]]', b"},{",
+             b"]}", b'"":', b"-0", b"1.0", b"1E5", b"\\u0000", b"\\ud83d", b"Infinity", b"\\n", b"]\n[", b"}\n{"),
+}  # fmt: skip
+"""Pieces of each format, for the mutator."""
+
+
+def words_of(name: str) -> tuple[bytes, ...]:
+    """Return the pieces of a format."""
+    return WORDS.get(name, WORDS["json"])
+
+
+@cache
+def drawn_documents() -> tuple[tuple[Document, ...], ...]:
+    """Return some lists of documents, the same in each run."""
+    found: list[tuple[Document, ...]] = []
+
+    @settings(
+        max_examples=16, derandomize=True, database=None, deadline=None, phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(st.lists(documents(words=True) | documents(), min_size=1, max_size=3))
+    def note(some: list[Document]) -> None:
+        found.append(tuple(some))
+
+    note()
+    return tuple(found)
+
+
+def _simple(some: Sequence[Document]) -> list[Document]:
+    """Return documents whose types any format can hold."""
+    return [replace(one, spans=tuple(replace(each, type="PER") for each in one.spans)) for one in some]
+
+
+@cache
+def written(name: str, suffix: str = "") -> tuple[bytes, ...]:
+    """Return files that the writer of a format makes, each of some documents."""
+    kind, made = FORMATS.find(name)(), list[bytes]()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"a{suffix or kind.suffixes[0]}"
+        for some in drawn_documents():
+            for given_ in (some, _simple(some)):
+                try:
+                    kind.write(path, given_)
+                    made.append(path.read_bytes())
+                    break
+                except NerbertError:
+                    continue
+    return tuple(dict.fromkeys(made))
+
+
+@cache
+def seeds_of(name: str) -> tuple[bytes, ...]:
+    """Return valid files of a format."""
+    lines = "\n".join(json.dumps(each, ensure_ascii=False) for each in JSON_SEEDS.get(name, ()))
+    array = json.dumps(JSON_SEEDS.get(name, ()), indent=1)
+    values = (lines.encode(), array.encode()) if name in JSON_SEEDS else ()
+    return (*(each.encode() for each in HAND_MADE.get(name, ())), *values, *written(name))
