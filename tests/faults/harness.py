@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -22,9 +23,12 @@ from tests.commands import python
 STRUCK = Path(__file__).with_name("struck.py")
 ROOT = STRUCK.parents[2]
 KILLS = ("kill", "torn")
+IN_A_ROW = 8
 _LOOKS = 6000
 _CLOCK = re.compile(rb'"(seconds|wall|cpu|finished)": [^,}\n]*')
 """What legitimately differs between two runs in files of text: how long something took, and when it ended."""
+_RANDOM = re.compile(r"\d+-[0-9a-f]{8}(?=\.partial)|(?<=nerbert-)[a-z0-9_]{8}$|(?<=tasks-)[a-z0-9_]{8}|(?<=^tmp/tmp).*")
+"""What differs between the names of one temporary file in two processes."""
 _TEXT = (".json", ".jsonl")
 
 
@@ -57,9 +61,16 @@ class Tally:
     name: str
     operations: int = 0
     kills: int = 0
-    missed: int = 0
     equal: int = 0
     faults: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def noting(self, what: str) -> Iterator[None]:
+        """Note what fails as a fault."""
+        try:
+            yield
+        except AssertionError as error:
+            self.faults.append(f"{what}: {error}")
 
     def row(self) -> str:
         """Return it as a row of a Markdown table."""
@@ -127,40 +138,43 @@ def places(count: int, kills: int, seed: int) -> list[int]:
 
 def kill_once(desk: Desk, kills: int, seed: int) -> Tally:
     """Kill the command at sampled operations, each in a folder of its own, and run it again."""
-    tally, random = Tally(desk.command.name, desk.operations), Random(seed)
+    tally, random = Tally(f"{desk.command.name}, once", desk.operations), Random(seed)
     for when in places(desk.operations, kills, seed):
         fault, run = random.choice(KILLS), desk.new()
-        done = desk.run(run, fault, when)
-        _note(tally, desk, run, done, f"{fault} at {when}")
+        with tally.noting(f"{run.name}: {fault} at {when}"):
+            _kill(tally, desk, run, fault, when)
+            desk.check(run)
+            tally.equal += 1
+            shutil.rmtree(run)
     return tally
 
 
 def kill_in_a_row(desk: Desk, kills: int, seed: int) -> Tally:
-    """Kill the command again and again in one folder, until it ends or `kills` are through; then run it again."""
-    tally, random, run = Tally(desk.command.name, desk.operations), Random(seed), desk.new()
-    left, done = list[int](), None
-    for _ in range(kills):
-        when = random.randrange(1, max(2, desk.operations // 3))
-        done = desk.run(run, random.choice(KILLS), when)
-        if done.code != -SIGKILL:
-            break
-        tally.kills += 1
-        left.append(len(leftovers(run)))
-    assert done is not None
+    """Kill the command again and again in one folder until it ends, and begin anew, until so many kills were made."""
+    tally, random = Tally(f"{desk.command.name}, in a row", desk.operations), Random(seed)
+    while tally.kills < kills and not tally.faults:
+        run, row = desk.new(), list[str]()
+        for _ in range(IN_A_ROW):
+            fault, when = random.choice(KILLS), random.randrange(1, max(3, desk.operations // 3))
+            row.append(f"{fault} at {when}")
+            with tally.noting(f"{run.name}: {', '.join(row)}"):
+                killed = _kill(tally, desk, run, fault, when)
+                assert grown(leftovers(run)) == []
+            if not killed or tally.faults:
+                break
+        with tally.noting(f"{run.name}: {', '.join(row)}, then run to its end"):
+            desk.check(run)
+            tally.equal += 1
+            shutil.rmtree(run)
     return tally
 
 
-def _note(tally: Tally, desk: Desk, run: Path, done: Done, what: str) -> None:
+def _kill(tally: Tally, desk: Desk, run: Path, fault: str, when: int) -> bool:
+    """Kill a command; return whether it was, since fewer operations may be left."""
+    done = desk.run(run, fault, when)
+    assert done.code in (0, -SIGKILL), done.told
     tally.kills += done.code == -SIGKILL
-    tally.missed += done.code == 0
-    try:
-        assert done.code in (0, -SIGKILL), done.told
-        desk.check(run)
-    except AssertionError as error:
-        tally.faults.append(f"{what}: {error}")
-        return
-    tally.equal += 1
-    shutil.rmtree(run)
+    return done.code == -SIGKILL
 
 
 def outcome(run: Path) -> dict[str, bytes]:
@@ -180,6 +194,12 @@ def differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
 def leftovers(run: Path) -> list[str]:
     """Return what is half made, or temporary, in a run's folder."""
     return sorted(str(path.relative_to(run)) for path in [*run.rglob(".*"), *(run / "tmp").iterdir()])
+
+
+def grown(left: Sequence[str]) -> list[str]:
+    """Return the kinds of leftovers of which there are several, and so more after each kill."""
+    kinds = [_RANDOM.sub("*", each) for each in left]
+    return sorted({each for each in kinds if kinds.count(each) > 1})
 
 
 def check_clean(run: Path) -> None:

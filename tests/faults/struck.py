@@ -86,11 +86,12 @@ def counted_fsync(strike: Strike) -> Callable[[Any], None]:
 
 
 def patch(places: str) -> None:
-    """Set what `module:NAME=number …` says, so that small inputs have many parts."""
+    """Set what `module:NAME=number …` says, so that small inputs have many parts; or to another `module:NAME`."""
     for each in places.split():
-        place, _, number = each.partition("=")
+        place, _, value = each.partition("=")
         module, _, name = place.partition(":")
-        setattr(import_module(module), name, int(number))
+        other, _, its = value.partition(":")
+        setattr(import_module(module), name, getattr(import_module(other), its) if its else int(value))
 
 
 def main() -> None:
