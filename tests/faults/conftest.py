@@ -60,3 +60,16 @@ def desk_of(inputs: Path, tmp_path: Path, warm_python: None) -> Callable[[Comman
         return Desk(tmp_path, command)
 
     return make
+
+
+@pytest.fixture
+def show_row(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Show a row of the table of kills, whatever else is captured."""
+
+    def show(row: str) -> None:
+        reporter = pytestconfig.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(row)
+
+    return show

@@ -4,24 +4,25 @@ Each run has a folder of its own, in which the command works with relative paths
 files; so all that it leaves can be seen. All names in there are equal, and so are all bytes, but for `_CLOCK`.
 """
 
-import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from random import Random
-from signal import SIGKILL
+from signal import SIGKILL, Signals
 
 from tests.commands import python
 
 STRUCK = Path(__file__).with_name("struck.py")
 ROOT = STRUCK.parents[2]
+REFUSED = ": exists already; choose another place or pass --overwrite"
 KILLS = ("kill", "torn")
 IN_A_ROW = 8
 _LOOKS = 6000
@@ -29,6 +30,8 @@ _CLOCK = re.compile(rb'"(seconds|wall|cpu|finished)": [^,}\n]*')
 """What legitimately differs between two runs in files of text: how long something took, and when it ended."""
 _RANDOM = re.compile(r"\d+-[0-9a-f]{8}(?=\.partial)|(?<=nerbert-)[a-z0-9_]{8}$|(?<=tasks-)[a-z0-9_]{8}|(?<=^tmp/tmp).*")
 """What differs between the names of one temporary file in two processes."""
+_SPENT = re.compile(rb'"(input_tokens|output_tokens|cost|kept_before|tokens_are_estimated)": [^,}\n]*')
+"""What a report on asked texts says of a request whose answer was lost: it was paid for, and is sent again."""
 _TEXT = (".json", ".jsonl")
 
 
@@ -40,7 +43,6 @@ class Command:
     arguments: tuple[str, ...]
     patch: str = ""
     """Settings of modules, so that a small input has several parts (struck.py)."""
-    environment: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,40 @@ class Done:
     told: str
     operations: int
     pid: int
+
+
+@dataclass(frozen=True)
+class Running:
+    """A command that was started; what it says is in files beside its folder."""
+
+    process: "subprocess.Popen[bytes]"
+    notes: Path
+
+    def told(self) -> str:
+        """Return what it has said on standard error."""
+        return self.notes.with_suffix(".err").read_text()
+
+    def pid(self) -> int:
+        """Return its process, 0 if it is none yet."""
+        path = self.notes.with_suffix(".pid")
+        return int(path.read_text() or 0) if path.exists() else 0
+
+    def send(self, number: Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.pid(), number)
+
+    def wait_until_stopped(self) -> bool:
+        """Wait until it has stopped itself; False if it ended."""
+        wait_for(lambda: self.process.poll() is not None or state_of(self.pid()) == "T", "it neither stops nor ends")
+        return self.process.poll() is None
+
+    def end(self) -> Done:
+        """Wait for its end; then nothing of it is alive."""
+        self.process.wait()
+        pid, count = self.pid(), self.notes.with_suffix(".count")
+        wait_for(lambda: not family(pid), f"{self.notes}: processes live on")
+        shown, operations = self.notes.with_suffix(".out").read_text(), int(count.read_text()) if count.exists() else 0
+        return Done(self.process.returncode, shown, self.told(), operations, pid)
 
 
 @dataclass
@@ -81,7 +117,7 @@ class Desk:
     """A folder with inputs, in which a command runs in folders that are numbered."""
 
     def __init__(self, folder: Path, command: Command) -> None:
-        self.folder, self.command, self._count = folder, command, 0
+        self.folder, self.command, self._count, self._started = folder, command, 0, 0
         self.whole = self.new()
         done = self.run(self.whole)
         assert done.code == 0, done.told
@@ -89,42 +125,45 @@ class Desk:
         self.expected = outcome(self.whole)
         check_clean(self.whole)
 
-    def new(self) -> Path:
-        """Return the folder of another run, with its inputs beside it."""
+    def new(self, *, made: bool = False) -> Path:
+        """Return the folder of another run; with `made`, with what the whole run made."""
         self._count += 1
-        made = self.folder / f"{self._count:04}"
+        run = self.folder / f"{self._count:04}"
+        if made:
+            shutil.copytree(self.whole, run)
         for name in ("cache", "tmp"):
-            (made / name).mkdir(parents=True)
-        return made
+            (run / name).mkdir(parents=True, exist_ok=True)
+        return run
 
-    def start(self, run: Path, fault: str = "none", when: int = 0, **more: str) -> "subprocess.Popen[str]":
+    def start(self, run: Path, fault: str = "none", when: int = 0, **more: str) -> "Running":
         """Start the command in a folder."""
+        self._started += 1
+        notes = self.folder / f"{run.name}-{self._started}"
         ours = {"XDG_CACHE_HOME": str(run / "cache"), "TMPDIR": str(run / "tmp"), "PATCH": self.command.patch,
-                "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}  # fmt: skip
-        for name in (".pid", ".count"):
-            run.with_suffix(name).unlink(missing_ok=True)
-        return subprocess.Popen(
-            [python(), "-W", "error", STRUCK, fault, str(when), *self.command.arguments], cwd=run, text=True,
-            env=os.environ | ours | self.command.environment | more, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+                "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "no_proxy": "*", "NOTES": str(notes)}  # fmt: skip
+        with notes.with_suffix(".out").open("wb") as out, notes.with_suffix(".err").open("wb") as err:
+            process = subprocess.Popen(
+                [python(), "-W", "error", STRUCK, fault, str(when), *self.command.arguments], cwd=run,
+                env=os.environ | ours | more, stdout=out, stderr=err,
+            )  # fmt: skip
+        return Running(process, notes)
 
     def run(self, run: Path, fault: str = "none", when: int = 0, **more: str) -> Done:
         """Run the command in a folder; then nothing of it is alive."""
-        with self.start(run, fault, when, **more) as process:
-            return self.end(run, process)
+        running = self.start(run, fault, when, **more)
+        self.talk(run, running)
+        return running.end()
 
-    def end(self, run: Path, process: "subprocess.Popen[str]") -> Done:
-        """Wait for a command's end."""
-        shown, told = process.communicate()
-        pid = int(run.with_suffix(".pid").read_text())
-        wait_for(lambda: not family(pid), f"{run}: processes live on: {family(pid)}")
-        count = run.with_suffix(".count")
-        return Done(process.returncode, shown, told, int(count.read_text()) if count.exists() else 0, pid)
+    def talk(self, run: Path, running: "Running") -> None:
+        """Do what a person does while the command runs."""
 
     def check(self, run: Path) -> None:
-        """Run the command without a fault: the result is the one of a run that nothing struck."""
+        """Run the command without a fault: the result is the one of a run that nothing struck.
+
+        A command that was killed after its output got its name refuses to make it again.
+        """
         done = self.run(run)
-        assert done.code == 0, done.told
+        assert done.code == 0 or REFUSED in done.told, done.told
         assert differing(outcome(run), self.expected) == []
         check_clean(run)
 
@@ -133,7 +172,7 @@ def places(count: int, kills: int, seed: int) -> list[int]:
     """Return `kills` numbers from 1 to `count`, one from each of so many equal parts of them."""
     random = Random(seed)
     bounds = [number * count // kills for number in range(kills + 1)]
-    return [random.randrange(low, max(low + 1, high)) + 1 for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [random.randrange(low, max(low + 1, high)) + 1 for low, high in pairwise(bounds)]
 
 
 def kill_once(desk: Desk, kills: int, seed: int) -> Tally:
@@ -178,12 +217,17 @@ def _kill(tally: Tally, desk: Desk, run: Path, fault: str, when: int) -> bool:
 
 
 def outcome(run: Path) -> dict[str, bytes]:
-    """Return all files that a command left, without what is the clock's."""
+    """Return all files that a command left, without what is the clock's; of a database its answers."""
     files = (path for path in sorted(run.rglob("*")) if path.is_file() and path.relative_to(run).parts[0] != "tmp")
-    return {
-        str(path.relative_to(run)): _CLOCK.sub(rb'"\1": 0', content) if path.suffix in _TEXT else content
-        for path in files for content in [path.read_bytes()]
-    }  # fmt: skip
+    return {str(path.relative_to(run)): _content(path) for path in files}
+
+
+def _content(path: Path) -> bytes:
+    if path.suffix == ".sqlite":
+        with closing(sqlite3.connect(path)) as database:
+            return repr(database.execute("SELECT text, content, cut FROM answers ORDER BY text").fetchall()).encode()
+    content = _CLOCK.sub(rb'"\1": 0', path.read_bytes()) if path.suffix in _TEXT else path.read_bytes()
+    return _SPENT.sub(rb'"\1": 0', content) if path.name.endswith(".report.json") else content
 
 
 def differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
@@ -210,6 +254,11 @@ def check_clean(run: Path) -> None:
 def family(session: int) -> list[int]:
     """Return the living processes of a session."""
     return [pid for pid, state, its in _processes() if its == session and state != "Z"]
+
+
+def state_of(pid: int) -> str:
+    """Return the state of a process, as the system writes it; "" if there is none."""
+    return next((state for each, state, _ in _processes() if each == pid), "")
 
 
 def _processes() -> Iterator[tuple[int, str, int]]:

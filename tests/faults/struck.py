@@ -1,13 +1,13 @@
 """A command that a fault strikes at its N-th file operation: `python struck.py FAULT N ARGUMENT…`, in its folder.
 
 Counted is what Python says below the working folder: files opened for writing, waited for on the disk, renamed, linked
-or removed, and folders made or removed. C libraries (pyarrow, DuckDB, safetensors, SQLite) open files by themselves;
-theirs are seen when nerbert waits for them and gives them their names.
+or removed, folders made or removed, and statements of SQLite. Other C libraries (pyarrow, DuckDB, safetensors) write
+files by themselves; theirs are seen when nerbert waits for them and gives them their names.
 
 Faults: `none`; `kill`; `torn` (killed, and a file that would get its name is cut in half, as if killed while it was
 written); `full` (nothing can be written from then on); `int` and `term` (the signal); `stop` (stopped until SIGCONT);
 `read` (a read error at the N-th file that is opened for reading); `jump` (the clock's offset file says otherwise).
-FOLDER.pid and FOLDER.count, beside the folder, say which process it is, and how many operations there were.
+$NOTES.pid and $NOTES.count say which process it is, and how many operations there were.
 """
 
 import errno
@@ -22,9 +22,10 @@ from typing import Any
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGES = {
-    "os.rename", "os.link", "os.symlink", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "fsync", "sqlite3.connect",
+    "os.rename", "os.link", "os.symlink", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "fsync",
+    "statement",
 }  # fmt: skip
-GROWS = {"open", "os.mkdir", "os.link", "os.symlink", "fsync", "sqlite3.connect"}
+GROWS = {"open", "os.mkdir", "os.link", "os.symlink", "fsync"}
 """Operations that a full disk refuses."""
 
 
@@ -39,6 +40,8 @@ class Strike:
         if event == "open":
             if isinstance(given[0], (str, bytes, os.PathLike)) and bool(given[2] & WRITING) != (self.fault == "read"):
                 self._at(event, _place(given[0]))
+        elif event == "sqlite3.connect/handle":
+            given[0].set_trace_callback(lambda _: self.hook("statement", (self.folder,)))
         elif event in CHANGES and self.fault != "read":
             by_handle = event in ("os.remove", "os.rmdir") and given[1] != -1  # as shutil.rmtree does
             self._at(event, self.folder if by_handle else _place(given[event in ("os.link", "os.symlink")]))
@@ -97,10 +100,10 @@ def patch(places: str) -> None:
 def main() -> None:
     """Run the command; its exit code is the process's."""
     fault, when, *arguments = sys.argv[1:]
-    folder = Path.cwd()
+    folder, notes = Path.cwd(), Path(os.environ["NOTES"])
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with Ctrl-C ignored
-    folder.with_suffix(".pid").write_text(str(os.getpid()))
+    notes.with_suffix(".pid").write_text(str(os.getpid()))
     patch(os.environ.get("PATCH", ""))
     strike = Strike(fault, int(when), folder)
     os.fsync = counted_fsync(strike)  # type: ignore[assignment]
@@ -110,7 +113,7 @@ def main() -> None:
     try:
         command(arguments)
     finally:
-        folder.with_suffix(".count").write_text(str(strike.count))
+        notes.with_suffix(".count").write_text(str(strike.count))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ from tests.faults.jobs import COMMANDS
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_killed_at_any_file_operation(
-    name: str, desk_of: Callable[[Command], Desk], pytestconfig: pytest.Config
+    name: str, desk_of: Callable[[Command], Desk], pytestconfig: pytest.Config, show_row: Callable[[str], None]
 ) -> None:
     desk = desk_of(COMMANDS[name])
     kills, seed = pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed")
     tallies = [kill_once(desk, kills, seed), kill_in_a_row(desk, kills, seed)]
-    print("", *(each.row() for each in tallies), sep="\n")
+    for each in tallies:
+        show_row(each.row())
     assert [each.faults for each in tallies] == [[], []]
