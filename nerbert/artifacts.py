@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from stat import S_IMODE, S_ISLNK, S_ISREG
+from tempfile import gettempdir
 from typing import IO, Any, Generic, NamedTuple, TypeVar
 
 from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError
@@ -34,8 +35,19 @@ PLAN, LOCK, _OLD = "plan.json", "lock", "old"
 """Files in a work folder: what the job is made from, its lock, the output that it replaces."""
 PARTS = "part-*-of-*"
 """Files in a work folder that several runs divide (nerbert.parts)."""
-_TOKEN = token_hex(4)
-"""Of this process: on several machines, and in containers, process ids are equal."""
+
+
+def _machine() -> str:
+    """Return what tells this machine's and container's process ids from those of others; "" where that is unknown."""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        return hashlib.sha256(f"{boot}{os.readlink('/proc/self/ns/pid')}".encode()).hexdigest()[:8]  # noqa: PTH115
+    return ""
+
+
+_MACHINE = _machine()
+_TOKEN = _MACHINE or token_hex(4)
+"""Beside the process id in a draft's name: on several machines, and in containers, process ids are equal."""
 
 _FULL = {
     errno.ENOSPC: "free space or {other}", errno.EDQUOT: "free space or {other}", errno.EROFS: "{other}",
@@ -47,6 +59,7 @@ _DENIED = {
     errno.ENAMETOOLONG: "choose a shorter name", errno.EIO: "check the disk or {other}",
 }  # fmt: skip
 """Reading fails with these too, so the file must be the output's, or unnamed."""
+_SCRATCH = "nerbert-"
 _SYNCLESS = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """What one says that can't be made to write at once."""
 _JSON = json.JSONEncoder(ensure_ascii=False)
@@ -204,6 +217,7 @@ def publish(target: Path) -> Iterator[Path]:
     """Yield a temporary path whose file becomes `target` when the block ends well."""
     draft = _file_draft(target)
     with writing(target):
+        _remove_of_dead(target.parent, f".{target.name}.", r"\.partial")
         try:
             yield draft
             to_disk(draft)
@@ -296,6 +310,32 @@ def _followed(target: Path) -> Path:
 def _file_draft(target: Path) -> Path:
     """Return the path of an unfinished file, with this process's mark: a killed run's worker may still write."""
     return target.with_name(f".{target.name}.{os.getpid()}-{_TOKEN}.partial")
+
+
+def scratch_prefix() -> str:
+    """Return the begin of this process's temporary folders' names; what killed processes left of theirs is removed."""
+    _remove_of_dead(Path(gettempdir()), _SCRATCH, r"-\w+")
+    return f"{_SCRATCH}{os.getpid()}-{_TOKEN}-"
+
+
+def _remove_of_dead(folder: Path, begin: str, end: str) -> None:
+    """Remove what is named `BEGIN<process id>-<machine>END` after a process of this user here that was killed."""
+    name = re.compile(rf"{re.escape(begin)}([0-9]{{1,9}})-{_MACHINE}{end}")
+    with suppress(OSError):
+        for found in filter(None, map(name.fullmatch, os.listdir(folder) if _MACHINE else ())):  # noqa: PTH208
+            path = folder / found[0]
+            if not _lives(int(found[1])) and path.lstat().st_uid == os.geteuid():
+                _remove(path)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def to_disk(path: Path) -> None:

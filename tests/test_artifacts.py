@@ -3,6 +3,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.artifacts import (
+    _TOKEN,
     artifact,
     check_free,
     check_free_file,
@@ -20,6 +22,7 @@ from nerbert.artifacts import (
     publish,
     publish_folder,
     publish_job,
+    scratch_prefix,
     sha256_of,
     write_json,
 )
@@ -286,6 +289,28 @@ def test_an_output_that_is_being_made_is_not_touched(tmp_path: Path, file: bool)
             pass
         check_free(tmp_path / "out", overwrite=False)
         assert (draft if file else draft / "a").read_text() == "1"
+
+
+def test_drafts_of_processes_that_were_killed_here_are_removed(tmp_path: Path) -> None:
+    """Those of living processes, of other machines and of other files stay."""
+    dead, living, elsewhere = f"{999_999_999}-{_TOKEN}", f"{os.getppid()}-{_TOKEN}", "999999999-0000dead"
+    drafts = [*(f".a.{each}.partial" for each in (dead, living, elsewhere)), f".a.b.{dead}.partial"]
+    for name in drafts:
+        (tmp_path / name).touch()
+    write_json(tmp_path / "a", 1)
+    assert names(tmp_path) == sorted([*drafts[1:], "a"])
+
+
+def test_temporary_folders_of_processes_that_were_killed_here_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    kept = [f"nerbert-{os.getppid()}-{_TOKEN}-ab", "nerbert-999999999-0000dead-ab", f"other-999999999-{_TOKEN}-ab"]
+    for name in (f"nerbert-999999999-{_TOKEN}-ab_c", *kept):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix()) as folder:
+        assert names(tmp_path) == sorted([*kept, Path(folder).name])
 
 
 @pytest.mark.parametrize("name", [".out.partial", ".out.work"])

@@ -193,7 +193,7 @@ def kill_in_a_row(desk: Desk, kills: int, seed: int) -> Tally:
     tally, random = Tally(f"{desk.command.name}, in a row", desk.operations), Random(seed)
     while tally.kills < kills and not tally.faults:
         run, row = desk.new(), list[str]()
-        for _ in range(IN_A_ROW):
+        for _ in range(min(IN_A_ROW, kills - tally.kills)):
             fault, when = random.choice(KILLS), random.randrange(1, max(3, desk.operations // 3))
             row.append(f"{fault} at {when}")
             with tally.noting(f"{run.name}: {', '.join(row)}"):

@@ -15,7 +15,7 @@ def test_killed_at_any_file_operation(
 ) -> None:
     desk = desk_of(COMMANDS[name])
     kills, seed = pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed")
-    tallies = [kill_once(desk, kills, seed), kill_in_a_row(desk, kills, seed)]
+    tallies = [kill_once(desk, kills // 2, seed), kill_in_a_row(desk, kills, seed)]
     for each in tallies:
         show_row(each.row())
     assert [each.faults for each in tallies] == [[], []]
