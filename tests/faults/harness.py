@@ -81,6 +81,10 @@ class Running:
         wait_for(lambda: self.process.poll() is not None or state_of(self.pid()) == "T", "it neither stops nor ends")
         return self.process.poll() is None
 
+    def wait_until(self, seen: Callable[[str], bool]) -> None:
+        """Wait until it has said something, or has ended."""
+        wait_for(lambda: self.process.poll() is not None or seen(self.told()), "it neither says that nor ends")
+
     def end(self) -> Done:
         """Wait for its end; then nothing of it is alive."""
         self.process.wait()
