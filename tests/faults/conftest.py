@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,13 +64,11 @@ def desk_of(inputs: Path, tmp_path: Path, warm_python: None) -> Callable[[Comman
 
 
 @pytest.fixture
-def show_row(pytestconfig: pytest.Config) -> Callable[[str], None]:
+def show_row(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
     """Show a row of the table of kills, whatever else is captured."""
 
     def show(row: str) -> None:
-        reporter = pytestconfig.pluginmanager.getplugin("terminalreporter")
-        if reporter is not None:
-            reporter.ensure_newline()
-            reporter.write_line(row)
+        with capsys.disabled():
+            sys.stdout.write(f"\n{row}\n")
 
     return show

@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -73,8 +73,9 @@ class Running:
         return int(path.read_text() or 0) if path.exists() else 0
 
     def send(self, number: Signals) -> None:
-        """Send it a signal."""
-        os.kill(self.pid(), number)
+        """Send it a signal, unless it has ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid(), number)
 
     def wait_until_stopped(self) -> bool:
         """Wait until it has stopped itself; False if it ended."""
@@ -113,8 +114,9 @@ class Tally:
             self.faults.append(f"{what}: {error}")
 
     def row(self) -> str:
-        """Return it as a row of a Markdown table."""
-        return f"| {self.name} | {self.operations} | {self.kills} | {self.equal} | {len(self.faults)} |"
+        """Return it as a row of a Markdown table, and its faults below."""
+        row = f"| {self.name} | {self.operations} | {self.kills} | {self.equal} | {len(self.faults)} |"
+        return "\n".join([row, *(f"  {each:.2000}" for each in self.faults)])
 
 
 class Desk:

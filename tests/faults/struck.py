@@ -13,6 +13,7 @@ $NOTES.pid and $NOTES.count say which process it is, and how many operations the
 import errno
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -40,8 +41,6 @@ class Strike:
         if event == "open":
             if isinstance(given[0], (str, bytes, os.PathLike)) and bool(given[2] & WRITING) != (self.fault == "read"):
                 self._at(event, _place(given[0]))
-        elif event == "sqlite3.connect/handle":
-            given[0].set_trace_callback(lambda _: self.hook("statement", (self.folder,)))
         elif event in CHANGES and self.fault != "read":
             by_handle = event in ("os.remove", "os.rmdir") and given[1] != -1  # as shutil.rmtree does
             self._at(event, self.folder if by_handle else _place(given[event in ("os.link", "os.symlink")]))
@@ -88,6 +87,18 @@ def counted_fsync(strike: Strike) -> Callable[[Any], None]:
     return fsync
 
 
+def counted_connect(strike: Strike) -> Callable[..., Any]:
+    """Return what stands in for `sqlite3.connect`: each statement of a database is an operation."""
+    connect = sqlite3.connect
+
+    def connected(*given: Any, **named: Any) -> Any:
+        database = connect(*given, **named)
+        database.set_trace_callback(lambda _: strike.hook("statement", (strike.folder,)))
+        return database
+
+    return connected
+
+
 def patch(places: str) -> None:
     """Set what `module:NAME=number …` says, so that small inputs have many parts; or to another `module:NAME`."""
     for each in places.split():
@@ -107,6 +118,7 @@ def main() -> None:
     patch(os.environ.get("PATCH", ""))
     strike = Strike(fault, int(when), folder)
     os.fsync = counted_fsync(strike)  # type: ignore[assignment]
+    sqlite3.connect = counted_connect(strike)  # type: ignore[assignment]
     sys.addaudithook(strike.hook)
     from nerbert.cli import main as command
 
