@@ -97,6 +97,7 @@ COMMANDS = {
     each.name: each
     for each in (
         CORPUS,
+        _command("corpus build, workers", f"{' '.join(CORPUS.arguments)} --workers 2"),
         _command("knowledge gazetteer", "knowledge gazetteer ../inputs/knowledge -o out.tsv"),
         *(_command(f"pretrain, {name}", f"pretrain ../inputs/{name}.toml -o out") for name in (*PRETRAININGS, "cofee")),
         _command("finetune, seeds", "finetune ../inputs/encoder --data ../inputs/domain -o out --seeds 1,2 "
@@ -104,6 +105,7 @@ COMMANDS = {
         _command("finetune, cdlm", "finetune ../inputs/encoder --data ../inputs/data/ships --source ../inputs/data/far "
                  "-o out --config ../inputs/cdlm.toml"),
         TAG,
+        _command("tag, workers", f"{' '.join(TAG.arguments)} --workers 2", _PARTS),
         _command("tag, folder", "tag ../inputs/tagger ../inputs/texts -o out", _PARTS),
         _command("tag, parquet", "tag ../inputs/tagger ../inputs/texts/0.txt -o out.parquet", _PARTS),
         _command("distil", "distil ../inputs/tagger ../inputs/texts -o out --encoder ../inputs/encoder "

@@ -118,7 +118,7 @@ def main() -> None:
     patch(os.environ.get("PATCH", ""))
     strike = Strike(fault, int(when), folder)
     os.fsync = counted_fsync(strike)  # type: ignore[assignment]
-    sqlite3.connect = counted_connect(strike)  # type: ignore[assignment]
+    sqlite3.connect = counted_connect(strike)
     sys.addaudithook(strike.hook)
     from nerbert.cli import main as command
 
