@@ -98,7 +98,7 @@ def check_free(target: Path, *, overwrite: bool) -> None:
     if not target.name:
         raise InputError(f"{target}: can't be the output itself; name a folder in it")
     with writing(target):
-        _finish(target)
+        finish(target)
     _check_folder(target, overwrite=overwrite)
 
 
@@ -119,7 +119,7 @@ def check_free_file(target: Path, *, overwrite: bool) -> None:
     with writing(target):
         if target.exists() and not target.is_file():
             raise OutputExists(f"{target}: is no file; name one")
-        _finish(target)
+        finish(target)
     _check_file(target, overwrite=overwrite)
     if not target.parent.is_dir():
         raise InputError(f"{target.parent}: no such folder; make it first")
@@ -438,7 +438,7 @@ def _replace(draft: Draft, target: Path) -> None:
     _remove(draft.work)
 
 
-def _finish(target: Path) -> None:
+def finish(target: Path) -> None:
     """Do the last steps of a run that was killed between them: put an old output back, delete work that is used up."""
     draft = draft_of(target)
     check_own(*draft)

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nerbert.artifacts import check_own, publish_folder, to_disk, unwritable, write_json
+from nerbert.artifacts import check_own, finish, publish_folder, to_disk, unwritable, write_json
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.locks import held
 from nerbert.schema import read_json
@@ -32,10 +32,11 @@ def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], 
     behind. `cache` is the setting. Safe to call from several processes at once.
     """
     target = cache_place(cache, kind, sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest())
+    lock = target.with_name(f".{target.name}.lock")
     if (found := _whole(target, read)) is not None:
+        _clean_up(target, lock)
         return found
     _refuse_to_wait_for_parent()
-    lock = target.with_name(f".{target.name}.lock")
     with ExitStack() as stack:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -50,6 +51,14 @@ def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], 
             tell(f"{target}: damaged, or made by an older version; it is made again")
         _make(target, made_from, make)
     return read(target)
+
+
+def _clean_up(target: Path, lock: Path) -> None:
+    """Remove what is left of a run that was killed after the folder got its name."""
+    if lock.exists():
+        with suppress(OSError, OutputExists), held(lock, ""):
+            finish(target)
+            lock.unlink()
 
 
 def _make(target: Path, made_from: Any, make: Callable[[Path], None]) -> None:
