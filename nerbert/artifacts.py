@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ MARKERS = ("manifest.json", "nerbert.json", "nerbert-onnx.json")
 
 _LARGEST_MARK = 1 << 32
 """Maximum bytes of a mark, which may hold the result of a whole part."""
+_BLOCK = 1 << 20
 PLAN, LOCK, _OLD = "plan.json", "lock", "old"
 """Files in a work folder: what the job is made from, its lock, the output that it replaces."""
 PARTS = "part-*-of-*"
@@ -89,7 +91,8 @@ class Made(Generic[Result]):
 @dataclass(frozen=True, slots=True)
 class _Mark(Generic[Result]):
     fingerprint: str
-    sizes: list[int]
+    checksums: list[int]
+    """Of the files, and of the result as JSON."""
     result: Result
 
 
@@ -199,16 +202,19 @@ def artifact(
 ) -> Made[Result]:
     """Return what `make`, which writes `files`, returned; call it unless an earlier run did for an equal fingerprint.
 
-    `mark` is a JSON file that is written last: the fingerprint, the files' sizes, and the result, which is a `kind`.
+    `mark` is a JSON file that is written last: the fingerprint, checksums, and the result, which is a `kind`.
     """
     with suppress(InputError, OSError):
-        found = read_json(mark, _Mark[kind], limit=_LARGEST_MARK)  # type: ignore[valid-type]
-        if found.fingerprint == fingerprint and found.sizes == _sizes(files):
-            return Made(found.result, before=True)
+        found = read_json(mark, _Mark[Any], limit=_LARGEST_MARK)
+        if found.fingerprint == fingerprint and found.checksums == _checksums(files, found.result):
+            whole = read_json(mark, _Mark[kind], limit=_LARGEST_MARK)  # type: ignore[valid-type]
+            return Made(whole.result, before=True)
     mark.unlink(missing_ok=True)
     result = make()
     with publish(mark) as draft:
-        draft.write_text(json_line(to_plain(_Mark(fingerprint, _sizes(files), result))), encoding="utf-8")
+        plain = to_plain(result)
+        made = _Mark(fingerprint, _checksums(files, plain), plain)
+        draft.write_text(json_line(to_plain(made)), encoding="utf-8")
     return Made(result, before=False)
 
 
@@ -455,8 +461,17 @@ def finish(target: Path) -> None:
         pass
 
 
-def _sizes(files: Sequence[Path]) -> list[int]:
-    return [path.stat().st_size for path in files]
+def _checksums(files: Sequence[Path], result: Any) -> list[int]:
+    return [*map(checksum_of, files), zlib.crc32(json_line(result).encode())]
+
+
+def checksum_of(path: Path) -> int:
+    """Return the CRC-32 of a file, read in blocks."""
+    checksum = 0
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
 
 
 def _remove(path: Path) -> None:

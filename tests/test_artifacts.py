@@ -1,9 +1,11 @@
 import errno
 import hashlib
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -568,13 +570,20 @@ def test_a_part_is_made_once(tmp_path: Path) -> None:
     assert part("b", "c") == (False, Counter(c=1)), "another fingerprint"
     (tmp_path / "part.txt").write_text("torn?")
     assert part("b", "cc") == (False, Counter(c=2)), "another size"
-    (tmp_path / "part.json").write_text('{"fingerprint": "b", "sizes": [2]')
+    (tmp_path / "part.json").write_text('{"fingerprint": "b", "checksums": [2]')
     assert part("b", "dd") == (False, Counter(d=2)), "a torn mark"
-    (tmp_path / "part.json").write_text('{"fingerprint": "b", "sizes": [2], "result": {"d": "x"}}')
+    checksums = [zlib.crc32(each) for each in (b"dd", b'{"d": "x"}')]
+    mark = {"fingerprint": "b", "checksums": checksums, "result": {"d": "x"}}
+    (tmp_path / "part.json").write_text(json.dumps(mark))
     assert part("b", "ee") == (False, Counter(e=2)), "a mark of another kind"
     (tmp_path / "part.txt").unlink()
     assert part("b", "ff") == (False, Counter(f=2)), "a file is gone"
-    assert made == ["aab", "c", "cc", "dd", "ee", "ff"]
+    (tmp_path / "part.txt").write_text("fg")
+    assert part("b", "gg") == (False, Counter(g=2)), "another bit in a file"
+    text = (tmp_path / "part.json").read_text()
+    (tmp_path / "part.json").write_text(text.replace('"g": 2', '"g": 3'))
+    assert part("b", "hh") == (False, Counter(h=2)), "another bit in a result"
+    assert made == ["aab", "c", "cc", "dd", "ee", "ff", "gg", "hh"]
 
 
 def test_a_part_that_fails_has_no_mark(tmp_path: Path) -> None:
