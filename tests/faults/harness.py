@@ -170,7 +170,11 @@ class Desk:
         """
         done = self.run(run)
         assert done.code == 0 or REFUSED in done.told, done.told
-        assert differing(outcome(run), self.expected) == []
+        self.check_outcome(run)
+
+    def check_outcome(self, run: Path) -> None:
+        """Raise AssertionError unless a run's folder holds what the whole run left, and nothing unfinished."""
+        assert not (found := differing(outcome(run), self.expected)), f"differs: {found}"
         check_clean(run)
 
 
@@ -204,7 +208,7 @@ def kill_in_a_row(desk: Desk, kills: int, seed: int) -> Tally:
             row.append(f"{fault} at {when}")
             with tally.noting(f"{run.name}: {', '.join(row)}"):
                 killed = _kill(tally, desk, run, fault, when)
-                assert grown(leftovers(run)) == []
+                assert not (found := grown(leftovers(run))), f"left again and again: {found}"
             if not killed or tally.faults:
                 break
         with tally.noting(f"{run.name}: {', '.join(row)}, then run to its end"):
@@ -255,8 +259,8 @@ def grown(left: Sequence[str]) -> list[str]:
 def check_clean(run: Path) -> None:
     """Raise AssertionError if something unfinished is left; one temporary folder of a killed process may be."""
     left = leftovers(run)
-    assert [each for each in left if not each.startswith("tmp/")] == []
-    assert grown(left) == []
+    assert not (found := [each for each in left if not each.startswith("tmp/")]), f"left: {found}"
+    assert not (found := grown(left)), f"left again and again: {found}"
 
 
 def family(session: int) -> list[int]:

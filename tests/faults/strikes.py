@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from signal import SIGCONT
 
-from tests.faults.harness import REFUSED, Desk, Done, Tally, check_clean, differing, outcome, places
+from tests.faults.harness import REFUSED, Desk, Done, Tally, differing, outcome, places
 
 TAKEN = ("another run is making it", "another benchmark is using it", REFUSED,
          ": can't be made: No such file or directory")  # fmt: skip
@@ -42,7 +42,7 @@ def fill_over_older(desk: Desk, count: int, seed: int) -> Tally:
             _check_end(desk.run(run, "full", when), CODES["full"])
             tally.kills += 1
             left = {name: content for name, content in outcome(run).items() if not name.startswith((".", "cache"))}
-            assert differing(left, {name: desk.expected[name] for name in left}) == []
+            assert not (found := differing(left, {name: desk.expected[name] for name in left})), f"differs: {found}"
             desk.check(run)
             tally.equal += 1
             shutil.rmtree(run)
@@ -79,8 +79,7 @@ def flip(desk: Desk, count: int, seed: int) -> Tally:
             if done.code:
                 assert path.name in done.told or str(path.parent.name) in done.told, done.told
             else:
-                assert differing(outcome(run), desk.expected) == [], "a flipped bit went unseen"
-                check_clean(run)
+                desk.check_outcome(run)
                 tally.equal += 1
             shutil.rmtree(run)
     return tally
@@ -112,8 +111,7 @@ def run_two(desk: Desk, count: int, seed: int) -> Tally:
             _check_end(ends[1], 1)
             assert ends[1].code == 0 or any(each in ends[1].told for each in TAKEN), ends[1].told
             tally.kills += 1
-            assert differing(outcome(run), desk.expected) == []
-            check_clean(run)
+            desk.check_outcome(run)
             tally.equal += 1
             shutil.rmtree(run)
     return tally
