@@ -11,12 +11,14 @@ import os
 import re
 import shutil
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from stat import S_IMODE, S_ISLNK, S_ISREG
+from tempfile import gettempdir
 from typing import IO, Any, Generic, NamedTuple, TypeVar
 
 from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError
@@ -30,12 +32,24 @@ MARKERS = ("manifest.json", "nerbert.json", "nerbert-onnx.json")
 
 _LARGEST_MARK = 1 << 32
 """Maximum bytes of a mark, which may hold the result of a whole part."""
+_BLOCK = 1 << 20
 PLAN, LOCK, _OLD = "plan.json", "lock", "old"
 """Files in a work folder: what the job is made from, its lock, the output that it replaces."""
 PARTS = "part-*-of-*"
 """Files in a work folder that several runs divide (nerbert.parts)."""
-_TOKEN = token_hex(4)
-"""Of this process: on several machines, and in containers, process ids are equal."""
+
+
+def _machine() -> str:
+    """Return what tells this machine's and container's process ids from those of others; "" where that is unknown."""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        return hashlib.sha256(f"{boot}{os.readlink('/proc/self/ns/pid')}".encode()).hexdigest()[:8]  # noqa: PTH115
+    return ""
+
+
+_MACHINE = _machine()
+_TOKEN = _MACHINE or token_hex(4)
+"""Beside the process id in a draft's name: on several machines, and in containers, process ids are equal."""
 
 _FULL = {
     errno.ENOSPC: "free space or {other}", errno.EDQUOT: "free space or {other}", errno.EROFS: "{other}",
@@ -47,6 +61,7 @@ _DENIED = {
     errno.ENAMETOOLONG: "choose a shorter name", errno.EIO: "check the disk or {other}",
 }  # fmt: skip
 """Reading fails with these too, so the file must be the output's, or unnamed."""
+_SCRATCH = "nerbert-"
 _SYNCLESS = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """What one says that can't be made to write at once."""
 _JSON = json.JSONEncoder(ensure_ascii=False)
@@ -76,7 +91,8 @@ class Made(Generic[Result]):
 @dataclass(frozen=True, slots=True)
 class _Mark(Generic[Result]):
     fingerprint: str
-    sizes: list[int]
+    checksums: list[int]
+    """Of the files, and of the result as JSON."""
     result: Result
 
 
@@ -85,7 +101,7 @@ def check_free(target: Path, *, overwrite: bool) -> None:
     if not target.name:
         raise InputError(f"{target}: can't be the output itself; name a folder in it")
     with writing(target):
-        _finish(target)
+        finish(target)
     _check_folder(target, overwrite=overwrite)
 
 
@@ -106,7 +122,7 @@ def check_free_file(target: Path, *, overwrite: bool) -> None:
     with writing(target):
         if target.exists() and not target.is_file():
             raise OutputExists(f"{target}: is no file; name one")
-        _finish(target)
+        finish(target)
     _check_file(target, overwrite=overwrite)
     if not target.parent.is_dir():
         raise InputError(f"{target.parent}: no such folder; make it first")
@@ -186,16 +202,19 @@ def artifact(
 ) -> Made[Result]:
     """Return what `make`, which writes `files`, returned; call it unless an earlier run did for an equal fingerprint.
 
-    `mark` is a JSON file that is written last: the fingerprint, the files' sizes, and the result, which is a `kind`.
+    `mark` is a JSON file that is written last: the fingerprint, checksums, and the result, which is a `kind`.
     """
     with suppress(InputError, OSError):
-        found = read_json(mark, _Mark[kind], limit=_LARGEST_MARK)  # type: ignore[valid-type]
-        if found.fingerprint == fingerprint and found.sizes == _sizes(files):
-            return Made(found.result, before=True)
+        found = read_json(mark, _Mark[Any], limit=_LARGEST_MARK)
+        if found.fingerprint == fingerprint and found.checksums == _checksums(files, found.result):
+            whole = read_json(mark, _Mark[kind], limit=_LARGEST_MARK)  # type: ignore[valid-type]
+            return Made(whole.result, before=True)
     mark.unlink(missing_ok=True)
     result = make()
     with publish(mark) as draft:
-        draft.write_text(json_line(to_plain(_Mark(fingerprint, _sizes(files), result))), encoding="utf-8")
+        plain = to_plain(result)
+        made = _Mark(fingerprint, _checksums(files, plain), plain)
+        draft.write_text(json_line(to_plain(made)), encoding="utf-8")
     return Made(result, before=False)
 
 
@@ -204,6 +223,7 @@ def publish(target: Path) -> Iterator[Path]:
     """Yield a temporary path whose file becomes `target` when the block ends well."""
     draft = _file_draft(target)
     with writing(target):
+        _remove_of_dead(target.parent, f".{target.name}.", r"\.partial")
         try:
             yield draft
             to_disk(draft)
@@ -296,6 +316,32 @@ def _followed(target: Path) -> Path:
 def _file_draft(target: Path) -> Path:
     """Return the path of an unfinished file, with this process's mark: a killed run's worker may still write."""
     return target.with_name(f".{target.name}.{os.getpid()}-{_TOKEN}.partial")
+
+
+def scratch_prefix() -> str:
+    """Return the begin of this process's temporary folders' names; what killed processes left of theirs is removed."""
+    _remove_of_dead(Path(gettempdir()), _SCRATCH, r"-\w+")
+    return f"{_SCRATCH}{os.getpid()}-{_TOKEN}-"
+
+
+def _remove_of_dead(folder: Path, begin: str, end: str) -> None:
+    """Remove what is named `BEGIN<process id>-<machine>END` after a process of this user here that was killed."""
+    name = re.compile(rf"{re.escape(begin)}([0-9]{{1,9}})-{_MACHINE}{end}")
+    with suppress(OSError):
+        for found in filter(None, map(name.fullmatch, os.listdir(folder) if _MACHINE else ())):  # noqa: PTH208
+            path = folder / found[0]
+            if not _lives(int(found[1])) and path.lstat().st_uid == os.geteuid():
+                _remove(path)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def to_disk(path: Path) -> None:
@@ -398,7 +444,7 @@ def _replace(draft: Draft, target: Path) -> None:
     _remove(draft.work)
 
 
-def _finish(target: Path) -> None:
+def finish(target: Path) -> None:
     """Do the last steps of a run that was killed between them: put an old output back, delete work that is used up."""
     draft = draft_of(target)
     check_own(*draft)
@@ -415,8 +461,17 @@ def _finish(target: Path) -> None:
         pass
 
 
-def _sizes(files: Sequence[Path]) -> list[int]:
-    return [path.stat().st_size for path in files]
+def _checksums(files: Sequence[Path], result: Any) -> list[int]:
+    return [*map(checksum_of, files), zlib.crc32(json_line(result).encode())]
+
+
+def checksum_of(path: Path) -> int:
+    """Return the CRC-32 of a file, read in blocks."""
+    checksum = 0
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
 
 
 def _remove(path: Path) -> None:

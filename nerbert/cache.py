@@ -6,14 +6,13 @@ A name is the hash of all that it was made from. Cost: nobody deletes old ones, 
 import json
 import os
 import shutil
-import zlib
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nerbert.artifacts import check_own, publish_folder, to_disk, unwritable, write_json
+from nerbert.artifacts import check_own, checksum_of, finish, publish_folder, to_disk, unwritable, write_json
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.locks import held
 from nerbert.schema import read_json
@@ -22,7 +21,6 @@ from nerbert.terminal import tell
 Read = TypeVar("Read")
 
 _CHECKSUMS = "checksums.json"
-_BLOCK = 1 << 20
 
 
 def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], read: Callable[[Path], Read]) -> Read:
@@ -32,10 +30,11 @@ def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], 
     behind. `cache` is the setting. Safe to call from several processes at once.
     """
     target = cache_place(cache, kind, sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest())
+    lock = target.with_name(f".{target.name}.lock")
     if (found := _whole(target, read)) is not None:
+        _clean_up(target, lock)
         return found
     _refuse_to_wait_for_parent()
-    lock = target.with_name(f".{target.name}.lock")
     with ExitStack() as stack:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -50,6 +49,14 @@ def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], 
             tell(f"{target}: damaged, or made by an older version; it is made again")
         _make(target, made_from, make)
     return read(target)
+
+
+def _clean_up(target: Path, lock: Path) -> None:
+    """Remove what is left of a run that was killed after the folder got its name."""
+    if lock.exists():
+        with suppress(OSError, OutputExists), held(lock, ""):
+            finish(target)
+            lock.unlink()
 
 
 def _make(target: Path, made_from: Any, make: Callable[[Path], None]) -> None:
@@ -77,15 +84,7 @@ def _whole(target: Path, read: Callable[[Path], Read]) -> Read | None:
 def _checksums(folder: Path) -> dict[str, int]:
     """Return the CRC-32 of each file of a folder, by name."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != _CHECKSUMS)
-    return {path.relative_to(folder).as_posix(): _checksum(path) for path in files}
-
-
-def _checksum(path: Path) -> int:
-    checksum = 0
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            checksum = zlib.crc32(block, checksum)
-    return checksum
+    return {path.relative_to(folder).as_posix(): checksum_of(path) for path in files}
 
 
 def cache_place(cache: str, kind: str, name: str) -> Path:

@@ -28,8 +28,10 @@ SAMPLE = Path(__file__).parent.parent / "nerbert" / "sample"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that renews golden files."""
+    """Add the option that renews golden files, and those of the slow tests in tests/faults."""
     parser.addoption("--update-golden", action="store_true", help="write tests/golden/*.json anew, on purpose")
+    parser.addoption("--kills", type=int, default=10, help="how often each command is killed in tests/faults")
+    parser.addoption("--kill-seed", type=int, default=1, help="seed of the places at which it is killed")
 
 
 def pytest_configure(config: pytest.Config) -> None:

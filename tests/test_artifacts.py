@@ -1,8 +1,11 @@
 import errno
 import hashlib
+import json
 import os
 import subprocess
 import sys
+import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.artifacts import (
+    _TOKEN,
     artifact,
     check_free,
     check_free_file,
@@ -20,6 +24,7 @@ from nerbert.artifacts import (
     publish,
     publish_folder,
     publish_job,
+    scratch_prefix,
     sha256_of,
     write_json,
 )
@@ -288,6 +293,28 @@ def test_an_output_that_is_being_made_is_not_touched(tmp_path: Path, file: bool)
         assert (draft if file else draft / "a").read_text() == "1"
 
 
+def test_drafts_of_processes_that_were_killed_here_are_removed(tmp_path: Path) -> None:
+    """Those of living processes, of other machines and of other files stay."""
+    dead, living, elsewhere = f"{999_999_999}-{_TOKEN}", f"{os.getppid()}-{_TOKEN}", "999999999-0000dead"
+    drafts = [*(f".a.{each}.partial" for each in (dead, living, elsewhere)), f".a.b.{dead}.partial"]
+    for name in drafts:
+        (tmp_path / name).touch()
+    write_json(tmp_path / "a", 1)
+    assert names(tmp_path) == sorted([*drafts[1:], "a"])
+
+
+def test_temporary_folders_of_processes_that_were_killed_here_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    kept = [f"nerbert-{os.getppid()}-{_TOKEN}-ab", "nerbert-999999999-0000dead-ab", f"other-999999999-{_TOKEN}-ab"]
+    for name in (f"nerbert-999999999-{_TOKEN}-ab_c", *kept):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix()) as folder:
+        assert names(tmp_path) == sorted([*kept, Path(folder).name])
+
+
 @pytest.mark.parametrize("name", [".out.partial", ".out.work"])
 @pytest.mark.parametrize("plan", [None, {}])
 def test_a_planted_link_leads_nowhere(tmp_path: Path, name: str, plan: object) -> None:
@@ -543,13 +570,20 @@ def test_a_part_is_made_once(tmp_path: Path) -> None:
     assert part("b", "c") == (False, Counter(c=1)), "another fingerprint"
     (tmp_path / "part.txt").write_text("torn?")
     assert part("b", "cc") == (False, Counter(c=2)), "another size"
-    (tmp_path / "part.json").write_text('{"fingerprint": "b", "sizes": [2]')
+    (tmp_path / "part.json").write_text('{"fingerprint": "b", "checksums": [2]')
     assert part("b", "dd") == (False, Counter(d=2)), "a torn mark"
-    (tmp_path / "part.json").write_text('{"fingerprint": "b", "sizes": [2], "result": {"d": "x"}}')
+    checksums = [zlib.crc32(each) for each in (b"dd", b'{"d": "x"}')]
+    mark = {"fingerprint": "b", "checksums": checksums, "result": {"d": "x"}}
+    (tmp_path / "part.json").write_text(json.dumps(mark))
     assert part("b", "ee") == (False, Counter(e=2)), "a mark of another kind"
     (tmp_path / "part.txt").unlink()
     assert part("b", "ff") == (False, Counter(f=2)), "a file is gone"
-    assert made == ["aab", "c", "cc", "dd", "ee", "ff"]
+    (tmp_path / "part.txt").write_text("fg")
+    assert part("b", "gg") == (False, Counter(g=2)), "another bit in a file"
+    text = (tmp_path / "part.json").read_text()
+    (tmp_path / "part.json").write_text(text.replace('"g": 2', '"g": 3'))
+    assert part("b", "hh") == (False, Counter(h=2)), "another bit in a result"
+    assert made == ["aab", "c", "cc", "dd", "ee", "ff", "gg", "hh"]
 
 
 def test_a_part_that_fails_has_no_mark(tmp_path: Path) -> None:

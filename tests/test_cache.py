@@ -14,6 +14,7 @@ import pytest
 from nerbert import cache
 from nerbert.cache import cached
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, WriteError
+from nerbert.locks import held
 
 
 def makes(made: list[str], text: str = "whole") -> Callable[[Path], None]:
@@ -43,6 +44,20 @@ def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
     cached(str(tmp_path), "kind", {"a": 2}, makes(made), reads)
     assert len(made) == 2
     assert len(list((tmp_path / "kind").iterdir())) == 2
+
+
+def test_what_a_run_left_that_was_killed_after_its_last_rename_is_removed(tmp_path: Path) -> None:
+    cached(str(tmp_path), "kind", 1, makes([]), reads)
+    (whole,) = (tmp_path / "kind").iterdir()
+    lock, work = (whole.with_name(f".{whole.name}.{ending}") for ending in ("lock", "work"))
+    lock.touch()
+    work.mkdir()
+    (work / "lock").touch()
+    with held(lock, ""):
+        cached(str(tmp_path), "kind", 1, makes([]), reads)
+        assert {*whole.parent.iterdir()} == {whole, lock, work}, "another run is at it"
+    cached(str(tmp_path), "kind", 1, makes([]), reads)
+    assert [*whole.parent.iterdir()] == [whole]
 
 
 def test_its_place_by_default_is_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,7 @@ def test_what_a_task_carries_is_loaded_once_in_each_worker(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     task = partial(use, model=Loaded(tmp_path / "notes"))
     workers = {pid for _ in range(2) for pid in two.map_ordered(task, range(20))}
-    files = list(tmp_path.glob("nerbert-tasks-*/*"))
+    files = list(tmp_path.glob("nerbert-*/*"))
     loaded = (tmp_path / "notes").read_text().split()
     assert len(files) == 1, "a task travels once, its items alone"
     assert len(loaded) == len(set(loaded))

@@ -8,6 +8,7 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from nerbert.errors import InputError, need, paths_refused
 from nerbert.formats.inputs import InputFile, check_no_input, check_source, find_sources
 from nerbert.formats.open_types import open_type_line
 from nerbert.formats.rows import ERRORS
-from nerbert.schema import to_plain
+from nerbert.schema import read_json, to_plain
 from nerbert.terminal import tell
 
 if TYPE_CHECKING:
@@ -70,11 +71,12 @@ def annotate_texts(
     need("annotate", "openai")
     prompt, key, target = load_prompt(settings.prompt, LABELS), load_key(settings.key_variable), Path(output)
     found, report = find_sources([*map(str, texts)], from_), target.with_name(f"{target.stem}.report.json")
+    asked = asked_as(settings, prompt)
     for path in (target, report):
         check_no_input(found, path)
-        check_free_file(path, overwrite=overwrite)
+    check_free_file(target, overwrite=overwrite)
+    check_free_file(report, overwrite=overwrite or (not target.exists() and _made_from(report) == asked))
     warn_of_open_key(settings, key)
-    asked = asked_as(settings, prompt)
     with publish_job(target, None, overwrite=overwrite, file=True) as draft, open_store(settings.cache, asked) as store:
         sources = [source.copied(draft.work / f"{number}") for number, source in enumerate(found.sources)]
         run = _AnnotateRun(settings, prompt, key, store, partial(_rows, sources, field, errors))
@@ -84,7 +86,8 @@ def annotate_texts(
             stop.add_note(f"{run.summary()}; {AGAIN}")
             raise
         run.write(draft.path)
-    write_json(report, {"made_from": asked} | to_plain(run.report))
+        write_json(draft.work / report.name, {"made_from": asked} | to_plain(run.report))
+        (draft.work / report.name).replace(report)  # before the output: a run killed between them is run again
     if found.passed_over:
         tell(f"files skipped: {len(found.passed_over):,}, such as {found.passed_over[0]}; name them, or give --from")
     tell(run.summary())
@@ -92,6 +95,13 @@ def annotate_texts(
     tell(f"{output}: {run.report.answered:,} texts with {run.report.entities:,} entities; report: {report}; to train "
          f"on it: nerbert pretrain SETTINGS.toml -o FOLDER --set objective=concepts --set {use}")  # fmt: skip
     return run.report
+
+
+def _made_from(report: Path) -> object:
+    """Return what a report was made from; None if it is none."""
+    with suppress(InputError):
+        return read_json(report, dict[str, Any]).get("made_from")
+    return None
 
 
 class _AnnotateRun(ModelRun[Labels]):

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nerbert.artifacts import publish_folder
+from nerbert.artifacts import publish_folder, scratch_prefix
 from nerbert.errors import InputError, need, refused
 from nerbert.formats.documents import sentences_of
 from nerbert.formats.format import Abilities
@@ -70,7 +70,11 @@ class Datasets:
 
         from nerbert.formats.parquet import write_parquet
 
-        with spooled(_sentences(documents)) as again, TemporaryDirectory() as scratch, publish_folder(path) as draft:
+        with (
+            spooled(_sentences(documents)) as again,
+            TemporaryDirectory(prefix=scratch_prefix()) as scratch,
+            publish_folder(path) as draft,
+        ):
             names = tag_names({span.type for each in again() for span in each.spans})
             numbers = {name: number for number, name in enumerate(names)}
 

@@ -76,6 +76,18 @@ def test_json_is_asked_for_by_its_schema(desk: Desk) -> None:
     assert "response_format" not in desk.server.asked[1].body
 
 
+def test_a_run_that_ended_between_report_and_output_is_run_again(desk: Desk) -> None:
+    desk.annotate(ADA)
+    rows = desk.rows()
+    desk.output.unlink()
+    desk.annotate(ADA)
+    assert desk.rows() == rows
+    desk.output.unlink()
+    (desk.folder / "out.report.json").write_text('{"made_from": "something else"}')
+    with pytest.raises(OutputExists, match=r"out\.report\.json: exists already"):
+        desk.annotate(ADA)
+
+
 def test_equal_texts_are_asked_for_once_and_never_again(desk: Desk) -> None:
     report = desk.annotate(ADA, EVE, ADA, ADA)
     assert desk.server.passages == [ADA, EVE]

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
-from nerbert.artifacts import check_free_file, publish
+from nerbert.artifacts import check_free_file, publish, scratch_prefix
 from nerbert.corpus.knowledge.database import Database, insert, open_database
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.errors import InputError
@@ -36,7 +36,7 @@ def write_gazetteer(
     check_free_file(output, overwrite=overwrite)
     read = open_knowledge(knowledge, language)
     labels = open_label_set(label_set, read.ontology.parents)
-    with TemporaryDirectory(prefix="nerbert-") as scratch, open_database(Path(scratch) / "database") as database:
+    with TemporaryDirectory(prefix=scratch_prefix()) as scratch, open_database(Path(scratch) / "database") as database:
         read.write_types(database)
         classes = database.execute("SELECT class, class_path FROM classes").fetchall()
         named = ((number, labels.label(path)) for number, path in classes)

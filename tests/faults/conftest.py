@@ -1,0 +1,74 @@
+"""Desks at which commands are struck."""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import nerbert
+from nerbert.corpus.shards import read_sentences
+from tests.encoder.open_rows import ROWS
+from tests.evaluation.benchmark.conftest import SHIPS
+from tests.faults.harness import Command, Desk
+from tests.faults.jobs import SETTINGS
+
+LINES = [f"Margarethe {number} sailed with Larsen & Holm from Bergen to Oslo in May." for number in range(60)]
+
+
+@pytest.fixture(scope="session")
+def inputs(sample: Path, tiny_encoder: Path, tiny_tagger: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the commands read, by the names that they have in jobs.py."""
+    folder = tmp_path_factory.mktemp("struck") / "inputs"
+    for name, path in (("knowledge", sample / "knowledge"), ("domain", sample / "domain"), ("encoder", tiny_encoder),
+                       ("tagger", tiny_tagger)):  # fmt: skip
+        shutil.copytree(path, folder / name)
+    _write_wiki(sample / "wiki.xml", folder / "wiki.xml")
+    nerbert.build_corpus(folder / "wiki.xml", folder / "knowledge", folder / "corpus", min_mentions=2)
+    anchors = {
+        each.text[mention.start : mention.end]: mention.class_path[0] if mention.class_path else "Thing"
+        for each in read_sentences(folder / "corpus") for mention in each.mentions
+    }  # fmt: skip
+    files = SETTINGS | {
+        "open.jsonl": "".join(f"{json.dumps(row)}\n" for row in ROWS),
+        "names.tsv": "".join(f"{anchor}\t{root}\n" for anchor, root in list(anchors.items())[::2]),
+        **{f"texts/{number}.txt": "\n".join(LINES[number * 20 : number * 20 + 40]) for number in range(2)},
+        **{f"data/ships/{name}.conll": SHIPS * 4 for name in ("train", "dev", "test")},
+        **{f"data/far/{name}.conll": "Oslo\tB-place\nharbour\tO\n\n" * 6 for name in ("train", "dev", "test")},
+    }
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    return folder
+
+
+def _write_wiki(whole: Path, target: Path) -> None:
+    """Write every eighth page of a dump, and one twice, so that a step rewrites what pass 1 wrote."""
+    xml = whole.read_text()
+    pages = re.findall(r"<page>.*?</page>", xml, re.DOTALL)[::8]
+    target.write_text(f"{xml[: xml.index('<page>')]}{''.join([*pages, pages[0]])}</mediawiki>")
+
+
+@pytest.fixture
+def desk_of(inputs: Path, tmp_path: Path, warm_python: None) -> Callable[[Command], Desk]:
+    """Make the desk of a command, which has run once without a fault."""
+
+    def make(command: Command) -> Desk:
+        (tmp_path / "inputs").symlink_to(inputs)
+        return Desk(tmp_path, command)
+
+    return make
+
+
+@pytest.fixture
+def show_row(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Show a row of the table of kills, whatever else is captured."""
+
+    def show(row: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{row}\n")
+
+    return show

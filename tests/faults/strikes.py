@@ -1,0 +1,125 @@
+"""What a command must do at a full disk, a signal, a read error, a flipped bit, and beside another run of itself."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from signal import SIGCONT
+
+from tests.faults.harness import REFUSED, Desk, Done, Tally, differing, outcome, places
+
+TAKEN = ("another run is making it", "another benchmark is using it", REFUSED,
+         ": can't be made: No such file or directory")  # fmt: skip
+"""What a second run says; the last, where the first one's folder for its work went while it began."""
+WAITING = "another run is making it; waiting for its end"
+CODES = {"int": 130, "term": 143, "full": 1, "read": 1}
+
+
+def strike(desk: Desk, fault: str, count: int, seed: int) -> Tally:
+    """Let a fault strike at sampled operations: the command ends with its exit code and one line; then it is run again.
+
+    A command that ends as if nothing had happened has made the same.
+    """
+    operations = desk.run(desk.new(), fault).operations if fault == "read" else desk.operations
+    tally = Tally(f"{desk.command.name}, {fault}", operations)
+    for when in places(operations, count, seed):
+        run = desk.new()
+        with tally.noting(f"{run.name}: {fault} at {when}"):
+            _check_end(desk.run(run, fault, when), CODES[fault])
+            tally.kills += 1
+            desk.check(run)
+            tally.equal += 1
+            shutil.rmtree(run)
+    return tally
+
+
+def fill_over_older(desk: Desk, count: int, seed: int) -> Tally:
+    """Let the disk be full while an output is made again (`--overwrite`): the older one stays whole."""
+    tally = Tally(f"{desk.command.name}, full", desk.operations)
+    for when in places(desk.operations, count, seed):
+        run = desk.new(made=True)
+        with tally.noting(f"{run.name}: full at {when}"):
+            _check_end(desk.run(run, "full", when), CODES["full"])
+            tally.kills += 1
+            left = {name: content for name, content in outcome(run).items() if not name.startswith((".", "cache"))}
+            assert not (found := differing(left, {name: desk.expected[name] for name in left})), f"differs: {found}"
+            desk.check(run)
+            tally.equal += 1
+            shutil.rmtree(run)
+    return tally
+
+
+def _check_end(done: Done, code: int) -> None:
+    """Raise AssertionError unless a command ended well, or with a code and one line of its own, the last."""
+    if done.code == 0:
+        return
+    lines = done.told.splitlines()
+    own = [each for each in lines if each.startswith("nerbert: ")]
+    assert done.code == code, f"exit code {done.code}: {done.told}"
+    assert "Traceback" not in done.told, done.told
+    assert len(own) <= 1, done.told
+    assert lines[-1:] == own or code != 1, done.told
+
+
+def flip(desk: Desk, count: int, seed: int) -> Tally:
+    """Kill the command and flip a bit in a file that it left: it is made again, or refused in one line."""
+    tally, random = Tally(f"{desk.command.name}, flipped", desk.operations), Random(seed)
+    for when in places(desk.operations, count, seed):
+        run = desk.new()
+        desk.run(run, "kill", when)
+        files = [path for path in sorted(run.rglob("*")) if path.is_file() and path.stat().st_size]
+        if not files:
+            continue
+        path = random.choice(files)
+        with tally.noting(f"{run.name}: kill at {when}, a bit of {path.relative_to(run)}"):
+            flip_bit(path, random)
+            tally.kills += 1
+            done = desk.run(run)
+            _check_end(done, 1)
+            if done.code:
+                assert path.name in done.told or str(path.parent.name) in done.told, done.told
+            else:
+                desk.check_outcome(run)
+                tally.equal += 1
+            shutil.rmtree(run)
+    return tally
+
+
+def flip_bit(path: Path, random: Random) -> None:
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[random.randrange(len(content))] ^= 1 << random.randrange(8)
+    path.write_bytes(content)
+
+
+def run_two(desk: Desk, count: int, seed: int) -> Tally:
+    """Start the command a second time while the first is in the middle: one makes the output, the other says why not.
+
+    The second one may wait for what both need, and then find the output made.
+    """
+    tally = Tally(f"{desk.command.name}, two", desk.operations)
+    for when in places(desk.operations, count, seed):
+        run = desk.new()
+        with tally.noting(f"{run.name}: a second run at {when}"):
+            first = desk.start(run, "stop", when)
+            first.wait_until_stopped()
+            second = desk.start(run)
+            second.wait_until(lambda said: WAITING in said)
+            first.send(SIGCONT)
+            ends = sorted((first.end(), second.end()), key=lambda done: done.code)
+            assert ends[0].code == 0, ends[0].told
+            _check_end(ends[1], 1)
+            assert ends[1].code == 0 or any(each in ends[1].told for each in TAKEN), ends[1].told
+            tally.kills += 1
+            desk.check_outcome(run)
+            tally.equal += 1
+            shutil.rmtree(run)
+    return tally
+
+
+STRIKES: dict[str, Callable[[Desk, int, int], Tally]] = {
+    **{name: (lambda fault: lambda desk, count, seed: strike(desk, fault, count, seed))(name) for name in CODES},
+    "flip": flip,
+    "two": run_two,
+}
+"""By name: what strikes a desk so many times, with a seed."""

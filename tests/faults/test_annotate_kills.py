@@ -1,0 +1,28 @@
+"""`nerbert annotate`, killed between requests and statements of its database, with a server that answers."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.annotate.model_server import serving
+from tests.faults.harness import Command, Desk, kill_in_a_row, kill_once
+
+
+@pytest.fixture
+def desk(inputs: Path, tmp_path: Path, warm_python: None) -> Iterator[Desk]:
+    """The desk of a command whose server is there as long as the test is."""
+    (tmp_path / "inputs").mkdir()
+    (tmp_path / "inputs" / "texts.txt").write_text("".join(f"Ada {number} met Bob in Oslo.\n" for number in range(6)))
+    with serving() as server:
+        yield Desk(tmp_path, Command("annotate", ("annotate", "../inputs/texts.txt", "-o", "out.jsonl", "--endpoint",
+                                                  server.address, "--model", "m", "--concurrency", "1")))  # fmt: skip
+
+
+@pytest.mark.slow
+def test_killed_while_it_asks(desk: Desk, pytestconfig: pytest.Config, show_row: Callable[[str], None]) -> None:
+    kills, seed = pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed")
+    tallies = [kill_once(desk, kills // 2, seed), kill_in_a_row(desk, kills, seed)]
+    for each in tallies:
+        show_row(each.row())
+    assert [each.faults for each in tallies] == [[], []]

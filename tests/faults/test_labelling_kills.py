@@ -1,0 +1,84 @@
+"""`nerbert label`, killed while it saves: each action that was answered is kept, and nothing is half written."""
+
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.faults.harness import Command, Desk, Running, kill_in_a_row, kill_once, wait_for
+
+LABEL = Command("label", ("label", "../inputs/domain/train.conll", "-o", "out", "--types", "ship,port", "--tagger",
+                          "../inputs/gliner", "--port", "0", "--no-browser"))  # fmt: skip
+ANSWERS = ("accept", "accept", "reject", "undo", "skip", "accept", "undo", "accept", "accept", "reject")
+_ADDRESS = re.compile(r"address: (http://\S+)$", re.MULTILINE)
+
+
+class Page:
+    """What a page does: each action is sent until it is answered, under one name, to whichever server is there."""
+
+    def __init__(self) -> None:
+        self._left, self._item, self._actions = 2 * len(ANSWERS), dict[str, Any](), iter(self._script())
+        self._next: tuple[str, dict[str, Any]] | None = next(self._actions)
+
+    def _script(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for number, answer in enumerate(ANSWERS):
+            named = {"tab": "a", "request": f"r{number}"}
+            if answer == "undo":
+                yield "undo", named
+                continue
+            yield "next", {"tab": "a"}
+            text, item = self._item["text"], self._item
+            entities = [{"start": 0, "end": len(text.split()[0]), "type": "ship"}]
+            yield "save", named | {"id": item["id"], "revision": item["revision"], "entities": entities,
+                                   "answer": answer}  # fmt: skip
+
+    def talk(self, client: httpx.Client) -> None:
+        """Send what isn't answered yet; stop where the server is gone."""
+        while self._next is not None:
+            what, body = self._next
+            try:
+                answer = client.post(f"/label/{what}", json=body)
+            except httpx.TransportError:
+                return
+            assert answer.status_code == 200, answer.text
+            self._item = answer.json().get("item") or self._item
+            self._next = next(self._actions, None)
+
+
+class LabelDesk(Desk):
+    """A desk at which a page talks to the command; the page outlives its servers."""
+
+    def __init__(self, folder: Path, command: Command) -> None:
+        self._pages = dict[Path, Page]()
+        super().__init__(folder, command)
+
+    def talk(self, run: Path, running: Running) -> None:
+        page = self._pages.setdefault(run, Page())
+        wait_for(lambda: _ADDRESS.search(running.told()) or running.process.poll() is not None, "no address")
+        if found := _ADDRESS.search(running.told()):
+            with httpx.Client(base_url=found[1], trust_env=False, timeout=300) as client:
+                page.talk(client)
+            if running.process.poll() is None:
+                running.send(signal.SIGTERM)
+
+
+@pytest.fixture
+def desk(inputs: Path, tiny_gliner: Path, tmp_path: Path, warm_python: None) -> Desk:
+    """The desk of the labelling."""
+    (tmp_path / "inputs").mkdir()
+    (tmp_path / "inputs" / "domain").symlink_to(inputs / "domain")
+    (tmp_path / "inputs" / "gliner").symlink_to(tiny_gliner)
+    return LabelDesk(tmp_path, LABEL)
+
+
+@pytest.mark.slow
+def test_killed_while_it_saves(desk: Desk, pytestconfig: pytest.Config, show_row: Callable[[str], None]) -> None:
+    kills, seed = pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed")
+    tallies = [kill_once(desk, kills // 2, seed), kill_in_a_row(desk, kills, seed)]
+    for each in tallies:
+        show_row(each.row())
+    assert [each.faults for each in tallies] == [[], []]

@@ -1,0 +1,38 @@
+"""The long commands at full disks, signals, read errors, flipped bits, and two at once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.faults.harness import Command, Desk
+from tests.faults.jobs import COMMANDS
+from tests.faults.strikes import STRIKES, fill_over_older
+
+OVERWRITING = [name for name in COMMANDS if name != "benchmark"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", STRIKES)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_struck_at_any_file_operation(
+    name: str, fault: str, desk_of: Callable[[Command], Desk], pytestconfig: pytest.Config,
+    show_row: Callable[[str], None],
+) -> None:  # fmt: skip
+    tally = STRIKES[fault](
+        desk_of(COMMANDS[name]), pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed")
+    )
+    show_row(tally.row())
+    assert tally.faults == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OVERWRITING)
+def test_an_older_output_outlives_a_full_disk(
+    name: str, desk_of: Callable[[Command], Desk], pytestconfig: pytest.Config, show_row: Callable[[str], None]
+) -> None:
+    command = COMMANDS[name]
+    desk = desk_of(replace(command, arguments=(*command.arguments, "--overwrite")))
+    tally = fill_over_older(desk, pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed"))
+    show_row(tally.row())
+    assert tally.faults == []
