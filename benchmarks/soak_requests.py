@@ -46,6 +46,11 @@ class Asked:
             body = json.dumps(self.body).encode()
         return _head("POST", self.path, {"Content-Length": str(len(body)), **self.headers}) + body
 
+    def refused(self, answer: bytes) -> int:
+        """Return the status of the first line that has an error in place of entities, 0 if there is none."""
+        lines = map(json.loads, answer.splitlines()) if self.lines else ()
+        return next((int(each["status"]) for each in lines if "error" in each), 0)
+
     def wrong(self, answer: bytes) -> str:
         """Return in what an answer differs from what is expected, "" if in nothing."""
         if self.expected is None:
