@@ -105,9 +105,9 @@ def _measured(options: argparse.Namespace, work: Path, texts: Path) -> dict[str,
 
 def _in_browser(options: argparse.Namespace, server: Server) -> dict[str, Any]:
     with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=_FLAGS)
+        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=_FLAGS, timeout=600_000)
         tab = browser.new_context().new_page()
-        tab.set_default_timeout(120_000)
+        tab.set_default_timeout(600_000)
         tab.add_init_script("localStorage.setItem('nerbert-tour', 'done')")
 
         def shown(act: Callable[[], object]) -> float:
