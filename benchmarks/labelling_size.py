@@ -5,8 +5,8 @@
 Sentences are eight to twenty words that a seed draws from those of FILE, so that none is a near-duplicate. The project
 is made by the command from a file; then its journal is written with so many answers (accepted, an entity in each), and
 a round that puts the next training off. Chromium opens the page, accepts sentences by key, and goes back to the first
-sentence of the list. Then a client does the same by HTTP. Times are medians of `--repeats`; memory is VmRSS, of Chromium
-the sum of its processes, which counts what they share several times.
+sentence of the list. Then a client does the same by HTTP. Times are medians of `--repeats`; memory is VmRSS, of
+Chromium the sum of its processes, which counts what they share several times.
 """
 
 import argparse
@@ -121,7 +121,7 @@ def _in_browser(options: argparse.Namespace, server: Server) -> dict[str, Any]:
         undone = shown(lambda: tab.keyboard.press("Control+z"))
         tab.wait_for_selector(".listed button")
         listed = tab.locator(".listed button").count()
-        last = shown(lambda: tab.locator(".listed button").last.click())
+        last = shown(tab.locator(".listed button").last.click)
         memory = _memory()
         browser.close()
     return {

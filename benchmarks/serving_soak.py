@@ -6,7 +6,7 @@ Clients that keep their connections (and now and then open new ones) send reques
 entities of each answer with those that `Tagger` finds in this process. Meanwhile others do wrong (soak_faults.py), and
 models are loaded again: by HTTP, by SIGHUP, and from a folder that is damaged for a moment. TAGGER of `--fixed` is
 exported; its answers in fp32 don't depend on the others of a batch. `--log` gets a line of JSON every 5 seconds: memory
-(VmRSS), threads, open files, CPU seconds, requests. Medians of minutes are compared; the slope is that of least squares.
+(VmRSS), threads, open files, CPU seconds, requests. Medians of minutes are compared; slopes are of least squares.
 """
 
 import argparse
@@ -23,7 +23,6 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from statistics import linear_regression, median
-from typing import Any
 
 from report import MB, surroundings
 from serving import Bench, Server, Side
@@ -201,15 +200,22 @@ def report(soak: Soak, requests: Requests, log: str, options: argparse.Namespace
     print("| requests | outcomes |\n|---|---|")
     for kind, outcomes in soak.counts.items():
         print(f"| {kind} | {', '.join(f'{name}: {count:,}' for name, count in sorted(outcomes.items()))} |")
-    print(f"\n| | before | minutes {early - 1:g}–{early + 1:g} | the last two | growth in an hour, from {early:g} min | idle "
-          "afterwards |\n|---|---|---|---|---|---|")  # fmt: skip
+    names = (
+        "before",
+        f"minutes {early - 1:g}–{early + 1:g}",
+        "the last two",
+        "growth in an hour, later",
+        "idle afterwards",
+    )
+    print(f"\n| | {' | '.join(names)} |\n|---|---|---|---|---|---|")
     for what in ("rss_mb", "threads", "files"):
         print(f"| {what} | {soak.samples[0][what]} | {soak.between(early - 1, early + 1, what):g} | "
               f"{soak.between(whole - 2, whole, what):g} | {soak.slope(what, early):+.2f} | "
               f"{soak.samples[-1][what]} |")  # fmt: skip
     last = soak.samples[-1]
     found = {
-        "compared": soak.compared, "entities of the texts": requests.entities, "seconds of answers": percentiles(soak.took),
+        "compared": soak.compared, "entities of the texts": requests.entities,
+        "seconds of answers": percentiles(soak.took),
         "tracebacks in the log": log.count("Traceback"), "answers with 5xx in the log": _server_faults(log),
         "server CPU s": round(last["cpu_s"] - soak.samples[0]["cpu_s"], 1), "client CPU s": last["client_cpu_s"],
         "peak of samples, MB": max(each["rss_mb"] for each in soak.samples), "faults": soak.faults[:_SHOWN],

@@ -90,8 +90,8 @@ async def too_slow_body(port: int) -> Outcome:
 
 
 async def slow_head(port: int) -> Outcome:
-    """Send a head so slowly that the connection is closed."""
-    return await _trickled(port, b"", post("/tag", _TEXT), silent=True)
+    """Send all so slowly that the connection is closed before the head is there, or the body is given up."""
+    return await _trickled(port, b"", post("/tag", _TEXT), 408, silent=True)
 
 
 async def slow_stream(port: int) -> Outcome:

@@ -76,8 +76,10 @@ class Requests:
     def __init__(self, texts: Sequence[str], fixed: Tagger, opened: Tagger, seed: int) -> None:
         self.texts, self._chance, self._types = texts, random.Random(seed), fixed.types  # noqa: S311
         self._fixed = dict(zip(texts, _entities(fixed, [TagRequest(each) for each in texts]), strict=True))
-        self._open = {labels: dict(zip(texts, _entities(opened, [TagRequest(each, labels, _THRESHOLD) for each in
-                                                                  texts]), strict=True)) for labels in LABELS}  # fmt: skip
+        asked = {labels: [TagRequest(each, labels, _THRESHOLD) for each in texts] for labels in LABELS}
+        self._open = {
+            labels: dict(zip(texts, _entities(opened, each), strict=True)) for labels, each in asked.items()
+        }  # fmt: skip
         makers: dict[Callable[[], Asked], int] = {
             self._tag: 6, self._tag_labels: 3, self._many: 2, self._stream: 2, self._hugging_face: 4, self._gliner: 4,
             self._presidio: 4, self._extract: 3, self._chat: 2, self._label_studio: 3, self._inception: 1,
@@ -141,8 +143,9 @@ class Requests:
 
     def _extract(self) -> Asked:
         text = self._text()
+        names = "start_position", "end_position", "suggested_label"
         return Asked("nemo, extract", "/v1/extract?model=fixed", {"text": text}, [self._fixed[text]],
-                     lambda found: [_read(found["entities"], "start_position", "end_position", "suggested_label")])  # fmt: skip
+                     lambda found: [_read(found["entities"], *names)])  # fmt: skip
 
     def _chat(self) -> Asked:
         text, labels = self._text(), self._labels()
