@@ -122,7 +122,7 @@ def test_a_tagger_without_a_folder_is_not_pickled(tagger: Tagger) -> None:
 
 @pytest.mark.parametrize("backend", ["torch", "onnx"])
 def test_worker_processes_find_the_same(folder: Path, tmp_path: Path, backend: str) -> None:
-    """Forked before the parent has tagged and after, pickled by `datasets`, spawned (without torch: its import is slow)."""
+    """Forked before the parent has tagged and after, pickled by `datasets`, spawned (not torch, which loads slowly)."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(text=TEXT))
     environment = {**os.environ, "HF_DATASETS_CACHE": str(tmp_path), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
