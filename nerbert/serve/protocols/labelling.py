@@ -178,7 +178,7 @@ class Labelling:
     def _state(self) -> dict[str, Any]:
         """Return what the page shows beside the sentence."""
         project, learner = self.project, self._learner
-        answers = Counter((each.state.answer, each.test) for each in project.drawn)
+        answers = Counter[tuple[str, bool]]((each.state.answer, each.test) for each in project.drawn)
         counts = {f"{each}ed" if each != "skip" else "skipped": answers[each, True] + answers[each, False]
                   for each in ("accept", "reject", "skip")}  # fmt: skip
         return {
