@@ -451,7 +451,7 @@ def _is_ready(side: Side, port: int, log: Path) -> bool:
         return False
 
 
-def _wait(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 180) -> None:
+def _wait(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 1800) -> None:
     end = time.monotonic() + seconds
     while not ready():
         if process.poll() is not None or time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""Lock folders and files while they are made, by the system's own locks (`flock`).
+"""Lock folders and files while they are made, by the system's own locks (`flock`), and what threads share.
 
 Cost: they guard against processes of one machine, and not at all where the file system has none.
 """
@@ -9,11 +9,40 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
+from weakref import WeakSet
 
 from nerbert.errors import OutputExists
 
 _LOCKLESS = frozenset({errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 """Errors of a file system without locks."""
+_thread_locks = WeakSet["ThreadLock"]()
+
+
+class ThreadLock:
+    """A lock between the threads of a process, free in one that was forked: who held it isn't there."""
+
+    def __init__(self) -> None:
+        self.renew()
+        _thread_locks.add(self)
+
+    def renew(self) -> None:
+        """Free it, whoever holds it."""
+        self._lock = Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def _renew_locks() -> None:
+    for each in _thread_locks:
+        each.renew()
+
+
+os.register_at_fork(after_in_child=_renew_locks)
 
 
 @contextmanager

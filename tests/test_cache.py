@@ -1,5 +1,6 @@
 """Folders that are made once: whole or absent, by one process at a time, nobody else's."""
 
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import threading
 from collections.abc import Callable
 from multiprocessing import current_process
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -173,6 +175,48 @@ def test_a_worker_that_runs_its_parents_script_does_not_wait_for_it(
     monkeypatch.setattr(current_process(), "_inheriting", True, raising=False)
     with pytest.raises(NerbertError, match="__main__"):
         cached(str(tmp_path), "kind", 1, makes([]), reads)
+
+
+def test_versions_that_have_their_own_keys_leave_each_others_entries_alone(tmp_path: Path) -> None:
+    made = {version: list[str]() for version in (1, 2)}
+    for version in (1, 2, 1, 2, 1):
+        found = cached(str(tmp_path), "kind", {"version": version}, makes(made[version], f"of {version}"),
+                       lambda folder: (folder / "text").read_text())  # fmt: skip
+        assert found == f"of {version}"
+    assert made == {1: ["of 1"], 2: ["of 2"]}
+
+
+@pytest.mark.parametrize("newer", ['{"format": 9, "files": {"text": "sha256:0"}}', "[]", "", '{"text": 1', "\0\1"])
+def test_what_another_version_wrote_under_the_same_key_is_not_read(tmp_path: Path, newer: str) -> None:
+    made = list[str]()
+    for _ in range(2):
+        assert cached(str(tmp_path), "kind", 1, makes(made), reads) == "whole"
+        (folder,) = (tmp_path / "kind").iterdir()
+        (folder / "checksums.json").write_text(newer)
+        (folder / "more of it").write_text("whole")
+    assert made == ["whole"] * 2
+    assert cached(str(tmp_path), "kind", 1, makes(made), reads) == "whole"
+    assert {each.name for each in folder.iterdir()} == {"text", "made_from.json", "checksums.json"}
+
+
+def _fill(place: str, start: Any, answers: Any) -> None:
+    made = list[str]()
+    start.wait(60)
+    answers.put((cached(place, "kind", 1, makes(made), reads), len(made)))
+
+
+@pytest.mark.integration
+def test_processes_that_fill_an_entry_at_once_make_it_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    start, answers = context.Barrier(6), context.SimpleQueue()
+    children = [context.Process(target=_fill, args=(str(tmp_path), start, answers)) for _ in range(6)]
+    for each in children:
+        each.start()
+    found = [answers.get() for _ in children]
+    for each in children:
+        each.join(60)
+    assert sorted(found) == [("whole", 0)] * 5 + [("whole", 1)]
+    assert len(names(tmp_path)) == 5
 
 
 @pytest.mark.parametrize("depth", ["kind", "folder", "partial"])

@@ -20,7 +20,7 @@ from nerbert.formats.inputs import InputFile, find_sources
 from nerbert.formats.kinds import TEXT
 from nerbert.formats.rows import TEXT as TEXT_FIELD
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.windows import Windows, open_windows, write_windows
+from nerbert.model.windows import WINDOWS_FORMAT, Windows, open_windows, write_windows
 from nerbert.records import Example
 from nerbert.rng import uniform
 from nerbert.terminal import Progress, progress
@@ -110,7 +110,7 @@ def open_blocks(texts: PlainTexts, pieces: SubwordTokenizer, cache: str) -> Trai
 
     Raise InputError where there is nothing to read, or the tokenizer knows too little of it.
     """
-    origin = {"version": _VERSION, "texts": texts.digests, "pieces": pieces.key(),
+    origin = {"version": _VERSION, "windows": WINDOWS_FORMAT, "texts": texts.digests, "pieces": pieces.key(),
               "tokenizer": tokenizer_hash(pieces.tokenizer)}  # fmt: skip
     windows = cached(cache, "blocks", origin, partial(_make, texts=texts, pieces=pieces), open_windows)
     if not len(windows):

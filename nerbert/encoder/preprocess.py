@@ -27,7 +27,7 @@ from nerbert.errors import InputError, at
 from nerbert.executors import Executor, given_or_local
 from nerbert.labels import tag_names
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
-from nerbert.model.windows import Windows, mapped, open_windows, write_windows
+from nerbert.model.windows import WINDOWS_FORMAT, Windows, mapped, open_windows, write_windows
 from nerbert.process import cores
 from nerbert.records import Example, Span
 from nerbert.rng import Array, hash64, uniforms
@@ -190,7 +190,7 @@ def open_training_data(
     label_sets = tuple(str(each.labels.facts["sha256"]) for each in corpora)
     cutter = Preprocessor(pieces, label_sets, own or BioLabels(tag_names(categories)))
     shards = [shard_hashes(each.folder, each.manifest) for each in corpora]
-    origin = {"version": _VERSION, "shards": shards, **cutter.key()}
+    origin = {"version": _VERSION, "windows": WINDOWS_FORMAT, "shards": shards, **cutter.key()}
     if len(corpora) > 1:  # the key of an objective's labels has those of one corpus
         origin["types"] = [sorted(each.labels.concept_texts.items()) for each in corpora]
     if open_texts and open_types:

@@ -18,7 +18,8 @@ from nerbert.schema import read_json
 
 IGNORED = -100
 """The label of what gives no loss (torch's own default)."""
-_FORMAT = 2
+WINDOWS_FORMAT = 2
+"""Of these files; it is in the key of what caches them, so that two versions of nerbert don't replace each other's."""
 _BLOCK = 1 << 22
 """Numbers that are written at once."""
 _COUNTS = "windows.json"
@@ -118,7 +119,7 @@ def write_windows(folder: Path, parts: Iterable[Windows]) -> None:
             pieces, words, count = pieces + len(part.ids), words + len(part.positions), count + len(part)
             labels += part.labels.size
     counts = {"windows": count, "pieces": pieces, "words": words, "labels": labels}
-    write_json(folder / _COUNTS, {"format": _FORMAT, **counts})
+    write_json(folder / _COUNTS, {"format": WINDOWS_FORMAT, **counts})
 
 
 @dataclass(frozen=True, slots=True)

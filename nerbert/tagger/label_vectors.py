@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 
 from nerbert.artifacts import publish, sha256_of
 from nerbert.cache import cache_place
 from nerbert.errors import InputError, NerbertError, at, refused
-from nerbert.locks import held
+from nerbert.locks import ThreadLock, held
 from nerbert.model.linear import Scorer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded
@@ -20,7 +19,7 @@ from nerbert.records import EntityLabel
 from nerbert.rng import Array
 from nerbert.terminal import progress, tell
 
-_encoding = Lock()
+_encoding = ThreadLock()
 """Held while labels are encoded: `transformers` can't load two models in two threads, nor rich show two bars."""
 _FORMAT = 1
 _KEY = 32

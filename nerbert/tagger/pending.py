@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
-from threading import Lock
 from typing import TypeAlias
 
 from nerbert.errors import InputError, NerbertError, refused
+from nerbert.locks import ThreadLock
 from nerbert.metrics.temperatures import Temperatures
 from nerbert.model.heads import Head
 from nerbert.records import EntityLabel, Example, Span
@@ -62,7 +62,7 @@ class _KeptHead:
     """The head of some labels, at the least probabilities that were asked for last; one thread makes it."""
 
     def __init__(self) -> None:
-        self.lock, self.least = Lock(), tuple[float, ...]()
+        self.lock, self.least = ThreadLock(), tuple[float, ...]()
         self.head: Head | None = None
 
 
@@ -70,7 +70,7 @@ class AskedHeads:
     """Heads over the same weights, by labels; threads share the last few."""
 
     def __init__(self) -> None:
-        self._kept, self._lock = dict[tuple[EntityLabel, ...], _KeptHead](), Lock()
+        self._kept, self._lock = dict[tuple[EntityLabel, ...], _KeptHead](), ThreadLock()
 
     def find(self, head: Head, labels: tuple[EntityLabel, ...], least: tuple[float, ...]) -> Head:
         """Return the head for these labels; the one that is kept makes it for other probabilities, else `head` does."""

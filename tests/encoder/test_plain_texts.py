@@ -132,3 +132,22 @@ def test_bad_texts_are_one_line(tmp_path: Path) -> None:
     for name, why in bad.items():
         with pytest.raises(InputError, match=why):
             refused(tmp_path / name, tmp_path / "cache")
+
+
+def test_versions_with_other_windows_share_a_cache(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has an entry of its own, which the other leaves alone."""
+    from nerbert.encoder import plain_texts
+
+    source, cache = PlainTexts((texts,)), tmp_path / "cache"
+
+    def opened(version: int) -> int:
+        with monkeypatch.context() as patch:
+            patch.setattr(plain_texts, "WINDOWS_FORMAT", version)
+            return len(open_blocks(source, pieces(), str(cache)).windows)
+
+    assert opened(2) == opened(3) > 0
+    assert len(list((cache / "blocks").iterdir())) == 2
+    monkeypatch.setattr(plain_texts, "_make", lambda *_, **__: pytest.fail("an entry was made again"))
+    assert opened(2) == opened(3) == opened(2)

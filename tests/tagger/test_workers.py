@@ -49,7 +49,10 @@ if __name__ == "__main__":
     from datasets import Dataset
 
     tagger = Tagger.load(sys.argv[1], backend=sys.argv[2], device="cpu", precision="fp32", threads=2)
-    found = {{"own": [tagger.tag(text).to_dicts() for text in TEXTS]}}
+    found = {{}}
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+        found["untouched"] = pool.submit(entities_by_global, {{"text": TEXTS}}).result(60)
+    found["own"] = [tagger.tag(text).to_dicts() for text in TEXTS]
     with multiprocessing.get_context("fork").Pool(1) as pool:
         found["inherited"] = pool.apply_async(entities_by_global, [{{"text": TEXTS}}]).get(60)
     tagger = Tagger.load(sys.argv[1], backend=sys.argv[2], device="cpu", precision="fp32")
@@ -119,7 +122,7 @@ def test_a_tagger_without_a_folder_is_not_pickled(tagger: Tagger) -> None:
 
 @pytest.mark.parametrize("backend", ["torch", "onnx"])
 def test_worker_processes_find_the_same(folder: Path, tmp_path: Path, backend: str) -> None:
-    """Forked with the tagger in memory, pickled by `datasets`, and spawned (without torch, whose import is slow)."""
+    """Forked before the parent has tagged and after, pickled by `datasets`, spawned (not torch, which loads slowly)."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(text=TEXT))
     environment = {**os.environ, "HF_DATASETS_CACHE": str(tmp_path), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
@@ -131,6 +134,7 @@ def test_worker_processes_find_the_same(folder: Path, tmp_path: Path, backend: s
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout)
     assert sum(map(len, found["own"])) > 8
+    assert found["own"] == found["untouched"]["entities"]
     assert found["own"] == found["inherited"]["entities"] == found["mapped"]["entities"]
     assert found["inherited"]["threads"] == [[2, 1]] * 8
     assert found["mapped"]["threads"] == [[1, 1]] * 8

@@ -7,6 +7,7 @@ import asyncio
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -177,14 +178,14 @@ class Labelling:
     def _state(self) -> dict[str, Any]:
         """Return what the page shows beside the sentence."""
         project, learner = self.project, self._learner
-        counts = {f"{each}ed" if each != "skip" else "skipped": len(project.with_answer(each))
+        answers = Counter[tuple[str, bool]]((each.state.answer, each.test) for each in project.drawn)
+        counts = {f"{each}ed" if each != "skip" else "skipped": answers[each, True] + answers[each, False]
                   for each in ("accept", "reject", "skip")}  # fmt: skip
         return {
             "file": ", ".join(path.name for path in self._job.files), "folder": str(project.folder),
             "note": project.trouble or self.note,
             "types": project.types,
-            "counts": {"sentences": len(project.items), **counts,
-                       "test": sum(each.test for each in project.with_answer("accept"))},
+            "counts": {"sentences": len(project.items), **counts, "test": answers["accept", True]},
             "next_round": learner.next_round,
             "learning": {"sentences": learner.sentences, "seconds": round(time.monotonic() - learner.started, 1)}
             if learner.running else None,

@@ -279,3 +279,41 @@ def test_labels_that_cannot_be_written_are_told_and_written_later(
     assert (project.trouble, labels(project)) == ("full", [])
     save(project, 1, answer="accept")
     assert (project.trouble, len(labels(project))) == ("", 2)
+
+
+def test_a_new_last_label_is_added_without_writing_all_again(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the file is the same as one that is written anew."""
+    save(project, 0, (4, 10, "ship"), answer="accept")
+    with monkeypatch.context() as patch:
+        patch.setattr("nerbert.serve.labelling.project.JsonLines.write", lambda *_: pytest.fail("all is written again"))
+        save(project, 1, (0, 3, "ship"), answer="accept")
+    added = (project.folder / "labels.jsonl").read_bytes()
+    assert [each["id"] for each in labels(project)] == [0, 1]
+    project.close()
+    assert (opened(tmp_path).folder / "labels.jsonl").read_bytes() == added
+
+
+def test_labels_stay_in_the_order_in_which_sentences_were_shown(project: Project) -> None:
+    save(project, 1, (0, 3, "ship"), answer="accept")
+    save(project, 0, (4, 10, "ship"), answer="accept")
+    assert [each["id"] for each in labels(project)] == [0, 1]
+    save(project, 1, answer="accept")
+    assert [len(each["spans"]) for each in labels(project)] == [1, 0]
+
+
+def test_a_label_that_fits_only_in_part_is_not_added(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(project, 0, (4, 10, "ship"), answer="accept")
+    before, real = labels(project), os.pwrite
+
+    def full(handle: int, line: bytes, place: int) -> int:
+        return real(handle, line[: len(line) if line.startswith(b'{"do":') else 9], place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.pwrite", full)
+        save(project, 1, answer="accept")
+    assert "labels.jsonl: can't be written" in project.trouble
+    assert labels(project) == before
+    save(project, 1, (0, 3, "ship"), answer="accept")
+    assert (project.trouble, len(labels(project))) == ("", 2)
