@@ -2,6 +2,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pytest
@@ -169,7 +170,7 @@ def rare(**counts: int) -> RareCategories:
 
 
 @pytest.mark.parametrize("balance", ["literal", "fit"])
-def test_copies_are_drawn_of_train_sentences_alone(balance: str, reach: Reach) -> None:
+def test_copies_are_drawn_of_train_sentences_alone(balance: Literal["literal", "fit"], reach: Reach) -> None:
     settings = replace(SETTINGS, balance=balance, alpha=0.0, sample_size=6)
     train, held_out = sentences(["B", "A"], ["A"], ["B", "A"]), sentences(["A"], ["C"], split="validation")
     step = Sampling(settings).prepare(reach(train, held_out, steps=[rare(A=3, B=2)]))
