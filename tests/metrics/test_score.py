@@ -115,7 +115,7 @@ def test_different_lengths_are_refused() -> None:
         score_tags([["O"], ["O"]], [["O"]])
     with pytest.raises(InputError, match="sentence 1: 1 gold tags, 2 predicted"):
         score_tags([["O"], ["O"]], [["O"], ["O", "O"]])
-    with pytest.raises(InputError, match="^gold and predicted have different numbers of sentences$"):
+    with pytest.raises(InputError, match=r"^gold and predicted have different numbers of sentences$"):
         score_spans([[]], [[], []])
 
 
