@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from nerbert.corpus import filters
+from nerbert.corpus.balance import draw_copies
 from nerbert.corpus.filters import (
     CommonCategories,
     EqualInTrain,
@@ -28,6 +29,7 @@ from nerbert.executors import LocalExecutor
 from nerbert.formats.exclude import ngrams
 from nerbert.label_sets import frequent_categories
 from nerbert.records import ENTITY, Reason
+from nerbert.rng import uniform
 
 SETTINGS = CorpusSettings()
 
@@ -94,6 +96,17 @@ def filter_3(common: frozenset[str], *categories: Sequence[str]) -> list[bool]:
 def test_filter_3_probabilities(untyped: int, chance: float, dropped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filters, "uniform", lambda *_: chance)
     assert filter_3(frozenset({"City", ENTITY}), ["City"] + [ENTITY] * untyped, ["City"]) == [dropped, False]
+
+
+def test_filter_3_draws_by_the_sentences_name() -> None:
+    seeds = [seed for seed in range(40) if filter_3_drops_second(seed)]
+    assert seeds == [seed for seed in range(40) if uniform(seed, "filter 3", "w:1") < 0.5]
+
+
+def filter_3_drops_second(seed: int) -> bool:
+    """Whether filter 3 drops the second of two sentences with four ENTITY mentions each."""
+    step = CommonCategories(replace(SETTINGS, seed=seed), True, frozenset({ENTITY}))
+    return step.apply(sentences([ENTITY] * 4, [ENTITY] * 4))[1][1] is not None
 
 
 def test_filter_3_spares_sentences_with_a_rarer_category(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,10 +196,8 @@ def test_copies_are_drawn_of_train_sentences_alone(balance: Literal["literal", "
     expected = [step.rates.expected(each) for each in (["A", "B"], ["A"], ["A", "B"])]
     assert rows["expected_copies"].to_pylist() == expected
     assert sum(expected) == pytest.approx(6)
-    assert all(
-        0 <= copies - each < 1 or 0 < each - copies < 1
-        for copies, each in zip(rows["copies"].to_pylist(), expected, strict=True)
-    )
+    chances = [uniform(settings.seed, "copies", f"w:{number}") for number in range(3)]
+    assert rows["copies"].to_pylist() == [draw_copies(*each) for each in zip(expected, chances, strict=True)]
     assert (rows.schema, reasons) == (TYPED, ())
     rows, _ = step.apply(held_out)
     assert [rows[name].to_pylist() for name in ("expected_copies", "copies")] == [[1.0, 1.0], [1, 1]]
