@@ -52,12 +52,12 @@ class Upload:
         asked, sent, wanted = folder / "asked", folder / "sent", _asked(arguments)
         self.staged.parent.mkdir(parents=True, exist_ok=True)
         with held(folder / "lock", f"{self}: another run is making it; wait for its end or choose another place"):
-            if not asked.exists() or asked.read_text() != wanted:
+            if not asked.exists() or asked.read_text("utf-8") != wanted:
                 shutil.rmtree(self.staged.parent)
                 self.staged.parent.mkdir()
                 sent.unlink(missing_ok=True)
                 with publish(asked) as draft:
-                    draft.write_text(wanted)
+                    draft.write_text(wanted, "utf-8")
             with self._faults():
                 self._check_free(_lines(sent), overwrite=overwrite)
             if self._is_made():
@@ -99,7 +99,7 @@ class Upload:
         """Upload what isn't there yet, markers last and the outermost one at the very end; return how many files."""
         files, place = _opened(self.address)
         sizes, before, there = self._files(), _lines(sent), _sizes(files, place)
-        with sent.open("a") as journal:
+        with sent.open("a", encoding="utf-8", errors="surrogateescape") as journal:
             if _CLEARED not in before:
                 _note(journal, _CLEARING)
                 for name in sorted(there.keys() - {""}, key=lambda name: name not in MARKERS):  # its mark goes first
@@ -153,7 +153,7 @@ def _sizes(files: Any, place: str) -> dict[str, int]:
 
 
 def _lines(journal: Path) -> list[str]:
-    return journal.read_text().splitlines() if journal.exists() else []
+    return journal.read_text("utf-8", "surrogateescape").splitlines() if journal.exists() else []
 
 
 def _note(journal: Any, name: str) -> None:

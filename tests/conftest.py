@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.fake_hub import FakeHub
 
 pytest_plugins = ["tests.model_fixtures"]
 
-settings.register_profile("nerbert", deadline=None)
-settings.register_profile("fast", deadline=None, max_examples=25)
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("nerbert", UNTIMED)
+settings.register_profile("fast", UNTIMED, max_examples=25)
 gc.disable()  # until all tests are found
 
 INTEGRATION = frozenset({"extending", "faults", "golden", "quickstart", "roads"})

@@ -6,15 +6,20 @@ from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
 from nerbert.labels import (
     bio_from_spans,
+    check_tags,
     common_name,
+    continued,
     example_tags,
+    learnt_words,
+    sentence_example,
     shared_tags,
     spans_from_bio,
     split_tag,
     tag_names,
     types_of,
+    unknown_words,
 )
-from nerbert.records import Example, Span
+from nerbert.records import Example, Mention, Sentence, Span
 
 
 @pytest.mark.parametrize("tag", ["", "B", "B-", "Q-PER", "b-per", "-PER", "O-x", "BPER"])
@@ -23,9 +28,36 @@ def test_bad_tags_are_refused(tag: str) -> None:
         split_tag(tag)
 
 
+def test_a_tag_is_split_at_its_first_dash() -> None:
+    assert [split_tag(tag) for tag in ("O", "B-x", "I-x-y")] == [("O", ""), ("B", "x"), ("I", "x-y")]
+    with pytest.raises(InputError, match=r"^tag 7: must be O, B-TYPE or I-TYPE, as a str$"):
+        split_tag(7)  # type: ignore[arg-type]
+
+
+def test_the_tag_of_a_words_continuation() -> None:
+    assert [continued(tag) for tag in ("O", "B-x", "I-x-y")] == ["O", "I-x", "I-x-y"]
+
+
+def test_labels_of_a_head_are_tags_with_o_among_them() -> None:
+    check_tags(["B-x", "B-x", "O"])
+    with pytest.raises(InputError, match=r"^its labels lack O$"):
+        check_tags(["B-x", "I-x"])
+    with pytest.raises(InputError, match="tag 'x': must be"):
+        check_tags(["O", "x"])
+
+
+def test_a_card_says_by_which_words_types_were_learnt() -> None:
+    card = {"words_of_types": {"per": "person", "gpe": ("country", "city")}}
+    assert learnt_words(card) == {"per": ["person"], "gpe": ["country", "city"]}
+    assert learnt_words({}) == learnt_words({"words_of_types": None}) == {}
+
+
 @pytest.mark.parametrize("prefix", "SELUM")
 def test_tags_of_other_schemes_say_what_to_do(prefix: str) -> None:
-    wanted = f"tag '{prefix}-x': .*seems to be BIOES or BILOU: write S- and U- as B-, and E-, L- and M- as I-"
+    wanted = (
+        f"tag '{prefix}-x': must be O, B-TYPE or I-TYPE; the file seems to be BIOES or BILOU: "
+        "write S- and U- as B-, and E-, L- and M- as I-, in all of it$"
+    )
     with pytest.raises(InputError, match=wanted):
         split_tag(f"{prefix}-x")
     with pytest.raises(InputError, match=r"I-TYPE$"):
@@ -74,6 +106,21 @@ def test_entity_that_cuts_a_word_is_an_error() -> None:
 
 def test_example_tags_mend_a_lone_inside_tag() -> None:
     assert example_tags(example_of(["a", "b"], ["O", "I-x"])) == ["O", "B-x"]
+
+
+def test_a_sentence_of_the_corpus_is_an_example_with_some_of_its_entities() -> None:
+    mentions = (Mention(0, 3, "t", "r", category="City"), Mention(4, 7, "t", "r"))
+    words = ((0, 3), (4, 7), (8, 11))
+    sentence = Sentence("w", 1, 2, "Page", 50, "abc def ghi", words, mentions, unknown=((8, 11, "list"),))
+    assert sentence_example(sentence) == Example(
+        "abc def ghi", words, (Span(0, 3, "City", "abc"), Span(4, 7, "ENTITY", "def")), unknown=((8, 11),), partial=True
+    )
+
+
+def test_words_that_reach_into_an_unknown_stretch() -> None:
+    words = ((0, 2), (3, 5), (6, 8), (9, 11))
+    assert unknown_words(Example("ab cd ef gh", words, unknown=((2, 4), (8, 9)))) == [1]
+    assert unknown_words(Example("ab cd ef gh", words, unknown=((4, 7), (9, 10)))) == [1, 2, 3]
 
 
 def test_types_of_undoes_tag_names() -> None:

@@ -93,7 +93,7 @@ class Distillation(TokenClassification):
         """Return the weighted sum of cross-entropies, computed in fp32."""
         logits = logits_at(model, batch).float()[batch.labels != IGNORED]
         tags, lacks = self._read(batch.labels)
-        sure = torch.where(lacks < _ALL, 1 - lacks / 100, 1)
+        sure = 1 - lacks / 100
         targets = torch.zeros_like(logits).scatter_(1, tags[:, None], sure[:, None])
         targets[:, _OUTSIDE] += 1 - sure
         targets = self._where_not_asked(targets, logits, lacks)

@@ -210,11 +210,20 @@ def _line(number: int, span: Span, text: str) -> str:
 
 
 def _own_name(document: Document) -> str:
-    """Return a text's field `id` if it is a valid file name on any system; else ""."""
+    """Return a text's field `id` if it is a valid file name on any system, and in this locale; else ""."""
     name = document.fields.get("id")
     parts = name.split("/") if isinstance(name, str) else [""]
-    fit = all(_NAME.fullmatch(each) and len(each.encode()) <= _LONGEST_NAME for each in parts)
+    fit = all(_NAME.fullmatch(each) and len(each.encode()) <= _LONGEST_NAME and _is_writable(each) for each in parts)
     return "/".join(parts) if fit and len(parts) <= _MOST_FOLDERS else ""
+
+
+def _is_writable(name: str) -> bool:
+    """Return whether a file's name can have these characters in this machine's locale."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_free(folder: Path, name: str) -> bool:

@@ -165,8 +165,7 @@ def best_temperature(losses: Shares, prior: float = _PRIOR, centre: float = 1.0)
     if best in (0, _GRID.size - 1):
         return math.exp(_GRID[best])
     before, here, after = loss[best - 1 : best + 2]
-    bend = before - 2 * here + after
-    shift = (before - after) / (2 * bend) if bend > 0 else 0.0
+    shift = (before - after) / (2 * (before - 2 * here + after))  # `before` is larger: the first minimum is the best
     return math.exp(_GRID[best] + shift * (_GRID[1] - _GRID[0]))
 
 

@@ -8,6 +8,7 @@ with the same logits differ.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import fsum
 from typing import Any
 
 import numpy as np
@@ -116,4 +117,4 @@ def fit_by_label(
 def _error_by_label(confidences: Shares, right: npt.NDArray[np.bool_], labels: npt.NDArray[np.object_]) -> float:
     """Return the mean calibration error of the labels, weighted by their entities."""
     parts = (labels == name for name in set(labels.tolist()))
-    return float(sum(calibrate(confidences[each].tolist(), right[each].tolist()).ece * each.mean() for each in parts))
+    return fsum(calibrate(confidences[each].tolist(), right[each].tolist()).ece * each.mean() for each in parts)

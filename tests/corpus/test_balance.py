@@ -95,6 +95,7 @@ def test_literal_with_a_cap_is_what_bisection_finds(total: float) -> None:
     some = sentences(500)
     free = draw(counted(some), method="literal", alpha=0.3, total=total)
     capped = draw(counted(some), method="literal", alpha=0.3, total=total, cap=2)
+    assert (free.scale, free.iterations, capped.iterations) == (1, 0, 0)
     low, high = 0.0, 1e6
     for _ in range(200):
         middle = (low + high) / 2
@@ -173,7 +174,7 @@ def test_exponent_of_a_power_law(before: dict[str, int], alpha: float, factor: f
 
 
 def test_exponent_weighs_categories_alike_and_leaves_out_what_one_side_lacks() -> None:
-    before = {"A": 1, "B": 10, "C": 100, "gone": 50, "none": 0}
+    before = {"A": 1, "B": 10, "C": 100, "gone": 50, "none": 0, "not after": 9}
     after = {"A": 1.0, "B": 10.0, "C": 10.0, "gone": 0.0, "none": 3.0}
     assert exponent(before, after) == pytest.approx(0.5)
     assert exponent({"A": 5}, {"A": 5}) is None

@@ -1,33 +1,44 @@
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pytest
 
 from nerbert.corpus import filters
+from nerbert.corpus.balance import draw_copies
 from nerbert.corpus.filters import (
     CommonCategories,
+    EqualInTrain,
     ExcludedTexts,
     OnlyUntyped,
     RareCategories,
+    Sampling,
+    WithoutLink,
     most_common,
+    sentence_key,
 )
 from nerbert.corpus.mentions import MADE_ENTITY, categories_of
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import TYPED
+from nerbert.corpus.shards import TYPED, write_table
+from nerbert.corpus.steps import Upstream
+from nerbert.errors import NerbertError, SettingsError
+from nerbert.executors import LocalExecutor
 from nerbert.formats.exclude import ngrams
 from nerbert.label_sets import frequent_categories
 from nerbert.records import ENTITY, Reason
+from nerbert.rng import uniform
 
 SETTINGS = CorpusSettings()
 
 
-def sentences(*categories: Sequence[str]) -> pa.RecordBatch:
+def sentences(*categories: Sequence[str], split: str = "train") -> pa.RecordBatch:
     """Sentences whose mentions have these categories."""
     mention = {"start": 0, "end": 1, "target": "a", "resolved_target": "a", "class_path": [], "source": ""}
     rows = [
-        {"id": f"w:{number}", "text": "a", "split": "train",
+        {"id": f"w:{number}", "text": "a", "split": split,
          "mentions": [mention | {"category": category} for category in each]}
         for number, each in enumerate(categories)
     ]  # fmt: skip
@@ -87,6 +98,17 @@ def test_filter_3_probabilities(untyped: int, chance: float, dropped: bool, monk
     assert filter_3(frozenset({"City", ENTITY}), ["City"] + [ENTITY] * untyped, ["City"]) == [dropped, False]
 
 
+def test_filter_3_draws_by_the_sentences_name() -> None:
+    seeds = [seed for seed in range(40) if filter_3_drops_second(seed)]
+    assert seeds == [seed for seed in range(40) if uniform(seed, "filter 3", "w:1") < 0.5]
+
+
+def filter_3_drops_second(seed: int) -> bool:
+    """Whether filter 3 drops the second of two sentences with four ENTITY mentions each."""
+    step = CommonCategories(replace(SETTINGS, seed=seed), True, frozenset({ENTITY}))
+    return step.apply(sentences([ENTITY] * 4, [ENTITY] * 4))[1][1] is not None
+
+
 def test_filter_3_spares_sentences_with_a_rarer_category(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filters, "uniform", lambda *_: 0.0)
     assert filter_3(frozenset({"City", ENTITY}), ["Moss"] + [ENTITY] * 9, [ENTITY] * 9) == [False, True]
@@ -103,3 +125,117 @@ def test_exclusion_looks_at_runs_of_normalised_words() -> None:
     rows = pa.RecordBatch.from_pydict({"text": [*texts, "short"]})
     assert ExcludedTexts(frozenset(forbidden), 8).apply(rows)[1] == [Reason.EXCLUDED_TEXT, None, None]
     assert not any(ExcludedTexts(frozenset(), 8).apply(rows)[1])
+
+
+Reach = Callable[..., Upstream]
+
+
+@pytest.fixture
+def reach(tmp_path: Path) -> Reach:
+    """What reaches a step: parts of a corpus, after some steps."""
+
+    def made(*parts: pa.RecordBatch, steps: Sequence[RareCategories] = ()) -> Upstream:
+        (tmp_path / "pages").mkdir()
+        for number, rows in enumerate(parts):
+            write_table(pa.Table.from_batches([rows]), tmp_path / "pages" / f"part-{number}.parquet")
+        return Upstream(tmp_path / "pages", tuple(steps), LocalExecutor(1))
+
+    return made
+
+
+def test_sentences_without_a_link_are_dropped() -> None:
+    rows = pa.RecordBatch.from_pydict({"links": [[], ["a"], ["a", "b"]]})
+    assert WithoutLink().apply(rows) == (rows, [Reason.NO_ENTITY, None, None])
+
+
+def texts(split: str, *some: str) -> pa.RecordBatch:
+    """Sentences of one side with these texts."""
+    return pa.RecordBatch.from_pylist([{"text": text, "split": split, "mentions": []} for text in some], schema=TYPED)
+
+
+def test_validation_sentences_with_the_words_of_one_in_train_are_dropped(reach: Reach, tmp_path: Path) -> None:
+    held_out = texts("validation", "the ship sank", "She sank.", "A boat")
+    step = EqualInTrain().prepare(
+        reach(texts("train", "A boat!", "It sank"), held_out, texts("train", "The ship sank."))
+    )
+    assert step.keys == {sentence_key("the ship sank"), sentence_key("a boat")}
+    assert step.apply(held_out)[1] == [Reason.EQUAL_IN_TRAIN, None, Reason.EQUAL_IN_TRAIN]
+    assert step.apply(texts("train", "the ship sank"))[1] == [None]
+    assert list(tmp_path.iterdir()) == [tmp_path / "pages"], "the keys on disk are gone"
+    assert EqualInTrain().apply(held_out) == (held_out, ())
+
+
+def test_frequent_and_common_categories_are_those_of_the_train_part(reach: Reach) -> None:
+    upstream = reach(
+        sentences(["City"], ["City", "River"]), sentences(["Moss"] * 3, split="validation"), sentences(["River", "Sea"])
+    )
+    rare = RareCategories(replace(SETTINGS, min_mentions=2)).prepare(upstream)
+    assert rare.counts == {"City": 2, "River": 2, "Sea": 1}
+    assert rare.kept == {"City", "River"}
+    settings = replace(SETTINGS, common_categories=1)
+    assert CommonCategories(settings, True).prepare(upstream).common == {"City"}
+    assert CommonCategories(settings, False).prepare(upstream).common == frozenset()
+
+
+def rare(**counts: int) -> RareCategories:
+    """Filter 1, as it was prepared for mentions of these categories."""
+    return RareCategories(SETTINGS, Counter(counts), frozenset(counts))
+
+
+@pytest.mark.parametrize("balance", ["literal", "fit"])
+def test_copies_are_drawn_of_train_sentences_alone(balance: Literal["literal", "fit"], reach: Reach) -> None:
+    settings = replace(SETTINGS, balance=balance, alpha=0.0, sample_size=6)
+    train, held_out = sentences(["B", "A"], ["A"], ["B", "A"]), sentences(["A"], ["C"], split="validation")
+    step = Sampling(settings).prepare(reach(train, held_out, steps=[rare(A=3, B=2)]))
+    assert step.rates is not None
+    assert step.rates.weights.keys() == {"A", "B"}
+    assert (step.report["method"], step.report[balance]["total"]) == (balance, 6)
+    assert step.report.keys() == {"method", "literal", "fit"}
+    assert step.report[balance].keys() == set(step.rates.__slots__) - {"method", "weights"}
+    rows, reasons = step.apply(train)
+    expected = [step.rates.expected(each) for each in (["A", "B"], ["A"], ["A", "B"])]
+    assert rows["expected_copies"].to_pylist() == expected
+    assert sum(expected) == pytest.approx(6)
+    chances = [uniform(settings.seed, "copies", f"w:{number}") for number in range(3)]
+    assert rows["copies"].to_pylist() == [draw_copies(*each) for each in zip(expected, chances, strict=True)]
+    assert (rows.schema, reasons) == (TYPED, ())
+    rows, _ = step.apply(held_out)
+    assert [rows[name].to_pylist() for name in ("expected_copies", "copies")] == [[1.0, 1.0], [1, 1]]
+
+
+def test_a_sentence_whose_copies_no_column_holds_is_told(reach: Reach) -> None:
+    with pytest.raises(
+        SettingsError, match=r"^sample_size = 3000000000: a sentence would get 3e\+09 copies; choose less$"
+    ):
+        Sampling(replace(SETTINGS, sample_size=3_000_000_000)).prepare(reach(sentences(["A"]), steps=[rare(A=1)]))
+
+
+NO_LINK = "no sentence of the train part has a link; give a larger dump"
+NO_TYPE = (
+    "no link leads to a title that the knowledge types; give title tables or infobox mappings for this wiki's titles "
+    "(--knowledge)"
+)
+NONE_FREQUENT = (
+    "the most frequent category, Sea, has 5 mentions; take a smaller --set min_mentions=7, or give more knowledge or a "
+    "larger dump"
+)
+
+
+@pytest.mark.parametrize(
+    ("counts", "settings", "message"),
+    [
+        ({}, {"validation_ratio": 0.0}, NO_LINK),
+        ({}, {}, f"{NO_LINK}, or a smaller --set validation_ratio"),
+        ({}, {"validation_ratio": 0.0, "steps": (*SETTINGS.steps, "a:B", "c:D")},
+         f"{NO_LINK}; a:B, c:D may drop them all"),
+        ({ENTITY: 9}, {}, NO_TYPE),
+        ({ENTITY: 9, "City": 4, "Sea": 5}, {"min_mentions": 7}, NONE_FREQUENT),
+    ],
+)  # fmt: skip
+def test_an_empty_corpus_says_what_to_change(
+    counts: dict[str, int], settings: dict[str, object], message: str, reach: Reach
+) -> None:
+    nothing = reach(sentences(["A"], split="validation"), steps=[rare(**counts)])
+    with pytest.raises(NerbertError) as caught:
+        Sampling(replace(SETTINGS, **settings)).prepare(nothing)  # type: ignore[arg-type]
+    assert str(caught.value) == f"the corpus would be empty: {message}"

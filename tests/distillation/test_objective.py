@@ -83,10 +83,16 @@ def test_where_a_type_was_not_looked_for_a_word_may_have_it(outside: float, monk
     (found,) = torch.autograd.grad(mine.loss(None, batch)["loss"], logits)
     shares, may_be = logits.log_softmax(1), [0, 3, 4]
     marginal = -shares[[0, 1, 2, 4]][:, may_be].logsumexp(1).sum() - shares[3, 1]
-    (wanted,) = torch.autograd.grad(marginal, logits)
+    (wanted,) = torch.autograd.grad(marginal, logits, retain_graph=True)
     if outside == 1:
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
     assert mine.terms(batch)["loss"] == pytest.approx(1 + 4 * outside)
+    other = batch_of_labels(mine.labels.of(replace(HARD, asked=("ship",), spans=HARD.spans[:1])))
+    (found,) = torch.autograd.grad(mine.loss(None, other)["loss"], logits)
+    marginal = -shares[2:, :3].logsumexp(1).sum() - shares[0, 3] - shares[1, 4]
+    (wanted,) = torch.autograd.grad(marginal, logits)
+    if outside == 1:
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_it_is_for_fine_tuning_alone() -> None:

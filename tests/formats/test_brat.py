@@ -1,4 +1,5 @@
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -188,6 +189,12 @@ def test_a_folder_is_read_as_it_is_asked_for(tmp_path: Path) -> None:
         next(documents)
 
 
+def test_a_name_that_the_locale_lacks_is_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.fsencode", lambda name: str(name).encode("ascii"))  # as with LC_ALL=C, PYTHONUTF8=0
+    Brat().write(tmp_path / "out", [Document("Olt", fields={"id": "é"}), Document("Oslo", fields={"id": "e"})])
+    assert sorted(each.name for each in (tmp_path / "out").glob("*.txt")) == ["000001.txt", "e.txt"]
+
+
 def test_written_files_have_names_of_their_own(tmp_path: Path) -> None:
     names = ["a", "sub/b", "../up", "/etc/x", ".hidden", "a", "a.txt/c", "", 7, "x" * 300, "n\n", "000002", "é"]
     texts = [Document(f"Olt {name!r}", (Span(0, 3, "PER"),), fields={"id": name}) for name in names]
@@ -195,8 +202,8 @@ def test_written_files_have_names_of_their_own(tmp_path: Path) -> None:
     found = read(tmp_path / "out")
     assert Counter(each.text for each in found) == Counter(each.text for each in texts)
     own = {each.group for each in found if not each.group.isdigit()}
-    assert own == {"a", "sub/b", "é"}
-    assert sum(each.group.isdigit() for each in found) == len(names) - 3
+    assert own == {"a", "sub/b", "é"} - ({"é"} if sys.getfilesystemencoding() == "ascii" else set())
+    assert sum(each.group.isdigit() for each in found) == len(names) - len(own)
     assert not (tmp_path / "up.txt").exists()
     conf = (tmp_path / "out/annotation.conf").read_text().split("\n")
     assert conf[:3] == ["[entities]", "PER", ""]

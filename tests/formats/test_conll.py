@@ -70,7 +70,7 @@ def test_other_encodings_empty_and_missing_files(tmp_path: Path) -> None:
 
 
 def test_tokens_keep_no_break_spaces(tmp_path: Path) -> None:
-    (tmp_path / "a.conll").write_text("10\u00a0km\tB-x\n\u200d\tO\n")
+    (tmp_path / "a.conll").write_text("10\u00a0km\tB-x\n\u200d\tO\n", "utf-8")
     (example,) = read_examples(tmp_path / "a.conll")
     assert example.text == "10\u00a0km \u200d"
     assert example_tags(example) == ["B-x", "O"]

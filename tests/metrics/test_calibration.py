@@ -52,7 +52,7 @@ def test_no_entity_no_error() -> None:
 @pytest.mark.parametrize("sure", [-0.1, 1.1, math.nan, math.inf])
 def test_what_is_no_probability_is_refused(sure: float) -> None:
     with pytest.raises(InputError, match=f"confidence {sure}: must lie between 0 and 1"):
-        calibrate([0.5, sure], [True, True])
+        calibrate([0.0, sure, 1.0], [True, True, True])
     with pytest.raises(InputError, match=f"sentence 2: confidence {sure}: must lie"):
         assess([["O"], [], ["O", "O"]], [["O"], [], ["O", "O"]], confidences=[[1], [], [1, sure]]).as_json()
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
 from nerbert.labels import example_tags, spans_from_bio
-from nerbert.metrics.judging import assess, kinds_of, seen_entities
+from nerbert.metrics.judging import assess, kinds_of, seen_entities, without_types
 from nerbert.metrics.score import Counts, collapse_types, pair_of, score_spans, score_tags, score_words
 from tests.metrics.taggings import PAIRS, Pairs, split
 
@@ -106,3 +106,10 @@ def test_words_of_an_example() -> None:
     example = example_of(["a", "bc"], ["O", "B-x"])
     assert example.tokens == ("a", "bc")
     assert example_tags(example) == ["O", "B-x"]
+
+
+def test_entities_of_some_types_are_left_out_on_both_sides() -> None:
+    gold, found = [["B-x", "B-y", "B-z"], ["B-y", "O", "O"]], [["B-x", "B-x", "O"], ["B-y", "B-x", "B-y"]]
+    assert without_types(gold, found, {"y"}) == Counts(1, 3, 2)
+    assert without_types(gold, found, ()) == Counts(2, 5, 4)
+    assert without_types(gold, found, {"x", "z"}) == Counts(1, 2, 2)

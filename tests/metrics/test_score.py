@@ -11,7 +11,17 @@ from seqeval.scheme import IOB2
 
 from nerbert.errors import InputError
 from nerbert.labels import WordSpan, spans_from_bio
-from nerbert.metrics.score import RULES, STRICT_RULES, Counts, Macro, collapse_types, score_spans, score_tags
+from nerbert.metrics.score import (
+    RULES,
+    STRICT_RULES,
+    Counts,
+    Macro,
+    collapse_types,
+    pair_of,
+    score_boundaries,
+    score_spans,
+    score_tags,
+)
 from tests.metrics.taggings import PAIRS, Pairs, Tagging, split
 
 SCHEMES: dict[bool, dict[str, Any]] = {False: {}, True: {"mode": "strict", "scheme": IOB2}}
@@ -105,7 +115,7 @@ def test_different_lengths_are_refused() -> None:
         score_tags([["O"], ["O"]], [["O"]])
     with pytest.raises(InputError, match="sentence 1: 1 gold tags, 2 predicted"):
         score_tags([["O"], ["O"]], [["O"], ["O", "O"]])
-    with pytest.raises(InputError, match="different numbers of sentences"):
+    with pytest.raises(InputError, match=r"^gold and predicted have different numbers of sentences$"):
         score_spans([[]], [[], []])
 
 
@@ -120,6 +130,15 @@ def test_collapsed_types_leave_boundaries() -> None:
     gold, predicted = [[(0, 1, "x"), (2, 3, "y")]], [[(0, 1, "y"), (2, 4, "y")]]
     assert score_spans(gold, predicted).right == 0
     assert score_spans(map(collapse_types, gold), map(collapse_types, predicted)).right == 1
+
+
+@given(PAIRS)
+def test_boundaries_are_entities_without_their_types(pairs: Pairs) -> None:
+    gold, predicted = split(pairs)
+    spans = (map(collapse_types, map(spans_from_bio, each)) for each in (gold, predicted))
+    wanted = score_spans(*spans)
+    assert score_boundaries(pair_of(gold, predicted)) == Counts(wanted.right, wanted.predicted, wanted.gold)
+    assert score_boundaries(pair_of([["B-x", "B-y"]], [["B-z", "O"]])) == Counts(1, 1, 2)
 
 
 def test_any_iterables_are_scored() -> None:

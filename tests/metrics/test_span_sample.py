@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.metrics.span_sample import draw_spans, lowest_reaching, weighted_share
+from nerbert.metrics.span_sample import WeightedShare, draw_spans, lowest_reaching, weighted_share
 from nerbert.rng import Array
 
 DRAWS = 500
@@ -74,14 +74,40 @@ def test_few_answers_have_a_wide_interval_even_if_all_are_right() -> None:
 
 def test_the_interval_of_equal_weights_is_wilsons() -> None:
     share = weighted_share(np.array([True] * 16 + [False] * 4), np.full(20, 3.0))
-    assert share is not None
-    assert (share.low, share.high) == pytest.approx((0.576, 0.923), abs=0.01)  # for 19 or 20 answers, by hand
+    bounds_are_wilsons(share, 19)
+
+
+def bounds_are_wilsons(found: WeightedShare | None, count: float) -> None:
+    """They are the shares p that differ from the one found by 1.96 standard deviations of p, of so many answers."""
+    assert found is not None
+    assert found.low < found.share < found.high
+    for bound in (found.low, found.high):
+        assert (bound - found.share) ** 2 == pytest.approx(1.959964**2 * bound * (1 - bound) / count)
+
+
+def test_unequal_weights_are_fewer_answers() -> None:
+    found = weighted_share(np.array([True, False, True]), np.array([1.0, 2.0, 1.0]))
+    assert found is not None
+    assert (found.share, found.judged) == (0.5, 3)
+    variance = (0.5**2 + 1**2 + 0.5**2) / 4**2 * 3 / 2
+    bounds_are_wilsons(found, 0.25 / variance)
 
 
 def test_all_are_drawn_where_there_are_no_more() -> None:
     places, chances = draw_spans(["x", "y", "x"], np.array([0.1, 0.9, 0.9]), np.array([True] * 3), 100, 0)
     assert sorted(places.tolist()) == [0, 1, 2]
     assert chances.tolist() == [1.0] * 3
+
+
+def test_a_span_that_is_wanted_more_than_once_is_sure_to_be_drawn() -> None:
+    """By √(c(1 − c)), at least 0.2, the first of these has 5/9 of two draws."""
+    confidences, others = np.array([0.5, 0.99, 0.99]), set[int]()
+    for seed in range(20):
+        places, chances = draw_spans(["x"] * 3, confidences, confidences > 0, 2, seed)
+        assert dict(zip(places.tolist(), chances.tolist(), strict=True)).items() >= {0: 1.0}.items()
+        assert sorted(chances.tolist()) == pytest.approx([0.5, 1.0])
+        others |= {*places.tolist()} - {0}
+    assert others == {1, 2}
 
 
 def test_a_crowd_below_the_thresholds_gets_a_third_at_most() -> None:
@@ -97,12 +123,23 @@ def test_what_can_not_be_drawn_is_refused() -> None:
         draw_spans(["x", "y"], np.ones(1), np.ones(1, bool), 1, 0)
 
 
-@given(st.lists(st.tuples(st.integers(1, 6), st.booleans()), min_size=1, max_size=30), st.sampled_from([0.5, 0.7, 0.9]))
+ANSWERS = st.lists(
+    st.tuples(st.integers(1, 6), st.booleans(), st.sampled_from([1.0, 3.0, 8.0])), min_size=1, max_size=30
+)
+
+
+@given(ANSWERS, st.sampled_from([0.5, 0.7, 0.9]))
 def test_the_threshold_is_the_lowest_that_reaches_the_precision_with_one_more_wrong(
-    answers: list[tuple[int, bool]], precision: float
+    answers: list[tuple[int, bool, float]], precision: float
 ) -> None:
-    sure, right = np.array([each / 6 for each, _ in answers]), np.array([each for _, each in answers])
+    """Of so many answers as weigh as much, if all weighed the same (Kish 1965)."""
+    sure, right, weights = (np.array(each) for each in zip(*answers, strict=True))
+    sure, reach = sure / 6, list[float]()
     bounds = sorted(set(sure.tolist()))
-    reach = [each for each in bounds if right[sure >= each].sum() / ((sure >= each).sum() + 1) >= precision - 1e-9]
+    for bound in bounds:
+        some = weights[sure >= bound]
+        count = some.sum() ** 2 / (some**2).sum()
+        if (some * right[sure >= bound]).sum() / some.sum() * count / (count + 1) >= precision - 1e-9:
+            reach.append(bound)
     expected = None if not reach else 0.0 if reach[0] == bounds[0] else reach[0]
-    assert lowest_reaching(sure, right, np.full(len(sure), 2.0), precision, 0.0) == expected
+    assert lowest_reaching(sure, right, weights, precision, 0.0) == expected

@@ -101,6 +101,7 @@ def test_a_part_is_measured_by_the_others_temperature() -> None:
     assert fitted.after.ece == pytest.approx(calibrate(after.tolist(), right.tolist()).ece)
     assert fitted.before == calibrate(sigmoid(margins * 2)(1.0).tolist(), right.tolist())
     assert fitted.temperature == fit_temperature(sigmoid(margins * 2), right)
+    assert fitted.folds == 4
     assert fitted.after.ece < fitted.before.ece
     assert len(asked) < 80
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nerbert.metrics.temperatures import ENOUGH, Temperatures, fit_by_label
+from nerbert.metrics.temperatures import ENOUGH, Temperatures, _error_by_label, fit_by_label
 from nerbert.model.heads import Entities
 from nerbert.rng import Array
 
@@ -56,6 +56,17 @@ def test_alike_labels_gain_nothing_much() -> None:
     found, right = drawn({"one": 2.0, "other": 2.0}, 300)
     own, pooled = fit(found, right).by_label, fit(found, right).pooled
     assert own == pytest.approx({"one": pooled, "other": pooled}, rel=0.15)
+
+
+def test_the_error_depends_on_no_order_of_labels() -> None:
+    """Not in its last digit either: sets of texts have another order in each process."""
+    random = np.random.RandomState(1)
+    confidences, right, numbers = random.uniform(size=900), random.uniform(size=900) < 0.5, random.randint(0, 60, 900)
+    errors = {
+        _error_by_label(confidences, right, np.array([f"{(number * step) % 61}" for number in numbers], object))
+        for step in range(1, 20)
+    }
+    assert len(errors) == 1
 
 
 def test_confidences_are_those_of_each_labels_temperature() -> None:

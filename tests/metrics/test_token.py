@@ -36,6 +36,9 @@ def test_by_hand() -> None:
     assert score.macro.f1 == pytest.approx((4 / 7 + 1 + 0) / 3), "z is only predicted, and counts as 0"
     assert score.f1 == pytest.approx(2 * 3 / (5 + 5))
     assert score.rules == TOKEN_RULES
+    pair = pair_of(gold, found)
+    numbers = pair.word_types(pair.gold).tolist()
+    assert [pair.types[each] for each in numbers] == ["x", "x", "x", "", "y", "x"]
 
 
 def test_b_and_i_are_alike_and_sentences_are_apart() -> None:

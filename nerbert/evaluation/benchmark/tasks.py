@@ -84,7 +84,7 @@ def _settle(gpus: tuple[str, ...]) -> None:
     """Silence a worker process, so that bars and warnings don't mix on one terminal; give it one of several GPUs."""
     if len(gpus) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of(current_process().name, gpus)
-    with Path(os.devnull).open("w") as nowhere:
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
 

@@ -229,7 +229,7 @@ def test_words_fit_every_label_set(label_set: str, sample: Path, tmp_path: Path)
     settings = CorpusSettings(min_mentions=5, label_set=label_set)
     manifest = build_corpus(sample / "wiki.xml", sample / "knowledge", tmp_path / "corpus", settings).manifest
     page = text_of(html.document_fromstring(page_of(make_overview(tmp_path / "corpus"))))
-    card = (tmp_path / "corpus" / "README.md").read_text()
+    card = (tmp_path / "corpus" / "README.md").read_text("utf-8")
     for shown in (page, card):
         assert label_set in shown
         assert "class unknown, outside the set, or rare" in shown

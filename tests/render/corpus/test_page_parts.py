@@ -119,7 +119,7 @@ def test_facts() -> None:
 
 
 def test_colours_have_enough_contrast() -> None:
-    style = (TEMPLATES / "style.css").read_text()
+    style = (TEMPLATES / "style.css").read_text("utf-8")
     light = dict(re.findall(r"--([\w]+): (#\w{6});", style.partition("@media")[0]))
     dark = light | dict(re.findall(r"--([\w]+): (#\w{6});", style.partition("@media")[2].partition("}")[0]))
     assert len(light) == len(set(light)) > 40
