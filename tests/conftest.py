@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy.testing  # noqa: F401  (below version 2 its import starts a process, which no fast test may)
 import pytest
 from hypothesis import HealthCheck, settings
 
