@@ -62,6 +62,8 @@ _DENIED = {
 }  # fmt: skip
 """Reading fails with these too, so the file must be the output's, or unnamed."""
 _SCRATCH = "nerbert-"
+_looked_into = set[Path]()
+"""Folders from which this process removed the drafts of dead ones: a folder may have very many files."""
 _SYNCLESS = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """What one says that can't be made to write at once."""
 _JSON = json.JSONEncoder(ensure_ascii=False)
@@ -223,7 +225,10 @@ def publish(target: Path) -> Iterator[Path]:
     """Yield a temporary path whose file becomes `target` when the block ends well."""
     draft = _file_draft(target)
     with writing(target):
-        _remove_of_dead(target.parent, f".{target.name}.", r"\.partial")
+        if target.parent not in _looked_into:
+            _looked_into.add(target.parent)
+            _remove_of_dead(target.parent, r"\..*\.", r"\.partial")
+        draft.unlink(missing_ok=True)  # of a killed process with this one's id
         try:
             yield draft
             to_disk(draft)
@@ -320,13 +325,13 @@ def _file_draft(target: Path) -> Path:
 
 def scratch_prefix() -> str:
     """Return the begin of this process's temporary folders' names; what killed processes left of theirs is removed."""
-    _remove_of_dead(Path(gettempdir()), _SCRATCH, r"-\w+")
+    _remove_of_dead(Path(gettempdir()), _SCRATCH, r"-\w+")  # a folder's maker lives as long as the folder
     return f"{_SCRATCH}{os.getpid()}-{_TOKEN}-"
 
 
 def _remove_of_dead(folder: Path, begin: str, end: str) -> None:
     """Remove what is named `BEGIN<process id>-<machine>END` after a process of this user here that was killed."""
-    name = re.compile(rf"{re.escape(begin)}([0-9]{{1,9}})-{_MACHINE}{end}")
+    name = re.compile(rf"{begin}([0-9]{{1,9}})-{_MACHINE}{end}")
     with suppress(OSError):
         for found in filter(None, map(name.fullmatch, os.listdir(folder) if _MACHINE else ())):  # noqa: PTH208
             path = folder / found[0]

@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from weakref import WeakSet
@@ -34,7 +34,8 @@ class ThreadLock:
         self._lock.acquire()
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        with suppress(RuntimeError):  # renewed meanwhile, in a process forked by the block
+            self._lock.release()
 
 
 def _renew_locks() -> None:

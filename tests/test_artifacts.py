@@ -294,13 +294,21 @@ def test_an_output_that_is_being_made_is_not_touched(tmp_path: Path, file: bool)
 
 
 def test_drafts_of_processes_that_were_killed_here_are_removed(tmp_path: Path) -> None:
-    """Those of living processes, of other machines and of other files stay."""
+    """Those of living processes and of other machines stay; this process's own is of one that had its number."""
     dead, living, elsewhere = f"{999_999_999}-{_TOKEN}", f"{os.getppid()}-{_TOKEN}", "999999999-0000dead"
-    drafts = [*(f".a.{each}.partial" for each in (dead, living, elsewhere)), f".a.b.{dead}.partial"]
-    for name in drafts:
+    kept = [f".a.{each}.partial" for each in (living, elsewhere)]
+    for name in (*kept, f".a.{dead}.partial", f".a.b.{dead}.partial", f".a.{os.getpid()}-{_TOKEN}.partial"):
         (tmp_path / name).touch()
+    with publish(tmp_path / "a") as draft:
+        draft.touch(exist_ok=False)
+    assert names(tmp_path) == sorted([*kept, "a"])
+
+
+def test_a_folder_is_looked_into_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have very many files."""
     write_json(tmp_path / "a", 1)
-    assert names(tmp_path) == sorted([*drafts[1:], "a"])
+    monkeypatch.setattr("os.listdir", lambda _: pytest.fail("it is listed again"))
+    write_json(tmp_path / "b", 1)
 
 
 def test_temporary_folders_of_processes_that_were_killed_here_are_removed(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import OutputExists
-from nerbert.locks import held
+from nerbert.locks import ThreadLock, _renew_locks, held
 
 
 @pytest.mark.parametrize("name", ["folder", "file"])
@@ -57,4 +57,15 @@ def test_who_waits_gets_it_next_even_if_the_file_went(tmp_path: Path) -> None:
 
 def test_nobody_waits_for_what_is_free(tmp_path: Path) -> None:
     with held(tmp_path / "lock", "x", wait=lambda: pytest.fail("waited")):
+        pass
+
+
+def test_a_lock_between_threads_is_free_in_a_forked_process() -> None:
+    """Also for a block that was entered before the fork."""
+    lock = ThreadLock()
+    with lock:
+        _renew_locks()  # what a fork does in the child
+        with lock:
+            pass
+    with lock:
         pass

@@ -86,8 +86,8 @@ def annotate_texts(
             stop.add_note(f"{run.summary()}; {AGAIN}")
             raise
         run.write(draft.path)
-        write_json(draft.work / report.name, {"made_from": asked} | to_plain(run.report))
-        (draft.work / report.name).replace(report)  # before the output: a run killed between them is run again
+        # before the output: a run killed between them is run again
+        write_json(report, {"made_from": asked} | to_plain(run.report))
     if found.passed_over:
         tell(f"files skipped: {len(found.passed_over):,}, such as {found.passed_over[0]}; name them, or give --from")
     tell(run.summary())

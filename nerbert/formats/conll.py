@@ -39,6 +39,7 @@ DOCUMENT_START = "-DOCSTART-"
 _STARTS, _ENDS = (DOCUMENT_START, "#begin document "), "#end document"
 """CoNLL-2012 has its own marks."""
 _FIRST_LINES = 200
+_MARK = re.compile(rf"^(?:{'|'.join(map(re.escape, _STARTS))}).*", re.MULTILINE)
 _BREAKS, _COLUMN = re.compile(r"[\t\r\n]"), re.compile(r"[^\t\n]+")
 _HEADER = re.compile(r"(?:.*\t)?(?:tokens?|words?|form)\t(?:.*\t)?(?:tags?|labels?|ner|ner[-_ ]?tags?)", re.IGNORECASE)
 """A header line; in a column of types it would be read as an entity."""
@@ -140,9 +141,11 @@ def conll_block(example: Example) -> str:
     check_types(span.type for span in example.spans)
     if broken := next((word for word in example.tokens if _BREAKS.search(word)), ""):
         raise InputError(f"word {broken!r:.60} contains a tab or line break, which CoNLL can't hold; choose jsonl")
-    if marks := next((word for word in example.tokens if word.startswith(_STARTS)), ""):
-        raise InputError(f"word {marks!r:.60} begins as CoNLL's mark of a document does; remove it, or choose jsonl")
-    return "".join(f"{token}\t{tag}\n" for token, tag in zip(example.tokens, example_tags(example), strict=True)) + "\n"
+    lines = "".join(f"{token}\t{tag}\n" for token, tag in zip(example.tokens, example_tags(example), strict=True))
+    if (marks := _MARK.search(lines)) and lines != f"{DOCUMENT_START}\t{OUTSIDE}\n":  # some data sets keep it as a text
+        word = marks[0].partition("\t")[0]
+        raise InputError(f"word {word!r:.60} begins as CoNLL's mark of a document does; remove it, or choose jsonl")
+    return lines + "\n"
 
 
 class Conll:

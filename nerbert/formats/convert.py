@@ -111,6 +111,7 @@ class _Work:
 
     def write(self, split: str, name: str, path: Path) -> None:
         """Write a split to a file or folder, and count it as `name`; errors name the text of the source."""
+        self._losses.begin_file()
         try:
             self._kind.write(path, self._documents(split, name))
         except NerbertError as error:
@@ -172,14 +173,20 @@ class Losses:
 
     def __init__(self, holds: Abilities) -> None:
         self.holds, self._lost, self._characters, self._group = holds, Counter[str](), Counter[str](), ""
-        self._groups = set[int]()
+        self._groups = set[int]()  # of this file
         self._fields, self._nulls, self._changed = dict[str, None](), dict[str, None](), dict[str, None]()
+
+    def begin_file(self) -> None:
+        """Begin a file, in which groups are others, though their names may be equal."""
+        self._groups, self._group = set(), ""
 
     def note(self, document: Document, sentences: Sequence[Example] | None) -> None:
         """Note what a document loses, or its sentences if these are written in its place."""
         holds, lost = self.holds, self._lost
         if sentences is not None:
             self._note_sentences(document.text, sentences)
+        elif holds.text == "line":
+            lost["spaces"] += document.text != document.text.strip()
         lost["groups"] += not self._keep_group(document.group, len(sentences or ()))
         lost["words"] += document.words is not None and not holds.keep_words(document)
         lost["tagged"] += not holds.tagged and document.tagged

@@ -62,8 +62,8 @@ class Abilities:
     """Nested entities."""
 
     def keep_text(self, text: str) -> bool:
-        """Return whether a text is kept unchanged, not as its sentences."""
-        return self.text == "whole" or (self.text == "line" and text.splitlines() == [text] == [text.strip()])
+        """Return whether a text is kept as it is, but for a line break at its end, and not as its sentences."""
+        return self.text == "whole" or (self.text == "line" and text.splitlines() == [text.strip()])
 
     def keep_words(self, document: Document) -> bool:
         """Return whether the places of a document's words are kept."""

@@ -26,13 +26,15 @@ REFUSED = ": exists already; choose another place or pass --overwrite"
 KILLS = ("kill", "torn")
 IN_A_ROW = 8
 _LOOKS = 30_000
-_CLOCK = re.compile(rb'"(seconds|wall|cpu|finished)": [^,}\n]*')
+_CLOCK = re.compile(rb'"(seconds|wall_seconds|cpu_seconds|wall|cpu|finished)": [^,}\n]*')
 """What legitimately differs between two runs in files of text: how long something took, and when it ended."""
 _RANDOM = re.compile(r"\d+-[0-9a-f]{8}(?=\.partial)|(?<=^tmp/)(?:nerbert-\d+-[0-9a-f]{8}-|tmp).*")
 """What differs between the names of one temporary file in two processes."""
 _SPENT = re.compile(rb'"(input_tokens|output_tokens|cost|kept_before|tokens_are_estimated)": [^,}\n]*')
 """What a report on asked texts says of a request whose answer was lost: it was paid for, and is sent again."""
 _TEXT = (".json", ".jsonl")
+_TABLES = "suite."
+"""The tables of a benchmark, which show its cells, and seconds among them."""
 
 
 @dataclass(frozen=True)
@@ -236,6 +238,8 @@ def _content(path: Path) -> bytes:
     if path.suffix == ".sqlite":
         with closing(sqlite3.connect(path)) as database:
             return repr(database.execute("SELECT text, content, cut FROM answers ORDER BY text").fetchall()).encode()
+    if path.name.startswith(_TABLES):
+        return b""
     content = _CLOCK.sub(rb'"\1": 0', path.read_bytes()) if path.suffix in _TEXT else path.read_bytes()
     return _SPENT.sub(rb'"\1": 0', content) if path.name.endswith(".report.json") else content
 

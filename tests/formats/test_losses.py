@@ -158,3 +158,27 @@ def test_a_word_that_is_a_byte_order_mark_is_read_again(tmp_path: Path) -> None:
     source = tmp_path / "a.jsonl"
     source.write_text(json.dumps(row("\ufeff Ann", "Ann", tokens=["\ufeff", "Ann"])))
     check_same(*round_trip(tmp_path, source, "conll"))
+
+
+def test_a_text_that_is_a_mark_of_a_document_stays_one(tmp_path: Path) -> None:
+    """Some data sets keep it among their sentences."""
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"tokens": ["-DOCSTART-"], "spans": []}\n{"tokens": ["Ann"], "spans": []}\n')
+    convert_data(source, tmp_path / "out.conll")
+    assert (tmp_path / "out.conll").read_text() == "-DOCSTART-\tO\n\nAnn\tO\n\n"
+
+
+def test_groups_of_several_files_are_apart(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for split in ("train", "dev"):
+        (tmp_path / "in" / f"{split}.conll").write_text("-DOCSTART-\tO\n\nAnn\tO\n\n-DOCSTART-\tO\n\nBob\tO\n\n")
+    assert convert_data(tmp_path / "in", tmp_path / "out", to="conll").losses == []
+
+
+def test_a_line_break_at_the_end_of_a_text_is_told_and_splits_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": "Ann met Bob. He left.\\n", "spans": []}\n')
+    made = convert_data(source, tmp_path / "out.txt", to="marked")
+    assert [line.strip() for line in (tmp_path / "out.txt").read_text().splitlines()] == ["Ann met Bob. He left."]
+    assert told(made.losses, "own spaces")
+    assert len(made.losses) == 1

@@ -10,7 +10,6 @@ A sentence has one state, a list of entities and an answer. An action sets it, a
 one step of the same kind. A tab says which revision of a sentence it saw; one that is behind is refused.
 """
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +19,6 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-from nerbert.artifacts import writing
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput, os_refused
 from nerbert.formats.documents import Reading, document_of
 from nerbert.formats.jsonl import JsonLines, object_line
@@ -107,6 +105,8 @@ class Project:
         """By tab: its last request that was done, and its sentence: a page that hears no answer repeats it."""
         self.trouble = ""
         """Why labels.jsonl couldn't be written; it is tried again after the next answer."""
+        self._written = (0, 0)
+        """Inode and bytes of labels.jsonl after it was written last."""
         self._journal = Journal(folder / "journal.jsonl")
         for entry in self._journal.entries():
             self._replay(entry)
@@ -274,16 +274,26 @@ class Project:
     def _is_last_label(self, item: LabelItem) -> bool:
         """Return whether all other accepted sentences are in their file, and were shown before this one."""
         later = takewhile(lambda each: each is not item, reversed(self.drawn))
-        return not self.trouble and self._labels.exists() and all(each.state.answer != "accept" for each in later)
+        return self._is_ours() and all(each.state.answer != "accept" for each in later)
+
+    def _is_ours(self) -> bool:
+        """Return whether the file is as it was written last, and in no other folder."""
+        try:
+            seen = self._labels.lstat()
+        except OSError:
+            return False
+        return not self.trouble and (seen.st_ino, seen.st_size, seen.st_nlink) == (*self._written, 1)
 
     def _add_label(self, item: LabelItem) -> None:
         """Add a sentence at the end of the accepted ones: writing all of 10,000 takes half a second."""
         line = b"".join(object_line(JsonLines().value(each)) for each in self.documents([item]))
+        inode, size = self._written
         try:
-            with writing(self._labels), self._labels.open("r+b") as file:
-                append_line(file.fileno(), os.fstat(file.fileno()).st_size, line)
-        except NerbertError as error:
-            self.trouble = str(error)
+            with self._labels.open("r+b") as file:
+                append_line(file.fileno(), size, line)
+            self._written = inode, size + len(line)
+        except OSError:
+            self._write_labels()
 
     def _write_labels(self) -> None:
         """Write the accepted sentences, whole or not at all; the journal has them already."""
@@ -291,6 +301,8 @@ class Project:
         if accepted or self._labels.exists():
             try:
                 JsonLines().write(self._labels, self.documents(accepted))
+                seen = self._labels.lstat()
+                self._written = seen.st_ino, seen.st_size
             except NerbertError as error:
                 self.trouble = str(error)
 

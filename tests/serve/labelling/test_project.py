@@ -303,6 +303,22 @@ def test_labels_stay_in_the_order_in_which_sentences_were_shown(project: Project
     assert [len(each["spans"]) for each in labels(project)] == [1, 0]
 
 
+@pytest.mark.parametrize("damage", ["emptied", "without its last line break", "linked", "gone"])
+def test_a_file_that_was_changed_is_written_anew(project: Project, damage: str) -> None:
+    save(project, 0, (4, 10, "ship"), answer="accept")
+    path = project.folder / "labels.jsonl"
+    if damage == "linked":
+        os.link(path, path.with_name("copy.jsonl"))
+        copy = path.read_bytes()
+    elif damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1] if damage != "emptied" else b"")
+    save(project, 1, (0, 3, "ship"), answer="accept")
+    assert [each["id"] for each in labels(project)] == [0, 1]
+    assert damage != "linked" or path.with_name("copy.jsonl").read_bytes() == copy
+
+
 def test_a_label_that_fits_only_in_part_is_not_added(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     save(project, 0, (4, 10, "ship"), answer="accept")
     before, real = labels(project), os.pwrite
@@ -310,8 +326,12 @@ def test_a_label_that_fits_only_in_part_is_not_added(project: Project, monkeypat
     def full(handle: int, line: bytes, place: int) -> int:
         return real(handle, line[: len(line) if line.startswith(b'{"do":') else 9], place)
 
+    def refuse(*_: object) -> None:
+        raise WriteError("labels.jsonl: can't be written")
+
     with monkeypatch.context() as patch:
         patch.setattr("os.pwrite", full)
+        patch.setattr("nerbert.formats.jsonl.JsonLines.write", refuse)
         save(project, 1, answer="accept")
     assert "labels.jsonl: can't be written" in project.trouble
     assert labels(project) == before
