@@ -26,7 +26,7 @@ REFUSED = ": exists already; choose another place or pass --overwrite"
 KILLS = ("kill", "torn")
 IN_A_ROW = 8
 _LOOKS = 30_000
-_CLOCK = re.compile(rb'"(seconds|wall_seconds|cpu_seconds|wall|cpu|finished)": [^,}\n]*')
+_CLOCK = re.compile(rb'"(seconds|wall_seconds|cpu_seconds|wall|cpu|finished)": ?[^,}\n]*')
 """What legitimately differs between two runs in files of text: how long something took, and when it ended."""
 _RANDOM = re.compile(r"\d+-[0-9a-f]{8}(?=\.partial)|(?<=^tmp/)(?:nerbert-\d+-[0-9a-f]{8}-|tmp).*")
 """What differs between the names of one temporary file in two processes."""
