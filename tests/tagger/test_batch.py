@@ -248,7 +248,7 @@ def test_two_threads_that_ask_for_new_labels_make_one_head(monkeypatch: pytest.M
             met.set()
             return NamesHead(labels, thresholds)
 
-    monkeypatch.setattr("nerbert.tagger.pending.Lock", Watched)
+    monkeypatch.setattr("nerbert.tagger.pending.ThreadLock", Watched)
     heads, ask = AskedHeads(), (Slow(), (EntityLabel("ship"),), (0.5,))
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(heads.find, *ask)
