@@ -23,7 +23,7 @@ from typing import IO, Any, Generic, NamedTuple, TypeVar
 
 from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError
 from nerbert.locks import held
-from nerbert.schema import read_json, to_plain
+from nerbert.schema import parse_json, read_json, to_plain
 
 Result = TypeVar("Result")
 
@@ -91,11 +91,12 @@ class Made(Generic[Result]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark(Generic[Result]):
+class _Mark:
     fingerprint: str
     checksums: list[int]
-    """Of the files, and of the result as JSON."""
-    result: Result
+    """Of the files, and of the result."""
+    result: str
+    """JSON, whose bytes the last checksum is of."""
 
 
 def check_free(target: Path, *, overwrite: bool) -> None:
@@ -207,16 +208,14 @@ def artifact(
     `mark` is a JSON file that is written last: the fingerprint, checksums, and the result, which is a `kind`.
     """
     with suppress(InputError, OSError):
-        found = read_json(mark, _Mark[Any], limit=_LARGEST_MARK)
+        found = read_json(mark, _Mark, limit=_LARGEST_MARK)
         if found.fingerprint == fingerprint and found.checksums == _checksums(files, found.result):
-            whole = read_json(mark, _Mark[kind], limit=_LARGEST_MARK)  # type: ignore[valid-type]
-            return Made(whole.result, before=True)
+            return Made(parse_json(found.result, kind, mark), before=True)
     mark.unlink(missing_ok=True)
     result = make()
     with publish(mark) as draft:
-        plain = to_plain(result)
-        made = _Mark(fingerprint, _checksums(files, plain), plain)
-        draft.write_text(json_line(to_plain(made)), encoding="utf-8")
+        content = json_line(to_plain(result))
+        draft.write_text(json_line(to_plain(_Mark(fingerprint, _checksums(files, content), content))), encoding="utf-8")
     return Made(result, before=False)
 
 
@@ -324,7 +323,7 @@ def _file_draft(target: Path) -> Path:
 
 
 def scratch_prefix() -> str:
-    """Return the begin of this process's temporary folders' names; what killed processes left of theirs is removed."""
+    """Return how the names of this process's temporary folders begin; what killed processes left is removed."""
     _remove_of_dead(Path(gettempdir()), _SCRATCH, r"-\w+")  # a folder's maker lives as long as the folder
     return f"{_SCRATCH}{os.getpid()}-{_TOKEN}-"
 
@@ -466,8 +465,8 @@ def finish(target: Path) -> None:
         pass
 
 
-def _checksums(files: Sequence[Path], result: Any) -> list[int]:
-    return [*map(checksum_of, files), zlib.crc32(json_line(result).encode())]
+def _checksums(files: Sequence[Path], result: str) -> list[int]:
+    return [*map(checksum_of, files), zlib.crc32(result.encode())]
 
 
 def checksum_of(path: Path) -> int:
