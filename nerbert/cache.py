@@ -87,10 +87,15 @@ def _checksums(folder: Path) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): checksum_of(path) for path in files}
 
 
+def user_cache() -> Path:
+    """Return the folder of the user's caches; raise RuntimeError or ValueError if there is no home folder for it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+
+
 def cache_place(cache: str, kind: str, name: str) -> Path:
     """Return a cached folder's path, below `cache` or the user's cache folder; raise OutputExists for a foreign one."""
     try:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        home = user_cache()
         place, parts = (Path(cache).expanduser(), (kind, name)) if cache else (home, ("nerbert", kind, name))
     except (RuntimeError, ValueError) as error:  # half a character is no user's name
         raise SettingsError(f"cache = {cache!r:.80}: there is no home folder for it; name a folder") from error

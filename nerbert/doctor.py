@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from nerbert import __version__
+from nerbert.cache import user_cache
 from nerbert.errors import InputError, NerbertError
 from nerbert.locks import held
 from nerbert.process import cores
@@ -71,13 +72,14 @@ def memory_limit() -> int:
 
 
 def _places(folder: Path) -> Iterator[Finding]:
-    places = {"folder for outputs": folder, "temporary folder": Path(tempfile.gettempdir())}
-    advices = ("name another folder", "set TMPDIR to another folder", "set XDG_CACHE_HOME to another folder")
+    elsewhere = "set XDG_CACHE_HOME to another folder"
+    places = [("folder for outputs", folder, "name another folder"),
+              ("temporary folder", Path(tempfile.gettempdir()), "set TMPDIR to another folder")]  # fmt: skip
     try:
-        places["cache"] = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    except RuntimeError:
-        yield Finding("cache", "wrong", "there is no home folder for it", advices[-1])
-    for (what, place), advice in zip(places.items(), advices, strict=False):
+        places.append(("cache", user_cache(), elsewhere))
+    except (RuntimeError, ValueError):
+        yield Finding("cache", "wrong", "there is no home folder for it", elsewhere)
+    for what, place, advice in places:
         there = next(each for each in (place.absolute(), *place.absolute().parents) if each.is_dir())
         free = shutil.disk_usage(there).free
         if not os.access(there, os.W_OK):
