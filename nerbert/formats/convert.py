@@ -172,13 +172,13 @@ class Losses:
     """Counts what each document loses in a format that `holds` so much."""
 
     def __init__(self, holds: Abilities) -> None:
-        self.holds, self._lost, self._characters, self._group = holds, Counter[str](), Counter[str](), ""
-        self._groups = set[int]()  # of this file
+        self.holds, self._lost, self._characters = holds, Counter[str](), Counter[str]()
         self._fields, self._nulls, self._changed = dict[str, None](), dict[str, None](), dict[str, None]()
+        self.begin_file()
 
     def begin_file(self) -> None:
         """Begin a file, in which groups are others, though their names may be equal."""
-        self._groups, self._group = set(), ""
+        self._groups, self._group = set[int](), ""
 
     def note(self, document: Document, sentences: Sequence[Example] | None) -> None:
         """Note what a document loses, or its sentences if these are written in its place."""
