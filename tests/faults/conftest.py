@@ -13,7 +13,7 @@ import nerbert
 from nerbert.corpus.shards import read_sentences
 from tests.encoder.open_rows import ROWS
 from tests.evaluation.benchmark.conftest import SHIPS
-from tests.faults.harness import Command, Desk
+from tests.faults.harness import Command, Desk, kill_in_a_row, kill_once
 from tests.faults.jobs import SETTINGS
 
 LINES = [f"Margarethe {number} sailed with Larsen & Holm from Bergen to Oslo in May." for number in range(60)]
@@ -72,3 +72,17 @@ def show_row(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
             sys.stdout.write(f"\n{row}\n")
 
     return show
+
+
+@pytest.fixture
+def kill_often(pytestconfig: pytest.Config, show_row: Callable[[str], None]) -> Callable[[Desk], None]:
+    """Kill a desk's command as often as the options say, once and several times in a row; all results are equal."""
+
+    def run(desk: Desk) -> None:
+        kills, seed = pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed")
+        tallies = [kill_once(desk, kills // 2, seed), kill_in_a_row(desk, kills, seed)]
+        for each in tallies:
+            show_row(each.row())
+        assert [each.faults for each in tallies] == [[], []]
+
+    return run

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.annotate.model_server import serving
-from tests.faults.harness import Command, Desk, kill_in_a_row, kill_once
+from tests.faults.harness import Command, Desk
 
 
 @pytest.fixture
@@ -20,9 +20,5 @@ def desk(inputs: Path, tmp_path: Path, warm_python: None) -> Iterator[Desk]:
 
 
 @pytest.mark.slow
-def test_killed_while_it_asks(desk: Desk, pytestconfig: pytest.Config, show_row: Callable[[str], None]) -> None:
-    kills, seed = pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed")
-    tallies = [kill_once(desk, kills // 2, seed), kill_in_a_row(desk, kills, seed)]
-    for each in tallies:
-        show_row(each.row())
-    assert [each.faults for each in tallies] == [[], []]
+def test_killed_while_it_asks(desk: Desk, kill_often: Callable[[Desk], None]) -> None:
+    kill_often(desk)

@@ -47,11 +47,6 @@ def test_places_are_spread_over_all_operations(count: int, kills: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_killed_at_any_file_operation(
-    name: str, desk_of: Callable[[Command], Desk], pytestconfig: pytest.Config, show_row: Callable[[str], None]
+    name: str, desk_of: Callable[[Command], Desk], kill_often: Callable[[Desk], None]
 ) -> None:
-    desk = desk_of(COMMANDS[name])
-    kills, seed = pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed")
-    tallies = [kill_once(desk, kills // 2, seed), kill_in_a_row(desk, kills, seed)]
-    for each in tallies:
-        show_row(each.row())
-    assert [each.faults for each in tallies] == [[], []]
+    kill_often(desk_of(COMMANDS[name]))

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.faults.harness import Command, Desk, Running, kill_in_a_row, kill_once, wait_for
+from tests.faults.harness import Command, Desk, Running, wait_for
 
 LABEL = Command("label", ("label", "../inputs/domain/train.conll", "-o", "out", "--types", "ship,port", "--tagger",
                           "../inputs/gliner", "--port", "0", "--no-browser"))  # fmt: skip
@@ -76,9 +76,5 @@ def desk(inputs: Path, tiny_gliner: Path, tmp_path: Path, warm_python: None) -> 
 
 
 @pytest.mark.slow
-def test_killed_while_it_saves(desk: Desk, pytestconfig: pytest.Config, show_row: Callable[[str], None]) -> None:
-    kills, seed = pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed")
-    tallies = [kill_once(desk, kills // 2, seed), kill_in_a_row(desk, kills, seed)]
-    for each in tallies:
-        show_row(each.row())
-    assert [each.faults for each in tallies] == [[], []]
+def test_killed_while_it_saves(desk: Desk, kill_often: Callable[[Desk], None]) -> None:
+    kill_often(desk)

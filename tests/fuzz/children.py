@@ -28,8 +28,6 @@ _OWN = tuple(
 """Where Python's own files are, and those of the project."""
 
 _CODE = (".py", ".pyc", ".so")
-_OURS = (os.path.realpath(Path(__file__).parents[2]),)
-"""The checkout, which may lie among temporary files."""
 
 
 class Watch:
@@ -59,7 +57,7 @@ class Watch:
         writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         if not self._below(path, self._writes if writes and os.fspath(path) != os.devnull else self._reads):
             self.faults.append(f"open {path!r:.200} {mode} {flags}")
-        elif not self._below(path, _OURS) and self._below(path, self._folders) and str(path).endswith(_CODE):
+        elif not self._below(path, _OWN) and self._below(path, self._folders) and str(path).endswith(_CODE):
             self.faults.append(f"code {path!r:.200}")
 
     @staticmethod
