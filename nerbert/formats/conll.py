@@ -152,7 +152,7 @@ class Conll:
     """The format `conll`."""
 
     suffixes = by_name = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes", ".conllu")
-    holds = replace(LEAST, text="words", words=covering_words, groups="adjacent")
+    holds = replace(LEAST, text="words", words=covering_words, groups="adjacent", mark=DOCUMENT_START)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether most of the first lines end in a tag, unlike prose, or all their rows have one."""

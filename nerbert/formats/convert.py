@@ -205,6 +205,7 @@ class Losses:
             f"the texts' own spaces and lines: it holds sentences {of_words}": lost["spaces"],
             f"characters that belong to no word: {self._characters.total():,} ({characters})": self._characters,
             f"texts without a word: {lost['texts']:,} left out": lost["texts"],
+            f"texts {self.holds.mark}: {lost['marks']:,}; they begin documents there": lost["marks"],
             "where words begin and end: they are found again when it is read": lost["words"],
             f"that a model alone tagged {lost['tagged']:,} texts: they look like annotated ones now": lost["tagged"],
             f"the fields {_listed(self._fields)}": self._fields,
@@ -232,6 +233,7 @@ class Losses:
             written = [" ".join(whole_words(each).tokens) for each in sentences]
         else:
             written = [each.text.strip().removeprefix("\ufeff") for each in sentences]
+        self._lost["marks"] += sum(each == self.holds.mark != "" for each in written)
         if sentences and written != [text]:
             self._lost["spaces"] += 1
             self._characters += Counter("".join(text.split())) - Counter("".join(written))

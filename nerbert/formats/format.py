@@ -60,6 +60,8 @@ class Abilities:
     fields: Fields = all_fields
     nested: bool = False
     """Nested entities."""
+    mark: str = ""
+    """A text that is no text in the format, but begins a document."""
 
     def keep_text(self, text: str) -> bool:
         """Return whether a text is kept as it is, but for a line break at its end, and not as its sentences."""

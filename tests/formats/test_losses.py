@@ -160,12 +160,13 @@ def test_a_word_that_is_a_byte_order_mark_is_read_again(tmp_path: Path) -> None:
     check_same(*round_trip(tmp_path, source, "conll"))
 
 
-def test_a_text_that_is_a_mark_of_a_document_stays_one(tmp_path: Path) -> None:
+def test_a_text_that_is_a_mark_of_a_document_stays_one_which_is_told(tmp_path: Path) -> None:
     """Some data sets keep it among their sentences."""
     source = tmp_path / "in.jsonl"
     source.write_text('{"tokens": ["-DOCSTART-"], "spans": []}\n{"tokens": ["Ann"], "spans": []}\n')
-    convert_data(source, tmp_path / "out.conll")
+    made = convert_data(source, tmp_path / "out.conll")
     assert (tmp_path / "out.conll").read_text() == "-DOCSTART-\tO\n\nAnn\tO\n\n"
+    assert made.losses == ["texts -DOCSTART-: 1; they begin documents there"]
 
 
 def test_groups_of_several_files_are_apart(tmp_path: Path) -> None:
