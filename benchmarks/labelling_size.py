@@ -119,6 +119,7 @@ def _in_browser(options: argparse.Namespace, server: Server) -> dict[str, Any]:
         opened = shown(lambda: tab.goto(f"http://127.0.0.1:{server.ports[0]}/#label"))
         accepted = [shown(lambda: tab.keyboard.press("Enter")) for _ in range(options.repeats)]
         undone = shown(lambda: tab.keyboard.press("Control+z"))
+        tab.click("summary:has-text('Labelled sentences')")
         tab.wait_for_selector(".listed button")
         listed = tab.locator(".listed button").count()
         last = shown(tab.locator(".listed button").last.click)
