@@ -77,6 +77,7 @@ def test_a_calibrated_confidence_is_turned_back(margin: float, temperature: floa
     assert uncalibrated(calibrated, temperature) == pytest.approx(sure)
     assert uncalibrated(0.1, 1.0) == 0.1
     assert (uncalibrated(0.0, temperature), uncalibrated(1.0, temperature)) == (0.0, 1.0)
+    assert uncalibrated(1 - 2**-53, HIGHEST) == 1.0, "where its odds overflow"
 
 
 @given(st.lists(st.tuples(st.floats(-30, 30), st.booleans()), max_size=30))
