@@ -119,7 +119,7 @@ def write_keys(keys: Iterable[int], path: Path) -> None:
 
 def keys_on_both_sides(train: Iterable[Path], validation: Iterable[Path]) -> frozenset[int]:
     """Return the keys in both splits; only those of the validation split are in memory, 8 bytes each."""
-    held = np.unique(np.concatenate([np.load(path, allow_pickle=False) for path in validation] or [np.empty(0)]))
+    held = np.unique(np.concatenate([np.load(path, allow_pickle=False) for path in validation] or [np.zeros(0)]))
     found = np.zeros(len(held), bool)
     for path in train:
         found |= np.isin(held, np.load(path, allow_pickle=False))
@@ -143,7 +143,7 @@ class RareCategories:
     def apply(self, rows: pa.RecordBatch) -> Verdict:
         """Make rare categories ENTITY, or drop their sentences, by setting `rare_category`."""
         flat, lengths = flat_categories(rows)
-        stays = pc.is_in(flat, pa.array(sorted({*self.kept, ENTITY}), pa.string()))
+        stays = pc.is_in(flat, pa.array(sorted({*self.kept, ENTITY})))
         rare = count_by_sentence(pc.invert(stays), lengths)
         mentions = recategorised(rows["mentions"], pc.if_else(stays, flat, ENTITY))
         rows = rows.set_column(rows.schema.get_field_index("mentions"), "mentions", mentions)
@@ -202,7 +202,7 @@ class CommonCategories:
         if not self.common:
             return rows, ()
         flat, lengths = flat_categories(rows)
-        common = count_by_sentence(pc.is_in(flat, pa.array(sorted(self.common), pa.string())), lengths)
+        common = count_by_sentence(pc.is_in(flat, pa.array(sorted(self.common))), lengths)
         untyped = count_by_sentence(pc.equal(flat, ENTITY), lengths)
         untyped[common < lengths] = 0
         pairs = zip(rows["id"].to_pylist(), untyped.clip(max=len(_DROPPED) - 1).tolist(), strict=True)

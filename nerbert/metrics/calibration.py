@@ -93,7 +93,7 @@ def _means(words: npt.NDArray[np.float64], pair: Pair) -> list[float]:
     if not starts.size:
         return []
     sums = np.add.reduceat(words, np.stack([starts, ends], axis=1).ravel())[::2]
-    return np.clip(sums / (ends - starts), 0.0, 1.0).tolist()  # type: ignore[no-any-return]
+    return (sums / (ends - starts)).tolist()  # type: ignore[no-any-return]
 
 
 def _check(words: npt.NDArray[np.float64], pair: Pair) -> None:
@@ -225,7 +225,7 @@ def check_precision(value: float) -> float:
 
 
 def _lowest(sure: Shares, right: npt.NDArray[np.bool_], precision: float) -> Threshold:
-    order = np.argsort(-sure, kind="stable")
+    order = np.argsort(-sure)
     sure, hits = sure[order], np.cumsum(right[order])
     kept = np.arange(1, sure.size + 1)
     last_of_equals = np.append(sure[1:] < sure[:-1], True)

@@ -63,11 +63,11 @@ class Judgement:
     token: Score
     kinds: dict[str, int]
     interval: Interval
-    seen: Counts | None = None
-    unseen: Counts | None = None
-    calibration: Calibration | None = None
-    without: Counts | None = None
-    left_out: int = 0
+    seen: Counts | None
+    unseen: Counts | None
+    calibration: Calibration | None
+    without: Counts | None
+    left_out: int
 
     def as_json(self) -> dict[str, Any]:
         """Return the scores of a benchmark cell: figures 0–1, always with the same keys."""
@@ -140,7 +140,7 @@ def without_types(
 ) -> Counts:  # fmt: skip
     """Return counts without the entities, gold and predicted, of some types; raise InputError as `assess` does."""
     pair = pair_of(gold, found)
-    other = np.array([name not in types for name in pair.types], bool)
+    other = np.array([name not in types for name in pair.types])
     return count_where(pair, other[pair.gold.types], other[pair.found.types])
 
 

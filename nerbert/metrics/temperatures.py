@@ -96,15 +96,15 @@ def fit_by_label(
     outcomes, part = np.asarray(right, bool), np.asarray(sentences, np.int64) % folds
     kinds = np.asarray(labels, object)
     enough = [name for name in sorted(set(labels)) if np.count_nonzero(kinds == name) >= ENOUGH]
-    losses = temperature_losses(confidences, outcomes) if len(labels) else np.zeros((1, 0))
+    if not enough:
+        return FittedByLabel(Temperatures(), 0.0, 0.0, 0.0)
+    losses = temperature_losses(confidences, outcomes)
 
     def fitted(on: npt.NDArray[np.bool_]) -> Temperatures:
         pooled = best_temperature(losses[:, on])
         own = {name: best_temperature(losses[:, on & (kinds == name)], _PULL, pooled) for name in enough}
         return Temperatures(pooled, own)
 
-    if not enough:
-        return FittedByLabel(Temperatures(), 0.0, 0.0, 0.0)
     by_label, pooled = np.zeros(outcomes.size), np.zeros(outcomes.size)
     for fold in np.unique(part):
         own, found = part == fold, fitted(part != fold)

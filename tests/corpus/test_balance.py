@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nerbert.corpus import balance
 from nerbert.corpus.balance import Multiset, draw, draw_copies, exponent
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import SettingsError
@@ -52,8 +53,19 @@ def test_expectations_sum_to_the_total_within_the_cap(
 def test_without_a_total_there_are_as_many_copies_as_sentences(method: str) -> None:
     some = sentences(500)
     rates = draw(counted(some), method=method, alpha=0.7)
-    assert rates.total == 500
+    assert (rates.method, rates.alpha, rates.total, rates.cap) == (method, 0.7, 500, 0)
     assert sum(map(rates.expected, some)) == pytest.approx(500, rel=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_blocks_of_rows_change_nothing(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = counted([["A", "B"], ["A"], ["C", "C"], ["B", "B", "D"], ["D"]])
+    whole = draw(some, method=method, alpha=0.7, total=9)
+    monkeypatch.setattr(balance, "_ROWS", 2)
+    blocks = draw(some, method=method, alpha=0.7, total=9)
+    assert blocks.weights == pytest.approx(whole.weights)
+    assert blocks.residual == pytest.approx(whole.residual)
+    assert blocks.iterations == whole.iterations
 
 
 def test_literal_is_the_papers_draw_simulated() -> None:

@@ -1,5 +1,5 @@
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -128,13 +128,14 @@ def test_exclusion_looks_at_runs_of_normalised_words() -> None:
 
 
 Reach = Callable[..., Upstream]
+PreparedStep = EqualInTrain | RareCategories | OnlyUntyped | CommonCategories
 
 
 @pytest.fixture
 def reach(tmp_path: Path) -> Reach:
     """What reaches a step: parts of a corpus, after some steps."""
 
-    def made(*parts: pa.RecordBatch, steps: Sequence[RareCategories] = ()) -> Upstream:
+    def made(*parts: pa.RecordBatch, steps: Sequence[PreparedStep] = ()) -> Upstream:
         (tmp_path / "pages").mkdir()
         for number, rows in enumerate(parts):
             write_table(pa.Table.from_batches([rows]), tmp_path / "pages" / f"part-{number}.parquet")
@@ -177,6 +178,26 @@ def test_frequent_and_common_categories_are_those_of_the_train_part(reach: Reach
     assert CommonCategories(settings, False).prepare(upstream).common == frozenset()
 
 
+def test_steps_have_the_names_that_settings_give_them() -> None:
+    steps = (ExcludedTexts, WithoutLink, EqualInTrain, RareCategories, OnlyUntyped, CommonCategories)
+    assert [each.name for each in steps] == ["exclude", "no link", "split", "filter 1", "filter 2", "filter 3"]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [EqualInTrain(frozenset({1})), RareCategories(SETTINGS), OnlyUntyped(False),
+     CommonCategories(SETTINGS, True, frozenset({ENTITY}))],
+)  # fmt: skip
+def test_a_step_names_the_columns_that_it_reads(step: PreparedStep, reach: Reach) -> None:
+    """A step after it that counts has no others read."""
+    upstream = reach(sentences(["City"], ["River"]), steps=[step])
+    assert list(upstream.map(_number_of_rows, ())) == [2]
+
+
+def _number_of_rows(_: Path, batches: Iterator[pa.RecordBatch]) -> int:
+    return sum(rows.num_rows for rows in batches)
+
+
 def rare(**counts: int) -> RareCategories:
     """Filter 1, as it was prepared for mentions of these categories."""
     return RareCategories(SETTINGS, Counter(counts), frozenset(counts))
@@ -184,12 +205,13 @@ def rare(**counts: int) -> RareCategories:
 
 @pytest.mark.parametrize("balance", ["literal", "fit"])
 def test_copies_are_drawn_of_train_sentences_alone(balance: Literal["literal", "fit"], reach: Reach) -> None:
-    settings = replace(SETTINGS, balance=balance, alpha=0.0, sample_size=6)
+    settings = replace(SETTINGS, balance=balance, alpha=0.0, sample_size=6, max_copies=5)
     train, held_out = sentences(["B", "A"], ["A"], ["B", "A"]), sentences(["A"], ["C"], split="validation")
     step = Sampling(settings).prepare(reach(train, held_out, steps=[rare(A=3, B=2)]))
     assert step.rates is not None
     assert step.rates.weights.keys() == {"A", "B"}
-    assert (step.report["method"], step.report[balance]["total"]) == (balance, 6)
+    assert step.report["method"] == balance
+    assert [step.report[balance][name] for name in ("alpha", "total", "cap")] == [0.0, 6, 5]
     assert step.report.keys() == {"method", "literal", "fit"}
     assert step.report[balance].keys() == set(step.rates.__slots__) - {"method", "weights"}
     rows, reasons = step.apply(train)
@@ -204,10 +226,13 @@ def test_copies_are_drawn_of_train_sentences_alone(balance: Literal["literal", "
 
 
 def test_a_sentence_whose_copies_no_column_holds_is_told(reach: Reach) -> None:
+    upstream, most = reach(sentences(["A"]), steps=[rare(A=1)]), 2**31 - 2
+    settings = replace(SETTINGS, balance="literal", sample_size=most)
+    assert Sampling(settings).prepare(upstream).apply(sentences(["A"]))[0]["copies"].to_pylist() == [most]
     with pytest.raises(
-        SettingsError, match=r"^sample_size = 3000000000: a sentence would get 3e\+09 copies; choose less$"
+        SettingsError, match=r"^sample_size = 2147483647: a sentence would get 2.15e\+09 copies; choose less$"
     ):
-        Sampling(replace(SETTINGS, sample_size=3_000_000_000)).prepare(reach(sentences(["A"]), steps=[rare(A=1)]))
+        Sampling(replace(settings, sample_size=most + 1)).prepare(upstream)
 
 
 NO_LINK = "no sentence of the train part has a link; give a larger dump"

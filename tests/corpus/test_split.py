@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nerbert.corpus.filters import keys_on_both_sides, sentence_key, write_keys
@@ -42,6 +42,7 @@ def test_sentences_with_the_same_words_have_one_key() -> None:
 
 
 @given(KEYS, KEYS)
+@example([{0}], [])
 def test_keys_on_both_sides_are_the_intersection(train: list[set[int]], validation: list[set[int]]) -> None:
     from tempfile import TemporaryDirectory
 

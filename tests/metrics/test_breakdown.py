@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.metrics.breakdown import LONGEST, by_length, by_type, confusions, differences
-from nerbert.metrics.judging import _different, bootstrap, bootstrap_difference, counts_by_sentence, kinds_of
+from nerbert.metrics.breakdown import LONGEST, ScoreDifference, by_length, by_type, confusions, differences
+from nerbert.metrics.judging import Interval, _different, bootstrap, bootstrap_difference, counts_by_sentence, kinds_of
 from nerbert.metrics.score import pair_of, score_pair, score_tags
 from tests.metrics.taggings import PAIRS, Pairs, split
 
@@ -34,6 +34,8 @@ def test_lengths_and_confusions() -> None:
     ]  # fmt: skip
     assert confusions(pair) == [("a", "b", 2), ("b", "a", 1)]
     assert [each.name for each in by_type(pair)] == ["a", "b"]
+    once = pair_of([["B-b", "B-a"]], [["B-a", "B-b"]])
+    assert confusions(once) == [("a", "b", 1), ("b", "a", 1)], "of as many, by name"
 
 
 def test_an_interval_is_that_of_the_type_alone() -> None:
@@ -55,12 +57,24 @@ def test_a_few_entities_are_sure_of_nothing(entities: int, sure: bool) -> None:
     assert [each.sure for each in differences(one, two)] == [sure, sure]
 
 
+def test_a_type_that_one_tagger_alone_finds_has_a_difference() -> None:
+    one, none = pair_of([["O"]], [["B-a"]]), pair_of([["O"]], [["O"]])
+    assert [each.name for each in differences(one, none)] == [each.name for each in differences(none, one)] == ["", "a"]
+
+
+@pytest.mark.parametrize(("low", "high", "sure"), [(0.1, 0.2, True), (-0.2, -0.1, True), (0.0, 0.2, False),
+                                                   (-0.2, 0.0, False), (-0.1, 0.1, False)])  # fmt: skip
+def test_an_interval_with_zero_is_not_sure(low: float, high: float, sure: bool) -> None:
+    assert ScoreDifference("", 1, 0.5, 0.5, Interval(low, high, 0.95, 1)).sure == sure
+
+
 @given(PAIRS, st.randoms(use_true_random=False))
 def test_differences_are_those_of_two_scores(pairs: Pairs, random: "np.random.RandomState") -> None:
     gold, found = split(pairs)
     other = [["O" if random.random() < 0.5 else tag for tag in each] for each in found]
     one, two = pair_of(gold, found), pair_of(gold, other)
     overall, *parts = differences(one, two)
+    assert (overall.name, overall.gain) == ("", overall.f1 - overall.other)
     assert (overall.f1, overall.other) == (score_pair(one).f1, score_pair(two).f1)
     rows = [counts_by_sentence(each).tolist() for each in (one, two)]
     right, wrong = [1, 1, 1], [0, 1, 1]

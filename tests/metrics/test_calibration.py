@@ -35,9 +35,9 @@ def test_known_cases() -> None:
 
 
 def test_an_entity_is_as_sure_as_its_words_on_average() -> None:
-    gold = [["B-x", "I-x", "B-y"], [], ["B-x"]]
-    found = [["B-x", "I-x", "B-x"], [], ["O"]]
-    sure = [[0.9, 0.7, 0.6], [], [0.1]]
+    gold = [["B-x", "I-x", "O", "B-y"], [], ["B-x"]]
+    found = [["B-x", "I-x", "O", "B-x"], [], ["O"]]
+    sure = [[0.9, 0.7, 0.3, 0.6], [], [0.1]]
     wanted = calibrate([0.8, 0.6], [True, False])
     calibration = assess(gold, found, confidences=sure).as_json()["calibration"]
     assert calibration == {"ece": pytest.approx(wanted.ece), "bins": 10, "entities": 2}
@@ -52,7 +52,7 @@ def test_no_entity_no_error() -> None:
 @pytest.mark.parametrize("sure", [-0.1, 1.1, math.nan, math.inf])
 def test_what_is_no_probability_is_refused(sure: float) -> None:
     with pytest.raises(InputError, match=f"confidence {sure}: must lie between 0 and 1"):
-        calibrate([0.0, sure, 1.0], [True, True, True])
+        calibrate([0.0, 1.0, sure], [True, True, True])
     with pytest.raises(InputError, match=f"sentence 2: confidence {sure}: must lie"):
         assess([["O"], [], ["O", "O"]], [["O"], [], ["O", "O"]], confidences=[[1], [], [1, sure]]).as_json()
 

@@ -17,7 +17,7 @@ def by_mention(similarities: list[float], counts: list[int], first: int) -> floa
 
 def test_values_by_hand() -> None:
     """The first three of: one mention at 1, two at 0.5, one at -0.2."""
-    (figure,) = familiarity([[0.5, 1.0, -0.2]], [2, 1, 1], first=3)
+    (figure,) = familiarity([[0.5, 1.0, -0.2, 0.9]], [2, 1, 1, 0], first=3)
     assert figure == pytest.approx((1 * 1.0 + 0.5 * 0.5 + 0.5 / 3) / (1 + 1 / 2 + 1 / 3))
     (few,) = familiarity([[1.0]], [1], first=2)
     assert few == pytest.approx(1 / 1.5), "the mention that is lacking counts as 0"
@@ -34,9 +34,10 @@ def test_it_is_the_definition_mention_by_mention() -> None:
 
 
 def test_cosines_are_clipped_and_of_any_length() -> None:
-    assert cosines([[2.0, 0.0], [0.0, 0.0]], [[3.0, 0.0], [-1.0, 0.0], [1.0, 1.0]]).tolist() == [
+    assert cosines([[2, 0], [0, 0]], [[0.1, 0.0], [-1.0, 0.0], [1.0, 1.0]]).tolist() == [
         [1.0, 0.0, pytest.approx(0.5**0.5)], [0.0, 0.0, 0.0],
     ]  # fmt: skip
+    assert cosines([[1.0, 1.0, 1.0]], [[1.0, 1.0, 1.0]]).tolist() == [[1.0]], "no more, whatever rounding does"
 
 
 @pytest.mark.parametrize(("similarities", "counts"), [([[1.0]], [1, 2]), ([1.0], [1]), ([[1.0]], [-1])])

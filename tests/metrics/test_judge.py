@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
 from nerbert.labels import example_tags, spans_from_bio
-from nerbert.metrics.judging import assess, kinds_of, seen_entities, without_types
+from nerbert.metrics.judging import assess, bootstrap, counts_by_sentence, kinds_of, seen_entities, without_types
 from nerbert.metrics.score import Counts, collapse_types, pair_of, score_spans, score_tags, score_words
 from tests.metrics.taggings import PAIRS, Pairs, split
 
@@ -30,6 +31,7 @@ def test_every_part_is_that_of_its_own_function(pairs: Pairs) -> None:
     token = score_words(pair_of(gold, found))
     assert judged["token"] == {"macro_f1": token.macro.f1, "micro_f1": token.f1, "rules": token.rules}
     assert judged["errors"] == kinds_of(pair_of(gold, found))
+    assert judged["interval"] == asdict(bootstrap(counts_by_sentence(pair_of(gold, found))))
     assert (judged["rules"], judged["sentences"]) == (score.rules, len(pairs))
     assert judged == json.loads(json.dumps(judged))
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
@@ -91,12 +91,21 @@ def test_unequal_weights_are_fewer_answers() -> None:
     assert (found.share, found.judged) == (0.5, 3)
     variance = (0.5**2 + 1**2 + 0.5**2) / 4**2 * 3 / 2
     bounds_are_wilsons(found, 0.25 / variance)
+    two = weighted_share(np.array([True, False]), np.array([1.0, 3.0]))
+    bounds_are_wilsons(two, 0.25 * 0.75 / ((0.75**2 + 0.75**2) / 4**2 * 2))
 
 
 def test_all_are_drawn_where_there_are_no_more() -> None:
     places, chances = draw_spans(["x", "y", "x"], np.array([0.1, 0.9, 0.9]), np.array([True] * 3), 100, 0)
     assert sorted(places.tolist()) == [0, 1, 2]
     assert chances.tolist() == [1.0] * 3
+    assert draw_spans([], np.zeros(0), np.zeros(0, bool), 100, 0).places.size == 0
+
+
+def test_a_seed_draws_the_same_spans_in_the_same_order_for_ever() -> None:
+    labels, confidences = ["x"] * 6 + ["y"] * 3, np.array([0.9, 0.9, 0.9, 0.5, 0.5, 0.2, 0.9, 0.9, 0.4])
+    drawn = [draw_spans(labels, confidences, confidences > 0.3, 4, seed).places.tolist() for seed in range(3)]
+    assert drawn == [[3, 8, 7, 0], [4, 2, 8, 6], [1, 8, 3, 5]]
 
 
 def test_a_span_that_is_wanted_more_than_once_is_sure_to_be_drawn() -> None:
@@ -129,6 +138,7 @@ ANSWERS = st.lists(
 
 
 @given(ANSWERS, st.sampled_from([0.5, 0.7, 0.9]))
+@example([(6, True, 1.0)] * 4 + [(4, True, 1.0)] * 2 + [(1, False, 1.0)] * 6, 0.7)
 def test_the_threshold_is_the_lowest_that_reaches_the_precision_with_one_more_wrong(
     answers: list[tuple[int, bool, float]], precision: float
 ) -> None:

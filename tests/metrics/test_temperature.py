@@ -14,9 +14,11 @@ from nerbert.errors import InputError
 from nerbert.metrics.calibration import (
     HIGHEST,
     LOWEST,
+    best_temperature,
     calibrate,
     cross_fit,
     log_loss,
+    uncalibrated,
 )
 
 Numbers = npt.NDArray[np.float64]
@@ -58,6 +60,24 @@ def test_it_is_the_least_of_the_loss(count: int, true: float) -> None:
     bounds = math.log(LOWEST), math.log(HIGHEST)
     wanted = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x
     assert math.log(fit_temperature(confidences, right)) == pytest.approx(wanted, abs=0.02)
+
+
+@pytest.mark.parametrize("place", [-9.0, 0.0, 0.2, 0.7, 1.3, 30.4, 58.7, 59.3, 59.9, 60.0, 99.0])
+def test_the_least_of_a_parabola_is_found_between_the_temperatures_that_are_tried(place: float) -> None:
+    tried = np.linspace(math.log(LOWEST), math.log(HIGHEST), 61)
+    least = tried[0] + place * (tried[1] - tried[0])
+    found = best_temperature((tried[:, None] - least) ** 2, prior=0)
+    assert found == pytest.approx(math.exp(least) if 0.5 < place < 59.5 else LOWEST if place < 1 else HIGHEST)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("margin", [-800.0, -3.0, 0.0, 1.0, 9.0])
+def test_a_calibrated_confidence_is_turned_back(margin: float, temperature: float) -> None:
+    sure, calibrated = (float(sigmoid(np.array(margin))(each)) for each in (1.0, temperature))
+    assert uncalibrated(calibrated, temperature) == pytest.approx(sure)
+    assert uncalibrated(0.1, 1.0) == 0.1
+    assert (uncalibrated(0.0, temperature), uncalibrated(1.0, temperature)) == (0.0, 1.0)
+    assert uncalibrated(1 - 2**-53, HIGHEST) == 1.0, "where its odds overflow"
 
 
 @given(st.lists(st.tuples(st.floats(-30, 30), st.booleans()), max_size=30))

@@ -1,9 +1,12 @@
 """Temperatures by label: fitted where there are enough entities, kept where they calibrate no worse."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from nerbert.metrics.temperatures import ENOUGH, Temperatures, _error_by_label, fit_by_label
+from nerbert.metrics.calibration import best_temperature, calibrate, temperature_losses
+from nerbert.metrics.temperatures import _PULL, ENOUGH, FittedByLabel, Temperatures, _error_by_label, fit_by_label
 from nerbert.model.heads import Entities
 from nerbert.rng import Array
 
@@ -40,11 +43,55 @@ def test_each_label_gets_its_own() -> None:
 
 
 def test_a_label_with_few_entities_has_that_of_all() -> None:
-    found, right = drawn({"low": 0.6, "high": 4.0}, ENOUGH - 1)
-    result = fit_by_label(found.confidences, right, found.examples, found.types)
-    assert not result.is_kept
-    assert result.temperatures.by_label == {}
-    assert not fit_by_label(lambda _: np.zeros(0), [], [], []).is_kept
+    true, none = {"low": 0.6, "middle": 1.0, "high": 4.0}, FittedByLabel(Temperatures(), 0.0, 0.0, 0.0)
+    found, right = drawn(true, ENOUGH - 1)
+    assert fit_by_label(found.confidences, right, found.examples, found.types) == none
+    assert not none.is_kept
+    assert fit_by_label(lambda _: np.zeros(0), [], [], []) == none
+    assert fit(*drawn(true, ENOUGH)).by_label.keys() == true.keys()
+
+
+def test_a_label_is_pulled_towards_the_temperature_of_all() -> None:
+    found, right = drawn({"low": 0.6, "high": 4.0}, 120)
+    fitted = fit(found, right)
+    losses = temperature_losses(found.confidences, right)
+    assert fitted.pooled == pytest.approx(best_temperature(losses))
+    for name, temperature in fitted.by_label.items():
+        own = losses[:, np.array(found.types) == name]
+        assert temperature == pytest.approx(best_temperature(own, _PULL, fitted.pooled))
+
+
+def confidences_of(found: Entities, some: Array, temperatures: float | Temperatures) -> Array:
+    """Return the confidences of some of the entities."""
+    return found.confidences(temperatures)[some]
+
+
+def test_errors_are_of_entities_that_nothing_was_fitted_on() -> None:
+    found, right = drawn({"low": 0.6, "high": 2.5}, 300)
+    result = fit_by_label(found.confidences, right, found.examples, found.types, folds=4)
+    kinds, part = np.array(found.types, object), np.asarray(found.examples) % 4
+    own, pooled = np.zeros(len(kinds)), np.zeros(len(kinds))
+    for fold in range(4):
+        here, there = part == fold, part != fold
+        others = fit_by_label(
+            partial(confidences_of, found, there), right[there], part[there], kinds[there].tolist()
+        ).temperatures
+        own[here], pooled[here] = found.confidences(others)[here], found.confidences(others.pooled)[here]
+    assert result.after == pytest.approx(calibrate(own.tolist(), right.tolist()).ece)
+    assert result.by_label == pytest.approx(_error_by_label(own, right, kinds))
+    assert result.pooled == pytest.approx(_error_by_label(pooled, right, kinds))
+
+
+def test_the_error_weighs_labels_by_their_entities() -> None:
+    error = _error_by_label(
+        np.array([0.9, 0.9, 0.5]), np.array([True, False, False]), np.array(["x", "x", "y"], object)
+    )
+    assert error == pytest.approx(0.4 * 2 / 3 + 0.5 / 3)
+
+
+def test_labels_keep_their_own_where_these_are_no_worse() -> None:
+    own = Temperatures(1.0, {"x": 2.0})
+    assert [FittedByLabel(own, 0.0, error, 0.2).is_kept for error in (0.1, 0.2, 0.3)] == [True, True, False]
 
 
 def test_few_entities_are_pulled_towards_that_of_all() -> None:

@@ -16,7 +16,7 @@ import torch
 from nerbert import pretrain
 from nerbert.artifacts import sha256_of, write_json
 from nerbert.config import make_settings
-from nerbert.encoder.objectives.concepts import Concepts, ConceptsSettings
+from nerbert.encoder.objectives.concepts import Concepts, ConceptsSettings, StepConcepts, concept_loss
 from nerbert.encoder.objectives.names import Names
 from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypesSettings, is_held_out
 from nerbert.encoder.pretrain import Preparation, prepare
@@ -179,6 +179,24 @@ def gradients(work: Preparation, most: int, step: Callable[..., Any] = train_ste
     figures = step(work.model.train(), work.data, numbers, work.objective, optimizer, 0.0, settings,
                    make_process_group(settings), 1)  # fmt: skip
     return found | {"figures": figures}
+
+
+class TemperedDots(torch.nn.Module):
+    """What `concept_loss` asks of a model."""
+
+    def logits(self, vectors: torch.Tensor, names: torch.Tensor) -> torch.Tensor:
+        return vectors @ names.T / 0.5 - 1
+
+
+def test_only_known_concepts_of_a_words_row_are_in_the_loss() -> None:
+    names, vectors = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), torch.tensor([[0.5, -0.5], [2.0, 0.25]])
+    has, known = (torch.tensor(each, dtype=torch.bool) for each in ([[0, 1, 0], [1, 0, 0]], [[1, 1, 0], [1, 0, 1]]))
+    step = StepConcepts([], np.arange(2), known.any(1), has, known, vectors=names)
+    model: Any = TemperedDots()
+    logits, right = model.logits(vectors, names), {(0, 0): 1, (0, 2): -1, (1, 0): -1, (1, 1): 1}
+    wanted = -sum(torch.nn.functional.logsigmoid(sign * logits[place]) for place, sign in right.items())
+    torch.testing.assert_close(concept_loss(model, vectors, step, torch.tensor([1, 0])), wanted)
+    assert float(concept_loss(model, vectors, replace(step, vectors=None), torch.tensor([1, 0]))) == 0
 
 
 @pytest.mark.integration

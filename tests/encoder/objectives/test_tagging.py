@@ -45,7 +45,7 @@ def theirs(model: Any, batch: Batch, smoothing: float = 0.0, weight: torch.Tenso
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
-@pytest.mark.parametrize("outside", [1.0, 0.25, 3.0, 0.0])
+@pytest.mark.parametrize("outside", [1.0, 0.25, 2.0, 3.0, 0.0])
 def test_the_mean_is_torchs_own(model: Any, smoothing: float, outside: float) -> None:
     batch, weight = batch_of(*WINDOWS), torch.tensor([outside, 1, 1, 1, 1])
     mine = mean(weighted(smoothing, outside), model, batch)

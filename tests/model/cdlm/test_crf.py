@@ -86,3 +86,5 @@ def test_the_best_legal_path_through_each_tag(crf: Crf, emissions: torch.Tensor)
                 assert found[number, word, tag] < -9000
         viterbi = max(scores, key=lambda path: scores[path])
         assert tuple(found[number, :length].argmax(1).tolist()) == viterbi
+    one = crf.best_through(emissions[1:2, :1], MASK[1:2, :1]).detach()
+    torch.testing.assert_close(one, found[1:2, :1])
