@@ -6,17 +6,19 @@
     sources/KEY/            a checkpoint trained on a source domain; KEY.json: its digest and cost, written last
     .benchmark/             unfinished work; emptied by the next run
 
-Cost: what no suite asks for any more stays until someone deletes it.
+Each JSON file but the first holds a checksum of the rest, so a damaged one is noticed; those of older versions have
+none. Cost: what no suite asks for any more stays until someone deletes it.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -32,7 +34,9 @@ from nerbert.schema import read_json
 
 FORMAT = 4
 MARKER = "benchmark.json"
+_CHECKSUM = "checksum"
 _LARGEST = 512 << 20
+_Stored = TypeVar("_Stored")
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Place = Annotated[int, Field(ge=0)]
 _Entities: TypeAlias = list[list[tuple[_Place, _Place, str, _Share | None]]]
@@ -93,6 +97,11 @@ class _PredictionsFile:
 
 
 @dataclass(frozen=True, slots=True)
+class _MarkerFile:
+    format: int
+
+
+@dataclass(frozen=True, slots=True)
 class _SourceFile:
     format: Literal[4]
     sha256: str
@@ -135,6 +144,10 @@ class Store:
                 raise OutputExists(f"{self.folder}: {why}; name a new or an empty one (-o)")
             write_json(marker, {"format": FORMAT, "made_by": "nerbert benchmark"})
         check_own(marker, self.cells, self.predictions, self.sources, self.scratch)
+        with suppress(InputError):  # a damaged marker is a marker
+            if (made := read_json(marker, _MarkerFile).format) > FORMAT:
+                raise OutputExists(f"{self.folder}: made by a newer version of nerbert (format {made}, this one has "
+                                   f"{FORMAT}); upgrade nerbert, or name another folder (-o)")  # fmt: skip
 
     def _clear(self) -> None:
         """Remove unfinished work: scratch folders, and drafts of files."""
@@ -159,7 +172,7 @@ class Store:
     def write_cell(self, key: str, cell: Cell) -> None:
         """Store a cell that is done, or that failed."""
         outcome = {"state": cell.state.value, "why": cell.why, "scores": cell.scores, "facts": cell.facts}
-        write_json(self.cells / f"{key}.json", {"format": FORMAT, **cell.place._asdict(), **outcome})
+        write_json(self.cells / f"{key}.json", _summed({**cell.place._asdict(), **outcome}))
 
     def read_predictions(self, key: str, test: Sequence[Example] | None = None) -> Predictions | None:
         """Return the predictions for the test sentences; None if there are none. Broken or unfit ones are deleted."""
@@ -167,7 +180,7 @@ class Store:
         if not os.path.lexists(path):
             return None
         try:
-            file = read_json(path, _PredictionsFile, limit=_LARGEST)
+            file = _read(path, _PredictionsFile)
             _check_fit(file, test)
         except InputError:
             path.unlink()
@@ -176,10 +189,10 @@ class Store:
 
     def write_predictions(self, key: str, place: CellKey, found: Predictions) -> None:
         """Store a system's entities in each sentence."""
-        content = {
-            "format": FORMAT, **place._asdict(), "facts": found.facts, "entities": found.entities,
-            "greedy": found.greedy, "others": dict(found.others), "sure": found.sure,
-        }  # fmt: skip
+        content = _summed({
+            **place._asdict(), "facts": found.facts, "entities": found.entities, "greedy": found.greedy,
+            "others": dict(found.others), "sure": found.sure,
+        })  # fmt: skip
         with publish(self.predictions / f"{key}.json") as draft:
             draft.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
 
@@ -190,7 +203,7 @@ class Store:
     def source_cost(self, key: str, *, whole: bool = False) -> dict[str, float] | None:
         """Return a checkpoint's cost by kind of second; None if there is none, or, with `whole`, if it was changed."""
         with suppress(OSError, InputError):
-            file = read_json(self.sources / f"{key}.json", _SourceFile)
+            file = _read(self.sources / f"{key}.json", _SourceFile)
             if not whole or encoder_digest(self.source(key)) == file.sha256:
                 return file.seconds
         return None
@@ -200,12 +213,33 @@ class Store:
         digest, target = encoder_digest(made), self.source(key)
         shutil.rmtree(target, ignore_errors=True)
         made.replace(target)
-        write_json(self.sources / f"{key}.json", {"format": FORMAT, **about, "sha256": digest, "seconds": cost})
+        write_json(self.sources / f"{key}.json", _summed({**about, "sha256": digest, "seconds": cost}))
+
+
+def _summed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a file with its format and its checksum."""
+    whole: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **content}))  # as it will be read
+    return {**whole, _CHECKSUM: _checksum(whole)}
+
+
+def _checksum(content: Mapping[str, Any]) -> int:
+    """Return the CRC-32 of an object, whatever the order of its keys, without its checksum."""
+    rest = {name: value for name, value in content.items() if name != _CHECKSUM}
+    return zlib.crc32(json.dumps(rest, sort_keys=True).encode())
+
+
+def _read(path: Path, kind: type[_Stored]) -> _Stored:
+    """Return a stored file; raise InputError for a damaged one."""
+    file = read_json(path, kind, limit=_LARGEST)
+    content = read_json(path, dict[str, Any], limit=_LARGEST)
+    if content.get(_CHECKSUM, found := _checksum(content)) != found:
+        raise InputError(f"{path}: is damaged: it has another checksum than it says")
+    return file
 
 
 def _read_cell(path: Path, place: CellKey) -> Cell:
     """Return a stored cell; raise InputError for anything else."""
-    file: _DoneFile | _FailedFile = read_json(path, _CellFile)  # type: ignore[arg-type]
+    file: _DoneFile | _FailedFile = _read(path, _CellFile)  # type: ignore[arg-type]
     if isinstance(file, _FailedFile):
         return Cell(place, State.FAILED, file.why, facts=file.facts)
     return Cell(place, State.DONE, scores=file.scores.model_dump(), facts=file.facts.model_dump())
