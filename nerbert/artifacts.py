@@ -166,7 +166,7 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
             target.parent.mkdir(parents=True, exist_ok=True)
             if not draft.work.is_dir():
                 _remove(draft.work)
-                draft.work.mkdir()
+                draft.work.mkdir(exist_ok=True)  # another run may just have made it
             stack.enter_context(held(draft.work / LOCK, message))
         stack.enter_context(writing(target))
         check_target(target, overwrite=overwrite, file=file)  # another run may just have made it

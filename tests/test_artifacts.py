@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from nerbert import artifacts
 from nerbert.artifacts import (
     _TOKEN,
     artifact,
@@ -634,8 +635,25 @@ def test_a_run_whose_work_folder_another_one_removes_says_so(tmp_path: Path, mon
             yield
 
     monkeypatch.setattr("nerbert.artifacts.held", late)
-    with pytest.raises(InputError, match="can't be made"), publish_folder(tmp_path / "out"):
+    with pytest.raises(OutputExists, match="out: another run is making it; wait for"), publish_folder(tmp_path / "out"):
         pytest.fail("nobody holds it")
+
+
+def test_a_work_folder_that_another_run_makes_at_that_moment_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = artifacts._remove
+
+    def slow(path: Path) -> None:
+        remove(path)
+        if path.name == ".out.work":
+            monkeypatch.undo()
+            path.mkdir()
+
+    monkeypatch.setattr(artifacts, "_remove", slow)
+    with publish_folder(tmp_path / "out") as folder:
+        (folder / "a").touch()
+    assert names(tmp_path) == ["out"]
 
 
 def test_a_fingerprint_that_lacks_what_was_null_is_the_same(tmp_path: Path) -> None:

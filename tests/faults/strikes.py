@@ -8,9 +8,9 @@ from signal import SIGCONT
 
 from tests.faults.harness import REFUSED, Desk, Done, Tally, differing, outcome, places
 
-TAKEN = ("another run is making it", "another benchmark is using it", REFUSED,
-         ": can't be made: No such file or directory")  # fmt: skip
-"""What a second run says; the last, where the first one's folder for its work went while it began."""
+TAKEN = ("another run is making it", "another benchmark is using it", "another nerbert label has it open",
+         "another run is fetching into it", REFUSED)  # fmt: skip
+"""What a second run says."""
 WAITING = "another run is making it; waiting for its end"
 CODES = {"int": 130, "term": 143, "full": 1, "read": 1}
 
