@@ -25,7 +25,7 @@ def test_one_holds_a_folder_or_a_file(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_that_another_run_has_just_removed_is_taken(tmp_path: Path) -> None:
     lock = tmp_path / "gone" / "lock"
-    with pytest.raises(OutputExists, match="^taken$"), held(lock, "taken"):
+    with pytest.raises(OutputExists, match=r"^taken$"), held(lock, "taken"):
         pytest.fail("there is nothing to lock")
     with pytest.raises(FileNotFoundError), held(lock, "", wait=lambda: None):
         pytest.fail("there is nothing to lock")

@@ -18,6 +18,7 @@ from pathlib import Path
 from random import Random
 from signal import SIGKILL, Signals
 
+from nerbert.sources.download import FETCHED
 from tests.commands import python
 
 STRUCK = Path(__file__).with_name("struck.py")
@@ -26,8 +27,8 @@ REFUSED = ": exists already; choose another place or pass --overwrite"
 KILLS = ("kill", "torn")
 IN_A_ROW = 8
 _LOOKS = 30_000
-_CLOCK = re.compile(rb'"(seconds|wall_seconds|cpu_seconds|wall|cpu|finished)": ?[^,}\n]*')
-"""What legitimately differs between two runs in files of text: how long something took, and when it ended."""
+_CLOCK = re.compile(rb'"(seconds|wall_seconds|cpu_seconds|wall|cpu|finished|checksum)": ?[^,}\n]*')
+"""What legitimately differs between two runs in files of text: how long something took, when it ended, sums of that."""
 _RANDOM = re.compile(r"\d+-[0-9a-f]{8}(?=\.partial)|(?<=^tmp/)(?:nerbert-\d+-[0-9a-f]{8}-|tmp).*")
 """What differs between the names of one temporary file in two processes."""
 _SPENT = re.compile(rb'"(input_tokens|output_tokens|cost|kept_before|tokens_are_estimated)": [^,}\n]*')
@@ -165,6 +166,10 @@ class Desk:
     def talk(self, run: Path, running: "Running") -> None:
         """Do what a person does while the command runs."""
 
+    def is_up(self, _told: str) -> bool:
+        """Return whether a command that waits for a person has said that it does."""
+        return False
+
     def check(self, run: Path) -> None:
         """Run the command without a fault: the result is the one of a run that nothing struck.
 
@@ -251,7 +256,8 @@ def differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
 
 def leftovers(run: Path) -> list[str]:
     """Return what is half made, or temporary, in a run's folder."""
-    return sorted(str(path.relative_to(run)) for path in [*run.rglob(".*"), *(run / "tmp").iterdir()])
+    hidden = (path for path in run.rglob(".*") if path.name != FETCHED)
+    return sorted(str(path.relative_to(run)) for path in [*hidden, *(run / "tmp").iterdir()])
 
 
 def grown(left: Sequence[str]) -> list[str]:

@@ -104,8 +104,10 @@ def run_two(desk: Desk, count: int, seed: int) -> Tally:
             first = desk.start(run, "stop", when)
             first.wait_until_stopped()
             second = desk.start(run)
-            second.wait_until(lambda said: WAITING in said)
+            second.wait_until(lambda said: WAITING in said or desk.is_up(said))
             first.send(SIGCONT)
+            for each in (first, second):
+                desk.talk(run, each)
             ends = sorted((first.end(), second.end()), key=lambda done: done.code)
             assert ends[0].code == 0, ends[0].told
             _check_end(ends[1], 1)

@@ -77,9 +77,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     monkeypatch.setenv("no_proxy", "*")
     know(monkeypatch, KNOWN)
     with serving() as web:
-        web.files |= {PLAIN[split]: conll_text(each).encode() for split, each in DATA["plain"].items()}
-        web.files[place("d/all.txt")] = conll_text(undraw(DATA["drawn"], RECIPES["drawn"])["train"]).encode()
+        web.files |= published()
         yield web
+
+
+def published() -> dict[str, bytes]:
+    """Return the files of the plain set and of the drawn one, by path."""
+    whole = conll_text(undraw(DATA["drawn"], RECIPES["drawn"])["train"]).encode()
+    return {place("d/all.txt"): whole, **{PLAIN[each]: conll_text(DATA["plain"][each]).encode() for each in PLAIN}}
 
 
 def get(web: Web, output: Path, *names: str, **more: Any) -> list[str]:
