@@ -252,6 +252,15 @@ def test_a_stopped_run_leaves_nothing_and_begins_the_set_anew(server: Web, tmp_p
     assert names(tmp_path) == ["plain"]
 
 
+def test_what_a_killed_run_left_beside_a_whole_set_is_removed(server: Web, tmp_path: Path) -> None:
+    """It was killed after the folder had got its name."""
+    get(server, tmp_path, "plain")
+    (tmp_path / ".plain.work").mkdir()
+    (tmp_path / ".plain.work" / "lock").touch()
+    get(server, tmp_path, "plain")
+    assert names(tmp_path) == ["plain"]
+
+
 def test_what_is_missing_keeps_no_other_away(server: Web, tmp_path: Path) -> None:
     words = ("broken: ", "status 404", "mirror", "nothing: no known data set", "; and ")
     fails(InputError, server, tmp_path, "nothing", "broken", "plain", words=words)
