@@ -2,7 +2,6 @@
 
 import bz2
 from collections.abc import Callable, Iterator
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -63,9 +62,10 @@ def test_killed_at_any_file_operation(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "fault"), sorted({*product(FETCHES, STRIKES)} - {("knowledge fetch", "flip")}))
+@pytest.mark.parametrize("fault", [each for each in STRIKES if each != "flip"])
+@pytest.mark.parametrize("name", FETCHES)
 def test_struck_at_any_file_operation(
     name: str, fault: str, fetching: Callable[[str], Desk], strike_often: Callable[[Desk, str], None]
 ) -> None:
-    """But for flipped bits in files of gigabytes, whose sizes alone are looked at again."""
+    """But for flipped bits: of files of gigabytes only sizes are looked at again, and a manifest is not."""
     strike_often(fetching(name), fault)
