@@ -41,12 +41,16 @@ class Page:
 
     def talk(self, client: httpx.Client) -> bool:
         """Send what isn't answered yet; stop where something can't be saved or read; False if the server is gone."""
+        try:
+            client.get("/ready")  # with nothing to say, it would be stopped before it can be
+            return self._talk(client)
+        except httpx.TransportError:
+            return False
+
+    def _talk(self, client: httpx.Client) -> bool:
         while self._next is not None:
             what, body = self._next
-            try:
-                answer = client.post(f"/label/{what}", json=body)
-            except httpx.TransportError:
-                return False
+            answer = client.post(f"/label/{what}", json=body)
             if answer.status_code in UNSAVED:
                 error = answer.json()["error"]
                 assert "\n" not in error, error

@@ -119,11 +119,11 @@ class Store:
     @contextmanager
     def hold(self, share: Share = WHOLE) -> Iterator[None]:
         """Make and lock the folder; unfinished work of an earlier run is removed, unless other parts may be at work."""
-        with os_refused(f"{self.folder}: can't be made or read"):
-            self.folder.mkdir(parents=True, exist_ok=True)
         taken = f"{self.folder}: another benchmark is using it; wait for it or name another folder"
-        with held(self.folder, taken, shared=share.partial), ExitStack() as stack:
+        with ExitStack() as stack:
             with os_refused(f"{self.folder}: can't be made or read"):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(held(self.folder, taken, shared=share.partial))
                 self._claim()
                 if not share.partial:
                     self._clear()

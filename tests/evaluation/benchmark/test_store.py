@@ -1,7 +1,9 @@
 """What stands in a benchmark's folder is whole, fits, or is made anew."""
 
+import errno
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -250,6 +252,15 @@ def test_links_are_refused(store: Store, tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputExists, match="is a link"):
         store.hold().__enter__()
     assert (theirs / ".k.json.1.partial").exists()
+
+
+def test_a_folder_that_cannot_be_read_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> object:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("nerbert.evaluation.benchmark.store.held", broken)
+    with pytest.raises(InputError, match=r"out: can't be made or read: Input/output error$"):
+        store.hold().__enter__()
 
 
 def test_a_file_in_a_folders_place_is_told(tmp_path: Path) -> None:
