@@ -166,10 +166,6 @@ class Desk:
     def talk(self, run: Path, running: "Running") -> None:
         """Do what a person does while the command runs."""
 
-    def is_up(self, _told: str) -> bool:
-        """Return whether a command that waits for a person has said that it does."""
-        return False
-
     def check(self, run: Path) -> None:
         """Run the command without a fault: the result is the one of a run that nothing struck.
 

@@ -77,9 +77,6 @@ class LabelDesk(Desk):
             if is_there:
                 running.send(signal.SIGTERM)
 
-    def is_up(self, told: str) -> bool:
-        return _ADDRESS.search(told) is not None
-
 
 @pytest.fixture
 def desk(inputs: Path, tiny_gliner: Path, tmp_path: Path, warm_python: None) -> Desk:
@@ -96,7 +93,19 @@ def test_killed_while_it_saves(desk: Desk, kill_often: Callable[[Desk], None]) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", [each for each in STRIKES if each != "flip"])
+@pytest.mark.parametrize("fault", [each for each in STRIKES if each not in ("flip", "two")])
 def test_struck_while_it_saves(desk: Desk, fault: str, strike_often: Callable[[Desk, str], None]) -> None:
     """But for flipped bits: its files are a person's, who may edit them."""
     strike_often(desk, fault)
+
+
+@pytest.mark.slow
+def test_a_second_one_is_refused(desk: Desk) -> None:
+    run = desk.new()
+    first = desk.start(run)
+    wait_for(lambda: _ADDRESS.search(first.told()), "no address")
+    second = desk.run(run)
+    assert (second.code, second.told) == (1, "nerbert: out: another nerbert label has it open; stop that one first\n")
+    desk.talk(run, first)
+    assert first.end().code == 0
+    desk.check_outcome(run)
