@@ -119,7 +119,7 @@ class Tally:
     def row(self) -> str:
         """Return it as a row of a Markdown table, and its faults below."""
         row = f"| {self.name} | {self.operations} | {self.kills} | {self.equal} | {len(self.faults)} |"
-        return "\n".join([row, *(f"  {each:.2000}" for each in self.faults)])
+        return "\n".join([row, *(f"  {each:.500}{each[500:][-1500:]}" for each in self.faults)])
 
 
 class Desk:
