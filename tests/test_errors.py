@@ -174,7 +174,7 @@ class Panicked(BaseException):
 def test_a_disk_that_cannot_be_read_is_refused(place: str | None) -> None:
     error = OSError(errno.EIO, "Input/output error", *filter(None, [place]))
     error.add_note("rerun the command to resume")
-    said = f"^{place or 'a file'}: can't be read: Input/output error; check the disk$"
+    said = f"^{place or 'a file'}: can't be read: Input/output error; check the disk"
     with pytest.raises(InputError, match=said) as raised, paths_refused():
         raise error
     assert raised.value.__notes__ == ["rerun the command to resume"]
