@@ -187,9 +187,10 @@ def paths_refused() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _REFUSALS:
+        refusal = _REFUSALS.get(error.errno or 0)
+        if refusal is None:
             raise
-        found = _REFUSALS[error.errno](error)
+        found = refusal(error)
         for note in getattr(error, "__notes__", ()):
             found.add_note(note)
         raise found from error

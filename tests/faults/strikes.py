@@ -67,23 +67,39 @@ def flip(desk: Desk, count: int, seed: int) -> Tally:
     for when in places(desk.operations, count, seed):
         run = desk.new()
         desk.run(run, "kill", when)
-        files = [path for path in sorted(run.rglob("*")) if path.is_file() and path.stat().st_size]
-        if not files:
-            continue
-        path = random.choice(files)
-        with tally.noting(f"{run.name}: kill at {when}, a bit of {path.relative_to(run)}"):
-            flip_bit(path, random)
-            tally.kills += 1
-            done = desk.run(run)
-            _check_end(done, 1)
-            if done.code:
-                named = (path.name, path.parent.name, REFUSED)  # a whole output is refused before its files are read
-                assert any(each in done.told for each in named), done.told
-            else:
-                desk.check_outcome(run)
-                tally.equal += 1
-            shutil.rmtree(run)
+        _flip_one(tally, desk, run, f"kill at {when}", random)
     return tally
+
+
+def flip_made(desk: Desk, count: int, seed: int) -> Tally:
+    """Flip a bit in what a whole run left, and run the command again, which goes on with it: the outcome is equal."""
+    tally, random = Tally(f"{desk.command.name}, flipped when whole", desk.operations), Random(seed)
+    for _ in range(count):
+        _flip_one(tally, desk, desk.new(made=True), "whole", random)
+    return tally
+
+
+def _flip_one(tally: Tally, desk: Desk, run: Path, what: str, random: Random) -> None:
+    """Flip a bit in a file of a run and go on. A damaged file that isn't read any more may stay: in a cache, or a
+    benchmark's source checkpoint.
+    """
+    files = [path for path in sorted(run.rglob("*")) if path.is_file() and path.stat().st_size]
+    if not files:
+        return
+    path = random.choice(files)
+    name = str(path.relative_to(run))
+    with tally.noting(f"{run.name}: {what}, a bit of {name}"):
+        flip_bit(path, random)
+        tally.kills += 1
+        done = desk.run(run)
+        _check_end(done, 1)
+        if done.code:
+            named = (path.name, path.parent.name, REFUSED)  # a whole output is refused before its files are read
+            assert any(each in done.told for each in named), done.told
+        else:
+            desk.check_outcome(run, *([name] if name.startswith(("cache/", "out/sources/")) else []))
+            tally.equal += 1
+        shutil.rmtree(run)
 
 
 def flip_bit(path: Path, random: Random) -> None:

@@ -4,6 +4,7 @@
 installed there with `nerbert[train,annotate,benchmark]`, of the same versions of torch and transformers.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,29 +18,33 @@ from tests.commands import python
 from tests.faults.harness import ROOT, differing, outcome
 
 JOBS = {
-    "corpus": "corpus build ../inputs/wiki.xml --knowledge ../inputs/knowledge -o corpus --set min_mentions=2",
-    "tagging": "pretrain ../inputs/tagging.toml -o tagging --set corpus=corpus",
-    "self-training": "pretrain ../inputs/self_training.toml -o self-training --set corpus=corpus",
-    "labels": "tag embedded-open ../inputs/texts/0.txt -o labels.jsonl --labels ship,person,port",
-    "benchmark": "benchmark ../inputs/suite.toml --data ../inputs/data -o {store}",
-    "annotate": "annotate ../inputs/texts/0.txt -o asked.jsonl --endpoint {address} --model m --concurrency 1",
-}
-"""Each fills or reads a cache of its own kind, or a store that both are given."""
+    "pre-training": (
+        "corpus build ../inputs/wiki.xml --knowledge ../inputs/knowledge -o corpus --set min_mentions=2",
+        "pretrain ../inputs/tagging.toml -o tagging --set corpus=corpus",
+        "pretrain ../inputs/self_training.toml -o self-training --set corpus=corpus",
+    ),
+    "labels": ("tag embedded-open ../inputs/texts/0.txt -o labels.jsonl --labels ship,person,port",),
+    "benchmark": ("benchmark ../inputs/suite.toml --data ../inputs/data -o ../{store}",),
+    "answers": (
+        "annotate ../inputs/texts/0.txt -o asked.jsonl --endpoint {address} --model m --concurrency 1",
+    ),
+}  # fmt: skip
+"""Each fills and reads a cache of its own kind, or a store that both are given."""
 
 
-class Desk:
-    """A folder in which both versions run the jobs."""
+class SharedDesk:
+    """A folder in which both versions run the commands of a job."""
 
-    def __init__(self, folder: Path, other: str, server: ModelServer) -> None:
-        self.folder, self.server = folder, server
+    def __init__(self, folder: Path, job: str, other: str, server: ModelServer) -> None:
+        self.folder, self.server, self._commands = folder, server, JOBS[job]
         self._pythons = {"this": (python(), str(ROOT)), "other": (other, "")}
 
     def start(self, version: str, run: str, cache: str, store: str) -> "subprocess.Popen[bytes]":
-        """Start all jobs of a version, one after the other, in a folder of its own."""
+        """Start the job with a version, in a folder of its own."""
         binary, path = self._pythons[version]
         place = self.folder / run
         (place / "tmp").mkdir(parents=True)
-        jobs = " && ".join(f"'{binary}' -m nerbert {each}" for each in JOBS.values())
+        jobs = " && ".join(f"'{binary}' -m nerbert {each}" for each in self._commands)
         command = jobs.format(store=store, address=self.server.address)
         ours = {"XDG_CACHE_HOME": str(self.folder / cache), "PYTHONPATH": path, "TMPDIR": str(place / "tmp"),
                 "OMP_NUM_THREADS": "1", "no_proxy": "*"}  # fmt: skip
@@ -48,38 +53,46 @@ class Desk:
                                     stderr=told)  # fmt: skip
 
     def end(self, run: str, process: "subprocess.Popen[bytes]") -> dict[str, bytes]:
-        """Return what the jobs left in their folder."""
+        """Return what the job left in its folder."""
         assert process.wait() == 0, (self.folder / f"{run}.txt").read_text()[-2000:]
         return outcome(self.folder / run)
 
+    def shared(self, name: str) -> dict[str, bytes]:
+        """Return what is in the cache of this name, and in the store."""
+        return outcome(self.folder / f"cache-{name}") | outcome(self.folder / f"store-{name}")
 
-@pytest.fixture
-def desk(inputs: Path, tmp_path: Path, pytestconfig: pytest.Config, warm_python: None) -> Iterator[Desk]:
+
+@pytest.fixture(params=JOBS)
+def desk(
+    inputs: Path, tmp_path: Path, pytestconfig: pytest.Config, warm_python: None, request: pytest.FixtureRequest
+) -> Iterator[SharedDesk]:
     other = pytestconfig.getoption("other_python")
     if not other:
         pytest.skip("no --other-python")
     shutil.copytree(inputs, tmp_path / "inputs")
     with serving() as server:
-        yield Desk(tmp_path, other, server)
+        yield SharedDesk(tmp_path, request.param, other, server)
 
 
 @pytest.mark.slow
-def test_each_version_makes_what_it_makes_alone(desk: Desk) -> None:
-    alone = {each: desk.end(f"{each}-alone", desk.start(each, f"{each}-alone", f"cache-{each}", "../store-alone"))
-             for each in ("other", "this")}  # fmt: skip
-    kept, requests = dict[str, bytes](), 0
-    for turn, version in enumerate(("this", "other", "this", "other")):
+def test_each_version_makes_what_it_makes_alone(desk: SharedDesk) -> None:
+    versions = ("this", "other")
+    alone = {each: desk.end(f"{each}-alone", desk.start(each, f"{each}-alone", f"cache-{each}", f"store-{each}"))
+             for each in versions}  # fmt: skip
+    kept, asked = dict[str, bytes](), 0
+    for turn, version in enumerate(versions * 2):
         run = f"{version}-turn-{turn}"
-        found = desk.end(run, desk.start(version, run, "cache-turns", "../store-turns"))
+        found = desk.end(run, desk.start(version, run, "cache-turns", "store-turns"))
         assert not differing(found, alone[version])
-        now = outcome(desk.folder / "cache-turns") | outcome(desk.folder / "store-turns")
+        now = desk.shared("turns")
         assert not [name for name in kept if kept[name] != now.get(name)], "what the other one made stays as it is"
-        assert turn < 2 or not [name for name in now if name not in kept], "nothing is made twice"
-        assert turn == 0 or len(desk.server.asked) == requests, "no text is asked about twice"
-        kept, requests = now, len(desk.server.asked)
-    runs = {f"{each}-at-once": desk.start(each, f"{each}-at-once", "cache-once", f"../store-{each}")
-            for each in ("this", "other")}  # fmt: skip
-    ends = {name: desk.end(name, process) for name, process in runs.items()}
-    assert not [differing(found, alone[name.partition("-")[0]]) for name, found in ends.items()
-                if found != alone[name.partition("-")[0]]]  # fmt: skip
+        assert turn < 2 or kept.keys() == now.keys(), "nothing is made twice"
+        assert turn < 2 or asked == len(desk.server.asked), "no text is asked about twice"
+        kept, asked = now, len(desk.server.asked)
+    scores = [{path.name: json.loads(path.read_text())["scores"] for path in desk.folder.glob(f"store-{each}/cells/*")}
+              for each in (*versions, "turns")]  # fmt: skip
+    assert scores[2] == scores[0] | scores[1]
+    runs = {each: desk.start(each, f"{each}-at-once", "cache-once", f"store-{each}") for each in versions}
+    for version, process in runs.items():
+        assert not differing(desk.end(f"{version}-at-once", process), alone[version])
     assert not differing(outcome(desk.folder / "cache-once"), outcome(desk.folder / "cache-turns"))

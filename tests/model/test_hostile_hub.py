@@ -24,7 +24,7 @@ OUTSIDE = {"/evil.json": b"{}", "../../../../evil.json": b"{}", "a/../../../../.
 class LyingHub:
     """A hub with one model, `me/ships`: what it says in place of the truth."""
 
-    about: dict[str, object] | list[object] | None = field(default_factory=lambda: {"id": "me/ships", "sha": COMMIT})
+    about: object = field(default_factory=lambda: {"id": "me/ships", "sha": COMMIT})
     page: bytes = b""
     """In place of anything in JSON."""
     files: dict[str, bytes] = field(default_factory=lambda: dict(FILES))
@@ -104,6 +104,6 @@ def test_a_hub_that_lies_is_refused_in_one_line(hub: LyingHub, tmp_path: Path, l
         download("me/ships", ["*.json", "README.md", "*.safetensors"], cache_dir=str(cache))
     assert (str(raised.value).isprintable(), len(str(raised.value)) < 600) == (True, True)
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and cache not in path.parents]
-    hub.__dict__.update(vars(LyingHub({"id": "me/ships", "sha": LATER})))
+    hub.__dict__.update(vars(LyingHub(about={"id": "me/ships", "sha": LATER})))
     folder = download("me/ships", ["*.json", "README.md", "*.safetensors"], cache_dir=str(cache))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
