@@ -169,7 +169,12 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
                 draft.work.mkdir(exist_ok=True)  # another run may just have made it
             stack.enter_context(held(draft.work / LOCK, message))
         stack.enter_context(writing(target))
-        check_target(target, overwrite=overwrite, file=file)  # another run may just have made it
+        try:
+            check_target(target, overwrite=overwrite, file=file)  # another run may just have made it
+        except OutputExists:
+            if not _has_work(draft.work):
+                _remove(draft.work)
+            raise
         _restore(draft, target, fingerprint, overwrite=overwrite)
         try:
             with writing(target):  # so that the note below is on the error that leaves

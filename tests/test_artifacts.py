@@ -625,6 +625,7 @@ def test_what_another_run_made_meanwhile_is_not_replaced(
     with pytest.raises(OutputExists, match="exists already"), publish_job(tmp_path / "out", None, file=file):
         pytest.fail("the output is there")
     assert (tmp_path / "out").read_text() == "1" if file else (tmp_path / "out" / "a").is_dir()
+    assert names(tmp_path) == ["out"]
 
 
 def test_a_run_whose_work_folder_another_one_removes_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
