@@ -129,6 +129,17 @@ def check_nothing_made(folder: Path) -> None:
     assert sum(path.stat().st_size for path in folder.iterdir()) <= LIMIT + 2000
 
 
+def test_early_answers_without_end_are_cut_off(server: RawServer, tmp_path: Path) -> None:
+    server.speeches = [Speech(b"", b"HTTP/1.1 100 Continue\r\n\r\n")]
+    policy = RetryPolicy(silence=0.2, tries=TRIES, sleep=lambda _: None)
+    with pytest.raises(InputError, match=r"the connection failed: .* \(tried 3 times\)"):
+        list(fetch([SMALL], tmp_path, server.address, policy))
+    assert [*tmp_path.iterdir()] == []
+    server.speeches = [WHOLE]
+    list(fetch([SMALL], tmp_path, server.address, RetryPolicy(silence=20.0)))
+    assert (tmp_path / "ontology.xml").read_bytes() == BODY
+
+
 @pytest.mark.parametrize("what", ["an endless body", "an endless chunk"])
 def test_a_small_file_without_end_is_refused(server: RawServer, what: str) -> None:
     server.speeches = [HOSTILE[what]]
