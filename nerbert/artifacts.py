@@ -450,7 +450,7 @@ def _replace(draft: Draft, target: Path) -> None:
         _remove(draft.work / _OLD)
         target.replace(draft.work / _OLD)
     os.replace(draft.path, target)  # noqa: PTH105
-    _remove(draft.work)
+    _remove_used(draft.work)
 
 
 def finish(target: Path) -> None:
@@ -465,7 +465,7 @@ def finish(target: Path) -> None:
                 (draft.work / _OLD).replace(target)
             divided = any(draft.work.glob(PARTS))  # several runs are at it, and none has begun the target
             if target.exists() and not draft.path.exists() and not divided:
-                _remove(draft.work)
+                _remove_used(draft.work)
     except (OutputExists, FileNotFoundError):  # the other run is still at work, or has just ended
         pass
 
@@ -481,6 +481,15 @@ def checksum_of(path: Path) -> int:
         while block := stream.read(_BLOCK):
             checksum = zlib.crc32(block, checksum)
     return checksum
+
+
+def _remove_used(work: Path) -> None:
+    """Remove a work folder that is used up; once its lock is gone, another run may be removing it, too."""
+    try:
+        _remove(work)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+            raise
 
 
 def _remove(path: Path) -> None:

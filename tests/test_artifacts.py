@@ -20,6 +20,7 @@ from nerbert.artifacts import (
     check_free,
     check_free_file,
     draft_of,
+    finish,
     json_line,
     link_file,
     publish,
@@ -654,6 +655,25 @@ def test_a_work_folder_that_another_run_makes_at_that_moment_will_do(
     monkeypatch.setattr(artifacts, "_remove", slow)
     with publish_folder(tmp_path / "out") as folder:
         (folder / "a").touch()
+    assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTEMPTY])
+def test_work_that_two_runs_remove_at_once_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Its lock went first, so another run could take it, and find the output made."""
+
+    def torn(path: Path) -> None:
+        raise OSError(number, os.strerror(number), str(path / "lock"))
+
+    with publish_folder(tmp_path / "out") as folder:
+        (folder / "a").touch()
+        monkeypatch.setattr("shutil.rmtree", torn)
+    assert names(tmp_path / "out") == ["a"]
+    finish(tmp_path / "out")
+    monkeypatch.undo()
+    finish(tmp_path / "out")
     assert names(tmp_path) == ["out"]
 
 
