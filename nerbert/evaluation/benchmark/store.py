@@ -180,12 +180,12 @@ class Store:
         if not os.path.lexists(path):
             return None
         try:
-            file = _read(path, _PredictionsFile)
+            file, content = _read(path, _PredictionsFile)
             _check_fit(file, test)
         except InputError:
             path.unlink()
             return None
-        return Predictions(file.entities, file.facts.model_dump(), file.greedy, file.readings(), file.sure)
+        return Predictions(file.entities, content["facts"], file.greedy, file.readings(), file.sure)
 
     def write_predictions(self, key: str, place: CellKey, found: Predictions) -> None:
         """Store a system's entities in each sentence."""
@@ -203,7 +203,7 @@ class Store:
     def source_cost(self, key: str, *, whole: bool = False) -> dict[str, float] | None:
         """Return a checkpoint's cost by kind of second; None if there is none, or, with `whole`, if it was changed."""
         with suppress(OSError, InputError):
-            file = _read(self.sources / f"{key}.json", _SourceFile)
+            file, _ = _read(self.sources / f"{key}.json", _SourceFile)
             if not whole or encoder_digest(self.source(key)) == file.sha256:
                 return file.seconds
         return None
@@ -228,21 +228,24 @@ def _checksum(content: Mapping[str, Any]) -> int:
     return zlib.crc32(json.dumps(rest, sort_keys=True).encode())
 
 
-def _read(path: Path, kind: type[_Stored]) -> _Stored:
-    """Return a stored file; raise InputError for a damaged one."""
+def _read(path: Path, kind: type[_Stored]) -> tuple[_Stored, dict[str, Any]]:
+    """Return a stored file as a kind, and its content in the order in which it was written; raise InputError for a
+    damaged one.
+    """
     file = read_json(path, kind, limit=_LARGEST)
     content = read_json(path, dict[str, Any], limit=_LARGEST)
     if content.get(_CHECKSUM, found := _checksum(content)) != found:
         raise InputError(f"{path}: is damaged: it has another checksum than it says")
-    return file
+    return file, content
 
 
 def _read_cell(path: Path, place: CellKey) -> Cell:
     """Return a stored cell; raise InputError for anything else."""
-    file: _DoneFile | _FailedFile = _read(path, _CellFile)  # type: ignore[arg-type]
+    kind: type[_DoneFile | _FailedFile] = _CellFile  # type: ignore[assignment]
+    file, content = _read(path, kind)
     if isinstance(file, _FailedFile):
         return Cell(place, State.FAILED, file.why, facts=file.facts)
-    return Cell(place, State.DONE, scores=file.scores.model_dump(), facts=file.facts.model_dump())
+    return Cell(place, State.DONE, scores=content["scores"], facts=content["facts"])
 
 
 def _check_fit(file: _PredictionsFile, test: Sequence[Example] | None) -> None:

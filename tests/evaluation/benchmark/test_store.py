@@ -154,7 +154,9 @@ def test_a_flipped_bit_is_noticed_or_changes_nothing(store: Store) -> None:
 def test_predictions_come_back(store: Store) -> None:
     assert store.read_predictions("k", TEST) is None
     store.write_predictions("k", PLACE, FOUND)
-    assert store.read_predictions("k", TEST) == FOUND == store.read_predictions("k")
+    found = store.read_predictions("k", TEST)
+    assert found == FOUND == store.read_predictions("k")
+    assert list(found.facts) == list(FOUND.facts), "a cell that is scored again has its facts in the same order"
 
 
 def test_predictions_of_older_versions_come_back(store: Store) -> None:
