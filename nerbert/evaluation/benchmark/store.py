@@ -34,6 +34,7 @@ from nerbert.schema import read_json
 
 FORMAT = 4
 MARKER = "benchmark.json"
+_MARK = {"format": FORMAT, "made_by": "nerbert benchmark"}
 _CHECKSUM = "checksum"
 _LARGEST = 512 << 20
 _Stored = TypeVar("_Stored")
@@ -142,12 +143,20 @@ class Store:
             if strange:
                 why = f"holds {strange[0].name!r} but no {MARKER}, so it is not a benchmark's folder"
                 raise OutputExists(f"{self.folder}: {why}; name a new or an empty one (-o)")
-            write_json(marker, {"format": FORMAT, "made_by": "nerbert benchmark"})
+            write_json(marker, _MARK)
         check_own(marker, self.cells, self.predictions, self.sources, self.scratch)
-        with suppress(InputError):  # a damaged marker is a marker
-            if (made := read_json(marker, _MarkerFile).format) > FORMAT:
-                raise OutputExists(f"{self.folder}: made by a newer version of nerbert (format {made}, this one has "
-                                   f"{FORMAT}); upgrade nerbert, or name another folder (-o)")  # fmt: skip
+        self._check_marker(marker)
+
+    def _check_marker(self, marker: Path) -> None:
+        """Raise OutputExists if a newer version made the folder; write a damaged marker again."""
+        found, made = dict[str, Any](), 0
+        with suppress(InputError):
+            found, made = read_json(marker, dict[str, Any]), read_json(marker, _MarkerFile).format
+        if made > FORMAT:
+            raise OutputExists(f"{self.folder}: made by a newer version of nerbert (format {made}, this one has "
+                               f"{FORMAT}); upgrade nerbert, or name another folder (-o)")  # fmt: skip
+        if found != _MARK:
+            write_json(marker, _MARK)
 
     def _clear(self) -> None:
         """Remove unfinished work: scratch folders, and drafts of files."""

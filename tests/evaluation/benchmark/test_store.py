@@ -230,10 +230,13 @@ def test_a_folder_of_a_newer_version_is_left_alone(store: Store) -> None:
         store.hold().__enter__()
 
 
-def test_a_damaged_marker_is_one(store: Store) -> None:
-    (store.folder / MARKER).write_text("{")
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": "4"}', '{"format": 3, "made_by": "nerbert benchmark"}'])
+def test_a_damaged_or_older_marker_is_written_again(store: Store, content: str) -> None:
+    marker = store.folder / MARKER
+    whole = marker.read_bytes()
+    marker.write_text(content)
     with store.hold():
-        pass
+        assert marker.read_bytes() == whole
 
 
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
