@@ -166,10 +166,15 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
             target.parent.mkdir(parents=True, exist_ok=True)
             if not draft.work.is_dir():
                 _remove(draft.work)
-                draft.work.mkdir()
+                draft.work.mkdir(exist_ok=True)  # another run may just have made it
             stack.enter_context(held(draft.work / LOCK, message))
         stack.enter_context(writing(target))
-        check_target(target, overwrite=overwrite, file=file)  # another run may just have made it
+        try:
+            check_target(target, overwrite=overwrite, file=file)  # another run may just have made it
+        except OutputExists:
+            if not _has_work(draft.work):
+                _remove(draft.work)
+            raise
         _restore(draft, target, fingerprint, overwrite=overwrite)
         try:
             with writing(target):  # so that the note below is on the error that leaves
@@ -445,7 +450,7 @@ def _replace(draft: Draft, target: Path) -> None:
         _remove(draft.work / _OLD)
         target.replace(draft.work / _OLD)
     os.replace(draft.path, target)  # noqa: PTH105
-    _remove(draft.work)
+    _remove_used(draft.work)
 
 
 def finish(target: Path) -> None:
@@ -460,7 +465,7 @@ def finish(target: Path) -> None:
                 (draft.work / _OLD).replace(target)
             divided = any(draft.work.glob(PARTS))  # several runs are at it, and none has begun the target
             if target.exists() and not draft.path.exists() and not divided:
-                _remove(draft.work)
+                _remove_used(draft.work)
     except (OutputExists, FileNotFoundError):  # the other run is still at work, or has just ended
         pass
 
@@ -476,6 +481,15 @@ def checksum_of(path: Path) -> int:
         while block := stream.read(_BLOCK):
             checksum = zlib.crc32(block, checksum)
     return checksum
+
+
+def _remove_used(work: Path) -> None:
+    """Remove a work folder that is used up; once its lock is gone, another run may be removing it, too."""
+    try:
+        _remove(work)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+            raise
 
 
 def _remove(path: Path) -> None:

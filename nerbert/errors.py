@@ -19,7 +19,7 @@ start and the remedy at its end stay.
 
 import errno
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -181,13 +181,19 @@ def os_refused(what: str, remedy: str = "") -> Iterator[None]:
 
 @contextmanager
 def paths_refused() -> Iterator[None]:
-    """Turn the system's refusal of a path (too long, or with NUL) into an InputError of one line."""
+    """Turn the system's refusal of a path (too long, or with NUL), or a disk's of any file, into an InputError of one
+    line.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
+        refusal = _REFUSALS.get(error.errno or 0)
+        if refusal is None:
             raise
-        raise _too_long(error) from error
+        found = refusal(error)
+        for note in getattr(error, "__notes__", ()):
+            found.add_note(note)
+        raise found from error
     except ValueError as error:
         if "embedded null" not in str(error):
             raise
@@ -199,6 +205,16 @@ def _too_long(error: OSError) -> InputError:
         f"{shortened(str(error.filename), 80)!r}: too long for the name of a file or folder; put a text into a "
         "file, or tag it as it is (nerbert tag TAGGER --text …)"
     )
+
+
+def _unreadable(error: OSError) -> InputError:
+    place = f"{error.filename:.500}" if isinstance(error.filename, str) else "a file"
+    return InputError(f"{place}: can't be read: {error.strerror}; check the disk")
+
+
+_REFUSALS: Mapping[int, Callable[[OSError], InputError]] = {
+    errno.ENAMETOOLONG: _too_long, errno.EIO: _unreadable, errno.ESTALE: _unreadable,
+}  # fmt: skip
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:

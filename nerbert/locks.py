@@ -50,13 +50,19 @@ os.register_at_fork(after_in_child=_renew_locks)
 def held(
     path: Path, taken: str, *, wait: Callable[[], object] | None = None, shared: bool = False
 ) -> Iterator[None]:  # fmt: skip
-    """Lock a folder, or a file made for it, against other processes; raise OutputExists(`taken`) if one has the lock.
+    """Lock a folder, or a file made for it, against other processes; raise OutputExists(`taken`) if one has the lock,
+    or has just removed the folder.
 
     With `wait`, call that instead, and wait for the lock. Several processes may have it `shared`. A dead process holds
     none. On a file system without locks (some network ones) nothing is locked.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    handle = _locked(path, kind | fcntl.LOCK_NB)
+    try:
+        handle = _locked(path, kind | fcntl.LOCK_NB)
+    except FileNotFoundError as error:
+        if wait is not None:
+            raise
+        raise OutputExists(taken) from error
     if handle is None and wait is not None:
         wait()
         while (handle := _locked(path, kind)) is None:

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from nerbert import artifacts
 from nerbert.artifacts import (
     _TOKEN,
     artifact,
     check_free,
     check_free_file,
     draft_of,
+    finish,
     json_line,
     link_file,
     publish,
@@ -624,6 +626,7 @@ def test_what_another_run_made_meanwhile_is_not_replaced(
     with pytest.raises(OutputExists, match="exists already"), publish_job(tmp_path / "out", None, file=file):
         pytest.fail("the output is there")
     assert (tmp_path / "out").read_text() == "1" if file else (tmp_path / "out" / "a").is_dir()
+    assert names(tmp_path) == ["out"]
 
 
 def test_a_run_whose_work_folder_another_one_removes_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -634,8 +637,44 @@ def test_a_run_whose_work_folder_another_one_removes_says_so(tmp_path: Path, mon
             yield
 
     monkeypatch.setattr("nerbert.artifacts.held", late)
-    with pytest.raises(InputError, match="can't be made"), publish_folder(tmp_path / "out"):
+    with pytest.raises(OutputExists, match="out: another run is making it; wait for"), publish_folder(tmp_path / "out"):
         pytest.fail("nobody holds it")
+
+
+def test_a_work_folder_that_another_run_makes_at_that_moment_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = artifacts._remove
+
+    def slow(path: Path) -> None:
+        remove(path)
+        if path.name == ".out.work":
+            monkeypatch.undo()
+            path.mkdir()
+
+    monkeypatch.setattr(artifacts, "_remove", slow)
+    with publish_folder(tmp_path / "out") as folder:
+        (folder / "a").touch()
+    assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTEMPTY])
+def test_work_that_two_runs_remove_at_once_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Its lock went first, so another run could take it, and find the output made."""
+
+    def torn(path: Path) -> None:
+        raise OSError(number, os.strerror(number), str(path / "lock"))
+
+    with publish_folder(tmp_path / "out") as folder:
+        (folder / "a").touch()
+        monkeypatch.setattr("shutil.rmtree", torn)
+    assert names(tmp_path / "out") == ["a"]
+    finish(tmp_path / "out")
+    monkeypatch.undo()
+    finish(tmp_path / "out")
+    assert names(tmp_path) == ["out"]
 
 
 def test_a_fingerprint_that_lacks_what_was_null_is_the_same(tmp_path: Path) -> None:

@@ -170,6 +170,16 @@ class Panicked(BaseException):
     __module__ = "pyo3_runtime"
 
 
+@pytest.mark.parametrize("place", ["some/file", None])
+def test_a_disk_that_cannot_be_read_is_refused(place: str | None) -> None:
+    error = OSError(errno.EIO, "Input/output error", *filter(None, [place]))
+    error.add_note("rerun the command to resume")
+    said = f"^{place or 'a file'}: can't be read: Input/output error; check the disk"
+    with pytest.raises(InputError, match=said) as raised, paths_refused():
+        raise error
+    assert raised.value.__notes__ == ["rerun the command to resume"]
+
+
 def test_what_a_library_panics_about_is_refused_and_an_interruption_is_not() -> None:
     with pytest.raises(InputError, match=r"^a file: index out of bounds$"), refused("a file", of=ValueError):
         raise Panicked("index out of bounds\nnote: run with more")

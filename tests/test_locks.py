@@ -23,6 +23,14 @@ def test_one_holds_a_folder_or_a_file(tmp_path: Path, name: str) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted({"folder", name})
 
 
+def test_a_folder_that_another_run_has_just_removed_is_taken(tmp_path: Path) -> None:
+    lock = tmp_path / "gone" / "lock"
+    with pytest.raises(OutputExists, match=r"^taken$"), held(lock, "taken"):
+        pytest.fail("there is nothing to lock")
+    with pytest.raises(FileNotFoundError), held(lock, "", wait=lambda: None):
+        pytest.fail("there is nothing to lock")
+
+
 def test_what_locking_raises_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[int] = []
 

@@ -10,7 +10,7 @@ from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import difference, write_json
+from nerbert.artifacts import difference, finish, write_json
 from nerbert.config import check_values, make_settings, merged, parse_changes, read_toml
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.data import SourceChecks, files_read
@@ -123,6 +123,7 @@ def pretrain_stages(
     for stage in stages:
         if processes.is_first:
             tell(f"stage {stage.name}: {'pre-training' if stage in missing else 'done before'}")
+            finish(stage.folder)
         if stage in missing:
             write = partial(_write_cards, stage=stage, card=card)
             yield stage, pretrain(stage.settings, stage.folder, overwrite=overwrite, card=write, processes=processes,

@@ -178,6 +178,7 @@ class _Folder:
             raise OutputExists(
                 f"{target}: was fetched from {known.address}, not {address.address}; choose another folder"
             )
+        _mark_of(target).unlink(missing_ok=True)  # of a run that was killed as the file had got its name
         return f"{address.name}: {known.size:,} bytes, there already"
 
     def _get(self, address: Address, target: Path) -> str:
@@ -230,12 +231,17 @@ class _Folder:
         return self.lists.get(place.sums)
 
 
+def _mark_of(target: Path) -> Path:
+    """Return the file that says which version the fetched part of a file is of."""
+    return target.with_name(f".{target.name}.version")
+
+
 class _Partial:
     """The fetched part of a file, and its version."""
 
     def __init__(self, target: Path, place: Address) -> None:
         self._place, self.version = place, Version()
-        self.path, self._mark = (target.with_name(f".{target.name}.{end}") for end in ("partial", "version"))
+        self.path, self._mark = target.with_name(f".{target.name}.partial"), _mark_of(target)
         check_own(self.path, self._mark)
         with suppress(InputError):
             found = read_json(self._mark, PartialVersion)

@@ -8,11 +8,12 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from io import RawIOBase
-from typing import TYPE_CHECKING
+from threading import Timer
+from typing import TYPE_CHECKING, Any
 
 from nerbert import __version__
 from nerbert.errors import InputError
@@ -36,7 +37,7 @@ _AHEAD, _BEHIND = 1 << 20, 1 << 17
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to wait for a server: seconds of silence, tries in a row, pauses between them.
+    """How long to wait for a server: seconds of silence (twice these for an answer's head), tries in a row, pauses.
 
     The pause begins with a second and doubles; up to the share `jitter` is added. A server may ask for a longer one, up
     to `longest_pause`. Tries are in a row until `progress` bytes have come. Each pause is shown on standard error.
@@ -131,10 +132,11 @@ def stream(
     """
     policy, version, at = policy or DEFAULT_POLICY, version or Version(), start
     failed, before, furthest = 0, start, start
+    heads = _Heads(2 * policy.silence)
     with _open_client(policy) as client:
         while version.size is None or at < version.size:
             try:
-                with _request(client, address, at, window(at) if window else None, version) as answer:
+                with _request(client, address, at, window(at) if window else None, version, heads) as answer:
                     if answer.start == 0 and begin is not None:
                         begin(answer)
                     elif answer.start != at:
@@ -250,8 +252,38 @@ def _check_redirect(response: "httpx.Response") -> None:
             )
 
 
+class _Heads:
+    """Ends connections on which no answer's head comes in time: slow bytes and early answers (1xx) may never end."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._socket = seconds, list[socket.socket]()
+
+    def follow(self, event: str, told: Mapping[str, Any]) -> None:
+        """Keep the newest connection, as httpcore tells of it."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._socket[:] = filter(None, [told["return_value"].get_extra_info("socket")])
+
+    @contextmanager
+    def awaited(self) -> Iterator[None]:
+        """Wait for the head of an answer in the block."""
+        timer = Timer(self._seconds, self._end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _end(self) -> None:
+        for each in self._socket:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+
 @contextmanager
-def _request(client: "httpx.Client", address: str, start: int, stop: int | None, version: Version) -> Iterator[Answer]:
+def _request(
+    client: "httpx.Client", address: str, start: int, stop: int | None, version: Version, heads: _Heads
+) -> Iterator[Answer]:
     """Ask once for a file, or for its bytes from `start` to `stop`, of a version if there is one.
 
     An answer may begin at 0: a server that can't send a part, or has another version, sends the whole.
@@ -263,7 +295,10 @@ def _request(client: "httpx.Client", address: str, start: int, stop: int | None,
     if start and version.condition:
         headers["If-Range"] = version.condition
     try:
-        with client.stream("GET", address, headers=headers) as response:
+        with ExitStack() as stack:
+            with heads.awaited():
+                asked = client.stream("GET", address, headers=headers, extensions={"trace": heads.follow})
+                response = stack.enter_context(asked)
             if start == 0 and response.status_code == 416 and response.headers.get("Content-Range") == "bytes */0":
                 yield Answer(0, 0, _version(response.headers, 0), iter(()))  # of an empty file there is no part
                 return

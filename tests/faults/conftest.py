@@ -15,6 +15,7 @@ from tests.encoder.open_rows import ROWS
 from tests.evaluation.benchmark.conftest import SHIPS
 from tests.faults.harness import Command, Desk, kill_in_a_row, kill_once
 from tests.faults.jobs import SETTINGS
+from tests.faults.strikes import STRIKES
 
 LINES = [f"Margarethe {number} sailed with Larsen & Holm from Bergen to Oslo in May." for number in range(60)]
 
@@ -84,5 +85,17 @@ def kill_often(pytestconfig: pytest.Config, show_row: Callable[[str], None]) -> 
         for each in tallies:
             show_row(each.row())
         assert [each.faults for each in tallies] == [[], []]
+
+    return run
+
+
+@pytest.fixture
+def strike_often(pytestconfig: pytest.Config, show_row: Callable[[str], None]) -> Callable[[Desk, str], None]:
+    """Strike a desk's command by a fault as often as the options say: each run ends as documented, or is equal."""
+
+    def run(desk: Desk, fault: str) -> None:
+        tally = STRIKES[fault](desk, pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed"))
+        show_row(tally.row())
+        assert tally.faults == []
 
     return run

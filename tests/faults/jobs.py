@@ -74,7 +74,8 @@ SETTINGS = {
 }
 """The files with settings among the inputs."""
 _PARTS = "nerbert.tagger.jobs.files:_PART=400"
-_HERE = "nerbert.evaluation.benchmark.runner:Resources=tests.faults.jobs:one_core"
+_HERE = ("nerbert.evaluation.benchmark.runner:Resources=tests.faults.jobs:one_core "
+         "nerbert.evaluation.benchmark.runner:cores=tests.faults.jobs:single")  # fmt: skip
 
 
 def one_core(**_: object) -> object:
@@ -82,6 +83,11 @@ def one_core(**_: object) -> object:
     from nerbert.executors import ONE_CORE
 
     return ONE_CORE
+
+
+def single() -> int:
+    """Return the number of cores with which a benchmark starts no other process."""
+    return 1
 
 
 def _command(name: str, arguments: str, patch: str = "") -> Command:

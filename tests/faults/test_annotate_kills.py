@@ -1,4 +1,4 @@
-"""`nerbert annotate`, killed between requests and statements of its database, with a server that answers."""
+"""`nerbert annotate`, struck between requests and statements of its database, with a server that answers."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from tests.annotate.model_server import serving
 from tests.faults.harness import Command, Desk
+from tests.faults.strikes import STRIKES
 
 
 @pytest.fixture
@@ -22,3 +23,9 @@ def desk(inputs: Path, tmp_path: Path, warm_python: None) -> Iterator[Desk]:
 @pytest.mark.slow
 def test_killed_while_it_asks(desk: Desk, kill_often: Callable[[Desk], None]) -> None:
     kill_often(desk)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", STRIKES)
+def test_struck_while_it_asks(desk: Desk, fault: str, strike_often: Callable[[Desk, str], None]) -> None:
+    strike_often(desk, fault)

@@ -1,4 +1,4 @@
-"""`nerbert label`, killed while it saves: each action that was answered is kept, and nothing is half written."""
+"""`nerbert label`, struck while it saves: each action that was answered is kept, and nothing is half written."""
 
 import re
 import signal
@@ -10,9 +10,12 @@ import httpx
 import pytest
 
 from tests.faults.harness import Command, Desk, Running, wait_for
+from tests.faults.strikes import STRIKES
 
 LABEL = Command("label", ("label", "../inputs/domain/train.conll", "-o", "out", "--types", "ship,port", "--tagger",
                           "../inputs/gliner", "--port", "0", "--no-browser"))  # fmt: skip
+UNSAVED = (422, 507)
+"""Statuses of what can't be read, or be written."""
 ANSWERS = ("accept", "accept", "reject", "undo", "skip", "accept", "undo", "accept", "accept", "reject")
 _ADDRESS = re.compile(r"address: (http://\S+)$", re.MULTILINE)
 
@@ -36,17 +39,26 @@ class Page:
             yield "save", named | {"id": item["id"], "revision": item["revision"], "entities": entities,
                                    "answer": answer}  # fmt: skip
 
-    def talk(self, client: httpx.Client) -> None:
-        """Send what isn't answered yet; stop where the server is gone."""
+    def talk(self, client: httpx.Client) -> bool:
+        """Send what isn't answered yet; stop where something can't be saved or read; False if the server is gone."""
+        try:
+            client.get("/ready")  # with nothing to say, it would be stopped before it can be
+            return self._talk(client)
+        except httpx.TransportError:
+            return False
+
+    def _talk(self, client: httpx.Client) -> bool:
         while self._next is not None:
             what, body = self._next
-            try:
-                answer = client.post(f"/label/{what}", json=body)
-            except httpx.TransportError:
-                return
+            answer = client.post(f"/label/{what}", json=body)
+            if answer.status_code in UNSAVED:
+                error = answer.json()["error"]
+                assert "\n" not in error, error
+                return True
             assert answer.status_code == 200, answer.text
             self._item = answer.json().get("item") or self._item
             self._next = next(self._actions, None)
+        return True
 
 
 class LabelDesk(Desk):
@@ -61,8 +73,8 @@ class LabelDesk(Desk):
         wait_for(lambda: _ADDRESS.search(running.told()) or running.process.poll() is not None, "no address")
         if found := _ADDRESS.search(running.told()):
             with httpx.Client(base_url=found[1], trust_env=False, timeout=300) as client:
-                page.talk(client)
-            if running.process.poll() is None:
+                is_there = page.talk(client)
+            if is_there:
                 running.send(signal.SIGTERM)
 
 
@@ -78,3 +90,22 @@ def desk(inputs: Path, tiny_gliner: Path, tmp_path: Path, warm_python: None) -> 
 @pytest.mark.slow
 def test_killed_while_it_saves(desk: Desk, kill_often: Callable[[Desk], None]) -> None:
     kill_often(desk)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [each for each in STRIKES if each not in ("flip", "two")])
+def test_struck_while_it_saves(desk: Desk, fault: str, strike_often: Callable[[Desk, str], None]) -> None:
+    """But for flipped bits: its files are a person's, who may edit them."""
+    strike_often(desk, fault)
+
+
+@pytest.mark.slow
+def test_a_second_one_is_refused(desk: Desk) -> None:
+    run = desk.new()
+    first = desk.start(run)
+    wait_for(lambda: _ADDRESS.search(first.told()), "no address")
+    second = desk.run(run)
+    assert (second.code, second.told) == (1, "nerbert: out: another nerbert label has it open; stop that one first\n")
+    desk.talk(run, first)
+    assert first.end().code == 0
+    desk.check_outcome(run)

@@ -146,6 +146,15 @@ def test_killed_between_stages_and_inside_labelling(
     assert not list(folder.glob(".*"))
 
 
+def test_work_of_a_stage_that_is_done_is_removed(whole: Path) -> None:
+    """It was killed after the last stage had got its name."""
+    before, work = made(whole), whole / ".NEE.work"
+    work.mkdir()
+    (work / "lock").touch()
+    assert run(whole) == 0
+    assert (made(whole), work.exists()) == (before, False)
+
+
 def test_done_stages_of_other_settings_are_refused(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = made(whole)
     assert run(whole, "--set", "NEE.epochs=4") == 1

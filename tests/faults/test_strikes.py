@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.harness import Command, Desk
 from tests.faults.jobs import COMMANDS
-from tests.faults.strikes import STRIKES, fill_over_older
+from tests.faults.strikes import STRIKES, fill_over_older, flip_made
 
 OVERWRITING = [name for name in COMMANDS if name != "benchmark"]
 
@@ -16,14 +16,9 @@ OVERWRITING = [name for name in COMMANDS if name != "benchmark"]
 @pytest.mark.parametrize("fault", STRIKES)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_struck_at_any_file_operation(
-    name: str, fault: str, desk_of: Callable[[Command], Desk], pytestconfig: pytest.Config,
-    show_row: Callable[[str], None],
-) -> None:  # fmt: skip
-    tally = STRIKES[fault](
-        desk_of(COMMANDS[name]), pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed")
-    )
-    show_row(tally.row())
-    assert tally.faults == []
+    name: str, fault: str, desk_of: Callable[[Command], Desk], strike_often: Callable[[Desk, str], None]
+) -> None:
+    strike_often(desk_of(COMMANDS[name]), fault)
 
 
 @pytest.mark.slow
@@ -34,5 +29,15 @@ def test_an_older_output_outlives_a_full_disk(
     command = COMMANDS[name]
     desk = desk_of(replace(command, arguments=(*command.arguments, "--overwrite")))
     tally = fill_over_older(desk, pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed"))
+    show_row(tally.row())
+    assert tally.faults == []
+
+
+@pytest.mark.slow
+def test_no_bit_of_a_benchmark_makes_a_wrong_figure(
+    desk_of: Callable[[Command], Desk], pytestconfig: pytest.Config, show_row: Callable[[str], None]
+) -> None:
+    desk = desk_of(COMMANDS["benchmark"])
+    tally = flip_made(desk, pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed"))
     show_row(tally.row())
     assert tally.faults == []

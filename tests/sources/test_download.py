@@ -285,6 +285,14 @@ def test_a_stop_while_the_file_gets_its_name_loses_nothing(
     assert web.ranges() == [""]
 
 
+def test_what_a_killed_run_left_beside_a_whole_file_is_removed(web: Web, tmp_path: Path) -> None:
+    """It was killed between the file's renaming and the removal of its version."""
+    get(web, tmp_path)
+    (tmp_path / ".ontology.xml.version").write_text("{}")
+    get(web, tmp_path)
+    assert whole(tmp_path)
+
+
 def test_ctrl_c_leaves_what_has_come(web: Web, tmp_path: Path) -> None:
     def stop(_: float) -> None:
         raise KeyboardInterrupt

@@ -6,17 +6,19 @@
     sources/KEY/            a checkpoint trained on a source domain; KEY.json: its digest and cost, written last
     .benchmark/             unfinished work; emptied by the next run
 
-Cost: what no suite asks for any more stays until someone deletes it.
+Each JSON file but the first holds a checksum of the rest, so a damaged one is noticed; those of older versions have
+none. Cost: what no suite asks for any more stays until someone deletes it.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -32,7 +34,10 @@ from nerbert.schema import read_json
 
 FORMAT = 4
 MARKER = "benchmark.json"
+_MARK = {"format": FORMAT, "made_by": "nerbert benchmark"}
+_CHECKSUM = "checksum"
 _LARGEST = 512 << 20
+_Stored = TypeVar("_Stored")
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Place = Annotated[int, Field(ge=0)]
 _Entities: TypeAlias = list[list[tuple[_Place, _Place, str, _Share | None]]]
@@ -93,6 +98,11 @@ class _PredictionsFile:
 
 
 @dataclass(frozen=True, slots=True)
+class _MarkerFile:
+    format: int
+
+
+@dataclass(frozen=True, slots=True)
 class _SourceFile:
     format: Literal[4]
     sha256: str
@@ -110,11 +120,11 @@ class Store:
     @contextmanager
     def hold(self, share: Share = WHOLE) -> Iterator[None]:
         """Make and lock the folder; unfinished work of an earlier run is removed, unless other parts may be at work."""
-        with os_refused(f"{self.folder}: can't be made or read"):
-            self.folder.mkdir(parents=True, exist_ok=True)
         taken = f"{self.folder}: another benchmark is using it; wait for it or name another folder"
-        with held(self.folder, taken, shared=share.partial), ExitStack() as stack:
+        with ExitStack() as stack:
             with os_refused(f"{self.folder}: can't be made or read"):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(held(self.folder, taken, shared=share.partial))
                 self._claim()
                 if not share.partial:
                     self._clear()
@@ -133,8 +143,20 @@ class Store:
             if strange:
                 why = f"holds {strange[0].name!r} but no {MARKER}, so it is not a benchmark's folder"
                 raise OutputExists(f"{self.folder}: {why}; name a new or an empty one (-o)")
-            write_json(marker, {"format": FORMAT, "made_by": "nerbert benchmark"})
+            write_json(marker, _MARK)
         check_own(marker, self.cells, self.predictions, self.sources, self.scratch)
+        self._check_marker(marker)
+
+    def _check_marker(self, marker: Path) -> None:
+        """Raise OutputExists if a newer version made the folder; write a damaged marker again."""
+        found, made = dict[str, Any](), 0
+        with suppress(InputError):
+            found, made = read_json(marker, dict[str, Any]), read_json(marker, _MarkerFile).format
+        if made > FORMAT:
+            raise OutputExists(f"{self.folder}: made by a newer version of nerbert (format {made}, this one has "
+                               f"{FORMAT}); upgrade nerbert, or name another folder (-o)")  # fmt: skip
+        if found != _MARK:
+            write_json(marker, _MARK)
 
     def _clear(self) -> None:
         """Remove unfinished work: scratch folders, and drafts of files."""
@@ -159,7 +181,7 @@ class Store:
     def write_cell(self, key: str, cell: Cell) -> None:
         """Store a cell that is done, or that failed."""
         outcome = {"state": cell.state.value, "why": cell.why, "scores": cell.scores, "facts": cell.facts}
-        write_json(self.cells / f"{key}.json", {"format": FORMAT, **cell.place._asdict(), **outcome})
+        write_json(self.cells / f"{key}.json", _summed({**cell.place._asdict(), **outcome}))
 
     def read_predictions(self, key: str, test: Sequence[Example] | None = None) -> Predictions | None:
         """Return the predictions for the test sentences; None if there are none. Broken or unfit ones are deleted."""
@@ -167,19 +189,19 @@ class Store:
         if not os.path.lexists(path):
             return None
         try:
-            file = read_json(path, _PredictionsFile, limit=_LARGEST)
+            file, content = _read(path, _PredictionsFile)
             _check_fit(file, test)
         except InputError:
             path.unlink()
             return None
-        return Predictions(file.entities, file.facts.model_dump(), file.greedy, file.readings(), file.sure)
+        return Predictions(file.entities, content["facts"], file.greedy, file.readings(), file.sure)
 
     def write_predictions(self, key: str, place: CellKey, found: Predictions) -> None:
         """Store a system's entities in each sentence."""
-        content = {
-            "format": FORMAT, **place._asdict(), "facts": found.facts, "entities": found.entities,
-            "greedy": found.greedy, "others": dict(found.others), "sure": found.sure,
-        }  # fmt: skip
+        content = _summed({
+            **place._asdict(), "facts": found.facts, "entities": found.entities, "greedy": found.greedy,
+            "others": dict(found.others), "sure": found.sure,
+        })  # fmt: skip
         with publish(self.predictions / f"{key}.json") as draft:
             draft.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
 
@@ -190,7 +212,7 @@ class Store:
     def source_cost(self, key: str, *, whole: bool = False) -> dict[str, float] | None:
         """Return a checkpoint's cost by kind of second; None if there is none, or, with `whole`, if it was changed."""
         with suppress(OSError, InputError):
-            file = read_json(self.sources / f"{key}.json", _SourceFile)
+            file, _ = _read(self.sources / f"{key}.json", _SourceFile)
             if not whole or encoder_digest(self.source(key)) == file.sha256:
                 return file.seconds
         return None
@@ -200,15 +222,39 @@ class Store:
         digest, target = encoder_digest(made), self.source(key)
         shutil.rmtree(target, ignore_errors=True)
         made.replace(target)
-        write_json(self.sources / f"{key}.json", {"format": FORMAT, **about, "sha256": digest, "seconds": cost})
+        write_json(self.sources / f"{key}.json", _summed({**about, "sha256": digest, "seconds": cost}))
+
+
+def _summed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a file with its format and its checksum."""
+    whole: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **content}))  # as it will be read
+    return {**whole, _CHECKSUM: _checksum(whole)}
+
+
+def _checksum(content: Mapping[str, Any]) -> int:
+    """Return the CRC-32 of an object, whatever the order of its keys, without its checksum."""
+    rest = {name: value for name, value in content.items() if name != _CHECKSUM}
+    return zlib.crc32(json.dumps(rest, sort_keys=True).encode())
+
+
+def _read(path: Path, kind: type[_Stored]) -> tuple[_Stored, dict[str, Any]]:
+    """Return a stored file as a kind, and its content in the order in which it was written; raise InputError for a
+    damaged one.
+    """
+    file = read_json(path, kind, limit=_LARGEST)
+    content = read_json(path, dict[str, Any], limit=_LARGEST)
+    if content.get(_CHECKSUM, found := _checksum(content)) != found:
+        raise InputError(f"{path}: is damaged: it has another checksum than it says")
+    return file, content
 
 
 def _read_cell(path: Path, place: CellKey) -> Cell:
     """Return a stored cell; raise InputError for anything else."""
-    file: _DoneFile | _FailedFile = read_json(path, _CellFile)  # type: ignore[arg-type]
+    kind: type[_DoneFile | _FailedFile] = _CellFile  # type: ignore[assignment]
+    file, content = _read(path, kind)
     if isinstance(file, _FailedFile):
         return Cell(place, State.FAILED, file.why, facts=file.facts)
-    return Cell(place, State.DONE, scores=file.scores.model_dump(), facts=file.facts.model_dump())
+    return Cell(place, State.DONE, scores=content["scores"], facts=content["facts"])
 
 
 def _check_fit(file: _PredictionsFile, test: Sequence[Example] | None) -> None:

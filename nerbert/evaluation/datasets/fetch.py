@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 from nerbert import HOMEPAGE, __version__
-from nerbert.artifacts import publish, publish_folder, scratch_prefix, sha256_of, write_json
+from nerbert.artifacts import finish, publish, publish_folder, scratch_prefix, sha256_of, write_json
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, at, unknown
 from nerbert.evaluation.datasets.load import KnownData, Recipe, all_names, find_known, known_data
 from nerbert.formats.conll import split_columns
@@ -185,6 +185,7 @@ _SCHEMES: Mapping[str, Callable[[Sequence[str]], list[str]]] = {
 def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy | None) -> Iterator[str]:
     """Fetch one data set, or check it if it exists."""
     target = output / data.name
+    finish(target)
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
         _check_whole(target, data)
         yield f"{data.name}: there already, SHA-256 as known"

@@ -21,20 +21,21 @@ class Journal:
         self.path = path
         with os_refused(f"{path}: can't be opened"):
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        content = path.read_bytes()
+            content = path.read_bytes()
         self._size = content.rfind(b"\n") + 1
         if content[:6] not in (b'{"do":'[: len(content)], b""):
             raise InputError(f"{path}: isn't a journal of nerbert label; name another folder with -o")
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield all entries, the oldest first; raise InputError that names the line for what is none."""
-        with self.path.open("rb") as lines:
-            for number, line in enumerate(lines.read(self._size).splitlines(keepends=True), 1):
-                with at(self.path, number):
-                    entry: dict[str, Any] = parse_json(line, dict, "line")
-                    if not isinstance(entry.get("do"), str):
-                        raise InputError("is no action; this file isn't a journal of nerbert label")
-                yield entry
+        with os_refused(f"{self.path}: can't be read"), self.path.open("rb") as file:
+            lines = file.read(self._size).splitlines(keepends=True)
+        for number, line in enumerate(lines, 1):
+            with at(self.path, number):
+                entry: dict[str, Any] = parse_json(line, dict, "line")
+                if not isinstance(entry.get("do"), str):
+                    raise InputError("is no action; this file isn't a journal of nerbert label")
+            yield entry
 
     def add(self, **entry: Any) -> None:
         """Add an entry and wait until it is on the disk; raise WriteError, with nothing added, if it can't be."""

@@ -90,11 +90,11 @@ class Project:
 
     def __init__(self, folder: Path, reading: Reading) -> None:
         self.folder, self._reading, self._held = folder, reading, ExitStack()
-        with os_refused(f"{folder}: can't be made"):
+        with os_refused(f"{folder}: can't be made or opened"):
             folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()) and not (folder / "journal.jsonl").exists():
-            raise OutputExists(f"{folder}: holds other files; name another folder with -o")
-        self._held.enter_context(held(folder, f"{folder}: another nerbert label has it open; stop that one first"))
+            if any(folder.iterdir()) and not (folder / "journal.jsonl").exists():
+                raise OutputExists(f"{folder}: holds other files; name another folder with -o")
+            self._held.enter_context(held(folder, f"{folder}: another nerbert label has it open; stop that one first"))
         self.types: tuple[LabelType, ...] = ()
         self.items = [LabelItem(id_, each) for id_, each in enumerate(kept_sentences(self._sentences))]
         self.drawn = list[LabelItem]()

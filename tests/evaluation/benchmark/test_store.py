@@ -1,9 +1,12 @@
 """What stands in a benchmark's folder is whole, fits, or is made anew."""
 
+import errno
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,17 +110,60 @@ def write_by_hand(store: Store, f1: str, facts: str) -> None:
     (store.cells / "k.json").write_text(text % (f1, facts))
 
 
+def unsummed(path: Path) -> dict[str, Any]:
+    """Return a stored file's content, as earlier versions wrote it."""
+    content: dict[str, Any] = json.loads(path.read_text())
+    del content["checksum"]
+    return content
+
+
+@pytest.mark.parametrize(("one", "other"), [("0.5", "0.7"), ("2.5", "3.5"), ('"B-ship"', '"C-ship"')])
+def test_a_cell_whose_figure_changed_is_run_again(store: Store, one: str, other: str) -> None:
+    cell = replace(DONE, scores=DONE.scores | {"by_type": {"B-ship": {"f1": 0.25}}})
+    store.write_cell("k", cell)
+    assert store.read_cell("k", PLACE) == cell
+    path = store.cells / "k.json"
+    path.write_text(path.read_text().replace(one, other))
+    assert store.read_cell("k", PLACE) is None
+    (note,) = store.notes
+    assert note == f"{path}: is damaged: it has another checksum than it says; so its cell is run again"
+
+
+def test_cells_of_older_versions_come_back(store: Store) -> None:
+    """They had no checksum."""
+    store.write_cell("k", DONE)
+    path = store.cells / "k.json"
+    path.write_text(json.dumps(unsummed(path)))
+    assert store.read_cell("k", PLACE) == DONE
+
+
+def test_a_flipped_bit_is_noticed_or_changes_nothing(store: Store) -> None:
+    """A bit of each byte; some are of what no reader looks at, such as blanks."""
+    store.write_cell("k", DONE)
+    store.write_predictions("k", PLACE, FOUND)
+    for path, read in (
+        (store.cells / "k.json", lambda: store.read_cell("k", PLACE)),
+        (store.predictions / "k.json", lambda: store.read_predictions("k", TEST)),
+    ):
+        content, whole = path.read_bytes(), read()
+        for place in range(0, 8 * len(content), 7):
+            path.write_bytes((int.from_bytes(content) ^ 1 << place).to_bytes(len(content)))
+            assert read() in (None, whole), place
+
+
 def test_predictions_come_back(store: Store) -> None:
     assert store.read_predictions("k", TEST) is None
     store.write_predictions("k", PLACE, FOUND)
-    assert store.read_predictions("k", TEST) == FOUND == store.read_predictions("k")
+    found = store.read_predictions("k", TEST)
+    assert found == FOUND == store.read_predictions("k")
+    assert list(found.facts) == list(FOUND.facts), "a cell that is scored again has its facts in the same order"
 
 
 def test_predictions_of_older_versions_come_back(store: Store) -> None:
-    """They had one further reading, `tuned`."""
+    """They had one further reading, `tuned`, and no checksum."""
     store.write_predictions("k", PLACE, FOUND)
     path = store.predictions / "k.json"
-    content = json.loads(path.read_text())
+    content = unsummed(path)
     content["tuned"] = content.pop("others")["best_on_dev"]
     path.write_text(json.dumps(content))
     assert store.read_predictions("k", TEST) == FOUND
@@ -141,7 +187,7 @@ SPOILED: dict[str, Callable[[Any], object]] = {
 def test_predictions_that_do_not_fit_are_removed(store: Store, change: str) -> None:
     store.write_predictions("k", PLACE, FOUND)
     path = store.predictions / "k.json"
-    content = json.loads(path.read_text())
+    content = unsummed(path)
     SPOILED.get(change, bool)(content)
     path.write_text(json.dumps(content)[: 20 if change == "cut" else None])
     assert store.read_predictions("k", TEST) is None
@@ -177,6 +223,22 @@ def test_a_folder_of_someone_else_is_left_alone(tmp_path: Path, theirs: str) -> 
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_folder_of_a_newer_version_is_left_alone(store: Store) -> None:
+    """Its files would be damaged ones here, and be removed."""
+    (store.folder / MARKER).write_text('{"format": 5}')
+    with pytest.raises(OutputExists, match=r"made by a newer version of nerbert \(format 5, this one has 4\); upgrade"):
+        store.hold().__enter__()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": "4"}', '{"format": 3, "made_by": "nerbert benchmark"}'])
+def test_a_damaged_or_older_marker_is_written_again(store: Store, content: str) -> None:
+    marker = store.folder / MARKER
+    whole = marker.read_bytes()
+    marker.write_text(content)
+    with store.hold():
+        assert marker.read_bytes() == whole
+
+
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
     with Store(tmp_path).hold():
         assert (tmp_path / MARKER).is_file()
@@ -195,6 +257,15 @@ def test_links_are_refused(store: Store, tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputExists, match="is a link"):
         store.hold().__enter__()
     assert (theirs / ".k.json.1.partial").exists()
+
+
+def test_a_folder_that_cannot_be_read_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> object:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("nerbert.evaluation.benchmark.store.held", broken)
+    with pytest.raises(InputError, match=r"out: can't be made or read: Input/output error$"):
+        store.hold().__enter__()
 
 
 def test_a_file_in_a_folders_place_is_told(tmp_path: Path) -> None:
@@ -223,7 +294,7 @@ def test_a_source_comes_back_with_its_cost(store: Store, made: Path) -> None:
     assert json.loads((store.sources / "k.json").read_text())["data"] == "far"
 
 
-@pytest.mark.parametrize("damage", ["cut", "bytes", "file", "folder", "mark", "cost"])
+@pytest.mark.parametrize("damage", ["cut", "bytes", "file", "folder", "mark", "cost", "figure"])
 def test_a_broken_source_is_made_anew(store: Store, made: Path, damage: str) -> None:
     store.keep_source("k", shutil.copytree(made, made.with_name("first")), COST, {})
     folder, mark = store.source("k"), store.sources / "k.json"
@@ -240,6 +311,8 @@ def test_a_broken_source_is_made_anew(store: Store, made: Path, damage: str) -> 
             mark.unlink()
         case "cost":
             mark.write_text(mark.read_text().replace("2.5", '"x"'))
+        case "figure":
+            mark.write_text(mark.read_text().replace("2.5", "3.5"))
     assert store.source_cost("k", whole=True) is None
     store.keep_source("k", made, COST, {"data": "far"})
     assert store.source_cost("k", whole=True) == COST

@@ -77,9 +77,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     monkeypatch.setenv("no_proxy", "*")
     know(monkeypatch, KNOWN)
     with serving() as web:
-        web.files |= {PLAIN[split]: conll_text(each).encode() for split, each in DATA["plain"].items()}
-        web.files[place("d/all.txt")] = conll_text(undraw(DATA["drawn"], RECIPES["drawn"])["train"]).encode()
+        web.files |= published()
         yield web
+
+
+def published() -> dict[str, bytes]:
+    """Return the files of the plain set and of the drawn one, by path."""
+    whole = conll_text(undraw(DATA["drawn"], RECIPES["drawn"])["train"]).encode()
+    return {place("d/all.txt"): whole, **{PLAIN[each]: conll_text(DATA["plain"][each]).encode() for each in PLAIN}}
 
 
 def get(web: Web, output: Path, *names: str, **more: Any) -> list[str]:
@@ -244,6 +249,15 @@ def test_a_stopped_run_leaves_nothing_and_begins_the_set_anew(server: Web, tmp_p
     assert names(tmp_path) == []
     get(server, tmp_path, "plain")
     assert whole(tmp_path, "plain")
+    assert names(tmp_path) == ["plain"]
+
+
+def test_what_a_killed_run_left_beside_a_whole_set_is_removed(server: Web, tmp_path: Path) -> None:
+    """It was killed after the folder had got its name."""
+    get(server, tmp_path, "plain")
+    (tmp_path / ".plain.work").mkdir()
+    (tmp_path / ".plain.work" / "lock").touch()
+    get(server, tmp_path, "plain")
     assert names(tmp_path) == ["plain"]
 
 

@@ -1,5 +1,6 @@
 """A labelling project keeps each action, takes each back, and lets no tab overwrite another."""
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -149,6 +150,17 @@ def test_one_process_at_a_time_and_no_folder_of_others(project: Project, tmp_pat
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with pytest.raises(OutputExists, match="other files"):
         Project(tmp_path / "mine", Reading())
+
+
+@pytest.mark.parametrize("what", ["nerbert.serve.labelling.project.held", "pathlib.Path.open"])
+def test_a_disk_that_cannot_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    def broken(*_: object, **__: object) -> object:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    Project(tmp_path / "out", Reading()).close()
+    monkeypatch.setattr(what, broken)
+    with pytest.raises(InputError, match=r"out.*: can't be .*: Input/output error$"):
+        Project(tmp_path / "out", Reading())
 
 
 def test_a_file_is_added_once(project: Project, tmp_path: Path) -> None:
