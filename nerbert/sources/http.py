@@ -4,6 +4,7 @@ A failure is final or transient; only a transient one is retried, after a pause 
 imported where it is used, since the import takes a tenth of a second.
 """
 
+import math
 import os
 import re
 import socket
@@ -11,8 +12,8 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from io import RawIOBase
-from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from nerbert import __version__
@@ -253,31 +254,32 @@ def _check_redirect(response: "httpx.Response") -> None:
 
 
 class _Heads:
-    """Ends connections on which no answer's head comes in time: slow bytes and early answers (1xx) may never end."""
+    """Gives up when no answer's head comes in time: slow bytes and early answers (1xx) may never end."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds, self._socket = seconds, list[socket.socket]()
+        self._seconds, self._until = seconds, math.inf
 
     def follow(self, event: str, told: Mapping[str, Any]) -> None:
-        """Keep the newest connection, as httpcore tells of it."""
+        """Limit how long a new connection is read, as httpcore tells of it."""
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            self._socket[:] = filter(None, [told["return_value"].get_extra_info("socket")])
+            connection = told["return_value"]
+            connection.read = partial(self._read, connection.read)
 
     @contextmanager
     def awaited(self) -> Iterator[None]:
         """Wait for the head of an answer in the block."""
-        timer = Timer(self._seconds, self._end)
-        timer.daemon = True
-        timer.start()
+        self._until = time.monotonic() + self._seconds
         try:
             yield
         finally:
-            timer.cancel()
+            self._until = math.inf
 
-    def _end(self) -> None:
-        for each in self._socket:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+    def _read(self, read: Callable[..., bytes], most: int, timeout: float) -> bytes:
+        import httpx
+
+        if (left := self._until - time.monotonic()) <= 0:
+            raise httpx.ReadTimeout("timed out")
+        return read(most, timeout=min(left, timeout))
 
 
 @contextmanager
