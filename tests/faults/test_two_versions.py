@@ -1,6 +1,6 @@
 """Another installed version of nerbert with the same cache folder, by turns and at once: each makes its own as before.
 
-`pytest -n0 -m slow tests/faults/test_two_versions.py --other-python OTHER/bin/python`, where another version is
+`pytest -n0 -m slow tests/faults/test_two_versions.py --other-python=OTHER/bin/python`, where another version is
 installed there with `nerbert[train,annotate,benchmark]`, of the same versions of torch and transformers.
 """
 
