@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from nerbert.artifacts import scratch_prefix
-from nerbert.errors import WorkerDied, WriteError
+from nerbert.errors import WorkerDied, WriteError, os_refused
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -126,7 +126,7 @@ def without_ctrl_c() -> Iterator[None]:
         resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with _own_path():
+        with _own_path(), os_refused("workers can't be started", "set TMPDIR to another folder, with a short path"):
             forkserver.ensure_running()
         yield
     finally:

@@ -249,6 +249,23 @@ def test_a_task_that_cannot_be_written_is_one_line(monkeypatch: pytest.MonkeyPat
         list(executor.map_ordered(square, range(3)))
 
 
+@pytest.mark.integration
+def test_a_temporary_folder_with_a_path_too_long_for_sockets_is_one_line(tmp_path: Path) -> None:
+    (deep := tmp_path / ("x" * 90)).mkdir()
+    code = "from nerbert.executors import LocalExecutor\nprint(*LocalExecutor(2).map_ordered(abs, [-1, 2]))"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(deep)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = (
+        "InputError: workers can't be started: AF_UNIX path too long; set TMPDIR to another folder, with a short path"
+    )
+    assert found.stderr.splitlines()[-1].endswith(told)
+
+
 def test_two_numbers_of_workers_are_refused() -> None:
     told = "executor 'local:4': gives workers, and so does workers = 2; leave one out"
     with pytest.raises(SettingsError, match=told), open_executor("local:4", 2):

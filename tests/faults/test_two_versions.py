@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -64,14 +65,14 @@ class SharedDesk:
 
 @pytest.fixture(params=JOBS)
 def desk(
-    inputs: Path, tmp_path: Path, pytestconfig: pytest.Config, warm_python: None, request: pytest.FixtureRequest
+    inputs: Path, pytestconfig: pytest.Config, warm_python: None, request: pytest.FixtureRequest
 ) -> Iterator[SharedDesk]:
     other = pytestconfig.getoption("other_python")
     if not other:
         pytest.skip("no --other-python")
-    shutil.copytree(inputs, tmp_path / "inputs")
-    with serving() as server:
-        yield SharedDesk(tmp_path, request.param, other, server)
+    with serving() as server, TemporaryDirectory() as folder:  # a short path, in which sockets can be
+        shutil.copytree(inputs, Path(folder, "inputs"))
+        yield SharedDesk(Path(folder), request.param, other, server)
 
 
 @pytest.mark.slow
