@@ -103,8 +103,7 @@ def check_free(target: Path, *, overwrite: bool) -> None:
     """Raise OutputExists if a folder can't become `target`; call it before long work."""
     if not target.name:
         raise InputError(f"{target}: can't be the output itself; name a folder in it")
-    with writing(target):
-        finish(target)
+    finish(target)
     _check_folder(target, overwrite=overwrite)
 
 
@@ -173,7 +172,7 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
             check_target(target, overwrite=overwrite, file=file)  # another run may just have made it
         except OutputExists:
             if not _has_work(draft.work):
-                _remove(draft.work)
+                _remove_used(draft.work)
             raise
         _restore(draft, target, fingerprint, overwrite=overwrite)
         try:
@@ -454,7 +453,15 @@ def _replace(draft: Draft, target: Path) -> None:
 
 
 def finish(target: Path) -> None:
-    """Do the last steps of a run that was killed between them: put an old output back, delete work that is used up."""
+    """Do the last steps of a run that was killed between them: put an old output back, delete work that is used up.
+
+    Raise WriteError if that can't be done.
+    """
+    with writing(target):
+        _finish(target)
+
+
+def _finish(target: Path) -> None:
     draft = draft_of(target)
     check_own(*draft)
     if not draft.work.is_dir():

@@ -124,7 +124,9 @@ def may_try_again(error: BaseException) -> bool:
     Only errors of input, settings and places are final, unless the machine or a lack of memory caused them.
     """
     cause = error.__cause__
-    by_machine = isinstance(cause, OSError | MemoryError) and not isinstance(cause, _FINAL)
+    while cause is not None and not isinstance(cause, OSError | MemoryError):
+        cause = cause.__cause__
+    by_machine = cause is not None and not isinstance(cause, _FINAL)
     return getattr(error, "try_again", True) or by_machine
 
 
@@ -209,7 +211,7 @@ def _too_long(error: OSError) -> InputError:
 
 def _unreadable(error: OSError) -> InputError:
     place = f"{error.filename:.500}" if isinstance(error.filename, str) else "a file"
-    return InputError(f"{place}: can't be read: {error.strerror}; check the disk")
+    return InputError(f"{place}: can't be read or written: {error.strerror}; check the disk")
 
 
 _REFUSALS: Mapping[int, Callable[[OSError], InputError]] = {

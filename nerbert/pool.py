@@ -104,6 +104,15 @@ def _writing() -> Iterator[None]:
         raise WriteError(f"{error}: tasks can't be written there for workers; set TMPDIR to another folder") from error
 
 
+@contextmanager
+def _starting() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # Python's own, of a socket's path, has no number
+        with os_refused("workers can't be started", "" if error.errno else "set TMPDIR to a folder with a short path"):
+            raise
+
+
 def _run(path: str, item: Any) -> Any:
     return _task(path)(item)
 
@@ -126,7 +135,7 @@ def without_ctrl_c() -> Iterator[None]:
         resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with _own_path(), os_refused("workers can't be started", "set TMPDIR to another folder, with a short path"):
+        with _own_path(), _starting():
             forkserver.ensure_running()
         yield
     finally:

@@ -101,7 +101,9 @@ def test_every_error_has_an_http_status_of_its_class() -> None:
 def test_what_may_succeed_when_it_is_run_again() -> None:
     cut_off = InputError("can't be read")
     cut_off.__cause__ = OSError(5, "Input/output error")
-    assert all(map(errors.may_try_again, (WorkerDied("killed"), WriteError("full"), MemoryError(), cut_off)))
+    placed = InputError("can't be read", path="a.conll")
+    placed.__cause__ = cut_off
+    assert all(map(errors.may_try_again, (WorkerDied("killed"), WriteError("full"), MemoryError(), cut_off, placed)))
     final = (InputError, SettingsError, MissingExtra, OutputExists, StaleOutput)
     assert not any(errors.may_try_again(each("given")) for each in final)
     for kind in (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError):
@@ -174,7 +176,7 @@ class Panicked(BaseException):
 def test_a_disk_that_cannot_be_read_is_refused(place: str | None) -> None:
     error = OSError(errno.EIO, "Input/output error", *filter(None, [place]))
     error.add_note("rerun the command to resume")
-    said = f"^{place or 'a file'}: can't be read: Input/output error; check the disk"
+    said = f"^{place or 'a file'}: can't be read or written: Input/output error; check the disk"
     with pytest.raises(InputError, match=said) as raised, paths_refused():
         raise error
     assert raised.value.__notes__ == ["rerun the command to resume"]

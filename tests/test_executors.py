@@ -260,9 +260,7 @@ def test_a_temporary_folder_with_a_path_too_long_for_sockets_is_one_line(tmp_pat
         text=True,
         check=False,
     )
-    told = (
-        "InputError: workers can't be started: AF_UNIX path too long; set TMPDIR to another folder, with a short path"
-    )
+    told = "InputError: workers can't be started: AF_UNIX path too long; set TMPDIR to a folder with a short path"
     assert found.stderr.splitlines()[-1].endswith(told)
 
 

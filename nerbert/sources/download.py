@@ -178,7 +178,8 @@ class _Folder:
             raise OutputExists(
                 f"{target}: was fetched from {known.address}, not {address.address}; choose another folder"
             )
-        _mark_of(target).unlink(missing_ok=True)  # of a run that was killed as the file had got its name
+        with suppress(OSError):
+            _mark_of(target).unlink()  # of a run that was killed as the file had got its name
         return f"{address.name}: {known.size:,} bytes, there already"
 
     def _get(self, address: Address, target: Path) -> str:

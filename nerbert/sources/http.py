@@ -10,7 +10,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from io import RawIOBase
@@ -260,26 +260,19 @@ class _Heads:
         self._seconds, self._until = seconds, math.inf
 
     def follow(self, event: str, told: Mapping[str, Any]) -> None:
-        """Limit how long a new connection is read, as httpcore tells of it."""
+        """Limit how long each head is waited for, as httpcore tells of connections and requests."""
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
             connection = told["return_value"]
             connection.read = partial(self._read, connection.read)
+        elif "receive_response_headers." in event:
+            self._until = time.monotonic() + self._seconds if event.endswith(".started") else math.inf
 
-    @contextmanager
-    def awaited(self) -> Iterator[None]:
-        """Wait for the head of an answer in the block."""
-        self._until = time.monotonic() + self._seconds
-        try:
-            yield
-        finally:
-            self._until = math.inf
-
-    def _read(self, read: Callable[..., bytes], most: int, timeout: float) -> bytes:
+    def _read(self, read: Callable[..., bytes], max_bytes: int, timeout: float | None = None) -> bytes:
         import httpx
 
         if (left := self._until - time.monotonic()) <= 0:
             raise httpx.ReadTimeout("timed out")
-        return read(most, timeout=min(left, timeout))
+        return read(max_bytes, timeout=min(left, timeout or left) if left < math.inf else timeout)
 
 
 @contextmanager
@@ -297,10 +290,8 @@ def _request(
     if start and version.condition:
         headers["If-Range"] = version.condition
     try:
-        with ExitStack() as stack:
-            with heads.awaited():
-                asked = client.stream("GET", address, headers=headers, extensions={"trace": heads.follow})
-                response = stack.enter_context(asked)
+        told = {"trace": heads.follow}
+        with client.stream("GET", address, headers=headers, extensions=told) as response:
             if start == 0 and response.status_code == 416 and response.headers.get("Content-Range") == "bytes */0":
                 yield Answer(0, 0, _version(response.headers, 0), iter(()))  # of an empty file there is no part
                 return

@@ -1,5 +1,7 @@
 """What is asked of a server before its file is read, and where it may lead."""
 
+from types import SimpleNamespace
+
 import httpx
 import pytest
 
@@ -50,3 +52,29 @@ def test_a_file_system_that_cant_seek_is_noticed(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(memory.MemoryFile, "seek", refuse)
     assert not source.seeks
+
+
+def test_each_head_has_its_own_time_and_other_bytes_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time begins when a head is waited for: connections are slow, too, and redirects are many."""
+    now, asked = [0.0], list[float | None]()
+    monkeypatch.setattr(http, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    heads = http._Heads(10.0)
+
+    def read(max_bytes: int, timeout: float | None = None) -> bytes:
+        asked.append(timeout)
+        return b"x" * max_bytes
+
+    connection = SimpleNamespace(read=read)
+    heads.follow("connection.connect_tcp.complete", {"return_value": connection})
+    assert connection.read(max_bytes=2) == b"xx"  # of a proxy
+    for begun in (100.0, 200.0):
+        now[0] = begun
+        heads.follow("http11.receive_response_headers.started", {})
+        now[0] += 6
+        assert connection.read(1, timeout=3.0) == connection.read(1, timeout=5.0) == b"x"
+        now[0] += 5
+        with pytest.raises(httpx.ReadTimeout):
+            connection.read(1, timeout=5.0)
+        heads.follow("http11.receive_response_headers.complete", {})
+        assert connection.read(1, timeout=5.0) == b"x"
+    assert asked == [None, *[3.0, 4.0, 5.0] * 2]

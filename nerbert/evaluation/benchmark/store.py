@@ -30,13 +30,13 @@ from nerbert.labels import split_tag
 from nerbert.locks import held
 from nerbert.parts import WHOLE, Share
 from nerbert.records import Example
-from nerbert.schema import read_json
+from nerbert.schema import parse_json, read_json
 
 FORMAT = 4
 MARKER = "benchmark.json"
 _MARK = {"format": FORMAT, "made_by": "nerbert benchmark"}
 _CHECKSUM = "checksum"
-_LARGEST = 512 << 20
+_LARGEST, _LARGEST_MARKER = 512 << 20, 1 << 16
 _Stored = TypeVar("_Stored")
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Place = Annotated[int, Field(ge=0)]
@@ -98,11 +98,6 @@ class _PredictionsFile:
 
 
 @dataclass(frozen=True, slots=True)
-class _MarkerFile:
-    format: int
-
-
-@dataclass(frozen=True, slots=True)
 class _SourceFile:
     format: Literal[4]
     sha256: str
@@ -149,13 +144,14 @@ class Store:
 
     def _check_marker(self, marker: Path) -> None:
         """Raise OutputExists if a newer version made the folder; write a damaged marker again."""
-        found, made = dict[str, Any](), 0
-        with suppress(InputError):
-            found, made = read_json(marker, dict[str, Any]), read_json(marker, _MarkerFile).format
-        if made > FORMAT:
+        found = dict[str, Any]()
+        with marker.open("rb") as stream, suppress(InputError):
+            found = parse_json(stream.read(_LARGEST_MARKER), dict[str, Any], marker)
+        made = found.get("format")
+        if isinstance(made, int | float) and made > FORMAT:
             raise OutputExists(f"{self.folder}: made by a newer version of nerbert (format {made}, this one has "
                                f"{FORMAT}); upgrade nerbert, or name another folder (-o)")  # fmt: skip
-        if found != _MARK:
+        if made != FORMAT:
             write_json(marker, _MARK)
 
     def _clear(self) -> None:

@@ -225,7 +225,7 @@ def test_a_folder_of_someone_else_is_left_alone(tmp_path: Path, theirs: str) -> 
 
 def test_a_folder_of_a_newer_version_is_left_alone(store: Store) -> None:
     """Its files would be damaged ones here, and be removed."""
-    (store.folder / MARKER).write_text('{"format": 5}')
+    (store.folder / MARKER).write_text('{"format": 5, "more": []}')
     with pytest.raises(OutputExists, match=r"made by a newer version of nerbert \(format 5, this one has 4\); upgrade"):
         store.hold().__enter__()
 
@@ -237,6 +237,23 @@ def test_a_damaged_or_older_marker_is_written_again(store: Store, content: str) 
     marker.write_text(content)
     with store.hold():
         assert marker.read_bytes() == whole
+
+
+def test_a_marker_that_the_disk_refuses_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be of a newer version."""
+    marker, opened = store.folder / MARKER, Path.open
+    marker.write_text('{"format": 5}')
+
+    def refuse(path: Path, *arguments: Any, **more: Any) -> Any:
+        if path == marker:
+            raise OSError(errno.EIO, "Input/output error", f"{path}")
+        return opened(path, *arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        with pytest.raises(InputError, match="can't be made or read: Input/output error"):
+            store.hold().__enter__()
+    assert marker.read_text() == '{"format": 5}'
 
 
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
