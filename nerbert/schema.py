@@ -25,11 +25,12 @@ def read_json(path: Path, kind: type[Read], *, limit: int = LARGEST_FILE, remedy
     return parse_json(_content(path, limit), kind, path, remedy=remedy)
 
 
-def read_checked(path: Path, kind: type, *, limit: int = LARGEST_FILE, remedy: str = "") -> dict[str, Any]:
-    """Return the object in a JSON file with all its keys, checked to be a `kind`; raise InputError otherwise."""
+def read_checked(
+    path: Path, kind: type[Read], *, limit: int = LARGEST_FILE, remedy: str = ""
+) -> tuple[Read, dict[str, Any]]:
+    """Return the object in a JSON file as a `kind`, and with all its keys in their order, as `read_json` does."""
     content = _content(path, limit)
-    parse_json(content, kind, path, remedy=remedy)
-    return parse_json(content, dict, path, remedy=remedy)
+    return parse_json(content, kind, path, remedy=remedy), parse_json(content, dict, path, remedy=remedy)
 
 
 def parse_json(content: bytes | str, kind: type[Read], source: Path | str, *, remedy: str = "") -> Read:

@@ -184,7 +184,7 @@ def read_manifest(corpus: Path) -> dict[str, Any]:
         raise InputError(f"{corpus}: no such corpus folder; make one with `nerbert corpus build`")
     if not path.is_file():
         raise InputError(f"{corpus}: has no manifest.json: not a corpus, or unfinished; build it again")
-    manifest = read_checked(path, _Manifest, remedy="build the corpus again")
+    _, manifest = read_checked(path, _Manifest, remedy="build the corpus again")
     for name, rows in manifest["shards"].items():
         _check_shard(corpus, name, rows)
     return manifest

@@ -323,7 +323,7 @@ class ModelFolder:
         path = self.path / CARD
         if not path.is_file():
             return {"format": _FORMAT, "kind": "foreign", **self.kind.card(self.path)}
-        card = read_checked(path, _Card, limit=_LARGEST_CARD, remedy=_REMEDY)
+        _, card = read_checked(path, _Card, limit=_LARGEST_CARD, remedy=_REMEDY)
         with at(path):
             check_splitter(card["word_splitter"])
         return card

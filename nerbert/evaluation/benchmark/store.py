@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
@@ -30,14 +30,13 @@ from nerbert.labels import split_tag
 from nerbert.locks import held
 from nerbert.parts import WHOLE, Share
 from nerbert.records import Example
-from nerbert.schema import parse_json, read_json
+from nerbert.schema import Read, parse_json, read_checked
 
 FORMAT = 4
 MARKER = "benchmark.json"
 _MARK = {"format": FORMAT, "made_by": "nerbert benchmark"}
 _CHECKSUM = "checksum"
 _LARGEST, _LARGEST_MARKER = 512 << 20, 1 << 16
-_Stored = TypeVar("_Stored")
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Place = Annotated[int, Field(ge=0)]
 _Entities: TypeAlias = list[list[tuple[_Place, _Place, str, _Share | None]]]
@@ -233,12 +232,11 @@ def _checksum(content: Mapping[str, Any]) -> int:
     return zlib.crc32(json.dumps(rest, sort_keys=True).encode())
 
 
-def _read(path: Path, kind: type[_Stored]) -> tuple[_Stored, dict[str, Any]]:
+def _read(path: Path, kind: type[Read]) -> tuple[Read, dict[str, Any]]:
     """Return a stored file as a kind, and its content in the order in which it was written; raise InputError for a
     damaged one.
     """
-    file = read_json(path, kind, limit=_LARGEST)
-    content = read_json(path, dict[str, Any], limit=_LARGEST)
+    file, content = read_checked(path, kind, limit=_LARGEST)
     if content.get(_CHECKSUM, found := _checksum(content)) != found:
         raise InputError(f"{path}: is damaged: it has another checksum than it says")
     return file, content
