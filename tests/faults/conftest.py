@@ -15,7 +15,7 @@ from tests.encoder.open_rows import ROWS
 from tests.evaluation.benchmark.conftest import SHIPS
 from tests.faults.harness import Command, Desk, kill_in_a_row, kill_once
 from tests.faults.jobs import SETTINGS
-from tests.faults.strikes import STRIKES
+from tests.faults.strikes import Strike
 
 LINES = [f"Margarethe {number} sailed with Larsen & Holm from Bergen to Oslo in May." for number in range(60)]
 
@@ -90,11 +90,11 @@ def kill_often(pytestconfig: pytest.Config, show_row: Callable[[str], None]) -> 
 
 
 @pytest.fixture
-def strike_often(pytestconfig: pytest.Config, show_row: Callable[[str], None]) -> Callable[[Desk, str], None]:
-    """Strike a desk's command by a fault as often as the options say: each run ends as documented, or is equal."""
+def strike_often(pytestconfig: pytest.Config, show_row: Callable[[str], None]) -> Callable[[Desk, Strike], None]:
+    """Strike a desk's command as often as the options say: each run ends as documented, or is equal."""
 
-    def run(desk: Desk, fault: str) -> None:
-        tally = STRIKES[fault](desk, pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed"))
+    def run(desk: Desk, strike: Strike) -> None:
+        tally = strike(desk, pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed"))
         show_row(tally.row())
         assert tally.faults == []
 

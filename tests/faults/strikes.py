@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from signal import SIGCONT
+from typing import TypeAlias
 
 from tests.faults.harness import REFUSED, Desk, Done, Tally, differing, outcome, places
 
@@ -138,9 +139,11 @@ def run_two(desk: Desk, count: int, seed: int) -> Tally:
     return tally
 
 
-STRIKES: dict[str, Callable[[Desk, int, int], Tally]] = {
+Strike: TypeAlias = Callable[[Desk, int, int], Tally]
+"""Strikes a desk so many times, with a seed."""
+STRIKES: dict[str, Strike] = {
     **{name: (lambda fault: lambda desk, count, seed: strike(desk, fault, count, seed))(name) for name in CODES},
     "flip": flip,
     "two": run_two,
 }
-"""By name: what strikes a desk so many times, with a seed."""
+"""By name."""

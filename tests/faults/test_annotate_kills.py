@@ -7,7 +7,7 @@ import pytest
 
 from tests.annotate.model_server import serving
 from tests.faults.harness import Command, Desk
-from tests.faults.strikes import STRIKES
+from tests.faults.strikes import STRIKES, Strike
 
 
 @pytest.fixture
@@ -27,5 +27,5 @@ def test_killed_while_it_asks(desk: Desk, kill_often: Callable[[Desk], None]) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", STRIKES)
-def test_struck_while_it_asks(desk: Desk, fault: str, strike_often: Callable[[Desk, str], None]) -> None:
-    strike_often(desk, fault)
+def test_struck_while_it_asks(desk: Desk, fault: str, strike_often: Callable[[Desk, Strike], None]) -> None:
+    strike_often(desk, STRIKES[fault])

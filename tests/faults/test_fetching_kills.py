@@ -10,7 +10,7 @@ from nerbert.corpus.knowledge.addresses import list_addresses
 from nerbert.evaluation.datasets.load import KnownData
 from tests.evaluation.datasets import test_fetch as made_up
 from tests.faults.harness import Command, Desk, kill_once
-from tests.faults.strikes import STRIKES
+from tests.faults.strikes import STRIKES, Strike
 from tests.sources.web_server import BODY, Web, place, serving
 
 FETCHES = {
@@ -65,7 +65,7 @@ def test_killed_at_any_file_operation(
 @pytest.mark.parametrize("fault", [each for each in STRIKES if each != "flip"])
 @pytest.mark.parametrize("name", FETCHES)
 def test_struck_at_any_file_operation(
-    name: str, fault: str, fetching: Callable[[str], Desk], strike_often: Callable[[Desk, str], None]
+    name: str, fault: str, fetching: Callable[[str], Desk], strike_often: Callable[[Desk, Strike], None]
 ) -> None:
     """But for flipped bits: of files of gigabytes only sizes are looked at again, and a manifest is not."""
-    strike_often(fetching(name), fault)
+    strike_often(fetching(name), STRIKES[fault])

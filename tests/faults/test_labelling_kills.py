@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.faults.harness import Command, Desk, Running, wait_for
-from tests.faults.strikes import STRIKES
+from tests.faults.strikes import STRIKES, Strike
 
 LABEL = Command("label", ("label", "../inputs/domain/train.conll", "-o", "out", "--types", "ship,port", "--tagger",
                           "../inputs/gliner", "--port", "0", "--no-browser"))  # fmt: skip
@@ -94,9 +94,9 @@ def test_killed_while_it_saves(desk: Desk, kill_often: Callable[[Desk], None]) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", [each for each in STRIKES if each not in ("flip", "two")])
-def test_struck_while_it_saves(desk: Desk, fault: str, strike_often: Callable[[Desk, str], None]) -> None:
+def test_struck_while_it_saves(desk: Desk, fault: str, strike_often: Callable[[Desk, Strike], None]) -> None:
     """But for flipped bits: its files are a person's, who may edit them."""
-    strike_often(desk, fault)
+    strike_often(desk, STRIKES[fault])
 
 
 @pytest.mark.slow

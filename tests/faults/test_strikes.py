@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.harness import Command, Desk
 from tests.faults.jobs import COMMANDS
-from tests.faults.strikes import STRIKES, fill_over_older, flip_made
+from tests.faults.strikes import STRIKES, Strike, fill_over_older, flip_made
 
 OVERWRITING = [name for name in COMMANDS if name != "benchmark"]
 
@@ -16,28 +16,22 @@ OVERWRITING = [name for name in COMMANDS if name != "benchmark"]
 @pytest.mark.parametrize("fault", STRIKES)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_struck_at_any_file_operation(
-    name: str, fault: str, desk_of: Callable[[Command], Desk], strike_often: Callable[[Desk, str], None]
+    name: str, fault: str, desk_of: Callable[[Command], Desk], strike_often: Callable[[Desk, Strike], None]
 ) -> None:
-    strike_often(desk_of(COMMANDS[name]), fault)
+    strike_often(desk_of(COMMANDS[name]), STRIKES[fault])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OVERWRITING)
 def test_an_older_output_outlives_a_full_disk(
-    name: str, desk_of: Callable[[Command], Desk], pytestconfig: pytest.Config, show_row: Callable[[str], None]
+    name: str, desk_of: Callable[[Command], Desk], strike_often: Callable[[Desk, Strike], None]
 ) -> None:
     command = COMMANDS[name]
-    desk = desk_of(replace(command, arguments=(*command.arguments, "--overwrite")))
-    tally = fill_over_older(desk, pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed"))
-    show_row(tally.row())
-    assert tally.faults == []
+    strike_often(desk_of(replace(command, arguments=(*command.arguments, "--overwrite"))), fill_over_older)
 
 
 @pytest.mark.slow
 def test_no_bit_of_a_benchmark_makes_a_wrong_figure(
-    desk_of: Callable[[Command], Desk], pytestconfig: pytest.Config, show_row: Callable[[str], None]
+    desk_of: Callable[[Command], Desk], strike_often: Callable[[Desk, Strike], None]
 ) -> None:
-    desk = desk_of(COMMANDS["benchmark"])
-    tally = flip_made(desk, pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed"))
-    show_row(tally.row())
-    assert tally.faults == []
+    strike_often(desk_of(COMMANDS["benchmark"]), flip_made)
