@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from nerbert.artifacts import scratch_prefix
-from nerbert.errors import WorkerDied, WriteError, os_refused
+from nerbert.errors import InputError, WorkerDied, WriteError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -109,8 +109,8 @@ def _starting() -> Iterator[None]:
     try:
         yield
     except OSError as error:  # Python's own, of a socket's path, has no number
-        with os_refused("workers can't be started", "" if error.errno else "set TMPDIR to a folder with a short path"):
-            raise
+        remedy = "" if error.errno else "; set TMPDIR to a folder with a short path"
+        raise InputError(f"workers can't be started: {error.strerror or error}{remedy}") from error
 
 
 def _run(path: str, item: Any) -> Any:

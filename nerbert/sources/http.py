@@ -290,8 +290,8 @@ def _request(
     if start and version.condition:
         headers["If-Range"] = version.condition
     try:
-        told = {"trace": heads.follow}
-        with client.stream("GET", address, headers=headers, extensions=told) as response:
+        extensions = {"trace": heads.follow}
+        with client.stream("GET", address, headers=headers, extensions=extensions) as response:
             if start == 0 and response.status_code == 416 and response.headers.get("Content-Range") == "bytes */0":
                 yield Answer(0, 0, _version(response.headers, 0), iter(()))  # of an empty file there is no part
                 return
