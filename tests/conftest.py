@@ -4,12 +4,12 @@ import bz2
 import gc
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy.testing  # noqa: F401  (below version 2 its import starts a process, which no fast test may)
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
@@ -18,19 +18,16 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.model_fixtures"]
 
 UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("nerbert", UNTIMED)
-settings.register_profile("fast", UNTIMED, max_examples=25)
+settings.register_profile("day", UNTIMED, max_examples=25)
+settings.register_profile("night", UNTIMED, max_examples=500)
 gc.disable()  # until all tests are found
 
-INTEGRATION = frozenset({"extending", "faults", "golden", "quickstart", "roads"})
-"""Folders of tests that run whole commands."""
-HEAVY = frozenset({"sample_corpus", "shared", "tiny_encoder", "tiny_tagger", "warm", "warm_python"})
-"""Fixtures that build, train, start processes or read real data."""
 SAMPLE = Path(__file__).parent.parent / "nerbert" / "sample"
+Once = Callable[[str, Callable[[Path], object]], Path]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that renews golden files, and those of the slow tests in tests/faults."""
+    """Add the option that renews golden files, and those of the nightly tests in tests/faults."""
     parser.addoption("--update-golden", action="store_true", help="write tests/golden/*.json anew, on purpose")
     parser.addoption("--kills", type=int, default=10, help="how often each command is killed in tests/faults")
     parser.addoption("--kill-seed", type=int, default=1, help="seed of the places at which it is killed")
@@ -38,8 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Try fewer examples of each property in the fast tier."""
-    settings.load_profile("fast" if "not integration" in config.option.markexpr else "nerbert")
+    """Try more examples of each property at night."""
+    settings.load_profile("night" if config.option.markexpr.startswith("nightly") else "day")
 
 
 def pytest_collection_finish() -> None:
@@ -51,26 +48,6 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """Let all be collected at the end: DuckDB lists what isn't."""
     gc.unfreeze()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what builds, trains, starts processes or reads real data as `integration`: the fast tier is without it."""
-    for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        if folder in INTEGRATION or not HEAVY.isdisjoint(getattr(item, "fixturenames", ())):
-            item.add_marker("integration")
-
-
-@pytest.fixture(autouse=True)
-def no_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a test of the fast tier fail if it starts a process."""
-    if not any(map(request.node.get_closest_marker, ("integration", "slow"))):
-
-        def refuse(*_: object, **__: object) -> None:
-            pytest.fail("a test that starts a process needs pytest.mark.integration", pytrace=True)
-
-        monkeypatch.setattr("subprocess.Popen.__init__", refuse)
-        monkeypatch.setattr("multiprocessing.process.BaseProcess.start", refuse)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -129,17 +106,35 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sample_corpus(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample wiki's corpus; read only."""
-    import nerbert
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make a folder once a run, whichever worker needs it first: `once(name, make)`; read only."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "once"
+    root.mkdir(exist_ok=True)
 
-    output = tmp_path_factory.mktemp("corpus") / "corpus"
-    nerbert.build_corpus(sample / "wiki.xml", sample / "knowledge", output, min_mentions=5)
-    return output
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session")
-def tiny_encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sample_corpus(sample: Path, once: Once) -> Path:
+    """The sample wiki's corpus; read only."""
+    import nerbert
+
+    wiki, knowledge = sample / "wiki.xml", sample / "knowledge"
+    return once("corpus", lambda folder: nerbert.build_corpus(wiki, knowledge, folder, min_mentions=5))
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(sample_corpus: Path, once: Once) -> Path:
     """A BERT of one layer with random weights, its tokenizer made from the sample corpus; read only."""
     import torch
 
@@ -147,40 +142,36 @@ def tiny_encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) 
     from tests.encoder.backbones import write_fresh
 
     torch.set_num_threads(1)
-    output = tmp_path_factory.mktemp("models") / "encoder"
     settings = PretrainSettings(
         corpus=(sample_corpus,), fresh_num_layers=1, fresh_hidden_size=64, fresh_vocab_size=1500
     )
-    write_fresh(settings, output)
-    return output
+    return once("encoder", lambda folder: write_fresh(settings, folder))
 
 
 @pytest.fixture(scope="session")
-def tiny_gliner(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_gliner(once: Once) -> Path:
     """A GLiNER folder of single words on one layer, untrained, which finds nothing at its threshold; read only."""
     from nerbert.model.backbone import Backbone
     from nerbert.model.gliner.architectures import Zero
     from nerbert.model.gliner.folder import save_gliner
     from nerbert.model.gliner.fresh import new_gliner
 
-    output = tmp_path_factory.mktemp("models") / "gliner"
-    output.mkdir()
-    backbone = Backbone.of("embedded", seed=1, num_layers=1)
-    made = new_gliner(backbone, None, architecture=Zero, max_width=1, max_len=100)
-    save_gliner(output, made)
-    return output
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        backbone = Backbone.of("embedded", seed=1, num_layers=1)
+        save_gliner(folder, new_gliner(backbone, None, architecture=Zero, max_width=1, max_len=100))
+
+    return once("gliner", make)
 
 
 @pytest.fixture(scope="session")
-def tiny_tagger(tiny_encoder: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_tagger(tiny_encoder: Path, sample: Path, once: Once) -> Path:
     """A tagger of the sample domain, small and bad, that does find entities; read only."""
     from nerbert.finetuning.settings import FinetuneSettings
     from tests.stages import finetune
 
-    output = tmp_path_factory.mktemp("models") / "tagger"
     settings = FinetuneSettings(epochs=12, min_steps=0, learning_rate=3e-3, precision="fp32", threads=1, batch_size=8)
-    finetune(str(tiny_encoder), sample / "domain", output, settings)
-    return output
+    return once("tagger", lambda folder: finetune(str(tiny_encoder), sample / "domain", folder, settings))
 
 
 @pytest.fixture

@@ -165,7 +165,6 @@ except WriteError as error:
 """
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("what", ["json", "folder", "parquet", "weights"])
 def test_no_room_is_one_line(tmp_path: Path, what: str) -> None:
     command = [sys.executable, "-c", FULL, str(tmp_path / "out"), what]
@@ -494,7 +493,6 @@ print(steps)
 """
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("file", [False, True])
 @pytest.mark.parametrize("when", range(9))
 def test_killed_between_the_last_steps_the_output_is_the_old_or_the_new_one(

@@ -136,7 +136,6 @@ cached(sys.argv[1], "kind", 1, make, lambda folder: 1)
 """
 
 
-@pytest.mark.integration
 def test_what_a_killed_run_leaves_is_not_taken_for_whole(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", CHILD, tmp_path], check=False).returncode == -9
     assert len(names(tmp_path)) > 1
@@ -205,7 +204,6 @@ def _fill(place: str, start: Any, answers: Any) -> None:
     answers.put((cached(place, "kind", 1, makes(made), reads), len(made)))
 
 
-@pytest.mark.integration
 def test_processes_that_fill_an_entry_at_once_make_it_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     start, answers = context.Barrier(6), context.SimpleQueue()

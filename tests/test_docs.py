@@ -137,7 +137,6 @@ def test_readmes_commands_run(desk: Path, tmp_path: Path, warm: Path) -> None:
     assert '{"text": "Fatima Rahal asked about her Tessel Cargo.", "spans": [' in shown
 
 
-@pytest.mark.integration
 def test_readmes_examples_print_what_the_readme_shows(tmp_path: Path) -> None:
     """A block without a language is what the block before it prints, figures of 0 to 1 aside: they vary by machine."""
     shutil.copytree(ROOT / "docs" / "tutorial" / "data", tmp_path / "docs" / "tutorial" / "data")
@@ -270,7 +269,6 @@ def test_configs_are_valid() -> None:
             assert make_settings(kind, values | {name: value for name, value in stage.items() if name != "name"})
 
 
-@pytest.mark.integration
 def test_nothing_names_this_machine() -> None:
     """No tracked text holds an absolute path of a developer's machine."""
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout

@@ -44,14 +44,12 @@ def two() -> Iterator[LocalExecutor]:
         yield executor
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_come_in_order(workers: int) -> None:
     with LocalExecutor(workers) as executor:
         assert list(executor.map_ordered(square, range(20))) == [n * n for n in range(20)]
 
 
-@pytest.mark.integration
 def test_an_isolated_worker_is_a_process_of_its_own() -> None:
     with LocalExecutor() as executor:
         (other,) = executor.map_ordered(pid_after, [0], Resources(isolated=True))
@@ -60,18 +58,15 @@ def test_an_isolated_worker_is_a_process_of_its_own() -> None:
     assert other != os.getpid()
 
 
-@pytest.mark.integration
 def test_tokenizers_of_workers_have_one_thread(two: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
     assert list(two.map_ordered(os.getenv, ["TOKENIZERS_PARALLELISM"])) == ["false"]
 
 
-@pytest.mark.integration
 def test_lazy_on_an_endless_input(two: LocalExecutor) -> None:
     assert list(islice(two.map_ordered(square, count()), 3)) == [0, 1, 4]
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_tasks_error_comes_through_and_the_next_task_runs(workers: int) -> None:
     with LocalExecutor(workers) as executor:
@@ -81,7 +76,6 @@ def test_a_tasks_error_comes_through_and_the_next_task_runs(workers: int) -> Non
         assert set(executor.map_ordered(pid_after, range(8))) <= before
 
 
-@pytest.mark.integration
 def test_one_pool_serves_all_tasks_and_ends_with_the_executor() -> None:
     with LocalExecutor(2) as executor:
         workers = {pid for _ in range(3) for pid in executor.map_ordered(pid_after, range(8))}
@@ -91,14 +85,12 @@ def test_one_pool_serves_all_tasks_and_ends_with_the_executor() -> None:
     assert wait_for(lambda: not any(map(runs, workers)))
 
 
-@pytest.mark.integration
 def test_a_dead_worker_is_an_error_and_the_next_task_runs(two: LocalExecutor) -> None:
     with pytest.raises(WorkerDied, match="worker process died"):
         list(two.map_ordered(die, range(3)))
     assert list(two.map_ordered(square, range(3))) == [0, 1, 4]
 
 
-@pytest.mark.integration
 def test_a_task_that_is_given_up_leaves_the_others_alone(two: LocalExecutor) -> None:
     outer = two.map_ordered(square, range(20))
     assert next(outer) == 0
@@ -130,7 +122,6 @@ def use(number: int, model: Loaded) -> int:
     return os.getpid()
 
 
-@pytest.mark.integration
 def test_what_a_task_carries_is_loaded_once_in_each_worker(
     two: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,7 +240,6 @@ def test_a_task_that_cannot_be_written_is_one_line(monkeypatch: pytest.MonkeyPat
         list(executor.map_ordered(square, range(3)))
 
 
-@pytest.mark.integration
 def test_a_temporary_folder_with_a_path_too_long_for_sockets_is_one_line(tmp_path: Path) -> None:
     (deep := tmp_path / ("x" * 90)).mkdir()
     code = "from nerbert.executors import LocalExecutor\nprint(*LocalExecutor(2).map_ordered(abs, [-1, 2]))"
@@ -298,7 +288,6 @@ def runs(pid: int) -> bool:
     return not state.exists() or state.read_text().rpartition(") ")[2][0] != "Z"
 
 
-@pytest.mark.integration
 def test_workers_end_with_a_main_process_that_is_killed(tmp_path: Path) -> None:
     main = get_context("spawn").Process(target=run_lingering, args=(str(tmp_path),))
     main.start()
@@ -318,13 +307,11 @@ def hears_ctrl_c(_: int) -> bool:
     return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-@pytest.mark.integration
 def test_ctrl_c_is_the_main_processs_alone(two: LocalExecutor) -> None:
     assert list(two.map_ordered(hears_ctrl_c, range(3))) == [False] * 3
     assert hears_ctrl_c(0)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("left", ["results", "executor"])
 def test_workers_end_with_a_run_that_is_given_up(tmp_path: Path, two: LocalExecutor, left: str) -> None:
     """Who stops in the middle doesn't wait for what is under way, and can go on with other tasks."""
@@ -358,7 +345,6 @@ with publish_folder(pathlib.Path(sys.argv[1])):
 """
 
 
-@pytest.mark.integration
 def test_sigterm_cleans_up(tmp_path: Path) -> None:
     command = [sys.executable, "-c", STOPPED, str(tmp_path / "out")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

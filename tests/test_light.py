@@ -159,7 +159,7 @@ def entities(path: Path) -> list[tuple[str, str]]:
     return [(each["text"], each["type"]) for row in rows for each in row["spans"]]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_fresh_environment_is_small_and_does_the_same(place: Path, tmp_path: Path) -> None:
     """Needs a package index. Sizes are of files without byte code; pip itself is among them."""
     python = tmp_path / "venv" / "bin" / "python"

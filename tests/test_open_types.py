@@ -68,7 +68,6 @@ def test_types_are_many_and_each_is_used(tools: Tools, every: list[Any]) -> None
     assert set(used) == {name for each in every for name in each.types}
 
 
-@pytest.mark.integration
 def test_no_file_has_a_fault_and_no_two_passages_are_alike(tools: Tools, every: list[Any]) -> None:
     assert list(tools.check.all_faults(every, None)) == []
 
@@ -102,7 +101,6 @@ def test_splits_are_of_whole_domains(tools: Tools, every: list[Any]) -> None:
     assert splits.total() == len(every)
 
 
-@pytest.mark.integration
 def test_what_is_built_is_what_is_published(tools: Tools, every: list[Any], tmp_path: Path) -> None:
     tools.build.build(tmp_path, every)
     tools.replay.main(tmp_path / "train.jsonl", tmp_path / "replay.jsonl.gz")

@@ -121,7 +121,6 @@ def test_a_part_that_failed_before_its_work_leaves_nothing_to_refuse(tmp_path: P
     assert (tmp_path / "out").is_dir()
 
 
-@pytest.mark.integration
 def test_a_corpus_of_parts_is_the_same(sample_corpus: Path, sample: Path, tmp_path: Path, capsys: Caught) -> None:
     build = ("corpus", "build", sample / "wiki.xml", "--knowledge", sample / "knowledge", "-o", tmp_path / "out")
     whole, small = tmp_path / "whole", ("--set", "min_mentions=5", "--set", "split_bytes=9000")
@@ -140,7 +139,6 @@ def test_a_corpus_of_parts_is_the_same(sample_corpus: Path, sample: Path, tmp_pa
     assert digests(tmp_path / "out") == digests(whole)
 
 
-@pytest.mark.integration
 def test_a_corpus_from_a_pipe_cannot_be_divided(sample: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

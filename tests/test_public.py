@@ -43,7 +43,6 @@ def test_dir_lists_the_public_names() -> None:
     assert dir(nerbert) == nerbert.__all__
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("name", "module"), [("finetune", "nerbert.finetuning.finetune"), ("Tagger", "nerbert.tagger.tagger")]
 )
@@ -57,12 +56,10 @@ def test_science_loads_little_and_no_presentation(name: str, module: str) -> Non
     assert not [each for each in loaded if each.startswith(("nerbert.render", "jinja2", "markupsafe"))]
 
 
-@pytest.mark.integration
 def test_import_loads_nothing_heavy() -> None:
     assert not set(HEAVY) & _loaded_by("import nerbert")
 
 
-@pytest.mark.integration
 def test_the_core_runs_without_torch() -> None:
     blocked = "torch", "transformers", "accelerate", "tokenizers", "safetensors"
     block = "".join(f"sys.modules[{name!r}] = None; " for name in blocked)
@@ -70,12 +67,10 @@ def test_the_core_runs_without_torch() -> None:
     assert set(TORCH_FREE) <= loaded
 
 
-@pytest.mark.integration
 def test_building_a_corpus_loads_no_page_and_no_card() -> None:
     assert not {"nerbert.render", "jinja2"} & _loaded_by("import nerbert.corpus.build")
 
 
-@pytest.mark.integration
 def test_help_loads_no_torch() -> None:
     code = "from nerbert.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     assert not {"torch", "transformers", "pyarrow", "nltk"} & _loaded_by_output(code)
@@ -87,7 +82,6 @@ def _loaded_by_output(code: str) -> set[str]:
     return set(json.loads(done.stdout.rpartition("MODULES")[2]))
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("command", [["pretrain", "x.toml", "-o", "x"], ["finetune", "x", "--data", "x", "-o", "x"],
                                      ["tag", "x"], ["export", "x"],
                                      ["quickstart"]])  # fmt: skip
@@ -134,7 +128,6 @@ def test_sections_are_keywords() -> None:
         nerbert.finetune("embedded", SENTENCES, settings=settings, tagging={"label_smoothing": 0.1})
 
 
-@pytest.mark.integration
 def test_a_section_over_settings_is_merged_key_by_key(tmp_path: Path) -> None:
     from nerbert.training.tagging import TaggingSettings
 
@@ -171,7 +164,6 @@ def test_entities_are_given_as_a_tagger_gives_them() -> None:
     assert nerbert.example(found.text, found) == nerbert.example("In Oslo.", [[np.int64(3), 7, "port"]]) == gold  # type: ignore[list-item]
 
 
-@pytest.mark.integration
 def test_a_temporary_tagger_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(NerbertError, match="nothing to learn"):

@@ -18,7 +18,6 @@ from nerbert.executors import ONE_CORE, Resources, open_executor
 from tests.commands import exit_code
 
 ray = pytest.importorskip("ray")
-pytestmark = pytest.mark.integration
 Caught = pytest.CaptureFixture[str]
 
 
@@ -250,8 +249,8 @@ def outcome(output: Path) -> dict[str, Any]:
 def cases() -> Iterator[Any]:
     """Each command on Ray, also with kills; most of it by hand."""
     for name in COMMANDS:
-        yield pytest.param("ray", name, marks=() if name == "corpus" else pytest.mark.slow)
-        yield pytest.param("tests.test_ray:Killing", name, marks=pytest.mark.slow)
+        yield pytest.param("ray", name, marks=() if name == "corpus" else pytest.mark.nightly)
+        yield pytest.param("tests.test_ray:Killing", name, marks=pytest.mark.nightly)
 
 
 @pytest.mark.usefixtures("desk")

@@ -202,7 +202,6 @@ def test_paragraphs_do_not_touch_each_other(one: str, other: str, language: str)
     ]
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     "piece",
     [

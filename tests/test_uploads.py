@@ -15,7 +15,7 @@ from tests.corpus.test_build import digests
 
 s3fs = pytest.importorskip("s3fs")
 moto = pytest.importorskip("moto.server")
-pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 Caught = pytest.CaptureFixture[str]
 
 
@@ -108,7 +108,7 @@ upload.run(lambda: make(upload.staged, sys.argv[2]), ["make", *sys.argv[2:]], ov
 """
 
 
-@pytest.mark.parametrize("older", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.parametrize("older", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_kills_between_uploads_leave_nothing_that_seems_whole(store: Any, tmp_path: Path, older: bool) -> None:
     """Of five files (and an older output, whose six are removed first) any number is uploaded when it is killed."""
     more, changes = (["overwrite"], 1 + 6 + 5) if older else ([], 1 + 5)

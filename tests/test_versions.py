@@ -32,7 +32,6 @@ def test_the_package_says_the_version_of_its_metadata() -> None:
     assert metadata.version("nerbert") == nerbert.__version__
 
 
-@pytest.mark.integration
 def test_the_version_loads_no_library_and_no_command() -> None:
     code = "from nerbert.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass\n"
     code += "import sys, json; print(json.dumps(sorted(sys.modules)))"

@@ -430,7 +430,6 @@ def test_the_command(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(desk.rows()) == 2
 
 
-@pytest.mark.integration
 def test_a_killed_run_goes_on_and_asks_nothing_twice(desk: Desk) -> None:
     texts = [f"Text {number}." for number in range(30)]
     (desk.folder / "texts.txt").write_text("\n".join(texts))

@@ -29,7 +29,6 @@ from nerbert.records import ENTITY, TRAIN, VALIDATION, Mention
 from nerbert.words import split_words
 from tests.stages import CorpusPlan, build_corpus
 
-pytestmark = pytest.mark.integration
 SETTINGS = CorpusSettings(min_mentions=5)
 PAPER = open_label_set("paper315")
 

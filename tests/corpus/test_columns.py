@@ -41,7 +41,6 @@ def test_words_by_a_dictionary_are_those_of_the_splitter() -> None:
     assert by_sentence(words_of(texts, icu_splitter())) == [split_words(text, icu_splitter()) for text in texts]
 
 
-@pytest.mark.integration
 def test_every_character_is_of_the_class_that_the_splitter_gives_it() -> None:
     characters = [chr(code) for code in range(0x110000) if code != 10]
     for place in range(0, len(characters), 100_000):

@@ -12,7 +12,7 @@ from tests.corpus.oracle import Agreement, agreement, article_pages, oracle_link
 EN = make_site("enwiki", "en", {})
 DE = make_site("dewiki", "de", {"Datei": 6, "Kategorie": 14})
 
-SLOW = pytest.mark.slow
+SLOW = pytest.mark.nightly
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,6 @@ from nerbert.records import CleanPage, Reason, sentence_id
 from nerbert.terminal import Progress
 from nerbert.words import split_words
 
-pytestmark = pytest.mark.integration  # each builds
-
 SETTINGS = CorpusSettings()
 
 
@@ -177,7 +175,6 @@ PACKS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("pack", ["xml", "multistream", "gz"])
 def test_parts_do_not_depend_on_workers(sample: Path, tmp_path: Path, pack: str) -> None:
     path = tmp_path / "dump"
@@ -195,7 +192,6 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.integration
 def test_packings_hold_the_same_sentences(sample: Path, tmp_path: Path) -> None:
     found = []
     for name, pack in PACKS.items():
@@ -256,7 +252,6 @@ def long_dump(path: Path, text: str = "old") -> bytes:
 LONG = CorpusSettings(split_bytes=1_000_000)
 
 
-@pytest.mark.integration
 def test_a_file_that_changed_in_its_middle_since_a_run_is_read_again(tmp_path: Path) -> None:
     """Its time tells, since neither its size nor its edges do; a build refuses to go on (tests/faults)."""
     path = tmp_path / "dump.xml"
@@ -413,13 +408,12 @@ def test_the_sample_adds_up(sample: Path, tmp_path: Path) -> None:
     assert len(check_dump(sample / "wiki.xml", tmp_path)) > 100
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("language", "least"),
     [
-        pytest.param("en", 40_000, marks=pytest.mark.slow),
+        pytest.param("en", 40_000, marks=pytest.mark.nightly),
         ("de", 8_000),
-        pytest.param("it", 15_000, marks=pytest.mark.slow),
+        pytest.param("it", 15_000, marks=pytest.mark.nightly),
     ],
 )
 def test_real_dumps_add_up(shared: Path, tmp_path: Path, language: str, least: int) -> None:

@@ -217,7 +217,6 @@ def test_without_nltk_the_extra_is_named(model: Path, dump: Path, monkeypatch: p
     assert isinstance(open_splitter(CorpusSettings(), "de"), RuleSplitter)
 
 
-@pytest.mark.integration
 def test_a_corpus_by_punkt_is_the_same_from_a_worker(dump: Path, model: Path, tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("title\tclass\nOslo\tCity\nKowl\tPerson\n")
     settings = settings_of(model, min_mentions=1, split_bytes=2000)

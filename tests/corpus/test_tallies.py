@@ -36,8 +36,7 @@ def test_most_first() -> None:
     assert list(most_first({"b": 1, "c": 2, "a": 1}).items()) == [("c", 2), ("a", 1), ("b", 1)]
 
 
-@pytest.mark.slow
-@pytest.mark.integration
+@pytest.mark.nightly
 @pytest.mark.parametrize("label_set", ["paper315", "1type", "dbpedia", "map"])
 def test_topics_are_those_of_each_mention_whatever_its_label(label_set: str, sample: Path, tmp_path: Path) -> None:
     (tmp_path / "map").write_text(MAP)

@@ -92,7 +92,6 @@ def write_data(folder: Path, **splits: str) -> Path:
     return folder
 
 
-@pytest.mark.integration
 def test_a_student_knows_what_the_teacher_found(teacher: Teacher, capsys: pytest.CaptureFixture[str]) -> None:
     student = nerbert.distil("teacher", "in", "out", max_sentences=40, **FEW)
     assert student.types == TYPES
@@ -193,7 +192,6 @@ def test_confidences_are_taught_above_thresholds_and_labelled_sentences_are_sure
             assert (span.confidence > told["confidence"]) is (span.type == "else" and told["confidence"] < 1)
 
 
-@pytest.mark.integration
 def test_labelled_sentences_are_learnt_last(teacher: Teacher, tmp_path: Path) -> None:
     data = write_data(tmp_path / "data", train="[Ada|else] met [Eve|vowel] .\n", dev="[Bob|else] slept .\n")
     nerbert.distil("teacher", "in", "out", data=data, **FEW)
@@ -297,7 +295,6 @@ def test_an_unreadable_line_costs_nothing_of_what_was_tagged(teacher: Teacher, t
     assert len(teacher.seen) == 121
 
 
-@pytest.mark.integration
 def test_a_real_tagger_teaches_and_its_types_are_fixed(
     tiny_tagger: Path, tiny_encoder: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -337,7 +334,6 @@ def test_labelled_texts_are_read_as_the_teacher_reads(teacher: Teacher, untraine
     assert untrained[1][0][1].reading.language == "en", "the encoder's, since such a teacher says none"
 
 
-@pytest.mark.integration
 def test_it_loads_nothing_of_the_corpus() -> None:
     code = "import sys, nerbert.distillation.distil; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

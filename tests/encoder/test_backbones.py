@@ -198,7 +198,6 @@ def test_a_fresh_language_model_is_a_backbone(tmp_path: Path) -> None:
     assert all(torch.equal(each, body_of(model)[name]) for name, each in body_of(tagger).items())
 
 
-@pytest.mark.integration
 def test_a_tokenizer_that_is_not_fast_is_refused(tmp_path: Path) -> None:
     from transformers import CanineConfig, CanineTokenizer
 

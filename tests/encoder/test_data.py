@@ -202,7 +202,6 @@ def test_an_output_around_the_second_corpus_is_refused(few: Path, german: Path, 
         pretrain(german / "encoder", settings)
 
 
-@pytest.mark.integration
 def test_the_card_says_what_holds_for_all_sources(few: Path, german: Path, open_file: Path, tmp_path: Path) -> None:
     settings = settings_of(tmp_path, few, german, files=[open_file], shares=[2, 1, 1], max_steps=2)
     assert dry_run(settings, tmp_path / "e").steps == 2

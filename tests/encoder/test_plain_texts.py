@@ -85,7 +85,6 @@ def test_a_line_that_is_longer_than_a_block_is_one_of_its_own() -> None:
     assert list(packed([], [], 5)) == []
 
 
-@pytest.mark.integration
 def test_an_encoder_learns_from_texts(texts: Path, tmp_path: Path) -> None:
     given = SMALL | {"cache": str(tmp_path / "cache"), "mlm": {"texts": [str(texts)], "mask_style": "pairs"}}
     settings = make_settings(PretrainSettings, given)

@@ -74,7 +74,7 @@ def test_the_best_checkpoint_is_kept(encoder: Path, sample_corpus: Path) -> None
     assert tags_of(load_tagging_model(str(encoder)), "") == tag_names(read_manifest(sample_corpus)["categories"])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_worse_later_checkpoint_does_not_replace_the_best(
     sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +159,7 @@ def test_what_is_wrong_is_said_before_training(sample_corpus: Path, encoder: Pat
         pretrain(tmp_path / "e", PretrainSettings(corpus=(sample_corpus,), backbone="./none", **SMALL))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("name", "types"), [("4types", {"ENTITY", "location", "organisation", "person"}), ("1type", {"ENTITY"})]
 )
@@ -174,7 +174,7 @@ def test_another_label_set_on_the_same_sentences(
     assert facts["validation"]["span_f1"] == max(entry["span_f1"] for entry in facts["log"]) or name != "1type"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_control_without_labels_starts_from_the_same_body(sample_corpus: Path, tmp_path: Path) -> None:
     from transformers import pipeline
 
@@ -203,7 +203,7 @@ def test_log_card_and_checkpoints(encoder: Path) -> None:
     assert not [path for path in encoder.iterdir() if path.name.startswith((".", "best", "step"))]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_goes_on_where_it_failed(
     sample_corpus: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,7 +340,7 @@ def test_special_pieces_that_the_model_does_not_know_are_refused(
         pretrain(tmp_path / "e", PretrainSettings(corpus=(sample_corpus,), backbone=str(backbone), **SMALL))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_two_processes_make_one_encoder(sample_corpus: Path, tmp_path: Path) -> None:
     lines = [f"{name} = {json.dumps(value)}" for name, value in (SMALL | {"epochs": 1}).items()]
     (tmp_path / "s.toml").write_text("\n".join([f'corpus = "{sample_corpus}"', *lines]))

@@ -122,7 +122,7 @@ def test_a_format_that_reads_and_writes_row_by_row(
     assert [(each["number"], each["text"]) for each in fields] == [tuple(row.split(": ")) for row in rows]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_benchmark_reads_it_in_two_workers(tiny_encoder: Path, folders: dict[str, Path], tmp_path: Path) -> None:
     pytest.importorskip("scipy")
     found = {}

@@ -60,7 +60,7 @@ def test_a_folders_own_word_is_not_enough(tagger: Path, command: list[str], caps
     assert HEAD in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_benchmark_with_two_workers(tmp_path: Path, sample: Path) -> None:
     ships = tmp_path / "data" / "ships"
     ships.mkdir(parents=True)

@@ -55,7 +55,7 @@ def test_it_pre_trains_by_the_command_in_two_processes(sample_corpus: Path, tmp_
     assert "one less the F1 of spans" in readme
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_its_labels_are_cut_by_two_workers_as_by_one(
     sample_corpus: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +123,6 @@ def test_settings_of_another_one_are_refused() -> None:
         chosen_objective(other, FINETUNE)
 
 
-@pytest.mark.integration
 def test_it_trains_by_its_settings(tiny_encoder: Path, sample: Path, tmp_path: Path) -> None:
     losses, settings = {}, make_settings(FinetuneSettings, FAST)
     for width in (1, 8):

@@ -20,12 +20,12 @@ def desk(inputs: Path, tmp_path: Path, warm_python: None) -> Iterator[Desk]:
                                                   server.address, "--model", "m", "--concurrency", "1")))  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_killed_while_it_asks(desk: Desk, kill_often: Callable[[Desk], None]) -> None:
     kill_often(desk)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("fault", STRIKES)
 def test_struck_while_it_asks(desk: Desk, fault: str, strike_often: Callable[[Desk, Strike], None]) -> None:
     strike_often(desk, STRIKES[fault])

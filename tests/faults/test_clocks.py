@@ -33,7 +33,7 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             yield offset
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_clock_that_jumps_changes_nothing(
     name: str, inputs: Path, clock: Path, tmp_path: Path, pytestconfig: pytest.Config,
@@ -61,7 +61,7 @@ def jump(desk: Desk, clock: Path, count: int) -> Tally:
     return tally
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_lock_is_held_whatever_the_clock_says(inputs: Path, clock: Path, tmp_path: Path) -> None:
     (tmp_path / "inputs").symlink_to(inputs)
     desk = Desk(tmp_path, COMMANDS["corpus build"])

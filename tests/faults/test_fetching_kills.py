@@ -47,13 +47,12 @@ def fetching(web: Web, tmp_path: Path, warm_python: None) -> Callable[[str], Des
     return make
 
 
-@pytest.mark.integration
 def test_a_sample_of_kills(fetching: Callable[[str], Desk]) -> None:
     tally = kill_once(fetching("knowledge fetch"), 2, seed=1)
     assert (tally.faults, tally.kills) == ([], 2)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", FETCHES)
 def test_killed_at_any_file_operation(
     name: str, fetching: Callable[[str], Desk], kill_often: Callable[[Desk], None]
@@ -61,7 +60,7 @@ def test_killed_at_any_file_operation(
     kill_often(fetching(name))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("fault", [each for each in STRIKES if each != "flip"])
 @pytest.mark.parametrize("name", FETCHES)
 def test_struck_at_any_file_operation(

@@ -1,6 +1,6 @@
 """Long commands, killed at sampled file operations: a few kills of two here, many of each by hand.
 
-`pytest -n0 -m slow tests/faults/test_harness.py --kills 30 --kill-seed 2` prints a table: the command, its operations,
+`pytest -n0 -m nightly tests/faults/test_harness.py --kills 30 --kill-seed 2` prints a table: command, operations,
 the kills, how often the result was compared and equal, and the faults.
 """
 
@@ -44,7 +44,7 @@ def test_places_are_spread_over_all_operations(count: int, kills: int) -> None:
     assert (min(found) - 1) * kills < count >= max(found) > count - count / kills
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", COMMANDS)
 def test_killed_at_any_file_operation(
     name: str, desk_of: Callable[[Command], Desk], kill_often: Callable[[Desk], None]

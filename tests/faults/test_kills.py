@@ -147,7 +147,7 @@ QUICK = [("after", 1), ("within", 3), ("after", 7), ("before", 17), ("within", 3
 
 
 @pytest.mark.parametrize(
-    ("place", "when"), [each if each in QUICK else pytest.param(*each, marks=pytest.mark.slow) for each in POINTS]
+    ("place", "when"), [each if each in QUICK else pytest.param(*each, marks=pytest.mark.nightly) for each in POINTS]
 )
 def test_killed_at_a_publish_it_goes_on(
     dump: Path, sample: Path, whole: Path, tmp_path: Path, place: str, when: int

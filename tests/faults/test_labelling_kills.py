@@ -87,19 +87,19 @@ def desk(inputs: Path, tiny_gliner: Path, tmp_path: Path, warm_python: None) -> 
     return LabelDesk(tmp_path, LABEL)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_killed_while_it_saves(desk: Desk, kill_often: Callable[[Desk], None]) -> None:
     kill_often(desk)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("fault", [each for each in STRIKES if each not in ("flip", "two")])
 def test_struck_while_it_saves(desk: Desk, fault: str, strike_often: Callable[[Desk, Strike], None]) -> None:
     """But for flipped bits: its files are a person's, who may edit them."""
     strike_often(desk, STRIKES[fault])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_second_one_is_refused(desk: Desk) -> None:
     run = desk.new()
     first = desk.start(run)

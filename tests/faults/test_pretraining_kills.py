@@ -77,7 +77,7 @@ def unbroken(
     return folder / "unbroken", renames
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_killed_every_so_many_renames_until_it_is_done(unbroken: tuple[Path, int]) -> None:
     whole, renames = unbroken
     folder, kills = whole.with_name("broken"), 0
@@ -90,7 +90,7 @@ def test_killed_every_so_many_renames_until_it_is_done(unbroken: tuple[Path, int
     assert not list(folder.parent.glob(".*"))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("before_the_end", [0, 1])
 def test_killed_while_the_encoder_gets_its_name(unbroken: tuple[Path, int], before_the_end: int) -> None:
     """At the last renames: the work goes aside, then the folder gets its name; the work isn't lost in between."""

@@ -130,8 +130,8 @@ def test_the_stages_are_encoders(whole: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "when"),
     [
-        ("labelling", 3), pytest.param("stage", 2, marks=pytest.mark.slow),
-        pytest.param("report", 2, marks=pytest.mark.slow),
+        ("labelling", 3), pytest.param("stage", 2, marks=pytest.mark.nightly),
+        pytest.param("report", 2, marks=pytest.mark.nightly),
     ],
 )  # fmt: skip
 def test_killed_between_stages_and_inside_labelling(

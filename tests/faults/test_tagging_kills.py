@@ -75,7 +75,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(("source", "output"), [*(("x.txt", output) for output in OUTPUTS), ("in", "out")])
 def test_killed_every_so_many_renames_until_it_is_done(desk: Path, source: str, output: str) -> None:
     whole, broken = f"whole-{output}", f"broken-{output}"

@@ -1,6 +1,6 @@
 """Another installed version of nerbert with the same cache folder, by turns and at once: each makes its own as before.
 
-`pytest -n0 -m slow tests/faults/test_two_versions.py --other-python=OTHER/bin/python`, where another version is
+`pytest -n0 -m nightly tests/faults/test_two_versions.py --other-python=OTHER/bin/python`, where another version is
 installed there with `nerbert[train,annotate,benchmark]`, of the same versions of torch and transformers.
 """
 
@@ -75,7 +75,7 @@ def desk(
         yield SharedDesk(Path(folder), request.param, other, server)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_each_version_makes_what_it_makes_alone(desk: SharedDesk) -> None:
     versions = ("this", "other")
     alone = {each: desk.end(f"{each}-alone", desk.start(each, f"{each}-alone", f"cache-{each}", f"store-{each}"))

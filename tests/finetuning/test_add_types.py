@@ -158,7 +158,6 @@ def test_bad_input_is_one_line(tagger: str, tiny_encoder: Path, capsys: pytest.C
     assert "--old-data, --same-types and --max-loss are for --add-types" in capsys.readouterr().err
 
 
-@pytest.mark.integration
 def test_a_model_of_labels_at_run_time_keeps_the_types_of_its_card(tmp_path: Path) -> None:
     few = replace(SETTINGS, min_steps=0, max_steps=2, learning_rate=0.0, max_length=256)
     with pytest.raises(InputError, match="has no types of its own; name the types to keep with --labels"):

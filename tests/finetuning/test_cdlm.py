@@ -126,7 +126,6 @@ def test_the_losses_are_those_of_their_windows(tiny_encoder: Path, tmp_path: Pat
     assert float(losses["target_words"].detach()) > 0
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("mode", ["supervised", "target"])
 def test_it_learns_a_few_sentences_by_heart(
     tiny_encoder: Path, data: tuple[Path, Path], tmp_path: Path, mode: str
@@ -218,7 +217,6 @@ def test_vectors_of_a_file_begin_the_embedding(tiny_encoder: Path, tmp_path: Pat
     assert start_of(tiny_encoder, domain(source()), cdlm={"words": "random"}).model.shape.word_width == 100
 
 
-@pytest.mark.integration
 def test_without_labels_of_the_target_the_source_chooses_the_epoch(
     tiny_encoder: Path, data: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -265,7 +263,6 @@ def test_what_does_not_fit_is_refused(tiny_encoder: Path, other: Any, own: dict[
         start_of(tiny_encoder, other, cdlm=own)
 
 
-@pytest.mark.integration
 def test_a_benchmark_trains_it_with_its_source(tiny_encoder: Path, data: tuple[Path, Path], tmp_path: Path) -> None:
     suite = tmp_path / "suite.toml"
     suite.write_text(

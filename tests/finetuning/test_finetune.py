@@ -350,7 +350,6 @@ def half_frozen(tmp_path: Path) -> str:
     return str(tmp_path / "encoder")
 
 
-@pytest.mark.integration
 def test_a_tagger_that_reads_two_layers_goes_the_whole_way(
     half_frozen: str, data: Path, source: Path, tmp_path: Path, card: Callable[[Path], Any],
     capsys: pytest.CaptureFixture[str],

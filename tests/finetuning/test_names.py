@@ -60,7 +60,6 @@ def concepts(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(_start(tmp_path_factory.mktemp("concepts"), "concepts"))
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("objective", ["names", "concepts"])
 def test_both_encoders_train_on(objective: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     start = request.getfixturevalue(objective)
@@ -83,13 +82,11 @@ def test_both_encoders_train_on(objective: str, tmp_path: Path, request: pytest.
     assert read_card(str(again))["settings"]["objective"] == objective
 
 
-@pytest.mark.integration
 def test_a_new_head_is_one_setting_away(names: str) -> None:
     settings = FinetuneSettings(objective="tagging", compare_parts=0, **SETTINGS)
     assert finetune_examples(names, EXAMPLES, [], settings).card["head"] == "linear"
 
 
-@pytest.mark.integration
 def test_the_folder_reads_types_as_the_training_did(names: str, tmp_path: Path) -> None:
     """Asked by the data's names, a loaded tagger reads their words, as the head in memory does."""
     labels = {"Political_Party": "group of politicians", "river": "river"}
@@ -109,7 +106,6 @@ def test_the_folder_reads_types_as_the_training_did(names: str, tmp_path: Path) 
         assert np.allclose([each[4] for each in got], [each[4] for each in wanted], atol=1e-4)
 
 
-@pytest.mark.integration
 def test_all_types_are_asked_for_in_each_step(names: str) -> None:
     """A sentence without entities tells that every type is absent, those without a sentence too."""
     start = Start.of(names, [*EXAMPLES, EMPTY], [], SHORT, name="data", labels={"river": "river"})
@@ -120,7 +116,6 @@ def test_all_types_are_asked_for_in_each_step(names: str) -> None:
     assert not shared.has.any()
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("given", "settings", "why"),
     [
@@ -139,7 +134,6 @@ def test_settings_that_the_folder_decides(
         finetune_examples(str(request.getfixturevalue(given)), EXAMPLES, [], made)
 
 
-@pytest.mark.integration
 def test_labels_are_for_heads_that_read_them(names: str, tiny_encoder: Path) -> None:
     for start, settings in ((names, replace(SHORT, objective="tagging")), (str(tiny_encoder), SHORT)):
         with pytest.raises(SettingsError, match=r"labels = 'city': must be left out: objective = 'tagging' has fixed"):
@@ -176,7 +170,6 @@ def test_a_label_without_a_sentence_is_absent() -> None:
     assert list(own) == [("political party", 6), ("city", 6), ("long river", 0)]
 
 
-@pytest.mark.integration
 def test_the_comparison_scores_sentences_that_were_not_seen(
     names: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,7 +193,6 @@ def test_the_comparison_scores_sentences_that_were_not_seen(
     assert again == found
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(("count", "rate", "share"), [(6, 5e-4, 0.5), (12, 5e-4, 0.0)])
 def test_parts_are_trained_on_as_all_sentences_are(
     names: str, monkeypatch: pytest.MonkeyPatch, count: int, rate: float, share: float
@@ -217,7 +209,6 @@ def test_parts_are_trained_on_as_all_sentences_are(
     assert [(each.learning_rate, each.of(ReplaySettings).share) for each in asked] == [(rate, share)] * 3
 
 
-@pytest.mark.integration
 def test_a_tagger_is_compared_where_it_has_the_types(tiny_tagger: Path, names: str) -> None:
     """A tagger of fixed types is a start with these alone; an encoder, or one of other types, finds nothing."""
     kept = FinetuneSettings(source_head="shared", **SETTINGS)
@@ -231,7 +222,6 @@ def test_a_tagger_is_compared_where_it_has_the_types(tiny_tagger: Path, names: s
     assert compare_with_start(names, many, FinetuneSettings(**SETTINGS), name="data") is None
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("examples", [EXAMPLES[:1], [EXAMPLES[0], EMPTY]])
 def test_too_few_to_compare_is_told(
     names: str, examples: list[Example], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -243,7 +233,6 @@ def test_too_few_to_compare_is_told(
     assert "compared_with_start" not in read_card(str(folder))
 
 
-@pytest.mark.integration
 def test_the_card_has_the_comparison(names: str, tmp_path: Path) -> None:
     (folder,) = finetune(names, EXAMPLES, tmp_path / "tuned", FinetuneSettings(**SETTINGS))
     card = read_card(str(folder))
@@ -263,7 +252,6 @@ def test_the_line_says_which_is_better(start: float, finetuned: float, words: st
     assert words in str(StartComparison(start, finetuned, 3, 20))
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("objective", [Names, Concepts])
 def test_two_hundred_types_in_twenty_sentences(objective: type[Concepts], request: pytest.FixtureRequest) -> None:
     start = request.getfixturevalue(objective.__name__.lower())
@@ -276,7 +264,6 @@ def test_two_hundred_types_in_twenty_sentences(objective: type[Concepts], reques
     assert len(finetune_examples(start, examples, [], SHORT).head.types) == 200
 
 
-@pytest.mark.integration
 def test_of_very_many_types_a_step_has_its_own(names: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a distillation with all types that a teacher knows: to encode each of them in each step would cost most."""
     examples = [*EXAMPLES, Example("Rome", split_words("Rome"), (Span(0, 4, "city"),))]
@@ -288,7 +275,6 @@ def test_of_very_many_types_a_step_has_its_own(names: str, monkeypatch: pytest.M
     assert set(fewer.objective.begin_step(data.windows, numbers, 1).texts) == {"city"}
 
 
-@pytest.mark.integration
 def test_the_usual_steps_and_rate_are_those_of_a_start_that_trains_on(
     names: str, tiny_encoder: Path, tiny_gliner: Path
 ) -> None:
@@ -302,7 +288,6 @@ def test_the_usual_steps_and_rate_are_those_of_a_start_that_trains_on(
     assert usual(str(tiny_gliner)) == (250, 2e-4)
 
 
-@pytest.mark.integration
 def test_of_too_many_concepts_those_of_the_data_stay(names: str) -> None:
     replay = str(Path(names).parent / "open.jsonl")
     some = {"replay": {"files": (replay,), "share": 0.5}, "names": {"max_concepts": 3}}

@@ -58,7 +58,6 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.integration
 def test_a_fine_tuned_folder_takes_any_labels(start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = FinetuneSettings(sections=(ReplaySettings(files=(start / "open.jsonl",)),), **SETTINGS)
     hook = checking(lambda *_: True)
@@ -84,7 +83,6 @@ def test_a_fine_tuned_folder_takes_any_labels(start: Path, tmp_path: Path, capsy
     assert "forgetting" not in read_card(str(again))
 
 
-@pytest.mark.integration
 def test_the_threshold_goes_with_the_folder(start: Path, tmp_path: Path) -> None:
     """The start's, as a probability before its temperature, or the best on dev as a confidence after the new one."""
     before = Path(shutil.copytree(start / "m", tmp_path / "m"))

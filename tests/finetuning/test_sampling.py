@@ -284,7 +284,6 @@ def test_episodes_of_real_data(shared: Path, name: str, size: str) -> None:
     assert len({episode.types for episode in episodes}) > (5 if asked.ways == 5 else 0)
 
 
-@pytest.mark.integration
 def test_drawing_loads_nothing_heavy() -> None:
     code = ("import sys, nerbert.finetuning.sampling, nerbert.evaluation.datasets.load\n"
             "sys.exit(', '.join({'torch', 'transformers', 'pyarrow'} & set(sys.modules)) or 0)")  # fmt: skip

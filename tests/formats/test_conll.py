@@ -272,7 +272,7 @@ def test_a_text_without_words_is_written_as_sentences_of_one_document(tmp_path: 
     ]  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_real_data_reads_whole(shared: Path) -> None:
     """Counts stated in the data's own READMEs."""
     examples = read_examples(shared / "data/ner/crossner_ai/train.conll")

@@ -213,7 +213,7 @@ def test_the_memory_grows_with_the_dump(fuzz: Fuzz, tmp_path: Path) -> None:
     fuzz(PLACED, bounded, share=0.25)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("mark", MARKS)
 def test_the_time_grows_with_the_dump(tmp_path: Path, mark: bytes) -> None:
     for piece, more in product(WORDS[:-5], (b"", b"<", b" ", b"</a>")):

@@ -145,7 +145,7 @@ RAW = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("shape", list(shapes(0)))
 @pytest.mark.parametrize("name", [*RAW, "open types", "open list", "bare"])
 def test_time_grows_with_the_file(tmp_path: Path, name: str, shape: str) -> None:
@@ -175,7 +175,7 @@ NESTED = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("overlaps", ["longest", "first"])
 @pytest.mark.parametrize("name", NESTED)
 def test_nested_and_equal_entities(tmp_path: Path, name: str, overlaps: Overlaps) -> None:

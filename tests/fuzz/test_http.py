@@ -18,7 +18,7 @@ from tests.fuzz.mutator import mutated
 from tests.fuzz.properties import calls_of, exponent
 from tests.tagger.test_labels import NamesHead
 
-pytestmark = [pytest.mark.fuzz, pytest.mark.integration]
+pytestmark = pytest.mark.fuzz
 GOOD = HttpRequest("POST", b"/tag", parts=(dumped({"text": "The ship left 👩‍👧 a port.", "labels": ["ship", "port"]}),))
 GOOD_AFTER = 8
 """A good request is made after one of so many: after always the same ones, so that a fault can be found again."""

@@ -22,7 +22,7 @@ from tests.fuzz.json_values import dumped, json_mutated
 from tests.fuzz.mutator import mutated
 from tests.tagger.test_labels import NamesHead
 
-pytestmark = [pytest.mark.fuzz, pytest.mark.integration]
+pytestmark = pytest.mark.fuzz
 TEXTS = [f"The ship{n} lay at Port {word} 👩‍👧 ." for n, word in enumerate("Kiel Rostock Wismar Bremen Emden".split())]
 LEFT_OUT = ("/label/train", "/label/sample")
 """They start processes, or add hundreds of sentences."""

@@ -21,7 +21,7 @@ from tests.fuzz.mutator import mutated
 from tests.serve.raw import OPENING, post
 from tests.tagger.test_labels import NamesHead
 
-pytestmark = [pytest.mark.fuzz, pytest.mark.integration]
+pytestmark = pytest.mark.fuzz
 TAG = post("/tag", b'{"text": "a ship", "labels": ["ship"]}')
 LINE = b'{"text": "a ship"}\n'
 SEEDS = (

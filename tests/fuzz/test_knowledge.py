@@ -299,7 +299,7 @@ def test_the_calls_grow_with_a_page(fuzz: Fuzz) -> None:
     fuzz(st.tuples(st.sampled_from(TITLES), PLACED), grows, share=0.25)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("title", TITLES)
 def test_the_time_grows_with_a_page(title: str) -> None:
     begins = ("", "{{Class | comments = {{comment|en|", "#REDIRECT", "{{TemplateMapping", "{{ConditionalMapping | a=")
@@ -309,7 +309,7 @@ def test_the_time_grows_with_a_page(title: str) -> None:
         check_seconds(partial(read_long, title, (first, middle, last)), (5_000, 20_000), what=(first, middle, last))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ["table", "triples", "disambiguations"])
 def test_the_time_grows_with_a_line(tmp_path: Path, name: str) -> None:
     path = tmp_path / "rows"

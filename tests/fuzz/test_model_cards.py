@@ -22,7 +22,7 @@ from tests.fuzz.model_cases import HostileFile, HostileFolders, hostile_json, ho
 from tests.fuzz.model_seeds import CARD
 from tests.fuzz.properties import calls_of, check_message, exponent, peak_of
 
-pytestmark = [pytest.mark.fuzz, pytest.mark.integration]
+pytestmark = pytest.mark.fuzz
 TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "concepts_tokenizer.json")
 
 

@@ -18,7 +18,7 @@ from tests.fuzz.model_cases import HostileFile, HostileFolders, hostile_json, ho
 from tests.fuzz.mutator import mutated
 from tests.fuzz.properties import check_message
 
-pytestmark = [pytest.mark.fuzz, pytest.mark.integration]
+pytestmark = pytest.mark.fuzz
 STEP = "step-000000003"
 COLUMNS = {"a": np.arange(6), "b": np.linspace(0, 1, 4)}
 

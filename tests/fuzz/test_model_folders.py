@@ -13,7 +13,7 @@ from tests.fuzz.json_values import dumped
 from tests.fuzz.model_cases import HostileFile, HostileFolders, hostile_json, hostile_weights, tag
 from tests.fuzz.mutator import mutated
 
-pytestmark = [pytest.mark.fuzz, pytest.mark.integration]
+pytestmark = pytest.mark.fuzz
 TORCH = ("linear", "joined", "names", "words", "gliner", "two", "gliner2", "boundary", "cdlm")
 ONNX = ("linear-onnx", "names-onnx", "gliner-onnx", "gliner2-onnx")
 

@@ -107,12 +107,12 @@ def check_time(case: tuple[list[str], bool]) -> None:
     check_seconds(lambda size: clean_page("T", texts[size], EN), [*texts], what=case)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_time_of_a_repeated_piece_grows_with_it() -> None:
     for piece in PIECES:
         check_time(([piece], False))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_time_of_repeated_pieces_grows_with_them(fuzz: Fuzz) -> None:
     fuzz(REPEATED, check_time, share=10)

@@ -86,9 +86,8 @@ def _as_in_a_program_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     signal.signal(signal.SIGTERM, before)
 
 
-@pytest.mark.integration
 @pytest.mark.usefixtures("_as_in_a_program_of_its_own")
-@pytest.mark.parametrize("how", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("how", ["fork", pytest.param("spawn", marks=pytest.mark.nightly)])
 def test_a_data_set_of_hugging_face_is_tagged_by_processes(
     tiny_tagger: Path, table: pa.Table, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,13 +168,12 @@ def by_actors(data: Any, table: pa.Table, tagger: Path, batch_size: int) -> list
     return sorted(rows.take_all(), key=lambda row: int(row["id"]))
 
 
-@pytest.mark.integration
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
 def test_a_data_set_of_ray_is_tagged_by_actors(data: Any, tiny_tagger: Path, table: pa.Table, tmp_path: Path) -> None:
     assert by_actors(data, table, tiny_tagger, 10) == tagged(tiny_tagger, tmp_path, *FP32).to_pylist()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
 def test_a_hundred_thousand_texts_have_the_rows_of_the_command(
     data: Any, tiny_tagger: Path, sample_corpus: Path, tmp_path: Path

@@ -103,7 +103,6 @@ def run(source: Path, target: Path, tagger: Path, workers: int) -> dict[str, lis
     return found
 
 
-@pytest.mark.integration
 def test_processes_share_the_work(tiny_tagger: Path, tmp_path: Path) -> None:
     write_texts(tmp_path / "in")
     found = run(tmp_path / "in", tmp_path, tiny_tagger, workers=2)

@@ -150,7 +150,6 @@ def test_a_tagger_that_cant_be_loaded_is_refused_before_the_server_answers(tmp_p
         mcp_server(ServeJob(taggers=(str(tmp_path / "none"),), limits=Limits()))
 
 
-@pytest.mark.integration
 def test_the_command_speaks_the_protocol_alone_whatever_is_printed(told: Path, tmp_path: Path) -> None:
     (tmp_path / "noisy.py").write_text(NOISY)
     command = StdioServerParameters(
@@ -166,7 +165,6 @@ def test_the_command_speaks_the_protocol_alone_whatever_is_printed(told: Path, t
     assert [each[0] for each in spans(asyncio.run(run()))[0]] == ["ship"]
 
 
-@pytest.mark.integration
 def test_the_commands_output_is_lines_of_the_protocol(told: Path, tmp_path: Path) -> None:
     (tmp_path / "noisy.py").write_text(NOISY)
     done = subprocess.run(

@@ -230,7 +230,6 @@ print([[(each.text, each.label_) for each in doc.ents] for doc in docs])
 """
 
 
-@pytest.mark.integration
 def test_another_process_loads_it_by_the_entry_point_and_forks(tiny_tagger: Path, tmp_path: Path) -> None:
     """The entry point is pyproject.toml's, whatever is installed here."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

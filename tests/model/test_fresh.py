@@ -27,8 +27,7 @@ print(hashlib.sha256(train_tokenizer(texts, 900).backend_tokenizer.to_str().enco
 """
 
 
-@pytest.mark.slow
-@pytest.mark.integration
+@pytest.mark.nightly
 def test_the_same_texts_give_the_same_pieces_in_every_process(sample: Path) -> None:
     path = sample / "wiki.xml"
     texts = path.read_text().splitlines()
@@ -39,7 +38,6 @@ def test_the_same_texts_give_the_same_pieces_in_every_process(sample: Path) -> N
     assert len(digests) == 1
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("vocabulary", [100, 150, 400])
 def test_a_vocabulary_is_no_larger_than_asked_for(sample: Path, vocabulary: int) -> None:
     texts = (sample / "wiki.xml").read_text().splitlines()
@@ -101,7 +99,6 @@ def test_chinese_has_as_many_characters_as_it_needs() -> None:
         assert len([piece for piece in pieces if "\u4e00" <= piece[0] <= "\u9fff"]) == characters
 
 
-@pytest.mark.integration
 def test_no_subword_holds_two_words() -> None:
     """Whatever characters there are but invisible ones, and marks stay with what they stand on."""
     letters = [char for char in map(chr, range(0x32000)) if category(char)[0] in "LMNPS"]

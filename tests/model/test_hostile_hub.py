@@ -95,7 +95,9 @@ LIES: dict[str, LyingHub] = {
 }
 
 
-@pytest.mark.parametrize("lie", [pytest.param(each, marks=[pytest.mark.slow] * (each == "too short")) for each in LIES])
+@pytest.mark.parametrize(
+    "lie", [pytest.param(each, marks=[pytest.mark.nightly] * (each == "too short")) for each in LIES]
+)
 def test_a_hub_that_lies_is_refused_in_one_line(hub: LyingHub, tmp_path: Path, lie: str) -> None:
     """The slow one is asked again and again by huggingface_hub, with pauses."""
     cache = tmp_path / "a" / "b" / "c" / "d"

@@ -13,7 +13,6 @@ from tests.evaluation.report.answers import GOLD, RIGHT, WRONG, told
 from tests.render.test_report import EVIL, MODEL
 from tests.serve.page.conftest import axe, browser
 
-pytestmark = pytest.mark.integration
 __all__ = ["browser"]
 
 

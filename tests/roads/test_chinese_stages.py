@@ -128,7 +128,7 @@ def test_from_a_chinese_dump_to_a_tagger_of_brands(tmp_path: Path, capsys: pytes
     assert f1_of(encoder, tmp_path / "data", capsys) > 0.9
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_three_stages_on_real_titles(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The train split's names are links and a list, so the labels are good; the tagger is scored on the test split."""
     data = shared / "data/ner/ecommerce_zh"

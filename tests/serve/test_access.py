@@ -14,7 +14,6 @@ from tests.serve.heads import tagger_folder
 from tests.serve.raw import answer, post
 from tests.serve.servers import HEAD, LABELS, ROOT, Server, assert_fault, command, environment
 
-pytestmark = pytest.mark.integration
 TOKEN = "a token of at least sixteen characters".replace(" ", "-")
 BODY = {"text": "a ship", "labels": LABELS}
 FOREIGN = "https://page.example"

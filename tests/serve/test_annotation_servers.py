@@ -15,7 +15,6 @@ from tests.serve.conftest import Serve
 from tests.serve.heads import DEADLINE
 from tests.serve.servers import Server, assert_fault, serving
 
-pytestmark = pytest.mark.integration
 TEXT = "👩‍🔬 a ship, a SHIP in Port"
 INTERFACE = """<View>
   <Header value="Ships"/>

@@ -87,7 +87,6 @@ def both(url: str, texts: Sequence[str], labels: Sequence[str] | None = None, **
     return found
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("offsets", ["characters", "utf-16", "bytes"])
 def test_answers_are_a_local_taggers(url: str, folder: Path, offsets: str) -> None:
     tagger = Tagger.load(folder, backend="onnx", threads=1, offsets=offsets)
@@ -97,7 +96,6 @@ def test_answers_are_a_local_taggers(url: str, folder: Path, offsets: str) -> No
     assert any(span.start > 4 for span in found[2]), "an entity after a character of several units"
 
 
-@pytest.mark.integration
 def test_labels_and_thresholds_are_a_local_taggers(url: str, folder: Path, local: Tagger) -> None:
     label = local.tag(TEXTS[0])[0].type
     assert as_sent(both(url, TEXTS, [label])) == as_sent(list(local.tag_many(TEXTS, [label])))
@@ -112,7 +110,6 @@ def test_labels_and_thresholds_are_a_local_taggers(url: str, folder: Path, local
             client.tag("Ada", ["no-such"])
 
 
-@pytest.mark.integration
 def test_a_client_says_what_is_served(url: str, local: Tagger) -> None:
     async def run() -> tuple[list[str], str]:
         async with AsyncClient(url, model="tiny") as client:
@@ -128,7 +125,6 @@ def test_a_client_says_what_is_served(url: str, local: Tagger) -> None:
         client.tag("Ada")
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("token", ["", "another token of some length"])
 def test_a_wrong_token_is_refused(served: Server, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NERBERT_TOKEN", raising=False)
@@ -141,7 +137,6 @@ def test_a_wrong_token_is_refused(served: Server, token: str, monkeypatch: pytes
         assert client.tag("Ada").text == "Ada"
 
 
-@pytest.mark.integration
 def test_texts_before_one_that_is_refused_are_tagged(url: str) -> None:
     texts = ["Ada", "Oslo", "a" * 200_000, "Bob"]
 
@@ -372,7 +367,6 @@ def tag(*arguments: object) -> int:
     return exit_code("tag", *arguments)
 
 
-@pytest.mark.integration
 def test_tag_is_as_with_a_local_tagger(
     url: str, folder: Path, local: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: Any
 ) -> None:
@@ -388,7 +382,6 @@ def test_tag_is_as_with_a_local_tagger(
     assert json.loads(capfdbinary.readouterr().out)["tagger"] == local.fingerprint
 
 
-@pytest.mark.integration
 def test_a_job_is_resumed_and_its_manifest_has_the_servers_fingerprint(
     url: str, local: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Caught
 ) -> None:
@@ -418,7 +411,6 @@ def test_a_job_is_resumed_and_its_manifest_has_the_servers_fingerprint(
     assert made["backend"] == f"server: {local.answering}"
 
 
-@pytest.mark.integration
 def test_what_a_server_cant_do_is_refused(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Caught
 ) -> None:

@@ -18,7 +18,6 @@ from tests.serve.heads import DEADLINE
 from tests.serve.raw import post, read_all, status_of
 from tests.serve.servers import LABELS, Server, assert_fault
 
-pytestmark = pytest.mark.integration
 ASKED = json.dumps({"text": "a ship", "labels": LABELS}).encode()
 
 

@@ -17,7 +17,6 @@ from nerbert.serve.protocols.labelling import LabelJob, Labelling
 from tests.serve.conftest import Inside
 from tests.serve.heads import until
 
-pytestmark = pytest.mark.integration
 Open = Callable[[], AbstractContextManager[Inside]]
 TEXTS = [f"The ship{n} lay at Port {word} ." for n, word in enumerate("Kiel Rostock Wismar Bremen Emden Leer".split())]
 TEXTS += [f"Number {n} : a ship and a port called P{n}" for n in range(30)]

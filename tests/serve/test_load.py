@@ -17,7 +17,6 @@ from tests.serve.heads import until
 from tests.serve.raw import OPENING, Stream, answer, post
 from tests.serve.servers import LABELS, Server, assert_fault
 
-pytestmark = pytest.mark.integration
 Answer = Future[httpx.Response]
 
 

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.serve.servers import Server, serving
 
-pytestmark = pytest.mark.integration
 with warnings.catch_warnings():  # of its own imports
     warnings.simplefilter("ignore")
     schemathesis: Any = pytest.importorskip("schemathesis")
@@ -92,7 +91,7 @@ def test_some_requests_are_answered_as_described(labelled: Server) -> None:
     assert check(labelled, FEW) >= 10 * FEW
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_many_requests_are_answered_as_described(tmp_path: Path) -> None:
     with serving(tmp_path / "told", "--labels", "ship,port") as server:
         assert check(server, MANY) >= 20 * MANY

@@ -18,7 +18,6 @@ from nerbert.tagger.tagger import Tagger
 from tests.serve.servers import LABELS, Server, assert_fault, serving
 from tests.tagger.batches import TEXTS
 
-pytestmark = pytest.mark.integration
 SHIP = "a ship, a SHIP in Port"
 FOUND = [("ship", "ship", 2, 6, 0.6), ("SHIP", "ship", 10, 14, 0.9), ("Port", "port", 18, 22, 0.9)]
 ADA = "👩‍🔬 Ada Lovelace came to London."

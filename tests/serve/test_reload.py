@@ -8,14 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
-import pytest
-
 from nerbert.tagger.tagger import Tagger
 from tests.serve.conftest import Serve, told
 from tests.serve.heads import DEADLINE, Gate, until
 from tests.serve.servers import LABELS, Server, assert_fault
-
-pytestmark = pytest.mark.integration
 
 
 def refuses(server: Server) -> bool:

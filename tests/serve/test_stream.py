@@ -9,8 +9,6 @@ import pytest
 from tests.serve.raw import Stream
 from tests.serve.servers import Server, assert_fault
 
-pytestmark = pytest.mark.integration
-
 
 def ask(client: httpx.Client, body: bytes, query: str = "labels=ship,port") -> list[dict[str, Any]]:
     """Send lines at once and return the lines of the answer."""

@@ -256,7 +256,6 @@ list(fetch(list_addresses("en")[:1], Path(sys.argv[1]), sys.argv[2], RetryPolicy
 """
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("cut", [1, 1024, 5000, len(BODY) - 1])
 def test_a_killed_run_is_taken_up(web: Web, tmp_path: Path, cut: int) -> None:
     """SIGKILL in the middle: the next run asks for the rest only."""

@@ -84,7 +84,7 @@ HOSTILE: dict[str, Speech] = {
     "an odd version": Speech(OK + b"ETag: \"\xff\x1b\"\r\nContent-Length: 9\r\n\r\n" + HTML[:9]),
 }  # fmt: skip
 QUICK = {"another protocol", "an endless header", "too short", "an endless body", "packed", "to a file", "to itself"}
-CASES = [pytest.param(each, marks=() if each in QUICK else pytest.mark.slow) for each in HOSTILE]
+CASES = [pytest.param(each, marks=() if each in QUICK else pytest.mark.nightly) for each in HOSTILE]
 
 
 @pytest.fixture

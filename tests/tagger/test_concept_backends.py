@@ -407,7 +407,6 @@ def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export(folder, int8=True, output=tmp_path_factory.mktemp("light") / "encoder").folder
 
 
-@pytest.mark.integration
 def test_graphs_give_torchs_scores_without_torch(folder: Path, tagger: Tagger, exported: Path, tmp_path: Path) -> None:
     wanted = spans_of(tagger.with_labels(LABELS))
     light = Tagger.load(exported, precision="fp32")
@@ -428,7 +427,6 @@ def test_graphs_give_torchs_scores_without_torch(folder: Path, tagger: Tagger, e
     assert done.stdout.strip() == str([span.type for span in found[2]])
 
 
-@pytest.mark.integration
 def test_graphs_of_the_first_piece_and_of_other_weights(tmp_path: Path) -> None:
     folder = made(tmp_path / "first", pooling="first")
     wanted = Tagger.load(folder, device="cpu", precision="fp32").with_labels(LABELS)

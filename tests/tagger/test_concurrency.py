@@ -134,7 +134,6 @@ def _tagged(tagger: Tagger, answers: Any) -> None:
     answers.put([each.type for each in tagger.tag("a ship", ["ship"])])
 
 
-@pytest.mark.integration
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 @pytest.mark.parametrize("lock", ["of these labels", "of all"])
 def test_a_process_forked_while_a_thread_asks_does_not_wait_for_it(lock: str) -> None:

@@ -40,7 +40,6 @@ def made(folder: Path, kind: str, joined: int = 0, **shape: Any) -> Path:
     return folder
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("kind", "joined"), [*((kind, 0) for kind in KINDS), *((kind, 1) for kind in ("bert", "deberta-v2", "modernbert"))]
 )
@@ -74,7 +73,6 @@ def test_a_tagger_that_others_made_is_exported_into_a_folder_of_ours(tmp_path: P
     ]
 
 
-@pytest.mark.integration
 def test_a_type_whose_trace_holds_for_one_length_is_refused(tmp_path: Path) -> None:
     folder = made(tmp_path / "longformer", "longformer")
     with pytest.raises(InputError, match="longformer") as caught:

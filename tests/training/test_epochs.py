@@ -137,7 +137,7 @@ FAST = [(5, 2), (12, 2), (4, 3), (7, 3)]
     ("stop", "every"),
     [
         pytest.param(stop, every, marks=[] if (stop.get("before_step"), every) in FAST or "in_epoch" in stop
-                     else pytest.mark.slow)
+                     else pytest.mark.nightly)
         for stop in STOPS for every in (2, 3)
     ],
 )  # fmt: skip

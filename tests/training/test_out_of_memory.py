@@ -56,7 +56,6 @@ def run(make_model: Callable[..., Any], windows: Windows, objective: Objective, 
     return train(model, data, objective, replace(FP32, **change), Progress()), model
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(("kind", "most"), [("a CPU", 60), ("a GPU", 12)])
 def test_a_step_begins_again_with_smaller_micro_batches(
     make_model: Callable[..., Any], windows: Windows, objective: Objective, most: int, kind: str,
@@ -78,7 +77,6 @@ def test_a_step_begins_again_with_smaller_micro_batches(
     assert max(fitting.sizes) <= most
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     "error",
     [
@@ -98,7 +96,6 @@ def test_whatever_says_that_memory_ran_out_makes_micro_batches_smaller(
     assert min(limited.sizes) <= 25 < max(limited.sizes)
 
 
-@pytest.mark.integration
 def test_a_model_that_is_too_large_for_its_device_is_one_line(windows: Windows, objective: Objective) -> None:
     class TooLarge(torch.nn.Module):
         def to(self, *_: Any, **__: Any) -> Any:
@@ -108,7 +105,6 @@ def test_a_model_that_is_too_large_for_its_device_is_one_line(windows: Windows, 
         run(TooLarge, windows, objective)
 
 
-@pytest.mark.integration
 def test_a_window_that_does_not_fit_alone_is_one_line(
     make_model: Callable[..., Any], windows: Windows, objective: Objective
 ) -> None:
@@ -119,7 +115,6 @@ def test_a_window_that_does_not_fit_alone_is_one_line(
         run(make_model, windows, limited)
 
 
-@pytest.mark.integration
 def test_memory_that_runs_out_in_an_evaluation_is_one_line(
     make_model: Callable[..., Any], windows: Windows, objective: Objective
 ) -> None:
@@ -131,7 +126,6 @@ def test_memory_that_runs_out_in_an_evaluation_is_one_line(
         train(make_model(), data, objective, FP32, Progress(), evaluate=BestCheckpoint(fail, lambda *_: None))
 
 
-@pytest.mark.integration
 def test_other_errors_pass_as_they_are(make_model: Callable[..., Any], windows: Windows, objective: Objective) -> None:
     error = RuntimeError("shape '[2]' is invalid for input of size 3")
     with pytest.raises(RuntimeError) as caught:
@@ -167,8 +161,7 @@ print(log.steps, "steps")
 """
 
 
-@pytest.mark.slow
-@pytest.mark.integration
+@pytest.mark.nightly
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS binds on Linux")
 def test_an_allocator_that_really_fails() -> None:
     ended = subprocess.run([sys.executable, "-c", _CHILD], capture_output=True, text=True, check=False)

@@ -28,7 +28,7 @@ CHILD = Path(__file__).parent / "child.py"
 _CHILD = runpy.run_path(str(CHILD))
 SETTINGS, Tags, model_of, windows_of = (_CHILD[name] for name in ("SETTINGS", "Tags", "model_of", "windows_of"))
 STEPS = 48
-SLOW = pytest.mark.slow
+SLOW = pytest.mark.nightly
 
 
 def start(folder: Path, *kill: str, processes: int = 1, **more: str) -> subprocess.Popen[str]:
@@ -94,7 +94,6 @@ def test_windows_prepared_ahead_and_losses_read_late_change_nothing(unbroken: Pa
     assert_same(folder, unbroken)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     "kill", [("file", "6"), pytest.param(("file", "1"), marks=SLOW), pytest.param(("rename", "3"), marks=SLOW)]
 )
@@ -109,8 +108,7 @@ def test_killed_while_a_checkpoint_is_written(unbroken: Path, tmp_path: Path, ki
     assert len(list(folder.glob("step-*"))) == 2
 
 
-@pytest.mark.slow
-@pytest.mark.integration
+@pytest.mark.nightly
 def test_killed_again_and_again(unbroken: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     for _ in range(3):
@@ -120,7 +118,6 @@ def test_killed_again_and_again(unbroken: Path, tmp_path: Path) -> None:
     assert_same(folder, unbroken)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("step", "stop"),
     [(7, "term"), *(pytest.param(*each, marks=SLOW) for each in ((7, "int"), (48, "term"), (48, "int")))],
@@ -138,7 +135,6 @@ def test_a_signal_ends_the_step_and_keeps_it(unbroken: Path, tmp_path: Path, sto
     assert_same(folder, unbroken)
 
 
-@pytest.mark.integration
 def test_a_damaged_checkpoint_is_passed_over(unbroken: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     assert finish(start(folder, "file", "9"))[0] == -signal.SIGKILL
@@ -215,7 +211,6 @@ def test_an_odd_state_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.integration
 def test_a_full_disk_stops_with_the_last_good_checkpoint(unbroken: Path, tmp_path: Path) -> None:
     """The moments no longer fit where the weights do; with more room the run goes on."""
     folder = tmp_path / "run"
@@ -263,7 +258,7 @@ def assert_close(folder: Path, other: Path) -> None:
         torch.testing.assert_close(others[name], weights[name], rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.usefixtures("warm_python")
 @pytest.mark.parametrize("memory", ["0", "20"])
 def test_two_processes_give_the_losses_of_one(tmp_path: Path, memory: str) -> None:

@@ -78,7 +78,6 @@ def test_superseded_is_all_but_the_best_of_each_id(parts: list[list[tuple[int, i
     assert found.dtype == np.int64
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("workers", [1, 2])
 def test_superseded_sentences_go_and_pass_1_stays(tmp_path: Path, workers: int) -> None:
     lay(tmp_path / "in", [page(0, 1, 5), page(1, 2, 5)], [page(10, 1, 7)], [page(20, 3, 1)])

@@ -23,8 +23,6 @@ from nerbert.sources.files import Source
 from nerbert.sources.http import RetryPolicy
 from nerbert.terminal import Progress
 
-pytestmark = pytest.mark.integration  # each builds
-
 HEAD, TAIL = b'<mediawiki xml:lang="en">\n', b"</mediawiki>\n"
 PAGES = [
     f"<page><title>P{n}</title><id>{n}</id><revision><id>9</id><text>{hashlib.sha256(bytes(n)).hexdigest() * 900}"
@@ -136,7 +134,6 @@ def ids(dump: Dump) -> list[int]:
     return [each.page_id for each in dump.pages()]
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("ranges", [True, False])
 @pytest.mark.parametrize("data", [XML, MULTI, gzip.compress(XML, mtime=0), bz2.compress(XML)])
 def test_an_address_is_read(data: bytes, ranges: bool) -> None:
@@ -251,7 +248,6 @@ def test_parts_stay_only_where_a_server_names_the_version(tmp_path: Path, etag: 
             before = len(IDS) if etag else 0
 
 
-@pytest.mark.integration
 def test_workers_read_an_address_on_their_own(tmp_path: Path) -> None:
     settings = CorpusSettings(split_bytes=1_000)
     with serve({"/dump.xml.bz2": MULTI}) as address:

@@ -90,7 +90,6 @@ def test_the_order_of_claims_changes_nothing(rows: list[tuple[int, Claim]], rand
     assert write(rows, NAMES) == first
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("threads", [1, 2, 8])
 def test_threads_and_little_memory_change_nothing(
     tmp_path: Path, threads: int, monkeypatch: pytest.MonkeyPatch

@@ -32,7 +32,6 @@ def test_any_text_is_parsed(text: str) -> None:
     templates(text)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("piece", ["{{", "[[", "}}", "|", "[[}}", "<!--", "{{|[["])
 def test_what_is_nested_without_end_comes_to_an_end(piece: str) -> None:
     assert len(templates(piece * 100_000)) <= 100_000

@@ -201,7 +201,6 @@ def type_triple(title: str, name: str) -> str:
     return triple(f"dbpedia.org/resource/{title}", kind, f"dbpedia.org/ontology/{name}")
 
 
-@pytest.mark.integration
 def test_the_folder_is_knowledge_as_it_is(
     web: Web, tmp_path: Path, sample: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

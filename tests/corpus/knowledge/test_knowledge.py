@@ -509,7 +509,6 @@ def test_missing_paths_are_named(tmp_path: Path) -> None:
         open_knowledge([tmp_path / "absent"], "en")
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("pack", [bz2.compress, gzip.compress, lzma.compress])
 def test_packed_files_that_are_cut_off_are_named(tmp_path: Path, pack: Any) -> None:
     rows = "".join(f"{hashlib.sha256(str(number).encode()).hexdigest()}\tCity\n" for number in range(30_000))

@@ -127,7 +127,6 @@ def worlds(draw: st.DrawFn) -> list[Entity]:
     return titled + [Entity(name, "", draw(values), draw(values)) for name in names[1::2]]
 
 
-@pytest.mark.integration
 @given(worlds(), st.randoms())
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_dump_says_what_walking_up_says_in_any_order(

@@ -369,7 +369,6 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("piece", HOSTILE)
 @pytest.mark.parametrize("closing", ["", "]]", "}}"])
 def test_hostile_input_is_finished(piece: str, closing: str) -> None:

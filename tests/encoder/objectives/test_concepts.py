@@ -199,7 +199,6 @@ def test_only_known_concepts_of_a_words_row_are_in_the_loss() -> None:
     assert float(concept_loss(model, vectors, replace(step, vectors=None), torch.tensor([1, 0]))) == 0
 
 
-@pytest.mark.integration
 def test_the_cut_into_micro_batches_changes_nothing(work: Preparation) -> None:
     whole, cut = gradients(work, 1 << 20), gradients(work, 100)
     assert whole["figures"]["concepts"] == cut["figures"]["concepts"] > 5
@@ -212,7 +211,6 @@ def test_the_cut_into_micro_batches_changes_nothing(work: Preparation) -> None:
         torch.testing.assert_close(cut[name], whole[name], rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.integration
 def test_the_loss_is_the_mean_over_words_of_plain_cross_entropies(work: Preparation) -> None:
     """Against loops over words and concepts, in one graph through both encoders."""
     found = gradients(work, 100)
@@ -312,7 +310,6 @@ def test_a_projection_follows_the_seed_alone(sample_corpus: Path, tmp_path: Path
     assert not torch.equal(found[0], found[2])
 
 
-@pytest.mark.integration
 def test_both_encoders_come_out(sample_corpus: Path, open_file: Path, tmp_path: Path) -> None:
     settings = PretrainSettings(
         corpus=(sample_corpus,),
@@ -344,7 +341,6 @@ def test_both_encoders_come_out(sample_corpus: Path, open_file: Path, tmp_path: 
     assert tokenizer("ship")["input_ids"] == model.tokenizer("ship")["input_ids"]
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("objective", [Concepts, Names])
 def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
     open_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: type[Concepts]
@@ -369,7 +365,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
         assert (tmp_path / "broken" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("objective", ["concepts", "names"])
 def test_two_processes_give_the_losses_of_one(
     sample_corpus: Path, open_file: Path, tmp_path: Path, objective: str

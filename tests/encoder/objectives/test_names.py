@@ -144,7 +144,6 @@ def plain_loss(work: Preparation, vectors: Vectors, concepts: list[int]) -> tupl
     return torch.stack(losses).sum(), count
 
 
-@pytest.mark.integration
 def test_the_losses_are_plain_means_over_words_and_entities(work: Preparation) -> None:
     """Against loops over words, spans and concepts, in one graph through both encoders."""
     found = gradients(work, 100)
@@ -171,7 +170,6 @@ def test_the_losses_are_plain_means_over_words_and_entities(work: Preparation) -
             torch.testing.assert_close(found[name], each.grad, rtol=2e-3, atol=2e-6)
 
 
-@pytest.mark.integration
 def test_the_cut_into_micro_batches_changes_nothing(work: Preparation) -> None:
     whole, cut = gradients(work, 1 << 20), gradients(work, 100)
     assert whole.keys() == cut.keys()
@@ -216,7 +214,6 @@ def test_nothing_is_frozen_by_default_and_the_weight_counts(work: Preparation) -
     assert other["words"] == pytest.approx(2 * once["words"])
 
 
-@pytest.mark.integration
 def test_a_folder_is_a_tagger_an_encoder_and_an_export(sample_corpus: Path, open_file: Path, tmp_path: Path) -> None:
     settings = settings_of(sample_corpus, open_file, max_steps=60, learning_rate=3e-3)
     pretrain(tmp_path / "e", settings)

@@ -363,7 +363,6 @@ def test_layers_above_the_encoders_have_a_rate_of_their_own(
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.integration
 def test_what_is_saved_scores_as_in_training(
     settings: Callable[..., PretrainSettings], architecture: str, tmp_path: Path
 ) -> None:

@@ -75,7 +75,6 @@ def planned(data: Path, script: Path) -> Plan:
     return plan
 
 
-@pytest.mark.integration
 def test_a_command_is_a_system_of_a_suite(
     tmp_path: Path, data: Path, script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -193,7 +192,6 @@ def test_output_can_be_json_lines(planned: Plan, store: Store, monkeypatch: pyte
     assert cell.scores["micro"]["f1"] == pytest.approx(2 / (2 + 5))
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("code", "told", "again"),
     [
@@ -241,7 +239,6 @@ def sleeper(pid: Path) -> str:
     )
 
 
-@pytest.mark.integration
 def test_a_command_that_does_not_end_is_ended(
     planned: Plan, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,13 +258,11 @@ def test_a_command_that_does_not_end_is_ended(
     wait_for(lambda: is_gone(int(pid.read_text())))
 
 
-@pytest.mark.integration
 def test_the_limit_is_in_minutes(planned: Plan, store: Store) -> None:
     job = planned("-c", "import time; time.sleep(1e6)", "{test}", "{output}", timeout_minutes=1e-6)
     assert "didn't end in 1e-06 minutes" in run_task(Desk(store.folder, CPU), job).why
 
 
-@pytest.mark.integration
 def test_a_command_ends_with_who_waits_for_it(tmp_path: Path) -> None:
     """A waiting process that is killed closes its end of the pipe, and does nothing else."""
     pid = tmp_path / "pid"
@@ -280,7 +275,6 @@ def test_a_command_ends_with_who_waits_for_it(tmp_path: Path) -> None:
     wait_for(lambda: is_gone(int(pid.read_text())))
 
 
-@pytest.mark.integration
 def test_a_script_that_changes_meanwhile_leaves_no_cell(planned: Plan, store: Store, script: Path) -> None:
     script.write_text(TAGGER + "open(__file__, 'a').write('#')\n")
     end = run_task(Desk(store.folder, CPU), planned())

@@ -89,7 +89,7 @@ def below(pid: int) -> set[int]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_killed_and_run_again_it_goes_on(
     start: Callable[[], "subprocess.Popen[str]"], suite: Suite, data: Path, tmp_path: Path
 ) -> None:
@@ -116,7 +116,7 @@ def test_killed_and_run_again_it_goes_on(
     assert [cell.scores for cell in cells_of(suite, data, output)] == [cell.scores for cell in whole]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_it_writes_the_tables_and_says_how_to_go_on(
     start: Callable[[], "subprocess.Popen[str]"], tmp_path: Path, number: signal.Signals, code: int

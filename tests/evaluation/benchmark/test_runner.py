@@ -143,7 +143,7 @@ def test_parts_make_the_cells_and_a_merge_the_tables(
     assert list(output.glob("*.md"))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_only_what_a_change_touches_runs_again(
     suite_file: Path, data: Path, tmp_path: Path, untrained: list[str]
 ) -> None:
@@ -161,7 +161,7 @@ def test_only_what_a_change_touches_runs_again(
     assert len(after) == len(before) + 2 * 4
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_what_is_broken_is_made_anew(
     suite: Suite, data: Path, tmp_path: Path, untrained: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,7 +187,7 @@ def test_what_is_broken_is_made_anew(
     assert untrained == [keys[1]["source"], keys[1]["score"]]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_cells_that_fail_are_told_and_the_others_go_on(
     suite_file: Path, data: Path, tmp_path: Path, untrained: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -262,7 +262,7 @@ class Mortal:
         pass
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.usefixtures("untrained")
 def test_the_death_of_a_process_is_one_cells_failure(
     suite: Suite, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -326,7 +326,7 @@ def test_no_cell_begins_when_the_time_is_up(suite: Suite, data: Path, tmp_path: 
     assert len(untrained) > CELLS
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_episodes_and_types_that_training_lacks(
     suite_file: Path, data: Path, tmp_path: Path, untrained: list[str]
 ) -> None:

@@ -147,7 +147,6 @@ def test_a_release_is_kept_as_it_is(server: Web, tmp_path: Path, monkeypatch: py
     fails(OutputExists, server, tmp_path, "own", words=("train.jsonl: is not the known one",))
 
 
-@pytest.mark.integration
 def test_a_checkout_builds_its_own_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real sources give the release's bytes, from any folder, whose `domains.py` isn't run."""
     (tmp_path / "domains.py").write_text("raise SystemExit('the wrong one')")
@@ -165,7 +164,6 @@ def test_a_checkout_builds_its_own_set(tmp_path: Path, monkeypatch: pytest.Monke
     assert [line.split("\t")[2] for line in list_public(["open-types"])] == [script] * 3
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

@@ -93,7 +93,6 @@ def test_the_page_tells_sentences_as_text(tmp_path: Path) -> None:
     assert "an &lt;encoder&gt;</strong>: purity 50.00 % (chance 10.00 %), silhouette 0.010" in page
 
 
-@pytest.mark.integration
 def test_the_command_draws_maps(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["figures", "paper", "embedded", "embedded-mlm", "-o", tmp_path, "--points", "120"]
     assert exit_code(*command) == 1

@@ -78,7 +78,6 @@ def test_what_is_not_drawn_is_told_and_a_paper_counts_only_with_all_targets() ->
     assert (paper.name, round(paper.f1, 9)) == ("a paper", 0.6)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("kind", ["svg", "png", "pdf"])
 def test_the_command_draws_it(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     results, picture = folder_with(tmp_path, RECORDS, speeds_of()), tmp_path / f"picture.{kind}"
@@ -94,7 +93,6 @@ def test_the_command_draws_it(tmp_path: Path, kind: str, capsys: pytest.CaptureF
             assert f">{name}<" in text, name
 
 
-@pytest.mark.integration
 def test_names_are_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A system's name may hold signs of XML, of matplotlib's formulas, and a leading underscore, which hides a line."""
     names = {"<script>alert(1)</script>": 10.0, "$\\frac{1}{0}$": 20.0, "_hidden": 30.0, "50 % & more": 40.0}
@@ -182,7 +180,6 @@ run(train, tag)
 """  # noqa: E501
 
 
-@pytest.mark.integration
 def test_the_frame_of_other_systems_trains_once_and_writes_what_nerbert_reads(tmp_path: Path) -> None:
     from nerbert.formats.examples import read_documents
 

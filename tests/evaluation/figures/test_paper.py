@@ -47,7 +47,6 @@ def test_a_curve_has_the_means_and_intervals_of_the_runs() -> None:
         few_labels_of([record("A", "ships", "5", "", metric="", state="not_run")])
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("kind", ["svg", "png"])
 def test_the_command_draws_all_places(
     sample_corpus: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
@@ -74,7 +73,6 @@ def test_the_command_draws_all_places(
         assert "mathdefault" not in "".join(texts)
 
 
-@pytest.mark.integration
 def test_a_folder_that_is_neither_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("figures", "paper", tmp_path, "-o", tmp_path / "out") == 1
     assert "no corpus and no results" in capsys.readouterr().err

@@ -48,7 +48,6 @@ def overall(
     return compare(Layout(suite, cells))[ColumnKey("B", "default"), RowKey(WHOLE, size)]
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("encoders", "seeds", "draws", "observed"),
     [
@@ -67,7 +66,6 @@ def test_stars_without_a_difference_are_rare(encoders: dict[str, int], seeds: in
     assert 0.02 < fmean(bool(each.mark) for each in found) <= 0.07
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("encoders", "draws", "sourced"),
     [(dict.fromkeys("AB", 0), 1, "B"), (dict.fromkeys("AB", 0), 2, "AB")],

@@ -25,8 +25,6 @@ from nerbert.words import split_words
 
 from .conftest import Make
 
-pytestmark = pytest.mark.integration
-
 DEBERTA = {"model_type": "deberta-v2", "relative_attention": True, "position_buckets": 8,
            "pos_att_type": ["p2c", "c2p"], "position_biased_input": False, "share_att_key": True,
            "norm_rel_ebd": "layer_norm", "max_relative_positions": -1, "type_vocab_size": 0}  # fmt: skip

@@ -29,8 +29,6 @@ from tests.model.gliner.test_export import (
 
 from .conftest import Make
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.mark.parametrize("settings", [{}, {"boundary_attention_window": 0, "boundary_refinement_layers": 0}])
 def test_scores_are_torchs(make_boundary: Make, capfd: pytest.CaptureFixture[str], settings: dict[str, Any]) -> None:

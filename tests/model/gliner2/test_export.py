@@ -18,8 +18,6 @@ from tests.model.gliner.test_export import CHILD, LABELS, TEXT, compared, row
 
 from .conftest import Make
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.mark.parametrize("counting", COUNTING)
 @pytest.mark.parametrize("instances", [0, 2])

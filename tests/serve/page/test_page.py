@@ -16,7 +16,6 @@ from nerbert import __file__ as package
 from tests.serve.page.conftest import LabelServer, Visit, modules
 from tests.serve.servers import serving
 
-pytestmark = pytest.mark.integration
 TYPES = "--types", "person,city,ship"
 SENTENCES = [
     "Ada Lovelace saw Paris, and Paris saw Ada Lovelace.",

@@ -235,7 +235,6 @@ main(["tag", "any", *sys.argv[1:]])
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.integration
 def test_a_reader_that_has_enough_ends_it_quietly(tmp_path: Path) -> None:
     (tmp_path / "text").write_text(f"{LINE}\n" * 20_000)
     command = [sys.executable, "-c", CHILD, str(tmp_path / "text"), "--json"]
@@ -247,7 +246,6 @@ def test_a_reader_that_has_enough_ends_it_quietly(tmp_path: Path) -> None:
         assert (child.wait(60), child.stderr.read()) == (141, b"")
 
 
-@pytest.mark.integration
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
