@@ -30,7 +30,11 @@ VERSION = PROJECT["version"]
 DIST, SBOM = ROOT / "dist", ROOT / "build" / f"nerbert-{VERSION}.cdx.json"
 CHANGES = ROOT / "CHANGELOG.md"
 TOOLS = ROOT / ".venv-release" / "bin"
-RUN_TIME = ("", *(each for each in PROJECT["optional-dependencies"] if each != "docs" and not each.endswith("test")))
+FOR_DEVELOPERS = ("docs", "lint")
+RUN_TIME = (
+    "",
+    *(each for each in PROJECT["optional-dependencies"] if each not in FOR_DEVELOPERS and not each.endswith("test")),
+)
 """No extra, and all that are not for developers alone."""
 LARGEST = 50_000_000
 """Bytes of a file that is published."""
