@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 from statistics import fmean
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from nerbert.errors import InputError
 from nerbert.metrics.calibration import Calibration, calibrate, kept_counts, reliability
 from nerbert.metrics.judging import assess
+from tests.raised import raises
 
 PREDICTIONS = st.lists(st.tuples(st.integers(0, 100).map(lambda n: n / 100), st.booleans()), max_size=40)
 
@@ -42,28 +44,33 @@ def test_an_entity_is_as_sure_as_its_words_on_average() -> None:
     calibration = assess(gold, found, confidences=sure).as_json()["calibration"]
     assert calibration == {"ece": pytest.approx(wanted.ece), "bins": 10, "entities": 2}
     assert assess(gold, found).as_json()["calibration"] is None
-
-
-def test_no_entity_no_error() -> None:
-    judged = assess([["B-x"]], [["O"]], confidences=[[0.3]]).as_json()
-    assert judged["calibration"] == {"ece": 0.0, "bins": 10, "entities": 0}
+    none_found = assess([["B-x"]], [["O"]], confidences=[[0.3]]).as_json()
+    assert none_found["calibration"] == {"ece": 0.0, "bins": 10, "entities": 0}
 
 
 @pytest.mark.parametrize("sure", [-0.1, 1.1, math.nan, math.inf])
 def test_what_is_no_probability_is_refused(sure: float) -> None:
-    with pytest.raises(InputError, match=f"confidence {sure}: must lie between 0 and 1"):
+    with raises(InputError, words=f"confidence {sure}: must lie between 0 and 1"):
         calibrate([0.0, 1.0, sure], [True, True, True])
-    with pytest.raises(InputError, match=f"sentence 2: confidence {sure}: must lie"):
-        assess([["O"], [], ["O", "O"]], [["O"], [], ["O", "O"]], confidences=[[1], [], [1, sure]]).as_json()
+    tags = [["O"], [], ["O", "O"]]
+    with raises(InputError, words=f"sentence 2: confidence {sure}: must lie"):
+        assess(tags, tags, confidences=[[1], [], [1, sure]])
 
 
-def test_each_word_needs_its_confidence() -> None:
-    with pytest.raises(InputError, match="sentence 0: 2 gold tags, 1 confidences"):
-        assess([["O", "O"]], [["O", "O"]], confidences=[[1.0]]).as_json()
-    with pytest.raises(InputError, match="1 gold sentences, 2 confidences"):
-        assess([["O", "O"]], [["O", "O"]], confidences=[[1.0], [1.0]]).as_json()
-    with pytest.raises(InputError, match="1 confidences, 2 outcomes"):
-        calibrate([0.5], [True, False])
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (lambda: assess([["O", "O"]], [["O", "O"]], confidences=[[1.0]]), "sentence 0: 2 gold tags, 1 confidences"),
+        (lambda: assess([["O"]], [["O"]], confidences=[[1.0], [1.0]]), "1 gold sentences, 2 confidences"),
+        (lambda: calibrate([0.5], [True, False]), "1 confidences, 2 outcomes"),
+        (lambda: calibrate([], [], bins=0), "0 confidences, 0 outcomes, 0 bins"),
+        (lambda: reliability([0.5], []), "1 confidences, 0 outcomes"),
+        (lambda: kept_counts([0.5, 0.6], [True], 1, [0.5]), "2 confidences, 1 outcomes"),
+    ],
+)
+def test_messages(act: Callable[[], object], words: str) -> None:
+    with raises(InputError, words=words):
+        act()
 
 
 def test_bins_hold_what_the_error_is_made_of() -> None:
@@ -74,13 +81,9 @@ def test_bins_hold_what_the_error_is_made_of() -> None:
     gaps = sum(each.entities * abs(each.precision - each.confidence) for each in bins)
     assert gaps / len(sure) == pytest.approx(calibrate(sure, right).ece)
     assert reliability([], []) == []
-    with pytest.raises(InputError, match="1 confidences, 0 outcomes"):
-        reliability([0.5], [])
 
 
 def test_what_thresholds_keep() -> None:
     counts = kept_counts([0.2, 0.5, 0.9], [True, False, True], 4, [0.0, 0.5, 0.6, 1.0])
     assert [(each.right, each.predicted, each.gold) for each in counts] == [(2, 3, 4), (1, 2, 4), (1, 1, 4), (0, 0, 4)]
     assert kept_counts([], [], 0, [0.5])[0].precision == 0.0
-    with pytest.raises(InputError, match="2 confidences, 1 outcomes"):
-        kept_counts([0.5, 0.6], [True], 1, [0.5])

@@ -63,12 +63,8 @@ def test_every_mistake_is_what_it_says(gold: list[WordSpan], predicted: list[Wor
             continue
         assert max(one[0], other[0]) < min(one[1], other[1])
         same_ends, same_type = one[:2] == other[:2], one[2] == other[2]
-        assert (
-            kind
-            == {(True, False): MistakeKind.TYPE, (False, True): MistakeKind.BOUNDARY, (False, False): MistakeKind.BOTH}[
-                same_ends, same_type
-            ]
-        )
+        assert not (same_ends and same_type)
+        assert kind == (MistakeKind.TYPE if same_ends else MistakeKind.BOUNDARY if same_type else MistakeKind.BOTH)
     assert sorted(each.gold for each in mistakes if each.gold) == sorted(set(gold) - set(predicted))
     assert sorted(each.predicted for each in mistakes if each.predicted) == sorted(set(predicted) - set(gold))
 

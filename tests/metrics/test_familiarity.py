@@ -5,6 +5,7 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.metrics.familiarity import cosines, familiarity
+from tests.raised import raises
 
 
 def by_mention(similarities: list[float], counts: list[int], first: int) -> float:
@@ -42,5 +43,5 @@ def test_cosines_are_clipped_and_of_any_length() -> None:
 
 @pytest.mark.parametrize(("similarities", "counts"), [([[1.0]], [1, 2]), ([1.0], [1]), ([[1.0]], [-1])])
 def test_shapes_that_do_not_fit_are_refused(similarities: list[list[float]], counts: list[int]) -> None:
-    with pytest.raises(InputError, match="familiarity: "):
+    with raises(InputError, words="familiarity: "):
         familiarity(similarities, counts)

@@ -16,6 +16,7 @@ from nerbert.metrics.judging import (
 )
 from nerbert.metrics.score import pair_of, score_pair
 from tests.metrics.taggings import PAIRS, Pairs, split
+from tests.raised import raises
 
 ROWS = [(1, 1, 1), (0, 1, 1), (1, 2, 2), (0, 0, 0), (2, 2, 3), (0, 2, 1)] * 20
 
@@ -61,15 +62,14 @@ def test_what_is_always_the_same_has_no_width() -> None:
 
 @pytest.mark.parametrize(("samples", "level"), [(0, 0.95), (10, 0.0), (10, 1.0), (10, float("nan"))])
 def test_senseless_settings_are_refused(samples: int, level: float) -> None:
-    with pytest.raises(InputError, match=f"samples {samples} .* level {level}"):
+    with raises(InputError, words=f"samples {samples} must be at least 1, level {level} between"):
         bootstrap(np.array(ROWS), samples=samples, level=level)
 
 
-def test_each_figure_has_its_own_interval() -> None:
-    figures: dict[Figure, float] = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3}
-    for figure, value in figures.items():
-        found = bootstrap(np.array([(1, 2, 4)] * 5), figure)
-        assert (found.low, found.high) == pytest.approx((value, value))
+@pytest.mark.parametrize(("figure", "value"), [("precision", 0.5), ("recall", 0.25), ("f1", 1 / 3)])
+def test_each_figure_has_its_own_interval(figure: Figure, value: float) -> None:
+    found = bootstrap(np.array([(1, 2, 4)] * 5), figure)
+    assert (found.low, found.high) == pytest.approx((value, value))
 
 
 def test_no_sentence_has_an_interval_without_width() -> None:
@@ -82,7 +82,7 @@ def test_differences_are_of_the_same_sentences() -> None:
     one, other = np.array([(1, 1, 1)] * 3), np.array([(0, 1, 1)] * 3)
     assert bootstrap_difference(one, other, samples=9, level=0.9) == Interval(1.0, 1.0, 0.9, 9)
     assert bootstrap_difference(other, one).high == -1
-    with pytest.raises(InputError, match=r"^bootstrap: 3 and 2 sentences; score the same ones$"):
+    with raises(InputError, words="bootstrap: 3 and 2 sentences; score the same ones"):
         bootstrap_difference(one, other[:2])
     with pytest.raises(ValueError, match="shorter"):
         span_counts([[], []], [[]])

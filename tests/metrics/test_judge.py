@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
-from nerbert.labels import example_tags, spans_from_bio
+from nerbert.labels import spans_from_bio
 from nerbert.metrics.judging import assess, bootstrap, counts_by_sentence, kinds_of, seen_entities, without_types
 from nerbert.metrics.score import Counts, collapse_types, pair_of, score_spans, score_tags, score_words
 from tests.metrics.taggings import PAIRS, Pairs, split
+from tests.raised import raises
 
 GOLD = [["B-x", "I-x", "O", "B-y"], ["O", "B-x"], ["B-y"]]
 FOUND = [["B-x", "I-x", "B-y", "O"], ["O", "B-x"], ["B-x"]]
@@ -47,12 +48,8 @@ def test_the_keys_are_always_the_same() -> None:
     ).as_json()
     assert set(full) == keys
     assert None not in full.values()
-    assert {key for key, value in assess([], []).as_json().items() if value is None} == {
-        "seen",
-        "unseen",
-        "calibration",
-        "without",
-    }
+    none = {key for key, value in assess([], []).as_json().items() if value is None}
+    assert none == {"seen", "unseen", "calibration", "without"}
 
 
 def test_interval_holds_the_figure() -> None:
@@ -93,21 +90,18 @@ def test_without_is_the_score_of_the_rest(pairs: Pairs, data: Any) -> None:
     assert judged["without"] == {"left_out": len(out), **Counts.as_json(rest)}
 
 
-def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(InputError, match="sentence 3 can't be left out: there are 3"):
-        assess(GOLD, FOUND, without=(0, 3)).as_json()
-    with pytest.raises(InputError, match="sentence -1 can't be left out"):
-        assess(GOLD, FOUND, without=(-1,)).as_json()
-    with pytest.raises(InputError, match="can't be found without words"):
-        assess(GOLD, FOUND, seen=set()).as_json()
-    with pytest.raises(InputError, match="sentence 1: 2 gold tags, 1 words"):
-        assess(GOLD, FOUND, words=[WORDS[0], ["sea"], WORDS[2]], seen=set()).as_json()
-
-
-def test_words_of_an_example() -> None:
-    example = example_of(["a", "bc"], ["O", "B-x"])
-    assert example.tokens == ("a", "bc")
-    assert example_tags(example) == ["O", "B-x"]
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"without": (0, 3)}, "sentence 3 can't be left out: there are 3"),
+        ({"without": (-1,)}, "sentence -1 can't be left out"),
+        ({"seen": set()}, "can't be found without words"),
+        ({"seen": set(), "words": [WORDS[0], ["sea"], WORDS[2]]}, "sentence 1: 2 gold tags, 1 words"),
+    ],
+)
+def test_messages(options: dict[str, Any], words: str) -> None:
+    with raises(InputError, words=words):
+        assess(GOLD, FOUND, **options)
 
 
 def test_entities_of_some_types_are_left_out_on_both_sides() -> None:

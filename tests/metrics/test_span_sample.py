@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from nerbert.errors import InputError
 from nerbert.metrics.span_sample import WeightedShare, draw_spans, lowest_reaching, weighted_share
 from nerbert.rng import Array
+from tests.raised import raises
 
 DRAWS = 500
 
@@ -126,9 +127,9 @@ def test_a_crowd_below_the_thresholds_gets_a_third_at_most() -> None:
 
 
 def test_what_can_not_be_drawn_is_refused() -> None:
-    with pytest.raises(InputError, match="0 spans: give one for each"):
+    with raises(InputError, words="0 spans: give one for each"):
         draw_spans(["x"], np.ones(1), np.ones(1, bool), 0, 0)
-    with pytest.raises(InputError, match="2 labels, 1 confidences"):
+    with raises(InputError, words="2 labels, 1 confidences"):
         draw_spans(["x", "y"], np.ones(1), np.ones(1, bool), 1, 0)
 
 

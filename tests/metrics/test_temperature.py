@@ -8,7 +8,6 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import minimize_scalar
 
 from nerbert.errors import InputError
 from nerbert.metrics.calibration import (
@@ -20,6 +19,7 @@ from nerbert.metrics.calibration import (
     log_loss,
     uncalibrated,
 )
+from tests.raised import raises
 
 Numbers = npt.NDArray[np.float64]
 
@@ -48,9 +48,12 @@ def test_the_temperature_that_was_put_in_comes_out(true: float) -> None:
     assert calibrate(sigmoid(margins * true)(found).tolist(), right.tolist()).ece < 0.015
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("count", [1, 7, 50, 400])
 @pytest.mark.parametrize("true", [0.5, 3.0])
 def test_it_is_the_least_of_the_loss(count: int, true: float) -> None:
+    from scipy.optimize import minimize_scalar
+
     margins, right = drawn(count, seed=count)
     confidences = sigmoid(margins * true)
 
@@ -134,7 +137,7 @@ def test_entities_of_one_sentence_are_one_part() -> None:
 
 
 def test_outcomes_and_sentences_belong_together() -> None:
-    with pytest.raises(InputError, match="2 outcomes, 1 sentences"):
+    with raises(InputError, words="2 outcomes, 1 sentences"):
         cross_fit(sigmoid(np.ones(2)), [True, False], [0])
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.metrics.calibration import Threshold, lowest_thresholds
+from tests.raised import raises
 
 ENTITIES = st.lists(
     st.tuples(st.sampled_from("ab"), st.integers(0, 6).map(lambda n: n / 6), st.booleans()), max_size=30
@@ -60,10 +61,10 @@ def test_a_precision_is_reached_by_equality() -> None:
 
 @pytest.mark.parametrize("wanted", [0, -0.1, 1.01, math.nan, math.inf])
 def test_what_is_no_precision(wanted: float) -> None:
-    with pytest.raises(SettingsError, match=f"precision = {wanted}: must be above 0 and at most 1"):
+    with raises(SettingsError, words=f"precision = {wanted}: must be above 0 and at most 1"):
         lowest_thresholds(["x"], [0.5], [True], wanted)
 
 
 def test_each_entity_needs_all_three() -> None:
-    with pytest.raises(InputError, match="1 types, 2 confidences, 1 outcomes"):
+    with raises(InputError, words="1 types, 2 confidences, 1 outcomes"):
         lowest_thresholds(["x"], [0.5, 0.6], [True], 0.5)

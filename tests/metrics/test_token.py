@@ -1,6 +1,5 @@
 import pytest
 from hypothesis import given
-from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from nerbert.metrics.score import TOKEN_RULES, Counts, pair_of, score_words
 from tests.metrics.taggings import PAIRS, Pairs, Tagging, split
@@ -11,8 +10,11 @@ def _labels(tags: Tagging) -> list[str]:
     return [tag if tag == "O" else tag[2:] for sentence in tags for tag in sentence]
 
 
+@pytest.mark.extras
 @given(PAIRS)
 def test_equal_to_scikit_learn_on_any_tags(pairs: Pairs) -> None:
+    from sklearn.metrics import f1_score, precision_recall_fscore_support
+
     gold, found = split(pairs)
     score = score_words(pair_of(gold, found))
     labels = _labels(gold), _labels(found)
