@@ -1,7 +1,7 @@
 """Valid files of annotated sentences, which the fuzz targets break: written by hand, and by each format's writer."""
 
 import json
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -152,72 +152,78 @@ BRAT = (
 """Texts of BRAT, and their annotations."""
 WORDS: dict[str, tuple[bytes, ...]] = {
     "conll": (b"\tB-PER\n", b"\tI-x", b" O\n", b"\n\n", b"-DOCSTART-", b"E-x", b"S-", b"B-", b"# id = 3\n", b"(PER*",
-              b"*)",
-              b"#begin document ", b"#end document\n", b"_", b"1-2\t", b"NER=B-x", b"token\ttag\n"),
+              b"*)", b"#begin document ", b"#end document\n", b"_", b"1-2\t", b"NER=B-x", b"token\ttag\n"),
     "csv": (b",", b";", b"\t", b"|", b'""', b'"\n"', b"text", b"start", b"end", b"label", b"id", b"spans", b"word",
-            b"tag",
-            b"sentence", b"[[0,1,'x']]", b"1.0", b"1e3", b"inf", b"nan", b"\xc2\xb2", b"\xd9\xa3", b"field.x"),
+            b"tag", b"sentence", b"[[0,1,'x']]", b"1.0", b"1e3", b"inf", b"nan", b"\xc2\xb2", b"\xd9\xa3", b"field.x"),
     "marked": (b"[", b"]", b"|", b"\\", b"\\[", b"#", b"[a|b]", b"|x]", b"[" * 120, b" |", b"\n#"),
     "webanno": (b"#Text=", b"#Sentence.id=", b"#T_SP=", b"#FORMAT=WebAnno TSV 3.3\n", b"*[1]\t", b"|", b"_", b"\\u00",
-                b"\\t",
-                b"1-1\t0-3\t", b"[2]", b"99999999999999-999999999999999\t", b".1", b"\\\\", b"->"),
+                b"\\t", b"1-1\t0-3\t", b"[2]", b"99999999999999-999999999999999\t", b".1", b"\\\\", b"->"),
     "brat": (b"T1\t", b"PER 0 3", b";4 7", b"\tAda", b"R1\t", b"#1\t", b"*\t", b"E1\t", b"999999999999999 ",
              b"0 0", b"0 -1"),
+    "parquet": (b"PAR1", b"\x15\x04", b"spans", b"text"),
+    "spacy": (b"\xa7version", b"\xa5attrs", b"\xc4", b"\xc6\xff\xff\xff\xff", b"\x93"),
+    "datasets": (b'"Value"', b'"dtype"', b'"_type"', b"ClassLabel", b"names", b"data-00000-of-00001.arrow", b"ARROW1",
+                 b"../", b"null"),
     "json": (b'"start":', b'"end":', b'"label":', b'"text":', b'"spans":', b'"tokens":', b'"ner_tags":',
-             b'[[0,1,"x"]]', b"},{",
-             b"]}", b'"":', b"-0", b"1.0", b"1E5", b"\\u0000", b"\\ud83d", b"Infinity", b"\\n", b"]\n[", b"}\n{"),
+             b'[[0,1,"x"]]', b"},{", b"]}", b'"":', b"-0", b"1.0", b"1E5", b"\\u0000", b"\\ud83d", b"Infinity",
+             b"\\n", b"]\n[", b"}\n{", b'"entities"', b'"input"', b"input,output\n", b" <> ", b"What describes "),
 }  # fmt: skip
 """Pieces of each format, for the mutator."""
-
-
-def words_of(name: str) -> tuple[bytes, ...]:
-    """Return the pieces of a format."""
-    return WORDS.get(name, WORDS["json"])
+OPEN_TYPES: tuple[Any, ...] = (
+    {"text": TEXT, "entities": [{"start": 0, "end": 7, "type": "a person", "description": "x"}], "asked": ["city"]},
+    {"text": TEXT, "entities": [{"start": 15, "end": 19, "type": "city", "text": "Oslo"}], "asked": "all"},
+    {"input": TEXT, "output": '["Ada Löf <> person", "Oslo <> city <> a big one"]'},
+    {"input": TEXT, "output": "['Ada <> person', \"Oslo's <> city\"]"},
+    {"conversations": [
+        {"from": "human", "value": f"Text: {TEXT}"}, {"from": "gpt", "value": "I've read it."},
+        {"from": "human", "value": "What describes person in the text?"}, {"from": "gpt", "value": '["Ada Löf"]'}]},
+    {"tokenized_text": ["Ada", "Löf", "left"], "ner": [[0, 1, "person"], [2, 2, "act"]]},
+    {"tokens": ["Ada", "Löf"], "entities": [{"start_token": 0, "end_token": 1, "type": "person"}]},
+    {"text": TEXT, "entities": [{"text": "Oslo", "type": "city"}], "types_asked_absent": ["ship", "river"]},
+)  # fmt: skip
+"""Texts with open types, in all published forms."""
 
 
 @cache
 def drawn_documents() -> tuple[tuple[Document, ...], ...]:
     """Return some lists of documents, the same in each run."""
-    found: list[tuple[Document, ...]] = []
+    drawn: list[tuple[Document, ...]] = []
 
-    @settings(
-        max_examples=16, derandomize=True, database=None, deadline=None, phases=(Phase.generate,),
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    @settings(max_examples=16, derandomize=True, database=None, deadline=None, phases=(Phase.generate,),
+              suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(st.lists(documents(words=True) | documents(), min_size=1, max_size=3))
     def note(some: list[Document]) -> None:
-        found.append(tuple(some))
+        drawn.append(tuple(some))
 
     note()
-    return tuple(found)
-
-
-def _simple(some: Sequence[Document]) -> list[Document]:
-    """Return documents whose types any format can hold."""
-    return [replace(one, spans=tuple(replace(each, type="PER") for each in one.spans)) for one in some]
+    return tuple(drawn)
 
 
 @cache
-def written(name: str, suffix: str = "") -> tuple[bytes, ...]:
-    """Return files that the writer of a format makes, each of some documents."""
-    kind, made = FORMATS.find(name)(), list[bytes]()
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / f"a{suffix or kind.suffixes[0]}"
-        for some in drawn_documents():
-            for given_ in (some, _simple(some)):
-                try:
-                    kind.write(path, given_)
-                    made.append(path.read_bytes())
-                    break
-                except NerbertError:
-                    continue
-    return tuple(dict.fromkeys(made))
+def written(name: str) -> tuple[dict[str, bytes], ...]:
+    """Return files that the writer of a format makes, each of some documents, by their names."""
+    kind, made = FORMATS.find(name)(), list[dict[str, bytes]]()
+    for some in drawn_documents():
+        simple = [replace(one, spans=tuple(replace(span, type="PER") for span in one.spans)) for one in some]
+        for given_ in (some, simple):  # any format can hold the types of the second
+            with TemporaryDirectory() as folder, suppress(NerbertError):
+                kind.write(path := Path(folder) / f"a{(*kind.suffixes, '')[0]}", given_)
+                files = sorted(path.iterdir()) if path.is_dir() else [path]
+                made.append({one.name: one.read_bytes() for one in files if one.is_file()})
+                break
+    return tuple(made)
 
 
 @cache
 def seeds_of(name: str) -> tuple[bytes, ...]:
-    """Return valid files of a format."""
-    lines = "\n".join(json.dumps(each, ensure_ascii=False) for each in JSON_SEEDS.get(name, ()))
-    array = json.dumps(JSON_SEEDS.get(name, ()), indent=1)
-    values = (lines.encode(), array.encode()) if name in JSON_SEEDS else ()
-    return (*(each.encode() for each in HAND_MADE.get(name, ())), *values, *written(name))
+    """Return valid files of a format that is one file."""
+    values = JSON_SEEDS.get(name, ())
+    lines, array = "\n".join(json.dumps(one, ensure_ascii=False) for one in values), json.dumps(values, indent=1)
+    made = (data for files in written(name) for data in files.values())
+    texts = (*HAND_MADE.get(name, ()), *((lines, array) if values else ()))
+    return tuple(dict.fromkeys((*(text.encode() for text in texts), *made)))
+
+
+def words_of(name: str) -> tuple[bytes, ...]:
+    """Return the pieces of a format."""
+    return WORDS.get(name, WORDS["json"])

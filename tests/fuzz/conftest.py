@@ -9,14 +9,11 @@ Each target has its share of the cases; what was found before comes first (`foun
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-
-from tests.fuzz.annotation_checks import Desk
 
 if TYPE_CHECKING:
     from tests.fuzz.model_cases import HostileFolders
@@ -84,13 +81,6 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> "HostileFolders":
 
     root = tmp_path_factory.mktemp("folders")
     return HostileFolders(root, write_folders(root))
-
-
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """A folder to read and convert files in; nothing waits for the disk."""
-    monkeypatch.setattr("os.fsync", lambda _: None)
-    return Desk(tmp_path)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
