@@ -30,7 +30,7 @@ VERSION = PROJECT["version"]
 DIST, SBOM = ROOT / "dist", ROOT / "build" / f"nerbert-{VERSION}.cdx.json"
 CHANGES = ROOT / "CHANGELOG.md"
 TOOLS = ROOT / ".venv-release" / "bin"
-FOR_DEVELOPERS = ("docs", "lint")
+FOR_DEVELOPERS = ("docs", "lint", "nightly")
 RUN_TIME = (
     "",
     *(each for each in PROJECT["optional-dependencies"] if each not in FOR_DEVELOPERS and not each.endswith("test")),
