@@ -12,34 +12,38 @@ import pytest
 from nerbert.corpus.dump.sites import fold_redirects
 from nerbert.corpus.knowledge import database as database_module
 from nerbert.corpus.knowledge.knowledge import Knowledge, open_knowledge
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.records import Infobox
 from tests.corpus.knowledge.looking import a_database, types_of
+from tests.raised import raises
 
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
-ONTOLOGY = "".join(
-    f"<page><title>OntologyClass:{name}</title><revision><text>{{{{Class | rdfs:subClassOf = {parent} }}}}</text>"
-    "</revision></page>"
-    for name, parent in {"Place": "owl:Thing", "City": "Place", "Work": "owl:Thing", "Film": "Work"}.items()
-)
 
 
-def wiki(pages: str) -> str:
-    return f'<?xml version="1.0"?><mediawiki xmlns="http://www.mediawiki.org/xml/export-0.8/">{pages}</mediawiki>'
+def wiki(pages: dict[str, str]) -> str:
+    """An export of these pages, as MediaWiki writes it."""
+    texts = (
+        f"<page><title>{name}</title><revision><text>{text}</text></revision></page>" for name, text in pages.items()
+    )
+    head = '<?xml version="1.0"?><mediawiki xmlns="http://www.mediawiki.org/xml/export-0.8/">'
+    return f"{head}{''.join(texts)}</mediawiki>"
 
 
 def mapping(language: str, **templates: str) -> str:
-    return wiki(
-        "".join(
-            f"<page><title>Mapping {language}:{name}</title><revision><text>{{{{TemplateMapping | mapToClass = {to}}}}}"
-            "</text></revision></page>"
-            for name, to in templates.items()
-        )
-    )
+    pages = templates.items()
+    return wiki({f"Mapping {language}:{name}": f"{{{{TemplateMapping | mapToClass = {to}}}}}" for name, to in pages})
+
+
+PARENTS = {"Place": "owl:Thing", "City": "Place", "Work": "owl:Thing", "Film": "Work"}
+ONTOLOGY = wiki({f"OntologyClass:{name}": f"{{{{Class | rdfs:subClassOf = {to} }}}}" for name, to in PARENTS.items()})
 
 
 def triple(title: str, name: str, host: str = "dbpedia.org") -> str:
     return f"<http://{host}/resource/{title}> <{RDF_TYPE}> <http://dbpedia.org/ontology/{name}> .\n"
+
+
+def disambiguates(title: str, host: str = "dbpedia.org") -> str:
+    return f"<http://{host}/resource/{title}> <http://dbpedia.org/ontology/wikiPageDisambiguates> <http://x/> .\n"
 
 
 def write(folder: Path, **files: str) -> list[Path]:
@@ -74,7 +78,7 @@ def passed_over(knowledge: Knowledge) -> dict[str, str]:
 def test_the_source_named_first_wins(tmp_path: Path) -> None:
     ontology, table, infoboxes, triples = write(
         tmp_path,
-        o=wiki(ONTOLOGY),
+        o=ONTOLOGY,
         table="berlin\tCity\nAlien_(film)\tfilm\n",
         m=mapping("en", Box="Work"),
         nt=triple("Berlin", "Place") + triple("Oz", "Place"),
@@ -102,17 +106,10 @@ def test_the_same_knowledge_may_type_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("precedence", "source"),
-    [
-        ("", "one"),
-        (" table ", "two"),
-        ("infobox,table", "infobox"),
-        ("two, one", "two"),
-        ("three", "one"),
-        ("table,instance-types", "two"),
-    ],
+    [("", "one"), (" table ", "two"), ("infobox,table", "infobox"), ("two, one", "two"), ("three", "one")],
 )
 def test_precedence_names_kinds_and_files(tmp_path: Path, precedence: str, source: str) -> None:
-    paths = write(tmp_path, o=wiki(ONTOLOGY), one=triple("A", "City"), two="A\tFilm\n", three="B\tFilm\n",
+    paths = write(tmp_path, o=ONTOLOGY, one=triple("A", "City"), two="A\tFilm\n", three="B\tFilm\n",
                   m=mapping("en", Box="Work"))  # fmt: skip
     knowledge = open_knowledge(paths, "en", precedence)
     assert typed(knowledge, "A", pages=[("A", [Infobox("Box")])])["A"][1] == source
@@ -124,51 +121,29 @@ def test_precedence_names_kinds_and_files(tmp_path: Path, precedence: str, sourc
     assert sum(entry["lost_to_precedence"] for entry in entries.values()) == 2
 
 
-def test_precedence_that_fits_no_source_is_refused(tmp_path: Path) -> None:
-    paths = write(tmp_path, o=wiki(ONTOLOGY), t="A\tFilm\n")
-    for entry in ("wiki", "o", "ontology"):
-        with pytest.raises(SettingsError, match=rf"precedence: '{entry}' is no source in use.* there are t \(table\)"):
-            open_knowledge(paths, "en", f"table,{entry}")
-
-
 def test_disambiguation_pages_have_no_class(tmp_path: Path) -> None:
-    host = "http://dbpedia.org"
-    list_of = f"<{host}/resource/B> <{host}/ontology/wikiPageDisambiguates> <{host}/resource/A> .\n"
-    knowledge = open_knowledge(write(tmp_path, t="A\tFilm\nB\tFilm\nC\tCity\n", u="A\tCity\n", d=list_of), "en")
+    paths = write(tmp_path, t="A\tFilm\nB\tFilm\nC\tCity\n", u="A\tCity\n", d=disambiguates("B"))
+    knowledge = open_knowledge(paths, "en")
     assert typed(knowledge, "A", "B", "C", disambiguation=["A", "X"]) == {"C": ("City", "t")}
     assert [entry["disambiguation_pages"] for entry in used(knowledge)] == [2, 1, 0]
     assert [entry["typed"] for entry in used(knowledge)] == [1, 0, 0]
     assert [entry["lost_to_precedence"] for entry in used(knowledge)] == [0, 0, 0]
     assert knowledge.report()["disambiguation_pages"] == 3
-    with pytest.raises(InputError, match="gives titles a class"):
-        open_knowledge([tmp_path / "d"], "en")
-
-
-def test_titles_that_no_wiki_has_are_bad_rows(tmp_path: Path) -> None:
-    knowledge = open_knowledge(write(tmp_path, nt=triple("A", "City") + triple("B" * 1001, "City")), "en")
-    assert typed(knowledge, "A", "B" * 1001) == {"A": ("City", "nt")}
-    assert used(knowledge)[0]["dropped"] == {"bad_row": 1}
 
 
 @pytest.mark.parametrize("pack", [bytes, bz2.compress, gzip.compress, lzma.compress])
 def test_compression_and_content_are_told_whatever_the_name(tmp_path: Path, pack: Any) -> None:
     files = {
-        "a.jpg": wiki(ONTOLOGY),
-        "b.md": mapping("en", Box="Film"),
-        "c.xml": triple("C", "City"),
-        "d.gz": "D\tCity\n",
-    }
+        "a.jpg": ONTOLOGY, "b.md": mapping("en", Box="Film"), "c.xml": triple("C", "City"), "d.gz": "D\tCity\n",
+    }  # fmt: skip
     for name, text in files.items():
         (tmp_path / name).write_bytes(pack(b"\xef\xbb\xbf" * (name == "d.gz") + text.encode()))
     knowledge = open_knowledge([tmp_path], "en")
     assert typed(knowledge, "B", "C", "D", pages=[("B", [Infobox("Box")])]) == {
-        "B": ("Work/Film", "infobox"),
-        "C": ("Place/City", "c.xml"),
-        "D": ("Place/City", "d.gz"),
-    }
-    assert [entry["kind"] for entry in used(knowledge)] == [
-        "ontology", "infobox mapping", "instance types", "title table",
-    ]  # fmt: skip
+        "B": ("Work/Film", "infobox"), "C": ("Place/City", "c.xml"), "D": ("Place/City", "d.gz"),
+    }  # fmt: skip
+    kinds = [entry["kind"] for entry in used(knowledge)]
+    assert kinds == ["ontology", "infobox mapping", "instance types", "title table"]
     assert used(knowledge)[3]["sha256"] == hashlib.sha256((tmp_path / "d.gz").read_bytes()).hexdigest()
 
 
@@ -197,127 +172,125 @@ def test_folders_are_walked_by_name_without_hidden_files(tmp_path: Path) -> None
         (mapping("de", Box="Film"), "another language (de)"),
         (triple("A", "City", "de.dbpedia.org"), "another language (de)"),
         ('<http://dbpedia.org/resource/A> <http://www.w3.org/2000/01/rdf-schema#label> "A"@en .\n', "no title a class"),
-        (wiki(ONTOLOGY), "second ontology"),
+        (ONTOLOGY, "second ontology"),
     ],
 )
 def test_what_is_understood_but_of_no_use_is_passed_over(tmp_path: Path, text: str, why: str) -> None:
-    paths = write(tmp_path, o=wiki(ONTOLOGY), m=mapping("en", Box="Film"), t="A\tCity\n", x=text)
+    paths = write(tmp_path, o=ONTOLOGY, m=mapping("en", Box="Film"), t="A\tCity\n", x=text)
     knowledge = open_knowledge(paths, "en")
     assert why in passed_over(knowledge)["x"]
     assert len(used(knowledge)) == 3
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "some words\nand more\n",
-        "a\tstray\n" + "line\n" * 30,
-        "a\t1\nb\t2\n",
-        "EU\tB-ORG\nrejects\tO\n",
-        "<html></html>",
-        "\x00\x01\t\x02",
-        wiki(""),
-    ],
-)
+UNKNOWN = ["", "some words\nand more\n", "a\tstray\n" + "line\n" * 30, "a\t1\nb\t2\n", "EU\tB-ORG\nrejects\tO\n",
+           "<html></html>", "\x00\x01\t\x02", wiki({})]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", UNKNOWN)
 def test_unknown_content_is_refused_by_name_and_passed_over_in_a_folder(tmp_path: Path, text: str) -> None:
-    table, unknown = write(tmp_path, t="A\tCity\n", x=text)
+    paths = write(tmp_path, t="A\tCity\n", x=text)
     assert list(passed_over(open_knowledge([tmp_path], "en"))) == ["x"]
-    with pytest.raises(InputError, match=r"x: .*understood are .*title<TAB>class"):
-        open_knowledge([table, unknown], "en")
+    with raises(InputError):
+        open_knowledge(paths, "en")
 
 
-@pytest.mark.parametrize("head", ["", "title\tclass\n"])
-def test_own_classes_beside_an_ontology_are_refused_with_what_to_do(tmp_path: Path, head: str) -> None:
-    own = head + "".join(f"T{n}\tMyClass{n % 7}\n" for n in range(50)) + "A\tCity\n" * (not head)
-    ontology, rows = write(tmp_path, o=wiki(ONTOLOGY), x=own)
-    classes = 7 if head else 8
-    why = rf"x: 7 of {classes} classes are not in the ontology \(MyClass0, MyClass1, MyClass2, …\).*leave the ontology"
-    with pytest.raises(InputError, match=why):
-        open_knowledge([ontology, rows], "en")
-    write(tmp_path, t="A\tCity\n")
-    assert "MyClass0" in passed_over(open_knowledge([tmp_path], "en"))["x"]
-    assert typed(open_knowledge([rows], "en"), "T1") == {"T1": ("MyClass1", "x")}
-
-
-def test_a_header_makes_a_table_of_any_words(tmp_path: Path) -> None:
-    (rows,) = write(tmp_path, t="title\tclass\nA\tsoccer player\n")
-    assert typed(open_knowledge([rows], "en"), "A") == {"A": ("soccer_player", "t")}
+OWN = "".join(f"T{n}\tMyClass{n % 7}\n" for n in range(50))
+TABLE = "title\tclass\nA\tCity\n"
 
 
 @pytest.mark.parametrize(
-    ("data", "why"),
+    ("files", "words"),
     [
-        ("title\tclass\nA\tCity\n".encode("utf-16"), "text in UTF-16; save it in UTF-8"),
-        ("title\tclass\nA\tCity\n".encode("utf-16-be").join([b"\xfe\xff", b""]), "text in UTF-16"),
-        (b"title,class\nA,City\nB,Film\n", "text with commas between its columns; put a tab"),
-        (b"A;City\nB;Film\n", "text with semicolons"),
-        (b"A|City\n", "text with bars"),
-        (b"A B    City\nB       Film\n", "text with blanks"),
-        (b"Some words, and more\nof them, still\nmore words\n", "text of unknown content"),
+        ({}, "nothing there gives titles a class"),
+        ({"d": disambiguates("B")}, "gives titles a class"),
+        ({"o": ONTOLOGY}, "gives titles a class"),
+        ({"t": "title\tclass\nlonely\n"}, "t: no row has both a title and a class"),
+        ({"t": TABLE, "x": "some words\nand more\n"}, "title<TAB>class"),
+        ({"o": ONTOLOGY, "x": f"title\tclass\n{OWN}"},
+         "x: 7 of 7 classes are not in the ontology (MyClass0, MyClass1, MyClass2, …)"),
+        ({"o": ONTOLOGY, "x": OWN + "A\tCity\n"}, "x: 7 of 8 classes are not in the ontology"),
+        ({"o": ONTOLOGY.replace("<page>", "\n<page>", 1)[:-20]}, "o:2: XML is not well-formed"),
+        ({"x": TABLE.encode("utf-16")}, "x: text in UTF-16; save it in UTF-8"),
+        ({"x": b"\xfe\xff" + TABLE.encode("utf-16-be")}, "x: text in UTF-16"),
+        ({"x": "title,class\nA,City\nB,Film\n"}, "x: text with commas between its columns; put a tab"),
+        ({"o": ONTOLOGY, "x": "A;City\nB;Film\n"}, "x: text with semicolons"),
+        ({"x": "A|City\n"}, "x: text with bars"),
+        ({"o": ONTOLOGY, "x": "A B    City\nB       Film\n"}, "x: text with blanks"),
+        ({"x": "Some words, and more\nof them, still\nmore words\n"}, "x: text of unknown content"),
+        ({"x": triple("A", "City", "de.dbpedia.org")}, "of another language (de) than the dump's (en)"),
+        ({f"t{n}": f"A{n}\tFilm\n" for n in range(4)}, "4 files give titles a class, more than 3: join some"),
+    ],
+)  # fmt: skip
+def test_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str | bytes], words: str) -> None:
+    monkeypatch.setattr(database_module, "_MOST_SOURCES", 3)
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with raises(InputError, words):
+        open_knowledge([tmp_path / name for name in files], "en")
+
+
+@pytest.mark.parametrize(
+    ("precedence", "kind", "words"),
+    [
+        ("table,wiki", SettingsError, "precedence: 'wiki' is no source in use"),
+        ("table,o", SettingsError, "there are t (table)"),
+        ("table,ontology", SettingsError, "'ontology' is no source in use"),
+        ("", InputError, "absent: no such file or folder"),
     ],
 )
-def test_tables_in_another_form_are_told_what_is_wrong(tmp_path: Path, data: bytes, why: str) -> None:
-    (tmp_path / "x").write_bytes(data)
-    for others in ([], write(tmp_path, o=wiki(ONTOLOGY))):
-        with pytest.raises(InputError, match=f"x: {why}"):
-            open_knowledge([*others, tmp_path / "x"], "en")
+def test_messages_of_names(tmp_path: Path, precedence: str, kind: type[NerbertError], words: str) -> None:
+    paths = write(tmp_path, o=ONTOLOGY, t=TABLE)
+    with raises(kind, words):
+        open_knowledge(paths if precedence else [tmp_path / "absent"], "en", precedence)
 
 
-def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
-    write(tmp_path, o=wiki(ONTOLOGY), x="text")
-    with pytest.raises(InputError, match="nothing there gives titles a class"):
+def test_a_file_given_twice_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_module, "_MOST_SOURCES", 2)
+    paths = write(tmp_path, t="A\tCity\n", u="B\tCity\n")
+    knowledge = open_knowledge([*paths, tmp_path], "en")
+    assert (len(knowledge.sources), passed_over(knowledge)) == (2, {"t": "named before", "u": "named before"})
+
+
+def test_own_classes_need_no_ontology(tmp_path: Path) -> None:
+    _, rows, _ = write(tmp_path, o=ONTOLOGY, x=f"title\tclass\n{OWN}A\tsoccer player\n", t=TABLE)
+    assert "MyClass0" in passed_over(open_knowledge([tmp_path], "en"))["x"]
+    assert typed(open_knowledge([rows], "en"), "T1", "A") == {"T1": ("MyClass1", "x"), "A": ("soccer_player", "x")}
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, gzip.compress, lzma.compress])
+def test_packed_files_that_are_cut_off_are_named(tmp_path: Path, pack: Any) -> None:
+    rows = "".join(f"{hashlib.sha256(str(number).encode()).hexdigest()}\tCity\n" for number in range(3_000))
+    data = pack(rows.encode())
+    (tmp_path / "t").write_bytes(data[: len(data) * 9 // 10])
+    with raises(InputError, "t: cut off or damaged near byte "):
+        typed(open_knowledge([tmp_path], "en"), "A")
+    (tmp_path / "t").write_bytes(pack(ONTOLOGY.encode())[:-12])
+    with raises(InputError, "t: cut off or damaged near byte "):
         open_knowledge([tmp_path], "en")
-    with pytest.raises(InputError, match="nothing there gives titles a class"):
-        open_knowledge([], "en")
-
-
-def test_a_file_named_twice_is_used_once(tmp_path: Path) -> None:
-    paths = write(tmp_path, t="A\tCity\n")
-    assert passed_over(open_knowledge([*paths, tmp_path], "en")) == {"t": "named before"}
 
 
 def test_tables_have_headers_more_columns_and_broken_rows(tmp_path: Path) -> None:
-    rows = [
-        "Title\tclass\tseen",
-        "A\tCity\t3",
-        "lonely",
-        "\tCity",
-        "C\t",
-        "",
-        "d d\tdbo:Film\r",
-        "E\towl:Thing",
-        "A\tFilm",
-    ]
+    rows = ["Title\tclass\tseen", "A\tCity\t3", "lonely", "\tCity", "C\t", "", "d d\tdbo:Film\r", "E\towl:Thing",
+            "x" * 9_000_000 + "\tCity", "A\tFilm"]  # fmt: skip
     knowledge = open_knowledge(write(tmp_path, t="\n".join(rows)), "en")
     assert typed(knowledge, "A", "C", "D d", "E") == {"A": ("City", "t"), "D d": ("Film", "t")}
     (entry,) = used(knowledge)
-    assert (entry["rows"], entry["typed"], entry["other_rows"]) == (7, 2, 1)
-    assert entry["dropped"] == {"bad_row": 3}
-    assert entry["bad_rows"] == ["t:3: lonely", "t:4: \tCity", "t:5: C\t"]
+    assert (entry["rows"], entry["typed"], entry["other_rows"]) == (8, 2, 1)
+    assert entry["dropped"] == {"bad_row": 4}
+    assert entry["bad_rows"] == ["t:3: lonely", "t:4: \tCity", "t:5: C\t", "t:9: a line too long"]
 
 
-def test_a_line_of_megabytes_costs_one_row(tmp_path: Path) -> None:
-    knowledge = open_knowledge(write(tmp_path, t="A\tCity\n" + "x" * 9_000_000 + "\tCity\nB\tFilm\nlonely\n"), "en")
-    assert typed(knowledge, "A", "B") == {"A": ("City", "t"), "B": ("Film", "t")}
-    assert used(knowledge)[0]["bad_rows"] == ["t:2: a line too long", "t:4: lonely"]
-
-
-def test_a_table_without_a_usable_row_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"t: no row has both a title and a class"):
-        open_knowledge(write(tmp_path, t="title\tclass\nlonely\n"), "en")
-
-
-def test_bytes_that_are_not_utf8_cost_a_row(tmp_path: Path) -> None:
+def test_bad_bytes_and_titles_that_no_wiki_has_are_bad_rows(tmp_path: Path) -> None:
     (tmp_path / "t").write_bytes(b"A\tCity\nB\tCity\n\xff\tCity\n" + b"C\tCity\t" + b"x" * (3 << 20) + b"\nD\tCity\n")
-    knowledge = open_knowledge([tmp_path / "t"], "en")
-    assert set(typed(knowledge, "A", "B", "C", "D")) == {"A", "B", "C", "D"}
-    assert used(knowledge)[0]["dropped"] == {"bad_row": 1}
+    write(tmp_path, u=triple("E", "City") + triple("F" * 1001, "City"))
+    knowledge = open_knowledge([tmp_path], "en")
+    assert set(typed(knowledge, *"ABCDE", "F" * 1001)) == set("ABCDE")
+    assert [entry["dropped"] for entry in used(knowledge)] == [{"bad_row": 1}] * 2
 
 
 def test_classes_that_the_ontology_lacks_are_counted_and_type_nothing(tmp_path: Path) -> None:
     table = "A\tCity\nB\tSpam\nC\tCity\nD\tFilm\nE\tSpam\nF\tHam\nG\tCity\nH\tCity"
-    paths = write(tmp_path, o=wiki(ONTOLOGY), t=table, u="B\tFilm\n", m=mapping("en", Odd="Spam"))
+    paths = write(tmp_path, o=ONTOLOGY, t=table, u="B\tFilm\n", m=mapping("en", Odd="Spam"))
     pages = [("F", [Infobox("Odd")])]
     knowledge = open_knowledge(paths, "en", "infobox")
     assert typed(knowledge, *"ABEF", pages=pages) == {"A": ("Place/City", "t"), "B": ("Work/Film", "u")}
@@ -330,10 +303,11 @@ def test_classes_that_the_ontology_lacks_are_counted_and_type_nothing(tmp_path: 
 
 def test_an_ontology_bounds_the_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "_MOST_CLASSES", 4)
-    ontology, rows = write(tmp_path, o=wiki(ONTOLOGY), t="A\tCity\n" + "".join(f"T{n}\tC{n}\n" for n in range(9)))
-    with pytest.raises(InputError, match=r"more than 4 classes, .*give an ontology where there is none"):
+    ontology, rows = write(
+        tmp_path, o=ONTOLOGY, t="title\tclass\nA\tCity\n" + "".join(f"T{n}\tC{n}\n" for n in range(9))
+    )
+    with raises(InputError, "more than 4 classes"):
         typed(open_knowledge([rows], "en"), "A")
-    rows.write_text("title\tclass\n" + rows.read_text())
     assert typed(open_knowledge([ontology, rows], "en"), "A") == {"A": ("Place/City", "t")}
 
 
@@ -352,7 +326,7 @@ def test_the_deepest_triple_wins_and_names_are_decoded(tmp_path: Path) -> None:
         f"<http://dbpedia.org/resource/A> <{RDF_TYPE}> <http://www.w3.org/2002/07/owl#Thing> .\n",
         f"<http://dbpedia.org/resource/A> <{RDF_TYPE}> <http://dbpedia.org/ont",
     ]
-    knowledge = open_knowledge(write(tmp_path, o=wiki(ONTOLOGY), nt="".join(triples)), "de")
+    knowledge = open_knowledge(write(tmp_path, o=ONTOLOGY, nt="".join(triples)), "de")
     assert typed(knowledge, "Café Royal", "Café", "Köln", "Roma", "Gift", "A") == {
         "Café Royal": ("Place/City", "nt"),
         "Café": ("Work", "nt"),
@@ -364,7 +338,7 @@ def test_the_deepest_triple_wins_and_names_are_decoded(tmp_path: Path) -> None:
 
 def test_the_first_infobox_that_maps_wins_also_through_redirects(tmp_path: Path) -> None:
     text = mapping("en", Box="Film", Town="City", Authority="owl:Thing", Odd="Spam")
-    knowledge = open_knowledge(write(tmp_path, o=wiki(ONTOLOGY), m=text), "en")
+    knowledge = open_knowledge(write(tmp_path, o=ONTOLOGY, m=text), "en")
     redirects = {"Movie": "Film box", "Film box": "Box", "Ring": "Gnir", "Gnir": "Ring"}
     pages = [
         ("A", [Infobox("Cite"), Infobox("Authority"), Infobox("movie"), Infobox("Town")]),
@@ -384,7 +358,7 @@ def test_the_first_infobox_that_maps_wins_also_through_redirects(tmp_path: Path)
 
 def test_a_later_infobox_makes_the_first_finer(tmp_path: Path) -> None:
     text = mapping("en", Any="Place", Town="City", Movie="Film", Thing="owl:Thing")
-    knowledge = open_knowledge(write(tmp_path, o=wiki(ONTOLOGY), m=text), "en")
+    knowledge = open_knowledge(write(tmp_path, o=ONTOLOGY, m=text), "en")
     pages = {"A": "Thing Any Town", "B": "Movie Any Town", "C": "Any Movie", "D": "Town Any", "E": "Any Movie Town"}
     boxes = [(title, [Infobox(name) for name in names.split()]) for title, names in pages.items()]
     assert {title: found for title, (found, _) in typed(knowledge, *pages, pages=boxes).items()} == {
@@ -394,7 +368,7 @@ def test_a_later_infobox_makes_the_first_finer(tmp_path: Path) -> None:
 
 def test_template_redirects_of_any_length_and_case_are_followed(tmp_path: Path) -> None:
     text = mapping("en", **{"Infobox software": "Film", "Infobox town": "City", "Old place": "Place"})
-    knowledge = open_knowledge(write(tmp_path, o=wiki(ONTOLOGY), m=text), "en")
+    knowledge = open_knowledge(write(tmp_path, o=ONTOLOGY, m=text), "en")
     redirects = {f"Infobox {n}": f"Infobox {n + 1}" for n in range(9)} | {"Infobox 9": "Infobox Software"}
     redirects |= {"Old place": "New place", "Other place": "New place", "Infobox town": "Infobox Software"}
     pages = [(each, [Infobox(each)]) for each in
@@ -407,20 +381,14 @@ def test_template_redirects_of_any_length_and_case_are_followed(tmp_path: Path) 
 
 
 def test_mappings_without_a_rule_are_no_dump_of_wikidata(tmp_path: Path) -> None:
-    circle = wiki(
-        "".join(
-            f"<page><title>Mapping en:{name}</title><revision><text>#REDIRECT [[Mapping en:{to}]]</text></revision>"
-            "</page>"
-            for name, to in ("AB", "BA")
-        )
-    )
+    circle = wiki({f"Mapping en:{name}": f"#REDIRECT [[Mapping en:{to}]]" for name, to in ("AB", "BA")})
     mappings, rows = write(tmp_path, m=circle, t="A\tFilm\n")
     knowledge = open_knowledge([mappings, rows], "en")
     assert typed(knowledge, "A", pages=[("A", [Infobox("A")])]) == {"A": ("Film", "t")}
     entry = used(knowledge)[0]
     assert (entry["rows"], entry["dropped"]) == (2, {"bad_row": 2})
     assert entry["bad_rows"] == ["Mapping en:A: redirects in a circle", "Mapping en:B: redirects in a circle"]
-    with pytest.raises(InputError, match=r"gives titles a class .only infobox mapping, without a class"):
+    with raises(InputError, "gives titles a class (only infobox mapping, without a class"):
         open_knowledge([mappings], "en")
 
 
@@ -450,28 +418,18 @@ def test_a_wiki_has_its_own_triples_and_mappings(
     knowledge = open_knowledge(paths, language, wiki=name)
     assert set(passed_over(knowledge)) == {f"{kind}-{code}" for kind in ("nt", "m") for code in others}
     assert set(typed(knowledge, *(f"T-{code}" for code in ours + others))) == {f"T-{code}" for code in ours}
-    with pytest.raises(InputError, match=f"of another language .{others[0]}. than the dump's .{ours[0]}"):
-        open_knowledge([tmp_path / f"nt-{others[0]}"], language, wiki=name)
 
 
 def test_english_disambiguation_pages_bar_no_title_of_another_wiki(tmp_path: Path) -> None:
-    def listed(title: str, host: str) -> str:
-        return f"<http://{host}/resource/{title}> <http://dbpedia.org/ontology/wikiPageDisambiguates> <http://x/> .\n"
-
-    text = listed("A", "de.dbpedia.org") + listed("B", "dbpedia.org")
-    paths = write(tmp_path, t="A\tFilm\nB\tFilm\n", d=text, e=listed("B", "dbpedia.org"))
-    knowledge = open_knowledge(paths, "de")
+    text = disambiguates("A", "de.dbpedia.org") + disambiguates("B")
+    knowledge = open_knowledge(write(tmp_path, t="A\tFilm\nB\tFilm\n", d=text, e=disambiguates("B")), "de")
     assert typed(knowledge, "A", "B") == {"B": ("Film", "t")}
     assert used(knowledge)[1]["other_rows"] == 1
     assert list(passed_over(knowledge)) == ["e"]
 
 
 def test_a_list_of_disambiguation_pages_bars_no_article_with_an_infobox(tmp_path: Path) -> None:
-    names = ("A", "B", "C")
-    listed = "".join(
-        f"<http://dbpedia.org/resource/{name}> <http://dbpedia.org/ontology/wikiPageDisambiguates> <http://x/> .\n"
-        for name in names
-    )
+    names, listed = ("A", "B", "C"), "".join(map(disambiguates, "ABC"))
     paths = write(tmp_path, t="A\tFilm\nB\tFilm\nC\tFilm\n", d=listed, m=mapping("en", Box="City"))
     knowledge = open_knowledge(paths, "en")
     boxes = [(name, [Infobox(box)]) for name, box in zip(names, ("Box", "Odd", "Box"), strict=True)]
@@ -481,14 +439,6 @@ def test_a_list_of_disambiguation_pages_bars_no_article_with_an_infobox(tmp_path
     assert knowledge.report()["disambiguation_pages"] == 2
     first = open_knowledge(paths, "en", "infobox")
     assert typed(first, *names, pages=boxes, disambiguation=["C"]) == {"A": ("City", "infobox")}
-
-
-def test_too_many_files_are_told_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "_MOST_SOURCES", 3)
-    paths = write(tmp_path, **{f"t{n}": f"A{n}\tFilm\n" for n in range(4)})
-    with pytest.raises(InputError, match="4 files give titles a class, more than 3: join some"):
-        open_knowledge(paths, "en")
-    assert len(open_knowledge([*paths[:3], paths[0]], "en").sources) == 3
 
 
 def test_each_file_is_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -502,30 +452,6 @@ def test_each_file_is_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Path, "resolve", counted)
     open_knowledge(paths, "en")
     assert calls[0] <= 3 * len(paths)
-
-
-def test_missing_paths_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="absent: no such file or folder"):
-        open_knowledge([tmp_path / "absent"], "en")
-
-
-@pytest.mark.parametrize("pack", [bz2.compress, gzip.compress, lzma.compress])
-def test_packed_files_that_are_cut_off_are_named(tmp_path: Path, pack: Any) -> None:
-    rows = "".join(f"{hashlib.sha256(str(number).encode()).hexdigest()}\tCity\n" for number in range(30_000))
-    data = pack(rows.encode())
-    (tmp_path / "t").write_bytes(data[: len(data) * 9 // 10])
-    with pytest.raises(InputError, match=r"t: cut off or damaged near byte \d+"):
-        typed(open_knowledge([tmp_path], "en"), "A")
-    data = pack(wiki(ONTOLOGY).encode())
-    (tmp_path / "t").write_bytes(data[: len(data) - 12])
-    with pytest.raises(InputError, match=r"t: cut off or damaged near byte \d+"):
-        open_knowledge([tmp_path], "en")
-
-
-def test_xml_that_is_not_well_formed_is_named_with_its_line(tmp_path: Path) -> None:
-    write(tmp_path, o=wiki("\n" + ONTOLOGY)[:-20])
-    with pytest.raises(InputError, match=r"o:2: XML is not well-formed"):
-        open_knowledge([tmp_path], "en")
 
 
 KINDS = {
@@ -554,13 +480,6 @@ def test_all_shared_files_are_told_rightly(shared: Path) -> None:
 def test_shared_tables_are_told_without_an_ontology(shared: Path, name: str) -> None:
     knowledge = open_knowledge([shared / f"data/types/{name}.tsv.xz"], "en")
     assert [entry["kind"] for entry in used(knowledge)] == ["title table"]
-
-
-def test_shared_tables_type_titles(shared: Path) -> None:
-    paths = [shared / "data/dbpedia/ontology.xml.xz", shared / "data/types/joie_db111k.tsv.xz"]
-    knowledge = open_knowledge(paths, "en")
-    assert typed(knowledge, "Berlin")["Berlin"][0].startswith("Place/PopulatedPlace/")
-    assert used(knowledge)[1]["rows"] == 98_734
 
 
 def test_files_that_share_a_name_are_told_apart(tmp_path: Path) -> None:
