@@ -13,6 +13,7 @@ from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import SPLITTER
 from tests.commands import exit_code
+from tests.raised import raises
 from tests.tagger.test_labels import NamesHead
 
 TYPES = {"Fram": "ship", "Oslo": "port", "crew": "crew", "Bosun": "crew: rank"}
@@ -83,5 +84,5 @@ def test_a_tagger_of_its_own_types_is_refused(passages: Path) -> None:
     class Fixed(WordsHead):
         types = ("ship",)  # type: ignore[assignment]
 
-    with pytest.raises(InputError, match="asks for its own"):
+    with raises(InputError, words="asks for its own"):
         evaluate_open(Tagger(Fixed(), SPLITTER, "en"), passages)
