@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 if TYPE_CHECKING:
     from tests.fuzz.model_cases import HostileFolders
 
-CASES = int(os.environ.get("NERBERT_FUZZ_CASES", "60"))
+CASES = int(os.environ.get("NERBERT_FUZZ_CASES", "20"))
 SEED = int(os.environ.get("NERBERT_FUZZ_SEED", "0"))
 _ROUND = 5000
 """Cases of one run of hypothesis, which keeps them all in memory."""
@@ -51,8 +51,8 @@ def fuzz(request: pytest.FixtureRequest) -> Fuzz:
         for case in found:
             check(case)
 
-        def counted(some: list[Any]) -> None:
-            for case in some:
+        def counted(batch: list[Any]) -> None:
+            for case in batch:
                 _done[request.node.nodeid] += 1
                 try:
                     check(case)
@@ -60,15 +60,14 @@ def fuzz(request: pytest.FixtureRequest) -> Fuzz:
                     error.add_note(f"case: {case!r:.4000}")
                     raise
 
-        count = max(1, round(CASES * share))
-        some = st.lists(cases, min_size=_TOGETHER, max_size=_TOGETHER)
+        count, batches = max(1, round(CASES * share)), st.lists(cases, min_size=_TOGETHER, max_size=_TOGETHER)
         for number, start in enumerate(range(0, count, _ROUND)):
             limits = settings(
                 max_examples=-(-min(_ROUND, count - start) // _TOGETHER), deadline=None, database=None,
                 print_blob=False, report_multiple_bugs=False, suppress_health_check=list(HealthCheck),
                 phases=(Phase.generate, Phase.shrink),
             )  # fmt: skip
-            seed(SEED * 1000 + number)(limits(given(some)(counted)))()
+            seed(SEED * 1000 + number)(limits(given(batches)(counted)))()
 
     return run
 

@@ -38,15 +38,17 @@ class HostileFile:
     file: str
     content: bytes
 
-    def __repr__(self) -> str:
-        return f"HostileFile({self.folder!r}, {self.file!r}, {self.content!r})"
-
 
 class HostileFolders:
     """Folders by name, of which one file at a time is another."""
 
     def __init__(self, root: Path, folders: dict[str, Path]) -> None:
         self.root, self._folders = root, folders
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the folders."""
+        return [*self._folders]
 
     def files(self, pattern: str, only: Sequence[str] = (), without: Sequence[str] = ()) -> list[tuple[str, str]]:
         """Return the names of folders and files that a pattern finds, of some folders only."""
@@ -106,21 +108,8 @@ def hostile_weights(content: bytes) -> st.SearchStrategy[bytes]:
     size = int.from_bytes(content[:8], "little")
     header, data = content[8 : 8 + size], content[8 + size :]
     names = [*json.loads(header)]
-    values = [
-        "F64",
-        "BF16",
-        "I64",
-        "BOOL",
-        "F8_E4M3",
-        "C64",
-        "X",
-        [0, 4],
-        [2**63, 2**64],
-        [4, 0],
-        [0, 2**40],
-        [2**40],
-        [2**21] * 3,
-    ]
+    values = ["F64", "BF16", "I64", "BOOL", "F8_E4M3", "C64", "X", [0, 4], [2**63, 2**64], [4, 0], [0, 2**40], [2**40],
+              [2**21] * 3]  # fmt: skip
     headers = json_files([header], [*names, "__metadata__", "dtype", "shape", "data_offsets"], values)
     lengths = st.one_of(st.just(0), st.sampled_from([-1, 1, -size, 7, 2**20, 2**27, 2**40, 2**63, -(2**62)]))
     twice = st.just(header[:-1] + b"," + header[1:])
@@ -145,7 +134,6 @@ def named(call: Callable[[], T], folder: Path) -> T | None:
 
 def tag(folder: Path, backend: str) -> str:
     """Load a folder and tag a text with it; return what happened."""
-
     tagger = named(lambda: Tagger.load(folder, backend=backend, device="cpu", threads=1), folder)
     if tagger is None:
         return "refused"

@@ -1,6 +1,5 @@
 """Valid model folders of every kind that nerbert loads, as small as can be: what hostile ones are made from."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from nerbert.model.cdlm.cdlm_model import CdlmModel, CdlmShape
 from nerbert.model.cdlm.word_pieces import count_words, make_vocabulary
 from nerbert.model.folder import write_card
 from nerbert.model.fresh import train_tokenizer
-from nerbert.tagger.export import export
 from nerbert.tagger.self_check import write_check
 from tests.model.gliner.conftest import write_model as write_gliner
 from tests.model.gliner2.conftest import write_boundary
@@ -43,15 +41,19 @@ def write_folders(root: Path) -> dict[str, Path]:
     gliner2 = write_gliner2(root / "gliner2", tokenizer)
     boundary = write_boundary(write_gliner2(root / "boundary", tokenizer))
     cdlm = _write_cdlm(root / "cdlm")
-    folders = [linear, joined, names, words, gliner, two, gliner2, boundary, cdlm]
-    exported = [_exported(each, f"{each}-onnx", int8=each == linear) for each in (linear, names, gliner, gliner2)]
-    return {each.name: each for each in (*folders, *exported)}
+    return {path.name: path for path in (linear, joined, names, words, gliner, two, gliner2, boundary, cdlm)}
 
 
-def _exported(source: Path, target: str, *, int8: bool) -> Path:
-    shutil.copytree(source, target)
-    export(Path(target), int8=int8)
-    return Path(target)
+def write_exported(root: Path) -> dict[str, Path]:
+    """Write folders with exported graphs below `root`; return them by name."""
+    from nerbert.tagger.export import export
+
+    folders = write_folders(root)
+    exported = {f"{name}-onnx": folders[name] for name in ("linear", "names", "gliner", "gliner2")}
+    for name, path in exported.items():
+        exported[name] = path.rename(root / name)
+        export(exported[name], int8=name == "linear-onnx")
+    return exported
 
 
 def _write_cdlm(folder: Path) -> Path:

@@ -47,18 +47,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> HostileFolders:
     return HostileFolders(root, {"run": root / "run"})
 
 
+ARRAYS = [b"'descr': '|O'", b"'fortran_order': True", b"'shape': (-1,)", b"(9999999999999,)", b"'<U9'",
+          b"__import__('os')"]  # fmt: skip
+
+
 def hostile(place: tuple[str, str]) -> Callable[[bytes], st.SearchStrategy[bytes]]:
     """Return what makes hostile files of one."""
-    suffix = Path(place[1]).suffix
-    arrays = [
-        b"'descr': '|O'",
-        b"'fortran_order': True",
-        b"'shape': (-1,)",
-        b"(9999999999999,)",
-        b"'<U9'",
-        b"__import__('os')",
-    ]
-    return {".json": hostile_json, ".safetensors": hostile_weights}.get(suffix, lambda found: mutated([found], arrays))
+    by_suffix = {".json": hostile_json, ".safetensors": hostile_weights}
+    return by_suffix.get(Path(place[1]).suffix, lambda valid: mutated([valid], ARRAYS))
 
 
 def test_a_checkpoint(folders: HostileFolders, fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
