@@ -33,17 +33,10 @@ def mutated(seeds: Sequence[bytes], words: Sequence[bytes] = (), *, edits: int =
 
 def soup(pieces: Sequence[T], most: int) -> st.SearchStrategy[list[T]]:
     """Return a strategy for 0 to `most` pieces, which may repeat."""
-    return numbers_of(most).map(lambda numbers: [pieces[number % len(pieces)] for number in numbers])
-
-
-def numbers_of(most: int, *, each: int = 1) -> st.SearchStrategy[list[int]]:
-    """Return a strategy for 0 to `most` times `each` numbers below 2^16, in two draws, which are dear."""
-
-    def made(count: int, data: bytes) -> list[int]:
-        return [data[place] << 8 | data[place + 1] for place in range(0, 2 * each * count, 2)]
-
-    size = 2 * each * most
-    return st.builds(made, st.integers(0, most), st.binary(min_size=size, max_size=size))
+    drawn = st.binary(min_size=2 * most, max_size=2 * most).map(struct.Struct(f">{most}H").unpack)
+    return st.builds(
+        lambda count, numbers: [pieces[number % len(pieces)] for number in numbers[:count]], st.integers(0, most), drawn
+    )
 
 
 def _file(seeds: Sequence[bytes], pieces: Sequence[bytes], edits: int, drawn: bytes) -> bytes:

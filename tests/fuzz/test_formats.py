@@ -35,6 +35,7 @@ from nerbert.labels import example_tags
 from nerbert.records import Document
 from nerbert.registry import FORMATS
 from nerbert.render.terminal.models import print_findings
+from nerbert.tagger.retype import parse_changes
 from nerbert.words import whole_words
 from tests.formats.losses import check_same
 from tests.fuzz.annotation_seeds import BRAT, HAND_MADE, JSON_SEEDS, OPEN_TYPES, seeds_of, words_of, written
@@ -287,18 +288,20 @@ def test_open_types(desk: Desk, fuzz: Fuzz) -> None:
 def test_entity_labels(desk: Desk, fuzz: Fuzz) -> None:
     """Labels of a command line, or of a file of them."""
     seeds = (b"person, city: a big place", b"# labels\nperson\ncity: a big place\nship\tthat sails\n",
-             b"PER=person, LOC=city\n")  # fmt: skip
+             b"PER=person, LOC=city\n", b"a,b=c", b"a=")  # fmt: skip
     words = (b", ", b": ", b"=", b"\t", b"#", b"\n", "\u200b".encode(), "\u3164".encode(), b"a" * 300, b"person",
              b"Person", b"/")  # fmt: skip
 
     def check(case: tuple[bytes, bool]) -> None:
         data, in_file = case
         path = desk.put({"labels.txt": data})
-        given = str(path) if in_file else data.decode("utf-8", "surrogateescape")
-        for label in answer(lambda: parse_labels(given)) or ():
+        given = str(path) if in_file else data.decode("utf-8", "replace")
+        naming = (str(path), "setting", "--") if in_file else ("label", "--rename", "--merge")
+        for label in answer(lambda: parse_labels(given), naming=naming) or ():
             assert label.name == label.name.strip() != ""
             assert label.text.isprintable() or "\n" not in label.text
-        answer(lambda: read_type_labels(given))
+        answer(lambda: read_type_labels(given), naming=naming)
+        answer(lambda: parse_changes([given], [given], [given]), naming=naming)
         desk.check_left({"labels.txt": data})
 
     fuzz(st.tuples(mutated(seeds, words), st.booleans()), check)

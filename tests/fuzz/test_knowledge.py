@@ -1,7 +1,7 @@
 """Hostile knowledge: exports, mappings, triples, Wikidata, tables, label sets, lists of names and labels."""
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
 from itertools import product
@@ -11,16 +11,8 @@ import pytest
 from hypothesis import strategies as st
 
 from nerbert.corpus.dump.sites import normalise_title
-from nerbert.corpus.knowledge.claims import (
-    TYPE_TRIPLE,
-    ClaimCounts,
-    Pair,
-    ask_rows,
-    disambiguation_rows,
-    parse_row,
-    parse_triple,
-    read_rows,
-)
+from nerbert.corpus.knowledge import claims as claims_of
+from nerbert.corpus.knowledge.claims import ClaimCounts, parse_row, parse_triple, read_rows
 from nerbert.corpus.knowledge.detect import is_header
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.knowledge.mappings import read_mappings
@@ -29,11 +21,9 @@ from nerbert.corpus.knowledge.wikidata import HIGHEST, _read_items
 from nerbert.encoder.gazetteers import GazetteersSettings, open_gazetteers
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import visible
-from nerbert.formats.entity_labels import parse_labels, read_type_labels
 from nerbert.label_sets import open_label_set
 from nerbert.records import Infobox, Reason
 from nerbert.sources.files import FoundFile
-from nerbert.tagger.retype import parse_changes
 from nerbert.words import splitter_named
 from tests.corpus.knowledge.looking import a_database, types_of
 from tests.corpus.knowledge.test_wikidata import ONTOLOGY, Entity, dump, read_text
@@ -101,21 +91,18 @@ def test_any_export(fuzz: Fuzz) -> None:
                 box = Infobox(name, (("kind", "city"), ("", "x")))
                 assert mappings.led_by(ends).class_of(box) == mappings.class_of(box) != ""
 
-    fuzz(mutated(SEEDS[:2], WORDS, edits=3), check, found=EXPORTS)
-
-
-EXPORTS: list[bytes] = []
+    fuzz(mutated(SEEDS[:2], WORDS, edits=3), check)
 
 
 def rows_of(name: str, found: FoundFile, tally: ClaimCounts) -> Iterator[object]:
     """The claims of a file of one kind."""
     if name == "disambiguations":
-        return disambiguation_rows(found, ("en",), tally)
-    rows: Iterator[Pair] = (
+        return claims_of.disambiguation_rows(found, ("en",), tally)
+    rows: Iterator[claims_of.Pair] = (
         read_rows(found, parse_row, tally, is_header) if name == "table"
-        else read_rows(found, partial(parse_triple, pattern=TYPE_TRIPLE, editions=("en",)), tally)
+        else read_rows(found, partial(parse_triple, pattern=claims_of.TYPE_TRIPLE, editions=("en",)), tally)
     )  # fmt: skip
-    return ask_rows(rows, ONTOLOGY, tally, deepest=name == "triples")
+    return claims_of.ask_rows(rows, ONTOLOGY, tally, deepest=name == "triples")
 
 
 def test_any_rows(fuzz: Fuzz, tmp_path: Path) -> None:
@@ -140,10 +127,7 @@ def test_any_rows(fuzz: Fuzz, tmp_path: Path) -> None:
             title.encode()
 
     kinds = st.sampled_from(["table", "triples", "disambiguations"])
-    fuzz(st.tuples(mutated(SEEDS[2:4], WORDS), kinds), check, found=ROWS, share=2)
-
-
-ROWS: list[tuple[bytes, str]] = []
+    fuzz(st.tuples(mutated(SEEDS[2:4], WORDS), kinds), check, share=2)
 
 
 def test_any_wikidata(fuzz: Fuzz, tmp_path: Path) -> None:
@@ -170,10 +154,7 @@ def test_any_items(fuzz: Fuzz, tmp_path: Path) -> None:
         assert len(parents) % 2 == 0
         assert bad == sorted(set(bad))
 
-    fuzz(mutated([ITEMS.encode()], WORDS, edits=3), check, found=BROKEN)
-
-
-BROKEN: list[bytes] = []
+    fuzz(mutated([ITEMS.encode()], WORDS, edits=3), check)
 
 
 def test_any_files_of_knowledge(fuzz: Fuzz, tmp_path: Path) -> None:
@@ -205,10 +186,7 @@ def test_any_single_file_of_knowledge(fuzz: Fuzz, tmp_path: Path) -> None:
         answer(lambda: open_knowledge([path], "en"), naming=(str(path), "--knowledge"))
         assert path.read_bytes() == case
 
-    fuzz(ANY, check, found=FILES)
-
-
-FILES: list[bytes] = []
+    fuzz(ANY, check)
 
 
 def test_any_label_set(fuzz: Fuzz, tmp_path: Path) -> None:
@@ -222,12 +200,10 @@ def test_any_label_set(fuzz: Fuzz, tmp_path: Path) -> None:
             assert labels.label(["Agent", "Person"]) in labels.labels
 
     seeds = [b"class\tlabel\n# a comment\nPerson\tperson\ndbo:City\tplace\n"]
-    fuzz(st.tuples(mutated(seeds, WORDS, edits=3), st.booleans()), check, found=SETS)
+    fuzz(st.tuples(mutated(seeds, WORDS, edits=3), st.booleans()), check)
 
 
-SETS: list[tuple[bytes, bool]] = []
-
-
+@pytest.mark.extras
 def test_any_list_of_names(fuzz: Fuzz, tmp_path: Path) -> None:
     folder, cache = tmp_path / "lists", tmp_path / "cache"
     folder.mkdir()
@@ -238,53 +214,24 @@ def test_any_list_of_names(fuzz: Fuzz, tmp_path: Path) -> None:
         path.write_bytes(data)
         own = GazetteersSettings(files=(path,), match=match)  # type: ignore[arg-type]
         settings = PretrainSettings(cache=str(cache), sections=(own,))
-        if found := answer(lambda: open_gazetteers(settings, SPLITTER), naming=(str(path),)):
+        if found := answer(lambda: open_gazetteers(settings, splitter_named("unicode")), naming=(str(path),)):
             assert found.types
             assert all(each.isprintable() for each in found.types)
             assert found.facts["entries"] > 0
 
     data = mutated([b"Ada\nthe Rhine\n", b"entry\ttype\nAda\tperson\nBonn\tcity\n"], WORDS, edits=3)
     names, match = st.sampled_from(["person.txt", "x.tsv", "y.tsv.gz"]), st.sampled_from(["anchors", "text"])
-    fuzz(st.tuples(data, names, match), check, found=LISTS, share=0.5)
+    fuzz(st.tuples(data, names, match), check, share=0.5)
 
 
-SPLITTER = splitter_named("unicode")
-LISTS: list[tuple[bytes, str, str]] = []
-
-
-def test_any_labels_to_find(fuzz: Fuzz, tmp_path: Path) -> None:
-    path = tmp_path / "labels.txt"
-
-    def check(case: tuple[bytes, int]) -> None:
-        data, way = case
-        path.write_bytes(data)
-        given = data.decode("utf-8", "replace") if way % 2 else str(path)
-        call: tuple[Callable[[str], object], ...] = (
-            parse_labels, read_type_labels, lambda text: parse_changes([text], [text], [text]),
-        )  # fmt: skip
-        answer(
-            lambda: call[way // 2](given),
-            naming=("label", "--rename", "--merge") if way % 2 else (str(path), "setting", "--"),
-        )
-
-    seeds = [b"city\nperson: somebody\nship\tof any size\n", b"city=a place,person", b"a,b=c", b"a="]
-    fuzz(st.tuples(mutated(seeds, [*WORDS, b",", b"=", b": "], edits=3), st.integers(0, 5)), check, found=LABELS)
-
-
-LABELS: list[tuple[bytes, int]] = []
 TEXTS = [each.decode() for each in WORDS if len(each) < 50 and each.isascii()]
 PLACED = st.tuples(*[st.sampled_from([each.decode("utf-8", "replace") for each in (b"", *WORDS, *PIECES)])] * 3)
 
 
-def long_page(title: str, pieces: tuple[str, str, str], size: int) -> bytes:
-    """An export of one page, whose text repeats a piece."""
-    first, middle, last = (each.replace("&", "&amp;").replace("<", "&lt;") for each in pieces)
-    return export((title, f"{first}{middle * size}{last}"))
-
-
 def read_long(title: str, pieces: tuple[str, str, str], size: int) -> None:
-    """Read such an export as classes and as mappings."""
-    data = long_page(title, pieces, size)
+    """Read an export of one page, whose text repeats a piece, as classes and as mappings."""
+    first, middle, last = (piece.replace("&", "&amp;").replace("<", "&lt;") for piece in pieces)
+    data = export((title, f"{first}{middle * size}{last}"))
     answer(lambda: read_ontology(BytesIO(data), "x"))
     answer(lambda: read_mappings(BytesIO(data), "x"))
 
