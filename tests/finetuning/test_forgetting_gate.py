@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +13,7 @@ from nerbert.errors import InputError
 from nerbert.finetuning.forgetting_gate import ForgettingGate, OldTypesLoss
 from nerbert.labels import WordSpan
 from nerbert.metrics.judging import bootstrap, bootstrap_difference
+from tests.raised import raises
 
 SHIP = (1, 2, "ship")
 
@@ -77,14 +77,5 @@ def test_the_difference_is_paired() -> None:
     nothing = np.zeros_like(counts)
     alone, against = bootstrap(counts), bootstrap_difference(counts, nothing)
     assert (against.low, against.high) == pytest.approx((alone.low, alone.high), abs=0.02)
-    with pytest.raises(InputError, match="50 and 49 sentences"):
+    with raises(InputError, "50 and 49 sentences"):
         bootstrap_difference(counts, counts[1:])
-
-
-def test_no_data_and_a_wrong_bound_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tests.commands import exit_code
-
-    arguments = ["finetune", "x", "--data", "x", "-o", str(tmp_path / "y"), "--add-types", "--max-loss"]
-    for bound in ("101", "0", "nan"):
-        assert exit_code(*arguments, bound) == 1
-        assert f"--max-loss {bound}: points of F1, above 0 and up to 100" in capsys.readouterr().err

@@ -12,11 +12,9 @@ import torch
 from nerbert.artifacts import sha256_of
 from nerbert.config import make_settings
 from nerbert.encoder.objectives import concepts as concepts_of_steps
-from nerbert.encoder.objectives.concepts import Concepts
-from nerbert.encoder.objectives.names import Names
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.finetuning import start_comparison
 from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.replay import OWN_TEXTS, FinetuneSources, ReplaySettings, words_of_types
@@ -33,31 +31,36 @@ from nerbert.records import Example, Span
 from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
+from tests.conftest import Once
 from tests.encoder.objectives.test_names import NAMES
 from tests.encoder.objectives.test_zero_shot import row, write
 from tests.finetuning.test_replay import EXAMPLES, SETTINGS, TEXT
+from tests.raised import raises
 
 SHORT = FinetuneSettings(compare_parts=0, **SETTINGS)
 EMPTY = Example("Nothing here.", split_words("Nothing here."))
 
 
-def _start(folder: Path, objective: str) -> Path:
-    path = write(folder / "open.jsonl", [row(number) for number in range(60)])
-    values = NAMES | {"objective": objective, "open_types": {"files": (path,)}, "cache": str(folder / "cache")}
-    pretrain(make_settings(PretrainSettings, values), folder / objective)
-    return folder / objective
+def _start(once: Once, objective: str) -> Path:
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        path = write(folder / "open.jsonl", [row(number) for number in range(60)])
+        values = NAMES | {"objective": objective, "open_types": {"files": (path,)}, "cache": str(folder / "cache")}
+        pretrain(make_settings(PretrainSettings, values), folder / objective)
+
+    return once(f"start of {objective}", make) / objective
 
 
 @pytest.fixture(scope="module")
-def names(tmp_path_factory: pytest.TempPathFactory) -> str:
+def names(once: Once) -> str:
     """A small folder of the objective `names`."""
-    return str(_start(tmp_path_factory.mktemp("names"), "names"))
+    return str(_start(once, "names"))
 
 
 @pytest.fixture(scope="module")
-def concepts(tmp_path_factory: pytest.TempPathFactory) -> str:
+def concepts(once: Once) -> str:
     """A small folder of the objective `concepts`."""
-    return str(_start(tmp_path_factory.mktemp("concepts"), "concepts"))
+    return str(_start(once, "concepts"))
 
 
 @pytest.mark.parametrize("objective", ["names", "concepts"])
@@ -82,24 +85,17 @@ def test_both_encoders_train_on(objective: str, tmp_path: Path, request: pytest.
     assert read_card(str(again))["settings"]["objective"] == objective
 
 
-def test_a_new_head_is_one_setting_away(names: str) -> None:
-    settings = FinetuneSettings(objective="tagging", compare_parts=0, **SETTINGS)
-    assert finetune_examples(names, EXAMPLES, [], settings).card["head"] == "linear"
-
-
 def test_the_folder_reads_types_as_the_training_did(names: str, tmp_path: Path) -> None:
     """Asked by the data's names, a loaded tagger reads their words, as the head in memory does."""
     labels = {"Political_Party": "group of politicians", "river": "river"}
-    found = finetune_examples(names, EXAMPLES, [], SHORT, labels=labels)
-    assert found.card["types"] == ["Political_Party", "city", "river"]
-    found.save(tmp_path)
+    done = finetune_examples(names, EXAMPLES, [], SHORT, labels=labels)
+    assert done.card["types"] == ["Political_Party", "city", "river"]
+    done.save(tmp_path)
     again = Start.of(str(tmp_path), EXAMPLES, [], SHORT, name="data", labels={"city": "town"})
     assert again.facts["words_of_types"] == {"Political_Party": "group of politicians", "city": "town"}
-    wanted = list(found.head.for_labels(found.head.labels, [0.0] * 3).predict(EXAMPLES).spans())
-    for asked in (None, ["Political_Party", "city", "river"]):
-        tagger = Tagger.load(tmp_path, device="cpu", thresholds=0.0, precision="fp32").with_labels(
-            asked or ["city", "river", "Political_Party"]
-        )
+    wanted = list(done.head.for_labels(done.head.labels, [0.0] * 3).predict(EXAMPLES).spans())
+    for asked in (["Political_Party", "city", "river"], ["city", "river", "Political_Party"]):
+        tagger = Tagger.load(tmp_path, device="cpu", thresholds=0.0, precision="fp32").with_labels(asked)
         assert [each.text for each in tagger.labels if each.name == "Political_Party"] == ["group of politicians"]
         got = list(tagger.head.predict(EXAMPLES).spans())
         assert [each[:4] for each in got] == [each[:4] for each in wanted]
@@ -117,46 +113,46 @@ def test_all_types_are_asked_for_in_each_step(names: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "settings", "why"),
+    ("start", "settings", "labels", "kind", "words"),
     [
-        ("names", {"objective": "concepts"}, "was trained with 'names'"),
-        ("concepts", {"objective": "names"}, "was trained with 'concepts'"),
-        ("names", {"names": {"temperature": 2.0}}, r"names\.temperature = 2\.0: must be left out in fine-tuning"),
-        ("names", {"names": {"backbone": "embedded"}}, r"names\.backbone = 'embedded': must be left out"),
-        ("tiny_encoder", {"objective": "names"}, "holds no concept encoder"),
+        ("names", {"objective": "concepts"}, {}, SettingsError, "was trained with 'names'"),
+        ("concepts", {"objective": "names"}, {}, SettingsError, "was trained with 'concepts'"),
+        ("names", {"names": {"temperature": 2.0}}, {}, SettingsError, "names.temperature = 2.0: must be left out in"),
+        ("names", {"names": {"backbone": "embedded"}}, {}, SettingsError, "names.backbone = 'embedded': must be left"),
+        ("tiny_encoder", {"objective": "names"}, {}, InputError, "holds no concept encoder"),
+        ("tiny_encoder", {}, {"city": "town"}, SettingsError, "labels = 'city': must be left out: objective = 'tagg"),
+        ("names", {"objective": "tagging"}, {"city": "town"}, SettingsError, "objective = 'tagging' has fixed types"),
     ],
 )
-def test_settings_that_the_folder_decides(
-    given: str, settings: dict[str, Any], why: str, request: pytest.FixtureRequest
+def test_messages(
+    start: str, settings: dict[str, Any], labels: dict[str, str], kind: type[NerbertError], words: str,
+    request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
+    made, folder = make_settings(FinetuneSettings, SETTINGS | settings), str(request.getfixturevalue(start))
+    with raises(kind, words):
+        finetune_examples(folder, EXAMPLES, [], made, labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("types", "labels", "wanted", "same"),
+    [
+        (["PER", "ORG", "PoliticalParty", "sea_bird"], {"sea_bird": "Bird of the Sea"},
+         ["person", "organisation", "political party", "bird of the sea"], ""),
+        (["ORG", "Organisation", "city"], {}, ["org", "organisation", "city"], "ORG, Organisation"),
+        (["ORG", "Organisation"], {"ORG": "company"}, ["company", "organisation"], ""),
+        (["_", "__"], {}, ["_", "__"], ""),
+    ],
+)  # fmt: skip
+def test_types_in_words_keep_their_names_where_they_mean_the_same(
+    types: list[str], labels: dict[str, str], wanted: list[str], same: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = make_settings(FinetuneSettings, SETTINGS | settings)
-    with pytest.raises((SettingsError, InputError), match=why):
-        finetune_examples(str(request.getfixturevalue(given)), EXAMPLES, [], made)
+    assert words_of_types(types, labels) == dict(zip(types, wanted, strict=True))
+    told = capsys.readouterr().err
+    assert (f"types {same} mean the same in words" in told) if same else (told == "")
 
 
-def test_labels_are_for_heads_that_read_them(names: str, tiny_encoder: Path) -> None:
-    for start, settings in ((names, replace(SHORT, objective="tagging")), (str(tiny_encoder), SHORT)):
-        with pytest.raises(SettingsError, match=r"labels = 'city': must be left out: objective = 'tagging' has fixed"):
-            finetune_examples(start, EXAMPLES, [], settings, labels={"city": "town"})
-
-
-def test_types_in_words() -> None:
-    assert words_of_types(["PER", "ORG", "PoliticalParty", "sea_bird"], {"sea_bird": "Bird of the Sea"}) == {
-        "PER": "person", "ORG": "organisation", "PoliticalParty": "political party", "sea_bird": "bird of the sea",
-    }  # fmt: skip
-
-
-def test_types_that_mean_the_same_keep_their_names(capsys: pytest.CaptureFixture[str]) -> None:
-    assert words_of_types(["ORG", "Organisation", "city"], {}) == {
-        "ORG": "org", "Organisation": "organisation", "city": "city",
-    }  # fmt: skip
-    assert "types ORG, Organisation mean the same in words" in capsys.readouterr().err
-    assert words_of_types(["ORG", "Organisation"], {"ORG": "company"}) == {
-        "ORG": "company", "Organisation": "organisation",
-    }  # fmt: skip
-    assert capsys.readouterr().err == ""
-    assert words_of_types(["_", "__"], {}) == {"_": "_", "__": "__"}
-    with pytest.raises(InputError, match="types 'ORG' and 'org' are both read as 'org'; rename one"):
+def test_types_with_the_same_words_are_refused() -> None:
+    with raises(InputError, "types 'ORG' and 'org' are both read as 'org'; rename one"):
         words_of_types(["ORG", "org"], {})
 
 
@@ -252,16 +248,15 @@ def test_the_line_says_which_is_better(start: float, finetuned: float, words: st
     assert words in str(StartComparison(start, finetuned, 3, 20))
 
 
-@pytest.mark.parametrize("objective", [Names, Concepts])
-def test_two_hundred_types_in_twenty_sentences(objective: type[Concepts], request: pytest.FixtureRequest) -> None:
-    start = request.getfixturevalue(objective.__name__.lower())
+@pytest.mark.parametrize("objective", ["names", "concepts"])
+def test_two_hundred_types_in_twenty_sentences(objective: str, request: pytest.FixtureRequest) -> None:
     text = " ".join(f"w{number}" for number in range(10))
     words = split_words(text)
     examples = [
         Example(text, words, tuple(Span(*word, f"type {10 * line + place}") for place, word in enumerate(words)))
         for line in range(20)
     ]
-    assert len(finetune_examples(start, examples, [], SHORT).head.types) == 200
+    assert len(finetune_examples(request.getfixturevalue(objective), examples, [], SHORT).head.types) == 200
 
 
 def test_of_very_many_types_a_step_has_its_own(names: str, monkeypatch: pytest.MonkeyPatch) -> None:

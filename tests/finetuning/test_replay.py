@@ -13,7 +13,7 @@ from nerbert.config import make_settings
 from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.evaluation.benchmark.systems.finetuned import in_key
 from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.replay import FinetuneData, FinetuneSources, ReplaySettings
@@ -30,9 +30,11 @@ from nerbert.records import Example, Span
 from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.batches import TrainingData
-from nerbert.training.objective import FINETUNE, Task, chosen_objective
+from nerbert.training.objective import Task
 from nerbert.words import split_words
+from tests.conftest import Once
 from tests.encoder.objectives.test_zero_shot import SMALL, row, write
+from tests.raised import raises
 
 TEXT = "The Political_Party of Oslo-by-the-sea met 3 times."
 SETTINGS: dict[str, Any] = {"max_steps": 3, "batch_size": 4, "precision": "fp32", "threads": 1, "max_length": 64}
@@ -47,15 +49,16 @@ EXAMPLES = [example(number) for number in range(6)]
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small GLiNER folder, and beside it the file that it learnt from."""
-    folder = tmp_path_factory.mktemp("zero_shot")
-    path = write(folder / "open.jsonl", [row(number) for number in range(60)])
-    settings = make_settings(
-        PretrainSettings, SMALL | {"open_types": {"files": (path,)}, "cache": str(folder / "cache")}
-    )
-    pretrain(settings, folder / "m")
-    return folder
+def start(once: Once) -> Path:
+    """A folder with a small GLiNER folder `m`, and `open.jsonl` that it learnt from."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        path = write(folder / "open.jsonl", [row(number) for number in range(60)])
+        values = SMALL | {"open_types": {"files": (path,)}, "cache": str(folder / "cache")}
+        pretrain(make_settings(PretrainSettings, values), folder / "m")
+
+    return once("start of zero_shot", make)
 
 
 def test_a_fine_tuned_folder_takes_any_labels(start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,26 +91,20 @@ def test_the_threshold_goes_with_the_folder(start: Path, tmp_path: Path) -> None
     before = Path(shutil.copytree(start / "m", tmp_path / "m"))
     card = read_card(str(before)) | {"threshold": 0.3, "calibration": {"temperature": 2.0}}
     (before / "nerbert.json").write_text(json.dumps(card))
-    settings = FinetuneSettings(**SETTINGS)
-    (kept,) = finetune(str(before), EXAMPLES, tmp_path / "kept", settings)
-    assert read_card(str(kept))["threshold"] == pytest.approx(uncalibrated(0.3, 2.0))
-    assert Tagger.load(kept, device="cpu").with_labels(["city"]).thresholds == {
-        "city": pytest.approx(uncalibrated(0.3, 2.0))
-    }
+    plain = pytest.approx(uncalibrated(0.3, 2.0))
     for split, some in (("train", EXAMPLES), ("dev", EXAMPLES[:3])):
-        write_examples(tmp_path / "data" / f"{split}.jsonl", some)
-    (fitted,) = finetune(str(before), tmp_path / "data", tmp_path / "fitted", settings)
+        (tmp_path / "data").mkdir(exist_ok=True)
+        JsonLines().write(tmp_path / "data" / f"{split}.jsonl", map(document_of, some))
+    kept, fitted, left_out = (
+        finetune(str(before), data, tmp_path / name, FinetuneSettings(**SETTINGS), calibrate=name != "left out")[0]
+        for name, data in (("kept", EXAMPLES), ("fitted", tmp_path / "data"), ("left out", tmp_path / "data"))
+    )
+    assert read_card(str(kept))["threshold"] == read_card(str(left_out))["threshold"] == plain
+    assert Tagger.load(kept, device="cpu").with_labels(["city"]).thresholds == {"city": plain}
     card = read_card(str(fitted))
     assert card["calibration"]["threshold_f1"] == card["dev"]["f1"]
     raw = uncalibrated(card["threshold"], card["calibration"]["temperature"])
     assert min(abs(raw - each) for each in TRIED) < 1e-3
-    plain = finetune(str(before), tmp_path / "data", tmp_path / "plain", settings, calibrate=False)
-    assert read_card(str(plain[0]))["threshold"] == pytest.approx(uncalibrated(0.3, 2.0))
-
-
-def write_examples(path: Path, examples: list[Example]) -> None:
-    path.parent.mkdir(exist_ok=True)
-    JsonLines().write(path, map(document_of, examples))
 
 
 def prepared(start: Path, examples: list[Example], share: float, **changes: Any) -> tuple[Task, ZeroShot, TrainingData]:
@@ -156,27 +153,32 @@ def test_a_share_of_each_epoch_is_replayed(start: Path, share: float, many: int)
     assert np.array_equal(again.windows.ids, data.windows.ids)
 
 
+REPLAYED = {"files": (Path("none.jsonl"),)}
+
+
 @pytest.mark.parametrize(
-    ("changes", "message"),
-    [({"on_too_long": "error"}, "on_too_long"), ({"source_head": "shared"}, "not for the head of"),
-     ({"num_layers": 1}, "num_layers = 1: must be 0 where the start is a GLiNER folder"),
-     ({"tagging": {"joined_layer": 1}}, "joined_layer: is for objective 'tagging', but objective = 'zero_shot'"),
-     ({"replay": {"files": (Path("none.jsonl"),)}}, "none.jsonl: can't be read")],
+    ("encoder", "changes", "kind", "words"),
+    [
+        ("", {"on_too_long": "error"}, SettingsError, "on_too_long"),
+        ("", {"source_head": "shared"}, SettingsError, "not for the head of"),
+        ("", {"num_layers": 1}, SettingsError, "num_layers = 1: must be 0 where the start is a GLiNER folder"),
+        ("", {"tagging": {"joined_layer": 1}}, SettingsError, "joined_layer: is for objective 'tagging', but object"),
+        ("", {"replay": REPLAYED}, InputError, "none.jsonl: can't be read"),
+        ("embedded", {"objective": "zero_shot"}, SettingsError, "continues a GLiNER folder; make one with `nerbert"),
+        ("embedded", {"objective": "tagging", "replay": REPLAYED}, SettingsError,
+         "replay.files: is for objective 'concepts' or 'names' or 'zero_shot', but objective = 'tagging'"),
+    ],
 )  # fmt: skip
-def test_settings_that_do_not_go_together(start: Path, changes: dict[str, Any], message: str) -> None:
-    with pytest.raises((SettingsError, InputError), match=message):
-        finetune_examples(str(start / "m"), EXAMPLES, [], make_settings(FinetuneSettings, SETTINGS | changes))
+def test_messages(start: Path, encoder: str, changes: dict[str, Any], kind: type[NerbertError], words: str) -> None:
+    with raises(kind, words):
+        finetune_examples(
+            encoder or str(start / "m"), EXAMPLES, [], make_settings(FinetuneSettings, SETTINGS | changes)
+        )
 
 
 def test_the_tagger_in_the_package_is_a_start_by_its_name() -> None:
     made = finetune_examples("embedded-open", EXAMPLES, [], FinetuneSettings(**SETTINGS | {"max_steps": 1}))
     assert (made.card["head"], made.card["settings"]["objective"]) == ("concepts", "names")
-
-
-def test_an_encoder_is_no_start() -> None:
-    settings = FinetuneSettings(objective="zero_shot", **SETTINGS)
-    with pytest.raises(SettingsError, match="continues a GLiNER folder; make one with `nerbert pretrain`"):
-        finetune_examples("embedded", EXAMPLES, [], settings)
 
 
 def test_keys_of_cells_before_hold_and_replay_counts_by_content(start: Path) -> None:
@@ -186,10 +188,3 @@ def test_keys_of_cells_before_hold_and_replay_counts_by_content(start: Path) -> 
     assert other.keys() - plain.keys() == {"replay"}
     (digest,) = other["replay"]["files"]
     assert "open" not in digest
-
-
-def test_replay_is_for_types_that_are_told_by_name(tmp_path: Path) -> None:
-    settings = FinetuneSettings(objective="tagging", sections=(ReplaySettings(files=(tmp_path / "open.jsonl",)),))
-    why = r"replay\.files: is for objective 'concepts' or 'names' or 'zero_shot', but objective = 'tagging'"
-    with pytest.raises(SettingsError, match=why):
-        chosen_objective(settings, FINETUNE)
