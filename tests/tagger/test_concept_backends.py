@@ -5,10 +5,8 @@ import random
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, get_ident
 from typing import Any
@@ -19,22 +17,21 @@ import torch
 
 from nerbert import Tagger
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.evaluation.evaluate import evaluate
 from nerbert.formats.open_types import normalised
 from nerbert.model.backbone import save_model
 from nerbert.model.concept_encoder import ConceptModel, open_concepts
 from nerbert.model.concept_head import AskedLabels, ConceptHead
-from nerbert.model.folder import read_card, write_card
+from nerbert.model.folder import write_card
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.linear import WordScores
 from nerbert.records import EntityLabel, Example, Span
-from nerbert.tagger.calibrate import calibrate
 from nerbert.tagger.export import export
 from nerbert.tagger.label_vectors import LabelEncoder, LabelVectors
 from nerbert.tagger.pending import TagRequest
 from nerbert.tagger.self_check import check
 from nerbert.words import split_words
 from tests.encoder.backbones import tiny_config
+from tests.raised import raises
 from tests.tagger.batches import check_same
 
 LABELS = ["ship", "port: where ships call", "person", "polar ship", "city", "state", "harbour", "sea", "Insel", "река"]
@@ -81,7 +78,7 @@ WORDS_ALONE = pytest.mark.parametrize("folder", ["words"], indirect=True)
 @pytest.fixture
 def tagger(folder: Path) -> Tagger:
     """The encoder as a tagger, without labels."""
-    return Tagger.load(folder, device="cpu", precision="fp32")
+    return load(folder)
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +105,17 @@ def spans_of(tagger: Tagger) -> list[list[Span]]:
     return [list(each) for each in tagger.tag_many(TEXTS)]
 
 
+def load(folder: Path, **options: Any) -> Tagger:
+    return Tagger.load(folder, **{"device": "cpu", "precision": "fp32"} | options)
+
+
+def change_scorer(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "concepts" / "scorer.safetensors"
+    save_file(change(load_file(path)), path)
+
+
 @WORDS_ALONE
 def test_scores_are_those_of_training(folder: Path, tagger: Tagger) -> None:
     """Against the model that was trained, one sentence and one label at a time."""
@@ -130,18 +138,22 @@ def test_scores_are_those_of_training(folder: Path, tagger: Tagger) -> None:
     assert 0.1 < (wanted > 0.5).float().mean() < 0.9
 
 
-def test_neither_order_nor_number_of_labels_changes_a_bit(tagger: Tagger, own_cache: Path) -> None:
+def test_neither_order_nor_number_of_labels_changes_a_bit(
+    folder: Path, tagger: Tagger, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wanted = spans_of(tagger.with_labels(LABELS))
     assert len({span.type for spans in wanted for span in spans}) > 3
     shuffled = list(LABELS)
-    for seed in range(10):
+    for seed in range(3):
         random.Random(seed).shuffle(shuffled)
         shutil.rmtree(own_cache)
         assert spans_of(tagger.with_labels(shuffled)) == wanted
     unlikely = {f"thing {number}": 1.0 for number in range(200)}
-    several = Tagger.load(tagger.origin.folder, device="cpu", precision="fp32", thresholds=unlikely)  # type: ignore[union-attr]
-    for count in (1, 7, 200):
+    several = load(folder, thresholds=unlikely)
+    for count in (7, 200):
         assert spans_of(several.with_labels([*list(unlikely)[:count], *LABELS])) == wanted
+    monkeypatch.setattr("nerbert.model.concept_head._CELLS", 1)
+    assert spans_of(several.with_labels([*unlikely, *LABELS])) == wanted
 
 
 def test_a_label_alone_has_the_score_that_it_has_among_many() -> None:
@@ -155,8 +167,8 @@ def test_a_label_alone_has_the_score_that_it_has_among_many() -> None:
     head = ConceptHead(None, None, vectors, 384, 4.0, -1.0)  # type: ignore[arg-type]
     found = dict[tuple[int, str], float]()
     for count in (40, 39, 7, 1):
-        for place in range(0, 40, count):
-            some = names[place : place + count]
+        for first in range(0, 40, count):
+            some = names[first : first + count]
             asked = head.for_labels(some, [0.0] * len(some)).asked
             assert asked is not None
             assert (asked.numbers == asked.numbers.round()).all()
@@ -168,6 +180,7 @@ def test_a_label_alone_has_the_score_that_it_has_among_many() -> None:
     assert [found[0, each.name] for each in names] == pytest.approx(exact[0], abs=1e-5)
 
 
+@WORDS_ALONE
 def test_a_label_is_encoded_once(tagger: Tagger, encoded: list[str], own_cache: Path) -> None:
     wanted = spans_of(tagger.with_labels(LABELS[:6]))
     assert encoded == sorted(LABELS[:6])
@@ -177,10 +190,14 @@ def test_a_label_is_encoded_once(tagger: Tagger, encoded: list[str], own_cache: 
     again.with_labels(["port", "sea"])
     assert encoded[6:] == ["port", "sea"]
     assert not list(own_cache.rglob(".*.partial"))
+    plain, special = (tagger.head.for_labels([EntityLabel(name)], [0.5]) for name in ("SEP", "[SEP]"))
+    assert encoded[8:] == ["sep", "[sep]"], "written as in training, and no special piece"
+    assert not np.array_equal(plain.asked.numbers, special.asked.numbers)  # type: ignore[attr-defined]
 
 
+@WORDS_ALONE
 def test_requests_that_differ_in_thresholds_share_the_vectors_of_labels(
-    tagger: Tagger, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tagger: Tagger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, real = list[Sequence[EntityLabel]](), LabelVectors.__call__
 
@@ -193,13 +210,12 @@ def test_requests_that_differ_in_thresholds_share_the_vectors_of_labels(
     found = tagger.tag_batch([TagRequest(TEXTS[0], LABELS, bound) for bound in bounds])
     assert len(asked) == 1
     for bound, spans in zip(bounds[::5], found[::5], strict=True):
-        folder = tagger.origin.folder  # type: ignore[union-attr]
-        alone = Tagger.load(folder, device="cpu", precision="fp32", thresholds=bound)
-        check_same(spans, alone.tag(TEXTS[0], LABELS))
+        check_same(spans, load(folder, thresholds=bound).tag(TEXTS[0], LABELS))
 
 
+@WORDS_ALONE
 def test_two_threads_encode_a_new_label_once(
-    tagger: Tagger, encoded: list[str], own_cache: Path, monkeypatch: pytest.MonkeyPatch
+    tagger: Tagger, encoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both have read the cache, which is empty, before either of them encodes."""
     vectors, real, barrier = tagger.head.vectors, LabelVectors._read, Barrier(2)  # type: ignore[attr-defined]
@@ -220,6 +236,7 @@ def test_two_threads_encode_a_new_label_once(
     assert (one == other).all()
 
 
+@WORDS_ALONE
 @pytest.mark.parametrize(
     "damage",
     [
@@ -254,6 +271,7 @@ def test_a_damaged_cache_is_made_again(
     assert encoded == []
 
 
+@WORDS_ALONE
 def test_where_no_cache_can_be_labels_are_encoded_each_time(
     tagger: Tagger, own_cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -264,12 +282,13 @@ def test_where_no_cache_can_be_labels_are_encoded_each_time(
     assert line.startswith("vectors of labels are not cached: ")
 
 
+@WORDS_ALONE
 def test_two_taggers_fill_one_cache(
     folder: Path, own_cache: Path, tagger: Tagger, encoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Locks are of open files, so threads stand for processes; all labels are in one file."""
     monkeypatch.setattr("nerbert.tagger.label_vectors._file", lambda place, number: place / "all.npz")
-    several = [tagger, Tagger.load(folder, device="cpu")]
+    several = [tagger, load(folder)]
 
     def fill(start: int) -> None:
         for number in range(start, 30, 2):
@@ -288,29 +307,18 @@ def test_thresholds_are_of_labels(folder: Path, tagger: Tagger) -> None:
     usual = tagger.with_labels(LABELS)
     assert usual.thresholds == dict.fromkeys((each.partition(":")[0] for each in LABELS), 0.5)
     ((first, *_),) = usual.tag_many([TEXTS[2]])
-    without = Tagger.load(folder, device="cpu", precision="fp32", thresholds={first.type: 1.0, "unasked": 0.1})
+    without = load(folder, thresholds={first.type: 1.0, "unasked": 0.1})
     found = [span for spans in spans_of(without.with_labels(LABELS)) for span in spans]
     assert found
     assert first.type not in {span.type for span in found}
-    everything = Tagger.load(folder, device="cpu", precision="fp32", thresholds=0.0).with_labels(LABELS)
+    everything = load(folder, thresholds=0.0).with_labels(LABELS)
     example = Example(TEXTS[0], split_words(TEXTS[0]))
     (tags,) = everything.tag_examples([example])
     assert "O" not in tags.tags
-    strict = Tagger.load(folder, device="cpu", precision="fp32", thresholds=0.9).with_labels(LABELS)
+    strict = load(folder, thresholds=0.9).with_labels(LABELS)
     sure = [span.confidence for spans in spans_of(strict) for span in spans]
     assert sure
     assert min(sure) >= 0.9
-
-
-def test_a_temperature_moves_confidences_and_no_entity(folder: Path) -> None:
-    one, other = (Tagger.load(folder, device="cpu", precision="fp32", thresholds=0.6) for _ in range(2))
-    other.temperature = 3.0
-    least = 1 / (1 + (0.4 / 0.6) ** 3)  # what 0.6 is before the temperature
-    raw = Tagger.load(folder, device="cpu", precision="fp32", thresholds=least)
-    places = [[[(span.start, span.end, span.type) for span in spans] for spans in spans_of(each.with_labels(LABELS))]
-              for each in (one, other, raw)]  # fmt: skip
-    assert places[1] == places[2] != places[0]
-    assert all(span.confidence >= 0.6 for spans in spans_of(other.with_labels(LABELS)) for span in spans)
 
 
 @pytest.mark.parametrize("decoding", ["flat", "touching"])
@@ -352,52 +360,31 @@ def test_long_texts_keep_their_offsets(tagger: Tagger) -> None:
         assert not any("\n" in span.text for span in spans)
     assert found[1] == []
     assert max(span.end for span in found[3]) > 700
-    cut = Tagger.load(tagger.origin.folder, device="cpu", on_too_long="error")  # type: ignore[union-attr]
-    with pytest.raises(InputError, match="longer than a window"):
-        cut.tag(TEXTS[3], LABELS)
-
-
-def test_many_labels_at_once(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
-    def vectors(self: LabelEncoder, text: str) -> Any:
-        return np.random.default_rng(int(text)).normal(size=32).astype(np.float32)
-
-    monkeypatch.setattr(LabelEncoder, "__call__", vectors)
-    names = [str(number) for number in range(10_000)]
-    some = spans_of(tagger.with_labels(names))
-    monkeypatch.setattr("nerbert.model.concept_head._CELLS", 1)
-    assert spans_of(tagger.with_labels(names[::-1])) == some
-    assert len({span.type for spans in some for span in spans}) > 20
-
-
-def test_labels_are_asked_for_without_loading_again(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
-    tagger.with_labels(["ship"])
-    monkeypatch.setattr(Tagger, "load", None)
-    assert tagger.with_labels(["sea"]).head.scorer is tagger.head.scorer  # type: ignore[attr-defined]
-    assert tagger.types == []
 
 
 @WORDS_ALONE
-def test_a_tagger_with_labels_can_be_pickled(folder: Path) -> None:
-    loaded = Tagger.load(folder, device="cpu", precision="fp32", thresholds={"ship": 0.7}, decoding="touching")
+def test_a_tagger_with_labels_can_be_pickled_and_asked_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load(folder, thresholds={"ship": 0.7}, decoding="touching")
     asked = loaded.with_labels(LABELS)
     again = pickle.loads(pickle.dumps(asked))
-    assert again.labels == asked.labels
-    assert again.thresholds == asked.thresholds
-    assert again.decoding == "touching"
+    assert (again.labels, again.thresholds, again.decoding) == (asked.labels, asked.thresholds, "touching")
     assert spans_of(again) == spans_of(asked)
     assert pickle.dumps(again) == pickle.dumps(asked)
+    monkeypatch.setattr(Tagger, "load", None)
+    assert loaded.with_labels(["sea"]).head.scorer is loaded.head.scorer  # type: ignore[attr-defined]
+    assert loaded.types == []
 
 
 def test_a_copy_tags_alike(folder: Path, tmp_path: Path) -> None:
-    loaded = Tagger.load(folder, device="cpu", precision="fp32")
+    loaded = load(folder)
     loaded.with_labels(LABELS).save_pretrained(tmp_path / "copy")
-    again = Tagger.load(tmp_path / "copy", device="cpu", precision="fp32")
+    again = load(tmp_path / "copy")
     assert spans_of(again.with_labels(LABELS)) == spans_of(loaded.with_labels(LABELS))
-    scorer = tmp_path / "copy" / "concepts" / "scorer.safetensors"
     assert again.fingerprint == loaded.fingerprint
+    scorer = tmp_path / "copy" / "concepts" / "scorer.safetensors"
     scorer.write_bytes(scorer.read_bytes() + b" ")
     assert Tagger.fingerprint.func(again) != loaded.fingerprint  # type: ignore[attr-defined]
-    with pytest.raises(InputError, match="holds other weights"):
+    with raises(InputError, "holds other weights"):
         pickle.loads(pickle.dumps(again))
 
 
@@ -407,7 +394,8 @@ def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export(folder, int8=True, output=tmp_path_factory.mktemp("light") / "encoder").folder
 
 
-def test_graphs_give_torchs_scores_without_torch(folder: Path, tagger: Tagger, exported: Path, tmp_path: Path) -> None:
+@pytest.mark.extras
+def test_graphs_give_torchs_scores_without_torch(tagger: Tagger, exported: Path) -> None:
     wanted = spans_of(tagger.with_labels(LABELS))
     light = Tagger.load(exported, precision="fp32")
     assert light.head.name == "onnx fp32 cpu"
@@ -427,9 +415,10 @@ def test_graphs_give_torchs_scores_without_torch(folder: Path, tagger: Tagger, e
     assert done.stdout.strip() == str([span.type for span in found[2]])
 
 
+@pytest.mark.extras
 def test_graphs_of_the_first_piece_and_of_other_weights(tmp_path: Path) -> None:
     folder = made(tmp_path / "first", pooling="first")
-    wanted = Tagger.load(folder, device="cpu", precision="fp32").with_labels(LABELS)
+    wanted = load(folder).with_labels(LABELS)
     assert export(folder).sizes.keys() == {"model.onnx", "concepts.onnx"}
     found = Tagger.load(folder, backend="onnx", precision="fp32").with_labels(LABELS)
     for one, other in zip(spans_of(found), spans_of(wanted), strict=True):
@@ -441,139 +430,71 @@ def test_graphs_of_the_first_piece_and_of_other_weights(tmp_path: Path) -> None:
     assert agreement["onnx fp32"].confidence < 1e-4
     scorer = folder / "concepts" / "scorer.safetensors"
     scorer.write_bytes(scorer.read_bytes() + b" ")
-    with pytest.raises(InputError, match=r"made from other weights than concepts/scorer\.safetensors"):
+    with raises(InputError, "made from other weights than concepts/scorer.safetensors"):
         Tagger.load(folder, backend="onnx")
-
-
-def test_evaluation_needs_labels(folder: Path, tagger: Tagger, tmp_path: Path) -> None:
-    gold = [Example("Oslo is large.", split_words("Oslo is large."), (Span(0, 4, "city"),))]
-    judged = evaluate(tagger.with_labels(["city", "ship"]), gold)
-    assert judged.unknown_types == ()
-    assert judged.sentences == 1
-    assert evaluate(folder, gold).unknown_types == ()  # it is asked for the data's types
-    with pytest.raises(InputError, match="takes its labels at run time: give labels"):
-        tagger.tag("Oslo")
-    with pytest.raises(InputError, match="takes its labels at run time, so it has no answers of its own to check"):
-        check(folder, renew=True)
-
-
-def test_it_is_calibrated_by_the_types_of_the_data(folder: Path, tmp_path: Path) -> None:
-    here = Path(shutil.copytree(folder, tmp_path / "encoder"))
-    asked = Tagger.load(here, backend="torch", precision="fp32", thresholds=0.05).with_labels(LABELS[:4])
-    texts = [Example(text, split_words(text)) for text in TEXTS[:3] if text]
-    gold = []
-    for number, (text, found) in enumerate(zip(texts, asked.tag_many(texts), strict=True)):
-        right = [span for place, span in enumerate(found) if (number + place) % 4]
-        gold.append(replace(text, spans=tuple(Span(each.start, each.end, each.type) for each in right)))
-    (done,) = calibrate(here, gold)
-    assert 0.05 < done.calibration["temperature"] != 1
-    assert done.calibration["entities"] == sum(map(len, asked_again(here, gold)))
-    (again,) = calibrate(here, gold, precision=0.8)
-    assert again.calibration["temperature"] == done.calibration["temperature"]
-    kept = Counter(span.type for spans in asked_again(here, gold) for span in spans)
-    assert {name: each.kept for name, each in again.thresholds.items()} == {
-        name: kept[name] for name in again.thresholds
-    }
-    assert any(each.confidence for each in again.thresholds.values())
-    assert read_card(str(here))["thresholds"] == Tagger.load(here).card["thresholds"]
-    assert not (here / "check.json").exists()
-
-
-def asked_again(folder: Path, gold: list[Example]) -> list[Any]:
-    types = sorted({span.type for each in gold for span in each.spans})
-    tagger = Tagger.load(folder, backend="torch", precision="fp32")
-    return list(tagger.with_labels(types).tag_many(gold))
-
-
-@pytest.mark.parametrize(
-    ("labels", "said"),
-    [
-        ([], "labels: none given"),
-        (["ship", "Ship"], "differ only in case"),
-        ([""], "not empty"),
-        (["ship: " + "a b " * 40], r"label 'ship: a b .*has 82 pieces; the model reads 1 to 62"),
-    ],
-)
-def test_labels_that_cannot_be_looked_for(tagger: Tagger, labels: list[str], said: str) -> None:
-    with pytest.raises(InputError, match=said) as caught:
-        tagger.with_labels(labels)
-    assert "\n" not in str(caught.value)
-
-
-def test_what_looks_like_a_special_piece_in_a_label_is_plain(tagger: Tagger, encoded: list[str]) -> None:
-    plain, special = (tagger.head.for_labels([EntityLabel(name)], [0.5]) for name in ("SEP", "[SEP]"))
-    assert isinstance(plain, ConceptHead)
-    assert isinstance(special, ConceptHead)
-    assert encoded == ["sep", "[sep]"], "written as in training"
-    assert plain.asked is not None
-    assert special.asked is not None
-    assert not np.array_equal(plain.asked.numbers, special.asked.numbers)
 
 
 def _without(name: str) -> Callable[[Path], object]:
     return lambda folder: (folder / "concepts" / name).unlink()
 
 
-def _no_number(folder: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
-    path = folder / "concepts" / "scorer.safetensors"
-    save_file({**load_file(path), "bias": torch.tensor(torch.nan)}, path)
+def _scorer(change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> Callable[[Path], object]:
+    return lambda folder: change_scorer(folder, change)
 
 
-BREAKS: dict[str, tuple[Callable[[Path], object], str]] = {
+Act = Callable[[Path], object]
+BREAKS: dict[str, tuple[Act, str]] = {
     "no facts": (_without("concepts.json"), "not a tagger: its weights hold no head"),
     "no weights": (_without("model.safetensors"), "concepts: holds no weights of a concept encoder"),
-    "no scorer": (_without("scorer.safetensors"), r"scorer\.safetensors: can't be read"),
-    "no number": (_no_number, "holds no bias that is a number"),
+    "no scorer": (_without("scorer.safetensors"), "scorer.safetensors: can't be read"),
+    "no number": (_scorer(lambda own: {**own, "bias": torch.tensor(torch.nan)}), "holds no bias that is a number"),
     "torn facts": (lambda folder: (folder / "concepts" / "concepts.json").write_text("{"), "not JSON"),
     "no tokenizer": (_without("tokenizer.json"), "tokenizer"),
-}
+    "no layer": (_scorer(lambda own: {"bias": own["bias"]}), "no layer of boundaries"),
+    "whole numbers": (
+        _scorer(lambda own: {**own, "boundaries.bias": own["boundaries.bias"].int()}), "floating-point"),
+    "truth values": (_scorer(lambda own: {**own, "boundaries.weight": own["boundaries.weight"] > 0}), "floating-point"),
+    "narrow layer": (
+        _scorer(lambda own: {**own, "boundaries.weight": own["boundaries.weight"][:, :3].clone()}), "doesn't fit"),
+}  # fmt: skip
 
 
+@pytest.mark.parametrize("folder", ["boundaries"], indirect=True)
 @pytest.mark.parametrize("name", BREAKS)
 def test_a_folder_that_is_not_whole_is_one_line(folder: Path, tmp_path: Path, name: str) -> None:
     broken = Path(shutil.copytree(folder, tmp_path / "encoder"))
-    change, said = BREAKS[name]
+    change, words = BREAKS[name]
     change(broken)
-    with pytest.raises(NerbertError, match=said) as caught:
-        Tagger.load(broken, device="cpu").with_labels(["ship"])
+    with pytest.raises(NerbertError, match=words) as caught:
+        load(broken).with_labels(["ship"])
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [(lambda own: {"bias": own["bias"]}, "no layer of boundaries"),
-     (lambda own: {**own, "boundaries.bias": own["boundaries.bias"].int()}, "floating-point"),
-     (lambda own: {**own, "boundaries.weight": own["boundaries.weight"] > 0}, "floating-point"),
-     (lambda own: {**own, "boundaries.weight": own["boundaries.weight"][:, :3].clone()}, "doesn't fit")],
-)  # fmt: skip
-def test_a_wrong_layer_of_boundaries_is_one_line_when_loading(
-    tmp_path: Path, change: Callable[[Any], Any], said: str
-) -> None:
-    from safetensors.torch import load_file, save_file
-
-    broken = made(tmp_path / "encoder", boundaries=True)
-    scorer = broken / "concepts" / "scorer.safetensors"
-    save_file(change(load_file(scorer)), scorer)
-    with pytest.raises(InputError, match=said):
-        Tagger.load(broken, device="cpu")
+@pytest.mark.parametrize("folder", ["boundaries"], indirect=True)
+def test_a_layer_of_boundaries_in_fp64_is_read(folder: Path, tagger: Tagger, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "encoder"))
+    change_scorer(copy, lambda own: {name: each.double() for name, each in own.items()})
+    assert spans_of(load(copy).with_labels(["ship"])) == spans_of(tagger.with_labels(["ship"]))
 
 
-def test_a_layer_of_boundaries_in_fp64_is_read(tmp_path: Path) -> None:
-    from safetensors.torch import load_file, save_file
+REFUSED: list[tuple[Act, type[NerbertError], str]] = [
+    (lambda folder: load(folder).with_labels([]), InputError, "labels: none given"),
+    (lambda folder: load(folder).with_labels(["ship", "Ship"]), InputError, "differ only in case"),
+    (lambda folder: load(folder).with_labels([""]), InputError, "not empty"),
+    (lambda folder: load(folder).with_labels(["ship: " + "a b " * 40]), InputError,
+     "has 82 pieces; the model reads 1 to 62"),
+    (lambda folder: load(folder, on_too_long="error").tag(TEXTS[3], LABELS), InputError, "longer than a window"),
+    (lambda folder: load(folder).tag("Oslo"), InputError, "takes its labels at run time: give labels"),
+    (lambda folder: check(folder, renew=True), InputError,
+     "takes its labels at run time, so it has no answers of its own to check"),
+    (lambda folder: load(folder, decoding="legal"), SettingsError, "decoding = 'legal'"),
+    (lambda folder: Tagger.load(folder, backend="onnx"), InputError, "holds no onnx/; run `nerbert export`"),
+    (lambda folder: load(folder, head="linear"), InputError, "not a tagger: its weights hold no head"),
+]  # fmt: skip
 
-    folder = made(tmp_path / "encoder", boundaries=True)
-    before = spans_of(Tagger.load(folder, device="cpu").with_labels(["ship"]))
-    scorer = folder / "concepts" / "scorer.safetensors"
-    save_file({name: each.double() for name, each in load_file(scorer).items()}, scorer)
-    assert spans_of(Tagger.load(folder, device="cpu").with_labels(["ship"])) == before
 
-
-def test_what_is_not_there_is_refused(folder: Path) -> None:
-    with pytest.raises(SettingsError, match="decoding = 'legal'"):
-        Tagger.load(folder, decoding="legal", device="cpu")
-    with pytest.raises(InputError, match="holds no onnx/; run `nerbert export`"):
-        Tagger.load(folder, backend="onnx")
-    with pytest.raises(InputError, match="not a tagger: its weights hold no head"):
-        Tagger.load(folder, head="linear", device="cpu")
+@WORDS_ALONE
+@pytest.mark.parametrize(("act", "kind", "words"), REFUSED)
+def test_messages(folder: Path, act: Act, kind: type[NerbertError], words: str) -> None:
+    with raises(kind, words):
+        act(folder)

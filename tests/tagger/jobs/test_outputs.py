@@ -15,21 +15,17 @@ import pytest
 from nerbert.errors import SettingsError
 from nerbert.formats.conll import write_conll
 from nerbert.formats.examples import read_examples
-from nerbert.formats.jsonl import object_line
 from nerbert.formats.parquet import SPAN_LIST
 from nerbert.labels import bio_from_spans, example_tags, spans_from_bio
 from nerbert.tagger.jobs.job import TagJob, tag_files
 from nerbert.tagger.tagger import Tagger
+from tests.raised import raises
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
+from tests.tagger.jobs.rows import rows, tagged, write_rows
 
 Caught = pytest.CaptureFixture[str]
 ADA = {"text": "Ada", "type": "vowel", "start": 0, "end": 3, "confidence": 0.7}
-
-
-def rows(path: str) -> list[Any]:
-    """The objects of a file of JSON lines."""
-    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
 
 
 def test_fields_of_json_are_carried_and_entities_replaced(tag: Tag) -> None:
@@ -44,10 +40,7 @@ def test_fields_of_json_are_carried_and_entities_replaced(tag: Tag) -> None:
 
 
 def test_the_text_may_be_in_any_field_and_may_be_words(tag: Tag, capitals: Capitals) -> None:
-    given = [
-        {"body": "Ada slept"}, {"body": ["Ada Lovelace", "slept", "Bob"], "text": 7}, {"body": []},
-    ]  # fmt: skip
-    Path("x.jsonl").write_text("".join(json.dumps(each) + "\n" for each in given))
+    write_rows("x.jsonl", [{"body": "Ada slept"}, {"body": ["Ada Lovelace", "slept", "Bob"], "text": 7}, {"body": []}])
     assert tag("x.jsonl", "-o", "y.jsonl", "--field", "body") == 0
     found = rows("y.jsonl")
     assert [[(span["text"], span["start"]) for span in row["spans"]] for row in found] == [
@@ -56,51 +49,38 @@ def test_the_text_may_be_in_any_field_and_may_be_words(tag: Tag, capitals: Capit
     assert found[1]["text"] == 7, "a field that is there stays"
     assert found[2] == {"text": "", "body": [], "spans": []}
     assert capitals.seen == ["Ada slept", "Ada Lovelace slept Bob", ""]
-
-
-def test_tokens_will_do_where_there_is_no_text(tag: Tag) -> None:
-    Path("x.jsonl").write_text('{"tokens": ["Ada", "slept"], "n": 1}\n{"text": "Bob", "tokens": 2}\n')
-    assert tag("x.jsonl", "-o", "y.jsonl") == 0
-    assert [(row["text"], row["tokens"]) for row in rows("y.jsonl")] == [("Ada slept", ["Ada", "slept"]), ("Bob", 2)]
+    write_rows("x.jsonl", [{"tokens": ["Ada", "slept"], "n": 1}, {"text": "Bob", "tokens": 2}])
+    assert tag("x.jsonl", "-o", "z.jsonl") == 0
+    assert [(row["text"], row["tokens"]) for row in rows("z.jsonl")] == [("Ada slept", ["Ada", "slept"]), ("Bob", 2)]
 
 
 def test_conll_keeps_its_words(tag: Tag) -> None:
     Path("x.conll").write_bytes(
         b"\xef\xbb\xbf-DOCSTART- -X- O\r\n\r\nAda\tNNP\tS-x\r\nNew York\tNNP\tO\r\n\r\n\r\nx y B-z\n10\xc2\xa0km O\nBob"
     )
-    assert tag("x.conll", "-o", "y.conll") == 0
-    assert Path("y.conll").read_text() == (
-        "Ada\tB-vowel\nNew York\tB-else\n\nx\tO\n10\u00a0km\tO\nBob\tB-else\n\n"
-    )  # fmt: skip
-    assert tag("x.conll", "-o", "y.jsonl") == 0
-    assert rows("y.jsonl")[0]["tokens"] == ["Ada", "New York"]
-    second = rows("y.jsonl")[0]["spans"][1]
-    assert [second[key] for key in ("text", "type", "start", "end")] == ["New York", "else", 4, 12]
+    for to in ("conll", "jsonl"):
+        assert tag("x.conll", "-o", f"y.{to}") == 0
+    assert Path("y.conll").read_text() == "Ada\tB-vowel\nNew York\tB-else\n\nx\tO\n10\u00a0km\tO\nBob\tB-else\n\n"
+    first = rows("y.jsonl")[0]
+    assert first["tokens"] == ["Ada", "New York"]
+    assert [first["spans"][1][key] for key in ("text", "type", "start", "end")] == ["New York", "else", 4, 12]
+    assert [example_tags(each) for each in read_examples(Path("y.jsonl"))] == [
+        example_tags(each) for each in read_examples(Path("y.conll"))
+    ]
 
 
-def test_json_lines_are_annotated_sentences_again(tag: Tag) -> None:
-    Path("x.txt").write_text("Ada slept.\nBob met New York\n")
-    assert tag("x.txt", "-o", "y.jsonl") == 0
-    found = read_examples(Path("y.jsonl"))
-    assert [[(span.text, span.type) for span in each.spans] for each in found] == [
-        [("Ada", "vowel")], [("Bob", "else"), ("New", "else"), ("York", "else")],
-    ]  # fmt: skip
-    assert all(span.confidence < 1 for each in found for span in each.spans), "confidences travel along"
-    Path("z.conll").write_text("Ada\tO\nNew York\tO\n")
-    assert tag("z.conll", "-o", "z.jsonl") == 0
-    assert tag("z.conll", "-o", "zz.conll") == 0
-    first, second = read_examples(Path("z.jsonl")), read_examples(Path("zz.conll"))
-    assert [example_tags(each) for each in first] == [example_tags(each) for each in second]
-
-
-def test_text_becomes_sentences_of_conll(tag: Tag) -> None:
+def test_text_becomes_annotated_sentences(tag: Tag) -> None:
     Path("x.txt").write_text("The brig sailed. Ada slept in Oslo!\n\n  \nBob\n")
-    assert tag("x.txt", "-o", "y.conll") == 0
-    found = list(read_examples(Path("y.conll")))
-    assert [each.tokens for each in found] == [
+    for to in ("conll", "jsonl"):
+        assert tag("x.txt", "-o", f"y.{to}") == 0
+    in_conll, in_json = (list(read_examples(Path(f"y.{to}"))) for to in ("conll", "jsonl"))
+    assert [each.tokens for each in in_conll] == [
         ("The", "brig", "sailed", "."), ("Ada", "slept", "in", "Oslo", "!"), ("Bob",),
     ]  # fmt: skip
-    assert [[span.text for span in each.spans] for each in found] == [["The"], ["Ada", "Oslo"], ["Bob"]]
+    entities = [[("The", "else")], [("Ada", "vowel"), ("Oslo", "vowel")], [("Bob", "else")]]
+    for found in (in_conll, in_json):
+        assert [[(span.text, span.type) for span in each.spans] for each in found] == entities
+    assert all(span.confidence < 1 for each in in_json for span in each.spans), "confidences travel along"
 
 
 def test_parquet_keeps_its_columns_as_they_are(tag: Tag) -> None:
@@ -142,7 +122,7 @@ def test_parquet_of_words(tag: Tag) -> None:
 
 def test_json_becomes_columns(tag: Tag) -> None:
     given = [{"text": "Ada", "id": 1, "tags": []}, {"text": "x\ud800", "id": 2.5, "tags": ["a"], "more": {"y": None}}]
-    Path("x.jsonl").write_text("".join(json.dumps(each) + "\n" for each in given))
+    write_rows("x.jsonl", given)
     assert tag("x.jsonl", "-o", "y.parquet", "--offsets", "utf-16") == 0
     assert pq.read_table("y.parquet").to_pylist() == [
         {"text": "Ada", "id": 1.0, "tags": [], "more": None, "spans": [ADA]},
@@ -153,7 +133,7 @@ def test_json_becomes_columns(tag: Tag) -> None:
 def test_columns_of_all_parts_are_joined(tag: Tag, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nerbert.tagger.jobs.files._PART", 1)
     given = [{"text": "a", "x": None}, {"text": "b", "x": 1, "y": "z"}, {"text": "c", "x": 0.5}]
-    Path("x.jsonl").write_text("".join(json.dumps(each) + "\n" for each in given))
+    write_rows("x.jsonl", given)
     assert tag("x.jsonl", "-o", "y.parquet") == 0
     assert pq.read_table("y.parquet").drop_columns("spans").to_pylist() == [
         {"text": "a", "x": None, "y": None}, {"text": "b", "x": 1.0, "y": "z"}, {"text": "c", "x": 0.5, "y": None},
@@ -195,7 +175,7 @@ def test_nothing_in_is_nothing_out(tag: Tag, source: str, to: str) -> None:
 def test_packed_files_are_unpacked(tag: Tag, pack: Any, end: str) -> None:
     Path(f"x.jsonl.{end}").write_bytes(pack(b'{"text": "Ada"}\n'))
     assert tag(f"x.jsonl.{end}", "-o", "y.jsonl") == 0
-    assert rows("y.jsonl") == [{"text": "Ada", "spans": [ADA]}]
+    assert tagged("y.jsonl") == [("Ada", ["Ada"])]
 
 
 def test_text_in_a_file_has_no_colours(tag: Tag, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,69 +185,89 @@ def test_text_in_a_file_has_no_colours(tag: Tag, monkeypatch: pytest.MonkeyPatch
     assert Path("y.txt").read_text() == "[Ada|vowel]\\x1b\n  0–3  vowel  0.70  Ada\n"
 
 
-BAD: list[tuple[str, bytes, str]] = [
+TOO_DEEP = "x.jsonl:1: not JSON that can be read: too deep"
+BAD: list[tuple[str, Any, str]] = [
     ("x.txt", b"ok\nca\xe9", "x.txt:2: not UTF-8 at byte 2 of the line; convert the text to UTF-8 (or pass --errors"),
     ("x.txt", b"PAR1abc", "x.txt:1: is Parquet, not text; pass --from parquet"),
     ("x.jsonl", b'{"text": "a"}\n{"text" "b"}\n', "x.jsonl:2: not JSON: Expecting ':' delimiter at character 8"),
-    ("x.jsonl", b'{"text": "a"}\n{"id": 1, "body": 2}\n', "x.jsonl:2: no field 'text' (there are: id, body); name"),
-    ("x.jsonl", b"{}\n", "x.jsonl:1: no field 'text' (there are: none)"),
-    ("x.jsonl", b'{"text": 3}\n', "x.jsonl:1: field 'text' holds 3: must be a text, or a list of words"),
-    ("x.jsonl", b'{"text": null}\n', "x.jsonl:1: field 'text' holds None: must be a text"),
-    ("x.jsonl", b'{"tokens": ["a", 3]}\n', "x.jsonl:1: field 'tokens': word 1 (from 0) is 3: must be a nonempty text"),
-    (
-        "x.jsonl",
-        b'{"tokens": ["a", ""]}\n',
-        "x.jsonl:1: field 'tokens': word 1 (from 0) is '': must be a nonempty text",
-    ),
-    ("x.jsonl", b'[{"text": "a"}]\n', "x.jsonl:1: not a JSON object: the file is one JSON array, not JSON lines"),
+    ("x.jsonl", [{"text": "a"}, {"id": 1, "body": 2}], "x.jsonl:2: no field 'text' (there are: id, body); name"),
+    ("x.jsonl", [{}], "x.jsonl:1: no field 'text' (there are: none)"),
+    ("x.jsonl", [{"text": 3}], "x.jsonl:1: field 'text' holds 3: must be a text, or a list of words"),
+    ("x.jsonl", [{"text": None}], "x.jsonl:1: field 'text' holds None: must be a text"),
+    ("x.jsonl", [{"tokens": ["a", 3]}], "x.jsonl:1: field 'tokens': word 1 (from 0) is 3: must be a nonempty text"),
+    ("x.jsonl", [{"tokens": ["a", ""]}], "x.jsonl:1: field 'tokens': word 1 (from 0) is '': must be a nonempty text"),
+    ("x.jsonl", [[{"text": "a"}]], "x.jsonl:1: not a JSON object: the file is one JSON array, not JSON lines"),
     ("x.json", b"[\n", "x.json:2: not JSON: Expecting value"),
     ("x.json", b'[{"text": "a"},\n3]', "x.json:2: not a JSON object: 3; write an array of objects"),
-    ("x.jsonl", b'"a"\n', "x.jsonl:1: not a JSON object: '\"a\"'"),
+    ("x.jsonl", ["a"], "x.jsonl:1: not a JSON object: '\"a\"'"),
     ("x.jsonl", b'{"text": "a", "x": \xff}\n', "x.jsonl:1: not UTF-8 at byte 19"),
-    ("x.jsonl", b"[" * 100_000, "x.jsonl:1: not JSON that can be read: too deep"),
-    ("x.jsonl", b'{"text": "a", "x": ' + b"9" * 5000 + b"}", "x.jsonl:1: not JSON that can be read: too deep, or too"),
+    ("x.jsonl", b"[" * 100_000, TOO_DEEP),
+    ("x.jsonl", b'{"text": "a", "x": ' + b"9" * 5000 + b"}", f"{TOO_DEEP}, or too"),
     ("x.conll", b"Ada\tO\n\tO\n", "x.conll:2: broken line '\\tO': expected a token"),
     ("x.conll", b"Ada\tO\n\n\xff\tO\n", "x.conll:3: not UTF-8 at byte 0"),
     ("x.parquet", b"", "x.parquet: can't be read as Parquet: Parquet file size is 0 bytes"),
     ("x.parquet", b"PAR1" + bytes(100), "x.parquet: can't be read as Parquet: "),
+    ("x.parquet", {"body": ["a"]}, "x.parquet: row 1: no field 'text' (there are: body); name the text's with --field"),
+    ("x.parquet", {"text": ["a", None]}, "x.parquet: row 2: field 'text' holds None: must be a text"),
+    ("x.parquet", {"text": [b"a", b"\xe9"]}, "x.parquet: row 2: not UTF-8 at byte 0"),
+    ("x.parquet", {"text": [["a", ""]]}, "x.parquet: row 1: field 'text': word 1 (from 0) is ''"),
     ("x.txt.gz", b"\x1f\x8b\x08\x00abc", "x.txt.gz: cut off or damaged"),
+]
+NO_COLUMN: list[tuple[list[Any], str]] = [
+    ([1, "a"], "x.jsonl:1: field 'x' can't be a Parquet column: Could not convert 'a'"),
+    ([2**70], "x.jsonl:1: field 'x' can't be a Parquet column: Python int too large"),
+    ([{}], "x.jsonl: Cannot write struct type 'x' with no child field to Parquet"),
 ]
 
 
-@pytest.mark.parametrize("to", ["jsonl", "html"])
-@pytest.mark.parametrize(("name", "data", "told"), BAD)
+@pytest.mark.parametrize(
+    ("name", "data", "to", "told"),
+    [
+        *((name, data, "jsonl", told) for name, data, told in BAD),
+        (*BAD[0][:2], "html", BAD[0][2]),
+        *(("x.jsonl", [{"text": "a", "x": each} for each in values], "parquet", told) for values, told in NO_COLUMN),
+        *(
+            ("x.jsonl", [{"text": "a"}, {"tokens": [word]}], "conll", f"x.jsonl:2: word {word!r} contains a tab or")
+            for word in ("a\tb", "a\nb", "a\rb")
+        ),
+    ],
+)
 def test_a_fault_is_one_line_that_names_the_place(
-    tag: Tag, capsys: Caught, name: str, data: bytes, told: str, to: str
+    tag: Tag, capsys: Caught, name: str, data: Any, to: str, told: str
 ) -> None:
-    Path(name).write_bytes(data)
+    if isinstance(data, dict):
+        pq.write_table(pa.table(data), name)
+    elif isinstance(data, list):
+        write_rows(name, data)
+    else:
+        Path(name).write_bytes(data)
     assert tag(name, "-o", f"y.{to}") == 1
     err = capsys.readouterr().err
     assert err.startswith(f"nerbert: {told}")
     assert err.count("\n") == 1
-    assert sorted(path.name for path in Path().iterdir()) == ["tagger", name]
+    assert ("write JSON lines (--to jsonl)" in err) == (to == "parquet")
+    assert {path.name for path in Path().iterdir() if not path.name.startswith(".y.")} == {"tagger", name}
 
 
-@pytest.mark.parametrize(
-    ("columns", "told"),
-    [
-        ({"body": ["a"]}, "x.parquet: row 1: no field 'text' (there are: body); name the text's with --field"),
-        ({"text": [1]}, "x.parquet: row 1: field 'text' holds 1: must be a text, or a list of words"),
-        ({"text": ["a", None]}, "x.parquet: row 2: field 'text' holds None: must be a text"),
-        ({"text": [b"a", b"\xe9"]}, "x.parquet: row 2: not UTF-8 at byte 0"),
-        ({"text": [["a", None]]}, "x.parquet: row 1: field 'text': word 1 (from 0) is None"),
-        ({"text": [["a", ""]]}, "x.parquet: row 1: field 'text': word 1 (from 0) is ''"),
-    ],
-)
-def test_faults_of_parquet(tag: Tag, capsys: Caught, columns: dict[str, Any], told: str) -> None:
-    pq.write_table(pa.table(columns), "x.parquet")
-    assert tag("x.parquet", "--json") == 1
-    assert capsys.readouterr().err.startswith(f"nerbert: {told}")
-
-
-def test_columns_of_one_name_are_refused(tag: Tag, capsys: Caught) -> None:
+def test_faults_that_are_seen_late_or_before_any_work(
+    tag: Tag, capitals: Capitals, capsys: Caught, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pq.write_table(pa.table([["a"], ["b"]], names=["text", "text"]), "x.parquet")
     assert tag("x.parquet", "--json") == 1
     assert "has several columns 'text'" in capsys.readouterr().err
+    Path("x.txt").write_text("Ada")
+    with monkeypatch.context() as patch:
+        patch.setattr(capitals, "sentences", lambda text: iter(()))
+        assert tag("x.txt", "--to", "conll") == 1
+    assert "x.txt:1: entity 'Ada' is in no sentence, so CoNLL can't hold it" in capsys.readouterr().err
+    capitals.seen.clear()
+    capitals.head.types.append("work of art")
+    assert tag("x.txt", "-o", "y.conll") == 1
+    assert "type 'work of art' holds white space" in capsys.readouterr().err
+    with raises(SettingsError, "--to html: no page writer was given; pass page=nerbert.render.tags_page.write_page"):
+        tag_files(TagJob(tagger="tagger", inputs=("x.txt",), output=Path("y.html")))
+    assert not Path("y.html").exists()
+    assert capitals.seen == []
 
 
 def test_bytes_that_are_no_text_are_replaced_on_wish(tag: Tag) -> None:
@@ -279,50 +279,6 @@ def test_bytes_that_are_no_text_are_replaced_on_wish(tag: Tag) -> None:
         assert tag("x.parquet", "-o", f"z.{to}", "--errors", "replace") == 0
     assert rows("z.jsonl") == pq.read_table("z.parquet").to_pylist()
     assert rows("z.jsonl")[0]["text"] == "Ada\ufffd"
-
-
-MIXED: list[tuple[list[Any], str]] = [
-    ([1, "a"], "x.jsonl:1: field 'x' can't be a Parquet column: Could not convert 'a'"),
-    ([2**70], "x.jsonl:1: field 'x' can't be a Parquet column: Python int too large"),
-    ([{}], "x.jsonl: Cannot write struct type 'x' with no child field to Parquet"),
-]
-
-
-@pytest.mark.parametrize(("values", "told"), MIXED)
-def test_what_no_column_holds_is_told(tag: Tag, capsys: Caught, values: list[Any], told: str) -> None:
-    Path("x.jsonl").write_text("".join(json.dumps({"text": "a", "x": value}) + "\n" for value in values))
-    assert tag("x.jsonl", "-o", "y.parquet") == 1
-    err = capsys.readouterr().err
-    assert err.startswith(f"nerbert: {told}")
-    assert "write JSON lines (--to jsonl)" in err
-
-
-def test_parts_that_no_column_joins_are_told(
-    tag: Tag, capitals: Capitals, capsys: Caught, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("nerbert.tagger.jobs.files._PART", 1)
-    Path("x.jsonl").write_text('{"text": "a", "x": 1}\n{"text": "b", "x": "1"}\n{"text": "c"}\n')
-    assert tag("x.jsonl", "-o", "y.parquet") == 1
-    told = (
-        "nerbert: x.jsonl:2: Unable to merge: Field x has incompatible types: int64 vs string; such fields can't be one"
-    )
-    assert capsys.readouterr().err.startswith(told)
-    assert capitals.seen == ["a", "b", "c"]
-
-
-@pytest.mark.parametrize("word", ["a\tb", "a\nb", "a\rb"])
-def test_words_that_conll_cannot_hold_are_told(tag: Tag, capsys: Caught, word: str) -> None:
-    Path("x.jsonl").write_text('{"text": "a"}\n' + json.dumps({"tokens": [word]}))
-    assert tag("x.jsonl", "--to", "conll") == 1
-    assert capsys.readouterr().err.startswith(f"nerbert: x.jsonl:2: word {word!r} contains a tab or line break")
-
-
-def test_types_that_conll_cannot_hold_are_told(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
-    capitals.head.types.append("work of art")
-    Path("x.txt").write_text("a")
-    assert tag("x.txt", "-o", "y.conll") == 1
-    assert "type 'work of art' holds white space" in capsys.readouterr().err
-    assert capitals.seen == []
 
 
 def test_halves_of_characters_go_out_as_they_came(tag: Tag) -> None:
@@ -344,11 +300,11 @@ def test_a_real_tagger_finds_the_same_in_all_formats(tiny_tagger: Path, sample: 
         bio_from_spans(len(tags), spans_from_bio(tags)) for tags in expected
     ]
     text = "\n".join(each.text for each in gold)
-    (tmp_path / "x.jsonl").write_bytes(object_line({"text": text}))
+    write_rows(tmp_path / "x.jsonl", [{"text": text}])
     for to in ("jsonl", "conll", "parquet"):
         output = tmp_path / f"z.{to}"
         tag_files(TagJob(tagger=str(tiny_tagger), inputs=(str(tmp_path / "x.jsonl"),), output=output))
-    (row,) = rows(str(tmp_path / "z.jsonl"))
+    (row,) = rows(tmp_path / "z.jsonl")
     found = [(span["text"], span["type"]) for span in row["spans"]]
     assert len(found) > 40
     assert pq.read_table(tmp_path / "z.parquet").to_pylist() == [row]
@@ -356,17 +312,3 @@ def test_a_real_tagger_finds_the_same_in_all_formats(tiny_tagger: Path, sample: 
     assert [(span.text.replace(" ", ""), span.type) for span in in_conll] == [
         (text.replace(" ", ""), type_) for text, type_ in found
     ]
-
-
-def test_an_entity_in_no_sentence_is_never_lost(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
-    capitals.sentences = lambda text: iter(())  # type: ignore[method-assign]
-    Path("x.txt").write_text("Ada")
-    assert tag("x.txt", "--to", "conll") == 1
-    assert "x.txt:1: entity 'Ada' is in no sentence, so CoNLL can't hold it" in capsys.readouterr().err
-
-
-def test_html_needs_a_page_writer(capitals: Capitals, tmp_path: Path) -> None:
-    (tmp_path / "x.txt").write_text("Ada")
-    with pytest.raises(SettingsError, match=r"--to html: .*write_page"):
-        tag_files(TagJob(tagger="tagger", inputs=("x.txt",), output=Path("y.html")))
-    assert not (tmp_path / "y.html").exists()

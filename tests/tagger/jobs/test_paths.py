@@ -1,6 +1,5 @@
 """Folders and several inputs, what is refused before any work, and options that don't go together."""
 
-import contextlib
 import io
 import json
 import os
@@ -12,12 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.artifacts import MARKERS
-from nerbert.cli import main
 from nerbert.errors import InputError
 from nerbert.formats.inputs import InputFile
 from nerbert.tagger.tagger import Tagger
+from tests.commands import exit_code
+from tests.raised import raises
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
+from tests.tagger.jobs.rows import rows
 
 Caught = pytest.CaptureFixture[str]
 
@@ -42,7 +43,7 @@ def names(folder: str) -> list[str]:
 def test_a_folder_becomes_a_folder(tag: Tag, folder: Path, capsys: Caught) -> None:
     assert tag(folder, "-o", "out") == 0
     assert names("out") == ["a.jsonl", "deep/c.jsonl", "deep/er/b.jsonl", "manifest.json"]
-    assert json.loads(Path("out/deep/er/b.jsonl").read_text())["spans"][0]["text"] == "Bob"
+    assert rows("out/deep/er/b.jsonl")[0]["spans"][0]["text"] == "Bob"
     manifest = json.loads(Path("out/manifest.json").read_text())
     assert manifest["files"] == [
         {"file": "a.jsonl", "rows": 1, "entities": {"vowel": 1}},
@@ -80,13 +81,21 @@ def test_links_that_lead_out_of_a_folder_are_passed_over(tag: Tag, folder: Path,
     assert "files skipped: 7" in capsys.readouterr().err
 
 
-def test_several_inputs_become_a_folder(tag: Tag, folder: Path) -> None:
+def test_several_inputs_and_a_folder_of_one_file_become_folders(
+    tag: Tag, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path("z.txt").write_text("Zoe\n")
     assert tag("z.txt", folder / "deep", "-o", "new/out") == 0
     assert names("new/out") == ["c.jsonl", "er/b.jsonl", "manifest.json", "z.jsonl"]
+    assert tag(folder / "deep" / "er", "-o", "one") == 0
+    assert names("one") == ["b.jsonl", "manifest.json"]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Ada")))
+    assert tag("-", folder / "a.txt", "-o", "out") == 0
+    assert names("out") == ["a.jsonl", "manifest.json", "stdin.jsonl"]
 
 
-def test_names_keep_what_tells_no_kind(tag: Tag, capitals: Capitals) -> None:
+@pytest.mark.usefixtures("capitals")
+def test_names_keep_what_tells_no_kind(tag: Tag) -> None:
     for name in ("notes.v1", "notes.v2", "x.txt.gz", "y.json"):
         Path(name).write_bytes(b"")
     assert tag("notes.v1", "notes.v2", "x.txt.gz", "y.json", "-o", "out", "--to", "conll") == 0
@@ -106,147 +115,88 @@ def test_names_that_are_no_text(tag: Tag, capitals: Capitals, capsys: Caught) ->
                                             "the text to UTF-8 (or pass --errors replace)\n")  # fmt: skip
 
 
-def test_one_file_in_a_folder_is_a_folder(tag: Tag, folder: Path) -> None:
-    assert tag(folder / "deep" / "er", "-o", "out") == 0
-    assert names("out") == ["b.jsonl", "manifest.json"]
-
-
-def _clash(folder: Path) -> list[str]:
-    (folder / "a.conll").write_text("x")
-    return [str(folder), "-o", "out"]
-
-
-def _clash_of_two(folder: Path) -> list[str]:
-    Path("a.txt").write_text("x")
-    return ["a.txt", f"{folder}/a.txt", "-o", "out"]
-
-
-def _clash_of_file_and_folder(folder: Path) -> list[str]:
-    (folder / "a.jsonl").mkdir()
-    (folder / "a.jsonl" / "x.txt").write_text("x")
-    return [str(folder), "-o", "out"]
-
-
-def _clash_with_the_manifest(folder: Path) -> list[str]:
-    (folder / "manifest.json").mkdir()
-    (folder / "manifest.json" / "x.txt").write_text("x")
-    return [str(folder), "-o", "out"]
-
-
-def _theirs(folder: Path) -> list[str]:
-    Path("out").mkdir()
-    Path("out/letter").write_text("dear")
-    return [str(folder), "-o", "out", "--overwrite"]
-
-
-def _json_twice(_: Path) -> list[str]:
-    return ["in/a.txt", "--json", "--to", "conll"]
-
-
-REFUSED = [
-    (lambda _: ["none.txt"], "none.txt: no such file or folder; give files or folders, or - for standard input"),
-    (lambda _: ["in/a.txt", "none"], "none: no such file or folder"),
-    (
-        lambda _: ["Ada met Bob."],
-        'Ada met Bob.: no such file or folder; to tag a text itself: nerbert tag TAGGER --text "',
-    ),
-    (
-        lambda _: ["Ada came. " * 40],
-        "Ada came. Ada came. Ada came. Ada came. Ada c … . Ada came. Ada came. Ada came. : no such",
-    ),
-    (lambda _: ["--ouput", "x"], "--ouput: no such file or folder; there is no such option either: see --help"),
-    (lambda _: ["in/a.txt", "--text", "Ada"], "--text: is tagged instead of files, such as 'in/a.txt'"),
-    (lambda _: ["", "x"], "'': no such file or folder"),
-    (lambda _: ["in/deep/.h"], "in/deep/.h: "),
-    (_clash, "in/a.txt and in/a.conll: both would become out/a.jsonl"),
-    (_clash_of_two, "in/a.txt and a.txt: both would become out/a.jsonl"),
-    (_clash_of_file_and_folder, "in/a.jsonl/x.txt: would lie in out/a.jsonl, which is a file there"),
-    (_clash_with_the_manifest, "in/manifest.json/x.txt: would lie in out/manifest.json, which is a file there"),
-    (_theirs, "out: not a folder that nerbert made"),
-    (lambda _: ["in", "-o", "in/out"], "in/out: output and input (in) lie in one another"),
-    (lambda _: ["in", "-o", "in"], "in: output and input (in/a.txt) lie in one another"),
-    (lambda _: ["in/a.txt", "in/README.md", "-o", "in"], "in: output and input (in/a.txt) lie in one another"),
-    (lambda _: ["in/a.txt", "-o", "in/a.txt", "--overwrite"], "in/a.txt: is the input itself; name another output"),
-    (lambda _: ["in/a.txt", "-o", "nowhere/x.jsonl"], "nowhere: no such folder; make it first"),
-    (lambda _: ["in/a.txt", "-o", "in"], "in: its name tells no format; give --to one of text, conll, jsonl, parquet"),
-    (lambda _: ["in/a.txt", "-o", "in", "--json"], "in: is no file; name one"),
-    (lambda _: ["in/a.txt", "-o", "x.jsonl.gz"], "x.jsonl.gz: can't be packed here"),
-    (lambda _: ["in/a.txt", "-o", "x.docx"], "x.docx: its name tells no format; give --to one of"),
-    (lambda _: ["in/a.txt", "-o", "x.json"], "x.json: several formats have such names; give --to one of spacy-json, "),
-    (lambda _: ["in/d.pdf"], "in/d.pdf: seems to be PDF; extract its text, or name its format with --from"),
-    (lambda _: ["in/a.txt", "--to", "html"], "--to html: is made as a whole, so name a file for it with -o"),
-    (lambda _: ["in/a.txt", "--to", "parquet"], "--to parquet: is made as a whole"),
-    (lambda _: ["in/a.txt", "--to", "docx"], "--to 'docx': must be one of text, conll, jsonl, parquet, html, spacy"),
-    (lambda _: ["in/a.txt", "--from", "html"], "--from 'html': must be one of text, conll, jsonl, parquet, spacy"),
-    (lambda _: ["in/a.txt", "--to", "doccano"], "--to doccano: is made as a whole, so name a file for it with -o"),
-    (
-        lambda _: ["in/a.txt", "--offsets", "utf-16", "--to", "doccano", "-o", "x"],
-        "--offsets utf-16: doccano counts as",
-    ),
-    (lambda _: ["in/a.txt", "--errors", "ignore"], "--errors 'ignore': must be one of strict, replace"),
-    (
-        lambda _: ["in/a.txt", "--offsets", "words", "--json"],
-        "--offsets 'words': must be one of characters, utf-16, bytes",
-    ),
-    (lambda _: ["in/a.txt", "--offsets", "utf-16"], "--offsets utf-16: text has no offsets for programs"),
-    (_json_twice, "--json is --to jsonl, so --to conll contradicts it"),
-    (lambda _: ["-", "-"], "standard input (-) can be read only once"),
+CLASHES: list[tuple[dict[str, str], str, str]] = [
+    ({"in/a.conll": "x"}, "in -o out", "in/a.txt and in/a.conll: both would become out/a.jsonl"),
+    ({"a.txt": "x"}, "a.txt in/a.txt -o out", "in/a.txt and a.txt: both would become out/a.jsonl"),
+    ({"in/a.jsonl/x.txt": "x"}, "in -o out", "in/a.jsonl/x.txt: would lie in out/a.jsonl, which is a file there"),
+    ({"in/manifest.json/x.txt": "x"}, "in -o out", "in/manifest.json/x.txt: would lie in out/manifest.json, which is"),
+    ({"out/letter": "dear"}, "in -o out --overwrite", "out: not a folder that nerbert made"),
+]
+REFUSED: list[tuple[str | list[str], str]] = [
+    ("none.txt", "none.txt: no such file or folder; give files or folders, or - for standard input"),
+    ("in/a.txt none", "none: no such file or folder"),
+    (["Ada met Bob."], 'Ada met Bob.: no such file or folder; to tag a text itself: nerbert tag TAGGER --text "'),
+    (["Ada came. " * 40], "Ada came. Ada came. Ada came. Ada came. Ada c … . Ada came. Ada came. Ada came. : no such"),
+    ("--ouput x", "--ouput: no such file or folder; there is no such option either: see --help"),
+    ("in/a.txt --text Ada", "--text: is tagged instead of files, such as 'in/a.txt'"),
+    (["", "x"], "'': no such file or folder"),
+    ("in/deep/.h", "in/deep/.h: "),
+    ("in -o in/out", "in/out: output and input (in) lie in one another"),
+    ("in -o in", "in: output and input (in/a.txt) lie in one another"),
+    ("in/a.txt in/README.md -o in", "in: output and input (in/a.txt) lie in one another"),
+    ("in/a.txt -o in/a.txt --overwrite", "in/a.txt: is the input itself; name another output"),
+    ("in/a.txt -o nowhere/x.jsonl", "nowhere: no such folder; make it first"),
+    ("in/a.txt -o in", "in: its name tells no format; give --to one of text, conll, jsonl, parquet"),
+    ("in/a.txt -o in --json", "in: is no file; name one"),
+    ("in/a.txt -o x.jsonl.gz", "x.jsonl.gz: can't be packed here"),
+    ("in/a.txt -o x.docx", "x.docx: its name tells no format; give --to one of"),
+    ("in/a.txt -o x.json", "x.json: several formats have such names; give --to one of spacy-json, "),
+    ("in/d.pdf", "in/d.pdf: seems to be PDF; extract its text, or name its format with --from"),
+    ("in/a.txt --to html", "--to html: is made as a whole, so name a file for it with -o"),
+    ("in/a.txt --to docx", "--to 'docx': must be one of text, conll, jsonl, parquet, html, spacy"),
+    ("in/a.txt --from html", "--from 'html': must be one of text, conll, jsonl, parquet, spacy"),
+    ("in/a.txt --to doccano", "--to doccano: is made as a whole, so name a file for it with -o"),
+    ("in/a.txt --offsets utf-16 --to doccano -o x", "--offsets utf-16: doccano counts as"),
+    ("in/a.txt --errors ignore", "--errors 'ignore': must be one of strict, replace"),
+    ("in/a.txt --offsets words --json", "--offsets 'words': must be one of characters, utf-16, bytes"),
+    ("in/a.txt --offsets utf-16", "--offsets utf-16: text has no offsets for programs"),
+    ("in/a.txt --json --to conll", "--json is --to jsonl, so --to conll contradicts it"),
+    ("- -", "standard input (-) can be read only once"),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "told"), REFUSED)
+@pytest.mark.parametrize(
+    ("files", "arguments", "told"), [*CLASHES, *(({}, arguments, told) for arguments, told in REFUSED)]
+)
 def test_what_cannot_be_is_said_before_the_tagger_is_loaded(
-    tag: Tag, folder: Path, capsys: Caught, monkeypatch: pytest.MonkeyPatch, arguments: object, told: str
-) -> None:
-    def never(*_: object, **__: object) -> None:
-        raise AssertionError("loaded")
-
-    monkeypatch.setattr(Tagger, "load", never)
-    assert callable(arguments)
-    before = names(".")
+    tag: Tag, folder: Path, capsys: Caught, monkeypatch: pytest.MonkeyPatch, files: dict[str, str],
+    arguments: str | list[str], told: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Tagger, "load", None)
+    for name, text in files.items():
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(text)
     (folder / "deep" / ".h" / "e.txt").unlink()
-    words = arguments(folder)
-    assert tag(*words) == 1
+    before = names(".")
+    assert tag(*(arguments.split() if isinstance(arguments, str) else arguments)) == 1
     err = capsys.readouterr().err
     assert err.startswith(f"nerbert: {told}")
     assert err.count("\n") == 1
-    assert set(names(".")) - set(before) <= {"a.txt", "in/a.conll", "in/a.jsonl/x.txt", "in/manifest.json/x.txt",
-                                             "out/letter"}  # fmt: skip
+    assert names(".") == before
 
 
-def test_parquet_through_a_pipe_is_refused(tag: Tag, capsys: Caught) -> None:
-    assert tag("--from", "parquet", "--json") == 1
-    assert "standard input: Parquet can't be read from a pipe; name a file" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("place", ["-", "pipe"])
-def test_parquet_through_a_pipe_is_copied_for_a_file(tag: Tag, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+@pytest.mark.parametrize("source", ["-", "pipe"])
+def test_parquet_through_a_pipe_is_copied_for_a_file_and_refused_for_standard_output(
+    tag: Tag, capsys: Caught, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
     pq.write_table(pa.table({"text": ["Ada", "x"]}), "x.parquet")
     data = Path("x.parquet").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
     os.mkfifo("pipe")
-    writer = threading.Thread(target=lambda: place == "pipe" and Path(place).write_bytes(data))
+    assert tag(source, "--from", "parquet", "--json") == 1
+    told = f"{source.replace('-', 'standard input')}: Parquet can't be read from a pipe; name a file"
+    assert told in capsys.readouterr().err
+    writer = threading.Thread(target=lambda: source == "pipe" and Path(source).write_bytes(data))
     writer.start()
-    assert tag(place, "--from", "parquet", "-o", "y.parquet") == 0
+    assert tag(source, "--from", "parquet", "-o", "y.parquet") == 0
     writer.join()
     assert [len(spans) for spans in pq.read_table("y.parquet")["spans"].to_pylist()] == [1, 0]
 
 
-def test_parquet_that_is_gone_is_told(capitals: Capitals) -> None:
-    with pytest.raises(InputError, match=r"x\.parquet: can't be read as Parquet: .*No such file"):
+@pytest.mark.usefixtures("capitals")
+def test_parquet_that_is_gone_is_told() -> None:
+    with raises(InputError, "x.parquet: can't be read as Parquet: "):
         next(InputFile("x.parquet", PurePath("x.parquet"), "parquet").blocks("text", "strict"))
-
-
-def test_a_named_pipe_of_parquet_needs_a_file(tag: Tag, capsys: Caught) -> None:
-    os.mkfifo("pipe")
-    assert tag("pipe", "--from", "parquet", "--json") == 1
-    assert "pipe: Parquet can't be read from a pipe; name a file" in capsys.readouterr().err
-
-
-def test_standard_input_may_be_one_of_several(tag: Tag, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Ada")))
-    assert tag("-", folder / "a.txt", "-o", "out") == 0
-    assert names("out") == ["a.jsonl", "manifest.json", "stdin.jsonl"]
 
 
 def test_what_the_tagger_is_loaded_with(folder: Path, monkeypatch: pytest.MonkeyPatch, tag: Tag) -> None:
@@ -275,24 +225,18 @@ def test_confidences_that_are_no_numbers(tag: Tag, folder: Path, capsys: Caught,
     assert f"--min-confidence {text!r}: must be a number, or type=number" in capsys.readouterr().err
 
 
-def test_a_real_tagger_leaves_out_what_is_unsure(tiny_tagger: Path, tmp_path: Path, capsys: Caught) -> None:
-    (tmp_path / "x.txt").write_text("The brig Margarethe was built by Larsen & Holm in Tromsø.\n")
+def test_a_sentence_too_long_for_a_real_tagger_names_its_row_and_unsure_entities_are_left_out(
+    tiny_tagger: Path, tmp_path: Path, capsys: Caught
+) -> None:
+    text = tmp_path / "x.txt"
+    text.write_text(f"The brig Margarethe was built by Larsen & Holm in Tromsø.\n{'and so on ' * 400}\nshort\n")
 
-    def found(*options: str) -> list[float]:
-        with contextlib.suppress(SystemExit):
-            main(["tag", str(tiny_tagger), str(tmp_path / "x.txt"), "--json", *options])
-        return [span["confidence"] for span in json.loads(capsys.readouterr().out)["spans"]]
+    def confidences(*options: object) -> list[float]:
+        assert exit_code("tag", tiny_tagger, text, "--json", "--on-too-long", "error", *options) == 1
+        told = capsys.readouterr()
+        assert told.err.startswith(f"nerbert: {text}:2: ")
+        return sorted(span["confidence"] for span in json.loads(told.out)["spans"])
 
-    sure = sorted(found())
+    sure = confidences()
     assert sure
-    assert sorted(found("--min-confidence", str(sure[-1] - 0.0001))) == [each for each in sure if each >= sure[-1]]
-
-
-def test_a_sentence_too_long_for_a_real_tagger_names_its_row(tiny_tagger: Path, tmp_path: Path, capsys: Caught) -> None:
-    long = "and so on " * 400
-    (tmp_path / "x.txt").write_text(f"short\n{long}\nshort\n")
-    with pytest.raises(SystemExit):
-        main(["tag", str(tiny_tagger), str(tmp_path / "x.txt"), "--json", "--on-too-long", "error"])
-    told = capsys.readouterr()
-    assert told.out.count("\n") == 1
-    assert told.err.startswith(f"nerbert: {tmp_path / 'x.txt'}:2: ")
+    assert confidences("--min-confidence", sure[-1] - 0.0001) == [each for each in sure if each >= sure[-1]]

@@ -1,17 +1,20 @@
 """A job that was stopped goes on: with what is done, with nothing else, to the same bytes."""
 
 import io
-import json
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nerbert.tagger.jobs import files, job
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
+from tests.tagger.jobs.rows import texts, write_rows
 
 Caught = pytest.CaptureFixture[str]
 LINES = [f"Ada {number} met Bob" for number in range(10)]
@@ -23,20 +26,20 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nerbert.tagger.jobs.files._PART", 40)
 
 
-def stop(capitals: Capitals, after: int) -> None:
-    """Let the tagger be stopped when it has tagged so many rows."""
+def interrupted(tag: Tag, capitals: Capitals, *arguments: object, after: int = 6) -> list[str]:
+    """Tag until the tagger is stopped, after so many rows; return them."""
     capitals.seen.clear()
     capitals.enough = after
+    assert tag(*arguments) == 130
+    capitals.enough = 1 << 30
+    done = list(capitals.seen)
+    capitals.seen.clear()
+    return done
 
 
-def go_on(capitals: Capitals) -> None:
-    """Let it work again."""
-    stop(capitals, 1 << 30)
-
-
-def texts(path: str) -> list[str]:
-    """The texts of a file of JSON lines."""
-    return [json.loads(line)["text"] for line in Path(path).read_text().splitlines()]
+def write(lines: list[str]) -> None:
+    """Write `x.txt`."""
+    Path("x.txt").write_text("\n".join(lines))
 
 
 def left() -> list[str]:
@@ -45,34 +48,26 @@ def left() -> list[str]:
 
 
 @pytest.mark.parametrize("to", ["jsonl", "conll", "txt", "parquet", "html"])
-def test_it_goes_on_to_the_same_bytes(
-    tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch, capsys: Caught, to: str
-) -> None:
-    Path("x.txt").write_text("\n".join(LINES))
+def test_it_goes_on_to_the_same_bytes(tag: Tag, capitals: Capitals, capsys: Caught, to: str) -> None:
+    write(LINES)
     assert tag("x.txt", "-o", f"whole.{to}") == 0
-    stop(capitals, after=6)
-    assert tag("x.txt", "-o", f"y.{to}") == 130
-    places = f".y.{to}.partial and .y.{to}.work"
-    told = f"nerbert: stopped; {places} stay: rerun the command to resume, or delete both\n"
+    assert interrupted(tag, capitals, "x.txt", "-o", f"y.{to}") == LINES[:6]
+    told = f"nerbert: stopped; .y.{to}.partial and .y.{to}.work stay: rerun the command to resume, or delete both\n"
     assert capsys.readouterr().err.endswith(told)
     assert not Path(f"y.{to}").exists()
-    go_on(capitals)
     assert tag("x.txt", "-o", f"y.{to}") == 0
     assert capitals.seen == LINES[6:]
     assert Path(f"y.{to}").read_bytes() == Path(f"whole.{to}").read_bytes()
     assert left() == []
 
 
-def test_a_folder_goes_on_too(tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_goes_on_too(tag: Tag, capitals: Capitals) -> None:
     Path("in/b").mkdir(parents=True)
     for name in ("in/a.txt", "in/b/c.txt", "in/d.txt"):
         Path(name).write_text(f"{name}\n" + "\n".join(LINES[:4]))
     assert tag("in", "-o", "whole") == 0
     everything = list(capitals.seen)
-    stop(capitals, after=8)
-    assert tag("in", "-o", "out") == 130
-    done = list(capitals.seen)
-    go_on(capitals)
+    done = interrupted(tag, capitals, "in", "-o", "out", after=8)
     assert tag("in", "-o", "out") == 0
     assert [*done, *capitals.seen] == everything
     for path in Path("whole").rglob("*.json*"):
@@ -81,51 +76,68 @@ def test_a_folder_goes_on_too(tag: Tag, capitals: Capitals, monkeypatch: pytest.
 
 
 def test_a_line_that_was_mended_costs_its_part_only(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
-    lines = [line.encode() for line in LINES]
-    lines[7] = b"Ad\xff"
-    Path("x.txt").write_bytes(b"\n".join(lines))
+    Path("x.txt").write_bytes("\n".join([*LINES[:7], "Ad\udcff", *LINES[8:]]).encode(errors="surrogateescape"))
     assert tag("x.txt", "-o", "y.jsonl") == 1
     assert capsys.readouterr().err == (
         "nerbert: x.txt:8: not UTF-8 at byte 2 of the line; convert the text to UTF-8 (or pass --errors replace); "
         ".y.jsonl.partial and .y.jsonl.work stay: rerun the command to resume, or delete both\n"
     )
     assert capitals.seen == LINES[:6]
-    Path("x.txt").write_bytes(b"\n".join([*lines[:7], b"Ada was mended", *lines[8:]]))
     capitals.seen.clear()
+    mended = [*LINES[:7], "Ada was mended", *LINES[8:]]
+    write(mended)
     assert tag("x.txt", "-o", "y.jsonl") == 0
-    assert capitals.seen == [LINES[6], "Ada was mended", *LINES[8:]]
-    assert texts("y.jsonl") == [*LINES[:7], "Ada was mended", *LINES[8:]]
+    assert capitals.seen == mended[6:]
+    assert texts("y.jsonl") == mended
 
 
-def test_replacing_bad_bytes_goes_on_but_is_never_taken_for_whole(tag: Tag, capitals: Capitals) -> None:
+def test_replacing_bad_bytes_goes_on_but_is_never_taken_for_whole(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
     Path("x.txt").write_bytes("\n".join(LINES).encode().replace(b"7 met", b"\xff met").replace(b"9 met", b"\xe9 met"))
     assert tag("x.txt", "-o", "y.jsonl") == 1
     capitals.seen.clear()
     assert tag("x.txt", "-o", "y.jsonl", "--errors", "replace") == 0
     assert capitals.seen == [line.replace("7", "\ufffd").replace("9", "\ufffd") for line in LINES[6:]]
-
-
-def test_a_part_with_replaced_bytes_is_none_where_they_are_refused(
-    tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch, capsys: Caught
-) -> None:
     Path("x.txt").write_bytes(b"Ad\xff\n" + "\n".join(LINES).encode())
-    stop(capitals, after=6)
-    assert tag("x.txt", "-o", "y.jsonl", "--errors", "replace") == 130
-    go_on(capitals)
-    assert tag("x.txt", "-o", "y.jsonl") == 1
+    interrupted(tag, capitals, "x.txt", "-o", "z.jsonl", "--errors", "replace")
+    capsys.readouterr()
+    assert tag("x.txt", "-o", "z.jsonl") == 1
     assert "x.txt:1: not UTF-8" in capsys.readouterr().err
 
 
-def test_changed_rows_are_tagged_again(tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("x.txt").write_text("\n".join(LINES))
-    stop(capitals, after=6)
-    assert tag("x.txt", "-o", "y.jsonl") == 130
-    go_on(capitals)
-    other = [LINES[0], "Eva 1 met Bob", *LINES[2:]]
-    Path("x.txt").write_text("\n".join(other))
+def _change_a_row() -> list[str]:
+    rows = [LINES[0], "Eva 1 met Bob", *LINES[2:]]
+    write(rows)
+    return rows
+
+
+def _damage(content: Callable[[str], str | None]) -> list[str]:
+    part = Path(".y.jsonl.work/parts/000000/000000.json")
+    damaged = content(part.read_text())
+    part.unlink()
+    if damaged is not None:
+        part.write_text(damaged)
+    return LINES
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _change_a_row,
+        lambda: _damage(lambda _: None),
+        lambda: _damage(lambda text: text[:-9]),
+        lambda: _damage(lambda _: "[1]"),
+    ],
+    ids=["changed row", "gone", "torn", "odd"],
+)
+def test_a_changed_row_and_a_damaged_part_are_tagged_again(
+    tag: Tag, capitals: Capitals, change: Callable[[], list[str]]
+) -> None:
+    write(LINES)
+    interrupted(tag, capitals, "x.txt", "-o", "y.jsonl")
+    wanted = change()
     assert tag("x.txt", "-o", "y.jsonl") == 0
-    assert capitals.seen == [*other[:3], *LINES[6:]]
-    assert texts("y.jsonl") == other
+    assert capitals.seen == [*wanted[:3], *LINES[6:]]
+    assert texts("y.jsonl") == wanted
 
 
 def test_words_in_other_sentences_are_other_rows(tag: Tag, capitals: Capitals) -> None:
@@ -137,62 +149,47 @@ def test_words_in_other_sentences_are_other_rows(tag: Tag, capitals: Capitals) -
     assert texts("y.jsonl") == ["Ada met Bob", "x x x x x x x x x x"]
 
 
-@pytest.mark.parametrize("what", ["gone", "torn", "odd"])
-def test_damaged_parts_are_made_again(tag: Tag, capitals: Capitals, what: str) -> None:
-    Path("x.txt").write_text("\n".join(LINES))
-    stop(capitals, after=6)
-    assert tag("x.txt", "-o", "y.jsonl") == 130
-    go_on(capitals)
-    part = Path(".y.jsonl.work/parts/000000/000000.json")
-    content = {"torn": part.read_text()[:-9], "odd": "[1]"}
-    part.unlink()
-    if what != "gone":
-        part.write_text(content[what])
-    assert tag("x.txt", "-o", "y.jsonl") == 0
-    assert capitals.seen == [*LINES[:3], *LINES[6:]]
-    assert texts("y.jsonl") == LINES
-
-
 def test_another_kind_of_output_costs_no_part(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
-    lines = [json.dumps({"text": line, "x": number}) for number, line in enumerate(LINES)]
-    Path("x.jsonl").write_text("\n".join([*lines, json.dumps({"text": "Eve", "x": "y"})]))
+    write_rows("x.jsonl", [*({"text": line, "x": 1} for line in LINES), {"text": "Eve", "x": "y"}])
     assert tag("x.jsonl", "-o", "y", "--to", "parquet") == 1
-    assert "Field x has incompatible types: int64 vs string; such fields can't be one" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith(
+        "nerbert: x.jsonl:11: Unable to merge: Field x has incompatible types: int64 vs string; such"
+    )
     assert capitals.seen == [*LINES, "Eve"]
     assert tag("x.jsonl", "-o", "y", "--to", "jsonl", "--offsets", "utf-16") == 0
     assert capitals.seen == [*LINES, "Eve"]
     assert texts("y") == [*LINES, "Eve"]
 
 
-def test_standard_input_goes_on_too(tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch) -> None:
-    for after, code in ((6, 130), (1 << 30, 0)):
-        stop(capitals, after)
+def test_standard_input_and_a_pipe_become_files(tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch) -> None:
+    def given() -> None:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(LINES).encode())))
-        assert tag("-o", "y.jsonl") == code
+
+    given()
+    interrupted(tag, capitals, "-o", "y.jsonl")
+    given()
+    assert tag("-o", "y.jsonl") == 0
     assert capitals.seen == LINES[6:]
-    assert texts("y.jsonl") == LINES
-    assert left() == []
-
-
-def test_a_pipe_becomes_a_file(tag: Tag) -> None:
     os.mkfifo("pipe")
     writer = threading.Thread(target=lambda: Path("pipe").write_text("\n".join(LINES)))
     writer.start()
-    assert tag("pipe", "-o", "y.jsonl") == 0
+    assert tag("pipe", "-o", "z.jsonl") == 0
     writer.join()
-    assert texts("y.jsonl") == LINES
+    assert texts("y.jsonl") == texts("z.jsonl") == LINES
+    assert left() == []
 
 
 @pytest.mark.parametrize("after", [[*LINES[:9], "Eve"], LINES[:6], [*LINES, "Eve"]])
 def test_an_input_that_changes_before_it_is_written_is_told(
     tag: Tag, monkeypatch: pytest.MonkeyPatch, capsys: Caught, after: list[str]
 ) -> None:
-    Path("x.txt").write_text("\n".join(LINES))
+    write(LINES)
     tag_parts = files.tag_parts
 
     def changed(*given: Any) -> None:
         tag_parts(*given)
-        Path("x.txt").write_text("\n".join(after))
+        write(after)
 
     monkeypatch.setattr(job, "tag_parts", changed)
     assert tag("x.txt", "-o", "y.jsonl") == 1
@@ -212,29 +209,24 @@ def test_an_input_that_changes_before_it_is_written_is_told(
         (["--from", "jsonl"], "inputs[0].kind: 'text' then, 'jsonl' now"),
     ],
 )
-def test_other_settings_are_told(
-    tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch, capsys: Caught, change: list[str], told: str
-) -> None:
-    Path("x").write_text("\n".join(LINES))
-    stop(capitals, after=6)
-    assert tag("x", "-o", "y.jsonl", "--from", "text") == 130
-    go_on(capitals)
+def test_other_settings_are_told(tag: Tag, capitals: Capitals, capsys: Caught, change: list[str], told: str) -> None:
+    write(LINES)
+    before = ["x.txt", "-o", "y.jsonl", "--from", "text"]
+    interrupted(tag, capitals, *before)
     capsys.readouterr()
-    options = change if "--from" in change else ["--from", "text", *change]
-    assert tag("x", "-o", "y.jsonl", *options) == 1
+    options = change if "--from" in change else [*before[3:], *change]
+    assert tag(*before[:3], *options) == 1
     assert f"y.jsonl: half made already, but from something else ({told}); run as before, or" in capsys.readouterr().err
-    assert tag("x", "-o", "y.jsonl", "--from", "text", "--threads", "3") == 0, "threads change no byte to speak of"
+    assert tag(*before, "--threads", "3") == 0, "threads change no byte to speak of"
     assert capitals.seen == LINES[6:]
 
 
 def test_another_tagger_or_input_is_told_and_overwritten_on_demand(
-    tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch, capsys: Caught
+    tag: Tag, capitals: Capitals, capsys: Caught
 ) -> None:
-    for name in ("x.txt", "z.txt"):
-        Path(name).write_text("\n".join(LINES))
-    stop(capitals, after=6)
-    assert tag("x.txt", "-o", "y.jsonl") == 130
-    go_on(capitals)
+    write(LINES)
+    Path("z.txt").write_bytes(Path("x.txt").read_bytes())
+    interrupted(tag, capitals, "x.txt", "-o", "y.jsonl")
     assert tag("z.txt", "-o", "y.jsonl") == 1
     assert "inputs[0].name: 'x.txt' then, 'z.txt' now" in capsys.readouterr().err
     Path("tagger/model.safetensors").write_text("other weights")
@@ -250,38 +242,26 @@ def test_another_tagger_or_input_is_told_and_overwritten_on_demand(
     assert capitals.seen == LINES
 
 
-def test_a_file_is_replaced_only_when_the_new_one_is_whole(
-    tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch, capsys: Caught
-) -> None:
-    Path("x.txt").write_text("\n".join(LINES))
+def test_a_file_is_replaced_only_when_the_new_one_is_whole(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
+    write(LINES)
     Path("y.jsonl").write_text("old")
     assert tag("x.txt", "-o", "y.jsonl") == 1
     assert "y.jsonl: exists already; choose another place or pass --overwrite" in capsys.readouterr().err
-    stop(capitals, after=6)
-    assert tag("x.txt", "-o", "y.jsonl", "--overwrite") == 130
+    interrupted(tag, capitals, "x.txt", "-o", "y.jsonl", "--overwrite")
     assert Path("y.jsonl").read_text() == "old"
-    go_on(capitals)
     assert tag("x.txt", "-o", "y.jsonl", "--overwrite") == 0
     assert capitals.seen == LINES[6:]
-    assert len(Path("y.jsonl").read_text().splitlines()) == len(LINES)
+    assert texts("y.jsonl") == LINES
 
 
 def test_parquet_goes_on_by_rows(tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     monkeypatch.setattr("nerbert.formats.parquet._MOST_ROWS", 3)
     pq.write_table(pa.table({"text": LINES}), "x.parquet", row_group_size=4)
-    stop(capitals, after=6)
-    assert tag("x.parquet", "-o", "y.parquet") == 130
-    done = list(capitals.seen)
-    go_on(capitals)
+    done = interrupted(tag, capitals, "x.parquet", "-o", "y.parquet")
     assert tag("x.parquet", "-o", "y.parquet") == 0
     assert 0 < len(done) < len(LINES)
     assert [*done, *capitals.seen] == LINES
-    stop(capitals, after=6)
-    assert tag("x.parquet", "-o", "z.parquet") == 130
+    interrupted(tag, capitals, "x.parquet", "-o", "z.parquet")
     pq.write_table(pa.table({"text": LINES}), "x.parquet", row_group_size=5)
-    go_on(capitals)
     assert tag("x.parquet", "-o", "z.parquet") == 0
     assert capitals.seen == LINES, "another file is read anew, whatever its rows"
