@@ -12,6 +12,7 @@ from nerbert.formats.documents import Reading, Units, prepared, repairs_line, se
 from nerbert.labels import example_tags
 from nerbert.records import Document, Example, Repair, Repairs, Span
 from nerbert.tagger.spans import counted_spans
+from tests.raised import raises
 
 Entity = tuple[int, int, str]
 
@@ -68,10 +69,8 @@ def test_a_named_unit_is_converted_exactly(text: str, unit: Units, data: st.Data
 
 
 def test_two_units_that_fit_alike_are_an_error() -> None:
-    told = (
-        r"a\.json: offsets fit as well if they count characters as if they count utf-16; choose one \(units, --units\)"
-    )
-    with pytest.raises(InputError, match=told):
+    told = "offsets fit as well if they count characters as if they count utf-16; choose one (units, --units)"
+    with raises(InputError, told, path="a.json", line=None):
         read([document("\U0001f6a2\U0001f6a2 東東東東", (5, 6, "x"))])
     one = document("\U0001f6a2 東 京 東 京", (4, 5, "x"))
     assert entities(read([one])[0]) == [("京", "x")]
@@ -79,25 +78,24 @@ def test_two_units_that_fit_alike_are_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spans", "told"),
+    ("spans", "words"),
     [
-        ([(0, 99, "x")], r"entity 0–99 of type 'x': the text has 9 characters"),
+        ([(0, 99, "x")], "entity 0–99 of type 'x': the text has 9 characters"),
+        ([(0, 3, "x", "Bob")], "entity 0–3 of type 'x': the text has 'Ada' there, not 'Bob'"),
         ([(0, 3, " ")], "its type ' ' is empty"),
-        ([(0, 3, "a\tb")], "its type 'a\\\\tb' holds control characters"),
+        ([(0, 3, "a\tb")], "its type 'a\\tb' holds control characters"),
         ([(0, 3, "a\x1b[2J")], "holds control characters"),
-        ([(0, 9, "x"), (4, 9, "y")], r"entities 'Ada slept' \(x\) and 'slept' \(y\) overlap; .*longest or first"),
+        ([(0, 9, "x"), (4, 9, "y")], "entities 'Ada slept' (x) and 'slept' (y) overlap; choose which to keep"),
     ],
 )
-def test_faults_name_the_place(spans: list[Entity], told: str) -> None:
-    with pytest.raises(InputError, match=rf"a\.json:3: .*{told}"):
-        read([document("Ada slept", *spans)])
+def test_messages(spans: list[tuple[int, int, str]], words: str) -> None:
+    with raises(InputError, words, path="a.json", line=3):
+        read([Document("Ada slept", tuple(Span(*span) for span in spans), line=3)])
 
 
-def test_a_surface_text_that_is_not_there_is_an_error_but_for_white_space() -> None:
-    text = "Ada\nLovelace slept"
-    assert entities(read([Document(text, (Span(0, 12, "x", "Ada Lovelace"),))])[0]) == [("Ada\nLovelace", "x")]
-    with pytest.raises(InputError, match=r"the text has 'Ada\\nLovelac' there, not 'Ada Lovelace'"):
-        read([Document(text, (Span(0, 11, "x", "Ada Lovelace"),))])
+def test_white_space_in_a_surface_text_may_be_another() -> None:
+    one = Document("Ada\nLovelace slept", (Span(0, 12, "x", "Ada Lovelace"),))
+    assert entities(read([one])[0]) == [("Ada\nLovelace", "x")]
 
 
 def test_white_space_and_repeats_are_put_right_and_counted() -> None:
@@ -131,13 +129,13 @@ def test_entities_grow_to_words_or_are_an_error() -> None:
     (found,) = sentences_of(one, Reading(), repairs)
     assert entities(found) == [("Berliners", "place"), ("Oslo", "place")]
     assert repairs[Repair.GROWN] == 1
-    with pytest.raises(InputError, match=r"entity 'Berlin' \(place\) cuts a word of 'Berliners'"):
+    with raises(InputError, "entity 'Berlin' (place) cuts a word of 'Berliners'"):
         sentences_of(one, Reading(cut_words="error"))
 
 
 def test_entities_that_meet_when_they_grow_overlap() -> None:
     (one,) = read([document("Bergenhus", (0, 6, "x"), (6, 9, "y"))])
-    with pytest.raises(InputError, match="overlap"):
+    with raises(InputError, "overlap"):
         sentences_of(one, Reading())
     (found,) = sentences_of(one, Reading(overlaps="first"))
     assert entities(found) == [("Bergenhus", "x")]
