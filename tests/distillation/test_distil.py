@@ -1,9 +1,8 @@
 """The command, with a teacher that needs no model, and students of few steps."""
 
-import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,24 +12,22 @@ import pytest
 import nerbert
 import nerbert.distillation.distil as stage
 import nerbert.tagger.jobs.files as files
-from nerbert.errors import InputError, SettingsError, StaleOutput
+from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.model.folder import SILVER, read_card, write_card
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import icu_splitter
 from tests.commands import exit_code
+from tests.raised import raises
 from tests.tagger.jobs.fakes import TYPES, Capitals
+from tests.tagger.jobs.rows import rows
 
 FEW: dict[str, Any] = {"source_epochs": 0.1, "epochs": 0.1, "min_steps": 1, "threads": 1, "precision": "fp32"}
 NAMES = [chr(ord("A") + number % 26) + chr(ord("a") + number // 26) for number in range(60)]
 LINES = [f"there {name} met {name}x on board number {number} ." for number, name in enumerate(NAMES)]
 EMPTY = [f"nobody slept in room {number} ." for number in range(60)]
 load = Tagger.load
-
-
-def _ignoring(fake: Tagger) -> Callable[..., Tagger]:
-    return lambda *_, **__: fake
 
 
 class Teacher(Capitals):
@@ -50,8 +47,11 @@ class Teacher(Capitals):
 def teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Teacher:
     """What `Tagger.load("teacher")` gives; there are texts `in/a.txt` and `in/b.txt` in the working folder."""
     fake = Teacher()
-    monkeypatch.setattr(Tagger, "load", lambda source, **more: (load if Path(source, "model.safetensors").exists() else
-                                                                _ignoring(fake))(source, **more))  # fmt: skip
+
+    def loaded(source: str, **more: Any) -> Tagger:
+        return load(source, **more) if Path(source, "model.safetensors").exists() else fake
+
+    monkeypatch.setattr(Tagger, "load", loaded)
     monkeypatch.setattr(files, "_PART", 800)
     monkeypatch.chdir(tmp_path)
     for name in ("teacher", "tagger"):
@@ -81,8 +81,12 @@ def untrained(teacher: Teacher, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return trainings
 
 
-def rows(folder: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in Path(folder, SILVER).read_text(encoding="utf-8").splitlines()]
+def silver(folder: str) -> list[dict[str, Any]]:
+    return rows(Path(folder, SILVER))
+
+
+def distil(source: str = "in", output: str = "out", /, **settings: Any) -> Tagger:
+    return nerbert.distil("teacher", source, output, **FEW | settings)
 
 
 def write_data(folder: Path, **splits: str) -> Path:
@@ -93,14 +97,17 @@ def write_data(folder: Path, **splits: str) -> Path:
 
 
 def test_a_student_knows_what_the_teacher_found(teacher: Teacher, capsys: pytest.CaptureFixture[str]) -> None:
-    student = nerbert.distil("teacher", "in", "out", max_sentences=40, **FEW)
+    student = distil(max_sentences=40)
     assert student.types == TYPES
     assert len(teacher.seen) == 120
-    kept = rows("out")
+    kept = silver("out")
     assert [sum(bool(each["spans"]) is has for each in kept) for has in (True, False)] == [20, 20]
     for each in kept:
         assert [span["text"] for span in each["spans"]] == [word for word in each["tokens"] if word[0].isupper()]
     assert len({span["confidence"] for each in kept for span in each["spans"]}) > 10
+    assert [[span.type for span in each.spans] for each in nerbert.read_data(f"out/{SILVER}").train] == [
+        [span["type"] for span in each["spans"]] for each in kept
+    ]
     card = read_card("out")
     assert card["settings"]["objective"] == "distillation"
     assert card["data"]["name"] == SILVER
@@ -115,26 +122,17 @@ def test_a_student_knows_what_the_teacher_found(teacher: Teacher, capsys: pytest
 
 
 @pytest.mark.usefixtures("untrained")
-def test_silver_sentences_are_annotated_data_with_confidences(teacher: Teacher) -> None:
-    nerbert.distil("teacher", "in", "out", max_sentences=10, **FEW)
-    read = nerbert.read_data(f"out/{SILVER}").train
-    assert [[span.type for span in each.spans] for each in read] == [
-        [span["type"] for span in each["spans"]] for each in rows("out")
-    ]
-
-
-@pytest.mark.usefixtures("untrained")
 def test_a_job_that_was_stopped_goes_on_and_makes_the_same(teacher: Teacher) -> None:
-    nerbert.distil("teacher", "in", "whole", max_sentences=20, **FEW)
+    distil("in", "whole", max_sentences=20)
     teacher.seen.clear()
     stops = []
     for enough in (30, 60, 90):
         teacher.enough = enough
         with pytest.raises(KeyboardInterrupt):
-            nerbert.distil("teacher", "in", "out", max_sentences=20, **FEW)
+            distil(max_sentences=20)
         stops.append(len(teacher.seen))
     teacher.enough = 1 << 30
-    nerbert.distil("teacher", "in", "out", max_sentences=20, **FEW)
+    distil(max_sentences=20)
     assert len(set(stops)) == 3
     assert len(teacher.seen) == 120  # none twice
     assert Path("out", SILVER).read_bytes() == Path("whole", SILVER).read_bytes()
@@ -142,15 +140,15 @@ def test_a_job_that_was_stopped_goes_on_and_makes_the_same(teacher: Teacher) -> 
 
 
 @pytest.mark.usefixtures("untrained")
-def test_parts_of_the_texts_are_tagged_apart_and_merged_to_the_same(teacher: Teacher, tmp_path: Path) -> None:
+def test_parts_of_the_texts_are_tagged_apart_and_merged_to_the_same(teacher: Teacher) -> None:
     few = (f"--set={name}={value}" for name, value in {**FEW, "max_sentences": 20}.items())
-    distil = ("distil", "teacher", "in", *few)
-    assert exit_code(*distil, "-o", "whole") == 0
+    command = ("distil", "teacher", "in", *few)
+    assert exit_code(*command, "-o", "whole") == 0
     teacher.seen.clear()
     for part in ("1/2", "2/2"):
-        assert exit_code(*distil, "-o", "out", "--part", part) == 0
+        assert exit_code(*command, "-o", "out", "--part", part) == 0
         assert not Path("out").exists()
-    assert exit_code(*distil, "-o", "out", "--merge") == 0
+    assert exit_code(*command, "-o", "out", "--merge") == 0
     assert len(teacher.seen) == 120  # none twice
     assert Path("out", SILVER).read_bytes() == Path("whole", SILVER).read_bytes()
     assert read_card("out") == read_card("whole")
@@ -161,16 +159,16 @@ def test_settings_of_training_may_change_between_runs_and_the_teacher_may_not(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(stage, "finetune_data", _refuse)
-        with pytest.raises(InputError, match="no room"):
-            nerbert.distil("teacher", "in", "out", **FEW)
+        with raises(InputError, "no room"):
+            distil()
     teacher.thresholds = {"else": 0.5}
-    with pytest.raises(StaleOutput, match="thresholds"):
-        nerbert.distil("teacher", "in", "out", **FEW)
+    with raises(StaleOutput, "thresholds"):
+        distil()
     teacher.thresholds = {}
     teacher.seen.clear()
-    nerbert.distil("teacher", "in", "out", max_sentences=5, **FEW)
+    distil(max_sentences=5)
     assert not teacher.seen
-    assert len(rows("out")) == 5
+    assert len(silver("out")) == 5
     (((_, _, settings), more),) = untrained
     assert (settings.epochs, settings.min_steps, more["source"]) == (0.1, 0, None)
 
@@ -184,17 +182,17 @@ def test_confidences_are_taught_above_thresholds_and_labelled_sentences_are_sure
 ) -> None:
     teacher.thresholds = {"else": 0.02}
     labelled = Example("Ada met Bob", ((0, 3), (8, 11)), (Span(0, 3, "vowel", "", 0.3), Span(8, 11, "else", "", 0.2)))
-    nerbert.distil("teacher", "in", "out", data=[labelled], **FEW)
+    distil(data=[labelled])
     (((_, gold, _), more),) = untrained
     assert [[span.confidence for span in each.spans] for each in gold.train] == [[1.0, 1.0]]
-    for row, taught in zip(rows("out"), more["source"].train, strict=True):
+    for row, taught in zip(silver("out"), more["source"].train, strict=True):
         for told, span in zip(row["spans"], taught.spans, strict=True):
             assert (span.confidence > told["confidence"]) is (span.type == "else" and told["confidence"] < 1)
 
 
 def test_labelled_sentences_are_learnt_last(teacher: Teacher, tmp_path: Path) -> None:
     data = write_data(tmp_path / "data", train="[Ada|else] met [Eve|vowel] .\n", dev="[Bob|else] slept .\n")
-    nerbert.distil("teacher", "in", "out", data=data, **FEW)
+    distil(data=data)
     card = read_card("out")
     assert card["distilled"]["teacher"]["labels"] == TYPES
     assert (card["data"]["name"], card["source_data"]["name"]) == ("data", SILVER)
@@ -202,17 +200,34 @@ def test_labelled_sentences_are_learnt_last(teacher: Teacher, tmp_path: Path) ->
     assert card["dev"]["sentences"] == 1
 
 
-def test_a_label_that_the_labelled_sentences_lack_is_refused_before_tagging(teacher: Teacher, tmp_path: Path) -> None:
-    data = write_data(tmp_path / "data", train="[Ada|else] slept .\n")
-    with pytest.raises(InputError, match="no training sentence has an entity of 'vowel', so the student would unlearn"):
-        nerbert.distil("teacher", "in", "out", labels=TYPES, data=data, **FEW)
-    with pytest.raises(InputError, match=r"teacher: knows none of the types of .*other"):
-        nerbert.distil("teacher", "in", "out", data={"train": [nerbert.example("Ada", [(0, 3, "other")])]}, **FEW)
-    with pytest.raises(InputError, match="no training sentence has an entity; leave"):
-        nerbert.distil("teacher", "in", "out", data={"train": [nerbert.example("Ada")]}, **FEW)
-    with pytest.raises(SettingsError, match="needs data with a dev split"):
-        nerbert.distil("teacher", "in", "out", data=data, select="dev", **FEW)
+SLEPT = {"train": [nerbert.example("Ada slept", [(0, 3, "else")])]}
+UNFIT: list[tuple[dict[str, Any], type[NerbertError], str]] = [
+    ({"labels": TYPES, "data": SLEPT}, InputError,
+     "no training sentence has an entity of 'vowel', so the student would unlearn"),
+    ({"data": {"train": [nerbert.example("Ada", [(0, 3, "other")])]}}, InputError, "teacher: knows none of the types"),
+    ({"data": {"train": [nerbert.example("Ada")]}}, InputError, "no training sentence has an entity; leave"),
+    ({"data": SLEPT, "select": "dev"}, SettingsError, "needs data with a dev split"),
+    ({"data": "data"}, InputError, "test.marked"),
+    ({"decoding": "nested"}, SettingsError, "teacher: its entities may be nested"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("how", "kind", "words"), UNFIT)
+def test_labelled_sentences_and_teachers_that_do_not_fit_are_refused_before_tagging(
+    teacher: Teacher, tmp_path: Path, how: dict[str, Any], kind: type[NerbertError], words: str
+) -> None:
+    write_data(tmp_path / "data", train="[Ada|else] slept .\n", test="[Ada| slept .\n")
+    how = dict(how)
+    teacher.head.decoding = how.pop("decoding", "legal")
+    with raises(kind, words):
+        distil(**how)
     assert not teacher.seen
+
+
+def test_a_teacher_that_finds_nothing_is_told(teacher: Teacher) -> None:
+    with raises(InputError, "teacher: found no entity in 60 rows of text, looking for else, vowel from"):
+        distil("in/b.txt")
+    assert not Path("out").exists()
 
 
 @pytest.mark.usefixtures("untrained")
@@ -221,36 +236,16 @@ def test_the_tests_own_texts_are_warned_of_and_can_be_left_out(
 ) -> None:
     train = "[Ada|else] met [Eve|vowel] .\n"
     data = write_data(tmp_path / "data", train=train, test="\n".join([*LINES[:3], "[Zoe|else] slept ."]))
-    nerbert.distil("teacher", "in", "out", data=data, **FEW)
+    distil(data=data)
     told = capsys.readouterr().err
     assert "warning: 3 of 120 silver sentences share 8 words in a row with the test split" in told
     assert f"--exclude {data / 'test.marked'}" in told
-    nerbert.distil("teacher", "in", "other", data=data, exclude=[data / "test.marked"], **FEW)
+    distil("in", "other", data=data, exclude=[data / "test.marked"])
     assert "warning" not in capsys.readouterr().err
-    assert not {each["text"] for each in rows("other")} & set(LINES[:3])
+    assert not {each["text"] for each in silver("other")} & set(LINES[:3])
     assert read_card("other")["distilled"]["silver"]["excluded"] == 3
-    with pytest.raises(InputError, match="no sentence with an entity is left: of 60, 60 share words with --exclude"):
-        nerbert.distil("teacher", "in/a.txt", "none", exclude=["in/a.txt"], **FEW)
-
-
-def test_a_teacher_of_nested_entities_is_refused_however_it_came_to_it(teacher: Teacher) -> None:
-    teacher.head.decoding = "nested"
-    with pytest.raises(SettingsError, match=r"teacher: its entities may be nested.*give --decoding flat"):
-        nerbert.distil("teacher", "in", "out", **FEW)
-    assert not teacher.seen
-
-
-def test_a_test_split_that_cannot_be_read_is_told_before_tagging(teacher: Teacher, tmp_path: Path) -> None:
-    data = write_data(tmp_path / "data", train="[Ada|else] slept .\n", test="[Ada| slept .\n")
-    with pytest.raises(InputError, match=r"test\.marked"):
-        nerbert.distil("teacher", "in", "out", data=data, **FEW)
-    assert not teacher.seen
-
-
-def test_a_teacher_that_finds_nothing_is_told(teacher: Teacher) -> None:
-    with pytest.raises(InputError, match=r"teacher: found no entity in 60 rows of text, looking for else, vowel from"):
-        nerbert.distil("teacher", "in/b.txt", "out", **FEW)
-    assert not Path("out").exists()
+    with raises(InputError, "no sentence with an entity is left: of 60, 60 share words with --exclude"):
+        distil("in/a.txt", "none", exclude=["in/a.txt"])
 
 
 @pytest.mark.parametrize(
@@ -271,15 +266,14 @@ def test_a_teacher_that_finds_nothing_is_told(teacher: Teacher) -> None:
 def test_bad_input_is_one_line(
     teacher: Teacher, tmp_path: Path, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "taken").mkdir()
+    for name in ("empty", "taken"):
+        (tmp_path / name).mkdir()
     (tmp_path / "taken" / "notes.txt").write_text("mine")
     (tmp_path / "latin.txt").write_bytes(b"Ada slept.\nR\xe9 met Eve.\n")
     output = [] if "-o" in arguments else ["-o", "out"]
     assert exit_code("distil", "teacher", *arguments, *output) == 1
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    assert told in lines[0]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
     assert not Path("out").exists()
 
 
@@ -287,11 +281,11 @@ def test_bad_input_is_one_line(
 def test_an_unreadable_line_costs_nothing_of_what_was_tagged(teacher: Teacher, tmp_path: Path) -> None:
     with (tmp_path / "in" / "a.txt").open("ab") as stream:
         stream.write(b"\nR\xe9 met Eve.\n")
-    with pytest.raises(InputError, match=r"a.txt:61: not UTF-8"):
-        nerbert.distil("teacher", "in", "out", **FEW)
+    with raises(InputError, path="in/a.txt", line=61):
+        distil()
     seen = len(teacher.seen)
     assert seen > 30
-    nerbert.distil("teacher", "in", "out", errors="replace", **FEW)
+    distil(errors="replace")
     assert len(teacher.seen) == 121
 
 
@@ -310,13 +304,13 @@ def test_a_real_tagger_teaches_and_its_types_are_fixed(
     assert "exists already" in capsys.readouterr().err
 
 
+@pytest.mark.extras
 def test_labelled_texts_and_the_student_have_the_dictionaries_of_the_teacher(
     teacher: Teacher, untrained: list[Any], tmp_path: Path
 ) -> None:
-    pytest.importorskip("icu", reason="the extra icu is not installed: pip install 'nerbert[icu]'")
     write_card(Path("teacher"), "tagger", word_splitter=icu_splitter())
     data = write_data(tmp_path / "data", train="เขาไป[กรุงเทพ|vowel]เมื่อวาน\n", test="เขาไป[กรุงเทพ|vowel]\n")
-    nerbert.distil("teacher", "in", "out", data=data, max_sentences=10, **FEW)
+    distil(data=data, max_sentences=10)
     (_, gold, *_), more = untrained[0]
     assert gold.reading.word_splitter == more["source"].reading.word_splitter == icu_splitter()
     assert gold.train[0].tokens == ("เขา", "ไป", "กรุงเทพ", "เมื่อ", "วาน")
@@ -326,7 +320,7 @@ def test_labelled_texts_are_read_as_the_teacher_reads(teacher: Teacher, untraine
     """By its language's sentences and its words, which the other sentences have."""
     write_card(Path("teacher"), "tagger", word_splitter="unicode-words-1", language="de")
     data = write_data(tmp_path / "data", train="Am 3. Oktober in [서울|vowel]에서.\n")
-    nerbert.distil("teacher", "in", "out", data=data, max_sentences=10, **FEW)
+    distil(data=data, max_sentences=10)
     (_, gold, *_), more = untrained[0]
     assert [each.tokens for each in gold.train] == [("Am", "3", ".", "Oktober", "in", "서울에서", ".")]
     assert gold.reading.language == more["source"].reading.language == "de"
@@ -342,11 +336,15 @@ def test_it_loads_nothing_of_the_corpus() -> None:
 
 
 @pytest.mark.usefixtures("teacher")
-def test_the_students_form_decides_the_objective(untrained: list[Any]) -> None:
+@pytest.mark.parametrize(
+    ("settings", "objective"),
+    [({"encoder": "embedded"}, "distillation"), ({"encoder": "embedded-open"}, "names"),
+     ({"encoder": "embedded", "objective": "tagging"}, "tagging")],
+)  # fmt: skip
+def test_the_students_form_decides_the_objective(
+    untrained: list[Any], settings: dict[str, str], objective: str
+) -> None:
     """A student that takes labels at run time learns entities in its own way; any other gets soft labels."""
-    for number, (encoder, objective) in enumerate({"embedded": "distillation", "embedded-open": "names"}.items()):
-        nerbert.distil("teacher", "in", f"out-{number}", encoder=encoder, **FEW)
-        (_, _, settings), _ = untrained[-1]
-        assert settings.objective == objective
-    nerbert.distil("teacher", "in", "out-2", encoder="embedded", objective="tagging", **FEW)
-    assert untrained[-1][0][2].objective == "tagging"
+    distil(**settings)
+    ((_, _, chosen), _) = untrained[-1]
+    assert chosen.objective == objective

@@ -18,6 +18,7 @@ from nerbert.model.windows import IGNORED
 from nerbert.records import Example
 from nerbert.training.objective import PRETRAIN, chosen_objective
 from nerbert.training.tagging import TaggingSettings, TokenClassification
+from tests.raised import raises
 
 TYPES = ["port", "ship"]
 TAGS = tag_names(TYPES)
@@ -34,19 +35,13 @@ def batch_of_labels(labels: Any) -> Batch:
     return Batch(none, none, none, none, torch.tensor(labels), none)
 
 
-def test_labels_of_a_sure_sentence_are_those_of_tagging() -> None:
-    assert SoftLabels(TAGS).of(HARD) == BioLabels(TAGS).of(HARD) == [3, 4, 0, 1, 0]
-    assert SoftLabels(TAGS).of(soft(0.75, 0.0)) == [3 + 5 * 25, 4 + 5 * 25, 0, 1 + 5 * 100, 0]
-
-
-def test_further_subwords_continue_an_entity_as_sure() -> None:
+def test_labels_of_words_and_of_further_subwords() -> None:
     labels = SoftLabels(TAGS)
+    assert labels.of(HARD) == BioLabels(TAGS).of(HARD) == [3, 4, 0, 1, 0]
+    assert labels.of(soft(0.75, 0.0)) == [3 + 5 * 25, 4 + 5 * 25, 0, 1 + 5 * 100, 0]
     assert [labels.inside(each) for each in (0, 3, 3 + 5 * 25, 4 + 5 * 25)] == [0, 4, 4 + 5 * 25, 4 + 5 * 25]
-
-
-def test_a_type_that_is_not_learnt_gives_no_loss() -> None:
-    labels = SoftLabels(tag_names(["port"])).of(soft(0.5))
-    assert labels == [IGNORED, IGNORED, 0, 1, 0]
+    not_learnt = SoftLabels(tag_names(["port"])).of(soft(0.5))
+    assert not_learnt == [IGNORED, IGNORED, 0, 1, 0], "a type that is not learnt gives no loss"
 
 
 @pytest.mark.parametrize(("smoothing", "outside"), [(0.0, 1.0), (0.1, 1.0), (0.1, 0.3)])
@@ -76,25 +71,23 @@ def test_where_a_type_was_not_looked_for_a_word_may_have_it(outside: float, monk
     logits = torch.randn(5, len(TAGS), generator=torch.Generator().manual_seed(3), requires_grad=True)
     monkeypatch.setattr(objective, "logits_at", lambda *_: logits)
     mine = Distillation(TYPES, DistillationSettings(outside_weight=outside))
-    labels = mine.labels.of(replace(HARD, asked=("port",), spans=HARD.spans[1:]))
-    assert labels == [5 * 101, 5 * 101, 5 * 101, 1, 5 * 101]
-    assert mine.labels.of(replace(HARD, asked=("ship",), spans=HARD.spans[:1]))[2] == 5 * 102
-    batch = batch_of_labels(labels)
-    (found,) = torch.autograd.grad(mine.loss(None, batch)["loss"], logits)
-    shares, may_be = logits.log_softmax(1), [0, 3, 4]
-    marginal = -shares[[0, 1, 2, 4]][:, may_be].logsumexp(1).sum() - shares[3, 1]
-    (wanted,) = torch.autograd.grad(marginal, logits, retain_graph=True)
-    if outside == 1:
-        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
-    assert mine.terms(batch)["loss"] == pytest.approx(1 + 4 * outside)
-    other = batch_of_labels(mine.labels.of(replace(HARD, asked=("ship",), spans=HARD.spans[:1])))
-    (found,) = torch.autograd.grad(mine.loss(None, other)["loss"], logits)
-    marginal = -shares[2:, :3].logsumexp(1).sum() - shares[0, 3] - shares[1, 4]
-    (wanted,) = torch.autograd.grad(marginal, logits)
-    if outside == 1:
-        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+    ports = mine.labels.of(replace(HARD, asked=("port",), spans=HARD.spans[1:]))
+    ships = mine.labels.of(replace(HARD, asked=("ship",), spans=HARD.spans[:1]))
+    assert ports == [5 * 101, 5 * 101, 5 * 101, 1, 5 * 101]
+    assert ships[2] == 5 * 102
+    assert mine.terms(batch_of_labels(ports))["loss"] == pytest.approx(1 + 4 * outside)
+    shares = logits.log_softmax(1)
+    wanted = (
+        -shares[[0, 1, 2, 4]][:, [0, 3, 4]].logsumexp(1).sum() - shares[3, 1],
+        -shares[2:, :3].logsumexp(1).sum() - shares[0, 3] - shares[1, 4],
+    )
+    for labels, marginal in zip((ports, ships), wanted, strict=True):
+        loss = mine.loss(None, batch_of_labels(labels))["loss"]
+        (found,), (same,) = (torch.autograd.grad(each, logits, retain_graph=True) for each in (loss, marginal))
+        if outside == 1:
+            torch.testing.assert_close(found, same, rtol=1e-5, atol=1e-6)
 
 
 def test_it_is_for_fine_tuning_alone() -> None:
-    with pytest.raises(SettingsError, match="objective = 'distillation': is for `nerbert finetune` only"):
+    with raises(SettingsError, "objective = 'distillation': is for `nerbert finetune` only"):
         chosen_objective(PretrainSettings(objective="distillation"), PRETRAIN)

@@ -29,40 +29,28 @@ def drawn(most: int, share: float, examples: list[Example], seed: int = 1) -> li
     return sample.drawn()
 
 
-def test_each_sentence_has_its_own_entities() -> None:
+def test_each_sentence_has_its_own_entities_and_one_over_its_end_is_in_none() -> None:
     spans = [Span(0, 4, "ship", "Fram", 0.9), Span(10, 14, "port", "Oslo", 0.5), Span(44, 50, "port", "Bergen", 0.7)]
-    found = found_in(TEXT, spans)
-    assert [each.text for each in found] == ["Fram left Oslo.", "Nobody saw her.", "She came to Bergen."]
-    assert [[(each.text[span.start : span.end], span.confidence) for span in each.spans] for each in found] == [
-        [("Fram", 0.9), ("Oslo", 0.5)], [], [("Bergen", 0.7)],
+    assert [
+        (each.text, [(each.text[span.start : span.end], span.text, span.confidence) for span in each.spans])
+        for each in found_in(TEXT, spans)
+    ] == [
+        ("Fram left Oslo.", [("Fram", "Fram", 0.9), ("Oslo", "Oslo", 0.5)]), ("Nobody saw her.", []),
+        ("She came to Bergen.", [("Bergen", "Bergen", 0.7)]),
     ]  # fmt: skip
-
-
-def test_an_entity_that_reaches_over_a_sentences_end_is_in_none() -> None:
-    found = found_in(TEXT, [Span(10, 22, "x"), Span(44, 50, "port", "Bergen")])
-    assert [[span.text for span in each.spans] for each in found] == [[], [], ["Bergen"]]
-
-
-def test_words_that_a_row_has_are_kept() -> None:
+    over = found_in(TEXT, [Span(10, 22, "x"), spans[2]])
+    assert [[span.text for span in each.spans] for each in over] == [[], [], ["Bergen"]]
     given = example("don't", tokens=["don't"])
-    (found,) = found_in("don't", [Span(0, 5, "x", "don't")], given)
-    assert found == example("don't", [(0, 5, "x")], ["don't"])
+    (kept,) = found_in("don't", [Span(0, 5, "x", "don't")], given)
+    assert kept == example("don't", [(0, 5, "x")], ["don't"]), "words that a row has are kept"
 
 
 @pytest.mark.parametrize(
     ("full", "empty", "most", "share", "wanted"),
-    [
-        (10, 90, 100, 0.5, (10, 10)),
-        (10, 90, 100, 0.9, (10, 90)),
-        (10, 90, 100, 0.0, (10, 0)),
-        (80, 20, 50, 0.5, (40, 10)),
-        (9, 9, 5, 0.5, (3, 2)),
-        (0, 9, 5, 0.5, (0, 0)),
-        (9, 0, 5, 0.5, (5, 0)),
-        (100, 100, 1, 0.5, (1, 0)),
-        (10, 90, 8, 0.5, (4, 4)),
-    ],
-)
+    [(10, 90, 100, 0.5, (10, 10)), (10, 90, 100, 0.9, (10, 90)), (10, 90, 100, 0.0, (10, 0)), (9, 9, 5, 0.5, (3, 2)),
+     (80, 20, 50, 0.5, (40, 10)), (0, 9, 5, 0.5, (0, 0)), (9, 0, 5, 0.5, (5, 0)), (100, 100, 1, 0.5, (1, 0)),
+     (10, 90, 8, 0.5, (4, 4))],
+)  # fmt: skip
 def test_a_share_at_most_is_without_entities(
     full: int, empty: int, most: int, share: float, wanted: tuple[int, int]
 ) -> None:
@@ -76,6 +64,8 @@ def test_the_draw_depends_on_texts_and_seed_alone() -> None:
     assert drawn(20, 0.5, examples) == drawn(20, 0.5, shuffled)
     assert drawn(20, 0.5, examples) != drawn(20, 0.5, examples, seed=2)
     assert len({each.text for each in drawn(200, 0.5, shuffled)}) == 120
+    smaller, larger = ({each.text for each in drawn(count, 0.5, examples[:60])} for count in (10, 20))
+    assert smaller < larger, "a larger draw holds the smaller one"
 
 
 def test_of_equal_sentences_that_were_tagged_differently_the_surest_counts() -> None:
@@ -88,11 +78,6 @@ def test_of_equal_sentences_that_were_tagged_differently_the_surest_counts() -> 
     for order in (ways, ways[::-1]):
         found = drawn(20, 0.9, order)
         assert [each for each in found if "Fram" in each.text] == [tagged(0.6, 0.7)]
-
-
-def test_a_larger_draw_holds_the_smaller_one() -> None:
-    examples = sentences(60, 0)
-    assert {each.text for each in drawn(10, 0.5, examples)} < {each.text for each in drawn(20, 0.5, examples)}
 
 
 @pytest.mark.parametrize(
