@@ -7,6 +7,9 @@ from typing import Any
 
 from tests.serve.servers import Server
 
+OPENING = "POST /tag/stream?{} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+"""The head of a request that streams; its query is to be filled in."""
+
 
 def post(path: str, body: bytes, *headers: str, size: int | None = None) -> bytes:
     """Return the bytes of a request; `size` is what it says of its body's length."""
@@ -17,27 +20,10 @@ def post(path: str, body: bytes, *headers: str, size: int | None = None) -> byte
 
 def answer(connection: socket.socket) -> tuple[int, bytes]:
     """Return the status and the body of an answer."""
-    found = HTTPResponse(connection)
-    found.begin()
-    with found:
-        return found.status, found.read()
-
-
-def read_all(connection: socket.socket) -> bytes:
-    """Return all that comes until the other side closes."""
-    found = b""
-    while part := connection.recv(1 << 16):
-        found += part
-    return found
-
-
-def status_of(answer: bytes) -> int:
-    """Return the status of an answer."""
-    return int(answer.split(b" ", 2)[1])
-
-
-OPENING = "POST /tag/stream?{} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-"""The head of a request that streams; its query is to be filled in."""
+    response = HTTPResponse(connection)
+    response.begin()
+    with response:
+        return response.status, response.read()
 
 
 class Stream:
@@ -47,8 +33,7 @@ class Stream:
         self._connection = server.connect()
         self._connection.sendall(OPENING.format(query).encode())
         self._answer = self._connection.makefile("rb")
-        self.status = status_of(self._answer.readline())
-        self.headers = dict(iter(self._header, None))
+        self.head = b"".join(iter(self._answer.readline, b"\r\n")).decode()
 
     def __enter__(self) -> "Stream":
         return self
@@ -56,10 +41,6 @@ class Stream:
     def __exit__(self, *_: object) -> None:
         self._answer.close()
         self._connection.close()
-
-    def _header(self) -> tuple[str, str] | None:
-        name, _, value = self._answer.readline().decode().strip().partition(": ")
-        return (name.lower(), value) if name else None
 
     def send(self, content: bytes | dict[str, Any]) -> None:
         """Send a part of the body: bytes, or a line."""
@@ -79,5 +60,5 @@ class Stream:
 
     def line(self) -> dict[str, Any]:
         """Return the next line of the answer."""
-        found: dict[str, Any] = json.loads(self.part())
-        return found
+        content: dict[str, Any] = json.loads(self.part())
+        return content

@@ -1,44 +1,55 @@
-"""Servers for tests: `nerbert serve` in a process of its own, and what their tests share."""
+"""Servers for tests: in a thread of the test's process, or `nerbert serve` in a process of its own."""
 
+import asyncio
+import logging
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
+import uvicorn
 
 from nerbert.errors import InputError
-from tests.serve.heads import DEADLINE, Gate, tagger_folder, until
+from nerbert.registry import PROTOCOLS
+from nerbert.serve.app import Access, application
+from nerbert.serve.connections import limited_connections
+from nerbert.serve.metrics import Metrics
+from nerbert.serve.protocols import status
+from nerbert.serve.server import _listening
+from nerbert.serve.service import Service, log
+from nerbert.serve.settings import Limits
+from nerbert.tagger.tagger import Tagger
+from nerbert.words import SPLITTER
+from tests.serve.heads import DEADLINE, Gate, ToldHead, tagger_folder, until
 
 ROOT = Path(__file__).parents[2]
 HEAD = "--head", "tests.serve.heads:ToldKind"
 LABELS = ["ship", "port"]
 _ADDRESS = re.compile(r"address: (http://\S+)$", re.MULTILINE)
+_LOCAL = Access(local=True)
 
 
 @dataclass
 class Server:
-    """A server's process, its address and its model's gate."""
+    """A server, its model's gate and what it logged; `breaks`: tracebacks may be in its log."""
 
-    process: "subprocess.Popen[bytes]"
-    folder: Path
-    output: Path
+    url: str
     gate: Gate
-    url: str = ""
+    log: Callable[[], str]
     breaks: bool = False
-    """Whether tracebacks may be in its log."""
     clients: list[httpx.Client] = field(default_factory=list)
-
-    def log(self) -> str:
-        """Return what it wrote until now."""
-        return self.output.read_text(encoding="utf-8", errors="replace")
 
     def client(self) -> httpx.Client:
         """Return a client that is closed with the server."""
@@ -50,18 +61,151 @@ class Server:
         return self.clients[0].post("/tag", json={"text": text, "labels": labels, **more})
 
     def connect(self) -> socket.socket:
-        """Return a connection of its own."""
-        host, port = self.url.removeprefix("http://").rsplit(":", 1)
-        return socket.create_connection((host, int(port)), timeout=DEADLINE)
+        """Return a new connection."""
+        url = httpx.URL(self.url)
+        return socket.create_connection((url.host, url.port or 80), timeout=DEADLINE)
 
     def logged(self, words: str, count: int = 1, seconds: float = DEADLINE) -> None:
-        """Wait until its log has some words."""
+        """Wait until its log has these words."""
         until(lambda: self.log().count(words) >= count, f"{words!r} in the log", seconds)
+
+
+@dataclass
+class Process(Server):
+    """A server's process."""
+
+    process: "subprocess.Popen[bytes]" = field(kw_only=True)
+    folder: Path = field(kw_only=True)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Stop it and return its exit code."""
         self.process.send_signal(how)
         return self.process.wait(DEADLINE)
+
+
+@dataclass
+class Inside(Server):
+    """A server in a thread of the test's process; its clock is the machine's, and can be set forward."""
+
+    service: Service = field(kw_only=True)
+    clock: "Clock" = field(kw_only=True)
+    pool: ThreadPoolExecutor = field(kw_only=True)
+
+    def submit(self, *given: Any, **more: Any) -> "Future[httpx.Response]":
+        """Let a thread call `tag`."""
+        return self.pool.submit(self.tag, *given, **more)
+
+    def hold(self) -> "Future[httpx.Response]":
+        """Keep a worker busy until the gate opens; return the request that it holds."""
+        self.gate.close()
+        held = self.submit("hold ship")
+        self.gate.held()
+        return held
+
+    def waiting(self, count: int) -> None:
+        """Wait until this many texts are in the queue."""
+        until(lambda: len(self.service.queue) == count, f"{count} texts wait")
+
+    def idle(self) -> None:
+        """Wait until it holds nothing; fail if something stays."""
+        until(lambda: (self.service.held, len(self.service.queue)) == (0, 0), "all is given back")
+
+    def call(self, work: Any) -> Any:
+        """Run a coroutine in its event loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.service._loop).result(DEADLINE)
+
+    def advance(self, seconds: float) -> None:
+        """Set its clock forward, and let all run that is due then."""
+        self.clock.ahead += seconds
+        self.call(_turns(5))
+
+
+@dataclass
+class Clock:
+    """The monotonic clock, set forward by some seconds."""
+
+    ahead: float = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+async def _turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def told(gate: Gate, temperature: float = 1.0) -> Tagger:
+    """Return a tagger whose texts say what it does."""
+    return Tagger(ToldHead.at(gate), SPLITTER, "en", temperature=temperature)
+
+
+@contextmanager
+def inside(
+    folder: Path, load: Callable[[Gate], Tagger] = told, *, name: str = "told", labelling: Any = None,
+    access: Access = _LOCAL, reload: bool = True, **limits: Any,
+) -> Iterator[Inside]:  # fmt: skip
+    """Serve a model from this process, as `nerbert.serve.server` does, until the block ends.
+
+    A text may wait as long as it likes, and a client may take its time to read a refusal.
+    """
+    folder.mkdir()
+    gate, clock, metrics, records = Gate(folder), Clock(), Metrics(), _Records()
+    limit = Limits(**{"deadline": 3_600_000, **limits})
+    service = Service({name: str(folder)}, lambda _: load(gate), limit, metrics.batch)
+    operations = [operation for protocol in PROTOCOLS for operation in PROTOCOLS.find(protocol)()]
+    operations += [*status.operations(metrics, reload=reload), *(labelling.operations() if labelling else [])]
+    app = application(service, operations, access, metrics, *([labelling.running] if labelling else []))
+    kind = limited_connections(limit.timeout, 2 * limit.max_requests)
+    one = uvicorn.Server(uvicorn.Config(
+        app, http=kind, ws="none", lifespan="on", access_log=False, log_config=None, proxy_headers=False,
+        server_header=False, timeout_keep_alive=int(limit.timeout) + 1,
+    ))  # fmt: skip
+
+    async def run() -> None:
+        asyncio.get_running_loop().time = clock  # type: ignore[method-assign]
+        await one.serve(sockets=[listening])
+
+    with ExitStack() as stack:
+        stack.enter_context(patch("nerbert.serve.service.milliseconds", lambda: clock() * 1000))
+        stack.enter_context(patch("nerbert.serve.service._PAUSE", 0.001))
+        stack.enter_context(patch("nerbert.serve.app._DROPPING", DEADLINE))
+        stack.enter_context(patch("nerbert.serve.connections._LEFT", DEADLINE))
+        for logger in (log, logging.getLogger("uvicorn.error")):
+            stack.enter_context(patch.object(logger, "handlers", [records]))
+        log.setLevel(logging.INFO)
+        listening = stack.enter_context(_listening("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        pool = stack.enter_context(ThreadPoolExecutor(16))
+        server = Inside(url, gate, records.text, service=service, clock=clock, pool=pool)
+        thread = threading.Thread(target=lambda: asyncio.run(run()))
+        thread.start()
+        try:
+            until(lambda: one.started or not thread.is_alive(), "the server has started")
+            server.client()
+            yield server
+        finally:
+            gate.open()
+            pool.shutdown()
+            for client in server.clients:
+                client.close()
+            one.should_exit = True
+            thread.join(DEADLINE)
+    assert server.breaks or "Traceback" not in server.log(), server.log()
+
+
+class _Records(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines = list[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(self.format(record))
+
+    def text(self) -> str:
+        return "".join(f"{line}\n" for line in self._lines)
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -78,26 +222,26 @@ def command(*arguments: object) -> list[str]:
 @contextmanager
 def serving(
     folder: Path, *arguments: object, head: bool = True, cwd: Path = ROOT, **variables: str
-) -> Iterator[Server]:  # fmt: skip
+) -> Iterator[Process]:  # fmt: skip
     """Serve a folder, which is made unless it is there, until the block ends; its log may have no traceback."""
     folder = folder if folder.exists() else tagger_folder(folder)
     output = folder.parent / f"{folder.name}.log"
     asked = command(folder, *(HEAD if head else ()), *arguments)
-    with output.open("wb") as log, subprocess.Popen(
-        asked, cwd=cwd, env=environment(PYTHONPATH=str(ROOT), **variables), stdout=log, stderr=subprocess.STDOUT
+    with output.open("wb") as out, subprocess.Popen(
+        asked, cwd=cwd, env=environment(PYTHONPATH=str(ROOT), **variables), stdout=out, stderr=subprocess.STDOUT
     ) as process:  # fmt: skip
-        server = Server(process, folder, output, Gate(folder))
+        server = Process("", Gate(folder), lambda: output.read_text("utf-8", "replace"), process=process, folder=folder)
         try:
             until(lambda: _ADDRESS.search(server.log()) or process.poll() is not None, "the server's address")
-            found = _ADDRESS.search(server.log())
-            assert found, f"the server ended:\n{server.log()}"
-            server.url = found[1]
+            address = _ADDRESS.search(server.log())
+            assert address, f"the server ended:\n{server.log()}"
+            server.url = address[1]
             until(lambda: is_ready(server.client()), "the server is ready")
             yield server
         finally:
             server.gate.open()
-            for each in server.clients:
-                each.close()
+            for client in server.clients:
+                client.close()
             if process.poll() is None:
                 process.terminate()
             try:
@@ -121,9 +265,8 @@ def assert_fault(response: httpx.Response, status: int, words: str = "") -> str:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
     content = response.json()
-    assert set(content) == {"error", "status", "request_id"}
-    assert (content["status"], content["request_id"]) == (status, response.headers["x-request-id"])
     message: str = content["error"]
+    assert content == {"error": message, "status": status, "request_id": response.headers["x-request-id"]}
     assert message == str(InputError(message)), "not one safe line of bounded length"
     assert "Traceback" not in response.text
     assert words in message

@@ -1,150 +1,92 @@
 """Too much, too slow, and clients that hang up: the model waits at a gate while the test looks."""
 
 import json
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
-import httpx
 import pytest
 
 from nerbert.serve.queue import QueuedBatch, Ticket
 from tests.serve.conftest import Serve
 from tests.serve.heads import until
 from tests.serve.raw import OPENING, Stream, answer, post
-from tests.serve.servers import LABELS, Server, assert_fault
+from tests.serve.servers import LABELS, Inside, assert_fault
 
-Answer = Future[httpx.Response]
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(16) as found:
-        yield found
-
-
-@pytest.fixture
-def serve(pool: ThreadPoolExecutor, serve: Serve) -> Serve:
-    """The same, but what waits in the pool for its answers ends after the servers."""
-    return serve
-
-
-def waiting(server: Server, count: int) -> None:
-    """Wait until so many texts are in the queue."""
-    line = f"nerbert_waiting_texts {count}.0\n"
-    until(lambda: line in server.clients[0].get("/metrics").text, f"{count} texts wait")
-
-
-def hold(server: Server, pool: ThreadPoolExecutor, batches: int = 1) -> list[Answer]:
-    """Let so many workers be busy until the gate opens."""
-    server.gate.close()
-    found = []
-    for number in range(batches):
-        found.append(pool.submit(server.tag, f"hold ship {number}"))
-        server.gate.held(number + 1)
-    return found
+LATE = "takes longer than this server's limit"
 
 
 def asked(text: str) -> bytes:
     return json.dumps({"text": text, "labels": LABELS}).encode()
 
 
-def test_too_many_texts_are_refused_at_once(serve: Serve, pool: ThreadPoolExecutor) -> None:
-    server = serve("--workers", 1, "--max-waiting", 2)
-    held = hold(server, pool)
-    queued = [pool.submit(server.tag, f"ship {number}") for number in range(2)]
-    waiting(server, 2)
+@pytest.fixture
+def one_worker(serve: Serve) -> Inside:
+    return serve(workers=1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "queued", "text", "words"),
+    [
+        ({"max_waiting": 2}, 2, "a ship", "too many texts wait here (2)"),
+        ({"max_waiting": 2}, 2, ["a ship"] * 3, "too many texts wait here (2)"),
+        ({"max_requests": 1}, 0, "a ship", "1 requests are in progress"),
+        ({"max_held": 300}, 0, "ship " * 45, "are in progress; try again later"),
+    ],
+)
+def test_what_is_too_much_is_refused_at_once(
+    serve: Serve, limits: dict[str, int], queued: int, text: object, words: str
+) -> None:
+    server = serve(workers=1, **limits)
+    taken = [server.hold(), *(server.submit(f"ship {number}") for number in range(queued))]
+    server.waiting(queued)
     for _ in range(3):
-        answer = server.tag("a ship")  # the model is held: only a refusal can come
-        assert_fault(answer, 429, "too many texts wait here (2)")
-        assert int(answer.headers["retry-after"]) >= 1
-    assert_fault(server.tag(["a ship"] * 3), 429)
-    assert server.clients[0].get("/ready").status_code == 200
-    server.gate.open()
-    assert [each.result().status_code for each in (*held, *queued)] == [200] * 3
-    assert server.tag("a ship").status_code == 200
-
-
-def test_too_many_requests_are_refused_at_once(serve: Serve, pool: ThreadPoolExecutor) -> None:
-    server = serve("--workers", 1, "--max-requests", 1)
-    (held,) = hold(server, pool)
-    answer = server.tag("a ship")
-    assert_fault(answer, 429, "1 requests are in progress")
+        assert_fault(server.tag(text), 429, words)  # the model is held: only a refusal can come
     assert [server.clients[0].get(path).status_code for path in ("/ready", "/healthz", "/health")] == [200] * 3
     server.gate.open()
-    assert held.result().status_code == 200
-    assert server.tag("a ship").status_code == 200
+    assert [request.result().status_code for request in taken] == [200] * len(taken)
+    assert server.tag(text).status_code == 200
 
 
-def test_bodies_that_are_too_long_together_are_refused(serve: Serve, pool: ThreadPoolExecutor) -> None:
-    server = serve("--workers", 1, "--max-held", 300)
-    (held,) = hold(server, pool)
-    assert_fault(server.tag("ship " * 50), 429, "are in progress; try again later")
-    server.gate.open()
-    assert held.result().status_code == 200
-    assert server.tag("ship " * 40).status_code == 200
-
-
-def test_those_that_wait_go_together(serve: Serve, pool: ThreadPoolExecutor) -> None:
+def test_those_that_wait_go_together(one_worker: Inside) -> None:
     """Each has its own answer, whatever labels the others have."""
-    server = serve("--workers", 1)
-    (held,) = hold(server, pool)
-    texts = [f"a ship {number} in port" for number in range(12)]
-    queued = [pool.submit(server.tag, text, LABELS[: 1 + number % 2], thresholds=0.5)
-              for number, text in enumerate(texts)]  # fmt: skip
-    waiting(server, 12)
+    server, texts = one_worker, [f"a ship {number} in port" for number in range(12)]
+    held = server.hold()
+    queued = [server.submit(text, LABELS[: 1 + number % 2], thresholds=0.5) for number, text in enumerate(texts)]
+    server.waiting(12)
     server.gate.open()
     held.result()
-    for number, (text, one) in enumerate(zip(texts, queued, strict=True)):
-        spans = one.result().json()["results"][0]["spans"]
-        assert [each["type"] for each in spans] == LABELS[: 1 + number % 2]
-        assert all(text[each["start"] : each["end"]] == each["text"] for each in spans)
+    for number, (text, request) in enumerate(zip(texts, queued, strict=True)):
+        spans = request.result().json()["results"][0]["spans"]
+        assert [span["type"] for span in spans] == LABELS[: 1 + number % 2]
+        assert all(text[span["start"] : span["end"]] == span["text"] for span in spans)
     counts = server.clients[0].get("/metrics").text
     assert 'nerbert_batch_texts_bucket{le="8.0",model="told"} 1.0\n' in counts, "the held one, and one of 12"
     assert 'nerbert_batch_texts_sum{model="told"} 13.0\n' in counts
 
 
-def test_the_text_of_a_client_that_hung_up_never_goes_into_the_model(serve: Serve, pool: ThreadPoolExecutor) -> None:
-    server = serve("--workers", 1)
-    (held,) = hold(server, pool)
-    with closing(server.connect()) as connection:
+def test_texts_of_clients_that_hung_up_never_go_into_the_model(one_worker: Inside) -> None:
+    server = one_worker
+    held = server.hold()
+    with closing(server.connect()) as connection, Stream(server) as stream:
         connection.sendall(post("/tag", asked("gone ship")))
-        waiting(server, 1)
-    server.logged("POST /tag 499")
-    last = pool.submit(server.tag, "last ship")
-    waiting(server, 2)
-    server.gate.open()
-    assert [each.result().status_code for each in (held, last)] == [200, 200]
-    waiting(server, 0)
-    assert "last ship" in server.gate.read()
-    assert "gone ship" not in server.gate.read()
-
-
-def test_the_lines_of_a_stream_whose_client_hung_up_never_go_into_the_model(
-    serve: Serve, pool: ThreadPoolExecutor
-) -> None:
-    server = serve("--workers", 1)
-    (held,) = hold(server, pool)
-    with Stream(server) as stream:
         for number in range(3):
             stream.send({"text": f"gone ship {number}"})
-        waiting(server, 3)
-    server.logged("POST /tag/stream 499", seconds=5)
-    last = pool.submit(server.tag, "last ship")
+        server.waiting(4)
+    server.logged("POST /tag 499")
+    server.logged("POST /tag/stream 499")
+    last = server.submit("last ship")
+    server.waiting(5)
     server.gate.open()
-    assert [each.result().status_code for each in (held, last)] == [200, 200]
-    assert not [each for each in server.gate.read() if each.startswith("gone ship")]
+    assert [held.result().status_code, last.result().status_code] == [200, 200]
+    server.waiting(0)
+    assert server.gate.read()[1:] == ["hold ship", "last ship"]
 
 
-def test_a_stream_waits_for_a_place(serve: Serve, pool: ThreadPoolExecutor) -> None:
+def test_a_stream_waits_for_a_place(serve: Serve) -> None:
     """Its lines aren't refused where others fill the queue."""
-    server = serve("--workers", 1, "--max-waiting", 1)
-    (held,) = hold(server, pool)
-    queued = pool.submit(server.tag, "queued ship")
-    waiting(server, 1)
+    server = serve(workers=1, max_waiting=1)
+    held, queued = server.hold(), server.submit("queued ship")
+    server.waiting(1)
     with Stream(server) as stream:
         for number in range(50):
             stream.send({"id": number, "text": f"a ship {number}"})
@@ -152,103 +94,83 @@ def test_a_stream_waits_for_a_place(serve: Serve, pool: ThreadPoolExecutor) -> N
         server.gate.open()
         assert [stream.line().get("id") for _ in range(50)] == list(range(50))
         assert stream.part() == b""
-    assert [each.result().status_code for each in (held, queued)] == [200, 200]
+    assert [held.result().status_code, queued.result().status_code] == [200, 200]
 
 
-def test_an_answer_that_takes_too_long(serve: Serve, pool: ThreadPoolExecutor) -> None:
-    server = serve("--workers", 1, "--timeout", 1)
-    (held,) = hold(server, pool)
-    queued = pool.submit(server.tag, "late ship")
-    for each in (held, queued):
-        assert_fault(each.result(), 504, "takes longer than this server's limit")
+def test_all_is_given_back_after_each_fault(serve: Serve) -> None:
+    """Bytes and places: of answered, refused and late requests, of whose texts none goes into the model later."""
+    server = serve(workers=1, max_waiting=4)
+    faults = [server.tag("a ship"), server.tag(3), server.tag("a", labels=[]),
+              server.clients[0].post("/tag", content=b"{"),
+              server.clients[0].post("/tag/stream?labels=ship", content=b'{"text": "a ship"}\n{\n'),
+              server.clients[0].post("/tag", content=b"a" * (1 << 21))]  # fmt: skip
+    assert [fault.status_code for fault in faults] == [200, 422, 422, 422, 200, 413]
+    server.idle()
+    late = [server.hold(), *(server.submit("late ship") for _ in range(3))]
+    server.waiting(3)
     with Stream(server) as stream:
         stream.send({"id": 1, "text": "late ship of a stream"})
-        stream.end()
-        late = stream.line()
-        assert (late["id"], late["status"], stream.part()) == (1, 504, b"")
+        server.waiting(4)
+        assert_fault(server.tag("a ship"), 429)
+        stream.send(b'{"text": "half')
+        server.advance(61)
+        for request in late:
+            assert_fault(request.result(), 504, LATE)
+        lines = stream.line(), stream.line()
+        assert [(line.get("id"), line["status"]) for line in lines] == [(1, 504), (None, 504)]
+        assert lines[1]["error"] == "no line came in time, or there was no room for it; the stream ends here"
+        assert stream.part() == b""
     server.gate.open()
     until(lambda: not server.gate.holding(), "the model goes on")
     assert server.tag("last ship").status_code == 200
-    assert not [each for each in server.gate.read() if each.startswith("late ship")]
+    server.idle()
+    assert not any(server.service.queue._costs.values())
+    assert server.gate.read()[-2:] == ["hold ship", "last ship"]
 
 
-def test_half_a_body_and_then_nothing(serve: Serve) -> None:
-    server = serve("--timeout", 1)
-    body = asked("half a ship")
-    with closing(server.connect()) as connection:
-        connection.sendall(post("/tag", body[:10], size=len(body)))
-        status, content = answer(connection)
-    assert (status, json.loads(content)["error"]) == (408, "the body didn't come to its end in time")
-    with Stream(server) as stream:
-        stream.send(b'{"text": "half')
-        last = stream.line()
-        assert (last["status"], stream.part()) == (504, b"")
+def test_half_a_request_and_then_nothing(serve: Serve) -> None:
+    server = serve()
+    with closing(server.connect()) as head, closing(server.connect()) as body:
+        head.sendall(b"POST /tag HTTP/1.1\r\nHost: localhost\r\n")
+        body.sendall(post("/tag", asked("half a ship")[:10], size=99))
+        until(lambda: server.service.held > 0, "a part of the body has come")
+        server.advance(55)
+        status, content = answer(body)
+        assert (status, json.loads(content)["error"]) == (408, "the body didn't come to its end in time")
+        server.advance(6)
+        assert head.recv(1 << 16)[:12] in (b"", b"HTTP/1.1 408")
 
 
-def test_half_a_head_and_then_nothing(serve: Serve) -> None:
-    server = serve("--timeout", 1)
-    with closing(server.connect()) as connection:
-        connection.settimeout(4)
-        connection.sendall(b"POST /tag HTTP/1.1\r\nHost: localhost\r\n")
-        assert connection.recv(1 << 16)[:12] in (b"", b"HTTP/1.1 408")
-
-
-def test_half_a_body_and_then_gone(inside: Callable[..., Any]) -> None:
-    with inside(workers=1) as server:
-        url = server.client.base_url
-        line = OPENING.format("labels=ship").encode() + b'5\r\n{"tex\r\n'
-        for request in (post("/tag", asked("gone ship")[:10], size=99), line):
-            with closing(socket.create_connection((url.host, url.port))) as connection:
-                connection.sendall(request)
-                until(lambda: server.service.held > 0, "a part of the body has come")
-            server.idle()
-        assert server.tag("last ship").status_code == 200
+def test_half_a_body_and_then_gone(one_worker: Inside) -> None:
+    server = one_worker
+    line = OPENING.format("labels=ship").encode() + b'5\r\n{"tex\r\n'
+    for request in (post("/tag", asked("gone ship")[:10], size=99), line):
+        with closing(server.connect()) as connection:
+            connection.sendall(request)
+            until(lambda: server.service.held > 0, "a part of the body has come")
         server.idle()
+    assert server.tag("last ship").status_code == 200
+    server.idle()
 
 
-def test_all_is_given_back_after_each_fault(inside: Callable[..., Any], pool: ThreadPoolExecutor) -> None:
-    """Bytes and places: of answered, refused, cancelled and late requests."""
-    with inside(workers=1, timeout=1, max_waiting=4) as server:
-        faults = [server.tag("a ship"), server.tag(3), server.tag("a", labels=[]),
-                  server.client.post("/tag", content=b"{"),
-                  server.client.post("/tag/stream?labels=ship", content=b'{"text": "a ship"}\n{\n'),
-                  server.client.post("/tag", content=b"a" * (1 << 21))]  # fmt: skip
-        assert [each.status_code for each in faults] == [200, 422, 422, 422, 200, 413]
-        server.idle()
-        server.gate.close()
-        many = [pool.submit(server.tag, f"hold ship {number}") for number in range(12)]
-        statuses = sorted(each.result().status_code for each in many)
-        assert set(statuses) <= {429, 504}
-        assert statuses.count(504) >= 5, "one in the model, four that wait"
-        server.gate.open()
-        until(lambda: not server.gate.holding(), "the model goes on")
-        server.tag("last ship")
-        server.idle()
-        assert not any(server.service.queue._costs.values())
-        assert threading.active_count() < 100
-
-
-def test_one_slow_batch_does_not_refuse_all_later_texts(inside: Callable[..., Any]) -> None:
+def test_one_slow_batch_does_not_refuse_all_later_texts(serve: Serve) -> None:
     """As after a pause of the machine; the pace is measured again only if a text is let in."""
-    with inside(workers=1) as server:
-        assert server.tag("a ship").status_code == 200
-        queue, group = server.service.queue, server.service.find().group
-        batch = QueuedBatch([Ticket(group, None, 3, 0, 0)], 0, 3)
-        with server.service._changed:
-            for _ in range(9):
-                queue._running.append(batch)
-                queue.done(batch, 600_000)
-        assert 200 in [server.tag("a ship").status_code for _ in range(20)]
+    server = serve(workers=1, deadline=1000)
+    assert server.tag("a ship").status_code == 200
+    queue, group = server.service.queue, server.service.find().group
+    batch: Any = QueuedBatch([Ticket(group, None, 3, 0, 0)], 0, 3)
+    with server.service._changed:
+        for _ in range(9):
+            queue._running.append(batch)
+            queue.done(batch, 600_000)
+    assert 200 in [server.tag("a ship").status_code for _ in range(20)]
 
 
 def test_too_many_connections_are_refused_at_once(serve: Serve) -> None:
-    server = serve("--max-requests", 1)
-    server.clients[0].close()
+    server = serve(max_requests=1)
     with closing(server.connect()), closing(server.connect()), closing(server.connect()) as third:
-        third.settimeout(4)
         third.sendall(b"POST /tag HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
-        read = third.makefile("rb").read()
-    head, _, body = read.partition(b"\r\n\r\n")
+        head, _, body = third.makefile("rb").read().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 429 ")
     assert b"retry-after: 1\r\n" in head
     assert json.loads(body)["status"] == 429
@@ -256,17 +178,23 @@ def test_too_many_connections_are_refused_at_once(serve: Serve) -> None:
 
 def test_clients_that_read_nothing_are_left(serve: Serve) -> None:
     """One that sends lines and reads no answers isn't read from for ever, and then left."""
-    server = serve("--timeout", 1)
+    server = serve()
+    line = json.dumps({"text": "ship", "more": "a" * 1_000_000}).encode() + b"\n"
+    chunk = b"%x\r\n%s\r\n" % (len(line), line)
+    rest = OPENING.format("labels=ship").encode()
     with closing(server.connect()) as connection:
-        connection.settimeout(4)
-        connection.sendall(OPENING.format("labels=ship").encode())
-        line = json.dumps({"text": "ship", "more": "a" * 10_000}).encode() + b"\n"
-        chunk = b"%x\r\n%s\r\n" % (len(line), line)
-        try:
-            for _ in range(100_000):
-                connection.sendall(chunk)
-            pytest.fail("a gigabyte was read")
-        except (BrokenPipeError, ConnectionResetError):
-            pass
+        connection.setblocking(False)
+
+        def left() -> bool:
+            nonlocal rest
+            try:
+                rest = rest[connection.send(rest) :] or chunk
+            except BlockingIOError:
+                server.advance(61)
+            except (BrokenPipeError, ConnectionResetError):
+                return True
+            return False
+
+        until(left, "the connection is closed")
     server.logged("POST /tag/stream 499")
     assert server.tag("a ship").status_code == 200

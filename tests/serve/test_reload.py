@@ -3,18 +3,21 @@
 import shutil
 import signal
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+import httpx
+
 from nerbert.tagger.tagger import Tagger
-from tests.serve.conftest import Serve, told
+from tests.serve.conftest import Serve
 from tests.serve.heads import DEADLINE, Gate, until
-from tests.serve.servers import LABELS, Server, assert_fault
+from tests.serve.servers import LABELS, Process, assert_fault, serving, told
+
+Answer = dict[str, Any]
 
 
-def refuses(server: Server) -> bool:
+def refuses(server: Process) -> bool:
     """Return whether it takes no more connections."""
     try:
         server.connect().close()
@@ -23,65 +26,72 @@ def refuses(server: Server) -> bool:
     return False
 
 
-def test_sighup_loads_the_models_again(serve: Serve) -> None:
-    server = serve()
-    before = server.tag("a ship").json()
-    (server.folder / "model.safetensors").write_bytes(b"other")
-    assert server.tag("a ship").json() == before
-    server.process.send_signal(signal.SIGHUP)
-    server.logged(": loaded again, ")
-    after = server.tag("a ship").json()
-    assert after["fingerprint"] != before["fingerprint"]
-    assert f"model told: loaded again, {after['fingerprint']}" in server.log()
-    assert after["results"] == before["results"]
+def test_signals_load_models_again_and_end_when_all_is_answered(tmp_path: Path) -> None:
+    """A folder that is gone changes nothing, no request is lost meanwhile, and what waits at the end is answered."""
+    with serving(tmp_path / "told", "--workers", 1, "--allow-reload") as server:
+        before = server.tag("a ship").json()
+        hidden = shutil.move(server.folder, tmp_path / "hidden")
+        server.process.send_signal(signal.SIGHUP)
+        server.logged(f"model told: {server.folder}")
+        assert ": loaded again, " not in server.log()
+        shutil.move(hidden, server.folder)
+        assert server.tag("a ship").json() == before
+        answers, stop = list[httpx.Response](), threading.Event()
+
+        def ask() -> None:
+            with server.client() as client:
+                while not stop.is_set():
+                    answers.append(client.post("/tag", json={"text": "a ship", "labels": LABELS}))
+
+        askers = [threading.Thread(target=ask) for _ in range(2)]
+        for asker in askers:
+            asker.start()
+        for number in range(4):
+            (server.folder / "model.safetensors").write_bytes(b"%d" % number)
+            if number % 2:
+                reloaded = server.clients[0].post("/models/told/reload").json()
+                assert (reloaded["error"], len(reloaded["fingerprint"])) == ("", 16)
+            else:
+                server.process.send_signal(signal.SIGHUP)
+            server.logged(": loaded again, ", number + 1)
+        stop.set()
+        for asker in askers:
+            asker.join(DEADLINE)
+        assert {answer.status_code for answer in answers} == {200}
+        assert all(answer.json()["results"] == before["results"] for answer in answers)
+        after = server.tag("a ship").json()
+        assert after["fingerprint"] != before["fingerprint"]
+        assert f"model told: loaded again, {after['fingerprint']}" in server.log()
+        assert_fault(server.clients[0].post("/models/none/reload"), 400, "model 'none'")
+        ends_when_all_is_answered(server)
 
 
-def test_a_folder_that_is_gone_changes_nothing(serve: Serve) -> None:
-    server = serve()
-    before = server.tag("a ship").json()
-    kept = shutil.copytree(server.folder, server.folder.parent / "kept")
-    shutil.rmtree(server.folder)
-    server.process.send_signal(signal.SIGHUP)
-    server.logged("model told: ")
-    assert ": loaded again, " not in server.log()
-    shutil.copytree(kept, server.folder)
-    assert server.tag("a ship").json() == before
-    assert server.clients[0].get("/ready").status_code == 200
-    server.process.send_signal(signal.SIGHUP)
-    server.logged(": loaded again, ")
+def ends_when_all_is_answered(server: Process) -> None:
+    """Send SIGTERM while a text is in the model, and two wait."""
+    replies = list[int]()
+    texts = "hold ship", "a ship", "a ship"
+    server.gate.close()
+    before = server.log().count("POST /tag 200")
+    askers = [threading.Thread(target=lambda text: replies.append(server.tag(text).status_code), args=(text,))
+              for text in texts]  # fmt: skip
+    with closing(server.connect()) as idle:
+        askers[0].start()
+        server.gate.held()
+        for asker in askers[1:]:
+            asker.start()
+        until(lambda: "waiting_texts 2.0" in server.clients[0].get("/metrics").text, "two texts wait")
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: refuses(server), "no more connections are taken")
+        assert idle.recv(1) == b"", "one that asks nothing is closed"
+        server.gate.open()
+        for asker in askers:
+            asker.join(DEADLINE)
+    assert replies == [200] * 3
+    assert server.process.wait(DEADLINE) == 0
+    assert server.log().count("POST /tag 200") == before + 3
 
 
-def test_no_request_is_lost_while_models_are_loaded(serve: Serve) -> None:
-    server, stop = serve("--allow-reload"), threading.Event()
-
-    def ask(number: int) -> list[int]:
-        with server.client() as client:
-            found = []
-            while not stop.is_set():
-                reply = client.post("/tag", json={"text": f"a ship {number}", "labels": LABELS})
-                found.append(reply.status_code)
-                assert reply.json()["results"][0]["spans"][0]["text"] == "ship"
-            return found
-
-    with ThreadPoolExecutor(4) as pool:
-        askers = [pool.submit(ask, number) for number in range(4)]
-        try:
-            for number in range(10):
-                (server.folder / "model.safetensors").write_bytes(b"%d" % number)
-                if number % 2:
-                    told = server.clients[0].post("/models/told/reload").json()
-                    assert (told["error"], len(told["fingerprint"])) == ("", 16)
-                else:
-                    server.process.send_signal(signal.SIGHUP)
-                server.logged(": loaded again, ", number + 1)
-        finally:
-            stop.set()
-        statuses = [status for each in askers for status in each.result()]
-    assert set(statuses) == {200}
-    assert_fault(server.clients[0].post("/models/none/reload"), 400, "model 'none'")
-
-
-def test_an_answer_has_the_fingerprint_of_the_model_that_gave_it(inside: Callable[..., Any]) -> None:
+def test_an_answer_has_the_fingerprint_of_the_model_that_gave_it(serve: Serve) -> None:
     """A text waits while its model is loaded again; the newer one is less sure."""
     loaded = list[Tagger]()
 
@@ -90,21 +100,17 @@ def test_an_answer_has_the_fingerprint_of_the_model_that_gave_it(inside: Callabl
         vars(loaded[-1])["fingerprint"] = f"number {len(loaded)}"
         return loaded[-1]
 
-    with ThreadPoolExecutor(2) as pool, inside(load, workers=1) as server:
-        server.gate.close()
-        held = pool.submit(server.tag, "hold ship")
-        server.gate.held()
-        queued = pool.submit(server.tag, "a ship")
-        until(lambda: len(server.service.queue) == 1, "a text waits")
-        server.call(server.service.reload())
-        server.gate.open()
-        answers = [each.result().json() for each in (held, queued)]
+    server = serve(load, workers=1)
+    held, queued = server.hold(), server.submit("a ship")
+    server.waiting(1)
+    server.call(server.service.reload())
+    server.gate.open()
     sure = {"number 1": 0.6, "number 2": 0.55}
-    for each in answers:
-        assert round(each["results"][0]["spans"][0]["confidence"], 3) == sure[each["fingerprint"]]
+    for answer in (held.result().json(), queued.result().json()):
+        assert round(answer["results"][0]["spans"][0]["confidence"], 3) == sure[answer["fingerprint"]]
 
 
-def test_an_unforeseen_error_of_loading_leaves_the_old_model(inside: Callable[..., Any]) -> None:
+def test_an_unforeseen_error_of_loading_leaves_the_old_model(serve: Serve) -> None:
     loaded = list[Tagger]()
 
     def load(gate: Gate) -> Tagger:
@@ -113,32 +119,7 @@ def test_an_unforeseen_error_of_loading_leaves_the_old_model(inside: Callable[..
         loaded.append(told(gate))
         return loaded[-1]
 
-    with inside(load) as server:
-        errors = server.call(server.service.reload())
-        assert errors["told"]
-        assert server.tag("a ship").status_code == 200
-
-
-def test_sigterm_finishes_what_was_taken(serve: Serve) -> None:
-    """What is in the model, and what waits; nothing more is taken."""
-    server = serve("--workers", 1)
-    server.gate.close()
-    with ThreadPoolExecutor(4) as pool, closing(server.connect()) as idle:
-        held = pool.submit(server.tag, "hold ship")
-        server.gate.held()
-        queued = [pool.submit(server.tag, f"a ship {number}") for number in range(2)]
-        until(lambda: "waiting_texts 2.0" in server.clients[0].get("/metrics").text, "two texts wait")
-        server.process.send_signal(signal.SIGTERM)
-        until(lambda: refuses(server), "no more connections are taken")
-        assert idle.recv(1) == b"", "one that asks nothing is closed"
-        server.gate.open()
-        answers = [each.result() for each in (held, *queued)]
-    assert [each.status_code for each in answers] == [200] * 3
-    assert server.process.wait(DEADLINE) == 0
-    assert server.log().count("POST /tag 200") == 3
-
-
-def test_ctrl_c_does_the_same(serve: Serve) -> None:
-    server = serve()
+    server = serve(load)
+    server.breaks = True
+    assert server.call(server.service.reload()) == {"told": "the server has an internal error; its log says more"}
     assert server.tag("a ship").status_code == 200
-    assert server.stop(signal.SIGINT) == 0
