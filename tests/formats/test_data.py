@@ -2,29 +2,22 @@
 
 import json
 import os
-import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.evaluation.datasets.check import check_data
 from nerbert.formats.conll import example_of
 from nerbert.formats.convert import convert_data
-from nerbert.formats.data import (
-    SPLITS,
-    cut_documents,
-    find_splits,
-    read_data,
-    read_gold,
-    split_of,
-    train_sum,
-)
+from nerbert.formats.data import SPLITS, cut_documents, find_splits, read_data, read_gold, split_of, train_sum
 from nerbert.formats.documents import Reading, document_of, example_of_spans
 from nerbert.formats.inputs import find_sources
 from nerbert.formats.jsonl import JsonLines
+from tests.raised import raises
 
 OSLO = document_of(example_of(["Oslo"], ["B-place"]))
 
@@ -47,34 +40,25 @@ def test_one_file_is_training_data(tmp_path: Path) -> None:
     assert (len(found.train), found.dev, list(found.sha256)) == (12, [], ["some.conll"])
 
 
-def test_what_is_missing_or_empty_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no train split, say train\.conll or train\.jsonl"):
+def test_what_is_missing_empty_or_has_another_name_is_told(tmp_path: Path) -> None:
+    (tmp_path / "aa.txt").symlink_to(tmp_path / "nowhere")  # hints take no fault's place
+    os.mkfifo(tmp_path / "bb")
+    with raises(InputError, "holds no train split, say train.conll or train.jsonl"):
         read_data(tmp_path)
+    with raises(InputError, "nosuch: no such file or folder; name a file of annotated sentences, or a"):
+        read_data(tmp_path / "nosuch")
+    labels = tmp_path / "sets" / "labels.jsonl"
+    labels.parent.mkdir()
+    labels.write_text('{"text": "a", "entities": [{"start": 0, "end": 1, "type": "x"}], "asked": "all"}')
+    (labels.parent / "labels.report.json").write_text('{"passages": 1}')
+    for read in (read_data, check_data, lambda folder: read_gold(folder, "test")):
+        with raises(InputError, "label.jsonl: no such file or folder: did you mean 'labels.jsonl'?"):
+            read(str(labels.with_name("label.jsonl")))
+        with raises(InputError, f".jsonl; name a file in it, such as {labels}"):
+            read(str(labels.parent))
     (tmp_path / "train.conll").write_text("Oslo\tB-place\n")
     (tmp_path / "dev.conll").write_text("\n")
-    with pytest.raises(InputError, match=r"dev\.conll: holds no sentence"):
-        read_data(tmp_path)
-
-
-def test_what_is_not_there_or_has_another_name_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nosuch: no such file or folder; name a file of annotated sentences, or a"):
-        read_data(tmp_path / "nosuch")
-    (tmp_path / "labels.jsonl").write_text(
-        '{"text": "a", "entities": [{"start": 0, "end": 1, "type": "x"}], "asked": "all"}'
-    )
-    (tmp_path / "labels.report.json").write_text('{"passages": 1}')
-    inside = re.escape(f"name a file in it, such as {tmp_path / 'labels.jsonl'}")
-    for read in (read_data, check_data, lambda folder: read_gold(folder, "test")):
-        with pytest.raises(InputError, match=r"label\.jsonl: no such file or folder: did you mean 'labels\.jsonl'\?$"):
-            read(str(tmp_path / "label.jsonl"))
-        with pytest.raises(InputError, match=rf"holds no \w+ split, say \w+\.conll or \w+\.jsonl; {inside}$"):
-            read(str(tmp_path))
-
-
-def test_a_hint_takes_no_faults_place(tmp_path: Path) -> None:
-    (tmp_path / "aa.txt").symlink_to(tmp_path / "nowhere")
-    os.mkfifo(tmp_path / "bb")
-    with pytest.raises(InputError, match="holds no train split"):
+    with raises(InputError, "dev.conll: holds no sentence"):
         read_data(tmp_path)
 
 
@@ -82,7 +66,7 @@ def test_a_hint_takes_no_faults_place(tmp_path: Path) -> None:
 def test_a_table_without_a_header_is_no_prose(tmp_path: Path, delimiter: str) -> None:
     rows = ["The ship Fram left Oslo in June,4,13,ship", "Ann went to Rome,0,3,person", "She met Bob there,8,11,person"]
     (tmp_path / "a.csv").write_text("".join(f"{row.replace(',', delimiter)}\n" for row in rows))
-    with pytest.raises(InputError, match=r"a\.csv:1: header .*write one above"):
+    with raises(InputError, "; if it is no header, write one above", path=tmp_path / "a.csv", line=1):
         read_data(tmp_path / "a.csv", ["train"])
 
 
@@ -94,7 +78,7 @@ def test_what_is_not_asked_for_is_not_read(tmp_path: Path) -> None:
     assert (found.train, found.dev, len(found.test), set(found.sha256)) == ([], [], 1, {"test.conll"})
     (tmp_path / "train.conll").unlink()
     assert read_data(tmp_path, ["test"]).train == []
-    with pytest.raises(InputError, match=r"dev\.conll:1: "):
+    with raises(InputError, path=tmp_path / "dev.conll", line=1):
         read_data(tmp_path, ["test", "dev"])
 
 
@@ -124,9 +108,9 @@ def test_splits_are_found_in_any_format_and_under_their_usual_names(tmp_path: Pa
     assert find_splits(tmp_path / "none") == {}
     assert read_gold(tmp_path, "dev").name == "eng.testa"
     assert read_gold(tmp_path / "eng.testa", "test").place == str(tmp_path / "eng.testa")
-    with pytest.raises(InputError, match=r"holds no test split, say .*; name a file of annotated sentences, or"):
+    with raises(InputError, "; name a file of annotated sentences, or"):
         read_gold(tmp_path, "test")
-    with pytest.raises(InputError, match="none: no such file or folder"):
+    with raises(InputError, "none: no such file or folder"):
         read_gold(tmp_path / "none", "test")
 
 
@@ -163,7 +147,7 @@ def test_folders_that_cannot_be_listed_or_entered_are_named(
         return before(path, **options)
 
     monkeypatch.setattr(Path, right, refuse)
-    told = f"^{re.escape(str(tmp_path / locked))}: can't be listed: Permission denied; name its files, or get the right"
+    words = f"{tmp_path / locked}: can't be listed: Permission denied; name its files, or get the right"
     for read in (
         lambda: read_data(tmp_path),
         lambda: read_gold(tmp_path, "test"),
@@ -171,17 +155,17 @@ def test_folders_that_cannot_be_listed_or_entered_are_named(
         lambda: convert_data(tmp_path, tmp_path.with_name("made")),
         lambda: find_sources([str(tmp_path)], ""),
     ):
-        with pytest.raises(InputError, match=told):
+        with raises(InputError, words):
             read()
     if right == "stat":
-        with pytest.raises(InputError, match="can't be read: Permission denied"):
+        with raises(InputError, "can't be read: Permission denied"):
             read_data(tmp_path / locked / "train.conll")
 
 
 def test_two_files_of_a_split_are_not_chosen_from(tmp_path: Path) -> None:
     for name in ("train.conll", "train.bio", "train.jsonl"):
         (tmp_path / name).write_text("Oslo\tB-place\n")
-    with pytest.raises(InputError, match=r"holds train\.bio and train\.conll; move one away, or choose with --from"):
+    with raises(InputError, "holds train.bio and train.conll; move one away, or choose with --from"):
         read_data(tmp_path)
     assert find_splits(tmp_path, Reading(from_="jsonl"))["train"].name == "train.jsonl"
     JsonLines().write(tmp_path / "test.jsonl", [OSLO])
@@ -204,7 +188,7 @@ def test_one_file_is_cut_by_documents_the_same_way_each_time(tmp_path: Path) -> 
     assert (read_gold(path, "test", reading).name, list(found.sha256)) == ("all.jsonl", ["all.jsonl"])
     assert set(find_splits(path, Reading(split="50/50"))) == {"train", "dev"}
     (tmp_path / "train.jsonl").write_text(json.dumps(rows[0]))
-    with pytest.raises(InputError, match=r"has splits of its own \(train\); leave out --split"):
+    with raises(InputError, "has splits of its own (train); leave out --split"):
         read_data(tmp_path, SPLITS, reading)
 
 
@@ -213,52 +197,54 @@ def test_groups_are_not_cut_apart() -> None:
     splits = cut_documents(keys, "60/20/20", 0)
     assert Counter(splits) == {"train": 60, "dev": 20, "test": 20}
     assert len(set(zip(keys, splits, strict=True))) == 20
-    with pytest.raises(InputError, match="2 documents are too few for 80/10/10: none would be"):
+    with raises(InputError, "2 documents are too few for 80/10/10: none would be"):
         cut_documents(["a", "b"], "80/10/10", 0)
 
 
 @pytest.mark.parametrize("split", ["80", "80/30", "0/50/50", "80/10/5/5", "a/b", "80/10/10 "])
 def test_shares_must_make_a_hundred(split: str) -> None:
-    with pytest.raises(SettingsError, match="must be percentages of train, dev and test that sum to 100"):
+    with raises(SettingsError, "must be percentages of train, dev and test that sum to 100"):
         cut_documents(["a"], split, 0)
 
 
-def test_examples_in_memory_are_data() -> None:
-    ada = example_of_spans("Ada slept", [(0, 3, "person")])
-    found = read_data([ada])
-    assert (found.train, found.dev, found.test) == ([ada], [], [])
-    assert found.sha256 != read_data([ada, ada]).sha256
-    assert read_gold([ada], "test").examples == [ada]
-    with pytest.raises(InputError, match=r"data: dict is not an Example; make examples with nerbert\.example"):
-        read_data([{"text": "Ada"}])  # type: ignore[list-item]
+ADA, BOB = (example_of_spans(f"{name} slept", [(0, 3, "person")]) for name in ("Ada", "Bob"))
 
 
-def test_examples_are_read_once_and_by_their_split() -> None:
-    ada, bob = (example_of_spans(f"{name} slept", [(0, 3, "person")]) for name in ("Ada", "Bob"))
-    assert read_data(each for each in [ada, bob]).train == [ada, bob]
-    assert read_gold((each for each in [ada]), "test").examples == [ada]
-    found = read_data({"train": [ada], "dev": [bob]})
-    assert (found.train, found.dev, found.test) == ([ada], [bob], [])
-    assert found.source("dev")["sha256"] == read_data([bob]).source("train")["sha256"]
-    assert read_gold({"train": [ada], "test": [bob]}, "test").examples == [bob]
-    with pytest.raises(InputError, match="its test split holds no sentence"):
-        read_gold({"train": [ada]}, "test")
-    with pytest.raises(InputError, match="split 'valid': must be one of train, dev, test"):
-        read_data({"train": [ada], "valid": [bob]})
+def test_examples_in_memory_are_data_and_are_read_once() -> None:
+    found = read_data(each for each in [ADA, BOB])
+    assert (found.train, found.dev, found.test) == ([ADA, BOB], [], [])
+    assert found.sha256 != read_data([ADA]).sha256
+    assert read_gold((each for each in [ADA]), "test").examples == [ADA]
+    found = read_data({"train": [ADA], "dev": [BOB]})
+    assert (found.train, found.dev, found.test) == ([ADA], [BOB], [])
+    assert found.source("dev")["sha256"] == read_data([BOB]).source("train")["sha256"]
+    assert read_gold({"train": [ADA], "test": [BOB]}, "test").examples == [BOB]
 
 
-@pytest.mark.parametrize("data", [None, 5, example_of_spans("Ada slept", [(0, 3, "person")])])
-def test_what_is_no_data_is_named(data: Any) -> None:
-    with pytest.raises(InputError, match=f"data: {type(data).__name__} is not data; give a folder, a file or a list"):
-        read_data(data)
+def read_twice(folder: Path) -> None:
+    """Read data of which the training split was not read."""
+    (folder / "test.conll").write_text("Oslo\tB-place\n")
+    read_data(read_data(folder, ["test"]))
 
 
-def test_what_was_not_read_is_not_taken_for_empty(tmp_path: Path) -> None:
-    (tmp_path / "test.conll").write_text("Oslo\tB-place\n")
-    with pytest.raises(InputError, match="its train split holds no sentence, or was not read"):
-        read_data(read_data(tmp_path, ["test"]))
-    with pytest.raises(SettingsError, match="split 'valid': must be one of train, dev, test"):
-        read_data(tmp_path, ["test", "valid"])
+@pytest.mark.parametrize(
+    ("read", "kind", "words"),
+    [
+        (lambda _: read_data([{"text": "Ada"}]), InputError,  # type: ignore[list-item]
+         "data: dict is not an Example; make examples with nerbert.example"),
+        (lambda _: read_gold({"train": [ADA]}, "test"), InputError, "its test split holds no sentence"),
+        (lambda _: read_data({"valid": [BOB]}), InputError, "split 'valid': must be one of train, dev, test"),
+        (lambda folder: read_data(folder, ["valid"]), SettingsError, "split 'valid': must be one of train, dev, test"),
+        (read_twice, InputError, "its train split holds no sentence, or was not read"),
+        *((lambda _, data=data: read_data(data), InputError, f"data: {type(data).__name__} is not data; give a folder")
+          for data in (None, 5, ADA)),
+    ],
+)  # fmt: skip
+def test_what_is_no_data_is_named(
+    tmp_path: Path, read: Callable[[Path], object], kind: type[NerbertError], words: str
+) -> None:
+    with raises(kind, words):
+        read(tmp_path)
 
 
 @pytest.mark.parametrize(
