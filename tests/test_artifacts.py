@@ -7,7 +7,7 @@ import sys
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from nerbert.artifacts import (
     artifact,
     check_free,
     check_free_file,
-    draft_of,
     finish,
     json_line,
     link_file,
@@ -30,17 +29,65 @@ from nerbert.artifacts import (
     sha256_of,
     write_json,
 )
-from nerbert.errors import InputError, OutputExists, StaleOutput, WriteError
+from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError
 from nerbert.locks import held
-from nerbert.schema import read_json
+from tests.raised import raises
+
+RESUME = "{0}/.out.partial and {0}/.out.work stay: rerun the command to resume, or delete both"
+both = pytest.mark.parametrize("file", [False, True])
 
 
-def test_folder_appears_whole(tmp_path: Path) -> None:
-    with publish_folder(tmp_path / "out") as folder:
-        (folder / "a").write_text("1")
-        assert not (tmp_path / "out").exists()
-    assert (tmp_path / "out" / "a").read_text() == "1"
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def leave(
+    target: Path, plan: object, *, overwrite: bool = False, file: bool = False, error: BaseException | None = None
+) -> pytest.ExceptionInfo[BaseException]:
+    """A run that fails after some of its work."""
+
+    def fail() -> None:
+        with publish_job(target, plan, overwrite=overwrite, file=file) as (draft, work):
+            (draft if file else draft / "other").write_text("half")
+            (work / "part").write_text("done")
+            raise error or RuntimeError
+
+    with pytest.raises((RuntimeError, KeyboardInterrupt, WriteError)) as caught:
+        fail()
+    return caught
+
+
+def make(target: Path, plan: object = None, *, overwrite: bool = False, file: bool = False) -> None:
+    """A run that ends well."""
+    with publish_job(target, plan, overwrite=overwrite, file=file) as (draft, _):
+        (draft if file else draft / "manifest.json").write_text("new")
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    def call(*_: object, **__: object) -> None:
+        raise error
+
+    return call
+
+
+def test_a_folder_appears_whole(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / ".out.partial" / "left by a killed run").touch()
+    for wanted in (["a"], ["b"]):
+        with publish_folder(out, overwrite=True) as folder:
+            (folder / wanted[0]).write_text("1")
+            (folder / "manifest.json").touch()
+            assert not (out / wanted[0]).exists()
+        assert names(out) == [*wanted, "manifest.json"]
+    with pytest.raises(FileNotFoundError), publish_folder(tmp_path / "other") as folder:
+        (folder / "no such folder" / "a").write_text("1")
+    with pytest.raises(RuntimeError), publish_folder(out, overwrite=True) as folder:
+        raise RuntimeError
+    assert (names(tmp_path), names(out)) == (["out"], ["b", "manifest.json"])
+    (tmp_path / "empty").mkdir()
+    make(tmp_path / "empty")
+    assert names(tmp_path / "empty") == ["manifest.json"]
 
 
 def test_files_are_for_whom_the_folder_is_for(tmp_path: Path) -> None:
@@ -58,79 +105,13 @@ def test_files_are_for_whom_the_folder_is_for(tmp_path: Path) -> None:
         assert modes == {wanted}
 
 
-def test_failure_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), publish_folder(tmp_path / "out") as folder:
-        (folder / "no such folder" / "a").write_text("1")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_leftover_of_a_killed_run_is_removed(tmp_path: Path) -> None:
-    (tmp_path / ".out.partial").mkdir()
-    (tmp_path / ".out.partial" / "old").write_text("1")
-    with publish_folder(tmp_path / "out"):
-        pass
-    assert list((tmp_path / "out").iterdir()) == []
-
-
-def test_existing_output_is_refused_or_replaced(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "manifest.json").write_text("{}")
-    with pytest.raises(OutputExists, match="exists already; choose another place or pass --overwrite"):
-        check_free(out, overwrite=False)
-    with publish_folder(out, overwrite=True) as folder:
-        (folder / "new").write_text("1")
-    assert [path.name for path in out.iterdir()] == ["new"]
-
-
-def test_overwrite_spares_what_nerbert_did_not_make(tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "letter").write_text("dear")
-    with pytest.raises(OutputExists, match="not a folder that nerbert made"):
-        check_free(tmp_path / "home", overwrite=True)
-
-
-def test_failed_overwrite_keeps_the_old_one(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "manifest.json").write_text("old")
-    with pytest.raises(RuntimeError), publish_folder(out, overwrite=True):
-        raise RuntimeError
-    assert (out / "manifest.json").read_text() == "old"
-
-
-def test_empty_folder_may_be_filled(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    with publish_folder(tmp_path / "out") as folder:
-        (folder / "a").write_text("1")
-    assert (tmp_path / "out" / "a").is_file()
-
-
-def test_output_below_a_file_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="can't be made"), publish_folder(tmp_path / "file" / "out"):
-        pass
-
-
-def test_file_is_whole_or_absent(tmp_path: Path) -> None:
+def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError), publish(tmp_path / "a") as partial:
         partial.write_text("half \ud800", encoding="utf-8")
-    assert list(tmp_path.iterdir()) == []
+    assert names(tmp_path) == []
     write_json(tmp_path / "a", {"x": "ä"})
-    assert read_json(tmp_path / "a", object) == {"x": "ä"}
-
-
-def test_digest(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"nerbert")
-    assert sha256_of(tmp_path / "a") == hashlib.sha256(b"nerbert").hexdigest()
-
-
-def test_overwrite_spares_files_and_the_working_folder(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("")
-    with pytest.raises(OutputExists, match="not a folder that nerbert made"):
-        check_free(tmp_path / "thesis.txt", overwrite=True)
-    with pytest.raises(InputError, match="can't be the output itself"):
-        check_free(Path(), overwrite=True)
+    assert (tmp_path / "a").read_text(encoding="utf-8") == '{\n  "x": "ä"\n}\n'
+    assert sha256_of(tmp_path / "a") == hashlib.sha256((tmp_path / "a").read_bytes()).hexdigest()
 
 
 FULL = """
@@ -158,53 +139,39 @@ def weights():
     with publish_folder(target) as folder:
         save_file({"a": numpy.zeros(5000)}, folder / "a")
 
-try:
-    globals()[sys.argv[2]]()
-except WriteError as error:
-    print(error)
+for each in (json, folder, parquet, weights):
+    try:
+        each()
+    except WriteError as error:
+        print(error)
 """
 
 
-@pytest.mark.parametrize("what", ["json", "folder", "parquet", "weights"])
-def test_no_room_is_one_line(tmp_path: Path, what: str) -> None:
-    command = [sys.executable, "-c", FULL, str(tmp_path / "out"), what]
+def test_no_room_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL, str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     why = "can't be written: File too large; raise the limit (ulimit -f) or choose another place"
-    assert done.stdout == f"{tmp_path / 'out'}: {why}\n"
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_name_too_long_is_one_line(tmp_path: Path) -> None:
-    long = tmp_path / ("x" * 300)
-    with pytest.raises(WriteError, match="x: can't be written: File name too long"):
-        check_free(long, overwrite=False)
-    with pytest.raises(WriteError, match="File name too long"), publish_folder(long):
-        pass
-    for name in ("x" * 300, "x" * 250):  # the draft's name is longer
-        with pytest.raises(WriteError, match="File name too long; choose a shorter name"):
-            write_json(tmp_path / name, {})
-        with pytest.raises(WriteError, match="File name too long"):
-            leave(tmp_path / name, {}, file=True)
+    assert done.stdout == f"{tmp_path / 'out'}: {why}\n" * 4
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize(
-    ("error", "message"),
+    ("error", "told"),
     [
-        (OSError(errno.ENOSPC, "", "/scratch/a"), "^/scratch/a: can't be written: No space left on device; free space"),
-        (OSError(errno.EDQUOT, ""), "^out: can't be written: Disk quota exceeded; free space or choose another place$"),
-        (OSError(errno.EROFS, ""), "^out: can't be written: Read-only file system; choose another place$"),
-        (OSError(errno.EIO, ""), "out: can't be written: Input/output error; check the disk or choose another place"),
-        (
-            PermissionError(errno.EACCES, "", ".out.partial/a"),
-            "^out: can't be written: Permission denied; get the right to write there or choose another place$",
-        ),
-        (OSError("[Errno 28] Error writing bytes"), "out: can't be written: No space left"),
-        (RuntimeError("I/O error: No space left on device (os error 28)"), "out: can't be written: No space left"),
+        (OSError(errno.EDQUOT, ""), "Disk quota exceeded; free space or choose another place"),
+        (OSError(errno.EROFS, ""), "Read-only file system; choose another place"),
+        (OSError(errno.EIO, ""), "Input/output error; check the disk or choose another place"),
+        (PermissionError(errno.EACCES, "", ".out.partial/a"),
+         "Permission denied; get the right to write there or choose another place"),
+        (OSError("[Errno 28] Error writing bytes"), "No space left on device; free space or choose another place"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "No space left on device; free space"),
+        (OSError(errno.ENOSPC, "", "/scratch/a"), "No space left on device; free space or choose another place"),
     ],
-)
-def test_what_writing_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str) -> None:
+)  # fmt: skip
+def test_what_writing_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(WriteError, match=message), publish_folder(Path("out")):
+    at = "/scratch/a" if "/scratch" in str(error) else "out"
+    with pytest.raises(WriteError, match=f"^{at}: can't be written: {told}"), publish_folder(Path("out")):
         raise error
 
 
@@ -218,76 +185,139 @@ def test_what_reading_raises_keeps_its_meaning(tmp_path: Path, monkeypatch: pyte
     assert caught.value is error
 
 
-def leave(target: Path, plan: object, *, overwrite: bool = False, file: bool = False) -> None:
-    """A run that fails after some of its work."""
+def refusals(at: Path) -> dict[str, tuple[Callable[[], object], type[NerbertError], str]]:
+    """Acts on a folder with a home that nerbert didn't make and a corpus that it made, and how each is refused."""
+    long, longer = at / ("x" * 250), at / ("x" * 300)  # the draft's name is longer
+    home, corpus, letter = at / "home", at / "corpus", at / "home" / "letter"
+    long_name = "x: can't be written: File name too long; choose a shorter name"
+    return {
+        "it is there": (lambda: check_free(corpus, overwrite=False), OutputExists,
+                        "corpus: exists already; choose another place or pass --overwrite"),
+        "not nerbert's": (lambda: check_free(home, overwrite=True), OutputExists,
+                          "home: not a folder that nerbert made, so --overwrite leaves it alone"),
+        "a file": (lambda: check_free(letter, overwrite=True), OutputExists, "letter: not a folder that nerbert made"),
+        "the working folder": (lambda: check_free(Path(), overwrite=True), InputError, "can't be the output itself"),
+        "no file": (lambda: check_free_file(home, overwrite=True), OutputExists, "home: is no file; name one"),
+        "a file is there": (lambda: check_free_file(letter, overwrite=False), OutputExists,
+                            "letter: exists already; choose another place or pass --overwrite"),
+        "no folder for a file": (lambda: check_free_file(at / "none" / "a", overwrite=False), InputError,
+                                 "none: no such folder; make it first"),
+        "below a file": (lambda: make(letter / "out"), InputError, "out: can't be made: "),
+        "long": (lambda: check_free(longer, overwrite=False), WriteError, long_name),
+        "long folder": (lambda: make(longer), WriteError, long_name),
+        "long JSON": (lambda: write_json(long, {}), WriteError, long_name),
+        "longer JSON": (lambda: write_json(longer, {}), WriteError, long_name),
+        "long job": (lambda: make(long, {}, file=True), WriteError, long_name),
+        "longer job": (lambda: make(longer, {}, file=True), WriteError, long_name),
+    }  # fmt: skip
 
-    def fail() -> None:
-        with publish_job(target, plan, overwrite=overwrite, file=file) as (draft, work):
-            (draft if file else draft / "other").write_text("half")
-            (work / "part").write_text("done")
-            raise RuntimeError
 
-    with pytest.raises(RuntimeError):
-        fail()
+@pytest.mark.parametrize("what", refusals(Path()))
+def test_outputs_that_are_refused(tmp_path: Path, what: str) -> None:
+    for path in ("home/letter", "corpus/manifest.json"):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).write_text("dear")
+    act, kind, words = refusals(tmp_path)[what]
+    with raises(kind, words=words):
+        act()
+    assert names(tmp_path) == ["corpus", "home"]
+    assert names(tmp_path / "home") == ["letter"]
 
 
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def test_a_folder_resumes_where_it_was_left(tmp_path: Path) -> None:
-    leave(tmp_path / "out", {"a": 1})
+@both
+def test_work_is_resumed_where_it_was_left(tmp_path: Path, file: bool) -> None:
+    target = tmp_path / "out"
+    leave(target, {"a": 1}, file=file)
     assert names(tmp_path) == [".out.partial", ".out.work"]
     (tmp_path / ".out.work" / ".part.77.partial").write_text("torn")
     (tmp_path / ".out.work" / ".best.work").mkdir()
-    with publish_job(tmp_path / "out", {"a": 1}) as (folder, work):
+    with publish_job(target, {"a": 1}, file=file) as (draft, work):
         assert (work / "part").read_text() == "done"
         assert names(work) == ["lock", "part", "plan.json"]
-        assert names(folder) == []
-        (folder / "a").write_text("1")
+        assert (draft.read_text() == "") if file else (names(draft) == [])
+        (draft if file else draft / "a").write_text("whole")
+        assert not target.exists()
     assert names(tmp_path) == ["out"]
-    assert names(tmp_path / "out") == ["a"]
+    assert (target if file else target / "a").read_text() == "whole"
 
 
+@both
+def test_overwriting_keeps_the_old_one_until_the_new_one_is_whole(tmp_path: Path, file: bool) -> None:
+    target = tmp_path / "out"
+    content = target if file else target / "manifest.json"
+    make(target, {}, file=file)
+    content.write_text("old")
+    with raises(OutputExists), publish_job(target, {}, file=file):
+        pytest.fail("it is there")
+    leave(target, {"a": 1}, overwrite=True, file=file)
+    assert content.read_text() == "old"
+    with publish_job(target, {"a": 1}, overwrite=True, file=file) as (draft, work):
+        assert (work / "part").exists()
+        (draft if file else draft / "manifest.json").write_text("new")
+    assert (content.read_text(), names(tmp_path)) == ("new", ["out"])
+
+
+@both
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
         ({"a": 1}, {"a": 2}, "a: 1 then, 2 now"),
-        ({"a": {"b": [1, 2]}}, {"a": {"b": [1, 3]}}, r"a\.b\[1\]: 2 then, 3 now"),
-        ({"a": [1]}, {"a": [1, 2]}, r"a: \[1\] then, \[1, 2\] now"),
+        ({"a": {"b": [1, 2]}}, {"a": {"b": [1, 3]}}, "a.b[1]: 2 then, 3 now"),
+        ({"a": [1]}, {"a": [1, 2]}, "a: [1] then, [1, 2] now"),
         ({"a": 1}, {"a": 1, "b": "x"}, "b: None then, 'x' now"),
     ],
 )
 def test_work_for_something_else_is_an_error_or_overwritten(
-    tmp_path: Path, old: object, new: object, told: str
+    tmp_path: Path, old: object, new: object, told: str, file: bool
 ) -> None:
-    leave(tmp_path / "out", old)
-    message = f"out: half made already, but from something else .{told}.; run as before, or pass --overwrite"
-    with pytest.raises(StaleOutput, match=message), publish_job(tmp_path / "out", new):
+    leave(tmp_path / "out", old, file=file)
+    message = f"out: half made already, but from something else ({told}); run as before, or pass --overwrite"
+    with raises(StaleOutput, words=message), publish_job(tmp_path / "out", new, file=file):
         pass
     assert (tmp_path / ".out.work" / "part").exists()
-    with publish_job(tmp_path / "out", new, overwrite=True) as (_, work):
+    with publish_job(tmp_path / "out", new, overwrite=True, file=file) as (_, work):
         assert names(work) == ["lock", "plan.json"]
 
 
-def test_a_quick_folder_in_its_place_deletes_the_work(tmp_path: Path) -> None:
+@pytest.mark.parametrize("plan", ["", "[", "[]", '"x"'])
+def test_a_torn_plan_is_other_work(tmp_path: Path, plan: str) -> None:
+    leave(tmp_path / "out", {"a": 1})
+    (tmp_path / ".out.work" / "plan.json").write_text(plan)
+    with raises(StaleOutput), publish_job(tmp_path / "out", {}):
+        pass
+    with publish_job(tmp_path / "out", {}, overwrite=True) as (_, work):
+        assert not (work / "part").exists()
+
+
+def test_a_fingerprint_that_lacks_what_was_null_is_the_same(tmp_path: Path) -> None:
+    leave(tmp_path / "out", {"a": None, "b": 1})
+    with publish_job(tmp_path / "out", {"b": 1}) as draft:
+        assert (draft.work / "part").read_text() == "done"
+
+
+def test_what_is_made_at_once_deletes_the_work(tmp_path: Path) -> None:
     leave(tmp_path / "out", {"a": 1})
     with publish_folder(tmp_path / "out") as folder:
         assert names(folder) == []
     assert names(tmp_path) == ["out"]
 
 
-def test_a_failure_before_any_work_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), publish_job(tmp_path / "out", {}):
-        raise RuntimeError
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("error", [RuntimeError(), KeyboardInterrupt(), OSError(errno.ENOSPC, "")])
+def test_a_failure_says_how_to_resume_where_work_is_kept(tmp_path: Path, error: BaseException) -> None:
+    kind = WriteError if isinstance(error, OSError) else type(error)
+    with pytest.raises(kind), publish_job(tmp_path / "out", {}):
+        raise error
+    assert names(tmp_path) == []
+    caught = leave(tmp_path / "out", {}, error=error)
+    assert (caught.type, caught.value.__notes__) == (kind, [RESUME.format(tmp_path)])
+    assert names(tmp_path) == [".out.partial", ".out.work"]
 
 
-@pytest.mark.parametrize("file", [False, True])
+@both
 def test_an_output_that_is_being_made_is_not_touched(tmp_path: Path, file: bool) -> None:
     with publish_job(tmp_path / "out", {}, file=file) as (draft, _):
         (draft if file else draft / "a").write_text("1")
-        refused = pytest.raises(OutputExists, match="another run is making it")
+        refused = raises(OutputExists, words="out: another run is making it; wait for its end or choose another place")
         with refused, publish_job(tmp_path / "out", {}, overwrite=True, file=file):
             pass
         check_free(tmp_path / "out", overwrite=False)
@@ -331,8 +361,8 @@ def test_a_planted_link_leads_nowhere(tmp_path: Path, name: str, plan: object) -
     (victim / "sub").mkdir(parents=True)
     (victim / "letter").write_text("dear")
     (tmp_path / name).symlink_to(victim)
-    message = r"(partial|work): is a link or another user's, so it is left alone; delete"
-    with pytest.raises(OutputExists, match=message), publish_job(tmp_path / "out", plan, overwrite=True):
+    message = f"{name}: is a link or another user's, so it is left alone; delete it by hand"
+    with raises(OutputExists, words=message), publish_job(tmp_path / "out", plan, overwrite=True):
         pass
     assert names(victim) == ["letter", "sub"]
 
@@ -340,50 +370,22 @@ def test_a_planted_link_leads_nowhere(tmp_path: Path, name: str, plan: object) -
 def test_another_users_work_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leave(tmp_path / "out", {})
     monkeypatch.setattr("os.geteuid", lambda: 12345)
-    with pytest.raises(OutputExists, match="another user's"), publish_job(tmp_path / "out", {}):
+    with raises(OutputExists), publish_job(tmp_path / "out", {}):
         pass
     assert (tmp_path / ".out.work" / "part").exists()
 
 
 @pytest.mark.parametrize("number", [errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(number, "no locks here")
-
-    monkeypatch.setattr("fcntl.flock", refuse)
-    with publish_job(tmp_path / "out", {}) as (folder, _):
-        (folder / "a").write_text("1")
-    assert names(tmp_path / "out") == ["a"]
-
-
-def test_a_run_that_ended_while_this_one_took_the_lock_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other run has deleted its work folder between this one's opening of the lock and its locking."""
-
-    def late(*_: object) -> None:
-        (tmp_path / ".out.work").rename(tmp_path / "gone")
-        (tmp_path / "out").mkdir()
-
-    monkeypatch.setattr("fcntl.flock", late)
-    with pytest.raises(OutputExists, match="another run is making it"), publish_job(tmp_path / "out", {}):
-        pass
-    assert (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("plan", ["", "[", "[]", '"x"'])
-def test_a_torn_plan_is_other_work(tmp_path: Path, plan: str) -> None:
-    leave(tmp_path / "out", {"a": 1})
-    (tmp_path / ".out.work" / "plan.json").write_text(plan)
-    with pytest.raises(StaleOutput, match="out: half made already, but"), publish_job(tmp_path / "out", {}):
-        pass
-    with publish_job(tmp_path / "out", {}, overwrite=True) as (_, work):
-        assert not (work / "part").exists()
+    monkeypatch.setattr("fcntl.flock", raising(OSError(number, "no locks here")))
+    make(tmp_path / "out", {})
+    assert names(tmp_path) == ["out"]
 
 
 @pytest.mark.parametrize("name", [".out.partial", ".out.work"])
 def test_a_file_where_a_folder_should_be_is_removed(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("a file")
-    with publish_job(tmp_path / "out", {}):
-        pass
+    make(tmp_path / "out", {})
     assert names(tmp_path) == ["out"]
 
 
@@ -391,83 +393,35 @@ def test_what_is_written_is_on_the_disk_before_its_name(tmp_path: Path, monkeypa
     seen = []
     monkeypatch.setattr("os.fsync", lambda handle: seen.append((os.fstat(handle).st_ino, (tmp_path / "a").exists())))
     write_json(tmp_path / "a", {})
-    assert seen == [((tmp_path / "a").stat().st_ino, False)]
+    make(tmp_path / "b", file=True)
+    assert seen == [((tmp_path / "a").stat().st_ino, False), ((tmp_path / "b").stat().st_ino, True)]
 
 
 def test_a_file_system_that_cannot_be_waited_for_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(number: int) -> None:
-        def refuse(_: int) -> None:
-            raise OSError(number, "no")
-
-        monkeypatch.setattr("os.fsync", refuse)
-
-    fail(errno.EINVAL)
+    monkeypatch.setattr("os.fsync", raising(OSError(errno.EINVAL, "no")))
     write_json(tmp_path / "a", {})
-    fail(errno.ENOSPC)
-    with pytest.raises(WriteError, match="No space left"):
+    monkeypatch.setattr("os.fsync", raising(OSError(errno.ENOSPC, "no")))
+    with raises(WriteError):
         write_json(tmp_path / "b", {})
+    with raises(WriteError, words="plan.json: can't be written: No space"), publish_job(tmp_path / "out", {}):
+        pass
+    assert names(tmp_path) == ["a"], "a disk that is full from the start is left as it was"
 
 
-@pytest.mark.parametrize("file", [False, True])
+@both
 def test_an_output_that_is_a_link_is_followed(tmp_path: Path, file: bool) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "out").symlink_to(tmp_path / "disk" / "real")
-    with publish_job(tmp_path / "out", {}, file=file) as (draft, _):
-        (draft if file else draft / "a").write_text("1")
+    make(tmp_path / "out", {}, file=file)
     assert (tmp_path / "out").is_symlink()
     assert names(tmp_path / "disk") == ["real"]
-
-
-def test_a_failure_says_how_to_resume_where_work_is_kept(tmp_path: Path) -> None:
-    def stop() -> None:
-        with publish_job(tmp_path / "out", {}) as (_, work):
-            (work / "part").write_text("half")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt) as caught:
-        stop()
-    (note,) = caught.value.__notes__
-    places = f"{tmp_path}/.out.partial and {tmp_path}/.out.work"
-    assert note == f"{places} stay: rerun the command to resume, or delete both"
-
-
-def test_the_note_is_on_the_error_of_a_full_disk_too(tmp_path: Path) -> None:
-    def fill() -> None:
-        with publish_job(tmp_path / "out", {}) as (_, work):
-            (work / "part").write_text("half")
-            raise OSError(errno.ENOSPC, "")
-
-    with pytest.raises(WriteError, match="No space left on device; free space") as caught:
-        fill()
-    (note,) = caught.value.__notes__
-    assert note.endswith(" stay: rerun the command to resume, or delete both")
-
-
-def test_a_disk_that_is_full_from_the_start_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: Path) -> None:
-        raise OSError(errno.ENOSPC, "")
-
-    monkeypatch.setattr("nerbert.artifacts.to_disk", full)
-    with pytest.raises(WriteError, match=r"plan\.json: can't be written: No space"), publish_job(tmp_path / "out", {}):
-        pass
-    assert names(tmp_path) == []
-
-
-def test_overwriting_resumes_too(tmp_path: Path) -> None:
-    with publish_job(tmp_path / "out", {}) as (folder, _):
-        (folder / "manifest.json").write_text("{}")
-    leave(tmp_path / "out", {"a": 1}, overwrite=True)
-    assert (tmp_path / "out" / "manifest.json").exists()
-    with publish_job(tmp_path / "out", {"a": 1}, overwrite=True) as (_, work):
-        assert (work / "part").exists()
-    assert list((tmp_path / "out").iterdir()) == []
 
 
 KILLED = """
 import os, pathlib, signal, sys
 from nerbert.artifacts import publish_job
 
-target, when, file = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "file"
+target, when, file = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "True"
 steps = 0
 
 def step(of, name):
@@ -493,71 +447,37 @@ print(steps)
 """
 
 
-@pytest.mark.parametrize("file", [False, True])
+@both
 @pytest.mark.parametrize("when", range(9))
 def test_killed_between_the_last_steps_the_output_is_the_old_or_the_new_one(
     tmp_path: Path, when: int, file: bool
 ) -> None:
     """An output that is overwritten is never lost, and neither is the work before the new one is whole."""
-    target, kind = tmp_path / "out", ("file" if file else "folder")
-    if file:
-        target.write_text("old")
-    else:
-        target.mkdir()
+    target = tmp_path / "out"
     content = target if file else target / "manifest.json"
+    make(target, file=file)
     content.write_text("old")
-    command = [sys.executable, "-c", KILLED, str(target), str(when), kind]
+    command = [sys.executable, "-c", KILLED, str(target), str(when), str(file)]
     killed = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert killed.returncode in (-9, 0)
     assert killed.returncode == -9 or int(killed.stdout) <= when
-    with pytest.raises(OutputExists, match="exists already"):
+    with raises(OutputExists):
         (check_free_file if file else check_free)(target, overwrite=False)
     text = content.read_text()
     assert text == ("old" if (tmp_path / ".out.partial").exists() else "new")
     with publish_job(target, {"a": 1}, overwrite=True, file=file) as (draft, work):
         assert (work / "part").exists() == (text == "old")
         (draft if file else draft / "manifest.json").write_text("newer")
-    assert content.read_text() == "newer"
-    assert names(tmp_path) == ["out"]
+    assert (content.read_text(), names(tmp_path)) == ("newer", ["out"])
 
 
 def test_a_link_is_a_copy_where_links_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(errno.EPERM, "no links here")
-
     (tmp_path / "a").write_text("1")
     link_file(tmp_path / "a", tmp_path / "b")
-    assert (tmp_path / "b").stat().st_ino == (tmp_path / "a").stat().st_ino
-    monkeypatch.setattr("os.link", refuse)
+    monkeypatch.setattr("os.link", raising(OSError(errno.EPERM, "no links here")))
     link_file(tmp_path / "a", tmp_path / "c")
     assert (tmp_path / "c").read_text() == "1"
-    assert (tmp_path / "c").stat().st_ino != (tmp_path / "a").stat().st_ino
-
-
-def test_a_file_resumes_where_it_was_left(tmp_path: Path) -> None:
-    target = tmp_path / "out.txt"
-    leave(target, {"a": 1}, file=True)
-    assert names(tmp_path) == [".out.txt.partial", ".out.txt.work"]
-    with pytest.raises(StaleOutput, match=r"out\.txt: half made already, but from something else .a: 1 then, 2 now."):
-        leave(target, {"a": 2}, file=True)
-    with publish_job(target, {"a": 1}, file=True) as (draft, work):
-        assert (draft.read_text(), (work / "part").read_text()) == ("", "done")
-        draft.write_text("whole")
-        assert not target.exists()
-    assert target.read_text() == "whole"
-    assert names(tmp_path) == ["out.txt"]
-
-
-def test_a_file_is_replaced_on_demand(tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("old")
-    with pytest.raises(OutputExists, match="exists already"), publish_job(tmp_path / "out", {}, file=True):
-        pass
-    leave(tmp_path / "out", {}, overwrite=True, file=True)
-    assert (tmp_path / "out").read_text() == "old"
-    with publish_job(tmp_path / "out", {}, overwrite=True, file=True) as (draft, work):
-        assert (work / "part").exists()
-        draft.write_text("new")
-    assert (tmp_path / "out").read_text() == "new"
+    a, b, c = ((tmp_path / name).stat().st_ino for name in "abc")
+    assert (b == a, c == a) == (True, False)
 
 
 def test_a_part_is_made_once(tmp_path: Path) -> None:
@@ -592,16 +512,9 @@ def test_a_part_is_made_once(tmp_path: Path) -> None:
     (tmp_path / "part.json").write_text(text.replace(r"\"g\": 2", r"\"g\": 3"))
     assert part("b", "hh") == (False, Counter(h=2)), "another bit in a result"
     assert made == ["aab", "c", "cc", "dd", "ee", "ff", "gg", "hh"]
-
-
-def test_a_part_that_fails_has_no_mark(tmp_path: Path) -> None:
-    def fail() -> int:
-        raise RuntimeError
-
-    assert artifact(tmp_path / "part.json", "a", [], lambda: 1, int).result == 1
     with pytest.raises(RuntimeError):
-        artifact(tmp_path / "part.json", "b", [], fail, int)
-    assert list(tmp_path.iterdir()) == []
+        artifact(tmp_path / "part.json", "c", [], raising(RuntimeError()), type(None))
+    assert names(tmp_path) == ["part.txt"], "one that fails has no mark"
 
 
 def test_a_line_of_json_can_always_be_written_and_shown() -> None:
@@ -610,7 +523,20 @@ def test_a_line_of_json_can_always_be_written_and_shown() -> None:
     assert line.encode()
 
 
-@pytest.mark.parametrize("file", [False, True])
+def test_a_run_that_ended_while_this_one_took_the_lock_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other run has deleted its work folder between this one's opening of the lock and its locking."""
+
+    def late(*_: object) -> None:
+        (tmp_path / ".out.work").rename(tmp_path / "gone")
+        (tmp_path / "out").mkdir()
+
+    monkeypatch.setattr("fcntl.flock", late)
+    with raises(OutputExists, words="another run is making it"), publish_job(tmp_path / "out", {}):
+        pass
+    assert (tmp_path / "out").exists()
+
+
+@both
 def test_what_another_run_made_meanwhile_is_not_replaced(
     tmp_path: Path, file: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -621,7 +547,7 @@ def test_what_another_run_made_meanwhile_is_not_replaced(
             yield
 
     monkeypatch.setattr("nerbert.artifacts.held", slow)
-    with pytest.raises(OutputExists, match="exists already"), publish_job(tmp_path / "out", None, file=file):
+    with raises(OutputExists, words="exists already"), publish_job(tmp_path / "out", None, file=file):
         pytest.fail("the output is there")
     assert (tmp_path / "out").read_text() == "1" if file else (tmp_path / "out" / "a").is_dir()
     assert names(tmp_path) == ["out"]
@@ -635,7 +561,7 @@ def test_a_run_whose_work_folder_another_one_removes_says_so(tmp_path: Path, mon
             yield
 
     monkeypatch.setattr("nerbert.artifacts.held", late)
-    with pytest.raises(OutputExists, match="out: another run is making it; wait for"), publish_folder(tmp_path / "out"):
+    with raises(OutputExists, words="out: another run is making it"), publish_folder(tmp_path / "out"):
         pytest.fail("nobody holds it")
 
 
@@ -673,13 +599,3 @@ def test_work_that_two_runs_remove_at_once_is_no_error(
     monkeypatch.undo()
     finish(tmp_path / "out")
     assert names(tmp_path) == ["out"]
-
-
-def test_a_fingerprint_that_lacks_what_was_null_is_the_same(tmp_path: Path) -> None:
-    draft = draft_of(tmp_path / "out")
-    draft.path.mkdir()
-    draft.work.mkdir()
-    (draft.work / "part").write_text("1")
-    write_json(draft.work / "plan.json", {"a": None, "b": 1})
-    with publish_job(tmp_path / "out", {"b": 1}) as draft:
-        assert (draft.work / "part").read_text() == "1"

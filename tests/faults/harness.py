@@ -46,6 +46,8 @@ class Command:
     arguments: tuple[str, ...]
     patch: str = ""
     """Settings of modules, so that a small input has several parts (struck.py)."""
+    repeats: int = 6
+    """Renamings that a run makes at most when it goes on at the very end."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,9 @@ class Done:
     """How a run ended."""
 
     code: int
-    shown: str
     told: str
     operations: int
-    pid: int
+    renamings: int
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,10 @@ class Running:
     def end(self) -> Done:
         """Wait for its end; then nothing of it is alive."""
         self.process.wait()
-        pid, count = self.pid(), self.notes.with_suffix(".count")
-        wait_for(lambda: not family(pid), f"{self.notes}: processes live on")
-        shown, operations = self.notes.with_suffix(".out").read_text(), int(count.read_text()) if count.exists() else 0
-        return Done(self.process.returncode, shown, self.told(), operations, pid)
+        count = self.notes.with_suffix(".count")
+        wait_for(lambda: not family(self.pid()), f"{self.notes}: processes live on")
+        operations, renamings = map(int, count.read_text().split()) if count.exists() else (0, 0)
+        return Done(self.process.returncode, self.told(), operations, renamings)
 
 
 @dataclass
@@ -130,7 +131,7 @@ class Desk:
         self.whole = self.new()
         done = self.run(self.whole)
         assert done.code == 0, done.told
-        self.operations, self.shown = done.operations, done.shown
+        self.operations, self.renamings = done.operations, done.renamings
         self.expected = outcome(self.whole)
         check_clean(self.whole)
 
@@ -166,7 +167,7 @@ class Desk:
     def talk(self, run: Path, running: "Running") -> None:
         """Do what a person does while the command runs."""
 
-    def check(self, run: Path) -> None:
+    def check(self, run: Path) -> Done:
         """Run the command without a fault: the result is the one of a run that nothing struck.
 
         A command that was killed after its output got its name refuses to make it again.
@@ -174,6 +175,7 @@ class Desk:
         done = self.run(run)
         assert done.code == 0 or REFUSED in done.told, done.told
         self.check_outcome(run)
+        return done
 
     def check_outcome(self, run: Path, *but: str) -> None:
         """Raise AssertionError unless a run's folder holds what the whole run left, `but` for some files, and nothing
@@ -189,6 +191,21 @@ def places(count: int, kills: int, seed: int) -> list[int]:
     random = Random(seed)
     bounds = [number * count // kills for number in range(kills + 1)]
     return [random.randrange(low, max(low + 1, high)) + 1 for low, high in pairwise(bounds)]
+
+
+def kill_at_publishes(desk: Desk, most: int, seed: int) -> Tally:
+    """Kill the command where files get their names, `most` times and at the last one; what is done isn't done again."""
+    tally = Tally(f"{desk.command.name}, at publishes", desk.renamings)
+    for when in sorted({*places(desk.renamings, min(most, desk.renamings), seed), desk.renamings}):
+        run, left = desk.new(), desk.renamings - when + 1
+        with tally.noting(f"{run.name}: publish {when}"):
+            _kill(tally, desk, run, "publish", when)
+            again = desk.check(run).renamings
+            most_again = max(left, desk.command.repeats) + desk.renamings // 5
+            assert again <= most_again, f"{again} renamings, {left} were left"
+            tally.equal += 1
+            shutil.rmtree(run)
+    return tally
 
 
 def kill_once(desk: Desk, kills: int, seed: int) -> Tally:

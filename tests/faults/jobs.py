@@ -90,33 +90,46 @@ def single() -> int:
     return 1
 
 
-def _command(name: str, arguments: str, patch: str = "") -> Command:
-    return Command(name, tuple(arguments.split()), patch)
+def _command(name: str, arguments: str, patch: str = "", repeats: int = 6) -> Command:
+    return Command(name, tuple(arguments.split()), patch, repeats)
 
 
 CORPUS = _command(
     "corpus build", "corpus build ../inputs/wiki.xml --knowledge ../inputs/knowledge -o out --set split_bytes=25000 "
-    "--set min_mentions=2",
+    "--set min_mentions=2", repeats=28,
 )  # fmt: skip
 TAG = _command("tag, file", "tag ../inputs/tagger ../inputs/texts/0.txt -o out.jsonl", _PARTS)
 COMMANDS = {
     each.name: each
     for each in (
         CORPUS,
-        _command("corpus build, workers", f"{' '.join(CORPUS.arguments)} --workers 2"),
+        _command("corpus build, workers", f"{' '.join(CORPUS.arguments)} --workers 2", repeats=10),
         _command("knowledge gazetteer", "knowledge gazetteer ../inputs/knowledge -o out.tsv"),
         *(_command(f"pretrain, {name}", f"pretrain ../inputs/{name}.toml -o out") for name in (*PRETRAININGS, "cofee")),
         _command("finetune, seeds", "finetune ../inputs/encoder --data ../inputs/domain -o out --seeds 1,2 "
-                 "--config ../inputs/finetune.toml"),
+                 "--config ../inputs/finetune.toml", repeats=8),
         _command("finetune, cdlm", "finetune ../inputs/encoder --data ../inputs/data/ships --source ../inputs/data/far "
                  "-o out --config ../inputs/cdlm.toml"),
         TAG,
         _command("tag, workers", f"{' '.join(TAG.arguments)} --workers 2", _PARTS),
         _command("tag, folder", "tag ../inputs/tagger ../inputs/texts -o out", _PARTS),
-        _command("tag, parquet", "tag ../inputs/tagger ../inputs/texts/0.txt -o out.parquet", _PARTS),
+        *(_command(f"tag, {kind}", f"tag ../inputs/tagger ../inputs/texts/0.txt -o out.{kind}", _PARTS)
+          for kind in ("parquet", "html")),
         _command("distil", "distil ../inputs/tagger ../inputs/texts -o out --encoder ../inputs/encoder "
                  "--config ../inputs/distil.toml", _PARTS),
         _command("benchmark", "benchmark ../inputs/suite.toml --data ../inputs/data -o out", _HERE),
         _command("export", "export ../inputs/tagger -o out --int8"),
     )
 }  # fmt: skip
+SERVED = {
+    each.name: each
+    for each in (
+        _command("annotate", "annotate ../inputs/short.txt -o out.jsonl --endpoint {model} --model m --concurrency 1"),
+        _command("knowledge fetch", "knowledge fetch --language en -o out --mirror {web}"),
+        _command("data fetch", "data fetch plain -o out --mirror {web}",
+                 "nerbert.evaluation.datasets.fetch:find_public=tests.faults.published:find_published"),
+        _command("label", "label ../inputs/domain/train.conll -o out --types ship,port --tagger ../inputs/gliner "
+                 "--port 0 --no-browser"),
+    )
+}  # fmt: skip
+"""Commands that talk with someone else: a language model, a server of files, a page."""

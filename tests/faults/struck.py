@@ -4,10 +4,11 @@ Counted is what Python says below the working folder: files opened for writing, 
 or removed, folders made or removed, and statements of SQLite. Other C libraries (pyarrow, DuckDB, safetensors) write
 files by themselves; theirs are seen when nerbert waits for them and gives them their names.
 
-Faults: `none`; `kill`; `torn` (killed, and a file that would get its name is cut in half, as if killed while it was
-written); `full` (nothing can be written from then on); `int` and `term` (the signal); `stop` (stopped until SIGCONT);
-`read` (a read error at the N-th file that is opened for reading); `jump` (the clock's offset file says otherwise).
-$NOTES.pid and $NOTES.count say which process it is, and how many operations there were.
+Faults: `none`; `kill`; `publish` (killed at the N-th renaming); `torn` (killed, and a file that would get its name is
+cut in half, as if killed while it was written); `full` (nothing can be written from then on); `int` and `term` (the
+signal); `stop` (stopped until SIGCONT); `read` (a read error at the N-th file that is opened for reading); `jump` (the
+clock's offset file says otherwise).
+$NOTES.pid and $NOTES.count say which process it is, and how many operations and renamings there were.
 """
 
 import errno
@@ -35,6 +36,7 @@ class Strike:
 
     def __init__(self, fault: str, when: int, folder: Path) -> None:
         self.fault, self.when, self.folder, self.count = fault, when, f"{folder}{os.sep}", 0
+        self.renamings = 0
 
     def hook(self, event: str, given: tuple[Any, ...]) -> None:
         """Look at what Python is about to do."""
@@ -49,7 +51,9 @@ class Strike:
         if not place.startswith(self.folder):
             return
         self.count += 1
-        if self.count == self.when or (self.count > self.when > 0 and self.fault == "full"):
+        self.renamings += event == "os.rename"
+        now = self.renamings if self.fault == "publish" else self.count
+        if now == self.when or (now > self.when > 0 and self.fault == "full"):
             self._strike(event, place)
 
     def _strike(self, event: str, place: str) -> None:
@@ -72,7 +76,7 @@ def _place(path: Any) -> str:
 
 
 SIGNALS = {
-    "kill": signal.SIGKILL, "torn": signal.SIGKILL, "int": signal.SIGINT, "term": signal.SIGTERM,
+    **dict.fromkeys(("kill", "publish", "torn"), signal.SIGKILL), "int": signal.SIGINT, "term": signal.SIGTERM,
     "stop": signal.SIGSTOP,
 }  # fmt: skip
 
@@ -125,7 +129,7 @@ def main() -> None:
     try:
         command(arguments)
     finally:
-        notes.with_suffix(".count").write_text(str(strike.count))
+        notes.with_suffix(".count").write_text(f"{strike.count} {strike.renamings}")
 
 
 if __name__ == "__main__":

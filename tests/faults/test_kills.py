@@ -1,325 +1,214 @@
-"""A build that is killed at any moment goes on when it is run again, and makes the same bytes."""
+"""Long commands, killed and struck by other faults: a few times here, at all their operations by night.
+
+`pytest -n0 -m nightly tests/faults/test_kills.py --kills 30 --kill-seed 2` prints a table: command, operations,
+the kills, how often the result was compared and equal, and the faults.
+"""
 
 import bz2
-import hashlib
-import itertools
-import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nerbert import artifacts
 from nerbert.artifacts import draft_of, publish_job
-from nerbert.cli import main
 from nerbert.corpus.build import CorpusPlan, build_corpus
-from nerbert.corpus.rows import PageRows
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import InputError, OutputExists, StaleOutput
-from nerbert.executors import LocalExecutor
+from nerbert.tagger.jobs import files
+from tests.commands import exit_code
+from tests.corpus.test_build import digests
+from tests.faults.conftest import LINES
+from tests.faults.harness import Command, Desk, kill_at_publishes, kill_in_a_row, wait_for
+from tests.faults.jobs import COMMANDS, SERVED
+from tests.faults.labelling import ADDRESS
+from tests.faults.strikes import STRIKES, Strike, fill_over_older, flip_made, strike
+from tests.raised import raises
 
-CHILD = """
-import multiprocessing, os, signal, sys, time
-from contextlib import contextmanager
-from pathlib import Path
-import nerbert.artifacts
-
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with Ctrl-C ignored
-place, when, limit = sys.argv[4], int(sys.argv[5]), int(sys.argv[6])
-count, publish = 0, nerbert.artifacts.publish
-
-@contextmanager
-def counted(target):
-    global count
-    count += 1
-    main = multiprocessing.parent_process()
-    if count == when and place == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    with publish(target) as draft:
-        yield draft
-        if count == when and place == "within":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if count == when and place == "stop":
-            raise KeyboardInterrupt
-    if count == when and place == "after":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if count == when and place == "main" and main:
-        os.kill(main.pid, signal.SIGKILL)
-    if count == when and place == "ctrl-c" and main:
-        os.killpg(main.pid, signal.SIGINT)
-        time.sleep(600)
-
-nerbert.artifacts.publish = counted
-rename = os.replace
-
-def stopped(one, other):
-    if place == "moving" and Path(other).name == "out":
-        os.kill(os.getpid(), signal.SIGKILL)
-    rename(one, other)
-    if place == "moved" and Path(other).name == "out":
-        os.kill(os.getpid(), signal.SIGKILL)
-
-os.replace = stopped
-if limit:
-    import resource
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-from nerbert.corpus.build import CorpusPlan, build_corpus
-from nerbert.corpus.settings import CorpusSettings
-from nerbert.errors import NerbertError
-from nerbert.executors import LocalExecutor
-
-if __name__ == "__main__":
-    plan = CorpusPlan((sys.argv[1],), (Path(sys.argv[2]),), Path(sys.argv[3]))
-    try:
-        with LocalExecutor(int(sys.argv[7])) as executor:
-            build_corpus(plan, CorpusSettings(min_mentions=2, split_bytes=160_000), executor=executor)
-    except NerbertError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    print(count)
-"""
-SETTINGS = CorpusSettings(min_mentions=2, split_bytes=160_000)
+DeskOf = Callable[[Command], Desk]
+ALL = COMMANDS | SERVED
+UNSTRUCK = {("label", "flip"), ("label", "two"), ("knowledge fetch", "flip"), ("data fetch", "flip")}
+"""Files of `label` are a person's, who may edit them; of fetched ones only sizes are looked at again."""
+SETTINGS = CorpusSettings(min_mentions=2, split_bytes=25_000)
 
 
-def digests(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+@pytest.mark.parametrize("name", ["corpus build", "tag, file", "knowledge fetch"])
+def test_a_sample_of_kills_and_faults(name: str, desk_of: DeskOf) -> None:
+    desk = desk_of(ALL[name])
+    tallies = [kill_at_publishes(desk, 1, seed=1), kill_in_a_row(desk, 2, seed=1), strike(desk, "full", 1, seed=1)]
+    assert [each.faults for each in tallies] == [[]] * 3
+    assert [each.kills for each in tallies] == [2, 2, 1]
 
 
-@pytest.fixture(scope="module")
-def dump(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample wiki with one page twice, so that a step rewrites what pass 1 wrote."""
-    xml = (sample / "wiki.xml").read_text()
-    first = xml[xml.index("<page>") : xml.index("</page>") + 8]
-    path = tmp_path_factory.mktemp("kills") / "dump.xml"
-    path.write_text(xml.replace("</mediawiki>", f"{first}</mediawiki>"))
-    return path
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", COMMANDS)
+def test_killed_at_each_publish(name: str, desk_of: DeskOf, strike_often: Callable[[Desk, Strike], None]) -> None:
+    strike_often(desk_of(COMMANDS[name]), kill_at_publishes)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ALL)
+def test_killed_at_any_file_operation(name: str, desk_of: DeskOf, kill_often: Callable[[Desk], None]) -> None:
+    kill_often(desk_of(ALL[name]))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("name", "fault"), [(name, fault) for name in ALL for fault in STRIKES if (name, fault) not in UNSTRUCK]
+)
+def test_struck_at_any_file_operation(
+    name: str, fault: str, desk_of: DeskOf, strike_often: Callable[[Desk, Strike], None]
+) -> None:
+    strike_often(desk_of(ALL[name]), STRIKES[fault])
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "benchmark"])
+def test_an_older_output_outlives_a_full_disk(
+    name: str, desk_of: DeskOf, strike_often: Callable[[Desk, Strike], None]
+) -> None:
+    command = COMMANDS[name]
+    strike_often(desk_of(replace(command, arguments=(*command.arguments, "--overwrite"))), fill_over_older)
+
+
+@pytest.mark.nightly
+def test_no_bit_of_a_benchmark_makes_a_wrong_figure(
+    desk_of: DeskOf, strike_often: Callable[[Desk, Strike], None]
+) -> None:
+    strike_often(desk_of(COMMANDS["benchmark"]), flip_made)
+
+
+@pytest.mark.nightly
+def test_a_second_label_is_refused(desk_of: DeskOf) -> None:
+    desk = desk_of(SERVED["label"])
+    run = desk.new()
+    first = desk.start(run)
+    wait_for(lambda: ADDRESS.search(first.told()), "no address")
+    second = desk.run(run)
+    assert (second.code, second.told) == (1, "nerbert: out: another nerbert label has it open; stop that one first\n")
+    desk.talk(run, first)
+    assert first.end().code == 0
+    desk.check_outcome(run)
 
 
 @pytest.fixture(scope="module")
-def whole(dump: Path, sample: Path) -> Path:
-    """The corpus of an uninterrupted build."""
-    output = dump.parent / "whole"
-    build_corpus(CorpusPlan((dump,), (sample / "knowledge",), output), SETTINGS)
-    return output
+def whole(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The files of a build that nothing stops."""
+    output = tmp_path_factory.mktemp("whole") / "out"
+    build_corpus(CorpusPlan((inputs / "wiki.xml",), (inputs / "knowledge",), output), SETTINGS)
+    return digests(output)
 
 
-def start(
-    dump: Path, sample: Path, output: Path, place: str = "none", when: int = 0, limit: int = 0, workers: int = 1
-) -> "subprocess.Popen[str]":
-    script = output.parent / "child.py"
-    script.write_text(CHILD)
-    words = (dump, sample / "knowledge", output, place, when, limit, workers)
-    return subprocess.Popen(
-        [sys.executable, script, *map(str, words)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+@pytest.fixture
+def half(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CorpusPlan:
+    """A build that was stopped when two of its parts were done."""
+    plan = CorpusPlan((inputs / "wiki.xml",), (inputs / "knowledge",), tmp_path / "out")
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            build_corpus(plan, SETTINGS)
+    assert len(marks(plan.output)) == 2
+    return plan
+
+
+def stop_at(patch: pytest.MonkeyPatch, part: int) -> None:
+    """Stop, as Ctrl-C does, where a build would mark this part as done."""
+    made, artifact = count(1), artifacts.artifact
+
+    def stopping(mark: Path, fingerprint: str, paths: Any, make: Callable[[], Any], kind: Any) -> Any:
+        def stopped() -> Any:
+            if next(made) == part:
+                raise KeyboardInterrupt
+            return make()
+
+        return artifact(mark, fingerprint, paths, stopped, kind)
+
+    patch.setattr("nerbert.corpus.pages.artifact", stopping)
 
 
 def marks(output: Path) -> dict[str, int]:
-    """Finished parts of a half-made corpus, with the inode of each mark."""
+    """Return the parts of a half-made corpus that are done, with the inode of each one's file."""
     folder = draft_of(output).work
     return {path.stem: (folder / "pages" / f"{path.stem}.parquet").stat().st_ino for path in folder.glob("done/*.json")}
 
 
-def check_resumed(dump: Path, sample: Path, output: Path, whole: Path, workers: int = 1) -> None:
-    """Build again: the same bytes, and finished parts are the very files that were there."""
-    before = marks(output)
-    with LocalExecutor(workers) as executor:
-        build_corpus(CorpusPlan((dump,), (sample / "knowledge",), output), SETTINGS, executor=executor)
-    assert digests(output) == digests(whole)
-    inodes = {path.stem: path.stat().st_ino for path in (output / "pages").glob("*.parquet")}
-    kept = [name for name, inode in before.items() if inodes[name] == inode]
-    assert len(kept) >= len(before) - 3, "a finished part was made again (but for the three that a later step changes)"
-    assert [path.name for path in output.parent.glob(".*")] == []
+def kept(plan: CorpusPlan, before: dict[str, int]) -> list[str]:
+    """Return the parts whose files are those that were there before."""
+    return [name for name, file in before.items() if (plan.output / f"pages/{name}.parquet").stat().st_ino == file]
 
 
-POINTS = [
-    ("before", 1), ("after", 1), ("within", 3), ("before", 5), ("after", 7), ("within", 10), ("after", 13),
-    ("within", 16), ("before", 17), ("within", 20), ("after", 24), ("before", 28), ("within", 32), ("after", 36),
-    ("before", 40), ("within", 44), ("after", 47), ("before", 49), ("within", 50),
-]  # fmt: skip
-"""1 is the plan, then come three for each of five parts, then the steps after pass 1."""
-QUICK = [("after", 1), ("within", 3), ("after", 7), ("before", 17), ("within", 32), ("before", 49), ("within", 50)]
+def test_a_corpus_is_made_of_the_parts_that_are_done_and_whole(half: CorpusPlan, whole: dict[str, str]) -> None:
+    before = marks(half.output)
+    torn = draft_of(half.output).work / "pages" / "part-00000.parquet"
+    torn.write_bytes(torn.read_bytes()[:100])
+    build_corpus(half, SETTINGS)
+    assert (digests(half.output), kept(half, before)) == (whole, ["part-00001"])
 
 
-@pytest.mark.parametrize(
-    ("place", "when"), [each if each in QUICK else pytest.param(*each, marks=pytest.mark.nightly) for each in POINTS]
-)
-def test_killed_at_a_publish_it_goes_on(
-    dump: Path, sample: Path, whole: Path, tmp_path: Path, place: str, when: int
+def test_settings_of_later_steps_may_change(half: CorpusPlan) -> None:
+    before = marks(half.output)
+    build_corpus(half, replace(SETTINGS, min_mentions=3, seed=2))
+    assert kept(half, before) == ["part-00000", "part-00001"]
+
+
+def test_other_settings_and_inputs_are_refused_or_begin_anew(
+    half: CorpusPlan, tmp_path: Path, whole: dict[str, str]
 ) -> None:
-    with start(dump, sample, tmp_path / "out", place, when) as child:
-        child.communicate()
-    assert child.returncode == -signal.SIGKILL
-    assert not (tmp_path / "out").exists()
-    (tmp_path / "child.py").unlink()
-    finished = len(marks(tmp_path / "out"))
-    assert finished == min(5, max(0, when - (1 if place == "after" else 2)) // 3)
-    check_resumed(dump, sample, tmp_path / "out", whole)
-
-
-def test_all_publishes_are_covered(dump: Path, sample: Path, tmp_path: Path) -> None:
-    with start(dump, sample, tmp_path / "out") as child:
-        count = int(child.communicate()[0])
-    assert max(when for _, when in POINTS) >= count - 2
-
-
-def test_killed_twice_and_with_workers(dump: Path, sample: Path, whole: Path, tmp_path: Path) -> None:
-    for place, when in (("within", 6), ("before", 9)):
-        with start(dump, sample, tmp_path / "out", place, when) as child:
-            child.communicate()
-        assert child.returncode == -signal.SIGKILL
-    (tmp_path / "child.py").unlink()
-    check_resumed(dump, sample, tmp_path / "out", whole, workers=2)
-
-
-def test_a_killed_main_process_leaves_what_its_workers_finished(
-    dump: Path, sample: Path, whole: Path, tmp_path: Path
-) -> None:
-    """A worker that has published three files, the last of them a mark, kills the main process."""
-    with start(dump, sample, tmp_path / "out", "main", 3, workers=2) as child:
-        child.communicate()
-    assert child.returncode == -signal.SIGKILL
-    (tmp_path / "child.py").unlink()
-    assert marks(tmp_path / "out")
-    check_resumed(dump, sample, tmp_path / "out", whole, workers=2)
-
-
-def test_ctrl_c_on_a_terminal_stops_main_process_and_workers_at_once(
-    dump: Path, sample: Path, whole: Path, tmp_path: Path
-) -> None:
-    """A terminal sends it to all of them; a worker in the middle of its part does not hold the end back."""
-    with start(dump, sample, tmp_path / "out", "ctrl-c", 3, workers=2) as child:
-        _, told = child.communicate(timeout=60)
-    assert (child.returncode, told) == (130, "")
-    (tmp_path / "child.py").unlink()
-    assert marks(tmp_path / "out")
-    check_resumed(dump, sample, tmp_path / "out", whole, workers=2)
-
-
-@pytest.mark.parametrize(("when", "told"), [(9, " stay: rerun the command to resume, or delete both\n"),
-                                            (1, "nerbert: stopped\n")])  # fmt: skip
-def test_ctrl_c_on_the_command_line_says_how_to_go_on(
-    sample: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    when: int,
-    told: str,
-) -> None:
-    count = itertools.count(1)
-
-    def stopped(self: PageRows, *more: object) -> None:
-        if next(count) == when:
-            raise KeyboardInterrupt
-        add(self, *more)  # type: ignore[arg-type]
-
-    add = PageRows.add
-    monkeypatch.setattr(PageRows, "add", stopped)
-    words = ["corpus", "build", str(sample / "wiki.xml"), "--knowledge", str(sample / "knowledge")]
-    with pytest.raises(SystemExit) as caught:
-        main([*words, "-o", str(tmp_path / "out"), "--set", "split_bytes=2000"])
-    assert (caught.value.code, capsys.readouterr().err[-len(told) :]) == (130, told)
-
-
-def test_ctrl_c_keeps_what_is_finished(dump: Path, sample: Path, whole: Path, tmp_path: Path) -> None:
-    with start(dump, sample, tmp_path / "out", "stop", 9) as child:
-        child.communicate()
-    assert child.returncode == 130
-    (tmp_path / "child.py").unlink()
-    assert len(marks(tmp_path / "out")) == 2
-    check_resumed(dump, sample, tmp_path / "out", whole)
-
-
-def test_a_full_disk_keeps_what_is_finished(dump: Path, sample: Path, whole: Path, tmp_path: Path) -> None:
-    sizes = sorted(path.stat().st_size for path in (whole / "pages").iterdir())
-    with start(dump, sample, tmp_path / "out", limit=sizes[-1] - 100) as child:
-        told = child.communicate()[1]
-    assert "part-0000" in told or "out: can't be written" in told
-    assert "can't be written: File too large; raise the limit (ulimit -f) or choose another place" in told
-    (tmp_path / "child.py").unlink()
-    assert marks(tmp_path / "out")
-    check_resumed(dump, sample, tmp_path / "out", whole)
-
-
-@pytest.fixture
-def half(dump: Path, sample: Path, tmp_path: Path) -> Path:
-    """A build that was killed after two parts."""
-    with start(dump, sample, tmp_path / "out", "after", 7) as child:
-        child.communicate()
-    (tmp_path / "child.py").unlink()
-    return tmp_path / "out"
-
-
-def test_other_settings_are_told(dump: Path, sample: Path, half: Path) -> None:
-    plan = CorpusPlan((dump,), (sample / "knowledge",), half)
-    with pytest.raises(StaleOutput, match=r"out: half made .*\(settings\.lists: False then, True now\); run as"):
-        build_corpus(plan, CorpusSettings(lists=True, split_bytes=160_000))
-    other = CorpusPlan((sample / "wiki.xml",), (sample / "knowledge",), half)
-    with pytest.raises(StaleOutput, match=r"\(inputs\[0\]\.name: 'dump\.xml' then, 'wiki\.xml' now\)"):
+    lists = replace(SETTINGS, lists=True)
+    with raises(StaleOutput, words="out: half made already, but from something else (settings.lists: False then, True"):
+        build_corpus(half, lists)
+    other = replace(half, dumps=(tmp_path / "else.xml",))
+    other.dumps[0].write_bytes(half.dumps[0].read_bytes())  # type: ignore[union-attr]
+    with raises(StaleOutput, words="(inputs[0].name: 'wiki.xml' then, 'else.xml' now)"):
         build_corpus(other, SETTINGS)
-    assert len(marks(half)) == 2
+    assert len(marks(half.output)) == 2
+    anew = replace(half, overwrite=True)
+    build_corpus(anew, lists)
+    assert digests(half.output) != whole
+    build_corpus(anew, SETTINGS)
+    assert digests(half.output) == whole
 
 
-def test_settings_of_later_steps_may_change(dump: Path, sample: Path, half: Path) -> None:
-    before = marks(half)
-    plan = CorpusPlan((dump,), (sample / "knowledge",), half)
-    build_corpus(plan, CorpusSettings(min_mentions=3, split_bytes=160_000, seed=2))
-    inodes = {path.stem: path.stat().st_ino for path in (half / "pages").glob("*.parquet")}
-    changed = [name for name, inode in before.items() if inodes[name] != inode]
-    assert len(changed) <= 1 < len(before), "only the part with the disambiguation page is made anew"
-
-
-def test_overwrite_begins_anew_or_goes_on(dump: Path, sample: Path, half: Path, whole: Path) -> None:
-    plan = CorpusPlan((dump,), (sample / "knowledge",), half, overwrite=True)
-    build_corpus(plan, CorpusSettings(lists=True, split_bytes=160_000))
-    assert digests(half) != digests(whole)
-    build_corpus(plan, SETTINGS)
-    assert digests(half) == digests(whole)
-
-
-def test_input_that_changed_is_told(sample: Path, tmp_path: Path) -> None:
-    xml = (sample / "wiki.xml").read_bytes()
-    dump = tmp_path / "dump.xml.bz2"
+def test_input_that_changed_is_told(inputs: Path, tmp_path: Path) -> None:
+    xml, dump = (inputs / "wiki.xml").read_bytes(), tmp_path / "dump.xml.bz2"
     dump.write_bytes(bz2.compress(xml[:-20]))
-    plan = CorpusPlan((dump,), (sample / "knowledge",), tmp_path / "out")
-    with pytest.raises(InputError, match=r"dump\.xml\.bz2:[0-9]+: not"):
+    plan = CorpusPlan((dump,), (inputs / "knowledge",), tmp_path / "out")
+    with raises(InputError, words="dump.xml.bz2:"):
         build_corpus(plan, SETTINGS)
-    assert len(marks(tmp_path / "out")) == 4
+    assert marks(plan.output)
     dump.write_bytes(bz2.compress(xml))
-    with pytest.raises(StaleOutput, match=r"out: half made already, but from something else \(inputs\[0\]\.size: "):
+    with raises(StaleOutput, words="(inputs[0].size: "):
         build_corpus(plan, SETTINGS)
-    build_corpus(replace(plan, overwrite=True), SETTINGS)
+    with publish_job(tmp_path / "other", {}), raises(OutputExists, words="other: another run is making it"):
+        build_corpus(replace(plan, output=tmp_path / "other"), SETTINGS)
 
 
-@pytest.mark.parametrize("place", ["moving", "moved"])
-def test_killed_at_the_very_end_it_is_whole_or_resumes(
-    dump: Path, sample: Path, whole: Path, tmp_path: Path, place: str
+@pytest.mark.parametrize(("part", "told"), [(3, " stay: rerun the command to resume, or delete both\n"),
+                                            (1, "nerbert: stopped\n")])  # fmt: skip
+def test_ctrl_c_says_how_to_go_on(
+    part: int, told: str, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    stop_at(monkeypatch, part)
+    command = ("corpus", "build", inputs / "wiki.xml", "--knowledge", inputs / "knowledge", "-o", tmp_path / "out")
+    assert exit_code(*command, "--set", "split_bytes=25000") == 130
+    assert capsys.readouterr().err.endswith(told)
+
+
+def test_a_worker_that_dies_loses_nothing(
+    tiny_tagger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Finished parts outlive a kill until the corpus has its name."""
-    with start(dump, sample, tmp_path / "out", place) as child:
-        child.communicate()
-    assert child.returncode == -signal.SIGKILL
-    (tmp_path / "child.py").unlink()
-    assert (tmp_path / "out").exists() == (place == "moved")
-    assert len(marks(tmp_path / "out")) == 5
-    build_corpus(CorpusPlan((dump,), (sample / "knowledge",), tmp_path / "out", overwrite=True), SETTINGS)
-    assert digests(tmp_path / "out") == digests(whole)
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
-def test_a_part_file_that_was_torn_is_made_again(dump: Path, sample: Path, half: Path, whole: Path) -> None:
-    path = draft_of(half).work / "pages" / "part-00000.parquet"
-    path.write_bytes(path.read_bytes()[:100])
-    build_corpus(CorpusPlan((dump,), (sample / "knowledge",), half), SETTINGS)
-    assert digests(half) == digests(whole)
-
-
-def test_two_builds_to_one_place_are_refused(dump: Path, sample: Path, tmp_path: Path) -> None:
-    plan = CorpusPlan((dump,), (sample / "knowledge",), tmp_path / "out")
-    with publish_job(plan.output, {}), pytest.raises(OutputExists, match="out: another run is making it"):
-        build_corpus(plan, SETTINGS)
+    monkeypatch.setattr(files, "_PART", 400)
+    monkeypatch.chdir(tmp_path)
+    Path("x.txt").write_text("\n".join([*LINES[:40], f"deadly {tmp_path / 'flag'}", *LINES[40:]]))
+    command = ["tag", tiny_tagger, "x.txt", "--head", "tests.faults.deadly_head:DeadlyKind"]
+    assert exit_code(*command, "-o", "y.jsonl", "--workers", 2) == 1
+    told = "a worker process died (out of memory?): try fewer --workers; .y.jsonl.partial and .y.jsonl.work stay: rerun"
+    assert told in capsys.readouterr().err
+    assert len(list(Path(".y.jsonl.work", "parts", "000000").iterdir())) > 3
+    assert exit_code(*command, "-o", "y.jsonl", "--workers", 2) == 0
+    assert exit_code(*command, "-o", "whole.jsonl") == 0
+    assert Path("y.jsonl").read_bytes() == Path("whole.jsonl").read_bytes()

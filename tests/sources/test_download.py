@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError, WriteError
 from nerbert.sources import download, http
-from nerbert.sources.download import FETCHED, Address
+from nerbert.sources.download import FETCHED
 from tests.sources.web_server import (
     BODY,
     ONTOLOGY,
@@ -33,6 +34,50 @@ from tests.sources.web_server import (
     serving,
     whole,
 )
+
+DROPPED = Mood(cut=3000)
+TAKEN_UP = ["", "bytes=3000-"]
+
+
+def lying(headers: dict[str, str | None], **more: Any) -> list[Mood]:
+    return [DROPPED, Mood(headers=headers, **more)]
+
+
+ANSWERS: dict[str, tuple[list[Mood], list[str]]] = {
+    "nothing cut": ([Mood()], [""]),
+    "chunked": ([Mood(chunked=True)], [""]),
+    "chunked, cut": ([Mood(chunked=True, cut=500)], ["", "bytes=500-"]),
+    "chunked, cut in a later chunk": ([Mood(chunked=True, cut=1500)], ["", "bytes=1500-"]),
+    "chunked, cut at once": ([Mood(chunked=True, cut=0)], ["", ""]),
+    "cut at once": ([Mood(cut=0)], ["", ""]),
+    "cut at the last byte": ([Mood(cut=len(BODY) - 1)], ["", f"bytes={len(BODY) - 1}-"]),
+    "another start": (lying({"Content-Range": f"bytes 5-{len(BODY) - 1}/{len(BODY)}"}, status=206), [*TAKEN_UP, ""]),
+    "another size": (lying({"Content-Range": f"bytes 3000-{len(BODY) - 1}/{len(BODY) + 1}"}), [*TAKEN_UP, ""]),
+    "no range told": (lying({"Content-Range": None}), [*TAKEN_UP, ""]),
+    "nonsense": (lying({"Content-Range": "bytes x-y/z"}), [*TAKEN_UP, ""]),
+    "backwards": (lying({"Content-Range": f"bytes 3000-2999/{len(BODY)}"}), [*TAKEN_UP, ""]),
+    "another length": (lying({}, body=BODY[:7]), [*TAKEN_UP, ""]),
+    "another version's range": (lying({"ETag": '"else"'}), [*TAKEN_UP, ""]),
+    "no such range": (lying({}, status=416, body=b""), [*TAKEN_UP, ""]),
+    "less than asked for": (
+        lying({"Content-Range": f"bytes 3000-4999/{len(BODY)}"}, body=BODY[3000:5000]), [*TAKEN_UP, "bytes=5000-"],
+    ),
+    "bytes behind the part": (lying({}, body=BODY[3000:] + b"more", chunked=True), TAKEN_UP),
+    "no ranges": ([DROPPED, Mood(ranges=False, cut=4000), Mood(ranges=False)], [*TAKEN_UP, "bytes=4000-"]),
+    # RFC 9110, 13.1.5: no weak ETag in If-Range; a date alone may be that of two versions
+    "a weak version": ([Mood(cut=3000, headers={"ETag": 'W/"weak"'})], ["", ""]),
+    "a date for a version": ([Mood(cut=3000, headers={"ETag": None})], ["", ""]),
+    "no version": ([Mood(cut=3000, headers={"ETag": None, "Last-Modified": None})], ["", ""]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+def test_whatever_is_cut_or_wrong_is_asked_for_again(web: Web, tmp_path: Path, what: str) -> None:
+    moods, ranges = ANSWERS[what]
+    web.moods[PLACE] = [*moods]
+    get(web, tmp_path)
+    assert whole(tmp_path)
+    assert web.ranges() == ranges
 
 
 def test_dropped_connections_are_taken_up(web: Web, tmp_path: Path) -> None:
@@ -64,55 +109,8 @@ def test_patience_ends(web: Web, tmp_path: Path) -> None:
     web.moods.clear()
     get(web, tmp_path)
     assert whole(tmp_path)
-
-
-@pytest.mark.parametrize("chunked", [True, False])
-@pytest.mark.parametrize("cut", [0, 500, 1500, None])
-def test_any_cut_is_noticed(web: Web, tmp_path: Path, cut: int | None, chunked: bool) -> None:
-    web.moods[PLACE] = [Mood(cut=cut, chunked=chunked)]
-    get(web, tmp_path)
-    assert whole(tmp_path)
-    assert len(web.asked) == (1 if cut is None else 2)
-
-
-LIES = {
-    "another start": Mood(status=206, headers={"Content-Range": f"bytes 5-{len(BODY) - 1}/{len(BODY)}"}),
-    "another size": Mood(headers={"Content-Range": f"bytes 3000-{len(BODY) - 1}/{len(BODY) + 1}"}),
-    "no range told": Mood(headers={"Content-Range": None}),
-    "nonsense": Mood(headers={"Content-Range": "bytes x-y/z"}),
-    "backwards": Mood(headers={"Content-Range": f"bytes 3000-2999/{len(BODY)}"}),
-    "another length": Mood(body=BODY[:7]),
-    "another version's range": Mood(headers={"ETag": '"else"'}),
-    "no such range": Mood(status=416, body=b""),
-}
-
-
-@pytest.mark.parametrize("lie", LIES)
-def test_a_server_that_lies_about_ranges_is_asked_for_the_whole(web: Web, tmp_path: Path, lie: str) -> None:
-    web.moods[PLACE] = [Mood(cut=3000), LIES[lie]]
-    get(web, tmp_path)
-    assert whole(tmp_path)
-    assert web.ranges() == ["", "bytes=3000-", ""]
-
-
-def test_less_than_asked_for_is_completed(web: Web, tmp_path: Path) -> None:
-    part = Mood(headers={"Content-Range": f"bytes 3000-4999/{len(BODY)}"}, body=BODY[3000:5000])
-    web.moods[PLACE] = [Mood(cut=3000), part]
-    get(web, tmp_path)
-    assert whole(tmp_path)
-    assert web.ranges() == ["", "bytes=3000-", "bytes=5000-"]
-
-
-def test_bytes_behind_the_part_are_cut_off(web: Web, tmp_path: Path) -> None:
-    web.moods[PLACE] = [Mood(cut=3000), Mood(body=BODY[3000:] + b"more", chunked=True)]
-    get(web, tmp_path)
-    assert whole(tmp_path)
-
-
-def test_what_comes_again_is_no_progress(web: Web, tmp_path: Path) -> None:
-    """A server that always stops at the same place is given up, though it sends much."""
     web.moods[PLACE] = [Mood(cut=5000, headers={"ETag": None, "Last-Modified": None})] * 20
-    fails(InputError, web, tmp_path, "tried 8 times")
+    fails(InputError, web, tmp_path / "other", "tried 8 times")  # what comes again is no progress
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -127,32 +125,6 @@ def test_two_versions_are_never_mixed(web: Web, tmp_path: Path, kept: bool) -> N
         get(web, tmp_path)
     assert whole(tmp_path, OTHER)
     assert web.ranges() == ["", "bytes=3000-", "bytes=2000-"]
-
-
-def test_a_server_without_ranges_sends_the_whole_again(web: Web, tmp_path: Path) -> None:
-    web.moods[PLACE] = [Mood(cut=3000), Mood(ranges=False, cut=4000), Mood(ranges=False)]
-    get(web, tmp_path)
-    assert whole(tmp_path)
-    assert web.ranges() == ["", "bytes=3000-", "bytes=4000-"]
-
-
-@pytest.mark.parametrize(
-    ("headers", "condition"),
-    [
-        ({"ETag": '"strong"'}, '"strong"'),
-        ({"ETag": 'W/"weak"'}, ""),
-        ({"ETag": None}, ""),
-        ({"ETag": None, "Last-Modified": None}, ""),
-    ],
-)
-def test_only_a_named_version_is_continued(
-    web: Web, tmp_path: Path, headers: dict[str, str | None], condition: str
-) -> None:
-    """RFC 9110, 13.1.5: no weak ETag in If-Range; a date alone may be that of two versions."""
-    web.moods[PLACE] = [Mood(cut=3000, headers=headers), Mood(headers=headers)]
-    get(web, tmp_path)
-    assert whole(tmp_path)
-    assert web.asked[1][1:] == (("bytes=3000-", condition) if condition else ("", ""))
 
 
 BUSY: list[tuple[int, dict[str, str | None], float]] = [
@@ -179,19 +151,31 @@ def test_a_busy_server_is_given_time(
     assert len(web.asked) == 2
 
 
-@pytest.mark.parametrize("status", [404, 403, 410, 401, 400, 204, 206])
-def test_a_clear_no_is_not_asked_twice(web: Web, tmp_path: Path, status: int) -> None:
-    web.moods[PLACE] = [Mood(status=status, body=b"")]
-    fails(InputError, web, tmp_path, f"{web.address}{PLACE}", str(status))
-    assert len(web.asked) == 1
-    assert not (tmp_path / "ontology.xml").exists()
+def redirect(where: str) -> Mood:
+    return Mood(status=302, headers={"Location": where}, body=b"")
 
 
-@pytest.mark.parametrize("where", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "gopher://x/", PLACE])
-def test_redirects_lead_nowhere_but_to_the_web(web: Web, tmp_path: Path, where: str) -> None:
-    web.moods[PLACE] = [Mood(status=302, headers={"Location": where}, body=b"") for _ in range(20)]
-    fails(InputError, web, tmp_path, "not followed")
+NOT_FETCHED: dict[str, tuple[Mood, str]] = {
+    **{str(status): (Mood(status=status, body=b""), str(status)) for status in (404, 403, 410, 401, 400, 204, 206)},
+    **{where: (redirect(where), "not followed")
+       for where in ("file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "gopher://x/", PLACE)},
+    "packed": (Mood(headers={"Content-Encoding": "gzip"}), "gzip"),
+    "no length": (Mood(headers={"Content-Length": None}), "how long"),
+    "a web page": (Mood(body=b"<!DOCTYPE html><html>log in</html>"), "begins with"),
+    "nothing": (Mood(body=b""), "begins with"),
+    "too long": (Mood(), "not fetched"),
+    "too long, untold": (Mood(chunked=True), "not kept"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", NOT_FETCHED)
+def test_what_is_no_such_file_is_refused(web: Web, tmp_path: Path, what: str) -> None:
+    mood, word = NOT_FETCHED[what]
+    limit = 3000 if "too long" in what else ONTOLOGY.limit
+    web.moods[PLACE] = [mood] * 20
+    fails(InputError, web, tmp_path, f"{web.address}{PLACE}", word, addresses=[replace(ONTOLOGY, limit=limit)])
     assert names(tmp_path) == []
+    assert len(web.asked) == 1 or what == PLACE, "a clear no is not asked twice"
 
 
 def test_a_redirect_is_followed_and_taken_up(web: Web, tmp_path: Path) -> None:
@@ -203,35 +187,10 @@ def test_a_redirect_is_followed_and_taken_up(web: Web, tmp_path: Path) -> None:
     assert web.ranges("/else") == ["", "bytes=3000-"]
 
 
-REFUSED: dict[str, tuple[Mood, str]] = {
-    "packed": (Mood(headers={"Content-Encoding": "gzip"}), "gzip"),
-    "no length": (Mood(headers={"Content-Length": None}), "how long"),
-    "a web page": (Mood(body=b"<!DOCTYPE html><html>log in</html>"), "begins with"),
-    "nothing": (Mood(body=b""), "begins with"),
-}
-
-
-@pytest.mark.parametrize("what", REFUSED)
-def test_what_is_no_such_file_is_refused(web: Web, tmp_path: Path, what: str) -> None:
-    mood, word = REFUSED[what]
-    web.moods[PLACE] = [mood]
-    fails(InputError, web, tmp_path, PLACE, word)
-    assert names(tmp_path) == []
-
-
-@pytest.mark.parametrize("told", [True, False])
-def test_a_huge_body_is_refused(web: Web, tmp_path: Path, told: bool) -> None:
-    """One that tells its length is not read at all; another no further than the limit."""
-    small = Address("ontology.xml", "ontology", ONTOLOGY.address, 3000, ONTOLOGY.begins, "")
-    web.moods[PLACE] = [Mood(chunked=not told)]
-    fails(InputError, web, tmp_path, "3000", "not fetched" if told else "not kept", addresses=[small])
-    assert names(tmp_path) == []
-
-
 def test_silence_ends_and_is_tried_again(web: Web, tmp_path: Path) -> None:
     spoken = threading.Event()
     web.moods[PLACE] = [Mood(silent=spoken)]
-    get(web, tmp_path, silence=0.2)
+    get(web, tmp_path, silence=1.0)
     spoken.set()
     assert whole(tmp_path)
     assert len(web.asked) > 1
@@ -256,16 +215,15 @@ list(fetch(list_addresses("en")[:1], Path(sys.argv[1]), sys.argv[2], RetryPolicy
 """
 
 
-@pytest.mark.parametrize("cut", [1, 1024, 5000, len(BODY) - 1])
-def test_a_killed_run_is_taken_up(web: Web, tmp_path: Path, cut: int) -> None:
+def test_a_killed_run_is_taken_up(web: Web, tmp_path: Path) -> None:
     """SIGKILL in the middle: the next run asks for the rest only."""
-    web.moods[PLACE] = [Mood(cut=cut)]
+    web.moods[PLACE] = [DROPPED]
     done = subprocess.run([sys.executable, "-c", CHILD, tmp_path, web.address], check=False)
     assert done.returncode == -signal.SIGKILL
-    assert (tmp_path / ".ontology.xml.partial").stat().st_size == cut
+    assert (tmp_path / ".ontology.xml.partial").stat().st_size == 3000
     get(web, tmp_path)
     assert whole(tmp_path)
-    assert web.ranges() == ["", f"bytes={cut}-"]
+    assert web.ranges() == TAKEN_UP
     assert web.sent == len(BODY)
 
 
@@ -296,13 +254,13 @@ def test_ctrl_c_leaves_what_has_come(web: Web, tmp_path: Path) -> None:
     def stop(_: float) -> None:
         raise KeyboardInterrupt
 
-    web.moods[PLACE] = [Mood(cut=3000)]
+    web.moods[PLACE] = [DROPPED]
     with pytest.raises(KeyboardInterrupt) as raised:
         get(web, tmp_path, sleep=stop)
     assert raised.value.__notes__ == ["rerun the command to resume"]
     get(web, tmp_path)
     assert whole(tmp_path)
-    assert web.ranges() == ["", "bytes=3000-"]
+    assert web.ranges() == TAKEN_UP
 
 
 ELSEWHERE = b'{"address": "http://else.example/", "version": {"etag": "\\"y\\"", "modified": "", "size": 9999}}'
@@ -360,7 +318,7 @@ def test_a_full_disk_is_told_and_gone_on_from(web: Web, tmp_path: Path, monkeypa
         fails(WriteError, web, tmp_path, "ontology.xml", "No space left")
     get(web, tmp_path)
     assert whole(tmp_path)
-    assert web.ranges() == ["", "bytes=3000-"]
+    assert web.ranges() == TAKEN_UP
 
 
 def test_pauses_vary_with_place_and_try(web: Web, tmp_path: Path) -> None:

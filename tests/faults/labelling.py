@@ -1,23 +1,19 @@
-"""`nerbert label`, struck while it saves: each action that was answered is kept, and nothing is half written."""
+"""`nerbert label` at a desk: a page that outlives its servers and sends each action until it is answered."""
 
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.faults.harness import Command, Desk, Running, wait_for
-from tests.faults.strikes import STRIKES, Strike
 
-LABEL = Command("label", ("label", "../inputs/domain/train.conll", "-o", "out", "--types", "ship,port", "--tagger",
-                          "../inputs/gliner", "--port", "0", "--no-browser"))  # fmt: skip
 UNSAVED = (422, 507)
 """Statuses of what can't be read, or be written."""
 ANSWERS = ("accept", "accept", "reject", "undo", "skip", "accept", "undo", "accept", "accept", "reject")
-_ADDRESS = re.compile(r"address: (http://\S+)$", re.MULTILINE)
+ADDRESS = re.compile(r"address: (http://\S+)$", re.MULTILINE)
 
 
 class Page:
@@ -70,42 +66,9 @@ class LabelDesk(Desk):
 
     def talk(self, run: Path, running: Running) -> None:
         page = self._pages.setdefault(run, Page())
-        wait_for(lambda: _ADDRESS.search(running.told()) or running.process.poll() is not None, "no address")
-        if found := _ADDRESS.search(running.told()):
+        wait_for(lambda: ADDRESS.search(running.told()) or running.process.poll() is not None, "no address")
+        if found := ADDRESS.search(running.told()):
             with httpx.Client(base_url=found[1], trust_env=False, timeout=300) as client:
                 is_there = page.talk(client)
             if is_there:
                 running.send(signal.SIGTERM)
-
-
-@pytest.fixture
-def desk(inputs: Path, tiny_gliner: Path, tmp_path: Path, warm_python: None) -> Desk:
-    """The desk of the labelling."""
-    (tmp_path / "inputs").mkdir()
-    (tmp_path / "inputs" / "domain").symlink_to(inputs / "domain")
-    (tmp_path / "inputs" / "gliner").symlink_to(tiny_gliner)
-    return LabelDesk(tmp_path, LABEL)
-
-
-@pytest.mark.nightly
-def test_killed_while_it_saves(desk: Desk, kill_often: Callable[[Desk], None]) -> None:
-    kill_often(desk)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("fault", [each for each in STRIKES if each not in ("flip", "two")])
-def test_struck_while_it_saves(desk: Desk, fault: str, strike_often: Callable[[Desk, Strike], None]) -> None:
-    """But for flipped bits: its files are a person's, who may edit them."""
-    strike_often(desk, STRIKES[fault])
-
-
-@pytest.mark.nightly
-def test_a_second_one_is_refused(desk: Desk) -> None:
-    run = desk.new()
-    first = desk.start(run)
-    wait_for(lambda: _ADDRESS.search(first.told()), "no address")
-    second = desk.run(run)
-    assert (second.code, second.told) == (1, "nerbert: out: another nerbert label has it open; stop that one first\n")
-    desk.talk(run, first)
-    assert first.end().code == 0
-    desk.check_outcome(run)
