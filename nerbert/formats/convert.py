@@ -228,11 +228,14 @@ class Losses:
 
     def _note_sentences(self, text: str, sentences: Sequence[Example]) -> None:
         """Note what a text loses that is written as these sentences."""
-        self._lost["texts"] += not any(each.words for each in sentences)
+        shown = [each for each in sentences if self.holds.text != "line" or each.text.strip()]
+        self._lost["texts"] += not any(each.words for each in shown)
         if self.holds.text == "words":
             written = [" ".join(whole_words(each).tokens) for each in sentences]
         else:
             written = [each.text.strip().removeprefix("\ufeff") for each in sentences]
+        if self.holds.text == "line":
+            written = [each.translate({ord("\n"): " ", ord("\r"): " "}) for each in written]
         self._lost["marks"] += sum(each == self.holds.mark != "" for each in written)
         if sentences and written != [text]:
             self._lost["spaces"] += 1

@@ -15,7 +15,7 @@ from typing import Any
 from nerbert.artifacts import publish_folder, scratch_prefix
 from nerbert.errors import InputError, need, refused
 from nerbert.formats.documents import sentences_of
-from nerbert.formats.format import Abilities
+from nerbert.formats.format import Abilities, found_words
 from nerbert.formats.json_files import fields_but
 from nerbert.formats.parquet_documents import DocumentBlocks, documents_of, kept_fields
 from nerbert.formats.rows import SPANS, TOKENS
@@ -40,7 +40,7 @@ class Datasets:
     """The format `datasets`."""
 
     suffixes, needs = (), ("datasets", "datasets")
-    holds = Abilities(text="sentences", tagged=False, fields=_kept_fields)
+    holds = Abilities(text="sentences", words=found_words, tagged=False, fields=_kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a folder is one that `Dataset.save_to_disk` wrote."""

@@ -14,7 +14,7 @@ from typing import Any
 from nerbert.errors import InputError, at
 from nerbert.formats.conll import example_of
 from nerbert.formats.documents import find_words
-from nerbert.formats.format import Abilities, TextWriter, WritingRows
+from nerbert.formats.format import Abilities, TextWriter, WritingRows, found_words
 from nerbert.formats.json_files import (
     JsonFormat,
     fields_but,
@@ -84,7 +84,7 @@ class JsonLines(JsonFormat):
     """The format `jsonl`: a text or tokens, with spans or tags, and any other fields."""
 
     by_name, for_programs = (".jsonl", ".ndjson"), True
-    holds = Abilities(nested=True, tagged=False, fields=_kept_fields)
+    holds = Abilities(nested=True, words=found_words, tagged=False, fields=_kept_fields)
     keys = "a text and spans, or tokens and tags"
 
     def texts(self, lines: Lines, field: str) -> Iterator[Document | None]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, refused
-from nerbert.formats.format import Abilities
+from nerbert.formats.format import Abilities, found_words
 from nerbert.formats.jsonl import ANNOTATIONS, JsonLines, in_iob2
 from nerbert.formats.rows import SPANS, Block
 from nerbert.formats.spool import spooled
@@ -34,7 +34,7 @@ class Parquet:
 
     suffixes = by_name = (".parquet", ".pq")
     needs, for_programs = ("corpus", "pyarrow"), True
-    holds = Abilities(nested=True, tagged=False, fields=kept_fields)
+    holds = Abilities(nested=True, words=found_words, tagged=False, fields=kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether it is Parquet; its beginning doesn't show its columns."""
