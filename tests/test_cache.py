@@ -17,6 +17,7 @@ from nerbert import cache
 from nerbert.cache import cached
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, WriteError
 from nerbert.locks import held
+from tests.raised import raises
 
 
 def makes(made: list[str], text: str = "whole") -> Callable[[Path], None]:
@@ -34,31 +35,40 @@ def reads(folder: Path) -> str:
     return text
 
 
+def entry(place: Path) -> tuple[str, bool]:
+    """Return what an entry of the cache holds, and whether it was made now."""
+    made = list[str]()
+    return cached(str(place), "kind", 1, makes(made), reads), bool(made)
+
+
+def folder_of(place: Path) -> Path:
+    (folder,) = (place / "kind").iterdir()
+    return folder
+
+
 def names(place: Path) -> list[str]:
     return [path.name for path in place.rglob("*")]
 
 
 def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
     made = list[str]()
-    for _ in range(3):
-        assert cached(str(tmp_path), "kind", {"a": 1}, makes(made), reads) == "whole"
-    assert len(made) == 1
-    cached(str(tmp_path), "kind", {"a": 2}, makes(made), reads)
+    for version in (1, 2, 1, 2, 1):
+        assert cached(str(tmp_path), "kind", {"version": version}, makes(made), reads) == "whole"
     assert len(made) == 2
     assert len(list((tmp_path / "kind").iterdir())) == 2
 
 
 def test_what_a_run_left_that_was_killed_after_its_last_rename_is_removed(tmp_path: Path) -> None:
-    cached(str(tmp_path), "kind", 1, makes([]), reads)
-    (whole,) = (tmp_path / "kind").iterdir()
+    entry(tmp_path)
+    whole = folder_of(tmp_path)
     lock, work = (whole.with_name(f".{whole.name}.{ending}") for ending in ("lock", "work"))
     lock.touch()
     work.mkdir()
     (work / "lock").touch()
     with held(lock, ""):
-        cached(str(tmp_path), "kind", 1, makes([]), reads)
+        entry(tmp_path)
         assert {*whole.parent.iterdir()} == {whole, lock, work}, "another run is at it"
-    cached(str(tmp_path), "kind", 1, makes([]), reads)
+    entry(tmp_path)
     assert [*whole.parent.iterdir()] == [whole]
 
 
@@ -74,44 +84,52 @@ def test_its_place_by_default_is_the_users_cache(tmp_path: Path, monkeypatch: py
         assert (tmp_path / place / "kind" / key / "text").read_text() == "whole"
 
 
-def test_a_damaged_one_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = list[str]()
-    cached(str(tmp_path), "kind", 1, makes(made), reads)
-    (folder,) = (tmp_path / "kind").iterdir()
-    (folder / "text").write_text("torn")
-    assert cached(str(tmp_path), "kind", 1, makes(made), reads) == "whole"
-    assert len(made) == 2
-    assert capsys.readouterr().err == f"{folder}: damaged, or made by an older version; it is made again\n"
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
-@pytest.mark.parametrize("name", ["text", "checksums.json", "below/more"])
-def test_a_flipped_bit_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def _replace(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("no folder")
+
+
+NEWER = ['{"format": 9, "files": {"text": "sha256:0"}}', "[]", "", '{"text": 1', "\0\1"]
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "torn": lambda folder: (folder / "text").write_text("torn"),
+    "a bit": lambda folder: _flip(folder / "text"),
+    "a bit of the checksums": lambda folder: _flip(folder / "checksums.json"),
+    "a bit below": lambda folder: _flip(folder / "below" / "more"),
+    "no checksums": lambda folder: (folder / "checksums.json").unlink(),
+    "a file more": lambda folder: (folder / "more of it").write_text("whole"),
+    "a file": _replace,
+    **{f"another version's {text}": lambda folder, text=text: (folder / "checksums.json").write_text(text)
+       for text in NEWER},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_damaged_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str) -> None:
     def make(folder: Path) -> None:
         (folder / "below").mkdir()
-        for part in ("text", "below/more"):
-            (folder / part).write_bytes(bytes(3 << 20))
+        (folder / "below" / "more").write_bytes(bytes(3 << 20))
+        makes([])(folder)
 
-    def read(folder: Path) -> bytes:
-        return (folder / "text").read_bytes() + (folder / "below" / "more").read_bytes()
-
-    cached(str(tmp_path), "kind", 1, make, read)
-    (folder,) = (tmp_path / "kind").iterdir()
-    content = bytearray((folder / name).read_bytes())
-    content[len(content) // 2] ^= 1
-    (folder / name).write_bytes(content)
-    assert cached(str(tmp_path), "kind", 1, make, read) == bytes(6 << 20)
-    assert "it is made again" in capsys.readouterr().err
-    assert cached(str(tmp_path), "kind", 1, make, read) == bytes(6 << 20)
+    cached(str(tmp_path), "kind", 1, make, reads)
+    folder = folder_of(tmp_path)
+    DAMAGES[damage](folder)
+    told = f"{folder}: damaged, or made by an older version; it is made again\n" if folder.is_dir() else ""
+    assert cached(str(tmp_path), "kind", 1, make, reads) == "whole"
+    assert capsys.readouterr().err == told
+    assert {each.name for each in folder.iterdir()} == {"text", "below", "made_from.json", "checksums.json"}
+    assert entry(tmp_path) == ("whole", False)
     assert capsys.readouterr().err == ""
 
 
-def test_a_folder_without_checksums_is_made_again(tmp_path: Path) -> None:
-    made = list[str]()
-    cached(str(tmp_path), "kind", 1, makes(made), reads)
-    (folder,) = (tmp_path / "kind").iterdir()
-    (folder / "checksums.json").unlink()
-    cached(str(tmp_path), "kind", 1, makes(made), reads)
-    assert len(made) == 2
+def test_what_cannot_be_read_any_more_is_made_again(tmp_path: Path) -> None:
+    cached(str(tmp_path), "kind", 1, makes([], "older"), lambda folder: (folder / "text").read_text())
+    assert [entry(tmp_path), entry(tmp_path)] == [("whole", True), ("whole", False)]
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
@@ -119,7 +137,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
         (folder / "text").write_text("half")
         raise InputError("no")
 
-    with pytest.raises(InputError, match="no"):
+    with raises(InputError):
         cached(str(tmp_path), "kind", 1, fail, reads)
     assert names(tmp_path) == ["kind"]
 
@@ -172,30 +190,8 @@ def test_a_worker_that_runs_its_parents_script_does_not_wait_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(current_process(), "_inheriting", True, raising=False)
-    with pytest.raises(NerbertError, match="__main__"):
-        cached(str(tmp_path), "kind", 1, makes([]), reads)
-
-
-def test_versions_that_have_their_own_keys_leave_each_others_entries_alone(tmp_path: Path) -> None:
-    made = {version: list[str]() for version in (1, 2)}
-    for version in (1, 2, 1, 2, 1):
-        found = cached(str(tmp_path), "kind", {"version": version}, makes(made[version], f"of {version}"),
-                       lambda folder: (folder / "text").read_text())  # fmt: skip
-        assert found == f"of {version}"
-    assert made == {1: ["of 1"], 2: ["of 2"]}
-
-
-@pytest.mark.parametrize("newer", ['{"format": 9, "files": {"text": "sha256:0"}}', "[]", "", '{"text": 1', "\0\1"])
-def test_what_another_version_wrote_under_the_same_key_is_not_read(tmp_path: Path, newer: str) -> None:
-    made = list[str]()
-    for _ in range(2):
-        assert cached(str(tmp_path), "kind", 1, makes(made), reads) == "whole"
-        (folder,) = (tmp_path / "kind").iterdir()
-        (folder / "checksums.json").write_text(newer)
-        (folder / "more of it").write_text("whole")
-    assert made == ["whole"] * 2
-    assert cached(str(tmp_path), "kind", 1, makes(made), reads) == "whole"
-    assert {each.name for each in folder.iterdir()} == {"text", "made_from.json", "checksums.json"}
+    with raises(NerbertError, words="__main__"):
+        entry(tmp_path)
 
 
 def _fill(place: str, start: Any, answers: Any) -> None:
@@ -217,44 +213,29 @@ def test_processes_that_fill_an_entry_at_once_make_it_once(tmp_path: Path) -> No
     assert len(names(tmp_path)) == 5
 
 
-@pytest.mark.parametrize("depth", ["kind", "folder", "partial"])
-def test_links_are_left_alone(tmp_path: Path, depth: str) -> None:
+@pytest.mark.parametrize("depth", ["kind", "folder", "partial", "another user"])
+def test_what_is_anothers_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: str) -> None:
     place, other = tmp_path / "cache", tmp_path / "other"
-    cached(str(place), "kind", 1, makes([]), reads)
-    (folder,) = (place / "kind").iterdir()
-    shutil.move(place / "kind" if depth == "kind" else folder, other)
-    link = {"kind": place / "kind", "folder": folder, "partial": folder.with_name(f".{folder.name}.partial")}[depth]
-    link.symlink_to(other)
+    entry(place)
+    folder = folder_of(place)
+    if depth == "another user":
+        shutil.copytree(place, other)
+        user = os.geteuid() + 1
+        monkeypatch.setattr("os.geteuid", lambda: user)
+    else:
+        shutil.move(place / "kind" if depth == "kind" else folder, other)
+        link = {"kind": place / "kind", "folder": folder, "partial": folder.with_name(f".{folder.name}.partial")}[depth]
+        link.symlink_to(other)
     before = names(other)
-    with pytest.raises(OutputExists, match="is a link or another user's"):
-        cached(str(place), "kind", 1, makes([]), reads)
+    with raises(OutputExists, words="is a link or another user's"):
+        entry(place)
     assert names(other) == before
 
 
-def test_a_folder_of_another_user_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cached(str(tmp_path), "kind", 1, makes([]), reads)
-    me = os.geteuid()
-    monkeypatch.setattr("os.geteuid", lambda: me + 1)
-    with pytest.raises(OutputExists, match="is a link or another user's"):
-        cached(str(tmp_path), "kind", 1, makes([]), reads)
-
-
-def test_a_place_that_can_not_be_written_is_named(tmp_path: Path) -> None:
+def test_a_place_that_can_not_be_written_or_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(WriteError, match=r"file/kind: can't be written: .*; name another folder as cache"):
-        cached(str(tmp_path / "file"), "kind", 1, makes([]), reads)
-
-
-def test_a_file_in_a_folders_place_makes_way(tmp_path: Path) -> None:
-    cached(str(tmp_path), "kind", 1, makes([]), reads)
-    (folder,) = (tmp_path / "kind").iterdir()
-    shutil.rmtree(folder)
-    folder.write_text("no folder")
-    assert cached(str(tmp_path), "kind", 1, makes([]), reads) == "whole"
-    assert folder.is_dir()
-
-
-@pytest.mark.parametrize("place", ["a\0b", "x" * 300])
-def test_a_place_that_can_not_be_is_a_setting_that_is_refused(place: str) -> None:
-    with pytest.raises(SettingsError, match="can't be a folder"):
-        cached(place, "kind", 1, makes([]), reads)
+    with raises(WriteError, words="file/kind: can't be written: Not a directory; name another folder as cache"):
+        entry(tmp_path / "file")
+    for place in ("a\0b", "x" * 300):
+        with raises(SettingsError, words="can't be a folder"):
+            cached(place, "kind", 1, makes([]), reads)

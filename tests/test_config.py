@@ -1,5 +1,5 @@
-import re
 import runpy
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,12 +20,14 @@ from nerbert.corpus.settings import CorpusSettings
 from nerbert.distillation.settings import DistilSettings
 from nerbert.encoder.objectives.zero_shot.start import ZeroShotSettings
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.finetuning.replay import ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.registry import OBJECTIVES, SECTIONS, Registry
 from nerbert.training.objective import FINETUNE, PRETRAIN, chosen_objective
+from tests.raised import raises
 
+THREE = ZeroShotSettings(max_types=3)
 ALL = [CorpusSettings, PretrainSettings, FinetuneSettings, DistilSettings, *sections_of().values()]
 GENERATE = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "generate.py"))
 
@@ -58,63 +60,73 @@ def test_one_path_is_a_list_of_one() -> None:
     assert make_settings(Toy, {"size": 1, "files": Path("c")}).files == (Path("c"),)
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"size": 1, "rat": 1.0}, "unknown setting 'rat': did you mean 'rate'"),
-        ({"size": 1, "mode": "fats"}, r"mode = 'fats': did you mean 'fast'\? \(must be 'slow', 'fast' or 'off'\)"),
-        ({"size": 1, "zzz": 1.0}, "unknown setting 'zzz': must be one of size, rate, step, mode, names, folder, files"),
-        ({"size": "big"}, "setting size = 'big': must be a whole number"),
-        ({"size": True}, "setting size = True: must be a whole number"),
-        (
-            {"size": 1, "names": "a"},
-            r"names = 'a': must be a list of text; write it as names = \[\"one\", \"two\"\]",
-        ),
-        (
-            {"size": 1, "files": "a,b"},
-            r"files = 'a,b': must be a list of path; write it as files = \[\"one",
-        ),
-        ({"size": 1, "files": ""}, "setting files = '': must be a list of path"),
-        ({"size": 1, "files": 3}, "setting files = 3: must be a list of path"),
-        ({"size": 1, "folder": 3}, "setting folder = 3: must be a path or none"),
-        ({"size": 1, "rate": 0}, "setting rate = 0: must be a number, above 0, at most 2"),
-        ({"size": 1, "rate": 2.5}, "setting rate = 2.5: must be a number, above 0, at most 2"),
-        ({"size": 1, "rate": float("nan")}, "setting rate = nan: must be a number, above 0, at most 2"),
-        ({"size": 1, "rate": float("inf")}, "setting rate = inf: must be a number"),
-        ({"size": 1, "step": -2}, "setting step = -2: must be a whole number, at least 0, below 9, multiple of 2"),
-        ({"size": 1, "step": 3}, "setting step = 3: must be a whole number"),
-        ({"size": 1, "step": 10}, "setting step = 10: must be a whole number"),
-        ({"size": 1, "mode": "quick"}, "setting mode = 'quick': must be 'slow', 'fast' or 'off'"),
-        ({"size": 1, "mode": ["slow"]}, "must be 'slow', 'fast' or 'off'"),
-        ({}, "setting size is missing"),
-    ],
-)
-def test_refusals_carry_the_value(values: dict[str, object], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        make_settings(Toy, values)
+SIZED: dict[str, Any] = {"size": 1}
+REFUSED: list[tuple[type, dict[str, Any], str, str]] = [
+    (Toy, {}, "size", "setting size is missing"),
+    (Toy, {"rat": 1.0}, "rat", "unknown setting 'rat': did you mean 'rate'"),
+    (Toy, {"zzz": 1.0}, "zzz", "unknown setting 'zzz': must be one of size, rate, step, mode, names, folder, files"),
+    (Toy, {"size": "big"}, "size", "setting size = 'big': must be a whole number"),
+    (Toy, {"size": True}, "size", "setting size = True: must be a whole number"),
+    (Toy, SIZED | {"mode": "fats"}, "mode", "mode = 'fats': did you mean 'fast'? (must be 'slow', 'fast' or 'off')"),
+    (Toy, SIZED | {"mode": "quick"}, "mode", "setting mode = 'quick': must be 'slow', 'fast' or 'off'"),
+    (Toy, SIZED | {"mode": ["slow"]}, "mode", "must be 'slow', 'fast' or 'off'"),
+    (Toy, SIZED | {"names": "a"}, "names",
+     """names = 'a': must be a list of text; write it as names = ["one", "two"]"""),
+    (Toy, SIZED | {"files": "a,b"}, "files", """files = 'a,b': must be a list of path; write it as files = ["one"""),
+    (Toy, SIZED | {"files": ""}, "files", "setting files = '': must be a list of path"),
+    (Toy, SIZED | {"files": 3}, "files", "setting files = 3: must be a list of path"),
+    (Toy, SIZED | {"folder": 3}, "folder", "setting folder = 3: must be a path or none"),
+    (Toy, SIZED | {"rate": 0}, "rate", "setting rate = 0: must be a number, above 0, at most 2"),
+    (Toy, SIZED | {"rate": 2.5}, "rate", "setting rate = 2.5: must be a number, above 0, at most 2"),
+    (Toy, SIZED | {"rate": float("nan")}, "rate", "setting rate = nan: must be a number, above 0, at most 2"),
+    (Toy, SIZED | {"rate": float("inf")}, "rate", "setting rate = inf: must be a number"),
+    (Toy, SIZED | {"step": -2}, "step", "step = -2: must be a whole number, at least 0, below 9, multiple of 2"),
+    (Toy, SIZED | {"step": 3}, "step", "setting step = 3: must be a whole number"),
+    (Toy, SIZED | {"step": 10}, "step", "setting step = 10: must be a whole number"),
+    (FinetuneSettings, {"zzz": 1}, "zzz", "unknown setting 'zzz': must be one of "),
+    (FinetuneSettings, {"objective": "tagin"}, "objective",
+     "objective = 'tagin': did you mean 'tagging'? (must be text, one of 'tagging'"),
+    (FinetuneSettings, {"zero_sot": {"max_types": 3}}, "zero_sot",
+     "unknown setting 'zero_sot': did you mean 'zero_shot'"),
+    (FinetuneSettings, {"zero_shot": {"max_type": 3}}, "max_type",
+     "unknown setting 'zero_shot.max_type': did you mean 'max_types'"),
+    (FinetuneSettings, {"zero_shot": {"max_types": "3"}}, "zero_shot.max_types",
+     "setting zero_shot.max_types = '3': must be a whole number, at least 1"),
+    (FinetuneSettings, {"zero_shot": 3}, "zero_shot",
+     "setting zero_shot = 3: is a section: write zero_shot.max_types = …, or a table [zero_shot]"),
+    (FinetuneSettings, {"zero_shot": ReplaySettings()}, "zero_shot",
+     "is a section: write zero_shot.max_types = …, or a table [zero_shot]"),
+    (FinetuneSettings, {"epochs": {"max_types": 3}}, "epochs", "setting epochs = {'max_types': 3}: must be a number"),
+    (FinetuneSettings, {"sections": (3,)}, "sections", "setting sections = (3,): must be a list of Section"),
+    (FinetuneSettings, {"zero_shot": {"architecture": "zer"}}, "zero_shot.architecture",
+     "setting zero_shot.architecture = 'zer': did you mean 'zero'"),
+    *((FinetuneSettings, {name: 1}, name, f"unknown setting '{name}'")
+      for name in ("files", "dev", "match", "threshold", "backbone")),
+    *((PretrainSettings, {name: "a.jsonl"}, name, f"setting {name} = 'a.jsonl': is a section: write {name}.files = …")
+      for name in ("open_types", "gazetteers", "replay")),
+    *((PretrainSettings, {"objective": objective, old: 1}, old, f"setting {old}: is now {new}")
+      for objective, old, new in (
+          ("zero_shot", "concept_backbone", "zero_shot.labels_backbone"),
+          ("zero_shot", "concept_descriptions", "zero_shot.descriptions"),
+          ("self_training", "label_smoothing", "self_training.label_smoothing"),
+          ("concepts", "label_all_tokens", "concepts.label_all_tokens"))),
+]  # fmt: skip
 
 
-def test_many_settings_are_counted() -> None:
-    with pytest.raises(SettingsError, match=r"^unknown setting 'zzz': must be one of \d\d: see https.*/settings\.md$"):
-        make_settings(FinetuneSettings, {"zzz": 1})
-    with pytest.raises(
-        SettingsError, match=r"objective = 'tagin': did you mean 'tagging'\? \(must be text, one of 'tagging'"
-    ):
-        make_settings(FinetuneSettings, {"objective": "tagin"})
-
-
-def test_an_empty_backbone_names_those_in_the_package() -> None:
-    with pytest.raises(SettingsError, match=r"backbone = '': must be .*, a name on the hub, 'embedded' or 'fresh'"):
-        PretrainSettings(corpus=(Path("corpus"),), backbone="")
+@pytest.mark.parametrize(("cls", "values", "setting", "message"), REFUSED)
+def test_refusals(cls: type, values: dict[str, Any], setting: str, message: str) -> None:
+    with raises(SettingsError, setting=setting, words=message) as caught:
+        make_settings(cls, values)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_settings_made_in_python_are_checked_too() -> None:
     values: dict[str, Any] = {"size": 1, "rate": 1, "names": ["a"], "folder": "some/where"}
     assert Toy(**values) == make_settings(Toy, values) == Toy(size=1, rate=1.0, names=("a",), folder=Path("some/where"))
     assert isinstance(Toy(size=1, rate=1).rate, float)
-    with pytest.raises(SettingsError, match=r"setting size = 1\.5: must be a whole number"):
+    with raises(SettingsError, setting="size"):
         Toy(**(values | {"size": 1.5}))
-    with pytest.raises(SettingsError, match="setting rate = 3: must be a number, above 0, at most 2"):
+    with raises(SettingsError, setting="rate"):
         replace(Toy(size=1), rate=3)
 
 
@@ -125,30 +137,44 @@ def test_the_manual_says_choices_and_bounds() -> None:
     assert "- **`mode`** ('slow', 'fast' or 'off'; default `'slow'`). " in page
 
 
-def test_bad_files_and_changes(tmp_path: Path) -> None:
-    (tmp_path / "bad.toml").write_text("size = = 3")
-    with pytest.raises(SettingsError, match=r"bad\.toml: not TOML: .*line 1"):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("size = = 3", "not TOML: "),
+        ("size = " + "9" * 5000, "not TOML"),
+        ("size = " + "[" * 5000, "not TOML"),
+        ("\xff", "not TOML"),
+        ("[a]\nx = 3\n[a]\ny = 3\n", "not TOML: Cannot declare "),
+        ("#" * (1 << 21), "2097152 bytes are too many"),
+    ],
+)
+def test_files_that_are_no_toml(tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / "bad.toml").write_text(content, encoding="latin-1")
+    with raises(SettingsError, words=f"bad.toml: {words}"):
         load_settings(Toy, tmp_path / "bad.toml")
-    for text in ("size = " + "9" * 5000, "size = " + "[" * 5000, "\xff"):
-        (tmp_path / "bad.toml").write_text(text, encoding="latin-1")
-        with pytest.raises(SettingsError, match=r"bad\.toml: not TOML"):
-            load_settings(Toy, tmp_path / "bad.toml")
-    (tmp_path / "bad.toml").write_text("#" * (1 << 21))
-    with pytest.raises(SettingsError, match=r"bad\.toml: \d+ bytes are too many"):
-        load_settings(Toy, tmp_path / "bad.toml")
-    with pytest.raises(SettingsError, match="must be a whole number"):
-        load_settings(Toy, None, ["size=" + "9" * 5000])
-    with pytest.raises(InputError, match=r"none\.toml: can't be read"):
-        load_settings(Toy, tmp_path / "none.toml")
-    with pytest.raises(SettingsError, match="write it as key=value"):
-        load_settings(Toy, None, ["size"])
+
+
+@pytest.mark.parametrize(
+    ("act", "kind", "words"),
+    [
+        (lambda: load_settings(Toy, Path("none.toml")), InputError, "none.toml: can't be read"),
+        (lambda: load_settings(Toy, None, ["size=" + "9" * 5000]), SettingsError, "must be a whole number"),
+        (lambda: load_settings(Toy, None, ["size"]), SettingsError, "write it as key=value"),
+        (lambda: whole_numbers("--seeds", "1,x"), SettingsError, "--seeds '1,x': must be whole numbers"),
+        (lambda: FinetuneSettings(sections=(THREE, ZeroShotSettings())), SettingsError,
+         "setting zero_shot: is given twice; leave one out"),
+        (lambda: PretrainSettings(corpus=(Path("corpus"),), backbone=""), SettingsError,
+         ", a name on the hub, 'embedded' or 'fresh'"),
+    ],
+)  # fmt: skip
+def test_messages(act: Callable[[], object], kind: type[NerbertError], words: str) -> None:
+    with raises(kind, words=words):
+        act()
 
 
 def test_whole_numbers() -> None:
     assert whole_numbers("--seeds", "1, 2,3") == (1, 2, 3)
     assert whole_numbers("--seeds", "") == ()
-    with pytest.raises(SettingsError, match="--seeds '1,x': must be whole numbers"):
-        whole_numbers("--seeds", "1,x")
 
 
 @pytest.mark.parametrize("cls", ALL)
@@ -190,12 +216,8 @@ def test_every_setting_says_meaning_and_source(cls: type) -> None:
 )
 def test_out_of_bounds_is_refused(cls: type, name: str, value: object) -> None:
     values = {"corpus": Path("x")} if cls is PretrainSettings else {}
-    with pytest.raises(SettingsError, match=f"setting {re.escape(name)} = ") as caught:
+    with raises(SettingsError, setting=name):
         make_settings(cls, merged(values, {name: value}))
-    assert caught.value.setting == name
-
-
-THREE = ZeroShotSettings(max_types=3)
 
 
 def test_a_section_is_set_in_every_way(tmp_path: Path) -> None:
@@ -231,36 +253,6 @@ def test_sections_are_merged_key_by_key(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_section_is_given_once(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="setting zero_shot: is given twice; leave one out"):
-        FinetuneSettings(sections=(THREE, ZeroShotSettings()))
-    (tmp_path / "twice.toml").write_text("[zero_shot]\nmax_types = 3\n[zero_shot]\nmax_width = 3\n")
-    with pytest.raises(SettingsError, match=r"twice\.toml: not TOML: Cannot declare .*zero_shot"):
-        load_settings(FinetuneSettings, tmp_path / "twice.toml")
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"zero_sot": {"max_types": 3}}, "unknown setting 'zero_sot': did you mean 'zero_shot'"),
-        ({"zero_shot": {"max_type": 3}}, "unknown setting 'zero_shot.max_type': did you mean 'max_types'"),
-        ({"zero_shot": {"max_types": "3"}}, "setting zero_shot.max_types = '3': must be a whole number, at least 1"),
-        (
-            {"zero_shot": 3},
-            "setting zero_shot = 3: is a section: write zero_shot.max_types = …, or a table [zero_shot]",
-        ),
-        ({"zero_shot": ReplaySettings()}, "is a section: write zero_shot.max_types = …, or a table [zero_shot]"),
-        ({"epochs": {"max_types": 3}}, "setting epochs = {'max_types': 3}: must be a number"),
-        ({"sections": (3,)}, "setting sections = (3,): must be a list of Section"),
-        ({"zero_shot": {"architecture": "zer"}}, "setting zero_shot.architecture = 'zer': did you mean 'zero'"),
-    ],
-)
-def test_what_is_no_section_is_refused(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingsError, match=re.escape(message)) as caught:
-        make_settings(FinetuneSettings, values)
-    assert len(str(caught.value).splitlines()) == 1
-
-
 MOVED = {
     "mlm_probability": "mlm.probability", "concept_backbone": "concepts.backbone",
     "concept_pooling": "concepts.pooling", "concept_descriptions": "concepts.descriptions",
@@ -282,36 +274,10 @@ MOVED = {
 
 @pytest.mark.parametrize(("old", "new"), MOVED.items())
 def test_an_old_name_is_one_line_with_the_new_one(old: str, new: str) -> None:
-    with pytest.raises(SettingsError, match=f"^setting {old}: is now {re.escape(new)}$"):
+    with raises(SettingsError, setting=old, words=f"setting {old}: is now {new}"):
         load_settings(FinetuneSettings if "replay" in old else PretrainSettings, None, [f"{old}=1"])
     section, _, name = new.partition(".")
     assert name in hints_of(sections_of()[section])  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("name", ["open_types", "gazetteers", "replay"])
-def test_files_that_had_the_sections_name_are_one_line_too(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"^setting {name} = 'a.jsonl': is a section: write {name}.files = …"):
-        make_settings(PretrainSettings, {name: "a.jsonl"})
-
-
-@pytest.mark.parametrize(
-    ("objective", "old", "new"),
-    [
-        ("zero_shot", "concept_backbone", "zero_shot.labels_backbone"),
-        ("zero_shot", "concept_descriptions", "zero_shot.descriptions"),
-        ("self_training", "label_smoothing", "self_training.label_smoothing"),
-        ("concepts", "label_all_tokens", "concepts.label_all_tokens"),
-    ],
-)
-def test_the_new_name_is_that_of_the_chosen_objective(objective: str, old: str, new: str) -> None:
-    with pytest.raises(SettingsError, match=f"setting {old}: is now {re.escape(new)}"):
-        make_settings(PretrainSettings, {"objective": objective, old: 1})
-
-
-@pytest.mark.parametrize("name", ["files", "dev", "match", "threshold", "backbone"])
-def test_a_name_that_was_never_there_has_no_new_one(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"^unknown setting '{name}'"):
-        make_settings(FinetuneSettings, {name: 1})
 
 
 @pytest.mark.parametrize(
@@ -333,7 +299,7 @@ def test_a_section_that_the_objective_does_not_read_is_refused(
     command: str, values: dict[str, Any], message: str
 ) -> None:
     settings = make_settings(PretrainSettings if command == PRETRAIN else FinetuneSettings, values)
-    with pytest.raises(SettingsError, match=re.escape(message)):
+    with raises(SettingsError, words=message):
         chosen_objective(settings, command)
 
 
@@ -345,5 +311,5 @@ def test_an_entry_whose_module_raises_is_one_line(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(registry, "_known", {**registry._known, "bad": "raising:Bad"})
     values = {"bad": {"x": 1}} if registry is SECTIONS else {"objective": "bad", "bad": {"x": 1}}
-    with pytest.raises(SettingsError, match="'raising:Bad': no such day; importing raising failed"):
+    with raises(SettingsError, words="'raising:Bad': no such day; importing raising failed"):
         make_settings(FinetuneSettings, values)

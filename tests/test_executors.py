@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import count, islice
 from multiprocessing import get_context
@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
-from nerbert.errors import NerbertError, SettingsError, WorkerDied, WriteError
+from nerbert.errors import InputError, SettingsError, WorkerDied, WriteError
 from nerbert.executors import LocalExecutor, Resources, open_executor
 from nerbert.process import stop_asked
 from nerbert.registry import EXECUTORS
+from tests.faults.harness import wait_for
+from tests.raised import raises
 
 
 def square(number: int) -> int:
@@ -30,65 +32,62 @@ def die(number: int) -> int:
 
 
 def refuse(number: int) -> int:
-    raise NerbertError(f"refused {number}")
+    raise InputError(f"refused {number}", path="x.txt", line=number)
 
 
-def pid_after(_: int) -> int:
-    time.sleep(0.05)
+def pid(_: int) -> int:
     return os.getpid()
 
 
-@pytest.fixture
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not state.exists() or state.read_text().rpartition(") ")[2][0] != "Z"
+
+
+@pytest.fixture(scope="module")
 def two() -> Iterator[LocalExecutor]:
+    """Two processes, which are started anew after each test that ends them."""
     with LocalExecutor(2) as executor:
         yield executor
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_results_come_in_order(workers: int) -> None:
+def test_one_pool_gives_all_results_in_order_until_the_executor_ends(workers: int) -> None:
     with LocalExecutor(workers) as executor:
         assert list(executor.map_ordered(square, range(20))) == [n * n for n in range(20)]
+        pids = set(executor.map_ordered(pid, range(20)))
+        with raises(InputError, path="x.txt", line=0):
+            list(executor.map_ordered(refuse, range(3)))
+        pids |= set(executor.map_ordered(pid, range(20)))
+        assert list(islice(executor.map_ordered(square, count()), 3)) == [0, 1, 4], "an endless input is no fault"
+    assert len(pids) <= workers
+    assert (os.getpid() in pids) == (workers == 1)
+    if workers == 2:
+        wait_for(lambda: not any(map(runs, pids)), "workers live on")
 
 
 def test_an_isolated_worker_is_a_process_of_its_own() -> None:
     with LocalExecutor() as executor:
-        (other,) = executor.map_ordered(pid_after, [0], Resources(isolated=True))
-        with pytest.raises(WorkerDied, match="a worker process died"):
+        (other,) = executor.map_ordered(pid, [0], Resources(isolated=True))
+        with raises(WorkerDied):
             list(executor.map_ordered(die, [0], Resources(isolated=True)))
     assert other != os.getpid()
 
 
-def test_tokenizers_of_workers_have_one_thread(two: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
-    assert list(two.map_ordered(os.getenv, ["TOKENIZERS_PARALLELISM"])) == ["false"]
-
-
-def test_lazy_on_an_endless_input(two: LocalExecutor) -> None:
-    assert list(islice(two.map_ordered(square, count()), 3)) == [0, 1, 4]
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_tasks_error_comes_through_and_the_next_task_runs(workers: int) -> None:
-    with LocalExecutor(workers) as executor:
-        before = set(executor.map_ordered(pid_after, range(8)))
-        with pytest.raises(NerbertError, match="refused 0"):
-            list(executor.map_ordered(refuse, range(3)))
-        assert set(executor.map_ordered(pid_after, range(8))) <= before
-
-
-def test_one_pool_serves_all_tasks_and_ends_with_the_executor() -> None:
-    with LocalExecutor(2) as executor:
-        workers = {pid for _ in range(3) for pid in executor.map_ordered(pid_after, range(8))}
-        assert len(workers) <= 2
-        assert os.getpid() not in workers
-        assert all(map(runs, workers))
-    assert wait_for(lambda: not any(map(runs, workers)))
-
-
 def test_a_dead_worker_is_an_error_and_the_next_task_runs(two: LocalExecutor) -> None:
-    with pytest.raises(WorkerDied, match="worker process died"):
+    with raises(WorkerDied, words="a worker process died (out of memory?): try fewer --workers"):
         list(two.map_ordered(die, range(3)))
     assert list(two.map_ordered(square, range(3))) == [0, 1, 4]
+
+
+def test_tokenizers_of_workers_have_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
+    with LocalExecutor(2) as two:
+        assert list(two.map_ordered(os.getenv, ["TOKENIZERS_PARALLELISM"])) == ["false"]
 
 
 def test_a_task_that_is_given_up_leaves_the_others_alone(two: LocalExecutor) -> None:
@@ -122,22 +121,16 @@ def use(number: int, model: Loaded) -> int:
     return os.getpid()
 
 
-def test_what_a_task_carries_is_loaded_once_in_each_worker(
-    two: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_task_carries_is_loaded_once_in_each_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     task = partial(use, model=Loaded(tmp_path / "notes"))
-    workers = {pid for _ in range(2) for pid in two.map_ordered(task, range(20))}
-    files = list(tmp_path.glob("nerbert-*/*"))
+    with LocalExecutor(2) as two:
+        workers = {pid for _ in range(2) for pid in two.map_ordered(task, range(20))}
+        files = list(tmp_path.glob("nerbert-*/*"))
     loaded = (tmp_path / "notes").read_text().split()
     assert len(files) == 1, "a task travels once, its items alone"
     assert len(loaded) == len(set(loaded))
     assert {str(pid) for pid in workers} <= set(loaded)
-
-
-def test_workers_below_one_are_refused_at_once() -> None:
-    with pytest.raises(SettingsError, match="workers = 0: must be at least 1"):
-        LocalExecutor(0)
 
 
 @pytest.mark.parametrize(
@@ -187,42 +180,46 @@ def test_a_cluster_by_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
     for workers, expected in ((None, 8), (3, 3)):
         with open_executor("sun://host:10001", workers) as executor:
             assert (vars(executor)["address"], executor.workers) == ("sun://host:10001", expected)
-    with pytest.raises(SettingsError, match=r"executor 'sn://host': did you mean 'sun'\?"), open_executor("sn://host"):
+    with raises(SettingsError, words="executor 'sn://host': did you mean 'sun'?"), open_executor("sn://host"):
         pass
 
 
-FORMS = (
-    r"must be one of 'local', 'ray', or your own as module:name; NAME:4 has 4 workers, NAME://ADDRESS is a cluster's"
-)
+FORMS = "must be one of 'local', 'ray', or your own as module:name; NAME:4 has 4 workers, NAME://ADDRESS is a cluster's"
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "workers", "told"),
     [
-        ("", rf"executor '': {FORMS}"),
-        ("://host", rf"executor '://host': {FORMS}"),
-        ("ray://", r"executor 'ray://': did you mean 'ray'"),
-        ("locl", r"executor 'locl': did you mean 'local'\? \(must be one of"),
-        ("locl:4", r"executor 'locl:4': did you mean 'local'\?"),
-        ("local:", "executor 'local:'"),
-        ("local:four", "executor 'local:four'"),
-        ("local:-1", "executor 'local:-1'"),
-        ("local:0", "workers = 0: must be at least 1"),
-        ("local://", "executor 'local://'"),
-        ("local://host:1", "executor 'local://host:1': local has no addresses; use local, or local:4"),
-        ("json:loads", "executor 'json:loads': can't be started: TypeError: "),
-        ("builtins:int", "executor 'builtins:int': has no workers, map_ordered, __enter__, __exit__, which every"),
-        (f"{__name__}:Startless", "can't be started: RuntimeError: no room; fix it, or use local"),
-        (f"{__name__}:Textual", "workers = 'two': must be a number of at least 1"),
-        ("torn_executor:Any", "executor 'torn_executor:Any': torn; importing torn_executor failed"),
+        ("", None, f"executor '': {FORMS}"),
+        ("://host", None, f"executor '://host': {FORMS}"),
+        ("ray://", None, "executor 'ray://': did you mean 'ray'"),
+        ("locl", None, "executor 'locl': did you mean 'local'? (must be one of"),
+        ("locl:4", None, "executor 'locl:4': did you mean 'local'?"),
+        ("local:", None, "executor 'local:'"),
+        ("local:four", None, "executor 'local:four'"),
+        ("local:-1", None, "executor 'local:-1'"),
+        ("local:0", None, "workers = 0: must be at least 1"),
+        ("local", 0, "workers = 0: must be at least 1"),
+        ("local:4", 2, "executor 'local:4': gives workers, and so does workers = 2; leave one out"),
+        ("local://", None, "executor 'local://'"),
+        ("local://host:1", None, "executor 'local://host:1': local has no addresses; use local, or local:4"),
+        ("json:loads", None, "executor 'json:loads': can't be started: TypeError: "),
+        (
+            "builtins:int",
+            None,
+            "executor 'builtins:int': has no workers, map_ordered, __enter__, __exit__, which every",
+        ),
+        (f"{__name__}:Startless", None, "can't be started: RuntimeError: no room; fix it, or use local"),
+        (f"{__name__}:Textual", None, "workers = 'two': must be a number of at least 1"),
+        ("torn_executor:Any", None, "executor 'torn_executor:Any': torn; importing torn_executor failed"),
     ],
 )
 def test_names_of_executors_that_are_refused(
-    name: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, workers: int | None, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "torn_executor.py").write_text("raise ValueError('torn')")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(SettingsError, match=told), open_executor(name):
+    with raises(SettingsError, words=told), open_executor(name, workers):
         pass
 
 
@@ -236,28 +233,17 @@ def test_a_task_that_cannot_be_written_is_one_line(monkeypatch: pytest.MonkeyPat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with LocalExecutor(2) as executor, pytest.raises(WriteError, match=r"No space left .* set TMPDIR to another"):
+    with LocalExecutor(2) as executor, raises(WriteError, words="for workers; set TMPDIR to another folder"):
         list(executor.map_ordered(square, range(3)))
 
 
 def test_a_temporary_folder_with_a_path_too_long_for_sockets_is_one_line(tmp_path: Path) -> None:
     (deep := tmp_path / ("x" * 90)).mkdir()
     code = "from nerbert.executors import LocalExecutor\nprint(*LocalExecutor(2).map_ordered(abs, [-1, 2]))"
-    found = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"TMPDIR": str(deep)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = os.environ | {"TMPDIR": str(deep)}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     told = "InputError: workers can't be started: AF_UNIX path too long; set TMPDIR to a folder with a short path"
     assert found.stderr.splitlines()[-1].endswith(told)
-
-
-def test_two_numbers_of_workers_are_refused() -> None:
-    told = "executor 'local:4': gives workers, and so does workers = 2; leave one out"
-    with pytest.raises(SettingsError, match=told), open_executor("local:4", 2):
-        pass
 
 
 def linger(file: str) -> None:
@@ -272,35 +258,16 @@ def run_lingering(folder: str) -> None:
     list(LocalExecutor(2).map_ordered(linger, [f"{folder}/{number}.pid" for number in range(2)]))
 
 
-def wait_for(what: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 120
-    while not what() and time.monotonic() < end:
-        time.sleep(0.05)
-    return what()
-
-
-def runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    state = Path(f"/proc/{pid}/stat")
-    return not state.exists() or state.read_text().rpartition(") ")[2][0] != "Z"
-
-
 def test_workers_end_with_a_main_process_that_is_killed(tmp_path: Path) -> None:
     main = get_context("spawn").Process(target=run_lingering, args=(str(tmp_path),))
     main.start()
     try:
-        assert wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+        wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2, "workers don't begin")
     finally:
         main.kill()
         main.join()
     workers = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
-    gone = wait_for(lambda: not any(map(runs, workers)))
-    for pid in filter(runs, workers):
-        os.kill(pid, signal.SIGKILL)
-    assert gone
+    wait_for(lambda: not any(map(runs, workers)), "workers live on")
 
 
 def hears_ctrl_c(_: int) -> bool:
@@ -317,13 +284,13 @@ def test_workers_end_with_a_run_that_is_given_up(tmp_path: Path, two: LocalExecu
     """Who stops in the middle doesn't wait for what is under way, and can go on with other tasks."""
     results = two.map_ordered(linger_after_the_first, [f"{tmp_path}/{number}.pid" for number in range(6)])
     assert next(results) == ""
-    assert wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2, "workers don't begin")
     if left == "results":
         del results
     else:
         two.__exit__()
     workers = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
-    assert wait_for(lambda: not any(map(runs, workers)))
+    wait_for(lambda: not any(map(runs, workers)), "workers live on")
     assert list(two.map_ordered(square, range(3))) == [0, 1, 4]
 
 
