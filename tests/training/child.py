@@ -26,9 +26,9 @@ from nerbert.model.windows import Window, Windows
 from nerbert.terminal import Progress
 from nerbert.training import checkpoint
 from nerbert.training.batches import TrainingData, collate
-from nerbert.training.checkpoint import Checkpoints, _moments, _weights
+from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, _moments, _weights
 from nerbert.training.distributed import ProcessGroup, make_process_group
-from nerbert.training.log import StepLog, TrainLog
+from nerbert.training.log import StepLog
 from nerbert.training.loop import train
 from nerbert.training.objective import CheckpointScore, Columns, EpochColumns, Objective
 from nerbert.training.settings import TrainSettings
@@ -74,17 +74,9 @@ class Tags(Objective):
         return {"loss": torch.nn.functional.cross_entropy(logits, batch.labels, reduction="sum")}
 
 
-class Scored:
-    best: CheckpointScore | None = None
-    best_step = 0
-
-    def is_out_of_patience(self, _: TrainLog) -> bool:
-        return False
-
-    def __call__(self, model: Any, step: int) -> dict[str, float]:
-        norm = float(sum(each.detach().norm() for each in model.parameters()))
-        self.best, self.best_step = CheckpointScore(norm, True, {"norm": norm}), step
-        return {"norm": norm}
+def scored(model: Any) -> CheckpointScore:
+    norm = float(sum(each.detach().norm() for each in model.parameters()))
+    return CheckpointScore(norm, True, {"norm": norm})
 
 
 def model_of(dropout: float) -> Any:
@@ -116,9 +108,7 @@ def signal_at(number: int, step: int) -> None:
     def write(self: StepLog, kind: str, figures: Any) -> None:
         real(self, kind, figures)
         if kind == "train" and figures["step"] == step:
-            for _ in range(
-                1 + (number == signal.SIGTERM)
-            ):  # managers send it to a whole group, and torchrun passes it on
+            for _ in range(1 + (number == signal.SIGTERM)):  # managers send it to a group, torchrun passes it on
                 os.kill(os.getpid(), number)
 
     StepLog.write = write  # type: ignore[method-assign]
@@ -165,7 +155,7 @@ def main() -> None:
     processes, objective = make_process_group(SETTINGS), Tags()  # type: ignore[abstract]
     log = train(
         model, TrainingData(windows, lambda epoch: np.arange(30 - epoch % 2), 0), objective, SETTINGS, Progress(),
-        evaluate=Scored(),  # type: ignore[arg-type]
+        evaluate=BestCheckpoint(scored, lambda *_: None),
         checkpoints=Checkpoints(folder, 2, steps=5), steps=StepLog(folder / "log.jsonl"),
         processes=processes,
     )  # fmt: skip

@@ -1,6 +1,5 @@
 """A training that is killed and run again is the one that never stopped, bit for bit."""
 
-import json
 import os
 import re
 import runpy
@@ -12,23 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from nerbert.terminal import Progress
-from nerbert.training.batches import TrainingData
 from nerbert.training.checkpoint import Checkpoints
 from nerbert.training.log import TrainLog
 from nerbert.training.loop import make_optimizer, train
+from nerbert.training.settings import TrainSettings
 from tests.commands import python
+from tests.training.runs import data_of, lines, same, weights
 
 CHILD = Path(__file__).parent / "child.py"
 _CHILD = runpy.run_path(str(CHILD))
 SETTINGS, Tags, model_of, windows_of = (_CHILD[name] for name in ("SETTINGS", "Tags", "model_of", "windows_of"))
 STEPS = 48
-SLOW = pytest.mark.nightly
 
 
 def start(folder: Path, *kill: str, processes: int = 1, **more: str) -> subprocess.Popen[str]:
@@ -46,28 +44,22 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, out + error
 
 
-def end_of(folder: Path) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = load_file(folder / "end.safetensors")
-    return found
-
-
-def lines(folder: Path) -> list[dict[str, Any]]:
-    """The log without what hangs on the clock."""
-    found = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in each.items() if name != "seconds"} for each in found]
+def finished(process: subprocess.Popen[str]) -> str:
+    """What a process that ends well has printed."""
+    code, out = finish(process)
+    assert code == 0, out
+    return out
 
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory, warm_python: None) -> Path:
     folder = tmp_path_factory.mktemp("unbroken")
-    code, out = finish(start(folder))
-    assert code == 0, out
-    assert f"{STEPS} steps" in out
+    assert f"{STEPS} steps" in finished(start(folder))
     return folder
 
 
 def assert_same(folder: Path, unbroken: Path) -> None:
-    mine, other = end_of(folder), end_of(unbroken)
+    mine, other = (load_file(each / "end.safetensors") for each in (folder, unbroken))
     assert mine.keys() == other.keys()
     assert len(mine) > 90
     assert all(torch.equal(mine[name], other[name]) for name in mine)
@@ -75,63 +67,42 @@ def assert_same(folder: Path, unbroken: Path) -> None:
     assert len([each for each in lines(folder) if each["kind"] == "train"]) == STEPS
 
 
-@pytest.mark.parametrize("steps", [31, pytest.param(3, marks=SLOW)])
-def test_killed_at_any_step(unbroken: Path, tmp_path: Path, steps: int) -> None:
-    folder = tmp_path / "run"
-    assert finish(start(folder, "step", str(steps)))[0] == -signal.SIGKILL
-    code, out = finish(start(folder))
-    assert code == 0, out
-    assert ("resuming after step" in out) == (steps > 5)
-    assert re.search(r"step 48 of 48: loss \d\.\d{4}, norm [\d.]+; [\d,]+ tokens/s, 0:00:00 left", out)
-    assert_same(folder, unbroken)
-
-
-def test_windows_prepared_ahead_and_losses_read_late_change_nothing(unbroken: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    assert finish(start(folder, "step", "31", OVERLAP="1"))[0] == -signal.SIGKILL
-    code, out = finish(start(folder, OVERLAP="1"))
-    assert code == 0, out
-    assert_same(folder, unbroken)
-
-
 @pytest.mark.parametrize(
-    "kill", [("file", "6"), pytest.param(("file", "1"), marks=SLOW), pytest.param(("rename", "3"), marks=SLOW)]
+    ("kills", "more"),
+    [
+        (["step 31"], {}),
+        (["step 31"], {"OVERLAP": "1"}),  # windows prepared ahead, losses read late
+        (["file 6"], {}),
+        pytest.param(["step 3"], {}, marks=pytest.mark.nightly),
+        pytest.param(["file 1"], {}, marks=pytest.mark.nightly),
+        pytest.param(["rename 3"], {}, marks=pytest.mark.nightly),
+        pytest.param(["file 4"] * 3, {}, marks=pytest.mark.nightly),
+    ],
 )
-def test_killed_while_a_checkpoint_is_written(unbroken: Path, tmp_path: Path, kill: tuple[str, str]) -> None:
+def test_killed_anywhere(unbroken: Path, tmp_path: Path, kills: list[str], more: dict[str, str]) -> None:
     folder = tmp_path / "run"
-    code, _ = finish(start(folder, *kill))
-    assert code == -signal.SIGKILL
-    assert all((each / "state.json").is_file() for each in folder.glob("step-*"))
-    code, out = finish(start(folder))
-    assert code == 0, out
-    assert_same(folder, unbroken)
+    for kill in kills:
+        assert finish(start(folder, *kill.split(), **more))[0] == -signal.SIGKILL
+        assert all((each / "state.json").is_file() for each in folder.glob("step-*"))
+    resumes = any(folder.glob("step-*"))
+    out = finished(start(folder, **more))
+    assert ("resuming after step" in out) == resumes
+    assert re.search(r"step 48 of 48: loss \d\.\d{4}, norm [\d.]+; [\d,]+ tokens/s, 0:00:00 left", out)
     assert len(list(folder.glob("step-*"))) == 2
-
-
-@pytest.mark.nightly
-def test_killed_again_and_again(unbroken: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    for _ in range(3):
-        assert finish(start(folder, "file", "4"))[0] == -signal.SIGKILL
-    code, out = finish(start(folder))
-    assert code == 0, out
     assert_same(folder, unbroken)
 
 
 @pytest.mark.parametrize(
     ("step", "stop"),
-    [(7, "term"), *(pytest.param(*each, marks=SLOW) for each in ((7, "int"), (48, "term"), (48, "int")))],
+    [(7, "term"), *(pytest.param(*each, marks=pytest.mark.nightly) for each in ((7, "int"), (48, "term")))],
 )
 def test_a_signal_ends_the_step_and_keeps_it(unbroken: Path, tmp_path: Path, stop: str, step: int) -> None:
-    if (stop, step) == ("int", 48):
-        pytest.skip("the last step is tested with SIGTERM")
     folder = tmp_path / "run"
     code, out = finish(start(folder, stop, str(step)))
     assert code == (143 if stop == "term" else -signal.SIGINT), out
     assert max(each.name for each in folder.glob("step-*")) == f"step-{step:09d}"
     assert [each["step"] for each in lines(folder) if each["kind"] == "train"][-1] == step
-    code, out = finish(start(folder))
-    assert code == 0, out
+    finished(start(folder))
     assert_same(folder, unbroken)
 
 
@@ -140,52 +111,43 @@ def test_a_damaged_checkpoint_is_passed_over(unbroken: Path, tmp_path: Path) -> 
     assert finish(start(folder, "file", "9"))[0] == -signal.SIGKILL
     newest = max(folder.glob("step-*"))
     (newest / "optimizer.safetensors").write_bytes(b"\0" * 100)
-    code, out = finish(start(folder))
-    assert code == 0, out
-    assert f"{newest.name}/optimizer.safetensors: can't be read" in out
+    assert f"{newest.name}/optimizer.safetensors: can't be read" in finished(start(folder))
     assert_same(folder, unbroken)
 
 
 @pytest.mark.parametrize("every", [3, 8])
 def test_a_damaged_checkpoint_takes_no_new_ones_place(tmp_path: Path, every: int) -> None:
-    windows, settings = windows_of(30), replace(SETTINGS, epochs=1)
-
-    def run(model: Any, **more: Any) -> TrainLog:
-        data = TrainingData(windows, lambda _: np.arange(30), 0)
-        return train(
-            model, data, Tags(), settings, Progress(), checkpoints=Checkpoints(tmp_path, 1, steps=every), **more
-        )
-
-    run(model_of(0.2))
+    settings = replace(SETTINGS, epochs=1)
+    run(tmp_path, model_of(0.2), settings, kept=1, steps=every)
     (newest,) = tmp_path.glob("step-*")
     (newest / "model.safetensors").write_bytes(b"\0" * 100)
-    again = model_of(0.2)
-    assert run(again).steps == 8
-    kept = Checkpoints(tmp_path, 1)
-    fresh = model_of(0.2)
-    assert kept.resume(fresh, make_optimizer(fresh, settings, "cpu")).steps == 8
-    assert all(one.equal(other) for one, other in zip(fresh.parameters(), again.parameters(), strict=True))
+    again, fresh = model_of(0.2), model_of(0.2)
+    assert run(tmp_path, again, settings, kept=1, steps=every).steps == 8
+    assert Checkpoints(tmp_path, 1).resume(fresh, make_optimizer(fresh, settings, "cpu")).steps == 8
+    assert same(weights(fresh), weights(again))
+
+
+def run(folder: Path, model: Any, settings: TrainSettings, *, kept: int, steps: int) -> TrainLog:
+    """Train in this process."""
+    checkpoints = Checkpoints(folder, kept, steps=steps)
+    return train(model, data_of(windows_of(30)), Tags(), settings, Progress(), checkpoints=checkpoints)
 
 
 def test_a_training_with_two_rates_resumes_as_it_was(tmp_path: Path) -> None:
     """Also from a checkpoint that was made without the second one: moments are kept by name."""
-    windows, settings = windows_of(30), replace(SETTINGS, epochs=2, schedule="cosine", new_layers_learning_rate=5e-3)
+    settings = replace(SETTINGS, epochs=2, schedule="cosine", new_layers_learning_rate=5e-3)
 
-    def run(folder: str, model: Any, settings: Any = settings) -> list[torch.Tensor]:
-        data = TrainingData(windows, lambda _: np.arange(30), 0)
-        train(model, data, Tags(), settings, Progress(), checkpoints=Checkpoints(tmp_path / folder, 9, steps=3))
-        return [each.detach().clone() for each in model.parameters()]
+    def trained(folder: str, settings: TrainSettings = settings, forget: int = 9) -> list[torch.Tensor]:
+        for each in sorted((tmp_path / folder).glob("step-*"))[forget:]:
+            shutil.rmtree(each)
+        run(tmp_path / folder, model := model_of(0.2), settings, kept=9, steps=3)
+        return weights(model)
 
-    whole = run("whole", model_of(0.2))
-    for folder in sorted((tmp_path / "whole").glob("step-*"))[2:]:
-        shutil.rmtree(folder)
-    again = run("whole", model_of(0.2))
-    assert all(one.equal(other) for one, other in zip(whole, again, strict=True))
-    one_rate = run("one", model_of(0.2), replace(settings, new_layers_learning_rate=0.0))
+    whole = trained("whole")
+    assert same(whole, trained("whole", forget=2))
+    one_rate = trained("one", replace(settings, new_layers_learning_rate=0.0))
     assert not one_rate[-1].equal(whole[-1])
-    for folder in sorted((tmp_path / "one").glob("step-*"))[1:]:
-        shutil.rmtree(folder)
-    assert not run("one", model_of(0.2))[-1].equal(one_rate[-1])
+    assert not trained("one", forget=1)[-1].equal(one_rate[-1])
 
 
 @pytest.mark.parametrize(
@@ -222,8 +184,7 @@ def test_a_full_disk_stops_with_the_last_good_checkpoint(unbroken: Path, tmp_pat
     why = "can't be written: File too large; raise the limit (ulimit -f) or choose another place"
     assert f"{why}; the last good checkpoint is {good}" in out
     assert [path.name for path in folder.iterdir() if "step" in path.name] == [good.name]
-    code, out = finish(start(folder))
-    assert code == 0, out
+    finished(start(folder))
     assert_same(folder, unbroken)
 
 
@@ -241,9 +202,8 @@ def test_where_one_process_dies_all_end_and_any_number_goes_on(tmp_path: Path) -
     assert code > 0
     assert "NerbertError: another process of this training has ended" in out
     assert f"the last good checkpoint is {broken}/step-000000016" in out
-    code, out = finish(start(broken, DROPOUT="0"))
-    assert code == 0, out
-    assert finish(start(whole, DROPOUT="0"))[0] == 0
+    for folder in (broken, whole):
+        finished(start(folder, DROPOUT="0"))
     assert_close(broken, whole)
 
 
@@ -253,7 +213,7 @@ def assert_close(folder: Path, other: Path) -> None:
     assert [each["loss"] for each in two] == pytest.approx([each["loss"] for each in one], rel=1e-5)
     assert [each["norm"] for each in two] == pytest.approx([each["norm"] for each in one], rel=1e-4)
     assert [each["tokens"] for each in two if "tokens" in each] == [each["tokens"] for each in one if "tokens" in each]
-    weights, others = end_of(other), end_of(folder)
+    weights, others = (load_file(each / "end.safetensors") for each in (other, folder))
     for name in weights:
         torch.testing.assert_close(others[name], weights[name], rtol=1e-3, atol=1e-5)
 
@@ -265,8 +225,7 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path, memory: str) -> No
     """Also where the second one's memory takes smaller micro-batches alone."""
     for processes in (1, 2):
         folder = tmp_path / str(processes)
-        code, out = finish(start(folder, processes=processes, DROPOUT="0", MEMORY=memory))
-        assert code == 0, out
+        out = finished(start(folder, processes=processes, DROPOUT="0", MEMORY=memory))
         assert out.count("memory ran out") == (memory != "0" and processes == 2)
     assert_close(tmp_path / "2", tmp_path / "1")
 
@@ -275,12 +234,9 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path, memory: str) -> No
 def test_two_processes_go_on_as_they_were(tmp_path: Path) -> None:
     """With columns that both compute anew in each epoch."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    code, out = finish(start(whole, processes=2, LABELS_ANEW="1"))
-    assert code == 0, out
-    code, _ = finish(start(broken, "file", "9", processes=2, LABELS_ANEW="1"))
-    assert code != 0
+    finished(start(whole, processes=2, LABELS_ANEW="1"))
+    assert finish(start(broken, "file", "9", processes=2, LABELS_ANEW="1"))[0] != 0
     assert (max(broken.glob("step-*")) / "column-labels.npy").is_file()
-    code, out = finish(start(broken, processes=2, LABELS_ANEW="1"))
-    assert code == 0, out
+    finished(start(broken, processes=2, LABELS_ANEW="1"))
     assert [each["step"] for each in lines(whole) if each["kind"] == "epoch"] == [9, 17, 25, 33, 41]
     assert_same(broken, whole)

@@ -1,0 +1,57 @@
+"""Pre-trainings that are about to start, the gradients of one step, and files of rows."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nerbert.encoder.pretrain import Preparation, prepare
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.training.distributed import make_process_group
+from nerbert.training.step import train_step
+
+
+def prepared(settings: PretrainSettings) -> Preparation:
+    """A pre-training that is about to start, without dropout."""
+    work = prepare(settings, make_process_group(settings))
+    for module in work.model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return work
+
+
+def gradients(work: Preparation, most: int) -> dict[str, Any]:
+    """The figures and gradients of a step that is cut into micro-batches of at most so many tokens."""
+    settings = PretrainSettings(corpus=(Path("_"),), precision="fp32", threads=1, max_tokens_per_batch=most,
+                                max_grad_norm=9e5)  # fmt: skip
+    kept: dict[str, Any] = {}
+
+    class Keep(torch.optim.SGD):
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            named = work.model.named_parameters()
+            kept.update({name: one.grad.clone() for name, one in named if one.grad is not None})
+
+    numbers, processes = work.data.numbers_of(0)[:24], make_process_group(settings)
+    figures = train_step(work.model.train(), work.data, numbers, work.objective, Keep(work.model.parameters(), 0.0),
+                         0.0, settings, processes, 1)  # fmt: skip
+    return kept | {"figures": figures}
+
+
+def assert_cut_changes_nothing(work: Preparation, most: int = 100) -> dict[str, Any]:
+    """The figures and gradients of a whole step, which are those of one that is cut."""
+    whole, cut = gradients(work, 1 << 20), gradients(work, most)
+    assert whole.keys() == cut.keys()
+    for name in whole.keys() - {"figures"}:
+        torch.testing.assert_close(cut[name], whole[name], rtol=1e-3, atol=1e-5)
+    for name, figure in whole["figures"].items():
+        assert abs(cut["figures"][name] - figure) <= 1e-4 * abs(figure), name
+    return whole
+
+
+def written(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
+    """A file of rows of JSON."""
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
