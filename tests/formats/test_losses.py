@@ -1,19 +1,23 @@
 """Each format through a conversion and back: each kind of content comes back equal, or the summary names its loss."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nerbert.errors import InputError, MissingExtra
+from nerbert.errors import InputError
 from nerbert.formats.convert import convert_data
 from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_documents
 from nerbert.records import Document
 from nerbert.registry import FORMATS
 from tests.formats.losses import check_same, told
+from tests.raised import raises
 
+EXTRAS = ("datasets", "spacy")
+NAMES = [pytest.param(name, marks=[pytest.mark.extras] * (name in EXTRAS)) for name in FORMATS]
 CLASHING = (
     "tokens", "words", "spans", "entities", "label", "labels", "relations", "answer", "ner", "ner_tags",
     "tokenized_text", "data", "meta", "metadata", "cats", "id", "document", "start", "score", "field.note",
@@ -57,27 +61,28 @@ CONTENTS: dict[str, list[dict[str, Any]]] = {
 }
 
 
+def rows_in(folder: Path, rows: Iterable[dict[str, Any]]) -> Path:
+    """Write rows of JSON lines; return their file."""
+    (folder / "a.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in rows))
+    return folder / "a.jsonl"
+
+
 def round_trip(folder: Path, source: Path, name: str) -> tuple[list[Document], list[Document], list[str]]:
     """Return what a source holds, what comes back of it from a format, and the losses that were told."""
     kind = FORMATS.find(name)()
     output = folder / f"there{kind.suffixes[0] if kind.suffixes else ''}"
-    try:
-        losses = convert_data(source, output, to=name).losses
-    except MissingExtra as error:
-        pytest.skip(str(error))
+    losses = convert_data(source, output, to=name).losses
     reading = Reading(from_=name, units="characters")
     return list(read_documents(source)), list(read_documents(output, reading)), losses
 
 
 @pytest.mark.parametrize("content", CONTENTS)
-@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("name", NAMES)
 def test_content_comes_back_or_its_loss_is_told(tmp_path: Path, name: str, content: str) -> None:
-    source = tmp_path / "a.jsonl"
-    source.write_text("".join(f"{json.dumps(each)}\n" for each in CONTENTS[content]))
-    check_same(*round_trip(tmp_path, source, name))
+    check_same(*round_trip(tmp_path, rows_in(tmp_path, CONTENTS[content]), name))
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", ["x", None, ["a", "b"]])
 def test_fields_with_names_that_formats_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: Any
@@ -90,7 +95,7 @@ def test_fields_with_names_that_formats_use(
     check_same(*round_trip(tmp_path, source, name))
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("name", NAMES)
 def test_what_a_model_tagged(tmp_path: Path, name: str) -> None:
     source = tmp_path / "a.json"
     source.write_text(json.dumps([task("predictions"), task("predictions", note="x")]))
@@ -100,9 +105,8 @@ def test_what_a_model_tagged(tmp_path: Path, name: str) -> None:
 
 
 def test_losses_are_counted_and_named(tmp_path: Path) -> None:
-    source = tmp_path / "a.jsonl"
     rows = [*CONTENTS["confidences"], *CONTENTS["characters"], row("Ann", "Ann", label="x", page=3, empty=None)]
-    source.write_text("".join(f"{json.dumps(each)}\n" for each in rows))
+    source = rows_in(tmp_path, rows)
     expected = {
         "conll": [
             "the texts' own spaces and lines: it holds sentences of words",
@@ -123,47 +127,50 @@ def test_losses_are_counted_and_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "loss"),
     [
-        ("marked", row("Ann sails.\n", "Ann"), "spaces"),
-        ("marked", row("Ann sails.\u2028", "Ann"), "spaces"),
-        ("prodigy", row("Ann \x1c sails", "Ann", tokens=["Ann", "\x1c", "sails"]), "where words begin and end"),
-        ("spacy", row("Ann \x1c sails", "Ann", tokens=["Ann", "\x1c", "sails"]), "where words begin and end"),
+        ("marked", [row("Ann sails.\n", "Ann")], "spaces"),
+        ("marked", [row("Ann sails.\u2028", "Ann")], "spaces"),
+        ("marked", [row("Ann\r\nLee", "Ann\r\nLee")], "spaces"),
+        ("marked", [row("Ann ", "Ann"), {"text": "\x1c ", "tokens": ["\x1c"], "spans": []}], "1 left out"),
+        ("prodigy", [row("Ann \x1c sails", "Ann", tokens=["Ann", "\x1c", "sails"])], "where words begin and end"),
         ("conll", [row("Ann", "Ann", document_id=each) for each in "aba"], "which texts belong together"),
-        ("spacy", [row("Ann", "Ann", document_id=each) for each in "aba"], "which texts belong together"),
-        ("conll", row("Ann - Bo", "Ann", tokens=["Ann", "Bo"]), "where words begin and end"),
-        ("gliner", row("Ann - Bo", "Ann", tokens=["Ann", "Bo"]), "where words begin and end"),
-        ("webanno", row("Ann, ", "Ann", tokens=["Ann"]), "where words begin and end"),
-        ("spacy", row("Ann, sails", "Ann", tokens=["Ann", "sails"]), "where words begin and end"),
+        ("conll", [row("Ann - Bo", "Ann", tokens=["Ann", "Bo"])], "where words begin and end"),
+        ("gliner", [row("Ann - Bo", "Ann", tokens=["Ann", "Bo"])], "where words begin and end"),
+        ("webanno", [row("Ann, ", "Ann", tokens=["Ann"])], "where words begin and end"),
+        *(pytest.param("spacy", rows, loss, marks=pytest.mark.extras) for rows, loss in (
+            ([row("Ann", "Ann", document_id=each) for each in "aba"], "which texts belong together"),
+            ([row("Ann \x1c sails", "Ann", tokens=["Ann", "\x1c", "sails"])], "where words begin and end"),
+            ([row("Ann, sails", "Ann", tokens=["Ann", "sails"])], "where words begin and end"),
+        )),
     ],
-)
-def test_small_losses_are_told(
-    tmp_path: Path, name: str, content: dict[str, Any] | list[dict[str, Any]], loss: str
-) -> None:
-    source = tmp_path / "a.jsonl"
-    source.write_text(
-        "".join(f"{json.dumps(each)}\n" for each in (content if isinstance(content, list) else [content]))
-    )
-    before, after, losses = round_trip(tmp_path, source, name)
+)  # fmt: skip
+def test_small_losses_are_told(tmp_path: Path, name: str, content: list[dict[str, Any]], loss: str) -> None:
+    before, after, losses = round_trip(tmp_path, rows_in(tmp_path, content), name)
     assert before != after
     assert told(losses, loss)
 
 
-def test_what_conll_would_read_as_a_mark_is_refused(tmp_path: Path) -> None:
-    source = tmp_path / "a.jsonl"
-    source.write_text(json.dumps(row("-DOCSTART- Ann", "Ann", tokens=["-DOCSTART-", "Ann"])))
-    with pytest.raises(InputError, match=r"a\.jsonl:1: word '-DOCSTART-' begins as CoNLL's mark of a document does"):
-        convert_data(source, tmp_path / "b.conll")
+def test_words_found_elsewhere_again_are_a_loss(tmp_path: Path) -> None:
+    places = ((0, 3), (7, 8))
+    tokens = [{"text": "Ann. x ."[start:end], "start": start, "end": end, "id": 0, "ws": True} for start, end in places]
+    source = rows_in(
+        tmp_path, [{"text": "Ann. x .", "_task_hash": 1, "spans": [], "tokens": tokens, "answer": "accept"}]
+    )
+    for name in ("jsonl", "parquet"):
+        before, after, losses = round_trip(tmp_path, source, name)
+        assert (before[0].words, after[0].words) == (places, ((0, 3), (3, 4)))
+        assert told(losses, "where words begin and end")
 
 
 def test_a_word_that_is_a_byte_order_mark_is_read_again(tmp_path: Path) -> None:
-    source = tmp_path / "a.jsonl"
-    source.write_text(json.dumps(row("\ufeff Ann", "Ann", tokens=["\ufeff", "Ann"])))
-    check_same(*round_trip(tmp_path, source, "conll"))
+    check_same(*round_trip(tmp_path, rows_in(tmp_path, [row("\ufeff Ann", "Ann", tokens=["\ufeff", "Ann"])]), "conll"))
 
 
-def test_a_text_that_is_a_mark_of_a_document_stays_one_which_is_told(tmp_path: Path) -> None:
+def test_a_text_that_is_a_mark_of_a_document_stays_one_which_is_told_and_a_word_is_refused(tmp_path: Path) -> None:
     """Some data sets keep it among their sentences."""
-    source = tmp_path / "in.jsonl"
-    source.write_text('{"tokens": ["-DOCSTART-"], "spans": []}\n{"tokens": ["Ann"], "spans": []}\n')
+    source = rows_in(tmp_path, [row("-DOCSTART- Ann", "Ann", tokens=["-DOCSTART-", "Ann"])])
+    with raises(InputError, "word '-DOCSTART-' begins as CoNLL's mark of a document does", path=source, line=1):
+        convert_data(source, tmp_path / "b.conll")
+    source = rows_in(tmp_path, [{"tokens": [word], "spans": []} for word in ("-DOCSTART-", "Ann")])
     made = convert_data(source, tmp_path / "out.conll")
     assert (tmp_path / "out.conll").read_text() == "-DOCSTART-\tO\n\nAnn\tO\n\n"
     assert made.losses == ["texts -DOCSTART-: 1; they begin documents there"]
@@ -177,8 +184,7 @@ def test_groups_of_several_files_are_apart(tmp_path: Path) -> None:
 
 
 def test_a_line_break_at_the_end_of_a_text_is_told_and_splits_nothing(tmp_path: Path) -> None:
-    source = tmp_path / "in.jsonl"
-    source.write_text('{"text": "Ann met Bob. He left.\\n", "spans": []}\n')
+    source = rows_in(tmp_path, [{"text": "Ann met Bob. He left.\n", "spans": []}])
     made = convert_data(source, tmp_path / "out.txt", to="marked")
     assert [line.strip() for line in (tmp_path / "out.txt").read_text().splitlines()] == ["Ann met Bob. He left."]
     assert told(made.losses, "own spaces")

@@ -5,7 +5,6 @@ import csv
 import gzip
 import io
 import json
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from nerbert.errors import InputError
 from nerbert.formats import open_type_files
 from nerbert.formats.open_types import read_open_types
 from nerbert.records import OpenText, Reason
+from tests.raised import raises
 
 NUNER = [
     {"input": "The Eiffel Tower is in Paris.", "output": ["Eiffel Tower <> building <> is built", "Rome <> city"]},
@@ -85,16 +85,8 @@ def test_texts_that_parquet_has_as_bytes(kind: pa.DataType, tmp_path: Path) -> N
     pq.write_table(table, tmp_path / "a.parquet")
     assert read(tmp_path / "a.parquet") == lines(tmp_path, NUNER)
     pq.write_table(pa.table({"input": pa.array([b"\xff"], kind), "output": ["[]"]}), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match="rows from 1 on: column 'input': not UTF-8"):
+    with raises(InputError, "rows from 1 on: column 'input': not UTF-8"):
         read(tmp_path / "a.parquet")
-
-
-def test_pile_ners_parquet(tmp_path: Path) -> None:
-    said = ["Text: Fram left Oslo.", "I've read this text.", "What describes ship in the text?", '["Fram"]']
-    turns = [{"from": ("human", "gpt")[place % 2], "value": value} for place, value in enumerate(said)]
-    rows = [{"id": f"ner_{number}", "conversations": turns} for number in range(3)]
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
-    assert read(tmp_path / "a.parquet") == lines(tmp_path, rows)
 
 
 @pytest.mark.parametrize("form", [{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}])
@@ -106,10 +98,15 @@ def test_gliners_array(form: dict[str, Any], tmp_path: Path) -> None:
         assert read(tmp_path / name) == wanted
 
 
-def test_an_array_may_hold_rows_of_any_form(tmp_path: Path) -> None:
+def test_arrays_and_parquet_hold_rows_of_any_form(tmp_path: Path) -> None:
     own = {"text": "Oslo", "entities": [{"start": 0, "end": 4, "type": "city"}]}
     (tmp_path / "a.json").write_text(json.dumps([*NUNER, *GLINER, own]))
     assert read(tmp_path / "a.json") == lines(tmp_path, [*NUNER, *GLINER, own])
+    said = ["Text: Fram left Oslo.", "I've read this text.", "What describes ship in the text?", '["Fram"]']
+    turns = [{"from": ("human", "gpt")[place % 2], "value": value} for place, value in enumerate(said)]
+    rows = [{"id": f"ner_{number}", "conversations": turns} for number in range(3)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet") == lines(tmp_path, rows)
 
 
 @given(values=st.lists(VALUES, min_size=1, max_size=4), spaces=SPACES, piece=st.integers(1, 9), sure=st.integers(0, 2))
@@ -129,7 +126,7 @@ def test_an_array_is_read_as_json_reads_it(values: list[Any], spaces: str, piece
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "words"),
     [
         ('[{"input": "a", "output": []},\n {"input": "a"}]', "a:2: row 2: fields input: not a form of open types"),
         ('[{"input": "a", "output": []},\n 7]', "a:2: row 2: 7: must be an object"),
@@ -153,32 +150,29 @@ def test_an_array_is_read_as_json_reads_it(values: list[Any], spaces: str, piece
         ("input;output\n", "a: holds no text"),
         (b"input,output\n\xff,[]\n", "a:2: not UTF-8 at byte 0 of the line"),
         (b"PAR1\0\1", "a: can't be read as Parquet"),
-        (
-            gzip.compress(b"PAR1\0\1", mtime=0),
-            "a: seems to be annotated sentences (parquet); open types are read from JSON",
-        ),
+        (gzip.compress(b"PAR1\0\1", mtime=0), "a: seems to be annotated sentences (parquet); open types are read"),
         (gzip.compress(b'[{"input": "a", "output": []}]', mtime=0)[:-9], "a: cut off or damaged near byte"),
     ],
 )  # fmt: skip
-def test_a_broken_file_is_an_error_with_its_place(content: str | bytes, told: str, tmp_path: Path) -> None:
+def test_messages(content: str | bytes, words: str, tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(InputError, match=re.escape(f"{tmp_path}/{told}")):
+    with raises(InputError, f"{tmp_path}/{words}"):
         read(path)
 
 
 def test_broken_rows_of_parquet(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    for rows, told in (
+    for rows, words in (
         ([{"input": "a", "output": "b"}], "row 1: field \"output\" is 'b': must be a list of texts"),
         ([{"input": "a", "output": "[]"}, {"input": None, "output": "[]"}], "row 2: None: must be a text"),
         ([{"input": "a", "outputs": "b"}], "has the columns 'input', 'outputs'; open types in Parquet have input"),
     ):
         pq.write_table(pa.Table.from_pylist(rows), path)
-        with pytest.raises(InputError, match=re.escape(f"{path}: {told}")):
+        with raises(InputError, f"{path}: {words}"):
             read(path)
     pq.write_table(pa.table({"input": pa.array([], pa.string()), "output": pa.array([], pa.string())}), path)
-    with pytest.raises(InputError, match=r"a.parquet: holds no text"):
+    with raises(InputError, "a.parquet: holds no text"):
         read(path)
 
 
@@ -188,7 +182,7 @@ def test_an_element_without_an_end_is_refused_where_it_is_too_long(
     monkeypatch.setattr(open_type_files, "LONGEST_LINE", 1 << 16)
     monkeypatch.setattr(open_type_files, "_PIECE", 1 << 10)
     (tmp_path / "a.json").write_text('[{"input": "' + "x" * (1 << 20))
-    with pytest.raises(InputError, match=r"a.json:1: not JSON: a value of more than 65536 characters"):
+    with raises(InputError, "not JSON: a value of more than 65536 characters", path=tmp_path / "a.json", line=1):
         read(tmp_path / "a.json")
     (tmp_path / "b.json").write_text(f"[{','.join([json.dumps(NUNER[0])] * 2000)}]")
     assert len(read(tmp_path / "b.json")[0]) == 2000

@@ -14,6 +14,7 @@ from nerbert.errors import InputError
 from nerbert.formats.open_types import LONGEST_TYPE, Mention, locate, normalised, open_type_line, read_open_types
 from nerbert.formats.rows import UTF_16
 from nerbert.records import OpenEntity, OpenText, Reason
+from tests.raised import raises
 
 TEXT = "The Eiffel Tower is in Paris. paris loves the eiffel tower, not Paris-Nord."
 PARIS = ((23, 28), (30, 35))
@@ -97,15 +98,6 @@ def test_python_lists_are_read_as_python_writes_them(tmp_path: Path) -> None:
     assert {each.type for each in first.entities} == {*"12345"}
 
 
-@pytest.mark.parametrize(
-    "output",
-    ["['a' 'b']", "__import__('os').abort()", "[1, 2]", "['a', 1]", "['a'", "[" * 9999, "-" * 9999 + "1", 7, None],
-)
-def test_what_is_no_list_of_strings_is_an_error_with_its_line(output: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r'rows.jsonl:1: field "output" .*: must be a list of texts'):
-        rows(tmp_path, {"input": TEXT, "output": output})
-
-
 def test_pile_ner_conversations(tmp_path: Path) -> None:
     said = ["Text: " + TEXT, "I've read this text."]
     for type_, answer in (("city", ["Paris"]), ("river", []), ("city", ["paris"]), ("Paris", ["Paris"]), ("", [])):
@@ -116,10 +108,6 @@ def test_pile_ner_conversations(tmp_path: Path) -> None:
     assert found(one) == [(*PARIS[0], "city"), (*PARIS[1], "city")]
     assert one.asked == ("city", "river", "Paris")
     assert counts == {Reason.TYPE_IS_MENTION: 1}
-    with pytest.raises(InputError, match=r"turn 'What is it\?': must be a human's"):
-        rows(tmp_path, {"conversations": [*turns[:2], {"from": "human", "value": "What is it?"}, turns[3]]})
-    with pytest.raises(InputError, match="begin with 'Text: '"):
-        rows(tmp_path, {"conversations": turns[1:]})
 
 
 def test_merged_questions_of_pile_ner(tmp_path: Path) -> None:
@@ -141,7 +129,7 @@ def test_rows_of_tokens_end_with_their_last_token(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "words"),
     [
         ({"text": "ab", "entities": [entity(0, 3)]}, "ends beyond the text, which has 2 characters"),
         ({"text": "ab", "entities": [entity(1, 1)]}, "is empty or negative"),
@@ -171,40 +159,45 @@ def test_rows_of_tokens_end_with_their_last_token(tmp_path: Path) -> None:
         ({"text": "ab", "spans": []}, "tagged text, whose types are closed: not a form of open types"),
         ({"id": 1, "text": "ab", "mentions": []}, "fields id, text, mentions: not a form of open types"),
         ([], "not a JSON object"),
+        ({"conversations": [{"from": "gpt", "value": "I've read it."}]}, "begin with 'Text: '"),
+        ({"conversations": [{"from": "human", "value": "Text: a"}, {"from": "gpt", "value": "I've read this text."},
+                            {"from": "human", "value": "What is it?"}, {"from": "gpt", "value": "[]"}]},
+         "turn 'What is it?': must be a human's"),
+        *(({"input": TEXT, "output": output}, ": must be a list of texts") for output in
+          ("['a' 'b']", "__import__('os').abort()", "[1, 2]", "['a', 1]", "['a'", "[" * 9999, "-" * 9999 + "1", 7,
+           None)),
     ],
-)
-def test_a_broken_row_is_an_error_with_its_line(row: Any, told: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=rf"rows.jsonl:2: .*{re.escape(told)}"):
+)  # fmt: skip
+def test_messages_of_rows(row: Any, words: str, tmp_path: Path) -> None:
+    with raises(InputError, words, path=tmp_path / "rows.jsonl", line=2):
         rows(tmp_path, {"text": "ab", "entities": []}, row)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "words"),
     [
         (b"Paris\tB-city\nis\tO\n\n" * 9, "annotated sentences (conll)"),
         (b"<!DOCTYPE html>\n<p>", "XML or HTML"),
         (b"input,outputs\na,b\n", "CSV"),
         (b"input,label\na,b\n", "CSV"),
-        (
-            b"Once upon a time\n",
-            "untagged text (mark its entities, say [Oslo|city], and give it a name that ends in .marked)",
-        ),
+        (b"Once upon a time\n",
+         "untagged text (mark its entities, say [Oslo|city], and give it a name that ends in .marked)"),
         (b"[Ada|x] slept.\n", "marked text (give it a name that ends in .marked, or --from marked)"),
         ("input,output\n".encode("utf-16"), UTF_16),
         (b"Once\n", "something else"),
     ],
-)
-def test_a_file_of_another_form_is_named(content: bytes, told: str, tmp_path: Path) -> None:
+)  # fmt: skip
+def test_messages_of_other_files(content: bytes, words: str, tmp_path: Path) -> None:
     for name, packed in (("plain", content), ("packed", gzip.compress(content))):
         (tmp_path / name).write_bytes(packed)
-        with pytest.raises(InputError, match=re.escape(f"{name}: seems to be {told}; open types are read from JSON")):
+        with raises(InputError, f"{name}: seems to be {words}; open types are read from JSON"):
             list(read_open_types(tmp_path / name))
 
 
 @pytest.mark.parametrize("content", [b"", b" \n\n", b"\xef\xbb\xbf"])
 def test_an_empty_file_is_an_error(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(content)
-    with pytest.raises(InputError, match="empty: holds no text"):
+    with raises(InputError, "empty: holds no text"):
         list(read_open_types(tmp_path / "empty"))
 
 
@@ -251,6 +244,7 @@ def test_types_that_are_one() -> None:
     assert len({normalised(each) for each in ("BodyPart", "body parts", "body-part", "body part")}) == 4
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("name", "texts", "dropped"),
     [
