@@ -1,4 +1,4 @@
-"""Tools that ask a server for suggestions: Label Studio, doccano, INCEpTION, NeMo Guardrails; each by its own code."""
+"""Tools that ask a server for suggestions: Label Studio, doccano, INCEpTION, NeMo Guardrails."""
 
 import json
 import threading
@@ -11,9 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
+from nerbert.cli import app
+from nerbert.errors import InputError
+from nerbert.serve.app import Access
+from nerbert.tagger.tagger import Tagger
 from tests.serve.conftest import Serve
-from tests.serve.heads import DEADLINE
-from tests.serve.servers import Server, assert_fault, serving
+from tests.serve.heads import DEADLINE, until
+from tests.serve.servers import Inside, assert_fault
 
 TEXT = "👩‍🔬 a ship, a SHIP in Port"
 INTERFACE = """<View>
@@ -21,7 +25,9 @@ INTERFACE = """<View>
   <Labels name="kind" toName="words"><Label value="Ship"/><Label value="port"/><Label value="crew"/></Labels>
   <Text name="words" value="$note"/>
 </View>"""
+ONE_LABEL = '<View><Labels name="k" toName="t"><Label value="{}"/></Labels><Text name="t" value="$note"/></View>'
 TOKEN = "0123456789abcdef-token"
+START = {"action": "START_TRAINING", "project": {"id": 12, "title": "Ships", "label_config": INTERFACE}}
 
 
 def predict(client: httpx.Client, *texts: object, interface: str = INTERFACE, **more: Any) -> httpx.Response:
@@ -31,29 +37,27 @@ def predict(client: httpx.Client, *texts: object, interface: str = INTERFACE, **
     return client.post("/label-studio/predict", json={**body, **more})
 
 
+def happens(client: httpx.Client, event: object, **headers: str) -> httpx.Response:
+    """Say what happened, as Label Studio does."""
+    return client.post("/label-studio/webhook", json=event, headers=headers)
+
+
 # --- Label Studio ---
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_label_studio_takes_the_predictions(client: httpx.Client) -> None:
-    sdk = pytest.importorskip("label_studio_sdk.label_interface", reason="pip install 'nerbert[label-studio-test]'")
-    interface = sdk.LabelInterface(INTERFACE)
-    answer = predict(client, TEXT, "").json()["results"]
-    assert [each["model_version"] for each in answer] == [
-        client.post("/label-studio/setup", json={"project": "3.17", "schema": INTERFACE}).json()["model_version"]
-    ] * 2
-    for each in answer:
-        assert interface.validate_prediction(each, return_errors=True) == []
-    values = [each["value"] for each in answer[0]["result"]]
-    assert [(each["text"], each["labels"]) for each in values] == [
+def test_label_studio_gets_predictions(client: httpx.Client) -> None:
+    setup = client.post("/label-studio/setup", json={"project": "3.17", "schema": INTERFACE}).json()
+    ships, nothing = predict(client, TEXT, "").json()["results"]
+    assert ships["model_version"] == nothing["model_version"] == setup["model_version"]
+    assert {(region["from_name"], region["to_name"], region["type"]) for region in ships["result"]} == {
+        ("kind", "words", "labels")}  # fmt: skip
+    values = [region["value"] for region in ships["result"]]
+    assert [(value["text"], value["labels"]) for value in values] == [
         ("ship", ["Ship"]), ("SHIP", ["Ship"]), ("Port", ["port"])]  # fmt: skip
-    assert all(TEXT[each["start"] : each["end"]] == each["text"] for each in values)
-    assert answer[1]["result"] == []
-
-
-def test_a_task_without_a_text_has_no_entities(client: httpx.Client) -> None:
-    found = predict(client, None, "a ship", 7, ["a ship"]).json()["results"]
-    assert [len(each["result"]) for each in found] == [0, 1, 0, 0]
+    assert all(TEXT[value["start"] : value["end"]] == value["text"] for value in values)
+    assert nothing["result"] == []
+    assert [len(task["result"]) for task in predict(client, None, "a ship", 7, ["a ship"]).json()["results"]] == [
+        0, 1, 0, 0], "a task without a text has no entities"  # fmt: skip
     assert predict(client).json() == {"results": []}
     assert_fault(predict(client, None, 7), 422, "none has a text under 'note'")
 
@@ -71,7 +75,7 @@ def test_a_task_without_a_text_has_no_entities(client: httpx.Client) -> None:
         ("<View>" * 50_000, "the labelling interface: "),
     ],
 )
-def test_a_project_without_labels_is_refused_and_the_log_says_why(server: Server, interface: str, why: str) -> None:
+def test_a_project_without_labels_is_refused_and_the_log_says_why(server: Inside, interface: str, why: str) -> None:
     client = server.clients[0]
     before = server.log().count("Label Studio: ")
     assert_fault(client.post("/label-studio/setup", json={"project": "1.2", "schema": interface}), 422, why)
@@ -79,37 +83,26 @@ def test_a_project_without_labels_is_refused_and_the_log_says_why(server: Server
     server.logged("Label Studio: ", before + 2)
 
 
-def test_a_tagger_of_fixed_types_finds_those_that_a_project_has(tiny_tagger: Path) -> None:
-    from nerbert.tagger.tagger import Tagger
-
+def test_a_tagger_of_fixed_types_finds_those_that_a_project_has(tiny_tagger: Path, serve: Serve) -> None:
     known, text = Tagger.load(tiny_tagger), "The Ingeborg left Bergen with Anna."
     one, *others = known.types
-    some = '<View><Labels name="k" toName="t"><Label value="{}"/></Labels><Text name="t" value="$note"/></View>'
-    with serving(tiny_tagger, head=False) as server:
-        result = predict(server.clients[0], text, interface=some.format(one.upper())).json()["results"][0]["result"]
-        assert [(each["value"]["start"], each["value"]["end"], each["value"]["labels"]) for each in result] == [
-            (each.start, each.end, [one.upper()]) for each in known.with_labels([one]).tag(text)]  # fmt: skip
-        refused = predict(server.clients[0], text, interface=some.format("gravy"))
-        assert_fault(refused, 422, f"finds {', '.join([one, *others])}, and none of gravy")
+    client = serve(lambda _: known, name="tiny").clients[0]
+    (answer,) = predict(client, text, interface=ONE_LABEL.format(one.upper())).json()["results"]
+    values = [region["value"] for region in answer["result"]]
+    assert [(value["start"], value["end"], value["labels"]) for value in values] == [
+        (span.start, span.end, [one.upper()]) for span in known.with_labels([one]).tag(text)]  # fmt: skip
+    refused = predict(client, text, interface=ONE_LABEL.format("gravy"))
+    assert_fault(refused, 422, f"finds {', '.join([one, *others])}, and none of gravy")
 
 
 def test_a_token_is_the_password(serve: Serve) -> None:
-    server = serve(NERBERT_TOKEN=TOKEN)
-    client = server.clients[0]
+    client = serve(access=Access(token=TOKEN)).clients[0]
     assert client.get("/label-studio/health").json()["status"] == "UP"
     event = {"action": "ANNOTATION_CREATED", "project": {"id": 1}}
     for header in ("", "Basic ?", "Basic " + b64encode(b"anyone:wrong").decode(), f"Bearer {TOKEN[1:]}", TOKEN):
-        answer = client.post("/label-studio/webhook", json=event, headers={"Authorization": header})
-        assert_fault(answer, 401, "a token is needed")
+        assert_fault(happens(client, event, authorization=header), 401, "a token is needed")
     for header in ("Basic " + b64encode(f"anyone:{TOKEN}".encode()).decode(), f"Bearer {TOKEN}"):
-        answer = client.post("/label-studio/webhook", json=event, headers={"Authorization": header})
-        assert answer.json()["status"] == "ok"
-
-
-def test_nothing_is_trained_unless_it_is_allowed(client: httpx.Client) -> None:
-    start = {"action": "START_TRAINING", "project": {"id": 1}}
-    assert_fault(client.post("/label-studio/webhook", json=start), 403, "--allow-training")
-    assert client.post("/label-studio/webhook", json={"action": "MADE_UP", "more": 1}).status_code == 200
+        assert happens(client, event, authorization=header).json()["status"] == "ok"
 
 
 class LabelStudioServer(ThreadingHTTPServer):
@@ -165,51 +158,78 @@ def label_studio() -> Iterator[LabelStudioServer]:
         thread.join(DEADLINE)
 
 
+@pytest.fixture
+def training(label_studio: LabelStudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The trainings that a server asked for, by their arguments; none fine-tunes anything."""
+    asked = list[dict[str, Any]]()
+
+    async def run_command(*arguments: str) -> bytes:
+        function, bound, *_ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+        assert function.__name__ == "finetune"
+        asked.append(dict(bound.arguments))
+        if not json.loads(bound.arguments["data"].read_text()):
+            raise InputError("no sentence")
+        return b""
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LABEL_STUDIO_URL", label_studio.url)
+    monkeypatch.setattr("nerbert.serve.protocols.label_studio.run_command", run_command)
+    return asked
+
+
 @pytest.mark.parametrize("key", ["a.b.c", "old"])
 def test_label_studio_starts_a_training(
-    tiny_tagger: Path, label_studio: LabelStudioServer, key: str, tmp_path: Path
+    serve: Serve, label_studio: LabelStudioServer, key: str, training: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    variables = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": key}
-    with serving(tiny_tagger, "--allow-training", head=False, cwd=tmp_path, **variables) as server:
-        client = server.clients[0]
-        start = {"action": "START_TRAINING", "project": {"id": 12, "title": "Ships", "label_config": INTERFACE}}
-        begun = client.post("/label-studio/webhook", json=start).json()
-        assert_fault(client.post("/label-studio/webhook", json=start), 409, "in training already")
-        assert client.post("/label-studio/webhook", json={"action": "TASKS_CREATED"}).status_code == 200
-        label_studio.ready.set()
-        server.logged(f"is now {begun['result']}/tagger", seconds=5 * DEADLINE)
-        assert label_studio.asked == ["/api/projects/12/export?exportType=JSON"]
-        assert client.get("/models").json()["models"][0]["types"] == ["Ship"]
-        assert predict(client, "The Ingeborg sank.").status_code == 200
-    assert (tmp_path / begun["result"] / "annotations.json").exists()
-
-
-def test_a_training_that_fails_leaves_the_tagger(label_studio: LabelStudioServer, serve: Serve, tmp_path: Path) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", key)
+    server = serve(allow_training=True)
+    client, before = server.clients[0], server.service.find()
+    begun = happens(client, START).json()
+    assert_fault(happens(client, START), 409, "in training already")
+    assert happens(client, {"action": "TASKS_CREATED"}).status_code == 200
     label_studio.ready.set()
-    server = serve("--allow-training", cwd=tmp_path, LABEL_STUDIO_URL=label_studio.url, LABEL_STUDIO_API_KEY="wrong")
-    client, start = server.clients[0], {"action": "START_TRAINING", "project": {"id": 5}}
-    for count in (1, 2):
-        assert client.post("/label-studio/webhook", json=start).status_code == 200
-        server.logged("no training on project 5", count)
+    server.logged(f"is now {begun['result']}/tagger")
+    assert label_studio.asked == ["/api/projects/12/export?exportType=JSON"]
+    (arguments,) = training
+    data, output = Path(begun["result"], "annotations.json"), Path(begun["result"], "tagger")
+    assert (arguments["encoder"], arguments["data"], arguments["output"]) == (before.source, data, output)
+    assert json.loads(data.read_text()) == label_studio.tasks
+    assert server.service.find().source == str(output)
+
+
+def test_a_training_that_fails_leaves_the_tagger(
+    serve: Serve, label_studio: LabelStudioServer, training: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label_studio.ready.set()
+    server = serve(allow_training=True)
+    client, before = server.clients[0], server.service.find()
+    for number, key in enumerate(("wrong", "old"), 1):
+        monkeypatch.setenv("LABEL_STUDIO_API_KEY", key)
+        event = {"action": "START_TRAINING", "project": {"id": number}}
+        until(lambda event=event: happens(client, event).status_code == 200, "the training before is over")
+        server.logged(f"no training on project {number}: ")
         label_studio.tasks = []
+    assert len(training) == 1
     assert "401" in server.log()
     assert "wrong" not in server.log()
-    assert server.tag("a ship").status_code == 200
-    assert_fault(client.post("/label-studio/webhook", json={"action": "START_TRAINING"}), 422, "project is missing")
+    assert server.service.find() is before
+    assert_fault(happens(client, {"action": "START_TRAINING"}), 422, "project is missing")
+    monkeypatch.setenv("LABEL_STUDIO_URL", "file:///etc")
+    assert_fault(happens(client, START), 400, "LABEL_STUDIO_API_KEY")
 
 
-def test_a_training_needs_an_address_and_a_key(serve: Serve) -> None:
-    server = serve("--allow-training", LABEL_STUDIO_URL="file:///etc", LABEL_STUDIO_API_KEY="key")
-    start = {"action": "START_TRAINING", "project": {"id": 5}}
-    assert_fault(server.clients[0].post("/label-studio/webhook", json=start), 400, "LABEL_STUDIO_API_KEY")
+def test_nothing_is_trained_unless_it_is_allowed(client: httpx.Client) -> None:
+    assert_fault(happens(client, START), 403, "--allow-training")
+    assert happens(client, {"action": "MADE_UP", "more": 1}).status_code == 200
 
 
 # --- doccano ---
 
 
+@pytest.mark.extras
 @pytest.mark.filterwarnings("ignore:Support for class-based `config`", "ignore:.*Pydantic V", "ignore:The `dict`")
-def test_doccano_labels_by_itself(server: Server) -> None:
-    models = pytest.importorskip("auto_labeling_pipeline.models")
+def test_doccano_labels_by_itself(server: Inside) -> None:
+    from auto_labeling_pipeline import models
     from auto_labeling_pipeline.labels import SequenceLabels
     from auto_labeling_pipeline.mappings import MappingTemplate
     from auto_labeling_pipeline.pipeline import pipeline
@@ -223,9 +243,9 @@ def test_doccano_labels_by_itself(server: Server) -> None:
             url=f"{server.url}/tag", method="POST", params={}, headers={},
             body={"text": "{{ text }}", "labels": ["ship", "port"]},
         )  # fmt: skip
-        found = pipeline(text, request, mapping, PostProcessor({})).dict()
-        assert [text[each["start_offset"] : each["end_offset"]] for each in found] == expected
-        assert all(each["label"] in ("ship", "port") for each in found)
+        labels = pipeline(text, request, mapping, PostProcessor({})).dict()
+        assert [text[label["start_offset"] : label["end_offset"]] for label in labels] == expected
+        assert all(label["label"] in ("ship", "port") for label in labels)
 
 
 # --- INCEpTION ---
@@ -236,7 +256,8 @@ LAYER = "webanno.custom.Ships"
 @pytest.fixture
 def document() -> Any:
     """A document of INCEpTION's: tokens, of which one is longer than an entity, and a layer."""
-    cassis = pytest.importorskip("cassis")
+    import cassis
+
     types = cassis.load_dkpro_core_typesystem()
     layer = types.create_type(LAYER, "uima.tcas.Annotation")
     for name, kind in (("kind", "String"), ("kind_score", "Double"), ("inception_internal_predicted", "Boolean")):
@@ -259,6 +280,7 @@ def recommend(client: httpx.Client, cas: Any, path: str = "?labels=ship", **meta
     return client.post(f"/inception/predict{path}", json=body, headers=headers)
 
 
+@pytest.mark.extras
 @pytest.mark.filterwarnings("ignore:open_binary is deprecated")
 @pytest.mark.parametrize(("mode", "covered"), [("tokens", "ship-yard"), ("characters", "ship")])
 def test_inception_gets_annotations(client: httpx.Client, document: Any, mode: str, covered: str) -> None:
@@ -267,13 +289,14 @@ def test_inception_gets_annotations(client: httpx.Client, document: Any, mode: s
     answer = recommend(client, document, anchoringMode=mode)
     assert answer.status_code == 200, answer.text
     again = cassis.load_cas_from_xmi(answer.json()["document"], document.typesystem)
-    (found,) = again.select(LAYER)
-    assert (found.get_covered_text(), found.kind, found.inception_internal_predicted) == (covered, "ship", True)
-    assert 0 < found.kind_score <= 1
+    (entity,) = again.select(LAYER)
+    assert (entity.get_covered_text(), entity.kind, entity.inception_internal_predicted) == (covered, "ship", True)
+    assert 0 < entity.kind_score <= 1
     assert 'begin="8"' in answer.json()["document"], "UTF-16 units"
     assert len(again.select("de.tudarmstadt.ukp.dkpro.core.api.segmentation.type.Token")) == 3
 
 
+@pytest.mark.extras
 @pytest.mark.filterwarnings("ignore:open_binary is deprecated")
 def test_inceptions_bad_documents_are_refused(client: httpx.Client, document: Any) -> None:
     assert_fault(recommend(client, document, layer="no.such.Layer"), 422, "no.such.Layer")
@@ -289,43 +312,22 @@ def test_inceptions_bad_documents_are_refused(client: httpx.Client, document: An
 # --- NeMo Guardrails ---
 
 
-@pytest.mark.parametrize("path", ["/v1/extract", "/v1/chat/completions"])
-def test_nemo_guardrails_asks(server: Server, path: str) -> None:
-    request = pytest.importorskip("nemoguardrails.library.gliner.request")
-    import asyncio
-
-    ask = request.gliner_request(TEXT, server.url + path, enabled_entities=["ship", "port"], threshold=0.3)
-    assert_extracted(asyncio.run(ask))
-
-
 def test_both_forms_of_nemo_guardrails(client: httpx.Client) -> None:
-    wanted = {"labels": ["ship", "port"], "threshold": 0.3, "chunk_length": 384, "overlap": 128, "flat_ner": False}
-    plain = client.post("/v1/extract", json={"text": TEXT, **wanted}).json()
-    assert_extracted(plain)
+    asked = {"labels": ["ship", "port"], "threshold": 0.3, "chunk_length": 384, "overlap": 128, "flat_ner": False}
+    plain = client.post("/v1/extract", json={"text": TEXT, **asked}).json()
+    rows = [(entity["value"], entity["suggested_label"], TEXT[entity["start_position"] : entity["end_position"]])
+            for entity in plain["entities"]]  # fmt: skip
+    assert rows == [("ship", "ship", "ship"), ("SHIP", "ship", "SHIP"), ("Port", "port", "Port")]
+    tagged = "👩‍🔬 a [ship](ship), a [SHIP](ship) in [Port](port)"
+    assert (plain["total_entities"], plain["tagged_text"]) == (3, tagged)
     for content in (TEXT, [{"type": "text", "text": TEXT}]):
         messages = [{"role": "system", "content": "a ship"}, {"role": "user", "content": content}]
-        answer = client.post(
-            "/v1/chat/completions", json={"model": "nvidia/gliner-pii", "messages": messages, **wanted}
-        )
-        found = json.loads(answer.json()["choices"][0]["message"]["content"])
+        body = {"model": "nvidia/gliner-pii", "messages": messages, **asked}
+        choices = client.post("/v1/chat/completions", json=body).json()["choices"]
+        answer = json.loads(choices[0]["message"]["content"])
         names = ("text", "label", "start", "end", "score")
-        assert [tuple(each[name] for name in names) for each in found["entities"]] == [
-            tuple(each.values()) for each in plain["entities"]]  # fmt: skip
-        assert (found["total_entities"], found["tagged_text"]) == (3, plain["tagged_text"])
+        assert [tuple(entity[name] for name in names) for entity in answer["entities"]] == [
+            tuple(entity.values()) for entity in plain["entities"]]  # fmt: skip
+        assert (answer["total_entities"], answer["tagged_text"]) == (3, tagged)
     assert_fault(client.post("/v1/chat/completions", json={"messages": []}), 422, "messages")
     assert_fault(client.post("/v1/extract", json={"text": None}), 422, "text")
-
-
-def assert_extracted(found: dict[str, Any]) -> None:
-    """Check the entities of the text, and the text with them."""
-    rows = [(each["value"], each["suggested_label"], TEXT[each["start_position"] : each["end_position"]])
-            for each in found["entities"]]  # fmt: skip
-    assert rows == [("ship", "ship", "ship"), ("SHIP", "ship", "SHIP"), ("Port", "port", "Port")]
-    assert found["total_entities"] == 3
-    assert found["tagged_text"] == "👩‍🔬 a [ship](ship), a [SHIP](ship) in [Port](port)"
-
-
-def test_what_a_model_does_not_read_is_no_answer(tiny_tagger: Path) -> None:
-    with serving(tiny_tagger, "--on-too-long", "truncate", head=False) as server:
-        answer = server.clients[0].post("/v1/extract", json={"text": "a b c d e f g h " * 400})
-        assert_fault(answer, 422, "the model read")
