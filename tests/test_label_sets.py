@@ -10,6 +10,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.label_sets import LabelSet, open_label_set
 from nerbert.records import ENTITY
 from nerbert.tables import read_columns
+from tests.raised import raises
 
 ROWS = list(read_columns("paper315.tsv", "label", "classes", "root", "label212"))
 CLASSES = [name for _, names, _, _ in ROWS for name in names.split()]
@@ -26,16 +27,22 @@ def label(name: str, path: tuple[str, ...]) -> str:
     return open_label_set(name).label(path)
 
 
-@pytest.mark.parametrize(("name", "size"), [("paper315", 315), ("212types", 212), ("4types", 4), ("1type", 1)])
-def test_sizes_with_entity(name: str, size: int) -> None:
-    labels = open_label_set(name).labels
-    assert len(labels) == len(set(labels)) == size
-    assert ENTITY in labels
+def test_sizes_with_entity_and_digests() -> None:
+    sets = [open_label_set(name) for name in ("paper315", "212types", "4types", "1type", "dbpedia")]
+    assert [len(each.labels) for each in sets[:4]] == [315, 212, 4, 1]
+    assert all(len(set(each.labels)) == len(each.labels) and ENTITY in each.labels for each in sets)
+    assert len({each.digest for each in sets}) == 5
 
 
 def test_the_papers_names_are_all_there(shared: Path) -> None:
     names = (shared / "labels" / "ner_bert_315.txt").read_text().split()
     assert set(open_label_set("paper315").labels) == set(names)
+
+
+def test_no_person_is_a_species_and_no_structure_is_rootless(ontology: Ontology) -> None:
+    paths = [ontology.path(name) for name in ontology.parents]
+    assert [path for path in paths if "Person" in path and path[:2] != ("Agent", "Person")] == []
+    assert [path for path in paths if "ArchitecturalStructure" in path and path[0] != "Place"] == []
 
 
 def test_every_class_of_the_table_is_a_class_and_stands_below_its_root(ontology: Ontology) -> None:
@@ -45,28 +52,18 @@ def test_every_class_of_the_table_is_a_class_and_stands_below_its_root(ontology:
     assert len(CLASSES) == len(set(CLASSES))
 
 
-def test_no_person_is_a_species_and_no_structure_is_rootless(ontology: Ontology) -> None:
-    paths = [ontology.path(name) for name in ontology.parents]
-    assert [path for path in paths if "Person" in path and path[:2] != ("Agent", "Person")] == []
-    assert [path for path in paths if "ArchitecturalStructure" in path and path[0] != "Place"] == []
-
-
-@pytest.mark.parametrize("name", ["Airport", "Hospital", "Bridge", "Road", "Stadium", "River", "Country", "Church"])
-def test_locations(ontology: Ontology, name: str) -> None:
-    assert label("4types", ontology.path(name)) == "location"
-    assert label("4types", (name,) if name != "Church" else ("ReligiousBuilding", name)) == "location"
-
-
 @pytest.mark.parametrize(
-    ("name", "coarse"),
+    ("coarse", "names"),
     [
-        ("SoccerPlayer", "person"), ("OfficeHolder", "person"), ("Cardinal", "person"), ("University", "organisation"),
-        ("Band", "organisation"), ("Airline", "organisation"), ("Deity", ENTITY), ("Film", ENTITY), ("Dog", ENTITY),
-        ("FictionalCharacter", ENTITY), ("EthnicGroup", ENTITY), ("Family", ENTITY), ("Place", "location"),
+        ("person", "SoccerPlayer OfficeHolder Cardinal"), ("organisation", "University Band Airline"),
+        ("location", "Place Airport Hospital Bridge Road Stadium River Country Church"),
+        (ENTITY, "Deity Film Dog FictionalCharacter EthnicGroup Family"),
     ],
 )  # fmt: skip
-def test_four_types(ontology: Ontology, name: str, coarse: str) -> None:
-    assert label("4types", ontology.path(name)) == coarse
+def test_four_types(ontology: Ontology, coarse: str, names: str) -> None:
+    assert {name: label("4types", ontology.path(name)) for name in names.split()} == dict.fromkeys(
+        names.split(), coarse
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,13 +73,32 @@ def test_four_types(ontology: Ontology, name: str, coarse: str) -> None:
         ("Tournament", "sportsevent", "sportstournament"), ("Road", "road", "routeoftransportation"),
         ("Single", "song", "song"), ("Place", "location", "location"), ("OfficeHolder", "person", "person"),
         ("AmericanFootballPlayer", "footballplayer", "athlete"), ("CanadianFootballTeam", "footballteam", "sportsteam"),
-        ("Novel", "writtenwork", "writtenwork"), ("Surname", ENTITY, ENTITY), ("Biathlete", "athlete",
-        "wintersportplayer"),
+        ("Novel", "writtenwork", "writtenwork"), ("Surname", ENTITY, ENTITY),
+        ("Biathlete", "athlete", "wintersportplayer"),
     ],
 )  # fmt: skip
 def test_the_papers_set_and_its_merged_one(ontology: Ontology, name: str, fine: str, merged: str) -> None:
-    assert label("paper315", ontology.path(name)) == fine
-    assert label("212types", ontology.path(name)) == merged
+    path = ontology.path(name)
+    assert (label("paper315", path), label("212types", path)) == (fine, merged)
+
+
+@pytest.mark.parametrize(
+    ("labels", "path", "expected"),
+    [
+        (open_label_set("1type"), "Agent/Person", ENTITY), (open_label_set("1type"), "", ENTITY),
+        (open_label_set("4types"), "Airport", "location"),
+        (open_label_set("4types"), "ReligiousBuilding/Church", "location"),
+        (open_label_set("dbpedia", ["Person", "SoccerPlayer"]), "Person/SoccerPlayer", "SoccerPlayer"),
+        (open_label_set("dbpedia", ["Person", "SoccerPlayer"]), "Person/Spam", "Person"),
+        (open_label_set("dbpedia", ["Person", "SoccerPlayer"]), "Spam", ENTITY),
+        (open_label_set("dbpedia"), "Spam", "Spam"), (open_label_set("dbpedia"), "", ENTITY),
+        (LabelSet("x", {"a": "A", "c": "C"}), "a/b/c/d", "C"), (LabelSet("x", {"a": "A", "c": "C"}), "a/b", "A"),
+        (LabelSet("x", {"a": "A", "c": "C"}), "b", ENTITY),
+    ],
+)  # fmt: skip
+def test_the_nearest_ancestor_with_a_label_wins(labels: LabelSet, path: str, expected: str) -> None:
+    assert labels.label(tuple(filter(None, path.split("/")))) == expected
+    assert labels.typed == (labels.name != "1type")
 
 
 def test_the_merged_set_follows_its_rule(ontology: Ontology) -> None:
@@ -114,22 +130,6 @@ def test_the_merged_set_follows_its_rule(ontology: Ontology) -> None:
     assert sorted(map(sorted, groups.values())) == sorted(map(sorted, ours.values()))
 
 
-def test_one_type_types_nothing() -> None:
-    one = open_label_set("1type")
-    assert not one.typed
-    assert one.label(("Agent", "Person")) == one.label(()) == ENTITY
-
-
-def test_dbpedia_knows_the_ontologys_classes_and_any_without_one() -> None:
-    known = open_label_set("dbpedia", ["Person", "SoccerPlayer"])
-    assert known.label(("Person", "SoccerPlayer")) == "SoccerPlayer"
-    assert known.label(("Person", "Spam")) == "Person"
-    assert known.label(("Spam",)) == ENTITY
-    anything = open_label_set("dbpedia")
-    assert anything.label(("Spam",)) == "Spam"
-    assert anything.label(()) == ENTITY
-
-
 def test_the_users_map(tmp_path: Path) -> None:
     path = tmp_path / "mine.tsv"
     path.write_text(
@@ -146,54 +146,31 @@ def test_the_users_map(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "line", "words"),
     [
-        ("Ship vessel\n", r"mine.tsv:1: 'Ship vessel': must be class<TAB>label"),
-        ("Ship\tvessel\nPersn\tx\n", r"mine.tsv:2: class 'Persn' is not in the ontology: did you mean 'Person'\?"),
-        ("Ship\ta\nship\tb\n", r"mine.tsv:2: class 'ship' has two labels, 'a' and 'b'"),
-        ("Ship\tbig ship\n", r"mine.tsv:1: label 'big ship': must be one word"),
-        ("Ship\t\n", r"mine.tsv:1: .*must be class<TAB>label"),
-        ("", r"mine.tsv: gives no class a label"),
-        ("Ship\tENTITY\n", r"mine.tsv: gives no class a label"),
+        ("Ship vessel\n", 1, "mine.tsv:1: 'Ship vessel': must be class<TAB>label"),
+        ("Ship\tvessel\nPersn\tx\n", 2, "mine.tsv:2: class 'Persn' is not in the ontology: did you mean 'Person'?"),
+        ("Ship\ta\nship\tb\n", 2, "mine.tsv:2: class 'ship' has two labels, 'a' and 'b'"),
+        ("Ship\tbig ship\n", 1, "mine.tsv:1: label 'big ship': must be one word"),
+        ("Ship\t\n", 1, "must be class<TAB>label"),
+        ("x" * 10_000 + "\tlabel\n", 1, "is not in the ontology"),
+        ("", None, "mine.tsv: gives no class a label"),
+        ("Ship\tENTITY\n", None, "mine.tsv: gives no class a label"),
+        ("\udcff\udcfe\0", None, "UTF-8"),
     ],
 )
-def test_a_broken_map_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "mine.tsv").write_text(text)
-    with pytest.raises(InputError, match=message):
+def test_messages_of_a_map(tmp_path: Path, text: str, line: int | None, words: str) -> None:
+    (tmp_path / "mine.tsv").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with raises(InputError, words) as caught:
         open_label_set(str(tmp_path / "mine.tsv"), ["Ship", "Person"])
-
-
-def test_a_map_that_is_no_text(tmp_path: Path) -> None:
-    (tmp_path / "m").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="UTF-8"):
-        open_label_set(str(tmp_path / "m"))
-
-
-def test_a_map_may_not_pass_for_a_set_of_ours(tmp_path: Path) -> None:
-    (tmp_path / "4types").write_text("Person\tper\n")
-    with pytest.raises(SettingsError, match="has the name of a built-in set"):
-        open_label_set(str(tmp_path / "4types"))
-
-
-def test_digests_tell_sets_apart(tmp_path: Path) -> None:
-    names = ["paper315", "212types", "4types", "1type", "dbpedia"]
-    assert len({open_label_set(name).digest for name in names}) == len(names)
-
-
-def test_a_long_name_is_cut_in_the_error(tmp_path: Path) -> None:
-    (tmp_path / "m.tsv").write_text("x" * 10_000 + "\tlabel\n")
-    with pytest.raises(InputError) as caught:
-        open_label_set(str(tmp_path / "m.tsv"), ["Ship"])
+    assert caught.value.line in (line, 1 if line is None else line)
     assert len(str(caught.value)) < 400
 
 
-def test_a_name_that_is_no_set() -> None:
-    with pytest.raises(SettingsError, match=r"label_set = 'paper351'.*did you mean 'paper315'"):
+def test_messages_of_names(tmp_path: Path) -> None:
+    (tmp_path / "4types").write_text("Person\tper\n")
+    with raises(SettingsError, "has the name of a built-in set"):
+        open_label_set(str(tmp_path / "4types"))
+    with raises(SettingsError, "label_set = 'paper351'") as caught:
         open_label_set("paper351")
-
-
-def test_nearest_ancestor_wins() -> None:
-    some = LabelSet("x", {"a": "A", "c": "C"})
-    assert some.label(("a", "b", "c", "d")) == "C"
-    assert some.label(("a", "b")) == "A"
-    assert some.label(("b",)) == ENTITY
+    assert "did you mean 'paper315'" in str(caught.value)

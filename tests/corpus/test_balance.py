@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus import balance
 from nerbert.corpus.balance import Multiset, draw, draw_copies, exponent
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import SettingsError
 from nerbert.rng import uniform
+from tests.raised import raises
 
 METHODS = ("literal", "fit")
 
@@ -49,25 +49,6 @@ def test_expectations_sum_to_the_total_within_the_cap(
     assert rates.exponent is None or isfinite(rates.exponent)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_without_a_total_there_are_as_many_copies_as_sentences(method: str) -> None:
-    some = sentences(500)
-    rates = draw(counted(some), method=method, alpha=0.7)
-    assert (rates.method, rates.alpha, rates.total, rates.cap) == (method, 0.7, 500, 0)
-    assert sum(map(rates.expected, some)) == pytest.approx(500, rel=1e-12)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_blocks_of_rows_change_nothing(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    some = counted([["A", "B"], ["A"], ["C", "C"], ["B", "B", "D"], ["D"]])
-    whole = draw(some, method=method, alpha=0.7, total=9)
-    monkeypatch.setattr(balance, "_ROWS", 2)
-    blocks = draw(some, method=method, alpha=0.7, total=9)
-    assert blocks.weights == pytest.approx(whole.weights)
-    assert blocks.residual == pytest.approx(whole.residual)
-    assert blocks.iterations == whole.iterations
-
-
 def test_literal_is_the_papers_draw_simulated() -> None:
     """T times a category by p ∝ |E|^0.7, then one of the sentences that hold it, each alike."""
     some, total = sentences(400), 400_000
@@ -87,7 +68,7 @@ def test_literal_is_the_papers_draw_simulated() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_copies_follow_the_expectation_in_every_bin(method: str) -> None:
-    some = sentences(20_000)
+    some = sentences(8_000)
     rates = draw(counted(some), method=method, alpha=0.5, cap=4)
     bins: dict[int, list[tuple[float, int]]] = {}
     for number, each in enumerate(some):
@@ -136,45 +117,40 @@ def test_unseen_categories_count_as_not_there(method: str) -> None:
     assert rates.expected(["unseen"]) == rates.expected([]) == 0
 
 
-def test_literal_draws_a_sentence_of_one_category_once_at_alpha_one() -> None:
-    rates = draw(counted([["A"]] * 30 + [["B"]] * 10), method="literal", alpha=1)
-    assert rates.expected(["A"]) == pytest.approx(1)
-    assert rates.expected(["A", "A"]) == pytest.approx(1)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_categories_that_are_equally_frequent_have_no_exponent(method: str) -> None:
-    rates = draw(counted([["A"], ["B"]]), method=method, alpha=0.7)
-    assert rates.exponent is None
-    assert rates.residual == pytest.approx(0)
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("balance", "paper"), ("alpha", -0.1), ("alpha", np.nan), ("sample_size", -1), ("sample_size", np.inf),
+     ("max_copies", -1)],
+)  # fmt: skip
+def test_settings_that_mean_nothing_are_refused(setting: str, value: Any) -> None:
+    with raises(SettingsError, setting=setting):
+        CorpusSettings(**{setting: value})
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("some", "how", "words"),
     [
-        ({"balance": "paper"}, r"setting balance = 'paper': must be 'literal' or 'fit'"),
-        ({"alpha": -0.1}, r"setting alpha = -0.1: must be a number, at least 0, at most 5"),
-        ({"alpha": float("nan")}, r"setting alpha = nan"),
-        ({"sample_size": -1}, r"setting sample_size = -1: must be"),
-        ({"sample_size": float("inf")}, r"setting sample_size = inf: must be"),
-        ({"max_copies": -1}, r"setting max_copies = -1: must be"),
+        ([["A"], ["A", "B"], []], {"total": 7, "cap": 3},
+         "sample_size = 7: with max_copies = 3, 2 sentences that hold a category give 6 at"),
+        ([], {}, "nothing to draw from"),
+        ([[], []], {}, "nothing to draw from"),
     ],
 )  # fmt: skip
-def test_settings_that_mean_nothing_are_refused(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        CorpusSettings(**change)
+@pytest.mark.parametrize("method", METHODS)
+def test_messages(method: str, some: list[list[str]], how: dict[str, Any], words: str) -> None:
+    with raises(SettingsError, words):
+        draw(counted(some), method=method, alpha=0.7, **how)
 
 
-def test_what_cannot_be_drawn_is_refused() -> None:
-    message = "sample_size = 7: with max_copies = 3, 2 sentences that hold a category give 6 at"
-    with pytest.raises(SettingsError, match=message):
-        draw(counted([["A"], ["A", "B"], []]), method="fit", alpha=0.7, total=7, cap=3)
-
-
-@pytest.mark.parametrize("some", [[], [[], []]])
-def test_sentences_without_categories_cannot_be_drawn(some: list[list[str]]) -> None:
-    with pytest.raises(SettingsError, match="nothing to draw from"):
-        draw(counted(some), method="literal", alpha=0.7)
+@pytest.mark.parametrize("method", METHODS)
+def test_rates_of_few_sentences(method: str) -> None:
+    """Without a total as many copies as sentences; no exponent where all categories are equally frequent."""
+    rates = draw(counted([["A"], ["B"]]), method=method, alpha=0.7)
+    assert (rates.method, rates.alpha, rates.total, rates.cap, rates.exponent) == (method, 0.7, 2, 0, None)
+    assert rates.expected(["A"]) + rates.expected(["B"]) == pytest.approx(2, rel=1e-12)
+    assert rates.residual == pytest.approx(0)
+    alone = draw(counted([["A"]] * 30 + [["B"]] * 10), method="literal", alpha=1)
+    assert [alone.expected(["A"]), alone.expected(["A", "A"])] == pytest.approx([1, 1])
 
 
 @given(

@@ -31,12 +31,15 @@ def by_sentence(words: Words) -> list[tuple[tuple[int, int], ...]]:
 
 @given(LINES)
 @example(["bbc.co.uk", "EXAMPLE.CO.UK EXAMPLE.COM.AU", "x.co.uk/a b.co x.com.It"])
+@example(["..."])
+@example(["\u200b", "a"])
+@example([" "])
 def test_words_are_those_of_the_splitter(texts: list[str]) -> None:
     assert by_sentence(words_of(texts)) == [split_words(text) for text in texts]
 
 
+@pytest.mark.extras
 def test_words_by_a_dictionary_are_those_of_the_splitter() -> None:
-    pytest.importorskip("icu", reason="the extra icu is not installed: pip install 'nerbert[icu]'")
     texts = ["ภาษาไทย, น้ำ 5", "plain words", "東京都は日本。", "서울에서 a@b.org"]
     assert by_sentence(words_of(texts, icu_splitter())) == [split_words(text, icu_splitter()) for text in texts]
 
@@ -75,11 +78,6 @@ def test_links_are_kept_on_word_edges_and_counted_elsewhere(data: st.DataObject)
     assert (list(found), links.cutting, links.outside) == (kept, cutting, outside)
 
 
-@pytest.mark.parametrize("texts", [["..."], ["\u200b", "a"], [" "]])
-def test_sentences_without_words_are_empty_rows(texts: list[str]) -> None:
-    assert by_sentence(words_of(texts)) == [split_words(text) for text in texts]
-
-
 @given(st.lists(st.text(st.characters(codec="utf-8"))))
 def test_strings_are_those_of_arrow(values: list[str]) -> None:
     column = strings_column(values)
@@ -106,11 +104,9 @@ def test_rows_of_pages_without_words_are_none() -> None:
 def test_raw_text_is_not_kept_while_rows_gather() -> None:
     rows = PageRows(make_site("xwiki", "en", {}), CorpusSettings())
     taken = 0
+    text = "{|\n" + "| x\n" * 250_000 + "|}\na [[b]]."
     for number in range(40):
-        rows.add(
-            RawPage(number, number, f"T{number}", 0, "", "wikitext", "{|\n" + "| x\n" * 250_000 + "|}\na [[b]]."),
-            number,
-        )
+        rows.add(RawPage(number, number, f"T{number}", 0, "", "wikitext", text), number)
         if rows.full:
             taken += rows.take()[0].num_rows
     assert 30 <= taken < 40

@@ -30,6 +30,7 @@ from nerbert.formats.exclude import ngrams
 from nerbert.label_sets import frequent_categories
 from nerbert.records import ENTITY, Reason
 from nerbert.rng import uniform
+from tests.raised import raises
 
 SETTINGS = CorpusSettings()
 
@@ -64,13 +65,10 @@ def test_filter_1_drops_rare_categories_if_told() -> None:
 @pytest.mark.parametrize(
     ("categories", "keep_untyped", "reason"),
     [
-        ([], False, Reason.NO_ENTITY),
-        ([], True, Reason.NO_ENTITY),
-        ([ENTITY, ENTITY], False, Reason.ONLY_UNTYPED),
-        ([ENTITY, ENTITY], True, None),
-        ([ENTITY, "City"], False, None),
+        ([], False, Reason.NO_ENTITY), ([], True, Reason.NO_ENTITY), ([ENTITY, ENTITY], False, Reason.ONLY_UNTYPED),
+        ([ENTITY, ENTITY], True, None), ([ENTITY, "City"], False, None),
     ],
-)
+)  # fmt: skip
 def test_filter_2(categories: list[str], keep_untyped: bool, reason: Reason | None) -> None:
     _, reasons = OnlyUntyped(keep_untyped).apply(sentences(["City"], categories, ["City"]))
     assert reasons == [None, reason, None]
@@ -98,21 +96,24 @@ def test_filter_3_probabilities(untyped: int, chance: float, dropped: bool, monk
     assert filter_3(frozenset({"City", ENTITY}), ["City"] + [ENTITY] * untyped, ["City"]) == [dropped, False]
 
 
-def test_filter_3_draws_by_the_sentences_name() -> None:
-    seeds = [seed for seed in range(40) if filter_3_drops_second(seed)]
-    assert seeds == [seed for seed in range(40) if uniform(seed, "filter 3", "w:1") < 0.5]
-
-
-def filter_3_drops_second(seed: int) -> bool:
-    """Whether filter 3 drops the second of two sentences with four ENTITY mentions each."""
+@pytest.mark.parametrize("seed", range(8))
+def test_filter_3_draws_by_the_sentences_name(seed: int) -> None:
     step = CommonCategories(replace(SETTINGS, seed=seed), True, frozenset({ENTITY}))
-    return step.apply(sentences([ENTITY] * 4, [ENTITY] * 4))[1][1] is not None
+    _, reasons = step.apply(sentences(*[[ENTITY] * 4] * 5))
+    assert [reason is not None for reason in reasons] == [uniform(seed, "filter 3", f"w:{n}") < 0.5 for n in range(5)]
 
 
 def test_filter_3_spares_sentences_with_a_rarer_category(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filters, "uniform", lambda *_: 0.0)
     assert filter_3(frozenset({"City", ENTITY}), ["Moss"] + [ENTITY] * 9, [ENTITY] * 9) == [False, True]
     assert filter_3(most_common({ENTITY: 9}, 0), [ENTITY] * 9) == [False], "0 turns the filter off"
+
+
+def test_steps_that_need_no_preparation() -> None:
+    steps = (ExcludedTexts, WithoutLink, EqualInTrain, RareCategories, OnlyUntyped, CommonCategories)
+    assert [step.name for step in steps] == ["exclude", "no link", "split", "filter 1", "filter 2", "filter 3"]
+    rows = pa.RecordBatch.from_pydict({"links": [[], ["a"], ["a", "b"]]})
+    assert WithoutLink().apply(rows) == (rows, [Reason.NO_ENTITY, None, None])
 
 
 def test_exclusion_looks_at_runs_of_normalised_words() -> None:
@@ -144,11 +145,6 @@ def reach(tmp_path: Path) -> Reach:
     return made
 
 
-def test_sentences_without_a_link_are_dropped() -> None:
-    rows = pa.RecordBatch.from_pydict({"links": [[], ["a"], ["a", "b"]]})
-    assert WithoutLink().apply(rows) == (rows, [Reason.NO_ENTITY, None, None])
-
-
 def texts(split: str, *some: str) -> pa.RecordBatch:
     """Sentences of one side with these texts."""
     return pa.RecordBatch.from_pylist([{"text": text, "split": split, "mentions": []} for text in some], schema=TYPED)
@@ -176,11 +172,6 @@ def test_frequent_and_common_categories_are_those_of_the_train_part(reach: Reach
     settings = replace(SETTINGS, common_categories=1)
     assert CommonCategories(settings, True).prepare(upstream).common == {"City"}
     assert CommonCategories(settings, False).prepare(upstream).common == frozenset()
-
-
-def test_steps_have_the_names_that_settings_give_them() -> None:
-    steps = (ExcludedTexts, WithoutLink, EqualInTrain, RareCategories, OnlyUntyped, CommonCategories)
-    assert [each.name for each in steps] == ["exclude", "no link", "split", "filter 1", "filter 2", "filter 3"]
 
 
 @pytest.mark.parametrize(
@@ -229,27 +220,18 @@ def test_a_sentence_whose_copies_no_column_holds_is_told(reach: Reach) -> None:
     upstream, most = reach(sentences(["A"]), steps=[rare(A=1)]), 2**31 - 2
     settings = replace(SETTINGS, balance="literal", sample_size=most)
     assert Sampling(settings).prepare(upstream).apply(sentences(["A"]))[0]["copies"].to_pylist() == [most]
-    with pytest.raises(
-        SettingsError, match=r"^sample_size = 2147483647: a sentence would get 2.15e\+09 copies; choose less$"
-    ):
+    with raises(SettingsError, "sample_size = 2147483647: a sentence would get 2.15e+09 copies; choose less"):
         Sampling(replace(settings, sample_size=most + 1)).prepare(upstream)
 
 
 NO_LINK = "no sentence of the train part has a link; give a larger dump"
-NO_TYPE = (
-    "no link leads to a title that the knowledge types; give title tables or infobox mappings for this wiki's titles "
-    "(--knowledge)"
-)
-NONE_FREQUENT = (
-    "the most frequent category, Sea, has 5 mentions; take a smaller --set min_mentions=7, or give more knowledge or a "
-    "larger dump"
-)
+NO_TYPE = "no link leads to a title that the knowledge types; give title tables or infobox mappings for this wiki's"
+NONE_FREQUENT = "the most frequent category, Sea, has 5 mentions; take a smaller --set min_mentions=7, or give more"
 
 
 @pytest.mark.parametrize(
     ("counts", "settings", "message"),
     [
-        ({}, {"validation_ratio": 0.0}, NO_LINK),
         ({}, {}, f"{NO_LINK}, or a smaller --set validation_ratio"),
         ({}, {"validation_ratio": 0.0, "steps": (*SETTINGS.steps, "a:B", "c:D")},
          f"{NO_LINK}; a:B, c:D may drop them all"),
@@ -257,10 +239,9 @@ NONE_FREQUENT = (
         ({ENTITY: 9, "City": 4, "Sea": 5}, {"min_mentions": 7}, NONE_FREQUENT),
     ],
 )  # fmt: skip
-def test_an_empty_corpus_says_what_to_change(
+def test_messages_of_an_empty_corpus(
     counts: dict[str, int], settings: dict[str, object], message: str, reach: Reach
 ) -> None:
     nothing = reach(sentences(["A"], split="validation"), steps=[rare(**counts)])
-    with pytest.raises(NerbertError) as caught:
+    with raises(NerbertError, f"the corpus would be empty: {message}"):
         Sampling(replace(SETTINGS, **settings)).prepare(nothing)  # type: ignore[arg-type]
-    assert str(caught.value) == f"the corpus would be empty: {message}"

@@ -62,8 +62,8 @@ def test_a_long_word_before_a_link_is_tried_once() -> None:
     assert anchors(rows_of("zu", f"{'na' * 50_000}[[Goli]] ne[[Goli]]")) == ["neGoli"]
 
 
+@pytest.mark.extras
 def test_links_inside_dictionary_words_are_dropped() -> None:
-    pytest.importorskip("icu", reason="the extra icu is not installed: pip install 'nerbert[icu]'")
     text = "[[กรุงเทพมหานคร|กรุงเทพ]]มหานครเป็น[[เมือง]]หลวง"
     assert anchors(rows_of("th", text, word_splitter="icu")) == ["เมือง"]
     assert anchors(rows_of("th", text)) == ["กรุงเทพ", "เมือง"]

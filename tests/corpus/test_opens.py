@@ -28,48 +28,38 @@ def test_anchors_are_words_of_the_page(expected: list[Row]) -> None:
     assert all(anchor and anchor == anchor.strip() for _, anchors in expected for anchor in anchors)
 
 
-def test_datasets(sample_corpus: Path, expected: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_duckdb(sample_corpus: Path, expected: list[Row]) -> None:
+    """Rows in order, and anchors that are cut in SQL."""
+    import duckdb
+
+    files = str(sample_corpus / "sentences" / "*.parquet")
+    query = """select text, mentions from read_parquet(?, filename = true, file_row_number = true)
+               order by filename, file_row_number"""
+    cut = "select text[m.start + 1 : m.end] from (select text, unnest(mentions) as m from read_parquet(?))"
+    with duckdb.connect() as database:
+        texts, mentions = zip(*database.execute(query, [files]).fetchall(), strict=True)
+        anchors = [anchor for (anchor,) in database.execute(cut, [files]).fetchall()]
+    assert rows_of(texts, mentions) == expected
+    assert sorted(anchors) == sorted(anchor for _, of_text in expected for anchor in of_text)
+
+
+@pytest.mark.extras
+def test_datasets_pandas_and_polars(
+    sample_corpus: Path, expected: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     import datasets
+    import pandas as pd
+    import polars as pl
 
     files = [str(path) for path in shard_paths(sample_corpus / "sentences")]
     loaded = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path))
     assert loaded.features.arrow_schema.remove_metadata() == TYPED
     assert rows_of(loaded["text"], loaded["mentions"]) == expected
-
-
-def test_duckdb(sample_corpus: Path, expected: list[Row]) -> None:
-    import duckdb
-
-    files = str(sample_corpus / "sentences" / "*.parquet")
-    query = "select text, mentions from read_parquet(?) order by filename, file_row_number"
-    with duckdb.connect() as database:
-        table = database.execute(query.replace("(?)", "(?, filename = true, file_row_number = true)"), [files])
-        texts, mentions = zip(*table.fetchall(), strict=True)
-    assert rows_of(texts, mentions) == expected
-
-
-def test_duckdb_cuts_anchors_in_sql(sample_corpus: Path, expected: list[Row]) -> None:
-    import duckdb
-
-    query = "select text[m.start + 1 : m.end] from (select text, unnest(mentions) as m from read_parquet(?))"
-    with duckdb.connect() as database:
-        found = database.execute(query, [str(sample_corpus / "sentences" / "*.parquet")]).fetchall()
-    assert sorted(anchor for (anchor,) in found) == sorted(anchor for _, anchors in expected for anchor in anchors)
-
-
-def test_pandas(sample_corpus: Path, expected: list[Row]) -> None:
-    import pandas as pd
-
     frame = pd.read_parquet(sample_corpus / "sentences")
     assert list(frame.columns) == TYPED.names
     assert rows_of(frame["text"], frame["mentions"]) == expected
-
-
-def test_polars(sample_corpus: Path, expected: list[Row]) -> None:
-    import polars as pl
-
-    frame = pl.read_parquet(sample_corpus / "sentences" / "*.parquet")
-    assert frame.columns == TYPED.names
-    assert rows_of(frame["text"], frame["mentions"].to_list()) == expected
+    polar = pl.read_parquet(sample_corpus / "sentences" / "*.parquet")
+    assert polar.columns == TYPED.names
+    assert rows_of(polar["text"], polar["mentions"].to_list()) == expected

@@ -6,9 +6,11 @@ import pytest
 
 from nerbert.corpus.dump.sites import make_site
 from nerbert.corpus.wikitext.scan import clean_page
-from nerbert.records import Link
+
+pytest.importorskip("mwparserfromhell")
 from tests.corpus.oracle import Agreement, agreement, article_pages, oracle_links, oracle_paragraphs, scanner_links
 
+pytestmark = pytest.mark.extras
 EN = make_site("enwiki", "en", {})
 DE = make_site("dewiki", "de", {"Datei": 6, "Kategorie": 14})
 
@@ -61,20 +63,3 @@ def marked(text: str, links: list[tuple[int, int, str]]) -> str:
     for start, end, target in reversed(links):
         text = f"{text[:start]}<{text[start:end]}→{target}>{text[end:]}"
     return text
-
-
-def test_a_place_is_what_stands_beside_an_anchor() -> None:
-    text = "One (two), ''three'': Paris!\nParis is far from here and from there."
-    assert list(scanner_links(text, [Link(22, 27, "Paris"), Link(29, 34, "Paris")])) == [
-        ("Paris", "Paris", ("Onetwothree", "")),
-        ("Paris", "Paris", ("", "isfarfromhereandfrom")),
-    ]
-
-
-def test_links_that_moved_disagree() -> None:
-    (here,) = oracle_links("T", "one [[a]] two", EN)
-    (there,) = oracle_links("T", "one two [[a]]", EN)
-    found = agreement([here, here], [here, there])
-    assert (found.both, found.extra, found.missing) == (1, {here: 1}, {there: 1})
-    assert found.scores() == (0.5, 0.5, 0.5)
-    assert Agreement().scores() == (1.0, 1.0, 1.0)

@@ -72,6 +72,17 @@ def test_targets_are_counted_resolved_and_typed(corpus: Path) -> None:
     ]  # fmt: skip
 
 
+def test_parts_take_their_targets_and_few_untyped_titles_are_named(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(types, "_MOST_UNTYPED", 2)
+    assert [entry["title"] for entry in write(corpus).unresolved] == ["Zed", "X"]
+    assert sorted(path.name for path in (corpus / SCRATCH).iterdir()) == [f"part-{n:05d}.parquet" for n in range(3)]
+    for path, links in zip(shard_paths(corpus / "pages"), (LINKS[:4], LINKS[4:], []), strict=True):
+        names = {target for sentence in links for target in sentence or ()}
+        assert read_targets(corpus, path) == {target: row for target, row in expected().items() if target in names}
+
+
 def test_a_page_that_moved_keeps_its_class(corpus: Path) -> None:
     """What knows a redirect and not where it leads was made before the page moved."""
     (corpus.parent / "t.tsv").write_text("R3\tFilm\nR1\tCity\nA\tFilm\nLoop\tCity\n")
@@ -98,11 +109,6 @@ def test_a_redirect_to_a_disambiguation_page_has_no_class(corpus: Path) -> None:
     assert found["X"]["class_path"] == ["City"]
 
 
-def test_the_most_linked_untyped_titles_are_named_and_no_more(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(types, "_MOST_UNTYPED", 2)
-    assert [each["title"] for each in write(corpus).unresolved] == ["Zed", "X"]
-
-
 def test_workers_change_no_byte(corpus: Path) -> None:
     def digest() -> dict[str, bytes]:
         paths = [*shard_paths(corpus / "targets"), *shard_paths(corpus / SCRATCH)]
@@ -113,19 +119,6 @@ def test_workers_change_no_byte(corpus: Path) -> None:
     for name in ("targets", SCRATCH):
         rmtree(corpus / name)
     assert (write(corpus, workers=2), digest()) == one
-
-
-def test_nothing_but_the_targets_of_parts_stays_in_the_scratch_folder(corpus: Path) -> None:
-    write(corpus)
-    assert sorted(path.name for path in (corpus / SCRATCH).iterdir()) == [f"part-{n:05d}.parquet" for n in range(3)]
-
-
-def test_a_part_takes_only_its_own_targets(corpus: Path) -> None:
-    write(corpus)
-    parts = shard_paths(corpus / "pages")
-    for path, links in zip(parts, (LINKS[:4], LINKS[4:], []), strict=True):
-        own = {target for each in links for target in each or ()}
-        assert read_targets(corpus, path) == {target: each for target, each in expected().items() if target in own}
 
 
 def test_a_corpus_without_links_has_no_targets(tmp_path: Path, corpus: Path) -> None:

@@ -2,6 +2,7 @@
 
 import bz2
 import re
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from nerbert.corpus.dump.parse import read_pages
 from nerbert.corpus.dump.parts import Index, is_index, pair_indexes, read_index
 from nerbert.errors import InputError
 from nerbert.sources.files import Source
+from tests.raised import raises
 
 HEAD, TAIL = b'<mediawiki xml:lang="en">\n', b"</mediawiki>\n"
 REMEDY = "fetch index and dump of the same date, or leave the index out"
@@ -87,38 +89,33 @@ def change(pattern: str, new: str, count: int = 1) -> Callable[[str], str]:
         (lambda text: text[: text.index(":10:") - 5], r"index\.txt\.bz2:\d+: (not offset|the index names \d+ pages)"),
     ],
 )
-def test_a_wrong_index_names_the_line(tmp_path: Path, change: Callable[[str], str], message: str) -> None:
+def test_messages(tmp_path: Path, change: Callable[[str], str], message: str) -> None:
     dump, index = write(tmp_path)
     index.write_bytes(bz2.compress(change(bz2.decompress(index.read_bytes()).decode()).encode()))
     for split_bytes in (500, 1_000_000):
-        with pytest.raises(InputError, match=f"{message}.*{REMEDY}"):
+        with raises(InputError, REMEDY) as caught:
             read(dump, index, split_bytes)
+        assert re.search(message, str(caught.value)), str(caught.value)
 
 
-def test_the_index_of_another_date_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [{"pages": 18}, {"each": 4}])
+def test_the_index_of_another_date_is_refused(tmp_path: Path, more: dict[str, int]) -> None:
     (tmp_path / "old").mkdir()
     dump, _ = write(tmp_path)
-    _, index = write(tmp_path / "old", pages=18)
-    with pytest.raises(InputError, match=REMEDY):
-        read(dump, index)
-    _, index = write(tmp_path / "old", each=4)
-    with pytest.raises(InputError, match=REMEDY):
+    _, index = write(tmp_path / "old", **more)
+    with raises(InputError, REMEDY):
         read(dump, index)
 
 
-def test_a_damaged_index_is_told(tmp_path: Path) -> None:
-    dump, index = write(tmp_path)
-    index.write_bytes(index.read_bytes()[:-10])
-    with pytest.raises(InputError, match=r"index\.txt\.bz2: compressed data is cut off or damaged"):
-        read(dump, index)
-
-
-def test_an_index_needs_a_dump_of_streams(tmp_path: Path) -> None:
+def test_a_damaged_index_and_a_dump_of_one_stream_are_refused(tmp_path: Path) -> None:
     dump, index = write(tmp_path)
     for data in (bz2.decompress(dump.read_bytes()), bz2.compress(bz2.decompress(dump.read_bytes()))):
         dump.write_bytes(data)
-        with pytest.raises(InputError, match=r"xml\.bz2: is not a multistream bz2 file, so .*index\.txt\.bz2 can't be"):
+        with raises(InputError, "xml.bz2: is not a multistream bz2 file, so "):
             Dump(dump, index=read_index(Source(str(index))))
+    index.write_bytes(index.read_bytes()[:-10])
+    with raises(InputError, "index.txt.bz2: compressed data is cut off or damaged"):
+        read_index(Source(str(index)))
 
 
 def pairs(*names: str) -> list[tuple[str, str]]:
@@ -134,13 +131,11 @@ def test_indexes_find_their_dumps_by_name() -> None:
     assert pairs("-", "a.xml") == [("-", ""), ("a.xml", "")]
     assert is_index(Source("https://y.org/x-index.txt.bz2"))
     assert not is_index(Source("my-index.d/x.xml.bz2"))
-    with pytest.raises(InputError, match=r"^a-index\.txt\.gz: an index without its dump, a\.xml\.bz2; give that too"):
+    with raises(InputError, "a-index.txt.gz: an index without its dump, a.xml.bz2; give that too"):
         pairs("b.xml.bz2", "a-index.txt.gz")
 
 
 def test_cuts_are_where_streams_begin() -> None:
-    from array import array
-
     index = Index("i", "", array("q", [10, 20, 30, 95]), array("q", [1, 1, 1, 1]), array("q", [1, 2, 3, 4]))
     assert index.cuts(25, 100) == [0, 30, 95, 100]
     assert [list(index.between(*part).offsets) for part in ((0, 30), (30, 95), (95, 100))] == [[10, 20], [30], [95]]

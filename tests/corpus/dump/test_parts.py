@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import lzma
 import re
-from array import array
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -19,10 +18,11 @@ from hypothesis import strategies as st
 
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parse import read_pages
-from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart, Index, chunks, find_mark, step_of, unpacked_streams
+from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart, chunks, find_mark, step_of, unpacked_streams
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import RawPage
 from nerbert.sources.files import Source
+from tests.raised import raises
 
 HEAD = b'<mediawiki xml:lang="de"\n  version="0.11"><siteinfo><dbname>dewiki</dbname></siteinfo>\n'
 TAIL = b"</mediawiki>\n"
@@ -168,32 +168,39 @@ def test_comments_and_cdata_within_a_page_are_read(tmp_path: Path) -> None:
         assert {each.text for part in read_parts(path, split_bytes) for each in part} == {"a b <c> & <d> e"}
 
 
-@pytest.mark.parametrize("place", [0.3, 0.5, 0.99])
-def test_damaged_bytes_in_the_middle_are_told(tmp_path: Path, place: float) -> None:
-    data = bytearray(by_page(2))
-    at = int(len(data) * place)
-    data[at : at + 20] = bytes(20)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-60], lambda data: data + b"rubbish", lambda data: data[:300] + b"x" + data[300:],
+        *(lambda data, at=at: data[: int(len(data) * at)] + bytes(20) + data[int(len(data) * at) + 20 :]
+          for at in (0.3, 0.5, 0.99)),
+    ],
+)  # fmt: skip
+def test_damaged_streams_are_told(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    (tmp_path / "dump").write_bytes(damage(by_page(2)))
+    with raises(InputError, f"{tmp_path / 'dump'}:"):
+        read_parts(tmp_path / "dump", 400)
+
+
+def test_messages(tmp_path: Path) -> None:
     path = tmp_path / "dump"
-    path.write_bytes(data)
-    with pytest.raises(InputError, match=rf"^{path}: (compressed data|can't be read: Invalid data|bytes)"):
-        read_parts(path, 400)
-
-
-def test_a_stream_that_is_missing_or_followed_by_rubbish_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "dump"
-    for data in (by_page(2)[:-60], by_page(2) + b"rubbish", by_page(2)[:300] + b"x" + by_page(2)[300:]):
-        path.write_bytes(data)
-        with pytest.raises(InputError, match=rf"^{path}:"):
-            read_parts(path, 400)
-
-
-def test_a_file_that_shrinks_while_it_is_read_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "dump"
+    with raises(SettingsError, f"split_bytes = 10: makes more than {MOST_PARTS} parts; choose"):
+        step_of(24 << 30, packed=True, wanted=10)
+    path.write_bytes(gzip.compress(XML))
+    with raises(SettingsError, "split_bytes = 268435457: ") as caught:
+        read_parts(path, (1 << 28) + 1)
+    assert " take at most 268435456" in str(caught.value)
     path.write_bytes(XML)
     parts = list(Dump(path).parts(1000))
     path.write_bytes(XML[:2500])
-    with pytest.raises(InputError, match=r"ends at byte 2500, and \d+ was expected"):
+    with raises(InputError, "ends at byte 2500, and ") as refused:
         list(map(read_part, parts))
+    assert " was expected" in str(refused.value)
+    for before, after, where in ((b"", b"<a/>" * 1_200_000, "after page 'P1'"), (b"<a/>" * 1_200_000, b"", "before")):
+        path.write_bytes(HEAD + before + page(1) + after + page(2) + TAIL)
+        with raises(InputError, "more than 4194304 bytes that are no page; give a pages") as refused:
+            read_parts(path, 1 << 24)
+        assert where in str(refused.value)
 
 
 def test_lines_are_counted_over_chunks(tmp_path: Path) -> None:
@@ -267,62 +274,14 @@ def test_parts_follow_the_size(size: int, packed: bool, wanted: int, step: int) 
     assert step_of(size, packed=packed, wanted=wanted) == step
 
 
-def test_too_many_parts_are_refused() -> None:
-    with pytest.raises(SettingsError, match=f"split_bytes = 10: makes more than {MOST_PARTS} parts; choose"):
-        step_of(24 << 30, packed=True, wanted=10)
-
-
-def test_borders_are_held_against_the_dump() -> None:
-    borders = Index("dump-index.txt", "", array("q", [10, 50]), array("q", [2, 1]), array("q", [1, 3]))
-    borders.check_heads([10, 50, 70])
-    borders.check_pages(3)
-    with pytest.raises(
-        InputError, match=r"dump-index\.txt:3: no bz2 stream begins at byte 50 of the dump; fetch index"
-    ):
-        borders.check_heads([10, 70])
-    with pytest.raises(
-        InputError, match=r"dump-index\.txt:1: the index names 3 pages here where the dump has 2; fetch"
-    ):
-        borders.check_pages(2)
-
-
-def test_what_is_no_page_fills_no_memory(tmp_path: Path) -> None:
-    path = tmp_path / "dump"
-    for before, after, place in ((b"", b"<a/>" * 1_200_000, "after page 'P1'"), (b"<a/>" * 1_200_000, b"", "before")):
-        path.write_bytes(HEAD + before + page(1) + after + page(2) + TAIL)
-        with pytest.raises(InputError, match=rf"{place}.*: more than 4194304 bytes that are no page; give a pages"):
-            read_parts(path, 1 << 24)
-
-
 def test_the_first_error_is_told(tmp_path: Path) -> None:
     """What is wrong with the XML, though the bytes behind it are gone too."""
     path = tmp_path / "dump"
     path.write_bytes(XML.replace(b"<title>P2<", b"<titel>P2<") + b" " * 1_000_000)
     (part,) = Dump(path).parts(10_000_000)
     path.write_bytes(path.read_bytes()[:500_000])
-    with pytest.raises(InputError, match="not well-formed"):
+    with raises(InputError, "not well-formed"):
         read_part(part)
-
-
-def test_the_digest_is_that_of_the_parts_bytes(tmp_path: Path) -> None:
-    path = tmp_path / "dump"
-    for data in (XML, by_page(2)):
-        path.write_bytes(data)
-        found = b""
-        for part in Dump(path).parts(300):
-            with part.open() as stream:
-                list(read_pages(part, stream))
-                bytes_ = data[part.start : part.start + part.length]
-                assert stream.digest() == hashlib.sha256(bytes_).hexdigest()
-                found += bytes_
-        assert found == data
-
-
-def test_pieces_of_an_unpacked_dump_have_a_bound(tmp_path: Path) -> None:
-    path = tmp_path / "dump"
-    path.write_bytes(gzip.compress(XML))
-    with pytest.raises(SettingsError, match=r"split_bytes = 268435457: .* take at most 268435456"):
-        read_parts(path, (1 << 28) + 1)
 
 
 def test_a_page_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,10 +290,10 @@ def test_a_page_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     path = tmp_path / "dump"
     xml = HEAD + page(1, "x" * (1 << 20)) + TAIL
     path.write_bytes(xml)
-    with pytest.raises(InputError, match="page 1 has more than 131072 bytes; refused"):
+    with raises(InputError, "page 1 has more than 131072 bytes; refused"):
         list(Dump(path).pages())
     path.write_bytes(gzip.compress(HEAD + page(1, "x" * (1 << 20)) + page(2) + TAIL))
-    with pytest.raises(InputError, match="a page of more than 131072 bytes"):
+    with raises(InputError, "a page of more than 131072 bytes"):
         read_parts(path, 100)
 
 

@@ -1,9 +1,10 @@
-"""Databases for tests, and what they say of titles."""
+"""Databases for tests, and what they say of titles; exports of wikis."""
 
 import atexit
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,3 +41,13 @@ def types_of(database: Database, titles: Sequence[str]) -> dict[str, tuple[Class
     found = {title: (tuple(path), source) for title, path, source in rows}
     assert len(found) == len(rows)
     return {title: found[title] for title in titles if title in found}
+
+
+def wiki(pages: Mapping[str, str]) -> str:
+    """An export of these pages, as MediaWiki writes it."""
+    texts = (
+        f"<page><title>{escape(title)}</title><revision><text>{escape(text, quote=False)}</text></revision></page>"
+        for title, text in pages.items()
+    )
+    head = '<?xml version="1.0"?><mediawiki xmlns="http://www.mediawiki.org/xml/export-0.8/">'
+    return f"{head}{''.join(texts)}</mediawiki>"

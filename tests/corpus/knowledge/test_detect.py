@@ -5,6 +5,7 @@ import pytest
 from nerbert.corpus.knowledge.detect import Detected, SourceKind, tell_export, tell_lines
 from nerbert.corpus.knowledge.ontology import Ontology
 from nerbert.errors import InputError
+from tests.raised import raises
 
 WIKIDATA = "http://www.wikidata.org/"
 BARE = Ontology.of({"Person": ""})
@@ -26,15 +27,10 @@ def tell(folder: Path, text: str, ontology: Ontology = ONTOLOGY) -> Detected:
 @pytest.mark.parametrize(
     "text",
     [
-        HEADER + DATA + LABEL * 2000 + LINK,
-        HEADER + DATA + LINK + STATEMENT + LABEL * 5000,
-        STATEMENT + LINK,
-        LINK,
-        LABEL,
-        STATEMENT * 5000,
-        "# a comment\n" + HEADER + DATA,
+        HEADER + DATA + LABEL * 2000 + LINK, HEADER + DATA + LINK + STATEMENT + LABEL * 5000, STATEMENT + LINK, LINK,
+        LABEL, STATEMENT * 5000, "# a comment\n" + HEADER + DATA,
     ],
-)
+)  # fmt: skip
 def test_triples_of_wikidata_are_told_with_what_to_give_instead(tmp_path: Path, text: str) -> None:
     told = tell(tmp_path, text)
     assert (told.kind, told.unknown) == (None, True)
@@ -58,7 +54,7 @@ def test_json_of_wikidata_is_told(tmp_path: Path, text: str) -> None:
 def test_wikidata_without_an_ontology_that_names_its_items_is_an_error(tmp_path: Path) -> None:
     text = '[\n{"type":"item","id":"Q31"}\n]\n'
     for ontology in (BARE, Ontology.of({})):
-        with pytest.raises(InputError, match=r"file: a dump of Wikidata .*DBpedia's ontology.*give that export"):
+        with raises(InputError, "file: a dump of Wikidata "):
             tell(tmp_path, text, ontology)
 
 
@@ -80,15 +76,10 @@ def test_what_only_looks_like_wikidata_is_not_told(tmp_path: Path, text: str) ->
 
 
 @pytest.mark.parametrize(("host", "language"), [("dbpedia.org", "en"), ("de.dbpedia.org", "de")])
-def test_disambiguations_are_told_with_their_language(tmp_path: Path, host: str, language: str) -> None:
-    triple = (
-        f"<http://{host}/resource/A> <http://dbpedia.org/ontology/wikiPageDisambiguates> <http://{host}/resource/B> ."
-    )
-    assert tell(tmp_path, f"# started\n{triple}\n") == Detected(SourceKind.DISAMBIGUATIONS, language)
-
-
-def test_instance_types_and_tables_are_told_as_before(tmp_path: Path) -> None:
-    rdf_type = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
-    triple = f"<http://it.dbpedia.org/resource/A> <{rdf_type}> <http://dbpedia.org/ontology/Person> .\n"
-    assert tell(tmp_path, triple) == Detected(SourceKind.TRIPLES, "it")
+def test_triples_of_dbpedia_are_told_with_their_language(tmp_path: Path, host: str, language: str) -> None:
+    ontology, rdf = "http://dbpedia.org/ontology", "http://www.w3.org/1999/02/22-rdf-syntax-ns"
+    disambiguates = f"<http://{host}/resource/A> <{ontology}/wikiPageDisambiguates> <http://{host}/resource/B> .\n"
+    assert tell(tmp_path, f"# started\n{disambiguates}") == Detected(SourceKind.DISAMBIGUATIONS, language)
+    triple = f"<http://{host}/resource/A> <{rdf}#type> <{ontology}/Person> .\n"
+    assert tell(tmp_path, triple) == Detected(SourceKind.TRIPLES, language)
     assert tell(tmp_path, "Ada Lovelace\tPerson\n") == Detected(SourceKind.TABLE)

@@ -2,8 +2,6 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nerbert.corpus.dump.deduplicate import is_disambiguation
 from nerbert.corpus.dump.dump import Dump
@@ -85,11 +83,6 @@ def test_a_bracket_behind_the_title_marks_a_page(language: str, title: str) -> N
     for other in (name, f"{name} (film)", f"{name}({bracket}", bracket.rstrip(")"), f"({bracket}", f"{title} x"):
         assert not is_disambiguation(other, [], language)
     assert not is_disambiguation(title, [], "ko")
-
-
-@given(st.text(), st.lists(st.text()), st.sampled_from(["en", "fr", "zh-yue", "", "x"]))
-def test_no_name_is_an_error(title: str, templates: list[str], language: str) -> None:
-    is_disambiguation(title, templates, language)
 
 
 def test_no_pattern_matches_nothing_or_anything() -> None:

@@ -7,6 +7,7 @@ import pytest
 from nerbert.corpus.knowledge.gazetteer import write_gazetteer
 from nerbert.errors import InputError, OutputExists
 from tests.commands import exit_code
+from tests.raised import raises
 
 TITLES = {
     "Paris": "City", "Paris (mythology)": "Person", "Paris 13": "Film", "X": "City", "Y (film)": "City",
@@ -41,12 +42,12 @@ def test_the_command_writes_coarse_types(sample: Path, tmp_path: Path, capsys: p
     assert [entry for entry, _ in rows] == sorted({entry for entry, _ in rows})
     assert ["6th Army", "organisation"] in rows
     assert f"{len(rows):,} entries written" in capsys.readouterr().err
-    with pytest.raises(OutputExists):
+    with raises(OutputExists):
         write_gazetteer([sample / "knowledge"], "4types", out)
 
 
 def test_a_label_set_without_types_is_refused(table: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="label_set = '1type': gives no title of the knowledge a type"):
+    with raises(InputError, "label_set = '1type': gives no title of the knowledge a type"):
         write_gazetteer([table], "1type", tmp_path / "out.tsv")
     assert not (tmp_path / "out.tsv").exists()
     assert not list(tmp_path.glob(".*"))

@@ -14,19 +14,10 @@ from nerbert.corpus.knowledge import database as database_module
 from nerbert.corpus.knowledge.knowledge import Knowledge, open_knowledge
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.records import Infobox
-from tests.corpus.knowledge.looking import a_database, types_of
+from tests.corpus.knowledge.looking import a_database, types_of, wiki
 from tests.raised import raises
 
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
-
-
-def wiki(pages: dict[str, str]) -> str:
-    """An export of these pages, as MediaWiki writes it."""
-    texts = (
-        f"<page><title>{name}</title><revision><text>{text}</text></revision></page>" for name, text in pages.items()
-    )
-    head = '<?xml version="1.0"?><mediawiki xmlns="http://www.mediawiki.org/xml/export-0.8/">'
-    return f"{head}{''.join(texts)}</mediawiki>"
 
 
 def mapping(language: str, **templates: str) -> str:

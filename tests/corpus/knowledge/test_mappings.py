@@ -3,7 +3,6 @@ import io
 import lzma
 from collections import defaultdict
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import given
@@ -14,28 +13,21 @@ from nerbert.corpus.knowledge.mappings import Mappings, Outcome, _class_at_start
 from nerbert.corpus.knowledge.ontology import templates
 from nerbert.errors import InputError
 from nerbert.records import Infobox
+from tests.corpus.knowledge.looking import wiki
+from tests.raised import raises
 
 
 def export(pages: dict[str, str]) -> io.BytesIO:
-    return io.BytesIO(
-        "".join(
-            [
-                "<mediawiki>",
-                *(
-                    f"<page><title>{escape(title)}</title><revision><text>{escape(text)}</text></revision></page>"
-                    for title, text in pages.items()
-                ),
-                "</mediawiki>",
-            ]
-        ).encode()
-    )
+    return io.BytesIO(wiki(pages).encode())
+
+
+def maps(name: str) -> str:
+    return f"{{{{TemplateMapping | mapToClass = {name} }}}}"
 
 
 def condition(operator: str, name: str, *, key: str = "kind", value: str = "") -> str:
-    mapping = f"{{{{TemplateMapping | mapToClass = {name} }}}}"
-    return (
-        f"{{{{Condition | templateProperty = {key} | operator = {operator} | value = {value} | mapping = {mapping} }}}}"
-    )
+    rule = f"templateProperty = {key} | operator = {operator} | value = {value} | mapping = {maps(name)}"
+    return f"{{{{Condition | {rule} }}}}"
 
 
 @pytest.fixture
@@ -53,54 +45,48 @@ def mappings() -> Mappings:
         "Mapping de:Infobox place": f"{{{{ ConditionalMapping | cases = {' '.join(cases)} {nested} "
         f"{condition('otherwise', 'Place')} | defaultMappings = {{{{PropertyMapping}}}} }}}}",
         "Mapping de:Infobox strict": f"{{{{ConditionalMapping | cases = {cases[0]} }}}}",
-        "Mapping de:Authority": "{{TemplateMapping | mapToClass = owl:Thing}}",
+        "Mapping de:Authority": maps("owl:Thing"),
         "Mapping de:Old film": "#REDIRECT [[Mapping de:Older film]]",
         "Mapping de:Older film": "#redirect [[Mapping de:infobox_film]]",
         "Mapping de:Ring": "#REDIRECT [[Mapping de:Ring]]",
         "Mapping de:Empty": "<!-- nothing -->",
-        "Mapping fr:Film": "{{TemplateMapping | mapToClass = Film}}",
+        "Mapping fr:Film": maps("Film"),
     }
     return read_mappings(export(pages), "m.xml")
-
-
-def test_the_language_is_that_of_the_pages(mappings: Mappings) -> None:
-    assert mappings.language == "de"
 
 
 @pytest.mark.parametrize(
     ("template", "parameters", "name"),
     [
-        ("infobox_film", {}, "Film"),
-        ("Old film", {}, "Film"),
-        ("Ring", {}, None),
-        ("Empty", {}, None),
-        ("Unheard of", {}, None),
-        ("Authority", {}, None),
-        ("Infobox place", {}, "Place"),
+        ("infobox_film", {}, "Film"), ("Old film", {}, "Film"), ("Ring", {}, None), ("Empty", {}, None),
+        ("Unheard of", {}, None), ("Authority", {}, None), ("Infobox place", {}, "Place"),
         ("Infobox place", {"hamlet": "yes", "kind": "city"}, "Village"),
         ("Infobox place", {"hamlet": "  ", "kind": "old CITY"}, "City"),
         ("Infobox place", {"kind": "[[Town (UK)|market town]]"}, "Town"),
-        ("Infobox place", {"kind": "'''Market Town''' of old"}, "Place"),
-        ("Infobox place", {"kind": "x"}, "Place"),
-        ("Infobox place", {"kind": "water", "length": "3"}, "River"),
-        ("Infobox place", {"kind": "water"}, None),
+        ("Infobox place", {"kind": "'''Market Town''' of old"}, "Place"), ("Infobox place", {"kind": "x"}, "Place"),
+        ("Infobox place", {"kind": "water", "length": "3"}, "River"), ("Infobox place", {"kind": "water"}, None),
         ("Infobox strict", {}, None),
     ],
-)
+)  # fmt: skip
 def test_rules_are_asked_in_their_order(
     mappings: Mappings, template: str, parameters: dict[str, str], name: str | None
 ) -> None:
     assert mappings.class_of(Infobox(template, tuple(parameters.items()))) == name
 
 
-def test_pages_that_map_nothing_are_named(mappings: Mappings) -> None:
+def test_the_language_is_that_of_the_pages_and_what_maps_nothing_is_named(mappings: Mappings) -> None:
+    assert mappings.language == "de"
     assert [title for title, _ in mappings.unread] == ["Mapping de:Empty", "Mapping fr:Film", "Mapping de:Ring"]
     assert not mappings.knows("Ring")
+    deep = "{{ConditionalMapping | cases = {{Condition | operator = otherwise | mapping = " * 20_000
+    assert read_mappings(export({"Mapping en:Deep": deep}), "m.xml").class_of(Infobox("Deep")) is None
+    with raises(InputError, "m.xml: no page is called `Mapping xx:"):
+        read_mappings(export({"Berlin": "text"}), "m.xml")
 
 
 def test_redirects_in_another_case_and_in_circles() -> None:
     pages = {
-        "Mapping en:Infobox software": "{{TemplateMapping | mapToClass = Software}}",
+        "Mapping en:Infobox software": maps("Software"),
         "Mapping en:Infobox old": "#REDIRECT [[Mapping en:Infobox Software]]",
         "Mapping en:A": "#REDIRECT [[Mapping en:B]]",
         "Mapping en:B": "#REDIRECT [[Mapping en:A]]",
@@ -112,17 +98,6 @@ def test_redirects_in_another_case_and_in_circles() -> None:
     assert [(title[-1], why) for title, why in read.unread] == [
         ("A", "redirects in a circle"), ("B", "redirects in a circle"), ("C", "redirects to Nothing"),
     ]  # fmt: skip
-
-
-def test_conditions_nested_beyond_reason_map_nothing() -> None:
-    text = "{{ConditionalMapping | cases = {{Condition | operator = otherwise | mapping = " * 20_000
-    read = read_mappings(export({"Mapping en:Deep": text}), "m.xml")
-    assert read.class_of(Infobox("Deep")) is None
-
-
-def test_an_export_without_mappings_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^m\.xml: no page is called `Mapping xx:"):
-        read_mappings(export({"Berlin": "text"}), "m.xml")
 
 
 @pytest.mark.parametrize(("language", "size"), [("en", 757), ("de", 320), ("fr", 245), ("it", 126)])
@@ -146,12 +121,7 @@ def classes_of(outcome: Outcome) -> list[str]:
 
 def test_a_name_in_other_case_maps_alike_unless_two_map_apart() -> None:
     pages = {"Infobox software": "Software", "Infobox Ship": "Ship", "Infobox ship": "Train"}
-    text = "".join(
-        f"<page><title>Mapping en:{name}</title><revision><text>{{{{TemplateMapping|mapToClass={cls}}}}}</text>"
-        "</revision></page>"
-        for name, cls in pages.items()
-    )
-    mappings = read_mappings(io.BytesIO(f"<mediawiki>{text}</mediawiki>".encode()), "m.xml")
+    mappings = read_mappings(export({f"Mapping en:{name}": maps(to) for name, to in pages.items()}), "m.xml")
     assert mappings.class_of(Infobox("infobox_Software")) == "Software"
     assert mappings.class_of(Infobox("Infobox Ship")) == "Ship"
     assert mappings.class_of(Infobox("Infobox SHIP")) is None

@@ -1,7 +1,6 @@
 import csv
 import io
 import lzma
-from html import escape
 from pathlib import Path
 
 import pytest
@@ -9,75 +8,53 @@ import pytest
 from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
 from nerbert.errors import InputError
 from nerbert.tables import read_columns
+from tests.corpus.knowledge.looking import wiki
+from tests.raised import raises
 
 FIXED = {name: parent for name, parent in read_columns("parents.tsv", "class", "parent")}  # noqa: C416
 
 
-def export(**classes: str) -> io.BytesIO:
-    pages = "".join(
-        f"<page><title>OntologyClass:{name}</title><revision><text>{{{{Class | labels = {{{{label|en|x}}}} {fields}}}}}"
-        "</text></revision></page>"
-        for name, fields in classes.items()
-    )
-    other = "<page><title>OntologyProperty:Name</title><revision><text>{{DatatypeProperty}}</text></revision></page>"
-    return io.BytesIO(f"<mediawiki>{other}{pages}</mediawiki>".encode())
+def read(language: str = "en", **classes: str) -> Ontology:
+    """Read an export with these fields of classes."""
+    pages = {f"OntologyClass:{name}": f"{{{{Class {fields} }}}}" for name, fields in classes.items()}
+    text = wiki({"OntologyProperty:Name": "{{DatatypeProperty}}", **pages})
+    return read_ontology(io.BytesIO(text.encode()), "o.xml", language)
 
 
-def parent(name: str) -> str:
-    return f"| rdfs:subClassOf = {name}\n"
+def below(**parents: str) -> Ontology:
+    """Read an export of classes with these parents."""
+    return read(**{name: f"| labels = {{{{label|en|x}}}} | rdfs:subClassOf = {to}\n" for name, to in parents.items()})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ontology() -> Ontology:
-    return read_ontology(
-        export(
-            Work=parent("owl:Thing"),
-            Film=parent("work"),
-            Song=parent("dul:InformationObject, MusicalWork"),
-            MusicalWork=parent("Work, dul:InformationObject"),
-            Holiday=parent("TimeInterval"),
-            Chicken=parent("Egg"),
-            Egg=parent("Chicken"),
-            Self=parent("Self"),
-        ),
-        "o.xml",
-    )
+    return below(
+        Work="owl:Thing", Film="work", Song="dul:InformationObject, MusicalWork",
+        MusicalWork="Work, dul:InformationObject", Holiday="TimeInterval", Chicken="Egg", Egg="Chicken", Self="Self",
+    )  # fmt: skip
 
 
-def test_paths_go_from_the_root_to_the_class(ontology: Ontology) -> None:
-    assert ontology.path("Song") == ("Work", "MusicalWork", "Song")
-    assert ontology.path("Film") == ("Work", "Film")
-    assert ontology.path("Holiday") == ("Holiday",)
+@pytest.mark.parametrize(
+    ("name", "path", "known"),
+    [
+        ("Song", "Work/MusicalWork/Song", True), ("Film", "Work/Film", True), ("film", "Work/Film", True),
+        ("dbo:Film", "Work/Film", True), ("http://dbpedia.org/ontology/Film", "Work/Film", True),
+        (" film ", "Work/Film", True), ("Holiday", "Holiday", True), ("Egg", "Chicken/Egg", True),
+        ("Chicken", "Egg/Chicken", True), ("Self", "Self", True), ("dbo:Spam", "Spam", False), ("Spam", "Spam", False),
+        ("owl:Thing", "", False), ("Thing", "", False), ("", "", False),
+    ],
+)  # fmt: skip
+def test_paths_go_from_the_root_to_the_class(ontology: Ontology, name: str, path: str, known: bool) -> None:
+    """Names match with their prefix and in lower case; unknown classes stand alone; cycles are cut where they close."""
+    assert ("/".join(ontology.path(name)), ontology.knows(name)) == (path, known)
+
+
+def test_classes_are_those_of_the_export_but_thing(ontology: Ontology) -> None:
     assert len(ontology) == 8
-
-
-@pytest.mark.parametrize("name", ["Film", "film", "dbo:Film", "http://dbpedia.org/ontology/Film", " film "])
-def test_names_match_with_prefix_and_in_lower_case(ontology: Ontology, name: str) -> None:
-    assert ontology.knows(name)
-    assert ontology.path(name) == ("Work", "Film")
-
-
-def test_unknown_classes_stand_alone_and_thing_is_nothing(ontology: Ontology) -> None:
-    assert ontology.path("dbo:Spam") == ("Spam",)
-    assert not ontology.knows("Spam")
     assert not ontology.knows("http://schema.org/Film")
-    assert ontology.path("owl:Thing") == ontology.path("Thing") == ontology.path("") == ()
-    assert not ontology.knows("")
-
-
-def test_cycles_are_cut_where_they_close(ontology: Ontology) -> None:
-    assert ontology.path("Egg") == ("Chicken", "Egg")
-    assert ontology.path("Chicken") == ("Egg", "Chicken")
-    assert ontology.path("Self") == ("Self",)
-
-
-def test_thing_is_no_class_of_the_export() -> None:
-    assert len(read_ontology(export(**{"Owl:Thing": "", "Film": parent("owl:Thing")}), "o.xml")) == 1
-
-
-def test_an_export_without_classes_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^o\.xml: no page is called OntologyClass:"):
-        read_ontology(export(), "o.xml")
+    assert len(below(**{"Owl:Thing": "", "Film": "owl:Thing"})) == 1
+    with raises(InputError, "o.xml: no page is called OntologyClass:"):
+        read()
 
 
 def test_dbpedias_own_export_agrees_with_the_table_derived_from_it(shared: Path) -> None:
@@ -95,12 +72,9 @@ def test_dbpedias_own_export_agrees_with_the_table_derived_from_it(shared: Path)
 
 
 def test_a_few_parents_are_fixed_whatever_the_wiki_says() -> None:
-    ontology = read_ontology(
-        export(
-            Animal=parent("owl:Thing"), Person=parent("Animal"), Agent=parent("owl:Thing"),
-            ArchitecturalStructure=parent("owl:Thing"), Airport=parent("architecturalStructure"),
-        ),
-        "o.xml",
+    ontology = below(
+        Animal="owl:Thing", Person="Animal", Agent="owl:Thing", ArchitecturalStructure="owl:Thing",
+        Airport="architecturalStructure",
     )  # fmt: skip
     assert ontology.path("Person") == ("Agent", "Person")
     assert ontology.path("Airport") == ("ArchitecturalStructure", "Airport"), "Place is not in this ontology"
@@ -108,17 +82,13 @@ def test_a_few_parents_are_fixed_whatever_the_wiki_says() -> None:
 
 def test_wikidata_items_that_equal_a_class() -> None:
     fields = "| owl:equivalentClass = schema:Person, wikidata:Q215627 , wikidata:Q5"
-    ontology = read_ontology(export(Person=fields, Man="| owl:equivalentClass = wikidata:Q5, wikidata:Qx"), "o.xml")
+    ontology = read(Person=fields, Man="| owl:equivalentClass = wikidata:Q5, wikidata:Qx")
     assert ontology.equivalents == {"Q215627": "Person", "Q5": "Person"}
 
 
 def words(fields: str, language: str = "en") -> dict[str, str]:
     """Return the words of a class with these fields."""
-    page = (
-        f"<page><title>OntologyClass:A</title><revision><text>{{{{Class {escape(fields)}}}}}</text></revision></page>"
-    )
-    read = read_ontology(io.BytesIO(f"<mediawiki>{page}</mediawiki>".encode()), "o.xml", language)
-    return dict(read.words.get("A", {}))
+    return dict(read(language, A=fields).words.get("A", {}))
 
 
 def test_words_are_in_the_language_else_in_english() -> None:

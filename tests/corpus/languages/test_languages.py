@@ -109,29 +109,15 @@ def test_there_are_many_scripts() -> None:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_sentences_are_found(code: str) -> None:
-    assert [sentence.text for sentence in found(code)] == [sentence.text for sentence in expected(code)]
-
-
-@pytest.mark.parametrize("code", CODES)
-def test_mentions_are_found(code: str) -> None:
-    assert marked(found(code)) == marked(expected(code))
-
-
-@pytest.mark.parametrize("code", CODES)
-def test_link_trails_alone_find_the_mentions_that_have_no_particles(code: str) -> None:
-    assert code in PARTICLES or marked(found(code, glued="drop")) == marked(expected(code))
-
-
-@pytest.mark.parametrize("code", CODES)
-def test_words_are_found(code: str) -> None:
-    wanted = {each.text: each.words for each in expected(code) if each.words is not None}
-    assert {each.text: each.words for each in found(code) if each.text in wanted} == wanted
-
-
-@pytest.mark.parametrize("code", CODES)
-def test_no_markup_is_left(code: str) -> None:
-    assert not [(mark, sentence.text) for sentence in found(code) for mark in MARKUP if mark in sentence.text]
+def test_a_page_is_read(code: str) -> None:
+    """Its sentences, their mentions and words; link trails alone find mentions where the language has no particles."""
+    made, wanted = found(code), expected(code)
+    assert [sentence.text for sentence in made] == [sentence.text for sentence in wanted]
+    assert marked(made) == marked(wanted)
+    assert code in PARTICLES or marked(found(code, glued="drop")) == marked(wanted)
+    words = {sentence.text: sentence.words for sentence in wanted if sentence.words is not None}
+    assert {sentence.text: sentence.words for sentence in made if sentence.text in words} == words
+    assert not [(mark, sentence.text) for sentence in made for mark in MARKUP if mark in sentence.text]
 
 
 @pytest.mark.parametrize("code", CODES)

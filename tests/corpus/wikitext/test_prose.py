@@ -15,29 +15,17 @@ def clean(raw: str, *, lists: bool = False) -> str:
 @pytest.mark.parametrize(
     ("raw", "text"),
     [
-        ("a\nb\n\nc", "a b\nc"),
-        ("a\r\nb\r\n \r\nc", "a b\nc"),
-        ("\n\n a \n", "a"),
-        ("a\n== H ==\nb\n=== I ===", "a\nb"),
-        ("a\n== H == \t\nb\n=\nc", "a\nb\nc"),
-        ("== no heading", "== no heading"),
-        ("a\n----\nb\n-----c", "a\nb\nc"),
-        ("a\n* b\n# c\n: d\n; e\nf", "a\nf"),
-        ("|- \n| a\n! b\n{| c\nd", "d"),
-        ("a \t\u00a0\u2028 b", "a b"),
-        ("so\u00adft\u200bly \u200e x\u2060", "softly x"),
-        ("a (; b) (c ; ) () d ( , ; ) e", "a (b) (c) d e"),
-        ("a ( b ) c", "a (b) c"),
+        ("a\nb\n\nc", "a b\nc"), ("a\r\nb\r\n \r\nc", "a b\nc"), ("\n\n a \n", "a"),
+        ("a\n== H ==\nb\n=== I ===", "a\nb"), ("a\n== H == \t\nb\n=\nc", "a\nb\nc"), ("== no heading", "== no heading"),
+        ("a\n----\nb\n-----c", "a\nb\nc"), ("a\n* b\n# c\n: d\n; e\nf", "a\nf"), ("|- \n| a\n! b\n{| c\nd", "d"),
+        ("a \t\u00a0\u2028 b", "a b"), ("so\u00adft\u200bly \u200e x\u2060", "softly x"),
+        ("a (; b) (c ; ) () d ( , ; ) e", "a (b) (c) d e"), ("a ( b ) c", "a (b) c"),
         ("Anime ([], x) int[] y", "Anime (x) int[] y"),
-        ("Arsen [] ist ([]) giftig [ ], sehr.", "Arsen ist giftig, sehr."),
-        ("a , b ; c ,d ,", "a, b ; c ,d ,"),
-        ("f() and g( )(h)()", "f() and g()(h)"),
-        ("a (b)c (d ;) e", "a (b)c (d) e"),
-        ("a<p>b</p><p>* c</p><li>d</li>e", "a\nb\n* c\ne"),
-        ("  ", ""),
-        ("(;)", ""),
+        ("Arsen [] ist ([]) giftig [ ], sehr.", "Arsen ist giftig, sehr."), ("a , b ; c ,d ,", "a, b ; c ,d ,"),
+        ("f() and g( )(h)()", "f() and g()(h)"), ("a (b)c (d ;) e", "a (b)c (d) e"),
+        ("a<p>b</p><p>* c</p><li>d</li>e", "a\nb\n* c\ne"), ("  ", ""), ("(;)", ""),
     ],
-)
+)  # fmt: skip
 def test_paragraphs(raw: str, text: str) -> None:
     assert clean(raw) == text
 
@@ -69,30 +57,15 @@ def test_nothing_but_marks_and_blanks_goes(raw: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["  ", "(", ")", "(;", "; ", " ,", "( ", "()", "\n", "\n*", "\u200b ", "[", "[]", " [ ", "=", "\n= ", " )"]
-)
-def test_hostile_input_is_finished(piece: str) -> None:
-    assert "\t" not in clean(piece * 100_000 + "x")
-
-
-@pytest.mark.parametrize(
     ("source", "text"),
     [
-        ("''a'' '''b''' '''''c'''''", "a b c"),
-        ("''''a''''", "'a'"),
-        ("''''''a''''''", "'a'"),
-        ("'''''''a", "''a"),
-        ("''[[Hamlet]]'''s father", "[[Hamlet]]'s father"),
-        ("'''[[Hamlet]]''''s father", "[[Hamlet]]'s father"),
-        ("l'''arbre''", "l'arbre"),
-        ("''l'''arbre", "l'arbre"),
-        ("a '''b''' ''c'''s", "a b' cs"),
-        ("''a l'''b cc'''d '''e", "a l'b ccd e"),
-        ("'''Hamlet'' x''' y", "Hamlet x y"),
-        ("''x\n'''y", "x\ny"),
+        ("''a'' '''b''' '''''c'''''", "a b c"), ("''''a''''", "'a'"), ("''''''a''''''", "'a'"), ("'''''''a", "''a"),
+        ("''[[Hamlet]]'''s father", "[[Hamlet]]'s father"), ("'''[[Hamlet]]''''s father", "[[Hamlet]]'s father"),
+        ("l'''arbre''", "l'arbre"), ("''l'''arbre", "l'arbre"), ("a '''b''' ''c'''s", "a b' cs"),
+        ("''a l'''b cc'''d '''e", "a l'b ccd e"), ("'''Hamlet'' x''' y", "Hamlet x y"), ("''x\n'''y", "x\ny"),
         ("'' '''", " '"),
     ],
-)
+)  # fmt: skip
 def test_marks_and_apostrophes(source: str, text: str) -> None:
     assert remove_marks(source) == text
 
@@ -104,8 +77,3 @@ def test_only_apostrophes_in_runs_go(source: str) -> None:
     for line, other in zip(source.split("\n"), left.split("\n"), strict=True):
         assert other.count("'") <= line.count("'")
         assert "''" in line or other == line
-
-
-@pytest.mark.parametrize("piece", ["'", "'' '", "''' ", "'' ''' ", "a'''", "'\n"])
-def test_hostile_apostrophes_are_finished(piece: str) -> None:
-    assert len(remove_marks(piece * 100_000)) <= len(piece) * 100_000

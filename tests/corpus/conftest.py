@@ -1,4 +1,4 @@
-"""Fixtures for tests of knowledge."""
+"""Fixtures for tests of the corpus."""
 
 from tests.sources.web_server import web
 
