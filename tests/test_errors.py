@@ -22,42 +22,27 @@ from nerbert.errors import (
     refused,
     unknown,
 )
+from tests.raised import raises
 
 
-def test_message_is_one_line() -> None:
+def test_a_message_is_one_line_that_is_safe_to_print() -> None:
     assert str(InputError("first\n  second")) == "first second"
-
-
-def test_at_adds_the_place_and_keeps_the_kind() -> None:
-    with pytest.raises(InputError, match=r"^data\.conll:7: bad tag$"), at("data.conll", 7):
-        raise InputError("bad tag")
-
-
-def test_at_lets_other_errors_pass() -> None:
-    with pytest.raises(KeyError), at("data.conll", 7):
-        raise KeyError("x")
+    assert str(InputError("a\x1b[31mb\x00 \u202ec\udc80")) == r"a\x1b[31mb\x00 \u202ec\udc80"
 
 
 def test_need_names_the_extra() -> None:
-    with pytest.raises(MissingExtra, match=r"no_such_module not installed: pip install 'nerbert\[train\]'"):
+    with raises(MissingExtra, words="no_such_module not installed: pip install 'nerbert[train]'"):
         need("train", "json", "no_such_module")
     need("train", "json")
 
 
-def test_exit_code() -> None:
-    assert NerbertError.exit_code == 1
-
-
 def test_at_keeps_the_innermost_place_as_fields() -> None:
-    with (
-        pytest.raises(
-            SettingsError, match=r"^suite\.toml: \[systems\.'a'\]: setting seeds = 1: must be odd$"
-        ) as raised,
-        at("suite.toml"),
-        at(setting="[systems.'a']"),
-    ):
+    told = "suite.toml: [systems.'a']: setting seeds = 1: must be odd"
+    expected = raises(SettingsError, path="suite.toml", line=None, setting="seeds", words=told)
+    with expected, at("suite.toml"), at(setting="[systems.'a']"):
         refuse(True, "seeds", 1, "odd")
-    assert (raised.value.path, raised.value.line, raised.value.setting) == ("suite.toml", None, "seeds")
+    with pytest.raises(KeyError), at("data.conll", 7):
+        raise KeyError("x")
 
 
 @pytest.mark.parametrize(
@@ -74,15 +59,8 @@ def test_places_nest(
 ) -> None:
     with pytest.raises(InputError) as raised, outer, inner:
         raise InputError("bad")
-    assert (raised.value.path, raised.value.line) == fields
-    assert str(raised.value) == message
-
-
-def test_fields_travel_between_processes() -> None:
-    with pytest.raises(InputError) as raised, at("a.conll", 3):
-        raise InputError("bad")
-    there = pickle.loads(pickle.dumps(raised.value))
-    assert (str(there), there.path, there.line) == ("a.conll:3: bad", "a.conll", 3)
+    for error in (raised.value, pickle.loads(pickle.dumps(raised.value))):  # fields travel between processes
+        assert (error.path, error.line, str(error)) == (*fields, message)
 
 
 def test_every_error_has_an_http_status_of_its_class() -> None:
@@ -93,6 +71,7 @@ def test_every_error_has_an_http_status_of_its_class() -> None:
         "WriteError": 507, "WorkerDied": 503, "MissingExtra": 501, "Overloaded": 429, "Unavailable": 503,
         "TimedOut": 504,
     }  # fmt: skip
+    assert NerbertError.exit_code == 1
     assert errors.__doc__
     for name, code in status.items():
         assert re.search(rf"{name}\b.*\b{code}\b", errors.__doc__), name
@@ -109,10 +88,6 @@ def test_what_may_succeed_when_it_is_run_again() -> None:
     for kind in (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError):
         cut_off.__cause__ = kind()
         assert not errors.may_try_again(cut_off)
-
-
-def test_a_message_is_safe_to_print() -> None:
-    assert str(InputError("a\x1b[31mb\x00 \u202ec\udc80")) == r"a\x1b[31mb\x00 \u202ec\udc80"
 
 
 def test_a_long_message_keeps_its_place_and_its_remedy() -> None:
@@ -141,9 +116,8 @@ def test_what_is_known_is_told(name: object, known: list[str], said: str) -> Non
 
 
 def test_many_known_names_are_counted() -> None:
-    assert unknown("sed", ["seed", *map(str, range(1000))], see="see the docs") == (
-        ": did you mean 'seed'? (must be one of 1001: see the docs)"
-    )
+    many = ["seed", *map(str, range(1000))]
+    assert unknown("sed", many, see="see the docs") == ": did you mean 'seed'? (must be one of 1001: see the docs)"
     assert unknown("x", ["y"], allowed="'y', or none") == ": must be 'y', or none"
 
 

@@ -4,11 +4,14 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.commands import run_in
 
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.nightly
 def test_all_sides_run_and_losses_are_those_that_are_stored(tmp_path: Path) -> None:
     run_in(ROOT, sys.executable, "benchmarks/gpu.py", "-o", str(tmp_path), path=Path(sys.executable).parent)
     found = json.loads((tmp_path / "gpu.json").read_text())

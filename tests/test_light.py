@@ -1,7 +1,7 @@
 """What the light core (`pip install nerbert[onnx]`) does without the extras `corpus` and `train`, and what it refuses.
 
-One process has these libraries blocked, as if they weren't installed, and runs all commands. The slow test makes a real
-environment, measures it, and runs the same commands there.
+One process has these libraries blocked, as if they weren't installed, and runs all commands. The nightly test makes a
+real environment, measures it, and runs the same commands there.
 """
 
 import json
@@ -87,6 +87,7 @@ REFUSED = {
     "quickstart --keep new": "train",
 }
 HELPS = tuple(" ".join((*words, "--help")) for words in commands(app))
+pytestmark = pytest.mark.extras  # an export is made
 Answers = Mapping[str, tuple[Any, str, str]]
 
 
@@ -99,8 +100,8 @@ def place(tiny_tagger: Path, tiny_gliner: Path, sample: Path, tmp_path_factory: 
     for name, target in (("tagger", tiny_tagger), *((each.name, each) for each in sample.iterdir())):
         (folder / name).symlink_to(target)
     export(tiny_tagger, int8=True, output=folder / "light")
-    export("embedded-open", int8=True, output=folder / "open")
-    export(tiny_gliner, int8=True, output=folder / "gliner")
+    export("embedded-open", output=folder / "open")
+    export(tiny_gliner, output=folder / "gliner")
     first = (sample / "domain" / "test.conll").read_text(encoding="utf-8").split("\n\n")[:20]
     (folder / "test.conll").write_text("\n\n".join(first) + "\n", encoding="utf-8")
     for name in ("rows.jsonl", "rows.parquet"):

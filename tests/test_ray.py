@@ -14,11 +14,12 @@ import pytest
 from nerbert import __version__, ray_executor
 from nerbert.corpus.shards import read_sentences
 from nerbert.errors import InputError, SettingsError, WorkerDied, WriteError
-from nerbert.executors import ONE_CORE, Resources, open_executor
+from nerbert.executors import ONE_CORE, Executor, Resources, open_executor
 from tests.commands import exit_code
+from tests.raised import raises
 
 ray = pytest.importorskip("ray")
-Caught = pytest.CaptureFixture[str]
+pytestmark = pytest.mark.extras
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,13 @@ def cluster() -> Iterator[Any]:
     yield made
     os.environ.pop("RAY_ADDRESS") if before is None else os.environ.update(RAY_ADDRESS=before)
     made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def on_ray(cluster: Any) -> Iterator[Executor]:
+    """An executor that stays connected; tests of connecting come before its first use."""
+    with open_executor("ray") as executor:
+        yield executor
 
 
 def times(number: int, by: int) -> int:
@@ -72,11 +80,30 @@ class Loaded:
         return os.getpid(), Loaded.count
 
 
-def test_results_come_in_order_from_all_nodes(cluster: Any, capsys: Caught) -> None:
+@pytest.mark.parametrize(
+    ("name", "address", "told"),
+    [
+        ("ray://somewhere:10001", "", "Ray Client isn't supported; run the command on one of the cluster's machines"),
+        ("ray", "ray://somewhere:10001", "must be host:port of the cluster's head"),
+        ("ray", "127.0.0.1:1", "no cluster at '127.0.0.1:1'"),
+    ],
+)
+def test_no_cluster_is_refused(name: str, address: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with raises(SettingsError, words=told), open_executor(name):
+        pass
+
+
+def test_an_executor_connects_and_disconnects(
+    cluster: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with open_executor("ray") as executor:
         assert executor.workers == 2
-        assert list(executor.map_ordered(partial(times, by=3), range(20))) == [3 * n for n in range(20)]
     assert capsys.readouterr().err.splitlines() == ["Ray: machines: 2, cores: 2"]
+    assert not ray.is_initialized()
+    monkeypatch.setattr(ray_executor, "__version__", "9.9")
+    with raises(SettingsError, words="here: 9.9; install the same on each machine"), open_executor("ray"):
+        pass
     assert not ray.is_initialized()
 
 
@@ -96,59 +123,9 @@ def test_few_items_are_taken_ahead(cluster: Any) -> None:
     assert not ray.is_initialized()
 
 
-def test_a_process_unpickles_a_task_once(cluster: Any) -> None:
-    with open_executor("ray") as executor:
-        found = set(executor.map_ordered(Loaded(), range(40)))
-    assert {count for _, count in found} == {1}
-    assert len(found) <= 3
-
-
-def test_a_tasks_own_error_is_raised_as_it_was_and_not_tried_again(cluster: Any) -> None:
-    with open_executor("ray") as executor:
-        results = executor.map_ordered(refuse, [7, 8])
-        with pytest.raises(InputError, match=r"^refused 7$") as caught:
-            list(results)
-        assert (caught.value.path, caught.value.line) == ("x.txt", 7)
-        assert list(executor.map_ordered(partial(times, by=2), [1])) == [2]
-
-
-def test_a_task_that_kills_its_process_is_given_up(cluster: Any) -> None:
-    with open_executor("ray") as executor, pytest.raises(WorkerDied, match="died, and so did those that ran its task"):
-        list(executor.map_ordered(die, [0]))
-
-
-def test_tasks_on_a_gpu_share_a_process_unless_they_are_isolated(cluster: Any) -> None:
-    with open_executor("ray") as executor:
-        kept = set(executor.map_ordered(place, range(4), Resources(gpus=1)))
-        apart = set(executor.map_ordered(place, range(2), Resources(gpus=1, isolated=True)))
-        (none,) = set(executor.map_ordered(visible_gpus, range(2)))
-        (one,) = set(executor.map_ordered(visible_gpus, range(2), Resources(gpus=1)))
-    assert len(kept) == 1
-    assert len(apart) == 2
-    assert (none, one) == ("", "0")
-
-
-def test_a_task_that_no_machine_can_run_is_refused(cluster: Any) -> None:
-    with open_executor("ray") as executor:
-        with pytest.raises(SettingsError, match="needs 2 GPU, the machines of the cluster have at most 1"):
-            next(executor.map_ordered(place, [0], Resources(gpus=2)))
-        with pytest.raises(SettingsError, match="needs 9 CPU"):
-            next(executor.map_ordered(place, [0], Resources(cpus=9)))
-
-
-def test_machines_with_another_version_are_refused(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_executor, "__version__", "9.9")
-    with pytest.raises(SettingsError, match=r"nerbert there: \S+; here: 9.9; install the same"), open_executor("ray"):
-        pass
-    assert not ray.is_initialized()
-    task = ray_executor._Task("a", "0.0.1", ".", False, b"")
-    with pytest.raises(SettingsError, match=r"0.0.1 on another; install the same"):
-        ray_executor._run(task, 0)
-
-
-def test_machines_without_nerbert_are_refused(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machines_without_nerbert_are_refused(on_ray: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_executor, "version", _unknown)
-    with pytest.raises(SettingsError, match=r"doesn't say which \(PackageNotFoundError\)"), open_executor("ray"):
+    with raises(SettingsError, words="doesn't say which (PackageNotFoundError)"), open_executor("ray"):
         pass
 
 
@@ -158,33 +135,53 @@ def _unknown(_: str) -> str:
     raise PackageNotFoundError("nerbert")
 
 
-def test_a_folder_that_a_machine_lacks_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    task = ray_executor._Task("b", __version__, str(tmp_path / "none"), False, b"")
-    with pytest.raises(SettingsError, match="none: isn't on every machine of the cluster"):
-        ray_executor._run(task, 0)
+def test_results_come_in_order(on_ray: Executor) -> None:
+    assert list(on_ray.map_ordered(partial(times, by=3), range(20))) == [3 * n for n in range(20)]
+
+
+def test_a_process_unpickles_a_task_once(on_ray: Executor) -> None:
+    found = set(on_ray.map_ordered(Loaded(), range(40)))
+    assert {count for _, count in found} == {1}
+    assert len(found) <= 3
+
+
+def test_a_tasks_own_error_is_raised_as_it_was_and_not_tried_again(on_ray: Executor) -> None:
+    with raises(InputError, path="x.txt", line=7) as caught:
+        list(on_ray.map_ordered(refuse, [7, 8]))
+    assert str(caught.value) == "refused 7"
+    assert list(on_ray.map_ordered(partial(times, by=2), [1])) == [2]
+
+
+def test_a_task_that_kills_its_process_is_given_up(on_ray: Executor) -> None:
+    with raises(WorkerDied, words="died, and so did those that ran its task"):
+        list(on_ray.map_ordered(die, [0]))
+
+
+def test_tasks_on_a_gpu_share_a_process_unless_they_are_isolated(on_ray: Executor) -> None:
+    kept = set(on_ray.map_ordered(place, range(4), Resources(gpus=1)))
+    apart = set(on_ray.map_ordered(place, range(2), Resources(gpus=1, isolated=True)))
+    (none,) = set(on_ray.map_ordered(visible_gpus, range(2)))
+    (one,) = set(on_ray.map_ordered(visible_gpus, range(2), Resources(gpus=1)))
+    assert (len(kept), len(apart), none, one) == (1, 2, "", "0")
+
+
+@pytest.mark.parametrize(("needs", "told"), [(Resources(gpus=2), "needs 2 GPU, the machines of the cluster have at"),
+                                             (Resources(cpus=9), "needs 9 CPU")])  # fmt: skip
+def test_a_task_that_no_machine_can_run_is_refused(on_ray: Executor, needs: Resources, told: str) -> None:
+    with raises(SettingsError, words=told):
+        next(iter(on_ray.map_ordered(place, [0], needs)))
+
+
+def test_a_task_of_another_version_or_folder_is_refused(tmp_path: Path) -> None:
+    with raises(SettingsError, words="0.0.1 on another; install the same"):
+        ray_executor._run(ray_executor._Task("a", "0.0.1", ".", False, b""), 0)
+    with raises(SettingsError, words="none: isn't on every machine of the cluster"):
+        ray_executor._run(ray_executor._Task("b", __version__, str(tmp_path / "none"), False, b""), 0)
 
 
 def test_a_full_object_store_is_told() -> None:
-    with pytest.raises(WriteError, match="more --object-store-memory"), ray_executor._told():
+    with raises(WriteError, words="more --object-store-memory"), ray_executor._told():
         raise ray.exceptions.ObjectStoreFullError
-
-
-@pytest.mark.parametrize(
-    ("name", "address", "told"),
-    [
-        ("ray://somewhere:10001", "", "Ray Client isn't supported; run the command on one of the cluster's machines"),
-        ("ray", "ray://somewhere:10001", "must be host:port of the cluster's head"),
-        ("ray", "127.0.0.1:1", "no cluster at '127.0.0.1:1'"),
-    ],
-)
-def test_no_cluster_is_one_line(
-    name: str, address: str, told: str, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
-) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", address)
-    build = ("corpus", "build", sample / "wiki.xml", "--knowledge", sample / "knowledge", "-o", tmp_path / "out")
-    assert exit_code(*build, "--executor", name) == 1
-    (line,) = capfd.readouterr().err.splitlines()
-    assert told in line
 
 
 TINY = ("--set", "threads=1", "--set", "fresh_num_layers=1", "--set", "fresh_hidden_size=64", "--set", "epochs=1")
@@ -219,7 +216,7 @@ class Killing(ray_executor.RayExecutor):
 
 @pytest.fixture
 def desk(
-    sample: Path, sample_corpus: Path, tiny_encoder: Path, tiny_tagger: Path, tmp_path: Path,
+    name: str, sample: Path, sample_corpus: Path, tiny_encoder: Path, tiny_tagger: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """A working folder with what the commands read; jobs have many parts."""
@@ -227,7 +224,8 @@ def desk(
     monkeypatch.setattr("nerbert.tagger.jobs.files._PART", 4000)
     for source, name in ((sample, "sample"), (tiny_tagger, "tagger"), (tiny_encoder, "encoder")):
         shutil.copytree(source, name)
-    assert exit_code(*COMMANDS["corpus"], "-o", "several") == 0
+    if name == "pretrain":
+        assert exit_code(*COMMANDS["corpus"], "-o", "several") == 0
     Path("pretrain.toml").write_text('corpus = "several"\nfresh_vocab_size = 1000\n')
     Path("texts.txt").write_text("".join(f"{each.text}\n" for each in read_sentences(sample_corpus)))
     shutil.copytree("sample/domain", "data/domain")
@@ -258,7 +256,7 @@ def cases() -> Iterator[Any]:
 def test_the_same_bytes_as_local_workers_even_if_nodes_are_killed(cluster: Any, executor: str, name: str) -> None:
     Killing.cluster, Killing.killed = cluster, 0
     suffix = ".jsonl" if name == "tag" else ""
-    for output, on in ((f"ray{suffix}", ("--executor", executor)), (f"local{suffix}", ("--workers", "2"))):
+    for output, on in ((f"ray{suffix}", ("--executor", executor)), (f"local{suffix}", ())):
         assert exit_code(*COMMANDS[name], "-o", output, *on) == 0
     found = outcome(Path(f"ray{suffix}"))
     assert found

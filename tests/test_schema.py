@@ -9,6 +9,7 @@ from pydantic import Field
 
 from nerbert.errors import InputError
 from nerbert.schema import LARGEST, parse_json, read_json
+from tests.raised import raises
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,9 @@ def test_a_long_value_is_cut() -> None:
 
 def test_files_that_are_missing_or_too_long_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    with pytest.raises(InputError, match=r"x\.json: can't be read: No such file"):
+    with raises(InputError, words="x.json: can't be read: No such file"):
         read_json(path, dict[str, Any])
     path.write_text('{"a": 1}')
     assert read_json(path, dict[str, Any]) == {"a": 1}
-    with pytest.raises(InputError, match=r"x\.json: 8 bytes of JSON are more than the 4 allowed"):
+    with raises(InputError, words="x.json: 8 bytes of JSON are more than the 4 allowed"):
         read_json(path, dict[str, Any], limit=4)
