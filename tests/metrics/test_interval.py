@@ -3,7 +3,6 @@ import random
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.metrics.judging import (
@@ -46,14 +45,10 @@ def test_the_same_everywhere_and_for_any_order() -> None:
     assert (round(found.low, 6), round(found.high, 6)) == (0.425778, 0.567853)
 
 
-@given(st.lists(st.sampled_from(ROWS), max_size=30))
-def test_bounds_are_figures(rows: list[tuple[int, int, int]]) -> None:
-    found = bootstrap(np.array(rows, int).reshape(-1, 3), samples=50, level=0.9)
-    assert 0 <= found.low <= found.high <= 1
-    assert (found.level, found.samples) == (0.9, 50)
-
-
 def test_what_is_always_the_same_has_no_width() -> None:
+    counts = span_counts([], [])
+    assert (counts.shape, counts.dtype.kind) == ((0, 3), "i")
+    assert bootstrap(counts, samples=7, level=0.9) == Interval(0.0, 0.0, 0.9, 7)
     assert bootstrap(np.array([(1, 2, 2)] * 5)) == Interval(0.5, 0.5, 0.95, 1_000)
     assert bootstrap(np.zeros((4, 3), int)) == Interval(0.0, 0.0, 0.95, 1_000)
     wide, narrow = bootstrap(np.array(ROWS)), bootstrap(np.array(ROWS * 20))
@@ -70,12 +65,6 @@ def test_senseless_settings_are_refused(samples: int, level: float) -> None:
 def test_each_figure_has_its_own_interval(figure: Figure, value: float) -> None:
     found = bootstrap(np.array([(1, 2, 4)] * 5), figure)
     assert (found.low, found.high) == pytest.approx((value, value))
-
-
-def test_no_sentence_has_an_interval_without_width() -> None:
-    counts = span_counts([], [])
-    assert (counts.shape, counts.dtype.kind) == ((0, 3), "i")
-    assert bootstrap(counts, samples=7) == Interval(0.0, 0.0, 0.95, 7)
 
 
 def test_differences_are_of_the_same_sentences() -> None:

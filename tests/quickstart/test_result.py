@@ -1,35 +1,24 @@
 """A result: its figures, who is ahead, and its JSON."""
 
 import json
-import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from nerbert.metrics.score import Counts, Score, score_tags
+from nerbert.metrics.score import score_tags
 from nerbert.quickstart.result import QuickstartResult, means_by_type
 from nerbert.schema import read_json
 from tests.quickstart.made_up import made_up_encoder, made_up_result, with_text
 
 
-def test_mean_and_standard_deviation_of_the_sample() -> None:
+def test_figures_of_an_encoder() -> None:
     encoder = made_up_encoder("mlm", 0.2, 0.4, 0.9)
-    assert encoder.mean == pytest.approx(0.5)
-    assert encoder.sd == pytest.approx(0.13**0.5)  # (0.09 + 0.01 + 0.16) / (3 - 1)
+    assert (encoder.mean, encoder.sd) == pytest.approx((0.5, 0.13**0.5))  # (0.09 + 0.01 + 0.16) / (3 - 1)
     assert encoder.summary == "50.00 ± 36.06"
-
-
-def test_one_seed_has_no_deviation() -> None:
-    assert made_up_encoder("mlm", 0.25).sd == 0.0
-    assert made_up_encoder("mlm", 0.25).summary == "25.00 ± 0.00"
-
-
-def test_gains_are_by_seed_second_encoder_minus_first() -> None:
+    one_seed = made_up_encoder("mlm", 0.25)
+    assert (one_seed.sd, one_seed.summary) == (0.0, "25.00 ± 0.00")
     assert made_up_result((0.5, 0.2, 0.3), (0.75, 0.1, 0.3)).gains == pytest.approx([0.25, -0.1, 0.0])
-
-
-def test_figure_is_that_of_the_step_that_was_kept() -> None:
     mlm, ner = made_up_result().encoders
     assert (mlm.kept, mlm.best) == (80, 0.2345)  # not the last
     assert (ner.kept, ner.best) == (121, 0.6789)
@@ -51,15 +40,12 @@ FIRST_LOOK = "NER pre-training {} points of F1, with one seed: no more than a fi
         # one seed is no more than a first look, however far ahead, behind or equal
         ((0.5,), (0.625,), FIRST_LOOK.format("+12.5")),
         ((0.5,), (0.25,), FIRST_LOOK.format("-25.0")),
-        ((0.5,), (0.505,), FIRST_LOOK.format("+0.5")),
-        ((0.5,), (0.5,), FIRST_LOOK.format("+0.0")),
         ((0.5,), (0.4999,), FIRST_LOOK.format("+0.0")),  # a hair behind: no "-0.0"
         # a point is enough, less is not, even where it rounds to one and all seeds agree
         ((0.0, 0.0), (0.01, 0.01), AHEAD.format("1.0", 2, 2)),
         ((0.01, 0.01), (0.0, 0.0), BEHIND.format("1.0", 2, 2)),
         ((0.0, 0.0), (0.0099, 0.0099), CLOSE.format("+1.0", 2)),
         ((0.0099, 0.0099), (0.0, 0.0), CLOSE.format("-1.0", 2)),
-        ((0.5, 0.25), (0.5, 0.25), CLOSE.format("+0.0", 2)),
         ((0.5, 0.5), (0.5101, 0.4898), CLOSE.format("+0.0", 2)),  # a hair behind: no "-0.0"
         # gains of 1, 1, 1 and 5 have a mean of 2 and a deviation of 2: as much is too close, a little less is not
         ((0.0,) * 4, (1 / 64, 1 / 64, 1 / 64, 5 / 64), CLOSE.format("+3.1", 4)),
@@ -72,52 +58,20 @@ FIRST_LOOK = "NER pre-training {} points of F1, with one seed: no more than a fi
         # wide of a point and of the deviation, but one seed is behind, or equal
         ((0.2,) * 4, (0.3, 0.3, 0.3, 0.199), CLOSE.format("+7.5", 4)),
         ((0.2,) * 4, (0.3, 0.3, 0.3, 0.2), CLOSE.format("+7.5", 4)),
-        ((0.3, 0.3, 0.3, 0.199), (0.2,) * 4, CLOSE.format("-7.5", 4)),
         ((0.3, 0.3, 0.3, 0.2), (0.2,) * 4, CLOSE.format("-7.5", 4)),
-        ((0.5, 0.5, 0.5), (0.9, 0.9, 0.49), CLOSE.format("+26.3", 3)),
-        ((0.5, 0.5), (0.51, 0.4), CLOSE.format("-4.5", 2)),
     ],
 )
 def test_verdict_says_no_more_than_the_seeds(mlm: tuple[float, ...], ner: tuple[float, ...], told: str) -> None:
     assert made_up_result(mlm, ner).verdict == told
 
 
-def _score(gold: list[str], found: list[str]) -> Score:
-    return score_tags([gold], [found])
-
-
 def test_means_by_type_count_a_type_that_a_tagger_never_met_as_nought() -> None:
-    both = _score(["B-port", "O", "B-date"], ["B-port", "O", "B-date"])
-    half = _score(["B-port", "O", "B-port"], ["B-port", "O", "O"])
-    assert half.by_type["port"].f1 == pytest.approx(2 / 3)
-    assert "date" not in half.by_type
+    both = score_tags([["B-port", "O", "B-date"]], [["B-port", "O", "B-date"]])
+    half = score_tags([["B-port", "O", "B-port"]], [["B-port", "O", "O"]])
     found = means_by_type([both, half])
+    assert found == pytest.approx({"date": 0.5, "port": (1 + 2 / 3) / 2})
     assert list(found) == ["date", "port"]
-    assert found["date"] == pytest.approx(0.5)
-    assert found["port"] == pytest.approx((1 + 2 / 3) / 2)
-    assert isinstance(both.by_type["port"], Counts)
     assert means_by_type([]) == {}
-
-
-def test_written_json_has_every_figure(tmp_path: Path) -> None:
-    result = made_up_result()
-    result.write(tmp_path / "result.json")
-    found = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
-    assert found["verdict"] == result.verdict
-    assert [each["key"] for each in found["encoders"]] == ["mlm", "ner"]
-    for told, encoder in zip(found["encoders"], result.encoders, strict=True):
-        for name in ("title", "measure", "steps", "kept", "tokens", "seconds", "by_type"):
-            assert told[name] == getattr(encoder, name)
-        assert (told["f1"], told["spans_f1"]) == (list(encoder.f1), list(encoder.spans_f1))
-        assert told["curve"] == [list(point) for point in encoder.curve]
-    for name in ("train", "mentions", "test", "test_mentions", "made", "seconds"):
-        assert found[name] == getattr(result, name)
-    assert (found["seeds"], found["confidences"]) == ([1, 2, 3], list(result.confidences))
-    assert found["own"] == {"text": result.own.text, "marked": {"ner": [[9, 12, "vessel"], [18, 24, "port"]]}}
-    assert [each["text"] for each in found["examples"]] == [each.text for each in result.examples]
-    assert found["examples"][0]["marked"]["mlm"] == [[9, 24, "port"]]
-    assert set(found) == {*result.__dataclass_fields__, "verdict"}
-    assert not re.search(r"NaN|Infinity", (tmp_path / "result.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -131,17 +85,12 @@ def test_written_json_has_every_figure(tmp_path: Path) -> None:
     ids=["whole", "one seed", "odd characters", "empty"],
 )
 def test_what_is_read_is_what_was_written(result: QuickstartResult, tmp_path: Path) -> None:
-    result.write(tmp_path / "result.json")
-    again = read_json(tmp_path / "result.json", QuickstartResult)
+    file = tmp_path / "result.json"
+    result.write(file)
+    told = json.loads(file.read_text(encoding="utf-8"))
+    assert told == json.loads(json.dumps(asdict(result) | {"verdict": result.verdict}))
+    file.write_text(json.dumps(told | {"verdict": "We are the best."}), encoding="utf-8")
+    again = read_json(file, QuickstartResult)
     assert again == result
-    assert repr(again) == repr(result)  # tuples are tuples, whole numbers are whole
-    again.write(tmp_path / "again.json")
-    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "result.json").read_bytes()
-
-
-def test_the_verdict_is_computed_again(tmp_path: Path) -> None:
-    result = made_up_result()
-    result.write(tmp_path / "result.json")
-    told = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
-    (tmp_path / "result.json").write_text(json.dumps(told | {"verdict": "We are the best."}), encoding="utf-8")
-    assert read_json(tmp_path / "result.json", QuickstartResult).verdict == told["verdict"] == result.verdict
+    assert again.verdict == result.verdict, "it is computed again"
+    assert repr(again) == repr(result), "tuples are tuples, whole numbers are whole"

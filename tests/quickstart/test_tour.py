@@ -5,9 +5,8 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,10 +15,9 @@ import pytest
 from rich.console import Console
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import InputError, OutputExists
+from nerbert.errors import InputError, NerbertError, OutputExists
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.formats.examples import read_examples
-from nerbert.pool import without_ctrl_c
 from nerbert.quickstart import tour as touring
 from nerbert.quickstart.result import QuickstartResult, TaggedText
 from nerbert.quickstart.tour import PAGE, SAMPLE, Tour, run_quickstart
@@ -28,6 +26,7 @@ from nerbert.schema import read_json
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent, tell
 from tests.commands import exit_code, run_in
+from tests.raised import raises
 
 TEXT = "The brig Ada left Bergen in May 1884 with a brass sextant ."
 KEYS = ("mlm", "ner")
@@ -135,15 +134,6 @@ def test_encoders_are_models_that_others_open(taken: Taken, key: str) -> None:
     assert (steps[-1]["kind"], steps[-1]["step"]) == ("validation", 4)
 
 
-@pytest.mark.parametrize("key", KEYS)
-@pytest.mark.parametrize("seed", [1, 2])
-def test_taggers_load_and_know_the_domains_types(taken: Taken, key: str, seed: int) -> None:
-    tagger = Tagger.load(taken.folder / f"tagger-{key}" / f"seed-{seed}")
-    assert {span.type for span in tagger.tag(TEXT * 3)} <= set(taken.result.mentions)
-    card = read(taken.folder / f"tagger-{key}" / f"seed-{seed}" / "nerbert.json")
-    assert card["kind"] == "tagger"
-
-
 def test_both_ways_had_the_same(taken: Taken) -> None:
     mlm, ner = taken.result.encoders
     assert (mlm.key, ner.key) == KEYS
@@ -186,6 +176,9 @@ def test_scores_are_those_of_the_taggers(taken: Taken) -> None:
 def test_examples_are_test_sentences_as_annotated_and_as_tagged(taken: Taken) -> None:
     test = {each.text: each for each in read_examples(SAMPLE / "domain" / "test.conll")}
     taggers = {key: Tagger.load(taken.folder / f"tagger-{key}" / "seed-1") for key in KEYS}
+    spans = taggers["ner"].tag(TEXT)
+    assert taken.result.own == TaggedText(TEXT, {"ner": tuple((span.start, span.end, span.type) for span in spans)})
+    assert taken.result.confidences == tuple(span.confidence for span in spans)
     assert len({each.text for each in taken.result.examples}) == 3
     for shown in taken.result.examples:
         whole = test[shown.text]
@@ -207,15 +200,7 @@ def test_examples_are_test_sentences_as_annotated_and_as_tagged(taken: Taken) ->
     assert any(shown.marked[key] for shown in taken.result.examples for key in KEYS)
 
 
-def test_own_sentence_is_tagged_by_the_second_way(taken: Taken) -> None:
-    spans = Tagger.load(taken.folder / "tagger-ner" / "seed-1").tag(TEXT)
-    assert taken.result.own == TaggedText(TEXT, {"ner": tuple((span.start, span.end, span.type) for span in spans)})
-    assert taken.result.confidences == tuple(span.confidence for span in spans)
-
-
 def test_result_page_and_picture_are_of_the_same_figures(taken: Taken) -> None:
-    told = read(taken.folder / "result.json")
-    assert told == json.loads(json.dumps(asdict(taken.result) | {"verdict": taken.result.verdict}))
     again = read_json(taken.folder / "result.json", QuickstartResult)
     assert again == taken.result
     assert (taken.folder / "result.svg").read_bytes() == picture(again).encode()
@@ -259,85 +244,72 @@ def test_it_says_what_it_found(taken: Taken) -> None:
     assert f"all files, and what each one is: {taken.folder / 'README.md'}" in said.splitlines()
 
 
-def test_without_keep_the_page_alone_is_left_and_the_figures_are_the_same(
-    taken: Taken, small: Tour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    here, temporary = tmp_path / "here", tmp_path / "temporary"
-    here.mkdir()
-    temporary.mkdir()
-    monkeypatch.chdir(here)
-    with without_ctrl_c():
-        pass  # starts Python's own server of processes, whose socket's name would be too long there
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    again = run_quickstart(TEXT, None, None, replace(small, workers=2))  # side by side
-    assert [path.name for path in here.rglob("*")] == [PAGE] == ["nerbert-quickstart.html"]
-    assert list(temporary.iterdir()) == []
-    assert timeless(again) == timeless(taken.result)
-    said = capsys.readouterr()
-    assert f"page: {PAGE}" in said.out.splitlines()
-    assert "all files" not in said.out
-
-    def comparable(page: str) -> str:
-        return re.sub(r"in \d+ seconds|tokens, \d+ s\b", "", page)
-
-    kept = (taken.folder / "report.html").read_text(encoding="utf-8")
-    assert comparable((here / PAGE).read_text(encoding="utf-8")) == comparable(kept)
+@pytest.mark.nightly
+def test_two_workers_have_the_same_figures(taken: Taken, small: Tour, tmp_path: Path) -> None:
+    assert timeless(run_quickstart(TEXT, tmp_path / "kept", None, replace(small, workers=2))) == timeless(taken.result)
 
 
-@pytest.mark.usefixtures("no_work")
-def test_a_folder_with_files_is_refused_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "mine.txt").write_text("mine")
-    for place in (tmp_path, tmp_path / "mine.txt"):
-        with pytest.raises(OutputExists, match="not an empty folder; give --keep a new one"):
-            run_quickstart("", place, None, Tour())
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-    assert (tmp_path / "mine.txt").read_text() == "mine"
-    assert exit_code("quickstart", "--keep", tmp_path) == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err == f"nerbert: {tmp_path}: not an empty folder; give --keep a new one\n"
-
-
-@pytest.mark.usefixtures("no_work")
-def test_a_folder_that_can_not_be_made_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(InputError, match=r"file/kept: can't be made: Not a directory; give --keep another folder"):
-        run_quickstart("", tmp_path / "file" / "kept", None, Tour())
-
-
-@pytest.mark.usefixtures("no_work")
-def test_a_page_that_can_not_be_written_is_told_before_any_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(InputError, match="is a folder, or its folder doesn't exist; name another file with --report"):
-        run_quickstart("", tmp_path / "kept", tmp_path, Tour())
-    assert [path.name for path in tmp_path.rglob("*")] == ["kept"]  # empty, so that it can be named again
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="its folder doesn't exist"):
-        run_quickstart("", None, Path("none/page.html"), Tour())
-    assert list(temporary.iterdir()) == []
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, beside that of temporary files."""
+    for name in ("here", "temporary"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    return tmp_path / "here"
 
 
 @pytest.mark.usefixtures("retold")
-def test_the_page_may_stand_in_the_folder_that_is_made(tmp_path: Path) -> None:
+def test_without_keep_the_page_alone_is_left(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        (desk / PAGE).write_text("an old page, which is replaced")
+        run_quickstart(TEXT, None, None, Tour())
+        assert {path.name for path in desk.parent.rglob("*")} == {"here", "temporary", "nerbert-quickstart.html"}
+    assert "<title>nerbert quickstart</title>" in (desk / PAGE).read_text()
+    said = capsys.readouterr().out
+    assert f"page: {PAGE}" in said.splitlines()
+    assert "all files" not in said
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize(
+    ("keep", "report", "kind", "words"),
+    [
+        (".", None, OutputExists, ".: not an empty folder; give --keep a new one"),
+        ("file", None, OutputExists, "file: not an empty folder; give --keep a new one"),
+        ("file/kept", None, InputError, "file/kept: can't be made: Not a directory; give --keep another folder"),
+        ("new", ".", InputError, "is a folder, or its folder doesn't exist; name another file with --report"),
+        (None, ".", InputError, "is a folder, or its folder doesn't exist; name another file with --report"),
+        (None, "none/page.html", InputError, "is a folder, or its folder doesn't exist; name another file"),
+        (None, "file", OutputExists, "file: exists already; name another file with --report"),
+    ],
+)
+def test_messages_come_before_any_work(
+    desk: Path, keep: str | None, report: str | None, kind: type[NerbertError], words: str
+) -> None:
+    (desk / "file").write_text("mine")
+    with raises(kind, words=words):
+        run_quickstart("", keep and Path(keep), report and Path(report), Tour())  # type: ignore[arg-type]
+    made = ["new"] if keep == "new" else []  # empty, so that it can be named again
+    assert sorted(path.name for path in desk.parent.rglob("*")) == ["file", "here", *made, "temporary"]
+    assert (desk / "file").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("no_work")
+def test_the_command_refuses_in_one_line(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (desk / "mine.txt").touch()
+    assert exit_code("quickstart", "--keep", desk) == 1
+    assert capsys.readouterr() == ("", f"nerbert: {desk}: not an empty folder; give --keep a new one\n")
+
+
+@pytest.mark.usefixtures("retold")
+def test_the_text_and_the_page_that_are_given(tmp_path: Path) -> None:
+    """The page may be in the folder that is made, and a text of bytes that are no text does no harm."""
     kept = tmp_path / "kept" / "here"
-    run_quickstart("A brig .", kept, kept / "mine.html", Tour())
+    assert run_quickstart("caf\udce9 x", kept, kept / "mine.html", Tour()).own.text == "caf? x"
     assert (kept / "mine.html").read_bytes() == (kept / "report.html").read_bytes()
-
-
-@pytest.mark.usefixtures("retold")
-def test_bytes_that_are_no_text_do_no_harm(tmp_path: Path) -> None:
-    result = run_quickstart("caf\udce9 x", tmp_path / "kept", None, Tour())
-    assert result.own.text == "caf? x"
-    assert read(tmp_path / "kept" / "result.json")["own"]["text"] == "caf? x"
-
-
-@pytest.mark.usefixtures("retold")
-def test_without_a_text_there_is_one(tmp_path: Path) -> None:
-    assert run_quickstart("", tmp_path / "kept", None, Tour()).own.text == touring.DEFAULT_TEXT
+    assert read(kept / "result.json")["own"]["text"] == "caf? x"
+    assert run_quickstart("", tmp_path / "other", None, Tour()).own.text == touring.DEFAULT_TEXT
 
 
 def grams(text: str) -> set[tuple[str, ...]]:
@@ -380,47 +352,32 @@ def test_guide_names_files_that_are_there(taken: Taken) -> None:
     assert blocks(text, "") == ["\n".join(NEXT) + "\n"]
 
 
-@pytest.fixture(scope="module")
-def desk(taken: Taken, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the kept folder, to run the guide's commands in."""
-    return shutil.copytree(taken.folder, tmp_path_factory.mktemp("desk") / "kept")
-
-
-def test_guides_commands_run(taken: Taken, desk: Path, warm: Path) -> None:
-    (commands,) = blocks((taken.folder / "README.md").read_text(encoding="utf-8"), "sh")
+def test_guides_commands_and_python_run(taken: Taken, tmp_path: Path, warm: Path) -> None:
+    desk, guide = shutil.copytree(taken.folder, tmp_path / "kept"), (taken.folder / "README.md").read_text("utf-8")
+    (commands,), (code,) = blocks(guide, "sh"), blocks(guide, "python")
     shown = run_in(desk, "bash", "-euo", "pipefail", "-c", commands, path=warm)
     assert "samplewiki: what came in, went out, was dropped" in shown
     assert (desk / "corpus.html").is_file()
     ner = taken.result.encoders[1]
     assert "F1 over 2 seeds" in shown
     assert all(percent(f1) in shown for f1 in ner.f1)
-    line = json.loads(shown.splitlines()[-1])
-    assert line["text"] == "The whaler Ingeborg left Bergen in May."
-
-
-def test_guides_python_runs(taken: Taken, desk: Path, warm: Path) -> None:
-    (code,) = blocks((taken.folder / "README.md").read_text(encoding="utf-8"), "python")
-    shown = run_in(desk, "python", "-W", "error", "-c", code, path=warm).splitlines()
+    assert json.loads(shown.splitlines()[-1])["text"] == "The whaler Ingeborg left Bergen in May."
+    lines = run_in(desk, "python", "-W", "error", "-c", code, path=warm).splitlines()
     first = pq.read_table(taken.folder / "corpus" / "sentences").column("text")[0].as_py()
-    assert shown[0].startswith(first)
-    assert "'only_untyped': " in shown[1]
-    assert "'step': 4" in shown[2]
+    assert lines[0].startswith(first)
+    assert "'only_untyped': " in lines[1]
+    assert "'step': 4" in lines[2]
     spans = Tagger.load(taken.folder / "tagger-ner" / "seed-1").tag("The whaler Ingeborg left Bergen in May.")
-    assert shown[3:] == [
+    assert lines[3:] == [
         f"{each.text} {each.type} {each.start} {each.end} {round(each.confidence, 2)}" for each in spans
     ]
 
 
-def said_by(tell: Callable[[Console], None]) -> str:
-    file = io.StringIO()
-    tell(Console(file=file, width=200))
-    return file.getvalue()
-
-
 def test_terminal_reads_no_markup_in_a_text() -> None:
-    said = said_by(lambda console: QuickstartReport(console).tagged("[bold]The[/nonsense] \x1b[31m", []))
-    assert r"[bold]The[/nonsense] \x1b[31m" in said
-    assert "nothing found in it" in said
+    file = io.StringIO()
+    QuickstartReport(Console(file=file, width=200)).tagged("[bold]The[/nonsense] \x1b[31m", [])
+    assert r"[bold]The[/nonsense] \x1b[31m" in file.getvalue()
+    assert "nothing found in it" in file.getvalue()
 
 
 def test_command_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -429,26 +386,6 @@ def test_command_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert exit_code("quickstart", "--text", "A brig .", "--keep", "kept", "--report", "page.html") == 0
     assert exit_code("quickstart") == 0
     assert given == ["A brig .", Path("kept"), Path("page.html"), "", None, None]
-
-
-@pytest.mark.usefixtures("no_work")
-@pytest.mark.parametrize("place", [".", "none/page.html"])
-def test_no_place_for_a_page(tmp_path: Path, place: str) -> None:
-    with pytest.raises(InputError, match="is a folder, or its folder doesn't exist; name another file with --report"):
-        run_quickstart("", None, tmp_path / place, Tour())
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.usefixtures("retold")
-def test_the_usual_page_is_replaced_and_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in (PAGE, "page.html"):
-        (tmp_path / name).write_text("an old page")
-    with pytest.raises(OutputExists, match=r"page\.html: exists already; name another file with --report"):
-        run_quickstart("", None, Path("page.html"), Tour())
-    assert (tmp_path / "page.html").read_text() == "an old page"
-    run_quickstart("", None, None, Tour())
-    assert "<title>nerbert quickstart</title>" in (tmp_path / PAGE).read_text()
 
 
 def test_a_training_among_several_has_its_title_before_each_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,11 @@ from nerbert.render.escape import latex
 from tests import pages
 from tests.evaluation.tables.hostile import hostile_table
 from tests.evaluation.tables.made_up import all_done, made_up_cells, made_up_suite
+from tests.raised import raises
+from tests.render.checks import check_page
 
+pytest.importorskip("scipy")
+pytestmark = pytest.mark.extras
 SUITE = made_up_suite()
 TABLE = make_table(SUITE, made_up_cells(SUITE))
 HOSTILE = hostile_table()
@@ -44,10 +49,10 @@ def test_files_are_written_and_the_same_each_time(tmp_path: Path) -> None:
     assert len(write_tables(tmp_path, HOSTILE)) == 4
 
 
-@pytest.mark.parametrize("name", ["../up", "", ".hidden", "a/b", "a\nb", "x" * 200])
-def test_a_name_cannot_lead_elsewhere(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="can't name a file"):
-        write_tables(tmp_path, make_table(made_up_suite(name=name), []))
+def test_a_name_cannot_lead_elsewhere(tmp_path: Path) -> None:
+    for name in ("../up", "", ".hidden", "a/b", "a\nb", "x" * 200):
+        with raises(InputError, words="can't name a file"):
+            write_tables(tmp_path, make_table(made_up_suite(name=name), []))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -89,22 +94,17 @@ def test_csv_reads_back_and_holds_no_formula() -> None:
     assert not [text for line in hostile for text in line if text[:1] in set("=+-@\t\r\n")]
     value = COLUMNS.index("value")
     assert {float(line[value]) for line in hostile[1:] if line[value]}
-    assert harmless(["=1", " =1", "\t=1", "-x", "a=b", "", "0.5"]) == [
-        "'=1", "' =1", "'\t=1", "'-x", "a=b", "", "0.5"
-    ]  # fmt: skip
+    assert harmless(["=1", " =1", "\t=1", "-x", "a=b", "", "0.5"]) == ["'=1", "' =1", "'\t=1", "'-x", "a=b", "", "0.5"]
 
 
 @BOTH
 def test_the_page_has_no_script_no_request_and_no_foreign_element(table: BenchmarkTable) -> None:
     page = text_of(table, "html")
-    pages.check_harmless(page)
-    root: Any = html.fromstring(page)
+    root = check_page(page)
     assert not root.xpath("//script | //base | //form | //object")
     targets = set(root.xpath("//a/@href"))
     assert targets <= {f"#{each}" for each in root.xpath("//@id")}
     assert {target[:2] for target in targets} == {"#n"}
-    assert len(root.xpath("//@id")) == len(set(root.xpath("//@id")))
-    assert not {"\x1b", "\x07", "\u202e"} & set(page)
 
 
 def test_the_page_shows_every_grid_row_for_row() -> None:
@@ -182,12 +182,9 @@ BODY = re.compile(r"\\begin\{longtable\}\{(\w+)\}(.*?)\\end\{longtable\}", re.DO
 
 
 def balanced(text: str) -> bool:
-    depth = 0
-    for brace in re.findall(r"\\.|[{}]", text):
-        depth += {"{": 1, "}": -1}.get(brace, 0)
-        if depth < 0:
-            return False
-    return depth == 0
+    steps = ({"{": 1, "}": -1}.get(brace, 0) for brace in re.findall(r"\\.|[{}]", text))
+    depths = [*accumulate(steps, initial=0)]
+    return min(depths) == depths[-1] == 0
 
 
 @BOTH

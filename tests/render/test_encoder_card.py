@@ -16,7 +16,7 @@ from nerbert.render.cards import encoder_card
 from nerbert.render.escape import code
 from nerbert.training.tagging import TokenClassification
 from tests.pages import front_of, markdown_tables_of, section
-from tests.render.cards import EVIL, check_card, part_of
+from tests.render.checks import EVIL, check_card, part_of
 
 FACTS = {
     "format": 1, "kind": "encoder", "made_by": "nerbert 0.1.0", "word_splitter": "unicode-words-1",

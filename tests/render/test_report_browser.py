@@ -14,6 +14,7 @@ from tests.render.test_report import EVIL, MODEL
 from tests.serve.page.conftest import axe, browser
 
 __all__ = ["browser"]
+pytestmark = pytest.mark.extras
 
 
 @pytest.fixture(scope="module")

@@ -5,23 +5,25 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lxml import etree, html
+from lxml import html
 
 from nerbert.errors import visible
 from nerbert.records import Span
 from nerbert.render.tags_page import direction, fitting
+from tests.render.checks import HOSTILE, check_page
 from tests.tagger.jobs.conftest import Tag, capitals, tag
 from tests.tagger.jobs.fakes import Capitals
 
 __all__ = ["capitals", "tag"]
-EVIL = "</p><script>Alert(1)</script><img src=x onerror=alert(1)>\"' & &lt; \u202eAbc\u2066 \x1b[31m\x00\x9b -->"
+EVIL = HOSTILE.replace("alert(1)</", "Alert(1)</").replace("abc", "Abc")
 
 
-def made(tag: Tag, *lines: str) -> "etree._Element":
+def made(tag: Tag, *lines: str) -> Any:
     """The page of some texts."""
     Path("x.jsonl").write_text("".join(json.dumps({"text": line}) + "\n" for line in lines))
     Path("y.html").unlink(missing_ok=True)
@@ -29,18 +31,14 @@ def made(tag: Tag, *lines: str) -> "etree._Element":
     return html.document_fromstring(Path("y.html").read_text(encoding="utf-8"))
 
 
-def texts(tree: "etree._Element", path: str) -> list[str]:
+def texts(tree: Any, path: str) -> list[str]:
     """The text of each element at a path."""
-    found = tree.xpath(path)
-    assert isinstance(found, list)
-    return ["".join(map(str, each.itertext())) for each in found if isinstance(each, etree._Element)]
+    return ["".join(map(str, each.itertext())) for each in tree.xpath(path)]
 
 
-def values(tree: "etree._Element", path: str) -> list[str]:
+def values(tree: Any, path: str) -> list[str]:
     """Attributes at a path."""
-    found = tree.xpath(path)
-    assert isinstance(found, list)
-    return [str(each) for each in found]
+    return [str(each) for each in tree.xpath(path)]
 
 
 def test_rows_types_confidences_and_counts(tag: Tag) -> None:
@@ -68,9 +66,6 @@ def test_types_that_were_not_found_are_named(tag: Tag) -> None:
 def test_what_a_text_holds_is_only_shown(tag: Tag, capitals: Capitals) -> None:
     capitals.head.types.append("<script>x</script>")
     tree = made(tag, EVIL)
-    page = Path("y.html").read_text(encoding="utf-8")
-    for raw in ("<script", "<img", "\u202e", "\u2066", "\x1b", "\x00", "\x9b"):
-        assert raw not in page
     shown = texts(tree, "//div[@class='row']")[0]
     for name in ("vowel?", "vowel", "else?", "else"):
         shown = shown.replace(name, "")
@@ -79,16 +74,14 @@ def test_what_a_text_holds_is_only_shown(tag: Tag, capitals: Capitals) -> None:
 
 def test_the_page_asks_for_nothing(tag: Tag) -> None:
     tree = made(tag, EVIL, "Ada")
+    check_page(Path("y.html").read_text(encoding="utf-8"))
     policy = values(tree, "//meta[@http-equiv='Content-Security-Policy']/@content")[0]
     (style,) = texts(tree, "//style")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}'; ")
-    assert values(tree, "//@src") == []
-    assert values(tree, "//@style") == []
-    assert values(tree, "//@href") == ["data:,"]
+    assert (values(tree, "//@src"), values(tree, "//@href | //script")) == ([], ["data:,"])
     assert not re.search(r"url\(|@import", style)
     assert "prefers-color-scheme: dark" in style
-    assert values(tree, "//@onclick | //script") == []
 
 
 @pytest.mark.parametrize(

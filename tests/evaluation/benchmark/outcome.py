@@ -14,6 +14,14 @@ def made(output: Path) -> dict[str, int]:
     return {f"{path.parent.name}/{path.name}": path.stat().st_ino for path in output.glob("[cp]*/*.json")}
 
 
+def is_gone(pid: int) -> bool:
+    """Return whether a process has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def all_outside(_: object, part: CellSentences, *__: Any) -> Predictions:
     """Tag without a training: no word is in an entity."""
     return Predictions([[] for _ in part.test], {"seconds": {"train": {"wall": 1.0, "cpu": 1.0}}})

@@ -38,10 +38,10 @@ from nerbert.records import TRAIN
 from nerbert.tagger.tagger import Tagger
 from tests.evaluation.benchmark.outcome import cells_of, made
 from tests.evaluation.tables.made_up import entry, grid_of
+from tests.raised import raises
 from tests.tagger.test_concept_backends import made as made_concepts
 from tests.tagger.test_labels import NamesHead
 
-pytest.importorskip("scipy")
 CPU = Machine("cpu", "fp32")
 TWO = "[systems.A]\n[[targets]]\ndata = 'x'\n[[targets]]\ndata = 'y'\n"
 LEARNT = [
@@ -143,12 +143,12 @@ def test_what_is_asked_for() -> None:
     assert {name: each.name for name, each in told.items()} == {
         "PoliticalParty": "political party", "RATINGS_AVERAGE": "ratings average"
     }  # fmt: skip
-    with pytest.raises(InputError, match="no type to ask for"):
+    with raises(InputError, words="no type to ask for"):
         asked_labels((), [])
     for same in (("a=x", "b=x"), ("a=a b", "b=A_b")):
-        with pytest.raises(InputError, match=r"types 'a' and 'b' have the same label, .*\(labels\)"):
+        with raises(InputError, words="types 'a' and 'b' have the same label, "):
             asked_labels(same, [])
-    with pytest.raises(InputError, match="a single type"):
+    with raises(InputError, words="a single type"):
         shuffled(asked_labels(("a",), []), 1)
     for seed in range(5):
         labels = asked_labels("abcde", [])
@@ -271,7 +271,7 @@ def test_what_a_zero_shot_key_holds(
 
 
 def test_nothing_is_drawn_outside_of_suites() -> None:
-    with pytest.raises(SettingsError, match="zero-shot cells exist in suites only"):
+    with raises(SettingsError, words="zero-shot cells exist in suites only"):
         draw_subset([SHIPS], 0, 1)
 
 
@@ -282,8 +282,8 @@ def test_nothing_is_drawn_outside_of_suites() -> None:
         ("[systems.A]\n[[targets]]\ndata = 'x'\nlabels = ['a=b', 'a=c']\n", "each type once"),
         ("[systems.A]\n[[targets]]\ndata = 'x'\n[[published]]\nname = 'P'\nof = 'Q'\ntoken_f1 = 3\n", "token_f1 = 3"),
         ("[systems.A]\n[[targets]]\ndata = 'x'\n[[published]]\nname = 'P'\nof = 'Q'\n", "f1 = None"),
-        ("means = 3\n[systems.A]\n[[targets]]\ndata = 'x'\n", r"must be a table \[means\]"),
-        (f"{TWO}[means]\nboth = 'x'\n", r"means.both = 'x'"),
+        ("means = 3\n[systems.A]\n[[targets]]\ndata = 'x'\n", "must be a table [means]"),
+        (f"{TWO}[means]\nboth = 'x'\n", "means.both = 'x'"),
         (f"{TWO}[means]\nboth = ['x', 'z']\n", "unknown target 'z'"),
         (f"{TWO}[means]\nboth = ['x']\n", "must be two targets or more"),
         (f"{TWO}[means]\nboth = ['x', 'y', 'x']\n", "each once"),
@@ -292,7 +292,7 @@ def test_nothing_is_drawn_outside_of_suites() -> None:
 )
 def test_a_suite_that_makes_no_sense_is_refused(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "mine.toml").write_text(text)
-    with pytest.raises(SettingsError, match=told):
+    with raises(SettingsError, words=told):
         read_suite(tmp_path / "mine.toml")
 
 
@@ -354,7 +354,7 @@ def test_a_tagger_of_fixed_types_keeps_its_thresholds_and_its_names(
     assert [len(each) for each in found.entities] == [len(spans) for spans in own.tag_many(rows)]
     one, other = own.types[:2]
     mixed = replace(system, labels=(f"{one}={other}",))
-    with pytest.raises(InputError, match=f"the tagger has a type '{one}' itself"):
+    with raises(InputError, words=f"the tagger has a type '{one}' itself"):
         mixed.predict(CellSentences([], rows, {}, rows), Store(tmp_path), tmp_path)
 
 

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,12 +24,12 @@ from nerbert.evaluation.tables.layout import Layout
 from nerbert.evaluation.tables.table import facts_of
 from nerbert.finetuning.settings import FinetuneSettings
 from tests.commands import exit_code
-from tests.evaluation.benchmark.outcome import cells_of, made
+from tests.evaluation.benchmark.outcome import cells_of, is_gone, made
+from tests.raised import raises
+from tests.serve.heads import until
 
 CPU = Machine("cpu", "fp32")
 PLACES = ("{train}", "{dev}", "{test}", "{output}", "{seed}")
-LOOKS = 15_000
-"""How often something is waited for, every fiftieth of a second."""
 TAGGER = """
 import json, os, sys, time
 train, dev, test, output, seed = sys.argv[1:6]
@@ -75,11 +74,11 @@ def planned(data: Path, script: Path) -> Plan:
     return plan
 
 
+@pytest.mark.extras
 def test_a_command_is_a_system_of_a_suite(
     tmp_path: Path, data: Path, script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Two protocols and two seeds are two runs; what was tagged is only scored; the tables have no confidences."""
-    pytest.importorskip("scipy")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}/ours")
     log, output, suite = tmp_path / "tagger.py.log", tmp_path / "out", tmp_path / "toy.toml"
     command = json.dumps([sys.executable, str(script), *PLACES])
@@ -154,14 +153,8 @@ def written(planned: Plan, store: Store, monkeypatch: pytest.MonkeyPatch, text: 
         (None, "the command wrote no {output}"),
         ("", "output: holds no sentence"),
         ("Oslo\tB-place\n\n", "output: holds 1 sentences, not the 3 of {test}; write each"),
-        (
-            lines(text="The Ingeborg sailed"),
-            "output, sentence 1: is 'The Ingeborg sailed', not 'The M",
-        ),
-        (
-            lines((4, 10, "ship")),
-            "output, sentence 1: an entity of 'The Margarethe sailed' cuts a word",
-        ),
+        (lines(text="The Ingeborg sailed"), "output, sentence 1: is 'The Ingeborg sailed', not 'The M"),
+        (lines((4, 10, "ship")), "output, sentence 1: an entity of 'The Margarethe sailed' cuts a word"),
         (lines((4, 14, "a\ud800")), r"output:1: entity 'Margarethe': its type 'a\ud800' holds control characters"),
         (lines((0, 14, "ship"), (4, 14, "ship")), "output:1: entities 'The Margarethe' (ship) and 'Marg"),
         (lines((4, 99, "ship")), "output:1: entity 4–99 of type 'ship': the text has 21 characters"),
@@ -217,21 +210,6 @@ def test_a_program_that_is_not_there_fails_before_anything_runs(planned: Plan, d
     assert cell.why.startswith("command: './no/python': no such program")
 
 
-def is_gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def wait_for(something: Callable[[], object]) -> None:
-    for _ in range(LOOKS):
-        if something():
-            return
-        time.sleep(0.02)
-    pytest.fail("it never came")
-
-
 def sleeper(pid: Path) -> str:
     """Return a program that sleeps for ever once its process id is in a file."""
     return (
@@ -248,14 +226,14 @@ def test_a_command_that_does_not_end_is_ended(
         def wait(self, timeout: float | None = None) -> int:
             if timeout is None:
                 return super().wait()
-            wait_for(pid.exists)
+            until(pid.exists, "the command's process id")
             raise subprocess.TimeoutExpired("x", timeout)
 
     monkeypatch.setattr(external, "Popen", Patient)
     end = run_task(Desk(store.folder, CPU), planned("-c", sleeper(pid), "{test}", "{output}", timeout_minutes=0.5))
     why = "the command didn't end in 0.5 minutes; raise timeout_minutes, and pass --retry"
     assert end == End(State.FAILED, why)
-    wait_for(lambda: is_gone(int(pid.read_text())))
+    until(lambda: is_gone(int(pid.read_text())), "the command's end")
 
 
 def test_the_limit_is_in_minutes(planned: Plan, store: Store) -> None:
@@ -269,10 +247,10 @@ def test_a_command_ends_with_who_waits_for_it(tmp_path: Path) -> None:
     guarded = [sys.executable, "-I", str(external._GUARD), sys.executable, "-c", sleeper(pid)]
     waiter = f"import subprocess, time; subprocess.Popen({guarded}, stdin=-1, start_new_session=True); time.sleep(1e6)"
     with subprocess.Popen([sys.executable, "-c", waiter]) as process:
-        wait_for(pid.exists)
+        until(pid.exists, "the command's process id")
         assert not is_gone(int(pid.read_text()))
         process.send_signal(signal.SIGKILL)
-    wait_for(lambda: is_gone(int(pid.read_text())))
+    until(lambda: is_gone(int(pid.read_text())), "the command's end")
 
 
 def test_a_script_that_changes_meanwhile_leaves_no_cell(planned: Plan, store: Store, script: Path) -> None:
@@ -332,7 +310,5 @@ def test_a_system_has_an_encoder_or_a_command(tmp_path: Path, table: str, told: 
     path = tmp_path / "s.toml"
     other = '[systems.B]\n[systems.C]\ncommand = ["x", "{test}", "{output}"]\n'
     path.write_text(f'[systems.A]\n{table}\n{other}[[targets]]\ndata = "ships"\n')
-    with pytest.raises(SettingsError) as error:
+    with raises(SettingsError, words=told, path=path):
         read_suite(path)
-    assert told in str(error.value)
-    assert str(error.value).startswith(str(path))

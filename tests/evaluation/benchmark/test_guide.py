@@ -24,10 +24,10 @@ def command(words: list[str]) -> None:
         main(words[1:])
 
 
+@pytest.mark.extras
 def test_the_guide_runs(
     data: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("scipy")
     monkeypatch.chdir(data.parent)
     shutil.copytree(tiny_encoder, "encoder")
     shutil.copy("data/ships/dev.conll", "data/far")

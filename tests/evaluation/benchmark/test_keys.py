@@ -6,12 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from nerbert.errors import InputError
 from nerbert.evaluation.benchmark.job import draw_part
 from nerbert.evaluation.benchmark.keys import SCORING, TRAINING, encoder_digest, key_of
 from nerbert.finetuning.start import usual_rate
 from nerbert.formats.conll import example_of
-from nerbert.model.folder import ModelFolder
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 TRAINED = ("losses-tagging.json", "logits-torch-fp32.json", "spans-torch-fp32.json", "suite-cells.json")
@@ -76,31 +74,3 @@ def test_what_has_learnt_to_be_told_its_labels_is_more(tmp_path: Path, mark: str
     before = encoder_digest(tmp_path)
     (tmp_path / part).write_text("of no use")
     assert encoder_digest(tmp_path) == before
-
-
-def test_an_encoder_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="no such folder"):
-        ModelFolder.open(str(tmp_path / "none"), "tagger").check()
-    with pytest.raises(InputError, match="not a model folder"):
-        ModelFolder.open(str(tmp_path), "tagger").check()
-
-    def refuse(*_: object, **__: object) -> str:
-        raise ConnectionError("no way\nto the hub")
-
-    monkeypatch.setattr("nerbert.model.download._refusal", lambda *_, **__: None)
-    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
-    with pytest.raises(InputError, match=r"some/model: no such folder, .* hub: no way; check the name"):
-        ModelFolder.open("some/model", "tagger").check()
-
-
-def test_a_model_of_the_hub_is_its_local_copy(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def fetch(name: str, *, allow_patterns: list[str]) -> str:
-        asked.append((name, "*.safetensors" in allow_patterns, "*.bin" in allow_patterns))
-        return str(tiny_encoder)
-
-    monkeypatch.setattr("nerbert.model.download._refusal", lambda *_, **__: None)
-    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
-    assert ModelFolder.open("some/model", "tagger").check().path == tiny_encoder
-    assert asked == [("some/model", True, False)]

@@ -30,8 +30,8 @@ from nerbert.model.folder import read_card
 from nerbert.parts import Share
 from tests.commands import exit_code
 from tests.evaluation.benchmark.outcome import all_outside, cells_of, made
+from tests.raised import raises
 
-pytest.importorskip("scipy")
 CELLS = 8
 
 
@@ -141,24 +141,6 @@ def test_parts_make_the_cells_and_a_merge_the_tables(
     assert sorted(untrained) == sorted({key for keys in whole for key in (keys["source"], keys["score"]) if key})
     assert run(*arguments, "--merge") == 0
     assert list(output.glob("*.md"))
-
-
-@pytest.mark.nightly
-def test_only_what_a_change_touches_runs_again(
-    suite_file: Path, data: Path, tmp_path: Path, untrained: list[str]
-) -> None:
-    output = tmp_path / "out"
-    suite_file.write_text(suite_file.read_text() + '[[targets]]\ndata = "far"\n')
-    suite = read_suite(suite_file)
-    cells_of(suite, data, output)
-    before = made(output)
-    (data / "far" / "test.conll").write_text("Oslo\tB-place\n\n" * 2)
-    untrained.clear()
-    cells_of(suite, data, output)
-    after = made(output)
-    assert {name: after[name] for name in before} == before
-    assert len(untrained) == 4
-    assert len(after) == len(before) + 2 * 4
 
 
 @pytest.mark.nightly
@@ -311,7 +293,7 @@ def test_a_full_disk_ends_the_run(
         write(store, key, cell)
 
     monkeypatch.setattr(Store, "write_cell", full)
-    with pytest.raises(WriteError, match=r"out: is full, so no more cells are started: no room"):
+    with raises(WriteError, words="out: is full, so no more cells are started: no room"):
         cells_of(suite, data, tmp_path / "out")
     assert len(untrained) == 5
     assert len(list((tmp_path / "out" / "cells").iterdir())) == 2
@@ -407,6 +389,7 @@ def test_a_dry_run_needs_no_scipy(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.extras
 def test_the_command_to_go_on_has_all_options(
     suite_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny_encoder: Path
 ) -> None:
@@ -420,7 +403,7 @@ def test_the_command_to_go_on_has_all_options(
 
 
 def test_two_runs_in_one_folder_are_refused(suite: Suite, data: Path, tmp_path: Path) -> None:
-    with Store(tmp_path / "out").hold(), pytest.raises(OutputExists, match="another benchmark is using it"):
+    with Store(tmp_path / "out").hold(), raises(OutputExists, words="another benchmark is using it"):
         cells_of(suite, data, tmp_path / "out")
 
 
@@ -435,6 +418,7 @@ def test_what_to_do_about_cells_that_are_left(suite: Suite) -> None:
     assert left("no encoder given", State.NOT_RUN) == []
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -16,6 +16,7 @@ from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Predictions, State
 from nerbert.evaluation.benchmark.store import MARKER, Store
 from nerbert.formats.conll import example_of
+from tests.raised import raises
 
 PLACE = CellKey("A", "one", "all", 1, 1, "p")
 SECONDS = {"train": {"wall": 2.5, "cpu": 2}}
@@ -195,7 +196,7 @@ def test_predictions_that_do_not_fit_are_removed(store: Store, change: str) -> N
 
 
 def test_one_run_at_a_time(store: Store) -> None:
-    with store.hold(), pytest.raises(OutputExists, match="another benchmark is using it"), Store(store.folder).hold():
+    with store.hold(), raises(OutputExists, words="another benchmark is using it"), Store(store.folder).hold():
         pass
     with store.hold():
         pass
@@ -218,7 +219,7 @@ def test_a_folder_of_someone_else_is_left_alone(tmp_path: Path, theirs: str) -> 
     path.parent.mkdir(exist_ok=True)
     path.write_text("mine")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(OutputExists, match=r"no benchmark\.json, so it is not a benchmark's folder; name a new or"):
+    with raises(OutputExists, words="no benchmark.json, so it is not a benchmark's folder; name a new or"):
         Store(tmp_path).hold().__enter__()
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -226,7 +227,7 @@ def test_a_folder_of_someone_else_is_left_alone(tmp_path: Path, theirs: str) -> 
 def test_a_folder_of_a_newer_version_is_left_alone(store: Store) -> None:
     """Its files would be damaged ones here, and be removed."""
     (store.folder / MARKER).write_text('{"format": 5, "more": []}')
-    with pytest.raises(OutputExists, match=r"made by a newer version of nerbert \(format 5, this one has 4\); upgrade"):
+    with raises(OutputExists, words="made by a newer version of nerbert (format 5, this one has 4); upgrade"):
         store.hold().__enter__()
 
 
@@ -251,7 +252,7 @@ def test_a_marker_that_the_disk_refuses_stays(store: Store, monkeypatch: pytest.
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", refuse)
-        with pytest.raises(InputError, match="can't be made or read: Input/output error"):
+        with raises(InputError, words="can't be made or read: Input/output error"):
             store.hold().__enter__()
     assert marker.read_text() == '{"format": 5}'
 
@@ -271,7 +272,7 @@ def test_links_are_refused(store: Store, tmp_path: Path, name: str) -> None:
         place.rmdir()
     place.unlink(missing_ok=True)
     place.symlink_to(theirs)
-    with pytest.raises(OutputExists, match="is a link"):
+    with raises(OutputExists, words="is a link"):
         store.hold().__enter__()
     assert (theirs / ".k.json.1.partial").exists()
 
@@ -281,13 +282,13 @@ def test_a_folder_that_cannot_be_read_is_told(store: Store, monkeypatch: pytest.
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr("nerbert.evaluation.benchmark.store.held", broken)
-    with pytest.raises(InputError, match=r"out: can't be made or read: Input/output error$"):
+    with raises(InputError, words="out: can't be made or read: Input/output error"):
         store.hold().__enter__()
 
 
 def test_a_file_in_a_folders_place_is_told(tmp_path: Path) -> None:
     (tmp_path / "out").touch()
-    with pytest.raises(InputError, match="out: can't be made"):
+    with raises(InputError, words="out: can't be made"):
         Store(tmp_path / "out").hold().__enter__()
 
 

@@ -13,6 +13,7 @@ from nerbert.evaluation.datasets.load import known_data
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.training.tagging import TaggingSettings
+from tests.raised import raises
 
 ROOT = Path(__file__).parents[3]
 GOOD = """
@@ -54,7 +55,7 @@ def test_a_suite_is_read(tmp_path: Path) -> None:
 def test_a_systems_settings_need_only_go_with_its_protocols(tmp_path: Path) -> None:
     own = GOOD.replace("[systems.A]", "[systems.A.settings]\npatience = 3\n[systems.A]", 1)
     assert read(tmp_path, own).settings_of("A", "dev") == FinetuneSettings(select="dev", patience=3)
-    with pytest.raises(SettingsError, match=r"\[systems.'A'\] under \[protocols.dev\]: setting patience = 3"):
+    with raises(SettingsError, words="[systems.'A'] under [protocols.dev]: setting patience = 3"):
         read(tmp_path, own.replace('select = "dev"', 'select = "last"'))
 
 
@@ -68,88 +69,60 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("title =", "titel =", r"unknown setting 'titel': did you mean 'title'\?"),
-        ("[systems.A]", "[system.A]", r"unknown setting 'system': did you mean 'systems'\?"),
-        ('encoder = "a"', 'encodr = "a"', r"\[systems.'A'\]: unknown setting 'encodr': did you mean 'encoder'\?"),
-        ("data =", "date =", r"\[\[targets\]\] number 1: unknown setting 'date': did you mean 'data'\?"),
-        (
-            "data =",
-            'format = "connl"\ndata =',
-            "setting format = 'connl': did you mean 'conll'.*must be text, one of 'conll', .* or your own",
-        ),
-        ('encoder = "a"', 'encoder = "a"\nsource_format = ":x"', r"\[systems.'A'\]: setting source_format = ':x'"),
-        (
-            "sizes =",
-            'format = "conll"\n[[targets]]\ndata = "x"\nsizes = [3]\n[[targets]]\ndata = "y"\nsizes =',
-            "'x' has two formats",
-        ),
-        ("select =", "selct =", r"\[protocols.'dev'\]: unknown setting 'selct': did you mean 'select'\?"),
-        ("of =", "off =", r"\[\[published\]\] number 1: unknown setting 'off': did you mean 'of'\?"),
-        ("f1 = { x", "f1 = { xx", r"unknown target 'xx': did you mean 'x'\?"),
-        (
-            "f1 = { x = 50 }",
-            "f1 = { x = 5000 }",
-            r"\[\[published\]\] 'P': setting f1.x = 5000: must be a number, at least 0, at most 100",
-        ),
+        ("title =", "titel =", "unknown setting 'titel': did you mean 'title'?"),
+        ("[systems.A]", "[system.A]", "unknown setting 'system': did you mean 'systems'?"),
+        ('encoder = "a"', 'encodr = "a"', "[systems.'A']: unknown setting 'encodr': did you mean 'encoder'?"),
+        ("data =", "date =", "[[targets]] number 1: unknown setting 'date': did you mean 'data'?"),
+        ("data =", 'format = "connl"\ndata =', "setting format = 'connl': did you mean 'conll'"),
+        ('encoder = "a"', 'encoder = "a"\nsource_format = ":x"', "[systems.'A']: setting source_format = ':x'"),
+        ("sizes =", 'format = "conll"\n[[targets]]\ndata = "x"\nsizes = [3]\n[[targets]]\ndata = "y"\nsizes =',
+         "'x' has two formats"),
+        ("select =", "selct =", "[protocols.'dev']: unknown setting 'selct': did you mean 'select'?"),
+        ("of =", "off =", "[[published]] number 1: unknown setting 'off': did you mean 'of'?"),
+        ("f1 = { x", "f1 = { xx", "unknown target 'xx': did you mean 'x'?"),
+        ("f1 = { x = 50 }", "f1 = { x = 5000 }", "[[published]] 'P': setting f1.x = 5000: must be a number"),
         ("f1 = { x = 50 }", "f1 = 50", "setting f1 = 50: must be figures in percent by data set"),
-        ("f1 = { x = 50 }", "", r"\[\[published\]\] 'P': setting f1 = None"),
+        ("f1 = { x = 50 }", "", "[[published]] 'P': setting f1 = None"),
         ('of = "a paper"', 'of = " "', "setting of = ' ': must be text"),
-        ('select = "dev"', "seed = 1", "setting seed: can't be set by .*; give the suite `seeds`"),
+        ('select = "dev"', "seed = 1", "setting seed: can't be set by "),
         ('select = "dev"', "threads = 2", "setting threads: can't be set by"),
-        ("[systems.A]", "[systems.A.settings]\nthreads = 2\n[systems.A]", r"'A'\]: settings: setting threads: can't"),
+        ("[systems.A]", "[systems.A.settings]\nthreads = 2\n[systems.A]", "'A']: settings: setting threads: can't"),
         ("[systems.A]", "[systems.A.settings]\nhead = 'names'\n[systems.A]", "unknown setting 'head'"),
-        (
-            "[systems.A]",
-            "[systems.A.settings]\nschedul = 'linear'\n[systems.A]",
-            "'schedul': did you mean 'schedule'",
-        ),
-        (
-            "[systems.A]",
-            "[systems.A.settings]\nsource_head = 'share'\n[systems.A]",
-            "source_head = 'share': did you mean 'shared'",
-        ),
-        ('select = "dev"', "epochs = -1", r"\[protocols.'dev'\]: setting epochs = -1: must be a number, above 0"),
-        ("[3, 5]", "[3, 3]", r"seeds = \[3, 3\]: must be different"),
-        ("[3, 5]", "[]", r"seeds = \[\]"),
+        ("[systems.A]", "[systems.A.settings]\nschedul = 'linear'\n[systems.A]", "did you mean 'schedule'"),
+        ('select = "dev"', "epochs = -1", "[protocols.'dev']: setting epochs = -1: must be a number, above 0"),
+        ("[3, 5]", "[3, 3]", "seeds = [3, 3]: must be different"),
+        ("[3, 5]", "[]", "seeds = []"),
         ("[3, 5]", "[4294967296]", "below 4294967296"),
         ("[3, 5]", "[-1]", "at least 0"),
         ("[3, 5]", '["1"]', "must be a list of whole number"),
         ("10,", "10, 10,", "'x' at size 10 is given 2 times"),
         ("10,", '"10 %%",', "size '10 %%': must be"),
-        ("k = 5", "k=4", r"'x' at size k=4: draws = 1 are too few.* choose 5 or more"),
-        (
-            '["all", 10, "5 %", "k = 5"]',
-            '["k=1"]\ndraw_by_seed = true',
-            "'x' at size k=1: draws = 2 .* choose 3 or more",
-        ),
+        ("k = 5", "k=4", "'x' at size k=4: draws = 1 are too few"),
+        ('["all", 10, "5 %", "k = 5"]', '["k=1"]\ndraw_by_seed = true', "at size k=1: draws = 2 "),
         ("k = 5", "5 way 1 shot", "at size 5 way 1 shot: draws = 1 are too few"),
         ("sizes = [", "draws = 0\nsizes = [", "draws = 0: must be a whole number, at least 1"),
-        ('data = "x"', 'data = " "', r"\[\[targets\]\] number 1: setting data = ' ': must be text, printable"),
+        ('data = "x"', 'data = " "', "[[targets]] number 1: setting data = ' ': must be text, printable"),
         ('["all", 10, "5 %", "k = 5"]', "[]", "'x': sizes can't be empty"),
         ("sizes = [", "draw_by_seed = true\ndraws = 2\nsizes = [", "leave it out if draw_by_seed is true"),
-        ("sizes = [", "seeds = [1, 1]\nsizes = [", r"setting seeds = \[1, 1\]: must be different"),
-        ('same_encoder_as = "B"', 'same_encoder_as = "C"', r"source & target'\]: unknown system 'C'"),
+        ("sizes = [", "seeds = [1, 1]\nsizes = [", "setting seeds = [1, 1]: must be different"),
+        ('same_encoder_as = "B"', 'same_encoder_as = "C"', "source & target']: unknown system 'C'"),
         ('same_encoder_as = "B"', 'same_encoder_as = "B"\nencoder = "b"', "can't both be given"),
-        ("seeds =", 'baseline = "a"\nseeds =', r"unknown baseline 'a': did you mean 'A'\?"),
+        ("seeds =", 'baseline = "a"\nseeds =', "unknown baseline 'a': did you mean 'A'?"),
         ('[systems.A]\nencoder = "a"', '[systems." "]', "setting NAME = ' ': must be text, printable and not empty"),
         ("[protocols.dev]", '[protocols.""]', "setting NAME = '': must be text, printable and not empty"),
-        ("[protocols.dev]", '[protocols."a\\nb"]', "setting NAME = .*: must be text, printable and not empty"),
-        ("[protocols.dev]", "[protocols.default]\n[protocols.dev]", r"\[protocols.default\]: .*rename it"),
-        ('name = "P"', 'name = "a\\u001bb"', r"setting name = 'a\\x1bb': must be text"),
-        ('name = "P"', 'name = "\\u202eP"', "setting name = .*: must be text"),
-        ('of = "a paper"', 'of = "a\\tpaper"', "setting of = .*: must be text"),
-        (
-            "sizes = [",
-            "draws = 20000000\nsizes = [",
-            r"number 1: setting draws = 20000000: must be a whole number, at least 1, at most 10000",
-        ),
-        ("[[targets]]", "[targets]", r"setting targets: must be tables with double brackets, \[\[targets\]\]"),
-        ('[[published]]\nname = "P"\nof = "a paper"\nf1 = { x = 50 }', "[[systems.A]]", "."),
+        ("[protocols.dev]", '[protocols."a\\nb"]', ": must be text, printable and not empty"),
+        ("[protocols.dev]", "[protocols.default]\n[protocols.dev]", "[protocols.default]: "),
+        ('name = "P"', 'name = "a\\u001bb"', "setting name = 'a\\x1bb': must be text"),
+        ('name = "P"', 'name = "\\u202eP"', "setting name = "),
+        ('of = "a paper"', 'of = "a\\tpaper"', ": must be text"),
+        ("sizes = [", "draws = 20000000\nsizes = [", "setting draws = 20000000: must be a whole number"),
+        ("[[targets]]", "[targets]", "setting targets: must be tables with double brackets, [[targets]]"),
+        ('[[published]]\nname = "P"\nof = "a paper"\nf1 = { x = 50 }', "[[systems.A]]", ""),
     ],
-)
+)  # fmt: skip
 def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, told: str) -> None:
     assert GOOD.count(old) >= 1
-    with pytest.raises(SettingsError, match=rf"mine\.toml: .*{told}"):
+    with raises(SettingsError, words=told, path=tmp_path / "mine.toml"):
         read(tmp_path, GOOD.replace(old, new, 1))
 
 
@@ -158,7 +131,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, told: str) -
 )
 def test_one_data_set_under_two_names_is_refused(tmp_path: Path, one: str, other: str) -> None:
     text = '[systems.A]\nencoder = "a"\n[[targets]]\ndata = "{}"\n[[targets]]\ndata = "{}"\nsizes = [10]\n'
-    with pytest.raises(SettingsError, match=r"'.*' and '.*' are one data set"):
+    with raises(SettingsError, words="' are one data set"):
         read(tmp_path, text.format(one, other))
     assert len(read(tmp_path, text.format(one, one)).targets) == 2
     assert len(read(tmp_path, text.format(one, "elsewhere")).targets) == 2
@@ -168,7 +141,7 @@ def test_more_cells_than_a_plan_can_hold_are_refused(tmp_path: Path) -> None:
     """Three systems, two sizes: 60,000 cells a seed."""
     text = GOOD.replace('sizes = ["all", 10, "5 %", "k = 5"]', "draws = 10000\nsizes = [7, 8]")
     read(tmp_path, text.replace("[3, 5]", f"{list(range(16))}"))
-    with pytest.raises(SettingsError, match=r"mine\.toml: 1,020,000 cells are more than 1,000,000"):
+    with raises(SettingsError, words="mine.toml: 1,020,000 cells are more than 1,000,000"):
         read(tmp_path, text.replace("[3, 5]", f"{list(range(17))}"))
 
 
@@ -178,24 +151,24 @@ def test_one_protocol_may_be_called_default(tmp_path: Path) -> None:
 
 def test_a_file_whose_name_can_name_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "-x.toml").write_text(GOOD)
-    with pytest.raises(SettingsError, match="the tables get its name"):
+    with raises(SettingsError, words="the tables get its name"):
         read_suite(tmp_path / "-x.toml")
 
 
 def test_a_suite_without_systems_or_targets_is_refused(tmp_path: Path) -> None:
     for text in ("", '[systems.A]\nencoder = "a"\n', '[[targets]]\ndata = "x"\n'):
-        with pytest.raises(SettingsError, match="at least one"):
+        with raises(SettingsError, words="at least one"):
             read(tmp_path, text)
 
 
 def test_encoders_of_the_command_line(tmp_path: Path) -> None:
     assert parse_encoders(["A=x", " B = y=z ", "A=w"]) == {"A": ("x", "w"), "B": ("y=z",)}
     for wrong in (["A"], ["=x"], ["A="], ["A=x", "A=x"]):
-        with pytest.raises(SettingsError, match="--encoder"):
+        with raises(SettingsError, words="--encoder"):
             parse_encoders(wrong)
-    with pytest.raises(SettingsError, match=r"unknown system 'Bb': did you mean 'B'\?"):
+    with raises(SettingsError, words="unknown system 'Bb': did you mean 'B'?"):
         read(tmp_path, GOOD, Bb="folder")
-    with pytest.raises(SettingsError, match="has no encoder of its own either"):
+    with raises(SettingsError, words="has no encoder of its own either"):
         read(tmp_path, GOOD + '[systems.C]\nsame_encoder_as = "B, source & target"\n')
 
 
@@ -207,15 +180,15 @@ def test_several_encoders_of_a_system(tmp_path: Path) -> None:
     assert [found["x", "A", seed] for seed in (3, 5)] == ["a", "b"]
     assert [found["y", "A", seed] for seed in (9, 7, 8)] == ["a", "b", "a"]
     assert {found[place] for place in found if place[1] == "B, source & target"} == {"c"}
-    with pytest.raises(SettingsError, match=r"\[systems.'B'\]: 3 encoders, but seeds = \[3, 5\]"):
+    with raises(SettingsError, words="[systems.'B']: 3 encoders, but seeds = [3, 5]"):
         read(tmp_path, GOOD, B=("c", "d", "e"))
 
 
 def test_a_suite_on_dev_holds_nothing_of_test(tmp_path: Path) -> None:
     text = GOOD.replace("seeds", 'split = "dev"\nseeds', 1)
-    with pytest.raises(SettingsError, match=r"\[protocols.dev\]: select = 'dev' chooses on the split that split"):
+    with raises(SettingsError, words="[protocols.dev]: select = 'dev' chooses on the split that split"):
         read(tmp_path, text, B="c")
-    with pytest.raises(SettingsError, match="figures of test are not comparable"):
+    with raises(SettingsError, words="figures of test are not comparable"):
         read(tmp_path, text.replace('select = "dev"', ""), B="c")
     there = text.replace('select = "dev"', "").partition("[[published]]")[0]
     assert read(tmp_path, there, B="c").split == "dev"

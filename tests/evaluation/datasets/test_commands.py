@@ -67,14 +67,6 @@ def test_list_says_what_leads_out(make: Make, root: Path, tmp_path: Path, capsys
         assert data("check", name, "--data", root) == (state == "link out")
 
 
-def test_list_knows_the_real_files(shared: Path, capsys: Output) -> None:
-    if not (shared / "data" / "ner").is_dir():
-        pytest.skip("no known data sets there")
-    assert data("list", "--data", shared / "data" / "ner", "--json") == 0
-    states = {each["name"]: each["there"] for each in json.loads(capsys.readouterr().out)}
-    assert set(states.values()) <= {"whole", "–"}
-
-
 def test_check_prints_what_it_found(make: Make, root: Path, capsys: Output) -> None:
     train = TRAIN.replace("Larsen", "Larsen\x9b")
     make(train=train, test=train.replace("-person", "-[red]x") + "Oslo\tI-ship\n\n")
@@ -93,6 +85,8 @@ def test_check_prints_what_it_found(make: Make, root: Path, capsys: Output) -> N
     assert data("check", "ships", "--data", root, "--json") == 0
     assert json.loads(capsys.readouterr().out)["lacking"] == {"test": {"[red]x": 1}}
     assert data("check", "../ships", "--data", root) == 1
+    assert data("check", make("one", train="Oslo\tB-place\n")) == 0
+    assert "1 type, entities of each" in capsys.readouterr().out
 
 
 def test_check_says_which_file_differs(make: Make, root: Path, capsys: Output) -> None:
@@ -114,11 +108,6 @@ def test_sample_prints_the_k_reached(make: Make, root: Path, tmp_path: Path, cap
     assert "size 'k=0': must be above 0" in capsys.readouterr().err
     assert data("sample", "ships", "--data", root, "--size", "1", "-o", tmp_path / "one") == 0
     assert "size 1, draw 1: 1 sentence\n" in capsys.readouterr().out
-
-
-def test_one_type_is_one_type(make: Make, capsys: Output) -> None:
-    assert data("check", make(train="Oslo\tB-place\n")) == 0
-    assert "1 type, entities of each" in capsys.readouterr().out
 
 
 def test_the_pages_commands_and_python_run(sample: Path, tmp_path: Path, warm: Path) -> None:

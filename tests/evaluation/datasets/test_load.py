@@ -7,6 +7,7 @@ from nerbert.errors import InputError
 from nerbert.evaluation.datasets.load import find_duplicates, known_data, list_data, open_data
 from nerbert.formats.conll import example_of
 from tests.evaluation.datasets.conftest import Make
+from tests.raised import raises
 
 BAD_NAMES = ("../ships", "..", "/etc", "", ".", "a/../../b", "a\nb", "a\0b", "x" * 300, "ä" * 150, "//", "\ud800")
 
@@ -23,31 +24,24 @@ def test_a_data_set_is_read_with_all_its_splits(make: Make, root: Path) -> None:
     assert open_data("deep/er/", root).name == "deep/er"
 
 
-@pytest.mark.parametrize("name", BAD_NAMES)
-def test_names_lead_only_downwards(root: Path, name: str) -> None:
-    with pytest.raises(InputError, match="must be the name of a folder below"):
-        open_data(name, root)
-
-
-def test_links_lead_only_downwards(make: Make, root: Path, tmp_path: Path) -> None:
+def test_names_and_links_lead_only_downwards(make: Make, root: Path, tmp_path: Path) -> None:
+    for name in BAD_NAMES:
+        with raises(InputError, words="must be the name of a folder below"):
+            open_data(name, root)
     outside = make("ships").rename(tmp_path / "outside")
     (root / "linked").symlink_to(outside)
-    with pytest.raises(InputError, match="a link that leads out of"):
+    with raises(InputError, words="a link that leads out of"):
         open_data("linked", root)
     boats = make("boats")
     (boats / "test.conll").unlink()
     (boats / "test.conll").symlink_to(outside / "test.conll")
-    with pytest.raises(InputError, match=r"boats/test\.conll: a link that leads out of"):
+    with raises(InputError, words="boats/test.conll: a link that leads out of"):
         open_data("boats", root)
     make("inside")
     (root / "alias").symlink_to(root / "inside")
     assert open_data("alias", root).name == "alias"
-
-
-def test_links_that_go_round_are_no_files(make: Make, root: Path) -> None:
-    folder = make("ships")
-    (folder / "dev.conll").symlink_to("dev.conll")
-    assert open_data("ships", root).dev == []
+    (make("round") / "dev.conll").symlink_to("dev.conll")
+    assert open_data("round", root).dev == [], "a link that goes round is no file"
 
 
 def test_folders_that_cannot_be_listed_are_named(make: Make, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,25 +58,23 @@ def test_folders_that_cannot_be_listed_are_named(make: Make, root: Path, monkeyp
     there = {each.name: each.there for each in list_data(root) if each.known is None}
     assert there == {"lost+found": "can't be listed", "ships": "not known"}
     locked = root
-    with pytest.raises(InputError, match="can't be listed: Permission denied"):
+    with raises(InputError, words="can't be listed: Permission denied"):
         list_data(root)
 
 
 def test_the_unknown_is_told_what_is_there(make: Make, root: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no such folder in .*; there are none"):
+    with raises(InputError, words="; there are none"):
         open_data("qqqq", root)
     make("ships")
     make("boats")
-    with pytest.raises(InputError, match=r"did you mean 'ships'\? there are boats, ships"):
+    with raises(InputError, words="did you mean 'ships'? there are boats, ships"):
         open_data("shisp", root)
-    with pytest.raises(
-        InputError, match="holds no folder 'crossner_politics'; `nerbert data fetch crossner_politics` gets"
-    ):
+    with raises(InputError, words="holds no folder 'crossner_politics'; `nerbert data fetch crossner_politics` gets"):
         open_data("Pol", root)
     unfetched = next(name for name, each in known_data().items() if each.recipe.unfetched)
-    with pytest.raises(InputError, match=f"holds no folder '{unfetched}'; it has no public address"):
+    with raises(InputError, words=f"holds no folder '{unfetched}'; it has no public address"):
         open_data(unfetched, root)
-    with pytest.raises(InputError, match="name the folder of the data sets"):
+    with raises(InputError, words="name the folder of the data sets"):
         open_data("ships", tmp_path / "nowhere")
 
 
@@ -103,9 +95,7 @@ def test_a_folder_or_file_anywhere_without_a_root(make: Make, monkeypatch: pytes
     assert (len(one.train), one.test, one.files) == (3, [], {"train": folder / "train.conll"})
     monkeypatch.chdir(folder)
     assert open_data(".").name == "ships"
-    with pytest.raises(
-        InputError, match=r"crossner_ai: no such folder; .* --data; `nerbert data fetch crossner_ai` gets it$"
-    ):
+    with raises(InputError, words=" --data; `nerbert data fetch crossner_ai` gets it"):
         open_data("crossner_ai")
 
 

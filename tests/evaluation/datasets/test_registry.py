@@ -13,6 +13,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.datasets.fetch import convert_data, find_addresses, find_public
 from nerbert.evaluation.datasets.load import KnownData, Recipe, all_names, find_known, known_data, open_data
 from tests.evaluation.datasets.published import published, read_splits, undraw
+from tests.raised import raises
 
 DUPLICATES = {"harveyner": 148, "jnlpba": 91, "conll2003": 16, "defense_re3d": 8, "crossner_music": 6, "mit_movie": 4,
          "few_tk_supervised": 2, "crossner_science": 1, "ncbi_disease": 1, "few_tk_inter": 456,
@@ -52,8 +53,18 @@ def test_the_papers_names_lead_to_folders() -> None:
     assert find_known("Nope") is None
 
 
-def test_each_known_set_says_where_it_is_from_and_whose_it_is() -> None:
-    for known in known_data().values():
+def test_the_table_is_sound() -> None:
+    """It is the package's own, so a test checks it in place of code."""
+    table = tomllib.loads(files("nerbert.tables").joinpath("datasets.toml").read_text(encoding="utf-8"))
+    names = {each.name for each in fields(KnownData)} - {"name"}
+    assert len(set(all_names())) == len(all_names())
+    for name, values in table.items():
+        assert re.fullmatch(r"[a-z0-9_]+|open-types", name)
+        assert values.keys() <= names
+        assert values["recipe"].keys() <= {each.name for each in fields(Recipe)}
+        known = known_data()[name]
+        assert list(known.splits) == ["train", "dev", "test"]
+        assert all(re.fullmatch(r"[0-9a-f]{64}", each.sha256) for each in known.splits.values())
         assert known.types == tuple(sorted(set(known.types)))
         assert known.licence
         assert known.split
@@ -65,6 +76,7 @@ def test_each_known_set_says_where_it_is_from_and_whose_it_is() -> None:
             assert not known.fits, "there is no split of the paper's to fit"
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", list(known_data()))
 def test_what_is_claimed_holds_of_the_real_files(shared: Path, name: str) -> None:
     root = shared / "data" / "ner"
@@ -81,25 +93,6 @@ def test_what_is_claimed_holds_of_the_real_files(shared: Path, name: str) -> Non
     types = {span.type for examples in data.splits.values() for each in examples for span in each.spans}
     assert tuple(sorted(types)) == data.known.types
     assert len(data.duplicates) == DUPLICATES.get(name, 0)
-
-
-def test_the_table_is_sound() -> None:
-    """It is the package's own, so a test checks it in place of code."""
-    table = tomllib.loads(files("nerbert.tables").joinpath("datasets.toml").read_text(encoding="utf-8"))
-    names = {each.name for each in fields(KnownData)} - {"name"}
-    for name, values in table.items():
-        assert re.fullmatch(r"[a-z0-9_]+|open-types", name)
-        assert values.keys() <= names
-        assert values["recipe"].keys() <= {each.name for each in fields(Recipe)}
-        known = known_data()[name]
-        assert list(known.splits) == ["train", "dev", "test"]
-        assert all(re.fullmatch(r"[0-9a-f]{64}", each.sha256) for each in known.splits.values())
-    assert len(set(all_names())) == len(all_names())
-
-
-def test_one_known_data_set_alone_has_no_address() -> None:
-    assert set(known_data()) - set(FETCHED) - RELEASED == {"jnlpba"}
-    assert known_data()["jnlpba"].recipe.paths == {}
 
 
 @pytest.mark.parametrize("name", FETCHED)
@@ -147,7 +140,9 @@ def test_what_publishers_have_becomes_what_is_known(name: str, shared: Path) -> 
 
 
 def test_a_name_that_is_unknown_or_has_no_address() -> None:
-    with pytest.raises(SettingsError, match="did you mean 'conll2003'"):
+    assert set(known_data()) - set(FETCHED) - RELEASED == {"jnlpba"}
+    assert known_data()["jnlpba"].recipe.paths == {}
+    with raises(SettingsError, words="did you mean 'conll2003'"):
         find_public("conll-2003")
-    with pytest.raises(InputError, match="no public address in this form: its train part was rebuilt"):
+    with raises(InputError, words="no public address in this form: its train part was rebuilt"):
         find_public("jnlpba")

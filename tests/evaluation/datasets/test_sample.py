@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import InputError, OutputExists, SettingsError
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.finetuning.sampling import draw_subset
 from nerbert.formats.documents import Reading
 from tests.evaluation.datasets.conftest import TRAIN, Make
+from tests.raised import raises
 
 
 def test_a_sample_is_a_data_folder_that_says_what_it_is(make: Make, tmp_path: Path) -> None:
@@ -36,38 +37,41 @@ def test_the_same_sample_is_the_same_bytes(make: Make, tmp_path: Path) -> None:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
-def test_refusals_leave_nothing(make: Make, tmp_path: Path) -> None:
-    data = open_data(str(make()))
-    with pytest.raises(SettingsError, match="only 3 sentences"):
-        write_sample(data, "4", 1, tmp_path / "out")
-    with pytest.raises(SettingsError, match="episodes exist in suites only"):
-        write_sample(data, "1 way 1 shot", 1, tmp_path / "out")
-    with pytest.raises(SettingsError, match="draw 0: draws are numbered from 1"):
-        write_sample(data, "1", 0, tmp_path / "out")
+@pytest.mark.parametrize(
+    ("splits", "size", "draw", "kind", "words"),
+    [
+        ({}, "4", 1, SettingsError, "only 3 sentences"),
+        ({}, "1 way 1 shot", 1, SettingsError, "episodes exist in suites only"),
+        ({}, "1", 0, SettingsError, "draw 0: draws are numbered from 1"),
+        ({"test": TRAIN}, "2", 1, InputError, "has no train split to draw from"),
+    ],
+)
+def test_messages(
+    make: Make, tmp_path: Path, splits: dict[str, str], size: str, draw: int, kind: type[NerbertError], words: str
+) -> None:
+    with raises(kind, words=words):
+        write_sample(open_data(str(make(**splits))), size, draw, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_sample_is_written_apart_from_its_data(make: Make, tmp_path: Path) -> None:
+    data = open_data(str(make()))
     for inside in ("out", "deep/er", "../ships/out"):
-        with pytest.raises(InputError, match="is the data set itself, is in it or contains it"):
+        with raises(InputError, words="is the data set itself, is in it or contains it"):
             write_sample(data, "1", 1, data.folder / inside)
     assert sorted(path.name for path in data.folder.iterdir()) == ["test.conll", "train.conll"]
-    with pytest.raises(OutputExists):
+    with raises(OutputExists):
         write_sample(data, "1", 1, data.folder, overwrite=True)
     write_sample(data, "3", 1, tmp_path / "out")
     again = open_data(str(tmp_path / "out"))
-    with pytest.raises(OutputExists):
+    with raises(OutputExists):
         write_sample(again, "1", 1, tmp_path / "out")
-    with pytest.raises(InputError, match="is the data set itself, is in it or contains it"):
-        write_sample(again, "1", 1, tmp_path / "out", overwrite=True)
     inner = open_data(str(shutil.copytree(data.folder, tmp_path / "out" / "inner")))
-    with pytest.raises(InputError, match="is the data set itself, is in it or contains it"):
-        write_sample(inner, "1", 1, tmp_path / "out", overwrite=True)
+    for each in (again, inner):
+        with raises(InputError, words="is the data set itself, is in it or contains it"):
+            write_sample(each, "1", 1, tmp_path / "out", overwrite=True)
     write_sample(data, "1", 1, tmp_path / "out", overwrite=True)
     assert len(open_data(str(tmp_path / "out")).train) == 1
-
-
-def test_without_a_train_split_nothing_is_drawn(make: Make, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has no train split to draw from"):
-        write_sample(open_data(str(make(test=TRAIN))), "2", 1, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("cut", "files"), [("", ["train"]), ("60/20/20", ["train", "dev", "test"])])

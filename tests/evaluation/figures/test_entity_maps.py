@@ -19,6 +19,7 @@ from nerbert.records import Example, Span
 from nerbert.render.paper_figures import write_maps_page
 from nerbert.words import split_words
 from tests.commands import exit_code
+from tests.raised import raises
 
 
 def sentence(text: str, *entities: tuple[str, str]) -> Example:
@@ -43,7 +44,7 @@ def test_purity_leaves_out_the_same_sentence_and_the_same_text() -> None:
     assert purity_of(vectors, points_of("aaabb", "12345", "vvvyz"), 1)[0] == pytest.approx(2 / 5), "all a are one text"
     assert purity_of(vectors, points_of("aaabb", "11145", "vwxyz"), 1)[0] == pytest.approx(2 / 5), "or one sentence"
     assert purity_of(vectors, points, 10)[0] == pytest.approx(purity_of(vectors, points)[1]), "all there are"
-    with pytest.raises(InputError, match="no entity has a neighbour"):
+    with raises(InputError, words="no entity has a neighbour"):
         purity_of(vectors[:2], points_of("ab", "11", "vw"))
 
 
@@ -72,11 +73,12 @@ def test_the_draw_keeps_the_order_and_depends_on_the_seed() -> None:
     assert len(drawn_points(sentences, 100, 1)) == 50
 
 
+@pytest.mark.extras
 def test_too_few_entities_and_a_single_type_are_refused() -> None:
     sentences = [sentence(f"Oslo {number}", ("Oslo", "city")) for number in range(91)]
-    with pytest.raises(InputError, match="90 entities: a map of perplexity 30 needs more than 90"):
+    with raises(InputError, words="90 entities: a map of perplexity 30 needs more than 90"):
         make_maps(["embedded"], sentences, 90)
-    with pytest.raises(InputError, match="a single type"):
+    with raises(InputError, words="a single type"):
         make_maps(["embedded"], sentences)
 
 
@@ -93,6 +95,7 @@ def test_the_page_tells_sentences_as_text(tmp_path: Path) -> None:
     assert "an &lt;encoder&gt;</strong>: purity 50.00 % (chance 10.00 %), silhouette 0.010" in page
 
 
+@pytest.mark.extras
 def test_the_command_draws_maps(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["figures", "paper", "embedded", "embedded-mlm", "-o", tmp_path, "--points", "120"]
     assert exit_code(*command) == 1

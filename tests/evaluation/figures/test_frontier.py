@@ -40,8 +40,8 @@ RECORDS = [
 ]
 
 
-def folder_with(path: Path, records: list[dict[str, str]], speeds: Any) -> Path:
-    with (path / "frontier.csv").open("w", newline="", encoding="utf-8") as file:
+def folder_with(path: Path, records: list[dict[str, str]], speeds: Any, name: str = "frontier.csv") -> Path:
+    with (path / name).open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(records)
@@ -54,7 +54,8 @@ def speeds_of(names: Any = SPEED) -> dict[str, Any]:
     return {"systems": told}
 
 
-def test_a_point_is_the_mean_of_all_targets_and_spans_the_runs_that_all_have() -> None:
+def test_points_and_the_line_of_those_that_no_other_beats() -> None:
+    """A point is the mean of all targets, and spans the runs that all have."""
     found = frontier_of(RECORDS, {name: Speed(*each) for name, each in SPEED.items()})
     slow = next(point for point in found.at("0") if point.system == "slow")
     assert (slow.f1, slow.low, slow.high) == pytest.approx((0.55, 0.5, 0.6))
@@ -62,10 +63,6 @@ def test_a_point_is_the_mean_of_all_targets_and_spans_the_runs_that_all_have() -
     (five,) = found.at("5")
     assert five.system == "slow"
     assert (five.f1, five.low, five.high) == pytest.approx((0.7, 0.7, 0.7))
-
-
-def test_only_what_no_other_system_beats_in_both_is_on_the_line() -> None:
-    found = frontier_of(RECORDS, {name: Speed(*each) for name, each in SPEED.items()})
     assert [point.system for point in found.at("0")] == ["idle", "slow", "fast"]
     assert found.at("0")[0].f1 == pytest.approx(0.4), "at its own threshold, where it has one"
     assert [point.system for point in found.best("0")] == ["slow", "fast"]
@@ -78,6 +75,7 @@ def test_what_is_not_drawn_is_told_and_a_paper_counts_only_with_all_targets() ->
     assert (paper.name, round(paper.f1, 9)) == ("a paper", 0.6)
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("kind", ["svg", "png", "pdf"])
 def test_the_command_draws_it(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     results, picture = folder_with(tmp_path, RECORDS, speeds_of()), tmp_path / f"picture.{kind}"
@@ -93,7 +91,8 @@ def test_the_command_draws_it(tmp_path: Path, kind: str, capsys: pytest.CaptureF
             assert f">{name}<" in text, name
 
 
-def test_names_are_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.extras
+def test_names_are_text(tmp_path: Path) -> None:
     """A system's name may hold signs of XML, of matplotlib's formulas, and a leading underscore, which hides a line."""
     names = {"<script>alert(1)</script>": 10.0, "$\\frac{1}{0}$": 20.0, "_hidden": 30.0, "50 % & more": 40.0}
     records = [record(name, "ships", "0", 0.5) for name in names]
@@ -101,13 +100,8 @@ def test_names_are_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     results = folder_with(tmp_path, records, {"systems": told})
     assert exit_code("figures", "frontier", results) == 0
     text = (tmp_path / "frontier.svg").read_text()
-    for shown in (
-        "&lt;script&gt;alert(1)&lt;/script&gt;, 1 MB",
-        "$\\frac{1}{0}$, 1 MB",
-        "_hidden, 1 MB",
-        "50 % &amp; more",
-    ):
-        assert shown in text, shown
+    shown = ("&lt;script&gt;alert(1)&lt;/script&gt;, 1 MB", "$\\frac{1}{0}$, 1 MB", "_hidden, 1 MB", "50 % &amp; more")
+    assert [name for name in shown if name not in text] == []
 
 
 @pytest.mark.parametrize(
@@ -121,36 +115,30 @@ def test_names_are_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         (RECORDS, {"systems": {"slow": {"words_per_cpu_second": 0.0, "memory_mb": 1.0}}}, "words_per_cpu_second"),
         (RECORDS, {"systems": {"slow": {"words_per_cpu_second": 5.0}}}, "memory_mb"),
         (RECORDS, [], SPEEDS),
+        (None, speeds_of(), "frontier.csv: no such file; run `nerbert benchmark"),
+        (RECORDS, None, "speeds.json: no such file"),
+        (b"a,b\n1,2\n", speeds_of(), "frontier.csv: not a benchmark's CSV"),
+        (",".join(COLUMNS).encode() + b"\nx,y\n", speeds_of(), f"line 2: doesn't have {len(COLUMNS)} columns"),
+        (b"\xff\xfe\x00", speeds_of(), "can't be read as CSV"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_drawn_is_refused(
-    tmp_path: Path, records: list[dict[str, str]], speeds: Any, why: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    results = folder_with(tmp_path, records, speeds)
+def test_messages(tmp_path: Path, records: Any, speeds: Any, why: str, capsys: pytest.CaptureFixture[str]) -> None:
+    results = folder_with(tmp_path, records if isinstance(records, list) else [], speeds)
+    if not isinstance(records, list):
+        (results / "frontier.csv").unlink() if records is None else (results / "frontier.csv").write_bytes(records)
+    if speeds is None:
+        (results / SPEEDS).unlink()
     assert exit_code("figures", "frontier", results) == 1
     assert why in capsys.readouterr().err
     assert not (tmp_path / "frontier.svg").exists()
 
 
-def test_files_that_are_missing_or_not_its_own_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code("figures", "frontier", tmp_path) == 1
-    assert "frontier.csv: no such file; run `nerbert benchmark" in capsys.readouterr().err
-    (tmp_path / "frontier.csv").write_text("a,b\n1,2\n")
-    assert exit_code("figures", "frontier", tmp_path) == 1
-    assert "speeds.json: no such file" in capsys.readouterr().err
-    (tmp_path / SPEEDS).write_text(json.dumps(speeds_of()))
-    assert exit_code("figures", "frontier", tmp_path) == 1
-    assert "frontier.csv: not a benchmark's CSV" in capsys.readouterr().err
-    (tmp_path / "frontier.csv").write_text(",".join(COLUMNS) + "\nslow,default\n")
-    assert exit_code("figures", "frontier", tmp_path) == 1
-    assert f"line 2: doesn't have {len(COLUMNS)} columns" in capsys.readouterr().err
-    (tmp_path / "frontier.csv").write_bytes(b"\xff\xfe\x00")
-    assert exit_code("figures", "frontier", tmp_path) == 1
-    assert "can't be read as CSV" in capsys.readouterr().err
+def test_a_picture_is_of_a_known_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("figures", "frontier", tmp_path, "-o", tmp_path / "picture.gif") == 1
     assert "must end in .svg, .png, .pdf" in capsys.readouterr().err
 
 
+@pytest.mark.extras
 def test_a_benchmarks_own_csv_is_read(tmp_path: Path) -> None:
     from nerbert.evaluation.tables.table import make_table
     from nerbert.render.benchmark import write_tables

@@ -1,6 +1,5 @@
 """The figures of NER-BERT's paper: what they take from a corpus and from results, and what they draw."""
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -8,9 +7,9 @@ import pytest
 from nerbert.corpus.shards import read_manifest, sentence_batches
 from nerbert.errors import InputError
 from nerbert.evaluation.figures.paper import few_labels_of, read_category_counts
-from nerbert.evaluation.tables.records import COLUMNS
 from tests.commands import exit_code
-from tests.evaluation.figures.test_frontier import record
+from tests.evaluation.figures.test_frontier import folder_with, record
+from tests.raised import raises
 
 RUNS = [record("A", "ships", size, value, draw) for size, values in (("5", (0.2, 0.3, 0.4)), ("all", (0.8, 0.8, 0.8)))
         for draw, value in enumerate(values, 1)]  # fmt: skip
@@ -35,6 +34,7 @@ def test_the_entities_are_those_of_the_shards(sample_corpus: Path) -> None:
     assert list(counts.before) == sorted(counts.before, reverse=True)
 
 
+@pytest.mark.extras
 def test_a_curve_has_the_means_and_intervals_of_the_runs() -> None:
     found = few_labels_of(RECORDS)
     five = found.curves["ships"]["A"]["5"]
@@ -43,20 +43,18 @@ def test_a_curve_has_the_means_and_intervals_of_the_runs() -> None:
     assert five.interval == pytest.approx((0.3 - 4.302653 * 0.1 / 3**0.5, 0.3 + 4.302653 * 0.1 / 3**0.5))
     assert found.curves["ships"]["B & <i>"]["5"].interval is None
     assert found.curves["ports"].keys() == {"A"}
-    with pytest.raises(InputError, match="nothing to draw: no record of a run"):
+    with raises(InputError, words="nothing to draw: no record of a run"):
         few_labels_of([record("A", "ships", "5", "", metric="", state="not_run")])
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("kind", ["svg", "png"])
 def test_the_command_draws_all_places(
     sample_corpus: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "results"
     results.mkdir()
-    with (results / "few.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(RECORDS)
+    folder_with(results, RECORDS, {}, "few.csv")
     command = ("figures", "paper", sample_corpus, results, "-o", tmp_path / "out", "--suite", "few", "--kind", kind)
     assert exit_code(*command) == 0
     paths = [Path(line) for line in capsys.readouterr().out.splitlines()]

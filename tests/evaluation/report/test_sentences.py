@@ -1,7 +1,6 @@
 """Which sentences are shown, how much of them, and in which order."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from nerbert.metrics.judging import MistakeKind
 from nerbert.model.heads import WordTags
 from nerbert.records import Example
 from tests.evaluation.report.answers import GOLD, RIGHT, WRONG, Found, told
+from tests.raised import raises
 
 NOTHING = Evaluation("f", 1, {}, ())
 
@@ -100,7 +100,7 @@ def test_a_sentence_is_in_the_list_of_its_worst_effect() -> None:
 
 
 def test_other_words_can_not_be_compared() -> None:
-    with pytest.raises(InputError, match="other: cuts the texts into other words than the first tagger"):
+    with raises(InputError, words="other: cuts the texts into other words than the first tagger"):
         compare(answers(GOLD[:1], [[]]), answers(GOLD[1:2], [[]]), "other", NOTHING)
 
 

@@ -86,12 +86,8 @@ def _state(place: CellKey) -> State:
 
 def _cell(place: CellKey, state: State) -> Cell:
     if state is State.DONE:
-        return Cell(
-            place,
-            state,
-            scores=scores_of(f1_of(place), left_out=8 if place.target == "defense" else 0),
-            facts=facts_of(place),
-        )
+        scores = scores_of(f1_of(place), left_out=8 if place.target == "defense" else 0)
+        return Cell(place, state, scores=scores, facts=facts_of(place))
     return Cell(place, state, "out of memory: 12 GiB asked, 8 there" if state is State.FAILED else "")
 
 

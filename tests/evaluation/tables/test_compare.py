@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.benchmark.suite import SystemSettings, Target
@@ -15,6 +14,8 @@ from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.settings import FinetuneSettings
 from tests.evaluation.tables.made_up import all_done, cells_of, entry, grid_of, made_up_cells, made_up_suite, small
 
+stats = pytest.importorskip("scipy.stats")
+pytestmark = pytest.mark.extras
 BERT = ColumnKey("BERT", "default")
 
 
@@ -22,7 +23,7 @@ def test_comparisons_take_only_runs_that_both_have() -> None:
     suite = small("a", seeds=(1, 2, 3, 4))
     f1s = {("MiniLM", "a"): [0.50, 0.52, 0.51, 0.90], ("BERT", "a"): [0.55, 0.56, 0.57]}
     tests = compare(Layout(suite, cells_of(suite, f1s)))
-    test = tests[ColumnKey("BERT", "default"), RowKey("a", "all")].test
+    test = tests[BERT, RowKey("a", "all")].test
     known = stats.ttest_rel([0.55, 0.56, 0.57], [0.50, 0.52, 0.51])
     assert (test.n, test.difference, test.p) == pytest.approx((3, 0.05, known.pvalue))
 
@@ -49,7 +50,7 @@ def test_over_all_targets_each_target_weighs_the_same() -> None:
     f1s = {("MiniLM", "a"): [0.5, 0.6, 0.7], ("MiniLM", "b"): [0.2, 0.2, 0.2],
            ("BERT", "a"): [0.6, 0.71, 0.79], ("BERT", "b"): [0.21, 0.22, 0.23]}  # fmt: skip
     f1s |= {("MiniLM, pre-trained", target): [0.5, 0.5, 0.5] for target in "ab"}
-    each = compare(Layout(suite, cells_of(suite, f1s)))[ColumnKey("BERT", "default"), RowKey(WHOLE, "all")]
+    each = compare(Layout(suite, cells_of(suite, f1s)))[BERT, RowKey(WHOLE, "all")]
     assert each.test.difference == pytest.approx((0.1 + 0.02) / 2)
     assert (each.test.n, each.flipped, each.ahead) == (6, 2 / 2**6, (2, 2))
     known = stats.ttest_ind([0.10, 0.11, 0.09], [-0.01, -0.02, -0.03], equal_var=False)
@@ -58,7 +59,7 @@ def test_over_all_targets_each_target_weighs_the_same() -> None:
 
 def test_sizes_of_a_target_are_not_thought_independent() -> None:
     suite = made_up_suite(targets=(Target(data="a", sizes=(10, 20), draws=3), Target(data="b")), published=())
-    each = compare(Layout(suite, made_up_cells(suite, all_done)))[ColumnKey("BERT", "default"), RowKey(WHOLE, "")]
+    each = compare(Layout(suite, made_up_cells(suite, all_done)))[BERT, RowKey(WHOLE, "")]
     assert each.test.n == 6, "three draws of a, three seeds of b"
 
 

@@ -12,6 +12,7 @@ from nerbert.evaluation.tables.layout import WHOLE, ColumnKey, Layout, RowKey
 from nerbert.evaluation.tables.statistics import summary, t_test
 from tests.evaluation.tables.made_up import made_up_suite
 
+pytestmark = pytest.mark.extras  # scipy
 TRIES = 500
 LUCK = 0.01
 """Standard deviation of each level's luck: an encoder's, an encoder's on a target, a run's."""
@@ -48,32 +49,37 @@ def overall(
     return compare(Layout(suite, cells))[ColumnKey("B", "default"), RowKey(WHOLE, size)]
 
 
-@pytest.mark.parametrize(
-    ("encoders", "seeds", "draws", "observed"),
+CASES = pytest.mark.parametrize(
+    ("encoders", "seeds", "draws", "sourced", "observed"),
     [
-        ({"A": 5, "B": 5}, 5, 1, 5),
-        ({"A": 0, "B": 5}, 5, 1, 5),
-        ({"A": 5, "B": 5}, 10, 1, 5),
-        ({"A": 0, "B": 6}, 6, 2, 6),
-        ({"A": 0, "B": 0}, 5, 1, 10),
-        ({"A": 0, "B": 0}, 2, 5, 10),
+        ((5, 5), 5, 1, "", 5),
+        ((0, 5), 5, 1, "", 5),
+        ((5, 5), 10, 1, "", 5),
+        ((0, 6), 6, 2, "", 6),
+        ((0, 0), 5, 1, "", 10),
+        ((0, 0), 2, 5, "", 10),
+        ((0, 0), 5, 1, "B", 5),
+        ((0, 0), 5, 2, "AB", 5),
     ],
 )
-def test_stars_without_a_difference_are_rare(encoders: dict[str, int], seeds: int, draws: int, observed: int) -> None:
-    chance = np.random.default_rng(11)
-    found = [overall(chance, encoders, seeds, draws) for _ in range(TRIES)]
+
+
+@CASES
+def test_what_shares_luck_is_one_observation(
+    encoders: tuple[int, int], seeds: int, draws: int, sourced: str, observed: int
+) -> None:
+    counts = dict(zip("AB", encoders, strict=True))
+    assert overall(np.random.default_rng(11), counts, seeds, draws, sourced=sourced).test.n == observed
+
+
+@pytest.mark.nightly
+@CASES
+def test_stars_without_a_difference_are_rare(
+    encoders: tuple[int, int], seeds: int, draws: int, sourced: str, observed: int
+) -> None:
+    chance, counts = np.random.default_rng(11), dict(zip("AB", encoders, strict=True))
+    found = [overall(chance, counts, seeds, draws, sourced=sourced) for _ in range(TRIES)]
     assert {each.test.n for each in found} == {observed}
-    assert 0.02 < fmean(bool(each.mark) for each in found) <= 0.07
-
-
-@pytest.mark.parametrize(
-    ("encoders", "draws", "sourced"),
-    [(dict.fromkeys("AB", 0), 1, "B"), (dict.fromkeys("AB", 0), 2, "AB")],
-)
-def test_targets_and_draws_share_the_luck_of_a_source(encoders: dict[str, int], draws: int, sourced: str) -> None:
-    chance = np.random.default_rng(11)
-    found = [overall(chance, encoders, 5, draws, sourced=sourced) for _ in range(TRIES)]
-    assert {each.test.n for each in found} == {5}
     assert 0.02 < fmean(bool(each.mark) for each in found) <= 0.07
 
 

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import pytest
+
 from nerbert.evaluation.benchmark.suite import Published, Suite, Target
 from nerbert.evaluation.datasets.load import known_data
 from nerbert.evaluation.tables.records import BenchmarkTable
 from nerbert.evaluation.tables.table import make_table
 from tests.evaluation.tables.made_up import all_done, entry, grid_of, made_up_cells, made_up_suite
 
+pytestmark = pytest.mark.extras  # scipy
 SUITE = made_up_suite()
 CELLS = made_up_cells(SUITE)
 POL, MUS, SCI = "crossner_politics", "crossner_music", "crossner_science"

@@ -26,16 +26,11 @@ def test_terminal_tells_what_entity_is_what_was_folded_and_what_drew(
     manifest["notes"]["exclude"] = {"by_ngram": 4321, "by_equality": 5, "not_judged": 6}
     print_summary(manifest, sample_corpus, Console(width=200))
     shown = capsys.readouterr().out
+    assert "no link has a type" not in shown
     assert "4,321 compared by words in a row, 5 as a whole, 6 too short to be judged\n" in shown
     assert "label set: paper315; ENTITY: no label in this set (class unknown, outside the set, or rare)" in shown
     assert "filter 1: 1,234 mentions of rare categories became ENTITY; 56 categories are left" in shown
     assert re.search(r"exponent: literal \d\.\d\d \(this corpus\), fit \d\.\d\d$", shown, re.MULTILINE)
-
-
-def test_a_corpus_without_types_says_what_to_give(sample_corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    manifest = json.loads((sample_corpus / "manifest.json").read_text())
-    print_summary(manifest, sample_corpus, Console(width=200))
-    assert "no link has a type" not in capsys.readouterr().out
     print_summary(manifest | {"mention_sources": {"untyped": 5}}, sample_corpus, Console(width=200))
     assert "no link has a type: give tables" in capsys.readouterr().out
 
@@ -66,18 +61,14 @@ def test_json_holds_nothing_that_drives_a_terminal(
     assert json.loads(shown)["licence"] == evil
 
 
-def run(arguments: list[str]) -> int:
-    return exit_code(*arguments)
-
-
 def test_the_command_writes_a_page(sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.html"
-    run(["corpus", "show", str(sample_corpus), "--html", str(page)])
+    assert exit_code("corpus", "show", sample_corpus, "--html", page) == 0
     assert capsys.readouterr() == ("", f"page: {page}\n")
     assert page.read_text().startswith("<!DOCTYPE html>")
-    assert run(["corpus", "show", str(sample_corpus), "--html", str(page)]) == 1
+    assert exit_code("corpus", "show", sample_corpus, "--html", page) == 1
     assert "--overwrite" in capsys.readouterr().err
-    run(["corpus", "show", str(sample_corpus), "--json", "--html", str(page), "--overwrite"])
+    assert exit_code("corpus", "show", sample_corpus, "--json", "--html", page, "--overwrite") == 0
     assert json.loads(capsys.readouterr().out)["wiki"] == "samplewiki"
 
 
