@@ -1,78 +1,269 @@
-"""The HTTP API with hostile requests: always an answer, never 500, and the next good request is answered as before."""
+"""The HTTP API and the labelling page's with hostile requests: an answer, never 500, and good ones as before.
 
-from collections.abc import Iterator
+tests/serve/test_openapi.py makes others from the server's description.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
+from unittest.mock import patch
+from urllib.parse import quote
 from zlib import crc32
 
+import httpx
 import pytest
 from hypothesis import strategies as st
 
+from nerbert.formats.documents import Reading
+from nerbert.formats.examples import read_examples
+from nerbert.records import EntityLabel
+from nerbert.serve.labelling.learning import Learner
+from nerbert.serve.labelling.project import Project
 from nerbert.serve.protocol import Operation
+from nerbert.serve.protocols.labelling import LabelJob, Labelling
+from nerbert.serve.service import log
+from nerbert.serve.settings import Limits
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import SPLITTER
-from tests.fuzz.asgi import AsgiServer, HttpRequest, asgi_server
 from tests.fuzz.conftest import Fuzz
-from tests.fuzz.http_cases import addressed, check_answer, examples, path_of, requests
-from tests.fuzz.json_values import dumped
+from tests.fuzz.json_values import dumped, json_mutated
 from tests.fuzz.mutator import mutated
-from tests.fuzz.properties import calls_of, exponent
+from tests.fuzz.properties import calls_of, check_message, exponent
+from tests.serve.servers import Records, built
 from tests.tagger.test_labels import NamesHead
 
 pytestmark = pytest.mark.fuzz
-GOOD = HttpRequest("POST", b"/tag", parts=(dumped({"text": "The ship left 👩‍👧 a port.", "labels": ["ship", "port"]}),))
+LIMITS = Limits(max_body=100_000, max_characters=20_000, max_texts=200)
+TEXTS = [f"The ship{n} lay at Port {word} 👩‍👧 ." for n, word in enumerate("Kiel Rostock Wismar Bremen Emden".split())]
+LEFT_OUT = ("/label/train", "/label/sample", "/inception/predict")
+"""They start processes, add hundreds of sentences, or need cassis."""
 GOOD_AFTER = 8
 """A good request is made after one of so many: after always the same ones, so that a fault can be found again."""
-LIMITS = {"max_body": 100_000, "max_characters": 20_000, "max_texts": 200}
+Request = tuple[str, bytes, bytes, tuple[tuple[bytes, bytes], ...], tuple[bytes, ...]]
+"""Method, path, query, headers and the parts of a body."""
+Cases = Callable[[Sequence[Operation]], st.SearchStrategy[Request]]
+STATUSES = {200, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429}
+"""What is answered, whatever was asked; 5xx is a fault of the server."""
+METHODS = ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "get", "X" * 300)
+HEADERS = (
+    (b"Content-Type", b"text/plain; charset=utf-16"), (b"Content-Type", b"\xff"), (b"Content-Encoding", b"gzip"),
+    (b"Content-Encoding", b"identity"), (b"Content-Encoding", b""), (b"Accept-Encoding", b"gzip;q=nan, *;q=-1"),
+    (b"Accept", b"\xff\xfe"), (b"Content-Length", b"0"), (b"Content-Length", b"99999999999"),
+    (b"Expect", b"100-continue"), (b"X-Request-Id", b"a\xffb"), (b"X-Request-Id", b"x" * 5000),
+    (b"Authorization", b"Bearer \xff"), (b"Authorization", b"Basic ====="), (b"Origin", b"http://elsewhere.example"),
+    (b"Origin", b"null"), (b"Host", b"[::1"), (b"Host", b"\xff" * 300), (b"Upgrade", b"h2c"),
+)  # fmt: skip
+QUERIES = (
+    b"model=told&labels=ship,port&threshold=0.4", b"labels=ship&offsets=utf-16&threshold=1",
+    b"language=en&format=jsonl", b"name=texts.txt&format=conll", b"",
+)  # fmt: skip
+QUERY_WORDS = (
+    b"%00", b"%ed%a0%80", b"%ff", b"%", b"+", b"&&", b"=", b"labels=", b"model=", b"threshold=nan", b"threshold=1e999",
+    b"threshold=", b"format=", b"format=os:system", b"name=..%2f..%2fx", b"offsets=bytes",
+)  # fmt: skip
+PATH_WORDS = (
+    b"%2e%2e",
+    b"%2f",
+    b"%5c",
+    b"%00",
+    b"//",
+    b"/../",
+    b"%c3%28",
+    b"%ed%a0%80",
+    b"{model}",
+    b"page/",
+    b"%0d%0aA:",
+)
+KEYS = (
+    "text", "labels", "threshold", "thresholds", "model", "offsets", "decoding", "nested", "inputs", "parameters",
+    "flat_ner", "language", "entities", "tasks", "project", "label_config", "data", "messages", "content", "metadata",
+    "score_threshold", "tab", "id", "revision", "answer", "request", "types", "name", "description", "colour", "key",
+)  # fmt: skip
+VALUES = (
+    "The ship left a port.", "ship", ["ship", "port"], {"ship": "a boat"}, {"ship": 0.5}, "utf-16", "nested", "flat",
+    ["a"] * 300, "ship " * 400, [{"start": 0, "end": 3, "type": "ship"}],
+)  # fmt: skip
+
+
+class AsgiServer:
+    """An application with all protocols and a labelling project, which runs in this thread only while it is asked."""
+
+    def __init__(self, work: Labelling, runner: asyncio.Runner) -> None:
+        tagger = Tagger(NamesHead(), SPLITTER, "en").with_labels(["ship", "port"])
+        self.service, operations, app = built(lambda _: tagger, LIMITS, labelling=work)
+        self.operations = [operation for operation in operations if operation.path not in LEFT_OUT]
+        self.project, self.logged, self._runner = work.project, Records(), runner
+        transport = httpx.ASGITransport(app)
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
+
+    def ask(self, request: Request) -> httpx.Response:
+        method, path, query, headers, parts = request
+
+        async def body() -> Any:
+            for part in parts:
+                yield part
+
+        url = self._client.base_url.copy_with(raw_path=path + (b"?" + query if query else b""))
+        return self._runner.run(self._client.request(method, url, headers=[*headers], content=body()))
+
+    def good(self, what: str, **body: Any) -> Any:
+        """Return the answer to a good request."""
+        answer = self.ask(("POST", what.encode(), b"", (), (dumped(body),)))
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def check(self, request: Request) -> None:
+        """Check the properties of any answer, and for some requests those of good ones after it."""
+        answer = self.ask(request)
+        assert not self.logged.text(), request
+        assert answer.status_code in STATUSES, (request, answer)
+        assert all(value.isprintable() for value in answer.headers.values()), answer.headers
+        if request[0] != "HEAD" and answer.status_code != 200:
+            content = answer.json()
+            assert content == {"error": content["error"], "status": answer.status_code,
+                               "request_id": answer.headers["x-request-id"]}  # fmt: skip
+            check_message(content["error"])
+        elif request[0] != "HEAD" and answer.headers["content-type"] == "application/json":
+            sent = json.loads(b"".join(request[4]) or b"{}")
+            check_places(answer.json(), {*texts_of(sent), *(item.sentence.text for item in self.project.items)})
+        if crc32(repr(request).encode()) % GOOD_AFTER == 0:
+            (result,) = self.good("/tag", text=TEXTS[0], labels=["ship", "port"])["results"]
+            assert [span["text"] for span in result["spans"]] == ["Port"]
+            self.good("/label/next", tab="good")
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """Yield all texts in a value."""
+    if isinstance(value, str):
+        yield value
+    for entry in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from texts_of(entry)
+
+
+def check_places(content: Any, texts: set[str]) -> None:
+    """Check that what an answer says of a place is there in one of the texts, if it counts characters."""
+    if isinstance(content, list):
+        for value in content:
+            check_places(value, texts)
+    elif isinstance(content, dict) and content.get("offsets", "characters") == "characters":
+        check_places([*content.values()], texts)
+        start, end = (content.get(name, content.get(f"{name}_position")) for name in ("start", "end"))
+        named = next((content[name] for name in ("text", "word", "value") if isinstance(content.get(name), str)), None)
+        if isinstance(start, int) and isinstance(end, int):
+            assert 0 <= start < end, content
+            assert named is None or any(text[start:end] == named for text in texts), (content, texts)
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[AsgiServer]:
-    with asgi_server(Tagger(NamesHead(), SPLITTER, "en").with_labels(["ship", "port"]), **LIMITS) as found:
-        yield found
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AsgiServer]:
+    """A server whose project is in the end what its journal says."""
+    folder = tmp_path_factory.mktemp("http")
+    (folder / "texts.txt").write_text("\n".join(TEXTS))
+    types = EntityLabel("ship"), EntityLabel("port", "a place")
+    work = Labelling(LabelJob(folder=folder / "work", files=(folder / "texts.txt",), types=types))
+    with asyncio.Runner() as runner, patch.object(Learner, "start_if_due"):  # a training is another process
+        made = AsgiServer(work, runner)
+        made.logged.setLevel(logging.ERROR)
+        log.addHandler(made.logged)
+        runner.get_loop().call_soon(made.service.start)
+        for _ in TEXTS[1:]:
+            item = made.good("/label/next", tab="a")["item"]
+            made.good("/label/save", tab="a", id=item["id"], revision=0, answer="accept",
+                      entities=[{"start": 0, "end": 3, "type": "ship"}])  # fmt: skip
+        yield made
+        runner.run(made.service.stop())
+        log.removeHandler(made.logged)
+    work.project.close()
+    again = Project(folder / "work", Reading())
+    assert state_of(again) == state_of(work.project), "its journal says something else"
+    accepted = [item.sentence.text for item in again.with_answer("accept")]
+    if accepted:
+        assert [example.text for example in read_examples(folder / "work" / "labels.jsonl")] == accepted
+    again.close()
 
 
-def check(server: AsgiServer, request: HttpRequest) -> None:
-    """Check an answer, and for some requests that of a good one after it."""
-    check_answer(server, request, server.ask(request))
-    if crc32(repr(request).encode()) % GOOD_AFTER:
-        return
-    answer = server.ask(GOOD)
-    assert answer.status == 200
-    assert answer.body.count(b'"start":') == 2, answer
+def state_of(project: Project) -> Any:
+    return project.types, [(item.sentence.text, item.revision, item.states, item.test) for item in project.items]
 
 
-def test_bodies(server: AsgiServer, fuzz: Fuzz) -> None:
-    taken = [each for each in server.operations if each.body is not None]
-    assert len(taken) > 8
-    for each in taken:
-        good = [HttpRequest(each.method, path_of(each), parts=(dumped(body),)) for body in examples(each)]
-        statuses = {server.ask(one).status for one in good}
-        assert 200 in statuses, each.path
-        assert statuses <= {200, 400}, each.path  # a model of another name
-    fuzz(requests(taken), lambda case: check(server, case), share=2)
+def path_of(operation: Operation) -> bytes:
+    """Return the path of an operation, with a model's name in it."""
+    return operation.path.replace("{model}", "told").encode()
 
 
-def test_addresses(server: AsgiServer, fuzz: Fuzz) -> None:
-    fuzz(addressed(server.operations), lambda case: check(server, case), share=2)
+def bodies(operations: Sequence[Operation]) -> st.SearchStrategy[Request]:
+    """Return a strategy for requests with hostile bodies: most are JSON with hostile values, others aren't JSON."""
+    strategies = []
+    for operation in operations:
+        if operation.body is None or operation.streams:
+            continue
+        known = [*operation.examples.values()]
+        values = json_mutated(known, KEYS, VALUES).map(dumped)
+        broken = mutated([dumped(body) for body in known], [b'"text":1,', b'"labels":["ship"],', b"\xff\xfe"])
+        make = partial(_request, operation.method, path_of(operation))
+        strategies += [values.map(make), values.map(make), broken.map(make)]
+    return st.one_of(strategies)
 
 
-def streamed(operation: Operation) -> st.SearchStrategy[HttpRequest]:
+def _request(method: str, path: bytes, *parts: bytes, query: bytes = b"") -> Request:
+    return method, path, query, ((b"Content-Type", b"application/json"),), parts
+
+
+def addressed(operations: Sequence[Operation]) -> st.SearchStrategy[Request]:
+    """Return a strategy for requests whose methods, paths, queries and headers are hostile."""
+    known = [(operation.method, path_of(operation)) for operation in operations]
+    paths = [*(path for _, path in known), b"/", b"/openapi.json", b"/page/main.js"]
+    odd = st.tuples(st.sampled_from(METHODS), mutated(paths, PATH_WORDS, edits=3).map(_as_path))
+    query = mutated(QUERIES, QUERY_WORDS).map(lambda drawn: _as_path(drawn)[1:])
+    parts = st.sampled_from([(), (b"{}",), (b"[]",), (b"",), (b'{"text": "a ship",', b' "labels": ["ship"]}')])
+    headers = st.lists(st.sampled_from(HEADERS), max_size=5).map(tuple)
+    return st.builds(
+        lambda address, *more: (*address, *more), st.sampled_from(known) | odd, query, headers, parts
+    )  # fmt: skip
+
+
+def _as_path(drawn: bytes) -> bytes:
+    """Return what is left of an address on its way: ASCII without spaces and control characters."""
+    return b"/" + quote(drawn, safe="/%{};:@&=+$,~!*'()").encode().lstrip(b"/")
+
+
+def saves(_: object) -> st.SearchStrategy[Request]:
+    """Return a strategy for saved sentences, most of which can be."""
+    span = {"start": st.integers(0, 30), "end": st.integers(0, 30), "type": st.sampled_from(["ship", "port", "x"])}
+    body = st.fixed_dictionaries({
+        "id": st.integers(-1, 6), "revision": st.integers(0, 5), "tab": st.sampled_from(["a", "b", "\n", "👩‍👧"]),
+        "answer": st.sampled_from(["", "accept", "reject", "skip"]),
+        "entities": st.lists(st.fixed_dictionaries(span), max_size=3),
+    })  # fmt: skip
+    return body.map(lambda drawn: _request("POST", b"/label/save", dumped(drawn)))
+
+
+def loads(_: object) -> st.SearchStrategy[Request]:
+    """Return a strategy for files that are added."""
+    seeds = [b"A ship .\nA port .\n", b"Ada B-ship\nleft O\n\n", b'{"text": "a ship", "spans": []}\n', b""]
+    names = st.sampled_from([b"a.txt", b"a.conll", b"a.jsonl", b"..%2f..%2fx", b"%00", b".", b"a.csv", b"a.zip", b""])
+    return st.builds(lambda name, content: _request("POST", b"/label/load", content, query=b"name=" + name),
+                     names, mutated(seeds))  # fmt: skip
+
+
+def streams(_: object) -> st.SearchStrategy[Request]:
     """Return a strategy for streams, which come in two parts."""
     line = dumped({"text": "a ship", "id": 1}) + b"\n"
-    seeds = [line, line * 3, line + b"\n" + line[:-1], b""]
-
-    def parted(content: bytes, where: int) -> tuple[bytes, ...]:
-        cut = where * len(content) >> 10
-        return content[:cut], content[cut:]
-
-    parts = st.builds(parted, mutated(seeds, [b'{"text":"a port"}\n', b'{"text":1}\n']), st.integers(0, 1023))
-    return st.builds(HttpRequest, st.just(operation.method), st.just(path_of(operation)), st.just(b"labels=ship,port"),
-                     st.just(()), parts)  # fmt: skip
+    content = mutated([line, line * 3, line + b"\n" + line[:-1], b""], [b'{"text":"a port"}\n', b'{"text":1}\n'])
+    return st.builds(
+        lambda content, cut: _request("POST", b"/tag/stream", content[:cut], content[cut:], query=b"labels=ship,port"),
+        content, st.integers(0, 100),
+    )  # fmt: skip
 
 
-def test_streams(server: AsgiServer, fuzz: Fuzz) -> None:
-    (operation,) = (each for each in server.operations if each.streams)
-    fuzz(streamed(operation), lambda case: check(server, case))
+@pytest.mark.parametrize(
+    ("cases", "share"), [(bodies, 2), (saves, 1), (streams, 1), (loads, 0.3), (addressed, 2)]
+)  # fmt: skip
+def test_any_request(server: AsgiServer, fuzz: Fuzz, cases: Cases, share: float) -> None:
+    fuzz(cases(server.operations), server.check, share=share)
 
 
 def test_a_bodys_cost_grows_with_its_length(server: AsgiServer) -> None:
@@ -83,6 +274,6 @@ def test_a_bodys_cost_grows_with_its_length(server: AsgiServer) -> None:
         lambda size: {"text": "a ship", "labels": [f"l{n}" for n in range(size // 20)]},
         lambda size: {"text": "a ship", "labels": ["ship"], "thresholds": {str(n): 0.5 for n in range(size)}},
     ):
-        found = [HttpRequest("POST", b"/tag", parts=(dumped(make(size)),)) for size in sizes]
-        assert server.ask(found[0]).status in (200, 400)  # of no such type
-        assert exponent(sizes, [calls_of(partial(server.ask, one)) for one in found]) < 1.2
+        asked = [_request("POST", b"/tag", dumped(make(size))) for size in sizes]
+        assert server.ask(asked[0]).status_code in (200, 400)  # of no such type
+        assert exponent(sizes, [calls_of(partial(server.ask, request)) for request in asked]) < 1.2

@@ -26,6 +26,7 @@ from nerbert.registry import PROTOCOLS
 from nerbert.serve.app import Access, application
 from nerbert.serve.connections import limited_connections
 from nerbert.serve.metrics import Metrics
+from nerbert.serve.protocol import Operation
 from nerbert.serve.protocols import status
 from nerbert.serve.server import _listening
 from nerbert.serve.service import Service, log
@@ -140,6 +141,19 @@ def told(gate: Gate, temperature: float = 1.0) -> Tagger:
     return Tagger(ToldHead.at(gate), SPLITTER, "en", temperature=temperature)
 
 
+def built(
+    load: Callable[[str], Tagger], limits: Limits, name: str = "told", labelling: Any = None, access: Access = _LOCAL,
+    *, reload: bool = True,
+) -> tuple[Service, list[Operation], Any]:  # fmt: skip
+    """Return a service, its operations and its application, as `nerbert.serve.server` makes them."""
+    metrics = Metrics()
+    service = Service({name: "nowhere"}, load, limits, metrics.batch)
+    operations = [operation for protocol in PROTOCOLS for operation in PROTOCOLS.find(protocol)()]
+    operations += [*status.operations(metrics, reload=reload), *(labelling.operations() if labelling else [])]
+    running = [labelling.running] if labelling else []
+    return service, operations, application(service, operations, access, metrics, *running)
+
+
 @contextmanager
 def inside(
     folder: Path, load: Callable[[Gate], Tagger] = told, *, name: str = "told", labelling: Any = None,
@@ -150,12 +164,9 @@ def inside(
     A text may wait as long as it likes, and a client may take its time to read a refusal.
     """
     folder.mkdir()
-    gate, clock, metrics, records = Gate(folder), Clock(), Metrics(), _Records()
+    gate, clock, records = Gate(folder), Clock(), Records()
     limit = Limits(**{"deadline": 3_600_000, **limits})
-    service = Service({name: str(folder)}, lambda _: load(gate), limit, metrics.batch)
-    operations = [operation for protocol in PROTOCOLS for operation in PROTOCOLS.find(protocol)()]
-    operations += [*status.operations(metrics, reload=reload), *(labelling.operations() if labelling else [])]
-    app = application(service, operations, access, metrics, *([labelling.running] if labelling else []))
+    service, _, app = built(lambda _: load(gate), limit, name, labelling, access, reload=reload)
     kind = limited_connections(limit.timeout, 2 * limit.max_requests)
     one = uvicorn.Server(uvicorn.Config(
         app, http=kind, ws="none", lifespan="on", access_log=False, log_config=None, proxy_headers=False,
@@ -194,7 +205,7 @@ def inside(
     assert server.breaks or "Traceback" not in server.log(), server.log()
 
 
-class _Records(logging.Handler):
+class Records(logging.Handler):
     """Keeps what is logged."""
 
     def __init__(self) -> None:

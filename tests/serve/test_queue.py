@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import Overloaded
 from nerbert.serve.queue import Queue, QueuedBatch, Ticket
+from tests.raised import raises
 
 FOREVER = 1e9
 
@@ -25,9 +26,13 @@ def tickets(works: str, cost: int = 10, group: str = "a") -> list[Ticket[str]]:
     return [ticket(work, cost, group) for work in works]
 
 
+def works(batch: QueuedBatch[str]) -> str:
+    return "".join(ticket.work for ticket in batch.tickets)
+
+
 def taken(one: Queue[str], now: float = 0, drop: Callable[[Ticket[str]], object] = lambda _: None) -> str:
     batch = one.next_batch(now, drop)
-    return "".join(each.work for each in batch.tickets) if batch else ""
+    return works(batch) if batch else ""
 
 
 def learnt(one: Queue[str], cost: int, took: float, group: str = "a") -> None:
@@ -42,92 +47,71 @@ def next_batch(one: Queue[str], now: float = 0) -> QueuedBatch[str]:
     return batch
 
 
-def test_first_in_is_first_out() -> None:
-    one = queue(batch_cost=20)
-    for work in "abcde":
-        one.submit(tickets(work), 0)
-    assert [taken(one) for _ in range(4)] == ["ab", "cd", "e", ""]
-
-
-def test_a_batch_costs_as_much_as_its_longest_times_their_number() -> None:
-    one = queue(batch_cost=40)
-    one.submit([ticket("a", 10), ticket("b", 30), ticket("c", 20), ticket("d", 10), ticket("e", 10)], 0)
-    batch = next_batch(one)
-    assert "".join(each.work for each in batch.tickets) == "ac", "a and b would cost 60, a, c and d too"
-    assert batch.cost == 30
-    assert [taken(one) for _ in range(3)] == ["b", "de", ""]
-
-
-def test_a_text_that_costs_more_than_a_batch_is_alone() -> None:
-    one = queue(batch_cost=40)
-    one.submit([ticket("a", 1000), ticket("b", 1), ticket("c", 41), ticket("d", 1)], 0)
-    assert [taken(one) for _ in range(3)] == ["a", "bd", "c"]
-
-
-def test_texts_that_cost_nothing_go_together() -> None:
-    one = queue()
-    one.submit(tickets("abc", cost=0), 0)
-    assert taken(one) == "abc"
+@pytest.mark.parametrize(
+    ("batch_cost", "costs", "batches"),
+    [
+        (20, [10] * 5, ["ab", "cd", "e", ""]),
+        (40, [10, 30, 20, 10, 10], ["ac", "b", "de", ""]),  # a batch costs its longest times their number: a and b 60
+        (40, [1000, 1, 41, 1], ["a", "bd", "c", ""]),  # one that costs more than a batch is alone
+        (100, [0, 0, 0], ["abc", ""]),
+    ],
+)
+def test_batches_are_filled_in_order(batch_cost: int, costs: list[int], batches: list[str]) -> None:
+    one = queue(batch_cost=batch_cost)
+    for work, cost in zip("abcde", costs, strict=False):
+        one.submit([ticket(work, cost)], 0)
+    assert [taken(one) for _ in batches] == batches
 
 
 def test_only_those_of_one_group_share_a_batch() -> None:
     one = queue()
     one.submit([*tickets("a"), *tickets("xy", group="b"), *tickets("b")], 0)
     first, second = next_batch(one), next_batch(one)
-    assert [(each.group, "".join(one.work for one in each.tickets)) for each in (first, second)] == [
-        ("a", "ab"), ("b", "xy")]  # fmt: skip
+    assert [(batch.group, batch.cost, works(batch)) for batch in (first, second)] == [("a", 20, "ab"), ("b", 20, "xy")]
 
 
 def test_those_that_nobody_waits_for_are_dropped_once() -> None:
-    one, dropped = queue(), list[str]()
+    one, dropped = queue(), list[Ticket[str]]()
     gone, late, fine = ticket("gone"), ticket("late", expires=5), ticket("fine", expires=6)
     one.submit([gone, late, fine], 0)
     gone.cancelled = True
-    assert taken(one, 5, lambda each: dropped.append(each.work)) == "fine"
-    assert taken(one, 5, lambda each: dropped.append(each.work)) == ""
-    assert (dropped, len(one)) == (["gone", "late"], 0)
-
-
-def test_where_all_are_dropped_there_is_no_batch() -> None:
-    one, dropped = queue(), list[Ticket[str]]()
-    one.submit([ticket("late", expires=0)], 0)
-    assert taken(one, 0, dropped.append) == ""
-    assert [each.work for each in dropped] == ["late"]
+    assert [taken(one, 5, dropped.append), taken(one, 5, dropped.append)] == ["fine", ""]
+    assert (dropped, len(one)) == ([gone, late], 0)
+    one.submit([later := ticket("later", expires=7)], 0)
+    assert taken(one, 7, dropped.append) == "", "where all are dropped there is no batch"
+    assert dropped == [gone, late, later]
 
 
 def test_a_request_is_taken_whole_or_not_at_all() -> None:
     one = queue(most=3)
     one.submit(tickets("abc"), 0)
-    with pytest.raises(Overloaded, match=r"\(3\)"):
+    with raises(Overloaded, "(3)", retry_after=1):
         one.submit(tickets("d"), 0)
     one = queue(most=3)
     one.submit(tickets("ab"), 0)
     one.submit(tickets("cdef"), 0)  # there is a place for the first, so all may wait
-    with pytest.raises(Overloaded, match=r"too many texts wait here \(6\); try again later") as refused:
+    with raises(Overloaded, "too many texts wait here (6); try again later", retry_after=1):
         one.submit(tickets("gh"), 0)
-    assert refused.value.retry_after == 1
     assert (len(one), taken(one)) == (6, "abcdef")
     one.submit(tickets("gh"), 0)
     assert taken(one) == "gh"
 
 
 def test_texts_that_would_wait_too_long_are_refused_when_the_pace_is_known() -> None:
-    one = queue(batch_cost=1000, deadline=1000)
+    one = queue(batch_cost=1000)
     one.submit(tickets("a" * 90), 0)
     assert one.wait(0) == 0, "nothing is known of the pace yet"
-    one = queue(batch_cost=1000, deadline=1000)
+    one = queue(batch_cost=1000)
     learnt(one, cost=10, took=100)  # 10 ms for a unit
     one.submit(tickets("a" * 10), 0)
     one.submit(tickets("b" * 32), 0)  # would wait for just 1000 ms
-    with pytest.raises(Overloaded) as refused:
+    with raises(Overloaded, retry_after=4):  # 3.2 s, rounded up
         one.submit(tickets("c"), 0)
-    assert one.wait(0) == 4200
-    assert refused.value.retry_after == 4, "3.2 s, rounded up"
-    assert len(one) == 42
+    assert (one.wait(0), len(one)) == (4200, 42)
 
 
 def test_what_is_in_the_model_counts_until_it_should_be_done() -> None:
-    one = queue(deadline=1000)
+    one = queue()
     learnt(one, cost=10, took=100)
     one.submit(tickets("a"), 200)
     batch = next_batch(one, 200)
@@ -136,22 +120,21 @@ def test_what_is_in_the_model_counts_until_it_should_be_done() -> None:
     assert one.wait(300) == 0
 
 
-def test_several_workers_share_what_waits() -> None:
-    for workers in (1, 2, 4):
-        one = queue(workers=workers)
-        learnt(one, cost=10, took=100)
-        one.submit(tickets("abcd"), 0)
-        assert one.wait(0) == 400 / workers
-        one.next_batch(0)
-        assert one.wait(0) == 400 / workers
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_several_workers_share_what_waits(workers: int) -> None:
+    one = queue(workers=workers)
+    learnt(one, cost=10, took=100)
+    one.submit(tickets("abcd"), 0)
+    assert one.wait(0) == 400 / workers
+    one.next_batch(0)
+    assert one.wait(0) == 400 / workers
 
 
 def test_a_batch_is_a_workers_share() -> None:
     one = queue(workers=2, batch_cost=1000)
     one.submit(tickets("abcdefg"), 0)
     first = next_batch(one)
-    assert [each.work for each in first.tickets] == [*"abcd"]
-    assert taken(one) == "efg", "seven wait or are in a model: four for each worker"
+    assert (works(first), taken(one)) == ("abcd", "efg"), "seven wait or are in a model: four for each worker"
     one.submit(tickets("hi"), 0)
     one.done(first, 10)
     assert taken(one) == "hi"
@@ -166,8 +149,7 @@ def test_nothing_is_learnt_from_a_batch_that_failed_and_the_best_pace_needs_a_fe
     one.done(next_batch(one), 0.001, learn=False)
     assert one.least_time("a", 10) == 0
     learnt(one, 1, 600)
-    assert one.least_time("a", 10) == 60
-    assert one.least_time("b", 10) == 0
+    assert (one.least_time("a", 10), one.least_time("b", 10)) == (60, 0)
 
 
 def test_each_group_has_a_pace_that_follows_its_last_batches() -> None:
@@ -179,7 +161,6 @@ def test_each_group_has_a_pace_that_follows_its_last_batches() -> None:
     one.submit(tickets("y", cost=1, group="b"), 0)
     assert one.wait(0) == pytest.approx(12)
     assert (taken(one), taken(one)) == ("x", "y")
-    learnt(one, cost=10, took=200)
     one = queue(deadline=FOREVER)
     learnt(one, cost=10, took=100)
     learnt(one, cost=10, took=200)
@@ -193,9 +174,8 @@ def test_nothing_counts_when_all_is_done() -> None:
     given = [*tickets("ab"), *tickets("c", group="b"), ticket("late", expires=1)]
     one.submit(given, 0)
     given[0].cancelled = True
-    batches = [next_batch(one, 2), next_batch(one, 2)]
-    for each in batches:
-        one.done(each, 3)
+    for batch in (next_batch(one, 2), next_batch(one, 2)):
+        one.done(batch, 3)
     assert (len(one), one.wait(3), taken(one, 3)) == (0, 0, "")
     assert not any(one._costs.values())
     assert not one._running
