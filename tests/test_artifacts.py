@@ -72,8 +72,6 @@ def raising(error: BaseException) -> Callable[..., None]:
 
 def test_a_folder_appears_whole(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    (tmp_path / ".out.partial").mkdir()
-    (tmp_path / ".out.partial" / "left by a killed run").touch()
     for wanted in (["a"], ["b"]):
         with publish_folder(out, overwrite=True) as folder:
             (folder / wanted[0]).write_text("1")
@@ -85,9 +83,6 @@ def test_a_folder_appears_whole(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), publish_folder(out, overwrite=True) as folder:
         raise RuntimeError
     assert (names(tmp_path), names(out)) == (["out"], ["b", "manifest.json"])
-    (tmp_path / "empty").mkdir()
-    make(tmp_path / "empty")
-    assert names(tmp_path / "empty") == ["manifest.json"]
 
 
 def test_files_are_for_whom_the_folder_is_for(tmp_path: Path) -> None:
@@ -261,32 +256,27 @@ def test_overwriting_keeps_the_old_one_until_the_new_one_is_whole(tmp_path: Path
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ({"a": 1}, {"a": 2}, "a: 1 then, 2 now"),
-        ({"a": {"b": [1, 2]}}, {"a": {"b": [1, 3]}}, "a.b[1]: 2 then, 3 now"),
-        ({"a": [1]}, {"a": [1, 2]}, "a: [1] then, [1, 2] now"),
-        ({"a": 1}, {"a": 1, "b": "x"}, "b: None then, 'x' now"),
+        ('{"a": 1}', {"a": 2}, "(a: 1 then, 2 now)"),
+        ('{"a": {"b": [1, 2]}}', {"a": {"b": [1, 3]}}, "(a.b[1]: 2 then, 3 now)"),
+        ('{"a": [1]}', {"a": [1, 2]}, "(a: [1] then, [1, 2] now)"),
+        ('{"a": 1}', {"a": 1, "b": "x"}, "(b: None then, 'x' now)"),
+        ("", {}, "(plan.json can't be read)"),
+        ("[", {}, "(plan.json can't be read)"),
+        ("[]", {}, "(: [] then, {} now)"),
+        ('"x"', {}, "(: 'x' then, {} now)"),
     ],
 )
 def test_work_for_something_else_is_an_error_or_overwritten(
-    tmp_path: Path, old: object, new: object, told: str, file: bool
+    tmp_path: Path, old: str, new: object, told: str, file: bool
 ) -> None:
-    leave(tmp_path / "out", old, file=file)
-    message = f"out: half made already, but from something else ({told}); run as before, or pass --overwrite"
+    leave(tmp_path / "out", {}, file=file)
+    (tmp_path / ".out.work" / "plan.json").write_text(old)
+    message = f"out: half made already, but from something else {told}; run as before, or pass --overwrite"
     with raises(StaleOutput, words=message), publish_job(tmp_path / "out", new, file=file):
         pass
     assert (tmp_path / ".out.work" / "part").exists()
     with publish_job(tmp_path / "out", new, overwrite=True, file=file) as (_, work):
         assert names(work) == ["lock", "plan.json"]
-
-
-@pytest.mark.parametrize("plan", ["", "[", "[]", '"x"'])
-def test_a_torn_plan_is_other_work(tmp_path: Path, plan: str) -> None:
-    leave(tmp_path / "out", {"a": 1})
-    (tmp_path / ".out.work" / "plan.json").write_text(plan)
-    with raises(StaleOutput), publish_job(tmp_path / "out", {}):
-        pass
-    with publish_job(tmp_path / "out", {}, overwrite=True) as (_, work):
-        assert not (work / "part").exists()
 
 
 def test_a_fingerprint_that_lacks_what_was_null_is_the_same(tmp_path: Path) -> None:
@@ -295,11 +285,20 @@ def test_a_fingerprint_that_lacks_what_was_null_is_the_same(tmp_path: Path) -> N
         assert (draft.work / "part").read_text() == "done"
 
 
-def test_what_is_made_at_once_deletes_the_work(tmp_path: Path) -> None:
-    leave(tmp_path / "out", {"a": 1})
-    with publish_folder(tmp_path / "out") as folder:
-        assert names(folder) == []
-    assert names(tmp_path) == ["out"]
+LEFT: dict[str, Callable[[Path], object]] = {
+    "an empty folder": Path.mkdir,
+    "work of a long job": lambda out: leave(out, {"a": 1}),
+    "a draft of a killed run": lambda out: (out.with_name(".out.partial") / "old").mkdir(parents=True),
+    "a file for the draft": lambda out: out.with_name(".out.partial").touch(),
+    "a file for the work": lambda out: out.with_name(".out.work").touch(),
+}
+
+
+@pytest.mark.parametrize("left", LEFT)
+def test_what_is_left_makes_way(tmp_path: Path, left: str) -> None:
+    LEFT[left](tmp_path / "out")
+    make(tmp_path / "out")
+    assert (names(tmp_path), names(tmp_path / "out")) == (["out"], ["manifest.json"])
 
 
 @pytest.mark.parametrize("error", [RuntimeError(), KeyboardInterrupt(), OSError(errno.ENOSPC, "")])
@@ -378,13 +377,6 @@ def test_another_users_work_is_left_alone(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("number", [errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr("fcntl.flock", raising(OSError(number, "no locks here")))
-    make(tmp_path / "out", {})
-    assert names(tmp_path) == ["out"]
-
-
-@pytest.mark.parametrize("name", [".out.partial", ".out.work"])
-def test_a_file_where_a_folder_should_be_is_removed(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("a file")
     make(tmp_path / "out", {})
     assert names(tmp_path) == ["out"]
 

@@ -15,7 +15,7 @@ from tests.corpus.test_build import digests
 
 s3fs = pytest.importorskip("s3fs")
 moto = pytest.importorskip("moto.server")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 Caught = pytest.CaptureFixture[str]
 
 
@@ -108,12 +108,16 @@ upload.run(lambda: make(upload.staged, sys.argv[2]), ["make", *sys.argv[2:]], ov
 """
 
 
-@pytest.mark.parametrize("older", [pytest.param(False, marks=pytest.mark.nightly), True])
-def test_kills_between_uploads_leave_nothing_that_seems_whole(store: Any, tmp_path: Path, older: bool) -> None:
+@pytest.mark.parametrize(
+    ("older", "every"), [(True, 4), *(pytest.param(older, 1, marks=pytest.mark.nightly) for older in (True, False))]
+)
+def test_kills_between_uploads_leave_nothing_that_seems_whole(
+    store: Any, tmp_path: Path, older: bool, every: int
+) -> None:
     """Of five files (and an older output, whose six are removed first) any number is uploaded when it is killed."""
     more, changes = (["overwrite"], 1 + 6 + 5) if older else ([], 1 + 5)
     command, folder = [python(), "-c", KILLED], Path(__file__).parent.parent
-    for left in range(1, changes):
+    for left in range(1, changes, every):
         if store.exists("bucket/out"):
             store.rm("bucket/out", recursive=True)
         if older:
