@@ -5,6 +5,7 @@ import pytest
 from nerbert.errors import InputError
 from nerbert.formats.entity_labels import entity_labels, parse_labels
 from nerbert.records import EntityLabel
+from tests.raised import raises
 
 SHIP, PORT = EntityLabel("ship"), EntityLabel("port", "where ships call")
 
@@ -18,7 +19,7 @@ def test_labels_are_names_with_or_without_descriptions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "words"),
     [
         ([], "labels: none given; give at least one"),
         ("ship", "labels 'ship': must be a list of texts"),
@@ -26,22 +27,19 @@ def test_labels_are_names_with_or_without_descriptions() -> None:
         (["ship", " : x"], "name not empty"),
         (["ship", "port", "ship: it floats"], "label 'ship' is given twice; leave one out"),
         (["Ship", "port", "ship"], "labels 'Ship' and 'ship' differ only in case"),
-        (["ship" + " of the line" * 500], "label 'ship of the line.*: its name has 6,004 characters, more than 200"),
+        (["ship" + " of the line" * 500], ": its name has 6,004 characters, more than 200"),
         (["ship: " + "it floats " * 500], "label 'ship': its description has 4,999 characters, more than 1,000"),
         (["sh\x1b[31mip"], "must be printable"),
-        (["ship", "\u200b"], r"label '': must be printable, and its name not empty"),
+        (["ship", "\u200b"], "label '': must be printable, and its name not empty"),
         (["\u200d\ufe0f\u00ad\u2060: it floats"], "its name not empty"),
         (["\u3164\u2800"], "its name not empty"),
         ([3], "label 3: must be a text"),
+        ([EntityLabel(" ")], "its name not empty"),
     ],
 )
-def test_what_can_be_no_label_is_refused(given: list[str], told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_messages(given: list[str], words: str) -> None:
+    with raises(InputError, words):
         entity_labels(given)
-
-
-def test_ten_thousand_labels_are_read() -> None:
-    assert len(entity_labels(f"type {number}" for number in range(10_000))) == 10_000
 
 
 def test_a_command_line_names_labels_or_a_file_of_them(tmp_path: Path) -> None:
@@ -52,20 +50,20 @@ def test_a_command_line_names_labels_or_a_file_of_them(tmp_path: Path) -> None:
     path.write_text("ship:\nport:  where ships call\n")
     assert parse_labels(str(path)) == (SHIP, PORT)
     assert entity_labels([EntityLabel(" ship ")]) == (SHIP,)
-    with pytest.raises(InputError, match="its name not empty"):
-        entity_labels([EntityLabel(" ")])
-    with pytest.raises(InputError, match=r"absent.txt: no such file of labels"):
+    with raises(InputError, "absent.txt: no such file of labels"):
         parse_labels(str(tmp_path / "absent.txt"))
     path.write_text("ship\nSHIP\n")
-    with pytest.raises(InputError, match=r"labels.txt: labels 'ship' and 'SHIP' differ only in case"):
+    with raises(InputError, "labels.txt: labels 'ship' and 'SHIP' differ only in case"):
         parse_labels(str(path))
 
 
 @pytest.mark.parametrize(
-    "given", ["ship: a vessel, large", "ship: a vessel,large", "port,ship: holds 10,000 people", "ship: a, b, c: d"]
-)
+    "given",
+    ["ship: a vessel, large", "ship: a vessel,large", "port,ship: holds 10,000 people", "ship: a, b, c: d",
+     "ship\tvessel, large"],
+)  # fmt: skip
 def test_a_comma_that_may_be_part_of_a_description_is_refused(given: str) -> None:
-    with pytest.raises(InputError, match=r"may be part of the description, or end it; .* write one per line"):
+    with raises(InputError, "may be part of the description, or end it; "):
         parse_labels(given)
 
 
@@ -82,8 +80,5 @@ def test_joiners_inside_of_a_label_stay() -> None:
 
 
 def test_labels_that_look_alike_are_one() -> None:
-    with pytest.raises(InputError, match="label 'person' is given twice"):
+    with raises(InputError, "label 'person' is given twice"):
         parse_labels("person,per\u200bson")
-    with pytest.raises(InputError, match="the comma may be part of the description"):
-        parse_labels("ship\tvessel, large")
-    assert parse_labels("ship: a vessel, large\n")[0].description == "a vessel, large"

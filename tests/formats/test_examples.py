@@ -145,31 +145,30 @@ def test_words_are_given_or_found_and_entities_grow(tmp_path: Path) -> None:
     assert example_tags(third) == ["O", "B-x"]
 
 
-def faults() -> list[tuple[str, str, int | None, str]]:
-    """Names, contents, the line of a fault and words about it."""
-    spans: list[tuple[Any, str]] = [
-        ([[0, "x"]], "span [0, 'x']"),
-        ([{"start": 0, "end": True, "type": "x"}], "must have start and end"),
-        ([{"start": 0, "end": 3}], "must have a type"),
-        ([{"start": 0, "end": 3, "type": ""}], "its type '' is empty"),
-        ([{"start": 0, "end": 4, "type": "x"}], "the text has 3 characters"),
-        ([{"start": -1, "end": 2, "type": "x"}], "is empty or negative"),
-        ([{"start": 0, "end": 2, "type": "x", "text": "da"}], "the text has 'Ad' there"),
-        ([{"start": 0, "end": end, "type": "x"} for end in (2, 3)], "overlap"),
-    ]
-    rows: list[tuple[dict[str, Any], str]] = [
-        ({"text": "Ada"}, "an object with text: 'Ada'; of no known form, but earlier lines have a text and spans"),
-        ({"text": "Ada", "spans": None}, "an object with text: 'Ada', spans: None; of no known form"),
-        ({"spans": []}, "an object with spans: []; of no known form"),
-        ({"text": 7, "spans": []}, "an object with text: 7, spans"),
-        ({"text": "Ada", "tokens": ["Bob"], "spans": []}, "token 0 (from 0), 'Bob', isn't in the text"),
-        *(({"text": "Ada", "spans": value}, words) for value, words in spans),
-    ]
-    array = json.dumps([{"words": ["Ada"]}])
-    return [
-        *(("a.jsonl", OURS + json.dumps(row) + "\n", 2, words) for row, words in rows),
-        ("a.conll", array, None, "a.conll: seems to be JSON with words; formats are"),
-        ("a.jsonl", array, 1, "an object with words: ['Ada']; of no known form"),
+ARRAY = json.dumps([{"words": ["Ada"]}])
+
+
+def second(**row: Any) -> str:
+    """A good line of JSON, and another."""
+    return OURS + json.dumps(row) + "\n"
+
+
+def span(start: int, end: int, type_: str = "x", **more: str) -> dict[str, Any]:
+    return {"start": start, "end": end, "type": type_, **more}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line", "words"),
+    [
+        ("a.jsonl", second(text="Ada"), 2,
+         "an object with text: 'Ada'; of no known form, but earlier lines have a text and spans"),
+        ("a.jsonl", second(spans=[]), 2, "an object with spans: []; of no known form"),
+        ("a.jsonl", second(text="Ada", spans=[span(0, 3, "")]), 2, "its type '' is empty"),
+        ("a.jsonl", second(text="Ada", spans=[span(0, 4)]), 2, "the text has 3 characters"),
+        ("a.jsonl", second(text="Ada", spans=[span(0, 2, text="da")]), 2, "the text has 'Ad' there"),
+        ("a.jsonl", second(text="Ada", spans=[span(0, 2), span(0, 3)]), 2, "overlap"),
+        ("a.conll", ARRAY, None, "a.conll: seems to be JSON with words; formats are"),
+        ("a.jsonl", ARRAY, 1, "an object with words: ['Ada']; of no known form"),
         ("a.jsonl", '{"text": "Ada", "spans": [{"start": 0, "end": 3}]}', 1, "must have a type"),
         ("a.jsonl", '{"text": "Ada", "spans": []', 1, "not JSON: "),
         ("a.jsonl", '{"words": ["Ada"]}', 1, "not a text and spans, or tokens and tags; name its format"),
@@ -181,10 +180,8 @@ def faults() -> list[tuple[str, str, int | None, str]]:
         ("a.csv", "id,name\n1,x\n", 1, "header 'id,name': must name text"),
         ("a.csv", "", None, "a.csv: has no header"),
         ("a.marked", "[é|x] left\n[Ada", 2, "column 1: a mark is not closed"),
-    ]
-
-
-@pytest.mark.parametrize(("name", "content", "line", "words"), faults())
+    ],
+)  # fmt: skip
 def test_messages(tmp_path: Path, name: str, content: str, line: int | None, words: str) -> None:
     path = written(tmp_path, name, content)
     with raises(InputError, words, path=path if line else "", line=line) as caught:
@@ -193,7 +190,7 @@ def test_messages(tmp_path: Path, name: str, content: str, line: int | None, wor
 
 
 def test_what_only_a_model_tagged_has_a_remedy(tmp_path: Path) -> None:
-    span = {"start": 0, "end": 3, "label": "person", "score": 1}
-    path = written(tmp_path, "a.jsonl", json.dumps({"text": "Ada slept", "_view_id": "ner_manual", "spans": [span]}))
+    task = {"text": "Ada slept", "_view_id": "ner_manual", "spans": [span(0, 3, label="x") | {"score": 1}]}
+    path = written(tmp_path, "a.jsonl", json.dumps(task))
     with raises(InputError, "holds no sentence (texts that no person annotated, left out: 1); correct them"):
         read_examples(path)

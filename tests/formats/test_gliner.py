@@ -3,14 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.formats.gliner import Gliner
 from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Document, Repairs, Span
-from tests.formats.documents import documents
+from tests.raised import raises
 
 ADA = {"tokenized_text": ["Ada", "Lovelace", "lived", "in", "London"], "ner": [[0, 1, "person"], [4, 4, "city"]]}
 
@@ -33,32 +31,14 @@ def test_a_file_of_training_data(tmp_path: Path) -> None:
     assert (other.text, other.spans) == (one.text, one.spans)
 
 
-@settings(max_examples=40)
-@given(some=st.lists(documents(words=True, gaps=st.just(" ")).filter(lambda each: each.text), max_size=3))
-def test_sentences_come_back(tmp_path_factory: pytest.TempPathFactory, some: list[Document]) -> None:
-    path = tmp_path_factory.getbasetemp() / "gliner.json"
-    Gliner().write(path, some)
-    found = list(Gliner().read(path, Repairs()))
-    assert [(each.text, each.spans, each.words) for each in found] == [
-        (each.text, each.spans, each.words) for each in some
-    ]
-
-
 def test_a_text_is_written_as_its_sentences(tmp_path: Path) -> None:
     text = "Ada lived in London. She wrote to Charles Babbage."
     spans = (Span(0, 3, "person"), Span(34, 49, "person"))
     Gliner().write(tmp_path / "a.jsonl", [Document(text, spans, fields={"ner_labels": ["person"]})])
+    labels = {"ner_labels": ["person"]}
     assert list(map(json.loads, (tmp_path / "a.jsonl").read_text().splitlines())) == [
-        {
-            "tokenized_text": ["Ada", "lived", "in", "London", "."],
-            "ner": [[0, 0, "person"]],
-            "ner_labels": ["person"],
-        },
-        {
-            "tokenized_text": ["She", "wrote", "to", "Charles", "Babbage", "."],
-            "ner": [[3, 4, "person"]],
-            "ner_labels": ["person"],
-        },
+        {"tokenized_text": ["Ada", "lived", "in", "London", "."], "ner": [[0, 0, "person"]], **labels},
+        {"tokenized_text": ["She", "wrote", "to", "Charles", "Babbage", "."], "ner": [[3, 4, "person"]], **labels},
     ]
 
 
@@ -76,26 +56,21 @@ def test_other_forms(value: Any) -> None:
     assert not Gliner().matches(value)
 
 
+FORM, BOUNDS = "must be first token, last token and type", "the row has 5 tokens"
+
+
 @pytest.mark.parametrize(
-    ("ner", "told"),
+    ("row", "words"),
     [
-        ([0, 5, "x"], r"entity \[0, 5, 'x'\]: the row has 5 tokens"),
-        ([2, 1, "x"], "the row has 5 tokens"),
-        ([-1, 1, "x"], "the row has 5 tokens"),
-        ([0, True, "x"], "must be first token, last token and type"),
-        ([0, 1.0, "x"], "must be first token, last token and type"),
-        ([0, 1, None], "must be first token, last token and type"),
-        ([0, 1], "must be first token, last token and type"),
+        *(({"ner": [entity]}, words) for entity, words in (
+            ([0, 5, "x"], f"entity [0, 5, 'x']: {BOUNDS}"), ([2, 1, "x"], BOUNDS), ([-1, 1, "x"], BOUNDS),
+            ([0, True, "x"], FORM), ([0, 1.0, "x"], FORM), ([0, 1, None], FORM), ([0, 1], FORM),
+        )),
+        ({"tokenized_text": ["Ada", 7]}, "word 1 (from 0) is 7"),
+        ({"tokenized_text": None, "text": "Ada", "spans": []}, "seems to be jsonl, but earlier lines have tokenized"),
     ],
-)
-def test_faults_name_the_line(tmp_path: Path, ner: Any, told: str) -> None:
-    with pytest.raises(InputError, match=rf"a\.json:23: .*{told}"):
-        read(tmp_path, ADA, ADA | {"ner": [ner]})
-
-
-def test_a_row_of_another_format_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="seems to be jsonl, but earlier lines have tokenized_text and ner"):
-        read(tmp_path, ADA, {"text": "Ada", "spans": []})
-    with pytest.raises(InputError, match=r"word 1 \(from 0\) is 7"):
-        read(tmp_path, ADA, {"tokenized_text": ["Ada", 7], "ner": []})
+)  # fmt: skip
+def test_messages(tmp_path: Path, row: dict[str, Any], words: str) -> None:
+    with raises(InputError, words, path=tmp_path / "a.json", line=23):
+        read(tmp_path, ADA, {name: value for name, value in (ADA | row).items() if value is not None})
     assert not JsonLines().matches(ADA)

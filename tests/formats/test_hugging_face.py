@@ -3,9 +3,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_from_disk
 
 from nerbert.errors import InputError, MissingExtra
 from nerbert.formats.conll import example_of
@@ -13,7 +11,12 @@ from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_documents
 from nerbert.formats.hugging_face import Datasets
 from nerbert.records import Document, Repairs, Span
+from tests.raised import raises
 
+datasets = pytest.importorskip("datasets")
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_from_disk  # noqa: E402
+
+pytestmark = pytest.mark.extras
 NAMES = ["O", "B-person", "I-person"]
 FEATURES = Features({"tokens": List(Value("string")), "ner_tags": List(ClassLabel(names=NAMES))})
 DATA = Dataset.from_dict(
@@ -37,7 +40,7 @@ def test_folders_that_datasets_saved_are_read(tmp_path: Path) -> None:
     DatasetDict(train=DATA, test=DATA).save_to_disk(tmp_path / "all")
     assert not Datasets().recognise(tmp_path / "all", b"")
     assert Datasets().recognise(tmp_path / "all" / "train", b"")
-    with pytest.raises(InputError, match=r"holds several splits; name one of them: .*all/train, .*all/test"):
+    with raises(InputError, f"holds several splits; name one of them: {tmp_path}/all/train, {tmp_path}/all/test"):
         list(Datasets().read(tmp_path / "all", Repairs()))
 
 
@@ -53,7 +56,7 @@ def test_a_damaged_file_is_refused_before_its_rows_are_read(
     before, after = (struct.pack(f"<{len(each)}i", *each) for each in (offsets, damaged))
     table.write_bytes(table.read_bytes().replace(before, after))
     monkeypatch.setattr("nerbert.formats.hugging_face.documents_of", lambda *_: iter(()))  # reading may end the process
-    with pytest.raises(InputError, match=r"one: can't be read as a data set of Hugging Face: .*ffset"):
+    with raises(InputError, "one: can't be read as a data set of Hugging Face: "):
         list(Datasets().read(tmp_path / "one", Repairs()))
 
 
@@ -84,18 +87,21 @@ def test_a_name_of_the_hub_is_asked_for(
 
 
 def test_faults_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="no such folder, and not the name of a data set"):
+    with raises(InputError, "no such folder, and not the name of a data set"):
         Datasets().read(tmp_path / "none", Repairs())
     (tmp_path / "state.json").write_text("{")
-    with pytest.raises(InputError, match="can't be read as a data set of Hugging Face: "):
+    with raises(InputError, "can't be read as a data set of Hugging Face: "):
         Datasets().read(tmp_path, Repairs())
     monkeypatch.setitem(sys.modules, "datasets", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"nerbert\[datasets\]"):
+    with raises(MissingExtra, "nerbert[datasets]"):
         list(read_documents(tmp_path, Reading(from_="datasets")))
 
 
 def test_what_is_written_is_read_here_and_by_datasets(tmp_path: Path) -> None:
+    with raises(InputError, "no text to write"):
+        Datasets().write(tmp_path / "a", [])
+    assert not list(tmp_path.iterdir())
     tagged = example_of(["Ada", "Lovelace", "slept"], ["B-person", "I-person", "O"])
     made = [
         Document(tagged.text, (Span(0, 12, "person", "Ada Lovelace", 0.5),), tagged.words, "", {"note": 7}, 1),
@@ -116,9 +122,3 @@ def test_a_text_without_words_becomes_sentences_of_one_document(tmp_path: Path) 
     found = list(Datasets().read(tmp_path / "a", Repairs()))
     assert [(each.text, each.group) for each in found] == [("Ada slept.", "1"), ("Bob ran.", "1"), ("x", "")]
     assert plain(found)[1] == ("Bob ran.", [(0, 3, "person")])
-
-
-def test_nothing_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no text to write"):
-        Datasets().write(tmp_path / "a", [])
-    assert not list(tmp_path.iterdir())

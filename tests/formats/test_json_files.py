@@ -11,6 +11,7 @@ from nerbert.formats import json_files
 from nerbert.formats.json_files import first_value, json_span, json_values
 from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Document, Repairs, Span
+from tests.raised import raises
 
 ROWS: list[dict[str, Any]] = [{"a": 1}, {"b": "[{,\u2028"}, {}, {"c": {"d": [1, 2]}}]
 
@@ -49,38 +50,37 @@ def test_one_object_over_lines_and_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "words"),
     [
         ('{"a": 1}\n{"a": \n{"a": 1}', 2, "not JSON: Expecting value"),
         ('[{"a": 1},\n{"a": 1} {"a": 2}]', 2, "not JSON: '{' where a comma or the array's end must be"),
         ('[{"a": 1},\n{"a" 1}]', 2, "not JSON: Expecting ':' delimiter"),
         ('[{"a": 1},\n{"a": 1}', 2, "not JSON: the file's end where a comma"),
-        ('[{"a": 1},\n]', 2, r"not JSON: a comma before the array's end \(column 1\); remove it"),
-        ('[{"a": 1},\n {"a": [1,]}]', 2, r"not JSON: .*\(line 2, column 10\); remove the comma before \] or \}"),
-        ('[{"a":\n{"b": 1,}}]', 1, r"not JSON: .*\(line 2, column 8\); remove the comma before"),
-        ('{"a": 1}\n{"a": 1 , }', 2, "not JSON: .* at character 8 of the line; remove the comma before"),
-        ('{\n"a": [1,\n]}', 1, r"not JSON: .*\(line 2, column 8\); remove the comma before"),
+        ('[{"a": 1},\n]', 2, "not JSON: a comma before the array's end (column 1); remove it"),
+        ('[{"a": 1},\n {"a": [1,]}]', 2, "(line 2, column 10); remove the comma before ] or }"),
+        ('[{"a":\n{"b": 1,}}]', 1, "(line 2, column 8); remove the comma before"),
+        ('{"a": 1}\n{"a": 1 , }', 2, " at character 8 of the line; remove the comma before"),
+        ('{\n"a": [1,\n]}', 1, "(line 2, column 8); remove the comma before"),
         ('[{"a": 1}]\n{"a": 1}', 2, "'{' after the array's end"),
         ('[{"a": 1},\n' + "[" * 100_000, 2, "too deep"),
     ],
 )
-def test_faults_name_the_line(tmp_path: Path, text: str, line: int, told: str) -> None:
-    with pytest.raises(InputError, match=f"a.json:{line}: .*{told}") as raised:
+def test_messages(tmp_path: Path, text: str, line: int, words: str) -> None:
+    with raises(InputError, words, path=tmp_path / "a.json", line=line):
         list(json_values(written(tmp_path, text)))
-    assert raised.value.line == line
 
 
 def test_columns_are_counted_from_the_line_s_beginning_however_much_is_read(tmp_path: Path) -> None:
     long = json.dumps("x" * 2_000_000)
     text = f'[{{"a": {long}}},{{"a": {long} x}}]'
-    with pytest.raises(InputError, match=rf"\(line 1, column {text.index(' x') + 2}\)"):
+    with raises(InputError, f"(line 1, column {text.index(' x') + 2})"):
         list(json_values(written(tmp_path, text)))
 
 
 def test_bytes_that_are_no_utf_8(tmp_path: Path) -> None:
     for text in ('[{"a": "é"}]', '{"a": "é"}'):
         (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
-        with pytest.raises(InputError, match=r"a\.json:1: not UTF-8"):
+        with raises(InputError, "not UTF-8", path=tmp_path / "a.json", line=1):
             list(json_values(tmp_path / "a.json"))
 
 
@@ -109,17 +109,16 @@ def test_spans_under_many_names(value: Any) -> None:
 
 
 def test_text_and_confidence_of_spans() -> None:
-    assert json_span({"start": 1, "end": 3, "entity_group": "x", "text": "da", "score": 0.5}) == Span(
-        1, 3, "x", "da", 0.5
-    )
+    span = {"start": 1, "end": 3, "entity_group": "x", "text": "da", "score": 0.5}
+    assert json_span(span) == Span(1, 3, "x", "da", 0.5)
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "words"),
     [
         ("x", "must be an object with start, end and type"),
         ([1, 3], "must be an object with start, end and type"),
-        ([1, 3.0, "x"], r"\[1, 3.0, 'x'\]: must have start and end, as whole numbers"),
+        ([1, 3.0, "x"], "[1, 3.0, 'x']: must have start and end, as whole numbers"),
         ([1, True, "x"], "whole numbers"),
         (["1", "3", "x"], "whole numbers"),
         ({"end": 3, "type": "x"}, "whole numbers"),
@@ -128,15 +127,15 @@ def test_text_and_confidence_of_spans() -> None:
         ({"start": 1, "end": 3, "label": None}, "must have a type"),
         ({"start": 1, "end": 3, "label": ["x"]}, "must have a type"),
         ({"start": 1, "end": 3, "label": "x", "text": 7}, "its text is 7"),
-        ([3, 3, "x"], r"span \[3, 3\) of type 'x' is empty"),
+        ([3, 3, "x"], "span [3, 3) of type 'x' is empty"),
         ({"start": 9, "length": 10**4300 - 1, "type": "x"}, "span of type 'x' has an offset of more than 18 digits"),
         ({"start": -9, "length": 1 - 10**4300, "type": "x"}, "span of type 'x' has an offset of more than 18 digits"),
         ([0, 10**4300, "x"], "span of type 'x' has an offset of more than 18 digits"),
-        ([-1, 3, "x"], r"span \[-1, 3\) of type 'x' is empty or negative"),
+        ([-1, 3, "x"], "span [-1, 3) of type 'x' is empty or negative"),
     ],
 )
-def test_broken_spans(value: Any, told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_messages_of_spans(value: Any, words: str) -> None:
+    with raises(InputError, words):
         json_span(value)
 
 
@@ -149,12 +148,3 @@ def test_the_name_says_whether_an_array_is_written(tmp_path: Path, name: str, fi
     assert [(each.text, each.spans) for each in read] == [(each.text, each.spans) for each in documents]
     JsonLines().write(tmp_path / name, [])
     assert list(JsonLines().read(tmp_path / name, Repairs())) == []
-
-
-def test_an_object_of_another_form_is_named_by_its_fields(tmp_path: Path) -> None:
-    path = written(tmp_path, '{"text": 7, "spans": []}', "a.jsonl")
-    with pytest.raises(InputError, match=r"of no known form, and not a text and spans, .*; name its format"):
-        list(JsonLines().read(path, Repairs()))
-    path = written(tmp_path, '{"text": "a", "spans": []}\n{"text": 7, "spans": []}', "a.jsonl")
-    with pytest.raises(InputError, match=r"a\.jsonl:2: an object with text: 7, spans: \[\]; of no known form"):
-        list(JsonLines().read(path, Repairs()))

@@ -2,15 +2,13 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.formats.convert import convert_data
-from nerbert.formats.examples import find_format, read_documents
+from nerbert.formats.examples import find_format
 from nerbert.formats.marked import Marked, parse_marks, write_marks
 from nerbert.records import Document, Repairs, Span
-from tests.formats.documents import documents
+from tests.raised import raises
 
 
 def spans(line: str) -> list[tuple[str, str]]:
@@ -40,43 +38,32 @@ def test_a_backslash_takes_a_character_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "error"),
+    ("line", "words"),
     [
-        ("an [Oslo|city", r"column 4: a mark is not closed; write \\\["),
-        ("an Oslo] x", r"column 8: '\]' closes no mark"),
-        ("[Oslo]", r"column 1: mark 'Oslo' has no type; write \[text\|type\]"),
+        ("an [Oslo|city", "column 4: a mark is not closed; write \\["),
+        ("an Oslo] x", "column 8: ']' closes no mark"),
+        ("[Oslo]", "column 1: mark 'Oslo' has no type; write [text|type]"),
         ("[Oslo| ]", "has no type"),
         ("[|city]", "is empty"),
         ("[Oslo |city]", "space at its edge"),
-        ("[Oslo|[a|b]]", r"column 7: '\[' in a type"),
+        ("[Oslo|[a|b]]", "column 7: '[' in a type"),
         ("[" * 101, "column 101: 100 nested marks"),
     ],
 )
-def test_a_mark_that_is_none(line: str, error: str) -> None:
-    with pytest.raises(InputError, match=error):
+def test_messages(line: str, words: str) -> None:
+    with raises(InputError, words):
         parse_marks(line)
-
-
-def test_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "a.marked"
-    path.write_text("# how ships are marked\n\n  [Fram|ship] left.  \n\\# 1\n")
-    assert type(find_format(path)) is Marked
-    assert [(each.text, each.spans, each.line) for each in Marked().read(path, Repairs())] == [
-        ("Fram left.", (Span(0, 4, "ship", "Fram"),), 3), ("# 1", (), 4),
-    ]  # fmt: skip
-    path.write_text("one\n[two\n")
-    with pytest.raises(InputError, match=r"a\.marked:2: column 1: a mark is not closed"):
-        list(Marked().read(path, Repairs()))
 
 
 def test_files_of_any_editor(tmp_path: Path) -> None:
     path = tmp_path / "a.marked"
-    path.write_bytes(b"\xef\xbb\xbf# a comment\r\n\t[Fram|ship] left. \r\n \r\n # 1")
-    assert [(each.text, each.spans, each.line) for each in Marked().read(path, Repairs())] == [
-        ("Fram left.", (Span(0, 4, "ship", "Fram"),), 2), ("# 1", (), 4),
+    path.write_bytes(b"\xef\xbb\xbf# how ships are marked\r\n\t[Fram|ship] left. \r\n \r\n # 1\n\\# 2")
+    assert type(find_format(path)) is Marked
+    assert [(one.text, one.spans, one.line) for one in Marked().read(path, Repairs())] == [
+        ("Fram left.", (Span(0, 4, "ship", "Fram"),), 2), ("# 1", (), 4), ("# 2", (), 5),
     ]  # fmt: skip
-    path.write_text("  an [Oslo\n")
-    with pytest.raises(InputError, match=r"a\.marked:1: column 6"):
+    path.write_text("one\n  an [Oslo\n")
+    with raises(InputError, "column 6: a mark is not closed", path=path, line=2):
         list(Marked().read(path, Repairs()))
 
 
@@ -86,28 +73,10 @@ def test_a_long_line_takes_time_by_its_length() -> None:
     assert (len(found), len(found[-1].type)) == (30_001, 300_000)
 
 
-@settings(max_examples=60)
-@given(some=st.lists(documents().filter(lambda each: each.text.strip()), max_size=3))
-def test_texts_come_back(tmp_path_factory: pytest.TempPathFactory, some: list[Document]) -> None:
-    """But for white space at the edges of a text, and line ends in it."""
-    path = tmp_path_factory.getbasetemp() / "some.marked"
-    Marked().write(path, some)
-    found = list(Marked().read(path, Repairs()))
-    assert [each.text for each in found] == [_plain(each.text) for each in some]
-    for one, other in zip(some, found, strict=True):
-        assert [(_plain(one.text[each.start : each.end]), each.type) for each in one.spans] == [
-            (each.text, each.type) for each in other.spans
-        ]
-
-
-def _plain(text: str) -> str:
-    return text.replace("\n", " ").replace("\r", " ").strip()
-
-
 def test_nested_marks_are_written_and_crossing_ones_refused() -> None:
     line = r"\[x\] [[Oslo|city] Harbour|port|place] a\|b"
     assert write_marks(Document(*parse_marks(line))) == line
-    with pytest.raises(InputError, match="'b c' crosses another"):
+    with raises(InputError, "'b c' crosses another"):
         write_marks(Document("a b c", (Span(0, 3, "x"), Span(2, 5, "y"))))
 
 
@@ -123,12 +92,3 @@ def test_texts_of_one_line_are_converted_whole(tmp_path: Path) -> None:
         "which texts belong together",
     ]
     assert (tmp_path / "d.marked").read_text() == "Fram left.\nIt sank.\n?\n"
-
-
-def test_it_converts(tmp_path: Path) -> None:
-    (tmp_path / "a.marked").write_text("[Fram|ship] left [Oslo|city].\n")
-    convert_data(tmp_path / "a.marked", tmp_path / "b.jsonl")
-    made = convert_data(tmp_path / "b.jsonl", tmp_path / "c.marked")
-    assert (tmp_path / "c.marked").read_text() == "[Fram|ship] left [Oslo|city].\n"
-    assert made.format == "marked"
-    assert [len(each.spans) for each in read_documents(tmp_path / "c.marked")] == [2]

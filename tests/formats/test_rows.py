@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.formats.rows import decoded, read_lines
+from tests.raised import raises
 
 
 class Drops(io.RawIOBase):
@@ -46,7 +47,7 @@ def test_what_is_at_hand_is_given_at_once() -> None:
 def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nerbert.formats.rows.LONGEST_LINE", 100_000)
     assert lines_of(io.BytesIO(b"x" * 100_000))
-    with pytest.raises(InputError, match="x:1: a line of more than 100000 bytes is no text; split it into lines"):
+    with raises(InputError, "a line of more than 100000 bytes is no text; split it into lines", path="x", line=1):
         lines_of(io.BytesIO(b"x" * 200_000))
 
 
@@ -54,7 +55,7 @@ def test_decoding() -> None:
     assert decoded("\ufeffä".encode(), 1) == "ä"
     assert decoded("\ufeffä".encode(), 2) == "\ufeffä"
     assert decoded(b"a\xff\xc3", 1, "replace") == "a\ufffd\ufffd"
-    with pytest.raises(InputError, match=r"not UTF-8 at byte 1 of the line; convert .* \(or pass --errors replace\)"):
+    with raises(InputError, "not UTF-8 at byte 1 of the line; convert"):
         decoded(b"a\xff", 1, "strict")
-    with pytest.raises(InputError, match="not UTF-8 at byte 0"):
+    with raises(InputError, "not UTF-8 at byte 0"):
         decoded(b"\xed\xa0\x80", 1)  # half a character, which UTF-8 never holds

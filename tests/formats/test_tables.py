@@ -1,8 +1,6 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.formats import tables
@@ -10,6 +8,7 @@ from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_documents
 from nerbert.formats.tables import Tables
 from nerbert.records import Document, Repair, Repairs, Span
+from tests.raised import raises
 
 ADA = ("Ada slept", [(0, 3, "person")])
 BOB = ("Bob, \n of Oslo", [(0, 3, "person"), (10, 14, "place")])
@@ -84,18 +83,14 @@ def test_rows_of_tokens(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "line", "told"),
+    ("content", "line", "words"),
     [
         ("text,start,end,label\na,0,1,x\na,0,1\n", 3, "the row has 3 columns, and the header 4"),
         ('text,start,end,label\n"a\nb",0,1,x\na,b,c,x\n', 4, "start 'b', end 'c'"),
-        (
-            "text,start,end,label\na,0,1.5,x\n",
-            2,
-            "start '0', end '1.5', confidence '': start and end must be whole numbers",
-        ),
+        ("text,start,end,label\na,0,1.5,x\n", 2, "end '1.5', confidence '': start and end must be whole numbers"),
         (f"text,start,end,label\na,0,{'9' * 400},x\n", 2, "span of type 'x' has an offset of more than 18 digits"),
-        ("text,start,end,label,confidence\na,0,1,x,7\n", 2, "start .*the confidence one from 0 to 1"),
-        ("text,start,end,label\na,1,1,x\n", 2, r"span \[1, 1\) of type 'x' is empty"),
+        ("text,start,end,label,confidence\na,0,1,x,7\n", 2, "the confidence one from 0 to 1"),
+        ("text,start,end,label\na,1,1,x\n", 2, "span [1, 1) of type 'x' is empty"),
         ("text,start,end,label\na,,,x\n", 2, "label 'x' has neither start nor end"),
         ("text,start,end,label\na,0,,x\n", 2, "start '0', end ''"),
         ('text,start,end,label\na,0,1,x\n"a"b,0,1,x\n', 3, "a row that can't be read"),
@@ -103,32 +98,48 @@ def test_rows_of_tokens(tmp_path: Path) -> None:
         ("id,text,start,end,label\n1,a,0,1,x\n2,b,,,\n1,a,0,1,y\n", 4, "id '1' has another text above"),
         ("id,text,start,end,label\n1,a,0,1,x\n1,b,,,\n", 3, "id '1' has another text above"),
         ("text,entities\na,x\n", 2, "spans 'x': must be a JSON list"),
-        ('text,entities\na,"[[0, 1]]"\n', 2, "span .*must be"),
+        ('text,entities\na,"[[0, 1]]"\n', 2, "span [0, 1]: must be"),
         ("sentence_id,word,tag\n1,a,O\n1,,O\n", 3, "a row without a word"),
         ("sentence_id,word,tag\n1,a,O\n1,b,Q-x\n", 3, "tag 'Q-x'"),
         ("name,age\nAda,36\n", 1, "header 'name,age': must name text, start, end and label"),
-        ("Ada slept,0,3,person\n", 1, "header .*; if it is no header, write one above: text,start,end,label$"),
-        ("text,person\n", 1, "header .* or bars between$"),
+        ("Ada slept,0,3,person\n", 1, "; if it is no header, write one above: text,start,end,label"),
+        ("text,person\n", 1, " or bars between"),
+        ("text,start,end,label\ncaf\udce9,0,1,x\n", 2, "not UTF-8 at byte 3"),
     ],
 )
-def test_faults_name_file_and_line(tmp_path: Path, content: str, line: int, told: str) -> None:
-    (tmp_path / "a.csv").write_text(content)
-    with pytest.raises(InputError, match=rf"a\.csv:{line}: {told}"):
-        list(read_documents(tmp_path / "a.csv", Reading(from_="csv")))
+def test_messages(tmp_path: Path, content: str, line: int, words: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    with raises(InputError, words, path=path, line=line):
+        list(read_documents(path, Reading(from_="csv")))
+
+
+def test_an_empty_table_has_no_header(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"\n")
+    with raises(InputError, "has no header"):
+        list(Tables().read(tmp_path / "a.csv", Repairs()))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
+    hard = 'a "b",;|\té😀\n'
+    marked = tuple(Span(n, n + 1, 'a "type"', "", 0.25) for n in range(len(hard)))
+    made = [
+        Document(hard, marked, None, "g1", {"id": "1", "note": 'a1"\n', "label": "x"}),
+        Document("", (), None, "g1", {"id": "2", "Start": "1", "field.x": "a"}),
+        Document("x", (), None, "g2", {"note": "b"}),
+    ]
+    Tables().write(tmp_path / f"a.{suffix}", made)
+    found = list(Tables().read(tmp_path / f"a.{suffix}", Repairs()))
+    for one, other in zip(made, found, strict=True):
+        assert (other.text, other.group, other.spans) == (one.text, one.group, one.spans)
+        assert other.fields.items() >= one.fields.items()
+        assert set(other.fields) - set(one.fields) <= {"id", "document_id"}
 
 
 def test_long_cells_are_recognised(tmp_path: Path) -> None:
     (found,) = documents(tmp_path / "a.csv", f'text,spans\n{"Ada " * 40_000},"[[0, 3, ""x""]]"\n')
     assert len(found.text) == 160_000
-
-
-def test_other_encodings_and_empty_files(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_bytes(b"text,start,end,label\ncaf\xe9,0,1,x\n")
-    with pytest.raises(InputError, match=r"a\.csv:2: not UTF-8 at byte 3"):
-        list(Tables().read(tmp_path / "a.csv", Repairs()))
-    (tmp_path / "a.csv").write_bytes(b"\n")
-    with pytest.raises(InputError, match="has no header"):
-        list(Tables().read(tmp_path / "a.csv", Repairs()))
 
 
 @pytest.mark.parametrize(
@@ -154,38 +165,3 @@ def test_a_long_first_line_is_no_header_and_names_are_folded_once(monkeypatch: p
     assert not Tables().recognise(Path("a.csv"), f"{names}\n".encode() + b"x" * 99)
     assert not Tables().recognise(Path("a.csv"), ",".join([names] * 10).encode())
     assert len(folded) == 1000 + 3
-
-
-TEXTS = st.text(st.sampled_from('ab \n\r",;\t|é😀'), max_size=6)
-FIELDS = st.dictionaries(
-    st.sampled_from(["id", "label", "note", "Start", "field.x"]),
-    st.text(st.sampled_from('a1"\n'), min_size=1, max_size=2),
-)
-
-
-@settings(max_examples=80, deadline=None)
-@given(
-    st.lists(st.tuples(TEXTS, FIELDS, st.booleans(), st.integers(0, 2)), max_size=5), st.sampled_from(["csv", "tsv"])
-)
-def test_what_is_written_is_read(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, dict[str, str], bool, int]], suffix: str
-) -> None:
-    path = tmp_path_factory.mktemp("a") / f"a.{suffix}"
-    made = [
-        Document(
-            text,
-            tuple(Span(n, n + 1, 'a "type"', text[n], 0.25) for n in range(len(text) if marked else 0)),
-            group=f"g{group}" if group else "",
-            fields=fields,
-        )
-        for text, fields, marked, group in rows
-    ]
-    Tables().write(path, made)
-    found = list(Tables().read(path, Repairs()))
-    assert [(each.text, each.group) for each in found] == [(each.text, each.group) for each in made]
-    assert [[(span.start, span.end, span.type, span.confidence) for span in each.spans] for each in found] == [
-        [(span.start, span.end, span.type, span.confidence) for span in each.spans] for each in made
-    ]
-    for one, other in zip(made, found, strict=True):
-        assert other.fields.items() >= one.fields.items()
-        assert set(other.fields) - set(one.fields) <= {"id", "document_id"}
