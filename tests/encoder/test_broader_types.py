@@ -17,18 +17,18 @@ NARROW: Text = ([(0, 1, "politician")], None)
 BROAD: Text = ([(0, 1, "person"), (2, 3, "person")], None)
 
 
+APART: Text = ([(0, 1, "politician"), (0, 2, "person")], None)
+TWICE: Text = ([(0, 1, "politician"), (0, 1, "politician"), (0, 1, "person")], None)
+
+
 def test_a_type_that_is_on_most_spans_of_another_is_broader() -> None:
     assert ancestors(BOTH, BOTH, BROAD) == {"politician": ("person",)}
     assert ancestors(*[BOTH] * 4, NARROW, BROAD) == {"politician": ("person",)}
     assert ancestors(*[BOTH] * 3, NARROW, BROAD) == {}
-
-
-def test_one_mention_is_too_little() -> None:
-    assert ancestors(BOTH, BROAD) == {}
-
-
-def test_of_types_that_are_equally_frequent_none_is_broader() -> None:
-    assert ancestors(BOTH, BOTH) == {}
+    assert ancestors(BOTH, BROAD) == {}, "one mention is too little"
+    assert ancestors(BOTH, BOTH) == {}, "of types that are equally frequent none is broader"
+    assert ancestors(APART, APART, BROAD) == {}, "spans that merely overlap count for nothing"
+    assert ancestors(TWICE, BROAD) == {}, "a type on a span twice counts once"
 
 
 def test_only_texts_in_which_the_broader_type_was_asked_for_count() -> None:
@@ -38,13 +38,3 @@ def test_only_texts_in_which_the_broader_type_was_asked_for_count() -> None:
     broad = [BROAD] * 5
     assert ancestors(BOTH, BOTH, *broad, *[unasked] * 5) == {"politician": ("person",)}
     assert ancestors(BOTH, BOTH, *broad, *[asked] * 5) == {}
-
-
-def test_spans_that_merely_overlap_count_for_nothing() -> None:
-    apart: Text = ([(0, 1, "politician"), (0, 2, "person")], None)
-    assert ancestors(apart, apart, BROAD) == {}
-
-
-def test_a_type_on_a_span_twice_counts_once() -> None:
-    twice: Text = ([(0, 1, "politician"), (0, 1, "politician"), (0, 1, "person")], None)
-    assert ancestors(twice, BROAD) == {}

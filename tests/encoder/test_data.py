@@ -13,14 +13,15 @@ from nerbert import pretrain
 from nerbert.config import make_settings
 from nerbert.encoder.data import files_read
 from nerbert.encoder.dry_run import dry_run
-from nerbert.encoder.open_texts import OpenExample, OpenTypesSettings, is_held_out
-from nerbert.encoder.pretrain import Preparation, prepare
+from nerbert.encoder.open_texts import OpenExample, is_held_out
+from nerbert.encoder.pretrain import Preparation
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError, OutputExists, SettingsError
+from nerbert.errors import InputError, SettingsError
 from nerbert.model.concept_table import ROOT, all_of
-from nerbert.training.distributed import make_process_group
 from tests.encoder.corpora import cut
+from tests.encoder.preparing import prepared, written
 from tests.pages import front_of, said, section
+from tests.raised import raises
 
 SMALL: dict[str, Any] = {
     "objective": "concepts", "epochs": 1, "learning_rate": 1e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
@@ -34,11 +35,6 @@ def row_of(number: int) -> dict[str, Any]:
     entities = [{"start": text.index(mention), "end": text.index(mention) + len(mention), "type": type_}
                 for mention, type_ in named]  # fmt: skip
     return {"text": text, "entities": entities, "asked": "all"}
-
-
-def written(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    return path
 
 
 ROWS = [row_of(number) for number in range(60)]
@@ -68,10 +64,6 @@ def settings_of(tmp_path: Path, *corpora: Path, files: Sequence[Path] = (), **mo
     return make_settings(PretrainSettings, values)
 
 
-def prepared(settings: PretrainSettings) -> Preparation:
-    return prepare(settings, make_process_group(settings))
-
-
 def counts_of(work: Preparation, epoch: int) -> list[int]:
     """How many windows of an epoch each source has: two corpora, then open types."""
     labels, windows = [*work.source.concepts.rows], work.data.windows  # type: ignore[union-attr]
@@ -85,7 +77,14 @@ def counts_of(work: Preparation, epoch: int) -> list[int]:
 
 
 def test_three_sources(few: Path, german: Path, open_file: Path, tmp_path: Path) -> None:
-    work = prepared(settings_of(tmp_path, few, german, files=[open_file]))
+    settings = settings_of(tmp_path, few, german, files=[open_file])
+    for _ in range(2):  # the second time from the cache
+        work = prepared(settings)
+        assert work.source.open_types
+        texts = work.source.open_types.table
+        assert (texts.ancestors("scientist"), texts.ancestors("gene")) == (("person",), ())
+        assert work.source.concepts
+        assert "person" in work.source.concepts.ancestors("scientist")
     source, table = work.source, work.source.concepts
     assert table
     assert [each.manifest["wiki"] for each in source.corpora] == [source.corpora[0].manifest["wiki"], "dewiki"]
@@ -98,28 +97,12 @@ def test_three_sources(few: Path, german: Path, open_file: Path, tmp_path: Path)
     sizes = [len(each.held_out()) for each in source.corpora]
     asked = [all_of(0)] * sizes[0] + [all_of(1)] * sizes[1]
     assert [each.asked for each in held_out] == asked + [None] * (len(held_out) - len(asked))
-    texts = [*source.texts()]
-    assert len(texts) == sum(len([*each.texts()]) for each in source.corpora) + table_texts(work)
+    assert len([*source.texts()]) == sum(len([*each.texts()]) for each in source.corpora) + texts.sentences
+    assert files_read(settings) == [open_file, few / "manifest.json", german / "manifest.json"]
     gene = table.number_of("gene")
     known = table.masks([((), all_of(number)) for number in range(3)], np.array([gene]))[1]
     assert known[:, 0].tolist() == [False, False, True]
     assert all(counts_of(work, 0))
-
-
-def table_texts(work: Preparation) -> int:
-    assert work.source.open_types
-    return work.source.open_types.table.sentences
-
-
-def test_broader_types_come_from_marks(few: Path, open_file: Path, tmp_path: Path) -> None:
-    settings = settings_of(tmp_path, few, files=[open_file])
-    for _ in range(2):  # the second time from the cache
-        work = prepared(settings)
-        assert work.source.open_types
-        assert work.source.open_types.table.ancestors("scientist") == ("person",)
-        assert work.source.open_types.table.ancestors("gene") == ()
-        assert work.source.concepts
-        assert "person" in work.source.concepts.ancestors("scientist")
 
 
 def test_the_class_and_the_name_of_the_ontology_are_synonyms(german: Path, tmp_path: Path) -> None:
@@ -173,33 +156,24 @@ def test_shares(
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
-    [({"shares": [1]}, r"shares = \[1.0\]: must be a number for each source, 3: the corpora in order, then open"),
-     ({"shares": [1, 1, 1, 1]}, "must be a number for each source, 3"), ({"shares": [1, 0, 1]}, "setting shares"),
-     ({"shares": [1, -1, 1]}, "setting shares"), ({"corpus": ["a", "a"]}, "setting corpus.*must be different folders"),
-     ({"corpus": [], "shares": [1, 1]}, "must be a number for each source, 1"), ({"shares": "all"}, "setting shares")],
+    ("changes", "name", "words"),
+    [({"shares": [1]}, "shares", "must be a number for each source, 3: the corpora in order, then open"),
+     ({"shares": [1, 1, 1, 1]}, "shares", "must be a number for each source, 3"), ({"shares": [1, 0, 1]}, "shares", ""),
+     ({"shares": [1, -1, 1]}, "shares", ""), ({"corpus": ["a", "a"]}, "corpus", "must be different folders"),
+     ({"corpus": [], "shares": [1, 1]}, "shares", "must be a number for each source, 1"),
+     ({"shares": "all"}, "shares", "")],
 )  # fmt: skip
-def test_settings_that_do_not_fit(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
+def test_settings_that_do_not_fit(tmp_path: Path, changes: dict[str, Any], name: str, words: str) -> None:
+    with raises(SettingsError, words, setting=name):
         settings_of(tmp_path, Path("a"), Path("b"), files=[Path("c")]).changed(changes)
 
 
-def test_a_missing_corpus_is_named(few: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nowhere"):
+def test_corpora_that_do_not_fit(few: Path, german: Path, tmp_path: Path) -> None:
+    with raises(InputError, "nowhere"):
         prepared(settings_of(tmp_path, few, Path("nowhere"), shares=[1, 1]))
-
-
-@pytest.mark.parametrize("objective", ["tagging", "mlm"])
-def test_other_objectives_take_one_corpus(few: Path, german: Path, tmp_path: Path, objective: str) -> None:
-    with pytest.raises(SettingsError, match=f"setting corpus = .*must be one folder with objective = '{objective}'"):
-        prepared(settings_of(tmp_path, few, german, objective=objective))
-
-
-def test_an_output_around_the_second_corpus_is_refused(few: Path, german: Path, tmp_path: Path) -> None:
-    settings = settings_of(tmp_path, few, german)
-    assert files_read(settings) == [few / "manifest.json", german / "manifest.json"]
-    with pytest.raises(OutputExists, match=r"lies in, or around, the corpus"):
-        pretrain(german / "encoder", settings)
+    for objective in ("tagging", "mlm"):
+        with raises(SettingsError, "must be one folder", setting="corpus"):
+            prepared(settings_of(tmp_path, few, german, objective=objective))
 
 
 def test_the_card_says_what_holds_for_all_sources(few: Path, german: Path, open_file: Path, tmp_path: Path) -> None:
@@ -237,32 +211,20 @@ def test_sources_that_disagree_about_what_is_broader(
     assert capsys.readouterr().err.count("the sources disagree about which type is broader in 1 cases") == 1
 
 
-def test_a_source_of_one_type_is_told_once(few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [{"text": f"{n} is in Oslo.", "entities": [{"start": len(f"{n} is in "), "end": len(f"{n} is in Oslo"),
-                                                        "type": "city"}]} for n in range(40)]  # fmt: skip
-    prepared(settings_of(tmp_path, few, files=[written(tmp_path / "open.jsonl", rows)]))
-    assert capsys.readouterr().err.count("open_types.files: has one type, 'city': no other is known to be absent") == 1
-
-
-def test_names_in_a_script_that_the_tokenizer_does_not_know(
+def test_names_of_one_type_that_the_tokenizer_does_not_know_are_told_once(
     few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [{"text": row["text"], "entities": [{**each, "type": "ཡུལ"} if each["type"] == "city" else each
-                                               for each in row["entities"]]} for row in ROWS]  # fmt: skip
+    rows = [{"text": f"Oslo {n}.", "entities": [{"start": 0, "end": 4, "type": "ཡུལ"}]} for n in range(40)]
     prepared(settings_of(tmp_path, few, files=[written(tmp_path / "open.jsonl", rows)]))
-    said = capsys.readouterr().err
-    assert "warning: 1 of " in said
-    assert "names of types, such as 'ཡུལ': the encoder's tokenizer knows none of their subwords" in said
+    told = capsys.readouterr().err
+    assert told.count("open_types.files: has one type, 'ཡུལ': no other is known to be absent") == 1
+    assert "warning: 1 of " in told
+    assert "names of types, such as 'ཡུལ': the encoder's tokenizer knows none of their subwords" in told
 
 
 def test_texts_of_which_nothing_is_known_are_counted(tmp_path: Path) -> None:
     rows = [*ROWS, *({"text": f"Nothing here {n}.", "entities": [], "asked": []} for n in range(30))]
-    settings = PretrainSettings(
-        cache=str(tmp_path / "cache"),
-        sections=(OpenTypesSettings(files=(written(tmp_path / "open.jsonl", rows),)),),
-        **SMALL,
-    )
-    work = prepared(settings)
+    work = prepared(settings_of(tmp_path, files=[written(tmp_path / "open.jsonl", rows)]))
     trained = sum(not is_held_out(row["text"]) for row in rows[60:])
     assert work.source.facts()["open_types"]["texts_without_types"] == trained
     windows = work.data.windows

@@ -22,6 +22,7 @@ from nerbert.training.loop import train
 from nerbert.training.objective import SpanScore
 from nerbert.training.step import train_step
 from nerbert.training.tagging import TaggingSettings, TokenClassification
+from tests.raised import raises
 
 FIGURES = DryRun(
     steps=18, tokens=2_800, evaluations=3, parameters=50_000, trained=40_000, device="cpu", precision="fp32",
@@ -68,14 +69,9 @@ def test_counts_are_those_of_the_training(
     log = train(work.model, work.data, work.objective, settings, Progress(), evaluation_steps=settings.evaluation_steps)
     assert (run.steps, run.evaluations) == (log.steps, len(log.entries))
     assert run.tokens == pytest.approx(log.tokens, rel=0.3)  # windows differ in length
-
-
-def test_sizes_are_those_of_the_model(settings: PretrainSettings, work: Preparation) -> None:
-    run = measure(work, settings, make_process_group(settings))
     assert run.parameters == run.trained == sum(each.numel() for each in work.model.parameters())
     assert (run.device, run.precision, run.processes) == ("cpu", "fp32", 1)
-    assert run.speed > 0
-    assert run.scoring > 0
+    assert min(run.speed, run.scoring) > 0
     assert run.peak_memory > 100_000_000
 
 
@@ -96,10 +92,6 @@ def test_the_longest_window_and_whole_steps_are_run(
     assert all(one.equal(two) for one, two in zip(before, work.model.parameters(), strict=True)), "the rate is 0"
 
 
-def test_time_follows_from_the_speeds() -> None:
-    assert FIGURES.seconds == pytest.approx(28.0 + 3 * 1.5)
-
-
 def test_the_peak_is_that_of_the_process() -> None:
     before = peak_memory(torch.device("cpu"))
     kept = torch.ones(before // 4)  # as many bytes again
@@ -115,24 +107,20 @@ def test_memory_that_runs_out_is_said_and_the_rest_is_measured(
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
         return real(self, model, batch)
 
+    def fail(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
     real = TokenClassification.loss
     monkeypatch.setattr(TokenClassification, "loss", limited)
     assert dry_run(settings, tmp_path / "e").max_tokens_per_batch <= 200
     assert not list(tmp_path.iterdir())
-
-
-def test_memory_that_runs_out_in_the_score_is_one_line(
-    settings: PretrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: Any) -> Any:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-
     monkeypatch.setattr(SpanScore, "__call__", fail)
-    with pytest.raises(NerbertError, match=r"^memory ran out outside .* Tried to allocate 20\.00 GiB[^\n]*$"):
+    with raises(NerbertError, "memory ran out outside "):
         dry_run(settings, tmp_path / "e")
 
 
 def test_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert FIGURES.seconds == pytest.approx(28.0 + 3 * 1.5)
     print_dry_run(FIGURES, Path("[/out]\x1b[31m"))
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     for expected in (

@@ -16,18 +16,22 @@ from nerbert.encoder.gazetteers import Automaton, Gazetteers, marked, open_gazet
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError, NerbertError, SettingsError
+from nerbert.errors import InputError, MissingExtra, NerbertError, SettingsError
 from nerbert.executors import LocalExecutor
 from nerbert.labels import sentence_example
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.records import TRAIN, Example, Span
 from nerbert.words import SPLITTER, split_words
+from tests.raised import raises
 
 
 @pytest.fixture
 def settings(few: Path, tmp_path: Path) -> PretrainSettings:
     return PretrainSettings(corpus=(few,), cache=str(tmp_path / "cache"))
+
+
+TEXT_MATCH = pytest.param("text", marks=pytest.mark.extras)
 
 
 def lists(folder: Path, **files: str) -> tuple[Path, ...]:
@@ -48,7 +52,8 @@ def typed(found: Gazetteers, text: str, *anchors: str, splitter: str = SPLITTER)
     return [(span.text, span.type) for span in example.spans]
 
 
-def test_free_text_is_matched_in_the_words_of_the_corpus(tmp_path: Path) -> None:
+@pytest.mark.extras
+def test_free_text_is_matched_in_the_words_of_the_corpus(settings: PretrainSettings, tmp_path: Path) -> None:
     """Older corpora have Korean words, newer ones syllables; lists of one of them are not taken for the other's."""
     (city,) = lists(tmp_path, city_txt="서울\n")
     older, anchors = opened(tmp_path, "text", city, splitter="unicode-words-1"), opened(tmp_path, "anchors", city)
@@ -58,23 +63,18 @@ def test_free_text_is_matched_in_the_words_of_the_corpus(tmp_path: Path) -> None
     assert older.digest != newer.digest
     assert anchors.digest == opened(tmp_path, "anchors", city, splitter="unicode-words-1").digest
     for wrong in ("other", ""):
-        with pytest.raises(InputError, match=f"word splitter '{wrong}'"):
+        with raises(InputError, f"word splitter '{wrong}'"):
             opened(tmp_path, "text", city, splitter=wrong)
-
-
-def test_lists_are_cut_by_the_splitter_of_the_manifest(settings: PretrainSettings, tmp_path: Path) -> None:
-    (city,) = lists(tmp_path, city_txt="서울\n")
-    settings = settings.changed({"gazetteers": {"files": [city], "match": "text"}})
-    older = read_manifest(settings.corpus_folder) | {"word_splitter": "unicode-words-1"}
-    digest = open_gazetteers(settings, "unicode-words-1").digest
-    assert read_label_set(older, settings).facts["sha256"] == digest
-    assert read_label_set(older | {"word_splitter": SPLITTER}, settings).facts["sha256"] != digest
+    own = settings.changed({"gazetteers": {"files": [city], "match": "text"}})
+    manifest = read_manifest(own.corpus_folder)
+    for splitter, digest in (("unicode-words-1", older.digest), (SPLITTER, newer.digest)):
+        assert read_label_set(manifest | {"word_splitter": splitter}, own).facts["sha256"] == digest
 
 
 TEXT = "Ada met Paris in Paris, Texas; X was there."
 
 
-@pytest.mark.parametrize("match", ["anchors", "text"])
+@pytest.mark.parametrize("match", ["anchors", TEXT_MATCH])
 def test_the_first_of_equal_entries_counts(tmp_path: Path, match: str, capsys: pytest.CaptureFixture[str]) -> None:
     table = "Entry\tType\nParis\tcity\nTexas \t state\r\nTexas\tstate"
     person, place = lists(
@@ -98,8 +98,11 @@ def test_anchors_match_whole_and_exactly(tmp_path: Path) -> None:
     assert typed(found, "In new York, Paris.", "new York", "Paris") == [("Paris", "place")]
     assert typed(found, "In New York.", "New") == []
     assert typed(found, "In New York.") == []
+    (tmp_path / "place.txt.bz2").write_bytes(bz2.compress(b"Paris\n"))
+    assert typed(opened(tmp_path, "anchors", tmp_path / "place.txt.bz2"), "In Paris", "Paris") == [("Paris", "place")]
 
 
+@pytest.mark.extras
 def test_free_text_matches_longest_on_words(tmp_path: Path) -> None:
     names = "New York\nNew York Ci\nNew Yorker\nYork City Hall\nCity\nU.S.\nSaint-Denis\n"
     found = opened(tmp_path, "text", *lists(tmp_path, place_txt=names))
@@ -108,6 +111,7 @@ def test_free_text_matches_longest_on_words(tmp_path: Path) -> None:
     assert found_there == ["New  York", "City", "U.S.", "Saint-Denis", "New York", "York City Hall"]
 
 
+@pytest.mark.extras
 def test_free_text_is_the_longest_match_of_all_entries() -> None:
     """Against a brute force over all runs of words; in Chinese a character is a word."""
     random = Random(4)
@@ -156,7 +160,9 @@ def of_corpus(corpus: Path, folder: Path) -> dict[str, str]:
     return dict(sorted(entries.items(), key=lambda entry: entry[1]))
 
 
-@pytest.mark.parametrize(("match", "most"), [("anchors", 0), ("anchors", 20), ("text", 0)])
+@pytest.mark.parametrize(
+    ("match", "most"), [("anchors", 0), ("anchors", 20), pytest.param("text", 0, marks=pytest.mark.extras)]
+)
 def test_a_corpus_is_cut_with_the_types_of_lists(
     settings: PretrainSettings, tiny_encoder: Path, tmp_path: Path, match: str, most: int,
     capsys: pytest.CaptureFixture[str],
@@ -199,17 +205,8 @@ class _Config:
     vocab_size, max_position_embeddings, model_type, pad_token_id = 0, 512, "bert", 0
 
 
-def test_a_packed_list_is_read(tmp_path: Path) -> None:
-    (tmp_path / "place.txt.bz2").write_bytes(bz2.compress(b"Paris\n"))
-    assert typed(opened(tmp_path, "anchors", tmp_path / "place.txt.bz2"), "In Paris", "Paris") == [("Paris", "place")]
-
-
-def bad(name: str, content: bytes | None) -> Any:
-    return name, content
-
-
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "words"),
     [
         ("place.txt", b"", "place.txt: has no entry of more than one letter; leave the file out, or fill it"),
         ("place.txt", b"A\nB\n\n", "has no entry of more than one letter"),
@@ -223,46 +220,35 @@ def bad(name: str, content: bytes | None) -> Any:
         ("none.txt", None, "none.txt: can't be read: No such file"),
     ],
 )
-def test_a_bad_list_is_one_line(tmp_path: Path, name: str, content: bytes | None, said: str) -> None:
+def test_messages(tmp_path: Path, name: str, content: bytes | None, words: str) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError) as error:
+    with raises(InputError, words) as error:
         opened(tmp_path, "anchors", tmp_path / name)
-    assert said in str(error.value)
     assert "setting gazetteers.files" in str(error.value)
 
 
-def test_lists_that_match_nothing_are_refused(settings: PretrainSettings, tmp_path: Path) -> None:
-    (tmp_path / "place.txt").write_text("Zzyzx Road 77\n")
-    for match, what in (
-        ("anchors", "no link of the corpus is in the lists"),
-        ("text", "nothing in the corpus's text is in the lists"),
-    ):
-        some = settings.changed(
-            {"gazetteers": {"files": [tmp_path / "place.txt"], "match": match}, "fresh_vocab_size": 300}
-        )
-        with pytest.raises(InputError, match=what):
-            pretrain(some, tmp_path / "encoder")
-
-
 @pytest.mark.parametrize(
-    ("more", "error", "said"),
+    ("more", "kind", "fields", "words"),
     [
-        ({"label_set": "4types"}, SettingsError, "label_set = '4types': must be empty with gazetteers"),
-        ({"objective": "concepts"}, SettingsError, "gazetteers.files: .*objective = 'concepts'.*; leave it out"),
-        ({"gazetteers": {"max_words": 1}}, SettingsError, "gazetteers.max_words = 1: must be larger"),
+        ({}, InputError, {}, "no link of the corpus is in the lists"),
+        pytest.param({"gazetteers": {"match": "text"}}, InputError, {}, "nothing in the corpus's text is in the lists",
+                     marks=pytest.mark.extras),
+        ({"label_set": "4types"}, SettingsError, {"setting": "label_set"}, ""),
+        ({"objective": "concepts"}, SettingsError, {"setting": "gazetteers.files"}, ""),
+        ({"gazetteers": {"max_words": 1}}, SettingsError, {"setting": "gazetteers.max_words"}, ""),
     ],
-)
-def test_settings_that_do_not_go_with_lists(
-    settings: PretrainSettings, tmp_path: Path, more: dict[str, Any], error: type[NerbertError], said: str
+)  # fmt: skip
+def test_lists_that_do_not_fit(
+    settings: PretrainSettings, tmp_path: Path, more: dict[str, Any], kind: type[NerbertError], fields: Any, words: str
 ) -> None:
-    paths = lists(tmp_path, place_txt="Paris\n")
-    own = settings.changed({"gazetteers": {"files": paths}, "fresh_vocab_size": 300}).changed(more)
-    with pytest.raises(error, match=said):
+    lists(tmp_path, place_txt="Zzyzx Road 77\n")
+    own = settings.changed({"gazetteers": {"files": [tmp_path / "place.txt"]}, "fresh_vocab_size": 300}).changed(more)
+    with raises(kind, words, **fields):
         pretrain(own, tmp_path / "encoder")
 
 
 def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(NerbertError, match=r"pip install 'nerbert\[gazetteers\]'"):
+    with raises(MissingExtra, "pip install 'nerbert[gazetteers]'"):
         opened(tmp_path, "text", *lists(tmp_path, place_txt="Paris\n"))
