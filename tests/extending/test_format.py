@@ -14,7 +14,9 @@ from nerbert.formats.documents import Reading
 from nerbert.formats.examples import find_format, read_documents, read_examples
 from nerbert.registry import FORMATS
 from tests.commands import exit_code
+from tests.extending.guides import blocks, module, run_commands
 from tests.extending.toys.format_toy import Numbered, Toy
+from tests.raised import raises
 
 NAME = "tests.extending.toys.format_toy:Toy"
 SENTENCES = (
@@ -23,25 +25,6 @@ SENTENCES = (
     "In May the [Ingeborg](ship) left [Bergen](place) for [Oslo](place) .",
 )
 FAST = ("epochs=4", "min_steps=0", "batch_size=8", "learning_rate=3e-3", "precision='fp32'")
-SUITE = """
-seeds = [1, 2]
-[systems.tiny]
-encoder = "{encoder}"
-[systems."tiny, source & target"]
-same_encoder_as = "tiny"
-source = "far"
-{source}
-[protocols.fast]
-epochs = 4
-min_steps = 0
-source_epochs = 4
-batch_size = 8
-learning_rate = 3e-3
-precision = "fp32"
-[[targets]]
-data = "ships"
-{target}
-"""
 
 
 @pytest.fixture
@@ -91,17 +74,16 @@ def test_a_named_format_trains_and_scores_as_conll_does(
 
 
 def test_a_registered_format_is_found_by_its_suffix_and_its_content(
-    tiny_encoder: Path, folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     ours = folders["toy"] / "ships"
-    assert exit_code("finetune", tiny_encoder, "--data", ours, "-o", tmp_path / "none") == 1
-    assert f"{ours}: holds no train split, say train.conll or train.jsonl" in capsys.readouterr().err
+    assert exit_code("data", "check", ours) == 1
+    assert f"{ours}: holds no " in capsys.readouterr().err
     monkeypatch.setattr(FORMATS, "_known", dict(FORMATS._known))
     FORMATS.register("toy", Toy)
-    assert finetuned(tiny_encoder, ours, tmp_path / "a")["dev"]["sentences"] == 6
-    gold = (ours / "test.toy").rename(tmp_path / "gold.txt")
-    assert evaluated(tmp_path / "a", gold, capsys)["sentences"] == 3
+    assert exit_code("data", "check", ours, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["splits"]["train"]["types"] == {"ship": 8, "place": 8, "person": 4}
+    assert len(read_examples((ours / "test.toy").rename(tmp_path / "gold.txt"))) == 3
 
 
 def test_a_format_that_reads_and_writes_row_by_row(
@@ -122,28 +104,6 @@ def test_a_format_that_reads_and_writes_row_by_row(
     assert [(each["number"], each["text"]) for each in fields] == [tuple(row.split(": ")) for row in rows]
 
 
-@pytest.mark.nightly
-def test_a_benchmark_reads_it_in_two_workers(tiny_encoder: Path, folders: dict[str, Path], tmp_path: Path) -> None:
-    pytest.importorskip("scipy")
-    found = {}
-    for kind, data in folders.items():
-        suite, output = tmp_path / f"{kind}.toml", tmp_path / f"out-{kind}"
-        keys = (f'source_format = "{NAME}"', f'format = "{NAME}"') if kind == "toy" else ("", "")
-        suite.write_text(SUITE.format(encoder=tiny_encoder, source=keys[0], target=keys[1]))
-        assert exit_code("benchmark", suite, "--data", data, "-o", output, "--workers", "2") == 0
-        found[kind] = [json.loads(path.read_text()) for path in (output / "cells").glob("*.json")]
-    scores = {
-        kind: {(each["facts"]["seed"], each["facts"].get("source_data")): each["scores"] for each in cells}
-        for kind, cells in found.items()
-    }
-    assert len(scores["toy"]) == 4
-    assert scores["toy"] == scores["conll"]
-    assert [set(each["facts"]["data"]) for each in found["toy"]] == [{"train.toy", "dev.toy", "test.toy"}] * 4
-    assert not {each["facts"]["keys"]["tag"] for each in found["toy"]} & {
-        each["facts"]["keys"]["tag"] for each in found["conll"]
-    }
-
-
 def test_data_commands_read_it(
     folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:  # fmt: skip
@@ -151,7 +111,6 @@ def test_data_commands_read_it(
     assert exit_code("data", "check", ours, "--from", NAME, "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert [each["scheme"]["name"] for each in told["splits"].values()] == ["spans"] * 3
-    assert told["splits"]["train"]["types"] == {"ship": 8, "place": 8, "person": 4}
     assert exit_code("data", "sample", ours, "--from", NAME, "--size", 2, "-o", tmp_path / "few") == 0
     assert len(read_examples(tmp_path / "few" / "train.toy", Reading(from_=NAME))) == 2
     assert (tmp_path / "few" / "test.toy").read_bytes() == (Path(ours) / "test.toy").read_bytes()
@@ -160,36 +119,26 @@ def test_data_commands_read_it(
     }  # fmt: skip
 
 
-def test_faults_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_faults_name_the_line_or_the_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "train.toy").write_text("[Ada](person) slept\n[Bob]() slept\n")
-    with pytest.raises(InputError, match=r"train\.toy:2: '\[Bob\]\(\) slept': an entity has no type"):
+    with raises(InputError, path=tmp_path / "train.toy", line=2):
         read_examples(tmp_path / "train.toy", Reading(from_=NAME))
-    for name, told in (
-        ("toy", "or your own as module:name"),
-        ("toys:Toy", "No module named"),
-    ):
+    for name, told in (("toy", "or your own as module:name"), ("toys:Toy", "No module named")):
         assert exit_code("data", "check", tmp_path, "--from", name) == 1
         error = capsys.readouterr().err
         assert error.startswith(f"nerbert: format '{name}': ")
         assert told in error
-        assert error.count("\n") == 1
 
 
 def test_the_guides_format_runs(
     tiny_encoder: Path, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "extending" / "format.md").read_text(encoding="utf-8")
-    code, commands = (
-        re.findall(rf"^```{kind}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) for kind in ("python", "bash")
-    )
-    (tmp_path / "offsets.py").write_text(code[0], encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
+    module("format.md", "offsets", tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ships").mkdir()
     for split, path in find_splits(folders["conll"] / "ships").items():
         find_format(path, "offsets:Offsets").write(tmp_path / "ships" / f"{split}.offsets", read_documents(path))
-    for line in commands[0].splitlines():
-        words = line.replace("embedded", str(tiny_encoder)).replace(" -o ", " --set max_steps=2 --set min_steps=0 -o ")
-        assert exit_code(*words.split()[1:]) == 0, line
+    commands = blocks("format.md", "bash")[0].replace("embedded", str(tiny_encoder))
+    run_commands(commands.replace(" -o ", " --set max_steps=2 --set min_steps=0 -o "))
     card = json.loads((tmp_path / "tagger" / "nerbert.json").read_text())
     assert set(card["data"]["sha256"]) == {"train.offsets", "dev.offsets"}

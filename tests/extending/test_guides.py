@@ -1,6 +1,5 @@
-"""The guides to objectives and heads are true: their examples run, and are what the commands take."""
+"""The guides are true: their objective, head, protocol and external system run, and are what the commands take."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,17 @@ import torch
 
 from nerbert.config import make_settings
 from nerbert.errors import SettingsError
+from nerbert.evaluation.benchmark import runner
+from nerbert.evaluation.benchmark.suite_file import read_suite
+from nerbert.executors import ONE_CORE
 from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.tagger.tagger import Tagger
-
-GUIDES = Path(__file__).parents[2] / "docs" / "extending"
-
-
-def module(guide: str, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Save a guide's example as a module that can be imported."""
-    (code,) = re.findall(r"```python\n(.*?)```", (GUIDES / guide).read_text(encoding="utf-8"), re.DOTALL)
-    (folder / f"{name}.py").write_text(code, encoding="utf-8")
-    monkeypatch.syspath_prepend(folder)
+from tests.commands import exit_code
+from tests.extending.guides import blocks, module
+from tests.raised import raises
+from tests.serve.heads import tagger_folder
+from tests.serve.servers import HEAD, assert_fault, serving
 
 
 def test_the_objective_trains(
@@ -30,7 +28,7 @@ def test_the_objective_trains(
     module("objective.md", "focal", tmp_path, monkeypatch)
     values: dict[str, Any] = {"max_steps": 4, "precision": "fp32", "threads": 1, "objective": "focal:Focal"}
     own = make_settings(FinetuneSettings, values)
-    with pytest.raises(SettingsError, match=r"setting focal\.gamma = 11: must be a number, at least 0, at most 10"):
+    with raises(SettingsError, setting="focal.gamma"):
         own.changed({"focal": {"gamma": 11}})
     weights = []
     for number, settings in enumerate((own, own.changed({"focal": {"gamma": 0}}), replace(own, objective="tagging"))):
@@ -47,3 +45,47 @@ def test_the_head_finds(tiny_tagger: Path, tmp_path: Path, monkeypatch: pytest.M
     tagger = Tagger.load(tiny_tagger, head="names:NamesKind")
     (span,) = tagger.tag("The whaler Ingeborg left Bergen.")
     assert (span.text, span.type, tagger.types) == ("Ingeborg", "ship", ["ship"])
+
+
+def test_a_named_protocol_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module("protocol.md", "mask", tmp_path, monkeypatch)
+    with serving(tmp_path / "told", "--protocols", "mask:operations", "tag", cwd=tmp_path) as server:
+        client = server.clients[0]
+        answer = client.post("/mask", json={"content": "a ship in Port", "kinds": ["ship", "port"]})
+        assert answer.json() == {"content": "a <ship> in <port>", "masked": 2}
+        assert_fault(client.post("/mask", json={"contents": "a"}), 422, "content is missing")
+        assert_fault(client.post("/mask", json={"content": "a"}), 422, "give labels")
+        assert_fault(client.post("/mask?model=planes", json={"content": "a", "kinds": ["ship"]}), 400)
+        assert server.tag("a ship").status_code == 200
+        assert_fault(client.post("/gliner", json={"text": "a", "labels": ["ship"]}), 404)
+        paths = client.get("/openapi.json").json()["paths"]
+        assert {"/mask", "/tag", "/models"} <= set(paths)
+        assert "/gliner" not in paths
+        assert paths["/mask"]["post"]["summary"] == "Mask entities"
+        server.logged("POST /mask 200")
+
+
+@pytest.mark.parametrize("name", ["json:none", "no_such_module:operations", "tagg"])
+def test_a_protocol_that_is_not_there_is_refused(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("serve", tagger_folder(tmp_path / "told"), *HEAD, "--protocols", name) == 1
+    assert f"nerbert: protocol '{name}': " in capsys.readouterr().err
+
+
+SYSTEM, TARGET = "external-system.md", '[[targets]]\ndata = "ships"\n'
+
+
+@pytest.mark.extras
+def test_the_script_is_a_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "Resources", lambda **_: ONE_CORE)
+    module(SYSTEM, "first_seen", tmp_path, monkeypatch)
+    folder = Path("data", "ships")
+    folder.mkdir(parents=True)
+    (folder / "train.conll").write_text("The\tO\nIngeborg\tB-ship\n\nIngeborg\tB-person\nslept\tO\n\n")
+    (folder / "test.conll").write_text("Ingeborg\tB-ship\nslept\tO\n\nIngeborg\tB-person\nsailed\tO\n\n")
+    first_seen, spacy = blocks(SYSTEM, "toml")
+    Path("s.toml").write_text(f"seeds = [1]\n{first_seen}{TARGET}", encoding="utf-8")
+    assert exit_code("benchmark", "s.toml", "--data", "data", "-o", "out", "--workers", 1) == 0
+    assert "| ships | all | 50.00<br>" in Path("out", "s.md").read_text(encoding="utf-8")
+    Path("both.toml").write_text(f"{first_seen}{spacy}{TARGET}", encoding="utf-8")
+    assert [bool(each.version) for each in read_suite(Path("both.toml")).systems.values()] == [False, True]
