@@ -8,13 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-
 from nerbert.errors import NerbertError
-from nerbert.records import Document
+from nerbert.records import Document, Span
 from nerbert.registry import FORMATS
-from tests.formats.documents import documents
 
 TEXT = "Ada Löf 😀 left Oslo."
 ADA, OSLO = {"start": 0, "end": 7, "label": "PER"}, {"start": 15, "end": 19, "label": "LOC"}
@@ -184,26 +180,21 @@ OPEN_TYPES: tuple[Any, ...] = (
 """Texts with open types, in all published forms."""
 
 
-@cache
-def drawn_documents() -> tuple[tuple[Document, ...], ...]:
-    """Return some lists of documents, the same in each run."""
-    drawn: list[tuple[Document, ...]] = []
-
-    @settings(max_examples=16, derandomize=True, database=None, deadline=None, phases=(Phase.generate,),
-              suppress_health_check=list(HealthCheck))  # fmt: skip
-    @given(st.lists(documents(words=True) | documents(), min_size=1, max_size=3))
-    def note(some: list[Document]) -> None:
-        drawn.append(tuple(some))
-
-    note()
-    return tuple(drawn)
+ANN = Document("Ann  met Bo-Lee.\n 😀 left", (Span(0, 3, "PER"), Span(9, 15, "a type")), fields={"id": 1})
+DOCUMENTS = (
+    (ANN, Document("Oslo", (Span(0, 4, "LOC", "Oslo", 0.25),), fields={"id": 2, "note": "é"})),
+    (Document("", (), ()), Document("Ann Lee", (Span(0, 3, "B-x"), Span(4, 7, "O")), ((0, 3), (4, 7)), group="a")),
+    (Document("東 京.", (Span(0, 3, "type-é"),), ((0, 1), (2, 3), (3, 4)), fields={"deep": {"a": [1]}}),),
+    (replace(ANN, words=((0, 3), (5, 8), (9, 11), (12, 15), (15, 16), (18, 19), (20, 24)), tagged=True),),
+)
+"""Lists of documents, for the writers."""
 
 
 @cache
 def written(name: str) -> tuple[dict[str, bytes], ...]:
     """Return files that the writer of a format makes, each of some documents, by their names."""
     kind, made = FORMATS.find(name)(), list[dict[str, bytes]]()
-    for some in drawn_documents():
+    for some in DOCUMENTS:
         simple = [replace(one, spans=tuple(replace(span, type="PER") for span in one.spans)) for one in some]
         for given_ in (some, simple):  # any format can hold the types of the second
             with TemporaryDirectory() as folder, suppress(NerbertError):

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import strategies as st
 
 from nerbert.annotate.answers import Failure, Reply, Tokens, read_labels, read_reply, read_yes_or_no
-from nerbert.annotate.settings import PLACE, Prompt
 from nerbert.annotate.store import AnswerStore, open_store
 from nerbert.artifacts import json_line
 from nerbert.errors import visible
@@ -104,11 +103,6 @@ def test_the_time_of_an_answer_grows_with_it(fuzz: Fuzz) -> None:
 def test_a_repeating_answer_takes_little_memory() -> None:
     long = "rates <> price\n" * 100_000
     assert peak_of(lambda: read_labels(TEXT, long, "lines", cut=False)) < 60 * len(long)
-
-
-def test_any_passage_in_a_prompt(fuzz: Fuzz) -> None:
-    prompt = Prompt(form="lines", text=f"a {PLACE} b")
-    fuzz(st.text(max_size=20) | st.just(PLACE), lambda case: prompt.filled(case).index(case))
 
 
 def ask(store: AnswerStore) -> None:

@@ -15,6 +15,7 @@ from nerbert.formats.json_files import JsonFormat
 from nerbert.formats.open_types import read_open_types
 from nerbert.records import Document, Span
 from nerbert.registry import FORMATS
+from tests.fuzz.annotation_seeds import JSON_SEEDS
 from tests.fuzz.properties import calls_of, exponent, peak_of, seconds_of
 
 pytestmark = pytest.mark.fuzz
@@ -73,28 +74,23 @@ SHAPES = {
     "emoji": "😀", "objects": '{"a":', "stops": "a. ", "underlines": "_",
 }  # fmt: skip
 """What makes careless readers slow when it is repeated."""
-_SPAN = '{"start": 0, "end": 1, "label": "x"}'
 RAW = {
     "conll": "%s\tO\n", "marked": "%s", "csv": "text,start,end,label\n%s,0,1,x\n",
     "webanno": "#FORMAT=WebAnno TSV 3.3\n#T_SP=x.y|value\n\n#Text=%s\n1-1\t0-1\ta\t%s\t\n", "bare": "%s",
 }  # fmt: skip
-QUOTED = {
-    "jsonl": f'{{"text": %s, "spans": [{_SPAN}]}}\n', "doccano": '{"text": %s, "label": [[0, 1, "x"]]}\n',
-    "label-studio": '[{"data": {"text": %s}, "annotations": []}]',
-    "prodigy": f'{{"text": %s, "spans": [{_SPAN}], "answer": "accept"}}\n',
-    "argilla": f'{{"fields": {{"text": %s}}, "responses": {{"q": [{{"value": [{_SPAN}]}}]}}}}\n',
-    "gliner": '{"tokenized_text": [%s], "ner": []}\n', "spacy-json": '[%s, {"entities": [[0, 1, "x"]]}]\n',
-}  # fmt: skip
-"""Files in which a text, or a text as JSON, is where it does harm."""
+"""Files in which a text is where it does harm; other formats are JSON, in which their writer quotes it."""
 
 
-def raw(name: str, text: str) -> str:
-    """Return a file that holds a text."""
-    if name == "open types":
-        return json.dumps({"input": text, "output": json.dumps([text[:1000] + " <> x"])}) + "\n"
-    if name == "open list":
-        return json.dumps({"input": "a", "output": f"['{text}"}) + "\n"
-    return QUOTED[name].replace("%s", json.dumps(text)) if name in QUOTED else RAW[name].replace("%s", text)
+def put(path: Path, name: str, text: str) -> None:
+    """Write a file that holds a text."""
+    if name.startswith("open"):
+        marks = json.dumps([text[:1000] + " <> x"])
+        row = {"input": text, "output": marks} if name == "open types" else {"input": "a", "output": f"['{text}"}
+        path.write_text(json.dumps(row) + "\n")
+    elif name in RAW:
+        path.write_text(RAW[name].replace("%s", text), encoding="utf-8", newline="")
+    else:
+        FORMATS.find(name)().write(path, [Document(text, (Span(0, 1, "x"),))])
 
 
 def check_time(paths: Sequence[Path], sizes: Sequence[int], name: str, overlaps: Overlaps = "longest") -> None:
@@ -104,12 +100,11 @@ def check_time(paths: Sequence[Path], sizes: Sequence[int], name: str, overlaps:
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", [*RAW, *QUOTED, "open types", "open list"])
+@pytest.mark.parametrize("name", [*RAW, *JSON_SEEDS, "open types", "open list"])
 def test_time_grows_with_the_file(tmp_path: Path, name: str, shape: str) -> None:
     paths = [tmp_path / f"{size}.txt" for size in LONG_SIZES]
     for path, size in zip(paths, LONG_SIZES, strict=True):
-        text = SHAPES[shape] * (size // len(SHAPES[shape]))
-        path.write_text(raw(name, text), encoding="utf-8", newline="")
+        put(path, name, SHAPES[shape] * (size // len(SHAPES[shape])))
     check_time(paths, LONG_SIZES, name)
 
 

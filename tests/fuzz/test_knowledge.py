@@ -26,7 +26,7 @@ from nerbert.records import Infobox, Reason
 from nerbert.sources.files import FoundFile
 from nerbert.words import splitter_named
 from tests.corpus.knowledge.looking import a_database, types_of
-from tests.corpus.knowledge.test_wikidata import ONTOLOGY, Entity, dump, read_text
+from tests.corpus.knowledge.test_wikidata import ONTOLOGY, Entity, dump
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.mutator import PIECES, mutated, soup
 from tests.fuzz.properties import answer, check_growth, check_seconds
@@ -130,18 +130,7 @@ def test_any_rows(fuzz: Fuzz, tmp_path: Path) -> None:
     fuzz(st.tuples(mutated(SEEDS[2:4], WORDS), kinds), check, share=2)
 
 
-def test_any_wikidata(fuzz: Fuzz, tmp_path: Path) -> None:
-    def check(case: bytes) -> None:
-        if found := answer(lambda: read_text(tmp_path, case), naming=("dump",)):
-            titles, tally = found
-            assert all(title == normalise_title(title) and path for title, path in titles)
-            assert len(titles) <= tally.rows
-
-    fuzz(mutated([ITEMS.encode()], WORDS, edits=3), check, share=0.1)
-
-
 def test_any_items(fuzz: Fuzz, tmp_path: Path) -> None:
-    """As above, without the database, which takes longer than all else."""
     path = tmp_path / "items"
 
     def check(case: bytes) -> None:

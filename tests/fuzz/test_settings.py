@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ from tests.fuzz.mutator import PIECES, mutated
 from tests.fuzz.properties import answer, check_growth, check_message
 
 pytestmark = pytest.mark.fuzz
-_EDITS = 3
 PACKAGE = Path(nerbert.__file__).parent
 KINDS = (CorpusSettings, PretrainSettings, FinetuneSettings, DistilSettings)
 WORDS = (
@@ -36,48 +36,37 @@ WORDS = (
 """Pieces of TOML."""
 
 
-def toml_files(*folders: str) -> list[bytes]:
-    """The package's TOML files in these folders."""
-    return [path.read_bytes() for folder in folders for path in sorted((PACKAGE / folder).glob("*.toml"))]
+def as_prompt(path: Path) -> object:
+    return load_prompt(str(path)).filled("a {text} b")
 
 
-def reads(tmp_path: Path, *read: Callable[[Path], object]) -> Callable[[tuple[bytes, int]], None]:
-    """Return the check of a file: one of these reads it, or refuses it with a line that names the file or a setting."""
+def as_stages(path: Path) -> object:
+    return read_stages(path, (), path.parent)
+
+
+@pytest.mark.parametrize(
+    ("folder", "readers"),
+    [
+        ("configs", [*(partial(load_settings, kind) for kind in KINDS), as_stages]),
+        ("suites", [read_suite]),
+        ("annotate/prompts", [as_prompt]),
+    ],
+)
+def test_any_file(fuzz: Fuzz, tmp_path: Path, folder: str, readers: Sequence[Callable[[Path], object]]) -> None:
+    """A file is read, or refused with a line that names it or a setting."""
     path = tmp_path / "a file.toml"
 
     def check(case: tuple[bytes, int]) -> None:
         data, number = case
         path.write_bytes(data)
-        answer(lambda: read[number % len(read)](path), naming=(str(path), "setting", "stage"))
-        assert [each.name for each in tmp_path.iterdir()] == [path.name]
-        assert path.read_bytes() == data
+        answer(lambda: readers[number % len(readers)](path), naming=(str(path), "setting", "stage"))
+        assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {path.name: data}
 
-    return check
-
-
-NUMBER = st.integers(0, 7)
-
-
-def test_any_settings_file(fuzz: Fuzz, tmp_path: Path) -> None:
-    kinds = [lambda path, kind=kind: load_settings(kind, path) for kind in KINDS]
-    check = reads(tmp_path, *kinds, lambda path: read_stages(path, (), path.parent))
-    fuzz(st.tuples(mutated(toml_files("configs"), WORDS, edits=_EDITS), NUMBER), check, found=FILES)
-
-
-def test_any_suite(fuzz: Fuzz, tmp_path: Path) -> None:
-    fuzz(
-        st.tuples(mutated(toml_files("suites"), WORDS, edits=_EDITS), NUMBER), reads(tmp_path, read_suite), found=FILES
-    )
-
-
-def test_any_prompt(fuzz: Fuzz, tmp_path: Path) -> None:
-    prompts = toml_files("annotate/prompts")
-    check = reads(tmp_path, lambda path: load_prompt(str(path)).filled("a {text} b"))
-    fuzz(st.tuples(mutated(prompts, WORDS, edits=_EDITS), NUMBER), check, found=FILES)
+    files = mutated([one.read_bytes() for one in sorted((PACKAGE / folder).glob("*.toml"))], WORDS, edits=3)
+    fuzz(st.tuples(files, st.integers(0, 7)), check, found=FILES)
 
 
 FILES: list[tuple[bytes, int]] = [(b"seed = 0x" + b"f" * 4000, 0), (b"targets = 0x" + b"f" * 4000, 0)]
-
 TEXTS = st.one_of(
     st.sampled_from([each.decode("utf-8", "surrogateescape") for each in (*PIECES, *WORDS)]),
     st.sampled_from(["", " ", "-", "--", "-1", "--=", "=", "@x", "$HOME", "%s", "{}", "*", "~", "s3://x", "http://[",
