@@ -22,7 +22,7 @@ from nerbert.versions import installed_version, machine
 _GB = 1 << 30
 _LEAST_MEMORY, _LEAST_DISK, _LEAST_FILES = 4 * _GB, 10 * _GB, 1024
 _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?(?:>=([\d.]+))?.*?(?:; ?extra == ['\"](\w+(?:-\w+)*)['\"])?")
-_DEVELOPERS = ("docs", "test", "gliner-test", "label-studio-test")
+_DEVELOPERS = ("docs", "extras-test", "gliner-test", "label-studio-test", "lint", "nightly", "test")
 """Extras that only the project's own tests need."""
 
 

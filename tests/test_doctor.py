@@ -34,6 +34,7 @@ def test_this_machine_is_well(tmp_path: Path, capsys: Caught) -> None:
 
 
 def test_a_table_ends_with_what_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Caught) -> None:
+    require(monkeypatch, "numpy>=1.26", "no-such-thing; extra == 'extras-test'")
     monkeypatch.setattr(doctor, "memory_limit", lambda: 1 << 30)
     assert exit_code("doctor", tmp_path) == 1
     told = " ".join(capsys.readouterr().out.split())
