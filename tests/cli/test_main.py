@@ -4,6 +4,8 @@ import pytest
 
 from tests.commands import exit_code
 
+Output = pytest.CaptureFixture[str]
+
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
@@ -20,9 +22,7 @@ from tests.commands import exit_code
         ("completion dash", "(see nerbert completion --help)"),
     ],
 )
-def test_a_wrong_command_line_is_told_in_one_line(
-    arguments: str, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_command_line_is_told_in_one_line(arguments: str, said: str, capsys: Output) -> None:
     assert exit_code(*arguments.split()) == 2
     told = capsys.readouterr().err
     assert told.startswith("nerbert: ")
@@ -31,14 +31,14 @@ def test_a_wrong_command_line_is_told_in_one_line(
     assert "--tagger" not in told
 
 
-def test_what_is_typed_is_not_echoed_whole(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_typed_is_not_echoed_whole(capsys: Output) -> None:
     assert exit_code("tag", "tagger", "--threads", "\x1b[31m" + "x" * 100_000) == 2
     told = capsys.readouterr().err
     assert "\\x1b[31mxxx" in told
     assert len(told) < 1100
 
 
-def test_help_is_that_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_is_that_of_the_command(capsys: Output) -> None:
     for command in ("tag", "data convert", ""):
         assert exit_code(*command.split(), "--help") == 0
         expected = capsys.readouterr().out
@@ -47,7 +47,7 @@ def test_help_is_that_of_the_command(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_completes_commands_and_options(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_shell_completes_commands_and_options(shell: str, capsys: Output) -> None:
     assert exit_code("completion", shell) == 0
     script = capsys.readouterr().out
     assert "finetune" in script

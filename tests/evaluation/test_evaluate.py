@@ -26,12 +26,14 @@ from tests.raised import raises
 from tests.tagger.test_answering import fixed
 from tests.tagger.test_labels import NamesHead
 
+Printed = Callable[[Evaluation], str]
+
 GOOD = assess([["B-a", "O"]], [["B-a", "O"]])
 BAD = assess([["B-a", "O"]], [["O", "B-a"]], confidences=[[1.0, 0.75]])
 
 
 @pytest.fixture
-def printed(capsys: pytest.CaptureFixture[str]) -> Callable[[Evaluation], str]:
+def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
     def text_of(evaluation: Evaluation) -> str:
         print_evaluation(evaluation, as_json=False)
         return capsys.readouterr().out
@@ -55,7 +57,7 @@ def test_all_is_judged_from_raw_tags(tiny_tagger: Path, sample: Path) -> None:
 
 
 def test_test_sentences_of_train_are_left_out(
-    tiny_tagger: Path, sample: Path, tmp_path: Path, printed: Callable[[Evaluation], str]
+    tiny_tagger: Path, sample: Path, tmp_path: Path, printed: Printed
 ) -> None:
     test = read_examples(sample / "domain" / "test.conll")
     repeated = next(each for each in test if len(each.words) >= 8 and each.spans)
@@ -70,9 +72,7 @@ def test_test_sentences_of_train_are_left_out(
         assert words in out
 
 
-def test_other_training_data_is_noted(
-    tiny_tagger: Path, sample: Path, tmp_path: Path, printed: Callable[[Evaluation], str]
-) -> None:
+def test_other_training_data_is_noted(tiny_tagger: Path, sample: Path, tmp_path: Path, printed: Printed) -> None:
     domain, other = sample / "domain", tmp_path / "other.conll"
     other.write_bytes((domain / "train.conll").read_bytes() + b"\nAda\tO\n")
     for train, noted in ((domain, []), (domain / "train.conll", []), (other, [tiny_tagger.name]), (None, [])):
@@ -82,9 +82,7 @@ def test_other_training_data_is_noted(
         assert (f"trainedonotherdatathan--train{other}" in said) == bool(noted)
 
 
-def test_a_score_on_what_was_learnt_is_noted(
-    tiny_tagger: Path, sample: Path, tmp_path: Path, printed: Callable[[Evaluation], str]
-) -> None:
+def test_a_score_on_what_was_learnt_is_noted(tiny_tagger: Path, sample: Path, tmp_path: Path, printed: Printed) -> None:
     file = tmp_path / "all.conll"
     write_conll(file, read_examples(sample / "domain" / "dev.conll")[:30])
     tagger = shutil.copytree(tiny_tagger, tmp_path / "tagger")
@@ -142,9 +140,7 @@ def test_mean_and_deviation_over_seeds(tiny_tagger: Path, tiny_encoder: Path, sa
         tagger_folders(str(tmp_path))
 
 
-def test_unknown_types_are_missed_and_named(
-    tiny_tagger: Path, tmp_path: Path, printed: Callable[[Evaluation], str]
-) -> None:
+def test_unknown_types_are_missed_and_named(tiny_tagger: Path, tmp_path: Path, printed: Printed) -> None:
     (tmp_path / "gold [b].conll").write_text("The\tO\nMargarethe\tB-[/nope]\n")
     result = evaluate(tiny_tagger, tmp_path / "gold [b].conll")
     assert result.unknown_types == ("[/nope]",)
@@ -174,15 +170,11 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
         ({"one": GOOD}, "t", "no test sentence of 8 or more words occurs in t"),
     ],
 )  # fmt: skip
-def test_what_is_printed(
-    judged: dict[str, Judgement], train: str, words: str, printed: Callable[[Evaluation], str]
-) -> None:
+def test_what_is_printed(judged: dict[str, Judgement], train: str, words: str, printed: Printed) -> None:
     assert words in printed(Evaluation("f", 1, judged, (), train=train))
 
 
-def test_the_print_fits_80_columns_and_names_its_rules(
-    printed: Callable[[Evaluation], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_print_fits_80_columns_and_names_its_rules(printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     types = ["Developing_anatomical_structure", "a", "b"]
     gold = [[f"B-{type_}" for type_ in types]] * 4_000
@@ -201,7 +193,7 @@ def test_the_print_fits_80_columns_and_names_its_rules(
 
 
 def test_an_encoder_that_is_not_fine_tuned_is_named(
-    tiny_encoder: Path, tiny_tagger: Path, tmp_path: Path, printed: Callable[[Evaluation], str]
+    tiny_encoder: Path, tiny_tagger: Path, tmp_path: Path, printed: Printed
 ) -> None:
     (tmp_path / "gold.conll").write_text("The\tO\nMargarethe\tB-no-such\n")
     result = evaluate(tiny_encoder, tmp_path / "gold.conll")
@@ -218,7 +210,7 @@ def gold_file(folder: Path) -> Path:
     return folder / "gold.conll"
 
 
-def test_what_tag_gives_is_scored(tmp_path: Path, printed: Callable[[Evaluation], str]) -> None:
+def test_what_tag_gives_is_scored(tmp_path: Path, printed: Printed) -> None:
     gold = gold_file(tmp_path)
     for thresholds, predicted in ((None, 3), ({"ship": 0.8}, 2), ({"ship": 0.8, "port": 0.8}, 1)):
         tagger = fixed(thresholds)
@@ -251,7 +243,7 @@ def test_a_loaded_tagger_takes_no_option_of_loading(option: dict[str, Any], tmp_
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_types_of_the_data_have_other_names(told: bool, tmp_path: Path, printed: Callable[[Evaluation], str]) -> None:
+def test_types_of_the_data_have_other_names(told: bool, tmp_path: Path, printed: Printed) -> None:
     gold = gold_file(tmp_path)
     gold.write_text(gold.read_text().replace("B-ship", "B-Vessel_Name"))
     tagger = Tagger(NamesHead(), SPLITTER, "en") if told else fixed()

@@ -20,25 +20,6 @@ def test_both_decoders_agree(tags: list[list[str]]) -> None:
 
 
 @given(PAIRS)
-def test_strict_keeps_what_a_b_opened(pairs: Pairs) -> None:
-    gold, found = split(pairs)
-    words = [tag for sentence in gold for tag in sentence]
-    pair = pair_of(gold, found)
-    kept = [span for span in pair.spans(pair.gold) if words[span[0]].startswith("B-")]
-    once, twice = pair.strict(), pair.strict().strict()
-    assert once.spans(once.gold) == twice.spans(twice.gold) == kept
-
-
-@given(PAIRS)
-def test_within_is_set_membership(pairs: Pairs) -> None:
-    pair = pair_of(*split(pairs))
-    gold, found = pair.spans(pair.gold), pair.spans(pair.found)
-    assert pair.found.within(pair.gold).tolist() == [span in gold for span in found]
-    ends = {span[:2] for span in found}
-    assert pair.gold.within(pair.found, typed=False).tolist() == [span[:2] in ends for span in gold]
-
-
-@given(PAIRS)
 def test_over_is_to_share_a_word(pairs: Pairs) -> None:
     pair = pair_of(*split(pairs))
     gold, found = pair.spans(pair.gold), pair.spans(pair.found)

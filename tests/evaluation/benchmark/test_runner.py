@@ -32,6 +32,8 @@ from tests.commands import exit_code
 from tests.evaluation.benchmark.outcome import all_outside, cells_of, made
 from tests.raised import raises
 
+Output = pytest.CaptureFixture[str]
+
 CELLS = 8
 
 
@@ -58,18 +60,17 @@ def run(*arguments: object, workers: int = 1) -> int:
 
 
 def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
-    suite: Suite, data: Path, tmp_path: Path, tiny_encoder: Path, capsys: pytest.CaptureFixture[str]
+    suite: Suite, data: Path, tmp_path: Path, tiny_encoder: Path, capsys: Output
 ) -> None:
     from nerbert.evaluation.evaluate import evaluate
     from nerbert.finetuning.finetune import finetune
 
     output = tmp_path / "out"
-    with LocalExecutor(workers=2) as executor:
-        cells = cells_of(suite, data, output, executor)
+    cells = cells_of(suite, data, output)
     assert [cell.place for cell in cells] == list(suite.places())
     assert {cell.state for cell in cells} == {State.DONE}
     told = capsys.readouterr().err.splitlines()
-    assert told[0] == "cells to run: 8, 2 at once; done already: 0"
+    assert told[0] == "cells to run: 8, 1 at once; done already: 0"
     assert told[1:3] == [f"source data far, seed {seed}: made" for seed in (1, 2)]
     ends = [line.rpartition("; ")[2] for line in told[3:] if " F1 " in line]
     assert ends == [f"{number} of {CELLS} cells" for number in range(1, CELLS + 1)]
@@ -116,8 +117,9 @@ def test_sources_come_first_then_cells_in_order(suite: Suite, data: Path, tmp_pa
     assert untrained == [*sources, *(cell.facts["keys"]["score"] for cell in cells)]
 
 
+@pytest.mark.extras
 def test_parts_make_the_cells_and_a_merge_the_tables(
-    suite: Suite, suite_file: Path, data: Path, tmp_path: Path, untrained: list[str], capsys: pytest.CaptureFixture[str]
+    suite: Suite, suite_file: Path, data: Path, tmp_path: Path, untrained: list[str], capsys: Output
 ) -> None:
     whole = [cell.facts["keys"] for cell in cells_of(suite, data, tmp_path / "whole")]
     untrained.clear()
@@ -145,7 +147,7 @@ def test_parts_make_the_cells_and_a_merge_the_tables(
 
 @pytest.mark.nightly
 def test_what_is_broken_is_made_anew(
-    suite: Suite, data: Path, tmp_path: Path, untrained: list[str], capsys: pytest.CaptureFixture[str]
+    suite: Suite, data: Path, tmp_path: Path, untrained: list[str], capsys: Output
 ) -> None:
     """A cell that was cut off is scored anew, without its source; one whose tags are broken too is trained."""
     output = tmp_path / "out"
@@ -171,7 +173,7 @@ def test_what_is_broken_is_made_anew(
 
 @pytest.mark.nightly
 def test_cells_that_fail_are_told_and_the_others_go_on(
-    suite_file: Path, data: Path, tmp_path: Path, untrained: list[str], capsys: pytest.CaptureFixture[str]
+    suite_file: Path, data: Path, tmp_path: Path, untrained: list[str], capsys: Output
 ) -> None:
     text = suite_file.read_text().replace("seeds = [1, 2]", "seeds = [1]").replace('sizes = ["all", 3]', "sizes = [1]")
     text += '[[targets]]\ndata = "torn"\n[[targets]]\ndata = "nowhere"\n'
@@ -246,9 +248,7 @@ class Mortal:
 
 @pytest.mark.nightly
 @pytest.mark.usefixtures("untrained")
-def test_the_death_of_a_process_is_one_cells_failure(
-    suite: Suite, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_death_of_a_process_is_one_cells_failure(suite: Suite, data: Path, tmp_path: Path, capsys: Output) -> None:
     executor = Mortal(tmp_path / "out" / ".benchmark", lambda task: task.key == fatal)
     fatal = [cell.facts["keys"]["score"] for cell in cells_of(suite, data, tmp_path / "first")][2]
     cells = cells_of(suite, data, tmp_path / "out", executor)
@@ -268,6 +268,7 @@ def test_processes_that_die_before_they_begin_end_the_run(suite: Suite, data: Pa
     assert cells[1].why == "source data far, seed 1: a worker process died; the next run tries again"
 
 
+@pytest.mark.nightly
 def test_a_killed_process_loses_no_other_cell(suite_file: Path, data: Path, tmp_path: Path) -> None:
     shutil.copytree(data / "ships", data / "deadly")
     text = suite_file.read_text().partition("[[targets]]")[0].partition('[systems."tiny')[0]
@@ -328,9 +329,7 @@ def test_episodes_and_types_that_training_lacks(
 
 
 @pytest.mark.usefixtures("untrained")
-def test_a_dry_run_lists_and_writes_nothing(
-    suite_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_lists_and_writes_nothing(suite_file: Path, data: Path, tmp_path: Path, capsys: Output) -> None:
     output = tmp_path / "out"
     dry = partial(run, suite_file, "--data", data, "-o", output, "--dry-run")
     assert dry() == 0
@@ -358,9 +357,7 @@ def test_a_part_of_a_suite_runs_and_the_tables_keep_the_rest(suite: Suite, data:
     assert {cell.state for cell in cells_of(suite, data, tmp_path / "out", only=["seed=2"])} == {State.DONE}
 
 
-def test_a_dry_run_tells_each_reason_once(
-    suite_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_tells_each_reason_once(suite_file: Path, data: Path, tmp_path: Path, capsys: Output) -> None:
     text = suite_file.read_text() + f'[systems.gone]\nencoder = "{tmp_path}/gone"\n[systems.mine]\n'
     suite_file.write_text(text + '[[targets]]\ndata = "nowhere"\n')
     assert run(suite_file, "--data", data, "-o", tmp_path / "out", "--dry-run") == 0
@@ -375,7 +372,7 @@ def test_a_dry_run_tells_each_reason_once(
 
 
 def test_a_dry_run_needs_no_scipy(
-    suite_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    suite_file: Path, data: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "scipy" else find(name))
@@ -391,7 +388,7 @@ def test_a_dry_run_needs_no_scipy(
 
 @pytest.mark.extras
 def test_the_command_to_go_on_has_all_options(
-    suite_file: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny_encoder: Path
+    suite_file: Path, data: Path, tmp_path: Path, capsys: Output, tiny_encoder: Path
 ) -> None:
     """Wherever the arguments come from."""
     options = ["--encoder", f"tiny={tiny_encoder}", "--only", "protocol=fast"]
@@ -429,7 +426,7 @@ def test_what_to_do_about_cells_that_are_left(suite: Suite) -> None:
     ],
 )
 def test_options_that_are_refused(
-    suite_file: Path, data: Path, tmp_path: Path, options: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    suite_file: Path, data: Path, tmp_path: Path, options: list[str], told: str, capsys: Output
 ) -> None:
     given = [] if "--data" in options else ["--data", data]
     assert exit_code("benchmark", suite_file, *given, "-o", tmp_path / "out", *options) == 1

@@ -11,6 +11,7 @@ import pytest
 
 from nerbert.evaluation.figures.frontier import SPEEDS, Speed, frontier_of, read_frontier
 from nerbert.evaluation.tables.records import COLUMNS
+from nerbert.formats.examples import read_documents
 from tests.commands import exit_code
 
 SPEED = {"slow": (100.0, 800.0), "fast": (1000.0, 50.0), "idle": (50.0, 50.0)}
@@ -162,26 +163,24 @@ def train(options, folder):
 
 def tag(options, folder):
     tags = eval((folder / "tags").read_text())
-    write(options.output, [(words, spans_of([tags.get(each, "O") for each in words])) for words, _ in sentences(options.test)])
+    found = ((words, [tags.get(each, "O") for each in words]) for words, _ in sentences(options.test))
+    write(options.output, [(words, spans_of(each)) for words, each in found])
 
 run(train, tag)
-"""  # noqa: E501
+"""
 
 
 def test_the_frame_of_other_systems_trains_once_and_writes_what_nerbert_reads(tmp_path: Path) -> None:
-    from nerbert.formats.examples import read_documents
-
     (tmp_path / "other.py").write_text(OTHER)
     text = "The\tO\nMary\tB-ship\nRose\tI-ship\nin\tO\nKiel\tB-port\nKiel\tB-port\né\tO\n\n"
-    for name in ("train", "test"):
-        (tmp_path / f"{name}.conll").write_text(text, encoding="utf-8")
-    files = [str(tmp_path / name) for name in ("train.conll", "train.conll", "test.conll", "output.jsonl")]
+    (tmp_path / "all.conll").write_text(text, encoding="utf-8")
+    files = [tmp_path / name for name in ("other.py", *["all.conll"] * 3, "output.jsonl")]
     for _ in range(2):
-        command = [sys.executable, str(tmp_path / "other.py"), *files, "1", "--keep", str(tmp_path / "kept")]
+        command = [sys.executable, *map(str, files), "1", "--keep", str(tmp_path / "kept")]
         subprocess.run(command, check=True, env={"PYTHONPATH": str(BENCHMARKS)})
     (row,) = read_documents(tmp_path / "output.jsonl")
-    assert row.text == "The Mary Rose in Kiel Kiel é"
     assert [(row.text[each.start : each.end], each.type) for each in row.spans] == [
         ("Mary Rose", "ship"), ("Kiel", "port"), ("Kiel", "port")
     ]  # fmt: skip
+    assert row.text == "The Mary Rose in Kiel Kiel é"
     assert (tmp_path / "kept" / "times").read_text() == "x"

@@ -11,6 +11,8 @@ from tests.commands import exit_code
 from tests.evaluation.figures.test_frontier import folder_with, record
 from tests.raised import raises
 
+Output = pytest.CaptureFixture[str]
+
 RUNS = [record("A", "ships", size, value, draw) for size, values in (("5", (0.2, 0.3, 0.4)), ("all", (0.8, 0.8, 0.8)))
         for draw, value in enumerate(values, 1)]  # fmt: skip
 RECORDS = [
@@ -49,9 +51,7 @@ def test_a_curve_has_the_means_and_intervals_of_the_runs() -> None:
 
 @pytest.mark.extras
 @pytest.mark.parametrize("kind", ["svg", "png"])
-def test_the_command_draws_all_places(
-    sample_corpus: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_draws_all_places(sample_corpus: Path, tmp_path: Path, kind: str, capsys: Output) -> None:
     results = tmp_path / "results"
     results.mkdir()
     folder_with(results, RECORDS, {}, "few.csv")
@@ -71,7 +71,7 @@ def test_the_command_draws_all_places(
         assert "mathdefault" not in "".join(texts)
 
 
-def test_a_folder_that_is_neither_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_neither_is_one_line(tmp_path: Path, capsys: Output) -> None:
     assert exit_code("figures", "paper", tmp_path, "-o", tmp_path / "out") == 1
     assert "no corpus and no results" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -9,7 +9,6 @@ from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import SystemSettings, Target
 from nerbert.evaluation.tables.compare import Compared, compare
 from nerbert.evaluation.tables.layout import WHOLE, ColumnKey, Layout, RowKey
-from nerbert.evaluation.tables.statistics import summary, t_test
 from tests.evaluation.tables.made_up import made_up_suite
 
 pytestmark = pytest.mark.extras  # scipy
@@ -81,19 +80,6 @@ def test_stars_without_a_difference_are_rare(
     found = [overall(chance, counts, seeds, draws, sourced=sourced) for _ in range(TRIES)]
     assert {each.test.n for each in found} == {observed}
     assert 0.02 < fmean(bool(each.mark) for each in found) <= 0.07
-
-
-def test_seeds_of_one_encoder_would_give_false_alarms() -> None:
-    """What the levels are for: runs that share their encoders' luck, counted as independent."""
-    chance = np.random.default_rng(11)
-    alarms = []
-    for _ in range(TRIES):
-        luck = chance.normal(0, LUCK) - chance.normal(0, LUCK)
-        differences = [luck + chance.normal(0, LUCK) - chance.normal(0, LUCK) for _ in range(5)]
-        alarms.append((t_test(summary(differences)).p or 1) < 0.05)
-    assert fmean(alarms) > 0.2
-    one = overall(chance, {"A": 0, "B": 1}, 5)
-    assert (one.test.n, one.test.p, one.test.interval, one.mark) == (1, None, None, "")
 
 
 @pytest.mark.parametrize(("count", "interval"), [(1, False), (2, False), (3, True), (4, True)])

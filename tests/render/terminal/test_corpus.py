@@ -9,8 +9,10 @@ from rich.console import Console
 from nerbert.render.corpus import make_overview, print_summary, show_corpus
 from tests.commands import exit_code
 
+Output = pytest.CaptureFixture[str]
 
-def test_shows_funnel_categories_and_sentences(sample_corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+
+def test_shows_funnel_categories_and_sentences(sample_corpus: Path, capsys: Output) -> None:
     show_corpus(sample_corpus, 5, as_json=False)
     shown = capsys.readouterr().out
     for words in ("samplewiki: what came in", "16,300,000", "filter 2", "ENTITY", "validation", "copies"):
@@ -18,9 +20,7 @@ def test_shows_funnel_categories_and_sentences(sample_corpus: Path, capsys: pyte
     assert shown.count("samplewiki:") >= 5
 
 
-def test_terminal_tells_what_entity_is_what_was_folded_and_what_drew(
-    sample_corpus: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_terminal_tells_what_entity_is_what_was_folded_and_what_drew(sample_corpus: Path, capsys: Output) -> None:
     manifest = json.loads((sample_corpus / "manifest.json").read_text())
     manifest["notes"]["filter 1"] = {"mentions_made_entity": 1234, "categories_kept": 56}
     manifest["notes"]["exclude"] = {"by_ngram": 4321, "by_equality": 5, "not_judged": 6}
@@ -35,7 +35,7 @@ def test_terminal_tells_what_entity_is_what_was_folded_and_what_drew(
     assert "no link has a type: give tables" in capsys.readouterr().out
 
 
-def test_json_is_the_manifest_and_what_the_page_shows(sample_corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_the_manifest_and_what_the_page_shows(sample_corpus: Path, capsys: Output) -> None:
     show_corpus(sample_corpus, as_json=True)
     told = json.loads(capsys.readouterr().out)
     manifest = json.loads((sample_corpus / "manifest.json").read_text())
@@ -48,9 +48,7 @@ def test_json_is_the_manifest_and_what_the_page_shows(sample_corpus: Path, capsy
     assert told["table1"]["ours"]["bytes"] == sum((sample_corpus / name).stat().st_size for name in manifest["shards"])
 
 
-def test_json_holds_nothing_that_drives_a_terminal(
-    sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_holds_nothing_that_drives_a_terminal(sample_corpus: Path, tmp_path: Path, capsys: Output) -> None:
     shutil.copytree(sample_corpus, tmp_path / "corpus")
     path = tmp_path / "corpus" / "manifest.json"
     evil = "é\x1b\x7f\x9b\u202e\u2028"
@@ -61,7 +59,7 @@ def test_json_holds_nothing_that_drives_a_terminal(
     assert json.loads(shown)["licence"] == evil
 
 
-def test_the_command_writes_a_page(sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_a_page(sample_corpus: Path, tmp_path: Path, capsys: Output) -> None:
     page = tmp_path / "page.html"
     assert exit_code("corpus", "show", sample_corpus, "--html", page) == 0
     assert capsys.readouterr() == ("", f"page: {page}\n")
@@ -72,9 +70,7 @@ def test_the_command_writes_a_page(sample_corpus: Path, tmp_path: Path, capsys: 
     assert json.loads(capsys.readouterr().out)["wiki"] == "samplewiki"
 
 
-def test_data_is_neither_markup_nor_control(
-    sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_data_is_neither_markup_nor_control(sample_corpus: Path, tmp_path: Path, capsys: Output) -> None:
     manifest = json.loads((sample_corpus / "manifest.json").read_text())
     evil = "[/red]\x1b[31m\x9b"
     manifest["wiki"] = evil
