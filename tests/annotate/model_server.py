@@ -97,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def send(self, status: int, data: bytes, kind: str = "application/json", **headers: str) -> None:
         self.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Length": str(len(data)), **headers}.items():
+        for name, value in {"Content_Type": kind, "Content_Length": str(len(data)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(data)
@@ -125,10 +125,7 @@ def hang_up(handler: Handler) -> None:
 def cut_off(handler: Handler) -> None:
     """Close the connection in the middle of an answer."""
     data = completion("Ada <> name")
-    handler.send_response(200)
-    handler.send_header("Content-Length", str(len(data)))
-    handler.end_headers()
-    handler.wfile.write(data[: len(data) // 2])
+    handler.send(200, data[: len(data) // 2], Content_Length=str(len(data)))
     handler.wfile.flush()
     hang_up(handler)
 
@@ -137,9 +134,7 @@ def endless(status: int = 200) -> Mood:
     """Send spaces without end."""
 
     def mood(handler: Handler) -> None:
-        handler.send_response(status)
-        handler.send_header("Content-Type", "application/json")
-        handler.end_headers()
+        handler.send(status, b"", Content_Length=str(1 << 40))
         handler.close_connection = True
         while not handler.server_state.ended.is_set():
             handler.wfile.write(b" " * 65536)
@@ -149,9 +144,7 @@ def endless(status: int = 200) -> Mood:
 
 def drip(handler: Handler) -> None:
     """Send a byte now and then, so that no single read waits long."""
-    handler.send_response(200)
-    handler.send_header("Content-Length", "1000000")
-    handler.end_headers()
+    handler.send(200, b"", Content_Length="1000000")
     handler.close_connection = True
     while not handler.server_state.ended.wait(0.01):
         handler.wfile.write(b" ")

@@ -38,12 +38,6 @@ def test_lines(content: str, expected: object) -> None:
     assert lines(content) == expected
 
 
-def test_numbered_lines_are_not_guessed() -> None:
-    with pytest.raises(Failure) as failed:
-        lines("1. rates <> price\n2. bank <> institution")
-    assert failed.value.fault is Fault.NOT_IN_TEXT
-
-
 def test_a_cut_answer_keeps_its_whole_lines() -> None:
     assert lines("rates <> price\nbank <> insti", cut=True) == ({("rates", "price")}, 0, 1)
     with pytest.raises(Failure) as failed:
@@ -56,37 +50,26 @@ def test_too_many_mentions_are_cut_and_counted() -> None:
     assert (len(found), bad) == (MOST_MENTIONS, 7)
 
 
-@pytest.mark.parametrize(
-    ("content", "form", "cut", "fault"),
-    [
-        ("", "lines", False, Fault.REFUSED),
-        ("", "lines", True, Fault.CUT_OFF),
-        ("<think>\nrates <> price", "lines", True, Fault.CUT_OFF),
-        ("I can't help with that.", "lines", False, Fault.NOT_THE_FORM),
-        ("raten <> Preis\nBanken <> Institut", "lines", False, Fault.NOT_IN_TEXT),
-        ("rates <> rates", "lines", False, Fault.NOT_IN_TEXT),
-        ('{"entities": [', "json", False, Fault.NOT_THE_FORM),
-        ('{"entities": [', "json", True, Fault.CUT_OFF),
-        ('```json\n{"entities": []}\n```', "json", False, Fault.NOT_THE_FORM),
-        ("[]", "json", False, Fault.NOT_THE_FORM),
-        ('{"entities": [{"mention": "rates", "concept": "price"}]}', "json", False, Fault.NOT_THE_FORM),
-        ('{"entities": [{"mention": "rates", "concept": 3, "description": ""}]}', "json", False, Fault.NOT_THE_FORM),
-        ('{"entities": [], "thoughts": "x"}', "json", False, Fault.NOT_THE_FORM),
-        (
-            '{"entities": [{"mention": "taux", "concept": "prix", "description": ""}]}',
-            "json",
-            False,
-            Fault.NOT_IN_TEXT,
-        ),
-        ("[" * 100_000, "json", False, Fault.NOT_THE_FORM),
-    ],
-)
-def test_answers_of_no_use(content: str, form: str, cut: bool, fault: Fault) -> None:
-    with pytest.raises(Failure) as failed:
-        read_labels(TEXT, content, form, cut=cut)
-    assert failed.value.fault is fault
-    assert len(str(failed.value)) <= 300
-    assert "\n" not in str(failed.value)
+@pytest.mark.parametrize(("form", "cut", "fault", "contents"), [
+    ("lines", False, Fault.REFUSED, [""]), ("lines", True, Fault.CUT_OFF, ["", "<think>\nrates <> price"]),
+    ("lines", False, Fault.NOT_THE_FORM, ["I can't help with that."]),
+    ("lines", False, Fault.NOT_IN_TEXT, ["raten <> Preis\nBanken <> Institut", "rates <> rates",
+                                         "1. rates <> price\n2. bank <> institution"]),
+    ("json", True, Fault.CUT_OFF, ['{"entities": [']),
+    ("json", False, Fault.NOT_THE_FORM, [
+        '{"entities": [', '```json\n{"entities": []}\n```', "[]", '{"entities": [], "thoughts": "x"}', "[" * 100_000,
+        '{"entities": [{"mention": "rates", "concept": "price"}]}',
+        '{"entities": [{"mention": "rates", "concept": 3, "description": ""}]}',
+    ]),
+    ("json", False, Fault.NOT_IN_TEXT, ['{"entities": [{"mention": "taux", "concept": "prix", "description": ""}]}']),
+])  # fmt: skip
+def test_answers_of_no_use(form: str, cut: bool, fault: Fault, contents: list[str]) -> None:
+    for content in contents:
+        with pytest.raises(Failure) as failed:
+            read_labels(TEXT, content, form, cut=cut)
+        assert failed.value.fault is fault, content[:80]
+        assert len(str(failed.value)) <= 300
+        assert "\n" not in str(failed.value)
 
 
 def test_json() -> None:
@@ -119,18 +102,8 @@ def test_half_a_character_in_an_answer_does_no_harm() -> None:
     assert (reply.content, reply.tokens.output) == ("rates ? <> price", 5)
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        '{"choices": [{"message": {"content": 3}}]}',
-        "",
-        "[]",
-        "{}",
-        '{"choices": []}',
-        '{"choices": [{}]}',
-        '{"choices": [{"mess',
-    ],
-)
+@pytest.mark.parametrize("answer", ['{"choices": [{"message": {"content": 3}}]}', "", "[]", "{}", '{"choices": []}',
+                                    '{"choices": [{}]}', '{"choices": [{"mess'])  # fmt: skip
 def test_what_is_no_completion(answer: str) -> None:
     with pytest.raises(Failure) as failed:
         read_reply(answer, 7)

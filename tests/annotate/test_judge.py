@@ -15,6 +15,7 @@ from nerbert.tagger.span_answers import AnswersHead, SpanAnswers, SpanQuestion
 from tests.annotate.conftest import Desk
 from tests.annotate.model_server import say
 
+pytestmark = pytest.mark.extras
 ADA, BOB = "Ada met Bob.", "Bob {text} left."
 
 
