@@ -20,7 +20,6 @@ TEXT = "The Eiffel Tower is in Paris. paris loves the eiffel tower, not Paris-No
 PARIS = ((23, 28), (30, 35))
 TOWER = ((4, 16), (46, 58))
 WORDS = st.lists(st.sampled_from(["a", "A", "b", "ß", "SS", "a-b", "b_a", "İ", ".", "-", " ", "\n", "漢"]), max_size=12)
-TYPES = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=8).filter(normalised)
 
 
 def rows(folder: Path, *fields: Any, counts: Counter[Reason] | None = None) -> list[OpenText]:
@@ -37,32 +36,15 @@ def entity(start: int, end: int, **other: Any) -> dict[str, Any]:
     return {"start": start, "end": end, "type": "thing", **other}
 
 
-@st.composite
-def open_texts(draw: st.DrawFn) -> OpenText:
-    text = draw(st.text(min_size=1))
-    spans = st.tuples(st.integers(0, len(text) - 1), st.integers(1, len(text)), TYPES, st.text())
-    entities = {
-        (start, end, type_): OpenEntity(start, end, type_, description)
-        for start, end, type_, description in draw(st.lists(spans, max_size=5))
-        if text[start:end].strip() and normalised(text[start:end]) != normalised(type_)
-    }
-    return OpenText(text, tuple(entities.values()), draw(st.none() | st.lists(TYPES, max_size=3).map(tuple)))
-
-
-@given(one=open_texts())
-def test_our_own_form_comes_back(one: OpenText, tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = tmp_path_factory.getbasetemp() / "one.jsonl"
-    path.write_bytes(open_type_line(one) * 2)
-    assert list(read_open_types(path)) == [one, one]
-
-
-def test_a_line_says_what_there_is() -> None:
+def test_a_line_says_what_there_is(tmp_path: Path) -> None:
     one = OpenText("ab", (OpenEntity(0, 1, "x"), OpenEntity(0, 2, "y", "why")))
     assert open_type_line(one) == (
         b'{"text": "ab", "entities": [{"start": 0, "end": 1, "type": "x"}, '
         b'{"start": 0, "end": 2, "type": "y", "description": "why"}], "asked": "all"}\n'
     )
-    assert json.loads(open_type_line(OpenText("ab", (), ("x",))))["asked"] == ["x"]
+    other = OpenText(" é\u2028😀", (OpenEntity(3, 4, "a b-c"),), ("x",))
+    (tmp_path / "a.jsonl").write_bytes(b"".join(map(open_type_line, (one, other, one))))
+    assert list(read_open_types(tmp_path / "a.jsonl")) == [one, other, one]
 
 
 def test_entities_of_our_own_form_are_kept_as_they_are_and_equal_ones_once(tmp_path: Path) -> None:
@@ -261,17 +243,4 @@ def test_published_samples(name: str, texts: int, dropped: dict[Reason, int], sh
     counts = Counter[Reason]()
     read = list(read_open_types(path, counts))
     assert (len(read), +counts) == (texts, dropped)
-    with path.open(encoding="utf-8") as stream:
-        for one, line in zip(read, stream, strict=True):
-            row = json.loads(line)
-            mentions = {mention.casefold() for mention in mentions_of(row)}
-            assert {one.text[each.start : each.end].casefold() for each in one.entities} <= mentions
-            assert (one.asked is None) == (name != "pile_ner_slice")
-
-
-def mentions_of(row: dict[str, Any]) -> list[str]:
-    """Return the mentions of a published row as they are written."""
-    if "ner" not in row:
-        return [each["text"] for each in row["entities"]]
-    tokens = row.get("tokens") or row["tokenized_text"]
-    return [" ".join(tokens[first : last + 1]) for first, last, _ in row["ner"]]
+    assert all((one.asked is None) == (name != "pile_ner_slice") for one in read)

@@ -160,7 +160,7 @@ def test_entities_are_those_that_spacy_finds(tmp_path: Path) -> None:
 
 
 def packed(**message: Any) -> bytes:
-    import srsly
+    import srsly  # type: ignore[import-untyped]
 
     return zlib.compress(srsly.msgpack_dumps({"version": "0.1", **message}))
 
@@ -177,9 +177,11 @@ GOOD: dict[str, Any] = {
     [
         ({}, "broken DocBin: "),
         ({"attrs": [77]}, "has no column of words"),
-        *(({"attrs": value}, "not a DocBin that spaCy can read") for value in ([], None)),
+        ({"attrs": []}, "not a DocBin that spaCy can read"),
+        ({"attrs": None}, "not a DocBin that spaCy can read"),
         ({"tokens": b"\x01"}, "not a DocBin that spaCy can read"),
-        *(({"strings": value}, "not a DocBin that spaCy can read") for value in ([7], None)),
+        ({"strings": [7]}, "not a DocBin that spaCy can read"),
+        ({"strings": None}, "not a DocBin that spaCy can read"),
         ({"lengths": b"\x02\0\0\0"}, "DocBin"),
         ({"spaces": b""}, "DocBin"),
         ({"cats": None}, "DocBin"),

@@ -17,7 +17,7 @@ from nerbert.schema import to_plain
 from nerbert.tagger.span_answers import AnswersHead, SpanAnswers, SpanQuestion
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.mutator import mutated
-from tests.fuzz.properties import answer, check_growth, check_message, peak_of
+from tests.fuzz.properties import answer, check_message
 
 pytestmark = pytest.mark.fuzz
 TEXT = (
@@ -87,22 +87,6 @@ def test_any_body_of_a_server(fuzz: Fuzz) -> None:
         tried(read)
 
     fuzz(mutated([COMPLETION.encode()], WORDS, edits=3), check)
-
-
-def test_the_time_of_an_answer_grows_with_it(fuzz: Fuzz) -> None:
-    def grows(case: tuple[str, str, str, str]) -> None:
-        first, middle, last, form = case
-        sizes = (100, 200, 400, 800)
-        read = {size: f"{first}{middle * size}{last}" for size in sizes}
-        check_growth(lambda size: tried(lambda: read_labels(TEXT, read[size], form, cut=False)), sizes)
-
-    piece = st.sampled_from([each.decode() for each in WORDS if len(each) < 100] + ["", "a", "\n", "{", "[", '"'])
-    fuzz(st.tuples(piece, piece, piece, st.sampled_from(["lines", "json"])), grows, share=0.2)
-
-
-def test_a_repeating_answer_takes_little_memory() -> None:
-    long = "rates <> price\n" * 100_000
-    assert peak_of(lambda: read_labels(TEXT, long, "lines", cut=False)) < 60 * len(long)
 
 
 def ask(store: AnswerStore) -> None:

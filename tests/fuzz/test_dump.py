@@ -4,7 +4,6 @@ import bz2
 import gzip
 import lzma
 from collections.abc import Callable, Sequence
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ from tests.corpus.dump.test_dump import HEAD, TAIL, page
 from tests.corpus.wikitext.test_scan import check as check_page
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.mutator import mutated
-from tests.fuzz.properties import answer, check_growth, check_seconds, peak_of
+from tests.fuzz.properties import answer
 
 pytestmark = pytest.mark.fuzz
 OLD = page(7, "#WEITERLEITUNG [[P1#a]]", more='<redirect title="P1" />').replace("<model>wikitext</model>", "")
@@ -153,52 +152,3 @@ def test_any_site(fuzz: Fuzz) -> None:
     source = st.lists(name | st.sampled_from(["[[", "]]", ":", "|", "#", "a", "de:"]), max_size=12).map("".join)
     fuzz(st.tuples(code.map("{}wiki".format), code, st.dictionaries(name, st.integers(-2, 15), max_size=3), source),
          check)  # fmt: skip
-
-
-MARKS = (b"", b"<mediawiki ", b"<siteinfo>", b'<namespace key="6">', b"<page>", b"<title>", b'title="P1', b"text ",
-         b"</page>")  # fmt: skip
-"""What precedes a place in the XML."""
-
-
-def long_dump(path: Path, case: tuple[bytes, bytes, bytes]) -> Callable[[int], object]:
-    """Return what reads a dump that has a piece at a place, so many times."""
-    mark, piece, more = case
-    start = XML.index(mark) + len(mark)
-
-    def read(size: int) -> object:
-        path.write_bytes(XML[:start] + piece * size + more * size + XML[start:])
-        return answer(lambda: pages_of(path))
-
-    return read
-
-
-PLACED = st.tuples(st.sampled_from(MARKS), st.sampled_from(WORDS[:-5]), st.sampled_from([b"", *WORDS[:-5]]))
-
-
-def test_the_calls_grow_with_the_dump(fuzz: Fuzz, tmp_path: Path) -> None:
-    fuzz(PLACED, lambda case: check_growth(long_dump(tmp_path / "a.xml", case), (50, 100, 200, 400)), share=0.25)
-
-
-def test_the_memory_grows_with_the_dump(fuzz: Fuzz, tmp_path: Path) -> None:
-    def bounded(case: tuple[bytes, bytes, bytes]) -> None:
-        read = long_dump(tmp_path / "a.xml", case)
-        assert peak_of(lambda: read(5_000)) < (1 << 23) + 8 * (tmp_path / "a.xml").stat().st_size
-
-    fuzz(PLACED, bounded, share=0.25)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("mark", MARKS)
-def test_the_time_grows_with_the_dump(tmp_path: Path, mark: bytes) -> None:
-    for piece, more in product(WORDS[:-5], (b"", b"<", b" ", b"</a>")):
-        read = long_dump(tmp_path / "a.xml", (mark, piece, more))
-        size = min(10_000, 100_000 // len(piece + more))  # writing megabytes would be what is measured
-        check_seconds(read, (size, 4 * size), what=f"{mark!r} {piece!r} {more!r}")
-
-
-def test_a_root_without_end_takes_little_memory_and_a_bomb_of_nested_tags_is_an_answer(tmp_path: Path) -> None:
-    read = long_dump(tmp_path / "a.xml", (b"<mediawiki ", b"<text", b""))  # took a hundred bytes for each of its own
-    assert peak_of(lambda: read(400_000)) < 30_000_000
-    for mark in MARKS:
-        for piece in (b"<a>", b"<page>", b"<text>"):
-            long_dump(tmp_path / "a.xml", (mark, piece, b""))(200_000)

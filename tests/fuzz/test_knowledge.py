@@ -4,7 +4,6 @@ from array import array
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -28,8 +27,8 @@ from nerbert.words import splitter_named
 from tests.corpus.knowledge.looking import a_database, types_of
 from tests.corpus.knowledge.test_wikidata import ONTOLOGY, Entity, dump
 from tests.fuzz.conftest import Fuzz
-from tests.fuzz.mutator import PIECES, mutated, soup
-from tests.fuzz.properties import answer, check_growth, check_seconds
+from tests.fuzz.mutator import mutated, soup
+from tests.fuzz.properties import answer
 
 pytestmark = pytest.mark.fuzz
 
@@ -211,62 +210,6 @@ def test_any_list_of_names(fuzz: Fuzz, tmp_path: Path) -> None:
     data = mutated([b"Ada\nthe Rhine\n", b"entry\ttype\nAda\tperson\nBonn\tcity\n"], WORDS, edits=3)
     names, match = st.sampled_from(["person.txt", "x.tsv", "y.tsv.gz"]), st.sampled_from(["anchors", "text"])
     fuzz(st.tuples(data, names, match), check, share=0.5)
-
-
-TEXTS = [each.decode() for each in WORDS if len(each) < 50 and each.isascii()]
-PLACED = st.tuples(*[st.sampled_from([each.decode("utf-8", "replace") for each in (b"", *WORDS, *PIECES)])] * 3)
-
-
-def read_long(title: str, pieces: tuple[str, str, str], size: int) -> None:
-    """Read an export of one page, whose text repeats a piece, as classes and as mappings."""
-    first, middle, last = (piece.replace("&", "&amp;").replace("<", "&lt;") for piece in pieces)
-    data = export((title, f"{first}{middle * size}{last}"))
-    answer(lambda: read_ontology(BytesIO(data), "x"))
-    answer(lambda: read_mappings(BytesIO(data), "x"))
-
-
-TITLES = ("OntologyClass:A", "Mapping en:A")
-
-
-def test_the_calls_grow_with_a_page(fuzz: Fuzz) -> None:
-    def grows(case: tuple[str, tuple[str, str, str]]) -> None:
-        check_growth(partial(read_long, *case), (50, 100, 200, 400))
-
-    fuzz(st.tuples(st.sampled_from(TITLES), PLACED), grows, share=0.25)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("title", TITLES)
-def test_the_time_grows_with_a_page(title: str) -> None:
-    begins = ("", "{{Class | comments = {{comment|en|", "#REDIRECT", "{{TemplateMapping", "{{ConditionalMapping | a=")
-    for first, middle, last in product(
-        begins, [each.decode() for each in WORDS if len(each) < 50 and each != b"\x85"], ("", " x")
-    ):
-        check_seconds(partial(read_long, title, (first, middle, last)), (5_000, 20_000), what=(first, middle, last))
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("name", ["table", "triples", "disambiguations"])
-def test_the_time_grows_with_a_line(tmp_path: Path, name: str) -> None:
-    path = tmp_path / "rows"
-    begins = ("", "<http://dbpedia.org/resource/a", TYPE.format("A", "dbpedia.org/ontology/B")[:-3], "a\tb")
-    for first, middle in product(begins, TEXTS):
-
-        def read(size: int, first: str = first, middle: str = middle) -> object:
-            path.write_text(first + middle * size)
-            return [*rows_of(name, FoundFile(path, "rows", direct=True), ClaimCounts())]
-
-        check_seconds(read, (20_000, 80_000), what=(first, middle))
-
-
-@pytest.mark.parametrize("text", ["#REDIRECT{}", "{{{{Class | comments = {{{{comment|en|a{}b}}}} }}}}"])
-def test_blanks_without_end_are_read_once(text: str) -> None:
-    """What took the square of their number, minutes here."""
-    first, last = text.format("\0").split("\0")
-    for title in TITLES:
-        data = export((title, first + " " * 300_000 + last))
-        answer(partial(read_mappings, BytesIO(data), "x"))
-        answer(partial(read_ontology, BytesIO(data), "x"))
 
 
 def test_templates_are_read_in_any_text(fuzz: Fuzz) -> None:

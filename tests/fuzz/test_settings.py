@@ -23,7 +23,7 @@ from nerbert.evaluation.benchmark.suite_file import parse_encoders, read_suite
 from nerbert.finetuning.settings import FinetuneSettings
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.mutator import PIECES, mutated
-from tests.fuzz.properties import answer, check_growth, check_message
+from tests.fuzz.properties import answer, check_message
 
 pytestmark = pytest.mark.fuzz
 PACKAGE = Path(nerbert.__file__).parent
@@ -173,19 +173,3 @@ def test_any_command_line(
     word = known | TEXTS | st.tuples(known, TEXTS).map("=".join)
     command = st.sampled_from([name for name in app if name.isalpha()])
     fuzz(st.builds(lambda first, rest: [first, *rest], command | TEXTS, st.lists(word, max_size=5)), check)  # fmt: skip
-
-
-def test_the_time_of_a_file_grows_with_it(fuzz: Fuzz, tmp_path: Path) -> None:
-    path = tmp_path / "a.toml"
-
-    def grows(case: tuple[bytes, bytes, bytes]) -> None:
-        first, middle, last = case
-
-        def read(size: int) -> None:
-            path.write_bytes(first + middle * size + last)
-            answer(lambda: load_settings(FinetuneSettings, path))
-
-        check_growth(read, (50, 100, 200, 400))
-
-    piece = st.sampled_from([*WORDS, b'"', b"{", b"[", b"]", b"a", b"\n", b"a = 1\n", b"[a]\n", b"", b"x = "])
-    fuzz(st.tuples(piece, piece, piece), grows, share=0.2)

@@ -16,7 +16,6 @@ from nerbert.records import CleanPage
 from tests.corpus.wikitext.test_scan import DE, EN, HOSTILE, TOKENS, check
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.mutator import mutated, soup
-from tests.fuzz.properties import check_growth, check_seconds, peak_of
 
 pytestmark = pytest.mark.fuzz
 SITES = (EN, DE, *(make_site("", code, {}) for code in ("zh", "ar", "tr", "ca", "fr", "sr")))
@@ -73,46 +72,3 @@ def test_any_broken_page_is_cleaned(fuzz: Fuzz) -> None:
     words = [piece.encode("utf-8", "surrogatepass") for piece in PIECES]
     broken = mutated(pages(), words).map(lambda data: data.decode("utf-8", "replace"))
     fuzz(st.tuples(broken, *WHERE), check_page)
-
-
-REPEATED = st.tuples(st.lists(st.sampled_from(PIECES), min_size=1, max_size=3), st.booleans())
-SIZES = (100, 200, 400)
-
-
-def repeated(pieces: list[str], count: int, *, apart: bool) -> str:
-    """Pieces many times: one after the other, or first all of the first."""
-    return "".join(piece * count for piece in pieces) if apart else "".join(pieces) * count
-
-
-def test_the_calls_grow_with_the_page(fuzz: Fuzz) -> None:
-    def grows(case: tuple[list[str], bool]) -> None:
-        pieces, apart = case
-        texts = {size: repeated(pieces, size, apart=apart) for size in SIZES}
-        check_growth(lambda size: clean_page("T", texts[size], EN, lists=True, captions=True), SIZES)
-
-    fuzz(REPEATED, grows, share=0.5)
-
-
-def test_the_memory_grows_with_the_page(fuzz: Fuzz) -> None:
-    def bounded(case: tuple[list[str], bool]) -> None:
-        text = repeated(case[0], 1000, apart=case[1])
-        assert peak_of(lambda: clean_page("T", text, EN, lists=True)) < 400 * len(text) + (1 << 18)
-
-    fuzz(REPEATED, bounded, share=0.25)
-
-
-def check_time(case: tuple[list[str], bool]) -> None:
-    """Check the seconds of a page that repeats pieces: what an expression costs is in no count of calls."""
-    texts = {size: repeated(case[0], size, apart=case[1]) for size in (1_000, 4_000)}
-    check_seconds(lambda size: clean_page("T", texts[size], EN), [*texts], what=case)
-
-
-@pytest.mark.nightly
-def test_the_time_of_a_repeated_piece_grows_with_it() -> None:
-    for piece in PIECES:
-        check_time(([piece], False))
-
-
-@pytest.mark.nightly
-def test_the_time_of_repeated_pieces_grows_with_them(fuzz: Fuzz) -> None:
-    fuzz(REPEATED, check_time, share=10)
