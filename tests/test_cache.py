@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,10 @@ def _flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _overwrite(text: str, folder: Path) -> None:
+    (folder / "checksums.json").write_text(text)
+
+
 def _replace(folder: Path) -> None:
     shutil.rmtree(folder)
     folder.write_text("no folder")
@@ -104,8 +109,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "no checksums": lambda folder: (folder / "checksums.json").unlink(),
     "a file more": lambda folder: (folder / "more of it").write_text("whole"),
     "a file": _replace,
-    **{f"another version's {text}": lambda folder, text=text: (folder / "checksums.json").write_text(text)
-       for text in NEWER},
+    **{f"another version's {text}": partial(_overwrite, text) for text in NEWER},
 }  # fmt: skip
 
 

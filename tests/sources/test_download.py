@@ -4,9 +4,6 @@ import errno
 import hashlib
 import json
 import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -204,76 +201,54 @@ def test_a_server_that_is_gone_is_told(web: Web, tmp_path: Path) -> None:
     assert slept == [1, 2]
 
 
-CHILD = """
-import os, signal, sys
-from pathlib import Path
-from nerbert.corpus.knowledge.addresses import list_addresses
-from nerbert.sources.download import fetch
-from nerbert.sources.http import RetryPolicy
-die = lambda _: os.kill(os.getpid(), signal.SIGKILL)
-list(fetch(list_addresses("en")[:1], Path(sys.argv[1]), sys.argv[2], RetryPolicy(sleep=die)))
-"""
-
-
-def test_a_killed_run_is_taken_up(web: Web, tmp_path: Path) -> None:
-    """SIGKILL in the middle: the next run asks for the rest only."""
-    web.moods[PLACE] = [DROPPED]
-    done = subprocess.run([sys.executable, "-c", CHILD, tmp_path, web.address], check=False)
-    assert done.returncode == -signal.SIGKILL
-    assert (tmp_path / ".ontology.xml.partial").stat().st_size == 3000
-    get(web, tmp_path)
-    assert whole(tmp_path)
-    assert web.ranges() == TAKEN_UP
-    assert web.sent == len(BODY)
-
-
-def test_a_stop_while_the_file_gets_its_name_loses_nothing(
-    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("where", "error", "ranges"),
+    [
+        ("sleep", KeyboardInterrupt(), TAKEN_UP),
+        ("publish", SystemExit(), [""]),
+        ("stream", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), TAKEN_UP),
+    ],
+)
+def test_what_has_come_outlives_a_stop(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: BaseException, ranges: list[str]
 ) -> None:
-    def stop(*_: object) -> None:
-        raise SystemExit
+    """Ctrl-C between two tries, SIGTERM while the file gets its name, a full disk in the middle."""
 
+    def stop(*_: object) -> None:
+        raise error
+
+    def fill(*arguments: Any, **more: Any) -> Iterator[bytes]:
+        yield next(http.stream(*arguments, **more))[:3000]
+        raise error
+
+    web.moods[PLACE] = [DROPPED] if where == "sleep" else []
     with monkeypatch.context() as patched:
-        patched.setattr(download._Partial, "publish", stop)
-        with pytest.raises(SystemExit):
-            get(web, tmp_path)
+        patched.setattr(download._Partial, "publish", stop if where == "publish" else download._Partial.publish)
+        patched.setattr(download, "stream", fill if where == "stream" else http.stream)
+        with pytest.raises((type(error), WriteError)) as raised:
+            get(web, tmp_path, sleep=stop)
+    if where == "stream":
+        assert "ontology.xml: can't be written: No space left" in str(raised.value)
+    else:
+        assert raised.value.__notes__ == ["rerun the command to resume"]
     get(web, tmp_path)
     assert whole(tmp_path)
-    assert web.ranges() == [""]
+    assert web.ranges() == ranges
 
 
 def test_what_a_killed_run_left_beside_a_whole_file_is_removed(web: Web, tmp_path: Path) -> None:
-    """It was killed between the file's renaming and the removal of its version."""
+    """It was killed between the file's renaming and the removal of its version; an older nerbert kept no SHA-1."""
     get(web, tmp_path)
     (tmp_path / ".ontology.xml.version").write_text("{}")
-    get(web, tmp_path)
-    assert whole(tmp_path)
-
-
-def test_ctrl_c_leaves_what_has_come(web: Web, tmp_path: Path) -> None:
-    def stop(_: float) -> None:
-        raise KeyboardInterrupt
-
-    web.moods[PLACE] = [DROPPED]
-    with pytest.raises(KeyboardInterrupt) as raised:
-        get(web, tmp_path, sleep=stop)
-    assert raised.value.__notes__ == ["rerun the command to resume"]
-    get(web, tmp_path)
-    assert whole(tmp_path)
-    assert web.ranges() == TAKEN_UP
-
-
-ELSEWHERE = b'{"address": "http://else.example/", "version": {"etag": "\\"y\\"", "modified": "", "size": 9999}}'
-
-
-def test_what_an_older_version_fetched_is_there_already(web: Web, tmp_path: Path) -> None:
-    get(web, tmp_path)
     known = json.loads((tmp_path / FETCHED).read_text())
     del known["files"]["ontology.xml"]["sha1"]
     (tmp_path / FETCHED).write_text(json.dumps(known))
-    before = len(web.asked)
     get(web, tmp_path)
-    assert len(web.asked) == before
+    assert whole(tmp_path)
+    assert len(web.asked) == 1
+
+
+ELSEWHERE = b'{"address": "http://else.example/", "version": {"etag": "\\"y\\"", "modified": "", "size": 9999}}'
 
 
 @pytest.mark.parametrize("mark", [b"", b"[]", b'{"address": 1}', b"\xff", ELSEWHERE, None])
@@ -306,19 +281,6 @@ def test_whatever_the_server_does_the_bytes_are_one_versions(
         get(web, output)
     assert (output / "ontology.xml").read_bytes() in (BODY, OTHER)
     assert names(output) == [FETCHED, "ontology.xml"]
-
-
-def test_a_full_disk_is_told_and_gone_on_from(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*arguments: Any, **more: Any) -> Iterator[bytes]:
-        yield next(http.stream(*arguments, **more))[:3000]
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patched:
-        patched.setattr(download, "stream", full)
-        fails(WriteError, web, tmp_path, "ontology.xml", "No space left")
-    get(web, tmp_path)
-    assert whole(tmp_path)
-    assert web.ranges() == TAKEN_UP
 
 
 def test_pauses_vary_with_place_and_try(web: Web, tmp_path: Path) -> None:
