@@ -253,7 +253,7 @@ class Tagger:
     def _relabelled(self, labels: tuple[EntityLabel, ...]) -> "Tagger":
         """Return a tagger with these labels and their thresholds, and without their head."""
         tagger, names = copy(self), [each.name for each in labels]
-        given = {each: bound for each, bound in self._wanted.items() if each in names} if isinstance(
+        given = {each: bound for each, bound in self._wanted.items() if each in ("", *names)} if isinstance(
             self._wanted, Mapping) else self._wanted  # fmt: skip
         bounds = thresholds_of(given, self.card.get("thresholds"), names, self.usual_threshold)
         tagger.thresholds = {name: self.thresholds.get(name, bounds[name]) for name in names}

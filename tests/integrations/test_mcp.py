@@ -20,8 +20,10 @@ from nerbert.integrations.mcp import mcp_server
 from nerbert.serve.server import ServeJob
 from nerbert.serve.settings import Limits
 from nerbert.tagger.tagger import Tagger
+from tests.raised import raises
 from tests.serve.heads import Gate, tagger_folder
 
+pytestmark = pytest.mark.extras
 ROOT = Path(__file__).parents[2]
 TEXT = "The brig Margarethe was built by Larsen & Holm in Tromsø."
 SHIP = "The ship 🚢 left port."
@@ -68,6 +70,7 @@ def fault(result: CallToolResult) -> str:
 
 @pytest.fixture
 def told(tmp_path: Path) -> Path:
+    (tmp_path / "noisy.py").write_text(NOISY)
     return tagger_folder(tmp_path / "told")
 
 
@@ -126,6 +129,8 @@ def test_errors_say_what_is_wrong_and_faults_are_not_shown(told: Path) -> None:
 
     for result, (_, words) in zip(asked(ask, told, **TOLD), wrong, strict=True):
         assert words in fault(result)
+    with raises(InputError, "no such folder"):
+        mcp_server(ServeJob(taggers=(str(told / "none"),), limits=limits))
 
 
 def test_while_the_model_reads_other_requests_are_answered(told: Path) -> None:
@@ -145,32 +150,18 @@ def test_while_the_model_reads_other_requests_are_answered(told: Path) -> None:
     assert [each[0] for each in spans(slow)[0]] == ["ship"]
 
 
-def test_a_tagger_that_cant_be_loaded_is_refused_before_the_server_answers(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such folder"):
-        mcp_server(ServeJob(taggers=(str(tmp_path / "none"),), limits=Limits()))
-
-
-def test_the_command_speaks_the_protocol_alone_whatever_is_printed(told: Path, tmp_path: Path) -> None:
-    (tmp_path / "noisy.py").write_text(NOISY)
-    command = StdioServerParameters(
-        command=sys.executable,
-        args=["-m", "nerbert", "mcp", str(told), "--labels", "ship", "--head", "noisy:NoisyKind"],
-        env=dict(os.environ) | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
-    )
+def test_the_command_speaks_the_protocol_alone_whatever_is_printed(told: Path) -> None:
+    arguments = ["-m", "nerbert", "mcp", str(told), "--labels", "ship", "--head", "noisy:NoisyKind"]
+    environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join([str(told.parent), str(ROOT)])}
 
     async def run() -> CallToolResult:
-        async with Client(command) as client:
+        async with Client(StdioServerParameters(command=sys.executable, args=arguments, env=environment)) as client:
             return await client.call_tool("tag", {"texts": [SHIP]})
 
     assert [each[0] for each in spans(asyncio.run(run()))[0]] == ["ship"]
-
-
-def test_the_commands_output_is_lines_of_the_protocol(told: Path, tmp_path: Path) -> None:
-    (tmp_path / "noisy.py").write_text(NOISY)
     done = subprocess.run(
-        [sys.executable, "-m", "nerbert", "mcp", told, "--head", "noisy:NoisyKind"], text=True, capture_output=True,
-        input='{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n', timeout=300, check=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        [sys.executable, *arguments], text=True, capture_output=True, check=True, env=environment,
+        input='{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n',
     )  # fmt: skip
     assert done.stdout == '{"jsonrpc":"2.0","id":1,"result":{}}\n'
     assert "loading" in done.stderr

@@ -1,7 +1,6 @@
 """Presidio: its engines find the tagger's entities, under Presidio's names, from Python and from registry files."""
 
 import pickle
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,9 @@ from nerbert.records import Span
 from nerbert.tagger.presidio_names import asked_types, label_of, presidio_name
 from nerbert.tagger.spans import Spans
 from nerbert.tagger.tagger import Tagger
+from tests.raised import raises
 
+pytestmark = pytest.mark.extras
 CURIE = "Marie Curie was born in Warsaw."
 CARD = "Anna of Oslo paid with 4111 1111 1111 1111."
 REGISTRY = """
@@ -53,11 +54,9 @@ class ScriptedTagger:
         assert texts == []
 
     def tag(self, text: str) -> Spans:
-        found = [
-            (text.find(word), word, type_, sure) for word, type_, sure in (("Anna", "PER", 0.8), ("Oslo", "GPE", 0.4))
-        ]
-        return Spans(text, [Span(place, place + len(word), type_, word, sure)
-                            for place, word, type_, sure in found if place >= 0 and type_ in self.types])  # fmt: skip
+        known = (("Anna", "PER", 0.8), ("Oslo", "GPE", 0.4))
+        return Spans(text, [Span(start, start + len(word), type_, word, sure) for word, type_, sure in known
+                            if (start := text.find(word)) >= 0 and type_ in self.types])  # fmt: skip
 
 
 @pytest.fixture
@@ -67,15 +66,12 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def engine(*recognizers: Any) -> AnalyzerEngine:
     none = {"nlp_engine_name": "no_op", "models": [{"lang_code": "en", "model_name": "none"}]}
-    return AnalyzerEngine(
-        RecognizerRegistry(list(recognizers)), NlpEngineProvider(nlp_configuration=none).create_engine()
-    )
+    nlp = NlpEngineProvider(nlp_configuration=none).create_engine()
+    return AnalyzerEngine(RecognizerRegistry(list(recognizers)), nlp)
 
 
 def found(results: list[RecognizerResult]) -> list[tuple[str, int, int, float]]:
-    return [
-        (each.entity_type, each.start, each.end, each.score) for each in sorted(results, key=lambda each: each.start)
-    ]
+    return sorted(((each.entity_type, each.start, each.end, each.score) for each in results), key=lambda each: each[1])
 
 
 def test_the_engine_gives_the_taggers_entities(tiny_tagger: Path) -> None:
@@ -106,15 +102,16 @@ def test_entities_have_presidios_names_and_what_they_are_based_on() -> None:
 @pytest.mark.usefixtures("scripted")
 def test_only_what_is_asked_for_at_or_above_the_threshold() -> None:
     analyzer = engine(NerbertRecognizer("mine"), CreditCardRecognizer())
-    assert found(analyzer.analyze(CARD, "en", entities=["LOCATION"])) == [("LOCATION", 8, 12, 0.4)]
-    assert found(analyzer.analyze(CARD, "en", entities=["PERSON", "LOCATION"], score_threshold=0.5)) == [
-        ("PERSON", 0, 4, 0.8)
+    person, place = ("PERSON", 0, 4, 0.8), ("LOCATION", 8, 12, 0.4)
+    asked: list[tuple[dict[str, Any], list[tuple[str, int, int, float]]]] = [
+        ({"entities": ["LOCATION"]}, [place]),
+        ({"entities": ["PERSON", "LOCATION"], "score_threshold": 0.5}, [person]),
+        ({"entities": ["PERSON"], "allow_list": ["Anna"]}, []),
     ]
-    assert found(analyzer.analyze(CARD, "en", entities=["PERSON"], allow_list=["Anna"])) == []
+    for how, wanted in asked:
+        assert found(analyzer.analyze(CARD, "en", **how)) == wanted
     assert found(NerbertRecognizer("mine").analyze(CARD, ["PHONE_NUMBER"], None)) == []
-    assert found(engine(NerbertRecognizer("mine", supported_entities=["PERSON"])).analyze(CARD, "en")) == [
-        ("PERSON", 0, 4, 0.8)
-    ]
+    assert found(engine(NerbertRecognizer("mine", supported_entities=["PERSON"])).analyze(CARD, "en")) == [person]
 
 
 @pytest.mark.usefixtures("scripted")
@@ -122,13 +119,6 @@ def test_a_batch_is_analyzed_text_by_text_and_texts_may_be_empty_or_none() -> No
     batch = BatchAnalyzerEngine(engine(NerbertRecognizer("mine")))
     results = batch.analyze_iterator(["Oslo", "", None, 7, "in Oslo"], "en")  # type: ignore[list-item]
     assert [[each[1:3] for each in found(one)] for one in results] == [[(0, 4)], [], [], [], [(3, 7)]]
-
-
-def test_what_is_no_text_is_refused(tiny_tagger: Path) -> None:
-    recognizer = NerbertRecognizer(str(tiny_tagger))
-    assert recognizer.analyze("") == []
-    with pytest.raises(InputError, match="can't tag NoneType"):
-        recognizer.analyze(None)  # type: ignore[arg-type]
 
 
 def test_labels_at_run_time_by_presidios_names() -> None:
@@ -148,26 +138,26 @@ def test_a_registry_file_loads_it_with_its_parameters(tmp_path: Path) -> None:
 
 
 def test_what_cant_work_is_refused_at_once(tiny_tagger: Path, tmp_path: Path) -> None:
-    refusals: list[tuple[str, Mapping[str, Any], type[NerbertError], str]] = [
+    refusals: list[tuple[str | Path, dict[str, Any], type[NerbertError], str]] = [
         ("embedded-open", {}, InputError, "give labels"),
-        (str(tiny_tagger), {"labels": ["quark"]}, InputError, "quark"),
-        (str(tiny_tagger), {"supported_entities": ["PERSN"]}, SettingsError, "PERSN: did you mean 'PERSON'"),
-        (str(tmp_path / "none"), {}, InputError, "no such folder"),
+        (tiny_tagger, {"labels": ["quark"]}, InputError, "quark"),
+        (tiny_tagger, {"supported_entities": ["PERSN"]}, SettingsError, "PERSN: did you mean 'PERSON'"),
+        (tmp_path / "none", {}, InputError, "no such folder"),
     ]
     for model, more, kind, words in refusals:
-        with pytest.raises(kind, match=words):
-            NerbertRecognizer(model, **more)
+        with raises(kind, words):
+            NerbertRecognizer(str(model), **more)
+    recognizer = NerbertRecognizer(str(tiny_tagger))
+    assert recognizer.analyze("") == []
+    with raises(InputError, "can't tag NoneType"):
+        recognizer.analyze(None)  # type: ignore[arg-type]
 
 
 def test_names() -> None:
-    assert [presidio_name(each) for each in ("per", "GPE", "date time", "Ship")] == [
-        "PERSON", "LOCATION", "DATE_TIME", "SHIP",
-    ]  # fmt: skip
+    names = [presidio_name(each) for each in ("per", "GPE", "date time", "Ship")]
+    assert names == ["PERSON", "LOCATION", "DATE_TIME", "SHIP"]
     assert label_of("DATE_TIME") == "date time"
     types = ["PER", "LOC", "GPE", "ship"]
-    assert asked_types(types, ["LOCATION", "Ship", "CREDIT_CARD"]) == {
-        "LOC": "LOCATION",
-        "GPE": "LOCATION",
-        "ship": "Ship",
-    }
+    wanted = {"LOC": "LOCATION", "GPE": "LOCATION", "ship": "Ship"}
+    assert asked_types(types, ["LOCATION", "Ship", "CREDIT_CARD"]) == wanted
     assert asked_types(types, ["gpe"]) == {"GPE": "gpe"}

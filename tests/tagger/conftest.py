@@ -9,5 +9,4 @@ from nerbert.tagger.tagger import Tagger
 
 @pytest.fixture(scope="session")
 def tagger(tiny_tagger: Path) -> Tagger:
-    """The tiny tagger, loaded."""
     return Tagger.load(tiny_tagger, device="cpu")

@@ -1,6 +1,6 @@
 """What decides a tagger's answers is said: in one line, in its repr, by `tag` where nobody asked for it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from nerbert.tagger.origin import Origin
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import SPLITTER
 from tests.commands import exit_code
+from tests.raised import raises
 from tests.tagger.test_labels import NamesHead
 
 
@@ -39,12 +40,7 @@ def test_how_it_answers_is_one_line() -> None:
     assert str(fixed().answering) == "onnx int8 cpu, legal decoding, temperature 1.000, no thresholds"
     assert fixed({"ship": 0.8, "port": 0.0}).answering.bounds == "threshold 0.800 for 1 of 2 types"
     assert fixed({"ship": 0.8, "port": 0.25}).answering.bounds == "thresholds 0.250 to 0.800"
-
-
-def test_a_repr_is_one_line() -> None:
-    assert repr(fixed()) == (
-        "<Tagger of no folder: types port, ship; onnx int8 cpu, legal decoding, temperature 1.000, no thresholds>"
-    )
+    assert repr(fixed()) == f"<Tagger of no folder: types port, ship; {fixed().answering}>"
     assert "labels at run time" in repr(Tagger(NamesHead(), SPLITTER, "en"))
 
 
@@ -53,17 +49,18 @@ def test_names_are_listed_as_far_as_people_read_them() -> None:
     assert (few("abcde"), few([])) == ("a, b, c, d, e", "none")
 
 
-def test_several_texts_go_to_tag_many() -> None:
-    with pytest.raises(InputError, match=r"can't tag list: give a str; `tag_many` takes several texts"):
-        fixed().tag(["a ship", "a port"])  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"can't tag bytes: give a str$"):
-        fixed().tag(b"a ship")  # type: ignore[arg-type]
-
-
-def test_a_label_of_no_fixed_type_lists_a_few() -> None:
-    head = FixedNames([f"type{number}" for number in range(87)])
-    with pytest.raises(InputError, match=r"did you mean 'type86'\? \(must be one of type0, .* and 77 more\)"):
-        Tagger(head, SPLITTER, "en").with_labels(["typ86"])
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (lambda: fixed().tag(["a ship", "a port"]), "can't tag list: give a str; `tag_many` takes several texts"),  # type: ignore[arg-type]
+        (lambda: fixed().tag(b"a ship"), "can't tag bytes: give a str"),  # type: ignore[arg-type]
+        (lambda: Tagger(FixedNames([f"type{number}" for number in range(87)]), SPLITTER, "en").with_labels(["typ86"]),
+         "did you mean 'type86'? (must be one of type0, "),
+    ],
+)  # fmt: skip
+def test_messages(act: Callable[[], object], words: str) -> None:
+    with raises(InputError, words):
+        act()
 
 
 @pytest.mark.parametrize("weights", ["model.safetensors", "onnx/model.onnx"])

@@ -12,6 +12,7 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.tagger.onnx import Exported, LightTokenizer, OnnxCard, Weights
 from nerbert.words import split_words
+from tests.raised import raises
 
 LEVELS = ("byte-level", "byte-level, spaces in offsets")
 ODD = ["Paris ", "[MASK]", "<s>", "é", "e\u0301", "北京", "\r\n"]
@@ -19,7 +20,6 @@ TEXTS = st.lists(st.characters(exclude_categories=["Cs"]) | st.sampled_from(ODD)
 
 
 def card(**facts: Any) -> OnnxCard:
-    """The card of an export with these facts about its tokenizer."""
     return OnnxCard(format=1, tags=["O"], made_from=Weights({}), **facts)
 
 
@@ -44,6 +44,6 @@ def test_windows_are_the_same(both: tuple[SubwordTokenizer, SubwordTokenizer], t
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"model": 1}', "\ud800"])
 def test_what_is_no_tokenizer_is_one_line(tmp_path: Path, content: str) -> None:
     (tmp_path / "tokenizer.json").write_bytes(content.encode("utf-8", "surrogatepass"))
-    with pytest.raises(InputError, match=r"tokenizer\.json") as caught:
+    with raises(InputError, "tokenizer.json") as caught:
         LightTokenizer(tmp_path / "tokenizer.json", card(before=[], after=[], pad_id=0, room=8, vocabulary=9))
     assert "\n" not in str(caught.value)

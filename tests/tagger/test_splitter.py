@@ -14,6 +14,7 @@ from nerbert.tagger.calibrate import calibrate
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
+from tests.tagger.jobs.rows import write_rows
 
 OLD = "unicode-words-1"
 """Leaves a Korean word whole, where the newest splitter cuts it into syllables."""
@@ -21,9 +22,7 @@ OLD = "unicode-words-1"
 
 @pytest.fixture
 def folder(tiny_tagger: Path, tmp_path: Path) -> Path:
-    """A tagger with an older splitter."""
-    made = tmp_path / "tagger"
-    shutil.copytree(tiny_tagger, made)
+    made = Path(shutil.copytree(tiny_tagger, tmp_path / "tagger"))
     card = json.loads((made / "nerbert.json").read_text())
     (made / "nerbert.json").write_text(json.dumps(card | {"word_splitter": OLD, "language": "de"}))
     return made
@@ -31,44 +30,29 @@ def folder(tiny_tagger: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def data(sample: Path, tmp_path: Path) -> Path:
-    """The sample's dev sentences as texts, and a Korean one, for dev and test."""
-    made = tmp_path / "data"
-    made.mkdir()
-    read = nerbert.read_data(sample / "domain", splits=("train", "dev"))
-    rows = [
-        {"text": each.text, "entities": [{"start": span.start, "end": span.end, "label": span.type}
-                                         for span in each.spans]}
-        for each in read.dev
-    ]  # fmt: skip
-    rows.append({"text": "Am 3. Oktober in 서울에서.", "entities": [{"start": 17, "end": 19, "label": "place"}]})
-    for split in ("dev", "test"):
-        (made / f"{split}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    return made
+    """A few of the sample's dev sentences as texts, and a Korean one."""
+    dev = nerbert.read_data(sample / "domain", splits=("train", "dev")).dev[:10]
+    entities = [[{"start": span.start, "end": span.end, "label": span.type} for span in each.spans] for each in dev]
+    write_rows(tmp_path / "dev.jsonl", [
+        *({"text": each.text, "entities": spans} for each, spans in zip(dev, entities, strict=True)),
+        {"text": "Am 3. Oktober in 서울에서.", "entities": [{"start": 17, "end": 19, "label": "place"}]},
+    ])  # fmt: skip
+    return tmp_path / "dev.jsonl"
 
 
-def _evaluated(folder: Path, data: Path) -> None:
-    nerbert.evaluate(folder, data)
+SCORES: dict[str, Callable[[Path, Path], object]] = {
+    "evaluated": nerbert.evaluate,
+    "loaded": lambda folder, data: nerbert.evaluate(Tagger.load(folder), data),
+    "constructed": lambda folder, data: nerbert.evaluate(Tagger(Tagger.load(folder).head, OLD, "de"), data),
+    "calibrated": calibrate,
+    "exported": lambda folder, data: export(folder, data=data),
+}
 
 
-def _loaded(folder: Path, data: Path) -> None:
-    nerbert.evaluate(Tagger.load(folder), data)
-
-
-def _constructed(folder: Path, data: Path) -> None:
-    nerbert.evaluate(Tagger(Tagger.load(folder).head, OLD, "de"), data)
-
-
-def _calibrated(folder: Path, data: Path) -> None:
-    calibrate(folder, data)
-
-
-def _exported(folder: Path, data: Path) -> None:
-    export(folder, data=data)
-
-
-@pytest.mark.parametrize("score", [_evaluated, _loaded, _constructed, _calibrated, _exported])
+@pytest.mark.parametrize("how", [pytest.param(name, marks=pytest.mark.extras) if name == "exported" else name
+                                 for name in SCORES])  # fmt: skip
 def test_texts_are_cut_as_the_tagger_cuts_them(
-    folder: Path, data: Path, score: Callable[[Path, Path], None], monkeypatch: pytest.MonkeyPatch
+    folder: Path, data: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     splitters, languages = set[str](), set[str]()
 
@@ -82,5 +66,5 @@ def test_texts_are_cut_as_the_tagger_cuts_them(
 
     monkeypatch.setattr(documents, "split_words", spied)
     monkeypatch.setattr(documents, "_splitter", told)
-    score(folder, data)
+    SCORES[how](folder, data)
     assert (splitters - {""}, languages) == ({OLD}, {"de"})

@@ -22,5 +22,4 @@ def tagged(path: str | Path) -> list[tuple[str, list[str]]]:
 
 
 def texts(path: str | Path) -> list[str]:
-    """Return each row's text."""
     return [row["text"] for row in rows(path)]

@@ -4,18 +4,15 @@ import io
 import json
 import os
 import threading
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from nerbert.artifacts import MARKERS
-from nerbert.errors import InputError
-from nerbert.formats.inputs import InputFile
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
-from tests.raised import raises
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
 from tests.tagger.jobs.rows import rows
@@ -36,7 +33,6 @@ def folder(capitals: Capitals) -> Path:
 
 
 def names(folder: str) -> list[str]:
-    """All files below a folder."""
     return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
 
 
@@ -152,7 +148,9 @@ REFUSED: list[tuple[str | list[str], str]] = [
     ("in/a.txt --offsets utf-16", "--offsets utf-16: text has no offsets for programs"),
     ("in/a.txt --json --to conll", "--json is --to jsonl, so --to conll contradicts it"),
     ("- -", "standard input (-) can be read only once"),
-]
+    *((f"in/a.txt --min-confidence {text}", f"--min-confidence {text!r}: must be a number, or type=number")
+      for text in ("much", "a=", "a=0.5,b", "=x")),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -193,12 +191,6 @@ def test_parquet_through_a_pipe_is_copied_for_a_file_and_refused_for_standard_ou
     assert [len(spans) for spans in pq.read_table("y.parquet")["spans"].to_pylist()] == [1, 0]
 
 
-@pytest.mark.usefixtures("capitals")
-def test_parquet_that_is_gone_is_told() -> None:
-    with raises(InputError, "x.parquet: can't be read as Parquet: "):
-        next(InputFile("x.parquet", PurePath("x.parquet"), "parquet").blocks("text", "strict"))
-
-
 def test_what_the_tagger_is_loaded_with(folder: Path, monkeypatch: pytest.MonkeyPatch, tag: Tag) -> None:
     seen: list[dict[str, object]] = []
 
@@ -217,12 +209,6 @@ def test_what_the_tagger_is_loaded_with(folder: Path, monkeypatch: pytest.Monkey
          "threads": 2, "device": "cpu", "head": "", "thresholds": {"a=b": 0.5, "c": 1.0}},
         usual | {"thresholds": 0.25},
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize("text", ["much", "a=", "a=0.5,b", "=x"])
-def test_confidences_that_are_no_numbers(tag: Tag, folder: Path, capsys: Caught, text: str) -> None:
-    assert tag("in/a.txt", "--min-confidence", text) == 1
-    assert f"--min-confidence {text!r}: must be a number, or type=number" in capsys.readouterr().err
 
 
 def test_a_sentence_too_long_for_a_real_tagger_names_its_row_and_unsure_entities_are_left_out(

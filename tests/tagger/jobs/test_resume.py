@@ -38,12 +38,10 @@ def interrupted(tag: Tag, capitals: Capitals, *arguments: object, after: int = 6
 
 
 def write(lines: list[str]) -> None:
-    """Write `x.txt`."""
     Path("x.txt").write_text("\n".join(lines))
 
 
 def left() -> list[str]:
-    """Hidden files and folders."""
     return [path.name for path in Path().glob(".*")]
 
 
