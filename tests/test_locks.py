@@ -9,23 +9,23 @@ import pytest
 
 from nerbert.errors import OutputExists
 from nerbert.locks import ThreadLock, _renew_locks, held
+from tests.raised import raises
 
 
 @pytest.mark.parametrize("name", ["folder", "file"])
 def test_one_holds_a_folder_or_a_file(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     for _ in range(2):
-        with held(tmp_path / name, "x"):
-            with pytest.raises(OutputExists, match="taken"), held(tmp_path / name, "taken"):
-                pass
-            with pytest.raises(OutputExists, match="taken"), held(tmp_path / name, "taken"):
-                pass
+        with held(tmp_path / name, "x", wait=lambda: pytest.fail("nobody waits for what is free")):
+            for _ in range(2):
+                with raises(OutputExists, words="taken"), held(tmp_path / name, "taken"):
+                    pass
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted({"folder", name})
 
 
 def test_a_folder_that_another_run_has_just_removed_is_taken(tmp_path: Path) -> None:
     lock = tmp_path / "gone" / "lock"
-    with pytest.raises(OutputExists, match=r"^taken$"), held(lock, "taken"):
+    with raises(OutputExists, words="taken"), held(lock, "taken"):
         pytest.fail("there is nothing to lock")
     with pytest.raises(FileNotFoundError), held(lock, "", wait=lambda: None):
         pytest.fail("there is nothing to lock")
@@ -61,11 +61,6 @@ def test_who_waits_gets_it_next_even_if_the_file_went(tmp_path: Path) -> None:
         path.unlink()
     thread.join()
     assert order == ["first", "second"]
-
-
-def test_nobody_waits_for_what_is_free(tmp_path: Path) -> None:
-    with held(tmp_path / "lock", "x", wait=lambda: pytest.fail("waited")):
-        pass
 
 
 def test_a_lock_between_threads_is_free_in_a_forked_process() -> None:
