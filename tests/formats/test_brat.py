@@ -162,16 +162,6 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read(folder)
 
 
-def test_a_folder_is_read_as_it_is_asked_for(tmp_path: Path) -> None:
-    for number in range(200):
-        pair(tmp_path, f"{number:03}", f"Olt {number}", "T1\tPER 0 3\tOlt\n")
-    (tmp_path / "199.ann").write_text("broken")
-    documents = Brat().read(tmp_path, Counter())
-    assert [next(documents).text for _ in range(199)] == [f"Olt {number}" for number in range(199)]
-    with raises(InputError, path=tmp_path / "199.ann", line=1):
-        next(documents)
-
-
 def test_a_name_that_the_locale_lacks_is_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.fsencode", lambda name: str(name).encode("ascii"))  # as with LC_ALL=C, PYTHONUTF8=0
     Brat().write(tmp_path / "out", [Document("Olt", fields={"id": "é"}), Document("Oslo", fields={"id": "e"})])

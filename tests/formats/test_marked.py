@@ -67,12 +67,6 @@ def test_files_of_any_editor(tmp_path: Path) -> None:
         list(Marked().read(path, Repairs()))
 
 
-def test_a_long_line_takes_time_by_its_length() -> None:
-    """Each mark looks at its own text alone: this took many seconds when each one joined all text before it."""
-    _, found = parse_marks("[Fram|ship] left. " * 30_000 + "[a|" + r"\]" * 300_000 + "]")
-    assert (len(found), len(found[-1].type)) == (30_001, 300_000)
-
-
 def test_nested_marks_are_written_and_crossing_ones_refused() -> None:
     line = r"\[x\] [[Oslo|city] Harbour|port|place] a\|b"
     assert write_marks(Document(*parse_marks(line))) == line

@@ -12,8 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.formats import open_type_files
@@ -30,11 +28,6 @@ GLINER = [
     {"tokenized_text": ["New", "York", "is", "big"], "ner": [[0, 1, "city"]]},
     {"tokenized_text": ["Ærø", "漢", "\u2028", "😀"], "ner": [[0, 0, "island"], [1, 1, "sign"]], "negatives": ["x"]},
 ]
-SPACES = st.text(" \t\r\n", max_size=3)
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(), inside, max_size=3), max_leaves=8,
-)  # fmt: skip
 
 
 def lines(folder: Path, rows: list[dict[str, Any]]) -> tuple[list[OpenText], Counter[Reason]]:
@@ -90,7 +83,9 @@ def test_texts_that_parquet_has_as_bytes(kind: pa.DataType, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("form", [{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}])
-def test_gliners_array(form: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("piece", [1, 2, 3, 7, 1 << 20])
+def test_gliners_array(form: dict[str, Any], piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_type_files, "_PIECE", piece)
     wanted = lines(tmp_path, GLINER)
     content = json.dumps(GLINER, **form).encode()
     for name, packed in (("a.json", content), ("b", b"\xef\xbb\xbf \n" + content), ("c.bz2", bz2.compress(content))):
@@ -107,22 +102,6 @@ def test_arrays_and_parquet_hold_rows_of_any_form(tmp_path: Path) -> None:
     rows = [{"id": f"ner_{number}", "conversations": turns} for number in range(3)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
     assert read(tmp_path / "a.parquet") == lines(tmp_path, rows)
-
-
-@given(values=st.lists(VALUES, min_size=1, max_size=4), spaces=SPACES, piece=st.integers(1, 9), sure=st.integers(0, 2))
-@example(values=[["😀\\", 1.5e10, {"é": -0.0}], True, "\\"], spaces="\n", piece=1, sure=0)
-def test_an_array_is_read_as_json_reads_it(values: list[Any], spaces: str, piece: int, sure: int) -> None:
-    """However it is cut into pieces; objects around values, since numbers and words have no end of their own."""
-    objects = [{"a": each} for each in values]
-    text = spaces + f"[{spaces}" + f"{spaces},{spaces}".join(map(json.dumps, objects)) + f"{spaces}]{spaces}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(open_type_files, "_PIECE", piece)
-        patch.setattr(open_type_files, "_SURE", 12 + sure)
-        pieces = open_type_files._Pieces(io.BytesIO(text.encode()), Path("a"))
-        found = list(open_type_files._elements(pieces))
-    assert [value for _, value in found] == objects
-    assert [line for line, _ in found] == sorted(line for line, _ in found)
-    assert found[0][0] == 1 + 2 * spaces.count("\n")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from nerbert.formats.schemes import find_scheme
 from nerbert.labels import spans_from_bio
 from tests.raised import raises
 
-SEQEVAL = {"IOB1": "IOB1", "IOB2": "IOB2", "IOE2": "IOE2", "BIOES": "IOBES", "BILOU": "BILOU"}
 LETTERS = {"BIOES": tuple("BIES"), "BILOU": tuple("BILU"), "BMES": tuple("BMES")}
 ENTITIES = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), st.sampled_from("xy")), min_size=1, max_size=6)
 
@@ -53,18 +52,6 @@ def test_each_scheme_gives_its_entities_back_and_breaks_nothing(
     assert spans_from_bio(found) == spans
     assert repaired == 0
     assert not any(one == "O" and other.startswith("I-") for one, other in zip(["O", *found], found, strict=False))
-
-
-@pytest.mark.extras
-@pytest.mark.parametrize("name", SEQEVAL)
-@settings(max_examples=25)
-@given(entities=ENTITIES)
-def test_what_the_test_writes_is_what_seqeval_reads(name: str, entities: list[tuple[int, int, str]]) -> None:
-    from seqeval import scheme
-
-    tags, spans = written(entities, name)
-    read = scheme.Entities([tags], getattr(scheme, SEQEVAL[name])).entities[0]
-    assert [(one.start, one.end, one.tag) for one in read] == spans
 
 
 @pytest.mark.extras

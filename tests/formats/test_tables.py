@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats import tables
 from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_documents
 from nerbert.formats.tables import Tables
@@ -148,20 +147,3 @@ def test_long_cells_are_recognised(tmp_path: Path) -> None:
 )
 def test_what_is_no_table_of_entities_is_not_recognised(tmp_path: Path, content: str) -> None:
     assert not Tables().recognise(tmp_path / "a.csv", content.encode())
-
-
-def test_a_long_first_line_is_no_header_and_names_are_folded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    folded = list[str]()
-
-    def fold(name: str) -> str:
-        folded.append(name)
-        return name
-
-    monkeypatch.setattr(tables, "_folded", fold)
-    names = ",".join(f"column {number}" for number in range(1000))
-    assert not Tables().recognise(Path("a.csv"), names.encode())
-    assert len(folded) == 1000 + 3  # with commas; with tabs, semicolons and bars it is one name
-    folded.clear()
-    assert not Tables().recognise(Path("a.csv"), f"{names}\n".encode() + b"x" * 99)
-    assert not Tables().recognise(Path("a.csv"), ",".join([names] * 10).encode())
-    assert len(folded) == 1000 + 3

@@ -11,6 +11,7 @@ from typing import Any
 from nerbert.errors import NerbertError
 from nerbert.records import Document, Span
 from nerbert.registry import FORMATS
+from tests.formats import test_brat, test_conll, test_tables, test_webanno
 
 TEXT = "Ada Löf 😀 left Oslo."
 ADA, OSLO = {"start": 0, "end": 7, "label": "PER"}, {"start": 15, "end": 19, "label": "LOC"}
@@ -71,78 +72,30 @@ JSON_SEEDS: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 """Values of the JSON formats as their tools write them."""
 
-_WEBANNO = """#FORMAT=WebAnno TSV 3.3
-#T_SP=de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity|identifier|value
-#T_RL=webanno.custom.At|label|BT_x
-
-#Sentence.id=s1
-#Text=Ada Löf 😀 left Oslo-Bay.
-1-1\t0-3\tAda\t*[1]\tPER[1]\t_\t_\t
-1-2\t4-7\tLöf\t*[1]|*[2]\tPER[1]|LAST\\_NAME[2]\t_\t_\t
-1-3\t8-10\t😀\t*\t*\t_\t_\t
-1-4\t11-15\tleft\t_\t_\t_\t_\t
-1-5\t16-24\tOslo-Bay\t_\t_\t_\t_\t
-1-5.1\t16-20\tOslo\t*\tLOC\tin\t1-1[1_0]\t
-1-6\t24-25\t.\t_\t_\t_\t_\t
-
-#Text=It\\tis
-#Text=here
-2-1\t26-28\tIt\t_\t_\t_\t_\t
-2-2\t29-31\tis\t*[3]\tX[3]\t_\t_\t
-2-3\t32-36\there\t*[3]\tX[3]\t_\t_\t
-"""
 _JAVA = (
     "#FORMAT=WebAnno TSV 3.1\n#T_SP=webanno.custom.Name|value\n\n"
     "#Text=\\u00d6l\\n😀\n1-1\t0-2\tÖl\tX\t\n1-2\t3-5\t😀\t_\t\n"
 )
-_CONLL_U = """# newdoc id = d1
-# sent_id = 7
-1-2\tAdas\t_\t_\t_\t_\t_\t_\t_\t_
-1\tAda\t_\tPROPN\t_\t_\t2\tnsubj\t_\tNER=B-PER
-2\tslept\t_\tVERB\t_\t_\t0\troot\t_\tNER=O|SpaceAfter=No
-
-"""
-_CONLL_2012 = """#begin document (a); part 000
-a 0 0 Ada NNP x - - - A (PER* -
-a 0 1 Löf NNP x - - - A *) -
-a 0 2 slept VBD x - - - A * -
-
-#end document
-"""
-_SPANS_CSV = (
-    'text;entities\n"Ada; ""Löf""";"[[0, 3, ""PER""]]"\nOslo;"[{\'start\': 0, \'end\': 4, \'label\': \'LOC\'}]"\n'
-)
 HAND_MADE: dict[str, tuple[str, ...]] = {
     "conll": (
-        (
-            "-DOCSTART- -X- O O\n\nAda NNP B-NP I-PER\nLöf NNP I-NP I-PER\nslept VB B-VP O\n\n"
-            "-DOCSTART-\n\nOslo NNP x I-LOC\n"
-        ),
-        "Ada\tB-PER\nLöf\tE-PER\n.\tO\n\nOslo\tS-LOC\n",
-        "Ada\tPER\nand\tO\nso\tO\n\r\n# id 3\nx\tO\n",
-        _CONLL_U,
-        _CONLL_2012,
+        test_conll.PLAIN, test_conll.CONLL_2003, test_conll.BMES, test_conll.IO, test_conll.CONLL_U,
+        test_conll.ONTONOTES, "Ada\tPER\nand\tO\nso\tO\n\r\n# id 3\nx\tO\n",
     ),
     "csv": (
-        (
-            "id,text,start,end,label,confidence,note\n"
-            '1,"Ada, ""Löf""",0,3,PER,0.5,x\n1,"Ada, ""Löf""",5,10,B,1,x\n2,Oslo,,,,,\n'
-        ),
-        _SPANS_CSV,
-        "Sentence #\tWord\tPOS\tTag\nSentence: 1\tAda\tN\tB-PER\n\tLöf\tN\tI-PER\nSentence: 2\tOslo\tN\tB-LOC\n",
-        "doc|text|begin|stop|type|mention\na|Ada\u2028 Oslo|0|3.0|PER|Ada\n",
+        test_tables.SPANS, test_tables.OTHER, test_tables.JSON, test_tables.PYTHON, test_tables.KAGGLE,
+        'id,text,start,end,label,confidence\n1,"Ada, ""Löf""",0,3,PER,0.5\n1,"Ada, ""Löf""",5,10,B,1\n2,Oslo,,,,\n',
     ),
     "marked": ("[Fram|polar ship] left [[Oslo|port] city|place|x y].\n# comment\n\\# a \\[b\\] \\| [😀|e]\n",),
-    "webanno": (_WEBANNO, _JAVA),
+    "webanno": (test_webanno.FILE, _JAVA),
     "jsonl": (
-        "\n".join(json.dumps(each) for each in ({"tokens": ["Ada", "."], "tags": ["I-PER", "O"]},) * 2),
+        "\n".join(json.dumps(row) for row in ({"tokens": ["Ada", "."], "tags": ["I-PER", "O"]},) * 2),
         '[\n {"text": "Ada",\n  "spans": []}, {"text": "x", "spans": [[0, 1, "y"]]}\n]',
         '{\n "text": "Ada",\n "spans": []\n}\n',
     ),
-}
+}  # fmt: skip
 """Files as other tools and people write them."""
 BRAT = (
-    ("Ada Löf 😀 left\nOslo.", "T1\tPER 0 7\tAda Löf\nT2\tLOC 15 19\tOslo\nR1\tIn Arg1:T1 Arg2:T2\n#1\tNote T1\tx\n"),
+    (test_brat.TEXT, test_brat.ANN),
     ("Ada \r\nLöf", "T1\tPER 0 3;5 8\tAda Löf\nE1\tPER:T1\n*\tEquiv T1 T1\n"),
 )
 """Texts of BRAT, and their annotations."""

@@ -89,23 +89,25 @@ def in_child(
 
 def each_in_child(cases: Sequence[T], check: Callable[[T], object], **how: Any) -> None:
     """Check cases in children, many in one; where it fails, find the first case that fails alone, or tell of all."""
+
+    def run(batch: Sequence[T]) -> None:
+        def call() -> None:
+            for case in batch:
+                check(case)
+
+        try:
+            in_child(call, **how)
+        except AssertionError as error:
+            raise AssertionError(f"{batch!r:.20000}\n{error}") from None
+
     for start in range(0, len(cases), _BATCH):
-        _check_all(cases[start : start + _BATCH], check, how)
-
-
-def _check_all(cases: Sequence[T], check: Callable[[T], object], how: dict[str, Any]) -> None:
-    def run() -> None:
-        for case in cases:
-            check(case)
-
-    try:
-        in_child(run, **how)
-    except AssertionError as error:
-        if len(cases) == 1:
-            raise AssertionError(f"{cases[0]!r:.20000}\n{error}") from None
-        for half in (cases[: len(cases) // 2], cases[len(cases) // 2 :]):
-            _check_all(half, check, how)
-        raise AssertionError(f"together only, {cases!r:.20000}\n{error}") from None
+        batch = cases[start : start + _BATCH]
+        try:
+            run(batch)
+        except AssertionError:
+            for case in batch:
+                run([case])
+            raise  # together only
 
 
 def _run(call: Callable[[], object], writer: int, watch: Watch, memory: int, seconds: int) -> None:

@@ -1,7 +1,7 @@
 """Time and memory of readers: in proportion to a file, whatever its shape; no more for more streamed texts."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -67,6 +67,19 @@ def test_memory_does_not_grow_with_the_number_of_texts(tmp_path: Path, name: str
     assert most < 1.3 * least, (least, most)
 
 
+@pytest.mark.parametrize("overlaps", ["longest", "first"])
+@pytest.mark.parametrize("name", ["jsonl", "doccano", "spacy-json"])
+def test_calls_grow_with_nested_and_equal_entities(tmp_path: Path, name: str, overlaps: Overlaps) -> None:
+    """All entities in one another; and all of one place, with types of their own."""
+    for shape in (
+        lambda number, size: Span(number, 2 * size - number, "x"),
+        lambda number, _: Span(0, 5, f"x{number}"),
+    ):
+        made = ([Document("é" * 2 * size, tuple(shape(number, size) for number in range(size)))] for size in SIZES)
+        paths = [written(tmp_path, name, documents) for documents in made]
+        assert exponent(SIZES, [calls_of(partial(read, path, name, overlaps)) for path in paths]) < 1.3
+
+
 SHAPES = {
     "letters": "a", "spaces": " ", "words": "a ", "quotes": '"', "apostrophes": "'", "backslashes": "\\",
     "brackets": "[", "closed": "]", "bars": "|", "commas": ",a", "tabs": "\ta", "lines": "a\n", "blank lines": "\n",
@@ -93,11 +106,6 @@ def put(path: Path, name: str, text: str) -> None:
         FORMATS.find(name)().write(path, [Document(text, (Span(0, 1, "x"),))])
 
 
-def check_time(paths: Sequence[Path], sizes: Sequence[int], name: str, overlaps: Overlaps = "longest") -> None:
-    costs = [seconds_of(partial(read, path, name, overlaps)) for path in paths]
-    assert exponent(sizes, costs) < 1.4 or costs[-1] < 0.05, costs
-
-
 @pytest.mark.nightly
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", [*RAW, *JSON_SEEDS, "open types", "open list"])
@@ -105,24 +113,5 @@ def test_time_grows_with_the_file(tmp_path: Path, name: str, shape: str) -> None
     paths = [tmp_path / f"{size}.txt" for size in LONG_SIZES]
     for path, size in zip(paths, LONG_SIZES, strict=True):
         put(path, name, SHAPES[shape] * (size // len(SHAPES[shape])))
-    check_time(paths, LONG_SIZES, name)
-
-
-NESTED = {
-    "jsonl": '{{"text": {text}, "spans": {spans}}}', "doccano": '{{"text": {text}, "label": {spans}}}',
-    "spacy-json": '[{text}, {{"entities": {spans}}}]',
-}  # fmt: skip
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("overlaps", ["longest", "first"])
-@pytest.mark.parametrize("name", NESTED)
-def test_nested_and_equal_entities(tmp_path: Path, name: str, overlaps: Overlaps) -> None:
-    """All entities in one another; and all of one place, with types of their own."""
-    sizes = [2_000, 4_000, 8_000, 16_000]
-    for shape in (lambda number, size: [number, 2 * size - number, "x"], lambda number, _: [0, 5, f"x{number}"]):
-        paths = [tmp_path / f"{size}.jsonl" for size in sizes]
-        for path, size in zip(paths, sizes, strict=True):
-            spans = json.dumps([shape(number, size) for number in range(size)])
-            path.write_text(NESTED[name].format(text=json.dumps("é" * 2 * size), spans=spans))
-        check_time(paths, sizes, name, overlaps)
+    costs = [seconds_of(partial(read, path, name)) for path in paths]
+    assert exponent(LONG_SIZES, costs) < 1.4 or costs[-1] < 0.05, costs
