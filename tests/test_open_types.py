@@ -49,56 +49,42 @@ def every(tools: Tools) -> list[Any]:
     return list(tools.domains.read_domains())
 
 
-def test_it_is_large_and_varied(tools: Tools, every: list[Any]) -> None:
-    passages = [each for domain in every for each in domain.passages]
-    assert len(passages) >= 8000
-    assert len(every) >= 100
-    assert len({each.genre for each in every}) >= 25
-    assert sum(not each.spans for each in passages) >= 0.05 * len(passages)
-    assert sum(each.text.islower() for each in passages) >= 0.03 * len(passages)
-    assert sum(each.text.isupper() for each in passages) >= 0.015 * len(passages)
-    assert sum(any(each.types[span.type].broader for span in passage.spans)
-               for each in every for passage in each.passages) >= 0.3 * len(passages)  # fmt: skip
-
-
-def test_types_are_many_and_each_is_used(tools: Tools, every: list[Any]) -> None:
+def test_it_is_large_varied_and_without_a_fault(tools: Tools, every: list[Any]) -> None:
+    passages = [passage for domain in every for passage in domain.passages]
+    assert (len(passages) >= 8000, len(every) >= 100, len({domain.genre for domain in every}) >= 25) == (True,) * 3
+    assert sum(not passage.spans for passage in passages) >= 0.05 * len(passages)
+    assert sum(passage.text.islower() for passage in passages) >= 0.03 * len(passages)
+    assert sum(passage.text.isupper() for passage in passages) >= 0.015 * len(passages)
+    assert sum(any(domain.types[span.type].broader for span in passage.spans)
+               for domain in every for passage in domain.passages) >= 0.3 * len(passages)  # fmt: skip
     used = tools.build.mentions_of(every)
     assert len(used) >= 1500
     assert min(used.values()) >= 2
-    assert set(used) == {name for each in every for name in each.types}
-
-
-def test_no_file_has_a_fault_and_no_two_passages_are_alike(tools: Tools, every: list[Any]) -> None:
+    assert set(used) == {name for domain in every for name in domain.types}
+    assert Counter(tools.build.split_of(domain.name) for domain in every) == {
+        "test": 15, "dev": 8, "train": len(every) - 23,
+    }  # fmt: skip
     assert list(tools.check.all_faults(every, None)) == []
 
 
-def test_no_passage_is_borrowed_from_the_sample_domain(tools: Tools, every: list[Any]) -> None:
-    passages = [(domain.name, each) for domain in every for each in domain.passages]
+def test_no_passage_is_borrowed(tools: Tools, every: list[Any], tmp_path: Path) -> None:
+    """The set itself is no known one."""
+    passages = [(domain.name, passage) for domain in every for passage in domain.passages]
     sample = ROOT / "nerbert" / "sample"
     assert list(tools.check.borrowed(passages, sample)) == []
     stolen = Document(read_examples(sample / "domain" / "test.conll")[3].text)
     assert list(tools.check.borrowed([("x", stolen)], sample)) != []
-
-
-def test_the_set_itself_is_no_known_one(tools: Tools, tmp_path: Path) -> None:
     text = "one two three four five six seven eight nine"
     for name in ("open-types", "other"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "train.jsonl").write_text(f'{{"text": "{text}", "entities": []}}\n')
-    found = list(tools.check.borrowed([("x", Document(text))], tmp_path))
-    assert [each.rpartition(" with ")[2] for each in found] == ["other/train.jsonl"] * 2
+    faults = list(tools.check.borrowed([("x", Document(text))], tmp_path))
+    assert [fault.rpartition(" with ")[2] for fault in faults] == ["other/train.jsonl"] * 2
 
 
 def test_no_passage_is_borrowed_from_known_sets(tools: Tools, every: list[Any], shared: Path) -> None:
-    passages = [(domain.name, each) for domain in every for each in domain.passages]
+    passages = [(domain.name, passage) for domain in every for passage in domain.passages]
     assert list(tools.check.borrowed(passages, shared / "data" / "ner")) == []
-
-
-def test_splits_are_of_whole_domains(tools: Tools, every: list[Any]) -> None:
-    splits = Counter(tools.build.split_of(each.name) for each in every)
-    assert splits["test"] == 15
-    assert splits["dev"] == 8
-    assert splits.total() == len(every)
 
 
 def test_what_is_built_is_what_is_published(tools: Tools, every: list[Any], tmp_path: Path) -> None:
@@ -143,12 +129,9 @@ def domain_of(tools: Tools, folder: Path, *lines: str, header: str = HEADER) -> 
     return tools.domains.read_domain(path)
 
 
-def test_broader_types_follow_by_themselves(tools: Tools, tmp_path: Path) -> None:
+def test_faults_are_found(tools: Tools, tmp_path: Path) -> None:
     domain = domain_of(tools, tmp_path, "The [Fram|polar ship] left.")
     assert domain.entities(domain.passages[0]) == [Span(4, 8, "polar ship", "Fram"), Span(4, 8, "ship", "Fram")]
-
-
-def test_faults_are_found(tools: Tools, tmp_path: Path) -> None:
     header = HEADER + "# type: Ports: a named harbour town\n"
     nested = "She saw the [[Fram|polar ship] II|ship] and the [Belgica|polar ship] beside each other."
     same = "She saw the [Gauss|ship] and the [Belgica|polar ship] beside each other."

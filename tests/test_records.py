@@ -2,11 +2,12 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.records import Sentence, Span
+from tests.raised import raises
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, 2), (3, 3), (4, 2)])
 def test_span_refuses_empty_and_negative(start: int, end: int) -> None:
-    with pytest.raises(InputError, match=f"span \\[{start}, {end}\\) of type 'person'"):
+    with raises(InputError, f"span [{start}, {end}) of type 'person'"):
         Span(start, end, "person")
 
 

@@ -37,10 +37,7 @@ def split(text: str, language: str = "en") -> list[str]:
         ("en", "2. Observe the cost. | It went, émile came. émile left."),
         ("de", "Am 3. Oktober und im 19. Jahrhundert kam Ludwig XIV. König. | Er ging. | Das war 1990. | Dann nichts."),
         ("de", "Um 5 v. Chr. in Rom, z. B. Die Welt, d. h. Das Sein, z.B. Die Zeit. | Es war die 66. | Dann kam sie."),
-        (
-            "de",
-            "Die Met. des griech. Dichters (engl. Poet, lat. Poeta; vgl. Met. XII 6; An. II 1). | Prof. Abel kam.",
-        ),
+        ("de", "Die Met. des griech. Dichters (engl. Poet, lat. Poeta; vgl. Met. XII 6; An. II 1). | Prof. Abel kam."),
         ("de", "Das war Nr. 5 usw. | Die Art. | Ein Wort. | Siehe Abb. 3 und S. 12 ff. | Es endet."),
         ("it", "Nacque nel 55 a. C. a Roma. | Morì c. 1200. | Il sig. Rossi, p. es. Neri, e l'ing. Bo. | Vedi p. 5."),
         ("it", "Nel 15 a.C. | È detto il M. Rossi di S. Pietro. | La sua opera, ecc. | Nel XIX sec. | Il resto."),

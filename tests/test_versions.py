@@ -15,7 +15,7 @@ from tests.commands import exit_code
 def test_the_first_line_is_the_version_and_the_rest_is_what_a_report_needs(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("--version") == 0
     first, about, *libraries = capsys.readouterr().out.splitlines()
-    assert first == f"nerbert {nerbert.__version__}"
+    assert first == f"nerbert {nerbert.__version__}" == f"nerbert {metadata.version('nerbert')}"
     assert about == versions.machine()
     assert about.startswith(f"Python {sys.version.split()[0]}, ")
     assert libraries == [f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "onnxruntime")]
@@ -26,10 +26,6 @@ def test_a_library_that_is_missing_is_said_to_be(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(versions, "_REPORTED", ("no-such-library",))
     assert versions.version_report().splitlines()[2:] == ["no-such-library not installed"]
     assert versions.installed_version("regex") == metadata.version("regex"), "the module's own is another number"
-
-
-def test_the_package_says_the_version_of_its_metadata() -> None:
-    assert metadata.version("nerbert") == nerbert.__version__
 
 
 def test_the_version_loads_no_library_and_no_command() -> None:

@@ -1,6 +1,6 @@
 import pickle
 from collections import Counter
-from math import isfinite, sqrt
+from math import isfinite
 from random import Random
 from typing import Any
 
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from nerbert.corpus.balance import Multiset, draw, draw_copies, exponent
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import SettingsError
-from nerbert.rng import uniform
 from tests.raised import raises
 
 METHODS = ("literal", "fit")
@@ -64,23 +63,6 @@ def test_literal_is_the_papers_draw_simulated() -> None:
     errors = (drawn - expected) / np.sqrt(expected)
     assert np.abs(errors).max() < 4.5
     assert 0.8 < np.mean(errors**2) < 1.2
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_copies_follow_the_expectation_in_every_bin(method: str) -> None:
-    some = sentences(8_000)
-    rates = draw(counted(some), method=method, alpha=0.5, cap=4)
-    bins: dict[int, list[tuple[float, int]]] = {}
-    for number, each in enumerate(some):
-        expected = rates.expected(each)
-        bins.setdefault(int(4 * expected), []).append(
-            (expected, draw_copies(expected, uniform(1, "copies", str(number))))
-        )  # fmt: skip
-    assert len(bins) > 5
-    for rows in bins.values():
-        wanted, spread = sum(r for r, _ in rows), sqrt(sum((r % 1) * (1 - r % 1) for r, _ in rows))
-        assert abs(sum(copies for _, copies in rows) - wanted) <= 4 * spread + 1e-6
-        assert max(copies for _, copies in rows) <= 4
 
 
 @pytest.mark.parametrize("total", [100.0, 400.0, 800.0, 999.5, 1000.0])

@@ -17,6 +17,7 @@ import pytest
 from nerbert.corpus import build
 from nerbert.corpus.build import BuiltCorpus
 from nerbert.corpus.filters import sentence_key
+from nerbert.corpus.funnel import TOPICS, topic_of
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, UNTYPED, read_manifest, read_sentences, read_table, shard_paths
 from nerbert.errors import InputError, NerbertError, OutputExists
@@ -124,6 +125,10 @@ def test_the_manifest_counts_mentions(sample_corpus: Path) -> None:
     assert all(m.resolved_target == "Oslo" for m in mentions if m.target in ("Christiania", "Kristiania"))
     sources = Counter(mention.source for mention in mentions)
     assert min(sources["infobox"], sources["titles.tsv"]) > 50
+    topics = Counter(topic_of(mention.class_path) for mention in mentions_of(sample_corpus, TRAIN))
+    assert {name: counted["mentions"] for name, counted in manifest["topics"].items()} == topics
+    assert min(topics[name] for name in TOPICS) > 0
+    assert f"| persons | {topics['persons']:,} |" in (sample_corpus / "README.md").read_text()
     assert list(manifest["classes"]) == sorted({name for mention in mentions for name in mention.class_path})
     assert manifest["classes"]["MusicalArtist"] == {"label": "musical artist"}
 
@@ -332,11 +337,6 @@ def of_dumps(*dumps: str) -> Make:
     )
 
 
-def cut_off(sample: Path, folder: Path) -> tuple[CorpusPlan, CorpusSettings]:
-    whole = (sample / "wiki.xml").read_bytes()
-    return of_dump(whole[: len(whole) // 2])(sample, folder)
-
-
 def of_two_wikis(sample: Path, folder: Path) -> tuple[CorpusPlan, CorpusSettings]:
     (folder / "other.xml").write_text((sample / "wiki.xml").read_text().replace("samplewiki", "otherwiki"))
     return of_dumps("{sample}/wiki.xml", f"{folder}/other.xml")(sample, folder)
@@ -359,11 +359,6 @@ def of_unknown_knowledge(sample: Path, folder: Path) -> tuple[CorpusPlan, Corpus
     return replace(bad, knowledge=(folder / "none",)), settings
 
 
-def of_poor_knowledge(sample: Path, folder: Path) -> tuple[CorpusPlan, CorpusSettings]:
-    (folder / "titles.tsv").write_text("title\tclass\nNo such page\tCity\n")
-    return CorpusPlan((sample / "wiki.xml",), (folder / "titles.tsv",), folder / "out"), SETTINGS
-
-
 def of_a_wrong_map(sample: Path, folder: Path) -> tuple[CorpusPlan, CorpusSettings]:
     (folder / "mine.tsv").write_text("Shp\tvessel\n")
     return plan(sample, folder / "out"), replace(SETTINGS, label_set=str(folder / "mine.tsv"))
@@ -373,7 +368,6 @@ def of_a_wrong_map(sample: Path, folder: Path) -> tuple[CorpusPlan, CorpusSettin
     ("make", "kind", "words"),
     [
         (of_dump("not a dump at all"), InputError, "dump.xml:1: not a complete MediaWiki export"),
-        (cut_off, InputError, "dump.xml: not a complete MediaWiki export"),
         (of_dumps("none.xml"), InputError, "none.xml: no such dump"),
         (of_dumps(), InputError, "no dump given"),
         (of_dumps("-", "-"), InputError, "standard input: given twice"),
@@ -386,7 +380,6 @@ def of_a_wrong_map(sample: Path, folder: Path) -> tuple[CorpusPlan, CorpusSettin
          InputError, "none.conll: no such file or folder"),
         (of_unknown_knowledge, InputError, "none: no such file or folder"),
         (of_a_wrong_map, InputError, "mine.tsv:1: class 'Shp' is not in the ontology: did you mean 'Ship'?"),
-        (of_poor_knowledge, NerbertError, "corpus would be empty: no link leads to a title that the knowledge"),
         (of_dump("<mediawiki></mediawiki>\n"), NerbertError, "would be empty: no sentence of the train part has a"),
     ],
 )  # fmt: skip

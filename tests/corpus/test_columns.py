@@ -78,18 +78,14 @@ def test_links_are_kept_on_word_edges_and_counted_elsewhere(data: st.DataObject)
     assert (list(found), links.cutting, links.outside) == (kept, cutting, outside)
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8"))))
-def test_strings_are_those_of_arrow(values: list[str]) -> None:
-    column = strings_column(values)
+@given(st.lists(st.text(st.characters(codec="utf-8"))), st.lists(st.integers(-(2**31), 2**31 - 1)))
+def test_columns_are_those_of_arrow(texts: list[str], numbers: list[int]) -> None:
+    column = strings_column(texts)
     column.validate(full=True)
-    assert column.equals(pa.array(values, pa.string()))
-
-
-@given(st.lists(st.integers(-(2**31), 2**31 - 1)))
-def test_numbers_are_those_of_arrow(values: list[int]) -> None:
+    assert column.equals(pa.array(texts, pa.string()))
     for kind in (pa.int32(), pa.int64()):
-        assert numbers_column(values, kind).equals(pa.array(values, kind))
-        assert numbers_column(np.array(values, np.int64), kind).equals(pa.array(values, kind))
+        assert numbers_column(numbers, kind).equals(pa.array(numbers, kind))
+        assert numbers_column(np.array(numbers, np.int64), kind).equals(pa.array(numbers, kind))
 
 
 def test_rows_of_pages_without_words_are_none() -> None:

@@ -7,17 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nerbert.corpus.export import export_corpus
 from nerbert.corpus.shards import read_sentences
-from nerbert.errors import InputError, OutputExists, SettingsError
-from nerbert.formats.conll import conll_block
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.formats.examples import read_examples
 from nerbert.labels import sentence_example, word_spans
 from nerbert.records import ENTITY, Mention, Sentence
-from nerbert.words import split_words
 from tests.raised import raises
 
 
@@ -75,14 +71,15 @@ def test_one_split_or_copies(sample_corpus: Path, tmp_path: Path) -> None:
 def test_messages(sample_corpus: Path, tmp_path: Path) -> None:
     target = tmp_path / "a.conll"
     target.write_text("mine")
-    for words, kind, path, more in (
+    cases: list[tuple[str, type[NerbertError], Path, dict[str, Any]]] = [
         ("a.conll: exists already; ", OutputExists, target, {}),
         ("is no file; name one", OutputExists, tmp_path, {"overwrite": True}),
         ("none: no such folder; make it first", InputError, tmp_path / "none" / "a", {}),
         ("--format 'tsv': must be one of conll, jsonl", SettingsError, tmp_path / "b", {"name": "tsv"}),
         ("has no split 'dev': must be one of train, validation, or left out for all", InputError, tmp_path / "b",
          {"split": "dev"}),
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for words, kind, path, more in cases:
         with raises(kind, words):
             export_corpus(sample_corpus, path, more.pop("name", "conll"), **more)
     assert target.read_text() == "mine"
@@ -125,13 +122,3 @@ def test_a_fault_half_way_leaves_nothing(sample_corpus: Path, tmp_path: Path, mo
         export_corpus(sample_corpus, tmp_path / "a.conll", "conll")
     assert not list(tmp_path.iterdir())
     assert export_corpus(sample_corpus, tmp_path / "a.jsonl", "jsonl") == 2
-
-
-@given(st.lists(st.text(min_size=1, max_size=20).filter(split_words), min_size=1, max_size=4))
-def test_any_text_comes_back_from_conll(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
-    path = tmp_path_factory.getbasetemp() / "any.conll"
-    sentences = [Sentence("w", 1, 1, "T", 0, text, split_words(text), ()) for text in texts]
-    path.write_bytes("".join(conll_block(sentence_example(each)) for each in sentences).encode("utf-8"))
-    tokens = [[s.text[start:end] for start, end in s.words] for s in sentences]
-    assert [[e.text[start:end] for start, end in e.words] for e in read_examples(path)] == tokens
-    assert all(len(token.split()) == 1 for each in tokens for token in each)

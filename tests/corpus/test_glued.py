@@ -47,8 +47,7 @@ def test_links_are_grown_to_words(language: str, text: str, expected: list[str])
 
 
 @pytest.mark.parametrize(
-    ("glued", "kept", "grown"),
-    [("grow", ["בירושלים", "ברלין", "ולרומא"], 2), ("drop", ["ברלין"], 0)],
+    ("glued", "kept", "grown"), [("grow", ["בירושלים", "ברלין", "ולרומא"], 2), ("drop", ["ברלין"], 0)]
 )
 def test_the_report_counts_grown_links(glued: str, kept: list[str], grown: int) -> None:
     rows = rows_of("he", "הוא נולד ב[[ירושלים]], גר ליד [[ברלין]] ולקח x[[פריז]] ול[[רומא]].", glued=glued)

@@ -60,8 +60,7 @@ def test_level_ends_where_all_values_reach_the_cap() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seed", "zipf", "topics"),
-    [(1, 1.0, 1), (2, 1.5, 1), (4, 1.5, 20), (5, 0.5, 8), (6, 1.0, 100)],
+    ("seed", "zipf", "topics"), [(1, 1.0, 1), (2, 1.5, 1), (4, 1.5, 20), (5, 0.5, 8), (6, 1.0, 100)]
 )
 def test_fit_follows_alpha_where_the_literal_draw_lies_above(seed: int, zipf: float, topics: int) -> None:
     histogram = wiki_like(seed, zipf, topics)

@@ -19,6 +19,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.extras
 def test_similarities_are_those_of_scikit_learn(sample_corpus: Path, tmp_path: Path) -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
 

@@ -1,19 +1,15 @@
-"""The scanner against the oracle on real pages of three languages, and the oracle against links that are known."""
+"""The scanner against the oracle on real pages of three languages."""
 
 from pathlib import Path
 
 import pytest
 
-from nerbert.corpus.dump.sites import make_site
 from nerbert.corpus.wikitext.scan import clean_page
 
 pytest.importorskip("mwparserfromhell")
-from tests.corpus.oracle import Agreement, agreement, article_pages, oracle_links, oracle_paragraphs, scanner_links
+from tests.corpus.oracle import Agreement, agreement, article_pages, oracle_links, scanner_links
 
 pytestmark = pytest.mark.extras
-EN = make_site("enwiki", "en", {})
-DE = make_site("dewiki", "de", {"Datei": 6, "Kategorie": 14})
-
 SLOW = pytest.mark.nightly
 
 
@@ -30,36 +26,3 @@ def test_links_agree_with_the_oracle(shared: Path, language: str, least: int) ->
         total.add(agreement(ours, theirs))
     assert total.both > least
     assert min(total.scores()) >= 0.99
-
-
-@pytest.mark.parametrize(
-    ("source", "text"),
-    [
-        ("a [[b]]s and [[c|d]]e, [[f]]''g''.", "a <bs→B> and <de→C>, <f→F>''g''."),
-        ("== h ==\na\nb\n* [[c]]\n{|\n| [[d]]\n|}\ne<ref>[[f]]</ref>\n\ng", "a\nb|e|g"),
-        ("[[File:x|thumb|a [[b]]]]c [[Category:d]][[de:e]][[:de:e]] [[wikt:f]]", "c de:e wikt:f"),
-        ("{{infobox|a=[[b]]}}{{lang|fr|[[c]]}} {{lang-fr|d}}", "<c→C> <French→French language>: d"),
-        ("[[a<!-- b -->|c]]<!-- d -->e\n<!-- f -->\ng", "<ce→A>\ng"),
-        ("<small>[[a]]</small>b<br>c<sub>d", "<a→A>b cd"),
-        ("[[own title]] [[#x|y]] [[{{t}}|u]] [[a#b|c]] [[A_b]] [[a%20b|c]]", "own title y u <c→A> <A_b→A b> <c→A b>"),
-        ("[[a|b [[c]] d]] [[<x>]]", "[[a|b <c→C> d]] [[<x>]]"),
-        ("[http://x [[a]] b] <math>x^2</math>&nbsp;<nowiki>[[c]]</nowiki>", "<a→A> b formula\xa0[[c]]"),
-    ],
-)
-def test_what_the_oracle_reads(source: str, text: str) -> None:
-    paragraphs = oracle_paragraphs("Own title", source, EN)
-    assert "|".join(marked(*each).strip() for each in paragraphs if each[0].strip()) == text
-
-
-def test_other_languages() -> None:
-    (paragraph,) = [
-        marked(*each) for each in oracle_paragraphs("T", "[[Haus]]übung [[Datei:a]] {{frS|b}}", DE) if each[0]
-    ]
-    assert paragraph == "<Hausübung→Haus>  <französisch→Französische Sprache> b"
-
-
-def marked(text: str, links: list[tuple[int, int, str]]) -> str:
-    """The text with its links shown as `<anchor→target>`."""
-    for start, end, target in reversed(links):
-        text = f"{text[:start]}<{text[start:end]}→{target}>{text[end:]}"
-    return text

@@ -97,11 +97,26 @@ def test_sentences_of_a_page(tmp_path: Path) -> None:
     check_counts(report, 1)
 
 
-def test_links_that_cut_words_are_counted(tmp_path: Path) -> None:
-    rows, _, report = build([dump(tmp_path, page(1, "un[[do]] [[pre]]É [[a]]b [[c-d|c]]-d [[P1]]"))], tmp_path / "out")
-    assert [link["target"] for link in rows[0]["links"]] == ["A", "C-d"]
-    assert (report.links[Reason.CUTS_A_WORD], report.grown) == (2, 0)
-    assert report.links[Reason.LINK_TO_SELF] == 1
+STRANGE = "A\tb\u2028[[c]]\u00a0d&#8203;[[e]]&shy;.\r\n\r\nNext [[f\u200b|\u200efoo]].&#10;End."
+
+
+@pytest.mark.parametrize(
+    ("text", "lists", "sentences", "links"),
+    [
+        ("un[[do]] [[pre]]É [[a]]b [[c-d|c]]-d [[P1]]", False, {"undo preÉ ab c-d P1": ["ab", "c"]},
+         {"found": 5, "kept": 2, Reason.CUTS_A_WORD: 2, Reason.LINK_TO_SELF: 1}),
+        ("A.\n* B [[c]].", False, {"A.": []}, {"found": 1, Reason.LINK_OUTSIDE_PROSE: 1}),
+        ("A.\n* B [[c]].", True, {"A.": [], "B c.": ["c"]}, {"found": 1, "kept": 1}),
+        (STRANGE, False, {"A b c de.": ["c"], "Next foo.": ["foo"], "End.": []},
+         {"found": 3, "kept": 2, Reason.CUTS_A_WORD: 1}),
+    ],
+)  # fmt: skip
+def test_links_of_sentences_are_counted(
+    tmp_path: Path, text: str, lists: bool, sentences: dict[str, list[str]], links: dict[str, int]
+) -> None:
+    rows, _, report = build([dump(tmp_path, page(1, text))], tmp_path / "out", CorpusSettings(lists=lists))
+    assert {row["text"]: [row["text"][a["start"] : a["end"]] for a in row["links"]] for row in rows} == sentences
+    assert (+report.links, report.grown) == (links, 0)
     check_counts(report, 1)
 
 
@@ -125,24 +140,6 @@ def test_every_page_has_a_fate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not titles[6]["infoboxes"], "too long to be read at all"
     assert titles[7]["infoboxes"] == [{"template": "Infobox x", "parameters": [{"name": "a", "value": "b"}]}]
     check_counts(report, len(pages))
-
-
-def test_lists_are_a_setting(tmp_path: Path) -> None:
-    source = dump(tmp_path, page(1, "A.\n* B [[c]]."))
-    plain, _, report = build([source], tmp_path / "plain")
-    both, _, _ = build([source], tmp_path / "both", CorpusSettings(lists=True))
-    assert [row["text"] for row in plain] == ["A."]
-    assert [row["text"] for row in both] == ["A.", "B c."]
-    assert report.links[Reason.LINK_OUTSIDE_PROSE] == 1
-
-
-def test_strange_white_space_never_shifts_offsets(tmp_path: Path) -> None:
-    text = "A\tb\u2028[[c]]\u00a0d&#8203;[[e]]&shy;.\r\n\r\nNext [[f\u200b|\u200efoo]].&#10;End."
-    rows, _, report = build([dump(tmp_path, page(1, text))], tmp_path / "out")
-    assert [row["text"] for row in rows] == ["A b c de.", "Next foo.", "End."]
-    assert [[row["text"][link["start"] : link["end"]] for link in row["links"]] for row in rows] == [["c"], ["foo"], []]
-    assert report.links[Reason.CUTS_A_WORD] == 1
-    check_counts(report, 1)
 
 
 def test_pages_are_numbered_over_all_dumps(tmp_path: Path) -> None:

@@ -7,9 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import nltk
 import pytest
-from nltk.tokenize.punkt import PunktSentenceTokenizer, PunktTokenizer, PunktTrainer
 
 from nerbert.config import make_settings
 from nerbert.corpus.dump.dump import Dump
@@ -23,6 +21,11 @@ from nerbert.sentences import RuleSplitter
 from tests.commands import exit_code
 from tests.stages import CorpusPlan, build_corpus
 
+pytest.importorskip("nltk")
+import nltk
+from nltk.tokenize.punkt import PunktSentenceTokenizer, PunktTokenizer, PunktTrainer
+
+pytestmark = pytest.mark.extras
 LINES = (
     "Herr Kowl. Meier kam nach [[Oslo]]. Er sah Kowl. Zander und ging. Dann kam Kowl. Arnold.",
     "Er blieb bei Kowl. Ludwig. Das war alles! War es das? Er ging [[Kowl|Heim. Dann]] kam er.",

@@ -24,7 +24,9 @@ ROWS = list(read_columns("wikipedias_wikitext.tsv", "language", "fact", "values"
         ("simplewiki", "en", "s", "s"), ("zh_yuewiki", "yue", "s", "s"),
         ("zh_classicalwiki", "lzh", "s", None), ("alswiki", "gsw", "ß", "ß"),
         ("be_x_oldwiki", "be-tarask", "ўś", "ўś"), ("nds_nlwiki", "nds-nl", "ëß", "ë"),
-        ("ndswiki", "nds", "ëß", None),
+        ("ndswiki", "nds", "ëß", None), ("", "en", "seé", "se"), ("", "de", "übung X", "übung"),
+        ("", "de-ch", "übung", "übung"), ("", "it", "ità", "ità"), ("", "fr", "éesA", "ées"), ("", "xx", "sé", "s"),
+        ("", "en", "S", None), ("", "fr", "A", None),
     ],
 )  # fmt: skip
 def test_trails_hold_letters_only(wiki: str, language: str, text: str, trail: str | None) -> None:

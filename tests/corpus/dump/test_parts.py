@@ -80,7 +80,7 @@ def whole(tmp_path: Path) -> list[RawPage]:
     return list(Dump(tmp_path / "whole.xml").pages())
 
 
-@pytest.mark.parametrize("split_bytes", [1, 7, 64, 500, 1000, 1_000_000])
+@pytest.mark.parametrize("split_bytes", [1, 64, 500, 1_000_000])
 @pytest.mark.parametrize(
     "pack",
     [
@@ -119,7 +119,9 @@ def test_an_end_tag_in_a_comment_ends_no_page(hidden: list[str], split_bytes: in
     with TemporaryDirectory() as folder:
         path = Path(folder) / "dump"
         path.write_bytes(streams(xml, *range(0, len(xml), split_bytes)) if packed else xml)
-        assert ids(read_parts(path, split_bytes)) == list(range(1, len(texts) + 1))
+        pages = [raw for part in read_parts(path, split_bytes) for raw in part]
+    assert [raw.page_id for raw in pages] == list(range(1, len(texts) + 1))
+    assert {raw.text for raw in pages} <= {"", "</page>", "x"}
 
 
 @pytest.mark.parametrize("pack", [bytes, lambda _: by_page(2)])
@@ -128,11 +130,12 @@ def test_a_part_that_is_not_read_to_its_border_is_an_error(tmp_path: Path, pack:
     path = tmp_path / "dump"
     path.write_bytes(pack(XML))
     first, *_, last = Dump(path).parts(300)
-    for part in (replace(first, length=first.length - 40), replace(last, length=last.length - 20)):
-        with pytest.raises(InputError, match=r"not a complete|not well-formed|cut off"):
+    for part in (
+        replace(first, length=first.length - 40), replace(last, length=last.length - 20),
+        replace(last, start=last.start - 40, length=last.length + 40),
+    ):  # fmt: skip
+        with raises(InputError):
             read_part(part)
-    with pytest.raises(InputError, match=r"not a complete|not well-formed|Invalid data"):
-        read_part(replace(last, start=last.start - 40, length=last.length + 40))
 
 
 @pytest.mark.parametrize("split_bytes", [300, 1_000_000])
@@ -155,17 +158,9 @@ def test_what_is_wrong_in_the_middle_is_told(
 ) -> None:
     path = tmp_path / "dump"
     path.write_bytes(pack(xml))
-    with pytest.raises(InputError, match=message) as caught:
+    with raises(InputError) as caught:
         read_parts(path, split_bytes)
-    assert str(caught.value).startswith(f"{path}:")
-
-
-def test_comments_and_cdata_within_a_page_are_read(tmp_path: Path) -> None:
-    text = "a<!-- x --> b <![CDATA[<c> & <d>]]> <?x y?>e"
-    path = tmp_path / "dump"
-    path.write_bytes(HEAD + page(1, text) + page(2, text) + TAIL)
-    for split_bytes in (10, 100, 1000):
-        assert {each.text for part in read_parts(path, split_bytes) for each in part} == {"a b <c> & <d> e"}
+    assert re.search(f"^{path}:.*({message})", str(caught.value)), str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -208,14 +203,12 @@ def test_lines_are_counted_over_chunks(tmp_path: Path) -> None:
     bad = XML.replace(b"<title>P20</title>", b"<title>P20</titel>")
     path.write_bytes(gzip.compress(bad))
     line = bad[: bad.index(b"<title>P20<")].count(b"\n") + 1
-    with pytest.raises(InputError, match=rf"^{path}:{line}: not well-formed"):
+    with raises(InputError, f"{path}:{line}: not well-formed"):
         read_parts(path, 700)
     path.write_bytes(bad)
-    after = r"the part from byte \d+ on, (after page 'P19' \(id 19\)|before its first page)"
-    with pytest.raises(InputError, match=rf"^{path}: {after}: not well-formed"):
-        read_parts(path, 700)
-    with pytest.raises(InputError, match=r"after page 'P19' \(id 19\): not well-formed"):
-        read_parts(path, len(bad) // 2)
+    for split_bytes, words in ((700, f"{path}: the part from byte "), (len(bad) // 2, "after page 'P19' (id 19): not")):
+        with raises(InputError, words):
+            read_parts(path, split_bytes)
 
 
 @pytest.mark.parametrize("size", [1, 100, 5000])

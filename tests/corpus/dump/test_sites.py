@@ -1,31 +1,26 @@
 import pytest
 
-from nerbert.corpus.dump.sites import CATEGORY, FILE, editions, make_site, wiki_code, wiki_codes
+from nerbert.corpus.dump.sites import CATEGORY, FILE, Site, editions, make_site, wiki_code, wiki_codes
 
 EN = make_site("enwiki", "en", {"Category": 14, "": 0, "Portal talk": 101})
 DE = make_site("dewiki", "de", {"Datei": 6, "Kategorie": 14})
 
 
 @pytest.mark.parametrize(
-    ("title", "number"),
+    ("site", "title", "number"),
     [
-        ("Paris", 0), ("Category:Films", CATEGORY), ("category : x", CATEGORY), ("IMAGE:x.png", FILE),
-        ("File: x", FILE), ("Portal_talk:X", 101), ("User_talk:X", 3), ("Star Trek: Picard", 0), (": x", 0),
-        ("", 0), ("WP:X", 4),
+        (EN, "Paris", 0), (EN, "Category:Films", CATEGORY), (EN, "category : x", CATEGORY), (EN, "IMAGE:x.png", FILE),
+        (EN, "File: x", FILE), (EN, "Portal_talk:X", 101), (EN, "User_talk:X", 3), (EN, "Star Trek: Picard", 0),
+        (EN, ": x", 0), (EN, "", 0), (EN, "WP:X", 4), (make_site("", "", {}), "Template:X", 10),
+        (DE, "Datei:x", 6), (DE, "Bild:x", 6), (DE, "File:x", 6), (DE, "Kategorie:x", 14), (DE, "Category:x", 14),
+        (make_site("", "ar", {}), "\u200fملف:x.jpg", 6), (make_site("", "ar", {}), "تصنيف\u200f:x", 14),
+        (make_site("", "vi", {}), "Tập  tin:x", 6), (make_site("", "vi", {}), "thể\u00a0loại : x", 14),
+        (make_site("", "vi", {}), "Tậptin:x", 0), (make_site("", "ru", {}), "обсуждение__участника:x", 3),
     ],
 )  # fmt: skip
-def test_namespaces(title: str, number: int) -> None:
-    assert EN.namespace(title) == number
-
-
-def test_a_wikis_own_names_are_known_beside_the_english_ones() -> None:
-    assert [DE.namespace(f"{name}:x") for name in ("Datei", "Bild", "File", "Kategorie", "Category")] == [
-        6,
-        6,
-        6,
-        14,
-        14,
-    ]
+def test_namespaces(site: Site, title: str, number: int) -> None:
+    """A wiki's names beside the English ones, behind marks and any blanks."""
+    assert site.namespace(title) == number
 
 
 @pytest.mark.parametrize(
@@ -38,27 +33,7 @@ def test_a_wikis_own_names_are_known_beside_the_english_ones() -> None:
 )  # fmt: skip
 def test_other_wikis(title: str, kind: str) -> None:
     assert EN.other_wiki(title) == kind
-
-
-def test_a_namespace_wins_over_an_interwiki_prefix() -> None:
-    assert make_site("x", "en", {"S": 104}).other_wiki("S:X") == ""
-
-
-@pytest.mark.parametrize(
-    ("language", "text", "trail"),
-    [
-        ("en", "seé", "se"), ("de", "übung X", "übung"), ("de-ch", "übung", "übung"), ("it", "ità", "ità"),
-        ("fr", "éesA", "ées"), ("xx", "sé", "s"), ("en", "S", None), ("fr", "A", None),
-    ],
-)  # fmt: skip
-def test_trails(language: str, text: str, trail: str | None) -> None:
-    match = make_site("", language, {}).wikitext.trail.match(text)
-    assert (match.group() if match else None) == trail
-
-
-def test_missing_parts_fall_back_to_english() -> None:
-    site = make_site("", "", {})
-    assert (site.wiki, site.language, site.namespace("Template:X")) == ("enwiki", "en", 10)
+    assert make_site("x", "en", {"S": 104}).other_wiki("S:X") == "", "a namespace wins over an interwiki prefix"
 
 
 @pytest.mark.parametrize(
@@ -80,22 +55,12 @@ def test_a_wikipedia_is_called_by_its_database(wiki: str, language: str, codes: 
 
 
 @pytest.mark.parametrize(
-    ("language", "title", "number"),
-    [
-        ("ar", "\u200fملف:x.jpg", 6), ("ar", "تصنيف\u200f:x", 14), ("vi", "Tập  tin:x", 6),
-        ("vi", "thể\u00a0loại : x", 14), ("ru", "обсуждение__участника:x", 3), ("vi", "Tậptin:x", 0),
-    ],
-)  # fmt: skip
-def test_namespaces_are_found_behind_marks_and_any_blanks(language: str, title: str, number: int) -> None:
-    assert make_site("", language, {}).namespace(title) == number
-
-
-@pytest.mark.parametrize(
     ("wiki", "language", "found"),
     [
         ("trwiki", "", ("trwiki", "tr", "tr")), ("trwiki", "de", ("trwiki", "de", "de")),
         ("nowiki", "nb", ("nowiki", "nb", "nb")), ("simplewiki", "", ("simplewiki", "en", "simple")),
         ("", " pt_BR ", ("pt-brwiki", "pt", "pt-br")), ("samplewiki", "", ("samplewiki", "en", "en")),
+        ("", "", ("enwiki", "en", "en")),
         ("be_x_oldwiki", "", ("be_x_oldwiki", "be", "be-tarask")),
     ],
 )  # fmt: skip

@@ -9,9 +9,8 @@ from nerbert.corpus.dump.sites import editions, wiki_codes
 from nerbert.corpus.knowledge.addresses import list_addresses
 from nerbert.errors import SettingsError
 from nerbert.sources.download import fetch
-from tests.sources.web_server import (
-    ONTOLOGY,
-)
+from tests.raised import raises
+from tests.sources.web_server import ONTOLOGY
 
 
 def test_addresses_of_a_date() -> None:
@@ -60,7 +59,7 @@ def test_the_lists_of_wikidata_lie_beside_it() -> None:
     ],
 )  # fmt: skip
 def test_bad_options_are_refused(arguments: tuple[Any, ...]) -> None:
-    with pytest.raises(SettingsError, match="--"):
+    with raises(SettingsError, "--"):
         list_addresses(*arguments)
 
 
@@ -70,6 +69,6 @@ def test_bad_options_are_refused(arguments: tuple[Any, ...]) -> None:
      "http://x:y", "http://ü"],
 )  # fmt: skip
 def test_bad_mirrors_are_refused(tmp_path: Path, mirror: str) -> None:
-    with pytest.raises(SettingsError, match="--mirror"):
+    with raises(SettingsError, "--mirror"):
         list(fetch([ONTOLOGY], tmp_path / "out", mirror))
     assert not (tmp_path / "out").exists()

@@ -1,7 +1,6 @@
 """Which claim gives a title its class: against a dictionary, and what the database must not do."""
 
 import itertools
-import random as randoms
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -79,16 +78,6 @@ def test_the_table_says_what_a_dictionary_says(
         assert count.lost_to_precedence == sum(place in expected[name] and place != typed[name] for name in typed)
         assert count.disambiguation_pages == sum(place in each and -1 in each for each in expected.values())
     assert pages == sum(-1 in each for each in expected.values())
-
-
-@given(claims, st.randoms())
-@settings(max_examples=40)
-def test_the_order_of_claims_changes_nothing(rows: list[tuple[int, Claim]], random: randoms.Random) -> None:
-    """Where of a title no two claims of a source stand back by nothing, as with triples."""
-    rows = list({(source, claim if claim[1] else claim[0]): (source, claim) for source, claim in rows}.values())
-    first = write(rows, NAMES)
-    random.shuffle(rows)
-    assert write(rows, NAMES) == first
 
 
 @pytest.mark.parametrize("threads", [1, 8])

@@ -1,14 +1,11 @@
-import re
 from pathlib import Path
 
 import pytest
 
 from nerbert.corpus.dump.deduplicate import is_disambiguation
-from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.sites import normalise_title
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, disambiguation_rows
-from nerbert.corpus.wikitext.scan import scan_page
-from nerbert.records import RawPage, Reason
+from nerbert.records import Reason
 from nerbert.sources.files import FoundFile
 from nerbert.tables import read_columns
 
@@ -91,30 +88,6 @@ def test_no_pattern_matches_nothing_or_anything() -> None:
     for language in languages:
         assert not is_disambiguation("Ada", ["", "X", "Infobox person"], language)
         assert not is_disambiguation("Ada ()", [], language)
-
-
-def article_pages(path: Path, wiki: str, language: str) -> list[tuple[RawPage, bool]]:
-    dump = Dump(path, wiki=wiki, language=language)
-    site, found = dump.site, []
-    for page in dump.pages():
-        if not page.redirect and site.namespace(page.title) == 0:
-            boxes = scan_page(page.title, page.text, site).infoboxes
-            names = [normalise_title(box.template) for box in boxes]
-            found.append((page, is_disambiguation(normalise_title(page.title), names, language)))
-    return found
-
-
-@pytest.mark.parametrize(
-    ("language", "marks", "count"),
-    [("en", "disambig(?:uation)?|geodis|hndis|dab", 10), ("de", "Begriffsklärung|BKS", 3),
-     ("it", "disambigua|Sigla[23]", 35)],
-)  # fmt: skip
-def test_real_pages_are_told_as_their_wikitext_is_marked(shared: Path, language: str, marks: str, count: int) -> None:
-    name = f"{language}wiki-sample-pages-articles-multistream.xml.bz2"
-    pages = article_pages(shared / "data/wiki" / name, f"{language}wiki", language)
-    marked = re.compile(r"\{\{\s*(?:" + marks + r")\s*(?:\}\}|\|)", re.IGNORECASE)
-    assert [page.title for page, told in pages if told] == [page.title for page, _ in pages if marked.search(page.text)]
-    assert sum(told for _, told in pages) == count
 
 
 def test_disambiguations_of_dbpedia_are_read(tmp_path: Path) -> None:

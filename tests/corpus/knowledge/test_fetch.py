@@ -16,18 +16,7 @@ from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.errors import InputError, OutputExists, WriteError
 from nerbert.sources.download import FETCHED, Address
-from tests.sources.web_server import (
-    BODY,
-    ONTOLOGY,
-    PLACE,
-    Mood,
-    Web,
-    fails,
-    get,
-    names,
-    place,
-    whole,
-)
+from tests.sources.web_server import BODY, ONTOLOGY, PLACE, Mood, Web, fails, get, names, place, whole
 
 
 def test_a_file_is_fetched_once_and_checked_after(web: Web, tmp_path: Path) -> None:
@@ -233,12 +222,7 @@ def test_the_folder_is_knowledge_as_it_is(
     assert [(out / each.name).read_bytes() for each in addresses] == contents
     knowledge = open_knowledge([out], "en")
     used = {source.kind for source in knowledge.sources}
-    assert used >= {
-        SourceKind.ONTOLOGY,
-        SourceKind.MAPPING,
-        SourceKind.TRIPLES,
-        SourceKind.WIKIDATA_JSON,
-    }
+    assert used >= {SourceKind.ONTOLOGY, SourceKind.MAPPING, SourceKind.TRIPLES, SourceKind.WIKIDATA_JSON}
     assert FETCHED not in {name for name, _ in knowledge.passed_over}
     corpus = tmp_path / "corpus"
     dump_file = out / addresses[4].name

@@ -386,14 +386,9 @@ def test_mappings_without_a_rule_are_no_dump_of_wikidata(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "language", "ours", "others"),
     [
-        ("nowiki", "nb", ["no", "nb"], ["nn", "en"]),
         ("nds_nlwiki", "nds", ["nds-nl"], ["nds", "nl", "en"]),
-        ("be_x_oldwiki", "be", ["be-x-old", "be-tarask"], ["be"]),
-        ("zh_yuewiki", "yue", ["zh-yue", "yue"], ["zh"]),
         ("simplewiki", "en", ["simple", "en"], ["de"]),
-        ("enwiki", "en", ["en"], ["simple", "de"]),
         ("samplewiki", "de", ["de"], ["en"]),
-        ("", "nb", ["no"], ["en"]),
     ],
 )
 def test_a_wiki_has_its_own_triples_and_mappings(
@@ -432,19 +427,6 @@ def test_a_list_of_disambiguation_pages_bars_no_article_with_an_infobox(tmp_path
     assert typed(first, *names, pages=boxes, disambiguation=["C"]) == {"A": ("City", "infobox")}
 
 
-def test_each_file_is_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = write(tmp_path, **{f"t{n}": f"A{n}\tFilm\n" for n in range(20)})
-    calls, resolve = [0], Path.resolve
-
-    def counted(path: Path, strict: bool = False) -> Path:
-        calls[0] += 1
-        return resolve(path, strict)
-
-    monkeypatch.setattr(Path, "resolve", counted)
-    open_knowledge(paths, "en")
-    assert calls[0] <= 3 * len(paths)
-
-
 KINDS = {
     "dbpedia/Mapping_en.xml.xz": "infobox mapping",
     "dbpedia/ontology.xml.xz": "ontology",
@@ -471,11 +453,3 @@ def test_all_shared_files_are_told_rightly(shared: Path) -> None:
 def test_shared_tables_are_told_without_an_ontology(shared: Path, name: str) -> None:
     knowledge = open_knowledge([shared / f"data/types/{name}.tsv.xz"], "en")
     assert [entry["kind"] for entry in used(knowledge)] == ["title table"]
-
-
-def test_files_that_share_a_name_are_told_apart(tmp_path: Path) -> None:
-    for folder, title in (("one", "Ada"), ("two", "Bob")):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "t.tsv").write_text(f"title\tclass\n{title}\tPerson\n")
-    knowledge = open_knowledge([tmp_path / "one", tmp_path / "two"], "en")
-    assert typed(knowledge, "Ada", "Bob") == {"Ada": ("Person", "one/t.tsv"), "Bob": ("Person", "two/t.tsv")}

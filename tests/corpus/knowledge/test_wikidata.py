@@ -58,7 +58,13 @@ def statement(name: str, value: int, rank: str = "normal") -> dict[str, Any]:
 
 
 def entity(number: int, claims: dict[str, Any], links: dict[str, Any]) -> str:
-    found = {"type": "item", "id": f"Q{number}", "labels": [], "claims": claims or [], "sitelinks": links or []}
+    found: dict[str, Any] = {
+        "type": "item",
+        "id": f"Q{number}",
+        "labels": [],
+        "claims": claims or [],
+        "sitelinks": links or [],
+    }
     return json.dumps(found, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nerbert.corpus.wikitext.convert import shown_measure, unit_names
@@ -138,19 +138,18 @@ def test_any_unicode_is_taken(name: str, arguments: list[str], language: str) ->
     assert (template_text(name, arguments, language) is None) == (text_rule(name, language) is None)
 
 
-@given(st.text(max_size=40))
-def test_unit_codes_of_any_kind_are_read_or_left(code: str) -> None:
-    text = shown_measure(["5", code], {}, short=False)
-    assert code.strip() in text or unit_names(code)
-
-
 UNITS = {code: (one, many) for code, one, many in read_columns("units.tsv", "code", "one", "many")}
 
 
-def test_a_compound_unit_of_any_length_is_read_or_left() -> None:
-    for code in ("/".join("m" * 5000), "e3" * 5000 + "m", "/" * 5000, "e6", "/d", "m/"):
-        assert unit_names(code) is None
-        assert code in shown_measure(["5", code], {}, short=False)
+@given(st.text(max_size=40))
+@example("/".join("m" * 5000))
+@example("e3" * 5000 + "m")
+@example("/" * 5000)
+@example("e6")
+@example("/d")
+@example("m/")
+def test_unit_codes_of_any_kind_are_read_or_left(code: str) -> None:
+    assert bool(unit_names(code)) != (code.strip() in shown_measure(["5", code], {}, short=False))
 
 
 def test_a_unit_has_a_name_for_one_and_for_many() -> None:
