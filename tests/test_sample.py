@@ -173,13 +173,6 @@ def test_some_articles_are_broken(pages: Sequence[RawPage]) -> None:
     assert any(text.count(begin) != text.count(end) for text in articles for begin, end in PAIRS)
 
 
-def test_alike_sentences_are_told() -> None:
-    one, other = "The tug left Oslo in a gale.", "The tug left Oslo at noon, towing a lighter."
-    assert not too_alike([sentence("A", one), sentence("B", other)])
-    assert too_alike([sentence("A", one), sentence("B", "Ahead of us the tug left Oslo in fog.")])
-    assert not too_alike([sentence("A", "The tug left."), sentence("B", "The tug left.")])
-
-
 def test_the_domain_is_iob2_has_all_types_in_each_part_and_no_sentence_twice(
     domain: Mapping[str, Sequence[Example]],
 ) -> None:
