@@ -91,12 +91,8 @@ def each_in_child(cases: Sequence[T], check: Callable[[T], object], **how: Any) 
     """Check cases in children, many in one; where it fails, find the first case that fails alone, or tell of all."""
 
     def run(batch: Sequence[T]) -> None:
-        def call() -> None:
-            for case in batch:
-                check(case)
-
         try:
-            in_child(call, **how)
+            in_child(lambda: [check(case) for case in batch], **how)
         except AssertionError as error:
             raise AssertionError(f"{batch!r:.20000}\n{error}") from None
 
