@@ -1,10 +1,11 @@
-"""Pre-trainings that are about to start, the gradients of one step, and files of rows."""
+"""Pre-trainings that are about to start, the gradients of one step, two processes in turn, and files of rows."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import torch
 
@@ -12,6 +13,8 @@ from nerbert.encoder.pretrain import Preparation, prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.training.distributed import make_process_group
 from nerbert.training.step import train_step
+
+Result = TypeVar("Result")
 
 
 def prepared(settings: PretrainSettings) -> Preparation:
@@ -55,3 +58,29 @@ def written(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
     """A file of rows of JSON."""
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return path
+
+
+def by_two_processes(run: Callable[[Any], Result]) -> Result:
+    """What a function returns in the second of two processes, which run in turn: each is given the other's share.
+
+    Each round knows one more of what the other process gathers.
+    """
+    shares: list[list[Any]] = [[], []]
+    for _ in range(50):
+        for rank in (0, 1):
+            known, own = shares[1 - rank], list[Any]()
+
+            def gather(items: list[Any], rank: int = rank, known: Any = known, own: Any = own) -> list[Any]:
+                own.append(items)
+                if len(own) > len(known):
+                    raise LookupError
+                pair = (items, known[len(own) - 1])
+                return [*pair[rank], *pair[1 - rank]]
+
+            group = SimpleNamespace(rank=rank, count=2, is_first=not rank, gather=gather, device=torch.device("cpu"))
+            with suppress(LookupError):
+                result = run(group)
+                if rank:
+                    return result
+            shares[rank] = own
+    raise AssertionError("the processes never end")

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batches
-from nerbert.encoder import preprocess as cutting
-from nerbert.encoder.corpus_labels import LabelledCorpus, read_label_set, training_rows
+from nerbert.corpus.shards import read_manifest, read_sentences
+from nerbert.encoder.corpus_labels import LabelledCorpus, read_label_set
 from nerbert.encoder.preprocess import Preprocessor, Sentences, open_training_data
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, WriteError
@@ -31,6 +30,7 @@ from nerbert.training.batches import TrainingData
 from tests.commands import python
 from tests.encoder.corpora import cut, poison, with_column
 from tests.extending.toys.executor_toy import Threads
+from tests.raised import raises
 from tests.windows import row_of
 
 
@@ -46,9 +46,24 @@ def pieces(tokenizers: dict[str, Any], config: Callable[..., Any]) -> SubwordTok
     return SubwordTokenizer(tokenizers["wordpiece"], config(), 32)
 
 
-def data_of(settings: PretrainSettings, pieces: SubwordTokenizer, workers: int = 1) -> TrainingData:
-    with LocalExecutor(workers) as executor:
-        return open_training_data([LabelledCorpus.read(settings)], pieces, settings, executor)
+def made_windows(settings: PretrainSettings) -> Path:
+    """The folder of windows in the cache."""
+    return Path(settings.cache) / "pieces"
+
+
+Opened = Callable[..., TrainingData]
+
+
+@pytest.fixture
+def opened(settings: PretrainSettings, pieces: SubwordTokenizer) -> Opened:
+    """Open the training data with changed settings, or another cutter."""
+
+    def run(pieces: SubwordTokenizer = pieces, workers: int = 1, **changes: Any) -> TrainingData:
+        own = replace(settings, **changes)
+        with LocalExecutor(workers) as executor:
+            return open_training_data([LabelledCorpus.read(own)], pieces, own, executor)
+
+    return run
 
 
 def training(settings: PretrainSettings) -> list[Sentence]:
@@ -73,7 +88,7 @@ def content(windows: Windows) -> list[bytes]:
 
 def caches(settings: PretrainSettings) -> list[str]:
     """Everything that lies in the cache's place for pieces."""
-    return sorted(path.name for path in (Path(settings.cache) / "pieces").glob("*"))
+    return sorted(path.name for path in made_windows(settings).glob("*"))
 
 
 @pytest.mark.parametrize(
@@ -81,12 +96,11 @@ def caches(settings: PretrainSettings) -> list[str]:
     [("", "wordpiece", False), ("4types", "wordpiece", True), ("1type", "byte-level", False), ("", "unigram", True)],
 )
 def test_windows_are_those_of_cutting_all_sentences_in_memory(
-    settings: PretrainSettings, name: str, kind: str, further: bool,
-    tokenizers: dict[str, Any], config: Callable[..., Any],
+    settings: PretrainSettings, opened: Opened, name: str, kind: str, further: bool, tokenizers: dict[str, Any],
+    config: Callable[..., Any],
 ) -> None:  # fmt: skip
-    settings = replace(settings, label_set=name)
     pieces = SubwordTokenizer(tokenizers[kind], config(), 32, further=further)
-    data, expected = data_of(settings, pieces), plain_windows(settings, pieces)
+    data, expected = opened(pieces, label_set=name), plain_windows(replace(settings, label_set=name), pieces)
     rows = [row_of(data.windows, number) for number in data.numbers_of(0)]
     assert [replace(each, sentence=0) for each in rows] == [replace(each, sentence=0) for each in expected]
     of_one = [(rows[at].sentence == rows[at + 1].sentence) for at in range(len(rows) - 1)]
@@ -94,43 +108,30 @@ def test_windows_are_those_of_cutting_all_sentences_in_memory(
     assert len(rows) > len({each.sentence for each in rows}) > 100
 
 
-def test_windows_of_all_that_can_have_copies_are_there(settings: PretrainSettings, pieces: SubwordTokenizer) -> None:
-    settings = replace(settings, resample_each_epoch=True)
-    examples = [sentence_example(each) for each in training(settings)]
+def test_windows_of_all_that_can_have_copies_are_there(
+    settings: PretrainSettings, pieces: SubwordTokenizer, opened: Opened
+) -> None:
+    examples = [sentence_example(each) for each in training(replace(settings, resample_each_epoch=True))]
     tags = tag_names(read_label_set(read_manifest(settings.corpus_folder), settings).categories)
-    expected = Windows.pack(pieces.windows(examples, BioLabels(tags)))
-    windows = data_of(settings, pieces).windows
-    assert content(windows) == content(expected)
+    windows = opened(resample_each_epoch=True).windows
+    assert content(windows) == content(Windows.pack(pieces.windows(examples, BioLabels(tags))))
     assert all(isinstance(getattr(windows, each.name), np.memmap) for each in fields(windows))
 
 
-def test_examples_from_columns_are_those_of_sentences(corpus: Path) -> None:
-    (one, *_) = sorted((corpus / "sentences").iterdir())
-    batches = [training_rows(batch) for batch in sentence_batches(one, rows=50)]
-    found = [each for batch in batches for each in cutting._examples(batch, lambda _, own: own)]
-    wanted = {row["id"] for batch in batches for row in batch.to_pylist()}
-    assert found == [sentence_example(each) for each in read_sentences(corpus) if each.id in wanted]
-    assert sum(len(each.spans) for each in found) > 100
-
-
-def test_a_second_opening_reads_no_shard(settings: PretrainSettings, pieces: SubwordTokenizer) -> None:
-    manifest = read_manifest(settings.corpus_folder)
-    labels = read_label_set(manifest, settings)
-    before = content(open_training_data([LabelledCorpus(settings, manifest, labels)], pieces, settings).windows)
+def test_a_second_opening_reads_no_shard(settings: PretrainSettings, pieces: SubwordTokenizer, opened: Opened) -> None:
+    corpus, before = LabelledCorpus.read(settings), content(opened().windows)
     poison(settings.corpus_folder)
-    data = open_training_data([LabelledCorpus(settings, manifest, labels)], pieces, settings)
+    data = open_training_data([corpus], pieces, settings)
     assert content(data.windows) == before
     assert len(data.numbers_of(0))
 
 
-def test_several_processes_make_the_same_bytes(
-    settings: PretrainSettings, pieces: SubwordTokenizer, tmp_path: Path
-) -> None:
-    other = replace(settings, cache=str(tmp_path / "other"), label_set="4types")
-    data_of(replace(settings, label_set="4types"), pieces)
-    data_of(other, pieces, workers=2)
+def test_several_processes_make_the_same_bytes(settings: PretrainSettings, opened: Opened, tmp_path: Path) -> None:
+    other = replace(settings, cache=str(tmp_path / "other"))
+    opened(label_set="4types")
+    opened(label_set="4types", cache=other.cache, workers=2)
     assert caches(settings) == caches(other)
-    one, two = ({path.name: path.read_bytes() for path in (Path(each.cache) / "pieces").rglob("*.*") if path.is_file()}
+    one, two = ({path.name: path.read_bytes() for path in made_windows(each).rglob("*.*") if path.is_file()}
                 for each in (settings, other))  # fmt: skip
     assert one == two
     assert len(one) == 14
@@ -150,83 +151,69 @@ def test_threads_of_this_process_leave_its_environment_as_it_is(
     "change", ["tokenizer", "label set", "length", "truncate", "further", "special pieces", "shards", "nothing"]
 )
 def test_what_decides_the_windows_decides_their_folder(
-    change: str, settings: PretrainSettings, pieces: SubwordTokenizer, tokenizers: dict[str, Any],
-    config: Callable[..., Any], sample_corpus: Path, tmp_path: Path,
+    change: str, settings: PretrainSettings, pieces: SubwordTokenizer, opened: Opened, tokenizers: dict[str, Any],
+    config: Callable[..., Any], few: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
-    data_of(settings, pieces)
+    opened()
     tokenizer = tokenizers["wordpiece"]
     match change:
         case "tokenizer":
-            texts = [each.text for each in read_sentences(sample_corpus)]
-            data_of(settings, SubwordTokenizer(train_tokenizer(texts, 700), config(), 32))
+            texts = [each.text for each in read_sentences(few)]
+            opened(SubwordTokenizer(train_tokenizer(texts, 700), config(), 32))
         case "label set":
-            data_of(replace(settings, label_set="4types"), pieces)
+            opened(label_set="4types")
         case "length":
-            data_of(settings, SubwordTokenizer(tokenizer, config(), 31))
+            opened(SubwordTokenizer(tokenizer, config(), 31))
         case "truncate" | "further":
             options: dict[str, Any] = {"on_too_long": "truncate"} if change == "truncate" else {"further": True}
-            data_of(settings, SubwordTokenizer(tokenizer, config(), 32, **options))
+            opened(SubwordTokenizer(tokenizer, config(), 32, **options))
         case "special pieces":
             pieces._after = (*pieces._after, pieces._after[0])
-            data_of(settings, pieces)
+            opened()
         case "shards":
-            changed = cut(sample_corpus, tmp_path / "changed", with_column("copies", lambda each: each + 1))
-            data_of(replace(settings, corpus=(changed,)), pieces)
+            changed = cut(few, tmp_path / "changed", with_column("copies", lambda each: each + 1))
+            opened(corpus=(changed,))
         case "nothing":
             tokenizer.save_pretrained(tmp_path / "tokenizer")
             again = load_tokenizer(str(tmp_path / "tokenizer"))
             again("a", padding="max_length", truncation=True, max_length=9)
-            data_of(
-                replace(settings, epochs=5, seed=2, resample_each_epoch=True), SubwordTokenizer(again, config(), 32)
-            )
-            data_of(replace(settings, label_set="paper315"), pieces)
+            opened(SubwordTokenizer(again, config(), 32), epochs=5, seed=2, resample_each_epoch=True)
+            opened(label_set="paper315")
     assert len(caches(settings)) == (1 if change == "nothing" else 2)
 
 
-FILES = ("ids", "ends", "words", "positions", "labels", "word_ends", "sentences", "copies", "expected_copies",
-         "identities")  # fmt: skip
-DAMAGES: dict[str, Callable[[Path], object]] = {
-    "cut off": lambda path: path.write_bytes(path.read_bytes()[:-3]),
-    "empty": lambda path: path.write_bytes(b""),
-    "gone": Path.unlink,
-    "a bit": lambda path: path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1])),
-}
+def flipped(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1]))
+
+
+def shifted(path: Path) -> None:
+    path.write_bytes((np.fromfile(path, np.int64) + 10_000_000).tobytes())
+
+
+FILES = (*(f"{name}.bin" for name in ("ids", "ends", "words", "positions", "labels", "word_ends", "sentences", "copies",
+                                      "expected_copies", "identities")), "windows.json", "sentences.json")  # fmt: skip
+DAMAGES: list[Callable[[Path], object]] = [
+    lambda path: path.write_bytes(path.read_bytes()[:-3]), lambda path: path.write_bytes(b""), Path.unlink, flipped,
+]  # fmt: skip
+COUNTS = ("[3]", "[]", "3", '["3"]', "[-1]", "[-1, 4]", '{"sentences": 5}')
 
 
 @pytest.mark.parametrize(
     ("name", "damage"),
-    list(zip([*(f"{each}.bin" for each in FILES), "windows.json", "sentences.json"], cycle(DAMAGES), strict=False)),
-)
+    [*zip(FILES, cycle(DAMAGES), strict=False),
+     *((f"{name}.bin", shifted) for name in ("ends", "word_ends", "sentences")),
+     *(("sentences.json", lambda path, text=text: path.write_text(text)) for text in COUNTS)],
+)  # fmt: skip
 def test_a_damaged_cache_is_made_again(
-    settings: PretrainSettings, pieces: SubwordTokenizer, name: str, damage: str
+    settings: PretrainSettings, opened: Opened, name: str, damage: Callable[[Path], object]
 ) -> None:
-    before = content(data_of(settings, pieces).windows)
-    (path,) = (Path(settings.cache) / "pieces").rglob(name)
+    before = content(opened().windows)
+    (path,) = made_windows(settings).rglob(name)
     size = path.stat().st_size
-    DAMAGES[damage](path)
-    assert content(data_of(settings, pieces).windows) == before
+    damage(path)
+    assert content(opened().windows) == before
     assert path.stat().st_size == size
     assert len(caches(settings)) == 1
-
-
-@pytest.mark.parametrize("text", ["[3]", "[]", "3", '["3"]', "[-1]", "[-1, 4]", '{"sentences": 5}'])
-def test_counts_that_are_none_are_made_again(settings: PretrainSettings, pieces: SubwordTokenizer, text: str) -> None:
-    before = content(data_of(settings, pieces).windows)
-    (path,) = (Path(settings.cache) / "pieces").rglob("sentences.json")
-    path.write_text(text)
-    assert content(data_of(settings, pieces).windows) == before
-    (count,) = json.loads(path.read_text())
-    assert count > 100
-
-
-@pytest.mark.parametrize("name", ["ends", "word_ends", "sentences"])
-def test_files_that_do_not_belong_together_are_made_again(
-    settings: PretrainSettings, pieces: SubwordTokenizer, name: str
-) -> None:
-    before = content(data_of(settings, pieces).windows)
-    (path,) = (Path(settings.cache) / "pieces").rglob(f"{name}.bin")
-    path.write_bytes((np.fromfile(path, np.int64) + 10_000_000).tobytes())
-    assert content(data_of(settings, pieces).windows) == before
 
 
 CHILD = """
@@ -264,108 +251,97 @@ def child(settings: PretrainSettings, pieces: SubwordTokenizer, tmp_path: Path, 
     return [python(), "-c", CHILD, str(settings.corpus_folder), settings.cache, str(tmp_path / "tokenizer")]
 
 
-def test_two_processes_at_once_make_one_cache(
-    child: list[str], settings: PretrainSettings, pieces: SubwordTokenizer
-) -> None:
+def test_two_processes_at_once_make_one_cache(child: list[str], settings: PretrainSettings, opened: Opened) -> None:
     running = [subprocess.Popen([*child, "0"], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = sorted(process.communicate()[0].split() for process in running)
-    windows = data_of(settings, pieces).windows
+    windows = opened().windows
     assert told == [[str(cuts), str(len(windows)), str(windows.ids.sum())] for cuts in (0, 5)]
-    assert len(list((Path(settings.cache) / "pieces").iterdir())) == 1
+    assert len(caches(settings)) == 1
 
 
 def test_a_killed_run_leaves_nothing_that_is_taken_for_whole(
-    child: list[str], settings: PretrainSettings, pieces: SubwordTokenizer, tmp_path: Path
+    child: list[str], settings: PretrainSettings, opened: Opened, tmp_path: Path
 ) -> None:
     assert subprocess.run([*child, "3"], check=False).returncode == -9
-    place = Path(settings.cache) / "pieces"
-    assert {path.name[0] for path in place.iterdir()} == {"."}
+    assert {name[0] for name in caches(settings)} == {"."}
     elsewhere = replace(settings, cache=str(tmp_path / "elsewhere"))
-    assert content(data_of(settings, pieces).windows) == content(data_of(elsewhere, pieces).windows)
-    assert [path.name for path in place.iterdir()] == caches(elsewhere)
+    assert content(opened().windows) == content(opened(cache=elsewhere.cache).windows)
+    assert caches(settings) == caches(elsewhere)
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda old: b"", lambda old: old[:-9], lambda old: old[:500] + b"x" + old[501:]],
-    ids=["empty", "cut off", "a byte"],
-)  # fmt: skip
-def test_a_shard_of_other_bytes_is_named(
-    settings: PretrainSettings, pieces: SubwordTokenizer, damage: Callable[[bytes], bytes]
-) -> None:
-    manifest = read_manifest(settings.corpus_folder)
-    labels = read_label_set(manifest, settings)
-    path = settings.corpus_folder / "sentences" / "part-00003.parquet"
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match=r"part-00003\.parquet: differs from the SHA-256 in manifest\.json"):
-        open_training_data([LabelledCorpus(settings, manifest, labels)], pieces, settings)
-    assert not list((Path(settings.cache) / "pieces").iterdir())
-
-
-@pytest.mark.parametrize("damage", [lambda old: b"", lambda old: old[:-9]], ids=["empty", "cut off"])
-def test_a_damaged_shard_without_a_hash_is_named(
-    settings: PretrainSettings, pieces: SubwordTokenizer, damage: Callable[[bytes], bytes]
-) -> None:
-    manifest = read_manifest(settings.corpus_folder)
-    labels = read_label_set(manifest, settings)
-    del manifest["shard_sha256"]
-    path = settings.corpus_folder / "sentences" / "part-00003.parquet"
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match=r"part-00003\.parquet: not a readable shard .*build the corpus again"):
-        open_training_data([LabelledCorpus(settings, manifest, labels)], pieces, settings)
-    path.unlink()
-    with pytest.raises(InputError, match=r"part-00003\.parquet: shard can't be read: No such file"):
-        open_training_data([LabelledCorpus(settings, manifest, labels)], pieces, settings)
-    assert not list((Path(settings.cache) / "pieces").iterdir())
-
-
-@pytest.mark.parametrize(
-    ("column", "value", "message"),
+    ("damage", "hashed", "words"),
     [
-        ("copies", -1, r"copies = -1: must be at least 0"),
-        ("expected_copies", float("nan"), None),
-        ("expected_copies", float("inf"), r"expected_copies = inf: must be at least 0, and no more than fits"),
-        ("expected_copies", 1e18, r"expected_copies = 1e\+18: must"),
-        ("words", [{"start": 0, "end": 1}], r"cuts a word"),
+        (lambda old: b"", True, "differs from the SHA-256 in manifest.json"),
+        (lambda old: old[:500] + b"x" + old[501:], True, "differs from the SHA-256 in manifest.json"),
+        (lambda old: b"", False, "not a readable shard "),
+        (lambda old: old[:-9], False, "not a readable shard "),
+        (None, False, "shard can't be read: No such file"),
+    ],
+)
+def test_a_damaged_shard_is_named(
+    settings: PretrainSettings, pieces: SubwordTokenizer, damage: Callable[[bytes], bytes] | None, *, hashed: bool,
+    words: str,
+) -> None:  # fmt: skip
+    manifest = read_manifest(settings.corpus_folder)
+    labels = read_label_set(manifest, settings)
+    if not hashed:
+        del manifest["shard_sha256"]
+    path = settings.corpus_folder / "sentences" / "part-00003.parquet"
+    if damage:
+        path.write_bytes(damage(path.read_bytes()))
+    else:
+        path.unlink()
+    with raises(InputError, f"part-00003.parquet: {words}"):
+        open_training_data([LabelledCorpus(settings, manifest, labels)], pieces, settings)
+    assert not caches(settings)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("copies", -1, "copies = -1: must be at least 0"),
+        ("expected_copies", float("nan"), "expected_copies"),
+        ("expected_copies", float("inf"), "expected_copies = inf: must be at least 0, and no more than fits"),
+        ("expected_copies", 1e18, "expected_copies = 1e+18: must"),
+        ("words", [{"start": 0, "end": 1}], "cuts a word"),
     ],
 )
 def test_values_that_no_corpus_has_name_the_shard(
-    sample_corpus: Path, settings: PretrainSettings, pieces: SubwordTokenizer, tmp_path: Path, column: str, value: Any,
-    message: str | None,
-) -> None:  # fmt: skip
-    broken = cut(sample_corpus, tmp_path / "broken", with_column(column, lambda _: value))
-    settings = replace(settings, corpus=(broken,))
-    with pytest.raises(InputError, match=rf"part-00000\.parquet: .*{message or column}"):
-        data_of(settings, pieces)
-    assert not list((Path(settings.cache) / "pieces").iterdir())
-
-
-def test_a_train_part_without_copies_is_told(
-    sample_corpus: Path, settings: PretrainSettings, pieces: SubwordTokenizer, tmp_path: Path
+    few: Path, settings: PretrainSettings, opened: Opened, tmp_path: Path, column: str, value: Any, words: str
 ) -> None:
-    none = cut(sample_corpus, tmp_path / "none", with_column("copies", lambda _: 0))
-    with pytest.raises(InputError, match="nothing to train on: no training sentence has copies and a word"):
-        data_of(replace(settings, corpus=(none,)), pieces)
-    assert len(data_of(replace(settings, corpus=(none,), resample_each_epoch=True), pieces).numbers_of(0))
-    empty = cut(sample_corpus, tmp_path / "empty", with_column("split", lambda _: "validation"))
-    with pytest.raises(InputError, match="nothing to train on"):
-        data_of(replace(settings, corpus=(empty,)), pieces)
+    broken = cut(few, tmp_path / "broken", with_column(column, lambda _: value))
+    with raises(InputError, words) as error:
+        opened(corpus=(broken,))
+    assert "part-00000.parquet: " in str(error.value)
+    assert not caches(settings)
+
+
+def test_a_train_part_without_copies_is_told(few: Path, opened: Opened, tmp_path: Path) -> None:
+    none = cut(few, tmp_path / "none", with_column("copies", lambda _: 0))
+    empty = cut(few, tmp_path / "empty", with_column("split", lambda _: "validation"))
+    for corpus in (none, empty):
+        with raises(InputError, "nothing to train on: no training sentence has copies and a word"):
+            opened(corpus=(corpus,))
+    assert len(opened(corpus=(none,), resample_each_epoch=True).numbers_of(0))
 
 
 def test_a_full_disk_names_the_cache(
-    settings: PretrainSettings, pieces: SubwordTokenizer, monkeypatch: pytest.MonkeyPatch
+    settings: PretrainSettings, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> Iterator[Windows]:
         raise OSError(28, "No space left on device")
 
     read_label_set(read_manifest(settings.corpus_folder), settings)
     monkeypatch.setattr("nerbert.encoder.preprocess.write_windows", full)
-    with pytest.raises(WriteError, match=r"cache/pieces/[0-9a-f]{64}: can't be written: No space left"):
-        data_of(settings, pieces)
-    assert not list((Path(settings.cache) / "pieces").iterdir())
+    with raises(WriteError, "can't be written: No space left") as error:
+        opened()
+    assert f"{made_windows(settings)}/" in str(error.value)
+    assert not caches(settings)
 
 
-def test_copies_are_the_corpus_own_in_every_epoch(settings: PretrainSettings, pieces: SubwordTokenizer) -> None:
-    data = data_of(settings, pieces)
+def test_copies_are_the_corpus_own_in_every_epoch(settings: PretrainSettings, opened: Opened) -> None:
+    data = opened()
     copies = np.array([each.copies for each in training(replace(settings, resample_each_epoch=True))])
     counts = np.bincount(data.numbers_of(3), minlength=len(data.windows))
     assert np.array_equal(counts, copies[data.windows.sentences])
@@ -373,11 +349,8 @@ def test_copies_are_the_corpus_own_in_every_epoch(settings: PretrainSettings, pi
     assert data.numbers_of(0).dtype == np.int64
 
 
-def test_copies_are_drawn_anew_each_epoch_around_their_expectation(
-    settings: PretrainSettings, pieces: SubwordTokenizer
-) -> None:
-    settings = replace(settings, resample_each_epoch=True)
-    data, sentences = data_of(settings, pieces), training(settings)
+def test_copies_are_drawn_anew_each_epoch_around_their_expectation(settings: PretrainSettings, opened: Opened) -> None:
+    data, sentences = opened(resample_each_epoch=True), training(replace(settings, resample_each_epoch=True))
     expected = np.array([each.expected_copies for each in sentences])
     columns = Sentences(np.empty(0), expected, np.array([hash64(each.id) for each in sentences], np.uint64))
     epochs = np.array([columns.drawn(epoch, settings.seed) for epoch in range(200)])
@@ -395,7 +368,7 @@ def test_copies_are_drawn_anew_each_epoch_around_their_expectation(
         assert np.array_equal(counts, epochs[epoch][data.windows.sentences])
         assert data.numbers_of(epoch) is data.numbers_of(epoch)
     assert not np.array_equal(columns.drawn(0, settings.seed + 1), epochs[0])
-    other = data_of(replace(settings, seed=settings.seed + 1), pieces)
+    other = opened(resample_each_epoch=True, seed=settings.seed + 1)
     assert not np.array_equal(other.numbers_of(0), data.numbers_of(0))
 
 

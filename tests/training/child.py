@@ -1,4 +1,4 @@
-"""A training in a process of its own, to be killed: `python child.py FOLDER [KILL]`.
+"""A training in a process of its own, to be killed: `python -m tests.training.child FOLDER [KILL]`.
 
 KILL is `step N` (killed once step N is written down), `term N` or `int N` (it gets that signal then), `file N` (killed
 while the N-th file of all checkpoints is being written), `rename N` (before the N-th folder gets its name), or nothing.
@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from transformers import BertConfig, BertForTokenClassification
 
 from nerbert.model.forward import Batch, logits_at
 from nerbert.model.windows import Window, Windows
@@ -32,6 +31,7 @@ from nerbert.training.log import StepLog
 from nerbert.training.loop import train
 from nerbert.training.objective import CheckpointScore, Columns, EpochColumns, Objective
 from nerbert.training.settings import TrainSettings
+from tests.training.runs import tiny_model
 
 SETTINGS = TrainSettings(
     precision="fp32", threads=1, batch_size=4, epochs=6, learning_rate=1e-3, max_tokens_per_batch=40,
@@ -77,15 +77,6 @@ class Tags(Objective):
 def scored(model: Any) -> CheckpointScore:
     norm = float(sum(each.detach().norm() for each in model.parameters()))
     return CheckpointScore(norm, True, {"norm": norm})
-
-
-def model_of(dropout: float) -> Any:
-    torch.manual_seed(7)
-    return BertForTokenClassification(
-        BertConfig(vocab_size=50, hidden_size=64, num_hidden_layers=2, num_attention_heads=1, intermediate_size=64,
-                   max_position_embeddings=32, num_labels=3, hidden_dropout_prob=dropout,
-                   attention_probs_dropout_prob=dropout)
-    )  # fmt: skip
 
 
 def windows_of(count: int) -> Windows:
@@ -143,7 +134,7 @@ def main() -> None:
         signal_at(SIGNALS[kill[0]], int(kill[1]))
     elif kill:
         die_at(kill[0], int(kill[1]))
-    windows, model = windows_of(30), model_of(dropout)
+    windows, model = windows_of(30), tiny_model(dropout, layers=2)
     optimizers = list[Any]()
     real = torch.optim.AdamW.__init__
 

@@ -2,31 +2,19 @@
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 
 from nerbert.model.forward import Batch
 from nerbert.model.windows import IGNORED, Window, Windows
+from nerbert.terminal import Progress
+from nerbert.training.log import TrainLog
+from nerbert.training.loop import train
 from nerbert.training.objective import Objective
-
-
-@pytest.fixture
-def make_model() -> Callable[..., Any]:
-    """Make a one-layer BERT tagger with seeded weights; the same arguments give the same weights."""
-    from transformers import BertConfig, BertForTokenClassification
-
-    def make(dropout: float = 0.0) -> Any:
-        torch.set_num_threads(1)
-        torch.manual_seed(7)
-        config = BertConfig(
-            vocab_size=50, hidden_size=64, num_hidden_layers=1, num_attention_heads=1, intermediate_size=64,
-            max_position_embeddings=32, num_labels=3, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
-        )  # fmt: skip
-        return BertForTokenClassification(config)
-
-    return make
+from nerbert.training.settings import TrainSettings
+from tests.training.runs import data_of, tiny_model, weights
 
 
 class Plain(Objective):
@@ -56,3 +44,23 @@ def windows() -> Windows:
         labels = tuple(IGNORED if place == 1 else random.randrange(3) for place in range(length - 2))
         found.append(Window(number, ids, tuple(range(length - 2)), tuple(range(1, length - 1)), labels))
     return Windows.pack(found)
+
+
+class Trained(NamedTuple):
+    """A training that has ended."""
+
+    log: TrainLog
+    model: Any
+    weights: list[torch.Tensor]
+
+
+@pytest.fixture
+def trained(objective: Objective, windows: Windows) -> Callable[..., Trained]:
+    """Train a new model with the plain objective on the windows, or on what is given."""
+
+    def run(settings: TrainSettings, model: Any = None, **given: Any) -> Trained:
+        model, chosen = model or tiny_model(), given.pop("objective", objective)
+        log = train(model, given.pop("data", data_of(windows)), chosen, settings, Progress(), **given)
+        return Trained(log, model, weights(model))
+
+    return run

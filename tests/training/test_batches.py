@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from hypothesis import given
@@ -30,6 +28,8 @@ def test_order_depends_on_seed_and_epoch() -> None:
     lengths = list(range(200))
     orders = [str(steps_of_epoch(lengths, 4, seed, epoch)) for seed in (1, 2) for epoch in (0, 1)]
     assert len(set(orders)) == 4
+    one, other = ({frozenset(step) for step in steps_of_epoch([*range(1, 101)], 16, 1, epoch)} for epoch in range(2))
+    assert not one & other, "small sets meet in other batches each epoch"
 
 
 @given(LENGTHS, st.integers(1, 200))
@@ -48,25 +48,11 @@ def test_a_step_is_cut_at_the_least_cost(lengths: list[int], most: int, start: i
     def cost(parts: list[list[int]]) -> int:
         return sum(len(part) * max(part) + start for part in parts)
 
-    def cuts(rest: list[int]) -> Iterator[list[list[int]]]:
-        yield from (
-            [[]]
-            if not rest
-            else (
-                [rest[:size], *others]
-                for size in range(1, len(rest) + 1)
-                if size == 1 or size * rest[size - 1] <= most
-                for others in cuts(rest[size:])
-            )
-        )
+    def cuts(rest: list[int]) -> list[list[list[int]]]:
+        sizes = [size for size in range(1, len(rest) + 1) if size == 1 or size * rest[size - 1] <= most]
+        return [[rest[:size], *others] for size in sizes for others in cuts(rest[size:])] if rest else [[]]
 
     assert cost([[lengths[place] for place in group] for group in groups]) == min(map(cost, cuts(sorted(lengths))))
-
-
-def test_small_sets_meet_in_other_batches_each_epoch() -> None:
-    lengths = list(range(1, 101))
-    together = [{frozenset(step) for step in steps_of_epoch(lengths, 16, 1, epoch)} for epoch in range(2)]
-    assert not together[0] & together[1]
 
 
 def test_long_epochs_are_sorted_by_length_in_pools() -> None:

@@ -14,7 +14,7 @@ from nerbert.training.objective import CheckpointScore
         ([0.5, 0.2, 0.2], True, True, [(1, 0), (2, 1), (3, 2)]),  # the last is kept whatever its score
     ],
 )
-def test_the_value_chooses(values: list[float], higher: bool, last: bool, saved: list[tuple[int, int]]) -> None:  # noqa: FBT001
+def test_the_value_chooses(values: list[float], higher: bool, last: bool, saved: list[tuple[int, int]]) -> None:
     kept: list[tuple[int, int]] = []
     best = BestCheckpoint(
         lambda value: CheckpointScore(value, higher, {"f1": value, "other": -value}),

@@ -12,19 +12,18 @@ import torch
 from nerbert.errors import NerbertError
 from nerbert.model.forward import Batch
 from nerbert.model.windows import Windows
-from nerbert.terminal import Progress
 from nerbert.training.batches import TrainingData, collate, steps_of_epoch
 from nerbert.training.checkpoint import Checkpoints
 from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.epochs import Epochs, digest_of
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.loop import make_optimizer, rate_at, train
+from nerbert.training.loop import make_optimizer, rate_at
 from nerbert.training.objective import Columns, EpochColumns
 from nerbert.training.settings import TrainSettings
 from nerbert.training.step import train_step
 from tests.raised import raises
-from tests.training.conftest import Plain
-from tests.training.runs import data_of, lines, same, weights
+from tests.training.conftest import Plain, Trained
+from tests.training.runs import data_of, lines, same, tiny_model, weights
 
 SETTINGS = TrainSettings(precision="fp32", threads=1, batch_size=3, epochs=4, learning_rate=1e-2)
 PER_EPOCH, STEPS = 3, 12
@@ -77,24 +76,22 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(make_model: Callable[..., Any], windows: Windows) -> Run:
+def run(trained: Callable[..., Trained]) -> Run:
     """Train a new model, and return it."""
 
     def run(folder: Path, objective: Plain, every: int = 2) -> Any:
         folder.mkdir(exist_ok=True)
-        model = make_model(0.2)
-        train(model, data_of(windows), objective, SETTINGS, Progress(),
-              checkpoints=Checkpoints(folder, 2, steps=every), steps=StepLog(folder / "log.jsonl"))  # fmt: skip
-        return model
+        return trained(SETTINGS, tiny_model(0.2), objective=objective, steps=StepLog(folder / "log.jsonl"),
+                       checkpoints=Checkpoints(folder, 2, steps=every)).model  # fmt: skip
 
     return run
 
 
-def test_the_loop_trains_on_an_epochs_columns(make_model: Run, windows: Windows, run: Run, tmp_path: Path) -> None:
+def test_the_loop_trains_on_an_epochs_columns(windows: Windows, run: Run, tmp_path: Path) -> None:
     """Against a loop that replaces the labels itself."""
     objective = Renewing()
     model = run(tmp_path, objective)
-    plain, processes = make_model(0.2), make_process_group(SETTINGS)
+    plain, processes = tiny_model(0.2), make_process_group(SETTINGS)
     optimizer, data = make_optimizer(plain, SETTINGS, "cpu"), data_of(windows)
     done = 0
     for epoch in range(4):
@@ -175,14 +172,14 @@ def test_without_columns_there_is_no_file(run: Run, tmp_path: Path) -> None:
     assert {each["kind"] for each in lines(tmp_path)} == {"train", "validation"}
 
 
-def test_all_processes_must_have_the_same_columns(make_model: Run, windows: Windows) -> None:
+def test_all_processes_must_have_the_same_columns(windows: Windows) -> None:
     class Two:
         def gather(self, items: Sequence[Any]) -> list[Any]:
             return [*items, "another digest"]
 
     epochs = Epochs(data_of(windows), Renewing(), Two(), TrainLog(), {})  # type: ignore[arg-type]
     with raises(NerbertError, "epoch 1: the processes computed different columns"):
-        epochs.begin(make_model(), 1)
+        epochs.begin(tiny_model(), 1)
 
 
 def test_a_digest_is_of_names_types_shapes_and_values() -> None:

@@ -1,4 +1,3 @@
-import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,43 +13,35 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.model.forward import Batch, best_precision
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.rng import Array
-from nerbert.terminal import Progress
 from nerbert.training.batches import TrainingData, collate
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
 from nerbert.training.distributed import make_process_group
-from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.loop import make_optimizer, rate_at, total_steps, train
+from nerbert.training.log import StepLog
+from nerbert.training.loop import make_optimizer, rate_at, total_steps
 from nerbert.training.objective import CheckpointScore, Objective
 from nerbert.training.settings import TrainSettings
 from nerbert.training.step import train_step
 from nerbert.training.tagging import TokenClassification
+from tests.encoder.backbones import tiny_tagging
 from tests.raised import raises
-from tests.training.runs import data_of, same, weights
+from tests.training.conftest import Trained
+from tests.training.runs import data_of, lines, same, tiny_model, weights
 from tests.windows import rows_of
 
-Make = Callable[..., Any]
-Run = Callable[..., TrainLog]
+Train = Callable[..., Trained]
 FP32 = TrainSettings(precision="fp32", threads=1, batch_size=8, epochs=1, max_grad_norm=1e5)
 
 
-@pytest.fixture
-def run(objective: Objective) -> Run:
-    def run(model: Any, windows: Windows, settings: TrainSettings, evaluate: Any = None) -> TrainLog:
-        return train(model, data_of(windows), objective, settings, Progress(), evaluate=evaluate)
-
-    return run
-
-
-def gradients(run: Run, make_model: Make, windows: Windows, settings: TrainSettings) -> list[torch.Tensor]:
+def gradients(trained: Train, settings: TrainSettings) -> list[torch.Tensor]:
     """The gradients of the one step that training makes."""
-    model, seen = make_model(), list[torch.Tensor]()
+    model, seen = tiny_model(), list[torch.Tensor]()
 
     def look(_: torch.optim.AdamW) -> None:
         seen.extend(p.grad.clone() for p in model.parameters() if p.grad is not None)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", before_step(look))
-        run(model, windows, settings)
+        trained(settings, model)
     return seen
 
 
@@ -66,9 +57,9 @@ def before_step(look: Callable[[torch.optim.AdamW], None]) -> Callable[..., Any]
 
 
 def test_gradients_are_those_of_the_mean_over_labelled_words_however_a_step_is_cut(
-    run: Run, make_model: Make, windows: Windows
+    trained: Train, windows: Windows
 ) -> None:
-    model, losses = make_model(), []
+    model, losses = tiny_model(), []
     for window in rows_of(windows):
         logits = model(input_ids=torch.tensor([window.ids])).logits[0, list(window.positions)]
         labels = torch.tensor(window.labels)
@@ -76,7 +67,7 @@ def test_gradients_are_those_of_the_mean_over_labelled_words_however_a_step_is_c
                                                         reduction="none"))  # fmt: skip
     torch.cat(losses).mean().backward()  # type: ignore[no-untyped-call]
     for most in (8192, 1, 25, 60):
-        found = gradients(run, make_model, windows, replace(FP32, max_tokens_per_batch=most))
+        found = gradients(trained, replace(FP32, max_tokens_per_batch=most))
         for mine, other in zip(found, model.parameters(), strict=True):
             torch.testing.assert_close(mine, other.grad, rtol=1e-4, atol=1e-7)
 
@@ -107,10 +98,10 @@ class TwoParts(Objective):
         return {"outside": losses[batch.labels == 0].sum(), "inside": losses[batch.labels > 0].sum()}
 
 
-def test_each_part_of_a_loss_has_its_own_divisor_over_the_step(make_model: Make, windows: Windows) -> None:
+def test_each_part_of_a_loss_has_its_own_divisor_over_the_step(windows: Windows) -> None:
     found = []
     for most in (1, 25, 10_000):
-        model, objective = make_model(), TwoParts()  # type: ignore[abstract]
+        model, objective = tiny_model(), TwoParts()  # type: ignore[abstract]
         optimizer = make_optimizer(model, FP32, "cpu")
         settings = replace(FP32, max_tokens_per_batch=most)
         processes = make_process_group(settings)
@@ -119,7 +110,7 @@ def test_each_part_of_a_loss_has_its_own_divisor_over_the_step(make_model: Make,
         assert set(objective.shared) == {8}
         assert figures["loss"] == pytest.approx(figures["outside"] + figures["inside"])
         found.append((figures, weights(model)))
-    model, whole = make_model(), collate(windows, np.arange(8), 0)
+    model, whole = tiny_model(), collate(windows, np.arange(8), 0)
     sums, terms = TwoParts().loss(model, whole), TwoParts().terms(whole)  # type: ignore[abstract]
     for figures, after in found:
         for part in ("outside", "inside"):
@@ -128,30 +119,30 @@ def test_each_part_of_a_loss_has_its_own_divisor_over_the_step(make_model: Make,
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_ignored_words_give_nothing(run: Run, make_model: Make, windows: Windows) -> None:
-    model, before = make_model(), weights(make_model())
-    log = run(model, replace(windows, labels=np.full_like(windows.labels, IGNORED)), replace(FP32, weight_decay=0.0))
-    assert log.entries[0]["loss"] == 0
-    assert same(before, weights(model))
+def test_ignored_words_give_nothing(trained: Train, windows: Windows) -> None:
+    ignored = data_of(replace(windows, labels=np.full_like(windows.labels, IGNORED)))
+    found = trained(replace(FP32, weight_decay=0.0), data=ignored)
+    assert found.log.entries[0]["loss"] == 0
+    assert same(weights(tiny_model()), found.weights)
 
 
-def test_two_runs_are_equal_bit_by_bit(run: Run, make_model: Make, windows: Windows) -> None:
-    runs = []
-    for seed, state in ((5, 1), (5, 2), (6, 2)):
-        model = make_model(dropout=0.3)
+def test_two_runs_are_equal_bit_by_bit(trained: Train) -> None:
+    def run(seed: int, state: int) -> Trained:
+        model = tiny_model(dropout=0.3)
         torch.manual_seed(state)
-        log = run(model, windows, TrainSettings(precision="fp32", threads=1, batch_size=2, epochs=2, seed=seed))
-        runs.append((weights(model), log.entries))
-    assert runs[0][1] == runs[1][1]
-    assert same(runs[0][0], runs[1][0])
-    assert not torch.equal(runs[2][0][0], runs[0][0][0])
+        return trained(TrainSettings(precision="fp32", threads=1, batch_size=2, epochs=2, seed=seed), model)
+
+    one, again, other = run(5, 1), run(5, 2), run(6, 2)
+    assert one.log.entries == again.log.entries
+    assert same(one.weights, again.weights)
+    assert not torch.equal(one.weights[0], other.weights[0])
 
 
 @pytest.mark.parametrize("broken", ["loss", "gradient"])
 @pytest.mark.parametrize("overlap", [False, True])
 def test_what_is_no_number_stops_before_the_update(
-    run: Run, objective: Objective, make_model: Make, windows: Windows, broken: str, monkeypatch: pytest.MonkeyPatch,
-    *, overlap: bool,
+    trained: Train, objective: Objective, broken: str, monkeypatch: pytest.MonkeyPatch, *,
+    overlap: bool,
 ) -> None:  # fmt: skip
     def loss(model: Any, batch: Batch) -> dict[str, torch.Tensor]:
         found = real(model, batch)["loss"]
@@ -159,15 +150,15 @@ def test_what_is_no_number_stops_before_the_update(
             return {"loss": found * math.nan}
         return {"loss": found + torch.sqrt((model.classifier.weight.flatten()[0] * 0).abs())}
 
-    model, real = make_model(), objective.loss
+    model, real = tiny_model(), objective.loss
     monkeypatch.setattr(objective, "loss", loss)
     with raises(SettingsError, f"step 1: the {broken}"):
-        run(model, windows, replace(FP32, overlap=overlap))
-    assert same(weights(make_model()), weights(model))
+        trained(replace(FP32, overlap=overlap), model)
+    assert same(weights(tiny_model()), weights(model))
 
 
 def test_an_error_of_the_thread_that_prepares_is_raised(
-    run: Run, objective: Objective, make_model: Make, windows: Windows, monkeypatch: pytest.MonkeyPatch
+    trained: Train, objective: Objective, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def prepare(batch: Batch, step: int, shared: Any = None) -> Batch:
         if step == 3:
@@ -176,36 +167,36 @@ def test_an_error_of_the_thread_that_prepares_is_raised(
 
     monkeypatch.setattr(objective, "prepare", prepare)
     with raises(InputError, path="window 5"):
-        run(make_model(), windows, replace(FP32, batch_size=2, overlap=True))
+        trained(replace(FP32, batch_size=2, overlap=True))
 
 
-def tagging_log(model: Any, windows: Windows, **settings: Any) -> list[dict[str, Any]]:
-    objective = TokenClassification(["ship"])
-    return train(model, data_of(windows), objective, replace(FP32, epochs=3, **settings), Progress()).entries
+def tagging(**settings: Any) -> dict[str, Any]:
+    """A training of three epochs of word labels."""
+    return {"settings": replace(FP32, epochs=3, **settings), "objective": TokenClassification(["ship"])}
 
 
-def test_packed_windows_train_as_padded_ones(make_model: Make, windows: Windows) -> None:
-    padded, packed = make_model(), make_model()
-    wanted, found = tagging_log(padded, windows), tagging_log(packed, windows, packing=True)
-    assert [each["loss"] for each in found] == pytest.approx([each["loss"] for each in wanted], rel=1e-5)
-    for one, other in zip(weights(packed), weights(padded), strict=True):
+def losses(found: Trained) -> list[float]:
+    return [entry["loss"] for entry in found.log.entries]
+
+
+def test_packed_windows_train_as_padded_ones(trained: Train) -> None:
+    padded, packed = trained(**tagging()), trained(**tagging(packing=True))
+    assert losses(packed) == pytest.approx(losses(padded), rel=1e-5)
+    for one, other in zip(packed.weights, padded.weights, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
-    assert padded.config.to_json_string() == packed.config.to_json_string()
+    assert padded.model.config.to_json_string() == packed.model.config.to_json_string()
 
 
-def test_what_cannot_be_packed_says_so(windows: Windows, capsys: pytest.CaptureFixture[str]) -> None:
-    from tests.encoder.backbones import tiny_tagging
-
-    wanted = tagging_log(tiny_tagging("deberta-v2", num_labels=3), windows)
-    assert tagging_log(tiny_tagging("deberta-v2", num_labels=3), windows, packing=True) == wanted
+def test_what_cannot_be_packed_says_so(trained: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    padded, packed = (trained(**tagging(packing=packing), model=tiny_tagging("deberta-v2", num_labels=3))
+                      for packing in (False, True))  # fmt: skip
+    assert padded.log.entries == packed.log.entries
     assert "packing: the windows of a deberta-v2 stay padded" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # Dynamo's own look at its input
 @pytest.mark.parametrize("packed", [pytest.param(False, marks=pytest.mark.nightly), True])
-def test_compiled_layers_train_as_they_were(
-    make_model: Make, windows: Windows, monkeypatch: pytest.MonkeyPatch, *, packed: bool
-) -> None:
+def test_compiled_layers_train_as_they_were(trained: Train, monkeypatch: pytest.MonkeyPatch, *, packed: bool) -> None:
     seen = list[Any]()
 
     def compile_(self: torch.nn.Module, **named: Any) -> None:
@@ -214,16 +205,12 @@ def test_compiled_layers_train_as_they_were(
 
     real = torch.nn.Module.compile
     monkeypatch.setattr(torch.nn.Module, "compile", compile_)
-    wanted = tagging_log(make_model(), windows, packing=packed)
-    model = make_model()
-    found = tagging_log(model, windows, packing=packed, compile=True)
-    assert seen == list(model.bert.encoder.layer)
-    assert [each["loss"] for each in found] == pytest.approx([each["loss"] for each in wanted], rel=1e-5)
+    plain, compiled = (trained(**tagging(packing=packed, compile=each)) for each in (False, True))
+    assert seen == list(compiled.model.bert.encoder.layer)
+    assert losses(compiled) == pytest.approx(losses(plain), rel=1e-5)
 
 
-def test_where_nothing_compiles_one_line_says_so(
-    make_model: Make, windows: Windows, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_nothing_compiles_one_line_says_so(trained: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     from torch._inductor.exc import InvalidCxxCompiler
 
     def fails(*_: Any, **__: Any) -> None:
@@ -231,7 +218,7 @@ def test_where_nothing_compiles_one_line_says_so(
 
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **_: setattr(self, "forward", fails))
     with raises(SettingsError, "compile: torch can't compile the layers here: No working C"):
-        tagging_log(make_model(), windows, compile=True)
+        trained(**tagging(compile=True))
 
 
 @pytest.mark.parametrize(
@@ -272,19 +259,17 @@ def test_the_cosine_is_that_of_transformers_after_the_warmup(warmup: float) -> N
     [("linear", [1 / 2, 1, 2 / 3, 1 / 3]), ("cosine", [1 / 2, 1, 3 / 4, 1 / 4]), ("constant", [1 / 2, 1, 1, 1])],
 )
 def test_steps_have_the_rates_of_the_schedule(
-    objective: Objective, make_model: Make, windows: Windows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    schedule: Any, shares: list[float],
-) -> None:  # fmt: skip
+    trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schedule: Any, shares: list[float]
+) -> None:
     """New layers have a rate of their own on the same schedule."""
-    seen, path = list[list[float]](), tmp_path / "log.jsonl"
+    seen = list[list[float]]()
     look = before_step(lambda optimizer: seen.append([group["lr"] for group in optimizer.param_groups]))
     monkeypatch.setattr(torch.optim.AdamW, "step", look)
     settings = replace(FP32, epochs=4, learning_rate=0.5, new_layers_learning_rate=2.5, warmup_ratio=0.25,
                        schedule=schedule)  # fmt: skip
-    log = train(make_model(), data_of(windows), objective, settings, Progress(), steps=StepLog(path))
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert log.steps == 4
-    assert [line["rate"] for line in lines if line["kind"] == "train"] == pytest.approx([0.5 * each for each in shares])
+    assert trained(settings, steps=StepLog(tmp_path / "log.jsonl")).log.steps == 4
+    rates = [line["rate"] for line in lines(tmp_path) if line["kind"] == "train"]
+    assert rates == pytest.approx([0.5 * each for each in shares])
     assert seen == [pytest.approx([0.5 * each, 0.5 * each, 2.5 * each, 2.5 * each]) for each in shares]
 
 
@@ -317,40 +302,34 @@ class ByHand:
     ],
 )
 def test_training_ends_when_patience_does(
-    run: Run, make_model: Make, windows: Windows, patience: int, scores: list[float], end: int, best: int
+    trained: Train, patience: int, scores: list[float], end: int, best: int
 ) -> None:
-    by_hand, model, settings = ByHand(*scores), make_model(), replace(FP32, epochs=8)
-    log = run(model, windows, settings, by_hand.checkpoint(patience))
+    by_hand, through, settings = ByHand(*scores), ByHand(*scores, *[0.0] * 8), replace(FP32, epochs=8)
+    log = trained(settings, evaluate=by_hand.checkpoint(patience)).log
     assert (log.steps, log.best_step, by_hand.kept[-1][0]) == (end, best, best)
     assert [entry["f1"] for entry in log.entries] == scores, "and none was left over"
     assert log.entries[-1]["step"] == end
-    through = ByHand(*scores, *[0.0] * 8)
-    run(make_model(), windows, settings, through.checkpoint(0))
+    trained(settings, evaluate=through.checkpoint(0))
     assert through.kept[-1][1].equal(by_hand.kept[-1][1]), "the end changes no step before it"
 
 
-def test_a_resumed_training_has_the_patience_that_was_left(
-    objective: Objective, make_model: Make, windows: Windows, tmp_path: Path
-) -> None:
-    def run(folder: str, by_hand: ByHand, model: Any) -> TrainLog:
-        kept, evaluate = Checkpoints(tmp_path / folder, 2, steps=1), by_hand.checkpoint(3)
-        settings = replace(FP32, epochs=8)
-        return train(model, data_of(windows), objective, settings, Progress(), checkpoints=kept, evaluate=evaluate)
+def test_a_resumed_training_has_the_patience_that_was_left(trained: Train, tmp_path: Path) -> None:
+    def run(folder: str, *scores: float) -> Trained:
+        kept, evaluate = Checkpoints(tmp_path / folder, 2, steps=1), ByHand(*scores).checkpoint(3)
+        return trained(replace(FP32, epochs=8), checkpoints=kept, evaluate=evaluate)
 
-    unbroken, resumed = make_model(), make_model()
-    assert run("one", ByHand(0.1, 0.3, 0.2, 0.1, 0.0), unbroken).steps == 5
+    unbroken = run("one", 0.1, 0.3, 0.2, 0.1, 0.0)
+    assert unbroken.log.steps == 5
     with pytest.raises(StopIteration):  # it dies at its fourth evaluation, when one more was to come
-        run("two", ByHand(0.1, 0.3, 0.2), make_model())
-    log = run("two", ByHand(0.1, 0.0), resumed)
-    assert (log.steps, log.best_step) == (5, 2)
-    assert same(weights(unbroken), weights(resumed))
-    assert run("two", ByHand(), make_model()).steps == 5, "what has ended isn't gone on with"
+        run("two", 0.1, 0.3, 0.2)
+    resumed = run("two", 0.1, 0.0)
+    assert (resumed.log.steps, resumed.log.best_step) == (5, 2)
+    assert same(unbroken.weights, resumed.weights)
+    assert run("two").log.steps == 5, "what has ended isn't gone on with"
 
 
-def test_decay_is_for_matrices_and_new_layers_are_those_outside_the_encoder(
-    objective: Objective, make_model: Make
-) -> None:
-    model, settings = make_model(), replace(FP32, weight_decay=0.25, new_layers_learning_rate=0.5)
+def test_decay_is_for_matrices_and_new_layers_are_those_outside_the_encoder(objective: Objective) -> None:
+    model, settings = tiny_model(), replace(FP32, weight_decay=0.25, new_layers_learning_rate=0.5)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
 
     def groups(settings: TrainSettings, *objective: Objective) -> list[list[str]]:
@@ -369,11 +348,10 @@ def test_decay_is_for_matrices_and_new_layers_are_those_outside_the_encoder(
     assert groups(settings, objective) == [*body, [], []]
 
 
-def test_a_rate_of_new_layers_that_is_the_same_changes_nothing(run: Run, make_model: Make, windows: Windows) -> None:
-    one, other = make_model(), make_model()
-    for model, rate in ((one, 0.0), (other, 1e-3)):
-        run(model, windows, replace(FP32, epochs=3, learning_rate=1e-3, new_layers_learning_rate=rate, max_grad_norm=1))
-    assert same(weights(one), weights(other))
+def test_a_rate_of_new_layers_that_is_the_same_changes_nothing(trained: Train) -> None:
+    settings = replace(FP32, epochs=3, learning_rate=1e-3, max_grad_norm=1)
+    one, other = (trained(replace(settings, new_layers_learning_rate=rate)) for rate in (0.0, 1e-3))
+    assert same(one.weights, other.weights)
 
 
 @pytest.mark.parametrize(
@@ -391,27 +369,25 @@ def test_a_rate_of_new_layers_that_is_the_same_changes_nothing(run: Run, make_mo
     ],
 )
 def test_steps_have_bounds_and_the_log_an_entry_an_epoch(
-    run: Run, make_model: Make, windows: Windows, given: dict[str, Any], scored: list[int]
+    trained: Train, windows: Windows, given: dict[str, Any], scored: list[int]
 ) -> None:
     settings = replace(FP32, **{"batch_size": 3, "epochs": 2.5} | given)
-    log = run(make_model(), windows, settings, ByHand(*[0.5] * len(scored)).checkpoint(0))
+    log = trained(settings, evaluate=ByHand(*[0.5] * len(scored)).checkpoint(0)).log
     assert [(entry["step"], entry["f1"]) for entry in log.entries] == [(step, 0.5) for step in scored]
     assert log.steps == total_steps(len(windows), settings) == scored[-1]
     assert log.seconds > 0
 
 
 @pytest.mark.parametrize("epoch", [0, 1])
-def test_an_epoch_without_windows_is_an_error(
-    objective: Objective, make_model: Make, windows: Windows, epoch: int
-) -> None:
+def test_an_epoch_without_windows_is_an_error(trained: Train, windows: Windows, epoch: int) -> None:
     data = TrainingData(windows, lambda number: np.arange(0 if number == epoch else len(windows)), 0)
     with raises(InputError, "nothing to train on"):
-        train(make_model(), data, objective, replace(FP32, epochs=2), Progress())
+        trained(replace(FP32, epochs=2), data=data)
 
 
-def test_precisions_follow_each_other_in_one_process(run: Run, make_model: Make, windows: Windows) -> None:
+def test_precisions_follow_each_other_in_one_process(trained: Train) -> None:
     for precision in ("bf16", "fp32"):
-        run(make_model(), windows, TrainSettings(precision=precision, threads=1, epochs=1))
+        trained(TrainSettings(precision=precision, threads=1, epochs=1))
     mine = Accelerator()
     make_process_group(FP32)
     assert mine.mixed_precision == "no"
@@ -429,15 +405,14 @@ def test_a_gpu_that_emulates_bf16_computes_in_fp32(
     assert best_precision("cuda") == wanted
 
 
-def test_each_epoch_has_its_own_windows(objective: Objective, make_model: Make, windows: Windows) -> None:
+def test_each_epoch_has_its_own_windows(trained: Train, windows: Windows) -> None:
     asked: list[int] = []
 
     def numbers_of(epoch: int) -> Array:
         asked.append(epoch)
         return np.arange(4 - epoch)
 
-    settings = replace(FP32, epochs=2, batch_size=2)
-    log = train(make_model(), TrainingData(windows, numbers_of, 0), objective, settings, Progress())
+    log = trained(replace(FP32, epochs=2, batch_size=2), data=TrainingData(windows, numbers_of, 0)).log
     assert log.steps == 4
     assert log.tokens == sum(int(windows.lengths[: 4 - epoch].sum()) for epoch in (0, 1))
     assert sorted(set(asked)) == [0, 1]
@@ -455,7 +430,7 @@ def test_steps_go_on_from_anywhere(windows: Windows) -> None:
 
 
 def test_figures_of_an_objective_replace_none_of_the_logs(
-    make_model: Make, windows: Windows, objective: Objective
+    trained: Train, windows: Windows, objective: Objective
 ) -> None:
     class Two(type(objective)):  # type: ignore[misc]
         parts = ("loss", "norm")
@@ -468,8 +443,8 @@ def test_figures_of_an_objective_replace_none_of_the_logs(
 
     figures = {"f1": 0.5, "loss": -1.0, "step": -1.0}
     evaluate = BestCheckpoint(lambda _: CheckpointScore(0.5, True, figures), lambda *_: None)
-    (entry,) = train(make_model(), data_of(windows), Two(), FP32, Progress(), evaluate=evaluate).entries
+    (entry,) = trained(FP32, objective=Two(), evaluate=evaluate).log.entries
     many = objective.terms(collate(windows, np.arange(len(windows)), 0))["loss"]
-    mean = train(make_model(), data_of(windows), objective, FP32, Progress()).entries[0]["loss"]
+    (mean,) = losses(trained(FP32))
     assert (entry["step"], entry["f1"]) == (1, 0.5)
     assert entry["loss"] == pytest.approx(2 * many * mean, rel=1e-5)

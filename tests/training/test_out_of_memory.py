@@ -12,17 +12,13 @@ import torch
 
 from nerbert.errors import NerbertError
 from nerbert.model.forward import Batch
-from nerbert.model.windows import Windows
-from nerbert.terminal import Progress
 from nerbert.training.checkpoint import BestCheckpoint
-from nerbert.training.log import TrainLog
-from nerbert.training.loop import train
 from nerbert.training.objective import Objective
 from nerbert.training.settings import TrainSettings
 from tests.raised import raises
-from tests.training.runs import data_of, weights
+from tests.training.conftest import Trained
 
-Make = Callable[..., Any]
+Train = Callable[..., Trained]
 FP32 = TrainSettings(precision="fp32", threads=1, batch_size=8, epochs=3)
 FAILURES = {
     "a CPU": "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes",
@@ -52,29 +48,22 @@ class Limited(Objective):
         return losses
 
 
-def run(make_model: Make, windows: Windows, objective: Objective, **change: Any) -> tuple[TrainLog, Any]:
-    model = make_model()
-    return train(model, data_of(windows), objective, replace(FP32, **change), Progress()), model
-
-
 @pytest.mark.parametrize(("kind", "most"), [("a CPU", 60), ("a GPU", 12)])
 def test_a_step_begins_again_with_smaller_micro_batches(
-    make_model: Make, windows: Windows, objective: Objective, most: int, kind: str,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    whole, model = run(make_model, windows, objective)
+    trained: Train, objective: Objective, most: int, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     error = torch.OutOfMemoryError(FAILURES[kind]) if kind == "a GPU" else RuntimeError(FAILURES[kind])
-    limited = Limited(objective, most, error)  # type: ignore[abstract]
-    log, other = run(make_model, windows, limited)
+    limited, fitting = (Limited(objective, most, error) for _ in range(2))  # type: ignore[abstract]
+    whole, cut = trained(FP32), trained(FP32, objective=limited)
     assert max(limited.sizes) > most
-    assert [each["loss"] for each in log.entries] == pytest.approx([each["loss"] for each in whole.entries], rel=1e-5)
-    for one, two in zip(weights(model), weights(other), strict=True):
-        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
-    said = capsys.readouterr().err
-    assert said.count("memory ran out with max_tokens_per_batch = 8192: step cut to ") == 1
-    (size,) = {int(each) for each in re.findall(r"max_tokens_per_batch=(\d+) saves", said)}
-    fitting = Limited(objective, most, error)  # type: ignore[abstract]
-    run(make_model, windows, fitting, max_tokens_per_batch=size)
+    losses, wanted = ([entry["loss"] for entry in each.log.entries] for each in (cut, whole))
+    assert losses == pytest.approx(wanted, rel=1e-5)
+    for one, other in zip(whole.weights, cut.weights, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    told = capsys.readouterr().err
+    assert told.count("memory ran out with max_tokens_per_batch = 8192: step cut to ") == 1
+    (size,) = {int(each) for each in re.findall(r"max_tokens_per_batch=(\d+) saves", told)}
+    trained(replace(FP32, max_tokens_per_batch=size), objective=fitting)
     assert max(fitting.sizes) <= most
 
 
@@ -89,15 +78,14 @@ def test_a_step_begins_again_with_smaller_micro_batches(
     ids=["a GPU's driver", "cuBLAS", "C++", "Python"],
 )
 def test_whatever_says_that_memory_ran_out_makes_micro_batches_smaller(
-    make_model: Make, windows: Windows, objective: Objective, error: Exception
+    trained: Train, objective: Objective, error: Exception
 ) -> None:
     limited = Limited(objective, 25, error)  # type: ignore[abstract]
-    log, _ = run(make_model, windows, limited, max_steps=2)
-    assert log.steps == 2
+    assert trained(replace(FP32, max_steps=2), objective=limited).log.steps == 2
     assert min(limited.sizes) <= 25 < max(limited.sizes)
 
 
-def test_what_does_not_fit_alone_is_one_line(make_model: Make, windows: Windows, objective: Objective) -> None:
+def test_what_does_not_fit_alone_is_one_line(trained: Train, objective: Objective) -> None:
     def fail(*_: Any, **__: Any) -> Any:
         raise torch.OutOfMemoryError(f"{FAILURES['a GPU']}\nmore lines")
 
@@ -105,19 +93,18 @@ def test_what_does_not_fit_alone_is_one_line(make_model: Make, windows: Windows,
         to = fail
 
     with raises(NerbertError, "memory ran out ") as error:
-        run(TooLarge, windows, objective)
+        trained(FP32, TooLarge())
     assert "20.00 GiB" in str(error.value)
     with raises(NerbertError, "step 1: memory ran out with single windows of up to 11 tokens: try "):
-        run(make_model, windows, Limited(objective, 9, RuntimeError(FAILURES["a CPU"])))  # type: ignore[abstract]
+        trained(FP32, objective=Limited(objective, 9, RuntimeError(FAILURES["a CPU"])))  # type: ignore[abstract]
     with raises(NerbertError, "memory ran out outside "):
-        train(make_model(), data_of(windows), objective, FP32, Progress(),
-              evaluate=BestCheckpoint(fail, lambda *_: None))  # fmt: skip
+        trained(FP32, evaluate=BestCheckpoint(fail, lambda *_: None))
 
 
-def test_other_errors_pass_as_they_are(make_model: Make, windows: Windows, objective: Objective) -> None:
+def test_other_errors_pass_as_they_are(trained: Train, objective: Objective) -> None:
     error = RuntimeError("shape '[2]' is invalid for input of size 3")
     with pytest.raises(RuntimeError) as caught:
-        run(make_model, windows, Limited(objective, 9, error))  # type: ignore[abstract]
+        trained(FP32, objective=Limited(objective, 9, error))  # type: ignore[abstract]
     assert caught.value is error
 
 

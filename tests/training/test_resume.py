@@ -2,7 +2,6 @@
 
 import os
 import re
-import runpy
 import shutil
 import signal
 import socket
@@ -21,17 +20,15 @@ from nerbert.training.log import TrainLog
 from nerbert.training.loop import make_optimizer, train
 from nerbert.training.settings import TrainSettings
 from tests.commands import python
-from tests.training.runs import data_of, lines, same, weights
+from tests.training.child import SETTINGS, Tags, windows_of
+from tests.training.runs import data_of, lines, same, tiny_model, weights
 
-CHILD = Path(__file__).parent / "child.py"
-_CHILD = runpy.run_path(str(CHILD))
-SETTINGS, Tags, model_of, windows_of = (_CHILD[name] for name in ("SETTINGS", "Tags", "model_of", "windows_of"))
 STEPS = 48
 
 
 def start(folder: Path, *kill: str, processes: int = 1, **more: str) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
-    command = [python(), str(CHILD), str(folder), *kill]
+    command = [python(), "-m", "tests.training.child", str(folder), *kill]
     if processes > 1:
         torchrun = ["torch.distributed.run", "--no-python", "--standalone", f"--nproc-per-node={processes}"]
         command = [python(), "-m", *torchrun, *command]
@@ -79,7 +76,7 @@ def assert_same(folder: Path, unbroken: Path) -> None:
         pytest.param(["file 4"] * 3, {}, marks=pytest.mark.nightly),
     ],
 )
-def test_killed_anywhere(unbroken: Path, tmp_path: Path, kills: list[str], more: dict[str, str]) -> None:
+def test_killed_anywhere(unbroken: Path, tmp_path: Path, kills: list[str], more: dict[str, Any]) -> None:
     folder = tmp_path / "run"
     for kill in kills:
         assert finish(start(folder, *kill.split(), **more))[0] == -signal.SIGKILL
@@ -118,10 +115,10 @@ def test_a_damaged_checkpoint_is_passed_over(unbroken: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize("every", [3, 8])
 def test_a_damaged_checkpoint_takes_no_new_ones_place(tmp_path: Path, every: int) -> None:
     settings = replace(SETTINGS, epochs=1)
-    run(tmp_path, model_of(0.2), settings, kept=1, steps=every)
+    run(tmp_path, tiny_model(0.2), settings, kept=1, steps=every)
     (newest,) = tmp_path.glob("step-*")
     (newest / "model.safetensors").write_bytes(b"\0" * 100)
-    again, fresh = model_of(0.2), model_of(0.2)
+    again, fresh = tiny_model(0.2), tiny_model(0.2)
     assert run(tmp_path, again, settings, kept=1, steps=every).steps == 8
     assert Checkpoints(tmp_path, 1).resume(fresh, make_optimizer(fresh, settings, "cpu")).steps == 8
     assert same(weights(fresh), weights(again))
@@ -130,7 +127,8 @@ def test_a_damaged_checkpoint_takes_no_new_ones_place(tmp_path: Path, every: int
 def run(folder: Path, model: Any, settings: TrainSettings, *, kept: int, steps: int) -> TrainLog:
     """Train in this process."""
     checkpoints = Checkpoints(folder, kept, steps=steps)
-    return train(model, data_of(windows_of(30)), Tags(), settings, Progress(), checkpoints=checkpoints)
+    objective = Tags()  # type: ignore[abstract]
+    return train(model, data_of(windows_of(30)), objective, settings, Progress(), checkpoints=checkpoints)
 
 
 def test_a_training_with_two_rates_resumes_as_it_was(tmp_path: Path) -> None:
@@ -140,7 +138,7 @@ def test_a_training_with_two_rates_resumes_as_it_was(tmp_path: Path) -> None:
     def trained(folder: str, settings: TrainSettings = settings, forget: int = 9) -> list[torch.Tensor]:
         for each in sorted((tmp_path / folder).glob("step-*"))[forget:]:
             shutil.rmtree(each)
-        run(tmp_path / folder, model := model_of(0.2), settings, kept=9, steps=3)
+        run(tmp_path / folder, model := tiny_model(0.2), settings, kept=9, steps=3)
         return weights(model)
 
     whole = trained("whole")
@@ -164,7 +162,7 @@ def test_a_training_with_two_rates_resumes_as_it_was(tmp_path: Path) -> None:
     ],
 )
 def test_an_odd_state_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str) -> None:
-    model = model_of(0.0)
+    model = tiny_model()
     optimizer = make_optimizer(model, SETTINGS, "cpu")
     Checkpoints(tmp_path, 1).save(model, optimizer, TrainLog(steps=8))
     assert Checkpoints(tmp_path, 1).resume(model, optimizer).steps == 8

@@ -53,24 +53,21 @@ def test_an_entity_has_all_pieces_of_its_words(tokenizers: dict[str, Any], kind:
     assert [TAGS[label][0] for label in windows.labels[found.terms]] == ["B"] * 4
 
 
-def test_some_windows_in_any_order_have_their_own(tokenizers: dict[str, Any]) -> None:
+def test_some_windows_in_any_order_have_their_own(tokenizers: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = tokenizers["wordpiece"]
     windows = Windows.pack(pieces_of(tokenizer).windows([example(), example("No .", []), example()], BioLabels(TAGS)))
     whole, some = (EntityPieces.of(windows, np.array(each), 1) for each in ([0, 1, 2], [2, 1, 2]))
     assert some.terms.tolist() == [*whole.terms[2:], *whole.terms[2:]]
     assert some.rows.tolist() == [0, 0, 2, 2]
     assert some.firsts.tolist() == whole.firsts.tolist()
-    homes, terms = entities_of(windows, np.array([0, 2]), 1)
-    assert homes.tolist() == [0, 0, 2, 2]
-    assert terms.tolist() == whole.terms.tolist()
-
-
-def test_many_windows_are_looked_through_in_parts(tokenizers: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    windows = Windows.pack(pieces_of(tokenizers["wordpiece"]).windows([example()] * 7, BioLabels(TAGS)))
-    whole = entities_of(windows, np.arange(7), 1)
-    monkeypatch.setattr("nerbert.encoder.objectives.cluster_typing.entity_vectors._SCANNED", 2)
-    for found, wanted in zip(entities_of(windows, np.arange(7), 1), whole, strict=True):
-        assert found.tolist() == wanted.tolist()
+    for scanned in (1000, 2, 1):  # windows that are looked through at once
+        monkeypatch.setattr("nerbert.encoder.objectives.cluster_typing.entity_vectors._SCANNED", scanned)
+        homes, terms = entities_of(windows, np.array([0, 1, 2]), 1)
+        assert homes.tolist() == [0, 0, 2, 2]
+        assert terms.tolist() == whole.terms.tolist()
+    empty = Windows.pack([Window(0, (2, 9, 3), (0,), (1,), (0,)), Window(1, (2, 3), (), (), ())])
+    for numbers in ([0, 1], [1], []):
+        assert len(EntityPieces.of(empty, np.array(numbers, int), 1)) == 0
 
 
 def test_an_entity_that_a_window_cuts_is_of_the_window_where_it_begins(tokenizers: dict[str, Any]) -> None:
@@ -100,12 +97,6 @@ def test_neighbours_types_and_shared_pieces() -> None:
     found = EntityPieces.of(windows, np.arange(4), 1)
     spans = list(zip(found.rows.tolist(), found.firsts.tolist(), found.ends.tolist(), strict=True))
     assert spans == [(0, 1, 2), (0, 2, 4), (0, 4, 5), (1, 2, 3), (1, 5, 8), (2, 1, 3), (3, 4, 8)]
-
-
-def test_no_entity_and_no_word() -> None:
-    windows = Windows.pack([Window(0, (2, 9, 3), (0,), (1,), (0,)), Window(1, (2, 3), (), (), ())])
-    for numbers in ([0, 1], [1], []):
-        assert len(EntityPieces.of(windows, np.array(numbers, int), 1)) == 0
 
 
 @pytest.mark.parametrize("kind", ["bert", "modernbert"])

@@ -17,25 +17,26 @@ from nerbert.model.heads import Entities, Head, Odds
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.training.distributed import make_process_group
 from nerbert.training.settings import TrainSettings
+from tests.encoder.preparing import by_two_processes
+from tests.raised import raises
 
 WORDS = ((0, 4), (5, 7), (8, 12), (13, 17), (18, 22))
 TEXT = "Bank of Oslo near Oslo"
 NESTED = (Span(0, 12, "bank"), Span(8, 12, "city"), Span(18, 22, "city"), Span(18, 22, "place"))
 
 
-def table_of(examples: Sequence[Example]) -> ConceptTable:
-    """A table of six concepts, with the rows of some examples."""
+NAMES = ("bank", "city", "place", "ship", "sea", "harbour")
+
+
+def asked_of(
+    examples: Sequence[Example], most: int = 25, seed: int = 1, names: Sequence[str] = NAMES
+) -> list[AskedText]:
+    """What some examples are asked for, of a table of concepts."""
     table = ConceptTable()
-    for name in ("bank", "city", "place", "ship", "sea", "harbour"):
+    for name in names:
         table.add(Concept(name), 1)
     for each in examples:
         table.add_rows(table.word_rows(each))
-    return table
-
-
-def asked_of(examples: Sequence[Example], most: int = 25, seed: int = 1) -> list[AskedText]:
-    """What some examples are asked for."""
-    table = table_of(examples)
     return asked_texts(examples, SpanLabels(table, {}, 0), table, PromptMaker.without_limit(table, seed, most=most))
 
 
@@ -55,51 +56,36 @@ def test_of_types_on_overlapping_entities_one_is_asked() -> None:
     assert seen == {frozenset({"bank", "place"}), frozenset({"city"})}
 
 
-def test_links_of_unknown_type_are_not_asked_for() -> None:
+def test_links_of_unknown_type_are_asked_for_where_there_is_no_other_type() -> None:
     """A model that calls a bank an entity is not wrong, but then the bank would not be found."""
-    spans = (Span(0, 4, "bank"), Span(18, 22, "entity"))
-    table = ConceptTable()
-    for name in ("entity", "bank"):
-        table.add(Concept(name), 1)
-    example = OpenExample(TEXT, WORDS, spans)
-    table.add_rows(table.word_rows(example))
-    (one,) = asked_texts([example], SpanLabels(table, {}, 0), table, PromptMaker.without_limit(table, 1))
+    link, unknown = Span(0, 4, "entity"), Span(18, 22, "entity")
+    (one,) = asked_of([OpenExample(TEXT, WORDS, (Span(0, 4, "bank"), unknown))], names=("entity", "bank"))
     assert [each.name for each in one.labels] == ["bank"]
     assert one.gold == [(0, 1, "bank")]
-    assert not one.known[4].any()
-    assert one.known[:4].all()
-
-
-def test_entities_are_asked_for_where_there_is_no_other_type() -> None:
-    table = ConceptTable()
-    table.add(Concept("entity"), 1)
-    example = OpenExample(TEXT, WORDS, (Span(0, 4, "entity"),))
-    table.add_rows(table.word_rows(example))
-    (one,) = asked_texts([example], SpanLabels(table, {}, 0), table, PromptMaker.without_limit(table, 1))
+    assert one.known.all(1).tolist() == [True] * 4 + [False]
+    (one,) = asked_of([OpenExample(TEXT, WORDS, (link,))], names=("entity",))
     assert one.gold == [(0, 1, "entity")]
 
 
-def test_types_that_nobody_asked_for_are_not_asked() -> None:
+def test_what_was_asked_for_and_what_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     (one,) = asked_of([OpenExample(TEXT, WORDS, (Span(18, 22, "city"),), ("sea", "city"))])
     assert {each.name for each in one.labels} <= {"sea", "city"}
-
-
-def test_without_an_entity_there_is_an_error() -> None:
-    with pytest.raises(InputError, match="no entity of any type"):
+    with raises(InputError, "no entity of any type"):
         asked_of([OpenExample(TEXT, WORDS)])
-
-
-def test_it_is_told_when_nothing_is_absent(capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
     asked_of([OpenExample("Fram", ((0, 4),), (Span(0, 4, "ship"),))])
     assert "no type is known to be absent" in capsys.readouterr().err
     asked_of([OpenExample("Fram", ((0, 4),), (Span(0, 4, kind),)) for kind in ("ship", "sea")])
     assert capsys.readouterr().err == ""
 
 
+Found = dict[str, list[tuple[WordSpan, Odds]]]
+
+
 class Finds(Head):
     """A head that finds given entities of its labels, by the text."""
 
-    def __init__(self, found: dict[str, list[tuple[WordSpan, Odds]]], labels: Sequence[EntityLabel] = ()) -> None:
+    def __init__(self, found: Found, labels: Sequence[EntityLabel] = ()) -> None:
         self._found, self._names = found, {each.name for each in labels}
 
     @property
@@ -130,7 +116,7 @@ def test_f1_is_at_the_best_threshold_over_what_is_known() -> None:
     unsure = np.ones((5, 2), bool)
     unsure[3, 0] = False
     texts = [text_of("one", [(0, 1, "city")]), text_of("two", [(1, 3, "ship")], unsure), text_of("three", [])]
-    found: dict[str, list[tuple[WordSpan, Odds]]] = {
+    found: Found = {
         "one": [((0, 1, "city"), -0.8), ((2, 3, "ship"), -2.0)],
         "two": [((1, 3, "ship"), -0.5), ((3, 5, "city"), 9.0)],  # nobody knows whether the last one is right
         "three": [((4, 5, "ship"), -2.5)],
@@ -144,25 +130,11 @@ def test_f1_is_at_the_best_threshold_over_what_is_known() -> None:
 
 def test_a_share_of_each_process_gives_the_same() -> None:
     texts = [text_of(str(number), [(number % 5, number % 5 + 1, "city")]) for number in range(7)]
-    found: dict[str, list[tuple[WordSpan, Odds]]] = {
-        str(number): [((number % 3, number % 3 + 1, "city"), number - 4.0)] for number in range(7)
-    }
-    whole = HeldOutScore(lambda _: Finds(found), texts, make_process_group(TrainSettings()))(_Model())
-    shares = list[Entities]()
+    found: Found = {str(number): [((number % 3, number % 3 + 1, "city"), number - 4.0)] for number in range(7)}
 
-    class Share:
-        """One of two processes; the second one knows what the first found."""
+    def score(group: Any) -> Any:
+        return HeldOutScore(lambda _: Finds(found), texts, group)(_Model())
 
-        count = 2
-
-        def __init__(self, rank: int) -> None:
-            self.rank = rank
-
-        def gather(self, own: list[Entities]) -> list[Entities]:
-            shares.extend(own)
-            return [shares[0], shares[-1]]
-
-    for rank in range(2):
-        last = HeldOutScore(lambda _: Finds(found), texts, Share(rank))(_Model())  # type: ignore[arg-type]
-    assert last.figures == whole.figures
+    whole = score(make_process_group(TrainSettings()))
+    assert by_two_processes(score).figures == whole.figures
     assert 0 < whole.value < 1

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from ast import literal_eval
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,9 @@ import pytest
 import torch
 
 from nerbert import Tagger, pretrain
-from nerbert.encoder.objectives.names import BoundaryLabels, Names, NamesSettings, boundary_tags
+from nerbert.encoder.objectives.names import BoundaryLabels, Names, boundary_tags
 from nerbert.encoder.open_texts import OpenExample, OpenTypesSettings
-from nerbert.encoder.pretrain import Preparation, prepare
+from nerbert.encoder.pretrain import Preparation
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.labels import spans_from_bio
 from nerbert.model.concept_table import Concept, ConceptTable
@@ -23,9 +24,9 @@ from nerbert.model.tokenizer import BioLabels
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.records import Example, Span
 from nerbert.tagger.export import export
-from nerbert.training.distributed import make_process_group
-from tests.encoder.objectives.test_concepts import SMALL, gradients
+from tests.encoder.objectives.test_concepts import SMALL
 from tests.encoder.open_rows import ROWS
+from tests.encoder.preparing import assert_cut_changes_nothing, gradients, prepared, written
 
 NAMES: dict[str, Any] = SMALL | {"objective": "names", "wordings": False}
 
@@ -38,14 +39,9 @@ def settings_of(corpus: Path | None, open_file: Path, **more: Any) -> PretrainSe
 
 
 @pytest.fixture
-def work(sample_corpus: Path, open_file: Path) -> Preparation:
-    """A pre-training on links and open types that is about to start, without dropout."""
-    settings = settings_of(sample_corpus, open_file)
-    made = prepare(settings, make_process_group(settings))
-    for each in made.model.modules():
-        if isinstance(each, torch.nn.Dropout):
-            each.p = 0.0
-    return made
+def work(few: Path, open_file: Path) -> Preparation:
+    """A pre-training on links and open types that is about to start."""
+    return prepared(settings_of(few, open_file))
 
 
 WORDS = ((0, 4), (5, 7), (8, 12), (13, 17), (18, 22))
@@ -145,8 +141,9 @@ def plain_loss(work: Preparation, vectors: Vectors, concepts: list[int]) -> tupl
 
 
 def test_the_losses_are_plain_means_over_words_and_entities(work: Preparation) -> None:
-    """Against loops over words, spans and concepts, in one graph through both encoders."""
-    found = gradients(work, 100)
+    """Against loops over words, spans and concepts, in one graph through both encoders; however a step is cut."""
+    found = assert_cut_changes_nothing(work)
+    assert {"boundaries.weight", "names.encoder.layer.1.output.dense.weight", "bias"} < found.keys()
     model, windows, objective = work.model.train(), work.data.windows, work.objective
     assert isinstance(objective, Names)
     table, numbers = objective._table, work.data.numbers_of(0)[:24]
@@ -168,15 +165,6 @@ def test_the_losses_are_plain_means_over_words_and_entities(work: Preparation) -
     for name, each in model.named_parameters():
         if each.grad is not None:
             torch.testing.assert_close(found[name], each.grad, rtol=2e-3, atol=2e-6)
-
-
-def test_the_cut_into_micro_batches_changes_nothing(work: Preparation) -> None:
-    whole, cut = gradients(work, 1 << 20), gradients(work, 100)
-    assert whole.keys() == cut.keys()
-    assert {"boundaries.weight", "names.encoder.layer.1.output.dense.weight", "bias"} < whole.keys()
-    assert cut["figures"] == pytest.approx(whole["figures"], rel=1e-5)
-    for name in whole.keys() - {"figures"}:
-        torch.testing.assert_close(cut[name], whole[name], rtol=1e-3, atol=1e-6)
 
 
 def test_a_text_of_which_nothing_is_known_has_no_loss_and_is_counted(
@@ -214,37 +202,46 @@ def test_nothing_is_frozen_by_default_and_the_weight_counts(work: Preparation) -
     assert other["words"] == pytest.approx(2 * once["words"])
 
 
-def test_a_folder_is_a_tagger_an_encoder_and_an_export(sample_corpus: Path, open_file: Path, tmp_path: Path) -> None:
-    settings = settings_of(sample_corpus, open_file, max_steps=60, learning_rate=3e-3)
-    pretrain(tmp_path / "e", settings)
-    card = json.loads((tmp_path / "e" / "nerbert.json").read_text())
+@pytest.fixture(scope="module")
+def folder(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a short pre-training writes."""
+    folder = tmp_path_factory.mktemp("names")
+    open_file = written(folder / "open.jsonl", ROWS)
+    more = {"max_steps": 60, "epochs": 9, "evaluation_steps": 60, "learning_rate": 3e-3}
+    pretrain(folder / "e", settings_of(few, open_file, **more))
+    return folder / "e"
+
+
+TEXTS = [row["text"] for row in ROWS[:9]]
+
+
+def spans_of(folder: Path, **more: Any) -> list[list[tuple[int, int, str]]]:
+    tagger = Tagger.load(folder, **more).with_labels(["ship", "city"])
+    return [[(span.start, span.end, span.type) for span in spans] for spans in tagger.tag_many(TEXTS)]
+
+
+def test_a_folder_is_a_tagger_and_an_encoder(folder: Path, few: Path) -> None:
+    card = json.loads((folder / "nerbert.json").read_text())
     assert card["validation"].keys() == {"f1", "f1_at_half", "threshold"}
     assert card["validation"]["f1"] > 0.05
     assert card["threshold"] == card["validation"]["threshold"]
-    tagger = Tagger.load(tmp_path / "e", precision="fp32").with_labels(["ship", "city"])
+    tagger = Tagger.load(folder, precision="fp32").with_labels(["ship", "city"])
     assert set(tagger.thresholds.values()) == {card["threshold"]}
-    texts = [row["text"] for row in ROWS[:9]]
-    wanted = [list(each) for each in tagger.tag_many(texts)]
-    assert any(span.type == "city" and span.text == "Oslo" for spans in wanted for span in spans)
-    plain = PretrainSettings(
-        corpus=(sample_corpus,), backbone=str(tmp_path / "e"), **(SMALL | {"objective": "tagging"})
-    )
-    prepare(plain, make_process_group(plain))
-    export(tmp_path / "e", int8=True)
+    oslo = TEXTS[0].index("Oslo")
+    assert (oslo, oslo + 4, "city") in spans_of(folder, backend="torch", precision="fp32")[0]
+    prepared(PretrainSettings(corpus=(few,), backbone=str(folder), **(SMALL | {"objective": "tagging"})))
+
+
+@pytest.mark.extras
+def test_an_export_finds_the_same_without_torch(folder: Path) -> None:
+    export(folder, int8=True)
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from nerbert import Tagger\n"
-        f"tagger = Tagger.load({str(tmp_path / 'e')!r}, backend='onnx', precision='fp32')\n"
-        "tagger = tagger.with_labels(['ship', 'city'])\n"
-        f"print([[[s.start, s.end, s.type] for s in each] for each in tagger.tag_many({texts!r})])\n"
+        f"tagger = Tagger.load({str(folder)!r}, backend='onnx', precision='fp32').with_labels(['ship', 'city'])\n"
+        f"print([[(s.start, s.end, s.type) for s in spans] for spans in tagger.tag_many({TEXTS!r})])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.replace("'", '"')) == [[[s.start, s.end, s.type] for s in each] for each in wanted]
-    quantised = Tagger.load(tmp_path / "e", backend="onnx", precision="int8").with_labels(["ship", "city"])
-    assert any(quantised.tag_many(texts))
-
-
-def test_the_section_is_its_own() -> None:
-    settings = PretrainSettings(corpus=(Path("_"),), objective="names", sections=(NamesSettings(boundary_weight=2.0),))
-    assert Names.own_settings(settings).section == "names"
+    assert literal_eval(done.stdout) == spans_of(folder, backend="torch", precision="fp32")
+    assert any(spans_of(folder, backend="onnx", precision="int8"))

@@ -1,7 +1,7 @@
 """Labelling anew, against the plainest way to do it; and what is said of it."""
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,6 +22,8 @@ from nerbert.model.windows import IGNORED, Window, Windows, open_windows, write_
 from nerbert.training.batches import TrainingData, collate
 from nerbert.training.distributed import make_process_group
 from nerbert.training.objective import FINETUNE, EpochColumns, chosen_objective
+from tests.encoder.preparing import by_two_processes
+from tests.raised import raises
 
 TYPES = ("boat", "place", "who")
 TAGS = ["O", *(f"{prefix}-{type_}" for type_ in TYPES for prefix in "BI")]
@@ -126,12 +128,13 @@ def made(settings: PretrainSettings) -> SelfTraining:
     return SelfTraining(TYPES, settings.of(SelfTrainingSettings), settings, Words())
 
 
-def relabelled(model: Any, windows: Windows, epoch: int = 1, before: Any = None, **more: Any) -> EpochColumns | None:
+def relabelled(model: Any, windows: Windows, epoch: int = 1, before: Any = None, **more: Any) -> EpochColumns:
     settings = settings_of(**more)
     numbers = np.arange(len(windows) - 5)
     data = TrainingData(windows, lambda _: np.repeat(numbers, 2), 0)
-    objective = made(settings)
-    return objective.begin_epoch(model, data, epoch, before or {}, make_process_group(settings))
+    begun = made(settings).begin_epoch(model, data, epoch, before or {}, make_process_group(settings))
+    assert begun is not None
+    return begun
 
 
 def plain(model: Any, windows: Windows, number: int, threshold: float) -> list[int]:
@@ -162,9 +165,7 @@ def plain(model: Any, windows: Windows, number: int, threshold: float) -> list[i
 @pytest.mark.parametrize("threshold", [0.1, 0.35])
 def test_all_windows_are_labelled_anew(model: Any, threshold: float) -> None:
     windows = some_windows(60)
-    found = relabelled(model, windows, self_training={"threshold": threshold})
-    assert found is not None
-    labels = found.columns["labels"]
+    labels = relabelled(model, windows, self_training={"threshold": threshold}).columns["labels"]
     assert labels.dtype == windows.labels.dtype
     for number in range(60):
         own = slice(int(windows.word_ends[number - 1]) if number else 0, int(windows.word_ends[number]))
@@ -181,8 +182,6 @@ def test_parts_of_windows_and_labels_in_a_file_change_nothing(
     write_windows(tmp_path, [windows])
     monkeypatch.setattr(self_training, "_PART", 7)
     in_parts = relabelled(model, open_windows(tmp_path))
-    assert whole is not None
-    assert in_parts is not None
     assert isinstance(in_parts.columns["labels"], np.memmap)
     assert np.array_equal(in_parts.columns["labels"], whole.columns["labels"])
     assert (in_parts.figures, in_parts.reports) == (whole.figures, whole.reports)
@@ -190,47 +189,22 @@ def test_parts_of_windows_and_labels_in_a_file_change_nothing(
 
 
 def test_two_processes_label_as_one(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each part is gathered: the second process sees what the first one has for that part."""
+    """Each part is gathered."""
     windows = some_windows(40)
-    data = TrainingData(windows, lambda _: np.arange(40), 0)
-    alone = relabelled(model, windows)
+    data, alone = TrainingData(windows, lambda _: np.arange(35), 0), relabelled(model, windows)
     monkeypatch.setattr(self_training, "_PART", 7)
-    parts: list[Any] = []
-
-    class Half:
-        device, count, is_first = torch.device("cpu"), 2, False
-
-        def __init__(self, rank: int) -> None:
-            self.rank, self.part = rank, 0
-
-        def gather(self, items: Sequence[Any]) -> list[Any]:
-            if not self.rank:
-                parts.append(list(items))
-                return list(items)
-            self.part += 1
-            return [*parts[self.part - 1], *items]
-
-    found = None
-    for rank in range(2):
-        objective = made(settings_of())
-        found = objective.begin_epoch(model, replace(data, numbers_of=lambda _: np.arange(35)), 1, {}, Half(rank))  # type: ignore[arg-type]
-    assert alone is not None
-    assert found is not None
-    assert np.array_equal(alone.columns["labels"], found.columns["labels"])
-    assert alone.reports == found.reports
-    assert len(parts) == 5
+    shared = by_two_processes(lambda group: made(settings_of()).begin_epoch(model, data, 1, {}, group))
+    assert shared is not None
+    assert np.array_equal(alone.columns["labels"], shared.columns["labels"])
+    assert alone.reports == shared.reports
 
 
-def test_the_first_epoch_has_the_labels_of_the_data(model: Any) -> None:
-    assert relabelled(model, some_windows(20), 0) is None
-
-
-def test_each_epoch_is_compared_with_the_one_before(model: Any) -> None:
-    windows = some_windows(40)
+def test_the_first_epoch_has_the_labels_of_the_data_and_others_are_compared(model: Any) -> None:
+    windows, settings = some_windows(40), settings_of()
+    data = TrainingData(windows, lambda _: np.arange(40), 0)
+    assert made(settings).begin_epoch(model, data, 0, {}, make_process_group(settings)) is None
     first = relabelled(model, windows)
-    assert first is not None
     again = relabelled(model, windows, 2, first.columns)
-    assert again is not None
     assert np.array_equal(again.columns["labels"], first.columns["labels"])
     assert again.figures["kept"] == first.figures["kept"] + first.figures["added"] + first.figures["changed"]
     assert [again.figures[name] for name in ("added", "changed", "removed")] == [0, 0, 0]
@@ -276,7 +250,6 @@ def test_spans_are_compared_as_sets_are() -> None:
 def test_the_report_counts_by_type_and_shows_some(model: Any) -> None:
     windows = some_windows(300)
     found = relabelled(model, windows)
-    assert found is not None
     report = found.reports["relabelled-epoch-2.json"]
     assert report["counts"].keys() == set(TYPES)
     for name, total in found.figures.items():
@@ -288,11 +261,9 @@ def test_the_report_counts_by_type_and_shows_some(model: Any) -> None:
                 assert f" {example['entity']} " in f" {example['text']} "
                 assert ("was" in example) == (name == "changed")
     assert report["counts"]["boat"]["added"] > 20
-    again = relabelled(model, windows)
-    assert again is not None
-    assert again.reports == found.reports
+    assert relabelled(model, windows).reports == found.reports
 
 
 def test_it_is_for_pre_training_alone() -> None:
-    with pytest.raises(SettingsError, match="setting objective = 'self_training': is for `nerbert pretrain` only"):
+    with raises(SettingsError, "is for `nerbert pretrain` only", setting="objective"):
         chosen_objective(FinetuneSettings(objective="self_training"), FINETUNE)

@@ -48,23 +48,18 @@ def theirs(model: Any, batch: Batch, smoothing: float = 0.0, weight: torch.Tenso
 @pytest.mark.parametrize("outside", [1.0, 0.25, 2.0, 3.0, 0.0])
 def test_the_mean_is_torchs_own(model: Any, smoothing: float, outside: float) -> None:
     batch, weight = batch_of(*WINDOWS), torch.tensor([outside, 1, 1, 1, 1])
-    mine = mean(weighted(smoothing, outside), model, batch)
-    assert mine == pytest.approx(theirs(model, batch, smoothing, weight), rel=1e-5)
+    objective = weighted(smoothing, outside)
+    assert objective.terms(batch)["loss"] == 3 + 3 * outside
+    assert mean(objective, model, batch) == pytest.approx(theirs(model, batch, smoothing, weight), rel=1e-5)
 
 
-def test_without_settings_it_is_the_plain_loss(model: Any) -> None:
+def test_without_settings_it_is_the_loss_of_transformers(model: Any) -> None:
     batch, objective = batch_of(*WINDOWS), TokenClassification()
-    assert objective.terms(batch) == {"loss": 6}
-    assert mean(objective, model, batch) == pytest.approx(theirs(model, batch), rel=1e-5)
-    wanted = model(input_ids=batch.ids, attention_mask=batch.mask, labels=full_labels(batch)).loss
-    assert mean(objective, model, batch) == pytest.approx(float(wanted), rel=1e-5)
-
-
-def full_labels(batch: Batch) -> torch.Tensor:
-    """(windows, pieces), as `transformers` wants them."""
     labels = torch.full_like(batch.ids, IGNORED)
     labels[batch.rows, batch.columns] = batch.labels
-    return labels
+    wanted = model(input_ids=batch.ids, attention_mask=batch.mask, labels=labels).loss
+    assert objective.terms(batch) == {"loss": 6}
+    assert mean(objective, model, batch) == pytest.approx(float(wanted), rel=1e-5)
 
 
 @pytest.mark.parametrize("objective", [TokenClassification(), weighted(0.1, 0.3)])
@@ -86,18 +81,8 @@ def test_ignored_labels_count_nothing(model: Any) -> None:
     assert TokenClassification().terms(none)["loss"] == float(TokenClassification().loss(model, none)["loss"]) == 0
 
 
-def test_weights_count_words_outside(model: Any) -> None:
-    batch = batch_of(*WINDOWS)
-    assert [weighted(outside=weight).terms(batch)["loss"] for weight in (0, 0.5, 2)] == [3, 4.5, 9]
-
-
 def test_the_loss_is_fp32_whatever_the_model_computes_in(model: Any) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         loss = weighted(0.1, 0.5).loss(model, batch_of(*WINDOWS))["loss"]
     assert loss.dtype == torch.float32
     assert float(loss) == pytest.approx(float(weighted(0.1, 0.5).loss(model, batch_of(*WINDOWS))["loss"]), rel=0.05)
-
-
-def test_nothing_is_drawn() -> None:
-    batch = batch_of(*WINDOWS)
-    assert TokenClassification().prepare(batch, 7) is batch
