@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.errors import InputError, SettingsError
-from nerbert.evaluation.evaluate import evaluate
-from nerbert.metrics.calibration import uncalibrated
+from nerbert.errors import InputError
 from nerbert.model.heads import Entities, Head
 from nerbert.records import EntityLabel, Example
-from nerbert.tagger.self_check import check
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import SPLITTER
 from tests.commands import exit_code
+from tests.raised import raises
 
+Caught = pytest.CaptureFixture[str]
 SHIP = "The brig Margarethe was built by Larsen & Holm in Tromsø."
 LOGIT_60, LOGIT_90 = 0.4055, 2.1972
 
@@ -59,7 +58,7 @@ def found(tagger: Tagger, text: str, labels: list[str] | None = None) -> list[tu
 
 
 def test_a_tagger_without_types_needs_labels(open_tagger: Tagger) -> None:
-    with pytest.raises(InputError, match="takes its labels at run time: give labels"):
+    with raises(InputError, "takes its labels at run time: give labels"):
         open_tagger.tag("a ship")
     assert found(open_tagger, "a ship in port", ["ship"]) == [("ship", "ship")]
     assert found(open_tagger, "a ship in port", ["port: where ships call", "ship"]) == [
@@ -69,7 +68,7 @@ def test_a_tagger_without_types_needs_labels(open_tagger: Tagger) -> None:
 
 
 def test_the_types_that_it_was_fine_tuned_on_are_the_default(
-    open_tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    open_tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Caught
 ) -> None:
     open_tagger.card = {"types": ["port", "ship"], "thresholds": {"ship": 0.7}}
     assert found(open_tagger, "a ship, a SHIP in port") == [("SHIP", "ship"), ("port", "port")]
@@ -82,8 +81,13 @@ def test_the_types_that_it_was_fine_tuned_on_are_the_default(
     assert capfd.readouterr().out.splitlines()[0] == "a [SHIP|ship] in [port|port]"
     assert exit_code("tag", "x", text, "--labels", "port", "--json") == 0
     assert [each["type"] for each in json.loads(capfd.readouterr().out)["spans"]] == ["port"]
-    assert exit_code("tag", "x", text, "--min-confidence", "shp=0.3") == 1
-    assert "thresholds: no type 'shp': did you mean 'ship'? (must be one of port, ship)" in capfd.readouterr().err
+    for options, known in (((), "port, ship"), (("--labels", "ship"), "ship")):
+        assert exit_code("tag", "x", text, "--min-confidence", "shp=0.3", *options) == 1
+        told = f"thresholds: no type 'shp': did you mean 'ship'? (must be one of {known})"
+        assert told in capfd.readouterr().err
+    open_tagger.card = {}
+    assert exit_code("tag", "x", text, "-o", tmp_path / "out.jsonl") == 1
+    assert "x: this tagger takes its labels at run time: give labels" in capfd.readouterr().err
 
 
 def test_thresholds_are_by_label_and_meet_the_temperature(open_tagger: Tagger) -> None:
@@ -108,32 +112,17 @@ def test_a_cards_threshold_is_the_usual_one(open_tagger: Tagger) -> None:
     assert len(found(open_tagger, text, labels)) == 4
 
 
-def test_a_cards_threshold_means_nothing_for_fixed_types(tagger: Tagger) -> None:
-    before = tagger.tag(SHIP)
-    card, tagger.card = tagger.card, {**tagger.card, "threshold": 1.0}
-    assert tagger.usual_threshold == 0.0
-    assert tagger.tag(SHIP) == before
-    assert tagger.with_labels(tagger.types).tag(SHIP) == before
-    tagger.card = card
-
-
 def test_thresholds_and_temperature_may_be_set_after_the_labels(open_tagger: Tagger) -> None:
     text = "ship SHIP"
     asked = open_tagger.with_labels(["ship"])
+    assert open_tagger.with_labels(["ship"]).head is asked.head, "labels are prepared once"
+    assert open_tagger.with_labels(["ship: it floats"]).head is not asked.head
     asked.thresholds = {"ship": 0.8}
     assert found(asked, text) == [("SHIP", "ship")]
     asked.temperature, asked.thresholds = 3.0, {"ship": 0.52}  # 60 % become 53 %
     assert len(found(asked, text)) == 2
     open_tagger._wanted, open_tagger.thresholds = 0.1, {"ship": 0.8}
     assert found(open_tagger, text, ["ship"]) == [("SHIP", "ship")]
-
-
-def test_no_threshold_is_too_much_for_a_temperature() -> None:
-    for sure in (0.0, 1e-300, 1e-9, 0.3, 0.5, 1 - 1e-9, 1.0):
-        for temperature in (0.05, 1.0, 20.0, 1e6):
-            assert 0 <= uncalibrated(sure, temperature) <= 1
-    assert uncalibrated(1 / 3, 2.0) == pytest.approx(1 / 5)
-    assert uncalibrated(2 / 3, 2.0) == pytest.approx(4 / 5)
 
 
 class NestedHead(NamesHead):
@@ -146,9 +135,7 @@ class NestedHead(NamesHead):
         return Entities.of([[((0, 3, "ship"), 2.0), ((1, 2, "port"), 1.0)] for _ in examples], nested=True)
 
 
-def test_nested_entities_go_where_there_is_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_nested_entities_go_where_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Caught) -> None:
     monkeypatch.setattr(Tagger, "load", lambda *_, **__: Tagger(NestedHead(), SPLITTER, "en"))
     text = tmp_path / "in.txt"
     text.write_text("Great Bergen harbour is open.\n")
@@ -162,39 +149,6 @@ def test_nested_entities_go_where_there_is_room(
     assert [each.split()[1] for each in rows] == ["ship", "port"]
     assert exit_code("tag", "x", text, "--json", "--decoding", "nested") == 0
     assert [each["type"] for each in json.loads(capfd.readouterr().out)["spans"]] == ["ship", "port"]
-
-
-def test_a_threshold_of_no_label_and_no_labels_are_refused(
-    open_tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(Tagger, "load", lambda *_, **__: open_tagger)
-    text = tmp_path / "in.txt"
-    text.write_text("a ship\n")
-    assert exit_code("tag", "x", text, "--labels", "ship", "--min-confidence", "shp=0.3") == 1
-    assert "thresholds: no type 'shp': did you mean 'ship'? (must be one of ship)" in capfd.readouterr().err
-    assert exit_code("tag", "x", text, "-o", tmp_path / "out.jsonl") == 1
-    assert "x: this tagger takes its labels at run time: give labels" in capfd.readouterr().err
-
-
-def test_such_a_tagger_is_judged_by_the_types_of_the_data_and_has_no_answers_to_check(
-    open_tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = tmp_path / "gold.conll"
-    data.write_text("A\tO\nship\tB-ship\n\nThe\tO\nPort\tB-port\n\n")
-    judged = evaluate(open_tagger, data)
-    assert (judged.judgements["tagger"].score.f1, judged.unknown_types) == (1.0, ())
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"")
-    monkeypatch.setattr(Tagger, "load", lambda *_, **__: open_tagger)
-    for renew in (False, True):
-        with pytest.raises(InputError, match="takes its labels at run time, so it has no answers of its own"):
-            check(tmp_path, renew=renew)
-
-
-def test_labels_are_prepared_once(open_tagger: Tagger) -> None:
-    asked = open_tagger.with_labels(["ship"])
-    assert open_tagger.with_labels(["ship"]).head is asked.head
-    assert open_tagger.with_labels(["ship: it floats"]).head is not asked.head
 
 
 def test_sentences_are_read_together_as_far_as_the_head_can(open_tagger: Tagger) -> None:
@@ -222,7 +176,7 @@ def test_fixed_types_are_filtered(tagger: Tagger) -> None:
     first.thresholds = {kinds[0]: 1.0}  # the head is asked again, and isn't wrapped twice
     assert first.tag(SHIP) == []
     assert first.head._head is tagger.head  # type: ignore[attr-defined]
-    with pytest.raises(InputError, match=r"label 'whale' is none of this tagger's fixed types: must be one of "):
+    with raises(InputError, "label 'whale' is none of this tagger's fixed types: must be one of "):
         tagger.tag(SHIP, [kinds[0], "whale"])
 
 
@@ -233,20 +187,14 @@ def test_labels_and_thresholds_go_to_other_processes(tiny_tagger: Path) -> None:
     again = pickle.loads(pickle.dumps(asked))
     assert (again.labels, again.types, again.thresholds) == (asked.labels, [kind], {kind: 0.01})
     assert again.tag(SHIP) == asked.tag(SHIP)
-    with pytest.raises(SettingsError, match="no type 'nonesuch'"):
-        Tagger.load(tiny_tagger, thresholds={"nonesuch": 0.5})
 
 
-def test_the_command_takes_labels(
-    tiny_tagger: Path, tagger: Tagger, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_takes_labels(tiny_tagger: Path, tagger: Tagger, tmp_path: Path, capfd: Caught) -> None:
     kind = tagger.tag(SHIP)[0].type
     text, labels = tmp_path / "in.txt", tmp_path / "labels.txt"
     text.write_text(f"{SHIP}\n")
     labels.write_text(f"{kind}\n")
     assert exit_code("tag", tiny_tagger, text, "--labels", labels, "--json") == 0
-    spans = json.loads(capfd.readouterr().out)["spans"]
-    assert spans
-    assert {each["type"] for each in spans} == {kind}
+    assert {each["type"] for each in json.loads(capfd.readouterr().out)["spans"]} == {kind}
     assert exit_code("tag", tiny_tagger, text, "--labels", f"{kind},whale") == 1
     assert "label 'whale' is none of this tagger's fixed types" in capfd.readouterr().err

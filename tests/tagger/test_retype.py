@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.finetuning.add_types import AddTypes, prepare
 from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
@@ -27,20 +27,25 @@ from nerbert.tagger.retype import TypeChanges, change_types, parse_changes
 from nerbert.tagger.self_check import check
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
+from tests.conftest import Once
+from tests.raised import raises
 
+Caught = pytest.CaptureFixture[str]
 TEXTS = ("Anna Berg was born in Oslo, and Kiruna is far away.", "Lena Holm of the Harbour Works left Bergen.", "No.")
 
 
 @pytest.fixture(scope="module")
-def tiny_names_tagger(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tagger of labels at run time, fine-tuned for a few steps."""
-    folder = tmp_path_factory.mktemp("names") / "tagger"
+def tiny_names_tagger(sample: Path, once: Once) -> Path:
+    """A tagger of labels at run time, fine-tuned for a few steps; read only."""
     settings = FinetuneSettings(max_steps=2, compare_parts=0, select="last")
-    return finetune("embedded-open", sample / "domain", folder, settings)[0]
+    return once("names-tagger", lambda folder: finetune("embedded-open", sample / "domain", folder, settings))
 
 
-def spans(tagger: Tagger) -> list[list[tuple[int, int, str, float]]]:
-    return [[(each.start, each.end, each.type, each.confidence) for each in found] for found in tagger.tag_many(TEXTS)]
+def spans(tagger: Tagger, names: dict[str, str] | None = None) -> list[list[tuple[int, int, str, float]]]:
+    """Return the entities of each text, their types by other names."""
+    names = names or {}
+    return [[(each.start, each.end, names.get(each.type, each.type), each.confidence) for each in found]
+            for found in tagger.tag_many(TEXTS)]  # fmt: skip
 
 
 def changed(folder: Path, output: Path, **changes: Any) -> Tagger:
@@ -53,11 +58,9 @@ def test_renamed_types_have_the_same_answers_and_figures(tiny_tagger: Path, tmp_
     first, *rest = before.types
     after = changed(tiny_tagger, tmp_path / "new", renamed={first: "thing"})
     after.thresholds = {}
-    names = {first: "thing"}
-    expected = [[(a, b, names.get(type_, type_), sure) for a, b, type_, sure in each] for each in spans(before)]
     assert after.types == sorted(["thing", *rest])
-    assert any(expected)
-    assert spans(after) == expected
+    assert any(spans(before))
+    assert spans(after) == spans(before, {first: "thing"})
     old, new = read_card(tiny_tagger), read_card(tmp_path / "new")
     assert new["dev"]["by_type"]["thing"] == old["dev"]["by_type"][first]
     assert "thing" in (tmp_path / "new" / "README.md").read_text()
@@ -81,6 +84,7 @@ def test_a_merged_type_has_the_sum_of_probabilities() -> None:
     assert merged_tags(scorer, ["O", "B-x"])[0] is scorer
 
 
+@pytest.mark.extras
 def test_merged_and_dropped_types_are_those_of_the_export_too(tiny_tagger: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(tiny_tagger, tmp_path / "tagger"))
     export(source)
@@ -109,11 +113,9 @@ def test_a_tagger_of_run_time_labels_asks_for_all_parts(tmp_path: Path, tiny_nam
     asked = as_learnt(["both"], after.card)
     assert [each.name for each in asked] == ["both", "both"]
     assert [each.reads for each in asked] == [before["words_of_types"][each] for each in (one, other)]
-    names = {one: "both", other: "both"}
     parts = Tagger.load(tiny_names_tagger, precision="fp32").with_default_labels()
-    expected = [[(a, b, names.get(type_, type_), sure) for a, b, type_, sure in each] for each in spans(parts)]
-    assert spans(after.with_default_labels()) == expected
-    assert any(expected)
+    assert any(spans(parts))
+    assert spans(after.with_default_labels()) == spans(parts, {one: "both", other: "both"})
     assert after.with_default_labels().types == sorted(["both", *rest])
 
 
@@ -132,30 +134,31 @@ def test_thresholds_and_temperatures_come_along(tiny_tagger: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "kind", "message"),
     [
-        ({}, "no change is given"),
-        ({"drop": ["nothing"]}, "has no type 'nothing'"),
-        ({"rename": ["a=b"]}, "would all be 'b'"),
-        ({"rename": ["a=x"], "drop": ["a"]}, "is changed twice"),
-        ({"rename": ["a="]}, "write the old name"),
-        ({"merge": ["a=x"]}, "name at least two types"),
-        ({"rename": ["a=x", "a=y"]}, "given twice"),
-        ({"drop": ["a,b", "c"]}, "all types would be dropped"),
-        ({"rename": ["a=\x07"]}, "printable"),
+        ({}, SettingsError, "no change is given"),
+        ({"drop": ["nothing"]}, SettingsError, "has no type 'nothing'"),
+        ({"rename": ["a=b"]}, SettingsError, "would all be 'b'"),
+        ({"rename": ["a=x"], "drop": ["a"]}, SettingsError, "is changed twice"),
+        ({"rename": ["a="]}, SettingsError, "write the old name"),
+        ({"merge": ["a=x"]}, SettingsError, "name at least two types"),
+        ({"rename": ["a=x", "a=y"]}, SettingsError, "given twice"),
+        ({"drop": ["a,b", "c"]}, SettingsError, "all types would be dropped"),
+        ({"rename": ["a=\x07"]}, InputError, "printable"),
     ],
 )
-def test_changes_that_cannot_be_are_one_line(changes: dict[str, list[str]], message: str) -> None:
-    with pytest.raises((SettingsError, InputError), match=message):
+def test_messages(changes: dict[str, list[str]], kind: type[NerbertError], message: str) -> None:
+    with raises(kind, message):
         parse_changes(**{"rename": [], "merge": [], "drop": [], **changes}).names(["a", "b", "c"])
 
 
-def test_a_new_name_is_written_as_labels_are() -> None:
+def test_a_new_name_is_written_as_labels_are_and_a_swap_of_two_is_no_clash() -> None:
     assert parse_changes(["a=public  person"], [], []).renamed == {"a": "public person"}
+    assert parse_changes(["a=b", "b=a"], [], []).names(["a", "b", "c"]) == {"a": "b", "b": "a", "c": "c"}
 
 
 def test_training_starts_anew_from_merged_types_and_keeps_the_others(
-    tiny_tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_tagger: Path, tmp_path: Path, capsys: Caught
 ) -> None:
     one, other, kept, *_ = read_card(tiny_tagger)["types"]
     change_types(tiny_tagger, tmp_path / "new", TypeChanges(merged={"both": [one, other]}))
@@ -177,18 +180,8 @@ def test_a_tagger_of_others_keeps_its_head_too(tiny_tagger: Path, tmp_path: Path
     assert prepared.facts["added_types"]["own"] == types
 
 
-def test_a_swap_of_two_names_is_no_clash() -> None:
-    assert parse_changes(["a=b", "b=a"], [], []).names(["a", "b", "c"]) == {"a": "b", "b": "a", "c": "c"}
-
-
-def test_what_has_no_types_is_refused(tiny_gliner: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no types of its own"):
-        change_types(tiny_gliner, tmp_path / "new", TypeChanges(dropped=["x"]))
-    assert not (tmp_path / "new").exists()
-
-
 def test_the_command_says_what_is_called_how(
-    tiny_tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_tagger: Path, tiny_gliner: Path, tmp_path: Path, capsys: Caught
 ) -> None:
     first, second, *_ = read_card(tiny_tagger)["types"]
     words = ["types", str(tiny_tagger), "-o", str(tmp_path / "new"), "--rename", f"{first}=thing", "--drop", second]
@@ -197,3 +190,6 @@ def test_the_command_says_what_is_called_how(
     assert f"{first} → thing" in said
     assert f"{second} → no entity" in said
     assert exit_code(*words) == 1, "the folder exists"
+    assert exit_code("types", tiny_gliner, "-o", tmp_path / "none", "--drop", "x") == 1
+    assert "no types of its own" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()

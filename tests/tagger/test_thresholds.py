@@ -11,6 +11,7 @@ from nerbert.model.folder import embedded
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import parse_thresholds, thresholds_of, usual_threshold
+from tests.raised import raises
 from tests.tagger.test_answering import FixedNames
 from tests.tagger.test_labels import NamesHead
 
@@ -18,24 +19,15 @@ OWN = {"ship": 0.4, "port": 0.6}
 
 
 @pytest.mark.parametrize(
-    ("wanted", "left_out"),
-    [
-        (None, {("ship", 0.3), ("port", 0.5)}),
-        (0.0, set()),
-        (0.55, {("ship", 0.3), ("ship", 0.5), ("port", 0.5), ("maker", 0.5), ("maker", 0.3), ("port", 0.3)}),
-        ({"": 0.55, "port": 0.5}, {("ship", 0.3), ("ship", 0.5), ("port", 0.3), ("maker", 0.5), ("maker", 0.3)}),
-        ({"ship": 0.55}, {("ship", 0.3), ("ship", 0.5), ("port", 0.5), ("port", 0.3)}),
-        ({}, {("ship", 0.3), ("port", 0.5), ("port", 0.3)}),
-    ],
-)
+    ("wanted", "bounds"),
+    [(None, (0, 0.6, 0.4)), (0.0, (0, 0, 0)), (0.55, (0.55, 0.55, 0.55)), ({"": 0.55, "port": 0.5}, (0.55, 0.5, 0.55)),
+     ({"ship": 0.55}, (0, 0.6, 0.55)), ({}, (0, 0.6, 0.4))],
+)  # fmt: skip
 def test_the_users_thresholds_go_before_the_cards(
-    wanted: float | Mapping[str, float] | None, left_out: set[tuple[str, float]]
+    wanted: float | Mapping[str, float] | None, bounds: tuple[float, ...]
 ) -> None:
-    found = thresholds_of(wanted, OWN, ["maker", "port", "ship"])
-    left_out = left_out | ({("port", 0.3)} if wanted is None else set())
-    for type_ in ("maker", "port", "ship"):
-        for sure in (0.3, 0.5, 0.7):
-            assert (sure < found[type_]) == ((type_, sure) in left_out)
+    types = ["maker", "port", "ship"]
+    assert thresholds_of(wanted, OWN, types) == dict(zip(types, bounds, strict=True))
 
 
 @pytest.mark.parametrize(("card", "wanted"), [({}, 0.5), ({"threshold": None}, 0.5), ({"threshold": 0}, 0.0),
@@ -45,6 +37,7 @@ def test_a_cards_threshold_goes_before_the_heads(card: dict[str, float | None], 
     assert usual_threshold(FixedNames(), card) == 0.0, "a head of fixed types has none"
 
 
+@pytest.mark.extras
 def test_the_threshold_of_a_folder_goes_with_it(tmp_path: Path) -> None:
     """Into copies, exports without torch's weights, and other processes."""
     folder = Path(shutil.copytree(embedded("embedded-open"), tmp_path / "open"))
@@ -63,10 +56,6 @@ def test_the_threshold_of_a_folder_goes_with_it(tmp_path: Path) -> None:
     assert given.thresholds == {"ship": 0.7, "port": 0.35}
 
 
-def test_a_number_is_for_all_types() -> None:
-    assert thresholds_of(0.5, {}, ["a"]) == {"a": 0.5}
-
-
 @pytest.mark.parametrize(
     ("text", "meant"), [("", None), ("0.8", 0.8), ("a=0.5", {"a": 0.5}), ("0.8, a=b=0.5", {"": 0.8, "a=b": 0.5})]
 )
@@ -76,10 +65,10 @@ def test_numbers_on_the_command_line(text: str, meant: float | dict[str, float] 
 
 @pytest.mark.parametrize("wanted", [1.5, -0.1, float("nan"), "0.5", True, {"ship": 2}, {"ship": "x"}, {"": 2}])
 def test_what_is_no_confidence_is_refused(wanted: float) -> None:
-    with pytest.raises(SettingsError, match="must be a number, at least 0, at most 1"):
+    with raises(SettingsError, "must be a number, at least 0, at most 1"):
         thresholds_of(wanted, {}, ["ship"])
 
 
 def test_an_unknown_type_is_refused_with_the_nearest() -> None:
-    with pytest.raises(SettingsError, match=r"no type 'shp': did you mean 'ship'\? .must be one of port, ship"):
+    with raises(SettingsError, "no type 'shp': did you mean 'ship'? (must be one of port, ship"):
         thresholds_of({"shp": 0.5}, {}, ["port", "ship"])

@@ -1,9 +1,7 @@
 """Files in all formats in, files in all formats out: what is carried, what is replaced, what is refused."""
 
-import bz2
 import datetime
 import json
-import lzma
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,16 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.errors import SettingsError
-from nerbert.formats.conll import write_conll
 from nerbert.formats.examples import read_examples
 from nerbert.formats.parquet import SPAN_LIST
-from nerbert.labels import bio_from_spans, example_tags, spans_from_bio
+from nerbert.labels import example_tags
 from nerbert.tagger.jobs.job import TagJob, tag_files
-from nerbert.tagger.tagger import Tagger
 from tests.raised import raises
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
-from tests.tagger.jobs.rows import rows, tagged, write_rows
+from tests.tagger.jobs.rows import rows, write_rows
 
 Caught = pytest.CaptureFixture[str]
 ADA = {"text": "Ada", "type": "vowel", "start": 0, "end": 3, "confidence": 0.7}
@@ -52,6 +48,12 @@ def test_the_text_may_be_in_any_field_and_may_be_words(tag: Tag, capitals: Capit
     write_rows("x.jsonl", [{"tokens": ["Ada", "slept"], "n": 1}, {"text": "Bob", "tokens": 2}])
     assert tag("x.jsonl", "-o", "z.jsonl") == 0
     assert [(row["text"], row["tokens"]) for row in rows("z.jsonl")] == [("Ada slept", ["Ada", "slept"]), ("Bob", 2)]
+    pq.write_table(pa.table({"tokens": [["Ada", "slept"], []]}), "x.parquet")
+    for to in ("parquet", "conll"):
+        assert tag("x.parquet", "-o", f"z.{to}") == 0
+    words = [{"tokens": ["Ada", "slept"], "text": "Ada slept"}, {"tokens": [], "text": ""}]
+    assert pq.read_table("z.parquet").select(["tokens", "text"]).to_pylist() == words
+    assert Path("z.conll").read_text() == "Ada\tB-vowel\nslept\tO\n\n"
 
 
 def test_conll_keeps_its_words(tag: Tag) -> None:
@@ -109,35 +111,19 @@ def test_parquet_keeps_its_columns_as_they_are(tag: Tag) -> None:
     assert [(span["start"], span["end"]) for span in second["spans"]] == [(0, 3), (7, 10)]
 
 
-def test_parquet_of_words(tag: Tag) -> None:
-    pq.write_table(pa.table({"tokens": [["Ada", "slept"], []]}), "x.parquet")
-    assert tag("x.parquet", "-o", "y.parquet") == 0
-    found = pq.read_table("y.parquet")
-    assert found.select(["tokens", "text"]).to_pylist() == [
-        {"tokens": ["Ada", "slept"], "text": "Ada slept"}, {"tokens": [], "text": ""},
-    ]  # fmt: skip
-    assert tag("x.parquet", "-o", "y.conll") == 0
-    assert Path("y.conll").read_text() == "Ada\tB-vowel\nslept\tO\n\n"
-
-
-def test_json_becomes_columns(tag: Tag) -> None:
-    given = [{"text": "Ada", "id": 1, "tags": []}, {"text": "x\ud800", "id": 2.5, "tags": ["a"], "more": {"y": None}}]
-    write_rows("x.jsonl", given)
+@pytest.mark.parametrize("part", [1 << 18, 1])
+def test_json_becomes_columns(tag: Tag, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+    """Those of all parts are joined."""
+    monkeypatch.setattr("nerbert.tagger.jobs.files._PART", part)
+    write_rows("x.jsonl", [
+        {"text": "Ada", "id": 1, "tags": [], "none": None},
+        {"text": "x\ud800", "id": 2.5, "tags": ["a"], "more": {"y": None}},
+    ])  # fmt: skip
     assert tag("x.jsonl", "-o", "y.parquet", "--offsets", "utf-16") == 0
     assert pq.read_table("y.parquet").to_pylist() == [
-        {"text": "Ada", "id": 1.0, "tags": [], "more": None, "spans": [ADA]},
-        {"text": "x\ufffd", "id": 2.5, "tags": ["a"], "more": {"y": None}, "spans": []},
+        {"text": "Ada", "id": 1.0, "tags": [], "none": None, "more": None, "spans": [ADA]},
+        {"text": "x\ufffd", "id": 2.5, "tags": ["a"], "none": None, "more": {"y": None}, "spans": []},
     ]
-
-
-def test_columns_of_all_parts_are_joined(tag: Tag, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbert.tagger.jobs.files._PART", 1)
-    given = [{"text": "a", "x": None}, {"text": "b", "x": 1, "y": "z"}, {"text": "c", "x": 0.5}]
-    write_rows("x.jsonl", given)
-    assert tag("x.jsonl", "-o", "y.parquet") == 0
-    assert pq.read_table("y.parquet").drop_columns("spans").to_pylist() == [
-        {"text": "a", "x": None, "y": None}, {"text": "b", "x": 1.0, "y": "z"}, {"text": "c", "x": 0.5, "y": None},
-    ]  # fmt: skip
 
 
 def test_columns_of_few_values_are_joined(tag: Tag, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,20 +155,6 @@ def test_nothing_in_is_nothing_out(tag: Tag, source: str, to: str) -> None:
         assert "No entity was found" in Path("y.html").read_text()
     else:
         assert Path(f"y.{to}").read_bytes() == b""
-
-
-@pytest.mark.parametrize(("pack", "end"), [(bz2.compress, "bz2"), (lzma.compress, "xz")])
-def test_packed_files_are_unpacked(tag: Tag, pack: Any, end: str) -> None:
-    Path(f"x.jsonl.{end}").write_bytes(pack(b'{"text": "Ada"}\n'))
-    assert tag(f"x.jsonl.{end}", "-o", "y.jsonl") == 0
-    assert tagged("y.jsonl") == [("Ada", ["Ada"])]
-
-
-def test_text_in_a_file_has_no_colours(tag: Tag, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
-    Path("x").write_text("Ada\x1b")
-    assert tag("x", "-o", "y.txt") == 0
-    assert Path("y.txt").read_text() == "[Ada|vowel]\\x1b\n  0–3  vowel  0.70  Ada\n"
 
 
 TOO_DEEP = "x.jsonl:1: not JSON that can be read: too deep"
@@ -287,28 +259,3 @@ def test_halves_of_characters_go_out_as_they_came(tag: Tag) -> None:
     assert rows("y.jsonl") == [{"text": "Ada \ud800", "x\udc00": "\U0001f600", "spans": [ADA]}]
     for to in ("conll", "txt", "html", "parquet"):
         assert tag("x.jsonl", "-o", f"y.{to}") == 0
-
-
-def test_a_real_tagger_finds_the_same_in_all_formats(tiny_tagger: Path, sample: Path, tmp_path: Path) -> None:
-    """Given words go through as in scoring; sentences of a text hold what the text holds."""
-    gold = read_examples(sample / "domain" / "test.conll")[:40]
-    tagger = Tagger.load(tiny_tagger)
-    write_conll(tmp_path / "x.conll", gold)
-    tag_files(TagJob(tagger=str(tiny_tagger), inputs=(str(tmp_path / "x.conll"),), output=tmp_path / "y.conll"))
-    expected = [each.tags for each in tagger.tag_examples(gold)]
-    assert [example_tags(each) for each in read_examples(tmp_path / "y.conll")] == [
-        bio_from_spans(len(tags), spans_from_bio(tags)) for tags in expected
-    ]
-    text = "\n".join(each.text for each in gold)
-    write_rows(tmp_path / "x.jsonl", [{"text": text}])
-    for to in ("jsonl", "conll", "parquet"):
-        output = tmp_path / f"z.{to}"
-        tag_files(TagJob(tagger=str(tiny_tagger), inputs=(str(tmp_path / "x.jsonl"),), output=output))
-    (row,) = rows(tmp_path / "z.jsonl")
-    found = [(span["text"], span["type"]) for span in row["spans"]]
-    assert len(found) > 40
-    assert pq.read_table(tmp_path / "z.parquet").to_pylist() == [row]
-    in_conll = [span for each in read_examples(tmp_path / "z.conll") for span in each.spans]
-    assert [(span.text.replace(" ", ""), span.type) for span in in_conll] == [
-        (text.replace(" ", ""), type_) for text, type_ in found
-    ]
