@@ -193,32 +193,43 @@ def places(count: int, kills: int, seed: int) -> list[int]:
     return [random.randrange(low, max(low + 1, high)) + 1 for low, high in pairwise(bounds)]
 
 
-def kill_at_publishes(desk: Desk, most: int, seed: int) -> Tally:
-    """Kill the command where files get their names, `most` times and at the last one; what is done isn't done again."""
-    tally = Tally(f"{desk.command.name}, at publishes", desk.renamings)
-    for when in sorted({*places(desk.renamings, min(most, desk.renamings), seed), desk.renamings}):
-        run, left = desk.new(), desk.renamings - when + 1
-        with tally.noting(f"{run.name}: publish {when}"):
-            _kill(tally, desk, run, "publish", when)
-            again = desk.check(run).renamings
-            most_again = max(left, desk.command.repeats) + desk.renamings // 5
-            assert again <= most_again, f"{again} renamings, {left} were left"
+def strike_at(
+    desk: Desk, title: str, whens: Sequence[int], act: Callable[[Path, int], object], total: int, *, made: bool = False
+) -> Tally:
+    """Let `act` strike the command at operations, each in a folder of its own, and check what it makes."""
+    tally = Tally(f"{desk.command.name}, {title}", total)
+    for when in whens:
+        run = desk.new(made=made)
+        with tally.noting(f"{run.name}: {title} at {when}"):
+            tally.kills += act(run, when) is not False
             tally.equal += 1
             shutil.rmtree(run)
     return tally
+
+
+def kill_at_publishes(desk: Desk, most: int, seed: int) -> Tally:
+    """Kill the command where files get their names, `most` times and at the last one; what is done isn't done again."""
+    whole = desk.renamings
+
+    def act(run: Path, when: int) -> bool:
+        killed, left = _kill(desk, run, "publish", when), whole - when + 1
+        again = desk.check(run).renamings
+        assert again <= max(left, desk.command.repeats) + whole // 5, f"{again} renamings, {left} were left"
+        return killed
+
+    return strike_at(desk, "publish", sorted({*places(whole, min(most, whole), seed), whole}), act, whole)
 
 
 def kill_once(desk: Desk, kills: int, seed: int) -> Tally:
-    """Kill the command at sampled operations, each in a folder of its own, and run it again."""
-    tally, random = Tally(f"{desk.command.name}, once", desk.operations), Random(seed)
-    for when in places(desk.operations, kills, seed):
-        fault, run = random.choice(KILLS), desk.new()
-        with tally.noting(f"{run.name}: {fault} at {when}"):
-            _kill(tally, desk, run, fault, when)
-            desk.check(run)
-            tally.equal += 1
-            shutil.rmtree(run)
-    return tally
+    """Kill the command at sampled operations, and run it again."""
+    random = Random(seed)
+
+    def act(run: Path, when: int) -> bool:
+        killed = _kill(desk, run, random.choice(KILLS), when)
+        desk.check(run)
+        return killed
+
+    return strike_at(desk, "once", places(desk.operations, kills, seed), act, desk.operations)
 
 
 def kill_in_a_row(desk: Desk, kills: int, seed: int) -> Tally:
@@ -230,7 +241,8 @@ def kill_in_a_row(desk: Desk, kills: int, seed: int) -> Tally:
             fault, when = random.choice(KILLS), random.randrange(1, max(3, desk.operations // 3))
             row.append(f"{fault} at {when}")
             with tally.noting(f"{run.name}: {', '.join(row)}"):
-                killed = _kill(tally, desk, run, fault, when)
+                killed = _kill(desk, run, fault, when)
+                tally.kills += killed
                 assert not (found := grown(leftovers(run))), f"left again and again: {found}"
             if not killed or tally.faults:
                 break
@@ -241,11 +253,10 @@ def kill_in_a_row(desk: Desk, kills: int, seed: int) -> Tally:
     return tally
 
 
-def _kill(tally: Tally, desk: Desk, run: Path, fault: str, when: int) -> bool:
+def _kill(desk: Desk, run: Path, fault: str, when: int) -> bool:
     """Kill a command; return whether it was, since fewer operations may be left, or its output be there already."""
     done = desk.run(run, fault, when)
     assert done.code in (0, -SIGKILL) or REFUSED in done.told, done.told
-    tally.kills += done.code == -SIGKILL
     return done.code == -SIGKILL
 
 

@@ -1,14 +1,13 @@
 """What a command must do at a full disk, a signal, a read error, a flipped bit, and beside another run of itself."""
 
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from signal import SIGCONT
 from typing import TypeAlias
 
-from tests.faults.harness import REFUSED, Desk, Done, Tally, differing, outcome, places
+from tests.faults.harness import REFUSED, Desk, Done, Tally, differing, outcome, places, strike_at
 
 TAKEN = ("another run is making it", "another benchmark is using it",
          "another run is fetching into it", REFUSED)  # fmt: skip
@@ -24,32 +23,24 @@ def strike(desk: Desk, fault: str, count: int, seed: int) -> Tally:
     A command that ends as if nothing had happened has made the same.
     """
     operations = desk.run(desk.new(), fault).operations if fault == "read" else desk.operations
-    tally = Tally(f"{desk.command.name}, {fault}", operations)
-    for when in places(operations, count, seed):
-        run = desk.new()
-        with tally.noting(f"{run.name}: {fault} at {when}"):
-            _check_end(desk.run(run, fault, when), CODES[fault])
-            tally.kills += 1
-            desk.check(run)
-            tally.equal += 1
-            shutil.rmtree(run)
-    return tally
+
+    def act(run: Path, when: int) -> None:
+        _check_end(desk.run(run, fault, when), CODES[fault])
+        desk.check(run)
+
+    return strike_at(desk, fault, places(operations, count, seed), act, operations)
 
 
 def fill_over_older(desk: Desk, count: int, seed: int) -> Tally:
     """Let the disk be full while an output is made again (`--overwrite`): the older one stays whole."""
-    tally = Tally(f"{desk.command.name}, full", desk.operations)
-    for when in places(desk.operations, count, seed):
-        run = desk.new(made=True)
-        with tally.noting(f"{run.name}: full at {when}"):
-            _check_end(desk.run(run, "full", when), CODES["full"])
-            tally.kills += 1
-            left = {name: content for name, content in outcome(run).items() if not name.startswith((".", "cache"))}
-            assert not (found := differing(left, {name: desk.expected[name] for name in left})), f"differs: {found}"
-            desk.check(run)
-            tally.equal += 1
-            shutil.rmtree(run)
-    return tally
+
+    def act(run: Path, when: int) -> None:
+        _check_end(desk.run(run, "full", when), CODES["full"])
+        left = {name: content for name, content in outcome(run).items() if not name.startswith((".", "cache"))}
+        assert not (found := differing(left, {name: desk.expected[name] for name in left})), f"differs: {found}"
+        desk.check(run)
+
+    return strike_at(desk, "full", places(desk.operations, count, seed), act, desk.operations, made=True)
 
 
 def _check_end(done: Done, code: int) -> None:
@@ -68,23 +59,22 @@ def _check_end(done: Done, code: int) -> None:
 
 def flip(desk: Desk, count: int, seed: int) -> Tally:
     """Kill the command and flip a bit in a file that it left: it is made again, or refused in one line."""
-    tally, random = Tally(f"{desk.command.name}, flipped", desk.operations), Random(seed)
-    for when in places(desk.operations, count, seed):
-        run = desk.new()
+    random = Random(seed)
+
+    def act(run: Path, when: int) -> None:
         desk.run(run, "kill", when)
-        _flip_one(tally, desk, run, f"kill at {when}", random)
-    return tally
+        _flip_one(desk, run, random)
+
+    return strike_at(desk, "flipped", places(desk.operations, count, seed), act, desk.operations)
 
 
 def flip_made(desk: Desk, count: int, seed: int) -> Tally:
     """Flip a bit in what a whole run left, and run the command again, which goes on with it: the outcome is equal."""
-    tally, random = Tally(f"{desk.command.name}, flipped when whole", desk.operations), Random(seed)
-    for _ in range(count):
-        _flip_one(tally, desk, desk.new(made=True), "whole", random)
-    return tally
+    random = Random(seed)
+    return strike_at(desk, "flipped", range(count), lambda run, _: _flip_one(desk, run, random), count, made=True)
 
 
-def _flip_one(tally: Tally, desk: Desk, run: Path, what: str, random: Random) -> None:
+def _flip_one(desk: Desk, run: Path, random: Random) -> None:
     """Flip a bit in a file of a run and go on. A damaged file that isn't read any more may stay: in a cache, or a
     benchmark's source checkpoint.
     """
@@ -93,18 +83,14 @@ def _flip_one(tally: Tally, desk: Desk, run: Path, what: str, random: Random) ->
         return
     path = random.choice(files)
     name = str(path.relative_to(run))
-    with tally.noting(f"{run.name}: {what}, a bit of {name}"):
-        flip_bit(path, random)
-        tally.kills += 1
-        done = desk.run(run)
-        _check_end(done, 1)
-        if done.code:
-            named = (path.name, path.parent.name, REFUSED)  # a whole output is refused before its files are read
-            assert any(each in done.told for each in named), done.told
-        else:
-            desk.check_outcome(run, *([name] if name.startswith(("cache/", "out/sources/")) else []))
-            tally.equal += 1
-        shutil.rmtree(run)
+    flip_bit(path, random)
+    done = desk.run(run)
+    _check_end(done, 1)
+    if done.code:
+        named = (path.name, path.parent.name, REFUSED)  # a whole output is refused before its files are read
+        assert any(each in done.told for each in named), f"{name}: {done.told}"
+    else:
+        desk.check_outcome(run, *([name] if name.startswith(("cache/", "out/sources/")) else []))
 
 
 def flip_bit(path: Path, random: Random) -> None:
@@ -119,24 +105,20 @@ def run_two(desk: Desk, count: int, seed: int) -> Tally:
 
     The second one may wait for what both need, and then find the output made.
     """
-    tally = Tally(f"{desk.command.name}, two", desk.operations)
-    for when in places(desk.operations, count, seed):
-        run = desk.new()
-        with tally.noting(f"{run.name}: a second run at {when}"):
-            first = desk.start(run, "stop", when)
-            first.wait_until_stopped()
-            second = desk.start(run)
-            second.wait_until(lambda said: WAITING in said)
-            first.send(SIGCONT)
-            ends = sorted((first.end(), second.end()), key=lambda done: done.code)
-            assert ends[0].code == 0, ends[0].told
-            _check_end(ends[1], 1)
-            assert ends[1].code == 0 or any(each in ends[1].told for each in TAKEN), ends[1].told
-            tally.kills += 1
-            desk.check_outcome(run)
-            tally.equal += 1
-            shutil.rmtree(run)
-    return tally
+
+    def act(run: Path, when: int) -> None:
+        first = desk.start(run, "stop", when)
+        first.wait_until_stopped()
+        second = desk.start(run)
+        second.wait_until(lambda said: WAITING in said)
+        first.send(SIGCONT)
+        ends = sorted((first.end(), second.end()), key=lambda done: done.code)
+        assert ends[0].code == 0, ends[0].told
+        _check_end(ends[1], 1)
+        assert ends[1].code == 0 or any(each in ends[1].told for each in TAKEN), ends[1].told
+        desk.check_outcome(run)
+
+    return strike_at(desk, "two", places(desk.operations, count, seed), act, desk.operations)
 
 
 Strike: TypeAlias = Callable[[Desk, int, int], Tally]

@@ -1,12 +1,13 @@
 """A clock that jumps, between two runs and within one: the result is the same, and no lock is taken for an old one."""
 
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 from signal import SIGCONT
 
 import pytest
 
-from tests.faults.harness import Desk, Tally, places
+from tests.faults.harness import Desk, Tally, places, strike_at
 from tests.faults.jobs import COMMANDS
 from tests.faults.strikes import WAITING
 from tests.warm import warm_commands
@@ -47,18 +48,16 @@ def test_a_clock_that_jumps_changes_nothing(
 
 def jump(desk: Desk, clock: Path, count: int) -> Tally:
     """Kill a run, let the clock jump, and run it again, in which the clock jumps back."""
-    tally = Tally(f"{desk.command.name}, clock", desk.operations)
-    for number, when in enumerate(places(desk.operations, count, 1)):
-        run, there = desk.new(), JUMPS[number % 2]
-        with tally.noting(f"{run.name}: {there} at {when}"):
-            clock.write_text("+0")
-            desk.run(run, "kill", when)
-            clock.write_text(there)
-            desk.run(run, "jump", max(1, when // 2), JUMP="+0")
-            desk.check(run)
-            tally.kills += 1
-            tally.equal += 1
-    return tally
+    jumps = cycle(JUMPS)
+
+    def act(run: Path, when: int) -> None:
+        clock.write_text("+0")
+        desk.run(run, "kill", when)
+        clock.write_text(next(jumps))
+        desk.run(run, "jump", max(1, when // 2), JUMP="+0")
+        desk.check(run)
+
+    return strike_at(desk, "clock", places(desk.operations, count, 1), act, desk.operations)
 
 
 @pytest.mark.nightly
