@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.data import DataSet
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import save_model
-from nerbert.model.cdlm.cdlm_model import language_loss
+from nerbert.model.cdlm.cdlm_model import CdlmShape, language_loss
 from nerbert.model.folder import TaggerFacts, read_card, write_card
 from nerbert.records import Example
 from nerbert.render.cards import write_tagger_card
@@ -37,6 +38,13 @@ from nerbert.words import SPLITTER
 from tests.raised import raises
 
 PEOPLE, PLACES = ("Ada", "Bob", "Eve", "Kim"), ("Oslo", "Rome", "Lima")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer units than the public code has."""
+    shape = partial(CdlmShape, states=24, filters=10, task_width=4, domain_width=4)
+    monkeypatch.setattr("nerbert.finetuning.cdlm.CdlmShape", shape)
 
 
 def target(count: int = 12) -> list[Example]:
@@ -131,7 +139,7 @@ def test_the_losses_are_those_of_their_windows(tiny_encoder: Path, tmp_path: Pat
 def test_it_learns_a_few_sentences_by_heart(
     tiny_encoder: Path, data: tuple[Path, Path], tmp_path: Path, mode: str
 ) -> None:
-    settings = settings_of(epochs=60, learning_rate=0.1, cdlm={"mode": mode, "dropout": 0.1, "decay": 0})
+    settings = settings_of(epochs=40, learning_rate=0.1, cdlm={"mode": mode, "dropout": 0.1, "decay": 0})
     other = data[1] if mode == "supervised" else None
     (folder,) = finetune(str(tiny_encoder), data[0], tmp_path / "tagger", settings, source=other,
                          card=checking(lambda *_: True))  # fmt: skip
@@ -198,10 +206,10 @@ def learn_source(start: Start, data: Any) -> None:
 
 
 def test_the_rate_falls_by_epochs(tiny_encoder: Path) -> None:
-    objective = start_of(tiny_encoder, domain(source())).objective
-    assert isinstance(objective, Cdlm)
-    assert [objective.rate_factor(epoch) for epoch in (0, 1, 20)] == [1, 1 / 1.05, 0.5]
-    assert start_of(tiny_encoder, domain(source())).settings.learning_rate == 0.015
+    start = start_of(tiny_encoder, domain(source()))
+    assert isinstance(start.objective, Cdlm)
+    assert [start.objective.rate_factor(epoch) for epoch in (0, 1, 20)] == [1, 1 / 1.05, 0.5]
+    assert start.settings.learning_rate == 0.015
 
 
 def test_raw_texts_are_sentences_of_words(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from nerbert.formats.documents import Reading, reading_for
 from nerbert.model.backbone import save_model, tags_of
 from nerbert.model.folder import TaggerFacts, read_card, write_card
 from nerbert.model.fresh import train_tokenizer
+from nerbert.model.heads import predict_entities
 from nerbert.records import Document, Example, Repairs, Span
 from nerbert.registry import FORMATS, OBJECTIVES
 from nerbert.render.cards import tagger_card
@@ -151,11 +152,11 @@ def test_the_stage_writes_no_card_and_its_hook_sees_the_unfinished_folder(
 def test_dev_chooses_the_checkpoint_that_is_kept_and_calibrated(
     tune: Tune, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heads, real = list[Any](), train_tagger.predict_entities
+    heads = list[Any]()
 
     def spy(head: Any, *rest: Any) -> Any:
         heads.append(head.scorer._model.classifier.weight)
-        return real(head, *rest)
+        return predict_entities(head, *rest)
 
     monkeypatch.setattr(train_tagger, "predict_entities", spy)
     output = tune(DEV)
@@ -405,6 +406,8 @@ def test_a_card_says_how_texts_are_read(monkeypatch: pytest.MonkeyPatch) -> None
     assert reading_for(icu, said) == said
     assert reading_for(icu, Reading(split="80/20")).language == "ko"
     assert reading_for({}, None) == Reading()
+    with raises(InputError, "setting word_splitter: word splitter 'other'"):
+        Reading(word_splitter="other")
 
 
 def test_truncated_words_are_missed(tune: Tune, tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
 from tests.conftest import Once
 from tests.encoder.objectives.test_names import NAMES
-from tests.encoder.objectives.test_zero_shot import row, write
+from tests.encoder.objectives.test_zero_shot import row
+from tests.encoder.preparing import written
 from tests.finetuning.test_replay import EXAMPLES, SETTINGS, TEXT
 from tests.raised import raises
 
@@ -44,7 +45,7 @@ EMPTY = Example("Nothing here.", split_words("Nothing here."))
 def _start(once: Once, objective: str) -> Path:
     def make(folder: Path) -> None:
         folder.mkdir()
-        path = write(folder / "open.jsonl", [row(number) for number in range(60)])
+        path = written(folder / "open.jsonl", [row(number) for number in range(60)])
         values = NAMES | {"objective": objective, "open_types": {"files": (path,)}, "cache": str(folder / "cache")}
         pretrain(make_settings(PretrainSettings, values), folder / objective)
 

@@ -33,7 +33,8 @@ from nerbert.training.batches import TrainingData
 from nerbert.training.objective import Task
 from nerbert.words import split_words
 from tests.conftest import Once
-from tests.encoder.objectives.test_zero_shot import SMALL, row, write
+from tests.encoder.objectives.test_zero_shot import SMALL, row
+from tests.encoder.preparing import written
 from tests.raised import raises
 
 TEXT = "The Political_Party of Oslo-by-the-sea met 3 times."
@@ -54,7 +55,7 @@ def start(once: Once) -> Path:
 
     def make(folder: Path) -> None:
         folder.mkdir()
-        path = write(folder / "open.jsonl", [row(number) for number in range(60)])
+        path = written(folder / "open.jsonl", [row(number) for number in range(60)])
         values = SMALL | {"open_types": {"files": (path,)}, "cache": str(folder / "cache")}
         pretrain(make_settings(PretrainSettings, values), folder / "m")
 
