@@ -104,7 +104,8 @@ def test_a_card_that_does_not_say_what_it_was_trained_on(tiny_tagger: Path, samp
     tagger = shutil.copytree(tiny_tagger, tmp_path / "tagger")
     card = json.loads((tagger / "nerbert.json").read_text())
     write_conll(tmp_path / "test.conll", read_examples(sample / "domain" / "dev.conll")[:1])
-    for data in (None, "x", {}, {"sha256": "x"}, {"sha256": {"train.conll": 1}}, {"sha256": {}}):
+    unclear: list[object] = [None, "x", {}, {"sha256": "x"}, {"sha256": {"train.conll": 1}}, {"sha256": {}}]
+    for data in unclear:
         (tagger / "nerbert.json").write_text(json.dumps(card | {"data": data}))
         assert evaluate(tagger, tmp_path / "test.conll", train=sample / "domain").other_train == (), data
 

@@ -106,9 +106,6 @@ def timeless(result: QuickstartResult) -> QuickstartResult:
 def test_data_is_30_sentences_and_the_whole_test(taken: Taken) -> None:
     train = read_examples(taken.folder / "data" / "train.conll")
     assert len(train) == 30 == taken.result.train
-    drawn = read(taken.folder / "data" / "manifest.json")
-    everything = read_examples(SAMPLE / "domain" / "train.conll")
-    assert [each.text for each in train] == [everything[place].text for place in drawn["places"]]
     assert (taken.folder / "data" / "test.conll").read_bytes() == (SAMPLE / "domain" / "test.conll").read_bytes()
     test = read_examples(SAMPLE / "domain" / "test.conll")
     assert taken.result.test == len(test)
@@ -129,9 +126,6 @@ def test_encoders_are_models_that_others_open(taken: Taken, key: str) -> None:
     model, report = kind.from_pretrained(folder, output_loading_info=True)
     assert not report["missing_keys"]
     assert model.config.vocab_size == len(tokenizer)
-    steps = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    assert [each["step"] for each in steps if each["kind"] == "train"] == [1, 2, 3, 4]
-    assert (steps[-1]["kind"], steps[-1]["step"]) == ("validation", 4)
 
 
 def test_both_ways_had_the_same(taken: Taken) -> None:

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import pytest
 from lxml import html
 
 from tests.pages import check_harmless, said
@@ -33,8 +34,7 @@ def part_of(card: str, heading: str) -> str:
 
 def check_card(card: str, title: str) -> Any:
     """Raise AssertionError for a card in which `EVIL` acts, or with another title; return its front matter."""
-    import yaml
-
+    yaml = pytest.importorskip("yaml")
     front, body = card.removeprefix("---\n").split("\n---\n", 1)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", card)
     outside = re.sub(r"(?<![`\\])(`+)(?!`).*?(?<!`)\1(?!`)", "", body)

@@ -25,7 +25,7 @@ from nerbert.evaluation.benchmark.system import CellTask
 from nerbert.evaluation.benchmark.systems import finetuned
 from nerbert.evaluation.benchmark.systems.finetuned import FineTuned
 from nerbert.evaluation.benchmark.tasks import OUT_OF_TIME, End, run_task
-from nerbert.executors import ONE_CORE, LocalExecutor, Resources
+from nerbert.executors import ONE_CORE, Resources
 from nerbert.model.folder import read_card
 from nerbert.parts import Share
 from tests.commands import exit_code
@@ -246,7 +246,6 @@ class Mortal:
         pass
 
 
-@pytest.mark.nightly
 @pytest.mark.usefixtures("untrained")
 def test_the_death_of_a_process_is_one_cells_failure(suite: Suite, data: Path, tmp_path: Path, capsys: Output) -> None:
     executor = Mortal(tmp_path / "out" / ".benchmark", lambda task: task.key == fatal)
@@ -266,21 +265,6 @@ def test_processes_that_die_before_they_begin_end_the_run(suite: Suite, data: Pa
     cells = cells_of(suite, data, tmp_path / "out", executor)
     assert {cell.state for cell in cells} == {State.FAILED}
     assert cells[1].why == "source data far, seed 1: a worker process died; the next run tries again"
-
-
-@pytest.mark.nightly
-def test_a_killed_process_loses_no_other_cell(suite_file: Path, data: Path, tmp_path: Path) -> None:
-    shutil.copytree(data / "ships", data / "deadly")
-    text = suite_file.read_text().partition("[[targets]]")[0].partition('[systems."tiny')[0]
-    text += '[protocols.fast]\nmax_steps = 1\nmin_steps = 0\nprecision = "fp32"\n[[targets]]\ndata = "ships"\n'
-    text += '[[targets]]\ndata = "deadly"\nformat = "tests.evaluation.benchmark.killer:Killer"\n'
-    suite_file.write_text(text.replace("seeds = [1, 2]", "seeds = [1]"))
-    with LocalExecutor(workers=2) as executor:
-        cells = cells_of(read_suite(suite_file), data, tmp_path / "out", executor)
-    assert {(cell.place.target, cell.state) for cell in cells} == {("ships", State.DONE), ("deadly", State.FAILED)}
-    (dead,) = (cell for cell in cells if cell.state is State.FAILED)
-    assert dead.try_again
-    assert dead.why.startswith("a worker process died (out of memory?)")
 
 
 def test_a_full_disk_ends_the_run(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +17,8 @@ from nerbert.render.corpus import card_of, write_corpus_card
 from nerbert.render.escape import code, escaped, quoted
 from tests.pages import markdown_tables_of
 from tests.render.checks import EVIL, check_card
+
+yaml = pytest.importorskip("yaml")
 
 
 @pytest.fixture(scope="module")
