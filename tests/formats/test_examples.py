@@ -106,20 +106,6 @@ def test_missing_files_and_folders(tmp_path: Path, from_: str, name: str, words:
         read_examples(tmp_path / name, Reading(from_=from_))
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    examples = [
-        example_of(["Ada", "met", "a", "Ada"], ["B-x", "O", "O", "B-x"]),
-        example_of(["10\u00a0km", "\u2028"], ["B-y", "O"]),
-        example_of_spans("Berlin-based, naïve 東京.", [(0, 6, "place"), (20, 22, "place")]),
-        example_of([], []),
-    ]
-    JsonLines().write(tmp_path / "a.jsonl", map(document_of, examples))
-    assert read_examples(tmp_path / "a.jsonl") == examples
-    Conll().write(tmp_path / "a.txt", map(document_of, examples[:2]))
-    assert isinstance(find_format(tmp_path / "a.txt"), Conll)
-    assert read_examples(tmp_path / "a.txt") == examples[:2]
-
-
 @pytest.mark.parametrize(
     ("token", "tag", "words"),
     [("a\tb", "O", "'a\\tb' contains a tab"), ("a", "B-two words", "'two words' holds white")],

@@ -8,7 +8,7 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.formats.parquet_documents import Parquet
-from nerbert.records import Document, Repair, Repairs, Span
+from nerbert.records import Document, Repair, Repairs
 from tests.raised import raises
 
 ADA = [(0, 12, "person", "Ada Lovelace")]
@@ -110,14 +110,3 @@ def test_labels_out_of_range_and_broken_files_are_told(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"PAR1 and no more")
     with raises(InputError, "a: can't be read as Parquet"):
         list(Parquet().read(tmp_path / "a", Repairs()))
-
-
-def test_what_is_written_is_read(tmp_path: Path) -> None:
-    marked = (Span(0, 2, "x", "a😀", 0.5),)
-    made = [
-        Document("a😀 é", marked, ((0, 2), (3, 4)), "g", {"id": "1", "document_id": "g"}, 1),
-        Document("a😀", marked, None, "", {"note": "b"}, 2),
-        Document("é", (), ((0, 1),), "", {}, 3),
-    ]
-    Parquet().write(tmp_path / "a.parquet", made)
-    assert list(Parquet().read(tmp_path / "a.parquet", Repairs())) == made
