@@ -12,6 +12,7 @@ from nerbert.corpus.shards import train_pages
 from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.sources.files import Source
 
+pytestmark = pytest.mark.extras
 WANTED = "The ship left the harbour.\nA captain sailed the sea with his crew.\n"
 
 
@@ -19,7 +20,6 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@pytest.mark.extras
 def test_similarities_are_those_of_scikit_learn(sample_corpus: Path, tmp_path: Path) -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
