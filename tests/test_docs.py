@@ -4,15 +4,16 @@ import re
 import runpy
 import shutil
 import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+import nerbert
 import nerbert.cli
 import nerbert.cli.data
 import nerbert.registry
+from nerbert.formats.data import DataSet
 from nerbert.formats.marked import parse_marks
 from nerbert.quickstart.result import QuickstartResult
 from nerbert.records import Reason
@@ -20,6 +21,7 @@ from nerbert.render.quickstart import picture
 from nerbert.schema import read_json
 from nerbert.tagger.export import export
 from tests.commands import run_in
+from tests.conftest import Once
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -65,20 +67,33 @@ ELSEWHERE = {
     "docs/how-to/data-sets.md": "tests/evaluation/datasets/test_commands.py",
 }  # fmt: skip
 """Pages whose commands are run by a test of their own."""
+TRAIN = "nerbert finetune embedded --data data -o my-tagger\n"
+"""The training of README and tutorial. It runs once; each page gets its tagger, and what it printed."""
 BLANK = re.compile(r"[ \t]+")
 NUMBER = re.compile(r"\d[\d,.]*")
 
 
 @pytest.fixture(scope="module")
+def part(sample: Path, once: Once) -> Path:
+    """Every third page of the sample as `dump.xml`, its corpus, and the knowledge."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(sample / "knowledge", folder / "knowledge")
+        xml = (sample / "wiki.xml").read_text(encoding="utf-8")
+        pages = "".join(re.findall(r"<page>.*?</page>", xml, re.DOTALL)[::3])
+        (folder / "dump.xml").write_text(f"{xml[: xml.index('<page>')]}{pages}</mediawiki>", encoding="utf-8")
+        nerbert.build_corpus(folder / "dump.xml", folder / "knowledge", folder / "corpus", min_mentions=5)
+
+    return once("docs-part", make)
+
+
+@pytest.fixture(scope="module")
 def desk(
-    sample: Path, sample_corpus: Path, tiny_encoder: Path, tiny_tagger: Path, tmp_path_factory: pytest.TempPathFactory
+    part: Path, sample: Path, tiny_encoder: Path, tiny_tagger: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A folder with all that the pages assume: they share one corpus, one encoder and one tagger."""
-    folder = tmp_path_factory.mktemp("desk")
-    shutil.copy(sample / "wiki.xml", folder / "dump.xml")
-    shutil.copytree(sample / "knowledge", folder / "knowledge")
+    folder = shutil.copytree(part, tmp_path_factory.mktemp("desk") / "all")
     shutil.copytree(sample / "domain", folder / "data")
-    shutil.copytree(sample_corpus, folder / "corpus")
     shutil.copytree(tiny_encoder, folder / "encoder")
     export(str(shutil.copytree(tiny_tagger, folder / "my-tagger")))  # without torch, commands start faster
     (folder / "notes.txt").write_text("The brig Margarethe was built by Larsen & Holm.\n" * 5)
@@ -86,6 +101,22 @@ def desk(
     shutil.copy(sample / "domain" / "test.conll", folder / "letters" / "1893")
     shutil.copy(folder / "notes.txt", folder / "letters")
     return folder
+
+
+@pytest.fixture(scope="module")
+def lesson(once: Once, warm: Path) -> Path:
+    """The tutorial's folder after its training."""
+
+    def train(folder: Path) -> None:
+        shutil.copytree(ROOT / "docs" / "tutorial", folder)
+        (folder / "printed.txt").write_text(run_block(folder, "sh", TRAIN, warm))
+
+    return once("lesson", train)
+
+
+def with_trained(body: str, lesson: Path) -> str:
+    """Return a script in which the training is done already."""
+    return body.replace(TRAIN, f"cp -r '{lesson}/my-tagger' . && cat '{lesson}/printed.txt'\n")
 
 
 def take(desk: Path, names: str, folder: Path) -> Path:
@@ -107,6 +138,7 @@ def normalised(line: str) -> str:
     return BLANK.sub(" ", NUMBER.sub("#", line)).strip()
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("page", PLACES)
 def test_a_pages_commands_and_python_run(page: str, desk: Path, tmp_path: Path, warm: Path) -> None:
     take(desk, PLACES[page], tmp_path)
@@ -128,33 +160,48 @@ def test_a_pages_commands_and_python_run(page: str, desk: Path, tmp_path: Path, 
         ]  # fmt: skip
 
 
-def test_readmes_commands_run(desk: Path, tmp_path: Path, warm: Path) -> None:
-    take(desk, "dump.xml knowledge", tmp_path)
+def test_readmes_commands_run(part: Path, lesson: Path, tmp_path: Path, warm: Path) -> None:
+    take(part, "dump.xml knowledge", tmp_path)
     shutil.copytree(ROOT / "docs" / "tutorial" / "data", tmp_path / "data")  # short sentences, quickly learnt
-    shown = run_in(tmp_path, "bash", "-euo", "pipefail", "-c", "".join(blocks(ROOT / "README.md", "sh")), path=warm)
+    commands = "".join(blocks(ROOT / "README.md", "sh"))
+    assert TRAIN in commands
+    shown = run_in(tmp_path, "bash", "-euo", "pipefail", "-c", with_trained(commands, lesson), path=warm)
     assert "what came in, went out, was dropped" in shown
     assert "F1 over 2 seeds" in shown
     assert '{"text": "Fatima Rahal asked about her Tessel Cargo.", "spans": [' in shown
 
 
-def test_readmes_examples_print_what_the_readme_shows(tmp_path: Path) -> None:
+def test_readmes_examples_print_what_the_readme_shows(
+    lesson: Path, tmp_path: Path, warm: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A block without a language is what the block before it prints, figures of 0 to 1 aside: they vary by machine."""
+
+    def finetune(encoder: str, data: DataSet) -> nerbert.Tagger:
+        assert (encoder, len(data.train)) == ("embedded", 30)
+        return nerbert.Tagger.load(lesson / "my-tagger")
+
     shutil.copytree(ROOT / "docs" / "tutorial" / "data", tmp_path / "docs" / "tutorial" / "data")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(nerbert, "finetune", finetune)  # it was trained already
     fences = pairwise(FENCE.findall((ROOT / "README.md").read_text(encoding="utf-8")))
     examples = [(language, body, shown) for (language, body), (after, shown) in fences if not after]
     assert [language for language, *_ in examples] == ["python", "sh"]
     for language, body, shown in examples:
-        printed = run_block(tmp_path, language, body, Path(sys.executable).parent)
+        if language == "python":
+            exec(body, {"__name__": "__main__"})
+            printed = capsys.readouterr().out
+        else:
+            printed = run_block(tmp_path, language, body, warm)
         assert re.sub(r"[01]\.\d\d", "0.##", printed) == re.sub(r"[01]\.\d\d", "0.##", shown)
 
 
-def test_the_tutorials_commands_print_what_the_tutorial_shows(tmp_path: Path, warm: Path) -> None:
+def test_the_tutorials_commands_print_what_the_tutorial_shows(lesson: Path, tmp_path: Path, warm: Path) -> None:
     """Each line of a block without a language comes, in this order, from the command before it, figures aside."""
     folder = shutil.copytree(ROOT / "docs" / "tutorial", tmp_path / "tutorial")
     printed, compared = "", 0
     for language, body in FENCE.findall((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")):
         if language:
-            printed = run_block(folder, language, body, warm) or printed
+            printed = run_block(folder, language, with_trained(body, lesson), warm) or printed
         else:
             lines = iter([normalised(line) for line in printed.splitlines()])
             for line in body.splitlines():
@@ -180,7 +227,8 @@ def test_readmes_two_commands_are_those_of_ci() -> None:
     two = [line.partition("#")[0].strip() for line in blocks(ROOT / "README.md", "bash")[0].splitlines()]
     assert two == ["./run quickstart", "./run test"]
     ci = (ROOT / ".ci" / "run").read_text()
-    assert all(command in ci for command in two)
+    for name in ("quickstart", "test"):
+        assert re.search(rf"^(step {name}\b|for name in .*\b{name}\b)", ci, re.MULTILINE), name
 
 
 def test_the_quickstarts_picture_is_of_a_run() -> None:
