@@ -1,4 +1,4 @@
-"""A browser, a labelling server that can be killed and started again, and the page as people use it."""
+"""A browser, labelling servers, one of which can be killed and started again, and the page as people use it."""
 
 import json
 import shutil
@@ -15,64 +15,60 @@ from typing import Any
 import httpx
 import pytest
 
+from nerbert.formats.entity_labels import parse_labels
+from nerbert.serve.protocols.labelling import LabelJob, Labelling
+from nerbert.tagger.tagger import Tagger
 from tests.serve.heads import DEADLINE, until
-from tests.serve.servers import ROOT, environment, is_ready
+from tests.serve.servers import ROOT, environment, inside, is_ready
 
-playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-_WAIT = 30_000
 
 
 @dataclass
 class LabelServer:
-    """`nerbert label` in a process of its own, in a folder of its own, always at the same port."""
+    """A server of a labelling project, in the folder `work`."""
 
-    folder: Path
-    arguments: Sequence[str]
-    port: int
-    process: "subprocess.Popen[bytes] | None" = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def work(self) -> Path:
-        return self.folder / "work"
-
-    def log(self) -> str:
-        return (self.folder / "log").read_text()
-
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        asked = [sys.executable, "-m", "nerbert", "label", *self.arguments, "-o", str(self.work), "--no-browser",
-                 "--port", str(self.port)]  # fmt: skip
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(asked, cwd=ROOT, env=environment(), stdout=log, stderr=log)
-        with httpx.Client(base_url=self.url) as client:
-            until(lambda: is_ready(client) or self._ended(), "the server is ready")
-        assert not self._ended(), self.log()
-
-    def _ended(self) -> bool:
-        return self.process is None or self.process.poll() is not None
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End its process."""
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(how)
-            self.process.wait(DEADLINE)
+    url: str
+    work: Path
 
     def state(self) -> dict[str, Any]:
-        found: dict[str, Any] = httpx.get(f"{self.url}/label").json()
-        return found
+        state: dict[str, Any] = httpx.get(f"{self.url}/label", timeout=DEADLINE).json()
+        return state
 
     def labels(self) -> list[dict[str, Any]]:
         """Return the rows of labels.jsonl; each entity's text is where it says."""
         path = self.work / "labels.jsonl"
         rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        assert all(row["text"][each["start"] : each["end"]] == each["text"] for row in rows for each in row["spans"])
+        assert all(row["text"][span["start"] : span["end"]] == span["text"] for row in rows for span in row["spans"])
         return rows
+
+
+class LabelProcess(LabelServer):
+    """`nerbert label` in a process of its own, always at the same port."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        super().__init__(f"http://127.0.0.1:{port}", folder / "work")
+        self._log = folder / "log"
+        self._asked = [sys.executable, "-m", "nerbert", "label", *arguments, "-o", str(self.work), "--no-browser",
+                       "--port", str(port)]  # fmt: skip
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(self._asked, cwd=ROOT, env=environment(), stdout=log, stderr=log)
+        with httpx.Client(base_url=self.url) as client:
+            until(lambda: is_ready(client) or self.process.poll() is not None, "the server is ready")
+        assert self.process.poll() is None, self._log.read_text()
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End its process."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.wait(DEADLINE)
 
 
 @dataclass
@@ -126,7 +122,7 @@ class Page:
             self.tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
             getattr(self.tab.mouse, act)()
 
-    def shows(self, what: Callable[[], object], why: str, seconds: int = 30) -> None:
+    def shows(self, what: Callable[[], object], why: str, seconds: int = 60) -> None:
         """Wait until something is so, while the page goes on."""
         for _ in range(20 * seconds):
             if what():
@@ -175,8 +171,10 @@ def browser() -> Iterator[Any]:
     """Debian's Chromium. Playwright runs an event loop until it is closed, so no other module's tests may share it."""
     if CHROMIUM is None:
         pytest.skip("chromium isn't installed: apt-get install chromium")
-    with playwright.sync_playwright() as found:
-        one = found.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+        one = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield one
         one.close()
 
@@ -193,7 +191,7 @@ def visit(browser: Any) -> Iterator[Visit]:
         def make(server: Any, *, faults: bool = False, **context: Any) -> Page:
             options: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "bypass_csp": False} | context
             surroundings = browser.new_context(**options)
-            surroundings.set_default_timeout(_WAIT)
+            surroundings.set_default_timeout(1000 * DEADLINE)
             stack.callback(surroundings.close)
             surroundings.add_init_script("localStorage.getItem('seen') || localStorage.setItem('nerbert-tour', 'done')")
             page = Page(surroundings.new_page(), server.url)
@@ -209,18 +207,22 @@ def visit(browser: Any) -> Iterator[Visit]:
 
 @pytest.fixture(scope="module")
 def labelling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., LabelServer]]:
-    """What starts `nerbert label` on lines of text, or on files: `labelling(lines, *arguments)`."""
+    """What serves lines of text, or files, to label: `labelling(lines, types)`; `nerbert label` with `process`."""
+    tagger = Tagger.load("embedded-open", threads=1)
     with ExitStack() as stack:
 
-        def make(lines: Sequence[str], *arguments: str) -> LabelServer:
+        def make(lines: Sequence[str], types: str = "", *more: str, process: bool = False) -> LabelServer:
             folder = tmp_path_factory.mktemp("label")
             texts = folder / "texts.jsonl"
-            texts.write_text("".join(json.dumps({"text": each}) + "\n" for each in lines))
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                port = free.getsockname()[1]
-            server = LabelServer(folder, [*([str(texts)] if lines else []), *arguments], port)
-            stack.callback(server.stop)
-            server.start()
-            return server
+            texts.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines))
+            files = (texts,) if lines else ()
+            if process:
+                server = LabelProcess(folder, *map(str, files), "--types", types, *more)
+                stack.callback(server.stop)
+                return server
+            labels = tuple(parse_labels(types)) if types else ()
+            work = Labelling(LabelJob(folder=folder / "work", files=files, types=labels))
+            running = stack.enter_context(inside(folder / "served", lambda _: tagger, labelling=work))
+            return LabelServer(running.url, folder / "work")
 
         yield make
