@@ -12,7 +12,10 @@ JsonEdit: TypeAlias = tuple[int, bytes, int, int]
 """What is done, the way down (a number at each level), a value's number, a key's or a piece's."""
 _EDIT = struct.Struct(">B5sBB")
 """An edit's bytes. A case is drawn as one string of bytes, of which each part says what is done: draws are dear."""
-_OPERATIONS, _FORMS = 11, 6
+_OPERATIONS, _FORMS, _MOST = 11, 6, 4
+_HEAD = 5
+"""Bytes before the edits of rows: the form of the file, the numbers of rows and of edits, and which rows."""
+_NAMES = ("", "x", "\ud800", "__class__", "../x")
 _TWICE = "\uf8ff"
 """Marks a repeated key until it is written: a dictionary has none."""
 
@@ -43,10 +46,10 @@ PIECES = (
 
 
 def json_mutated(
-    seeds: Sequence[Any], keys: Sequence[str] = (), values: Sequence[Any] = (), *, edits: int = 4
+    seeds: Sequence[Any], keys: Sequence[str] = (), values: Sequence[Any] = (), *, edits: int = _MOST
 ) -> st.SearchStrategy[Any]:
     """Return a strategy for one of the values with 1 to `edits` edits; `keys` and `values` are the format's own."""
-    names, hostile = (*keys, "", "x", "\ud800", "__class__", "../x"), (*values, *VALUES)
+    names, hostile = (*keys, *_NAMES), (*values, *VALUES)
     size = 2 + edits * _EDIT.size
 
     def made(drawn: bytes) -> Any:
@@ -65,9 +68,15 @@ def json_files(
 
 def json_rows(seeds: Sequence[Any]) -> st.SearchStrategy[bytes]:
     """Return a strategy for files of one to three of the values, valid or edited, in any form of a file."""
-    rows = st.lists(st.sampled_from(seeds), min_size=1, max_size=3)
-    edited = rows.flatmap(lambda valid: json_mutated([valid]))
-    return st.builds(_file, rows | edited | edited | edited, st.integers(0, _FORMS - 1))
+    size = _HEAD + _MOST * _EDIT.size
+
+    def made(drawn: bytes) -> bytes:
+        form, count, *chosen = drawn[:_HEAD]
+        rows = [deepcopy(seeds[number % len(seeds)]) for number in chosen[: 1 + count % len(chosen)]]
+        done = drawn[_HEAD : _HEAD + (count >> 2) % (_MOST + 1) * _EDIT.size]
+        return _file(_edited(rows, _EDIT.iter_unpack(done), VALUES, _NAMES), form % _FORMS)
+
+    return st.binary(min_size=size, max_size=size).map(made)
 
 
 def dumped(value: object, **how: Any) -> bytes:
