@@ -49,8 +49,9 @@ def places(document: Document) -> tuple[str, list[tuple[int, str, str]]]:
     return "".join(text.split()), entities
 
 
-@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.extras) if kind == "spacy" else kind
-                                  for kind in FORMATS])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.extras if kind in ("spacy", "datasets") else ()) for kind in FORMATS]
+)
 def test_what_is_tagged_is_read_again(tag: Tag, capitals: Capitals, kind: str) -> None:
     write_rows("x.jsonl", ROWS)
     wanted = [Document(row["text"], tuple(spans)) for row, spans in zip(ROWS, capitals.tag_many(ORDERED), strict=True)]
