@@ -19,6 +19,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.concept_table import ROOT, all_of
 from tests.encoder.corpora import cut
+from tests.encoder.open_rows import marked
 from tests.encoder.preparing import prepared, written
 from tests.pages import front_of, said, section
 from tests.raised import raises
@@ -29,21 +30,16 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def row_of(number: int) -> dict[str, Any]:
-    text = f"The gene BRCA{number} was found by Ada Byron in Oslo."
-    named = (("BRCA", "gene"), ("Ada Byron", "scientist"), ("Ada Byron", "person"), ("Oslo", "city"))
-    entities = [{"start": text.index(mention), "end": text.index(mention) + len(mention), "type": type_}
-                for mention, type_ in named]  # fmt: skip
-    return {"text": text, "entities": entities, "asked": "all"}
+NAMED = (("BRCA", "gene"), ("Ada Byron", "scientist"), ("Ada Byron", "person"), ("Oslo", "city"))
 
 
-ROWS = [row_of(number) for number in range(60)]
+ROWS = [marked(f"The gene BRCA{number} was found by Ada Byron in Oslo.", *NAMED, asked="all") for number in range(60)]
 
 
 @pytest.fixture
 def open_file(tmp_path: Path) -> Path:
-    lone = {"text": "Ida Noddack found rhenium.", "entities": [{"start": 0, "end": 11, "type": "person"}]}
-    return written(tmp_path / "open.jsonl", [*ROWS, *({**lone, "text": f"{lone['text']} {n}"} for n in range(20))])
+    lone = (marked(f"Ida Noddack found rhenium. {number}", ("Ida Noddack", "person")) for number in range(20))
+    return written(tmp_path / "open.jsonl", [*ROWS, *lone])
 
 
 @pytest.fixture(scope="session")
@@ -59,8 +55,9 @@ def german(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def settings_of(tmp_path: Path, *corpora: Path, files: Sequence[Path] = (), **more: Any) -> PretrainSettings:
+    """Settings with a cache that all tests share."""
     sections = {"open_types": {"files": list(files)}} if files else {}
-    values = {"corpus": list(corpora), "cache": str(tmp_path / "cache"), **SMALL, **sections, **more}
+    values = {"corpus": list(corpora), "cache": str(tmp_path.parent / "cache"), **SMALL, **sections, **more}
     return make_settings(PretrainSettings, values)
 
 
@@ -142,17 +139,16 @@ def test_shares(
     few: Path, german: Path, open_file: Path, tmp_path: Path, shares: list[float], expected: list[float]
 ) -> None:
     settings = settings_of(tmp_path, few, german, files=[open_file])
-    plain, mixed = prepared(settings), prepared(settings.changed({"shares": shares}))
+    plain, mixed, again = (prepared(settings.changed(each)) for each in ({}, *[{"shares": shares}] * 2))
     size = len(plain.data.numbers_of(0))
     for epoch in (0, 1):
         counts = counts_of(mixed, epoch)
         assert sum(counts) == pytest.approx(size, abs=2)
         assert counts == pytest.approx([share * size for share in expected], abs=1)
-    first = mixed.data.numbers_of(0)
-    assert not np.array_equal(first, mixed.data.numbers_of(1))
-    assert np.array_equal(first, mixed.data.numbers_of(0))
-    assert np.array_equal(first, prepared(settings.changed({"shares": shares})).data.numbers_of(0))
-    assert np.array_equal(plain.data.numbers_of(0), plain.data.numbers_of(1))
+    drawn = [work.data.numbers_of(epoch).tolist() for work in (plain, mixed, again) for epoch in (0, 1)]
+    assert drawn[0] == drawn[1]
+    assert drawn[2:4] == drawn[4:]
+    assert drawn[2] != drawn[3]
 
 
 @pytest.mark.parametrize(
@@ -198,11 +194,8 @@ def test_sources_that_disagree_about_what_is_broader(
 ) -> None:
     """The corpus has `place` above `stadt`; in the texts most places are marked as a town too."""
 
-    def marked(number: int, *types: str) -> dict[str, Any]:
-        spans = [{"start": 0, "end": 4, "type": type_} for type_ in types]
-        return {"text": f"Oslo {number} is in Norway.", "entities": spans}
-
-    rows = [marked(number, *(("place", "stadt") if number < 60 else ("stadt",))) for number in range(120)]
+    both = (("Oslo", "place"), ("Oslo", "stadt"))
+    rows = [marked(f"Oslo {n} is in Norway.", *(both if n < 60 else both[1:])) for n in range(120)]
     settings = settings_of(tmp_path, german, files=[written(tmp_path / "open.jsonl", rows)])
     work = prepared(settings)
     assert work.source.concepts
@@ -214,7 +207,7 @@ def test_sources_that_disagree_about_what_is_broader(
 def test_names_of_one_type_that_the_tokenizer_does_not_know_are_told_once(
     few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [{"text": f"Oslo {n}.", "entities": [{"start": 0, "end": 4, "type": "ཡུལ"}]} for n in range(40)]
+    rows = [marked(f"Oslo {n}.", ("Oslo", "ཡུལ")) for n in range(40)]
     prepared(settings_of(tmp_path, few, files=[written(tmp_path / "open.jsonl", rows)]))
     told = capsys.readouterr().err
     assert told.count("open_types.files: has one type, 'ཡུལ': no other is known to be absent") == 1
@@ -223,7 +216,7 @@ def test_names_of_one_type_that_the_tokenizer_does_not_know_are_told_once(
 
 
 def test_texts_of_which_nothing_is_known_are_counted(tmp_path: Path) -> None:
-    rows = [*ROWS, *({"text": f"Nothing here {n}.", "entities": [], "asked": []} for n in range(30))]
+    rows = [*ROWS, *(marked(f"Nothing here {n}.", asked=[]) for n in range(30))]
     work = prepared(settings_of(tmp_path, files=[written(tmp_path / "open.jsonl", rows)]))
     trained = sum(not is_held_out(row["text"]) for row in rows[60:])
     assert work.source.facts()["open_types"]["texts_without_types"] == trained

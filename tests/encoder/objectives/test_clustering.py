@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-from sklearn.decomposition import PCA
 
 from nerbert.encoder.objectives.cluster_typing.clustering import (
     NO_CLUSTER,
@@ -16,6 +15,10 @@ from nerbert.encoder.objectives.cluster_typing.clustering import (
 )
 from nerbert.errors import InputError
 from nerbert.rng import Array
+from tests.raised import raises
+
+pytestmark = pytest.mark.extras
+
 
 DRAW = np.random.default_rng(3)
 MIXED = (DRAW.normal(size=(400, 12)) @ DRAW.normal(size=(12, 12)) + 5).astype(np.float32)
@@ -30,6 +33,8 @@ def blobs(count: int, spread: float) -> tuple[Array, Array]:
 
 @pytest.mark.parametrize("dimensions", [3, 12, 128])
 def test_whitened_vectors_are_those_of_scikit_learn_with_length_1(dimensions: int) -> None:
+    from sklearn.decomposition import PCA
+
     found = Whitening.fit(MIXED, dimensions).of(MIXED)
     wanted = PCA(min(dimensions, 12), whiten=True, svd_solver="full").fit_transform(MIXED.astype(np.float64))
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
@@ -49,19 +54,18 @@ def test_flat_directions_are_left_out() -> None:
     flat = MIXED - MIXED.mean(1, keepdims=True)
     assert Whitening.fit(flat, 128).directions.shape == (12, 11)
     assert Whitening.fit(MIXED[:4], 128).directions.shape == (12, 3)
+    with raises(InputError, "states of entities are no numbers"):
+        Whitening.fit(np.full((9, 4), np.nan, np.float32), 3)
 
 
-def test_equal_vectors_are_one_cluster() -> None:
+def test_fewer_different_vectors_than_clusters_are_no_warning() -> None:
     """As those of a type with one entity are."""
     for vectors in (np.ones((9, 4), np.float32), MIXED[:1]):
         clusters = Clustering.fit(vectors, min(3, len(vectors)), 128, 60, 1).assign(vectors)
         assert not clusters.any()
         assert weights_of(vectors, clusters, 3).tolist() == [1, 1, 1]
-
-
-def test_states_that_are_no_numbers_are_refused() -> None:
-    with pytest.raises(InputError, match="states of entities are no numbers"):
-        Whitening.fit(np.full((9, 4), np.nan, np.float32), 3)
+    clustering = Clustering.fit(np.repeat(MIXED[:3], 5, axis=0), 6, 6, 60, 1)
+    assert len(np.unique(clustering.assign(MIXED[:3]))) == 3
 
 
 def test_clusters_are_found_and_others_assigned_to_them() -> None:
@@ -72,20 +76,11 @@ def test_clusters_are_found_and_others_assigned_to_them() -> None:
 
 
 def test_each_vector_has_the_nearest_centre() -> None:
-    clustering = Clustering.fit(MIXED, 7, 6, 60, 1)
+    clustering, same, other = (Clustering.fit(MIXED, 7, 6, 60, seed) for seed in (1, 1, 2))
+    assert clustering.assign(MIXED).tolist() == same.assign(MIXED).tolist() != other.assign(MIXED).tolist()
     points = clustering.whitening.of(MIXED)
     distances = np.linalg.norm(points[:, None] - clustering.centres, axis=-1)
     assert clustering.assign(MIXED).tolist() == distances.argmin(1).tolist()
-
-
-def test_clusters_follow_the_seed() -> None:
-    one, same, other = (Clustering.fit(MIXED, 7, 6, 60, seed).assign(MIXED) for seed in (1, 1, 2))
-    assert one.tolist() == same.tolist() != other.tolist()
-
-
-def test_fewer_different_vectors_than_clusters_are_no_warning() -> None:
-    clustering = Clustering.fit(np.repeat(MIXED[:3], 5, axis=0), 6, 6, 60, 1)
-    assert len(np.unique(clustering.assign(MIXED[:3]))) == 3
 
 
 def test_numbers_are_those_that_most_entities_keep() -> None:
@@ -97,9 +92,6 @@ def test_numbers_are_those_that_most_entities_keep() -> None:
         assert int((found == old)[new >= 0].sum()) == max(kept)
         assert (found[new < 0] == NO_CLUSTER).all()
         assert rand_index(found, new) == 1
-
-
-def test_the_same_clusters_under_other_numbers_get_theirs_back() -> None:
     old = DRAW.integers(0, 23, 500)
     assert matched(DRAW.permutation(23)[old], old, 23).tolist() == old.tolist()
 
@@ -112,11 +104,7 @@ def test_weights_are_inverse_variances_of_mean_1() -> None:
     np.testing.assert_allclose(weights * variances, (weights * variances)[0], rtol=1e-4)
     assert weights[clusters].mean() == pytest.approx(1)
     assert weights[0] > weights[3]
-
-
-def test_a_cluster_of_one_has_a_weight_that_is_a_number() -> None:
-    clusters = np.r_[0, np.ones(399, int)]
-    weights = weights_of(MIXED, clusters, 3)
+    weights = weights_of(MIXED, np.r_[0, np.ones(399, int)], 3)  # a cluster of one, and one of none
     assert weights[0] == weights[2] == pytest.approx(100 * weights[1], rel=0.1)
 
 

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +28,7 @@ from nerbert.model.forward import Batch
 from nerbert.records import Example, Span
 from nerbert.words import SPLITTER
 from tests.encoder.backbones import write_fresh
-from tests.encoder.open_rows import ROWS
+from tests.encoder.open_rows import ROWS, marked
 from tests.encoder.preparing import assert_cut_changes_nothing, gradients, prepared, written
 from tests.raised import raises
 
@@ -299,32 +297,6 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
         assert (tmp_path / "broken" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
 
 
-@pytest.mark.nightly
-@pytest.mark.parametrize("objective", ["concepts", "names"])
-def test_two_processes_give_the_losses_of_one(
-    settings: Make, few: Path, open_file: Path, tmp_path: Path, objective: str
-) -> None:
-    write_fresh(settings(objective="tagging"), tmp_path / "b")
-    config = json.loads((tmp_path / "b" / "config.json").read_text())
-    drops = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (tmp_path / "b" / "config.json").write_text(json.dumps(config | drops))
-    values = {**SMALL, "objective": objective, "corpus": str(few), "backbone": str(tmp_path / "b"), "max_steps": 5}
-    lines = [f"{name} = {json.dumps(value)}\n" for name, value in values.items() if not name.startswith("fresh")]
-    (tmp_path / "s.toml").write_text("".join([*lines, f"[open_types]\nfiles = [{json.dumps(str(open_file))}]\n"]))
-    losses = []
-    for processes in (1, 2):
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        command = ["-m", "nerbert", "pretrain", str(tmp_path / "s.toml"), "-o", str(tmp_path / f"e{processes}")]
-        done = subprocess.run([*torchrun, *command], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        log = (tmp_path / f"e{processes}" / "log.jsonl").read_text().splitlines()
-        kept = ("concepts", "boundaries", "types", "loss", "norm", "f1", "threshold")
-        losses.append([{name: each[name] for name in kept if name in each} for each in map(json.loads, log)])
-    assert len(losses[0]) == 6
-    for one, two in zip(*losses, strict=True):
-        assert two == pytest.approx(one, rel=1e-4)
-
-
 def test_what_is_saved_compares_alike(work: Preparation, tmp_path: Path) -> None:
     work.model.bias.data.fill_(-1.5)
     work.model.save_pretrained(tmp_path / "m")
@@ -359,8 +331,8 @@ def test_open_types_alone(settings: Make, open_file: Path) -> None:
     assert every.data.windows.labels.max() < work.data.windows.labels.max()
 
 
-def city(text: str, **more: Any) -> dict[str, Any]:
-    return {"text": text, "entities": [{"start": 0, "end": 4, "type": "city"}]} | more
+OSLO = [f"Oslo {number}" for number in range(40)]
+TRAINED_ALONE = [marked(text, *([] if is_held_out(text) else [("Oslo", "city")])) for text in OSLO]
 
 
 @pytest.mark.parametrize(
@@ -371,10 +343,9 @@ def city(text: str, **more: Any) -> dict[str, Any]:
         (ROWS, {"tagging": {"outside_weight": 0.5}}, SettingsError, {"setting": "tagging.outside_weight"}, ""),
         (ROWS, {"concepts": {"backbone": "/nowhere/e"}}, InputError, {}, "setting concepts.backbone: /nowhere/e: no "),
         (ROWS, {"corpus": [], "open_types": {}}, SettingsError, {"setting": "corpus"}, "setting corpus is missing"),
-        ([city(f"Oslo {number}", **{"entities": []} if is_held_out(f"Oslo {number}") else {}) for number in range(40)],
-         {"corpus": []}, InputError, {}, "the validation texts have no entity of any type"),
-        ([city("No entity.", entities=[])] * 30, {"corpus": []}, InputError, {}, "no entity to train on"),
-        ([city("Oslo")], {"corpus": []}, InputError, {}, "too few: none is held out"),
+        (TRAINED_ALONE, {"corpus": []}, InputError, {}, "the validation texts have no entity of any type"),
+        ([marked("No entity.")] * 30, {"corpus": []}, InputError, {}, "no entity to train on"),
+        ([marked("Oslo", ("Oslo", "city"))], {"corpus": []}, InputError, {}, "too few: none is held out"),
         ([], {"corpus": []}, InputError, {}, "holds no text"),
     ],
 )  # fmt: skip
@@ -412,8 +383,7 @@ def test_an_entity_is_of_the_words_in_it(tmp_path: Path) -> None:
 
 def test_open_types_beside_a_corpus_are_in_its_words(settings: Make, few: Path, tmp_path: Path) -> None:
     """An older corpus and a newer one, in one cache: Korean is in words, or in syllables."""
-    rows = [city(f"서울에서 Fram {number}", entities=[{"start": 0, "end": 2, "type": "city"}]) for number in range(60)]
-    path = written(tmp_path / "open.jsonl", rows)
+    path = written(tmp_path / "open.jsonl", (marked(f"서울에서 Fram {n}", ("서울", "city")) for n in range(60)))
     words, held_out = list[int](), 0
     for splitter, seoul in (
         ("unicode-words-1", ((0, 2), (2, 4))),

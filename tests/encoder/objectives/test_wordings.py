@@ -1,6 +1,5 @@
 """Names of types in other words, as objectives read them."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ import pytest
 from nerbert.config import make_settings
 from nerbert.encoder.objectives.concepts import Concepts
 from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot
-from nerbert.encoder.pretrain import Preparation, prepare
+from nerbert.encoder.pretrain import Preparation
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.training.distributed import make_process_group
+from tests.encoder.open_rows import marked
+from tests.encoder.preparing import prepared, written
 
 SMALL: dict[str, Any] = {
     "epochs": 1, "batch_size": 16, "precision": "fp32", "threads": 1, "fresh_num_layers": 1, "fresh_hidden_size": 64,
@@ -22,26 +22,21 @@ SMALL: dict[str, Any] = {
 
 @pytest.fixture
 def open_file(tmp_path: Path) -> Path:
-    texts = [f"Ada Byron {number} wrote to Oslo." for number in range(60)]
     named = (("Ada Byron", "person", "somebody"), ("Oslo", "town", ""))
-    rows = [{"text": text, "entities": [
-        {"start": text.index(mention), "end": text.index(mention) + len(mention), "type": type_, "description": what}
-        for mention, type_, what in named], "asked": ["movie"]} for text in texts]  # fmt: skip
-    (path := tmp_path / "open.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    return path
+    rows = (marked(f"Ada Byron {number} wrote to Oslo.", *named, asked=["movie"]) for number in range(60))
+    return written(tmp_path / "open.jsonl", rows)
 
 
-def prepared(path: Path, objective: str, **more: Any) -> Preparation:
+def prepared_on(path: Path, objective: str, **more: Any) -> Preparation:
     sections = {"open_types": {"files": [path]}, "cache": str(path.parent / "cache")}
-    settings = make_settings(PretrainSettings, {**SMALL, **sections, "objective": objective, **more})
-    return prepare(settings, make_process_group(settings))
+    return prepared(make_settings(PretrainSettings, {**SMALL, **sections, "objective": objective, **more}))
 
 
 PEOPLE = {"person", "human", "people", "individual", "person name", "human being"}
 
 
 def test_a_step_of_concepts_reads_one_wording(open_file: Path) -> None:
-    work = prepared(open_file, "concepts", concepts={"descriptions": True})
+    work = prepared_on(open_file, "concepts", concepts={"descriptions": True})
     assert isinstance(work.objective, Concepts)
     steps = [work.objective.begin_step(work.data.windows, np.arange(8), step).texts for step in range(1, 60)]
     read = {text for texts in steps for text in texts if "town" not in text}
@@ -53,7 +48,7 @@ def test_a_step_of_concepts_reads_one_wording(open_file: Path) -> None:
 
 @pytest.mark.parametrize("architecture", ["zero_span", "bi_encoder"])
 def test_prompts_have_room_for_the_longest_wording(open_file: Path, architecture: str) -> None:
-    work = prepared(open_file, "zero_shot", zero_shot={"architecture": architecture, "descriptions": True})
+    work = prepared_on(open_file, "zero_shot", zero_shot={"architecture": architecture, "descriptions": True})
     assert isinstance(work.objective, ZeroShot)
     table, read = work.objective._table, set[str]()
     for step in range(1, 60):
@@ -68,6 +63,6 @@ def test_prompts_have_room_for_the_longest_wording(open_file: Path, architecture
 
 
 def test_without_wordings_names_are_read_as_they_are(open_file: Path) -> None:
-    work = prepared(open_file, "zero_shot", wordings=False)
+    work = prepared_on(open_file, "zero_shot", wordings=False)
     steps = (work.objective.begin_step(work.data.windows, np.arange(8), step) for step in range(1, 20))
     assert {text for shared in steps for text in shared.texts.values()} == {"person", "town", "movie"}

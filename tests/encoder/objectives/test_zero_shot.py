@@ -30,11 +30,12 @@ from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.batches import batches_of
 from nerbert.training.distributed import make_process_group
-from nerbert.training.loop import make_optimizer
 from nerbert.training.settings import TrainSettings
-from nerbert.training.step import train_step
 from tests.commands import exit_code
-from tests.encoder.objectives.test_concepts import gradients
+from tests.encoder.open_rows import marked
+from tests.encoder.preparing import assert_cut_changes_nothing, gradients, prepared
+from tests.encoder.preparing import written as write
+from tests.raised import raises
 
 ARCHITECTURES = ("zero", "zero_span", "bi_encoder")
 SMALL: dict[str, Any] = {
@@ -43,26 +44,19 @@ SMALL: dict[str, Any] = {
     "fresh_num_layers": 1, "fresh_hidden_size": 64, "fresh_vocab_size": 300, "max_length": 64,
     "zero_shot": {"max_width": 3},
 }  # fmt: skip
+Make = Callable[..., PretrainSettings]
 ASKED = ["harbour", "polar ship", "ship", "city", "sea bird"]
 
 
 def row(number: int, **more: Any) -> dict[str, Any]:
-    text = f"The ship Fram {number} left Oslo-by-the-sea on a Monday."
     named = (("Fram", "Polar_Ship"), ("ship Fram", "ship"), ("Oslo", "city"))
-    entities = [{"start": text.index(mention), "end": text.index(mention) + len(mention), "type": type_}
-                for mention, type_ in named]  # fmt: skip
-    return {"text": text, "entities": entities, "asked": ASKED} | more
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(f"{json.dumps(each)}\n" for each in rows))
-    return path
+    return marked(f"The ship Fram {number} left Oslo-by-the-sea on a Monday.", *named, **{"asked": ASKED} | more)
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Callable[..., PretrainSettings]:
+def settings(tmp_path: Path) -> Make:
     """Settings on a file of sixty texts."""
-    path = write(tmp_path / "open.jsonl", [row(number) for number in range(60)])
+    path = write(tmp_path / "open.jsonl", map(row, range(60)))
 
     def make(**changes: Any) -> PretrainSettings:
         usual = {"open_types": {"files": [path]}, "cache": str(tmp_path / "cache"), **SMALL}
@@ -73,15 +67,6 @@ def settings(tmp_path: Path) -> Callable[..., PretrainSettings]:
 
 def _texts(settings: TrainSettings) -> Iterator[OpenExample]:
     return OpenTexts(settings.of(OpenTypesSettings)).examples()
-
-
-def prepared(settings: PretrainSettings) -> Preparation:
-    """A training that is about to start, without dropout."""
-    made = prepare(settings, make_process_group(settings))
-    for each in made.model.modules():
-        if isinstance(each, torch.nn.Dropout):
-            each.p = 0.0
-    return made
 
 
 @pytest.fixture
@@ -199,18 +184,16 @@ def test_a_prompt_has_own_types_and_such_as_are_known_to_be_absent(table: Concep
     assert not {1, 12} & set(barred.tolist())
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(("architecture", "focal"), [*((name, False) for name in ARCHITECTURES), ("zero_span", True)])
 def test_the_cut_changes_nothing_and_the_loss_is_that_of_loops(
-    settings: Callable[..., PretrainSettings], architecture: str
+    settings: Make, architecture: str, *, focal: bool
 ) -> None:
-    work = prepared(settings(zero_shot={"architecture": architecture}))
-    whole, cut = gradients(work, 1 << 20), gradients(work, 70)
-    assert whole["figures"]["loss"] == pytest.approx(cut["figures"]["loss"], rel=1e-5)
-    for name in whole.keys() - {"figures"}:
-        torch.testing.assert_close(cut[name], whole[name], rtol=1e-3, atol=1e-5)
+    more = {"focal_alpha": 0.75, "focal_gamma": 2.0} if focal else {}
+    work = prepared(settings(zero_shot={"architecture": architecture} | more))
+    whole = assert_cut_changes_nothing(work, 70)
     assert "gliner.prompt_rep_layer.0.weight" in whole
     assert "gliner.token_rep_layer.bert_layer.model.encoder.layer.0.output.dense.weight" in whole
-    assert whole["figures"]["loss"] == pytest.approx(_by_loops(work), rel=1e-4)
+    assert whole["figures"]["loss"] == pytest.approx(_by_loops(work, _focal if focal else _term), rel=1e-4)
 
 
 def _longest_prompt(work: Preparation) -> int:
@@ -225,7 +208,7 @@ def _term(logit: torch.Tensor, *, there: bool) -> torch.Tensor:
     return torch.nn.functional.softplus(-logit) * 2 if there else torch.nn.functional.softplus(logit)
 
 
-def _by_loops(work: Preparation, term: Callable[..., torch.Tensor] = _term) -> float:
+def _by_loops(work: Preparation, term: Callable[..., torch.Tensor]) -> float:
     """The loss of a step from the heads' scores and the texts' own entities."""
     objective, model = work.objective, work.model.eval()
     assert isinstance(objective, ZeroShot)
@@ -263,13 +246,6 @@ def _focal(logit: torch.Tensor, *, there: bool, alpha: float = 0.75, gamma: floa
     return loss if alpha < 0 else loss * (alpha if there else 1 - alpha)
 
 
-def test_the_focal_loss_is_that_of_loops(settings: Callable[..., PretrainSettings]) -> None:
-    work = prepared(settings(zero_shot={"focal_alpha": 0.75, "focal_gamma": 2.0}))
-    whole, cut = gradients(work, 1 << 20), gradients(work, 70)
-    assert whole["figures"]["loss"] == pytest.approx(cut["figures"]["loss"], rel=1e-5)
-    assert whole["figures"]["loss"] == pytest.approx(_by_loops(work, _focal), rel=1e-4)
-
-
 @pytest.mark.parametrize("alpha", [-1.0, 0.0, 0.25, 1.0])
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
 def test_the_focal_loss_is_the_formula(alpha: float, gamma: float) -> None:
@@ -297,10 +273,9 @@ def test_the_focal_loss_is_finite_where_the_model_is_sure() -> None:
         torch.testing.assert_close(gradient[[0, 1, 9, 10]], torch.tensor([1.0, 1.0, -1.0, -1.0]), atol=1e-3, rtol=0)
 
 
-def test_a_new_model_has_the_lstm_and_the_dropout_of_the_settings(
-    settings: Callable[..., PretrainSettings], tmp_path: Path
-) -> None:
-    pretrain(settings(max_steps=2, zero_shot={"lstm": True, "dropout": 0.4}), tmp_path / "m")
+def test_a_new_model_has_the_lstm_and_the_dropout_of_the_settings(settings: Make, tmp_path: Path) -> None:
+    given = {"lstm": True, "dropout": 0.4}
+    pretrain(settings(max_steps=1, max_eval_samples=4, zero_shot=given), tmp_path / "m")
     config = json.loads((tmp_path / "m" / "gliner_config.json").read_text())
     assert (config["num_rnn_layers"], config["dropout"]) == (1, 0.4)
     again = prepare(own := settings(backbone=str(tmp_path / "m")), make_process_group(own)).model
@@ -309,11 +284,48 @@ def test_a_new_model_has_the_lstm_and_the_dropout_of_the_settings(
     lstm = {id(each) for name, each in again.named_parameters() if ".rnn." in name}
     assert len(lstm) == 8, "one layer, in both directions"
     assert lstm <= set(map(id, again.own_parameters()))
-    prepared(settings(backbone=str(tmp_path / "m"), zero_shot={"lstm": True, "dropout": 0.4}))
-    with pytest.raises(SettingsError, match=r"setting zero_shot\.dropout = 0\.0: must be 0\.4, or left out"):
+    prepared(settings(backbone=str(tmp_path / "m"), zero_shot=given))
+    with raises(SettingsError, "must be 0.4, or left out", setting="zero_shot.dropout"):
         prepared(settings(backbone=str(tmp_path / "m"), zero_shot={"dropout": 0.0}))
     head = load_gliner(tmp_path / "m").model
     assert all(one.equal(other) for one, other in zip(head.parameters(), again.gliner.parameters(), strict=True))
+
+
+def test_a_folder_keeps_its_architecture(settings: Make, tmp_path: Path) -> None:
+    pretrain(settings(max_steps=1, max_eval_samples=4, zero_shot={"architecture": "zero"}), tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "gliner_config.json").read_text())
+    assert (config["num_rnn_layers"], config["dropout"]) == (0, 0.1)
+    assert load_gliner(tmp_path / "m").model.config.max_width == 1
+    single: dict[str, Any] = {"max_width": 0}
+    refused: list[tuple[dict[str, Any], str, str]] = [
+        ({"zero_shot": single | {"architecture": "bi_encoder"}}, "zero_shot.architecture", "must be 'zero', or left"),
+        ({}, "zero_shot.max_width", "= 3: must be 1, or left out"),
+        ({"zero_shot": single | {"lstm": True}}, "zero_shot.lstm", "must be left out"),
+    ]
+    for changes, name, words in refused:
+        with raises(SettingsError, words, setting=name):
+            prepared(settings(backbone=str(tmp_path / "m"), **changes))
+    texts = [settings().of(OpenTypesSettings)]
+    with raises(InputError, "only objective = 'zero_shot' trains it on"):
+        prepared(settings(backbone=str(tmp_path / "m"), objective="concepts", sections=texts))
+    (tmp_path / "m" / "gliner_config.json").write_text(json.dumps(config | {"subtoken_pooling": "mean"}))
+    with raises(SettingsError, "reads the mean of a word's subwords: nerbert tags with it, but"):
+        prepared(settings(backbone=str(tmp_path / "m")))
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [({"tagging": {"label_smoothing": 0.1}}, "tagging.label_smoothing"),
+     ({"tagging": {"outside_weight": 0.5}}, "tagging.outside_weight"),
+     ({"tagging": {"label_all_tokens": True}}, "tagging.label_all_tokens"),
+     ({"zero_shot": {"labels_backbone": "embedded"}}, "zero_shot.labels_backbone"),
+     ({"zero_shot": {"lstm": True, "architecture": "bi_encoder"}}, "zero_shot.lstm"),
+     ({"zero_shot": {"max_width": 1}}, "zero_shot.max_width"),
+     ({"open_types": {"files": [], "dev": ["open.jsonl"]}, "corpus": "c"}, "open_types.dev")],
+)  # fmt: skip
+def test_settings_that_do_not_go_together(settings: Make, changes: dict[str, Any], name: str) -> None:
+    with raises(SettingsError, setting=name):
+        prepared(settings(**changes))
 
 
 @pytest.mark.parametrize(
@@ -322,12 +334,12 @@ def test_a_new_model_has_the_lstm_and_the_dropout_of_the_settings(
 def test_the_package_has_the_published_settings(
     name: str, steps: int, width: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config, texts = Path(f"configs/{name}.toml"), write(tmp_path / "open.jsonl", [row(number) for number in range(30)])
+    config, texts = Path(f"configs/{name}.toml"), write(tmp_path / "open.jsonl", map(row, range(30)))
     found = load_settings(PretrainSettings, config)
+    own = found.of(ZeroShotSettings)
     assert (found.learning_rate, found.new_layers_learning_rate, found.schedule) == (1e-5, 5e-5, "cosine")
     assert (found.warmup_ratio, found.batch_size, found.max_length) == (0.1, 8, 384)
     assert steps == found.min_steps == found.max_steps == 5000 * found.epochs
-    own = found.of(ZeroShotSettings)
     assert (own.max_width, own.max_types, own.negative_ratio, own.weights) == (width, 25, 1, (2, 1))
     assert (own.lstm, own.dropout, found.of(OpenTypesSettings).asked) == (True, 0.4, "all")
     changes = [f"open_types.files=['{texts}']", "backbone=embedded", f"cache={tmp_path / 'cache'}", "precision=fp32"]
@@ -337,35 +349,17 @@ def test_the_package_has_the_published_settings(
     assert not (tmp_path / "m").exists()
 
 
-def test_a_new_model_has_no_lstm_by_default(settings: Callable[..., PretrainSettings], tmp_path: Path) -> None:
-    pretrain(settings(max_steps=1), tmp_path / "m")
-    config = json.loads((tmp_path / "m" / "gliner_config.json").read_text())
-    assert (config["num_rnn_layers"], config["dropout"]) == (0, 0.1)
-    with pytest.raises(SettingsError, match=r"setting zero_shot\.lstm = True: must be left out: .* has none"):
-        prepared(settings(backbone=str(tmp_path / "m"), zero_shot={"lstm": True}))
-
-
 @pytest.mark.parametrize("architecture", ["zero_span", "bi_encoder"])
-def test_layers_above_the_encoders_have_a_rate_of_their_own(
-    settings: Callable[..., PretrainSettings], architecture: str
-) -> None:
-    own = settings(zero_shot={"architecture": architecture}, learning_rate=1e-5, new_layers_learning_rate=5e-5)
-    work = prepared(own)
-    names = {id(each): name for name, each in work.model.named_parameters()}
-    groups = make_optimizer(work.model, own, "cpu", work.objective).param_groups
-    for group in groups:
-        is_new = group["lr"] == 5e-5
-        assert group["params"]
-        for each in group["params"]:
-            encoder = ("gliner.token_rep_layer.bert_layer.", "gliner.token_rep_layer.labels_encoder.")
-            assert names[id(each)].startswith(encoder) != is_new
-    assert sum(len(group["params"]) for group in groups) == sum(each.requires_grad for each in work.model.parameters())
+def test_layers_above_the_encoders_are_new(settings: Make, architecture: str) -> None:
+    work = prepared(settings(zero_shot={"architecture": architecture}))
+    new = {id(each) for each in work.objective.new_parameters(work.model)}
+    encoders = ("gliner.token_rep_layer.bert_layer.", "gliner.token_rep_layer.labels_encoder.")
+    for name, each in work.model.named_parameters():
+        assert (id(each) in new) != name.startswith(encoders), name
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_what_is_saved_scores_as_in_training(
-    settings: Callable[..., PretrainSettings], architecture: str, tmp_path: Path
-) -> None:
+def test_what_is_saved_scores_as_in_training(settings: Make, architecture: str, tmp_path: Path) -> None:
     log = pretrain(settings(zero_shot={"architecture": architecture}, epochs=2, max_eval_samples=4), tmp_path / "m")
     assert log.entries[-1]["loss"] < log.entries[0]["loss"]
     card = read_card(str(tmp_path / "m"))
@@ -401,7 +395,7 @@ def test_what_is_saved_scores_as_in_training(
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_new_model_expects_spans_of_no_type(settings: Callable[..., PretrainSettings], architecture: str) -> None:
+def test_a_new_model_expects_spans_of_no_type(settings: Make, architecture: str) -> None:
     work = prepared(settings(zero_shot={"architecture": architecture}))
     model, numbers = work.model.eval(), work.data.numbers_of(0)[:8]
     step = work.objective.begin_step(work.data.windows, numbers, 1)
@@ -416,57 +410,23 @@ def test_a_new_model_expects_spans_of_no_type(settings: Callable[..., PretrainSe
     assert not {"id2label", "_name_or_path"} & model.gliner.config.encoder_config.keys()
 
 
-def test_a_folder_keeps_its_architecture(settings: Callable[..., PretrainSettings], tmp_path: Path) -> None:
-    pretrain(settings(zero_shot={"architecture": "zero"}), tmp_path / "m")
-    said = r"setting zero_shot\.architecture = 'bi_encoder': must be 'zero', or left out"
-    with pytest.raises(SettingsError, match=said):
-        prepared(settings(backbone=str(tmp_path / "m"), zero_shot={"architecture": "bi_encoder"}))
-    with pytest.raises(SettingsError, match=r"setting zero_shot\.max_width = 3: must be 1, or left out"):
-        prepared(settings(backbone=str(tmp_path / "m")))
-    texts = [settings().of(OpenTypesSettings)]
-    with pytest.raises(InputError, match="only objective = 'zero_shot' trains it on"):
-        prepared(settings(backbone=str(tmp_path / "m"), objective="concepts", sections=texts))
-    config = json.loads((tmp_path / "m" / "gliner_config.json").read_text())
-    (tmp_path / "m" / "gliner_config.json").write_text(json.dumps(config | {"subtoken_pooling": "mean"}))
-    with pytest.raises(SettingsError, match="reads the mean of a word's subwords: nerbert tags with it, but"):
-        prepared(settings(backbone=str(tmp_path / "m")))
-    assert load_gliner(tmp_path / "m").model.config.max_width == 1
-
-
 @pytest.mark.parametrize(
-    ("changes", "message"),
-    [({"tagging": {"label_smoothing": 0.1}}, "tagging.label_smoothing: .*objective = 'zero_shot'"),
-     ({"tagging": {"outside_weight": 0.5}}, "tagging.outside_weight: .*objective = 'zero_shot'"),
-     ({"tagging": {"label_all_tokens": True}}, "tagging.label_all_tokens: .*objective = 'zero_shot'"),
-     ({"zero_shot": {"labels_backbone": "embedded"}}, "zero_shot.labels_backbone = 'embedded': "),
-     ({"zero_shot": {"lstm": True, "architecture": "bi_encoder"}}, "zero_shot.lstm = True: must be left out"),
-     ({"zero_shot": {"max_width": 1}}, "zero_shot.max_width = 1: ")],
-)  # fmt: skip
-def test_settings_that_do_not_go_together(
-    settings: Callable[..., PretrainSettings], changes: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(SettingsError, match=message):
-        prepared(settings(**changes))
-
-
-@pytest.mark.parametrize("architecture", ["zero_span", "bi_encoder"])
+    ("architecture", "words"),
+    [("zero_span", "type 'city': with its description takes 1,"), ("bi_encoder", "label 'city: a large town")],
+)
 def test_a_description_longer_than_the_window_is_named(
-    settings: Callable[..., PretrainSettings], tmp_path: Path, architecture: str
+    settings: Make, tmp_path: Path, architecture: str, words: str
 ) -> None:
     rows = [row(number) for number in range(40)]
     rows[7]["entities"][2]["description"] = "a large town " * 400
     changes = {"open_types": {"files": [write(tmp_path / "long.jsonl", rows)]}}
-    spans = (
-        r"type 'city': with its description takes 1,\d{3} subwords, .* room for 4\d\d; shorten it, or leave zero_shot"
-    )
-    message = spans if architecture == "zero_span" else r"label 'city: a large town.*takes 1,\d{3} pieces of the 512"
-    with pytest.raises(InputError, match=message):
+    with raises(InputError, words):
         prepared(settings(zero_shot={"architecture": architecture, "descriptions": True}, **changes))
     prepared(settings(zero_shot={"architecture": architecture}, **changes))
 
 
 def test_two_thousand_types_fit_and_too_long_entities_are_told(
-    settings: Callable[..., PretrainSettings], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    settings: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [row(number, asked="all") for number in range(50)]
     for number in range(2000):
@@ -480,22 +440,18 @@ def test_two_thousand_types_fit_and_too_long_entities_are_told(
     assert f"{work.facts['lost']:,} of {work.facts['entities']:,} entities are lost: they have more than" in told
 
 
-def test_a_file_without_negatives_is_told(
-    settings: Callable[..., PretrainSettings], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_without_negatives_is_told(settings: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "none.jsonl", [row(number, asked=[]) for number in range(60)])
     work = prepared(settings(open_types={"files": [path]}))
     assert "no type is known to be absent from any validation text" in capsys.readouterr().err
     step = work.objective.begin_step(work.data.windows, np.arange(8), 1)
     assert all(set(step.prompts[each].tolist()) <= window.own for each, window in step.windows.items())
-    gradients(work, 100, train_step)
+    gradients(work, 100)
     prepared(settings())
     assert "no type is known" not in capsys.readouterr().err
 
 
-def test_a_corpus_gives_types_too(
-    settings: Callable[..., PretrainSettings], sample_corpus: Path, tiny_encoder: Path
-) -> None:
+def test_a_corpus_gives_types_too(settings: Make, sample_corpus: Path, tiny_encoder: Path) -> None:
     work = prepared(settings(corpus=sample_corpus, backbone=str(tiny_encoder), max_eval_samples=5))
     assert work.facts["entities"] > 100
     assert len(work.objective.begin_step(work.data.windows, work.data.numbers_of(0)[:24], 1).used) > 5
@@ -504,7 +460,7 @@ def test_a_corpus_gives_types_too(
     assert score.facts == {"threshold": score.figures["threshold"]}
 
 
-def test_dev_files_are_held_out(settings: Callable[..., PretrainSettings], tmp_path: Path) -> None:
+def test_dev_files_are_held_out(settings: Make, tmp_path: Path) -> None:
     dev = write(tmp_path / "dev.jsonl", [row(number) for number in range(55, 65)])
     own = settings(open_types={"dev": [dev]}).of(OpenTypesSettings)
     found = OpenTexts(own).read()
@@ -512,7 +468,5 @@ def test_dev_files_are_held_out(settings: Callable[..., PretrainSettings], tmp_p
     assert {each.text for each in OpenTexts(own).examples()} == {row(number)["text"] for number in range(55)}
     assert found.table.sentences == 55
     assert found.facts["dev_files"][0]["file"] == "dev.jsonl"
-    with pytest.raises(SettingsError, match=r"open_types\.dev = .*: must be left out without open_types\.files"):
-        prepared(settings(open_types={"files": [], "dev": [dev]}, corpus=tmp_path))
-    with pytest.raises(InputError, match=r"setting open_types\.dev: .*can't be read"):
+    with raises(InputError, "setting open_types.dev: "):
         OpenTexts(replace(own, dev=(tmp_path / "none.jsonl",))).read()
