@@ -208,6 +208,7 @@ def test_an_episode_that_is_there_is_found() -> None:
     examples = [sentence(types[2:], f"all{number}") for number in range(5)]
     examples += [sentence(type_, f"{type_}{number}") for type_ in "ab" for number in range(3)]
     assert draw_episode(examples, 2, 1, 1, 3).types == ("a", "b")
+    assert draw_episode(examples[5:], 2, 1, 1, 1).types == ("a", "b"), "of as many types as there are"
 
 
 def test_one_is_not_many() -> None:

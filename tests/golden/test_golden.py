@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from nerbert.cli import main
+from tests.commands import exit_code
 
 Check = Callable[..., None]
 TEXTS = (
@@ -25,21 +25,12 @@ TEXTS = (
     "Marie Curie, born in Warsaw, won the Nobel Prize in Physics.\nFC Barcelona beat Real Madrid 2–1 in Spain.",
     "the elbe flows through Dresden, Magdeburg and Hamburg into the North Sea — 1,094 km ☃",
 )
-ROUNDED = {"torch fp32": 1e-5, "torch bf16": 1e-5, "onnx fp32": 1e-5, "onnx int8": 1e-5}
-"""Back end → the largest difference of a logit."""
-
-
-def _run(command: list[str]) -> None:
-    """Run a command; raise AssertionError if it fails."""
-    with pytest.raises(SystemExit) as stop:
-        main(command)
-    assert not stop.value.code
 
 
 @pytest.mark.parametrize("label_set", ["paper315", "dbpedia", "4types", "212types", "1type"])
 def test_rows_of_a_corpus(label_set: str, sample: Path, tmp_path: Path, golden: Check) -> None:
-    _run(["corpus", "build", str(sample / "wiki.xml"), "--knowledge", str(sample / "knowledge"),
-          "-o", str(tmp_path / "corpus"), "--set", f"label_set={label_set}", "--set", "min_mentions=5"])  # fmt: skip
+    build = ["--knowledge", sample / "knowledge", "--set", f"label_set={label_set}", "--set", "min_mentions=5"]
+    assert exit_code("corpus", "build", sample / "wiki.xml", *build, "-o", tmp_path / "corpus") == 0
     folders = ("sentences", "titles", "targets")
     golden(f"corpus-{label_set}", {name: _digest(tmp_path / "corpus" / name) for name in folders})
 
@@ -60,35 +51,36 @@ def test_losses_of_an_objective(objective: str, sample_corpus: Path, tmp_path: P
     numbers = {"threads": 1, "max_steps": 20, "batch_size": 16, "max_eval_samples": 20, "learning_rate": 5e-4}
     text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in (settings | numbers).items())
     (tmp_path / "settings.toml").write_text(text)
-    _run(["pretrain", str(tmp_path / "settings.toml"), "-o", str(tmp_path / "encoder")])
+    assert exit_code("pretrain", tmp_path / "settings.toml", "-o", tmp_path / "encoder") == 0
     lines = map(json.loads, (tmp_path / "encoder" / "log.jsonl").read_text().splitlines())
     losses = [line["loss"] for line in lines if line["kind"] == "train"]
     assert len(losses) == 20
     golden(f"losses-{objective}", losses, 2e-5)  # of sums in fp32: 1.2e-5 between processors with and without AVX-512
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the embedded tagger with its ONNX graphs beside its weights."""
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_logits_and_spans_of_torch(precision: str, golden: Check) -> None:
+    check_back_end("embedded", "torch", precision, golden)
+
+
+@pytest.mark.extras
+def test_logits_and_spans_of_graphs(tmp_path: Path, golden: Check) -> None:
     from nerbert.tagger.export import export
 
-    folder = tmp_path_factory.mktemp("exported") / "tagger"
-    export("embedded", int8=True, output=folder)
-    return folder
+    export("embedded", int8=True, output=tmp_path / "tagger")
+    for precision in ("fp32", "int8"):
+        check_back_end(str(tmp_path / "tagger"), "onnx", precision, golden)
 
 
-@pytest.mark.parametrize("name", list(ROUNDED))
-def test_logits_and_spans_of_a_back_end(name: str, exported: Path, golden: Check) -> None:
+def check_back_end(source: str, backend: str, precision: str, golden: Check) -> None:
     from nerbert import Tagger
 
-    backend, precision = name.split()
     if precision in ("bf16", "int8") and not _rounds_alike():
-        pytest.skip(f"{name} rounds by the processor's instructions: the golden file is of AVX-512 with VNNI and BF16")
-    source = "embedded" if backend == "torch" else str(exported)
+        pytest.skip("it rounds by the processor's instructions: the golden file is of AVX-512 with VNNI and BF16")
     tagger = Tagger.load(source, backend=backend, precision=precision, threads=1)
     spans = [[[span.start, span.end, span.type, span.text] for span in tagger.tag(text)] for text in TEXTS]
     golden(f"spans-{backend}-{precision}", spans)
-    golden(f"logits-{backend}-{precision}", [list(_figures(batch)) for batch in _logits(tagger)], ROUNDED[name])
+    golden(f"logits-{backend}-{precision}", [list(_figures(batch)) for batch in _logits(tagger)], 1e-5)
 
 
 def _rounds_alike() -> bool:
@@ -142,12 +134,13 @@ draw_by_seed = true
 """
 
 
+@pytest.mark.extras
 def test_values_in_the_tables_of_a_suite(sample: Path, tiny_encoder: Path, tmp_path: Path, golden: Check) -> None:
-    pytest.importorskip("scipy")
     _write_data(sample / "domain", tmp_path / "data")
-    (tmp_path / "tiny.toml").write_text(SUITE.replace("ENCODER", str(tiny_encoder)))
-    _run(["benchmark", str(tmp_path / "tiny.toml"), "--data", str(tmp_path / "data"), "-o", str(tmp_path / "out")])
-    with (tmp_path / "out" / "tiny.csv").open(newline="", encoding="utf-8") as file:
+    suite, output = tmp_path / "tiny.toml", tmp_path / "out"
+    suite.write_text(SUITE.replace("ENCODER", str(tiny_encoder)))
+    assert exit_code("benchmark", suite, "--data", tmp_path / "data", "-o", output) == 0
+    with (output / "tiny.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     values = {
         " | ".join(row[key] for key in ("system", "target", "size", "seed", "metric", "type")): float(row["value"])
@@ -156,7 +149,7 @@ def test_values_in_the_tables_of_a_suite(sample: Path, tiny_encoder: Path, tmp_p
     }
     assert len(values) > 100
     golden("suite-cells", values, 1e-6)
-    golden("suite-table", _cells_of(tmp_path / "out" / "tiny.md"))
+    golden("suite-table", _cells_of(output / "tiny.md"))
 
 
 def _write_data(domain: Path, folder: Path) -> None:

@@ -13,6 +13,7 @@ from nerbert.model.concept_encoder import open_concepts
 from nerbert.model.folder import EMBEDDED, embedded, read_card, write_card
 from nerbert.tagger.tagger import Tagger
 from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_tagging
+from tests.raised import raises
 
 TAGS = ["O", "B-person", "I-person", "B-ship", "I-ship"]
 
@@ -28,21 +29,22 @@ def test_weights_of_another_model_are_refused(folder: Path) -> None:
     some = {name: each for name, each in weights.items() if "attention" not in name}
     save_file(some, folder / "model.safetensors", {"format": "pt"})
     for tags in (None, TAGS):
-        with pytest.raises(InputError, match=r"don't belong together: .* say bert\.encoder"):
+        with raises(InputError, " say bert.encoder"):
             load_tagging_model(str(folder), tags)
-
-
-def test_shapes_that_do_not_fit_are_refused(folder: Path) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 99}))
-    with pytest.raises(InputError, match=r"say bert\.embeddings\.position"):
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    change_json(folder / "config.json", max_position_embeddings=99)
+    with raises(InputError, "say bert.embeddings.position"):
         load_tagging_model(str(folder), TAGS)
+
+
+def change_json(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
 def test_a_folder_without_a_tokenizer_is_refused(folder: Path) -> None:
     for path in folder.glob("tokenizer*"):
         path.unlink()
-    with pytest.raises(InputError, match="tokenizer"):
+    with raises(InputError, "tokenizer"):
         load_tokenizer(str(folder))
 
 
@@ -58,26 +60,23 @@ def test_the_card_says_what_a_folder_is(tmp_path: Path) -> None:
         ({"format": 99}, "format = 99: must be 1"), ({"word_splitter": "x"}, "word splitter 'x'"),
         ({"word_splitter": ["x"]}, "word_splitter = "), ({"max_length": "x"}, "max_length = 'x'"),
         ({"max_length": 0}, "max_length = 0"), ({"max_length": True}, "max_length = True"),
-        ({"language": ["en"]}, "language = "), ({"calibration": [1]}, r"calibration = \[1\]: must be"),
-        ({"calibration": {"temperature": 0}}, "calibration.temperature = 0.*: must be"),
+        ({"language": ["en"]}, "language = "), ({"calibration": [1]}, "calibration = [1]: must be"),
+        ({"calibration": {"temperature": 0}}, "calibration.temperature = 0"),
         ({"calibration": {"temperature": float("nan")}}, "calibration.temperature = nan"),
         ({"calibration": {"temperature": "2"}}, "calibration.temperature = '2'"),
         ({"calibration": {"temperature": 1e9}}, "calibration.temperature = 1000000000.0"),
         ({"threshold": 1.5}, "threshold = 1.5: must be less than or equal to 1"),
-        ({"threshold": -0.1}, "threshold = -0.1"), ({"threshold": True}, "threshold = True"),
-        ({"threshold": "0.5"}, "threshold = '0.5'"), ({"threshold": float("nan")}, "threshold = nan"),
-        ({"threshold": {"ship": 0.5}}, "threshold = "), ({"previous": {"threshold": 2}}, "previous.threshold = 2"),
-        ({"thresholds": 0.5}, "thresholds = 0.5: must be"),
+        ({"threshold": -0.1}, "threshold = -0.1"), ({"threshold": "0.5"}, "threshold = '0.5'"),
+        ({"previous": {"threshold": 2}}, "previous.threshold = 2"), ({"thresholds": 0.5}, "thresholds = 0.5: must be"),
         ({"thresholds": {"ship": 1.5}}, "thresholds.ship = 1.5: must be less than or equal to 1"),
-        ({"thresholds": {"ship": True}}, "thresholds"), ({"thresholds": {"ship": float("inf")}}, "thresholds"),
-        ({"thresholds": {"ship": None}}, "thresholds"),
+        ({"thresholds": {"ship": True}}, "thresholds"), ({"thresholds": {"ship": None}}, "thresholds"),
     ],
 )  # fmt: skip
-def test_a_strange_card_is_refused_by_name(folder: Path, change: dict[str, Any], said: str) -> None:
-    card = json.loads((folder / "nerbert.json").read_text())
-    (folder / "nerbert.json").write_text(json.dumps(card | change))
-    with pytest.raises(InputError, match=f"nerbert.json: {said}"):
-        read_card(str(folder))
+def test_a_strange_card_is_refused_by_name(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    write_card(tmp_path, "tagger", word_splitter="unicode-words-2")
+    change_json(tmp_path / "nerbert.json", **change)
+    with raises(InputError, f"nerbert.json: {said}"):
+        read_card(str(tmp_path))
 
 
 def test_labels_that_are_not_bio_are_refused() -> None:
@@ -85,7 +84,7 @@ def test_labels_that_are_not_bio_are_refused() -> None:
     assert tags_of(model, "m") == TAGS
     for names in (["LABEL_0"], ["B-x", "I-x"], ["O", "S-x"]):
         model.config.id2label = dict(enumerate(names))
-        with pytest.raises(InputError, match="m: not a BIO tagger"):
+        with raises(InputError, "m: not a BIO tagger"):
             tags_of(model, "m")
 
 
@@ -132,10 +131,9 @@ def test_the_tagger_in_the_package_is_loaded_by_its_name() -> None:
     ],
 )  # fmt: skip
 def test_a_configuration_names_no_code(entry: dict[str, object], tmp_path: Path) -> None:
-    folder = shutil.copytree(embedded("embedded-mlm"), tmp_path / "m")
-    config = folder / "config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | entry))
-    with pytest.raises(InputError, match=r"config.json names code on the hub, 'somebody/kernel"):
+    folder = Path(shutil.copytree(embedded("embedded-mlm"), tmp_path / "m"))
+    change_json(folder / "config.json", **entry)
+    with raises(InputError, "config.json names code on the hub, 'somebody/kernel"):
         Backbone(str(folder), None, seed=0).load_body()
 
 

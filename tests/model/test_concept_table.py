@@ -1,6 +1,5 @@
 """The table of concepts: what is known of a word, by source, synonyms, and broader and narrower names; other words."""
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,7 +29,7 @@ PERSON, POLITICIAN = Concept("person"), Concept("politician", ancestors=("person
 MAYOR, CITY = Concept("mayor", ancestors=("politician",)), Concept("city")
 
 
-def test_narrower_and_broader_names_are_unknown() -> None:
+def test_narrower_and_broader_names_are_unknown_unless_asked_for() -> None:
     table = table_of(PERSON, POLITICIAN, MAYOR, CITY)
     assert unknown_of(table, ["person"]) == {"politician", "mayor"}
     assert unknown_of(table, ["politician"]) == {"person", "mayor"}
@@ -38,10 +37,6 @@ def test_narrower_and_broader_names_are_unknown() -> None:
     assert unknown_of(table, ["city"]) == unknown_of(table, []) == set()
     assert table.unknown_beside([0]) == {"person", "politician", "mayor", ROOT}
     assert table.unknown_beside([]) == set()
-
-
-def test_a_narrower_name_that_was_asked_for_is_absent() -> None:
-    table = table_of(PERSON, POLITICIAN, MAYOR, CITY)
     assert unknown_of(table, ["person"], ("city", "mayor", "person")) == {"politician"}
     assert unknown_of(table, ["politician"], ("person", "politician")) == {"person", "mayor", "city"}
     assert table.unknown_beside([0], ("mayor",)) == {"person", ROOT}
@@ -62,10 +57,6 @@ def test_other_names_of_a_concept_are_its_synonyms() -> None:
     table = table_of(Concept("partei", other_names=("political party",)), Concept("political party"), CITY)
     assert unknown_of(table, ["partei"]) == {"political party"}
     assert unknown_of(table, ["political party"]) == {"partei"}
-
-
-def test_other_names_of_a_concept_that_was_given_twice_come_along() -> None:
-    table = table_of(CITY)
     table.close()
     table.extend(table_of(Concept("kino", other_names=("cinema",)), Concept("kino", other_names=("movie theatre",))))
     assert table.names_like("kino") == {"kino", "cinema", "movie theatre"}
@@ -107,13 +98,11 @@ def test_the_rows_of_examples_of_each_source() -> None:
 
 
 def test_sources_decide_the_digest() -> None:
-    two = table_of(CITY)
-    one, close = two.digest, two.close
-    close()
-    assert two.digest != one
-    above = table_of(CITY)
+    two, above = table_of(CITY), table_of(CITY)
+    one = two.digest
+    two.close()
     above.put_below("city", ["place"])
-    assert above.digest != one
+    assert len({one, two.digest, above.digest}) == 3
 
 
 def test_ancestors_of_several_sources_are_united() -> None:
@@ -173,14 +162,10 @@ def test_half_of_the_steps_read_another_word_and_a_description() -> None:
     assert table.texts_read([0, 2], 1, 5) == ["person: somebody", "partei"]
 
 
-def test_ten_thousand_types() -> None:
-    many = 10_000
+def test_a_thousand_types() -> None:
+    many = 1000
     table = table_of(*(Concept(f"type {number}", ancestors=(f"type {number // 10}",)) for number in range(many)))
     asked = tuple(sorted(f"type {number}" for number in range(many)))
-    rows = [((number,), asked if number % 2 else None) for number in range(300)]
-    begin = time.process_time()
+    rows = [((number,), asked if number % 2 else None) for number in range(30)]
     has, known = table.masks(rows, table.candidates(rows))
-    assert time.process_time() - begin < 10
-    assert has.sum() == 300
-    assert known[1].sum() == many - 1
-    assert known[200].sum() == many - 13
+    assert (has.sum(), known[1].sum(), known[20].sum()) == (30, many - 1, many - 12)

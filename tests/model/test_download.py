@@ -10,6 +10,7 @@ from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.model.download import check_hub_name, download, downloaded
 from nerbert.model.folder import EMBEDDED, FILES, ModelFolder, embedded, read_card
+from tests.raised import raises
 
 
 class Hub:
@@ -51,15 +52,26 @@ USES: list[Callable[[str], object]] = [
 
 @pytest.mark.parametrize("use", USES)
 def test_without_a_network_a_name_is_asked_for_once(hub: Hub, use: Callable[[str], object]) -> None:
-    with pytest.raises(InputError, match=r"^some/model: no such folder.*from the hub: Name not known; check the name"):
+    with raises(InputError, "some/model: no such folder, and not available from the hub: Name not known; check the"):
         use("some/model")
     assert hub.asked == [("info", "some/model", 10.0), ("snapshot", "some/model", True)]
+
+
+@pytest.mark.parametrize(
+    "broken", [ValueError(), KeyError("sha"), RecursionError("x\ny"), OSError("cut off."), AssertionError()]
+)
+def test_whatever_the_hub_breaks_is_one_error_and_it_may_be_asked_again(hub: Hub, broken: Exception) -> None:
+    hub.broken = broken  # type: ignore[assignment]
+    with raises(InputError, "some/model: no such folder, and not available from the hub: "):
+        download("some/model", FILES["small"])
+    hub.reachable = True
+    assert download("some/model", FILES["small"]) == Path(embedded("embedded"))
 
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("name", ["embeded", "Embedded", "embeddedmlm"])
 def test_a_slip_in_an_embedded_name_asks_nobody(hub: Hub, use: Callable[[str], object], name: str) -> None:
-    with pytest.raises(InputError, match=f"^{name}: no such folder: did you mean 'embedded(-mlm)?'\\?$"):
+    with raises(InputError, f"{name}: no such folder: did you mean 'embedded"):
         use(name)
     assert hub.asked == []
 
@@ -68,7 +80,7 @@ def test_a_slip_in_an_embedded_name_asks_nobody(hub: Hub, use: Callable[[str], o
     "name", ["", "a b", "a/b/c", "./a", "~/a", "/a", "a--b", "a..b", "a.git", "-a", "a/", "é", "a" * 97, "a\n", "a\0b"]
 )
 def test_what_can_be_no_name_asks_nobody(hub: Hub, name: str) -> None:
-    with pytest.raises(InputError, match="no such folder; give a model's folder or its name on the hub, or one of emb"):
+    with raises(InputError, "no such folder; give a model's folder or its name on the hub, or one of emb"):
         ModelFolder.open(name)
     assert hub.asked == []
 
@@ -93,16 +105,14 @@ def test_what_is_there_is_downloaded(hub: Hub) -> None:
 
 
 def test_local_files_only_asks_for_nothing(hub: Hub) -> None:
-    with pytest.raises(InputError, match="nothing in the cache"):
-        ModelFolder.open("some/model", "tagger", local_files_only=True)
-    assert hub.asked == [("snapshot", "some/model", True)]
-    with pytest.raises(InputError, match="nothing in the cache"):
-        ModelFolder.open("some/model", local_files_only=True)
-    assert hub.asked[1:] == [("snapshot", "some/model", True)]
+    for kinds in (["tagger"], []):
+        with raises(InputError, "nothing in the cache"):
+            ModelFolder.open("some/model", *kinds, local_files_only=True)  # type: ignore[arg-type]
+    assert hub.asked == [("snapshot", "some/model", True)] * 2
 
 
 def test_offline_mode_is_respected_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(InputError, match=r"some/model: no such folder, and not .*: .*offline"):
+    with raises(InputError, "offline"):
         download("some/model", FILES["model"], cache_dir=tmp_path)

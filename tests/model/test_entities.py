@@ -7,6 +7,7 @@ import pytest
 from nerbert.errors import InputError
 from nerbert.model.heads import Entities
 from nerbert.records import Example
+from tests.raised import raises
 
 
 def test_any_order_does_and_certain_ones_have_confidence_one_at_any_temperature() -> None:
@@ -17,7 +18,7 @@ def test_any_order_does_and_certain_ones_have_confidence_one_at_any_temperature(
 
 
 def test_entities_that_overlap_are_refused() -> None:
-    with pytest.raises(InputError, match=r"overlap: \(0, 2, 'y'\) and \(1, 3, 'x'\)"):
+    with raises(InputError, "overlap: (0, 2, 'y') and (1, 3, 'x')"):
         Entities.of([[], [((1, 3, "x"), 1.0), ((0, 2, "y"), 0.0)]])
     assert Entities.of([[((0, 2, "y"), 0.0)], [((1, 3, "x"), 1.0)]]).examples.tolist() == [0, 1]
 
@@ -30,10 +31,10 @@ def test_nested_entities_hold_each_other_and_the_outermost_has_the_tags() -> Non
     tags, _ = found.word_tags([example, Example("", ())])
     assert tags.tags == ["B-y", "I-y", "I-y", "I-y", "B-x"]
     assert tags.confidences == pytest.approx([1 / (1 + math.exp(-2))] * 4 + [0.5])
-    with pytest.raises(InputError, match=r"overlap: \(0, 4, 'y'\) and \(1, 3, 'x'\)"):
+    with raises(InputError, "overlap: (0, 4, 'y') and (1, 3, 'x')"):
         Entities.of([spans])
     for cut in ((3, 5, "x"), (0, 4, "x")):
-        with pytest.raises(InputError, match="overlap"):
+        with raises(InputError, "overlap"):
             Entities.of([[*spans[:2], (cut, 0.0)]], nested=True)
 
 

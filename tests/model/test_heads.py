@@ -1,6 +1,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,11 @@ import pytest
 import torch
 from transformers import CONFIG_MAPPING
 
-from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.model.forward import POINTWISE, Batch, logits_at
-from nerbert.model.fresh import renew_head, train_tokenizer
+from nerbert.model.fresh import renew_head
 from nerbert.model.windows import Window, Windows
 from nerbert.training.batches import collate
-from tests.encoder.backbones import fresh_model, load_tagging_model, tiny_mlm, tiny_tagging
+from tests.encoder.backbones import fresh_model, tiny_mlm, tiny_tagging
 
 TAGS = ["O", "B-x", "I-x"]
 WINDOWS = [
@@ -69,79 +69,53 @@ def test_gradients_are_those_of_the_whole(batch: Batch, make: Callable[[str], An
     assert all(each is not None for each in gradients[1].values())
     for name, each in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], each, rtol=1e-4, atol=1e-6)
-
-
-def test_a_batch_without_terms_has_no_loss_and_no_gradient(batch: Batch) -> None:
-    model = tiny_mlm("bert")
     none = replace(batch, rows=batch.rows[:0], columns=batch.columns[:0])
+    model.zero_grad()
     logits_at(model, none).sum().backward()  # type: ignore[no-untyped-call]
     assert not any(each.grad.any() for each in model.parameters())
 
 
+class Wrapper(torch.nn.Module):
+    """A tagger inside of another module, whose logits may be changed."""
+
+    def __init__(self, inner: Any, body: Any, model_type: str, change: Callable[[Any], Any] = lambda logits: logits):
+        super().__init__()
+        self.inner, self.base_model, self.change = inner, body, change
+        self.config = SimpleNamespace(model_type=model_type)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        logits = self.inner(input_ids=input_ids, attention_mask=attention_mask).logits
+        return SimpleNamespace(logits=self.change(logits))
+
+
+def test_a_head_over_neighbours_sees_all_pieces_and_so_does_one_whose_body_has_no_hook(batch: Batch) -> None:
+    """What isn't known to look at each piece alone runs whole, as does a compiled model that skips hooks."""
+    inner, mix = tiny_tagging("bert", num_labels=3), torch.nn.Conv1d(3, 3, 3, padding=1)
+    for model in (
+        Wrapper(inner, inner.base_model, "made-up", lambda logits: mix(logits.transpose(1, 2)).transpose(1, 2)),
+        Wrapper(inner, torch.nn.Identity(), "bert"),
+    ):
+        torch.testing.assert_close(logits_at(model.eval(), batch), all_logits(model, batch))
+
+
 def test_tuples_are_handed_on_too(batch: Batch) -> None:
-    class Old(torch.nn.Module):
-        """As models were before they had named outputs."""
+    """As models were before they had named outputs."""
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.base_model, self.head, self.config = Body(), torch.nn.Linear(4, 3), Named()
+    class Body(torch.nn.Embedding):
+        def forward(self, ids: torch.Tensor) -> Any:
+            return super().forward(ids), "second"
 
+    class Old(Wrapper):
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
             states, second = self.base_model(input_ids)
-            assert second == "second"
-            assert attention_mask.shape == input_ids.shape
-            return type("Output", (), {"logits": self.head(states)})
+            assert (second, attention_mask.shape) == ("second", input_ids.shape)
+            return SimpleNamespace(logits=self.inner(states))
 
-    class Named:
-        model_type = "bert"
-
-    class Body(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.table = torch.nn.Embedding(60, 4)
-
-        def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, str]:
-            return self.table(ids), "second"
-
-    model = Old()
+    model = Old(torch.nn.Linear(4, 3), Body(60, 4), "bert")
     wanted = all_logits(model, batch)
     seen = widths_of_head(model)
     torch.testing.assert_close(logits_at(model, batch), wanted)
     assert seen == [len(batch.rows)]
-
-
-def test_a_head_over_neighbours_sees_all_pieces(batch: Batch) -> None:
-    """What isn't known to look at each piece alone runs whole."""
-
-    class Mixed(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = tiny_tagging("bert", num_labels=3)
-            self.config = type("Config", (), {"model_type": "made-up"})
-            self.base_model, self.mix = self.inner.base_model, torch.nn.Conv1d(3, 3, 3, padding=1)
-
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
-            logits = self.inner(input_ids=input_ids, attention_mask=attention_mask).logits
-            return type("Output", (), {"logits": self.mix(logits.transpose(1, 2)).transpose(1, 2)})
-
-    model = Mixed().eval()
-    torch.testing.assert_close(logits_at(model, batch), all_logits(model, batch))
-
-
-def test_a_body_that_the_hook_does_not_reach_gives_all_logits(batch: Batch) -> None:
-    """As where a compiled model goes past its body's hooks."""
-
-    class Past(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner, self.base_model = tiny_tagging("bert"), torch.nn.Identity()
-            self.config = self.inner.config
-
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
-            return self.inner(input_ids=input_ids, attention_mask=attention_mask)
-
-    model = Past()
-    torch.testing.assert_close(logits_at(model, batch), all_logits(model, batch))
 
 
 def test_other_threads_are_left_alone(batch: Batch) -> None:
@@ -167,26 +141,22 @@ def test_a_failing_model_is_left_as_it_was(batch: Batch) -> None:
     assert not model.bert._forward_hooks
 
 
-def tiny() -> Any:
-    return tiny_tagging("bert", hidden_size=64, num_attention_heads=1)
-
-
-def test_the_head_is_new_and_the_encoder_is_not() -> None:
-    model = tiny()
-    torch.nn.init.ones_(model.classifier.bias)
-    before = {name: each.clone() for name, each in model.state_dict().items()}
-    renew_head(model, 1)
-    after = model.state_dict()
-    changed = {name for name in before if not torch.equal(before[name], after[name])}
-    assert changed == {"classifier.weight", "classifier.bias"}
-    assert not after["classifier.bias"].any()
-    assert 0.01 < float(after["classifier.weight"].std()) < 0.03
+def test_the_head_is_new_or_what_is_named_and_the_encoder_is_not() -> None:
+    tagger, mlm = tiny_tagging("bert", hidden_size=64, num_attention_heads=1), tiny_mlm("bert")
+    torch.nn.init.ones_(tagger.classifier.bias)
+    named = {"cls.predictions.transform.dense.weight"}
+    for model, only, wanted in ((tagger, None, {"classifier.weight", "classifier.bias"}), (mlm, named, named)):
+        before = {name: each.clone() for name, each in model.state_dict().items()}
+        renew_head(model, 1, only=only)
+        assert {name for name, each in model.state_dict().items() if not torch.equal(before[name], each)} == wanted
+    assert not tagger.classifier.bias.any()
+    assert 0.01 < float(tagger.classifier.weight.detach().std()) < 0.03
 
 
 def test_heads_differ_by_seed_alone() -> None:
     heads = []
     for seed, state in ((1, 5), (1, 6), (2, 5)):
-        model = tiny()
+        model = tiny_tagging("bert")
         torch.manual_seed(state)
         renew_head(model, seed)
         heads.append(model.classifier.weight.clone())
@@ -209,27 +179,6 @@ def test_a_tied_decoder_is_no_part_of_the_head(kind: str) -> None:
     renew_head(model, 1)
     assert tied is model.get_input_embeddings().weight
     assert torch.equal(tied, before)
-
-
-def test_only_what_is_named_is_new() -> None:
-    model = tiny_mlm("bert")
-    before = {name: each.clone() for name, each in model.state_dict().items()}
-    renew_head(model, 1, only={"cls.predictions.transform.dense.weight"})
-    changed = {name for name, each in model.state_dict().items() if not torch.equal(before[name], each)}
-    assert changed == {"cls.predictions.transform.dense.weight"}
-
-
-def test_a_head_of_the_same_shape_does_not_stay(tmp_path: Any) -> None:
-    tokenizer = train_tokenizer(["a b c d"], 300)
-    old = fresh_model(len(tokenizer), 1, 64, TAGS, 1)
-    save_model(tmp_path, old, tokenizer)
-    model = load_tagging_model(str(tmp_path), ["O", "B-new", "I-new"])
-    renew_head(model, 2)
-    assert model.config.id2label == {0: "O", 1: "B-new", 2: "I-new"}
-    assert not torch.equal(model.classifier.weight, old.classifier.weight)
-    for one, other in zip(model.bert.parameters(), old.bert.parameters(), strict=True):
-        assert torch.equal(one, other)
-    assert len(load_tokenizer(str(tmp_path))) == len(tokenizer)
 
 
 def test_fresh_models_start_equal_whatever_their_head() -> None:

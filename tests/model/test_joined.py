@@ -18,6 +18,7 @@ from nerbert.model.windows import Window, Windows
 from nerbert.training.batches import collate
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_tagging
+from tests.raised import raises
 
 KINDS = ("albert", "bert", "deberta-v2", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta")
 LAYERS = 4
@@ -105,33 +106,25 @@ def test_the_lower_half_of_the_head_learns_past_the_layers_above(encoder: Callab
     assert not any(each.grad.any() for each in layers[2].parameters())
 
 
-def test_units_drop_out_before_the_head_as_in_the_types_own(encoder: Callable[..., str]) -> None:
-    source = encoder()
-    (drop,), own = joined(source).drops, joined(source, 0).dropout
-    assert drop.p == own.p > 0
-
-
 def test_the_heads_weights_follow_from_the_seed(encoder: Callable[..., str]) -> None:
     source = encoder()
-    one, same, other = (joined(source, seed=seed).classifier for seed in (1, 1, 2))
-    assert one.weight.equal(same.weight)
-    assert not one.weight.equal(other.weight)
-    assert one.weight.shape == (5, 64)
-    assert 0.01 < float(one.weight.detach().std()) < 0.03
-    assert not one.bias.any()
+    model, same, other = (joined(source, seed=seed) for seed in (1, 1, 2))
+    head = model.classifier
+    assert head.weight.equal(same.classifier.weight)
+    assert not head.weight.equal(other.classifier.weight)
+    assert head.weight.shape == (5, 64)
+    assert 0.01 < float(head.weight.detach().std()) < 0.03
+    assert not head.bias.any()
+    (drop,) = model.drops
+    assert drop.p == joined(source, 0).dropout.p > 0, "units drop out as in the type's own head"
 
 
 def test_fewer_layers(encoder: Callable[..., str], batch: Batch, tmp_path: Path) -> None:
-    source = encoder()
-    model = joined(source, layers=3)
+    model = joined(encoder(), layers=3)
     again = load_tagger_model(saved(model, tmp_path / "tagger")).eval()
     assert again.config.num_hidden_layers == 3
     with torch.no_grad():
         torch.testing.assert_close(logits_at(again, batch), logits_at(model, batch))
-    with pytest.raises(
-        SettingsError, match=r"setting tagging\.joined_layer = 2: layer 2 isn't below the last one of 2,"
-    ):
-        joined(source, layers=2)
 
 
 def test_its_body_is_a_backbone_of_any_training(encoder: Callable[..., str], tmp_path: Path) -> None:
@@ -150,67 +143,60 @@ def test_its_body_is_a_backbone_of_any_training(encoder: Callable[..., str], tmp
 
 def test_minus_1_is_the_highest_layer_that_was_frozen(encoder: Callable[..., str]) -> None:
     source = encoder()
-    with pytest.raises(
-        SettingsError, match=r"setting tagging\.joined_layer = -1: .* names no frozen layers \(num_frozen_layers\)"
-    ) as no:
-        joined(source, -1)
-    assert no.value.setting == "tagging.joined_layer"
-    for frozen in (0, 3, LAYERS):
+    write_card(Path(source), "encoder", word_splitter="unicode-words-1", num_frozen_layers=3)
+    assert joined(source, -1).config.nerbert_joined_layer == 3
+
+
+@pytest.mark.parametrize(
+    ("layer", "layers", "frozen", "words"),
+    [
+        (2, 2, None, "= 2: layer 2 isn't below the last one of 2,"),
+        (LAYERS, 0, None, f"= {LAYERS}: layer {LAYERS} isn't below the last one of {LAYERS},"),
+        (99, 0, None, "= 99: layer 99 isn't below the last one of "),
+        (-1, 0, None, "names no frozen layers (num_frozen_layers)"),
+        (-1, 0, 0, "= -1: "),
+        (-1, 0, LAYERS, "= -1: "),
+    ],
+)
+def test_messages(encoder: Callable[..., str], layer: int, layers: int, frozen: int | None, words: str) -> None:
+    source = encoder()
+    if frozen is not None:
         write_card(Path(source), "encoder", word_splitter="unicode-words-1", num_frozen_layers=frozen)
-        if frozen == 3:
-            assert joined(source, -1).config.nerbert_joined_layer == 3
-        else:
-            with pytest.raises(SettingsError, match=r"setting tagging\.joined_layer = -1: ") as no:
-                joined(source, -1)
-            assert no.value.setting == "tagging.joined_layer"
-    write_card(Path(source), "encoder", word_splitter="unicode-words-1", num_frozen_layers="3 of them")
-    with pytest.raises(InputError, match="num_frozen_layers"):
-        joined(source, -1)
+    with raises(SettingsError, words, setting="tagging.joined_layer"):
+        joined(source, layer, layers=layers)
 
 
-@pytest.mark.parametrize("layer", [LAYERS, 99])
-def test_a_layer_that_is_not_below_the_last_is_refused(encoder: Callable[..., str], layer: int) -> None:
-    with pytest.raises(
-        SettingsError, match=rf"setting tagging\.joined_layer = {layer}: .* below the last one of {LAYERS}"
-    ) as caught:
-        joined(encoder(), layer)
-    assert caught.value.setting == "tagging.joined_layer"
-
-
-def test_a_type_without_taggers_is_refused(tmp_path: Path) -> None:
+def test_encoders_that_can_not_be_joined_are_refused(encoder: Callable[..., str], tmp_path: Path) -> None:
     from transformers import CLIPTextConfig, CLIPTextModel
 
     shape = CLIPTextConfig(vocab_size=60, hidden_size=32, num_hidden_layers=2, num_attention_heads=2)
-    source = saved(CLIPTextModel(shape), tmp_path / "encoder")
-    with pytest.raises(InputError, match="a clip_text_model has no tagging class"):
-        joined(source, 1)
+    with raises(InputError, "a clip_text_model has no tagging class"):
+        joined(saved(CLIPTextModel(shape), tmp_path / "clip"), 1)
+    source = encoder()
+    write_card(Path(source), "encoder", word_splitter="unicode-words-1", num_frozen_layers="3 of them")
+    with raises(InputError, "num_frozen_layers"):
+        joined(source, -1)
 
 
-@pytest.mark.parametrize("layer", [-1, LAYERS, 10**9, True, 1.5, "2", [1], {"a": 1}, "x" * 10_000])
+@pytest.mark.parametrize("layer", [-1, LAYERS, True, 1.5, "2", [1]])
 def test_a_folder_that_names_no_layer_is_refused(encoder: Callable[..., str], tmp_path: Path, layer: object) -> None:
     folder = saved(joined(encoder()), tmp_path / "tagger")
     config = json.loads((tmp_path / "tagger" / "config.json").read_text())
     assert config["nerbert_joined_layer"] == 2
     (tmp_path / "tagger" / "config.json").write_text(json.dumps(config | {"nerbert_joined_layer": layer}))
-    with pytest.raises(InputError, match=r"nerbert_joined_layer is .*, not a layer below the last of 4") as caught:
+    with raises(InputError, ", not a layer below the last of 4"):
         load_tagger_model(folder)
-    assert len(str(caught.value)) < 400
 
 
 def test_weights_and_configuration_must_belong_together(encoder: Callable[..., str], tmp_path: Path) -> None:
     source = encoder()
     folders = [saved(joined(source, layer), tmp_path / str(layer)) for layer in (0, 2)]
-    configs = [(Path(each) / "config.json") for each in folders]
-    plain, wide = (each.read_text() for each in configs)
-    configs[0].write_text(wide)
-    configs[1].write_text(plain)
-    for folder in folders:
-        with pytest.raises(InputError, match="can't be loaded as a model") as caught:
+    plain, wide = (Path(each, "config.json").read_text() for each in folders)
+    body = saved(joined(source).base_model, tmp_path / "body")
+    for folder, config, words in (
+        (folders[0], wide, "can't be loaded as a model"), (folders[1], plain, "can't be loaded as a model"),
+        (body, wide, "not a tagger: its weights hold no head"),
+    ):  # fmt: skip
+        Path(folder, "config.json").write_text(config)
+        with raises(InputError, words):
             load_tagger_model(folder)
-        assert "\n" not in str(caught.value)
-    body = joined(source).base_model
-    saved(body, tmp_path / "body")
-    config = json.loads(wide)
-    (tmp_path / "body" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match="not a tagger: its weights hold no head"):
-        load_tagger_model(str(tmp_path / "body"))

@@ -1,6 +1,7 @@
-"""Fewer layers: what is left computes what it did, and is a folder that loads again."""
+"""Fewer layers, and frozen ones: what is left computes what it did, and what is frozen stays."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,16 @@ import numpy as np
 import pytest
 import torch
 
+from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.errors import SettingsError
 from nerbert.model.backbone import save_model
 from nerbert.model.forward import Batch, logits_at
 from nerbert.model.fresh import freeze, keep_layers, layers_of, train_tokenizer
 from nerbert.model.windows import Window, Windows
 from nerbert.training.batches import collate
+from nerbert.training.tagging import TokenClassification
 from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_mlm, tiny_tagging
+from tests.raised import raises
 
 KINDS = (
     "bert", "roberta", "distilbert", "deberta", "deberta-v2", "electra", "mpnet", "modernbert", "mobilebert",
@@ -54,15 +58,23 @@ def states(model: Any, batch: Batch) -> list[torch.Tensor]:
 
 @BOTH
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_left_computes_what_it_did(make: Callable[..., Any], kind: str, batch: Batch) -> None:
+def test_what_is_left_computes_what_it_did_and_loads_again(
+    make: Callable[..., Any], kind: str, batch: Batch, tmp_path: Path
+) -> None:
     model = made(make, kind)
     before = states(model, batch)
-    keep_layers(model, 3)
-    assert len(before) == 4
+    keep_layers(model, 2)
     after = states(model, batch)
-    assert len(after) == 3
-    for one, other in zip(before, after, strict=False):
-        assert torch.equal(one, other)
+    assert (len(before), len(after)) == (4, 2)
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=False))
+    save_model(tmp_path, model, train_tokenizer(["a b c d"], 60))
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config.get("num_hidden_layers", config.get("n_layers")) == 2
+    assert all(len(config[name]) == 2 for name in ("layer_types", "attention_window") if config.get(name))
+    again = load_tagging_model(str(tmp_path)) if make is tiny_tagging else load_mlm_model(str(tmp_path), 1)
+    again.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(logits_at(again, batch), logits_at(model, batch))
 
 
 def test_the_head_reads_the_last_layer_that_is_left(batch: Batch) -> None:
@@ -72,21 +84,6 @@ def test_the_head_reads_the_last_layer_that_is_left(batch: Batch) -> None:
         wanted = model.classifier(hidden)[batch.rows, batch.columns]
         keep_layers(model, 2)
         torch.testing.assert_close(logits_at(model, batch), wanted)
-
-
-@BOTH
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_saved_folder_loads_again(make: Callable[..., Any], kind: str, batch: Batch, tmp_path: Path) -> None:
-    model = made(make, kind)
-    keep_layers(model, 2)
-    save_model(tmp_path, model, train_tokenizer(["a b c d"], 60))
-    config = json.loads((tmp_path / "config.json").read_text())
-    assert config.get("num_hidden_layers", config.get("n_layers")) == 2
-    assert all(len(config[name]) == 2 for name in ("layer_types", "attention_window") if config.get(name))
-    again = load_tagging_model(str(tmp_path)) if make is tiny_tagging else load_mlm_model(str(tmp_path), 1)
-    again.eval()
-    with torch.no_grad():
-        torch.testing.assert_close(logits_at(again, batch), logits_at(model, batch))
 
 
 def test_layers_of_kinds_in_turn_stay_what_they_were() -> None:
@@ -106,24 +103,90 @@ def test_0_and_all_of_them_change_nothing(batch: Batch) -> None:
         assert all(torch.equal(one, other) for one, other in zip(before, states(model, batch), strict=True))
 
 
-def test_no_more_than_there_are(batch: Batch) -> None:
-    model = made(tiny_tagging, "bert")
-    with pytest.raises(SettingsError, match="setting num_layers = 5: the backbone has 4 layers"):
-        keep_layers(model, 5)
-    keep_layers(model, 2)
-    with pytest.raises(SettingsError, match="setting num_frozen_layers = 3: the backbone has 2 layers"):
-        freeze(model, 3)
-    assert len(states(model, batch)) == 2
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("bert", "num_layers = 3: the backbone has 2 layers"),
+        ("albert", "num_layers = 1: albert has no list of 2 layers"),  # one layer, used twice
+        ("xlm", "num_layers = 1: xlm has no list of 2 layers"),  # the parts of its layers are in several lists
+        ("esm", "num_layers = 1: a esm has more parts "),  # a contact head as wide as it has layers and heads
+    ],
+)
+def test_layers_that_can_not_be_cut_are_refused(kind: str, words: str) -> None:
+    with raises(SettingsError, words):
+        keep_layers(tiny_tagging(kind), 3 if kind == "bert" else 1)
 
 
-@pytest.mark.parametrize("kind", ["albert", "xlm"])
-def test_layers_that_are_no_list_are_refused(kind: str) -> None:
-    """ALBERT has one layer, used twice; XLM keeps the parts of its layers in several lists."""
-    with pytest.raises(SettingsError, match=f"num_layers = 1: {kind} has no list of 2 layers .* take 0"):
-        keep_layers(tiny_tagging(kind), 1)
+LOWEST = {
+    "bert": r"bert\.(embeddings|encoder\.layer\.0)\.",
+    "roberta": r"roberta\.(embeddings|encoder\.layer\.0)\.",
+    "distilbert": r"distilbert\.(embeddings|transformer\.layer\.0)\.",
+    "electra": r"electra\.(embeddings|embeddings_project|encoder\.layer\.0)\.",
+    "modernbert": r"model\.(embeddings|layers\.0)\.",
+    "deberta-v2": r"deberta\.(embeddings|encoder\.layer\.0|encoder\.rel_embeddings)\.",
+    "mpnet": r"mpnet\.(embeddings|encoder\.layer\.0|encoder\.relative_attention_bias)\.",
+}
+"""Kind → the names of what one frozen layer stops: relative positions are shared by all layers, the lowest too."""
 
 
-def test_what_could_not_be_loaded_again_is_refused() -> None:
-    """ESM's contact head is as wide as it has layers and heads."""
-    with pytest.raises(SettingsError, match=r"num_layers = 1: a esm has more parts .* take 0"):
-        keep_layers(tiny_tagging("esm"), 1)
+def moved(model: Any, step: Callable[[], torch.Tensor]) -> set[str]:
+    """The parameters that two updates of all that is trained change."""
+    before = {name: each.detach().clone() for name, each in model.named_parameters()}
+    optimizer = torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], 0.01, weight_decay=0.1)
+    for _ in range(2):
+        step().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+    return {name for name, each in model.named_parameters() if not torch.equal(before[name], each)}
+
+
+@pytest.mark.parametrize("kind", LOWEST)
+def test_exactly_the_lowest_stay_and_give_the_same_bit_for_bit(batch: Batch, kind: str) -> None:
+    model = tiny_tagging(kind, num_labels=3)
+
+    def states() -> tuple[torch.Tensor, ...]:
+        with torch.no_grad():
+            return tuple(model.eval()(batch.ids, batch.mask, output_hidden_states=True).hidden_states)
+
+    model.train()
+    freeze(model, 1)
+    assert model.training
+    assert not any(each._forward_hooks for each in model.modules())
+    assert all(each.grad is None for each in model.parameters())
+    names = {name for name, _ in model.named_parameters()}
+    low = {name for name in names if re.match(LOWEST[kind], name)}
+    assert {name for name, each in model.named_parameters() if not each.requires_grad} == low
+    before = states()
+    assert moved(model.train(), lambda: TokenClassification().loss(model, batch)["loss"]) == names - low
+    same = [torch.equal(one, other) for one, other in zip(before, states(), strict=True)]
+    assert same == [True, True, False]
+
+
+@pytest.mark.parametrize("kind", ["bert", "modernbert"])
+def test_a_tied_decoder_is_frozen_with_the_embeddings(batch: Batch, kind: str) -> None:
+    model, mlm = tiny_mlm(kind), Mlm(1, 1.0, 4, 60, (0, 1, 2, 3))
+    freeze(model, 1)
+    decoder = model.get_output_embeddings()
+    assert not decoder.weight.requires_grad
+    changed = moved(model, lambda: mlm.loss(model, mlm.prepare(batch, 1))["loss"])
+    assert not any(re.match(LOWEST[kind], name) for name in changed)
+    assert decoder.bias.requires_grad
+    assert any("head" in name or "transform" in name for name in changed)
+
+
+def test_0_freezes_nothing_and_all_leaves_the_head(batch: Batch) -> None:
+    model = tiny_tagging("bert", num_labels=3)
+    freeze(model, 0)
+    assert all(each.requires_grad for each in model.parameters())
+    freeze(model, 1)
+    freeze(model, 2)
+    assert moved(model, lambda: TokenClassification().loss(model, batch)["loss"]) == {
+        "classifier.weight",
+        "classifier.bias",
+    }
+
+
+@pytest.mark.parametrize(("kind", "count"), [("bert", 3), ("albert", 1), ("xlm", 1)])
+def test_layers_that_can_not_be_frozen_are_refused(kind: str, count: int) -> None:
+    with raises(SettingsError, f"num_frozen_layers = {count}: "):
+        freeze(tiny_tagging(kind), count)

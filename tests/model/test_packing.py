@@ -1,5 +1,6 @@
 """Passes without padding give what padded ones give, and a window knows nothing of its neighbours."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,14 +27,14 @@ def batch_of(lengths: tuple[int, ...] = LENGTHS, seed: int = 5) -> Batch:
 @pytest.mark.parametrize("kind", PACKED)
 def test_packed_states_and_logits_are_those_of_padded_passes(kind: str) -> None:
     model, batch = tiny_tagging(kind, initializer_range=0.5), batch_of()
+    other, mine, seen = replace(batch, ids=batch.ids.clone()), batch.rows == 1, list[Any]()
+    other.ids[[0, 2, 3]] = (batch.ids[[0, 2, 3]] + 7) % 58 + 2
     with torch.no_grad():
         wanted, states = logits_at(model, batch), states_at(model.base_model, batch)
         with packing(model) as packs:
             assert packs
-            seen = list[Any]()
-            handle = model.base_model.get_input_embeddings().register_forward_pre_hook(
-                lambda _, given: seen.append(given)
-            )
+            embeddings = model.base_model.get_input_embeddings()
+            handle = embeddings.register_forward_pre_hook(lambda _, given: seen.append(given))
             found = logits_at(model, batch.to("cpu"))
             handle.remove()
             assert [each.shape for (each,) in seen] == [(1, sum(LENGTHS))]  # no piece of padding was read
@@ -41,21 +42,10 @@ def test_packed_states_and_logits_are_those_of_padded_passes(kind: str) -> None:
             torch.testing.assert_close(states_at(model.base_model, batch), states, rtol=1e-4, atol=1e-5)
             whole = hidden_states(model.base_model, batch.ids, batch.mask)
             torch.testing.assert_close(whole[batch.rows, batch.columns], states, rtol=1e-4, atol=1e-5)
+            beside = logits_at(model, other)
+            assert torch.equal(found[mine], beside[mine])  # of changed neighbours
+            assert not torch.isclose(found[~mine], beside[~mine]).all()
         assert torch.equal(logits_at(model, batch), wanted)  # as before
-
-
-@pytest.mark.parametrize("kind", PACKED)
-def test_a_changed_neighbour_changes_nothing(kind: str) -> None:
-    model, batch = tiny_tagging(kind, initializer_range=0.5), batch_of()
-    ids = batch.ids.clone()
-    ids[[0, 2, 3]] = (ids[[0, 2, 3]] + 7) % 58 + 2
-    other = Batch(ids, batch.mask, batch.rows, batch.columns, batch.labels, batch.numbers)
-    with torch.no_grad(), packing(model) as packs:
-        assert packs
-        one, two = logits_at(model, batch), logits_at(model, other)
-    mine = batch.rows == 1
-    assert torch.equal(one[mine], two[mine])
-    assert not torch.isclose(one[~mine], two[~mine]).all()
 
 
 @pytest.mark.parametrize("kind", PACKED)
@@ -88,18 +78,14 @@ def test_other_encoders_stay_padded(kind: str) -> None:
             assert torch.equal(logits_at(model, batch), wanted)
 
 
-def test_attention_that_leaks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_leaks_or_is_placed_wrongly_stays_padded(monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    monkeypatch.setattr("nerbert.model.packing._attend", sdpa_attention_forward)
-    with packing(tiny_tagging("bert")) as packs:
-        assert not packs
-
-
-def test_positions_that_are_wrong_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbert.model.packing.first_position", lambda _: 0)
-    with packing(tiny_tagging("roberta")) as packs:
-        assert not packs
+    for kind, name, wrong in (("bert", "_attend", sdpa_attention_forward), ("roberta", "first_position", lambda _: 0)):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"nerbert.model.packing.{name}", wrong)
+            with packing(tiny_tagging(kind)) as packs:
+                assert not packs
 
 
 def test_a_model_of_another_library_stays_padded() -> None:

@@ -30,6 +30,7 @@ from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabul
 from nerbert.model.folder import ModelFolder
 from nerbert.model.windows import Windows
 from nerbert.training.batches import collate
+from tests.raised import raises
 
 EXAMPLES = [example_of(f"Ada{'s' * n} saw boats".split(), ["B-x", "O", "O"]) for n in range(3)]
 EXAMPLES.append(example_of(["Oslo"], ["B-y"]))
@@ -155,18 +156,17 @@ def test_a_folder_gives_the_same_scores(model: CdlmModel, vocabulary: Any, batch
 def test_files_that_do_not_belong_together_are_refused(
     model: CdlmModel, shape: CdlmShape, vocabulary: Any, tmp_path: Path
 ) -> None:
-    torch.manual_seed(1)
+    path = tmp_path / "model.safetensors"
     CdlmModel(replace(shape, states=7)).save_pretrained(tmp_path)
-    weights = (tmp_path / "model.safetensors").read_bytes()
+    other = path.read_bytes()
     model.save_pretrained(tmp_path)
-    with pytest.raises(InputError, match=r"its vocabulary isn't the one that cdlm\.json tells of"):
+    with raises(InputError, "its vocabulary isn't the one that cdlm.json tells of"):
         open_cdlm(str(tmp_path), make_vocabulary(EXAMPLES[:1]))
-    (tmp_path / "model.safetensors").write_bytes(weights)
-    with pytest.raises(InputError, match=r"model\.safetensors doesn't have the tensors that cdlm\.json tells of"):
-        open_cdlm(str(tmp_path), vocabulary)
-    (tmp_path / "model.safetensors").write_bytes(b"\\0" * 99)
-    with pytest.raises(InputError, match="can't be loaded as a CDLM model"):
-        open_cdlm(str(tmp_path), vocabulary)
-    (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(InputError, match=r"a CDLM tagger without model\.safetensors"):
+    for weights, words in ((other, "doesn't have the tensors that cdlm.json tells of"),
+                           (b"\\0" * 99, "can't be loaded as a CDLM model")):  # fmt: skip
+        path.write_bytes(weights)
+        with raises(InputError, words):
+            open_cdlm(str(tmp_path), vocabulary)
+    path.unlink()
+    with raises(InputError, "a CDLM tagger without model.safetensors"):
         ModelFolder.open(tmp_path).check()

@@ -10,6 +10,7 @@ from nerbert.model.cdlm.vectors import read_vectors, subword_means
 from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary
 from nerbert.model.tokenizer import BioLabels
 from nerbert.records import Example
+from tests.raised import raises
 
 EXAMPLES = [example_of("Ada saw 12 boats".split(), ["B-x", "O", "O", "O"]), example_of("Ada saw".split(), ["B-x", "O"])]
 
@@ -50,12 +51,12 @@ def test_long_sentences_are_cut_at_words() -> None:
     assert [word for each in windows for word in each.words] == list(range(20))
     assert max(sum(piece < count_words(made) for piece in each.ids) for each in windows) == 8
     assert [each.words for each in WordPieces(made, 8, on_too_long="truncate").windows([example])] == [tuple(range(8))]
-    with pytest.raises(InputError, match="a sentence of 20 words is longer than a window"):
+    with raises(InputError, "a sentence of 20 words is longer than a window"):
         list(WordPieces(made, 8, on_too_long="error").windows([example]))
 
 
 def test_another_tokenizer_is_refused(tiny_encoder: Path) -> None:
-    with pytest.raises(InputError, match="isn't a vocabulary of words and characters"):
+    with raises(InputError, "isn't a vocabulary of words and characters"):
         count_words(load_tokenizer(str(tiny_encoder)))
 
 
@@ -68,18 +69,18 @@ def test_vectors_are_those_of_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "line", "words"),
     [
-        ("saw 1 2\nada 1\n", "v.txt:2: expected a word and 2 numbers; the line has 2 parts"),
-        ("saw 1 2 x\n", "v.txt:1: a vector's number can't be read"),
-        ("saw 1 2 nan\n", "v.txt:1: a vector has a number that isn't finite"),
-        ("other 1 2 3\n", "has no vector of a word of the training sentences"),
-        ("", "has no vector of a word of the training sentences"),
+        ("saw 1 2\nada 1\n", 2, "expected a word and 2 numbers; the line has 2 parts"),
+        ("saw 1 2 x\n", 1, "a vector's number can't be read"),
+        ("saw 1 2 nan\n", 1, "a vector has a number that isn't finite"),
+        ("other 1 2 3\n", None, "has no vector of a word of the training sentences"),
+        ("", None, "has no vector of a word of the training sentences"),
     ],
 )
-def test_a_broken_file_of_vectors_names_the_line(tmp_path: Path, content: str, message: str) -> None:
+def test_a_broken_file_of_vectors_names_the_line(tmp_path: Path, content: str, line: int | None, words: str) -> None:
     (tmp_path / "v.txt").write_text(content)
-    with pytest.raises(InputError, match=message):
+    with raises(InputError, words, line=line):
         read_vectors(tmp_path / "v.txt", ["saw", "ada"])
 
 

@@ -10,6 +10,7 @@ from nerbert.errors import InputError
 from nerbert.model.gliner.scorer import TorchGliner
 from nerbert.tagger.tagger import Tagger
 from tests.model.gliner.conftest import Make
+from tests.raised import raises
 from tests.tagger.batches import TEXTS, Load, check_batch, check_cost, check_threads
 
 LABELS: Sequence[Sequence[str]] = (["ship", "city"], ["port: where ships call", "person", "ship"], ["state"])
@@ -50,5 +51,5 @@ def test_cost_is_what_the_model_reads(load: Load, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(TorchGliner, "label_vectors", spy_labels)
     check_cost(tagger, [*LABELS, MANY], read, lambda: len(read) + len(encoded))
     assert tagger.with_labels(LABELS[0]).cost(TEXTS[0]) == tagger.cost(TEXTS[0], LABELS[0])
-    with pytest.raises(InputError, match="give labels"):
+    with raises(InputError):
         tagger.cost(TEXTS[0])

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.model.backbone import Backbone
 from nerbert.model.gliner.config import body_config
 from nerbert.model.gliner.folder import load_gliner, read_weights
 from nerbert.model.gliner.layers import remember_positions
 from nerbert.tagger.tagger import Tagger
+from tests.raised import raises
 
 from .conftest import BODY, Make
 
@@ -50,11 +51,12 @@ def test_pickled_weights_are_the_same_and_are_kept_as_safetensors(make: Make, tm
     tagger.save_pretrained(tmp_path / "saved")
     assert (tmp_path / "saved" / "model.safetensors").is_file()
     assert not (tmp_path / "saved" / "pytorch_model.bin").exists()
+    (tmp_path / "saved" / "pytorch_model.bin").write_bytes(b"no weights, which are passed over")
     assert found(tmp_path / "saved") == expected
     one = tagger.fingerprint
     torch.save({}, folder / "pytorch_model.bin")
     assert Tagger.load(tmp_path / "saved", device="cpu").fingerprint != one
-    with pytest.raises(InputError, match="or holds other weights than when the tagger was loaded"):
+    with raises(InputError, "or holds other weights than when the tagger was loaded"):
         pickle.loads(pickle.dumps(tagger))
 
 
@@ -92,12 +94,6 @@ def test_pickled_weights_are_downloaded_only_where_there_are_no_others(
     assert (tmp_path / "local" / "pytorch_model.bin").exists() == pickled
 
 
-def test_safetensors_are_taken_before_pickled_weights(make: Make) -> None:
-    folder = make()
-    (folder / "pytorch_model.bin").write_bytes(b"no weights")
-    assert found(folder)
-
-
 class Touch:
     """What a pickle runs when it is read as any object."""
 
@@ -111,87 +107,109 @@ class Touch:
 def test_code_in_pickled_weights_is_refused_and_not_run(make: Make, tmp_path: Path) -> None:
     folder = make()
     as_pickled(folder)
-    torch.save({"rnn": Touch(tmp_path / "ran")}, folder / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"pytorch_model.bin: damaged, or holds more than weights \(pickled code\)"):
-        Tagger.load(folder)
+    for weights, words in (
+        ({"rnn": Touch(tmp_path / "ran")}, "pytorch_model.bin: damaged, or holds more than weights (pickled code)"),
+        ([1, 2], "holds no weights by name"),
+    ):  # fmt: skip
+        torch.save(weights, folder / "pytorch_model.bin")
+        with raises(InputError, words):
+            Tagger.load(folder)
     assert not (tmp_path / "ran").exists()
-    torch.save([1, 2], folder / "pytorch_model.bin")
-    with pytest.raises(InputError, match="holds no weights by name"):
-        Tagger.load(folder)
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("values", "words"),
     [
-        ({"labels_decoder": "gpt2"}, r"a decoder of labels \(gpt2\), which nerbert doesn't support"),
+        ({"labels_decoder": "gpt2"}, "a decoder of labels (gpt2), which nerbert doesn't support"),
         ({"relations_layer": "biaffine"}, "with relation extraction"),
         ({"model_type": "gliner_streaming_span"}, "with a streaming decoder"),
         ({"fuse_layers": True}, "with fused layers"),
         ({"represent_spans": True}, "with span vectors at token level"),
         ({"span_encoder_config": {"model_type": "rnn"}}, "with a context encoder for spans"),
-        ({"labels_encoder": "x/y", "post_fusion_schema": "l2l-l2t"}, r"with post-fusion \(l2l-l2t\)"),
+        ({"labels_encoder": "x/y", "post_fusion_schema": "l2l-l2t"}, "with post-fusion (l2l-l2t)"),
         ({"span_mode": "conv_share"}, "with span_mode 'conv_share'"),
         ({"subtoken_pooling": "sum"}, "with subtoken_pooling 'sum'"),
         ({"words_splitter_type": "jieba"}, "with words_splitter_type 'jieba'"),
-        (
-            {"encoder_config": {**BODY, "model_type": "llama"}},
-            "a zero-shot model on 'llama', which nerbert doesn't support",
-        ),
-        ({"encoder_config": {**BODY, "hidden_size": 10**12}}, "hidden_size = 10{12}: must be less than or equal to"),
+        ({"encoder_config": {**BODY, "model_type": "llama"}}, "a zero-shot model on 'llama', which nerbert doesn't"),
+        ({"encoder_config": {**BODY, "hidden_size": 10**12}}, "hidden_size = 1000000000000: must be less than or"),
         ({"encoder_config": {**BODY, "head_dim": 10**6}}, "head_dim = 1000000: must be less than or equal to"),
         ({"encoder_config": {**BODY, "num_hidden_layers": 10**6}}, "num_hidden_layers = 1000000: must be"),
         ({"encoder_config": {**BODY, "model_type": "albert", "inner_group_num": 10**6}}, "inner_group_num = 1000000: "),
         ({"encoder_config": {**BODY, "num_attention_heads": 3}}, "can't be built: "),
         ({"encoder_config": {**BODY, "to_dict": "x"}}, "the model of gliner_config.json can't be computed: "),
-        ({"encoder_config": {**BODY, "layer_norm_eps": "a"}}, "layer_norm_eps|can't be computed: "),
         ({"max_width": 10**9}, "max_width = 1000000000: must be less than"),
         ({"max_width": 0}, "max_width = 0: must be greater than"),
         ({"hidden_size": "big"}, "hidden_size = 'big': must be a valid integer"),
-        ({"hidden_size": 30000}, "don't belong together: .*, not "),
-        ({"span_mode": "token_level"}, r"\d+ of \d+ weights are missing for a token-level model on 'bert', say scorer"),
+        ({"hidden_size": 30000}, "don't belong together: "),
+        ({"span_mode": "token_level"}, " weights are missing for a token-level model on 'bert', say scorer"),
         ({"num_rnn_layers": 2}, "weights are missing for a markerV0 span model on 'bert'"),
-        ({"class_token_index": 5}, r"the tokenizer gives \(\d+,\) for '<<ENT>>', and the model knows a label by 5"),
+        ({"class_token_index": 5}, " for '<<ENT>>', and the model knows a label by 5"),
     ],
 )
-def test_other_architectures_and_broken_configurations(make: Make, values: dict[str, Any], message: str) -> None:
+def test_messages_of_configurations(make: Make, values: dict[str, Any], words: str) -> None:
     folder = make()
     change(folder, **values)
-    with pytest.raises(InputError, match=message) as caught:
+    with raises(InputError, words):
         Tagger.load(folder, device="cpu").tag(TEXT, labels=["ship"])
-    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "how", "kind", "words"),
+    [
+        ({}, {"backend": "onnx"}, InputError, "no back end for backend = 'onnx'"),
+        ({}, {"precision": "int8"}, InputError, "precision = 'int8'"),
+        ({}, {"decoding": "legal"}, SettingsError, "decoding = 'legal': for this model it must be one of flat, nested"),
+        ({}, {"decoding": "touching"}, SettingsError, "'touching': for this model it must be one of flat, nested"),
+        ({}, {"on_too_long": "error"}, InputError, "in windows that overlap; on_too_long = 'error' is not supported"),
+        ({}, {"on_too_long": "truncate"}, InputError, "overlap; on_too_long = 'truncate' is not supported"),
+        ({"labels_encoder": "x/y", "body": {"max_position_embeddings": 20}}, {}, InputError,
+         "room for 20 pieces, too few for a text"),
+    ],
+)  # fmt: skip
+def test_messages_of_loading(
+    make: Make, settings: dict[str, Any], how: dict[str, str], kind: type[NerbertError], words: str
+) -> None:
+    folder = make(**settings)
+    with raises(kind, words):
+        Tagger.load(folder, **how).tag(TEXT, labels=["ship"])  # type: ignore[arg-type]
+
+
+def test_no_training_of_another_kind_starts_from_it(make: Make) -> None:
+    with raises(InputError, "a GLiNER model, which tags without training"):
+        Backbone(str(make()), None, seed=0).load_body()
 
 
 def test_how_an_encoder_was_called_is_left_out_of_its_configuration(make: Make) -> None:
-    folder, usual = make(), json.loads((make("other") / "gliner_config.json").read_text())["encoder_config"]
-    expected = found(folder)
+    folder = make()
+    usual, expected = json.loads((folder / "gliner_config.json").read_text())["encoder_config"], found(folder)
     called = {"chunk_size_feed_forward": 1.5, "output_hidden_states": "a", "output_attentions": True, "return_dict": 0,
               "is_decoder": True, "use_cache": "a", "pruned_heads": {"0": [0]}, "sub_configs": 1}  # fmt: skip
-    change(folder, encoder_config={**usual, **called})
-    assert found(folder) == expected
-    change(folder, encoder_config={**usual, "chunk_size_feed_forward": 3})  # would do for texts of some lengths
-    assert found(folder) == expected
+    for size in (1.5, 3):  # 3 would do for texts of some lengths
+        change(folder, encoder_config={**usual, **called, "chunk_size_feed_forward": size})
+        assert found(folder) == expected
 
 
-def test_folders_that_lack_something(make: Make, tmp_path: Path) -> None:
-    folder = make()
-    shutil.copytree(folder, tmp_path / "bare")
-    (tmp_path / "bare" / "model.safetensors").unlink()
-    with pytest.raises(InputError, match=r"neither model.safetensors nor pytorch_model.bin: its weights are missing"):
-        Tagger.load(tmp_path / "bare")
-    shutil.copytree(folder, tmp_path / "cut")
-    whole = (folder / "model.safetensors").read_bytes()
-    (tmp_path / "cut" / "model.safetensors").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"model.safetensors: can't be read as weights"):
-        Tagger.load(tmp_path / "cut")
-    (folder / "gliner_config.json").write_text("{")
-    with pytest.raises(InputError, match=r"gliner_config.json.*not JSON"):
-        Tagger.load(folder)
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("model.safetensors", None, "neither model.safetensors nor pytorch_model.bin: its weights are missing"),
+        ("model.safetensors", b"cut", "model.safetensors: can't be read as weights"),
+        ("gliner_config.json", b"{", "not JSON"),
+    ],
+)
+def test_messages_of_files(make: Make, name: str, content: bytes | None, words: str) -> None:
+    path = make() / name
+    path.unlink()
+    if content:
+        path.write_bytes(content)
+    with raises(InputError, words):
+        Tagger.load(path.parent)
 
 
 def test_models_of_the_other_package_are_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "extractor", "architectures": ["Extractor"]}')
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(InputError, match=r"a GLiNER2 model without encoder_config/config\.json; copy the whole folder"):
+    with raises(InputError, "a GLiNER2 model without encoder_config/config.json; copy the whole folder"):
         Tagger.load(tmp_path)
 
 
@@ -201,7 +219,7 @@ def test_a_first_versions_folder_takes_its_encoder_from_a_folder_inside(make: Ma
     config = json.loads((folder / "gliner_config.json").read_text())
     old = {name: config[name] for name in ("span_mode", "max_width", "hidden_size", "max_len")}
     (folder / "gliner_config.json").write_text(json.dumps({**old, "model_name": "./nowhere/at-all"}))
-    with pytest.raises(InputError, match=r"names only './nowhere/at-all'; put that model's config.json and tokenizer"):
+    with raises(InputError, "names only './nowhere/at-all'; put that model's config.json and tokenizer"):
         Tagger.load(folder)
     (folder / "backbone").mkdir()
     (folder / "backbone" / "config.json").write_text(json.dumps(config["encoder_config"]))
@@ -223,7 +241,7 @@ def test_a_folder_has_no_say_in_which_other_folders_are_read(
     for path in folder.glob("tokenizer*"):
         path.unlink()
     change(folder, model_name=name.format(other))
-    with pytest.raises(InputError, match=r"must be a model on the hub; .* put that model's config.json and tokenizer"):
+    with raises(InputError, "put that model's config.json and tokenizer"):
         Tagger.load(folder)
 
 
@@ -249,18 +267,6 @@ def test_what_looks_like_a_mark_is_plain_text_where_marks_are_no_special_pieces(
         assert not {ent, sep} & set(found)
 
 
-def test_long_texts_are_never_cut_off(make: Make) -> None:
-    for wanted in ("error", "truncate"):
-        with pytest.raises(InputError, match=rf"in windows that overlap; on_too_long = '{wanted}' is not supported"):
-            Tagger.load(make(wanted), on_too_long=wanted)
-
-
-def test_a_model_without_room_for_a_text_is_refused(make: Make) -> None:
-    folder = make(labels_encoder="x/y", body={"max_position_embeddings": 20})
-    with pytest.raises(InputError, match=r"room for 20 pieces, too few for a text"):
-        found(folder)
-
-
 def test_thresholds_of_labels_outlive_a_pickle_and_a_save(make: Make, tmp_path: Path) -> None:
     tagger = Tagger.load(make(), device="cpu").with_labels(["ship", "port"])
     usual = list(tagger.tag(TEXT))
@@ -275,19 +281,6 @@ def test_thresholds_of_labels_outlive_a_pickle_and_a_save(make: Make, tmp_path: 
     one = Tagger.load(tmp_path / "twice", device="cpu").with_labels(["ship"])
     one.save_pretrained(tmp_path / "one")
     assert list(Tagger.load(tmp_path / "one", device="cpu").tag(TEXT, ["ship", "port"])) == expected
-
-
-def test_back_ends_that_there_are_not(make: Make) -> None:
-    folder = make()
-    with pytest.raises(InputError, match=r"no back end for backend = 'onnx'.*run `nerbert export`"):
-        Tagger.load(folder, backend="onnx")
-    with pytest.raises(InputError, match="precision = 'int8'"):
-        Tagger.load(folder, precision="int8")
-    with pytest.raises(SettingsError, match="decoding = 'legal': for this model it must be one of flat, nested"):
-        Tagger.load(folder, decoding="legal")
-    assert Tagger.load(folder, device="cpu").head.name == "torch fp32 cpu"
-    with pytest.raises(InputError, match="a GLiNER model, which tags without training"):
-        Backbone(str(folder), None, seed=0).load_body()
 
 
 def test_positions_are_computed_once_and_the_states_stay_as_they_were(make: Make) -> None:

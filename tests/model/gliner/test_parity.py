@@ -18,6 +18,7 @@ from nerbert.words import split_words
 from .conftest import BODIES
 
 gliner = pytest.importorskip("gliner", reason="the package gliner is not installed: pip install 'nerbert[gliner-test]'")
+pytestmark = pytest.mark.extras
 
 TEXTS = (
     "The Vasa-class ship sank in the port of Stockholm, the capital of Sweden.",

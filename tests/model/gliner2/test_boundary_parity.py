@@ -17,6 +17,7 @@ from tests.model.gliner.conftest import BODIES
 from .test_parity import DESCRIBED, LABELS, TEXTS, TOKENIZERS, chosen, ours, same, scores_of, theirs, words_of
 
 gliner2 = pytest.importorskip("gliner2", reason="the package gliner2 is not installed")
+pytestmark = pytest.mark.extras
 
 ROOM = {"max_position_embeddings": 512}
 MANY = tuple(EntityLabel(f"kind {number}") for number in range(24))

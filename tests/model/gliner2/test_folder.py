@@ -1,11 +1,13 @@
-"""GLiNER2 folders that are as they should be, and such as are not: one clear line each."""
+"""GLiNER2 folders, of 2.5 ("boundary") too, that are as they should be, and such as are not."""
 
 import json
+import math
 import pickle
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -14,14 +16,16 @@ from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import ModelFolder, TransformersKind, embedded
 from nerbert.model.gliner.folder import load_gliner
-from nerbert.model.gliner2.config import read_extractor
+from nerbert.model.gliner2.boundary import BoundarySpans
+from nerbert.model.gliner2.config import COUNTING, read_extractor
 from nerbert.model.gliner2.kind import Gliner2Kind
 from nerbert.model.gliner2.layers import CountedSpans
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
+from tests.raised import raises
 
-from .conftest import Make
+from .conftest import BOUNDARY, Make
 
 TEXT = "The ship left the port of Stockholm"
 LABELS = ["ship", "port: where ships call"]
@@ -37,7 +41,7 @@ def change(path: Path, **values: Any) -> None:
     path.write_text(json.dumps({name: value for name, value in kept.items() if value is not ...}))
 
 
-@pytest.mark.parametrize("counting", ["count_lstm", "count_lstm_v2", "count_lstm_moe"])
+@pytest.mark.parametrize("counting", COUNTING)
 def test_each_layer_of_counts_is_read(make: Make, counting: str) -> None:
     model = load_gliner(make(counting=counting)).model
     assert isinstance(model, CountedSpans)
@@ -59,32 +63,20 @@ def test_a_folder_is_recognised_and_copied(make: Make, tmp_path: Path) -> None:
     assert ModelFolder.open(folder).fingerprint != ModelFolder.open(tmp_path / "saved").fingerprint
 
 
-def test_pickled_weights_are_read_as_numbers_alone(make: Make, tmp_path: Path) -> None:
-    folder = make()
-    expected = found(folder)
-    assert expected
-    torch.save(load_file(folder / WEIGHTS), folder / "pytorch_model.bin")
-    (folder / WEIGHTS).unlink()
-    assert found(folder) == expected
-    torch.save({"classifier.0.weight": Path.touch}, folder / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"pytorch_model.bin: damaged, or holds more than weights \(pickled code\)"):
-        Tagger.load(folder)
-
-
 def test_without_instances_there_is_nothing(make: Make) -> None:
     assert not found(make(instances=0), threshold=0.0)
 
 
-@pytest.mark.parametrize("max_types", [25, 1])
-def test_labels_are_asked_for_in_groups(make: Make, max_types: int) -> None:
+@pytest.mark.parametrize(("max_types", "count"), [(25, 18), (1, 40)])
+def test_labels_are_asked_for_in_groups(make: Make, max_types: int, count: int) -> None:
     loaded = load_gliner(make())
     object.__setattr__(loaded.model.config, "max_types", max_types)
     labels = [EntityLabel(f"type {number}", "described") for number in range(40)]
     groups = loaded.pieces.groups(labels)
-    assert len(groups) == (40 if max_types == 1 else 18)
+    assert len(groups) == count
     prompts = [loaded.pieces.prompt(labels[each]) for each in groups]
     assert all(len(each.before) <= loaded.pieces.room // 2 + 8 for each in prompts)
-    with pytest.raises(InputError, match=r"40 labels take [0-9]+ pieces of the 160 that the model has room for"):
+    with raises(InputError, " pieces of the 160 that the model has room for"):
         loaded.pieces.prompt(labels)
 
 
@@ -151,77 +143,182 @@ def test_words_of_a_model_of_single_words_are_not_joined(make: Make) -> None:
     assert (config.max_width, config.joins_words) == (1, False)
 
 
-def test_surplus_weights_and_names_change_nothing(make: Make) -> None:
+def test_surplus_weights_change_nothing(make: Make) -> None:
     folder = make()
-    weights = load_file(folder / "model.safetensors")
-    save_file({**weights, "adapter.embeddings.word_embeddings.weight": torch.ones(3, 3)}, folder / "model.safetensors")
+    expected, weights = found(folder), load_file(folder / WEIGHTS)
+    save_file({**weights, "adapter.embeddings.word_embeddings.weight": torch.ones(3, 3)}, folder / WEIGHTS)
+    change(folder / CONFIG, span_head={"max_width": 2**8})  # a width without weights of its own
     assert Tagger.load(folder, device="cpu")
-    (folder / "model.safetensors").unlink()
-    torch.save({1: torch.zeros(2)}, folder / "pytorch_model.bin")
-    with pytest.raises(InputError, match="holds no weights by name"):
-        Tagger.load(folder, device="cpu")
+    change(folder / CONFIG, span_head={"max_width": 3})
+    assert found(folder) == expected
 
 
 def test_no_training_starts_from_it_whatever_its_card_says(make: Make) -> None:
     folder = make()
+    with raises(InputError, "a GLiNER2 model, which nerbert doesn't train: tag with it (`nerbert tag"):
+        Backbone.of(str(folder), 0)
     (folder / "nerbert.json").write_text(json.dumps({"format": 1, "kind": "encoder", "head": "linear",
                                                      "word_splitter": "gliner2-words-1"}))  # fmt: skip
-    with pytest.raises(InputError, match="a GLiNER2 model, which nerbert doesn't train"):
+    with raises(InputError, "a GLiNER2 model, which nerbert doesn't train"):
         ModelFolder(str(folder)).check_trainable()
 
 
 @pytest.mark.parametrize(
-    ("name", "values", "message"),
+    ("name", "values", "words"),
     [
         (CONFIG, {"architecture": "lattice"}, "a GLiNER2 model with architecture 'lattice', which nerbert doesn't"),
         (CONFIG, {"architecture": "nerbert.evil:Evil"}, "with architecture 'nerbert.evil:evil', which nerbert doesn't"),
         (CONFIG, {"counting_layer": "count_9"}, "with counting_layer 'count_9', which nerbert doesn't support"),
-        (CONFIG, {"span_head": {"max_width": 10**9}}, r"span_head.max_width = 1000000000: must be less than or equal"),
+        (CONFIG, {"span_head": {"max_width": 10**9}}, "span_head.max_width = 1000000000: must be less than or equal"),
         (CONFIG, {"max_len": 0}, "max_len = 0: must be greater than or equal to 1"),
-        (CONFIG, {"span_head": {"max_width": 2**8}}, ""),
-        (ENCODER, {"model_type": "t5"}, "a zero-shot model on 't5', which nerbert doesn't support"),
-        (ENCODER, {"hidden_size": 10**9}, "hidden_size = 1000000000"),
+        (CONFIG, None, "config.json"),
+        (ENCODER, None, "config.json"),
         (ENCODER, {"hidden_size": 18}, "config.json and weights don't belong together"),
         (ENCODER, {"num_hidden_layers": 2}, "weights are missing for a markerV0 span model"),
-        (ENCODER, {"num_attention_heads": 3}, "can't be built|can't be computed"),
+        (WEIGHTS, {}, "holds config.json, but neither model.safetensors nor pytorch_model.bin"),
+        (WEIGHTS, {"count_pred.2.bias": torch.zeros(7)},
+         "config.json and weights don't belong together: count_pred.2.bias is (7,)"),
+        (WEIGHTS, {"encoder.embeddings.word_embeddings.weight": torch.zeros(40, 16)}, ", the model knows 40"),
+    ],
+)  # fmt: skip
+def test_messages(make: Make, name: str, values: dict[str, Any] | None, words: str) -> None:
+    """Of files that are changed, cut off (None), or missing ({})."""
+    folder = make()
+    if values is None:
+        (folder / name).write_bytes((folder / name).read_bytes()[:20])
+    elif not values:
+        (folder / name).unlink()
+    elif name == WEIGHTS:
+        save_file({**load_file(folder / name), **values}, folder / name)
+    else:
+        change(folder / name, **values)
+    with raises(InputError, words):
+        Tagger.load(folder, device="cpu")
+
+
+def head(folder: Path, **settings: Any) -> None:
+    kept = {**json.loads((folder / CONFIG).read_text())["boundary_head"], **settings}
+    change(folder / CONFIG, boundary_head={name: value for name, value in kept.items() if value is not ...})
+
+
+def scores(folder: Path, text: str, labels: list[str], **how: Any) -> np.ndarray[Any, Any]:
+    asked: Any = Tagger.load(folder, device="cpu", **how).with_labels(labels).head
+    windows = asked.pieces.windows([Example(text, split_words(text, "gliner2-words-1"))], asked.prompt)
+    every: list[np.ndarray[Any, Any]] = [each for _, each in sorted(asked.scores(windows), key=lambda each: each[0])]
+    assert len(every) == len(windows) == 1
+    return every[0]
+
+
+def test_a_folder_of_boundaries_is_read(make_boundary: Make) -> None:
+    folder = make_boundary()
+    model = load_gliner(folder).model
+    assert isinstance(model, BoundarySpans)
+    assert (model.config.max_types, model.config.max_len, model.config.max_width) == (25, 384, 8)
+    assert ModelFolder.open(folder).card["head"] == "gliner"
+    assert found(folder)
+    assert found(folder, "A ship left. " * 60)
+
+
+def test_a_text_of_one_word_and_of_none(make_boundary: Make) -> None:
+    folder = make_boundary(abstention_threshold=1.0)
+    assert [each.text for each in found(folder, "Stockholm", 0.0)] == ["Stockholm"]
+    assert found(folder, "") == found(folder, "  ") == []
+
+
+def test_a_span_has_any_length_and_never_the_added_stop(make_boundary: Make) -> None:
+    folder = make_boundary()
+    with_stop, without = (scores(folder, text, LABELS[:1]) for text in (TEXT + ".", TEXT))
+    assert len(with_stop) == len(without) + 1
+    np.testing.assert_allclose(with_stop[:-1, :1], without[:, :1], atol=1e-5)
+    inside = np.argwhere(np.isfinite(without))[:, :2]
+    assert inside.sum(1).max() < len(without)
+    assert inside[:, 1].max() >= 4
+
+
+def test_labels_compete_for_the_spans_that_are_scored(make_boundary: Make) -> None:
+    folder, text = make_boundary(pool_size=12), "The ship left the port of Stockholm and sank in the harbour of Oslo ."
+    alone, together = (scores(folder, text, ["ship", "port", "city", "mayor"][:count])[..., 0] for count in (1, 4))
+    assert np.isfinite(alone).sum() == np.isfinite(together).sum() == 12
+    width = min(alone.shape[1], together.shape[1])
+    assert (np.isfinite(alone[:, :width]) != np.isfinite(together[:, :width])).any()
+
+
+def test_no_pair_may_be_left(make_boundary: Make) -> None:
+    folder = make_boundary(pool_boundary_top_k=1)
+    words = [f"the ship {number} left the port" for number in range(12)]
+    assert any(not found(folder, each, 0.0) for each in words)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_choices_are_made_in_fp32(make_boundary: Make, precision: str) -> None:
+    model = load_gliner(make_boundary()).model
+    words, labels = torch.randn(20, 16, dtype=torch.bfloat16), torch.randn(3, 16, dtype=torch.bfloat16)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        given = model.scores((words,), (labels,))
+    with torch.inference_mode():
+        exact = model.scores((words.float(),), (labels.float(),))
+    assert given.dtype == torch.float32
+    assert torch.equal(given, exact)
+
+
+ODD = (math.nan, math.inf)
+BOUNDS = {
+    "boundary_dim": 10**9, "boundary_ffn_multiplier": 1e9, "boundary_refinement_layers": 65, "pool_boundary_top_k": 0,
+    "pool_size": 1 << 20, "min_pool_per_query": -1, "pair_temperature": 0, "abstention_threshold": 1.5,
+    "boundary_attention_window": -1, "boundary_attention_heads": "2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        *[({name: value}, f"boundary_head.{name} = {value!r}: must be ") for name, value in BOUNDS.items()],
+        *[({"pair_temperature": odd}, f"boundary_head.pair_temperature = {odd}: must be") for odd in ODD],
+        ({"candidate_pool": ...}, "boundary_head.candidate_pool is missing; nerbert reads GLiNER 2.5's models in the"),
+        ({"candidate_pool": "per_query"}, "candidate_pool = 'per_query': must be 'shared'; nerbert reads"),
+        ({"candidate_attention_layers": ...}, "boundary_head.candidate_attention_layers is missing"),
+        ({"query_attention_layers": 1}, "boundary_head.query_attention_layers = 1: must be 0"),
+        ({"adaptive_threshold": True}, "boundary_head.adaptive_threshold = True: must be False"),
+        ({"content_soft_max_pool": True}, "boundary_head.content_soft_max_pool = True: must be False"),
+        ({"enable_span_content": ...}, "boundary_head.enable_span_content is missing"),
+        ({"use_inside_evidence": False}, "boundary_head.use_inside_evidence = False: must be True"),
+        ({"enable_abstention": False}, "boundary_head.enable_abstention = False: must be True"),
+        ({"boundary_attention_heads": 3}, "boundary_dim = 16: must be a multiple of boundary_attention_heads = 3"),
+        ({"boundary_attention_layers": 3}, " weights are missing for a boundary span model on 'bert'"),
+        ({"pair_dim": 24}, "config.json and weights don't belong together: boundary_head.shared_pool_scorer"),
+        ({"content_dim": 9}, "don't belong together: boundary_head.shared_pool_scorer.content_"),
     ],
 )
-def test_hostile_configurations_are_refused(make: Make, name: str, values: dict[str, Any], message: str) -> None:
-    folder = make()
-    change(folder / name, **values)
-    if not message:  # a width without weights of its own
-        assert Tagger.load(folder, device="cpu")
-        return
-    with pytest.raises(InputError, match=message) as caught:
+def test_messages_of_boundaries(make_boundary: Make, settings: dict[str, Any], words: str) -> None:
+    folder = make_boundary()
+    head(folder, **settings)
+    with raises(InputError, words):
         Tagger.load(folder, device="cpu")
-    assert "\n" not in str(caught.value)
 
 
-def test_damaged_folders_are_refused(make: Make, tmp_path: Path) -> None:
-    folder = make()
-    for name in (CONFIG, ENCODER):
-        shutil.copytree(folder, tmp_path / "cut", dirs_exist_ok=True)
-        (tmp_path / "cut" / name).write_text("{")
-        with pytest.raises(InputError, match=f"{name}.*not JSON"):
-            Tagger.load(tmp_path / "cut")
-    whole = (folder / WEIGHTS).read_bytes()
-    shutil.copytree(folder, tmp_path / "cut", dirs_exist_ok=True)
-    (tmp_path / "cut" / WEIGHTS).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"model.safetensors: can't be read as weights"):
-        Tagger.load(tmp_path / "cut")
-    (tmp_path / "cut" / WEIGHTS).unlink()
-    with pytest.raises(InputError, match=r"holds config.json, but neither model.safetensors nor pytorch_model.bin"):
-        Tagger.load(tmp_path / "cut")
+def test_refusals_come_before_weights_are_read(make_boundary: Make) -> None:
+    folder = make_boundary()
+    (folder / WEIGHTS).write_bytes(b"none")
+    for settings in (..., {}, {**BOUNDARY, "adaptive_threshold": True}):
+        change(folder / CONFIG, boundary_head=settings)
+        with raises(InputError, "boundary_head"):
+            ModelFolder.open(folder, "tagger").check()
+
+
+def test_what_has_no_effect_is_not_refused(make_boundary: Make, make: Make) -> None:
+    folder = make_boundary()
+    expected = found(folder)
+    assert expected
+    head(folder, rotary_base="?", start_top_k=-1)
+    change(folder / CONFIG, max_width=1, span_head={"max_width": 1})
+    assert found(folder) == expected
+    assert found(make("span", boundary_head={"candidate_pool": "per_query"}))
+
+
+def test_missing_weights_are_named(make_boundary: Make) -> None:
+    folder = make_boundary()
     weights = load_file(folder / WEIGHTS)
-    save_file({**weights, "count_pred.2.bias": torch.zeros(7)}, folder / WEIGHTS)
-    with pytest.raises(InputError, match=r"config.json and weights don't belong together: count_pred.2.bias is \(7,\)"):
-        Tagger.load(folder)
-    weights["encoder.embeddings.word_embeddings.weight"] = weights["encoder.embeddings.word_embeddings.weight"][:40]
-    save_file(weights, folder / WEIGHTS)
-    with pytest.raises(InputError, match=r"the tokenizer gives piece [0-9]+, the model knows 40"):
-        Tagger.load(folder)
-
-
-def test_no_training_starts_from_it(make: Make) -> None:
-    with pytest.raises(InputError, match=r"a GLiNER2 model, which nerbert doesn't train: tag with it \(`nerbert tag"):
-        Backbone.of(str(make()), 0)
+    for name in ("boundary_head.null_projection.bias", "boundary_head.shared_pool_builder.end_projection.weight"):
+        save_file({other: each for other, each in weights.items() if other != name}, folder / WEIGHTS)
+        with raises(InputError, f"say {name}:"):
+            Tagger.load(folder)

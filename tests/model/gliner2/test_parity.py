@@ -21,6 +21,7 @@ from nerbert.words import split_words
 from tests.model.gliner.conftest import BODIES
 
 gliner2 = pytest.importorskip("gliner2", reason="the package gliner2 is not installed")
+pytestmark = pytest.mark.extras
 
 TEXTS = (
     "The Vasa-class ship sank in the port of Stockholm, the capital of Sweden.",

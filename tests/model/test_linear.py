@@ -1,15 +1,29 @@
-"""Decoding against brute force, and against the decoder that says what BIO means."""
+"""The linear head: decoding against brute force and against what BIO means, tags of words, confidences."""
 
+from dataclasses import replace
 from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.labels import spans_from_bio, split_tag, tag_names
-from nerbert.model.linear import TagClasses, WordScores, decode, entities_of, word_tags
+from nerbert.formats.conll import example_of
+from nerbert.formats.examples import read_examples
+from nerbert.labels import spans_from_bio, split_tag, tag_names, word_spans
+from nerbert.metrics.score import score_spans
+from nerbert.model.forward import TorchScorer
+from nerbert.model.heads import Entities, predict_entities
+from nerbert.model.linear import LinearHead, TagClasses, WordScores, decode, entities_of, word_tags
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.records import Example
 from nerbert.rng import Array
+from nerbert.tagger.tagger import Tagger
+from nerbert.words import split_words
+from tests.encoder.backbones import predict
 
 NAMES = tag_names(["org", "person"])
 FIGURES = st.integers(-8, 8).map(lambda each: each / 2)
@@ -141,3 +155,103 @@ def test_heads_of_any_order_and_without_some_tags(
     rows: Array = np.array(logits, np.float32)
     found = WordScores(np.array([0, len(rows)]), np.arange(len(rows)), rows, np.empty(0, np.int64))
     assert word_tags(found, classes, decode(found, classes, "legal"))[0].tags == wanted
+
+
+class Fixed(torch.nn.Module):
+    """Says B-org everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        assert input_ids.shape == attention_mask.shape
+        logits = torch.tensor([0.0, 5.0, 0.0]).expand(*input_ids.shape, 3)
+        return type("Output", (), {"logits": logits})
+
+
+def tags_of(tokenizer: Any, config: Any, *examples: Example) -> Any:
+    return predict(TorchScorer(Fixed(), "fp32"), SubwordTokenizer(tokenizer, config(), 64), list(examples), NAMES[:3])
+
+
+def test_words_of_one_piece_are_one_entity(tokenizers: dict[str, Any], config: Any) -> None:
+    (found,) = tags_of(tokenizers["chinese"], config, Example("在北京在", split_words("在北京在")))
+    assert found.tags == ["B-org", "B-org", "I-org", "B-org"]
+
+
+def test_a_word_without_a_piece_is_outside_and_sure(tokenizers: dict[str, Any], config: Any) -> None:
+    example = example_of(["Paris", "\u200d", "Rome"], ["O"] * 3)
+    found, empty = tags_of(tokenizers["wordpiece"], config, example, Example("", ()))
+    assert found.tags == ["B-org", "O", "B-org"]
+    assert found.confidences[1] == 1.0
+    assert 0.9 < found.confidences[0] < 1
+    assert empty.tags == []
+    assert tags_of(tokenizers["wordpiece"], config) == []
+
+
+@pytest.fixture(scope="module")
+def head(tiny_tagger: Path) -> LinearHead:
+    loaded = Tagger.load(tiny_tagger, device="cpu", precision="fp32").head
+    assert isinstance(loaded, LinearHead)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def examples(sample: Path) -> list[Example]:
+    """Annotated sentences, one of them without a word, one of characters that share a piece."""
+    han = Example("東京海上", ((0, 1), (1, 2), (2, 3), (3, 4)))
+    return [*read_examples(sample / "domain" / "dev.conll"), Example("", ()), han]
+
+
+@pytest.mark.parametrize("decoding", ["legal", "greedy"])
+@pytest.mark.parametrize("temperature", [0.05, 1.0, 1.7, 20.0])
+def test_confidences_are_the_taggers(
+    head: LinearHead, examples: list[Example], decoding: str, temperature: float
+) -> None:
+    head = replace(head, decoding=decoding)
+    found, rows = predict_entities(head, examples), head.tag(examples, temperature)
+    spans = [(number, *span) for number, row in enumerate(rows) for span in spans_from_bio(row.tags)]
+    assert len(spans) > 20
+    assert [each[:4] for each in found.entities.spans()] == spans
+    means = [np.mean(rows[number].confidences[first:last]) for number, first, last, _ in spans]
+    assert found.entities.confidences(temperature) == pytest.approx(means, abs=1e-9)
+    assert found.decoding == decoding
+
+
+def test_right_is_what_the_score_counts(head: LinearHead, examples: list[Example]) -> None:
+    found = predict_entities(head, examples)
+    spans: list[list[tuple[int, int, str]]] = [[] for _ in examples]
+    right = list[bool]()
+    for number, first, last, type_, _ in found.entities.spans():
+        spans[number].append((first, last, type_))
+        right.append((first, last, type_) in word_spans(examples[number]))
+    assert found.right.tolist() == right
+    assert any(right)
+    assert found.score == score_spans(map(word_spans, examples), spans)
+    assert found.examples == len(examples)
+
+
+def test_many_examples_are_looked_at_in_parts(
+    head: LinearHead, examples: list[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = predict_entities(head, examples)
+    monkeypatch.setattr("nerbert.model.linear._CHUNK", 7)
+    parts = predict_entities(head, examples)
+    assert [each[:4] for each in parts.entities.spans()] == [each[:4] for each in whole.entities.spans()]
+    assert parts.entities.confidences(1.3) == pytest.approx(whole.entities.confidences(1.3), abs=1e-5)
+
+
+def test_no_entity_no_confidence(head: LinearHead) -> None:
+    found = predict_entities(head, [Example("", ())])
+    assert (found.entities.types, found.entities.confidences(1.0).tolist(), found.score.f1) == ([], [], 0.0)
+
+
+def test_words_that_share_a_piece_share_its_probability() -> None:
+    """An entity of two pieces, the first of three words, the second of one."""
+    first = np.array([0])
+    found = Entities(
+        examples=first, starts=first, ends=first + 4, types=["x"], logits=np.log([[3.0, 1.0]] * 3 + [[1.0, 1.0]]),
+        chosen=np.zeros(4, int), parts=first,
+    )  # fmt: skip
+    assert found.confidences(1.0) == pytest.approx([(3 * 0.75 + 0.5) / 4])
+    assert found.confidences(20.0) == pytest.approx([0.5], abs=0.02)
