@@ -201,6 +201,8 @@ def test_marks_are_the_mentions(tree: "etree._Element", overview: dict[str, Any]
 
 def test_nothing_in_a_corpus_acts(evil_corpus: Path) -> None:
     tree = check_page(page_of(make_overview(evil_corpus)))
+    assert len(tree.xpath("//script")) == 1
+    assert all(each.startswith("#") or each == "data:," for each in tree.xpath("//@href"))
     assert text_of(tree).count(visible(EVIL)) > 20
     assert any(visible(EVIL) in title for title in tree.xpath("//@title"))
 
