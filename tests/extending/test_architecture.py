@@ -22,7 +22,8 @@ from nerbert.model.gliner.folder import load_gliner
 from nerbert.registry import ARCHITECTURES
 from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
-from tests.encoder.objectives.test_zero_shot import SMALL, row, write
+from tests.encoder.objectives.test_zero_shot import SMALL, row
+from tests.encoder.preparing import written
 from tests.extending.toys.dot import Dot
 from tests.finetuning.test_replay import EXAMPLES, SETTINGS, TEXT
 from tests.raised import raises
@@ -34,7 +35,7 @@ DOT = "tests.extending.toys.dot:Dot"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of some steps."""
     place = tmp_path_factory.mktemp("dot")
-    path = write(place / "open.jsonl", [row(number) for number in range(60)])
+    path = written(place / "open.jsonl", [row(number) for number in range(60)])
     own = {"open_types": {"files": (path,)}, "cache": str(place / "cache"), "epochs": 4}
     settings = make_settings(PretrainSettings, SMALL | own | {"zero_shot": {"architecture": DOT}})
     pretrain(settings, place / "m")
