@@ -21,7 +21,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -68,8 +67,7 @@ def warm_commands(folder: Path) -> Iterator[Path]:
 def serve(address: str) -> None:
     """Run commands until standard input ends."""
     for name in MODULES.split():
-        if find_spec(name.partition(".")[0]):  # pandas is an extra
-            import_module(name)
+        import_module(name)
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as server:

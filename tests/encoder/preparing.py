@@ -26,7 +26,7 @@ def prepared(settings: PretrainSettings) -> Preparation:
     return work
 
 
-def gradients(work: Preparation, most: int) -> dict[str, Any]:
+def gradients(work: Preparation, most: int, *, trains: bool = True) -> dict[str, Any]:
     """The figures and gradients of a step that is cut into micro-batches of at most so many tokens."""
     settings = PretrainSettings(corpus=(Path("_"),), precision="fp32", threads=1, max_tokens_per_batch=most,
                                 max_grad_norm=9e5)  # fmt: skip
@@ -38,14 +38,14 @@ def gradients(work: Preparation, most: int) -> dict[str, Any]:
             kept.update({name: one.grad.clone() for name, one in named if one.grad is not None})
 
     numbers, processes = work.data.numbers_of(0)[:24], make_process_group(settings)
-    figures = train_step(work.model.train(), work.data, numbers, work.objective, Keep(work.model.parameters(), 0.0),
-                         0.0, settings, processes, 1)  # fmt: skip
+    model, optimizer = work.model.train(trains), Keep(work.model.parameters(), 0.0)
+    figures = train_step(model, work.data, numbers, work.objective, optimizer, 0.0, settings, processes, 1)
     return kept | {"figures": figures}
 
 
-def assert_cut_changes_nothing(work: Preparation, most: int = 100) -> dict[str, Any]:
+def assert_cut_changes_nothing(work: Preparation, most: int = 100, *, trains: bool = True) -> dict[str, Any]:
     """The figures and gradients of a whole step, which are those of one that is cut."""
-    whole, cut = gradients(work, 1 << 20), gradients(work, most)
+    whole, cut = (gradients(work, each, trains=trains) for each in (1 << 20, most))
     assert whole.keys() == cut.keys()
     for name in whole.keys() - {"figures"}:
         torch.testing.assert_close(cut[name], whole[name], rtol=1e-3, atol=1e-5)

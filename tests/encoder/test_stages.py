@@ -251,7 +251,11 @@ def test_python_makes_them_too(file: Path, tmp_path: Path, made: list[str], monk
 @pytest.mark.parametrize(
     ("changes", "names", "words"),
     [
-        (["NEE.epochs=7"], "London\nParis\n", "NEE: made already, but from something else (settings.epochs: 2.0 then, 7.0 now)"),
+        (
+            ["NEE.epochs=7"],
+            "London\nParis\n",
+            "NEE: made already, but from something else (settings.epochs: 2.0 then, ",
+        ),
         (["ESI.seed=7"], "London\nParis\n", "(settings.seed: 3 then, 7 now)"),
         ([], "London\n", "(files.1 place.txt: "),
     ],

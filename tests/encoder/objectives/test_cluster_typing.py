@@ -2,8 +2,8 @@
 
 import json
 from dataclasses import replace
+from importlib import util
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from nerbert.corpus.shards import read_sentences
 from nerbert.encoder.objectives.cluster_typing.cluster_typing import ClusterTyping
 from nerbert.encoder.objectives.cluster_typing.clustering import Clustering, rand_index
 from nerbert.encoder.objectives.cluster_typing.entity_vectors import EntityPieces, entities_of, vectors_of
-from nerbert.encoder.pretrain import Preparation, prepare
+from nerbert.encoder.pretrain import Preparation
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import MissingExtra, NerbertError, SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
@@ -27,9 +27,13 @@ from nerbert.records import ENTITY
 from nerbert.training.batches import collate
 from nerbert.training.distributed import make_process_group
 from nerbert.training.objective import FINETUNE, EpochColumns, chosen_objective
-from nerbert.training.step import train_step
 from nerbert.training.tagging import TokenClassification
 from tests.encoder.backbones import load_tagging_model
+from tests.encoder.preparing import assert_cut_changes_nothing, by_two_processes, prepared
+from tests.raised import raises
+
+pytestmark = pytest.mark.extras
+
 
 SMALL: dict[str, Any] = {
     "objective": "typing", "typing": {"num_clusters": 6, "dimensions": 4, "weight": 0.5}, "learning_rate": 5e-3,
@@ -46,11 +50,7 @@ def settings(few: Path, cache: Path) -> PretrainSettings:
 @pytest.fixture
 def work(settings: PretrainSettings) -> Preparation:
     """A pre-training that is about to start, without dropout."""
-    return prepared(settings)
-
-
-def prepared(settings: PretrainSettings) -> Preparation:
-    made = prepare(settings, make_process_group(settings))
+    made = prepared(settings)
     made.model.eval()
     return made
 
@@ -123,33 +123,14 @@ def test_few_fitted_entities_are_enough_for_all(settings: PretrainSettings, monk
 
 
 def test_processes_share_the_work_and_have_the_same_columns(work: Preparation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two in turn: each computes its share, and is given the other's."""
-    alone = begin(work).columns
+    alone = begin(work).columns["clusters"]
     monkeypatch.setattr(module, "tell", lambda _: None)
-    shares: list[list[Any]] = [[], []]
-    for _ in range(8):  # each round knows one more of what the other one gathers
-        for rank in (0, 1):
-            known, own = shares[1 - rank], list[Any]()
-
-            def gather(items: Any, rank: int = rank, known: Any = known, own: Any = own) -> list[Any]:
-                own.append(items)
-                if len(own) > len(known):
-                    raise LookupError
-                pair = (items, known[len(own) - 1])
-                return [*pair[rank], *pair[1 - rank]]
-
-            try:
-                group = SimpleNamespace(rank=rank, count=2, is_first=rank == 0, gather=gather)
-                found = begin(work, processes=group).columns
-            except LookupError:
-                found = {}
-            shares[rank] = own
-    assert found
-    assert rand_index(found["clusters"], alone["clusters"]) > 0.99
+    shared = by_two_processes(lambda group: begin(work, processes=group)).columns["clusters"]
+    assert rand_index(shared, alone) > 0.99
 
 
 def test_the_loss_is_that_of_words_and_of_entities(work: Preparation) -> None:
-    """Against loops over windows and entities."""
+    """Against loops over windows and entities; however a step is cut."""
     columns = begin(work).columns
     work.objective.use_columns(work.data.windows, columns)
     windows, model = work.data.windows, work.model
@@ -172,6 +153,8 @@ def test_the_loss_is_that_of_words_and_of_entities(work: Preparation) -> None:
     assert len(weights) > 4
     assert terms["clusters"] == pytest.approx(sum(weights), rel=1e-5)
     assert sums["clusters"].item() == pytest.approx(0.5 * loss, rel=1e-4)
+    whole = assert_cut_changes_nothing(work, trains=False)["figures"]  # its layer has a dropout of its own
+    assert whole["loss"] == pytest.approx(whole["tagging"] + whole["clusters"])
 
 
 def test_the_clusters_alone_move_the_encoder(work: Preparation, settings: PretrainSettings) -> None:
@@ -190,46 +173,16 @@ def test_the_clusters_alone_move_the_encoder(work: Preparation, settings: Pretra
     assert after.item() < loss.item()
 
 
-def test_the_cut_into_micro_batches_changes_nothing(work: Preparation, settings: PretrainSettings) -> None:
-    work.objective.use_columns(work.data.windows, begin(work).columns)
-
-    def gradients(most: int) -> dict[str, Any]:
-        some = replace(settings, max_tokens_per_batch=most, max_grad_norm=9e5)
-        found: dict[str, Any] = {}
-
-        class Keep(torch.optim.SGD):
-            def step(self, closure: Any = None) -> None:  # type: ignore[override]
-                found.update({name: each.grad.clone() for name, each in work.model.named_parameters()
-                              if each.grad is not None})  # fmt: skip
-
-        numbers, group = work.data.numbers_of(0)[:24], make_process_group(some)
-        figures = train_step(work.model, work.data, numbers, work.objective, Keep(work.model.parameters(), 0.0), 0.0,
-                             some, group, 1)  # fmt: skip
-        return found | {"figures": figures}
-
-    whole, cut = gradients(1 << 20), gradients(100)
-    names = ("loss", "norm", "tagging", "clusters")
-    assert [cut["figures"][name] for name in names] == pytest.approx(
-        [whole["figures"][name] for name in names], rel=1e-4
-    )
-    assert whole["figures"]["loss"] == pytest.approx(whole["figures"]["tagging"] + whole["figures"]["clusters"])
-    for name in whole.keys() - {"figures"}:
-        torch.testing.assert_close(cut[name], whole[name], rtol=1e-3, atol=1e-6)
-
-
-def test_windows_without_entities_add_nothing(work: Preparation) -> None:
-    windows = work.data.windows
-    none = next(number for number in range(len(windows)) if not len(EntityPieces.of(windows, np.array([number]), 1)))
-    batch = batch_of(work, [none])
-    loss = work.objective.loss(work.model, batch)["clusters"]
-    assert work.objective.terms(batch)["clusters"] == loss.item() == 0
-
-
-def test_a_dry_run_has_all_entities_in_one_cluster(work: Preparation) -> None:
-    batch = batch_of(work, range(8))
+def test_before_an_epoch_all_entities_are_in_one_cluster_and_other_windows_add_nothing(work: Preparation) -> None:
+    batch, windows = batch_of(work, range(8)), work.data.windows
     assert len(batch.clusters) > 4
     assert not batch.clusters.any()
     assert batch.weights.unique().tolist() == [1]
+    none = next(number for number in range(len(windows)) if not len(EntityPieces.of(windows, np.array([number]), 1)))
+    batch = batch_of(work, [none])
+    assert work.objective.terms(batch)["clusters"] == work.objective.loss(work.model, batch)["clusters"].item() == 0
+    with pytest.raises(TypeError, match="isn't prepared"):
+        work.objective.terms(collate(windows, np.arange(2), work.data.pad_id))
 
 
 def test_the_start_is_that_of_plain_tagging(work: Preparation, settings: PretrainSettings) -> None:
@@ -243,55 +196,62 @@ def test_the_start_is_that_of_plain_tagging(work: Preparation, settings: Pretrai
     assert not torch.equal(*layers)
 
 
-def test_an_encoder_comes_out_without_the_layer(settings: PretrainSettings, tmp_path: Path) -> None:
+def epochs_of(folder: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [each for each in lines if each["kind"] == "epoch"]
+
+
+@pytest.fixture(scope="module")
+def trained(few: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[PretrainSettings, Path]:
+    """An encoder of two epochs, and its settings."""
+    values = {"corpus": few, "cache": str(cache), "epochs": 2, "save_steps": 2, "save_total_limit": 1, **SMALL}
+    settings, folder = make_settings(PretrainSettings, values), tmp_path_factory.mktemp("trained") / "encoder"
+    pretrain(folder, settings)
+    return settings, folder
+
+
+def test_an_encoder_comes_out_without_the_layer(trained: tuple[PretrainSettings, Path]) -> None:
     from safetensors import safe_open
 
-    pretrain(tmp_path / "encoder", replace(settings, epochs=2))
-    with safe_open(tmp_path / "encoder" / "model.safetensors", "pt") as stream:
+    _, encoder = trained
+    with safe_open(encoder / "model.safetensors", "pt") as stream:
         assert not [name for name in stream.keys() if "cluster" in name]  # noqa: SIM118
-    assert load_tagging_model(str(tmp_path / "encoder")).num_labels > 2
-    assert len(load_tokenizer(str(tmp_path / "encoder"))) > 100
-    lines = [json.loads(line) for line in (tmp_path / "encoder" / "log.jsonl").read_text().splitlines()]
-    epochs = [each for each in lines if each["kind"] == "epoch"]
+    assert load_tagging_model(str(encoder)).num_labels > 2
+    assert len(load_tokenizer(str(encoder))) > 100
+    epochs = epochs_of(encoder)
     assert [each["epoch"] for each in epochs] == [0, 1]
     assert 0 < epochs[1]["rand_index"] <= 1
-    steps = [each for each in lines if each["kind"] == "train"]
-    assert all(each["loss"] == pytest.approx(each["tagging"] + each["clusters"]) for each in steps)
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
-    settings: PretrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: tuple[PretrainSettings, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped while it clusters for the second epoch, then inside that epoch."""
-    settings = replace(settings, epochs=2, save_steps=2, save_total_limit=1)
-    pretrain(tmp_path / "whole", settings)
-    lines = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
-    second = next(each["step"] for each in lines if each["kind"] == "epoch" and each["epoch"] == 1)
+    settings, whole = trained
+    second = epochs_of(whole)[1]["step"]
     begin_step, begin_epoch, begun = ClusterTyping.begin_step, ClusterTyping.begin_epoch, list[int]()
 
     def stopping_epoch(self: ClusterTyping, model: Any, data: Any, epoch: int, *more: Any) -> Any:
         begun.append(epoch)
         found = begin_epoch(self, model, data, epoch, *more)
         if begun == [0, 1]:
-            raise NerbertError("stopped while clustering")
+            raise NerbertError("", path="clustering")
         return found
 
     def stopping_step(self: ClusterTyping, windows: Any, numbers: Any, step: int) -> Any:
         if step == second + 3:
-            raise NerbertError("stopped in a step")
+            raise NerbertError("", path="step")
         return begin_step(self, windows, numbers, step)
 
     monkeypatch.setattr(ClusterTyping, "begin_epoch", stopping_epoch)
-    with pytest.raises(NerbertError, match="stopped while clustering"):
-        pretrain(tmp_path / "broken", settings)
-    with monkeypatch.context() as patch:
-        patch.setattr(ClusterTyping, "begin_step", stopping_step)
-        with pytest.raises(NerbertError, match="stopped in a step"):
+    monkeypatch.setattr(ClusterTyping, "begin_step", stopping_step)
+    for _ in range(2):
+        with pytest.raises(NerbertError):
             pretrain(tmp_path / "broken", settings)
+    monkeypatch.setattr(ClusterTyping, "begin_step", begin_step)
     pretrain(tmp_path / "broken", settings)
     assert begun == [0, 1, 1], "columns of an epoch that was begun are read, never computed anew"
-    whole, broken = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "broken"))
-    assert whole == broken
+    assert (tmp_path / "broken" / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
 def test_entities_of_lists_of_names_are_clustered(settings: PretrainSettings, tmp_path: Path) -> None:
@@ -300,33 +260,16 @@ def test_entities_of_lists_of_names_are_clustered(settings: PretrainSettings, tm
     names = {each.text[m.start : m.end] for each in sentences for m in each.mentions if m.category != ENTITY}
     (tmp_path / "name.txt").write_text("".join(f"{name}\n" for name in sorted(names)))
     pretrain(tmp_path / "encoder", settings.changed({"gazetteers": {"files": [tmp_path / "name.txt"]}, "max_steps": 1}))
-    (epoch, *_) = map(json.loads, (tmp_path / "encoder" / "log.jsonl").read_text().splitlines())
-    assert epoch["kind"] == "epoch"
-    assert epoch["entities"] > 100
+    assert epochs_of(tmp_path / "encoder")[0]["entities"] > 100
 
 
-def test_fewer_entities_than_clusters(settings: PretrainSettings, tmp_path: Path) -> None:
-    with pytest.raises(
-        SettingsError, match=r"setting typing.num_clusters = 99999: must be at most \d+, the number of entities"
-    ):
+def test_what_is_refused(settings: PretrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with raises(SettingsError, setting="typing.num_clusters"):
         pretrain(tmp_path / "encoder", settings.changed({"typing": {"num_clusters": 99999}, "max_steps": 1}))
     assert not (tmp_path / "encoder").exists()
-
-
-def test_it_is_for_pre_training_alone() -> None:
-    with pytest.raises(SettingsError, match="setting objective = 'typing': is for `nerbert pretrain` only"):
+    with raises(SettingsError, "is for `nerbert pretrain` only", setting="objective"):
         chosen_objective(FinetuneSettings(objective="typing"), FINETUNE)
-
-
-def test_without_scikit_learn_the_extra_is_named(settings: PretrainSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    from importlib import util
-
     real = util.find_spec
     monkeypatch.setattr(util, "find_spec", lambda name: None if name == "sklearn" else real(name))
-    with pytest.raises(MissingExtra, match=r"pip install 'nerbert\[cluster\]'"):
+    with raises(MissingExtra, "pip install 'nerbert[cluster]'"):
         prepared(settings)
-
-
-def test_a_batch_that_is_not_prepared_is_a_mistake_of_code(work: Preparation) -> None:
-    with pytest.raises(TypeError, match="isn't prepared"):
-        work.objective.terms(collate(work.data.windows, np.arange(2), work.data.pad_id))
