@@ -254,6 +254,7 @@ def cases() -> Iterator[Any]:
 @pytest.mark.usefixtures("desk")
 @pytest.mark.parametrize(("executor", "name"), tuple(cases()))
 def test_the_same_bytes_as_local_workers_even_if_nodes_are_killed(cluster: Any, executor: str, name: str) -> None:
+    ray.shutdown()  # of the tests before: a command connects by itself
     Killing.cluster, Killing.killed = cluster, 0
     suffix = ".jsonl" if name == "tag" else ""
     for output, on in ((f"ray{suffix}", ("--executor", executor)), (f"local{suffix}", ())):
