@@ -16,7 +16,7 @@ from nerbert.errors import InputError
 from nerbert.serve.app import Access
 from nerbert.tagger.tagger import Tagger
 from tests.serve.conftest import Serve
-from tests.serve.heads import DEADLINE, until
+from tests.serve.heads import DEADLINE
 from tests.serve.servers import Inside, assert_fault
 
 TEXT = "👩‍🔬 a ship, a SHIP in Port"
@@ -205,8 +205,7 @@ def test_a_training_that_fails_leaves_the_tagger(
     client, before = server.clients[0], server.service.find()
     for number, key in enumerate(("wrong", "old"), 1):
         monkeypatch.setenv("LABEL_STUDIO_API_KEY", key)
-        event = {"action": "START_TRAINING", "project": {"id": number}}
-        until(lambda event=event: happens(client, event).status_code == 200, "the training before is over")
+        assert happens(client, {"action": "START_TRAINING", "project": {"id": number}}).status_code == 200
         server.logged(f"no training on project {number}: ")
         label_studio.tasks = []
     assert len(training) == 1

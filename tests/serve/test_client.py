@@ -204,11 +204,12 @@ def test_what_is_busy_is_asked_again_when_it_says(kind: str) -> None:
 
 @KINDS
 def test_tries_and_their_time_are_bounded(kind: str) -> None:
-    for given, error, fields, pauses in (
+    table: list[tuple[Any, type[NerbertError], dict[str, Any], list[int]]] = [
         (refusal(429, Retry_After="1"), Overloaded, {"retry_after": 1}, [1, 2, 4, 8, 16, 30, 30]),
         (refusal(429, Retry_After="31"), Overloaded, {"retry_after": 31}, []),
         (httpx.ConnectError("refused"), Unavailable, {}, [1, 2]),
-    ):
+    ]
+    for given, error, fields, pauses in table:
         fake = Fake(given)
         with raises(error, **fields):
             fake.tag(kind)
@@ -278,8 +279,8 @@ def test_what_no_server_can_be_asked_is_refused(kind: Any, url: str, how: dict[s
 @KINDS
 def test_what_is_no_text_is_refused(kind: str) -> None:
     fake = Fake(answer())
-    example: Any = nerbert.example("Ada")
-    for given, words in ((b"Ada", "can't tag bytes"), (example, "with its own words can't be sent")):
+    table: list[tuple[Any, str]] = [(b"Ada", "tag bytes"), (nerbert.example("Ada"), "its own words can't be sent")]
+    for given, words in table:
         with raises(InputError, words):
             fake.tag(kind, given)
     assert not fake.asked

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -122,13 +123,12 @@ class Page:
             self.tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
             getattr(self.tab.mouse, act)()
 
-    def shows(self, what: Callable[[], object], why: str, seconds: int = 60) -> None:
+    def shows(self, what: Callable[[], object], why: str, seconds: float = DEADLINE) -> None:
         """Wait until something is so, while the page goes on."""
-        for _ in range(20 * seconds):
-            if what():
-                return
+        end = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < end, f"{why}: in vain; the page says {self.tab.inner_text('body')!r:.2000}"
             self.tab.wait_for_timeout(50)
-        raise AssertionError(f"{why}: in vain; the page says {self.tab.inner_text('body')!r:.2000}")
 
     def after(self, act: Callable[[], object]) -> str:
         """Act, wait for the next sentence, and return it."""
