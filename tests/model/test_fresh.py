@@ -96,7 +96,7 @@ def test_chinese_has_as_many_characters_as_it_needs() -> None:
 
 def test_no_subword_holds_two_words() -> None:
     """Whatever characters there are but invisible ones, and marks stay with what they stand on."""
-    letters = [char for char in map(chr, range(0x32000)) if category(char)[0] in "LMNPS"]
+    letters = [char for char in map(chr, [*range(0x3000), *range(0x3000, 0x32000, 7)]) if category(char)[0] in "LMNPS"]
     text = " ".join(f"a{char}b{char}{char} {char}" for char in letters) + " ก็abc 100€ ©Disney"
     pieces = train_tokenizer(["a"], 100).backend_tokenizer.pre_tokenizer.pre_tokenize_str(text)
     places = {place for _, span in pieces for place in span}
