@@ -55,7 +55,6 @@ class LabelProcess(LabelServer):
         self._log = folder / "log"
         self._asked = [sys.executable, "-m", "nerbert", "label", *arguments, "-o", str(self.work), "--no-browser",
                        "--port", str(port)]  # fmt: skip
-        self.start()
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -219,6 +218,7 @@ def labelling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
             if process:
                 server = LabelProcess(folder, *map(str, files), "--types", types, *more)
                 stack.callback(server.stop)
+                server.start()
                 return server
             labels = tuple(parse_labels(types)) if types else ()
             work = Labelling(LabelJob(folder=folder / "work", files=files, types=labels))
