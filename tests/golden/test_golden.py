@@ -80,7 +80,8 @@ def check_back_end(source: str, backend: str, precision: str, golden: Check) -> 
     tagger = Tagger.load(source, backend=backend, precision=precision, threads=1)
     spans = [[[span.start, span.end, span.type, span.text] for span in tagger.tag(text)] for text in TEXTS]
     golden(f"spans-{backend}-{precision}", spans)
-    golden(f"logits-{backend}-{precision}", [list(_figures(batch)) for batch in _logits(tagger)], 1e-5)
+    tolerance = 0.3 if precision == "int8" else 1e-5  # int8 is 0.28 from fp32, and 0.21 between versions of onnxruntime
+    golden(f"logits-{backend}-{precision}", [list(_figures(batch)) for batch in _logits(tagger)], tolerance)
 
 
 def _rounds_alike() -> bool:
