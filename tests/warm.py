@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -67,7 +68,8 @@ def warm_commands(folder: Path) -> Iterator[Path]:
 def serve(address: str) -> None:
     """Run commands until standard input ends."""
     for name in MODULES.split():
-        import_module(name)
+        if find_spec(name.partition(".")[0]):  # pandas is an extra
+            import_module(name)
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as server:
@@ -135,9 +137,9 @@ def _run(command: dict[str, Any]) -> None:
             runpy.run_path(first, run_name="__main__")
     except SystemExit as stop:
         code = stop.code or 0
-    except BaseException:
+    except BaseException as error:
         traceback.print_exc()
-        code = 1
+        code = -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
     if not isinstance(code, int):
         sys.stderr.write(f"{code}\n")
         code = 1
@@ -146,6 +148,9 @@ def _run(command: dict[str, Any]) -> None:
     for file in (sys.stdout, sys.stderr):
         with suppress(OSError):
             file.flush()
+    if code < 0:  # as Python ends after Ctrl-C
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
     os._exit(code)  # libraries' own ends would wait for threads that a fork doesn't have
 
 
