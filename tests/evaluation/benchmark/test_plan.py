@@ -1,5 +1,6 @@
-"""Change one byte of what a cell depends on, and it alone is run again."""
+"""Change one byte of what a cell depends on, and it alone is run again; what changes after the plan is noticed."""
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -7,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from nerbert.errors import NerbertError
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Machine, State
 from nerbert.evaluation.benchmark.job import Job
 from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.suite import Published, Suite, SystemSettings, Target
+from nerbert.evaluation.benchmark.system import CellTask
 from nerbert.evaluation.benchmark.systems import finetuned
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder, FineTuned
 from nerbert.finetuning.settings import FinetuneSettings
@@ -44,13 +47,17 @@ def suite(desk: Path) -> Suite:
     return Suite(name="s", title="S", systems=systems, targets=targets, seeds=(1, 2), protocols=protocols)
 
 
+def planned(suite: Suite, desk: Path, machine: Machine = CPU) -> list[Job]:
+    jobs = make_plan(suite, desk / "data", machine)
+    assert not [job.why for job in jobs if isinstance(job, Cell)]
+    return [job for job in jobs if isinstance(job, Job)]
+
+
 def keys(suite: Suite, desk: Path, machine: Machine = CPU) -> Keys:
-    found = {}
-    for job in make_plan(suite, desk / "data", machine):
-        assert isinstance(job, Job)
-        source = job.system.source
-        found[job.place] = (source.key if source else "", job.tag_key, job.key)
-    return found
+    return {
+        job.place: (job.system.source.key if job.system.source else "", job.tag_key, job.key)
+        for job in planned(suite, desk, machine)
+    }
 
 
 def changed(before: Keys, after: Keys, step: int) -> set[CellKey]:
@@ -68,47 +75,76 @@ def test_every_cell_has_keys_of_its_own(suite: Suite, desk: Path) -> None:
     assert keys(suite, desk) == found
 
 
-def grown(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"\n")
+def change(path: Path, how: str = "changed") -> None:
+    state, content = path.stat(), path.read_bytes()
+    if how == "changed":
+        path.write_bytes(content + b"\n")
+    elif how == "same size and date":
+        path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    else:
+        path.unlink()
+        if how == "a folder":
+            path.mkdir()
 
 
+def has_changed(task: CellTask | None, named: str = "") -> bool:
+    """Return whether a task says that a file has changed since it was planned."""
+    try:
+        if task:
+            task.check_unchanged()
+    except NerbertError as error:
+        return f"{named}: changed while the benchmark ran; run it again" in str(error)
+    return False
+
+
+@pytest.mark.parametrize("how", ["changed", "same size and date", "gone", "a folder"])
 @pytest.mark.parametrize(
-    ("path", "touches"),
+    ("path", "touches", "source"),
     [
-        ("data/one/train.conll", lambda place: place.target == "one"),
-        ("data/one/test.conll", lambda place: place.target == "one"),
-        ("data/one/dev.conll", lambda place: place.target == "one"),
-        ("data/far/train.conll", lambda place: "source" in place.system),
-        ("data/far/test.conll", lambda _: False),
-        ("data/far/dev.conll", lambda _: False),
-        ("a/model.safetensors", lambda place: place.system.startswith("A")),
-        ("b/config.json", lambda place: place.system == "B"),
-        ("b/README.md", lambda _: False),
+        ("data/one/train.conll", lambda place: place.target == "one", False),
+        ("data/one/test.conll", lambda place: place.target == "one", False),
+        ("data/one/dev.conll", lambda place: place.target == "one", False),
+        ("data/far/train.conll", lambda place: "source" in place.system, True),
+        ("data/far/test.conll", lambda _: False, False),
+        ("data/far/dev.conll", lambda _: False, False),
+        ("a/model.safetensors", lambda place: place.system.startswith("A"), True),
+        ("b/config.json", lambda place: place.system == "B", False),
+        ("b/README.md", lambda _: False, False),
     ],
 )
-def test_a_byte_of_a_file(suite: Suite, desk: Path, path: str, touches: Callable[[CellKey], bool]) -> None:
-    (desk / "b" / "README.md").touch()
-    before = keys(suite, desk)
-    grown(desk / path)
-    after = keys(suite, desk)
-    wanted = {place for place in before if touches(place)}
-    assert changed(before, after, TAG) == changed(before, after, SCORE) == wanted
+def test_a_byte_of_a_file(
+    suite: Suite, desk: Path, path: str, touches: Callable[[CellKey], bool], source: bool, how: str
+) -> None:
+    """A source's data are checked by the training on them, whose checkpoint is what a cell reads."""
+    (desk / "b" / "README.md").write_text("words")
+    jobs = planned(suite, desk)
+    assert not any(map(has_changed, jobs))
+    before = keys(suite, desk) if how == "changed" else {}
+    change(desk / path, how)
+    wanted = {job.place for job in jobs if touches(job.place)}
+    assert {job.place for job in jobs if has_changed(job)} == (set() if "far" in path else wanted)
+    assert {has_changed(job.system.source) for job in jobs if job.system.source} == {source}
+    if before:
+        after = keys(suite, desk)
+        assert changed(before, after, TAG) == changed(before, after, SCORE) == wanted
 
 
-def test_a_setting_of_a_protocol(suite: Suite, desk: Path) -> None:
-    before = keys(suite, desk)
-    other = replace(suite, protocols=suite.protocols | {"dev": FinetuneSettings(select="dev", weight_decay=0.02)})
-    after = keys(other, desk)
-    assert changed(before, after, SCORE) == {place for place in before if place.protocol == "dev"}
-
-
-def test_a_setting_of_a_system_wins_over_every_protocol(suite: Suite, desk: Path) -> None:
-    before = keys(suite, desk)
-    own = replace(suite.systems["A"], settings={"weight_decay": 0.02})
-    other = replace(suite, systems=suite.systems | {"A": own})
-    assert changed(before, keys(other, desk), SCORE) == {place for place in before if place.system == "A"}
-    assert other.settings_of("A", "dev") == FinetuneSettings(select="dev", weight_decay=0.02)
-    assert other.settings_of("B", "dev") == FinetuneSettings(select="dev")
+def test_a_file_that_came_since_the_plan(suite: Suite, desk: Path) -> None:
+    dev, far = desk / "data" / "one" / "dev.conll", desk / "data" / "far" / "train.conll"
+    for path in (dev, far):
+        path.unlink()
+    place = CellKey("A, source & target", "one", "all", 1, 1, "dev")
+    (job,) = (each for each in planned(suite, desk) if each.place == place)
+    assert not has_changed(job)
+    assert not has_changed(job.system.source)
+    dev.with_name("valid.conll").write_text(ROWS)
+    assert has_changed(job, "one"), "a split under another name"
+    dev.with_name("valid.conll").unlink()
+    for path in (dev, far):
+        path.write_text(ROWS)
+    assert has_changed(job, "dev.conll")
+    assert has_changed(job.system.source, "train.conll")
 
 
 def test_settings_that_an_encoder_can_not_be_trained_with_fail_before_the_run(suite: Suite, desk: Path) -> None:
@@ -143,11 +179,33 @@ def test_all_settings_count_as_they_are_given_or_not() -> None:
     assert finetuned.in_key(replace(chosen, patience=8)) == finetuned.in_key(chosen) | {"patience": 8}
 
 
-def test_a_sources_epochs_touch_what_has_a_source(suite: Suite, desk: Path) -> None:
-    before = keys(suite, desk)
-    longer = {name: replace(each, source_epochs=1.0) for name, each in suite.protocols.items()}
-    after = keys(replace(suite, protocols=longer), desk)
-    assert changed(before, after, SCORE) == {place for place in before if "source" in place.system}
+def of_protocols(*names: str, **settings: Any) -> Callable[[Suite], Suite]:
+    return lambda suite: replace(suite, protocols=suite.protocols | {
+        name: suite.protocols[name].changed(settings) for name in names
+    })  # fmt: skip
+
+
+def of_a(suite: Suite) -> Suite:
+    system = replace(suite.systems["A"], settings={"weight_decay": 0.02})
+    return replace(suite, systems=suite.systems | {"A": system})
+
+
+@pytest.mark.parametrize(
+    ("change", "touches", "source"),
+    [
+        (of_protocols("dev", weight_decay=0.02), lambda place: place.protocol == "dev", True),
+        (of_protocols("last", "dev", source_epochs=1.0), lambda place: "source" in place.system, True),
+        (of_protocols("last", "dev", min_steps=9, max_steps=9), lambda _: True, False),
+        (of_a, lambda place: place.system == "A", False),
+    ],
+)
+def test_a_setting(
+    suite: Suite, desk: Path, change: Callable[[Suite], Suite], touches: Callable[[CellKey], bool], source: bool
+) -> None:
+    before, after = keys(suite, desk), keys(change(suite), desk)
+    wanted = {place for place in before if touches(place)}
+    assert changed(before, after, TAG) == changed(before, after, SCORE) == wanted
+    assert changed(before, after, SOURCE) == {place for place in wanted if source and "source" in place.system}
 
 
 def test_seeds(suite: Suite, desk: Path) -> None:
@@ -181,14 +239,6 @@ def test_the_machine(suite: Suite, desk: Path) -> None:
     assert changed(before, keys(told, desk, Machine("cuda", "bf16")), SCORE) == set(before)
 
 
-def test_bounds_of_the_targets_steps_touch_no_source(suite: Suite, desk: Path) -> None:
-    before = keys(suite, desk)
-    bound = {name: replace(each, min_steps=9, max_steps=9) for name, each in suite.protocols.items()}
-    after = keys(replace(suite, protocols=bound), desk)
-    assert changed(before, after, TAG) == set(before)
-    assert not changed(before, after, SOURCE)
-
-
 def test_versions_of_code(suite: Suite, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another way to score trains nothing anew but where it chooses the epoch; another way to train does."""
     before = keys(suite, desk)
@@ -209,15 +259,6 @@ def encoder_of(job: Job) -> Encoder:
     return job.system.encoder
 
 
-def test_what_nerbert_trained_has_luck_of_its_own(suite: Suite, desk: Path) -> None:
-    write_card(desk / "a", "tagger", word_splitter=SPLITTER)
-    jobs = make_plan(suite, desk / "data", CPU)
-    assert {job.place.system for job in jobs if isinstance(job, Job) and encoder_of(job).pretrained} == {
-        "A",
-        "A, source & target",
-    }
-
-
 def test_encoders_of_a_system_with_the_same_weights_are_refused(suite: Suite, desk: Path) -> None:
     """Their cards differ in seconds alone where a pre-training ran twice."""
     (desk / "b" / "model.safetensors").write_text("a")
@@ -236,9 +277,9 @@ def test_episodes_depend_on_the_test_split_alone(suite: Suite, desk: Path) -> No
     target = Target(data="one", sizes=("1 way 1 shot",), draws=5)
     episodes = replace(suite, targets=(target,), protocols={"last": FinetuneSettings()})
     before = keys(episodes, desk)
-    grown(desk / "data" / "one" / "train.conll")
+    change(desk / "data" / "one" / "train.conll")
     assert keys(episodes, desk) == before
-    grown(desk / "data" / "one" / "test.conll")
+    change(desk / "data" / "one" / "test.conll")
     assert changed(before, keys(episodes, desk), SCORE) == set(before)
 
 
@@ -281,15 +322,14 @@ def test_cells_that_are_no_jobs_say_why(suite: Suite, desk: Path, monkeypatch: p
     assert not why("A")
 
 
-def test_each_seed_has_its_encoder_and_says_whether_it_is_pre_trained(suite: Suite, desk: Path) -> None:
-    write_card(desk / "b", "encoder", word_splitter=SPLITTER)
+@pytest.mark.parametrize("kind", ["encoder", "tagger"])
+def test_each_seed_has_its_encoder_and_says_whether_it_is_pre_trained(suite: Suite, desk: Path, kind: str) -> None:
+    write_card(desk / "b", kind, word_splitter=SPLITTER)
     systems = {
         "A": SystemSettings(encoder=(str(desk / "a"), str(desk / "b"))),
         "B": SystemSettings(encoder=str(desk / "b")),
     }
-    jobs = make_plan(replace(suite, systems=systems), desk / "data", CPU)
-    assert all(isinstance(job, Job) for job in jobs)
-    found = {(job.place.system, job.place.seed): job for job in jobs if isinstance(job, Job)}
+    found = {(job.place.system, job.place.seed): job for job in planned(replace(suite, systems=systems), desk)}
     assert [Path(encoder_of(found["A", seed]).folder).name for seed in (1, 2)] == ["a", "b"]
     assert [encoder_of(found["A", seed]).pretrained for seed in (1, 2)] == [False, True]
     assert found["A", 2].key == found["B", 2].key
