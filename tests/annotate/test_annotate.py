@@ -5,10 +5,7 @@ import json
 import os
 import re
 import shlex
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -31,7 +28,7 @@ from nerbert.errors import InputError, MissingExtra, OutputExists, SettingsError
 from nerbert.formats.open_types import read_open_types
 from nerbert.training.objective import PRETRAIN, chosen_objective
 from tests.annotate.conftest import Desk
-from tests.annotate.model_server import Handler, fail, hang_up, say
+from tests.annotate.model_server import Handler, fail, say
 from tests.commands import exit_code
 from tests.raised import raises
 
@@ -279,6 +276,7 @@ def test_requests_in_flight_at_a_kill_are_spent(desk: Desk, monkeypatch: pytest.
         desk.annotate(*TEXTS, **budget)
     assert len(desk.server.asked) == 2
     report = desk.annotate(*TEXTS, **SHORT)
+    assert [row["text"] for row in desk.rows()] == TEXTS
     assert report.tokens_are_estimated
     assert report.input_tokens + report.output_tokens == 2 * most + 10 * 110
     assert desk.annotate(*TEXTS[5:], overwrite=True, **SHORT).input_tokens == 500  # of other texts none
@@ -413,32 +411,3 @@ def test_the_command(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     assert chosen.of(OpenTypesSettings).files == (desk.output,)
     assert chosen_objective(chosen, PRETRAIN).settings.section == "concepts"
     assert len(desk.rows()) == 2
-
-
-def test_a_killed_run_goes_on_and_asks_nothing_twice(desk: Desk) -> None:
-    (desk.folder / "texts.txt").write_text("\n".join(TEXTS))
-    command = [sys.executable, "-m", "nerbert", "annotate", "texts.txt", "-o", "out.jsonl", "--endpoint",
-               desk.server.address, "--model", "m", "--cache", "cache", "--concurrency", "1"]  # fmt: skip
-    reached = threading.Event()
-
-    def stall(handler: Handler) -> None:
-        reached.set()
-        handler.server_state.ended.wait()
-        hang_up(handler)
-
-    desk.server.moods = [*(say("none") for _ in range(4)), stall]
-    with subprocess.Popen(command, cwd=desk.folder, stderr=subprocess.PIPE, text=True) as child:
-        assert reached.wait(60)
-        child.send_signal(signal.SIGTERM)
-        _, printed = child.communicate(timeout=60)
-    assert child.returncode == 143, printed
-    assert not desk.output.exists()
-    most = len(load_prompt("lines-1").filled(TEXTS[4])) + 64
-    done = f"4 of 10 texts done (0 by earlier runs); {400 + most:,} + {40 + 2048:,} tokens spent"
-    assert printed.startswith(f"nerbert: stopped; {done} (")
-    assert printed.endswith(" without an answer: 1); rerun the command to resume\n")
-    desk.server.always = say("none")
-    report = desk.annotate(*TEXTS)
-    assert (report.answered, report.kept_before, report.input_tokens) == (10, 4, 1000 + most)
-    assert desk.server.passages == [*TEXTS[:5], *TEXTS[4:]]  # one got no answer the first time
-    assert [row["text"] for row in desk.rows()] == TEXTS
