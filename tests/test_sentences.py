@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nerbert.sentences import _END, _WIDE, RuleSplitter
+from nerbert.sentences import _END, _WIDE, RuleSplitter, join_in_links
 from nerbert.tables import read_columns
 
 PIECES = [
@@ -211,3 +211,39 @@ def test_the_word_lists_keep_their_form() -> None:
 def test_each_end_mark_ends_a_sentence(mark: str) -> None:
     text = f"Abcdef ghijk{mark} Lmnopq rstuv{mark}"
     assert [text[start:end] for start, end in RuleSplitter("xx").spans(text)] == text.replace(" L", "\nL").split("\n")
+
+
+def joined(text: str, *anchors: str) -> list[str]:
+    starts = [text.index(anchor) for anchor in anchors]
+    ends = [text.index(anchor) + len(anchor) for anchor in anchors]
+    spans = RuleSplitter("en").spans(text)
+    return [text[start:end] for start, end in join_in_links(spans, starts, ends)]
+
+
+def test_no_link_is_cut_and_a_border_beside_one_stays() -> None:
+    text = "He saw Yes! No? Maybe. Twice. Then Oh. He. Left. End."
+    assert joined(text) == ["He saw Yes!", "No?", "Maybe.", "Twice.", "Then Oh.", "He.", "Left.", "End."]
+    assert joined(text, "Yes! No? Maybe.", "Oh. He.") == [
+        "He saw Yes! No? Maybe.", "Twice.", "Then Oh. He.", "Left.", "End.",
+    ]  # fmt: skip
+    assert joined(text, text) == [text]
+    assert joined("", "") == []
+    assert joined("I saw Rome. Oslo is far.", "Rome.", "Oslo") == ["I saw Rome.", "Oslo is far."]
+    assert joined("I saw Rome. Oslo is far.", "Rome", "Oslo") == ["I saw Rome.", "Oslo is far."]
+
+
+def _borders(places: list[int], limit: int) -> list[tuple[int, int]]:
+    ordered = sorted({min(place, limit) for place in places})
+    return list(zip(ordered[::2], ordered[1::2], strict=False))
+
+
+@given(st.lists(st.integers(0, 60), max_size=20), st.lists(st.integers(0, 60), max_size=10))
+def test_joining_does_what_it_says_slowly(cuts: list[int], places: list[int]) -> None:
+    spans, links = _borders(cuts, 60), _borders(places, 60)
+    expected: list[tuple[int, int]] = []
+    for start, end in spans:
+        if expected and any(first < start < last for first, last in links):
+            expected[-1] = (expected[-1][0], end)
+        else:
+            expected.append((start, end))
+    assert join_in_links(spans, [start for start, _ in links], [end for _, end in links]) == expected

@@ -1,10 +1,12 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from nerbert.corpus.dump.deduplicate import is_disambiguation
 from nerbert.corpus.dump.sites import normalise_title
-from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, disambiguation_rows
+from nerbert.corpus.knowledge import claims as triples
+from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, disambiguation_rows, is_other_triple
 from nerbert.records import Reason
 from nerbert.sources.files import FoundFile
 from nerbert.tables import read_columns
@@ -112,3 +114,22 @@ def test_disambiguations_of_dbpedia_are_read(tmp_path: Path) -> None:
     assert rows == [("Ada (Begriffsklärung)", DISAMBIGUATION)]
     assert (tally.rows, tally.other_rows, tally.dropped) == (9, 4, {Reason.BAD_ROW: 3})
     assert [text[:10] for text in tally.bad_rows] == ["dis.ttl:4:", "dis.ttl:8:", "dis.ttl:10"]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_triple"),
+    [
+        ("<a> <b> <c> .", True), ('<a><b>"c . d"@en .  ', True), ("_:a <b> _:c .", True), ("_:a<b>_:c.", True),
+        ("# x", True), ("@prefix x", True),
+        ("<a> <b> <c>", False), ("<a> <b> .", False), ("_: <b> <c> .", False), ("a b c .", False), ("", False),
+        ("_:" + "<a>" * 10, False), ("<a> <b> <c> . x", False),
+    ],
+)  # fmt: skip
+def test_triples_are_told(line: str, is_triple: bool) -> None:
+    assert is_other_triple(line) == is_triple
+
+
+def test_no_line_is_read_twice() -> None:
+    """Every repetition in the expression keeps what it took, so a line costs no more than its length."""
+    plain = re.sub(r"\[[^\]]*\]|\\.|\(\?:", "", triples._TRIPLE.pattern)
+    assert not set("*+?{") & set(re.sub(r"[*+?]\+", "", plain))
