@@ -1,5 +1,6 @@
 """Texts of one batch: labels and thresholds of their own, cancelled ones, faults, threads, cost, coverage."""
 
+import multiprocessing
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from nerbert.tagger.spans import Spans
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import SPLITTER, split_words
 from tests.raised import raises
+from tests.serve.heads import DEADLINE
 from tests.tagger.batches import TEXTS, Load, check_batch, check_cost, check_same, check_threads
 from tests.tagger.test_answering import fixed
 from tests.tagger.test_concept_backends import made
@@ -148,7 +150,7 @@ def test_a_cancelled_text_goes_into_no_model(counting: Tagger, monkeypatch: pyte
     monkeypatch.setattr("nerbert.tagger.pending._BLOCK_WORDS", 4)
     late = iter([False, True, True, True])
     requests = [
-        TagRequest("a ship", ["ship"], cancelled=lambda: True), TagRequest("one ship", ["ship"]),
+        TagRequest("a whale", ["whale"], cancelled=lambda: True), TagRequest("one ship", ["ship"]),
         TagRequest("a port here and now.\nA port\nA ship", ["port"], cancelled=lambda: next(late)),
         TagRequest("the ship", ["ship"]),
     ]  # fmt: skip
@@ -159,7 +161,8 @@ def test_a_cancelled_text_goes_into_no_model(counting: Tagger, monkeypatch: pyte
     assert isinstance(last, Spans)
     assert [each.text for each in (*one, *last)] == ["ship", "ship"]
     read = [text for some in head_of(counting).batches for text in some]
-    assert "a ship" not in read
+    assert "a whale" not in read
+    assert ("whale",) not in head_of(counting).asked
     assert sum("port" in text for text in read) <= 1
 
 
@@ -255,11 +258,20 @@ def test_two_threads_that_ask_for_new_labels_make_one_head(monkeypatch: pytest.M
     assert len(made) == 1
 
 
-def test_a_cancelled_request_costs_no_head(counting: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "_cut", None)
-    cancelled = [TagRequest("a ship", ["ship"], cancelled=lambda: True) for _ in range(3)]
-    assert counting.tag_batch(cancelled) == [None] * 3
-    assert (head_of(counting).asked, head_of(counting).batches) == ([], [])
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_process_forked_while_heads_are_made_does_not_wait_for_them(counting: Tagger) -> None:
+    counting.tag("a ship", ["ship"])
+    heads, context = counting._heads, multiprocessing.get_context("fork")
+    (kept,) = heads._kept.values()
+    answers = context.SimpleQueue()
+    with heads._lock, kept.lock:
+        child = context.Process(target=lambda: answers.put([each.type for each in counting.tag("a ship", ["ship"])]))
+        child.start()
+        child.join(DEADLINE)
+        ended = child.exitcode
+        child.kill()
+    assert ended == 0
+    assert answers.get() == ["ship"]
 
 
 @pytest.mark.parametrize("good", [0, 1, 2])

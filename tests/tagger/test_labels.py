@@ -176,26 +176,8 @@ def test_fixed_types_are_filtered(tagger: Tagger) -> None:
     assert first.with_labels(kinds[1:]).types == kinds[1:]
     first.thresholds = {kinds[0]: 1.0}  # the head is asked again, and isn't wrapped twice
     assert first.tag(SHIP) == []
+    again = pickle.loads(pickle.dumps(first))
+    assert (again.labels, again.types, again.thresholds) == (first.labels, kinds[:1], first.thresholds)
     assert first.head._head is tagger.head  # type: ignore[attr-defined]
     with raises(InputError, "label 'whale' is none of this tagger's fixed types: must be one of "):
         tagger.tag(SHIP, [kinds[0], "whale"])
-
-
-def test_labels_and_thresholds_go_to_other_processes(tiny_tagger: Path) -> None:
-    one = Tagger.load(tiny_tagger, device="cpu", thresholds=0.01)
-    kind = one.tag(SHIP)[0].type
-    asked = one.with_labels([kind])
-    again = pickle.loads(pickle.dumps(asked))
-    assert (again.labels, again.types, again.thresholds) == (asked.labels, [kind], {kind: 0.01})
-    assert again.tag(SHIP) == asked.tag(SHIP)
-
-
-def test_the_command_takes_labels(tiny_tagger: Path, tagger: Tagger, tmp_path: Path, capfd: Caught) -> None:
-    kind = tagger.tag(SHIP)[0].type
-    text, labels = tmp_path / "in.txt", tmp_path / "labels.txt"
-    text.write_text(f"{SHIP}\n")
-    labels.write_text(f"{kind}\n")
-    assert exit_code("tag", tiny_tagger, text, "--labels", labels, "--json") == 0
-    assert {each["type"] for each in json.loads(capfd.readouterr().out)["spans"]} == {kind}
-    assert exit_code("tag", tiny_tagger, text, "--labels", f"{kind},whale") == 1
-    assert "label 'whale' is none of this tagger's fixed types" in capfd.readouterr().err

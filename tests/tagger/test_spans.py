@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.errors import MissingExtra, SettingsError
+from nerbert.errors import MissingExtra
 from nerbert.records import Span
 from nerbert.tagger.pending import PendingText
-from nerbert.tagger.spans import Graphemes, Spans, character_spans, check_offsets, counted_spans
+from nerbert.tagger.spans import Graphemes, Spans, character_spans, counted_spans
 from nerbert.words import split_words
 from tests.raised import raises
 
@@ -143,11 +143,6 @@ def test_places_are_those_of_the_encoding(offsets: str, text: str, data: st.Data
     for span, found in zip(spans, counted_spans(text, spans, offsets), strict=True):
         assert (found.start, found.end) == (unit(text, span.start, offsets), unit(text, span.end, offsets))
         assert (found.text, found.type, found.confidence) == (span.text, "x", 0.5)
-
-
-def test_other_units_are_refused() -> None:
-    with raises(SettingsError, "offsets = 'words': must be 'characters', 'utf-16' or 'bytes'"):
-        check_offsets("words")
 
 
 ATOMS = (

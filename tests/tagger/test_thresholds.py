@@ -67,8 +67,3 @@ def test_numbers_on_the_command_line(text: str, meant: float | dict[str, float] 
 def test_what_is_no_confidence_is_refused(wanted: float) -> None:
     with raises(SettingsError, "must be a number, at least 0, at most 1"):
         thresholds_of(wanted, {}, ["ship"])
-
-
-def test_an_unknown_type_is_refused_with_the_nearest() -> None:
-    with raises(SettingsError, "no type 'shp': did you mean 'ship'? (must be one of port, ship"):
-        thresholds_of({"shp": 0.5}, {}, ["port", "ship"])

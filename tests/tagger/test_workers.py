@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -97,21 +96,6 @@ def test_a_tagger_whose_folder_holds_other_weights_or_none_is_not_pickled(
         (copy / "model.safetensors").unlink(missing_ok=True)
     with raises(InputError, "can't be saved, pushed or pickled"):
         pickle.dumps(Tagger(tagger.head, "unicode-words-1", "en"))
-
-
-@pytest.mark.extras
-def test_datasets_keeps_what_the_same_tagger_found(tiny_tagger: Path, tmp_path: Path) -> None:
-    from datasets.fingerprint import Hasher
-
-    copy = shutil.copytree(tiny_tagger, tmp_path / "copy")
-
-    def key(**options: Any) -> Any:
-        return Hasher.hash(Tagger.load(copy, device="cpu", **options))
-
-    first = key()
-    assert key() == first != key(thresholds=0.5)
-    os.utime(copy / "model.safetensors", ns=(0, 0))
-    assert key() != first
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

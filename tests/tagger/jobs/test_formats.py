@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from tests.raised import raises
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
 from tests.tagger.jobs.rows import rows, tagged, texts, write_rows
-from tests.tagger.jobs.test_resume import interrupted, left
+from tests.tagger.jobs.test_resume import left, write_standoff
 
 Caught = pytest.CaptureFixture[str]
 ROWS: list[dict[str, Any]] = [
@@ -82,17 +82,13 @@ def test_a_text_of_any_field_is_read_again(tag: Tag, to: str) -> None:
         assert (document.text, [(span.start, span.end) for span in document.spans]) == ("Ada slept", [(0, 3)])
 
 
-@pytest.mark.parametrize(
-    ("to", "words"),
-    [("label-studio", "holds no sentence"), ("text", "y: seems to be text that was tagged for people"),
-     ("html", "y: seems to be XML or HTML")],
-)  # fmt: skip
-def test_what_models_tagged_is_no_training_data_until_somebody_says_so(tag: Tag, to: str, words: str) -> None:
+def test_what_models_tagged_is_no_training_data_until_somebody_says_so(tag: Tag) -> None:
     Path("x.txt").write_text("Ada slept\nBob\n")
-    assert tag("x.txt", "-o", "y", "--to", to) == 0
-    assert to != "label-studio" or "annotations" not in json.loads(Path("y").read_text())[0]
-    with raises(InputError, words):
-        read_examples(Path("y"))
+    for to, words in (("label-studio", "holds no sentence"), ("text", "y: seems to be text that was tagged for people"),
+                      ("html", "y: seems to be XML or HTML")):  # fmt: skip
+        assert tag("x.txt", "-o", "y", "--to", to, "--overwrite") == 0
+        with raises(InputError, words):
+            read_examples(Path("y"))
 
 
 CSV = '\ufeffid;body;"text"\r\n7;x;"Ada; ""Bob""\r\nEve"\r\n8;Zoe;none\r\n'
@@ -213,18 +209,8 @@ def test_rejected_texts_are_left_out_and_told(tag: Tag, capsys: Caught) -> None:
     assert capsys.readouterr().err.count("rejected texts left out: 1") == 1
 
 
-@pytest.fixture
-def standoff(capitals: Capitals) -> Path:
-    """A folder of BRAT, a text of two lines in each of ten files."""
-    folder = Path("brat/deep")
-    folder.mkdir(parents=True)
-    for number in range(10):
-        (folder / f"{number}.txt").write_text(f"Ada {number}\nmet Bob")
-        (folder / f"{number}.ann").write_text("T1\told 0 3\tAda\n")
-    return Path("brat")
-
-
-def test_a_folder_of_brat_is_one_input(tag: Tag, capitals: Capitals, standoff: Path, capsys: Caught) -> None:
+def test_a_folder_of_brat_is_one_input(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
+    standoff = write_standoff([f"Ada {number}\nmet Bob" for number in range(10)])
     assert tag(standoff, "-o", "y.jsonl") == 0
     assert tagged("y.jsonl") == [(f"Ada {number}\nmet Bob", ["Ada", "Bob"]) for number in range(10)]
     assert tag(standoff, "-o", "new", "--to", "brat") == 0
@@ -241,49 +227,3 @@ def test_a_folder_of_brat_is_one_input(tag: Tag, capitals: Capitals, standoff: P
     assert "--to brat: is made as a whole, so name a folder for it with -o" in capsys.readouterr().err
     assert tag(standoff, "-o", "lines", "--from", "text") == 0, "each line of each text, if that is asked for"
     assert len(rows("lines/deep/3.jsonl")) == 2
-
-
-@pytest.mark.usefixtures("standoff")
-@pytest.mark.parametrize(
-    ("source", "to", "output"),
-    [
-        ("brat", "brat", "y"),
-        ("brat", "jsonl", "y.jsonl"),
-        ("x.json", "label-studio", "y.json"),
-        ("x.csv", TOY, "y.toy"),
-    ],
-)
-def test_documents_go_on_to_the_same_bytes(
-    tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch, source: str, to: str, output: str
-) -> None:
-    monkeypatch.setattr("nerbert.tagger.jobs.files._PART", 40)
-    texts = [f"Ada {number} met Bob" for number in range(10)]
-    Path("x.json").write_text(json.dumps([{"data": {"text": text, "n": 1}, "annotations": []} for text in texts]))
-    Path("x.csv").write_text("text\n" + "\n".join(texts))
-    assert tag(source, "-o", f"whole-{output}", "--to", to) == 0
-    everything = list(capitals.seen)
-    done = interrupted(tag, capitals, source, "-o", output, "--to", to)
-    assert 0 < len(done) < 10
-    assert tag(source, "-o", output, "--to", to) == 0
-    assert [*done, *capitals.seen] == everything
-    assert dict(contents(output)) == dict(contents(f"whole-{output}"))
-    assert left() == []
-
-
-def contents(place: str) -> Iterator[tuple[str, bytes]]:
-    path = Path(place)
-    for each in path.rglob("*") if path.is_dir() else [path]:
-        if each.is_file():
-            yield (each.relative_to(path).as_posix() if path.is_dir() else ""), each.read_bytes()
-
-
-def test_a_part_is_known_by_text_and_words(tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbert.tagger.jobs.files._PART", 1)
-    tasks: list[Any] = [{"data": {"text": f"Ada {number}", "n": 1}, "annotations": []} for number in range(3)]
-    Path("x.json").write_text(json.dumps(tasks))
-    interrupted(tag, capitals, "x.json", "-o", "y.jsonl", after=2)
-    tasks[0]["data"]["n"] = 2
-    Path("x.json").write_text(json.dumps(tasks))
-    assert tag("x.json", "-o", "y.jsonl") == 0
-    assert capitals.seen == ["Ada 2"]
-    assert rows("y.jsonl")[0]["n"] == 2, "fields are read anew"

@@ -104,14 +104,8 @@ def test_a_text_itself_is_tagged(tag: Tag, capsys: Caught) -> None:
     assert tagged("x.jsonl") == [("Ada", ["Ada"])]
     for options, told in (
         ((os.fsdecode(b"A\xff"),), "--text:1: "),
-        (
-            ("Ada", "--workers", 2),
-            "workers = 2: rows go to standard output from one process; name a file or folder with",
-        ),
-        (
-            ("Ada", "--executor", "tests.extending.toys.executor_toy:Threads"),
-            "executor Threads, workers = 1: rows go to",
-        ),
+        (("Ada", "--workers", 2), "workers = 2: rows go to standard output from one process; name a file or folder"),
+        (("Ada", "--executor", "tests.extending.toys.executor_toy:Threads"), "executor Threads, workers = 1: rows go"),
     ):
         assert tag("--text", *options) == 1
         assert told in capsys.readouterr().err

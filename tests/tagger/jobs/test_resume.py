@@ -1,6 +1,7 @@
 """A job that was stopped goes on: with what is done, with nothing else, to the same bytes."""
 
 import io
+import json
 import os
 import threading
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 from nerbert.tagger.jobs import files, job
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
-from tests.tagger.jobs.rows import texts, write_rows
+from tests.tagger.jobs.rows import rows, texts, write_rows
 
 Caught = pytest.CaptureFixture[str]
 LINES = [f"Ada {number} met Bob" for number in range(10)]
@@ -41,21 +42,50 @@ def write(lines: list[str]) -> None:
     Path("x.txt").write_text("\n".join(lines))
 
 
+def write_standoff(texts: list[str]) -> Path:
+    """Write a folder of BRAT, a file for each text."""
+    folder = Path("brat/deep")
+    folder.mkdir(parents=True)
+    for number, text in enumerate(texts):
+        (folder / f"{number}.txt").write_text(text)
+        (folder / f"{number}.ann").write_text("T1\told 0 3\tAda\n")
+    return Path("brat")
+
+
+def contents(path: Path) -> dict[Path, bytes]:
+    """Return the bytes of a file, or of those in a folder."""
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    return {each.relative_to(path): each.read_bytes() for each in files}
+
+
 def left() -> list[str]:
     return [path.name for path in Path().glob(".*")]
 
 
-@pytest.mark.parametrize("to", ["jsonl", "conll", "txt", "parquet", "html"])
-def test_it_goes_on_to_the_same_bytes(tag: Tag, capitals: Capitals, capsys: Caught, to: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "to", "output"),
+    [*(("x.txt", to, f"y.{to}") for to in ("jsonl", "conll", "parquet", "html")), ("x.txt", "text", "y.txt"),
+     ("brat", "brat", "y"), ("brat", "jsonl", "y.jsonl"), ("x.json", "label-studio", "y.json"),
+     ("x.csv", "tests.extending.toys.format_toy:Toy", "y.toy")],
+)  # fmt: skip
+def test_it_goes_on_to_the_same_bytes(
+    tag: Tag, capitals: Capitals, capsys: Caught, source: str, to: str, output: str
+) -> None:
     write(LINES)
-    assert tag("x.txt", "-o", f"whole.{to}") == 0
-    assert interrupted(tag, capitals, "x.txt", "-o", f"y.{to}") == LINES[:6]
-    told = f"nerbert: stopped; .y.{to}.partial and .y.{to}.work stay: rerun the command to resume, or delete both\n"
+    write_standoff(LINES)
+    Path("x.json").write_text(json.dumps([{"data": {"text": line, "n": 1}, "annotations": []} for line in LINES]))
+    Path("x.csv").write_text("\n".join(["text", *LINES]))
+    whole, made = Path(f"whole-{output}"), Path(output)
+    assert tag(source, "-o", whole, "--to", to) == 0
+    done = interrupted(tag, capitals, source, "-o", output, "--to", to)
+    assert done == LINES[: len(done)]
+    assert len(done) in range(6, 10)
+    told = f"nerbert: stopped; .{output}.partial and .{output}.work stay: rerun the command to resume, or delete both\n"
     assert capsys.readouterr().err.endswith(told)
-    assert not Path(f"y.{to}").exists()
-    assert tag("x.txt", "-o", f"y.{to}") == 0
-    assert capitals.seen == LINES[6:]
-    assert Path(f"y.{to}").read_bytes() == Path(f"whole.{to}").read_bytes()
+    assert not made.exists()
+    assert tag(source, "-o", output, "--to", to) == 0
+    assert capitals.seen == LINES[len(done) :]
+    assert contents(made) == contents(whole)
     assert left() == []
 
 
@@ -103,9 +133,9 @@ def test_replacing_bad_bytes_goes_on_but_is_never_taken_for_whole(tag: Tag, capi
 
 
 def _change_a_row() -> list[str]:
-    rows = [LINES[0], "Eva 1 met Bob", *LINES[2:]]
-    write(rows)
-    return rows
+    changed = [LINES[0], "Eva 1 met Bob", *LINES[2:]]
+    write(changed)
+    return changed
 
 
 def _damage(content: Callable[[str], str | None]) -> list[str]:
@@ -136,6 +166,16 @@ def test_a_changed_row_and_a_damaged_part_are_tagged_again(
     assert tag("x.txt", "-o", "y.jsonl") == 0
     assert capitals.seen == [*wanted[:3], *LINES[6:]]
     assert texts("y.jsonl") == wanted
+
+
+def test_fields_are_read_anew(tag: Tag, capitals: Capitals) -> None:
+    for number in (1, 2):
+        write_rows("x.jsonl", [{"text": line, "n": number} for line in LINES])
+        if number == 1:
+            assert interrupted(tag, capitals, "x.jsonl", "-o", "y.jsonl") == LINES[:6]
+    assert tag("x.jsonl", "-o", "y.jsonl") == 0
+    assert capitals.seen == LINES[6:]
+    assert [row["n"] for row in rows("y.jsonl")] == [2] * 10
 
 
 def test_words_in_other_sentences_are_other_rows(tag: Tag, capitals: Capitals) -> None:
