@@ -18,7 +18,6 @@ from nerbert.evaluation.benchmark.plan import make_plan
 from nerbert.evaluation.benchmark.runner import list_suite
 from nerbert.evaluation.benchmark.store import Store
 from nerbert.evaluation.benchmark.suite import Published, Suite, SystemSettings, Target
-from nerbert.evaluation.benchmark.suite_file import read_suite
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder
 from nerbert.evaluation.benchmark.systems.learnt import Learnt, learnt_digest, learnt_types
 from nerbert.evaluation.benchmark.systems.zero_shot import (
@@ -43,7 +42,6 @@ from tests.tagger.test_concept_backends import made as made_concepts
 from tests.tagger.test_labels import NamesHead
 
 CPU = Machine("cpu", "fp32")
-TWO = "[systems.A]\n[[targets]]\ndata = 'x'\n[[targets]]\ndata = 'y'\n"
 LEARNT = [
     {"text": "The Ingeborg left Oslo.", "entities": [{"start": 4, "end": 12, "type": "Ship"},
      {"start": 18, "end": 22, "type": "harbour town"}, {"start": 18, "end": 22, "type": "city"}], "asked": "all"},
@@ -275,27 +273,6 @@ def test_nothing_is_drawn_outside_of_suites() -> None:
         draw_subset([SHIPS], 0, 1)
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("[systems.A]\nseen_only = true\n[[targets]]\ndata = 'x'\n", "seen_only finds mentions of trained_on"),
-        ("[systems.A]\n[[targets]]\ndata = 'x'\nlabels = ['a=b', 'a=c']\n", "each type once"),
-        ("[systems.A]\n[[targets]]\ndata = 'x'\n[[published]]\nname = 'P'\nof = 'Q'\ntoken_f1 = 3\n", "token_f1 = 3"),
-        ("[systems.A]\n[[targets]]\ndata = 'x'\n[[published]]\nname = 'P'\nof = 'Q'\n", "f1 = None"),
-        ("means = 3\n[systems.A]\n[[targets]]\ndata = 'x'\n", "must be a table [means]"),
-        (f"{TWO}[means]\nboth = 'x'\n", "means.both = 'x'"),
-        (f"{TWO}[means]\nboth = ['x', 'z']\n", "unknown target 'z'"),
-        (f"{TWO}[means]\nboth = ['x']\n", "must be two targets or more"),
-        (f"{TWO}[means]\nboth = ['x', 'y', 'x']\n", "each once"),
-        (f"{TWO}[means]\nx = ['x', 'y']\n", "a name that is none of theirs"),
-    ],
-)
-def test_a_suite_that_makes_no_sense_is_refused(tmp_path: Path, text: str, told: str) -> None:
-    (tmp_path / "mine.toml").write_text(text)
-    with raises(SettingsError, words=told):
-        read_suite(tmp_path / "mine.toml")
-
-
 def test_a_head_of_names_is_asked_for_all_types_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """At 0.5 it finds what is 60 % sure, too."""
     monkeypatch.setattr(Tagger, "load", lambda *_, **__: Tagger(NamesHead(), "unicode-words-1", "en"))
@@ -326,14 +303,18 @@ def test_a_folders_own_threshold_is_a_reading_of_its_own(monkeypatch: pytest.Mon
     assert "best_on_dev" not in scores
 
 
-def test_a_tagger_of_fixed_types_is_scored_as_it_is(tiny_tagger: Path, tmp_path: Path, sample: Path) -> None:
+@pytest.mark.parametrize("least", [None, 0.4])
+def test_a_tagger_of_fixed_types_is_scored_as_it_is(
+    tiny_tagger: Path, tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch, least: float | None
+) -> None:
     """A distilled student, say; what it finds of types that nobody asked for is wrong."""
-    system = ZeroShotTagger(
-        labels=("ship=SHIP",), encoder=Encoder(str(tiny_tagger), ""), precision="fp32", device="cpu"
-    )
     rows = read_examples(sample / "domain" / "test.conll")[:40]
-    found = system.predict(CellSentences([], rows, {}, rows), Store(tmp_path), tmp_path)
-    tagger = Tagger.load(tiny_tagger, backend="torch", precision="fp32")
+    tagger = Tagger.load(tiny_tagger, backend="torch", precision="fp32", thresholds=least)
+    if least:
+        monkeypatch.setattr(Tagger, "load", lambda *_, **__: tagger)
+    encoder, part = Encoder(str(tiny_tagger), ""), CellSentences([], rows, {}, rows)
+    system = ZeroShotTagger(labels=("ship=SHIP",), encoder=encoder, precision="fp32", device="cpu")
+    found = system.predict(part, Store(tmp_path), tmp_path)
     wanted = [[(span.start, span.end, span.type) for span in spans] for spans in tagger.tag_many(rows)]
     assert any(wanted)
     assert [
@@ -341,21 +322,9 @@ def test_a_tagger_of_fixed_types_is_scored_as_it_is(tiny_tagger: Path, tmp_path:
         for row, entities in zip(rows, found.entities, strict=True)
     ] == wanted
     assert not found.others
-
-
-def test_a_tagger_of_fixed_types_keeps_its_thresholds_and_its_names(
-    tiny_tagger: Path, tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = read_examples(sample / "domain" / "test.conll")[:40]
-    own = Tagger.load(tiny_tagger, backend="torch", precision="fp32", thresholds=0.4)
-    monkeypatch.setattr(Tagger, "load", lambda *_, **__: own)
-    system = ZeroShotTagger(labels=("SHIP",), encoder=Encoder(str(tiny_tagger), ""), precision="fp32", device="cpu")
-    found = system.predict(CellSentences([], rows, {}, rows), Store(tmp_path), tmp_path)
-    assert [len(each) for each in found.entities] == [len(spans) for spans in own.tag_many(rows)]
-    one, other = own.types[:2]
-    mixed = replace(system, labels=(f"{one}={other}",))
+    one, other = tagger.types[:2]
     with raises(InputError, words=f"the tagger has a type '{one}' itself"):
-        mixed.predict(CellSentences([], rows, {}, rows), Store(tmp_path), tmp_path)
+        replace(system, labels=(f"{one}={other}",)).predict(part, Store(tmp_path), tmp_path)
 
 
 def test_a_tagger_of_fixed_types_takes_no_other_names(tiny_tagger: Path, data: Path) -> None:

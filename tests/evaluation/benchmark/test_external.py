@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from nerbert.errors import SettingsError
 from nerbert.evaluation.benchmark.cells import Cell, Machine, State
 from nerbert.evaluation.benchmark.job import Job
 from nerbert.evaluation.benchmark.plan import make_plan
@@ -25,7 +24,6 @@ from nerbert.evaluation.tables.table import facts_of
 from nerbert.finetuning.settings import FinetuneSettings
 from tests.commands import exit_code
 from tests.evaluation.benchmark.outcome import cells_of, is_gone, made
-from tests.raised import raises
 from tests.serve.heads import until
 
 CPU = Machine("cpu", "fp32")
@@ -291,24 +289,3 @@ def test_what_a_command_gets_follows_its_placeholders(planned: Plan, data: Path)
     assert counts(split="dev") == (12, 3, 0)
     (data / "ships" / "dev.conll").unlink()
     assert counts(select="dev") == (12, 3, 0), "a protocol is nothing to a command"
-
-
-@pytest.mark.parametrize(
-    ("table", "told"),
-    [
-        ('command = ["x", "{output}"]', "setting command: lacks {test}; placeholders are {train}, {dev}"),
-        ('command = ["x", "{test}", "output"]', "setting command: lacks {output}"),
-        ('command = "x {test} {output}"', "must be a list of text"),
-        ('command = ["x", "{test}", "{output}"]\nencoder = "a"', "has a command, so it can't have an encoder"),
-        ('command = ["x", "{test}", "{output}"]\nsource = "far"', "has a command, so it can't have an encoder"),
-        ('command = ["x", "{test}", "{output}"]\nsame_encoder_as = "B"', "has a command, so it can't have an encoder"),
-        ('command = ["x", "{test}", "{output}"]\ntimeout_minutes = 0', "must be a number, above 0"),
-        ('same_encoder_as = "C"', "same_encoder_as = 'C': has no encoder of its own either"),
-    ],
-)
-def test_a_system_has_an_encoder_or_a_command(tmp_path: Path, table: str, told: str) -> None:
-    path = tmp_path / "s.toml"
-    other = '[systems.B]\n[systems.C]\ncommand = ["x", "{test}", "{output}"]\n'
-    path.write_text(f'[systems.A]\n{table}\n{other}[[targets]]\ndata = "ships"\n')
-    with raises(SettingsError, words=told, path=path):
-        read_suite(path)

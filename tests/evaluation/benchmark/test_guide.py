@@ -3,14 +3,13 @@
 import re
 import shlex
 import shutil
-from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from nerbert.cli import main
 from nerbert.evaluation.benchmark.suite import Published, SystemSettings, Target
+from tests.commands import exit_code
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "how-to" / "compare.md").read_text(encoding="utf-8")
 
@@ -19,9 +18,8 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
 
 
-def command(words: list[str]) -> None:
-    with suppress(SystemExit):
-        main(words[1:])
+def command(line: str) -> None:
+    assert exit_code(*shlex.split(line)[1:]) == 0
 
 
 @pytest.mark.extras
@@ -33,12 +31,12 @@ def test_the_guide_runs(
     shutil.copy("data/ships/dev.conll", "data/far")
     smallest, larger, *_ = blocks("toml")
     Path("small.toml").write_text(smallest, encoding="utf-8")
-    command(shlex.split("nerbert benchmark small.toml --data data -o small --encoder mine=encoder "
-                        "--encoder other=embedded --dry-run"))  # fmt: skip
+    encoders = "--encoder mine=encoder --encoder other=embedded"
+    command(f"nerbert benchmark small.toml --data data -o small {encoders} --dry-run")
     assert len(capsys.readouterr().out.splitlines()) == 2 * 5 + 1
     Path("ships.toml").write_text(larger, encoding="utf-8")
     (commands,) = blocks("sh")
-    listed, run = (shlex.split(line) for line in commands.splitlines())
+    listed, run = commands.splitlines()
     command(listed)
     assert len(capsys.readouterr().out.splitlines()) == 2 * 2 * 2 * 3 + 1
     command(run)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nerbert.errors import OutputExists, WorkerDied, WriteError
+from nerbert.errors import WorkerDied, WriteError
 from nerbert.evaluation.benchmark import runner, tasks
 from nerbert.evaluation.benchmark.cells import Cell, Machine, State
 from nerbert.evaluation.benchmark.runner import STOPPED
@@ -383,11 +383,6 @@ def test_the_command_to_go_on_has_all_options(
     assert line == f"{CELLS} cells are left; {shlex.join(['nerbert', *arguments])}"
 
 
-def test_two_runs_in_one_folder_are_refused(suite: Suite, data: Path, tmp_path: Path) -> None:
-    with Store(tmp_path / "out").hold(), raises(OutputExists, words="another benchmark is using it"):
-        cells_of(suite, data, tmp_path / "out")
-
-
 def test_what_to_do_about_cells_that_are_left(suite: Suite) -> None:
     def left(why: str, state: State = State.FAILED, **facts: object) -> list[str]:
         return list(runner._left([Cell(place, state, why, facts=facts) for place in suite.places()], "AGAIN"))
@@ -406,7 +401,6 @@ def test_what_to_do_about_cells_that_are_left(suite: Suite) -> None:
         (["--minutes", "0"], "--minutes 0: must be above 0"),
         (["--workers", "0"], "workers = 0: must be at least 1"),
         (["--data", "/nowhere"], "/nowhere: no such folder"),
-        (["--encoder", "tny=x"], "unknown system 'tny': did you mean 'tiny'?"),
     ],
 )
 def test_options_that_are_refused(

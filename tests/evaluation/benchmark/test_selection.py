@@ -50,16 +50,12 @@ def test_what_is_selected(suite: Any, only: tuple[str, ...], count: int) -> None
         ("seats", "--only seats: must be one of system=…, target=…, size=…"), ("sise=5", "did you mean 'size=…'?"),
         ("size=1", "--only size=1: the suite has no size '1': must be one of 20, 5, all"),
         ("system=NERBERT", "the suite has no system 'NERBERT': did you mean 'NER-BERT'?"), ("size=", "no size ''"),
+        ("draw=2 size=all", "--only draw=2, size=all: selects no cell of the suite"),
     ],
 )  # fmt: skip
 def test_what_the_suite_does_not_have_is_refused(suite: Any, only: str, why: str) -> None:
     with raises(SettingsError, words=why):
-        Selection(suite, [only])
-
-
-def test_a_selection_of_nothing_is_refused(suite: Any) -> None:
-    with raises(SettingsError, words="--only draw=2, size=all: selects no cell of the suite"):
-        Selection(suite, ["draw=2", "size=all"])
+        Selection(suite, only.split())
 
 
 def test_time_is_that_of_cells_that_are_most_alike() -> None:

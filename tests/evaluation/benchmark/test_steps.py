@@ -84,34 +84,29 @@ def test_a_suite_on_dev_reads_no_test(planned: Plan, data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "select", "told"),
+    ("broken", "options", "told"),
     [
-        ({"train": BROKEN}, "last", "train.conll:2: broken line"),
-        ({"test": BROKEN}, "last", "test.conll:2: broken line"),
-        ({"dev": BROKEN}, "dev", "dev.conll:2: broken line"),
-        ({"train": None}, "last", "holds no train split, say train.conll"),
-        ({"test": None}, "last", "holds no test split, so nothing can be scored"),
-        ({"dev": None}, "dev", "setting select = 'dev': there is no dev split"),
-        ({"train": "Oslo\tO\n"}, "last", "no training sentence has an entity"),
+        ({"train": BROKEN}, {}, "train.conll:2: broken line"),
+        ({"test": BROKEN}, {}, "test.conll:2: broken line"),
+        ({"dev": BROKEN}, {"select": "dev"}, "dev.conll:2: broken line"),
+        ({"train": None}, {}, "holds no train split, say train.conll"),
+        ({"test": None}, {}, "holds no test split, so nothing can be scored"),
+        ({"dev": None}, {"select": "dev"}, "setting select = 'dev': there is no dev split"),
+        ({"train": "Oslo\tO\n"}, {}, "no training sentence has an entity"),
+        ({}, {"size": "50"}, "size 50: there are only 12 sentences"),
     ],
 )
 def test_a_cells_own_fault_is_told_without_its_folder(
-    planned: Plan, data: Path, store: Store, broken: dict[str, str | None], select: str, told: str
+    planned: Plan, data: Path, store: Store, broken: dict[str, str | None], options: dict[str, Any], told: str
 ) -> None:
     for split, text in broken.items():
         path = data / "ships" / f"{split}.conll"
         path.write_text(text) if text else path.unlink()
-    end = run_task(Desk(store.folder, CPU), planned(select=select))
+    end = run_task(Desk(store.folder, CPU), planned(**options))
     assert end.why.startswith(told)
     assert "ships" not in end.why
     assert end == End(State.FAILED, end.why)
     assert not list(store.scratch.iterdir())
-
-
-def test_a_size_that_cannot_be_drawn_fails_before_it_trains(planned: Plan, store: Store) -> None:
-    end = run_task(Desk(store.folder, CPU), planned("50"))
-    assert "there are only 12 sentences" in end.why
-    assert not end.try_again
 
 
 @pytest.mark.parametrize("changed", ["data/ships/train.conll", "data/ships/test.conll", "encoder/config.json"])
@@ -153,11 +148,6 @@ def test_a_cell_after_a_source_reads_two_layers(
     assert job.system.source
     for task in (job.system.source, job):
         assert run_task(Desk(store.folder, CPU), task) == End(State.DONE)
-
-
-def test_nothing_begins_when_the_time_is_up(planned: Plan, store: Store) -> None:
-    assert run_task(Desk(store.folder, CPU, until=0.0), planned()).state is State.NOT_RUN
-    assert not made(store.folder)
 
 
 def test_settings_and_precision_are_the_protocols(

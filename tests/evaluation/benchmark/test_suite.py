@@ -35,6 +35,8 @@ name = "P"
 of = "a paper"
 f1 = { x = 50 }
 """
+A = '[systems.A]\nencoder = "a"\n'
+COMMAND = "command = ['x', '{test}', '{output}']"
 
 
 def read(tmp_path: Path, text: str, **encoders: str | tuple[str, ...]) -> Suite:
@@ -60,10 +62,11 @@ def test_a_systems_settings_need_only_go_with_its_protocols(tmp_path: Path) -> N
 
 
 def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
-    suite = read(tmp_path, '[systems.A]\nencoder = "a"\n[[targets]]\ndata = "x"\n')
+    suite = read(tmp_path, A + '[[targets]]\ndata = "x"\n')
     assert suite.protocols == {"default": FinetuneSettings()}
     assert suite.seeds == (1, 2, 3, 4, 5)
     assert suite.title == "mine"
+    assert list(read(tmp_path, GOOD.replace("[protocols.dev]", "[protocols.default]")).protocols) == ["default"]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +118,27 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
         ("sizes = [", "draws = 20000000\nsizes = [", "setting draws = 20000000: must be a whole number"),
         ("[[targets]]", "[targets]", "setting targets: must be tables with double brackets, [[targets]]"),
         ('[[published]]\nname = "P"\nof = "a paper"\nf1 = { x = 50 }', "[[systems.A]]", ""),
+        ("[[targets]]", f"[systems.C]\n{COMMAND}\n[systems.D]\nsame_encoder_as = 'C'\n[[targets]]",
+         "same_encoder_as = 'C': has no encoder of its own either"),
+        ("[[targets]]", "[systems.C]\nsame_encoder_as = 'B, source & target'\n[[targets]]", "has no encoder of its"),
+        *((A, f"[systems.A]\n{table}\n", told) for table, told in (
+            ("command = ['x', '{output}']", "setting command: lacks {test}; placeholders are {train}, {dev}"),
+            ("command = ['x', '{test}', 'output']", "setting command: lacks {output}"),
+            ("command = 'x {test} {output}'", "must be a list of text"),
+            (f"{COMMAND}\nencoder = 'a'", "has a command, so it can't have an encoder"),
+            (f"{COMMAND}\nsource = 'far'", "has a command, so it can't have an encoder"),
+            (f"{COMMAND}\nsame_encoder_as = 'B'", "has a command, so it can't have an encoder"),
+            (f"{COMMAND}\ntimeout_minutes = 0", "must be a number, above 0"),
+            ("seen_only = true", "seen_only finds mentions of trained_on"),
+        )),
+        ("sizes =", "labels = ['a=b', 'a=c']\nsizes =", "each type once"),
+        ("f1 = { x = 50 }", "token_f1 = 3", "token_f1 = 3"),
+        ("title =", "means = 3\ntitle =", "must be a table [means]"),
+        *(("[protocols.dev]", f"[[targets]]\ndata = 'y'\n[means]\n{mean}\n[protocols.dev]", told) for mean, told in (
+            ("both = 'x'", "means.both = 'x'"), ("both = ['x', 'z']", "unknown target 'z'"),
+            ("both = ['x']", "must be two targets or more"), ("both = ['x', 'y', 'x']", "each once"),
+            ("x = ['x', 'y']", "a name that is none of theirs"))),
+        (GOOD, "", "at least one"), (GOOD, A, "at least one"), (GOOD, "[[targets]]\ndata = 'x'\n", "at least one"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, told: str) -> None:
@@ -142,20 +166,10 @@ def test_more_cells_than_a_plan_can_hold_are_refused(tmp_path: Path) -> None:
         read(tmp_path, text.replace("[3, 5]", f"{list(range(17))}"))
 
 
-def test_one_protocol_may_be_called_default(tmp_path: Path) -> None:
-    assert list(read(tmp_path, GOOD.replace("[protocols.dev]", "[protocols.default]")).protocols) == ["default"]
-
-
 def test_a_file_whose_name_can_name_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "-x.toml").write_text(GOOD)
     with raises(SettingsError, words="the tables get its name"):
         read_suite(tmp_path / "-x.toml")
-
-
-def test_a_suite_without_systems_or_targets_is_refused(tmp_path: Path) -> None:
-    for text in ("", '[systems.A]\nencoder = "a"\n', '[[targets]]\ndata = "x"\n'):
-        with raises(SettingsError, words="at least one"):
-            read(tmp_path, text)
 
 
 def test_encoders_of_the_command_line(tmp_path: Path) -> None:
@@ -165,8 +179,6 @@ def test_encoders_of_the_command_line(tmp_path: Path) -> None:
             parse_encoders(wrong)
     with raises(SettingsError, words="unknown system 'Bb': did you mean 'B'?"):
         read(tmp_path, GOOD, Bb="folder")
-    with raises(SettingsError, words="has no encoder of its own either"):
-        read(tmp_path, GOOD + '[systems.C]\nsame_encoder_as = "B, source & target"\n')
 
 
 def test_several_encoders_of_a_system(tmp_path: Path) -> None:
@@ -199,11 +211,13 @@ def suite_of(**target: object) -> Suite:
     )
 
 
-def test_a_draw_for_each_seed() -> None:
-    places = list(suite_of(sizes=("all", 50), draw_by_seed=True).places())
+def test_a_draw_for_each_seed_and_one_of_all() -> None:
+    places = suite_of(sizes=("all", 50), draw_by_seed=True).places()
     assert [(each.size, each.draw, each.seed) for each in places] == [
         ("all", 1, 7), ("50", 1, 7), ("all", 1, 8), ("50", 2, 8), ("all", 1, 9), ("50", 3, 9),
     ]  # fmt: skip
+    places = suite_of(sizes=("all", 50), draws=2, seeds=(1,)).places()
+    assert [(each.size, each.draw) for each in places] == [("all", 1), ("50", 1), ("50", 2)]
 
 
 @pytest.mark.parametrize("draws", [1, 2, 3, 5])
@@ -213,12 +227,6 @@ def test_draws_times_seeds_with_new_draws_and_seeds_first(draws: int) -> None:
     assert sorted(pairs) == [(draw, seed) for draw in range(1, draws + 1) for seed in (7, 8, 9)]
     first = pairs[: min(draws, 3)]
     assert len({draw for draw, _ in first}) == len({seed for _, seed in first}) == len(first)
-
-
-def test_all_has_one_draw() -> None:
-    places = list(suite_of(sizes=("all", 50), draws=5, seeds=(1,)).places())
-    assert [(each.size, each.draw) for each in places if each.size == "all"] == [("all", 1)]
-    assert places[0].size == "all"
 
 
 def test_the_projects_suites_are_read() -> None:

@@ -78,14 +78,11 @@ def test_few_types_have_a_curve() -> None:
 
 
 @pytest.mark.parametrize("examples", [[GOLD[2]], [GOLD[0]], GOLD])
-def test_nothing_found(examples: list[Example]) -> None:
+def test_nothing_found_and_nothing_annotated(examples: list[Example]) -> None:
     report = make_report(told(), examples)
     assert (report.judgement.score.f1, report.worst.total, report.reliability) == (0.0, 0, ())
     assert report.missed.total == sum(bool(each.spans) for each in examples)
     assert [each.lowest for each in report.thresholds] == [()] * len(report.thresholds)
-
-
-def test_nothing_annotated() -> None:
     report = make_report(told(Nobody=[(0, 1, "ship", 0.3)]), [GOLD[2]])
     assert [(each.name, each.counts.gold, each.counts.predicted) for each in report.by_type] == [("ship", 0, 1)]
     assert (report.worst.total, report.missed.total, report.confusions) == (1, 0, ())

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from statistics import fmean
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +11,7 @@ from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Target
 from nerbert.evaluation.tables.compare import compare
 from nerbert.evaluation.tables.layout import ColumnKey, Layout, RowKey
-from nerbert.evaluation.tables.statistics import pooled_f1, summary, t_test, units_of
+from nerbert.evaluation.tables.statistics import pooled_f1, units_of
 from nerbert.evaluation.tables.table import make_table
 from tests.evaluation.tables.made_up import entry, made_up_suite, scores_of
 
@@ -53,20 +52,6 @@ def test_equal_episodes_are_their_own_observations() -> None:
     seen = pooled({(1, 1): (4, 20), (2, 1): (6, 20), (3, 1): (5, 20)})
     assert list(seen.values()) == pytest.approx([0.4, 0.6, 0.5])
     assert pooled({}) == {}
-
-
-def test_seeds_that_share_episodes_are_no_observations_of_their_own() -> None:
-    """Two systems as good as each other, each with luck of its own in every episode: alarms are as rare as said."""
-    chance = np.random.default_rng(5)
-    alarms = []
-    for _ in range(400):
-        luck = chance.normal(60, 6, (2, 5, 1)) + chance.normal(0, 1, (2, 5, 3))
-        ours, theirs = (
-            pooled({(draw, seed): (float(each[draw, seed]), 200.0) for draw in range(5) for seed in range(3)})
-            for each in luck
-        )
-        alarms.append((t_test(summary([ours[name] - theirs[name] for name in ours])).p or 0) < 0.05)
-    assert 0.02 < fmean(alarms) < 0.08
 
 
 def test_a_tables_test_of_episodes_is_over_draws() -> None:

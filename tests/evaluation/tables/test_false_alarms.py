@@ -80,11 +80,3 @@ def test_stars_without_a_difference_are_rare(
     found = [overall(chance, counts, seeds, draws, sourced=sourced) for _ in range(TRIES)]
     assert {each.test.n for each in found} == {observed}
     assert 0.02 < fmean(bool(each.mark) for each in found) <= 0.07
-
-
-@pytest.mark.parametrize(("count", "interval"), [(1, False), (2, False), (3, True), (4, True)])
-def test_few_encoders_have_no_stars_and_say_why(count: int, interval: bool) -> None:
-    """However large the difference."""
-    seen = overall(np.random.default_rng(count), {"A": count, "B": count}, count)
-    assert (seen.test.n, seen.test.interval is not None) == (count, interval)
-    assert seen.no_stars.startswith(f"{count} encoder")

@@ -262,7 +262,9 @@ SOURCED = {"systems": {"A": SystemSettings(), "B": SystemSettings(source="conll2
     ],
 )
 def test_notes_of_a_suite(suite: Suite, note: str) -> None:
-    assert len([each for each in make_table(suite, []).notes if each.startswith(note)]) == 1
+    table = make_table(suite, [])
+    assert len([each for each in table.notes if each.startswith(note)]) == 1
+    assert grid_of(table, "scores").title.startswith(f"Entity F1 on {suite.split} in percent")
     assert not [each for each in make_table(small("a"), []).notes if each.startswith(note[:12])]
 
 
@@ -276,11 +278,6 @@ def test_greedy_tags_stand_beside_what_users_get() -> None:
     assert entry(table, ("a", "all", "BERT"), "greedy F1", "figures").text == "25.00"
     assert entry(table, ("a", "all", "BERT"), "greedy strict F1", "figures").text == "12.50"
     assert entry(table, ("a", "all", "BERT"), "CPU seconds a run", "figures").text == "90"
-
-
-def test_the_scored_split_is_named() -> None:
-    table = make_table(small("a", split="dev"), [])
-    assert grid_of(table, "scores").title.startswith("Entity F1 on dev in percent")
 
 
 def test_the_order_of_cells_does_not_matter_and_strangers_are_left_out() -> None:
