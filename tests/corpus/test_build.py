@@ -233,16 +233,6 @@ def test_the_users_map_and_classes_that_it_misses(sample: Path, tmp_path: Path) 
     assert "City" in outside["to_ancestor"]
 
 
-def test_the_papers_split_by_sentence_with_a_fitted_balance_and_a_cap(sample: Path, tmp_path: Path) -> None:
-    settings = replace(SETTINGS, split_by="sentence", validation_ratio=0.5, balance="fit", max_copies=2)
-    manifest = build_corpus(plan(sample, tmp_path / "out"), settings).manifest
-    assert len(pages_of(tmp_path / "out", TRAIN) & pages_of(tmp_path / "out", VALIDATION)) > 20
-    expected = [sentence.expected_copies for sentence in read_sentences(tmp_path / "out", TRAIN)]
-    assert manifest["balance"]["method"] == "fit"
-    assert max(expected) <= 2
-    assert sum(expected) == pytest.approx(len(expected))
-
-
 Make = Callable[[Path, Path], tuple[CorpusPlan, CorpusSettings]]
 
 

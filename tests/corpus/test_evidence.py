@@ -49,15 +49,8 @@ def test_parts_of_titles_type_titles(tmp_path: Path) -> None:
         "Ada Unknown": ("Person", "title"), "M (2003 film)": ("Film", "title"), "Ada lovelaceana": ("", ""),
         "Town A": ("City", "t.tsv"), "Odd": ("", ""),
     }  # fmt: skip
-
-
-def test_a_part_that_is_less_precise_than_asked_types_nothing(tmp_path: Path) -> None:
-    found = typed(tmp_path, {"Page": LINKS}, with_evidence("title", least=0.95))
-    assert found["Ada Unknown"] == ("", "")
-
-
-def test_without_evidence_nothing_is_typed_by_it(tmp_path: Path) -> None:
-    assert typed(tmp_path, {"Page": LINKS}, with_evidence())["Ada Unknown"] == ("", "")
+    for other in (with_evidence("title", least=0.95), with_evidence()):
+        assert typed(tmp_path, {"Page": LINKS}, other)["Ada Unknown"] == ("", ""), "less precise than asked, or none"
 
 
 @pytest.mark.parametrize(

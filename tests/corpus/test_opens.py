@@ -23,11 +23,6 @@ def rows_of(texts: Iterable[str], mentions: Iterable[Iterable[Any]]) -> list[Row
     return [(text, [text[each["start"] : each["end"]] for each in of_text]) for text, of_text in pairs]
 
 
-def test_anchors_are_words_of_the_page(expected: list[Row]) -> None:
-    assert sum(len(anchors) for _, anchors in expected) > 500
-    assert all(anchor and anchor == anchor.strip() for _, anchors in expected for anchor in anchors)
-
-
 def test_duckdb(sample_corpus: Path, expected: list[Row]) -> None:
     """Rows in order, and anchors that are cut in SQL."""
     import duckdb

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,7 @@ def read_whole(manifest: dict[str, Any], settings: PretrainSettings) -> tuple[Co
     return CorpusLabels(facts | {"made_entity": sum(m.category == ENTITY for m in typed)}, categories), train
 
 
-@pytest.mark.parametrize("rows", [7, 2_000])
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize(("name", "rows"), [*zip(SETS, cycle((7, 2_000)), strict=False)])
 def test_streaming_finds_what_reading_it_whole_finds(
     settings: PretrainSettings, name: str, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,8 +95,7 @@ def test_classes_with_one_name_in_the_ontology_are_no_synonyms(
     assert table.names_like("insel") == {"insel", "island"}
 
 
-@pytest.mark.parametrize("rows", [7, 2_000])
-@pytest.mark.parametrize("at_most", [0, 1, 5, 10_000])
+@pytest.mark.parametrize(("rows", "at_most"), [(7, 0), (2_000, 1), (7, 5), (2_000, 10_000)])
 def test_the_validation_part_is_drawn_by_coin(
     settings: PretrainSettings, at_most: int, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,8 @@
 """The train part's windows from the cache, against cutting all sentences in memory."""
 
-import json
 import os
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, replace
 from itertools import cycle
 from pathlib import Path
@@ -15,9 +13,9 @@ import pytest
 
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.corpus_labels import LabelledCorpus, read_label_set
-from nerbert.encoder.preprocess import Preprocessor, Sentences, open_training_data
+from nerbert.encoder.preprocess import Sentences, open_training_data
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError, WriteError
+from nerbert.errors import InputError
 from nerbert.executors import HERE, LocalExecutor
 from nerbert.labels import sentence_example, tag_names
 from nerbert.model.backbone import load_tokenizer
@@ -27,7 +25,6 @@ from nerbert.model.windows import Label, Window, Windows
 from nerbert.records import Example, Sentence
 from nerbert.rng import hash64
 from nerbert.training.batches import TrainingData
-from tests.commands import python
 from tests.encoder.corpora import cut, poison, with_column
 from tests.extending.toys.executor_toy import Threads
 from tests.raised import raises
@@ -216,59 +213,6 @@ def test_a_damaged_cache_is_made_again(
     assert len(caches(settings)) == 1
 
 
-CHILD = """
-import os, signal, sys
-from pathlib import Path
-from transformers import AutoConfig
-from nerbert.encoder import preprocess
-from nerbert.model.backbone import load_tokenizer
-from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
-from nerbert.encoder.settings import PretrainSettings
-from nerbert.encoder.corpus_labels import LabelledCorpus
-
-corpus, cache, tokenizer, kill = sys.argv[1:]
-cut_shard, cuts = preprocess.cut_shard, []
-
-def counted(path, cutter, labels, source):
-    cuts.append(path)
-    if len(cuts) == int(kill):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return cut_shard(path, cutter, labels, source)
-
-preprocess.cut_shard = counted
-settings = PretrainSettings(corpus=Path(corpus), cache=cache)
-config = AutoConfig.for_model("bert", max_position_embeddings=64, vocab_size=3000)
-pieces = SubwordTokenizer(load_tokenizer(tokenizer), config, 32)
-found = preprocess.open_training_data([LabelledCorpus.read(settings)], pieces, settings)
-print(len(cuts), len(found.windows), int(found.windows.ids.sum()))
-"""
-
-
-@pytest.fixture
-def child(settings: PretrainSettings, pieces: SubwordTokenizer, tmp_path: Path, warm_python: None) -> list[str]:
-    """The command of a process that opens the training data, but for the shard at which it is killed."""
-    pieces.tokenizer.save_pretrained(tmp_path / "tokenizer")
-    return [python(), "-c", CHILD, str(settings.corpus_folder), settings.cache, str(tmp_path / "tokenizer")]
-
-
-def test_two_processes_at_once_make_one_cache(child: list[str], settings: PretrainSettings, opened: Opened) -> None:
-    running = [subprocess.Popen([*child, "0"], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    told = sorted(process.communicate()[0].split() for process in running)
-    windows = opened().windows
-    assert told == [[str(cuts), str(len(windows)), str(windows.ids.sum())] for cuts in (0, 5)]
-    assert len(caches(settings)) == 1
-
-
-def test_a_killed_run_leaves_nothing_that_is_taken_for_whole(
-    child: list[str], settings: PretrainSettings, opened: Opened, tmp_path: Path
-) -> None:
-    assert subprocess.run([*child, "3"], check=False).returncode == -9
-    assert {name[0] for name in caches(settings)} == {"."}
-    elsewhere = replace(settings, cache=str(tmp_path / "elsewhere"))
-    assert content(opened().windows) == content(opened(cache=elsewhere.cache).windows)
-    assert caches(settings) == caches(elsewhere)
-
-
 @pytest.mark.parametrize(
     ("damage", "hashed", "words"),
     [
@@ -326,20 +270,6 @@ def test_a_train_part_without_copies_is_told(few: Path, opened: Opened, tmp_path
     assert len(opened(corpus=(none,), resample_each_epoch=True).numbers_of(0))
 
 
-def test_a_full_disk_names_the_cache(
-    settings: PretrainSettings, opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> Iterator[Windows]:
-        raise OSError(28, "No space left on device")
-
-    read_label_set(read_manifest(settings.corpus_folder), settings)
-    monkeypatch.setattr("nerbert.encoder.preprocess.write_windows", full)
-    with raises(WriteError, "can't be written: No space left") as error:
-        opened()
-    assert f"{made_windows(settings)}/" in str(error.value)
-    assert not caches(settings)
-
-
 def test_copies_are_the_corpus_own_in_every_epoch(settings: PretrainSettings, opened: Opened) -> None:
     data = opened()
     copies = np.array([each.copies for each in training(replace(settings, resample_each_epoch=True))])
@@ -370,15 +300,6 @@ def test_copies_are_drawn_anew_each_epoch_around_their_expectation(settings: Pre
     assert not np.array_equal(columns.drawn(0, settings.seed + 1), epochs[0])
     other = opened(resample_each_epoch=True, seed=settings.seed + 1)
     assert not np.array_equal(other.numbers_of(0), data.numbers_of(0))
-
-
-def test_the_cutters_key_is_plain_json(settings: PretrainSettings, pieces: SubwordTokenizer) -> None:
-    """So that an option which `SubwordTokenizer` gets one day is in it, or is noticed."""
-    labels = read_label_set(read_manifest(settings.corpus_folder), settings)
-    key = Preprocessor(pieces, (str(labels.facts["sha256"]),), BioLabels(tag_names(labels.categories))).key()
-    assert json.loads(json.dumps(key)) == json.loads(json.dumps(key, sort_keys=True))
-    assert {"body", "_before", "_after", "_on_too_long", "_further"} <= set(key["pieces"])
-    assert key["labels"][-1] == tag_names(labels.categories)
 
 
 def test_other_labels_with_an_inherited_key_have_their_own_windows(

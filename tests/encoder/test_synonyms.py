@@ -16,11 +16,6 @@ def test_some_sets() -> None:
     found = read_synonyms()
     assert {"human", "people", "individual"} <= found["person"]
     assert "person" in found["human"]
-    assert "organization" in found["organisation"]
-    assert "party" in found["political party"]
-    assert "musician" in found["musical artist"]
-    assert "movie" in found["film"]
-    assert "zebra" not in found
     pairs = [("gene", "human gene"), ("race track", "racecourse"), ("presenter", "television host"),
              ("jockey", "horse rider"), ("grand prix", "motor race"), ("aircraft", "airplane")]  # fmt: skip
     assert not [pair for pair in pairs if pair[1] in found.get(pair[0], ())], "one is broader than the other"

@@ -38,14 +38,11 @@ def test_what_is_fetched_for_a_wiki_is_what_its_build_takes(language: str) -> No
     assert wiki_codes(wiki, language) == wiki_codes("", language)
 
 
-def test_the_newest_wikidata_is_meant_where_no_date_is_given() -> None:
+def test_wikidata_has_lists_beside_it_unless_the_newest_is_meant() -> None:
     (newest,) = list_addresses("en", also=("wikidata",))[4:]
     assert [newest] == list_addresses("en", "2021.09.01", also=("wikidata:latest",))[4:]
     assert newest.address.endswith("/wikidatawiki/entities/latest-all.json.gz")
     assert (newest.undated, newest.sums) == (False, "")
-
-
-def test_the_lists_of_wikidata_lie_beside_it() -> None:
     (dated,) = list_addresses("en", also=("wikidata:20261021",))[4:]
     assert dated.sums == f"{dated.address.rpartition('/')[0]}/wikidata-20261021-sha1sums.txt"
 
