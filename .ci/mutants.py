@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 MUTMUT = Path(sys.executable).with_name("mutmut")
 MODULES = {
     "metrics/score": ["tests/metrics", "tests/evaluation/test_evaluate.py"],
-    "labels": ["tests/test_labels.py", "tests/metrics", "tests/formats", "tests/model/test_decode.py"],
+    "labels": ["tests/test_labels.py", "tests/metrics", "tests/formats", "tests/model/test_linear.py"],
     "formats/documents": ["tests/formats"],
     "formats/conll": ["tests/formats"],
     "corpus/wikitext/scan": ["tests/corpus/wikitext"],

@@ -47,6 +47,10 @@ if code < 0:
 sys.exit(code)
 """
 """What stands in for `python` and `nerbert`; it ends as the command does, by a signal too."""
+COLD = """#!/bin/sh
+exec {python} {prefix} "$@"
+"""
+"""The same without a server: macOS forks no process that has threads."""
 
 
 @contextmanager
@@ -54,8 +58,13 @@ def warm_commands(folder: Path) -> Iterator[Path]:
     """Write `python` and `nerbert` into a folder, to be found in PATH, and run a server for them."""
     address = str(folder / "server")
     for name, prefix in (("python", []), ("nerbert", ["-m", "nerbert"])):
-        (folder / name).write_text(CLIENT.format(python=sys.executable, address=address, prefix=prefix))
+        client = CLIENT.format(python=sys.executable, address=address, prefix=prefix)
+        cold = COLD.format(python=sys.executable, prefix=" ".join(prefix))
+        (folder / name).write_text(cold if sys.platform == "darwin" else client)
         (folder / name).chmod(0o755)
+    if sys.platform == "darwin":
+        yield folder
+        return
     command = [sys.executable, str(Path(__file__)), address]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdin is not None
@@ -97,8 +106,7 @@ def _answer(connection: socket.socket) -> None:
     if child := os.fork():
         for each in files:
             os.close(each)
-        if connection.fileno() in select.select([connection.fileno(), os.pidfd_open(child)], [], [])[0]:
-            os.kill(child, signal.SIGKILL)  # who asked for it is gone
+        threading.Thread(target=_kill_when_gone, args=(connection, child), daemon=True).start()
         _, status = os.waitpid(child, 0)
         connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
         os._exit(0)
@@ -107,6 +115,12 @@ def _answer(connection: socket.socket) -> None:
         os.dup2(each, number)
         os.close(each)
     _run(command)
+
+
+def _kill_when_gone(connection: socket.socket, child: int) -> None:
+    """Kill a command when who asked for it is gone."""
+    if not connection.recv(1):
+        os.kill(child, signal.SIGKILL)
 
 
 def _run(command: dict[str, Any]) -> None:
