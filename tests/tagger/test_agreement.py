@@ -12,7 +12,6 @@ from nerbert.errors import InputError
 from nerbert.model.heads import Entities, Head
 from nerbert.records import Example, Span
 from nerbert.tagger.agreement import Agreement, Loss, agreement_of, check_loss
-from nerbert.tagger.export import export
 from tests.commands import exit_code
 from tests.raised import raises
 
@@ -91,11 +90,3 @@ def test_a_bad_int8_leaves_nothing_and_the_earlier_export_stays(
     assert exit_code(*words) == 1
     assert (tmp_path / "out" / "onnx" / "nerbert-onnx.json").read_bytes() == before
     assert exit_code(*words, "--max-loss", 40) == 0
-
-
-@pytest.mark.extras
-def test_data_of_other_types_is_refused(tiny_tagger: Path, tmp_path: Path) -> None:
-    (tmp_path / "other.conll").write_text("Anna B-PER\nleft O\n\n")
-    with raises(InputError, "finds none of the data's types (PER), so nothing can be compared"):
-        export(tiny_tagger, int8=True, output=tmp_path / "out", data=tmp_path / "other.conll")
-    assert not (tmp_path / "out").exists()

@@ -129,10 +129,8 @@ def test_a_broken_export_is_one_line(done: Export, tmp_path: Path, name: str) ->
     assert str(folder) in str(caught.value) or name in ("no room", "small vocabulary")
 
 
-def test_an_export_is_replaced_on_demand_alone(done: Export, tmp_path: Path) -> None:
+def test_an_export_is_replaced_on_demand(done: Export, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(done.folder, tmp_path / "tagger"))
-    with raises(OutputExists, "--overwrite"):
-        export(folder)
     assert set(export(folder, overwrite=True).sizes) == {"model.onnx"}
     assert Tagger.load(folder, backend="onnx").head.name == "onnx fp32 cpu"
 
@@ -150,6 +148,9 @@ TORCH = "torch computes in bf16 and fp32;"
         (lambda folder: Tagger.load(folder, backend="onnx", device="cuda"), InputError, "onnx computes on a CPU"),
         (lambda folder: export(folder, overwrite=True, data=folder / "none.conll"), InputError,
          "no such file or folder; name a file of annotated"),
+        (lambda folder: export(folder, overwrite=True, int8=True, data=folder.parent / "other.conll"), InputError,
+         "finds none of the data's types (PER), so nothing can be compared"),
+        (export, OutputExists, "--overwrite"),
         (lambda folder: export(folder, max_loss=0), SettingsError, "--max-loss 0: points of F1"),
         (lambda folder: Tagger.load(folder.parent, backend="onnx"), InputError, "holds no onnx/; run `nerbert export`"),
         (lambda _: export("embedded"), InputError,
@@ -161,6 +162,7 @@ def test_messages(
 ) -> None:
     folder = Path(shutil.copytree(tiny_tagger, tmp_path / "tagger"))
     shutil.copytree(done.folder, folder / "exported")
+    (folder / "other.conll").write_text("Anna B-PER\nleft O\n\n")
     with raises(kind, words):
         act(folder / "exported")
 
