@@ -28,12 +28,11 @@ def placed(*own: str, before: str = "split") -> list[str]:
     return [*USUAL[:place], *own, *USUAL[place:]]
 
 
-def build(sample: Path, output: Path, *toys: str, workers: int = 1, steps: Sequence[str] = ()) -> int:
-    """Build the sample's corpus of several parts with steps of one's own; return the exit code."""
-    options = {"min_mentions": 5, "split_bytes": 40_000, "steps": json.dumps(steps or placed(*toys))}
-    given = [word for name, value in options.items() for word in ("--set", f"{name}={value}")]
+def build(sample: Path, output: Path, *options: object, steps: Sequence[str] = USUAL) -> int:
+    """Build the sample's corpus of several parts; return the exit code."""
+    given = ("--set", "min_mentions=5", "--set", "split_bytes=40_000", "--set", f"steps={json.dumps(steps)}")
     return exit_code("corpus", "build", sample / "wiki.xml", "--knowledge", sample / "knowledge", "-o", output,
-                     "--workers", workers, *given)  # fmt: skip
+                     *given, *options)  # fmt: skip
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -49,12 +48,12 @@ def rows_of(corpus: Path) -> dict[str, dict[str, Any]]:
 def built(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus built with both toys and two workers."""
     output = tmp_path_factory.mktemp("steps") / "corpus"
-    assert build(sample, output, SHORT, SMALL, workers=2) == 0
+    assert build(sample, output, "--workers", 2, steps=placed(SHORT, SMALL)) == 0
     return output
 
 
 def test_one_worker_and_two_give_the_same_bytes(built: Path, sample: Path, tmp_path: Path) -> None:
-    assert build(sample, tmp_path / "out", SHORT, SMALL) == 0
+    assert build(sample, tmp_path / "out", "--workers", 1, steps=placed(SHORT, SMALL)) == 0
     assert digests(tmp_path / "out") == digests(built)
     assert len(list((built / "sentences").iterdir())) > 1
     assert {*rows_of(built)} - {"length", "pages' sizes"} < _TAKEN, "names of the build's own rows"

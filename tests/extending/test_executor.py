@@ -3,10 +3,10 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -16,18 +16,13 @@ from nerbert.registry import EXECUTORS
 from nerbert.tagger.jobs import files
 from tests.commands import exit_code
 from tests.extending.guides import blocks, module, run_commands
-from tests.extending.test_corpus_step import digests
+from tests.extending.test_corpus_step import build, digests
 from tests.extending.toys.executor_toy import Threads
 
 NAME = "tests.extending.toys.executor_toy:Threads"
 FEW = ["--set=max_steps=1", "--set=min_steps=0", "--set=precision=fp32", "--set=threads=1"]
+Get = Callable[[str], Path]
 Job = Callable[..., dict[str, Any]]
-
-
-def build(sample: Path, output: Path, *options: str) -> int:
-    """Build the sample's corpus of several parts; return the exit code."""
-    return exit_code("corpus", "build", sample / "wiki.xml", "--knowledge", sample / "knowledge", "-o", output,
-                     "--set", "min_mentions=5", "--set", "split_bytes=40_000", *options)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -40,58 +35,47 @@ def plain(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-class Shared(NamedTuple):
-    """What the jobs read."""
-
-    data: Path
-    corpus: Path
-    encoder: Path
-    tagger: Path
-    texts: Sequence[Path]
-
-
 @pytest.fixture(scope="module")
-def shared_things(
-    sample: Path, plain: Path, tiny_encoder: Path, tiny_tagger: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Shared:
+def texts(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two files of text."""
     folder = tmp_path_factory.mktemp("texts")
     sentences = [each.text for each in read_sentences(plain)]
-    texts = [folder / f"{number}.txt" for number in range(2)]
-    for number, path in enumerate(texts):
-        path.write_text("\n".join(sentences[number::2][:60]))
-    return Shared(sample, plain, tiny_encoder, tiny_tagger, texts)
+    for number in range(2):
+        (folder / f"{number}.txt").write_text("\n".join(sentences[number::2][:60]))
+    return folder
 
 
-def pretrained(shared: Shared, to: Path, *options: str) -> dict[str, bytes]:
+def pretrained(get: Get, to: Path, *options: str) -> dict[str, bytes]:
     """Pre-train for one step; return the windows."""
     config = to / "pretrain.toml"
-    config.write_text(f'corpus = "{shared.corpus}"\ncache = "{to / "cache"}"\nbackbone = "{shared.encoder}"\n')
+    config.write_text(f'corpus = "{get("plain")}"\ncache = "{to / "cache"}"\nbackbone = "{get("tiny_encoder")}"\n')
     few = [each for each in FEW if "min_steps" not in each]
     assert exit_code("pretrain", config, "-o", to / "encoder", *few, *options) == 0
     return {path.name: path.read_bytes() for path in (to / "cache" / "pieces").rglob("*.bin")}
 
 
-def tagged(shared: Shared, to: Path, *options: str) -> dict[str, bytes]:
+def tagged(get: Get, to: Path, *options: str) -> dict[str, bytes]:
     """Tag two files; return the outputs."""
-    assert exit_code("tag", shared.tagger, *shared.texts, "-o", to / "tagged", "--device", "cpu", *options) == 0
+    texts = sorted(get("texts").iterdir())
+    assert exit_code("tag", get("tiny_tagger"), *texts, "-o", to / "tagged", "--device", "cpu", *options) == 0
     return {path.name: path.read_bytes() for path in (to / "tagged").iterdir()}
 
 
-def distilled(shared: Shared, to: Path, *options: str) -> dict[str, bytes]:
+def distilled(get: Get, to: Path, *options: str) -> dict[str, bytes]:
     """Distil a tagger; return the teacher's sentences."""
-    words = ("--encoder", shared.encoder, "-o", to / "student", "--device", "cpu", "--set=source_epochs=0.1", *FEW)
-    assert exit_code("distil", shared.tagger, *shared.texts, *words, *options) == 0
+    words = ("--encoder", get("tiny_encoder"), "-o", to / "student", "--device", "cpu", "--set=source_epochs=0.1", *FEW)
+    assert exit_code("distil", get("tiny_tagger"), *sorted(get("texts").iterdir()), *words, *options) == 0
     return {"silver": (to / "student" / "silver.jsonl").read_bytes()}
 
 
-def benchmarked(shared: Shared, to: Path, *options: str) -> dict[str, bytes]:
+def benchmarked(get: Get, to: Path, *options: str) -> dict[str, bytes]:
     """Run a suite of two cells; return their scores."""
     suite = to / "suite.toml"
     suite.write_text(
-        f'seeds = [1, 2]\n[systems.tiny]\nencoder = "{shared.encoder}"\n[protocols.fast]\nmax_steps = 1\n'
+        f'seeds = [1, 2]\n[systems.tiny]\nencoder = "{get("tiny_encoder")}"\n[protocols.fast]\nmax_steps = 1\n'
         'min_steps = 0\nprecision = "fp32"\n[[targets]]\ndata = "domain"\nsizes = [3]\n'
     )
-    assert exit_code("benchmark", suite, "--data", shared.data, "-o", to / "out", *options) == 0
+    assert exit_code("benchmark", suite, "--data", get("sample"), "-o", to / "out", *options) == 0
     cells = [json.loads(path.read_text()) for path in sorted((to / "out" / "cells").iterdir())]
     return {"scores": json.dumps([each["scores"] for each in cells]).encode()}
 
@@ -101,14 +85,14 @@ def benchmarked(shared: Shared, to: Path, *options: str) -> dict[str, bytes]:
     [(pretrained, 4), (tagged, 4), (distilled, 4), pytest.param(benchmarked, 2, marks=pytest.mark.extras)],
 )
 def test_long_jobs_run_on_it_and_make_the_same(
-    job: Job, tasks: int, shared_things: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: Job, tasks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.setattr(Threads, "made", [])
     monkeypatch.setattr(files, "_PART", 2000)
     found = []
     for name, options in (("threads", ("--executor", NAME, "--workers", "1")), ("usual", ())):
         (tmp_path / name).mkdir()
-        found.append(job(shared_things, tmp_path / name, *options))
+        found.append(job(request.getfixturevalue, tmp_path / name, *options))
     (made,) = Threads.made
     assert (made.workers, made.left) == (1, 1)
     assert made.tasks >= tasks
@@ -148,21 +132,6 @@ def test_a_build_starts_one_pool_of_processes(
     with pytest.raises(RuntimeError, match="after shutdown"):
         one.submit(int)
     assert digests(tmp_path / "two") == digests(plain)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--executor", "none"], "executor 'none': must be one of 'local', 'ray', or your own as module:name; NAME:4"),
-        (["--executor", "no_such_module:Any"], "executor 'no_such_module:Any': No module named 'no_such_module'"),
-        (["--workers", "0"], "workers = 0: must be at least 1"),
-    ],
-)
-def test_what_is_no_executor_is_refused(
-    options: list[str], message: str, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert build(sample, tmp_path / "out", *options) == 1
-    assert message in capsys.readouterr().err
 
 
 def test_the_guides_examples_run(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

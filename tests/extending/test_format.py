@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from nerbert.errors import InputError
 from nerbert.formats.conll import write_conll
 from nerbert.formats.data import find_splits
 from nerbert.formats.documents import Reading
@@ -16,7 +15,6 @@ from nerbert.registry import FORMATS
 from tests.commands import exit_code
 from tests.extending.guides import blocks, module, run_commands
 from tests.extending.toys.format_toy import Numbered, Toy
-from tests.raised import raises
 
 NAME = "tests.extending.toys.format_toy:Toy"
 SENTENCES = (
@@ -117,17 +115,6 @@ def test_data_commands_read_it(
     assert set(json.loads((tmp_path / "few" / "manifest.json").read_text())["sha256"]) == {
         "train.toy", "dev.toy", "test.toy",
     }  # fmt: skip
-
-
-def test_faults_name_the_line_or_the_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "train.toy").write_text("[Ada](person) slept\n[Bob]() slept\n")
-    with raises(InputError, path=tmp_path / "train.toy", line=2):
-        read_examples(tmp_path / "train.toy", Reading(from_=NAME))
-    for name, told in (("toy", "or your own as module:name"), ("toys:Toy", "No module named")):
-        assert exit_code("data", "check", tmp_path, "--from", name) == 1
-        error = capsys.readouterr().err
-        assert error.startswith(f"nerbert: format '{name}': ")
-        assert told in error
 
 
 def test_the_guides_format_runs(

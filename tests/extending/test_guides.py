@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from nerbert.config import make_settings
+from nerbert.config import load_settings
 from nerbert.errors import SettingsError
 from nerbert.evaluation.benchmark import runner
 from nerbert.evaluation.benchmark.suite_file import read_suite
@@ -18,20 +18,19 @@ from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 from tests.extending.guides import blocks, module
 from tests.raised import raises
-from tests.serve.heads import tagger_folder
-from tests.serve.servers import HEAD, assert_fault, serving
+from tests.serve.servers import assert_fault, serving
 
 
 def test_the_objective_trains(
     tiny_encoder: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module("objective.md", "focal", tmp_path, monkeypatch)
-    values: dict[str, Any] = {"max_steps": 4, "precision": "fp32", "threads": 1, "objective": "focal:Focal"}
-    own = make_settings(FinetuneSettings, values)
+    (tmp_path / "own.toml").write_text('max_steps=4\nprecision="fp32"\nthreads=1\nobjective="focal:Focal"')
+    own, zero = (load_settings(FinetuneSettings, tmp_path / "own.toml", more) for more in ([], ["focal.gamma=0"]))
     with raises(SettingsError, setting="focal.gamma"):
         own.changed({"focal": {"gamma": 11}})
     weights = []
-    for number, settings in enumerate((own, own.changed({"focal": {"gamma": 0}}), replace(own, objective="tagging"))):
+    for number, settings in enumerate((own, zero, replace(own, objective="tagging"))):
         (folder,) = finetune(str(tiny_encoder), sample / "domain", tmp_path / str(number), settings, calibrate=False)
         head: Any = Tagger.load(folder, backend="torch").head
         weights.append(head.scorer._model.classifier.weight)
@@ -63,12 +62,6 @@ def test_a_named_protocol_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert "/gliner" not in paths
         assert paths["/mask"]["post"]["summary"] == "Mask entities"
         server.logged("POST /mask 200")
-
-
-@pytest.mark.parametrize("name", ["json:none", "no_such_module:operations", "tagg"])
-def test_a_protocol_that_is_not_there_is_refused(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code("serve", tagger_folder(tmp_path / "told"), *HEAD, "--protocols", name) == 1
-    assert f"nerbert: protocol '{name}': " in capsys.readouterr().err
 
 
 SYSTEM, TARGET = "external-system.md", '[[targets]]\ndata = "ships"\n'

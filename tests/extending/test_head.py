@@ -5,12 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.errors import InputError, SettingsError
-from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.finetuning.start import check_head
+from nerbert.errors import InputError
 from nerbert.tagger.export import export
 from nerbert.tagger.self_check import check
-from nerbert.training.objective import find_objective
 from tests.commands import exit_code
 from tests.raised import raises
 
@@ -76,11 +73,6 @@ def test_one_with_an_export_checks_itself(sample: Path, tmp_path: Path, capsys: 
     (crf / "onnx" / "nerbert-onnx.json").write_text(json.dumps(card))
     (checked,) = check(crf, head=kind, backend="onnx", precision="fp32")
     assert checked.differences, "the self-check sees what the head alone has"
-
-
-def test_what_a_head_can_not_start_from_is_refused() -> None:
-    with raises(SettingsError, f"not for the head of objective '{CRF}'", setting="source_head"):
-        check_head(find_objective(CRF), FinetuneSettings(objective=CRF, source_head="shared"))
 
 
 def test_one_without_an_export_says_so(tagger: Path) -> None:

@@ -181,6 +181,8 @@ def test_a_model_of_labels_at_run_time_keeps_the_types_of_its_card(tmp_path: Pat
     few = replace(SETTINGS, min_steps=0, max_steps=2, learning_rate=0.0, max_length=256)
     first, second = tmp_path / "first", tmp_path / "second"
     finetune("embedded-open", OLD, first, few)
+    card = read_card(str(first))
+    assert (card["head"], card["settings"]["objective"]) == ("concepts", "names")
     finetune(str(first), NEW, second, few, add_types=AddTypes(OLD, max_loss=100))
     card = read_card(str(second))
     assert card["types"] == ["person", "port", "ship"]

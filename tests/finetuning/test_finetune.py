@@ -21,7 +21,7 @@ from nerbert.model.backbone import save_model, tags_of
 from nerbert.model.folder import TaggerFacts, read_card, write_card
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.heads import predict_entities
-from nerbert.records import Document, Example, Repairs, Span
+from nerbert.records import Document, Repairs
 from nerbert.registry import FORMATS, OBJECTIVES
 from nerbert.render.cards import tagger_card
 from nerbert.tagger.calibrate import calibrate
@@ -29,7 +29,6 @@ from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
 from nerbert.training.loop import train
 from nerbert.training.tagging import TokenClassification
-from nerbert.words import icu_splitter
 from tests.commands import exit_code
 from tests.encoder.backbones import load_tagging_model, tiny_mlm
 from tests.raised import raises
@@ -94,6 +93,8 @@ def test_without_seeds_the_output_is_the_tagger(tune: Tune, tiny_encoder: Path, 
     for file in output.glob("*.json"):
         assert "secret-place" not in file.read_text()
         assert str(tiny_encoder) not in file.read_text()
+    with raises(OutputExists):
+        tune()
 
 
 def test_a_dev_set_gives_the_confidences_their_temperature(
@@ -380,19 +381,6 @@ def test_the_splitter_asked_for_is_the_taggers(tune: Tune, tiny_encoder: Path, t
     assert card(tune(on=rows, reading=asked))["word_splitter"] == after.card["word_splitter"] == "gliner-words-1"
 
 
-@pytest.mark.extras
-def test_thai_that_a_dictionary_cuts_is_tagged_in_its_words(tune: Tune, tmp_path: Path) -> None:
-    text, asked = "เขาไปกรุงเทพเมื่อวาน", Reading(word_splitter="icu")
-    rows = write_row(tmp_path / "train.jsonl", text, 5, 12)
-    folder = tune(on=rows, reading=asked)
-    assert Tagger.load(folder).splitter == icu_splitter()
-    (words,) = [each.words for each in read_data(rows, reading=asked).train]
-    assert [text[start:end] for start, end in words] == ["เขา", "ไป", "กรุงเทพ", "เมื่อ", "วาน"]
-    example = Example(text, words, (Span(5, 12, "place"),))
-    again = train_tagger.finetune_examples(str(folder), [example], [], FAST)
-    assert again.card["word_splitter"] == icu_splitter()
-
-
 def test_a_card_says_how_texts_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nerbert.words.icu_splitter", lambda: "icu-words-1/77")
     splitters = "unicode-words-1", "icu-words-1/77", "gliner-words-1"
@@ -485,33 +473,11 @@ def test_messages(
     assert not (tmp_path / "tagger").exists()
 
 
-def test_a_failing_run_leaves_nothing(tune: Tune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail_at_second(*given: Any, **named: Any) -> Any:
-        if given[3].seed == 2:
-            raise NerbertError("the loss became nan")
-        return train(*given, **named)
-
-    monkeypatch.setattr(train_tagger, "train", fail_at_second)
-    with raises(NerbertError):
-        tune(name="out/tagger", seeds=(1, 2))
-    assert not list((tmp_path / "out").iterdir())
-
-
 def test_several_processes_are_refused(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with raises(SettingsError, "fine-tuning runs in one process: start it without torchrun"):
         finetune(str(tiny_encoder), tmp_path, tmp_path / "tagger", FAST)
     assert not list(tmp_path.iterdir())
-
-
-def test_output_is_not_overwritten_by_accident(tune: Tune, tiny_encoder: Path, tmp_path: Path) -> None:
-    output = Path(shutil.copytree(tiny_encoder, tmp_path / "tagger"))
-    (output / "notes.txt").write_text("old")
-    with raises(OutputExists):
-        tune()
-    assert (output / "notes.txt").exists()
-    tune(overwrite=True)
-    assert not (output / "notes.txt").exists()
 
 
 @pytest.mark.parametrize("select", ["last", "dev"])

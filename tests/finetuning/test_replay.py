@@ -177,11 +177,6 @@ def test_messages(start: Path, encoder: str, changes: dict[str, Any], kind: type
         )
 
 
-def test_the_tagger_in_the_package_is_a_start_by_its_name() -> None:
-    made = finetune_examples("embedded-open", EXAMPLES, [], FinetuneSettings(**SETTINGS | {"max_steps": 1}))
-    assert (made.card["head"], made.card["settings"]["objective"]) == ("concepts", "names")
-
-
 def test_keys_of_cells_before_hold_and_replay_counts_by_content(start: Path) -> None:
     replayed = ReplaySettings(files=(start / "open.jsonl",))
     usual = FinetuneSettings(objective="zero_shot")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.finetuning.sampling import Episode, SizeUnit, draw_episode, draw_subset, many, parse_size
+from nerbert.finetuning.sampling import Episode, draw_episode, draw_subset, many, parse_size
 from nerbert.formats.conll import example_of
 from nerbert.records import Example
 from tests.raised import raises
@@ -38,7 +38,8 @@ def entities(examples: Sequence[Example], places: Sequence[int]) -> Counter[str]
         ("0", "0"), (0, "0"),
         ("0.50%", "0.5%"), ("100%", "100%"), ("10%", "10%"), ("k=4", "k=4"), ("K = 04", "k=4"), ("k=100", "k=100"),
         ("5 way 1 shot", "5 way 1 shot"), ("5-way 1-shot", "5 way 1 shot"), ("10  ways 5 shots", "10 way 5 shot"),
-        ("5 way 5 shot 5 queries", "5 way 5 shot"), ("5 way 1 shot 2 queries", "5 way 1 shot 2 queries"),
+        ("5 way 5 shot 5 queries", "5 way 5 shot"), ("5 way 1 shot 1 query", "5 way 1 shot"),
+        ("10 way 1 shot 1 query", "10 way 1 shot"), ("5 way 1 shot 2 queries", "5 way 1 shot 2 queries"),
         ("10 way 5 shot 1 query", "10 way 5 shot"),
     ],
 )  # fmt: skip
@@ -63,8 +64,8 @@ FULL = [sentence("aaa", f"word{number}") for number in range(9)]
         (lambda: draw_subset([sentence("a")], 2, 1), SettingsError, "there is only 1 sentence; take"),
         (lambda: draw_subset([sentence("a")], "1 way 1 shot", 1), SettingsError, "episodes exist in suites only"),
         (lambda: draw_subset([sentence("a")], 1, 0), SettingsError, "draw 0: draws are numbered from 1"),
+        (lambda: draw_subset([sentence("")] * 1000, "k=1", 1), InputError, "no entity in 1,000 sentences"),
         (lambda: draw_subset([], "5%", 1), InputError, "no sentences to draw 5% from"),
-        (lambda: draw_subset([sentence("")] * 2, "k=1", 1), InputError, "no entity in 2 sentences"),
         (lambda: draw_subset([sentence("")], "k=1", 1), InputError, "no entity in 1 sentence, so"),
         (lambda: draw_episode([sentence("a")], 1, 1, 1, -1), SettingsError, "draw -1: draws are numbered from 1"),
         (lambda: draw_episode([sentence("a")], 1, 0, 1, 1), SettingsError, "shots = 0"),
@@ -83,14 +84,6 @@ FULL = [sentence("aaa", f"word{number}") for number in range(9)]
 def test_messages(act: Callable[[], object], kind: type[NerbertError], words: str) -> None:
     with raises(kind, words):
         act()
-
-
-def test_few_nerds_queries_are_the_usual_ones() -> None:
-    sizes = [parse_size(f"{ways} way {shots} shot") for ways, shots in ((5, 1), (5, 5), (10, 1), (10, 5))]
-    assert [(size.ways, size.shots, size.queries, size.kind) for size in sizes] == [
-        (ways, shots, queries, SizeUnit.EPISODE)
-        for ways, shots, queries in ((5, 1, 1), (5, 5, 5), (10, 1, 1), (10, 5, 1))
-    ]
 
 
 @given(SENTENCES, DRAWS, st.data())
@@ -209,8 +202,3 @@ def test_an_episode_that_is_there_is_found() -> None:
     examples += [sentence(type_, f"{type_}{number}") for type_ in "ab" for number in range(3)]
     assert draw_episode(examples, 2, 1, 1, 3).types == ("a", "b")
     assert draw_episode(examples[5:], 2, 1, 1, 1).types == ("a", "b"), "of as many types as there are"
-
-
-def test_one_is_not_many() -> None:
-    assert [many(count, "type") for count in (0, 1, 1000)] == ["0 types", "1 type", "1,000 types"]
-    assert [many(count, "query", "queries") for count in (1, 2)] == ["1 query", "2 queries"]

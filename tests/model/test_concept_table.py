@@ -160,12 +160,3 @@ def test_half_of_the_steps_read_another_word_and_a_description() -> None:
     assert table.texts_read([0, 2], 1, None) == ["person: somebody", "partei"]
     table.reworded = False
     assert table.texts_read([0, 2], 1, 5) == ["person: somebody", "partei"]
-
-
-def test_a_thousand_types() -> None:
-    many = 1000
-    table = table_of(*(Concept(f"type {number}", ancestors=(f"type {number // 10}",)) for number in range(many)))
-    asked = tuple(sorted(f"type {number}" for number in range(many)))
-    rows = [((number,), asked if number % 2 else None) for number in range(30)]
-    has, known = table.masks(rows, table.candidates(rows))
-    assert (has.sum(), known[1].sum(), known[20].sum()) == (30, many - 1, many - 12)

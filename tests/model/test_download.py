@@ -66,6 +66,7 @@ def test_whatever_the_hub_breaks_is_one_error_and_it_may_be_asked_again(hub: Hub
         download("some/model", FILES["small"])
     hub.reachable = True
     assert download("some/model", FILES["small"]) == Path(embedded("embedded"))
+    assert hub.asked[2:] == [("info", "some/model", 10.0), ("snapshot", "some/model", False)]
 
 
 @pytest.mark.parametrize("use", USES)
@@ -98,21 +99,8 @@ def test_what_was_downloaded_before_is_used_without_a_network(hub: Hub) -> None:
     assert asked == ["info", "snapshot"] * 3, "once for small files, for all loaders, and for a tagger's folder"
 
 
-def test_what_is_there_is_downloaded(hub: Hub) -> None:
-    hub.reachable = True
-    assert download("some/model", FILES["small"]) == Path(embedded("embedded"))
-    assert hub.asked == [("info", "some/model", 10.0), ("snapshot", "some/model", False)]
-
-
 def test_local_files_only_asks_for_nothing(hub: Hub) -> None:
     for kinds in (["tagger"], []):
         with raises(InputError, "nothing in the cache"):
             ModelFolder.open("some/model", *kinds, local_files_only=True)  # type: ignore[arg-type]
     assert hub.asked == [("snapshot", "some/model", True)] * 2
-
-
-def test_offline_mode_is_respected_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with raises(InputError, "offline"):
-        download("some/model", FILES["model"], cache_dir=tmp_path)

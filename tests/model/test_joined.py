@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -14,21 +13,12 @@ from nerbert.model.backbone import Backbone, load_tagger_model, save_model
 from nerbert.model.folder import write_card
 from nerbert.model.forward import Batch, logits_at
 from nerbert.model.fresh import train_tokenizer
-from nerbert.model.windows import Window, Windows
-from nerbert.training.batches import collate
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_tagging
 from tests.raised import raises
 
 KINDS = ("albert", "bert", "deberta-v2", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta")
 LAYERS = 4
-
-
-@pytest.fixture
-def batch() -> Batch:
-    """Two sentences, one of them padded."""
-    rows = [Window(0, (2, 7, 8, 9, 3), (0, 1, 2), (1, 3, 3), (0, 1, 1)), Window(1, (2, 11, 3), (0,), (1,), (0,))]
-    return collate(Windows.pack(rows), np.arange(2), 0)
 
 
 @pytest.fixture
@@ -117,14 +107,6 @@ def test_the_heads_weights_follow_from_the_seed(encoder: Callable[..., str]) -> 
     assert not head.bias.any()
     (drop,) = model.drops
     assert drop.p == joined(source, 0).dropout.p > 0, "units drop out as in the type's own head"
-
-
-def test_fewer_layers(encoder: Callable[..., str], batch: Batch, tmp_path: Path) -> None:
-    model = joined(encoder(), layers=3)
-    again = load_tagger_model(saved(model, tmp_path / "tagger")).eval()
-    assert again.config.num_hidden_layers == 3
-    with torch.no_grad():
-        torch.testing.assert_close(logits_at(again, batch), logits_at(model, batch))
 
 
 def test_its_body_is_a_backbone_of_any_training(encoder: Callable[..., str], tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -15,8 +14,6 @@ from nerbert.errors import SettingsError
 from nerbert.model.backbone import save_model
 from nerbert.model.forward import Batch, logits_at
 from nerbert.model.fresh import freeze, keep_layers, layers_of, train_tokenizer
-from nerbert.model.windows import Window, Windows
-from nerbert.training.batches import collate
 from nerbert.training.tagging import TokenClassification
 from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_mlm, tiny_tagging
 from tests.raised import raises
@@ -26,13 +23,6 @@ KINDS = (
     "longformer", "big_bird", "roformer", "camembert", "xlm-roberta",
 )  # fmt: skip
 BOTH = pytest.mark.parametrize("make", [tiny_tagging, tiny_mlm], ids=["tagger", "mlm"])
-
-
-@pytest.fixture
-def batch() -> Batch:
-    """Two sentences, one of them padded."""
-    rows = [Window(0, (2, 7, 8, 9, 3), (0, 1, 2), (1, 2, 3), (0, 1, 1)), Window(1, (2, 11, 3), (0,), (1,), (0,))]
-    return collate(Windows.pack(rows), np.arange(2), 0)
 
 
 def made(make: Callable[..., Any], kind: str) -> Any:
@@ -63,6 +53,7 @@ def test_what_is_left_computes_what_it_did_and_loads_again(
 ) -> None:
     model = made(make, kind)
     before = states(model, batch)
+    lists = {name: list(getattr(model.config, name, None) or ()) for name in ("layer_types", "attention_window")}
     keep_layers(model, 2)
     after = states(model, batch)
     assert (len(before), len(after)) == (4, 2)
@@ -70,28 +61,11 @@ def test_what_is_left_computes_what_it_did_and_loads_again(
     save_model(tmp_path, model, train_tokenizer(["a b c d"], 60))
     config = json.loads((tmp_path / "config.json").read_text())
     assert config.get("num_hidden_layers", config.get("n_layers")) == 2
-    assert all(len(config[name]) == 2 for name in ("layer_types", "attention_window") if config.get(name))
+    assert all(config[name] == value[:2] for name, value in lists.items() if value)
     again = load_tagging_model(str(tmp_path)) if make is tiny_tagging else load_mlm_model(str(tmp_path), 1)
     again.eval()
     with torch.no_grad():
         torch.testing.assert_close(logits_at(again, batch), logits_at(model, batch))
-
-
-def test_the_head_reads_the_last_layer_that_is_left(batch: Batch) -> None:
-    model = made(tiny_tagging, "bert")
-    with torch.no_grad():
-        hidden = model(batch.ids, batch.mask, output_hidden_states=True).hidden_states[2]
-        wanted = model.classifier(hidden)[batch.rows, batch.columns]
-        keep_layers(model, 2)
-        torch.testing.assert_close(logits_at(model, batch), wanted)
-
-
-def test_layers_of_kinds_in_turn_stay_what_they_were() -> None:
-    model = made(tiny_tagging, "modernbert")
-    before = list(model.config.layer_types)
-    keep_layers(model, 3)
-    assert model.config.layer_types == before[:3]
-    assert len(set(before[:3])) == 2
 
 
 def test_0_and_all_of_them_change_nothing(batch: Batch) -> None:
@@ -101,20 +75,6 @@ def test_0_and_all_of_them_change_nothing(batch: Batch) -> None:
         keep_layers(model, count)
         assert model.config.num_hidden_layers == 4
         assert all(torch.equal(one, other) for one, other in zip(before, states(model, batch), strict=True))
-
-
-@pytest.mark.parametrize(
-    ("kind", "words"),
-    [
-        ("bert", "num_layers = 3: the backbone has 2 layers"),
-        ("albert", "num_layers = 1: albert has no list of 2 layers"),  # one layer, used twice
-        ("xlm", "num_layers = 1: xlm has no list of 2 layers"),  # the parts of its layers are in several lists
-        ("esm", "num_layers = 1: a esm has more parts "),  # a contact head as wide as it has layers and heads
-    ],
-)
-def test_layers_that_can_not_be_cut_are_refused(kind: str, words: str) -> None:
-    with raises(SettingsError, words):
-        keep_layers(tiny_tagging(kind), 3 if kind == "bert" else 1)
 
 
 LOWEST = {
@@ -186,7 +146,17 @@ def test_0_freezes_nothing_and_all_leaves_the_head(batch: Batch) -> None:
     }
 
 
-@pytest.mark.parametrize(("kind", "count"), [("bert", 3), ("albert", 1), ("xlm", 1)])
-def test_layers_that_can_not_be_frozen_are_refused(kind: str, count: int) -> None:
-    with raises(SettingsError, f"num_frozen_layers = {count}: "):
-        freeze(tiny_tagging(kind), count)
+@pytest.mark.parametrize(
+    ("act", "kind", "count", "words"),
+    [
+        (keep_layers, "bert", 3, "num_layers = 3: the backbone has 2 layers"),
+        (keep_layers, "albert", 1, "num_layers = 1: albert has no list of 2 layers"),  # one layer, used twice
+        (keep_layers, "xlm", 1, "num_layers = 1: xlm has no list of 2 layers"),  # a layer's parts are in several lists
+        (keep_layers, "esm", 1, "num_layers = 1: a esm has more parts "),  # a contact head as wide as it has layers
+        *((freeze, kind, count, f"num_frozen_layers = {count}: ") for kind, count in
+          (("bert", 3), ("albert", 1), ("xlm", 1))),
+    ],
+)  # fmt: skip
+def test_messages(act: Callable[[Any, int], None], kind: str, count: int, words: str) -> None:
+    with raises(SettingsError, words):
+        act(tiny_tagging(kind), count)

@@ -241,11 +241,6 @@ def test_many_examples_are_looked_at_in_parts(
     assert parts.entities.confidences(1.3) == pytest.approx(whole.entities.confidences(1.3), abs=1e-5)
 
 
-def test_no_entity_no_confidence(head: LinearHead) -> None:
-    found = predict_entities(head, [Example("", ())])
-    assert (found.entities.types, found.entities.confidences(1.0).tolist(), found.score.f1) == ([], [], 0.0)
-
-
 def test_words_that_share_a_piece_share_its_probability() -> None:
     """An entity of two pieces, the first of three words, the second of one."""
     first = np.array([0])

@@ -11,14 +11,18 @@ import torch
 from nerbert.model.gliner.config import GlinerConfig, body_config
 from nerbert.model.gliner.folder import GlinerFolder, build, save_gliner
 from nerbert.model.gliner.prompt import PromptTokenizer
+from nerbert.records import Example
+from nerbert.words import split_words
 
 BODY = {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
         "intermediate_size": 16, "max_position_embeddings": 96}  # fmt: skip
+DEBERTA: dict[str, Any] = {
+    "relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False,
+    "share_att_key": True, "norm_rel_ebd": "layer_norm", "max_relative_positions": -1, "type_vocab_size": 0,
+}  # fmt: skip
 BODIES: dict[str, dict[str, Any]] = {
-    "deberta-v2": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
-                   "relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"],
-                   "position_biased_input": False, "share_att_key": True, "norm_rel_ebd": "layer_norm",
-                   "max_relative_positions": -1, "type_vocab_size": 0},
+    "deberta-v2": {**DEBERTA, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+                   "intermediate_size": 48, "position_buckets": 16},
     "bert": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
              "max_position_embeddings": 128},
     "modernbert": {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48,
@@ -27,6 +31,11 @@ BODIES: dict[str, dict[str, Any]] = {
 """Small encoders of three kinds."""
 
 Make = Callable[..., Path]
+
+
+def words_of(text: str, splitter: str = "gliner-words-1") -> Example:
+    """Return an example of a text, in the words of GLiNER's models."""
+    return Example(text, split_words(text, splitter))
 
 
 def write_model(folder: Path, tokenizer: Any, **settings: Any) -> Path:

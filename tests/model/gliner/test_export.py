@@ -22,34 +22,27 @@ from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.export import export, long_example
 from nerbert.tagger.gliner_onnx import OnnxGliner
 from nerbert.tagger.tagger import Tagger
-from nerbert.words import split_words
 from tests.raised import raises
 
-from .conftest import Make, write_model
+from .conftest import DEBERTA, Make, words_of, write_model
 
 pytestmark = pytest.mark.extras
 
-DEBERTA = {"model_type": "deberta-v2", "relative_attention": True, "position_buckets": 8,
-           "pos_att_type": ["p2c", "c2p"], "position_biased_input": False, "share_att_key": True,
-           "norm_rel_ebd": "layer_norm", "max_relative_positions": -1, "type_vocab_size": 0}  # fmt: skip
 MODERN = {"model_type": "modernbert", "local_attention": 16, "pad_token_id": 0, "num_hidden_layers": 3}
 KINDS: dict[str, dict[str, Any]] = {
     "markerV0": {}, "marker": {"span_mode": "marker"}, "token": {"span_mode": "token_level", "num_rnn_layers": 2},
     "single words": {"max_width": 1, "span_mode": "marker"}, "two encoders": {"labels_encoder": "x/y"},
     "two encoders, token": {"labels_encoder": "x/y", "span_mode": "token_level", "hidden_size": 16},
     "mean": {"subtoken_pooling": "mean", "num_rnn_layers": 0}, "max": {"subtoken_pooling": "max"},
-    "last, DeBERTa": {"subtoken_pooling": "last", "body": DEBERTA}, "ModernBERT": {"body": MODERN, "hidden_size": 16},
+    "last, DeBERTa": {"subtoken_pooling": "last", "body": {"model_type": "deberta-v2", **DEBERTA}},
+    "ModernBERT": {"body": MODERN, "hidden_size": 16},
 }  # fmt: skip
 TEXT = "The ship left the port of Stockholm. It sank in the harbour, says the mayor of the city."
 LABELS = [EntityLabel("ship"), EntityLabel("port", "where ships call"), EntityLabel("city")]
 NAMES = [f"{name} of {what}" for name in ("name", "place", "price") for what in "abcdefghi"]
 
 
-def example(text: str) -> Example:
-    return Example(text, split_words(text, "gliner-words-1"))
-
-
-EXAMPLES = [example(TEXT), example("Paris"), example("The mayor of the port left."), long_example(1500)]
+EXAMPLES = [words_of(TEXT), words_of("Paris"), words_of("The mayor of the port left."), long_example(1500)]
 
 
 def odds(folder: Path, backend: str, labels: list[EntityLabel], precision: str = "fp32") -> list[Any]:

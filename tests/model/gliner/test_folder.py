@@ -18,13 +18,9 @@ from nerbert.model.gliner.layers import remember_positions
 from nerbert.tagger.tagger import Tagger
 from tests.raised import raises
 
-from .conftest import BODY, Make
+from .conftest import BODY, DEBERTA, Make
 
 TEXT = "The ship left the port of Stockholm."
-DEBERTA: dict[str, Any] = {
-    "model_type": "deberta-v2", "relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"],
-    "position_biased_input": False, "share_att_key": True, "norm_rel_ebd": "layer_norm",
-}  # fmt: skip
 
 
 def found(folder: Path) -> list[Any]:
@@ -144,11 +140,20 @@ def test_code_in_pickled_weights_is_refused_and_not_run(make: Make, tmp_path: Pa
         ({"span_mode": "token_level"}, " weights are missing for a token-level model on 'bert', say scorer"),
         ({"num_rnn_layers": 2}, "weights are missing for a markerV0 span model on 'bert'"),
         ({"class_token_index": 5}, " for '<<ENT>>', and the model knows a label by 5"),
+        (("model.safetensors", None), "neither model.safetensors nor pytorch_model.bin: its weights are missing"),
+        (("model.safetensors", b"cut"), "model.safetensors: can't be read as weights"),
+        (("gliner_config.json", b"{"), "not JSON"),
     ],
 )
-def test_messages_of_configurations(make: Make, values: dict[str, Any], words: str) -> None:
+def test_messages(make: Make, values: dict[str, Any] | tuple[str, bytes | None], words: str) -> None:
+    """Of a changed configuration, or of a file with other content or none."""
     folder = make()
-    change(folder, **values)
+    if isinstance(values, dict):
+        change(folder, **values)
+    else:
+        (folder / values[0]).unlink()
+        if values[1]:
+            (folder / values[0]).write_bytes(values[1])
     with raises(InputError, words):
         Tagger.load(folder, device="cpu").tag(TEXT, labels=["ship"])
 
@@ -187,30 +192,6 @@ def test_how_an_encoder_was_called_is_left_out_of_its_configuration(make: Make) 
     for size in (1.5, 3):  # 3 would do for texts of some lengths
         change(folder, encoder_config={**usual, **called, "chunk_size_feed_forward": size})
         assert found(folder) == expected
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("model.safetensors", None, "neither model.safetensors nor pytorch_model.bin: its weights are missing"),
-        ("model.safetensors", b"cut", "model.safetensors: can't be read as weights"),
-        ("gliner_config.json", b"{", "not JSON"),
-    ],
-)
-def test_messages_of_files(make: Make, name: str, content: bytes | None, words: str) -> None:
-    path = make() / name
-    path.unlink()
-    if content:
-        path.write_bytes(content)
-    with raises(InputError, words):
-        Tagger.load(path.parent)
-
-
-def test_models_of_the_other_package_are_named(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "extractor", "architectures": ["Extractor"]}')
-    (tmp_path / "model.safetensors").write_bytes(b"")
-    with raises(InputError, "a GLiNER2 model without encoder_config/config.json; copy the whole folder"):
-        Tagger.load(tmp_path)
 
 
 def test_a_first_versions_folder_takes_its_encoder_from_a_folder_inside(make: Make, tokenizers: Any) -> None:
@@ -284,7 +265,7 @@ def test_thresholds_of_labels_outlive_a_pickle_and_a_save(make: Make, tmp_path: 
 
 
 def test_positions_are_computed_once_and_the_states_stay_as_they_were(make: Make) -> None:
-    body = load_gliner(make(body=DEBERTA)).model.body
+    body = load_gliner(make(body={"model_type": "deberta-v2", **DEBERTA})).model.body
     calls = list[int]()
     torch.manual_seed(0)
     plain = torch.nn.functional.linear

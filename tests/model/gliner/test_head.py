@@ -17,10 +17,9 @@ from nerbert.model.gliner.scorer import TorchGliner
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.calibrate import calibrate
 from nerbert.tagger.tagger import Tagger
-from nerbert.words import split_words
 from tests.raised import raises
 
-from .conftest import Make
+from .conftest import Make, words_of
 
 TEXT = "The ship left the port of Stockholm. It sank in the harbour, says the mayor of the city."
 LABELS = ("ship", "port: where ships call", "city")
@@ -28,10 +27,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "span": {}, "marker": {"span_mode": "marker"}, "token": {"span_mode": "token_level"},
     "bi": {"labels_encoder": "x/y"}, "mean": {"subtoken_pooling": "mean", "num_rnn_layers": 0},
 }  # fmt: skip
-
-
-def example(text: str) -> Example:
-    return Example(text, split_words(text, "gliner-words-1"))
 
 
 def asked(make: Make, labels: Any = LABELS, threshold: float = 0.5, **settings: Any) -> GlinerHead:
@@ -49,7 +44,7 @@ def all_scores(head: GlinerHead, examples: list[Example]) -> list[torch.Tensor]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_scores_depend_on_a_text_alone_and_are_those_of_plain_layers(make: Make, kind: str) -> None:
     head = asked(make, **KINDS[kind])
-    texts = [example(each) for each in (TEXT, "Paris", "The mayor of the port left.")]
+    texts = [words_of(each) for each in (TEXT, "Paris", "The mayor of the port left.")]
     together = all_scores(head, texts)
     for text, scores in zip(texts, together, strict=True):
         (alone,) = all_scores(head, [text])
@@ -64,7 +59,7 @@ def test_bf16_is_near(make: Make, kind: str) -> None:
         head = Tagger.load(folder, device="cpu", precision=precision).with_labels(LABELS).head
         assert isinstance(head, GlinerHead)
         assert head.name == f"torch {precision} cpu"
-        scores.append(all_scores(head, [example(TEXT)])[0])
+        scores.append(all_scores(head, [words_of(TEXT)])[0])
     inside = torch.isfinite(scores[0])
     assert 0 < (scores[0] - scores[1])[inside].abs().mean() < 0.1 * scores[0][inside].std()
 
@@ -108,7 +103,7 @@ def _plain(head: GlinerHead, text: Example) -> torch.Tensor:
 def test_a_long_sentence_goes_through_windows_and_nothing_is_cut(make: Make, kind: str) -> None:
     head = asked(make, threshold=0.0, **KINDS[kind])
     assert head._asked is not None
-    long = example(" ".join(["ship", "port", "Stockholm"] * 40))
+    long = words_of(" ".join(["ship", "port", "Stockholm"] * 40))
     windows = head.pieces.windows([long], head._asked.prompt)
     assert len(windows) > 3
     assert all(len(each.ids) <= head.pieces.room and len(each.read) <= 30 for each in windows)
@@ -126,7 +121,7 @@ def test_a_long_sentence_goes_through_windows_and_nothing_is_cut(make: Make, kin
 def test_a_span_counts_in_the_window_in_which_its_first_word_has_most_context(make: Make) -> None:
     head = asked(make)
     assert head._asked is not None
-    windows = head.pieces.windows([example("port " * 60)], head._asked.prompt)
+    windows = head.pieces.windows([words_of("port " * 60)], head._asked.prompt)
     assert best_window(windows, 0, 0) == 0
     assert best_window(windows, 59, 59) == len(windows) - 1
     shared = windows[1].before
@@ -161,14 +156,14 @@ def test_entities_overlap_only_where_that_was_asked_for(make: Make, kind: str, d
     assert spans
     assert bool(pairs) == (decoding == "nested")
     assert all(a[0] <= b[0] and b[1] <= a[1] for a, b in pairs)
-    words = tagger.with_labels(LABELS).tag_examples([example(TEXT)])
-    assert len(words[0].tags) == len(example(TEXT).words)
+    words = tagger.with_labels(LABELS).tag_examples([words_of(TEXT)])
+    assert len(words[0].tags) == len(words_of(TEXT).words)
 
 
 def test_labels_are_asked_for_each_time_and_thresholds_are_theirs(make: Make) -> None:
     tagger = Tagger.load(make(), device="cpu", thresholds={"ship": 0.0, "city": 1.0})
     assert tagger.types == []
-    for act in (lambda: tagger.tag(TEXT), lambda: tagger.head.predict([example(TEXT)])):
+    for act in (lambda: tagger.tag(TEXT), lambda: tagger.head.predict([words_of(TEXT)])):
         with raises(InputError, "give labels"):
             act()
     assert {each.type for each in tagger.tag(TEXT, labels=["ship", "city"])} == {"ship"}
@@ -192,7 +187,7 @@ def test_marks_in_texts_and_labels_are_plain_text(make: Make, kind: str) -> None
 def test_labels_are_asked_for_in_groups_within_what_training_had(
     make: Make, settings: dict[str, int], sizes: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = example(TEXT)
+    text = words_of(TEXT)
     head = asked(make, threshold=0.0, **settings)
     assert [len(each.types) for each in head._groups or [head]] == sizes
     parts, start = list[Any](), 0
@@ -237,7 +232,7 @@ def test_a_label_that_leaves_no_room_is_told(make: Make) -> None:
 
 def test_an_own_encoder_of_labels_knows_no_order(make: Make) -> None:
     folder = make(labels_encoder="x/y")
-    one, other = (all_scores(asked(lambda **_: folder, some), [example(TEXT)])[0] for some in (LABELS, LABELS[::-1]))
+    one, other = (all_scores(asked(lambda **_: folder, some), [words_of(TEXT)])[0] for some in (LABELS, LABELS[::-1]))
     assert torch.allclose(one, other.flip(-1), atol=1e-5)
 
 
@@ -251,10 +246,10 @@ def test_touching_is_for_models_of_single_words(make: Make) -> None:
 
 def test_a_calibrated_folder_keeps_its_head_and_takes_its_thresholds(make: Make) -> None:
     folder = make(**KINDS["mean"])
-    found = asked(make, name="other", **KINDS["mean"]).predict([example(TEXT)])
-    words = example(TEXT).words
+    found = asked(make, name="other", **KINDS["mean"]).predict([words_of(TEXT)])
+    words = words_of(TEXT).words
     spans = [Span(words[first][0], words[last - 1][1], type_) for _, first, last, type_, _ in found.spans()]
-    gold = replace(example(TEXT), spans=tuple(spans[::2]))
+    gold = replace(words_of(TEXT), spans=tuple(spans[::2]))
     (done,) = calibrate(folder, [gold], precision=0.9)
     again = Tagger.load(folder, device="cpu")
     assert isinstance(again.head, GlinerHead)
@@ -263,7 +258,7 @@ def test_a_calibrated_folder_keeps_its_head_and_takes_its_thresholds(make: Make)
     card = read_card(str(folder))
     assert told == dict.fromkeys(told, card["threshold"]) | card["thresholds"]
     with raises(InputError, "holds no entity, so there is no type to ask"):
-        calibrate(folder, [example("Nothing.")])
+        calibrate(folder, [words_of("Nothing.")])
 
 
 @pytest.mark.parametrize("settings", [KINDS["bi"], {"max_types": 2}])
@@ -272,10 +267,10 @@ def test_other_thresholds_need_no_labels_again(
 ) -> None:
     head, labels = asked(make, **settings), list(map(EntityLabel, ("port", "ship", "city")))
     bounds = [0.0, 0.4, 1.0]
-    wanted, one = head.for_labels(labels, bounds).predict([example(TEXT)]), head.for_labels(labels, [0.5] * 3)
+    wanted, one = head.for_labels(labels, bounds).predict([words_of(TEXT)]), head.for_labels(labels, [0.5] * 3)
     monkeypatch.setattr(GlinerHead, "_prompt", None)
     monkeypatch.setattr(TorchGliner, "label_vectors", None)
-    found = one.for_labels(labels, bounds).predict([example(TEXT)])
+    found = one.for_labels(labels, bounds).predict([words_of(TEXT)])
     assert list(found.spans()) == list(wanted.spans())
     assert {each for _, _, _, each, _ in found.spans()} == set(wanted.types)
     assert wanted.types

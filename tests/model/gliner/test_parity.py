@@ -11,11 +11,10 @@ import torch
 
 from nerbert.model.gliner.folder import load_gliner, save_gliner
 from nerbert.model.gliner.head import GlinerHead
-from nerbert.records import EntityLabel, Example
+from nerbert.records import EntityLabel
 from nerbert.tagger.tagger import Tagger
-from nerbert.words import split_words
 
-from .conftest import BODIES
+from .conftest import BODIES, words_of
 
 gliner = pytest.importorskip("gliner", reason="the package gliner is not installed: pip install 'nerbert[gliner-test]'")
 pytestmark = pytest.mark.extras
@@ -68,10 +67,6 @@ def package_model(tokenizers: dict[str, Any], kind: str) -> Any:
             if not name_.startswith("token_rep_layer.bert_layer"):
                 each.mul_(2.5 if each.ndim > 1 else 1)
     return model.eval()
-
-
-def words_of(text: str) -> Example:
-    return Example(text, split_words(text, "gliner-words-1"))
 
 
 def theirs(model: Any, texts: Any, labels: Any = LABELS) -> list[np.ndarray[Any, Any]]:

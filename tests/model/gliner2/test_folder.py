@@ -20,9 +20,10 @@ from nerbert.model.gliner2.boundary import BoundarySpans
 from nerbert.model.gliner2.config import COUNTING, read_extractor
 from nerbert.model.gliner2.kind import Gliner2Kind
 from nerbert.model.gliner2.layers import CountedSpans
-from nerbert.records import EntityLabel, Example
+from nerbert.records import EntityLabel
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
+from tests.model.gliner.conftest import words_of
 from tests.raised import raises
 
 from .conftest import BOUNDARY, Make
@@ -97,7 +98,7 @@ def test_what_looks_like_a_mark_is_plain_text(make: Make) -> None:
 def test_a_text_gets_a_full_stop_that_is_no_word(make: Make, text: str, stop: int) -> None:
     pieces = load_gliner(make()).pieces
     prompt = pieces.prompt([EntityLabel("ship")])
-    (window,) = pieces.windows([Example(text, split_words(text, "gliner2-words-1"))], prompt)
+    (window,) = pieces.windows([words_of(text, "gliner2-words-1")], prompt)
     size = len(window.ids) - len(prompt.before)
     assert size == sum(map(len, pieces.pieces([text[a:b].lower() for a, b in split_words(text)]))) + stop
     assert pieces.pieces(["."])[0] == prompt.after
@@ -107,7 +108,7 @@ def test_windows_of_long_texts_end_with_a_full_stop_each(make: Make) -> None:
     pieces = load_gliner(make()).pieces
     text = "A ship left. " * 60
     prompt = pieces.prompt([EntityLabel("ship")])
-    windows = pieces.windows([Example(text, split_words(text, "gliner2-words-1"))], prompt)
+    windows = pieces.windows([words_of(text, "gliner2-words-1")], prompt)
     assert len(windows) > 1
     assert all(each.ids[-1:] == prompt.after and len(each.ids) <= pieces.room for each in windows)
     assert found(make("long"), text)
@@ -173,6 +174,7 @@ def test_no_training_starts_from_it_whatever_its_card_says(make: Make) -> None:
         (CONFIG, {"max_len": 0}, "max_len = 0: must be greater than or equal to 1"),
         (CONFIG, None, "config.json"),
         (ENCODER, None, "config.json"),
+        (ENCODER, {}, "a GLiNER2 model without encoder_config/config.json; copy the whole folder"),
         (ENCODER, {"hidden_size": 18}, "config.json and weights don't belong together"),
         (ENCODER, {"num_hidden_layers": 2}, "weights are missing for a markerV0 span model"),
         (WEIGHTS, {}, "holds config.json, but neither model.safetensors nor pytorch_model.bin"),
@@ -203,7 +205,7 @@ def head(folder: Path, **settings: Any) -> None:
 
 def scores(folder: Path, text: str, labels: list[str], **how: Any) -> np.ndarray[Any, Any]:
     asked: Any = Tagger.load(folder, device="cpu", **how).with_labels(labels).head
-    windows = asked.pieces.windows([Example(text, split_words(text, "gliner2-words-1"))], asked.prompt)
+    windows = asked.pieces.windows([words_of(text, "gliner2-words-1")], asked.prompt)
     every: list[np.ndarray[Any, Any]] = [each for _, each in sorted(asked.scores(windows), key=lambda each: each[0])]
     assert len(every) == len(windows) == 1
     return every[0]
