@@ -23,6 +23,8 @@ def check_page(page: str) -> Any:
     assert all(page.count(f"<{each}") == page.count(f"</{each}") for each in ("div", "section", "table", "script"))
     check_harmless(page)
     assert not tree.xpath("//form | //base | //embed | //video | //audio | //@srcset | //@action | //@srcdoc")
+    assert {link for link in tree.xpath("//a/@href") if link[0] == "#"} <= {f"#{name}" for name in tree.xpath("//@id")}
+    assert not re.search(r"url\(|@import|http", "".join(tree.xpath("//style/text()")))
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|<img|<script>alert", page)
     return tree
 

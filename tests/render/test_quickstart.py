@@ -100,6 +100,7 @@ def test_texts_on_the_page_do_nothing(tmp_path: Path) -> None:
     page = page_of(evil, tmp_path)
     check_page(page)
     assert text_of(page).count(" ".join(visible(EVIL).split())) > 10
+    assert visible(EVIL) in map(said, parsed(evil).iter(f"{SVG}text"))
 
 
 def parsed(result: QuickstartResult) -> Any:
@@ -147,10 +148,3 @@ def test_bars_dots_and_deviations_are_where_their_figures_are(ner: tuple[float, 
         for end, sign in (("x1", -1), ("x2", 1)):
             f1 = min(1, max(0, each.mean + sign * each.sd))
             assert float(deviations[place].get(end)) == pytest.approx(left + whole * f1, abs=0.051)
-
-
-def test_a_title_is_text_whatever_it_holds() -> None:
-    result = made_up_result()
-    first, second = result.encoders
-    tree = parsed(replace(result, encoders=(replace(first, title=EVIL), second)))
-    assert visible(EVIL) in map(said, tree.iter(f"{SVG}text"))

@@ -17,25 +17,6 @@ from tests.evaluation.datasets.conftest import TRAIN, Make
 from tests.raised import raises
 
 
-@pytest.mark.parametrize(
-    ("tags", "name", "broken", "first"),
-    [
-        ("O B-a I-a B-a B-b", "IOB2", 0, 0),
-        ("O O", "no entity", 0, 0),
-        ("O I-a I-a O I-b", "IO or IOB1", 2, 2),
-        ("I-a B-a I-a O I-b", "IOB1", 2, 1),
-        ("B-a O I-a", "mixed", 1, 3),
-        ("B-a I-b", "mixed", 1, 2),
-        ("B-a | I-a", "mixed", 1, 3),
-    ],
-)
-def test_schemes(tmp_path: Path, tags: str, name: str, broken: int, first: int) -> None:
-    file = tmp_path / "some.conll"
-    file.write_text("".join("\n" if tag == "|" else f"x\t{tag}\n" for tag in tags.split()))
-    scheme = scheme_of(file)
-    assert (scheme.name, scheme.broken, scheme.first_broken) == (name, broken, first)
-
-
 def test_lines_are_those_of_the_reader(tmp_path: Path) -> None:
     """A byte order mark, CRLF, spaces, middle columns, document starts and other line ends don't put it out."""
     file = tmp_path / "some.conll"
@@ -188,14 +169,15 @@ def test_what_overlaps_is_counted_and_told(tmp_path: Path) -> None:
 
 
 def test_a_file_to_be_cut_is_checked_in_the_parts_that_training_sees(tmp_path: Path) -> None:
-    file = tmp_path / "letters.jsonl"
-    file.write_text(lines(*(row(f"Letter {number} of Ann.", ("Ann", "person")) for number in range(20))))
-    found = check_data(str(file), None, CheckReading(split="60/20/20"))
+    file = tmp_path / "all.conll"
+    file.write_text("a I-x\nb O\n\n" + "".join(f"word{each} B-x\nv O\n\n" for each in range(20)))
+    found = check_data(str(file), reading=CheckReading(split="60/20/20"))
     parts = read_data(file, ("train", "dev", "test"), Reading(split="60/20/20")).splits
     assert {split: facts.sentences for split, facts in found.splits.items()} == {
         split: len(examples) for split, examples in parts.items()
     }
-    assert found.sha256.keys() == {"letters.jsonl"}
+    assert [facts.scheme.broken for facts in found.splits.values()] == [1, 0, 0], "a fault is told once"
+    assert found.sha256.keys() == {"all.conll"}
 
 
 @pytest.mark.parametrize(
@@ -223,10 +205,3 @@ def test_data_without_a_fault_needs_nothing(make: Make, capsys: pytest.CaptureFi
     assert found.advice == []
     print_findings(found, as_json=False)
     assert "Nothing to do" in capsys.readouterr().out
-
-
-def test_a_file_that_is_cut_into_splits_has_each_fault_once(tmp_path: Path) -> None:
-    rows = "".join(f"word{each} B-x\nv O\n\n" for each in range(10))
-    (tmp_path / "all.conll").write_text(f"a I-x\nb O\n\n{rows}")
-    found = check_data(str(tmp_path / "all.conll"), reading=CheckReading(split="60/20/20"))
-    assert [facts.scheme.broken for facts in found.splits.values()] == [1, 0, 0]

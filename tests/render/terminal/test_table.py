@@ -1,10 +1,12 @@
-"""One way to draw a table: figures with thousands, texts folded, nothing that acts."""
+"""One way to draw a table, one to print JSON: figures with thousands, texts folded, nothing that acts."""
 
+import json
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
-from nerbert.render.terminal import table
+from nerbert.render.terminal import print_json, table
 
 
 def drawn(*arguments: object, **options: object) -> str:
@@ -38,3 +40,11 @@ def test_cells_are_neither_markup_nor_control() -> None:
     evil = "[/red]\x1b[31m\x9b"
     shown = drawn([evil], [[evil]], title=evil)
     assert shown.count(r"[/red]\x1b[31m\x9b") == 3
+
+
+def test_json_holds_nothing_that_drives_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "é\x1b\x7f\x9b\u202e\u2028"
+    print_json({"licence": evil})
+    shown = capsys.readouterr().out
+    assert not set(shown) & (set(evil) - {"é"})
+    assert json.loads(shown) == {"licence": evil}
