@@ -17,7 +17,7 @@ HOSTILE = "</p><script>alert(1)</script><img src=x onerror=alert(1)>\"' & &lt; \
 def check_page(page: str) -> Any:
     """Raise AssertionError for a page that isn't well-formed, or in which `HOSTILE` acts; return its tree."""
     parser = html.HTMLParser()
-    tree = html.document_fromstring(page, parser=parser)
+    tree: Any = html.document_fromstring(page, parser=parser)
     faults = [each.message for each in parser.error_log if not re.match(r"Tag \w+ invalid", each.message)]
     assert faults == [], "tags that don't match, attributes or ids that occur twice"
     assert all(page.count(f"<{each}") == page.count(f"</{each}") for each in ("div", "section", "table", "script"))

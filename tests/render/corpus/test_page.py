@@ -16,10 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree, html
 
-from nerbert import CorpusSettings, build_corpus
 from nerbert.corpus.shards import read_sentences
 from nerbert.errors import visible
-from nerbert.render.corpus import concentration, make_overview, marked_pieces, page_of
+from nerbert.render.corpus import card_of, concentration, make_overview, marked_pieces, page_of
 from nerbert.rng import uniform
 from tests import pages
 from tests.render.checks import HOSTILE as EVIL
@@ -173,17 +172,15 @@ def test_every_mention_can_be_reached_without_a_mouse(page: str, tree: "etree._E
     assert re.search(r"mark:focus::after \{ content: [^}]*attr\(title\)", page)
 
 
-@pytest.mark.parametrize("label_set", ["1type", "dbpedia"])
-def test_words_fit_every_label_set(label_set: str, sample: Path, tmp_path: Path) -> None:
-    settings = CorpusSettings(min_mentions=5, label_set=label_set)
-    manifest = build_corpus(sample / "wiki.xml", sample / "knowledge", tmp_path / "corpus", settings).manifest
-    page = text_of(html.document_fromstring(page_of(make_overview(tmp_path / "corpus"))))
-    card = (tmp_path / "corpus" / "README.md").read_text("utf-8")
-    for shown in (page, card):
-        assert label_set in shown
-        assert "class unknown, outside the set, or rare" in shown
-    halves = "hold half of all mentions"
-    assert (halves in page) == (halves in card) == (len(manifest["categories"]) > 1)
+def test_words_fit_a_set_of_one_label(overview: dict[str, Any]) -> None:
+    for name, count in (("dbpedia", None), ("1type", 1)):
+        categories = dict([*overview["categories"].items()][:count])
+        changed = overview | {"label_set": overview["label_set"] | {"name": name}, "categories": categories}
+        changed |= {"concentration": concentration(changed)}
+        for shown in (pages.text_of(page_of(changed)), card_of(changed)):
+            assert name in shown
+            assert "class unknown, outside the set, or rare" in shown
+            assert ("hold half of all mentions" in shown) == (count is None)
 
 
 def test_marks_are_the_mentions(tree: "etree._Element", overview: dict[str, Any]) -> None:
