@@ -1,7 +1,6 @@
 """Types renamed, merged and dropped: the answers are the tagger's own, by other names."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 from tests.conftest import Once
 from tests.raised import raises
+from tests.tagger.batches import check_same
 
 Caught = pytest.CaptureFixture[str]
 TEXTS = ("Anna Berg was born in Oslo, and Kiruna is far away.", "Lena Holm of the Harbour Works left Bergen.", "No.")
@@ -85,12 +85,11 @@ def test_a_merged_type_has_the_sum_of_probabilities() -> None:
 
 
 @pytest.mark.extras
-def test_merged_and_dropped_types_are_those_of_the_export_too(tiny_tagger: Path, tmp_path: Path) -> None:
-    source = Path(shutil.copytree(tiny_tagger, tmp_path / "tagger"))
-    export(source)
-    (source / REPORT).write_text("a page of the old types")
-    one, other, gone, *_ = Tagger.load(source).types
-    change_types(source, tmp_path / "new", TypeChanges(merged={"both": [one, other]}, dropped=[gone]))
+def test_merged_and_dropped_types_are_those_of_the_export_too(folder: Path, tmp_path: Path) -> None:
+    export(folder)
+    (folder / REPORT).write_text("a page of the old types")
+    one, other, gone, *_ = Tagger.load(folder).types
+    change_types(folder, tmp_path / "new", TypeChanges(merged={"both": [one, other]}, dropped=[gone]))
     torch = Tagger.load(tmp_path / "new", backend="torch", precision="fp32", thresholds=0)
     onnx = Tagger.load(tmp_path / "new", backend="onnx", precision="fp32", thresholds=0)
     again = export(tmp_path / "new", output=tmp_path / "again")
@@ -98,9 +97,8 @@ def test_merged_and_dropped_types_are_those_of_the_export_too(tiny_tagger: Path,
     assert len(set(torch.head.tags)) == len(torch.head.tags)
     assert torch.types == onnx.types == Tagger.load(again.folder).types
     assert {one, other, gone}.isdisjoint(torch.types)
-    for found, expected in zip(spans(onnx), spans(torch), strict=True):
-        assert [each[:3] for each in found] == [each[:3] for each in expected]
-        assert [each[3] for each in found] == pytest.approx([each[3] for each in expected], abs=1e-3)
+    for found, expected in zip(onnx.tag_many(TEXTS), torch.tag_many(TEXTS), strict=True):
+        check_same(found, expected, 1e-3)
     assert "dev" not in read_card(tmp_path / "new"), "scores of other types"
     assert json.loads((tmp_path / "new" / "onnx" / "nerbert-onnx.json").read_text())["agreement"] == {}
     assert not (tmp_path / "new" / REPORT).exists()
@@ -119,17 +117,16 @@ def test_a_tagger_of_run_time_labels_asks_for_all_parts(tmp_path: Path, tiny_nam
     assert after.with_default_labels().types == sorted(["both", *rest])
 
 
-def test_thresholds_and_temperatures_come_along(tiny_tagger: Path, tmp_path: Path) -> None:
-    source = Path(shutil.copytree(tiny_tagger, tmp_path / "tagger"))
-    card = json.loads((source / CARD).read_text())
+def test_thresholds_and_temperatures_come_along(folder: Path, tmp_path: Path) -> None:
+    card = json.loads((folder / CARD).read_text())
     one, other, third, *_ = card["types"]
     calibration = {"temperature": 1.5, "temperatures": {one: 2.0, third: 3.0}, "ece_before": 0.2}
     bounds = {"thresholds": {one: 0.2, other: 0.6, third: 0.3}, "calibration": calibration}
-    (source / CARD).write_text(json.dumps(card | bounds))
-    tagger = changed(source, tmp_path / "new", merged={"both": [one, other]}, renamed={third: "last"})
+    (folder / CARD).write_text(json.dumps(card | bounds))
+    tagger = changed(folder, tmp_path / "new", merged={"both": [one, other]}, renamed={third: "last"})
     assert {name: each for name, each in tagger.thresholds.items() if each} == {"both": 0.6, "last": 0.3}
     assert tagger.card["calibration"] == {"temperature": 1.5, "temperatures": {"last": 3.0}}
-    renamed = changed(source, tmp_path / "renamed", renamed={third: "last"})
+    renamed = changed(folder, tmp_path / "renamed", renamed={third: "last"})
     assert renamed.card["calibration"] == calibration | {"temperatures": {one: 2.0, "last": 3.0}}
 
 
@@ -169,10 +166,9 @@ def test_training_starts_anew_from_merged_types_and_keeps_the_others(
     assert "its merged types (both) start anew" in capsys.readouterr().err
 
 
-def test_a_tagger_of_others_keeps_its_head_too(tiny_tagger: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(tiny_tagger, tmp_path / "foreign"))
+def test_a_tagger_of_others_keeps_its_head_too(folder: Path) -> None:
+    types = read_card(folder)["types"]
     (folder / CARD).unlink()
-    types = read_card(tiny_tagger)["types"]
     settings = FinetuneSettings(source_head="shared")
     assert Start.of(str(folder), [], [], settings, name="data", types=types).facts["shared_types"] == types
     new = [Example("Anna left", ((0, 4), (5, 9)), (Span(0, 4, "guest", "Anna"),))]

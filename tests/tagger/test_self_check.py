@@ -1,7 +1,6 @@
 """A tagger that checks itself: what makes its answers differ, what doesn't, and when it is asked."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,6 @@ from tests.raised import raises
 from tests.tagger.jobs.rows import rows
 
 Caught = pytest.CaptureFixture[str]
-
-
-@pytest.fixture
-def folder(tiny_tagger: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(tiny_tagger, tmp_path / "tagger"))
 
 
 def checked(folder: Path, **loading: Any) -> Checked:

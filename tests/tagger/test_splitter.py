@@ -1,7 +1,6 @@
 """Annotated texts without words, scored: they are cut as the tagger cuts raw text."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,14 +17,6 @@ from tests.tagger.jobs.rows import write_rows
 
 OLD = "unicode-words-1"
 """Leaves a Korean word whole, where the newest splitter cuts it into syllables."""
-
-
-@pytest.fixture
-def folder(tiny_tagger: Path, tmp_path: Path) -> Path:
-    made = Path(shutil.copytree(tiny_tagger, tmp_path / "tagger"))
-    card = json.loads((made / "nerbert.json").read_text())
-    (made / "nerbert.json").write_text(json.dumps(card | {"word_splitter": OLD, "language": "de"}))
-    return made
 
 
 @pytest.fixture
@@ -64,6 +55,8 @@ def test_texts_are_cut_as_the_tagger_cuts_them(
         languages.add(language)
         return RuleSplitter(language)
 
+    card = json.loads((folder / "nerbert.json").read_text())
+    (folder / "nerbert.json").write_text(json.dumps(card | {"word_splitter": OLD, "language": "de"}))
     monkeypatch.setattr(documents, "split_words", spied)
     monkeypatch.setattr(documents, "_splitter", told)
     SCORES[how](folder, data)
