@@ -1,6 +1,5 @@
 """The corpus under its own and other label sets, read piece by piece, against reading it whole."""
 
-import json
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -168,18 +167,3 @@ def test_a_map_of_the_same_name_is_another_set(settings: PretrainSettings, tmp_p
     typed = [m.class_path for each in train for m in each.mentions if m.class_path]
     assert labels.facts["typed_mentions"] == len(typed)
     assert labels.facts["made_entity"] == sum(some.label(path) == ENTITY for path in typed)
-
-
-def test_corpora_without_hashes_have_them_read_off(settings: PretrainSettings, tmp_path: Path) -> None:
-    """A corpus of an older build has the same cache as one whose manifest names the hashes, until it changes."""
-    before = labels_of(settings)
-    path = settings.corpus_folder / "manifest.json"
-    manifest = {key: each for key, each in json.loads(path.read_text()).items() if key != "shard_sha256"}
-    path.write_text(json.dumps(manifest))
-    assert labels_of(settings) == before
-    assert len(list((tmp_path / "cache" / "mentions").iterdir())) == 1
-    shards = sorted((settings.corpus_folder / "sentences").iterdir())
-    shards[0].write_bytes(shards[1].read_bytes())
-    manifest["shards"] |= {f"sentences/{shards[0].name}": manifest["shards"][f"sentences/{shards[1].name}"]}
-    changed = read_label_set(manifest, settings)
-    assert changed.facts["typed_mentions"] != before.facts["typed_mentions"]

@@ -30,7 +30,6 @@ from nerbert.model.windows import padded
 from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.distributed import make_process_group
 from nerbert.training.tagging import TokenClassification
-from tests.commands import exit_code
 from tests.encoder.backbones import load_tagging_model, predict, write_fresh
 from tests.encoder.open_rows import ROWS
 from tests.encoder.preparing import written
@@ -221,17 +220,6 @@ def test_a_run_goes_on_where_it_failed(
     assert card(tmp_path / "e")["log"] == card(encoder)["log"]
     assert all(ours[name].equal(whole[name]) for name in ours)
     assert [path.name for path in tmp_path.iterdir()] == ["e"]
-
-
-def test_a_dry_run_prints_its_figures_and_writes_nothing(
-    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    small = "fresh_num_layers = 1\nfresh_hidden_size = 64\nthreads = 1\n"
-    (tmp_path / "s.toml").write_text(f'corpus = "{few}"\n{small}')
-    assert exit_code("pretrain", tmp_path / "s.toml", "-o", tmp_path / "e", "--dry-run") == 0
-    told = capsys.readouterr().out
-    assert all(words in told for words in ("validation", "peak memory", "without --dry-run"))
-    assert [path.name for path in tmp_path.iterdir()] == ["s.toml"]
 
 
 def test_where_memory_runs_out_the_log_says_what_was_taken(

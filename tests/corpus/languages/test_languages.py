@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 import pytest
 
+from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.sites import make_site
 from nerbert.corpus.rows import PageRows
 from nerbert.corpus.settings import CorpusSettings
@@ -117,3 +118,25 @@ def test_markup_that_all_languages_share_is_read(code: str) -> None:
     some = {"t": target, "file": names[6], "category": names[14], "other": "eo" if code != "eo" else "la"}
     made, wanted = found(code, COMMON.format(**some)), [written(line.format(**some)) for line in COMMON_FOUND]
     assert [(each.text, each.mentions) for each in made] == [(each.text, each.mentions) for each in wanted]
+
+
+LANGUAGES = (
+    "am az bn cs da es et fa fi fr hi hu ja kk ml mr my nl pl ro ru sr sv ta te tr uk ur vi zh"
+).split()  # fmt: skip
+MOST = 0.02
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_few_links_cut_a_word(language: str, shared: Path) -> None:
+    """On real pages of thirty Wikipedias, which leave no markup either."""
+    dump = Dump(shared / "data" / "wiki" / "minidumps" / f"{language}.xml")
+    rows = PageRows(dump.site, CorpusSettings())
+    for number, page in enumerate(dump.pages()):
+        rows.add(page, number)
+    sentences, _ = rows.take()
+    links = rows.report.links
+    assert links["kept"]
+    assert language == "am" or not rows.report.grown  # link trails are enough but where particles precede names
+    assert links["cuts_a_word"] <= MOST * (links["cuts_a_word"] + links["kept"])
+    for text in sentences["text"].to_pylist():
+        assert not [mark for mark in MARKUP if mark in text]
