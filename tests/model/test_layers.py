@@ -54,14 +54,14 @@ def test_what_is_left_computes_what_it_did_and_loads_again(
     model = made(make, kind)
     before = states(model, batch)
     lists = {name: list(getattr(model.config, name, None) or ()) for name in ("layer_types", "attention_window")}
-    keep_layers(model, 2)
+    keep_layers(model, 3)
     after = states(model, batch)
-    assert (len(before), len(after)) == (4, 2)
+    assert (len(before), len(after)) == (4, 3)
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=False))
     save_model(tmp_path, model, train_tokenizer(["a b c d"], 60))
     config = json.loads((tmp_path / "config.json").read_text())
-    assert config.get("num_hidden_layers", config.get("n_layers")) == 2
-    assert all(config[name] == value[:2] for name, value in lists.items() if value)
+    assert config.get("num_hidden_layers", config.get("n_layers")) == 3
+    assert all(config[name] == value[:3] for name, value in lists.items() if value)
     again = load_tagging_model(str(tmp_path)) if make is tiny_tagging else load_mlm_model(str(tmp_path), 1)
     again.eval()
     with torch.no_grad():
