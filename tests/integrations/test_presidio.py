@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("presidio_analyzer")
 
-from presidio_analyzer import AnalyzerEngine, BatchAnalyzerEngine, RecognizerRegistry, RecognizerResult
+from presidio_analyzer import AnalyzerEngine, RecognizerRegistry, RecognizerResult
 from presidio_analyzer.nlp_engine import NlpEngineProvider
 from presidio_analyzer.predefined_recognizers import CreditCardRecognizer
 from presidio_analyzer.recognizer_registry import RecognizerRegistryProvider
@@ -112,13 +112,6 @@ def test_only_what_is_asked_for_at_or_above_the_threshold() -> None:
         assert found(analyzer.analyze(CARD, "en", **how)) == wanted
     assert found(NerbertRecognizer("mine").analyze(CARD, ["PHONE_NUMBER"], None)) == []
     assert found(engine(NerbertRecognizer("mine", supported_entities=["PERSON"])).analyze(CARD, "en")) == [person]
-
-
-@pytest.mark.usefixtures("scripted")
-def test_a_batch_is_analyzed_text_by_text_and_texts_may_be_empty_or_none() -> None:
-    batch = BatchAnalyzerEngine(engine(NerbertRecognizer("mine")))
-    results = batch.analyze_iterator(["Oslo", "", None, 7, "in Oslo"], "en")  # type: ignore[list-item]
-    assert [[each[1:3] for each in found(one)] for one in results] == [[(0, 4)], [], [], [], [(3, 7)]]
 
 
 def test_labels_at_run_time_by_presidios_names() -> None:

@@ -84,7 +84,6 @@ REFUSED: dict[str, tuple[Callable[[], bytes] | None, str]] = {
     "classes": (
         lambda: graph([node("Gather", TWICE, ["logits"], axis=1)], shape=(3, "batch", "pieces")), "labels are 3"),
     "unknown operator": (lambda: graph([node("Spy", TWICE, ["logits"], domain="evil")]), "can't be loaded"),
-    "text": (lambda: b"this is no graph", "can't be loaded by onnxruntime"),
     "nothing": (lambda: b"", "can't be loaded by onnxruntime"),
     "cut off": (lambda: graph()[:-40], "can't be loaded by onnxruntime"),
     "missing": (None, "no such file; export the tagger again"),

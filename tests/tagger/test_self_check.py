@@ -113,7 +113,6 @@ def damaged(*answers: dict[str, Any], decoding: str = "legal") -> str:
     ("content", "why"),
     [
         ("{", "not JSON"),
-        ("[" * 100_000, "recursion limit"),
         ('{"format": 2}', "format"),
         (damaged(), "answers"),
         (damaged(ANSWER, decoding="best"), "decoding"),

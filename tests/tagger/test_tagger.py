@@ -228,7 +228,6 @@ BREAKS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "sequences": (_sequence, "not a"),
     "torn weights": (lambda f: (f / "model.safetensors").write_bytes(b"\x08" + b"\0" * 7 + b"garbage!"), "can't be"),
     "short weights": (lambda f: _cut(f / "model.safetensors"), "can't be loaded"),
-    "torn config": (lambda f: _cut(f / "config.json"), "not JSON"),
     "config is a list": (lambda f: (f / "config.json").write_text("[]"), "must be an object"),
     "binary config": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"), "not JSON"),
     "unknown type": (lambda f: _config(f, model_type="nonesuch"), "can't be loaded"),

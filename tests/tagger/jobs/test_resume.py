@@ -65,13 +65,16 @@ def left() -> list[str]:
 @pytest.mark.parametrize(
     ("source", "to", "output"),
     [*(("x.txt", to, f"y.{to}") for to in ("jsonl", "conll", "parquet", "html")), ("x.txt", "text", "y.txt"),
-     ("brat", "brat", "y"), ("brat", "jsonl", "y.jsonl"), ("x.json", "label-studio", "y.json"),
+     ("in", "jsonl", "out"), ("brat", "brat", "y"), ("brat", "jsonl", "y.jsonl"), ("x.json", "label-studio", "y.json"),
      ("x.csv", "tests.extending.toys.format_toy:Toy", "y.toy")],
 )  # fmt: skip
 def test_it_goes_on_to_the_same_bytes(
     tag: Tag, capitals: Capitals, capsys: Caught, source: str, to: str, output: str
 ) -> None:
     write(LINES)
+    Path("in/b").mkdir(parents=True)
+    for name, lines in (("a.txt", LINES[:4]), ("b/c.txt", LINES[4:8]), ("d.txt", LINES[8:])):
+        Path("in", name).write_text("\n".join(lines))
     write_standoff(LINES)
     Path("x.json").write_text(json.dumps([{"data": {"text": line, "n": 1}, "annotations": []} for line in LINES]))
     Path("x.csv").write_text("\n".join(["text", *LINES]))
@@ -86,20 +89,6 @@ def test_it_goes_on_to_the_same_bytes(
     assert tag(source, "-o", output, "--to", to) == 0
     assert capitals.seen == LINES[len(done) :]
     assert contents(made) == contents(whole)
-    assert left() == []
-
-
-def test_a_folder_goes_on_too(tag: Tag, capitals: Capitals) -> None:
-    Path("in/b").mkdir(parents=True)
-    for name in ("in/a.txt", "in/b/c.txt", "in/d.txt"):
-        Path(name).write_text(f"{name}\n" + "\n".join(LINES[:4]))
-    assert tag("in", "-o", "whole") == 0
-    everything = list(capitals.seen)
-    done = interrupted(tag, capitals, "in", "-o", "out", after=8)
-    assert tag("in", "-o", "out") == 0
-    assert [*done, *capitals.seen] == everything
-    for path in Path("whole").rglob("*.json*"):
-        assert Path("out", path.relative_to("whole")).read_bytes() == path.read_bytes()
     assert left() == []
 
 
