@@ -197,7 +197,9 @@ def test_own_thresholds_win_over_the_taggers() -> None:
     assert [[each.text for each in spans] for spans in found] == [  # type: ignore[union-attr]
         ["PORT"], ["SHIP", "ship", "PORT"], ["SHIP", "PORT"], ["SHIP", "PORT"], []]  # fmt: skip
     assert isinstance(wrong, SettingsError)
-    check_same(tagger.tag_batch([TagRequest(text)])[0], tagger.tag(text))
+    same, reached = tagger.tag_batch([TagRequest(text), TagRequest(text, None, found[2][0].confidence)])  # type: ignore[index]
+    check_same(same, tagger.tag(text))
+    assert reached == found[2], "an equal confidence is enough"
 
 
 def test_heads_of_the_last_labels_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from nerbert import Tagger
 from nerbert.errors import InputError, NerbertError, SettingsError
@@ -105,13 +106,6 @@ def spans_of(tagger: Tagger) -> list[list[Span]]:
 
 def load(folder: Path, **options: Any) -> Tagger:
     return Tagger.load(folder, **{"device": "cpu", "precision": "fp32"} | options)
-
-
-def change_scorer(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
-    from safetensors.torch import load_file, save_file
-
-    path = folder / "concepts" / "scorer.safetensors"
-    save_file(change(load_file(path)), path)
 
 
 @WORDS_ALONE
@@ -410,7 +404,11 @@ def _without(name: str) -> Callable[[Path], object]:
 
 
 def _scorer(change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> Callable[[Path], object]:
-    return lambda folder: change_scorer(folder, change)
+    def act(folder: Path) -> None:
+        path = folder / "concepts" / "scorer.safetensors"
+        save_file(change(load_file(path)), path)
+
+    return act
 
 
 Act = Callable[[Path], object]
@@ -444,7 +442,7 @@ def test_a_folder_that_is_not_whole_is_one_line(folder: Path, tmp_path: Path, na
 @pytest.mark.parametrize("folder", ["boundaries"], indirect=True)
 def test_a_layer_of_boundaries_in_fp64_is_read(folder: Path, tagger: Tagger, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "encoder"))
-    change_scorer(copy, lambda own: {name: each.double() for name, each in own.items()})
+    _scorer(lambda own: {name: each.double() for name, each in own.items()})(copy)
     assert spans_of(load(copy).with_labels(["ship"])) == spans_of(tagger.with_labels(["ship"]))
 
 
