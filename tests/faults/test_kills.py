@@ -19,7 +19,7 @@ from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import InputError, OutputExists, StaleOutput
 from nerbert.tagger.jobs import files
-from tests.commands import exit_code
+from tests.commands import LINUX, exit_code
 from tests.corpus.test_build import digests
 from tests.faults.conftest import LINES
 from tests.faults.harness import Command, Desk, kill_at_publishes, kill_in_a_row, wait_for
@@ -28,6 +28,7 @@ from tests.faults.labelling import ADDRESS
 from tests.faults.strikes import STRIKES, Strike, fill_over_older, flip_made, strike
 from tests.raised import raises
 
+pytestmark = LINUX
 DeskOf = Callable[[Command], Desk]
 ALL = COMMANDS | SERVED
 UNSTRUCK = {("label", "flip"), ("label", "two"), ("knowledge fetch", "flip"), ("data fetch", "flip")}

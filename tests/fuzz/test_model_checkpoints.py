@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from nerbert.training.checkpoint import Checkpoints
 from nerbert.training.epochs import digest_of
 from nerbert.training.log import TrainLog
+from tests.commands import LINUX
 from tests.fuzz.children import each_in_child
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.model_cases import HostileFile, HostileFolders, hostile_json, hostile_weights
 from tests.fuzz.mutator import mutated
 from tests.fuzz.properties import check_message
 
-pytestmark = pytest.mark.fuzz
+pytestmark = [pytest.mark.fuzz, LINUX]
 STEP = "step-000000003"
 COLUMNS = {"a": np.arange(6), "b": np.linspace(0, 1, 4)}
 

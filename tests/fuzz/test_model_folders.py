@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import pytest
 from hypothesis import strategies as st
 
+from tests.commands import LINUX
 from tests.fuzz.children import each_in_child
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.json_values import dumped
@@ -14,7 +15,7 @@ from tests.fuzz.model_cases import HostileFile, HostileFolders, hostile_json, ho
 from tests.fuzz.model_seeds import write_exported
 from tests.fuzz.mutator import mutated
 
-pytestmark = pytest.mark.fuzz
+pytestmark = [pytest.mark.fuzz, LINUX]
 CARDS = ("tokenizer.json", "tokenizer_config.json", "check.json")
 GRAPH = [b"location", b"input_ids", b"logits", b"\x08", b"\x12\x01", b"\x7a\x00", b"MatMul", b"Loop", b"If", b"Scan"]
 """Pieces of an exported graph."""

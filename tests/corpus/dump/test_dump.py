@@ -14,6 +14,7 @@ import pytest
 from nerbert.corpus.dump.dump import Dump
 from nerbert.errors import InputError
 from nerbert.records import RawPage
+from tests.commands import LINUX
 from tests.raised import raises
 
 HEAD = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/" xml:lang="de">
@@ -233,6 +234,7 @@ def test_a_cut_off_dump_is_told_before_its_pages(tmp_path: Path) -> None:
             Dump(tmp_path / name)
 
 
+@LINUX
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_pages_that_were_read_are_freed(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     """In Python's memory, and in libxml2's, which tracemalloc does not see."""
