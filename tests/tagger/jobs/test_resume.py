@@ -88,7 +88,7 @@ def test_it_goes_on_to_the_same_bytes(
     assert not made.exists()
     assert tag(source, "-o", output, "--to", to) == 0
     assert capitals.seen == LINES[len(done) :]
-    assert contents(made) == contents(whole)
+    assert contents(made) == contents(whole) != {}
     assert left() == []
 
 
