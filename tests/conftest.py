@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.model_fixtures"]
 
 UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("day", UNTIMED, max_examples=25)
+settings.register_profile("day", UNTIMED, max_examples=25, derandomize=True)  # a change is judged by its own faults
 settings.register_profile("night", UNTIMED, max_examples=500)
 gc.disable()  # until all tests are found
 
