@@ -195,6 +195,7 @@ def test_readmes_examples_print_what_the_readme_shows(
         assert re.sub(r"[01]\.\d\d", "0.##", printed) == re.sub(r"[01]\.\d\d", "0.##", shown)
 
 
+@pytest.mark.extras  # with the other pages
 def test_the_tutorials_commands_print_what_the_tutorial_shows(lesson: Path, tmp_path: Path, warm: Path) -> None:
     """Each line of a block without a language comes, in this order, from the command before it, figures aside."""
     folder = shutil.copytree(ROOT / "docs" / "tutorial", tmp_path / "tutorial")

@@ -82,6 +82,7 @@ def test_no_passage_is_borrowed(tools: Tools, every: list[Any], tmp_path: Path) 
     assert [fault.rpartition(" with ")[2] for fault in faults] == ["other/train.jsonl"] * 2
 
 
+@pytest.mark.nightly
 def test_no_passage_is_borrowed_from_known_sets(tools: Tools, every: list[Any], shared: Path) -> None:
     passages = [(domain.name, passage) for domain in every for passage in domain.passages]
     assert list(tools.check.borrowed(passages, shared / "data" / "ner")) == []

@@ -45,7 +45,7 @@ def test_words_by_a_dictionary_are_those_of_the_splitter() -> None:
 
 
 def test_every_character_is_of_the_class_that_the_splitter_gives_it() -> None:
-    characters = [chr(code) for code in range(0x110000) if code != 10]
+    characters = [chr(code) for code in (*range(10), *range(11, 0x20000), *range(0x20000, 0x110000, 64))]
     for place in range(0, len(characters), 100_000):
         some = [f"a{char}b" for char in characters[place : place + 100_000]]
         assert by_sentence(words_of(some)) == [split_words(text) for text in some]

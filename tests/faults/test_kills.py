@@ -36,7 +36,7 @@ UNSTRUCK = {("label", "flip"), ("label", "two"), ("knowledge fetch", "flip"), ("
 SETTINGS = CorpusSettings(min_mentions=2, split_bytes=25_000)
 
 
-@pytest.mark.parametrize("name", ["corpus build", "tag, file", "knowledge fetch"])
+@pytest.mark.parametrize("name", ["corpus build", "tag, file"])
 def test_a_sample_of_kills_and_faults(name: str, desk_of: DeskOf) -> None:
     desk = desk_of(ALL[name])
     tallies = [kill_at_publishes(desk, 1, seed=1), kill_in_a_row(desk, 2, seed=1), strike(desk, "full", 1, seed=1)]

@@ -228,6 +228,7 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path, memory: str) -> No
     assert_close(tmp_path / "2", tmp_path / "1")
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("warm_python")
 def test_two_processes_go_on_as_they_were(tmp_path: Path) -> None:
     """With columns that both compute anew in each epoch."""
