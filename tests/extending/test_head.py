@@ -21,17 +21,18 @@ def run(*command: object) -> None:
     assert exit_code(*command) == 0
 
 
-def tuned(sample: Path, output: Path, objective: str, **more: object) -> Path:
-    """Fine-tune the encoder in the package with an objective by the command; return the tagger's folder."""
-    settings = {"objective": objective, "min_steps": 0, "learning_rate": 2e-3, "precision": "fp32", "threads": 1} | more
+def tuned(encoder: object, sample: Path, output: Path, objective: str, **more: object) -> Path:
+    """Fine-tune an encoder with an objective by the command; return the tagger's folder."""
+    settings = {"objective": objective, "min_steps": 0, "learning_rate": 3e-3, "precision": "fp32", "threads": 1} | more
     changes = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    run("finetune", "embedded", "--data", sample / "domain", "-o", output, *changes)
+    run("finetune", encoder, "--data", sample / "domain", "-o", output, *changes)
     return output
 
 
 @pytest.fixture(scope="module")
-def tagger(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tuned(sample, tmp_path_factory.mktemp("own-head") / "tagger", OBJECTIVE, epochs=4, select="dev")
+def tagger(tiny_encoder: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("own-head") / "tagger"
+    return tuned(tiny_encoder, sample, output, OBJECTIVE, epochs=12, batch_size=8, select="dev")
 
 
 def test_tags_and_scores(tagger: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +60,8 @@ def test_a_folders_own_word_is_not_enough(tagger: Path, command: str, capsys: py
 
 @pytest.mark.extras
 def test_one_with_an_export_checks_itself(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    crf, kind = tuned(sample, tmp_path / "crf", CRF, epochs=3), f"{CRF}Kind"
+    crf = tuned("embedded", sample, tmp_path / "crf", CRF, epochs=3, learning_rate=2e-3)
+    kind = f"{CRF}Kind"
     assert any(each["projection"] for each in json.loads((crf / "check.json").read_text())["answers"])
     run("export", crf, "--head", kind, "--int8", "--data", sample / "domain")
     card = json.loads((crf / "onnx" / "nerbert-onnx.json").read_text())
