@@ -43,16 +43,6 @@ def outermost_words(document: Document) -> bool:
     return not words or not (document.text[: words[0][0]].strip() or document.text[words[-1][1] :].strip())
 
 
-def found_words(document: Document) -> bool:
-    """Return whether a reader that searches for one word after the other finds each of a document's at its place."""
-    place = 0
-    for start, end in document.words or ():
-        if document.text.find(document.text[start:end], place) != start:
-            return False
-        place = end
-    return True
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abilities:
     """What a format keeps of a document, besides the places and types of its entities."""

@@ -14,8 +14,8 @@ from typing import Any
 
 from nerbert.artifacts import publish_folder, scratch_prefix
 from nerbert.errors import InputError, need, refused
-from nerbert.formats.documents import sentences_of
-from nerbert.formats.format import Abilities, found_words
+from nerbert.formats.documents import found_words, sentences_of
+from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import fields_but
 from nerbert.formats.parquet_documents import DocumentBlocks, documents_of, kept_fields
 from nerbert.formats.rows import SPANS, TOKENS

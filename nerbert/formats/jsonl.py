@@ -13,8 +13,8 @@ from typing import Any
 
 from nerbert.errors import InputError, at
 from nerbert.formats.conll import example_of
-from nerbert.formats.documents import find_words
-from nerbert.formats.format import Abilities, TextWriter, WritingRows, found_words
+from nerbert.formats.documents import find_words, found_words
+from nerbert.formats.format import Abilities, TextWriter, WritingRows
 from nerbert.formats.json_files import (
     JsonFormat,
     fields_but,

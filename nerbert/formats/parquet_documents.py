@@ -12,7 +12,8 @@ from typing import Any
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, refused
-from nerbert.formats.format import Abilities, found_words
+from nerbert.formats.documents import found_words
+from nerbert.formats.format import Abilities
 from nerbert.formats.jsonl import ANNOTATIONS, JsonLines, in_iob2
 from nerbert.formats.rows import SPANS, Block
 from nerbert.formats.spool import spooled
