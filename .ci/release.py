@@ -24,17 +24,15 @@ from typing import Any
 from licences import Licence, Verdict, closure, licence_of, needs
 from packaging.utils import canonicalize_name
 
+from nerbert.doctor import DEVELOPERS
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 VERSION = PROJECT["version"]
 DIST, SBOM = ROOT / "dist", ROOT / "build" / f"nerbert-{VERSION}.cdx.json"
 CHANGES = ROOT / "CHANGELOG.md"
 TOOLS = ROOT / ".venv-release" / "bin"
-FOR_DEVELOPERS = ("docs", "lint", "nightly")
-RUN_TIME = (
-    "",
-    *(each for each in PROJECT["optional-dependencies"] if each not in FOR_DEVELOPERS and not each.endswith("test")),
-)
+RUN_TIME = ("", *(each for each in PROJECT["optional-dependencies"] if each not in DEVELOPERS))
 """No extra, and all that are not for developers alone."""
 LARGEST = 50_000_000
 """Bytes of a file that is published."""

@@ -22,8 +22,8 @@ from nerbert.versions import installed_version, machine
 _GB = 1 << 30
 _LEAST_MEMORY, _LEAST_DISK, _LEAST_FILES = 4 * _GB, 10 * _GB, 1024
 _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?(?:>=([\d.]+))?.*?(?:; ?extra == ['\"](\w+(?:-\w+)*)['\"])?")
-_DEVELOPERS = ("docs", "extras-test", "gliner-test", "label-studio-test", "lint", "nightly", "test")
-"""Extras that only the project's own tests need."""
+DEVELOPERS = ("docs", "extras-test", "gliner-test", "lint", "nightly", "test")
+"""Extras that only the project's developers need."""
 
 
 class Finding(NamedTuple):
@@ -119,7 +119,7 @@ def _packages() -> Iterator[Finding]:
     extras: dict[str, list[tuple[str, str]]] = {}
     for line in metadata.requires("nerbert") or ():
         match = _REQUIREMENT.fullmatch(line)
-        if match and (extra := match[3] or "") not in _DEVELOPERS:
+        if match and (extra := match[3] or "") not in DEVELOPERS:
             extras.setdefault(extra, []).append((match[1], match[2] or ""))
     for extra, needs in extras.items():
         there = {name: found for name, _ in needs if (found := installed_version(name))}
