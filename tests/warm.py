@@ -142,6 +142,7 @@ def _run(command: dict[str, Any]) -> None:
     sys.path[1:1] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     sys.path[0] = "" if first == "-c" else os.getcwd() if first == "-m" else str(Path(first).parent)  # noqa: PTH109
     code: Any = 0
+    interrupted = False
     try:
         if first == "-c":
             exec(what, main.__dict__)
@@ -153,7 +154,7 @@ def _run(command: dict[str, Any]) -> None:
         code = stop.code or 0
     except BaseException as error:
         traceback.print_exc()
-        code = -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+        code, interrupted = 1, isinstance(error, KeyboardInterrupt)
     if not isinstance(code, int):
         sys.stderr.write(f"{code}\n")
         code = 1
@@ -162,9 +163,9 @@ def _run(command: dict[str, Any]) -> None:
     for file in (sys.stdout, sys.stderr):
         with suppress(OSError):
             file.flush()
-    if code < 0:  # as Python ends after Ctrl-C
-        signal.signal(-code, signal.SIG_DFL)
-        os.kill(os.getpid(), -code)
+    if interrupted:  # as Python ends after Ctrl-C
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
     os._exit(code)  # libraries' own ends would wait for threads that a fork doesn't have
 
 

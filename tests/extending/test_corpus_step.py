@@ -1,6 +1,5 @@
 """Corpus steps that only these tests know go through `corpus build`, in this process and in workers."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.corpus.steps import _TAKEN
 from tests.commands import exit_code
+from tests.corpus.test_build import digests
 from tests.extending.guides import blocks, module, run_commands
 from tests.extending.toys import step_toy
 
@@ -33,11 +33,6 @@ def build(sample: Path, output: Path, *options: object, steps: Sequence[str] = U
     given = ("--set", "min_mentions=5", "--set", "split_bytes=40_000", "--set", f"steps={json.dumps(steps)}")
     return exit_code("corpus", "build", sample / "wiki.xml", "--knowledge", sample / "knowledge", "-o", output,
                      *given, *options)  # fmt: skip
-
-
-def digests(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def rows_of(corpus: Path) -> dict[str, dict[str, Any]]:
