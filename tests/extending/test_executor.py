@@ -15,8 +15,9 @@ from nerbert.corpus.shards import read_sentences
 from nerbert.registry import EXECUTORS
 from nerbert.tagger.jobs import files
 from tests.commands import exit_code
+from tests.corpus.test_build import digests
 from tests.extending.guides import blocks, module, run_commands
-from tests.extending.test_corpus_step import build, digests
+from tests.extending.test_corpus_step import build
 from tests.extending.toys.executor_toy import Threads
 
 NAME = "tests.extending.toys.executor_toy:Threads"
