@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Group, Parameter
 
@@ -63,8 +63,7 @@ def serve(
 
 def label(
     *files: Path, output: OptionalOutput = None, types: str = "", tagger: str = "embedded-open",
-    encoder: str = "embedded-open", config: Config = None, order: Literal["random", "mixed"] = "random",
-    seed: int = 0, port: int = 8010,
+    encoder: str = "embedded-open", config: Config = None, seed: int = 0, port: int = 8010,
     browser: Annotated[bool, Parameter(negative="--no-browser")] = True, reading: Read = READ,
 ) -> None:  # fmt: skip
     """Label sentences in the browser; a tagger learns meanwhile, and is tested on sentences kept apart.
@@ -84,10 +83,8 @@ def label(
         Tagger that takes labels at run time, for the first suggestions.
     encoder
         Encoder that is fine-tuned on the labels: a model folder or hub name.
-    order
-        Order of sentences: random, or mixed (after ten, those that the tagger is least certain of and that are new).
     seed
-        Seed of the order.
+        Seed of the order of sentences, which is random.
     port
         Port of the page; 0 takes a free one.
     browser
@@ -101,6 +98,6 @@ def label(
     folder = output or Path(f"{files[0].absolute().stem[:60]}-labels" if files else "labels")
     job = LabelJob(
         folder=folder, files=files, types=tuple(parse_labels(types)) if types else (), encoder=encoder, config=config,
-        order=order, seed=seed, reading=reading,
+        seed=seed, reading=reading,
     )  # fmt: skip
     run(ServeJob(taggers=(tagger,), port=port, limits=_LIMITS, labelling=job, browser=browser))

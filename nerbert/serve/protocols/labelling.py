@@ -26,11 +26,11 @@ from nerbert.model.folder import read_card
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.registry import FORMATS
 from nerbert.serve.labelling.learning import MINE, Learner
-from nerbert.serve.labelling.order import Draw, Order
+from nerbert.serve.labelling.order import Draw
 from nerbert.serve.labelling.project import Answer, LabelItem, LabelType, Project
 from nerbert.serve.labelling.sentences import LONGEST
 from nerbert.serve.protocol import Call, Operation, Query
-from nerbert.serve.service import Ask, Service, log
+from nerbert.serve.service import Ask, Service
 
 _SILENT = 600.0
 """Seconds after which a tab's sentence may be another's."""
@@ -105,7 +105,6 @@ class LabelJob:
     encoder: str = "embedded-open"
     config: Path | None = None
     """Settings of the fine-tuning, as of `nerbert finetune`."""
-    order: Order = "random"
     seed: int = 0
     reading: Reading = field(default_factory=Reading)
 
@@ -130,9 +129,7 @@ class Labelling:
         self._draw = self._redrawn()
         self._open = dict[str, tuple[int, float]]()
         """By tab: the sentence that it has open, and when it was heard of last."""
-        self._uncertain: dict[int, float] = {}
-        self._judged: object = None
-        self._tasks, self._loading = set[asyncio.Task[None]](), asyncio.Lock()
+        self._loading = asyncio.Lock()
 
     @asynccontextmanager
     async def running(self, service: Service) -> AsyncIterator[None]:
@@ -141,8 +138,6 @@ class Labelling:
         try:
             yield
         finally:
-            for each in self._tasks:
-                each.cancel()
             await self._learner.close()
             self.project.close()
 
@@ -211,8 +206,8 @@ class Labelling:
         return next((each for each in self.project.with_answer("") if each.id not in taken), None)
 
     def _drawn(self) -> LabelItem | None:
-        """Return a sentence that was never shown, chosen by the order."""
-        found = self._draw.next(self._uncertain)
+        """Return a sentence that was never shown."""
+        found = self._draw.next()
         if found is None:
             return None
         item = self.project.items[found[0]]
@@ -242,7 +237,6 @@ class Labelling:
         if item is None:
             return {"item": None, "state": self._state()}
         self._open[tab] = (item.id, time.monotonic())
-        self._judge_again(call.service)
         found, by = await self._suggested(call, item)
         items = self.project.items
         return {"item": {
@@ -278,27 +272,6 @@ class Labelling:
             for each in labels:
                 del left[each.name]
         return sorted(found, key=lambda each: each.start), " and ".join(by)
-
-    def _judge_again(self, service: Service) -> None:
-        """Ask the newest tagger how certain it is of a sample, in the background, once for each tagger."""
-        mine = service.models.get(MINE)
-        if self._job.order == "random" or mine is None or mine.fingerprint == self._judged:
-            return
-        self._judged = mine.fingerprint
-        self._tasks.add(task := asyncio.create_task(self._judge(service)))
-        task.add_done_callback(self._tasks.discard)
-
-    async def _judge(self, service: Service) -> None:
-        numbers = self._draw.sample()
-        texts = [self.project.items[each].sentence.text for each in numbers]
-        try:
-            answers = (await service.tag(texts, Ask(model=MINE), patient=True)).spans
-        except NerbertError as error:
-            log.warning("the order is random for now: %s", error)
-            self._judged = None
-            return
-        self._uncertain = {number: 0.0 if isinstance(spans, NerbertError) else uncertainty(spans)
-                           for number, spans in zip(numbers, answers, strict=True)}  # fmt: skip
 
     async def _listed(self, _: Call) -> dict[str, Any]:
         answered = self.project.with_answer("accept", "reject", "skip")[: -_LISTED - 1 : -1]
@@ -351,7 +324,7 @@ class Labelling:
         self.note = f"{long:,} of more than {LONGEST:,} characters were left out." if long else ""
 
     def _redrawn(self) -> Draw:
-        draw = Draw([each.sentence for each in self.project.items], self._job.order, self._job.seed)
+        draw = Draw([each.sentence for each in self.project.items], self._job.seed)
         for each in self.project.drawn:
             draw.show(each.id)
         return draw
@@ -379,8 +352,3 @@ def _exported(labels: Path, name: str) -> Response:
             target = Path(shutil.make_archive(str(Path(folder) / "labels"), "zip", target))
         headers: Mapping[str, str] = {"Content-Disposition": f'attachment; filename="{target.name}"'}
         return Response(target.read_bytes(), headers=headers, media_type="application/octet-stream")
-
-
-def uncertainty(spans: Sequence[Span]) -> float:
-    """Return how little a tagger is certain of a sentence: by its least certain entity, 0 without any."""
-    return 1 - min((each.confidence for each in spans), default=1.0)
