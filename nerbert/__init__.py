@@ -99,8 +99,7 @@ __all__ = [
 def build_corpus(
     dumps: str | Path | Sequence[str | Path], knowledge: str | Path | Sequence[str | Path], output: str | Path,
     settings: "CorpusSettings | None" = None, *, exclude: Sequence[str | Path] = (),
-    executor: "Executor | None" = None, part: str = "", merge: bool = False, overwrite: bool = False,
-    **keywords: "Unpack[CorpusKeywords]",
+    executor: "Executor | None" = None, overwrite: bool = False, **keywords: "Unpack[CorpusKeywords]",
 ) -> "BuiltCorpus":  # fmt: skip
     """Build a corpus from Wikipedia dumps, with its data card; return its folder and manifest.
 
@@ -108,9 +107,6 @@ def build_corpus(
     sentences that share runs of words with it are left out. Keywords are settings (docs/settings.md) and override
     `settings`. Tasks run in this process, or in `executor`: `with LocalExecutor(workers=8) as executor: …`. Call it
     again to resume a build that was killed.
-
-    With `part` ("3/8": the third of eight) it only reads that part of the dumps, and the manifest is empty. With
-    `merge` it makes the corpus from all parts.
     """
     from nerbert.errors import need
 
@@ -118,12 +114,11 @@ def build_corpus(
     from nerbert.corpus import build
     from nerbert.corpus.settings import CorpusSettings as Known
     from nerbert.executors import HERE
-    from nerbert.parts import Share
     from nerbert.render.corpus import write_corpus_card
 
     plan = build.CorpusPlan(
         tuple(_several(dumps)), tuple(map(Path, _several(knowledge))), Path(output), tuple(map(Path, exclude)),
-        overwrite, Share.parse(part, merge=merge),
+        overwrite,
     )  # fmt: skip
     return build.build_corpus(plan, _settings(Known, settings, keywords), write_corpus_card, executor or HERE)
 

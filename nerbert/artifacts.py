@@ -35,8 +35,6 @@ _LARGEST_MARK = 1 << 32
 _BLOCK = 1 << 20
 PLAN, LOCK, _OLD = "plan.json", "lock", "old"
 """Files in a work folder: what the job is made from, its lock, the output that it replaces."""
-PARTS = "part-*-of-*"
-"""Files in a work folder that several runs divide (nerbert.parts)."""
 
 
 def _machine() -> str:
@@ -388,24 +386,12 @@ def _restore(draft: Draft, target: Path, fingerprint: Any, *, overwrite: bool) -
     """Delete unfinished files from a work folder, and all work of a job with another fingerprint."""
     difference = _difference_from(draft.work / PLAN, fingerprint) if _has_work(draft.work) else ""
     if difference and not overwrite and fingerprint is not None:
-        raise _stale(target, difference)
+        raise StaleOutput(f"{target}: half made already, but from something else ({difference}); run as before, or "
+                          "pass --overwrite to start again")  # fmt: skip
     drafts = [*draft.work.rglob(".*.partial"), *draft.work.rglob(".*.work")]
     for path in draft.work.iterdir() if difference else drafts:
         if path.name != LOCK:
             _remove(path)
-
-
-def check_plan(target: Path, fingerprint: Any) -> None:
-    """Raise StaleOutput unless the work on a target has this fingerprint."""
-    work = draft_of(target).work
-    if difference := _difference_from(work / PLAN, fingerprint):
-        raise _stale(target, difference, f"delete {work}")
-
-
-def _stale(target: Path, difference: str, again: str = "pass --overwrite") -> StaleOutput:
-    return StaleOutput(
-        f"{target}: half made already, but from something else ({difference}); run as before, or {again} to start again"
-    )
 
 
 def _difference_from(plan: Path, fingerprint: Any) -> str:
@@ -470,8 +456,7 @@ def _finish(target: Path) -> None:
         with held(draft.work / LOCK, ""):
             if (draft.work / _OLD).exists() and not target.exists():
                 (draft.work / _OLD).replace(target)
-            divided = any(draft.work.glob(PARTS))  # several runs are at it, and none has begun the target
-            if target.exists() and not draft.path.exists() and not divided:
+            if target.exists() and not draft.path.exists():
                 _remove_used(draft.work)
     except (OutputExists, FileNotFoundError):  # the other run is still at work, or has just ended
         pass

@@ -261,10 +261,6 @@ def test_a_bucket_that_is_read_only_is_told_before_the_work(store: Any, monkeypa
         (("corpus", "build", "d.xml", "--knowledge", "k", "-o", "s3://bucket/"), "names no output"),
         (("corpus", "build", "d.xml", "--knowledge", "k", "-o", "s3://bucket/a/.."), "names no output"),
         (("data", "sample", "d", "--size", "5", "-o", "ftp://me:secret@host/x"), "ftp://host/x: this command makes no"),
-        (
-            ("corpus", "build", "d.xml", "--knowledge", "k", "-o", "s3://b/c", "--part", "1/2"),
-            "a folder that they share",
-        ),
         (("tag", "t", "x.txt", "-o", "s3://b/c", "--executor", "ray"), "a folder that they share"),
         (("benchmark", "s.toml", "--data", "d", "-o", "s3://b/c"), "this command makes no outputs at addresses"),
     ],

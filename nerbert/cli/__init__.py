@@ -13,7 +13,7 @@ from typing import Literal, NoReturn
 from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError
 
 from nerbert import DOCS
-from nerbert.cli.options import DIVIDED, RUN, UPLOADS, Flag, UnwrappedHelp
+from nerbert.cli.options import RUN, UPLOADS, Flag, UnwrappedHelp
 from nerbert.errors import NerbertError, SettingsError, missing_extra, need, paths_refused, unknown
 from nerbert.process import check_alone
 
@@ -166,9 +166,8 @@ def _call(arguments: Sequence[str]) -> None:
 def _check_here(options: Mapping[str, object]) -> None:
     """Raise SettingsError for what other machines would write: an output at an address is made on this one."""
     check_alone("an output at an address")
-    parts, run = options.get("parts", DIVIDED), options.get("run", RUN)
-    if parts != DIVIDED or not getattr(run, "executor", "").startswith("local"):
-        raise SettingsError("--part, --merge, --executor: machines need a folder that they share for an output, not an "
+    if not getattr(options.get("run", RUN), "executor", "").startswith("local"):
+        raise SettingsError("--executor: machines need a folder that they share for an output, not an "
                             "address; copy it there afterwards")  # fmt: skip
 
 

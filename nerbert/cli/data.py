@@ -8,7 +8,6 @@ from cyclopts import App, Parameter
 
 from nerbert.cli.options import (
     CHECK,
-    DIVIDED,
     READ,
     RUN,
     CheckRead,
@@ -24,7 +23,6 @@ from nerbert.cli.options import (
     Output,
     OutputOrAddress,
     Overwrite,
-    Parts,
     Read,
     Run,
     Set,
@@ -38,7 +36,7 @@ knowledge_app = App(name="knowledge", help="Get types of titles.")
 def corpus_build(
     *dumps: FileOrDash, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
     output: OutputOrAddress, exclude: Many = None, config: Config = None, set_: Set = None, run: Run = RUN,
-    parts: Parts = DIVIDED, overwrite: Flag = False,
+    overwrite: Flag = False,
 ) -> None:  # fmt: skip
     """Build a corpus from a dump: sentences with typed links, filtered and sampled as in the paper.
 
@@ -68,11 +66,9 @@ def corpus_build(
     settings = load_settings(CorpusSettings, config, set_ or [])
     with run.opened() as executor:
         built = nerbert.build_corpus(
-            dumps, knowledge, output, settings, exclude=exclude or (), executor=executor, overwrite=overwrite,
-            part=parts.part, merge=parts.merge,
-        )  # fmt: skip
-    if built.manifest:
-        print_summary(built.manifest, output)
+            dumps, knowledge, output, settings, exclude=exclude or (), executor=executor, overwrite=overwrite
+        )
+    print_summary(built.manifest, output)
 
 
 @corpus_app.command(name="show")

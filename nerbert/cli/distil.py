@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from nerbert.cli.options import (
-    DIVIDED,
     RUN,
     TEXTS,
     Config,
@@ -12,7 +11,6 @@ from nerbert.cli.options import (
     Many,
     OutputOrAddress,
     Overwrite,
-    Parts,
     Run,
     Set,
     Texts,
@@ -23,11 +21,11 @@ def distil(
     teacher: str, *texts: FileOrDash, output: OutputOrAddress, labels: str = "", encoder: str = "embedded",
     data: Path | None = None, exclude: Many = None, min_confidence: str = "", decoding: str = "", device: str = "",
     head: Head = "", read: Texts = TEXTS, config: Config = None, set_: Set = None, run: Run = RUN,
-    parts: Parts = DIVIDED, overwrite: Overwrite = False,
+    overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """Train a small tagger on what another tagger finds in texts, and on labelled sentences if given.
 
-    The teacher tags the texts in parts, on --workers, each of which loads it; with --part that is all. A run can be
+    The teacher tags the texts in parts, on --workers, each of which loads it. A run can be
     interrupted: rerun the command to resume it; only the training starts over.
 
     Parameters
@@ -74,8 +72,6 @@ def distil(
             encoder=encoder, data=data, exclude=exclude or (), min_confidence=parse_thresholds(min_confidence),
             loading={"decoding": decoding, "device": device, "head": head}, from_=read.from_,
             text_field=read.field, errors=read.errors, overwrite=overwrite, executor=executor,
-            share=parts.share(),
         )  # fmt: skip
-        trained = stage(plan, settings, checking(write_tagger_card))
-    if trained:
-        print_taggers([output])
+        stage(plan, settings, checking(write_tagger_card))
+    print_taggers([output])

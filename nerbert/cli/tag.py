@@ -9,17 +9,14 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from nerbert.cli.options import (
-    DIVIDED,
     LOADING,
     RUN,
     TEXTS,
-    Divided,
     FileOrDash,
     Flag,
     Loading,
     LoadingOptions,
     OptionalOrAddress,
-    Parts,
     Run,
     RunOn,
     Texts,
@@ -36,7 +33,7 @@ def tag(
     tagger: str, *inputs: FileOrDash, output: OptionalOrAddress = None, to: str = "", json: Flag = False,
     labels: str = "", min_confidence: str = "", offsets: str = "characters", fingerprint: Flag = False,
     overwrite: Flag = False, text: TextItself = None, server: str = "", loading: Loading = LOADING, read: Texts = TEXTS,
-    run: Run = RUN, parts: Parts = DIVIDED,
+    run: Run = RUN,
 ) -> None:  # fmt: skip
     """Tag texts from files, folders or a pipe.
 
@@ -75,8 +72,8 @@ def tag(
         Address of a `nerbert serve` that tags the texts, say http://127.0.0.1:8000. Its token is taken from the
         variable NERBERT_TOKEN. How its taggers are loaded, and how many tasks run, is up to the server.
     """
-    if server and (loading != LOADING or run != RUN or parts != DIVIDED):
-        given = [*_changed(loading, LOADING), *_changed(run, RUN), *_changed(parts, DIVIDED)]
+    if server and (loading != LOADING or run != RUN):
+        given = [*_changed(loading, LOADING), *_changed(run, RUN)]
         raise SettingsError(f"{', '.join(given)}: up to the server; leave this out, or leave out --server")
     for name, few in _FEW_SHAPES.items():  # read when torch is loaded
         os.environ.setdefault(name, few)
@@ -85,7 +82,7 @@ def tag(
     job = TagJob(
         tagger=tagger, inputs=inputs, output=output, to=to, json=json, offsets=offsets, sign=fingerprint, labels=labels,
         min_confidence=min_confidence, overwrite=overwrite, loading=asdict(loading), text=text,
-        share=parts.share(), **asdict(read),
+        **asdict(read),
     )  # fmt: skip
     if server:
         from nerbert.serve.client import connected_tagger
@@ -96,7 +93,7 @@ def tag(
         tag_files(job, _write_page, executor)
 
 
-def _changed(options: LoadingOptions | RunOn | Divided, default: LoadingOptions | RunOn | Divided) -> Iterator[str]:
+def _changed(options: LoadingOptions | RunOn, default: LoadingOptions | RunOn) -> Iterator[str]:
     """Yield the options that differ from their defaults, as they are typed."""
     for name, value in asdict(default).items():
         if getattr(options, name) != value:

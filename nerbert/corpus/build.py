@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from nerbert import __version__
-from nerbert.artifacts import check_free, sha256_of, write_json
+from nerbert.artifacts import check_free, publish_job, sha256_of, write_json
 from nerbert.corpus.dump.deduplicate import Titles, read_titles, write_newest
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parts import pair_indexes, read_index
@@ -46,7 +46,6 @@ from nerbert.errors import InputError
 from nerbert.executors import HERE, Executor
 from nerbert.formats.exclude import Excluded, read_excluded
 from nerbert.label_sets import LabelSet, open_label_set
-from nerbert.parts import WHOLE, Share, shared_job, whole_job
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
 from nerbert.sources.files import Source
 from nerbert.terminal import throughput
@@ -61,7 +60,6 @@ class CorpusPlan:
     output: Path
     exclude: tuple[Path, ...] = ()
     overwrite: bool = False
-    share: Share = WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +74,16 @@ def build_corpus(
     plan: CorpusPlan, settings: CorpusSettings, card: Callable[[Path, BuiltCorpus], None] | None = None,
     executor: Executor = HERE,
 ) -> BuiltCorpus:  # fmt: skip
-    """Build a corpus in `plan.output` (NER-BERT §2); `card` adds a data card to the unfinished folder.
-
-    A plan with a partial share only reads that share of the dumps; then the manifest is empty.
-    """
+    """Build a corpus in `plan.output` (NER-BERT §2); `card` adds a data card to the unfinished folder."""
     own = own_steps(settings)
     open_splitter(settings, settings.language)  # a wrong model is refused before anything is read
-    if plan.share.partial:
-        _read_part(plan, settings, executor)
-        return BuiltCorpus(plan.output, {})
     check_free(plan.output, overwrite=plan.overwrite)
     with _open_dumps(plan.dumps, settings) as dumps:
         knowledge = open_knowledge(plan.knowledge, dumps[0].site.language, settings.precedence, dumps[0].site.wiki)
         label_set = open_label_set(settings.label_set, knowledge.ontology.parents)
         forbidden = read_excluded(plan.exclude, settings.exclude_ngram_size)
         made = fingerprint(dumps, settings)
-        with whole_job(plan.output, made, plan.share, overwrite=plan.overwrite) as (folder, work):
+        with publish_job(plan.output, made, overwrite=plan.overwrite) as (folder, work):
             funnel = Funnel(Samples(settings.seed))
             steps = _steps(folder, settings, dumps[0].site.language, label_set, forbidden, own)
             with throughput("pages", _size(dumps)) as bar:
@@ -124,17 +116,6 @@ def build_corpus(
                 card(folder, built)
             write_json(folder / "manifest.json", manifest)
             return built
-
-
-def _read_part(plan: CorpusPlan, settings: CorpusSettings, executor: Executor) -> None:
-    """Do a part of pass 1, for a run that merges; knowledge and excluded texts aren't read."""
-    with _open_dumps(plan.dumps, settings) as dumps:
-        made = fingerprint(dumps, settings)
-        with (
-            shared_job(plan.output, made, plan.share, overwrite=plan.overwrite) as work,
-            throughput("pages", _size(dumps)) as bar,
-        ):
-            write_pages(dumps, work, settings, executor, bar, plan.share)
 
 
 @contextmanager

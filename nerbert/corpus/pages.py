@@ -28,7 +28,6 @@ from nerbert.corpus.shards import FORMAT, TITLES, UNTYPED, writing
 from nerbert.corpus.wikitext.scan import SCANNER
 from nerbert.errors import InputError
 from nerbert.executors import Executor
-from nerbert.parts import WHOLE, Share
 from nerbert.terminal import Progress
 
 _NAME = re.compile(r"part-([0-9]{5})\.\w+")
@@ -87,27 +86,18 @@ def fingerprint(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, An
 
 
 def write_pages(
-    dumps: Sequence[Dump], folder: Path, settings: CorpusSettings, executor: Executor, progress: Progress,
-    share: Share = WHOLE,
-) -> PageReport:  # fmt: skip
-    """Read all dumps once, and write `pages/`, `titles/` and `done/` below `folder`; equal parts are kept.
-
-    Of a partial share, only its parts are written and counted; raise InputError for a dump that can't be read again.
-    """
-    for dump in dumps:
-        share.check_lasting(dump.source, lasting=dump.size is not None and dump.resumes)
+    dumps: Sequence[Dump], folder: Path, settings: CorpusSettings, executor: Executor, progress: Progress
+) -> PageReport:
+    """Read all dumps once, and write `pages/`, `titles/` and `done/` below `folder`; equal parts are kept."""
     for name in ("pages", "titles", "done"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     report, digests, skipped = PageReport(), [list[str]() for _ in dumps], 0
-    tasks = share.of_items(_tasks(dumps, settings))
-    for done in executor.map_ordered(partial(_write_part, folder=folder), tasks):
+    for done in executor.map_ordered(partial(_write_part, folder=folder), _tasks(dumps, settings)):
         report.add(done.report.pages)
         digests[done.dump].append(done.report.sha256)
         skipped += done.before
         note = f"{skipped} parts were done already" if skipped else ""
         progress.advance(done.report.pages.fates.total(), note, size=done.length, before=done.before)
-    if share.partial:
-        return report
     for dump, some in zip(dumps, digests, strict=True):
         dump.finish(some)
     _remove_from(folder, sum(map(len, digests)))

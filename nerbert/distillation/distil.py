@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert import __version__
-from nerbert.artifacts import check_free, sha256_of
+from nerbert.artifacts import check_free, publish_job, sha256_of
 from nerbert.config import check_choice, refuse
 from nerbert.distillation.settings import SOFT, DistilSettings
 from nerbert.distillation.silver import (
@@ -39,7 +39,6 @@ from nerbert.formats.rows import ERRORS, TEXT
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import SILVER, ModelFolder, TaggerFacts, TaggerHook, read_card
 from nerbert.model.heads import NEEDS_LABELS
-from nerbert.parts import WHOLE, Share, shared_job, whole_job
 from nerbert.process import check_alone
 from nerbert.records import EntityLabel, Example
 from nerbert.schema import to_plain
@@ -78,14 +77,10 @@ class DistilPlan:
     overwrite: bool = False
     executor: Executor | None = None
     """Runs the teacher's tagging (None: this process); each of its workers loads the teacher once."""
-    share: Share = WHOLE
 
 
-def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None = None) -> SilverCounts | None:
-    """Train a tagger on what a teacher finds in texts, and on labelled sentences; the same call resumes it.
-
-    A plan with a partial share only lets the teacher tag that share of the texts; then nothing is trained or returned.
-    """
+def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None = None) -> SilverCounts:
+    """Train a tagger on what a teacher finds in texts, and on labelled sentences; the same call resumes it."""
     check_alone("distillation")
     check_source("--from", plan.from_)
     check_choice("--errors", plan.errors, ERRORS)
@@ -95,20 +90,14 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     check_head(kind, settings)
     found = find_sources(plan.texts, plan.from_)
     check_apart(found, plan.output)
-    if not plan.share.partial:
-        check_free(plan.output, overwrite=plan.overwrite)
+    check_free(plan.output, overwrite=plan.overwrite)
     if not ModelFolder.open(plan.encoder, "model").check().kind.objective:
         _ = Backbone.of(plan.encoder, settings.seed).config  # a fault there is found at once
     gold = _read_gold(plan, settings)
     held_out = _read_held_out(plan, gold) if gold else {}
     excluded = read_excluded(plan.exclude, SHARED_WORDS) if plan.exclude else Excluded()
     teacher = _load_teacher(plan, settings, gold)
-    made = _fingerprint(plan, teacher, found)
-    if plan.share.partial:
-        with shared_job(plan.output, made, plan.share, overwrite=plan.overwrite) as work:
-            _tag(plan, teacher, found, work)
-        return None
-    with whole_job(plan.output, made, plan.share, overwrite=plan.overwrite) as draft:
+    with publish_job(plan.output, _fingerprint(plan, teacher, found), overwrite=plan.overwrite) as draft:
         parts = _tag_all(plan, teacher, found, draft.work)
         silver, counts = _draw(plan, settings, teacher, parts, excluded)
         _tell_leaks(held_out, silver)
@@ -206,15 +195,10 @@ def _teacher_facts(plan: DistilPlan, teacher: Tagger) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _tag(plan: DistilPlan, teacher: Tagger, found: JobPaths, work: Path) -> list[TaggedParts]:
-    """Tag the texts of the plan's share except the parts of an earlier run."""
-    how = partial(TaggedParts, field=plan.text_field, errors=plan.errors)
-    return tag_all(found.sources, work, how, teacher, plan.executor or HERE, plan.share)
-
-
 def _tag_all(plan: DistilPlan, teacher: Tagger, found: JobPaths, work: Path) -> list[TaggedParts]:
-    """Tag all texts; raise InputError if no entity is found."""
-    parts = _tag(plan, teacher, found, work)
+    """Tag all texts except the parts of an earlier run; raise InputError if no entity is found."""
+    how = partial(TaggedParts, field=plan.text_field, errors=plan.errors)
+    parts = tag_all(found.sources, work, how, teacher, plan.executor or HERE)
     if not any(each.entities for each in parts):
         bounds = sorted(set(teacher.thresholds.values()) or {0.0})
         raise InputError(

@@ -137,21 +137,6 @@ def test_a_job_that_was_stopped_goes_on_and_makes_the_same(teacher: Teacher) -> 
     assert read_card("out") == read_card("whole")
 
 
-@pytest.mark.usefixtures("untrained")
-def test_parts_of_the_texts_are_tagged_apart_and_merged_to_the_same(teacher: Teacher) -> None:
-    few = (f"--set={name}={value}" for name, value in {**FEW, "max_sentences": 20}.items())
-    command = ("distil", "teacher", "in", *few)
-    assert exit_code(*command, "-o", "whole") == 0
-    teacher.seen.clear()
-    for part in ("1/2", "2/2"):
-        assert exit_code(*command, "-o", "out", "--part", part) == 0
-        assert not Path("out").exists()
-    assert exit_code(*command, "-o", "out", "--merge") == 0
-    assert len(teacher.seen) == 120  # none twice
-    assert Path("out", SILVER).read_bytes() == Path("whole", SILVER).read_bytes()
-    assert read_card("out") == read_card("whole")
-
-
 def test_settings_of_training_may_change_between_runs_and_the_teacher_may_not(
     teacher: Teacher, untrained: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

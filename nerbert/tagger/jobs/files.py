@@ -31,7 +31,6 @@ from nerbert.formats.kinds import (
 )
 from nerbert.formats.plain import Page
 from nerbert.formats.rows import Block
-from nerbert.parts import WHOLE, Share
 from nerbert.records import Document, Repairs, Span
 from nerbert.tagger.spans import OFFSETS, counted_spans
 from nerbert.terminal import Progress
@@ -214,16 +213,15 @@ class _TaggedPart(NamedTuple):
 
 
 def tag_parts(
-    files: Sequence[TaggedParts], find: Find, bar: Progress, executor: Executor, needs: Resources = ONE_CORE,
-    share: Share = WHOLE,
-) -> None:  # fmt: skip
+    files: Sequence[TaggedParts], find: Find, bar: Progress, executor: Executor, needs: Resources = ONE_CORE
+) -> None:
     """Tag the parts of files that aren't done, and count all; `find` travels to the workers of the executor.
 
     They write the parts, so nothing that one of them has done is lost. `find` may advance the bar; in other processes
     that has no effect, so what is missing is added here.
     """
     total, parts = bar.items, chain.from_iterable(each.parts(number) for number, each in enumerate(files))
-    for done in executor.map_ordered(partial(_tag_part, find=find), share.of_items(parts), needs):
+    for done in executor.map_ordered(partial(_tag_part, find=find), parts, needs):
         total += done.rows
         files[done.file].entities.update(done.entities)
         if total > bar.items:

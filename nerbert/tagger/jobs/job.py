@@ -16,6 +16,7 @@ from nerbert import __version__
 from nerbert.artifacts import (
     check_free,
     check_free_file,
+    publish_job,
     standard_output,
     write_json,
 )
@@ -44,7 +45,6 @@ from nerbert.formats.kinds import (
 from nerbert.formats.rows import ERRORS, Block
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import NEEDS_LABELS
-from nerbert.parts import WHOLE, Share, shared_job, whole_job
 from nerbert.records import Document, EntityLabel, Example, Repair, Repairs, Span
 from nerbert.sources.files import writable
 from nerbert.tagger.jobs.files import (
@@ -131,7 +131,6 @@ class TagJob:
     """Labels to find, as `parse_labels` reads them; "": what the tagger was trained on."""
     min_confidence: str = ""
     overwrite: bool = False
-    share: Share = WHOLE
     loading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Other parameters of `Tagger.load`: back end, precision, device, threads, decoding, on_too_long."""
 
@@ -216,20 +215,20 @@ def tag_files(
     executor = executor or HERE
     paths, kind = job.find()
     if job.output is None:
-        _check_one_process(job, executor)
+        _check_one_process(executor)
     if kind == HTML and page is None:
         raise SettingsError("--to html: no page writer was given; pass page=nerbert.render.tags_page.write_page")
     if job.output is None:
         _Run(job, paths, kind, load(job), page, executor).to_standard_output()
     elif paths.many:
         names = place_outputs(paths, job.output, kind)
-        _check_target(job, paths, is_file=False)
+        check_free(job.output, overwrite=job.overwrite)
         _Run(job, paths, kind, load(job), page, executor).to_folder(job.output, names)
     else:
         check_no_input(paths, job.output)
         if not suffixes_of(kind):
             check_apart(paths, job.output)
-        _check_target(job, paths, is_file=bool(suffixes_of(kind)))
+        (check_free_file if suffixes_of(kind) else check_free)(job.output, overwrite=job.overwrite)
         _Run(job, paths, kind, load(job), page, executor).to_file(job.output)
     if paths.passed_over:
         tell(f"files skipped: {len(paths.passed_over):,}, such as {paths.passed_over[0]}; name them, or give --from")
@@ -262,10 +261,7 @@ class _Run:
     def to_file(self, target: Path) -> None:
         """Write one file, when all its parts are tagged."""
         made = self.job.fingerprint(self.tagger, self.paths)
-        if self.job.share.partial:
-            self._tag_share(target, made, is_file=self._one_file)
-            return
-        job = whole_job(target, made, self.job.share, overwrite=self.job.overwrite, file=self._one_file)
+        job = publish_job(target, made, overwrite=self.job.overwrite, file=bool(suffixes_of(self.kind)))
         with job as (draft, work), named_draft(target, draft, work, self.kind) as path:
             done = self._make(work, [path])
         tell(f"{target}: {_summary(done)}")
@@ -273,10 +269,7 @@ class _Run:
     def to_folder(self, target: Path, names: Sequence[PurePath]) -> None:
         """Write a file for each source into a folder that appears when it is whole."""
         made = self.job.fingerprint(self.tagger, self.paths)
-        if self.job.share.partial:
-            self._tag_share(target, made, is_file=False)
-            return
-        with whole_job(target, made, self.job.share, overwrite=self.job.overwrite) as (folder, work):
+        with publish_job(target, made, overwrite=self.job.overwrite) as (folder, work):
             for name in names:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
             done = self._make(work, [folder / name for name in names])
@@ -285,41 +278,23 @@ class _Run:
             write_json(folder / MANIFEST, {**made, "to": self.kind, "offsets": self.job.offsets, "files": files})
         tell(f"{target}: {len(files):,} files, {_summary(done)}")
 
-    def _tag_share(self, target: Path, made: Mapping[str, Any], *, is_file: bool) -> None:
-        """Tag a part of the texts, for a run that merges."""
-        with shared_job(target, made, self.job.share, overwrite=self.job.overwrite, file=is_file) as work:
-            self._writers()
-            self._tag(work)
-
     def _make(self, work: Path, targets: Sequence[Path]) -> list[TaggedParts]:
         """Tag the missing parts of all files, then write all rows with their entities."""
-        writers = self._writers()
-        files = self._tag(work)
+        writers = list(map(self._writer, self.paths.sources))  # one that can't write fails before all is tagged
+        how = partial(
+            TaggedParts, field=self.job.field, errors=self.job.errors, offsets=self.job.offsets,
+            fingerprint=self._fingerprint,
+        )  # fmt: skip
+        files = tag_all(self.paths.sources, work, how, self.tagger, self.executor)
         for write, target, parts in zip(writers, targets, files, strict=True):
             write(target, parts)
             _tell_rejected(parts.repairs)
         return files
 
-    def _tag(self, work: Path) -> list[TaggedParts]:
-        how = partial(
-            TaggedParts, field=self.job.field, errors=self.job.errors, offsets=self.job.offsets,
-            fingerprint=self._fingerprint,
-        )  # fmt: skip
-        return tag_all(self.paths.sources, work, how, self.tagger, self.executor, self.job.share)
-
-    @property
-    def _one_file(self) -> bool:
-        """Whether the kind of output is one file, not a folder."""
-        return bool(suffixes_of(self.kind))
-
     @property
     def _fingerprint(self) -> str:
         """Return what rows are signed with; "" if they aren't."""
         return self.tagger.fingerprint if self.job.sign else ""
-
-    def _writers(self) -> list[Callable[[Path, Iterable[Block]], None]]:
-        """Return what writes each file; one that can't write fails before all is tagged."""
-        return list(map(self._writer, self.paths.sources))
 
     def _writer(self, source: InputFile) -> Callable[[Path, Iterable[Block]], None]:
         """Return what writes all rows of a file."""
@@ -342,21 +317,11 @@ class _Run:
         return writer
 
 
-def _check_one_process(job: TagJob, executor: Executor) -> None:
-    """Raise SettingsError for what needs an output's parts, where rows go to standard output."""
-    if job.share != WHOLE:
-        raise SettingsError("--part, --merge: parts are kept beside the output; name a file or folder with -o")
+def _check_one_process(executor: Executor) -> None:
+    """Raise SettingsError for workers where rows go to standard output."""
     if executor.workers > 1 or not isinstance(executor, LocalExecutor):
         raise SettingsError(f"executor {type(executor).__name__}, workers = {executor.workers}: rows go to standard "
                             "output from one process; name a file or folder with -o")  # fmt: skip
-
-
-def _check_target(job: TagJob, paths: JobPaths, *, is_file: bool) -> None:
-    """Raise OutputExists for what can't become the output, and InputError for inputs that parts can't each read."""
-    for source in paths.sources:
-        job.share.check_lasting(source, lasting=source.lasting)
-    if job.output is not None and not job.share.partial:
-        (check_free_file if is_file else check_free)(job.output, overwrite=job.overwrite)
 
 
 def _folder_of(tagger: Tagger) -> Path:
@@ -390,14 +355,14 @@ def _summary(done: Sequence[TaggedParts]) -> str:
 
 def tag_all(
     sources: Sequence[InputFile], work: Path, how: Callable[[InputFile, Path], TaggedParts], tagger: JobTagger,
-    executor: Executor, share: Share = WHOLE,
+    executor: Executor,
 ) -> list[TaggedParts]:  # fmt: skip
-    """Return files whose parts are in `work`; tag the missing ones of a share, under a bar over all bytes if known."""
+    """Return files whose parts are in `work`; tag the missing ones, under a bar over all bytes if known."""
     files = [how(source, work / "parts" / f"{number:06d}") for number, source in enumerate(sources)]
     sizes = [source.size for source in sources]
     needs = Resources(gpus=float("cuda" in tagger.head.name))
     with throughput("rows", None if None in sizes else sum(size or 0 for size in sizes)) as bar:
-        tag_parts(files, partial(_found_in, tagger=tagger, bar=bar), bar, executor, needs, share)
+        tag_parts(files, partial(_found_in, tagger=tagger, bar=bar), bar, executor, needs)
     return files
 
 
