@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 from nerbert.errors import InputError, at
 from nerbert.evaluation.datasets.load import AT_LEAST, KnownData, find_known_files, find_place
 from nerbert.evaluation.datasets.mentions import ManyTypes, Mentions, Slip
-from nerbert.evaluation.datasets.repeats import Repeats, SentenceTable
+from nerbert.evaluation.datasets.repeats import Conflict, Repeats
 from nerbert.formats.conll import Conll, scheme_of
-from nerbert.formats.data import SPLITS, SplitStream, stream_splits
+from nerbert.formats.data import SplitStream, stream_splits
 from nerbert.formats.documents import CheckReading, Reading, no_sentence, repairs_line, sentences_of
 from nerbert.formats.examples import find_format
 from nerbert.formats.schemes import Scheme
@@ -53,16 +53,6 @@ class SplitFacts:
             self.types[span.type] = self.types.get(span.type, 0) + 1
         if len(example.words) > Findings.long_above:
             self.long, self.first_long = self.long + 1, self.first_long or place
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Equal sentences with different tags: the text, and each one's split and place (from 0), the first twenty."""
-
-    text: str
-    places: tuple[tuple[str, int], ...]
-    lines: tuple[str, ...] = ()
-    """The places as file and line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,27 +123,26 @@ class Findings:
 
 
 def check_data(name: str, root: Path | None = None, reading: Reading | None = None) -> Findings:
-    """Read and check a data set, named as in `open_data`, in constant memory."""
-    reading, repairs, mentions = reading or CheckReading(), Repairs(), Mentions()
+    """Read and check a data set, named as in `open_data`; no sentence is held."""
+    reading, repairs, mentions, repeats = reading or CheckReading(), Repairs(), Mentions(), Repeats()
     folder, name = find_place(name, root)
     stream = stream_splits(folder, reading)
     splits = {split: SplitFacts() for split in stream.files}
-    with SentenceTable(AT_LEAST) as table:
-        for split, place, example in _sentences(stream, repairs):
-            splits[split].add(example, place)
-            table.add(SPLITS.index(split), example)
-            mentions.count(example)
-        repeats = table.repeats(_SHOWN)
+    for split, place, example in _sentences(stream, repairs):
+        splits[split].add(example, place)
+        repeats.count(split, example)
+        mentions.count(example)
     for split, path in stream.files.items():
         if not splits[split].sentences:
             raise InputError(f"{path}: {no_sentence(repairs)}")
-    conflicts = _look(stream, mentions, repeats)
-    sums = stream.sums()
+    for split, place, example in _sentences(stream, Repairs()):
+        repeats.look(split, example, place)
+        mentions.look(example, place)
     schemes = {path: _scheme(path, reading.from_) for path in dict.fromkeys(stream.files.values())}
     for split, facts in splits.items():
         facts.types = dict(sorted(facts.types.items(), key=lambda item: (-item[1], item[0])))
         path = stream.files[split]
-        facts.repeated, facts.scheme = repeats.repeated[SPLITS.index(split)], schemes[path]
+        facts.repeated, facts.scheme = repeats.repeated(split), schemes[path]
         schemes[path] = replace(schemes[path], broken=0)  # a file that is cut into splits has each fault once
     learnt = splits["train"].types if "train" in splits else None
     lacking = {
@@ -161,17 +150,16 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
         for split, facts in splits.items()
     } if learnt is not None else {}  # fmt: skip
     slips, many_types = mentions.slips(), mentions.many_types()
+    sums = stream.sums()
     known, notes = find_known_files(name, sums)
     return Findings(
         name=name, folder=folder, sha256=sums, known=known, notes=notes, splits=splits,
         lacking={split: types for split, types in lacking.items() if types},
         rare={type_: count for type_, count in (learnt or {}).items() if count < Findings.rare_below},
         duplicates={
-            f"{one}/{two}": repeats.duplicates[SPLITS.index(one), SPLITS.index(two)]
-            for one, two in _PAIRS
-            if one in splits and two in splits
+            f"{one}/{two}": repeats.duplicates(one, two) for one, two in _PAIRS if one in splits and two in splits
         },
-        conflicts=repeats.conflicts, conflict_examples=tuple(conflicts),
+        conflicts=repeats.conflicts, conflict_examples=repeats.conflict_examples(),
         similar_types=_similar({type_ for facts in splits.values() for type_ in facts.types}),
         slips=len(slips), slip_examples=tuple(slips[:_SHOWN]),
         many_types=len(many_types), many_types_examples=tuple(many_types[:_SHOWN]),
@@ -191,20 +179,6 @@ def _sentences(stream: SplitStream, repairs: Repairs) -> Iterator[tuple[str, str
         with at(path, document.line or None):
             sentences = sentences_of(document, stream.reading, repairs)
         yield from ((split, place, each) for each in sentences)
-
-
-def _look(stream: SplitStream, mentions: Mentions, repeats: Repeats) -> list[Conflict]:
-    """Read again: note the places of mentions, and return the conflicts with their texts."""
-    texts, lines = dict[tuple[str, int], str](), dict[tuple[str, int], str]()
-    wanted = {(SPLITS[split], number) for each in repeats.examples for split, number in each}
-    numbers = Counter[str]()
-    for split, place, example in _sentences(stream, Repairs()):
-        mentions.look(example, place)
-        if (key := (split, numbers[split])) in wanted:
-            texts[key], lines[key] = " ".join(example.tokens), place
-        numbers[split] += 1
-    named = [tuple((SPLITS[split], number) for split, number in each) for each in repeats.examples]
-    return [Conflict(texts[each[0]], each, tuple(lines[place] for place in each)) for each in named]
 
 
 def _scheme(path: Path, format_: str) -> Scheme:

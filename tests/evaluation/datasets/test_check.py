@@ -5,9 +5,9 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.evaluation.datasets.check import Findings, check_data
-from nerbert.evaluation.datasets.load import find_duplicates, open_data
+from nerbert.evaluation.datasets.load import open_data
 from nerbert.evaluation.datasets.mentions import Mentions
-from nerbert.evaluation.datasets.repeats import SentenceTable
+from nerbert.evaluation.datasets.repeats import Repeats
 from nerbert.formats.conll import example_of, scheme_of
 from nerbert.formats.data import read_data
 from nerbert.formats.documents import CheckReading, Reading
@@ -135,23 +135,17 @@ def test_of_too_many_mentions_the_frequent_are_compared() -> None:
     assert [(each.text, each.labelled, each.unlabelled) for each in mentions.slips()] == [("Ann Lee", 4, 1)]
 
 
-def test_sentences_are_compared_in_parts_as_in_one() -> None:
-    tags = [["O"] * 8, ["B-x"] + ["O"] * 7]
-    sentences = [
-        (place % 2, example_of(f"{place % 5} b c d e f g h".split(), tags[place % 7 == 0])) for place in range(40)
-    ]
-    found = []
-    for at_once in (3, 1000):
-        with SentenceTable(8, at_once) as table:
-            for split, each in sentences:
-                table.add(split, each)
-            found.append(table.repeats(3))
-    assert found[0] == found[1]
-    first, second = ([each for split, each in sentences if split == wanted] for wanted in (0, 1))
-    assert found[0].duplicates == {(0, 1): len(find_duplicates(first, second))}
-    assert found[0].repeated == {0: 15, 1: 15}
-    assert found[0].conflicts == 5
-    assert [each[0] for each in found[0].examples] == [(0, 0), (1, 0), (0, 1)]
+def test_the_first_conflicts_and_places_are_shown() -> None:
+    repeats = Repeats()
+    sentences = [example_of([f"{number % 25}"], ["B-x" if number < 25 else "O"]) for number in range(600)]
+    for each in sentences:
+        repeats.count("train", each)
+    for number, each in enumerate(sentences):
+        repeats.look("train", each, f"line {number}")
+    examples = repeats.conflict_examples()
+    assert (repeats.conflicts, len(examples), repeats.repeated("train")) == (25, 20, 575)
+    assert [len(each.places) for each in examples] == [20] * 20
+    assert (examples[1].text, examples[1].places[1], examples[1].lines[1]) == ("1", ("train", 26), "line 26")
 
 
 def test_what_overlaps_is_counted_and_told(tmp_path: Path) -> None:
