@@ -1,7 +1,6 @@
 """`nerbert figures …`: pictures of results."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +19,7 @@ def figures_paper(
     """Draw the figures of NER-BERT's paper from corpora, encoders, and results of `nerbert benchmark`.
 
     Of a corpus: entities of each category before and after sampling (1, 8). Of results: F1 with few labels (2). Of
-    encoders, all together: maps of the entities in `--data` (3 to 7), and a page in which a point tells its sentence.
+    encoders, all together: maps of the entities in `--data` (3 to 7).
 
     Parameters
     ----------
@@ -39,59 +38,35 @@ def figures_paper(
     """
     from nerbert.corpus.shards import is_corpus
     from nerbert.errors import SettingsError
-    from nerbert.evaluation.benchmark.store import MARKER
-
-    corpora = [Path(each) for each in places if is_corpus(Path(each))]
-    results = [Path(each) for each in places if any((Path(each) / name).is_file() for name in (MARKER, f"{suite}.csv"))]
-    encoders = [each for each in places if Path(each) not in (*corpora, *results)]
-    if encoders and data is None:
-        raise SettingsError(f"{encoders[0]}: no corpus and no results; if it is an encoder, give sentences with --data")
-    drawn = _of_corpora(corpora, kind) | _of_results(results, suite, kind)
-    if data is not None:
-        drawn |= _of_encoders(encoders, data, points, kind)
-    output.mkdir(parents=True, exist_ok=True)
-    for name, draw in drawn.items():
-        draw(output / name)
-        print(output / name)
-
-
-_Drawings = dict[str, Callable[[Path], None]]
-"""What draws each picture, by the name of its file."""
-
-
-def _of_corpora(corpora: Sequence[Path], kind: str) -> _Drawings:
-    from nerbert.evaluation.figures.paper import read_category_counts
-    from nerbert.render.paper_figures import draw_all_categories, draw_top_categories
-
-    drawn: _Drawings = {}
-    for place in corpora:
-        counts, before = read_category_counts(place), _before(place, corpora)
-        drawn[f"{before}1-categories.{kind}"] = partial(draw_top_categories, counts)
-        drawn[f"{before}8-all-categories.{kind}"] = partial(draw_all_categories, counts)
-    return drawn
-
-
-def _of_results(results: Sequence[Path], suite: str, kind: str) -> _Drawings:
-    from nerbert.evaluation.figures.paper import read_few_labels
-    from nerbert.render.paper_figures import draw_few_labels
-
-    return {f"{_before(place, results)}2-few-labels.{kind}": partial(draw_few_labels, read_few_labels(place, suite))
-            for place in results}  # fmt: skip
-
-
-def _of_encoders(encoders: Sequence[str], data: Path, points: int, kind: str) -> _Drawings:
     from nerbert.evaluation.figures.entity_maps import make_maps
+    from nerbert.evaluation.figures.results import category_counts, few_labels_of, read_results
     from nerbert.formats.data import read_gold
-    from nerbert.render.paper_figures import draw_maps, write_maps_page
+    from nerbert.render.figures import draw_all_categories, draw_categories, draw_few_labels, draw_maps
 
-    maps = make_maps(encoders, read_gold(data, "test").examples, points)
-    title = f"Entities of {data.resolve().name}"
-    return {f"3-maps.{kind}": partial(draw_maps, maps), "3-maps.html": partial(write_maps_page, maps, title=title)}
+    corpora = [place for place in map(Path, places) if is_corpus(place)]
+    results = [place for place in map(Path, places) if (place / f"{suite}.csv").is_file()]
+    encoders = [place for place in places if Path(place) not in (*corpora, *results)]
+    if encoders and data is None:
+        why = f"no corpus, and no results with {suite}.csv; if it is an encoder, give sentences with --data"
+        raise SettingsError(f"{encoders[0]}: {why}")
+    output.mkdir(parents=True, exist_ok=True)
+    for corpus in corpora:
+        names, counts = category_counts(corpus)
+        draw_categories(names, counts, first := _picture(output, corpus, corpora, f"1-categories.{kind}"))
+        draw_all_categories(counts, second := _picture(output, corpus, corpora, f"8-all-categories.{kind}"))
+        print(first, second, sep="\n")
+    for folder in results:
+        curves = few_labels_of(read_results(folder, suite))
+        draw_few_labels(curves, picture := _picture(output, folder, results, f"2-few-labels.{kind}"))
+        print(picture)
+    if data is not None:
+        draw_maps(make_maps(encoders, read_gold(data, "test").examples, points), output / f"3-maps.{kind}")
+        print(output / f"3-maps.{kind}")
 
 
-def _before(place: Path, places: Sequence[Path]) -> str:
-    """Return what tells the pictures of several folders apart."""
-    return f"{place.resolve().name}-" if len(places) > 1 else ""
+def _picture(output: Path, place: Path, places: Sequence[Path], name: str) -> Path:
+    """Return the path of a picture; of several folders each has its name before it."""
+    return output / (f"{place.resolve().name}-{name}" if len(places) > 1 else name)
 
 
 @figures_app.command(name="frontier")
@@ -109,7 +84,7 @@ def figures_frontier(results: Path, *, suite: str = "frontier", output: Optional
     output
         Picture to write, ending in .svg, .png or .pdf; default: SUITE.svg in the folder.
     """
-    from nerbert.evaluation.figures.frontier import read_frontier
+    from nerbert.evaluation.figures.results import read_frontier
     from nerbert.render.figures import check_picture, draw_frontier
     from nerbert.terminal import tell
 

@@ -1,29 +1,32 @@
-"""Pictures of results as files, drawn by matplotlib (extra `figures`)."""
+"""Pictures of results as files, drawn by matplotlib (extra `figures`); equal results give equal files."""
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nerbert.artifacts import publish
 from nerbert.errors import SettingsError, need
+from nerbert.terminal import percent
 
 if TYPE_CHECKING:
-    from nerbert.evaluation.figures.frontier import Frontier
+    from nerbert.evaluation.figures.entity_maps import EntityMaps
+    from nerbert.evaluation.figures.results import Curves, Frontier
 
 KINDS = ("svg", "png", "pdf")
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6a3d9a", "#7f7f7f", "#a6761d", "#000")
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6a3d9a", "#7f7f7f", "#a6761d", "#000")
 """Told apart by the colour-blind (Okabe and Ito, and more); shapes differ as well."""
-SHAPES = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<")
-_ACROSS = 3
+_SHAPES = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<")
+_ACROSS, _NAMED, _COLOURED = 3, 30, 7
+"""Panels beside each other; categories that are named; types of a map with a colour of their own."""
 _UNDATED: Any = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-"""Metadata by kind of file: without the time, equal results give equal pictures."""
-STYLE: Any = {
-    "svg.hashsalt": "nerbert",
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.size": 9,
+_STYLE: Any = {
+    "svg.hashsalt": "nerbert", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9,
     "font.family": "sans-serif",
-}
+}  # fmt: skip
+Style = tuple[str, str]
+"""Colour and shape."""
 
 
 def check_picture(path: Path) -> None:
@@ -32,56 +35,73 @@ def check_picture(path: Path) -> None:
         raise SettingsError(f"--output {path}: must end in .{', .'.join(KINDS)}")
 
 
-def draw_frontier(frontier: "Frontier", output: Path) -> None:
-    """Draw F1 against words per CPU-second, a panel for each size; the area of a mark is memory.
-
-    The line joins the systems that no other one beats in both. Bars reach from the lowest run to the highest.
-    """
+@contextmanager
+def _picture(output: Path, size: tuple[float, float]) -> Iterator[Any]:
+    """Yield a figure of a size in inches, and write it."""
     need("figures", "matplotlib")
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(STYLE):
-        rows = -(-len(frontier.sizes) // _ACROSS)
-        figure = Figure(figsize=(9, 0.9 + 2.55 * rows), layout="constrained")
-        panels = figure.subplots(rows, min(_ACROSS, len(frontier.sizes)), sharex=True, sharey=True, squeeze=False)
-        styles = dict(zip(frontier.systems, zip(cycle(COLOURS), cycle(SHAPES), strict=False), strict=False))
-        for panel, size in zip(panels.flat, frontier.sizes, strict=False):
-            _draw_size(panel, frontier, size, styles)
-        for panel in panels.flat[len(frontier.sizes) :]:
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure
+        kind = output.suffix.removeprefix(".")
+        with publish(output) as draft:
+            figure.savefig(draft, format=kind, dpi=150, metadata=_UNDATED.get(kind, {}))
+
+
+@contextmanager
+def _panels(output: Path, count: int, side: float, **more: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield a figure, and so many panels of it, with a legend of the first below all; the other panels are empty."""
+    rows, across = -(-count // _ACROSS), min(_ACROSS, count)
+    with _picture(output, (max(4, side * across), 0.9 + side * rows)) as figure:
+        panels = figure.subplots(rows, across, squeeze=False, **more)
+        yield figure, panels
+        for panel in panels.flat[count:]:
             panel.set_axis_off()
-        panels[-1, panels.shape[1] // 2].set_xlabel("words per CPU-second, one thread")
-        figure.supylabel(f"entity F1 in percent, mean of {len(frontier.targets)} sets", fontsize=9)
-        handles = [_mark(*styles[name], f"{name}, {speed.memory_mb:,.0f} MB")
-                   for name, speed in frontier.systems.items()]  # fmt: skip
-        figure.legend(handles=handles, loc="outside lower center", ncols=_ACROSS, frameon=False, fontsize=8)
-        write_picture(figure, output)
+        drawn = [*panels[0, 0].lines, *panels[0, 0].collections]  # a name may begin with _, as those without one do
+        named = [each for each in drawn if each.get_label() and not each.get_label().startswith("_child")]
+        figure.legend(handles=named, loc="outside lower center", ncols=_ACROSS, frameon=False, fontsize=8)
 
 
-def write_picture(figure: Any, output: Path) -> None:
-    """Write a figure as its file's kind."""
-    kind = output.suffix.removeprefix(".")
-    with publish(output) as draft:
-        figure.savefig(draft, format=kind, dpi=150, metadata=_UNDATED.get(kind, {}))
-
-
-def plain_axes(panel: Any) -> None:
-    """Give a panel a light grid, and no frame above and to the right."""
+def _plain_axes(panel: Any, title: str = "") -> None:
+    """Give a panel a title, a light grid, and no frame above and to the right."""
+    panel.set_title(title, fontsize=9, loc="left")
     panel.grid(color="#e5e5e5", linewidth=0.6)
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_size(panel: Any, frontier: "Frontier", size: str, styles: dict[str, tuple[str, str]]) -> None:
-    """Draw one panel."""
+def _styles(names: Iterable[str]) -> dict[str, Style]:
+    return dict(zip(names, zip(cycle(_COLOURS), cycle(_SHAPES), strict=False), strict=False))
+
+
+def draw_frontier(frontier: "Frontier", output: Path) -> None:
+    """Draw F1 against words per CPU-second, a panel for each size; the area of a mark is memory.
+
+    The line joins the systems that no other one beats in both. Bars reach from the lowest run to the highest.
+    """
+    speeds = {point.system: point.speed for point in frontier.points}
+    styles = _styles(speeds)
+    with _panels(output, len(frontier.sizes), 2.8, sharex=True, sharey=True) as (figure, panels):
+        for panel, size in zip(panels.flat, frontier.sizes, strict=False):
+            _draw_size(panel, frontier, size, styles)
+        for name, (colour, shape) in styles.items():
+            label = f"{name}, {speeds[name].memory_mb:,.0f} MB"
+            panels[0, 0].plot([], [], color=colour, marker=shape, linestyle="", markersize=6, label=label)
+        panels[-1, panels.shape[1] // 2].set_xlabel("words per CPU-second, one thread")
+        figure.supylabel(f"entity F1 in percent, mean of {len(frontier.targets)} sets", fontsize=9)
+
+
+def _draw_size(panel: Any, frontier: "Frontier", size: str, styles: Mapping[str, Style]) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    panel.set_title(_title(size), fontsize=9, loc="left")
     panel.set_xscale("log")
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     panel.xaxis.set_major_formatter("{x:,.0f}")
     panel.xaxis.set_minor_formatter(NullFormatter())
-    plain_axes(panel)
+    known = {"0": "no sentence", "all": "all sentences", "1": "1 sentence"}
+    _plain_axes(panel, known.get(size, f"{size} sentences" if size.isdecimal() else size))
     best = frontier.best(size)
     panel.plot([each.speed.words_per_cpu_second for each in best], [100 * each.f1 for each in best],
                color="#b0b0b0", linewidth=1.2, zorder=1)  # fmt: skip
@@ -90,20 +110,76 @@ def _draw_size(panel: Any, frontier: "Frontier", size: str, styles: dict[str, tu
         x, area = point.speed.words_per_cpu_second, 20 + point.speed.memory_mb / 12
         panel.plot([x, x], [100 * point.low, 100 * point.high], color=colour, linewidth=1, zorder=2)
         panel.scatter([x], [100 * point.f1], s=area, color=colour, marker=shape, alpha=0.85, linewidth=0, zorder=3)
-    for paper in frontier.published:
-        if paper.size == size:
-            panel.axhline(100 * paper.f1, color="#555555", linestyle=":", linewidth=1)
-            panel.annotate(f"{paper.name} (published)", (1, 100 * paper.f1), xycoords=("axes fraction", "data"),
-                           ha="right", va="bottom", fontsize=7, color="#555555")  # fmt: skip
+    for (paper, at), f1 in frontier.published.items():
+        if at == size:
+            panel.axhline(100 * f1, color="#555555", linestyle=":", linewidth=1)
+            panel.annotate(f"{paper} (published)", (1, 100 * f1), xycoords=("axes fraction", "data"), ha="right",
+                           va="bottom", fontsize=7, color="#555555")  # fmt: skip
 
 
-def _mark(colour: str, shape: str, label: str) -> Any:
-    from matplotlib.lines import Line2D
+def draw_categories(names: Sequence[str], counts: Mapping[str, Sequence[int]], output: Path) -> None:
+    """Draw the entities of the most frequent categories, by name (Figure 1); `counts` has a bar's label for each."""
+    named, height = names[:_NAMED], 0.8 / len(counts)
+    with _picture(output, (7, 0.9 + 0.2 * len(named))) as figure:
+        panel = figure.subplots()
+        for number, (label, values) in enumerate(counts.items()):
+            places = [place + (number - 0.5) * height for place in range(len(named))]
+            panel.barh(places, values[:_NAMED], height, color=_COLOURS[number], label=label)
+        panel.set_yticks(range(len(named)), named)
+        panel.invert_yaxis()
+        panel.set_xscale("log")
+        panel.xaxis.set_major_formatter("{x:,.0f}")
+        panel.margins(y=0.01)
+        panel.set_xlabel("entities")
+        panel.legend(frameon=False)
+        _plain_axes(panel)
 
-    return Line2D([], [], color=colour, marker=shape, linestyle="", markersize=6, label=label)
+
+def draw_all_categories(counts: Mapping[str, Sequence[int]], output: Path) -> None:
+    """Draw the entities of all categories by rank (Figure 8); `counts` has a line's label for each."""
+    with _picture(output, (7, 3.6)) as figure:
+        panel = figure.subplots()
+        for (label, values), (colour, shape) in zip(counts.items(), _styles(counts).values(), strict=True):
+            shown = [(rank, count) for rank, count in enumerate(values, 1) if count]
+            panel.plot(*zip(*shown, strict=True), color=colour, linestyle="", marker=shape, markersize=3, label=label)
+        panel.set_yscale("log")
+        panel.yaxis.set_major_formatter("{x:,.0f}")
+        panel.set_xlabel("categories, the most frequent first")
+        panel.set_ylabel("entities")
+        panel.legend(frameon=False)
+        _plain_axes(panel)
 
 
-def _title(size: str) -> str:
-    return {"0": "no sentence", "all": "all sentences", "1": "1 sentence"}.get(
-        size, f"{size} sentences" if size.isdecimal() else size
-    )
+def draw_few_labels(curves: "Curves", output: Path) -> None:
+    """Draw F1 by size, a panel for each target, with the 95 % interval of the runs where there are three (Figure 2)."""
+    need("benchmark", "scipy")
+    every = dict.fromkeys(size for target in curves.values() for curve in target.values() for size in curve)
+    styles = _styles(dict.fromkeys(system for target in curves.values() for system in target))
+    with _panels(output, len(curves), 2.8) as (figure, panels):
+        for panel, (target, lines) in zip(panels.flat, curves.items(), strict=False):
+            sizes = [size for size in every if any(size in curve for curve in lines.values())]
+            for system, (colour, shape) in styles.items():
+                points = [(sizes.index(size), each) for size, each in lines.get(system, {}).items()]
+                panel.plot([x for x, _ in points], [100 * each.mean for _, each in points], color=colour, marker=shape,
+                           markersize=4, label=system)  # fmt: skip
+                whole = [(x, *(100 * end for end in each.interval)) for x, each in points if each.interval]
+                columns = zip(*whole, strict=True) if whole else ([], [], [])
+                panel.fill_between(*columns, color=colour, alpha=0.15, linewidth=0)
+            panel.set_xticks(range(len(sizes)), sizes)
+            _plain_axes(panel, target)
+        figure.supylabel("entity F1 in percent", fontsize=9)
+        panels[-1, panels.shape[1] // 2].set_xlabel("training sentences")
+
+
+def draw_maps(maps: "EntityMaps", output: Path) -> None:
+    """Draw the entities in each encoder, a panel each, coloured by type, the frequent ones (Figures 3 to 7)."""
+    with _panels(output, len(maps.maps), 3.2) as (_, panels):
+        for panel, each in zip(panels.flat, maps.maps, strict=False):
+            panel.set_axis_off()
+            for number, name in enumerate(maps.types):
+                owned = [place for place, point in enumerate(maps.points) if point.span.type == name]
+                coloured = number < _COLOURED
+                panel.scatter(*each.places[owned].T, s=5, color=_COLOURS[number] if coloured else "#bbbbbb",
+                              linewidth=0, label=name if coloured else "")  # fmt: skip
+            panel.set_title(f"{each.name}\npurity {percent(each.purity)} % (chance {percent(each.chance)} %), "
+                            f"silhouette {each.silhouette:.3f}", fontsize=8)  # fmt: skip

@@ -4,6 +4,7 @@ An entity's vector is the last state of its first subword. Maps are t-SNE's (van
 openTSNE.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,15 +59,11 @@ class EntityMaps:
 
     points: Sequence[MappedEntity]
     maps: Sequence[EntityMap]
-    perplexity: int = _PERPLEXITY
-    neighbours: int = _NEIGHBOURS
 
     @cached_property
     def types(self) -> list[str]:
         """Return the types, the most frequent first."""
-        counts: dict[str, int] = {}
-        for each in self.points:
-            counts[each.span.type] = counts.get(each.span.type, 0) + 1
+        counts = Counter(point.span.type for point in self.points)
         return sorted(counts, key=lambda name: (-counts[name], name))
 
 

@@ -1,4 +1,4 @@
-"""Maps of entities: which are drawn, where their vectors are read, what purity is, and the page."""
+"""Maps of entities: which are drawn, where their vectors are read, and what purity is."""
 
 from pathlib import Path
 
@@ -6,17 +6,8 @@ import numpy as np
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.figures.entity_maps import (
-    EntityMap,
-    EntityMaps,
-    MappedEntity,
-    drawn_points,
-    entity_vectors,
-    make_maps,
-    purity_of,
-)
+from nerbert.evaluation.figures.entity_maps import MappedEntity, drawn_points, entity_vectors, make_maps, purity_of
 from nerbert.records import Example, Span
-from nerbert.render.paper_figures import write_maps_page
 from nerbert.words import split_words
 from tests.commands import exit_code
 from tests.raised import raises
@@ -82,24 +73,11 @@ def test_too_few_entities_and_a_single_type_are_refused() -> None:
         make_maps(["embedded"], sentences)
 
 
-def test_the_page_tells_sentences_as_text(tmp_path: Path) -> None:
-    points = [MappedEntity(0, sentence("A <b>ship</b> & more", ("ship", "<i>")), Span(5, 9, "<i>")),
-              *points_of("abcdefghij", "1234567890", "abcdefghij")]  # fmt: skip
-    maps = EntityMaps(points, [EntityMap("an <encoder>", np.random.default_rng(1).random((11, 2)), 0.5, 0.1, 0.01)])
-    write_maps_page(maps, tmp_path / "page.html", "T")
-    page = (tmp_path / "page.html").read_text()
-    assert "<title>ship (&lt;i&gt;): A &lt;b&gt;ship&lt;/b&gt; &amp; more</title>" in page
-    assert page.count("<circle") == 11 + 7, "points, and types that have a colour"
-    assert 'class="others"' in page
-    assert "<b>" not in page
-    assert "an &lt;encoder&gt;</strong>: purity 50.00 % (chance 10.00 %), silhouette 0.010" in page
-
-
 @pytest.mark.extras
 def test_the_command_draws_maps(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["figures", "paper", "embedded", "embedded-mlm", "-o", tmp_path, "--points", "120"]
     assert exit_code(*command) == 1
-    assert "no corpus and no results; if it is an encoder, give sentences with --data" in capsys.readouterr().err
+    assert "if it is an encoder, give sentences with --data" in capsys.readouterr().err
     assert exit_code(*command, "--data", sample / "domain") == 0
     first = [Path(line).read_bytes() for line in capsys.readouterr().out.splitlines()]
     assert exit_code(*command, "--data", sample / "domain") == 0

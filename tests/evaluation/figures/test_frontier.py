@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nerbert.evaluation.figures.frontier import SPEEDS, Speed, frontier_of, read_frontier
+from nerbert.evaluation.figures.results import SPEEDS, Result, Speed, frontier_of, read_frontier, read_results
 from nerbert.evaluation.tables.records import COLUMNS
 from nerbert.formats.examples import read_documents
 from tests.commands import exit_code
@@ -50,14 +50,18 @@ def folder_with(path: Path, records: list[dict[str, str]], speeds: Any, name: st
     return path
 
 
+def results_of(path: Path, records: list[dict[str, str]]) -> list[Result]:
+    return read_results(folder_with(path, records, {}), "frontier")
+
+
 def speeds_of(names: Any = SPEED) -> dict[str, Any]:
     told = {name: {"words_per_cpu_second": SPEED[name][0], "memory_mb": SPEED[name][1]} for name in names}
     return {"systems": told}
 
 
-def test_points_and_the_line_of_those_that_no_other_beats() -> None:
+def test_points_and_the_line_of_those_that_no_other_beats(tmp_path: Path) -> None:
     """A point is the mean of all targets, and spans the runs that all have."""
-    found = frontier_of(RECORDS, {name: Speed(*each) for name, each in SPEED.items()})
+    found = frontier_of(results_of(tmp_path, RECORDS), {name: Speed(*each) for name, each in SPEED.items()})
     slow = next(point for point in found.at("0") if point.system == "slow")
     assert (slow.f1, slow.low, slow.high) == pytest.approx((0.55, 0.5, 0.6))
     assert (found.sizes, found.targets) == (["0", "5"], ["ships", "ports"])
@@ -69,11 +73,10 @@ def test_points_and_the_line_of_those_that_no_other_beats() -> None:
     assert [point.system for point in found.best("0")] == ["slow", "fast"]
 
 
-def test_what_is_not_drawn_is_told_and_a_paper_counts_only_with_all_targets() -> None:
-    found = frontier_of(RECORDS, {name: Speed(*SPEED[name]) for name in ("slow", "fast")})
+def test_what_is_not_drawn_is_told_and_a_paper_counts_only_with_all_targets(tmp_path: Path) -> None:
+    found = frontier_of(results_of(tmp_path, RECORDS), {name: Speed(*SPEED[name]) for name in ("slow", "fast")})
     assert found.missing == ["fast at 5: no result on some target", "idle: no speed in speeds.json"]
-    (paper,) = found.published
-    assert (paper.name, round(paper.f1, 9)) == ("a paper", 0.6)
+    assert found.published == {("a paper", "0"): pytest.approx(0.6)}
 
 
 @pytest.mark.extras

@@ -6,9 +6,9 @@ import pytest
 
 from nerbert.corpus.shards import read_manifest, sentence_batches
 from nerbert.errors import InputError
-from nerbert.evaluation.figures.paper import few_labels_of, read_category_counts
+from nerbert.evaluation.figures.results import category_counts, few_labels_of
 from tests.commands import exit_code
-from tests.evaluation.figures.test_frontier import folder_with, record
+from tests.evaluation.figures.test_frontier import folder_with, record, results_of
 from tests.raised import raises
 
 Output = pytest.CaptureFixture[str]
@@ -23,30 +23,29 @@ RECORDS = [
 
 
 def test_the_entities_are_those_of_the_shards(sample_corpus: Path) -> None:
-    counts = read_category_counts(sample_corpus)
-    before, after = dict.fromkeys(counts.names, 0), dict.fromkeys(counts.names, 0)
+    names, counts = category_counts(sample_corpus)
+    before, after = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     for name in read_manifest(sample_corpus)["shards"]:
         for batch in sentence_batches(sample_corpus / name, ("mentions", "split", "copies")):
             for row in batch.to_pylist():
                 for mention in row["mentions"] if row["split"] == "train" else ():
                     before[mention["category"]] += 1
                     after[mention["category"]] += row["copies"]
-    assert dict(zip(counts.names, counts.before, strict=True)) == before
-    assert dict(zip(counts.names, counts.after, strict=True)) == after
-    assert list(counts.before) == sorted(counts.before, reverse=True)
+    assert counts == {"before sampling": list(before.values()), "after sampling": list(after.values())}
+    assert counts["before sampling"] == sorted(before.values(), reverse=True)
 
 
 @pytest.mark.extras
-def test_a_curve_has_the_means_and_intervals_of_the_runs() -> None:
-    found = few_labels_of(RECORDS)
-    five = found.curves["ships"]["A"]["5"]
-    assert (found.sizes, five.n) == (["5", "all"], 3)
+def test_a_curve_has_the_means_and_intervals_of_the_runs(tmp_path: Path) -> None:
+    curves = few_labels_of(results_of(tmp_path, RECORDS))
+    five = curves["ships"]["A"]["5"]
+    assert (list(curves["ships"]["A"]), five.n) == (["5", "all"], 3)
     assert five.mean == pytest.approx(0.3)
     assert five.interval == pytest.approx((0.3 - 4.302653 * 0.1 / 3**0.5, 0.3 + 4.302653 * 0.1 / 3**0.5))
-    assert found.curves["ships"]["B & <i>"]["5"].interval is None
-    assert found.curves["ports"].keys() == {"A"}
+    assert curves["ships"]["B & <i>"]["5"].interval is None
+    assert curves["ports"].keys() == {"A"}
     with raises(InputError, words="nothing to draw: no record of a run"):
-        few_labels_of([record("A", "ships", "5", "", metric="", state="not_run")])
+        few_labels_of(results_of(tmp_path, [record("A", "ships", "5", "", metric="", state="not_run")]))
 
 
 @pytest.mark.extras
@@ -64,14 +63,12 @@ def test_the_command_draws_all_places(sample_corpus: Path, tmp_path: Path, kind:
     assert [path.read_bytes() for path in paths] == first
     if kind == "svg":
         texts = [each.decode() for each in first]
-        assert all(
-            f">{name}<" in texts[0] for name in ("before sampling", read_category_counts(sample_corpus).names[0])
-        )
+        assert all(f">{name}<" in texts[0] for name in ("before sampling", category_counts(sample_corpus)[0][0]))
         assert ">B &amp; &lt;i&gt;<" in texts[2]
         assert "mathdefault" not in "".join(texts)
 
 
 def test_a_folder_that_is_neither_is_one_line(tmp_path: Path, capsys: Output) -> None:
     assert exit_code("figures", "paper", tmp_path, "-o", tmp_path / "out") == 1
-    assert "no corpus and no results" in capsys.readouterr().err
+    assert "no corpus, and no results with ner_bert.csv" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

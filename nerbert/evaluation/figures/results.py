@@ -1,0 +1,198 @@
+"""The data of pictures: a corpus's categories; F1 in a benchmark's CSV by training size, and beside speeds."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field
+
+from nerbert.corpus.shards import read_manifest
+from nerbert.errors import InputError, at, os_refused
+from nerbert.evaluation.tables.records import COLUMNS
+from nerbert.evaluation.tables.statistics import Summary, summary
+from nerbert.schema import read_json
+
+SPEEDS = "speeds.json"
+"""The file of speeds in the folder of results."""
+_F1, _OWN_F1 = "micro.f1", "at_own_threshold.f1"
+"""F1; without a training that at a threshold of 0.5, and beside it F1 at the folder's own one, as users get it."""
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def category_counts(corpus: Path) -> tuple[list[str], dict[str, list[int]]]:
+    """Return the categories of a corpus's train part, the most frequent first, and their entities before and after
+    sampling; raise InputError for a folder that is none, or has no category.
+    """
+    counts = read_manifest(corpus)["categories"]
+    names = sorted(counts, key=lambda name: (-counts[name]["mentions"], name))
+    if not names:
+        raise InputError(f"{corpus}: its manifest names no category")
+    kinds = {"before sampling": "mentions", "after sampling": "with_copies"}
+    return names, {label: [int(counts[name][kind]) for name in names] for label, kind in kinds.items()}
+
+
+class Result(NamedTuple):
+    """F1 (0–1) of one run, or of a paper (`state` published); None for a cell without a result."""
+
+    system: str
+    target: str
+    size: str
+    run: tuple[str, str]
+    state: str
+    metric: str
+    f1: float | None
+
+
+def read_results(results: Path, suite: str) -> list[Result]:
+    """Read a suite's CSV in a folder of results; raise InputError if it isn't there, or is another file."""
+    path = results / f"{suite}.csv"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run `nerbert benchmark {suite}.toml -o {results}` first")
+    with os_refused(f"{path}: can't be read"), at(path), path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        try:
+            if not set(COLUMNS) <= set(rows.fieldnames or ()):
+                raise InputError(f"not a benchmark's CSV; its columns are {', '.join(COLUMNS)}")
+            return list(_results(rows))
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise InputError(f"can't be read as CSV: {error}") from error
+
+
+def _results(rows: "csv.DictReader[str]") -> Iterator[Result]:
+    for row in rows:
+        if None in row or None in row.values():
+            raise InputError(f"line {rows.line_num}: doesn't have {len(COLUMNS)} columns")
+        if row["metric"] in ("", _F1, _OWN_F1) and not row["type"]:
+            f1 = _share(row["value"]) if row["metric"] else None
+            run = row["draw"], row["seed"]
+            yield Result(row["system"], row["target"], row["size"], run, row["state"], row["metric"], f1)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise InputError(f"value {text!r:.80}: must be F1 between 0 and 1")
+    return share
+
+
+Curves = dict[str, dict[str, dict[str, Summary]]]
+"""Target → system → size → F1; an observation is a draw with its seed."""
+
+
+def few_labels_of(results: Iterable[Result]) -> Curves:
+    """Return the curves of finished cells; raise InputError if there is none."""
+    runs: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for each in results:
+        if each.metric == _F1 and each.state == "done" and each.f1 is not None:
+            runs[each.target, each.system, each.size].append(each.f1)
+    if not runs:
+        raise InputError("nothing to draw: no record of a run")
+    curves: Curves = {}
+    for (target, system, size), values in runs.items():
+        curves.setdefault(target, {}).setdefault(system, {})[size] = summary(values)
+    return curves
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What tagging with a system costs: words per CPU-second (one thread), and memory in MB at its peak."""
+
+    words_per_cpu_second: _Positive
+    memory_mb: _Positive
+
+
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """The content of `speeds.json`: speeds by the name of a system; `about` says how they were measured."""
+
+    systems: dict[str, Speed]
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FrontierPoint:
+    """A system at a size: the mean F1 (0–1) over all targets, and the lowest and highest of its runs."""
+
+    system: str
+    size: str
+    f1: float
+    low: float
+    high: float
+    speed: Speed
+
+
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """All that the picture shows; `missing` says which points it lacks, and why."""
+
+    sizes: Sequence[str]
+    targets: Sequence[str]
+    points: Sequence[FrontierPoint]
+    published: Mapping[tuple[str, str], float]
+    """(paper, size) → mean F1 (0–1) over the same targets."""
+    missing: Sequence[str]
+
+    def at(self, size: str) -> list[FrontierPoint]:
+        """Return the points of a size, the slowest first."""
+        points = (point for point in self.points if point.size == size)
+        return sorted(points, key=lambda point: (point.speed.words_per_cpu_second, point.f1))
+
+    def best(self, size: str) -> list[FrontierPoint]:
+        """Return the points of a size that no other one beats in both speed and F1, the slowest first."""
+        best: list[FrontierPoint] = []
+        for point in reversed(self.at(size)):
+            if not best or point.f1 > best[-1].f1:
+                best.append(point)
+        return best[::-1]
+
+
+def read_frontier(results: Path, suite: str = "frontier") -> Frontier:
+    """Read a suite's CSV and the speeds from a folder of `nerbert benchmark`; raise InputError for what isn't there."""
+    read = read_results(results, suite)
+    if not (results / SPEEDS).is_file():
+        raise InputError(f"{results / SPEEDS}: no such file; it has each system's words_per_cpu_second and memory_mb")
+    with at(results / f"{suite}.csv"):
+        return frontier_of(read, read_json(results / SPEEDS, Speeds).systems)
+
+
+def frontier_of(results: Iterable[Result], speeds: Mapping[str, Speed]) -> Frontier:
+    """Return the picture's data; raise InputError where there is nothing to draw."""
+    runs: dict[tuple[str, str], dict[str, dict[tuple[str, str], float]]] = defaultdict(lambda: defaultdict(dict))
+    papers: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+    systems, targets, sizes = dict[str, None](), dict[str, None](), dict[str, None]()
+    for each in sorted(results, key=lambda result: result.metric == _OWN_F1):  # these replace the others
+        if each.state == "published" and each.f1 is not None:
+            papers[each.system, each.size][each.target] = each.f1
+            continue
+        systems[each.system], targets[each.target], sizes[each.size] = None, None, None
+        if each.f1 is not None:
+            runs[each.system, each.size][each.target][each.run] = each.f1
+    missing, points = list[str](), list[FrontierPoint]()
+    for system in systems:
+        if system not in speeds:
+            missing.append(f"{system}: no speed in {SPEEDS}")
+            continue
+        whole = [size for size in sizes if runs[system, size].keys() == targets.keys()]
+        points += [_point(system, size, runs[system, size], speeds[system]) for size in whole]
+        if lacking := [size for size in sizes if size not in whole]:
+            missing.append(f"{system} at {', '.join(lacking)}: no result on some target")
+    if not points:  # a size without any has no panel
+        raise InputError(f"nothing to draw: {'; '.join(missing)[:300] or 'no record of a run'}")
+    published = {place: fmean(f1.values()) for place, f1 in papers.items() if f1.keys() == targets.keys()}
+    shown = {point.size for point in points} | {size for _, size in published}
+    return Frontier([size for size in sizes if size in shown], list(targets), points, published, missing)
+
+
+def _point(system: str, size: str, runs: Mapping[str, Mapping[tuple[str, str], float]], speed: Speed) -> FrontierPoint:
+    """Return a system's point: each target has the same weight; a run counts if it is there on all of them."""
+    common = set.intersection(*(set(each) for each in runs.values()))
+    means = [fmean(each[run] for each in runs.values()) for run in sorted(common)]
+    mean = fmean(fmean(each.values()) for each in runs.values())
+    return FrontierPoint(system, size, mean, min([*means, mean]), max([*means, mean]), speed)
