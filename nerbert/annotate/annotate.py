@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nerbert.annotate.answers import Labels, Reply, read_labels
 from nerbert.annotate.asking import AGAIN, ModelRun, asked_as, warn_of_open_key
-from nerbert.annotate.settings import LABELS, AnnotateSettings, Prompt, load_key, load_prompt
+from nerbert.annotate.settings import AnnotateSettings, Prompt, load_key, load_prompt
 from nerbert.annotate.store import AnswerStore, open_store
 from nerbert.artifacts import check_free_file, publish_job, write_json
 from nerbert.config import check_choice
@@ -69,7 +69,7 @@ def annotate_texts(
     check_source("--from", from_)
     check_choice("--errors", errors, ERRORS)
     need("annotate", "openai")
-    prompt, key, target = load_prompt(settings.prompt, LABELS), load_key(settings.key_variable), Path(output)
+    prompt, key, target = load_prompt(settings.prompt), load_key(settings.key_variable), Path(output)
     found, report = find_sources([*map(str, texts)], from_), target.with_name(f"{target.stem}.report.json")
     asked = asked_as(settings, prompt)
     for path in (target, report):

@@ -143,17 +143,6 @@ def read_labels(text: str, content: str, form: str, *, cut: bool) -> Labels:
     return Labels(OpenText(text, entities), len(invented), bad)
 
 
-def read_yes_or_no(content: str, *, cut: bool) -> bool:
-    """Return whether an answer is "yes", and not "no", in any case, perhaps with a full stop; raise Failure if neither.
-
-    A word more is neither: what a model adds may take back what it said.
-    """
-    word = _without_thoughts(content, cut=cut).strip().removesuffix(".").casefold()
-    if word not in ("yes", "no"):
-        raise Failure(Fault.CUT_OFF if cut else Fault.NOT_THE_FORM, f"neither yes nor no: {content!r:.120}")
-    return word == "yes"
-
-
 def _without_thoughts(content: str, *, cut: bool) -> str:
     """Return an answer without a model's reasoning; raise Failure if nothing is left."""
     content = content.rpartition(_END_OF_THOUGHTS)[2]

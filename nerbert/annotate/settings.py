@@ -5,7 +5,6 @@ Answers are kept by a prompt's content, so a change of its words is a new file.
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -19,9 +18,8 @@ if TYPE_CHECKING:
 
 PLACE = "{text}"
 """Where a prompt has the passage."""
-Form: TypeAlias = Literal["lines", "json", "yes-no"]
-"""How a model answers: entities as lines or as JSON, or a word on one entity."""
-LABELS: tuple[Form, ...] = ("lines", "json")
+Form: TypeAlias = Literal["lines", "json"]
+"""How a model writes entities."""
 _PROMPTS = Path(__file__).parent / "prompts"
 _KEY_VARIABLE = "OPENAI_API_KEY"
 _FIXED = ("model", "messages", "stream", "n")
@@ -105,16 +103,6 @@ class AnnotateSettings(Settings):
         return {**own, **more}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeSettings(AnnotateSettings):
-    """The model that says of entities whether they are right, its requests and the budget."""
-
-    prompt: str = "yes-no-1"
-    """yes-no-1, or a TOML file with `form = "yes-no"` and a `text`, which contains {text} once."""
-    max_answer_tokens: Annotated[int, Bounds(at_least=1, at_most=1 << 20)] = 512
-    """Longest answer; longer ones are cut off, and count as none."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Prompt(Settings):
     """The model's instructions, the form of its answers, and the types that it is `asked` for; (): all types."""
@@ -128,9 +116,9 @@ class Prompt(Settings):
         return self.text.strip().replace(PLACE, passage)
 
 
-def load_prompt(name: str, forms: Sequence[Form] = LABELS) -> Prompt:
-    """Return a prompt of the package by its name, or that of a TOML file, whose answers have one of some forms."""
-    known = {path.stem: path for form in forms for path in sorted(_PROMPTS.glob(f"{form}-*.toml"))}
+def load_prompt(name: str) -> Prompt:
+    """Return a prompt of the package by its name, or that of a TOML file."""
+    known = {path.stem: path for path in sorted(_PROMPTS.glob("*.toml"))}
     path = known.get(name, Path(name))
     if name not in known and path.suffix != ".toml":
         must = f"{', '.join(sorted(known))} or a TOML file"
@@ -138,7 +126,6 @@ def load_prompt(name: str, forms: Sequence[Form] = LABELS) -> Prompt:
     with at(path):
         prompt = load_settings(Prompt, path)
         refuse(prompt.text.count(PLACE) != 1, "text", prompt.text[:80], f"a text that contains {PLACE} once")
-        refuse(prompt.form not in forms, "form", prompt.form, " or ".join(map(repr, forms)))
     return prompt
 
 

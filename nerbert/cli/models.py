@@ -1,4 +1,4 @@
-"""Models: `nerbert pretrain`, `finetune`, `evaluate`, `show`, `check`, `export`, `benchmark`."""
+"""Models: `nerbert pretrain`, `finetune`, `calibrate`, `evaluate`, `show`, `check`, `export`, `benchmark`."""
 
 import shlex
 import sys
@@ -130,6 +130,46 @@ def finetune(
             card=checking(write_tagger_card), labels=read_type_labels(labels),
             add_types=added)
     )  # fmt: skip
+
+
+def calibrate(
+    tagger: str, data: Path | None = None, *, precision: float | None = None, dry_run: Flag = False, undo: Flag = False,
+    read: Read = READ, head: Head = "",
+) -> None:  # fmt: skip
+    """Calibrate a tagger's confidences on annotated sentences that it wasn't trained on; its spans stay.
+
+    A tagger that takes labels at run time also gets the threshold with the best F1 there, as the default from then on.
+    `nerbert finetune` does this if the data has a dev split. The previous values are kept for --undo.
+
+    Parameters
+    ----------
+    tagger
+        Tagger's folder, or a folder of several seeds.
+    data
+        Annotated file, or a data folder: its dev split. Thirty sentences are enough for a temperature.
+    precision
+        Precision to reach, say 0.9: each type gets the lowest confidence at which it does, and entities below are left
+        out from then on. Without it all entities are kept.
+    dry_run
+        Print what would be written, and write nothing.
+    undo
+        Restore temperature and thresholds from before the last calibration; a second --undo reverts the first.
+    """
+    from nerbert.errors import SettingsError
+    from nerbert.render.cards import write_tagger_card
+    from nerbert.render.terminal.models import print_calibrations, print_restored
+    from nerbert.tagger import calibrate as stage
+
+    if undo and (data or dry_run or precision is not None):
+        raise SettingsError("--undo: takes no data and no other option; leave them out")
+    if undo:
+        print_restored(stage.undo(tagger, head=head, card=write_tagger_card))
+    elif data is None:
+        raise SettingsError(f"calibrate {tagger}: name annotated sentences to fit it to, or give --undo")
+    else:
+        found = stage.calibrate(tagger, data, precision=precision, head=head, card=write_tagger_card, reading=read,
+                                dry_run=dry_run)  # fmt: skip
+        print_calibrations(found, data, dry_run=dry_run)
 
 
 def evaluate(

@@ -81,8 +81,6 @@ def threshold_origin(card: Card, shown: Callable[[object], str] = str) -> str:
     if card.get("threshold") is None:
         return ""
     fitted = card.get("calibration") or {}
-    if (judged := fitted.get("judged")) is not None:
-        return "the lowest with the wanted precision" if judged.get("pooled") else "as before the last calibration"
     if fitted.get("threshold_f1") is not None:
         return f"the best on {shown((fitted.get('data') or {}).get('name') or 'annotated sentences')}"
     if card.get("kind") == "tagger":

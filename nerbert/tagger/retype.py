@@ -165,6 +165,4 @@ def _renamed(facts: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
     found = dict(facts)
     if isinstance(by_type := facts.get("by_type"), Mapping):
         found["by_type"] = {names.get(name, name): each for name, each in by_type.items()}
-    if isinstance(judged := facts.get("judged"), Mapping):
-        found["judged"] = {**judged, "own_thresholds": [names.get(each, each) for each in judged["own_thresholds"]]}
     return found

@@ -378,7 +378,7 @@ def prompt(content: str) -> Callable[[Desk], object]:
             ({"request": '{"model": "x"}'}, "request", "a JSON object without model"),
         ]),
         (prompt('form = "lines"\ntext = "no place"'), "text", "a text that contains {text} once"),
-        (prompt('form = "xml"\ntext = "{text}"'), "form", "form = 'xml': must be 'lines', 'json' or 'yes-no'"),
+        (prompt('form = "xml"\ntext = "{text}"'), "form", "form = 'xml': must be 'lines' or 'json'"),
         (prompt("form = "), "", "mine.toml: not TOML"),
         (lambda _: load_prompt("lines-9"), "prompt", "'lines-9': did you mean 'lines-1'? (must be json-1"),
     ],

@@ -1,4 +1,4 @@
-"""Hostile answers: what servers and language models send, saved answers that are damaged, files of judged spans."""
+"""Hostile answers: what servers and language models send, saved answers that are damaged."""
 
 import json
 from collections.abc import Callable
@@ -8,16 +8,13 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import strategies as st
 
-from nerbert.annotate.answers import Failure, Reply, Tokens, read_labels, read_reply, read_yes_or_no
+from nerbert.annotate.answers import Failure, Reply, Tokens, read_labels, read_reply
 from nerbert.annotate.store import AnswerStore, open_store
-from nerbert.artifacts import json_line
 from nerbert.errors import visible
 from nerbert.formats.open_types import open_type_line, read_open_types
-from nerbert.schema import to_plain
-from nerbert.tagger.span_answers import AnswersHead, SpanAnswers, SpanQuestion
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.mutator import mutated
-from tests.fuzz.properties import answer, check_message
+from tests.fuzz.properties import answer
 
 pytestmark = pytest.mark.fuzz
 TEXT = (
@@ -30,15 +27,13 @@ COMPLETION = json.dumps({
     "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
 })  # fmt: skip
 WORDS = (
-    b"```json\n", b"```", b"<think>", b"</think>", b"<>", b" <> ", b"none", b"yes", b"no", b"Here you are:\n", b"- ",
+    b"```json\n", b"```", b"<think>", b"</think>", b"<>", b" <> ", b"none", b"Here you are:\n", b"- ",
     b"1. ", b'{"entities": []}', b'"mention": ', b'"concept": ', b'"start": 1, ', b"rates <> price\n" * 600, b"bank",
     b"Norway raised", b"\xe6\x9d\xb1\xe4\xba\xac", b"\xcc\x81", b"\xe2\x80\x99", b"rates <> " + b"x" * 300 + b"\n",
     b'"content": ', b'"choices": ', b'"message": ', b'"refusal": 1, ', b'"usage": null, ',
     b'"finish_reason": "length", ',
 )  # fmt: skip
-ANSWERS = mutated([LINES, ENTRIES.encode(), b"none", b"yes."], WORDS, edits=4).map(
-    lambda data: data.decode("utf-8", "replace")
-)
+ANSWERS = mutated([LINES, ENTRIES.encode(), b"none"], WORDS, edits=4).map(lambda data: data.decode("utf-8", "replace"))
 
 
 def tried(call: Callable[[], object]) -> bool:
@@ -71,7 +66,6 @@ def test_any_answer_of_a_model(fuzz: Fuzz, tmp_path: Path) -> None:
             assert [*read_open_types(path)] == [labels.text]
 
         tried(read)
-        tried(lambda: read_yes_or_no(content, cut=cut))
 
     fuzz(st.tuples(ANSWERS, st.sampled_from(["lines", "json"]), st.booleans()), check, share=2)
 
@@ -119,34 +113,3 @@ def test_any_damage_of_saved_answers(fuzz: Fuzz) -> None:
         fuzz(
             mutated(seeds, [b"answers", b"spending", b"SQLite format 3\0", b"CREATE TABLE"], edits=2), check, share=0.5
         )
-
-
-HEAD = AnswersHead("nerbert span answers 1", "a" * 64, "b" * 64, ["city", "person"], 9, 2, 0)
-QUESTIONS = [
-    SpanQuestion(3, "Ada lives in Bonn.", 13, 17, "Bonn", "city", 0.5, 0.25),
-    SpanQuestion(8, "Ada lives in Bonn.", 0, 3, "Ada", "person", 0.75, 1.0, True, "a person"),
-]
-SPAN_FILE = "".join(f"{json_line(to_plain(each))}\n" for each in (HEAD, *QUESTIONS)).encode()
-
-
-def test_any_file_of_judged_spans(fuzz: Fuzz, tmp_path: Path) -> None:
-    path = tmp_path / "answers.jsonl"
-    words = [b'"right": ', b"null", b'"unsure"', b'"number": 3', b"0.0", b"\x85", b"\x0b", b'"end": ', b'"text": ""']
-
-    def check(case: bytes) -> None:
-        path.write_bytes(case)
-        found = answer(lambda: SpanAnswers.read(path), naming=(str(path),))
-        assert path.read_bytes() == case
-        if found is None:
-            return
-        assert all(1 / each.probability < 1e13 for each in found.questions)
-        found.answer(0, False, "a person")
-        again = SpanAnswers.read(path)
-        assert (again.head, again.questions) == (found.head, found.questions)
-        for name in found.judges:
-            check_message(name)
-
-    fuzz(mutated([SPAN_FILE], words, edits=2), check, found=SPANS)
-
-
-SPANS = [SPAN_FILE.replace(b"0.25", b"1e-320")]
