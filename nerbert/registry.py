@@ -96,7 +96,6 @@ FORMATS: "Registry[Callable[[], Format]]" = Registry(
     {
         "conll": "nerbert.formats.conll:Conll",
         "spacy": "nerbert.formats.spacy:SpacyDocBin",
-        "spacy-json": "nerbert.formats.spacy:SpacyTuples",
         "gliner": "nerbert.formats.gliner:Gliner",
         "label-studio": "nerbert.formats.label_studio:LabelStudio",
         "prodigy": "nerbert.formats.prodigy:Prodigy",

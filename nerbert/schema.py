@@ -38,6 +38,11 @@ def parse_json(content: bytes | str, kind: type[Read], source: Path | str, *, re
     return _checked(lambda: _adapter(kind).validate_json(content, strict=True), content, source, remedy)  # type: ignore[no-any-return, arg-type]
 
 
+def check_value(value: object, kind: type[Read]) -> Read:
+    """Return a value of JSON as a `kind`; raise InputError that names the path inside and the value."""
+    return _checked(lambda: _adapter(kind).validate_python(value, strict=True), "", "", "")  # type: ignore[no-any-return, arg-type]
+
+
 def parse_strings(values: Mapping[str, str], kind: type[Read], source: str) -> Read:
     """Return texts by name, as an address has them, as a `kind`; `source` names them in errors."""
     return _checked(lambda: _adapter(kind).validate_strings(values), "", source, "")  # type: ignore[no-any-return, arg-type]

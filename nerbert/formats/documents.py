@@ -51,7 +51,7 @@ class Reading(Settings):
 
     from_: str = ""
     """Format of annotated data: conll, jsonl, csv, parquet, datasets, doccano, label-studio, prodigy, argilla, brat,
-    webanno, marked, spacy, spacy-json, gliner, or your own as module:Class; else by content."""
+    webanno, marked, spacy, gliner, or your own as module:Class; else by content."""
     split: str = ""
     """Cut data that has no splits into train, dev and test, in percent: 80/10/10; 80/20 has no test. Documents stay
     whole; equal texts stay together if the data names no documents."""

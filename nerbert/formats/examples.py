@@ -30,6 +30,13 @@ _BINARY = 1 << 12
 _LINES, _WORDS, _LONG = 200, 4, 20
 """Prose: how many lines to look at, and the minimum words of one, or characters without spaces."""
 _MARK = re.compile(r"\[[^\[\]|]+\|[^\[\]|]+")
+_GONE = {
+    re.compile(
+        r'\A\[?\s*\[\s*"(?:[^"\\]|\\.)*+"\s*,\s*\{\s*"entities"'
+    ): "spaCy's tuples (save them as DocBin, .spacy)",
+    re.compile(r'"(?:annotation|prediction)_agent"\s*:'): "records of Argilla 1 (export them from Argilla 2)",
+}
+"""The beginnings of exports that are no longer read, and the exports to choose."""
 _KEY = re.compile(r'"(\w+)"\s*:')
 
 
@@ -115,12 +122,14 @@ def foreign(head: bytes, name: str) -> str:
     """Return a guess at the unsupported content of a file from its first bytes, such as `CSV`; "" for no guess. JSON in
     a file named as JSON lines is left to their reader, which names the line and the fault.
     """
-    if found := next((tool for magic, tool in _FOREIGN_BEGINS.items() if head.startswith(magic)), ""):
-        return found
+    text = head.decode("utf-8-sig", "replace").lstrip()
+    begins = (*(tool for magic, tool in _FOREIGN_BEGINS.items() if head.startswith(magic)),
+              *(what for mark, what in _GONE.items() if mark.search(text)))  # fmt: skip
+    if begins:
+        return begins[0]
     utf16 = is_utf16(head)
     if utf16 or b"\0" in head[:_BINARY]:
         return UTF_16 if utf16 else "binary, or text in another encoding than UTF-8"
-    text = head.decode("utf-8-sig", "replace").lstrip()
     if text.startswith(("{", "[")) and (keys := sorted(set(_KEY.findall(text)))):
         return "" if name.endswith((".jsonl", ".ndjson")) else f"JSON with {', '.join(keys):.60}"
     if text.startswith("<"):

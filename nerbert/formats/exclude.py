@@ -18,7 +18,8 @@ from nerbert.errors import InputError, at
 from nerbert.formats.data import data_sum
 from nerbert.formats.examples import foreign, head_of, recognised
 from nerbert.formats.format import usable
-from nerbert.formats.jsonl import JsonLines, json_object, text_of
+from nerbert.formats.json_files import json_object
+from nerbert.formats.jsonl import JsonLines, text_of
 from nerbert.records import Repairs
 from nerbert.registry import FORMATS
 from nerbert.sources.files import find_all, find_files, writable

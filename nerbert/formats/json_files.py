@@ -5,28 +5,29 @@ is held whole, so one longer than `LONGEST_FILE` is refused.
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar, NotRequired
+
+from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
 
 from nerbert.artifacts import json_line, publish
 from nerbert.errors import InputError, at
 from nerbert.formats.format import LEAST, Abilities, format_name, known_formats
-from nerbert.formats.rows import TEXT, read_lines, read_whole
+from nerbert.formats.rows import TEXT, read_lines, read_text
 from nerbert.records import Document, Repairs, Span
 from nerbert.sources.files import BOM
 
-_PIECE = 1 << 20
+_HEAD = 1 << 16
 _SURE = 1 << 12
-"""A fault so many characters before the end of a piece isn't due to the cut."""
+"""A fault so many characters before the end of a head isn't due to the cut."""
 _DECODER = json.JSONDecoder()
-_COMMA = re.compile(r",\s*[\]}]")
 _STARTS = ("start", "start_offset", "start_char", "begin", "offset")
 _ENDS = ("end", "end_offset", "end_char", "stop")
 _TYPES = ("type", "label", "tag", "entity_type", "entity_group", "entity_label", "class", "category", "entity")
-_SURE_OF = ("confidence", "score")
+_SCORE, _CONFIDENCE = "score", "confidence"
 
 
 class JsonFormat:
@@ -74,7 +75,7 @@ class JsonFormat:
 
     def rows(self, path: Path, repairs: Repairs) -> Iterator[tuple[int, Any]]:
         """Yield each object of a file with its line."""
-        return json_values(path)
+        return values_of_file(path)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents, whole or not at all."""
@@ -88,22 +89,27 @@ class JsonFormat:
             stream.write("\n]\n" if array else "")
 
 
-def json_values(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield each value of a file of JSON lines, or of one array, with the number of its line.
-
-    Raise InputError that names file and line for invalid JSON.
-    """
+def values_of_file(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield each value of a file of JSON lines, or of one array, with the number of its line."""
     with path.open("rb") as stream:
-        head = stream.read(_PIECE)
-        stream.seek(0)
-        if is_array(head) or _is_one_object(head):
-            yield from _values_of(path, read_whole(path).removeprefix("\ufeff"))
-            return
-        for line in read_lines(stream, path):
-            if line and line.text.strip():
-                with line.place():
-                    value = json_value(line.text)
-                yield line.number, value
+        yield from json_values(stream, path)
+
+
+def json_values(stream: IO[bytes], source: Path | str, errors: str = "") -> Iterator[tuple[int, Any]]:
+    """Yield each value of JSON lines, or of one array or object, with the number of its line.
+
+    Raise InputError that names source and line for invalid JSON; `errors` is as in `decoded`.
+    """
+    whole = stream if hasattr(stream, "peek") else BufferedReader(stream)  # type: ignore[type-var]
+    head: bytes = whole.peek(_HEAD)
+    if is_array(head) or _is_one_object(head):
+        yield from _values_of(read_text(whole, source, errors).removeprefix("\ufeff"), source)
+        return
+    for line in read_lines(whole, source, errors):
+        if line and line.text.strip():
+            with line.place():
+                value = json_value(line.text)
+            yield line.number, value
 
 
 def json_value(text: str) -> Any:
@@ -111,10 +117,17 @@ def json_value(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        fault = _at_comma(error)
-        raise InputError(f"not JSON: {fault.msg} at character {fault.pos} of the line{_on_comma(fault)}") from None
+        raise InputError(f"not JSON: {error.msg} at character {error.pos} of the line") from None
     except (ValueError, RecursionError):
         raise InputError("not JSON that can be read: too deep, or too long a number") from None
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Parse the object on a line; raise InputError for anything else."""
+    value = json_value(text)
+    if not isinstance(value, dict):
+        raise InputError(f"not a JSON object: {text!r:.60}; write one object per line")
+    return value
 
 
 def json_fault(head: bytes) -> str:
@@ -123,26 +136,7 @@ def json_fault(head: bytes) -> str:
     if error is None:
         return ""
     whole = head.removeprefix(BOM).decode("utf-8", "ignore")
-    return _told(json.JSONDecodeError(error.msg, whole, error.pos + len(whole) - len(text)))
-
-
-def _told(error: json.JSONDecodeError) -> str:
-    """Return a fault with its line and column, and the remedy."""
-    fault = _at_comma(error)
-    return f"not JSON: {fault.msg} (line {fault.lineno}, column {fault.colno}){_on_comma(fault)}"
-
-
-def _at_comma(error: json.JSONDecodeError) -> json.JSONDecodeError:
-    """Return a fault at the comma before the end of an object or array, where Python 3.13 sees it; earlier ones see it
-    behind the comma. Other faults are unchanged.
-    """
-    before = max(len(error.doc[: error.pos].rstrip()) - 1, 0)
-    return json.JSONDecodeError(error.msg, error.doc, before) if _COMMA.match(error.doc, before) else error
-
-
-def _on_comma(fault: json.JSONDecodeError) -> str:
-    """Return the remedy for a fault at a comma before the end of an object or array; "" for another."""
-    return "; remove the comma before ] or }" if _COMMA.match(fault.doc, fault.pos) else ""
+    return f"not JSON: {json.JSONDecodeError(error.msg, whole, error.pos + len(whole) - len(text))}"
 
 
 def json_text(value: Any) -> str:
@@ -151,6 +145,11 @@ def json_text(value: Any) -> str:
         return json_line(value)
     except RecursionError:
         raise InputError("not JSON that can be written: too deep") from None
+
+
+def object_line(fields: Mapping[str, Any]) -> bytes:
+    """Return an object as a line of UTF-8."""
+    return f"{json_text(fields)}\n".encode()
 
 
 def first_value(head: bytes) -> Any:
@@ -177,47 +176,6 @@ def _first_of(head: bytes) -> tuple[str, Any, json.JSONDecodeError | None]:
         return text, None, None
 
 
-def fields_but(value: Mapping[str, Any], *own: str) -> dict[str, Any]:
-    """Return the fields of an object except the format's own."""
-    return {name: each for name, each in value.items() if name not in own}
-
-
-def json_span(value: Any) -> Span:
-    """Return the span of an object, whose fields may have various names, or of a list [start, end, type]. Raise
-    InputError for invalid values; other fields (ids, annotators) are ignored.
-    """
-    if isinstance(value, list) and len(value) in (3, 4):  # the fourth is spaCy's id in a knowledge base
-        start, end, type_ = value[:3]
-        text, sure = None, 1.0
-    elif isinstance(value, dict):
-        start, end, type_, sure = (_first(value, names) for names in (_STARTS, _ENDS, _TYPES, _SURE_OF))
-        text, length = value.get(TEXT), value.get("length")
-        if end is None and type(length) is int and type(start) is int:
-            end = start + length
-    else:
-        raise InputError(f"span {value!r:.80}: must be an object with start, end and type, or [start, end, type]")
-    if type(start) is not int or type(end) is not int:
-        raise InputError(f"span {value!r:.80}: must have start and end, as whole numbers, and type")
-    if not isinstance(type_, str):
-        raise InputError(f"span {value!r:.80}: must have a type, and it must be a text")
-    if not isinstance(text, str | None):
-        raise InputError(f"span {value!r:.80}: its text is {text!r:.40}: must be a text")
-    is_share = isinstance(sure, int | float) and 0 <= sure <= 1
-    return Span(start, end, type_, text or "", float(sure) if is_share else 1.0)
-
-
-def seem_spans(value: Any) -> bool:
-    """Return whether this is a list of spans, by the form of the first; the others may be broken."""
-    if not isinstance(value, list) or not value:
-        return value == []
-    return isinstance(value[0], list) or (isinstance(value[0], dict) and any(name in value[0] for name in _STARTS))
-
-
-def _first(fields: Mapping[str, Any], names: Iterable[str]) -> Any:
-    """Return the first of some fields that exists and isn't null."""
-    return next((fields[name] for name in names if fields.get(name) is not None), None)
-
-
 def is_array(head: bytes) -> bool:
     """Return whether a file is one array of values; a line `["a text", …]` is a value itself."""
     text = head.removeprefix(BOM).lstrip()
@@ -236,8 +194,8 @@ def _is_one_object(head: bytes) -> bool:
     return False
 
 
-def _values_of(path: Path, text: str) -> Iterator[tuple[int, Any]]:
-    """Yield the elements of an array, or the one object of a file, each with its line."""
+def _values_of(text: str, source: Path | str) -> Iterator[tuple[int, Any]]:
+    """Yield the elements of an array, or the one object of a text, each with its line."""
     place, line, counted = 0, 1, 0
 
     def character() -> str:
@@ -247,48 +205,134 @@ def _values_of(path: Path, text: str) -> Iterator[tuple[int, Any]]:
             place += 1
         return text[place : place + 1]
 
-    def fault(message: str) -> InputError:
-        line = text.count("\n", 0, place) + 1
-        return InputError(f"{path}:{line}: {message}", path=str(path), line=line)
-
     in_array = character() == "["
     place += in_array
-    while character() != "]":
+    while character() != "]" or not in_array:
         line, counted = line + text.count("\n", counted, place), place
-        with at(path, line):
-            value, place = _json_at(text, place)
+        with at(source, line):
+            value, place = _value_at(text, place)
         yield line, value
         char = character()
         if not in_array:
             break
-        if char not in (",", "]"):
-            found = repr(char) if char else "the file's end"
-            raise fault(f"not JSON: {found} where a comma or the array's end must be")
         place += char == ","
-        if char == "," and character() == "]":
-            column = place - text.rfind("\n", 0, place)
-            raise fault(f"not JSON: a comma before the array's end (column {column}); remove it")
+        if char not in (",", "]") or (char == "," and character() == "]"):
+            found, wanted = text[place : place + 1], "a value" if char == "," else "a comma or ]"
+            with at(source, text.count("\n", 0, place) + 1):
+                raise InputError(f"not JSON: {repr(found) if found else 'the end'} where {wanted} must be")
     place += in_array
     if char := character():
-        raise fault(f"{char!r} after the array's end: a file holds one array, or one object per line")
+        with at(source, text.count("\n", 0, place) + 1):
+            raise InputError(f"{char!r} after the array's end: a file holds one array, or one object per line")
 
 
-def _json_at(text: str, place: int) -> tuple[Any, int]:
+def _value_at(text: str, place: int) -> tuple[Any, int]:
     """Return the value at a place of a text, and its end."""
     try:
         return _DECODER.raw_decode(text, place)
     except json.JSONDecodeError as error:
-        raise InputError(_told(error)) from None
+        raise InputError(f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None
     except (ValueError, RecursionError):
         raise InputError("not JSON that can be read: too deep, or too long a number") from None
+
+
+def fields_but(value: Mapping[str, Any], *own: str) -> dict[str, Any]:
+    """Return the fields of an object except the format's own."""
+    return {name: each for name, each in value.items() if name not in own}
+
+
+class ExportSpan(TypedDict):
+    """A span of a tool's export, in its own unit; other fields (ids, annotators) are ignored."""
+
+    start: int
+    end: int
+    label: NotRequired[str]
+    text: NotRequired[str | None]
+    score: NotRequired[Any]
+    confidence: NotRequired[Any]
+
+
+def export_span(value: ExportSpan, label: str, *, tagged: bool) -> Span:
+    """Return a span of an export. A model's span has a `score`, a person's nerbert's `confidence`: other values of that
+    name, and scores of what a person changed, are no confidence. Raise InputError for a score that is none.
+    """
+    sure, text = value.get("score" if tagged else "confidence"), value.get("text") or ""
+    confidence = share_of(sure)
+    if tagged and sure is not None and confidence is None:
+        raise InputError(f"entity {value['start']}–{value['end']} of type {label!r:.60}: score {sure!r:.40}: must be a "
+                         "number from 0 to 1")  # fmt: skip
+    return Span(value["start"], value["end"], label, text, 1.0 if confidence is None else confidence)
+
+
+def share_of(value: Any) -> float | None:
+    """Return a value that is a number from 0 to 1; None for any other."""
+    is_share = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    return float(value) if is_share else None
+
+
+def score_json(span: Span, *, tagged: bool) -> dict[str, float]:
+    """Return the confidence as a field that `export_span` finds; nothing for an annotated span with confidence 1."""
+    if span.confidence == 1 and not tagged:
+        return {}
+    return {_SCORE if tagged else _CONFIDENCE: round(span.confidence, 4)}
+
+
+def text_key(values: Mapping[str, Any], names: Iterable[str], surfaces: Iterable[str] = ()) -> str:
+    """Return the key of the annotated text; raise InputError if that is unclear. It is the first of `names` that
+    exists. Without one, it is the only text, or the only one that contains all the entities' texts.
+    """
+    texts = [key for key, value in values.items() if isinstance(value, str)]
+    if named := next((name for name in names if name in texts), ""):
+        return named
+    wanted = [surface for surface in surfaces if surface]
+    if len(texts) > 1 and wanted:
+        holding = [key for key in texts if all(surface in values[key] for surface in wanted)]
+        texts = holding if len(holding) == 1 else texts
+    if len(texts) != 1:
+        known = ", ".join(texts) or "no text"
+        raise InputError(f"the annotated text is unclear: there is {known:.200}; rename its key to 'text'")
+    return texts[0]
+
+
+def json_span(value: Any) -> Span:
+    """Return the span of an object, whose fields may have various names, or of a list [start, end, type]. Raise
+    InputError for invalid values; other fields (ids, annotators) are ignored.
+    """
+    text, sure = None, None
+    if isinstance(value, list) and len(value) in (3, 4):  # the fourth is spaCy's id in a knowledge base
+        start, end, type_ = value[:3]
+    elif isinstance(value, dict):
+        start, end, type_, sure = (_first(value, names) for names in (_STARTS, _ENDS, _TYPES, (_CONFIDENCE, _SCORE)))
+        text, length = value.get(TEXT), value.get("length")
+        if end is None and type(length) is int and type(start) is int:
+            end = start + length
+    else:
+        raise InputError(f"span {value!r:.80}: must be an object with start, end and type, or [start, end, type]")
+    if type(start) is not int or type(end) is not int:
+        raise InputError(f"span {value!r:.80}: must have start and end, as whole numbers, and type")
+    if not isinstance(type_, str) or not isinstance(text, str | None):
+        raise InputError(f"span {value!r:.80}: must have a type, and it and any text must be texts")
+    confidence = share_of(sure)
+    return Span(start, end, type_, text or "", 1.0 if confidence is None else confidence)
+
+
+def seem_spans(value: Any) -> bool:
+    """Return whether this is a list of spans, by the form of the first; the others may be broken."""
+    if not isinstance(value, list) or not value:
+        return value == []
+    return isinstance(value[0], list) or (isinstance(value[0], dict) and any(name in value[0] for name in _STARTS))
+
+
+def _first(fields: Mapping[str, Any], names: Iterable[str]) -> Any:
+    """Return the first of some fields that exists and isn't null."""
+    return next((fields[name] for name in names if fields.get(name) is not None), None)
 
 
 def _described(value: Any) -> str:
     """Describe an object for messages."""
     if isinstance(value, dict):
-        return f"an object with {', '.join(f'{name}: {each!r:.20}' for name, each in value.items()) or 'no field'}"[
-            :200
-        ]
+        fields = ", ".join(f"{name}: {each!r:.20}" for name, each in value.items()) or "no field"
+        return f"an object with {fields:.180}"
     return f"{value!r:.60}"
 
 

@@ -18,11 +18,12 @@ from nerbert.formats.format import Abilities, TextWriter, WritingRows
 from nerbert.formats.json_files import (
     JsonFormat,
     fields_but,
+    json_object,
     json_span,
     json_text,
-    json_value,
-    json_values,
+    object_line,
     seem_spans,
+    values_of_file,
 )
 from nerbert.formats.rows import SPANS, TEXT, TOKENS, Lines, checked_words, span_json
 from nerbert.formats.schemes import find_scheme
@@ -47,15 +48,6 @@ def _kept_fields(document: Document) -> dict[str, Any]:
     return {**fields, _GROUP: document.group} if document.group not in ("", group_of(fields)) else fields
 
 
-def json_object(text: str) -> dict[str, Any]:
-    """Parse the object on a line; raise InputError for anything else."""
-    value = json_value(text)
-    if not isinstance(value, dict):
-        kind = "the file is one JSON array, not JSON lines" if text.lstrip().startswith("[") else f"{text!r:.60}"
-        raise InputError(f"not a JSON object: {kind}; write one object per line")
-    return value
-
-
 def text_of(fields: Mapping[str, Any], field: str, line: int = 0, size: int = 0) -> Document:
     """Return the text (or words) in a `field` of a JSON object, with all fields; `tokens` replaces a missing `text`.
 
@@ -73,11 +65,6 @@ def text_of(fields: Mapping[str, Any], field: str, line: int = 0, size: int = 0)
         example = example_of(checked_words(value, field), ())
         value, words = example.text, example.words
     return Document(value, (), words, "", fields if TEXT in fields else {TEXT: value, **fields}, line, size=size)
-
-
-def object_line(fields: Mapping[str, Any]) -> bytes:
-    """Return an object as a line of UTF-8."""
-    return f"{json_text(fields)}\n".encode()
 
 
 class JsonLines(JsonFormat):
@@ -99,7 +86,7 @@ class JsonLines(JsonFormat):
 
     def texts_of_array(self, path: Path, field: str) -> Iterator[Document]:
         """Yield the text in a field of each object of a file, which may be one array."""
-        for line, value in json_values(path):
+        for line, value in values_of_file(path):
             with at(path, line):
                 if not isinstance(value, dict):
                     raise InputError(f"not a JSON object: {value!r:.60}; write an array of objects, or one per line")
@@ -116,7 +103,7 @@ class JsonLines(JsonFormat):
 
     def rows(self, path: Path, repairs: Repairs) -> Iterator[tuple[int, Any]]:
         """Yield each object of a file with its line, its tags in IOB2."""
-        return in_iob2(path, lambda: json_values(path), repairs)
+        return in_iob2(path, lambda: values_of_file(path), repairs)
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
         """Return an object's document; its words are its tokens, if it has some."""

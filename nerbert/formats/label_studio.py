@@ -6,14 +6,16 @@ The export doesn't name the annotated key of the data: it is the tag's name, or 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
-from nerbert.errors import InputError
+from typing_extensions import TypedDict
+
+from nerbert.errors import InputError, at
 from nerbert.formats.format import Abilities, fields_without
-from nerbert.formats.json_files import JsonFormat, fields_but
+from nerbert.formats.json_files import ExportSpan, JsonFormat, export_span, fields_but, score_json, text_key
 from nerbert.formats.rows import TEXT
-from nerbert.formats.tool_exports import list_of, object_of, score_json, score_of, span_of, text_key
 from nerbert.records import Document, Repair, Repairs, Span
+from nerbert.schema import check_value
 
 _CONTROL, _LABELS, _MODEL = "label", "labels", "nerbert"
 _RESULTS = ("annotations", "completions", "predictions")
@@ -21,6 +23,32 @@ _LINE_END = r"\n"
 """Label Studio's line end in the text of an entity: two characters."""
 _OWN = frozenset({"annotator", "annotation_id", "created_at", "updated_at", "lead_time"})
 """Fields of an annotation in JSON-MIN."""
+
+
+class _Region(TypedDict):
+    type: str
+    value: NotRequired[dict[str, Any] | None]
+    to_name: NotRequired[Any]
+    score: NotRequired[Any]
+    confidence: NotRequired[Any]
+
+
+class _Result(TypedDict):
+    result: NotRequired[list[_Region] | None]
+    was_cancelled: NotRequired[Any]
+    skipped: NotRequired[Any]
+    score: NotRequired[Any]
+
+
+class _Task(TypedDict):
+    data: dict[str, Any]
+    annotations: NotRequired[list[_Result] | None]
+    completions: NotRequired[list[_Result] | None]
+    predictions: NotRequired[list[_Result] | None]
+
+
+class _Labelled(ExportSpan):
+    labels: NotRequired[list[str] | None]
 
 
 class LabelStudio(JsonFormat):
@@ -39,26 +67,25 @@ class LabelStudio(JsonFormat):
 
     def documents(self, value: Any, repairs: Repairs) -> Iterable[Document]:
         """Return a task's text with its first annotation that wasn't cancelled; without one, its first prediction."""
-        task = value if isinstance(value.get("data"), dict) else _task_of(value)
-        data, old = task["data"], task.get("completions")
-        given = [object_of(each, "an annotation") for each in list_of(task.get("annotations", old), "annotations")]
+        whole = value if isinstance(value.get("data"), dict) else _task_of(value)
+        task = check_value(whole, _Task)
+        given = task.get("annotations", task.get("completions")) or []
         kept = [each for each in given if not each.get("was_cancelled") and not each.get("skipped")]
         if given and not kept:
             repairs[Repair.REJECTED] += 1
             return []
         tagged = not given
-        if tagged:
-            kept = [object_of(each, "a prediction") for each in list_of(task.get("predictions"), "predictions")]
-        results = [_result(each, repairs if number == 0 else Repairs(), tagged) for number, each in enumerate(kept)]
+        results = [_result(each, repairs if number == 0 else Repairs(), tagged)
+                   for number, each in enumerate(task.get("predictions") or [] if tagged else kept)]  # fmt: skip
         spans, tags = results[0] if results else ([], [])
         repairs[Repair.ANNOTATOR] += sum(len(others) for others, _ in results[1:])
-        surfaces = (each.text for each in spans if _LINE_END not in each.text)
+        data, surfaces = task["data"], (each.text for each in spans if _LINE_END not in each.text)
         key = text_key(fields_but(data, *_OWN), [*tags, TEXT], surfaces)
         text: str = data[key]
         for place, each in enumerate(spans):
             if each.text not in text:
                 spans[place] = replace(each, text=each.text.replace(_LINE_END, "\n"))
-        fields = {name: task[name] for name in ("id", "meta") if task.get(name)} | fields_but(data, key)
+        fields = {name: whole[name] for name in ("id", "meta") if whole.get(name)} | fields_but(data, key)
         return [Document(text, tuple(spans), fields=fields, tagged=tagged)]
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
@@ -81,40 +108,33 @@ class LabelStudio(JsonFormat):
         return {"data": data, "predictions": [{"model_version": _MODEL, "score": score, "result": regions}]}
 
 
-def _result(annotation: Mapping[str, Any], repairs: Repairs, tagged: bool) -> tuple[list[Span], list[str]]:
-    """Return the entities of an annotation or a prediction, and the name of the tag whose text they are in."""
+def _result(result: _Result, repairs: Repairs, tagged: bool) -> tuple[list[Span], list[str]]:
+    """Return the entities of an annotation or a prediction, and the name of the tag whose text they are in.
+
+    Other annotations (a relation, a choice) are counted; labels of anything but plain text are an InputError.
+    """
     spans, tags = list[Span](), dict[str, None]()
-    for each in list_of(annotation.get("result"), "an annotation's result"):
-        region = object_of(each, "a region")
-        kind, value = region.get("type"), region.get("value")
-        if kind == _LABELS:
-            score = score_of(region, tagged=tagged, usual=annotation.get("score"))
-            spans.extend(_spans(object_of(value, "a region's value"), score, repairs))
-            tags[str(region.get("to_name"))] = None
+    for number, region in enumerate(result.get("result") or ()):
+        kind, value = region["type"], region.get("value") or {}
+        if kind.endswith(_LABELS) and (kind != _LABELS or "startOffset" in value):
+            raise InputError(
+                f"a region of type {kind!r:.60} of a page; only labels of plain text ({_LABELS!r}) are read"
+            )
+        if kind != _LABELS:
+            repairs[Repair.PASSED_OVER] += 1
+            continue
+        score = region.get("score", result.get("score"))
+        with at(part=f"region {number}"):
+            given = {**value, "score": score, "confidence": region.get("confidence")}
+            labelled = check_value(given, _Labelled) if value.get(_LABELS) else None
+        if labelled is None:
+            repairs[Repair.PASSED_OVER] += 1
         else:
-            _pass_over(kind, repairs)
+            spans.extend(export_span(labelled, label, tagged=tagged) for label in labelled.get("labels") or ())
+        tags[str(region.get("to_name"))] = None
     if len(tags) > 1:
         raise InputError(f"a task with entities in several texts ({', '.join(tags):.100}); make one task per text")
     return spans, list(tags)
-
-
-def _spans(value: Mapping[str, Any], score: Any, repairs: Repairs) -> Iterator[Span]:
-    """Yield a span for each label of a region; a region without a label is no entity."""
-    labels = list_of(value.get(_LABELS), "a region's labels")
-    repairs[Repair.PASSED_OVER] += not labels
-    if isinstance(value.get("start"), str) and "startOffset" in value:
-        _pass_over("hypertextlabels", repairs)
-    for label in labels:
-        yield span_of(value.get("start"), value.get("end"), label, value.get("text"), score)
-
-
-def _pass_over(kind: Any, repairs: Repairs) -> None:
-    """Count other annotations (a relation, a choice); raise InputError for labels of anything but plain text."""
-    if not isinstance(kind, str):
-        raise InputError(f"a region's type is {kind!r:.60}: must be a text, {_LABELS!r} for entities")
-    if kind.endswith(_LABELS):
-        raise InputError(f"a region of type {kind!r:.60}; only labels of plain text ({_LABELS!r}) can be read")
-    repairs[Repair.PASSED_OVER] += 1
 
 
 def _task_of(value: Mapping[str, Any]) -> dict[str, Any]:

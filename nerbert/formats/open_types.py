@@ -1,7 +1,8 @@
 """Texts with open types, one per row: nerbert's form, and those of published data sets.
 
-Rows that name mentions without a place get every whole-word repeat of each. Cost: a repeat of another meaning has
-the type too. What nobody can use is dropped and counted by `Reason`.
+A file's beginning decides how its rows are read, not its name: JSON lines, one JSON array, CSV or Parquet. Rows that
+name mentions without a place get every whole-word repeat of each. Cost: a repeat of another meaning has the type too.
+What nobody can use is dropped and counted by `Reason`.
 """
 
 import ast
@@ -14,22 +15,33 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired
 
-from nerbert.errors import InputError, visible
+from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
+
+from nerbert.errors import InputError, at, need, visible
 from nerbert.formats.conll import example_of
+from nerbert.formats.csv_rows import TableForm, cuts_of, table_rows
+from nerbert.formats.examples import foreign, head_of, unannotated
 from nerbert.formats.gliner import token_span
-from nerbert.formats.jsonl import object_line
-from nerbert.formats.open_type_files import CONVERSATIONS, INPUT, OUTPUT, open_type_rows
-from nerbert.formats.rows import SPANS, TEXT, TOKENS
+from nerbert.formats.json_files import is_array, json_values, object_line
+from nerbert.formats.rows import SPANS, TEXT, TOKENS, UTF_16, is_utf16, read_lines
 from nerbert.records import EntityLabel, OpenEntity, OpenText, Reason
+from nerbert.registry import FORMATS
+from nerbert.schema import check_value
+from nerbert.sources.files import BOM, open_plain, packing
 
 Mention = tuple[str, str, str]
 """A mention, its type, and the type's description ("" for none)."""
 LONGEST_TYPE = 200
 """Maximum characters of a type's name."""
 _TYPES = f"texts, printable, not empty and of at most {LONGEST_TYPE} characters"
+_INPUT, _OUTPUT, _CONVERSATIONS = "input", "output", "conversations"
 _ENTITIES, _ASKED, _ALL, _ABSENT = "entities", "asked", "all", "types_asked_absent"
+_COLUMNS = ((_INPUT, _OUTPUT), (_CONVERSATIONS,))
+"""Columns that a table must have, the first of these that it has; others are ignored."""
+_READ = "JSON lines, one JSON array of objects, CSV with the columns input and output, or plain Parquet"
+_HEAD, _PARQUET = 1 << 16, b"PAR1"
 _TOKEN = re.compile(r"\w+(?:[-_]\w+)*|\S")
 """NuNER's words; a hyphen joins them."""
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -39,7 +51,6 @@ _STRING = r"""(?>'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
 _STRINGS = re.compile(rf"\s*\[\s*(?:{_STRING}\s*(?:,\s*{_STRING}\s*)*+)?\]\s*")
 """A list of strings as Python prints it; only a match is evaluated."""
 _LONGEST_LIST = 1 << 20
-_PARTS = ("start", "end", "type", "description")
 _FORMS = "text and entities (our own), input and output (NuNER), conversations (Pile-NER), tokens and ner (GLiNER)"
 
 
@@ -49,8 +60,8 @@ def read_open_types(path: Path, counts: Counter[Reason] | None = None) -> Iterat
     """
     dropped = Counter[Reason]() if counts is None else counts
     empty = True
-    for place, fields in open_type_rows(path):
-        with place:
+    for place, fields in _rows(path):
+        with at(path, place if isinstance(place, int) else None, part="" if isinstance(place, int) else place):
             one = _open_text(fields, dropped)
         yield one
         empty = False
@@ -142,78 +153,120 @@ def _is_type(type_: object) -> bool:
 
 def _open_text(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     """Return the text of a row of any form."""
-    for names, read in _ROWS:
+    for names, read in _FIELDS:
         if names <= fields.keys():
             return read(fields, dropped)
     what = "tagged text, whose types are closed" if SPANS in fields else f"fields {', '.join(fields) or 'none'}"
     raise InputError(f"{what:.200}: not a form of open types; fields must be {_FORMS}")
 
 
+class _OwnEntity(TypedDict):
+    start: int
+    end: int
+    type: str
+    description: NotRequired[str]
+    text: NotRequired[str]
+
+
+class _Own(TypedDict):
+    """Nerbert's form."""
+
+    text: str
+    entities: list[_OwnEntity]
+    asked: NotRequired[Literal["all"] | list[str]]
+
+
+class _Nuner(TypedDict):
+    input: str
+    output: Any
+
+
+class _Conversation(TypedDict):
+    conversations: list[dict[str, Any]]
+
+
+class _Mentioned(TypedDict):
+    text: str
+    type: str
+
+
+class _Merged(TypedDict):
+    """Pile-NER's questions, merged: entities, and types asked for that the text doesn't contain."""
+
+    text: str
+    entities: list[_Mentioned]
+    types_asked_absent: list[str]
+
+
+class _Gliner(TypedDict):
+    ner: list[list[Any]]
+
+
+class _TokenObjects(TypedDict):
+    tokens: list[str]
+    entities: list[dict[str, Any]]
+
+
 def _own(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    text, asked = _text(fields[TEXT]), fields.get(_ASKED, _ALL)
-    if asked != _ALL:
-        if not isinstance(asked, list) or not all(map(_is_type, asked)):
-            raise InputError(f'field "{_ASKED}" is {asked!r:.80}: must be "{_ALL}" or a list of {_TYPES}')
-        asked = tuple(asked)
-    entities = []
-    for each in _list(fields, _ENTITIES, dict):
-        start, end, type_, description = (each.get(name, "") for name in _PARTS)
-        if type(start) is not int or type(end) is not int:
-            raise InputError(f"entity {each!r:.80}: must have start and end, in characters of the text, and type")
+    row = check_value(fields, _Own)
+    text, asked, entities = _text(row["text"]), row.get("asked", _ALL), []
+    if asked != _ALL and not all(map(_is_type, asked)):
+        raise InputError(f'field "{_ASKED}" is {asked!r:.80}: must be "{_ALL}" or a list of {_TYPES}')
+    for each in row["entities"]:
+        start, end, type_ = each["start"], each["end"], each["type"]
         if not _is_type(type_):
             raise InputError(f"entity {start}–{end}: type {type_!r:.80} must be one of {_TYPES}")
-        one = OpenEntity(start, end, type_, _text(description))
+        one = OpenEntity(start, end, type_, _text(each.get("description", "")))
         if each.get(TEXT, text[start:end]) != text[start:end]:
             raise InputError(f"entity {each!r:.80}: the text has {text[start:end]!r:.60} there")
         if reason := _refusal(text[start:end], type_):
             dropped[reason] += 1
         else:
             entities.append(one)
-    return OpenText(text, _once(entities), None if asked == _ALL else asked)
+    return OpenText(text, _once(entities), None if asked == _ALL else tuple(asked))
 
 
 def _nuner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    parts = ([*map(str.strip, each.split("<>", 2)), "", ""] for each in _strings(fields[OUTPUT], OUTPUT))
-    return _located(fields[INPUT], ((name, type_, more) for name, type_, more, *_ in parts), dropped)
+    row = check_value(fields, _Nuner)
+    parts = ([*map(str.strip, each.split("<>", 2)), "", ""] for each in _strings(row["output"]))
+    return _located(row["input"], ((name, type_, more) for name, type_, more, *_ in parts), dropped)
 
 
 def _conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     """Read Pile-NER's row: a turn with the text, then questions for one type each, answered by a list of mentions."""
-    turns = [(each.get("from"), each.get("value")) for each in _list(fields, CONVERSATIONS, dict)]
+    turns = [(each.get("from"), each.get("value")) for each in check_value(fields, _Conversation)["conversations"]]
     texts = [value for who, value in turns[:1] if who == "human" and isinstance(value, str)]
     if not texts or not texts[0].startswith(_SAID):
         raise InputError(f'field "conversations": the first turn must be a human\'s, and begin with {_SAID!r}')
-    mentions: list[Mention] = []
-    asked = []
+    mentions, asked = list[Mention](), list[str]()
     for (who, question), (_, answer) in zip(turns[2::2], turns[3::2], strict=False):
         said = _QUESTION.fullmatch(question) if isinstance(question, str) and who == "human" else None
         if said is None:
             raise InputError(f"turn {question!r:.80}: must be a human's, 'What describes TYPE in the text?'")
         asked.append(said[1])
-        mentions += [(mention, said[1], "") for mention in _strings(answer, CONVERSATIONS)]
+        mentions += [(mention, said[1], "") for mention in _strings(answer)]
     return _located(texts[0].removeprefix(_SAID), mentions, dropped, asked)
 
 
 def _absent(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    """Read Pile-NER's row with its questions merged: entities, and types asked for that the text doesn't contain."""
-    mentions = [(_text(each.get(TEXT)), _text(each.get("type")), "") for each in _list(fields, _ENTITIES, dict)]
-    asked = [type_ for _, type_, _ in mentions] + _list(fields, _ABSENT, str)
-    return _located(fields[TEXT], mentions, dropped, asked)
+    row = check_value(fields, _Merged)
+    mentions = [(each["text"], each["type"], "") for each in row["entities"]]
+    return _located(row["text"], mentions, dropped, [type_ for _, type_, _ in mentions] + row["types_asked_absent"])
 
 
 def _gliner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    return _of_tokens(fields.get("tokenized_text", fields.get(TOKENS)), _list(fields, "ner", list), dropped)
+    return _of_tokens(fields.get("tokenized_text", fields.get(TOKENS)), check_value(fields, _Gliner)["ner"], dropped)
 
 
 def _token_objects(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    names = ("start_token", "end_token", "type")
-    spans = [[each.get(name) for name in names] for each in _list(fields, _ENTITIES, dict)]
-    return _of_tokens(fields[TOKENS], spans, dropped)
+    row = check_value(fields, _TokenObjects)
+    spans = [[each.get(name) for name in ("start_token", "end_token", "type")] for each in row["entities"]]
+    return _of_tokens(row["tokens"], spans, dropped)
 
 
-_ROWS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any], Counter[Reason]], OpenText]], ...] = (
-    (frozenset({INPUT, OUTPUT}), _nuner),
-    (frozenset({CONVERSATIONS}), _conversation),
+_FIELDS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any], Counter[Reason]], OpenText]], ...] = (
+    (frozenset({_INPUT, _OUTPUT}), _nuner),
+    (frozenset({_CONVERSATIONS}), _conversation),
     (frozenset({"ner"}), _gliner),
     (frozenset({TEXT, _ENTITIES, _ABSENT}), _absent),
     (frozenset({TEXT, _ENTITIES}), _own),
@@ -223,11 +276,13 @@ _ROWS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any], Counter[Reason]]
 
 
 def _located(
-    text: object, mentions: Iterable[Mention], dropped: Counter[Reason], asked: Iterable[str] | None = None
+    text: str, mentions: Iterable[Mention], dropped: Counter[Reason], asked: Iterable[str] | None = None
 ) -> OpenText:
     """Return a text with its mentions located; unusable types are left out of those asked for."""
     text = _text(text)
-    entities, missing = locate(text, usable(mentions, dropped))
+    entities, missing = locate(
+        text, usable(((_text(one), _text(type_), _text(more)) for one, type_, more in mentions), dropped)
+    )
     dropped.update([Reason.NOT_IN_TEXT] * len(missing))
     if asked is None:
         return OpenText(text, entities)
@@ -237,7 +292,7 @@ def _located(
 
 def _of_tokens(tokens: object, spans: Sequence[Sequence[Any]], dropped: Counter[Reason]) -> OpenText:
     """Return the tokens joined by spaces, with entities given by their first and last token and type."""
-    example = example_of(map(_text, _list({TOKENS: tokens}, TOKENS, str)), ())
+    example = example_of(map(_text, check_value(tokens, list[str])), ())
     text, words = example.text, example.words
     entities = []
     for start, end, type_ in (token_span(each, words) for each in spans):
@@ -246,27 +301,12 @@ def _of_tokens(tokens: object, spans: Sequence[Sequence[Any]], dropped: Counter[
     return OpenText(text, _once(entities))
 
 
-def _text(value: object) -> str:
-    """Return a text without lone surrogates, which no tokenizer accepts; raise InputError for anything else."""
-    if not isinstance(value, str):
-        raise InputError(f"{value!r:.60}: must be a text")
+def _text(value: str) -> str:
+    """Return a text without lone surrogates, which no tokenizer accepts."""
     return _SURROGATE.sub("\ufffd", value)
 
 
-def _list(fields: Mapping[str, Any], name: str, kind: type) -> list[Any]:
-    """Return a field that is a list of one kind of value; raise InputError for anything else."""
-    value = fields[name]
-    wrong = [each for each in value if not isinstance(each, kind)] if isinstance(value, list) else []
-    if wrong or not isinstance(value, list):
-        what = f"contains {wrong[0]!r:.60}" if wrong else f"is {value!r:.60}"
-        raise InputError(f'field "{name}" {what}: must be a list of {_KINDS[kind]}')
-    return value
-
-
-_KINDS: Mapping[type, str] = {dict: "objects", list: "lists", str: "texts"}
-
-
-def _strings(value: object, name: str) -> list[str]:
+def _strings(value: object) -> list[str]:
     """Return a list of strings, which may be given as one string: in JSON, or as Python prints it."""
     if isinstance(value, str):
         text = value
@@ -275,4 +315,86 @@ def _strings(value: object, name: str) -> list[str]:
         if isinstance(value, str) and len(text) <= _LONGEST_LIST and _STRINGS.fullmatch(text):
             with suppress(ValueError, SyntaxError, MemoryError):
                 value = ast.literal_eval(text.strip())
-    return [_text(each) for each in _list({name: value}, name, str)]
+    return check_value(value, list[str])
+
+
+_Row = tuple[int | str, Mapping[str, Any]]
+"""A row's line, or its place in words, and its fields."""
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    """Yield the rows of a file, plain or compressed; raise InputError for a broken one, or another kind of file."""
+    with open_plain(path) as stream:
+        peeked: Any = stream
+        head: bytes = peeked.peek(_HEAD).removeprefix(BOM)
+        if head.startswith(_PARQUET) and not packing(head_of(path)):
+            yield from _parquet_rows(path)
+        elif not head.strip() or head.lstrip().startswith(b"{") or is_array(head):
+            for line, value in json_values(stream, path):
+                if not isinstance(value, dict):
+                    with at(path, line):
+                        raise InputError(f"{value!r:.60}: must be an object")
+                yield line, value
+        elif _table_form(head.decode("utf-8", "ignore").lstrip().partition("\n")[0]):
+            for row in table_rows(read_lines(stream, path), _checked_form):
+                if row:
+                    yield row.line, {name: row.get(name) for name in (_INPUT, _OUTPUT)}
+        else:
+            raise InputError(f"{path}: seems to be {_other(path, head)}; open types are read from {_READ}")
+
+
+def _other(path: Path, head: bytes) -> str:
+    """Return a guess at the content of a file of another kind."""
+    known = next((name for name in FORMATS if FORMATS.find(name)().recognise(path, head)), "")
+    other = UTF_16 if is_utf16(head) else (known and f"annotated sentences ({known})") or foreign(head, "")
+    return other or unannotated(head) or "something else"
+
+
+def _checked_form(header: str) -> TableForm:
+    """Return how a table is cut; raise InputError for a header whose columns aren't clear."""
+    form = _table_form(header)
+    if form is None or any(form.names.count(name) > 1 for name in (_INPUT, _OUTPUT)):
+        raise InputError(f"header {header!r:.80}: must name one column {_INPUT} and one {_OUTPUT}")
+    return form
+
+
+def _table_form(header: str) -> TableForm | None:
+    """Return how a table with NuNER's columns is cut, by whichever delimiter gives them."""
+    for form in cuts_of(header.strip("\r")):
+        names = [name.strip() for name in form.names]
+        if _INPUT in names and _OUTPUT in names:
+            return TableForm(form.delimiter, names, {name: names.index(name) for name in (_INPUT, _OUTPUT)})
+    return None
+
+
+def _parquet_rows(path: Path) -> Iterator[_Row]:
+    need("corpus", "pyarrow")
+    from nerbert.formats.parquet import plain_rows, read_batches
+
+    number = 0
+    for batch in read_batches(path):
+        names = batch.schema.names
+        columns = next((some for some in _COLUMNS if {*some} <= {*names}), None)
+        if columns is None:
+            raise InputError(f"{path}: has the columns {', '.join(map(repr, names)):.200}; open types in Parquet have "
+                             f"{_INPUT} and {_OUTPUT} (NuNER), or {_CONVERSATIONS} (Pile-NER)")  # fmt: skip
+        with at(path, part=f"rows from {number + 1} on"):
+            rows = plain_rows(_decoded(batch.select(list(columns))))
+        for number, fields in enumerate(rows, number + 1):  # noqa: B020
+            yield f"row {number}", fields
+
+
+def _decoded(batch: Any) -> Any:
+    """Return a batch with its columns of bytes as texts: some writers of Parquet don't say that theirs are UTF-8."""
+    import pyarrow as pa
+
+    for place, field in enumerate(batch.schema):
+        of_lists = pa.types.is_list(field.type) or pa.types.is_large_list(field.type)
+        kind = field.type.value_type if of_lists else field.type
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            wanted = pa.large_list(pa.large_string()) if of_lists else pa.large_string()
+            try:
+                batch = batch.set_column(place, field.name, batch.column(place).cast(wanted))
+            except pa.ArrowInvalid:
+                raise InputError(f"column {field.name!r}: not UTF-8; convert its texts to UTF-8") from None
+    return batch

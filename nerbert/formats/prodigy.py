@@ -4,22 +4,37 @@ A task without an answer is not annotated yet, so its spans are a model's. Token
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
 
 from nerbert.errors import InputError
 from nerbert.formats.format import Abilities, visible_words
-from nerbert.formats.json_files import JsonFormat, fields_but
+from nerbert.formats.json_files import ExportSpan, JsonFormat, export_span, fields_but, score_json
 from nerbert.formats.rows import SPANS, TEXT, TOKENS
-from nerbert.formats.tool_exports import list_of, object_of, score_json, score_of, span_of
 from nerbert.records import Document, Repair, Repairs, Span
+from nerbert.schema import check_value
 
 _ANSWER, _VIEW, _ACCEPTED = "answer", "_view_id", "accept"
-_ANSWERS = (_ACCEPTED, "reject", "ignore")
+_REFUSED = ("reject", "ignore")
 _MARKS = frozenset({"_task_hash", "_input_hash", _VIEW})
 _RELATIONS = "relations"
 _WRITTEN = (TEXT, TOKENS, SPANS, _ANSWER, _VIEW)
 """Names that are not among a document's fields."""
-Words = tuple[tuple[int, int], ...]
+
+
+class _Token(TypedDict):
+    text: str
+    start: int
+    end: int
+
+
+class _Task(TypedDict):
+    text: str
+    answer: NotRequired[Literal["accept"] | None]
+    tokens: NotRequired[list[_Token] | None]
+    spans: NotRequired[list[ExportSpan] | None]
+    relations: NotRequired[list[Any] | None]
 
 
 def _kept_fields(document: Document) -> Mapping[str, Any]:
@@ -39,25 +54,25 @@ class Prodigy(JsonFormat):
         """Return whether an object has Prodigy's hashes or answers, its tokens, or spans in tokens."""
         if not isinstance(value, dict):
             return False
-        if not _MARKS.isdisjoint(value) or value.get(_ANSWER) in _ANSWERS:
+        if not _MARKS.isdisjoint(value) or value.get(_ANSWER) in (_ACCEPTED, *_REFUSED):
             return True
         return _has_object(value.get(TOKENS), "start") or _has_object(value.get(SPANS), "token_start")
 
     def documents(self, value: Any, repairs: Repairs) -> Iterable[Document]:
         """Return a task's text, unless it was rejected or ignored."""
-        text, answer = value.get(TEXT), value.get(_ANSWER)
-        if answer is not None and answer not in _ANSWERS:
-            raise InputError(f"answer {answer!r:.60}: must be one of {', '.join(_ANSWERS)}")
-        if answer not in (None, _ACCEPTED):
+        if value.get(_ANSWER) in _REFUSED:
             repairs[Repair.REJECTED] += 1
             return []
-        if not isinstance(text, str):
-            raise InputError(f"a task without a text ({', '.join(value):.100}); only tasks for entities can be read")
         if value.get(SPANS) is None and ("label" in value or "options" in value):
             raise InputError(f"a task for categories of whole texts, without {SPANS!r}; only entities can be read")
-        repairs[Repair.PASSED_OVER] += len(list_of(value.get(_RELATIONS), _RELATIONS))
-        words, tagged = _words(text, list_of(value.get(TOKENS), TOKENS)), answer is None
-        spans = [_span(object_of(each, "a span"), text, words, tagged) for each in list_of(value.get(SPANS), SPANS)]
+        task = check_value(value, _Task)
+        repairs[Repair.PASSED_OVER] += len(task.get("relations") or ())
+        text, tagged = task["text"], task.get("answer") is None
+        words = _words(text, task.get("tokens") or ())
+        spans = [export_span(each, each["label"], tagged=tagged) for each in task.get("spans") or ()]
+        if words:  # they show that offsets count characters
+            spans = [Span(one.start, one.end, one.type, one.text or text[one.start : one.end], one.confidence)
+                     for one in spans]  # fmt: skip
         return [Document(text, tuple(spans), words, fields=fields_but(value, *_WRITTEN), tagged=tagged)]
 
     def value(self, document: Document) -> Any:
@@ -77,29 +92,17 @@ def _has_object(value: Any, key: str) -> bool:
     return isinstance(value, list) and any(isinstance(each, dict) and key in each for each in value)
 
 
-def _words(text: str, tokens: Sequence[Any]) -> Words | None:
+def _words(text: str, tokens: Sequence[_Token]) -> tuple[tuple[int, int], ...] | None:
     """Return the places of tokens other than white space; None if there are none, or they don't fit the text."""
     words, place = list[tuple[int, int]](), 0
-    for number, each in enumerate(tokens):
-        token = object_of(each, f"token {number}")
-        start, end, written = token.get("start"), token.get("end"), token.get(TEXT)
-        if type(start) is not int or type(end) is not int or not isinstance(written, str):
-            raise InputError(f"token {number}, {each!r:.80}: must have a text, and start and end as whole numbers")
-        if not place <= start <= end or text[start:end] != written:
+    for token in tokens:
+        start, end = token["start"], token["end"]
+        if not place <= start <= end or text[start:end] != token["text"]:
             return None
         place = end
-        if written.strip():
+        if token["text"].strip():
             words.append((start, end))
     return tuple(words) or None
-
-
-def _span(value: Mapping[str, Any], text: str, words: Words | None, tagged: bool) -> Span:
-    """Return a span; with its text, if words show that its offsets count characters."""
-    score = score_of(value, tagged=tagged)
-    span = span_of(value.get("start"), value.get("end"), value.get("label"), value.get(TEXT), score)
-    if span.text or words is None:
-        return span
-    return Span(span.start, span.end, span.type, text[span.start : span.end], span.confidence)
 
 
 def _token(number: int, text: str, word: tuple[int, int]) -> dict[str, Any]:

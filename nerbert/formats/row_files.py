@@ -9,8 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from nerbert.formats.json_files import json_text
-from nerbert.formats.jsonl import object_line
+from nerbert.formats.json_files import json_text, object_line
 from nerbert.formats.kinds import CSV, JSONL, PARQUET, kind_named
 from nerbert.formats.kinds import TEXT as LINES
 from nerbert.formats.rows import ERRORS, TEXT, read_lines

@@ -135,15 +135,20 @@ def with_mark(parts: Iterable[str]) -> Iterator[str]:
 def read_whole(path: Path) -> str:
     """Return a file's text unchanged; raise InputError for one that is too long, or isn't in UTF-8."""
     with os_refused(f"{path}: can't be read"), path.open("rb") as stream:
-        raw = stream.read(LONGEST_FILE + 1)
+        return read_text(stream, path)
+
+
+def read_text(stream: IO[bytes], source: Path | str, errors: str = "") -> str:
+    """Return the text of a stream unchanged, as `read_whole` does that of a file; `errors` is as in `decoded`."""
+    raw = stream.read(LONGEST_FILE + 1)
     if len(raw) > LONGEST_FILE:
-        raise InputError(f"{path}: more than {LONGEST_FILE} bytes; split it, or write JSON as one object per line")
+        raise InputError(f"{source}: more than {LONGEST_FILE} bytes; split it, or write JSON as one object per line")
     if is_utf16(raw):
-        raise InputError(f"{path}: seems to be {UTF_16}")
+        raise InputError(f"{source}: seems to be {UTF_16}")
     try:
-        return raw.decode()
+        return raw.decode("utf-8", errors or "strict")
     except UnicodeDecodeError as error:
-        with at(path, raw.count(b"\n", 0, error.start) + 1):
+        with at(source, raw.count(b"\n", 0, error.start) + 1):
             raise InputError("not UTF-8; convert the text to UTF-8") from None
 
 

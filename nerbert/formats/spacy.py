@@ -1,4 +1,4 @@
-"""spaCy's training data: tuples `[text, {"entities": [[start, end, type], …]}]` as JSON, and DocBin (`.spacy`).
+"""spaCy's training data: DocBin (`.spacy`).
 
 spaCy only unpacks a DocBin, after its size is checked: no other column reaches spaCy's C code. Limitation: span groups
 are ignored, and a DocBin is held in memory.
@@ -15,12 +15,11 @@ from typing import Any
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, refused
 from nerbert.formats.format import LEAST, covering_words, visible_words
-from nerbert.formats.json_files import JsonFormat, fields_but, json_span
 from nerbert.labels import OUTSIDE
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.words import split_words
 
-_ENTITIES, _CATS, _LINKS = "entities", "cats", "links"
+_CATS = "cats"
 _LARGEST = 1 << 30
 """Maximum bytes of an unpacked DocBin: about nine million words as spaCy writes them."""
 _PIECE = 1 << 20
@@ -28,11 +27,6 @@ _NO_GROUPS = 1
 """Bytes of a text's span groups if it has none."""
 _INSIDE, _BEGIN = 1, 3
 """spaCy's numbers for I and B; 2 is O, 0 is unknown."""
-
-
-def _kept_fields(document: Document) -> Mapping[str, Any]:
-    """Return categories and links."""
-    return {name: document.fields[name] for name in (_CATS, _LINKS) if name in document.fields}
 
 
 def _kept_cats(document: Document) -> Mapping[str, Any]:
@@ -45,38 +39,6 @@ def _kept_cats(document: Document) -> Mapping[str, Any]:
 def _keeps_words(document: Document) -> bool:
     """Return whether words come back as they are: none is white space, and no other text becomes a word."""
     return visible_words(document) and covering_words(document)
-
-
-class SpacyTuples(JsonFormat):
-    """The format `spacy-json`."""
-
-    suffixes = (".json", ".jsonl", ".ndjson")
-    holds = replace(LEAST, nested=True, text="whole", fields=_kept_fields)
-    keys = f'[text, {{"{_ENTITIES}": …}}] (spacy-json)'
-
-    def matches(self, value: Any) -> bool:
-        """Return whether this is a tuple of training data, or all of them with their classes."""
-        return _is_tuple(value) or (
-            isinstance(value, dict)
-            and value.keys() == {"classes", "annotations"}
-            and isinstance(value["annotations"], list)
-            and all(each is None or _is_tuple(each) for each in value["annotations"])
-        )
-
-    def documents(self, value: Any, repairs: Repairs) -> Iterator[Document]:
-        """Yield the texts of a tuple, or of a file that is one object; skipped texts are null."""
-        for each in [value] if isinstance(value, list) else value["annotations"]:
-            if each is None:
-                repairs[Repair.REJECTED] += 1
-                continue
-            text, annotation = each
-            spans = tuple(map(json_span, annotation[_ENTITIES]))
-            yield Document(text, spans, fields=fields_but(annotation, _ENTITIES))
-
-    def value(self, document: Document) -> list[Any]:
-        """Return a document as a tuple; of its fields spaCy accepts only categories and links."""
-        entities = [[span.start, span.end, span.type] for span in document.spans]
-        return [document.text, {_ENTITIES: entities, **self.holds.fields(document)}]
 
 
 class SpacyDocBin:
@@ -120,17 +82,6 @@ class SpacyDocBin:
                 bin_.add(doc)
         with publish(path) as draft:
             draft.write_bytes(bin_.to_bytes())
-
-
-def _is_tuple(value: Any) -> bool:
-    """Return whether this is a text and a dictionary with entities."""
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and isinstance(value[0], str)
-        and isinstance(value[1], dict)
-        and isinstance(value[1].get(_ENTITIES), list)
-    )
 
 
 def _check_size(packed: bytes) -> None:

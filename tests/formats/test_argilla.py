@@ -6,7 +6,8 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.formats.argilla import Argilla
-from nerbert.records import Repair, Repairs, Span
+from nerbert.formats.examples import find_format
+from nerbert.records import Repair, Repairs
 from tests.formats.exports import DOCUMENTS, marked, read, without_surfaces
 from tests.raised import raises
 
@@ -26,11 +27,6 @@ def record(*responses: Any, suggestion: Any = None, **more: Any) -> dict[str, An
 
 def response(*spans: Any, **more: Any) -> dict[str, Any]:
     return {"value": list(spans), "user_id": "u1", **more}
-
-
-def old(**more: Any) -> dict[str, Any]:
-    fields = {"text": TEXT, "tokens": [*TEXT[:-1].split(), "."], "prediction": None, "prediction_agent": None}
-    return {**fields, "annotation": None, "annotation_agent": "ada", "id": 4, "metadata": {"page": 2}, **more}
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -78,39 +74,22 @@ def test_flat_records(tmp_path: Path) -> None:
     assert repairs == {Repair.ANNOTATOR: 1, Repair.REJECTED: 1}
 
 
-def test_records_of_version_1(tmp_path: Path) -> None:
-    found, repairs = read(
-        Argilla(), tmp_path / "records.json",
-        old(annotation=[["PER", 0, 12]], status="Validated"), old(annotation=[EMMY], status="Discarded"),
-        old(prediction=[["LOC", 23, 32, 0.5], {**EMMY, "score": None}], status="Default"),
-        old(annotation=[], tokens=None),
-    )  # fmt: skip
-    assert found[0].words == ((0, 4), (5, 12), (13, 19), (20, 22), (23, 32), (32, 33))
-    assert found[0].spans == (Span(0, 12, "PER", "Emmy Noether"),)
-    assert found[1].spans == (Span(23, 32, "LOC", "Göttingen", 0.5), Span(0, 12, "PER", "Emmy Noether"))
-    assert [each.tagged for each in found] == [False, True, False]
-    assert found[2].words is None
-    assert found[0].fields == {"id": 4, "page": 2}
-    assert repairs == {Repair.REJECTED: 1}
+def test_records_of_version_1_name_the_other_export(tmp_path: Path) -> None:
+    for name in ("a.json", "a.jsonl"):
+        path = tmp_path / name
+        path.write_text(json.dumps({"text": TEXT, "annotation": [["PER", 0, 12]], "annotation_agent": "ada"}))
+        with raises(InputError, "seems to be records of Argilla 1 (export them from Argilla 2)"):
+            find_format(path)
 
 
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (record(response({**EMMY, "label": None})), "type None: start and end must be whole numbers"),
-        (record(response({**EMMY, "start": 0.0})), "whole numbers"),
-        (record(response({"start": 4})), "whole numbers"),
+        (record(response({**EMMY, "label": None})), "[0].label = None: must be a valid string"),
         (record(suggestion={"value": [EMMY], "score": [0.1, 0.2]}), "1 spans with 2 scores"),
         (record(suggestion={"value": [EMMY], "score": "high"}), "must be a number from 0 to 1"),
-        (record(3), "a response is 3"),
-        (record(responses=[{"values": {}}]), "must be an object"),
-        (record(metadata=[1]), "metadata is [1]"),
+        (record(3), "responses.spans[0] = 3: must"),
         (record(fields={"a": "x", "b": "y"}), "the annotated text is unclear: there is a, b"),
-        (record(fields={"text": None}), "there is no text"),
-        (old(text=None), "text is None"),
-        (old(annotation=["PER"]), "entity 'PER'"),
-        (old(annotation="PER"), "must be a list"),
-        (old(tokens=["Emmy", "Nöther"]), "token 1 (from 0), 'Nöther', isn't in the text"),
         ({"text": TEXT, "spans": []}, "seems to be jsonl, but earlier lines have argilla"),
     ],
 )

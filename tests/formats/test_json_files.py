@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats import json_files
-from nerbert.formats.json_files import first_value, json_span, json_values
+from nerbert.formats.json_files import first_value, json_span, values_of_file
 from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Document, Repairs, Span
 from tests.raised import raises
@@ -22,7 +21,6 @@ def written(folder: Path, text: str, name: str = "a.json") -> Path:
     return path
 
 
-@pytest.mark.parametrize("piece", [1, 7, 1 << 20])
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
@@ -34,54 +32,39 @@ def written(folder: Path, text: str, name: str = "a.json") -> Path:
         (json.dumps(ROWS, indent=1), [2, 5, 8, 9]),
     ],
 )
-def test_lines_and_arrays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int, text: str, lines: list[int]
-) -> None:
-    monkeypatch.setattr(json_files, "_PIECE", piece)
-    monkeypatch.setattr(json_files, "is_array", lambda head: text.lstrip("\ufeff ").startswith("["))
-    assert list(json_values(written(tmp_path, text))) == list(zip(lines, ROWS, strict=True))
+def test_lines_and_arrays(tmp_path: Path, text: str, lines: list[int]) -> None:
+    assert list(values_of_file(written(tmp_path, text))) == list(zip(lines, ROWS, strict=True))
 
 
 def test_one_object_over_lines_and_nothing(tmp_path: Path) -> None:
-    assert list(json_values(written(tmp_path, json.dumps(ROWS[3], indent=2)))) == [(1, ROWS[3])]
-    assert list(json_values(written(tmp_path, "[ ]"))) == []
-    assert list(json_values(written(tmp_path, "\n\n"))) == []
-    assert list(json_values(written(tmp_path, '["a", {}]\n["b", {}]'))) == [(1, ["a", {}]), (2, ["b", {}])]
+    assert list(values_of_file(written(tmp_path, json.dumps(ROWS[3], indent=2)))) == [(1, ROWS[3])]
+    assert list(values_of_file(written(tmp_path, "[ ]"))) == []
+    assert list(values_of_file(written(tmp_path, "\n\n"))) == []
+    assert list(values_of_file(written(tmp_path, '["a", {}]\n["b", {}]'))) == [(1, ["a", {}]), (2, ["b", {}])]
 
 
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
         ('{"a": 1}\n{"a": \n{"a": 1}', 2, "not JSON: Expecting value"),
-        ('[{"a": 1},\n{"a": 1} {"a": 2}]', 2, "not JSON: '{' where a comma or the array's end must be"),
-        ('[{"a": 1},\n{"a" 1}]', 2, "not JSON: Expecting ':' delimiter"),
-        ('[{"a": 1},\n{"a": 1}', 2, "not JSON: the file's end where a comma"),
-        ('[{"a": 1},\n]', 2, "not JSON: a comma before the array's end (column 1); remove it"),
-        ('[{"a": 1},\n {"a": [1,]}]', 2, "(line 2, column 10); remove the comma before ] or }"),
-        ('[{"a":\n{"b": 1,}}]', 1, "(line 2, column 8); remove the comma before"),
-        ('{"a": 1}\n{"a": 1 , }', 2, " at character 8 of the line; remove the comma before"),
-        ('{\n"a": [1,\n]}', 1, "(line 2, column 8); remove the comma before"),
+        ('[{"a": 1},\n{"a": 1} {"a": 2}]', 2, "not JSON: '{' where a comma or ] must be"),
+        ('[{"a": 1},\n{"a" 1}]', 2, "not JSON: Expecting ':' delimiter (line 2, column 6)"),
+        ('[{"a": 1},\n{"a": 1}', 2, "not JSON: the end where a comma or ] must be"),
+        ('[{"a": 1},\n]', 2, "not JSON: ']' where a value must be"),
         ('[{"a": 1}]\n{"a": 1}', 2, "'{' after the array's end"),
         ('[{"a": 1},\n' + "[" * 100_000, 2, "too deep"),
     ],
 )
 def test_messages(tmp_path: Path, text: str, line: int, words: str) -> None:
     with raises(InputError, words, path=tmp_path / "a.json", line=line):
-        list(json_values(written(tmp_path, text)))
-
-
-def test_columns_are_counted_from_the_line_s_beginning_however_much_is_read(tmp_path: Path) -> None:
-    long = json.dumps("x" * 2_000_000)
-    text = f'[{{"a": {long}}},{{"a": {long} x}}]'
-    with raises(InputError, f"(line 1, column {text.index(' x') + 2})"):
-        list(json_values(written(tmp_path, text)))
+        list(values_of_file(written(tmp_path, text)))
 
 
 def test_bytes_that_are_no_utf_8(tmp_path: Path) -> None:
     for text in ('[{"a": "é"}]', '{"a": "é"}'):
         (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
         with raises(InputError, "not UTF-8", path=tmp_path / "a.json", line=1):
-            list(json_values(tmp_path / "a.json"))
+            list(values_of_file(tmp_path / "a.json"))
 
 
 def test_the_first_value_of_a_head() -> None:
@@ -123,10 +106,10 @@ def test_text_and_confidence_of_spans() -> None:
         (["1", "3", "x"], "whole numbers"),
         ({"end": 3, "type": "x"}, "whole numbers"),
         ({"start": 1, "type": "x", "length": 2.5}, "whole numbers"),
-        ([1, 3, None], "must have a type"),
-        ({"start": 1, "end": 3, "label": None}, "must have a type"),
-        ({"start": 1, "end": 3, "label": ["x"]}, "must have a type"),
-        ({"start": 1, "end": 3, "label": "x", "text": 7}, "its text is 7"),
+        ([1, 3, None], "must have a type, and"),
+        ({"start": 1, "end": 3, "label": None}, "must have a type, and"),
+        ({"start": 1, "end": 3, "label": ["x"]}, "must have a type, and"),
+        ({"start": 1, "end": 3, "label": "x", "text": 7}, "any text must be texts"),
         ([3, 3, "x"], "span [3, 3) of type 'x' is empty"),
         ({"start": 9, "length": 10**4300 - 1, "type": "x"}, "span of type 'x' has an offset of more than 18 digits"),
         ({"start": -9, "length": 1 - 10**4300, "type": "x"}, "span of type 'x' has an offset of more than 18 digits"),

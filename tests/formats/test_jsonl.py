@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.formats.jsonl import JsonLines, json_object, object_line
+from nerbert.formats.json_files import json_object, object_line
+from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Document, Repair, Repairs, Span
 from tests.raised import raises
 
@@ -30,7 +31,7 @@ def test_any_object_comes_back(fields: dict[str, Any]) -> None:
     [
         ("{", "not JSON: "),
         ("[" * 100_000, "not JSON that can be read"),
-        ('[{"text": "a"}]', "one JSON array, not JSON lines"),
+        ('[{"text": "a"}]', "not a JSON object"),
         ('"a"', "not a JSON object"),
     ],
 )

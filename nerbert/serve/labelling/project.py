@@ -21,7 +21,8 @@ from typing import Any, Literal
 
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput, os_refused
 from nerbert.formats.documents import Reading, document_of
-from nerbert.formats.jsonl import JsonLines, object_line
+from nerbert.formats.json_files import object_line
+from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.open_types import normalised
 from nerbert.locks import held
 from nerbert.records import Document, Example, Span

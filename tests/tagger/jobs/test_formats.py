@@ -27,9 +27,9 @@ ROWS: list[dict[str, Any]] = [
     {"id": "c", "text": "Zoë, À la carte", "n": 5},
 ]
 TOY = "tests.extending.toys.format_toy:Toy"
-WITHOUT_CONFIDENCE = {"conll", "spacy", "spacy-json", "gliner", "doccano", "brat", "marked", "webanno"}
+WITHOUT_CONFIDENCE = {"conll", "spacy", "gliner", "doccano", "brat", "marked", "webanno"}
 FIELDS: dict[str, set[str]] = {
-    "conll": set(), "marked": set(), "spacy": set(), "spacy-json": set(), "brat": {"id"}, "webanno": {"id"},
+    "conll": set(), "marked": set(), "spacy": set(), "brat": {"id"}, "webanno": {"id"},
 }  # fmt: skip
 OF_WORDS = {"conll", "gliner"}
 """Formats that don't say what stood between words."""
