@@ -4,10 +4,10 @@ A temperature is fitted to entities, not words, since users see entities (docs/e
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,28 @@ def reliability(confidences: Sequence[float], right: Sequence[bool], *, bins: in
         Bin(number / bins, (number + 1) / bins, count, total / count, hits / count)
         for number, (count, total, hits) in enumerate(zip(*columns, strict=True)) if count
     ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Temperatures:
+    """What logits are divided by: the `pooled` temperature, but for labels of older taggers that have another one."""
+
+    pooled: float = 1.0
+    by_label: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, label: str) -> float:
+        """Return the temperature of a label."""
+        return self.by_label.get(label, self.pooled)
+
+    @classmethod
+    def of_card(cls, card: Mapping[str, Any]) -> "Temperatures":
+        """Return those of a model's `nerbert.json`."""
+        own = card.get("calibration") or {}
+        return cls(float(own.get("temperature", 1.0)), own.get("temperatures") or {})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return them as a card's `calibration` has them."""
+        return {"temperature": self.pooled} | ({"temperatures": dict(self.by_label)} if self.by_label else {})
 
 
 def uncalibrated(confidence: float, temperature: float) -> float:
@@ -133,7 +155,7 @@ def cross_fit(confidences: ConfidencesAt, right: npt.ArrayLike, sentences: npt.A
         raise InputError(f"{outcomes.size} outcomes, {part.size} sentences: give one for each entity")
     if not outcomes.size:
         return Fitted(1.0, calibrate([], []), calibrate([], []), folds)
-    losses = temperature_losses(confidences, outcomes)
+    losses = np.stack([log_loss(confidences(math.exp(each)), outcomes) for each in _GRID])
     after = np.zeros(outcomes.size)
     for fold in np.unique(part):
         own = part == fold
@@ -143,11 +165,6 @@ def cross_fit(confidences: ConfidencesAt, right: npt.ArrayLike, sentences: npt.A
     return Fitted(best_temperature(losses), before, calibrate(after.tolist(), known), folds)
 
 
-def temperature_losses(confidences: ConfidencesAt, right: npt.ArrayLike) -> Shares:
-    """Return (grid, entities): the log loss of each entity at each temperature that is tried."""
-    return np.stack([log_loss(confidences(math.exp(each)), right) for each in _GRID])
-
-
 def log_loss(confidences: npt.ArrayLike, right: npt.ArrayLike) -> Shares:
     """Return −ln p of each prediction: p is the confidence if it is right, else one minus that."""
     sure, outcomes = np.clip(np.asarray(confidences, float), _LEAST, 1 - _LEAST), np.asarray(right, bool)
@@ -155,12 +172,9 @@ def log_loss(confidences: npt.ArrayLike, right: npt.ArrayLike) -> Shares:
     return losses
 
 
-def best_temperature(losses: Shares, prior: float = _PRIOR, centre: float = 1.0) -> float:
-    """Return the temperature of the lowest loss (grid, entities), between points too; of several, the lowest.
-
-    The normal prior on its logarithm has its middle at `centre`, and `prior` is one over its variance.
-    """
-    loss = losses.sum(axis=1) + prior * (_GRID - math.log(centre)) ** 2 / 2
+def best_temperature(losses: Shares) -> float:
+    """Return the temperature of the lowest loss (grid, entities), between points too; of several, the lowest."""
+    loss = losses.sum(axis=1) + _PRIOR * _GRID**2 / 2
     best = int(loss.argmin())
     if best in (0, _GRID.size - 1):
         return math.exp(_GRID[best])

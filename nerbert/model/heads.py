@@ -19,7 +19,7 @@ from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 
 if TYPE_CHECKING:
-    from nerbert.metrics.temperatures import Temperatures
+    from nerbert.metrics.calibration import Temperatures
 
 _GAP = re.compile(r"[^\S\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*")
 _CARD_PLACES = 4

@@ -1,4 +1,4 @@
-"""Annotated sentences → a tagger's temperatures and, for a wanted precision, the threshold of each type.
+"""Annotated sentences → a tagger's temperature and, for a wanted precision, the threshold of each type.
 
 A tagger that takes labels at run time gets the one threshold with the best F1, too. It is a probability before the
 temperature, and the card has the confidence that the temperature makes of it.
@@ -18,7 +18,6 @@ from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import word_spans
 from nerbert.metrics.calibration import Threshold, check_precision, lowest_thresholds, uncalibrated
-from nerbert.metrics.temperatures import Temperatures, fit_by_label
 from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook
 from nerbert.model.heads import Head, Predicted, predict_entities
 from nerbert.model.threshold_fit import TRIED, FittedThreshold, best_threshold, calibrated
@@ -26,7 +25,7 @@ from nerbert.records import EntityLabel, Example
 from nerbert.tagger.fitted_card import PREVIOUS, refitted, restored, tagger_cards, write_fitted
 from nerbert.tagger.tagger import Tagger
 
-_PLACES, _CARD_PLACES = 6, 4
+_PLACES = 6
 _LEAST = 0.05
 """The lowest threshold that is tried for a label given at run time."""
 Find = Callable[[Callable[[str], float]], Predicted]
@@ -127,37 +126,23 @@ def _calibrated(
     predicted = find(lambda _: usual)
     if not predicted.entities.types:
         raise InputError(f"{folder}: finds no entity in {place['name']}; calibrate on sentences of its own domain")
-    calibration, bounds = predicted.calibration_json(place) | _by_label(predicted), dict[str, Threshold]()
-    scaling = Temperatures.of_card({"calibration": calibration})
-    own = {} if best is None else {"threshold": calibrated(best.probability, scaling.pooled)}
-    chosen = dict[str, float]()
+    calibration, bounds = predicted.calibration_json(place), dict[str, Threshold]()
+    temperature = calibration["temperature"]
+    own = {} if best is None else {"threshold": calibrated(best.probability, temperature)}
     if best is not None:
         calibration["threshold_f1"] = round(best.f1, _PLACES)
-        chosen = {name: calibrated(best.probability, each) for name, each in scaling.by_label.items()}
-    usual_of = own.get("threshold", usual)
     if precision is not None:
-        bounds = _thresholds(find, lambda name: chosen.get(name, usual_of), scaling, precision, bool(loaded.types))
+        bounds = _thresholds(find, own.get("threshold", usual), temperature, precision, bool(loaded.types))
         shown = {name: asdict(each) | {"kept_precision": each.precision, "recall_kept": each.recall_kept}
                  for name, each in bounds.items()}  # fmt: skip
         calibration |= {"precision": precision, "by_type": shown}
-    chosen |= {name: each.confidence for name, each in bounds.items() if each.confidence is not None}
+    chosen = {name: each.confidence for name, each in bounds.items() if each.confidence is not None}
     after = refitted(before, calibration=calibration, **own, thresholds=chosen)
     lost = tuple(before.get("thresholds") or ()) if precision is None else ()
     changed_by_hand = not dry_run and write_fitted(folder, TaggerFacts(after, before), head, card)
     unknown = tuple(each for each in types if loaded.types and each not in loaded.types)
     absent = tuple(each for each in loaded.types if each not in types)
     return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent, own.get("threshold"))
-
-
-def _by_label(predicted: Predicted) -> dict[str, Any]:
-    """Return the temperatures by label as a card has them, with their calibration errors; nothing if one is as good."""
-    entities = predicted.entities
-    found = fit_by_label(entities.confidences, predicted.right, entities.examples, entities.types)
-    if not found.is_kept:
-        return {}
-    own = {name: round(each, _CARD_PLACES) for name, each in found.temperatures.by_label.items()}
-    errors = {"by_label": found.by_label, "by_label_one_temperature": found.pooled, "after": found.after}
-    return {"temperatures": own} | {f"ece_{name}": round(each, _CARD_PLACES) for name, each in errors.items()}
 
 
 def _best(find: Find, examples: Sequence[Example]) -> FittedThreshold:
@@ -176,7 +161,7 @@ def _finder(head: Head, examples: Sequence[Example], types: Sequence[str], name:
 
 
 def _thresholds(
-    find: Find, usual: Callable[[str], float], scaling: Temperatures, precision: float, all_found: bool
+    find: Find, usual: float, temperature: float, precision: float, all_found: bool
 ) -> dict[str, Threshold]:  # fmt: skip
     """Return thresholds by type, rounded down, and what is kept by all of them; a type without one has the `usual`.
 
@@ -184,21 +169,18 @@ def _thresholds(
     compete for words, so with other thresholds some type may be found more often; then what is found is that.
     """
     predicted, scale = find(lambda _: _LEAST), 10**_PLACES
-    confidences = [math.floor(each * scale) / scale for each in predicted.entities.confidences(scaling).tolist()]
-
-    def lowest(name: str) -> float:
-        return 0.0 if all_found else math.floor(uncalibrated(_LEAST, 1 / scaling.of(name)) * scale) / scale
-
+    confidences = [math.floor(each * scale) / scale for each in predicted.entities.confidences(temperature).tolist()]
+    least = 0.0 if all_found else math.floor(uncalibrated(_LEAST, 1 / temperature) * scale) / scale
     bounds = {
-        name: each if each.confidence is None else replace(each, confidence=max(each.confidence, lowest(name)))
+        name: each if each.confidence is None else replace(each, confidence=max(each.confidence, least))
         for name, each in lowest_thresholds(predicted.entities.types, confidences, predicted.right, precision).items()
     }
-    wanted = {name: usual(name) if each.confidence is None else each.confidence for name, each in bounds.items()}
-    predicted = find(lambda name: uncalibrated(wanted.get(name, usual(name)), scaling.of(name)))
-    sure = predicted.entities.confidences(scaling).tolist()
+    wanted = {name: usual if each.confidence is None else each.confidence for name, each in bounds.items()}
+    predicted = find(lambda name: uncalibrated(wanted.get(name, usual), temperature))
+    sure = predicted.entities.confidences(temperature).tolist()
     kept, right = Counter[str](), Counter[str]()
     for type_, confidence, is_right in zip(predicted.entities.types, sure, predicted.right.tolist(), strict=True):
-        if confidence >= wanted.get(type_, usual(type_)):
+        if confidence >= wanted.get(type_, usual):
             kept[type_] += 1
             right[type_] += is_right
     return {

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from nerbert.errors import InputError, NerbertError, refused
 from nerbert.locks import ThreadLock
-from nerbert.metrics.temperatures import Temperatures
+from nerbert.metrics.calibration import Temperatures
 from nerbert.model.heads import Head
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.spans import Graphemes, Spans, counted_spans

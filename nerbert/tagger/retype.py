@@ -14,7 +14,7 @@ from typing import Any
 from nerbert.errors import InputError, SettingsError, few, unknown
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.labels import common_name, learnt_words
-from nerbert.metrics.temperatures import Temperatures
+from nerbert.metrics.calibration import Temperatures
 from nerbert.model.folder import REPORT, ModelFolder, TaggerFacts, TaggerHook, seed_folders
 from nerbert.records import EntityLabel
 from nerbert.tagger.answers import CHECK

@@ -12,8 +12,7 @@ from typing import Any
 
 from nerbert.errors import InputError, NerbertError, few, paths_refused
 from nerbert.formats.entity_labels import as_learnt
-from nerbert.metrics.calibration import uncalibrated
-from nerbert.metrics.temperatures import Temperatures
+from nerbert.metrics.calibration import Temperatures, uncalibrated
 from nerbert.model.folder import ModelFolder, read_card, seed_folders
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
 from nerbert.process import in_worker

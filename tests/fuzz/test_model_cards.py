@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nerbert.errors import visible
-from nerbert.metrics.temperatures import Temperatures
+from nerbert.metrics.calibration import Temperatures
 from nerbert.model.folder import ModelFolder
 from nerbert.render.cards import tagger_card
 from nerbert.render.terminal.models import print_summaries

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
+from nerbert.metrics import calibration
 from nerbert.metrics.calibration import (
     HIGHEST,
     LOWEST,
@@ -66,10 +67,13 @@ def test_it_is_the_least_of_the_loss(count: int, true: float) -> None:
 
 
 @pytest.mark.parametrize("place", [-9.0, 0.0, 0.2, 0.7, 1.3, 30.4, 58.7, 59.3, 59.9, 60.0, 99.0])
-def test_the_least_of_a_parabola_is_found_between_the_temperatures_that_are_tried(place: float) -> None:
+def test_the_least_of_a_parabola_is_found_between_the_temperatures_that_are_tried(
+    place: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "_PRIOR", 0.0)
     tried = np.linspace(math.log(LOWEST), math.log(HIGHEST), 61)
     least = tried[0] + place * (tried[1] - tried[0])
-    found = best_temperature((tried[:, None] - least) ** 2, prior=0)
+    found = best_temperature((tried[:, None] - least) ** 2)
     assert found == pytest.approx(math.exp(least) if 0.5 < place < 59.5 else LOWEST if place < 1 else HIGHEST)
 
 

@@ -285,24 +285,6 @@ def test_what_undo_refuses_and_data_without_a_type_of_the_tagger(small: Path, tm
         undo(small)
 
 
-def test_labels_with_enough_entities_get_temperatures_of_their_own(small: Path, tmp_path: Path, capsys: Caught) -> None:
-    """The tagger is 90 % sure of each SHIP and PORT; all ships are right, and every other port."""
-    path = tmp_path / "many.conll"
-    ports = ["B-port" if number % 2 else "O" for number in range(120)]
-    path.write_text("".join(f"SHIP\tB-ship\nand\tO\nPORT\t{port}\n\n" for port in ports))
-    (done,) = calibrate_tagger(small, path)
-    told = card_of(small)["calibration"]
-    own = told["temperatures"]
-    assert sorted(own) == ["port", "ship"]
-    assert own["ship"] < told["temperature"] < own["port"]
-    assert told["ece_by_label"] < told["ece_by_label_one_temperature"]
-    print_calibrations([done], path)
-    assert f"temperatures of labels with at least 100 entities: port {own['port']:.3f}, " in capsys.readouterr().out
-    path.write_text("".join(f"SHIP\tB-ship\nand\tO\nPORT\t{port}\n\n" for port in ports[:99]))
-    (done,) = calibrate_tagger(small, path)
-    assert "temperatures" not in card_of(small)["calibration"]
-
-
 def test_a_tagger_applies_saves_and_pickles_the_temperatures_of_its_labels(folder: Path, tmp_path: Path) -> None:
     text = "The brig Margarethe was built by Larsen & Holm in Bergen."
     card = card_of(folder) | {"thresholds": {}, "calibration": {"temperature": 1.0}}

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
 from nerbert.labels import spans_from_bio
-from nerbert.metrics.temperatures import Temperatures
+from nerbert.metrics.calibration import Temperatures
 from nerbert.model.heads import Entities, WordTags
 from nerbert.records import Example
 
