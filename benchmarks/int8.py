@@ -29,25 +29,23 @@ def main() -> None:
     """Print a table, then one line of JSON."""
     options = _options()
     targets = {each["data"]: each for each in tomllib.loads(options.suite.read_text())["targets"]}
-    print("| set | threshold | " + " | ".join(BACK_ENDS) + " | kept in fp32 | confidence moved |")
-    print("|---|---|" + "---|" * (len(BACK_ENDS) + 2))
+    print("| set | threshold | " + " | ".join(BACK_ENDS) + "")
+    print("|---|---|" + "---|" * len(BACK_ENDS))
     results = []
     for name in options.sets.split(","):
         target = targets[name]
         labels = dict(each.split("=") for each in target["labels"] if "=" in each)
         folder = options.data / name
         place = options.output / f"{options.model.name}-{name}"
-        done = export(options.model, int8=True, output=place, data=folder / "dev.conll", max_loss=100, overwrite=True)
-        card = json.loads((place / "onnx" / "nerbert-onnx.json").read_text())
+        export(options.model, int8=True, output=place, data=folder / "dev.conll", max_loss=100, overwrite=True)
 
         dev = {each: _f1(options.model, folder / "dev.conll", labels, each) for each in THRESHOLDS}
         best, test = max(dev, key=lambda each: dev[each]), folder / "test.conll"
         scores = {how: 100 * _f1(options.model if how[:5] == "torch" else place, test, labels, best, *back_end)
                   for how, back_end in BACK_ENDS.items()}  # fmt: skip
         figures = " | ".join(f"{each:.2f}" for each in scores.values())
-        print(f"| {name} | {best} | {figures} | {len(done.kept)} | {card['moved']:.3f} |", flush=True)
-        facts = {"set": name, "sha256": sha256_of(test), "threshold": best, "f1": scores}
-        results.append({**facts, "kept": done.kept, "moved": card["moved"]})
+        print(f"| {name} | {best} | {figures} |", flush=True)
+        results.append({"set": name, "sha256": sha256_of(test), "threshold": best, "f1": scores})
     about = surroundings([], ("nerbert", "torch", "transformers", "onnxruntime"))
     print("\n" + json.dumps({"model": options.model.name, "results": results, **about}))
 

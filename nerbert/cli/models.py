@@ -289,7 +289,7 @@ def export(
     onnx
         The format; the only one so far.
     int8
-        Also export int8 weights: several times faster, a little less exact. Layers that lose much stay in fp32.
+        Also export int8 weights: several times faster, a little less exact.
     output
         Folder to make, with all but torch's weights; default: `onnx/` in the tagger's folder.
     data

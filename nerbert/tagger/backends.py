@@ -16,10 +16,9 @@ from nerbert.errors import InputError, SettingsError, need
 from nerbert.labels import OUTSIDE, split_tag
 from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
 from nerbert.model.folder import ModelFolder, TransformersKind
-from nerbert.model.heads import Head, softmax
+from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.rng import Array
 from nerbert.schema import read_json
 from nerbert.tagger import onnx
 
@@ -119,14 +118,9 @@ class LinearHeadKind(HeadKind):
         def logits(ids: Any, mask: Any) -> Any:
             return model(input_ids=ids, attention_mask=mask).logits
 
-        def typed(logits: Array) -> Array:
-            """Return the probabilities of all tags but O."""
-            found: Array = softmax(logits)[:, [place for place, tag in enumerate(tags) if tag != OUTSIDE]]
-            return found
-
-        scorers, facts = task.graphs([model], logits, TorchScorer(model, "fp32"), pieces, len(tags), typed)
+        scorers = task.graphs([model], logits, TorchScorer(model, "fp32"), pieces, len(tags))
         heads = {name: LinearHead.of(scorer, pieces, tags, onnx.MAX_TOKENS) for name, scorer in scorers.items()}
-        return {"tags": tags, **facts, **pieces.facts()}, heads
+        return {"tags": tags, **pieces.facts()}, heads
 
     @classmethod
     def rename_types(cls, folder: Path, names: Mapping[str, str]) -> None:

@@ -11,10 +11,8 @@ from nerbert.errors import InputError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.concept_head import ConceptHead
 from nerbert.model.folder import CONCEPTS, ModelFolder
-from nerbert.model.heads import softmax
 from nerbert.model.names_head import concept_head
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.rng import Array
 from nerbert.tagger import onnx
 from nerbert.tagger.backends import HeadKind, Wanted, on_back_end, placed
 from nerbert.tagger.label_vectors import LabelEncoder, LabelVectors
@@ -52,21 +50,14 @@ class ConceptHeadKind(HeadKind):
 
         words, kind = TorchScorer(text, "fp32", WordModel.scores), concept_head(boundaries=model.boundaries is not None)
         layers = [] if model.boundaries is None else [model.boundaries]
-
-        def of_words(output: Array) -> Array:
-            """Return the probabilities of B and I, or without boundaries the words' vectors."""
-            found: Array = softmax(output[:, width:])[:, 1:] if layers else output
-            return found
-
-        columns = kind.columns_of(width)
-        _, kept = task.graphs([model.text, *layers], of_text, words, pieces, columns, of_words, onnx.STATES)
+        task.graphs([model.text, *layers], of_text, words, pieces, kind.columns_of(width), onnx.STATES)
         parts = [model.names, model.projection]
         task.graph(parts, of_name, TorchScorer(model, "fp32", own), names, width, onnx.STATES, onnx.CONCEPTS_GRAPH)
         task.write_tokenizer(model.tokenizer, onnx.CONCEPTS_TOKENIZER)
         concepts = {"width": width, "temperature": model.temperature, "bias": model.bias.item(),
                     "pooling": model.pooling, "longest": LONGEST_NAME,
                     "boundaries": model.boundaries is not None, **names.facts()}  # fmt: skip
-        facts = {"tags": [], "concepts": concepts, **kept, **pieces.facts()}
+        facts = {"tags": [], "concepts": concepts, **pieces.facts()}
         exported = task.exported(facts)
         heads = {f"onnx {each}": _on_onnx(exported, each, Wanted(longest=task.longest)) for each in exported.graphs}
         on_torch = _on_torch(task.source, Wanted(precision="fp32", device="cpu", longest=task.longest))

@@ -25,7 +25,6 @@ from nerbert.model.folder import EMBEDDED, SILVER, ModelFolder, TransformersKind
 from nerbert.model.heads import Head
 from nerbert.model.linear import Scorer, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.windows import Windows, micro_batches, padded
 from nerbert.records import Example
 from nerbert.rng import Array
 from nerbert.schema import parse_json
@@ -44,10 +43,8 @@ from nerbert.tagger.onnx import (
     Exported,
     OnnxCard,
     OnnxScorer,
-    feed_of,
     weights_of,
 )
-from nerbert.tagger.quantise import TRIED, quantise_by_trying, share_moved
 from nerbert.tagger.thresholds import thresholds_of, usual_threshold
 from nerbert.words import split_words
 
@@ -67,15 +64,11 @@ _TEXTS = (
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was written: the folder with `onnx/` in it, bytes of each graph, and agreement by back end if measured.
-
-    `kept` are the layers that the int8 graph keeps in fp32.
-    """
+    """What was written: the folder with `onnx/` in it, bytes of each graph, and agreement by back end if measured."""
 
     folder: Path
     sizes: dict[str, int]
     agreement: dict[str, Agreement]
-    kept: list[str]
 
 
 ExportedHead: TypeAlias = tuple[dict[str, Any], Mapping[str, Head]]
@@ -88,7 +81,7 @@ Traced: TypeAlias = Mapping[str, tuple[Any, Mapping[int, str]]]
 class ExportTask:
     """A tagger to export: its folder or hub name, where its graphs go, whether int8 is wanted, too.
 
-    `examples` are annotated sentences to try int8 on; without any, sentences and labels of nerbert's own are taken.
+    `examples` are annotated sentences to compare on; without any, sentences and labels of nerbert's own are taken.
     """
 
     source: str
@@ -124,29 +117,32 @@ class ExportTask:
 
     def graphs(
         self, parts: Sequence[Any], run: Callable[[Any, Any], Any], torch: Scorer, pieces: SubwordTokenizer,
-        columns: int, answers: Callable[[Array], Array] = np.asarray, output: str = LOGITS,
-    ) -> tuple[dict[str, Scorer], dict[str, Any]]:  # fmt: skip
+        columns: int, output: str = LOGITS,
+    ) -> dict[str, Scorer]:  # fmt: skip
         """Write what `run` computes as a graph in fp32, and in int8 if wanted; return a scorer for each back end.
 
-        The first scorer is `torch`. The facts that follow are what the card says of int8. `answers` makes of the output
-        what must not move, probabilities say. The other parameters are those of `graph`.
+        The first scorer is `torch`. The other parameters are those of `graph`.
         """
         exact = self.graph(parts, run, torch, pieces, columns, output, GRAPHS["fp32"])
-        scorers, facts = {"torch fp32": torch, "onnx fp32": exact}, dict[str, Any]()
+        scorers = {"torch fp32": torch, "onnx fp32": exact}
         if self.int8:
-            fp32, int8 = (self.folder / GRAPHS[each] for each in ("fp32", "int8"))
-            windows = Windows.pack(pieces.windows(self.sentences()[:TRIED]))
-            groups = micro_batches(windows.lengths, MAX_TOKENS)
-            batches = [padded(windows, np.array(each), pieces.pad_id) for each in groups]
-            wanted = [answers(exact(each)) for each in batches]
+            self.quantise()
+            scorers["onnx int8"] = OnnxScorer(self.folder / GRAPHS["int8"], columns, output=output)
+        return scorers
 
-            def moved() -> float:
-                rough = OnnxScorer(int8, columns, output=output)
-                return share_moved(wanted, [answers(rough(each)) for each in batches])
+    def quantise(self) -> None:
+        """Write the graph with int8 weights by channel, embeddings too: these are the largest part of many models.
 
-            facts["kept_in_fp32"], facts["moved"] = quantise_by_trying(fp32, int8, list(map(feed_of, batches)), moved)
-            scorers["onnx int8"] = OnnxScorer(int8, columns, output=output)
-        return scorers, facts
+        Weights keep 7 bits, since processors without VNNI sum 8-bit products in 16 bits.
+        """
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        with quiet():
+            quantize_dynamic(
+                self.folder / GRAPHS["fp32"], self.folder / GRAPHS["int8"], per_channel=True, reduce_range=True,
+                weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gather"],
+                extra_options={"MatMulConstBOnly": True},
+            )  # fmt: skip
 
     def graph(
         self, parts: Sequence[Any], run: Callable[[Any, Any], Any], torch: Scorer, pieces: SubwordTokenizer,
@@ -232,11 +228,11 @@ def export(
         inside = folder / FOLDER if output else folder
         inside.mkdir(exist_ok=True)
         longest = int(card.get("max_length") or LONGEST)
-        agreement, kept = _write(ExportTask(source.name, inside, longest, int8, examples), kind, card, max_loss)
+        agreement = _write(ExportTask(source.name, inside, longest, int8, examples), kind, card, max_loss)
         if output:
             _write_rest(source, folder)
         sizes = {path.name: path.stat().st_size for path in inside.glob("*.onnx")}
-    return Export(output or source.path, sizes, agreement, kept)
+    return Export(output or source.path, sizes, agreement)
 
 
 def _to_compare(source: ModelFolder, data: AnyData | None, reading: Reading | None, *, int8: bool) -> list[Example]:
@@ -248,17 +244,15 @@ def _to_compare(source: ModelFolder, data: AnyData | None, reading: Reading | No
     return found if data is not None else found[:_SILVER]
 
 
-def _write(
-    task: ExportTask, kind: type[HeadKind], card: Mapping[str, Any], max_loss: float
-) -> tuple[dict[str, Agreement], list[str]]:
-    """Write graphs, tokenizer and card; return their agreement with torch, if there are examples, and kept layers."""
+def _write(task: ExportTask, kind: type[HeadKind], card: Mapping[str, Any], max_loss: float) -> dict[str, Agreement]:
+    """Write graphs, tokenizer and card; return their agreement with torch, if there are examples."""
     facts, heads = kind.export(task)
     agreement = _agreement(heads, task, card, max_loss) if task.examples else {}
     versions = {name: version(name) for name in ("torch", "transformers", "onnxruntime", "onnx")}
     scores, made_from = {name: asdict(each) for name, each in agreement.items()}, {"weights": weights_of(task.source)}
     facts |= {"made_from": made_from, "opset": _OPSET, "versions": versions, "agreement": scores}
     write_json(task.folder / CARD, {"format": FORMAT, **facts})
-    return agreement, list(facts.get("kept_in_fp32", ()))
+    return agreement
 
 
 def _write_rest(source: ModelFolder, folder: Path) -> None:

@@ -4,7 +4,7 @@ What is scored by labels is little and sensitive, so it stays in fp32.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -12,19 +12,20 @@ import torch
 from nerbert.errors import InputError
 from nerbert.model.gliner.folder import GlinerFolder
 from nerbert.model.gliner.graphs import LabelGraph, ScoreGraph, TextGraph, can_be_graphs
-from nerbert.model.gliner.head import GlinerHead, sigmoid
+from nerbert.model.gliner.head import GlinerHead
 from nerbert.model.gliner.layers import GlinerModel
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.tagger import onnx
 from nerbert.tagger.backends import Wanted
 from nerbert.tagger.export import ExportTask, Traced, check_close, long_example, piece_inputs
-from nerbert.tagger.gliner_onnx import ENDS, MARKS, SCORES, STARTS, STATES, OnnxGliner, traced
-from nerbert.tagger.quantise import TRIED, quantise_by_trying, share_moved
+from nerbert.tagger.gliner_onnx import ENDS, MARKS, SCORES, STARTS, STATES, traced
 
 if TYPE_CHECKING:
     from nerbert.tagger.export import ExportedHead
 
+_COMPARED = 64
+"""Sentences on which a graph is compared with torch."""
 _TIES = 0.01
 """Share (0–1) of spans that may be chosen on one back end alone."""
 OnOnnx: TypeAlias = Callable[[onnx.Exported, str, Wanted], GlinerHead]
@@ -45,11 +46,10 @@ def export_gliner(task: ExportTask, loaded: GlinerFolder, own: GlinerHead, on_on
     labels = [EntityLabel(each) for each in task.types()]
     least = [own.usual_threshold] * len(labels)
     asked = {name: each.for_labels(labels, least) for name, each in heads.items()}
-    for some in (task.sentences()[:TRIED], [long_example(10 * own.longest_text)]):
+    for some in (task.sentences()[:_COMPARED], [long_example(10 * own.longest_text)]):
         _check(task.source, *(_odds(each, some) for each in asked.values()))
     if task.int8:
-        kept, moved = _quantise(task, asked["onnx fp32"], lambda: opened("int8").for_labels(labels, least))
-        facts |= {"kept_in_fp32": kept, "moved": moved}
+        task.quantise()
         heads["onnx int8"] = opened("int8")
     return facts, heads
 
@@ -111,16 +111,3 @@ def _check(source: str, ours: Array, theirs: Array) -> None:
     if (one ^ two).sum() > _TIES * both.sum():
         raise InputError(f"{source}: its graph chooses other spans than torch; it can't be exported")
     check_close(source, ours[both], theirs[both])
-
-
-def _quantise(task: ExportTask, exact: GlinerHead, int8: Callable[[], GlinerHead]) -> tuple[list[str], float]:
-    """Write the int8 graph of texts; return the layers kept in fp32, and the share of confidence that moves."""
-    some, scorer = task.sentences()[:TRIED], cast("OnnxGliner", exact.scorer)
-    feeds = [scorer.feed([each], [part.prompt]) for part, windows in exact.prompted(some) for each in windows]
-    wanted = sigmoid(_odds(exact, some))
-
-    def moved() -> float:
-        return share_moved([wanted], [sigmoid(_odds(int8(), some))])
-
-    fp32_graph, int8_graph = (task.folder / onnx.GRAPHS[name] for name in ("fp32", "int8"))
-    return quantise_by_trying(fp32_graph, int8_graph, feeds, moved)

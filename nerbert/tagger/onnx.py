@@ -88,8 +88,7 @@ class OnnxCard(TokenizerFacts):
 
     These are the head's labels, or for a head that is given labels its `concepts`, what an `own` head needs, and facts
     about the tokenizer; `versions` are those of the libraries that exported it, `agreement` is what each back end
-    scored then, if measured; `kept_in_fp32` are layers of the int8 graph, which
-    `moved` this share (0–1) of the confidence on what it was tried on.
+    scored then, if measured.
     """
 
     format: Literal[1]
@@ -99,8 +98,6 @@ class OnnxCard(TokenizerFacts):
     own: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     agreement: dict[str, dict[str, Any]] = field(default_factory=dict)
-    kept_in_fp32: list[str] = field(default_factory=list)
-    moved: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

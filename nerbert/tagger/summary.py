@@ -41,9 +41,8 @@ class ModelSummary:
     """What a model is; `card` is its `nerbert.json`, or the defaults of its kind.
 
     `types` are those that it was trained on; with `labels_at_run_time` it takes any, and `scoring` says what they cost.
-    `kept` are the layers that its int8 graph keeps in fp32, `moved` is the share (0–1) of confidence that it changes.
-    `layers` and `width` are 0 where
-    the configuration has no such name, and `parameters` is None where weights are pickled or only exported.
+    `layers` and `width` are 0 where the configuration has no such name, and `parameters` is None where weights are
+    pickled or only exported.
     """
 
     name: str
@@ -57,8 +56,6 @@ class ModelSummary:
     parameters: int | None
     bytes: int
     exports: dict[str, ExportedGraph]
-    kept: list[str]
-    moved: float | None
     card: dict[str, Any]
 
     def as_json(self) -> dict[str, Any]:
@@ -83,8 +80,7 @@ def _summary(source: str) -> ModelSummary:
         scoring=folder.kind.scoring(folder.path), architecture=str(body.get("model_type") or "unknown"),
         layers=_number(body, "num_hidden_layers", "n_layers"), width=_number(body, "hidden_size", "dim"),
         parameters=sum(map(_parameters, weights)) if weights else None,
-        bytes=sum(path.stat().st_size for path in weights), exports=dict(_graphs(exported)),
-        kept=exported.card.kept_in_fp32 if exported else [], moved=exported.card.moved if exported else None, card=card,
+        bytes=sum(path.stat().st_size for path in weights), exports=dict(_graphs(exported)), card=card,
     )  # fmt: skip
 
 

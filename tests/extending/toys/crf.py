@@ -114,9 +114,9 @@ class CrfKind(HeadKind):
         def logits(ids: Any, mask: Any) -> Any:
             return model(input_ids=ids, attention_mask=mask).logits
 
-        scorers, facts = task.graphs([model], logits, TorchScorer(model, "fp32"), pieces, len(tags))
+        scorers = task.graphs([model], logits, TorchScorer(model, "fp32"), pieces, len(tags))
         heads = {name: CrfHead(each, pieces, tags, onnx.MAX_TOKENS, follows=follows) for name, each in scorers.items()}
-        return {"tags": tags, "own": {"follows": follows.tolist()}, **facts, **pieces.facts()}, heads
+        return {"tags": tags, "own": {"follows": follows.tolist()}, **pieces.facts()}, heads
 
 
 def _on_torch(source: str, wanted: Wanted) -> CrfHead:
