@@ -1,6 +1,6 @@
-"""Words a second of nerbert's tagger beside `transformers.pipeline`, an int8 onnxruntime session and spaCy, with F1.
+"""Words a second of nerbert's tagger beside `transformers.pipeline` and an int8 onnxruntime session, with F1.
 
-`python benchmarks/tagging.py MODEL FILE [--sides …] [--runs 3] [--sentences N] [--spacy FOLDER] [--work DIR]`
+`python benchmarks/tagging.py MODEL FILE [--sides …] [--runs 3] [--sentences N] [--work DIR]`
 
 MODEL is a tagger's folder after `nerbert export --onnx --int8`, or `base`: BERT-base's shape with random weights, made
 and exported here (speed only). FILE is CoNLL; each side tags its sentences as texts in a process of its own, sides in
@@ -22,7 +22,7 @@ from report import MB, Part, digest, measure, ratio, surroundings
 
 HERE = Path(__file__).parent
 SIDES = ("pipeline", "session", "torch fp32", "torch bf16", "onnx fp32", "onnx int8")
-PACKAGES = ("nerbert", "torch", "transformers", "tokenizers", "onnxruntime", "spacy", "numpy")
+PACKAGES = ("nerbert", "torch", "transformers", "tokenizers", "onnxruntime", "numpy")
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     os.environ |= {"OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     with tempfile.TemporaryDirectory(dir=options.work) as work:
         model = base(Path(work), options.tokenizer) if options.model == "base" else Path(options.model)
-        parts = [_run(options, model, side, Path(work)) for _ in range(options.runs) for side in _sides(options)]
+        parts = [_run(options, model, side, Path(work)) for _ in range(options.runs) for side in options.sides]
         around = surroundings([options.file], PACKAGES) | {
             "weights_sha256": [digest(path) for path in sorted(model.glob("*.safetensors"))]
         }
@@ -47,15 +47,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--sentences", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--spacy", type=Path, help="a model's folder of with_spacy.py: one side more")
-    parser.add_argument("--spacy-python", default=sys.executable, help="the Python that has spaCy")
     parser.add_argument("--tokenizer", default="embedded", help="whose pieces `base` has")
     parser.add_argument("--work", type=Path, help="folder for models and logs")
     return parser.parse_args()
-
-
-def _sides(options: argparse.Namespace) -> list[str]:
-    return [*options.sides, *(["spacy"] if options.spacy else [])]
 
 
 def _run(options: argparse.Namespace, model: Path, side: str, work: Path) -> Part:
@@ -63,8 +57,6 @@ def _run(options: argparse.Namespace, model: Path, side: str, work: Path) -> Par
     command: list[str | Path] = [
         sys.executable, HERE / "run_tagging.py", side, model, options.file, "--threads", str(options.threads), *more,
     ]  # fmt: skip
-    if side == "spacy":
-        command = [options.spacy_python, HERE / "with_spacy.py", options.spacy, options.file, *more]
     part = measure(side, command, work / f"{side}.log")
     print(f"{side}: {speed(part):,.0f} words per CPU second, F1 {100 * part.counts['f1']:.2f}", file=sys.stderr)
     return part
