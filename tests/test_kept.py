@@ -5,7 +5,6 @@ run time), settings, results of a benchmark. `answers.json` is what that commit 
 """
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
