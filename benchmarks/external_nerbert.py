@@ -21,7 +21,7 @@ def train(options: Any, folder: Path) -> None:
     data.mkdir(exist_ok=True)
     (data / "train.conll").write_bytes(options.train.read_bytes())
     _nerbert("finetune", options.encoder, "--data", data, "-o", folder / "tagger", "--set", f"seed={options.seed}",
-             "--set", "threads=1", "--set", "compare_parts=0")  # fmt: skip
+             "--set", "threads=1")  # fmt: skip
     tagger = folder / "tagger"
     if options.texts:
         _nerbert("distil", tagger, options.texts, "--encoder", options.student, "--data", data, "-o",

@@ -87,6 +87,8 @@ class Section(Settings):
 class Sectioned(Settings):
     """A base for settings that hold sections."""
 
+    removed: ClassVar[Mapping[str, str]] = {}
+    """Names of settings that are gone, and what to do instead."""
     sections: tuple[Section, ...] = ()
     """The sections of the objective and its sources. Source: ours."""
 
@@ -221,6 +223,8 @@ def check_values(cls: type, values: Mapping[str, Any], before: object = None) ->
         see = f"see {DOCS}/settings.md" if issubclass(cls, Settings) else ""
         raise SettingsError(f"unknown setting {_dotted(cls, name)!r}{unknown(name, hints, see=see)}", setting=name)
     checked = {name: check(_dotted(cls, name), value, hints[name]) for name, value in given.items()}
+    if gone := next((name for name in named if name in cls.removed), ""):
+        raise SettingsError(f"setting {gone}: was removed; leave it out, and {cls.removed[gone]}", setting=gone)
     if named:
         usual = next((each.default for each in fields(cls) if each.name == "objective"), "")
         objective = str(checked.get("objective") or getattr(before, "objective", usual))

@@ -217,7 +217,6 @@ class FinetuneKeywords(TrainKeywords, total=False):
     source_epochs: float
     source_head: Literal["new", "shared"]
     select: Literal["last", "dev"]
-    compare_parts: int
     patience: int
     distillation: DistillationKeywords | Section
     cdlm: CdlmKeywords | Section

@@ -83,6 +83,7 @@ REFUSED: list[tuple[type, dict[str, Any], str, str]] = [
     (Toy, SIZED | {"step": -2}, "step", "step = -2: must be a whole number, at least 0, below 9, multiple of 2"),
     (Toy, SIZED | {"step": 3}, "step", "setting step = 3: must be a whole number"),
     (Toy, SIZED | {"step": 10}, "step", "setting step = 10: must be a whole number"),
+    (FinetuneSettings, {"compare_parts": 0}, "compare_parts", "setting compare_parts: was removed; leave it out"),
     (FinetuneSettings, {"zzz": 1}, "zzz", "unknown setting 'zzz': must be one of "),
     (FinetuneSettings, {"objective": "tagin"}, "objective",
      "objective = 'tagin': did you mean 'tagging'? (must be text, one of 'tagging'"),

@@ -14,7 +14,6 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.finetuning.add_types import AddTypes, Prepared, prepare
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import objective_for
-from nerbert.finetuning.start_comparison import compare_with_start
 from nerbert.finetuning.train_tagger import Finetuned, finetune_examples, held_out_facts, source_settings
 from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading, reading_for
@@ -57,10 +56,6 @@ def finetune(
         prepared = prepare(encoder, target, settings, add_types, labels)
         target, settings, labels = prepared.data, prepared.settings, prepared.labels
         facts, types = prepared.facts, prepared.own
-    elif not origin and (
-        compared := compare_with_start(encoder, target.train, settings, name=str(target.folder), labels=labels)
-    ):
-        facts = {"compared_with_start": compared.facts}
     with publish_folder(output, overwrite=overwrite) as folder:
         for seed, name in folders.items():
             (folder / name).mkdir(exist_ok=True)

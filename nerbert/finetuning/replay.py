@@ -179,11 +179,6 @@ class FinetuneData:
         return Forgetting.of(self.replay, self.types, objective, pieces, self.settings)
 
     @property
-    def replay_share(self) -> float | None:
-        """Return the share of replayed texts beside these sentences; None for an objective that replays nothing."""
-        return replay_share(self.settings, len(self.examples)) if self.concepts else None
-
-    @property
     def facts(self) -> dict[str, Any]:
         """Return what is replayed, if anything, as a fact of the tagger's card."""
         share = self.replay.share if self.replay else 0.0

@@ -1,7 +1,8 @@
 """Settings of a fine-tuning, besides those of its objective and sources."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from nerbert.config import Bounds, Sectioned, refuse
 from nerbert.registry import OBJECTIVES
@@ -14,6 +15,10 @@ FEW_SENTENCES = 10
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneSettings(TrainSettings):
     """How an encoder becomes a tagger on annotated sentences (NER-BERT §4.4)."""
+
+    removed: ClassVar[Mapping[str, str]] = {
+        "compare_parts": "compare a tagger with its start by nerbert report TAGGER DATA --against START"
+    }
 
     objective: Annotated[str, OBJECTIVES] | Literal[""] = ""
     """Training objective, as in pre-training. Empty: `zero_shot` for a GLiNER folder, else `tagging`. Source: ours."""
@@ -41,10 +46,6 @@ class FinetuneSettings(TrainSettings):
     select: Literal["last", "dev"] = "last"
     """Which model is kept: the `last`, or with `dev` that with the best F1 on the dev split, scored `epochs` times (if
     few sentences train, this adds dev's labels). Source: ours; CrossNER's code has `dev`."""
-    compare_parts: Annotated[int, Bounds(at_least=0, at_most=50)] = 3
-    """Parts of a cross-validation that compares the tagger with its start, a training for each, where the start finds
-    the types without training and there are at most 50 sentences; a line says which is better. 0: no comparison.
-    Source: ours."""
     patience: Annotated[int, Bounds(at_least=0)] = 0
     """With `select = "dev"`: stop after this many evaluations in a row without a better F1, even before `min_steps`. 0:
     never. Unit: evaluations, one an epoch where `min_steps` is 0. Source: ours; the paper doesn't say; CrossNER's code

@@ -83,28 +83,10 @@ class Start:
         return cls(model, objective, pieces, data, settings,
                    facts | ({"words_of_types": dict(texts)} if texts else {}), splitter)  # fmt: skip
 
-    @property
-    def finds_types(self) -> bool:
-        """Return whether it finds the data's types without training: it takes any, or was trained on them."""
-        if HEADS.find(self.objective.head_name).labels_at_run_time:
-            return True
-        return set(self.source.types) <= set(self.facts.get("shared_types", ()))
-
-    @property
-    def settings_for_parts(self) -> FinetuneSettings:
-        """Return the settings that train on a part as on all: what follows from the number of sentences is fixed."""
-        share = self.source.replay_share
-        return self.settings if share is None else self.settings.changed({"replay": {"share": share}})
-
     def head(self) -> Head:
         """Return the model as it is now, ready to find the types; those of run time at the card's threshold."""
         head, least = self.objective.head(self.model, self.pieces, self.settings), self.facts.get("threshold")
         return head if least is None else head.for_labels(head.labels, [least] * len(head.labels))
-
-
-def may_find_types(encoder: str, settings: FinetuneSettings) -> bool:
-    """Return whether a start may find types before any training: it takes labels at run time, or is a tagger."""
-    return _trains_on(objective_for(encoder, settings)) or settings.source_head == "shared"
 
 
 def check_head(kind: type[Objective], settings: FinetuneSettings) -> None:

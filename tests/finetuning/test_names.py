@@ -1,7 +1,5 @@
 """Fine-tuning of folders that compare words with names of types: they keep their form, and are compared with it."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +13,12 @@ from nerbert.encoder.objectives import concepts as concepts_of_steps
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.finetuning import start_comparison
 from nerbert.finetuning.finetune import finetune
-from nerbert.finetuning.replay import OWN_TEXTS, FinetuneSources, ReplaySettings, words_of_types
+from nerbert.finetuning.replay import OWN_TEXTS, FinetuneSources, words_of_types
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
-from nerbert.finetuning.start_comparison import StartComparison, compare_with_start
 from nerbert.finetuning.train_tagger import finetune_examples
 from nerbert.formats.open_types import read_open_types
-from nerbert.labels import word_spans
-from nerbert.metrics.score import score_spans
 from nerbert.model.concept_encoder import open_concepts
 from nerbert.model.folder import read_card
 from nerbert.records import Example, Span
@@ -38,7 +32,7 @@ from tests.encoder.preparing import written
 from tests.finetuning.test_replay import EXAMPLES, SETTINGS, TEXT
 from tests.raised import raises
 
-SHORT = FinetuneSettings(compare_parts=0, **SETTINGS)
+SHORT = FinetuneSettings(**SETTINGS)
 EMPTY = Example("Nothing here.", split_words("Nothing here."))
 
 
@@ -167,88 +161,6 @@ def test_a_label_without_a_sentence_is_absent() -> None:
     assert list(own) == [("political party", 6), ("city", 6), ("long river", 0)]
 
 
-def test_the_comparison_scores_sentences_that_were_not_seen(
-    names: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    examples, trained = [*EXAMPLES, EMPTY], list[list[Example]]()
-
-    def spy(encoder: str, some: Sequence[Example], *rest: Any, **named: Any) -> Any:
-        trained.append(list(some))
-        return finetune_examples(encoder, some, *rest, **named)
-
-    monkeypatch.setattr(start_comparison, "finetune_examples", spy)
-    found = compare_with_start(names, examples, FinetuneSettings(**SETTINGS), name="data")
-    assert found is not None
-    held_out = [each for some in trained for each in examples if each not in some]
-    assert len(trained) == 3
-    assert sorted(each.text for each in held_out) == sorted(each.text for each in examples)
-    start = Start.of(names, examples, [], FinetuneSettings(**SETTINGS), name="data")
-    spans = start.head().predict(examples).word_spans(len(examples))
-    assert found.start == score_spans(list(map(word_spans, examples)), spans).f1
-    assert str(found) in capsys.readouterr().err
-    again = compare_with_start(names, examples, FinetuneSettings(**SETTINGS), name="data")
-    assert again == found
-
-
-@pytest.mark.parametrize(("count", "rate", "share"), [(6, 5e-4, 0.5), (12, 5e-4, 0.0)])
-def test_parts_are_trained_on_as_all_sentences_are(
-    names: str, monkeypatch: pytest.MonkeyPatch, count: int, rate: float, share: float
-) -> None:
-    """Two thirds of twelve sentences are few, but the tagger that is compared has twelve."""
-    asked, settings = list[FinetuneSettings](), FinetuneSettings(**SETTINGS)
-
-    def spy(encoder: str, some: Sequence[Example], dev: Any, given: FinetuneSettings, **named: Any) -> Any:
-        asked.append(given)
-        return finetune_examples(encoder, some, dev, given, **named)
-
-    monkeypatch.setattr(start_comparison, "finetune_examples", spy)
-    compare_with_start(names, (EXAMPLES * 2)[:count], settings, name="data")
-    assert [(each.learning_rate, each.of(ReplaySettings).share) for each in asked] == [(rate, share)] * 3
-
-
-def test_a_tagger_is_compared_where_it_has_the_types(tiny_tagger: Path, names: str) -> None:
-    """A tagger of fixed types is a start with these alone; an encoder, or one of other types, finds nothing."""
-    kept = FinetuneSettings(source_head="shared", **SETTINGS)
-    own = sorted(read_card(str(tiny_tagger))["types"])
-    text = "Oslo sailed."
-    some = [Example(text, split_words(text), (Span(0, 4, own[0]),))] * 3
-    assert compare_with_start(str(tiny_tagger), some, kept, name="data") is not None
-    assert compare_with_start(str(tiny_tagger), EXAMPLES, kept, name="data") is None
-    assert compare_with_start(str(tiny_tagger), some, FinetuneSettings(**SETTINGS), name="data") is None
-    many = EXAMPLES * 9
-    assert compare_with_start(names, many, FinetuneSettings(**SETTINGS), name="data") is None
-
-
-@pytest.mark.parametrize("examples", [EXAMPLES[:1], [EXAMPLES[0], EMPTY]])
-def test_too_few_to_compare_is_told(
-    names: str, examples: list[Example], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (folder,) = finetune(names, examples, tmp_path / "tuned", FinetuneSettings(**SETTINGS))
-    assert "too few sentences have entities to tell whether fine-tuning makes the start better" in (
-        capsys.readouterr().err
-    )
-    assert "compared_with_start" not in read_card(str(folder))
-
-
-def test_the_card_has_the_comparison(names: str, tmp_path: Path) -> None:
-    (folder,) = finetune(names, EXAMPLES, tmp_path / "tuned", FinetuneSettings(**SETTINGS))
-    card = read_card(str(folder))
-    assert card["compared_with_start"].keys() == {"start_f1", "finetuned_f1", "parts", "sentences"}
-    assert (card["compared_with_start"]["parts"], card["compared_with_start"]["sentences"]) == (3, 6)
-
-
-@pytest.mark.parametrize(
-    ("start", "finetuned", "words"),
-    [
-        (0.2, 0.5, "F1 50.0 fine-tuned, 20.0 as the start is: fine-tuning is better by 30.0"),
-        (0.5, 0.2, "F1 20.0 fine-tuned, 50.0 as the start is: the start is better by 30.0; tag with it"),
-        (0.5, 0.5, "F1 50.0 fine-tuned, 50.0 as the start is: no difference"),
-    ],
-)
-def test_the_line_says_which_is_better(start: float, finetuned: float, words: str) -> None:
-    assert words in str(StartComparison(start, finetuned, 3, 20))
-
-
 @pytest.mark.parametrize("objective", ["names", "concepts"])
 def test_two_hundred_types_in_twenty_sentences(objective: str, request: pytest.FixtureRequest) -> None:
     text = " ".join(f"w{number}" for number in range(10))
@@ -307,9 +219,6 @@ def test_texts_of_the_package_are_replayed_beside_few_sentences(
     files = [{"file": "replay.jsonl.gz", "sha256": sha256_of(OWN_TEXTS)}]
     assert data.facts == ({"replayed": {"share": share, "files": files}} if share else {})
     assert not data.replay or not data.replay.measured
-    assert FinetuneSources(replace(settings, objective="zero_shot"), EXAMPLES).named().replay_share == max(
-        0.0, given.get("share", 0.0)
-    )
 
 
 def test_the_texts_of_the_package_are_whole() -> None:

@@ -218,11 +218,3 @@ def test_a_readme_that_was_changed_by_hand_stays(facts: dict[str, Any], tmp_path
     assert readme.read_text() == "mine"
     readme.unlink()
     assert write_tagger_card(tmp_path, TaggerFacts(new, before=old))
-
-
-def test_the_comparison_with_the_start_is_told(facts: dict[str, Any]) -> None:
-    compared = {"start_f1": 0.41, "finetuned_f1": 0.605, "parts": 3, "sentences": 20}
-    text = " ".join(tagger_card(facts | {"compared_with_start": compared}).split())
-    assert "In 3-fold cross-validation on its 20 training sentences F1 is 60.5" in text
-    assert "The model that it was fine-tuned from has 41.0" in text
-    assert "cross-validation" not in tagger_card(facts)

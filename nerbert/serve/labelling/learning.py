@@ -159,8 +159,7 @@ class Learner:
     async def _run(self, folder: Path, sentences: int, service: Service) -> None:
         tagger = folder / "tagger"
         config = ["--config", str(self._config)] if self._config else []
-        train = ["finetune", self._encoder, "--data", str(folder / "train.jsonl"), "-o", str(tagger), *config,
-                 "--set", "compare_parts=0"]  # fmt: skip
+        train = ["finetune", self._encoder, "--data", str(folder / "train.jsonl"), "-o", str(tagger), *config]
         tests = folder / "test.jsonl"
         commands = [train, *([["evaluate", str(tagger), str(tests)]] if tests.exists() else [])]
         made = Round(sentences, tagger=str(tagger), commands=tuple(shlex.join(["nerbert", *each]) for each in commands))

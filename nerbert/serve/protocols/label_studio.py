@@ -227,8 +227,7 @@ async def _trained(service: Service, name: str, source: str, folder: Path, expor
     try:
         folder.mkdir(parents=True)
         await export.fetch(folder / "annotations.json")
-        await run_command("finetune", source, "--data", str(folder / "annotations.json"), "-o", str(folder / "tagger"),
-                          "--set", "compare_parts=0")  # fmt: skip
+        await run_command("finetune", source, "--data", str(folder / "annotations.json"), "-o", str(folder / "tagger"))
         await service.add(name, str(folder / "tagger"))
         log.info("Label Studio: model %s is now %s", name, folder / "tagger")
     except (NerbertError, OSError) as error:

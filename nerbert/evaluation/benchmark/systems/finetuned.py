@@ -21,7 +21,7 @@ from nerbert.model.heads import predict_entities
 from nerbert.model.linear import tag_both_ways
 from nerbert.registry import HEADS, OBJECTIVES
 
-_NOT_IN_KEY = ("seed", "threads", "source_epochs", "compare_parts")
+_NOT_IN_KEY = ("seed", "threads", "source_epochs")
 """Settings that the key holds elsewhere, or that change nothing."""
 
 
