@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, get_args
 
 from cyclopts import App, Parameter
 
@@ -70,13 +70,6 @@ English hold.
 
 {MADE}
 """
-KEYWORDS = '''"""The settings as typed keywords of the public functions; made from them by `python docs/generate.py`."""
-
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal, TypedDict
-
-from nerbert.config import Section'''
 COMMANDS_OF = {
     TrainSettings: ("pretrain", "finetune", "distil"), PretrainSettings: ("pretrain",),
     FinetuneSettings: ("finetune", "distil"),
@@ -101,27 +94,6 @@ def settings_page() -> str:
     return SETTINGS + "\n".join(parts)
 
 
-def keywords_module() -> str:
-    """Return the text of nerbert/keywords.py: the settings as typed keywords of the public functions."""
-    sections = list(sections_of().values())
-    kinds = [CorpusSettings, *sections, TrainSettings, PretrainSettings, FinetuneSettings, DistilSettings]
-    parts = [KEYWORDS]
-    for cls in kinds:
-        base = cls.__base__ if cls.__base__ in kinds else None
-        above, inherited = (_keywords_of(base), hints_of(base)) if base else ("TypedDict", {})
-        parts += ["", "", f"class {_keywords_of(cls)}({above}, total=False):"]
-        parts += [f'    """The settings of {cls.__name__}."""']
-        own = [f"    {key}: {_keyword(hint)}" for key, hint in hints_of(cls).items() if key not in inherited]
-        own += [f"    {each.section}: {_keywords_of(each)} | Section" for each in sections if cls is _settings_of(each)]
-        parts += ["", *own] if own else []
-    return "\n".join(parts) + "\n"
-
-
-def _keywords_of(cls: type) -> str:
-    """Return the name of a class's keywords."""
-    return f"{cls.__name__.removesuffix('Settings')}Keywords"
-
-
 def _settings_of(section: type[Section]) -> type[TrainSettings]:
     """Return the class of settings that has a section: the base where several commands read it."""
     commands = {command for each in _readers(section).values() for command in each.commands} & {*section.commands}
@@ -136,21 +108,6 @@ def _readers(section: type[Section]) -> dict[str, type[Objective]]:
         name: each for name, each in every.items()
         if section is each.settings or (section.section in each.sources and {*section.commands} & {*each.commands})
     }  # fmt: skip
-
-
-def _keyword(hint: Any) -> str:
-    """Return an annotation as code, without bounds."""
-    kind, args = get_origin(hint), get_args(hint)
-    if kind is Annotated:
-        return _keyword(args[0])
-    if kind is Literal:
-        return f"Literal[{', '.join(map(_quoted, args))}]"
-    if kind is tuple:
-        alone = "str | Path | " if args[0] is Path else ""
-        return f"{alone}Sequence[{_keyword(args[0])}]"
-    if args:
-        return " | ".join(map(_keyword, args))
-    return {Path: "str | Path", type(None): "None"}.get(hint, hint.__name__)
 
 
 def _quoted(value: object) -> str:
@@ -318,7 +275,6 @@ def _options(each: inspect.Parameter) -> list[Parameter]:
 
 PAGES = {
     "settings.md": settings_page, "commands.md": commands_page, "languages.md": languages_page,
-    "../nerbert/keywords.py": keywords_module,
 }  # fmt: skip
 
 if __name__ == "__main__":

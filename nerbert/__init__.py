@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal
 
 from nerbert.errors import paths_refused
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from nerbert.executors import Executor
     from nerbert.finetuning.settings import FinetuneSettings
     from nerbert.formats.data import AnyData, DataSet
-    from nerbert.keywords import CorpusKeywords, DistilKeywords, FinetuneKeywords, PretrainKeywords
     from nerbert.metrics.score import score_tags
     from nerbert.records import EntityLabel, Example, Span
     from nerbert.serve.client import AsyncClient, Client
@@ -99,7 +98,7 @@ __all__ = [
 def build_corpus(
     dumps: str | Path | Sequence[str | Path], knowledge: str | Path | Sequence[str | Path], output: str | Path,
     settings: "CorpusSettings | None" = None, *, exclude: Sequence[str | Path] = (),
-    executor: "Executor | None" = None, overwrite: bool = False, **keywords: "Unpack[CorpusKeywords]",
+    executor: "Executor | None" = None, overwrite: bool = False, **keywords: Any,
 ) -> "BuiltCorpus":  # fmt: skip
     """Build a corpus from Wikipedia dumps, with its data card; return its folder and manifest.
 
@@ -126,7 +125,7 @@ def build_corpus(
 @paths_refused()
 def pretrain(
     output: str | Path, settings: "PretrainSettings | None" = None, *, executor: "Executor | None" = None,
-    overwrite: bool = False, **keywords: "Unpack[PretrainKeywords]",
+    overwrite: bool = False, **keywords: Any,
 ) -> "TrainLog":  # fmt: skip
     """Pre-train an encoder and write it to `output`, a Hugging Face folder; return the log.
 
@@ -206,7 +205,7 @@ def read_data(
 def finetune(
     encoder: str | Path, data: "AnyData", output: str | Path | None = None, settings: "FinetuneSettings | None" = None,
     *, source: "AnyData | None" = None, overwrite: bool = False, calibrate: bool = True,
-    **keywords: "Unpack[FinetuneKeywords]",
+    **keywords: Any,
 ) -> "Tagger":  # fmt: skip
     """Fine-tune `encoder` (a folder, a hub name, or `embedded`) on annotated sentences, and return the tagger.
 
@@ -248,7 +247,7 @@ def distil(
     encoder: str | Path = "embedded", data: "AnyData | None" = None, exclude: Sequence[str | Path] = (),
     thresholds: float | Mapping[str, float] | None = None, from_: str = "", field: str = "text",
     errors: str = "strict", executor: "Executor | None" = None, overwrite: bool = False,
-    **keywords: "Unpack[DistilKeywords]",
+    **keywords: Any,
 ) -> "Tagger":  # fmt: skip
     """Train a tagger on the entities that a `teacher` (a tagger's folder or hub name) finds; return it.
 
