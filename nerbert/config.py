@@ -62,6 +62,9 @@ class Bounds:
 class Settings:
     """A base for settings: each value is checked against its annotation, wherever the value comes from."""
 
+    removed: ClassVar[Mapping[str, str]] = {}
+    """Names of settings that are gone, and why they can be left out."""
+
     def __post_init__(self) -> None:
         for name, hint in hints_of(type(self)).items():  # type: ignore[arg-type]
             object.__setattr__(self, name, check(_dotted(type(self), name), getattr(self, name), hint))
@@ -87,8 +90,6 @@ class Section(Settings):
 class Sectioned(Settings):
     """A base for settings that hold sections."""
 
-    removed: ClassVar[Mapping[str, str]] = {}
-    """Names of settings that are gone, and what to do instead."""
     sections: tuple[Section, ...] = ()
     """The sections of the objective and its sources. Source: ours."""
 
@@ -218,13 +219,14 @@ def check_values(cls: type, values: Mapping[str, Any], before: object = None) ->
     hints = hints_of(cls)
     given = {name: values[name] for name in values if name in hints}
     named = {name: values[name] for name in values if name not in hints}
+    removed: Mapping[str, str] = getattr(cls, "removed", {})
+    if gone := next((name for name in named if name in removed), ""):
+        raise SettingsError(f"setting {gone}: was removed; leave it out: {removed[gone]}", setting=gone)
     if named and not issubclass(cls, Sectioned):
         name = next(iter(named))
         see = f"see {DOCS}/settings.md" if issubclass(cls, Settings) else ""
         raise SettingsError(f"unknown setting {_dotted(cls, name)!r}{unknown(name, hints, see=see)}", setting=name)
     checked = {name: check(_dotted(cls, name), value, hints[name]) for name, value in given.items()}
-    if gone := next((name for name in named if name in cls.removed), ""):
-        raise SettingsError(f"setting {gone}: was removed; leave it out, and {cls.removed[gone]}", setting=gone)
     if named:
         usual = next((each.default for each in fields(cls) if each.name == "objective"), "")
         objective = str(checked.get("objective") or getattr(before, "objective", usual))

@@ -75,7 +75,6 @@ REFUSED = {
     "corpus build wiki.xml --knowledge knowledge -o new": "corpus",
     "corpus show new": "corpus",
     "corpus export new -o new.conll": "corpus",
-    "corpus punkt wiki.xml -o new": "corpus",
     "knowledge gazetteer knowledge -o new.tsv": "corpus",
     "pretrain settings.toml -o new": "train",
     "finetune embedded --data domain -o new": "train",

@@ -20,7 +20,7 @@ from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.training.tagging import TaggingSettings
 from tests.raised import raises
 
-HEAVY = ["torch", "transformers", "accelerate", "tokenizers", "numpy", "pyarrow", "lxml", "nltk", "rich", "cyclopts"]
+HEAVY = ["torch", "transformers", "accelerate", "tokenizers", "numpy", "pyarrow", "lxml", "rich", "cyclopts"]
 TORCH_FREE = [
     "nerbert.corpus.build",
     "nerbert.render.corpus",
@@ -62,7 +62,7 @@ def test_science_loads_little_and_no_presentation(name: str, module: str) -> Non
         ("import nerbert", {*HEAVY}),
         ("import nerbert.corpus.build", {"nerbert.render", "jinja2"}),
         ("from nerbert.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
-         {"torch", "transformers", "pyarrow", "nltk"}),
+         {"torch", "transformers", "pyarrow"}),
     ],
 )  # fmt: skip
 def test_little_is_loaded(statement: str, unwanted: set[str]) -> None:

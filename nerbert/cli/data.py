@@ -95,29 +95,6 @@ def corpus_show(
     show_corpus(corpus, sentences, as_json=json, html=html, overwrite=overwrite)
 
 
-@corpus_app.command(name="punkt")
-def corpus_punkt(
-    *dumps: FileOrDash, output: Output, characters: int = 10_000_000, overwrite: Overwrite = False
-) -> None:
-    """Learn a model for the sentence splitter Punkt from a dump, for `corpus build --set sentence_splitter=punkt`.
-
-    Needs nerbert[punkt]. The folder has the form of NLTK's punkt_tab. The same text gives the same model.
-
-    Parameters
-    ----------
-    dumps
-        MediaWiki pages-articles files, as for `corpus build`.
-    output
-        Folder to make.
-    characters
-        How much text to learn from: the first articles, without markup. Ten million take half a minute and a gigabyte
-        of memory.
-    """
-    from nerbert.corpus.punkt import train_punkt
-
-    train_punkt(dumps, output, characters, overwrite=overwrite)
-
-
 @corpus_app.command(name="near")
 def corpus_near(
     *texts: FileOrDash, output: Output, from_: Annotated[list[str], Parameter(name="--from", negative="")],

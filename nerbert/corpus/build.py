@@ -34,7 +34,6 @@ from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.mentions import Typing
 from nerbert.corpus.pages import fingerprint, write_pages
 from nerbert.corpus.propagation import Propagation
-from nerbert.corpus.punkt import open_splitter
 from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import CorpusSettings, word_splitter
 from nerbert.corpus.shards import FORMAT, shard_paths
@@ -47,6 +46,7 @@ from nerbert.executors import HERE, Executor
 from nerbert.formats.exclude import Excluded, read_excluded
 from nerbert.label_sets import LabelSet, open_label_set
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
+from nerbert.sentences import RuleSplitter
 from nerbert.sources.files import Source
 from nerbert.terminal import throughput
 
@@ -76,7 +76,6 @@ def build_corpus(
 ) -> BuiltCorpus:  # fmt: skip
     """Build a corpus in `plan.output` (NER-BERT §2); `card` adds a data card to the unfinished folder."""
     own = own_steps(settings)
-    open_splitter(settings, settings.language)  # a wrong model is refused before anything is read
     check_free(plan.output, overwrite=plan.overwrite)
     with _open_dumps(plan.dumps, settings) as dumps:
         knowledge = open_knowledge(plan.knowledge, dumps[0].site.language, settings.precedence, dumps[0].site.wiki)
@@ -222,7 +221,7 @@ def make_manifest(
         "format": FORMAT,
         "made_by": f"nerbert {__version__}",
         "scanner": SCANNER,
-        "sentence_splitter": open_splitter(settings, dumps[0].site.language).name,
+        "sentence_splitter": RuleSplitter(dumps[0].site.language).name,
         "word_splitter": word_splitter(settings),
         "licence": licence_of(knowledge),
         "wiki": dumps[0].site.wiki,

@@ -21,13 +21,13 @@ from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parse import read_pages
 from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart
 from nerbert.corpus.dump.sites import Site
-from nerbert.corpus.punkt import open_splitter
 from nerbert.corpus.rows import PageReport, PageRows
 from nerbert.corpus.settings import LATER, CorpusSettings, word_splitter
 from nerbert.corpus.shards import FORMAT, TITLES, UNTYPED, writing
 from nerbert.corpus.wikitext.scan import SCANNER
 from nerbert.errors import InputError
 from nerbert.executors import Executor
+from nerbert.sentences import RuleSplitter
 from nerbert.terminal import Progress
 
 _NAME = re.compile(r"part-([0-9]{5})\.\w+")
@@ -78,7 +78,7 @@ def fingerprint(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, An
         "format": FORMAT,
         "titles": TITLES.names,
         "scanner": SCANNER,
-        "sentence_splitter": open_splitter(settings, dumps[0].site.language).name,
+        "sentence_splitter": RuleSplitter(dumps[0].site.language).name,
         "word_splitter": word_splitter(settings),
         "settings": {name: value for name, value in settings.to_dict().items() if name not in LATER},
         "inputs": [dump.identity | {"index": dump.index and dump.index.sha256} for dump in dumps],

@@ -16,12 +16,11 @@ import pyarrow.compute as pc
 from nerbert.corpus.columns import Links, Places, Words, links_on_words, numbers_column, strings_column, words_of
 from nerbert.corpus.dump.sites import Site
 from nerbert.corpus.glued import glued_letters
-from nerbert.corpus.punkt import open_splitter
 from nerbert.corpus.settings import CorpusSettings, word_splitter
 from nerbert.corpus.shards import TITLES, UNTYPED
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.records import LINK, CleanPage, RawPage, Reason, sentence_id
-from nerbert.sentences import join_in_links
+from nerbert.sentences import RuleSplitter, join_in_links
 
 ARTICLE = "article"
 _PACK = 500
@@ -88,7 +87,7 @@ class PageRows:
 
     def __init__(self, site: Site, settings: CorpusSettings) -> None:
         self.site, self.settings, self.report = site, settings, PageReport()
-        self._splitter, self._words = open_splitter(settings, site.language), word_splitter(settings)
+        self._splitter, self._words = RuleSplitter(site.language), word_splitter(settings)
         self._glued = glued_letters(site) if settings.glued == "grow" else None
         self._pack = _Pack()
         self._packed: list[pa.RecordBatch] = []

@@ -1,8 +1,9 @@
 """The settings of `nerbert corpus build`."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from nerbert.config import Bounds, Settings, refuse
 from nerbert.registry import STEPS
@@ -21,6 +22,10 @@ USUAL_STEPS = tuple(step for step in BUILT_IN_STEPS if step not in _OPTIONAL)
 class CorpusSettings(Settings):
     """How a corpus is built from a dump."""
 
+    removed: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("sentence_splitter", "punkt_model"), "sentences are split by rules, with fewer errors than Punkt's"
+    )
+
     seed: int = 1
     """Random seed of the split, filter 3 and the copies. Source: ours."""
     wiki: str = ""
@@ -29,12 +34,6 @@ class CorpusSettings(Settings):
     """Language of the wiki; empty: the dump's. If the dump names another language, this setting wins with a warning,
     and names the wiki, unless `wiki` does. Determines link trails, sentence ends and the mappings that are read. Unit:
     a Wikipedia's code (`no`) or its language's (`nb`); an unknown one is read as English. Source: ours."""
-    sentence_splitter: Literal["rules", "punkt"] = "rules"
-    """How text is split into sentences: `rules` and word lists, or `punkt` with the model in `punkt_model` (needs
-    `nerbert[punkt]`). Source: ours; NER-BERT §2.2 uses Punkt."""
-    punkt_model: str = ""
-    """Folder of a Punkt model in NLTK's form: a language's folder in NLTK's data `punkt_tab`, or one that `nerbert
-    corpus punkt` made. Source: ours; the paper doesn't say which."""
     word_splitter: Literal["unicode", "icu"] = "unicode"
     """How scripts without spaces are split into words: each character is one (`unicode`), or by the dictionaries of ICU
     (`icu`, needs `nerbert[icu]`); corpus and taggers then require its version. Source: ours."""
@@ -107,9 +106,6 @@ class CorpusSettings(Settings):
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
-        punkt = self.sentence_splitter == "punkt"
-        bound = f"{'a folder' if punkt else 'empty'} with sentence_splitter {self.sentence_splitter!r}"
-        refuse(bool(self.punkt_model) != punkt, "punkt_model", self.punkt_model, bound)
         built_in = tuple(each for each in self.steps if each in BUILT_IN_STEPS)
         wanted = tuple(each for each in BUILT_IN_STEPS if each in USUAL_STEPS or each in self.steps)
         whole = ", ".join(f"({each})" if each in _OPTIONAL else each for each in BUILT_IN_STEPS)
@@ -122,11 +118,8 @@ class CorpusSettings(Settings):
         return [each for each in self.steps if each not in BUILT_IN_STEPS]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings for the manifest, with only the last part of each path, since a corpus names no
-        folders.
-        """
-        named = {name: Path(getattr(self, name)).name for name in ("label_set", "punkt_model")}
-        return asdict(self) | named | {"steps": list(self.steps)}
+        """Return the settings for the manifest, with only the last part of a path, since a corpus names no folders."""
+        return asdict(self) | {"label_set": Path(self.label_set).name, "steps": list(self.steps)}
 
 
 def word_splitter(settings: CorpusSettings) -> str:

@@ -17,7 +17,7 @@ class FinetuneSettings(TrainSettings):
     """How an encoder becomes a tagger on annotated sentences (NER-BERT §4.4)."""
 
     removed: ClassVar[Mapping[str, str]] = {
-        "compare_parts": "compare a tagger with its start by nerbert report TAGGER DATA --against START"
+        "compare_parts": "nerbert report TAGGER DATA --against START compares a tagger with its start"
     }
 
     objective: Annotated[str, OBJECTIVES] | Literal[""] = ""
