@@ -1,27 +1,44 @@
 """A client of `nerbert serve`, blocking or asynchronous, with the signatures of a local tagger.
 
-Texts are sent in lists, which are small, so that other clients of the server needn't wait for one of them.
+What both do is written once, as coroutines; the blocking client's never wait for anything, so they end at once. Texts
+go in lists, which are small, so that other clients of the server needn't wait for one of them.
 """
 
 import asyncio
 import os
+import re
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
-from functools import cached_property
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any, Self
+from math import ceil
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
-from nerbert.errors import InputError, SettingsError, TimedOut, refused
+from pydantic_core import to_json
+
+from nerbert import __version__
+from nerbert.config import Bounds, check
+from nerbert.errors import (
+    InputError,
+    NerbertError,
+    Overloaded,
+    SettingsError,
+    TimedOut,
+    Unavailable,
+    at,
+    refused,
+    unknown,
+)
 from nerbert.formats.entity_labels import entity_labels, parse_labels
-from nerbert.records import EntityLabel, Example
-from nerbert.serve.answers import ServedModel
-from nerbert.serve.client_requests import RETRIES, Connection, add, in_lists, sendable
+from nerbert.records import EntityLabel, Example, Span
+from nerbert.schema import LARGEST_FILE, parse_json
+from nerbert.serve.answers import Refusal, ServedModel, ServedModels, TagAnswer, TextResult
 from nerbert.serve.settings import TOKEN
-from nerbert.sources.http import RetryPolicy
-from nerbert.tagger.spans import Spans
+from nerbert.sources.http import RetryPolicy, asked_wait, no_cookies, pause_after, without_secrets
+from nerbert.tagger.pending import without_halves
+from nerbert.tagger.spans import Spans, character_spans, check_offsets
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import parse_thresholds
 from nerbert.terminal import tell
@@ -31,43 +48,69 @@ if TYPE_CHECKING:
 
     from nerbert.tagger.jobs.job import TagJob
 
+Result = TypeVar("Result")
 _IN_FLIGHT = 4
 """Requests of one asynchronous `tag_many` that are in progress."""
+_MOST_TEXTS, _MOST_BYTES = 256, 1 << 17
+"""Texts of a request, and their bytes; escaped in JSON these are fewer than a server's default limit."""
+_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+_KINDS = {each.http_status: each for each in (InputError, SettingsError, Overloaded, Unavailable, TimedOut)}
+_KINDS |= {401: SettingsError, 413: InputError, 502: Unavailable}
+_BUSY = frozenset({429, 502, 503})
+_UNREACHED = 3
+"""Tries while no connection can be made."""
+_STRANGE = "the answer doesn't fit what was asked"
+_ELSE = "is this the address of a nerbert server?"
+RETRIES = RetryPolicy(longest_pause=30.0, tell=lambda _: None)
+"""Tries while a server is busy or out of reach. One that asks for a longer pause isn't asked again."""
 
 
 class _BaseClient:
     """What both clients have."""
 
+    labels: tuple[EntityLabel, ...] = ()
+    """The labels to find, if given (`with_labels`)."""
     _first: "_BaseClient | None" = None
     """The client that this one is a copy of; it closes the connections when none is left."""
+    _model: ServedModel | None = None
 
     def __init__(
         self, url: str, *, model: str = "", token: str = "", timeout: float = 60.0,
         thresholds: float | Mapping[str, float] | None = None, nested: bool = False, offsets: str = "characters",
         fingerprint: str = "", retries: RetryPolicy = RETRIES, transport: Any = None,
     ) -> None:  # fmt: skip
-        self._to = Connection(
-            url=url.rstrip("/"), model=model, token=(token or os.environ.get(TOKEN, "")).strip(), timeout=timeout,
-            thresholds=thresholds, nested=nested, offsets=offsets, fingerprint=fingerprint, retries=retries,
-        )  # fmt: skip
+        self._url, self._timeout, self._retries, self.offsets = url.rstrip("/"), timeout, retries, check_offsets(offsets)
+        self._wanted = {"model": model, "thresholds": thresholds, "nested": nested, "offsets": offsets}
+        self._fingerprint, token = fingerprint, (token or os.environ.get(TOKEN, "")).strip()
+        check("timeout", timeout, Annotated[float, Bounds(above=0)])
+        if not _URL.fullmatch(self._url):
+            raise SettingsError(f"server {without_secrets(self._url)!r:.200}: must be http://HOST:PORT, or https://…, "
+                                "and no more than that and a path")  # fmt: skip
+        if not (token.isascii() and token.isprintable()):
+            raise SettingsError("the token must have printable ASCII characters only", setting="token")
+        import ssl
+
         import httpx
 
-        with refused(f"{self._to.url}: can't be asked", SettingsError):
-            self._connect(httpx, self._to.options(transport))
+        headers = {"User-Agent": f"nerbert/{__version__}", "Accept-Encoding": "identity"}
+        headers |= {"Authorization": f"Bearer {token}"} if token else {}
+        with refused(f"{self._url}: can't be asked", SettingsError):
+            self._connect(
+                base_url=self._url, headers=headers, timeout=httpx.Timeout(timeout, pool=None), transport=transport,
+                follow_redirects=False, cookies=no_cookies(), verify=ssl.create_default_context(),
+                trust_env=self._url.startswith("https:"),  # other proxies would see what is sent
+            )  # fmt: skip
 
-    def _connect(self, httpx: Any, options: Mapping[str, Any]) -> None:
+    def _connect(self, **options: Any) -> None:
         """Make httpx's client."""
         raise NotImplementedError
 
-    @property
-    def labels(self) -> tuple[EntityLabel, ...]:
-        """Return the labels to find, if given (`with_labels`)."""
-        return self._to.labels
+    async def _send(self, method: str, path: str, body: bytes | None) -> "tuple[httpx.Response, bytes]":
+        """Return an answer and its body."""
+        raise NotImplementedError
 
-    @property
-    def offsets(self) -> str:
-        """Return what `start` and `end` count."""
-        return self._to.offsets
+    async def _sleep(self, seconds: float) -> None:
+        raise NotImplementedError
 
     def with_labels(self, labels: Iterable[str | EntityLabel] | None) -> Self:
         """Return a client that finds these labels only, with the same connections; None: itself.
@@ -77,14 +120,80 @@ class _BaseClient:
         if labels is None:
             return self
         found = copy(self)
-        found._to = replace(self._to, labels=entity_labels(labels))
+        found._first, found.labels = self, entity_labels(labels)
         return found
 
-    def __copy__(self) -> Self:
-        """Return one with the same connections."""
-        found = object.__new__(type(self))
-        vars(found).update(vars(self), _first=self)
+    async def _tagged(self, texts: list[str]) -> list[Spans | NerbertError]:
+        """Return the entities of each text; of a list that is refused, of those before the fault, which is the last."""
+        found = list[Spans | NerbertError]()
+        try:
+            found += await self._tagged_at_once(texts)
+        except (InputError, TimedOut) as error:
+            if len(texts) == 1:
+                return [error]
+            for each in texts:
+                found += await self._tagged([each])
+                if isinstance(found[-1], NerbertError):
+                    break
         return found
+
+    async def _tagged_at_once(self, texts: list[str]) -> list[Spans]:
+        labels = [each.text for each in self.labels] or None
+        body = to_json({"text": list(map(without_halves, texts)), "labels": labels, **self._wanted})
+        answer = parse_json(await self._answer("POST", "/tag", body), TagAnswer, self._url, remedy=_ELSE)
+        if self._fingerprint and answer.fingerprint != self._fingerprint:
+            raise Unavailable(f"{self._url}: has another version of the model now ({answer.fingerprint:.40} in place "
+                              f"of {self._fingerprint}); make a new client")  # fmt: skip
+        with at(self._url):
+            if len(answer.results) != len(texts) or answer.offsets != self.offsets:
+                raise InputError(_STRANGE)
+            return [_checked_spans(*each, self.offsets) for each in zip(texts, answer.results, strict=True)]
+
+    async def _described(self) -> ServedModel:
+        """Return what the server says of the model; it is asked once."""
+        if self._model is None:
+            answer = parse_json(await self._answer("GET", "/models"), ServedModels, self._url, remedy=_ELSE)
+            models = {each.name: each for each in answer.models}
+            name = str(self._wanted["model"] or next(iter(models), ""))
+            if name not in models:
+                raise SettingsError(f"{self._url}: model {name!r:.80}{unknown(name, models)}", setting="model")
+            self._model = models[name]
+        return self._model
+
+    async def _types(self) -> list[str]:
+        return sorted(each.name for each in self.labels) or (await self._described()).types
+
+    async def _version(self) -> str:
+        return self._fingerprint or (await self._described()).fingerprint
+
+    async def _answer(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """Return the body of an answer; ask again as long as that may help."""
+        import httpx
+
+        policy = self._retries
+        for failed in count(1):
+            tries = policy.tries
+            try:
+                response, content = await self._send(method, path, body)
+            except (httpx.HTTPError, RuntimeError) as lost:
+                error, wait = _lost(lost, self._url, self._timeout)
+                tries = min(tries, _UNREACHED) if isinstance(lost, httpx.ConnectError) else tries
+            else:
+                if response.status_code == 200:
+                    break
+                error, wait = _fault(response, content, self._url)
+            if wait is None or wait > policy.longest_pause or failed >= tries:
+                raise error
+            pause = pause_after(failed, wait, self._url, policy)
+            policy.tell(f"{error} (try {failed} of {policy.tries} failed; the next in {pause:g} seconds)")
+            await self._sleep(pause)
+        return content
+
+    def _add(self, content: bytearray, block: bytes) -> None:
+        """Add a block to an answer; raise InputError for one that is too long."""
+        content += block
+        if len(content) > LARGEST_FILE:
+            raise InputError(f"{self._url}: the answer is longer than {LARGEST_FILE:,} bytes; {_ELSE}")
 
 
 class Client(_BaseClient):
@@ -101,7 +210,9 @@ class Client(_BaseClient):
 
     _http: "httpx.Client"
 
-    def _connect(self, httpx: Any, options: Mapping[str, Any]) -> None:
+    def _connect(self, **options: Any) -> None:
+        import httpx
+
         self._http = httpx.Client(**options)
         weakref.finalize(self, self._http.close)
 
@@ -113,56 +224,28 @@ class Client(_BaseClient):
         self, texts: Iterable[str | Example], labels: Iterable[str | EntityLabel] | None = None
     ) -> Iterator[Spans]:
         """Yield the entities of each text, in order; read and hold one request's texts at a time."""
-        client, lists = self.with_labels(labels), in_lists(texts)
-        return (spans for some in lists for spans in client._each(some))
-
-    def _each(self, texts: list[str]) -> Iterator[Spans]:
-        """Yield the entities of each text; if there is a fault, of those before."""
-        try:
-            found = self._found(texts)
-        except (InputError, TimedOut):
-            if len(texts) == 1:
-                raise
-        else:
-            yield from found
-            return
-        for each in texts:
-            yield from self._found([each])
-
-    def _found(self, texts: list[str]) -> list[Spans]:
-        return self._to.spans(self._ask("POST", "/tag", self._to.body(texts)), texts)
+        client, lists = self.with_labels(labels), _in_lists(texts)
+        return (spans for some in lists for spans in _unwrapped(_done(client._tagged(some))))
 
     @property
     def types(self) -> list[str]:
         """Return the entity types that are found, sorted; the server is asked once."""
-        return sorted(each.name for each in self.labels) or self._described.types
+        return _done(self._types())
 
     @property
     def fingerprint(self) -> str:
         """Return the model's fingerprint, as `Tagger` has it; the server is asked once."""
-        return self._to.fingerprint or self._described.fingerprint
+        return _done(self._version())
 
-    @cached_property
-    def _described(self) -> ServedModel:
-        return self._to.described(self._ask("GET", "/models"))
+    async def _send(self, method: str, path: str, body: bytes | None) -> "tuple[httpx.Response, bytes]":
+        content = bytearray()
+        with self._http.stream(method, path, content=body) as response:
+            for block in response.iter_bytes():
+                self._add(content, block)
+        return response, bytes(content)
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """Return the body of an answer; ask again as long as that may help."""
-        import httpx
-
-        for failed in count(1):
-            content = bytearray()
-            try:
-                with self._http.stream(method, path, content=body) as response:
-                    for block in response.iter_bytes():
-                        add(content, block, self._to.url)
-                fault = self._to.fault(response, bytes(content))
-            except (httpx.HTTPError, RuntimeError) as error:
-                fault = self._to.lost(error)
-            if fault is None:
-                break
-            self._to.retries.sleep(self._to.pause(failed, fault))
-        return bytes(content)
+    async def _sleep(self, seconds: float) -> None:
+        self._retries.sleep(seconds)
 
     def close(self) -> None:
         """Close the connections, those of copies (`with_labels`) too."""
@@ -183,85 +266,52 @@ class AsyncClient(_BaseClient):
     """
 
     _http: "httpx.AsyncClient"
-    _known: ServedModel | None = None
 
-    def _connect(self, httpx: Any, options: Mapping[str, Any]) -> None:
+    def _connect(self, **options: Any) -> None:
+        import httpx
+
         self._http = httpx.AsyncClient(**options)
 
     async def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
         """Return the entities of `text`, as `Client.tag` does."""
-        (found,) = await self.with_labels(labels)._found([sendable(text)])
-        return found
+        return next(_unwrapped(await self.with_labels(labels)._tagged([_sendable(text)])))
 
     def tag_many(
         self, texts: Iterable[str | Example], labels: Iterable[str | EntityLabel] | None = None
     ) -> AsyncIterator[Spans]:
         """Yield the entities of each text, in order; read and hold a few requests' texts at a time."""
-        return self.with_labels(labels)._tagged(in_lists(texts))
+        return self.with_labels(labels)._tagged_in_order(_in_lists(texts))
 
-    async def _tagged(self, lists: Iterator[list[str]]) -> AsyncIterator[Spans]:
-        tasks = deque[tuple[list[str], asyncio.Task[list[Spans]]]]()
+    async def _tagged_in_order(self, lists: Iterator[list[str]]) -> AsyncIterator[Spans]:
+        tasks = deque[asyncio.Task[list[Spans | NerbertError]]]()
         try:
             while True:
-                for some in islice(lists, _IN_FLIGHT - len(tasks)):
-                    tasks.append((some, asyncio.create_task(self._found(some))))
+                tasks.extend(asyncio.create_task(self._tagged(some)) for some in islice(lists, _IN_FLIGHT - len(tasks)))
                 if not tasks:
                     break
-                async for spans in self._each(*tasks.popleft()):
+                for spans in _unwrapped(await tasks.popleft()):
                     yield spans
         finally:
-            for _, task in tasks:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*(task for _, task in tasks), return_exceptions=True)
-
-    async def _each(self, texts: list[str], task: "asyncio.Task[list[Spans]]") -> AsyncIterator[Spans]:
-        """Yield the entities of each text; if there is a fault, of those before."""
-        try:
-            found = await task
-        except (InputError, TimedOut):
-            if len(texts) == 1:
-                raise
-            for each in texts:
-                yield (await self._found([each]))[0]
-            return
-        for spans in found:
-            yield spans
-
-    async def _found(self, texts: list[str]) -> list[Spans]:
-        return self._to.spans(await self._ask("POST", "/tag", self._to.body(texts)), texts)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def types(self) -> list[str]:
         """Return the entity types that are found, sorted; the server is asked once."""
-        return sorted(each.name for each in self.labels) or (await self._described()).types
+        return await self._types()
 
     async def fingerprint(self) -> str:
         """Return the model's fingerprint, as `Tagger` has it; the server is asked once."""
-        return self._to.fingerprint or (await self._described()).fingerprint
+        return await self._version()
 
-    async def _described(self) -> ServedModel:
-        self._known = self._known or self._to.described(await self._ask("GET", "/models"))
-        return self._known
+    async def _send(self, method: str, path: str, body: bytes | None) -> "tuple[httpx.Response, bytes]":
+        content = bytearray()
+        async with self._http.stream(method, path, content=body) as response:
+            async for block in response.aiter_bytes():
+                self._add(content, block)
+        return response, bytes(content)
 
-    async def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """Return the body of an answer; ask again as long as that may help."""
-        import httpx
-
-        for failed in count(1):
-            content = bytearray()
-            try:
-                async with self._http.stream(method, path, content=body) as response:
-                    async for block in response.aiter_bytes():
-                        add(content, block, self._to.url)
-                fault = self._to.fault(response, bytes(content))
-            except (httpx.HTTPError, RuntimeError) as error:
-                fault = self._to.lost(error)
-            if fault is None:
-                break
-            await self._sleep(self._to.pause(failed, fault))
-        return bytes(content)
-
-    @staticmethod
-    async def _sleep(seconds: float) -> None:
+    async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
     async def aclose(self) -> None:
@@ -281,12 +331,14 @@ class RemoteTagger(Client):
     @property
     def head(self) -> ServedModel:
         """Return what answers; its name says how."""
-        return replace(self._described, name=f"server: {self._described.answering}")
+        model = _done(self._described())
+        return replace(model, name=f"server: {model.answering}")
 
     @property
     def sentences(self) -> Callable[[str], Iterator[tuple[int, Example]]]:
         """Return what cuts a text into sentences of words, for files that hold such."""
-        return Tagger(None, self._described.word_splitter, self._described.language).sentences  # type: ignore[arg-type]  # cuts without a head
+        model = _done(self._described())
+        return Tagger(None, model.word_splitter, model.language).sentences  # type: ignore[arg-type]  # cuts without a head
 
 
 def connected_tagger(url: str, job: "TagJob") -> RemoteTagger:
@@ -294,7 +346,90 @@ def connected_tagger(url: str, job: "TagJob") -> RemoteTagger:
     client = RemoteTagger(
         url, model=job.tagger, thresholds=parse_thresholds(job.min_confidence), retries=replace(RETRIES, tell=tell)
     )
-    client._to = replace(client._to, fingerprint=client.fingerprint)
+    client._fingerprint = client.fingerprint
     client = client.with_labels(parse_labels(job.labels) if job.labels else None)
     client.tag("")
     return client
+
+
+def _done(work: Coroutine[Any, Any, Result]) -> Result:
+    """Return the result of a coroutine that never waits."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    raise RuntimeError("a blocking client waits in an event loop")
+
+
+def _fault(response: "httpx.Response", content: bytes, url: str) -> tuple[NerbertError, float | None]:
+    """Return the error of an answer that is none, and the seconds to wait; None: another try would fail too."""
+    status = response.status_code
+    try:
+        message, kind = parse_json(content, Refusal, url).error, _KINDS.get(status, NerbertError)
+    except InputError:
+        message, kind = ("busy", _KINDS[status]) if status in _BUSY else (_ELSE, SettingsError)
+    error, wait = kind(f"{url}: {message} (status {status})"), asked_wait(response.headers)
+    if isinstance(error, Overloaded):
+        error.retry_after = max(1, ceil(wait))
+    return error, wait if status in _BUSY else None
+
+
+def _lost(error: Exception, url: str, timeout: float) -> tuple[NerbertError, float | None]:
+    """Return why there is no answer, as `_fault` does."""
+    import httpx
+
+    reason = f"{type(error).__name__} {error}".strip()
+    if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError | httpx.ProxyError | httpx.ConnectTimeout):
+        return Unavailable(f"{url}: can't be reached, or hung up: {reason}"), 0.0
+    if isinstance(error, httpx.TimeoutException):
+        return TimedOut(f"{url}: no answer within {timeout:g} seconds"), None
+    return SettingsError(f"{url}: can't be asked: {reason}"), None
+
+
+def _checked_spans(text: str, result: TextResult, offsets: str) -> Spans:
+    """Return a text's entities; raise InputError if they are none of its parts."""
+    found = [Span(each.start, each.end, each.type, each.text, each.confidence) for each in result.spans]
+    sent, places = without_halves(text), character_spans(text, found, offsets)
+    fits = all(each.end <= len(text) and sent[each.start : each.end] == each.text for each in places)
+    if not fits or result.characters != len(text) or not 0 <= result.read <= len(text):
+        raise InputError(_STRANGE)
+    own = (replace(each, text=text[place.start : place.end]) for each, place in zip(found, places, strict=True))
+    return Spans(text, own, offsets, result.read)
+
+
+def _unwrapped(found: Iterable[Spans | NerbertError]) -> Iterator[Spans]:
+    """Yield the entities of each text; raise the error in place of them."""
+    for each in found:
+        if isinstance(each, NerbertError):
+            raise each
+        yield each
+
+
+def _in_lists(texts: Iterable[str | Example]) -> Iterator[list[str]]:
+    """Return texts in lists, one for each request."""
+    if isinstance(texts, str):
+        raise InputError("can't tag a str letter by letter: give a list of texts, or use `tag`")
+    return _filled(map(_sendable, texts))
+
+
+def _filled(texts: Iterable[str]) -> Iterator[list[str]]:
+    held, size = list[str](), 0
+    for text in texts:
+        more = len(text.encode("utf-8", "surrogatepass"))
+        if held and (len(held) >= _MOST_TEXTS or size + more > _MOST_BYTES):
+            yield held
+            held, size = [], 0
+        held.append(text)
+        size += more
+    if held:
+        yield held
+
+
+def _sendable(text: object) -> str:
+    """Return a text; raise InputError for what is none."""
+    if isinstance(text, Example):
+        raise InputError("a sentence with its own words can't be sent to a server, which splits texts itself; give "
+                         "its text, or use a local tagger")  # fmt: skip
+    if not isinstance(text, str):
+        raise InputError(f"can't tag {type(text).__name__}: give a str")
+    return text

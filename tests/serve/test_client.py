@@ -13,8 +13,7 @@ import pytest
 import nerbert
 from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, TimedOut, Unavailable
 from nerbert.serve.app import Access
-from nerbert.serve.client import AsyncClient, Client, RemoteTagger, connected_tagger
-from nerbert.serve.client_requests import RETRIES
+from nerbert.serve.client import RETRIES, AsyncClient, Client, RemoteTagger, connected_tagger
 from nerbert.tagger.jobs.job import TagJob
 from nerbert.tagger.spans import Spans
 from nerbert.tagger.tagger import Tagger
