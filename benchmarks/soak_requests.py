@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nerbert.errors import NerbertError
-from nerbert.serve.protocols.inception import _EXAMPLE as XMI
+from nerbert.serve.protocols.inception import EXAMPLE as XMI
 from nerbert.tagger.pending import TagRequest
 from nerbert.tagger.presidio_names import presidio_name
 from nerbert.tagger.tagger import Tagger

@@ -190,14 +190,14 @@ MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
 PROTOCOLS: "Registry[Protocol]" = Registry(
     "protocol",
     {
-        "tag": "nerbert.serve.protocols.tag:operations",
-        "hugging-face": "nerbert.serve.protocols.hugging_face:operations",
-        "gliner": "nerbert.serve.protocols.gliner:operations",
-        "presidio": "nerbert.serve.protocols.presidio:operations",
-        "nemo": "nerbert.serve.protocols.nemo:operations",
-        "label-studio": "nerbert.serve.protocols.label_studio:operations",
-        "inception": "nerbert.serve.protocols.inception:operations",
-        "page": "nerbert.serve.protocols.page:operations",
+        "tag": "nerbert.serve.routes:own_routes",
+        "hugging-face": "nerbert.serve.routes:hugging_face_routes",
+        "gliner": "nerbert.serve.routes:gliner_routes",
+        "presidio": "nerbert.serve.routes:presidio_routes",
+        "nemo": "nerbert.serve.routes:nemo_routes",
+        "label-studio": "nerbert.serve.routes:label_studio_routes",
+        "inception": "nerbert.serve.routes:inception_routes",
+        "page": "nerbert.serve.routes:page_routes",
     },
 )
 """What a server's clients speak: functions that return operations."""

@@ -22,14 +22,22 @@ LONGEST_NAME, LONGEST_DESCRIPTION = 200, 1000
 """Maximum characters."""
 
 
+class CheckedLabels(tuple[EntityLabel, ...]):
+    """Labels that `entity_labels` has checked, and checks no more."""
+
+    __slots__ = ()
+
+
 def entity_labels(given: Iterable[str | EntityLabel]) -> tuple[EntityLabel, ...]:
     """Return labels in their order; raise InputError for none, an empty or long one, or one given twice.
 
     A text is a name, or a name and a description with a colon and a space between them.
     """
+    if isinstance(given, CheckedLabels):
+        return given
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise InputError(f"labels {given!r:.80}: must be a list of texts; for one label, a list of one")
-    labels = tuple(map(_label, given))
+    labels = CheckedLabels(map(_label, given))
     if not labels:
         raise InputError("labels: none given; give at least one")
     first: dict[str, str] = {}
@@ -47,10 +55,10 @@ def as_learnt(labels: Iterable[str | EntityLabel], card: Mapping[str, Any]) -> t
 
     A merged type (`nerbert types`) is as many labels of one name as it has words; its entities are those of all.
     """
-    words = learnt_words(card)
-    return tuple(
-        replace(each, reads=one) for each in entity_labels(labels) for one in words.get(each.name, ()) or ("",)
-    )
+    words, checked = learnt_words(card), entity_labels(labels)
+    if not words:
+        return checked
+    return tuple(replace(each, reads=one) for each in checked for one in words.get(each.name) or ("",))
 
 
 def parse_labels(given: str) -> tuple[EntityLabel, ...]:

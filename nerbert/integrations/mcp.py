@@ -19,7 +19,7 @@ from nerbert import __version__
 from nerbert.errors import NerbertError
 from nerbert.serve.answers import FoundEntity, ServedModel, TagAnswer, TextResult
 from nerbert.serve.server import ServeJob
-from nerbert.serve.service import Ask, Service, message_of, model_of, named_sources
+from nerbert.serve.service import Ask, Service, message_of, model_of
 
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _Texts = Annotated[list[str], Field(description="Texts, each of any number of sentences.")]
@@ -36,7 +36,7 @@ def mcp_server(job: ServeJob) -> MCPServer[None]:
     Raise NerbertError for a tagger that can't be loaded.
     """
     with redirect_stdout(sys.stderr):  # stdout is the protocol's
-        service = Service(named_sources(job.taggers), job.load, job.limits)
+        service = Service(job.sources(), job.load, job.limits)
 
     @asynccontextmanager
     async def running(_: MCPServer[None]) -> AsyncIterator[None]:

@@ -1,7 +1,7 @@
 """The server as an ASGI application: limits, tokens, errors in one shape, logs and metrics around operations.
 
 Neither a text nor a token is ever logged. What goes wrong unforeseen is one line of JSON for the client, and a
-traceback in the log.
+traceback in the log. Slow connections, and too many of them, are a proxy's to end (docs/how-to/serve.md).
 """
 
 import asyncio
@@ -30,23 +30,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nerbert.errors import NerbertError, Overloaded, TimedOut, Unavailable
 from nerbert.schema import parse_json, parse_strings
-from nerbert.serve.metrics import Metrics
-from nerbert.serve.openapi import describe
-from nerbert.serve.protocol import Call, Gone, Operation
+from nerbert.serve.protocol import Call, Gone, Operation, describe
+from nerbert.serve.protocols.status import Metrics
 from nerbert.serve.service import INTERNAL, Service, log, message_of
 from nerbert.serve.settings import is_loopback
 
 _ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _PACKED = 1024
 """Bytes of an answer from which on it is packed, for clients that take gzip."""
-_FOR_BODY = 0.9
-"""The share of the time limit in which a body must come."""
-_PART = 1 << 16
-"""Bytes of an answer that are sent at once."""
-_DROPPED = 16 << 20
-"""Bytes of a refused body that are read."""
-_DROPPING = 2.0
-"""Seconds for which they are read."""
+_DROPPED, _DROPPING = 16 << 20, 2.0
+"""Bytes of a refused body that are read, and the seconds for which they are."""
 _PAUSE = 0.05
 """Seconds before room for a part of a stream is looked for again."""
 _GONE = 499
@@ -85,13 +78,11 @@ def application(
     metrics.watch(service.queue)
     description = to_json(describe(operations, token=bool(access.token)))
     shown = partial(Response, description, media_type="application/json")
-    answering = _Answering(service)
     routes = [
-        Route(each.path, partial(answering.reply, each), methods=[each.method],
+        Route(each.path, partial(_reply, service, each), methods=[each.method],
               middleware=[] if each.streams else [Middleware(GZipMiddleware, minimum_size=_PACKED, compresslevel=4)])
         for each in operations
     ]  # fmt: skip
-    routes.append(Route("/openapi.json", lambda _: shown()))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -100,10 +91,12 @@ def application(
             yield
         await service.stop()
 
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_fault})
+    app = Starlette(
+        routes=[*routes, Route("/openapi.json", lambda _: shown())], lifespan=lifespan,
+        exception_handlers={HTTPException: _not_there},
+    )  # fmt: skip
     app.router.redirect_slashes = False
-    opened = [compile_path(each.path)[0] for each in operations if each.open]
-    gate = _Gate(app, service, access, opened, metrics)
+    gate = _Gate(app, service, access, [compile_path(each.path)[0] for each in operations if each.open], metrics)
     if not access.origins:
         return gate
     return CORSMiddleware(
@@ -130,12 +123,30 @@ class _Gate:
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         seen = scope["nerbert"] = _Seen(given if _ID.fullmatch(given) else secrets.token_hex(8))
-        body = _Body(receive)
-        reply = partial(self._send, send, seen, None if b"expect" in headers else body)
-        refusal = self._refusal(scope, headers, seen)
+        rest = b"expect" not in headers
+        """Whether the client sends the rest of its body before it reads an answer."""
+
+        async def receive_part() -> Message:
+            nonlocal rest
+            message = await receive()
+            rest = rest and message.get("more_body", False)
+            return message
+
+        async def reply(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen.status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", seen.id.encode())]
+                left = _DROPPED if seen.status >= 400 else 0
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_DROPPING):
+                        while rest and left > 0:
+                            left -= len((await receive_part()).get("body", b""))
+            await send(message)
+
+        refusal = self._refusal(scope, headers)
         self._busy += refusal is None
         try:
-            await (refusal or self._app)(scope, body, reply)
+            await (_fault(refusal, seen) if refusal else self._app)(scope, receive_part, reply)
         except (Gone, ClientDisconnect):
             seen.status = _GONE
         finally:
@@ -143,37 +154,23 @@ class _Gate:
             self._service.held -= seen.held
             self._note(scope["method"], seen)
 
-    def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes], seen: _Seen) -> Response | None:
+    def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> NerbertError | HTTPException | None:
         """Return why a request isn't let in."""
         if any(each.match(scope["path"]) for each in self._opened):
             return None
         if self._busy >= self._service.limits.max_requests:
-            return fault(Overloaded(f"{self._busy:,} requests are in progress; try again later"), seen)
+            return Overloaded(f"{self._busy:,} requests are in progress; try again later")
         origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
         if origin and origin.partition("://")[2] != host and not {origin, "*"} & {*self._access.origins}:
-            return fault(HTTPException(403, f"pages of {origin!r:.80} may not ask; allow them with --cors"), seen)
+            return HTTPException(403, f"pages of {origin!r:.80} may not ask; allow them with --cors")
         if self._access.local and not _is_local(host):
             why = f"this server answers as 127.0.0.1 or localhost, not as {host!r:.80}; give it a token, or --no-token"
-            return fault(HTTPException(403, why), seen)
-        if self._access.token:
-            token = _token(headers.get(b"authorization", b""))
-            if not hmac.compare_digest(token, self._access.token.encode()):
-                why = "a token is needed: send it as `Authorization: Bearer TOKEN`, or as the password of any user"
-                return fault(HTTPException(401, why, {"WWW-Authenticate": "Bearer"}), seen)
+            return HTTPException(403, why)
+        token = _token(headers.get(b"authorization", b""))
+        if self._access.token and not hmac.compare_digest(token, self._access.token.encode()):
+            why = "a token is needed: send it as `Authorization: Bearer TOKEN`, or as the password of any user"
+            return HTTPException(401, why, {"WWW-Authenticate": "Bearer"})
         return None
-
-    async def _send(self, send: Send, seen: _Seen, body: "_Body | None", message: Message) -> None:
-        """Send a part of an answer; of a refusal, after the rest of the body, or the client might not read it."""
-        if message["type"] == "http.response.start":
-            seen.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), (b"x-request-id", seen.id.encode())]
-            if body and seen.status >= 400 and seen.status != 408:
-                await body.drop()
-        content, rest = message.get("body", b""), message.get("more_body", False)
-        for start in range(0, len(content) - _PART, _PART):  # uvicorn waits for the client between two of them
-            await send({"type": "http.response.body", "body": content[start : start + _PART], "more_body": True})
-            message = {"type": "http.response.body", "body": content[start + _PART :], "more_body": rest}
-        await send(message)
 
     def _note(self, method: str, seen: _Seen) -> None:
         took = time.perf_counter() - seen.started
@@ -182,27 +179,6 @@ class _Gate:
         words = call.words if call else 0
         self._metrics.request(seen.path, seen.status, took, model, words)
         log.info("%s %s %s %d %.1f ms %d words", seen.id, method, seen.path, seen.status, took * 1000, words)
-
-
-class _Body:
-    """What receives a request's body, and knows whether all of it came."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive, self._more = receive, True
-
-    async def __call__(self) -> Message:
-        """Receive the next part."""
-        message = await self._receive()
-        self._more = message.get("more_body", False)
-        return message
-
-    async def drop(self) -> None:
-        """Receive the rest, up to a bound."""
-        left = _DROPPED
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_DROPPING):
-                while self._more and left > 0:
-                    left -= len((await self()).get("body", b""))
 
 
 def _token(authorization: bytes) -> bytes:
@@ -221,94 +197,81 @@ def _is_local(host: str) -> bool:
     return False
 
 
-class _Answering:
-    """Reads and checks what an operation takes, calls it, and makes its answer a response."""
+async def _reply(service: Service, operation: Operation, request: Request) -> Response:
+    """Return the response of an operation; whatever fails, it is an error in the one shape."""
+    seen: _Seen = request.scope["nerbert"]
+    seen.path = operation.path
+    try:
+        async with asyncio.timeout(None if operation.streams else service.limits.timeout):
+            return await _answer(service, operation, request, seen)
+    except (Gone, ClientDisconnect):
+        raise
+    except TimeoutError:
+        return _fault(TimedOut("the answer takes longer than this server's limit"), seen)
+    except (NerbertError, HTTPException) as error:
+        return _fault(error, seen)
+    except Exception as error:
+        log.exception("%s failed", seen.id, exc_info=error)
+        return _fault(NerbertError(INTERNAL), seen)
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
 
-    async def reply(self, operation: Operation, request: Request) -> Response:
-        """Return the response; whatever fails, it is an error in the one shape."""
-        seen: _Seen = request.scope["nerbert"]
-        seen.path = operation.path
-        try:
-            async with asyncio.timeout(None if operation.streams else self._service.limits.timeout):
-                return await self._answer(operation, request, seen)
-        except (Gone, ClientDisconnect):
-            raise
-        except TimeoutError:
-            return fault(TimedOut("the answer takes longer than this server's limit"), seen)
-        except (NerbertError, HTTPException) as error:
-            return fault(error, seen)
-        except Exception as error:
-            log.exception("%s failed", seen.id, exc_info=error)
-            return fault(NerbertError(INTERNAL), seen)
+async def _answer(service: Service, operation: Operation, request: Request, seen: _Seen) -> Response:
+    """Read and check what an operation takes, call it, and make its answer a response."""
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise HTTPException(415, "the body is packed; send it as it is")
+    query = parse_strings(dict(request.query_params), operation.query, "address")
+    call = seen.call = Call(service, query, request.path_params, request.receive)
+    if operation.streams:
+        call.content, call.release = _parts(service, request, seen), lambda size: _hold(service, seen, -size)
+        return _Lines(await operation.run(call))
+    if operation.body is not None:
+        call.body = parse_json(await _body(service, request, seen), operation.body, "body")
+    found = await operation.run(call)
+    if isinstance(found, Response):
+        return found
+    response = Response(await call.made(partial(to_json, found)), media_type="application/json")
+    if answers := call.answers:
+        response.headers["Server-Timing"] = f"queue;dur={answers.queued:.1f}, model;dur={answers.computed:.1f}"
+    return response
 
-    async def _answer(self, operation: Operation, request: Request, seen: _Seen) -> Response:
-        if request.headers.get("content-encoding", "identity") != "identity":
-            raise HTTPException(415, "the body is packed; send it as it is")
-        query = parse_strings(dict(request.query_params), operation.query, "address")
-        call = seen.call = Call(self._service, query, request.path_params, request.receive)
-        if operation.streams:
-            call.content, call.release = self._parts(request, seen), partial(self._hold, seen=seen, back=True)
-            return _Lines(await operation.run(call))
-        if operation.body is not None:
-            call.body = parse_json(await self._body(request, seen), operation.body, "body")
-        found = await operation.run(call)
-        if isinstance(found, Response):
-            return found
-        response = Response(await call.made(partial(to_json, found)), media_type="application/json")
-        if answers := call.answers:
-            response.headers["Server-Timing"] = f"queue;dur={answers.queued:.1f}, model;dur={answers.computed:.1f}"
-        return response
 
-    async def _body(self, request: Request, seen: _Seen) -> bytes:
-        """Return the body; raise HTTPException for one that is too long or too slow, Overloaded for too many."""
-        limits, body = self._service.limits, bytearray()
-        self._check_room(int(request.headers.get("content-length") or 0))
-        try:
-            async with asyncio.timeout(limits.timeout * _FOR_BODY):
-                async for part in request.stream():
-                    self._hold(len(part), seen)
-                    body += part
-                    self._check_room(len(body))
-        except TimeoutError:
-            raise HTTPException(408, "the body didn't come to its end in time") from None
-        return bytes(body)
+async def _body(service: Service, request: Request, seen: _Seen) -> bytes:
+    """Return the body; raise HTTPException for one that is too long, Overloaded for one too many."""
+    most, body = service.limits.max_body, bytearray()
+    if int(request.headers.get("content-length") or 0) <= most:
+        async for part in request.stream():
+            _hold(service, seen, len(part))
+            body += part
+            if service.held > service.limits.max_held:
+                raise Overloaded(f"requests of {service.held:,} bytes are in progress; try again later")
+            if len(body) > most:
+                break
+        else:
+            return bytes(body)
+    raise HTTPException(413, f"the body is longer than {most:,} bytes; send several")
 
-    def _check_room(self, size: int) -> None:
-        """Raise HTTPException or Overloaded for a body of so many bytes that is too long, or one too many."""
-        limits, held = self._service.limits, self._service.held
-        if size > limits.max_body:
-            raise HTTPException(413, f"the body is longer than {limits.max_body:,} bytes; send several")
-        if held > limits.max_held:
-            raise Overloaded(f"requests of {held:,} bytes are in progress; try again later")
 
-    async def _parts(self, request: Request, seen: _Seen) -> AsyncIterator[bytes]:
-        """Yield the body as it comes, while there is room for it; raise Gone if the client hangs up."""
-        service, more = self._service, True
-        while more:
-            try:
-                async with asyncio.timeout(service.limits.timeout):
-                    message = await request.receive()
-                    part: bytes = message.get("body", b"")
-                    while service.held + len(part) > service.limits.max_held:
-                        await asyncio.sleep(_PAUSE)
-            except TimeoutError:
-                raise TimedOut("no line came in time, or there was no room for it; the stream ends here") from None
-            if message["type"] == "http.disconnect":
-                raise Gone
-            if service.draining:
-                raise Unavailable("the server is stopping; the stream ends here")
-            self._hold(len(part), seen)
-            yield part
-            more = message.get("more_body", False)
+async def _parts(service: Service, request: Request, seen: _Seen) -> AsyncIterator[bytes]:
+    """Yield the body as it comes, when there is room for it; raise Gone if the client hangs up."""
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        part: bytes = message.get("body", b"")
+        while service.held + len(part) > service.limits.max_held and not service.draining:
+            await asyncio.sleep(_PAUSE)
+        if service.draining:
+            raise Unavailable("the server is stopping; the stream ends here")
+        _hold(service, seen, len(part))
+        yield part
+        more = message.get("more_body", False)
 
-    def _hold(self, size: int, seen: _Seen, *, back: bool = False) -> None:
-        """Count bytes that a request holds, or gives back."""
-        change = -size if back else size
-        seen.held += change
-        self._service.held += change
+
+def _hold(service: Service, seen: _Seen, size: int) -> None:
+    """Count bytes that a request holds, or gives back."""
+    seen.held += size
+    service.held += size
 
 
 class _Lines(Response):
@@ -328,12 +291,12 @@ class _Lines(Response):
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _http_fault(request: Request, error: Any) -> Response:
+async def _not_there(request: Request, error: Any) -> Response:
     """Return the response to a path or a method that isn't there."""
-    return fault(error, request.scope["nerbert"])
+    return _fault(error, request.scope["nerbert"])
 
 
-def fault(error: NerbertError | HTTPException, seen: _Seen) -> Response:
+def _fault(error: NerbertError | HTTPException, seen: _Seen) -> Response:
     """Return an error in the one shape, which the clients of all protocols read."""
     if isinstance(error, HTTPException):
         message, status, headers = str(error.detail), error.status_code, dict(error.headers or {})

@@ -9,14 +9,16 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, C
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from nerbert import __version__
 from nerbert.errors import InputError, SettingsError
-from nerbert.formats.entity_labels import entity_labels
+from nerbert.serve.answers import Refusal
 from nerbert.serve.service import Ask, Service, TaggedTexts
 from nerbert.tagger.spans import Spans
 
 Result = TypeVar("Result")
+_LINES, _JSON = "application/x-ndjson", "application/json"
 _MANY = 2000
 """Entities of a request that take more than some milliseconds to be written as JSON."""
 
@@ -38,8 +40,7 @@ class LabelQuery(Query):
     def ask(self) -> Ask:
         """Return it as what to find."""
         labels = [each.strip() for each in self.labels.split(",") if each.strip()]
-        found = entity_labels(labels) if labels else None
-        return Ask(model=self.model, labels=found, thresholds=self.threshold)
+        return Ask(model=self.model, labels=labels or None, thresholds=self.threshold)
 
 
 class Gone(Exception):  # noqa: N818  (reads as the fact that it reports)
@@ -143,3 +144,56 @@ def refuse(name: str, value: object, why: str) -> None:
     """Raise SettingsError for a parameter that isn't supported, unless it is empty."""
     if value:
         raise SettingsError(f"{name} = {value!r:.80}: {why}", setting=name)
+
+
+def describe(operations: Sequence[Operation], *, token: bool) -> dict[str, Any]:
+    """Return the description of operations; `token`: whether they need one."""
+    kinds: dict[str, Any] = {"fault": Refusal}
+    for each in operations:
+        kinds |= {f"{each.method} {each.path} body": each.body, f"{each.method} {each.path} answer": each.answer}
+    adapters = [(name, "validation", TypeAdapter(kind)) for name, kind in kinds.items() if kind is not None]
+    by_mode, parts = TypeAdapter.json_schemas(adapters, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    schemas: dict[str, Any] = {name: schema for (name, _), schema in by_mode.items()}
+    paths = dict[str, dict[str, Any]]()
+    for each in operations:
+        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas, token=token and not each.open)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "nerbert", "version": __version__,
+                 "description": "Named entities in text. Places count code points, unless `offsets` says otherwise."},
+        "paths": paths,
+        "components": {"schemas": parts.get("$defs", {}),
+                       "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+    }  # fmt: skip
+
+
+def _operation(one: Operation, schemas: Mapping[str, Any], *, token: bool) -> dict[str, Any]:
+    media, name = _LINES if one.streams else _JSON, f"{one.method} {one.path}"
+    found: dict[str, Any] = {
+        "summary": one.summary, "operationId": name.replace("/", " ").replace("{", "").replace("}", ""),
+        "parameters": [*_in_path(one.path), *_in_query(one.query)],
+        "responses": {
+            "200": {"description": "The answer", **_content(media, schemas.get(f"{name} answer"))},
+            "default": {"description": "An error", **_content(_JSON, schemas["fault"])},
+        },
+    }  # fmt: skip
+    if one.body is not None:
+        found["requestBody"] = {"required": True, **_content(media, schemas[f"{name} body"], one.examples)}
+    if token:
+        found["security"] = [{"token": []}]
+    return found
+
+
+def _content(media: str, schema: Any, examples: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    shown = {"examples": {name: {"value": value} for name, value in examples.items()}} if examples else {}
+    return {"content": {media: {"schema": schema, **shown}}} if schema else {}
+
+
+def _in_path(path: str) -> list[dict[str, Any]]:
+    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+
+
+def _in_query(query: type[BaseModel]) -> list[dict[str, Any]]:
+    properties = query.model_json_schema()["properties"]
+    return [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in properties.items()]

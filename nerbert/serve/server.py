@@ -7,6 +7,7 @@ lost (uvicorn's issue 2722). SIGTERM and Ctrl-C finish what was taken; SIGHUP lo
 import asyncio
 import logging
 import os
+import re
 import signal
 import socket
 import threading
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from nerbert.serve.protocols.labelling import LabelJob
 
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 1000
+_NAME = re.compile(r"[\w.+-]{1,100}")
 _MEGABYTE = 1 << 20
+_PER_BYTE, _PER_CHARACTER, _PER_REQUEST = 200, 1000, 1 << 19
+"""Bytes: the first two were measured, the third is an estimate (docs/results/2026-11-24-serve.md)."""
 _RELOADS = 2
 """Reloads that may wait."""
 
@@ -55,6 +59,23 @@ class ServeJob:
     """What is labelled on the page."""
     browser: bool = False
     """Whether to open the page."""
+
+    def sources(self) -> dict[str, str]:
+        """Return the folders or hub names of `[NAME=]TAGGER`, by name; raise SettingsError for what can't be a name."""
+        found = dict[str, str]()
+        if not self.taggers:
+            raise SettingsError("TAGGERS is missing: name the folder of a tagger at least (see nerbert serve --help)")
+        for each in self.taggers:
+            given, equals, rest = each.partition("=")
+            name, source = (given, rest) if equals and "/" not in given else (Path(each).absolute().name, each)
+            if not _NAME.fullmatch(name) or not source:
+                raise SettingsError(f"model {name!r:.80}: a name in addresses has letters, digits and . _ + - only; "
+                                    "give another one (NAME=TAGGER)")  # fmt: skip
+            if name in found:
+                raise SettingsError(f"model {name!r}: {found[name]} and {source} have one name; give another "
+                                    "(NAME=TAGGER)")  # fmt: skip
+            found[name] = source
+        return found
 
     def token(self) -> str:
         """Return the token that clients must send, "" for none; raise SettingsError where one is needed."""
@@ -89,16 +110,16 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
     """
     need("serve", "starlette", "uvicorn", "prometheus_client")
     from nerbert.serve.app import Access, application
-    from nerbert.serve.metrics import Metrics
-    from nerbert.serve.protocols import status
-    from nerbert.serve.service import Service, log, model_of, named_sources
+    from nerbert.serve.protocols.status import Metrics
+    from nerbert.serve.routes import label_routes, status_routes
+    from nerbert.serve.service import Service, log, model_of
 
-    sources, token, metrics = named_sources(job.taggers), job.token(), Metrics()
+    sources, token, metrics = job.sources(), job.token(), Metrics()
     labelling = job.labelling.open() if job.labelling else None
     operations = [
         *(each for name in job.protocols or tuple(PROTOCOLS) for each in PROTOCOLS.find(name)()),
-        *status.operations(metrics, reload=job.allow_reload),
-        *(labelling.operations() if labelling else ()),
+        *status_routes(metrics, reload=job.allow_reload),
+        *(label_routes(labelling) if labelling else ()),
     ]
     paths = [f"{each.method} {each.path}" for each in operations]
     if twice := next((each for each in paths if paths.count(each) > 1), ""):
@@ -112,13 +133,12 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
             *([labelling.running] if labelling else []),
         )  # fmt: skip
         address = _address(*(listening.getsockname() if listening else (job.host, job.port)))
-        *parts, memory = _memory(job.limits, service.window)
-        endpoints = [f"{each.method:4} {address}{each.path}" for each in operations]
+        memory = _memory(job.limits, service.window)
         lines = [
             *(f"{each.name}: {each.source}, {each.fingerprint}, {model_of(each).answering}"
               for each in service.models.values()),
-            *(() if listening else [*endpoints, *parts]),
-            memory,
+            *([f"{each.method:4} {address}{each.path}" for each in operations] if listening else []),
+            *(memory if listening else memory[-1:]),
             f"access: {'with a token' if token else 'anyone who reaches it' if job.no_token else 'from this machine'}",
             f"address: {address}",
         ]  # fmt: skip
@@ -140,8 +160,7 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
 
 def _memory(limits: Limits, window: int) -> list[str]:
     """Return in lines how much memory the process may need, by its limits; read what it has needed until now."""
-    used = peak_memory()
-    count, longest = limits.workers, limits.max_characters
+    used, count, longest = peak_memory(), limits.workers, limits.max_characters
     parts = {
         "for the process and its models": used,
         f"for windows of {count - 1} more workers": (count - 1) * window,
@@ -149,14 +168,9 @@ def _memory(limits: Limits, window: int) -> list[str]:
         f"for requests of {limits.max_held:,} bytes and their answers": limits.max_held * _PER_BYTE,
         f"for {count} texts of {longest:,} characters": count * longest * _PER_CHARACTER,
         f"for {limits.max_requests:,} requests in progress": limits.max_requests * _PER_REQUEST,
-        f"for {2 * limits.max_requests:,} connections": 2 * limits.max_requests * _PER_CONNECTION,
     }
     lines = [f"memory: {size / _MEGABYTE:,.0f} MB {name}" for name, size in parts.items()]
     return [*lines, f"memory: at most {sum(parts.values()) / _MEGABYTE:,.0f} MB"]
-
-
-_PER_BYTE, _PER_CHARACTER, _PER_REQUEST, _PER_CONNECTION = 200, 1000, 1 << 19, 1 << 16
-"""Bytes: the first two were measured, the others are estimates (docs/results/2026-11-24-serve.md)."""
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -187,12 +201,10 @@ def _log_to_stderr(log: logging.Logger) -> None:
 async def _run(app: Any, service: Any, listening: socket.socket, limits: Limits) -> None:
     import uvicorn
 
-    from nerbert.serve.connections import limited_connections
-
+    seconds = int(limits.timeout) + 1
     config = uvicorn.Config(
-        app, http=limited_connections(limits.timeout, 2 * limits.max_requests), ws="none", lifespan="on",
-        access_log=False, log_config=None, proxy_headers=False, server_header=False,
-        timeout_graceful_shutdown=int(limits.timeout) + 1, timeout_keep_alive=int(limits.timeout) + 1,
+        app, http="h11", ws="none", lifespan="on", access_log=False, log_config=None, proxy_headers=False,
+        server_header=False, timeout_graceful_shutdown=seconds, timeout_keep_alive=seconds,
     )  # fmt: skip
     loop, tasks = asyncio.get_running_loop(), set[Any]()
 

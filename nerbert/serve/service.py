@@ -9,15 +9,13 @@ import asyncio
 import ctypes
 import gc
 import logging
-import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, TimedOut, Unavailable, at, unknown
 from nerbert.formats.entity_labels import entity_labels
@@ -27,12 +25,12 @@ from nerbert.serve.answers import ServedModel
 from nerbert.serve.queue import Queue, QueuedBatch, Ticket
 from nerbert.serve.settings import Limits
 from nerbert.tagger.pending import TagRequest
-from nerbert.tagger.presidio_names import asked_types, label_of
 from nerbert.tagger.spans import Spans
 from nerbert.tagger.tagger import Tagger
 
 log = logging.getLogger("nerbert.serve")
-_NAME = re.compile(r"[\w.+-]{1,100}")
+_Labels: TypeAlias = tuple[EntityLabel, ...] | None
+_Bounds: TypeAlias = float | Mapping[str, float] | None
 _SHORT, _KEPT = 2000, 32
 """Characters of labels that are read at once (more are in a thread), and lists of labels whose rates are kept."""
 _WARM = "Ada Lovelace and " * 120
@@ -58,10 +56,6 @@ class Served:
         """Return whether it finds any labels; otherwise its own types only."""
         return bool(self.tagger.labels) or not self.tagger.types
 
-    def asked(self, names: Iterable[str]) -> dict[str, str]:
-        """Return what to find for a client's names of types, each with that name; fixed types that it lacks are out."""
-        return {label_of(each): each for each in names} if self.takes_labels else asked_types(self.tagger.types, names)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
@@ -69,7 +63,7 @@ class Ask:
 
     model: str = ""
     labels: Sequence[str | EntityLabel] | None = None
-    thresholds: float | Mapping[str, float] | None = None
+    thresholds: _Bounds = None
     decoding: str = ""
 
 
@@ -121,23 +115,6 @@ def milliseconds() -> float:
     return time.monotonic() * 1000
 
 
-def named_sources(sources: Sequence[str]) -> dict[str, str]:
-    """Return the folders or hub names of `[NAME=]TAGGER`, by name; raise SettingsError for names that can't be used."""
-    found = dict[str, str]()
-    if not sources:
-        raise SettingsError("TAGGERS is missing: name the folder of a tagger at least (see nerbert serve --help)")
-    for each in sources:
-        given, equals, rest = each.partition("=")
-        name, source = (given, rest) if equals and "/" not in given else (Path(each).absolute().name, each)
-        if not _NAME.fullmatch(name) or not source:
-            raise SettingsError(f"model {name!r:.80}: a name in addresses has letters, digits and . _ + - only; give "
-                                "another one (NAME=TAGGER)")  # fmt: skip
-        if name in found:
-            raise SettingsError(f"model {name!r}: {found[name]} and {source} have one name; give another (NAME=TAGGER)")
-        found[name] = source
-    return found
-
-
 class Service:
     """Taggers by name, the first one is the default; start it in the event loop that uses it.
 
@@ -162,7 +139,7 @@ class Service:
         self._changed, self._stopping = threading.Condition(), False
         self._reloading, self._patience, self._tasks = asyncio.Lock(), asyncio.Lock(), set[asyncio.Task[Any]]()
         self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(limits.workers)]
-        self._rates = dict[tuple[tuple[str, str], tuple[EntityLabel, ...] | None], tuple[int, float]]()
+        self._rates = dict[object, tuple[int, float]]()
 
     def _loaded(self, name: str, source: str) -> Served:
         with at(part=f"model {name}"):
@@ -209,26 +186,26 @@ class Service:
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
+    async def _reload(self, names: Sequence[str]) -> dict[str, str]:
+        found = dict.fromkeys(names, "")
+        for name in names:
+            try:
+                await self.add(name, self.find(name).source)
+            except NerbertError as error:
+                found[name] = str(error)
+            except Exception as error:
+                log.exception("model %s can't be loaded", name, exc_info=error)
+                found[name] = INTERNAL
+            log.info("model %s: %s", name, found[name] or f"loaded again, {self.models[name].fingerprint}")
+        return found
+
     async def add(self, name: str, source: str) -> None:
         """Load a model under a name, in place of one that has it; raise what is wrong with it."""
         async with self._reloading:
-            self.models[name] = await asyncio.to_thread(self._loaded, name, source)
-
-    async def _reload(self, names: Sequence[str]) -> dict[str, str]:
-        found = dict[str, str]()
-        async with self._reloading:
-            for name in names:
-                try:
-                    self.models[name] = await asyncio.to_thread(self._loaded, name, self.find(name).source)
-                    found[name] = ""
-                except NerbertError as error:
-                    found[name] = str(error)
-                except Exception as error:
-                    log.exception("model %s can't be loaded", name, exc_info=error)
-                    found[name] = INTERNAL
+            try:
+                self.models[name] = await asyncio.to_thread(self._loaded, name, source)
+            finally:
                 await asyncio.to_thread(_give_back)
-                log.info("model %s: %s", name, found[name] or f"loaded again, {self.models[name].fingerprint}")
-        return found
 
     async def tag(self, texts: Sequence[str], ask: Ask, *, patient: bool = False) -> TaggedTexts:
         """Return the answer to each text, in batches with those of others: spans, or the error of a text.
@@ -241,12 +218,14 @@ class Service:
             with self._changed:
                 self.queue.check(milliseconds())
         served = self.find(ask.model)
-        labels = self._checked(texts, ask, served)
+        labels, bounds = self._checked(texts, ask, served)
         least, slope = await self._rate(served, labels)
         costs = [least + int(slope * len(text.encode("utf-8", "replace"))) for text in texts]
         self._check_time(served, costs)
-        ask = replace(ask, labels=labels)
-        tickets = [self._ticket(served, *each, ask) for each in zip(texts, costs, strict=True)]
+        request = TagRequest("", labels, bounds, decoding=ask.decoding)
+        tickets = [
+            self._ticket(served, cost, replace(request, text=text)) for text, cost in zip(texts, costs, strict=True)
+        ]
         chunks = list(_chunks(tickets, self.limits.batch))
         try:
             for number, chunk in enumerate(chunks):
@@ -289,8 +268,8 @@ class Service:
             raise TimedOut(f"{sum(costs):,} subwords, with labels, would take {seconds:,.0f} seconds or more: at most "
                            f"{self.limits.timeout:g} are allowed; send less text or fewer labels")  # fmt: skip
 
-    def _checked(self, texts: Sequence[str], ask: Ask, served: Served) -> tuple[EntityLabel, ...] | None:
-        """Return the labels; raise InputError for more of anything than the limits allow."""
+    def _checked(self, texts: Sequence[str], ask: Ask, served: Served) -> tuple[_Labels, _Bounds]:
+        """Return labels and thresholds, checked once for all texts; raise InputError for more than limits allow."""
         limits = self.limits
         if len(texts) > limits.max_texts:
             raise InputError(f"{len(texts):,} texts: one request may have at most {limits.max_texts:,}; send several")
@@ -298,13 +277,16 @@ class Service:
             if len(text) > limits.max_characters:
                 with at(part=f"text {place}" if len(texts) > 1 else "text"):
                     raise InputError(f"{len(text):,} characters: at most {limits.max_characters:,} are allowed; cut it")
-        if ask.labels is None:
-            return None
-        if len(ask.labels) > limits.max_labels:
+        if ask.labels is not None and len(ask.labels) > limits.max_labels:
             raise InputError(f"{len(ask.labels):,} labels: one request may have at most {limits.max_labels:,}")
-        return entity_labels(ask.labels)
+        bounds, least = ask.thresholds, limits.least_threshold
+        if served.takes_labels and isinstance(bounds, Mapping):
+            bounds = {name: _raised(each, least) for name, each in bounds.items()}
+        elif served.takes_labels and bounds is not None:
+            bounds = _raised(bounds, least)
+        return None if ask.labels is None else entity_labels(ask.labels), bounds
 
-    async def _rate(self, served: Served, labels: tuple[EntityLabel, ...] | None) -> tuple[int, float]:
+    async def _rate(self, served: Served, labels: _Labels) -> tuple[int, float]:
         """Return the subwords of a very short text, and of each byte more, with labels' prompts."""
         key = served.group, labels
         if key not in self._rates:
@@ -313,15 +295,8 @@ class Service:
             self._rates = dict([*self._rates.items()][1 - _KEPT :]) | {key: rate}
         return self._rates[key]
 
-    def _ticket(self, served: Served, text: str, cost: int, ask: Ask) -> Ticket[_Text]:
-        least, bounds = self.limits.least_threshold, ask.thresholds
-        if served.takes_labels and bounds is not None:
-            bounds = (
-                {name: _raised(each, least) for name, each in bounds.items()}
-                if isinstance(bounds, Mapping)
-                else _raised(bounds, least)
-            )
-        request = TagRequest(text, ask.labels, bounds, lambda: not ticket.is_open(milliseconds()), ask.decoding)
+    def _ticket(self, served: Served, cost: int, request: TagRequest) -> Ticket[_Text]:
+        request = replace(request, cancelled=lambda: not ticket.is_open(milliseconds()))
         now, work = milliseconds(), _Text(served, request, self._loop.create_future())
         ticket = Ticket(served.group, work, cost, now, now + self.limits.timeout * 1000)
         return ticket
@@ -381,7 +356,7 @@ def _chunks(tickets: Sequence[Ticket[_Text]], most: int) -> Iterator[Sequence[Ti
         yield tickets[start:]
 
 
-def _rate(tagger: Tagger, labels: Sequence[EntityLabel] | None) -> tuple[int, float]:
+def _rate(tagger: Tagger, labels: _Labels) -> tuple[int, float]:
     """Return the rate by two texts: counting each text's subwords would take a tenth of the time to tag it."""
     least = tagger.cost("a", labels)
     return least, (tagger.cost(_WARM, labels) - least) / len(_WARM)

@@ -24,7 +24,7 @@ class Limits(Settings):
     max_waiting: _Count = 4096
     """Texts that wait; beyond, requests are refused (429)."""
     timeout: Annotated[float, Bounds(above=0, at_most=86_400)] = 60.0
-    """Seconds until an answer is given up (504), or a client that sends or reads nothing (408)."""
+    """Seconds until an answer is given up (504), or a connection on which nothing is asked is closed."""
     max_requests: _Count = 1024
     """Requests that are in progress; beyond, they are refused (429)."""
     max_held: _Count = 4 << 20

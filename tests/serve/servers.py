@@ -24,10 +24,9 @@ import uvicorn
 from nerbert.errors import InputError
 from nerbert.registry import PROTOCOLS
 from nerbert.serve.app import Access, application
-from nerbert.serve.connections import limited_connections
-from nerbert.serve.metrics import Metrics
 from nerbert.serve.protocol import Operation
-from nerbert.serve.protocols import status
+from nerbert.serve.protocols.status import Metrics
+from nerbert.serve.routes import label_routes, status_routes
 from nerbert.serve.server import _listening
 from nerbert.serve.service import Service, log
 from nerbert.serve.settings import Limits
@@ -149,7 +148,7 @@ def built(
     metrics = Metrics()
     service = Service({name: "nowhere"}, load, limits, metrics.batch)
     operations = [operation for protocol in PROTOCOLS for operation in PROTOCOLS.find(protocol)()]
-    operations += [*status.operations(metrics, reload=reload), *(labelling.operations() if labelling else [])]
+    operations += [*status_routes(metrics, reload=reload), *(label_routes(labelling) if labelling else [])]
     running = [labelling.running] if labelling else []
     return service, operations, application(service, operations, access, metrics, *running)
 
@@ -167,9 +166,8 @@ def inside(
     gate, clock, records = Gate(folder), Clock(), Records()
     limit = Limits(**{"deadline": 3_600_000, **limits})
     service, _, app = built(lambda _: load(gate), limit, name, labelling, access, reload=reload)
-    kind = limited_connections(limit.timeout, 2 * limit.max_requests)
     one = uvicorn.Server(uvicorn.Config(
-        app, http=kind, ws="none", lifespan="on", access_log=False, log_config=None, proxy_headers=False,
+        app, http="h11", ws="none", lifespan="on", access_log=False, log_config=None, proxy_headers=False,
         server_header=False, timeout_keep_alive=int(limit.timeout) + 1,
     ))  # fmt: skip
 
@@ -181,7 +179,6 @@ def inside(
         stack.enter_context(patch("nerbert.serve.service.milliseconds", lambda: clock() * 1000))
         stack.enter_context(patch("nerbert.serve.service._PAUSE", 0.001))
         stack.enter_context(patch("nerbert.serve.app._DROPPING", DEADLINE))
-        stack.enter_context(patch("nerbert.serve.connections._LEFT", DEADLINE))
         for logger in (log, logging.getLogger("uvicorn.error")):
             stack.enter_context(patch.object(logger, "handlers", [records]))
         log.setLevel(logging.INFO)

@@ -7,7 +7,9 @@ so that all points of the curve have one test set.
 
 import asyncio
 import json
+import os
 import shlex
+import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -15,10 +17,9 @@ from pathlib import Path
 from typing import Literal
 
 from nerbert.artifacts import write_json
-from nerbert.errors import NerbertError, SettingsError
+from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.formats.jsonl import JsonLines
 from nerbert.schema import read_json
-from nerbert.serve.commands import run_command
 from nerbert.serve.labelling.project import Project
 from nerbert.serve.service import INTERNAL, Service, log
 
@@ -209,3 +210,26 @@ class Learner:
         interval = judged["interval"]
         return replace(made, f1=found["f1"], low=interval["low"], high=interval["high"],
                        test_sentences=found["sentences"])  # fmt: skip
+
+
+async def run_command(*arguments: str) -> bytes:
+    """Return what a command of nerbert prints; raise InputError with its last line if it fails.
+
+    It runs in a process of its own, which ends when the caller is cancelled.
+    """
+    process = await asyncio.create_subprocess_exec(
+        "nice", sys.executable, "-m", "nerbert", *arguments,
+        env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)), **os.environ},  # one core is for the server
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for the server alone
+    )  # fmt: skip
+    try:
+        printed, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()  # what it writes is whole or absent
+            await process.wait()
+    if process.returncode:
+        lines = errors.decode(errors="replace").strip().splitlines()
+        raise InputError(lines[-1] if lines else f"ended with {process.returncode}")
+    return printed

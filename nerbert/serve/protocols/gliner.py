@@ -4,13 +4,12 @@ Source: gliner 0.2.29, `gliner/serve/server.py` (`GLiNERServer`) and `client.py`
 fixed types if the labels are among them. Relations, adapters and several labels for one place are refused.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from nerbert.records import EntityLabel
-from nerbert.serve.protocol import Call, Operation, Strings, nested, refuse
+from nerbert.serve.protocol import Call, Strings, nested, refuse
 from nerbert.serve.service import Ask
 
 _USUAL = 0.5
@@ -44,18 +43,8 @@ class GlinerAnswer(BaseModel):
     entities: list[GlinerEntity]
 
 
-def operations() -> Sequence[Operation]:
-    """Return the operations."""
-    examples = {"labels": {"text": "Ada Lovelace came to London.", "labels": ["person", "city"], "threshold": 0.5}}
-    return [
-        Operation(
-            path="/gliner", run=_predict, body=GlinerRequest, answer=GlinerAnswer, examples=examples,
-            summary="Entities, as GLiNER's server",
-        )
-    ]  # fmt: skip
-
-
-async def _predict(call: Call) -> dict[str, Any]:
+async def predict(call: Call) -> dict[str, Any]:
+    """Tag a text."""
     body: GlinerRequest = call.body
     refuse("relations", body.relations, "this server finds entities only; leave it out")
     refuse("adapter_id", body.adapter_id, "this server has no adapters; leave it out")

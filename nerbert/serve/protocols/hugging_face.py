@@ -5,13 +5,13 @@ can't name labels, so they are in the address: `/models/NAME?labels=ship,port`. 
 `stride` changes nothing. Without a strategy entities are whole, as `simple` gives them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from nerbert.records import Span
-from nerbert.serve.protocol import Call, LabelQuery, Operation, Strings
+from nerbert.serve.protocol import Call, Strings
 from nerbert.tagger.spans import Spans
 from nerbert.words import split_words
 
@@ -41,18 +41,8 @@ class Element(BaseModel):
     end: int
 
 
-def operations() -> Sequence[Operation]:
-    """Return the operations."""
-    examples = {"a text": {"inputs": "Ada Lovelace came to London.", "parameters": {"aggregation_strategy": "simple"}}}
-    return [
-        Operation(
-            path="/models/{model}", run=_classify, body=Inputs, answer=list[Element] | list[list[Element]],
-            query=LabelQuery, summary="Token classification, as Hugging Face's", examples=examples,
-        )
-    ]  # fmt: skip
-
-
-async def _classify(call: Call) -> list[Any]:
+async def classify(call: Call) -> list[Any]:
+    """Tag a text, or several."""
     body: Inputs = call.body
     how, texts = body.parameters or Parameters(), body.inputs
     several = texts if isinstance(texts, list) else [texts]

@@ -6,18 +6,17 @@ and goes as XMI, which dkpro-cassis reads; offsets in it count UTF-16. There is 
 
 import asyncio
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from nerbert.errors import InputError, need
-from nerbert.serve.protocol import Call, LabelQuery, Operation
+from nerbert.serve.protocol import Call
 from nerbert.tagger.spans import Spans
 
 _TOKEN = "de.tudarmstadt.ukp.dkpro.core.api.segmentation.type.Token"
 _PREDICTED = "inception_internal_predicted"
-_EXAMPLE = {
+EXAMPLE = {
     "metadata": {"layer": "Entity", "feature": "value", "anchoringMode": "characters"},
     "document": {
         "xmi": '<xmi:XMI xmlns:xmi="http://www.omg.org/XMI" xmlns:cas="http:///uima/cas.ecore"><cas:Sofa xmi:id="1" '
@@ -59,16 +58,8 @@ class RecommenderAnswer(BaseModel):
     document: str
 
 
-def operations() -> Sequence[Operation]:
-    """Return the operations."""
-    return [
-        Operation(path="/inception/predict", run=_predict, body=RecommenderRequest, answer=RecommenderAnswer,
-                  query=LabelQuery, summary="Recommend annotations, as INCEpTION's external recommender",
-                  examples={"a document": _EXAMPLE})
-    ]  # fmt: skip
-
-
-async def _predict(call: Call) -> dict[str, str]:
+async def predict(call: Call) -> dict[str, str]:
+    """Add entities to a document."""
     need("inception", "cassis")
     body: RecommenderRequest = call.body
     cas = await asyncio.to_thread(_read, body)

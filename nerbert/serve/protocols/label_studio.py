@@ -19,12 +19,13 @@ from starlette.exceptions import HTTPException
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.formats.label_studio import LabelStudio
 from nerbert.records import Document, EntityLabel
-from nerbert.serve.commands import run_command
-from nerbert.serve.protocol import Call, Operation
+from nerbert.serve.labelling.learning import run_command
+from nerbert.serve.protocol import Call
+from nerbert.serve.protocols.presidio import asked_labels
 from nerbert.serve.service import INTERNAL, Ask, Served, Service, log
 from nerbert.tagger.spans import Spans
 
-_BASE = "/label-studio"
+EXAMPLE = '<View><Labels name="k" toName="t"><Label value="person"/></Labels><Text name="t" value="$text"/></View>'
 _URL, _KEY = "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"
 _LARGEST = 1 << 30
 """Bytes of an export that are read."""
@@ -65,36 +66,20 @@ class LabelStudioEvent(BaseModel):
     project: LabelStudioProject | None = None
 
 
-def operations() -> Sequence[Operation]:
-    """Return the operations."""
-    trainings = _Trainings()
-    config = '<View><Labels name="k" toName="t"><Label value="person"/></Labels><Text name="t" value="$text"/></View>'
-    return [
-        Operation(path=f"{_BASE}/health", method="GET", run=_health, answer=dict[str, str], open=True,
-                  summary="Health, as Label Studio's backend"),
-        Operation(path=f"{_BASE}/setup", run=_setup, body=LabelStudioSetup, answer=dict[str, str],
-                  summary="Connect a project of Label Studio",
-                  examples={"a project": {"project": "1.1700000000", "schema": config}}),
-        Operation(path=f"{_BASE}/predict", run=_predict, body=LabelStudioTasks, answer=dict[str, list[Any]],
-                  summary="Predictions for Label Studio's tasks",
-                  examples={"a task": {"tasks": [{"data": {"text": "Ada came to Rome."}}], "label_config": config}}),
-        Operation(path=f"{_BASE}/webhook", run=trainings.event, body=LabelStudioEvent, answer=dict[str, str],
-                  summary="What happened in Label Studio; START_TRAINING starts a training",
-                  examples={"an annotation": {"action": "ANNOTATION_CREATED", "project": {"id": 1}}}),
-    ]  # fmt: skip
-
-
-async def _health(_: Call) -> dict[str, str]:
+async def health(_: Call) -> dict[str, str]:
+    """Return what Label Studio's own backends say."""
     return {"status": "UP", "model_class": "nerbert"}
 
 
-async def _setup(call: Call) -> dict[str, str]:
+async def setup(call: Call) -> dict[str, str]:
+    """Connect a project."""
     served = call.service.find(call.query.model)
     _understood(call.body.config, served)
     return {"model_version": _version(served)}
 
 
-async def _predict(call: Call) -> dict[str, list[Any]]:
+async def predict(call: Call) -> dict[str, list[Any]]:
+    """Tag the texts of tasks."""
     body: LabelStudioTasks = call.body
     served = call.service.find(call.query.model)
     interface, labels = _understood(body.label_config, served)
@@ -122,7 +107,7 @@ def _understood(config: str, served: Served) -> tuple[_Interface, dict[str, str]
     """Return an interface, and its labels by the names to find; log and raise what is wrong with it for a model."""
     try:
         interface = _interface(config)
-        labels = served.asked(interface.labels)
+        labels = asked_labels(served, interface.labels)
         if not labels:
             raise InputError(f"the model {served.name} finds {', '.join(served.tagger.types)}, and none of "
                              f"{', '.join(interface.labels)}")  # fmt: skip
@@ -160,7 +145,7 @@ def _version(served: Served) -> str:
     return f"{served.name}-{served.fingerprint}"
 
 
-class _Trainings:
+class Trainings:
     """Trainings on what is annotated, one at a time, each from the tagger that was served first; its name stays."""
 
     def __init__(self) -> None:

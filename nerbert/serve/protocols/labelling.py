@@ -29,7 +29,7 @@ from nerbert.serve.labelling.learning import MINE, Learner
 from nerbert.serve.labelling.order import Draw
 from nerbert.serve.labelling.project import Answer, LabelItem, LabelType, Project
 from nerbert.serve.labelling.sentences import LONGEST
-from nerbert.serve.protocol import Call, Operation, Query
+from nerbert.serve.protocol import Call, Query
 from nerbert.serve.service import Ask, Service
 
 _SILENT = 600.0
@@ -141,33 +141,8 @@ class Labelling:
             await self._learner.close()
             self.project.close()
 
-    def operations(self) -> Sequence[Operation]:
-        """Return the operations."""
-        tab, types = {"tab": "a1"}, {"types": [{"name": "ship"}]}
-        saved = {**tab, "id": 0, "revision": 0, "answer": "accept",
-                 "entities": [{"start": 0, "end": 3, "type": "ship"}]}  # fmt: skip
-        make = self._operation
-        return [
-            make("", self._state_of, "The state of the project", method="GET"),
-            make("/list", self._listed, "The sentences that were answered, the last first", method="GET"),
-            make("/next", self._next, "The next sentence", TabBody, tab),
-            make("/open", self._opened, "A sentence that was shown", OpenBody, {**tab, "id": 0}),
-            make("/save", self._save, "Save a sentence's entities and answer", SaveBody, saved),
-            make("/undo", self._undo, "Take back what this tab saved last", TabBody, tab),
-            make("/types", self._set_types, "Set the types", TypesBody, types),
-            make("/train", self._train, "Train a tagger now", NoBody, {}),
-            make("/cancel", self._cancel, "Cancel the training", NoBody, {}),
-            make("/sample", self._sample, "Add the sample domain's sentences, to practise", NoBody, {}),
-            make("/load", self._load, "Add a file's sentences", query=LoadQuery, streams=True),
-            make("/export", self._export, "The accepted sentences, as a file", query=ExportQuery, method="GET"),
-        ]
-
-    @staticmethod
-    def _operation(path: str, run: Any, summary: str, body: Any = None, example: Any = None, **more: Any) -> Operation:
-        examples = {} if body is None else {"an example": example}
-        return Operation(path=f"/label{path}", run=run, summary=summary, body=body, examples=examples, **more)
-
-    async def _state_of(self, _: Call) -> dict[str, Any]:
+    async def state_of(self, _: Call) -> dict[str, Any]:
+        """Return the state of the project."""
         return self._state()
 
     def _state(self) -> dict[str, Any]:
@@ -188,7 +163,8 @@ class Labelling:
             "formats": [name for name in FORMATS if name != "datasets"],
         }  # fmt: skip
 
-    async def _next(self, call: Call) -> dict[str, Any]:
+    async def next(self, call: Call) -> dict[str, Any]:
+        """Return the next sentence."""
         body: TabBody = call.body
         item = self._held_by(body.tab) or self._waiting(body.tab) or self._drawn()
         return await self._shown(call, item, body.tab)
@@ -215,11 +191,13 @@ class Labelling:
         self._draw.show(item.id)
         return item
 
-    async def _opened(self, call: Call) -> dict[str, Any]:
+    async def opened(self, call: Call) -> dict[str, Any]:
+        """Return a sentence that was shown."""
         body: OpenBody = call.body
         return await self._shown(call, self.project.find(body.id), body.tab)
 
-    async def _save(self, call: Call) -> dict[str, Any]:
+    async def save(self, call: Call) -> dict[str, Any]:
+        """Save a sentence's entities and answer."""
         body: SaveBody = call.body
         item = self.project.find(body.id)
         entities = [(each.start, each.end, each.type) for each in body.entities]
@@ -228,7 +206,8 @@ class Labelling:
         self._learner.start_if_due(call.service)
         return {"revision": item.revision, "state": self._state()}
 
-    async def _undo(self, call: Call) -> dict[str, Any]:
+    async def undo(self, call: Call) -> dict[str, Any]:
+        """Take back what a tab saved last."""
         body: TabBody = call.body
         return await self._shown(call, self.project.undo(body.tab, body.request), body.tab)
 
@@ -273,24 +252,28 @@ class Labelling:
                 del left[each.name]
         return sorted(found, key=lambda each: each.start), " and ".join(by)
 
-    async def _listed(self, _: Call) -> dict[str, Any]:
+    async def listed(self, _: Call) -> dict[str, Any]:
+        """Return the sentences that were answered, the last first."""
         answered = self.project.with_answer("accept", "reject", "skip")[: -_LISTED - 1 : -1]
         return {"items": [{"id": each.id, "text": each.sentence.text[:_HEAD], "answer": each.state.answer,
                            "test": each.test, "entities": len(each.state.entities)} for each in answered]}  # fmt: skip
 
-    async def _set_types(self, call: Call) -> dict[str, Any]:
+    async def set_types(self, call: Call) -> dict[str, Any]:
+        """Set the types."""
         self.project.set_types(call.body.types)
         return {"state": self._state()}
 
-    async def _train(self, call: Call) -> dict[str, Any]:
+    async def train(self, call: Call) -> dict[str, Any]:
+        """Train a tagger now."""
         self._learner.start(call.service)
         return {"state": self._state()}
 
-    async def _cancel(self, _: Call) -> dict[str, Any]:
+    async def cancel(self, _: Call) -> dict[str, Any]:
+        """Cancel the training."""
         await self._learner.cancel()
         return {"state": self._state()}
 
-    async def _load(self, call: Call) -> AsyncIterator[bytes]:
+    async def load(self, call: Call) -> AsyncIterator[bytes]:
         """Add the sentences of a file that is sent, part by part, to the disk first."""
         with TemporaryDirectory() as folder:
             name = re.sub(r"[^\w.-]", "_", PurePath(call.query.name).name).lstrip(".")[-80:]
@@ -306,7 +289,7 @@ class Labelling:
             await self._read(path)
         return _one(to_json({"state": self._state()}) + b"\n")
 
-    async def _sample(self, _: Call) -> dict[str, Any]:
+    async def sample(self, _: Call) -> dict[str, Any]:
         """Add the sentences of the sample domain, without its labels, and its types if there are none."""
         await self._read(_SAMPLE, bare=True)
         if not self.project.types:
@@ -329,7 +312,7 @@ class Labelling:
             draw.show(each.id)
         return draw
 
-    async def _export(self, call: Call) -> Response:
+    async def export(self, call: Call) -> Response:
         """Return the accepted sentences in a format; a format of several files is packed as ZIP."""
         labels, name = self.project.folder / "labels.jsonl", call.query.format
         if ":" in name:

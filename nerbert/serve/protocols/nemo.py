@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from nerbert.records import Span
-from nerbert.serve.protocol import Call, Operation, Strings, check_read
+from nerbert.serve.protocol import Call, Strings, check_read
 from nerbert.serve.service import Ask
 
 
@@ -70,20 +70,8 @@ class ChatRequest(_Wanted):
     messages: list[ChatMessage] = Field(min_length=1)
 
 
-def operations() -> Sequence[Operation]:
-    """Return the operations."""
-    text = "Ada Lovelace came to London."
-    return [
-        Operation(path="/v1/extract", run=_extract, body=ExtractRequest, answer=Extracted,
-                  summary="Entities, as NeMo Guardrails' GLiNER server",
-                  examples={"people": {"text": text, "labels": ["person"], "threshold": 0.5}}),
-        Operation(path="/v1/chat/completions", run=_chat, body=ChatRequest, answer=dict[str, Any],
-                  summary="Entities as JSON in a chat's answer, as NVIDIA's NIM",
-                  examples={"people": {"messages": [{"role": "user", "content": text}], "labels": ["person"]}}),
-    ]  # fmt: skip
-
-
-async def _extract(call: Call) -> dict[str, Any]:
+async def extract(call: Call) -> dict[str, Any]:
+    """Tag a text."""
     text: str = call.body.text
     spans = await _found(call, text, call.query.model)
     entities = [
@@ -93,7 +81,8 @@ async def _extract(call: Call) -> dict[str, Any]:
     return {"entities": entities, "total_entities": len(spans), "tagged_text": _tagged(text, spans)}
 
 
-async def _chat(call: Call) -> dict[str, Any]:
+async def chat(call: Call) -> dict[str, Any]:
+    """Tag the last message."""
     body: ChatRequest = call.body
     content = body.messages[-1].content
     text = content if isinstance(content, str) else "".join(each.text for each in content)

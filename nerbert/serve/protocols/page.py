@@ -6,33 +6,26 @@ The page runs only its own scripts, and asks nobody but this server. It needs no
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from nerbert.serve.protocol import Call, Operation
+from nerbert.serve.protocol import Call
 
 _FILES = Path(__file__).parent.parent / "page"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 _INLINE = re.compile(rb'<script type="importmap">(.*?)</script>', re.DOTALL)
 
 
-def operations() -> Sequence[Operation]:
-    """Return the operations."""
-    return [
-        Operation(path="/", method="GET", run=_index, summary="The page", open=True),
-        Operation(path="/page/{name}", method="GET", run=_file, summary="A file of the page", open=True),
-    ]
-
-
-async def _index(_: Call) -> Response:
+async def index(_: Call) -> Response:
+    """Return the page."""
     return _answer("index.html")
 
 
-async def _file(call: Call) -> Response:
+async def file(call: Call) -> Response:
+    """Return a file of the page."""
     return _answer(call.path["name"])
 
 

@@ -6,7 +6,7 @@ Types that the model doesn't know are left out, if it knows one of them. What wo
 refused: recognizers of its own, regular expressions. Other parameters change nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -14,9 +14,9 @@ from starlette.responses import PlainTextResponse
 
 from nerbert.errors import InputError
 from nerbert.records import EntityLabel, Span
-from nerbert.serve.protocol import Call, Operation, Query, Strings, refuse
+from nerbert.serve.protocol import Call, Query, Strings, refuse
 from nerbert.serve.service import Ask, Served
-from nerbert.tagger.presidio_names import presidio_name
+from nerbert.tagger.presidio_names import asked_types, label_of, presidio_name
 
 
 class PresidioRequest(BaseModel):
@@ -47,19 +47,8 @@ class LanguageQuery(Query):
     language: str = Field("", max_length=20)
 
 
-def operations() -> Sequence[Operation]:
-    """Return the operations."""
-    examples = {"people": {"text": "Ada Lovelace came to London.", "language": "en", "entities": ["PERSON"]}}
-    return [
-        Operation(path="/analyze", run=_analyze, body=PresidioRequest, examples=examples,
-                  answer=list[PresidioEntity] | list[list[PresidioEntity]], summary="Analyze, as Presidio's"),
-        Operation(path="/supportedentities", method="GET", run=_supported, answer=list[str], query=LanguageQuery,
-                  summary="Names of the types of a model, as Presidio's"),
-        Operation(path="/health", method="GET", run=_health, summary="Health, as Presidio's", open=True),
-    ]  # fmt: skip
-
-
-async def _analyze(call: Call) -> list[Any]:
+async def analyze(call: Call) -> list[Any]:
+    """Tag a text, or several."""
     body: PresidioRequest = call.body
     refuse("ad_hoc_recognizers", body.ad_hoc_recognizers, "this server has only its models; leave it out")
     refuse("allow_list_match", body.allow_list_match == "regex" and body.allow_list and "regex", "use exact matches")
@@ -86,11 +75,16 @@ def _of_language(call: Call, language: str) -> Served:
                      "name a model in the address (?model=NAME)")  # fmt: skip
 
 
+def asked_labels(served: Served, names: Iterable[str]) -> dict[str, str]:
+    """Return what to find for a client's names of types, each with that name; fixed types that it lacks are out."""
+    return {label_of(each): each for each in names} if served.takes_labels else asked_types(served.tagger.types, names)
+
+
 def _asked(served: Served, entities: Sequence[str] | None) -> Mapping[str, str] | None:
     """Return the labels to find, with the callers' names for them; None for a model's own."""
     if not entities:
         return None
-    found = served.asked(entities)
+    found = asked_labels(served, entities)
     if not found:
         raise InputError(f"entities: the model {served.name} finds none of {', '.join(entities)!r:.200}; see "
                          "/supportedentities")  # fmt: skip
@@ -102,11 +96,13 @@ def _found(span: Span, names: Mapping[str, str]) -> dict[str, Any]:
             "score": span.confidence, "analysis_explanation": None}  # fmt: skip
 
 
-async def _supported(call: Call) -> list[str]:
+async def supported(call: Call) -> list[str]:
+    """Return Presidio's names of the types that are found."""
     models = (each.tagger for each in call.service.models.values())
     some = [each for each in models if call.query.language in ("", each.language)]
     return sorted({presidio_name(type_) for each in some for type_ in each.types})
 
 
-async def _health(_: Call) -> PlainTextResponse:
+async def health(_: Call) -> PlainTextResponse:
+    """Return what Presidio says."""
     return PlainTextResponse("Presidio Analyzer service is up")

@@ -1,16 +1,58 @@
-"""What every server answers: its models, whether it lives and is ready, its counts."""
+"""What every server answers: its models, whether it lives and is ready, its counts for Prometheus."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import PlainTextResponse, Response
 
 from nerbert.errors import Unavailable
 from nerbert.serve.answers import ServedModels
-from nerbert.serve.metrics import CONTENT_TYPE, Metrics
-from nerbert.serve.protocol import Call, Operation
+from nerbert.serve.protocol import Call
+from nerbert.serve.queue import Queue, QueuedBatch
 from nerbert.serve.service import model_of
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Metrics:
+    """Counters, by path and status of requests, and by model."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        made: dict[str, Any] = {"registry": self._registry, "namespace": "nerbert"}
+        self._requests = Counter("requests", "Requests answered", ["path", "status"], **made)
+        self._seconds = Histogram("request_seconds", "Duration of requests", ["path"], buckets=_SECONDS, **made)
+        self._words = Counter("words", "Words of requests answered", ["model"], **made)
+        self._batches = Histogram("batch_texts", "Texts of a batch", ["model"], buckets=_TEXTS, **made)
+        self._computing = Histogram("batch_seconds", "Duration of batches", ["model"], buckets=_SECONDS, **made)
+        self._queued = Histogram("queue_seconds", "Time of texts in the queue", ["model"], buckets=_SECONDS, **made)
+        self._waiting = Gauge("waiting_texts", "Texts in the queue", **made)
+
+    def request(self, path: str, status: int, seconds: float, model: str, words: int) -> None:
+        """Count a request; `path` is that of its operation, `model` "" if none answered."""
+        self._requests.labels(path, str(status)).inc()
+        self._seconds.labels(path).observe(seconds)
+        if model:
+            self._words.labels(model).inc(words)
+
+    def batch(self, batch: QueuedBatch[Any], took: float) -> None:
+        """Count a finished batch and the milliseconds that it took."""
+        model, _ = batch.group
+        self._batches.labels(model).observe(len(batch.tickets))
+        self._computing.labels(model).observe(took / 1000)
+        for each in batch.tickets:
+            self._queued.labels(model).observe((batch.started - each.entered) / 1000)
+
+    def watch(self, queue: Queue[Any]) -> None:
+        """Show the length of a queue."""
+        self._waiting.set_function(lambda: len(queue))
+
+    def text(self) -> bytes:
+        """Return all counts."""
+        return generate_latest(self._registry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,39 +63,30 @@ class Reloaded:
     fingerprint: str
 
 
-def operations(metrics: Metrics, *, reload: bool) -> Sequence[Operation]:
-    """Return the operations; models are loaded again only with `reload`."""
-    found = [
-        Operation(
-            path="/models", method="GET", run=_models, answer=ServedModels, summary="The models, the default first"
-        ),
-        Operation(path="/healthz", method="GET", run=_alive, summary="Whether the server lives", open=True),
-        Operation(path="/ready", method="GET", run=_ready, summary="Whether it takes requests", open=True),
-        Operation(path="/metrics", method="GET", run=partial(_count, metrics), summary="Counts, for Prometheus"),
-    ]
-    again = Operation(path="/models/{model}/reload", run=_reload, answer=Reloaded, summary="Load a model again")
-    return [*found, again] if reload else found
-
-
-async def _models(call: Call) -> ServedModels:
+async def models(call: Call) -> ServedModels:
+    """Return the models."""
     return ServedModels([model_of(each) for each in call.service.models.values()])
 
 
-async def _alive(_: Call) -> Response:
+async def is_alive(_: Call) -> Response:
+    """Answer."""
     return PlainTextResponse("ok")
 
 
-async def _ready(call: Call) -> Response:
+async def is_ready(call: Call) -> Response:
+    """Answer if requests are taken."""
     if not call.service.ready:
         raise Unavailable("the server is stopping")
     return PlainTextResponse("ready")
 
 
-async def _count(metrics: Metrics, _: Call) -> Response:
-    return Response(metrics.text(), media_type=CONTENT_TYPE)
+async def count(metrics: Metrics, _: Call) -> Response:
+    """Return all counts."""
+    return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _reload(call: Call) -> Reloaded:
+async def reload(call: Call) -> Reloaded:
+    """Load a model again."""
     name = call.service.find(call.path["model"]).name
     errors = await call.service.reload(name)
     return Reloaded(errors[name], call.service.find(name).fingerprint)

@@ -4,7 +4,7 @@ An answer says what it is based on (the model's fingerprint), and how much of ea
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -13,8 +13,8 @@ from pydantic_core import to_json
 from nerbert.errors import InputError, NerbertError, SettingsError, TimedOut, at
 from nerbert.formats.rows import span_json
 from nerbert.schema import parse_json
-from nerbert.serve.answers import TagAnswer, TextResult, Unit
-from nerbert.serve.protocol import Call, Gone, LabelQuery, Operation, Strings, check_read, nested
+from nerbert.serve.answers import Unit
+from nerbert.serve.protocol import Call, Gone, LabelQuery, Strings, check_read, nested
 from nerbert.serve.service import INTERNAL, Ask, log, message_of
 from nerbert.tagger.spans import Spans, counted_spans
 
@@ -66,27 +66,8 @@ class StreamQuery(LabelQuery):
     offsets: Unit = "characters"
 
 
-def operations() -> Sequence[Operation]:
-    """Return the operations."""
-    text = "Ada Lovelace came to London."
-    return [
-        Operation(
-            path="/tag", run=_tag, body=TagBody, answer=TagAnswer, summary="Tag a text, or a list of texts",
-            examples={
-                "a text": {"text": text},
-                "labels at run time": {"text": [text], "labels": ["person", "city: where people live"],
-                                       "thresholds": {"person": 0.7}, "nested": True, "offsets": "utf-16"},
-            },
-        ),
-        Operation(
-            path="/tag/stream", run=_stream, body=StreamLine, answer=TextResult, query=StreamQuery, streams=True,
-            summary="Tag JSON lines as they come; answers are lines in their order",
-            examples={"a line": {"id": 7, "text": text}},
-        ),
-    ]  # fmt: skip
-
-
-async def _tag(call: Call) -> dict[str, Any]:
+async def tag(call: Call) -> dict[str, Any]:
+    """Tag a text, or several."""
     body: TagBody = call.body
     texts = [body.text] if isinstance(body.text, str) else body.text
     if call.query.model and body.model:
@@ -108,7 +89,8 @@ def _result(spans: Spans, wish: _Wish, part: str = "") -> dict[str, Any]:
     return {"spans": list(map(span_json, counted)), "characters": len(spans.text), "read": spans.read}
 
 
-async def _stream(call: Call) -> AsyncGenerator[bytes, None]:
+async def stream(call: Call) -> AsyncGenerator[bytes, None]:
+    """Tag lines."""
     return _answers(call)
 
 
