@@ -280,10 +280,12 @@ class Service:
         if ask.labels is not None and len(ask.labels) > limits.max_labels:
             raise InputError(f"{len(ask.labels):,} labels: one request may have at most {limits.max_labels:,}")
         bounds, least = ask.thresholds, limits.least_threshold
-        if served.takes_labels and isinstance(bounds, Mapping):
-            bounds = {name: _raised(each, least) for name, each in bounds.items()}
-        elif served.takes_labels and bounds is not None:
-            bounds = _raised(bounds, least)
+        if served.takes_labels and bounds is not None:
+            bounds = (
+                {name: _raised(each, least) for name, each in bounds.items()}
+                if isinstance(bounds, Mapping)
+                else _raised(bounds, least)
+            )
         return None if ask.labels is None else entity_labels(ask.labels), bounds
 
     async def _rate(self, served: Served, labels: _Labels) -> tuple[int, float]:
