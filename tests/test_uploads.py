@@ -65,7 +65,7 @@ def test_a_corpus_is_uploaded_as_it_is_made(
     store.put_file(str(sample / "wiki.xml"), "bucket/wiki.xml")
     build = ("corpus", "build", "s3://bucket/wiki.xml", "--knowledge", sample / "knowledge", "--set", "min_mentions=5")
     assert exit_code(*build, "-o", "s3://bucket/made/corpus") == 0
-    assert "s3://bucket/made/corpus: uploaded, " in capsys.readouterr().err
+    assert "s3://bucket/made/corpus: uploaded" in capsys.readouterr().err
     found, wanted = digests(fetched(store, "bucket/made/corpus", tmp_path / "got")), digests(sample_corpus)
     texts = {"manifest.json", "README.md"}  # they name the dump as it is
     assert {name: found[name] for name in found.keys() - texts} == {
@@ -151,51 +151,6 @@ def test_other_arguments_make_it_anew(store: Any, monkeypatch: pytest.MonkeyPatc
 
 def _refuse(*_: object, **__: object) -> None:
     raise OSError("no network")
-
-
-def begin(upload: Upload, store: Any, arguments: list[str], after: int) -> None:
-    """Make an output and upload so many files of it, until the network is gone."""
-    put, left = store.put_file, [after]
-
-    def some(*given: object) -> None:
-        left[0] -= 1
-        _refuse() if left[0] < 0 else put(*given)
-
-    store.put_file = some
-    try:
-        with pytest.raises(WriteError):
-            upload.run(lambda: make(upload.staged), arguments, overwrite=False)
-    finally:
-        store.put_file = put
-
-
-def test_what_was_removed_meanwhile_is_uploaded_again(store: Any) -> None:
-    upload = Upload.to("s3://bucket/out")
-    begin(upload, store, ["one"], after=2)
-    store.rm("bucket/out", recursive=True)
-    upload.run(_never, ["one"], overwrite=False)
-    assert len(names(store, "bucket/out")) == 5
-
-
-def test_what_others_wrote_meanwhile_is_left_alone(store: Any) -> None:
-    upload = Upload.to("s3://bucket/out")
-    begin(upload, store, ["one"], after=2)
-    store.pipe_file("bucket/out/manifest.json", b"of someone else")
-    with pytest.raises(OutputExists, match="something else was written there since the upload began"):
-        upload.run(_never, ["one"], overwrite=True)
-    assert store.cat_file("bucket/out/manifest.json") == b"of someone else"
-
-
-def test_inputs_that_changed_make_it_anew(store: Any, tmp_path: Path) -> None:
-    upload, texts = Upload.to("s3://bucket/out"), tmp_path / "texts.txt"
-    for content, called in (("a", ["a"]), ("bb", ["bb"])):
-        texts.write_text(content)
-        if content == "a":
-            begin(upload, store, [str(texts)], after=1)
-        else:
-            store.rm("bucket/out", recursive=True)
-            upload.run(lambda: make(upload.staged, texts.read_text()), [str(texts)], overwrite=False)
-            assert store.cat_file("bucket/out/z").decode() == called[0]
 
 
 def test_a_command_that_was_stopped_goes_on_with_its_work(store: Any) -> None:

@@ -15,7 +15,7 @@ from nerbert.annotate.budget import Budget
 from nerbert.annotate.settings import AnnotateSettings, Prompt
 from nerbert.annotate.store import AnswerStore, text_key
 from nerbert.errors import InputError, NerbertError
-from nerbert.sources.http import DEFAULT_POLICY, pause_after
+from nerbert.sources.remote import DEFAULT_POLICY, pause_after
 from nerbert.terminal import Progress, progress, tell
 
 if TYPE_CHECKING:

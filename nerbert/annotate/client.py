@@ -21,7 +21,7 @@ from nerbert import __version__
 from nerbert.annotate.answers import Failure, Fault, Reply, read_reply, response_format
 from nerbert.annotate.settings import AnnotateSettings, Prompt
 from nerbert.errors import InputError, NerbertError, refused
-from nerbert.sources.http import DEFAULT_POLICY, asked_wait, no_cookies
+from nerbert.sources.remote import DEFAULT_POLICY, asked_wait, no_cookies
 
 _HEADERS = frozenset({"host", "content-type", "content-length", "connection", "accept", "x-stainless-raw-response"})
 """The library's headers that are sent; the last one tells it how it was called."""

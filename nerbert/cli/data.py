@@ -44,7 +44,7 @@ def corpus_build(
     ----------
     dumps
         MediaWiki pages-articles files: .xml, .xml.bz2 (multistream or not), .xml.gz, .xml.xz; addresses (https://…;
-        s3://… needs nerbert[remote]); `-` for standard input. A multistream file's index (…-index.txt.bz2) may lie
+        s3://… needs nerbert[s3]); `-` for standard input. A multistream file's index (…-index.txt.bz2) may lie
         beside it. A build can be interrupted: rerun the command to resume it.
     knowledge
         Files or folders with types of titles: DBpedia's ontology and mapping exports, instance types, Wikidata, tables

@@ -5,7 +5,7 @@ from typing import Any
 
 from nerbert.corpus.shards import checked_shards, read_manifest
 from nerbert.errors import InputError
-from nerbert.uploads import push_folder
+from nerbert.hub import push_folder
 
 _CARD = "README.md"
 _ALSO = ("manifest.json", "dropped.jsonl")

@@ -16,8 +16,8 @@ from pydantic import Field
 
 from nerbert.artifacts import sha256_of, write_json
 from nerbert.errors import InputError, SettingsError, at, need
+from nerbert.hub import check_hub_name, download, downloaded
 from nerbert.metrics.calibration import HIGHEST, LOWEST
-from nerbert.model.download import check_hub_name, download, downloaded
 from nerbert.registry import HEADS, MODEL_KINDS
 from nerbert.schema import LARGEST, read_checked, read_json
 from nerbert.words import SPLITTER, check_splitter

@@ -13,7 +13,7 @@ from nerbert.distillation.settings import DistilSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import split_of
-from nerbert.model.download import is_hub_name
+from nerbert.hub import is_hub_name
 from nerbert.model.folder import EMBEDDED, TaggerFacts
 from nerbert.render import LOG_NAMES, Facts, changed_settings, facts_of, log_figure, render, write
 from nerbert.render.escape import Markdown, code

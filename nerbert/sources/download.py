@@ -7,17 +7,18 @@ Cost: a new date needs a new folder, and without a strong ETag a stopped downloa
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from itertools import chain
+from io import BufferedReader
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from nerbert.artifacts import check_own, to_disk, unwritable, write_json, writing
 from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.locks import held
 from nerbert.schema import read_json
-from nerbert.sources.http import Answer, Missing, RetryPolicy, Version, read_small, stream
+from nerbert.sources.remote import Missing, RemoteFile, RetryPolicy, facts_of, read_small
 from nerbert.terminal import throughput
 
 FETCHED = ".fetched.json"
@@ -27,6 +28,7 @@ LATEST = "latest"
 _SUM = re.compile(r"([0-9A-Fa-f]{40}) [ *]([\w.-]{1,255})")
 _MIRROR = re.compile(r"https?://([\w.-]+|\[[\da-fA-F:]+\])(:[1-9]\d{0,4})?(/[\w.~%!$&'()*+,;=:/-]*)?", re.ASCII)
 _LONGEST_LIST = 16 << 20
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +78,6 @@ class Fetched:
 
     files: dict[str, FetchedFile]
     latest: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class PartialVersion:
-    """The version of a partly fetched file, and its address."""
-
-    address: str
-    version: Version
 
 
 def check_mirror(mirror: str) -> None:
@@ -138,12 +132,11 @@ def open_output(output: Path | None, mirror: str = "") -> Iterator[Path]:
     check_mirror(mirror)
     if output is None:
         raise SettingsError("--output: name the folder to fetch into, or pass --list")
-    with ExitStack() as stack:
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(held(output, f"{output}: another run is fetching into it; wait for its end"))
-        except OSError as error:
-            raise unwritable(output, error) from error
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(output, error) from error
+    with held(output, f"{output}: another run is fetching into it; wait for its end"):
         yield output
 
 
@@ -178,23 +171,51 @@ class _Folder:
             raise OutputExists(
                 f"{target}: was fetched from {known.address}, not {address.address}; choose another folder"
             )
-        with suppress(OSError):
-            _mark_of(target).unlink()  # of a run that was killed as the file had got its name
         return f"{address.name}: {known.size:,} bytes, there already"
 
     def _get(self, address: Address, target: Path) -> str:
         """Fetch, check, record and name a file, in this order."""
         place = address.at(self.mirror)
+        partial, mark = (target.with_name(f".{target.name}.{kind}") for kind in ("partial", "version"))
+        check_own(partial, mark)
         with writing(target):
-            wanted = self._published(place)
-            partial = _Partial(target, place)
-            partial.download(self.policy)
-            sha256, size = partial.check(wanted), partial.size
-            self.known.files[address.name] = FetchedFile(address.address, size, sha256, wanted)
+            sha1 = self._published(place)
+            try:
+                self._download(place, partial, mark)
+                sha256, size = _check(place, partial, sha1), partial.stat().st_size
+            except _UnusableError as error:
+                for path in (partial, mark):
+                    path.unlink(missing_ok=True)
+                raise InputError(str(error)) from error
+            self.known.files[address.name] = FetchedFile(address.address, size, sha256, sha1)
             self._write()
-            partial.publish(target)
-        how = "sha1 as published" if wanted else "no checksum is published"
+            to_disk(partial)
+            mark.unlink()
+            partial.replace(target)
+        how = "sha1 as published" if sha1 else "no checksum is published"
         return f"{address.name}: {size:,} bytes fetched, {how}"
+
+    def _download(self, place: Address, partial: Path, mark: Path) -> None:
+        """Fetch what is missing of a file; raise InputError if it changes meanwhile."""
+        version, before = _version(place.address, self.policy), None
+        with suppress(InputError):
+            before = read_json(mark, dict[str, Any])
+        strong = version["etag"] and not version["etag"].startswith("W/")  # RFC 9110, 8.8.1
+        if before != version or not strong or not partial.exists():
+            write_json(mark, version)
+            partial.write_bytes(b"")
+        size, whole = partial.stat().st_size, version["size"]
+        _check_size(place, whole or size)
+        stream = BufferedReader(RemoteFile(place.address, size, policy=self.policy), _BLOCK)
+        with stream, partial.open("ab", buffering=0) as file, throughput("blocks", whole) as bar:
+            bar.advance(0, place.name, size=size, before=True)
+            while block := stream.read1(_BLOCK):
+                file.write(block)
+                bar.advance(1, place.name, size=len(block))
+                size += len(block)
+                _check_size(place, size)
+        if _version(place.address, self.policy) != version or size != (whole or size):
+            raise _UnusableError(f"{place.address}: changed while it was fetched; run the same command again")
 
     def _write(self) -> None:
         self.known.files = dict(sorted(self.known.files.items()))
@@ -232,87 +253,39 @@ class _Folder:
         return self.lists.get(place.sums)
 
 
-def _mark_of(target: Path) -> Path:
-    """Return the file that says which version the fetched part of a file is of."""
-    return target.with_name(f".{target.name}.version")
+class _UnusableError(InputError):
+    """What was fetched is not the file, and isn't kept."""
 
 
-class _Partial:
-    """The fetched part of a file, and its version."""
+def _version(address: str, policy: RetryPolicy) -> dict[str, Any]:
+    """Return what a server says of a file now; all that is fetched in parts must be of one such version."""
+    facts = facts_of(address, policy)
+    names = {"size": "size", "etag": "ETag", "modified": "Last-Modified"}
+    return {"address": address} | {name: facts.get(key) for name, key in names.items()}
 
-    def __init__(self, target: Path, place: Address) -> None:
-        self._place, self.version = place, Version()
-        self.path, self._mark = target.with_name(f".{target.name}.partial"), _mark_of(target)
-        check_own(self.path, self._mark)
-        with suppress(InputError):
-            found = read_json(self._mark, PartialVersion)
-            self.version = found.version if found.address == place.address else Version()
-        if not self.version.condition or self.size > (self.version.size or self.size):
-            self.drop()
 
-    @property
-    def size(self) -> int:
-        """Bytes fetched so far."""
-        return self.path.stat().st_size if self.path.exists() else 0
+def _check_size(place: Address, size: int) -> None:
+    if size > place.limit:
+        raise _UnusableError(f"{place.address}: {size} bytes are more than the {place.limit} allowed for such a file; "
+                        "nothing was kept")  # fmt: skip
 
-    def drop(self) -> None:
-        """Delete the fetched part, and its version."""
-        self.path.unlink(missing_ok=True)
-        self._mark.unlink(missing_ok=True)
-        self.version = Version()
 
-    def download(self, policy: RetryPolicy) -> None:
-        """Fetch the rest of the file; raise Missing or InputError if that can't be done."""
-        address = self._place.address
-        blocks = stream(address, self.size, version=self.version, policy=policy, begin=self._begin)
-        with closing(blocks):
-            first = next(blocks, b"")  # now the size is known
-            with self.path.open("ab") as file, throughput("blocks", self.version.size) as bar:
-                bar.advance(0, self._place.name, size=self.size, before=True)
-                for block in chain((first,), blocks):
-                    file.write(block)
-                    file.flush()  # the file may be emptied before the next block
-                    bar.advance(1, self._place.name, size=len(block))
-                    self._check_size(self.size, "kept")
-
-    def check(self, sha1: str) -> str:
-        """Return the SHA-256 of the fetched file; if it isn't the wanted one, delete it and raise InputError."""
-        address = self._place.address
-        with self.path.open("rb") as file:
-            head = file.read(1 << 10)
-            if not self._place.begins.match(head):
-                self.drop()
-                raise InputError(f"{address}: not the expected file, it begins with {head[:40]!r}; nothing was kept")
-            file.seek(0)
-            found, published = hashlib.sha256(), hashlib.sha1(usedforsecurity=False)
-            while block := file.read(1 << 20):
-                found.update(block)
-                published.update(block)
-        if sha1 and published.hexdigest() != sha1:
-            self.drop()
-            raise InputError(
-                f"{address}: its sha1 is {published.hexdigest()}, but {sha1} is published; nothing was kept: "
-                "run the same command again, or try another --mirror"
+def _check(place: Address, partial: Path, sha1: str) -> str:
+    """Return the SHA-256 of a fetched file; raise InputError if it isn't the wanted one."""
+    with partial.open("rb") as file:
+        head = file.read(1 << 10)
+        if not place.begins.match(head):
+            raise _UnusableError(
+                f"{place.address}: not the expected file, it begins with {head[:40]!r}; nothing was kept"
             )
-        return found.hexdigest()
-
-    def publish(self, target: Path) -> None:
-        """Give the file its name."""
-        to_disk(self.path)
-        self.path.replace(target)
-        self._mark.unlink(missing_ok=True)
-
-    def _begin(self, answer: Answer) -> None:
-        """Delete the fetched part; the next bytes are of the answer's version."""
-        self._check_size(answer.version.size or 0, "fetched")
-        self.path.write_bytes(b"")
-        self.version = answer.version
-        write_json(self._mark, asdict(PartialVersion(self._place.address, self.version)))
-
-    def _check_size(self, size: int, done: str) -> None:
-        if size > self._place.limit:
-            self.drop()
-            raise InputError(
-                f"{self._place.address}: {size} bytes are more than the {self._place.limit} allowed for such a file; "
-                f"not {done}"
-            )
+        file.seek(0)
+        found, published = hashlib.sha256(), hashlib.sha1(usedforsecurity=False)
+        while block := file.read(_BLOCK):
+            found.update(block)
+            published.update(block)
+    if sha1 and published.hexdigest() != sha1:
+        raise _UnusableError(
+            f"{place.address}: its sha1 is {published.hexdigest()}, but {sha1} is published; nothing was kept: "
+            "run the same command again, or try another --mirror"
+        )
+    return found.hexdigest()

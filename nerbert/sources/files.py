@@ -1,7 +1,6 @@
 """Find files below a path, and open them decompressed: plain, bz2, gzip or xz, recognised by their first bytes.
 
-A `Source` is a file, standard input or an address, which workers open on their own: http and https by nerbert's client,
-other addresses (`s3://…`) by fsspec.
+A `Source` is a file, standard input or an address, which workers open on their own.
 """
 
 import bz2
@@ -14,13 +13,16 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from io import BufferedReader
+from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from nerbert.errors import InputError, MissingExtra, NerbertError, need, os_refused
-from nerbert.sources.http import Missing, ReadFile, open_http, probe, without_secrets
+from nerbert.errors import InputError, NerbertError, os_refused
+from nerbert.sources.remote import RemoteFile, facts_of, file_system, without_secrets
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 STDIN = "-"
 
@@ -176,16 +178,23 @@ class Source:
     @property
     def size(self) -> int | None:
         """Bytes of a regular or remote file; None if unknown."""
-        return self._look()[0]
+        if self.remote:
+            size: int | None = facts_of(self.place)["size"]
+            return size
+        return None if self.pipe or not Path(self.place).is_file() else Path(self.place).stat().st_size
 
     @property
     def seeks(self) -> bool:
         """Whether other processes can open it and read from any offset; servers are asked."""
-        size, seeks, _ = self._look()
-        if not seeks or self._web or not self.remote:
-            return seeks
+        size = self.size
+        if not self.remote or size is None:
+            return size is not None
+        files, path = file_system(self.place)
+        if "memory" in files.protocol:
+            return False
         try:
-            with self.faults(), self.open((size or 0) // 2) as stream:
+            with self.faults(), files.open(path, "rb", cache_type="none") as stream:
+                stream.seek(size // 2)
                 return bool(stream.read(1)) or not size
         except InputError:
             return False
@@ -194,14 +203,10 @@ class Source:
         """Open for reading from an offset, 0 if it doesn't seek; all bytes before `stop` will be read."""
         if self.pipe:
             return open(0, "rb", closefd=False)
-        if self._web:
-            return cast("IO[bytes]", open_http(self.place, start, stop))
         with self.faults():
             if self.remote:
-                files, path = self.file_system()
-                stream = files.open(path, "rb", cache_type="none")
-            else:
-                stream = Path(self.place).open("rb", buffering=0)  # noqa: SIM115
+                return cast("IO[bytes]", RemoteFile(self.place, start, stop))
+            stream = Path(self.place).open("rb", buffering=0)  # noqa: SIM115
             if start:
                 stream.seek(start)
             return cast("IO[bytes]", stream)
@@ -211,9 +216,13 @@ class Source:
 
         Neither a file's time, which a copy changes, nor an address's signature is part of it.
         """
-        size, _, marks = self._look()
         if self.remote:
-            return {"address": hashlib.sha256(str(self).encode()).hexdigest(), "size": size, **marks}
+            facts, (files, path) = facts_of(self.place), file_system(self.place)
+            marks = {name: facts[name] for name in ("ETag", "Last-Modified") if facts.get(name)}
+            if "http" not in files.protocol:
+                marks = {"version": files.ukey(path)}
+            return {"address": hashlib.sha256(str(self).encode()).hexdigest(), "size": facts["size"], **marks}
+        size = self.size
         if size is None:
             return {"name": self.name}
         with self.faults(), self.open() as stream:
@@ -227,8 +236,6 @@ class Source:
         """Turn any error of reading into one line."""
         try:
             yield
-        except Missing as error:
-            raise InputError(f"{error}; check the address") from error
         except NerbertError:
             raise
         except DAMAGED as error:
@@ -243,46 +250,32 @@ class Source:
                 raise
             raise InputError(f"{self}: {what}") from error
 
-    @property
-    def _web(self) -> bool:
-        return self.place.lower().startswith(("http://", "https://"))
 
-    def _look(self) -> tuple[int | None, bool, dict[str, str]]:
-        """Return the current size, whether it seeks, and the marks that change with the content."""
-        if self._web:
-            with self.faults():
-                version, parts = probe(self.place)
-            marks = {"ETag": version.etag, "Last-Modified": version.modified}
-            return version.size, parts, {name: mark for name, mark in marks.items() if mark}
-        if not self.remote:
-            file = Path(self.place)
-            size = file.stat().st_size if not self.pipe and file.is_file() else None
-            return size, size is not None, {}
-        files, path = self.file_system()
-        with self.faults():
-            files.invalidate_cache()
-            size = files.size(path)
-            return size, size is not None and "memory" not in files.protocol, {"version": files.ukey(path)}
+class HashingFile(RawIOBase):
+    """A binary file that is hashed as it is read, so that its digest needs no second reading.
 
-    def file_system(self) -> tuple[Any, str]:
-        """Return an address's file system, fsspec's, and the path in it."""
-        need("remote", "fsspec")
-        from fsspec.core import url_to_fs
+    With a `length`, it ends after so many bytes, and raises InputError, about `name`, if there are fewer.
+    """
 
-        with self.faults():
-            try:
-                files, path = url_to_fs(self.place)
-            except ImportError as error:
-                raise MissingExtra(f"{self}: {error}") from error
-            return files, path
+    def __init__(self, stream: IO[bytes], length: int | None = None, name: object = "") -> None:
+        self._stream, self._length, self._name = stream, length, name
+        self._hash, self.size = hashlib.sha256(), 0
 
+    def readable(self) -> bool:
+        """Return True."""
+        return True
 
-class HashingFile(ReadFile):
-    """A binary file that is hashed as it is read, so that its digest needs no second reading."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        super().__init__(self._hashed, stream.close)
-        self._stream, self._hash, self.size = stream, hashlib.sha256(), 0
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """Fill `buffer`; return the number of bytes read."""
+        view = memoryview(buffer)
+        left = len(view) if self._length is None else min(len(view), self._length - self.size)
+        data = self._stream.read(left)
+        if not data and left and self._length is not None:
+            raise InputError(f"{self._name}: ends {self._length - self.size} bytes early: did it change? Run again")
+        view[: len(data)] = data
+        self._hash.update(data)
+        self.size += len(data)
+        return len(data)
 
     def digest(self) -> str:
         """Return the SHA-256 of the whole file; the rest is read first."""
@@ -290,8 +283,8 @@ class HashingFile(ReadFile):
             pass
         return self._hash.hexdigest()
 
-    def _hashed(self, length: int) -> bytes:
-        data = self._stream.read(length)
-        self._hash.update(data)
-        self.size += len(data)
-        return data
+    def close(self) -> None:
+        """Close the source, too."""
+        if not self.closed:
+            self._stream.close()
+        super().close()

@@ -11,8 +11,8 @@ from typing import Any
 
 from nerbert.artifacts import publish_folder, scratch_prefix, write_json
 from nerbert.errors import InputError, OutputExists
+from nerbert.hub import push_folder
 from nerbert.model.folder import CARD, EXPORTED, FILES, PRETRAINED, WEIGHTS, ModelFolder, read_card
-from nerbert.uploads import push_folder
 
 
 def check_apart(source: Path, output: Path) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError
+from nerbert.hub import check_hub_name, download, downloaded
 from nerbert.model.backbone import Backbone, load_tokenizer
-from nerbert.model.download import check_hub_name, download, downloaded
 from nerbert.model.folder import EMBEDDED, FILES, ModelFolder, embedded, read_card
 from tests.raised import raises
 

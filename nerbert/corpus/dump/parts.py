@@ -13,11 +13,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from io import BufferedReader, BytesIO
 from itertools import pairwise
-from typing import IO, cast
+from typing import IO
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.sources.files import BZ2_STREAM, HashingFile, Source, unpacked, writable
-from nerbert.sources.http import ReadFile
 
 _NAME = re.compile(r"-index(\d*)\.txt")
 _PACKED = re.compile(r"\.(?:bz2|gz|xz)$")
@@ -162,18 +161,7 @@ class DumpPart:
         """Open its bytes, which must be complete; they are hashed while they are read."""
         if self.data is not None:
             return HashingFile(BytesIO(self.data))
-        at, stop = self.start, self.start + self.length
-        stream = self.source.open(at, stop)
-
-        def read(length: int) -> bytes:
-            nonlocal at
-            data = stream.read(min(length, stop - at))
-            if not data and at < stop:
-                raise InputError(f"{self}: ends at byte {at}, and {stop} was expected: did it change? Run again")
-            at += len(data)
-            return data
-
-        return HashingFile(cast("IO[bytes]", ReadFile(read, stream.close)))
+        return HashingFile(self.source.open(self.start, self.start + self.length), self.length, self)
 
     def xml(self, stream: IO[bytes]) -> Iterator[bytes]:
         """Yield its pages as a whole document, from what `open` returned."""

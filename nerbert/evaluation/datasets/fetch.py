@@ -24,7 +24,7 @@ from nerbert.evaluation.datasets.load import KnownData, Recipe, all_names, find_
 from nerbert.formats.conll import split_columns
 from nerbert.labels import OUTSIDE, bio_from_spans, spans_from_bio, split_tag
 from nerbert.sources.download import check_mirror, on_mirror, open_output
-from nerbert.sources.http import Missing, RetryPolicy, read_small
+from nerbert.sources.remote import Missing, RetryPolicy, read_small
 
 CHECKOUT = Path(__file__).parents[3]
 """The folder that holds the package: the root of a checkout, if the package lies in one."""

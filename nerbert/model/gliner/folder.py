@@ -13,8 +13,8 @@ import torch
 
 from nerbert.artifacts import write_json
 from nerbert.errors import InputError, at, refused
+from nerbert.hub import is_hub_name
 from nerbert.model.backbone import load_tokenizer, quiet, save_tokenizer
-from nerbert.model.download import is_hub_name
 from nerbert.model.folder import WEIGHTS, ModelFolder
 from nerbert.model.gliner.architectures import model_of
 from nerbert.model.gliner.config import (

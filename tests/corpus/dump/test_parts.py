@@ -188,9 +188,8 @@ def test_messages(tmp_path: Path) -> None:
     path.write_bytes(XML)
     parts = list(Dump(path).parts(1000))
     path.write_bytes(XML[:2500])
-    with raises(InputError, "ends at byte 2500, and ") as refused:
+    with raises(InputError, "bytes early: did it change?"):
         list(map(read_part, parts))
-    assert " was expected" in str(refused.value)
     for before, after, where in ((b"", b"<a/>" * 1_200_000, "after page 'P1'"), (b"<a/>" * 1_200_000, b"", "before")):
         path.write_bytes(HEAD + before + page(1) + after + page(2) + TAIL)
         with raises(InputError, "more than 4194304 bytes that are no page; give a pages") as refused:

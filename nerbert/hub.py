@@ -1,4 +1,4 @@
-"""Models on the hub: whether a name can be one, and its files as a local folder.
+"""The hub: whether a name can be a model there, a local folder of its files, and folders pushed to it.
 
 A name is resolved once, here, so no loader of `transformers` asks the hub. Cost: one request more.
 """
@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from nerbert.errors import InputError, nearest, need
+from nerbert.errors import InputError, nearest, need, refused
 from nerbert.terminal import tell
 
 _NAME = re.compile(r"(?!.*(--|\.\.|\.git$))(?=.{1,96}$)\w([\w.-]*\w)?(/\w([\w.-]*\w)?)?", re.ASCII)
@@ -75,3 +75,19 @@ def _refusal(name: str, *, token: Any = None, revision: Any = None, **_: Any) ->
 def downloaded(name: str, files: tuple[str, ...], **how: Any) -> str:
     """Return the local copy of a model on the hub; the hub is asked once in a process."""
     return str(download(name, files, **how))
+
+
+def push_folder(folder: Path, repo_id: str, *, token: str | None = None, private: bool | None = None,
+                repo_type: str = "model", branch: str | None = None, **how: Any) -> str:  # fmt: skip
+    """Upload a folder to a repository of the hub as one commit, and return the commit's address.
+
+    A missing repository is made, `private` or not; `how` are options of huggingface_hub's `upload_folder`. Raise
+    InputError for what the hub refuses.
+    """
+    need("train", "huggingface_hub")
+    from huggingface_hub import HfApi
+
+    with refused(f"{repo_id}: can't be pushed to the hub"):
+        api = HfApi(token=token)
+        name = api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True).repo_id
+        return str(api.upload_folder(repo_id=name, repo_type=repo_type, folder_path=folder, revision=branch, **how))

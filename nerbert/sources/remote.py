@@ -1,0 +1,259 @@
+"""Files at addresses, through fsspec: http and https, s3, gs, hf, and what else is installed.
+
+A failure is final or transient; only a transient one is retried, after a pause that doubles and varies. Cost: where a
+server can't send parts of a file, a lost connection means reading it again from its beginning.
+"""
+
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from io import BufferedReader, RawIOBase
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nerbert import __version__
+from nerbert.errors import InputError, MissingExtra, NerbertError, need
+from nerbert.rng import uniform
+from nerbert.terminal import tell
+
+if TYPE_CHECKING:
+    from http.cookiejar import CookieJar
+
+    from _typeshed import WriteableBuffer
+
+Result = TypeVar("Result")
+
+_BUSY = frozenset({408, 425, 429})
+"""The only transient statuses below 500."""
+_SECRETS = re.compile(r"(?<=://)[^/\s]*@|\?[^\s'\")]*")
+_SILENCE = 60.0
+"""Seconds without a byte after which a connection is lost."""
+_BLOCK = 1 << 20
+"""Bytes of one request."""
+_EXTRAS = {"s3": "s3", "gs": "gs", "gcs": "gs", "hf": "train", "http": "corpus", "https": "corpus"}
+"""The extra that brings the library for a scheme."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often to try in a row, and how long to wait in between.
+
+    The pause begins with a second and doubles; up to the share `jitter` is added. A server may ask for a longer one, up
+    to `longest_pause`. Each pause is shown on standard error.
+    """
+
+    tries: int = 8
+    longest_pause: float = 300.0
+    jitter: float = 0.25
+    sleep: Callable[[float], None] = time.sleep
+    tell: Callable[[str], None] = tell
+
+
+DEFAULT_POLICY = RetryPolicy()
+
+
+class Missing(InputError):  # noqa: N818  (reads as the fact that it reports)
+    """The server has no such file, or refuses it."""
+
+
+def file_system(address: str) -> tuple[Any, str]:
+    """Return an address's file system, fsspec's, and the path in it; raise MissingExtra without its library."""
+    need("corpus", "fsspec")
+    from fsspec.core import url_to_fs
+
+    scheme, colon, rest = address.partition("://")
+    web = scheme.lower() in ("http", "https")
+    if web:
+        need("corpus", "aiohttp")
+    try:
+        files, path = url_to_fs(f"{scheme.lower()}{colon}{rest}", **(_web_options() if web else {}))
+    except ImportError as error:
+        extra = _EXTRAS.get(scheme.lower())
+        remedy = f"pip install 'nerbert[{extra}]'" if extra else str(error)
+        raise MissingExtra(f"{without_secrets(address)}: needs another library: {remedy}") from error
+    except Exception as error:
+        raise _final(without_secrets(address), error) from error
+    return files, path
+
+
+@cache
+def _web_options() -> dict[str, Any]:
+    import aiohttp
+
+    traces = aiohttp.TraceConfig()
+    traces.on_request_redirect.append(_check_redirect)
+    headers = {"User-Agent": f"nerbert/{__version__}", "Accept-Encoding": "identity"}
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_SILENCE, sock_read=_SILENCE)
+    return {"client_kwargs": {"trust_env": True, "auto_decompress": False, "headers": headers, "timeout": timeout,
+                              "trace_configs": [traces]}}  # fmt: skip
+
+
+async def _check_redirect(_: Any, __: Any, redirect: Any) -> None:
+    target = redirect.response.headers.get("Location", "")
+    if redirect.response.url.scheme == "https" and target.lower().startswith("http:"):
+        raise InputError(f"{without_secrets(str(redirect.response.url))} leads from https to "
+                         f"{without_secrets(target)[:80]!r}, where the data could be changed on the way; not "
+                         "followed: give another address")  # fmt: skip
+
+
+def retried(name: str, call: Callable[[], Result], policy: RetryPolicy | None = None) -> Result:
+    """Return what a call returns; repeat it after a transient failure, and raise InputError after a final one."""
+    policy, failed = policy or DEFAULT_POLICY, 0
+    while True:
+        try:
+            return call()
+        except NerbertError:
+            raise
+        except Exception as error:
+            failed += 1
+            reason, asked = _transient(name, error)
+            if failed >= policy.tries:
+                raise InputError(f"{name}: {reason} (tried {failed} times); rerun the command to resume") from error
+            pause = pause_after(failed, asked, name, policy)
+            policy.tell(f"{name}: {reason} (try {failed} of {policy.tries} failed; the next in {pause:g} seconds)")
+            policy.sleep(pause)
+
+
+def _transient(name: str, error: Exception) -> tuple[str, float]:
+    """Return why a failure may pass, and the pause that the server asks for; raise InputError for a final one."""
+    if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # fsspec's only word for whatever keeps it from a file's size
+    status: int | None = getattr(error, "status", None)
+    if status is not None and (status >= 500 or status in _BUSY):
+        return f"the server is busy or broken (status {status})", asked_wait(getattr(error, "headers", None) or {})
+    lost = isinstance(error, OSError) or type(error).__module__.startswith("aiohttp.")
+    final = isinstance(error, ValueError | FileNotFoundError | IsADirectoryError | PermissionError)
+    nowhere = isinstance(getattr(error, "os_error", None), socket.gaierror)
+    final = final or status is not None or "Redirect" in type(error).__name__ or hasattr(error, "certificate_error")
+    if final or nowhere or not lost:
+        raise _final(name, error, status) from error
+    return f"the connection failed: {_reason(error)}", 0.0
+
+
+def _final(name: str, error: Exception, status: int | None = None) -> InputError:
+    told = f" (status {status})" if status else ""
+    if isinstance(error, FileNotFoundError) or status in (404, 410):
+        return Missing(f"{name}: not there{told}; check the address")
+    if isinstance(error, PermissionError) or status in (401, 403):
+        return Missing(f"{name}: refused{told}; check the address and your rights")
+    return InputError(f"{name}: can't be read: {_reason(error)}; check address and network, and run again")
+
+
+def _reason(error: Exception) -> str:
+    return without_secrets(f"{type(error).__name__} {error}").strip()[:200]
+
+
+def pause_after(failed: int, asked: float, name: str, policy: RetryPolicy) -> float:
+    """Return the seconds to wait after so many failures in a row, if the server asks for `asked` seconds."""
+    share = policy.jitter * uniform(0, "retry", f"{os.getpid()} {name} {failed}")
+    return round(min(max((1 + share) * 2.0 ** (failed - 1), asked), policy.longest_pause), 1)
+
+
+def asked_wait(headers: Mapping[str, str]) -> float:
+    """Return the seconds that Retry-After asks for, 0 if none; a date counts from the server's own clock."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    with suppress(KeyError, TypeError, ValueError, OverflowError):
+        from email.utils import parsedate_to_datetime
+
+        return max(0.0, (parsedate_to_datetime(value) - parsedate_to_datetime(headers["Date"])).total_seconds())
+    return 0.0
+
+
+class RemoteFile(RawIOBase):
+    """A file at an address, read from a byte on; a block that is lost is asked for again.
+
+    Bytes from `stop` on are read only as they are wanted.
+    """
+
+    def __init__(
+        self, address: str, start: int = 0, stop: int | None = None, policy: RetryPolicy | None = None
+    ) -> None:
+        self._files, self._path = file_system(address)
+        self._name, self._at, self._stop, self._policy = without_secrets(address), start, stop, policy
+        self._rest = b""
+        self._stream: Any = None
+        self._in_order = False
+        """Whether the server can't send parts."""
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """Fill `buffer`; return the number of bytes read."""
+        view = memoryview(buffer)
+        if not self._rest:
+            wanted = max(len(view), _BLOCK if self._stop is None else min(_BLOCK, self._stop - self._at))
+            self._rest = retried(self._name, lambda: self._block(wanted), self._policy)
+            self._at += len(self._rest)
+        data, self._rest = self._rest[: len(view)], self._rest[len(view) :]
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the connection, too."""
+        self._drop()
+        super().close()
+
+    def _block(self, length: int) -> bytes:
+        try:
+            if self._stream is None:
+                self._open()
+            block: bytes = self._stream.read(length)
+        except Exception as error:
+            self._drop()
+            if type(error) is ValueError and not self._in_order and "http" in self._files.protocol:
+                self._in_order = True  # fsspec's error for a server that answers with the whole file
+                return self._block(length)
+            raise
+        return block
+
+    def _open(self) -> None:
+        size = 0 if self._in_order else _BLOCK
+        self._stream = self._files.open(self._path, "rb", block_size=size, cache_type="none")
+        if not self._in_order:
+            self._stream.seek(self._at)
+            return
+        left = self._at
+        while left and (block := self._stream.read(min(left, _BLOCK))):
+            left -= len(block)
+
+    def _drop(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+
+def read_small(address: str, limit: int, policy: RetryPolicy | None = None) -> bytes:
+    """Return a small file; raise InputError if it has more than `limit` bytes."""
+    with BufferedReader(RemoteFile(address, policy=policy)) as stream:
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise InputError(f"{without_secrets(address)}: more than {limit} bytes; not read")
+    return data
+
+
+def facts_of(address: str, policy: RetryPolicy | None = None) -> dict[str, Any]:
+    """Return what fsspec knows of a file at an address now: its `size`, and of the web its `ETag`."""
+    files, path = file_system(address)
+    files.invalidate_cache()
+    facts: dict[str, Any] = retried(without_secrets(address), lambda: files.info(path), policy)
+    return facts
+
+
+def without_secrets(address: str) -> str:
+    """Return an address for messages: without passwords and signatures."""
+    return _SECRETS.sub("", address)
+
+
+def no_cookies() -> "CookieJar":
+    """Return what keeps no cookie for httpx's clients: one of odd letters would make each later request fail."""
+    from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
