@@ -28,11 +28,8 @@ def check_hub_name(name: str, own: Iterable[str]) -> None:
     own = list(own)
     like = "" if "/" in name else nearest(name[:96], own, _ALIKE)
     if like or not is_hub_name(name):
-        raise InputError(f"{name:.200}: no such folder{like or _remedy(own)}")
-
-
-def _remedy(own: Iterable[str]) -> str:
-    return f"; give a model's folder or its name on the hub, or one of {', '.join(own)}"
+        remedy = f"; give a model's folder or its name on the hub, or one of {', '.join(own)}"
+        raise InputError(f"{name:.200}: no such folder{like or remedy}")
 
 
 def download(name: str, files: Iterable[str], **how: Any) -> Path:

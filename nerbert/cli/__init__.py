@@ -41,7 +41,7 @@ for group in ("corpus", "knowledge", "data"):
     app.command(f"nerbert.cli.data:{group}_app", name=group)
 app.command("nerbert.cli.figures:figures_app", name="figures")
 for command in (
-    "models:pretrain", "models:finetune", "types:types", "distil:distil", "models:calibrate", "models:evaluate",
+    "models:pretrain", "models:finetune", "models:types", "distil:distil", "models:calibrate", "models:evaluate",
     "report:report", "tag:tag", "redact:redact", "serve:serve", "serve:label", "mcp:mcp", "annotate:annotate",
     "models:show", "models:check", "models:export", "models:benchmark",
 ):  # fmt: skip

@@ -130,7 +130,10 @@ def _read_gold(plan: DistilPlan, settings: DistilSettings) -> DataSet | None:
         raise SettingsError("setting select = 'dev': needs data with a dev split; or use 'last'", setting="select")
     if gold and not any(each.spans for each in gold.train):
         raise InputError(f"{gold.folder}: no training sentence has an entity; leave the data out, or label some")
-    return replace(gold, train=[_sure(each) for each in gold.train]) if gold else None
+    if gold is None:
+        return None
+    sure = [replace(each, spans=tuple(replace(span, confidence=1.0) for span in each.spans)) for each in gold.train]
+    return replace(gold, train=sure)  # a person has checked them, whoever tagged them first
 
 
 def _read_held_out(plan: DistilPlan, gold: DataSet) -> dict[str, tuple[frozenset[str], object]]:
@@ -139,11 +142,6 @@ def _read_held_out(plan: DistilPlan, gold: DataSet) -> dict[str, tuple[frozenset
     files = gold.files | test.files
     return {split: (runs_of_words(examples), files.get(split, "FILE"))
             for split, examples in (("dev", gold.dev), ("test", test.test))}  # fmt: skip
-
-
-def _sure(example: Example) -> Example:
-    """Return a labelled sentence with confidence 1, whoever tagged it first: a person has checked it."""
-    return replace(example, spans=tuple(replace(each, confidence=1.0) for each in example.spans))
 
 
 def _reading(plan: DistilPlan) -> Reading:

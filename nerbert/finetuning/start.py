@@ -127,19 +127,14 @@ def usual_rate(config: Any, gentle: int = 0) -> float:
     return _NARROW_RATE if width < _NARROW else rate * (_FEW_SHARE if gentle <= FEW_SENTENCES else _GENTLE_SHARE)
 
 
-def _trains_on(settings: FinetuneSettings) -> bool:
-    """Return whether there is no new head: all parts of the start find entities already."""
-    name = chosen_objective(settings, FINETUNE).head_name
-    return HEADS.contains(name) and HEADS.find(name).labels_at_run_time
-
-
 def _words_of_types(
     card: Mapping[str, Any], examples: Sequence[Example], settings: FinetuneSettings, labels: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the labels of types, and for others of the sentences what the start reads; raise SettingsError for labels
     of a head that reads none.
     """
-    if not _trains_on(settings):
+    head = chosen_objective(settings, FINETUNE).head_name
+    if not HEADS.contains(head) or not HEADS.find(head).labels_at_run_time:
         why = f"objective = {settings.objective!r} has fixed types, and reads no labels"
         refuse(bool(labels), "labels", ", ".join(labels), f"left out: {why}")
         return {}

@@ -97,7 +97,11 @@ def _train(
         lambda gold, found: {"dev_f1": score_spans(gold, found).f1}, "dev_f1",
     )  # fmt: skip
     kept = dict[str, Any]()
-    best = BestCheckpoint(score, lambda model, *_: kept.update(_copied(model.state_dict())), settings.patience)
+
+    def keep(model: Any, *_: object) -> None:
+        kept.update({name: each.detach().to("cpu", copy=True) for name, each in model.state_dict().items()})
+
+    best = BestCheckpoint(score, keep, settings.patience)
     total = total_steps(len(data.numbers_of(0)), settings)
     with progress(what, total) as bar:
         log = train(model, data, objective, settings, bar, evaluate=best if settings.select == "dev" else None)
@@ -107,10 +111,6 @@ def _train(
         model.load_state_dict(kept)
     model.eval()
     return log, best
-
-
-def _copied(weights: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: each.detach().to("cpu", copy=True) for name, each in weights.items()}
 
 
 def source_settings(settings: FinetuneSettings, seed: int) -> FinetuneSettings:

@@ -3,7 +3,8 @@
 A tagger that takes labels at run time gets the one threshold with the best F1, too. It is a probability before the
 temperature, and the card has the confidence that the temperature makes of it.
 
-The card keeps the values before (`previous`), which `undo` restores. Sentences it was trained on are refused.
+Card, model card and answers are written together. The card keeps the values before (`previous`), which `undo`
+restores: those of one calibration. Sentences it was trained on are refused.
 """
 
 import math
@@ -13,18 +14,24 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nerbert.artifacts import write_json
 from nerbert.errors import InputError, few
 from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import word_spans
 from nerbert.metrics.calibration import Threshold, check_precision, lowest_thresholds, uncalibrated
-from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook
+from nerbert.model.folder import CARD, ModelFolder, TaggerFacts, TaggerHook, read_card, seed_folders, to_copy
 from nerbert.model.heads import Head, Predicted, predict_entities
-from nerbert.model.threshold_fit import TRIED, FittedThreshold, best_threshold, calibrated
+from nerbert.model.threshold_fit import TRIED, best_threshold, calibrated
 from nerbert.records import EntityLabel, Example
-from nerbert.tagger.fitted_card import PREVIOUS, refitted, restored, tagger_cards, write_fitted
+from nerbert.tagger.answers import CHECK
+from nerbert.tagger.self_check import try_write_check
 from nerbert.tagger.tagger import Tagger
 
+_FITTED = ("calibration", "threshold", "thresholds")
+"""What a calibration writes into the card."""
+_PREVIOUS = "previous"
+"""Where the card keeps what it replaced."""
 _PLACES = 6
 _LEAST = 0.05
 """The lowest threshold that is tried for a label given at run time."""
@@ -78,7 +85,7 @@ def calibrate(
     """
     if precision is not None:
         check_precision(precision)
-    cards = tagger_cards(tagger)
+    cards = _tagger_cards(tagger)
     gold = read_gold(data, "dev", reading_for(next(iter(cards.values())), reading))
     place = {"name": gold.name, "sha256": gold.sha256}
     for folder, before in cards.items():
@@ -96,16 +103,17 @@ def calibrate(
 
 def undo(tagger: str | Path, *, head: str = "", card: TaggerHook | None = None) -> list[Restored]:
     """Restore the values from before the last calibration (again: undo that); raise InputError if there are none."""
-    cards = tagger_cards(tagger)
+    cards = _tagger_cards(tagger)
     for folder, now in cards.items():
-        if now.get(PREVIOUS) is None:
+        if now.get(_PREVIOUS) is None:
             raise InputError(f"{folder}: its card has no earlier calibration to restore")
     return [_restored(folder, now, head, card) for folder, now in cards.items()]
 
 
 def _restored(folder: Path, now: Mapping[str, Any], head: str, card: TaggerHook | None) -> Restored:
-    after = restored(now)
-    changed_by_hand = write_fitted(folder, TaggerFacts(after, now), head, card)
+    rest = {name: value for name, value in now.items() if name not in (_PREVIOUS, *_FITTED)}
+    after = {**rest, **_fitted(now[_PREVIOUS]), _PREVIOUS: _fitted(now)}
+    changed_by_hand = _write(folder, TaggerFacts(after, now), head, card)
     temperature = (after.get("calibration") or {}).get("temperature", 1.0)
     return Restored(folder, temperature, after.get("thresholds") or {}, changed_by_hand, after.get("threshold"))
 
@@ -121,8 +129,10 @@ def _calibrated(
         why = f"{folder} knows none of its types ({few(types)}), so all that the tagger finds there is wrong"
         raise InputError(f"{place['name']}: {why}; give data with types of the tagger ({few(loaded.types)})")
     find = _finder(loaded, examples, types, place["name"])
-    best = None if loaded.types or not loaded.usual_threshold else _best(find, examples)
-    usual = loaded.usual_threshold if best is None else best.probability
+    best, usual = None, loaded.usual_threshold
+    if usual and not loaded.types:
+        best = best_threshold(find(lambda _: TRIED[0]).entities, list(map(word_spans, examples)))
+        usual = best.probability
     predicted = find(lambda _: usual)
     if not predicted.entities.types:
         raise InputError(f"{folder}: finds no entity in {place['name']}; calibrate on sentences of its own domain")
@@ -137,16 +147,12 @@ def _calibrated(
                  for name, each in bounds.items()}  # fmt: skip
         calibration |= {"precision": precision, "by_type": shown}
     chosen = {name: each.confidence for name, each in bounds.items() if each.confidence is not None}
-    after = refitted(before, calibration=calibration, **own, thresholds=chosen)
+    after = _refitted(before, calibration=calibration, **own, thresholds=chosen)
     lost = tuple(before.get("thresholds") or ()) if precision is None else ()
-    changed_by_hand = not dry_run and write_fitted(folder, TaggerFacts(after, before), head, card)
+    changed_by_hand = not dry_run and _write(folder, TaggerFacts(after, before), head, card)
     unknown = tuple(each for each in types if loaded.types and each not in loaded.types)
     absent = tuple(each for each in loaded.types if each not in types)
     return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent, own.get("threshold"))
-
-
-def _best(find: Find, examples: Sequence[Example]) -> FittedThreshold:
-    return best_threshold(find(lambda _: TRIED[0]).entities, list(map(word_spans, examples)))
 
 
 def _finder(head: Head, examples: Sequence[Example], types: Sequence[str], name: str) -> Find:
@@ -188,3 +194,43 @@ def _thresholds(
                       kept=kept[name], kept_right=right[name])
         for name, each in bounds.items()
     }  # fmt: skip
+
+
+def _fitted(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a card a calibration writes."""
+    return {name: card[name] for name in _FITTED if name in card}
+
+
+def _refitted(before: Mapping[str, Any], **values: Any) -> dict[str, Any]:
+    """Return a card with other values of a calibration; the ones before are kept, unless nothing changes."""
+    after = {**before, **values}
+    if _fitted(after) != _fitted(before):  # the same again leaves what was before it
+        after[_PREVIOUS] = _fitted(before)
+    return after
+
+
+def _write(folder: Path, facts: TaggerFacts, head: str, card: TaggerHook | None) -> bool:
+    """Write card, model card and answers; return whether the model card was changed by hand, so that it stays."""
+    is_ours = facts.card.get("kind") == "tagger"
+    changed_by_hand = is_ours and card is not None and not card(folder, facts)
+    (folder / CHECK).unlink(missing_ok=True)  # of the confidences before
+    write_json(folder / CARD, facts.card)
+    if is_ours:
+        try_write_check(folder, head)
+    return changed_by_hand
+
+
+def _tagger_cards(tagger: str | Path) -> dict[Path, dict[str, Any]]:
+    """Return the card of each tagger in a folder, or of the folder's own."""
+    return {folder: _tagger_card(folder) for folder in seed_folders(str(tagger)) or [Path(tagger)]}
+
+
+def _tagger_card(folder: Path) -> dict[str, Any]:
+    """Return the card of a tagger that nerbert made or that takes labels at run time, in a local folder."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; {to_copy(str(folder))}")
+    card = read_card(str(folder))
+    if card.get("kind") != "tagger" and not ModelFolder.open(folder).labels_at_run_time:
+        raise InputError(f"{folder}: no tagger that `nerbert finetune` made, nor one that takes labels at run "
+                         "time; others can't be calibrated")  # fmt: skip
+    return card

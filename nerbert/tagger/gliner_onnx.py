@@ -184,8 +184,9 @@ class OnnxGliner:
             step, starts, widths = max(1, _SPANS // max(1, labels)), np.arange(words), np.zeros(words, np.int64)
             found = np.empty((words, 1, labels, 3), np.float32)
         else:
-            step, (starts, widths) = _SPANS, _inside(words, self._config.max_width)
-            found = np.full((words, self._config.max_width, labels), -np.inf, np.float32)
+            step, widest = _SPANS, self._config.max_width
+            starts, widths = np.nonzero(np.arange(words)[:, None] + np.arange(widest) < words)
+            found = np.full((words, widest, labels), -np.inf, np.float32)
         for start in range(0, len(starts), step):
             some, wide = starts[start : start + step], widths[start : start + step]
             rows = self._rows({**feed, STARTS: some, ENDS: some + wide}, len(some))[SCORES]
@@ -206,12 +207,6 @@ class OnnxGliner:
         found = np.full((words, int((ends - starts).max(initial=-1)) + 1, labels), -np.inf, np.float32)
         found[starts, ends - starts] = odds
         return found
-
-
-def _inside(words: int, max_width: int) -> tuple[Array, Array]:
-    """Return the first word and the width, less one, of each span of so many words."""
-    starts, widths = np.nonzero(np.arange(words)[:, None] + np.arange(max_width) < words)
-    return starts, widths
 
 
 def _places(windows: Sequence[WordWindow]) -> Array:

@@ -1,10 +1,11 @@
-"""Taggers on the hub: downloaded as a folder, written to one, uploaded as one, by `ModelHubMixin`'s conventions.
+"""Folders of taggers: where one was loaded from, one of its own, one on the hub, by `ModelHubMixin`'s conventions.
 
-Its code is not used: it deletes config.json and writes it itself.
+That code is not used: it deletes config.json and writes it itself.
 """
 
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +14,20 @@ from nerbert.artifacts import publish_folder, scratch_prefix, write_json
 from nerbert.errors import InputError, OutputExists
 from nerbert.hub import push_folder
 from nerbert.model.folder import CARD, EXPORTED, FILES, PRETRAINED, WEIGHTS, ModelFolder, read_card
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a tagger was loaded from, and how; `weights` are each file's name, size and time of change."""
+
+    folder: str
+    options: tuple[tuple[str, Any], ...]
+    weights: tuple[tuple[str, int, int], ...]
+
+
+def weights_of(folder: ModelFolder) -> tuple[tuple[str, int, int], ...]:
+    """Return name, size and time of change of each file of weights; reading them would take seconds."""
+    return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in folder.files("loaded"))
 
 
 def check_apart(source: Path, output: Path) -> None:

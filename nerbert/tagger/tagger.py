@@ -21,7 +21,7 @@ from nerbert.sentences import RuleSplitter
 from nerbert.tagger import hub
 from nerbert.tagger.answers import check_loaded
 from nerbert.tagger.backends import LONGEST, Wanted
-from nerbert.tagger.origin import Origin, weights_of
+from nerbert.tagger.hub import Origin, weights_of
 from nerbert.tagger.pending import (
     Asked,
     AskedHeads,

@@ -8,8 +8,8 @@ import pytest
 from nerbert.errors import InputError, few
 from nerbert.model.heads import Head
 from nerbert.records import EntityLabel
+from nerbert.tagger.hub import Origin
 from nerbert.tagger.jobs.job import TagJob
-from nerbert.tagger.origin import Origin
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import SPLITTER
 from tests.commands import exit_code

@@ -16,8 +16,7 @@ from nerbert.errors import InputError, SettingsError, at
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_table import ConceptTable
 from nerbert.model.gliner.architectures import USUAL, Architecture, architecture_of
-from nerbert.model.gliner.folder import GlinerFolder, load_gliner
-from nerbert.model.gliner.fresh import new_gliner
+from nerbert.model.gliner.folder import GlinerFolder, load_gliner, new_gliner
 from nerbert.model.gliner.trainee import check_trainable
 from nerbert.registry import ARCHITECTURES
 from nerbert.rng import Array
