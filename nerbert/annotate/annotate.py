@@ -153,5 +153,4 @@ class _AnnotateRun(ModelRun[Labels]):
 def _rows(sources: Sequence[InputFile], field: str, errors: str) -> Iterator[tuple[str, int, str]]:
     """Yield file, row and text of each row."""
     for source in sources:
-        for block in source.blocks(field, errors):
-            yield from ((str(source), row.line, row.text) for row in block.rows)
+        yield from ((str(source), row.line, row.text) for row in source.documents(field, errors))

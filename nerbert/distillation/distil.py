@@ -232,7 +232,7 @@ def _sentences(teacher: Tagger, parts: Iterable[TaggedParts], counts: SilverCoun
     """Yield all sentences with what the teacher found in each, and count."""
     for each in parts:
         counts.rows += each.rows
-        for row in (row for block in each for row in block.rows):
+        for row in each:
             counts.lost += len(row.spans)
             for example in silver_examples(teacher, row):
                 counts.sentences += 1

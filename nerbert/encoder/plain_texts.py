@@ -146,7 +146,7 @@ def _files(path: Path) -> Sequence[InputFile]:
 def _documents(file: InputFile) -> Iterator[Lines]:
     """Yield the documents of a file without empty lines."""
     lines, group = Lines(), ""
-    for row in chain.from_iterable(block.rows for block in file.blocks(TEXT_FIELD, "strict")):
+    for row in file.documents(TEXT_FIELD, "strict"):
         own = [line for each in row.text.splitlines() if (line := " ".join(each.split()))]
         ends = not own if file.kind == TEXT else not (row.group and row.group == group)
         if ends and lines:

@@ -15,7 +15,7 @@ from nerbert.artifacts import publish_folder
 from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.format import LEAST, Abilities
 from nerbert.formats.json_files import json_text, json_value
-from nerbert.formats.rows import read_lines, read_whole
+from nerbert.formats.rows import file_lines, read_whole
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.sources.files import FoundFile, find_files, writable
 
@@ -102,9 +102,9 @@ def _listed(path: Path) -> dict[str, Any]:
     """Return the texts' ids by name, in the order of a folder's list; nothing without a list."""
     ids: dict[str, Any] = {}
     if path.is_file():
-        with os_refused(f"{path}: can't be read"), path.open("rb") as stream:
-            for line in read_lines(stream, path):
-                if line is not None and line.text:
+        with os_refused(f"{path}: can't be read"):
+            for line in file_lines(path):
+                if line.text:
                     name, _, id_ = line.text.partition("\t")
                     with line.place():
                         ids[name] = json_value(id_)
@@ -123,9 +123,9 @@ def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Doc
     _check(path, source, root)
     _check(source, path, root)
     marked: list[tuple[Span, bool]] = []
-    with os_refused(f"{path}: can't be read"), path.open("rb") as stream:
-        for line in read_lines(stream, path):
-            if line is None or not line.text.strip():
+    with os_refused(f"{path}: can't be read"):
+        for line in file_lines(path):
+            if not line.text.strip():
                 continue
             with line.place():
                 found = _entity(line.text)

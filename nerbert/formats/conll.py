@@ -16,7 +16,7 @@ from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, visible
 from nerbert.formats.documents import sentences_of
 from nerbert.formats.format import LEAST, TextWriter, WritingRows, covering_words
-from nerbert.formats.rows import TEXT, TOKENS, Line, Lines, read_lines, with_mark
+from nerbert.formats.rows import TEXT, TOKENS, Line, Stream, file_lines, with_mark
 from nerbert.formats.schemes import Scheme, find_scheme, is_tag
 from nerbert.labels import OUTSIDE, example_tags, spans_from_bio
 from nerbert.records import Document, Example, Repair, Repairs, Span
@@ -104,8 +104,7 @@ def scheme_of(path: Path) -> Scheme:
 
 
 def _read_rows(path: Path) -> Iterator[TokenRows]:
-    with path.open("rb") as stream:
-        yield from (rows for rows in token_rows(read_lines(stream, path), tagged=True) if rows is not None)
+    return token_rows(file_lines(path), tagged=True)
 
 
 def _layout_of(path: Path) -> ColumnLayout:
@@ -152,6 +151,7 @@ class Conll:
     """The format `conll`."""
 
     suffixes = by_name = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes", ".conllu")
+    streams = True
     holds = replace(LEAST, text="words", words=covering_words, groups="adjacent", mark=DOCUMENT_START)
 
     def recognise(self, path: Path, head: bytes) -> bool:
@@ -161,8 +161,18 @@ class Conll:
         ended = sum(len(columns := split_columns(line)) > 1 and is_tag(columns[-1]) for line in kept)
         return not any(line.startswith("\t") for line in lines) and (ended > len(kept) / 2 or _all_tagged(lines))
 
-    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-        """Yield the sentences of a file; raise InputError that names file and line."""
+    def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
+        """Yield the sentences of a file, or of a stream the words: the first column (of CoNLL-U the second)."""
+        if isinstance(source, Stream):
+            for rows in token_rows(source.lines(), tagged=False):
+                words, size = rows.tokens(), sum(line.size for line in rows.lines)
+                example = example_of(words, ())
+                fields = {TEXT: example.text, TOKENS: words}
+                yield Document(example.text, (), example.words, "", fields, rows.lines[0].number, size=size)
+        else:
+            yield from self._annotated(source, repairs)
+
+    def _annotated(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         layout, first, last = _layout_of(path), 0, 0
 
         def tags() -> Iterator[list[tuple[int, str]]]:
@@ -179,19 +189,6 @@ class Conll:
             group = f"{rows.document}" if first != last else ""
             fields = named_comments(rows.comments) if rows.comments else {}
             yield Document(example.text, example.spans, example.words, group, fields, rows.lines[0].number)
-
-    def texts(self, lines: Lines, field: str) -> Iterator[Document | None]:
-        """Yield the words of each sentence: the first column (of CoNLL-U the second); other columns are ignored. Yield
-        None where `lines` does.
-        """
-        for rows in token_rows(lines, tagged=False):
-            if rows is None:
-                yield None
-                continue
-            words, size = rows.tokens(), sum(line.size for line in rows.lines)
-            example = example_of(words, ())
-            fields = {TEXT: example.text, TOKENS: words}
-            yield Document(example.text, (), example.words, "", fields, rows.lines[0].number, size=size)
 
     def writer(self, how: WritingRows) -> TextWriter:
         """Return a writer of tagged texts as `word<TAB>tag`: its own words, or else its sentences.
@@ -233,7 +230,7 @@ def _all_tagged(lines: Iterable[str]) -> bool:
     """Return whether there are rows, each with a token and a tag."""
     named = (Line("", number, line.rstrip("\r")) for number, line in enumerate(lines, 1))
     try:
-        found = [rows for rows in token_rows(named, tagged=True) if rows]
+        found = list(token_rows(named, tagged=True))
         found = found[:-1] or found  # the last one may be cut
         layout = find_layout([rows.columns for rows in found])
         find_scheme(([(line, tag) for line, _, tag in layout.words(rows)] for rows in found), lambda _: nullcontext())
@@ -331,13 +328,10 @@ def _all_tags(rows: Iterable[list[str]], place: int) -> bool:
     return all(is_tag(columns[place].strip()) for columns in rows)
 
 
-def token_rows(lines: Lines, *, tagged: bool) -> Iterator[TokenRows | None]:
-    """Yield the rows of each sentence; None where `lines` does."""
+def token_rows(lines: Iterable[Line], *, tagged: bool) -> Iterator[TokenRows]:
+    """Yield the rows of each sentence."""
     held, document = list[Line](), 0
     for line in lines:
-        if line is None:
-            yield None
-            continue
         text = line.text
         begins = text.startswith(_STARTS)
         if text.strip(" \t") and not begins and text.rstrip() != _ENDS:

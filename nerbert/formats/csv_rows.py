@@ -5,13 +5,13 @@ The delimiter is whichever of comma, semicolon, tab and bar gives the wanted col
 
 import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
 from nerbert.errors import InputError, nearest
 from nerbert.formats.jsonl import text_of
-from nerbert.formats.rows import LONGEST_LINE, Line, Lines
+from nerbert.formats.rows import LONGEST_LINE, Line, Stream
 from nerbert.records import Document
 
 _DELIMITERS = ",;\t|"
@@ -44,17 +44,14 @@ class TableRow(NamedTuple):
         return "" if place is None else self.cells[place]
 
 
-def table_texts(lines: Lines, field: str) -> Iterator[Document | None]:
-    """Yield the text in the column `field` of each row, all cells as fields; None where `lines` does. Raise InputError
-    for a header without that column, and for rows that don't fit it.
+def table_texts(source: Stream) -> Iterator[Document]:
+    """Yield the text in a column of each row, all cells as fields. Raise InputError for a header without that column,
+    and for rows that don't fit it.
     """
-    for row in table_rows(lines, lambda header: _text_form(header, field)):
-        if row is None:
-            yield None
-            continue
+    for row in table_rows(source.lines(), lambda header: _text_form(header, source.field)):
         with row.lines[0].place():
             fields = dict(zip(row.form.names, row.cells, strict=True))
-            found = text_of(fields, field, row.line, sum(line.size for line in row.lines))
+            found = text_of(fields, source.field, row.line, sum(line.size for line in row.lines))
         yield found
 
 
@@ -92,25 +89,19 @@ def _cells(header: str, delimiter: str) -> list[str]:
         raise _unreadable(error) from None
 
 
-def table_rows(lines: Lines, form_of: Callable[[str], TableForm]) -> Iterator[TableRow | None]:
-    """Yield the rows after the header, cut as `form_of` says for its text; None where `lines` does."""
-    lines = iter(lines)
-    for line in lines:
-        if line is None:
-            yield None
-        elif line.text.strip():
-            with line.place():
-                form = form_of(line.text.strip("\r"))
-            yield from _rows_behind(lines, form)
-
-
-def _rows_behind(lines: Iterator[Line | None], form: TableForm) -> Iterator[TableRow | None]:
-    held = list[Line]()
+def table_rows(lines: Iterable[Line], form_of: Callable[[str], TableForm]) -> Iterator[TableRow]:
+    """Yield the rows after the header, cut as `form_of` says for its text."""
+    lines, held = iter(lines), list[Line]()
+    header = next((line for line in lines if line.text.strip()), None)
+    if header is None:
+        return
+    with header.place():
+        form = form_of(header.text.strip("\r"))
 
     def texts() -> Iterator[str]:
         for line in lines:
-            held.extend([line] if line else ())
-            yield f"{line.text}\n" if line else ""  # of nothing `csv` makes a row without cells
+            held.append(line)
+            yield f"{line.text}\n"
 
     try:
         for cells in csv.reader(texts(), delimiter=form.delimiter, strict=True):
@@ -118,8 +109,8 @@ def _rows_behind(lines: Iterator[Line | None], form: TableForm) -> Iterator[Tabl
             if cells and len(cells) != len(form.names):
                 with row[0].place():
                     raise InputError(f"the row has {len(cells)} columns, and the header {len(form.names)}; fix it")
-            if cells or not row:
-                yield TableRow(form, cells, row) if cells else None
+            if cells:
+                yield TableRow(form, cells, row)
     except csv.Error as error:
         with held[0].place():
             raise _unreadable(error) from None

@@ -137,7 +137,7 @@ def read_type_labels(given: str) -> dict[str, str]:
 def _lines(path: Path) -> list[str]:
     """Return the lines of a file of labels, without empty ones and comments."""
     with open_plain(path) as stream:
-        return _without_comments(line.text for line in read_lines(stream, path) if line is not None)
+        return _without_comments(line.text for line in read_lines(stream, path))
 
 
 def _label(given: str | EntityLabel) -> EntityLabel:

@@ -110,10 +110,11 @@ class Format(Protocol):
         They are at most 1 MB; for the JSON formats of nerbert a whole value.
         """
 
-    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+    def read(self, source: Path, repairs: Repairs, /) -> Iterator[Document]:
         """Yield the documents of a file or folder, in order, while reading; count in `repairs` what is skipped.
 
-        Raise InputError that names the line, by `nerbert.errors.at`.
+        Raise InputError that names the line, by `nerbert.errors.at`. One that `streams` takes a `Stream`, too, and
+        yields its texts, with all other fields.
         """
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:

@@ -17,7 +17,7 @@ from nerbert.errors import InputError, need, refused
 from nerbert.formats.documents import found_words, sentences_of
 from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import fields_but
-from nerbert.formats.parquet_documents import DocumentBlocks, documents_of, kept_fields
+from nerbert.formats.parquet_documents import DocumentRows, documents_of, kept_fields
 from nerbert.formats.rows import SPANS, TOKENS
 from nerbert.formats.spool import spooled
 from nerbert.labels import example_tags, tag_names
@@ -83,7 +83,7 @@ class Datasets:
                 return {_TAGS: [numbers[tag] for tag in example_tags(example)]}
 
             table = Path(scratch) / "rows.parquet"
-            write_parquet(table, DocumentBlocks(path, again, tags))
+            write_parquet(table, DocumentRows(again, tags), path)
             features = Features.from_arrow_schema(read_schema(table))
             if _TAGS not in features:
                 raise InputError(f"{path}: no text to write, and a data set without rows can't be opened")

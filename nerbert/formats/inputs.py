@@ -8,15 +8,18 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path, PurePath
-from typing import IO, Any, cast
+from queue import Empty, Queue
+from threading import Thread
+from time import monotonic
+from typing import IO, Any
 
 from nerbert.artifacts import publish
 from nerbert.config import check_choice
-from nerbert.errors import InputError, os_refused, shortened
+from nerbert.errors import InputError, NerbertError, os_refused, shortened
 from nerbert.formats.examples import foreign, head_of, name_of
 from nerbert.formats.format import formats_of_suffix
 from nerbert.formats.jsonl import with_all_fields
@@ -24,7 +27,6 @@ from nerbert.formats.kinds import (
     CSV,
     HTML,
     JSONL,
-    PARQUET,
     TEXT,
     can,
     check_usable,
@@ -37,7 +39,7 @@ from nerbert.formats.kinds import (
 )
 from nerbert.formats.plain import Page
 from nerbert.formats.rows import TEXT as TEXT_FIELD
-from nerbert.formats.rows import Block, blocks_at_hand, read_lines
+from nerbert.formats.rows import Stream
 from nerbert.records import Document, Repairs
 from nerbert.sources.files import find_files, open_plain
 from nerbert.terminal import tell
@@ -70,66 +72,55 @@ class InputFile:
     def size(self) -> int | None:
         """Return the bytes of an uncompressed file; None if unknown."""
         path = Path(self.place)
-        known = self.place != STDIN and self.has_rows and path.is_file() and unpacked_name(path) == path
+        known = self.place != STDIN and can(self.kind, "streams") and path.is_file() and unpacked_name(path) == path
         return path.stat().st_size if known else None
-
-    @property
-    def has_rows(self) -> bool:
-        """Whether it is read row by row, uncompressed."""
-        return can(self.kind, "texts", "blocks")
 
     @property
     def on_disk(self) -> bool:
         """Whether it can be read from any offset: a file, or the copy of a pipe."""
         return self.copy is not None or (self.place != STDIN and not Path(self.place).is_fifo())
 
-    def blocks(self, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[Block]:
-        """Yield the file's content block by block, while it is read; raise InputError that names the line. `field` (or
-        column) holds the text; `errors` sets what happens to bytes that are no UTF-8, if the format leaves a choice.
-        `repairs` counts what a format leaves out.
+    def documents(
+        self, field: str, errors: str, repairs: Repairs | None = None, strip: str = "\r"
+    ) -> Iterator[Document]:  # fmt: skip
+        """Yield the file's texts while it is read; raise InputError that names the line. `field` (or column) holds the
+        text; `errors` sets what happens to bytes that are no UTF-8, if the format leaves a choice. `repairs` counts
+        what a format leaves out, `strip` is as in `Stream`.
         """
         kind = kind_named(self.kind)
-        if hasattr(kind, "blocks"):
-            yield from kind.blocks(self._on_disk(), field, errors)
-        else:
-            yield from blocks_at_hand(str(self), self.rows(field, errors, repairs))
-
-    def rows(self, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[Document | None]:
-        """Yield the texts of a file that isn't in columns; None where the next one may take a while."""
-        kind = kind_named(self.kind)
+        repairs = Repairs() if repairs is None else repairs
         if self._is_annotated(kind, field):
             with os_refused(f"{self}: can't be read"):
-                found = kind.read(self._on_disk(), Repairs() if repairs is None else repairs)
+                found = kind.read(self._on_disk(), repairs)
                 yield from (with_all_fields(each, number) for number, each in enumerate(found, 1))
-        elif hasattr(kind, "texts_of_array") and Path(self.place).suffix.lower() == JSON and self._is_plain():
-            yield from kind.texts_of_array(self.copy or Path(self.place), field)
         else:
-            with self.opened() as stream:
-                yield from kind.texts(read_lines(stream, str(self), errors), field)
+            path = (self.copy or Path(self.place)) if self.on_disk else None
+            yield from kind.read(Stream(str(self), self.opened, field, errors, path, strip), repairs)
+
+    def at_hand(self, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[list[Document]]:
+        """Yield the texts in lists of about 64 KiB; of a pipe those that are there, so that a slow one is answered at
+        once. Those before a fault are a list of their own.
+        """
+        found = self.documents(field, errors, repairs)
+        return _before_faults(found) if self.on_disk or self.text is not None else at_hand(found)
 
     def _is_annotated(self, kind: Any, field: str) -> bool:
         """Return whether the file is read as annotations are, and not row by row."""
-        if not hasattr(kind, "texts"):
+        if not can(self.kind, "streams"):
             if field != TEXT_FIELD:
                 raise InputError(f"{self}: {self.kind} has a fixed field for its texts; leave --field {field} out")
             return True
-        if self.kind != CSV or field != TEXT_FIELD or not self._is_plain():
-            return False
         path = self.copy or Path(self.place)
-        return bool(kind.recognise(path, head_of(path)))
-
-    def _is_plain(self) -> bool:
-        """Return whether the file is on the disk: no pipe, and not compressed."""
-        path = Path(self.place)
-        return self.copy is not None or (self.place != STDIN and path.is_file() and unpacked_name(path) == path)
+        plain = self.copy is not None or (self.place != STDIN and path.is_file() and unpacked_name(path) == path)
+        return self.kind == CSV and field == TEXT_FIELD and plain and bool(kind.recognise(path, head_of(path)))
 
     def _on_disk(self) -> Path:
         """Return the path of a file that must be on the disk as a whole."""
         if not self.on_disk:
-            raise InputError(f"{self}: {_title(self.kind)} can't be read from a pipe; name a file")
+            raise InputError(f"{self}: {self.kind} can't be read from a pipe; name a file")
         path = self.copy or Path(self.place)
-        if not hasattr(kind_named(self.kind), "blocks") and unpacked_name(path) != path:
-            raise InputError(f"{self}: {_title(self.kind)} can't be read compressed; unpack it first")
+        if unpacked_name(path) != path:
+            raise InputError(f"{self}: {self.kind} can't be read compressed; unpack it first")
         return path
 
     @property
@@ -162,8 +153,16 @@ class InputFile:
             raise InputError(f"{self}: is closed; name a file")
         if sys.stdin.isatty():
             tell("nerbert: reading from the terminal; end with Ctrl-D")
-        with os_refused(f"{self}: can't be read"):
-            yield cast("IO[bytes]", sys.stdin.buffer)
+        with os_refused(f"{self}: can't be read"), _standard_input() as stream:
+            yield stream
+
+
+def _standard_input() -> AbstractContextManager[IO[bytes]]:
+    """Return a reader of standard input; its own, as Python can't end while a thread waits inside of `sys.stdin`."""
+    try:
+        return os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    except (OSError, ValueError):  # not of the system
+        return nullcontext(sys.stdin.buffer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,10 +254,6 @@ def _kind_by_content(path: Path) -> str:
     return TEXT
 
 
-def _title(kind: str) -> str:
-    return "Parquet" if kind == PARQUET else kind
-
-
 def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
     """Return the files below a folder of a known kind, or of the given one; and the other files."""
     inside = folder.resolve()
@@ -286,5 +281,66 @@ def check_no_input(found: JobPaths, output: Path) -> None:
 def read_texts(paths: Iterable[str]) -> Iterator[str]:
     """Yield the texts of files and folders, as `nerbert tag` reads them by their names."""
     for file in find_sources(list(paths), "").sources:
-        for block in file.blocks(TEXT_FIELD, "strict"):
-            yield from (row.text for row in block.rows)
+        yield from (row.text for row in file.documents(TEXT_FIELD, "strict"))
+
+
+_LIST = 1 << 16
+"""Bytes of texts that are tagged together."""
+_WAIT = 0.02
+"""Seconds for which a list waits for more texts of a pipe."""
+_AHEAD = 1000
+"""Maximum texts of a pipe that wait to be tagged."""
+
+
+def in_lists(documents: Iterable[Document], size: int = _LIST, most: int = 1 << 20) -> Iterator[list[Document]]:
+    """Yield texts in lists of so many bytes, or rows."""
+    held, bytes_ = list[Document](), 0
+    for each in documents:
+        held.append(each)
+        bytes_ += each.size
+        if bytes_ >= size or len(held) == most:
+            yield held
+            held, bytes_ = [], 0
+    if held:
+        yield held
+
+
+def _before_faults(documents: Iterator[Document]) -> Iterator[list[Document]]:
+    """Yield texts in lists; those before a fault are one, too."""
+    fault = list[NerbertError]()
+
+    def right() -> Iterator[Document]:
+        try:
+            yield from documents
+        except NerbertError as error:
+            fault.append(error)
+
+    yield from in_lists(right())
+    if fault:
+        raise fault[0]
+
+
+def at_hand(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Yield texts in lists as they come: a thread reads, and a list ends when nothing has come for a while."""
+    ready = Queue[Document | BaseException | None](_AHEAD)
+
+    def read() -> None:
+        try:
+            for each in documents:
+                ready.put(each)
+            ready.put(None)
+        except BaseException as error:  # raised again below
+            ready.put(error)
+
+    Thread(target=read, daemon=True).start()
+    while isinstance(one := ready.get(), Document):
+        held, size, end = [one], one.size, monotonic() + _WAIT
+        with suppress(Empty):
+            while size < _LIST and isinstance(one := ready.get(timeout=max(0.0, end - monotonic())), Document):
+                held.append(one)
+                size += one.size
+        yield held
+        if not isinstance(one, Document):
+            break
+    if one is not None:
+        raise one

@@ -92,11 +92,11 @@ class JsonFormat:
 def values_of_file(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield each value of a file of JSON lines, or of one array, with the number of its line."""
     with path.open("rb") as stream:
-        yield from json_values(stream, path)
+        yield from ((line, value) for line, value, _ in json_values(stream, path))
 
 
-def json_values(stream: IO[bytes], source: Path | str, errors: str = "") -> Iterator[tuple[int, Any]]:
-    """Yield each value of JSON lines, or of one array or object, with the number of its line.
+def json_values(stream: IO[bytes], source: Path | str, errors: str = "") -> Iterator[tuple[int, Any, int]]:
+    """Yield each value of JSON lines, or of one array or object, between the number of its line and its size.
 
     Raise InputError that names source and line for invalid JSON; `errors` is as in `decoded`.
     """
@@ -106,10 +106,10 @@ def json_values(stream: IO[bytes], source: Path | str, errors: str = "") -> Iter
         yield from _values_of(read_text(whole, source, errors).removeprefix("\ufeff"), source)
         return
     for line in read_lines(whole, source, errors):
-        if line and line.text.strip():
+        if line.text.strip():
             with line.place():
                 value = json_value(line.text)
-            yield line.number, value
+            yield line.number, value, line.size
 
 
 def json_value(text: str) -> Any:
@@ -194,8 +194,8 @@ def _is_one_object(head: bytes) -> bool:
     return False
 
 
-def _values_of(text: str, source: Path | str) -> Iterator[tuple[int, Any]]:
-    """Yield the elements of an array, or the one object of a text, each with its line."""
+def _values_of(text: str, source: Path | str) -> Iterator[tuple[int, Any, int]]:
+    """Yield the elements of an array, or the one object of a text, as `json_values` does."""
     place, line, counted = 0, 1, 0
 
     def character() -> str:
@@ -211,7 +211,7 @@ def _values_of(text: str, source: Path | str) -> Iterator[tuple[int, Any]]:
         line, counted = line + text.count("\n", counted, place), place
         with at(source, line):
             value, place = _value_at(text, place)
-        yield line, value
+        yield line, value, place - counted
         char = character()
         if not in_array:
             break

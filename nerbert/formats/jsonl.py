@@ -18,14 +18,14 @@ from nerbert.formats.format import Abilities, TextWriter, WritingRows
 from nerbert.formats.json_files import (
     JsonFormat,
     fields_but,
-    json_object,
     json_span,
     json_text,
+    json_values,
     object_line,
     seem_spans,
     values_of_file,
 )
-from nerbert.formats.rows import SPANS, TEXT, TOKENS, Lines, checked_words, span_json
+from nerbert.formats.rows import SPANS, TEXT, TOKENS, Stream, checked_words, span_json
 from nerbert.formats.schemes import find_scheme
 from nerbert.labels import spans_from_bio
 from nerbert.records import Document, Example, Repair, Repairs, Span
@@ -70,28 +70,22 @@ def text_of(fields: Mapping[str, Any], field: str, line: int = 0, size: int = 0)
 class JsonLines(JsonFormat):
     """The format `jsonl`: a text or tokens, with spans or tags, and any other fields."""
 
-    by_name, for_programs = (".jsonl", ".ndjson"), True
+    by_name, for_programs, streams = (".jsonl", ".ndjson"), True, True
     holds = Abilities(nested=True, words=found_words, tagged=False, fields=_kept_fields)
     keys = "a text and spans, or tokens and tags"
 
-    def texts(self, lines: Lines, field: str) -> Iterator[Document | None]:
-        """Yield the text in a field of each object; empty lines are skipped; None where `lines` is None."""
-        for line in lines:
-            if line is None:
-                yield None
-            elif line.text.strip():
-                with line.place():
-                    one = text_of(json_object(line.text), field, line.number, line.size)
+    def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
+        """Yield the documents of a file; of a stream the text in a field of each object."""
+        if isinstance(source, Path):
+            yield from super().read(source, repairs)
+            return
+        with source.open() as stream:
+            for line, value, size in json_values(stream, source.name, source.errors):
+                with at(source.name, line):
+                    if not isinstance(value, dict):
+                        raise InputError(f"not a JSON object: {value!r:.60}; write one object per line")
+                    one = text_of(value, source.field, line, size)
                 yield one
-
-    def texts_of_array(self, path: Path, field: str) -> Iterator[Document]:
-        """Yield the text in a field of each object of a file, which may be one array."""
-        for line, value in values_of_file(path):
-            with at(path, line):
-                if not isinstance(value, dict):
-                    raise InputError(f"not a JSON object: {value!r:.60}; write an array of objects, or one per line")
-                one = text_of(value, field, line, len(json_text(value)))
-            yield one
 
     def writer(self, how: WritingRows) -> TextWriter:
         """Return a writer of texts as objects: all fields of the input, and `spans`."""

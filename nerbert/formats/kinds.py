@@ -1,7 +1,7 @@
 """Kinds of files by name: the annotation formats, and those that only `nerbert tag` reads or writes (text, HTML).
 
-A kind declares its suffixes, its abilities, and its methods: `texts` (read as a stream of rows), `writer` (write so),
-`blocks` and `write_blocks` (in columns). `by_name` has the suffixes that suffice to know the kind.
+A kind declares its suffixes, its abilities, and what it does: `streams` (reads a `Stream`), `writer` (writes row by
+row), `write_rows` (in columns). `by_name` has the suffixes that suffice to know the kind.
 """
 
 from collections.abc import Iterator
@@ -36,13 +36,13 @@ def is_known(name: str) -> bool:
 
 
 def can(name: str, *does: str) -> bool:
-    """Return whether a kind has one of these methods."""
-    return any(hasattr(kind_named(name), each) for each in does)
+    """Return whether a kind has one of these members."""
+    return any(getattr(kind_named(name), each, None) for each in does)
 
 
 def keeps_rows(name: str) -> bool:
     """Return whether a kind is written with all fields of any input's rows."""
-    return name == HTML or can(name, "writer", "write_blocks")
+    return name == HTML or can(name, "writer", "write_rows")
 
 
 def for_programs(name: str) -> bool:

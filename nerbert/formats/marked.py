@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 from nerbert.artifacts import publish
 from nerbert.errors import InputError
 from nerbert.formats.format import LEAST, Abilities
-from nerbert.formats.rows import read_lines, with_mark
+from nerbert.formats.rows import file_lines, with_mark
 from nerbert.records import Document, Repairs, Span
 
 _COMMENT = "#"
@@ -45,13 +45,12 @@ class Marked:
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Yield the texts of a file."""
-        with path.open("rb") as stream:
-            for line in read_lines(stream, path):
-                if line and line.text.strip() and not line.text.startswith(_COMMENT):
-                    indent = len(line.text) - len(line.text.lstrip())
-                    with line.place():
-                        text, spans = parse_marks(line.text.strip(), indent + 1)
-                    yield Document(text, spans, line=line.number)
+        for line in file_lines(path):
+            if line.text.strip() and not line.text.startswith(_COMMENT):
+                indent = len(line.text) - len(line.text.lstrip())
+                with line.place():
+                    text, spans = parse_marks(line.text.strip(), indent + 1)
+                yield Document(text, spans, line=line.number)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write one text per line, whole or not at all; line ends in a text become spaces, lone surrogates a `?`."""

@@ -330,15 +330,14 @@ def _rows(path: Path) -> Iterator[_Row]:
         if head.startswith(_PARQUET) and not packing(head_of(path)):
             yield from _parquet_rows(path)
         elif not head.strip() or head.lstrip().startswith(b"{") or is_array(head):
-            for line, value in json_values(stream, path):
+            for line, value, _ in json_values(stream, path):
                 if not isinstance(value, dict):
                     with at(path, line):
                         raise InputError(f"{value!r:.60}: must be an object")
                 yield line, value
         elif _table_form(head.decode("utf-8", "ignore").lstrip().partition("\n")[0]):
             for row in table_rows(read_lines(stream, path), _checked_form):
-                if row:
-                    yield row.line, {name: row.get(name) for name in (_INPUT, _OUTPUT)}
+                yield row.line, {name: row.get(name) for name in (_INPUT, _OUTPUT)}
         else:
             raise InputError(f"{path}: seems to be {_other(path, head)}; open types are read from {_READ}")
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cached_property
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import pyarrow.parquet as pq
 
 from nerbert.errors import InputError, at, refused
 from nerbert.formats.jsonl import text_of
-from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, Block, decoded, span_json
+from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, Stream, decoded, span_json
 from nerbert.records import Document
 
 _BATCH_BYTES, _MOST_ROWS = 1 << 18, 2_000
@@ -33,29 +35,66 @@ SPAN_LIST = pa.list_(
 _SPANS = pa.field(SPANS, SPAN_LIST)
 
 
-def parquet_blocks(path: Path, field: str, errors: str) -> Iterator[Block]:
-    """Yield the rows of a file, their texts (or words) in the column `field`, one block per batch.
+class ArrowRow(Mapping[str, Any]):
+    """The fields of a row of columns in JSON types, made when one is asked for; Parquet takes the columns themselves.
 
-    With `errors` = `replace` bytes that are no UTF-8 become U+FFFD in the texts, and in their column. The rows' fields
-    are their texts; other columns are in the block's batch, and may hold values that JSON can't.
+    `added` are fields that the columns lack.
     """
+
+    __slots__ = ("added", "batch", "place")
+
+    def __init__(self, batch: "_Batch", place: int, added: Mapping[str, Any]) -> None:
+        self.batch, self.place, self.added = batch, place, added
+
+    def __getitem__(self, name: str) -> Any:
+        return self.added[name] if name in self.added else self.batch.plain[self.place][name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self.added, *self.batch.columns.schema.names))
+
+    def __len__(self) -> int:
+        return len(self.added) + len(self.batch.columns.schema.names)
+
+
+class _Batch:
+    """Columns, with their rows in JSON types once these are asked for."""
+
+    def __init__(self, columns: pa.RecordBatch) -> None:
+        self.columns = columns
+
+    @cached_property
+    def plain(self) -> list[dict[str, Any]]:
+        """The rows."""
+        return plain_rows(self.columns)
+
+
+def parquet_texts(path: Path, source: Stream) -> Iterator[Document]:
+    """Yield the rows of a file, the text (or words) in a column."""
     with _reading(path):
-        row_size = path.stat().st_size / max(1, pq.read_metadata(path).num_rows)
+        size = round(path.stat().st_size / max(1, pq.read_metadata(path).num_rows))
     first = 1
     for batch in read_batches(path):
-        block = block_of(batch, str(path), field, errors, first)
-        yield replace(block, size=round(row_size * len(block.rows)))
-        first += len(block.rows)
+        yield from batch_texts(batch, source.name, source.field, source.errors, first, size)
+        first += batch.num_rows
 
 
-def block_of(batch: pa.RecordBatch, name: str, field: str, errors: str = ERRORS[0], first: int = 1) -> Block:
-    """Return the rows of a batch; `name` and the number of the `first` row are for messages."""
+def batch_texts(
+    batch: pa.RecordBatch, name: str, field: str, errors: str = ERRORS[0], first: int = 1, size: int = 0
+) -> list[Document]:  # fmt: skip
+    """Return the rows of a batch; `name` and the number of the `first` row are for messages.
+
+    With `errors` = `replace` bytes that are no UTF-8 become U+FFFD in the texts, and in their column. Other columns may
+    hold values that JSON can't.
+    """
     with at(name):
         mended, rows = _mended(batch, field, first, errors), list[Document]()
-        for number, fields in enumerate(plain_rows(_texts(mended, field)), first):
-            with at(part=f"row {number}"):
-                rows.append(text_of(fields, field, number))
-    return Block(name, rows, batch=batch if errors == "strict" else mended)
+        whole = _Batch(batch if errors == "strict" else mended)
+        for place, fields in enumerate(plain_rows(_texts(mended, field))):
+            with at(part=f"row {first + place}"):
+                row = text_of(fields, field, first + place, size)
+            added = {} if TEXT in batch.schema.names else {TEXT: row.text}
+            rows.append(replace(row, fields=ArrowRow(whole, place, added)))
+    return rows
 
 
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
@@ -130,30 +169,43 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.table(columns)
 
 
-def write_parquet(path: Path, blocks: Iterable[Block]) -> None:
-    """Write blocks, which are read twice, each as a row group.
+def write_parquet(
+    path: Path, rows: Iterable[Document], name: object, added: Mapping[str, str] | None = None, like: Path | None = None
+) -> None:
+    """Write tagged rows, which are read twice, with all their columns, and the same `added` fields in each.
 
-    Columns are those of all blocks, and missing fields are empty. Raise InputError for fields that no type takes.
+    Columns are those of all rows (without rows of the file `like`), and missing fields are empty. Raise InputError,
+    which names `name`, for fields that no type takes.
     """
     schema = pa.schema([])
-    for block in blocks:
-        with at(block.name, block.rows[0].line if block.rows else None):
-            schema = joined_schema(schema, _table(block).schema)
+    for some in _groups(rows):
+        with at(f"{name}", some[0].line or None):
+            schema = joined_schema(schema, _table(some, added).schema)
+    if like and not schema.names:
+        schema = _table((), added, next(read_batches(like))).schema
     empty = (schema if schema.names else pa.schema([(TEXT, pa.string())])).append(_SPANS).empty_table()
     try:
         with pq.ParquetWriter(path, empty.schema, compression="zstd") as writer:
-            for block in blocks:
-                whole = pa.concat_tables([empty, tagged_table(block)], promote_options="permissive")
+            for some in _groups(rows):
+                whole = pa.concat_tables([empty, tagged_table(some, added)], promote_options="permissive")
                 writer.write_table(whole.combine_chunks())
     except pa.ArrowNotImplementedError as error:
-        with at(block.name):
-            raise InputError(f"{error}; write JSON lines (--to jsonl)") from error
+        raise InputError(f"{name}: {error}; write JSON lines (--to jsonl)") from error
 
 
-def tagged_table(block: Block) -> pa.Table:
-    """Return the rows with their entities in the column `spans`, in place of earlier ones."""
-    spans = _column([[span_json(span) for span in row.spans] for row in block.rows], SPAN_LIST)
-    return _table(block).append_column(_SPANS, spans)
+def _groups(rows: Iterable[Document]) -> Iterator[list[Document]]:
+    """Yield lists of rows that become a row group each."""
+    left = iter(rows)
+    while some := list(islice(left, _MOST_ROWS)):
+        yield some
+
+
+def tagged_table(
+    rows: Sequence[Document], added: Mapping[str, str] | None = None, columns: pa.RecordBatch | None = None
+) -> pa.Table:
+    """Return rows with their entities in the column `spans`, in place of earlier ones; without rows the `columns`."""
+    spans = _column([[span_json(span) for span in row.spans] for row in rows], SPAN_LIST)
+    return _table(rows, added, columns).append_column(_SPANS, spans)
 
 
 def joined_schema(one: pa.Schema, other: pa.Schema) -> pa.Schema:
@@ -164,14 +216,25 @@ def joined_schema(one: pa.Schema, other: pa.Schema) -> pa.Schema:
         raise InputError(f"{error}; such fields can't be one Parquet column: write JSON lines (--to jsonl)") from error
 
 
-def _table(block: Block) -> pa.Table:
+def _table(
+    rows: Sequence[Document], added: Mapping[str, str] | None, columns: pa.RecordBatch | None = None
+) -> pa.Table:
     """Return the rows' own columns, without earlier entities."""
-    if block.batch is None:
-        return table_of([{name: each for name, each in row.fields.items() if name != SPANS} for row in block.rows])
-    table = pa.Table.from_batches([block.batch])
-    if TEXT not in table.column_names and block.rows:
-        table = table.append_column(TEXT, pa.array([row.text for row in block.rows], pa.string()))
-    return table.drop_columns([SPANS]) if SPANS in table.column_names else table
+    runs = [] if columns is None or rows else [pa.Table.from_batches([columns])]
+    for _, some in groupby(rows, lambda row: row.fields.batch if isinstance(row.fields, ArrowRow) else None):
+        run = [row.fields for row in some]
+        if not isinstance(first := run[0], ArrowRow):
+            runs.append(table_of(run))
+            continue
+        table = pa.Table.from_batches([first.batch.columns.slice(first.place, len(run))])
+        for name in first.added:
+            table = table.append_column(name, _column([fields[name] for fields in run], pa.string()))
+        runs.append(table)
+    table = runs[0] if len(runs) == 1 else pa.concat_tables(runs, promote_options="permissive")
+    table = table.drop_columns([name for name in (SPANS, *(added or {})) if name in table.column_names])
+    for name, value in (added or {}).items():
+        table = table.append_column(name, pa.array([value] * len(rows), pa.string()))
+    return table
 
 
 def _rows_of(metadata: Any) -> int:

@@ -6,7 +6,6 @@ Labels that are numbers get their names from the features that Hugging Face's `d
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,11 @@ from nerbert.errors import InputError, at, refused
 from nerbert.formats.documents import found_words
 from nerbert.formats.format import Abilities
 from nerbert.formats.jsonl import ANNOTATIONS, JsonLines, in_iob2
-from nerbert.formats.rows import SPANS, Block
+from nerbert.formats.rows import SPANS, Stream
 from nerbert.formats.spool import spooled
 from nerbert.records import Document, Repairs
 
 _MAGIC = b"PAR1"
-_ROWS = 2_000
-"""Rows per batch."""
 
 
 def kept_fields(document: Document) -> dict[str, Any]:
@@ -34,55 +31,55 @@ class Parquet:
     """The format `parquet`: a text or tokens, with spans or tags, and any other columns."""
 
     suffixes = by_name = (".parquet", ".pq")
-    needs, for_programs = ("corpus", "pyarrow"), True
+    needs, for_programs, streams = ("corpus", "pyarrow"), True, True
     holds = Abilities(nested=True, words=found_words, tagged=False, fields=kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether it is Parquet; its beginning doesn't show its columns."""
         return head.startswith(_MAGIC)
 
-    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-        """Yield the texts of a file; raise InputError that names file and row."""
+    def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
+        """Yield the texts of a file; raise InputError that names file and row. Of a stream, which must be a file, the
+        text in a column of each row.
+        """
         from pyarrow.parquet import read_schema
 
-        from nerbert.formats.parquet import read_batches
+        from nerbert.formats.parquet import parquet_texts, read_batches
 
-        with refused(f"{path}: can't be read as Parquet"):
-            metadata = read_schema(path).metadata or {}
-        return documents_of(path, lambda: read_batches(path), features_of(metadata), repairs)
+        if isinstance(source, Stream):
+            if source.path is None:
+                raise InputError(f"{source.name}: Parquet can't be read from a pipe; name a file")
+            return parquet_texts(source.path, source)
+        with refused(f"{source}: can't be read as Parquet"):
+            metadata = read_schema(source).metadata or {}
+        return documents_of(source, lambda: read_batches(source), features_of(metadata), repairs)
 
-    def blocks(self, path: Path, field: str, errors: str) -> Iterator[Block]:
-        """Yield the text in a column of each row, one block per batch, with all columns."""
-        from nerbert.formats.parquet import parquet_blocks
-
-        return parquet_blocks(path, field, errors)
-
-    def write_blocks(self, path: Path, blocks: Iterable[Block]) -> None:
-        """Write blocks, which are read twice, with all their columns."""
+    def write_rows(
+        self, path: Path, rows: Iterable[Document], name: object, added: Mapping[str, str] | None = None,
+        like: Path | None = None,
+    ) -> None:  # fmt: skip
+        """Write tagged rows with all their columns, as `write_parquet` does."""
         from nerbert.formats.parquet import write_parquet
 
-        write_parquet(path, blocks)
+        write_parquet(path, rows, name, added, like)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents as `nerbert tag` writes texts, with their words as `tokens`."""
         with spooled(documents) as again, publish(path) as draft:
-            self.write_blocks(draft, DocumentBlocks(path, again))
+            self.write_rows(draft, DocumentRows(again), path)
 
 
-class DocumentBlocks:
-    """Documents as blocks of rows, made again for each iteration; `more` gives further fields of a document."""
+class DocumentRows:
+    """Documents as rows with all their fields, made again for each iteration; `more` gives further fields."""
 
     def __init__(
-        self, path: Path, again: Callable[[], Iterator[Document]],
-        more: Callable[[Document], Mapping[str, Any]] = lambda _: {},
-    ) -> None:  # fmt: skip
-        self._path, self._again, self._more = path, again, more
+        self, again: Callable[[], Iterator[Document]], more: Callable[[Document], Mapping[str, Any]] = lambda _: {}
+    ) -> None:
+        self._again, self._more = again, more
 
-    def __iter__(self) -> Iterator[Block]:
-        documents, format_ = self._again(), JsonLines()
-        while part := list(islice(documents, _ROWS)):
-            rows = [replace(each, fields={**format_.value(each), **self._more(each)}) for each in part]
-            yield Block(str(self._path), rows)
+    def __iter__(self) -> Iterator[Document]:
+        format_ = JsonLines()
+        return (replace(each, fields={**format_.value(each), **self._more(each)}) for each in self._again())
 
 
 def documents_of(

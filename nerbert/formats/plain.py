@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from nerbert.errors import visible
 from nerbert.formats.format import Abilities, TextWriter, WritingRows
-from nerbert.formats.rows import TEXT, Lines
-from nerbert.records import Document, Span
+from nerbert.formats.rows import TEXT, Stream
+from nerbert.records import Document, Repairs, Span
 from nerbert.terminal import bracketed, coloured, is_terminal
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ class PlainText:
     """The kind `text`: one text per line; its entities are written after it, for people."""
 
     suffixes = by_name = (".txt", ".text")
+    streams = True
     holds = Abilities(nested=True)
 
-    def texts(self, lines: Lines, field: str) -> Iterator[Document | None]:
-        """Yield one text per line; None where `lines` is None."""
-        for line in lines:
-            fields = {TEXT: line.text} if line else {}
-            yield line and Document(line.text, fields=fields, line=line.number, size=line.size)
+    def read(self, source: Stream, repairs: Repairs) -> Iterator[Document]:
+        """Yield one text per line."""
+        for line in source.lines():
+            yield Document(line.text, fields={TEXT: line.text}, line=line.number, size=line.size)
 
     def writer(self, how: WritingRows) -> TextWriter:
         """Return a writer of tagged texts for people, in colour on a terminal."""

@@ -6,13 +6,14 @@ Unlike a format's own writer it adds nothing, such as entities.
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeAlias
 
+from nerbert.formats.inputs import InputFile
 from nerbert.formats.json_files import json_text, object_line
-from nerbert.formats.kinds import CSV, JSONL, PARQUET, kind_named
+from nerbert.formats.kinds import CSV, JSONL, PARQUET
 from nerbert.formats.kinds import TEXT as LINES
-from nerbert.formats.rows import ERRORS, TEXT, read_lines
+from nerbert.formats.rows import ERRORS, TEXT
 from nerbert.records import Document
 
 ROW_KINDS = (LINES, JSONL, CSV, PARQUET)
@@ -41,13 +42,7 @@ def write_rows(path: Path, kind: str, rows: Callable[[], Iterable[Row]], columns
 
 def read_rows(path: Path, kind: str) -> Iterator[Document]:
     """Yield the rows of such a file, with all fields."""
-    one = kind_named(kind)
-    if kind == PARQUET:
-        for block in one.blocks(path, TEXT, ERRORS[0]):
-            yield from block.whole()
-    else:
-        with path.open("rb") as stream:
-            yield from filter(None, one.texts(read_lines(stream, path, strip=""), TEXT))
+    return InputFile(str(path), PurePath(path.name), kind).documents(TEXT, ERRORS[0], strip="")
 
 
 def _text_line(row: Row) -> bytes:

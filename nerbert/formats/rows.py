@@ -1,18 +1,18 @@
-"""Lines of files, blocks of texts, and the names of their fields.
+"""Lines of files and streams, and the names of their fields.
 
 A read waits only while there is nothing, so a slow pipe is read line by line. Cost: a line is held whole, so one
 longer than `LONGEST_LINE` is refused.
 """
 
 import codecs
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from nerbert.errors import InputError, NerbertError, at, os_refused
-from nerbert.records import Document, Span
+from nerbert.errors import InputError, at, os_refused
+from nerbert.records import Span
 from nerbert.sources.files import BOM
 
 TEXT, TOKENS, SPANS = "text", "tokens", "spans"
@@ -47,40 +47,36 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """Texts of the file `name` that are tagged together, and their bytes; `batch` has the columns of Parquet's rows.
-    `digest` identifies the texts; only blocks of a file that is made in parts have it.
+class Stream:
+    """Texts to tag, row by row: the bytes of a file, a pipe or standard input, which `open` provides.
+
+    `field` (or column) has each row's text, `errors` sets what happens to bytes that are no UTF-8, `path` is a file on
+    the disk with these bytes, if there is one.
     """
 
     name: str
-    rows: Sequence[Document]
-    size: int = 0
-    batch: Any = None
-    digest: str = ""
+    open: Callable[[], AbstractContextManager[IO[bytes]]]
+    field: str = TEXT
+    errors: str = ERRORS[0]
+    path: Path | None = None
+    strip: str = "\r"
+    """Characters to remove from a line's end."""
 
-    def whole(self) -> Sequence[Document]:
-        """Return the rows with all fields of the input, in JSON types; those of Parquet are in the columns."""
-        if self.batch is None:
-            return self.rows
-        from nerbert.formats.parquet import plain_rows
-
-        with at(self.name):
-            columns = plain_rows(self.batch)
-        return [  # a text as it was decoded; of words the text is added
-            replace(row, fields={**fields, **row.fields} if row.words is None else {TEXT: row.text, **fields})
-            for row, fields in zip(self.rows, columns, strict=True)
-        ]
+    def lines(self) -> Iterator[Line]:
+        """Yield the lines."""
+        with self.open() as stream:
+            yield from read_lines(stream, self.name, self.errors, self.strip)
 
 
-Lines = Iterable[Line | None]
-"""A stream of lines; None where the next one may take a while."""
+def file_lines(path: Path, strip: str = "\r") -> Iterator[Line]:
+    """Yield the lines of a file, which must be in UTF-8."""
+    with path.open("rb") as stream:
+        yield from read_lines(stream, path, strip=strip)
 
 
-def read_lines(
-    stream: IO[bytes], source: Path | str, errors: str = "", strip: str = "\r"
-) -> Iterator[Line | None]:  # fmt: skip
-    """Yield the lines of a stream, and None after those of each read; `errors` is as in `decoded`. The characters of
-    `strip` are removed from a line's end.
+def read_lines(stream: IO[bytes], source: Path | str, errors: str = "", strip: str = "\r") -> Iterator[Line]:
+    """Yield the lines of a stream as they come; `errors` is as in `decoded`. The characters of `strip` are removed from
+    a line's end.
     """
     read: Any = getattr(stream, "read1", stream.read)
     name, number, rest, held = str(source), 0, list[bytes](), 0
@@ -89,7 +85,6 @@ def read_lines(
         if newline:
             for number, raw in enumerate(b"".join([*rest, lines]).split(b"\n"), number + 1):  # noqa: B020
                 yield _line(name, number, raw, errors, strip)
-            yield None
             rest, held = [], 0
         if tail:
             rest.append(tail)
@@ -159,25 +154,6 @@ def is_utf16(start: bytes) -> bool:
     even, odd = start[:1000:2], start[1:1000:2]
     few, many = sorted(each.count(0) / len(each) for each in (even, odd))
     return start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (few < 0.1 and many > 0.7)
-
-
-def blocks_at_hand(name: str, rows: Iterable[Document | None]) -> Iterator[Block]:
-    """Yield a stream of texts in blocks of at most about 64 KiB; those before a fault are a block of their own."""
-    held, size, fault = list[Document](), 0, None
-    try:
-        for row in rows:
-            if row is not None:
-                held.append(row)
-                size += row.size
-            if held and (row is None or size >= _BLOCK):
-                yield Block(name, held, size)
-                held, size = [], 0
-    except NerbertError as error:
-        fault = error
-    if held:
-        yield Block(name, held, size)
-    if fault is not None:
-        raise fault
 
 
 def checked_words(value: object, field: str) -> list[str]:

@@ -18,7 +18,7 @@ from nerbert.formats.conll import example_of
 from nerbert.formats.csv_rows import TableForm, TableRow, cuts_of, table_rows, table_texts
 from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import json_span
-from nerbert.formats.rows import Lines, read_lines
+from nerbert.formats.rows import Stream, file_lines
 from nerbert.formats.schemes import find_scheme
 from nerbert.formats.spool import spooled
 from nerbert.records import Document, Repair, Repairs, Span
@@ -70,6 +70,7 @@ class Tables:
     """The format `csv`."""
 
     suffixes = (".csv", ".tsv", ".tab")
+    streams = True
     holds = Abilities(nested=True, words=False, tagged=False, fields=_kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
@@ -85,22 +86,21 @@ class Tables:
         except (InputError, csv.Error):
             return False
 
-    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+    def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
         """Yield the texts of a table; raise InputError that names file and line."""
-        form = _form_of(path)
+        if isinstance(source, Stream):
+            yield from table_texts(source)
+            return
+        form = _form_of(source)
         if _WORD in form.own:
-            yield from _token_documents(path, form, repairs)
+            yield from _token_documents(source, form, repairs)
         elif _START in form.own:
-            yield from _span_documents(path, form)
+            yield from _span_documents(source, form)
         else:
-            for row in _rows(path, form):
-                with at(path, row.line):
+            for row in _rows(source, form):
+                with at(source, row.line):
                     text, spans = row.get(_TEXT), tuple(map(json_span, _listed(row.get(_SPANS))))
                 yield Document(text, spans, None, row.get(_DOCUMENT), _fields(row), row.line)
-
-    def texts(self, lines: Lines, field: str) -> Iterator[Document | None]:
-        """Yield the text in a column of each row, all cells as fields; None where `lines` is None."""
-        return table_texts(lines, field)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write one row per span, with commas (in `.csv`) or tabs; a text without entities has one row."""
@@ -121,11 +121,10 @@ class Tables:
 
 def _form_of(path: Path) -> TableForm:
     """Return the form of an annotated table; raise InputError if its header names none."""
-    with path.open("rb") as stream:
-        for line in read_lines(stream, path):
-            if line and line.text.strip():
-                with line.place():
-                    return _find_form(line.text)
+    for line in file_lines(path):
+        if line.text.strip():
+            with line.place():
+                return _find_form(line.text)
     raise InputError(f"{path}: has no header; name the columns in the first row: text, start, end, label")
 
 
@@ -170,8 +169,7 @@ def _folded(name: str) -> str:
 
 def _rows(path: Path, form: TableForm) -> Iterator[TableRow]:
     """Yield the rows after the header."""
-    with path.open("rb") as stream:
-        yield from filter(None, table_rows(read_lines(stream, path, strip=""), lambda _: form))
+    return table_rows(file_lines(path, strip=""), lambda _: form)
 
 
 def _span_documents(path: Path, form: TableForm) -> Iterator[Document]:

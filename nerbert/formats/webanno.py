@@ -17,7 +17,7 @@ from nerbert.artifacts import publish
 from nerbert.errors import InputError, os_refused
 from nerbert.formats.documents import sentences_of
 from nerbert.formats.format import LEAST, Abilities, outermost_words
-from nerbert.formats.rows import Line, read_lines
+from nerbert.formats.rows import Line, file_lines
 from nerbert.records import Document, Example, Repair, Repairs, Span
 from nerbert.sources.files import BOM, find_files
 from nerbert.words import split_words, whole_words
@@ -95,9 +95,8 @@ class WebAnno:
         for found in find_files(path):
             if not found.direct and not (found.name.endswith(".tsv") and found.path.is_file()):
                 continue
-            with os_refused(f"{found.path}: can't be read"), found.path.open("rb") as stream:
-                every: Iterator[Line] = (line for line in read_lines(stream, found.path) if line is not None)
-                version, layers, lines = _header(found.path, every)
+            with os_refused(f"{found.path}: can't be read"):
+                version, layers, lines = _header(found.path, file_lines(found.path))
                 layer, column = _entity_layer(found.path, layers)
                 if layer and chosen not in ("", layer):
                     raise InputError(f"{found.path}: has the layer {layer}, earlier files {chosen}; export only one")

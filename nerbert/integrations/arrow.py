@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 
 from nerbert.errors import InputError
-from nerbert.formats.parquet import block_of, tagged_table
+from nerbert.formats.parquet import batch_texts, tagged_table
 from nerbert.formats.rows import ERRORS, SPANS, TEXT
-from nerbert.tagger.jobs.job import TagJob, tag_block
+from nerbert.tagger.jobs.job import TagJob, tag_rows
 from nerbert.tagger.spans import OFFSETS, counted_spans
 from nerbert.terminal import Progress
 
@@ -62,7 +62,7 @@ class Tagging:
         return pa.concat_tables(done)
 
     def _tagged(self, batch: pa.RecordBatch, first: int) -> pa.Table:
-        block = block_of(batch, "batch", self._job.field, self._job.errors, first)
-        found = zip(block.rows, tag_block(self._tagger, block, Progress()), strict=True)
-        rows = [replace(row, spans=tuple(counted_spans(row.text, spans, self._job.offsets))) for row, spans in found]
-        return tagged_table(replace(block, rows=rows))
+        rows = batch_texts(batch, "batch", self._job.field, self._job.errors, first)
+        found = zip(rows, tag_rows(self._tagger, "batch", rows, Progress()), strict=True)
+        done = [replace(row, spans=tuple(counted_spans(row.text, spans, self._job.offsets))) for row, spans in found]
+        return tagged_table(done, columns=batch)

@@ -17,6 +17,7 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import Conll
 from nerbert.formats.data import DataSet, read_data
 from nerbert.formats.documents import Reading, reading_for
+from nerbert.formats.rows import Stream
 from nerbert.model.backbone import save_model, tags_of
 from nerbert.model.folder import TaggerFacts, read_card, write_card
 from nerbert.model.fresh import train_tokenizer
@@ -103,9 +104,9 @@ def test_a_dev_set_gives_the_confidences_their_temperature(
     domain, read = Path(shutil.copytree(sample / "domain", tmp_path / "domain")), list[str]()
 
     class Watched(Conll):
-        def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-            read.append(path.name)
-            return super().read(path, repairs)
+        def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
+            read.append(source.name)
+            return super().read(source, repairs)
 
     monkeypatch.setitem(FORMATS._known, "conll", Watched)
     output = tune(replace(DEV, epochs=5, select="last"), on=domain)

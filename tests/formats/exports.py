@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from nerbert.formats.json_files import JsonFormat
+from nerbert.formats.rows import Stream
 from nerbert.records import Document, Repairs, Span
 
 DOCUMENTS = [
@@ -25,6 +27,11 @@ def read(format_: JsonFormat, path: Path, *values: Any) -> tuple[list[Document],
     assert format_.recognise(path, path.read_bytes()[: 1 << 20])
     repairs = Repairs()
     return [replace(one, line=0) for one in format_.read(path, repairs)], +repairs
+
+
+def streamed(format_: Any, data: bytes, field: str = "text", errors: str = "strict") -> list[Document]:
+    """The texts that the format reads of a stream named `x`."""
+    return list(format_.read(Stream("x", lambda: BytesIO(data), field, errors), Repairs()))
 
 
 def marked(document: Document) -> list[tuple[str, str]]:

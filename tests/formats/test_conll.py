@@ -8,8 +8,8 @@ from nerbert.errors import InputError
 from nerbert.formats.conll import Conll, example_of, write_conll
 from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_examples
-from nerbert.formats.rows import read_lines
 from nerbert.records import Document, Repair, Repairs
+from tests.formats.exports import streamed
 from tests.raised import raises
 
 PLAIN = "-DOCSTART-\tO\n\nAda\tB-person\nLovelace\tI-person\nslept\tO\n\nParis\tB-city\n"
@@ -178,9 +178,8 @@ def test_a_document_of_conll_2012_is_one_and_its_rows_may_differ_in_width(tmp_pa
     types = [[(span.start, span.end, span.type) for span in each.spans] for each in found[:2]]
     assert types == [[(0, 3, "PERSON"), (4, 12, "NORP")], [(0, 18, "PERSON")]]
     assert [each.group for each in found] == ["1", "1", "2", "2"]
-    with (tmp_path / "a").open("rb") as stream:
-        texts = [each.text for each in Conll().texts(read_lines(stream, tmp_path / "a"), "text") if each]
-    assert texts == ["Ada Lovelace slept"] * 4
+    texts = streamed(Conll(), (tmp_path / "a").read_bytes())
+    assert [each.text for each in texts] == ["Ada Lovelace slept"] * 4
 
 
 @pytest.mark.parametrize("longer", range(1, 9))
@@ -209,11 +208,9 @@ def test_broken_tags_are_counted(tmp_path: Path) -> None:
     assert repairs == {Repair.TAG: 2}
 
 
-def test_words_of_conll_u_are_tagged_without_numbers_and_comments(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text(CONLL_U + "\n# O\nx\n")
-    with (tmp_path / "a").open("rb") as stream:
-        rows = [row.text for row in Conll().texts(read_lines(stream, "a"), "text") if row]
-    assert rows == ["Ada Lovelace slept", "# x"]
+def test_words_of_conll_u_are_tagged_without_numbers_and_comments() -> None:
+    rows = streamed(Conll(), (CONLL_U + "\n# O\nx\n").encode())
+    assert [row.text for row in rows] == ["Ada Lovelace slept", "# x"]
 
 
 TOKENS = st.text(st.sampled_from("aé#-1= \u00a0\u200d"), min_size=1, max_size=4).filter(

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.formats.csv_rows import table_texts
-from nerbert.formats.rows import Line, read_lines
+from nerbert.formats.csv_rows import TableForm, table_rows
+from nerbert.formats.rows import Line
+from nerbert.formats.tables import Tables
 from nerbert.records import Document
+from tests.formats.exports import streamed
 from tests.raised import raises
 
 CELLS = st.text(st.sampled_from('aé ,;\t|"\n\u2028'), max_size=6)
@@ -20,7 +22,7 @@ TABLES = st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=4)
 
 def rows(data: bytes, field: str = "text") -> list[Document]:
     """The rows of a table."""
-    return [row for row in table_texts(read_lines(io.BytesIO(data), "x.csv"), field) if row is not None]
+    return streamed(Tables(), data, field)
 
 
 @given(TABLES, st.sampled_from(",;\t|"), st.sampled_from(["\n", "\r\n"]))
@@ -39,16 +41,13 @@ def test_what_csv_writes_is_read(table: list[tuple[str, str, str]], delimiter: s
 def test_a_row_is_given_before_the_next_line_is_asked_for() -> None:
     asked: list[int] = []
 
-    def lines() -> Iterator[Line | None]:
+    def lines() -> Iterator[Line]:
         for number, text in enumerate(["text,n", '"a', 'b",1', "c,2"], 1):
             asked.append(number)
             yield Line("x", number, text)
 
-    found = table_texts(lines(), "text")
-    assert next(found) == Document("a\nb", fields={"text": "a\nb", "n": "1"}, line=2, size=8)
-    assert asked == [1, 2, 3]
-    waiting: list[Line | None] = [None, Line("x", 1, "text"), None]
-    assert list(table_texts(waiting, "text")) == [None, None]
+    found = next(table_rows(lines(), lambda header: TableForm(",", header.split(","), {})))
+    assert (found.cells, found.line, asked) == (["a\nb", "1"], 2, [1, 2, 3])
 
 
 @pytest.mark.parametrize(
@@ -67,7 +66,7 @@ def test_a_row_is_given_before_the_next_line_is_asked_for() -> None:
     ],
 )
 def test_messages(data: bytes, line: int, words: str) -> None:
-    with raises(InputError, words, path="x.csv", line=line):
+    with raises(InputError, words, path="x", line=line):
         rows(data)
 
 
@@ -86,7 +85,7 @@ def test_no_row_is_held_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
             yield Line("x", taken, "text" if taken == 1 else '"' if taken == 2 else "0123456789")
 
     with raises(InputError, "a row that can't be read", path="x", line=2):
-        list(table_texts(lines(), "text"))
+        list(table_rows(lines(), lambda header: TableForm(",", [header], {})))
     assert taken < 10
 
 

@@ -5,16 +5,22 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats.parquet import SPAN_LIST, joined_schema, parquet_blocks, read_batches, table_of, write_parquet
-from nerbert.formats.rows import SPANS, Block
-from nerbert.records import Document, Span
+from nerbert.formats.parquet import SPAN_LIST, joined_schema, read_batches, table_of, write_parquet
+from nerbert.formats.parquet_documents import Parquet
+from nerbert.formats.rows import SPANS, Stream
+from nerbert.records import Document, Repairs, Span
 from tests.raised import raises
+
+
+def texts(path: Path, field: str = "text", errors: str = "strict") -> list[Document]:
+    """The texts of a file, to be tagged."""
+    return list(Parquet().read(Stream(str(path), lambda: path.open("rb"), field, errors, path), Repairs()))
 
 
 def test_lone_surrogates_are_replaced(tmp_path: Path) -> None:
     assert table_of([{"a\ud800": ["b\udc00"]}]).to_pylist() == [{"a\ufffd": ["b\ufffd"]}]
     rows = [Document("\ud800b", (Span(0, 2, "x", "\ud800b"),), fields={"text": ""}), Document("", fields={"text": ""})]
-    write_parquet(tmp_path / "x", [Block("x", rows)])
+    write_parquet(tmp_path / "x", rows, "x")
     column = pq.read_table(tmp_path / "x")[SPANS]
     assert column.type == SPAN_LIST
     assert column.to_pylist() == [[{"text": "\ufffdb", "type": "x", "start": 0, "end": 2, "confidence": 1.0}], []]
@@ -44,7 +50,7 @@ def test_messages(tmp_path: Path, values: list[object], words: str, monkeypatch:
         values = [each.encode() if isinstance(each, str) else each for each in values]
     pq.write_table(pa.table({"text": values}), tmp_path / "x")
     with raises(InputError, f"{tmp_path / 'x'}: {words}"):
-        list(parquet_blocks(tmp_path / "x", "text", "strict"))
+        texts(tmp_path / "x")
 
 
 def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
@@ -70,17 +76,17 @@ def test_columns_that_json_cannot_hold_are_no_fault_of_the_texts(tmp_path: Path)
     }  # fmt: skip
     for name, words in (("other", "should hold text holds other bytes"), ("when", "values that JSON can't: days=")):
         pq.write_table(pa.table({"text": ["a"], name: columns[name]}), tmp_path / "x")
-        (block,) = parquet_blocks(tmp_path / "x", "text", "strict")
-        write_parquet(tmp_path / "y", [block])
+        rows = texts(tmp_path / "x")
+        write_parquet(tmp_path / "y", rows, "y")
         assert pq.read_table(tmp_path / "y")[name].chunk(0) == pq.read_table(tmp_path / "x")[name].chunk(0)
         with raises(InputError, words):
-            block.whole()
+            dict(rows[0].fields)
 
 
 def test_bytes_are_replaced_in_words_too(tmp_path: Path) -> None:
     words = pa.ListArray.from_arrays([0, 2, 2], pa.array([b"a\xff", b"b"], pa.binary()).view(pa.string()))
     pq.write_table(pa.table({"words": words}), tmp_path / "x")
-    (block,) = parquet_blocks(tmp_path / "x", "words", "replace")
-    assert [row.text for row in block.rows] == ["a\ufffd b", ""]
+    rows = texts(tmp_path / "x", "words", "replace")
+    assert [row.text for row in rows] == ["a\ufffd b", ""]
     with raises(InputError, "row 1: not UTF-8 at byte 1"):
-        list(parquet_blocks(tmp_path / "x", "words", "strict"))
+        texts(tmp_path / "x", "words")

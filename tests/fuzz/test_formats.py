@@ -236,11 +236,11 @@ def check_inputs(path: Path, kind: str, strict: bool) -> None:
     """Texts to tag: by name or by content, packed or not, with bytes that are no UTF-8 refused or replaced."""
     found = answer(lambda: find_sources([str(path)], kind))
     for source in found.sources if found else ():
-        blocks = answer(lambda: list(source.blocks("text", "strict" if strict else "replace")))  # noqa: B023
-        for row in (row for block in blocks or () for row in answer(block.whole) or ()):
+        rows = answer(lambda: list(source.documents("text", "strict" if strict else "replace")))  # noqa: B023
+        for row in rows or ():
             assert isinstance(row.text, str)
             assert all(0 <= start < end <= len(row.text) for start, end in row.words or ())
-            json.dumps(dict(row.fields))
+            json.dumps(answer(lambda: dict(row.fields)))  # noqa: B023
 
 
 @pytest.mark.parametrize("use", [lambda path, *_: read(path), check_findings, check_excluded, check_inputs])

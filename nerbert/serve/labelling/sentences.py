@@ -42,8 +42,7 @@ def _documents(path: Path, reading: Reading) -> Iterator[Document]:
         yield from read_documents(path, reading, Repairs())
         return
     for source in find_sources([str(path)], "").sources:
-        for block in source.blocks("text", "replace"):
-            yield from block.rows
+        yield from source.documents("text", "replace")
 
 
 def write_sentences(path: Path, sentences: list[Example]) -> None:

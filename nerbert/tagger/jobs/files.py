@@ -5,7 +5,7 @@ A part holds entities and the digest of its rows. Cost: the input is read once m
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -14,15 +14,14 @@ from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import NamedTuple, NoReturn, TypeAlias
 
-from nerbert.artifacts import Made, artifact, json_line, sha256_of
-from nerbert.errors import InputError, NerbertError, SettingsError, refused
+from nerbert.artifacts import Made, artifact, json_line
+from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.executors import ONE_CORE, Executor, Resources
 from nerbert.formats.format import formats_of_suffix
-from nerbert.formats.inputs import JSON, InputFile, JobPaths
+from nerbert.formats.inputs import JSON, InputFile, JobPaths, in_lists
 from nerbert.formats.kinds import (
     HTML,
     PACKED,
-    PARQUET,
     keeps_rows,
     kind_of_name,
     known_kinds,
@@ -30,17 +29,16 @@ from nerbert.formats.kinds import (
     unpacked_name,
 )
 from nerbert.formats.plain import Page
-from nerbert.formats.rows import Block
 from nerbert.records import Document, Repairs, Span
 from nerbert.tagger.spans import OFFSETS, counted_spans
 from nerbert.terminal import Progress
 
 MANIFEST = "manifest.json"
 """The file in a folder of outputs that names what they were made from."""
-SIGNATURE = "tagger"
-"""The field with a tagger's fingerprint."""
 _PART = 1 << 18
 """Bytes of input that are tagged, and kept, together."""
+_MOST_ROWS = 5_000
+"""Maximum rows of such a part."""
 
 
 def target_kind(output: Path) -> str:
@@ -105,101 +103,71 @@ def check_apart(paths: JobPaths, output: Path) -> None:
         raise InputError(f"{output}: output and input ({place}) lie in one another; choose another place")
 
 
-def _parts(source: InputFile, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[Block]:
-    """Yield a file's rows in blocks that depend on the input alone, each with its digest."""
-    if source.kind == PARQUET:
-        with refused(f"{source}: can't be read as Parquet"):
-            whole = sha256_of(source.copy or Path(source.place))
-        for block in source.blocks(field, errors):
-            first = block.rows[0].line if block.rows else 1
-            yield replace(block, name=str(source), digest=f"{whole}: {len(block.rows)} from row {first}, {errors}")
-        return
-    held, size = list[Document](), 0
-    for row in filter(None, source.rows(field, errors, repairs)):
-        held.append(row)
-        size += row.size
-        if size >= _PART:
-            yield _part(source, held, size)
-            held, size = [], 0
-    if held:
-        yield _part(source, held, size)
+class Part(NamedTuple):
+    """Rows that are tagged and kept together: of which file, where their entities go, and their digest."""
+
+    file: int
+    name: str
+    mark: Path
+    rows: Sequence[Document]
+    digest: str
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of its rows."""
+        return sum(row.size for row in self.rows)
 
 
-def _part(source: InputFile, rows: Sequence[Document], size: int) -> Block:
+def _digest(rows: Iterable[Document]) -> str:
     digest = hashlib.sha256()
     for row in rows:
         digest.update(json_line([row.text, row.words]).encode("utf-8", "surrogatepass") + b"\n")
-    return Block(str(source), rows, size, digest=digest.hexdigest())
-
-
-def signed(block: Block, fingerprint: str) -> Block:
-    """Return rows with a tagger's fingerprint in the field `tagger`; unchanged for ""."""
-    if not fingerprint:
-        return block
-    if block.batch is None:
-        rows = [replace(row, fields={**row.fields, SIGNATURE: fingerprint}) for row in block.rows]
-        return replace(block, rows=rows)
-    import pyarrow as pa
-
-    there = [name for name in block.batch.schema.names if name != SIGNATURE]
-    column = pa.array([fingerprint] * block.batch.num_rows, pa.string())
-    return replace(block, batch=block.batch.select(there).append_column(SIGNATURE, column))
+    return digest.hexdigest()
 
 
 Entity: TypeAlias = tuple[int, int, str, float]
 """Start, end, type and confidence."""
-Find: TypeAlias = Callable[[Block], Sequence[Sequence[Span]]]
-"""Finds the entities of each row of a block."""
+Find: TypeAlias = Callable[[Part], Sequence[Sequence[Span]]]
+"""Finds the entities of each row of a part."""
 
 
 class TaggedParts:
-    """An input file with its parts in a folder; as an iterable its blocks, tagged, read again each time.
+    """An input file with its parts in a folder; as an iterable its rows, tagged, read again each time.
 
-    Standard input or a pipe is copied into the folder first. The entities' places count `offsets`; rows that are read
-    are signed with the `fingerprint`, if there is one.
+    Standard input or a pipe is copied into the folder first. The entities' places count `offsets`.
     """
 
     def __init__(
-        self, source: InputFile, folder: Path, field: str, errors: str, *, offsets: str = OFFSETS[0],
-        fingerprint: str = "",
+        self, source: InputFile, folder: Path, field: str, errors: str, *, offsets: str = OFFSETS[0]
     ) -> None:  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
-        self._fingerprint = fingerprint
         self._source, self._folder, self._how, self._offsets = source, folder, (field, errors), offsets
-        self.count, self.rows, self.entities, self.repairs = 0, 0, Counter[str](), Repairs()
+        self.name, self.count, self.rows, self.entities, self.repairs = str(source), 0, 0, Counter[str](), Repairs()
 
-    def parts(self, file: int) -> Iterator["_Part"]:
+    def parts(self, file: int) -> Iterator[Part]:
         """Yield the parts of the `file`-th file as they travel to workers, and count."""
         self._source = self._source.copied(self._folder)
-        for block in _parts(self._source, *self._how, self.repairs):
-            rows = [replace(row, fields={}) for row in block.rows]
-            yield _Part(file, self._mark(self.count), replace(block, rows=rows, batch=None))
-            self.count, self.rows = self.count + 1, self.rows + len(rows)
+        for part in self._parts(file, self.repairs):
+            yield part._replace(rows=[replace(row, fields={}) for row in part.rows])
+            self.count, self.rows = self.count + 1, self.rows + len(part.rows)
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Iterator[Document]:
         number = 0
-        for number, block in enumerate(_parts(self._source, *self._how), 1):
-            rows, made = [], _made(self._mark(number - 1), block, self._changed)
-            for row, entities in zip(block.rows, made.result, strict=True):
+        for number, part in enumerate(self._parts(0, Repairs()), 1):  # noqa: B007
+            for row, entities in zip(part.rows, _made(part, self._changed).result, strict=True):
                 spans = [Span(*each[:3], row.text[each[0] : each[1]], each[3]) for each in entities]
-                rows.append(replace(row, spans=tuple(counted_spans(row.text, spans, self._offsets))))
-            yield signed(replace(block, rows=rows), self._fingerprint)
+                yield replace(row, spans=tuple(counted_spans(row.text, spans, self._offsets)))
         if number != self.count:
             self._changed()
 
-    def _mark(self, number: int) -> Path:
-        return self._folder / f"{number:06d}.json"
+    def _parts(self, file: int, repairs: Repairs) -> Iterator[Part]:
+        """Yield the file's rows in parts that depend on the input alone."""
+        documents = self._source.documents(*self._how, repairs)
+        for number, rows in enumerate(in_lists(documents, _PART, _MOST_ROWS)):
+            yield Part(file, self.name, self._folder / f"{number:06d}.json", rows, _digest(rows))
 
-    def _changed(self, _: Block | None = None) -> NoReturn:
+    def _changed(self, _: Part | None = None) -> NoReturn:
         raise InputError(f"{self._source}: changed while it was read; rerun the command")
-
-
-class _Part(NamedTuple):
-    """A part to tag: of which file, where its entities go, and its rows without their other fields."""
-
-    file: int
-    mark: Path
-    block: Block
 
 
 class _TaggedPart(NamedTuple):
@@ -228,16 +196,16 @@ def tag_parts(
             bar.advance(total - bar.items, size=done.size, before=done.before)
 
 
-def _tag_part(part: _Part, find: Find) -> _TaggedPart:
-    made = _made(part.mark, part.block, find)
+def _tag_part(part: Part, find: Find) -> _TaggedPart:
+    made = _made(part, find)
     entities = Counter(type_ for row in made.result for _, _, type_, _ in row)
-    return _TaggedPart(part.file, len(part.block.rows), part.block.size, entities, made.before)
+    return _TaggedPart(part.file, len(part.rows), part.size, entities, made.before)
 
 
-def _made(mark: Path, block: Block, find: Find) -> Made[list[list[Entity]]]:
+def _made(part: Part, find: Find) -> Made[list[list[Entity]]]:
     """Return the entities of each row of a part; find and keep them unless an earlier run did."""
 
     def make() -> list[list[Entity]]:
-        return [[(each.start, each.end, each.type, each.confidence) for each in spans] for spans in find(block)]
+        return [[(each.start, each.end, each.type, each.confidence) for each in spans] for spans in find(part)]
 
-    return artifact(mark, block.digest, [], make, list[list[Entity]])
+    return artifact(part.mark, part.digest, [], make, list[list[Entity]])

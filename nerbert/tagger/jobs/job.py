@@ -42,18 +42,18 @@ from nerbert.formats.kinds import (
     nested_kinds,
     suffixes_of,
 )
-from nerbert.formats.rows import ERRORS, Block
+from nerbert.formats.rows import ERRORS
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import NEEDS_LABELS
 from nerbert.records import Document, EntityLabel, Example, Repair, Repairs, Span
 from nerbert.sources.files import writable
 from nerbert.tagger.jobs.files import (
     MANIFEST,
+    Part,
     TaggedParts,
     check_apart,
     named_draft,
     place_outputs,
-    signed,
     tag_parts,
     target_kind,
 )
@@ -62,8 +62,10 @@ from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import answering_of, check_thresholds, parse_thresholds
 from nerbert.terminal import Progress, tell, throughput
 
-_FORMAT = 3
+_FORMAT = 4
 """Raise it when the format of parts changes."""
+SIGNATURE = "tagger"
+"""The field with a tagger's fingerprint."""
 
 
 class PageWriter(Protocol):
@@ -247,13 +249,12 @@ class _Run:
 
     def to_standard_output(self) -> None:
         """Write each row at once."""
-        write, mark, left_out = self._text_writer(terminal=on_terminal()), self._fingerprint, Repairs()
+        write, left_out = self._text_writer(terminal=on_terminal()), Repairs()
         with standard_output() as stream:
             for source in self.paths.sources:
-                for block in source.blocks(self.job.field, self.job.errors, left_out):
-                    for row, spans in zip(signed(block, mark).whole(), tag_block(self.tagger, block, Progress()),
-                                          strict=True):  # fmt: skip
-                        with at(block.name, row.line):
+                for rows in source.at_hand(self.job.field, self.job.errors, left_out):
+                    for row, spans in zip(rows, tag_rows(self.tagger, str(source), rows, Progress()), strict=True):
+                        with at(str(source), row.line):
                             stream.write(write(replace(row, spans=tuple(spans))))
                     stream.flush()
         _tell_rejected(left_out)
@@ -281,10 +282,7 @@ class _Run:
     def _make(self, work: Path, targets: Sequence[Path]) -> list[TaggedParts]:
         """Tag the missing parts of all files, then write all rows with their entities."""
         writers = list(map(self._writer, self.paths.sources))  # one that can't write fails before all is tagged
-        how = partial(
-            TaggedParts, field=self.job.field, errors=self.job.errors, offsets=self.job.offsets,
-            fingerprint=self._fingerprint,
-        )  # fmt: skip
+        how = partial(TaggedParts, field=self.job.field, errors=self.job.errors, offsets=self.job.offsets)
         files = tag_all(self.paths.sources, work, how, self.tagger, self.executor)
         for write, target, parts in zip(writers, targets, files, strict=True):
             write(target, parts)
@@ -292,29 +290,31 @@ class _Run:
         return files
 
     @property
-    def _fingerprint(self) -> str:
-        """Return what rows are signed with; "" if they aren't."""
-        return self.tagger.fingerprint if self.job.sign else ""
+    def _signature(self) -> dict[str, str]:
+        """Return the field that signs each row, if rows are signed."""
+        return {SIGNATURE: self.tagger.fingerprint} if self.job.sign else {}
 
-    def _writer(self, source: InputFile) -> Callable[[Path, Iterable[Block]], None]:
+    def _writer(self, source: InputFile) -> Callable[[Path, TaggedParts], None]:
         """Return what writes all rows of a file."""
         kind = kind_named(self.kind)
-        if hasattr(kind, "write_blocks"):
-            writer: Callable[[Path, Iterable[Block]], None] = kind.write_blocks
-            return writer
+        if hasattr(kind, "write_rows"):
+            like = Path(source.place) if source.kind == self.kind else None
+            return lambda path, rows: kind.write_rows(path, rows, rows.name, self._signature, like)
         if self.kind == HTML and self.page:
-            page = partial(self.page, title=source.name.name, tagger=self.job.tagger, types=self.tagger.types)
-            return lambda path, blocks: page(path, (row for block in blocks for row in block.rows))
+            return partial(self.page, title=source.name.name, tagger=self.job.tagger, types=self.tagger.types)
         if hasattr(kind, "writer"):
             return partial(_write_texts, self._text_writer())
         return partial(_write_documents, kind, self.job.field)
 
     def _text_writer(self, *, terminal: bool = False) -> TextWriter:
         """Return what writes tagged texts one by one."""
-        writer: TextWriter = kind_named(self.kind).writer(
+        write: TextWriter = kind_named(self.kind).writer(
             WritingRows(self.tagger.sentences, self.tagger.types, terminal)
         )
-        return writer
+        signature = self._signature
+        if not signature:
+            return write
+        return lambda row: write(replace(row, fields={**row.fields, **signature}))
 
 
 def _check_one_process(executor: Executor) -> None:
@@ -328,16 +328,15 @@ def _folder_of(tagger: Tagger) -> Path:
     return Path(tagger.origin.folder if tagger.origin else "")
 
 
-def _write_texts(write: TextWriter, target: Path, tagged: Iterable[Block]) -> None:
+def _write_texts(write: TextWriter, target: Path, tagged: TaggedParts) -> None:
     with target.open("wb") as stream:
-        for block in tagged:
-            for row in block.whole():
-                with at(block.name, row.line):
-                    stream.write(write(row))
+        for row in tagged:
+            with at(tagged.name, row.line):
+                stream.write(write(row))
 
 
-def _write_documents(format_: Format, field: str, target: Path, tagged: Iterable[Block]) -> None:
-    format_.write(target, (tagged_document(row, field) for block in tagged for row in block.whole()))
+def _write_documents(format_: Format, field: str, target: Path, tagged: TaggedParts) -> None:
+    format_.write(target, (tagged_document(row, field) for row in tagged))
 
 
 def _tell_rejected(repairs: Repairs) -> None:
@@ -366,21 +365,21 @@ def tag_all(
     return files
 
 
-def _found_in(block: Block, tagger: JobTagger, bar: Progress) -> list[list[Span]]:
-    return list(tag_block(tagger, block, bar))
+def _found_in(part: Part, tagger: JobTagger, bar: Progress) -> list[list[Span]]:
+    return list(tag_rows(tagger, part.name, part.rows, bar))
 
 
-def tag_block(tagger: JobTagger, block: Block, bar: Progress) -> Iterator[list[Span]]:
-    """Yield the entities of each row; an error names its row, after those before it are yielded."""
+def tag_rows(tagger: JobTagger, name: str, rows: Sequence[Document], bar: Progress) -> Iterator[list[Span]]:
+    """Yield the entities of each row; an error names its row of the file `name`, after those before it are yielded."""
     done = 0
     try:
-        for spans in tagger.tag_many(map(_content, block.rows)):
+        for spans in tagger.tag_many(map(_content, rows)):
             yield spans
+            bar.advance(size=rows[done].size)
             done += 1
-            bar.advance(size=block.size // len(block.rows))
     except InputError:
-        for row in block.rows[done:]:
-            with at(block.name, row.line):
+        for row in rows[done:]:
+            with at(name, row.line):
                 yield from tagger.tag_many([_content(row)])
 
 

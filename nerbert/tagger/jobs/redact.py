@@ -23,7 +23,8 @@ from nerbert.formats.jsonl import ANNOTATIONS
 from nerbert.formats.kinds import JSONL, check_usable
 from nerbert.formats.kinds import TEXT as LINES
 from nerbert.formats.row_files import ROW_KINDS, write_rows
-from nerbert.formats.rows import TEXT, TOKENS, Block
+from nerbert.formats.rows import TEXT, TOKENS
+from nerbert.records import Document
 from nerbert.sources.files import writable
 from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, place_outputs, target_kind
 from nerbert.tagger.jobs.job import TagJob, tag_all
@@ -118,7 +119,7 @@ class _RedactedRows:
     """The rows of a file without its entities; what an iteration replaced is counted, and written to `notes`."""
 
     def __init__(
-        self, job: RedactJob, parts: Iterable[Block], new: Callable[[], Pseudonym], notes: IO[bytes], kind: str
+        self, job: RedactJob, parts: TaggedParts, new: Callable[[], Pseudonym], notes: IO[bytes], kind: str
     ) -> None:  # fmt: skip
         self._job, self._parts, self._new, self._kind = job, parts, new, kind
         self._notes, self._start = notes, notes.tell()
@@ -130,24 +131,23 @@ class _RedactedRows:
         self._notes.truncate()
         by_row = self._job.document == ROW
         names, pseudonym = FoundNames() if by_row else FoundNames(_named(self._parts)), self._new()
-        for block in self._parts:
-            for row in block.whole() if self._job.keep else block.rows:
-                if by_row:
-                    names, pseudonym = FoundNames((each.text, each.type) for each in row.spans), self._new()
-                self.rows += 1
-                if self._kind == LINES and "\n" in row.text:
-                    with at(block.name, row.line):
-                        raise InputError("a text of several lines can't be one line; choose --to jsonl")
-                done = redact(row.text, row.spans, names if self._job.repeats else FoundNames(), pseudonym)
-                for each in done.replaced:
-                    (self.marked if each.marked else self.repeats)[each.type] += 1
-                    self._note(row=self.rows, start=each.start, pseudonym=each.pseudonym, original=each.original)
-                self.without += not done.replaced
-                there = row.fields if block.batch is None else block.batch.schema.names
-                self.left_out.update(dict.fromkeys(there))
+        for row in self._parts:
+            if by_row:
+                names, pseudonym = FoundNames((each.text, each.type) for each in row.spans), self._new()
+            self.rows += 1
+            if self._kind == LINES and "\n" in row.text:
+                with at(self._parts.name, row.line):
+                    raise InputError("a text of several lines can't be one line; choose --to jsonl")
+            done = redact(row.text, row.spans, names if self._job.repeats else FoundNames(), pseudonym)
+            for each in done.replaced:
+                (self.marked if each.marked else self.repeats)[each.type] += 1
+                self._note(row=self.rows, start=each.start, pseudonym=each.pseudonym, original=each.original)
+            self.without += not done.replaced
+            self.left_out.update(dict.fromkeys(row.fields))
+            with at(self._parts.name):
                 kept = {name: redact_value(row.fields[name], names, pseudonym)
                         for name in self._job.keep if name in row.fields}  # fmt: skip
-                yield {TEXT: done.text, **kept}
+            yield {TEXT: done.text, **kept}
 
     def _note(self, **values: Any) -> None:
         if self._job.map:
@@ -163,8 +163,8 @@ class _RedactedRows:
         return {"rows": self.rows, "without": self.without, "entities": self.marked, "repeats": self.repeats}
 
 
-def _named(parts: Iterable[Block]) -> Iterator[tuple[str, str]]:
-    return ((each.text, each.type) for block in parts for row in block.rows for each in row.spans)
+def _named(parts: Iterable[Document]) -> Iterator[tuple[str, str]]:
+    return ((each.text, each.type) for row in parts for each in row.spans)
 
 
 def redact_files(

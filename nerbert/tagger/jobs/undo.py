@@ -10,7 +10,7 @@ from nerbert.artifacts import check_free_file, publish, sha256_of
 from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.kinds import TEXT as LINES
 from nerbert.formats.row_files import ROW_KINDS, read_rows, write_rows
-from nerbert.formats.rows import TEXT, read_lines
+from nerbert.formats.rows import TEXT, file_lines
 from nerbert.schema import parse_json
 from nerbert.tagger.redact import EditedText, restore
 from nerbert.terminal import tell
@@ -86,6 +86,6 @@ def _changes_of(map_: Path, redacted: Path, *, edited: bool) -> tuple[str, _Chan
 
 
 def _map_rows(map_: Path) -> Iterator[_MapRow]:
-    with os_refused(f"{map_}: can't be read"), map_.open("rb") as stream:
-        for line in filter(None, read_lines(stream, map_)):
+    with os_refused(f"{map_}: can't be read"):
+        for line in file_lines(map_):
             yield parse_json(line.text, _MapRow, f"{map_}:{line.number}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from nerbert.errors import InputError, at
 from nerbert.formats.documents import document_of, example_of_spans
 from nerbert.formats.format import LEAST, TextWriter, WritingRows
-from nerbert.formats.rows import Lines
+from nerbert.formats.rows import Stream
 from nerbert.records import Document, Repairs
 
 ENTITY = re.compile(r"\[(.+?)\]\((\w+)\)")
@@ -36,14 +36,15 @@ class Numbered(Toy):
     """The same with a number before each text, read and written row by row."""
 
     suffixes = by_name = (".numbered",)
+    streams = True
 
-    def texts(self, lines: Lines, field: str) -> Iterator[Document | None]:
-        for line in lines:
-            if line is None:
-                yield None
-            else:
-                number, _, text = line.text.partition(": ")
-                yield Document(text, fields={"number": number, "text": text}, line=line.number, size=line.size)
+    def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
+        if isinstance(source, Path):
+            yield from super().read(source, repairs)
+            return
+        for line in source.lines():
+            number, _, text = line.text.partition(": ")
+            yield Document(text, fields={"number": number, "text": text}, line=line.number, size=line.size)
 
     def writer(self, how: WritingRows) -> TextWriter:
         return lambda row: f"{row.fields['number']}: {marked(row)}\n".encode()
