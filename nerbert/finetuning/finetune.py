@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from nerbert.artifacts import check_free, publish_folder, scratch_prefix, write_json
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import SettingsError
 from nerbert.finetuning.add_types import AddTypes, Prepared, prepare
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import objective_for
@@ -19,7 +19,6 @@ from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.model.folder import TaggerFacts, TaggerHook, read_card
 from nerbert.process import check_alone
-from nerbert.terminal import tell
 from nerbert.training.objective import find_objective
 
 
@@ -82,13 +81,7 @@ def _keeping_types(
     if prepared.old:
         both = prepared.with_old(tagger.head)
         tagger = finetune_data(encoder, both, settings, labels=prepared.labels, types=prepared.own)
-    if not prepared.gate:
-        return tagger, {}
-    lost = prepared.gate.measure(tagger.head)
-    if lost.verdict != "passed":
-        raise InputError(f"{lost}. Nothing is written; allow more with --max-loss")
-    tell(str(lost))
-    return tagger, {"old_types": lost.facts}
+    return tagger, {"old_types": prepared.gate.check(tagger.head)} if prepared.gate else {}
 
 
 def finetune_data(
