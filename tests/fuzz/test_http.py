@@ -1,16 +1,14 @@
-"""The HTTP API and the labelling page's with hostile requests: an answer, never 500, and good ones as before.
+"""Bodies, streams and files with hostile values: an answer, never 500, and good requests are answered as before.
 
-tests/serve/test_openapi.py makes others from the server's description.
+tests/serve/test_openapi.py makes requests from the server's description; here they are valid ones that were damaged.
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import quote
 from zlib import crc32
 
 import httpx
@@ -31,7 +29,7 @@ from nerbert.words import SPLITTER
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.json_values import dumped, json_mutated
 from tests.fuzz.mutator import mutated
-from tests.fuzz.properties import calls_of, check_message, exponent
+from tests.fuzz.properties import check_message
 from tests.serve.servers import Records, built
 from tests.tagger.test_labels import NamesHead
 
@@ -45,38 +43,8 @@ GOOD_AFTER = 8
 Request = tuple[str, bytes, bytes, tuple[tuple[bytes, bytes], ...], tuple[bytes, ...]]
 """Method, path, query, headers and the parts of a body."""
 Cases = Callable[[Sequence[Operation]], st.SearchStrategy[Request]]
-STATUSES = {200, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429}
+STATUSES = {200, 400, 403, 404, 409, 413, 422, 429}
 """What is answered, whatever was asked; 5xx is a fault of the server."""
-METHODS = ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "get", "X" * 300)
-HEADERS = (
-    (b"Content-Type", b"text/plain; charset=utf-16"), (b"Content-Type", b"\xff"), (b"Content-Encoding", b"gzip"),
-    (b"Content-Encoding", b"identity"), (b"Content-Encoding", b""), (b"Accept-Encoding", b"gzip;q=nan, *;q=-1"),
-    (b"Accept", b"\xff\xfe"), (b"Content-Length", b"0"), (b"Content-Length", b"99999999999"),
-    (b"Expect", b"100-continue"), (b"X-Request-Id", b"a\xffb"), (b"X-Request-Id", b"x" * 5000),
-    (b"Authorization", b"Bearer \xff"), (b"Authorization", b"Basic ====="), (b"Origin", b"http://elsewhere.example"),
-    (b"Origin", b"null"), (b"Host", b"[::1"), (b"Host", b"\xff" * 300), (b"Upgrade", b"h2c"),
-)  # fmt: skip
-QUERIES = (
-    b"model=told&labels=ship,port&threshold=0.4", b"labels=ship&offsets=utf-16&threshold=1",
-    b"language=en&format=jsonl", b"name=texts.txt&format=conll", b"",
-)  # fmt: skip
-QUERY_WORDS = (
-    b"%00", b"%ed%a0%80", b"%ff", b"%", b"+", b"&&", b"=", b"labels=", b"model=", b"threshold=nan", b"threshold=1e999",
-    b"threshold=", b"format=", b"format=os:system", b"name=..%2f..%2fx", b"offsets=bytes",
-)  # fmt: skip
-PATH_WORDS = (
-    b"%2e%2e",
-    b"%2f",
-    b"%5c",
-    b"%00",
-    b"//",
-    b"/../",
-    b"%c3%28",
-    b"%ed%a0%80",
-    b"{model}",
-    b"page/",
-    b"%0d%0aA:",
-)
 KEYS = (
     "text", "labels", "threshold", "thresholds", "model", "offsets", "decoding", "nested", "inputs", "parameters",
     "flat_ner", "language", "entities", "tasks", "project", "label_config", "data", "messages", "content", "metadata",
@@ -121,40 +89,15 @@ class AsgiServer:
         assert not self.logged.text(), request
         assert answer.status_code in STATUSES, (request, answer)
         assert all(value.isprintable() for value in answer.headers.values()), answer.headers
-        if request[0] != "HEAD" and answer.status_code != 200:
+        if answer.status_code != 200:
             content = answer.json()
             assert content == {"error": content["error"], "status": answer.status_code,
                                "request_id": answer.headers["x-request-id"]}  # fmt: skip
             check_message(content["error"])
-        elif request[0] != "HEAD" and answer.headers["content-type"] == "application/json":
-            sent = json.loads(b"".join(request[4]) or b"{}")
-            check_places(answer.json(), {*texts_of(sent), *(item.sentence.text for item in self.project.items)})
         if crc32(repr(request).encode()) % GOOD_AFTER == 0:
             (result,) = self.good("/tag", text=TEXTS[0], labels=["ship", "port"])["results"]
             assert [span["text"] for span in result["spans"]] == ["Port"]
             self.good("/label/next", tab="good")
-
-
-def texts_of(value: Any) -> Iterator[str]:
-    """Yield all texts in a value."""
-    if isinstance(value, str):
-        yield value
-    for entry in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from texts_of(entry)
-
-
-def check_places(content: Any, texts: set[str]) -> None:
-    """Check that what an answer says of a place is there in one of the texts, if it counts characters."""
-    if isinstance(content, list):
-        for value in content:
-            check_places(value, texts)
-    elif isinstance(content, dict) and content.get("offsets", "characters") == "characters":
-        check_places([*content.values()], texts)
-        start, end = (content.get(name, content.get(f"{name}_position")) for name in ("start", "end"))
-        named = next((content[name] for name in ("text", "word", "value") if isinstance(content.get(name), str)), None)
-        if isinstance(start, int) and isinstance(end, int):
-            assert 0 <= start < end, content
-            assert named is None or any(text[start:end] == named for text in texts), (content, texts)
 
 
 @pytest.fixture(scope="module")
@@ -212,24 +155,6 @@ def _request(method: str, path: bytes, *parts: bytes, query: bytes = b"") -> Req
     return method, path, query, ((b"Content-Type", b"application/json"),), parts
 
 
-def addressed(operations: Sequence[Operation]) -> st.SearchStrategy[Request]:
-    """Return a strategy for requests whose methods, paths, queries and headers are hostile."""
-    known = [(operation.method, path_of(operation)) for operation in operations]
-    paths = [*(path for _, path in known), b"/", b"/openapi.json", b"/page/main.js"]
-    odd = st.tuples(st.sampled_from(METHODS), mutated(paths, PATH_WORDS, edits=3).map(_as_path))
-    query = mutated(QUERIES, QUERY_WORDS).map(lambda drawn: _as_path(drawn)[1:])
-    parts = st.sampled_from([(), (b"{}",), (b"[]",), (b"",), (b'{"text": "a ship",', b' "labels": ["ship"]}')])
-    headers = st.lists(st.sampled_from(HEADERS), max_size=5).map(tuple)
-    return st.builds(
-        lambda address, *more: (*address, *more), st.sampled_from(known) | odd, query, headers, parts
-    )  # fmt: skip
-
-
-def _as_path(drawn: bytes) -> bytes:
-    """Return what is left of an address on its way: ASCII without spaces and control characters."""
-    return b"/" + quote(drawn, safe="/%{};:@&=+$,~!*'()").encode().lstrip(b"/")
-
-
 def saves(_: object) -> st.SearchStrategy[Request]:
     """Return a strategy for saved sentences, most of which can be."""
     span = {"start": st.integers(0, 30), "end": st.integers(0, 30), "type": st.sampled_from(["ship", "port", "x"])}
@@ -260,20 +185,7 @@ def streams(_: object) -> st.SearchStrategy[Request]:
 
 
 @pytest.mark.parametrize(
-    ("cases", "share"), [(bodies, 2), (saves, 1), (streams, 1), (loads, 0.3), (addressed, 2)]
+    ("cases", "share"), [(bodies, 2), (saves, 1), (streams, 1), (loads, 0.3)]
 )  # fmt: skip
 def test_any_request(server: AsgiServer, fuzz: Fuzz, cases: Cases, share: float) -> None:
     fuzz(cases(server.operations), server.check, share=share)
-
-
-def test_a_bodys_cost_grows_with_its_length(server: AsgiServer) -> None:
-    sizes = [250, 500, 1000, 2000]
-    for make in (
-        lambda size: {"text": "a ship " * size, "labels": ["ship"]},
-        lambda size: {"text": ["a ship"] * (size // 20), "labels": ["ship"]},
-        lambda size: {"text": "a ship", "labels": [f"l{n}" for n in range(size // 20)]},
-        lambda size: {"text": "a ship", "labels": ["ship"], "thresholds": {str(n): 0.5 for n in range(size)}},
-    ):
-        asked = [_request("POST", b"/tag", dumped(make(size))) for size in sizes]
-        assert server.ask(asked[0]).status_code in (200, 400)  # of no such type
-        assert exponent(sizes, [calls_of(partial(server.ask, request)) for request in asked]) < 1.2

@@ -1,6 +1,5 @@
 """Who may ask, at which address, and what the log says of it."""
 
-import signal
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -96,25 +95,7 @@ def test_a_check_starts_nothing(folder: Path, capsys: Caught) -> None:
     assert "memory: at most " in out
 
 
-def test_a_token_in_a_file_and_an_address_of_ipv6(tmp_path: Path) -> None:
-    if not Path("/proc/net/if_inet6").exists():
-        pytest.skip("no IPv6 here")
-    (tmp_path / "token").write_text(f"{TOKEN}\n")
-    options = "--token-file", tmp_path / "token", "--host", "::1"
-    with serving(tmp_path / "told", *options, NERBERT_TOKEN="another one that is long enough") as server:
-        assert server.url.startswith("http://[::1]:")
-        assert ask(server).status_code == 401
-        assert ask(server, authorization=f"Bearer {TOKEN}").status_code == 200
-
-
-def test_anyone_who_reaches_it_until_ctrl_c(tmp_path: Path) -> None:
-    with serving(tmp_path / "told", "--host", "0.0.0.0", "--no-token") as server:
-        assert ask(server, host="example.org").status_code == 200
-        assert server.stop(signal.SIGINT) == 0
-    assert "access: anyone who reaches it" in server.log()
-
-
-@pytest.mark.parametrize("origin", [FOREIGN, "null", "http://localhost:1", "http://127.0.0.1.evil.example"])
+@pytest.mark.parametrize("origin", [FOREIGN, "null", "http://127.0.0.1.evil.example"])
 def test_pages_of_others_may_not_ask(server: Inside, origin: str) -> None:
     assert_fault(ask(server, origin=origin), 403, "may not ask; allow them with --cors")
     assert_fault(server.clients[0].get("/models", headers={"origin": origin}), 403)
@@ -127,7 +108,7 @@ def test_its_own_pages_may_ask_unless_their_name_leads_here(server: Inside) -> N
     assert_fault(ask(server, origin="http://rebound.example:8000", host="rebound.example:8000"), 403, "not as 'rebound")
 
 
-@pytest.mark.parametrize("allowed", [[FOREIGN], ["*"], ["https://other.example", FOREIGN]])
+@pytest.mark.parametrize("allowed", [["*"], ["https://other.example", FOREIGN]])
 def test_pages_that_are_allowed(serve: Serve, allowed: Sequence[str]) -> None:
     server = serve(access=Access(token=TOKEN, origins=allowed))
     preflight = server.clients[0].options("/tag", headers={
@@ -144,13 +125,16 @@ def test_pages_that_are_allowed(serve: Serve, allowed: Sequence[str]) -> None:
 
 
 def test_the_log_has_neither_texts_nor_tokens(tmp_path: Path) -> None:
-    with serving(tmp_path / "told", "--cors", FOREIGN, NERBERT_TOKEN=TOKEN) as server:
+    """The token is in a file; it is served at an address of IPv6, if there are any."""
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    host = "::1" if Path("/proc/net/if_inet6").exists() else "127.0.0.1"
+    options = "--cors", FOREIGN, "--token-file", tmp_path / "token", "--host", host
+    with serving(tmp_path / "told", *options, NERBERT_TOKEN="another one that is long enough") as server:
         secret = {"authorization": f"Bearer {TOKEN}", "origin": FOREIGN}
         client = server.clients[0]
         client.post("/tag", json={"text": "secretword ship", "labels": ["secretword"]}, headers=secret)
         client.post("/tag", json={"text": 3, "secretword": 1, "labels": ["secretword"]}, headers=secret)
         client.post("/tag?model=secretword", json=BODY, headers=secret)
-        client.post("/models/secretword?labels=secretword", json={"inputs": "secretword"}, headers=secret)
         client.post("/models/told?labels=secretword", json={"inputs": "secretword"}, headers=secret)
         client.get("/secretword?secretword=1", headers=secret)
         client.post("/tag/stream?labels=secretword", content=b'{"text": "secretword"}\nsecretword\n', headers=secret)
@@ -163,7 +147,7 @@ def test_the_log_has_neither_texts_nor_tokens(tmp_path: Path) -> None:
             assert answer(connection)[0] == 401
         assert server.stop() == 0
     log = server.log()
-    assert sum(" ms " in line for line in log.splitlines()) >= 10
+    assert sum(" ms " in line for line in log.splitlines()) >= 9
     assert "access: with a token" in log
     assert "POST /tag 200 " in log
     assert "secretword" not in log

@@ -3,12 +3,8 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from nerbert.cli import app
 from nerbert.serve.routes import status_routes
@@ -57,14 +53,3 @@ def test_the_unit_starts_a_server() -> None:
     assert given["token_file"] == Path("${CREDENTIALS_DIRECTORY}/token")
     assert unit["LoadCredential"].startswith("token:")
     assert unit["ExecReload"] == "/bin/kill -HUP $MAINPID"
-
-
-def unexplained(text: str) -> Iterator[str]:
-    """Yield the lines without a comment before them."""
-    whole = [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
-    return (line for before, line in pairwise(["", *whole]) if not line.startswith("#") and not before.startswith("#"))
-
-
-@pytest.mark.parametrize("name", ["Containerfile", "nerbert.service"])
-def test_each_line_is_explained(name: str) -> None:
-    assert not [*unexplained((DEPLOY / name).read_text(encoding="utf-8"))]

@@ -33,56 +33,33 @@ def well_afterwards(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("body", "words"), [
-    (b"", "it is cut off or damaged"), (b"{", "it is cut off or damaged"), (b"[]", "must be an object"),
-    (b"null", "must be an object"),
-    (b"\xff\xfe", "not JSON in UTF-8"), (b'{"text": "a \xc3 ship", "labels": ["ship"]}', "not JSON in UTF-8"),
-    (rb'{"text": "a \ud800 ship", "labels": ["ship"]}', "not JSON"),
-    (rb'{"text": "a", "labels": ["\udfff"]}', "not JSON"),
-    (b'{"text": 3, "labels": ["ship"]}', "text"), (b'{"text": [["a"]], "labels": ["ship"]}', "text"),
-    (b'{"text": {"a": 1}}', "text"), (b'{"text": null}', "text"), (b'{"labels": ["ship"]}', "text is missing"),
-    (b'{"text": "a", "labels": "ship"}', "labels"), (b'{"text": "a", "labels": [1]}', "labels[0]"),
-    (b'{"text": "a", "labels": []}', "none given"), (b'{"text": "a", "labels": ["ship", "ship"]}', "given twice"),
-    (b'{"text": "a", "nested": "yes"}', "nested"), (b'{"text": "a", "thresholds": "0.5"}', "thresholds"),
-    (b'{"text": "a", "thresholds": [0.5]}', "thresholds"), (b"[" * 100_000, "not JSON"),
-    (b'{"text": "a", "thresholds": ' + b"9" * 100_000 + b"}", ""),
+    (b"", "it is cut off or damaged"), (b"[]", "must be an object"), (b"\xff\xfe", "not JSON in UTF-8"),
+    (rb'{"text": "a \ud800 ship", "labels": ["ship"]}', "not JSON"), (b"[" * 100_000, "not JSON"),
+    (b'{"text": [["a"]], "labels": ["ship"]}', "text"), (b'{"labels": ["ship"]}', "text is missing"),
+    (b'{"text": "a", "labels": [1]}', "labels[0]"), (b'{"text": "a", "labels": []}', "none given"),
+    (b'{"text": "a", "labels": ["ship", "ship"]}', "given twice"),
+    (b'{"text": "a", "thresholds": "0.5"}', "thresholds"),
 ])  # fmt: skip
 def test_bodies_of_the_wrong_kind(client: httpx.Client, body: bytes, words: str) -> None:
     assert_fault(client.post("/tag", content=body), 422, words)
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "-1", "1.0001", "2e300"])
+@pytest.mark.parametrize("value", ["NaN", "1e999", "-1", "1.0001"])
 def test_numbers_out_of_bounds(client: httpx.Client, value: str) -> None:
-    bodies = {
-        "/tag": '{"text": "a", "labels": ["ship"], "thresholds": %s}', "/models/told?labels=ship&threshold=%s": "",
-        "/gliner": '{"text": "a", "labels": ["ship"], "threshold": %s}',
-        "/analyze": '{"text": "a", "language": "en", "entities": ["SHIP"], "score_threshold": %s}',
-    }  # fmt: skip
-    for path, body in bodies.items():
-        answer = client.post(path % value if "%" in path else path, content=body % value if body else '{"inputs": "a"}')
+    for bounds in (value, f'{{"ship": {value}}}'):
+        answer = client.post("/tag", content=f'{{"text": "a", "labels": ["ship"], "thresholds": {bounds}}}')
         assert_fault(answer, answer.status_code, "threshold")
         assert answer.status_code in (400, 422)
-    by_label = b'{"text": "a", "labels": ["ship"], "thresholds": {"ship": %s}}' % value.encode()
-    assert client.post("/tag", content=by_label).status_code in (400, 422)
 
 
-@pytest.mark.parametrize("label", ["[SEP]", "<<ENT>>", "{label}", "%s"])
-def test_labels_that_mean_something_to_a_tokenizer(server: Inside, label: str) -> None:
-    """They are names as any other."""
-    answer = server.tag("a ship", ["ship", label])
-    assert answer.status_code == 200
-    assert [span["type"] for span in answer.json()["results"][0]["spans"]] == ["ship"]
-
-
-@pytest.mark.parametrize(
-    "label", ["\0", "a\0b", "\x1b[2J", "\x07", "\x85x\x9b", "\u202eship", "", " ", "\u200b", ": what", "a" * 201]
-)
+@pytest.mark.parametrize("label", ["a\0b", "\x1b[2J", "\u202eship", "\u200b", ": what", "a" * 201])
 def test_labels_that_are_none(server: Inside, label: str) -> None:
     assert_fault(server.tag("a ship", [label]), 422, "label")
     answer = server.clients[0].post("/models/told", params={"labels": label or "\0"}, json={"inputs": "a ship"})
     assert_fault(answer, 422, "label")
 
 
-TEXTS = "", "\0", "ship\0ship", "\x1b[2J ship", "\n" * 1000, "\u202e ship", "e" + "\u0301" * 5000, "𝕒" * 1000
+TEXTS = "", "ship\0ship", "\x1b[2J ship", "\n" * 1000, "e" + "\u0301" * 5000, "𝕒" * 1000
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -120,21 +97,13 @@ def test_a_body_that_is_too_long(server: Inside, monkeypatch: pytest.MonkeyPatch
         assert answer(connection)[0] == 413
 
 
-@pytest.mark.parametrize(
-    "path", ["/index.html", "/tags", "/tag/x", "/models/told/x", "/%00", "/..%2f..%2fetc/passwd", "/\u1234", "/models/"]
-)
+@pytest.mark.parametrize("path", ["/tags", "/tag/x", "/%00", "/..%2f..%2fetc/passwd", "/\u1234", "/models/"])
 def test_unknown_paths(client: httpx.Client, path: str) -> None:
     assert_fault(client.get(path), 404, "Not Found")
 
 
 def test_unknown_methods_and_models(client: httpx.Client) -> None:
-    for method, path in (
-        ("GET", "/tag"),
-        ("PUT", "/tag"),
-        ("DELETE", "/models"),
-        ("OPTIONS", "/tag"),
-        ("BREW", "/tag"),
-    ):
+    for method, path in (("GET", "/tag"), ("DELETE", "/models"), ("OPTIONS", "/tag"), ("BREW", "/tag")):
         answer = client.request(method, path)
         assert_fault(answer, 405, "Method Not Allowed")
         assert answer.headers["allow"]
@@ -164,21 +133,6 @@ def test_a_client_that_offers_http2(server: Inside) -> None:
         status, body = answer(connection)
     assert status == 200
     assert b'"text":"ship"' in body
-
-
-HEAD = b"POST /tag HTTP/1.1\r\nHost: localhost\r\n"
-
-
-@pytest.mark.parametrize("content", [
-    b"\0\1\2\3", b"\x16\x03\x01\x02\x00\x01\x00", b"GET /" + b"a" * 100_000, HEAD + b"Content-Length: -1\r\n\r\n",
-    HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
-])  # fmt: skip
-def test_what_is_no_http(server: Inside, content: bytes) -> None:
-    with closing(server.connect()) as connection:
-        connection.sendall(content)
-        connection.shutdown(socket.SHUT_WR)
-        answer = connection.makefile("rb").read()
-    assert answer[:12] in (b"", b"HTTP/1.1 400", b"HTTP/1.1 413", b"HTTP/1.1 431")
 
 
 def test_a_request_has_a_number(client: httpx.Client) -> None:

@@ -120,16 +120,6 @@ def test_what_is_in_the_model_counts_until_it_should_be_done() -> None:
     assert one.wait(300) == 0
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_several_workers_share_what_waits(workers: int) -> None:
-    one = queue(workers=workers)
-    learnt(one, cost=10, took=100)
-    one.submit(tickets("abcd"), 0)
-    assert one.wait(0) == 400 / workers
-    one.next_batch(0)
-    assert one.wait(0) == 400 / workers
-
-
 def test_a_batch_is_a_workers_share() -> None:
     one = queue(workers=2, batch_cost=1000)
     one.submit(tickets("abcdefg"), 0)
@@ -166,19 +156,6 @@ def test_each_group_has_a_pace_that_follows_its_last_batches() -> None:
     learnt(one, cost=10, took=200)
     one.submit(tickets("x", cost=1), 0)
     assert one.wait(0) == pytest.approx(12), "a fifth of the way from 10 to 20"
-
-
-def test_nothing_counts_when_all_is_done() -> None:
-    one = queue()
-    learnt(one, cost=10, took=100)
-    given = [*tickets("ab"), *tickets("c", group="b"), ticket("late", expires=1)]
-    one.submit(given, 0)
-    given[0].cancelled = True
-    for batch in (next_batch(one, 2), next_batch(one, 2)):
-        one.done(batch, 3)
-    assert (len(one), one.wait(3), taken(one, 3)) == (0, 0, "")
-    assert not any(one._costs.values())
-    assert not one._running
 
 
 Given = Sequence[tuple[int, str, int, bool]]

@@ -41,17 +41,12 @@ class Journal:
         """Add an entry and wait until it is on the disk; raise WriteError, with nothing added, if it can't be."""
         line = json_line(entry).encode() + b"\n"
         with writing(self.path):
-            append_line(self._handle, self._size, line)
+            try:
+                os.ftruncate(self._handle, self._size)
+                if os.pwrite(self._handle, line, self._size) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(self._handle)
+            except OSError:
+                os.ftruncate(self._handle, self._size)
+                raise
         self._size += len(line)
-
-
-def append_line(handle: int, size: int, line: bytes) -> None:
-    """Write a line after so many bytes, and wait until it is on the disk; raise OSError, with nothing added."""
-    try:
-        os.ftruncate(handle, size)
-        if os.pwrite(handle, line, size) < len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(handle)
-    except OSError:
-        os.ftruncate(handle, size)
-        raise

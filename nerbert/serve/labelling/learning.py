@@ -113,6 +113,7 @@ class Learner:
         accepted = self._project.with_answer("accept")
         if not any(each.state.entities for each in accepted if not each.test):
             raise SettingsError("no accepted sentence outside the test has an entity; label some first")
+        self._project.write_labels()
         self.sentences, self.started = len(accepted), time.monotonic()
         again = len([*self._folder.glob(f"{self.sentences:04d}*")])
         folder = self._folder / f"{self.sentences:04d}{f'-{again}' if again else ''}"

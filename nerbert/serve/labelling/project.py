@@ -2,8 +2,8 @@
 
     sentences.jsonl   the sentences, with their words; what a file says of entities are suggestions
     journal.jsonl     all actions, in order
-    labels.jsonl      the accepted sentences in the order in which they were shown: a new last one is added, and after
-                      any other change all are written anew, whole or not at all
+    labels.jsonl      the accepted sentences in the order in which they were shown; it is written when the project is
+                      opened or closed, before a training, and when labels are exported
     rounds/0020/      a training after twenty sentences: its data, its tagger, its result
 
 A sentence has one state, a list of entities and an answer. An action sets it, another takes that back, so undoing is
@@ -15,19 +15,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput, os_refused
+from nerbert.errors import InputError, OutputExists, SettingsError, StaleOutput, os_refused
 from nerbert.formats.documents import Reading, document_of
-from nerbert.formats.json_files import object_line
 from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.open_types import normalised
 from nerbert.locks import held
 from nerbert.records import Document, Example, Span
 from nerbert.rng import hash64
-from nerbert.serve.labelling.journal import Journal, append_line
+from nerbert.serve.labelling.journal import Journal
 from nerbert.serve.labelling.sentences import (
     LONGEST,
     LONGEST_NAME,
@@ -104,26 +102,29 @@ class Project:
         """By tab: the sentences whose states it saved, the last one last."""
         self._done = dict[str, tuple[str, LabelItem]]()
         """By tab: its last request that was done, and its sentence: a page that hears no answer repeats it."""
-        self.trouble = ""
-        """Why labels.jsonl couldn't be written; it is tried again after the next answer."""
-        self._written = (0, 0)
-        """Inode and bytes of labels.jsonl after it was written last."""
         self._journal = Journal(folder / "journal.jsonl")
         for entry in self._journal.entries():
             self._replay(entry)
-        self._write_labels()
+        self.write_labels()
 
     @property
     def _sentences(self) -> Path:
         return self.folder / "sentences.jsonl"
 
-    @property
-    def _labels(self) -> Path:
-        return self.folder / "labels.jsonl"
-
     def close(self) -> None:
-        """Let other processes open the folder."""
-        self._held.close()
+        """Write the labels, and let other processes open the folder."""
+        try:
+            self.write_labels()
+        finally:
+            self._held.close()
+
+    def write_labels(self) -> Path | None:
+        """Write the accepted sentences, whole or not at all; return the file, None if there was never one."""
+        accepted, path = self.with_answer("accept"), self.folder / "labels.jsonl"
+        if not accepted and not path.exists():
+            return None
+        JsonLines().write(path, self.documents(accepted))
+        return path
 
     def read(self, path: Path, *, bare: bool = False) -> tuple[list[Example], int]:
         """Return the sentences of a file that aren't there yet, and how many were too long; keep them on the disk.
@@ -186,13 +187,8 @@ class Project:
             raise StaleOutput("this sentence was changed in another tab; it is shown as it is now")
         spans = self._checked(item.sentence, entities)
         placed = [[each.start, each.end, each.type] for each in spans]
-        before = item.state.answer
         entry = {"do": "set", "id": item.id, "entities": placed, "answer": answer, "tab": tab, "request": request}
         self._do(entry)
-        if answer == "accept" != before and self._is_last_label(item):
-            self._add_label(item)
-        elif "accept" in (before, answer):
-            self._write_labels()
 
     def undo(self, tab: str, request: str = "") -> LabelItem | None:
         """Take back what a tab saved last, on the disk first; return the sentence, None if nothing is left.
@@ -209,7 +205,6 @@ class Project:
             self._saves[tab].pop()
             raise StaleOutput("another tab has changed that sentence since; nothing was undone")
         self._do({"do": "undo", "id": item.id, "tab": tab, "request": request})
-        self._write_labels()
         return item
 
     def with_answer(self, *answers: Answer) -> list[LabelItem]:
@@ -271,41 +266,6 @@ class Project:
         except (LookupError, TypeError, ValueError) as error:
             what = f"{self.folder}: the journal has an action that can't be repeated: {dict(entry)!r:.200}"
             raise InputError(what) from error
-
-    def _is_last_label(self, item: LabelItem) -> bool:
-        """Return whether all other accepted sentences are in their file, and were shown before this one."""
-        later = takewhile(lambda each: each is not item, reversed(self.drawn))
-        return self._is_ours() and all(each.state.answer != "accept" for each in later)
-
-    def _is_ours(self) -> bool:
-        """Return whether the file is as it was written last, and in no other folder."""
-        try:
-            seen = self._labels.lstat()
-        except OSError:
-            return False
-        return not self.trouble and (seen.st_ino, seen.st_size, seen.st_nlink) == (*self._written, 1)
-
-    def _add_label(self, item: LabelItem) -> None:
-        """Add a sentence at the end of the accepted ones: writing all of 10,000 takes half a second."""
-        line = b"".join(object_line(JsonLines().value(each)) for each in self.documents([item]))
-        inode, size = self._written
-        try:
-            with self._labels.open("r+b") as file:
-                append_line(file.fileno(), size, line)
-            self._written = inode, size + len(line)
-        except OSError:
-            self._write_labels()
-
-    def _write_labels(self) -> None:
-        """Write the accepted sentences, whole or not at all; the journal has them already."""
-        accepted, self.trouble = self.with_answer("accept"), ""
-        if accepted or self._labels.exists():
-            try:
-                JsonLines().write(self._labels, self.documents(accepted))
-                seen = self._labels.lstat()
-                self._written = seen.st_ino, seen.st_size
-            except NerbertError as error:
-                self.trouble = str(error)
 
 
 def complete_types(types: Sequence[LabelType]) -> tuple[LabelType, ...]:

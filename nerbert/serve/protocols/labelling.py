@@ -30,7 +30,7 @@ from nerbert.serve.labelling.order import Draw
 from nerbert.serve.labelling.project import Answer, LabelItem, LabelType, Project
 from nerbert.serve.labelling.sentences import LONGEST
 from nerbert.serve.protocol import Call, Query
-from nerbert.serve.service import Ask, Service
+from nerbert.serve.service import Ask, Service, log
 
 _SILENT = 600.0
 """Seconds after which a tab's sentence may be another's."""
@@ -139,7 +139,10 @@ class Labelling:
             yield
         finally:
             await self._learner.close()
-            self.project.close()
+            try:
+                self.project.close()
+            except NerbertError as error:
+                log.warning("the labels: %s", error)
 
     async def state_of(self, _: Call) -> dict[str, Any]:
         """Return the state of the project."""
@@ -153,8 +156,7 @@ class Labelling:
                   for each in ("accept", "reject", "skip")}  # fmt: skip
         return {
             "file": ", ".join(path.name for path in self._job.files), "folder": str(project.folder),
-            "note": project.trouble or self.note,
-            "types": project.types,
+            "note": self.note, "types": project.types,
             "counts": {"sentences": len(project.items), **counts, "test": answers["accept", True]},
             "next_round": learner.next_round,
             "learning": {"sentences": learner.sentences, "seconds": round(time.monotonic() - learner.started, 1)}
@@ -314,10 +316,11 @@ class Labelling:
 
     async def export(self, call: Call) -> Response:
         """Return the accepted sentences in a format; a format of several files is packed as ZIP."""
-        labels, name = self.project.folder / "labels.jsonl", call.query.format
+        name = call.query.format
         if ":" in name:
             raise InputError(f"format {name!r}: is none of nerbert's")
-        if not labels.exists():
+        labels = self.project.write_labels()
+        if labels is None:
             raise InputError("no sentence is accepted yet")
         return await asyncio.to_thread(_exported, labels, name)
 

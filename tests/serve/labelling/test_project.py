@@ -49,8 +49,8 @@ def save(project: Project, id_: int, *entities: tuple[int, int, str], answer: An
 
 
 def labels(project: Project) -> list[dict[str, Any]]:
-    path = project.folder / "labels.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    path = project.write_labels()
+    return [json.loads(line) for line in path.read_text().splitlines()] if path else []
 
 
 def facts(project: Project) -> list[Any]:
@@ -243,6 +243,7 @@ def test_a_request_that_is_repeated_is_done_once(project: Project, tmp_path: Pat
 
 def test_a_label_of_a_part_is_of_the_whole_word(project: Project) -> None:
     save(project, 0, (4, 6, "ship"), (16, 20, "port"), answer="accept")
+    project.write_labels()
     (example,) = read_examples(project.folder / "labels.jsonl")
     assert [span.text for span in example.spans] == ["Beagle", "Plymouth"]
 
@@ -259,66 +260,16 @@ def test_what_cannot_be_text_or_type_is_mended_when_it_is_read(tmp_path: Path) -
     opened(tmp_path).close()
 
 
-def refuse(*_: object) -> None:
-    raise WriteError("full")
-
-
-def test_labels_that_cannot_be_written_are_told_and_written_later(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as full:
-        full.setattr("nerbert.serve.labelling.project.JsonLines.write", refuse)
-        save(project, 0, BEAGLE, answer="accept")
-    assert (project.trouble, labels(project)) == ("full", [])
-    save(project, 1, answer="accept")
-    assert (project.trouble, len(labels(project))) == ("", 2)
-    before, real = labels(project), os.pwrite
-
-    def cut(handle: int, line: bytes, at: int) -> int:
-        return real(handle, line[: len(line) if line.startswith(b'{"do":') else 9], at)
-
-    with monkeypatch.context() as full:  # a label that fits only in part is not added
-        full.setattr("os.pwrite", cut)
-        full.setattr("nerbert.serve.labelling.project.JsonLines.write", refuse)
-        save(project, 2, answer="accept")
-    assert (project.trouble, labels(project)) == ("full", before)
+def test_labels_are_written_in_the_order_in_which_sentences_were_shown(project: Project, tmp_path: Path) -> None:
+    """When the project is closed, and when it is opened."""
     save(project, 1, ADA, answer="accept")
-    assert (project.trouble, len(labels(project))) == ("", 3)
-
-
-def test_a_new_last_label_is_added_without_writing_all_again(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And the file is the same as one that is written anew."""
-    save(project, 0, BEAGLE, answer="accept")
-    with monkeypatch.context() as patch:
-        patch.setattr("nerbert.serve.labelling.project.JsonLines.write", lambda *_: pytest.fail("all is written again"))
-        save(project, 1, ADA, answer="accept")
-    added = (project.folder / "labels.jsonl").read_bytes()
-    assert [row["id"] for row in labels(project)] == [0, 1]
-    project.close()
-    assert (opened(tmp_path).folder / "labels.jsonl").read_bytes() == added
-
-
-def test_labels_stay_in_the_order_in_which_sentences_were_shown(project: Project) -> None:
-    save(project, 1, ADA, answer="accept")
-    save(project, 0, BEAGLE, answer="accept")
-    assert [row["id"] for row in labels(project)] == [0, 1]
-    save(project, 1, answer="accept")
-    assert [len(row["spans"]) for row in labels(project)] == [1, 0]
-
-
-@pytest.mark.parametrize("damage", ["emptied", "without its last line break", "linked", "gone"])
-def test_a_file_that_was_changed_is_written_anew(project: Project, damage: str) -> None:
     save(project, 0, BEAGLE, answer="accept")
     path = project.folder / "labels.jsonl"
-    copy, content = path.with_name("copy.jsonl"), path.read_bytes()
-    if damage == "linked":
-        os.link(path, copy)
-    elif damage == "gone":
-        path.unlink()
-    else:
-        path.write_bytes(content[:-1] if damage != "emptied" else b"")
-    save(project, 1, ADA, answer="accept")
-    assert [row["id"] for row in labels(project)] == [0, 1]
-    assert damage != "linked" or copy.read_bytes() == content
+    assert not path.exists()
+    project.close()
+    written = path.read_bytes()
+    assert [json.loads(line)["id"] for line in written.splitlines()] == [0, 1]
+    path.unlink()
+    again = opened(tmp_path)
+    assert path.read_bytes() == written
+    again.close()

@@ -38,9 +38,9 @@ class LabelServer:
         return state
 
     def labels(self) -> list[dict[str, Any]]:
-        """Return the rows of labels.jsonl; each entity's text is where it says."""
-        path = self.work / "labels.jsonl"
-        rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        """Return the rows that are exported; each entity's text is where it says."""
+        answer = httpx.get(f"{self.url}/label/export?format=jsonl", timeout=DEADLINE)
+        rows = [json.loads(line) for line in answer.text.splitlines()] if answer.status_code == 200 else []
         assert all(row["text"][span["start"] : span["end"]] == span["text"] for row in rows for span in row["spans"])
         return rows
 
