@@ -22,8 +22,7 @@ from external import sentences
 from report import MB, measure, surroundings
 
 from nerbert.artifacts import write_json
-from nerbert.evaluation.benchmark.suite import SystemSettings
-from nerbert.evaluation.benchmark.suite_file import parse_encoders, read_suite
+from nerbert.evaluation.benchmark.suite import SystemSettings, parse_encoders, read_suite
 from nerbert.evaluation.benchmark.systems.external import filled
 from nerbert.evaluation.figures.results import SPEEDS, Speeds
 from nerbert.schema import read_json, to_plain

@@ -13,7 +13,7 @@ import nerbert
 from nerbert.cli import app, main
 from nerbert.config import read_toml
 from nerbert.errors import InputError
-from nerbert.evaluation.benchmark.suite_file import read_suite
+from nerbert.evaluation.benchmark.suite import read_suite
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(nerbert.__file__).parent

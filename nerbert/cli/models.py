@@ -9,7 +9,6 @@ from cyclopts import Parameter
 
 import nerbert
 from nerbert.cli.options import (
-    DIVIDED,
     READ,
     RUN,
     Config,
@@ -19,7 +18,6 @@ from nerbert.cli.options import (
     Output,
     OutputOrAddress,
     Overwrite,
-    Parts,
     Read,
     Run,
     Set,
@@ -353,7 +351,7 @@ Only = Annotated[list[str] | None, Parameter(name="--only", negative="", consume
 
 def benchmark(
     suite: Path, *, data: Path, output: Output, encoder: Encoders = None, only: Only = None,
-    minutes: float | None = None, run: Run = RUN, parts: Parts = DIVIDED, dry_run: Flag = False, retry: Flag = False,
+    run: Run = RUN, dry_run: Flag = False, retry: Flag = False,
 ) -> None:  # fmt: skip
     """Run a suite of systems, data, settings and seeds, and write its tables. Finished cells are not rerun.
 
@@ -373,21 +371,18 @@ def benchmark(
     only
         PART=VALUE[,VALUE]: run only these cells; PART is system, target, size, draw, seed or protocol. Several parts
         narrow it down, several of one add values. The tables keep what is done already.
-    minutes
-        Start no cell after this many minutes.
     dry_run
         Print the cells in order, which are cached and which would run, and about how long that takes.
     retry
         Rerun failed cells.
     """
     from nerbert.errors import need
-    from nerbert.evaluation.benchmark.suite_file import parse_encoders, read_suite
+    from nerbert.evaluation.benchmark.suite import parse_encoders, read_suite
 
     again = ["nerbert", "benchmark", str(suite), "--data", str(data), "-o", str(output)]
     again += [part for each in encoder or [] for part in ("--encoder", each)]
     again += [part for each in only or [] for part in ("--only", each)]
-    again += ["--minutes", f"{minutes:g}"] if minutes is not None else []
-    again += run.words() + parts.words() + (["--retry"] if retry else [])
+    again += run.words() + (["--retry"] if retry else [])
     wanted = read_suite(suite, parse_encoders(encoder or []))
     need("train", "torch", "transformers", "accelerate", "tokenizers")
     from nerbert.evaluation.benchmark import runner  # imports torch
@@ -397,6 +392,5 @@ def benchmark(
             print(line)
         return
     with run.opened() as executor:
-        if not runner.benchmark(wanted, data, output, executor, minutes=minutes, retry=retry, only=only or (),
-                                again=shlex.join(again), share=parts.share()):  # fmt: skip
+        if not runner.benchmark(wanted, data, output, executor, retry=retry, only=only or (), again=shlex.join(again)):
             sys.exit(1)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
     from nerbert.executors import Executor
-    from nerbert.parts import Share
     from nerbert.uploads import Upload
 
 
@@ -101,31 +100,6 @@ RUN = RunOn()
 """Tasks run as the command chooses."""
 _RUNNING = Group("How tasks run", sort_key=2)
 Run = Annotated[RunOn, Parameter(name="*", group=_RUNNING)]
-
-
-@dataclass(frozen=True)
-class Divided:
-    """How several runs of a command divide a job, on machines that share a file system."""
-
-    part: str = ""
-    """Do only a part of the tasks: 3/8 is the third of eight. Parts may run at once; the output is made by --merge."""
-    merge: Annotated[bool, Parameter(negative="")] = False
-    """Make the output from the parts; an error names those that are missing."""
-
-    def share(self) -> "Share":
-        """Return what this run does."""
-        from nerbert.parts import Share
-
-        return Share.parse(self.part, merge=self.merge)
-
-    def words(self) -> list[str]:
-        """Return it as options of a command line."""
-        return (["--part", self.part] if self.part else []) + (["--merge"] if self.merge else [])
-
-
-DIVIDED = Divided()
-"""One run does all tasks."""
-Parts = Annotated[Divided, Parameter(name="*", group=_RUNNING)]
 
 
 @dataclass(frozen=True)

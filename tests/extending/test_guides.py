@@ -10,7 +10,7 @@ import torch
 from nerbert.config import load_settings
 from nerbert.errors import SettingsError
 from nerbert.evaluation.benchmark import runner
-from nerbert.evaluation.benchmark.suite_file import read_suite
+from nerbert.evaluation.benchmark.suite import read_suite
 from nerbert.executors import ONE_CORE
 from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings

@@ -14,7 +14,7 @@ import torch
 from nerbert.config import make_settings
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark.runner import run_suite
-from nerbert.evaluation.benchmark.suite_file import read_suite
+from nerbert.evaluation.benchmark.suite import read_suite
 from nerbert.executors import LocalExecutor
 from nerbert.finetuning.cdlm import Cdlm, RmsThenPlain
 from nerbert.finetuning.cdlm_data import JointData, read_raw

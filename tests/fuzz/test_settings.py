@@ -19,7 +19,7 @@ from nerbert.corpus.settings import CorpusSettings
 from nerbert.distillation.settings import DistilSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.encoder.stages import read_stages
-from nerbert.evaluation.benchmark.suite_file import parse_encoders, read_suite
+from nerbert.evaluation.benchmark.suite import parse_encoders, read_suite
 from nerbert.finetuning.settings import FinetuneSettings
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.mutator import PIECES, mutated

@@ -1,15 +1,30 @@
-"""The records of a benchmark: a cell's place, its sentences, its predictions, and its outcome."""
+"""A benchmark's cells: place, sentences, predictions, outcome, and the file of each, `cells/KEY.json` in its folder.
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+A file holds the scores and the predictions that they are of, so that these can be scored again when the rules change.
+Taggers aren't kept. Cost: what no suite asks for any more stays until someone deletes it.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
+from nerbert.artifacts import check_own, json_line, publish
+from nerbert.errors import OutputExists, os_refused
 from nerbert.labels import spans_from_bio
+from nerbert.locks import held
 from nerbert.metrics.calibration import Temperatures
 from nerbert.model.heads import Entities, WordTags
 from nerbert.records import Example
+from nerbert.schema import read_json, to_plain
+
+_LARGEST = 512 << 20
+TRY_AGAIN = "try_again"
+"""The fact of a failed cell that every run retries: the machine was the cause (it was killed, the disk was full)."""
 
 
 class CellKey(NamedTuple):
@@ -35,10 +50,6 @@ class State(StrEnum):
     NOT_RUN = "not_run"
 
 
-TRY_AGAIN = "try_again"
-"""The fact of a failed cell that every run retries: the machine was the cause (it was killed, the disk was full)."""
-
-
 @dataclass(frozen=True, slots=True)
 class Cell:
     """A cell with its outcome. Everything is JSON; figures are 0–1.
@@ -53,11 +64,6 @@ class Cell:
     """Why it failed or didn't run, in one line."""
     scores: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def try_again(self) -> bool:
-        """Whether it failed because of the machine, not the cell."""
-        return self.facts.get(TRY_AGAIN) is True
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,63 @@ class Predictions:
     greedy: list[list[str]] | None = None
     others: Mapping[str, FoundEntities] = field(default_factory=dict)
     sure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CellFile:
+    """The content of a cell's file; `scored` is the key of its scores."""
+
+    place: dict[str, str | int]
+    scored: str
+    state: Literal[State.DONE, State.FAILED]
+    why: str
+    scores: dict[str, Any]
+    facts: dict[str, Any]
+    predictions: Predictions | None
+
+    def cell(self, place: CellKey) -> Cell:
+        """Return the cell at a place: cells of several places may be one."""
+        return Cell(place, self.state, self.why, self.scores, self.facts)
+
+
+def cell_path(folder: Path, key: str) -> Path:
+    """Return the path of a cell's file in a benchmark's folder."""
+    return folder / "cells" / f"{key}.json"
+
+
+def read_cell(path: Path) -> CellFile | None:
+    """Return a cell's file, None without one; raise InputError for a damaged one."""
+    return read_json(path, CellFile, limit=_LARGEST) if os.path.lexists(path) else None
+
+
+def write_cell(path: Path, scored: str, cell: Cell, found: Predictions | None = None) -> None:
+    """Write a cell that is done, with its predictions, or that failed."""
+    state: Any = cell.state
+    content = CellFile(cell.place._asdict(), scored, state, cell.why, cell.scores, cell.facts,
+                       found and replace(found, facts={}))  # fmt: skip
+    with publish(path) as draft:
+        draft.write_text(json_line(to_plain(content)), encoding="utf-8")
+
+
+@contextmanager
+def held_folder(folder: Path) -> Iterator[None]:
+    """Make and lock a benchmark's folder; raise OutputExists if another run has it, or it is something else's."""
+    taken = f"{folder}: another benchmark is using it; wait for it or name another folder"
+    own = [folder / "cells", folder / "sources"]
+    with os_refused(f"{folder}: can't be made or read"):
+        folder.mkdir(parents=True, exist_ok=True)
+    with held(folder, taken):
+        if (folder / "predictions").exists():
+            why = "was made by an earlier version of nerbert, whose cells this one doesn't read"
+            raise OutputExists(f"{folder}: {why}; name a new folder (-o)")
+        if (strange := next(iter(folder.iterdir()), None)) and not own[0].exists():
+            why = f"holds {strange.name!r} but no cells, so it is not a benchmark's folder"
+            raise OutputExists(f"{folder}: {why}; name a new or an empty one (-o)")
+        check_own(*own)
+        with os_refused(f"{folder}: can't be made or read"):
+            for each in own:
+                each.mkdir(exist_ok=True)
+        yield
 
 
 def found_entities(

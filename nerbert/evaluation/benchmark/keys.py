@@ -1,4 +1,4 @@
-"""Keys: a step's key is a SHA-256 of all that its outcome depends on, so that stale outcomes are found without dates.
+"""Keys: a cell's key is a SHA-256 of all that its outcome depends on, so that stale outcomes are found without dates.
 
 Code counts by a number that is raised by hand: `TRAINING` if the same data, settings and seed draw, train or tag
 otherwise, `ASKING` if a zero-shot tagger is asked otherwise, `SCORING` if the same tags get other scores. Tests tie
@@ -8,26 +8,27 @@ golden file notices, and for which nobody raises a number, leaves old cells in p
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import NerbertError, os_refused
+from nerbert.errors import os_refused
 from nerbert.formats.data import DataSet, data_sum, find_splits, read_data, split_of
 from nerbert.formats.documents import Reading
 from nerbert.model.folder import ModelFolder, Use
 
-FORMAT = 5
+FORMAT = 6
 """Raise it to run everything again."""
 TRAINING = 1
 """Version of drawing sentences, fine-tuning and tagging."""
 SCORING = 3
 """Version of scoring."""
 ASKING = 3
-"""Version of asking a zero-shot tagger, and of Familiarity."""
+"""Version of asking a zero-shot tagger."""
+CHANGED = "what the cell reads changed while the benchmark ran; run it again"
 
 
 def key_of(step: str, **facts: Any) -> str:
@@ -59,19 +60,9 @@ def _digest(path: Path, *_state: int) -> str:
     return sha256_of(path)
 
 
-def check_same(digest_now: Callable[[], str], what: object, digest: str) -> None:
-    """Raise NerbertError if the digest has changed."""
-    try:
-        same = digest_now() == digest
-    except (OSError, NerbertError):
-        same = False
-    if not same:
-        raise NerbertError(f"{what}: changed while the benchmark ran; run it again")
-
-
 @dataclass(frozen=True, slots=True)
 class DataFiles:
-    """The files of a data set that a task reads."""
+    """The files of a data set that a cell reads."""
 
     folder: Path
     format: str
@@ -87,17 +78,15 @@ class DataFiles:
         return cls(folder, format_, {path.name: data_digest(path) for path in paths})
 
     @property
+    def splits(self) -> list[str]:
+        """Return the names of the splits."""
+        return [split_of(name) for name in self.sha256]
+
+    @property
     def key(self) -> dict[str, Any]:
         """Return their part of a key."""
         return {"data": self.sha256} | ({"read_as": self.format} if self.format else {})
 
     def read(self) -> DataSet:
         """Read exactly these splits."""
-        return read_data(self.folder, [split_of(name) for name in self.sha256], Reading(from_=self.format))
-
-    def check_unchanged(self) -> None:
-        """Raise NerbertError if a file changed; a missing one must still be missing."""
-        for name, digest in self.sha256.items():
-            check_same(partial(data_digest, path := self.folder / name), path, digest)
-        again = DataFiles.find(self.folder, self.format, [split_of(name) for name in self.sha256])
-        check_same(lambda: key_of("", **again.key), self.folder, key_of("", **self.key))
+        return read_data(self.folder, self.splits, Reading(from_=self.format))

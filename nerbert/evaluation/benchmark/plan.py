@@ -1,12 +1,14 @@
 """Plan a suite: each of its cells as a job, a system with its data and the keys of its steps.
 
-Steps depend on one another: `source` (a checkpoint trained on a source domain; made once for all cells of its seed) →
-`tag` (fine-tuned, test sentences tagged) → `score`; a step's key is a part of the next one's. Digests are of exactly
-what a step reads. No sentence is read or drawn here. Cost: a size that can't be drawn is reported by its cells.
+A cell's key is of its predictions (fine-tuned, test sentences tagged), and has a part of that of its source domain's
+checkpoint; the key of its scores follows from it. Digests are of exactly what a cell reads. No sentence is read or
+drawn here. Cost: a size that can't be drawn is reported by its cells.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,23 +18,21 @@ import torch
 from nerbert.config import refuse
 from nerbert.errors import InputError, NerbertError
 from nerbert.evaluation.benchmark import keys
-from nerbert.evaluation.benchmark.cells import Cell, CellKey, Machine, State
-from nerbert.evaluation.benchmark.job import Job
+from nerbert.evaluation.benchmark.cells import Cell, CellKey, CellSentences, Machine, Predictions, State
 from nerbert.evaluation.benchmark.keys import DataFiles, encoder_digest, key_of
+from nerbert.evaluation.benchmark.score import draw_part, score_part
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
-from nerbert.evaluation.benchmark.system import System
+from nerbert.evaluation.benchmark.system import System, timed
 from nerbert.evaluation.benchmark.systems.external import Command, command_digest
-from nerbert.evaluation.benchmark.systems.finetuned import Encoder, FineTuned, SourceDomain, trained_by
-from nerbert.evaluation.benchmark.systems.learnt import Learnt, learnt_digest
-from nerbert.evaluation.benchmark.systems.zero_shot import SeenOnly, ZeroShotTagger
-from nerbert.evaluation.datasets.load import find_folder
+from nerbert.evaluation.benchmark.systems.finetuned import Encoder, FineTuned
+from nerbert.evaluation.benchmark.systems.zero_shot import ZeroShotTagger
+from nerbert.evaluation.datasets.load import find_duplicates, find_folder
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import check_head, objective_for
-from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.model.folder import ModelFolder
 from nerbert.model.forward import best_precision
-from nerbert.terminal import tell
+from nerbert.process import cores
 from nerbert.training.objective import FINETUNE, chosen_objective, find_objective
 
 _Out = TypeVar("_Out")
@@ -45,100 +45,130 @@ def this_machine() -> Machine:
     return Machine(device, best_precision(device))
 
 
-def make_plan(suite: Suite, data: Path, machine: Machine) -> list[Job | Cell]:
-    """Return every cell of a suite by priority: a job, or a cell that can't run, with the reason."""
-    planner = _Planner(suite, data, machine)
-    return [planner.plan(place) for place in suite.places()]
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A cell to run: a system, its data, and the keys of its steps."""
+
+    place: CellKey
+    system: System
+    data: DataFiles
+    split: str
+    """The split that is scored."""
+    else_types: tuple[str, ...]
+    """Types of the target that only say "none of the others"; there is a second score without them."""
+    key: str
+    """The key of the predictions, and the name of the cell's file."""
+    score_key: str
+
+    def run(self, sources: Path, before: Predictions | None = None) -> tuple[Cell, Predictions]:
+        """Read its sentences, predict, and score; earlier predictions are only scored."""
+        cost: dict[str, Any] = {}
+        with timed(cost, "read"):
+            part = self.read()
+        found = before or self.system.predict(part, sources)
+        with timed(cost, "score"):
+            scores = score_part(part, found, self.else_types)
+        seconds = found.facts["seconds"] | cost
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        facts = {"finished": finished, "machine": f"{_processor()}, {cores()} cores"} | found.facts | part.facts | {
+            "data": self.data.sha256, "split": self.split, "seed": self.place.seed, "duplicates": len(part.duplicates),
+            "keys": {"tag": self.key, "score": self.score_key}, "seconds": seconds,
+            **{f"{kind}_seconds": round(sum(each[kind] for each in seconds.values()), 3) for kind in ("cpu", "wall")},
+        }  # fmt: skip
+        return Cell(self.place, State.DONE, "", scores, facts), found
+
+    def read(self) -> CellSentences:
+        """Read exactly the files of the key, and draw the sentences."""
+        there = self.data.read()
+        scored, dev = (there.dev, []) if self.split == "dev" else (there.test, there.dev)
+        if not scored:
+            raise InputError(f"holds no {self.split} split, so nothing can be scored on it; add one")
+        part = draw_part(there.train, scored, self.place.size, self.place.draw)
+        episode = parse_size(self.place.size).kind is SizeUnit.EPISODE
+        duplicates = () if episode else find_duplicates(there.train, scored)
+        return replace(part, dev=dev, duplicates=duplicates, name=str(self.data.folder))
 
 
 class _NotRunError(NerbertError):
     """Why a cell of the suite's tables is not run."""
 
 
-class _Planner:
-    """Inspects each encoder and data set once; failures are cached too."""
+class Planner:
+    """Plans cells; inspects each encoder and data set once, and remembers failures too."""
 
     def __init__(self, suite: Suite, data: Path, machine: Machine) -> None:
-        self.suite, self.machine = suite, machine
-        self.encoder_of, self.command_of = _remembered(_encoder), _remembered(command_digest)
-        self.files_of = _remembered(DataFiles.find)
-        self.folder_of = _remembered(partial(find_folder, data))
-        self.learnt_of = _remembered(_learnt)
-        self.first_with = dict[tuple[str, str], str]()
+        self._suite, self._machine = suite, machine
+        self._encoder_of, self._command_of = _remembered(_encoder), _remembered(command_digest)
+        self._files_of = _remembered(DataFiles.find)
+        self._folder_of = _remembered(partial(find_folder, data))
+        self._first_with = dict[tuple[str, str], str]()
         """(system, digest of weights) → that system's pre-trained encoder with these weights."""
-        self.target_of = {(each.data, size): each for each in suite.targets for size in each.sizes}
+        self._target_of = {(each.data, size): each for each in suite.targets for size in each.sizes}
 
     def plan(self, place: CellKey) -> Job | Cell:
         """Return the job of a cell; or a cell that isn't run, or has failed already, with its reason."""
         try:
-            return self._job(place, self.target_of[place.target, place.size])
+            return self._job(place, self._target_of[place.target, place.size])
         except _NotRunError as why:
             return Cell(place, State.NOT_RUN, str(why))
         except NerbertError as error:
             return Cell(place, State.FAILED, str(error))
 
     def _job(self, place: CellKey, target: Target) -> Job:
-        kind, split = parse_size(place.size).kind, self.suite.split
-        system = self._system(place, target, zero_shot=kind is SizeUnit.ZERO)
+        kind, split = parse_size(place.size).kind, self._suite.split
+        system = self._zero_shot(place, target) if kind is SizeUnit.ZERO else self._learning(place, target)
         splits = system.splits(split, episode=kind is SizeUnit.EPISODE)
-        data = self.files_of(self.folder_of(place.target), target.format, splits)
+        data = self._files_of(self._folder_of(place.target), target.format, splits)
         drawn = "" if kind in (SizeUnit.ALL, SizeUnit.ZERO) else f"{place.size}, draw {place.draw}"
-        tag_key = key_of("tag", **data.key, drawn=drawn, split=split, **system.facts)
-        own = self.suite.systems[place.system]
-        learnt = self.learnt_of(own.trained_on, self.suite.label_encoder) if kind is SizeUnit.ZERO else Learnt()
-        else_types = sorted(target.else_types)
-        key = key_of("score", code=keys.SCORING, tagged=tag_key, else_types=else_types, **learnt.names_facts)
-        return Job(place, system, data, split, target.else_types, tag_key, key, learnt)
+        key = key_of("tag", **data.key, drawn=drawn, split=split, **system.facts)
+        score_key = key_of("score", code=keys.SCORING, tagged=key, else_types=sorted(target.else_types))
+        return Job(place, system, data, split, target.else_types, key, score_key)
 
-    def _system(self, place: CellKey, target: Target, *, zero_shot: bool) -> System:
-        """Return the system of a cell, with its encoder and seed."""
-        own = self.suite.systems[place.system]
-        if not (own.encoders or own.command or own.seen_only):
-            raise _NotRunError(f"no encoder given: --encoder {place.system!r}=FOLDER")
-        settings = self.suite.settings_of(place.system, place.protocol)
-        precision = self.machine.precision if settings.precision == "auto" else settings.precision
-        if why := _not_told(own, target) if zero_shot else _only_told(own):
-            raise _NotRunError(why)
-        if zero_shot:
-            return self._told(place, own, target, precision)
+    def _settings(self, place: CellKey) -> FinetuneSettings:
+        settings = self._suite.settings_of(place.system, place.protocol)
+        precision = self._machine.precision if settings.precision == "auto" else settings.precision
+        return replace(settings, threads=1, precision=precision, seed=place.seed)
+
+    def _learning(self, place: CellKey, target: Target) -> System:
+        """Return a system that learns from the target."""
+        own = self._suite.systems[place.system]
         if own.command:  # protocols don't apply to it, so it runs once for all of them
-            return Command(own.command, self.command_of(own.command), own.version, own.timeout_minutes, place.seed)
-        settings = replace(settings, threads=1, precision=precision, seed=place.seed)
-        encoder = self._encoder(place)
-        settings = _startable(encoder.folder, settings)
-        system = FineTuned(encoder, settings, trained_by(settings), self.machine.device, labels=target.labels)
+            return Command(own.command, self._command_of(own.command), own.version, own.timeout_minutes, place.seed)
+        encoder = self._encoder(place, own)
+        settings = _startable(encoder.folder, self._settings(place))
+        system = FineTuned(encoder, settings, self._machine.device, labels=target.labels)
         if not own.source:
             return system
-        joins = find_objective(settings.objective).joins_source
-        splits = ("train", "dev") if joins else ("train",)
-        files = self.files_of(self.folder_of(own.source), own.source_format, splits)
-        if joins:
-            return replace(system, joined=files)
-        return replace(system, source=SourceDomain.of(own.source, files, system))
+        splits = ("train", "dev") if find_objective(settings.objective).joins_source else ("train",)
+        files = self._files_of(self._folder_of(own.source), own.source_format, splits)
+        return replace(system, source=files, source_name=own.source)
 
-    def _told(self, place: CellKey, own: SystemSettings, target: Target, precision: str) -> System:
-        """Return a zero-shot system; of the settings only the precision applies, and of the seeds a shuffle's."""
-        learnt = self.learnt_of(own.trained_on, self.suite.label_encoder)
-        if own.seen_only:
-            if learnt.lacking:
-                raise _NotRunError(learnt.lacking)
-            return SeenOnly(labels=target.labels, learnt=learnt)
-        encoder = self._encoder(place)
+    def _zero_shot(self, place: CellKey, target: Target) -> System:
+        """Return a system that isn't trained on the target; of the settings only the precision applies, and no seed."""
+        own = self._suite.systems[place.system]
+        if own.command or own.source:
+            raise _NotRunError("zero-shot: a command, or a checkpoint of a source domain, takes no labels at run time")
+        if own.settings.keys() - {"precision"}:
+            raise _NotRunError("zero-shot: this system differs only by settings of fine-tuning")
+        encoder = self._encoder(place, own)
         folder = ModelFolder(encoder.folder)
-        if not folder.labels_at_run_time and (own.shuffled_labels or folder.card["kind"] != "tagger"):
+        if not folder.labels_at_run_time and folder.card["kind"] != "tagger":
             raise _NotRunError("zero-shot: its encoder takes no labels at run time")
-        mixed = place.seed if own.shuffled_labels else None
-        return ZeroShotTagger(labels=target.labels, learnt=learnt, encoder=encoder, precision=precision,
-                        device=self.machine.device, shuffled=mixed)  # fmt: skip
+        return ZeroShotTagger(
+            encoder=encoder, precision=self._settings(place).precision, device=self._machine.device,
+            labels=target.labels, trained_on=own.trained_on,
+        )  # fmt: skip
 
-    def _encoder(self, place: CellKey) -> Encoder:
+    def _encoder(self, place: CellKey, own: SystemSettings) -> Encoder:
         """Return the encoder of a cell.
 
         Raise InputError if another encoder of the system has the same weights: they would count as two pre-trainings.
         """
-        name = self.suite.encoder_of(place)
-        encoder, weights = self.encoder_of(name)
-        if weights and (other := self.first_with.setdefault((place.system, weights), name)) != name:
+        if not own.encoders:
+            raise _NotRunError(f"no encoder given: --encoder {place.system!r}=FOLDER")
+        name = self._suite.encoder_of(place)
+        encoder, weights = self._encoder_of(name)
+        if weights and (other := self._first_with.setdefault((place.system, weights), name)) != name:
             why = f"has the same weights as {other}; pre-train each encoder with a seed of its own"
             raise InputError(f"{name}: {why}")
         return encoder
@@ -155,23 +185,6 @@ def _startable(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
     return settings
 
 
-def _not_told(system: SystemSettings, target: Target) -> str:
-    """Return why a system has no zero-shot cell on a target; "" if it may have one."""
-    if system.command or system.source:
-        return "zero-shot: a command, or a checkpoint of a source domain, takes no labels at run time"
-    if system.settings.keys() - {"precision"}:
-        return "zero-shot: this system differs only by settings of fine-tuning"
-    if system.shuffled_labels and len(parse_type_labels(target.labels)) == 1:
-        return "zero-shot: a single type can't be shuffled"
-    return ""
-
-
-def _only_told(system: SystemSettings) -> str:
-    """Return why a system has only zero-shot cells; "" if it has others."""
-    only = "shuffled_labels" if system.shuffled_labels else "seen_only" if system.seen_only else ""
-    return f"{only} is for size 0" if only else ""
-
-
 def _encoder(name: str) -> tuple[Encoder, str]:
     """Return an encoder, and the digest of its weights; "" for an untouched backbone.
 
@@ -181,20 +194,6 @@ def _encoder(name: str) -> tuple[Encoder, str]:
     trained = folder.card["kind"] != "foreign"
     encoder = Encoder(folder.name, encoder_digest(folder.path), trained)
     return encoder, encoder_digest(folder.path, "weights") if trained else ""
-
-
-def _learnt(trained_on: Iterable[str], label_encoder: str) -> Learnt:
-    """Return what a system was trained on, and the encoder of labels; tell what is missing."""
-    learnt = Learnt({name: learnt_digest(Path(name)) for name in trained_on})
-    why, folder = learnt.lacking, None
-    try:
-        folder = ModelFolder.open(label_encoder, "tagger").check().path if label_encoder else None
-    except NerbertError as error:
-        why = why or f"label_encoder: {error}"
-    if why:
-        what = "Familiarity and F1 by seen names are" if learnt.lacking else "Familiarity is"
-        tell(f"{what} left out: {why}")
-    return replace(learnt, label_encoder=str(folder), label_encoder_sha256=encoder_digest(folder)) if folder else learnt
 
 
 def _remembered(make: Callable[..., _Out]) -> Callable[..., _Out]:
@@ -214,3 +213,12 @@ def _remembered(make: Callable[..., _Out]) -> Callable[..., _Out]:
         return found
 
     return get
+
+
+def _processor() -> str:
+    """Return the processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,49 +1,69 @@
-"""Run a suite: first its source checkpoints, then its cells by priority, several at once; finished ones are read.
+"""Run a suite: its cells by priority, several at once; finished ones are read.
 
 A run that is stopped (Ctrl-C, SIGTERM, a full disk) also writes the tables of the finished cells, and then ends.
 
 A failed cell is stored with its reason, and is run again only if its key changes, or with `retry`. One that failed
-because of the machine (its process died, no memory, a full disk) is run again every time.
+because of the machine (its process died, no memory) is run again every time.
 """
 
+import gc
 import os
-import time
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+import re
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing import current_process, parent_process
 from pathlib import Path
-from typing import TypeVar
+from statistics import fmean
 
 import torch
 
-from nerbert.errors import InputError, SettingsError, WorkerDied, WriteError, may_try_again, need, visible
-from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, Machine, State
-from nerbert.evaluation.benchmark.job import Job
-from nerbert.evaluation.benchmark.plan import make_plan, this_machine
-from nerbert.evaluation.benchmark.selection import NOT_SELECTED, Selection, cpu_seconds_left
-from nerbert.evaluation.benchmark.store import Store
+from nerbert.artifacts import writing
+from nerbert.errors import (
+    InputError,
+    NerbertError,
+    SettingsError,
+    WorkerDied,
+    WriteError,
+    few,
+    may_try_again,
+    need,
+    unknown,
+    visible,
+)
+from nerbert.evaluation.benchmark import keys
+from nerbert.evaluation.benchmark.cells import (
+    TRY_AGAIN,
+    Cell,
+    CellKey,
+    Machine,
+    State,
+    cell_path,
+    held_folder,
+    read_cell,
+    write_cell,
+)
+from nerbert.evaluation.benchmark.plan import Job, Planner, this_machine
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.benchmark.system import CellTask
-from nerbert.evaluation.benchmark.tasks import OUT_OF_TIME, Desk, End, run_task
 from nerbert.evaluation.datasets.load import check_root
 from nerbert.executors import Executor, Resources, given_or_local
-from nerbert.parts import WHOLE, Share
-from nerbert.process import check_alone, cores
+from nerbert.process import check_alone, cores, in_worker
 from nerbert.terminal import duration, percent, tell
 
 STOPPED = "the run was stopped"
-_AGAIN = "; the next run tries again"
-_Task = TypeVar("_Task", bound=CellTask)
+NOT_SELECTED = "not selected (--only)"
+_LONGEST_WHY = 500
 _Stop = KeyboardInterrupt | SystemExit | WriteError | None
 
 
 def benchmark(
-    suite: Suite, data: Path, output: Path, executor: Executor | None = None, *, minutes: float | None = None,
-    retry: bool = False, only: Iterable[str] = (), again: str = "rerun the command", share: Share = WHOLE,
+    suite: Suite, data: Path, output: Path, executor: Executor | None = None, *, retry: bool = False,
+    only: Iterable[str] = (), again: str = "rerun the command",
 ) -> bool:  # fmt: skip
     """Run a suite, or the cells that `only` selects, write its tables to `output` and print them; return whether no
-    cell failed. Of a partial share no tables are written, and only its own cells count.
+    cell failed.
 
     Without an `executor`, cells run in one local process per GPU, or one per core without GPUs.
     """
@@ -53,132 +73,241 @@ def benchmark(
     need("benchmark", "scipy")
     check_alone("a benchmark")
     with given_or_local(executor, len(_gpus(this_machine())) or cores()) as opened:
-        cells, stop = run_suite(suite, data, output, opened, minutes=minutes, retry=retry, only=only, share=share)
+        cells, stop = run_suite(suite, data, output, opened, retry=retry, only=only)
     table = make_table(suite, cells)
     try:
-        files = [] if share.partial else write_tables(output, table)
+        files = write_tables(output, table)
     finally:  # cells on a full disk are reported though their tables can't be written
-        if not share.partial:
-            print_table(table)
+        print_table(table)
         for line in _left(cells, again):
             tell(line)
-    tell(f"{_counted(cells)}; " + (f"written: {', '.join(map(str, files))}" if files else "--merge writes the tables"))
+    counts = Counter(cell.state for cell in cells)
+    done = ", ".join(f"{counts[state]} {state.value.replace('_', ' ')}" for state in State if counts[state])
+    tell(f"cells: {done}; written: {', '.join(map(str, files))}")
     if stop:
         raise stop
-    return all(cell.state is not State.FAILED for cell in cells)
+    return not counts[State.FAILED]
 
 
 def run_suite(
-    suite: Suite, data: Path, output: Path, executor: Executor, *, minutes: float | None = None, retry: bool = False,
-    only: Iterable[str] = (), share: Share = WHOLE,
-) -> tuple[list[Cell], _Stop]:  # fmt: skip
+    suite: Suite, data: Path, output: Path, executor: Executor, *, retry: bool = False, only: Iterable[str] = ()
+) -> tuple[list[Cell], _Stop]:
     """Return every cell of a suite, by priority, and what stopped the run early, if anything. Cells missing in `output`
-    are run first, by an executor, if `only` selects them. None begins after `minutes`; `retry` runs failed cells again.
-    Of a partial share only its own are run and returned; a merge runs none, and raises InputError if some are missing.
+    are run first, by an executor, if `only` selects them; `retry` runs failed cells again.
     """
-    _check(data, minutes)
-    selection = Selection(suite, only)
-    until, machine, store = None if minutes is None else time.time() + 60 * minutes, this_machine(), Store(output)
     stop: _Stop = None
-    with store.hold(share):
-        plan: Sequence[Job | Cell] = make_plan(suite, data, machine)
-        known = _known(plan, store, retry=retry)
-        own = _own([job for job in _jobs(plan) if job.place in selection], share)
-        jobs = [job for key, job in own.items() if key not in known]
-        if share.merge and jobs:
-            raise InputError(f"{output}: {len(jobs)} cells are missing, such as {jobs[0].place}; run the parts that "
-                             "have them, on machines of this kind, or leave out --merge")  # fmt: skip
-        run = _SuiteRun(jobs, store, executor, Desk(output, machine, _gpus(machine), until))
-        if jobs:
-            tell(f"cells to run: {len(jobs)}, {executor.workers} at once; done already: {len(known)}")
+    check_root(data)
+    with held_folder(output):
+        plan = SuitePlan(suite, data, output, only, retry=retry)
+        for note in plan.notes:
+            tell(note)
+        if plan.missing:
+            tell(f"cells to run: {len(plan.missing)}, {executor.workers} at once; done already: {len(plan.done)}")
         try:
-            run.run()
+            _run(plan, executor)
         except (KeyboardInterrupt, SystemExit, WriteError) as error:
             stop = error
             stop.add_note("rerun the command to resume")
-    if stop:  # cells that ended meanwhile
-        known |= {job.key: cell for job in _jobs(plan) if (cell := store.read_cell(job.key, job.place))}
-    cells, left = known | run.done, STOPPED if stop else OUT_OF_TIME
-    if share.partial:
-        plan = list(own.values())
-    return [_outcome(each, cells, left if each.place in selection else NOT_SELECTED) for each in plan], stop
+        if stop:  # cells that ended meanwhile
+            plan.read(plan.missing, retry=False)
+    return [plan.outcome(place) for place in plan.cells], stop
 
 
-def _own(jobs: Iterable[Job], share: Share) -> dict[str, Job]:
-    """Return the cells of a share by key, in order; those that start from one source checkpoint are in one share."""
-    groups = dict[str, dict[str, Job]]()
-    for job in jobs:
-        source = job.system.source
-        together = (source.key if source else job.key) if share.partial else ""
-        groups.setdefault(together, {}).setdefault(job.key, job)
-    return {key: job for group in share.of_items(groups.values()) for key, job in group.items()}
+@dataclass(frozen=True)
+class Desk:
+    """All that a cell's process needs: the suite, where its data and its results are, the machine, and its GPUs."""
+
+    suite: Suite
+    data: Path
+    output: Path
+    machine: Machine
+    gpus: tuple[str, ...] = ()
+
+    def job(self, place: CellKey) -> Job | Cell:
+        """Return a cell by the files as they are now."""
+        return Planner(self.suite, self.data, self.machine).plan(place)
 
 
-class _SuiteRun:
-    """The cells of a run; `done` holds outcomes by key."""
+class SuitePlan:
+    """The cells of a suite by place: what is done, and what is missing of those that `only` selects."""
 
-    def __init__(self, jobs: Sequence[Job], store: Store, executor: Executor, desk: Desk) -> None:
-        self._jobs, self._store, self._executor, self._desk = jobs, store, executor, desk
-        self._needs = Resources(gpus=float(desk.machine.device == "cuda"), isolated=True)
-        self.done: dict[str, Cell] = {}
+    def __init__(self, suite: Suite, data: Path, output: Path, only: Iterable[str], *, retry: bool) -> None:
+        check_root(data)
+        machine = this_machine()
+        self.desk = Desk(suite, data, output, machine, _gpus(machine))
+        planner = Planner(suite, data, machine)
+        self.cells = {place: planner.plan(place) for place in suite.places()}
+        self.places = selected(list(self.cells), only)
+        """The selected ones."""
+        self.done, self.notes, self.scored_again = dict[str, Cell](), list[str](), set[str]()
+        """Outcomes by key of the scores; notes on damaged files; cells of which only the scores are missing."""
+        self.read(self._jobs(self.cells).values(), retry=retry)
+        self.missing = [job for key, job in self._jobs(self.places).items() if key not in self.done]
 
-    def run(self) -> None:
-        """Train the missing source checkpoints, then run the cells that have theirs."""
-        unmade = {}
-        for source, end in self._ends(self._missing_sources()):
-            if end.state is State.DONE:
-                tell(f"{source}: made")
-            else:
-                unmade[source.key] = end._replace(why=f"{source}: {end.why}")
-        ready = []
-        for job in self._jobs:
-            if (start := job.system.source) and start.key in unmade:
-                self._ended(job, unmade[start.key])
-            else:
-                ready.append(job)
-        for job, end in self._ends(ready):
-            self._ended(job, end)
+    def _jobs(self, places: Iterable[CellKey]) -> dict[str, Job]:
+        """Return jobs by the key of their scores; a command has one for all protocols."""
+        return {job.score_key: job for place in places if isinstance(job := self.cells[place], Job)}
 
-    def _missing_sources(self) -> list[CellTask]:
-        """Return the source checkpoints that jobs without predictions need and that aren't there, each once."""
-        started = ((job, job.system.source) for job in self._jobs)
-        sources = {source.key: source for job, source in started
-                   if source and self._store.read_predictions(job.tag_key) is None}  # fmt: skip
-        return [each for each in sources.values() if self._store.source_cost(each.key, whole=True) is None]
-
-    def _ends(self, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, End]]:
-        """Yield each task and how it ended; raise WriteError once the disk is full, since nothing more can be stored.
-        If a worker process dies, the task that killed it is unknown. Those in progress are run again one by one, so
-        that only one task fails.
-        """
-        waiting = deque(tasks)
-        while waiting:
+    def read(self, jobs: Iterable[Job], *, retry: bool) -> None:
+        """Read the outcomes of jobs; those that are to be retried are missing."""
+        for job in jobs:
             try:
-                for end in self._executor.map_ordered(partial(run_task, self._desk), tuple(waiting), self._needs):
-                    if end.full:
-                        raise WriteError(f"{self._store.folder}: is full, so no more cells are started: {end.why}")
-                    yield waiting.popleft(), end
-            except WorkerDied as error:
-                if len(tasks) == 1:
-                    yield waiting.popleft(), End(State.FAILED, f"{error}{_AGAIN}", may_try_again(error))
-                    return
-                tell(f"{error}; the tasks in progress run again, one by one")
-                begun = [task for task in waiting if (self._store.scratch / task.key).exists()] or [waiting[0]]
-                for task in begun:
-                    yield from self._ends([task])
-                waiting = deque(task for task in waiting if task not in begun)
+                file = read_cell(cell_path(self.desk.output, job.key))
+            except InputError as error:
+                self.notes.append(f"{error}; so its cell is run again")
+                continue
+            if file is None:
+                continue
+            again = file.state is State.FAILED and (retry or file.facts.get(TRY_AGAIN) is True)
+            if file.scored == job.score_key and not again:
+                self.done[job.score_key] = file.cell(job.place)
+            elif file.predictions:
+                self.scored_again.add(job.score_key)
 
-    def _ended(self, job: Job, end: End) -> None:
-        """Store and report the outcome of a cell."""
-        if end.state is State.NOT_RUN:
-            return
-        cell = None if end.why else self._store.read_cell(job.key, job.place)
-        if cell is None:
-            end = end if end.why else End(State.FAILED, f"can't be read back{_AGAIN}", try_again=True)
-            cell = Cell(job.place, State.FAILED, end.why, facts={TRY_AGAIN: True} if end.try_again else {})
-            self._store.write_cell(job.key, cell)
-        self.done[job.key] = cell
-        tell(f"{cell.place}: {_said(cell)}; {len(self.done)} of {len(self._jobs)} cells")
+    def outcome(self, place: CellKey) -> Cell:
+        """Return the outcome of a cell, which is the same in all its places."""
+        job = self.cells[place]
+        if isinstance(job, Cell):
+            return job
+        why = STOPPED if place in self.places else NOT_SELECTED
+        return replace(self.done.get(job.score_key, Cell(place, State.NOT_RUN, why)), place=place)
+
+
+def _run(plan: SuitePlan, executor: Executor) -> None:
+    """Run the missing cells. If a worker process dies, the cell that killed it is unknown: the first that has no
+    outcome is run alone, until one dies alone, which is it.
+    """
+    waiting, needs = deque(plan.missing), Resources(gpus=float(plan.desk.machine.device == "cuda"), isolated=True)
+
+    def end(job: Job, cell: Cell) -> None:
+        waiting.remove(job)
+        plan.done[job.score_key] = cell
+        count = len(plan.missing) - len(waiting)
+        tell(f"{cell.place}: {_outcome_text(cell)}; {count} of {len(plan.missing)} cells")
+
+    alone = False
+    while waiting:
+        batch = [waiting[0]] if alone else list(waiting)
+        try:
+            items = [(job.place, job.key) for job in batch]
+            for job, cell in zip(batch, executor.map_ordered(partial(run_cell, plan.desk), items, needs), strict=True):
+                end(job, cell)
+            alone = False
+        except WorkerDied as error:
+            if alone:
+                facts = {TRY_AGAIN: True} if may_try_again(error) else {}
+                cell = Cell(batch[0].place, State.FAILED, f"{error}; the next run tries again", facts=facts)
+                write_cell(cell_path(plan.desk.output, batch[0].key), batch[0].score_key, cell)
+                end(batch[0], cell)
+            else:
+                tell(f"{error}; the first cell in progress runs again, alone")
+            alone = not alone
+
+
+def run_cell(desk: Desk, item: tuple[CellKey, str]) -> Cell:
+    """Make a cell, store it, and return it; raise WriteError if the disk is full, so no other can be stored either."""
+    place, key = item
+    if parent_process() is not None:
+        _settle(desk.gpus)
+    path = cell_path(desk.output, key)
+    job = desk.job(place)
+    try:
+        with writing(path):
+            if isinstance(job, Cell) or job.key != key:
+                raise NerbertError(job.why if isinstance(job, Cell) else keys.CHANGED)
+            file = None
+            with suppress(InputError):  # a damaged one is made anew
+                file = read_cell(path)
+            if file and file.state is State.DONE and file.scored == job.score_key:  # by a run that died later
+                return file.cell(place)
+            before = replace(file.predictions, facts=file.facts) if file and file.predictions else None
+            try:
+                cell, found = job.run(desk.output / "sources", before)
+            finally:  # is the reason of whatever else went wrong
+                _check_unchanged(desk, job)
+            write_cell(path, job.score_key, cell, found)
+            return cell
+    except WriteError:
+        raise
+    except Exception as error:
+        cell = failure(error, place, job.data.folder if isinstance(job, Job) else desk.data / place.target)
+        write_cell(path, job.score_key if isinstance(job, Job) else "", cell)
+        return cell
+    finally:
+        gc.collect()  # models hold themselves, and this process makes others
+        if desk.machine.device == "cuda":
+            _free_gpu()
+
+
+def _check_unchanged(desk: Desk, job: Job) -> None:
+    """Raise NerbertError if the files that a cell reads have changed since."""
+    now = desk.job(job.place)
+    if isinstance(now, Cell) or now.key != job.key:
+        raise NerbertError(keys.CHANGED)
+
+
+def failure(error: Exception, place: CellKey, folder: Path) -> Cell:
+    """Return a cell that failed, with its reason in one line without folders, so that equal ones can be grouped. One to
+    try again may be due to the machine: no memory, no file handles, a bad disk, files that changed meanwhile.
+    """
+    line = " ".join(str(error).split())
+    why = line if isinstance(error, NerbertError) else f"{type(error).__name__}: {line}"
+    why = why.replace(f"{folder}/", "").replace(f"{folder}: ", "")[:_LONGEST_WHY]
+    return Cell(place, State.FAILED, why, facts={TRY_AGAIN: True} if may_try_again(error) else {})
+
+
+def _free_gpu() -> None:
+    """Free cached memory; end a worker process whose GPU refuses all further work."""
+    try:
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+    except RuntimeError:
+        if in_worker():
+            os._exit(1)
+
+
+def _settle(gpus: tuple[str, ...]) -> None:
+    """Silence a worker process, so that bars and warnings don't mix on one terminal; give it one of several GPUs."""
+    if len(gpus) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of(current_process().name, gpus)
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+
+
+def gpu_of(process: str, gpus: tuple[str, ...]) -> str:
+    """Return the GPU of a process; Python numbers them in their names, so they use the GPUs in turn."""
+    return gpus[int(re.sub(r"\D", "", process) or 0) % len(gpus)]
+
+
+def _gpus(machine: Machine) -> tuple[str, ...]:
+    """Return the names of the GPUs, to give each process one."""
+    if machine.device != "cuda":
+        return ()
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return tuple(named or map(str, range(torch.cuda.device_count())))
+
+
+def selected(places: Sequence[CellKey], only: Iterable[str]) -> list[CellKey]:
+    """Return the places with a wanted value in each part that `--only PART=VALUE,VALUE` names; all by default.
+
+    A value may hold commas if the suite has it so, as the name of a system. Raise SettingsError for a part or a value
+    that the suite doesn't have, or if no cell is left.
+    """
+    wanted = defaultdict[str, set[str]](set)
+    for each in only:
+        name, mark, values = each.partition("=")
+        if not mark or name not in CellKey._fields:
+            raise SettingsError(f"--only {each}{unknown(name, [f'{part}=…' for part in CellKey._fields])}")
+        known = {str(getattr(place, name)) for place in places}
+        given = {values} if values in known else {value.strip() for value in values.split(",")}
+        for value in sorted(given - known):
+            raise SettingsError(f"--only {each}: the suite has no {name} {value!r}{unknown(value, sorted(known))}")
+        wanted[name] |= given
+    chosen = [place for place in places if all(str(getattr(place, name)) in each for name, each in wanted.items())]
+    if not chosen:
+        raise SettingsError(f"--only {few(only)}: selects no cell of the suite")
+    return chosen
 
 
 def list_suite(
@@ -187,81 +316,50 @@ def list_suite(
     """Yield a line for each selected cell, by priority, with its state, one for each reason why cells can't run, and
     how long the others will take, by the cells that are done. Nothing is run or written.
     """
-    _check(data, None)
-    selection, store = Selection(suite, only), Store(output)
-    every = make_plan(suite, data, this_machine())
-    known = _known(every, store, retry=retry)
-    plan = [each for each in every if each.place in selection]
-    for each in _jobs(plan):
-        if each.key in known:
-            state = f"cached: {_said(known[each.key])}"
-        else:
-            tagged = (store.predictions / f"{each.tag_key}.json").is_file()
-            state = "would be scored again" if tagged else "would run"
-        yield visible(f"{each.place}: {state}")
-    for reason in _reasons(each for each in plan if isinstance(each, Cell)):
+    plan = SuitePlan(suite, data, output, only, retry=retry)
+    yield from plan.notes
+    cells = [plan.cells[place] for place in plan.places]
+    for job in cells:
+        if isinstance(job, Job):
+            state = "would be scored again" if job.score_key in plan.scored_again else "would run"
+            if done := plan.done.get(job.score_key):
+                state = f"cached: {_outcome_text(done)}"
+            yield visible(f"{job.place}: {state}")
+    for reason in _reasons(cell for cell in cells if isinstance(cell, Cell)):
         yield visible(f"can't run: {reason}")
-    left = {each.key: each.place for each in _jobs(plan) if each.key not in known}
-    if left:
-        seconds, unlike = cpu_seconds_left(left.values(), known.values())
-        told = f"about {duration(seconds)} of CPU time by the cells that are done" if seconds else ""
+    if plan.missing:
+        seconds, unlike = cpu_seconds((job.place for job in plan.missing), plan.done.values())
+        about = f"about {duration(seconds)} of CPU time by the cells that are done" if seconds else ""
         without = f"no cell like {unlike} of them is done" if unlike else ""
-        yield f"to run: {len(left)} cells; {', and '.join(filter(None, (told, without)))}"
+        yield f"to run: {len(plan.missing)} cells; {', and '.join(filter(None, (about, without)))}"
 
 
-def _gpus(machine: Machine) -> tuple[str, ...]:
-    """Return the names of the GPUs, to give each process one."""
-    if machine.device != "cuda":
-        return ()
-    named = [each.strip() for each in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if each.strip()]
-    return tuple(named or map(str, range(torch.cuda.device_count())))
+def cpu_seconds(places: Iterable[CellKey], done: Iterable[Cell]) -> tuple[float, int]:
+    """Return the CPU-seconds that cells will take by the mean of done ones of their system and size, and how many have
+    none.
+    """
+    costs = defaultdict[tuple[str, str], list[float]](list)
+    for cell in done:
+        if (seconds := cell.facts.get("cpu_seconds")) is not None:
+            costs[cell.place.system, cell.place.size].append(seconds)
+    alike = [costs.get((place.system, place.size)) for place in places]
+    return sum(fmean(each) for each in alike if each), sum(not each for each in alike)
 
 
-def _known(plan: Iterable[Job | Cell], store: Store, *, retry: bool) -> dict[str, Cell]:
-    """Return the store's outcomes by key; report broken files."""
-    found = {each.key: store.read_cell(each.key, each.place, retry=retry) for each in _jobs(plan)}
-    for note in store.notes:
-        tell(note)
-    return {key: cell for key, cell in found.items() if cell is not None}
-
-
-def _jobs(plan: Iterable[Job | Cell]) -> list[Job]:
-    return [each for each in plan if isinstance(each, Job)]
-
-
-def _outcome(each: Job | Cell, cells: Mapping[str, Cell], left: str) -> Cell:
-    """Return the outcome of a cell, which is the same in all its places; `left` is why it wasn't started."""
-    if isinstance(each, Cell):
-        return each
-    return replace(cells.get(each.key, Cell(each.place, State.NOT_RUN, left)), place=each.place)
-
-
-def _check(data: Path, minutes: float | None) -> None:
-    check_root(data)
-    if minutes is not None and not minutes > 0:
-        raise SettingsError(f"--minutes {minutes:g}: must be above 0")
-
-
-def _said(cell: Cell) -> str:
-    """Return a cell's outcome in words."""
+def _outcome_text(cell: Cell) -> str:
     return f"F1 {percent(cell.scores['micro']['f1'])}" if cell.state is State.DONE else f"{cell.state}: {cell.why}"
 
 
-def _counted(cells: list[Cell]) -> str:
-    counts = Counter(cell.state for cell in cells)
-    return "cells: " + ", ".join(f"{counts[state]} {state.value.replace('_', ' ')}" for state in State if counts[state])
-
-
-def _left(cells: list[Cell], again: str) -> Iterator[str]:
+def _left(cells: Sequence[Cell], again: str) -> Iterator[str]:
     """Yield advice on failed cells and on those not run."""
     failed = [cell for cell in cells if cell.state is State.FAILED]
     yield from (f"failed: {reason}" for reason in _reasons(failed))
-    tried = {cell.try_again for cell in failed}
+    tried = {cell.facts.get(TRY_AGAIN) is True for cell in failed}
     if True in tried:
         yield f"every run retries cells that failed because of the machine: {again}"
     if False in tried:
         yield "other failed cells are retried when their data or settings change, or with --retry"
-    if rest := sum(cell.why in (OUT_OF_TIME, STOPPED) for cell in cells):
+    if rest := sum(cell.why == STOPPED for cell in cells):
         yield f"{rest} cells are left; {again}"
 
 

@@ -1,44 +1,103 @@
-"""A suite: which systems are compared on which data, under which protocols, with which seeds.
+"""A suite: which systems are compared on which data, under which protocols, with which seeds; read from TOML.
 
-Nothing that depends on the machine is in it. Cost: an encoder of one's own has no place, only a name.
+Nothing that depends on the machine is in it. Cost: a suite names encoders but doesn't store their paths.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import product
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from nerbert.config import Bounds, Settings
-from nerbert.errors import SettingsError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+
+from nerbert.config import make_settings, read_toml
+from nerbert.errors import NerbertError, SettingsError, at, unknown
 from nerbert.evaluation.benchmark.cells import CellKey
+from nerbert.evaluation.benchmark.systems.external import check_command
+from nerbert.evaluation.datasets.load import find_known
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.registry import FORMATS
 
-SEEDS = (1, 2, 3, 4, 5)
-"""The default seeds."""
+DEFAULT_PROTOCOL = "default"
+"""The name of the only protocol of a suite without `[protocols]`: finetune's defaults."""
 MOST_CELLS = 1_000_000
 """Maximum cells of a plan, about 2 KB of memory each."""
+_NAME = re.compile(r"\w[\w .-]{0,99}")
+_FEW_SHOTS, _DRAWS_FOR_FEW, _DRAWS_BY_SEED = 4, 5, 3
+"""So few entities per type need so many draws: one alone is meaningless (templateNER's users got 51 for 37). Draws with
+their own seeds, and so encoders, need only enough for an interval."""
+_NOT_CHOSEN = {"seed": "give the suite `seeds`", "threads": "every cell has one thread"}
+"""Settings of a training that no protocol or system may set, and what to do instead."""
+_REMOVED = ("label_encoder", "shuffled_labels", "seen_only")
 
 
-class _Readable:
-    """The bound of a text for people."""
+def _checked(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a validator that reports an error of nerbert at its key."""
 
-    def contains(self, text: str) -> bool:
-        """Return whether it is readable."""
-        return bool(text.strip()) and text.isprintable()
+    def validate(value: Any) -> Any:
+        try:
+            return check(value)
+        except NerbertError as error:
+            raise ValueError(str(error)) from error
 
-    def __str__(self) -> str:
-        return "printable and not empty"
-
-
-Readable = Annotated[str, _Readable()]
-FormatName = Annotated[str, FORMATS] | Literal[""]
-Seeds = tuple[Annotated[int, Bounds(at_least=0, below=1 << 32)], ...]
+    return validate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SystemSettings:
+def _readable(text: str) -> str:
+    if not (text.strip() and text.isprintable()):
+        raise ValueError(f"{text!r}: must be text, printable and not empty")
+    return text
+
+
+def _format(name: str) -> str:
+    if name and not FORMATS.contains(name):
+        raise ValueError(f"{name!r}{unknown(name, FORMATS, allowed=str(FORMATS))}")
+    return name
+
+
+def _labels(labels: tuple[str, ...]) -> tuple[str, ...]:
+    parse_type_labels(labels)
+    return labels
+
+
+def _chosen(values: Any) -> dict[str, Any]:
+    """Return settings of a training; raise SettingsError for those that a suite can't set."""
+    if not isinstance(values, dict):
+        raise SettingsError(f"{values!r:.80}: must be a table of settings")
+    for name, instead in _NOT_CHOSEN.items():
+        if name in values:
+            raise SettingsError(f"setting {name}: can't be set by a protocol or system; {instead}")
+    return values
+
+
+def _protocol(values: Any) -> FinetuneSettings:
+    return values if isinstance(values, FinetuneSettings) else make_settings(FinetuneSettings, _chosen(values))
+
+
+def _seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"{list(seeds)}: must be different")
+    return seeds
+
+
+Readable = Annotated[str, AfterValidator(_readable)]
+FormatName = Annotated[str, AfterValidator(_checked(_format))]
+Size = Annotated[str, PlainValidator(_checked(lambda size: str(parse_size(size))))]
+Labels = Annotated[tuple[Readable, ...], AfterValidator(_checked(_labels))]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=1 << 32)], ...], AfterValidator(_seeds)]
+Percents = dict[str, Annotated[float, Field(ge=0, le=100)]]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SystemSettings(_Table):
     """A system to compare: an encoder, perhaps trained on a source domain first (source & target), or a command."""
 
     encoder: str | tuple[str, ...] = ""
@@ -50,43 +109,36 @@ class SystemSettings:
     """Data set to train on first."""
     source_format: FormatName = ""
     """Format of its files, as for a target."""
-    command: tuple[str, ...] = ()
+    command: Annotated[tuple[str, ...], AfterValidator(_checked(check_command))] = ()
     """Instead of an encoder: program and arguments of another system, with the placeholders {train}, {dev}, {test},
     {output} and {seed}. Paths are relative to the current folder, as for an encoder."""
     version: str = ""
     """A command's version, if its files don't show it; a change runs its cells again."""
-    timeout_minutes: Annotated[float, Bounds(above=0, at_most=10_080)] = 60.0
+    timeout_minutes: Annotated[float, Field(gt=0, le=10_080)] = 60.0
     """A command that takes longer is ended, and its cell fails."""
     trained_on: tuple[str, ...] = ()
-    """Training data of the encoder (files of open types, corpora), for Familiarity and F1 by seen names; paths as for a
-    command."""
-    shuffled_labels: bool = False
-    """Zero-shot: ask for each type under another type's name; entities found then don't depend on the name's
-    meaning."""
-    seen_only: bool = False
-    """Instead of an encoder: find only texts that `trained_on` has as a mention of a type of that name."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Training data of the encoder (files of open types, corpora), for F1 by seen names; paths as for a command."""
+    settings: Annotated[dict[str, Any], PlainValidator(_checked(_chosen))] = {}
     """Settings of its fine-tuning that override every protocol's, to compare settings."""
 
     @property
     def encoders(self) -> tuple[str, ...]:
         """Return its encoders; none if the command line must give them."""
         several = (self.encoder,) if isinstance(self.encoder, str) else self.encoder
-        return tuple(each for each in several if each)
+        return tuple(encoder for encoder in several if encoder)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target(Settings):
+class Target(_Table):
     """A data set, with the sizes of its train split and the draws of each."""
 
     data: Readable
     """Name of a data set, or a folder below the data folder."""
     format: FormatName = ""
     """Format of its files: a name, or your own as module:name, which worker processes import; "": by their content."""
-    sizes: tuple[str | int, ...] = ("all",)
+    sizes: Annotated[tuple[Size, ...], Field(min_length=1)] = ("all",)
     """`"all"`, a number of sentences (50), none (0: zero-shot), a share ("5%"), entities per type ("k=4"), or episodes
     ("5 way 1 shot")."""
-    draws: Annotated[int, Bounds(at_least=1, at_most=10_000)] = 1
+    draws: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Number of subsets drawn for each size except "all"; the same for all systems, nested over sizes. Few-NERD's
     papers use 5,000 episodes."""
     draw_by_seed: bool = False
@@ -94,65 +146,50 @@ class Target(Settings):
     seeds. Leave out `draws` then."""
     seeds: Seeds = ()
     """Seeds of training; default: the suite's."""
-    labels: tuple[Readable, ...] = ()
+    labels: Labels = ()
     """Zero-shot: the types to ask for, each `TYPE=label` or `TYPE`; default: all that occur, in words."""
     else_types: tuple[Readable, ...] = ()
     """Types that mean "none of the others" (misc): a second F1 leaves them out."""
 
-    def __post_init__(self) -> None:
-        Settings.__post_init__(self)
-        parse_type_labels(self.labels)
-        object.__setattr__(self, "sizes", tuple(str(parse_size(size)) for size in self.sizes))
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
+class Published(_Table):
     """Figures of a paper on a `size` of the train split: entity F1 and token F1 in percent, by data set."""
 
-    name: str
-    of: str
+    name: Readable
+    of: Readable
     """Their source: paper, table, setting, rules of scoring if they aren't the usual ones."""
-    f1: dict[str, float]
-    token_f1: dict[str, float] = field(default_factory=dict)
-    size: str = "all"
+    f1: Percents = {}
+    token_f1: Percents = {}
+    size: Size = "all"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suite:
+class Suite(_Table):
     """A checked suite. Order is priority: cells run in the order of the file."""
 
     name: str
-    title: str
-    systems: dict[str, SystemSettings]
-    targets: tuple[Target, ...]
-    seeds: tuple[int, ...] = SEEDS
+    """The name of its file, and of its tables."""
+    title: str = ""
+    about: str = ""
+    systems: Annotated[dict[Readable, SystemSettings], Field(min_length=1)]
+    targets: Annotated[tuple[Target, ...], Field(min_length=1)]
+    seeds: Annotated[Seeds, Field(min_length=1)] = (1, 2, 3, 4, 5)
     split: Literal["test", "dev"] = "test"
     """The split that is scored. `dev` is for choosing: don't compare its figures with those of test."""
-    about: str = ""
     baseline: str = ""
-    protocols: dict[str, FinetuneSettings] = field(default_factory=dict)
+    """The system that the others are tested against; default: the first."""
+    protocols: dict[Readable, Annotated[FinetuneSettings, PlainValidator(_checked(_protocol))]] = {
+        DEFAULT_PROTOCOL: FinetuneSettings()
+    }
     published: tuple[Published, ...] = ()
-    label_encoder: str = ""
-    """Folder or hub name of the encoder for the names of types, for Familiarity; "": none."""
-    means: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    means: dict[Readable, Annotated[tuple[Readable, ...], Field(min_length=2)]] = {}
     """Groups of targets, by name, that have a mean of their own beside that of all."""
-
-    def __post_init__(self) -> None:
-        trainings = sum(
-            len(each.seeds or self.seeds) * (1 if each.draw_by_seed or size in ("all", "0") else each.draws)
-            for each in self.targets for size in each.sizes
-        )  # fmt: skip
-        if (cells := trainings * len(self.protocols) * len(self.systems)) > MOST_CELLS:
-            raise SettingsError(
-                f"{cells:,} cells are more than {MOST_CELLS:,}; choose fewer draws, seeds, sizes or targets"
-            )
 
     def places(self) -> Iterator[CellKey]:
         """Yield every cell, by priority. The first seed (and draw) of all targets, sizes, protocols and systems, in the
         suite's order; then the second of all, and so on: finished cells are comparable at any moment.
         """
-        rows = [(each.data, str(size), self.trainings(each, size)) for each in self.targets for size in each.sizes]
-        for number in range(max((len(trainings) for _, _, trainings in rows), default=0)):
+        rows = [(target.data, size, self.trainings(target, size)) for target in self.targets for size in target.sizes]
+        for number in range(max(len(trainings) for _, _, trainings in rows)):
             for data, size, trainings in rows:
                 for draw, seed in trainings[number : number + 1]:
                     for protocol in self.protocols:
@@ -170,7 +207,7 @@ class Suite:
         """
         return self.protocols[protocol].changed(self.systems[system].settings)
 
-    def trainings(self, target: Target, size: str | int) -> list[tuple[int, int]]:
+    def trainings(self, target: Target, size: str) -> list[tuple[int, int]]:
         """Return (draw, seed) of a target's cells at a size, by priority: a new draw with a new seed comes first."""
         seeds = target.seeds or self.seeds
         if parse_size(size).kind in (SizeUnit.ALL, SizeUnit.ZERO):
@@ -180,3 +217,152 @@ class Suite:
         pairs = [(draw, place) for draw in range(target.draws) for place in range(len(seeds))]
         pairs.sort(key=lambda pair: ((pair[0] - pair[1]) % max(target.draws, len(seeds)), pair))
         return [(draw + 1, seeds[place]) for draw, place in pairs]
+
+
+def read_suite(path: Path, encoders: Mapping[str, str | tuple[str, ...]] | None = None) -> Suite:
+    """Read and check a suite; `encoders` (system → folders) override the file's; SettingsErrors name file and key."""
+    with at(path):
+        if not _NAME.fullmatch(path.stem):
+            raise SettingsError("the tables get its name: use only letters, digits, spaces, dots and hyphens")
+        values = read_toml(path)
+        try:
+            suite = Suite.model_validate_json(json.dumps(values | {"name": path.stem}, default=str))
+        except ValidationError as error:
+            raise _fault(error) from error
+        suite = _with_encoders(suite, encoders or {})
+        for setting, fault in _faults(suite):
+            raise SettingsError(f"{setting}: {fault}", setting=setting)
+        return suite
+
+
+def parse_encoders(given: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the folders by name from `NAME=FOLDER`, which may be repeated; the name ends at the first `=`."""
+    encoders: dict[str, tuple[str, ...]] = {}
+    for each in given:
+        name, _, folder = (part.strip() for part in each.partition("="))
+        if not (name and folder):
+            raise SettingsError(f"--encoder {each!r}: write it as NAME=FOLDER, NAME being a system of the suite")
+        if folder in encoders.get(name, ()):
+            raise SettingsError(f"--encoder {each!r}: is given twice; each encoder needs its own pre-training")
+        encoders[name] = (*encoders.get(name, ()), folder)
+    return encoders
+
+
+def _fault(error: ValidationError) -> SettingsError:
+    """Return the first fault that pydantic found, with its key; a misspelt key before what it leaves missing."""
+    faults = error.errors(include_url=False)
+    fault = next((each for each in faults if each["type"] == "extra_forbidden"), faults[0])
+    kind, where = fault["type"], fault["loc"]
+    setting = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+    name = str(where[-1]) if where else ""
+    if name in _REMOVED and kind == "extra_forbidden":
+        return SettingsError(f"setting {setting}: Familiarity and its controls are gone; leave it out", setting=setting)
+    if kind == "extra_forbidden":
+        tables: dict[Any, type[_Table]] = {"systems": SystemSettings, "targets": Target, "published": Published}
+        known = tables.get(where[0], Suite) if len(where) > 1 else Suite
+        return SettingsError(f"unknown setting {setting!r:.200}{unknown(name, known.model_fields)}", setting=setting)
+    if kind == "missing":
+        return SettingsError(f"setting {setting} is missing; add it (docs/how-to/compare.md)", setting=setting)
+    if kind == "value_error":
+        return SettingsError(f"setting {setting:.200}: {fault['ctx']['error']}", setting=setting)
+    why = fault["msg"].replace("Input should", "must")
+    return SettingsError(f"setting {setting:.200} = {fault['input']!r:.80}: {why}", setting=setting)
+
+
+def _with_encoders(suite: Suite, encoders: Mapping[str, str | tuple[str, ...]]) -> Suite:
+    """Return a suite with the encoders of the command line, also through `same_encoder_as`."""
+    for name in encoders:
+        if fault := _unknown("system", name, suite.systems):
+            raise SettingsError(f"--encoder {name}: {fault}")
+    own = {name: encoders.get(name, system.encoder) for name, system in suite.systems.items()}
+    for name, system in suite.systems.items():
+        if other := system.same_encoder_as:
+            with at(setting=f"systems.{name}"):
+                if system.encoder:
+                    raise SettingsError("encoder and same_encoder_as can't both be given; leave one out")
+                if fault := _unknown("system", other, suite.systems):
+                    raise SettingsError(fault)
+                if suite.systems[other].same_encoder_as or suite.systems[other].command:
+                    raise SettingsError(f"same_encoder_as = {other!r}: has no encoder of its own either")
+            own[name] = encoders.get(name, own[other])
+    systems = {name: system.model_copy(update={"encoder": own[name]}) for name, system in suite.systems.items()}
+    return suite.model_copy(update={"systems": systems})
+
+
+def _faults(suite: Suite) -> Iterator[tuple[str, str]]:
+    """Yield the key and the description of each fault across tables."""
+    if suite.baseline and (fault := _unknown("baseline", suite.baseline, suite.systems)):
+        yield "baseline", fault
+    if len(suite.protocols) > 1 and DEFAULT_PROTOCOL in suite.protocols:
+        yield f"protocols.{DEFAULT_PROTOCOL}", "is named so by a suite without protocols; rename it"
+    for name, system in suite.systems.items():
+        yield from ((f"systems.{name}", fault) for fault in _system_faults(suite, system))
+    for name, protocol in product(suite.systems, suite.protocols):
+        with at(setting=f"systems.{name} under protocols.{protocol}"):
+            if suite.settings_of(name, protocol).select == "dev" and suite.split == "dev":
+                raise SettingsError("select = 'dev' chooses on the split that split = 'dev' scores")
+    yield from _target_faults(suite)
+    targets = dict.fromkeys(target.data for target in suite.targets)
+    for paper in suite.published:
+        yield from ((f"published {paper.name!r}", fault) for fault in _paper_faults(suite, paper, targets))
+    for name, group in suite.means.items():
+        yield from ((f"means.{name}", fault) for each in group if (fault := _unknown("target", each, targets)))
+        if name in targets or len(set(group)) < len(group):
+            yield f"means.{name}", "must have each target once, under a name that is none of theirs"
+
+
+def _system_faults(suite: Suite, system: SystemSettings) -> Iterator[str]:
+    if system.command and (system.encoders or system.same_encoder_as or system.source):
+        yield "has a command, so it can't have an encoder or a source; leave one out"
+    if system.command and system.settings:
+        yield "settings are for fine-tuning, and a command has none; leave them out"
+    for seeds in (suite.seeds, *(target.seeds for target in suite.targets if target.seeds)):
+        if len(system.encoders) > len(seeds):
+            many = f"{len(system.encoders)} encoders, but seeds = {list(seeds)}"
+            yield f"{many}: each encoder needs a seed of its own; add seeds"
+
+
+def _paper_faults(suite: Suite, paper: Published, targets: Iterable[str]) -> Iterator[str]:
+    if suite.split == "dev":
+        yield "figures of test are not comparable with split = 'dev'; leave them out"
+    if not (paper.f1 or paper.token_f1):
+        yield "needs f1 or token_f1: figures in percent by data set, { NAME = 66.56 }"
+    yield from filter(None, (_unknown("target", name, targets) for name in (*paper.f1, *paper.token_f1)))
+
+
+def _target_faults(suite: Suite) -> Iterator[tuple[str, str]]:
+    """Yield faults of targets: repeated cells, a data set under two names, too few draws, too many cells."""
+    cells, first = 0, dict[str, Target]()
+    for (data, size), count in Counter((each.data, size) for each in suite.targets for size in each.sizes).items():
+        if count > 1:
+            yield "targets", f"{data!r} at size {size} is given {count} times; keep one"
+    for target in sorted(suite.targets, key=lambda each: each.data):
+        other = first.setdefault(_folder_of(target.data), target)
+        if other.data != target.data:
+            yield "targets", f"{other.data!r} and {target.data!r} are one data set; write one name"
+        if other.format != target.format:
+            yield "targets", f"{target.data!r} has two formats; give all its targets the same"
+        if target.draw_by_seed and "draws" in target.model_fields_set:
+            yield "targets", f"{target.data!r}: leave draws out if draw_by_seed is true; there is one draw per seed"
+        seeds = len(target.seeds or suite.seeds)
+        draws, enough = (seeds, _DRAWS_BY_SEED) if target.draw_by_seed else (target.draws, _DRAWS_FOR_FEW)
+        for wanted in map(parse_size, target.sizes):
+            few = wanted.kind in (SizeUnit.EACH, SizeUnit.EPISODE) and wanted.shots <= _FEW_SHOTS
+            if few and draws < enough:
+                why = f"draws = {draws} are too few for so few examples: another draw can change F1 by 14 points"
+                yield "targets", f"{target.data!r} at size {wanted}: {why}; choose {enough} or more"
+            once = target.draw_by_seed or wanted.kind in (SizeUnit.ALL, SizeUnit.ZERO)
+            cells += seeds * (1 if once else draws) * len(suite.protocols) * len(suite.systems)
+    if cells > MOST_CELLS:
+        yield "targets", f"{cells:,} cells are more than {MOST_CELLS:,}; choose fewer draws, seeds, sizes or targets"
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    return "" if name in (known := list(known)) else f"unknown {what} {name!r}{unknown(name, known)}"
+
+
+def _folder_of(data: str) -> str:
+    """Return a data set's main name; under several names it would count as several targets in every mean."""
+    path = PurePosixPath(data).as_posix()
+    known = find_known(path)
+    return known.name if known else path

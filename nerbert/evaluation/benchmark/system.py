@@ -1,4 +1,4 @@
-"""The protocols of a system to compare, and of the tasks that a run gives to its executor."""
+"""The protocol of a system that a benchmark compares."""
 
 import os
 import platform
@@ -11,36 +11,12 @@ from typing import Any, Protocol
 
 from nerbert import __version__
 from nerbert.evaluation.benchmark.cells import CellSentences, Predictions
-from nerbert.evaluation.benchmark.keys import DataFiles
-from nerbert.evaluation.benchmark.store import Store
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
 
 
-class CellTask(Protocol):
-    """What a run gives to its executor: a cell, or a checkpoint that is made before the cells that start from it."""
-
-    @property
-    def key(self) -> str:
-        """Return the key of all that it depends on."""
-
-    @property
-    def data(self) -> DataFiles:
-        """Return its data files."""
-
-    def check_unchanged(self) -> None:
-        """Raise NerbertError if what it reads isn't what its key holds any more."""
-
-    def make(self, store: Store, scratch: Path) -> None:
-        """Run it, unless done, and store the result; `scratch` is a folder for unfinished work."""
-
-
 class System(Protocol):
     """Finds entities in a cell's sentences; it may train on others of them before."""
-
-    @property
-    def source(self) -> CellTask | None:
-        """Return what is made before, once for all cells that start from it."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -49,14 +25,12 @@ class System(Protocol):
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
         """Return the splits that it reads if `split` is scored; an episode is drawn only from that one."""
 
-    def check_unchanged(self) -> None:
-        """Raise NerbertError if what it reads isn't what its key holds any more."""
-
-    def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
+    def predict(self, part: CellSentences, sources: Path) -> Predictions:
         """Learn from a part's sentences, if it does, and return what it finds in those that are scored.
 
-        Facts are kept with the cell: `seconds` by step, `encoder` (a digest), whether nerbert `pretrained` it, so that
-        its random variation is shared by all cells that have it, and whatever else made the predictions.
+        `sources` is a folder for what several cells start from. Facts are kept with the cell: `seconds` by step,
+        `encoder` (a digest), whether nerbert `pretrained` it, so that its random variation is shared by all cells that
+        have it, and whatever else made the predictions.
         """
 
 

@@ -69,8 +69,8 @@ class Group:
         if cell.state is State.DONE and (F1, "") in figures:
             self.done[run] = figures if self.episodes else with_shares(figures)
             self.keys[run] = str(inner(facts, "keys").get("score") or run)
-            source = inner(facts, "keys").get("source")
-            self.encoders[run] = str(facts.get("encoder") if facts.get("pretrained") is True else source or "")
+            own = facts.get("encoder") if facts.get("pretrained") is True else facts.get("source")
+            self.encoders[run] = str(own or "")
         elif cell.state is not State.NOT_RUN:
             self.failed[run] = cell.why or "no F1 in its scores"
 

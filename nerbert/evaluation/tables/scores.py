@@ -39,7 +39,6 @@ _ZERO_SHOT = {
     "F1 at dev's threshold": "best_on_dev.f1", "dev's threshold": "facts.dev_threshold",
     "F1 of seen names": "at_own_threshold.seen_names.f1", "F1 of unseen names": "at_own_threshold.unseen_names.f1",
     "F1 without else types": "without_else.f1", "token F1": "token.micro_f1", "macro token F1": "token.macro_f1",
-    "Familiarity": "familiarity",
 }  # fmt: skip
 """Of zero-shot cells. Entity F1 and token F1 are in different columns, papers' too: some seven points lie between."""
 _THRESHOLDS = ("facts.own_threshold", "facts.dev_threshold")
@@ -181,9 +180,8 @@ def zero_shot_grid(layout: Layout) -> Grid:
             if any(each.text != NONE for each in known.values()):
                 target = _target(layout, at)
                 rows.append(entries(target, _named(paper), *(known.get(name, NONE) for name in _ZERO_SHOT)))
-    named = f" (types' names embedded by {layout.suite.label_encoder})" if layout.suite.label_encoder else ""
     heads = entries("target", "system", *_ZERO_SHOT)
-    return Grid("zero_shot", f"Zero-shot, in percent; Familiarity{named}", heads, tuple(rows), names=2)
+    return Grid("zero_shot", "Zero-shot, in percent", heads, tuple(rows), names=2)
 
 
 def zero_shot_spans_grid(layout: Layout) -> Grid:

@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.evaluation.benchmark import runner
-from nerbert.evaluation.benchmark.store import Store
-from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.benchmark.suite_file import read_suite
+from nerbert.evaluation.benchmark.suite import Suite, read_suite
 from nerbert.executors import ONE_CORE
 
 SHIPS = (
@@ -75,12 +73,3 @@ def encoders(tmp_path: Path) -> Path:
         (tmp_path / name / "config.json").write_text("{}")
         (tmp_path / name / "model.safetensors").write_text(name)
     return tmp_path
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """A benchmark's folder, empty."""
-    made = Store(tmp_path / "out")
-    for folder in (made.folder, made.cells, made.predictions, made.sources, made.scratch):
-        folder.mkdir()
-    return made

@@ -1,17 +1,18 @@
-"""What a benchmark left in its folder, and outcomes that are made up."""
+"""What a benchmark left in its folder, outcomes that are made up, and cells that are run alone."""
 
 from pathlib import Path
 from typing import Any
 
-from nerbert.evaluation.benchmark.cells import Cell, CellSentences, Predictions
-from nerbert.evaluation.benchmark.runner import run_suite
+from nerbert.evaluation.benchmark.cells import Cell, CellFile, CellSentences, Machine, Predictions, cell_path, read_cell
+from nerbert.evaluation.benchmark.plan import Job, Planner
+from nerbert.evaluation.benchmark.runner import Desk, run_cell, run_suite
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.executors import HERE, Executor
 
 
 def made(output: Path) -> dict[str, int]:
-    """Cells and predictions by name, with what tells a file from one that replaced it."""
-    return {f"{path.parent.name}/{path.name}": path.stat().st_ino for path in output.glob("[cp]*/*.json")}
+    """Return cells by name, with what tells a file from one that replaced it."""
+    return {path.name: path.stat().st_ino for path in output.glob("cells/*.json")}
 
 
 def is_gone(pid: int) -> bool:
@@ -33,3 +34,28 @@ def cells_of(suite: Suite, data: Path, output: Path, executor: Executor = HERE, 
     if stop:
         raise stop
     return cells
+
+
+CPU = Machine("cpu", "fp32")
+
+
+def planned(suite: Suite, data: Path, machine: Machine = CPU) -> list[Job | Cell]:
+    """Return the cells of a suite, none of which is run."""
+    planner = Planner(suite, data, machine)
+    return [planner.plan(place) for place in suite.places()]
+
+
+def only_job(suite: Suite, data: Path) -> Job:
+    """Return the job of a suite's single cell."""
+    (job,) = planned(suite, data)
+    assert isinstance(job, Job), job.why
+    return job
+
+
+def run_only(suite: Suite, data: Path, output: Path) -> tuple[Cell, CellFile | None]:
+    """Run a suite's single cell; return its outcome and its file."""
+    for name in ("cells", "sources"):
+        (output / name).mkdir(parents=True, exist_ok=True)
+    job = only_job(suite, data)
+    cell = run_cell(Desk(suite, data, output, CPU), (job.place, job.key))
+    return cell, read_cell(cell_path(output, job.key))

@@ -11,22 +11,17 @@ from typing import Any
 
 import pytest
 
-from nerbert.evaluation.benchmark.cells import Cell, Machine, State
-from nerbert.evaluation.benchmark.job import Job
-from nerbert.evaluation.benchmark.plan import make_plan
-from nerbert.evaluation.benchmark.store import Store
-from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
-from nerbert.evaluation.benchmark.suite_file import read_suite
+from nerbert.evaluation.benchmark import keys
+from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, State
+from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target, read_suite
 from nerbert.evaluation.benchmark.systems import external
-from nerbert.evaluation.benchmark.tasks import Desk, End, run_task
 from nerbert.evaluation.tables.layout import Layout
 from nerbert.evaluation.tables.table import facts_of
 from nerbert.finetuning.settings import FinetuneSettings
 from tests.commands import exit_code
-from tests.evaluation.benchmark.outcome import cells_of, is_gone, made
+from tests.evaluation.benchmark.outcome import cells_of, is_gone, only_job, planned, run_only
 from tests.serve.heads import until
 
-CPU = Machine("cpu", "fp32")
 PLACES = ("{train}", "{dev}", "{test}", "{output}", "{seed}")
 TAGGER = """
 import json, os, sys, time
@@ -44,7 +39,7 @@ print("to nobody")
 while time.process_time() < 0.25:
     pass
 """
-Plan = Callable[..., Job]
+Make = Callable[..., Suite]
 
 
 @pytest.fixture
@@ -55,21 +50,17 @@ def script(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def planned(data: Path, script: Path) -> Plan:
-    """Plan one cell of a command: Python with what is given, by default the script."""
+def suite_with(script: Path) -> Make:
+    """Return a function that makes a suite of one cell of a command: Python with the given words, or the script."""
 
-    def plan(*words: object, split: Any = "test", size: str = "all", select: Any = "last", **more: Any) -> Job:
+    def make(*words: object, split: Any = "test", size: str = "all", select: Any = "last", **more: Any) -> Suite:
         command = (sys.executable, *map(str, words or (script, *PLACES)))
-        suite = Suite(
-            name="s", title="S", systems={"A": SystemSettings(command=command, **more)}, seeds=(1,), split=split,
-            targets=(Target(data="ships", sizes=(size,), draws=5 if "way" in size else 1),),
-            protocols={"p": FinetuneSettings(select=select)},
+        return Suite(
+            name="s", systems={"A": SystemSettings(command=command, **more)}, seeds=(1,), split=split,
+            targets=(Target(data="ships", sizes=(size,)),), protocols={"p": FinetuneSettings(select=select)},
         )  # fmt: skip
-        job = make_plan(suite, data, CPU)[0]
-        assert isinstance(job, Job), job.why
-        return job
 
-    return plan
+    return make
 
 
 @pytest.mark.extras
@@ -118,9 +109,8 @@ data = "ships"
     page = (output / "toy.md").read_text()
     assert "toy is not nerbert (toy 0.1)" in page
     assert "differ in" not in page
-    for path in output.glob("cells/*.json"):
-        path.unlink()
-    assert exit_code(*arguments) == 0
+    monkeypatch.setattr(keys, "SCORING", 1000)
+    assert cells_of(read_suite(suite), data, output)[0].scores == cells[0].scores
     assert len(log.read_text().splitlines()) == 2, "tags are kept"
 
 
@@ -133,16 +123,18 @@ def lines(*spans: tuple[int, int, str], text: str = SENTENCES[0]) -> str:
     return "".join(f"{json.dumps(row)}\n" for row in rows)
 
 
-def written(planned: Plan, store: Store, monkeypatch: pytest.MonkeyPatch, text: str | None) -> tuple[End, Job]:
-    """Run a cell whose command writes a text, in this process."""
+@pytest.fixture
+def writing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
+    """Return a function that lets a command write a text, in this process."""
 
-    def write(words: list[str], *_: object) -> None:
-        if text is not None:
-            Path(words[-1]).write_text(text)
+    def let(text: str | None) -> None:
+        def write(words: list[str], *_: object) -> None:
+            if text is not None:
+                Path(words[-1]).write_text(text)
 
-    monkeypatch.setattr(external, "_run", write)
-    job = planned("{test}", "{output}")
-    return run_task(Desk(store.folder, CPU), job), job
+        monkeypatch.setattr(external, "_run", write)
+
+    return let
 
 
 @pytest.mark.parametrize(
@@ -161,25 +153,24 @@ def written(planned: Plan, store: Store, monkeypatch: pytest.MonkeyPatch, text: 
     ],
 )
 def test_output_that_does_not_fit_fails_its_cell(
-    planned: Plan, store: Store, monkeypatch: pytest.MonkeyPatch, text: str | None, told: str
+    suite_with: Make, data: Path, tmp_path: Path, writing: Callable[[str | None], None], text: str | None, told: str
 ) -> None:
-    end, _ = written(planned, store, monkeypatch, text)
-    assert end.why.startswith(told)
-    assert end == End(State.FAILED, end.why), "its own fault"
-    assert not made(store.folder)
-    assert not list(store.scratch.iterdir())
+    writing(text)
+    cell, _ = run_only(suite_with("{test}", "{output}"), data, tmp_path)
+    assert cell.why.startswith(told)
+    assert (cell.state, cell.facts) == (State.FAILED, {}), "its own fault"
 
 
-def test_output_can_be_json_lines(planned: Plan, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    end, job = written(planned, store, monkeypatch, lines((4, 14, "ship"), (15, 21, "verb")))
-    assert end == End()
-    found = store.read_predictions(job.tag_key, job.read().test)
+def test_output_can_be_json_lines(
+    suite_with: Make, data: Path, tmp_path: Path, writing: Callable[[str | None], None]
+) -> None:
+    writing(lines((4, 14, "ship"), (15, 21, "verb")))
+    cell, file = run_only(suite_with("{test}", "{output}"), data, tmp_path)
+    assert file is not None
+    found = file.predictions
     assert found is not None
     assert found.entities[0] == [(1, 2, "ship", None), (2, 3, "verb", None)]
-    assert found.greedy is None
-    assert not found.sure
-    cell = store.read_cell(job.key, job.place)
-    assert cell is not None
+    assert (found.greedy, found.sure) == (None, False)
     assert cell.scores["micro"]["f1"] == pytest.approx(2 / (2 + 5))
 
 
@@ -192,18 +183,16 @@ def test_output_can_be_json_lines(planned: Plan, store: Store, monkeypatch: pyte
     ],
 )
 def test_a_command_that_fails_is_told_with_its_last_words(
-    planned: Plan, store: Store, code: str, told: str, again: bool
+    suite_with: Make, data: Path, tmp_path: Path, code: str, told: str, again: bool
 ) -> None:
-    end = run_task(Desk(store.folder, CPU), planned("-c", code, "{test}", "{output}"))
-    assert end == End(State.FAILED, f"the command {told}", again)
+    cell, _ = run_only(suite_with("-c", code, "{test}", "{output}"), data, tmp_path)
+    facts = {TRY_AGAIN: True} if again else {}
+    assert (cell.state, cell.why, cell.facts) == (State.FAILED, f"the command {told}", facts)
 
 
-def test_a_program_that_is_not_there_fails_before_anything_runs(planned: Plan, data: Path) -> None:
-    suite = Suite(
-        name="s", title="S", systems={"A": SystemSettings(command=("./no/python", *PLACES))}, seeds=(1,),
-        targets=(Target(data="ships"),), protocols={"p": FinetuneSettings()},
-    )  # fmt: skip
-    (cell,) = make_plan(suite, data, CPU)
+def test_a_program_that_is_not_there_fails_before_anything_runs(suite_with: Make, data: Path) -> None:
+    systems = {"A": SystemSettings(command=("./no/python", *PLACES))}
+    (cell,) = planned(suite_with().model_copy(update={"systems": systems}), data)
     assert isinstance(cell, Cell)
     assert cell.why.startswith("command: './no/python': no such program")
 
@@ -216,7 +205,7 @@ def sleeper(pid: Path) -> str:
 
 
 def test_a_command_that_does_not_end_is_ended(
-    planned: Plan, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    suite_with: Make, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pid = tmp_path / "pid"
 
@@ -228,15 +217,16 @@ def test_a_command_that_does_not_end_is_ended(
             raise subprocess.TimeoutExpired("x", timeout)
 
     monkeypatch.setattr(external, "Popen", Patient)
-    end = run_task(Desk(store.folder, CPU), planned("-c", sleeper(pid), "{test}", "{output}", timeout_minutes=0.5))
-    why = "the command didn't end in 0.5 minutes; raise timeout_minutes, and pass --retry"
-    assert end == End(State.FAILED, why)
+    suite = suite_with("-c", sleeper(pid), "{test}", "{output}", timeout_minutes=0.5)
+    cell, _ = run_only(suite, data, tmp_path)
+    assert cell.why == "the command didn't end in 0.5 minutes; raise timeout_minutes, and pass --retry"
+    assert (cell.state, cell.facts) == (State.FAILED, {})
     until(lambda: is_gone(int(pid.read_text())), "the command's end")
 
 
-def test_the_limit_is_in_minutes(planned: Plan, store: Store) -> None:
-    job = planned("-c", "import time; time.sleep(1e6)", "{test}", "{output}", timeout_minutes=1e-6)
-    assert "didn't end in 1e-06 minutes" in run_task(Desk(store.folder, CPU), job).why
+def test_the_limit_is_in_minutes(suite_with: Make, data: Path, tmp_path: Path) -> None:
+    suite = suite_with("-c", "import time; time.sleep(1e6)", "{test}", "{output}", timeout_minutes=1e-6)
+    assert "didn't end in 1e-06 minutes" in run_only(suite, data, tmp_path)[0].why
 
 
 def test_a_command_ends_with_who_waits_for_it(tmp_path: Path) -> None:
@@ -251,37 +241,41 @@ def test_a_command_ends_with_who_waits_for_it(tmp_path: Path) -> None:
     until(lambda: is_gone(int(pid.read_text())), "the command's end")
 
 
-def test_a_script_that_changes_meanwhile_leaves_no_cell(planned: Plan, store: Store, script: Path) -> None:
+def test_a_script_that_changes_meanwhile_leaves_no_cell(
+    suite_with: Make, data: Path, tmp_path: Path, script: Path
+) -> None:
     script.write_text(TAGGER + "open(__file__, 'a').write('#')\n")
-    end = run_task(Desk(store.folder, CPU), planned())
-    assert end == End(
-        State.FAILED, "a file that the command names: changed while the benchmark ran; run it again", try_again=True
-    )
-    assert not made(store.folder)
+    cell, file = run_only(suite_with(), data, tmp_path)
+    assert (cell.state, cell.why, cell.facts) == (State.FAILED, keys.CHANGED, {TRY_AGAIN: True})
+    assert file is not None
+    assert file.predictions is None
 
 
-def test_the_key_holds_what_the_command_reads(planned: Plan, script: Path, data: Path, tmp_path: Path) -> None:
-    first = planned().key
-    for other in ({"select": "dev"}, {"timeout_minutes": 5}):
-        assert planned(**other).key == first, "nothing to the tags"
+def test_the_key_holds_what_the_command_reads(suite_with: Make, script: Path, data: Path, tmp_path: Path) -> None:
+    def key(*words: object, **more: Any) -> str:
+        return only_job(suite_with(*words, **more), data).score_key
+
+    first = key()
+    for other in ({"select": "dev"}, {"timeout_minutes": 5.0}):
+        assert key(**other) == first, "nothing to the tags"
     for other in ({"version": "2"}, {"size": "5"}, {"split": "dev"}):
-        assert planned(**other).key != first
-    assert planned(script, *PLACES, "--fast").key != first
+        assert key(**other) != first
+    assert key(script, *PLACES, "--fast") != first
     moved = tmp_path / "elsewhere.py"
     moved.write_bytes(script.read_bytes())
-    assert planned(moved, *PLACES).key == first, "bytes count, not folders"
-    blind = planned("-c", "x" * 5000, "{test}", "{output}").key
+    assert key(moved, *PLACES) == first, "bytes count, not folders"
+    blind = key("-c", "x" * 5000, "{test}", "{output}")
     script.write_text(f"{TAGGER}#")
-    assert planned().key != first
+    assert key() != first
     script.write_text(TAGGER)
     (data / "ships" / "dev.conll").write_text("Oslo\tO\n")
-    assert planned().key != first
-    assert planned("-c", "x" * 5000, "{test}", "{output}").key == blind, "reads no dev"
+    assert key() != first
+    assert key("-c", "x" * 5000, "{test}", "{output}") == blind, "reads no dev"
 
 
-def test_what_a_command_gets_follows_its_placeholders(planned: Plan, data: Path) -> None:
+def test_what_a_command_gets_follows_its_placeholders(suite_with: Make, data: Path) -> None:
     def counts(*words: object, **more: Any) -> tuple[int, int, int]:
-        part = planned(*words, **more).read()
+        part = only_job(suite_with(*words, **more), data).read()
         return len(part.train), len(part.test), len(part.dev)
 
     assert counts() == (12, 3, 3)

@@ -3,7 +3,6 @@
 import re
 import shlex
 import shutil
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -42,8 +41,7 @@ def test_the_guide_runs(
     command(run)
     assert "24 done" in capsys.readouterr().err
     assert {path.name for path in Path("results").iterdir()} == {
-        "benchmark.json", "cells", "predictions", "sources",
-        *(f"ships.{ending}" for ending in ("md", "tex", "csv", "html")),
+        "cells", "sources", *(f"ships.{ending}" for ending in ("md", "tex", "csv", "html")),
     }  # fmt: skip
     command(listed)
     assert capsys.readouterr().out.count("cached: F1") == 24
@@ -51,5 +49,5 @@ def test_the_guide_runs(
 
 def test_the_guide_names_every_key() -> None:
     for table, cls in (("systems.NAME", SystemSettings), ("targets", Target), ("published", Published)):
-        for each in fields(cls):
-            assert f"{table}.{each.name}" in GUIDE or each.name in ("name", "of"), each.name
+        for name in cls.model_fields:
+            assert f"{table}.{name}" in GUIDE or name in ("name", "of"), name

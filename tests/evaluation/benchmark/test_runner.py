@@ -1,5 +1,6 @@
 """Suites that are run: cached, failing, dying, going on. Most cells tag without a training, in this process."""
 
+import errno
 import importlib.util
 import shlex
 import shutil
@@ -12,47 +13,74 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from nerbert.errors import WorkerDied, WriteError
-from nerbert.evaluation.benchmark import runner, tasks
-from nerbert.evaluation.benchmark.cells import Cell, Machine, State
-from nerbert.evaluation.benchmark.runner import STOPPED
-from nerbert.evaluation.benchmark.selection import NOT_SELECTED
-from nerbert.evaluation.benchmark.store import Store
-from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.benchmark.suite_file import read_suite
-from nerbert.evaluation.benchmark.system import CellTask
+from nerbert.config import make_settings
+from nerbert.errors import InputError, NerbertError, SettingsError, WorkerDied, WriteError
+from nerbert.evaluation.benchmark import keys, runner
+from nerbert.evaluation.benchmark.cells import (
+    TRY_AGAIN,
+    Cell,
+    CellKey,
+    CellSentences,
+    Machine,
+    State,
+    tagged_entities,
+    write_cell,
+)
+from nerbert.evaluation.benchmark.runner import NOT_SELECTED, STOPPED, failure, selected
+from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target, read_suite
 from nerbert.evaluation.benchmark.systems import finetuned
 from nerbert.evaluation.benchmark.systems.finetuned import FineTuned
-from nerbert.evaluation.benchmark.tasks import OUT_OF_TIME, End, run_task
 from nerbert.executors import ONE_CORE, Resources
-from nerbert.model.folder import read_card
-from nerbert.parts import Share
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.start import usual_rate
+from nerbert.finetuning.train_tagger import Finetuned, finetune_examples
+from nerbert.formats.examples import read_examples
+from nerbert.model.backbone import load_tokenizer, save_model
+from nerbert.model.folder import read_card, write_card
+from nerbert.model.linear import tag_both_ways
+from nerbert.words import SPLITTER
 from tests.commands import exit_code
-from tests.evaluation.benchmark.outcome import all_outside, cells_of, made
+from tests.encoder.backbones import tiny_tagging
+from tests.evaluation.benchmark.outcome import all_outside, cells_of, made, only_job, run_only
 from tests.raised import raises
 
 Output = pytest.CaptureFixture[str]
-
+One = Callable[..., Suite]
 CELLS = 8
+BROKEN = "The\tO\nMargarethe\n"
 
 
 @pytest.fixture
-def untrained(monkeypatch: pytest.MonkeyPatch, tiny_encoder: Path) -> list[str]:
-    """Let tasks of this process train nothing; return the keys of source trainings and cells that were begun."""
-    begun: list[str] = []
+def untrained(monkeypatch: pytest.MonkeyPatch) -> list[CellKey]:
+    """Let tasks of this process train nothing; return the places of the cells that were begun."""
+    begun, run_cell = list[CellKey](), runner.run_cell
 
-    def begin(desk: Any, task: CellTask) -> End:
-        begun.append(task.key)
-        return run_task(desk, task)
+    def begin(desk: Any, item: tuple[CellKey, str]) -> Cell:
+        begun.append(item[0])
+        return run_cell(desk, item)
 
-    def trained(*given: Any, **_: Any) -> None:
-        shutil.copytree(tiny_encoder, given[4], dirs_exist_ok=True)
-
-    monkeypatch.setattr(runner, "run_task", begin)
-    monkeypatch.setattr(finetuned, "finetune_examples", trained)
+    monkeypatch.setattr(runner, "run_cell", begin)
     monkeypatch.setattr(FineTuned, "predict", all_outside)
     return begun
+
+
+@pytest.fixture
+def one(tiny_encoder: Path) -> One:
+    """Return a function that makes a suite of one cell."""
+
+    def make(
+        size: str = "all", *, source: str = "", encoder: Path = tiny_encoder, split: Any = "test", **more: Any
+    ) -> Suite:  # fmt: skip
+        settings = {"epochs": 1, "min_steps": 0, "batch_size": 8, "precision": "fp32", **more}
+        return Suite(
+            name="s", systems={"A": SystemSettings(encoder=str(encoder), source=source)},
+            targets=(Target(data="ships", sizes=(size,)),), seeds=(1,), split=split,
+            protocols={"p": make_settings(FinetuneSettings, settings)},
+        )  # fmt: skip
+
+    return make
 
 
 def run(*arguments: object, workers: int = 1) -> int:
@@ -71,10 +99,8 @@ def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
     assert {cell.state for cell in cells} == {State.DONE}
     told = capsys.readouterr().err.splitlines()
     assert told[0] == "cells to run: 8, 1 at once; done already: 0"
-    assert told[1:3] == [f"source data far, seed {seed}: made" for seed in (1, 2)]
-    ends = [line.rpartition("; ")[2] for line in told[3:] if " F1 " in line]
+    ends = [line.rpartition("; ")[2] for line in told if " F1 " in line]
     assert ends == [f"{number} of {CELLS} cells" for number in range(1, CELLS + 1)]
-    assert not (output / ".benchmark").exists()
 
     settings = replace(suite.protocols["fast"], threads=1)
     for cell, source in zip(cells[:2], (None, data / "far"), strict=True):
@@ -86,7 +112,7 @@ def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
     assert max(cell.scores["micro"]["f1"] for cell in cells) > 0
 
     before = made(output)
-    assert len(before) == 2 * CELLS
+    assert len(before) == CELLS
     assert cells_of(suite, data, output) == cells
     assert made(output) == before
     assert not capsys.readouterr().err
@@ -102,7 +128,9 @@ def check_facts(cells: list[Cell], output: Path) -> None:
     assert set(facts["data"]) == {"train.conll", "dev.conll", "test.conll"}
     assert facts["temperature"] > 0
     assert set(facts["versions"]) >= {"nerbert", "python", "torch", "transformers", "tokenizers", "accelerate", "numpy"}
-    assert facts["keys"]["source"] in {path.name for path in (output / "sources").iterdir()}
+    folders = {path.name for path in (output / "sources").iterdir() if path.is_dir()}
+    assert folders == {cell.facts["source"] for cell in cells if "source" in cell.facts}
+    assert len(folders) == 2, "one checkpoint a seed"
     assert (facts["source_data"], facts["source_seed"], facts["seed"]) == ("far", 2, 2)
     assert facts["source_seconds"]["cpu"] > 0
     assert (facts["precision"], facts["steps"], facts["duplicates"]) == ("fp32", 2, 1)
@@ -110,132 +138,188 @@ def check_facts(cells: list[Cell], output: Path) -> None:
     assert len({cell.facts["encoder"] for cell in cells}) == 1
 
 
-def test_sources_come_first_then_cells_in_order(suite: Suite, data: Path, tmp_path: Path, untrained: list[str]) -> None:
+def test_what_is_broken_or_old_is_made_anew(
+    suite: Suite, data: Path, tmp_path: Path, untrained: list[CellKey], capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cells = cells_of(suite, data, tmp_path / "out")
-    sources = dict.fromkeys(key for cell in cells if (key := cell.facts["keys"]["source"]))
-    assert len(sources) == 2, "one a seed"
-    assert untrained == [*sources, *(cell.facts["keys"]["score"] for cell in cells)]
-
-
-@pytest.mark.extras
-def test_parts_make_the_cells_and_a_merge_the_tables(
-    suite: Suite, suite_file: Path, data: Path, tmp_path: Path, untrained: list[str], capsys: Output
-) -> None:
-    whole = [cell.facts["keys"] for cell in cells_of(suite, data, tmp_path / "whole")]
-    untrained.clear()
-    output = tmp_path / "out"
-    arguments = (suite_file, "--data", data, "-o", output)
-    assert run(*arguments, "--part", "1/2") == 0
-    assert "2 not run; --merge writes the tables" not in capsys.readouterr().err
-    first = list(untrained)
-    assert 1 < len(first) < CELLS
-    assert run(*arguments, "--part", "1/2") == 0
-    assert untrained == first, "a part that is done runs nothing again"
-    assert run(*arguments, "--merge") == 1
-    assert "cells are missing, such as" in capsys.readouterr().err
-    with Store(output).hold(Share(1, 2)):
-        assert run(*arguments, "--part", "1/2") == 1
-        assert "another run is doing part 1/2 now" in capsys.readouterr().err
-        assert run(*arguments, "--part", "2/2") == 0
-        assert run(*arguments, "--merge") == 1
-    assert not list(output.glob("*.md"))
-    assert len(untrained) == len(set(untrained)), "a source is made by one part"
-    assert sorted(untrained) == sorted({key for keys in whole for key in (keys["source"], keys["score"]) if key})
-    assert run(*arguments, "--merge") == 0
-    assert list(output.glob("*.md"))
-
-
-@pytest.mark.nightly
-def test_what_is_broken_is_made_anew(
-    suite: Suite, data: Path, tmp_path: Path, untrained: list[str], capsys: Output
-) -> None:
-    """A cell that was cut off is scored anew, without its source; one whose tags are broken too is trained."""
-    output = tmp_path / "out"
-    first = cells_of(suite, data, output)
-    keys = [cell.facts["keys"] for cell in first]
-    torn = output / "cells" / f"{keys[1]['score']}.json"
-    torn.write_bytes(torn.read_bytes()[:50])
-    (output / "sources" / keys[1]["source"] / "model.safetensors").write_bytes(b"torn")
+    broken = tmp_path / "out" / "cells" / f"{cells[3].facts['keys']['tag']}.json"
+    broken.write_text(broken.read_text()[:-1])
     untrained.clear()
     capsys.readouterr()
-    assert [cell.scores for cell in cells_of(suite, data, output)] == [cell.scores for cell in first]
-    assert untrained == [keys[1]["score"]]
-    told = capsys.readouterr().err.splitlines()
-    assert told[0].startswith(f"{torn}:")
-    assert told[0].endswith("; so its cell is run again")
+    again = cells_of(suite, data, tmp_path / "out")
+    assert [cell.scores for cell in again] == [cell.scores for cell in cells]
+    assert untrained == [cells[3].place]
+    assert f"{broken}:1: not JSON" in capsys.readouterr().err
+    monkeypatch.setattr(keys, "SCORING", 1000)
+    monkeypatch.setattr(FineTuned, "predict", None)
+    scored = cells_of(suite, data, tmp_path / "out")
+    assert [cell.scores for cell in scored] == [cell.scores for cell in cells], "tags are kept"
+    assert [cell.facts["finished"] for cell in scored] == [cell.facts["finished"] for cell in again]
+    assert len(untrained) == 1 + CELLS
 
-    torn.unlink()
-    (output / "predictions" / f"{keys[1]['tag']}.json").write_text("{")
-    untrained.clear()
-    assert [cell.scores for cell in cells_of(suite, data, output)] == [cell.scores for cell in first]
-    assert untrained == [keys[1]["source"], keys[1]["score"]]
 
-
-@pytest.mark.nightly
 def test_cells_that_fail_are_told_and_the_others_go_on(
-    suite_file: Path, data: Path, tmp_path: Path, untrained: list[str], capsys: Output
+    suite_file: Path, data: Path, tmp_path: Path, untrained: list[CellKey]
 ) -> None:
-    text = suite_file.read_text().replace("seeds = [1, 2]", "seeds = [1]").replace('sizes = ["all", 3]', "sizes = [1]")
-    text += '[[targets]]\ndata = "torn"\n[[targets]]\ndata = "nowhere"\n'
-    text += '[protocols.dev]\nepochs = 1\nmin_steps = 0\nselect = "dev"\n[systems.mine]\n'
-    text += f'[systems.gone]\nencoder = "{tmp_path}/gone"\n'
-    suite_file.write_text(text + '[[targets]]\ndata = "far"\n')
-    output = tmp_path / "out"
-    assert run(suite_file, "--data", data, "-o", output) == 1
-    shown = capsys.readouterr()
-    assert "failed: tiny, torn, all, draw 1, seed 1, fast and 3 more: train.conll:2: broken line" in shown.err
-    assert "or with --retry" in shown.err
-    assert {path.suffix for path in output.glob("small.*")} >= {".md", ".csv", ".tex", ".html"}
-    untrained.clear()
-    cells = {cell.place: cell for cell in cells_of(read_suite(suite_file), data, output)}
-    found = {(place.system, place.target, place.protocol): (cell.state, cell.why) for place, cell in cells.items()}
-    assert found["tiny", "ships", "fast"] == found["tiny", "ships", "dev"] == (State.DONE, "")
-    assert found["tiny", "far", "dev"][1] == (
-        "setting select = 'dev': there is no dev split; add one or use select = 'last'"
-    )
-    assert "no such folder" in found["tiny", "nowhere", "fast"][1]
-    assert found["mine", "ships", "fast"][0] is State.NOT_RUN
-    assert "no such folder" in found["gone", "ships", "fast"][1]
-    assert untrained == [], "a failure is kept"
-
-    before = made(output)
-    assert run(suite_file, "--data", data, "-o", output, "--retry") == 1
-    after = made(output)
-    assert len(untrained) == len({name for name in before if after[name] != before[name]}) == 6
+    suite_file.write_text(suite_file.read_text() + '[[targets]]\ndata = "torn"\n')
+    suite = read_suite(suite_file)
+    cells = cells_of(suite, data, tmp_path / "out")
+    failed = [cell for cell in cells if cell.place.target == "torn"]
+    assert {(cell.state, cell.why.partition("'")[0]) for cell in failed} == {
+        (State.FAILED, "train.conll:2: broken line ")
+    }
+    assert sum(cell.state is State.DONE for cell in cells) == CELLS
+    count = len(untrained)
+    assert cells_of(suite, data, tmp_path / "out") == cells
+    assert len(untrained) == count, "their own fault, so they aren't tried again"
+    cells_of(suite, data, tmp_path / "out", retry=True)
+    assert len(untrained) == count + len(failed)
 
 
-def test_a_source_that_fails_takes_its_cells_along(
-    suite_file: Path, data: Path, tmp_path: Path, untrained: list[str]
+@pytest.mark.parametrize(
+    ("broken", "options", "told"),
+    [
+        ({"train": BROKEN}, {}, "train.conll:2: broken line"),
+        ({"dev": BROKEN}, {"select": "dev"}, "dev.conll:2: broken line"),
+        ({"train": None}, {}, "holds no train split, say train.conll"),
+        ({"test": None}, {}, "holds no test split, so nothing can be scored"),
+        ({"dev": None}, {"select": "dev"}, "setting select = 'dev': there is no dev split"),
+        ({"train": "Oslo\tO\n"}, {}, "no training sentence has an entity"),
+        ({"../far/train": BROKEN}, {"source": "far"}, "source data far: "),
+        ({}, {"size": "50"}, "size 50: there are only 12 sentences"),
+    ],
+)
+def test_a_cells_own_fault_is_told_without_its_folder(
+    one: One, data: Path, tmp_path: Path, broken: dict[str, str | None], options: dict[str, Any], told: str
 ) -> None:
-    suite_file.write_text(suite_file.read_text().replace('source = "far"', 'source = "torn"'))
-    suite, output = read_suite(suite_file), tmp_path / "out"
-    cells = cells_of(suite, data, output)
-    lost = [cell for cell in cells if "source" in cell.place.system]
-    for cell in lost:
-        assert cell.why.startswith(f"source data torn, seed {cell.place.seed}: train.conll:2: broken line")
-    assert {cell.state for cell in cells if cell not in lost} == {State.DONE}
-    assert len(untrained) == 2 + CELLS // 2
-    assert cells_of(suite, data, output) == cells
-    assert len(untrained) == 2 + CELLS // 2
+    for split, text in broken.items():
+        path = data / "ships" / f"{split}.conll"
+        path.write_text(text) if text else path.unlink()
+    cell, file = run_only(one(**options), data, tmp_path)
+    assert (cell.state, cell.facts) == (State.FAILED, {})
+    assert cell.why.startswith(told)
+    assert "ships" not in cell.why
+    assert file is not None
+    assert file.cell(cell.place) == cell
+
+
+@pytest.mark.parametrize("how", ["test", "and it fails", "encoder", "source"])
+def test_what_was_made_of_changed_files_is_not_kept(
+    one: One, data: Path, tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    encoder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    paths = {"encoder": encoder / "config.json", "source": data / "far" / "train.conll"}
+
+    def change(*_: Any, **__: Any) -> Any:
+        with paths.get(how, data / "ships" / "test.conll").open("a") as file:
+            file.write("\n")
+        if how == "and it fails":
+            raise InputError("torn")
+        return all_outside(None, only_job(one(), data).read())
+
+    target: Any = finetuned if how == "source" else FineTuned
+    monkeypatch.setattr(target, "finetune_examples" if how == "source" else "predict", change)
+    cell, _ = run_only(one(encoder=encoder, source="far"), data, tmp_path)
+    assert cell.why.endswith(keys.CHANGED)
+    assert (cell.state, cell.facts) == (State.FAILED, {TRY_AGAIN: True})
+    assert not [path for path in (tmp_path / "sources").iterdir() if path.is_dir()]
+
+
+def test_a_cell_reads_what_it_uses_alone(one: One, data: Path) -> None:
+    def counts(part: CellSentences) -> tuple[int, int, int]:
+        return len(part.train), len(part.test), len(part.dev)
+
+    part = only_job(one(), data).read()
+    assert (counts(part), part.duplicates) == ((12, 3, 3), (2,))
+    assert counts(only_job(one("5"), data).read()) == (5, 3, 3)
+    (data / "ships" / "test.conll").write_text(BROKEN)
+    part = only_job(one(split="dev"), data).read()
+    assert counts(part) == (12, 3, 0), "what is scored gives no temperature"
+    assert part.test == read_examples(data / "ships" / "dev.conll")
+    rows = (f"Holm{number}\tB-person\nsees\tO\nIngeborg{number}\tB-ship\n\n" for number in range(8))
+    (data / "ships" / "test.conll").write_text("".join(rows))
+    (data / "ships" / "train.conll").unlink()
+    (data / "ships" / "dev.conll").write_text(BROKEN)
+    episode = only_job(one("2 way 1 shot"), data).read()
+    assert (episode.duplicates, bool(episode.train), bool(episode.test)) == ((), True, True)
+
+
+def test_a_cell_after_a_source_reads_two_layers(one: One, data: Path, tmp_path: Path, tiny_encoder: Path) -> None:
+    tokenizer = load_tokenizer(str(tiny_encoder))
+    save_model(tmp_path / "deep", tiny_tagging("bert", len(tokenizer), num_hidden_layers=3), tokenizer)
+    write_card(tmp_path / "deep", "encoder", word_splitter=SPLITTER, num_frozen_layers=2)
+    suite = one(source="far", encoder=tmp_path / "deep", tagging={"joined_layer": -1}, source_head="shared")
+    assert run_only(suite, data, tmp_path / "out")[0].state is State.DONE
+
+
+def test_settings_and_precision_are_the_protocols(
+    one: One, data: Path, tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoConfig
+
+    taggers = []
+
+    def spy(*given: Any, **more: Any) -> Finetuned:
+        taggers.append(finetune_examples(*given, **more))
+        return taggers[-1]
+
+    monkeypatch.setattr(finetuned, "finetune_examples", spy)
+    job = only_job(one(precision="bf16"), data)
+    assert isinstance(job.system, FineTuned)
+    found = job.system.predict(job.read(), tmp_path)
+    rate = usual_rate(AutoConfig.from_pretrained(tiny_encoder))
+    assert found.facts["settings"]["learning_rate"] == rate > 0 == job.system.settings.learning_rate
+    assert (found.facts["settings"]["batch_size"], found.facts["steps"]) == (8, 2)
+    assert taggers[0].card["precision"] == "bf16"
+    legal, raw = tag_both_ways(taggers[0].head, job.read().test, found.facts["temperature"])
+    assert (found.entities, found.greedy) == (tagged_entities(legal), [each.tags for each in raw])
+
+
+def caused(outer: NerbertError, inner: Exception) -> NerbertError:
+    outer.__cause__ = inner
+    return outer
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (InputError("x"), False),
+        (SettingsError("x"), False),
+        (caused(InputError("x"), ValueError("x")), False),
+        (caused(InputError("x"), OSError(errno.EMFILE, "x")), True),
+        (caused(InputError("x"), MemoryError()), True),
+        (NerbertError("memory ran out"), True),
+        (torch.OutOfMemoryError("x"), True),
+    ],
+)
+def test_whose_fault_a_failure_is(error: Exception, again: bool, suite: Suite, tmp_path: Path) -> None:
+    assert failure(error, next(suite.places()), tmp_path).facts == ({TRY_AGAIN: True} if again else {})
+
+
+def test_a_failure_is_one_line_without_folders(suite: Suite, tmp_path: Path) -> None:
+    why = [failure(error, next(suite.places()), tmp_path).why for error in (
+        InputError(f"{tmp_path}/train.conll:2: torn"), InputError(f"{tmp_path}: torn"), ValueError("a\nb" * 999)
+    )]  # fmt: skip
+    assert why[:2] == ["train.conll:2: torn", "torn"]
+    assert why[2].startswith("ValueError: a ba b")
+    assert len(why[2]) == 500
 
 
 class Mortal:
-    """An executor of two workers that die with what they have under way when one of `fatal` tasks begins."""
+    """An executor whose workers die when one of `fatal` cells begins."""
 
     workers = 2
 
-    def __init__(self, scratch: Path, fatal: Callable[[CellTask], bool]) -> None:
-        self.scratch, self.fatal, self.begun = scratch, fatal, list[tuple[str, ...]]()
+    def __init__(self, fatal: Callable[[CellKey], bool]) -> None:
+        self.fatal, self.begun = fatal, list[int]()
 
     def map_ordered(
         self, task: Callable[[Any], Any], items: Iterable[Any], needs: Resources = ONE_CORE
     ) -> Iterator[Any]:
         items = list(items)
-        self.begun.append(tuple(each.key for each in items))
-        for place, item in enumerate(items):
-            if self.fatal(item):
-                for each in items[place : place + 2]:
-                    (self.scratch / each.key).mkdir(exist_ok=True)
+        self.begun.append(len(items))
+        for item in items:
+            if self.fatal(item[0]):
                 raise WorkerDied("a worker process died")
             yield task(item)
 
@@ -248,54 +332,34 @@ class Mortal:
 
 @pytest.mark.usefixtures("untrained")
 def test_the_death_of_a_process_is_one_cells_failure(suite: Suite, data: Path, tmp_path: Path, capsys: Output) -> None:
-    executor = Mortal(tmp_path / "out" / ".benchmark", lambda task: task.key == fatal)
-    fatal = [cell.facts["keys"]["score"] for cell in cells_of(suite, data, tmp_path / "first")][2]
+    fatal = list(suite.places())[2]
+    executor = Mortal(lambda place: place == fatal)
     cells = cells_of(suite, data, tmp_path / "out", executor)
     assert [cell.state for cell in cells] == [State.FAILED if place == 2 else State.DONE for place in range(CELLS)]
-    assert cells[2].why == "a worker process died; the next run tries again"
-    assert cells[2].try_again
-    assert [len(keys) for keys in executor.begun] == [2, 8, 1, 1, 4], "sources; cells; the two under way; the rest"
-    assert "a worker process died; the tasks in progress run again, one by one" in capsys.readouterr().err
+    assert (cells[2].why, cells[2].facts) == ("a worker process died; the next run tries again", {TRY_AGAIN: True})
+    assert executor.begun == [8, 1, 5]
+    assert "a worker process died; the first cell in progress runs again, alone" in capsys.readouterr().err
     assert {cell.state for cell in cells_of(suite, data, tmp_path / "out")} == {State.DONE}
 
 
-@pytest.mark.usefixtures("untrained")
-def test_processes_that_die_before_they_begin_end_the_run(suite: Suite, data: Path, tmp_path: Path) -> None:
-    executor = Mortal(tmp_path / "out" / ".benchmark", lambda _: True)
-    cells = cells_of(suite, data, tmp_path / "out", executor)
-    assert {cell.state for cell in cells} == {State.FAILED}
-    assert cells[1].why == "source data far, seed 1: a worker process died; the next run tries again"
-
-
 def test_a_full_disk_ends_the_run(
-    suite: Suite, data: Path, tmp_path: Path, untrained: list[str], monkeypatch: pytest.MonkeyPatch
+    suite: Suite, data: Path, tmp_path: Path, untrained: list[CellKey], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = Store.write_cell
+    def full(*given: Any) -> None:
+        if len(untrained) > 2:
+            raise OSError(errno.ENOSPC, "no room")
+        write_cell(*given)
 
-    def full(store: Store, key: str, cell: Cell) -> None:
-        if len(untrained) > 4:
-            raise WriteError("no room")
-        write(store, key, cell)
-
-    monkeypatch.setattr(Store, "write_cell", full)
-    with raises(WriteError, words="out: is full, so no more cells are started: no room"):
+    monkeypatch.setattr(runner, "write_cell", full)
+    with raises(WriteError, words="can't be written: No space left on device; free space or choose another place"):
         cells_of(suite, data, tmp_path / "out")
-    assert len(untrained) == 5
-    assert len(list((tmp_path / "out" / "cells").iterdir())) == 2
-
-
-def test_no_cell_begins_when_the_time_is_up(suite: Suite, data: Path, tmp_path: Path, untrained: list[str]) -> None:
-    cells = cells_of(suite, data, tmp_path / "out", minutes=1e-9)
-    assert {(cell.state, cell.why) for cell in cells} == {(State.NOT_RUN, OUT_OF_TIME)}
-    assert not made(tmp_path / "out")
-    assert not list((tmp_path / "out" / "sources").iterdir())
-    assert {cell.state for cell in cells_of(suite, data, tmp_path / "out", minutes=1e9)} == {State.DONE}
-    assert len(untrained) > CELLS
+    assert len(untrained) == 3
+    assert len(made(tmp_path / "out")) == 2
 
 
 @pytest.mark.nightly
 def test_episodes_and_types_that_training_lacks(
-    suite_file: Path, data: Path, tmp_path: Path, untrained: list[str]
+    suite_file: Path, data: Path, tmp_path: Path, untrained: list[CellKey]
 ) -> None:
     text = suite_file.read_text().replace('"all", 3', '"1 way 1 shot", "k=5"')
     text = text.replace("draw_by_seed = true", "draws = 5")
@@ -313,7 +377,9 @@ def test_episodes_and_types_that_training_lacks(
 
 
 @pytest.mark.usefixtures("untrained")
-def test_a_dry_run_lists_and_writes_nothing(suite_file: Path, data: Path, tmp_path: Path, capsys: Output) -> None:
+def test_a_dry_run_lists_and_writes_nothing(
+    suite_file: Path, data: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output = tmp_path / "out"
     dry = partial(run, suite_file, "--data", data, "-o", output, "--dry-run")
     assert dry() == 0
@@ -323,14 +389,17 @@ def test_a_dry_run_lists_and_writes_nothing(suite_file: Path, data: Path, tmp_pa
     assert lines[-1] == f"to run: {CELLS} cells; no cell like {CELLS} of them is done"
     assert not output.exists()
     cells = cells_of(read_suite(suite_file), data, output)
-    (output / "cells" / f"{cells[1].facts['keys']['score']}.json").unlink()
+    (output / "cells" / f"{cells[1].facts['keys']['tag']}.json").unlink()
     capsys.readouterr()
     assert dry() == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.partition("fast: ")[2][:10] for line in lines[:3]] == ["cached: F1", "would be s", "cached: F1"]
+    assert [line.partition("fast: ")[2][:10] for line in lines[:3]] == ["cached: F1", "would run", "cached: F1"]
     assert lines[-1].startswith("to run: 1 cells; about ")
     assert dry("--only", "seed=2") == 0
     assert len(capsys.readouterr().out.splitlines()) == sum(each.place.seed == 2 for each in cells)
+    monkeypatch.setattr(keys, "SCORING", 1000)
+    assert dry() == 0
+    assert capsys.readouterr().out.count("fast: would be scored again") == CELLS - 1
 
 
 @pytest.mark.usefixtures("untrained")
@@ -339,6 +408,27 @@ def test_a_part_of_a_suite_runs_and_the_tables_keep_the_rest(suite: Suite, data:
     assert {(cell.state, cell.why) for cell in first if cell.place.seed == 2} == {(State.NOT_RUN, NOT_SELECTED)}
     assert {cell.state for cell in first if cell.place.seed == 1} == {State.DONE}
     assert {cell.state for cell in cells_of(suite, data, tmp_path / "out", only=["seed=2"])} == {State.DONE}
+
+
+@pytest.mark.parametrize(
+    ("only", "count"),
+    [((), 8), (("size=3",), 4), (("system=tiny", "seed=1, 2"), 4), (("system=tiny, source & target", "seed=1"), 2)],
+)
+def test_what_is_selected(suite: Suite, only: tuple[str, ...], count: int) -> None:
+    assert len(selected(list(suite.places()), only)) == count
+
+
+@pytest.mark.parametrize(
+    ("only", "why"),
+    [
+        ("size", "--only size: did you mean 'size=…'?"),
+        ("sizes=3", "--only sizes=3: did you mean 'size=…'?"),
+        ("size=3,5", "--only size=3,5: the suite has no size '5'"),
+    ],
+)
+def test_what_the_suite_does_not_have_is_refused(suite: Suite, only: str, why: str) -> None:
+    with raises(SettingsError, words=why):
+        selected(list(suite.places()), [only])
 
 
 def test_a_dry_run_tells_each_reason_once(suite_file: Path, data: Path, tmp_path: Path, capsys: Output) -> None:
@@ -371,14 +461,18 @@ def test_a_dry_run_needs_no_scipy(
 
 
 @pytest.mark.extras
-def test_the_command_to_go_on_has_all_options(
-    suite_file: Path, data: Path, tmp_path: Path, capsys: Output, tiny_encoder: Path
+def test_a_command_that_is_stopped_says_how_to_go_on(
+    suite_file: Path, data: Path, tmp_path: Path, capsys: Output, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever the arguments come from."""
-    options = ["--encoder", f"tiny={tiny_encoder}", "--only", "protocol=fast"]
-    options += ["--minutes", "1e-09", "--workers", "1", "--retry"]
+    """With all its options, wherever they come from."""
+
+    def stop(*_: object) -> Cell:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run_cell", stop)
+    options = ["--encoder", f"tiny={tiny_encoder}", "--only", "protocol=fast", "--workers", "1", "--retry"]
     arguments = ["benchmark", str(suite_file), "--data", str(data), "-o", str(tmp_path / "out"), *options]
-    assert exit_code(*arguments) == 0
+    assert exit_code(*arguments) == 130
     (line,) = (line for line in capsys.readouterr().err.splitlines() if "are left" in line)
     assert line == f"{CELLS} cells are left; {shlex.join(['nerbert', *arguments])}"
 
@@ -390,18 +484,14 @@ def test_what_to_do_about_cells_that_are_left(suite: Suite) -> None:
     assert left("killed", try_again=True)[1:] == ["every run retries cells that failed because of the machine: AGAIN"]
     assert "--retry" in left("torn")[1]
     assert "--retry" not in left("killed", try_again=True)[1]
-    assert left(OUT_OF_TIME, State.NOT_RUN) == left(STOPPED, State.NOT_RUN) == ["8 cells are left; AGAIN"]
+    assert left(STOPPED, State.NOT_RUN) == ["8 cells are left; AGAIN"]
     assert left("no encoder given", State.NOT_RUN) == []
 
 
 @pytest.mark.extras
 @pytest.mark.parametrize(
     ("options", "told"),
-    [
-        (["--minutes", "0"], "--minutes 0: must be above 0"),
-        (["--workers", "0"], "workers = 0: must be at least 1"),
-        (["--data", "/nowhere"], "/nowhere: no such folder"),
-    ],
+    [(["--workers", "0"], "workers = 0: must be at least 1"), (["--data", "/nowhere"], "/nowhere: no such folder")],
 )
 def test_options_that_are_refused(
     suite_file: Path, data: Path, tmp_path: Path, options: list[str], told: str, capsys: Output
@@ -421,4 +511,4 @@ def test_processes_share_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert runner._gpus(machine) == ("0", "1")
     assert runner._gpus(replace(machine, device="cpu")) == ()
     names = [get_context("forkserver").Process().name for _ in range(4)]
-    assert [tasks.gpu_of(name, ("a", "b")) for name in names] in (list("abab"), list("baba"))
+    assert [runner.gpu_of(name, ("a", "b")) for name in names] in (list("abab"), list("baba"))

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nerbert.config import load_settings
 from nerbert.errors import SettingsError
-from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
-from nerbert.evaluation.benchmark.suite_file import parse_encoders, read_suite
+from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target, parse_encoders, read_suite
 from nerbert.evaluation.datasets.load import known_data
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.entity_labels import parse_type_labels
@@ -47,7 +47,7 @@ def read(tmp_path: Path, text: str, **encoders: str | tuple[str, ...]) -> Suite:
 
 def test_a_suite_is_read(tmp_path: Path) -> None:
     suite = read(tmp_path, GOOD, B="folder")
-    assert (suite.name, suite.title, suite.baseline, suite.seeds) == ("mine", "T", "A", (3, 5))
+    assert (suite.name, suite.title, suite.seeds) == ("mine", "T", (3, 5))
     assert [each.encoder for each in suite.systems.values()] == ["a", "folder", "folder"]
     assert suite.targets[0].sizes == ("all", "10", "5%", "k=5")
     assert suite.protocols == {"dev": FinetuneSettings(select="dev")}
@@ -57,7 +57,7 @@ def test_a_suite_is_read(tmp_path: Path) -> None:
 def test_a_systems_settings_need_only_go_with_its_protocols(tmp_path: Path) -> None:
     own = GOOD.replace("[systems.A]", "[systems.A.settings]\npatience = 3\n[systems.A]", 1)
     assert read(tmp_path, own).settings_of("A", "dev") == FinetuneSettings(select="dev", patience=3)
-    with raises(SettingsError, words="[systems.'A'] under [protocols.dev]: setting patience = 3"):
+    with raises(SettingsError, words="systems.A under protocols.dev: setting patience = 3"):
         read(tmp_path, own.replace('select = "dev"', 'select = "last"'))
 
 
@@ -65,7 +65,6 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
     suite = read(tmp_path, A + '[[targets]]\ndata = "x"\n')
     assert suite.protocols == {"default": FinetuneSettings()}
     assert suite.seeds == (1, 2, 3, 4, 5)
-    assert suite.title == "mine"
     assert list(read(tmp_path, GOOD.replace("[protocols.dev]", "[protocols.default]")).protocols) == ["default"]
 
 
@@ -73,72 +72,54 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
     ("old", "new", "told"),
     [
         ("title =", "titel =", "unknown setting 'titel': did you mean 'title'?"),
-        ('encoder = "a"', 'encodr = "a"', "[systems.'A']: unknown setting 'encodr': did you mean 'encoder'?"),
-        ("data =", 'format = "connl"\ndata =', "setting format = 'connl': did you mean 'conll'"),
-        ('encoder = "a"', 'encoder = "a"\nsource_format = ":x"', "[systems.'A']: setting source_format = ':x'"),
+        ('encoder = "a"', 'encodr = "a"', "unknown setting 'systems.A.encodr': did you mean 'encoder'?"),
+        ('encoder = "a"', 'seen_only = true', "systems.A.seen_only: Familiarity and its"),
+        ("data =", 'dat =', "unknown setting 'targets[0].dat': did you mean 'data'?"),
+        ('data = "x"', "", "setting targets[0].data is missing"),
+        ("data =", 'format = "connl"\ndata =', "setting targets[0].format: 'connl': did you mean 'conll'"),
         ("sizes =", 'format = "conll"\n[[targets]]\ndata = "x"\nsizes = [3]\n[[targets]]\ndata = "y"\nsizes =',
          "'x' has two formats"),
-        ("select =", "selct =", "[protocols.'dev']: unknown setting 'selct': did you mean 'select'?"),
-        ("f1 = { x", "f1 = { xx", "unknown target 'xx': did you mean 'x'?"),
-        ("f1 = { x = 50 }", "f1 = { x = 5000 }", "[[published]] 'P': setting f1.x = 5000: must be a number"),
-        ("f1 = { x = 50 }", "f1 = 50", "setting f1 = 50: must be figures in percent by data set"),
-        ("f1 = { x = 50 }", "", "[[published]] 'P': setting f1 = None"),
-        ('of = "a paper"', 'of = " "', "setting of = ' ': must be text"),
-        ('select = "dev"', "seed = 1", "setting seed: can't be set by "),
-        ('select = "dev"', "threads = 2", "setting threads: can't be set by"),
-        ("[systems.A]", "[systems.A.settings]\nthreads = 2\n[systems.A]", "'A']: settings: setting threads: can't"),
-        ("[systems.A]", "[systems.A.settings]\nhead = 'names'\n[systems.A]", "unknown setting 'head'"),
+        ("select =", "selct =", "setting protocols.dev: unknown setting 'selct': did you mean 'select'?"),
+        ("f1 = { x", "f1 = { xx", "published 'P': unknown target 'xx': did you mean 'x'?"),
+        ("f1 = { x = 50 }", "f1 = { x = 5000 }", "published[0].f1.x = 5000: must be less than or equal to 100"),
+        ("f1 = { x = 50 }", "f1 = 50", "setting published[0].f1 = 50: must be"),
+        ("f1 = { x = 50 }", "", "published 'P': needs f1 or token_f1"),
+        ('of = "a paper"', 'of = " "', "setting published[0].of: ' ': must be text, printable and not empty"),
+        ('name = "P"', 'name = "\\u202eP"', "setting published[0].name: "),
+        ('select = "dev"', "seed = 1", "protocols.dev: setting seed: can't be set by a protocol or system; give"),
+        ("[systems.A]", "[systems.A.settings]\nthreads = 2\n[systems.A]", "setting threads: can't be set by"),
         ("[systems.A]", "[systems.A.settings]\nschedul = 'linear'\n[systems.A]", "did you mean 'schedule'"),
-        ('select = "dev"', "epochs = -1", "[protocols.'dev']: setting epochs = -1: must be a number, above 0"),
-        ("[3, 5]", "[3, 3]", "seeds = [3, 3]: must be different"),
-        ("[3, 5]", "[]", "seeds = []"),
-        ("[3, 5]", "[4294967296]", "below 4294967296"),
-        ("[3, 5]", "[-1]", "at least 0"),
-        ("[3, 5]", '["1"]', "must be a list of whole number"),
+        ('select = "dev"', "epochs = -1", "setting protocols.dev: setting epochs = -1: must be a number, above 0"),
+        ("[3, 5]", "[3, 3]", "setting seeds: [3, 3]: must be different"),
+        ("[3, 5]", "[]", "setting seeds = []"),
+        ("[3, 5]", "[4294967296]", "seeds[0] = 4294967296: must be less than 4294967296"),
+        ("[3, 5]", '["1"]', "seeds[0] = '1': must be a valid integer"),
         ("10,", "10, 10,", "'x' at size 10 is given 2 times"),
-        ("10,", '"10 %%",', "size '10 %%': must be"),
+        ("10,", '"10 %%",', "targets[0].sizes[1]: size '10 %%': must be"),
         ("k = 5", "k=4", "'x' at size k=4: draws = 1 are too few"),
         ('["all", 10, "5 %", "k = 5"]', '["k=1"]\ndraw_by_seed = true', "at size k=1: draws = 2 "),
-        ("k = 5", "5 way 1 shot", "at size 5 way 1 shot: draws = 1 are too few"),
-        ("sizes = [", "draws = 0\nsizes = [", "draws = 0: must be a whole number, at least 1"),
-        ('data = "x"', 'data = " "', "[[targets]] number 1: setting data = ' ': must be text, printable"),
-        ('["all", 10, "5 %", "k = 5"]', "[]", "'x': sizes can't be empty"),
-        ("sizes = [", "draw_by_seed = true\ndraws = 2\nsizes = [", "leave it out if draw_by_seed is true"),
-        ("sizes = [", "seeds = [1, 1]\nsizes = [", "setting seeds = [1, 1]: must be different"),
-        ('same_encoder_as = "B"', 'same_encoder_as = "C"', "source & target']: unknown system 'C'"),
+        ("sizes = [", "draws = 0\nsizes = [", "targets[0].draws = 0: must be greater than or equal to 1"),
+        ('["all", 10, "5 %", "k = 5"]', "[]", "targets[0].sizes = []"),
+        ("sizes = [", "draw_by_seed = true\ndraws = 2\nsizes = [", "leave draws out if draw_by_seed is true"),
+        ('same_encoder_as = "B"', 'same_encoder_as = "C"', "systems.B, source & target: unknown system 'C'"),
         ('same_encoder_as = "B"', 'same_encoder_as = "B"\nencoder = "b"', "can't both be given"),
-        ("seeds =", 'baseline = "a"\nseeds =', "unknown baseline 'a': did you mean 'A'?"),
-        ('[systems.A]\nencoder = "a"', '[systems." "]', "setting NAME = ' ': must be text, printable and not empty"),
-        ("[protocols.dev]", '[protocols.""]', "setting NAME = '': must be text, printable and not empty"),
-        ("[protocols.dev]", '[protocols."a\\nb"]', ": must be text, printable and not empty"),
-        ("[protocols.dev]", "[protocols.default]\n[protocols.dev]", "[protocols.default]: "),
-        ('name = "P"', 'name = "a\\u001bb"', "setting name = 'a\\x1bb': must be text"),
-        ('name = "P"', 'name = "\\u202eP"', "setting name = "),
-        ('of = "a paper"', 'of = "a\\tpaper"', ": must be text"),
-        ("sizes = [", "draws = 20000000\nsizes = [", "setting draws = 20000000: must be a whole number"),
-        ("[[targets]]", "[targets]", "setting targets: must be tables with double brackets, [[targets]]"),
-        ('[[published]]\nname = "P"\nof = "a paper"\nf1 = { x = 50 }', "[[systems.A]]", ""),
+        ("seeds =", 'baseline = "a"\nseeds =', "baseline: unknown baseline 'a': did you mean 'A'?"),
+        ('[systems.A]\nencoder = "a"', '[systems." "]', "' ': must be text, printable and not empty"),
+        ("[protocols.dev]", "[protocols.default]\n[protocols.dev]", "protocols.default: is named so"),
+        ("[[targets]]", "[targets]", "setting targets = {'data': 'x'"),
         ("[[targets]]", f"[systems.C]\n{COMMAND}\n[systems.D]\nsame_encoder_as = 'C'\n[[targets]]",
          "same_encoder_as = 'C': has no encoder of its own either"),
-        ("[[targets]]", "[systems.C]\nsame_encoder_as = 'B, source & target'\n[[targets]]", "has no encoder of its"),
         *((A, f"[systems.A]\n{table}\n", told) for table, told in (
-            ("command = ['x', '{output}']", "setting command: lacks {test}; placeholders are {train}, {dev}"),
-            ("command = ['x', '{test}', 'output']", "setting command: lacks {output}"),
-            ("command = 'x {test} {output}'", "must be a list of text"),
-            (f"{COMMAND}\nencoder = 'a'", "has a command, so it can't have an encoder"),
-            (f"{COMMAND}\nsource = 'far'", "has a command, so it can't have an encoder"),
-            (f"{COMMAND}\nsame_encoder_as = 'B'", "has a command, so it can't have an encoder"),
-            (f"{COMMAND}\ntimeout_minutes = 0", "must be a number, above 0"),
-            ("seen_only = true", "seen_only finds mentions of trained_on"),
+            ("command = ['x', '{output}']", "setting systems.A.command: lacks {test}; placeholders are {train}, {dev}"),
+            (f"{COMMAND}\nencoder = 'a'", "systems.A: has a command, so it can't have an encoder"),
+            (f"{COMMAND}\ntimeout_minutes = 0", "timeout_minutes = 0: must be greater than 0"),
         )),
         ("sizes =", "labels = ['a=b', 'a=c']\nsizes =", "each type once"),
-        ("f1 = { x = 50 }", "token_f1 = 3", "token_f1 = 3"),
-        ("title =", "means = 3\ntitle =", "must be a table [means]"),
+        ("title =", "means = 3\ntitle =", "setting means = 3: must be"),
         *(("[protocols.dev]", f"[[targets]]\ndata = 'y'\n[means]\n{mean}\n[protocols.dev]", told) for mean, told in (
-            ("both = 'x'", "means.both = 'x'"), ("both = ['x', 'z']", "unknown target 'z'"),
-            ("both = ['x']", "must be two targets or more"), ("both = ['x', 'y', 'x']", "each once"),
-            ("x = ['x', 'y']", "a name that is none of theirs"))),
-        (GOOD, "", "at least one"), (GOOD, A, "at least one"), (GOOD, "[[targets]]\ndata = 'x'\n", "at least one"),
+            ("both = ['x', 'z']", "means.both: unknown target 'z'"), ("both = ['x']", "means.both = ['x']"),
+            ("both = ['x', 'x']", "each target once"), ("x = ['x', 'y']", "a name that is none of theirs"))),
+        (GOOD, A, "setting targets is missing"), (GOOD, "[[targets]]\ndata = 'x'\n", "setting systems is missing"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, told: str) -> None:
@@ -162,7 +143,7 @@ def test_more_cells_than_a_plan_can_hold_are_refused(tmp_path: Path) -> None:
     """Three systems, two sizes: 60,000 cells a seed."""
     text = GOOD.replace('sizes = ["all", 10, "5 %", "k = 5"]', "draws = 10000\nsizes = [7, 8]")
     read(tmp_path, text.replace("[3, 5]", f"{list(range(16))}"))
-    with raises(SettingsError, words="mine.toml: 1,020,000 cells are more than 1,000,000"):
+    with raises(SettingsError, words="1,020,000 cells are more than 1,000,000"):
         read(tmp_path, text.replace("[3, 5]", f"{list(range(17))}"))
 
 
@@ -189,13 +170,13 @@ def test_several_encoders_of_a_system(tmp_path: Path) -> None:
     assert [found["x", "A", seed] for seed in (3, 5)] == ["a", "b"]
     assert [found["y", "A", seed] for seed in (9, 7, 8)] == ["a", "b", "a"]
     assert {found[place] for place in found if place[1] == "B, source & target"} == {"c"}
-    with raises(SettingsError, words="[systems.'B']: 3 encoders, but seeds = [3, 5]"):
+    with raises(SettingsError, words="systems.B: 3 encoders, but seeds = [3, 5]"):
         read(tmp_path, GOOD, B=("c", "d", "e"))
 
 
 def test_a_suite_on_dev_holds_nothing_of_test(tmp_path: Path) -> None:
     text = GOOD.replace("seeds", 'split = "dev"\nseeds', 1)
-    with raises(SettingsError, words="[protocols.dev]: select = 'dev' chooses on the split that split"):
+    with raises(SettingsError, words="under protocols.dev: select = 'dev' chooses on the split that split"):
         read(tmp_path, text, B="c")
     with raises(SettingsError, words="figures of test are not comparable"):
         read(tmp_path, text.replace('select = "dev"', ""), B="c")
@@ -203,8 +184,8 @@ def test_a_suite_on_dev_holds_nothing_of_test(tmp_path: Path) -> None:
     assert read(tmp_path, there, B="c").split == "dev"
 
 
-def suite_of(**target: object) -> Suite:
-    made = Target(data="x", **target)  # type: ignore[arg-type]
+def suite_of(**target: Any) -> Suite:
+    made = Target(data="x", **target)
     protocols = {"p": FinetuneSettings()}
     return Suite(
         name="s", title="", systems={"A": SystemSettings()}, targets=(made,), seeds=(7, 8, 9), protocols=protocols
@@ -212,17 +193,17 @@ def suite_of(**target: object) -> Suite:
 
 
 def test_a_draw_for_each_seed_and_one_of_all() -> None:
-    places = suite_of(sizes=("all", 50), draw_by_seed=True).places()
+    places = suite_of(sizes=("all", "50"), draw_by_seed=True).places()
     assert [(each.size, each.draw, each.seed) for each in places] == [
         ("all", 1, 7), ("50", 1, 7), ("all", 1, 8), ("50", 2, 8), ("all", 1, 9), ("50", 3, 9),
     ]  # fmt: skip
-    places = suite_of(sizes=("all", 50), draws=2, seeds=(1,)).places()
+    places = suite_of(sizes=("all", "50"), draws=2, seeds=(1,)).places()
     assert [(each.size, each.draw) for each in places] == [("all", 1), ("50", 1), ("50", 2)]
 
 
 @pytest.mark.parametrize("draws", [1, 2, 3, 5])
 def test_draws_times_seeds_with_new_draws_and_seeds_first(draws: int) -> None:
-    places = list(suite_of(sizes=(50,), draws=draws).places())
+    places = list(suite_of(sizes=("50",), draws=draws).places())
     pairs = [(each.draw, each.seed) for each in places]
     assert sorted(pairs) == [(draw, seed) for draw in range(1, draws + 1) for seed in (7, 8, 9)]
     first = pairs[: min(draws, 3)]

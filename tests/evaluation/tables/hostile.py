@@ -17,7 +17,7 @@ BAD = (
 def hostile_table() -> BenchmarkTable:
     suite = made_up_suite(
         systems={name: SystemSettings() for name in BAD}, baseline=BAD[0], title=BAD[0], about=BAD[11], seeds=(1, 2, 3),
-        targets=tuple(Target(data=name, sizes=(10, "all")) for name in BAD[:4]),
+        targets=tuple(Target(data=name, sizes=("10", "all")) for name in BAD[:4]),
         published=(Published(name=BAD[1], of=BAD[3], f1={BAD[0]: 1.0}),),
     )  # fmt: skip
     scores = scores_of(0.5)

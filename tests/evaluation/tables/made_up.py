@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -16,7 +15,7 @@ from nerbert.rng import uniform
 TYPES = {"person": 0.5, "party": 0.3, "election": 0.2}
 SYSTEMS = {"MiniLM": 0.0, "MiniLM, pre-trained": 0.04, "BERT": 0.015}
 TARGETS = {"politics": 0.55, "defense": 0.62, "btc": 0.31, "ai": 0.48}
-SIZES: dict[str, tuple[str | int, ...]] = {"btc": (10, 25, 50, "all")}
+SIZES: dict[str, tuple[str, ...]] = {"btc": ("10", "25", "50", "all")}
 
 
 def made_up_suite(**changes: Any) -> Suite:
@@ -29,7 +28,7 @@ def made_up_suite(**changes: Any) -> Suite:
         protocols={"default": FinetuneSettings()},
         published=(Published(name="BERT-base", of="A paper, Table 2", f1={"politics": 66.56, "ai": 50.37}),),
     )  # fmt: skip
-    return replace(suite, **changes)
+    return suite.model_copy(update=changes)
 
 
 def scores_of(f1: float, gold: int = 1000, left_out: int = 0) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_over_all_targets_each_target_weighs_the_same() -> None:
 
 
 def test_sizes_of_a_target_are_not_thought_independent() -> None:
-    suite = made_up_suite(targets=(Target(data="a", sizes=(10, 20), draws=3), Target(data="b")), published=())
+    suite = made_up_suite(targets=(Target(data="a", sizes=("10", "20"), draws=3), Target(data="b")), published=())
     each = compare(Layout(suite, made_up_cells(suite, all_done)))[BERT, RowKey(WHOLE, "")]
     assert each.test.n == 6, "three draws of a, three seeds of b"
 
@@ -167,7 +167,8 @@ def test_two_systems_are_compared_on_the_targets_that_they_share() -> None:
 
 
 def test_each_mean_has_its_test() -> None:
-    suite = made_up_suite(targets=(*(Target(data=each) for each in "abc"), Target(data="d", sizes=(10,))), published=())
+    targets = (*(Target(data=each) for each in "abc"), Target(data="d", sizes=("10",)))
+    suite = made_up_suite(targets=targets, published=())
     table = make_table(suite, made_up_cells(suite, all_done))
     tests = compare(Layout(suite, made_up_cells(suite, all_done)))
     assert [tuple(each.text for each in row[:2]) for row in grid_of(table, "scores").rows[-2:]] == [

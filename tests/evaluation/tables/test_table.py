@@ -39,7 +39,7 @@ def test_a_cell_is_mean_and_spread_over_seeds() -> None:
 
 
 def test_draws_are_the_observations_where_each_has_several_seeds() -> None:
-    suite = made_up_suite(targets=(Target(data="a", sizes=(10,), draws=2),), seeds=(1, 2))
+    suite = made_up_suite(targets=(Target(data="a", sizes=("10",), draws=2),), seeds=(1, 2))
     f1 = {(1, 1): 0.40, (1, 2): 0.60, (2, 1): 0.60, (2, 2): 0.80}
     cells = [Cell(p, State.DONE, scores={"micro": {"f1": f1[p.draw, p.seed]}}) for p in suite.places()]
     assert entry(make_table(suite, cells), ("a", "10 sentences"), "BERT").text == "60.00 ± 14.14", "sd of 50 and 70"
@@ -47,21 +47,21 @@ def test_draws_are_the_observations_where_each_has_several_seeds() -> None:
 
 def test_groups_of_targets_have_means_without_tests() -> None:
     published = (Published(name="P", of="a paper", f1={"a": 50.0, "b": 60.0}),)
-    suite = replace(small("a", "b", "c", means={"first two": ("a", "b")}), published=published)
+    suite = small("a", "b", "c", means={"first two": ("a", "b")}).model_copy(update={"published": published})
     f1s = {(name, target): [f1] * 3 for name in suite.systems for target, f1 in (("a", 0.5), ("b", 0.7), ("c", 0.9))}
     table = make_table(suite, cells_of(suite, f1s))
     means = [row[0].text for row in grid_of(table, "scores").rows]
     assert means == ["a", "b", "c", "first two, mean of 2 targets", "mean of 3 targets"]
     row = partial(entry, table, ("first two, mean of 2 targets", "all"))
     assert (row("BERT").text[:5], row("P").text) == ("60.00", "55.00")
-    assert table.grids[1:] == make_table(replace(suite, means={}), cells_of(suite, f1s)).grids[1:]
+    assert table.grids[1:] == make_table(suite.model_copy(update={"means": {}}), cells_of(suite, f1s)).grids[1:]
     del f1s["BERT", "b"]
     table = make_table(suite, cells_of(suite, f1s))
     assert entry(table, ("first two, mean of 1 of 2 targets", "all"), "MiniLM").text[:5] == "50.00"
 
 
 def test_zero_shot_figures_have_means_over_groups_of_targets() -> None:
-    targets = tuple(Target(data=name, sizes=(0,)) for name in "abc")
+    targets = tuple(Target(data=name, sizes=("0",)) for name in "abc")
     published = (Published(name="P", of="a paper", f1={}, token_f1={"a": 50.0, "b": 60.0}, size="0"),)
     suite = made_up_suite(targets=targets, published=published, seeds=(1,), means={"two": ("a", "b")})
     own = {
@@ -124,7 +124,7 @@ def test_mean_is_over_the_same_targets_for_all() -> None:
 
 
 def test_a_target_of_many_sizes_counts_once_in_the_mean() -> None:
-    suite = made_up_suite(targets=(Target(data="a", sizes=(10, 20, "all")), Target(data="b")), published=())
+    suite = made_up_suite(targets=(Target(data="a", sizes=("10", "20", "all")), Target(data="b")), published=())
     cells = [
         Cell(place, State.DONE, scores={"micro": {"f1": 0.3 if place.target == "a" else 0.9}})
         for place in suite.places()
@@ -248,8 +248,8 @@ def test_a_type_has_a_column_of_its_own_in_the_records() -> None:
     assert {record[8] for record in records if record[7] == "by_type.f1"} == {"a.b"}
 
 
-DRAWN = (Target(data="a", sizes=(10, "5%", "all")), Target(data="b", sizes=(10,), draws=3),
-         Target(data="c", sizes=(50,)))  # fmt: skip
+DRAWN = (Target(data="a", sizes=("10", "5%", "all")), Target(data="b", sizes=("10",), draws=3),
+         Target(data="c", sizes=("50",)))  # fmt: skip
 SOURCED = {"systems": {"A": SystemSettings(), "B": SystemSettings(source="conll2003")}, "baseline": "A"}
 
 
@@ -292,7 +292,7 @@ def test_the_order_of_cells_does_not_matter_and_strangers_are_left_out() -> None
 
 
 def test_what_the_training_sentences_lack_is_told() -> None:
-    suite = made_up_suite(targets=(Target(data="a", sizes=("k=4", 10)),), published=())
+    suite = made_up_suite(targets=(Target(data="a", sizes=("k=4", "10")),), published=())
     facts = {"k=4": {"reached": {"person": 6, "party": 2}, "unknown_types": []},
              "10": {"reached": {"person": 9}, "unknown_types": ["party", "election"]}}  # fmt: skip
     cells = [Cell(place, State.DONE, scores=scores_of(0.5), facts=facts[place.size]) for place in suite.places()]

@@ -13,16 +13,16 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
-from typing import Any, ClassVar
+from tempfile import TemporaryDirectory
+from typing import Any
 
+from nerbert.artifacts import scratch_prefix
 from nerbert.errors import InputError, NerbertError, SettingsError, at, visible
 from nerbert.evaluation.benchmark import keys
 from nerbert.evaluation.benchmark.cells import CellSentences, FoundEntities, FoundEntity, Predictions
-from nerbert.evaluation.benchmark.keys import check_same, data_digest
-from nerbert.evaluation.benchmark.store import Store
+from nerbert.evaluation.benchmark.keys import data_digest
 from nerbert.evaluation.benchmark.system import timed
 from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.examples import read_documents
@@ -50,11 +50,12 @@ def filled(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
     return [_PLACES.sub(lambda place: values[place[1]], word) for word in command]
 
 
-def check_command(command: Sequence[str]) -> None:
-    """Raise SettingsError for a command without a required placeholder."""
-    if lost := {"test", "output"} - places_of(command):
+def check_command(command: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a command; raise SettingsError for one without a required placeholder."""
+    if command and (lost := {"test", "output"} - places_of(command)):
         known = "{train}, {dev}, {test}, {output} and {seed}"
-        raise SettingsError(f"setting command: lacks {{{min(lost)}}}; placeholders are {known}", setting="command")
+        raise SettingsError(f"lacks {{{min(lost)}}}; placeholders are {known}", setting="command")
+    return command
 
 
 def command_digest(command: Sequence[str]) -> str:
@@ -79,7 +80,6 @@ class Command:
     minutes: float
     """The time limit."""
     seed: int
-    source: ClassVar[None] = None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -90,15 +90,14 @@ class Command:
         """Return train, the scored split, and dev if the command reads it."""
         return (*(() if episode else ("train",)), split, *(("dev",) if "dev" in places_of(self.words) else ()))
 
-    def check_unchanged(self) -> None:
-        """Raise NerbertError if a file that the command names changed."""
-        check_same(partial(command_digest, self.words), "a file that the command names", self.sha256)
-
-    def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
+    def predict(self, part: CellSentences, sources: Path) -> Predictions:
         """Let the command train on a part's sentences and tag its test sentences."""
         cost: dict[str, Any] = {}
-        with timed(cost, "command"):
-            found = self._found(part, scratch)
+        with timed(cost, "command"), TemporaryDirectory(prefix=scratch_prefix()) as folder:
+            try:
+                found = self._found(part, Path(folder))
+            except NerbertError as error:  # the same reason in every cell
+                raise type(error)(str(error).replace(f"{folder}/", "")) from error
         facts = {"seconds": cost, "command": list(self.words), "encoder": self.sha256, "pretrained": False}
         return Predictions(found, facts, sure=False)
 

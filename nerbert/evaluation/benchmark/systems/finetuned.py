@@ -1,28 +1,32 @@
 """nerbert's own system: an encoder, perhaps trained on a source domain first, that is fine-tuned in each cell."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nerbert.artifacts import publish_folder, write_json
 from nerbert.config import plain_settings
-from nerbert.errors import NerbertError, SettingsError
+from nerbert.errors import NerbertError, SettingsError, at
 from nerbert.evaluation.benchmark import keys
 from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, tagged_entities
-from nerbert.evaluation.benchmark.keys import DataFiles, check_same, data_digest, encoder_digest, file_digest, key_of
-from nerbert.evaluation.benchmark.store import Store
+from nerbert.evaluation.benchmark.keys import DataFiles, data_digest, encoder_digest, file_digest, key_of
 from nerbert.evaluation.benchmark.system import made_with_torch, timed
 from nerbert.finetuning.replay import OWN_TEXTS
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.train_tagger import finetune_examples, source_settings
 from nerbert.formats.entity_labels import parse_type_labels
+from nerbert.locks import held
 from nerbert.model.concept_table import class_words
 from nerbert.model.heads import predict_entities
 from nerbert.model.linear import tag_both_ways
 from nerbert.registry import HEADS, OBJECTIVES
+from nerbert.schema import read_json
+from nerbert.training.objective import find_objective
 
 _NOT_IN_KEY = ("seed", "threads", "source_epochs")
 """Settings that the key holds elsewhere, or that change nothing."""
+_SECONDS = "seconds.json"
+"""The file in a source domain's checkpoint that says what it cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,83 +43,46 @@ class Encoder:
         """Return the facts about it that a cell stores."""
         return {"encoder": self.sha256, "pretrained": self.pretrained}
 
-    def check_unchanged(self) -> None:
-        """Raise NerbertError if its files changed."""
-        check_same(partial(encoder_digest, Path(self.folder)), self.folder, self.sha256)
-
-
-@dataclass(frozen=True, slots=True)
-class SourceDomain:
-    """A checkpoint to be made: an encoder trained on a source domain, as `finetune` trains it; one for each seed."""
-
-    name: str
-    encoder: Encoder
-    settings: FinetuneSettings
-    trained: dict[str, Any]
-    """What trains, as a part of the key, by the files as they were planned."""
-    data: DataFiles
-    device: str
-
-    @classmethod
-    def of(cls, name: str, data: DataFiles, system: "FineTuned") -> "SourceDomain":
-        """Return the checkpoint that a system starts from."""
-        settings = source_settings(system.settings, system.settings.seed)
-        trained = trained_by(replace(settings, source_head="new"))
-        return cls(name, system.encoder, settings, trained, data, system.device)
-
-    @property
-    def key(self) -> str:
-        """Return the key of all that it depends on."""
-        return key_of("source", **self.data.key, **self.trained, encoder=self.encoder.sha256, device=self.device)
-
-    def check_unchanged(self) -> None:
-        """Raise NerbertError if what it reads isn't what its key holds any more."""
-        self.data.check_unchanged()
-        self.encoder.check_unchanged()
-        _check_settings(replace(self.settings, source_head="new"), self.trained)
-
-    def make(self, store: Store, scratch: Path) -> None:
-        """Train the encoder on the source domain."""
-        if store.source_cost(self.key, whole=True):
-            return
-        cost: dict[str, Any] = {}
-        with timed(cost, "source"):
-            train = self.data.read().train
-            finetune_examples(self.encoder.folder, train, [], self.settings, scratch, name=str(self.data.folder))
-        self.check_unchanged()
-        about = {"data": self.name, "seed": self.settings.seed, "encoder": self.encoder.sha256}
-        store.keep_source(self.key, scratch, cost["source"], about)
-
-    def __str__(self) -> str:
-        return f"source data {self.name}, seed {self.settings.seed}"
-
 
 @dataclass(frozen=True, slots=True)
 class FineTuned:
-    """An encoder (or its source checkpoint) that is fine-tuned on a cell's sentences."""
+    """An encoder that is fine-tuned on a cell's sentences, perhaps on a source domain before, or with it."""
 
     encoder: Encoder
     settings: FinetuneSettings
-    trained: dict[str, Any]
-    """What trains, as a part of the key, by the files as they were planned."""
     device: str
-    source: SourceDomain | None = None
-    joined: DataFiles | None = None
-    """The source domain of an objective that learns from both together."""
+    source: DataFiles | None = None
+    """A source domain: the objective learns from both together, or else first from it, once for each seed."""
+    source_name: str = ""
     labels: tuple[str, ...] = ()
     """What a tagger of labels at run time reads for types, `TYPE=label` or `TYPE` each."""
 
     @property
     def facts(self) -> dict[str, Any]:
         """Return all that a training depends on, except the data."""
-        source = self.source.key if self.source else None
-        facts = {**self.trained, "encoder": self.encoder.sha256, "source": source, "device": self.device}
-        facts |= {"joined": self.joined.key} if self.joined else {}
-        return (
-            {**facts, "threshold": "own", "labels": list(self.labels), "replayed": file_digest(OWN_TEXTS)}
-            if self._asks
-            else facts
-        )
+        facts = {**trained_by(self.settings), "encoder": self.encoder.sha256, "device": self.device}
+        facts |= {"source": self._source_key, "joined": self.source.key if self.source and self._joins else None}
+        if self._asks:
+            facts |= {"threshold": "own", "labels": list(self.labels), "replayed": file_digest(OWN_TEXTS)}
+        return facts
+
+    @property
+    def _source_key(self) -> str | None:
+        """Return the key of the checkpoint to start from; None without one."""
+        return None if self.source is None or self._joins else self._checkpoint_key(self.source, self.encoder.sha256)
+
+    def _checkpoint_key(self, data: DataFiles, encoder: str) -> str:
+        trained = trained_by(replace(self._source_settings, source_head="new"))
+        return key_of("source", **data.key, **trained, encoder=encoder, device=self.device)
+
+    @property
+    def _source_settings(self) -> FinetuneSettings:
+        return source_settings(self.settings, self.settings.seed)
+
+    @property
+    def _joins(self) -> bool:
+        """Return whether the objective learns from a source domain and the target together."""
+        return find_objective(self.settings.objective).joins_source
 
     @property
     def _asks(self) -> bool:
@@ -128,14 +95,7 @@ class FineTuned:
             return (split, "dev") if self.settings.select == "dev" else (split,)
         return "train", split, "dev"
 
-    def check_unchanged(self) -> None:
-        """Raise NerbertError if the encoder, or a file that the settings name, changed."""
-        self.encoder.check_unchanged()
-        if self.joined:
-            self.joined.check_unchanged()
-        _check_settings(self.settings, self.trained)
-
-    def predict(self, part: CellSentences, store: Store, scratch: Path) -> Predictions:
+    def predict(self, part: CellSentences, sources: Path) -> Predictions:
         """Fine-tune on a part's sentences and tag its test sentences.
 
         Confidences have the temperature that `finetune` fits on the dev split; it is 1 without one. A tagger that takes
@@ -145,12 +105,12 @@ class FineTuned:
             why = "setting select = 'dev': there is no dev split; add one or use select = 'last'"
             raise SettingsError(why, setting="select")
         cost: dict[str, Any] = {}
-        encoder, facts = self._start(store)
+        encoder, facts = self._start(sources)
         with timed(cost, "train"):
             labels = {type_: label or class_words(type_) for type_, label in parse_type_labels(self.labels).items()}
             tagger = finetune_examples(
                 encoder, part.train, part.dev, self.settings, name=part.name, labels=labels if self._asks else None,
-                source=self.joined.read() if self.joined else None,
+                source=self.source.read() if self.source and self._joins else None,
             )  # fmt: skip
         head, temperature = tagger.head, 1.0
         if part.dev:
@@ -165,26 +125,41 @@ class FineTuned:
         facts |= self.encoder.facts | made_with_torch(self.device, self.settings.precision)
         return Predictions(tagged_entities(words), facts, [each.tags for each in greedy])
 
-    def _start(self, store: Store) -> tuple[str, dict[str, Any]]:
-        """Return the encoder to fine-tune, and facts about its origin."""
+    def _start(self, sources: Path) -> tuple[str, dict[str, Any]]:
+        """Return the encoder to fine-tune, or the checkpoint of its source domain, and facts about its origin."""
         if self.source is None:
-            return self.encoder.folder, {"source_data": self.joined.folder.name} if self.joined else {}
-        seconds = store.source_cost(self.source.key)
-        if seconds is None:
-            raise NerbertError("the source checkpoint that it needs is gone; run the benchmark again")
-        origin = {"source_data": self.source.name, "source_seed": self.source.settings.seed, "source_seconds": seconds}
-        return str(store.source(self.source.key)), origin
+            return self.encoder.folder, {}
+        if self._joins:
+            return self.encoder.folder, {"source_data": self.source.folder.name}
+        folder = sources / f"{self._source_key}"
+        with held(folder.with_suffix(".lock"), "", wait=lambda: None):  # another cell may be making it
+            if not folder.is_dir():
+                with at(part=f"source data {self.source_name}"):
+                    self._make_source(folder, self.source)
+        seconds = read_json(folder / _SECONDS, dict[str, float])
+        return str(folder), {
+            "source": self._source_key, "source_data": self.source_name, "source_seed": self.settings.seed,
+            "source_seconds": seconds,
+        }  # fmt: skip
+
+    def _make_source(self, folder: Path, source: DataFiles) -> None:
+        """Train the encoder on the source domain."""
+        cost: dict[str, Any] = {}
+        with publish_folder(folder) as draft:
+            with timed(cost, "source"):
+                finetune_examples(
+                    self.encoder.folder, source.read().train, [], self._source_settings, draft, name=str(source.folder)
+                )
+            write_json(draft / _SECONDS, cost["source"])
+            now = DataFiles.find(source.folder, source.format, source.splits)
+            if self._checkpoint_key(now, encoder_digest(Path(self.encoder.folder))) != self._source_key:
+                raise NerbertError(keys.CHANGED)
 
 
 def trained_by(settings: FinetuneSettings) -> dict[str, Any]:
     """Return the training code's part of a key; if dev chooses the epoch, with that of scoring."""
     code = (keys.TRAINING, keys.SCORING) if settings.select == "dev" else (keys.TRAINING,)
     return {"code": code, "settings": in_key(settings), "seed": settings.seed}
-
-
-def _check_settings(settings: FinetuneSettings, trained: dict[str, Any]) -> None:
-    """Raise NerbertError if a file that the settings name changed."""
-    check_same(lambda: key_of("", **trained_by(settings)), "a file that the settings name", key_of("", **trained))
 
 
 def in_key(settings: FinetuneSettings) -> dict[str, Any]:
